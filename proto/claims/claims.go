@@ -1,0 +1,33 @@
+// Package claims is the contract of the tokens that auth signs: JSON Web Tokens (RFC 7519) signed with Ed25519
+// (EdDSA, RFC 8037), the key named by the kid header and published at /.well-known/jwks.json.
+package claims
+
+import "github.com/golang-jwt/jwt/v5"
+
+// Issuer is the iss claim of every token.
+const Issuer = "latchkey"
+
+// The aud claim tells the kinds of tokens apart, so that none passes for another.
+const (
+	AudienceAccess  = "latchkey"
+	AudienceOffline = "latchkey-offline"
+)
+
+// MaxOfflineHours is the longest life that a license may allow its offline tokens; the keys that signed them are
+// published at least that long.
+const MaxOfflineHours = 8760
+
+// Access lets a device act on its license for an hour. Subject is the license id.
+type Access struct {
+	jwt.RegisteredClaims
+	HardwareID string `json:"hardware_id"`
+	// FamilyID names the chain of tokens that began with one call of auth/token; a revoked family refuses its tokens.
+	FamilyID string `json:"fid"`
+}
+
+// Offline lets a device run without the server until it expires. Subject is the license id.
+type Offline struct {
+	jwt.RegisteredClaims
+	HardwareID string   `json:"hardware_id"`
+	Features   []string `json:"features"`
+}

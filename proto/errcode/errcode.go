@@ -1,0 +1,37 @@
+// Package errcode names every public error_code once. docs/errors.md tells users what each means and what to do.
+package errcode
+
+// The codes of the main API.
+const (
+	LicenseNotFound     = "LICENSE_NOT_FOUND"
+	LicenseInactive     = "LICENSE_INACTIVE"
+	LicenseExpired      = "LICENSE_EXPIRED"
+	DeviceLimitExceeded = "DEVICE_LIMIT_EXCEEDED"
+	AlreadyActivated    = "ALREADY_ACTIVATED"
+	InvalidToken        = "INVALID_TOKEN"
+	RateLimitExceeded   = "RATE_LIMIT_EXCEEDED"
+)
+
+// The codes of what the main API leaves open.
+const (
+	InvalidAPIKey        = "INVALID_API_KEY"
+	InvalidAdminKey      = "INVALID_ADMIN_KEY"
+	InvalidAdminSecret   = "INVALID_ADMIN_SECRET"
+	EndpointNotAllowed   = "ENDPOINT_NOT_ALLOWED"
+	RoleNotAllowed       = "ROLE_NOT_ALLOWED"
+	DeviceNotActivated   = "DEVICE_NOT_ACTIVATED"
+	DeviceNotFound       = "DEVICE_NOT_FOUND"
+	LicenseKeyExists     = "LICENSE_KEY_EXISTS"
+	OfflineTokenActive   = "OFFLINE_TOKEN_ACTIVE"
+	VersionMismatch      = "VERSION_MISMATCH"
+	LastOwner            = "LAST_OWNER"
+	IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED"
+	IdempotencyKeyInUse  = "IDEMPOTENCY_KEY_IN_USE"
+	ValidationError      = "VALIDATION_ERROR"
+	NotFound             = "NOT_FOUND"
+	MethodNotAllowed     = "METHOD_NOT_ALLOWED"
+	PayloadTooLarge      = "PAYLOAD_TOO_LARGE"
+	UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
+	InternalError        = "INTERNAL_ERROR"
+	ServiceUnavailable   = "SERVICE_UNAVAILABLE"
+)

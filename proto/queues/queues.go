@@ -1,0 +1,27 @@
+// Package queues is the contract of the durable queues on the exchange latchkey.events. Every service declares all of them,
+// so that an event published before its consumer ever ran is kept.
+package queues
+
+// Queue is a durable queue and what is bound to it. All of it is fixed once the queue exists on a broker.
+type Queue struct {
+	Name string
+	// Types are topic patterns: * stands for one word between dots, # for any number of them.
+	Types []string
+	// SingleActive lets one consumer work at a time, in all processes together.
+	SingleActive bool
+	// MaxBytes bounds what waits; beyond it publishing fails and the outboxes wait.
+	MaxBytes int64
+}
+
+// Analytics feeds the analytics service. One consumer at a time, because one process holds the detectors' state.
+func Analytics() Queue {
+	return Queue{Name: "analytics.events", Types: []string{"license.#", "device.#"}, SingleActive: true, MaxBytes: 1 << 30}
+}
+
+// Audit feeds the audit log of the admin service.
+func Audit() Queue {
+	return Queue{Name: "admin.audit", Types: []string{"audit.recorded"}, MaxBytes: 1 << 30}
+}
+
+// All are all of them.
+func All() []Queue { return []Queue{Analytics(), Audit()} }
