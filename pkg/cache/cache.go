@@ -1,0 +1,212 @@
+// Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is a
+// table look-up without allocation. It knows three ages of a value: fresh, stale (served only while the source is away) and
+// unlinked (how long a value is trusted while no news of changes can arrive).
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
+
+const (
+	// loadTimeout bounds a load that callers cannot do without.
+	loadTimeout = 5 * time.Second
+	// reloadTimeout bounds a load while an older value is at hand, and retryEvery how often such a load is tried, so that a
+	// source that hangs slows down one call a second and not every one.
+	reloadTimeout = time.Second
+	retryEvery    = time.Second
+)
+
+// Options are the bounds of a cache.
+type Options struct {
+	// Capacity is the number of values kept; the least useful leave first.
+	Capacity int
+	// TTL is how long a value is served without asking again.
+	TTL time.Duration
+	// Stale, when longer than TTL, is how long a value is served while the source is unavailable.
+	Stale time.Duration
+	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive.
+	Unlinked time.Duration
+	// Link tells whether news of changes arrive. Nil counts as alive.
+	Link interface{ Alive() bool }
+}
+
+// Cache holds values of V by K. It is safe for concurrent use.
+type Cache[K comparable, V any] struct {
+	opts    Options
+	clock   clock.Clock
+	values  *otter.Cache[K, *entry[V]]
+	mu      sync.Mutex // guards flights, and makes keeping a value and dropping it exclude one another
+	flights map[K]*flight[V]
+}
+
+// entry is a value and its age in Unix microseconds, counted from the start of its load: a change after that moment may be missing.
+type entry[V any] struct {
+	value  V
+	loaded int64
+	retry  atomic.Int64 // not before this moment is another load tried
+}
+
+// flight is one load that several callers may wait for.
+type flight[V any] struct {
+	done    chan struct{}
+	value   V
+	err     error
+	dropped bool // guarded by Cache.mu
+}
+
+// New makes an empty cache. A capacity below one counts as one.
+func New[K comparable, V any](opts Options, c clock.Clock) *Cache[K, V] {
+	values := otter.Must(&otter.Options[K, *entry[V]]{MaximumSize: max(opts.Capacity, 1)})
+	return &Cache[K, V]{opts: opts, clock: c, values: values, flights: map[K]*flight[V]{}}
+}
+
+// Peek returns the value of k if it is fresh. It never loads, and allocates nothing.
+func (c *Cache[K, V]) Peek(k K) (V, bool) {
+	e, ok := c.values.GetIfPresent(k)
+	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
+		var none V
+		return none, false
+	}
+	return e.value, true
+}
+
+// Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their contexts
+// and ends after five seconds at the latest. Errors are not kept. A value past its TTL is loaded again; if that fails with
+// apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached tells whether the answer
+// came from memory.
+func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {
+	now := c.clock.Now().UnixMicro()
+	e, ok := c.values.GetIfPresent(k)
+	if ok && c.fresh(e, now) {
+		return e.value, true, nil
+	}
+	if !ok || !c.servable(e, now) {
+		v, err = c.load(ctx, k, loadTimeout, load)
+		return v, false, err
+	}
+	return c.reload(ctx, k, e, load)
+}
+
+// reload asks the source again while old is good enough to fall back on.
+func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load func(ctx context.Context) (V, error)) (V, bool, error) {
+	if c.clock.Now().UnixMicro() < old.retry.Load() {
+		return old.value, true, nil
+	}
+	v, err := c.load(ctx, k, reloadTimeout, load)
+	if err == nil || !away(err) {
+		return v, false, err
+	}
+	now := c.clock.Now()
+	old.retry.Store(now.Add(retryEvery).UnixMicro())
+	// The load took time, and a drop may have come meanwhile.
+	if kept, ok := c.values.GetIfPresent(k); !ok || kept != old || !c.servable(old, now.UnixMicro()) {
+		return v, false, err
+	}
+	return old.value, true, nil
+}
+
+// Drop forgets k. A load of k under way is not kept either, and callers that come later start another.
+func (c *Cache[K, V]) Drop(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[k]; f != nil {
+		f.dropped = true
+		delete(c.flights, k)
+	}
+	c.values.Invalidate(k)
+}
+
+// DropAll forgets everything, loads under way included.
+func (c *Cache[K, V]) DropAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.flights {
+		f.dropped = true
+	}
+	clear(c.flights)
+	c.values.InvalidateAll()
+}
+
+func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
+	f, mine := c.join(k)
+	if mine {
+		return c.fly(ctx, k, f, limit, load)
+	}
+	select {
+	case <-f.done:
+		return f.value, f.err
+	case <-ctx.Done():
+		var none V
+		return none, apierr.ErrUnavailable.Because(ctx.Err())
+	}
+}
+
+// join returns the load of k that is under way, or a new one that the caller has to carry out.
+func (c *Cache[K, V]) join(k K) (f *flight[V], mine bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[k]; f != nil {
+		return f, false
+	}
+	f = &flight[V]{done: make(chan struct{}), err: apierr.ErrInternal}
+	c.flights[k] = f
+	return f, true
+}
+
+// fly carries out a load for everyone who waits for it, also when load panics.
+func (c *Cache[K, V]) fly(ctx context.Context, k K, f *flight[V], limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
+	started := c.clock.Now().UnixMicro()
+	defer func() { c.land(k, f, started) }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	f.value, f.err = load(ctx)
+	return f.value, f.err
+}
+
+// land keeps what was loaded unless it failed or was dropped meanwhile, and wakes those who wait.
+func (c *Cache[K, V]) land(k K, f *flight[V], started int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !f.dropped {
+		delete(c.flights, k)
+		switch {
+		case f.err == nil:
+			c.values.Set(k, &entry[V]{value: f.value, loaded: started})
+		case !away(f.err):
+			c.values.Invalidate(k) // the source has spoken: what we knew is no longer so
+		}
+	}
+	close(f.done)
+}
+
+func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool { return now-e.loaded < c.bound(c.opts.TTL) }
+
+func (c *Cache[K, V]) servable(e *entry[V], now int64) bool {
+	return now-e.loaded < c.bound(max(c.opts.TTL, c.opts.Stale))
+}
+
+// bound is the age limit d in microseconds, cut short while the link is down.
+func (c *Cache[K, V]) bound(d time.Duration) int64 {
+	if c.opts.Unlinked > 0 && c.opts.Unlinked < d && c.opts.Link != nil && !c.opts.Link.Alive() {
+		d = c.opts.Unlinked
+	}
+	return d.Microseconds()
+}
+
+// away tells whether err means that the source could not answer.
+func away(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var e *apierr.Error
+	return errors.As(err, &e) && e.Kind == apierr.Unavailable
+}

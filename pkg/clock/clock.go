@@ -1,0 +1,50 @@
+// Package clock is the source of the time of day, so that rules about time can be tested without waiting.
+package clock
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock tells the time, in UTC and to the microsecond: what PostgreSQL keeps, so that a time read back equals the one written.
+type Clock interface {
+	Now() time.Time
+}
+
+// System is the machine's clock.
+type System struct{}
+
+// Now implements Clock.
+func (System) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// Fake is a clock that moves only when told. It is safe for concurrent use.
+type Fake struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewFake returns a clock that stands at t.
+func NewFake(t time.Time) *Fake {
+	return &Fake{now: t.UTC().Truncate(time.Microsecond)}
+}
+
+// Now implements Clock.
+func (f *Fake) Now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// Advance moves the clock on by d.
+func (f *Fake) Advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = f.now.Add(d).Truncate(time.Microsecond)
+}
+
+// Set moves the clock to t, which may be earlier.
+func (f *Fake) Set(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = t.UTC().Truncate(time.Microsecond)
+}

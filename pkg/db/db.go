@@ -1,0 +1,180 @@
+// Package db opens a service's database, PostgreSQL or the embedded SQLite, behind one gorm handle: transactions that
+// retry and join, migrations that many replicas may start at once, and outages told from defects.
+//
+// Columns: an id is uuid on PostgreSQL and TEXT on SQLite, a string in Go. A time is timestamptz and TIMESTAMP (SQLite knows by
+// that word that the text is a time), time.Time in Go, always read back in UTC; the result of an expression such as max(at) has
+// no declared type there and is read into a Time. A document is jsonb or json and TEXT, JSON in Go.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
+)
+
+// Engine names a kind of database.
+type Engine string
+
+// The engines.
+const (
+	Postgres Engine = "postgres"
+	SQLite   Engine = "sqlite"
+)
+
+// defaultTimeout bounds what is called with a context that has no deadline.
+const defaultTimeout = 10 * time.Second
+
+// Config says which database to open.
+type Config struct {
+	// URL is postgres://user:password@host:port/name or sqlite:<path of the file>. It never appears in an error or a log.
+	URL string
+	// Schema is the service's own schema on PostgreSQL: Migrate creates it, and it alone is searched, whatever the URL says.
+	// Empty leaves the server's default. SQLite has a file per service instead.
+	Schema string
+	// MaxConns is the size of the pool, 10 when zero. On SQLite it counts the readers, 4 when zero; there is always one writer.
+	MaxConns int
+	// Log hears about waiting and migrating; nil is silent.
+	Log *slog.Logger
+}
+
+// DB is one service's database. It is safe for concurrent use.
+type DB struct {
+	engine Engine
+	write  *gorm.DB
+	read   *gorm.DB // the same as write on PostgreSQL
+	log    *slog.Logger
+	// address is where the database is, for people: no user, no password.
+	address string
+	// migrator runs fn with a handle on which migrations may take their time, alone among all processes.
+	migrator func(ctx context.Context, fn func(*sql.DB) error) error
+}
+
+// Open opens the database of cfg. It does not wait for a server; see Await.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	scheme, rest, _ := strings.Cut(cfg.URL, ":")
+	switch scheme {
+	case "postgres", "postgresql":
+		return openPostgres(cfg)
+	case "sqlite":
+		return openSQLite(ctx, cfg, rest)
+	}
+	return nil, errors.New("the database URL must be of the form postgres://user:password@host:port/name or sqlite:<path>")
+}
+
+// open makes a gorm handle that leaves transactions, logging and statement caches to this package and the drivers.
+func open(dialector gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction:   true,
+		DisableNestedTransaction: true,
+		DisableAutomaticPing:     true,
+		TranslateError:           true,
+		Logger:                   logger.Discard,
+		NowFunc:                  func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+	})
+}
+
+// Engine says which kind of database this is.
+func (d *DB) Engine() Engine { return d.engine }
+
+// Ping asks the server for a sign of life.
+func (d *DB) Ping(ctx context.Context) error {
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
+	handle, err := d.write.DB()
+	if err != nil {
+		return err
+	}
+	return Error(handle.PingContext(ctx))
+}
+
+// Stats are the figures of the pool that writes, for metrics.
+func (d *DB) Stats() sql.DBStats {
+	handle, err := d.write.DB()
+	if err != nil {
+		return sql.DBStats{}
+	}
+	return handle.Stats()
+}
+
+// Close closes all connections. Transactions under way fail.
+func (d *DB) Close() error {
+	var errs []error
+	for _, g := range []*gorm.DB{d.read, d.write} {
+		handle, err := g.DB()
+		if err == nil {
+			err = handle.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Await waits until the database answers or ctx ends, and logs a line every few tries while it does not.
+func (d *DB) Await(ctx context.Context) error {
+	const perLine, pause = 8, 250 * time.Millisecond
+	for try := 1; ; try++ {
+		err := d.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if try%perLine == 1 {
+			d.log.WarnContext(ctx, "waiting for the database", "address", d.address, "tries", try, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the database at %s did not answer in %d tries; check that it runs and that the database URL names it: %w",
+				d.address, try, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Read returns a handle for queries: that of the transaction which ctx carries, if it carries one that has begun. On SQLite it
+// is otherwise a pool that cannot write. It is for one use: without a deadline in ctx it is good for 10 s.
+func (d *DB) Read(ctx context.Context) *gorm.DB {
+	if _, ok := ctx.Deadline(); !ok {
+		limited, cancel := context.WithTimeout(ctx, defaultTimeout)
+		context.AfterFunc(limited, cancel) // nobody tells when the rows have been read
+		ctx = limited
+	}
+	if f := d.frame(ctx); f != nil {
+		if tx := f.unit.tx.Load(); tx != nil {
+			return session(ctx, tx)
+		}
+	}
+	return session(ctx, d.read)
+}
+
+// Lock makes the query of tx take its rows FOR UPDATE. On SQLite the transaction has the write lock already.
+func (d *DB) Lock(tx *gorm.DB) *gorm.DB {
+	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+}
+
+// LockSkip is Lock that passes over rows which others hold.
+func (d *DB) LockSkip(tx *gorm.DB) *gorm.DB {
+	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+}
+
+// session is a fresh handle on the connections of g, without any of its conditions.
+func session(ctx context.Context, g *gorm.DB) *gorm.DB {
+	return g.Session(&gorm.Session{NewDB: true, Context: ctx})
+}
+
+// withDeadline gives ctx the default deadline if it has none.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, defaultTimeout)
+}

@@ -1,0 +1,103 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+	sqlite "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// ErrNotFound is what a query for one row returns when there is none.
+var ErrNotFound = gorm.ErrRecordNotFound
+
+// pgAway are the SQLSTATE codes, beside classes 08 (connection) and 53 (resources), that pass without anybody changing a program.
+var pgAway = []string{
+	"57P01", "57P02", "57P03", // the server stops, has crashed, or is starting
+	"57014", "55P03", "25P03", "57P05", // a timeout of the server
+	"25006", // a standby answered during a failover
+}
+
+// Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its retries)
+// apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it is.
+func Error(err error) error {
+	var typed *apierr.Error
+	if err == nil || errors.As(err, &typed) {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || IsRetryable(err) || connectionLost(err) || serverRefuses(err) {
+		return apierr.ErrUnavailable.Because(err)
+	}
+	return err
+}
+
+// explain is Error for a transaction under ctx, which database/sql ends by itself when ctx does: the statement after that
+// fails for a reason that hides the deadline.
+func explain(ctx context.Context, err error) error {
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), err)
+	}
+	return Error(err)
+}
+
+// IsDuplicate tells whether err is the violation of a unique constraint.
+func IsDuplicate(err error) bool {
+	return errors.Is(err, gorm.ErrDuplicatedKey) || pgCode(err) == "23505" ||
+		slices.Contains([]int{codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY}, sqliteCode(err))
+}
+
+// IsRetryable tells whether the transaction that failed with err was undone by the database and may succeed when run again.
+func IsRetryable(err error) bool {
+	switch pgCode(err) {
+	case "40001", "40P01":
+		return true
+	}
+	return sqliteCode(err)&0xff == codes.SQLITE_BUSY
+}
+
+func connectionLost(err error) bool {
+	var (
+		connect *pgconn.ConnectError
+		network net.Error
+	)
+	if errors.Is(err, context.Canceled) {
+		return false // the caller has gone, not the server
+	}
+	return errors.As(err, &connect) || errors.As(err, &network) ||
+		slices.ContainsFunc([]error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed},
+			func(lost error) bool { return errors.Is(err, lost) })
+}
+
+func serverRefuses(err error) bool {
+	if code := pgCode(err); code != "" {
+		return code[:2] == "08" || code[:2] == "53" || slices.Contains(pgAway, code)
+	}
+	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN}, sqliteCode(err)&0xff)
+}
+
+// pgCode is the SQLSTATE of err, "" when it has none.
+func pgCode(err error) string {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) && len(failure.Code) == 5 {
+		return failure.Code
+	}
+	return ""
+}
+
+// sqliteCode is the extended result code of err, 0 when it has none.
+func sqliteCode(err error) int {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		return failure.Code()
+	}
+	return 0
+}

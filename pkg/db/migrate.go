@@ -1,0 +1,77 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// migrateTimeout bounds Migrate when its context has no deadline.
+const migrateTimeout = 5 * time.Minute
+
+// Migrations is a source of schema changes with a history of its own, so that a building block and a service that uses it number
+// theirs independently.
+type Migrations struct {
+	// Name, of lower-case letters, digits and underscores, is part of the table that keeps the history.
+	Name string
+	// FS has the folders postgres and sqlite with goose SQL files such as 00001_licenses.sql.
+	FS fs.FS
+}
+
+var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
+
+// Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the others
+// wait and find nothing to do. It fails when the database is newer than this program knows.
+func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	return Error(d.migrator(ctx, func(handle *sql.DB) error {
+		for _, source := range sources {
+			if err := d.migrate(ctx, handle, source); err != nil {
+				return fmt.Errorf("migrate %s: %w", source.Name, err)
+			}
+		}
+		return nil
+	}))
+}
+
+func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) error {
+	provider, err := d.provider(handle, source)
+	if err != nil {
+		return err
+	}
+	current, known, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > known {
+		return fmt.Errorf("the database is at version %d and this program knows only %d; run the newer program, or restore a backup from before it",
+			current, known)
+	}
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
+	}
+	return err
+}
+
+func (d *DB) provider(handle *sql.DB, source Migrations) (*goose.Provider, error) {
+	if !migrationsName.MatchString(source.Name) {
+		return nil, fmt.Errorf("%q is not a name for migrations", source.Name)
+	}
+	files, err := fs.Sub(source.FS, string(d.engine))
+	if err != nil {
+		return nil, err
+	}
+	dialect := goose.DialectPostgres
+	if d.engine == SQLite {
+		dialect = goose.DialectSQLite3
+	}
+	return goose.NewProvider(dialect, handle, files,
+		goose.WithTableName("migrations_"+source.Name), goose.WithDisableGlobalRegistry(true))
+}

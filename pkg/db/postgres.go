@@ -1,0 +1,156 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+)
+
+// pgLimits are runtime parameters of every connection, in milliseconds where they are times: the server ends what a client
+// has forgotten. A URL may set others.
+var pgLimits = map[string]string{
+	"statement_timeout":                   "30000",
+	"lock_timeout":                        "10000",
+	"idle_in_transaction_session_timeout": "30000",
+	"jit":                                 "off", // our statements are short; compiling them costs more than it saves
+}
+
+const (
+	pgConns          = 10
+	pgConnectTimeout = 5 * time.Second
+	// Connections are renewed after pgConnLifetime and up to a fifth more, so that replicas started together do not
+	// reconnect together.
+	pgConnLifetime = 30 * time.Minute
+)
+
+func openPostgres(cfg Config) (*DB, error) {
+	conn, err := parsePostgres(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(readUTC))
+	size := cmp.Or(cfg.MaxConns, pgConns)
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size) // the default of two would open and close connections all the time
+	pool.SetConnMaxLifetime(pgConnLifetime + rand.N(pgConnLifetime/5))
+	handle, err := open(postgres.New(postgres.Config{Conn: pool}))
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	migration := conn.Copy()
+	migration.RuntimeParams["statement_timeout"] = "0"
+	migration.RuntimeParams["lock_timeout"] = "0"
+	return &DB{
+		engine:   Postgres,
+		write:    handle,
+		read:     handle,
+		log:      cfg.Log,
+		address:  fmt.Sprintf("%s/%s", net.JoinHostPort(conn.Host, fmt.Sprint(conn.Port)), conn.Database),
+		migrator: pgMigrator{conn: migration, schema: cfg.Schema}.run,
+	}, nil
+}
+
+// parsePostgres reads the URL of cfg. No error of a parser is passed on: they quote what they could not read, which may be a
+// password.
+func parsePostgres(cfg Config) (*pgx.ConnConfig, error) {
+	if _, err := url.Parse(cfg.URL); err != nil {
+		return nil, errors.New("the database URL cannot be read: expected postgres://user:password@host:port/name, with special characters of the password percent-encoded")
+	}
+	conn, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, errors.New("the database URL has a part that PostgreSQL does not know: check host, port, sslmode and the other parameters")
+	}
+	for name, value := range pgLimits {
+		if _, set := conn.RuntimeParams[name]; !set {
+			conn.RuntimeParams[name] = value
+		}
+	}
+	if _, set := conn.RuntimeParams["application_name"]; !set {
+		conn.RuntimeParams["application_name"] = strings.TrimSuffix("latchkey-"+cfg.Schema, "-")
+	}
+	if cfg.Schema != "" {
+		conn.RuntimeParams["search_path"] = pgx.Identifier{cfg.Schema}.Sanitize()
+	}
+	conn.RuntimeParams["timezone"] = "UTC"
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = pgConnectTimeout
+	}
+	conn.DialFunc = dialer(conn.ConnectTimeout).DialContext
+	return conn, nil
+}
+
+// readUTC makes times come back in UTC instead of the zone of this process.
+func readUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+// dialer notices a dead link within about 30 s even while nothing is sent.
+func dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{
+		Timeout:         timeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+}
+
+// pgMigrator lets one process at a time change a schema, through a session advisory lock.
+type pgMigrator struct {
+	conn   *pgx.ConnConfig
+	schema string
+}
+
+func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
+	pool := stdlib.OpenDB(*m.conn)
+	defer func() { _ = pool.Close() }()
+	// Closing this connection is what gives the lock back, whatever happens before.
+	holder, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = holder.Close() }()
+	if _, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", m.lockID()); err != nil {
+		return fmt.Errorf("wait for another process that migrates: %w", err)
+	}
+	if err := m.createSchema(ctx, holder); err != nil {
+		return err
+	}
+	return fn(pool)
+}
+
+// createSchema creates nothing when an administrator has made the schema: the role may then lack the right to create one.
+func (m pgMigrator) createSchema(ctx context.Context, holder *sql.Conn) error {
+	if m.schema == "" {
+		return nil
+	}
+	var exists bool
+	err := holder.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", m.schema).Scan(&exists)
+	if err != nil || exists {
+		return err
+	}
+	if _, err := holder.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{m.schema}.Sanitize()); err != nil {
+		return fmt.Errorf("create schema %s: %w", m.schema, err)
+	}
+	return nil
+}
+
+// lockID is the advisory lock of the schema; advisory locks are per database.
+func (m pgMigrator) lockID() int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("latchkey migrations of " + m.schema))
+	return int64(h.Sum64())
+}

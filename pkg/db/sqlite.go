@@ -1,0 +1,109 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	driver "modernc.org/sqlite"
+
+	"github.com/latchkey-dev/latchkey/pkg/db/sqlite"
+)
+
+const (
+	// sqliteBusy is how long a statement waits for another process, such as a backup, that holds the file. In milliseconds.
+	sqliteBusy = "10000"
+	// sqliteReaders are few: each keeps a cache of up to 2 MB, and readers never wait for one another.
+	sqliteReaders = 4
+)
+
+// openSQLite opens one connection that writes and a pool that reads beside it.
+//
+// Commits are synchronous (FULL): an acknowledged change survives a power cut as it does on PostgreSQL. NORMAL would survive a
+// killed process, too, but could lose the last commits with the power.
+func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
+	path, err := prepareFile(path)
+	if err != nil {
+		return nil, err
+	}
+	// An immediate transaction takes the write lock at its begin. A deferred one that reads first and then writes fails at
+	// once, without waiting, when another has written in between.
+	writer, err := sqlitePool(path, url.Values{"_txlock": {"immediate"}, "_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}}, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writer.Close())
+	}
+	reader, err := sqlitePool(path, url.Values{"_pragma": {"query_only(1)"}}, cmp.Or(cfg.MaxConns, sqliteReaders))
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	d := &DB{engine: SQLite, log: cfg.Log, address: path, migrator: fileMigrator(path, writer)}
+	if d.write, err = open(sqlite.Dialector{Conn: writer}); err == nil {
+		d.read, err = open(sqlite.Dialector{Conn: reader})
+	}
+	if err != nil {
+		return nil, errors.Join(err, reader.Close(), writer.Close())
+	}
+	return d, nil
+}
+
+// prepareFile makes the file readable by its owner only; SQLite gives its side files the same mode.
+func prepareFile(path string) (string, error) {
+	if path == "" || strings.HasPrefix(path, ":") {
+		return "", errors.New("the database URL names no file: expected sqlite:<path>")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("make the folder of the database: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("open the database file: %w", err)
+	}
+	return path, file.Close()
+}
+
+func sqlitePool(path string, params url.Values, conns int) (*sql.DB, error) {
+	params.Set("_busy_timeout", sqliteBusy)
+	// Times are written as UTC text that sorts by time, and read back as UTC.
+	params.Set("_time_format", "sqlite")
+	params.Set("_timezone", "UTC")
+	file := filepath.ToSlash(path)
+	if !strings.HasPrefix(file, "/") {
+		file = "/" + file
+	}
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: params.Encode()}
+	connector, err := driver.NewConnector(dsn.String())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool, nil
+}
+
+// fileMigrator excludes other processes, and other handles of this one, by a lock file beside the database.
+func fileMigrator(path string, writer *sql.DB) func(context.Context, func(*sql.DB) error) error {
+	return func(ctx context.Context, fn func(*sql.DB) error) error {
+		lock := flock.New(path+".migrate", flock.SetPermissions(0o600))
+		if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("wait for another process that migrates %s: %w", path, err)
+		}
+		defer func() { _ = lock.Close() }()
+		return fn(writer)
+	}
+}

@@ -1,0 +1,113 @@
+// Package idempotency answers a repeated call with its first answer. What a call with an Idempotency-Key changes and the answer
+// to it are committed together, so a client that lost the answer may ask again: the change happens once.
+package idempotency
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+const (
+	// lease is how long a call may take before another with the same key is let in. It is longer than any request may run.
+	lease = time.Minute
+	// kept is how long an answer is repeated.
+	kept = 24 * time.Hour
+	// aftermath bounds what is written after a failed call, whose own deadline may be over.
+	aftermath = 5 * time.Second
+)
+
+// The ways in which a key is refused.
+var (
+	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
+		"this Idempotency-Key came before with another request; use a new key for a new request")
+	ErrInUse = apierr.New(apierr.Conflict, errcode.IdempotencyKeyInUse,
+		"a request with this Idempotency-Key is still running; ask again in a moment").After(time.Second)
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var files embed.FS
+
+// Migrations make the table idempotency_keys.
+var Migrations = db.Migrations{Name: "idempotency", FS: files}
+
+// Store keeps keys and answers in a service's database. It is safe for concurrent use.
+type Store struct {
+	db    *db.DB
+	ring  *keyring.Ring
+	clock clock.Clock
+}
+
+// New returns the store in d. Answers may hold secrets: they are encrypted with ring.
+func New(d *db.DB, ring *keyring.Ring, c clock.Clock) *Store {
+	return &Store{db: d, ring: ring, clock: c}
+}
+
+// Key names one call of one caller.
+type Key struct {
+	// Scope is who calls: the id of an API key or of an admin.
+	Scope string
+	// Key is what the caller chose; empty means that the call may be repeated with effect.
+	Key string
+	// Request is the SHA-256 of method, path and body.
+	Request [32]byte
+}
+
+// Do runs fn, or answers as it did before for the same key and request. fn runs inside db.InUnit, and its result is kept in the
+// same transaction as its changes. A typed error of fn that blames the caller (4xx) is kept, too, after a rollback; other errors
+// and panics leave nothing behind, so the caller may try again. Another request under the key is ErrReused; one that is still
+// running is ErrInUse.
+//
+// ctx must carry no transaction. T is kept as JSON and must survive it: a secret.Secret in it would come back as stars.
+func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context) (T, error)) (T, error) {
+	if k.Key == "" {
+		return fn(ctx)
+	}
+	var result T
+	r, err := s.reserve(ctx, k)
+	if err != nil {
+		return result, err
+	}
+	if r.answer != nil {
+		return recall[T](s, r)
+	}
+	answered := false
+	defer func() {
+		if !answered { // a panic, too, gives the key back
+			s.release(ctx, r)
+		}
+	}()
+	err = s.db.InUnit(ctx,
+		func(ctx context.Context) (err error) { result, err = fn(ctx); return err },
+		func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, answer{Value: result}) })
+	answered = err == nil || s.keepRefusal(ctx, r, err)
+	return result, err
+}
+
+// Prune deletes the keys whose time is over.
+func (s *Store) Prune(ctx context.Context) error {
+	const (
+		batch = 500
+		prune = `DELETE FROM idempotency_keys WHERE (scope, key) IN
+			(SELECT scope, key FROM idempotency_keys WHERE expires_at <= ? LIMIT ?)`
+	)
+	for {
+		var n int64
+		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			res := tx.Exec(prune, s.clock.Now(), batch)
+			n = res.RowsAffected
+			return res.Error
+		})
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}

@@ -1,0 +1,362 @@
+package idempotency_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+)
+
+// effects is the table that the calls under test write to.
+var effects = db.Migrations{Name: "effects", FS: fstest.MapFS{
+	"postgres/00001_effects.sql": {Data: []byte("-- +goose Up\nCREATE TABLE effects (n bigint);\n")},
+	"sqlite/00001_effects.sql":   {Data: []byte("-- +goose Up\nCREATE TABLE effects (n bigint);\n")},
+}}
+
+type created struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+}
+
+var (
+	errTaken  = apierr.New(apierr.Conflict, "TAKEN", "taken")
+	errBroken = errors.New("broken")
+	key       = idempotency.Key{Scope: "admin-1", Key: "k", Request: [32]byte{1}}
+)
+
+// rig is a store on one engine.
+type rig struct {
+	db    *db.DB
+	clock *clock.Fake
+	store *idempotency.Store
+}
+
+func eachEngine(t *testing.T, test func(t *testing.T, r rig)) {
+	t.Helper()
+	testkit.EachEngine(t, []db.Migrations{idempotency.Migrations, effects}, func(t *testing.T, d *db.DB) {
+		c := clock.NewFake(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
+		test(t, rig{db: d, clock: c, store: idempotency.New(d, ring(t, 1), c)})
+	})
+}
+
+func ring(t *testing.T, fill byte) *keyring.Ring {
+	t.Helper()
+	r, err := keyring.New("test", []byte(strings.Repeat(string(rune(fill)), keyring.KeySize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// create is a call that has one effect, then runs then, and answers with its id.
+func (r rig) create(k idempotency.Key, id string, then func() error) (created, error) {
+	return idempotency.Do(context.Background(), r.store, k, func(ctx context.Context) (created, error) {
+		err := r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("INSERT INTO effects (n) VALUES (1)").Error
+		})
+		if err == nil && then != nil {
+			err = then()
+		}
+		return created{ID: id, Secret: "s3cret"}, err
+	})
+}
+
+func (r rig) count(t *testing.T, table string) int {
+	t.Helper()
+	var n int
+	if err := r.db.Read(t.Context()).Raw("SELECT count(*) FROM " + table).Scan(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestARepeatedCallGetsTheFirstAnswer(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		for _, id := range []string{"first", "second"} {
+			got, err := r.create(key, id, nil)
+			if diff := cmp.Diff(created{ID: "first", Secret: "s3cret"}, got); err != nil || diff != "" {
+				t.Fatal(err, diff)
+			}
+		}
+		if n := r.count(t, "effects"); n != 1 {
+			t.Fatalf("%d effects, want 1", n)
+		}
+		var raw []byte
+		if err := r.db.Read(t.Context()).Raw("SELECT answer FROM idempotency_keys").Row().Scan(&raw); err != nil || len(raw) == 0 || strings.Contains(string(raw), "s3cret") {
+			t.Fatalf("the answer is kept as %q (%v)", raw, err)
+		}
+	})
+}
+
+func TestKeysAreToldApart(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		other := key
+		other.Scope = "admin-2"
+		third := key
+		third.Key = "k2"
+		for i, k := range []idempotency.Key{key, other, third, {}, {}} {
+			if _, err := r.create(k, "id", nil); err != nil {
+				t.Fatal(err)
+			}
+			if n := r.count(t, "effects"); n != i+1 {
+				t.Fatalf("%d effects after %d calls", n, i+1)
+			}
+		}
+	})
+}
+
+func TestAnotherRequestUnderTheKeyIsRefused(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		other := key
+		other.Request = [32]byte{2}
+		_, err := r.reserved(key, "id", func() {
+			if _, err := r.create(other, "id", nil); !errors.Is(err, idempotency.ErrReused) {
+				t.Errorf("while it runs: %v", err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.create(other, "id", nil); !errors.Is(err, idempotency.ErrReused) {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+func TestWhatIsKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first error
+		kept  bool
+	}{
+		"conflict":    {errTaken.With("limits", map[string]any{"max": 1.0}).After(time.Second), true},
+		"validation":  {apierr.InvalidField("name", "is missing"), true},
+		"rate limit":  {apierr.New(apierr.RateLimited, "RATE", "slow down"), false},
+		"outage":      {apierr.ErrUnavailable.Because(errBroken), false},
+		"internal":    {apierr.ErrInternal, false},
+		"untyped":     {errBroken, false},
+		"caller left": {context.Canceled, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(t *testing.T, r rig) {
+				if _, err := r.create(key, "first", func() error { return tt.first }); !errors.Is(err, tt.first) {
+					t.Fatalf("first call: %v", err)
+				}
+				if n := r.count(t, "effects"); n != 0 {
+					t.Fatalf("%d effects of a failed call", n)
+				}
+				got, err := r.create(key, "second", nil)
+				if !tt.kept {
+					if err != nil || got.ID != "second" {
+						t.Fatalf("second call: %v, %v", got, err)
+					}
+					return
+				}
+				want, again := apierr.From(tt.first), apierr.From(err)
+				if diff := cmp.Diff([]any{want.Kind, want.Code, want.Message, want.RetryAfter}, []any{again.Kind, again.Code, again.Message, again.RetryAfter}); diff != "" {
+					t.Fatal(diff)
+				}
+				if len(again.Details) != len(want.Details) || r.count(t, "effects") != 0 {
+					t.Fatalf("details %v, %d effects", again.Details, r.count(t, "effects"))
+				}
+			})
+		})
+	}
+}
+
+func TestAPanicGivesTheKeyBack(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = r.create(key, "first", func() error { panic("at the disco") })
+		}()
+		got, err := r.create(key, "second", nil)
+		if err != nil || got.ID != "second" || r.count(t, "effects") != 1 {
+			t.Fatalf("%v, %v, %d effects", got, err, r.count(t, "effects"))
+		}
+	})
+}
+
+// reserved runs a call whose work stops before its first effect, lets meanwhile happen, and finishes it.
+func (r rig) reserved(k idempotency.Key, id string, meanwhile func()) (created, error) {
+	return idempotency.Do(context.Background(), r.store, k, func(ctx context.Context) (created, error) {
+		meanwhile()
+		err := r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("INSERT INTO effects (n) VALUES (1)").Error
+		})
+		return created{ID: id}, err
+	})
+}
+
+func TestARunningCallIsNotDisturbed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		got, err := r.reserved(key, "first", func() {
+			r.clock.Advance(59 * time.Second)
+			_, err := r.create(key, "second", nil)
+			if failure := apierr.From(err); !errors.Is(err, idempotency.ErrInUse) || failure.RetryAfter != time.Second {
+				t.Errorf("while it runs: %v", err)
+			}
+		})
+		if err != nil || got.ID != "first" || r.count(t, "effects") != 1 {
+			t.Fatalf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestALeaseThatRanOutIsTakenOverAndFenced(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		_, late := r.reserved(key, "first", func() {
+			r.clock.Advance(61 * time.Second)
+			if got, err := r.create(key, "second", nil); err != nil || got.ID != "second" {
+				t.Errorf("taking over: %v, %v", got, err)
+			}
+		})
+		if !errors.Is(late, idempotency.ErrInUse) {
+			t.Errorf("the call that was taken over: %v", late)
+		}
+		got, err := r.create(key, "third", nil)
+		if err != nil || got.ID != "second" || r.count(t, "effects") != 1 {
+			t.Errorf("%v, %v, %d effects", got, err, r.count(t, "effects"))
+		}
+	})
+}
+
+func TestACallThatWasTakenOverCannotFinishBeforeItsSuccessor(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		running, finish, successor := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		_, late := r.reserved(key, "first", func() {
+			r.clock.Advance(61 * time.Second)
+			go func() {
+				got, err := r.reserved(key, "second", func() { close(running); <-finish })
+				if got.ID != "second" {
+					err = errors.Join(err, errors.New("answered "+got.ID))
+				}
+				successor <- err
+			}()
+			<-running
+		})
+		close(finish)
+		if err := <-successor; err != nil || !errors.Is(late, idempotency.ErrInUse) {
+			t.Errorf("successor: %v; the call that was taken over: %v", err, late)
+		}
+		if n := r.count(t, "effects"); n != 1 {
+			t.Errorf("%d effects", n)
+		}
+	})
+}
+
+func TestTwentyCallsAtOnceHaveOneEffect(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		var (
+			all      sync.WaitGroup
+			answered atomic.Int32
+		)
+		for range 20 {
+			all.Go(func() {
+				switch _, err := r.create(key, "id", nil); {
+				case err == nil:
+					answered.Add(1)
+				case !errors.Is(err, idempotency.ErrInUse):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := r.count(t, "effects"); n != 1 || answered.Load() < 1 {
+			t.Fatalf("%d effects, %d answered", n, answered.Load())
+		}
+	})
+}
+
+func TestKeysExpireAndArePruned(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		fresh := key
+		fresh.Key = "fresh"
+		if _, err := r.create(key, "first", nil); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(12 * time.Hour)
+		if _, err := r.create(fresh, "fresh", nil); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(12 * time.Hour)
+		if got, err := r.create(fresh, "again", nil); err != nil || got.ID != "fresh" {
+			t.Errorf("%v, %v", got, err)
+		}
+		other := key
+		other.Request = [32]byte{2}
+		if got, err := r.create(other, "another request", nil); err != nil || got.ID != "another request" {
+			t.Errorf("an expired key is not free: %v, %v", got, err)
+		}
+		r.clock.Advance(13 * time.Hour)
+		if err := r.store.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.count(t, "idempotency_keys"); n != 1 {
+			t.Errorf("%d keys left, want 1", n)
+		}
+	})
+}
+
+func TestAnAnswerUnderAnUnknownMasterKeyIsNoAnswer(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		if _, err := r.create(key, "first", nil); err != nil {
+			t.Fatal(err)
+		}
+		r.store = idempotency.New(r.db, ring(t, 2), r.clock)
+		if _, err := r.create(key, "second", nil); !errors.Is(err, keyring.ErrUnknownKey) || r.count(t, "effects") != 1 {
+			t.Fatalf("%v, %d effects", err, r.count(t, "effects"))
+		}
+	})
+}
+
+func TestFromRequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		headers []string
+		want    string
+		refused bool
+	}{
+		"absent":      {nil, "", false},
+		"plain":       {[]string{"a-1 b~"}, "a-1 b~", false},
+		"longest":     {[]string{strings.Repeat("x", 255)}, strings.Repeat("x", 255), false},
+		"too long":    {[]string{strings.Repeat("x", 256)}, "", true},
+		"empty":       {[]string{""}, "", true},
+		"control":     {[]string{"a\x01"}, "", true},
+		"not ASCII":   {[]string{"schlüssel"}, "", true},
+		"two headers": {[]string{"a", "a"}, "", true},
+	} {
+		req := httptest.NewRequest("POST", "/api/v1/admin/licenses", nil)
+		req.Header["Idempotency-Key"] = tt.headers
+		got, err := idempotency.FromRequest(req, "admin-1", []byte(`{}`))
+		if refused := err != nil; got.Key != tt.want || refused != tt.refused || refused && apierr.From(err).Kind != apierr.Invalid {
+			t.Errorf("%s: %q, %v", name, got.Key, err)
+		}
+	}
+}
+
+func TestFromRequestTellsRequestsApart(t *testing.T) {
+	seen := map[[32]byte]string{}
+	for _, call := range [][3]string{{"POST", "/a", "{}"}, {"PUT", "/a", "{}"}, {"POST", "/b", "{}"}, {"POST", "/a?x", "{}"}, {"POST", "/a", "{ }"}, {"POST", "/a", ""}} {
+		req := httptest.NewRequest(call[0], call[1], nil)
+		req.Header.Set("Idempotency-Key", "k")
+		k, err := idempotency.FromRequest(req, "s", []byte(call[2]))
+		if before, again := seen[k.Request]; again || err != nil {
+			t.Errorf("%v is taken for %s (%v)", call, before, err)
+		}
+		seen[k.Request] = strings.Join(call[:], " ")
+	}
+}

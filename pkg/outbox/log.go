@@ -1,0 +1,85 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+)
+
+// Republish sends every event that happened since a time once more, in the order of seq, so that a consumer can be rebuilt from
+// the log. It holds one page in memory. progress, which may be nil, hears how far it is. It returns how many were sent, also
+// when it fails half-way; starting again is harmless.
+func (o *Outbox) Republish(ctx context.Context, pub bus.Publisher, since time.Time, progress func(sent, total int)) (int, error) {
+	const (
+		bounds = `SELECT count(*) AS total, coalesce(max(seq), 0) AS last FROM outbox WHERE occurred_at >= ?`
+		page   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ? ORDER BY seq LIMIT ?`
+	)
+	// What is written from now on is the relay's: without an end this would run after a busy service for ever.
+	var end struct {
+		Total int
+		Last  int64
+	}
+	if err := o.db.Read(ctx).Raw(bounds, since).Scan(&end).Error; err != nil {
+		return 0, db.Error(err)
+	}
+	for sent, seq := 0, int64(0); ; {
+		var rows []row
+		if err := o.db.Read(ctx).Raw(page, seq, end.Last, since, batchSize).Scan(&rows).Error; err != nil {
+			return sent, db.Error(err)
+		}
+		if len(rows) == 0 {
+			return sent, nil
+		}
+		if err := publish(ctx, pub, rows); err != nil {
+			return sent, err
+		}
+		sent, seq = sent+len(rows), rows[len(rows)-1].Seq
+		if progress != nil {
+			progress(sent, end.Total)
+		}
+	}
+}
+
+// Prune deletes sent events that happened before a time, a page per transaction, and returns how many. Unsent ones stay.
+func (o *Outbox) Prune(ctx context.Context, before time.Time) (int, error) {
+	const page = `SELECT seq, occurred_at FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`
+	for pruned, seq := 0, int64(0); ; {
+		var rows []row
+		if err := o.db.Read(ctx).Raw(page, seq, batchSize).Scan(&rows).Error; err != nil {
+			return pruned, db.Error(err)
+		}
+		old := olderThan(before, rows)
+		n, err := o.deleteSent(ctx, old)
+		pruned += n
+		// Rows stand about in the order of time: after a page without an old one there is none.
+		if err != nil || len(old) == 0 || len(rows) < batchSize {
+			return pruned, err
+		}
+		seq = rows[len(rows)-1].Seq
+	}
+}
+
+func olderThan(before time.Time, rows []row) (seqs []int64) {
+	for _, r := range rows {
+		if r.OccurredAt.Before(before) {
+			seqs = append(seqs, r.Seq)
+		}
+	}
+	return seqs
+}
+
+func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error) {
+	if len(seqs) == 0 {
+		return 0, nil
+	}
+	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		res := tx.Exec(`DELETE FROM outbox WHERE sent_at IS NOT NULL AND seq IN ?`, seqs)
+		n = int(res.RowsAffected)
+		return res.Error
+	})
+	return n, err
+}

@@ -1,0 +1,116 @@
+// Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the change that
+// it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent rows stay as the
+// service's event log until they are pruned.
+package outbox
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var files embed.FS
+
+// Migrations make the table outbox. Columns seq, created_at and sent_at fill themselves; a statement that writes events on
+// its own gives the others and calls Wake after its commit.
+var Migrations = db.Migrations{Name: "outbox", FS: files}
+
+// Outbox is the outbox of one service. It is safe for concurrent use.
+type Outbox struct {
+	db     *db.DB
+	source string
+	wake   chan struct{}
+}
+
+// New returns the outbox in d. source names the service in its events, for example "latchkey/license".
+func New(d *db.DB, source string) *Outbox {
+	return &Outbox{db: d, source: source, wake: make(chan struct{}, 1)}
+}
+
+// row is an event as the table holds it.
+type row struct {
+	Seq        int64
+	ID         string
+	Type       string
+	Source     string
+	Subject    string
+	OccurredAt time.Time
+	Data       db.JSON
+	Trace      string
+}
+
+const rowColumns = "seq, id, type, source, subject, occurred_at, data, trace"
+
+func (r row) event() event.Event {
+	return event.Event{
+		ID: r.ID, Type: r.Type, Source: r.Source, Subject: r.Subject,
+		Time: r.OccurredAt.UTC(), Data: []byte(r.Data), Trace: r.Trace,
+	}
+}
+
+func toEvents(rows []row) []event.Event {
+	events := make([]event.Event, len(rows))
+	for i, r := range rows {
+		events[i] = r.event()
+	}
+	return events
+}
+
+// Add writes msg as an event about subject, which happened at at, into tx; the relay is woken when the transaction has
+// committed. ctx and tx are those that db.Tx handed out.
+func (o *Outbox) Add(ctx context.Context, tx *gorm.DB, subject string, at time.Time, msg proto.Message) (event.Event, error) {
+	e, err := event.New(o.source, subject, at, msg)
+	if err != nil {
+		return event.Event{}, err
+	}
+	// An event that the bus would refuse must not get in: it would hold up all that follow.
+	if err := e.Check(); err != nil {
+		return event.Event{}, err
+	}
+	const insert = `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	err = tx.Exec(insert, e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace).Error
+	if err != nil {
+		return event.Event{}, db.Error(err)
+	}
+	db.AfterCommit(ctx, o.Wake)
+	return e, nil
+}
+
+// Wake tells the relay of this process that there are new rows. Relays of other processes find them within a second.
+func (o *Outbox) Wake() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// Pending counts the rows that have not been sent.
+func (o *Outbox) Pending(ctx context.Context) (int, error) {
+	var n int
+	err := o.db.Read(ctx).Raw(`SELECT count(*) FROM outbox WHERE sent_at IS NULL`).Scan(&n).Error
+	return n, db.Error(err)
+}
+
+// List returns the events about subject since a time, newest first and at most limit of them, and how many there are in all.
+// Types in exclude are left out.
+func (o *Outbox) List(ctx context.Context, subject string, since time.Time, exclude []string, limit int) ([]event.Event, int, error) {
+	// A NOT IN of nothing would be NOT IN (NULL), which is never true.
+	exclude = append([]string{""}, exclude...)
+	const where = ` FROM outbox WHERE subject = ? AND occurred_at >= ? AND type NOT IN ?`
+	var total int
+	if err := o.db.Read(ctx).Raw("SELECT count(*)"+where, subject, since, exclude).Scan(&total).Error; err != nil {
+		return nil, 0, db.Error(err)
+	}
+	var rows []row
+	err := o.db.Read(ctx).
+		Raw("SELECT "+rowColumns+where+" ORDER BY occurred_at DESC, seq DESC LIMIT ?", subject, since, exclude, limit).
+		Scan(&rows).Error
+	return toEvents(rows), total, db.Error(err)
+}

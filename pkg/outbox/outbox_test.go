@@ -1,0 +1,420 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+var (
+	errRefused = errors.New("refused")
+	noon       = time.Date(2026, 3, 4, 12, 0, 0, 123456000, time.UTC)
+)
+
+func eachEngine(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	testkit.EachEngine(t, []db.Migrations{Migrations}, test)
+}
+
+// publisher remembers what it was given, and calls before for each batch.
+type publisher struct {
+	before func(ctx context.Context, events []event.Event) error
+	mu     sync.Mutex
+	events []event.Event
+}
+
+func (p *publisher) Publish(ctx context.Context, events []event.Event) error {
+	if p.before != nil {
+		if err := p.before(ctx, events); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, events...)
+	return nil
+}
+
+// ids are the ids published so far, in order.
+func (p *publisher) ids() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return idsOf(p.events)
+}
+
+func idsOf(events []event.Event) []string {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
+// add writes n events about subject, a second apart from noon on, and returns their ids.
+func add(t *testing.T, d *db.DB, o *Outbox, subject string, n int) []string {
+	t.Helper()
+	ids := make([]string, n)
+	err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
+		for i := range ids {
+			e, err := o.Add(ctx, tx, subject, noon.Add(time.Duration(i)*time.Second), &eventsv1.LicenseActivated{LicenseId: subject})
+			if err != nil {
+				return err
+			}
+			ids[i] = e.ID
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// relay runs a relay until the test ends or stop is called.
+func relay(t *testing.T, o *Outbox, pub bus.Publisher) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	log, ended := testkit.Log(t), make(chan error, 1)
+	go func() { ended <- o.Relay(ctx, pub, log) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("relay: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func awaitSent(t *testing.T, o *Outbox) {
+	t.Helper()
+	testkit.Eventually(t, 30*time.Second, func() error {
+		n, err := o.Pending(t.Context())
+		if n > 0 {
+			err = fmt.Errorf("%d events unsent", n)
+		}
+		return err
+	})
+}
+
+func TestEventsArriveAsTheyWereWritten(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "latchkey/license"), &publisher{}
+		var want []event.Event
+		err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
+			e, err := o.Add(ctx, tx, "lic-1", noon, &eventsv1.LicenseActivated{LicenseId: "lic-1", DeviceName: `Zoë's "PC" \u0000 🦆`})
+			want = append(want, e)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		relay(t, o, pub)
+		awaitSent(t, o)
+		if diff := cmp.Diff(want, pub.events); diff != "" {
+			t.Fatal(diff)
+		}
+		if e := pub.events[0]; e.Type != "license.activated" || e.Source != "latchkey/license" || e.Time.Location() != time.UTC {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+func TestAnEventSharesTheFateOfItsTransaction(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		write := func(result error) {
+			err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
+				_, err := o.Add(ctx, tx, "lic-1", noon, &eventsv1.LicenseActivated{})
+				if len(o.wake) != 0 {
+					t.Error("woken before the commit")
+				}
+				return errors.Join(err, result)
+			})
+			if !errors.Is(err, result) {
+				t.Fatal(err)
+			}
+		}
+		write(errRefused)
+		if n, err := o.Pending(t.Context()); n != 0 || err != nil || len(o.wake) != 0 {
+			t.Fatalf("%d pending, %d wakes, %v; want 0", n, len(o.wake), err)
+		}
+		write(nil)
+		if n, err := o.Pending(t.Context()); n != 1 || err != nil || len(o.wake) != 1 {
+			t.Fatalf("%d pending, %d wakes, %v; want 1", n, len(o.wake), err)
+		}
+	})
+}
+
+func TestAddRefusesWhatTheBusWouldRefuse(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
+			_, err := o.Add(ctx, tx, "not UTF-8: \xff", noon, &eventsv1.LicenseActivated{})
+			return err
+		})
+		if n, _ := o.Pending(t.Context()); err == nil || n != 0 {
+			t.Fatalf("error %v, %d pending", err, n)
+		}
+	})
+}
+
+func TestTwoRelaysRace(t *testing.T) {
+	const rows = 5000
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		pub.before = func(_ context.Context, events []event.Event) error {
+			if len(events) > batchSize {
+				t.Errorf("a batch of %d", len(events))
+			}
+			return nil
+		}
+		want := add(t, d, o, "lic", rows)
+		relay(t, New(d, "test"), pub)
+		relay(t, o, pub)
+		awaitSent(t, o)
+		seen := map[string]int{}
+		for _, id := range pub.ids() {
+			seen[id]++
+		}
+		for _, id := range want {
+			if seen[id] == 0 {
+				t.Fatalf("event %s was not published", id)
+			}
+		}
+		if d.Engine() == db.Postgres && len(pub.ids()) != rows {
+			t.Errorf("%d events published for %d: relays claim what another has", len(pub.ids()), rows)
+		}
+	})
+}
+
+func TestOneRelayKeepsTheOrder(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		want := add(t, d, o, "lic", 2*batchSize+1)
+		relay(t, o, pub)
+		awaitSent(t, o)
+		if diff := cmp.Diff(want, pub.ids()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestWhatTheBusDoesNotConfirmIsSentAgain(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		away := make(chan struct{})
+		tried := make(chan struct{}, 100)
+		pub.before = func(ctx context.Context, _ []event.Event) error {
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > publishTimeout {
+				t.Error("the broker may hang for ever")
+			}
+			tried <- struct{}{}
+			select {
+			case <-away:
+				return nil
+			default:
+				return errRefused
+			}
+		}
+		want := add(t, d, o, "lic", 3)
+		relay(t, o, pub)
+		<-tried
+		<-tried
+		if n, err := o.Pending(t.Context()); n != 3 || err != nil {
+			t.Fatalf("%d unsent while the bus is away, want 3 (%v)", n, err)
+		}
+		close(away)
+		awaitSent(t, o)
+		if diff := cmp.Diff(want, pub.ids()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// A transaction that got the lower number commits last; a relay that remembers how far it was would never see its row.
+func TestARowThatCommitsLateIsNotLost(t *testing.T) {
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "s"}, Migrations)
+	o, pub := New(d, "test"), &publisher{}
+	relay(t, o, pub)
+	var early event.Event
+	err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) (err error) {
+		early, err = o.Add(ctx, tx, "early", noon, &eventsv1.LicenseActivated{})
+		late := add(t, d, o, "late", 1) // a transaction of its own: it commits now
+		testkit.Eventually(t, 10*time.Second, func() error {
+			if diff := cmp.Diff(late, pub.ids()); diff != "" {
+				return errors.New(diff)
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitSent(t, o)
+	if ids := pub.ids(); len(ids) != 2 || ids[1] != early.ID {
+		t.Fatalf("published %v, want %s at last", ids, early.ID)
+	}
+}
+
+// In one process, confirming may take a consumer that writes to the very database of the relay.
+func TestPublishingHoldsUpNoWriter(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		answers := New(d, "consumer")
+		var once sync.Once
+		pub.before = func(ctx context.Context, _ []event.Event) (err error) {
+			once.Do(func() {
+				err = d.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+					_, err := answers.Add(ctx, tx, "answer", noon, &eventsv1.LicenseActivated{})
+					return err
+				})
+				err = errors.Join(err, errRefused) // its own transaction: this must not undo it
+			})
+			return err
+		}
+		add(t, d, o, "lic", 1)
+		relay(t, o, pub)
+		testkit.Eventually(t, 10*time.Second, func() error {
+			if n := len(pub.ids()); n != 2 {
+				return fmt.Errorf("%d published, want 2", n)
+			}
+			return nil
+		})
+	})
+}
+
+func TestRelayEndsWithItsContext(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, hanging := New(d, "test"), make(chan struct{})
+		pub := &publisher{before: func(ctx context.Context, _ []event.Event) error {
+			close(hanging)
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		add(t, d, o, "lic", 1)
+		stop := relay(t, o, pub)
+		<-hanging
+		stop()
+		if n, err := o.Pending(t.Context()); n != 1 || err != nil {
+			t.Fatalf("%d unsent, want 1 (%v)", n, err)
+		}
+	})
+}
+
+func TestRepublish(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		all := add(t, d, o, "lic", batchSize+10)
+		var progress []string
+		n, err := o.Republish(t.Context(), pub, noon.Add(5*time.Second), func(sent, total int) {
+			progress = append(progress, fmt.Sprintf("%d/%d", sent, total))
+		})
+		if err != nil || n != batchSize+5 {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+		if diff := cmp.Diff(all[5:], pub.ids()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"500/505", "505/505"}, progress); diff != "" {
+			t.Error(diff)
+		}
+		if pending, err := o.Pending(t.Context()); pending != len(all) || err != nil {
+			t.Errorf("%d unsent: republishing is not relaying (%v)", pending, err)
+		}
+	})
+}
+
+func TestRepublishEndsThoughEventsKeepComing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		add(t, d, o, "lic", 3)
+		pub := &publisher{before: func(context.Context, []event.Event) error {
+			add(t, d, o, "meanwhile", 1)
+			return nil
+		}}
+		if n, err := o.Republish(t.Context(), pub, time.Time{}, nil); n != 3 || err != nil {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+	})
+}
+
+func TestRepublishSaysHowFarItCame(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, calls := New(d, "test"), 0
+		pub := &publisher{before: func(context.Context, []event.Event) error {
+			if calls++; calls > 1 {
+				return errRefused
+			}
+			return nil
+		}}
+		add(t, d, o, "lic", batchSize+10)
+		n, err := o.Republish(t.Context(), pub, time.Time{}, nil)
+		if n != batchSize || !errors.Is(err, errRefused) {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+	})
+}
+
+func TestList(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		ids := add(t, d, o, "lic", 4)
+		add(t, d, o, "another", 2)
+		for name, tt := range map[string]struct {
+			subject string
+			since   time.Time
+			exclude []string
+			limit   int
+			want    []string
+			total   int
+		}{
+			"newest first":  {"lic", noon, nil, 10, []string{ids[3], ids[2], ids[1], ids[0]}, 4},
+			"inclusive":     {"lic", noon.Add(2 * time.Second), nil, 10, []string{ids[3], ids[2]}, 2},
+			"limited":       {"lic", noon, []string{"license.created"}, 1, []string{ids[3]}, 4},
+			"type left out": {"lic", noon, []string{"x", "license.activated"}, 10, []string{}, 0},
+			"unknown":       {"nobody", noon, nil, 10, []string{}, 0},
+		} {
+			events, total, err := o.List(t.Context(), tt.subject, tt.since, tt.exclude, tt.limit)
+			if diff := cmp.Diff(tt.want, idsOf(events)); diff != "" || total != tt.total || err != nil {
+				t.Errorf("%s: %d in all, %v %s", name, total, err, diff)
+			}
+		}
+	})
+}
+
+func TestPruneDeletesOnlyWhatIsOldAndSent(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		ids := add(t, d, o, "lic", batchSize+20)
+		if n, err := o.Prune(t.Context(), noon.Add(time.Hour)); n != 0 || err != nil {
+			t.Fatalf("%d unsent events pruned, %v", n, err)
+		}
+		stop := relay(t, o, &publisher{})
+		awaitSent(t, o)
+		stop()
+		if n, err := o.Prune(t.Context(), noon.Add((batchSize+10)*time.Second)); n != batchSize+10 || err != nil {
+			t.Fatalf("%d pruned, %v", n, err)
+		}
+		left, _, err := o.List(t.Context(), "lic", noon, nil, 100)
+		if diff := cmp.Diff(10, len(left)); diff != "" || err != nil || left[9].ID != ids[batchSize+10] {
+			t.Fatal(diff, err)
+		}
+		if n, err := o.Prune(t.Context(), noon); n != 0 || err != nil {
+			t.Fatalf("%d pruned of nothing old, %v", n, err)
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+)
+
+const (
+	batchSize = 500
+	// pollEvery is how soon rows are found that another process wrote, or that were written without a wake.
+	pollEvery = time.Second
+	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
+	publishTimeout = 10 * time.Second
+	backoffFirst   = 100 * time.Millisecond
+	backoffLongest = 10 * time.Second
+)
+
+// Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many, share the
+// work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
+func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
+	for failures := 0; ctx.Err() == nil; {
+		n, err := o.relayBatch(ctx, pub)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			failures++
+			log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
+			pause(ctx, backoff(failures), nil)
+		case n < batchSize:
+			failures = 0
+			pause(ctx, pollEvery, o.wake)
+		default:
+			failures = 0 // there is more: go on at once
+		}
+	}
+	return nil
+}
+
+// relayBatch publishes one batch and returns its size.
+func (o *Outbox) relayBatch(ctx context.Context, pub bus.Publisher) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*publishTimeout)
+	defer cancel()
+	if o.db.Engine() == db.SQLite {
+		return o.relaySQLite(ctx, pub)
+	}
+	return o.relayPostgres(ctx, pub)
+}
+
+// relayPostgres holds the rows locked while it publishes, so that another relay takes those behind them. A row with a lower seq
+// that commits late is simply found unsent next time.
+func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, err error) {
+	const (
+		claim = `SELECT ` + rowColumns + ` FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED`
+		mark  = `UPDATE outbox SET sent_at = now() WHERE seq = ANY(CAST(translate(?, '[]', '{}') AS bigint[]))`
+	)
+	// The bus gets the context without the transaction: nobody may join it from there.
+	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		var rows []row
+		if err := tx.Raw(claim, batchSize).Scan(&rows).Error; err != nil {
+			return err
+		}
+		n = len(rows)
+		if err := publish(ctx, pub, rows); err != nil {
+			return err
+		}
+		return markSent(tx, mark, rows)
+	})
+	return n, err
+}
+
+// relaySQLite publishes outside any transaction: there is one lock for all writers, and a consumer in the same process may have
+// to write before it can confirm. Two relays at once would send rows twice, which consumers bear.
+func (o *Outbox) relaySQLite(ctx context.Context, pub bus.Publisher) (int, error) {
+	const (
+		unsent = `SELECT ` + rowColumns + ` FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT ?`
+		mark   = `UPDATE outbox SET sent_at = strftime('%Y-%m-%d %H:%M:%f+00:00', 'now') WHERE seq IN (SELECT value FROM json_each(?))`
+	)
+	var rows []row
+	if err := o.db.Read(ctx).Raw(unsent, batchSize).Scan(&rows).Error; err != nil {
+		return 0, db.Error(err)
+	}
+	if err := publish(ctx, pub, rows); err != nil {
+		return 0, err
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	return len(rows), o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return markSent(tx, mark, rows) })
+}
+
+// markSent runs mark, which takes the seqs of rows as one parameter: a JSON array.
+func markSent(tx *gorm.DB, mark string, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	seqs := make([]int64, len(rows))
+	for i, r := range rows {
+		seqs[i] = r.Seq
+	}
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return err
+	}
+	res := tx.Exec(mark, string(list))
+	if res.Error == nil && res.RowsAffected != int64(len(rows)) {
+		return fmt.Errorf("marked %d of %d events as sent", res.RowsAffected, len(rows))
+	}
+	return res.Error
+}
+
+func publish(ctx context.Context, pub bus.Publisher, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := pub.Publish(ctx, toEvents(rows)); err != nil {
+		return fmt.Errorf("publish %d events: %w", len(rows), err)
+	}
+	return nil
+}
+
+// backoff doubles up to its longest; half of it is random, so that replicas do not knock together.
+func backoff(failures int) time.Duration {
+	d := min(backoffFirst<<min(failures-1, 16), backoffLongest)
+	return d/2 + rand.N(d/2)
+}
+
+// pause waits for d, less when wake has something or ctx ends.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
