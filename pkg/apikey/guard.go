@@ -1,0 +1,156 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+const (
+	keysKept = 50_000
+	freshFor = time.Minute
+	staleFor = 15 * time.Minute // while the source is away and news of revocations still arrive
+	unlinked = 5 * time.Second  // while no news arrive
+)
+
+// Options are what a guard works with.
+type Options struct {
+	Clock   clock.Clock
+	Limiter ratelimit.Limiter
+	// Link tells whether the events of Events arrive. Nil counts as yes.
+	Link interface{ Alive() bool }
+	// FailedLimiter, when not nil, bounds the refused keys that one client address may try.
+	FailedLimiter *AddressLimit
+}
+
+// Guard admits requests by API key.
+type Guard struct {
+	source Source
+	opts   Options
+	keys   *cache.Cache[[32]byte, *Key]
+}
+
+// NewGuard makes a guard. Let it hear of changes by OnEvent and OnGap.
+func NewGuard(source Source, opts Options) *Guard {
+	bounds := cache.Options{Capacity: keysKept, TTL: freshFor, Stale: staleFor, Unlinked: unlinked, Link: opts.Link}
+	return &Guard{source: source, opts: opts, keys: cache.New[[32]byte, *Key](bounds, opts.Clock)}
+}
+
+// Events are the types of event that OnEvent is for.
+func Events() []string {
+	return []string{event.TypeOf(&eventsv1.ApiKeyRevoked{}), event.TypeOf(&eventsv1.ApiKeyRotated{})}
+}
+
+// OnEvent forgets the keys when one of them changed. All of them: changes are rare, a look-up is cheap, and secrets are not
+// found by the id that an event names.
+func (g *Guard) OnEvent(e event.Event) {
+	for _, t := range Events() {
+		if e.Type == t {
+			g.keys.DropAll()
+		}
+	}
+}
+
+// OnGap forgets the keys because an event may have been missed.
+func (g *Guard) OnGap() { g.keys.DropAll() }
+
+// Require lets a request through that carries a valid key (else 401 INVALID_API_KEY) which covers the endpoint (else 403
+// ENDPOINT_NOT_ALLOWED) and has allowance left (else 429 RATE_LIMIT_EXCEEDED). Every answer to a limited key carries its
+// X-RateLimit headers. Calls that end in a 5xx are given back.
+func (g *Guard) Require() gin.HandlerFunc {
+	return func(c *gin.Context) {
+		key, err := g.identify(c)
+		if err != nil {
+			httpx.WriteError(c, err)
+			return
+		}
+		c.Set(contextKey{}, key)
+		bucket := key.ID
+		if key.PerAddress {
+			bucket += "|" + address(c)
+		}
+		d := g.opts.Limiter.Take(c.Request.Context(), bucket, key.Limit)
+		setHeaders(c.Writer.Header(), d)
+		switch {
+		case !Allows(key.Allowed, c.Request.URL.Path):
+			httpx.WriteError(c, ErrNotAllowed)
+		case !d.Allowed:
+			httpx.WriteError(c, ErrLimited.After(d.RetryAfter))
+		default:
+			g.serve(c, bucket, d)
+		}
+	}
+}
+
+// serve runs the handlers and gives the call back when they fail or panic.
+func (g *Guard) serve(c *gin.Context, bucket string, d ratelimit.Decision) {
+	ended := false
+	defer func() {
+		if d.Limited() && (!ended || c.Writer.Status() >= http.StatusInternalServerError) {
+			g.opts.Limiter.Refund(c.Request.Context(), bucket)
+		}
+	}()
+	c.Next()
+	ended = true
+}
+
+// identify finds the key of the request's secret.
+func (g *Guard) identify(c *gin.Context) (*Key, error) {
+	values := c.Request.Header[canonicalHeader]
+	if len(values) != 1 {
+		return nil, ErrInvalid
+	}
+	if !secret.WellFormed(Prefix, values[0]) {
+		return nil, g.opts.FailedLimiter.Failed(c, ErrInvalid)
+	}
+	sum := secret.Hash(values[0])
+	key, ok := g.keys.Peek(sum)
+	if !ok {
+		var err error
+		if key, err = g.lookUp(c, sum); err != nil {
+			return nil, err
+		}
+	}
+	if !key.ExpiresAt.IsZero() && !g.opts.Clock.Now().Before(key.ExpiresAt) {
+		return nil, ErrInvalid
+	}
+	return key, nil
+}
+
+// lookUp asks the source, counting the attempt against the client's address until it turns out to be good.
+func (g *Guard) lookUp(c *gin.Context, sum [32]byte) (*Key, error) {
+	if err := g.opts.FailedLimiter.Failed(c, nil); err != nil {
+		return nil, err
+	}
+	key, _, err := g.keys.Fetch(c.Request.Context(), sum, func(ctx context.Context) (*Key, error) {
+		key, err := g.source.LookUpAPIKey(ctx, sum)
+		return &key, err
+	})
+	if !errors.Is(err, ErrInvalid) {
+		g.opts.FailedLimiter.refund(c)
+	}
+	return key, err
+}
+
+// setHeaders writes the headers under their canonical names, which spares a conversion per request.
+func setHeaders(h http.Header, d ratelimit.Decision) {
+	if !d.Limited() {
+		return
+	}
+	v := [3]string{strconv.Itoa(d.Limit), strconv.Itoa(d.Remaining), strconv.Itoa(int(d.Reset / time.Second))}
+	h["X-Ratelimit-Limit"] = v[0:1:1]
+	h["X-Ratelimit-Remaining"] = v[1:2:2]
+	h["X-Ratelimit-Reset"] = v[2:3:3]
+}

@@ -1,0 +1,337 @@
+package apikey_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
+
+func TestAllows(t *testing.T) {
+	tests := []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"/api/v1/license", "/api/v1/license", true},
+		{"/api/v1/license", "/api/v1/license/validate", true},
+		{"/api/v1/license/", "/api/v1/license/validate", true},
+		{"/api/v1/license", "/api/v1/licenses", false},
+		{"/api/v1/license/validate", "/api/v1/license", false},
+		{"/api/v1/license/*", "/api/v1/license/validate", true},
+		{"/api/v1/license/*", "/api/v1/license", false},
+		{"/api/v1/analytics/*", "/api/v1/analytics/licenses/1/patterns", true},
+		{"/api/*/license/*", "/api/v2/license/validate", true},
+		{"/api/*/patterns", "/api/v1/analytics/licenses/1/patterns", true},
+		{"/api/*/patterns", "/api/v1/analytics/licenses/1/patterns2", false},
+		{"*", "/anything", true},
+		{"**", "/anything", true},
+		{"/", "/anything", true},
+		{"", "/anything", true},
+		{"/a*b*c", "/axxbxxbc", true},
+		{"/a*b*c", "/axxbxxcb", false},
+	}
+	for _, tt := range tests {
+		if got := apikey.Allows([]string{"/other", tt.pattern}, tt.path); got != tt.want {
+			t.Errorf("%q covers %q: %v", tt.pattern, tt.path, got)
+		}
+	}
+	if apikey.Allows(nil, "/x") {
+		t.Error("no pattern allows something")
+	}
+}
+
+func FuzzAllows(f *testing.F) {
+	f.Add("/a/*/b", "/a/c/b")
+	f.Fuzz(func(t *testing.T, pattern, path string) {
+		if apikey.Allows([]string{pattern}, path) && !strings.ContainsRune(pattern, '*') && !strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")) {
+			t.Errorf("%q covers %q", pattern, path)
+		}
+	})
+}
+
+type source struct {
+	keys    map[[32]byte]apikey.Key
+	err     error
+	lookUps atomic.Int32
+}
+
+func (s *source) LookUpAPIKey(_ context.Context, sha256 [32]byte) (apikey.Key, error) {
+	s.lookUps.Add(1)
+	if s.err != nil {
+		return apikey.Key{}, s.err
+	}
+	k, ok := s.keys[sha256]
+	if !ok {
+		return k, apikey.ErrInvalid
+	}
+	return k, nil
+}
+
+type link struct{ alive bool }
+
+func (l *link) Alive() bool { return l.alive }
+
+// rig is a guarded route that answers with status, or panics when it is 0.
+type rig struct {
+	*testing.T
+	clock  *clock.Fake
+	source *source
+	link   *link
+	guard  *apikey.Guard
+	engine *gin.Engine
+	status int
+}
+
+func newRig(t *testing.T, failed func(ratelimit.Limiter) *apikey.AddressLimit) *rig {
+	now := clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	r := &rig{T: t, clock: now, source: &source{keys: map[[32]byte]apikey.Key{}}, link: &link{alive: true}, status: 200}
+	limiter := ratelimit.NewLocal(now)
+	opts := apikey.Options{Clock: now, Limiter: limiter, Link: r.link}
+	if failed != nil {
+		opts.FailedLimiter = failed(limiter)
+	}
+	r.guard = apikey.NewGuard(r.source, opts)
+	r.engine = httpx.NewEngine(httpx.Options{Service: "test", Clock: now})
+	r.engine.POST("/api/*path", r.guard.Require(), func(c *gin.Context) {
+		if r.status == 0 {
+			panic("broken")
+		}
+		c.String(r.status, apikey.Of(c).ClientName)
+	})
+	return r
+}
+
+// key makes a key known and returns its secret.
+func (r *rig) key(k apikey.Key) string {
+	s := secret.New(apikey.Prefix)
+	k.ID = fmt.Sprint("id-", len(r.source.keys))
+	if k.Allowed == nil {
+		k.Allowed = []string{"*"}
+	}
+	r.source.keys[secret.Hash(s)] = k
+	return s
+}
+
+func (r *rig) call(secret, from string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(http.MethodPost, "/api/x", nil)
+	req.RemoteAddr = from + ":1234"
+	req.Header.Set(apikey.Header, secret)
+	rec := httptest.NewRecorder()
+	r.engine.ServeHTTP(rec, req)
+	return rec
+}
+
+func (r *rig) want(rec *httptest.ResponseRecorder, status int) {
+	r.Helper()
+	if rec.Code != status {
+		r.Fatalf("got %d %s, want %d", rec.Code, rec.Body, status)
+	}
+}
+
+const here = "192.0.2.1"
+
+func TestGuardKeepsKeys(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.key(apikey.Key{ClientName: "app"})
+	for range 5 {
+		if rec := r.call(s, here); rec.Code != 200 || rec.Body.String() != "app" || rec.Header().Get("X-RateLimit-Limit") != "" {
+			t.Fatalf("got %d %s %v", rec.Code, rec.Body, rec.Header())
+		}
+	}
+	if n := r.source.lookUps.Load(); n != 1 {
+		t.Errorf("%d look-ups, want 1", n)
+	}
+	r.source.err = apierr.ErrUnavailable
+	r.clock.Advance(14 * time.Minute)
+	r.want(r.call(s, here), 200)
+	r.clock.Advance(time.Minute)
+	rec := r.call(s, here)
+	r.want(rec, 503)
+	if rec.Header().Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+}
+
+func TestGuardWithoutLink(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.key(apikey.Key{})
+	r.want(r.call(s, here), 200)
+	r.source.err, r.link.alive = apierr.ErrUnavailable, false
+	r.clock.Advance(4 * time.Second)
+	r.want(r.call(s, here), 200)
+	r.clock.Advance(time.Second)
+	r.want(r.call(s, here), 503)
+}
+
+func TestGuardForgetsOnEvents(t *testing.T) {
+	for name, tell := range map[string]func(*apikey.Guard){
+		"revoked": func(g *apikey.Guard) { g.OnEvent(event.Event{Type: "apikey.revoked"}) },
+		"rotated": func(g *apikey.Guard) { g.OnEvent(event.Event{Type: "apikey.rotated"}) },
+		"gap":     func(g *apikey.Guard) { g.OnGap() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			s := r.key(apikey.Key{})
+			r.want(r.call(s, here), 200)
+			clear(r.source.keys)
+			r.want(r.call(s, here), 200) // from memory
+			r.guard.OnEvent(event.Event{Type: "license.updated"})
+			r.want(r.call(s, here), 200)
+			tell(r.guard)
+			r.want(r.call(s, here), 401)
+		})
+	}
+}
+
+func TestGuardAsksNobodyAboutNonsense(t *testing.T) {
+	r := newRig(t, nil)
+	good := r.key(apikey.Key{})
+	for _, s := range []string{"", "sk_", "sk_your_api_key_here", good + "x", good[:len(good)-1], strings.ToUpper(good)} {
+		r.want(r.call(s, here), 401)
+	}
+	if n := r.source.lookUps.Load(); n != 0 {
+		t.Errorf("%d look-ups, want none", n)
+	}
+	for range 2 {
+		r.want(r.call(secret.New(apikey.Prefix), here), 401)
+	}
+	if n := r.source.lookUps.Load(); n != 2 {
+		t.Errorf("%d look-ups of unknown keys, want 2: refusals are not kept", n)
+	}
+}
+
+func TestGuardExpiry(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.key(apikey.Key{ExpiresAt: r.clock.Now().Add(10 * time.Second)})
+	r.want(r.call(s, here), 200)
+	r.clock.Advance(10*time.Second - time.Microsecond)
+	r.want(r.call(s, here), 200)
+	r.clock.Advance(time.Microsecond)
+	r.want(r.call(s, here), 401)
+}
+
+func TestGuardOrderAndHeaders(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.key(apikey.Key{Allowed: []string{"/elsewhere"}, Limit: ratelimit.Limit{PerMinute: 2, PerHour: 10}})
+	for i, remaining := range []string{"1", "0", "0"} {
+		rec := r.call(s, here)
+		r.want(rec, 403) // before 429
+		h := rec.Header()
+		if h.Get("X-RateLimit-Limit") != "2" || h.Get("X-RateLimit-Remaining") != remaining || h.Get("X-RateLimit-Reset") != "60" {
+			t.Errorf("call %d: %v", i+1, h)
+		}
+	}
+	allowed := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}})
+	r.status = 404
+	r.want(r.call(allowed, here), 404) // counts
+	rec := r.call(allowed, here)
+	r.want(rec, 429)
+	if rec.Header().Get("Retry-After") != "60" || !strings.Contains(rec.Body.String(), "RATE_LIMIT_EXCEEDED") {
+		t.Errorf("got %v %s", rec.Header(), rec.Body)
+	}
+}
+
+func TestFailuresOfOursDoNotCount(t *testing.T) {
+	for _, status := range []int{500, 503, 0} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			r := newRig(t, nil)
+			s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}})
+			r.status = status
+			for range 3 {
+				r.want(r.call(s, here), max(status, 500))
+			}
+			r.status = 200
+			r.want(r.call(s, here), 200)
+			r.want(r.call(s, here), 429)
+		})
+	}
+}
+
+func TestLimitPerAddress(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}, PerAddress: true})
+	r.want(r.call(s, "192.0.2.1"), 200)
+	r.want(r.call(s, "192.0.2.1"), 429)
+	r.want(r.call(s, "192.0.2.2"), 200)
+	r.want(r.call(s, "[2001:db8::1]"), 200)
+	r.want(r.call(s, "[2001:db8::2]"), 429) // the same /64
+}
+
+func TestFailedLimiter(t *testing.T) {
+	r := newRig(t, func(l ratelimit.Limiter) *apikey.AddressLimit {
+		return apikey.NewAddressLimit("failed", l, ratelimit.Limit{PerMinute: 3})
+	})
+	good := r.key(apikey.Key{})
+	for range 5 {
+		r.guard.OnGap()
+		r.want(r.call(good, here), 200) // a good key that has to be looked up is no failure
+	}
+	for _, s := range []string{"sk_nonsense", secret.New(apikey.Prefix), secret.New(apikey.Prefix)} {
+		r.want(r.call(s, here), 401)
+	}
+	asked := r.source.lookUps.Load()
+	r.want(r.call(secret.New(apikey.Prefix), here), 429)
+	if r.source.lookUps.Load() != asked {
+		t.Error("the source is asked beyond the limit")
+	}
+	r.want(r.call(good, here), 200) // known keys go on
+	r.want(r.call(secret.New(apikey.Prefix), "192.0.2.2"), 401)
+	r.source.err = apierr.ErrUnavailable
+	for range 5 {
+		r.want(r.call(secret.New(apikey.Prefix), "192.0.2.3"), 503) // an outage is nobody's failure
+	}
+}
+
+func TestForwardedRequestsAreNotLimitedByAddress(t *testing.T) {
+	r := newRig(t, func(l ratelimit.Limiter) *apikey.AddressLimit {
+		return apikey.NewAddressLimit("failed", l, ratelimit.Limit{PerMinute: 1})
+	})
+	for range 3 {
+		req := httptest.NewRequest(http.MethodPost, "/api/x", nil)
+		req.RemoteAddr = "10.0.0.1:1234" // a proxy in our own network that nobody named
+		req.Header.Set("X-Forwarded-For", "192.0.2.1")
+		req.Header.Set(apikey.Header, "sk_nonsense")
+		rec := httptest.NewRecorder()
+		r.engine.ServeHTTP(rec, req)
+		r.want(rec, 401)
+	}
+}
+
+// BenchmarkWarm is what the guard adds to a request.
+func BenchmarkWarm(b *testing.B) {
+	s := secret.New(apikey.Prefix)
+	k := apikey.Key{ID: "id", Allowed: []string{"/api/v1/license/*", "/api/v1/auth/token"}, Limit: ratelimit.Limit{PerMinute: 1e9, PerHour: 1e9}}
+	guard := apikey.NewGuard(&source{keys: map[[32]byte]apikey.Key{secret.Hash(s): k}},
+		apikey.Options{Clock: clock.System{}, Limiter: ratelimit.NewLocal(clock.System{}), Link: &link{alive: true}})
+	for name, handlers := range map[string][]gin.HandlerFunc{
+		"bare":    {func(*gin.Context) {}},
+		"guarded": {guard.Require(), func(*gin.Context) {}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			gin.SetMode(gin.ReleaseMode)
+			e := gin.New()
+			e.POST("/api/v1/license/validate", handlers...)
+			req := httptest.NewRequest(http.MethodPost, "/api/v1/license/validate", nil)
+			req.Header.Set(apikey.Header, s)
+			rec := httptest.NewRecorder()
+			b.ReportAllocs()
+			for b.Loop() {
+				e.ServeHTTP(rec, req)
+			}
+		})
+	}
+}

@@ -1,0 +1,53 @@
+// Package app is the program around a service: its settings, its commands, and the way it starts, drains and ends. The main
+// function of a service calls Main and nothing else.
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+)
+
+// Service is a program to be: one service with its settings and commands.
+type Service struct {
+	// Name is the service's, the program's and the database schema's.
+	Name string
+	// Short says in a line what the service does, for --help.
+	Short string
+	// Config is a pointer to the service's settings, a struct that embeds Base. Values in it before Main are defaults. It is
+	// filled when a command runs.
+	Config     any
+	Migrations []db.Migrations
+	// Queues are all durable queues of the suite; every service declares them.
+	Queues []bus.Queue
+	New    func(deps Deps) (Running, error)
+	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps.
+	Commands []*cobra.Command
+}
+
+// Deps is everything a service does not make for itself.
+type Deps struct {
+	Log *slog.Logger
+	DB  *db.DB
+	Bus bus.Bus
+	// HTTP leads to the sister services; nil is the network.
+	HTTP    http.RoundTripper
+	Clock   clock.Clock
+	Metrics *obs.Metrics
+}
+
+// Running is a service that has been made. Run does its background work until ctx ends and then finishes what it holds; it
+// ends after the last request has been answered. Drain turns readiness off.
+type Running interface {
+	Handler() http.Handler
+	InternalHandler() http.Handler
+	Run(ctx context.Context) error
+	Drain()
+}

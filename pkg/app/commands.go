@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+)
+
+func (p *program) configCommand() *cobra.Command {
+	parent := &cobra.Command{Use: "config", Short: "Look at the settings without starting anything"}
+	parent.AddCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Say everything that is wrong with the settings",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.loadChecked(cmd); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "the settings of %s are fine\n", p.Name)
+			return nil
+		},
+	}, &cobra.Command{
+		Use:   "print",
+		Short: "Show every setting and where its value comes from, secrets masked",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := p.load(cmd)
+			if printed := settings.Print(cmd.OutOrStdout()); printed != nil {
+				return printed
+			}
+			return err
+		},
+	})
+	return parent
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Say which version this is",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			b := obs.ReadBuild()
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s)\n", p.Name, b.Version, b.Commit, b.Go)
+		},
+	}
+}
+
+func (p *program) healthcheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask the service that runs with these settings whether it is alive; for containers",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, _ = p.load(cmd) // the address is all that matters here
+			return alive(cmd.Context(), p.base())
+		},
+	}
+}
+
+// alive asks /healthz of the own public address.
+func alive(ctx context.Context, b *Base) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	server := httpx.Server{Addr: b.Addr, TLSCert: b.TLSCertFile}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL()+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	// The certificate is for the name that users call, not for the loopback address asked here.
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("not alive: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("not alive: %s answers %s", req.URL, res.Status)
+	}
+	return nil
+}
+
+func (p *program) migrateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database to this version's schema and end; serve does it too",
+		Long: `Bring the schema of the service in the database to this version and end. Any number of processes may do so at once.
+It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT and CREATE on the database.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := p.load(cmd); err != nil {
+				return err
+			}
+			if err := p.settingsError(p.base().requireDatabase()); err != nil {
+				return err
+			}
+			return p.migrate(cmd.Context())
+		},
+	}
+}

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/config"
+)
+
+// Exit codes of Main.
+const (
+	exitFailed = 1
+	exitUsage  = 2 // wrong settings or arguments: starting again does not help
+)
+
+// Main runs the command that the arguments name and ends the process: 0 done, 1 failed, 2 wrong settings or arguments. The
+// first SIGTERM or SIGINT drains, the second ends at once.
+func Main(s Service) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, s, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is Main without the process around it.
+func run(ctx context.Context, s Service, args []string, out, logs io.Writer) int {
+	p := &program{Service: s, logs: logs}
+	root := newRoot(p)
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(logs)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(*settingsError)):
+		fmt.Fprint(logs, err.Error())
+		return exitUsage
+	case !p.started:
+		fmt.Fprintf(logs, "%s: %v\nRun '%s --help' for what there is.\n", s.Name, err, s.Name)
+		return exitUsage
+	}
+	fmt.Fprintf(logs, "%s: %v\n", s.Name, err)
+	return exitFailed
+}
+
+// settingsError is everything that is wrong with the settings, to be read by people.
+type settingsError struct {
+	name     string
+	problems []error
+}
+
+// Error lists one problem per line.
+func (e *settingsError) Error() string {
+	text := fmt.Sprintf("%s cannot run with these settings:\n", e.name)
+	for _, p := range e.problems {
+		text += "  - " + p.Error() + "\n"
+	}
+	return text + fmt.Sprintf("Run '%s --help' for the settings, '%s config print' for where each value comes from.\n", e.name, e.name)
+}
+
+// program is what the commands of one process share.
+type program struct {
+	Service
+	logs    io.Writer
+	started bool // the arguments made sense
+}
+
+type programKey struct{}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:           p.Name,
+		Short:         p.Short,
+		Long:          p.long(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			p.started = true
+			cmd.SetContext(context.WithValue(cmd.Context(), programKey{}, p))
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	config.Flags(root.PersistentFlags(), p.Config)
+	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.versionCommand(), p.healthcheckCommand())
+	root.AddCommand(p.Commands...)
+	return root
+}
+
+func (p *program) long() string {
+	return fmt.Sprintf(`%s
+
+Start it with '%[2]s serve'. Every setting is a flag, an environment variable or a key of a YAML file (--config); flags win
+over the environment, the environment over the file. Secrets have no flag; each can be read from the file that its variable
+with _FILE at the end names. '%[2]s config check' says what is wrong, '%[2]s config print' where each value comes from.
+
+Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_SECRET and the service's own secrets.
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.`, p.Short, p.Name)
+}
+
+// load reads the settings. What is wrong with them is a *settingsError.
+func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
+	settings, err := config.Load(p.Name, p.Config, cmd.Flags(), nil, Names()...)
+	return settings, p.settingsError(err)
+}
+
+// loadChecked reads the settings and applies the service's own rules to them.
+func (p *program) loadChecked(cmd *cobra.Command) error {
+	_, err := p.load(cmd)
+	if v, ok := p.Config.(interface{ Validate() error }); ok && err == nil {
+		err = p.settingsError(v.Validate())
+	}
+	return err
+}
+
+func (p *program) settingsError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &settingsError{name: p.Name, problems: flatten(err)}
+}
+
+// flatten takes errors.Join apart.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, flatten(e)...)
+	}
+	return out
+}
+
+// base is the part of the settings that this package knows.
+func (p *program) base() *Base {
+	return p.Config.(interface{ Common() *Base }).Common()
+}

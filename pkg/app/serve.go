@@ -1,0 +1,193 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+)
+
+// finishTimeout is what background work may take after the last request.
+const finishTimeout = 10 * time.Second
+
+func (p *program) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service until SIGTERM or Ctrl-C, which drain; a second one ends at once",
+		Long: `Run the service. It waits for the database and the broker, in any order of starting, for LATCHKEY_START_TIMEOUT, brings
+the schema up to date, and then answers on its public and its internal address.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.loadChecked(cmd); err != nil {
+				return err
+			}
+			return p.withDeps(cmd.Context(), p.serve, p.Migrations...)
+		},
+	}
+}
+
+// WithDeps gives an extra command what serve gives the service: it loads and checks the settings, waits for the database and the
+// bus, and closes them after fn. It does not migrate.
+func WithDeps(cmd *cobra.Command, fn func(ctx context.Context, d Deps) error) error {
+	p, ok := cmd.Context().Value(programKey{}).(*program)
+	if !ok {
+		return errors.New("app: the command is not one of Service.Commands")
+	}
+	if err := p.loadChecked(cmd); err != nil {
+		return err
+	}
+	return p.withDeps(cmd.Context(), fn)
+}
+
+// withDeps opens what the service needs, runs fn, and closes everything in reverse.
+func (p *program) withDeps(ctx context.Context, fn func(context.Context, Deps) error, migrations ...db.Migrations) error {
+	out := obs.NewBuffer(p.logs)
+	defer out.Flush()
+	log := p.base().Logger(out).With("service", p.Name)
+	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout, fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
+	defer cancel()
+
+	// The broker is dialed first because that happens in the background.
+	broker, err := amqp.Dial(amqp.Config{URL: p.base().AMQPURL, Name: p.Name, Log: log, Queues: p.Queues})
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	data, err := p.openDB(start, log)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	defer data.Close()
+	if err := migrate(start, data, migrations); err != nil {
+		return stopped(ctx, err)
+	}
+	if err := broker.Await(start); err != nil {
+		return stopped(ctx, err)
+	}
+	var b bus.Bus = broker
+	return fn(ctx, Deps{Log: log, DB: data, Bus: b, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name)})
+}
+
+// stopped hides the failure of a start that somebody called off.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// openDB opens the database and waits for it.
+func (p *program) openDB(ctx context.Context, log *slog.Logger) (*db.DB, error) {
+	b := p.base()
+	d, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: b.DatabaseMaxConns, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Await(ctx); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func migrate(ctx context.Context, d *db.DB, migrations []db.Migrations) error {
+	if len(migrations) == 0 {
+		return nil
+	}
+	if err := d.Migrate(ctx, migrations...); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// migrate is the command.
+func (p *program) migrate(ctx context.Context) error {
+	log := p.base().Logger(p.logs).With("service", p.Name)
+	ctx, cancel := context.WithTimeout(ctx, p.base().StartTimeout)
+	defer cancel()
+	d, err := p.openDB(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := migrate(ctx, d, p.Migrations); err != nil {
+		return err
+	}
+	log.Info("the database has this version's schema")
+	return nil
+}
+
+// serve makes the service and runs it until ctx ends.
+func (p *program) serve(ctx context.Context, d Deps) error {
+	svc, err := p.New(d)
+	if err != nil {
+		return err
+	}
+	listening, err := httpx.Listen(p.base().Servers(svc)...)
+	if err != nil {
+		return err
+	}
+	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"), "version", obs.ReadBuild().Version)
+	return Run(ctx, listening, svc, d.Log)
+}
+
+// Servers are the public and the internal server of a service, on the addresses of the settings. TLS is for the public one.
+func (b *Base) Servers(svc Running) []httpx.Server {
+	return []httpx.Server{
+		{Name: "public", Addr: b.Addr, Setting: "LATCHKEY_ADDR", Handler: svc.Handler(), TLSCert: b.TLSCertFile, TLSKey: b.TLSKeyFile},
+		{Name: "internal", Addr: b.InternalAddr, Setting: "LATCHKEY_INTERNAL_ADDR", Handler: svc.InternalHandler()},
+	}
+}
+
+// Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The work ends
+// after the last request, so that nothing a request left behind is lost.
+func Run(ctx context.Context, l *httpx.Listening, svc Running, log *slog.Logger) error {
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	serving, endServing := context.WithCancel(ctx)
+	defer endServing()
+	var g errgroup.Group
+	g.Go(func() error {
+		defer endWork()
+		return l.Serve(serving, svc.Drain, log)
+	})
+	g.Go(func() error {
+		defer endServing()
+		err := finish(work, svc.Run)
+		if work.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	})
+	err := g.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// finish runs the background work, and leaves it behind when it does not end in time after ctx has.
+func finish(ctx context.Context, run func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(finishTimeout):
+		return fmt.Errorf("background work did not end within %v", finishTimeout)
+	}
+}

@@ -1,0 +1,169 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/internal/delivery"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+// maxPrefetch is the largest that the protocol knows.
+const maxPrefetch = 1<<16 - 1
+
+var errCancelled = errors.New("the broker ended the subscription: the queue has gone, or the link was lost")
+
+// Consume implements bus.Bus.
+func (b *Bus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
+	q, err := b.known(q)
+	if err != nil {
+		return err
+	}
+	return b.repeat(ctx, q.Name, func(ctx context.Context, conn *amqp091.Connection) error {
+		return b.consume(ctx, conn, q, h)
+	})
+}
+
+// consume works until ctx ends or the subscription is lost. It acknowledges in the order of delivery, after the handler has
+// committed, so one acknowledgment covers all before it.
+func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue, h bus.Handler) error {
+	ch, deliveries, err := b.subscribe(conn, q)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ch.Close() }() // gives back what is not acknowledged
+	ctx, cancel := untilClosed(ctx, ch)
+	defer cancel()
+	hand := &delivery.Hand{Queue: q, Handle: h, Log: b.log, Bury: b.buryEvent(q.Name)}
+	for {
+		batch, err := collect(ctx, deliveries, q)
+		if err != nil {
+			return err
+		}
+		if err := b.settle(ctx, hand, batch); err != nil {
+			return err
+		}
+		if err := batch[len(batch)-1].Ack(true); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *Bus) subscribe(conn *amqp091.Connection, q bus.Queue) (*amqp091.Channel, <-chan amqp091.Delivery, error) {
+	if err := b.declareQueue(conn, q); err != nil {
+		return nil, nil, err
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := ch.Qos(min(2*q.BatchSize, maxPrefetch), 0, false); err != nil {
+		return nil, nil, errors.Join(err, ch.Close())
+	}
+	deliveries, err := ch.Consume(q.Name, "", false, false, false, false, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, ch.Close())
+	}
+	return ch, deliveries, nil
+}
+
+// untilClosed returns ctx ended early when the channel closes: what the handler is working on is then delivered to others.
+func untilClosed(ctx context.Context, ch *amqp091.Channel) (context.Context, context.CancelFunc) {
+	closed := ch.NotifyClose(make(chan *amqp091.Error, 1))
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// received is a delivery and what was in it.
+type received struct {
+	amqp091.Delivery
+	events []event.Event
+	poison error
+}
+
+func open(d amqp091.Delivery) received {
+	events, err := event.Decode(d.Body)
+	return received{Delivery: d, events: events, poison: err}
+}
+
+// collect waits for a message, and then for more until the batch is full or old enough.
+func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queue) ([]received, error) {
+	var batch []received
+	var timeout <-chan time.Time
+	for size := 0; size < q.BatchSize; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timeout:
+			return batch, nil
+		case d, more := <-deliveries:
+			if !more {
+				return nil, errCancelled
+			}
+			r := open(d)
+			batch, size = append(batch, r), size+max(1, len(r.events))
+		}
+		if timeout == nil {
+			timer := time.NewTimer(q.BatchWait)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+	}
+	return batch, nil
+}
+
+// settle returns nil when every event of the batch is committed or a dead letter.
+func (b *Bus) settle(ctx context.Context, hand *delivery.Hand, batch []received) error {
+	var events []event.Event
+	for _, r := range batch {
+		if r.poison == nil {
+			events = append(events, r.events...)
+			continue
+		}
+		if err := b.buryPoison(ctx, hand.Queue.Name, r); err != nil {
+			return err
+		}
+	}
+	return hand.Over(ctx, events)
+}
+
+// buryPoison makes a dead letter of a message that cannot be read, as it is.
+func (b *Bus) buryPoison(ctx context.Context, queue string, r received) error {
+	b.log.ErrorContext(ctx, "a message cannot be read and becomes a dead letter", "queue", queue, "message_id", r.MessageId, "error", r.poison)
+	m := message{Publishing: amqp091.Publishing{
+		ContentType: r.ContentType, DeliveryMode: amqp091.Persistent, MessageId: letterID(r.Delivery),
+		Type: r.Type, Timestamp: r.Timestamp, AppId: r.AppId, Body: r.Body,
+	}}
+	dead := deadMessage(m, queue, delivery.ShortReason(r.poison.Error()), 1)
+	for n := 1; ; n++ {
+		err := b.publisher.send(ctx, []message{dead})
+		if err == nil {
+			return nil
+		}
+		b.log.WarnContext(ctx, "a dead letter could not be stored; trying again", "queue", queue, "error", err)
+		if err := delivery.Pause(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *Bus) buryEvent(queue string) delivery.Bury {
+	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
+		m, err := singleMessage(e, b.name)
+		if err != nil {
+			return err
+		}
+		return b.publisher.send(ctx, []message{deadMessage(m, queue, reason, attempts)})
+	}
+}

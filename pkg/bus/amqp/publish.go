@@ -1,0 +1,246 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+const (
+	// window is how many messages of one call are unconfirmed at a time.
+	window = 256
+	// confirmTimeout bounds a call whose context is more patient. A broker in alarm confirms nothing.
+	confirmTimeout = 10 * time.Second
+	// publishChannels is how many calls publish at the same time; further ones wait for them.
+	publishChannels = 4
+)
+
+// Publish implements bus.Publisher. It fails at once while there is no connection or the broker takes no messages.
+//
+// Messages are mandatory: one that reaches no queue comes back. That is an error only when one of the known queues wants
+// its type, which means that the queue has gone; of other types, such as apikey.created, nobody need keep a copy.
+func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
+	msgs, err := messages(events, b.name)
+	if err != nil {
+		return err
+	}
+	return b.publisher.send(ctx, msgs)
+}
+
+type publisher struct {
+	bus *Bus
+	// slots holds one entry per channel that is not in use, nil where it must be opened first.
+	slots chan *confirmChannel
+}
+
+func newPublisher(b *Bus) *publisher {
+	p := &publisher{bus: b, slots: make(chan *confirmChannel, publishChannels)}
+	for range publishChannels {
+		p.slots <- nil
+	}
+	return p
+}
+
+// send returns nil when the broker has confirmed every message.
+func (p *publisher) send(ctx context.Context, msgs []message) error {
+	if len(msgs) == 0 {
+		return nil
+	}
+	ctx, cancel := p.bus.until(ctx)
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, confirmTimeout)
+	defer cancelTimeout()
+	if s := p.bus.publishing.state(); !s.Connected || s.Blocked {
+		return fmt.Errorf("publish: %s", s.Detail)
+	}
+	var c *confirmChannel
+	select {
+	case c = <-p.slots:
+	case <-ctx.Done():
+		return fmt.Errorf("publish: waiting for a channel: %w", context.Cause(ctx))
+	}
+	c, err := p.usable(ctx, c)
+	if err != nil {
+		p.slots <- nil
+		return fmt.Errorf("publish: %w", err)
+	}
+	err = c.send(ctx, msgs)
+	if err == nil {
+		err = p.missing(ctx, c)
+	}
+	p.slots <- c.orNil()
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// usable returns c, or a new channel when c is of an earlier connection.
+func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChannel, error) {
+	conn := p.bus.publishing.current()
+	if conn == nil {
+		return nil, amqp091.ErrClosed
+	}
+	if c != nil && c.conn == conn && !c.ch.IsClosed() {
+		return c, nil
+	}
+	type opened struct {
+		c   *confirmChannel
+		err error
+	}
+	// Opening waits for the broker without a deadline of its own; on a silent link it ends with the connection.
+	done := make(chan opened, 1)
+	go func() {
+		c, err := openConfirmChannel(conn)
+		done <- opened{c, err}
+	}()
+	select {
+	case o := <-done:
+		return o.c, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-done; o.c != nil {
+				_ = o.c.ch.Close()
+			}
+		}()
+		return nil, fmt.Errorf("opening a channel: %w", context.Cause(ctx))
+	}
+}
+
+// missing is an error when a message came back that a known queue should have taken; the queues are declared anew first.
+func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
+	returned := c.returned
+	c.returned = nil
+	for _, r := range returned {
+		if !p.bus.wanted(r) {
+			p.bus.log.Debug("no queue wanted an event", "type", r.RoutingKey, "event_id", r.MessageId)
+			continue
+		}
+		p.bus.log.Error("an event came back because a queue has gone; declaring the queues again", "type", r.RoutingKey)
+		return errors.Join(fmt.Errorf("%s came back: %s", r.RoutingKey, r.ReplyText), p.redeclare(ctx, c.conn))
+	}
+	return nil
+}
+
+// redeclare waits before it brings the queues back. A queue that reappears within milliseconds takes over the consumers of
+// the deleted one, but RabbitMQ (3.10 at least) then drops their messages as seen; after the wait they have been told.
+func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+		return p.bus.declare(conn)
+	}
+}
+
+// wanted tells whether a returned message should have found a queue: a dead letter always, an event when a known queue
+// wants its type.
+func (b *Bus) wanted(r amqp091.Return) bool {
+	if r.Exchange != exchange {
+		return true
+	}
+	for _, q := range b.queues {
+		if q.Wants(r.RoutingKey) {
+			return true
+		}
+	}
+	return false
+}
+
+// confirmChannel is used by one goroutine at a time.
+type confirmChannel struct {
+	conn *amqp091.Connection
+	ch   *amqp091.Channel
+	// returns is larger than window, and emptied whenever a confirm has come: the broker sends a return before the confirm
+	// of the same message, and the library reads both in turn, so it never blocks on a full channel.
+	returns  chan amqp091.Return
+	returned []amqp091.Return
+	broken   bool
+}
+
+func openConfirmChannel(conn *amqp091.Connection) (*confirmChannel, error) {
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	if err := ch.Confirm(false); err != nil {
+		return nil, errors.Join(err, ch.Close())
+	}
+	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
+}
+
+// send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is lost or
+// ctx ends. It returns the first failure.
+func (c *confirmChannel) send(ctx context.Context, msgs []message) error {
+	var failed error
+	pending := make([]*amqp091.DeferredConfirmation, len(msgs))
+	for i := range len(msgs) + window {
+		if i >= window && i-window < len(msgs) {
+			if err := c.await(ctx, pending[i-window]); failed == nil {
+				failed = err
+			}
+		}
+		if c.broken {
+			return failed
+		}
+		if i < len(msgs) {
+			var err error
+			if pending[i], err = c.ch.PublishWithDeferredConfirm(msgs[i].exchange, msgs[i].key, true, false, msgs[i].Publishing); err != nil {
+				c.discard()
+				return err
+			}
+		}
+	}
+	return failed
+}
+
+var errRefused = errors.New("the broker did not take a message: a queue is full, or the link was lost")
+
+// await takes a confirm. A negative one, a lost link and a timeout all mean "unknown".
+func (c *confirmChannel) await(ctx context.Context, confirm *amqp091.DeferredConfirmation) error {
+	taken, err := confirm.WaitContext(ctx)
+	c.drainReturns()
+	switch {
+	case err != nil:
+		c.discard() // confirms of this call may still come; the next call must not see them
+		return fmt.Errorf("no confirm: %w", context.Cause(ctx))
+	case !taken && c.ch.IsClosed():
+		c.broken = true
+		return errRefused
+	case !taken:
+		return errRefused
+	}
+	return nil
+}
+
+func (c *confirmChannel) drainReturns() {
+	for {
+		select {
+		case r, open := <-c.returns:
+			if !open {
+				return
+			}
+			c.returned = append(c.returned, r)
+		default:
+			return
+		}
+	}
+}
+
+// discard gives the channel up. Closing waits for the broker, which may be silent until the connection is given up too.
+func (c *confirmChannel) discard() {
+	c.broken = true
+	go func() { _ = c.ch.Close() }()
+}
+
+func (c *confirmChannel) orNil() *confirmChannel {
+	if c.broken {
+		return nil
+	}
+	return c
+}

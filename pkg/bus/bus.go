@@ -1,0 +1,149 @@
+// Package bus is how services tell each other what happened. Two implementations keep the same promise: pkg/bus/amqp over
+// RabbitMQ and pkg/bus/inproc within one process; pkg/bus/bustest holds both to it.
+//
+// The promise: an event that Publish confirmed reaches every declared queue whose patterns match it, at least once, in
+// the order of publishing, until its handler has committed it or it lies in that queue's dead letters.
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+// ErrClosed is returned by every call on a bus after Close.
+var ErrClosed = errors.New("bus: closed")
+
+// Bus is everything a service does with the bus. State and Close aside, calls block until done or until ctx ends.
+type Bus interface {
+	Publisher
+	// Consume hands the events of q to h until ctx ends (nil) or the bus is closed (ErrClosed). q must be one of the
+	// queues that the bus was made with. When several consume one queue they share it, or with SingleActive one of them
+	// works and the others stand by.
+	Consume(ctx context.Context, q Queue, h Handler) error
+	// Watch shows events to w until ctx ends (nil) or the bus is closed (ErrClosed). Nothing is kept for a watch that
+	// is away: see Watch.OnGap.
+	Watch(ctx context.Context, w Watch) error
+	// DeadLetters is the store of what the named queue gave up.
+	DeadLetters(queue string) DeadLetters
+	State() State
+	Close() error
+}
+
+// Publisher sends events.
+type Publisher interface {
+	// Publish returns nil only when every event is safe with every queue that wants it. An error means "unknown": some
+	// may have arrived, so send all of them again; consumers drop what they have seen.
+	Publish(ctx context.Context, events []event.Event) error
+}
+
+// Queue is a durable queue and how it is consumed. Name, Types, MaxBytes and SingleActive must not change once the queue
+// exists on a broker.
+type Queue struct {
+	// Name is for example "analytics.events".
+	Name string
+	// Types are topic patterns: words between dots, * stands for one word, # for any number of words.
+	Types []string
+	// BatchSize is about how many events a Handler gets at once; 0 means 100.
+	BatchSize int
+	// BatchWait is the longest wait for a batch to fill; 0 means 20 ms.
+	BatchWait time.Duration
+	// MaxAttempts is how often an event may fail by itself before it becomes a dead letter; 0 means 5.
+	MaxAttempts int
+	// SingleActive lets one consumer work at a time, in all processes together.
+	SingleActive bool
+	// MaxBytes bounds what waits in the queue; beyond it Publish fails. 0 means 1 GiB. The in-process bus holds
+	// publishers back instead and keeps nothing.
+	MaxBytes int64
+}
+
+// WithDefaults returns q with its zero settings replaced.
+func (q Queue) WithDefaults() Queue {
+	if q.BatchSize <= 0 {
+		q.BatchSize = 100
+	}
+	if q.BatchWait <= 0 {
+		q.BatchWait = 20 * time.Millisecond
+	}
+	if q.MaxAttempts <= 0 {
+		q.MaxAttempts = 5
+	}
+	if q.MaxBytes <= 0 {
+		q.MaxBytes = 1 << 30
+	}
+	return q
+}
+
+// Wants tells whether events of this type belong into the queue.
+func (q Queue) Wants(eventType string) bool { return MatchesAny(q.Types, eventType) }
+
+// Handler commits a batch. It must be idempotent: the same event comes again after a crash, a lost link or an error.
+// nil says that all of events are committed. After an error each event is handed over by itself, again and again with
+// growing pauses, until it succeeds or has failed Queue.MaxAttempts times and becomes a dead letter. An apierr of kind
+// Unavailable (the database is away) counts as no attempt: it is tried for ever. A panic counts as an error. A Handler
+// must not publish to its own queue and wait for it.
+type Handler func(ctx context.Context, events []event.Event) error
+
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// Permanent marks an error that no further attempt can mend: the event becomes a dead letter at once.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanent{err}
+}
+
+// IsPermanent tells whether err was marked by Permanent.
+func IsPermanent(err error) bool {
+	var p permanent
+	return errors.As(err, &p)
+}
+
+// Watch is a look at the events of the moment, for dropping what a cache holds. Every watch sees every event that
+// matches. The callbacks are called one at a time and must be quick.
+type Watch struct {
+	// Types are topic patterns as in Queue.
+	Types   []string
+	OnEvent func(event.Event)
+	// OnGap says that events may have been missed: forget everything cached. It is called when the link is lost, and
+	// again (also the very first time) before it counts as alive.
+	OnGap func()
+	// Link, when not nil, is kept current by the watch.
+	Link *Link
+}
+
+// State is what a readiness check shows of the link to the broker.
+type State struct {
+	Connected bool
+	// Blocked says that the broker takes no messages for the moment: an alarm on its memory or disk.
+	Blocked bool
+	// Detail is a sentence for people, empty when all is well. It holds no password.
+	Detail string
+}
+
+// DeadLetter is a message that a queue gave up.
+type DeadLetter struct {
+	// ID names it for Replay.
+	ID string
+	// Event is what the message carries (the first event of a batch); zero when Raw cannot be decoded.
+	Event event.Event
+	// Raw is the message body.
+	Raw      []byte
+	Reason   string
+	Attempts int
+	DiedAt   time.Time
+}
+
+// DeadLetters lists what a queue gave up, and gives it another chance.
+type DeadLetters interface {
+	// List shows up to limit letters, oldest first, and leaves them where they are.
+	List(ctx context.Context, limit int) ([]DeadLetter, error)
+	// Replay puts the named letters, or all of those present when none is named, back into their queue with fresh
+	// attempts, and returns how many. A letter is removed only after its queue has it.
+	Replay(ctx context.Context, ids ...string) (int, error)
+}

@@ -1,0 +1,93 @@
+package bus_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+)
+
+func TestMatches(t *testing.T) {
+	for _, test := range []struct {
+		pattern, eventType string
+		want               bool
+	}{
+		{"license.activated", "license.activated", true},
+		{"license.activated", "license.activate", false},
+		{"license.activated", "license", false},
+		{"license", "license.activated", false},
+		{"license.*", "license.activated", true},
+		{"license.*", "license", false},
+		{"license.*", "license.validation.failed", false},
+		{"*.*", "license.activated", true},
+		{"*", "license.activated", false},
+		{"*.failed", "license.validation.failed", false},
+		{"license.*.failed", "license.validation.failed", true},
+		{"#", "license.activated", true},
+		{"#", "", true},
+		{"license.#", "license", true},
+		{"license.#", "license.activated", true},
+		{"license.#", "license.validation.failed", true},
+		{"license.#", "licenses.activated", false},
+		{"#.failed", "license.validation.failed", true},
+		{"#.failed", "failed", true},
+		{"#.failed", "license.failed.not", false},
+		{"#.validation.#", "license.validation.failed", true},
+		{"#.validation.#", "validation", true},
+		{"#.validation.#", "license.activated", false},
+		{"license.#.failed", "license.failed", true},
+		{"license.#.failed", "license.a.b.failed", true},
+		{"#.*", "license", true},
+		{"#.*", "license.activated", true},
+		{"*.#.*", "license", false},
+		{"#.#", "license", true},
+		{"license.#.#", "license", true},
+		{"", "license", false},
+	} {
+		if got := bus.Matches(test.pattern, test.eventType); got != test.want {
+			t.Errorf("%q matches %q: %v", test.pattern, test.eventType, got)
+		}
+	}
+}
+
+func TestALinkGoesStaleByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bus.NewLink()
+		time.Sleep(time.Hour)
+		check := func(what string, want bool) {
+			t.Helper()
+			if l.Alive() != want {
+				t.Errorf("%s: alive is %v", what, !want)
+			}
+		}
+		check("before the first tick", false)
+		l.Tick()
+		check("after a tick", true)
+		time.Sleep(bus.Silence - time.Nanosecond)
+		check("just before the end of the silence", true)
+		time.Sleep(time.Nanosecond)
+		check("after the silence", false)
+		l.Tick()
+		check("after another tick", true)
+		l.Lose()
+		check("after it was lost", false)
+	})
+}
+
+func TestPermanent(t *testing.T) {
+	cause := errors.New("no such thing")
+	err := fmt.Errorf("handle: %w", bus.Permanent(cause))
+	if !bus.IsPermanent(err) || !errors.Is(err, cause) || bus.IsPermanent(cause) || bus.Permanent(nil) != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	q := bus.Queue{Name: "a", BatchSize: 7}.WithDefaults()
+	if q.BatchSize != 7 || q.BatchWait <= 0 || q.MaxAttempts <= 0 || q.MaxBytes <= 0 {
+		t.Errorf("got %+v", q)
+	}
+}

@@ -1,0 +1,257 @@
+package bustest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+type eventMessage = proto.Message
+
+func all() bus.Queue {
+	return bus.Queue{Name: "test.all", Types: []string{"#"}, BatchSize: 10, MaxAttempts: 3, SingleActive: true}
+}
+
+func opened(t *testing.T, open Open, queues ...bus.Queue) bus.Bus {
+	b := open(t, queues...)
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+func deliversInOrder(t *testing.T, open Open) {
+	b, sink := opened(t, open, all()), &Sink{}
+	Consume(t, b, all(), sink.Handle)
+	events := Activations(t, 500)
+	for part := range slices.Chunk(events, 130) {
+		Publish(t, b, part...)()
+	}
+	sink.Await(t, events)
+}
+
+func routesByPattern(t *testing.T, open Open) {
+	queues := map[string][]string{
+		"test.every":  {"#"},
+		"test.direct": {"license.*"},
+		"test.deep":   {"license.#", "apikey.revoked"},
+		"test.ends":   {"#.failed", "*.deactivated"},
+		"test.none":   {"license"},
+	}
+	events := []event.Event{
+		Event(t, &eventsv1.LicenseActivated{}, "a"),
+		Event(t, &eventsv1.LicenseValidationFailed{}, "b"),
+		Event(t, &eventsv1.DeviceDeactivated{}, "c"),
+		Event(t, &eventsv1.ApiKeyRevoked{}, "d"),
+	}
+	var declared []bus.Queue
+	for name, types := range queues {
+		declared = append(declared, bus.Queue{Name: name, Types: types})
+	}
+	b, sinks := opened(t, open, declared...), map[string]*Sink{}
+	for _, q := range declared {
+		sinks[q.Name] = &Sink{}
+		Consume(t, b, q, sinks[q.Name].Handle)
+	}
+	Publish(t, b, events...)()
+	sinks["test.every"].Await(t, events)
+	sinks["test.direct"].Await(t, events[:1])
+	sinks["test.deep"].Await(t, []event.Event{events[0], events[1], events[3]})
+	sinks["test.ends"].Await(t, events[1:3])
+	sinks["test.none"].Await(t, nil)
+}
+
+func handsOverBatches(t *testing.T, open Open) {
+	b, sink := opened(t, open, all()), &Sink{}
+	events := Activations(t, 100)
+	wait := Publish(t, b, events...)
+	Consume(t, b, all(), sink.Handle)
+	wait()
+	sink.Await(t, events)
+	sizes := sink.Sizes()
+	if largest := slices.Max(sizes); largest < 2 || largest > 10 {
+		t.Errorf("batches of %v events, want up to 10", sizes)
+	}
+}
+
+func deliversTelemetryInBulk(t *testing.T, open Open) {
+	var events, validated, failed []event.Event
+	for i := range 350 {
+		validated = append(validated, Event(t, &eventsv1.LicenseValidated{LicenseId: fmt.Sprint(i)}, "v"))
+		events = append(events, validated[i])
+		if i%10 == 0 {
+			failed = append(failed, Event(t, &eventsv1.LicenseValidationFailed{LicenseId: fmt.Sprint(i)}, "f"))
+			events = append(events, failed[i/10])
+		}
+	}
+	b, sink := opened(t, open, all()), &Sink{}
+	Consume(t, b, all(), sink.Handle)
+	Publish(t, b, events...)()
+	testkit.Eventually(t, patience, func() error {
+		got := map[string][]event.Event{}
+		for _, e := range sink.Events() {
+			got[e.Type] = append(got[e.Type], e)
+		}
+		return errors.Join(same(got["license.validated"], validated), same(got["license.validation.failed"], failed))
+	})
+}
+
+func retriesOneByOne(t *testing.T, open Open) {
+	events := Activations(t, 5)
+	var failures atomic.Int32
+	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {
+		if slices.ContainsFunc(batch, func(e event.Event) bool { return e.ID == events[2].ID }) && failures.Add(1) < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}}
+	b := opened(t, open, all())
+	wait := Publish(t, b, events...)
+	Consume(t, b, all(), sink.Handle)
+	wait()
+	sink.Await(t, events)
+	Letters(t, b, all().Name, 0)
+}
+
+func buriesAndReplays(t *testing.T, open Open) {
+	events := Activations(t, 5)
+	var broken atomic.Bool
+	broken.Store(true)
+	var alone atomic.Int32
+	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {
+		if !broken.Load() || !slices.ContainsFunc(batch, func(e event.Event) bool { return e.ID == events[2].ID }) {
+			return nil
+		}
+		if len(batch) == 1 {
+			alone.Add(1)
+		}
+		return errors.New("no such license")
+	}}
+	b := opened(t, open, all())
+	wait := Publish(t, b, events...)
+	Consume(t, b, all(), sink.Handle)
+	wait()
+	sink.Await(t, slices.Delete(slices.Clone(events), 2, 3))
+	letter := Letters(t, b, all().Name, 1)[0]
+	if err := same([]event.Event{letter.Event}, events[2:3]); err != nil {
+		t.Error(err)
+	}
+	if letter.Reason != "no such license" || letter.Attempts != 3 || alone.Load() != 3 || time.Since(letter.DiedAt) > time.Hour {
+		t.Errorf("got %+v after %d attempts", letter, alone.Load())
+	}
+	broken.Store(false)
+	replay(t, b, 1)
+	sink.Await(t, append(slices.Delete(slices.Clone(events), 2, 3), events[2]))
+	Letters(t, b, all().Name, 0)
+}
+
+func replay(t *testing.T, b bus.Bus, want int, ids ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if n, err := b.DeadLetters(all().Name).Replay(ctx, ids...); err != nil || n != want {
+		t.Fatalf("replayed %d: %v, want %d", n, err, want)
+	}
+}
+
+func buriesPermanent(t *testing.T, open Open) {
+	var calls atomic.Int32
+	sink := &Sink{Fail: func(context.Context, []event.Event) error {
+		calls.Add(1)
+		return bus.Permanent(errors.New("never"))
+	}}
+	b := opened(t, open, all())
+	Consume(t, b, all(), sink.Handle)
+	Publish(t, b, Activations(t, 1)...)()
+	if letter := Letters(t, b, all().Name, 1)[0]; letter.Attempts != 1 || letter.Reason != "never" || calls.Load() != 1 {
+		t.Errorf("got %+v after %d calls", letter, calls.Load())
+	}
+}
+
+func buriesPanic(t *testing.T, open Open) {
+	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {
+		if batch[0].Subject == "0" {
+			panic("out of range")
+		}
+		return nil
+	}}
+	b := opened(t, open, all())
+	Consume(t, b, all(), sink.Handle)
+	events := Activations(t, 2)
+	Publish(t, b, events...)()
+	sink.Await(t, events[1:])
+	if letter := Letters(t, b, all().Name, 1)[0]; letter.Reason != "the handler panicked: out of range" {
+		t.Errorf("got %+v", letter)
+	}
+}
+
+func waitsForAway(t *testing.T, open Open) {
+	var calls atomic.Int32
+	sink := &Sink{Fail: func(context.Context, []event.Event) error {
+		if calls.Add(1) < 5 {
+			return fmt.Errorf("commit: %w", apierr.ErrUnavailable)
+		}
+		return nil
+	}}
+	b := opened(t, open, all())
+	Consume(t, b, all(), sink.Handle)
+	events := Activations(t, 1)
+	Publish(t, b, events...)()
+	sink.Await(t, events)
+	Letters(t, b, all().Name, 0)
+}
+
+func listsInPlace(t *testing.T, open Open) {
+	b, events := graveyard(t, open, 4)
+	for range 3 {
+		letters := Letters(t, b, all().Name, 4)
+		var got []event.Event
+		for _, l := range letters {
+			got = append(got, l.Event)
+		}
+		if err := same(got, events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letters, err := b.DeadLetters(all().Name).List(t.Context(), 2)
+	if err != nil || len(letters) != 2 || letters[0].Event.ID != events[0].ID {
+		t.Errorf("a short list is %v: %v", letters, err)
+	}
+}
+
+func replaysChosen(t *testing.T, open Open) {
+	b, events := graveyard(t, open, 4)
+	letters := Letters(t, b, all().Name, 4)
+	sink := &Sink{}
+	Consume(t, b, all(), sink.Handle)
+	replay(t, b, 2, letters[1].ID, letters[2].ID, "no such letter")
+	sink.Await(t, events[1:3])
+	left := Letters(t, b, all().Name, 2)
+	if left[0].ID != letters[0].ID || left[1].ID != letters[3].ID {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// graveyard returns a bus whose queue has n dead letters and no consumer.
+func graveyard(t *testing.T, open Open, n int) (bus.Bus, []event.Event) {
+	b, events := opened(t, open, all()), Activations(t, n)
+	stop := Consume(t, b, all(), func(context.Context, []event.Event) error { return bus.Permanent(errors.New("dead")) })
+	Publish(t, b, events...)()
+	Letters(t, b, all().Name, n)
+	stop()
+	return b, events
+}

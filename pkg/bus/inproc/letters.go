@@ -1,0 +1,134 @@
+package inproc
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/internal/delivery"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var files embed.FS
+
+// Migrations make the table bus_dead_letters.
+var Migrations = db.Migrations{Name: "bus", FS: files}
+
+// row is a row of bus_dead_letters.
+type row struct {
+	Seq            int64
+	ID             string
+	Queue, Message string
+	Reason         string
+	Attempts       int
+	DiedAt         time.Time
+}
+
+func (b *Bus) bury(queue string) delivery.Bury {
+	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
+		body, err := e.Encode()
+		if err != nil {
+			return err
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		const insert = `INSERT INTO bus_dead_letters (id, queue, message, reason, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?)`
+		return b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(insert, id.String(), queue, string(body), reason, attempts, clock.System{}.Now()).Error
+		})
+	}
+}
+
+// DeadLetters implements bus.Bus.
+func (b *Bus) DeadLetters(queue string) bus.DeadLetters { return &deadLetters{bus: b, queue: queue} }
+
+type deadLetters struct {
+	bus   *Bus
+	queue string
+}
+
+// List implements bus.DeadLetters.
+func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
+	const list = `SELECT id, queue, message, reason, attempts, died_at FROM bus_dead_letters WHERE queue = ? ORDER BY seq LIMIT ?`
+	if err := d.known(); err != nil {
+		return nil, err
+	}
+	var rows []row
+	if err := d.bus.db.Read(ctx).Raw(list, d.queue, limit).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the dead letters: %w", db.Error(err))
+	}
+	letters := make([]bus.DeadLetter, len(rows))
+	for i, r := range rows {
+		letters[i] = bus.DeadLetter{ID: r.ID, Raw: []byte(r.Message), Reason: r.Reason, Attempts: r.Attempts, DiedAt: r.DiedAt.UTC()}
+		if events, err := event.Decode(letters[i].Raw); err == nil {
+			letters[i].Event = events[0]
+		}
+	}
+	return letters, nil
+}
+
+// Replay implements bus.DeadLetters. It returns when the consumer has had its chance with each letter.
+func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
+	const present = `SELECT seq, id FROM bus_dead_letters WHERE queue = ? ORDER BY seq`
+	if err := d.known(); err != nil {
+		return 0, err
+	}
+	ctx, cancel := d.bus.until(ctx)
+	defer cancel()
+	// A letter that dies again gets a new row, which is not in this list: nothing is replayed for ever.
+	var rows []row
+	if err := d.bus.db.Read(ctx).Raw(present, d.queue).Scan(&rows).Error; err != nil {
+		return 0, fmt.Errorf("list the dead letters: %w", db.Error(err))
+	}
+	replayed := 0
+	for _, r := range rows {
+		if len(ids) > 0 && !slices.Contains(ids, r.ID) {
+			continue
+		}
+		if err := d.sendBack(ctx, r.Seq); err != nil {
+			return replayed, err
+		}
+		replayed++
+	}
+	return replayed, nil
+}
+
+// sendBack removes the letter only after the consumer has settled its event.
+func (d *deadLetters) sendBack(ctx context.Context, seq int64) error {
+	const read = `SELECT message FROM bus_dead_letters WHERE seq = ?`
+	var message string
+	if err := d.bus.db.Read(ctx).Raw(read, seq).Scan(&message).Error; err != nil {
+		return fmt.Errorf("read a dead letter: %w", db.Error(err))
+	}
+	if message == "" {
+		return nil // another replay was faster
+	}
+	events, err := event.Decode([]byte(message))
+	if err != nil {
+		return err
+	}
+	if err := d.bus.queues[d.queue].put(events).wait(ctx); err != nil {
+		return fmt.Errorf("replay a dead letter: %w", err)
+	}
+	return d.bus.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(`DELETE FROM bus_dead_letters WHERE seq = ?`, seq).Error
+	})
+}
+
+func (d *deadLetters) known() error {
+	if _, ok := d.bus.queues[d.queue]; !ok {
+		return fmt.Errorf("bus: there is no queue %q", d.queue)
+	}
+	return nil
+}

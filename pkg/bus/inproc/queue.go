@@ -1,0 +1,169 @@
+package inproc
+
+import (
+	"context"
+	"sync"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/internal/delivery"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+// parcel is what one Publish put into one queue.
+type parcel struct {
+	// left counts events not yet settled; the queue's mutex guards it.
+	left int
+	// abandoned says that the publisher has given up waiting: events not yet taken are dropped, since he sends them again.
+	abandoned bool
+	settled   chan struct{}
+	queue     *queue
+}
+
+func (p *parcel) wait(ctx context.Context) error {
+	select {
+	case <-p.settled:
+		return nil
+	case <-ctx.Done():
+		p.queue.mu.Lock()
+		defer p.queue.mu.Unlock()
+		p.abandoned = true
+		return context.Cause(ctx)
+	}
+}
+
+// waiting is one event in a queue.
+type waiting struct {
+	event  event.Event
+	parcel *parcel
+}
+
+// queue holds events in the order of publishing. It is bounded by the publishers, who wait for what they put in.
+type queue struct {
+	bus.Queue
+	// active is held by the consumer at work when only one may be.
+	active chan struct{}
+
+	mu      sync.Mutex
+	waiting []waiting
+	// more wakes one consumer; it has room for one signal.
+	more chan struct{}
+}
+
+func newQueue(q bus.Queue) *queue {
+	return &queue{Queue: q.WithDefaults(), active: make(chan struct{}, 1), more: make(chan struct{}, 1)}
+}
+
+// wanted picks the events that belong into the queue.
+func (q *queue) wanted(events []event.Event) []event.Event {
+	var wanted []event.Event
+	for i := range events {
+		if q.Wants(events[i].Type) {
+			wanted = append(wanted, events[i])
+		}
+	}
+	return wanted
+}
+
+// put adds events to the end of the queue.
+func (q *queue) put(events []event.Event) *parcel {
+	p := &parcel{left: len(events), settled: make(chan struct{}), queue: q}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range events {
+		q.waiting = append(q.waiting, waiting{events[i], p})
+	}
+	q.wake()
+	return p
+}
+
+func (q *queue) wake() {
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+}
+
+// consume works until ctx ends.
+func (q *queue) consume(ctx context.Context, batchSize int, hand *delivery.Hand) error {
+	if q.SingleActive {
+		select {
+		case q.active <- struct{}{}:
+			defer func() { <-q.active }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer q.pass()
+	for {
+		batch, err := q.take(ctx, batchSize)
+		if err != nil {
+			return err
+		}
+		events := make([]event.Event, len(batch))
+		for i := range batch {
+			events[i] = batch[i].event
+		}
+		if err := hand.Over(ctx, events); err != nil {
+			q.putBack(batch)
+			return err
+		}
+		q.settle(batch)
+	}
+}
+
+// pass hands a signal that a leaving consumer may have swallowed to the next one.
+func (q *queue) pass() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) > 0 {
+		q.wake()
+	}
+}
+
+// take waits for events and takes up to n.
+func (q *queue) take(ctx context.Context, n int) ([]waiting, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if batch := q.next(n); len(batch) > 0 {
+			return batch, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-q.more:
+		}
+	}
+}
+
+func (q *queue) next(n int) []waiting {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var batch []waiting
+	for len(q.waiting) > 0 && len(batch) < n {
+		if !q.waiting[0].parcel.abandoned {
+			batch = append(batch, q.waiting[0])
+		}
+		q.waiting = q.waiting[1:]
+	}
+	if len(q.waiting) > 0 {
+		q.wake()
+	}
+	return batch
+}
+
+func (q *queue) putBack(batch []waiting) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(batch[:len(batch):len(batch)], q.waiting...)
+}
+
+func (q *queue) settle(batch []waiting) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range batch {
+		if w.parcel.left--; w.parcel.left == 0 {
+			close(w.parcel.settled)
+		}
+	}
+}

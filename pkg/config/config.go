@@ -1,0 +1,190 @@
+// Package config fills a service's configuration struct: flags win over the environment, the environment over a YAML file, the
+// file over defaults. What nobody knows is refused, with the nearest known name, because a setting that is silently ignored is
+// worse than none.
+//
+// A field says everything about its setting in tags:
+//
+//	DatabaseURL string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"..."`
+//	StartTimeout time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"..."`
+//
+// key is the name in the file, and with hyphens the flag. secret:"true" hides the whole value, secret:"url" its password; both
+// have no flag, as flags show in process lists, and both can be read from a file named by <ENV>_FILE. A field that is not
+// zero before Load has that value as its default. An empty environment variable counts as not set. Kinds: string and
+// types made of it, bool, int, float64, time.Duration, []string (commas), *bool. Embedded structs belong to the outer one.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+const (
+	flagConfig = "config"
+	envConfig  = "LATCHKEY_CONFIG"
+)
+
+// Problem is one thing wrong with a setting. It never shows the value of a secret.
+type Problem struct {
+	Key, Env string
+	Text     string
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	if p.Env == "" || p.Key == "" {
+		return cmp.Or(p.Env, p.Key) + ": " + p.Text
+	}
+	return p.Env + " (" + p.Key + "): " + p.Text
+}
+
+// Settings is what Load found, for Print.
+type Settings struct {
+	fields []field
+	source map[string]string // by key: where the value came from
+}
+
+// Flags adds the flags of dst, and --config, to flags.
+func Flags(flags *pflag.FlagSet, dst any) {
+	for _, f := range fieldsOf(dst) {
+		if f.secret != "" || flags.Lookup(f.flag()) != nil {
+			continue
+		}
+		flags.String(f.flag(), f.initial(), f.help+" ("+f.env+")")
+		if f.isBool() {
+			flags.Lookup(f.flag()).NoOptDefVal = "true"
+		}
+	}
+	if flags.Lookup(flagConfig) == nil {
+		flags.String(flagConfig, "", "YAML file with settings ("+envConfig+")")
+	}
+}
+
+// Load fills dst, a pointer to a struct, for the program name. flags may be nil; when it has not parsed yet, it parses args.
+// known are environment names that other programs of the suite take and that are therefore no mistake. The error joins a
+// *Problem per mistake; Settings is there also then.
+func Load(name string, dst any, flags *pflag.FlagSet, args []string, known ...string) (*Settings, error) {
+	if flags == nil {
+		flags = pflag.NewFlagSet(name, pflag.ContinueOnError)
+	}
+	s := &Settings{fields: fieldsOf(dst), source: map[string]string{}}
+	if !flags.Parsed() {
+		Flags(flags, dst)
+		if err := flags.Parse(args); err != nil {
+			return s, err
+		}
+	}
+	l := &loader{Settings: s, viper: viper.New(), flags: flags}
+	l.seed()
+	l.readFile()
+	l.refuseUnknownVariables(known)
+	for _, f := range s.fields {
+		l.fill(f)
+	}
+	return s, errors.Join(l.problems...)
+}
+
+type loader struct {
+	*Settings
+	viper    *viper.Viper
+	flags    *pflag.FlagSet
+	path     string // of the file, "" for none
+	problems []error
+}
+
+func (l *loader) problem(key, env, format string, args ...any) {
+	l.problems = append(l.problems, &Problem{Key: key, Env: env, Text: fmt.Sprintf(format, args...)})
+}
+
+// seed makes every key known to viper, which otherwise leaves fields empty that only the environment sets.
+func (l *loader) seed() {
+	for _, f := range l.fields {
+		l.viper.SetDefault(f.key, f.initial())
+		_ = l.viper.BindEnv(f.key, f.env) // fails only without a key
+		if flag := l.flags.Lookup(f.flag()); flag != nil {
+			_ = l.viper.BindPFlag(f.key, flag) // fails only without a flag
+		}
+	}
+}
+
+func (l *loader) readFile() {
+	if f := l.flags.Lookup(flagConfig); f != nil {
+		l.path = f.Value.String()
+	}
+	l.path = cmp.Or(l.path, os.Getenv(envConfig))
+	if l.path == "" {
+		return
+	}
+	l.viper.SetConfigFile(l.path)
+	l.viper.SetConfigType("yaml")
+	if err := l.viper.ReadInConfig(); err != nil {
+		l.problem("", envConfig, "%s", fileProblem(l.path, err))
+		return
+	}
+	keys := make([]string, len(l.fields))
+	for i, f := range l.fields {
+		keys[i] = f.key
+	}
+	for _, key := range l.viper.AllKeys() {
+		if !slices.Contains(keys, key) {
+			l.problem(key, "", "there is no such setting in %s%s", l.path, suggest(key, keys))
+		}
+	}
+}
+
+// fileProblem does not show what the parser says about the content: it may quote a secret.
+func fileProblem(path string, err error) string {
+	var access *os.PathError
+	if errors.As(err, &access) {
+		return fmt.Sprintf("cannot read %s: %v", path, access.Err)
+	}
+	return path + " is not a YAML document"
+}
+
+// fill finds the value of one field, and where it came from.
+func (l *loader) fill(f field) {
+	raw, from := l.viper.Get(f.key), "default"
+	switch flag := l.flags.Lookup(f.flag()); {
+	case flag != nil && flag.Changed:
+		from = "--" + f.flag()
+	case os.Getenv(f.env) != "":
+		from = f.env
+	case l.path != "" && l.viper.InConfig(f.key):
+		from = l.path
+	}
+	if path := os.Getenv(f.env + "_FILE"); f.secret != "" && path != "" {
+		if from == f.env {
+			l.problem(f.key, f.env, "is set, and %s_FILE too; set one of them", f.env)
+			return
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			l.problem(f.key, f.env+"_FILE", "%s", fileProblem(path, err))
+			return
+		}
+		raw, from = strings.TrimRight(string(content), "\r\n"), f.env+"_FILE"
+		if raw == "" {
+			l.problem(f.key, f.env+"_FILE", "%s is empty", path)
+		}
+	}
+	l.source[f.key] = from
+	if err := f.set(raw); err != nil {
+		l.problem(f.key, f.env, "%v", err)
+	}
+}
+
+// Defaults fills what is zero in dst, a pointer to a struct, with the defaults of the tags, whatever the environment says.
+// It panics on a tag that is no value of its field.
+func Defaults(dst any) {
+	for _, f := range fieldsOf(dst) {
+		if err := f.set(f.initial()); err != nil {
+			panic("config: default of " + f.key + ": " + err.Error())
+		}
+	}
+}

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
+
+type shared struct {
+	URL     string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"where the data is"`
+	Timeout time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"how long to wait"`
+}
+
+type sample struct {
+	shared
+	Addr    string        `key:"addr" env:"LATCHKEY_ADDR" default:":1" help:"host:port | of the service"`
+	Secret  secret.Secret `key:"internal_secret" env:"LATCHKEY_INTERNAL_SECRET" secret:"true" help:"a secret"`
+	Proxies []string      `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"a list"`
+	Conns   int           `key:"max_conns" env:"LATCHKEY_MAX_CONNS" default:"16" help:"a number"`
+	Ratio   float64       `key:"ratio" env:"LATCHKEY_RATIO" default:"0.5" help:"a share"`
+	Shared  bool          `key:"shared" env:"LATCHKEY_SHARED" default:"true" help:"a switch"`
+	Public  *bool         `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"a switch that can be unset"`
+}
+
+var no = false
+
+// defaults is what an empty environment gives.
+func defaults() sample {
+	return sample{shared: shared{Timeout: time.Minute}, Addr: ":1", Conns: 16, Ratio: .5, Shared: true}
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// clean takes the LATCHKEY_ variables of whoever runs the tests away.
+func clean(t *testing.T) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, prefix) {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	tests := map[string]struct {
+		env    map[string]string
+		file   string
+		args   []string
+		start  sample
+		change func(*sample)
+	}{
+		"defaults":               {change: func(*sample) {}},
+		"the program's defaults": {start: sample{Addr: ":5001", shared: shared{Timeout: time.Second}}, change: func(s *sample) { s.Addr, s.Timeout = ":5001", time.Second }},
+		"environment": {env: map[string]string{"ADDR": ":2", "START_TIMEOUT": "1m30s", "MAX_CONNS": " 8 ", "RATIO": "1", "SHARED": "false", "METRICS_PUBLIC": "0", "TRUSTED_PROXIES": "a, b,,"}, change: func(s *sample) {
+			s.Addr, s.Timeout, s.Conns, s.Ratio, s.Shared, s.Public, s.Proxies = ":2", 90*time.Second, 8, 1, false, &no, []string{"a", "b"}
+		}},
+		"empty is not set": {env: map[string]string{"ADDR": "", "MAX_CONNS": "", "METRICS_PUBLIC": ""}, change: func(*sample) {}},
+		"file": {file: "addr: ':3'\nmax_conns: 4\nratio: 0.25\nshared: false\ntrusted_proxies: [a, b]\nstart_timeout: 5s\n", change: func(s *sample) {
+			s.Addr, s.Conns, s.Ratio, s.Shared, s.Proxies, s.Timeout = ":3", 4, .25, false, []string{"a", "b"}, 5*time.Second
+		}},
+		"list as text in a file":  {file: "trusted_proxies: a,b\n", change: func(s *sample) { s.Proxies = []string{"a", "b"} }},
+		"digits in quotes":        {file: "internal_secret: '0012'\n", change: func(s *sample) { s.Secret = "0012" }},
+		"environment beats file":  {env: map[string]string{"ADDR": ":2"}, file: "addr: ':3'\nmax_conns: 4\n", change: func(s *sample) { s.Addr, s.Conns = ":2", 4 }},
+		"flag beats environment":  {env: map[string]string{"ADDR": ":2", "SHARED": "false"}, args: []string{"--addr", ":4", "--shared", "--trusted-proxies=x,y"}, change: func(s *sample) { s.Addr, s.Proxies = ":4", []string{"x", "y"} }},
+		"foreign variables":       {env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x", "AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
+		"signs in secrets":        {env: map[string]string{"INTERNAL_SECRET": "a,b=c$d #e"}, change: func(s *sample) { s.Secret = "a,b=c$d #e" }},
+		"file named by the env":   {env: map[string]string{"CONFIG": "-"}, file: "addr: ':3'\n", change: func(s *sample) { s.Addr = ":3" }},
+		"secret from a file":      {env: map[string]string{"INTERNAL_SECRET_FILE": "hush\n", "DATABASE_URL_FILE": "postgres://x\r\n"}, change: func(s *sample) { s.Secret, s.URL = "hush", "postgres://x" }},
+		"secret file beats file":  {env: map[string]string{"INTERNAL_SECRET_FILE": "hush"}, file: "internal_secret: other\n", change: func(s *sample) { s.Secret = "hush" }},
+		"blanks around are taken": {env: map[string]string{"ADDR": " :2 "}, change: func(s *sample) { s.Addr = ":2" }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			for k, v := range tt.env {
+				if strings.HasSuffix(k, "_FILE") && v != "/x" {
+					v = write(t, v)
+				}
+				t.Setenv(prefix+k, v)
+			}
+			if tt.file != "" {
+				path := write(t, tt.file)
+				if tt.env["CONFIG"] != "" {
+					t.Setenv(envConfig, path)
+				} else {
+					tt.args = append(tt.args, "--config", path)
+				}
+			}
+			got := tt.start
+			if _, err := Load("test", &got, nil, tt.args, "LATCHKEY_SISTER"); err != nil {
+				t.Fatal(err)
+			}
+			want := defaults()
+			tt.change(&want)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(sample{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	tests := map[string]struct {
+		env  map[string]string
+		file string
+		want []string
+	}{
+		"a typing error":          {env: map[string]string{"DATABSE_URL": "x"}, want: []string{"LATCHKEY_DATABSE_URL: there is no such setting; did you mean LATCHKEY_DATABASE_URL?"}},
+		"nothing like it":         {env: map[string]string{"ZZZZZZZZZZ": "x"}, want: []string{"LATCHKEY_ZZZZZZZZZZ: there is no such setting"}},
+		"_FILE of no secret":      {env: map[string]string{"ADR_FILE": "x"}, want: []string{"LATCHKEY_ADR_FILE: there is no such setting"}},
+		"unknown key":             {file: "adr: x\n", want: []string{"adr: there is no such setting in FILE; did you mean addr?"}},
+		"unknown section":         {file: "addr: {x: 1}\nother: {y: 1}\n", want: []string{"other.y: there is no such setting", "LATCHKEY_ADDR (addr): must be a single value"}},
+		"values":                  {env: map[string]string{"START_TIMEOUT": "hush", "MAX_CONNS": "1.5", "RATIO": "hush", "SHARED": "hush", "METRICS_PUBLIC": "hush"}, want: []string{"LATCHKEY_START_TIMEOUT (start_timeout): must be a duration such as 30s, 5m or 24h", "LATCHKEY_MAX_CONNS (max_conns): must be a whole number", "LATCHKEY_RATIO (ratio): must be a number", "LATCHKEY_SHARED (shared): must be true or false", "LATCHKEY_METRICS_PUBLIC (metrics_public): must be true or false"}},
+		"number for text":         {file: "internal_secret: 0012\n", want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): must be text; put it into quotes"}},
+		"list for a value":        {file: "addr: [a]\n", want: []string{"LATCHKEY_ADDR (addr): must be a single value"}},
+		"value for a list":        {file: "trusted_proxies: {a: 1}\n", want: []string{"LATCHKEY_TRUSTED_PROXIES (trusted_proxies): must be a list"}},
+		"file that is no YAML":    {file: "internal_secret: hush\n\t:::", want: []string{"LATCHKEY_CONFIG: FILE is not a YAML document"}},
+		"missing file":            {env: map[string]string{"CONFIG": "/nowhere/x.yaml"}, want: []string{"LATCHKEY_CONFIG: cannot read /nowhere/x.yaml: no such file or directory"}},
+		"secret twice":            {env: map[string]string{"INTERNAL_SECRET": "hush", "INTERNAL_SECRET_FILE": "hush"}, want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): is set, and LATCHKEY_INTERNAL_SECRET_FILE too; set one of them"}},
+		"empty secret file":       {env: map[string]string{"INTERNAL_SECRET_FILE": "\n"}, want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): ", " is empty"}},
+		"missing secret file":     {env: map[string]string{"INTERNAL_SECRET_FILE": "-"}, want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): cannot read /nowhere: no such file"}},
+		"everything at once":      {env: map[string]string{"DATABSE_URL": "x", "RATIO": "x"}, file: "adr: x\n", want: []string{"LATCHKEY_DATABSE_URL", "LATCHKEY_RATIO", "adr: "}},
+		"a number that overflows": {env: map[string]string{"MAX_CONNS": "99999999999999999999"}, want: []string{"must be a whole number"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			for k, v := range tt.env {
+				if strings.HasSuffix(k, "SECRET_FILE") {
+					if v == "-" {
+						v = "/nowhere"
+					} else {
+						v = write(t, v)
+					}
+				}
+				t.Setenv(prefix+k, v)
+			}
+			path := ""
+			if tt.file != "" {
+				path = write(t, tt.file)
+				t.Setenv(envConfig, path)
+			}
+			var dst sample
+			_, err := Load("test", &dst, nil, nil)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tt.want {
+				if want = strings.ReplaceAll(want, "FILE is", path+" is"); !strings.Contains(err.Error(), strings.ReplaceAll(want, " FILE;", " "+path+";")) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("%q shows a value", err)
+			}
+		})
+	}
+}
+
+func TestSecretsHaveNoFlag(t *testing.T) {
+	clean(t)
+	for _, flag := range []string{"--internal-secret=x", "--database-url=x", "--nothing=x"} {
+		if _, err := Load("test", &sample{}, nil, []string{flag}); err == nil {
+			t.Errorf("%s was accepted", flag)
+		}
+	}
+}
+
+func TestLoadWithFlagsParsedBefore(t *testing.T) {
+	clean(t)
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	var dst sample
+	Flags(flags, &dst)
+	if err := flags.Parse([]string{"--addr=:9"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load("test", &dst, flags, nil); err != nil || dst.Addr != ":9" {
+		t.Errorf("got %q %v", dst.Addr, err)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	clean(t)
+	t.Setenv("LATCHKEY_DATABASE_URL", "postgres://ann:hush@db:5432/x?password=hush&sslmode=disable")
+	t.Setenv("LATCHKEY_MAX_CONNS", "8")
+	t.Setenv("LATCHKEY_INTERNAL_SECRET_FILE", write(t, "hush"))
+	path := write(t, "ratio: 0.25\n")
+	var dst sample
+	settings, err := Load("test", &dst, nil, []string{"--config", path, "--addr", ":9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := settings.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "hush") {
+		t.Errorf("tells %s", out.String())
+	}
+	for _, want := range [][]string{
+		{"database_url", "postgres://ann:xxxxx@db:5432/x?password=xxxxx&sslmode=disable", "LATCHKEY_DATABASE_URL"},
+		{"start_timeout", "1m0s", "default"}, {"addr", ":9", "--addr"}, {"internal_secret", "***", "LATCHKEY_INTERNAL_SECRET_FILE"},
+		{"trusted_proxies", "-", "default"}, {"max_conns", "8", "LATCHKEY_MAX_CONNS"}, {"ratio", "0.25", path}, {"metrics_public", "-", "default"},
+	} {
+		found := false
+		for line := range strings.Lines(out.String()) {
+			found = found || cmp.Equal(strings.Fields(line), want)
+		}
+		if !found {
+			t.Errorf("no line %v in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestMaskedURLs(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                               "",
+		"postgres://u:p@h/d":             "postgres://u:xxxxx@h/d",
+		"sqlite:/data/x.db":              "sqlite:/data/x.db",
+		"sqlite:x.db":                    "sqlite:x.db",
+		"postgres:u:p@h":                 "***",
+		"host=db password=hush user=ann": "***",
+		"amqp://u:p%zz@h":                "***",
+	} {
+		dst := sample{shared: shared{URL: in}}
+		if got := fieldsOf(&dst)[0].masked(); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	var out bytes.Buffer
+	if err := Markdown(&out, &sample{Addr: ":5001"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| `LATCHKEY_ADDR` | `addr` | `--addr` | `:5001` | host:port \\| of the service |\n",
+		"| `LATCHKEY_INTERNAL_SECRET`, `LATCHKEY_INTERNAL_SECRET_FILE` | `internal_secret` |  |  | a secret |\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "START_TIMEOUT") {
+		t.Error("the embedded struct has a table of its own")
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	got := sample{Addr: ":7"}
+	Defaults(&got)
+	want := defaults()
+	want.Addr = ":7"
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(sample{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	known := []string{"LATCHKEY_ADDR", "LATCHKEY_AMQP_URL", "LATCHKEY_AUTH_URL"}
+	for written, want := range map[string]string{
+		"LATCHKEY_ADR": "; did you mean LATCHKEY_ADDR?", "LATCHKEY_AMPQ_URL": "; did you mean LATCHKEY_AMQP_URL?", "LATCHKEY_SOMETHING_ELSE_ENTIRELY": "",
+	} {
+		if got := suggest(written, known); got != want {
+			t.Errorf("%s: got %q, want %q", written, got, want)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const prefix = "LATCHKEY_"
+
+// linked are the variables that Kubernetes sets in every container for a Service named latchkey-something.
+var linked = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+
+// refuseUnknownVariables finds typing errors in the environment. LATCHKEY_TEST_* belongs to the tests.
+func (l *loader) refuseUnknownVariables(known []string) {
+	names := append([]string{envConfig}, known...)
+	for _, f := range l.fields {
+		names = append(names, f.env)
+	}
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, prefix) || strings.HasPrefix(name, prefix+"TEST_") || value == "" {
+			continue
+		}
+		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) || linked.MatchString(name) {
+			continue
+		}
+		l.problem("", name, "there is no such setting%s", suggest(name, names))
+	}
+	slices.SortFunc(l.problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+}
+
+// suggest names the known name that is nearest to what was written, if any is near.
+func suggest(written string, known []string) string {
+	best, distance := "", len(written)/3+1
+	for _, name := range known {
+		if d := editDistance(written, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// editDistance counts the letters to insert, delete or replace to get from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

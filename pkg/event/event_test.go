@@ -1,0 +1,383 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+var at = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+// messages makes an empty message of every event type.
+func messages(t testing.TB) map[string]proto.Message {
+	t.Helper()
+	made := map[string]proto.Message{}
+	protoregistry.GlobalTypes.RangeMessages(func(mt protoreflect.MessageType) bool {
+		msg := mt.New().Interface()
+		if eventType := event.TypeOf(msg); eventType != "" {
+			made[eventType] = msg
+		}
+		return true
+	})
+	if len(made) < 20 {
+		t.Fatalf("only %d event types are registered", len(made))
+	}
+	return made
+}
+
+// fill sets every field of msg, its strings to text and its times to at.
+func fill(msg protoreflect.Message, text string, at time.Time) {
+	switch m := msg.Interface().(type) {
+	case *timestamppb.Timestamp:
+		m.Seconds, m.Nanos = at.Unix(), int32(at.Nanosecond())
+		return
+	case *structpb.Struct:
+		m.Fields = map[string]*structpb.Value{text: structpb.NewNumberValue(1.5), "list": structpb.NewListValue(&structpb.ListValue{})}
+		return
+	}
+	for i := range msg.Descriptor().Fields().Len() {
+		fd := msg.Descriptor().Fields().Get(i)
+		switch {
+		case fd.IsList():
+			msg.Mutable(fd).List().Append(protoreflect.ValueOfString(text))
+		case fd.Kind() == protoreflect.MessageKind:
+			fill(msg.Mutable(fd).Message(), text, at)
+		case fd.Kind() == protoreflect.StringKind:
+			msg.Set(fd, protoreflect.ValueOfString(text))
+		case fd.Kind() == protoreflect.BoolKind:
+			msg.Set(fd, protoreflect.ValueOfBool(true))
+		case fd.Kind() == protoreflect.Int32Kind:
+			msg.Set(fd, protoreflect.ValueOfInt32(-2147483648))
+		case fd.Kind() == protoreflect.DoubleKind:
+			msg.Set(fd, protoreflect.ValueOfFloat64(1e-7))
+		}
+	}
+}
+
+// The own encoder must write what protojson writes, byte for byte once that is without blanks.
+func TestDataEqualsProtojson(t *testing.T) {
+	texts := []string{"", "plain", "quote \" backslash \\ slash / <html>&", "\x00\b\f\n\r\t\x1f\x7f", "Gerät 日本 \u2028 😀 \ufffd"}
+	times := []time.Time{at, at.Truncate(time.Second), at.Truncate(time.Millisecond), at.Add(7), time.Unix(0, 0), time.Unix(-1, 5)}
+	for eventType, empty := range messages(t) {
+		cases := []proto.Message{empty}
+		for i := range len(texts) + len(times) {
+			msg := proto.Clone(empty)
+			fill(msg.ProtoReflect(), texts[i%len(texts)], times[i%len(times)])
+			cases = append(cases, msg)
+		}
+		for _, msg := range cases {
+			if err := equalsProtojson(msg); err != nil {
+				t.Errorf("%s: %v", eventType, err)
+			}
+		}
+	}
+}
+
+func equalsProtojson(msg proto.Message) error {
+	raw, err := (protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}).Marshal(msg)
+	e, ownErr := event.New("latchkey/test", "", at, msg)
+	if err != nil || ownErr != nil {
+		if err == nil || ownErr == nil {
+			return fmt.Errorf("fails with %v, protojson with %v", ownErr, err)
+		}
+		return nil
+	}
+	var want bytes.Buffer
+	if err := json.Compact(&want, raw); err != nil {
+		return err
+	}
+	if !bytes.Equal(e.Data, want.Bytes()) {
+		return fmt.Errorf("got  %s\nwant %s", e.Data, want.Bytes())
+	}
+	return nil
+}
+
+func FuzzDataEqualsProtojson(f *testing.F) {
+	f.Add("a", "\"\\\x00", "é", int64(1), int32(0))
+	f.Add("\xff", "\ud7ff", "\ufffd", int64(-62135596800), int32(999_999_999))
+	f.Fuzz(func(t *testing.T, a, b, c string, seconds int64, nanos int32) {
+		msg := &eventsv1.LicenseDeviceLimitExceeded{
+			LicenseId: a, DeviceName: b, Os: c, MaxDevices: nanos, ClientTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
+		}
+		if err := equalsProtojson(msg); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEventsSurviveTheWire(t *testing.T) {
+	for eventType, msg := range messages(t) {
+		fill(msg.ProtoReflect(), "Zürich \"x\"", at)
+		e, err := event.New("latchkey/license", "subject", at, msg)
+		if err != nil {
+			t.Fatalf("%s: %v", eventType, err)
+		}
+		if e.Type != eventType || e.Source != "latchkey/license" || e.Subject != "subject" || !e.Time.Equal(at) {
+			t.Errorf("got %+v", e)
+		}
+		e.Trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		raw, err := e.Encode()
+		if err != nil {
+			t.Fatalf("%s: %v", eventType, err)
+		}
+		got, err := event.Decode(raw)
+		if err != nil {
+			t.Fatalf("%s: %v", eventType, err)
+		}
+		if diff := cmp.Diff([]event.Event{e}, got); diff != "" {
+			t.Errorf("%s: %s", eventType, diff)
+		}
+		back := msg.ProtoReflect().New().Interface()
+		if err := got[0].Into(back); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(msg, back, protocmp.Transform()); diff != "" {
+			t.Errorf("%s: %s", eventType, diff)
+		}
+	}
+}
+
+// The envelope as other programs read it.
+func TestEncodeWritesCloudEvents(t *testing.T) {
+	e := event.Event{
+		ID: "0197a3c1-0000-7000-8000-000000000001", Type: "license.activated", Source: "latchkey/license",
+		Subject: "a\"b", Time: at.In(time.FixedZone("", 3600)), Data: json.RawMessage(`{"n":1}`),
+	}
+	raw, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"latchkey/license","type":"license.activated",` +
+		`"subject":"a\"b","time":"2026-01-02T03:04:05.678901Z","datacontenttype":"application/json","data":{"n":1}}`
+	if string(raw) != want {
+		t.Errorf("got  %s\nwant %s", raw, want)
+	}
+}
+
+func TestBatches(t *testing.T) {
+	var events []event.Event
+	for i := range 3 {
+		e, err := event.New("latchkey/test", fmt.Sprint(i), at, &eventsv1.LicenseValidated{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	raw, err := event.EncodeBatch(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := event.Decode(append([]byte(" \n"), raw...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(events, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const valid = `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"s","type":"t","time":"2026-01-02T03:04:05Z","data":{}}`
+
+func TestDecodeRefuses(t *testing.T) {
+	if _, err := event.Decode([]byte(valid)); err != nil {
+		t.Fatalf("the valid one: %v", err)
+	}
+	replace := func(old, new string) string {
+		changed := strings.Replace(valid, old, new, 1)
+		if changed == valid {
+			t.Fatalf("%s is not in the valid event", old)
+		}
+		return changed
+	}
+	for name, raw := range map[string]string{
+		"nothing":           "",
+		"null":              "null",
+		"a number":          "1",
+		"an empty object":   "{}",
+		"an empty batch":    "[]",
+		"a bad batch":       "[" + valid + ",{}]",
+		"a null in a batch": "[null]",
+		"cut off":           valid[:len(valid)-1],
+		"two":               valid + valid,
+		"not UTF-8":         replace(`"s"`, "\"\xff\""),
+		"another version":   replace(`1.0`, `0.3`),
+		"no version":        replace(`specversion`, `version`),
+		"no id":             replace(`"id"`, `"x"`),
+		"an id of another":  replace(`0197a3c1-0000-7000-8000-000000000001`, `1`),
+		"a braced id":       replace(`"0197a3c1-0000-7000-8000-000000000001"`, `"{0197a3c1-0000-7000-8000-000000000001}"`),
+		"a number for id":   replace(`"0197a3c1-0000-7000-8000-000000000001"`, `1`),
+		"no source":         replace(`"s"`, `""`),
+		"no type":           replace(`"t"`, `""`),
+		"a long type":       replace(`"t"`, `"`+strings.Repeat("t", 256)+`"`),
+		"no time":           replace(`"time"`, `"x"`),
+		"a date":            replace(`2026-01-02T03:04:05Z`, `2026-01-02`),
+		"the year 0":        replace(`2026-01-02T03:04:05Z`, `0001-01-01T00:00:00+01:00`),
+		"no data":           replace(`"data"`, `"x"`),
+		"null data":         replace(`{}`, `null`),
+		"a list as data":    replace(`{}`, `[]`),
+		"another content":   replace(`"data"`, `"datacontenttype":"text/plain","data"`),
+		"deep nesting":      strings.Repeat("[", 100_000),
+		"too large":         valid + strings.Repeat(" ", event.MaxEncoded),
+	} {
+		if events, err := event.Decode([]byte(raw)); err == nil {
+			t.Errorf("%s: decoded %+v", name, events)
+		}
+	}
+}
+
+func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
+	good, err := event.Decode([]byte(valid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*event.Event){
+		"id":      func(e *event.Event) { e.ID = "" },
+		"type":    func(e *event.Event) { e.Type = "" },
+		"source":  func(e *event.Event) { e.Source = "" },
+		"subject": func(e *event.Event) { e.Subject = "\xff" },
+		"trace":   func(e *event.Event) { e.Trace = strings.Repeat("0", 256) },
+		"time":    func(e *event.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"data":    func(e *event.Event) { e.Data = nil },
+	} {
+		e := good[0]
+		change(&e)
+		if raw, err := e.Encode(); err == nil {
+			t.Errorf("%s: encoded %s", name, raw)
+		}
+	}
+}
+
+func TestNewRefusesWhatIsNoEvent(t *testing.T) {
+	if _, err := event.New("s", "", at, timestamppb.Now()); err == nil {
+		t.Error("a timestamp is no event")
+	}
+	if event.TypeOf(timestamppb.Now()) != "" {
+		t.Error("a timestamp has an event type")
+	}
+	if _, err := event.New("s", strings.Repeat("x", 256), at, &eventsv1.ApiKeyRevoked{}); err == nil {
+		t.Error("a subject of 256 bytes was taken")
+	}
+}
+
+func TestTelemetry(t *testing.T) {
+	for eventType, want := range map[string]bool{
+		"license.validated": true, "license.validation.failed": true, "license.heartbeat": true,
+		"license.activated": false, "audit.recorded": false, "anomaly.detected": false, "unknown": false,
+	} {
+		if got := event.IsTelemetry(eventType); got != want {
+			t.Errorf("%s: %v", eventType, got)
+		}
+	}
+	if types := event.Types(); len(types) != len(messages(t)) {
+		t.Errorf("types are %v", types)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{valid, "[" + valid + "," + valid + "]", "{}", "[]", "null", strings.Replace(valid, "{}", `{"a":[1e400]}`, 1)} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		events, err := event.Decode(raw)
+		if err != nil {
+			return
+		}
+		again, err := event.EncodeBatch(events)
+		if err != nil {
+			t.Fatalf("what was decoded cannot be encoded: %v", err)
+		}
+		back, err := event.Decode(again)
+		if err != nil {
+			t.Fatalf("what was encoded cannot be decoded: %v", err)
+		}
+		if diff := cmp.Diff(events, back); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func validated() *eventsv1.LicenseValidated {
+	return &eventsv1.LicenseValidated{
+		LicenseId: "0197a3c1-0000-7000-8000-000000000001", HardwareId: "5CD1234XYZ-00:1A:2B:3C:4D:5E", DeviceName: "laptop",
+		Os: "Windows 11", AppVersion: "4.2.1", SessionId: "s-1", Ip: "203.0.113.7", ClientTime: timestamppb.New(at),
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	msg := validated()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := event.New("latchkey/license", msg.LicenseId, at, msg); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkProtojson is what BenchmarkNew would cost at least without an encoder of our own.
+func BenchmarkProtojson(b *testing.B) {
+	msg := validated()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}).Marshal(msg); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e, err := event.New("latchkey/license", "0197a3c1-0000-7000-8000-000000000001", at, validated())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Encode(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	e, err := event.New("latchkey/license", "0197a3c1-0000-7000-8000-000000000001", at, validated())
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw, err := e.Encode()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := event.Decode(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkInto(b *testing.B) {
+	e, err := event.New("latchkey/license", "0197a3c1-0000-7000-8000-000000000001", at, validated())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := e.Into(&eventsv1.LicenseValidated{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// plan says how one message becomes JSON. Messages made only of strings, booleans, 32-bit integers, times and nested
+// messages are written by appendJSON itself, several times faster than protojson; plain is false for the others.
+type plan struct {
+	eventType string
+	plain     bool
+	fields    []field
+}
+
+type field struct {
+	desc protoreflect.FieldDescriptor
+	// name is the member's name, quoted and followed by its colon.
+	name string
+	kind fieldKind
+}
+
+type fieldKind uint8
+
+const (
+	stringField fieldKind = iota
+	boolField
+	int32Field
+	timeField
+	messageField
+	otherField
+)
+
+// These are made once from the generated descriptors and never change.
+var (
+	plans                       = makePlans()
+	sortedTypes, telemetryTypes = listTypes(plans)
+)
+
+func makePlans() map[protoreflect.FullName]*plan {
+	made := map[protoreflect.FullName]*plan{}
+	pkg := eventsv1.File_latchkey_events_v1_license_proto.Package()
+	protoregistry.GlobalFiles.RangeFilesByPackage(pkg, func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Messages().Len() {
+			desc := file.Messages().Get(i)
+			if eventType := proto.GetExtension(desc.Options(), eventsv1.E_Type).(string); eventType != "" {
+				made[desc.FullName()] = makePlan(eventType, desc)
+			}
+		}
+		return true
+	})
+	return made
+}
+
+func makePlan(eventType string, desc protoreflect.MessageDescriptor) *plan {
+	p := &plan{eventType: eventType, plain: true}
+	for i := range desc.Fields().Len() {
+		fd := desc.Fields().Get(i)
+		f := field{desc: fd, name: strconv.Quote(string(fd.Name())) + ":", kind: kindOf(fd)}
+		p.plain = p.plain && f.kind != otherField
+		p.fields = append(p.fields, f)
+	}
+	return p
+}
+
+func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
+	switch {
+	case fd.Cardinality() == protoreflect.Repeated:
+		return otherField
+	case fd.Kind() == protoreflect.MessageKind:
+		if fd.Message().FullName() == (*timestamppb.Timestamp)(nil).ProtoReflect().Descriptor().FullName() {
+			return timeField
+		}
+		return messageField
+	case fd.HasPresence():
+		return otherField
+	case fd.Kind() == protoreflect.StringKind:
+		return stringField
+	case fd.Kind() == protoreflect.BoolKind:
+		return boolField
+	case fd.Kind() == protoreflect.Int32Kind:
+		return int32Field
+	default:
+		return otherField
+	}
+}
+
+func listTypes(plans map[protoreflect.FullName]*plan) ([]string, map[string]bool) {
+	var types []string
+	telemetry := map[string]bool{}
+	for name, p := range plans {
+		types = append(types, p.eventType)
+		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+		telemetry[p.eventType] = err == nil && proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool)
+	}
+	slices.Sort(types)
+	return types, telemetry
+}
+
+func planOf(msg proto.Message) *plan { return plans[msg.ProtoReflect().Descriptor().FullName()] }
+
+// appendJSON appends what protojson writes for msg with UseProtoNames and EmitDefaultValues, without blanks.
+func (p *plan) appendJSON(b []byte, msg proto.Message) ([]byte, error) {
+	if !p.plain {
+		return appendProtoJSON(b, msg)
+	}
+	if b == nil {
+		b = make([]byte, 0, 512)
+	}
+	m := msg.ProtoReflect()
+	b = append(b, '{')
+	first := true
+	for i := range p.fields {
+		f := &p.fields[i]
+		if f.kind >= timeField && !m.Has(f.desc) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		var err error
+		if b, err = f.append(append(b, f.name...), m.Get(f.desc)); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func (f *field) append(b []byte, v protoreflect.Value) ([]byte, error) {
+	switch f.kind {
+	case stringField:
+		return appendString(b, v.String())
+	case boolField:
+		return strconv.AppendBool(b, v.Bool()), nil
+	case int32Field:
+		return strconv.AppendInt(b, v.Int(), 10), nil
+	case timeField:
+		return appendTimestamp(b, v.Message().Interface().(*timestamppb.Timestamp))
+	default:
+		return appendProtoJSON(b, v.Message().Interface())
+	}
+}
+
+func appendProtoJSON(b []byte, msg proto.Message) ([]byte, error) {
+	raw, err := (protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}).Marshal(msg)
+	if err != nil {
+		return nil, err
+	}
+	// protojson puts in blanks at random, so that nobody relies on its bytes.
+	buf := bytes.NewBuffer(b)
+	if err := json.Compact(buf, raw); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// appendTimestamp writes RFC 3339 in UTC with 0, 3, 6 or 9 digits of fraction, as protobuf's JSON mapping asks.
+func appendTimestamp(b []byte, ts *timestamppb.Timestamp) ([]byte, error) {
+	if err := ts.CheckValid(); err != nil {
+		return nil, err
+	}
+	b = append(b, '"')
+	b = ts.AsTime().AppendFormat(b, "2006-01-02T15:04:05.000000000")
+	b = bytes.TrimSuffix(b, []byte("000"))
+	b = bytes.TrimSuffix(b, []byte("000"))
+	b = bytes.TrimSuffix(b, []byte(".000"))
+	return append(b, 'Z', '"'), nil
+}
+
+func appendString(b []byte, s string) ([]byte, error) {
+	if !utf8.ValidString(s) {
+		return nil, errInvalidUTF8
+	}
+	b = append(b, '"')
+	start := 0
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			b = appendEscaped(append(b, s[start:i]...), c)
+			start = i + 1
+		}
+	}
+	return append(append(b, s[start:]...), '"'), nil
+}
+
+func appendEscaped(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, `\b`...)
+	case '\f':
+		return append(b, `\f`...)
+	case '\n':
+		return append(b, `\n`...)
+	case '\r':
+		return append(b, `\r`...)
+	case '\t':
+		return append(b, `\t`...)
+	default:
+		const digits = "0123456789abcdef"
+		return append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+	}
+}
+
+// timeLayout is how an envelope writes its time: always six digits, so that texts sort as times do.
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+func appendTime(b []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(b, '"'), timeLayout), '"')
+}

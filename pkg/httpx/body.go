@@ -1,0 +1,98 @@
+package httpx
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+var (
+	errTooLarge  = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
+	errMediaType = apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, "send the body as application/json without a Content-Encoding")
+)
+
+// Bind reads the JSON body into dst, a pointer to a struct, as Decode does. A body of another media type is 415, one above
+// the cap 413.
+func Bind(c *gin.Context, dst any) error {
+	raw, err := jsonBody(c)
+	if err != nil {
+		return err
+	}
+	return Decode(raw, dst)
+}
+
+// BindOptional is Bind for requests of which nothing is required: an empty body leaves dst as it is.
+func BindOptional(c *gin.Context, dst any) error {
+	raw, err := jsonBody(c)
+	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
+		return err
+	}
+	return Decode(raw, dst)
+}
+
+func jsonBody(c *gin.Context) ([]byte, error) {
+	if !isJSON(c.Request.Header) {
+		return nil, errMediaType
+	}
+	return Body(c)
+}
+
+func isJSON(h http.Header) bool {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return false // a small compressed body can be a huge one
+	}
+	given := h["Content-Type"]
+	if len(given) == 0 || given[0] == "application/json" {
+		return true
+	}
+	media, _, _ := strings.Cut(given[0], ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// Body is the raw request body, capped, and read only once: later calls get the same bytes, which nobody may change.
+func Body(c *gin.Context) ([]byte, error) {
+	r := requestFrom(c.Request.Context())
+	if r == nil {
+		return readBody(c.Request, DefaultMaxBody)
+	}
+	if r.bodyRead {
+		return r.body, nil
+	}
+	raw, err := readBody(c.Request, r.maxBody)
+	if err != nil {
+		return nil, err
+	}
+	r.body, r.bodyRead = raw, true
+	return raw, nil
+}
+
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	switch {
+	case r.Body == nil || r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > limit:
+		return nil, errTooLarge.With("max_bytes", limit)
+	case r.ContentLength > 0:
+		raw := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, raw)
+		return raw, cutOff(err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if int64(len(raw)) > limit {
+		return nil, errTooLarge.With("max_bytes", limit)
+	}
+	return raw, cutOff(err)
+}
+
+func cutOff(err error) error {
+	if err == nil {
+		return nil
+	}
+	return apierr.InvalidField("body", "could not be read to its end").Because(err)
+}

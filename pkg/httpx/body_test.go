@@ -1,0 +1,171 @@
+package httpx
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/gin-gonic/gin"
+)
+
+func bindRig(t *testing.T) *rig {
+	r := newRig(t, func(o *Options) { o.MaxBody = 64 })
+	bind := func(bind func(*gin.Context, any) error) gin.HandlerFunc {
+		return Wrap(func(c *gin.Context) error {
+			var body struct {
+				Name string `json:"name"`
+			}
+			if err := bind(c, &body); err != nil {
+				return err
+			}
+			c.String(http.StatusOK, body.Name)
+			return nil
+		})
+	}
+	r.POST("/bind", bind(Bind))
+	r.POST("/optional", bind(BindOptional))
+	r.POST("/large", MaxBody(128), bind(Bind))
+	return r
+}
+
+func TestBindMediaTypes(t *testing.T) {
+	r := bindRig(t)
+	for given, accepted := range map[string]bool{
+		"": true, "application/json": true, "application/json; charset=utf-8": true, "Application/JSON ": true,
+		"text/plain": false, "application/x-www-form-urlencoded": false, "application/jsonx": false, "application/problem+json": false, ";": false,
+	} {
+		var headers []string
+		if given != "" {
+			headers = []string{"Content-Type", given}
+		}
+		w := r.do(t, "POST", "/bind", `{"name":"x"}`, headers...)
+		if accepted && w.Code != http.StatusOK {
+			t.Errorf("%q: got %d %s", given, w.Code, w.Body)
+		}
+		if !accepted {
+			wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
+		}
+	}
+	wantError(t, r.do(t, "POST", "/bind", `{}`, "Content-Encoding", "gzip"), 415, "UNSUPPORTED_MEDIA_TYPE")
+}
+
+func TestBindCapsTheBody(t *testing.T) {
+	r := bindRig(t)
+	body := func(n int) string { return `{"name":"` + strings.Repeat("x", n-11) + `"}` }
+	for path, limit := range map[string]int{"/bind": 64, "/large": 128} {
+		for _, chunked := range []bool{false, true} {
+			for n, fits := range map[int]bool{limit - 1: true, limit: true, limit + 1: false, 4 * limit: false} {
+				req := httptest.NewRequest("POST", path, strings.NewReader(body(n)))
+				if chunked {
+					req.ContentLength = -1
+				}
+				w := httptest.NewRecorder()
+				r.ServeHTTP(w, req)
+				if fits && w.Code != http.StatusOK {
+					t.Errorf("%s, %d bytes, chunked %v: got %d %s", path, n, chunked, w.Code, w.Body)
+				}
+				if !fits {
+					wantError(t, w, 413, "PAYLOAD_TOO_LARGE")
+				}
+			}
+		}
+	}
+}
+
+func TestBindEmptyBodies(t *testing.T) {
+	r := bindRig(t)
+	for _, body := range []string{"", " \n"} {
+		wantError(t, r.do(t, "POST", "/bind", body), 400, "VALIDATION_ERROR")
+		if w := r.do(t, "POST", "/optional", body); w.Code != http.StatusOK {
+			t.Errorf("%q: got %d %s", body, w.Code, w.Body)
+		}
+	}
+	wantError(t, r.do(t, "POST", "/optional", "null"), 400, "VALIDATION_ERROR")
+	if w := r.do(t, "POST", "/optional", `{"name":"x"}`); w.Body.String() != "x" {
+		t.Errorf("got %s", w.Body)
+	}
+}
+
+func TestBindBrokenOffBody(t *testing.T) {
+	r := bindRig(t)
+	for _, length := range []int64{20, -1} {
+		req := httptest.NewRequest("POST", "/bind", io.MultiReader(strings.NewReader(`{"name":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		req.ContentLength = length
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		wantError(t, w, 400, "VALIDATION_ERROR")
+	}
+}
+
+func TestBodyIsReadOnce(t *testing.T) {
+	r := newRig(t, nil)
+	r.POST("/", func(c *gin.Context) {
+		first, err := Body(c)
+		second, again := Body(c)
+		if err != nil || again != nil || !bytes.Equal(first, second) || string(first) != `{"a":1}` {
+			t.Errorf("got %s %v, then %s %v", first, err, second, again)
+		}
+	})
+	r.do(t, "POST", "/", `{"a":1}`)
+}
+
+func TestBodyOutsideOfOurEngine(t *testing.T) {
+	e := gin.New()
+	e.POST("/", func(c *gin.Context) {
+		if raw, err := Body(c); err != nil || string(raw) != "x" {
+			t.Errorf("got %s %v", raw, err)
+		}
+		if ip := ClientIP(c); ip != "192.0.2.1" || !AddressKnown(c) || RequestID(c) != "" {
+			t.Errorf("got %s", ip)
+		}
+	})
+	e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("x")))
+}
+
+func TestFields(t *testing.T) {
+	f := Fields{}
+	f.Require("a", "x")
+	f.MaxLen("a", "ééé", 3)
+	f.Range("n", 1, 1, 1)
+	f.OneOf("o", "x", "x", "y")
+	f.MaxItems("l", []string{"a"}, 1, 1)
+	if err := f.Err(); err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	f.Require("blank", " \t")
+	f.Add("blank", "another")
+	f.MaxLen("long", "éééé", 3)
+	f.Range("low", 0, 1, 5)
+	f.Range("high", 6, 1, 5)
+	f.OneOf("odd", "z", "x", "y")
+	f.MaxItems("many", []string{"a", "b"}, 1, 1)
+	f.MaxItems("entries", []string{"a", "", "ab"}, 5, 1)
+	got := fieldsOf(t, f.Err())
+	for name, want := range map[string]string{
+		"blank": "is required", "long": "must have at most 3 characters", "low": "must be from 1 to 5", "high": "must be from 1 to 5",
+		"odd": "must be one of x, y", "many": "must have at most 1 entries", "entries[1]": "is required", "entries[2]": "must have at most 1 characters",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: got %q, want %q", name, got[name], want)
+		}
+	}
+	if len(got) != 8 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOptionalOr(t *testing.T) {
+	if got := (Optional[int]{}).Or(7); got != 7 {
+		t.Errorf("absent: got %d", got)
+	}
+	if got := (Optional[int]{Present: true, Value: 3}).Or(7); got != 3 {
+		t.Errorf("present: got %d", got)
+	}
+	if got := (Optional[int]{Present: true, Null: true}).Or(7); got != 0 {
+		t.Errorf("null: got %d", got)
+	}
+}

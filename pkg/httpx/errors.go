@@ -1,0 +1,65 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// WriteError answers with the documented body and ends the handler chain. Anything that is not an *apierr.Error is a 500
+// (503 when a deadline passed) that leaks nothing; its cause goes to the request's log line.
+func WriteError(c *gin.Context, err error) { WriteErrorWith(c, err, nil) }
+
+// WriteErrorWith is WriteError with more members in the body, such as "valid": false.
+func WriteErrorWith(c *gin.Context, err error, more map[string]any) {
+	e := Typed(err)
+	if r := requestFrom(c.Request.Context()); r != nil {
+		r.note(e.Code, causeOf(e, err))
+	}
+	if e.RetryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	c.Abort()
+	c.Data(e.Kind.Status(), jsonType, errorBody(e, more))
+}
+
+const jsonType = "application/json; charset=utf-8"
+
+// Typed is err as a caller may see it: itself where it is an *apierr.Error, unavailable when a deadline passed or the client left, and
+// an internal error with err as its cause otherwise.
+func Typed(err error) *apierr.Error {
+	var e *apierr.Error
+	if !errors.As(err, &e) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return apierr.ErrUnavailable.Because(err)
+	}
+	return apierr.From(err)
+}
+
+// causeOf is what the log shall show: everything of a failure of ours, nothing of a caller's mistake.
+func causeOf(e *apierr.Error, err error) error {
+	if e.Kind.Status() < http.StatusInternalServerError || err == error(apierr.ErrInternal) {
+		return nil
+	}
+	return err
+}
+
+func errorBody(e *apierr.Error, more map[string]any) []byte {
+	body := map[string]any{"error": e.Message, "error_code": e.Code, "details": e.Details}
+	if e.Details == nil {
+		body["details"] = struct{}{}
+	}
+	maps.Copy(body, more)
+	raw, err := json.Marshal(body)
+	if err != nil { // a detail that JSON cannot show must not cost the answer
+		return errorBody(apierr.New(e.Kind, e.Code, e.Message), nil)
+	}
+	return raw
+}

@@ -1,0 +1,69 @@
+package httpx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// Fields gathers what is wrong with the members of a request, by member path ("os_info.name"). Rules add to it, and Err ends
+// the request once with everything that is wrong. The first problem of a member stays.
+type Fields map[string]string
+
+// Add notes a problem, such as "must be text".
+func (f Fields) Add(name, problem string) {
+	if _, taken := f[name]; !taken {
+		f[name] = problem
+	}
+}
+
+// Require wants something other than blanks.
+func (f Fields) Require(name, value string) {
+	if strings.TrimSpace(value) == "" {
+		f.Add(name, "is required")
+	}
+}
+
+// MaxLen wants at most n characters.
+func (f Fields) MaxLen(name, value string, n int) {
+	if len(value) > n && utf8.RuneCountInString(value) > n {
+		f.Add(name, fmt.Sprintf("must have at most %d characters", n))
+	}
+}
+
+// MaxItems wants a list of at most n entries of at most length characters each, none of them blank.
+func (f Fields) MaxItems(name string, list []string, n, length int) {
+	if len(list) > n {
+		f.Add(name, fmt.Sprintf("must have at most %d entries", n))
+		return
+	}
+	for i, entry := range list {
+		f.Require(fmt.Sprintf("%s[%d]", name, i), entry)
+		f.MaxLen(fmt.Sprintf("%s[%d]", name, i), entry, length)
+	}
+}
+
+// Range wants min <= value <= max.
+func (f Fields) Range(name string, value, min, max int) {
+	if value < min || value > max {
+		f.Add(name, fmt.Sprintf("must be from %d to %d", min, max))
+	}
+}
+
+// OneOf wants one of the allowed values.
+func (f Fields) OneOf(name, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.Add(name, "must be one of "+strings.Join(allowed, ", "))
+	}
+}
+
+// Err is nil when nothing was added, and else a VALIDATION_ERROR with details.fields.
+func (f Fields) Err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return apierr.InvalidFields(f)
+}

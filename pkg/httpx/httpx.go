@@ -1,0 +1,102 @@
+// Package httpx is the HTTP edge of every service: the gin engine with its one middleware, strict reading of requests, the
+// one writer of errors, and the servers around them.
+package httpx
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxBody = 1 << 20
+	DefaultTimeout = 10 * time.Second
+)
+
+// Options is what an engine needs to know. Only Service is required.
+type Options struct {
+	// Service names the service in /version and in titles.
+	Service string
+	// Log takes one line per request; nil discards.
+	Log     *slog.Logger
+	Metrics *obs.Metrics
+	Clock   clock.Clock
+	// TrustedProxies are addresses and CIDRs whose X-Forwarded-For is believed; none by default. See CheckProxies.
+	TrustedProxies []string
+	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
+	MaxBody int64
+	// Timeout ends the context of a request, DefaultTimeout when 0; Timeout the function changes it for one route.
+	Timeout time.Duration
+}
+
+// NewEngine returns a gin engine that recovers from panics, knows each request by X-Request-ID, writes one log line and one
+// observation per request, sets a deadline, and answers unknown paths and methods in the documented shape. Paths are matched
+// exactly: no redirects. It panics when TrustedProxies is not what CheckProxies accepts.
+func NewEngine(o Options) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode) // process-wide, but the same for every engine: the other modes print routes to stdout
+	proxies, err := parseProxies(o.TrustedProxies)
+	if err != nil {
+		panic("httpx: " + err.Error())
+	}
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.ContextWithFallback = true // a *gin.Context passed as a context has the request's deadline and values
+	e.RemoteIPHeaders = []string{forwardedFor}
+	if err := e.SetTrustedProxies(o.TrustedProxies); err != nil {
+		panic("httpx: " + err.Error())
+	}
+	e.Use(newEdge(o, proxies).serve)
+	e.NoRoute(Wrap(func(*gin.Context) error { return errNoRoute }))
+	e.NoMethod(Wrap(func(*gin.Context) error { return errNoMethod }))
+	return e
+}
+
+var (
+	errNoRoute  = apierr.New(apierr.NotFound, errcode.NotFound, "there is nothing at this path; /openapi.json lists what there is")
+	errNoMethod = apierr.New(apierr.MethodNotAllowed, errcode.MethodNotAllowed, "this path does not take that method; the Allow header names those it takes")
+)
+
+// Handler answers a request, or returns the error that WriteError shall answer with.
+type Handler func(c *gin.Context) error
+
+// Wrap makes a Handler one of gin's.
+func Wrap(h Handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := h(c); err != nil {
+			WriteError(c, err)
+		}
+	}
+}
+
+// MaxBody caps the request bodies of one route at n bytes instead of the engine's cap.
+func MaxBody(n int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r := requestFrom(c.Request.Context()); r != nil {
+			r.maxBody = n
+		}
+	}
+}
+
+// Timeout gives one route d from its start instead of the engine's time.
+func Timeout(d time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r := requestFrom(c.Request.Context()); r != nil {
+			r.extend(d)
+		}
+	}
+}
+
+// Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns.
+func Mount(e *gin.Engine, path string, h http.Handler) {
+	e.POST(path+"*method", gin.WrapH(h))
+}

@@ -1,0 +1,147 @@
+package httpx
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// request is the context of one request together with what the edge knows about it. It keeps a deadline without a timer
+// until somebody waits for it: a request answered from memory never does, and saves half a microsecond.
+type request struct {
+	parent   context.Context
+	start    time.Time
+	id       string
+	ip       string
+	ownIP    bool // ip is the client's and not that of a proxy nobody named
+	maxBody  int64
+	body     []byte
+	bodyRead bool
+
+	mu       sync.Mutex // guards the rest: a handler may hand the context to other goroutines
+	deadline time.Time
+	timed    context.Context
+	cancel   context.CancelFunc
+	ended    bool
+	code     string // error_code of the answer
+	cause    error  // for the log
+}
+
+type requestKey struct{}
+
+// requestFrom returns nil outside of an engine of NewEngine.
+func requestFrom(ctx context.Context) *request {
+	if r, ok := ctx.(*request); ok {
+		return r
+	}
+	r, _ := ctx.Value(requestKey{}).(*request)
+	return r
+}
+
+// Deadline implements context.Context.
+func (r *request) Deadline() (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d, ok := r.parent.Deadline(); ok && d.Before(r.deadline) {
+		return d, true
+	}
+	return r.deadline, true
+}
+
+// Done implements context.Context.
+func (r *request) Done() <-chan struct{} { return r.withTimer().Done() }
+
+// Err implements context.Context.
+func (r *request) Err() error { return r.withTimer().Err() }
+
+// Value implements context.Context. It asks the context with the timer once there is one, so that package context finds the
+// parent of a child without starting a goroutine.
+func (r *request) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		return r
+	}
+	r.mu.Lock()
+	next := r.timed
+	r.mu.Unlock()
+	if next == nil {
+		next = r.parent
+	}
+	return next.Value(key)
+}
+
+func (r *request) withTimer() context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timed == nil {
+		r.timed, r.cancel = context.WithDeadline(r.parent, r.deadline)
+		if r.ended {
+			r.cancel()
+		}
+	}
+	return r.timed
+}
+
+func (r *request) extend(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deadline = r.start.Add(d)
+}
+
+// end ends the context; what a handler left running notices.
+func (r *request) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	if r.cancel != nil {
+		r.cancel()
+	}
+}
+
+// note keeps what the access line shall tell about a failure; the first one noted is the one nearest to its cause.
+func (r *request) note(code string, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if code != "" {
+		r.code = code
+	}
+	if r.cause == nil {
+		r.cause = cause
+	}
+}
+
+// RequestID is the id of the request that ctx belongs to, "" when there is none.
+func RequestID(ctx context.Context) string {
+	if r := requestFrom(ctx); r != nil {
+		return r.id
+	}
+	return ""
+}
+
+// Report puts err on the log line of the request that ctx belongs to; it tells whether there is one. It is for protocols
+// that answer errors in their own way; WriteError reports by itself.
+func Report(ctx context.Context, err error) bool {
+	r := requestFrom(ctx)
+	if r == nil {
+		return false
+	}
+	r.note("", err)
+	return true
+}
+
+// ClientIP is the client's address: that of the connection, or what the trusted proxies say. See AddressKnown.
+func ClientIP(c *gin.Context) string {
+	if r := requestFrom(c.Request.Context()); r != nil {
+		return r.ip
+	}
+	return hostOf(c.Request.RemoteAddr)
+}
+
+// AddressKnown tells whether ClientIP is the client's own address. It is not when the request was forwarded by a proxy that
+// Options.TrustedProxies does not name: all clients then seem to have one address, and limits and detectors by address
+// must leave it alone.
+func AddressKnown(c *gin.Context) bool {
+	r := requestFrom(c.Request.Context())
+	return r == nil || r.ownIP
+}

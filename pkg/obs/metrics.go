@@ -1,0 +1,81 @@
+package obs
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics is the registry of one service. Never label anything by key, license or path: only by what the program itself names.
+type Metrics struct {
+	registry *prometheus.Registry
+	service  prometheus.Registerer
+	requests *prometheus.HistogramVec
+
+	mu     sync.RWMutex
+	series map[series]prometheus.Observer
+}
+
+type series struct {
+	method, route string
+	class         int
+}
+
+// NewMetrics returns a registry whose metrics carry the label service, with the collectors of the Go runtime, the process and
+// the build, and latchkey_http_request_duration_seconds for ObserveRequest.
+func NewMetrics(service string) *Metrics {
+	registry := prometheus.NewRegistry()
+	m := &Metrics{
+		registry: registry,
+		service:  prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, registry),
+		series:   map[series]prometheus.Observer{},
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "latchkey_http_request_duration_seconds",
+			Help:    "Time to answer a request, by route template, method and class of status.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method", "route", "status"}),
+	}
+	build := ReadBuild()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "latchkey_build_info",
+		Help:        "Always 1; the labels say which program this is.",
+		ConstLabels: prometheus.Labels{"version": build.Version, "commit": build.Commit, "go": build.Go},
+	})
+	info.Set(1)
+	m.service.MustRegister(m.requests, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Registerer takes the service's own metrics.
+func (m *Metrics) Registerer() prometheus.Registerer { return m.service }
+
+// Handler answers in the Prometheus text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// ObserveRequest counts one answered request. route is the template, never the path that was asked for.
+func (m *Metrics) ObserveRequest(method, route string, status int, took time.Duration) {
+	m.observer(series{method: method, route: route, class: min(status/100, len(classes)-1)}).Observe(took.Seconds())
+}
+
+// observer saves the vector's label hashing on every request.
+func (m *Metrics) observer(s series) prometheus.Observer {
+	m.mu.RLock()
+	o, ok := m.series[s]
+	m.mu.RUnlock()
+	if ok {
+		return o
+	}
+	o = m.requests.WithLabelValues(s.method, s.route, classes[s.class])
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.series[s] = o
+	return o
+}

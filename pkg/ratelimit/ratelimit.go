@@ -1,0 +1,38 @@
+// Package ratelimit counts calls in sliding windows of a minute and an hour: at no moment do the last sixty seconds hold
+// more admitted calls than the limit. Limits up to 4,096 a window are exact; beyond that times are rounded to a sixtieth of
+// the window, in the direction of refusing.
+package ratelimit
+
+import (
+	"context"
+	"time"
+)
+
+// Limit is an allowance; 0 means no limit in that window.
+type Limit struct {
+	PerMinute, PerHour int
+}
+
+// Decision is the answer to one call.
+type Decision struct {
+	Allowed bool
+	// Limit is the allowance shown to the caller: that of the minute, or of the hour where the minute has none.
+	Limit int
+	// Remaining is what is left, in the tighter window of both.
+	Remaining int
+	// Reset is the time until Remaining grows again, in whole seconds rounded up.
+	Reset time.Duration
+	// RetryAfter is the time until a refused call may be admitted, in whole seconds rounded up, at least one; 0 when Allowed.
+	RetryAfter time.Duration
+}
+
+// Limited tells whether any limit applied; if not, callers are told nothing of limits.
+func (d Decision) Limited() bool { return d.Limit > 0 }
+
+// Limiter admits or refuses calls by key. Both methods are safe for concurrent use and never fail.
+type Limiter interface {
+	// Take counts a call, unless it is refused.
+	Take(ctx context.Context, key string, l Limit) Decision
+	// Refund takes back the last call of key that was admitted, because it should not count after all.
+	Refund(ctx context.Context, key string)
+}

@@ -1,0 +1,196 @@
+// Package telemetry carries events that only count use, such as license.validated, from the hot path to the bus. Recording
+// never waits and never fails. The price: a killed process may lose its last 250 ms. A graceful end loses nothing, and while
+// the broker is away batches are spilled into a table, up to a cap.
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+const (
+	flushEvery = 100 * time.Millisecond
+	maxBatch   = 500
+	defaultCap = 500_000
+	// ringSize bounds what waits in memory to be encoded, and handedOver the batches that wait to be published.
+	ringSize   = 16_384
+	handedOver = 16
+	// publishTimeout bounds one publish; once the process is to end, lastTimeout does.
+	publishTimeout = 10 * time.Second
+	lastTimeout    = time.Second
+)
+
+// Config says where events go.
+type Config struct {
+	// DB holds what is spilled; Migrations must have run on it.
+	DB  *db.DB
+	Pub bus.Publisher
+	// Backlog is how many changes of state wait to be published. What was spilled goes after them.
+	Backlog func(ctx context.Context) (int, error)
+	// Log hears of spilling and dropping; nil is silent.
+	Log *slog.Logger
+	// MaxBatch is how many events are published at once: 500, which is also the most.
+	MaxBatch int
+	// Cap is how many spilled events are kept: 500,000 when zero.
+	Cap int
+}
+
+// Recorder takes events in from any number of goroutines.
+type Recorder struct {
+	cfg     Config
+	ring    chan record
+	batches chan []event.Event
+	dropped atomic.Uint64
+	// complain is when the next line about dropping may be logged, in seconds since 1970.
+	complain atomic.Int64
+
+	mu sync.Mutex // held while a batch is spilled and while the table is seen to be empty
+	// away is true while spilled events wait: newer ones queue up behind them.
+	away bool
+}
+
+type record struct {
+	source, subject string
+	at              time.Time
+	msg             proto.Message
+}
+
+// New makes a recorder that sends nothing before Run.
+func New(cfg Config) *Recorder {
+	if cfg.MaxBatch <= 0 || cfg.MaxBatch > maxBatch {
+		cfg.MaxBatch = maxBatch
+	}
+	if cfg.Cap <= 0 {
+		cfg.Cap = defaultCap
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Recorder{cfg: cfg, ring: make(chan record, ringSize), batches: make(chan []event.Event, handedOver)}
+}
+
+// Record takes an event in. msg must not be changed afterwards: it is encoded later. When more comes in than can be
+// encoded or stored, events are dropped and counted.
+func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Message) {
+	select {
+	case r.ring <- record{source, subject, at, msg}:
+	default:
+		r.dropped.Add(1)
+	}
+}
+
+// Dropped counts the events lost since the start.
+func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
+
+// Run publishes what is recorded until ctx ends, and then what is left: to the bus or, failing that, into the table. It is
+// called once, and recording must have stopped when ctx ends.
+func (r *Recorder) Run(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		r.cfg.Log.WarnContext(ctx, "the table of telemetry put aside cannot be read", "error", err)
+	}
+	var workers sync.WaitGroup
+	workers.Go(func() { r.drain(ctx) })
+	workers.Go(func() {
+		for batch := range r.batches {
+			r.deliver(ctx, batch)
+		}
+	})
+	r.collect(ctx)
+	close(r.batches)
+	workers.Wait()
+	return nil
+}
+
+// collect makes batches of what is recorded until ctx ends and the ring is empty.
+func (r *Recorder) collect(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	batch := make([]event.Event, 0, r.cfg.MaxBatch)
+	flush := func() {
+		if len(batch) > 0 {
+			r.handOver(ctx, batch)
+			batch = make([]event.Event, 0, r.cfg.MaxBatch)
+		}
+	}
+	for {
+		select {
+		case rec := <-r.ring:
+			if batch = r.encode(batch, rec); len(batch) == r.cfg.MaxBatch {
+				flush()
+			}
+		case <-ticker.C:
+			flush()
+		case <-ctx.Done():
+			for len(r.ring) > 0 {
+				if batch = r.encode(batch, <-r.ring); len(batch) == r.cfg.MaxBatch {
+					flush()
+				}
+			}
+			flush()
+			return
+		}
+	}
+}
+
+func (r *Recorder) encode(batch []event.Event, rec record) []event.Event {
+	e, err := event.New(rec.source, rec.subject, rec.at, rec.msg)
+	if err != nil {
+		r.drop(1, err)
+		return batch
+	}
+	return append(batch, e)
+}
+
+// handOver never waits for the bus: when it is slower than the recording, batches go to the table.
+func (r *Recorder) handOver(ctx context.Context, batch []event.Event) {
+	select {
+	case r.batches <- batch:
+	default:
+		r.spill(ctx, batch)
+	}
+}
+
+func (r *Recorder) deliver(ctx context.Context, batch []event.Event) {
+	if r.queueUp(ctx, batch) {
+		return
+	}
+	if err := r.publish(ctx, batch); err != nil {
+		r.cfg.Log.WarnContext(ctx, "telemetry cannot be published and is put aside", "error", err)
+		r.spill(ctx, batch)
+	}
+}
+
+// publish goes on for a little while after the end of run.
+func (r *Recorder) publish(run context.Context, events []event.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(run), publishTimeout)
+	defer cancel()
+	unhook := context.AfterFunc(run, func() {
+		last := time.NewTimer(lastTimeout)
+		defer last.Stop()
+		select {
+		case <-last.C:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer unhook()
+	return r.cfg.Pub.Publish(ctx, events)
+}
+
+// drop counts lost events and says so, at most once in 10 s.
+func (r *Recorder) drop(n int, why error) {
+	total := r.dropped.Add(uint64(n))
+	now := time.Now().Unix()
+	if next := r.complain.Load(); now >= next && r.complain.CompareAndSwap(next, now+10) {
+		r.cfg.Log.Error("telemetry is lost", "events", n, "total", total, "error", why)
+	}
+}

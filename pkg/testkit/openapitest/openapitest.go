@@ -1,0 +1,192 @@
+// Package openapitest holds an OpenAPI document against the service that it describes: the routes against the paths, and every
+// answer that tests see against the schemas.
+//
+//	engine := newRouter(...)                                    // the service's gin engine
+//	openapitest.Check(t, openapi.Auth, engine.Routes())         // once per service
+//	server := openapitest.Wrap(t, openapi.Auth, engine)         // in the helper that all API tests share
+//	server.ServeHTTP(recorder, request)                         // fails t when the answer is not as documented
+package openapitest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/gin-gonic/gin"
+)
+
+// optional are the routes that every service has beside its API; a document may name them or not.
+var optional = regexp.MustCompile(`^[A-Z]+ /(healthz|readyz|metrics|openapi\.json|version|docs(/.*)?)$`)
+
+var parameter = regexp.MustCompile(`[:*]([A-Za-z_]+)`)
+
+// Check demands that doc is a valid OpenAPI document whose examples fit its schemas, that every operation has a summary, an
+// operationId and an error answer, and that its operations are exactly the given routes. A parameter has the same name in both.
+func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
+	t.Helper()
+	d := load(t, doc)
+	documented := operations(d)
+	for name, op := range documented {
+		if op.Summary == "" || op.OperationID == "" {
+			t.Errorf("%s: the operation needs a summary and an operationId", name)
+		}
+		if !optional.MatchString(name) && !hasError(op) {
+			t.Errorf("%s: the operation names no error answer", name)
+		}
+	}
+	routed := map[string]bool{}
+	for _, r := range routes {
+		name := r.Method + " " + parameter.ReplaceAllString(r.Path, "{$1}")
+		routed[name] = true
+		if documented[name] == nil && !optional.MatchString(name) {
+			t.Errorf("%s: the router has it, the document does not", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(documented)) {
+		if !routed[name] {
+			t.Errorf("%s: the document has it, the router does not", name)
+		}
+	}
+}
+
+// Wrap returns a handler that answers as h does and fails t when an answer is not as documented: status, headers that the
+// document requires, content type and body. Where the answer is a 2xx, the request must be as documented too. For a path or
+// method that the document does not know, the answer must be its schema Error with 404 or 405.
+func Wrap(t testing.TB, doc []byte, h http.Handler) http.Handler {
+	t.Helper()
+	v := newValidator(t, doc)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Helper()
+		body := readAll(t, r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		v.validate(t, withBody(r, body), rec.Code, rec.Header(), rec.Body.Bytes())
+		maps.Copy(w.Header(), rec.Header())
+		w.WriteHeader(rec.Code)
+		if _, err := w.Write(rec.Body.Bytes()); err != nil {
+			t.Errorf("write the answer on: %v", err)
+		}
+	})
+}
+
+// Validate is the check of Wrap for one answer that came over the network. The bodies of both can be read again afterwards;
+// that of the request is taken from GetBody.
+func Validate(t testing.TB, doc []byte, req *http.Request, resp *http.Response) {
+	t.Helper()
+	var sent []byte
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			t.Fatalf("read the request again: %v", err)
+		}
+		sent = readAll(t, body)
+	}
+	got := readAll(t, resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(got))
+	newValidator(t, doc).validate(t, withBody(req, sent), resp.StatusCode, resp.Header, got)
+}
+
+func load(t testing.TB, doc []byte) *openapi3.T {
+	t.Helper()
+	d, err := openapi3.NewLoader().LoadFromData(doc)
+	if err != nil {
+		t.Fatalf("load the OpenAPI document: %v", err)
+	}
+	d.Servers = nil // tests listen elsewhere
+	if err := d.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Fatalf("the OpenAPI document is not valid: %v", err)
+	}
+	return d
+}
+
+func operations(d *openapi3.T) map[string]*openapi3.Operation {
+	all := map[string]*openapi3.Operation{}
+	for path, item := range d.Paths.Map() {
+		for method, op := range item.Operations() {
+			all[method+" "+path] = op
+		}
+	}
+	return all
+}
+
+func hasError(op *openapi3.Operation) bool {
+	for status := range op.Responses.Map() {
+		if status == "default" || strings.HasPrefix(status, "4") || strings.HasPrefix(status, "5") {
+			return true
+		}
+	}
+	return false
+}
+
+// validator is a document with the router over its paths.
+type validator struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+func newValidator(t testing.TB, doc []byte) *validator {
+	t.Helper()
+	d := load(t, doc)
+	router, err := legacy.NewRouter(d)
+	if err != nil {
+		t.Fatalf("route the OpenAPI document: %v", err)
+	}
+	return &validator{doc: d, router: router}
+}
+
+func (v *validator) validate(t testing.TB, req *http.Request, status int, header http.Header, body []byte) {
+	t.Helper()
+	route, params, err := v.router.FindRoute(req)
+	name := req.Method + " " + req.URL.Path
+	if err != nil {
+		if !optional.MatchString(name) {
+			v.validateUnknown(t, name, status, body)
+		}
+		return
+	}
+	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
+		AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+		IncludeResponseStatus: true,
+	}}
+	if status < 300 {
+		if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil {
+			t.Errorf("%s was answered %d, but the request is not as documented: %v", name, status, err)
+		}
+	}
+	answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: status, Header: header, Options: input.Options}
+	answer.SetBodyBytes(body)
+	if err := openapi3filter.ValidateResponse(req.Context(), answer); err != nil {
+		t.Errorf("%s: the answer %d is not as documented: %v\n%s", name, status, err, body)
+	}
+}
+
+func (v *validator) validateUnknown(t testing.TB, name string, status int, body []byte) {
+	t.Helper()
+	if status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+		t.Errorf("%s is not in the document, but was answered %d", name, status)
+		return
+	}
+	schema := v.doc.Components.Schemas["Error"]
+	if schema == nil {
+		t.Fatal("the OpenAPI document has no schema Error")
+	}
+	value, err := decode(body)
+	if err == nil {
+		err = schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020())
+	}
+	if err != nil {
+		t.Errorf("%s: the answer %d is not the schema Error: %v\n%s", name, status, err, body)
+	}
+}

@@ -1,0 +1,203 @@
+//go:build unix
+
+package servers_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
+)
+
+// helper names the environment variable under which this test binary starts a server and waits to be killed.
+const helper = "LATCHKEY_SERVERS_HELPER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helper) == "" {
+		os.Exit(m.Run())
+	}
+	p, err := servers.StartPostgreSQL(context.Background(), servers.Options{})
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(p.URL)
+	select {}
+}
+
+func skipWhenMissing(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, servers.ErrNotInstalled) {
+		if os.Getenv("LATCHKEY_TEST_REQUIRE_REAL") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("NOT COVERED: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPostgreSQLKeepsCommittedRowsOverKill(t *testing.T) {
+	ctx := t.Context()
+	p, err := servers.StartPostgreSQL(ctx, servers.Options{})
+	skipWhenMissing(t, err)
+	exec := func(sql string) (rows int64) {
+		conn, err := pgx.Connect(ctx, p.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(ctx)
+		tag, err := conn.Exec(ctx, sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tag.RowsAffected()
+	}
+	exec("CREATE TABLE kept (n int)")
+	exec("INSERT INTO kept VALUES (1), (2)")
+	p.Kill()
+	if _, err := pgx.Connect(ctx, p.URL); err == nil {
+		t.Fatal("a killed server answers")
+	}
+	if err := p.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := exec("DELETE FROM kept"); n != 2 {
+		t.Errorf("%d rows after kill and restart, want 2", n)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	wantNobodyListening(t, p.URL)
+}
+
+func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
+	ctx := t.Context()
+	r, err := servers.StartRabbitMQ(ctx)
+	skipWhenMissing(t, err)
+	publishOne(t, r.URL)
+	r.Kill()
+	if err := r.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	conn, ch := dial(t, r.URL)
+	defer conn.Close()
+	if _, ok, err := ch.Get("kept", true); err != nil || !ok {
+		t.Errorf("a confirmed message after kill and restart: %v, %v", ok, err)
+	}
+	if err := r.Stop(); err != nil {
+		t.Error(err)
+	}
+	wantNobodyListening(t, r.URL)
+	wantNobodyListening(t, r.ManagementURL)
+}
+
+func publishOne(t *testing.T, address string) {
+	t.Helper()
+	conn, ch := dial(t, address)
+	defer conn.Close()
+	// Not a quorum queue: RabbitMQ 3.10 forgets one that was declared in the second before a kill.
+	if _, err := ch.QueueDeclare("kept", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	confirm, err := ch.PublishWithDeferredConfirmWithContext(t.Context(), "", "kept", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := confirm.WaitContext(t.Context()); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+}
+
+func dial(t *testing.T, address string) (*amqp.Connection, *amqp.Channel) {
+	t.Helper()
+	conn, err := amqp.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, ch
+}
+
+func TestServersEndWithAKilledParent(t *testing.T) {
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), helper+"=1")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	address := strings.TrimSpace(line)
+	if strings.Contains(address, servers.ErrNotInstalled.Error()) {
+		skipWhenMissing(t, servers.ErrNotInstalled)
+	}
+	if !strings.HasPrefix(address, "postgres://") {
+		t.Fatalf("the helper says %q", address)
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	wantNobodyListening(t, address)
+}
+
+// wantNobodyListening gives the end of a process a few seconds to reach its port.
+func wantNobodyListening(t *testing.T, address string) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.DialTimeout("tcp", u.Host, time.Second)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatalf("%s still listens", u.Host)
+		}
+	}
+}
+
+func TestFreePorts(t *testing.T) {
+	ports, err := servers.FreePorts(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, port := range ports {
+		if seen[port] || port >= 32768 || port < 1024 {
+			t.Errorf("port %d: given twice or out of range", port)
+		}
+		seen[port] = true
+		l, err := net.Listen("tcp4", servers.Address(port))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		l.Close()
+	}
+}

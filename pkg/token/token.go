@@ -1,0 +1,146 @@
+// Package token signs and checks the suite's JSON Web Tokens (RFC 7519). There is one algorithm, EdDSA with Ed25519 (RFC 8037),
+// and keys are found by the kid header in a set that is known beforehand: nothing inside a token decides how it is checked.
+package token
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+const (
+	// maxSize caps a token before anything looks into it.
+	maxSize = 8 << 10
+	// leeway forgives the clocks of replicas that differ a little; it applies to iat and nbf alone.
+	leeway = 5 * time.Second
+)
+
+// ErrInvalid is the refusal of a token; details.reason says why: missing, malformed, algorithm, key, signature, expired,
+// not_yet_valid, audience, issuer, claims, or what a rule adds (revoked, reused).
+var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; ask for a new one")
+
+// Refused is ErrInvalid with a reason.
+func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
+
+// KeySet finds public keys.
+type KeySet interface {
+	// PublicKey returns the key named kid, or ErrInvalid when there is none.
+	PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error)
+}
+
+// Sign makes a token of claims, signed by the key that is published as kid.
+func Sign(key ed25519.PrivateKey, kid string, claims jwt.Claims) (string, error) {
+	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
+	t.Header["kid"] = kid
+	signed, err := t.SignedString(key)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return signed, nil
+}
+
+// Verify checks raw and fills into, a pointer to claims. It demands EdDSA, a known kid, our issuer, the given audience, exp,
+// iat and sub. It fails with ErrInvalid, or with what the key set failed with.
+func Verify(ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims) error {
+	if len(raw) > maxSize || strings.Count(raw, ".") != 2 {
+		return Refused("malformed")
+	}
+	// Times are checked below, apart from the parser, whose leeway would also lengthen exp.
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+		kid, ok := t.Header["kid"].(string)
+		if _, critical := t.Header["crit"]; critical || !ok || kid == "" {
+			return nil, Refused("malformed")
+		}
+		return keys.PublicKey(ctx, kid)
+	})
+	if err != nil {
+		return refusal(err)
+	}
+	return validate(into, audience, c.Now())
+}
+
+// refusal turns a parser's error into ours; those of the key set pass unchanged.
+func refusal(err error) error {
+	var typed *apierr.Error
+	switch {
+	case errors.As(err, &typed):
+		return typed
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return Refused("signature").Because(err)
+	case errors.Is(err, jwt.ErrTokenUnverifiable):
+		return Refused("key").Because(err)
+	default:
+		return Refused("malformed").Because(err)
+	}
+}
+
+func validate(c jwt.Claims, audience string, now time.Time) error {
+	err := jwt.NewValidator(
+		jwt.WithIssuer(claims.Issuer), jwt.WithAudience(audience), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithLeeway(leeway), jwt.WithTimeFunc(func() time.Time { return now }),
+	).Validate(c)
+	if err == nil {
+		return required(c, now)
+	}
+	reasons := []struct {
+		is     error
+		reason string
+	}{
+		{jwt.ErrTokenInvalidAudience, "audience"},
+		{jwt.ErrTokenInvalidIssuer, "issuer"},
+		{jwt.ErrTokenRequiredClaimMissing, "claims"},
+		{jwt.ErrTokenExpired, "expired"},
+		{jwt.ErrTokenNotValidYet, "not_yet_valid"},
+		{jwt.ErrTokenUsedBeforeIssued, "not_yet_valid"},
+	}
+	for _, r := range reasons {
+		if errors.Is(err, r.is) {
+			return Refused(r.reason).Because(err)
+		}
+	}
+	return Refused("claims").Because(err)
+}
+
+// required checks what the validator takes for optional, and exp without leeway.
+func required(c jwt.Claims, now time.Time) error {
+	issued, err := c.GetIssuedAt()
+	if err != nil || issued == nil {
+		return Refused("claims")
+	}
+	if subject, err := c.GetSubject(); err != nil || subject == "" {
+		return Refused("claims")
+	}
+	expires, err := c.GetExpirationTime()
+	if err != nil || expires == nil {
+		return Refused("claims")
+	}
+	if !now.Before(expires.Time) {
+		return Refused("expired")
+	}
+	return nil
+}
+
+// Bearer returns the token of the Authorization header; a *gin.Context is such a request. A missing or other credential is
+// ErrInvalid.
+func Bearer(request interface{ GetHeader(name string) string }) (string, error) {
+	header := request.GetHeader("Authorization")
+	if header == "" {
+		return "", Refused("missing").Sayf("send the access token in the header \"Authorization: Bearer <token>\"")
+	}
+	scheme, raw, _ := strings.Cut(header, " ")
+	if raw = strings.TrimSpace(raw); raw == "" || !strings.EqualFold(scheme, "Bearer") {
+		return "", Refused("malformed").Sayf("send the access token in the header \"Authorization: Bearer <token>\"")
+	}
+	return raw, nil
+}
