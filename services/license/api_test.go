@@ -1,0 +1,309 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit/archtest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+)
+
+func TestRulesKnowNeitherHTTPNorSQLNorTheBus(t *testing.T) {
+	archtest.Rules(t, "./internal/licensing", "gorm.io", "github.com/gin-gonic", "github.com/rabbitmq")
+	archtest.Imports(t, "./internal/licensing", "net/http", "database/sql", "github.com/latchkey-dev/latchkey/pkg/db", "github.com/latchkey-dev/latchkey/pkg/httpx")
+	archtest.Imports(t, "./internal/api", "gorm.io", "github.com/latchkey-dev/latchkey/services/license/internal/store")
+	archtest.Imports(t, "./internal/rpc", "gorm.io", "github.com/latchkey-dev/latchkey/services/license/internal/store")
+}
+
+func TestDocumentMatchesRoutes(t *testing.T) {
+	eachWorld(t, func(w *world) { openapitest.Check(t, openapi.License, w.engine.Routes()) })
+}
+
+func TestValidate(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(2, 30)
+		before := w.post("validate", device(key, "device-123"))
+		w.want(before, http.StatusOK, "DEVICE_NOT_ACTIVATED")
+		if before.body["valid"] != false || before.body["license_id"] != id {
+			t.Errorf("before the activation: %v", before.body)
+		}
+		w.want(w.post("activate", device(key, "device-123")), http.StatusCreated, "")
+		for _, cached := range []bool{false, true} {
+			v := w.post("validate", device(strings.ToLower(key), "device-123"))
+			w.want(v, http.StatusOK, "")
+			if v.body["valid"] != true || v.body["cached"] != cached || !strings.HasSuffix(v.body["expires_at"].(string), "Z") {
+				t.Errorf("valid, cached %v: %v", cached, v.body)
+			}
+		}
+		unknown := w.post("validate", device("LIC-000000000000", "device-123"))
+		w.want(unknown, http.StatusNotFound, "LICENSE_NOT_FOUND")
+		if unknown.body["valid"] != false {
+			t.Errorf("an unknown key: %v", unknown.body)
+		}
+		e := w.eventually("license.validation.failed")
+		if strings.Contains(string(e.Data), key) {
+			t.Error("an event carries a license key")
+		}
+		w.eventually("license.validated")
+		w.eventually("license.activated")
+	})
+}
+
+func TestValidateSeesChangesAtOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(2, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+		off, on := false, true
+		w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: &off})
+		gone := w.post("validate", device(key, "pc"))
+		w.want(gone, http.StatusForbidden, "LICENSE_INACTIVE")
+		if gone.body["valid"] != false {
+			t.Errorf("an inactive license: %v", gone.body)
+		}
+		w.want(w.post("activate", device(key, "other")), http.StatusForbidden, "LICENSE_INACTIVE")
+		w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: &on})
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+		w.clock.Advance(30 * 24 * time.Hour)
+		w.want(w.post("validate", device(key, "pc")), http.StatusForbidden, "LICENSE_EXPIRED")
+	})
+}
+
+func (w *world) update(req *licensev1.UpdateLicenseRequest) {
+	w.t.Helper()
+	if _, err := w.admin.UpdateLicense(w.t.Context(), connect.NewRequest(req)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestActivateAndDeactivate(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		a := w.post("activate", `{"license_key":"`+key+`","hardware_id":"pc","device_name":"Büro","os_info":{"name":"Windows","version":"10"}}`)
+		w.want(a, http.StatusCreated, "")
+		if a.body["activated"] != true || a.body["device_name"] != "Büro" || a.body["expires_at"] != nil {
+			t.Errorf("activation: %v", a.body)
+		}
+		again := w.post("activate", device(key, "pc"))
+		w.want(again, http.StatusConflict, "ALREADY_ACTIVATED")
+		if again.body["details"].(map[string]any)["device_id"] != a.body["device_id"] {
+			t.Errorf("details do not show the activation: %v", again.body)
+		}
+		full := w.post("activate", device(key, "laptop"))
+		w.want(full, http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
+		if fmt.Sprint(full.body["details"]) != "map[limits:map[current_devices:1 max_devices:1]]" {
+			t.Errorf("details do not show the limits: %v", full.body)
+		}
+		w.want(w.post("deactivate", device(key, "laptop")), http.StatusNotFound, "DEVICE_NOT_FOUND")
+		d := w.post("deactivate", device(key, "pc"))
+		w.want(d, http.StatusOK, "")
+		if d.body["deactivated"] != true || d.body["device_id"] != a.body["device_id"] {
+			t.Errorf("deactivation: %v", d.body)
+		}
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "DEVICE_NOT_ACTIVATED")
+		w.want(w.post("activate", device(key, "laptop")), http.StatusCreated, "")
+		e := w.eventually("license.device_limit_exceeded")
+		if !strings.Contains(string(e.Data), `"hardware_id":"laptop"`) {
+			t.Errorf("event %s", e.Data)
+		}
+	})
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		first := w.post("activate", device(key, "pc"), "Idempotency-Key", "once")
+		w.want(first, http.StatusCreated, "")
+		second := w.post("activate", device(key, "pc"), "Idempotency-Key", "once")
+		if second.status != http.StatusCreated || fmt.Sprint(second.body) != fmt.Sprint(first.body) {
+			t.Errorf("the same call again: %d %v", second.status, second.body)
+		}
+		w.want(w.post("activate", device(key, "other"), "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		refused := w.post("activate", device(key, "third"), "Idempotency-Key", "twice")
+		w.want(refused, http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		w.want(w.post("activate", device(key, "third"), "Idempotency-Key", "twice"), http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
+		w.want(w.post("activate", device(key, "pc"), "Idempotency-Key", "\x7f"), http.StatusBadRequest, "VALIDATION_ERROR")
+	})
+}
+
+func TestHeartbeat(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		token := w.bearer(id, "pc")
+		h := w.call(http.MethodPost, "/api/v1/license/heartbeat", `{"session_data":{"custom":"data"}}`, token...)
+		w.want(h, http.StatusOK, "")
+		if h.body["status"] != "ok" || h.body["hardware_id"] != "pc" {
+			t.Errorf("heartbeat: %v", h.body)
+		}
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "", token...), http.StatusOK, "")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}"), http.StatusUnauthorized, "INVALID_TOKEN")
+		e := w.eventually("license.heartbeat")
+		if !strings.Contains(string(e.Data), `"custom":"data"`) {
+			t.Errorf("event %s", e.Data)
+		}
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", token...), http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
+	})
+}
+
+func TestRevokedFamilyIsRefused(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		w.auth.revoked["family-1"] = true
+		got := w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", w.bearer(id, "pc")...)
+		w.want(got, http.StatusUnauthorized, "INVALID_TOKEN")
+	})
+}
+
+func TestOfflineToken(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 2)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		token := w.bearer(id, "pc")
+		issue := func(body string) answer {
+			t.Helper()
+			return w.call(http.MethodPost, "/api/v1/license/offline-token", body, token...)
+		}
+		w.want(issue(`{"duration_hours":721}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(issue(`{"duration_hours":0}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		got := issue(`{"duration_hours":24}`)
+		w.want(got, http.StatusCreated, "")
+		check := func(raw any) answer {
+			t.Helper()
+			return w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, raw))
+		}
+		v := check(got.body["token"])
+		w.want(v, http.StatusOK, "")
+		if v.body["license_id"] != id || v.body["expires_at"] != got.body["expires_at"] || fmt.Sprint(v.body["features"]) != "[export]" {
+			t.Errorf("offline validation: %v", v.body)
+		}
+		held := w.post("deactivate", device(key, "pc"))
+		w.want(held, http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
+		if held.body["details"].(map[string]any)["offline_token_expires_at"] != got.body["expires_at"] {
+			t.Errorf("details do not tell until when: %v", held.body)
+		}
+		w.want(check(strings.TrimPrefix(token[1], "Bearer ")), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", "Authorization", "Bearer "+got.body["token"].(string)), http.StatusUnauthorized, "INVALID_TOKEN")
+		_, err := w.admin.DeactivateDevice(t.Context(), connect.NewRequest(&licensev1.DeactivateDeviceRequest{LicenseId: id, HardwareId: "pc"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		revoked := check(got.body["token"])
+		w.want(revoked, http.StatusUnauthorized, "INVALID_TOKEN")
+		if revoked.body["details"].(map[string]any)["reason"] != "device_not_activated" {
+			t.Errorf("details do not say why: %v", revoked.body)
+		}
+		w.eventually("license.offline_token.issued")
+	})
+}
+
+func TestRateLimit(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		for i := range 60 {
+			got := w.post("validate", device(key, "pc"))
+			w.want(got, http.StatusOK, "")
+			if left := got.header.Get("X-RateLimit-Remaining"); left != fmt.Sprint(59-i) {
+				t.Fatalf("call %d: %s left", i+1, left)
+			}
+		}
+		got := w.post("validate", device(key, "pc"))
+		w.want(got, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+		if got.header.Get("Retry-After") == "" || got.header.Get("X-RateLimit-Limit") != "60" {
+			t.Errorf("headers %v", got.header)
+		}
+		w.clock.Advance(61 * time.Second)
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+	})
+}
+
+func TestCredentials(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		for _, credential := range []string{"", "garbage", "sk_", strings.ToUpper(w.auth.apiKey)} {
+			got := w.call(http.MethodPost, "/api/v1/license/validate", device(key, "pc"), "X-API-Key", credential)
+			w.want(got, http.StatusUnauthorized, "INVALID_API_KEY")
+		}
+		w.want(w.post("validate", "not even JSON", "X-API-Key", "garbage"), http.StatusUnauthorized, "INVALID_API_KEY")
+	})
+}
+
+func TestAuthAwayKeepsServingKnownKeys(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+		w.auth.mu.Lock()
+		w.auth.away = true
+		w.auth.mu.Unlock()
+		w.clock.Advance(10 * time.Minute)
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+		w.clock.Advance(6 * time.Minute)
+		got := w.post("validate", device(key, "pc"))
+		w.want(got, http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE")
+		if got.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.auth.limit = &authv1.RateLimit{}
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		credentials := append([]string{"X-API-Key", w.auth.apiKey}, w.bearer(id, "pc")...)
+		bodies := map[string]string{
+			"malformed": `{"license_key":`, "array": `[]`, "text": `"x"`, "null": `null`, "trailing": `{} {}`, "BOM": "\ufeff{}",
+			"wrong types": `{"license_key":1,"hardware_id":[],"token":{},"session_data":"x","duration_hours":"24"}`,
+			"nulls":       `{"license_key":null,"hardware_id":null,"token":null,"session_data":null,"duration_hours":null}`,
+			"NUL":         `{"license_key":"a\u0000b","hardware_id":"x","token":"\u0000","session_data":{"a":"\u0000"},"app_version":"\u0000","duration_hours":1.5}`,
+			"bad UTF-8":   "{\"license_key\":\"\xff\",\"hardware_id\":\"x\",\"token\":\"\xff\",\"app_version\":\"\xff\"}",
+			"surrogate":   `{"license_key":"\ud800","hardware_id":"x","token":"\ud800","app_version":"\ud800"}`,
+			"huge number": `{"duration_hours":1e400,"license_key":9e99,"token":1,"session_data":1}`,
+			"negative":    `{"duration_hours":-1,"license_key":-1,"token":-1,"session_data":-1}`,
+			"deep":        strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
+			"long":        `{"license_key":"` + strings.Repeat("x", 256) + `","hardware_id":"` + strings.Repeat("y", 256) + `","token":"","app_version":"` + strings.Repeat("v", 256) + `","duration_hours":0}`,
+		}
+		endpoints := []string{"validate", "activate", "deactivate", "heartbeat", "offline-token", "validate-offline"}
+		for _, endpoint := range endpoints {
+			for name, body := range bodies {
+				got := w.call(http.MethodPost, "/api/v1/license/"+endpoint, body, credentials...)
+				if got.status != http.StatusBadRequest || got.body["error_code"] != "VALIDATION_ERROR" {
+					t.Errorf("%s, %s: %d %v", endpoint, name, got.status, got.body)
+				}
+			}
+			big := w.call(http.MethodPost, "/api/v1/license/"+endpoint, `{"x":"`+strings.Repeat("x", 2<<20)+`"}`, credentials...)
+			w.want(big, http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
+			w.want(w.call(http.MethodPost, "/api/v1/license/"+endpoint, "<a/>", slices.Concat(credentials, []string{"Content-Type", "text/xml"})...), http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE")
+			w.want(w.call(http.MethodGet, "/api/v1/license/"+endpoint, ""), http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
+		}
+		w.want(w.call(http.MethodPost, "/api/v1/license/nothing", "{}"), http.StatusNotFound, "NOT_FOUND")
+		resp, err := w.admin.ListDevices(t.Context(), connect.NewRequest(&licensev1.ListDevicesRequest{LicenseId: id}))
+		if err != nil || len(resp.Msg.GetDevices()) != 1 {
+			t.Errorf("bad input wrote something: %v, %v", resp, err)
+		}
+	})
+}
+
+func TestHealth(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		if got := w.call(http.MethodGet, "/healthz", ""); got.status != http.StatusOK {
+			t.Errorf("healthz: %v", got)
+		}
+		if got := w.call(http.MethodGet, "/readyz", ""); got.status != http.StatusOK || got.body["status"] != "ready" {
+			t.Errorf("readyz: %v", got)
+		}
+	})
+}

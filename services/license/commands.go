@@ -1,0 +1,77 @@
+package license
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/store"
+)
+
+// Commands are what the license binary does besides serving. cfg is filled when a command runs.
+func Commands(cfg *Config) []*cobra.Command {
+	return []*cobra.Command{republishCommand(), rotateMasterKeyCommand(cfg)}
+}
+
+func republishCommand() *cobra.Command {
+	var since string
+	cmd := &cobra.Command{
+		Use:   "republish --since 2026-01-31",
+		Short: "Publish the event log again, so that analytics can be rebuilt",
+		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so it is safe to
+run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the log.`,
+		Example: "  license republish --since 2026-01-31\n  license republish --since 2026-01-31T08:00:00Z",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := parseSince(since)
+			if err != nil {
+				return err
+			}
+			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
+				n, err := outbox.New(d.DB, licensing.Source).Republish(ctx, d.Bus, from, func(sent, total int) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d events", sent, total)
+				})
+				fmt.Fprintf(cmd.OutOrStdout(), "\n%d events published again\n", n)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "a date or an RFC 3339 time; required")
+	_ = cmd.MarkFlagRequired("since") // the flag exists
+	return cmd
+}
+
+func parseSince(s string) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--since %q is neither a date such as 2026-01-31 nor a time such as 2026-01-31T08:00:00Z", s)
+}
+
+func rotateMasterKeyCommand(cfg *Config) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate-master-key",
+		Short: "Encrypt and hash all license keys anew under the current master key",
+		Long: `First give every replica the new key as LATCHKEY_MASTER_KEY and the old one as LATCHKEY_MASTER_KEY_PREVIOUS. Then run this
+once; it may be stopped and run again, and nothing stands still meanwhile. When it has ended, take the previous key away.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
+				ring, err := cfg.keyring()
+				if err != nil {
+					return err
+				}
+				n, err := store.New(d.DB, ring, d.Clock, nil).RotateMasterKey(ctx, func(done int) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d license keys", done)
+				})
+				fmt.Fprintf(cmd.OutOrStdout(), "\n%d license keys are under the current master key now\n", n)
+				return err
+			})
+		},
+	}
+}

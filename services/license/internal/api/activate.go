@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type activateResponse struct {
+	Activated   bool             `json:"activated"`
+	DeviceID    string           `json:"device_id"`
+	LicenseID   string           `json:"license_id"`
+	HardwareID  string           `json:"hardware_id"`
+	DeviceName  string           `json:"device_name"`
+	ActivatedAt time.Time        `json:"activated_at"`
+	ExpiresAt   *time.Time       `json:"expires_at"`
+	Features    []string         `json:"features"`
+	Limits      licensing.Limits `json:"limits"`
+}
+
+func (a *API) activate(c *gin.Context) error {
+	req, err := bindDevice(c)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c, apikey.Of(c).ID)
+	if err != nil {
+		return err
+	}
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {
+		act, err := a.Licensing.Activate(ctx, req.LicenseKey, req.client(c))
+		return newActivateResponse(act), err
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusCreated, resp)
+	return nil
+}
+
+func newActivateResponse(a licensing.Activation) activateResponse {
+	return activateResponse{
+		Activated: true, DeviceID: a.Device.ID, LicenseID: a.License.ID, HardwareID: a.Device.HardwareID, DeviceName: a.Device.Name,
+		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.License.ExpiresAt), Features: a.License.Features, Limits: a.License.Limits(),
+	}
+}
+
+// idempotencyKey reads the Idempotency-Key of a request; scope says whose it is.
+func idempotencyKey(c *gin.Context, scope string) (idempotency.Key, error) {
+	if c.GetHeader("Idempotency-Key") == "" {
+		return idempotency.Key{}, nil
+	}
+	body, err := httpx.Body(c)
+	if err != nil {
+		return idempotency.Key{}, err
+	}
+	return idempotency.FromRequest(c.Request, scope, body)
+}
+
+type deactivateResponse struct {
+	Deactivated   bool             `json:"deactivated"`
+	DeviceID      string           `json:"device_id"`
+	LicenseID     string           `json:"license_id"`
+	HardwareID    string           `json:"hardware_id"`
+	DeactivatedAt time.Time        `json:"deactivated_at"`
+	Limits        licensing.Limits `json:"limits"`
+}
+
+func (a *API) deactivate(c *gin.Context) error {
+	req, err := bindDevice(c)
+	if err != nil {
+		return err
+	}
+	d, err := a.Licensing.DeactivateOwn(c.Request.Context(), req.LicenseKey, req.client(c))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, deactivateResponse{
+		Deactivated: true, DeviceID: d.Device.ID, LicenseID: d.License.ID, HardwareID: d.Device.HardwareID,
+		DeactivatedAt: d.Device.DeactivatedAt, Limits: d.License.Limits(),
+	})
+	return nil
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// maxText bounds identifiers and names, in characters.
+const maxText = 255
+
+type osInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// clientMembers are the optional members that validate, activate and heartbeat share.
+type clientMembers struct {
+	DeviceName string    `json:"device_name"`
+	OSInfo     osInfo    `json:"os_info"`
+	AppVersion string    `json:"app_version"`
+	SessionID  string    `json:"session_id"`
+	ClientTime time.Time `json:"client_time"`
+}
+
+func (m *clientMembers) check(f httpx.Fields) {
+	f.MaxLen("device_name", m.DeviceName, maxText)
+	f.MaxLen("os_info.name", m.OSInfo.Name, maxText)
+	f.MaxLen("os_info.version", m.OSInfo.Version, maxText)
+	f.MaxLen("app_version", m.AppVersion, maxText)
+	f.MaxLen("session_id", m.SessionID, maxText)
+}
+
+func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Client {
+	return licensing.Client{
+		HardwareID: hardwareID, DeviceName: m.DeviceName, OSName: m.OSInfo.Name, OSVersion: m.OSInfo.Version,
+		AppVersion: m.AppVersion, SessionID: m.SessionID, Time: m.ClientTime, IP: httpx.ClientIP(c),
+	}
+}
+
+// deviceRequest is the body of validate, activate and deactivate.
+type deviceRequest struct {
+	LicenseKey string `json:"license_key"`
+	HardwareID string `json:"hardware_id"`
+	clientMembers
+}
+
+func bindDevice(c *gin.Context) (*deviceRequest, error) {
+	req := &deviceRequest{}
+	if err := httpx.Bind(c, req); err != nil {
+		return nil, err
+	}
+	f := httpx.Fields{}
+	f.Require("license_key", req.LicenseKey)
+	f.MaxLen("license_key", req.LicenseKey, maxText)
+	f.Require("hardware_id", req.HardwareID)
+	f.MaxLen("hardware_id", req.HardwareID, maxText)
+	req.check(f)
+	return req, f.Err()
+}
+
+func (r *deviceRequest) client(c *gin.Context) licensing.Client {
+	return r.clientMembers.client(c, r.HardwareID)
+}
+
+// optionalTime shows a time that may be missing as null.
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,60 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// AuthFamilies implements Families by asking auth once per family; auth's events tell what changes afterwards.
+type AuthFamilies struct {
+	auth    authv1connect.AuthServiceClient
+	revoked *cache.Cache[string, bool]
+}
+
+// NewAuthFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
+// what is known serves 15 minutes.
+func NewAuthFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *AuthFamilies {
+	return &AuthFamilies{auth: auth, revoked: cache.New[string, bool](cache.Options{
+		Capacity: 200_000, TTL: 5 * time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: link,
+	}, c)}
+}
+
+// Revoked implements Families.
+func (f *AuthFamilies) Revoked(ctx context.Context, familyID string) (bool, error) {
+	revoked, _, err := f.revoked.Fetch(ctx, familyID, func(ctx context.Context) (bool, error) {
+		resp, err := f.auth.CheckTokenFamily(ctx, connect.NewRequest(&authv1.CheckTokenFamilyRequest{FamilyId: familyID}))
+		if err != nil {
+			return false, err
+		}
+		return resp.Msg.GetRevoked(), nil
+	})
+	return revoked, err
+}
+
+// OnEvent forgets a family that was revoked.
+func (f *AuthFamilies) OnEvent(e event.Event) {
+	if e.Type != event.TypeOf(&eventsv1.LicenseTokenReused{}) {
+		return
+	}
+	var reused struct {
+		FamilyID string `json:"family_id"`
+	}
+	if json.Unmarshal(e.Data, &reused) != nil {
+		f.revoked.DropAll()
+		return
+	}
+	f.revoked.Drop(reused.FamilyID)
+}
+
+// OnGap forgets everything: a revocation may have been missed.
+func (f *AuthFamilies) OnGap() { f.revoked.DropAll() }

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/golang-jwt/jwt/v5"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// heartbeatEvery is the pace that clients are asked to keep, in seconds.
+const heartbeatEvery = 60
+
+// maxSessionData bounds what a heartbeat may carry, in bytes of JSON.
+const maxSessionData = 4 << 10
+
+// Tokens checks a token's signature, audience and life, and reads its claims; INVALID_TOKEN otherwise.
+type Tokens interface {
+	Verify(ctx context.Context, raw string, into jwt.Claims) error
+}
+
+// Families tells whether the tokens of a family are revoked.
+type Families interface {
+	Revoked(ctx context.Context, familyID string) (bool, error)
+}
+
+const holderKey = "latchkey.holder"
+
+// accessToken admits a device by its access token.
+func (a *API) accessToken(c *gin.Context) {
+	holder, err := a.holder(c)
+	if err != nil {
+		httpx.WriteError(c, err)
+		return
+	}
+	c.Set(holderKey, holder)
+}
+
+func (a *API) holder(c *gin.Context) (*claims.Access, error) {
+	raw, err := token.Bearer(c)
+	if err != nil {
+		return nil, err
+	}
+	var holder claims.Access
+	if err := a.Tokens.Verify(c.Request.Context(), raw, &holder); err != nil {
+		return nil, err
+	}
+	revoked, err := a.Families.Revoked(c.Request.Context(), holder.FamilyID)
+	if err != nil {
+		return nil, err
+	}
+	if revoked {
+		return nil, licensing.ErrToken.With("reason", "revoked")
+	}
+	return &holder, nil
+}
+
+func holderOf(c *gin.Context) *claims.Access {
+	return c.MustGet(holderKey).(*claims.Access)
+}
+
+type heartbeatRequest struct {
+	SessionData httpx.Object `json:"session_data"`
+	clientMembers
+}
+
+type heartbeatResponse struct {
+	Status               string           `json:"status"`
+	LicenseID            string           `json:"license_id"`
+	HardwareID           string           `json:"hardware_id"`
+	ServerTime           time.Time        `json:"server_time"`
+	NextHeartbeatSeconds int              `json:"next_heartbeat_seconds"`
+	License              heartbeatLicense `json:"license"`
+}
+
+type heartbeatLicense struct {
+	IsActive  bool       `json:"is_active"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+func (a *API) heartbeat(c *gin.Context) error {
+	var req heartbeatRequest
+	if err := httpx.BindOptional(c, &req); err != nil {
+		return err
+	}
+	session, err := req.session()
+	if err != nil {
+		return err
+	}
+	holder := holderOf(c)
+	l, err := a.Licensing.Heartbeat(c.Request.Context(), holder.Subject, req.client(c, holder.HardwareID), session, req.SessionData)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, heartbeatResponse{
+		Status: "ok", LicenseID: l.ID, HardwareID: holder.HardwareID, ServerTime: a.Clock.Now(), NextHeartbeatSeconds: heartbeatEvery,
+		License: heartbeatLicense{IsActive: l.IsActive, ExpiresAt: optionalTime(l.ExpiresAt)},
+	})
+	return nil
+}
+
+func (r *heartbeatRequest) session() (*structpb.Struct, error) {
+	f := httpx.Fields{}
+	r.check(f)
+	if len(r.SessionData) > maxSessionData {
+		f.Add("session_data", fmt.Sprintf("must be at most %d bytes of JSON", maxSessionData))
+	}
+	if err := f.Err(); err != nil || len(r.SessionData) == 0 {
+		return nil, err
+	}
+	session := &structpb.Struct{}
+	return session, session.UnmarshalJSON(r.SessionData)
+}
+
+type offlineTokenRequest struct {
+	DurationHours *int `json:"duration_hours"`
+}
+
+type offlineTokenResponse struct {
+	Token         string    `json:"token"`
+	TokenID       string    `json:"token_id"`
+	ExpiresAt     time.Time `json:"expires_at"`
+	DurationHours int       `json:"duration_hours"`
+	LicenseID     string    `json:"license_id"`
+	HardwareID    string    `json:"hardware_id"`
+}
+
+func (a *API) offlineToken(c *gin.Context) error {
+	var req offlineTokenRequest
+	if err := httpx.BindOptional(c, &req); err != nil {
+		return err
+	}
+	holder := holderOf(c)
+	key, err := idempotencyKey(c, holder.Subject+" "+holder.HardwareID)
+	if err != nil {
+		return err
+	}
+	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c)}
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
+		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder.Subject, client, req.DurationHours)
+		return offlineTokenResponse{
+			Token: signed, TokenID: t.ID, ExpiresAt: t.ExpiresAt, DurationHours: t.Hours, LicenseID: t.LicenseID, HardwareID: t.HardwareID,
+		}, err
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusCreated, resp)
+	return nil
+}
+
+type validateOfflineRequest struct {
+	Token string `json:"token"`
+}
+
+type validateOfflineResponse struct {
+	Valid      bool      `json:"valid"`
+	LicenseID  string    `json:"license_id"`
+	HardwareID string    `json:"hardware_id"`
+	Features   []string  `json:"features"`
+	IssuedAt   time.Time `json:"issued_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+}
+
+func (a *API) validateOffline(c *gin.Context) error {
+	var req validateOfflineRequest
+	if err := httpx.Bind(c, &req); err != nil {
+		return err
+	}
+	f := httpx.Fields{}
+	f.Require("token", req.Token)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	var offline claims.Offline
+	if err := a.OfflineTokens.Verify(c.Request.Context(), req.Token, &offline); err != nil {
+		return err
+	}
+	if err := a.Licensing.CheckOffline(c.Request.Context(), offline.Subject, offline.HardwareID); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, validateOfflineResponse{
+		Valid: true, LicenseID: offline.Subject, HardwareID: offline.HardwareID, Features: offline.Features,
+		IssuedAt: offline.IssuedAt.UTC(), ExpiresAt: offline.ExpiresAt.UTC(),
+	})
+	return nil
+}

@@ -1,0 +1,231 @@
+package licensing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Activation is a device that has just taken a seat, and the license after it.
+type Activation struct {
+	Device  Device
+	License License
+}
+
+// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrInactive,
+// ErrExpired, ErrActivated with the activation in its details, ErrLimit with the limits.
+func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activation, error) {
+	now := s.Clock.Now()
+	key = NormalizeKey(key)
+	l, _, err := s.Lookup.LicenseByKey(ctx, key)
+	if err == nil {
+		var a Activation
+		if a, err = s.activate(ctx, l.ID, c, now); err == nil {
+			return a, nil
+		}
+	}
+	s.activationRefused(now, l, key, c, err)
+	return Activation{}, err
+}
+
+func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, now time.Time) (Activation, error) {
+	d := Device{
+		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion,
+		IsActive: true, ActivatedAt: now, LastSeenAt: now,
+	}
+	l, taken, err := s.Store.TakeSeat(ctx, d, now, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
+	if err != nil {
+		return Activation{}, err
+	}
+	if taken {
+		return Activation{Device: d, License: *l}, nil
+	}
+	var a Activation
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+		a, err = ch.activate(d, c, now)
+		return err
+	})
+	return a, err
+}
+
+// activate is the rule of activation, under the lock of the license.
+func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
+	if err := ch.License.Check(now); err != nil {
+		return Activation{}, err
+	}
+	old, returning := ch.Devices[d.HardwareID]
+	if returning && old.IsActive {
+		return Activation{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", old.ID).
+			With("hardware_id", old.HardwareID).With("device_name", old.Name).With("activated_at", old.ActivatedAt)
+	}
+	if ch.License.CurrentDevices >= ch.License.MaxDevices {
+		return Activation{}, ErrLimit.With("limits", ch.License.Limits())
+	}
+	if returning {
+		d.ID, d.SessionData, d.OfflineUntil = old.ID, old.SessionData, old.OfflineUntil
+	}
+	ch.License.CurrentDevices++
+	ch.Devices[d.HardwareID] = &d
+	ch.License.touch(now)
+	ch.Emit(activated(&ch.License, &d, c, returning))
+	return Activation{Device: d, License: ch.License}, nil
+}
+
+// touch marks a change of the license.
+func (l *License) touch(now time.Time) {
+	l.Version++
+	l.UpdatedAt = now
+}
+
+// Limits is how callers see the seats of a license.
+type Limits struct {
+	MaxDevices     int `json:"max_devices"`
+	CurrentDevices int `json:"current_devices"`
+}
+
+// Limits returns the seats of the license.
+func (l *License) Limits() Limits {
+	return Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices}
+}
+
+func (s *Licensing) activationRefused(now time.Time, l *License, key string, c Client, err error) {
+	var refusal *apierr.Error
+	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
+		return
+	}
+	licenseID := ""
+	if l != nil {
+		licenseID = l.ID
+	}
+	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
+		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
+			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+			SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
+			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
+		})
+		return
+	}
+	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
+		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(key), HardwareId: c.HardwareID, Ip: c.IP,
+	})
+}
+
+// Deactivation is a device that has just left its seat, and the license after it.
+type Deactivation struct {
+	Device  Device
+	License License
+}
+
+// DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
+// ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
+func (s *Licensing) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
+	l, _, err := s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	if err != nil {
+		return Deactivation{}, err
+	}
+	var out Deactivation
+	err = s.Store.Change(ctx, l.ID, []string{c.HardwareID}, func(ch *Change) error {
+		now := s.Clock.Now()
+		if d, ok := ch.Devices[c.HardwareID]; ok && d.IsActive && d.HoldsOfflineToken(now) {
+			return ErrOffline.With("offline_token_expires_at", d.OfflineUntil)
+		}
+		out, err = ch.deactivate(c.HardwareID, now)
+		if err != nil {
+			return err
+		}
+		ch.Emit(deviceDeactivated(&out, "", "client", c.IP))
+		return nil
+	})
+	return out, err
+}
+
+// DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound, ErrNoDevice.
+func (s *Licensing) DeactivateDevice(ctx context.Context, by Actor, licenseID, hardwareID, reason string) (Deactivation, error) {
+	var out Deactivation
+	err := s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) (err error) {
+		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {
+			return err
+		}
+		ch.Emit(deviceDeactivated(&out, reason, "admin", by.IP))
+		ch.Emit(audit(by, "device.deactivate", licenseID,
+			map[string]any{"hardware_id": hardwareID, "is_active": true},
+			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))
+		return nil
+	})
+	return out, err
+}
+
+func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, error) {
+	d, ok := ch.Devices[hardwareID]
+	if !ok || !d.IsActive {
+		return Deactivation{}, ErrNoDevice.With("hardware_id", hardwareID)
+	}
+	d.IsActive, d.DeactivatedAt = false, now
+	ch.License.CurrentDevices--
+	ch.License.touch(now)
+	return Deactivation{Device: *d, License: ch.License}, nil
+}
+
+// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrInactive,
+// ErrExpired, ErrNoDevice, ErrActivated when the other device has a seat already.
+func (s *Licensing) Transfer(ctx context.Context, by Actor, licenseID, from, to string) (Device, error) {
+	if err := checkTransfer(from, to); err != nil {
+		return Device{}, err
+	}
+	var moved Device
+	err := s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
+		if moved, err = ch.transfer(from, to, s.Clock.Now()); err != nil {
+			return err
+		}
+		ch.Emit(&eventsv1.LicenseTransferred{
+			LicenseId: licenseID, DeviceId: moved.ID, FromHardwareId: from, ToHardwareId: to, Version: int32(ch.License.Version),
+			CurrentDevices: int32(ch.License.CurrentDevices), MaxDevices: int32(ch.License.MaxDevices),
+		})
+		ch.Emit(audit(by, "license.transfer", licenseID, map[string]any{"hardware_id": from}, map[string]any{"hardware_id": to}))
+		return nil
+	})
+	return moved, err
+}
+
+func checkTransfer(from, to string) error {
+	problems := map[string]string{}
+	checkText(problems, "from_hardware_id", from, true)
+	checkText(problems, "to_hardware_id", to, true)
+	if from == to {
+		problems["to_hardware_id"] = "must differ from from_hardware_id"
+	}
+	if len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	return nil
+}
+
+func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
+	if err := ch.License.Check(now); err != nil {
+		return Device{}, err
+	}
+	source, ok := ch.Devices[from]
+	if !ok || !source.IsActive {
+		return Device{}, ErrNoDevice.With("hardware_id", from)
+	}
+	target, ok := ch.Devices[to]
+	if ok && target.IsActive {
+		return Device{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", target.ID).With("hardware_id", to)
+	}
+	if !ok {
+		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to}
+		ch.Devices[to] = target
+	}
+	source.IsActive, source.DeactivatedAt = false, now
+	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
+	ch.License.touch(now)
+	return *target, nil
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

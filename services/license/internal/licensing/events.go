@@ -1,0 +1,82 @@
+package licensing
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+)
+
+// timestamp leaves out what is not set.
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func activated(l *License, d *Device, c Client, returning bool) *eventsv1.LicenseActivated {
+	return &eventsv1.LicenseActivated{
+		LicenseId: l.ID, DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: d.Name, Os: c.OS(), AppVersion: c.AppVersion,
+		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), Returning: returning,
+		CurrentDevices: int32(l.CurrentDevices), MaxDevices: int32(l.MaxDevices), Version: int32(l.Version),
+	}
+}
+
+func deviceDeactivated(x *Deactivation, reason, by, ip string) *eventsv1.DeviceDeactivated {
+	return &eventsv1.DeviceDeactivated{
+		LicenseId: x.License.ID, DeviceId: x.Device.ID, HardwareId: x.Device.HardwareID, DeviceName: x.Device.Name, Reason: reason, By: by, Ip: ip,
+		CurrentDevices: int32(x.License.CurrentDevices), MaxDevices: int32(x.License.MaxDevices), Version: int32(x.License.Version),
+	}
+}
+
+func created(l *License) *eventsv1.LicenseCreated {
+	return &eventsv1.LicenseCreated{
+		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
+		Features: l.Features, CreatedAt: timestamp(l.CreatedAt), ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version), IsActive: l.IsActive,
+	}
+}
+
+func updated(l *License, changed []string) *eventsv1.LicenseUpdated {
+	return &eventsv1.LicenseUpdated{
+		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
+		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version), IsActive: l.IsActive, Changed: changed,
+	}
+}
+
+func deactivated(l *License) *eventsv1.LicenseDeactivated {
+	return &eventsv1.LicenseDeactivated{
+		LicenseId: l.ID, Reason: l.DeactivationReason, Version: int32(l.Version), DeactivatedAt: timestamp(l.DeactivatedAt),
+		CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
+		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt),
+	}
+}
+
+func reactivated(l *License) *eventsv1.LicenseReactivated {
+	return &eventsv1.LicenseReactivated{
+		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
+		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version),
+	}
+}
+
+// audit is an entry of the audit log; before and after hold JSON values only.
+func audit(by Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
+	return &eventsv1.AuditRecorded{
+		Actor:  &rpcv1.Actor{Id: by.ID, Name: by.Name, Role: by.Role, Ip: by.IP, RequestId: by.RequestID},
+		Action: action, LicenseId: licenseID, Before: object(before), After: object(after),
+	}
+}
+
+func object(m map[string]any) *structpb.Struct {
+	if m == nil {
+		return nil
+	}
+	s, err := structpb.NewStruct(m)
+	if err != nil {
+		panic("licensing: audit value that is no JSON: " + err.Error()) // a defect in this package
+	}
+	return s
+}

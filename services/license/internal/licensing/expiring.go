@@ -1,0 +1,72 @@
+package licensing
+
+import (
+	"context"
+	"math"
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// noticeDays are the periods before the end at which license.expiring is sent, tightest first.
+var noticeDays = [...]int{1, 7, 30}
+
+const day = 24 * time.Hour
+
+// setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five
+// days knows that it is near.
+func (l *License) setExpiry(end, now time.Time) {
+	if l.ExpiresAt.Equal(end) {
+		return
+	}
+	l.ExpiresAt, l.ExpiryNotice = end, 0
+	if end.IsZero() {
+		return
+	}
+	for _, days := range noticeDays {
+		if end.Sub(now) <= time.Duration(days)*day {
+			l.ExpiryNotice = days
+			return
+		}
+	}
+}
+
+// AnnounceExpiring sends license.expiring for the licenses that have come within 30, 7 or 1 days of their end, once per
+// license and period, however many replicas look. It returns how many it sent.
+func (s *Licensing) AnnounceExpiring(ctx context.Context) (int, error) {
+	sent := 0
+	for _, days := range noticeDays {
+		ids, err := s.Store.Expiring(ctx, s.Clock.Now(), days, 500)
+		if err != nil {
+			return sent, err
+		}
+		for _, id := range ids {
+			announced := false
+			err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
+				announced = ch.announce(days, s.Clock.Now())
+				return nil
+			})
+			if err != nil {
+				return sent, err
+			}
+			if announced {
+				sent++
+			}
+		}
+	}
+	return sent, nil
+}
+
+// announce decides again under the lock: another replica may have been faster.
+func (ch *Change) announce(days int, now time.Time) bool {
+	l := &ch.License
+	left := l.ExpiresAt.Sub(now)
+	if l.Check(now) != nil || l.ExpiresAt.IsZero() || left > time.Duration(days)*day || (l.ExpiryNotice != 0 && l.ExpiryNotice <= days) {
+		return false
+	}
+	l.ExpiryNotice = days
+	ch.Emit(&eventsv1.LicenseExpiring{
+		LicenseId: l.ID, CustomerId: l.CustomerID, DaysLeft: int32(math.Ceil(left.Hours() / 24)), ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version),
+	})
+	return true
+}

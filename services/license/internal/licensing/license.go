@@ -1,0 +1,111 @@
+// Package licensing holds the rules: what a license is, who may use it, how devices take and leave its seats. It knows
+// neither HTTP nor SQL nor the bus; it reads the time from a clock and keeps its state behind the ports of ports.go.
+package licensing
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// License is the right of a customer to use a product on a number of devices.
+type License struct {
+	// ID is a UUID.
+	ID         string
+	CustomerID string
+	// Product is the product's name.
+	Product string
+	Type    string
+	// MaskedKey shows the beginning of the license key only.
+	MaskedKey string
+	// MaxDevices is the number of seats, CurrentDevices how many are taken. Lowering the first below the second keeps the
+	// devices and admits no more.
+	MaxDevices, CurrentDevices int
+	// MaxOfflineHours bounds the life of an offline token.
+	MaxOfflineHours int
+	IsActive        bool
+	IsTest          bool
+	Features        []string
+	// Metadata is a JSON object, byte for byte as the vendor sent it.
+	Metadata json.RawMessage
+	// Version grows with each change of the license or of its seats.
+	Version   int
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// ExpiresAt is zero for a perpetual license.
+	ExpiresAt time.Time
+	// DeactivatedAt is zero while the license is active.
+	DeactivatedAt      time.Time
+	DeactivationReason string
+	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
+	// expiry was set; 0 for none.
+	ExpiryNotice int
+}
+
+// Check tells whether the license may be used now: ErrInactive, ErrExpired or nil.
+func (l *License) Check(now time.Time) error {
+	if !l.IsActive {
+		return ErrInactive.With("license_id", l.ID)
+	}
+	if l.Expired(now) {
+		return ErrExpired.With("license_id", l.ID).With("expires_at", l.ExpiresAt)
+	}
+	return nil
+}
+
+// Expired tells whether the license has ended. It ends at the instant of ExpiresAt, not after it.
+func (l *License) Expired(now time.Time) bool {
+	return !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt)
+}
+
+// Device is a computer, phone or container that has, or once had, a seat on a license.
+type Device struct {
+	// ID is a UUID, and stays the same when the device comes back.
+	ID        string
+	LicenseID string
+	// HardwareID is what the client calls itself; unique within the license.
+	HardwareID string
+	Name       string
+	OSName     string
+	OSVersion  string
+	// SessionData is the JSON object of the last heartbeat, nil before the first.
+	SessionData json.RawMessage
+	IsActive    bool
+	ActivatedAt time.Time
+	// LastSeenAt may lag by two seconds, because it is written in batches.
+	LastSeenAt    time.Time
+	DeactivatedAt time.Time
+	// OfflineUntil is when the device's last offline token ends; zero if it never had one.
+	OfflineUntil time.Time
+}
+
+// HoldsOfflineToken tells whether the device may still run without the server.
+func (d *Device) HoldsOfflineToken(now time.Time) bool {
+	return now.Before(d.OfflineUntil)
+}
+
+// Client is what an application says of itself and of the device that it runs on. All but HardwareID is optional.
+type Client struct {
+	HardwareID string
+	DeviceName string
+	OSName     string
+	OSVersion  string
+	AppVersion string
+	SessionID  string
+	// Time is the client's own clock, zero if it sent none.
+	Time time.Time
+	// IP is the address that the call came from.
+	IP string
+}
+
+// OS is name and version with a blank between, as events carry it.
+func (c *Client) OS() string {
+	if c.OSName == "" || c.OSVersion == "" {
+		return c.OSName + c.OSVersion
+	}
+	return c.OSName + " " + c.OSVersion
+}
+
+// Actor is who makes an administrative change.
+type Actor struct {
+	ID, Name, Role, IP, RequestID string
+}

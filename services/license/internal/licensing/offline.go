@@ -1,0 +1,105 @@
+package licensing
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+const defaultOfflineHours = 24
+
+// OfflineToken is a token that lets a device run without the server.
+type OfflineToken struct {
+	ID         string
+	LicenseID  string
+	HardwareID string
+	Features   []string
+	IssuedAt   time.Time
+	ExpiresAt  time.Time
+	// Hours is the life that was asked for; ExpiresAt is earlier where the license ends before.
+	Hours int
+}
+
+// IssueOfflineToken has a token signed for the device. hours 0 means the default. Errors as CheckDevice, and
+// VALIDATION_ERROR for hours beyond what the license allows.
+func (s *Licensing) IssueOfflineToken(ctx context.Context, licenseID string, c Client, hours *int) (OfflineToken, string, error) {
+	l, err := s.CheckDevice(ctx, licenseID, c.HardwareID)
+	if err != nil {
+		return OfflineToken{}, "", err
+	}
+	t, err := newOfflineToken(l, c.HardwareID, hours, s.Clock.Now())
+	if err != nil {
+		return OfflineToken{}, "", err
+	}
+	// Signed before the transaction begins: no sister is called inside one. A token whose seat is gone by then is thrown away.
+	signed, err := s.Signer.SignOffline(ctx, t)
+	if err != nil {
+		return OfflineToken{}, "", err
+	}
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+		return ch.noteOffline(t, c, s.Clock.Now())
+	})
+	return t, signed, err
+}
+
+func newOfflineToken(l *License, hardwareID string, hours *int, now time.Time) (OfflineToken, error) {
+	h := min(defaultOfflineHours, l.MaxOfflineHours)
+	if hours != nil {
+		h = *hours
+	}
+	if h < 1 || h > l.MaxOfflineHours {
+		return OfflineToken{}, apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours").
+			With("max_offline_hours", l.MaxOfflineHours)
+	}
+	// Tokens count in whole seconds (RFC 7519, NumericDate); what is promised must not end before what is signed does.
+	issued := now.Truncate(time.Second)
+	expires := issued.Add(time.Duration(h) * time.Hour)
+	if !l.ExpiresAt.IsZero() && expires.After(l.ExpiresAt) {
+		expires = l.ExpiresAt.Truncate(time.Second)
+	}
+	return OfflineToken{
+		ID: newID(), LicenseID: l.ID, HardwareID: hardwareID, Features: l.Features, IssuedAt: issued, ExpiresAt: expires, Hours: h,
+	}, nil
+}
+
+// noteOffline remembers the token with the device, so that its seat is not freed while the token lives.
+func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
+	if err := ch.License.Check(now); err != nil {
+		return err
+	}
+	d, ok := ch.Devices[t.HardwareID]
+	if !ok || !d.IsActive {
+		return ErrNotActivated.With("license_id", t.LicenseID)
+	}
+	if t.ExpiresAt.After(d.OfflineUntil) {
+		d.OfflineUntil = t.ExpiresAt
+	}
+	ch.Emit(&eventsv1.LicenseOfflineTokenIssued{
+		LicenseId: t.LicenseID, HardwareId: t.HardwareID, TokenId: t.ID, DurationHours: int32(t.Hours), ExpiresAt: timestamp(t.ExpiresAt), Ip: c.IP,
+	})
+	return nil
+}
+
+// CheckOffline tells whether an offline token whose signature is good has been revoked since: ErrToken, details.reason
+// naming why.
+func (s *Licensing) CheckOffline(ctx context.Context, licenseID, hardwareID string) error {
+	_, err := s.CheckDevice(ctx, licenseID, hardwareID)
+	reason := ""
+	switch e := apierr.From(err); {
+	case e == nil:
+		return nil
+	case e.Is(ErrNotFound):
+		reason = "license_not_found"
+	case e.Is(ErrInactive):
+		reason = "license_inactive"
+	case e.Is(ErrExpired):
+		reason = "license_expired"
+	case e.Is(ErrNotActivated):
+		reason = "device_not_activated"
+	default:
+		return err
+	}
+	return ErrToken.With("reason", reason)
+}

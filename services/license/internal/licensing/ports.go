@@ -1,0 +1,115 @@
+package licensing
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is shared
+// and must not be changed.
+type Lookup interface {
+	// LicenseByKey finds a license by its normalized key; ErrNotFound.
+	LicenseByKey(ctx context.Context, key string) (l *License, cached bool, err error)
+	// License finds a license by its id; ErrNotFound.
+	License(ctx context.Context, id string) (l *License, cached bool, err error)
+	// ActiveDevice finds the id of the device that holds a seat; ErrNotActivated.
+	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (deviceID string, cached bool, err error)
+	// KeyHash is the keyed hash of a normalized key in hexadecimal, for events about keys that nobody has.
+	KeyHash(key string) string
+}
+
+// Store keeps licenses and devices. Every method that changes something writes the events of the change in the same
+// transaction.
+type Store interface {
+	// Create inserts licenses with their keys; errs[i] is ErrKeyExists where row i's key is taken, and then nothing of that
+	// row is written.
+	Create(ctx context.Context, rows []NewRow) (errs []error, err error)
+	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes what
+	// differs. When decide fails nothing is written. ErrNotFound.
+	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
+	// TakeSeat is the short way for a device never seen before: one guarded statement where the engine can. taken is false
+	// when the guard refused or the engine has no short way; Change then finds out why.
+	TakeSeat(ctx context.Context, d Device, now time.Time, event func() proto.Message) (l *License, taken bool, err error)
+	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
+	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
+	// Key reveals the license key.
+	Key(ctx context.Context, licenseID string) (string, error)
+}
+
+// Catalog is what administrators read, always from the database.
+type Catalog interface {
+	// Find reads a license; ErrNotFound.
+	Find(ctx context.Context, licenseID string) (License, error)
+	// List reads one page, newest first, and how many licenses match in all.
+	List(ctx context.Context, f Filter) (page []License, total int, err error)
+	// Devices reads all devices that a license ever had, latest activation first; ErrNotFound.
+	Devices(ctx context.Context, licenseID string) ([]Device, error)
+	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
+	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
+	// Count counts licenses and seats as of now.
+	Count(ctx context.Context, now time.Time) (Counts, error)
+}
+
+// Filter selects licenses; nil members do not filter. The After bounds are inclusive, the Before bounds exclusive; expiry
+// bounds leave perpetual licenses out.
+type Filter struct {
+	CustomerID                  *string
+	IsActive, IsTest            *bool
+	CreatedAfter, CreatedBefore *time.Time
+	ExpiresAfter, ExpiresBefore *time.Time
+	// Page counts from 1.
+	Page, PerPage int
+}
+
+// Event is a change of state as the event log keeps it.
+type Event struct {
+	ID   string
+	Type string
+	At   time.Time
+	// Data is the event's protobuf message as JSON.
+	Data []byte
+}
+
+// Counts are the figures of the whole installation. Active means usable now; Active + Inactive + Expired = Total.
+type Counts struct {
+	Total, Active, Inactive, Expired, Test, Expiring30Days, ActiveDevices int
+}
+
+// Seen notes that a device was seen, to be written later in batches. It never blocks and never fails.
+type Seen interface {
+	// Seen takes the heartbeat's session data as JSON; nil leaves the stored one.
+	Seen(deviceID string, at time.Time, sessionData []byte)
+}
+
+// Telemetry takes events that only count uses. It never blocks and never fails.
+type Telemetry interface {
+	Record(source, subject string, at time.Time, msg proto.Message)
+}
+
+// Signer signs offline tokens: auth does, the only holder of the signing keys.
+type Signer interface {
+	SignOffline(ctx context.Context, t OfflineToken) (token string, err error)
+}
+
+// NewRow is a license to be inserted, with its key and the events that tell of it.
+type NewRow struct {
+	License License
+	Key     string
+	Events  []proto.Message
+}
+
+// Change is a license under lock together with some of its devices.
+type Change struct {
+	License License
+	// Devices holds the named devices that exist, by hardware id. Entries may be changed and added.
+	Devices map[string]*Device
+	events  []proto.Message
+}
+
+// Emit adds an event, written when the change is.
+func (c *Change) Emit(msg proto.Message) { c.events = append(c.events, msg) }
+
+// Events returns what was emitted, in order.
+func (c *Change) Events() []proto.Message { return c.events }

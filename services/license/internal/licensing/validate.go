@@ -1,0 +1,78 @@
+package licensing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Validation is the answer about a known, usable license.
+type Validation struct {
+	// Valid is false when the device has no seat yet.
+	Valid   bool
+	License *License
+	// Cached tells that no database was asked.
+	Cached bool
+}
+
+// Validate tells whether a device may run the software. Errors: ErrNotFound, ErrInactive, ErrExpired; a device without a
+// seat is a result, not an error. Each call publishes one event.
+func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validation, error) {
+	now := s.Clock.Now()
+	l, cached, err := s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	if err != nil {
+		return Validation{}, s.validationFailed(now, "", key, c, err)
+	}
+	if err := l.Check(now); err != nil {
+		return Validation{}, s.validationFailed(now, l.ID, key, c, err)
+	}
+	deviceID, deviceCached, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
+	if errors.Is(err, ErrNotActivated) {
+		_ = s.validationFailed(now, l.ID, key, c, err) // told to the caller as a result
+		return Validation{License: l}, nil
+	}
+	if err != nil {
+		return Validation{}, err
+	}
+	s.Seen.Seen(deviceID, now, nil)
+	s.record(l.ID, now, &eventsv1.LicenseValidated{
+		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+	})
+	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
+}
+
+// validationFailed publishes the refusal and returns err. An outage refuses nobody, so it publishes nothing.
+func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
+	var refusal *apierr.Error
+	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
+		return err
+	}
+	s.record(licenseID, now, &eventsv1.LicenseValidationFailed{
+		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+		ErrorCode: refusal.Code, Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+	})
+	return err
+}
+
+// Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors
+// as CheckDevice.
+func (s *Licensing) Heartbeat(ctx context.Context, licenseID string, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
+	l, deviceID, _, err := s.usable(ctx, licenseID, c.HardwareID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Clock.Now()
+	s.Seen.Seen(deviceID, now, sessionJSON)
+	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
+		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,
+	})
+	return l, nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Find implements licensing.Catalog.
+func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, error) {
+	if uuid.Validate(licenseID) != nil {
+		return licensing.License{}, licensing.ErrNotFound
+	}
+	var row licenseRow
+	err := s.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", licenseID).Take(&row).Error
+	return row.license(), translate(err)
+}
+
+// List implements licensing.Catalog.
+func (s *Store) List(ctx context.Context, f licensing.Filter) ([]licensing.License, int, error) {
+	var total int64
+	if err := matching(s.db.Read(ctx).Table("licenses"), f).Count(&total).Error; err != nil {
+		return nil, 0, translate(err)
+	}
+	var rows []licenseRow
+	err := matching(s.db.Read(ctx).Table("licenses"), f).Select(licenseColumns).Order("created_at DESC, id DESC").
+		Limit(f.PerPage).Offset((f.Page - 1) * f.PerPage).Find(&rows).Error
+	page := make([]licensing.License, len(rows))
+	for i := range rows {
+		page[i] = rows[i].license()
+	}
+	return page, int(total), translate(err)
+}
+
+func matching(q *gorm.DB, f licensing.Filter) *gorm.DB {
+	where := func(set bool, condition string, value any) {
+		if set {
+			q = q.Where(condition, value)
+		}
+	}
+	where(f.CustomerID != nil, "customer_id = ?", f.CustomerID)
+	where(f.IsActive != nil, "is_active = ?", f.IsActive)
+	where(f.IsTest != nil, "is_test = ?", f.IsTest)
+	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)
+	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
+	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
+	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
+	return q
+}
+
+// Devices implements licensing.Catalog.
+func (s *Store) Devices(ctx context.Context, licenseID string) ([]licensing.Device, error) {
+	if _, err := s.Find(ctx, licenseID); err != nil {
+		return nil, err
+	}
+	var rows []deviceRow
+	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("activated_at DESC, id DESC").Find(&rows).Error
+	devices := make([]licensing.Device, len(rows))
+	for i := range rows {
+		devices[i] = rows[i].device()
+	}
+	return devices, translate(err)
+}
+
+// Events implements licensing.Catalog.
+func (s *Store) Events(ctx context.Context, licenseID string, since time.Time, limit int) ([]licensing.Event, int, error) {
+	if _, err := s.Find(ctx, licenseID); err != nil {
+		return nil, 0, err
+	}
+	logged, total, err := s.outbox.List(ctx, licenseID, since, []string{"audit.recorded"}, limit)
+	events := make([]licensing.Event, len(logged))
+	for i, e := range logged {
+		events[i] = licensing.Event{ID: e.ID, Type: e.Type, At: e.Time, Data: e.Data}
+	}
+	return events, total, translate(err)
+}
+
+// Count implements licensing.Catalog.
+func (s *Store) Count(ctx context.Context, now time.Time) (licensing.Counts, error) {
+	var row struct{ Total, Active, Inactive, Expired, Test, Expiring, Seats int }
+	const counts = `
+SELECT count(*) AS total,
+	count(CASE WHEN is_active AND (expires_at IS NULL OR expires_at > ?) THEN 1 END) AS active,
+	count(CASE WHEN NOT is_active THEN 1 END) AS inactive,
+	count(CASE WHEN is_active AND expires_at <= ? THEN 1 END) AS expired,
+	count(CASE WHEN is_test THEN 1 END) AS test,
+	count(CASE WHEN is_active AND expires_at > ? AND expires_at <= ? THEN 1 END) AS expiring,
+	coalesce(sum(current_devices), 0) AS seats
+FROM licenses`
+	err := s.db.Read(ctx).Raw(counts, now, now, now, now.AddDate(0, 0, 30)).Scan(&row).Error
+	return licensing.Counts{
+		Total: row.Total, Active: row.Active, Inactive: row.Inactive, Expired: row.Expired, Test: row.Test,
+		Expiring30Days: row.Expiring, ActiveDevices: row.Seats,
+	}, translate(err)
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// validFor is how long the main API lets a validation result be cached. A change of state drops it at once.
+const validFor = 5 * time.Minute
+
+// unlinkedFor is how long an entry may live while no change of state can reach this process.
+const unlinkedFor = 5 * time.Second
+
+const cachedEntries = 1_000_000
+
+// Lookup implements licensing.Lookup: warm answers take no SQL and no network.
+type Lookup struct {
+	db   *db.DB
+	ring *keyring.Ring
+	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
+	ids      *cache.Cache[[32]byte, string]
+	licenses *cache.Cache[string, *licensing.License]
+	devices  *cache.Cache[seat, string]
+}
+
+type seat struct{ licenseID, hardwareID string }
+
+// NewLookup returns an empty lookup. link tells whether changes of state arrive.
+func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Lookup {
+	o := cache.Options{Capacity: cachedEntries, TTL: validFor, Unlinked: unlinkedFor, Link: link}
+	return &Lookup{
+		db: d, ring: ring,
+		ids:      cache.New[[32]byte, string](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
+		licenses: cache.New[string, *licensing.License](o, c),
+		devices:  cache.New[seat, string](o, c),
+	}
+}
+
+// LicenseByKey implements licensing.Lookup.
+func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
+	mac := l.ring.MAC(keyPurpose, []byte(key))
+	id, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (string, error) { return l.idByKey(ctx, key) })
+	if err != nil {
+		return nil, false, err
+	}
+	return l.License(ctx, id)
+}
+
+func (l *Lookup) idByKey(ctx context.Context, key string) (string, error) {
+	var sums [][]byte
+	for _, mac := range l.ring.MACs(keyPurpose, []byte(key)) {
+		sums = append(sums, mac.Sum[:])
+	}
+	var row licenseRow
+	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", sums).Take(&row).Error
+	return row.ID, translate(err)
+}
+
+// License implements licensing.Lookup.
+func (l *Lookup) License(ctx context.Context, id string) (*licensing.License, bool, error) {
+	if uuid.Validate(id) != nil {
+		return nil, false, licensing.ErrNotFound
+	}
+	return l.licenses.Fetch(ctx, id, func(ctx context.Context) (*licensing.License, error) {
+		var row licenseRow
+		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
+		found := row.license()
+		return &found, translate(err)
+	})
+}
+
+// ActiveDevice implements licensing.Lookup. "Not activated" is an error and so never cached: the next activation counts at once.
+func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (string, bool, error) {
+	return l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (string, error) {
+		var row deviceRow
+		err := l.db.Read(ctx).Table("devices").Select("id").
+			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
+		if errors.Is(err, db.ErrNotFound) {
+			return "", licensing.ErrNotActivated.With("license_id", licenseID)
+		}
+		return row.ID, translate(err)
+	})
+}
+
+// KeyHash implements licensing.Lookup.
+func (l *Lookup) KeyHash(key string) string {
+	mac := l.ring.MAC(keyPurpose, []byte(key))
+	return hex.EncodeToString(mac.Sum[:])
+}
+
+// OnEvent drops what a change of state has made old. It takes the changes of this process right after their commit, and
+// those of others from the bus.
+func (l *Lookup) OnEvent(e event.Event) {
+	if !strings.HasPrefix(e.Type, "license.") && !strings.HasPrefix(e.Type, "device.") {
+		return
+	}
+	l.licenses.Drop(e.Subject)
+	var gone struct {
+		HardwareID     string `json:"hardware_id"`
+		FromHardwareID string `json:"from_hardware_id"`
+	}
+	if json.Unmarshal(e.Data, &gone) != nil {
+		l.devices.DropAll()
+		return
+	}
+	for _, hardwareID := range []string{gone.HardwareID, gone.FromHardwareID} {
+		if hardwareID != "" {
+			l.devices.Drop(seat{e.Subject, hardwareID})
+		}
+	}
+}
+
+// OnGap forgets everything: changes may have been missed.
+func (l *Lookup) OnGap() {
+	l.licenses.DropAll()
+	l.devices.DropAll()
+}

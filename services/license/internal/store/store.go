@@ -1,0 +1,261 @@
+// Package store keeps licenses and devices in PostgreSQL or SQLite. It is the only place of this service that knows gorm.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"gorm.io/gorm"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
+)
+
+// Migrations is the schema of this package; the outbox and the like bring their own.
+var Migrations = db.Migrations{Name: "license", FS: migrations.FS}
+
+// Store implements licensing.Store and licensing.Catalog.
+type Store struct {
+	db     *db.DB
+	outbox *outbox.Outbox
+	ring   *keyring.Ring
+	clock  clock.Clock
+	// committed hears of every event right after its transaction, before the bus does.
+	committed func(event.Event)
+}
+
+// New returns a store. committed is called after each commit with the events of the change, so that this process's caches
+// do not wait for the bus.
+func New(d *db.DB, ring *keyring.Ring, c clock.Clock, committed func(event.Event)) *Store {
+	return &Store{db: d, outbox: outbox.New(d, licensing.Source), ring: ring, clock: c, committed: committed}
+}
+
+// Outbox is the event log that changes are written to.
+func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
+
+// keyPurpose binds hashes and ciphertexts of license keys to what they are for.
+const keyPurpose = "license-key"
+
+// Create implements licensing.Store.
+func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, error) {
+	var errs []error
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		errs = make([]error, len(rows))
+		for i, row := range rows {
+			taken, err := s.create(ctx, tx, row)
+			if err != nil {
+				return err
+			}
+			if taken {
+				errs[i] = licensing.ErrKeyExists
+			}
+		}
+		return nil
+	})
+	return errs, translate(err)
+}
+
+func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow) (keyTaken bool, err error) {
+	productID, err := s.product(tx, n.License.Product)
+	if err != nil {
+		return false, err
+	}
+	keyTaken, err = s.keyTaken(tx, n.Key)
+	if err != nil || keyTaken {
+		return keyTaken, err
+	}
+	row := newLicenseRow(&n.License)
+	row.ProductID = productID
+	if err := s.sealKey(&row, n.Key); err != nil {
+		return false, err
+	}
+	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
+	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).Omit("numeric_id", "Product").Create(&row)
+	if res.Error != nil || res.RowsAffected == 0 {
+		return res.Error == nil, res.Error
+	}
+	return false, s.publish(ctx, tx, n.License.ID, n.Events)
+}
+
+// keyTaken looks under every master key, because the unique index knows only hashes of the same one.
+func (s *Store) keyTaken(tx *gorm.DB, key string) (bool, error) {
+	var n int64
+	err := tx.Table("licenses").Where("key_hash IN ?", s.keyHashes(licensing.NormalizeKey(key))).Limit(1).Count(&n).Error
+	return n > 0, err
+}
+
+func (s *Store) keyHashes(normalized string) [][]byte {
+	var sums [][]byte
+	for _, mac := range s.ring.MACs(keyPurpose, []byte(normalized)) {
+		sums = append(sums, mac.Sum[:])
+	}
+	return sums
+}
+
+func (s *Store) sealKey(row *licenseRow, key string) error {
+	sealed, err := s.ring.Seal(keyPurpose, []byte(key), []byte(row.ID))
+	if err != nil {
+		return fmt.Errorf("seal license key: %w", err)
+	}
+	mac := s.ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
+	row.KeyHash, row.KeySealed, row.MasterKey = mac.Sum[:], sealed, mac.Key
+	return nil
+}
+
+// product returns the id of a product, which is made when nobody has named it before.
+func (s *Store) product(tx *gorm.DB, name string) (string, error) {
+	var row productRow
+	err := tx.Table("products").Where("name = ?", name).Take(&row).Error
+	if !errors.Is(err, db.ErrNotFound) {
+		return row.ID, err
+	}
+	made := productRow{ID: uuid.Must(uuid.NewV7()).String(), Name: name, CreatedAt: s.clock.Now()}
+	if err := tx.Table("products").Clauses(onConflictDoNothing("name")).Create(&made).Error; err != nil {
+		return "", err
+	}
+	// Somebody else may have been faster: what stands in the table counts.
+	err = tx.Table("products").Where("name = ?", name).Take(&row).Error
+	return row.ID, err
+}
+
+// Change implements licensing.Store.
+func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error) error {
+	return translate(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		before, err := lockLicense(s.db, tx, licenseID)
+		if err != nil {
+			return err
+		}
+		known, err := loadDevices(tx, licenseID, hardwareIDs)
+		if err != nil {
+			return err
+		}
+		ch := &licensing.Change{License: before, Devices: map[string]*licensing.Device{}}
+		for hardwareID, d := range known {
+			ch.Devices[hardwareID] = &d
+		}
+		if err := decide(ch); err != nil {
+			return err
+		}
+		if err := writeLicense(tx, &before, &ch.License); err != nil {
+			return err
+		}
+		for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
+			if err := writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
+				return err
+			}
+		}
+		return s.publish(ctx, tx, licenseID, ch.Events())
+	}))
+}
+
+func lockLicense(d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
+	if uuid.Validate(id) != nil {
+		return licensing.License{}, licensing.ErrNotFound
+	}
+	var row licenseRow
+	err := d.Lock(tx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
+	return row.license(), err
+}
+
+func loadDevices(tx *gorm.DB, licenseID string, hardwareIDs []string) (map[string]licensing.Device, error) {
+	known := map[string]licensing.Device{}
+	if len(hardwareIDs) == 0 {
+		return known, nil
+	}
+	var rows []deviceRow
+	err := tx.Table("devices").Where("license_id = ? AND hardware_id IN ?", licenseID, hardwareIDs).Find(&rows).Error
+	for _, row := range rows {
+		known[row.HardwareID] = row.device()
+	}
+	return known, err
+}
+
+// writeLicense is guarded by the version that was read, although the row is locked: a lock lost is noticed, not overwritten.
+func writeLicense(tx *gorm.DB, before, after *licensing.License) error {
+	if reflect.DeepEqual(before, after) {
+		return nil
+	}
+	res := tx.Table("licenses").Where("id = ? AND version = ?", after.ID, before.Version).Updates(licenseChanges(after))
+	return wroteOne(res, "license")
+}
+
+func writeDevice(tx *gorm.DB, known map[string]licensing.Device, after *licensing.Device) error {
+	before, ok := known[after.HardwareID]
+	if !ok {
+		row := newDeviceRow(after)
+		return tx.Table("devices").Omit("numeric_id").Create(&row).Error
+	}
+	if reflect.DeepEqual(&before, after) {
+		return nil
+	}
+	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).Updates(deviceChanges(after))
+	return wroteOne(res, "device")
+}
+
+func wroteOne(res *gorm.DB, what string) error {
+	if res.Error == nil && res.RowsAffected != 1 {
+		return fmt.Errorf("%s changed under its lock: %d rows written", what, res.RowsAffected)
+	}
+	return res.Error
+}
+
+func (s *Store) publish(ctx context.Context, tx *gorm.DB, licenseID string, msgs []proto.Message) error {
+	for _, msg := range msgs {
+		e, err := s.outbox.Add(ctx, tx, licenseID, s.clock.Now(), msg)
+		if err != nil {
+			return err
+		}
+		db.AfterCommit(ctx, func() { s.committed(e) })
+	}
+	return nil
+}
+
+// Expiring implements licensing.Store.
+func (s *Store) Expiring(ctx context.Context, now time.Time, days, limit int) ([]string, error) {
+	var ids []string
+	err := s.db.Read(ctx).Table("licenses").
+		Where("is_active AND expires_at > ? AND expires_at <= ?", now, now.AddDate(0, 0, days)).
+		Where("expiry_notice = 0 OR expiry_notice > ?", days).
+		Order("expires_at").Limit(limit).Pluck("id", &ids).Error
+	return ids, translate(err)
+}
+
+// Key implements licensing.Store.
+func (s *Store) Key(ctx context.Context, licenseID string) (string, error) {
+	if uuid.Validate(licenseID) != nil {
+		return "", licensing.ErrNotFound
+	}
+	var row licenseRow
+	if err := s.db.Read(ctx).Table("licenses").Select("id", "key_sealed").Where("id = ?", licenseID).Take(&row).Error; err != nil {
+		return "", translate(err)
+	}
+	key, err := s.ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
+	if err != nil {
+		return "", fmt.Errorf("open license key of %s: %w", licenseID, err)
+	}
+	return string(key), nil
+}
+
+// translate turns "no such row" into the rule's own error, and outages into 503.
+func translate(err error) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return licensing.ErrNotFound
+	}
+	return db.Error(err)
+}
+
+// licenseColumns reads a license together with the name of its product.
+const licenseColumns = "licenses.*, (SELECT name FROM products WHERE products.id = licenses.product_id) AS product"

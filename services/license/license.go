@@ -1,0 +1,192 @@
+// Package license is the license service: it issues license keys, ties them to devices and validates them. The service is
+// a value: it listens nowhere, and several may run in one process.
+package license
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/services/license/internal/api"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	licenserpc "github.com/latchkey-dev/latchkey/services/license/internal/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/store"
+)
+
+// Name is the service's, and that of its schema.
+const Name = "license"
+
+// Migrations is everything that the service keeps in its schema.
+var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
+
+// eventLogKept is how long the outbox serves as the event log.
+const eventLogKept = 400 * 24 * time.Hour
+
+// openPerMinute bounds what one client address may ask without credential, or with wrong ones.
+var openPerMinute = ratelimit.Limit{PerMinute: 60}
+
+// Service is the license service.
+type Service struct {
+	*app.Health
+	deps             app.Deps
+	rules            *licensing.Licensing
+	store            *store.Store
+	lookup           *store.Lookup
+	seen             *store.Seen
+	telemetry        *telemetry.Recorder
+	idempotency      *idempotency.Store
+	guard            *apikey.Guard
+	families         *api.AuthFamilies
+	link             *bus.Link
+	public, internal *gin.Engine
+}
+
+// New builds the service. It calls nobody and starts nothing.
+func New(cfg Config, deps app.Deps) (*Service, error) {
+	ring, err := cfg.keyring()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink()}
+	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
+		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
+	s.lookup = store.NewLookup(deps.DB, ring, deps.Clock, s.link)
+	s.store = store.New(deps.DB, ring, deps.Clock, s.lookup.OnEvent)
+	s.seen = store.NewSeen(deps.DB, deps.Log)
+	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.store.Outbox().Pending, Log: deps.Log})
+	s.idempotency = idempotency.New(deps.DB, ring, deps.Clock)
+	s.families = api.NewAuthFamilies(auth, deps.Clock, s.link)
+	s.rules = licensing.New(licensing.Deps{
+		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry, Signer: licenserpc.Signer{Auth: auth}, Clock: deps.Clock,
+	})
+	s.buildPublic(cfg, auth)
+	s.buildInternal(cfg)
+	return s, nil
+}
+
+func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) {
+	limiter := ratelimit.NewLocal(s.deps.Clock)
+	if cfg.RateLimitShared {
+		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+	}
+	var failed, open *apikey.AddressLimit // nil limits nothing
+	if cfg.limitAddresses() {
+		failed = apikey.NewAddressLimit("failed", limiter, openPerMinute)
+		open = apikey.NewAddressLimit("open", limiter, openPerMinute)
+	}
+	s.guard = apikey.NewGuard(apikey.Remote(auth), apikey.Options{Clock: s.deps.Clock, Limiter: limiter, Link: s.link, FailedLimiter: failed})
+	keys := token.NewRemoteKeys(func(ctx context.Context) ([]byte, error) {
+		resp, err := auth.ListPublicKeys(ctx, connect.NewRequest(&authv1.ListPublicKeysRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		return resp.Msg.GetJwksJson(), nil
+	}, s.deps.Clock)
+	a := &api.API{
+		Licensing: s.rules, Idempotency: s.idempotency, Families: s.families, Clock: s.deps.Clock,
+		Tokens:        token.NewVerifier(keys, s.deps.Clock, claims.AudienceAccess),
+		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
+	}
+	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	a.Routes(s.public, api.Access{APIKey: s.guard.Require(), Open: open.Require()})
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.License, Ready: s.Ready}
+	if cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(s.public, meta)
+}
+
+func (s *Service) buildInternal(cfg Config) {
+	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	path, handler := licensev1connect.NewLicenseServiceHandler(
+		&licenserpc.Server{Licensing: s.rules, Idempotency: s.idempotency, Clock: s.deps.Clock}, rpc.Serve(Name, cfg.InternalSecrets())...)
+	httpx.Mount(s.internal, path, handler)
+	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
+}
+
+// Handler answers the public API.
+func (s *Service) Handler() http.Handler { return s.public }
+
+// InternalHandler answers sister services.
+func (s *Service) InternalHandler() http.Handler { return s.internal }
+
+// Run relays events, writes what was batched, listens for changes of state and tidies up until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.store.Outbox().Relay(ctx, s.deps.Bus, s.deps.Log) })
+	g.Go(func() error { return s.telemetry.Run(ctx) })
+	g.Go(func() error { return s.seen.Run(ctx) })
+	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
+	g.Go(func() error { return s.every(ctx, time.Minute, "announce expiring licenses", s.announce) })
+	g.Go(func() error { return s.every(ctx, time.Hour, "prune", s.prune) })
+	return g.Wait()
+}
+
+// watch names the changes of state one by one: telemetry must not come to every replica.
+func (s *Service) watch() bus.Watch {
+	return bus.Watch{
+		Types: append([]string{
+			"license.activated", "license.deactivated", "license.reactivated", "license.transferred", "license.updated", "license.expiring",
+			"license.token.reused", "device.deactivated",
+		}, apikey.Events()...),
+		OnEvent: func(e event.Event) {
+			s.lookup.OnEvent(e)
+			s.families.OnEvent(e)
+			s.guard.OnEvent(e)
+		},
+		OnGap: func() {
+			s.lookup.OnGap()
+			s.families.OnGap()
+			s.guard.OnGap()
+		},
+		Link: s.link,
+	}
+}
+
+func (s *Service) every(ctx context.Context, d time.Duration, what string, do func(context.Context) error) error {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				s.deps.Log.WarnContext(ctx, what+" failed, will be tried again", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Service) announce(ctx context.Context) error {
+	_, err := s.rules.AnnounceExpiring(ctx)
+	return err
+}
+
+func (s *Service) prune(ctx context.Context) error {
+	if _, err := s.store.Outbox().Prune(ctx, s.deps.Clock.Now().Add(-eventLogKept)); err != nil {
+		return err
+	}
+	return s.idempotency.Prune(ctx)
+}
