@@ -1,0 +1,169 @@
+// Package auth is the auth service: it makes API keys and tokens and tells which of them still hold. The service is a value: it
+// listens nowhere, and several may run in one process.
+package auth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+	authrpc "github.com/latchkey-dev/latchkey/services/auth/internal/rpc"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
+)
+
+// Name is the service's, and that of its schema.
+const Name = "auth"
+
+const source = "latchkey/" + Name
+
+// Migrations is everything that the service keeps in its schema.
+var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
+
+const (
+	pruneEvery = time.Hour
+	// eventLogKept is how long the outbox serves as the event log.
+	eventLogKept = 400 * 24 * time.Hour
+	// endedKept is how long tokens and secrets stay in the database after their end, for those who look into a misuse.
+	endedKept = 7 * 24 * time.Hour
+)
+
+// What one client address may do where limits by address are on: refused credentials, and calls that carry their credential in
+// the request.
+var (
+	failedLimit = ratelimit.Limit{PerMinute: 10}
+	openLimit   = ratelimit.Limit{PerMinute: 60}
+)
+
+// Service is the auth service.
+type Service struct {
+	*app.Health
+	deps             app.Deps
+	rules            *credential.Service
+	store            *store.Store
+	outbox           *outbox.Outbox
+	telemetry        *telemetry.Recorder
+	idempotency      *idempotency.Store
+	guard            *apikey.Guard
+	link             *bus.Link
+	public, internal *gin.Engine
+}
+
+// New builds the service. It calls nobody and starts nothing.
+func New(cfg Config, deps app.Deps) (*Service, error) {
+	ring, err := cfg.keyring()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink()}
+	s.outbox = outbox.New(deps.DB, source)
+	s.store = store.New(deps.DB, s.outbox, ring)
+	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.outbox.Pending, Log: deps.Log})
+	s.rules = s.newRules(cfg)
+	s.buildPublic(cfg, ring)
+	s.buildInternal(cfg)
+	return s, nil
+}
+
+func (s *Service) newRules(cfg Config) *credential.Service {
+	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL,
+		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "license")...)
+	return credential.New(credential.Deps{
+		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license},
+		Observe: func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
+	})
+}
+
+func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
+	limiter := ratelimit.NewLocal(s.deps.Clock)
+	if cfg.RateLimitShared {
+		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+	}
+	var failed, open *apikey.AddressLimit // nil limits nothing
+	if cfg.limitAddresses() {
+		failed = apikey.NewAddressLimit("failed", limiter, failedLimit)
+		open = apikey.NewAddressLimit("open", limiter, openLimit)
+	}
+	s.guard = apikey.NewGuard(api.KeySource{Rules: s.rules}, apikey.Options{
+		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, FailedLimiter: failed,
+	})
+	s.idempotency = idempotency.New(s.deps.DB, ring, s.deps.Clock)
+	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	api.Mount(s.public, api.Options{
+		Tokens: s.rules, Keys: s.rules, Guard: s.guard, AdminSecret: cfg.AdminSecret, Idempotency: s.idempotency, Open: open, Failed: failed,
+	})
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Auth, Ready: s.Ready}
+	if cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(s.public, meta)
+}
+
+func (s *Service) buildInternal(cfg Config) {
+	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	path, handler := authrpc.NewHandler(s.rules, rpc.Serve(Name, cfg.InternalSecrets())...)
+	httpx.Mount(s.internal, path, handler)
+	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
+}
+
+// Handler answers the public API.
+func (s *Service) Handler() http.Handler { return s.public }
+
+// InternalHandler answers sister services.
+func (s *Service) InternalHandler() http.Handler { return s.internal }
+
+// Run relays events, hears of changed API keys and tidies up until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
+	g.Go(func() error { return s.telemetry.Run(ctx) })
+	g.Go(func() error {
+		return s.deps.Bus.Watch(ctx, bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
+	})
+	g.Go(func() error { return s.pruneRegularly(ctx) })
+	return g.Wait()
+}
+
+func (s *Service) pruneRegularly(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
+				s.deps.Log.WarnContext(ctx, "pruning failed, it will be tried again", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Service) prune(ctx context.Context) error {
+	now := s.deps.Clock.Now()
+	if _, err := s.store.Prune(ctx, now.Add(-endedKept)); err != nil {
+		return err
+	}
+	if _, err := s.outbox.Prune(ctx, now.Add(-eventLogKept)); err != nil {
+		return err
+	}
+	return s.idempotency.Prune(ctx)
+}

@@ -1,0 +1,24 @@
+package api
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+// KeySource lets auth's own guard ask the rules, where the other services ask auth.
+type KeySource struct {
+	Rules *credential.Service
+}
+
+// LookUpAPIKey implements apikey.Source.
+func (s KeySource) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (apikey.Key, error) {
+	k, end, err := s.Rules.LookUpAPIKey(ctx, sha256)
+	return apikey.Key{
+		ID: k.ID, ClientName: k.ClientName, Allowed: k.Allowed, ExpiresAt: end,
+		Limit:      ratelimit.Limit{PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour},
+		PerAddress: k.RateLimit.Per == apikey.PerAddress,
+	}, err
+}

@@ -1,0 +1,62 @@
+// Package api is auth's public HTTP surface. routes.go shows all of it; the wire types live beside their handlers.
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+// Tokens are the use cases of devices.
+type Tokens interface {
+	IssueTokens(ctx context.Context, from credential.Caller, licenseID, hardwareID string) (credential.Pair, error)
+	RefreshTokens(ctx context.Context, from credential.Caller, raw string) (credential.Pair, error)
+	VerifyToken(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
+	KeySet(ctx context.Context) ([]byte, error)
+}
+
+// Keys are the use cases of the administrator.
+type Keys interface {
+	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
+	APIKeys(ctx context.Context) ([]credential.APIKey, error)
+	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
+	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (credential.APIKey, string, time.Time, error)
+}
+
+// Options is what the API works with.
+type Options struct {
+	Tokens Tokens
+	Keys   Keys
+	Guard  *apikey.Guard
+	// AdminSecret opens the administrator's routes.
+	AdminSecret secret.Secret
+	Idempotency *idempotency.Store
+	// Open limits, by client address, the routes whose credential is in the request; Failed the refused admin secrets. Nil: no limit.
+	Open, Failed *apikey.AddressLimit
+}
+
+type api struct{ Options }
+
+// Mount adds the routes to e.
+func Mount(e *gin.Engine, o Options) {
+	a := api{o}
+	v1 := e.Group("/api/v1/auth")
+	v1.POST("/token", o.Guard.Require(), httpx.Wrap(a.issueTokens))
+	v1.POST("/refresh", o.Open.Require(), httpx.Wrap(a.refreshTokens))
+	v1.POST("/verify", o.Open.Require(), httpx.Wrap(a.verifyToken))
+
+	admin := v1.Group("", a.requireAdminSecret)
+	admin.POST("/api-key", httpx.Wrap(a.createAPIKey))
+	admin.GET("/api-keys", httpx.Wrap(a.listAPIKeys))
+	admin.DELETE("/api-keys/:id", httpx.Wrap(a.revokeAPIKey))
+	admin.POST("/api-keys/:id/rotate", httpx.Wrap(a.rotateAPIKey))
+
+	e.GET("/.well-known/jwks.json", httpx.Wrap(a.keySet))
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+type tokenRequest struct {
+	LicenseID  string `json:"license_id"`
+	HardwareID string `json:"hardware_id"`
+}
+
+type refreshRequest struct {
+	RefreshToken string `json:"refresh_token"`
+}
+
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"`
+}
+
+func newTokenResponse(p credential.Pair) tokenResponse {
+	return tokenResponse{AccessToken: p.Access, RefreshToken: p.Refresh, TokenType: "Bearer", ExpiresIn: int(p.ExpiresIn / time.Second)}
+}
+
+type verifyResponse struct {
+	Valid      bool      `json:"valid"`
+	LicenseID  string    `json:"license_id"`
+	HardwareID string    `json:"hardware_id"`
+	IssuedAt   time.Time `json:"issued_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	TokenID    string    `json:"token_id"`
+}
+
+func (a api) issueTokens(c *gin.Context) error {
+	var req tokenRequest
+	if err := httpx.Bind(c, &req); err != nil {
+		return err
+	}
+	pair, err := a.Tokens.IssueTokens(c, caller(c), req.LicenseID, req.HardwareID)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newTokenResponse(pair))
+	return nil
+}
+
+func (a api) refreshTokens(c *gin.Context) error {
+	var req refreshRequest
+	if err := httpx.Bind(c, &req); err != nil {
+		return err
+	}
+	pair, err := a.Tokens.RefreshTokens(c, caller(c), req.RefreshToken)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newTokenResponse(pair))
+	return nil
+}
+
+func (a api) verifyToken(c *gin.Context) error {
+	raw, err := token.Bearer(c)
+	if err != nil {
+		return err
+	}
+	v, err := a.Tokens.VerifyToken(c, caller(c), raw)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, verifyResponse{
+		Valid: true, LicenseID: v.LicenseID, HardwareID: v.HardwareID, IssuedAt: v.IssuedAt, ExpiresAt: v.ExpiresAt, TokenID: v.TokenID,
+	})
+	return nil
+}
+
+// keySet lets others keep the answer for as long as our own services do.
+func (a api) keySet(c *gin.Context) error {
+	set, err := a.Tokens.KeySet(c)
+	if err != nil {
+		return err
+	}
+	c.Header("Cache-Control", "public, max-age=300")
+	c.Data(http.StatusOK, "application/json; charset=utf-8", set)
+	return nil
+}
+
+// caller is where the request comes from; an address that may be a proxy's is left out.
+func caller(c *gin.Context) credential.Caller {
+	if !httpx.AddressKnown(c) {
+		return credential.Caller{}
+	}
+	return credential.Caller{IP: httpx.ClientIP(c)}
+}

@@ -1,0 +1,96 @@
+// Package credential holds the rules of everything that lets somebody in: API keys, chains of access and refresh tokens, and
+// the keys that sign them. It knows no HTTP and no database; it is given a clock, its stores, and a way to ask about devices.
+package credential
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+)
+
+// ErrAPIKeyNotFound says that no API key in force has this id.
+var ErrAPIKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound, "there is no API key with this id; GET /api/v1/auth/api-keys lists those there are")
+
+// Record is an event that must be committed together with a change.
+type Record struct {
+	Subject string
+	Message proto.Message
+}
+
+// KeyStore keeps API keys. Ids are canonical UUIDs.
+type KeyStore interface {
+	CreateKey(ctx context.Context, k APIKey, s KeySecret, records ...Record) error
+	// Keys lists the keys that are not revoked, newest first.
+	Keys(ctx context.Context) ([]APIKey, error)
+	// KeyBySecret finds a key that is not revoked by the hash of one of its secrets, and that secret. Otherwise it fails with
+	// ErrAPIKeyNotFound.
+	KeyBySecret(ctx context.Context, hash [32]byte) (APIKey, KeySecret, error)
+	// RevokeKey fails with ErrAPIKeyNotFound unless the key was in force; only then records(key) are committed with it.
+	RevokeKey(ctx context.Context, id string, at time.Time, records func(APIKey) []Record) error
+	// RotateKey adds a secret to a key that is not revoked and ends its other secrets at oldEnd, unless they end earlier.
+	RotateKey(ctx context.Context, id string, s KeySecret, oldEnd time.Time, records func(APIKey) []Record) (APIKey, error)
+}
+
+// FamilyStore keeps chains of refresh tokens. Ids are canonical UUIDs.
+type FamilyStore interface {
+	CreateFamily(ctx context.Context, f Family, first RefreshToken) error
+	// RefreshToken finds a token by its hash, with its family, or fails with ErrTokenUnknown.
+	RefreshToken(ctx context.Context, hash [32]byte) (Family, RefreshToken, error)
+	// UseRefreshToken marks the token used and adds its successor, both or neither. It reports false when the token had been
+	// used before, by a concurrent call as well, or its family was revoked.
+	UseRefreshToken(ctx context.Context, hash [32]byte, at time.Time, next RefreshToken) (bool, error)
+	// RevokeFamily commits records with the revocation; it reports false, and commits nothing, when the family was revoked already.
+	RevokeFamily(ctx context.Context, id string, at time.Time, records ...Record) (bool, error)
+	// FamilyRevoked tells whether the family is revoked or unknown.
+	FamilyRevoked(ctx context.Context, id string) (bool, error)
+}
+
+// SigningStore keeps the signing keys, their private halves sealed.
+type SigningStore interface {
+	// SigningKeys lists all keys in the order of their generations.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// AddSigningKey reports false, and adds nothing, when there is a key of that generation.
+	AddSigningKey(ctx context.Context, k SigningKey, records ...Record) (bool, error)
+	// ExtendSigningKey lets the key be published at least until then.
+	ExtendSigningKey(ctx context.Context, id string, neededUntil time.Time) error
+}
+
+// Devices asks the license service.
+type Devices interface {
+	// CheckDevice returns nil when the device may act on the license now, and otherwise LICENSE_NOT_FOUND, LICENSE_INACTIVE,
+	// LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED, or an error of kind Unavailable.
+	CheckDevice(ctx context.Context, licenseID, hardwareID string) error
+}
+
+// Observer hears of what is counted but changes nothing: refused tokens. It must not block.
+type Observer func(subject string, at time.Time, m proto.Message)
+
+// Deps is what the rules are given.
+type Deps struct {
+	Clock    clock.Clock
+	Keys     KeyStore
+	Families FamilyStore
+	Signing  SigningStore
+	Devices  Devices
+	Observe  Observer
+}
+
+// Service carries out the rules. It is safe for concurrent use.
+type Service struct {
+	Deps
+	ring *signingRing
+}
+
+// New makes the service.
+func New(d Deps) *Service {
+	return &Service{Deps: d, ring: newSigningRing(d.Clock, d.Signing)}
+}
+
+// Actor is who makes a change, for the audit log.
+type Actor = rpcv1.Actor

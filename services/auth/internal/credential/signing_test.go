@@ -1,0 +1,81 @@
+package credential
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// Three generations: a signs from the start, b a day later, c two days later; b signed an offline token of ten days.
+func generations(t *testing.T) []SigningKey {
+	t.Helper()
+	var keys []SigningKey
+	for i, id := range []string{"a", "b", "c"} {
+		from := start.AddDate(0, 0, i)
+		k, err := newSigningKey(i+1, from, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.ID = id
+		keys = append(keys, k)
+	}
+	keys[1].NeededUntil = start.AddDate(0, 0, 12)
+	return keys
+}
+
+func TestWhoSignsAndWhoIsPublished(t *testing.T) {
+	tests := []struct {
+		name      string
+		at        time.Time
+		signer    string
+		published []string
+	}{
+		{"before anybody's time the first signs", start.Add(-time.Hour), "a", []string{"a", "b", "c"}},
+		{"the first", start, "a", []string{"a", "b", "c"}},
+		{"just before the second", start.AddDate(0, 0, 1).Add(-time.Microsecond), "a", []string{"a", "b", "c"}},
+		{"the second", start.AddDate(0, 0, 1), "b", []string{"a", "b", "c"}},
+		{"the last access token of the first, and a day", start.AddDate(0, 0, 2).Add(time.Hour), "c", []string{"a", "b", "c"}},
+		{"a moment later", start.AddDate(0, 0, 2).Add(time.Hour + time.Microsecond), "c", []string{"b", "c"}},
+		{"the offline token of the second, and a day", start.AddDate(0, 0, 13), "c", []string{"b", "c"}},
+		{"a moment later again", start.AddDate(0, 0, 13).Add(time.Microsecond), "c", []string{"c"}},
+		{"the newest never leaves", start.AddDate(50, 0, 0), "c", []string{"c"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			keys := generations(t)
+			if got := signer(keys, tt.at).ID; got != tt.signer {
+				t.Errorf("%s signs, want %s", got, tt.signer)
+			}
+			if diff := cmp.Diff(tt.published, slices.Sorted(maps.Keys(published(keys, tt.at)))); diff != "" {
+				t.Errorf("published (-want +got): %s", diff)
+			}
+		})
+	}
+}
+
+func TestEarlier(t *testing.T) {
+	late := start.Add(time.Hour)
+	for _, tt := range []struct{ a, b, want time.Time }{
+		{start, late, start}, {late, start, start}, {time.Time{}, late, late}, {late, time.Time{}, late}, {time.Time{}, time.Time{}, time.Time{}},
+	} {
+		if got := earlier(tt.a, tt.b); !got.Equal(tt.want) {
+			t.Errorf("earlier(%s, %s) = %s", tt.a, tt.b, got)
+		}
+	}
+}
+
+func TestCanonicalID(t *testing.T) {
+	const id = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
+	for in, want := range map[string]string{
+		id: id, "01985D1C-7A3E-7C52-9D4B-0D2F6C1E8A10": id, "": "", "urn:uuid:" + id: "", "{" + id + "}": "", "01985d1c7a3e7c529d4b0d2f6c1e8a10": "",
+	} {
+		if got, ok := canonicalID(in); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, ok)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+// Package rpc answers what sister services ask auth.
+package rpc
+
+import (
+	"context"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+type server struct {
+	rules *credential.Service
+}
+
+// NewHandler returns the path and the handler of AuthService.
+func NewHandler(rules *credential.Service, opts ...connect.HandlerOption) (string, http.Handler) {
+	return authv1connect.NewAuthServiceHandler(server{rules}, opts...)
+}
+
+// LookUpAPIKey implements authv1connect.AuthServiceHandler.
+func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+	var hash [32]byte
+	if copy(hash[:], req.Msg.Sha256) != len(hash) || len(req.Msg.Sha256) != len(hash) {
+		return nil, apierr.InvalidField("sha256", "must have 32 bytes")
+	}
+	k, end, err := s.rules.LookUpAPIKey(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	res := &authv1.LookUpAPIKeyResponse{
+		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
+		RateLimit: &authv1.RateLimit{PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per},
+	}
+	if !end.IsZero() {
+		res.ExpiresAt = timestamppb.New(end)
+	}
+	return connect.NewResponse(res), nil
+}
+
+// CheckTokenFamily implements authv1connect.AuthServiceHandler.
+func (s server) CheckTokenFamily(ctx context.Context, req *connect.Request[authv1.CheckTokenFamilyRequest]) (*connect.Response[authv1.CheckTokenFamilyResponse], error) {
+	revoked, err := s.rules.FamilyRevoked(ctx, req.Msg.FamilyId)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&authv1.CheckTokenFamilyResponse{Revoked: revoked}), nil
+}
+
+// SignOfflineToken implements authv1connect.AuthServiceHandler.
+func (s server) SignOfflineToken(ctx context.Context, req *connect.Request[authv1.SignOfflineTokenRequest]) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
+	signed, err := s.rules.SignOffline(ctx, credential.Offline{
+		TokenID: req.Msg.TokenId, LicenseID: req.Msg.LicenseId, HardwareID: req.Msg.HardwareId, Features: req.Msg.Features,
+		IssuedAt: req.Msg.IssuedAt.AsTime(), ExpiresAt: req.Msg.ExpiresAt.AsTime(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), nil
+}
+
+// ListPublicKeys implements authv1connect.AuthServiceHandler.
+func (s server) ListPublicKeys(ctx context.Context, _ *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
+	set, err := s.rules.KeySet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&authv1.ListPublicKeysResponse{JwksJson: set}), nil
+}

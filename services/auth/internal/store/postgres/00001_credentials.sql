@@ -1,0 +1,54 @@
+-- +goose Up
+CREATE TABLE api_keys (
+    id                uuid PRIMARY KEY,
+    client_name       text        NOT NULL,
+    allowed_endpoints jsonb       NOT NULL,
+    per_minute        integer     NOT NULL CHECK (per_minute >= 0),
+    per_hour          integer     NOT NULL CHECK (per_hour >= 0),
+    per               text        NOT NULL CHECK (per IN ('key', 'address')),
+    created_at        timestamptz NOT NULL,
+    expires_at        timestamptz,
+    revoked_at        timestamptz
+);
+
+-- A key has one secret, and two while it is being rotated.
+CREATE TABLE api_key_secrets (
+    sha256     bytea PRIMARY KEY CHECK (length(sha256) = 32),
+    api_key_id uuid        NOT NULL REFERENCES api_keys (id),
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz
+);
+CREATE INDEX api_key_secrets_api_key_id ON api_key_secrets (api_key_id);
+
+CREATE TABLE token_families (
+    id          uuid PRIMARY KEY,
+    license_id  uuid        NOT NULL,
+    hardware_id text        NOT NULL,
+    created_at  timestamptz NOT NULL,
+    revoked_at  timestamptz,
+    -- the end of the newest refresh token: the family is pruned after it
+    expires_at  timestamptz NOT NULL
+);
+CREATE INDEX token_families_expires_at ON token_families (expires_at);
+
+CREATE TABLE refresh_tokens (
+    sha256     bytea PRIMARY KEY CHECK (length(sha256) = 32),
+    family_id  uuid        NOT NULL REFERENCES token_families (id) ON DELETE CASCADE,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at    timestamptz
+);
+CREATE INDEX refresh_tokens_family_id ON refresh_tokens (family_id);
+CREATE INDEX refresh_tokens_expires_at ON refresh_tokens (expires_at);
+
+CREATE TABLE signing_keys (
+    id             text PRIMARY KEY,
+    generation     integer     NOT NULL UNIQUE,
+    sealed_private bytea       NOT NULL,
+    created_at     timestamptz NOT NULL,
+    signs_from     timestamptz NOT NULL,
+    needed_until   timestamptz
+);
+
+-- +goose Down
+DROP TABLE signing_keys, refresh_tokens, token_families, api_key_secrets, api_keys;

@@ -1,0 +1,65 @@
+// Package store keeps auth's credentials in its database: API keys and refresh tokens as hashes, signing keys sealed under the
+// master key. Every change commits its events with it.
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var files embed.FS
+
+// Migrations make the tables of this package.
+var Migrations = db.Migrations{Name: "auth", FS: files}
+
+// Store implements the stores of package credential. It is safe for concurrent use.
+type Store struct {
+	db     *db.DB
+	outbox *outbox.Outbox
+	ring   *keyring.Ring
+}
+
+// New makes the store; ring seals the signing keys.
+func New(d *db.DB, o *outbox.Outbox, ring *keyring.Ring) *Store {
+	return &Store{db: d, outbox: o, ring: ring}
+}
+
+// tx runs fn in a transaction and explains its failure.
+func (s *Store) tx(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
+	return db.Error(s.db.Tx(ctx, fn))
+}
+
+// record adds the events of a change to its transaction.
+func (s *Store) record(ctx context.Context, tx *gorm.DB, at time.Time, records []credential.Record) error {
+	for _, r := range records {
+		if _, err := s.outbox.Add(ctx, tx, r.Subject, at, r.Message); err != nil {
+			return fmt.Errorf("record event: %w", err)
+		}
+	}
+	return nil
+}
+
+// optional is NULL for the zero time.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

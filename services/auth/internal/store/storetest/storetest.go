@@ -1,0 +1,281 @@
+// Package storetest holds a store to what package credential expects of it.
+package storetest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+// Store is everything under test.
+type Store interface {
+	credential.KeyStore
+	credential.FamilyStore
+	credential.SigningStore
+}
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
+
+// Run runs the suite; open returns an empty store, and how many events it has committed.
+func Run(t *testing.T, open func(t *testing.T) (s Store, events func() int)) {
+	for name, test := range map[string]func(*testing.T, Store, func() int){
+		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families, "one use": oneUse, "revoked family": revokedFamily,
+		"signing keys": signingKeys, "one first key": oneFirstKey,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, events := open(t)
+			test(t, s, events)
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newID(t *testing.T) string {
+	id, err := uuid.NewV7()
+	must(t, err)
+	return id.String()
+}
+
+func newKey(t *testing.T, s Store) (credential.APIKey, [32]byte) {
+	t.Helper()
+	k := credential.APIKey{
+		ID: newID(t), ClientName: "app \u6f22", Allowed: []string{"/a", "*"}, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+		RateLimit: credential.RateLimit{PerMinute: 0, PerHour: 7, Per: "address"},
+	}
+	hash := secret.Hash(k.ID)
+	must(t, s.CreateKey(t.Context(), k, credential.KeySecret{Hash: hash, CreatedAt: now}, created(k)))
+	return k, hash
+}
+
+func created(k credential.APIKey) credential.Record {
+	return credential.Record{Subject: k.ID, Message: &eventsv1.ApiKeyCreated{ApiKeyId: k.ID}}
+}
+
+func none(credential.APIKey) []credential.Record { return nil }
+
+func keys(t *testing.T, s Store, events func() int) {
+	k, hash := newKey(t, s)
+	got, held, err := s.KeyBySecret(t.Context(), hash)
+	must(t, err)
+	if diff := cmp.Diff(k, got); diff != "" || held.Hash != hash || !held.ExpiresAt.IsZero() || !held.CreatedAt.Equal(now) {
+		t.Errorf("key: %s secret: %+v", diff, held)
+	}
+	if _, _, err := s.KeyBySecret(t.Context(), [32]byte{}); !errors.Is(err, credential.ErrAPIKeyNotFound) {
+		t.Errorf("unknown secret: %v", err)
+	}
+	// A secret that is taken must leave nothing behind: neither the key nor its event.
+	if err := s.CreateKey(t.Context(), credential.APIKey{ID: newID(t), Allowed: []string{"*"}, RateLimit: k.RateLimit, CreatedAt: now},
+		credential.KeySecret{Hash: hash, CreatedAt: now}, created(k)); err == nil {
+		t.Error("a secret was given out twice")
+	}
+	all, err := s.Keys(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]credential.APIKey{k}, all); diff != "" {
+		t.Error(diff)
+	}
+	if n := events(); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
+}
+
+func rotate(t *testing.T, s Store, events func() int) {
+	k, first := newKey(t, s)
+	second, third := [32]byte{2}, [32]byte{3}
+	end := now.Add(time.Minute)
+	record := func(k credential.APIKey) []credential.Record { return []credential.Record{created(k)} }
+	got, err := s.RotateKey(t.Context(), k.ID, credential.KeySecret{Hash: second, CreatedAt: now}, end, record)
+	must(t, err)
+	if diff := cmp.Diff(k, got); diff != "" {
+		t.Error(diff)
+	}
+	// A longer grace must not give the first secret more time than it had.
+	_, err = s.RotateKey(t.Context(), k.ID, credential.KeySecret{Hash: third, CreatedAt: now}, end.Add(time.Hour), record)
+	must(t, err)
+	for hash, want := range map[[32]byte]time.Time{first: end, second: end.Add(time.Hour), third: {}} {
+		_, held, err := s.KeyBySecret(t.Context(), hash)
+		must(t, err)
+		if !held.ExpiresAt.Equal(want) {
+			t.Errorf("secret %x ends %s, want %s", hash[:2], held.ExpiresAt, want)
+		}
+	}
+	if _, err := s.RotateKey(t.Context(), newID(t), credential.KeySecret{Hash: [32]byte{4}, CreatedAt: now}, end, none); !errors.Is(err, credential.ErrAPIKeyNotFound) {
+		t.Errorf("unknown key: %v", err)
+	}
+	if n := events(); n != 3 {
+		t.Errorf("%d events, want 3", n)
+	}
+}
+
+func revokeOnce(t *testing.T, s Store, events func() int) {
+	k, hash := newKey(t, s)
+	var revoked atomic.Int32
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			err := s.RevokeKey(context.Background(), k.ID, now, func(k credential.APIKey) []credential.Record { return []credential.Record{created(k)} })
+			switch {
+			case err == nil:
+				revoked.Add(1)
+			case !errors.Is(err, credential.ErrAPIKeyNotFound):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if revoked.Load() != 1 || events() != 2 {
+		t.Errorf("revoked %d times with %d events, want once with one beside the first", revoked.Load(), events())
+	}
+	if _, _, err := s.KeyBySecret(t.Context(), hash); !errors.Is(err, credential.ErrAPIKeyNotFound) {
+		t.Errorf("a revoked key is found: %v", err)
+	}
+	all, err := s.Keys(t.Context())
+	must(t, err)
+	if len(all) != 0 {
+		t.Errorf("a revoked key is listed: %v", all)
+	}
+}
+
+func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToken) {
+	t.Helper()
+	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now}
+	first := credential.RefreshToken{Hash: secret.Hash(f.ID), FamilyID: f.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	must(t, s.CreateFamily(t.Context(), f, first))
+	return f, first
+}
+
+func next(f credential.Family, n byte) credential.RefreshToken {
+	return credential.RefreshToken{Hash: secret.Hash(f.ID + string(n)), FamilyID: f.ID, CreatedAt: now.Add(time.Second), ExpiresAt: now.Add(2 * time.Hour)}
+}
+
+func families(t *testing.T, s Store, _ func() int) {
+	f, first := newFamily(t, s)
+	gotFamily, gotToken, err := s.RefreshToken(t.Context(), first.Hash)
+	must(t, err)
+	if diff := cmp.Diff(f, gotFamily) + cmp.Diff(first, gotToken); diff != "" {
+		t.Error(diff)
+	}
+	if _, _, err := s.RefreshToken(t.Context(), [32]byte{}); !errors.Is(err, credential.ErrTokenUnknown) {
+		t.Errorf("unknown token: %v", err)
+	}
+	for id, want := range map[string]bool{f.ID: false, newID(t): true} {
+		if revoked, err := s.FamilyRevoked(t.Context(), id); err != nil || revoked != want {
+			t.Errorf("revoked %v, %v; want %v", revoked, err, want)
+		}
+	}
+}
+
+func oneUse(t *testing.T, s Store, _ func() int) {
+	f, first := newFamily(t, s)
+	var used atomic.Int32
+	var wg sync.WaitGroup
+	for i := range byte(8) {
+		wg.Go(func() {
+			ok, err := s.UseRefreshToken(context.Background(), first.Hash, now, next(f, i))
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				used.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	successors := 0
+	for i := range byte(8) {
+		if _, _, err := s.RefreshToken(t.Context(), next(f, i).Hash); err == nil {
+			successors++
+		}
+	}
+	if used.Load() != 1 || successors != 1 {
+		t.Errorf("used %d times with %d successors, want once with one", used.Load(), successors)
+	}
+	if _, got, err := s.RefreshToken(t.Context(), first.Hash); err != nil || !got.UsedAt.Equal(now) {
+		t.Errorf("used at %s, %v", got.UsedAt, err)
+	}
+}
+
+func revokedFamily(t *testing.T, s Store, events func() int) {
+	f, first := newFamily(t, s)
+	reused := credential.Record{Subject: f.LicenseID, Message: &eventsv1.LicenseTokenReused{FamilyId: f.ID}}
+	for i, want := range []bool{true, false} {
+		if revoked, err := s.RevokeFamily(t.Context(), f.ID, now, reused); err != nil || revoked != want {
+			t.Errorf("call %d: %v, %v", i+1, revoked, err)
+		}
+	}
+	if n := events(); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
+	if ok, err := s.UseRefreshToken(t.Context(), first.Hash, now, next(f, 0)); ok || err != nil {
+		t.Errorf("a token of a revoked family was used: %v, %v", ok, err)
+	}
+	if revoked, err := s.FamilyRevoked(t.Context(), f.ID); !revoked || err != nil {
+		t.Errorf("the family stands: %v", err)
+	}
+	if got, _, err := s.RefreshToken(t.Context(), first.Hash); err != nil || !got.RevokedAt.Equal(now) {
+		t.Errorf("revoked at %s, %v", got.RevokedAt, err)
+	}
+}
+
+func newSigningKey(t *testing.T, id string, generation int) credential.SigningKey {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	return credential.SigningKey{ID: id, Generation: generation, Private: private, CreatedAt: now, SignsFrom: now.Add(time.Minute)}
+}
+
+func signingKeys(t *testing.T, s Store, _ func() int) {
+	second, first := newSigningKey(t, "b", 2), newSigningKey(t, "a", 1)
+	for _, k := range []credential.SigningKey{second, first} {
+		if added, err := s.AddSigningKey(t.Context(), k); !added || err != nil {
+			t.Fatalf("add: %v, %v", added, err)
+		}
+	}
+	must(t, s.ExtendSigningKey(t.Context(), "a", now.Add(time.Hour)))
+	must(t, s.ExtendSigningKey(t.Context(), "a", now)) // shorter: no effect
+	first.NeededUntil = now.Add(time.Hour)
+	got, err := s.SigningKeys(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]credential.SigningKey{first, second}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func oneFirstKey(t *testing.T, s Store, events func() int) {
+	var added atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 5 {
+		k := newSigningKey(t, string(rune('a'+i)), 1)
+		wg.Go(func() {
+			ok, err := s.AddSigningKey(context.Background(), k, credential.Record{Subject: k.ID, Message: &eventsv1.AuditRecorded{Action: "signing_key.rotate"}})
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				added.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	got, err := s.SigningKeys(t.Context())
+	must(t, err)
+	if added.Load() != 1 || len(got) != 1 || events() != 1 {
+		t.Errorf("%d were added, %d are there, %d events; want one of each", added.Load(), len(got), events())
+	}
+}

@@ -1,0 +1,286 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/golang-jwt/jwt/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+func TestTokenJourney(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		first := w.issue(w.client())
+		if first.Type != "Bearer" || first.ExpiresIn != 3600 {
+			w.Errorf("got %+v", first)
+		}
+		var v struct {
+			Valid      bool      `json:"valid"`
+			LicenseID  string    `json:"license_id"`
+			HardwareID string    `json:"hardware_id"`
+			IssuedAt   time.Time `json:"issued_at"`
+			ExpiresAt  time.Time `json:"expires_at"`
+		}
+		w.verify(first.Access).is(200, "").into(&v)
+		now := w.clock.Now()
+		if !v.Valid || v.LicenseID != licenseID || v.HardwareID != device || !v.IssuedAt.Equal(now) || !v.ExpiresAt.Equal(now.Add(time.Hour)) {
+			w.Errorf("verified %+v at %s", v, now)
+		}
+		var second pair
+		w.refresh(first.Refresh).is(200, "").into(&second)
+		if second.Refresh == first.Refresh || second.Access == first.Access {
+			w.Error("the pair is not new")
+		}
+		w.verify(second.Access).is(200, "")
+		w.clock.Advance(time.Hour)
+		if reason := w.verify(second.Access).is(401, errcode.InvalidToken).reason(); reason != "expired" {
+			w.Errorf("reason %q", reason)
+		}
+		w.clock.Advance(30*24*time.Hour - time.Hour)
+		if reason := w.refresh(second.Refresh).is(401, errcode.InvalidToken).reason(); reason != "expired" {
+			w.Errorf("reason %q", reason)
+		}
+	})
+}
+
+func TestReuseRevokesTheFamily(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		client := w.client()
+		first, bystander := w.issue(client), w.issue(client)
+		var second pair
+		w.refresh(first.Refresh).is(200, "").into(&second)
+		if reason := w.refresh(first.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+			w.Errorf("reason %q", reason)
+		}
+		for name, a := range map[string]answer{
+			"first access": w.verify(first.Access), "second access": w.verify(second.Access), "second refresh": w.refresh(second.Refresh),
+		} {
+			if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
+				w.Errorf("%s: reason %q", name, reason)
+			}
+		}
+		w.verify(bystander.Access).is(200, "")
+		var reused eventsv1.LicenseTokenReused
+		e := w.awaitEvent(1, &reused)
+		if e.Subject != licenseID || reused.LicenseId != licenseID || reused.HardwareId != device || reused.FamilyId == "" {
+			w.Errorf("event %+v", &reused)
+		}
+		res, err := w.auth.CheckTokenFamily(w.Context(), connect.NewRequest(&authv1.CheckTokenFamilyRequest{FamilyId: reused.FamilyId}))
+		w.must(err)
+		if !res.Msg.Revoked {
+			w.Error("sisters are told that the family stands")
+		}
+		w.refresh(first.Refresh).is(401, errcode.InvalidToken)
+		w.awaitEvent(4, &eventsv1.LicenseTokenRefused{})
+		if n := len(w.events("license.token.reused")); n != 1 {
+			w.Errorf("%d events of reuse, want 1", n)
+		}
+	})
+}
+
+func TestConcurrentRefresh(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		first := w.issue(w.client())
+		results := make([]answer, 8)
+		var wg sync.WaitGroup
+		for i := range results {
+			wg.Go(func() { results[i] = w.refresh(first.Refresh) })
+		}
+		wg.Wait()
+		won := 0
+		var winner pair
+		for _, a := range results {
+			if a.status == 200 {
+				won++
+				a.into(&winner)
+			} else {
+				a.is(401, errcode.InvalidToken)
+			}
+		}
+		if won != 1 {
+			w.Fatalf("%d of 8 calls won, want 1", won)
+		}
+		w.verify(winner.Access).is(401, errcode.InvalidToken)
+		w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+	})
+}
+
+func TestLicenseRefuses(t *testing.T) {
+	w := onSQLite(t)
+	client := w.client()
+	p := w.issue(client)
+	tests := []struct {
+		err     error
+		issue   int
+		code    string
+		later   int
+		laterIs string
+	}{
+		{apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no such license"), 404, errcode.LicenseNotFound, 401, errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.LicenseInactive, "inactive"), 403, errcode.LicenseInactive, 401, errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.LicenseExpired, "expired"), 403, errcode.LicenseExpired, 401, errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.DeviceNotActivated, "not activated"), 403, errcode.DeviceNotActivated, 401, errcode.InvalidToken},
+		{apierr.ErrUnavailable, 503, errcode.ServiceUnavailable, 503, errcode.ServiceUnavailable},
+		{errors.New("broken"), 500, errcode.InternalError, 500, errcode.InternalError},
+	}
+	for _, tt := range tests {
+		t.Run(tt.code, func(t *testing.T) {
+			w := w.in(t)
+			w.license.set(func(string, string) error { return tt.err })
+			w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(tt.issue, tt.code)
+			w.verify(p.Access).is(tt.later, tt.laterIs)
+			w.refresh(p.Refresh).is(tt.later, tt.laterIs)
+		})
+	}
+	w.license.set(nil)
+	w.refresh(p.Refresh).is(200, "") // no refusal used it up
+	var refused eventsv1.LicenseTokenRefused
+	w.awaitEvent(1, &refused)
+	if refused.ErrorCode != errcode.LicenseNotFound || refused.LicenseId != licenseID || refused.HardwareId != device || refused.Ip == "" {
+		w.Errorf("event %+v", &refused)
+	}
+}
+
+func TestLicenseIDsThatAreNone(t *testing.T) {
+	w := onSQLite(t)
+	client := w.client()
+	w.license.set(func(string, string) error { return errors.New("license was asked") })
+	for _, id := range []string{"no-uuid", "urn:uuid:" + licenseID, "{" + licenseID + "}", strings.ReplaceAll(licenseID, "-", "")} {
+		w.call("POST", "/api/v1/auth/token", client, tokenBody(id, device)).is(404, errcode.LicenseNotFound)
+	}
+}
+
+func TestTokenAttacks(t *testing.T) {
+	w := onSQLite(t)
+	good := w.issue(w.client())
+	keys, err := w.store.SigningKeys(w.Context())
+	w.must(err)
+	key, now := keys[0], w.clock.Now()
+	_, stranger, err := ed25519.GenerateKey(nil)
+	w.must(err)
+	offline, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(time.Hour)),
+	}))
+	w.must(err)
+
+	var standing claims.Access
+	_, _, err = jwt.NewParser().ParseUnverified(good.Access, &standing)
+	w.must(err)
+	with := func(change func(c jwt.MapClaims)) string {
+		raw, err := json.Marshal(standing)
+		w.must(err)
+		c := jwt.MapClaims{}
+		w.must(json.Unmarshal(raw, &c))
+		change(c)
+		signed, err := token.Sign(key.Private, key.ID, c)
+		w.must(err)
+		return signed
+	}
+	signed := func(method jwt.SigningMethod, kid string, secret any) string {
+		t := jwt.NewWithClaims(method, standing)
+		t.Header["kid"] = kid
+		s, err := t.SignedString(secret)
+		w.must(err)
+		return s
+	}
+	header := func(h string) string {
+		parts := strings.Split(good.Access, ".")
+		unsigned := base64.RawURLEncoding.EncodeToString([]byte(h)) + "." + parts[1]
+		return unsigned + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key.Private, []byte(unsigned)))
+	}
+	w.verify(with(func(jwt.MapClaims) {})).is(200, "") // the forge itself works
+	parts := strings.Split(good.Access, ".")
+	last := good.Access[len(good.Access)-1]
+	public := key.Private.Public().(ed25519.PublicKey)
+
+	for name, raw := range map[string]string{
+		"empty":                      "",
+		"alg none":                   signed(jwt.SigningMethodNone, key.ID, jwt.UnsafeAllowNoneSignatureType),
+		"alg None":                   header(fmt.Sprintf(`{"alg":"None","kid":%q}`, key.ID)),
+		"alg missing":                header(fmt.Sprintf(`{"kid":%q}`, key.ID)),
+		"HS256 with the public key":  signed(jwt.SigningMethodHS256, key.ID, []byte(public)),
+		"HS256 with an empty secret": signed(jwt.SigningMethodHS256, key.ID, []byte{}),
+		"other key":                  signed(jwt.SigningMethodEdDSA, key.ID, stranger),
+		"other key, unknown kid":     signed(jwt.SigningMethodEdDSA, "unknown", stranger),
+		"kid is a path":              signed(jwt.SigningMethodEdDSA, "../../dev/null", stranger),
+		"kid missing":                header(`{"alg":"EdDSA"}`),
+		"kid is a number":            header(`{"alg":"EdDSA","kid":1}`),
+		"crit":                       header(fmt.Sprintf(`{"alg":"EdDSA","kid":%q,"crit":["exp"]}`, key.ID)),
+		"no exp":                     with(func(c jwt.MapClaims) { delete(c, "exp") }),
+		"exp is text":                with(func(c jwt.MapClaims) { c["exp"] = "never" }),
+		"expired":                    with(func(c jwt.MapClaims) { c["exp"] = now.Unix() }),
+		"exp negative":               with(func(c jwt.MapClaims) { c["exp"] = -1 }),
+		"no iat":                     with(func(c jwt.MapClaims) { delete(c, "iat") }),
+		"iat in the future":          with(func(c jwt.MapClaims) { c["iat"] = now.Add(time.Minute).Unix() }),
+		"nbf in the future":          with(func(c jwt.MapClaims) { c["nbf"] = now.Add(time.Minute).Unix() }),
+		"no audience":                with(func(c jwt.MapClaims) { delete(c, "aud") }),
+		"wrong audience":             with(func(c jwt.MapClaims) { c["aud"] = "somebody" }),
+		"wrong issuer":               with(func(c jwt.MapClaims) { c["iss"] = "somebody" }),
+		"no subject":                 with(func(c jwt.MapClaims) { delete(c, "sub") }),
+		"no family":                  with(func(c jwt.MapClaims) { delete(c, "fid") }),
+		"unknown family":             with(func(c jwt.MapClaims) { c["fid"] = licenseID }),
+		"offline as access":          offline.Msg.Token,
+		"refresh as access":          good.Refresh,
+		"last character altered":     good.Access[:len(good.Access)-1] + string(last^1),
+		"padding added":              good.Access + "=",
+		"signature stripped":         parts[0] + "." + parts[1] + ".",
+		"signature of another":       parts[0] + "." + parts[1] + "." + strings.Split(offline.Msg.Token, ".")[2],
+		"two segments":               parts[0] + "." + parts[1],
+		"extra segment":              good.Access + ".e30",
+		"payload of another":         parts[0] + "." + strings.Split(offline.Msg.Token, ".")[1] + "." + parts[2],
+		"5 MiB of dots":              strings.Repeat(".", 5<<20),
+		"beyond 8 KiB":               good.Access + strings.Repeat("A", 8<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := w.in(t)
+			w.verify(raw).is(401, errcode.InvalidToken)
+		})
+	}
+	t.Run("access as refresh", func(t *testing.T) {
+		w.refresh(good.Access).is(401, errcode.InvalidToken)
+		w.refresh(good.Refresh[:len(good.Refresh)-1]+"_").is(401, errcode.InvalidToken)
+	})
+	w.verify(good.Access).is(200, "")
+}
+
+func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
+	w := onSQLite(t)
+	now := w.clock.Now()
+	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
+	}))
+	w.must(err)
+	keys := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
+		return []byte(w.call("GET", "/.well-known/jwks.json", nil, "").is(200, "").body), nil
+	}, w.clock)
+	var c claims.Offline
+	w.must(token.Verify(w.Context(), keys, w.clock, claims.AudienceOffline, res.Msg.Token, &c))
+	if c.Subject != licenseID || c.HardwareID != device || c.ID != "t1" || c.Features == nil {
+		w.Errorf("claims %+v", c)
+	}
+}
+
+func segment(t *testing.T, raw string, n int) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

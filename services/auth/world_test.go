@@ -1,0 +1,311 @@
+package auth_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
+)
+
+const (
+	adminSecret    = "Zq3vT8mK1xR6pL0wN4cB9yF2hJ7dS5gA"
+	internalSecret = "kQ8nW2eR5tY1uI4oP7aS0dF3gH6jK9lZ"
+	licenseID      = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
+	device         = "device-123"
+)
+
+// license answers what auth asks its sister: nil is a device in good standing.
+type license struct {
+	licensev1connect.UnimplementedLicenseServiceHandler
+	mu    sync.Mutex
+	check func(licenseID, hardwareID string) error
+}
+
+func (l *license) set(check func(licenseID, hardwareID string) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.check = check
+}
+
+func (l *license) CheckDevice(_ context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.check != nil {
+		if err := l.check(req.Msg.LicenseId, req.Msg.HardwareId); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&licensev1.CheckDeviceResponse{}), nil
+}
+
+// world is an auth service with everything around it.
+type world struct {
+	*testing.T
+	clock   *clock.Fake
+	db      *db.DB
+	service *auth.Service
+	handler http.Handler
+	license *license
+	auth    authv1connect.AuthServiceClient
+	store   *store.Store
+	seen    *witness
+}
+
+// witness keeps all events that the bus carried.
+type witness struct {
+	mu     sync.Mutex
+	events []event.Event
+}
+
+// in is the same world for a subtest.
+func (w *world) in(t *testing.T) *world {
+	sub := *w
+	sub.T = t
+	return &sub
+}
+
+// eachEngine runs test in a world of its own on every engine.
+func eachEngine(t *testing.T, test func(w *world), change ...func(*auth.Config)) {
+	t.Helper()
+	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
+		test(newWorld(t, d, change...))
+	})
+}
+
+// onSQLite is for what does not depend on the engine.
+func onSQLite(t *testing.T, change ...func(*auth.Config)) *world {
+	t.Helper()
+	return newWorld(t, testkit.SQLite(t, append(slices.Clone(auth.Migrations), inproc.Migrations)...), change...)
+}
+
+func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
+	t.Helper()
+	w := &world{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{}, seen: &witness{}}
+	b, err := inproc.New(inproc.Config{DB: d, Log: testkit.Log(t)})
+	w.must(err)
+	cfg := auth.DefaultConfig()
+	cfg.Env, cfg.LicenseURL = app.Development, "http://license"
+	cfg.AdminSecret, cfg.InternalSecret = adminSecret, internalSecret
+	cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(masterKey(1)))
+	for _, c := range change {
+		c(&cfg)
+	}
+	path, handler := licensev1connect.NewLicenseServiceHandler(w.license, rpc.Serve("license", cfg.InternalSecrets())...)
+	mux := http.NewServeMux()
+	mux.Handle(path, handler)
+	sisters := httpx.InProcess{"license": mux}
+	w.service, err = auth.New(cfg, app.Deps{Log: testkit.Log(t), DB: d, Bus: b, HTTP: sisters, Clock: w.clock, Metrics: obs.NewMetrics("auth")})
+	w.must(err)
+	sisters["auth"] = w.service.InternalHandler()
+	w.handler = openapitest.Wrap(t, openapi.Auth, w.service.Handler())
+	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth",
+		rpc.NewClientOptions(rpc.Identity{Service: "license", Secret: internalSecret}, "auth")...)
+	ring, err := keyring.New(auth.Name, masterKey(1))
+	w.must(err)
+	w.store = store.New(d, outbox.New(d, "latchkey/auth"), ring)
+	w.run(b)
+	return w
+}
+
+func masterKey(fill byte) []byte { return bytes.Repeat([]byte{fill, 0x5a, 3, 0x99}, 8) }
+
+// run starts the service's background work and a witness of all events, and stops both at the end of the test.
+func (w *world) run(b bus.Bus) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	link := bus.NewLink()
+	wg.Go(func() {
+		_ = b.Watch(ctx, bus.Watch{Types: []string{"#"}, Link: link, OnGap: func() {}, OnEvent: func(e event.Event) {
+			w.seen.mu.Lock()
+			defer w.seen.mu.Unlock()
+			w.seen.events = append(w.seen.events, e)
+		}})
+	})
+	wg.Go(func() {
+		if err := w.service.Run(ctx); err != nil {
+			w.Errorf("run: %v", err)
+		}
+	})
+	w.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	testkit.Eventually(w, 5*time.Second, func() error {
+		if !link.Alive() {
+			return fmt.Errorf("the witness does not watch yet")
+		}
+		return nil
+	})
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// events are the events of a type that the bus has carried.
+func (w *world) events(eventType string) []event.Event {
+	w.seen.mu.Lock()
+	defer w.seen.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.seen.events), func(e event.Event) bool { return e.Type != eventType })
+}
+
+// awaitEvent waits for the n-th event of a type and reads it into m.
+func (w *world) awaitEvent(n int, m proto.Message) event.Event {
+	w.Helper()
+	var e event.Event
+	testkit.Eventually(w, 10*time.Second, func() error {
+		got := w.events(event.TypeOf(m))
+		if len(got) < n {
+			return fmt.Errorf("%d events %s, want %d", len(got), event.TypeOf(m), n)
+		}
+		e = got[n-1]
+		return nil
+	})
+	w.must(e.Into(m))
+	return e
+}
+
+// answer is what a call got.
+type answer struct {
+	*world
+	status int
+	header http.Header
+	body   string
+}
+
+type headers map[string]string
+
+func (w *world) call(method, path string, h headers, body string) answer {
+	w.Helper()
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	for name, value := range h {
+		req.Header.Set(name, value)
+	}
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, req)
+	return answer{w, rec.Code, rec.Header(), rec.Body.String()}
+}
+
+// is demands a status and, where it is given, an error code.
+func (a answer) is(status int, code string) answer {
+	a.Helper()
+	var e struct {
+		Code string `json:"error_code"`
+	}
+	if code != "" {
+		_ = json.Unmarshal([]byte(a.body), &e)
+	}
+	if a.status != status || e.Code != code {
+		a.Fatalf("got %d %s, want %d %s", a.status, a.body, status, code)
+	}
+	return a
+}
+
+func (a answer) reason() string {
+	var e struct {
+		Details struct {
+			Reason string `json:"reason"`
+		} `json:"details"`
+	}
+	a.into(&e)
+	return e.Details.Reason
+}
+
+func (a answer) into(dst any) {
+	a.Helper()
+	if err := json.Unmarshal([]byte(a.body), dst); err != nil {
+		a.Fatalf("%v in %s", err, a.body)
+	}
+}
+
+var asAdmin = headers{"X-Admin-Secret": adminSecret}
+
+type apiKey struct {
+	ID               string   `json:"id"`
+	APIKey           string   `json:"api_key"`
+	ClientName       string   `json:"client_name"`
+	AllowedEndpoints []string `json:"allowed_endpoints"`
+	RateLimit        struct {
+		PerMinute int    `json:"per_minute"`
+		PerHour   int    `json:"per_hour"`
+		Per       string `json:"per"`
+	} `json:"rate_limit"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+func (w *world) createKey(body string) apiKey {
+	w.Helper()
+	var k apiKey
+	w.call("POST", "/api/v1/auth/api-key", asAdmin, body).is(201, "").into(&k)
+	return k
+}
+
+// client is the header of a key without limits.
+func (w *world) client() headers {
+	w.Helper()
+	return headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 0, "per_hour": 0}}`).APIKey}
+}
+
+type pair struct {
+	Access    string `json:"access_token"`
+	Refresh   string `json:"refresh_token"`
+	Type      string `json:"token_type"`
+	ExpiresIn int    `json:"expires_in"`
+}
+
+func tokenBody(licenseID, hardwareID string) string {
+	return fmt.Sprintf(`{"license_id": %q, "hardware_id": %q}`, licenseID, hardwareID)
+}
+
+func (w *world) issue(client headers) pair {
+	w.Helper()
+	var p pair
+	w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(200, "").into(&p)
+	return p
+}
+
+func (w *world) refresh(token string) answer {
+	w.Helper()
+	return w.call("POST", "/api/v1/auth/refresh", nil, fmt.Sprintf(`{"refresh_token": %q}`, token))
+}
+
+func (w *world) verify(token string) answer {
+	w.Helper()
+	return w.call("POST", "/api/v1/auth/verify", headers{"Authorization": "Bearer " + token}, "")
+}
