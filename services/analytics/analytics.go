@@ -1,0 +1,131 @@
+// Package analytics is the analytics service: it consumes the events of the suite and answers how licenses are used, what
+// looks like abuse, and how risky each license is. The service is a value: it listens nowhere, and several may run in one process.
+package analytics
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/proto/queues"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/api"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
+	analyticsrpc "github.com/latchkey-dev/latchkey/services/analytics/internal/rpc"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// Name is the service's, and that of its schema.
+const Name = "analytics"
+
+// source names the service in the events that it publishes.
+const source = "latchkey/" + Name
+
+// Migrations is everything that the service keeps in its schema.
+var Migrations = []db.Migrations{store.Migrations(), outbox.Migrations, ratelimit.Migrations}
+
+// Queues is what the service consumes.
+var Queues = []bus.Queue{queue()}
+
+// queue is the service's one queue. 500 events are a batch: beyond that a transaction gains little.
+func queue() bus.Queue {
+	q := bus.QueueOf(queues.Analytics())
+	q.BatchSize, q.BatchWait, q.MaxAttempts = 500, 20*time.Millisecond, 5
+	return q
+}
+
+// failuresPerMinute bounds the wrong API keys that one client address may send.
+var failuresPerMinute = ratelimit.Limit{PerMinute: 60}
+
+// Service is the analytics service.
+type Service struct {
+	*app.Health
+	cfg              Config
+	deps             app.Deps
+	store            *store.Store
+	outbox           *outbox.Outbox
+	consumer         *ingest.Consumer
+	usage            *usage.Service
+	guard            *apikey.Guard
+	link             *bus.Link
+	public, internal *gin.Engine
+}
+
+// New builds the service. It calls nobody and starts nothing.
+func New(cfg Config, deps app.Deps) (*Service, error) {
+	s := &Service{Health: app.NewHealth(deps), cfg: cfg, deps: deps, link: bus.NewLink(), outbox: outbox.New(deps.DB, source)}
+	engine := detect.New(detect.DefaultSettings())
+	s.store = store.New(deps.DB, s.outbox)
+	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
+	s.usage = usage.NewService(s.store, s.store, engine, deps.Clock)
+	s.guard = s.newGuard()
+	s.buildPublic()
+	s.buildInternal()
+	return s, nil
+}
+
+func (s *Service) newGuard() *apikey.Guard {
+	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(s.deps.HTTP), s.cfg.AuthURL,
+		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}, "auth")...)
+	opts := apikey.Options{Clock: s.deps.Clock, Limiter: ratelimit.NewLocal(s.deps.Clock), Link: s.link}
+	if s.cfg.RateLimitShared {
+		opts.Limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+	}
+	if s.cfg.limitAddresses() {
+		opts.FailedLimiter = apikey.NewAddressLimit("failed", opts.Limiter, failuresPerMinute)
+	}
+	return apikey.NewGuard(apikey.Remote(auth), opts)
+}
+
+func (s *Service) buildPublic() {
+	s.public = httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
+	api.Mount(s.public, s.usage, s.guard.Require())
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Analytics, Ready: s.Ready}
+	if s.cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(s.public, meta)
+}
+
+func (s *Service) buildInternal() {
+	s.internal = httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
+	path, handler := analyticsrpc.NewHandler(s.usage, rpc.Serve(Name, s.cfg.InternalSecrets())...)
+	httpx.Mount(s.internal, path, handler)
+	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
+}
+
+// Handler answers the public API.
+func (s *Service) Handler() http.Handler { return s.public }
+
+// InternalHandler answers sister services.
+func (s *Service) InternalHandler() http.Handler { return s.internal }
+
+// Run consumes events, announces anomalies and tidies up until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.deps.Bus.Consume(ctx, queue(), s.consumer.Handle) })
+	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
+	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
+	g.Go(func() error { return s.every(ctx, time.Minute, "close silent anomalies", s.closeAnomalies) })
+	g.Go(func() error { return s.every(ctx, time.Hour, "compute risk scores", s.rescore) })
+	g.Go(func() error { return s.every(ctx, time.Hour, "prune", s.prune) })
+	return g.Wait()
+}
+
+func (s *Service) watch() bus.Watch {
+	return bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link}
+}

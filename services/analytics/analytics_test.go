@@ -1,0 +1,328 @@
+package analytics_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
+	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	"github.com/latchkey-dev/latchkey/services/analytics"
+)
+
+const internalSecret = "internal-secret-of-the-tests-0123456789abcdef"
+
+// auth knows one API key as long as it is not revoked.
+type auth struct {
+	authv1connect.UnimplementedAuthServiceHandler
+	key     string
+	revoked atomic.Bool
+}
+
+// LookUpAPIKey implements authv1connect.AuthServiceHandler.
+func (a *auth) LookUpAPIKey(_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+	if sum := sha256.Sum256([]byte(a.key)); a.revoked.Load() || string(sum[:]) != string(req.Msg.Sha256) {
+		return nil, apikey.ErrInvalid
+	}
+	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "k", AllowedEndpoints: []string{"/api/v1/analytics/*"}}), nil
+}
+
+// world is where services run: a database, a way to the bus, and auth.
+type world struct {
+	t      *testing.T
+	db     *db.DB
+	dial   func() bus.Bus
+	auth   *auth
+	sister httpx.InProcess
+	// pub is the bus as the license service has it.
+	pub bus.Bus
+}
+
+func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("embedded", func(t *testing.T) {
+		test(t, newWorldOnSQLite(t))
+	})
+	t.Run("servers", func(t *testing.T) {
+		d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "analytics"}, analytics.Migrations...)
+		url := testkit.AMQP(t)
+		test(t, newWorld(t, d, func() bus.Bus {
+			b, err := amqp.Dial(amqp.Config{URL: url, Name: "analytics", Queues: analytics.Queues, Log: testkit.Log(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = b.Close() })
+			if err := b.Await(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}))
+	})
+}
+
+func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
+	w := &world{t: t, db: d, dial: dial, auth: &auth{key: secret.New(apikey.Prefix)}, pub: dial()}
+	mux := http.NewServeMux()
+	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))
+	w.sister = httpx.InProcess{"auth": mux}
+	return w
+}
+
+// start runs a service until stop is called.
+func (w *world) start() (s *analytics.Service, stop func()) {
+	w.t.Helper()
+	cfg := analytics.DefaultConfig()
+	cfg.Env, cfg.AuthURL, cfg.InternalSecret = app.Development, "http://auth", internalSecret
+	s, err := analytics.New(cfg, app.Deps{Log: testkit.Log(w.t), DB: w.db, Bus: w.dial(), HTTP: w.sister, Clock: clock.System{}, Metrics: obs.NewMetrics(analytics.Name)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("run: %v", err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return s, stop
+}
+
+func (w *world) publish(events ...event.Event) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := w.pub.Publish(ctx, events); err != nil {
+		w.t.Fatalf("publish: %v", err)
+	}
+}
+
+func newEvent(eventType string, at time.Time, members map[string]any) event.Event {
+	data, err := json.Marshal(members)
+	if err != nil {
+		panic(err)
+	}
+	return event.Event{ID: uuid.NewString(), Type: eventType, Source: "latchkey/license", Time: at.UTC(), Data: data}
+}
+
+func client(s *analytics.Service) analyticsv1connect.AnalyticsServiceClient {
+	return analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
+		rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "analytics")...)
+}
+
+func validations(ctx context.Context, s *analytics.Service, license string) (float64, error) {
+	res, err := client(s).LicenseStatistics(ctx, connect.NewRequest(&analyticsv1.LicenseStatisticsRequest{LicenseId: license}))
+	if err != nil {
+		return 0, err
+	}
+	return res.Msg.ValidationsTotal, nil
+}
+
+func (w *world) call(s *analytics.Service, path string) int {
+	req := httptest.NewRequest("GET", "/api/v1/analytics"+path, nil)
+	req.Header.Set(apikey.Header, w.auth.key)
+	rec := httptest.NewRecorder()
+	s.Handler().ServeHTTP(rec, req)
+	return rec.Code
+}
+
+// TestService follows events from the bus to the sisters, the API and back to the bus.
+func TestService(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		seen := w.watch("anomaly.detected")
+		s, _ := w.start()
+		license, now := uuid.NewString(), time.Now()
+		if _, err := validations(t.Context(), s, license); !errors.Is(err, apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", "")) {
+			t.Errorf("unknown license: %v", err)
+		}
+		poison := newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": 7})
+		events := []event.Event{newEvent("license.created", now, map[string]any{"license_id": license, "customer_id": "acme", "max_devices": 2, "is_active": true, "version": 1}), poison}
+		for i := range 40 {
+			events = append(events,
+				newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": fmt.Sprint("d", i%2), "ip": "192.0.2.1"}),
+				newEvent("license.validation.failed", now.Add(time.Duration(i-50)*time.Minute), map[string]any{"ip": "203.0.113.9",
+					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)}))
+		}
+		w.publish(events...)
+		testkit.Eventually(t, 20*time.Second, func() error {
+			n, err := validations(t.Context(), s, license)
+			if err == nil && n != 40 {
+				err = fmt.Errorf("%v validations of 40", n)
+			}
+			return err
+		})
+		w.checkRPC(s, license)
+		if status := w.call(s, "/licenses/"+license+"/patterns"); status != http.StatusOK {
+			t.Errorf("patterns: %d", status)
+		}
+		select {
+		case e := <-seen:
+			if e.Subject != "ip:203.0.113.9" {
+				t.Errorf("announced: %+v", e)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the anomaly was not announced")
+		}
+		letters := w.pub.DeadLetters("analytics.events")
+		testkit.Eventually(t, 10*time.Second, func() error {
+			found, err := letters.List(t.Context(), 10)
+			if err == nil && (len(found) != 1 || found[0].Event.ID != poison.ID) {
+				err = fmt.Errorf("dead letters: %+v", found)
+			}
+			return err
+		})
+	})
+}
+
+// watch starts to listen for events of a type.
+func (w *world) watch(eventType string) <-chan event.Event {
+	seen, ready := make(chan event.Event, 10), make(chan struct{}, 10)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w.t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		_ = w.pub.Watch(ctx, bus.Watch{Types: []string{eventType}, OnEvent: func(e event.Event) { seen <- e }, OnGap: func() { ready <- struct{}{} }})
+	}()
+	<-ready
+	return seen
+}
+
+func (w *world) checkRPC(s *analytics.Service, license string) {
+	t := w.t
+	t.Helper()
+	res, err := client(s).LicenseUsage(t.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: 7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if days := res.Msg.Daily; len(days) != 7 || res.Msg.Totals.Validations != 40 || res.Msg.Totals.UniqueDevices != 2 {
+		t.Errorf("usage: %v", res.Msg)
+	}
+	for _, days := range []int32{0, 367, -1} {
+		_, err := client(s).LicenseUsage(t.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: days}))
+		if apierr.From(err).Code != "VALIDATION_ERROR" {
+			t.Errorf("usage of %d days: %v", days, err)
+		}
+	}
+	all, err := client(s).Statistics(t.Context(), connect.NewRequest(&analyticsv1.StatisticsRequest{}))
+	if err != nil || all.Msg.Validations_24H != 40 || all.Msg.FailedValidations_24H != 40 || all.Msg.AnomaliesOpen != 1 || all.Msg.Anomalies_24H != 1 {
+		t.Errorf("statistics: %v, %v", all, err)
+	}
+}
+
+// TestRevokedKey demands that a revocation is seen at once, not when the cache's time is over.
+func TestRevokedKey(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		s, _ := w.start()
+		testkit.Eventually(t, 10*time.Second, func() error {
+			if status := w.call(s, "/dashboard"); status != http.StatusOK {
+				return fmt.Errorf("dashboard: %d", status)
+			}
+			return nil
+		})
+		w.auth.revoked.Store(true)
+		w.publish(newEvent("apikey.revoked", time.Now(), map[string]any{"api_key_id": "k"}))
+		testkit.Eventually(t, time.Second, func() error {
+			if status := w.call(s, "/dashboard"); status != http.StatusUnauthorized {
+				return fmt.Errorf("dashboard: %d", status)
+			}
+			return nil
+		})
+	})
+}
+
+// TestStandby runs two processes, ends the one at work in the middle, and counts.
+func TestStandby(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		_, stop := w.start()
+		second, _ := w.start()
+		license := uuid.NewString()
+		const total = 2000
+		for n := 0; n < total; n += 100 {
+			if n == total/2 {
+				stop()
+			}
+			var events []event.Event
+			for range 100 {
+				events = append(events, newEvent("license.validated", time.Now(), map[string]any{"license_id": license, "hardware_id": "a"}))
+			}
+			w.publish(events...)
+			w.publish(events[:10]...) // as a publisher does that does not know whether the first time succeeded
+		}
+		testkit.Eventually(t, 30*time.Second, func() error {
+			n, err := validations(t.Context(), second, license)
+			if err == nil && n != total {
+				err = fmt.Errorf("%v validations of %d", n, total)
+			}
+			return err
+		})
+	})
+}
+
+// TestInternalPort demands a service token: no public credential opens it.
+func TestInternalPort(t *testing.T) {
+	w := newWorldOnSQLite(t)
+	s, _ := w.start()
+	foreign := analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
+		rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: "another-secret-of-the-tests-0123456789abcdef"}, "analytics")...)
+	if _, err := foreign.Statistics(t.Context(), connect.NewRequest(&analyticsv1.StatisticsRequest{})); err == nil {
+		t.Error("a token signed with another secret was accepted")
+	}
+	rec := httptest.NewRecorder()
+	s.Handler().ServeHTTP(rec, httptest.NewRequest("POST", analyticsv1connect.AnalyticsServiceStatisticsProcedure, nil))
+	if rec.Code != http.StatusNotFound {
+		t.Errorf("the public port answers internal calls: %d", rec.Code)
+	}
+}
+
+func newWorldOnSQLite(t *testing.T) *world {
+	d := testkit.SQLite(t, append([]db.Migrations{inproc.Migrations}, analytics.Migrations...)...)
+	b, err := inproc.New(inproc.Config{DB: d, Queues: analytics.Queues, Log: testkit.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWorld(t, d, func() bus.Bus { return b })
+}
+
+func TestConfig(t *testing.T) {
+	cfg := analytics.DefaultConfig()
+	for days, good := range map[int]bool{0: false, 1: true, 90: true, 3661: false} {
+		cfg.RetentionDays = days
+		if err := cfg.Validate(); (err != nil && strings.Contains(err.Error(), "retention_days")) == good {
+			t.Errorf("retention of %d days: %v", days, err)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+type anomaliesResponse struct {
+	Anomalies  []usage.Anomaly `json:"anomalies"`
+	NextCursor *string         `json:"next_cursor"`
+}
+
+func (a api) anomalies(c *gin.Context) error {
+	q, err := anomalyQuery(c)
+	if err != nil {
+		return err
+	}
+	found, err := a.usage.Anomalies(c.Request.Context(), q)
+	if err != nil {
+		return err
+	}
+	r := anomaliesResponse{Anomalies: found}
+	if len(found) == q.Limit {
+		next := encodeCursor(&found[len(found)-1])
+		r.NextCursor = &next
+	}
+	c.JSON(http.StatusOK, r)
+	return nil
+}
+
+func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
+	wrong, cursor := httpx.Fields{}, ""
+	for name, value := range map[string]*string{
+		"license_id": &q.LicenseID, "type": &q.Type, "status": &q.Status, "severity": &q.Severity, "cursor": &cursor,
+	} {
+		if *value, err = httpx.QueryText(c, name, 255); err != nil {
+			return q, err
+		}
+	}
+	if q.LicenseID != "" && (len(q.LicenseID) != 36 || uuid.Validate(q.LicenseID) != nil) {
+		wrong.Add("license_id", "must be the id of a license")
+	}
+	if q.Status != "" {
+		wrong.OneOf("status", q.Status, usage.StatusOpen, usage.StatusClosed, usage.StatusConfirmed, usage.StatusFalsePositive)
+	}
+	if q.Severity != "" {
+		wrong.OneOf("severity", q.Severity, "low", "medium", "high", "critical")
+	}
+	if cursor != "" {
+		if q.Before, err = decodeCursor(cursor); err != nil {
+			return q, err
+		}
+	}
+	since, err := httpx.QueryTime(c, "since")
+	if err != nil {
+		return q, err
+	}
+	if since != nil {
+		q.Since = *since
+	}
+	if q.Limit, err = httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit); err != nil {
+		return q, err
+	}
+	return q, wrong.Err()
+}
+
+func encodeCursor(a *usage.Anomaly) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(a.DetectedAt.Format(time.RFC3339Nano) + "|" + a.ID))
+}
+
+func decodeCursor(s string) (usage.Cursor, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return usage.Cursor{}, errCursor
+	}
+	at, id, _ := strings.Cut(string(raw), "|")
+	t, ok := httpx.ParseTime(at)
+	if !ok || uuid.Validate(id) != nil || len(id) != 36 {
+		return usage.Cursor{}, errCursor
+	}
+	return usage.Cursor{DetectedAt: t, ID: id}, nil
+}
+
+type judgeRequest struct {
+	Status *string `json:"status"`
+	Note   *string `json:"note"`
+}
+
+const maxNote = 2000
+
+func (a api) judge(c *gin.Context) error {
+	var r judgeRequest
+	if err := httpx.BindOptional(c, &r); err != nil {
+		return err
+	}
+	wrong := httpx.Fields{}
+	if r.Status != nil {
+		wrong.OneOf("status", *r.Status, usage.StatusConfirmed, usage.StatusFalsePositive, usage.StatusOpen)
+	}
+	if r.Note != nil {
+		wrong.MaxLen("note", *r.Note, maxNote)
+	}
+	if err := wrong.Err(); err != nil {
+		return err
+	}
+	judged, err := a.usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status, Note: r.Note})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, judged)
+	return nil
+}

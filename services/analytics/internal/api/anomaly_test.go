@@ -1,0 +1,208 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// abuses tell each kind's story in events, and return the subject.
+var abuses = map[string]func(k *desk) (subject string){
+	"key_enumeration": func(k *desk) string {
+		for i := range 40 {
+			k.add(usage.ValidationFailed, now.Add(time.Duration(i-60)*time.Minute), body{
+				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)})
+		}
+		return "ip:203.0.113.9"
+	},
+	"device_churn": func(k *desk) string { return "license:" + busy(k) },
+	"seat_overuse": func(k *desk) string {
+		id := k.create(1, 2, nil)
+		for i := range 24 {
+			k.add(usage.DeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour), body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
+				"device_name": fmt.Sprint("pc", i%8), "ip": fmt.Sprintf("198.51.100.%d", i%8), "current_devices": 2, "max_devices": 2, "error_code": "DEVICE_LIMIT_EXCEEDED"})
+		}
+		return "license:" + id
+	},
+	"account_sharing": func(k *desk) string {
+		id := k.create(1, 1, nil)
+		for i := range 36 {
+			for device := range 3 {
+				k.add(usage.LicenseHeartbeat, now.Add(time.Duration(i-40)*5*time.Minute+time.Duration(device)*time.Second), body{"license_id": id,
+					"hardware_id": fmt.Sprint("d", device), "ip": fmt.Sprintf("198.51.%d.7", 100+device)})
+			}
+		}
+		return "license:" + id
+	},
+	"dormant_reactivated": func(k *desk) string {
+		id := k.create(1, 3, nil)
+		for day := range 20 {
+			k.add(usage.LicenseValidated, now.AddDate(0, 0, day-140), body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
+		}
+		for day := range 5 {
+			for device := range 3 {
+				k.add(usage.LicenseValidated, now.AddDate(0, 0, day-5).Add(time.Duration(device)*time.Hour), body{"license_id": id,
+					"hardware_id": fmt.Sprint("new", device), "ip": fmt.Sprintf("203.%d.113.7", device)})
+			}
+		}
+		return "license:" + id
+	},
+}
+
+// TestDetectors follows each kind from events to the endpoints, the risk score and the outbox.
+func TestDetectors(t *testing.T) {
+	for kind, tell := range abuses {
+		t.Run(kind, func(t *testing.T) {
+			eachDesk(t, func(t *testing.T, k *desk) {
+				subject := tell(k)
+				list := k.get("/anomalies?type=" + kind)["anomalies"].([]any)
+				if len(list) != 1 || at(list, "0", "subject") != subject {
+					t.Fatalf("anomalies: %v, want one of %s", list, subject)
+				}
+				a := list[0].(map[string]any)
+				if at(a, "evidence", "0", "event_id") == nil || a["reason"] == "" || a["suggestion"] == "" || a["score"].(float64) <= 0 {
+					t.Errorf("the anomaly does not explain itself: %v", a)
+				}
+				announced(t, k, subject, kind, a["anomaly_id"].(string))
+				if at(k.get("/dashboard"), "anomalies", "by_type", kind) != 1.0 {
+					t.Error("the dashboard does not count it")
+				}
+				if id, ok := a["license_id"].(string); ok && id != "" {
+					risky(t, k, id, kind)
+				}
+			})
+		})
+	}
+}
+
+// announced demands exactly one announcement of the anomaly.
+func announced(t *testing.T, k *desk, subject, kind, id string) {
+	t.Helper()
+	events, _, err := k.outbox.List(t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range events {
+		var m eventsv1.AnomalyDetected
+		if err := e.Into(&m); err != nil {
+			t.Fatal(err)
+		}
+		if m.AnomalyType == kind {
+			n++
+			if e.Type != "anomaly.detected" || m.AnomalyId != id || m.Subject != subject || m.Reason == "" || m.DetectedAt == nil {
+				t.Errorf("announcement: %s %s", e.Type, e.Data)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d announcements of %s, want 1", n, kind)
+	}
+}
+
+// risky demands a risk score whose factors add up, and that a detection on request finds nothing new, twice.
+func risky(t *testing.T, k *desk, id, kind string) {
+	t.Helper()
+	r := k.get("/licenses/" + id + "/risk-score")
+	points := 0.0
+	for _, f := range r["factors"].([]any) {
+		points += at(f, "points").(float64)
+	}
+	if r["risk_score"].(float64) <= 0 || points != r["risk_score"] {
+		t.Errorf("%s: risk %v, the factors sum up to %v", kind, r["risk_score"], points)
+	}
+	if at(r, "history", "0", "score") == nil {
+		t.Errorf("%s: the score of the day was not stored", kind)
+	}
+	for range 2 {
+		d := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"from": "2025-10-01"}`).body
+		if d["new"] != 0.0 || len(d["anomalies"].([]any)) == 0 || d["risk_score"] != r["risk_score"] {
+			t.Errorf("%s: detection on request: new %v, %v", kind, d["new"], d["anomalies"])
+		}
+	}
+}
+
+// TestDetectFindsTheSame demands that a detection on request continues what the live one found, and changes nothing when repeated.
+func TestDetectFindsTheSame(t *testing.T) {
+	eachDesk(t, func(t *testing.T, k *desk) {
+		id := busy(k)
+		live := at(k.get("/anomalies?type=device_churn"), "anomalies", "0", "anomaly_id")
+		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", ""); at(a.body, "anomalies", "0", "anomaly_id") != live {
+			t.Errorf("on request another anomaly was found than live (%v): %s", live, a.text)
+		}
+		before := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"sensitivity": 2}`).body
+		after := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"sensitivity": 2}`).body
+		if after["new"] != 0.0 {
+			t.Errorf("found again, %v are new", after["new"])
+		}
+		if diff := cmp.Diff(before["anomalies"], after["anomalies"]); diff != "" {
+			t.Errorf("asked again, the anomalies differ (-first +second):\n%s", diff)
+		}
+		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"from": "2026-01-01", "to": "2026-01-02"}`).body; len(a["anomalies"].([]any)) != 0 {
+			t.Errorf("a span without use has anomalies: %v", a["anomalies"])
+		}
+	})
+}
+
+func TestJudge(t *testing.T) {
+	eachDesk(t, func(t *testing.T, k *desk) {
+		id := busy(k)
+		anomaly := at(k.get("/anomalies?type=device_churn"), "anomalies", "0", "anomaly_id").(string)
+		risk := func() float64 { return k.get("/licenses/" + id + "/risk-score")["risk_score"].(float64) }
+		was := risk()
+		a := k.call("PATCH", "/anomalies/"+anomaly, `{"status": "false_positive", "note": "they moved"}`)
+		if a.status != 200 || a.body["status"] != "false_positive" || a.body["note"] != "they moved" {
+			t.Fatalf("judge: %d %s", a.status, a.text)
+		}
+		if now := risk(); now >= was {
+			t.Errorf("risk %v after the false positive, %v before", now, was)
+		}
+		if top := at(k.get("/reports/usage"), "by_license", "0", "anomalies"); top != 0.0 {
+			t.Errorf("the report counts %v open anomalies", top)
+		}
+		k.add(usage.LicenseActivated, now, body{"license_id": id, "hardware_id": "one-more", "ip": "203.0.113.1", "version": 999, "current_devices": 2, "max_devices": 2})
+		if n := len(k.get("/anomalies?type=device_churn")["anomalies"].([]any)); n != 1 {
+			t.Errorf("%d anomalies after more of the same, want the judged one only", n)
+		}
+		k.call("PATCH", "/anomalies/"+anomaly, `{"status": "open"}`)
+		if now := risk(); now < was {
+			t.Errorf("risk %v after the judgement was taken back, %v before it", now, was)
+		}
+	})
+}
+
+func TestAnomalyPages(t *testing.T) {
+	eachDesk(t, func(t *testing.T, k *desk) {
+		for i := range 3 {
+			for n := range 40 {
+				k.add(usage.ValidationFailed, now.Add(time.Duration(n-60)*time.Minute), body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
+					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", n)})
+			}
+		}
+		seen := map[string]bool{}
+		for path := "/anomalies?limit=2"; ; {
+			r := k.get(path)
+			for _, a := range r["anomalies"].([]any) {
+				seen[at(a, "subject").(string)] = true
+			}
+			next, more := r["next_cursor"].(string)
+			if !more {
+				break
+			}
+			path = "/anomalies?limit=2&cursor=" + next
+		}
+		if len(seen) != 3 {
+			raw, _ := json.Marshal(seen)
+			t.Errorf("over all pages: %s", raw)
+		}
+		if n := len(k.get("/anomalies?status=confirmed")["anomalies"].([]any)); n != 0 {
+			t.Errorf("%d confirmed", n)
+		}
+	})
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// defaultDays is the window of those who ask for none.
+const defaultDays = 30
+
+func (a api) patterns(c *gin.Context) error {
+	days, err := httpx.QueryInt(c, "days", defaultDays, 1, usage.MaxDays)
+	if err != nil {
+		return err
+	}
+	p, err := a.usage.Patterns(c.Request.Context(), c.Param("license_id"), days)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, p)
+	return nil
+}
+
+type detectRequest struct {
+	From        *time.Time `json:"from"`
+	To          *time.Time `json:"to"`
+	Sensitivity *float64   `json:"sensitivity"`
+}
+
+func (a api) detect(c *gin.Context) error {
+	var r detectRequest
+	if err := httpx.BindOptional(c, &r); err != nil {
+		return err
+	}
+	d, err := r.detection()
+	if err != nil {
+		return err
+	}
+	found, err := a.usage.Detect(c.Request.Context(), c.Param("license_id"), d)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, found)
+	return nil
+}
+
+func (r detectRequest) detection() (usage.Detection, error) {
+	d, wrong := usage.Detection{}, httpx.Fields{}
+	if r.From != nil {
+		d.From = *r.From
+	}
+	if r.To != nil {
+		d.To = *r.To
+	}
+	if r.Sensitivity != nil {
+		if d.Sensitivity = *r.Sensitivity; d.Sensitivity < 0.5 || d.Sensitivity > 2 {
+			wrong.Add("sensitivity", "must be a number from 0.5 to 2")
+		}
+	}
+	return d, wrong.Err()
+}
+
+func (a api) risk(c *gin.Context) error {
+	r, err := a.usage.Risk(c.Request.Context(), c.Param("license_id"))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, r)
+	return nil
+}

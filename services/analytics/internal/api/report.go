@@ -1,0 +1,132 @@
+package api
+
+import (
+	"encoding/csv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+func (a api) dashboard(c *gin.Context) error {
+	d, err := a.usage.Dashboard(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, d)
+	return nil
+}
+
+func (a api) report(c *gin.Context) error {
+	q, err := a.reportQuery(c)
+	if err != nil {
+		return err
+	}
+	format, err := httpx.QueryText(c, "format", 10)
+	switch {
+	case err != nil:
+		return err
+	case format == "csv":
+		return a.reportCSV(c, q)
+	case format != "" && format != "json":
+		return apierr.InvalidField("format", "must be json or csv")
+	}
+	r, err := a.usage.Report(c.Request.Context(), q)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, r)
+	return nil
+}
+
+func (a api) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
+	days, err := httpx.QueryInt(c, "days", defaultDays, 1, usage.MaxDays)
+	if err != nil {
+		return q, err
+	}
+	if q.Limit, err = httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit); err != nil {
+		return q, err
+	}
+	if q.CustomerID, err = httpx.QueryText(c, "customer_id", 255); err != nil {
+		return q, err
+	}
+	if q.After, err = httpx.QueryText(c, "cursor", 36); err != nil {
+		return q, err
+	}
+	if q.After != "" && (len(q.After) != 36 || uuid.Validate(q.After) != nil) {
+		return q, errCursor
+	}
+	q.Window = a.usage.Window(days)
+	return q, nil
+}
+
+var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an earlier answer")
+
+// reportCSV writes all licenses, page by page. The status is sent with the first row: a failure after that cuts the file off,
+// which the client notices because the transfer ends without its end.
+func (a api) reportCSV(c *gin.Context, q usage.ReportQuery) error {
+	q.Limit = maxLimit
+	w := csv.NewWriter(c.Writer)
+	begin := func() error {
+		c.Header("Content-Type", "text/csv; charset=utf-8")
+		c.Header("Content-Disposition", `attachment; filename="latchkey-usage.csv"`)
+		return w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices", "peak_concurrent", "utilisation",
+			"last_seen", "risk_score", "anomalies", "expires_at"})
+	}
+	begun := false
+	err := a.usage.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
+		if !begun {
+			begun = true
+			if err := begin(); err != nil {
+				return err
+			}
+		}
+		return w.Write(csvRow(l))
+	})
+	switch {
+	case err != nil && begun:
+		panic(http.ErrAbortHandler)
+	case err != nil:
+		return err
+	case !begun:
+		err = begin()
+	}
+	w.Flush()
+	return err
+}
+
+func csvRow(l *usage.LicenseUsage) []string {
+	count := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return []string{
+		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices), strconv.Itoa(l.MaxDevices),
+		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilisation, 'f', -1, 64), csvTime(l.LastSeen), strconv.Itoa(l.RiskScore),
+		count(l.Anomalies), csvTime(l.ExpiresAt),
+	}
+}
+
+// harmless keeps spreadsheets from taking text for a formula.
+func harmless(s string) string {
+	if strings.IndexAny(s, "=+-@\t\r") == 0 {
+		return "'" + s
+	}
+	return s
+}
+
+func csvTime(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}

@@ -1,0 +1,122 @@
+package detect
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// passedAround is a license whose seat goes to a new device elsewhere, so many a day.
+func passedAround(seats, days, perDay int, at func(i int) where) *scene {
+	s := licensed(seats)
+	s.activate(day(0, 8), "own", home)
+	s.works(0, 14, "own", home)
+	i := 0
+	for d := 14; d < 14+days; d++ {
+		for k := range perDay {
+			hw, t := fmt.Sprintf("guest-%d", i), day(d, 8+float64(k)*12/float64(perDay))
+			s.activate(t, hw, at(i))
+			s.add(t.Add(10*time.Minute), TypeValidated, hw, at(i))
+			s.deactivate(t.Add(50*time.Minute), hw, at(i))
+			i++
+		}
+	}
+	return s
+}
+
+func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
+
+func churnStories() []story {
+	return []story{
+		{"one seat passed around the world", func() *scene { return passedAround(1, 10, 2, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "14 replaced devices"},
+		{"three seats passed around", func() *scene { return passedAround(3, 10, 3, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "21 replaced devices"},
+		{"forty devices in one day", func() *scene { return passedAround(2, 1, 40, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "35 replaced devices in 24 hours"},
+		{"support transfers the seat every day", func() *scene {
+			s := licensed(1)
+			s.activate(day(0, 9), "pc-0", home)
+			for d := range 14 {
+				o := s.add(day(d, 10), TypeTransferred, "", where{})
+				o.FromHardwareID, o.ToHardwareID = fmt.Sprintf("pc-%d", d), fmt.Sprintf("pc-%d", d+1)
+				s.add(day(d, 11), TypeValidated, o.ToHardwareID, far(d))
+			}
+			return s
+		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "replaced devices"},
+		{"check-out loop with offline tokens", func() *scene {
+			s := licensed(1)
+			for d := range 10 {
+				for k := range 3 {
+					hw, at := fmt.Sprintf("pc-%d", (d*3+k)%9), day(d, 9+float64(k))
+					s.activate(at, hw, officeLine)
+					s.add(at.Add(time.Minute), TypeOfflineTokenIssued, hw, officeLine).OfflineUntil = at.AddDate(0, 0, 3)
+					s.deactivate(at.Add(2*time.Minute), hw, officeLine)
+				}
+			}
+			return s
+		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "offline token"},
+
+		{"ci jobs on hosting networks", func() *scene { return passedAround(2, 30, 25, runner) }, nil, ""},
+		{"ci without geo data is a note at most", func() *scene { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
+			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
+		{"ci beside a server that activates at each start", func() *scene {
+			s := passedAround(2, 30, 25, runner)
+			for h := range 30 * 24 {
+				s.activate(day(14, float64(h)), "build-server", runner(1))
+			}
+			return s
+		}, nil, ""},
+		{"reinstalled four times", func() *scene {
+			s := licensed(1)
+			for d := range 4 {
+				hw := fmt.Sprintf("install-%d", d)
+				s.add(day(d, 9), TypeActivated, hw, home).DeviceName = "ANNA-PC"
+				s.works(d, d+1, hw, home)
+				s.deactivate(day(d, 20), hw, home)
+			}
+			return s
+		}, nil, ""},
+		{"developer reinstalls a virtual computer daily", func() *scene {
+			s := licensed(1)
+			for d := range 20 {
+				hw := fmt.Sprintf("vm-%d", d)
+				s.add(day(d, 9), TypeActivated, hw, home).DeviceName = "devbox"
+				s.works(d, d+1, hw, home)
+				s.add(day(d, 20), TypeDeviceDeactivated, hw, home).By = "admin"
+			}
+			return s
+		}, nil, ""},
+		{"lab re-imaged before the term", func() *scene {
+			s := licensed(30)
+			for i := range 30 {
+				old, fresh := fmt.Sprintf("old-%d", i), fmt.Sprintf("new-%d", i)
+				s.activate(day(0, 8+float64(i)/10), old, officeLine)
+				for d := range 20 {
+					s.add(day(d, 12+float64(i)/20), TypeValidated, old, officeLine)
+				}
+				s.add(day(21, 8+float64(i)/10), TypeDeviceDeactivated, old, officeLine).By = "admin"
+				s.activate(day(21+i%2, 14+float64(i)/10), fresh, officeLine)
+				for d := 23; d < 40; d++ {
+					s.add(day(d, 12+float64(i)/20), TypeValidated, fresh, officeLine)
+				}
+			}
+			return s
+		}, nil, ""},
+		{"company fills its seats", func() *scene {
+			s := licensed(20)
+			for i := range 20 {
+				s.activate(day(i/3, 9+float64(i%3)), fmt.Sprintf("pc-%d", i), far(i))
+			}
+			return s
+		}, nil, ""},
+		{"desktop and laptop share a seat", func() *scene {
+			s := licensed(1)
+			for d := range 20 {
+				s.activate(day(d, 9), "desktop", officeLine)
+				s.works(d, d+1, "desktop", officeLine)
+				s.deactivate(day(d, 17), "desktop", officeLine)
+				s.activate(day(d, 19), "laptop", home)
+				s.deactivate(day(d, 22), "laptop", home)
+			}
+			return s
+		}, nil, ""},
+	}
+}

@@ -1,0 +1,164 @@
+// Package detect finds signs of license abuse. It is a pure function: (state, observation) -> (state, findings). It does no
+// I/O, reads no clock, draws no random number and iterates no map, so the live consumer, the detect endpoint and a replay share it, and the
+// same input gives the same findings byte for byte, also when the state is saved and restored in the middle.
+//
+// # Time and order
+//
+// The clock is event time: the latest At that a state has seen. There is no reorder buffer, and none is needed: an observation
+// that arrives late, be it by two minutes of reordering or by the hours of a broker outage, is counted in the window in which
+// it happened, while rules that read the order of events (who moved between networks, who woke a silent license) skip whatever is older than
+// the clock. So disorder can delay a finding, never invent one, there is nothing to flush, and a restart loses nothing. The caller drops
+// repeated event ids before calling.
+//
+// # Findings
+//
+// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated, when its
+// severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (Settings.CloseAfter) the state forgets it; the
+// engine sends no closing message, because a license that fell silent sends no event that could carry one: whoever stores findings
+// closes those whose LastSeen is older than Settings.CloseAfter.
+package detect
+
+import "time"
+
+// Types of observation. They are the event types of the bus; others are ignored.
+const (
+	TypeValidated          = "license.validated"
+	TypeValidationFailed   = "license.validation.failed"
+	TypeActivated          = "license.activated"
+	TypeHeartbeat          = "license.heartbeat"
+	TypeTransferred        = "license.transferred"
+	TypeDeviceDeactivated  = "device.deactivated"
+	TypeLimitExceeded      = "license.device_limit_exceeded" // counted as a failed validation with DEVICE_LIMIT_EXCEEDED
+	TypeActivationRefused  = "license.activation.refused"
+	TypeTokenRefused       = "license.token.refused"
+	TypeOfflineTokenIssued = "license.offline_token.issued"
+)
+
+// Error codes that rules read, spelled as on the wire.
+const (
+	codeDeviceLimitExceeded = "DEVICE_LIMIT_EXCEEDED"
+	codeLicenseNotFound     = "LICENSE_NOT_FOUND"
+)
+
+// Observation is one event as the detectors see it. Any member but Type and At may be empty.
+type Observation struct {
+	// EventID names the event in evidence. An id longer than 64 bytes is left out of evidence.
+	EventID string
+	Type    string
+	// At is when it happened, from the event's envelope; it moves the clock.
+	At time.Time
+	// LicenseID is empty for an unknown key.
+	LicenseID  string
+	HardwareID string
+	DeviceName string
+	OS         string
+	AppVersion string
+	SessionID  string
+	// IP is the client's address in text; one that does not parse counts as absent.
+	IP        string
+	ErrorCode string
+	Reason    string
+	// KeyHash is the keyed hash of a key that was typed: equal guesses are equal, the key stays unknown.
+	KeyHash    string
+	ClientTime time.Time
+	// FromHardwareID and ToHardwareID name the devices of a transfer.
+	FromHardwareID string
+	ToHardwareID   string
+	// MaxDevices is the limit when the event says it, else 0. The limit last told holds for what follows; License.MaxDevices until one was told.
+	MaxDevices int
+	// By is "client" or "admin" on a deactivation.
+	By string
+	// OfflineUntil is when an issued offline token ends.
+	OfflineUntil time.Time
+	// Country (ISO 3166 alpha-2), Lat and Lon (degrees), ASN and NetKind come from a geo database where there is one. Lat and Lon both 0 mean unknown.
+	Country  string
+	Lat, Lon float64
+	ASN      uint32
+	// NetKind is "isp", "mobile", "business", "hosting", "vpn" or empty.
+	NetKind string
+}
+
+// License is what the detectors need to know of the license at the time of the observation.
+type License struct {
+	ID         string
+	CustomerID string
+	MaxDevices int
+	CreatedAt  time.Time
+	// ExpiresAt is zero for a perpetual license.
+	ExpiresAt time.Time
+	// IsTest marks licenses for trying things out: their findings are low.
+	IsTest bool
+	Plan   string
+}
+
+// Kind names a sort of abuse: the anomaly's type on the wire.
+type Kind string
+
+// The kinds this package finds.
+const (
+	KeyEnumeration     Kind = "key_enumeration"
+	DeviceChurn        Kind = "device_churn"
+	SeatOveruse        Kind = "seat_overuse"
+	AccountSharing     Kind = "account_sharing"
+	DormantReactivated Kind = "dormant_reactivated"
+)
+
+// Severity says how urgent a finding is.
+type Severity string
+
+// Severities in rising order.
+const (
+	SeverityLow      Severity = "low"
+	SeverityMedium   Severity = "medium"
+	SeverityHigh     Severity = "high"
+	SeverityCritical Severity = "critical"
+)
+
+// Statuses of a finding.
+const (
+	StatusNew     = "new"
+	StatusUpdated = "updated"
+)
+
+// Finding is one anomaly, new or updated, with what is needed to judge it.
+type Finding struct {
+	// Key is Type and FirstSeen, stable over updates; unique within a subject.
+	Key string
+	// Status is StatusNew or StatusUpdated.
+	Status string
+	Type   Kind
+	// Subject is "license:<id>" or "ip:<address>"; an IPv6 address is given as its /64 block.
+	Subject string
+	// LicenseID is empty where the subject is an address.
+	LicenseID string
+	Severity  Severity
+	// Score is from 0 to 1: how sure and how strong.
+	Score float64
+	// FirstSeen is the time of the first evidence, DetectedAt that of the event that first raised the finding, LastSeen that of the latest evidence.
+	FirstSeen, DetectedAt, LastSeen time.Time
+	// Reason is a sentence for people.
+	Reason string
+	// Observed is number and unit in text, for example "9 devices in 7 days".
+	Observed     string
+	Expected     Expected
+	BaselineDays int
+	// Evidence holds the first and the latest events, oldest first, at most 5.
+	Evidence []Evidence
+	// Considered names the honest explanations that were weighed and why they did not hold.
+	Considered []string
+	// Suggestion says what the vendor could do.
+	Suggestion string
+}
+
+// Expected is what would have been normal, in the unit of Finding.Observed.
+type Expected struct {
+	Value, Low, High float64
+}
+
+// Evidence points at one event behind a finding.
+type Evidence struct {
+	EventID    string
+	OccurredAt time.Time
+	// What says in a few words what the event showed.
+	What string
+}

@@ -1,0 +1,226 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// AddressState is what the engine remembers of one address: at most 16 kB as bytes. The zero value is an address without history.
+type AddressState struct {
+	clock, first int64
+	attempts     []attempt
+	users        []user
+	guessed      int64 // when a device that had guessed got a valid key
+	trail        trail
+}
+
+// attempt is one distinct unknown key of the last 24 hours.
+type attempt struct {
+	Key, Device uint64
+	At          int64
+}
+
+// user is a device that succeeded from the address in the last 24 hours.
+type user struct {
+	Device uint64
+	Last   int64
+}
+
+func (s *AddressState) walk(c *codec) {
+	c.version()
+	c.int(&s.clock)
+	c.clock = s.clock
+	c.time(&s.first)
+	c.time(&s.guessed)
+	list(c, &s.attempts, maxAttempts, (*codec).attempt)
+	list(c, &s.users, maxUsers, (*codec).user)
+	s.trail.walk(c)
+	c.end()
+}
+
+func (c *codec) attempt(a *attempt) { c.hash(&a.Key); c.hash(&a.Device); c.time(&a.At) }
+
+func (c *codec) user(u *user) { c.hash(&u.Device); c.time(&u.Last) }
+
+// MarshalBinary is like that of LicenseState.
+func (s *AddressState) MarshalBinary() ([]byte, error) {
+	c := codec{}
+	s.walk(&c)
+	return c.buf, c.err
+}
+
+// UnmarshalBinary is like that of LicenseState.
+func (s *AddressState) UnmarshalBinary(data []byte) error {
+	c, fresh := codec{buf: data, reading: true}, AddressState{}
+	fresh.walk(&c)
+	if c.err == nil {
+		*s = fresh
+	}
+	return c.err
+}
+
+// Address feeds one observation to the state of its address; AddressKey names that state. Failures with an unknown key and successes both matter:
+// the latter tell a busy office from a guesser. It finds key_enumeration: many distinct unknown keys. Left alone: repeats of one wrong key, a user who
+// mistypes and then succeeds, many users behind one address.
+//
+// Successes at an address that has no state yet may be skipped (they only raise its limit a little), and a state untouched for 48 hours may be deleted.
+func (e Engine) Address(s *AddressState, o Observation) []Finding {
+	key := AddressKey(o.IP)
+	unknown := unknownKey(&o)
+	if key == "" || o.At.IsZero() || !unknown && !succeeded(&o) {
+		return nil
+	}
+	at := o.At.UnixMicro()
+	if s.clock == 0 || at < s.first {
+		s.first = at
+	}
+	s.clock = max(s.clock, at)
+	s.forget()
+	s.trail.closes(at, e.settings.CloseAfter)
+	if !unknown {
+		if !e.success(s, &o, at) {
+			return nil
+		}
+	} else if !e.attempt(s, &o, at) {
+		return nil
+	}
+	return e.judgeEnumeration(s, "ip:"+key, at)
+}
+
+func unknownKey(o *Observation) bool {
+	switch o.Type {
+	case TypeValidationFailed, TypeActivationRefused, TypeTokenRefused:
+		return o.LicenseID == "" && o.KeyHash != "" && (o.ErrorCode == "" || o.ErrorCode == codeLicenseNotFound)
+	}
+	return false
+}
+
+func succeeded(o *Observation) bool {
+	return o.HardwareID != "" && (o.Type == TypeValidated || o.Type == TypeActivated || o.Type == TypeHeartbeat)
+}
+
+func (s *AddressState) forget() {
+	old := s.clock - microsPerDay
+	s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool { return a.At < old })
+	s.users = slices.DeleteFunc(s.users, func(u user) bool { return u.Last < old })
+}
+
+// attempt takes in an unknown key and says whether it was a new one.
+func (e Engine) attempt(s *AddressState, o *Observation, at int64) bool {
+	a := attempt{Key: digest(o.KeyHash), Device: digest(o.HardwareID), At: at}
+	for i := range s.attempts {
+		if s.attempts[i].Key == a.Key {
+			s.attempts[i].At = max(s.attempts[i].At, at)
+			return false
+		}
+	}
+	if e.slip(s, a) {
+		return false
+	}
+	s.attempts = push(s.attempts, a, maxAttempts)
+	s.trail.note(o, whatUnknownKey, 24*time.Hour)
+	return true
+}
+
+// slip says whether the success that explains an attempt arrived before it.
+func (e Engine) slip(s *AddressState, a attempt) bool {
+	set := e.settings.Enumeration
+	if a.Device == 0 || s.tried(a.Device) >= set.SlipKeys {
+		return false
+	}
+	return slices.ContainsFunc(s.users, func(u user) bool {
+		return u.Device == a.Device && u.Last >= a.At && u.Last-a.At <= micros(set.SlipWithin)
+	})
+}
+
+// tried counts the distinct unknown keys of a device.
+func (s *AddressState) tried(device uint64) int {
+	n := 0
+	for _, a := range s.attempts {
+		if a.Device == device {
+			n++
+		}
+	}
+	return n
+}
+
+// success takes in a device that got through: its few wrong keys were slips; after many it has guessed, and that is worth judging again.
+func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
+	set, device := e.settings.Enumeration, digest(o.HardwareID)
+	s.user(device, at)
+	n := s.tried(device)
+	switch {
+	case n == 0:
+		return false
+	case n <= set.SlipKeys:
+		s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool {
+			return a.Device == device && a.At <= at && at-a.At <= micros(set.SlipWithin)
+		})
+		return false
+	case !e.reaches(n, set.KeysPerHour) || s.guessed != 0 && at-s.guessed < microsPerDay:
+		return false
+	}
+	s.guessed = at
+	s.trail.note(o, whatGuessed, 24*time.Hour)
+	return true
+}
+
+func (s *AddressState) user(device uint64, at int64) {
+	for i := range s.users {
+		if s.users[i].Device == device {
+			s.users[i].Last = max(s.users[i].Last, at)
+			return
+		}
+	}
+	s.users = push(s.users, user{device, at}, maxUsers)
+}
+
+// judgeEnumeration weighs the hour and the day that end at the clock.
+func (e Engine) judgeEnumeration(s *AddressState, subject string, at int64) []Finding {
+	set := e.settings.Enumeration
+	hour := 0
+	for _, a := range s.attempts {
+		if a.At > s.clock-microsPerDay/24 {
+			hour++
+		}
+	}
+	bonus := min(set.PerUser*float64(len(s.users)), float64(set.MaxUsersBonus))
+	n, window, allowed := hour, "an hour", e.limit(float64(set.KeysPerHour))+bonus
+	if day := e.limit(float64(set.KeysPerDay)) + bonus; float64(n) < allowed && float64(len(s.attempts)) >= day {
+		n, window, allowed = len(s.attempts), "24 hours", day
+	}
+	if float64(n) < allowed {
+		return nil
+	}
+	score := excess(0.45, float64(n), allowed)
+	guessed := s.guessed != 0 && at-s.guessed < microsPerDay
+	if guessed {
+		score = max(score, 0.9)
+	}
+	status := s.trail.raise(at, score)
+	if status == "" {
+		return nil
+	}
+	f := s.trail.finding(KeyEnumeration, status)
+	f.Subject = subject
+	f.BaselineDays = int((s.clock - s.first) / microsPerDay)
+	s.describe(&f, n, window, allowed, guessed)
+	return []Finding{f}
+}
+
+func (s *AddressState) describe(f *Finding, n int, window string, allowed float64, guessed bool) {
+	f.Observed = fmt.Sprintf("%s in %s", count(n, "distinct unknown key"), window)
+	f.Reason = fmt.Sprintf("%s tried %s in %s; %s succeeded from there in a day.",
+		f.Subject[len("ip:"):], count(n, "distinct unknown key"), window, count(len(s.users), "device"))
+	if guessed {
+		f.Reason += " One that had tried many got a valid key."
+	}
+	f.Expected = Expected{Value: 1, High: allowed}
+	f.Considered = []string{
+		"typing slips: up to 5 wrong keys of a device that then succeeded were not counted",
+		"retries: the same wrong key was counted once",
+		fmt.Sprintf("many users behind one address: the limit was raised for %s", count(len(s.users), "device")),
+	}
+	f.Suggestion = "Limit or block the address at the proxy; if a key was found, issue the customer a new one."
+}

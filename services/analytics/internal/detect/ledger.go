@@ -1,0 +1,236 @@
+package detect
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// licenseKinds is the order in which a license's kinds are judged, reported and kept.
+var licenseKinds = [4]Kind{DeviceChurn, SeatOveruse, AccountSharing, DormantReactivated}
+
+// Indices into LicenseState.trails.
+const (
+	trailChurn = iota
+	trailOveruse
+	trailSharing
+	trailDormant
+)
+
+// reemitAfter and reemitStep say when an open finding is told again: after an hour, or when its score moved so much.
+const (
+	reemitAfter = time.Hour
+	reemitStep  = 0.05
+)
+
+// Scores at which severities begin.
+const (
+	scoreMedium   = 0.4
+	scoreHigh     = 0.65
+	scoreCritical = 0.85
+	// scoreTest is the most that a test license can get: low.
+	scoreTest = 0.35
+)
+
+func severityOf(score float64) Severity {
+	switch {
+	case score >= scoreCritical:
+		return SeverityCritical
+	case score >= scoreHigh:
+		return SeverityHigh
+	case score >= scoreMedium:
+		return SeverityMedium
+	}
+	return SeverityLow
+}
+
+// excess is a score that starts at base when observed just passes allowed and grows by 0.1 with each doubling.
+func excess(base, observed, allowed float64) float64 {
+	return base + 0.1*math.Log2(max(observed/max(allowed, 1), 1))
+}
+
+// What an event showed, as kept in a state.
+const (
+	whatTookSeat = iota
+	whatLeftSeat
+	whatTransferred
+	whatRefused
+	whatOverSeats
+	whatOverlapFar
+	whatOverlapSession
+	whatOverlapBeat
+	whatOverlapFlap
+	whatHandedBack
+	whatNewDevice
+	whatUnknownKey
+	whatGuessed
+)
+
+var whats = [...]string{
+	whatTookSeat:       "another device took a seat",
+	whatLeftSeat:       "a device gave up its seat with an offline token still good",
+	whatTransferred:    "a seat was transferred to another device",
+	whatRefused:        "a device was refused for lack of seats",
+	whatOverSeats:      "one device more was running than there are seats",
+	whatOverlapFar:     "one device was used in two distant places within the hour",
+	whatOverlapSession: "one device ran two sessions on two networks at once",
+	whatOverlapBeat:    "one device kept two rhythms on two networks at once",
+	whatOverlapFlap:    "one device alternated between two networks",
+	whatHandedBack:     "the seat came back to a device after others elsewhere had it",
+	whatNewDevice:      "use by a device and from a network never seen before",
+	whatUnknownKey:     "an unknown key was tried",
+	whatGuessed:        "a device that had tried unknown keys got a valid one",
+}
+
+// trail is the evidence for one kind and, while Detected is set, its open finding.
+type trail struct {
+	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last told of it.
+	FirstSeen, Detected, LastSeen, Emitted int64
+	Score                                  int64 // hundredths
+	Notes                                  []note
+}
+
+// note is one piece of evidence.
+type note struct {
+	EventID string
+	At      int64
+	What    uint64
+}
+
+func (t *trail) walk(c *codec) {
+	for _, v := range []*int64{&t.FirstSeen, &t.Detected, &t.LastSeen, &t.Emitted} {
+		c.time(v)
+	}
+	c.int(&t.Score)
+	list(c, &t.Notes, maxNotes, (*codec).note)
+}
+
+func (c *codec) note(n *note) {
+	c.text(&n.EventID, maxEventID)
+	c.time(&n.At)
+	c.uint(&n.What)
+	if n.What >= uint64(len(whats)) {
+		c.fail("evidence")
+	}
+}
+
+// closes ends the open finding when the silence was long enough; its evidence goes with it, so that the next finding has another first-seen.
+func (t *trail) closes(at int64, after time.Duration) {
+	if t.Detected != 0 && at-t.LastSeen > micros(after) {
+		*t = trail{}
+	}
+}
+
+// note keeps the evidence in order of time: the first and the latest ones of an open finding, the latest ones within window before there is one.
+func (t *trail) note(o *Observation, what uint64, window time.Duration) {
+	n := note{EventID: o.EventID, At: o.At.UnixMicro(), What: what}
+	if len(n.EventID) > maxEventID {
+		n.EventID = ""
+	}
+	drop := 0
+	if t.Detected != 0 {
+		drop = 1
+	} else {
+		for len(t.Notes) > 0 && n.At-t.Notes[0].At > micros(window) {
+			t.Notes = t.Notes[1:]
+		}
+	}
+	if len(t.Notes) == maxNotes {
+		t.Notes = append(append(make([]note, 0, maxNotes), t.Notes[:drop]...), t.Notes[drop+1:]...)
+	}
+	i := len(t.Notes)
+	for i > drop && t.Notes[i-1].At > n.At {
+		i--
+	}
+	t.Notes = append(t.Notes, note{})
+	copy(t.Notes[i+1:], t.Notes[i:])
+	t.Notes[i] = n
+}
+
+// raise opens or refreshes the finding and says how to tell it: StatusNew, StatusUpdated, or "" when nothing worth telling changed.
+func (t *trail) raise(at int64, score float64) string {
+	score = math.Round(min(max(score, 0.05), 0.99) * 100)
+	if t.Detected == 0 {
+		t.Detected, t.LastSeen, t.Emitted, t.Score = at, at, at, int64(score)
+		t.FirstSeen = at
+		if len(t.Notes) > 0 {
+			t.FirstSeen = min(at, t.Notes[0].At)
+		}
+		return StatusNew
+	}
+	t.LastSeen = max(t.LastSeen, at)
+	moved := math.Abs(score-float64(t.Score)) >= reemitStep*100
+	risen := severityOf(score/100) != severityOf(float64(t.Score)/100) && score > float64(t.Score)
+	if !moved && !risen && t.LastSeen-t.Emitted < micros(reemitAfter) {
+		return ""
+	}
+	t.Emitted, t.Score = t.LastSeen, int64(score)
+	return StatusUpdated
+}
+
+// finding is the part of a finding that the trail knows.
+func (t *trail) finding(kind Kind, status string) Finding {
+	f := Finding{
+		Key:        string(kind) + ":" + strconv.FormatInt(t.FirstSeen, 10),
+		Status:     status,
+		Type:       kind,
+		Score:      float64(t.Score) / 100,
+		FirstSeen:  instant(t.FirstSeen),
+		DetectedAt: instant(t.Detected),
+		LastSeen:   instant(t.LastSeen),
+	}
+	f.Severity = severityOf(f.Score)
+	for _, n := range t.Notes {
+		if n.EventID != "" {
+			f.Evidence = append(f.Evidence, Evidence{EventID: n.EventID, OccurredAt: instant(n.At), What: whats[n.What]})
+		}
+	}
+	return f
+}
+
+const microsPerDay = int64(24 * time.Hour / time.Microsecond)
+
+func micros(d time.Duration) int64 { return d.Microseconds() }
+
+func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// dayOf numbers days in UTC; it rounds down before 1970 too.
+func dayOf(us int64) int64 {
+	d := us / microsPerDay
+	if us%microsPerDay < 0 {
+		d--
+	}
+	return d
+}
+
+// addDay adds n to the count of a day among the 7 that end today; other days are dropped.
+func addDay(v []dayCount, today, day, n int64) []dayCount {
+	v = slices.DeleteFunc(v, func(c dayCount) bool { return c.Day <= today-7 })
+	for i := range v {
+		if v[i].Day == day {
+			v[i].N = max(v[i].N+n, 0)
+			return v
+		}
+	}
+	if n > 0 && day > today-7 {
+		v = push(v, dayCount{day, n}, dayCounters)
+	}
+	return v
+}
+
+// addDistinct appends x unless it is there: for short lists.
+func addDistinct[T comparable](v []T, x T) []T {
+	for _, y := range v {
+		if y == x {
+			return v
+		}
+	}
+	return append(v, x)
+}
+
+// distinct sorts v and drops repetitions: for long lists.
+func distinct(v []uint64) []uint64 {
+	slices.Sort(v)
+	return slices.Compact(v)
+}

@@ -1,0 +1,187 @@
+package detect
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestAccountSharing(t *testing.T) { tell(t, sharingStories()) }
+
+func sharingStories() []story {
+	copied := func(a, b where, offset time.Duration, session bool) *scene {
+		s := licensed(1)
+		s.activate(day(0, 8), "pc", a)
+		for d := range 10 {
+			sa, sb := "", ""
+			if session {
+				sa, sb = fmt.Sprintf("a%d", d), fmt.Sprintf("b%d", d)
+			}
+			s.runs(day(d, 9), day(d, 17), 5*time.Minute, "pc", a, sa)
+			s.runs(day(d, 10).Add(offset), day(d, 18), 5*time.Minute, "pc", b, sb)
+		}
+		return s
+	}
+	alternating := func(seq []where, every time.Duration, session func(i int) string) *scene {
+		s := licensed(1)
+		s.activate(day(0, 0), "pc", seq[0])
+		i := 0
+		for at := day(0, 0); at.Before(day(14, 0)); at = at.Add(every) {
+			s.add(at, TypeHeartbeat, "pc", seq[i%len(seq)]).SessionID = session(i)
+			i++
+		}
+		return s
+	}
+	none := func(int) string { return "" }
+	return []story{
+		{"copied computer in two cities", func() *scene { return copied(berlin, madrid, 97*time.Second, false) },
+			map[Kind]Severity{AccountSharing: SeverityCritical}, "same hardware id"},
+		{"copied computer with sessions and no geo data", func() *scene { return copied(home, officeLine, 97*time.Second, true) },
+			map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
+		{"copied computer without sessions or geo data", func() *scene { return copied(home, officeLine, 97*time.Second, false) },
+			map[Kind]Severity{AccountSharing: SeverityHigh}, "two rhythms"},
+		{"one id flaps between two networks each minute", func() *scene { return alternating([]where{home, officeLine}, time.Minute, none) },
+			map[Kind]Severity{AccountSharing: SeverityHigh}, "alternated"},
+		{"five devices run on two seats", func() *scene {
+			s := licensed(2)
+			for d := range 7 {
+				for i := range 5 {
+					s.runs(day(d, 9), day(d, 15), 5*time.Minute, fmt.Sprintf("pc-%d", i), far(i), "")
+				}
+			}
+			return s
+		}, map[Kind]Severity{AccountSharing: SeverityCritical}, "5 devices ran at once"},
+		{"friends hand a seat round", func() *scene {
+			s := licensed(1)
+			for d := range 7 {
+				for k := range 12 {
+					hw, at := fmt.Sprintf("friend-%d", k%4), day(d, 8+float64(k))
+					s.activate(at, hw, far(k%4))
+					s.runs(at, at.Add(50*time.Minute), 10*time.Minute, hw, far(k%4), "")
+					s.deactivate(at.Add(50*time.Minute), hw, far(k%4))
+				}
+			}
+			return s
+		}, map[Kind]Severity{AccountSharing: SeverityMedium}, "4 devices on 4 networks"},
+
+		{"traveller", func() *scene {
+			s := licensed(1)
+			s.works(0, 5, "laptop", berlin)
+			for i, w := range []where{madrid, paris, tokyo, munich, tokyo, berlin} {
+				s.works(6+2*i, 8+2*i, "laptop", w)
+			}
+			return s
+		}, nil, ""},
+		{"laptop at home and at the office", func() *scene {
+			s := licensed(1)
+			for d := range 30 {
+				s.runs(day(d, 7), day(d, 8.5), 5*time.Minute, "laptop", home, "")
+				s.runs(day(d, 9), day(d, 17), 5*time.Minute, "laptop", officeLine, "")
+				s.runs(day(d, 18), day(d, 23), 5*time.Minute, "laptop", home, "")
+			}
+			return s
+		}, nil, ""},
+		{"provider changes the address every night", func() *scene {
+			s := licensed(1)
+			for d := range 40 {
+				s.runs(day(d, 4), day(d, 27), 15*time.Minute, "server", far(d*7), "")
+			}
+			return s
+		}, nil, ""},
+		{"ipv4 beside ipv6", func() *scene {
+			return alternating([]where{home, {ip: "2001:db8:7::1"}}, time.Minute, none)
+		}, nil, ""},
+		{"mobile carrier with two pools", func() *scene {
+			a := where{"80.187.1.1", "DE", 50.1, 8.7, 3320, "mobile"}
+			b := where{"109.40.1.1", "DE", 52.5, 13.4, 3320, "mobile"}
+			return alternating([]where{a, b, b, a, b}, 3*time.Minute, none)
+		}, nil, ""},
+		{"carrier pool without geo data", func() *scene {
+			return alternating([]where{{ip: "80.187.1.1"}, {ip: "80.187.9.1"}, {ip: "80.187.3.1"}}, time.Minute, none)
+		}, nil, ""},
+		{"two uplinks with one session", func() *scene {
+			return alternating([]where{home, officeLine, officeLine, home}, time.Minute, func(i int) string { return fmt.Sprintf("s%d", i/500) })
+		}, nil, ""},
+		{"two uplinks at random without sessions", func() *scene {
+			var seq []where
+			x := uint32(7)
+			for range 997 {
+				x = x*1664525 + 1013904223
+				seq = append(seq, []where{home, officeLine}[x>>31])
+			}
+			return alternating(seq, 5*time.Minute, none)
+		}, nil, ""},
+		{"two uplinks in turn", func() *scene { return alternating([]where{home, officeLine}, 5*time.Minute, none) }, nil, ""},
+		{"shaky line fails over to mobile", func() *scene {
+			seq := []where{home, home, home, cafe, home, home, cafe, cafe, home, home, home, home, cafe, home}
+			return alternating(seq, 5*time.Minute, none)
+		}, nil, ""},
+		{"vpn switched on and off", func() *scene {
+			return alternating([]where{berlin, vpnExit, berlin, berlin, vpnExit}, 5*time.Minute, none)
+		}, nil, ""},
+		{"team in four countries within its seats", func() *scene {
+			s := licensed(4)
+			for i, w := range []where{berlin, paris, madrid, tokyo} {
+				s.activate(day(0, 8), fmt.Sprintf("pc-%d", i), w)
+				s.works(0, 20, fmt.Sprintf("pc-%d", i), w)
+			}
+			return s
+		}, nil, ""},
+		{"limit lowered below the devices in use", func() *scene {
+			s := licensed(2)
+			for i := range 5 {
+				s.works(0, 20, fmt.Sprintf("pc-%d", i), far(i))
+			}
+			for i := range s.obs {
+				if dayIndex(s.obs[i].At) < 10 {
+					s.obs[i].MaxDevices = 5
+				} else {
+					s.obs[i].MaxDevices = 2
+				}
+			}
+			return s
+		}, nil, ""},
+		{"shuttle between two cities", func() *scene { return alternating([]where{berlin, munich}, 2*time.Hour, none) }, nil, ""},
+		{"hardware ids change within one office", func() *scene {
+			s := licensed(2)
+			for d := range 7 {
+				for i := range 5 {
+					s.runs(day(d, 9), day(d, 15), 5*time.Minute, fmt.Sprintf("pc-%d", i), officeLine, "")
+				}
+			}
+			return s
+		}, nil, ""},
+		{"one person moves the seat between two computers all day", func() *scene {
+			s := licensed(1)
+			for d := range 10 {
+				for k := range 12 {
+					hw, w, at := "desktop", officeLine, day(d, 8+float64(k)/2)
+					if k%2 == 1 {
+						hw, w = "laptop", cafe
+					}
+					s.activate(at, hw, w)
+					s.runs(at, at.Add(29*time.Minute), 5*time.Minute, hw, w, "")
+					s.deactivate(at.Add(29*time.Minute), hw, w)
+				}
+			}
+			return s
+		}, nil, ""},
+		{"colleagues lend the seat on one busy day", func() *scene {
+			s := licensed(1)
+			for k := range 12 {
+				hw, at := fmt.Sprintf("pc-%d", k%4), day(3, 8+float64(k))
+				s.activate(at, hw, far(k%4))
+				s.deactivate(at.Add(50*time.Minute), hw, far(k%4))
+			}
+			return s
+		}, nil, ""},
+		{"office moves", func() *scene {
+			s := licensed(5)
+			for i := range 5 {
+				s.works(0, 10, fmt.Sprintf("pc-%d", i), berlin)
+				s.works(11, 30, fmt.Sprintf("pc-%d", i), munich)
+			}
+			return s
+		}, nil, ""},
+	}
+}

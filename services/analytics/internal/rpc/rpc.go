@@ -1,0 +1,75 @@
+// Package rpc answers what sister services ask analytics.
+package rpc
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+type server struct{ usage *usage.Service }
+
+// NewHandler returns the path and the handler of AnalyticsService.
+func NewHandler(u *usage.Service, opts ...connect.HandlerOption) (string, http.Handler) {
+	return analyticsv1connect.NewAnalyticsServiceHandler(server{u}, opts...)
+}
+
+// LicenseStatistics implements analyticsv1connect.AnalyticsServiceHandler.
+func (s server) LicenseStatistics(ctx context.Context, req *connect.Request[analyticsv1.LicenseStatisticsRequest]) (*connect.Response[analyticsv1.LicenseStatisticsResponse], error) {
+	f, err := s.usage.Figures(ctx, req.Msg.LicenseId)
+	if err != nil {
+		return nil, err
+	}
+	res := &analyticsv1.LicenseStatisticsResponse{
+		ValidationsTotal: float64(f.ValidationsTotal), Validations_24H: float64(f.Validations24h),
+		FailedValidations_24H: float64(f.Failures24h), RiskScore: float64(f.RiskScore),
+	}
+	if !f.LastValidatedAt.IsZero() {
+		res.LastValidatedAt = timestamppb.New(f.LastValidatedAt)
+	}
+	return connect.NewResponse(res), nil
+}
+
+// LicenseUsage implements analyticsv1connect.AnalyticsServiceHandler.
+func (s server) LicenseUsage(ctx context.Context, req *connect.Request[analyticsv1.LicenseUsageRequest]) (*connect.Response[analyticsv1.LicenseUsageResponse], error) {
+	days := int(req.Msg.Days)
+	if days < 1 || days > usage.MaxDays {
+		return nil, apierr.InvalidField("days", "must be a whole number from 1 to 366")
+	}
+	total, daily, err := s.usage.Usage(ctx, req.Msg.LicenseId, days)
+	if err != nil {
+		return nil, err
+	}
+	res := &analyticsv1.LicenseUsageResponse{Totals: newCounts(&total)}
+	for i := range daily {
+		res.Daily = append(res.Daily, &analyticsv1.DayUsage{Date: daily[i].Date.Format(time.DateOnly), Counts: newCounts(&daily[i])})
+	}
+	return connect.NewResponse(res), nil
+}
+
+func newCounts(d *usage.DayUsage) *analyticsv1.UsageCounts {
+	return &analyticsv1.UsageCounts{
+		Validations: float64(d.Validations), FailedValidations: float64(d.Failures), Activations: float64(d.Activations),
+		Deactivations: float64(d.Deactivations), Heartbeats: float64(d.Heartbeats), UniqueDevices: float64(d.UniqueDevices),
+	}
+}
+
+// Statistics implements analyticsv1connect.AnalyticsServiceHandler.
+func (s server) Statistics(ctx context.Context, _ *connect.Request[analyticsv1.StatisticsRequest]) (*connect.Response[analyticsv1.StatisticsResponse], error) {
+	f, err := s.usage.FleetFigures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&analyticsv1.StatisticsResponse{
+		Validations_24H: float64(f.Validations24h), FailedValidations_24H: float64(f.Failures24h),
+		AnomaliesOpen: int32(f.AnomaliesOpen), Anomalies_24H: int32(f.Anomalies24h),
+	}), nil
+}

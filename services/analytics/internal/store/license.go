@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// historyBefore is how long before a window the days begin that its profiles are made of.
+const historyBefore = 56 * 24 * time.Hour
+
+// License implements usage.Store.
+func (s *Store) License(ctx context.Context, id string) (*usage.License, error) {
+	var rows []licenseRow
+	if err := s.db.Read(ctx).Raw(`SELECT * FROM licenses WHERE license_id = ?`, id).Scan(&rows).Error; err != nil {
+		return nil, db.Error(fmt.Errorf("read license: %w", err))
+	}
+	if len(rows) == 0 {
+		return nil, usage.ErrLicenseNotFound
+	}
+	return rows[0].license(), nil
+}
+
+// History implements usage.Store.
+func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (*usage.History, error) {
+	h := &usage.History{License: l, Failures: map[string]int64{}}
+	days, err := s.Days(ctx, l.ID, w.From.Add(-historyBefore))
+	if err != nil {
+		return nil, err
+	}
+	h.Days = days
+	if h.Devices, err = s.devices(ctx, l.ID); err != nil {
+		return nil, err
+	}
+	if h.DeviceDays, err = s.deviceDays(ctx, []string{l.ID}, w.From); err != nil {
+		return nil, err
+	}
+	var failures []licenseFailureRow
+	err = s.db.Read(ctx).Raw(`SELECT error_code, sum(failures) AS failures FROM license_failures WHERE license_id = ? AND day >= ? GROUP BY error_code`,
+		l.ID, w.From).Scan(&failures).Error
+	if err != nil {
+		return nil, db.Error(fmt.Errorf("read failures: %w", err))
+	}
+	for _, f := range failures {
+		h.Failures[f.ErrorCode] = f.Failures
+	}
+	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM networks WHERE license_id = ? AND last_seen >= ?`, l.ID, w.From).Scan(&h.Networks).Error
+	return h, db.Error(err)
+}
+
+// Days implements usage.Store.
+func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]usage.Day, error) {
+	var rows []dayRow
+	err := s.db.Read(ctx).Raw(`SELECT * FROM license_days WHERE license_id = ? AND day >= ? ORDER BY day`, licenseID, from).Scan(&rows).Error
+	if err != nil {
+		return nil, db.Error(fmt.Errorf("read days: %w", err))
+	}
+	days := make([]usage.Day, len(rows))
+	for i := range rows {
+		d, err := rows[i].day()
+		if err != nil {
+			return nil, err
+		}
+		days[i] = *d
+	}
+	return days, nil
+}
+
+func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, error) {
+	var rows []deviceRow
+	err := s.db.Read(ctx).Raw(`SELECT * FROM devices WHERE license_id = ? ORDER BY hardware_id`, licenseID).Scan(&rows).Error
+	if err != nil {
+		return nil, db.Error(fmt.Errorf("read devices: %w", err))
+	}
+	devices := make([]usage.Device, len(rows))
+	for i := range rows {
+		d, err := rows[i].device()
+		if err != nil {
+			return nil, err
+		}
+		devices[i] = *d
+	}
+	return devices, nil
+}
+
+func (s *Store) deviceDays(ctx context.Context, licenses []string, from time.Time) ([]usage.DeviceDay, error) {
+	var rows []deviceDayRow
+	err := s.db.Read(ctx).Raw(`SELECT * FROM device_days WHERE license_id IN ? AND day >= ? ORDER BY license_id, day, hardware_id`,
+		licenses, from).Scan(&rows).Error
+	days := make([]usage.DeviceDay, len(rows))
+	for i, r := range rows {
+		key := usage.DeviceDayKey{DayKey: usage.DayKey{LicenseID: r.LicenseID, Day: r.Day.utc()}, HardwareID: r.HardwareID}
+		days[i] = usage.DeviceDay{DeviceDayKey: key, Hours: r.Hours, Uses: r.Uses}
+	}
+	return days, db.Error(err)
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// Events implements usage.Log.
+func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time, each func(*usage.Event) error) error {
+	const page = 5000
+	last, id := from, "00000000-0000-0000-0000-000000000000"
+	for {
+		var rows []eventRow
+		err := s.db.Read(ctx).Raw(`SELECT * FROM events WHERE license_id = ? AND occurred_at >= ? AND occurred_at <= ?
+			AND (occurred_at > ? OR event_id > ?) ORDER BY occurred_at, event_id LIMIT ?`, licenseID, last, to, last, id, page).Scan(&rows).Error
+		if err != nil {
+			return db.Error(fmt.Errorf("read events: %w", err))
+		}
+		for i := range rows {
+			e, err := rows[i].event()
+			if err != nil {
+				return err
+			}
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		if len(rows) < page {
+			return nil
+		}
+		last, id = rows[page-1].OccurredAt.utc(), rows[page-1].EventID
+	}
+}
+
+func (r *eventRow) event() (*usage.Event, error) {
+	e := &usage.Event{ID: r.EventID, Type: r.Type, At: r.OccurredAt.utc(), Data: r.Data}
+	if err := json.Unmarshal(r.Data, &e.Body); err != nil {
+		return nil, fmt.Errorf("stored event %s: %w", r.EventID, err)
+	}
+	return e, nil
+}
+
+// CountSince implements usage.Log.
+func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Time) (usage.Counts, error) {
+	var rows []struct {
+		Type string
+		N    int64
+	}
+	err := s.db.Read(ctx).Raw(`SELECT type, count(*) AS n FROM events WHERE license_id = ? AND occurred_at > ? AND type IN ? GROUP BY type`,
+		licenseID, since, []string{usage.LicenseValidated, usage.ValidationFailed}).Scan(&rows).Error
+	var c usage.Counts
+	for _, r := range rows {
+		if r.Type == usage.LicenseValidated {
+			c.Validations = r.N
+		} else {
+			c.Failures = r.N
+		}
+	}
+	return c, db.Error(err)
+}
+
+// Expiry says before when each kind of row is forgotten.
+type Expiry struct {
+	Now time.Time
+	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that of days.
+	Events, States, Rollups time.Time
+}
+
+// minutesKept is how long the fleet's series is kept by the minute, hoursKept by the hour.
+const (
+	minutesKept = 48 * time.Hour
+	hoursKept   = 90 * 24 * time.Hour
+)
+
+// Prune forgets what has expired, in small portions, and returns how many rows.
+func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
+	for _, p := range []struct {
+		table, condition string
+		args             []any
+	}{
+		{"events", "occurred_at < ?", []any{x.Events}},
+		{"inbox", "expires_at < ?", []any{x.Now}},
+		{"detector_states", "updated_at < ?", []any{x.States}},
+		{"networks", "last_seen < ?", []any{x.States}},
+		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepMinute, x.Now.Add(-minutesKept)}},
+		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepHour, x.Now.Add(-hoursKept)}},
+		{"fleet_failures", "starts_at < ?", []any{x.Now.Add(-hoursKept)}},
+		{"license_days", "day < ?", []any{x.Rollups}},
+		{"license_failures", "day < ?", []any{x.Rollups}},
+		{"device_days", "day < ?", []any{x.Rollups}},
+		{"risk_scores", "day < ?", []any{x.Rollups}},
+	} {
+		n, err := s.prune(ctx, p.table, p.condition, p.args)
+		if pruned += n; err != nil {
+			return pruned, fmt.Errorf("prune %s: %w", p.table, err)
+		}
+	}
+	return pruned, nil
+}
+
+// prune deletes by the rows' physical names, which needs no key: ctid on PostgreSQL, rowid on SQLite.
+func (s *Store) prune(ctx context.Context, table, condition string, args []any) (pruned int64, err error) {
+	const portion = 5000
+	query := "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE " + condition + " LIMIT ?)"
+	if s.db.Engine() == db.Postgres {
+		query = "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " + table + " WHERE " + condition + " LIMIT ?))"
+	}
+	for {
+		var n int64
+		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			result := tx.Exec(query, append(append([]any{}, args...), portion)...)
+			n = result.RowsAffected
+			return result.Error
+		})
+		if pruned += n; err != nil || n < portion {
+			return pruned, err
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+var now = time.Date(2026, 3, 18, 12, 0, 0, 123456000, time.UTC)
+
+// odd is text that breaks whatever puts statements together by hand.
+const odd = "o'Neil \"x\" \\u0041 \\ ? $1 @name ; -- äß 漢字 😀 \t"
+
+func id(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
+
+// quiet finds nothing.
+func quiet(*usage.Batch) (*usage.Verdict, error) { return &usage.Verdict{}, nil }
+
+func each(t *testing.T, test func(t *testing.T, s *store.Store, epoch int64)) {
+	testkit.EachEngine(t, []db.Migrations{store.Migrations(), outbox.Migrations}, func(t *testing.T, d *db.DB) {
+		s := store.New(d, outbox.New(d, "latchkey/analytics"))
+		epoch, err := s.TakeOver(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, s, epoch)
+	})
+}
+
+func commit(t *testing.T, s *store.Store, epoch int64, events ...usage.Event) int {
+	t.Helper()
+	n, err := s.Commit(t.Context(), epoch, now, events, quiet)
+	if err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+	return n
+}
+
+func use(n int, at time.Time, b usage.Body) usage.Event {
+	if b.LicenseID == "" {
+		b.LicenseID = id(1)
+	}
+	return usage.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: usage.LicenseValidated, At: at, Body: b, Data: []byte(`{"license_id":"` + b.LicenseID + `"}`)}
+}
+
+func TestTextSurvives(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		commit(t, s, epoch, use(1, now, usage.Body{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
+		l, err := s.License(t.Context(), id(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := s.History(t.Context(), l, usage.LastDays(now, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []usage.Device{{DeviceKey: usage.DeviceKey{LicenseID: id(1), HardwareID: odd},
+			Name: usage.Latest{Value: odd, At: now}, OS: usage.Latest{Value: odd, At: now}, Version: usage.Latest{Value: odd, At: now},
+			FirstSeen: now, LastSeen: now, Versions: []usage.AppVersion{{Version: odd, LastSeen: now}}}}
+		if diff := cmp.Diff(want, h.Devices); diff != "" {
+			t.Errorf("device (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestLicenseSurvives(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		end := now.AddDate(1, 0, 0)
+		e := use(1, now, usage.Body{CustomerID: odd, Product: "p", LicenseType: "floating", IsTest: true, IsActive: true, MaxDevices: 1_000_000, ExpiresAt: &end, Version: 7})
+		e.Type = usage.LicenseCreated
+		commit(t, s, epoch, e)
+		got, err := s.License(t.Context(), id(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &usage.License{ID: id(1), CreatedAt: now, FirstEventAt: now,
+			Identity:   usage.Versioned[usage.Identity]{Value: usage.Identity{CustomerID: odd, Product: "p", Type: "floating", IsTest: true}, Version: 7},
+			MaxDevices: usage.Versioned[int]{Value: 1_000_000, Version: 7}, Seats: usage.Versioned[int]{Version: 7},
+			Active: usage.Versioned[bool]{Value: true, Version: 7}, ExpiresAt: usage.Versioned[time.Time]{Value: end, Version: 7}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("license (-want +got):\n%s", diff)
+		}
+		if _, err := s.License(t.Context(), id(2)); !errors.Is(err, usage.ErrLicenseNotFound) {
+			t.Errorf("unknown license: %v", err)
+		}
+	})
+}
+
+func TestEventsOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		a, b := use(1, now, usage.Body{HardwareID: "a"}), use(2, now, usage.Body{HardwareID: "a"})
+		for i, c := range []struct {
+			events []usage.Event
+			want   int
+		}{{[]usage.Event{a, a}, 1}, {[]usage.Event{a, b}, 1}, {[]usage.Event{b, a}, 0}, {nil, 0}} {
+			if got := commit(t, s, epoch, c.events...); got != c.want {
+				t.Errorf("commit %d took in %d, want %d", i, got, c.want)
+			}
+		}
+		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
+			t.Errorf("license: %+v, %v", l, err)
+		}
+	})
+}
+
+// TestEventLog reads more than one page, with many events at the same time.
+func TestEventLog(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		const total = 6000
+		for n := 0; n < total; n += 1000 {
+			var events []usage.Event
+			for i := n; i < n+1000; i++ {
+				events = append(events, use(total-i, now.Add(-time.Duration(i/4000)*time.Minute), usage.Body{}))
+			}
+			commit(t, s, epoch, events...)
+		}
+		var last *usage.Event
+		seen := 0
+		err := s.Events(t.Context(), id(1), now.Add(-time.Hour), now, func(e *usage.Event) error {
+			if last != nil && (e.At.Before(last.At) || e.At.Equal(last.At) && e.ID <= last.ID) {
+				return fmt.Errorf("%s at %s comes after %s at %s", e.ID, e.At, last.ID, last.At)
+			}
+			last = e
+			seen++
+			return nil
+		})
+		if err != nil || seen != total {
+			t.Errorf("read %d of %d events: %v", seen, total, err)
+		}
+	})
+}
+
+// TestRollback demands that a batch whose detectors fail leaves nothing, and can come again.
+func TestRollback(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		broken := errors.New("broken")
+		_, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(1, now, usage.Body{})}, func(*usage.Batch) (*usage.Verdict, error) { return nil, broken })
+		if !errors.Is(err, broken) {
+			t.Fatalf("commit: %v", err)
+		}
+		if _, err := s.License(t.Context(), id(1)); !errors.Is(err, usage.ErrLicenseNotFound) {
+			t.Errorf("something was left: %v", err)
+		}
+		if commit(t, s, epoch, use(1, now, usage.Body{})) != 1 {
+			t.Error("the event was not taken in when it came again")
+		}
+	})
+}
+
+func TestStatesSurvive(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		subjects := []string{"ip:192.0.2.1", "license:" + id(1), "license:" + id(2)}
+		state := map[string][]byte{subjects[0]: {0, 1, 255}, subjects[1]: {}}
+		for round, want := range []map[string][]byte{{}, state} {
+			_, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(round, now, usage.Body{})}, func(b *usage.Batch) (*usage.Verdict, error) {
+				got, err := b.States(subjects)
+				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("round %d: states (-want +got):\n%s", round, diff)
+				}
+				return &usage.Verdict{States: state}, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func finding(at time.Time, score float64) detect.Finding {
+	return detect.Finding{Key: "device_churn " + at.Format(time.RFC3339Nano), Type: detect.DeviceChurn, Subject: "license:" + id(1), LicenseID: id(1),
+		Severity: detect.SeverityMedium, Score: score, FirstSeen: at, DetectedAt: at, LastSeen: at, Reason: odd,
+		Evidence: []detect.Evidence{{EventID: id(7), OccurredAt: at, What: "x"}}}
+}
+
+// TestEpisodes follows one subject through two stretches of the same kind.
+func TestEpisodes(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		commit(t, s, epoch, use(1, now, usage.Body{}))
+		record := func(wall time.Time, want int, f ...detect.Finding) {
+			t.Helper()
+			if n, err := s.Record(t.Context(), f, wall); err != nil || n != want {
+				t.Fatalf("record: %d new, %v, want %d", n, err, want)
+			}
+		}
+		statuses := func() (all []string) {
+			t.Helper()
+			list, err := s.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: id(1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range list {
+				all = append(all, a.Status)
+			}
+			return all
+		}
+		record(now, 1, finding(now, 0.5))
+		record(now, 0, finding(now, 0.5))
+		record(now.Add(time.Hour), 0, finding(now.Add(time.Hour), 0.7))
+		if diff := cmp.Diff([]string{"open"}, statuses()); diff != "" {
+			t.Fatalf("after three findings of one stretch (-want +got):\n%s", diff)
+		}
+		later := now.Add(26 * time.Hour)
+		if n, err := s.CloseAnomalies(t.Context(), later); err != nil || n != 1 {
+			t.Fatalf("close: %d, %v", n, err)
+		}
+		next := now.Add(72 * time.Hour)
+		record(next, 1, finding(next, 0.6))
+		if diff := cmp.Diff([]string{"open", "closed"}, statuses()); diff != "" {
+			t.Errorf("after the second stretch (-want +got):\n%s", diff)
+		}
+		// Without the closing in between, a new stretch closes the one before.
+		last := next.Add(72 * time.Hour)
+		record(last, 1, finding(last, 0.6))
+		record(last, 1, finding(now.AddDate(0, -1, 0), 0.9)) // found on request, long over
+		if diff := cmp.Diff([]string{"open", "closed", "closed", "closed"}, statuses()); diff != "" {
+			t.Errorf("in the end (-want +got):\n%s", diff)
+		}
+		if open, _, err := s.CountAnomalies(t.Context(), now); err != nil || open != 1 {
+			t.Errorf("%d open, %v", open, err)
+		}
+	})
+}
+
+// TestRiskAges keeps a score per day, and lets it fade.
+func TestRiskAges(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		commit(t, s, epoch, use(1, now, usage.Body{}))
+		if _, err := s.Record(t.Context(), []detect.Finding{finding(now, 0.9)}, now); err != nil {
+			t.Fatal(err)
+		}
+		for day := 1; day <= 30; day++ {
+			if next, err := s.RescoreAfter(t.Context(), "", now.AddDate(0, 0, day)); err != nil || next != "" {
+				t.Fatalf("rescore: %q, %v", next, err)
+			}
+		}
+		scores, err := s.Scores(t.Context(), id(1), now.AddDate(0, 0, -1))
+		if err != nil || len(scores) != 31 {
+			t.Fatalf("%d scores, %v", len(scores), err)
+		}
+		if first, last := scores[0].Score, scores[30].Score; first <= 0 || last <= 0 || last >= first/2 {
+			t.Errorf("the score went from %d to %d in 30 days", first, last)
+		}
+	})
+}
+
+func TestPrune(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		old, day := now.AddDate(0, 0, -100), 24*time.Hour
+		commit(t, s, epoch, use(1, old, usage.Body{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, usage.Body{HardwareID: "a", IP: "192.0.2.1"}))
+		count := func() (n int) {
+			t.Helper()
+			if err := s.Events(t.Context(), id(1), old, now, func(*usage.Event) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		x := store.Expiry{Now: now, Events: now.Add(-90 * day), States: now.Add(-400 * day), Rollups: now.Add(-800 * day)}
+		if n, err := s.Prune(t.Context(), x); err != nil || count() != 1 {
+			t.Fatalf("pruned %d rows, %v; %d events are left", n, err, count())
+		}
+		l, err := s.License(t.Context(), id(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Networks != 1 {
+			t.Errorf("the days went with the events: %+v, %v", h, err)
+		}
+		if commit(t, s, epoch, use(1, old, usage.Body{})) != 0 {
+			t.Error("a pruned event was taken in again")
+		}
+		x.Rollups = now.Add(-day)
+		if _, err := s.Prune(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 1 {
+			t.Errorf("days after their time: %+v, %v", h, err)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+package usage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+)
+
+// EpisodeGap is the silence after which an anomaly is closed; the next evidence opens a new one.
+const EpisodeGap = 24 * time.Hour
+
+// The states of an anomaly. Open ones become closed by silence; people say the others.
+const (
+	StatusOpen          = "open"
+	StatusClosed        = "closed"
+	StatusConfirmed     = "confirmed"
+	StatusFalsePositive = "false_positive"
+)
+
+// anomalyIDs is the namespace of anomaly ids: what is found again has the same id.
+var anomalyIDs = uuid.MustParse("5b0c8f0e-8a37-5d0e-9a55-1f6a52f0c9d1")
+
+// Anomaly is a sign of abuse over a stretch of time: one per subject and type until it falls silent.
+type Anomaly struct {
+	ID        string `json:"anomaly_id"`
+	LicenseID string `json:"license_id"`
+	// Subject is "license:<id>" or "ip:<address>".
+	Subject    string     `json:"subject"`
+	Type       string     `json:"type"`
+	Severity   string     `json:"severity"`
+	Score      float64    `json:"score"`
+	Status     string     `json:"status"`
+	FirstSeen  time.Time  `json:"first_seen"`
+	DetectedAt time.Time  `json:"detected_at"`
+	LastSeen   time.Time  `json:"last_seen"`
+	ClosedAt   *time.Time `json:"closed_at"`
+	Reason     string     `json:"reason"`
+	Observed   string     `json:"observed"`
+	Expected   Range      `json:"expected"`
+	Baseline   Baseline   `json:"baseline"`
+	Evidence   []Evidence `json:"evidence"`
+	Considered []string   `json:"considered"`
+	Suggestion string     `json:"suggestion"`
+	Note       string     `json:"note"`
+}
+
+// Range is what would have been normal.
+type Range struct {
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// Baseline is the history that was compared with.
+type Baseline struct {
+	Days int `json:"days"`
+}
+
+// Evidence points at one event behind an anomaly.
+type Evidence struct {
+	EventID    string    `json:"event_id"`
+	OccurredAt time.Time `json:"occurred_at"`
+	What       string    `json:"what"`
+}
+
+// Recorded is what came of findings: anomalies to be written, and among them those to be announced.
+type Recorded struct {
+	// Closed fell silent; they must be written before the others, which may take their place.
+	Closed  []*Anomaly
+	Updated []*Anomaly
+	Created []*Anomaly
+}
+
+// Record enters findings among the known anomalies of their subjects. A finding that belongs to the stretch of a known anomaly
+// continues it, so that finding the same again changes nothing.
+func Record(known []Anomaly, findings []detect.Finding, now time.Time) Recorded {
+	l := ledger{now: now}
+	for i := range known {
+		l.entries = append(l.entries, entry{anomaly: &known[i]})
+	}
+	for i := range findings {
+		l.enter(&findings[i])
+	}
+	return l.recorded()
+}
+
+type entry struct {
+	anomaly          *Anomaly
+	touched, created bool
+}
+
+type ledger struct {
+	entries []entry
+	now     time.Time
+}
+
+func (l *ledger) enter(f *detect.Finding) {
+	i := slices.IndexFunc(l.entries, func(e entry) bool { return e.anomaly.continuedBy(f) })
+	if i < 0 {
+		l.entries = append(l.entries, entry{anomaly: newAnomaly(f), touched: true, created: true})
+		return
+	}
+	if l.entries[i].anomaly.update(f) {
+		l.entries[i].touched = true
+	}
+}
+
+func (l *ledger) recorded() (r Recorded) {
+	for _, e := range l.entries {
+		closed := e.anomaly.settle(l.now)
+		switch {
+		case e.created:
+			r.Created = append(r.Created, e.anomaly)
+		case closed:
+			r.Closed = append(r.Closed, e.anomaly)
+		case e.touched:
+			r.Updated = append(r.Updated, e.anomaly)
+		}
+	}
+	return r
+}
+
+func newAnomaly(f *detect.Finding) *Anomaly {
+	a := &Anomaly{
+		ID:        uuid.NewSHA1(anomalyIDs, []byte(f.Subject+"|"+f.Key)).String(),
+		LicenseID: f.LicenseID, Subject: f.Subject, Type: string(f.Type), Status: StatusOpen, DetectedAt: f.DetectedAt,
+		FirstSeen: f.FirstSeen, LastSeen: f.LastSeen,
+	}
+	a.describe(f)
+	return a
+}
+
+func (a *Anomaly) continuedBy(f *detect.Finding) bool {
+	return a.Subject == f.Subject && a.Type == string(f.Type) &&
+		!f.FirstSeen.After(a.LastSeen.Add(EpisodeGap)) && !f.LastSeen.Before(a.FirstSeen.Add(-EpisodeGap))
+}
+
+// update takes over what f says and reports whether that changed anything. Older news than known is no news.
+func (a *Anomaly) update(f *detect.Finding) bool {
+	changed := false
+	if f.FirstSeen.Before(a.FirstSeen) {
+		a.FirstSeen, changed = f.FirstSeen, true
+	}
+	if f.LastSeen.After(a.LastSeen) || (f.LastSeen.Equal(a.LastSeen) && f.Score > a.Score) {
+		a.LastSeen, changed = f.LastSeen, true
+		a.describe(f)
+	}
+	return changed
+}
+
+func (a *Anomaly) describe(f *detect.Finding) {
+	a.Severity, a.Score, a.Reason = string(f.Severity), max(a.Score, f.Score), f.Reason
+	a.Observed, a.Suggestion = f.Observed, f.Suggestion
+	a.Expected, a.Baseline = Range(f.Expected), Baseline{f.BaselineDays}
+	a.Considered = slices.Clone(f.Considered)
+	if a.Considered == nil {
+		a.Considered = []string{}
+	}
+	a.Evidence = make([]Evidence, len(f.Evidence))
+	for i, e := range f.Evidence {
+		a.Evidence[i] = Evidence(e)
+	}
+}
+
+// settle closes the anomaly if it has fallen silent, opens it if it has not, and reports whether it closed just now.
+func (a *Anomaly) settle(now time.Time) bool {
+	end := a.LastSeen.Add(EpisodeGap)
+	if now.Before(end) {
+		a.ClosedAt = nil
+		if a.Status == StatusClosed {
+			a.Status = StatusOpen
+		}
+		return false
+	}
+	was := a.ClosedAt
+	a.ClosedAt = &end
+	if a.Status == StatusOpen {
+		a.Status = StatusClosed
+	}
+	return was == nil
+}
+
+// AnomalyQuery selects anomalies, newest first; empty members select all. Before is the position of the last one of the page before.
+type AnomalyQuery struct {
+	LicenseID, Type, Status, Severity string
+	Since                             time.Time
+	Before                            Cursor
+	Limit                             int
+}
+
+// Cursor is the position of an anomaly in the list.
+type Cursor struct {
+	DetectedAt time.Time
+	ID         string
+}
+
+// Judgement is what a person says about an anomaly; nil members stay as they are.
+type Judgement struct {
+	Status, Note *string
+}
+
+func (a *Anomaly) judge(j Judgement, now time.Time) {
+	if j.Status != nil {
+		a.Status = *j.Status
+	}
+	if j.Note != nil {
+		a.Note = *j.Note
+	}
+	a.settle(now)
+}

@@ -1,0 +1,95 @@
+package usage
+
+import (
+	"context"
+	"time"
+)
+
+// Figures are those of one license beside its administration.
+type Figures struct {
+	ValidationsTotal, Validations24h, Failures24h int64
+	// LastValidatedAt is zero for one never validated.
+	LastValidatedAt time.Time
+	RiskScore       int
+}
+
+// DayUsage is one day of a license.
+type DayUsage struct {
+	Date time.Time
+	Counts
+	UniqueDevices int
+}
+
+// FleetFigures are those of the whole installation.
+type FleetFigures struct {
+	Validations24h, Failures24h int64
+	AnomaliesOpen, Anomalies24h int64
+}
+
+// Figures of one license.
+func (s *Service) Figures(ctx context.Context, licenseID string) (*Figures, error) {
+	l, err := s.license(ctx, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.clock.Now()
+	recent, err := s.log.CountSince(ctx, l.ID, now.Add(-24*time.Hour))
+	if err != nil {
+		return nil, err
+	}
+	anomalies, err := s.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	if err != nil {
+		return nil, err
+	}
+	return &Figures{l.Validations, recent.Validations, recent.Failures, l.LastValidatedAt, ScoreOf(anomalies, now).Value}, nil
+}
+
+// Usage is one row per day of the last days, oldest first, days without use included; and the sum, whose devices are
+// distinct over the whole span.
+func (s *Service) Usage(ctx context.Context, licenseID string, days int) (total DayUsage, daily []DayUsage, err error) {
+	l, err := s.license(ctx, licenseID)
+	if err != nil {
+		return total, nil, err
+	}
+	w := LastDays(s.clock.Now(), days)
+	h, err := s.store.History(ctx, l, w)
+	if err != nil {
+		return total, nil, err
+	}
+	rows := map[time.Time]*DayUsage{}
+	daily = make([]DayUsage, days)
+	for i, date := range w.Dates() {
+		daily[i].Date = date
+		rows[date] = &daily[i]
+	}
+	for i := range h.Days {
+		if row := rows[h.Days[i].Day]; row != nil {
+			row.Counts = h.Days[i].Counts
+			total.Counts.Add(row.Counts)
+		}
+	}
+	distinct := map[string]bool{}
+	for i := range h.DeviceDays {
+		if row := rows[h.DeviceDays[i].Day]; row != nil {
+			row.UniqueDevices++
+			distinct[h.DeviceDays[i].HardwareID] = true
+		}
+	}
+	total.UniqueDevices = len(distinct)
+	return total, daily, nil
+}
+
+// FleetFigures of the whole installation.
+func (s *Service) FleetFigures(ctx context.Context) (*FleetFigures, error) {
+	since := s.clock.Now().Add(-24 * time.Hour)
+	minutes, err := s.store.Fleet(ctx, StepMinute, since)
+	if err != nil {
+		return nil, err
+	}
+	open, recent, err := s.log.CountAnomalies(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	counts := sum(minutes, since)
+	return &FleetFigures{counts.Validations, counts.Failures, open, recent}, nil
+}

@@ -1,0 +1,107 @@
+package usage
+
+import "time"
+
+// Versioned is a value that a license's version dates: of two, the one of the higher version holds, whatever came first.
+type Versioned[T any] struct {
+	Value   T
+	Version int64
+}
+
+func (v *Versioned[T]) merge(o Versioned[T]) {
+	if o.Version > v.Version {
+		*v = o
+	}
+}
+
+// Identity is what only the creation and changes of a license tell.
+type Identity struct {
+	CustomerID, Product, Type string
+	IsTest                    bool
+}
+
+// License is what analytics knows of a license. Each part has its own version because events carry different parts.
+type License struct {
+	ID         string
+	Identity   Versioned[Identity]
+	MaxDevices Versioned[int]
+	Seats      Versioned[int]
+	Active     Versioned[bool]
+	// ExpiresAt is zero for a perpetual license.
+	ExpiresAt       Versioned[time.Time]
+	CreatedAt       time.Time
+	FirstEventAt    time.Time
+	LastSeen        time.Time
+	LastValidatedAt time.Time
+	// Validations counts all there ever were.
+	Validations int64
+}
+
+// Usable says whether the license may be used at the moment. One of which only use is known counts as active.
+func (l *License) Usable(now time.Time) bool {
+	if l.Active.Version > 0 && !l.Active.Value {
+		return false
+	}
+	return l.ExpiresAt.Value.IsZero() || l.ExpiresAt.Value.After(now)
+}
+
+// Merge adds what o knows.
+func (l *License) Merge(o *License) {
+	l.Identity.merge(o.Identity)
+	l.MaxDevices.merge(o.MaxDevices)
+	l.Seats.merge(o.Seats)
+	l.Active.merge(o.Active)
+	l.ExpiresAt.merge(o.ExpiresAt)
+	l.CreatedAt = earlier(l.CreatedAt, o.CreatedAt)
+	l.FirstEventAt = earlier(l.FirstEventAt, o.FirstEventAt)
+	l.LastSeen = later(l.LastSeen, o.LastSeen)
+	l.LastValidatedAt = later(l.LastValidatedAt, o.LastValidatedAt)
+	l.Validations += o.Validations
+}
+
+// licenseOf is what one event tells about its license.
+func licenseOf(e *Event) *License {
+	l := &License{ID: e.Body.LicenseID, FirstEventAt: e.At}
+	if admits(e.Type) {
+		l.LastSeen = e.At
+	}
+	if e.Type == LicenseValidated {
+		l.LastValidatedAt, l.Validations = e.At, 1
+	}
+	b, v := &e.Body, e.Body.Version
+	switch e.Type {
+	case LicenseCreated:
+		l.CreatedAt = e.At
+		l.setTerms(b)
+		l.Seats = Versioned[int]{0, v}
+	case LicenseUpdated:
+		l.setTerms(b)
+	case LicenseDeactivated:
+		l.Active = Versioned[bool]{false, v}
+	case LicenseReactivated:
+		l.Active = Versioned[bool]{true, v}
+		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
+		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
+	case LicenseExpiring:
+		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
+	case LicenseActivated, LicenseTransferred, DeviceDeactivated:
+		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
+		l.Seats = Versioned[int]{b.CurrentDevices, v}
+	}
+	return l
+}
+
+func (l *License) setTerms(b *Body) {
+	v := b.Version
+	l.Identity = Versioned[Identity]{Identity{b.CustomerID, b.Product, b.LicenseType, b.IsTest}, v}
+	l.MaxDevices = Versioned[int]{b.MaxDevices, v}
+	l.Active = Versioned[bool]{b.IsActive, v}
+	l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,57 @@
+package usage
+
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+)
+
+// Observation is the event as the detectors see it.
+func (e *Event) Observation() detect.Observation {
+	b := &e.Body
+	o := detect.Observation{
+		EventID: e.ID, Type: e.Type, At: e.At, LicenseID: b.LicenseID, HardwareID: b.HardwareID, DeviceName: b.DeviceName,
+		OS: b.OS, AppVersion: b.AppVersion, SessionID: b.SessionID, IP: b.IP, ErrorCode: b.ErrorCode, Reason: b.Reason,
+		KeyHash: b.KeyHash, ClientTime: orZero(b.ClientTime), FromHardwareID: b.FromHardwareID, ToHardwareID: b.ToHardwareID,
+		By: b.By, MaxDevices: b.MaxDevices, Country: b.Country, Lat: b.Lat, Lon: b.Lon, ASN: b.ASN, NetKind: b.NetKind,
+	}
+	if e.Type == detect.TypeOfflineTokenIssued {
+		o.OfflineUntil = orZero(b.ExpiresAt)
+	}
+	return o
+}
+
+// Detectable is the license as the detectors see it.
+func (l *License) Detectable() detect.License {
+	id := l.Identity.Value
+	return detect.License{ID: l.ID, CustomerID: id.CustomerID, MaxDevices: l.MaxDevices.Value, CreatedAt: l.CreatedAt,
+		ExpiresAt: l.ExpiresAt.Value, IsTest: id.IsTest, Plan: id.Type}
+}
+
+// Detection asks to look for anomalies of one license in what was stored. Zero times mean the last 30 days; a zero sensitivity means 1.
+type Detection struct {
+	From, To    time.Time
+	Sensitivity float64
+}
+
+// Detected is what was looked at and what is known of the license in that span, found before or just now.
+type Detected struct {
+	LicenseID   string      `json:"license_id"`
+	GeneratedAt time.Time   `json:"generated_at"`
+	Window      Window      `json:"window"`
+	DataQuality DataQuality `json:"data_quality"`
+	Checked     Checked     `json:"checked"`
+	Anomalies   []Anomaly   `json:"anomalies"`
+	// New counts the anomalies that were not known before.
+	New       int    `json:"new"`
+	RiskScore int    `json:"risk_score"`
+	RiskLevel string `json:"risk_level"`
+}
+
+// Checked is what a detection looked at.
+type Checked struct {
+	Events int       `json:"events"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	TookMS float64   `json:"took_ms"`
+}

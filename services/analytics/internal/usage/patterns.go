@@ -1,0 +1,364 @@
+package usage
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// profileDays is how far back the days are taken from which a day's expectation is made.
+const profileDays = 28
+
+// maxListedDevices bounds the devices that one answer lists; those last seen come first.
+const maxListedDevices = 500
+
+// Patterns is how a license is used.
+type Patterns struct {
+	LicenseID   string          `json:"license_id"`
+	GeneratedAt time.Time       `json:"generated_at"`
+	Window      Window          `json:"window"`
+	DataQuality DataQuality     `json:"data_quality"`
+	Activity    Activity        `json:"activity"`
+	Devices     DevicePatterns  `json:"devices"`
+	Places      Places          `json:"places"`
+	Failures    FailurePatterns `json:"failures"`
+	Trend       Trend           `json:"trend"`
+	Summary     []string        `json:"summary"`
+}
+
+// Activity is how much a license does, and when. Hours are UTC; the week begins on Monday. Both profiles count validations
+// and heartbeats.
+type Activity struct {
+	Validations  int64         `json:"validations"`
+	Failures     int64         `json:"failures"`
+	Heartbeats   int64         `json:"heartbeats"`
+	ActiveDays   int           `json:"active_days"`
+	ByHourOfDay  [24]int64     `json:"by_hour_of_day"`
+	ByDayOfWeek  [7]int64      `json:"by_day_of_week"`
+	Daily        []DailyFigure `json:"daily"`
+	TypicalHours TypicalHours  `json:"typical_hours"`
+}
+
+// DailyFigure is one day of a license and what its history let expect of the validations.
+type DailyFigure struct {
+	Date        Date  `json:"date"`
+	Validations int64 `json:"validations"`
+	Failures    int64 `json:"failures"`
+	Devices     int   `json:"devices"`
+	Expectation
+}
+
+// TypicalHours is the shortest span of the day that holds most of the activity; all members are null while it is unclear.
+type TypicalHours struct {
+	From          *int    `json:"from"`
+	To            *int    `json:"to"`
+	TimezoneGuess *string `json:"timezone_guess"`
+}
+
+// DevicePatterns is which devices a license is used on. Seen counts the window; ActiveNow those that hold a seat now.
+type DevicePatterns struct {
+	Seen           int             `json:"seen"`
+	ActiveNow      int             `json:"active_now"`
+	MaxDevices     int             `json:"max_devices"`
+	PeakConcurrent int             `json:"peak_concurrent"`
+	New            int             `json:"new"`
+	ChurnPerWeek   float64         `json:"churn_per_week"`
+	List           []DevicePortion `json:"list"`
+}
+
+// DevicePortion is one device and its share of the use.
+type DevicePortion struct {
+	HardwareID string    `json:"hardware_id"`
+	Name       string    `json:"name"`
+	FirstSeen  time.Time `json:"first_seen"`
+	LastSeen   time.Time `json:"last_seen"`
+	Share      float64   `json:"share"`
+	Versions   []string  `json:"versions"`
+}
+
+// Places is where a license is used. Countries and VPNShare need geographic data and are empty and null without it.
+type Places struct {
+	Countries []CountryShare `json:"countries"`
+	Networks  int            `json:"networks"`
+	VPNShare  *float64       `json:"vpn_share"`
+}
+
+// CountryShare is the share of a license's use that comes from a country.
+type CountryShare struct {
+	Country string  `json:"country"`
+	Share   float64 `json:"share"`
+}
+
+// FailurePatterns counts refusals by error code: failed validations, and devices refused for lack of seats.
+type FailurePatterns struct {
+	ByCode map[string]int64 `json:"by_code"`
+}
+
+// Trend compares the validations of the second half of the window with those of the first.
+type Trend struct {
+	// Direction is "up", "down", "stable", or "unknown" while there is too little to compare.
+	Direction     string   `json:"direction"`
+	ChangePercent *float64 `json:"change_percent"`
+}
+
+// History is what the rollups hold of a license: Days from a profile's length before the window on, the rest of the window.
+type History struct {
+	License    *License
+	Days       []Day
+	Devices    []Device
+	DeviceDays []DeviceDay
+	Failures   map[string]int64
+	Networks   int
+}
+
+// eventsIn counts the events of the days in the window.
+func eventsIn(w Window, days []Day) (n int64) {
+	for i := range days {
+		if !days[i].Day.Before(w.From) {
+			n += days[i].Events
+		}
+	}
+	return n
+}
+
+// NewPatterns describes the license's history in the window.
+func NewPatterns(w Window, h *History) *Patterns {
+	p := &Patterns{
+		LicenseID: h.License.ID, GeneratedAt: w.To, Window: w,
+		Activity: newActivity(w, h), Devices: newDevicePatterns(w, h),
+		Places:   Places{Countries: countryShares(h), Networks: h.Networks},
+		Failures: FailurePatterns{ByCode: h.Failures},
+	}
+	p.DataQuality = quality(w, eventsIn(w, h.Days), h.License.FirstEventAt)
+	p.Trend = newTrend(p.Activity.Daily, p.DataQuality)
+	p.Summary = p.sentences()
+	return p
+}
+
+func newActivity(w Window, h *History) Activity {
+	a := Activity{}
+	days := map[time.Time]*Day{}
+	for i := range h.Days {
+		d := &h.Days[i]
+		days[d.Day] = d
+		if d.Day.Before(w.From) {
+			continue
+		}
+		a.Validations += d.Validations
+		a.Failures += d.Failures
+		a.Heartbeats += d.Heartbeats
+		if d.Validations+d.Heartbeats > 0 {
+			a.ActiveDays++
+		}
+		for hour, n := range d.Hours {
+			a.ByHourOfDay[hour] += n
+			a.ByDayOfWeek[(d.Day.Weekday()+6)%7] += n
+		}
+	}
+	a.Daily = newDaily(w, days, h)
+	a.TypicalHours = newTypicalHours(a.ByHourOfDay)
+	return a
+}
+
+func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
+	devices := map[time.Time]int{}
+	for i := range h.DeviceDays {
+		devices[h.DeviceDays[i].Day]++
+	}
+	daily := make([]DailyFigure, 0, w.Days)
+	for _, date := range w.Dates() {
+		f := DailyFigure{Date: Date(date), Devices: devices[date], Expectation: expect(earlierDays(date, days, h.License.FirstEventAt))}
+		if d := days[date]; d != nil {
+			f.Validations, f.Failures = d.Validations, d.Failures
+		}
+		daily = append(daily, f)
+	}
+	return daily
+}
+
+// earlierDays are the validations of the days before date: those on the same day of the week where there are enough, else
+// all. Days since the license was first heard of count, even without use.
+func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []float64 {
+	var all, same []float64
+	start := later(date.AddDate(0, 0, -profileDays*2), DayOf(first).AddDate(0, 0, 1))
+	for d := start; !first.IsZero() && d.Before(date); d = d.AddDate(0, 0, 1) {
+		n := 0.0
+		if day := days[d]; day != nil {
+			n = float64(day.Validations)
+		}
+		if d.Weekday() == date.Weekday() {
+			same = append(same, n)
+		}
+		if !d.Before(date.AddDate(0, 0, -profileDays)) {
+			all = append(all, n)
+		}
+	}
+	if len(same) >= minHistory {
+		return same
+	}
+	return all
+}
+
+// newTypicalHours finds the shortest run of hours, over midnight if need be, with four fifths of the activity. A use that
+// fills most of the day has no typical hours. The guess assumes that work centers on one in the afternoon.
+func newTypicalHours(byHour [24]int64) TypicalHours {
+	var total int64
+	for _, n := range byHour {
+		total += n
+	}
+	if total < 50 {
+		return TypicalHours{}
+	}
+	for length := 1; length <= 14; length++ {
+		for from := range byHour {
+			var sum int64
+			for i := range length {
+				sum += byHour[(from+i)%24]
+			}
+			if sum*5 < total*4 {
+				continue
+			}
+			to := (from + length) % 24
+			offset := (13-(from+length/2)+36)%24 - 12
+			zone := fmt.Sprintf("UTC%+03d:00", offset)
+			return TypicalHours{&from, &to, &zone}
+		}
+	}
+	return TypicalHours{}
+}
+
+func newDevicePatterns(w Window, h *History) DevicePatterns {
+	p := DevicePatterns{MaxDevices: h.License.MaxDevices.Value, PeakConcurrent: Peak(h.DeviceDays), List: []DevicePortion{}}
+	uses, total := map[string]int64{}, int64(0)
+	for i := range h.DeviceDays {
+		uses[h.DeviceDays[i].HardwareID] += h.DeviceDays[i].Uses
+		total += h.DeviceDays[i].Uses
+	}
+	p.Seen = len(uses)
+	for i := range h.Devices {
+		d := &h.Devices[i]
+		if d.Seat.Value {
+			p.ActiveNow++
+		}
+		if uses[d.HardwareID] == 0 {
+			continue
+		}
+		if !d.FirstSeen.Before(w.From) {
+			p.New++
+		}
+		p.List = append(p.List, newDevicePortion(d, Share(uses[d.HardwareID], total)))
+	}
+	slices.SortFunc(p.List, func(a, b DevicePortion) int {
+		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.HardwareID, b.HardwareID))
+	})
+	p.List = p.List[:min(len(p.List), maxListedDevices)]
+	p.ChurnPerWeek = round(float64(p.New)*7/float64(w.Days), 2)
+	return p
+}
+
+func newDevicePortion(d *Device, part float64) DevicePortion {
+	versions := make([]string, 0, len(d.Versions))
+	for _, v := range d.Versions {
+		versions = append(versions, v.Version)
+	}
+	return DevicePortion{d.HardwareID, d.Name.Value, d.FirstSeen, d.LastSeen, part, versions}
+}
+
+// DistinctDevices counts the devices behind days of one license.
+func DistinctDevices(days []DeviceDay) int64 {
+	seen := map[string]bool{}
+	for i := range days {
+		seen[days[i].HardwareID] = true
+	}
+	return int64(len(seen))
+}
+
+// Peak is the largest number of devices at work within one hour.
+func Peak(days []DeviceDay) int {
+	type hour struct {
+		day  time.Time
+		hour int
+	}
+	busy, peak := map[hour]int{}, 0
+	for i := range days {
+		for mask := days[i].Hours; mask != 0; mask &= mask - 1 {
+			h := hour{days[i].Day, bits.TrailingZeros32(mask)}
+			busy[h]++
+			peak = max(peak, busy[h])
+		}
+	}
+	return peak
+}
+
+func countryShares(h *History) []CountryShare {
+	of := map[string]string{}
+	for i := range h.Devices {
+		of[h.Devices[i].HardwareID] = h.Devices[i].Country.Value
+	}
+	uses, total := map[string]int64{}, int64(0)
+	for i := range h.DeviceDays {
+		if country := of[h.DeviceDays[i].HardwareID]; country != "" {
+			uses[country] += h.DeviceDays[i].Uses
+			total += h.DeviceDays[i].Uses
+		}
+	}
+	shares := make([]CountryShare, 0, len(uses))
+	for _, country := range slices.Sorted(maps.Keys(uses)) {
+		shares = append(shares, CountryShare{country, Share(uses[country], total)})
+	}
+	slices.SortStableFunc(shares, func(a, b CountryShare) int { return cmp.Compare(b.Share, a.Share) })
+	return shares
+}
+
+// newTrend compares the halves of what the window covers; today, not over yet, is left out.
+func newTrend(daily []DailyFigure, q DataQuality) Trend {
+	today := len(daily) - 1
+	covered := daily[min(today, max(0, len(daily)-q.DaysCovered)):today]
+	half := len(covered) / 2
+	if half < 3 {
+		return Trend{Direction: "unknown"}
+	}
+	sum := func(days []DailyFigure) (n float64) {
+		for _, d := range days {
+			n += float64(d.Validations)
+		}
+		return n
+	}
+	before, after := sum(covered[len(covered)-2*half:len(covered)-half]), sum(covered[len(covered)-half:])
+	if before == 0 {
+		return Trend{Direction: "unknown"}
+	}
+	change := round((after-before)/before*100, 1)
+	direction := "stable"
+	switch {
+	case change >= 20:
+		direction = "up"
+	case change <= -20:
+		direction = "down"
+	}
+	return Trend{direction, &change}
+}
+
+func (p *Patterns) sentences() []string {
+	a, d := &p.Activity, &p.Devices
+	if a.Validations+a.Heartbeats == 0 {
+		return []string{fmt.Sprintf("Not used in the last %d days.", p.Window.Days)}
+	}
+	s := []string{
+		fmt.Sprintf("Used on %d of the last %d days: %d validations, %d heartbeats.", a.ActiveDays, p.Window.Days, a.Validations, a.Heartbeats),
+		fmt.Sprintf("%d devices seen, %d of %d seats taken now, at most %d devices within an hour.", d.Seen, d.ActiveNow, d.MaxDevices, d.PeakConcurrent),
+	}
+	if h := a.TypicalHours; h.From != nil {
+		s = append(s, fmt.Sprintf("Mostly used from %02d:00 to %02d:00 UTC.", *h.From, *h.To))
+	}
+	if a.Failures > 0 {
+		s = append(s, fmt.Sprintf("%d validations failed.", a.Failures))
+	}
+	if p.Trend.Direction == "up" || p.Trend.Direction == "down" {
+		s = append(s, fmt.Sprintf("Use went %s by %.0f%% in the second half of the window.", p.Trend.Direction, *p.Trend.ChangePercent))
+	}
+	return s
+}

@@ -1,0 +1,198 @@
+package usage
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)
+
+// someEvents is a mix of everything that rollups are made of, at times that collide.
+func someEvents(r *rand.Rand, n int) []Event {
+	types := []string{LicenseCreated, LicenseUpdated, LicenseDeactivated, LicenseReactivated, LicenseActivated, LicenseTransferred, LicenseHeartbeat,
+		LicenseValidated, ValidationFailed, DeviceLimitExceeded, DeviceDeactivated, "license.token.refused"}
+	pick := func(prefix string, n int) string { return fmt.Sprint(prefix, r.IntN(n)) }
+	events := make([]Event, n)
+	for i := range events {
+		events[i] = Event{ID: fmt.Sprint(i), Type: types[r.IntN(len(types))], At: now.Add(-time.Duration(r.IntN(400)) * 7 * time.Minute), Body: Body{
+			LicenseID: pick("l", 3), HardwareID: pick("h", 4), FromHardwareID: pick("h", 4), ToHardwareID: pick("h", 4), DeviceName: pick("n", 3),
+			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2), CustomerID: pick("c", 2),
+			MaxDevices: r.IntN(5), CurrentDevices: r.IntN(5), IsActive: r.IntN(2) == 0, Version: int64(i + 1),
+		}}
+	}
+	return events
+}
+
+// TestFoldHasNoOrder demands that any order and any division into batches end in the same rollups.
+func TestFoldHasNoOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	events := someEvents(r, 500)
+	want := Fold(events)
+	for range 5 {
+		r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		got := Fold(nil)
+		for start := 0; start < len(events); {
+			end := min(len(events), start+1+r.IntN(60))
+			got.join(Fold(events[start:end]))
+			start = end
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("another order, other rollups (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// join merges as the store does.
+func (c *Changes) join(o *Changes) {
+	for k, v := range o.Fleet {
+		if c.Fleet[k] == nil {
+			c.Fleet[k] = &Counts{}
+		}
+		c.Fleet[k].Add(*v)
+	}
+	for k, v := range o.Failures {
+		c.Failures[k] += v
+	}
+	for k, v := range o.DeviceDays {
+		if c.DeviceDays[k] == nil {
+			c.DeviceDays[k] = &DeviceDay{DeviceDayKey: k}
+		}
+		c.DeviceDays[k].Hours |= v.Hours
+		c.DeviceDays[k].Uses += v.Uses
+	}
+	for k, v := range o.Licenses {
+		merge(c.Licenses, k, v)
+	}
+	for k, v := range o.Days {
+		merge(c.Days, k, v)
+	}
+	for k, v := range o.Devices {
+		merge(c.Devices, k, v)
+	}
+	for k, v := range o.Networks {
+		merge(c.Networks, k, v)
+	}
+}
+
+func TestLicenseVersions(t *testing.T) {
+	end := now.AddDate(1, 0, 0)
+	event := func(eventType string, version int64, b Body) Event {
+		b.LicenseID, b.Version = "l", version
+		return Event{Type: eventType, At: now, Body: b}
+	}
+	events := []Event{
+		event(LicenseCreated, 1, Body{CustomerID: "acme", MaxDevices: 2, IsActive: true}),
+		event(LicenseActivated, 2, Body{MaxDevices: 2, CurrentDevices: 1}),
+		event(LicenseUpdated, 3, Body{CustomerID: "globex", MaxDevices: 5, IsActive: true, ExpiresAt: &end}),
+		event(LicenseDeactivated, 4, Body{}),
+		event(LicenseReactivated, 5, Body{MaxDevices: 7}),
+		event(DeviceDeactivated, 6, Body{MaxDevices: 7, CurrentDevices: 0}),
+	}
+	l := Fold(events).Licenses["l"]
+	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value || !l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
+		t.Errorf("after everything: %+v", l)
+	}
+	l = Fold(events[:4]).Licenses["l"]
+	if l.Usable(now) || l.MaxDevices.Value != 5 || l.Seats.Value != 1 || !l.ExpiresAt.Value.Equal(end) {
+		t.Errorf("after the deactivation: %+v", l)
+	}
+	l = Fold(events[:3]).Licenses["l"]
+	if !l.Usable(now) || l.Usable(end) {
+		t.Errorf("after the update: %+v", l)
+	}
+	l = Fold([]Event{event(LicenseValidated, 0, Body{})}).Licenses["l"]
+	if !l.Usable(now) {
+		t.Error("a license of which only use is known counts as unusable")
+	}
+}
+
+func TestNetworkOf(t *testing.T) {
+	for ip, want := range map[string]string{
+		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3": "2001:db8:1::/48", "fe80::1%eth0": "fe80::/48", "": "", "x": "",
+	} {
+		if got := networkOf(ip); got != want {
+			t.Errorf("network of %q: %q, want %q", ip, got, want)
+		}
+	}
+}
+
+func TestExpect(t *testing.T) {
+	if e := expect([]float64{1, 2, 3, 4, 5, 6}); e.Expected != nil || e.Low != nil || e.High != nil {
+		t.Errorf("six values are history enough: %v", *e.Expected)
+	}
+	e := expect([]float64{100, 102, 98, 100, 101, 99, 5000})
+	if *e.Expected != 100 || *e.Low > 95 || *e.High > 140 || *e.High < 105 {
+		t.Errorf("with one outlier: %v in [%v, %v]", *e.Expected, *e.Low, *e.High)
+	}
+	e = expect(make([]float64, 30))
+	if *e.Expected != 0 || *e.Low != 0 || *e.High != 3 {
+		t.Errorf("without use: %v in [%v, %v]", *e.Expected, *e.Low, *e.High)
+	}
+}
+
+func TestTypicalHours(t *testing.T) {
+	var night, always [24]int64
+	for h := range always {
+		always[h] = 10
+	}
+	for _, h := range []int{22, 23, 0, 1, 2} {
+		night[h] = 20
+	}
+	if h := newTypicalHours(night); h.From == nil || *h.From != 22 || *h.To != 2 {
+		t.Errorf("over midnight: %+v", h)
+	}
+	if h := newTypicalHours(always); h.From != nil {
+		t.Errorf("day and night: from %d", *h.From)
+	}
+	if h := newTypicalHours([24]int64{8: 49}); h.From != nil {
+		t.Error("49 events show habits")
+	}
+	for hour, want := range map[int]string{13: "UTC+00:00", 12: "UTC+01:00", 22: "UTC-09:00", 1: "UTC-12:00", 4: "UTC+09:00"} {
+		var h [24]int64
+		h[hour] = 100
+		if got := newTypicalHours(h); *got.TimezoneGuess != want {
+			t.Errorf("work at %d UTC: %s, want %s", hour, *got.TimezoneGuess, want)
+		}
+	}
+}
+
+func TestPeak(t *testing.T) {
+	day := func(d int, device string, hours ...int) DeviceDay {
+		dd := DeviceDay{DeviceDayKey: DeviceDayKey{DayKey{"l", now.AddDate(0, 0, d)}, device}}
+		for _, h := range hours {
+			dd.Hours |= 1 << h
+		}
+		return dd
+	}
+	days := []DeviceDay{day(0, "a", 1, 2), day(0, "b", 2, 3), day(0, "c", 3, 23), day(1, "d", 2), day(1, "e", 23)}
+	if got := Peak(days); got != 2 {
+		t.Errorf("peak %d, want 2", got)
+	}
+	if got := Peak(nil); got != 0 {
+		t.Errorf("peak of nothing: %d", got)
+	}
+}
+
+func TestTrend(t *testing.T) {
+	daily := make([]DailyFigure, 15) // fourteen days and today
+	for i := range daily {
+		daily[i].Validations = 10
+		if i >= 7 {
+			daily[i].Validations = 15
+		}
+	}
+	q := DataQuality{DaysCovered: 15}
+	if got := newTrend(daily, q); got.Direction != "up" || *got.ChangePercent != 50 {
+		t.Errorf("trend: %+v", got)
+	}
+	if got := newTrend(daily, DataQuality{DaysCovered: 5}); got.Direction != "unknown" || got.ChangePercent != nil {
+		t.Errorf("trend of four whole days: %+v", got)
+	}
+	if got := newTrend(daily[:1], DataQuality{DaysCovered: 0}); got.Direction != "unknown" {
+		t.Errorf("trend of a license never seen: %+v", got)
+	}
+}
