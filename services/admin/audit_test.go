@@ -1,0 +1,170 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+	"github.com/latchkey-dev/latchkey/services/admin"
+)
+
+const auditPath = "/api/v1/admin/audit"
+
+type auditAnswer struct {
+	Entries []struct {
+		AuditID    string `json:"audit_id"`
+		OccurredAt string `json:"occurred_at"`
+		Actor      struct{ ID, Name, Role string }
+		Action     string
+		LicenseID  *string `json:"license_id"`
+		Before     json.RawMessage
+		After      json.RawMessage
+		IP         *string
+		RequestID  *string `json:"request_id"`
+	}
+	Page, Total int
+	PerPage     int `json:"per_page"`
+	TotalPages  int `json:"total_pages"`
+}
+
+// audit waits until the log has total entries of the query.
+func (s *suite) audit(query string, total int) auditAnswer {
+	s.t.Helper()
+	var out auditAnswer
+	testkit.Eventually(s.t, 10*time.Second, func() error {
+		s.call(ownerKey, "GET", auditPath+query, nil, nil).want(http.StatusOK, &out)
+		if out.Total != total {
+			return fmt.Errorf("%d entries, want %d", out.Total, total)
+		}
+		return nil
+	})
+	return out
+}
+
+func change(t *testing.T, licenseID string, at time.Time) event.Event {
+	t.Helper()
+	after, err := structpb.NewStruct(map[string]any{"max_devices": 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.New("latchkey/license", licenseID, at, &eventsv1.AuditRecorded{
+		Actor:  &rpcv1.Actor{Id: "a1", Name: "Ada", Role: "operator", Ip: "192.0.2.7", RequestId: "req-1"},
+		Action: "license.update", LicenseId: licenseID, After: after,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestAuditGathersWhatServicesRecord(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *suite) {
+		one, two := change(t, licenseID, now), change(t, licenseID, now.Add(time.Minute))
+		for _, batch := range [][]event.Event{{one}, {one, two, one}, {two}} {
+			if err := s.bus.Publish(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := s.audit("?license_id="+licenseID, 2)
+		if e := got.Entries[1]; e.AuditID != one.ID || e.OccurredAt != "2026-03-02T12:00:00Z" || e.Actor.Name != "Ada" || e.Actor.Role != "operator" ||
+			e.Action != "license.update" || *e.LicenseID != licenseID || string(e.Before) != "null" || *e.IP != "192.0.2.7" || *e.RequestID != "req-1" {
+			t.Errorf("%+v", e)
+		}
+		if got.Entries[0].AuditID != two.ID {
+			t.Error("not newest first")
+		}
+		for query, total := range map[string]int{
+			"?actor_id=a1": 2, "?actor_id=a2": 0, "?action=license.update": 2, "?action=x": 0,
+			"?license_id=" + licenseID + "&after=2026-03-02T12:01:00Z":  1,
+			"?license_id=" + licenseID + "&before=2026-03-02T12:01:00Z": 1,
+			"?license_id=0199d3c4-7a10-7c3e-9f65-000000000000":          0,
+		} {
+			s.audit(query, total)
+		}
+		if page := s.audit("?actor_id=a1&per_page=1&page=2", 2); len(page.Entries) != 1 || page.TotalPages != 2 || page.Entries[0].AuditID != one.ID {
+			t.Errorf("%+v", page)
+		}
+		if past := s.audit("?actor_id=a1&page=9", 2); len(past.Entries) != 0 {
+			t.Errorf("%+v", past)
+		}
+	})
+}
+
+func TestAuditEntryOfAChangeOfKeys(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *suite) {
+		res := s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"viewer"}`, header("X-Request-ID", "my-request"))
+		var made keyAnswer
+		res.want(http.StatusCreated, &made)
+		s.call(ownerKey, "DELETE", keysPath+"/"+made.ID, nil, nil).want(http.StatusOK, nil)
+		created := s.audit("?action=admin_key.create", 1).Entries[0]
+		diffJSON(t, fmt.Sprintf(`{"id":%q,"name":"Ada","role":"viewer"}`, made.ID), created.After)
+		if created.Actor.Name != "configuration" || created.LicenseID != nil || *created.IP != "192.0.2.1" || *created.RequestID != "my-request" {
+			t.Errorf("%+v", created)
+		}
+		deleted := s.audit("?action=admin_key.delete", 1).Entries[0]
+		diffJSON(t, fmt.Sprintf(`{"id":%q,"name":"Ada","role":"viewer"}`, made.ID), deleted.Before)
+		if system := s.audit("?action=admin_key.configure", 1).Entries[0]; system.Actor.Role != "system" {
+			t.Errorf("%+v", system)
+		}
+	})
+}
+
+// An entry that cannot be read becomes a dead letter, and those that came with it are taken in.
+func TestUnreadableAuditEntryIsSetAside(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *suite) {
+		good, bad, nameless := change(t, licenseID, now), change(t, licenseID, now), change(t, licenseID, now)
+		bad.Data = json.RawMessage(`{"action":"license.update","license_id":"no UUID"}`)
+		nameless.Data = json.RawMessage(`{}`)
+		if err := s.bus.Publish(t.Context(), []event.Event{bad, good, nameless}); err != nil {
+			t.Fatal(err)
+		}
+		s.audit("?license_id="+licenseID, 1)
+		testkit.Eventually(t, 10*time.Second, func() error {
+			letters, err := s.bus.DeadLetters("admin.audit").List(t.Context(), 10)
+			if err == nil && len(letters) != 2 {
+				err = errors.New("not two dead letters")
+			}
+			return err
+		})
+	})
+}
+
+// The same over a real broker, which delivers what was published before anybody consumed.
+func TestAuditOverRabbitMQ(t *testing.T) {
+	b, err := amqp.Dial(amqp.Config{URL: testkit.AMQP(t), Name: "admin", Log: testkit.Log(t), Queues: admin.Queues})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	if err := b.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := change(t, licenseID, now)
+	if err := b.Publish(t.Context(), []event.Event{e, e}); err != nil {
+		t.Fatal(err)
+	}
+	s := startOn(t, testkit.SQLite(t, migrations()...), b, nil)
+	if got := s.audit("?license_id="+licenseID, 1); got.Entries[0].AuditID != e.ID {
+		t.Errorf("%+v", got)
+	}
+	s.newKey("Ada", "viewer")
+	s.audit("?action=admin_key.create", 1)
+}
+
+func TestAuditRefusesBadFilters(t *testing.T) {
+	s := onSQLite(t, nil)
+	for _, query := range []string{"?license_id=x", "?license_id=", "?actor_id=", "?action=%00", "?after=soon", "?before=2026-13-01", "?page=0", "?per_page=101"} {
+		s.call(ownerKey, "GET", auditPath+query, nil, nil).fails(http.StatusBadRequest, errcode.ValidationError)
+	}
+}

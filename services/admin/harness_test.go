@@ -1,0 +1,283 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/services/admin"
+)
+
+const (
+	ownerKey       = "ak_configured-owner-key-of-the-tests-0123456789"
+	internalSecret = "internal-secret-of-the-tests-0123456789abcdef"
+	masterKey      = "bGF0Y2hrZXktdGVzdHMtbWFzdGVyLWtleS0zMmJ5dGU="
+	licenseID      = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
+)
+
+var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// suite is a running admin service with real stores and a real bus, and sisters that answer what a test tells them.
+type suite struct {
+	t         testing.TB
+	service   *admin.Service
+	handler   http.Handler
+	engine    *gin.Engine
+	license   *sister
+	analytics *sister
+	clock     *clock.Fake
+	deps      app.Deps
+	bus       bus.Bus
+}
+
+// eachEngine runs test on a suite over every engine.
+func eachEngine(t *testing.T, test func(t *testing.T, s *suite)) {
+	testkit.EachEngine(t, migrations(), func(t *testing.T, d *db.DB) { test(t, start(t, d, nil)) })
+}
+
+// onSQLite runs a suite on the quicker engine, for tests of what is the same on both.
+func onSQLite(t testing.TB, edit func(*admin.Config)) *suite {
+	return start(t, testkit.SQLite(t, migrations()...), edit)
+}
+
+func migrations() []db.Migrations {
+	return append([]db.Migrations{inproc.Migrations}, admin.Migrations...)
+}
+
+func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
+	t.Helper()
+	b, err := inproc.New(inproc.Config{DB: d, Queues: admin.Queues, Log: testkit.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, d, b, edit)
+}
+
+func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
+	t.Helper()
+	s := &suite{t: t, license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
+	secrets := []secret.Secret{internalSecret}
+	s.deps = app.Deps{
+		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
+		HTTP: httpx.InProcess{"license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+			return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
+		}, "license", secrets), "analytics": s.analytics.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+			return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
+		}, "analytics", secrets)},
+	}
+	cfg := config()
+	if edit != nil {
+		edit(&cfg)
+	}
+	var err error
+	if s.service, err = admin.New(cfg, s.deps); err != nil {
+		t.Fatal(err)
+	}
+	s.engine = s.service.Handler().(*gin.Engine)
+	s.handler = openapitest.Wrap(t, openapi.Admin, s.engine)
+	s.run()
+	return s
+}
+
+func config() admin.Config {
+	return admin.Config{
+		Base: app.Base{
+			Env: app.Development, Addr: ":5004", InternalAddr: ":5104",
+			LicenseURL: "http://license", AnalyticsURL: "http://analytics", InternalSecret: internalSecret,
+		},
+		AdminAPIKey: ownerKey,
+		MasterKey:   masterKey,
+	}
+}
+
+// in is the suite for a subtest, which then fails by itself.
+func (s *suite) in(t testing.TB) *suite {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// run runs the background work until the test ends, and waits for the owner key.
+func (s *suite) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.service.Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("run: %v", err)
+		}
+	})
+	testkit.Eventually(s.t, 10*time.Second, func() error {
+		s.clock.Advance(2 * time.Second) // health is looked at once a second at most
+		if r := s.service.Ready(ctx); !r.Ready {
+			return errNotYet(r.Dependencies["service"])
+		}
+		return nil
+	})
+	s.clock.Set(now)
+}
+
+type errNotYet string
+
+func (e errNotYet) Error() string { return "not yet: " + string(e) }
+
+// sister is a service that answers what a test tells it and remembers what it was asked.
+type sister struct {
+	mu      sync.Mutex
+	answers map[string]func(any) (connect.AnyResponse, error)
+	asked   []any
+}
+
+func newSister() *sister {
+	return &sister{answers: map[string]func(any) (connect.AnyResponse, error){}}
+}
+
+// on tells a sister how to answer a method.
+func on[Req, Res any](s *sister, procedure string, answer func(*Req) (*Res, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[procedure] = func(req any) (connect.AnyResponse, error) {
+		res, err := answer(req.(*Req))
+		if err != nil {
+			return nil, err
+		}
+		return connect.NewResponse(res), nil
+	}
+}
+
+// calls is what the sister was asked since the last time.
+func (s *sister) calls() []any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = nil
+	return asked
+}
+
+func (s *sister) handler(mount func(...connect.HandlerOption) (string, http.Handler), audience string, secrets []secret.Secret) http.Handler {
+	intercept := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			s.mu.Lock()
+			s.asked = append(s.asked, req.Any())
+			answer := s.answers[req.Spec().Procedure]
+			s.mu.Unlock()
+			if answer == nil {
+				return next(ctx, req) // unimplemented
+			}
+			return answer(req.Any())
+		}
+	})
+	mux := http.NewServeMux()
+	mux.Handle(mount(append(rpc.Serve(audience, secrets), connect.WithInterceptors(intercept))...))
+	return mux
+}
+
+// call sends a request with a key; body may be a string, or anything that is JSON. edit may be nil.
+func (s *suite) call(key, method, path string, body any, edit func(*http.Request)) *answer {
+	s.t.Helper()
+	return s.through(s.handler, key, method, path, body, edit)
+}
+
+func (s *suite) through(h http.Handler, key, method, path string, body any, edit func(*http.Request)) *answer {
+	s.t.Helper()
+	var raw []byte
+	switch b := body.(type) {
+	case nil:
+	case string:
+		raw = []byte(b)
+	default:
+		var err error
+		if raw, err = json.Marshal(b); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	req := httptest.NewRequestWithContext(s.t.Context(), method, path, bytes.NewReader(raw))
+	if len(raw) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		req.Header.Set("X-Admin-API-Key", key)
+	}
+	if edit != nil {
+		edit(req)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return &answer{t: s.t, name: method + " " + path, status: rec.Code, header: rec.Header(), body: rec.Body.Bytes()}
+}
+
+type answer struct {
+	t      testing.TB
+	name   string
+	status int
+	header http.Header
+	body   []byte
+}
+
+// want fails the test unless the answer has the status, and reads its body into dst unless that is nil.
+func (a *answer) want(status int, dst any) *answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("%s: %d, want %d\n%s", a.name, a.status, status, a.body)
+	}
+	if dst != nil {
+		if err := json.Unmarshal(a.body, dst); err != nil {
+			a.t.Fatalf("%s: %v\n%s", a.name, err, a.body)
+		}
+	}
+	return a
+}
+
+// fails expects the documented error body with a code.
+func (a *answer) fails(status int, code string) *answer {
+	a.t.Helper()
+	var e struct {
+		Error     string          `json:"error"`
+		ErrorCode string          `json:"error_code"`
+		Details   json.RawMessage `json:"details"`
+	}
+	a.want(status, &e)
+	if e.ErrorCode != code || e.Error == "" || !strings.HasPrefix(string(e.Details), "{") {
+		a.t.Errorf("%s: %s, want %s\n%s", a.name, e.ErrorCode, code, a.body)
+	}
+	return a
+}
+
+// newKey makes an admin key through the API.
+func (s *suite) newKey(name, role string) (id, key string) {
+	s.t.Helper()
+	var made struct {
+		ID          string `json:"id"`
+		AdminAPIKey string `json:"admin_api_key"`
+	}
+	s.call(ownerKey, "POST", "/api/v1/admin/keys", map[string]string{"name": name, "role": role}, nil).want(http.StatusCreated, &made)
+	return made.ID, made.AdminAPIKey
+}
+
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Add(name, value) }
+}

@@ -1,0 +1,165 @@
+// Package adminkey holds the rules of admin keys: who may use the management API, and as what. Only the SHA-256 of a key is
+// ever kept; the keys carry enough randomness that nothing slower is needed.
+package adminkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+)
+
+// Prefix begins every admin key that the service makes. A key from the configuration may look otherwise.
+const Prefix = "ak_"
+
+const (
+	maxName   = 255
+	maxSecret = 512
+	// configuredName is what the key from the configuration is called in lists and in the audit log.
+	configuredName = "configuration"
+)
+
+// Failures of this package, as users see them.
+var (
+	ErrInvalidKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminKey, "send a valid admin key in the X-Admin-API-Key header")
+	ErrRole       = apierr.New(apierr.Forbidden, errcode.RoleNotAllowed, "the role of this admin key does not allow this; use a key with the role named in details.required")
+	ErrNotFound   = apierr.New(apierr.NotFound, errcode.NotFound, "no admin key has this id")
+	// ErrNoOwner is for the operator of the service: nobody could use it.
+	ErrNoOwner   = errors.New("there is no owner key: set LATCHKEY_ADMIN_API_KEY")
+	ErrLastOwner = apierr.New(apierr.Conflict, errcode.LastOwner, "this is the last owner key; create another owner key before deleting it")
+)
+
+// Key is an admin key without its secret.
+type Key struct {
+	ID        string
+	Name      string
+	Role      Role
+	CreatedAt time.Time
+}
+
+// Store keeps the keys. Every change writes its audit record in the same transaction, and changes of keys happen one after
+// another, on all replicas together.
+type Store interface {
+	// ByHash finds the live key with this SHA-256, or fails with ErrInvalidKey.
+	ByHash(ctx context.Context, hash [32]byte) (Key, error)
+	// Keys lists the live keys, oldest first.
+	Keys(ctx context.Context) ([]Key, error)
+	AddKey(ctx context.Context, k Key, hash [32]byte, r audit.Record) error
+	// RevokeKey revokes a live key, with the key as the record's Before. It fails with ErrNotFound or ErrLastOwner.
+	RevokeKey(ctx context.Context, id string, r audit.Record) (Key, error)
+	// ConfigureOwner makes k the one live key that came from the configuration and revokes its predecessor. Where a key
+	// with this hash exists, nothing changes; live tells whether that one is in force.
+	ConfigureOwner(ctx context.Context, k Key, hash [32]byte, r audit.Record) (live bool, err error)
+}
+
+// Keys is the use cases of admin keys.
+type Keys struct {
+	store Store
+	clock clock.Clock
+}
+
+// New returns the use cases over a store.
+func New(s Store, c clock.Clock) *Keys { return &Keys{store: s, clock: c} }
+
+// Authenticate finds the key of a secret. Each call asks the store, so a deletion counts at once on every replica.
+func (k *Keys) Authenticate(ctx context.Context, presented string) (Key, error) {
+	if presented == "" || len(presented) > maxSecret {
+		return Key{}, ErrInvalidKey
+	}
+	return k.store.ByHash(ctx, secret.Hash(presented))
+}
+
+// List answers the live keys, oldest first.
+func (k *Keys) List(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx) }
+
+// Create makes a key and answers it with its secret, which is not kept.
+func (k *Keys) Create(ctx context.Context, actor audit.Actor, name string, role Role) (Key, string, error) {
+	if err := check(name, role); err != nil {
+		return Key{}, "", err
+	}
+	key, err := k.fresh(name, role)
+	if err != nil {
+		return Key{}, "", err
+	}
+	shown := secret.New(Prefix)
+	r := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.Members()}
+	if err := k.store.AddKey(ctx, key, secret.Hash(shown), r); err != nil {
+		return Key{}, "", err
+	}
+	return key, shown, nil
+}
+
+// Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner.
+func (k *Keys) Delete(ctx context.Context, actor audit.Actor, id string) (Key, time.Time, error) {
+	now := k.clock.Now()
+	key, err := k.store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
+	return key, now, err
+}
+
+// Configure puts the owner key from the configuration in force. live is false when that key had been revoked: a revoked
+// key stays revoked, so that a leaked key cannot come back with an old configuration. An empty configured changes nothing,
+// but then some owner must exist already.
+func (k *Keys) Configure(ctx context.Context, configured secret.Secret) (live bool, err error) {
+	if configured == "" {
+		return true, k.requireOwner(ctx)
+	}
+	key, err := k.fresh(configuredName, Owner)
+	if err != nil {
+		return false, err
+	}
+	r := audit.Record{Actor: audit.System(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
+	return k.store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), r)
+}
+
+func (k *Keys) requireOwner(ctx context.Context) error {
+	keys, err := k.store.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if key.Role == Owner {
+			return nil
+		}
+	}
+	return ErrNoOwner
+}
+
+func (k *Keys) fresh(name string, role Role) (Key, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Key{}, fmt.Errorf("make an id: %w", err)
+	}
+	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: k.clock.Now()}, nil
+}
+
+// Members is the key as the audit log shows it.
+func (k Key) Members() map[string]any {
+	return map[string]any{"id": k.ID, "name": k.Name, "role": string(k.Role)}
+}
+
+func check(name string, role Role) error {
+	bad := map[string]string{}
+	switch n := utf8.RuneCountInString(name); {
+	case strings.TrimSpace(name) == "":
+		bad["name"] = "is required"
+	case n > maxName:
+		bad["name"] = fmt.Sprintf("has %d characters; at most %d are allowed", n, maxName)
+	}
+	if !role.Known() {
+		bad["role"] = "must be owner, operator or viewer"
+	}
+	if len(bad) > 0 {
+		return apierr.InvalidFields(bad)
+	}
+	return nil
+}

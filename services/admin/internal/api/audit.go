@@ -1,0 +1,102 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+)
+
+type actorBody struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Role string `json:"role"`
+}
+
+type entryBody struct {
+	AuditID    string          `json:"audit_id"`
+	OccurredAt time.Time       `json:"occurred_at"`
+	Actor      actorBody       `json:"actor"`
+	Action     string          `json:"action"`
+	LicenseID  *string         `json:"license_id"`
+	Before     json.RawMessage `json:"before"`
+	After      json.RawMessage `json:"after"`
+	IP         *string         `json:"ip"`
+	RequestID  *string         `json:"request_id"`
+}
+
+type entriesBody struct {
+	Entries []entryBody `json:"entries"`
+	page
+}
+
+func (a *API) searchAudit(c *gin.Context) error {
+	f, p, err := auditFilter(c)
+	if err != nil {
+		return err
+	}
+	entries, total, err := a.Audit.Search(c.Request.Context(), f)
+	if err != nil {
+		return err
+	}
+	body := entriesBody{Entries: []entryBody{}, page: p.of(total)}
+	for _, e := range entries {
+		body.Entries = append(body.Entries, newEntryBody(e))
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}
+
+func auditFilter(c *gin.Context) (audit.Filter, page, error) {
+	p, err := queryPage(c)
+	if err != nil {
+		return audit.Filter{}, p, err
+	}
+	f := audit.Filter{Page: p.Page, PerPage: p.PerPage}
+	if f.LicenseID, err = queryLicenseID(c); err != nil {
+		return f, p, err
+	}
+	if f.ActorID, err = httpx.QueryText(c, "actor_id", maxText); err != nil {
+		return f, p, err
+	}
+	if f.Action, err = httpx.QueryText(c, "action", maxText); err != nil {
+		return f, p, err
+	}
+	if f.After, err = httpx.QueryTime(c, "after"); err != nil {
+		return f, p, err
+	}
+	f.Before, err = httpx.QueryTime(c, "before")
+	return f, p, err
+}
+
+// queryLicenseID reads the filter by license; an absent one is "".
+func queryLicenseID(c *gin.Context) (string, error) {
+	raw, err := httpx.QueryText(c, "license_id", maxText)
+	if raw == "" || err != nil {
+		return "", err
+	}
+	id, ok := canonicalUUID(raw)
+	if !ok {
+		return "", apierr.InvalidField("license_id", "must be the id of a license")
+	}
+	return id, nil
+}
+
+func newEntryBody(e audit.Entry) entryBody {
+	return entryBody{
+		AuditID:    e.ID,
+		OccurredAt: e.OccurredAt,
+		Actor:      actorBody{ID: e.Actor.ID, Name: e.Actor.Name, Role: e.Actor.Role},
+		Action:     e.Action,
+		LicenseID:  text(e.LicenseID),
+		Before:     nullable(e.Before),
+		After:      nullable(e.After),
+		IP:         text(e.Actor.IP),
+		RequestID:  text(e.Actor.RequestID),
+	}
+}

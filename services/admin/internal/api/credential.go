@@ -1,0 +1,63 @@
+package api
+
+import (
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+)
+
+const credentialHeader = "X-Admin-API-Key"
+
+// callerKey is where the request keeps who asks.
+type callerKey struct{}
+
+// require lets a request through only with an admin key whose role covers need.
+func (a *API) require(need adminkey.Role) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		key, err := a.authenticate(c)
+		if err == nil && !key.Role.Covers(need) {
+			err = adminkey.ErrRole.With("required", need).With("role", key.Role)
+		}
+		if err != nil {
+			httpx.WriteError(c, err)
+			return
+		}
+		c.Set(callerKey{}, key)
+	}
+}
+
+// authenticate finds the key of the request. A header sent twice is refused: two readers might choose differently. Only a
+// wrong key counts as a failure of its address, as only that is a guess.
+func (a *API) authenticate(c *gin.Context) (adminkey.Key, error) {
+	sent := c.Request.Header.Values(credentialHeader)
+	if len(sent) != 1 {
+		return adminkey.Key{}, adminkey.ErrInvalidKey
+	}
+	key, err := a.Keys.Authenticate(c.Request.Context(), sent[0])
+	if errors.Is(err, adminkey.ErrInvalidKey) {
+		err = a.Failures.Failed(c, err)
+	}
+	return key, err
+}
+
+// caller is the admin key that require let through.
+func caller(c *gin.Context) adminkey.Key {
+	key, _ := c.MustGet(callerKey{}).(adminkey.Key)
+	return key
+}
+
+// actor is the caller as the audit log shows him.
+func actor(c *gin.Context) audit.Actor {
+	key := caller(c)
+	return audit.Actor{
+		ID:        key.ID,
+		Name:      key.Name,
+		Role:      string(key.Role),
+		IP:        httpx.ClientIP(c),
+		RequestID: httpx.RequestID(c.Request.Context()),
+	}
+}

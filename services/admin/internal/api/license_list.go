@@ -1,0 +1,70 @@
+package api
+
+import (
+	"net/http"
+
+	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+)
+
+type licensesBody struct {
+	Licenses []licenseBody `json:"licenses"`
+	page
+}
+
+func (a *API) listLicenses(c *gin.Context) error {
+	p, err := queryPage(c)
+	if err != nil {
+		return err
+	}
+	req, err := licenseFilter(c)
+	if err != nil {
+		return err
+	}
+	req.Page, req.PerPage = int32(p.Page), int32(p.PerPage)
+	res, err := a.Licenses.ListLicenses(c.Request.Context(), connect.NewRequest(req))
+	if err != nil {
+		return err
+	}
+	body := licensesBody{Licenses: []licenseBody{}, page: p.of(int(res.Msg.GetTotal()))}
+	for _, l := range res.Msg.GetLicenses() {
+		body.Licenses = append(body.Licenses, newLicenseBody(l))
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}
+
+// licenseFilter reads the seven filters.
+func licenseFilter(c *gin.Context) (*licensev1.ListLicensesRequest, error) {
+	req := &licensev1.ListLicensesRequest{}
+	customer, err := httpx.QueryText(c, "customer_id", maxText)
+	if err != nil {
+		return nil, err
+	}
+	req.CustomerId = text(customer)
+	if req.IsActive, err = httpx.QueryBool(c, "is_active"); err != nil {
+		return nil, err
+	}
+	if req.IsTest, err = httpx.QueryBool(c, "is_test"); err != nil {
+		return nil, err
+	}
+	for name, bound := range map[string]**timestamppb.Timestamp{
+		"created_after":  &req.CreatedAfter,
+		"created_before": &req.CreatedBefore,
+		"expires_after":  &req.ExpiresAfter,
+		"expires_before": &req.ExpiresBefore,
+	} {
+		at, err := httpx.QueryTime(c, name)
+		if err != nil {
+			return nil, err
+		}
+		if at != nil {
+			*bound = timestamppb.New(*at)
+		}
+	}
+	return req, nil
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
+)
+
+const (
+	// maxBulkBody is the largest body of bulk-create: 1000 licenses with some metadata each.
+	maxBulkBody = 10 << 20
+	// bulkTime is how long a bulk-create may take, and its call of the license service.
+	bulkTime = 20 * time.Second
+)
+
+// route is one line of the public surface. Its credential is the admin key in X-Admin-API-Key, which must have the role
+// or one above it.
+type route struct {
+	method, path string
+	role         adminkey.Role
+	handler      httpx.Handler
+}
+
+// routes is the whole public surface of the service, beside what every service has.
+func (a *API) routes() []route {
+	const (
+		licenses = "/api/v1/admin/licenses"
+		license  = licenses + "/:license_id"
+		keys     = "/api/v1/admin/keys"
+	)
+	return []route{
+		{http.MethodPost, licenses, adminkey.Operator, a.createLicense},
+		{http.MethodGet, licenses, adminkey.Viewer, a.listLicenses},
+		{http.MethodPost, licenses + "/bulk-create", adminkey.Operator, large(a.bulkCreateLicenses)},
+		{http.MethodGet, license, adminkey.Viewer, a.getLicense},
+		{http.MethodPatch, license, adminkey.Operator, a.updateLicense},
+		{http.MethodDelete, license, adminkey.Operator, a.deleteLicense},
+		{http.MethodPost, license + "/reveal-key", adminkey.Operator, a.revealLicenseKey},
+		{http.MethodPost, license + "/transfer", adminkey.Operator, a.transferDevice},
+		{http.MethodGet, license + "/devices", adminkey.Viewer, a.listDevices},
+		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, a.deactivateDevice},
+		{http.MethodGet, license + "/events", adminkey.Viewer, a.listEvents},
+		{http.MethodGet, license + "/usage", adminkey.Viewer, a.licenseUsage},
+		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, a.statistics},
+		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, a.searchAudit},
+		{http.MethodPost, keys, adminkey.Owner, a.createKey},
+		{http.MethodGet, keys, adminkey.Owner, a.listKeys},
+		{http.MethodDelete, keys + "/:key_id", adminkey.Owner, a.deleteKey},
+	}
+}
+
+// Register adds the routes to an engine.
+func (a *API) Register(e *gin.Engine) {
+	for _, r := range a.routes() {
+		e.Handle(r.method, r.path, a.require(r.role), httpx.Wrap(r.handler))
+	}
+}
+
+// large lets a handler read larger bodies than the rest, and take longer.
+func large(h httpx.Handler) httpx.Handler {
+	body, timeout := httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime)
+	return func(c *gin.Context) error {
+		body(c)
+		timeout(c)
+		return h(c)
+	}
+}

@@ -1,0 +1,130 @@
+// Package audit holds the rules of the audit log: what one entry is, how it travels, and how the log is searched.
+// Whoever makes a change writes audit.recorded in the transaction of the change; admin gathers the entries here.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+)
+
+// Actor is who made a change.
+type Actor struct {
+	ID, Name, Role, IP, RequestID string
+}
+
+// System is the actor of changes that no caller asked for.
+func System() Actor { return Actor{ID: "system", Name: "system", Role: "system"} }
+
+// Record is a change that admin itself makes, on its way into the outbox.
+type Record struct {
+	Actor  Actor
+	Action string
+	At     time.Time
+	// Before and After hold the members that changed; secrets never.
+	Before, After map[string]any
+}
+
+// Message is the record as it travels.
+func (r Record) Message() (*eventsv1.AuditRecorded, error) {
+	before, err := toStruct(r.Before)
+	if err != nil {
+		return nil, fmt.Errorf("audit record %s, before: %w", r.Action, err)
+	}
+	after, err := toStruct(r.After)
+	if err != nil {
+		return nil, fmt.Errorf("audit record %s, after: %w", r.Action, err)
+	}
+	return &eventsv1.AuditRecorded{Actor: r.Actor.Message(), Action: r.Action, Before: before, After: after}, nil
+}
+
+// Message is the actor as it travels between services.
+func (a Actor) Message() *rpcv1.Actor {
+	return &rpcv1.Actor{Id: a.ID, Name: a.Name, Role: a.Role, Ip: a.IP, RequestId: a.RequestID}
+}
+
+func toStruct(members map[string]any) (*structpb.Struct, error) {
+	if members == nil {
+		return nil, nil
+	}
+	return structpb.NewStruct(members)
+}
+
+// Entry is one line of the log.
+type Entry struct {
+	// ID is the id of the event that brought the entry, so an event delivered twice is one entry.
+	ID         string
+	OccurredAt time.Time
+	Actor      Actor
+	Action     string
+	// LicenseID is empty where the change concerns no license.
+	LicenseID string
+	// Before and After are JSON objects; nil where the change has none.
+	Before, After json.RawMessage
+}
+
+// Filter narrows a search; zero members do not.
+type Filter struct {
+	LicenseID, ActorID, Action string
+	// After is inclusive, Before exclusive.
+	After, Before *time.Time
+	// Page counts from 1.
+	Page, PerPage int
+}
+
+// Log keeps the entries.
+type Log interface {
+	// Append adds the entries that are not there yet.
+	Append(ctx context.Context, entries []Entry) error
+	// Search answers one page, newest first, and how many entries match in all.
+	Search(ctx context.Context, f Filter) (page []Entry, total int, err error)
+}
+
+// NewEntry is the entry of a recorded change that travelled as the event id and happened at the time at. An error means that
+// no later attempt can succeed.
+func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error) {
+	if uuid.Validate(id) != nil {
+		return Entry{}, fmt.Errorf("audit event: id %q is no UUID", id)
+	}
+	if m.GetAction() == "" {
+		return Entry{}, fmt.Errorf("audit event %s names no action", id)
+	}
+	if license := m.GetLicenseId(); license != "" && uuid.Validate(license) != nil {
+		return Entry{}, fmt.Errorf("audit event %s: license_id %q is no UUID", id, license)
+	}
+	before, err := fromStruct(m.GetBefore())
+	if err != nil {
+		return Entry{}, fmt.Errorf("audit event %s, before: %w", id, err)
+	}
+	after, err := fromStruct(m.GetAfter())
+	if err != nil {
+		return Entry{}, fmt.Errorf("audit event %s, after: %w", id, err)
+	}
+	return Entry{
+		ID:         id,
+		OccurredAt: at.UTC(),
+		Actor:      newActor(m.GetActor()),
+		Action:     m.GetAction(),
+		LicenseID:  m.GetLicenseId(),
+		Before:     before,
+		After:      after,
+	}, nil
+}
+
+func newActor(m *rpcv1.Actor) Actor {
+	return Actor{ID: m.GetId(), Name: m.GetName(), Role: m.GetRole(), IP: m.GetIp(), RequestID: m.GetRequestId()}
+}
+
+func fromStruct(s *structpb.Struct) (json.RawMessage, error) {
+	if s == nil {
+		return nil, nil
+	}
+	return json.Marshal(s.AsMap())
+}

@@ -1,0 +1,75 @@
+package audit
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+const id = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
+
+var at = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// What admin records comes back as the entry it was.
+func TestRecordBecomesEntry(t *testing.T) {
+	who := Actor{ID: "a1", Name: "Ada", Role: "owner", IP: "192.0.2.1", RequestID: "r1"}
+	r := Record{Actor: who, Action: "admin_key.create", At: at, After: map[string]any{"name": "Bob"}}
+	msg, err := r.Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := NewEntry(id, at, msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Entry{ID: id, OccurredAt: at, Actor: who, Action: r.Action, After: json.RawMessage(`{"name":"Bob"}`)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNewEntryRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		id      string
+		message *eventsv1.AuditRecorded
+	}{
+		"id that is no UUID":         {"1", &eventsv1.AuditRecorded{Action: "x.y"}},
+		"no action":                  {id, &eventsv1.AuditRecorded{LicenseId: id}},
+		"license_id that is no UUID": {id, &eventsv1.AuditRecorded{Action: "x.y", LicenseId: "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := NewEntry(test.id, at, test.message); err == nil {
+				t.Errorf("accepted as %+v", got)
+			}
+		})
+	}
+}
+
+func FuzzNewEntry(f *testing.F) {
+	f.Add([]byte(`{"action":"x.y","actor":{"id":"1"},"before":{"a":[1,null]},"after":{}}`))
+	f.Add([]byte(`{"action":"x.y","before":{"a":1e400}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var m eventsv1.AuditRecorded
+		if (event.Event{ID: id, Data: data}).Into(&m) != nil {
+			return
+		}
+		e, err := NewEntry(id, at, &m)
+		if err != nil {
+			return
+		}
+		if e.Action == "" || e.LicenseID != "" && uuid.Validate(e.LicenseID) != nil {
+			t.Errorf("%+v", e)
+		}
+		for _, members := range []json.RawMessage{e.Before, e.After} {
+			if members != nil && json.Unmarshal(members, &map[string]any{}) != nil {
+				t.Errorf("not an object: %s", members)
+			}
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+)
+
+// entryRow is one line of the audit log. Its primary key is the id of the event that brought it, which makes the table its
+// own inbox: a second delivery finds the row there.
+type entryRow struct {
+	AuditID    string
+	OccurredAt time.Time
+	ActorID    string
+	ActorName  string
+	ActorRole  string
+	Action     string
+	LicenseID  *string
+	Before     db.JSON
+	After      db.JSON
+	IP         string
+	RequestID  string
+}
+
+// TableName implements gorm's Tabler.
+func (entryRow) TableName() string { return "audit_entries" }
+
+// Append implements audit.Log.
+func (s *Store) Append(ctx context.Context, entries []audit.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	rows := make([]entryRow, len(entries))
+	for i, e := range entries {
+		rows[i] = newEntryRow(e)
+	}
+	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows).Error; err != nil {
+			return fmt.Errorf("append audit entries: %w", err)
+		}
+		return nil
+	})
+}
+
+// Search implements audit.Log.
+func (s *Store) Search(ctx context.Context, f audit.Filter) ([]audit.Entry, int, error) {
+	var total int64
+	if err := s.matching(ctx, f).Count(&total).Error; err != nil {
+		return nil, 0, db.Error(fmt.Errorf("count audit entries: %w", err))
+	}
+	var rows []entryRow
+	err := s.matching(ctx, f).Order("occurred_at DESC, audit_id DESC").
+		Limit(f.PerPage).Offset((f.Page - 1) * f.PerPage).Find(&rows).Error
+	if err != nil {
+		return nil, 0, db.Error(fmt.Errorf("list audit entries: %w", err))
+	}
+	entries := make([]audit.Entry, len(rows))
+	for i, row := range rows {
+		entries[i] = row.entry()
+	}
+	return entries, int(total), nil
+}
+
+func (s *Store) matching(ctx context.Context, f audit.Filter) *gorm.DB {
+	q := s.db.Read(ctx).Model(&entryRow{})
+	if f.LicenseID != "" {
+		q = q.Where("license_id = ?", f.LicenseID)
+	}
+	if f.ActorID != "" {
+		q = q.Where("actor_id = ?", f.ActorID)
+	}
+	if f.Action != "" {
+		q = q.Where("action = ?", f.Action)
+	}
+	if f.After != nil {
+		q = q.Where("occurred_at >= ?", *f.After)
+	}
+	if f.Before != nil {
+		q = q.Where("occurred_at < ?", *f.Before)
+	}
+	return q
+}
+
+func newEntryRow(e audit.Entry) entryRow {
+	row := entryRow{
+		AuditID:    e.ID,
+		OccurredAt: e.OccurredAt,
+		ActorID:    e.Actor.ID,
+		ActorName:  e.Actor.Name,
+		ActorRole:  e.Actor.Role,
+		Action:     e.Action,
+		Before:     db.JSON(e.Before),
+		After:      db.JSON(e.After),
+		IP:         e.Actor.IP,
+		RequestID:  e.Actor.RequestID,
+	}
+	if e.LicenseID != "" {
+		row.LicenseID = &e.LicenseID
+	}
+	return row
+}
+
+func (r entryRow) entry() audit.Entry {
+	e := audit.Entry{
+		ID:         r.AuditID,
+		OccurredAt: r.OccurredAt.UTC(),
+		Actor:      audit.Actor{ID: r.ActorID, Name: r.ActorName, Role: r.ActorRole, IP: r.IP, RequestID: r.RequestID},
+		Action:     r.Action,
+		Before:     json.RawMessage(r.Before),
+		After:      json.RawMessage(r.After),
+	}
+	if r.LicenseID != nil {
+		e.LicenseID = *r.LicenseID
+	}
+	return e
+}

@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+)
+
+const (
+	tidyEvery = time.Hour
+	// sentKept is how long events stay in the outbox; the audit log keeps what they say for good.
+	sentKept   = 30 * 24 * time.Hour
+	retryAfter = time.Second
+)
+
+// configure puts the owner key of the configuration in force, and waits for the database while it is away.
+func (s *Service) configure(ctx context.Context) error {
+	for {
+		live, err := s.keys.Configure(ctx, s.cfg.AdminAPIKey)
+		switch {
+		case err == nil:
+			if !live {
+				s.deps.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
+			}
+			close(s.configured)
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, apierr.ErrUnavailable):
+			return err
+		}
+		s.deps.Log.WarnContext(ctx, "the owner key waits for the database", "error", err)
+		if !pause(ctx, retryAfter) {
+			return nil
+		}
+	}
+}
+
+// record appends audit entries to the log. Of a batch with an unreadable entry nothing is kept: each entry then comes by
+// itself, and only the unreadable one becomes a dead letter.
+func (s *Service) record(ctx context.Context, events []event.Event) error {
+	entries := make([]audit.Entry, len(events))
+	for i, e := range events {
+		var m eventsv1.AuditRecorded
+		err := e.Into(&m)
+		if err == nil {
+			entries[i], err = audit.NewEntry(e.ID, e.Time, &m)
+		}
+		if err != nil {
+			return bus.Permanent(err)
+		}
+	}
+	return s.store.Append(ctx, entries)
+}
+
+// tidy forgets old answers and sent events, at once and then from time to time until ctx ends.
+func (s *Service) tidy(ctx context.Context) error {
+	for {
+		_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-sentKept))
+		if err = errors.Join(err, s.answers.Prune(ctx)); err != nil && ctx.Err() == nil {
+			s.deps.Log.WarnContext(ctx, "tidying up failed, will be tried again", "error", err)
+		}
+		if !pause(ctx, tidyEvery) {
+			return nil
+		}
+	}
+}
+
+// pause waits for d; it is false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
