@@ -1,0 +1,76 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+)
+
+// dataDir is everything that outlives the process. One process at a time has it.
+type dataDir struct {
+	path    string
+	secrets secrets
+	lock    *flock.Flock
+}
+
+// secrets are made once, on the first start. Without the master key the data cannot be read.
+type secrets struct {
+	MasterKey      string `json:"master_key"`
+	InternalSecret string `json:"internal_secret"`
+	AdminSecret    string `json:"admin_secret"`
+	AdminAPIKey    string `json:"admin_api_key"`
+}
+
+const secretsFile = "secrets.json"
+
+func openDataDir(path string) (*dataDir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("the data directory cannot be made: %w; choose another one with --data-dir", err)
+	}
+	d := &dataDir{path: path, lock: flock.New(filepath.Join(path, "lock"))}
+	free, err := d.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w; choose another one with --data-dir", path, err)
+	}
+	if !free {
+		return nil, fmt.Errorf("another Latchkey process is using the data directory %s: stop it, or choose another directory with --data-dir (and other ports)", path)
+	}
+	if err := d.readSecrets(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Close lets another process have the directory.
+func (d *dataDir) Close() error { return d.lock.Unlock() }
+
+func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
+
+func (d *dataDir) readSecrets() error {
+	err := credentials.ReadJSON(d.file(secretsFile), &d.secrets)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.secrets = newSecrets()
+		return credentials.WriteJSON(d.file(secretsFile), d.secrets)
+	}
+	return err
+}
+
+func newSecrets() secrets {
+	var master [32]byte
+	rand.Read(master[:])
+	return secrets{
+		MasterKey:      base64.StdEncoding.EncodeToString(master[:]),
+		InternalSecret: secret.New("is_"),
+		AdminSecret:    secret.New("as_"),
+		AdminAPIKey:    secret.New("ak_"),
+	}
+}

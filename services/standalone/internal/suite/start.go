@@ -1,0 +1,199 @@
+//go:build unix
+
+package suite
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+)
+
+// secrets of a suite, strong enough for production settings.
+type secrets struct{ admin, adminKey, internal, master string }
+
+func newSecrets() secrets {
+	master := make([]byte, 32)
+	rand.Read(master)
+	return secrets{
+		admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), internal: rand.Text() + rand.Text(),
+		master: base64.StdEncoding.EncodeToString(master),
+	}
+}
+
+// portAttempts bounds the starts with new ports, when another process was quicker to take one.
+const portAttempts = 3
+
+func (s *Suite) startServices(ctx context.Context) error {
+	s.say("Starting a private PostgreSQL and RabbitMQ")
+	err := together(
+		func() (err error) {
+			s.Postgres, err = servers.StartPostgreSQL(ctx, servers.Options{Durable: s.options.Durable})
+			return err
+		},
+		func() (err error) { s.RabbitMQ, err = servers.StartRabbitMQ(ctx); return err },
+	)
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		if err := s.planServices(); err != nil {
+			return err
+		}
+		if attempt == 1 {
+			if err := s.migrate(ctx); err != nil {
+				return err
+			}
+			s.say("Starting the services: %s", strings.Join(s.names(), ", "))
+		}
+		if err = s.startProcesses(ctx); err == nil || attempt == portAttempts || !errors.Is(err, servers.ErrPortTaken) {
+			return err
+		}
+	}
+}
+
+func (s *Suite) names() (names []string) {
+	for _, p := range s.Processes {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// planServices gives every process its ports and settings.
+func (s *Suite) planServices() error {
+	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1, "admin": 1}
+	ports, err := servers.FreePorts(2 * (2*s.options.Replicas + 2))
+	if err != nil {
+		return err
+	}
+	s.Processes = nil
+	sisters := map[string]string{} // internal URL of the first replica by service
+	for _, service := range serviceNames {
+		for n := range replicas[service] {
+			public, internal := servers.Address(ports[0]), servers.Address(ports[1])
+			ports = ports[2:]
+			p := &Process{Name: service, URLs: map[string]string{service: "http://" + public}, InternalURL: "http://" + internal, group: s.group}
+			if n > 0 {
+				p.Name = fmt.Sprintf("%s-%d", service, n+1)
+			} else {
+				sisters[service] = p.InternalURL
+			}
+			p.argv = []string{filepath.Join(s.bin, service), "serve"}
+			p.environ = []string{"LATCHKEY_ADDR=" + public, "LATCHKEY_INTERNAL_ADDR=" + internal}
+			s.Processes = append(s.Processes, p)
+		}
+	}
+	for _, p := range s.Processes {
+		p.environ = append(append(p.environ, s.settings(p.service(), sisters)...), s.options.Settings...)
+	}
+	s.Credentials = credentials.Credentials{
+		AdminSecret: s.secrets.admin, AdminAPIKey: s.secrets.adminKey,
+		AuthURL: s.URLs("auth")[0], LicenseURL: s.URLs("license")[0], AnalyticsURL: s.URLs("analytics")[0], AdminURL: s.URLs("admin")[0],
+	}
+	return nil
+}
+
+// service is the name without the number of the replica.
+func (p *Process) service() string {
+	service, _, _ := strings.Cut(p.Name, "-")
+	return service
+}
+
+// settings is the environment of a service: the same as in production, and only what it needs.
+func (s *Suite) settings(service string, sisters map[string]string) []string {
+	settings := []string{
+		"LATCHKEY_ENV=production",
+		"LATCHKEY_DATABASE_URL=" + s.Postgres.URL,
+		"LATCHKEY_AMQP_URL=" + s.RabbitMQ.URL,
+		"LATCHKEY_INTERNAL_SECRET=" + s.secrets.internal,
+		"LATCHKEY_MASTER_KEY=" + s.secrets.master,
+	}
+	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth", "license"}, "admin": {"auth", "license", "analytics"}}
+	for _, sister := range asks[service] {
+		settings = append(settings, "LATCHKEY_"+strings.ToUpper(sister)+"_URL="+sisters[sister])
+	}
+	switch service {
+	case "auth":
+		settings = append(settings, "LATCHKEY_ADMIN_SECRET="+s.secrets.admin)
+	case "admin":
+		settings = append(settings, "LATCHKEY_ADMIN_API_KEY="+s.secrets.adminKey)
+	}
+	return settings
+}
+
+// migrate runs the migrate command of each service at the same time.
+func (s *Suite) migrate(ctx context.Context) error {
+	s.say("Migrating the database")
+	var runs []func() error
+	for _, service := range serviceNames {
+		p := s.Process(service)
+		runs = append(runs, func() error {
+			cmd := exec.CommandContext(ctx, p.argv[0], "migrate")
+			cmd.Dir = s.Dir
+			cmd.Env = append(hostEnviron(), p.environ...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("%s migrate: %w\n%s", service, err, out)
+			}
+			return nil
+		})
+	}
+	return together(runs...)
+}
+
+func (s *Suite) startEmbedded(ctx context.Context) error {
+	s.say("Starting the embedded suite")
+	for attempt := 1; ; attempt++ {
+		err := s.planEmbedded()
+		if err == nil {
+			err = s.startProcesses(ctx)
+		}
+		if err == nil || attempt == portAttempts || !errors.Is(err, servers.ErrPortTaken) {
+			return err
+		}
+	}
+}
+
+// planEmbedded gives the one process its four ports.
+func (s *Suite) planEmbedded() error {
+	ports, err := servers.FreePorts(len(serviceNames))
+	if err != nil {
+		return err
+	}
+	p := &Process{Name: "latchkey", URLs: map[string]string{}, group: s.group}
+	p.argv = []string{filepath.Join(s.bin, "latchkey"), "--data-dir", s.dataDir()}
+	for i, service := range serviceNames {
+		address := servers.Address(ports[i])
+		p.URLs[service] = "http://" + address
+		p.environ = append(p.environ, "LATCHKEY_"+strings.ToUpper(service)+"_ADDR="+address)
+	}
+	p.environ = append(p.environ, s.options.Settings...)
+	s.Processes = []*Process{p}
+	return nil
+}
+
+func (s *Suite) dataDir() string { return filepath.Join(s.Dir, "latchkey-data") }
+
+// startProcesses starts all at the same time, because any order must do, and ends them again when one fails.
+func (s *Suite) startProcesses(ctx context.Context) error {
+	runs := make([]func() error, len(s.Processes))
+	for i, p := range s.Processes {
+		if err := p.Start(); err != nil {
+			return err
+		}
+		runs[i] = func() error { return p.Await(ctx) }
+	}
+	err := together(runs...)
+	if err != nil {
+		for _, p := range s.Processes {
+			p.Kill9()
+		}
+	}
+	return err
+}

@@ -1,0 +1,60 @@
+// Command latchkey is the whole suite in one process: auth, license, analytics and admin on ports 5001 to 5004 of 127.0.0.1.
+// It needs nothing: its data is SQLite in a directory, its bus is in the process. On its first start it makes its secrets, a
+// demo license, and a key for the API, and says how to use them.
+//
+//	latchkey [--data-dir latchkey-data]
+//
+// With LATCHKEY_DATABASE_URL and LATCHKEY_AMQP_URL it runs on PostgreSQL and RabbitMQ. latchkey --help lists the settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the drain
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "latchkey:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the program until ctx ends: what people read goes to out, the log to logs.
+func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
+	set, err := loadSettings(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	data, err := openDataDir(set.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	h, err := newHouse(set, data, logs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	if err := h.open(ctx); err != nil {
+		return err
+	}
+	return h.serve(ctx, func(ctx context.Context, urls map[string]string) error {
+		c, err := prepareCredentials(ctx, data, h.public, urls)
+		if err == nil {
+			welcome(out, set.DataDir, c)
+		}
+		return err
+	})
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/services/admin"
+	"github.com/latchkey-dev/latchkey/services/analytics"
+	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+)
+
+// output is what a run wrote so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// anyPort lets the system choose the four ports.
+func anyPort(dir string) []string {
+	return []string{"--data-dir", dir, "--auth-addr=127.0.0.1:0", "--license-addr=127.0.0.1:0", "--analytics-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
+}
+
+// start runs the program until stop, which must end it well, and returns once it has welcomed.
+func start(t *testing.T, args []string) (c credentials.Credentials, welcome string, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out output
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, args, &out, testkitWriter{t}) }()
+	stop = func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the end: %v", err)
+		}
+	}
+	testkit.Eventually(t, 60*time.Second, func() error {
+		select {
+		case err := <-ended:
+			t.Fatalf("ended at once: %v", err)
+		default:
+		}
+		if out.String() == "" {
+			return io.ErrNoProgress
+		}
+		return nil
+	})
+	if err := credentials.ReadJSON(filepath.Join(args[1], credentials.File), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c, out.String(), stop
+}
+
+// testkitWriter shows the log of the program when the test fails.
+type testkitWriter struct{ t *testing.T }
+
+func (w testkitWriter) Write(p []byte) (int, error) { return w.t.Output().Write(p) }
+
+func validate(t *testing.T, c credentials.Credentials, endpoint string) int {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"license_key": c.LicenseKey, "hardware_id": "my-device"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.LicenseURL+"/api/v1/license/"+endpoint, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-API-Key", c.APIKey)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+func TestFirstAndLaterStarts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "latchkey-data")
+	first, welcome, stop := start(t, anyPort(dir))
+	if status := validate(t, first, "activate"); status != http.StatusCreated {
+		t.Errorf("activate answers %d", status)
+	}
+	for _, want := range []string{first.APIKey, first.LicenseKey, first.AuthURL + "/docs", first.LicenseURL + "/api/v1/license/validate"} {
+		if !strings.Contains(welcome, want) {
+			t.Errorf("the welcome lacks %s:\n%s", want, welcome)
+		}
+	}
+	for _, secret := range []string{first.AdminSecret, first.AdminAPIKey} {
+		if strings.Contains(welcome, secret) {
+			t.Errorf("the welcome shows a secret of the owner:\n%s", welcome)
+		}
+	}
+	if err := run(t.Context(), anyPort(dir), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("a second process on the same data: %v", err)
+	}
+	stop()
+
+	later, _, stop := start(t, anyPort(dir))
+	defer stop()
+	if status := validate(t, later, "validate"); status != http.StatusOK {
+		t.Errorf("validate after a restart answers %d", status)
+	}
+	first.AuthURL, first.LicenseURL, first.AnalyticsURL, first.AdminURL = later.AuthURL, later.LicenseURL, later.AnalyticsURL, later.AdminURL
+	if diff := cmp.Diff(first, later); diff != "" {
+		t.Errorf("a later start changed credentials (-first +later):\n%s", diff)
+	}
+}
+
+func TestCredentialsFile(t *testing.T) {
+	dir := t.TempDir()
+	_, _, stop := start(t, anyPort(dir))
+	stop()
+	for _, name := range []string{credentials.File, secretsFile} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o", name, info.Mode().Perm())
+		}
+	}
+	var members map[string]string
+	if err := credentials.ReadJSON(filepath.Join(dir, credentials.File), &members); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"admin_api_key", "admin_secret", "admin_url", "analytics_url", "api_key", "auth_url", "license_id", "license_key", "license_url"}
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(members))); diff != "" {
+		t.Error(diff)
+	}
+	for name, value := range members {
+		if value == "" {
+			t.Errorf("%s is empty", name)
+		}
+	}
+}
+
+// Another database than last time does not know the demo license: a new one is made, and the file tells of that.
+func TestCredentialsFollowTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	first, _, stop := start(t, anyPort(dir))
+	stop()
+	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
+	second, _, stop := start(t, anyPort(dir))
+	defer stop()
+	if first.LicenseID == second.LicenseID || first.APIKey == second.APIKey {
+		t.Error("the credentials are still those of the other database")
+	}
+	if status := validate(t, second, "activate"); status != http.StatusCreated {
+		t.Errorf("activate answers %d", status)
+	}
+}
+
+func TestRunsOnPostgreSQLAndRabbitMQ(t *testing.T) {
+	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
+	t.Setenv("LATCHKEY_AMQP_URL", testkit.AMQP(t))
+	dir := t.TempDir()
+	c, _, stop := start(t, anyPort(dir))
+	defer stop()
+	if status := validate(t, c, "activate"); status != http.StatusCreated {
+		t.Errorf("activate answers %d", status)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.db")); len(files) > 0 {
+		t.Errorf("SQLite files beside PostgreSQL: %v", files)
+	}
+}
+
+func TestTakenPortNamesItsSetting(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	args := append(anyPort(t.TempDir()), "--license-addr="+taken.Addr().String())
+	err = run(t.Context(), args, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "LATCHKEY_LICENSE_ADDR") {
+		t.Errorf("a taken port: %v", err)
+	}
+}
+
+func TestMistypedSettingIsRefused(t *testing.T) {
+	t.Setenv("LATCHKEY_DATABASE_ULR", "postgres://x")
+	err := run(t.Context(), anyPort(t.TempDir()), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "LATCHKEY_DATABASE_URL") {
+		t.Errorf("a typing error: %v", err)
+	}
+}
+
+// The services share an environment: what one takes must not be a typing error to another.
+func TestNamesKnowEverySetting(t *testing.T) {
+	for _, cfg := range []any{settings{}, auth.Config{}, license.Config{}, analytics.Config{}, admin.Config{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(cfg)) {
+			if name := field.Tag.Get("env"); name != "" && !slices.Contains(app.Names(), name) {
+				t.Errorf("app.Names lacks %s of %T", name, cfg)
+			}
+		}
+	}
+}
