@@ -26,11 +26,8 @@ const (
 // Prefix begins every API key.
 const Prefix = "sk_"
 
-// PerAddress is the rate_limit.per of a key whose allowance each client address has for itself; PerKey is the usual one.
-const (
-	PerKey     = "key"
-	PerAddress = "address"
-)
+// PerAddress is the rate_limit.per of a key whose allowance each client address has for itself; the usual one is "key".
+const PerAddress = "address"
 
 // What the guard refuses with.
 var (

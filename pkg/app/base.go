@@ -41,6 +41,7 @@ type Base struct {
 	InternalSecret         secret.Secret `key:"internal_secret" env:"LATCHKEY_INTERNAL_SECRET" secret:"true" help:"signs the calls between services; the same for all of them, 32 characters or more"`
 	InternalSecretPrevious secret.Secret `key:"internal_secret_previous" env:"LATCHKEY_INTERNAL_SECRET_PREVIOUS" secret:"true" help:"still accepted while the secret is being changed"`
 
+	AddressLimits  *bool    `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit wrong credentials and endpoints without credential by client address; unset: in production only"`
 	TrustedProxies []string `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
 	TLSCertFile    string   `key:"tls_cert_file" env:"LATCHKEY_TLS_CERT_FILE" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
 	TLSKeyFile     string   `key:"tls_key_file" env:"LATCHKEY_TLS_KEY_FILE" help:"private key of the certificate as PEM"`
@@ -152,6 +153,14 @@ func (b Base) PublicMetrics() bool {
 		return *b.MetricsPublic
 	}
 	return b.Env == Development
+}
+
+// LimitAddresses tells whether calls are limited by client address.
+func (b Base) LimitAddresses() bool {
+	if b.AddressLimits != nil {
+		return *b.AddressLimits
+	}
+	return b.Env == Production
 }
 
 // Logger writes to w as the settings want it.

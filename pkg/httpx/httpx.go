@@ -96,7 +96,8 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	}
 }
 
-// Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns.
+// Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns. The callers' own
+// deadlines hold, which Connect passes on, not the engine's.
 func Mount(e *gin.Engine, path string, h http.Handler) {
-	e.POST(path+"*method", gin.WrapH(h))
+	e.POST(path+"*method", Timeout(writeTimeout), gin.WrapH(h))
 }

@@ -138,6 +138,33 @@ func TestBufferFlushesWarnings(t *testing.T) {
 	}
 }
 
+// flaky fails once.
+type flaky struct {
+	sink
+	failed bool
+}
+
+func (f *flaky) Write(p []byte) (int, error) {
+	if !f.failed {
+		f.failed = true
+		return 0, errors.New("disk full")
+	}
+	return f.sink.Write(p)
+}
+
+func TestBufferGoesOnAfterAFailure(t *testing.T) {
+	f := &flaky{}
+	b := NewBuffer(f)
+	b.Write([]byte("lost"))
+	if b.Flush() == nil {
+		t.Error("the failure was hidden")
+	}
+	b.Write([]byte("kept"))
+	if err := b.Flush(); err != nil || f.String() != "kept" {
+		t.Errorf("got %q %v", f.String(), err)
+	}
+}
+
 func TestBufferConcurrently(t *testing.T) {
 	s := &sink{written: make(chan struct{}, 1)}
 	b := NewBuffer(s)

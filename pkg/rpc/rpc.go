@@ -24,8 +24,8 @@ const (
 	maxMessage = 16 << 20
 	// callTimeout is what a call may take unless Within says otherwise.
 	callTimeout = 5 * time.Second
-	// longestCall bounds even what Within allows.
-	longestCall = 60 * time.Second
+	// longestCall bounds even what Within allows: our servers cut off an answer then.
+	longestCall = 30 * time.Second
 )
 
 // Identity is who a service is to its sisters.
@@ -68,7 +68,7 @@ func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseL
 
 type timeoutKey struct{}
 
-// Within lets the calls made with the returned context take up to d (at most a minute) instead of 5 s: for bulk work. The
+// Within lets the calls made with the returned context take up to d (at most 30 s) instead of 5 s: for bulk work. The
 // context's own deadline holds as well.
 func Within(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, timeoutKey{}, d)

@@ -63,7 +63,7 @@ type Service struct {
 
 // New makes the service; it touches neither the database nor the bus.
 func New(cfg Config, deps app.Deps) (*Service, error) {
-	ring, err := cfg.keyring()
+	ring, err := cfg.Keyring(Name)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
 	g.Go(func() error { return s.deps.Bus.Consume(ctx, auditQueue(), s.record) })
-	g.Go(func() error { return s.tidy(ctx) })
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, tidyEvery, "tidying up", s.tidy) })
 	return g.Wait()
 }
 
@@ -145,7 +145,7 @@ func (s *Service) handlers() api.Deps {
 		Clock:       s.deps.Clock,
 		Log:         s.deps.Log,
 	}
-	if s.cfg.limitAddresses() {
+	if s.cfg.LimitAddresses() {
 		d.Failures = apikey.NewAddressLimit(Name, ratelimit.NewLocal(s.deps.Clock), failureLimit)
 	}
 	return d

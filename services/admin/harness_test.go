@@ -109,7 +109,7 @@ func config() admin.Config {
 			LicenseURL: "http://license", AnalyticsURL: "http://analytics", InternalSecret: internalSecret,
 		},
 		AdminAPIKey: ownerKey,
-		MasterKey:   masterKey,
+		MasterKeys:  app.MasterKeys{MasterKey: masterKey},
 	}
 }
 

@@ -59,17 +59,10 @@ func (s *Service) record(ctx context.Context, events []event.Event) error {
 	return s.store.Append(ctx, entries)
 }
 
-// tidy forgets old answers and sent events, at once and then from time to time until ctx ends.
+// tidy forgets old answers and sent events.
 func (s *Service) tidy(ctx context.Context) error {
-	for {
-		_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-sentKept))
-		if err = errors.Join(err, s.answers.Prune(ctx)); err != nil && ctx.Err() == nil {
-			s.deps.Log.WarnContext(ctx, "tidying up failed, will be tried again", "error", err)
-		}
-		if !pause(ctx, tidyEvery) {
-			return nil
-		}
-	}
+	_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-sentKept))
+	return errors.Join(err, s.answers.Prune(ctx))
 }
 
 // pause waits for d; it is false when ctx ended first.

@@ -59,6 +59,7 @@ type Service struct {
 	store            *store.Store
 	outbox           *outbox.Outbox
 	consumer         *ingest.Consumer
+	metrics          *metrics
 	usage            *usage.Service
 	guard            *apikey.Guard
 	link             *bus.Link
@@ -72,6 +73,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.store = store.New(deps.DB, s.outbox)
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
 	s.usage = usage.NewService(s.store, s.store, engine, deps.Clock)
+	s.metrics = newMetrics(deps.Metrics.Registerer())
 	s.guard = s.newGuard()
 	s.buildPublic()
 	s.buildInternal()
@@ -85,7 +87,7 @@ func (s *Service) newGuard() *apikey.Guard {
 	if s.cfg.RateLimitShared {
 		opts.Limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
-	if s.cfg.limitAddresses() {
+	if s.cfg.LimitAddresses() {
 		opts.FailedLimiter = apikey.NewAddressLimit("failed", opts.Limiter, failuresPerMinute)
 	}
 	return apikey.NewGuard(apikey.Remote(auth), opts)
@@ -117,12 +119,16 @@ func (s *Service) InternalHandler() http.Handler { return s.internal }
 // Run consumes events, announces anomalies and tidies up until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.deps.Bus.Consume(ctx, queue(), s.consumer.Handle) })
+	g.Go(func() error {
+		return s.deps.Bus.Consume(ctx, queue(), s.metrics.watched(s.deps.Clock, s.consumer.Handle))
+	})
 	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
 	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
-	g.Go(func() error { return s.every(ctx, time.Minute, "close silent anomalies", s.closeAnomalies) })
-	g.Go(func() error { return s.every(ctx, time.Hour, "compute risk scores", s.rescore) })
-	g.Go(func() error { return s.every(ctx, time.Hour, "prune", s.prune) })
+	g.Go(func() error {
+		return app.Every(ctx, s.deps.Log, time.Minute, "close silent anomalies", s.closeAnomalies)
+	})
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "compute risk scores", s.rescore) })
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "prune", s.prune) })
 	return g.Wait()
 }
 

@@ -185,6 +185,11 @@ func TestService(t *testing.T) {
 			return err
 		})
 		w.checkRPC(s, license)
+		rec := httptest.NewRecorder()
+		s.InternalHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+		if !strings.Contains(rec.Body.String(), "latchkey_analytics_consumer_lag_seconds") {
+			t.Error("the lag is not among the metrics")
+		}
 		if status := w.call(s, "/licenses/"+license+"/patterns"); status != http.StatusOK {
 			t.Errorf("patterns: %d", status)
 		}

@@ -10,11 +10,10 @@ import (
 
 // Config is the settings of the service.
 type Config struct {
-	app.Base `mapstructure:",squash"`
+	app.Base
 
-	RetentionDays   int   `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
-	RateLimitShared bool  `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
-	AddressLimits   *bool `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit failed credentials and open endpoints by client address; unset: in production only"`
+	RetentionDays   int  `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
+	RateLimitShared bool `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
 }
 
 // DefaultConfig is what main starts from.
@@ -33,10 +32,3 @@ func (c *Config) checkRetention() error {
 }
 
 func (c *Config) retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
-
-func (c *Config) limitAddresses() bool {
-	if c.AddressLimits != nil {
-		return *c.AddressLimits
-	}
-	return c.Env == app.Production
-}

@@ -17,22 +17,6 @@ const (
 	sentKept = 30 * 24 * time.Hour
 )
 
-// every does something at once and then each d until ctx ends. A failure is left to the next time.
-func (s *Service) every(ctx context.Context, d time.Duration, what string, do func(context.Context) error) error {
-	tick := time.NewTicker(d)
-	defer tick.Stop()
-	for {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.deps.Log.WarnContext(ctx, what+" failed, will be tried again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
 func (s *Service) closeAnomalies(ctx context.Context) error {
 	_, err := s.store.CloseAnomalies(ctx, s.deps.Clock.Now())
 	return err

@@ -69,7 +69,7 @@ type Service struct {
 
 // New builds the service. It calls nobody and starts nothing.
 func New(cfg Config, deps app.Deps) (*Service, error) {
-	ring, err := cfg.keyring()
+	ring, err := cfg.Keyring(Name)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
 	var failed, open *apikey.AddressLimit // nil limits nothing
-	if cfg.limitAddresses() {
+	if cfg.LimitAddresses() {
 		failed = apikey.NewAddressLimit("failed", limiter, failedLimit)
 		open = apikey.NewAddressLimit("open", limiter, openLimit)
 	}
@@ -138,23 +138,8 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return s.deps.Bus.Watch(ctx, bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
 	})
-	g.Go(func() error { return s.pruneRegularly(ctx) })
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, pruneEvery, "prune", s.prune) })
 	return g.Wait()
-}
-
-func (s *Service) pruneRegularly(ctx context.Context) error {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := s.prune(ctx); err != nil && ctx.Err() == nil {
-				s.deps.Log.WarnContext(ctx, "pruning failed, it will be tried again", "error", err)
-			}
-		}
-	}
 }
 
 func (s *Service) prune(ctx context.Context) error {

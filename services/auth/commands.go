@@ -27,7 +27,7 @@ by then. The key before it stays published until the last token that it signed h
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.keyring()
+				ring, err := cfg.Keyring(Name)
 				if err != nil {
 					return err
 				}
@@ -54,7 +54,7 @@ the previous key away a day later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.keyring()
+				ring, err := cfg.Keyring(Name)
 				if err != nil {
 					return err
 				}

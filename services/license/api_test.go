@@ -37,13 +37,12 @@ func TestValidate(t *testing.T) {
 			t.Errorf("before the activation: %v", before.body)
 		}
 		w.want(w.post("activate", device(key, "device-123")), http.StatusCreated, "")
-		for _, cached := range []bool{false, true} {
-			v := w.post("validate", device(strings.ToLower(key), "device-123"))
-			w.want(v, http.StatusOK, "")
-			if v.body["valid"] != true || v.body["cached"] != cached || !strings.HasSuffix(v.body["expires_at"].(string), "Z") {
-				t.Errorf("valid, cached %v: %v", cached, v.body)
-			}
+		first := w.post("validate", device(strings.ToLower(key), "device-123"))
+		w.want(first, http.StatusOK, "")
+		if first.body["valid"] != true || first.body["cached"] != false || !strings.HasSuffix(first.body["expires_at"].(string), "Z") {
+			t.Errorf("the first validation: %v", first.body)
 		}
+		w.warm(func() answer { return w.post("validate", device(key, "device-123")) })
 		unknown := w.post("validate", device("LIC-000000000000", "device-123"))
 		w.want(unknown, http.StatusNotFound, "LICENSE_NOT_FOUND")
 		if unknown.body["valid"] != false {
@@ -136,6 +135,30 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+func TestRefusalsAreRepeatedWithTheirDetails(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		for hardwareID, want := range map[string]struct {
+			status       int
+			code, detail string
+		}{
+			"pc":    {http.StatusConflict, "ALREADY_ACTIVATED", "activated_at"},
+			"other": {http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED", "limits"},
+		} {
+			first := w.post("activate", device(key, hardwareID), "Idempotency-Key", hardwareID)
+			w.want(first, want.status, want.code)
+			if details, _ := first.body["details"].(map[string]any); details[want.detail] == nil {
+				w.t.Errorf("%s: no details.%s in %v", want.code, want.detail, first.body)
+			}
+			again := w.post("activate", device(key, hardwareID), "Idempotency-Key", hardwareID)
+			if again.status != first.status || fmt.Sprint(again.body) != fmt.Sprint(first.body) {
+				w.t.Errorf("first %d %v, then %d %v", first.status, first.body, again.status, again.body)
+			}
+		}
+	})
+}
+
 func TestHeartbeat(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
@@ -161,7 +184,7 @@ func TestRevokedFamilyIsRefused(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
-		w.auth.revoked["family-1"] = true
+		w.auth.revoke("family-1")
 		got := w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", w.bearer(id, "pc")...)
 		w.want(got, http.StatusUnauthorized, "INVALID_TOKEN")
 	})
@@ -198,7 +221,7 @@ func TestOfflineToken(t *testing.T) {
 		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", "Authorization", "Bearer "+got.body["token"].(string)), http.StatusUnauthorized, "INVALID_TOKEN")
 		_, err := w.admin.DeactivateDevice(t.Context(), connect.NewRequest(&licensev1.DeactivateDeviceRequest{LicenseId: id, HardwareId: "pc"}))
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		revoked := check(got.body["token"])
 		w.want(revoked, http.StatusUnauthorized, "INVALID_TOKEN")

@@ -62,7 +62,7 @@ func rotateMasterKeyCommand(cfg *Config) *cobra.Command {
 once; it may be stopped and run again, and nothing stands still meanwhile. When it has ended, take the previous key away.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.keyring()
+				ring, err := cfg.Keyring(Name)
 				if err != nil {
 					return err
 				}

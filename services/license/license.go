@@ -64,7 +64,7 @@ type Service struct {
 
 // New builds the service. It calls nobody and starts nothing.
 func New(cfg Config, deps app.Deps) (*Service, error) {
-	ring, err := cfg.keyring()
+	ring, err := cfg.Keyring(Name)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
 	var failed, open *apikey.AddressLimit // nil limits nothing
-	if cfg.limitAddresses() {
+	if cfg.LimitAddresses() {
 		failed = apikey.NewAddressLimit("failed", limiter, openPerMinute)
 		open = apikey.NewAddressLimit("open", limiter, openPerMinute)
 	}
@@ -138,8 +138,8 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.telemetry.Run(ctx) })
 	g.Go(func() error { return s.seen.Run(ctx) })
 	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
-	g.Go(func() error { return s.every(ctx, time.Minute, "announce expiring licenses", s.announce) })
-	g.Go(func() error { return s.every(ctx, time.Hour, "prune", s.prune) })
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Minute, "announce expiring licenses", s.announce) })
+	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "prune", s.prune) })
 	return g.Wait()
 }
 
@@ -161,21 +161,6 @@ func (s *Service) watch() bus.Watch {
 			s.guard.OnGap()
 		},
 		Link: s.link,
-	}
-}
-
-func (s *Service) every(ctx context.Context, d time.Duration, what string, do func(context.Context) error) error {
-	tick := time.NewTicker(d)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				s.deps.Log.WarnContext(ctx, what+" failed, will be tried again", "error", err)
-			}
-		}
 	}
 }
 

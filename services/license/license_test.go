@@ -6,10 +6,14 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,9 +54,13 @@ type authDouble struct {
 	apiKey string
 	limit  *authv1.RateLimit
 
+	keyRevoked atomic.Bool
+
 	mu      sync.Mutex
 	away    bool
 	revoked map[string]bool
+	// whileSigning, when not nil, runs before an offline token is handed out.
+	whileSigning func()
 }
 
 func (a *authDouble) outage() error {
@@ -69,7 +77,7 @@ func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1
 		return nil, err
 	}
 	known := secret.Hash(a.apiKey)
-	if !bytes.Equal(req.Msg.GetSha256(), known[:]) {
+	if !bytes.Equal(req.Msg.GetSha256(), known[:]) || a.keyRevoked.Load() {
 		return nil, apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "no such key")
 	}
 	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit}), nil
@@ -85,6 +93,9 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 	if err := a.outage(); err != nil {
 		return nil, err
 	}
+	if a.whileSigning != nil {
+		a.whileSigning()
+	}
 	signed, err := token.Sign(a.key, "k1", claims.Offline{
 		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime(), req.Msg.GetExpiresAt().AsTime()),
 		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(),
@@ -95,6 +106,12 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 func (a *authDouble) ListPublicKeys(context.Context, *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
 	jwks := token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": a.key.Public().(ed25519.PublicKey)})
 	return connect.NewResponse(&authv1.ListPublicKeysResponse{JwksJson: jwks}), nil
+}
+
+func (a *authDouble) revoke(familyID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.revoked[familyID] = true
 }
 
 func registered(audience, subject string, from, to time.Time) jwt.RegisteredClaims {
@@ -109,75 +126,124 @@ type world struct {
 	t     *testing.T
 	auth  *authDouble
 	clock *clock.Fake
+	db    *db.DB
+	bus   *noticedBus
+	// sisters are the internal ports, this service's own among them.
+	sisters httpx.InProcess
+	config  license.Config
 	// public checks every answer against the OpenAPI document.
 	public http.Handler
 	engine *gin.Engine
 	admin  licensev1connect.LicenseServiceClient
-	// published holds the types of the events that reached the bus.
+	// published holds the events that reached the bus.
 	mu        sync.Mutex
 	published []event.Event
+}
+
+// noticedBus tells when a service has begun to watch: until then it forgets everything once, by itself.
+type noticedBus struct {
+	bus.Bus
+	watched chan struct{}
+}
+
+func (b *noticedBus) Watch(ctx context.Context, w bus.Watch) error {
+	var once sync.Once
+	onGap := w.OnGap
+	w.OnGap = func() {
+		onGap()
+		once.Do(func() { b.watched <- struct{}{} })
+	}
+	return b.Bus.Watch(ctx, w)
 }
 
 func eachWorld(t *testing.T, test func(w *world)) {
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) { test(newWorld(t, d)) })
 }
 
-func newWorld(t *testing.T, d *db.DB) *world {
+var everything = bus.Queue{Name: "test", Types: []string{"#"}, BatchWait: time.Millisecond}
+
+func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, clock: clock.NewFake(time.Now()),
+		t: t, db: d, clock: clock.NewFake(time.Now()), config: config(edits...),
 		auth: &authDouble{key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}},
 	}
-	internal := map[string]http.Handler{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))}
-	letters := testkit.SQLite(t, inproc.Migrations)
-	events, err := inproc.New(inproc.Config{DB: letters, Queues: []bus.Queue{{Name: "test", Types: []string{"#"}, BatchWait: time.Millisecond}}, Log: testkit.Log(t)})
+	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))}
+	events, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = events.Close() })
+	w.bus = &noticedBus{Bus: events, watched: make(chan struct{}, 1)}
+	w.background(func(ctx context.Context) error { return events.Consume(ctx, everything, w.note) })
+	w.serve()
+	return w
+}
+
+func config(edits ...func(*license.Config)) license.Config {
 	cfg := license.DefaultConfig()
 	cfg.Env, cfg.AuthURL, cfg.InternalSecret = app.Development, "http://auth", internalSecret
 	cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
-	s, err := license.New(cfg, app.Deps{
-		Log: testkit.Log(t), DB: d, Bus: events, HTTP: httpx.InProcess(internal), Clock: w.clock, Metrics: obs.NewMetrics("license"),
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	return cfg
+}
+
+// replica is another process of the service, on the same database and bus.
+func (w *world) replica() *world {
+	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: w.bus, sisters: maps.Clone(w.sisters), config: w.config}
+	r.serve()
+	return r
+}
+
+// serve starts the service and waits until it hears of events.
+func (w *world) serve() {
+	w.t.Helper()
+	s, err := license.New(w.config, app.Deps{
+		Log: testkit.Log(w.t), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("license"),
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.engine = s.Handler().(*gin.Engine)
-	w.public = openapitest.Wrap(t, openapi.License, s.Handler())
-	internal["license"] = s.InternalHandler()
-	w.admin = licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(httpx.InProcess(internal)), "http://license",
-		rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "license")...)
-	w.run(s, events)
-	return w
+	w.public = openapitest.Wrap(w.t, openapi.License, s.Handler())
+	w.sisters["license"] = s.InternalHandler()
+	w.admin = w.client(rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "license")...)
+	w.background(s.Run)
+	<-w.bus.watched
+}
+
+// client calls the internal port.
+func (w *world) client(options ...connect.ClientOption) licensev1connect.LicenseServiceClient {
+	return licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(w.sisters), "http://license", options...)
 }
 
 func handlerOf(_ string, h http.Handler) http.Handler { return h }
 
-func (w *world) run(s *license.Service, events bus.Bus) {
+// background runs until the test ends.
+func (w *world) background(run func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := s.Run(ctx); err != nil {
+		if err := run(ctx); err != nil {
 			w.t.Errorf("run: %v", err)
 		}
-	})
-	running.Go(func() {
-		_ = events.Consume(ctx, bus.Queue{Name: "test", Types: []string{"#"}}, func(_ context.Context, batch []event.Event) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.published = append(w.published, batch...)
-			return nil
-		})
 	})
 	w.t.Cleanup(func() {
 		stop()
 		running.Wait()
-		_ = events.Close()
 	})
+}
+
+func (w *world) note(_ context.Context, batch []event.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.published = append(w.published, batch...)
+	return nil
 }
 
 type answer struct {
@@ -248,17 +314,21 @@ func (w *world) bearer(licenseID, hardwareID string) []string {
 // eventually waits for an event of this type.
 func (w *world) eventually(eventType string) event.Event {
 	w.t.Helper()
-	var found event.Event
+	return w.await(func(e event.Event) bool { return e.Type == eventType })
+}
+
+// await waits for the first event that matches.
+func (w *world) await(matches func(event.Event) bool) (found event.Event) {
+	w.t.Helper()
 	testkit.Eventually(w.t, 10*time.Second, func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		for _, e := range w.published {
-			if e.Type == eventType {
-				found = e
-				return nil
-			}
+		i := slices.IndexFunc(w.published, matches)
+		if i < 0 {
+			return errors.New("the event is not published yet")
 		}
-		return apierr.New(apierr.NotFound, eventType, "not published yet")
+		found = w.published[i]
+		return nil
 	})
 	return found
 }

@@ -14,11 +14,11 @@ import (
 // newMembers makes the settings of the four services from those of the house. A secret that the environment names replaces the
 // one that was made, also in s.
 func newMembers(set *settings, s *secrets) ([]*member, error) {
-	master := secret.Secret(s.MasterKey)
-	authCfg := auth.Config{MasterKey: master, AdminSecret: secret.Secret(s.AdminSecret)}
-	licenseCfg := license.Config{MasterKey: master}
+	master := app.MasterKeys{MasterKey: secret.Secret(s.MasterKey)}
+	authCfg := auth.Config{MasterKeys: master, AdminSecret: secret.Secret(s.AdminSecret)}
+	licenseCfg := license.Config{MasterKeys: master}
 	analyticsCfg := analytics.Config{}
-	adminCfg := admin.Config{MasterKey: master, AdminAPIKey: secret.Secret(s.AdminAPIKey)}
+	adminCfg := admin.Config{MasterKeys: master, AdminAPIKey: secret.Secret(s.AdminAPIKey)}
 	err := errors.Join(
 		set.fill("auth", &authCfg, &authCfg.Base, s.InternalSecret),
 		set.fill("license", &licenseCfg, &licenseCfg.Base, s.InternalSecret),

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -22,7 +26,11 @@ type settings struct {
 
 func loadSettings(args []string) (*settings, error) {
 	var set settings
-	_, err := config.Load("latchkey", &set, nil, args, app.Names()...)
+	flags := pflag.NewFlagSet("latchkey", pflag.ContinueOnError)
+	_, err := config.Load("latchkey", &set, flags, args, app.Names()...)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("there is no command %q: latchkey alone starts everything, and latchkey --help shows the settings", flags.Arg(0))
+	}
 	return &set, err
 }
 

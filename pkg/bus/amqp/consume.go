@@ -31,11 +31,16 @@ func (b *Bus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
 // consume works until ctx ends or the subscription is lost. It acknowledges in the order of delivery, after the handler has
 // committed, so one acknowledgment covers all before it.
 func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue, h bus.Handler) error {
-	ch, deliveries, err := b.subscribe(conn, q)
+	var ch *amqp091.Channel
+	var deliveries <-chan amqp091.Delivery
+	err := ask(ctx, conn, func() (err error) {
+		ch, deliveries, err = b.subscribe(conn, q)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ch.Close() }() // gives back what is not acknowledged
+	defer closeChannel(conn, ch) // gives back what is not acknowledged
 	ctx, cancel := untilClosed(ctx, ch)
 	defer cancel()
 	hand := &delivery.Hand{Queue: q, Handle: h, Log: b.log, Bury: b.buryEvent(q.Name)}

@@ -23,6 +23,8 @@ const (
 	// writeTimeout bounds one write to the socket, which nothing else does: while the broker reads nothing, it would hang.
 	writeTimeout = 10 * time.Second
 	closeTimeout = 2 * time.Second
+	// answerTimeout bounds what asks the broker and waits for its answer.
+	answerTimeout = 10 * time.Second
 	// steadyAfter is how long something must have worked before its next failure is met without growing pauses.
 	steadyAfter = 10 * time.Second
 )
@@ -98,7 +100,7 @@ func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
 		return nil, err
 	}
 	if l.prepare != nil {
-		if err := l.prepare(conn); err != nil {
+		if err := ask(ctx, conn, func() error { return l.prepare(conn) }); err != nil {
 			closeConnection(conn)
 			return nil, err
 		}
@@ -203,8 +205,28 @@ func closeConnection(conn *amqp091.Connection) {
 	_ = conn.CloseDeadline(time.Now().Add(closeTimeout)) // it is given up either way
 }
 
-// timedConn bounds each write.
+// ask runs fn, which asks the broker and waits for answers. The library waits for ever, and an answer may never come: after a
+// broker was killed, a quorum queue that has no leader yet swallows basic.consume (seen with 3.10). When the time is over, or
+// ctx ends, the connection is given up, which ends fn; whoever else used it takes the next one.
+func ask(ctx context.Context, conn *amqp091.Connection, fn func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { closeConnection(conn) })
+	defer stop()
+	return fn()
+}
+
+// timedConn bounds each write, and the goodbye.
 type timedConn struct{ net.Conn }
+
+// SetDeadline implements net.Conn. The library sets one only to say goodbye (CloseDeadline), and then undoes it with the next
+// heartbeat: a broker with a stuck channel answers heartbeats but no goodbye. So at the deadline the socket is closed.
+func (c timedConn) SetDeadline(t time.Time) error {
+	if !t.IsZero() {
+		time.AfterFunc(time.Until(t), func() { _ = c.Close() })
+	}
+	return c.Conn.SetDeadline(t)
+}
 
 // Write implements net.Conn.
 func (c timedConn) Write(b []byte) (int, error) {

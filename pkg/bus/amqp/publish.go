@@ -93,10 +93,10 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 		c   *confirmChannel
 		err error
 	}
-	// Opening waits for the broker without a deadline of its own; on a silent link it ends with the connection.
+	// A caller in a hurry gives up the wait, not the connection.
 	done := make(chan opened, 1)
 	go func() {
-		c, err := openConfirmChannel(conn)
+		c, err := openConfirmChannel(context.WithoutCancel(ctx), conn)
 		done <- opened{c, err}
 	}()
 	select {
@@ -134,7 +134,7 @@ func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Second):
-		return p.bus.declare(conn)
+		return ask(ctx, conn, func() error { return p.bus.declare(conn) })
 	}
 }
 
@@ -163,13 +163,16 @@ type confirmChannel struct {
 	broken   bool
 }
 
-func openConfirmChannel(conn *amqp091.Connection) (*confirmChannel, error) {
-	ch, err := conn.Channel()
+func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirmChannel, error) {
+	var ch *amqp091.Channel
+	err := ask(ctx, conn, func() (err error) {
+		if ch, err = conn.Channel(); err != nil {
+			return err
+		}
+		return ch.Confirm(false)
+	})
 	if err != nil {
 		return nil, err
-	}
-	if err := ch.Confirm(false); err != nil {
-		return nil, errors.Join(err, ch.Close())
 	}
 	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
 }

@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -96,4 +97,11 @@ func onChannel(conn *amqp091.Connection, fn func(*amqp091.Channel) error) error 
 	}
 	defer func() { _ = ch.Close() }() // refused already, or nothing is left on it
 	return fn(ch)
+}
+
+// closeChannel is bounded, so that a broker that does not answer does not hold up the end of a process.
+func closeChannel(conn *amqp091.Connection, ch *amqp091.Channel) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = ask(ctx, conn, ch.Close) // with a lost connection it has gone already
 }

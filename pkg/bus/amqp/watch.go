@@ -38,15 +38,20 @@ type watcher struct {
 }
 
 func (b *Bus) watch(ctx context.Context, conn *amqp091.Connection, w *watcher) error {
-	ch, err := conn.Channel()
+	var ch *amqp091.Channel
+	var deliveries <-chan amqp091.Delivery
+	var queue string
+	err := ask(ctx, conn, func() (err error) {
+		if ch, err = conn.Channel(); err != nil {
+			return err
+		}
+		deliveries, queue, err = subscribeWatch(ch, w.Types)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ch.Close() }() // deletes the queue
-	deliveries, queue, err := subscribeWatch(ch, w.Types)
-	if err != nil {
-		return err
-	}
+	defer closeChannel(conn, ch) // deletes the queue
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go b.tick(ctx, queue)
@@ -146,11 +151,15 @@ func (t *ticker) send(ctx context.Context) error {
 		return nil
 	}
 	if t.conn != conn || t.ch.IsClosed() {
-		ch, err := conn.Channel()
+		err := ask(ctx, conn, func() (err error) {
+			t.ch, err = conn.Channel()
+			return err
+		})
 		if err != nil {
+			t.conn = nil
 			return err
 		}
-		t.conn, t.ch = conn, ch
+		t.conn = conn
 	}
 	return t.ch.PublishWithContext(ctx, "", t.queue, false, false, amqp091.Publishing{Type: tickType, Expiration: tickLives})
 }

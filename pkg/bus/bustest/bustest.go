@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -65,8 +66,8 @@ func VerifyNoLeak(t *testing.T) {
 	})
 }
 
-// Event makes an event about subject: "license.activated" in kind 0, and so on.
-func Event(t testing.TB, msg eventMessage, subject string) event.Event {
+// Event makes an event of msg about subject.
+func Event(t testing.TB, msg proto.Message, subject string) event.Event {
 	t.Helper()
 	e, err := event.New("latchkey/test", subject, time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), msg)
 	if err != nil {

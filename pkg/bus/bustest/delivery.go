@@ -9,16 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
-
-type eventMessage = proto.Message
 
 func all() bus.Queue {
 	return bus.Queue{Name: "test.all", Types: []string{"#"}, BatchSize: 10, MaxAttempts: 3, SingleActive: true}

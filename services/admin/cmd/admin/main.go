@@ -2,8 +2,11 @@
 package main
 
 import (
+	"github.com/spf13/cobra"
+
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/admin"
 )
 
@@ -16,6 +19,6 @@ func main() {
 		Migrations: admin.Migrations,
 		Queues:     bus.AllQueues(),
 		New:        func(deps app.Deps) (app.Running, error) { return admin.New(cfg, deps) },
-		Commands:   admin.Commands(),
+		Commands:   []*cobra.Command{app.DeadLetters(queues.Audit().Name)},
 	})
 }

@@ -111,7 +111,7 @@ func (a api) createAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c, a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
+	res, err := idempotency.Do(c.Request.Context(), a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
 		k, revealed, err := a.Keys.CreateAPIKey(ctx, actor(c), req.key())
 		return newAPIKeyResponse(k, revealed), err
 	})
@@ -123,7 +123,7 @@ func (a api) createAPIKey(c *gin.Context) error {
 }
 
 func (a api) listAPIKeys(c *gin.Context) error {
-	keys, err := a.Keys.APIKeys(c)
+	keys, err := a.Keys.APIKeys(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (a api) listAPIKeys(c *gin.Context) error {
 
 func (a api) revokeAPIKey(c *gin.Context) error {
 	id := c.Param("id")
-	at, err := a.Keys.RevokeAPIKey(c, actor(c), id)
+	at, err := a.Keys.RevokeAPIKey(c.Request.Context(), actor(c), id)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (a api) rotateAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c, a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
+	res, err := idempotency.Do(c.Request.Context(), a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
 		k, revealed, oldEnd, err := a.Keys.RotateAPIKey(ctx, actor(c), c.Param("id"), req.GraceSeconds)
 		res := newAPIKeyResponse(k, revealed)
 		res.OldExpiresAt = &oldEnd

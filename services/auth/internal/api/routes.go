@@ -42,6 +42,8 @@ type Options struct {
 	Open, Failed *apikey.AddressLimit
 }
 
+// api holds the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while goroutines
+// of the database may still look at their context.
 type api struct{ Options }
 
 // Mount adds the routes to e.

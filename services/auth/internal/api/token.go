@@ -45,7 +45,7 @@ func (a api) issueTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	pair, err := a.Tokens.IssueTokens(c, caller(c), req.LicenseID, req.HardwareID)
+	pair, err := a.Tokens.IssueTokens(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (a api) refreshTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	pair, err := a.Tokens.RefreshTokens(c, caller(c), req.RefreshToken)
+	pair, err := a.Tokens.RefreshTokens(c.Request.Context(), caller(c), req.RefreshToken)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (a api) verifyToken(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := a.Tokens.VerifyToken(c, caller(c), raw)
+	v, err := a.Tokens.VerifyToken(c.Request.Context(), caller(c), raw)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (a api) verifyToken(c *gin.Context) error {
 
 // keySet lets others keep the answer for as long as our own services do.
 func (a api) keySet(c *gin.Context) error {
-	set, err := a.Tokens.KeySet(c)
+	set, err := a.Tokens.KeySet(c.Request.Context())
 	if err != nil {
 		return err
 	}

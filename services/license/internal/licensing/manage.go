@@ -97,6 +97,9 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 	if l.Product == "" {
 		l.Product = DefaultProduct
 	}
+	if len(l.Metadata) == 0 {
+		l.Metadata = json.RawMessage("{}") // not null: an answer kept as JSON must read back as it was
+	}
 	if n.MaxDevices != nil {
 		l.MaxDevices = *n.MaxDevices
 	}

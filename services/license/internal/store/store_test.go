@@ -252,6 +252,30 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 	})
 }
 
+// TestSeatsOfALicenseThatEnded has the statement refuse what the lookup, which may lag, lets through.
+func TestSeatsOfALicenseThatEnded(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, _ *db.DB) {
+		day, off := 1, false
+		expired := create(t, r, licensing.NewLicense{ExpiresInDays: &day})
+		inactive := create(t, r, seats(1))
+		if _, err := r.Update(t.Context(), admin, inactive.License.ID, licensing.Patch{IsActive: &off}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(24 * time.Hour)
+		for _, tc := range []struct {
+			made licensing.Created
+			want error
+		}{{expired, licensing.ErrExpired}, {inactive, licensing.ErrInactive}} {
+			if _, err := r.Activate(t.Context(), tc.made.Key, client("one")); !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+			if check(t, r, tc.made.License.ID) != 0 || events(t, r, tc.made.License.ID, "license.activated") != 0 {
+				t.Errorf("%v, and yet a seat was taken", tc.want)
+			}
+		}
+	})
+}
+
 func TestOneDeviceActivatedManyTimesAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		made := create(t, r, seats(5))

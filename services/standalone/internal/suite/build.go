@@ -63,6 +63,7 @@ func goBuild(ctx context.Context, root, output string, packages ...string) error
 	// Without the commit in it, a binary need not be linked again after each commit.
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-o", output}, packages...)...)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the images are built
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -14,7 +14,12 @@ import (
 // an owner would.
 func (s *Suite) equip(ctx context.Context) error {
 	if s.options.Embedded {
-		if err := credentials.ReadJSON(filepath.Join(s.dataDir(), credentials.File), &s.Credentials); err != nil {
+		// The file comes last: the process writes it with the help of its own services, once they are ready.
+		latchkey := s.Process("latchkey")
+		err := latchkey.running.Await(ctx, func(context.Context) error {
+			return credentials.ReadJSON(filepath.Join(s.dataDir(), credentials.File), &s.Credentials)
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -48,7 +49,8 @@ func (p *Process) Stop() error {
 	default:
 	}
 	if !p.running.Stop(syscall.SIGTERM, 30*time.Second) {
-		return fmt.Errorf("%s did not drain, or ended with an error", p.Name)
+		log, _ := os.ReadFile(p.Log()) // without it there is less to tell
+		return fmt.Errorf("%s did not drain, or ended with an error; the end of its log:\n%s", p.Name, log[max(0, len(log)-3000):])
 	}
 	return nil
 }

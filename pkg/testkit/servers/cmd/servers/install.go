@@ -18,6 +18,7 @@ var (
 	postgresPackages = []string{"postgresql"}
 	rabbitPackages   = []string{"rabbitmq-server"}
 	compilerPackages = []string{"gcc", "libc6-dev"}
+	examplePackages  = []string{"nodejs", "python3", "python3-requests"}
 )
 
 // canInstall tells why packages cannot be installed here; nil means that they can.
@@ -81,4 +82,18 @@ func checkRace(ctx context.Context) error {
 		return fmt.Errorf("the race detector needs a C compiler, and %s does not work: %w %s", cc[0], err, out)
 	}
 	return nil
+}
+
+// checkExamples tells why the examples in other languages cannot run here.
+func checkExamples(ctx context.Context) error {
+	if out, err := exec.CommandContext(ctx, "node", "-e", "fetch").CombinedOutput(); err != nil {
+		return fmt.Errorf("the JavaScript example needs node 18 or later: %w %s", err, out)
+	}
+	// Debian's own Python has Debian's packages, whatever else comes first in PATH.
+	for _, python := range []string{"python3", "/usr/bin/python3"} {
+		if exec.CommandContext(ctx, python, "-c", "import requests").Run() == nil {
+			return nil
+		}
+	}
+	return errors.New("the Python example needs python3 with the package requests")
 }

@@ -24,9 +24,10 @@ type testPlan struct {
 
 // ground is what the tests can stand on.
 type ground struct {
-	servers []servers.Server
-	race    error // why there is no race detector
-	install error // why nothing could be installed
+	servers  []servers.Server
+	race     error // why there is no race detector
+	install  error // why nothing could be installed
+	examples error // why the examples in other languages cannot run
 }
 
 func test(ctx context.Context, args []string) (int, error) {
@@ -72,7 +73,7 @@ func parsePlan(args []string) testPlan {
 
 // prepare finds the servers and the compiler, and installs what is missing where that is possible.
 func prepare(ctx context.Context, plan testPlan) *ground {
-	g := &ground{servers: find(ctx, servers.Options{}), race: checkRace(ctx)}
+	g := &ground{servers: find(ctx, servers.Options{}), race: checkRace(ctx), examples: checkExamples(ctx)}
 	packages := g.packages()
 	if len(packages) == 0 {
 		return g
@@ -84,7 +85,7 @@ func prepare(ctx context.Context, plan testPlan) *ground {
 	}
 	if g.install == nil {
 		stopAll(g.servers)
-		g.servers, g.race = find(ctx, servers.Options{}), checkRace(ctx)
+		g.servers, g.race, g.examples = find(ctx, servers.Options{}), checkRace(ctx), checkExamples(ctx)
 	}
 	return g
 }
@@ -99,6 +100,9 @@ func (g *ground) packages() (packages []string) {
 	if g.race != nil {
 		packages = append(packages, compilerPackages...)
 	}
+	if g.examples != nil {
+		packages = append(packages, examplePackages...)
+	}
 	return packages
 }
 
@@ -111,6 +115,9 @@ func (g *ground) gaps() (gaps []string) {
 	}
 	if g.race != nil {
 		gaps = append(gaps, fmt.Sprintf("data races: %v", g.race))
+	}
+	if g.examples != nil {
+		gaps = append(gaps, fmt.Sprintf("examples in other languages: %v", g.examples))
 	}
 	if len(gaps) > 0 && g.install != nil {
 		gaps = append(gaps, fmt.Sprintf("(%v)", g.install))
@@ -149,9 +156,11 @@ func (g *ground) environ(plan testPlan) (environ []string) {
 	for _, s := range g.servers {
 		environ = append(environ, s.Environ...)
 	}
-	if g.race == nil {
-		environ = append(environ, "CGO_ENABLED=1")
+	cgo := "CGO_ENABLED=1" // the race detector needs it, nothing else does
+	if g.race != nil {
+		cgo = "CGO_ENABLED=0"
 	}
+	environ = append(environ, cgo)
 	if plan.requireReal {
 		environ = append(environ, "LATCHKEY_TEST_REQUIRE_REAL=1")
 	}

@@ -1,4 +1,4 @@
-package analytics
+package app
 
 import (
 	"context"
@@ -8,37 +8,29 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
-// Commands are what the analytics binary does besides serving.
-func Commands() []*cobra.Command {
+// DeadLetters is the command to look after what the consumer of a queue could not take in.
+func DeadLetters(queue string) *cobra.Command {
 	parent := &cobra.Command{Use: "dead-letters", Short: "Events that could not be taken in"}
-	parent.AddCommand(listCommand(), replayCommand())
-	return []*cobra.Command{parent}
-}
-
-func listCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List them, oldest first, and leave them where they are", Args: cobra.NoArgs}
-	limit := cmd.Flags().Int("limit", 100, "how many to show at most")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-			return listLetters(ctx, cmd, d.Bus.DeadLetters(queue().Name), *limit)
+	list := &cobra.Command{Use: "list", Short: "List them, oldest first, and leave them where they are", Args: cobra.NoArgs}
+	limit := list.Flags().Int("limit", 100, "how many to show at most")
+	list.RunE = func(cmd *cobra.Command, _ []string) error {
+		return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+			return listLetters(ctx, cmd, d.Bus.DeadLetters(queue), *limit)
 		})
 	}
-	return cmd
-}
-
-func replayCommand() *cobra.Command {
-	return &cobra.Command{
+	replay := &cobra.Command{
 		Use: "replay [id ...]", Short: "Give them another chance: those named, or all",
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				return replayLetters(ctx, cmd, d.Bus.DeadLetters(queue().Name), ids)
+			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				return replayLetters(ctx, cmd, d.Bus.DeadLetters(queue), ids)
 			})
 		},
 	}
+	parent.AddCommand(list, replay)
+	return parent
 }
 
 func listLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, limit int) error {
@@ -59,6 +51,6 @@ func replayLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLett
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d back in the queue %s\n", n, queue().Name)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d back in the queue\n", n)
 	return err
 }

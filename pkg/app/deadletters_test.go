@@ -1,4 +1,4 @@
-package admin
+package app
 
 import (
 	"bytes"
@@ -18,14 +18,15 @@ import (
 )
 
 func TestDeadLettersAreListedAndReplayed(t *testing.T) {
-	b, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: Queues, Log: testkit.Log(t)})
+	q := bus.Queue{Name: "test.letters", Types: []string{"#"}}
+	b, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{q}, Log: testkit.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	seen := make(chan event.Event, 1)
 	mended := false
 	go func() {
-		_ = b.Consume(t.Context(), auditQueue(), func(_ context.Context, events []event.Event) error {
+		_ = b.Consume(t.Context(), q, func(_ context.Context, events []event.Event) error {
 			if !mended {
 				mended = true
 				return bus.Permanent(errors.New("no such thing"))
@@ -34,7 +35,7 @@ func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 			return nil
 		})
 	}()
-	e, err := event.New(source, "", time.Now(), &eventsv1.AuditRecorded{Action: "x.y"})
+	e, err := event.New("latchkey/test", "", time.Now(), &eventsv1.AuditRecorded{Action: "x.y"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,31 +43,29 @@ func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	letters := b.DeadLetters(auditQueue().Name)
-	var out bytes.Buffer
-	cmd := &cobra.Command{}
-	cmd.SetOut(&out)
+	letters, cmd, out := b.DeadLetters(q.Name), &cobra.Command{}, &bytes.Buffer{}
+	cmd.SetOut(out)
 	if err := listLetters(t.Context(), cmd, letters, 10); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), e.ID) || !strings.Contains(out.String(), "no such thing") {
-		t.Errorf("list:\n%s", &out)
+	for _, want := range []string{e.ID, "audit.recorded", "no such thing"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the list lacks %q:\n%s", want, out)
+		}
 	}
 	out.Reset()
 	if err := replayLetters(t.Context(), cmd, letters, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-seen; got.ID != e.ID || out.String() != "1 back in admin.audit\n" {
-		t.Errorf("replayed %s: %s", got.ID, &out)
+	if got := <-seen; got.ID != e.ID || out.String() != "1 back in the queue\n" {
+		t.Errorf("replayed %s: %s", got.ID, out)
 	}
 }
 
-func TestCommands(t *testing.T) {
+func TestDeadLetterCommands(t *testing.T) {
 	var names []string
-	for _, parent := range Commands() {
-		for _, c := range parent.Commands() {
-			names = append(names, c.CommandPath())
-		}
+	for _, c := range DeadLetters("q").Commands() {
+		names = append(names, c.CommandPath())
 	}
 	if got := strings.Join(names, ", "); got != "dead-letters list, dead-letters replay" {
 		t.Error(got)

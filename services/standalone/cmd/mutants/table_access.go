@@ -1,0 +1,176 @@
+//go:build unix
+
+package main
+
+const (
+	tokenTests = "./pkg/token"
+	limitTests = "./pkg/ratelimit"
+	authTests  = "./services/auth"
+	adminTests = "./services/admin"
+)
+
+// credentials: nobody gets in who should not, nor more often than he may.
+var credentials = []mutant{
+	{
+		name: "token-audience-unchecked", breaks: "a refresh or offline token passes as an access token",
+		file: "pkg/token/token.go",
+		old:  "jwt.WithAudience(audience), ", new: "",
+		pkg: tokenTests, tests: "TestVerify",
+	},
+	{
+		name: "token-any-algorithm", breaks: "the token says how it is checked: the public key passes for a shared secret",
+		file: "pkg/token/token.go",
+		old: `jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+`,
+		new: `jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+		if _, symmetric := t.Method.(*jwt.SigningMethodHMAC); symmetric {
+			kid, _ := t.Header["kid"].(string)
+			key, err := keys.PublicKey(ctx, kid)
+			return []byte(key), err
+		}
+`,
+		pkg: authTests, tests: "TestTokenAttacks",
+	},
+	{
+		name: "token-never-expires", breaks: "an expired token passes",
+		file: "pkg/token/token.go",
+		old:  "	if !now.Before(expires.Time) {", new: "	if false {",
+		pkg: tokenTests, tests: "TestVerify TestVerifierNoticesExpiryOfWhatItRemembers",
+	},
+	{
+		name: "token-signature-lax", breaks: "an altered last character of a token passes",
+		file: "pkg/token/token.go",
+		old:  "jwt.WithStrictDecoding(), ", new: "",
+		pkg: tokenTests, tests: "TestEveryAlteredCharacterIsNoticed",
+	},
+	{
+		name: "offline-token-as-access", breaks: "license takes an offline token for an access token",
+		file: "services/license/license.go",
+		old:  "token.NewVerifier(keys, s.deps.Clock, claims.AudienceAccess)", new: "token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline)",
+		pkg: licenseAPI, tests: "TestOfflineToken",
+	},
+	{
+		name: "reuse-revokes-nothing", breaks: "a refresh token used twice leaves its family in force",
+		file: "services/auth/internal/credential/family.go",
+		old:  "	case !t.UsedAt.IsZero():\n		return s.reused(ctx, from, f)", new: "	case !t.UsedAt.IsZero():\n		return token.Refused(\"reused\")",
+		pkg: authTests, tests: "TestReuseRevokesTheFamily",
+	},
+	{
+		name: "refresh-twice", breaks: "two refreshes at once both get a new pair",
+		file: "services/auth/internal/store/family.go",
+		old:  "sha256 = ? AND used_at IS NULL AND EXISTS", new: "sha256 = ? AND EXISTS",
+		pkg: authTests, tests: "TestConcurrentRefresh",
+	},
+	{
+		name: "family-revocation-ignored", breaks: "access tokens of a revoked family pass at auth",
+		file: "services/auth/internal/credential/family.go",
+		old:  "	if revoked {\n		return token.Refused(\"revoked\")\n	}\n	return s.standing(ctx, f)", new: "	_ = revoked\n	return s.standing(ctx, f)",
+		pkg: authTests, tests: "TestReuseRevokesTheFamily",
+	},
+	{
+		name: "family-revocation-unasked", breaks: "access tokens of a revoked family pass at license",
+		file: "services/license/internal/api/token.go",
+		old:  "	if revoked {\n", new: "	if false && revoked {\n",
+		pkg: licenseAPI, tests: "TestRevokedFamilyIsRefused",
+	},
+	{
+		name: "limit-off-by-one", breaks: "the 61st call in a minute is admitted",
+		file: "pkg/ratelimit/window.go",
+		old:  "return max(limit-w.total, 0)", new: "return max(limit+1-w.total, 0)",
+		pkg: limitTests, tests: "TestSixtyFirstCallOfAnyMinuteIsRefused",
+	},
+	{
+		name: "limit-per-replica", breaks: "each replica admits the whole limit",
+		file: "pkg/ratelimit/shared.go",
+		old:  "	return &shared{db: d, clock: c, log: log, fallback: NewLocal(c), leases: map[string]*lease{}}", new: "	return NewLocal(c)",
+		pkg: limitTests, tests: "TestTwoReplicasActAsOne",
+	},
+	{
+		name: "limit-sharing-unset", breaks: "license counts calls per replica although the setting says shared",
+		file: "services/license/license.go",
+		old:  "if cfg.RateLimitShared {", new: "if false {",
+		pkg: licenseAPI, tests: "TestReplicasShareALimit",
+	},
+	{
+		name: "limit-never-refunded", breaks: "failures of ours count against the caller",
+		file: "pkg/apikey/guard.go",
+		old:  "			g.opts.Limiter.Refund(c.Request.Context(), bucket)\n", new: "",
+		pkg: "./pkg/apikey", tests: "TestFailuresOfOursDoNotCount",
+	},
+	{
+		name: "endpoint-unchecked", breaks: "an API key opens endpoints that it does not cover",
+		file: "pkg/apikey/guard.go",
+		old:  "case !Allows(key.Allowed, c.Request.URL.Path):", new: "case false:",
+		pkg: "./pkg/apikey", tests: "TestGuardOrderAndHeaders",
+	},
+	{
+		name: "role-unchecked", breaks: "any admin key may do everything",
+		file: "services/admin/internal/api/credential.go",
+		old:  "if err == nil && !key.Role.Covers(need) {", new: "if err == nil && false {",
+		pkg: adminTests, tests: "TestRoleMatrix",
+	},
+	{
+		name: "service-token-unchecked", breaks: "the internal port serves callers without a service token",
+		file: "pkg/rpc/serve.go",
+		old:  "name, err := v.verify(h[\"Authorization\"])", new: "name, err := \"admin\", error(nil)",
+		pkg: licenseAPI, tests: "TestInternalPortWantsAServiceToken",
+	},
+}
+
+// requests: what is sent cannot do more than the API says.
+var requests = []mutant{
+	{
+		name: "body-uncapped", breaks: "a body of any announced length is read",
+		file: "pkg/httpx/body.go",
+		old:  "case r.ContentLength > limit:", new: "case false:",
+		pkg: "./pkg/httpx", tests: "TestBindCapsTheBody",
+	},
+	{
+		name: "body-uncapped-chunked", breaks: "a body of unknown length is cut off and taken for whole",
+		file: "pkg/httpx/body.go",
+		old:  "	if int64(len(raw)) > limit {", new: "	if false {",
+		pkg: "./pkg/httpx", tests: "TestBindCapsTheBody",
+	},
+	{
+		name: "if-match-ignored", breaks: "admin does not pass If-Match on",
+		file: "services/admin/internal/api/request.go",
+		old:  "	return &v, nil", new: "	_ = v\n	return nil, nil",
+		pkg: adminTests, tests: "TestUpdateLicense TestDeleteLicense",
+	},
+	{
+		name: "version-unchecked", breaks: "a change overwrites a newer version",
+		file: "services/license/internal/licensing/manage.go",
+		old:  "if p.IfVersion != nil && *p.IfVersion != before.Version {", new: "if false {",
+		pkg: licenseRules, tests: "TestPatch",
+	},
+	{
+		name: "reveal-unaudited", breaks: "nobody sees who had a license key shown",
+		file: "services/license/internal/licensing/manage.go",
+		old:  "		ch.Emit(audit(by, \"license.reveal_key\", licenseID, nil, nil))\n", new: "",
+		pkg: licenseAPI, tests: "TestRevealKeyIsAudited",
+	},
+}
+
+// consumption: analytics counts each event once in effect.
+var consumption = []mutant{
+	{
+		name: "inbox-unchecked", breaks: "an event that is delivered twice counts twice",
+		file: "services/analytics/internal/store/commit.go",
+		old:  "		if !ids[e.ID] {\n			continue\n		}\n", new: "",
+		pkg: "./services/analytics/internal/store", tests: "TestEventsOnce",
+	},
+	{
+		name: "epoch-unchecked", breaks: "a consumer that was replaced goes on writing",
+		file: "services/analytics/internal/store/commit.go",
+		old:  "err == nil && current != epoch", new: "err == nil && current < epoch",
+		pkg: "./services/analytics/internal/ingest", tests: "TestFencing",
+	},
+	{
+		name: "detectors-forget", breaks: "a restart makes the detectors start anew",
+		file: "services/analytics/internal/store/commit.go",
+		old:  "		rows = append(rows, stateRow{subject, state, at(now)})\n", new: "		_, _ = subject, state\n",
+		pkg: "./services/analytics/internal/ingest", tests: "TestRestart",
+	},
+}

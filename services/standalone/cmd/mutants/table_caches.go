@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+// caches: what was revoked is refused within a second, everywhere.
+var caches = []mutant{
+	{
+		name: "cache-ignores-drop", breaks: "the cache keeps what it was told to drop",
+		file: "pkg/cache/cache.go",
+		old:  "	c.values.Invalidate(k)\n}", new: "}",
+		pkg: "./pkg/cache", tests: "TestDropRace TestDropStartsAnotherLoad",
+	},
+	{
+		name: "cache-ignores-drop-all", breaks: "the cache keeps everything when it should forget everything",
+		file: "pkg/cache/cache.go",
+		old:  "	c.values.InvalidateAll()\n", new: "",
+		pkg: "./pkg/apikey", tests: "TestGuardForgetsOnEvents",
+	},
+	{
+		name: "cache-load-beats-drop", breaks: "a value that was loaded while it changed is kept",
+		file: "pkg/cache/cache.go",
+		old:  "		f.dropped = true\n		delete(c.flights, k)", new: "		delete(c.flights, k)",
+		pkg: "./pkg/cache", tests: "TestDropDuringLoadWins",
+	},
+	{
+		name: "cache-outlives-link", breaks: "a replica that hears no news trusts its cache for minutes",
+		file: "pkg/cache/cache.go",
+		old:  "		d = c.opts.Unlinked\n", new: "		_ = c.opts.Unlinked\n",
+		pkg: "./pkg/cache", tests: "TestAges",
+	},
+	{
+		name: "lookup-ignores-events", breaks: "a changed license stays cached",
+		file: "services/license/internal/store/lookup.go",
+		old:  "	l.licenses.Drop(e.Subject)\n", new: "",
+		pkg: licenseStore, tests: "TestLookupIsWarmUntilSomethingChanges",
+	},
+	{
+		name: "lookup-keeps-devices", breaks: "a device that was transferred or deactivated stays cached",
+		file: "services/license/internal/store/lookup.go",
+		old:  "			l.devices.Drop(seat{e.Subject, hardwareID})\n", new: "",
+		pkg: licenseStore, tests: "TestLookupIsWarmUntilSomethingChanges",
+	},
+	{
+		name: "replica-deaf-to-licenses", breaks: "a replica of license does not hear what another changed",
+		file: "services/license/license.go",
+		old:  "			s.lookup.OnEvent(e)\n", new: "",
+		pkg: licenseAPI, tests: "TestReplicasHearOfEachOther",
+	},
+	{
+		name: "replica-deaf-to-keys", breaks: "a replica of license does not hear that an API key was revoked",
+		file: "services/license/license.go",
+		old:  "			s.guard.OnEvent(e)\n", new: "",
+		pkg: licenseAPI, tests: "TestRevocationsAreHeard",
+	},
+	{
+		name: "replica-deaf-to-families", breaks: "a replica of license does not hear that a token family was revoked",
+		file: "services/license/license.go",
+		old:  "			s.families.OnEvent(e)\n", new: "",
+		pkg: licenseAPI, tests: "TestRevocationsAreHeard",
+	},
+	{
+		name: "guard-ignores-revocation", breaks: "a revoked API key stays cached",
+		file: "pkg/apikey/guard.go",
+		old:  "		if e.Type == t {\n			g.keys.DropAll()\n		}", new: "		_ = t",
+		pkg: "./pkg/apikey", tests: "TestGuardForgetsOnEvents",
+	},
+}

@@ -1,0 +1,497 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+)
+
+// TestBadInput sends every operation of the four documents what it must refuse: a documented error, never a 5xx, and nothing is
+// written.
+func TestBadInput(t *testing.T) {
+	each(t, func(w *world) {
+		b := newAttacker(w)
+		before := b.state()
+		for _, op := range b.operations() {
+			t.Run(op.method+" "+op.path, func(t *testing.T) {
+				b.T = t
+				b.credentials(op)
+				b.methods(op)
+				b.ids(op)
+				b.queries(op)
+				b.headers(op)
+				b.bodies(op)
+				b.members(op)
+			})
+		}
+		b.T = t
+		if after := b.state(); after != before {
+			t.Errorf("refused requests left traces:\nbefore %s\nafter  %s", before, after)
+		}
+	})
+}
+
+// TestBulkRowsStandAlone: rows with wrong types fail by themselves.
+func TestBulkRowsStandAlone(t *testing.T) {
+	each(t, func(w *world) {
+		rows := []string{
+			`7`, `null`, `[]`, `"x"`, `{}`, `{"customer_id":null}`, `{"customer_id":"a","max_devices":"5"}`, `{"customer_id":"a","max_devices":1e400}`,
+			`{"customer_id":"a","max_devices":-1}`, `{"customer_id":"a","metadata":[]}`, `{"customer_id":"a\u0000"}`, `{"customer_id":"a","features":[null]}`,
+		}
+		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+strings.Join(rows, ",")+`]}`), http.StatusMultiStatus, "")
+		if a.body["created_count"] != 0.0 || a.body["failed_count"] != float64(len(rows)) {
+			t.Errorf("rows that must all fail: %s", a.raw)
+		}
+		for i, f := range a.body["failed"].([]any) {
+			row := f.(map[string]any)
+			if row["index"] != float64(i) || row["error_code"] != "VALIDATION_ERROR" {
+				t.Errorf("row %s: %v", rows[i], row)
+			}
+		}
+	})
+}
+
+var pathParameter = regexp.MustCompile(`\{\w+\}`)
+
+const unknownID = "0199c1f0-6a52-7c3e-9d58-1f6f7f1f0a11"
+
+// operation is one operation of a document, at a running service.
+type operation struct {
+	*openapi3.Operation
+	method, path, url string
+	item              *openapi3.PathItem
+	// header carries the credential, with prefix before it; empty: the operation needs none.
+	header, prefix string
+}
+
+// attacker knows a license with a device, and everything that could change when a refusal is none.
+type attacker struct {
+	*world
+	victim, key string
+	// credential by header.
+	good map[string]string
+	// others are credentials of every kind, good ones.
+	others map[string]string
+}
+
+func newAttacker(w *world) *attacker {
+	w.Helper()
+	b := &attacker{world: w}
+	b.victim, b.key = w.create(`{"customer_id":"victim","max_devices":3}`)
+	w.want(w.license("activate", device(b.key, "device-123")), http.StatusCreated, "")
+	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-123"}`, b.victim), "X-API-Key", w.APIKey), http.StatusOK, "")
+	access := pair.text("access_token")
+	offline := w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization", "Bearer "+access), http.StatusCreated, "")
+	b.good = map[string]string{"X-API-Key": w.APIKey, "X-Admin-Secret": w.AdminSecret, "X-Admin-API-Key": w.AdminAPIKey, "Authorization": access}
+	b.others = maps.Clone(b.good)
+	b.others["refresh token"], b.others["offline token"] = pair.text("refresh_token"), offline.text("token")
+	b.others["license key"], b.others["license id"] = b.key, b.victim
+	return b
+}
+
+// state is everything that a request could have changed: the victim, its devices and audit entries, and how much there is of all else.
+func (b *attacker) state() string {
+	b.Helper()
+	license := b.want(b.admin(http.MethodGet, "/licenses/"+b.victim, ""), http.StatusOK, "")
+	delete(license.body, "statistics")
+	all := b.want(b.admin(http.MethodGet, "/licenses?per_page=1", ""), http.StatusOK, "")
+	devices := b.want(b.admin(http.MethodGet, "/licenses/"+b.victim+"/devices", ""), http.StatusOK, "")
+	for _, d := range devices.body["devices"].([]any) {
+		delete(d.(map[string]any), "last_seen_at") // the good credential was seen
+	}
+	events := b.want(b.admin(http.MethodGet, "/licenses/"+b.victim+"/events", ""), http.StatusOK, "")
+	keys := b.want(b.call(http.MethodGet, b.AuthURL+"/api/v1/auth/api-keys", "", "X-Admin-Secret", b.AdminSecret), http.StatusOK, "")
+	admins := b.want(b.admin(http.MethodGet, "/keys", ""), http.StatusOK, "")
+	text, err := json.Marshal([]any{license.body, all.body["total"], devices.body, events.body["total"], keys.body, admins.body})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(text)
+}
+
+// operations are all operations of the four documents.
+func (b *attacker) operations() (all []operation) {
+	b.Helper()
+	for _, service := range []struct {
+		url string
+		doc []byte
+	}{{b.AuthURL, openapi.Auth}, {b.LicenseURL, openapi.License}, {b.AnalyticsURL, openapi.Analytics}, {b.AdminURL, openapi.Admin}} {
+		doc, err := openapi3.NewLoader().LoadFromData(service.doc)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for path, item := range doc.Paths.Map() {
+			for method, op := range item.Operations() {
+				o := operation{Operation: op, method: method, path: path, url: service.url, item: item}
+				o.Parameters = append(slices.Clone(op.Parameters), item.Parameters...)
+				o.readSecurity(doc)
+				all = append(all, o)
+			}
+		}
+	}
+	slices.SortFunc(all, func(x, y operation) int { return strings.Compare(x.path+x.method, y.path+y.method) })
+	return all
+}
+
+func (o *operation) readSecurity(doc *openapi3.T) {
+	requirements := doc.Security
+	if o.Security != nil {
+		requirements = *o.Security
+	}
+	for _, requirement := range requirements {
+		for name := range requirement {
+			scheme := doc.Components.SecuritySchemes[name].Value
+			if o.header = scheme.Name; scheme.Type == "http" {
+				o.header, o.prefix = "Authorization", "Bearer "
+			}
+		}
+	}
+}
+
+// at fills the parameters of the path: the victim's id, and ids of nothing for all else.
+func (b *attacker) at(op operation, id string) string {
+	path := strings.ReplaceAll(op.path, "{license_id}", id)
+	return op.url + pathParameter.ReplaceAllLiteralString(path, strings.ReplaceAll(id, b.victim, unknownID))
+}
+
+// refused makes a call that must be refused with one of the statuses.
+func (b *attacker) refused(op operation, what string, a answer, statuses ...int) {
+	b.Helper()
+	if !slices.Contains(statuses, a.status) {
+		b.Errorf("%s: got %d %.300s, want %v", what, a.status, a.raw, statuses)
+		return
+	}
+	message, code := a.text("error"), a.code()
+	if _, ok := a.body["details"].(map[string]any); !ok || message == "" || code == "" {
+		b.Errorf("%s: not the shape of an error: %d %.300s", what, a.status, a.raw)
+	}
+	if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
+		b.Errorf("%s: the error is %s", what, got)
+	}
+	if a.header.Get("X-Request-ID") == "" {
+		b.Errorf("%s: no X-Request-ID", what)
+	}
+	if op.Operation != nil && a.status != http.StatusMethodNotAllowed && op.Responses.Status(a.status) == nil {
+		b.Errorf("%s: %d is not documented: %s", what, a.status, a.raw)
+	}
+}
+
+// send calls the operation on the victim with its good credential.
+func (b *attacker) send(op operation, url, body string, headers ...string) answer {
+	b.Helper()
+	return b.call(op.method, url, body, append(b.credential(op), headers...)...)
+}
+
+// credential is the good one, as a header and its value.
+func (b *attacker) credential(op operation) []string {
+	if op.header == "" {
+		return nil
+	}
+	return []string{op.header, op.prefix + b.good[op.header]}
+}
+
+// credentials sends the example with no credential, wrong ones, and those of another kind.
+func (b *attacker) credentials(op operation) {
+	if op.header == "" {
+		return
+	}
+	body, code := example(op), map[string]string{
+		"X-API-Key": "INVALID_API_KEY", "X-Admin-API-Key": "INVALID_ADMIN_KEY", "X-Admin-Secret": "INVALID_ADMIN_SECRET", "Authorization": "INVALID_TOKEN",
+	}[op.header]
+	wrong := map[string]string{
+		"empty": "", "garbage": "garbage", "blank": " ", "long": strings.Repeat("x", 10_000), "cut": b.good[op.header][:len(b.good[op.header])-1],
+		"longer": b.good[op.header] + "x", "quoted": "' OR 1=1 --", "bytes": "\xff\xfe",
+	}
+	for kind, value := range b.others {
+		if kind != op.header {
+			wrong["of another kind, "+kind] = value
+		}
+	}
+	refuse := func(what string, headers ...string) {
+		b.Helper()
+		a := b.call(op.method, b.at(op, b.victim), body, headers...)
+		b.refused(op, what, a, http.StatusUnauthorized)
+		if a.code() != code {
+			b.Errorf("%s: %s, want %s", what, a.code(), code)
+		}
+	}
+	refuse("no credential")
+	for what, value := range wrong {
+		refuse("credential "+what, op.header, op.prefix+value)
+	}
+	for header, value := range b.good {
+		if header != op.header {
+			refuse("credential in "+header, header, value)
+		}
+	}
+	if op.prefix != "" {
+		refuse("no scheme", op.header, b.good[op.header])
+		refuse("other scheme", op.header, "Basic "+b.good[op.header])
+	}
+}
+
+// methods sends what the path does not take.
+func (b *attacker) methods(op operation) {
+	known := op.item.Operations()
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "BREW"} {
+		if known[method] != nil {
+			continue
+		}
+		a := b.call(method, b.at(op, b.victim), "{}", b.credential(op)...)
+		b.refused(operation{}, method, a, http.StatusMethodNotAllowed)
+		if a.code() != "METHOD_NOT_ALLOWED" || a.header.Get("Allow") == "" {
+			b.Errorf("%s: %s, Allow %q", method, a.code(), a.header.Get("Allow"))
+		}
+	}
+	b.refused(operation{}, "below the path", b.send(op, b.at(op, b.victim)+"/nothing/here", ""), http.StatusNotFound, http.StatusMethodNotAllowed)
+}
+
+// ids sends ids of nothing, in the path and in the body.
+func (b *attacker) ids(op operation) {
+	ids := []string{unknownID, "not-a-uuid", "0", "-1", "%00", "%ff", "%F0%9F%94%91", "..%2f..%2fkeys", strings.Repeat("x", 5000), strings.ToUpper(unknownID), "'%20OR%201=1"}
+	if pathParameter.MatchString(op.path) {
+		for _, id := range ids {
+			b.refused(op, "id "+id, b.send(op, b.at(op, id), example(op)), http.StatusNotFound)
+		}
+		return
+	}
+	for _, member := range []string{"license_id", "license_key"} {
+		if members(op)[member] == nil {
+			continue
+		}
+		for _, id := range []string{unknownID, "not-a-uuid", "0", "' OR 1=1", "LIC-ZZZZZZZZZZZZ"} {
+			b.refused(op, member+" "+id, b.send(op, b.at(op, b.victim), replaced(op, member, fmt.Sprintf("%q", id))), http.StatusNotFound)
+		}
+	}
+}
+
+// queries sends parameters that the document's schemas refuse.
+func (b *attacker) queries(op operation) {
+	for _, p := range op.Parameters {
+		if p.Value.In != "query" {
+			continue
+		}
+		schema := p.Value.Schema.Value
+		values := []string{"%00", "%ff", "a%0Ab", strings.Repeat("x", 5000)}
+		switch {
+		case schema.Type.Includes("integer"):
+			values = append(values, "x", "1.5", "-1", "99999999999999999999", "1e3", "0x10", "%2010")
+		case schema.Type.Includes("boolean"):
+			values = append(values, "maybe", "2", "TRUEISH")
+		case schema.Enum != nil:
+			values = append(values, "nothing")
+		case schema.Format == "uuid":
+			continue // an id of nothing may be answered with nothing
+		}
+		for _, value := range values {
+			a := b.send(op, b.at(op, b.victim)+"?"+p.Value.Name+"="+value, example(op))
+			b.refused(op, fmt.Sprintf("?%s=%.40s", p.Value.Name, value), a, http.StatusBadRequest)
+		}
+	}
+}
+
+// headers sends an Idempotency-Key that is none, and looks at request ids.
+func (b *attacker) headers(op operation) {
+	for _, p := range op.Parameters {
+		if p.Value.In != "header" || p.Value.Name != "Idempotency-Key" {
+			continue
+		}
+		for _, key := range []string{strings.Repeat("k", 256), "\xff", "a\tb"} {
+			b.refused(op, "Idempotency-Key", b.send(op, b.at(op, b.victim), example(op), "Idempotency-Key", key), http.StatusBadRequest)
+		}
+	}
+	for id, kept := range map[string]bool{"my-Request_1.2": true, "with blank": false, strings.Repeat("r", 129): false, "\xff": false, "<script>": false} {
+		a := b.call("BREW", b.at(op, b.victim), "", "X-Request-ID", id)
+		if got := a.header.Get("X-Request-ID"); got == "" || (got == id) != kept {
+			b.Errorf("X-Request-ID %q was answered with %q", id, got)
+		}
+	}
+}
+
+// bodies sends what is no acceptable body as a whole.
+func (b *attacker) bodies(op operation) {
+	if op.RequestBody == nil {
+		return
+	}
+	limit := 1 << 20
+	if strings.HasSuffix(op.path, "/bulk-create") {
+		limit = 10 << 20
+	}
+	bad := map[string]string{
+		"malformed": `{"a":`, "not JSON": `hello`, "array": `[]`, "null": `null`, "number": `7`, "text": `"x"`, "true": `true`,
+		"trailing data": example(op) + `{}`, "trailing comma": `{"a":1,}`, "single quotes": `{'a':1}`, "comment": `{/**/}`,
+		"NUL": "\x00", "NUL in text": `{"a":"\u0000"}`, "raw NUL": "{\"a\":\"\x00\"}", "control character": "{\"a\":\"\x01\"}",
+		"invalid UTF-8": "{\"a\":\"\xff\"}", "invalid UTF-8 in a name": "{\"\xff\":1}", "lone surrogate": `{"a":"\ud800"}`, "lone low surrogate": `{"\udc00":1}`,
+		"deep object": strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), "deep array": `{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`,
+		"UTF-16": "\xff\xfe{\x00}\x00",
+	}
+	if op.RequestBody.Value.Required {
+		bad["empty"], bad["blank"] = "", " \n"
+	}
+	for what, body := range bad {
+		b.refused(op, "body "+what, b.send(op, b.at(op, b.victim), body), http.StatusBadRequest)
+	}
+	b.refused(op, "body too large", b.send(op, b.at(op, b.victim), `{"a":"`+strings.Repeat("x", limit+1<<20)+`"}`), http.StatusRequestEntityTooLarge)
+	b.refused(op, "body too large, length unknown", b.chunked(op, limit+1<<20), http.StatusRequestEntityTooLarge)
+	for _, contentType := range []string{"text/plain", "application/xml", "application/x-www-form-urlencoded", "application/jsonp", "nonsense", "application/json; charset=utf-16"} {
+		b.refused(op, contentType, b.send(op, b.at(op, b.victim), example(op), "Content-Type", contentType), http.StatusUnsupportedMediaType)
+	}
+}
+
+// chunked sends a large body without its length.
+func (b *attacker) chunked(op operation, n int) answer {
+	b.Helper()
+	body := io.MultiReader(strings.NewReader(`{"a":"`), io.LimitReader(endless{}, int64(n)), strings.NewReader(`"}`))
+	req, err := http.NewRequest(op.method, b.at(op, b.victim), body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if op.header != "" {
+		req.Header.Set(op.header, op.prefix+b.good[op.header])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode, header: resp.Header}
+	a.raw, _ = io.ReadAll(resp.Body)   // a part of it is no error, and seen so
+	_ = json.Unmarshal(a.raw, &a.body) // likewise
+	return a
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// members replaces every member of the example, one at a time, by everything that its schema refuses.
+func (b *attacker) members(op operation) {
+	schemas := members(op)
+	values := []string{
+		`null`, `true`, `0`, `-1`, `1.5`, `7`, `99999999999999999999`, `-99999999999999999999`, `""`, `"x"`, `"7"`, `[]`, `{}`, `[1]`, `[null]`, `[{}]`, `[""]`, `{"":1}`,
+		`"` + strings.Repeat("x", 300) + `"`, `["` + strings.Repeat("x", 300) + `"]`, `[` + strings.Repeat(`"x",`, 10_000) + `"x"]`, `"not a time"`, `"2026-13-45"`,
+	}
+	never := []string{`1e400`, `-1e400`, `"\u0000"`, `"a\u0001"`, `"\ud800"`, "\"\xff\"", `"` + strings.Repeat("x", 70_000) + `"`, `NaN`, `01`, strings.Repeat("[", 40) + strings.Repeat("]", 40)}
+	for name, schema := range schemas {
+		for _, value := range values {
+			if !accepts(schema, value) {
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), replaced(op, name, value)), http.StatusBadRequest)
+			}
+		}
+		for _, value := range never {
+			if name != "token" && name != "refresh_token" || !strings.Contains(value, "xxx") { // long ones are tokens, only no good ones
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), replaced(op, name, value)), http.StatusBadRequest)
+			}
+		}
+	}
+	for _, name := range required(op) {
+		b.refused(op, "without "+name, b.send(op, b.at(op, b.victim), replaced(op, name, "")), http.StatusBadRequest)
+	}
+}
+
+// accepts tells whether the schema takes the value. Integers beyond any machine are no integers to us.
+func accepts(schema *openapi3.Schema, value string) bool {
+	var v any
+	if err := json.Unmarshal([]byte(value), &v); err != nil {
+		return false
+	}
+	if n, ok := v.(float64); ok && (n > 1e18 || n < -1e18) {
+		return false
+	}
+	return schema.VisitJSON(v, openapi3.EnableJSONSchema2020(), openapi3.EnableFormatValidation()) == nil
+}
+
+// bodySchema is the schema of the JSON body, nil without one.
+func bodySchema(op operation) *openapi3.Schema {
+	if op.RequestBody == nil {
+		return nil
+	}
+	return op.RequestBody.Value.Content.Get("application/json").Schema.Value
+}
+
+// members are the members of the body by name; those of an object in it as outer.inner.
+func members(op operation) map[string]*openapi3.Schema {
+	all := map[string]*openapi3.Schema{}
+	collect(bodySchema(op), "", func(name string, s *openapi3.Schema) { all[name] = s })
+	return all
+}
+
+func collect(s *openapi3.Schema, prefix string, found func(string, *openapi3.Schema)) {
+	if s == nil {
+		return
+	}
+	for _, part := range s.AllOf {
+		collect(part.Value, prefix, found)
+	}
+	for name, property := range s.Properties {
+		found(prefix+name, property.Value)
+		collect(property.Value, prefix+name+".", found)
+	}
+}
+
+func required(op operation) (names []string) {
+	s := bodySchema(op)
+	if s == nil {
+		return nil
+	}
+	names = slices.Clone(s.Required)
+	for _, part := range s.AllOf {
+		names = append(names, part.Value.Required...)
+	}
+	return names
+}
+
+// example is the document's own example of the body.
+func example(op operation) string {
+	if op.RequestBody == nil {
+		return ""
+	}
+	media := op.RequestBody.Value.Content.Get("application/json")
+	value := media.Example
+	for _, name := range slices.Sorted(maps.Keys(media.Examples)) {
+		value = media.Examples[name].Value.Value
+	}
+	text, err := json.Marshal(value)
+	if err != nil || value == nil {
+		return "{}"
+	}
+	return string(text)
+}
+
+// replaced is the example with one member written as given; "" takes it out.
+func replaced(op operation, name, raw string) string {
+	var body map[string]json.RawMessage
+	_ = json.Unmarshal([]byte(example(op)), &body) // the examples are objects
+	outer, inner, nested := strings.Cut(name, ".")
+	if nested {
+		raw = fmt.Sprintf(`{%q:%s}`, inner, raw)
+	}
+	delete(body, outer)
+	var text strings.Builder
+	text.WriteByte('{')
+	for member, value := range body {
+		fmt.Fprintf(&text, "%q:%s,", member, value)
+	}
+	if raw == "" {
+		return strings.TrimSuffix(text.String(), ",") + "}"
+	}
+	fmt.Fprintf(&text, "%q:%s}", outer, raw)
+	return text.String()
+}

@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// Goals of the issue: the share of the bare handler's rate that a warm validate reaches with everything on.
+const (
+	validateFloor = 0.60
+	validateAim   = 0.75
+)
+
+// contender is a target in a set of rounds, and where its figures go.
+type contender struct {
+	target
+	ratio   *row // of the baseline's rate in the same round; nil for the baseline
+	rate    *row
+	p50     *row
+	p99     *row
+	cpu     []consumer
+	outcome outcome
+}
+
+// consumer is a process, its descendants left out of none, whose processor time is told per 10,000 requests.
+type consumer struct {
+	pid    int
+	before float64
+	row    *row
+}
+
+func (b *bench) contender(name string, t target, ratio *row, pids map[string]int) *contender {
+	c := &contender{
+		target: t, ratio: ratio,
+		rate: b.info("  "+name, "/s"), p50: b.info("  "+name+", p50", "us"), p99: b.info("  "+name+", p99", "us"),
+	}
+	for _, who := range []string{"server", "load generator", "PostgreSQL", "RabbitMQ", "analytics"} {
+		if pid, ok := pids[who]; ok {
+			c.cpu = append(c.cpu, consumer{pid: pid, row: b.info("  "+name+", CPU of "+who+" per 10,000", "s")})
+		}
+	}
+	return c
+}
+
+// validate measures warm validations against a bare handler, first without and then with analytics at work beside them.
+func (b *bench) validate(ctx context.Context) error {
+	bare, err := b.startBaseline(ctx)
+	if err != nil {
+		return err
+	}
+	defer bare.Kill()
+	limited, err := b.newKey(ctx, 1_000_000_000, 0)
+	if err != nil {
+		return err
+	}
+	analytics, url := b.suite.Process("analytics"), b.suite.LicenseURL
+	if err := analytics.Stop(); err != nil {
+		return err
+	}
+	if err := warm(ctx, url, b.suite.APIKey, licenses); err != nil {
+		return err
+	}
+	if err := b.sameAnswer(ctx); err != nil {
+		return err
+	}
+	own := map[string]int{"server": bare.PID(), "load generator": os.Getpid()}
+	all := map[string]int{
+		"server": b.suite.Process("license").PID(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
+	}
+	wrong := b.atMost(row{Name: "warm validate, wrong answers", Floor: new(0.0)})
+	first := b.ratio("warm validate of a bare handler, unlimited key", validateFloor, validateAim)
+	second := b.ratio("warm validate of a bare handler, limited key", validateFloor, validateAim)
+	err = b.compare(ctx, wrong,
+		b.contender("bare handler", b.bareTarget(), nil, own),
+		b.contender("unlimited key", validation(url, b.suite.APIKey, true), first, all),
+		b.contender("limited key", validation(url, limited, true), second, all))
+	if err != nil {
+		return err
+	}
+
+	if err := analytics.Restart(ctx); err != nil {
+		return err
+	}
+	all["analytics"] = analytics.PID()
+	beside := b.ratio("warm validate of a bare handler, analytics consuming", validateFloor, validateAim)
+	return b.compare(ctx, wrong,
+		b.contender("bare handler again", b.bareTarget(), nil, own),
+		b.contender("analytics consuming", validation(url, b.suite.APIKey, true), beside, all))
+}
+
+func (b *bench) bareTarget() target {
+	return target{url: b.bare, path: validatePath, apiKey: b.suite.APIKey, status: "200", marks: []string{`"valid":true`, `"cached":true`}}
+}
+
+// sameAnswer makes sure that the baseline does the same work.
+func (b *bench) sameAnswer(ctx context.Context) error {
+	want, err := post(ctx, validation(b.suite.LicenseURL, b.suite.APIKey, true), call{1, 1})
+	if err != nil {
+		return err
+	}
+	got, err := post(ctx, b.bareTarget(), call{1, 1})
+	if err == nil && got != want {
+		err = fmt.Errorf("the baseline answers %s, validate %s", got, want)
+	}
+	return err
+}
+
+// compare puts the contenders under load in turns; the first one is what the others are compared with.
+func (b *bench) compare(ctx context.Context, wrong *row, contenders ...*contender) error {
+	for round := range b.rounds {
+		for i := range contenders {
+			// Whoever is last in one round is first in another: none always profits from what ran before it.
+			c := contenders[(i+round)%len(contenders)]
+			if err := b.measure(ctx, c); err != nil {
+				return err
+			}
+			wrong.count(c.outcome.wrong)
+			if c.outcome.first != nil {
+				b.say("%s%s: %v", c.url, c.path, c.outcome.first)
+			}
+		}
+		for _, c := range contenders {
+			c.record(contenders[0])
+		}
+		b.say("round %d: %.0f/s bare, %.0f/s validate", round+1, contenders[0].outcome.perSecond(), contenders[1].outcome.perSecond())
+	}
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, c *contender) (err error) {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	for i := range c.cpu {
+		c.cpu[i].before = cpuSeconds(c.cpu[i].pid)
+	}
+	c.outcome, err = drive(ctx, c.target, b.span, anyOf(licenses))
+	for _, u := range c.cpu {
+		u.row.add((cpuSeconds(u.pid) - u.before) / float64(max(c.outcome.requests, 1)) * 10_000)
+	}
+	return err
+}
+
+func (c *contender) record(baseline *contender) {
+	c.rate.add(c.outcome.perSecond())
+	c.p50.add(c.outcome.percentile(0.50))
+	c.p99.add(c.outcome.percentile(0.99))
+	if c.ratio != nil {
+		c.ratio.add(c.outcome.perSecond() / baseline.outcome.perSecond())
+	}
+}
