@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ type Base struct {
 	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"info" help:"debug, info, warn or error"`
 	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"auto" help:"json, text, or auto: text in development on a terminal"`
 	MetricsPublic *bool         `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"answer /metrics on the public port too; unset: in development only"`
+	EventLogDays  int           `key:"event_log_days" env:"LATCHKEY_EVENT_LOG_DAYS" default:"400" help:"days that sent events stay in the outbox, which is the event log"`
 	StartTimeout  time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"how long to wait at the start for the database and the broker"`
 }
 
@@ -76,6 +78,7 @@ func (b Base) ValidateForm() error {
 		webURL("analytics_url", "LATCHKEY_ANALYTICS_URL", b.AnalyticsURL),
 		b.checkPrevious(),
 		atLeastOne("database_max_conns", "LATCHKEY_DATABASE_MAX_CONNS", int64(b.DatabaseMaxConns)),
+		atLeastOne("event_log_days", "LATCHKEY_EVENT_LOG_DAYS", int64(b.EventLogDays)),
 		atLeastOne("start_timeout", "LATCHKEY_START_TIMEOUT", int64(b.StartTimeout)),
 		wrap("trusted_proxies", "LATCHKEY_TRUSTED_PROXIES", httpx.CheckProxies(b.TrustedProxies)),
 		oneOf("log_level", "LATCHKEY_LOG_LEVEL", b.LogLevel, "debug", "info", "warn", "error"),
@@ -153,6 +156,11 @@ func (b Base) PublicMetrics() bool {
 		return *b.MetricsPublic
 	}
 	return b.Env == Development
+}
+
+// EventLog is how long sent events are kept; without a setting the default, so that a Config made by hand forgets nothing.
+func (b Base) EventLog() time.Duration {
+	return time.Duration(cmp.Or(b.EventLogDays, 400)) * 24 * time.Hour
 }
 
 // LimitAddresses tells whether calls are limited by client address.

@@ -98,10 +98,10 @@ replace github.com/latchkey-dev/latchkey/proto => ../../proto
 
 replace github.com/latchkey-dev/latchkey/pkg => ../../pkg
 
-replace github.com/latchkey-dev/latchkey/services/analytics => ../../services/analytics
+replace github.com/latchkey-dev/latchkey/services/analytics => ../analytics
 
-replace github.com/latchkey-dev/latchkey/services/auth => ../../services/auth
+replace github.com/latchkey-dev/latchkey/services/auth => ../auth
 
-replace github.com/latchkey-dev/latchkey/services/license => ../../services/license
+replace github.com/latchkey-dev/latchkey/services/license => ../license
 
-replace github.com/latchkey-dev/latchkey/services/standalone => ../../services/standalone
+replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
@@ -135,11 +136,12 @@ func restart(t *testing.T, s *suite, key secret.Secret) *suite {
 	t.Helper()
 	cfg := config()
 	cfg.AdminAPIKey = key
-	service, err := admin.New(cfg, s.deps)
+	replica := *s
+	replica.deps.Metrics = obs.NewMetrics("admin") // a process of its own has metrics of its own
+	service, err := admin.New(cfg, replica.deps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	replica := *s
 	replica.service = service
 	replica.run()
 	return &replica

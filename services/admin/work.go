@@ -13,9 +13,7 @@ import (
 )
 
 const (
-	tidyEvery = time.Hour
-	// sentKept is how long events stay in the outbox; the audit log keeps what they say for good.
-	sentKept   = 30 * 24 * time.Hour
+	tidyEvery  = time.Hour
 	retryAfter = time.Second
 )
 
@@ -61,7 +59,7 @@ func (s *Service) record(ctx context.Context, events []event.Event) error {
 
 // tidy forgets old answers and sent events.
 func (s *Service) tidy(ctx context.Context) error {
-	_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-sentKept))
+	_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-s.cfg.EventLog()))
 	return errors.Join(err, s.answers.Prune(ctx))
 }
 

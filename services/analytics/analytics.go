@@ -74,6 +74,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
 	s.usage = usage.NewService(s.store, s.store, engine, deps.Clock)
 	s.metrics = newMetrics(deps.Metrics.Registerer())
+	deps.Observe(s.outbox.Pending, nil)
 	s.guard = s.newGuard()
 	s.buildPublic()
 	s.buildInternal()

@@ -13,8 +13,6 @@ const (
 	// statesKept is how long the detectors remember a license or an address that fell silent. Longer than a year, for
 	// licenses that are used once a year.
 	statesKept = 400 * 24 * time.Hour
-	// sentKept is how long announcements stay in the outbox; the anomalies themselves stay.
-	sentKept = 30 * 24 * time.Hour
 )
 
 func (s *Service) closeAnomalies(ctx context.Context) error {
@@ -42,6 +40,6 @@ func (s *Service) prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.outbox.Prune(ctx, now.Add(-sentKept))
+	_, err = s.outbox.Prune(ctx, now.Add(-s.cfg.EventLog()))
 	return err
 }

@@ -40,8 +40,6 @@ var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.
 
 const (
 	pruneEvery = time.Hour
-	// eventLogKept is how long the outbox serves as the event log.
-	eventLogKept = 400 * 24 * time.Hour
 	// endedKept is how long tokens and secrets stay in the database after their end, for those who look into a misuse.
 	endedKept = 7 * 24 * time.Hour
 )
@@ -64,6 +62,7 @@ type Service struct {
 	idempotency      *idempotency.Store
 	guard            *apikey.Guard
 	link             *bus.Link
+	eventLog         time.Duration
 	public, internal *gin.Engine
 }
 
@@ -73,10 +72,11 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink()}
+	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	s.outbox = outbox.New(deps.DB, source)
 	s.store = store.New(deps.DB, s.outbox, ring)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.outbox.Pending, Log: deps.Log})
+	deps.Observe(s.outbox.Pending, s.telemetry.Dropped)
 	s.rules = s.newRules(cfg)
 	s.buildPublic(cfg, ring)
 	s.buildInternal(cfg)
@@ -147,7 +147,7 @@ func (s *Service) prune(ctx context.Context) error {
 	if _, err := s.store.Prune(ctx, now.Add(-endedKept)); err != nil {
 		return err
 	}
-	if _, err := s.outbox.Prune(ctx, now.Add(-eventLogKept)); err != nil {
+	if _, err := s.outbox.Prune(ctx, now.Add(-s.eventLog)); err != nil {
 		return err
 	}
 	return s.idempotency.Prune(ctx)

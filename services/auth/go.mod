@@ -11,6 +11,7 @@ require (
 	github.com/latchkey-dev/latchkey/pkg v0.0.0
 	github.com/latchkey-dev/latchkey/proto v0.0.0
 	github.com/spf13/cobra v1.10.2
+	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.24.0
 	google.golang.org/protobuf v1.36.12
 	gorm.io/gorm v1.31.2
@@ -97,10 +98,10 @@ replace github.com/latchkey-dev/latchkey/proto => ../../proto
 
 replace github.com/latchkey-dev/latchkey/pkg => ../../pkg
 
-replace github.com/latchkey-dev/latchkey/services/admin => ../../services/admin
+replace github.com/latchkey-dev/latchkey/services/admin => ../admin
 
-replace github.com/latchkey-dev/latchkey/services/analytics => ../../services/analytics
+replace github.com/latchkey-dev/latchkey/services/analytics => ../analytics
 
-replace github.com/latchkey-dev/latchkey/services/license => ../../services/license
+replace github.com/latchkey-dev/latchkey/services/license => ../license
 
-replace github.com/latchkey-dev/latchkey/services/standalone => ../../services/standalone
+replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone

@@ -6,6 +6,7 @@ require (
 	connectrpc.com/connect v1.21.1
 	github.com/gin-gonic/gin v1.12.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
+	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/latchkey-dev/latchkey/pkg v0.0.0
 	github.com/latchkey-dev/latchkey/proto v0.0.0
@@ -96,10 +97,10 @@ replace github.com/latchkey-dev/latchkey/proto => ../../proto
 
 replace github.com/latchkey-dev/latchkey/pkg => ../../pkg
 
-replace github.com/latchkey-dev/latchkey/services/admin => ../../services/admin
+replace github.com/latchkey-dev/latchkey/services/admin => ../admin
 
-replace github.com/latchkey-dev/latchkey/services/analytics => ../../services/analytics
+replace github.com/latchkey-dev/latchkey/services/analytics => ../analytics
 
-replace github.com/latchkey-dev/latchkey/services/auth => ../../services/auth
+replace github.com/latchkey-dev/latchkey/services/auth => ../auth
 
-replace github.com/latchkey-dev/latchkey/services/standalone => ../../services/standalone
+replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone

@@ -40,9 +40,6 @@ const Name = "license"
 // Migrations is everything that the service keeps in its schema.
 var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
 
-// eventLogKept is how long the outbox serves as the event log.
-const eventLogKept = 400 * 24 * time.Hour
-
 // openPerMinute bounds what one client address may ask without credential, or with wrong ones.
 var openPerMinute = ratelimit.Limit{PerMinute: 60}
 
@@ -59,6 +56,7 @@ type Service struct {
 	guard            *apikey.Guard
 	families         *api.AuthFamilies
 	link             *bus.Link
+	eventLog         time.Duration
 	public, internal *gin.Engine
 }
 
@@ -68,7 +66,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink()}
+	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
 	s.lookup = store.NewLookup(deps.DB, ring, deps.Clock, s.link)
@@ -80,6 +78,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.rules = licensing.New(licensing.Deps{
 		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry, Signer: licenserpc.Signer{Auth: auth}, Clock: deps.Clock,
 	})
+	deps.Observe(s.store.Outbox().Pending, s.telemetry.Dropped)
 	s.buildPublic(cfg, auth)
 	s.buildInternal(cfg)
 	return s, nil
@@ -170,7 +169,7 @@ func (s *Service) announce(ctx context.Context) error {
 }
 
 func (s *Service) prune(ctx context.Context) error {
-	if _, err := s.store.Outbox().Prune(ctx, s.deps.Clock.Now().Add(-eventLogKept)); err != nil {
+	if _, err := s.store.Outbox().Prune(ctx, s.deps.Clock.Now().Add(-s.eventLog)); err != nil {
 		return err
 	}
 	return s.idempotency.Prune(ctx)

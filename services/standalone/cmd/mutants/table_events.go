@@ -155,7 +155,7 @@ var events = []mutant{
 		name: "answer-fence-dropped", breaks: "a call that was taken over commits as well",
 		file: "pkg/idempotency/reservation.go",
 		old:  "SET answer = ? WHERE scope = ? AND key = ? AND owner = ? AND answer IS NULL",
-		new:  "SET answer = ? WHERE scope = ? AND key = ? AND owner <> ?",
+		new:  "SET answer = ? WHERE scope = ? AND key = ? AND ? <> ''",
 		pkg:  idempotencyTests, tests: "TestALeaseThatRanOutIsTakenOverAndFenced",
 	},
 	{

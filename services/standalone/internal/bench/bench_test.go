@@ -127,7 +127,7 @@ func TestDriveCountsWhatIsWrong(t *testing.T) {
 	server := httptest.NewServer(h)
 	defer server.Close()
 	const count = 1000
-	o, err := drive(t.Context(), validation(server.URL, "key", false), 0, each(count))
+	o, err := drive(t.Context(), validation(server.URL, "key"), 0, each(count))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +139,12 @@ func TestDriveCountsWhatIsWrong(t *testing.T) {
 			t.Fatalf("license %d was asked for %d times", n, times)
 		}
 	}
-	timed, err := drive(t.Context(), validation(server.URL, "key", false), 50*time.Millisecond, anyOf(count))
+	timed, err := drive(t.Context(), validation(server.URL, "key"), 50*time.Millisecond, anyOf(count))
 	if err != nil || timed.requests == 0 || timed.took < 50*time.Millisecond || timed.took > 10*time.Second {
 		t.Errorf("%d requests in %v: %v", timed.requests, timed.took, err)
 	}
 	server.Close()
-	if _, err := drive(t.Context(), validation(server.URL, "key", false), 0, each(count)); err == nil {
+	if _, err := drive(t.Context(), validation(server.URL, "key"), 0, each(count)); err == nil {
 		t.Error("a target that is away goes unnoticed")
 	}
 }

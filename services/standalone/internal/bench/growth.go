@@ -54,9 +54,14 @@ func (b *bench) growth(ctx context.Context) error {
 	if err := b.suite.Process("analytics").Stop(); err != nil {
 		return err
 	}
+	for _, w := range worlds {
+		if err := b.heat(ctx, w); err != nil {
+			return err
+		}
+	}
 	from := fmt.Sprintf(", %d licenses of %d", many, few)
-	warmth := b.info("  licenses that were warm", "")
-	warmth.add(float64(worlds[1].hot))
+	b.info("  licenses that were warm", "").add(float64(worlds[1].hot))
+	misses := b.info("  answers that came from elsewhere than they should", "")
 	steps := []struct {
 		ratio *row
 		take  func(ctx context.Context, w *world, round int) error
@@ -72,6 +77,7 @@ func (b *bench) growth(ctx context.Context) error {
 				if err := step.take(ctx, w, round); err != nil {
 					return err
 				}
+				misses.count(w.round.misses)
 				if w.round.wrong > 0 {
 					return fmt.Errorf("%d wrong answers: %w", w.round.wrong, w.round.first)
 				}
@@ -85,7 +91,7 @@ func (b *bench) growth(ctx context.Context) error {
 	return b.suite.Process("analytics").Restart(ctx)
 }
 
-// worlds starts a license process for each number of licenses and warms them.
+// worlds starts a license process for each number of licenses.
 func (b *bench) worlds(ctx context.Context, counts ...int64) (worlds []*world, err error) {
 	for _, count := range counts {
 		name := fmt.Sprintf("licenses%d", count)
@@ -104,19 +110,17 @@ func (b *bench) worlds(ctx context.Context, counts ...int64) (worlds []*world, e
 		if err != nil {
 			return nil, err
 		}
-		w := &world{replica: license, count: count}
-		worlds = append(worlds, w)
-		b.say("warming %d licenses", count)
-		if err := b.heat(ctx, w); err != nil {
-			return nil, err
-		}
+		worlds = append(worlds, &world{replica: license, count: count})
 	}
 	return worlds, nil
 }
 
 func (b *bench) heat(ctx context.Context, w *world) error {
-	t := validation(w.url, b.suite.APIKey, false)
-	o, err := drive(ctx, t, warmUpTime, each(w.count))
+	b.say("warming %d licenses", w.count)
+	if err := warm(ctx, w.url, b.suite.APIKey, few); err != nil {
+		return err
+	}
+	o, err := drive(ctx, validation(w.url, b.suite.APIKey), warmUpTime, each(w.count))
 	if err != nil || o.first != nil {
 		return fmt.Errorf("warm up: %w", cmp.Or(err, o.first))
 	}
@@ -132,7 +136,7 @@ func (b *bench) warmRound(ctx context.Context, w *world, _ int) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	w.round, err = drive(ctx, validation(w.url, b.suite.APIKey, true), b.span, anyOf(w.hot))
+	w.round, err = drive(ctx, validation(w.url, b.suite.APIKey), b.span, anyOf(w.hot))
 	return err
 }
 
@@ -147,8 +151,8 @@ func (b *bench) activationRound(ctx context.Context, w *world, _ int) (err error
 // coldRound asks for few licenses that the process has just forgotten, again and again until the time is up.
 func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
 	w.round = outcome{}
-	t := validation(w.url, b.suite.APIKey, false)
-	t.marks = append(t.marks, `"cached":false`)
+	t := validation(w.url, b.suite.APIKey)
+	t.memory = fromDatabase
 	for pass := 0; w.round.took < b.span; pass++ {
 		first := int64(scramble(uint64(round)<<32|uint64(pass)) % uint64(w.hot-few+1))
 		if err := b.forget(ctx, w, first); err != nil {
@@ -165,6 +169,7 @@ func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
 		}
 		w.round.requests += o.requests
 		w.round.wrong += o.wrong
+		w.round.misses += o.misses
 		w.round.took += o.took
 		w.round.first = cmp.Or(w.round.first, o.first)
 	}
@@ -190,7 +195,7 @@ func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 	if err := b.channel.PublishWithContext(ctx, "latchkey.events", events[0].Type, false, false, message); err != nil {
 		return err
 	}
-	last := validation(w.url, b.suite.APIKey, false)
+	last := validation(w.url, b.suite.APIKey)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -200,7 +205,7 @@ func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 		if err != nil {
 			return fmt.Errorf("waiting for licenses to be forgotten: %w", err)
 		}
-		if strings.Contains(answer, `"cached":false`) {
+		if strings.Contains(answer, fromDatabase) {
 			return nil
 		}
 		<-tick.C

@@ -28,6 +28,8 @@ type target struct {
 	status string
 	marks  []string
 	named  bool
+	// memory, if not empty, is in an answer that came from where it was to come from; others are right, but misses.
+	memory string
 }
 
 // call names the license and the device of one request.
@@ -40,6 +42,8 @@ type outcome struct {
 	// wrong counts answers that were not what they should have been, and broken connections; first is the first of them.
 	wrong int
 	first error
+	// misses counts right answers without target.memory.
+	misses int
 	// latencies in microseconds, sorted.
 	latencies []uint32
 }
@@ -83,6 +87,7 @@ func drive(ctx context.Context, t target, span time.Duration, next func(conn, i 
 	for _, w := range workers {
 		sum.requests += len(w.latencies)
 		sum.wrong += w.wrong
+		sum.misses += w.misses
 		sum.latencies = append(sum.latencies, w.latencies...)
 		if sum.first == nil {
 			sum.first = w.first
@@ -101,10 +106,12 @@ type worker struct {
 	key       []byte // within request
 	hardware  []byte // within request
 	marks     [][]byte
+	memory    []byte
 	id        []byte // what the answer must hold
 	answer    []byte
 	latencies []uint32
 	wrong     int
+	misses    int
 	first     error
 }
 
@@ -122,6 +129,7 @@ func newWorker(ctx context.Context, t target, number int) (*worker, error) {
 	w.key = within(w.request, key)
 	w.hardware = within(w.request, hardware)
 	w.id = []byte(`"license_id":"` + licenseID(0) + `"`)
+	w.memory = []byte(t.memory)
 	for _, m := range t.marks {
 		w.marks = append(w.marks, []byte(m))
 	}
@@ -183,6 +191,9 @@ func (w *worker) ask(c call) error {
 	}
 	if !ok {
 		return &wrongAnswer{string(head[:12]) + " " + string(body)}
+	}
+	if !bytes.Contains(body, w.memory) {
+		w.misses++
 	}
 	return nil
 }

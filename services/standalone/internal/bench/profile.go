@@ -75,8 +75,8 @@ func (b *bench) profiles(ctx context.Context) error {
 		target target
 		next   func(conn, i int) (call, bool)
 	}{
-		{"validate", validation(p.url, b.suite.APIKey, true), anyOf(licenses)},
-		{"limited", validation(p.url, limited, true), anyOf(licenses)},
+		{"validate", validation(p.url, b.suite.APIKey), anyOf(licenses)},
+		{"limited", validation(p.url, limited), anyOf(licenses)},
 		{"activate", activation(p.url, b.suite.APIKey), b.freshDevices(licenses)},
 	} {
 		if err := b.profile(ctx, step.name, address, step.target, step.next); err != nil {

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Observe shows operators what waits and what was lost: the connections in use, the events that the bus has not confirmed yet,
+// and, where a service has telemetry, the events of it that were dropped (nil leaves that out).
+func (d Deps) Observe(unsent func(context.Context) (int, error), dropped func() uint64) {
+	r := d.Metrics.Registerer()
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_database_connections_in_use", Help: "Connections to the database that are in use.",
+		}, func() float64 { return float64(d.DB.Stats().InUse) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_outbox_unsent_events", Help: "Events that wait in the outbox; -1 while the database does not answer.",
+		}, func() float64 { return countWithin(unsent) }),
+	)
+	if dropped != nil {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "latchkey_telemetry_dropped_events_total", Help: "Telemetry events that found no room while the broker was away.",
+		}, func() float64 { return float64(dropped()) }))
+	}
+}
+
+func countWithin(count func(context.Context) (int, error)) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	n, err := count(ctx)
+	if err != nil {
+		return -1
+	}
+	return float64(n)
+}
