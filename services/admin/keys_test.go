@@ -131,13 +131,20 @@ func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
 	})
 }
 
+// ownDeps are the deps of another process: the same, but with metrics of its own.
+func (s *suite) ownDeps() app.Deps {
+	deps := s.deps
+	deps.Metrics = obs.NewMetrics("admin")
+	return deps
+}
+
 // restart runs a second replica on the same database with another configured key.
 func restart(t *testing.T, s *suite, key secret.Secret) *suite {
 	t.Helper()
 	cfg := config()
 	cfg.AdminAPIKey = key
 	replica := *s
-	replica.deps.Metrics = obs.NewMetrics("admin") // a process of its own has metrics of its own
+	replica.deps = s.ownDeps()
 	service, err := admin.New(cfg, replica.deps)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +159,7 @@ func TestNobodyCouldEnter(t *testing.T) {
 	s := start(t, d, nil)
 	cfg := config()
 	cfg.AdminAPIKey = ""
-	service, err := admin.New(cfg, s.deps)
+	service, err := admin.New(cfg, s.ownDeps())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +171,7 @@ func TestNobodyCouldEnter(t *testing.T) {
 	if err := service.Run(ctx); err != nil {
 		t.Errorf("an owner exists, yet: %v", err)
 	}
-	deps := s.deps
+	deps := s.ownDeps()
 	deps.DB = testkit.SQLite(t, migrations()...)
 	if service, err = admin.New(cfg, deps); err != nil {
 		t.Fatal(err)
