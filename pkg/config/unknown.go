@@ -12,7 +12,11 @@ const prefix = "LATCHKEY_"
 // linked are the variables that Kubernetes sets in every container for a Service named latchkey-something.
 var linked = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
-// refuseUnknownVariables finds typing errors in the environment. LATCHKEY_TEST_* belongs to the tests.
+// foreign are the variables that are none of a service's business: LATCHKEY_TEST_* belongs to the tests, and LATCHKEY_SUITE_* is
+// what scripts/suite tells the command that it runs.
+var foreign = regexp.MustCompile(`^LATCHKEY_(TEST|SUITE)_`)
+
+// refuseUnknownVariables finds typing errors in the environment.
 func (l *loader) refuseUnknownVariables(known []string) {
 	names := append([]string{envConfig}, known...)
 	for _, f := range l.fields {
@@ -20,7 +24,7 @@ func (l *loader) refuseUnknownVariables(known []string) {
 	}
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, prefix) || strings.HasPrefix(name, prefix+"TEST_") || value == "" {
+		if !strings.HasPrefix(name, prefix) || foreign.MatchString(name) || value == "" {
 			continue
 		}
 		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) || linked.MatchString(name) {

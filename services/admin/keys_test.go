@@ -197,7 +197,7 @@ func TestFailedCredentialsAreLimitedByAddress(t *testing.T) {
 func TestConfigValidate(t *testing.T) {
 	good := config()
 	good.DatabaseURL, good.AMQPURL, good.AuthURL = "postgres://x", "amqp://x", "http://auth"
-	good.DatabaseMaxConns, good.StartTimeout, good.LogLevel, good.LogFormat = 1, time.Second, "info", "json"
+	good.DatabaseMaxConns, good.EventLogDays, good.StartTimeout, good.LogLevel, good.LogFormat = 1, 1, time.Second, "info", "json"
 	for name, test := range map[string]struct {
 		edit func(*admin.Config)
 		want string

@@ -240,7 +240,11 @@ func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
 	}
 	l := &ch.License
 	l.apply(p, now)
-	if problems := l.problems(); len(problems) > 0 {
+	problems := l.problems()
+	if p.DeactivationReason != nil { // checked too where it is not taken, on an active license
+		checkText(problems, "deactivation_reason", *p.DeactivationReason, false)
+	}
+	if len(problems) > 0 {
 		return apierr.InvalidFields(problems)
 	}
 	changed := changedMembers(&before, l)
