@@ -79,7 +79,7 @@ func TestLoad(t *testing.T) {
 		"digits in quotes":        {file: "internal_secret: '0012'\n", change: func(s *sample) { s.Secret = "0012" }},
 		"environment beats file":  {env: map[string]string{"ADDR": ":2"}, file: "addr: ':3'\nmax_conns: 4\n", change: func(s *sample) { s.Addr, s.Conns = ":2", 4 }},
 		"flag beats environment":  {env: map[string]string{"ADDR": ":2", "SHARED": "false"}, args: []string{"--addr", ":4", "--shared", "--trusted-proxies=x,y"}, change: func(s *sample) { s.Addr, s.Proxies = ":4", []string{"x", "y"} }},
-		"foreign variables":       {env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x", "AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
+		"foreign variables":       {env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x", "AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SUITE_API_KEY": "x", "SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
 		"signs in secrets":        {env: map[string]string{"INTERNAL_SECRET": "a,b=c$d #e"}, change: func(s *sample) { s.Secret = "a,b=c$d #e" }},
 		"file named by the env":   {env: map[string]string{"CONFIG": "-"}, file: "addr: ':3'\n", change: func(s *sample) { s.Addr = ":3" }},
 		"secret from a file":      {env: map[string]string{"INTERNAL_SECRET_FILE": "hush\n", "DATABASE_URL_FILE": "postgres://x\r\n"}, change: func(s *sample) { s.Secret, s.URL = "hush", "postgres://x" }},

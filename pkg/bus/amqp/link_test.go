@@ -75,7 +75,7 @@ func TestTheBusOutlivesALostBroker(t *testing.T) {
 func TestClosedConnectionsComeBack(t *testing.T) {
 	management := os.Getenv("LATCHKEY_TEST_AMQP_MANAGEMENT_URL")
 	if management == "" {
-		t.Skip("NOT COVERED: no management API (set LATCHKEY_TEST_AMQP_MANAGEMENT_URL)")
+		testkit.NotCovered(t, "no management API (set LATCHKEY_TEST_AMQP_MANAGEMENT_URL)")
 	}
 	address := testkit.AMQP(t)
 	b, sink, seen := dial(t, address, everything), &bustest.Sink{}, &bustest.Seen{Link: bus.NewLink()}

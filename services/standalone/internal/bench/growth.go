@@ -59,7 +59,16 @@ func (b *bench) growth(ctx context.Context) error {
 			return err
 		}
 	}
-	from := fmt.Sprintf(", %d licenses of %d", many, few)
+	if err := b.growthRounds(ctx, worlds); err != nil {
+		return err
+	}
+	b.info("  memory with that many warm", "MB").add(residentMB(worlds[1].PID()))
+	return b.suite.Process("analytics").Restart(ctx)
+}
+
+// growthRounds compares the second world with the first.
+func (b *bench) growthRounds(ctx context.Context, worlds []*world) error {
+	from := fmt.Sprintf(", %d licenses of %d", worlds[1].count, worlds[0].count)
 	b.info("  licenses that were warm", "").add(float64(worlds[1].hot))
 	misses := b.info("  answers that came from elsewhere than they should", "")
 	steps := []struct {
@@ -73,7 +82,7 @@ func (b *bench) growth(ctx context.Context) error {
 	for _, step := range steps {
 		for round := range b.rounds {
 			for i := range worlds {
-				w := worlds[(i+round)%2]
+				w := worlds[(i+round)%len(worlds)]
 				if err := step.take(ctx, w, round); err != nil {
 					return err
 				}
@@ -87,8 +96,7 @@ func (b *bench) growth(ctx context.Context) error {
 			b.say("round %d, %s: %.0f/s and %.0f/s", round+1, step.ratio.Name, large, small)
 		}
 	}
-	b.info("  memory with that many warm", "MB").add(residentMB(worlds[1].PID()))
-	return b.suite.Process("analytics").Restart(ctx)
+	return nil
 }
 
 // worlds starts a license process for each number of licenses.

@@ -4,9 +4,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -43,28 +43,35 @@ func (b *bench) statements(ctx context.Context) error {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
+	c := counted{b, sql, hops}
 	// A floor of half a hundredth is what 0.00 means when it is printed with two digits.
-	perValidate := b.atMost(row{Name: "SQL statements per warm validate", Floor: new(0.005)})
-	hopsPerValidate := b.atMost(row{Name: "calls of auth per warm validate", Floor: new(0.005)})
-	perActivation := b.info("SQL statements per fresh activation, relay included", "")
-	count := func(t target, next func(conn, i int) (call, bool), statements, calls *row) error {
-		sqlBefore, hopsBefore := sql.count.Load(), hops.count.Load()
-		o, err := drive(ctx, t, b.span, next)
-		if err := errors.Join(err, o.first); err != nil {
-			return err
-		}
-		statements.add(float64(sql.count.Load()-sqlBefore) / float64(o.requests))
-		if calls != nil {
-			calls.add(float64(hops.count.Load()-hopsBefore) / float64(o.requests))
-		}
-		return nil
-	}
+	statements := b.atMost(row{Name: "SQL statements per warm validate", Floor: new(0.005)})
+	calls := b.atMost(row{Name: "calls of auth per warm validate", Floor: new(0.005)})
 	for range b.rounds {
-		if err := count(validation(license.url, b.suite.APIKey), anyOf(licenses), perValidate, hopsPerValidate); err != nil {
+		if err := c.drive(ctx, validation(license.url, b.suite.APIKey), anyOf(licenses), statements, calls); err != nil {
 			return err
 		}
 	}
-	return count(activation(license.url, b.suite.APIKey), b.freshDevices(licenses), perActivation, nil)
+	return c.drive(ctx, activation(license.url, b.suite.APIKey), b.freshDevices(licenses),
+		b.info("SQL statements per fresh activation, relay included", ""), b.info("calls of auth per fresh activation", ""))
+}
+
+// counted is a bench whose license process goes through two relays.
+type counted struct {
+	*bench
+	sql, hops *relay
+}
+
+// drive adds to the rows what a request asked for on average.
+func (c counted) drive(ctx context.Context, t target, next func(conn, i int) (call, bool), statements, calls *row) error {
+	sql, hops := c.sql.count.Load(), c.hops.count.Load()
+	o, err := drive(ctx, t, c.span, next)
+	if err := cmp.Or(err, o.first); err != nil {
+		return err
+	}
+	statements.add(float64(c.sql.count.Load()-sql) / float64(o.requests))
+	calls.add(float64(c.hops.count.Load()-hops) / float64(o.requests))
+	return nil
 }
 
 // relay passes connections on to a server and counts what is asked.
