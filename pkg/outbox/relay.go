@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -20,29 +22,57 @@ const (
 	pollEvery = time.Second
 	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
 	publishTimeout = 10 * time.Second
+	// gatherFor lets a few commits come together, because a claim costs as much as they do.
+	gatherFor      = 5 * time.Millisecond
 	backoffFirst   = 100 * time.Millisecond
 	backoffLongest = 10 * time.Second
 )
 
 // Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many, share the
-// work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
+// work; they, and the relay of a single process that works off a backlog, publish neighboring batches at the same time. A batch
+// that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
 func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
-	for failures := 0; ctx.Err() == nil; {
-		n, err := o.relayBatch(ctx, pub)
+	for failures, hands := 0, 1; ctx.Err() == nil; {
+		more, err := o.relayRound(ctx, pub, hands)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			failures++
+			failures, hands = failures+1, 1
 			log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
 			pause(ctx, backoff(failures), nil)
-		case n < batchSize:
-			failures = 0
-			pause(ctx, pollEvery, o.wake)
+		case more:
+			failures, hands = 0, o.handsForBacklog()
 		default:
-			failures = 0 // there is more: go on at once
+			failures, hands = 0, 1
+			pause(ctx, pollEvery, o.wake)
+			pause(ctx, gatherFor, nil)
 		}
 	}
 	return nil
+}
+
+// handsForBacklog is how many batches are under way at once while there are full ones: one is claimed and another marked while
+// a third waits for the bus. SQLite has one writer, and claims nothing.
+func (o *Outbox) handsForBacklog() int {
+	if o.db.Engine() == db.SQLite {
+		return 1
+	}
+	return 3
+}
+
+// relayRound publishes a batch with each hand and tells whether there may be more.
+func (o *Outbox) relayRound(ctx context.Context, pub bus.Publisher, hands int) (more bool, err error) {
+	var sent atomic.Int64
+	var g errgroup.Group
+	for range hands {
+		g.Go(func() error {
+			n, err := o.relayBatch(ctx, pub)
+			sent.Add(int64(n))
+			return err
+		})
+	}
+	err = g.Wait()
+	return sent.Load() >= int64(hands*batchSize), err
 }
 
 // relayBatch publishes one batch and returns its size.
@@ -65,7 +95,7 @@ func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, e
 	// The bus gets the context without the transaction: nobody may join it from there.
 	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		var rows []row
-		if err := tx.Raw(claim, batchSize).Scan(&rows).Error; err != nil {
+		if err := tx.Raw(claim, batchSize).Find(&rows).Error; err != nil {
 			return err
 		}
 		n = len(rows)

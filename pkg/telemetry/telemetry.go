@@ -6,6 +6,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ const (
 	// ringSize bounds what waits in memory to be encoded, and handedOver the batches that wait to be published.
 	ringSize   = 16_384
 	handedOver = 16
+	// together is how many of them may be published at once.
+	together = 4
 	// publishTimeout bounds one publish; once the process is to end, lastTimeout does.
 	publishTimeout = 10 * time.Second
 	lastTimeout    = time.Second
@@ -101,7 +104,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	workers.Go(func() { r.drain(ctx) })
 	workers.Go(func() {
 		for batch := range r.batches {
-			r.deliver(ctx, batch)
+			r.deliver(ctx, r.gather(batch))
 		}
 	})
 	r.collect(ctx)
@@ -159,13 +162,33 @@ func (r *Recorder) handOver(ctx context.Context, batch []event.Event) {
 	}
 }
 
-func (r *Recorder) deliver(ctx context.Context, batch []event.Event) {
-	if r.queueUp(ctx, batch) {
+// gather takes what waits behind a batch along, so that a bus that is slow to confirm gets more at a time.
+func (r *Recorder) gather(first []event.Event) [][]event.Event {
+	batches := [][]event.Event{first}
+	for len(batches) < together {
+		select {
+		case next, open := <-r.batches:
+			if !open {
+				return batches
+			}
+			batches = append(batches, next)
+		default:
+			return batches
+		}
+	}
+	return batches
+}
+
+func (r *Recorder) deliver(ctx context.Context, batches [][]event.Event) {
+	batches = slices.DeleteFunc(batches, func(batch []event.Event) bool { return r.queueUp(ctx, batch) })
+	if len(batches) == 0 {
 		return
 	}
-	if err := r.publish(ctx, batch); err != nil {
+	if err := r.publish(ctx, slices.Concat(batches...)); err != nil {
 		r.cfg.Log.WarnContext(ctx, "telemetry cannot be published and is put aside", "error", err)
-		r.spill(ctx, batch)
+		for _, batch := range batches {
+			r.spill(ctx, batch)
+		}
 	}
 }
 

@@ -17,9 +17,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 func main() {
+	app.TuneMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the drain
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {

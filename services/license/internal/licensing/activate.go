@@ -23,14 +23,14 @@ type Activation struct {
 func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activation, error) {
 	now := s.Clock.Now()
 	key = NormalizeKey(key)
-	l, _, err := s.Lookup.LicenseByKey(ctx, key)
+	licenseID, err := s.Lookup.IDByKey(ctx, key)
 	if err == nil {
 		var a Activation
-		if a, err = s.activate(ctx, l.ID, c, now); err == nil {
+		if a, err = s.activate(ctx, licenseID, c, now); err == nil {
 			return a, nil
 		}
 	}
-	s.activationRefused(now, l, key, c, err)
+	s.activationRefused(now, licenseID, key, c, err)
 	return Activation{}, err
 }
 
@@ -94,14 +94,11 @@ func (l *License) Limits() Limits {
 	return Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices}
 }
 
-func (s *Licensing) activationRefused(now time.Time, l *License, key string, c Client, err error) {
+// activationRefused publishes the refusal. licenseID is empty for an unknown key.
+func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
 	var refusal *apierr.Error
 	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
 		return
-	}
-	licenseID := ""
-	if l != nil {
-		licenseID = l.ID
 	}
 	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
@@ -125,12 +122,12 @@ type Deactivation struct {
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
 // ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
 func (s *Licensing) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
-	l, _, err := s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
 	if err != nil {
 		return Deactivation{}, err
 	}
 	var out Deactivation
-	err = s.Store.Change(ctx, l.ID, []string{c.HardwareID}, func(ch *Change) error {
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
 		if d, ok := ch.Devices[c.HardwareID]; ok && d.IsActive && d.HoldsOfflineToken(now) {
 			return ErrOffline.With("offline_token_expires_at", d.OfflineUntil)

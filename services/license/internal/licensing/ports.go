@@ -12,6 +12,8 @@ import (
 type Lookup interface {
 	// LicenseByKey finds a license by its normalized key; ErrNotFound.
 	LicenseByKey(ctx context.Context, key string) (l *License, cached bool, err error)
+	// IDByKey finds only the id of a license by its normalized key; ErrNotFound.
+	IDByKey(ctx context.Context, key string) (licenseID string, err error)
 	// License finds a license by its id; ErrNotFound.
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
 	// ActiveDevice finds the id of the device that holds a seat; ErrNotActivated.

@@ -51,15 +51,21 @@ func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Aliv
 
 // LicenseByKey implements licensing.Lookup.
 func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
-	mac := l.ring.MAC(keyPurpose, []byte(key))
-	id, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (string, error) { return l.idByKey(ctx, key) })
+	id, err := l.IDByKey(ctx, key)
 	if err != nil {
 		return nil, false, err
 	}
-	return l.License(ctx, id)
+	return l.license(ctx, id)
 }
 
-func (l *Lookup) idByKey(ctx context.Context, key string) (string, error) {
+// IDByKey implements licensing.Lookup.
+func (l *Lookup) IDByKey(ctx context.Context, key string) (string, error) {
+	mac := l.ring.MAC(keyPurpose, []byte(key))
+	id, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (string, error) { return l.readID(ctx, key) })
+	return id, err
+}
+
+func (l *Lookup) readID(ctx context.Context, key string) (string, error) {
 	var sums [][]byte
 	for _, mac := range l.ring.MACs(keyPurpose, []byte(key)) {
 		sums = append(sums, mac.Sum[:])
@@ -74,6 +80,10 @@ func (l *Lookup) License(ctx context.Context, id string) (*licensing.License, bo
 	if uuid.Validate(id) != nil {
 		return nil, false, licensing.ErrNotFound
 	}
+	return l.license(ctx, id)
+}
+
+func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bool, error) {
 	return l.licenses.Fetch(ctx, id, func(ctx context.Context) (*licensing.License, error) {
 		var row licenseRow
 		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error

@@ -45,7 +45,7 @@ CREATE TABLE licenses (
     updated_at          timestamptz NOT NULL,
     deactivated_at      timestamptz,
     deactivation_reason text        NOT NULL
-);
+) WITH (fillfactor = 80); -- room to update the seat counter in place
 CREATE INDEX licenses_created_at ON licenses (created_at DESC, id DESC);
 CREATE INDEX licenses_customer_id ON licenses (customer_id, created_at DESC);
 CREATE INDEX licenses_expires_at ON licenses (expires_at) WHERE expires_at IS NOT NULL;
