@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
@@ -71,6 +73,8 @@ func (b Base) Validate() error {
 func (b Base) ValidateForm() error {
 	return errors.Join(
 		oneOf("env", "LATCHKEY_ENV", b.Env, Production, Development),
+		scheme("database_url", "LATCHKEY_DATABASE_URL", b.DatabaseURL, "postgres", "postgresql", "sqlite"),
+		scheme("amqp_url", "LATCHKEY_AMQP_URL", b.AMQPURL, "amqp", "amqps"),
 		hostPort("addr", "LATCHKEY_ADDR", b.Addr),
 		hostPort("internal_addr", "LATCHKEY_INTERNAL_ADDR", b.InternalAddr),
 		webURL("auth_url", "LATCHKEY_AUTH_URL", b.AuthURL),
@@ -215,6 +219,15 @@ func hostPort(key, env, value string) error {
 		return problem(key, env, "must be host:port, for example 0.0.0.0:5001 or :5001")
 	}
 	return nil
+}
+
+// scheme checks how a URL begins, if there is one. What is wrong with the rest shows when it is used; it may hold a password.
+func scheme(key, env, value string, allowed ...string) error {
+	begin, _, _ := strings.Cut(value, ":")
+	if value == "" || slices.Contains(allowed, begin) {
+		return nil
+	}
+	return problem(key, env, "must begin with %s:", strings.Join(allowed, ": or "))
 }
 
 func webURL(key, env, value string) error {

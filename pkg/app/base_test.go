@@ -31,6 +31,7 @@ func TestBaseValidate(t *testing.T) {
 		"env":                     {func(b *Base) { b.Env = "prod" }, []string{"LATCHKEY_ENV"}},
 		"addresses":               {func(b *Base) { b.Addr, b.InternalAddr = "", "5101" }, []string{"LATCHKEY_ADDR", "LATCHKEY_INTERNAL_ADDR"}},
 		"sisters":                 {func(b *Base) { b.AuthURL, b.LicenseURL, b.AnalyticsURL = "auth:5101", "ftp://x", "http://" }, []string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL", "LATCHKEY_ANALYTICS_URL"}},
+		"other engines":           {func(b *Base) { b.DatabaseURL, b.AMQPURL = "mysql://x/y", "nonsense" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
 		"proxies":                 {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"log":                     {func(b *Base) { b.LogLevel, b.LogFormat = "loud", "xml" }, []string{"LATCHKEY_LOG_LEVEL", "LATCHKEY_LOG_FORMAT"}},
 		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},

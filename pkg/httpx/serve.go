@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,6 +35,9 @@ const (
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
 	drainTimeout      = 20 * time.Second
+	// drainNotice is how long a draining server goes on taking connections, each for one request: time for load balancers to
+	// see that it is not ready, and for clients to let go of connections that would otherwise close under their next request.
+	drainNotice = 500 * time.Millisecond
 )
 
 // Listening is a set of servers whose addresses are open.
@@ -105,12 +109,14 @@ func (l *Listening) Close() {
 	}
 }
 
-// Serve answers requests until ctx ends or a server fails. Then it calls drain, which turns readiness off and may be nil, lets
-// the requests under way finish for up to 20 s, and returns.
+// Serve answers requests until ctx ends or a server fails. Then it calls drain, which turns readiness off and may be nil,
+// gives others half a second to notice, lets the requests under way finish for up to 20 s, and returns.
 func (l *Listening) Serve(ctx context.Context, drain func(), log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	servers := make([]*http.Server, len(l.servers))
+	var draining atomic.Bool
 	for i, s := range l.servers {
+		s.Handler = lastRequest(s.Handler, &draining)
 		servers[i] = newHTTPServer(s, log)
 		g.Go(func() error {
 			if err := servers[i].Serve(l.listeners[i]); !errors.Is(err, http.ErrServerClosed) {
@@ -123,10 +129,22 @@ func (l *Listening) Serve(ctx context.Context, drain func(), log *slog.Logger) e
 		<-ctx.Done()
 		if drain != nil {
 			drain()
+			draining.Store(true)
+			time.Sleep(drainNotice)
 		}
 		return shutdown(ctx, servers)
 	})
 	return g.Wait()
+}
+
+// lastRequest tells clients of a draining server to let go of the connection.
+func lastRequest(h http.Handler, draining *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func newHTTPServer(s Server, log *slog.Logger) *http.Server {

@@ -3,12 +3,14 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,25 @@ type RabbitMQ struct {
 }
 
 type rabbitPorts struct{ amqp, management, distribution, epmd int }
+
+// Settled waits until the definition of a queue is on the disk. RabbitMQ 3.10 acknowledges a declaration some time before it
+// writes it: a queue that a node was killed right after is gone.
+func (r *RabbitMQ) Settled(ctx context.Context, queue string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return r.node.Await(ctx, func(context.Context) error {
+		files, err := filepath.Glob(r.group.Path("mnesia") + "/*/*.[LD][OC]*") // the log, and the tables that it goes into
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if raw, err := os.ReadFile(file); err == nil && bytes.Contains(raw, []byte(queue)) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the queue %s is not on the disk yet", queue)
+	})
+}
 
 // StartRabbitMQ starts a new node from the installed programs; ErrNotInstalled when there are none.
 func StartRabbitMQ(ctx context.Context) (*RabbitMQ, error) {

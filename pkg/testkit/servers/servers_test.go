@@ -87,6 +87,9 @@ func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
 	r, err := servers.StartRabbitMQ(ctx)
 	skipWhenMissing(t, err)
 	publishOne(t, r.URL)
+	if err := r.Settled(ctx, "kept"); err != nil {
+		t.Fatal(err)
+	}
 	r.Kill()
 	if err := r.Restart(ctx); err != nil {
 		t.Fatal(err)

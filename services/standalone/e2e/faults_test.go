@@ -190,6 +190,9 @@ func TestBrokerBackStateFirst(t *testing.T) {
 	id, key := w.create(`{"customer_id":"state first","max_devices":1000}`)
 	w.settled()
 	seen := w.subscribe("e2e.order", "license.activated", "license.validated")
+	if err := w.RabbitMQ.Settled(t.Context(), "e2e.order"); err != nil {
+		t.Fatal(err)
+	}
 	w.RabbitMQ.Kill()
 	for i := range 30 {
 		w.want(w.license("activate", device(key, fmt.Sprintf("device-%d", i))), http.StatusCreated, "")

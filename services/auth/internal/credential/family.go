@@ -251,7 +251,11 @@ func (s *Service) refused(err error, from Caller, f Family) {
 	if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated && !isRefusal(e.Kind) {
 		return
 	}
-	s.Observe(f.LicenseID, s.Clock.Now(), &eventsv1.LicenseTokenRefused{ErrorCode: e.Code, LicenseId: f.LicenseID, HardwareId: f.HardwareID, Ip: from.IP})
+	licenseID := f.LicenseID
+	if e.Code == errcode.LicenseNotFound {
+		licenseID = "" // a caller's invention: nobody downstream may take it for a license
+	}
+	s.Observe(licenseID, s.Clock.Now(), &eventsv1.LicenseTokenRefused{ErrorCode: e.Code, LicenseId: licenseID, HardwareId: f.HardwareID, Ip: from.IP})
 }
 
 func validateDevice(licenseID, hardwareID string) error {
