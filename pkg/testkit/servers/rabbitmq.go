@@ -37,22 +37,29 @@ type RabbitMQ struct {
 type rabbitPorts struct{ amqp, management, distribution, epmd int }
 
 // Settled waits until the definition of a queue is on the disk. RabbitMQ 3.10 acknowledges a declaration some time before it
-// writes it: a queue that a node was killed right after is gone.
+// writes it: a queue that the node was killed right after is gone, and a quorum queue may be there without ever answering.
 func (r *RabbitMQ) Settled(ctx context.Context, queue string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	written := func(pattern string) bool { return anyFileHas(r.group.Path("mnesia")+"/*/"+pattern, queue) }
 	return r.node.Await(ctx, func(context.Context) error {
-		files, err := filepath.Glob(r.group.Path("mnesia") + "/*/*.[LD][OC]*") // the log, and the tables that it goes into
-		if err != nil {
-			return err
+		defined := written("LATEST.LOG") || written("rabbit_durable_queue.DC*")
+		quorum := written("quorum/*/*/config")
+		if !defined || quorum && !(written("quorum/*/names.dets") && written("quorum/*/meta.dets")) {
+			return fmt.Errorf("the queue %s is not on the disk yet", queue)
 		}
-		for _, file := range files {
-			if raw, err := os.ReadFile(file); err == nil && bytes.Contains(raw, []byte(queue)) {
-				return nil
-			}
-		}
-		return fmt.Errorf("the queue %s is not on the disk yet", queue)
+		return nil
 	})
+}
+
+func anyFileHas(pattern, text string) bool {
+	files, _ := filepath.Glob(pattern) // the patterns are ours
+	for _, file := range files {
+		if raw, err := os.ReadFile(file); err == nil && bytes.Contains(raw, []byte(text)) {
+			return true
+		}
+	}
+	return false
 }
 
 // StartRabbitMQ starts a new node from the installed programs; ErrNotInstalled when there are none.

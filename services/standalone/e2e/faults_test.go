@@ -110,18 +110,8 @@ func TestKillAnalyticsWhileConsuming(t *testing.T) {
 	})
 }
 
-// settled waits until an event has gone the whole way. RabbitMQ 3.10 needs that: a quorum queue killed within a second of its
-// declaration does not come back.
-func (w *world) settled() {
-	w.Helper()
-	id, key := w.create(`{"customer_id":"settled"}`)
-	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
-	w.usage(id, "activations", 1)
-}
-
 func TestKillBroker(t *testing.T) {
 	w := start(t, false)
-	w.settled()
 	id, key := w.create(`{"customer_id":"kill broker","max_devices":100000}`)
 	stop := w.activations(key, 4)
 	w.until(id, 20)
@@ -188,7 +178,6 @@ func TestAuthDownKnownKeysGoOn(t *testing.T) {
 func TestBrokerBackStateFirst(t *testing.T) {
 	w := start(t, false)
 	id, key := w.create(`{"customer_id":"state first","max_devices":1000}`)
-	w.settled()
 	seen := w.subscribe("e2e.order", "license.activated", "license.validated")
 	if err := w.RabbitMQ.Settled(t.Context(), "e2e.order"); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
@@ -53,10 +54,23 @@ func (s *Suite) startServices(ctx context.Context) error {
 			}
 			s.say("Starting the services: %s", strings.Join(s.names(), ", "))
 		}
-		if err = s.startProcesses(ctx); err == nil || attempt == portAttempts || !errors.Is(err, servers.ErrPortTaken) {
+		if err = s.startProcesses(ctx); err == nil {
+			return s.settle(ctx)
+		}
+		if attempt == portAttempts || !errors.Is(err, servers.ErrPortTaken) {
 			return err
 		}
 	}
+}
+
+// settle makes the broker ready to be killed.
+func (s *Suite) settle(ctx context.Context) error {
+	for _, q := range bus.AllQueues() {
+		if err := errors.Join(s.RabbitMQ.Settled(ctx, q.Name), s.RabbitMQ.Settled(ctx, q.Name+".dead")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Suite) names() (names []string) {
