@@ -187,6 +187,9 @@ func TestWaitingEnds(t *testing.T) {
 // works demands that the suite does what it is for, the whole way from an activation to usage figures.
 func (w *world) works() {
 	w.Helper()
+	id, key := w.create(`{"customer_id":"works"}`)
+	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
+	w.usage(id, "activations", 1)
 }
 
 // TestStartOrders: the services start in any order, each without those that come later.
