@@ -52,10 +52,12 @@ func (r *RabbitMQ) Settled(ctx context.Context, queue string) error {
 	})
 }
 
-func anyFileHas(pattern, text string) bool {
+// anyFileHas does not take the queue of the dead letters for the queue.
+func anyFileHas(pattern, queue string) bool {
 	files, _ := filepath.Glob(pattern) // the patterns are ours
 	for _, file := range files {
-		if raw, err := os.ReadFile(file); err == nil && bytes.Contains(raw, []byte(text)) {
+		raw, err := os.ReadFile(file)
+		if err == nil && bytes.Count(raw, []byte(queue)) > bytes.Count(raw, []byte(queue+".dead")) {
 			return true
 		}
 	}
