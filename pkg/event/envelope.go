@@ -123,6 +123,17 @@ func Decode(raw []byte) ([]Event, error) {
 	if !utf8.Valid(raw) {
 		return nil, fmt.Errorf("event: %w", errInvalidUTF8)
 	}
+	if v, ok := plain(raw); ok {
+		e, err := v.event()
+		if err != nil {
+			return nil, err
+		}
+		return []Event{e}, nil
+	}
+	return decode(raw)
+}
+
+func decode(raw []byte) ([]Event, error) {
 	var envelopes []envelope
 	if trimmed := bytes.TrimLeft(raw, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
 		if err := json.Unmarshal(raw, &envelopes); err != nil {

@@ -67,7 +67,7 @@ func (s *AddressState) UnmarshalBinary(data []byte) error {
 // Successes at an address that has no state yet may be skipped (they only raise its limit a little), and a state untouched for 48 hours may be deleted.
 func (e Engine) Address(s *AddressState, o Observation) []Finding {
 	key := AddressKey(o.IP)
-	unknown := unknownKey(&o)
+	unknown := o.UnknownKey()
 	if key == "" || o.At.IsZero() || !unknown && !succeeded(&o) {
 		return nil
 	}
@@ -88,7 +88,11 @@ func (e Engine) Address(s *AddressState, o Observation) []Finding {
 	return e.judgeEnumeration(s, "ip:"+key, at)
 }
 
-func unknownKey(o *Observation) bool {
+// Empty says whether the address has no history.
+func (s *AddressState) Empty() bool { return s.clock == 0 }
+
+// UnknownKey says whether a key was tried that belongs to no license.
+func (o *Observation) UnknownKey() bool {
 	switch o.Type {
 	case TypeValidationFailed, TypeActivationRefused, TypeTokenRefused:
 		return o.LicenseID == "" && o.KeyHash != "" && (o.ErrorCode == "" || o.ErrorCode == codeLicenseNotFound)

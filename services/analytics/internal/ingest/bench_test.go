@@ -10,33 +10,54 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// BenchmarkIngest takes in batches of 500 events of 1,000 licenses with two devices each, and prints events/s.
+// A load numbers its events; n is 1 for the first.
+var loads = []struct {
+	name  string
+	event func(n int) event.Event
+}{
+	{"validated", func(n int) event.Event {
+		// 10,000 licenses with two devices each; a week's worth of time every 100,000 events.
+		at := now.AddDate(0, 0, -20).Add(time.Duration(n) * 6 * time.Second)
+		return loadEvent(n, usage.LicenseValidated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d","device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7","client_time":null}`,
+			n%10_000, n%20_000, n%3, n%4, n%250))
+	}},
+	{"activated", func(n int) event.Event {
+		// 10,000 licenses that take one device after another, from behind one proxy.
+		at := now.Add(-time.Hour).Add(time.Duration(n) * 10 * time.Microsecond)
+		return loadEvent(n, usage.LicenseActivated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","device_id":"03890000-0000-7000-8000-%012d","hardware_id":"%064x","device_name":"","os":"","app_version":"","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":1,"returning":false,"country":"","lat":0,"lon":0,"asn":0,"net_kind":""}`,
+			n%10_000, n, n))
+	}},
+}
+
+func loadEvent(n int, eventType string, at time.Time, data []byte) event.Event {
+	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: eventType, Source: "latchkey/license", Time: at, Data: data}
+}
+
+// BenchmarkIngest takes in batches of the queue's size, after every license was heard of once, and prints events/s.
 func BenchmarkIngest(b *testing.B) {
+	const batch = 1000
 	for _, engine := range []db.Engine{db.Postgres, db.SQLite} {
-		b.Run(string(engine), func(b *testing.B) {
-			r := (&rig{t: b, engine: engine}).emptied()
-			const batch = 500
-			n := 0
-			next := func() []event.Event {
-				events := make([]event.Event, batch)
-				for i := range events {
-					n++
-					// A week's worth of time every 100,000 events.
-					at := now.AddDate(0, 0, -20).Add(time.Duration(n) * 6 * time.Second)
-					events[i] = event.Event{
-						ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: usage.LicenseValidated, Source: "latchkey/license", Time: at,
-						Data: fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d","device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7","client_time":null}`,
-							n%1000, n%2000, n%3, n%4, n%250),
+		for _, load := range loads {
+			b.Run(string(engine)+"/"+load.name, func(b *testing.B) {
+				r := (&rig{t: b, engine: engine}).emptied()
+				n := 0
+				next := func() []event.Event {
+					events := make([]event.Event, batch)
+					for i := range events {
+						n++
+						events[i] = load.event(n)
 					}
+					return events
 				}
-				return events
-			}
-			r.handle(next()...)
-			b.ResetTimer()
-			for range b.N {
-				r.handle(next()...)
-			}
-			b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
-		})
+				for n < 10_000 {
+					r.handle(next()...)
+				}
+				b.ResetTimer()
+				for range b.N {
+					r.handle(next()...)
+				}
+				b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+			})
+		}
 	}
 }

@@ -67,10 +67,18 @@ func (m *memory) judge(b *usage.Batch) (*usage.Verdict, error) {
 			v.Findings = append(v.Findings, m.engine.License(m.states[licenseSubject(id)].license, b.Licenses[id].Detectable(), o)...)
 		}
 		if a := detect.AddressKey(o.IP); a != "" {
-			v.Findings = append(v.Findings, m.engine.Address(m.states[addressSubject(a)].address, o)...)
+			v.Findings = append(v.Findings, m.judgeAddress(m.states[addressSubject(a)].address, &o)...)
 		}
 	}
 	return v, m.encode(v.States)
+}
+
+// judgeAddress spares most addresses a state of their own: it begins with the first unknown key.
+func (m *memory) judgeAddress(s *detect.AddressState, o *detect.Observation) []detect.Finding {
+	if s.Empty() && !o.UnknownKey() {
+		return nil
+	}
+	return m.engine.Address(s, *o)
 }
 
 // observe is the subjects of a batch, sorted, each once.
@@ -126,10 +134,14 @@ func restore(subject string, data []byte) (state, error) {
 	return s, read(data)
 }
 
+// encode writes what was touched, but for addresses without history: those without a state are the same.
 func (m *memory) encode(into map[string][]byte) error {
 	var errs []error
 	for _, subject := range m.touched {
 		s := m.states[subject]
+		if s.address != nil && s.address.Empty() {
+			continue
+		}
 		encode := s.address.MarshalBinary
 		if s.license != nil {
 			encode = s.license.MarshalBinary

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// Rows travel to the database as one JSON document per statement: the statement's text stays the same whatever their number, so
-// it is prepared once, and there is one round trip. This is the engine-specific SQL of the rollups.
+// Rows travel to the database in one statement whose text stays the same whatever their number, so it is prepared once, and there
+// is one round trip: on PostgreSQL as one binary array per column, which it reads four times as fast as a JSON document, on SQLite
+// as such a document. This is the engine-specific SQL of the rollups.
 
 // merge is what becomes of a column when the row exists already.
 type merge string
@@ -38,15 +40,15 @@ type table struct {
 	columns []column
 }
 
-// upsert adds rows, whose elements encode as JSON objects with the table's columns; those that exist are merged.
+// upsert adds rows, structs whose fields are the table's columns in their order; those that exist are merged.
 func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(rows, func(document string) error { return tx.Exec(t.upsertSQL(engine), document).Error })
+	return t.send(engine, rows, func(params []any) error { return tx.Exec(t.upsertSQL(engine), params...).Error })
 }
 
 // insert adds rows to a table without a key.
 func (t table) insert(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(rows, func(document string) error {
-		return tx.Exec(t.insertSQL()+t.selectSQL(engine), document).Error
+	return t.send(engine, rows, func(params []any) error {
+		return tx.Exec(t.insertSQL()+t.selectSQL(engine), params...).Error
 	})
 }
 
@@ -54,19 +56,32 @@ func (t table) insert(tx *gorm.DB, engine db.Engine, rows any) error {
 func (t table) insertNew(tx *gorm.DB, engine db.Engine, rows any) (keys []string, err error) {
 	name := t.columns[0].name
 	query := t.insertSQL() + t.selectSQL(engine) + " ON CONFLICT (" + name + ") DO NOTHING RETURNING " + name
-	err = t.send(rows, func(document string) error { return tx.Raw(query, document).Scan(&keys).Error })
+	err = t.send(engine, rows, func(params []any) error { return tx.Raw(query, params...).Find(&keys).Error })
 	return keys, err
 }
 
-func (t table) send(rows any, statement func(document string) error) error {
-	document, err := json.Marshal(rows)
-	if err == nil && string(document) != "[]" && string(document) != "null" {
-		err = statement(string(document))
+// send calls statement with the rows as parameters, or not at all when there are none.
+func (t table) send(engine db.Engine, rows any, statement func(params []any) error) error {
+	v := reflect.ValueOf(rows)
+	if v.Len() == 0 {
+		return nil
+	}
+	params, err := t.params(engine, v)
+	if err == nil {
+		err = statement(params)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	return nil
+}
+
+func (t table) params(engine db.Engine, rows reflect.Value) ([]any, error) {
+	if engine == db.Postgres {
+		return arrays(t.columns, rows)
+	}
+	document, err := json.Marshal(rows.Interface())
+	return []any{string(document)}, err
 }
 
 func (t table) upsertSQL(engine db.Engine) string {
@@ -89,18 +104,31 @@ func (t table) insertSQL() string {
 	return "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") "
 }
 
-// selectSQL reads the document's rows. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition.
+// selectSQL reads the rows of the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition. In the order of
+// their keys, rows find pages of tables and indexes that the rows before have just used.
 func (t table) selectSQL(engine db.Engine) string {
-	var names, typed, extracted []string
-	for _, c := range t.columns {
-		names = append(names, c.name)
-		typed = append(typed, c.name+" "+c.kind)
-		extracted = append(extracted, extract(c)+" AS "+c.name)
+	names, arrays, extracted := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+		arrays[i] = "?::" + c.kind + "[]"
+		extracted[i] = extract(c) + " AS " + c.name
 	}
 	if engine == db.Postgres {
-		return "SELECT " + strings.Join(names, ", ") + " FROM json_to_recordset(?::json) AS r(" + strings.Join(typed, ", ") + ") WHERE true"
+		list := strings.Join(names, ", ")
+		return "SELECT " + list + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + list + ") WHERE true" + t.orderSQL()
 	}
 	return "SELECT " + strings.Join(extracted, ", ") + " FROM json_each(?) WHERE true"
+}
+
+func (t table) orderSQL() string {
+	switch first := t.columns[0]; {
+	case first.merge != key:
+		return ""
+	case first.kind == "text":
+		return " ORDER BY " + first.name + ` COLLATE "C"`
+	default:
+		return " ORDER BY " + first.name
+	}
 }
 
 func extract(c column) string {
@@ -113,19 +141,27 @@ func extract(c column) string {
 	return "value->>'" + c.name + "'"
 }
 
-// find reads into dest the rows whose keys are among keys, a slice whose elements encode as JSON objects with the key columns.
+// find reads into dest the rows whose keys are among keys, structs whose fields are the key columns in their order.
 func (t table) find(tx *gorm.DB, engine db.Engine, keys, dest any) error {
-	return t.send(keys, func(document string) error { return tx.Raw(t.findSQL(engine), document).Scan(dest).Error })
+	k := t.keys()
+	return k.send(engine, keys, func(params []any) error { return tx.Raw(t.findSQL(k, engine), params...).Find(dest).Error })
 }
 
-func (t table) findSQL(engine db.Engine) string {
-	keys := table{name: t.name}
-	var on []string
+// keys is the table with its key only.
+func (t table) keys() table {
+	k := table{name: t.name}
 	for _, c := range t.columns {
 		if c.merge == key {
-			keys.columns = append(keys.columns, c)
-			on = append(on, "t."+c.name+" = k."+c.name)
+			k.columns = append(k.columns, c)
 		}
+	}
+	return k
+}
+
+func (t table) findSQL(keys table, engine db.Engine) string {
+	on := make([]string, len(keys.columns))
+	for i, c := range keys.columns {
+		on[i] = "t." + c.name + " = k." + c.name
 	}
 	// CROSS JOIN keeps SQLite from scanning the table to look into the document.
 	return "SELECT t.* FROM (" + keys.selectSQL(engine) + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
@@ -157,7 +193,7 @@ func (s stamp) orNil() *time.Time {
 	return &t
 }
 
-// blob is bytes in a row; in the JSON document they are hexadecimal in PostgreSQL's notation.
+// blob is bytes in a row; in a JSON document they are hexadecimal behind \\x.
 type blob []byte
 
 // MarshalJSON implements json.Marshaler.

@@ -34,26 +34,32 @@ func (s *Store) TakeOver(ctx context.Context) (epoch int64, err error) {
 // Commit takes in those of events that were not taken before: into the log, the rollups, the detectors' memory and the
 // anomalies, all or nothing. It returns how many they were, and usage.ErrFenced when the epoch is over.
 func (s *Store) Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (taken int, err error) {
+	var committed *usage.Changes
+	s.recent.begin(epoch)
+	defer func() { s.recent.end(committed) }()
+	var changes *usage.Changes
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		taken = 0
 		if err := s.hold(tx, epoch); err != nil {
 			return err
 		}
 		fresh, err := s.takeIn(tx, now, events)
+		taken, changes = len(fresh), usage.Fold(fresh)
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		taken = len(fresh)
-		licenses, err := s.addUp(tx, usage.Fold(fresh))
-		if err != nil {
+		if err := s.addUp(tx, changes); err != nil {
 			return err
 		}
-		if err := s.judge(ctx, tx, now, &usage.Batch{Events: fresh, Licenses: licenses, States: s.states(tx)}, judge); err != nil {
+		if err := s.judge(ctx, tx, now, &usage.Batch{Events: fresh, Licenses: changes.Licenses, States: s.states(tx)}, judge); err != nil {
 			return err
 		}
 		return noteProgress(tx, now, fresh)
 	})
-	return taken, err
+	if err != nil {
+		return 0, err
+	}
+	committed = changes
+	return taken, nil
 }
 
 // hold locks the consumer's row to the end of the transaction, so that commits follow one another.

@@ -3,22 +3,23 @@ package store
 import (
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// addUp merges changes into the rollups and returns the licenses as they are then. Plain sums are added by the database; rows
-// with rules of their own are read, merged and written back, which the lock of the consumer's row makes safe.
-func (s *Store) addUp(tx *gorm.DB, c *usage.Changes) (map[string]*usage.License, error) {
+// addUp merges changes into the rollups; those of licenses, days and devices are whole rows afterwards. Plain sums are added by
+// the database; rows with rules of their own are read, merged and written back, which the lock of the consumer's row makes safe.
+func (s *Store) addUp(tx *gorm.DB, c *usage.Changes) error {
 	if err := s.addSums(tx, c); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.mergeDays(tx, c.Days); err != nil {
-		return nil, err
+	if err := dayRollup.merge(tx, s.db.Engine(), s.recent.days, c.Days); err != nil {
+		return err
 	}
-	if err := s.mergeDevices(tx, c.Devices); err != nil {
-		return nil, err
+	if err := deviceRollup.merge(tx, s.db.Engine(), s.recent.devices, c.Devices); err != nil {
+		return err
 	}
-	return s.mergeLicenses(tx, c.Licenses)
+	return licenseRollup.merge(tx, s.db.Engine(), s.recent.licenses, c.Licenses)
 }
 
 func (s *Store) addSums(tx *gorm.DB, c *usage.Changes) error {
@@ -54,75 +55,65 @@ func (s *Store) addSums(tx *gorm.DB, c *usage.Changes) error {
 	return nil
 }
 
-func (s *Store) mergeDays(tx *gorm.DB, days map[usage.DayKey]*usage.Day) error {
-	keys := make([]dayKey, 0, len(days))
-	for k := range days {
-		keys = append(keys, dayKey{k.LicenseID, at(k.Day)})
+// rollup is a table whose rows R are values V under keys K, which merge by rules of their own; KR is a row of the key's columns.
+type rollup[K comparable, V interface{ Merge(V) }, KR, R any] struct {
+	table table
+	key   func(K) KR
+	row   func(V) (R, error)
+	value func(*R) (K, V, error)
+}
+
+var (
+	dayRollup = rollup[usage.DayKey, *usage.Day, dayKey, dayRow]{dayTable,
+		func(k usage.DayKey) dayKey { return dayKey{k.LicenseID, at(k.Day)} }, newDayRow,
+		func(r *dayRow) (k usage.DayKey, d *usage.Day, err error) { d, err = r.day(); return d.DayKey, d, err }}
+	deviceRollup = rollup[usage.DeviceKey, *usage.Device, deviceKey, deviceRow]{deviceTable,
+		func(k usage.DeviceKey) deviceKey { return deviceKey(k) }, newDeviceRow,
+		func(r *deviceRow) (k usage.DeviceKey, d *usage.Device, err error) {
+			d, err = r.device()
+			return d.DeviceKey, d, err
+		}}
+	licenseRollup = rollup[string, *usage.License, licenseKey, licenseRow]{licenseTable,
+		func(id string) licenseKey { return licenseKey{id} },
+		func(l *usage.License) (licenseRow, error) { return newLicenseRow(l), nil },
+		func(r *licenseRow) (string, *usage.License, error) { return r.LicenseID, r.license(), nil }}
+)
+
+// merge adds to the changes what is known of them, from memory or else from the database, and writes the sum.
+func (r *rollup[K, V, KR, R]) merge(tx *gorm.DB, engine db.Engine, known, changes map[K]V) error {
+	var missing []KR
+	for k, v := range changes {
+		if old, ok := known[k]; ok {
+			v.Merge(old)
+			continue
+		}
+		missing = append(missing, r.key(k))
 	}
-	var known []dayRow
-	if err := dayTable.find(tx, s.db.Engine(), keys, &known); err != nil {
+	if err := r.mergeStored(tx, engine, missing, changes); err != nil {
 		return err
 	}
-	for i := range known {
-		old, err := known[i].day()
-		if err != nil {
-			return err
-		}
-		days[old.DayKey].Merge(old)
-	}
-	rows := make([]dayRow, 0, len(days))
-	for _, d := range days {
-		row, err := newDayRow(d)
+	rows := make([]R, 0, len(changes))
+	for _, v := range changes {
+		row, err := r.row(v)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, row)
 	}
-	return dayTable.upsert(tx, s.db.Engine(), rows)
+	return r.table.upsert(tx, engine, rows)
 }
 
-func (s *Store) mergeDevices(tx *gorm.DB, devices map[usage.DeviceKey]*usage.Device) error {
-	keys := make([]deviceKey, 0, len(devices))
-	for k := range devices {
-		keys = append(keys, deviceKey(k))
-	}
-	var known []deviceRow
-	if err := deviceTable.find(tx, s.db.Engine(), keys, &known); err != nil {
+func (r *rollup[K, V, KR, R]) mergeStored(tx *gorm.DB, engine db.Engine, keys []KR, changes map[K]V) error {
+	var stored []R
+	if err := r.table.find(tx, engine, keys, &stored); err != nil {
 		return err
 	}
-	for i := range known {
-		old, err := known[i].device()
+	for i := range stored {
+		k, old, err := r.value(&stored[i])
 		if err != nil {
 			return err
 		}
-		devices[old.DeviceKey].Merge(old)
+		changes[k].Merge(old)
 	}
-	rows := make([]deviceRow, 0, len(devices))
-	for _, d := range devices {
-		row, err := newDeviceRow(d)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-	}
-	return deviceTable.upsert(tx, s.db.Engine(), rows)
-}
-
-func (s *Store) mergeLicenses(tx *gorm.DB, licenses map[string]*usage.License) (map[string]*usage.License, error) {
-	keys := make([]licenseKey, 0, len(licenses))
-	for id := range licenses {
-		keys = append(keys, licenseKey{id})
-	}
-	var known []licenseRow
-	if err := licenseTable.find(tx, s.db.Engine(), keys, &known); err != nil {
-		return nil, err
-	}
-	for i := range known {
-		licenses[known[i].LicenseID].Merge(known[i].license())
-	}
-	rows := make([]licenseRow, 0, len(licenses))
-	for _, l := range licenses {
-		rows = append(rows, newLicenseRow(l))
-	}
-	return licenses, licenseTable.upsert(tx, s.db.Engine(), rows)
+	return nil
 }

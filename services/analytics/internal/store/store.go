@@ -25,6 +25,7 @@ func Migrations() db.Migrations {
 type Store struct {
 	db     *db.DB
 	outbox *outbox.Outbox
+	recent recent
 }
 
 // New returns the store in d; anomalies are announced through o.

@@ -288,3 +288,28 @@ func TestPrune(t *testing.T) {
 		}
 	})
 }
+
+// What a failed transaction had added up must not be remembered, and what others wrote since must be read again.
+func TestFailedCommitIsForgotten(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		commit(t, s, epoch, use(1, now, usage.Body{HardwareID: "A"}))
+		broken := errors.New("broken")
+		fail := func(*usage.Batch) (*usage.Verdict, error) { return nil, broken }
+		if _, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(2, now, usage.Body{HardwareID: "A"})}, fail); !errors.Is(err, broken) {
+			t.Fatalf("commit: %v", err)
+		}
+		commit(t, s, epoch, use(2, now, usage.Body{HardwareID: "A"}))
+		next, err := s.TakeOver(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, s, next, use(3, now, usage.Body{HardwareID: "A"}))
+		if _, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(4, now, usage.Body{HardwareID: "A"})}, quiet); !errors.Is(err, usage.ErrFenced) {
+			t.Fatalf("commit under the earlier epoch: %v", err)
+		}
+		commit(t, s, next, use(4, now, usage.Body{HardwareID: "A"}))
+		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 4 {
+			t.Errorf("license: %+v, %v; want 4 validations", l, err)
+		}
+	})
+}

@@ -139,6 +139,13 @@ func (a *API) offlineToken(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &req); err != nil {
 		return err
 	}
+	if req.DurationHours != nil {
+		f := httpx.Fields{}
+		f.Range("duration_hours", *req.DurationHours, 1, claims.MaxOfflineHours)
+		if err := f.Err(); err != nil {
+			return err
+		}
+	}
 	holder := holderOf(c)
 	key, err := idempotencyKey(c, holder.Subject+" "+holder.HardwareID)
 	if err != nil {

@@ -22,7 +22,7 @@ type OfflineToken struct {
 	Hours int
 }
 
-// IssueOfflineToken has a token signed for the device. hours 0 means the default. Errors as CheckDevice, and
+// IssueOfflineToken has a token signed for the device. hours nil means the default. Errors as CheckDevice, and
 // VALIDATION_ERROR for hours beyond what the license allows.
 func (s *Licensing) IssueOfflineToken(ctx context.Context, licenseID string, c Client, hours *int) (OfflineToken, string, error) {
 	l, err := s.CheckDevice(ctx, licenseID, c.HardwareID)
