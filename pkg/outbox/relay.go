@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -29,50 +27,25 @@ const (
 )
 
 // Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many, share the
-// work; they, and the relay of a single process that works off a backlog, publish neighboring batches at the same time. A batch
-// that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
+// work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
 func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
-	for failures, hands := 0, 1; ctx.Err() == nil; {
-		more, err := o.relayRound(ctx, pub, hands)
+	for failures := 0; ctx.Err() == nil; {
+		n, err := o.relayBatch(ctx, pub)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			failures, hands = failures+1, 1
+			failures++
 			log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
 			pause(ctx, backoff(failures), nil)
-		case more:
-			failures, hands = 0, o.handsForBacklog()
-		default:
-			failures, hands = 0, 1
+		case n < batchSize:
+			failures = 0
 			pause(ctx, pollEvery, o.wake)
 			pause(ctx, gatherFor, nil)
+		default:
+			failures = 0 // there is more: go on at once
 		}
 	}
 	return nil
-}
-
-// handsForBacklog is how many batches are under way at once while there are full ones: one is claimed and another marked while
-// a third waits for the bus. SQLite has one writer, and claims nothing.
-func (o *Outbox) handsForBacklog() int {
-	if o.db.Engine() == db.SQLite {
-		return 1
-	}
-	return 3
-}
-
-// relayRound publishes a batch with each hand and tells whether there may be more.
-func (o *Outbox) relayRound(ctx context.Context, pub bus.Publisher, hands int) (more bool, err error) {
-	var sent atomic.Int64
-	var g errgroup.Group
-	for range hands {
-		g.Go(func() error {
-			n, err := o.relayBatch(ctx, pub)
-			sent.Add(int64(n))
-			return err
-		})
-	}
-	err = g.Wait()
-	return sent.Load() >= int64(hands*batchSize), err
 }
 
 // relayBatch publishes one batch and returns its size.

@@ -87,7 +87,7 @@ func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
 	r, err := servers.StartRabbitMQ(ctx)
 	skipWhenMissing(t, err)
 	publishOne(t, r.URL)
-	if err := r.Settled(ctx, "kept"); err != nil {
+	if err := r.Settled(ctx, "kept-over-a-kill"); err != nil {
 		t.Fatal(err)
 	}
 	r.Kill()
@@ -96,7 +96,7 @@ func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
 	}
 	conn, ch := dial(t, r.URL)
 	defer conn.Close()
-	if _, ok, err := ch.Get("kept", true); err != nil || !ok {
+	if _, ok, err := ch.Get("kept-over-a-kill", true); err != nil || !ok {
 		t.Errorf("a confirmed message after kill and restart: %v, %v", ok, err)
 	}
 	if err := r.Stop(); err != nil {
@@ -111,13 +111,13 @@ func publishOne(t *testing.T, address string) {
 	conn, ch := dial(t, address)
 	defer conn.Close()
 	// Not a quorum queue: RabbitMQ 3.10 forgets one that was declared in the second before a kill.
-	if _, err := ch.QueueDeclare("kept", true, false, false, false, nil); err != nil {
+	if _, err := ch.QueueDeclare("kept-over-a-kill", true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := ch.Confirm(false); err != nil {
 		t.Fatal(err)
 	}
-	confirm, err := ch.PublishWithDeferredConfirmWithContext(t.Context(), "", "kept", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent})
+	confirm, err := ch.PublishWithDeferredConfirmWithContext(t.Context(), "", "kept-over-a-kill", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent})
 	if err != nil {
 		t.Fatal(err)
 	}
