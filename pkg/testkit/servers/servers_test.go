@@ -86,6 +86,7 @@ func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
 	ctx := t.Context()
 	r, err := servers.StartRabbitMQ(ctx)
 	skipWhenMissing(t, err)
+	t.Cleanup(func() { _ = r.Stop() }) // when the test ends early
 	publishOne(t, r.URL)
 	if err := r.Settled(ctx, "kept-over-a-kill"); err != nil {
 		t.Fatal(err)

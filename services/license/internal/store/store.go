@@ -54,8 +54,9 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 	var errs []error
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		errs = make([]error, len(rows))
+		products := map[string]string{} // ids by name: a bulk names few
 		for i, row := range rows {
-			taken, err := s.create(ctx, tx, row)
+			taken, err := s.create(ctx, tx, row, products)
 			if err != nil {
 				return err
 			}
@@ -68,10 +69,13 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 	return errs, translate(err)
 }
 
-func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow) (keyTaken bool, err error) {
-	productID, err := s.product(tx, n.License.Product)
-	if err != nil {
-		return false, err
+func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow, products map[string]string) (keyTaken bool, err error) {
+	productID, known := products[n.License.Product]
+	if !known {
+		if productID, err = s.product(tx, n.License.Product); err != nil {
+			return false, err
+		}
+		products[n.License.Product] = productID
 	}
 	keyTaken, err = s.keyTaken(tx, n.Key)
 	if err != nil || keyTaken {
@@ -90,10 +94,14 @@ func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow) (ke
 	return false, s.publish(ctx, tx, n.License.ID, n.Events)
 }
 
-// keyTaken looks under every master key, because the unique index knows only hashes of the same one.
+// keyTaken looks under the previous master keys, of whose hashes the unique index knows nothing.
 func (s *Store) keyTaken(tx *gorm.DB, key string) (bool, error) {
+	previous := s.keyHashes(licensing.NormalizeKey(key))[1:]
+	if len(previous) == 0 {
+		return false, nil
+	}
 	var n int64
-	err := tx.Table("licenses").Where("key_hash IN ?", s.keyHashes(licensing.NormalizeKey(key))).Limit(1).Count(&n).Error
+	err := tx.Table("licenses").Where("key_hash IN ?", previous).Limit(1).Count(&n).Error
 	return n > 0, err
 }
 
