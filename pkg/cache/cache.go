@@ -90,8 +90,7 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load func(ctx context.Cont
 		return e.value, true, nil
 	}
 	if !ok || !c.servable(e, now) {
-		v, err = c.load(ctx, k, loadTimeout, load)
-		return v, false, err
+		return c.load(ctx, k, loadTimeout, load)
 	}
 	return c.reload(ctx, k, e, load)
 }
@@ -101,9 +100,9 @@ func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load func(
 	if c.clock.Now().UnixMicro() < old.retry.Load() {
 		return old.value, true, nil
 	}
-	v, err := c.load(ctx, k, reloadTimeout, load)
+	v, cached, err := c.load(ctx, k, reloadTimeout, load)
 	if err == nil || !away(err) {
-		return v, false, err
+		return v, cached, err
 	}
 	now := c.clock.Now()
 	old.retry.Store(now.Add(retryEvery).UnixMicro())
@@ -136,30 +135,38 @@ func (c *Cache[K, V]) DropAll() {
 	c.values.InvalidateAll()
 }
 
-func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
-	f, mine := c.join(k)
-	if mine {
-		return c.fly(ctx, k, f, limit, load)
+// load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller looked.
+func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {
+	landed, f, mine := c.join(k)
+	switch {
+	case landed != nil:
+		return landed.value, true, nil
+	case mine:
+		v, err = c.fly(ctx, k, f, limit, load)
+		return v, false, err
 	}
 	select {
 	case <-f.done:
-		return f.value, f.err
+		return f.value, false, f.err
 	case <-ctx.Done():
-		var none V
-		return none, apierr.ErrUnavailable.Because(ctx.Err())
+		return v, false, apierr.ErrUnavailable.Because(ctx.Err())
 	}
 }
 
-// join returns the load of k that is under way, or a new one that the caller has to carry out.
-func (c *Cache[K, V]) join(k K) (f *flight[V], mine bool) {
+// join returns the load of k that is under way, or a new one that the caller has to carry out; but a fresh value instead when
+// a load has landed since the caller looked.
+func (c *Cache[K, V]) join(k K) (landed *entry[V], f *flight[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[k]; f != nil {
-		return f, false
+		return nil, f, false
+	}
+	if e, ok := c.values.GetIfPresent(k); ok && c.fresh(e, c.clock.Now().UnixMicro()) {
+		return e, nil, false
 	}
 	f = &flight[V]{done: make(chan struct{}), err: apierr.ErrInternal}
 	c.flights[k] = f
-	return f, true
+	return nil, f, true
 }
 
 // fly carries out a load for everyone who waits for it, also when load panics.
