@@ -61,9 +61,10 @@ func (g *Group) Start(name string, cmd *exec.Cmd) (*Process, error) {
 		return nil, err
 	}
 	g.processes = append(g.processes, p)
-	// SIGQUIT to a postmaster ends its sessions too and frees its shared memory; what ignores it is killed.
+	// SIGQUIT to a postmaster ends its sessions too and frees its shared memory; what ignores it is killed. Without -s, the kill of
+	// dash takes the -- for a process.
 	p.onEnd = g.Path(name + ".end")
-	return p, g.onKilled(name, fmt.Sprintf("kill -QUIT %[1]d; sleep 1; kill -KILL -- -%[1]d", p.PID()))
+	return p, g.onKilled(name, fmt.Sprintf("kill -s QUIT %[1]d; sleep 1; kill -s KILL -- -%[1]d", p.PID()))
 }
 
 // onKilled names the shell commands that end something when the process that made the group is killed.

@@ -25,16 +25,35 @@ import (
 // helper names the environment variable under which this test binary starts a server and waits to be killed.
 const helper = "LATCHKEY_SERVERS_HELPER"
 
+// starts are what the helper can start; they return the server's URL.
+var starts = map[string]func(context.Context) (string, error){
+	"postgres": func(ctx context.Context) (string, error) {
+		p, err := servers.StartPostgreSQL(ctx, servers.Options{})
+		if err != nil {
+			return "", err
+		}
+		return p.URL, nil
+	},
+	"amqp": func(ctx context.Context) (string, error) { // ignores SIGQUIT, unlike PostgreSQL
+		r, err := servers.StartRabbitMQ(ctx)
+		if err != nil {
+			return "", err
+		}
+		return r.URL, nil
+	},
+}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(helper) == "" {
+	start := starts[os.Getenv(helper)]
+	if start == nil {
 		os.Exit(m.Run())
 	}
-	p, err := servers.StartPostgreSQL(context.Background(), servers.Options{})
+	url, err := start(context.Background())
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	fmt.Println(p.URL)
+	fmt.Println(url)
 	select {}
 }
 
@@ -141,8 +160,23 @@ func dial(t *testing.T, address string) (*amqp.Connection, *amqp.Channel) {
 }
 
 func TestServersEndWithAKilledParent(t *testing.T) {
-	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), helper+"=1")
+	for scheme := range starts {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			parent, address := startHelper(t, scheme)
+			if err := parent.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = parent.Wait()
+			wantNobodyListening(t, address)
+		})
+	}
+}
+
+func startHelper(t *testing.T, scheme string) (parent *exec.Cmd, address string) {
+	t.Helper()
+	parent = exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), helper+"="+scheme)
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -151,37 +185,31 @@ func TestServersEndWithAKilledParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	line, _ := bufio.NewReader(out).ReadString('\n')
-	address := strings.TrimSpace(line)
+	address = strings.TrimSpace(line)
 	if strings.Contains(address, servers.ErrNotInstalled.Error()) {
 		skipWhenMissing(t, servers.ErrNotInstalled)
 	}
-	if !strings.HasPrefix(address, "postgres://") {
+	if !strings.HasPrefix(address, scheme+"://") {
 		t.Fatalf("the helper says %q", address)
 	}
-	if err := parent.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = parent.Wait()
-	wantNobodyListening(t, address)
+	return parent, address
 }
 
-// wantNobodyListening gives the end of a process a few seconds to reach its port.
+// wantNobodyListening waits until the end of a process has reached its port.
 func wantNobodyListening(t *testing.T, address string) {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	testkit.Eventually(t, 30*time.Second, func() error {
 		conn, err := net.DialTimeout("tcp", u.Host, time.Second)
 		if err != nil {
-			return
+			return nil
 		}
-		conn.Close()
-		if time.Now().After(deadline) {
-			t.Fatalf("%s still listens", u.Host)
-		}
-	}
+		_ = conn.Close()
+		return fmt.Errorf("%s still listens", u.Host)
+	})
 }
 
 func TestFreePorts(t *testing.T) {
