@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -37,27 +38,30 @@ func TestConformanceOnPostgres(t *testing.T) {
 
 // What RabbitMQ need not do: here a confirm says that the consumer has committed, since nothing is stored on the way.
 func TestPublishConfirmsAfterTheCommit(t *testing.T) {
-	q := bus.Queue{Name: "test.all", Types: []string{"#"}}
-	b := open(t, testkit.SQLite(t, inproc.Migrations), q)
-	t.Cleanup(func() { _ = b.Close() })
-	release, begun := make(chan struct{}), make(chan struct{})
-	bustest.Consume(t, b, q, func(ctx context.Context, _ []event.Event) error {
-		close(begun)
-		<-release
-		return nil
+	synctest.Test(t, func(t *testing.T) {
+		q := bus.Queue{Name: "test.all", Types: []string{"#"}}
+		b := open(t, testkit.SQLite(t, inproc.Migrations), q)
+		t.Cleanup(func() { _ = b.Close() })
+		release, begun := make(chan struct{}), make(chan struct{})
+		bustest.Consume(t, b, q, func(context.Context, []event.Event) error {
+			close(begun)
+			<-release
+			return nil
+		})
+		confirmed := make(chan error, 1)
+		go func() { confirmed <- b.Publish(t.Context(), bustest.Activations(t, 1)) }()
+		<-begun
+		synctest.Wait() // until a confirmation that waits for nothing would be there
+		select {
+		case err := <-confirmed:
+			t.Fatalf("confirmed before the commit: %v", err)
+		default:
+		}
+		close(release)
+		if err := <-confirmed; err != nil {
+			t.Fatal(err)
+		}
 	})
-	confirmed := make(chan error, 1)
-	go func() { confirmed <- b.Publish(t.Context(), bustest.Activations(t, 1)) }()
-	<-begun
-	select {
-	case err := <-confirmed:
-		t.Fatalf("confirmed before the commit: %v", err)
-	default:
-	}
-	close(release)
-	if err := <-confirmed; err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestAnAbandonedEventIsNotDelivered(t *testing.T) {
