@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -36,17 +37,13 @@ func TestTheBusOutlivesALostBroker(t *testing.T) {
 
 	p.cut()
 	testkit.Eventually(t, patience, func() error {
-		if s := b.State(); s.Connected || s.Detail == "" {
-			return errors.New("the state knows nothing of the cut")
+		if s := b.State(); s.Connected || strings.Count(s.Detail, "no connection") != 2 {
+			return fmt.Errorf("the state knows nothing of the cut of both links: %+v", s)
 		}
 		return nil
 	})
-	begin := time.Now()
-	if err := b.Publish(t.Context(), events[1:]); err == nil {
-		t.Fatal("published without a broker")
-	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("a publish without a broker took %s", took)
+	if err := b.Publish(t.Context(), events[1:]); err == nil || !strings.Contains(err.Error(), "no connection") {
+		t.Fatalf("a publish without a broker does not fail at once: %v", err)
 	}
 	testkit.Eventually(t, patience, func() error {
 		if seen.Link.Alive() || seen.Gaps() < 2 {
@@ -64,7 +61,7 @@ func TestTheBusOutlivesALostBroker(t *testing.T) {
 	}
 	last := bustest.Event(t, &eventsv1.LicenseDeactivated{}, "last")
 	bustest.Publish(t, b, last)()
-	testkit.Eventually(t, time.Second, func() error {
+	testkit.Eventually(t, patience, func() error {
 		if got := seen.Events(); len(got) == 0 || got[len(got)-1].ID != last.ID {
 			return errors.New("the watch does not see after the reconnection")
 		}
@@ -140,8 +137,7 @@ func manage(t *testing.T, method, address string) []byte {
 	return body
 }
 
-// A link that swallows everything is the worst: no error, no end. The watch must distrust its cache within 3 seconds, and a
-// publish must give up.
+// A link that swallows everything is the worst: no error, no end. The watch must distrust its cache, and a publish must give up.
 func TestASilentLink(t *testing.T) {
 	address := testkit.AMQP(t)
 	p := startProxy(t, host(t, address))
@@ -150,19 +146,17 @@ func TestASilentLink(t *testing.T) {
 	seen.AwaitAlive(t)
 	gaps := seen.Gaps()
 	p.freeze()
-	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := b.Publish(ctx, bustest.Activations(t, 1)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v from a silent broker", err)
 	}
-	testkit.Eventually(t, 6*time.Second, func() error {
+	testkit.Eventually(t, 12*time.Second, func() error { // sooner than the heartbeats notice, after 15 s
 		if seen.Link.Alive() || seen.Gaps() == gaps {
 			return errors.New("a silent link counts as alive")
 		}
 		return nil
 	})
-	t.Logf("noticed after %s", time.Since(begin))
 	p.thaw()
 	seen.AwaitAlive(t)
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), bustest.Activations(t, 1)) })
