@@ -164,6 +164,27 @@ func TestForgedHeaders(t *testing.T) {
 	}
 }
 
+// The public key is no secret: as a password it would let anybody sign.
+func TestThePublicKeyIsNoPassword(t *testing.T) {
+	public, _ := newKey(t)
+	encoded := base64.RawURLEncoding.EncodeToString(public)
+	for name, password := range map[string][]byte{
+		"bytes": public, "base64": []byte(encoded), "JWKS": token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": public}), "nothing": {},
+	} {
+		forged := jwt.NewWithClaims(jwt.SigningMethodHS256, access())
+		forged.Header["kid"] = "k1"
+		raw, err := forged.SignedString(password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, verify := range verifiers(keys{"k1": public}, clock.NewFake(start)) {
+			if err := verify(t.Context(), raw, &claims.Access{}); reason(err) == "" {
+				t.Errorf("signed with %s, verified %s: %v", name, how, err)
+			}
+		}
+	}
+}
+
 func TestVerifierNoticesExpiryOfWhatItRemembers(t *testing.T) {
 	public, private := newKey(t)
 	now := clock.NewFake(start)
