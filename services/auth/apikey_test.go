@@ -89,7 +89,7 @@ func TestRevokeAPIKey(t *testing.T) {
 		client := headers{"X-API-Key": k.APIKey}
 		w.issue(client) // the guard knows the key now
 		w.call("DELETE", keysPath+"/"+k.ID, asAdmin, "").is(200, "")
-		testkit.Eventually(w, time.Second, func() error {
+		testkit.Eventually(w, patience, func() error {
 			if got := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)); got.status != 401 {
 				return fmt.Errorf("the revoked key is answered %d", got.status)
 			}
@@ -124,7 +124,7 @@ func TestRotateAPIKey(t *testing.T) {
 		w.call("POST", keysPath+"/"+k.ID+"/rotate", asAdmin, "").is(200, "").into(&last)
 		var rotated eventsv1.ApiKeyRotated
 		w.awaitEvent(2, &rotated)
-		testkit.Eventually(w, time.Second, func() error {
+		testkit.Eventually(w, patience, func() error {
 			if got := w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": next.APIKey}, tokenBody(licenseID, device)); got.status != 401 {
 				return fmt.Errorf("the secret without grace is answered %d", got.status)
 			}

@@ -46,6 +46,9 @@ const (
 	device         = "device-123"
 )
 
+// patience is how long a test waits for what must happen. The clocks stand still, so what is remembered does not end by itself.
+const patience = 20 * time.Second
+
 // license answers what auth asks its sister: nil is a device in good standing.
 type license struct {
 	licensev1connect.UnimplementedLicenseServiceHandler
@@ -162,7 +165,7 @@ func (w *world) run(b bus.Bus) {
 		cancel()
 		wg.Wait()
 	})
-	testkit.Eventually(w, 5*time.Second, func() error {
+	testkit.Eventually(w, patience, func() error {
 		if !link.Alive() {
 			return fmt.Errorf("the witness does not watch yet")
 		}
@@ -188,7 +191,7 @@ func (w *world) events(eventType string) []event.Event {
 func (w *world) awaitEvent(n int, m proto.Message) event.Event {
 	w.Helper()
 	var e event.Event
-	testkit.Eventually(w, 10*time.Second, func() error {
+	testkit.Eventually(w, patience, func() error {
 		got := w.events(event.TypeOf(m))
 		if len(got) < n {
 			return fmt.Errorf("%d events %s, want %d", len(got), event.TypeOf(m), n)
