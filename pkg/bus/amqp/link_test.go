@@ -54,7 +54,7 @@ func TestTheBusOutlivesALostBroker(t *testing.T) {
 
 	p.restore()
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), events[1:]) })
-	sink.Await(t, events)
+	sink.AwaitAgain(t, events)
 	seen.AwaitAlive(t)
 	if seen.Gaps() < 3 {
 		t.Error("no gap was reported between the reconnection and the link being alive")
@@ -91,7 +91,7 @@ func TestClosedConnectionsComeBack(t *testing.T) {
 		return nil
 	})
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), events[1:]) })
-	sink.Await(t, events)
+	sink.AwaitAgain(t, events)
 	seen.AwaitAlive(t)
 }
 
