@@ -277,14 +277,15 @@ func (s slice) run(t *testing.T) {
 	s.awaitUsage(t, license.LicenseID)
 }
 
-// awaitUsage waits until analytics has counted the one activation and the one validation.
+// awaitUsage waits until analytics has counted the one activation and the one validation; yesterday's too, in case it has just
+// turned midnight.
 func (s slice) awaitUsage(t *testing.T, licenseID string) {
 	t.Helper()
-	testkit.Eventually(t, 20*time.Second, func() error {
+	testkit.Eventually(t, time.Minute, func() error {
 		var usage struct {
 			Totals struct{ Activations, Validations int } `json:"totals"`
 		}
-		ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=1", "X-Admin-API-Key", s.adminAPIKey, nil, http.StatusOK, &usage)
+		ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "X-Admin-API-Key", s.adminAPIKey, nil, http.StatusOK, &usage)
 		if usage.Totals.Activations != 1 || usage.Totals.Validations != 1 {
 			return fmt.Errorf("usage shows %+v, want one activation and one validation", usage.Totals)
 		}

@@ -169,11 +169,11 @@ func (w *world) eventually(timeout time.Duration, cond func() error) {
 	testkit.Eventually(w.T, timeout, cond)
 }
 
-// usage waits until analytics has counted so many of one kind for a license.
+// usage waits until analytics has counted so many of one kind for a license; yesterday's too, in case it has just turned midnight.
 func (w *world) usage(licenseID, member string, want int) {
 	w.Helper()
 	w.eventually(60*time.Second, func() error {
-		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=1", "", "X-Admin-API-Key", w.AdminAPIKey)
+		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "", "X-Admin-API-Key", w.AdminAPIKey)
 		if err != nil || a.status != http.StatusOK {
 			return fmt.Errorf("usage: %d %s %v", a.status, a.raw, err)
 		}

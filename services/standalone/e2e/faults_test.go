@@ -127,7 +127,7 @@ func TestKillBroker(t *testing.T) {
 	} {
 		w.want(call, http.StatusOK, "")
 	}
-	w.eventually(5*time.Second, func() error {
+	w.eventually(30*time.Second, func() error {
 		ready, err := try(http.MethodGet, w.LicenseURL+"/readyz", "")
 		if err == nil && (ready.status != http.StatusOK || !strings.Contains(string(ready.raw), "degraded")) {
 			err = fmt.Errorf("readyz hides that the broker is away: %d %s", ready.status, ready.raw)

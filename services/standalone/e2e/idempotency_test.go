@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -63,7 +64,7 @@ func TestIdempotency(t *testing.T) {
 			w.Run(c.name, func(t *testing.T) {
 				here := *w
 				here.T = t
-				here.idempotent(c, "e2e "+c.name)
+				here.idempotent(c, c.name+rand.Text())
 			})
 		}
 	})
@@ -109,15 +110,16 @@ func (w *world) idempotent(c creation, key string) {
 // TestIdempotencyKeepsRefusals: a refusal is an answer too; and a key belongs to who used it.
 func TestIdempotencyKeepsRefusals(t *testing.T) {
 	each(t, func(w *world) {
-		const mine = `{"customer_id":"refused","license_key":"MY-OWN-KEY-1"}`
+		mine := fmt.Sprintf(`{"customer_id":"refused","license_key":"MY-OWN-%s"}`, rand.Text())
+		refusal, shared := rand.Text(), rand.Text()
 		w.want(w.admin(http.MethodPost, "/licenses", mine), http.StatusCreated, "")
-		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", "refusal"), http.StatusConflict, "LICENSE_KEY_EXISTS")
-		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", "refusal"), http.StatusConflict, "LICENSE_KEY_EXISTS")
-		w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"refused"}`, "Idempotency-Key", "refusal"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict, "LICENSE_KEY_EXISTS")
+		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict, "LICENSE_KEY_EXISTS")
+		w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"refused"}`, "Idempotency-Key", refusal), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 
 		other := w.want(w.admin(http.MethodPost, "/keys", `{"name":"other","role":"operator"}`), http.StatusCreated, "").text("admin_api_key")
-		a := w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"two"}`, "Idempotency-Key", "shared"), http.StatusCreated, "")
-		b := w.want(w.call(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses", `{"customer_id":"two"}`, "X-Admin-API-Key", other, "Idempotency-Key", "shared"), http.StatusCreated, "")
+		a := w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"two"}`, "Idempotency-Key", shared), http.StatusCreated, "")
+		b := w.want(w.call(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses", `{"customer_id":"two"}`, "X-Admin-API-Key", other, "Idempotency-Key", shared), http.StatusCreated, "")
 		if a.text("license_id") == b.text("license_id") {
 			t.Error("an administrator was given what another one had made")
 		}
