@@ -17,13 +17,18 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// eachEngine runs a test in which the database is never late: after half a second a limiter would count alone.
+func eachEngine(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	testkit.EachEngineInBubble(t, []db.Migrations{ratelimit.Migrations}, test)
+}
+
 // eachLimiter runs a test on the limiter in memory and on the shared one on both engines: they keep the same promise.
 func eachLimiter(t *testing.T, test func(t *testing.T, l ratelimit.Limiter, now *clock.Fake)) {
 	t.Run("local", func(t *testing.T) {
 		now := clock.NewFake(start)
 		test(t, ratelimit.NewLocal(now), now)
 	})
-	testkit.EachEngine(t, []db.Migrations{ratelimit.Migrations}, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
 		test(t, ratelimit.NewShared(d, now, testkit.Log(t)), now)
 	})
@@ -197,7 +202,7 @@ func TestLargeLimit(t *testing.T) {
 }
 
 func TestTwoReplicasActAsOne(t *testing.T) {
-	testkit.EachEngine(t, []db.Migrations{ratelimit.Migrations}, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
 		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)), ratelimit.NewShared(d, now, testkit.Log(t))}
 		var admitted [2]atomic.Int32
@@ -219,7 +224,7 @@ func TestTwoReplicasActAsOne(t *testing.T) {
 }
 
 func TestTwoReplicasWithChunksNeverExceedTheLimit(t *testing.T) {
-	testkit.EachEngine(t, []db.Migrations{ratelimit.Migrations}, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
 		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)), ratelimit.NewShared(d, now, testkit.Log(t))}
 		limit, admitted := ratelimit.Limit{PerMinute: 600}, 0
@@ -238,22 +243,23 @@ func TestTwoReplicasWithChunksNeverExceedTheLimit(t *testing.T) {
 
 // A slow user of a large limit must not lose the rest of each chunk.
 func TestUnusedChunksGoBack(t *testing.T) {
-	d := testkit.SQLite(t, ratelimit.Migrations)
-	now := clock.NewFake(start)
-	l := ratelimit.NewShared(d, now, testkit.Log(t))
-	limit := ratelimit.Limit{PerMinute: 600}
-	for range 100 { // a burst, so that chunks grow
-		l.Take(t.Context(), "k", limit)
-	}
-	for range 120 {
-		now.Advance(time.Second)
-		if d := l.Take(t.Context(), "k", limit); !d.Allowed {
-			t.Fatalf("one call a second was refused: %+v", d)
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		now := clock.NewFake(start)
+		l := ratelimit.NewShared(d, now, testkit.Log(t))
+		limit := ratelimit.Limit{PerMinute: 600}
+		for range 100 { // a burst, so that chunks grow
+			l.Take(t.Context(), "k", limit)
 		}
-	}
-	if d := l.Take(t.Context(), "k", limit); d.Remaining < 600-70 {
-		t.Errorf("60 calls in the last minute left %d of 600", d.Remaining)
-	}
+		for range 120 {
+			now.Advance(time.Second)
+			if d := l.Take(t.Context(), "k", limit); !d.Allowed {
+				t.Fatalf("one call a second was refused: %+v", d)
+			}
+		}
+		if d := l.Take(t.Context(), "k", limit); d.Remaining < 600-70 {
+			t.Errorf("60 calls in the last minute left %d of 600", d.Remaining)
+		}
+	})
 }
 
 func TestDatabaseAway(t *testing.T) {

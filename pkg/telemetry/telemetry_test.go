@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -132,18 +130,9 @@ func each(t *testing.T, test func(t *testing.T, d *db.DB)) {
 	testkit.EachEngine(t, []db.Migrations{telemetry.Migrations}, test)
 }
 
-// eachInBubble runs test on both engines with a clock that stands still while anything is under way: how long something takes is
-// what it waits for, however busy the computer is.
+// eachInBubble runs test on both engines with a clock that stands still while anything is under way.
 func eachInBubble(t *testing.T, test func(t *testing.T, d *db.DB)) {
-	bubble := func(cfg db.Config) func(t *testing.T) {
-		return func(t *testing.T) { test(t, testkit.Open(t, cfg, telemetry.Migrations)) }
-	}
-	t.Run("sqlite", func(t *testing.T) {
-		synctest.Test(t, bubble(db.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db")}))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		synctest.Test(t, bubble(db.Config{URL: testkit.Postgres(t), Schema: "test"}))
-	})
+	testkit.EachEngineInBubble(t, []db.Migrations{telemetry.Migrations}, test)
 }
 
 func TestRecordedEventsArePublished(t *testing.T) {

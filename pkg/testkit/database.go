@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -79,5 +80,21 @@ func EachEngine(t *testing.T, migrations []db.Migrations, test func(t *testing.T
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t, migrations...)) })
 	t.Run("postgres", func(t *testing.T) {
 		test(t, Open(t, db.Config{URL: Postgres(t), Schema: "test"}, migrations...))
+	})
+}
+
+// EachEngineInBubble is EachEngine with a clock, that of package time, which stands still while anything is under way, the
+// database included: how long something takes is what it waits for, and no deadline passes because the computer is busy. See
+// testing/synctest for what test may not do.
+func EachEngineInBubble(t *testing.T, migrations []db.Migrations, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	in := func(cfg db.Config) func(t *testing.T) {
+		return func(t *testing.T) { test(t, Open(t, cfg, migrations...)) }
+	}
+	t.Run("sqlite", func(t *testing.T) {
+		synctest.Test(t, in(db.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db")}))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		synctest.Test(t, in(db.Config{URL: Postgres(t), Schema: "test"}))
 	})
 }
