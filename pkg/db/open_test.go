@@ -133,7 +133,7 @@ func TestThePoolKeepsItsConnections(t *testing.T) {
 			results <- d.Tx(t.Context(), func(context.Context, *gorm.DB) error { <-held; return nil })
 		}()
 	}
-	testkit.Eventually(t, 5*time.Second, func() error {
+	testkit.Eventually(t, 20*time.Second, func() error {
 		if n := d.Stats().InUse; n != 4 {
 			return fmt.Errorf("%d in use", n)
 		}
