@@ -19,7 +19,7 @@ import (
 // is a VALIDATION_ERROR with everything that is wrong in details.fields, by member path; the text itself is "body".
 //
 // Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), any,
-// json.RawMessage, Object and Optional. The tag max:"100" bounds the entries of a list while it is read.
+// json.RawMessage, Object and Optional, and lists may be of Row. The tag max:"100" bounds the entries of a list while it is read.
 func Decode(raw []byte, dst any) error {
 	if len(raw) == 0 {
 		return apierr.InvalidField("body", "must be an object")
@@ -40,14 +40,15 @@ type member struct {
 	index    []int
 	nullable bool
 	optional bool
+	row      bool
 	max      int // entries of a list, 0 = any number
 }
 
-// What lists and maps hold has no tags. Null is a value like others in a free map; a row kept for later may be null too, for
-// its own Decode to refuse.
+// What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null too.
 var (
-	plain = member{}
-	free  = member{nullable: true}
+	plain    = member{}
+	free     = member{nullable: true}
+	rowEntry = member{row: true}
 )
 
 // plans remembers the members of each struct type; it is filled from types alone, so sharing it is no shared state.
@@ -80,12 +81,16 @@ var (
 	rawType      = reflect.TypeFor[json.RawMessage]()
 	objectType   = reflect.TypeFor[Object]()
 	optionalType = reflect.TypeFor[optional]()
+	rowType      = reflect.TypeFor[row]()
 )
 
 type decoder struct{ scanner }
 
 // value reads one value into v. What has another type than v is noted and skipped.
 func (d *decoder) value(v reflect.Value, m *member) error {
+	if m.row {
+		return d.row(v.Addr().Interface().(row))
+	}
 	first := d.next()
 	if m.optional {
 		inner := v.Addr().Interface().(optional).mark(first == 'n')
@@ -283,10 +288,26 @@ func (d *decoder) list(v reflect.Value, m *member, first byte) error {
 }
 
 func entryOf(t reflect.Type) *member {
-	if t == rawType || t.Kind() == reflect.Interface {
+	switch {
+	case t == rawType || t.Kind() == reflect.Interface:
 		return &free
+	case reflect.PointerTo(t).Implements(rowType):
+		return &rowEntry
 	}
 	return &plain
+}
+
+// row reads an entry that stands alone. What ends the scan concerns the text and no row: then nobody looks at the rows.
+func (d *decoder) row(r row) error {
+	value, problems := r.parts()
+	around, root := d.problems, d.root
+	d.problems, d.root = nil, d.depth
+	if err := d.value(reflect.ValueOf(value).Elem(), &plain); err != nil {
+		return err
+	}
+	*problems = d.problems
+	d.problems, d.root = around, root
+	return nil
 }
 
 func (d *decoder) dictionary(v reflect.Value, first byte) error {

@@ -31,6 +31,7 @@ type scanner struct {
 	data     []byte
 	pos      int
 	depth    int
+	root     int // where paths begin: 0, or the depth of the row that is read
 	path     [maxDepth]step
 	problems Fields
 }
@@ -66,7 +67,7 @@ func (s *scanner) syntax() error {
 func (s *scanner) where() string {
 	const longest = 200
 	var out []byte
-	for _, st := range s.path[:s.depth] {
+	for _, st := range s.path[s.root:s.depth] {
 		switch {
 		case st.name == nil && st.index < 0: // inside the braces, before a name
 		case st.name == nil:
@@ -101,7 +102,7 @@ func (s *scanner) next() byte {
 // enter begins an object or a list.
 func (s *scanner) enter() error {
 	if s.depth == maxDepth {
-		s.problems = nil
+		s.problems, s.root = nil, 0
 		s.fail(tooDeep)
 		return errStop
 	}

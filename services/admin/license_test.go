@@ -305,11 +305,40 @@ func TestBulkCreate(t *testing.T) {
 	rows := strings.Repeat(`{"customer_id":"a"},`, 999) + `{"customer_id":"a"}`
 	s.answerAll()
 	s.call(ownerKey, "POST", licenses+"/bulk-create", `{"licenses":[`+rows+`]}`, nil).want(http.StatusCreated, nil)
-	for _, bad := range []string{`{}`, `{"licenses":null}`, `{"licenses":[]}`, `{"licenses":{}}`, `{"licenses":[` + rows + `,1]}`} {
+	for _, bad := range []string{`{}`, `{"licenses":null}`, `{"licenses":[]}`, `{"licenses":{}}`, `{"licenses":[` + rows + `,1]}`, `{"licenses":[{"customer_id":"a"},{"customer_id":"b"]}`,
+		`{"licenses":[{"customer_id":"a"}]}{}`, `{"licenses":[{"customer_id":"a","x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}]}`, `{"licenses":[{"customer_id":"a"}],"x":"\u0000"}`} {
 		s.call(ownerKey, "POST", licenses+"/bulk-create", bad, nil).fails(http.StatusBadRequest, errcode.ValidationError)
 	}
 	s.call(ownerKey, "POST", licenses+"/bulk-create", `{"x":"`+strings.Repeat("x", 2<<20)+`"}`, nil).fails(http.StatusBadRequest, errcode.ValidationError)
 	s.call(ownerKey, "POST", licenses+"/bulk-create", `{"x":"`+strings.Repeat("x", 11<<20)+`"}`, nil).fails(http.StatusRequestEntityTooLarge, errcode.PayloadTooLarge)
+}
+
+// A row whose text is not acceptable fails alone too, although its JSON can be read.
+func TestBulkCreateRowsOfBadText(t *testing.T) {
+	s := onSQLite(t, nil)
+	s.answerAll()
+	var out struct {
+		Created []struct{ Index int }
+		Failed  []struct {
+			Index     int
+			ErrorCode string `json:"error_code"`
+			Details   map[string]map[string]string
+		}
+	}
+	body := `{"licenses":[{"customer_id":"a\u0000"},{"customer_id":"a"},{"customer_id":"\ud800"},{"customer_id":"b","metadata":{"n":[1e400]}},` +
+		"{\"customer_id\":\"\xff\"}" + `,{"customer_id":"c"}]}`
+	s.call(ownerKey, "POST", licenses+"/bulk-create", body, nil).want(http.StatusMultiStatus, &out)
+	if len(out.Created) != 2 || out.Created[0].Index != 1 || out.Created[1].Index != 5 || len(out.Failed) != 4 {
+		t.Fatalf("%+v", out)
+	}
+	for i, want := range []struct {
+		index int
+		field string
+	}{{0, "customer_id"}, {2, "customer_id"}, {3, "metadata.n[0]"}, {4, "customer_id"}} {
+		if f := out.Failed[i]; f.Index != want.index || f.ErrorCode != errcode.ValidationError || f.Details["fields"][want.field] == "" {
+			t.Errorf("failed[%d] = %+v, want %+v", i, f, want)
+		}
+	}
 }
 
 // A typed error of a rule reaches the user as it was made, one of ours does not.

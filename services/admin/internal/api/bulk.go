@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -16,9 +14,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
-
-// maxRows is how many licenses one call may create.
-const maxRows = 1000
 
 type createdRow struct {
 	Index int32 `json:"index"`
@@ -41,7 +36,7 @@ type bulkBody struct {
 	FailedCount  int          `json:"failed_count"`
 }
 
-// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types fails and the others are created.
+// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are created.
 func (a *API) bulkCreateLicenses(c *gin.Context) error {
 	rows, err := bulkRows(c)
 	if err != nil {
@@ -69,39 +64,22 @@ func (a *API) bulkCreateLicenses(c *gin.Context) error {
 	return nil
 }
 
-// bulkRows reads the rows as they came.
-func bulkRows(c *gin.Context) ([]json.RawMessage, error) {
+// bulkRows reads the rows, each with what is wrong with it.
+func bulkRows(c *gin.Context) ([]httpx.Row[newLicense], error) {
 	var in struct {
-		Licenses json.RawMessage `json:"licenses"`
+		Licenses []httpx.Row[newLicense] `json:"licenses" max:"1000"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return nil, err
 	}
-	rows, ok := split(in.Licenses)
-	if !ok || len(rows) < 1 || len(rows) > maxRows {
-		return nil, apierr.InvalidField("licenses", fmt.Sprintf("must be a list of 1 to %d licenses", maxRows))
+	if len(in.Licenses) == 0 {
+		return nil, apierr.InvalidField("licenses", "must have at least one entry")
 	}
-	return rows, nil
-}
-
-// split cuts a list into its entries, whatever their types, and stops where there are too many.
-func split(list json.RawMessage) (rows []json.RawMessage, ok bool) {
-	d := json.NewDecoder(bytes.NewReader(list))
-	if open, err := d.Token(); err != nil || open != json.Delim('[') {
-		return nil, false
-	}
-	for d.More() && len(rows) <= maxRows {
-		var row json.RawMessage
-		if err := d.Decode(&row); err != nil {
-			return nil, false
-		}
-		rows = append(rows, row)
-	}
-	return rows, true
+	return in.Licenses, nil
 }
 
 // bulkRequest keeps the rows of the right shape for the license service; the others have failed already.
-func bulkRequest(c *gin.Context, rows []json.RawMessage) (*licensev1.BulkCreateLicensesRequest, []failedRow, error) {
+func bulkRequest(c *gin.Context, rows []httpx.Row[newLicense]) (*licensev1.BulkCreateLicensesRequest, []failedRow, error) {
 	idem, err := idempotencyKey(c)
 	if err != nil {
 		return nil, nil, err
@@ -112,13 +90,12 @@ func bulkRequest(c *gin.Context, rows []json.RawMessage) (*licensev1.BulkCreateL
 		BodySha256:     idem.Request[:],
 	}
 	var failed []failedRow
-	for i, raw := range rows {
-		var row newLicense
-		if err := httpx.Decode(raw, &row); err != nil {
+	for i := range rows {
+		if err := rows[i].Err(); err != nil {
 			failed = append(failed, misshapen(i, err))
 			continue
 		}
-		req.Rows = append(req.Rows, &licensev1.BulkRow{Index: int32(i), License: row.message()})
+		req.Rows = append(req.Rows, &licensev1.BulkRow{Index: int32(i), License: rows[i].Value.message()})
 	}
 	return req, failed, nil
 }
