@@ -5,11 +5,16 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 )
+
+// errNoLicense is how the sister answers for every other license.
+var errNoLicense = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this id")
 
 // theLicense is the license that the sister knows.
 func theLicense() *licensev1.License {
@@ -60,10 +65,16 @@ func (s *suite) answerAll() {
 	on(l, licensev1connect.LicenseServiceGetLicenseProcedure, func(*licensev1.GetLicenseRequest) (*licensev1.GetLicenseResponse, error) {
 		return &licensev1.GetLicenseResponse{License: theLicense()}, nil
 	})
-	on(l, licensev1connect.LicenseServiceUpdateLicenseProcedure, func(*licensev1.UpdateLicenseRequest) (*licensev1.UpdateLicenseResponse, error) {
+	on(l, licensev1connect.LicenseServiceUpdateLicenseProcedure, func(r *licensev1.UpdateLicenseRequest) (*licensev1.UpdateLicenseResponse, error) {
+		if r.GetLicenseId() != licenseID {
+			return nil, errNoLicense
+		}
 		return &licensev1.UpdateLicenseResponse{License: theLicense()}, nil
 	})
-	on(l, licensev1connect.LicenseServiceDeleteLicenseProcedure, func(*licensev1.DeleteLicenseRequest) (*licensev1.DeleteLicenseResponse, error) {
+	on(l, licensev1connect.LicenseServiceDeleteLicenseProcedure, func(r *licensev1.DeleteLicenseRequest) (*licensev1.DeleteLicenseResponse, error) {
+		if r.GetLicenseId() != licenseID {
+			return nil, errNoLicense
+		}
 		gone := theLicense()
 		gone.IsActive, gone.DeactivatedAt = false, timestamppb.New(now)
 		return &licensev1.DeleteLicenseResponse{License: gone}, nil

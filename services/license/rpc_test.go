@@ -273,6 +273,36 @@ func TestVersions(t *testing.T) {
 	})
 }
 
+// What is wrong with a change is told before that its license is not there, or has another version.
+func TestAChangeIsCheckedBeforeItsLicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(3, 30)
+		zero, million, blank, long := int32(0), int32(1_000_001), " ", strings.Repeat("x", 256)
+		for name, req := range map[string]*licensev1.UpdateLicenseRequest{
+			"max_devices":         {MaxDevices: &zero},
+			"max_devices above":   {MaxDevices: &million},
+			"max_offline_hours":   {MaxOfflineHours: &zero},
+			"customer_id":         {CustomerId: &blank},
+			"deactivation_reason": {DeactivationReason: &long},
+			"features":            {Features: &licensev1.StringList{Values: []string{""}}},
+			"metadata":            {MetadataJson: []byte(`{"a":"` + strings.Repeat("x", 64<<10) + `"}`)},
+		} {
+			for _, licenseID := range []string{id, "0199c1f0-6a52-7c3e-9d58-1f6f7f1f0a11", "no UUID"} {
+				req.LicenseId, req.IfVersion = licenseID, &zero
+				if code := refused(w.admin.UpdateLicense(t.Context(), connect.NewRequest(req))); code != "VALIDATION_ERROR" {
+					w.t.Errorf("%s of license %q: %q", name, licenseID, code)
+				}
+			}
+		}
+		for _, licenseID := range []string{id, "0199c1f0-6a52-7c3e-9d58-1f6f7f1f0a11"} {
+			req := &licensev1.DeleteLicenseRequest{LicenseId: licenseID, IfVersion: &zero, Reason: long}
+			if code := refused(w.admin.DeleteLicense(t.Context(), connect.NewRequest(req))); code != "VALIDATION_ERROR" {
+				w.t.Errorf("deletion of license %q: %q", licenseID, code)
+			}
+		}
+	})
+}
+
 func TestRevealKeyIsAudited(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)

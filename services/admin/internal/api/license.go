@@ -82,12 +82,8 @@ func (a *API) updateLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := licenseID(c)
-	if err != nil {
-		return err
-	}
 	req := in.message()
-	req.Actor, req.LicenseId, req.IfVersion = actor(c).Message(), id, version
+	req.Actor, req.LicenseId, req.IfVersion = actor(c).Message(), licenseIDOrNone(c), version
 	res, err := a.Licenses.UpdateLicense(c.Request.Context(), connect.NewRequest(req))
 	if err != nil {
 		return err
@@ -115,13 +111,9 @@ func (a *API) deleteLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := licenseID(c)
-	if err != nil {
-		return err
-	}
 	res, err := a.Licenses.DeleteLicense(c.Request.Context(), connect.NewRequest(&licensev1.DeleteLicenseRequest{
 		Actor:     actor(c).Message(),
-		LicenseId: id,
+		LicenseId: licenseIDOrNone(c),
 		IfVersion: version,
 		Reason:    in.Reason,
 	}))
@@ -130,7 +122,7 @@ func (a *API) deleteLicense(c *gin.Context) error {
 	}
 	l := res.Msg.GetLicense()
 	setETag(c, l.GetVersion())
-	c.JSON(http.StatusOK, deletedBody{LicenseID: id, IsActive: l.GetIsActive(), DeactivatedAt: instant(l.GetDeactivatedAt())})
+	c.JSON(http.StatusOK, deletedBody{LicenseID: l.GetLicenseId(), IsActive: l.GetIsActive(), DeactivatedAt: instant(l.GetDeactivatedAt())})
 	return nil
 }
 

@@ -201,6 +201,7 @@ func TestTransferNeedsTwoDevices(t *testing.T) {
 func TestPatch(t *testing.T) {
 	ptr := func(n int) *int { return &n }
 	yes, no, reason := true, false, "fraud"
+	blank, long := " ", strings.Repeat("x", 256)
 	past, never := noon.Add(-time.Hour), time.Time{}
 	for name, tc := range map[string]struct {
 		edit  func(*Change)
@@ -214,6 +215,8 @@ func TestPatch(t *testing.T) {
 		"limit below use":     {patch: Patch{MaxDevices: ptr(1)}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.MaxDevices == 1 && l.CurrentDevices == 2 }},
 		"limit zero":          {patch: Patch{MaxDevices: ptr(0)}, want: apierr.InvalidField("", "")},
 		"limit too high":      {patch: Patch{MaxDevices: ptr(1_000_001)}, want: apierr.InvalidField("", "")},
+		"reason too long":     {patch: Patch{IsActive: &yes, DeactivationReason: &long}, want: apierr.InvalidField("", "")},
+		"no customer":         {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
 		"version matches":     {patch: Patch{IfVersion: ptr(7), MaxDevices: ptr(9)}, event: &eventsv1.LicenseUpdated{}},
 		"version differs":     {patch: Patch{IfVersion: ptr(6), MaxDevices: ptr(9)}, want: ErrVersion},
 		"off, with reason":    {patch: Patch{IsActive: &no, DeactivationReason: &reason}, event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool { return l.DeactivatedAt.Equal(noon) && l.DeactivationReason == reason }},
@@ -228,7 +231,10 @@ func TestPatch(t *testing.T) {
 			if tc.edit != nil {
 				tc.edit(ch)
 			}
-			err := ch.patch(Actor{ID: "a"}, tc.patch, noon)
+			err := tc.patch.check()
+			if err == nil {
+				err = ch.patch(Actor{ID: "a"}, tc.patch, noon)
+			}
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}

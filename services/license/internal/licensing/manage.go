@@ -210,8 +210,12 @@ type Patch struct {
 	Metadata  *json.RawMessage
 }
 
-// Update changes a license. A patch that changes nothing publishes nothing. Errors: ErrNotFound, ErrVersion, VALIDATION_ERROR.
+// Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
+// others, ErrNotFound, ErrVersion.
 func (s *Licensing) Update(ctx context.Context, by Actor, licenseID string, p Patch) (License, error) {
+	if err := p.check(); err != nil {
+		return License{}, err
+	}
 	var out License
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
 		if err := ch.patch(by, p, s.Clock.Now()); err != nil {
@@ -223,7 +227,7 @@ func (s *Licensing) Update(ctx context.Context, by Actor, licenseID string, p Pa
 	return out, err
 }
 
-// Delete deactivates a license; it stays, with its devices, and can be revived. Errors: ErrNotFound, ErrVersion.
+// Delete deactivates a license; it stays, with its devices, and can be revived. Errors: those of Update.
 func (s *Licensing) Delete(ctx context.Context, by Actor, licenseID string, ifVersion *int, reason string) (License, error) {
 	off := false
 	p := Patch{IfVersion: ifVersion, IsActive: &off}
@@ -233,6 +237,19 @@ func (s *Licensing) Delete(ctx context.Context, by Actor, licenseID string, ifVe
 	return s.Update(ctx, by, licenseID, p)
 }
 
+// check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that is
+// fine without them.
+func (p *Patch) check() error {
+	l := License{CustomerID: "any", MaxDevices: 1, MaxOfflineHours: 1}
+	l.apply(*p, time.Time{})
+	set(&l.DeactivationReason, p.DeactivationReason) // checked too where it is not taken, on an active license
+	if problems := l.problems(); len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	return nil
+}
+
+// patch applies a Patch that check has passed.
 func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
 	before := ch.License
 	if p.IfVersion != nil && *p.IfVersion != before.Version {
@@ -240,13 +257,6 @@ func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
 	}
 	l := &ch.License
 	l.apply(p, now)
-	problems := l.problems()
-	if p.DeactivationReason != nil { // checked too where it is not taken, on an active license
-		checkText(problems, "deactivation_reason", *p.DeactivationReason, false)
-	}
-	if len(problems) > 0 {
-		return apierr.InvalidFields(problems)
-	}
 	changed := changedMembers(&before, l)
 	if len(changed) == 0 {
 		ch.License = before
