@@ -82,7 +82,7 @@ func TestCreateLicense(t *testing.T) {
 	}
 	req := asked[licensev1.CreateLicenseRequest](t, s.license)
 	diffProto(t, &licensev1.NewLicense{
-		CustomerId: "acme", Product: "pro", LicenseKey: "OLD-KEY-1", MaxDevices: proto.Int32(5), MaxOfflineHours: proto.Int32(24),
+		CustomerId: "acme", Product: "pro", LicenseKey: new("OLD-KEY-1"), MaxDevices: proto.Int32(5), MaxOfflineHours: proto.Int32(24),
 		ExpiresInDays: proto.Int32(365), Features: []string{"a", "b"}, IsTest: true, MetadataJson: []byte(`{"n": 12345678901234567890}`),
 	}, req.GetLicense())
 	if a := req.GetActor(); a.GetRole() != "owner" || a.GetName() != "configuration" || a.GetId() == "" || a.GetIp() != "192.0.2.1" || a.GetRequestId() != res.header.Get("X-Request-ID") {
@@ -92,6 +92,10 @@ func TestCreateLicense(t *testing.T) {
 	s.call(ownerKey, "POST", licenses, body, header("Idempotency-Key", "k1")).want(http.StatusCreated, nil)
 	if again := asked[licensev1.CreateLicenseRequest](t, s.license).GetIdempotencyKey(); first == "" || again != first {
 		t.Errorf("the same key became %q and %q", first, again)
+	}
+	s.through(s.engine, ownerKey, "POST", licenses, `{"customer_id":"a","license_key":""}`, nil)
+	if n := asked[licensev1.CreateLicenseRequest](t, s.license).GetLicense(); n.LicenseKey == nil {
+		t.Error("an empty key was taken for none")
 	}
 	_, other := s.newKey("other", "operator")
 	s.call(other, "POST", licenses, body, header("Idempotency-Key", "k1")).want(http.StatusCreated, nil)

@@ -381,6 +381,8 @@ func TestBadMembers(t *testing.T) {
 		{keyPath, asAdmin, `{"client_name": "a", "allowed_endpoints": ["api"]}`, []string{"allowed_endpoints[0]"}},
 		{keyPath, asAdmin, `{"client_name": "a", "allowed_endpoints": "*"}`, []string{"allowed_endpoints"}},
 		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": -1, "per_hour": 5, "per": "day"}}`, []string{"rate_limit.per", "rate_limit.per_minute"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per": ""}}`, []string{"rate_limit.per"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per": null}}`, []string{"rate_limit.per"}},
 		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": 1.5}}`, []string{"rate_limit.per_minute"}},
 		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 99999999999999999999}}`, []string{"rate_limit.per_hour"}},
 		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 1000000001}}`, []string{"rate_limit.per_hour"}},

@@ -108,9 +108,10 @@ func TestBulkCreate(t *testing.T) {
 		none := int32(0)
 		w.create(1, 0)
 		req := &licensev1.BulkCreateLicensesRequest{Actor: ada, IdempotencyKey: "bulk", BodySha256: []byte("body"), Rows: []*licensev1.BulkRow{
-			{Index: 2, License: &licensev1.NewLicense{CustomerId: "acme", LicenseKey: "OLIVE-TREE-1"}},
+			{Index: 2, License: &licensev1.NewLicense{CustomerId: "acme", LicenseKey: new("OLIVE-TREE-1")}},
 			{Index: 3, License: &licensev1.NewLicense{CustomerId: "acme", MaxDevices: &none}},
-			{Index: 5, License: &licensev1.NewLicense{CustomerId: "acme", LicenseKey: "olive-tree-1"}},
+			{Index: 5, License: &licensev1.NewLicense{CustomerId: "acme", LicenseKey: new("olive-tree-1")}},
+			{Index: 7, License: &licensev1.NewLicense{CustomerId: "acme", LicenseKey: new("")}},
 			{Index: 9, License: &licensev1.NewLicense{CustomerId: "acme"}},
 		}}
 		resp, err := w.admin.BulkCreateLicenses(t.Context(), connect.NewRequest(req))
@@ -127,7 +128,7 @@ func TestBulkCreate(t *testing.T) {
 		for _, failed := range resp.Msg.GetFailed() {
 			outcome = append(outcome, fmt.Sprint(failed.GetIndex(), " ", failed.GetError().GetCode()))
 		}
-		if diff := cmp.Diff([]string{"2", "9", "3 VALIDATION_ERROR", "5 LICENSE_KEY_EXISTS"}, outcome); diff != "" {
+		if diff := cmp.Diff([]string{"2", "9", "3 VALIDATION_ERROR", "5 LICENSE_KEY_EXISTS", "7 VALIDATION_ERROR"}, outcome); diff != "" {
 			w.t.Errorf("outcome (-want +got):\n%s", diff)
 		}
 		again, err := w.admin.BulkCreateLicenses(t.Context(), connect.NewRequest(req))

@@ -13,7 +13,7 @@ import (
 type newLicense struct {
 	CustomerID      string       `json:"customer_id"`
 	Product         string       `json:"product"`
-	LicenseKey      string       `json:"license_key"`
+	LicenseKey      *string      `json:"license_key"`
 	MaxDevices      *int32       `json:"max_devices"`
 	MaxOfflineHours *int32       `json:"max_offline_hours"`
 	ExpiresInDays   *int32       `json:"expires_in_days" null:"ok"`

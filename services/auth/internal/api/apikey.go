@@ -48,9 +48,9 @@ type createAPIKeyRequest struct {
 }
 
 type rateLimitRequest struct {
-	PerMinute *int   `json:"per_minute"`
-	PerHour   *int   `json:"per_hour"`
-	Per       string `json:"per"`
+	PerMinute *int    `json:"per_minute"`
+	PerHour   *int    `json:"per_hour"`
+	Per       *string `json:"per"`
 }
 
 // key is what is asked for; members that are absent take the defaults of the rules.

@@ -60,13 +60,13 @@ type KeySecret struct {
 	ExpiresAt time.Time
 }
 
-// NewAPIKey is what an administrator asks for. Nil and zero members take their defaults.
+// NewAPIKey is what an administrator asks for. Nil members take their defaults, and so does an empty list.
 type NewAPIKey struct {
 	ClientName string
 	Allowed    []string
 	PerMinute  *int
 	PerHour    *int
-	Per        string
+	Per        *string
 	ExpiresAt  *time.Time
 }
 
@@ -95,7 +95,7 @@ func (n NewAPIKey) validate(now time.Time) error {
 			wrong[name] = fmt.Sprintf("must be from 0 (no limit) to %d", maxLimit)
 		}
 	}
-	if n.Per != "" && n.Per != perKey && n.Per != perAddress {
+	if n.Per != nil && *n.Per != perKey && *n.Per != perAddress {
 		wrong["rate_limit.per"] = `must be "key" or "address"`
 	}
 	if n.ExpiresAt != nil && !n.ExpiresAt.After(now) {
@@ -111,13 +111,10 @@ func (n NewAPIKey) validate(now time.Time) error {
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
 	k := APIKey{
 		ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now,
-		RateLimit: RateLimit{PerMinute: or(n.PerMinute, defaultMinute), PerHour: or(n.PerHour, defaultHour), Per: perKey},
+		RateLimit: RateLimit{PerMinute: or(n.PerMinute, defaultMinute), PerHour: or(n.PerHour, defaultHour), Per: or(n.Per, perKey)},
 	}
 	if len(k.Allowed) == 0 {
 		k.Allowed = defaultEndpoints()
-	}
-	if n.Per != "" {
-		k.RateLimit.Per = n.Per
 	}
 	if n.ExpiresAt != nil {
 		k.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond)
@@ -125,7 +122,7 @@ func (n NewAPIKey) key(id string, now time.Time) APIKey {
 	return k
 }
 
-func or(given *int, otherwise int) int {
+func or[T any](given *T, otherwise T) T {
 	if given == nil {
 		return otherwise
 	}

@@ -80,7 +80,7 @@ func MaskKey(key string) string {
 func checkImportedKey(key string) string {
 	n := utf8.RuneCountInString(strings.TrimSpace(key))
 	if n < 8 || n > 255 {
-		return "must have 8 to 255 characters"
+		return "must have 8 to 255 characters; leave it out to have a key made"
 	}
 	for _, r := range key {
 		if !unicode.IsPrint(r) {

@@ -34,8 +34,8 @@ const (
 type NewLicense struct {
 	CustomerID string
 	Product    string
-	// Key brings an existing key along; empty: one is made.
-	Key             string
+	// Key brings an existing key along; nil: one is made.
+	Key             *string
 	MaxDevices      *int
 	MaxOfflineHours *int
 	// ExpiresInDays nil means perpetual.
@@ -113,10 +113,8 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 		}
 		l.setExpiry(now.Add(time.Duration(min(*n.ExpiresInDays, maxExpiryDays))*24*time.Hour), now)
 	}
-	key := strings.TrimSpace(n.Key)
-	if n.Key == "" {
-		key = NewKey()
-	} else if problem := checkImportedKey(n.Key); problem != "" {
+	key, problem := n.key()
+	if problem != "" {
 		problems["license_key"] = problem
 	}
 	if len(problems) > 0 {
@@ -124,6 +122,14 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 	}
 	l.MaskedKey = MaskKey(key)
 	return Created{License: l, Key: key}, nil
+}
+
+// key is the key brought along or a new one, and what is wrong with it.
+func (n *NewLicense) key() (key, problem string) {
+	if n.Key == nil {
+		return NewKey(), ""
+	}
+	return strings.TrimSpace(*n.Key), checkImportedKey(*n.Key)
 }
 
 // problems tells what is wrong with the members that an administrator may set, by their public names.

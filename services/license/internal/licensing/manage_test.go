@@ -75,7 +75,7 @@ func FuzzNewLicense(f *testing.F) {
 			t.Skip("the edge refuses it")
 		}
 		n := NewLicense{
-			CustomerID: text, Product: text, Key: key, MaxDevices: &number, MaxOfflineHours: &number, ExpiresInDays: &days,
+			CustomerID: text, Product: text, Key: &key, MaxDevices: &number, MaxOfflineHours: &number, ExpiresInDays: &days,
 			Features: in.list(), Metadata: json.RawMessage(metadata),
 		}
 		made, err := n.license(noon)

@@ -40,7 +40,7 @@ func idempotencyKey(actorID, method, key string, msg proto.Message) (idempotency
 
 func wanted(n *licensev1.NewLicense) licensing.NewLicense {
 	return licensing.NewLicense{
-		CustomerID: n.GetCustomerId(), Product: n.GetProduct(), Key: n.GetLicenseKey(), MaxDevices: optionalInt(n.MaxDevices),
+		CustomerID: n.GetCustomerId(), Product: n.GetProduct(), Key: n.LicenseKey, MaxDevices: optionalInt(n.MaxDevices),
 		MaxOfflineHours: optionalInt(n.MaxOfflineHours), ExpiresInDays: optionalInt(n.ExpiresInDays), Features: n.GetFeatures(),
 		IsTest: n.GetIsTest(), Metadata: n.GetMetadataJson(),
 	}

@@ -172,9 +172,9 @@ func TestCreateAndRead(t *testing.T) {
 
 func TestKeysAreUnique(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
-		create(t, r, licensing.NewLicense{Key: "Acme-Olive-10"})
+		create(t, r, licensing.NewLicense{Key: new("Acme-Olive-10")})
 		rows := []licensing.NewLicense{
-			{CustomerID: "c", Key: " ACME-olive-10 "}, {CustomerID: "c", Key: "acme-plum-11"}, {CustomerID: "c", Key: "ACME-PLUM-11"}, {CustomerID: ""},
+			{CustomerID: "c", Key: new(" ACME-olive-10 ")}, {CustomerID: "c", Key: new("acme-plum-11")}, {CustomerID: "c", Key: new("ACME-PLUM-11")}, {CustomerID: ""},
 		}
 		made, errs, err := r.CreateMany(t.Context(), admin, rows)
 		if err != nil {
@@ -197,7 +197,7 @@ func TestSameKeyFromManyCallers(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		var made atomic.Int64
 		together(20, func(int) {
-			_, err := r.Create(context.Background(), admin, licensing.NewLicense{CustomerID: "c", Key: "the-one-and-only", Product: "new product"})
+			_, err := r.Create(context.Background(), admin, licensing.NewLicense{CustomerID: "c", Key: new("the-one-and-only"), Product: "new product"})
 			if err == nil {
 				made.Add(1)
 			} else if !errors.Is(err, licensing.ErrKeyExists) {

@@ -309,8 +309,8 @@ type NewLicense struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	Product    string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
-	// license_key brings an existing key along; empty: one is made.
-	LicenseKey string `protobuf:"bytes,3,opt,name=license_key,json=licenseKey,proto3" json:"license_key,omitempty"`
+	// license_key brings an existing key along; absent: one is made.
+	LicenseKey *string `protobuf:"bytes,3,opt,name=license_key,json=licenseKey,proto3,oneof" json:"license_key,omitempty"`
 	// max_devices absent: 1.
 	MaxDevices *int32 `protobuf:"varint,4,opt,name=max_devices,json=maxDevices,proto3,oneof" json:"max_devices,omitempty"`
 	// max_offline_hours absent: 720.
@@ -369,8 +369,8 @@ func (x *NewLicense) GetProduct() string {
 }
 
 func (x *NewLicense) GetLicenseKey() string {
-	if x != nil {
-		return x.LicenseKey
+	if x != nil && x.LicenseKey != nil {
+		return *x.LicenseKey
 	}
 	return ""
 }
@@ -2290,21 +2290,22 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12A\n" +
 	"\x0edeactivated_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\rdeactivatedAt\x12/\n" +
-	"\x13deactivation_reason\x18\x12 \x01(\tR\x12deactivationReason\"\x80\x03\n" +
+	"\x13deactivation_reason\x18\x12 \x01(\tR\x12deactivationReason\"\x95\x03\n" +
 	"\n" +
 	"NewLicense\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x18\n" +
-	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x1f\n" +
-	"\vlicense_key\x18\x03 \x01(\tR\n" +
-	"licenseKey\x12$\n" +
-	"\vmax_devices\x18\x04 \x01(\x05H\x00R\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12$\n" +
+	"\vlicense_key\x18\x03 \x01(\tH\x00R\n" +
+	"licenseKey\x88\x01\x01\x12$\n" +
+	"\vmax_devices\x18\x04 \x01(\x05H\x01R\n" +
 	"maxDevices\x88\x01\x01\x12/\n" +
-	"\x11max_offline_hours\x18\x05 \x01(\x05H\x01R\x0fmaxOfflineHours\x88\x01\x01\x12+\n" +
-	"\x0fexpires_in_days\x18\x06 \x01(\x05H\x02R\rexpiresInDays\x88\x01\x01\x12\x1a\n" +
+	"\x11max_offline_hours\x18\x05 \x01(\x05H\x02R\x0fmaxOfflineHours\x88\x01\x01\x12+\n" +
+	"\x0fexpires_in_days\x18\x06 \x01(\x05H\x03R\rexpiresInDays\x88\x01\x01\x12\x1a\n" +
 	"\bfeatures\x18\a \x03(\tR\bfeatures\x12\x17\n" +
 	"\ais_test\x18\b \x01(\bR\x06isTest\x12#\n" +
 	"\rmetadata_json\x18\t \x01(\fR\fmetadataJsonB\x0e\n" +
+	"\f_license_keyB\x0e\n" +
 	"\f_max_devicesB\x14\n" +
 	"\x12_max_offline_hoursB\x12\n" +
 	"\x10_expires_in_days\"\xa8\x01\n" +
