@@ -109,6 +109,27 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 }
 
+// A fixed path is not taken for a path with a parameter by the methods that only that one has.
+func TestOnlyMethods(t *testing.T) {
+	r := newRig(t, nil)
+	r.Use(OnlyMethods("/things/import", "POST"))
+	r.POST("/things/import", ok)
+	r.GET("/things/:id", ok)
+	r.DELETE("/things/:id", ok)
+	for _, method := range []string{"GET", "DELETE", "PUT", "HEAD", "BREW"} {
+		w := r.do(t, method, "/things/import", "")
+		wantError(t, w, 405, "METHOD_NOT_ALLOWED")
+		if allow := w.Header()["Allow"]; len(allow) != 1 || allow[0] != "POST" {
+			t.Errorf("%s: Allow is %q", method, allow)
+		}
+	}
+	for path, method := range map[string]string{"/things/import": "POST", "/things/imports": "GET", "/things/1": "DELETE"} {
+		if w := r.do(t, method, path, ""); w.Code != 200 {
+			t.Errorf("%s %s: %d", method, path, w.Code)
+		}
+	}
+}
+
 func TestPanicIsA500ThatLeaksNothing(t *testing.T) {
 	r := newRig(t, nil)
 	r.GET("/boom", func(*gin.Context) { panic("the secret plan") })

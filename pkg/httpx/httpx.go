@@ -96,6 +96,17 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	}
 }
 
+// OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id: methods
+// that only the latter has are answered as unknown. allow is the Allow header of that answer. It is for Use, before the routes.
+func OnlyMethods(path, allow string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.Request.URL.Path == path && c.FullPath() != path {
+			c.Header("Allow", allow)
+			WriteError(c, errNoMethod)
+		}
+	}
+}
+
 // Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns. The callers' own
 // deadlines hold, which Connect passes on, not the engine's.
 func Mount(e *gin.Engine, path string, h http.Handler) {

@@ -192,14 +192,24 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
 	body := map[string]string{"PATCH": `{}`, "POST": `{"hardware_id":"a","from_hardware_id":"a","to_hardware_id":"b"}`}
+	methods := map[string][]string{}
+	for _, op := range operations(t) {
+		methods[op.path] = append(methods[op.path], op.method)
+		slices.Sort(methods[op.path])
+	}
 	for _, op := range operations(t) {
 		t.Run(op.method+" "+op.path, func(t *testing.T) {
 			s := s.in(t)
-			// Every other method on this path is none, unless another operation has it.
-			for _, method := range []string{"PUT", "HEAD", "OPTIONS", "TRACE", "MADEUP"} {
+			for _, method := range []string{"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "TRACE", "MADEUP"} {
+				if slices.Contains(methods[op.path], method) {
+					continue
+				}
 				res := s.through(s.engine, ownerKey, method, op.path, nil, nil)
-				if res.status != http.StatusMethodNotAllowed {
-					t.Errorf("%s: %d", method, res.status)
+				res.fails(http.StatusMethodNotAllowed, errcode.MethodNotAllowed)
+				allowed := strings.Split(res.header.Get("Allow"), ", ")
+				slices.Sort(allowed)
+				if !slices.Equal(allowed, methods[op.path]) {
+					t.Errorf("%s: Allow %q, want %q", method, allowed, methods[op.path])
 				}
 			}
 			if !strings.Contains(op.path, licenseID) || strings.HasPrefix(op.path, keysPath) {

@@ -25,17 +25,19 @@ type route struct {
 	handler      httpx.Handler
 }
 
+const (
+	licenses   = "/api/v1/admin/licenses"
+	bulkCreate = licenses + "/bulk-create" // no license id
+	license    = licenses + "/:license_id"
+	keys       = "/api/v1/admin/keys"
+)
+
 // routes is the whole public surface of the service, beside what every service has.
 func (a *API) routes() []route {
-	const (
-		licenses = "/api/v1/admin/licenses"
-		license  = licenses + "/:license_id"
-		keys     = "/api/v1/admin/keys"
-	)
 	return []route{
 		{http.MethodPost, licenses, adminkey.Operator, a.createLicense},
 		{http.MethodGet, licenses, adminkey.Viewer, a.listLicenses},
-		{http.MethodPost, licenses + "/bulk-create", adminkey.Operator, large(a.bulkCreateLicenses)},
+		{http.MethodPost, bulkCreate, adminkey.Operator, large(a.bulkCreateLicenses)},
 		{http.MethodGet, license, adminkey.Viewer, a.getLicense},
 		{http.MethodPatch, license, adminkey.Operator, a.updateLicense},
 		{http.MethodDelete, license, adminkey.Operator, a.deleteLicense},
@@ -55,6 +57,7 @@ func (a *API) routes() []route {
 
 // Register adds the routes to an engine.
 func (a *API) Register(e *gin.Engine) {
+	e.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost))
 	for _, r := range a.routes() {
 		e.Handle(r.method, r.path, a.require(r.role), httpx.Wrap(r.handler))
 	}
