@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // edge is the one middleware of an engine. It is one and not six because it runs on every request.
@@ -54,7 +55,7 @@ var (
 func (e *edge) begin(c *gin.Context) *request {
 	start := time.Now()
 	r := &request{
-		parent:   c.Request.Context(),
+		parent:   trace.FromHeader(c.Request.Context(), c.Request.Header),
 		start:    start,
 		deadline: start.Add(e.Timeout),
 		id:       requestID(c.Request.Header),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 //go:embed postgres/*.sql sqlite/*.sql
@@ -63,13 +64,14 @@ func toEvents(rows []row) []event.Event {
 	return events
 }
 
-// Add writes msg as an event about subject, which happened at at, into tx; the relay is woken when the transaction has
-// committed. ctx and tx are those that db.Tx handed out.
+// Add writes msg as an event about subject, which happened at at, into tx, with the trace that ctx carries; the relay is woken
+// when the transaction has committed. ctx and tx are those that db.Tx handed out.
 func (o *Outbox) Add(ctx context.Context, tx *gorm.DB, subject string, at time.Time, msg proto.Message) (event.Event, error) {
 	e, err := event.New(o.source, subject, at, msg)
 	if err != nil {
 		return event.Event{}, err
 	}
+	e.Trace = trace.Parent(ctx)
 	// An event that the bus would refuse must not get in: it would hold up all that follow.
 	if err := e.Check(); err != nil {
 		return event.Event{}, err

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 const (
@@ -36,8 +37,8 @@ type Identity struct {
 	Secret secret.Secret
 }
 
-// NewClientOptions makes the clients of the sister named audience: calls carry a service token and the request id, end after
-// 5 s (see Within), and fail with an *apierr.Error as Error describes.
+// NewClientOptions makes the clients of the sister named audience: calls carry a service token, the request id and the caller's
+// trace, end after 5 s (see Within), and fail with an *apierr.Error as Error describes.
 func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 	c := &caller{signer: newSigner(id, audience, clock.System{})}
 	return []connect.ClientOption{
@@ -89,6 +90,7 @@ func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
 		if id := httpx.RequestID(ctx); id != "" {
 			req.Header().Set("X-Request-ID", id)
 		}
+		trace.ToHeader(ctx, req.Header())
 		res, err := next(ctx, req)
 		if err != nil {
 			return nil, Error(err)

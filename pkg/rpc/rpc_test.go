@@ -22,6 +22,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 type text = wrapperspb.StringValue
@@ -345,11 +346,11 @@ func TestMessageCaps(t *testing.T) {
 	}
 }
 
-func TestRequestIDTravels(t *testing.T) {
+func TestRequestIDAndTraceTravel(t *testing.T) {
 	s := newSister(t)
 	var seen string
 	s.handler = func(ctx context.Context, _ string) (string, error) {
-		seen = httpx.RequestID(ctx)
+		seen = httpx.RequestID(ctx) + " " + trace.Parent(ctx)
 		return "", nil
 	}
 	e := httpx.NewEngine(httpx.Options{})
@@ -360,7 +361,13 @@ func TestRequestIDTravels(t *testing.T) {
 	req := httptest.NewRequest("GET", "/", nil)
 	req.Header.Set("X-Request-ID", "abc-1")
 	e.ServeHTTP(httptest.NewRecorder(), req)
-	if seen != "abc-1" {
+	if seen != "abc-1 " {
+		t.Errorf("the sister saw %q", seen)
+	}
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	req.Header.Set("traceparent", parent)
+	e.ServeHTTP(httptest.NewRecorder(), req)
+	if seen != "abc-1 "+parent {
 		t.Errorf("the sister saw %q", seen)
 	}
 }
