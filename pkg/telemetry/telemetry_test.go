@@ -126,7 +126,9 @@ func awaitSpilled(t *testing.T, d *db.DB, want int) {
 // each runs test on both engines, and checks that no goroutine is left.
 func each(t *testing.T, test func(t *testing.T, d *db.DB)) {
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	t.Cleanup(func() {
+		testkit.Eventually(t, patience, func() error { return goleak.Find(before) })
+	})
 	testkit.EachEngine(t, []db.Migrations{telemetry.Migrations}, test)
 }
 

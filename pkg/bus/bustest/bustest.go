@@ -60,10 +60,13 @@ func Run(t *testing.T, open Open) {
 func VerifyNoLeak(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
-		goleak.VerifyNone(t, before,
-			// Idle connections of the client that tests manage brokers with.
-			goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
-			goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+		// goleak itself waits half a second for what is about to end: not enough on a busy computer.
+		testkit.Eventually(t, patience, func() error {
+			return goleak.Find(before,
+				// Idle connections of the client that tests manage brokers with.
+				goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+				goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+		})
 	})
 }
 
