@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -174,23 +175,48 @@ func TestDropStartsAnotherLoad(t *testing.T) {
 }
 
 func TestCallersShareOneLoad(t *testing.T) {
-	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.NewFake(start))
-	var loads atomic.Int32
-	release := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			v, _, err := c.Fetch(context.Background(), "k", func(context.Context) (int, error) {
-				<-release
-				return int(loads.Add(1)), nil
+	synctest.Test(t, func(t *testing.T) {
+		s, release := &source{}, make(chan struct{})
+		c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.NewFake(start))
+		var callers sync.WaitGroup
+		for range 20 {
+			callers.Go(func() {
+				v, _, err := c.Fetch(t.Context(), "k", func(ctx context.Context) (int, error) {
+					<-release
+					return s.load(ctx)
+				})
+				if v != 1 || err != nil {
+					t.Errorf("got %d, %v", v, err)
+				}
 			})
-			if v != 1 || err != nil {
-				t.Errorf("got %d, %v", v, err)
-			}
-		})
+		}
+		synctest.Wait() // until all of them wait
+		close(release)
+		callers.Wait()
+	})
+}
+
+// meanwhile is a link that is asked while a caller decides whether what it has found will do.
+type meanwhile struct{ happens func() }
+
+func (m *meanwhile) Alive() bool {
+	if happens := m.happens; happens != nil {
+		m.happens = nil
+		happens()
 	}
-	close(release)
-	wg.Wait()
+	return true
+}
+
+// A caller that has looked in vain before a load landed must not load again.
+func TestALoadThatLandedMeanwhileIsTaken(t *testing.T) {
+	now, s, m := clock.NewFake(start), &source{}, &meanwhile{}
+	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute, Unlinked: time.Second, Link: m}, now)
+	mustFetch(t, c, s)
+	now.Advance(time.Minute)
+	m.happens = func() { mustFetch(t, c, s) } // by another caller
+	if v := mustFetch(t, c, s); v != 2 || s.loads.Load() != 2 {
+		t.Errorf("got %d after %d loads, want 2", v, s.loads.Load())
+	}
 }
 
 func TestCallerThatLeavesDoesNotSpoilTheLoad(t *testing.T) {
