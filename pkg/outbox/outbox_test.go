@@ -232,7 +232,7 @@ func TestWhatTheBusDoesNotConfirmIsSentAgain(t *testing.T) {
 		}
 		want := add(t, d, o, "lic", 3)
 		relay(t, o, pub)
-		testkit.Eventually(t, 10*time.Second, func() error {
+		testkit.Eventually(t, 30*time.Second, func() error {
 			if n := tries.Load(); n < 2 {
 				return fmt.Errorf("%d tries", n)
 			}
@@ -258,7 +258,7 @@ func TestARowThatCommitsLateIsNotLost(t *testing.T) {
 	err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) (err error) {
 		early, err = o.Add(ctx, tx, "early", noon, &eventsv1.LicenseActivated{})
 		late := add(t, d, o, "late", 1) // a transaction of its own: it commits now
-		testkit.Eventually(t, 10*time.Second, func() error {
+		testkit.Eventually(t, 30*time.Second, func() error {
 			if diff := cmp.Diff(late, pub.ids()); diff != "" {
 				return errors.New(diff)
 			}
@@ -293,7 +293,7 @@ func TestPublishingHoldsUpNoWriter(t *testing.T) {
 		}
 		add(t, d, o, "lic", 1)
 		relay(t, o, pub)
-		testkit.Eventually(t, 10*time.Second, func() error {
+		testkit.Eventually(t, 30*time.Second, func() error {
 			if n := len(pub.ids()); n != 2 {
 				return fmt.Errorf("%d published, want 2", n)
 			}

@@ -42,7 +42,7 @@ type auditAnswer struct {
 func (s *suite) audit(query string, total int) auditAnswer {
 	s.t.Helper()
 	var out auditAnswer
-	testkit.Eventually(s.t, 10*time.Second, func() error {
+	testkit.Eventually(s.t, patience, func() error {
 		s.call(ownerKey, "GET", auditPath+query, nil, nil).want(http.StatusOK, &out)
 		if out.Total != total {
 			return fmt.Errorf("%d entries, want %d", out.Total, total)
@@ -130,7 +130,7 @@ func TestUnreadableAuditEntryIsSetAside(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.audit("?license_id="+licenseID, 1)
-		testkit.Eventually(t, 10*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			letters, err := s.bus.DeadLetters("admin.audit").List(t.Context(), 10)
 			if err == nil && len(letters) != 2 {
 				err = errors.New("not two dead letters")

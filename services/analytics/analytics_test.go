@@ -39,6 +39,9 @@ import (
 
 const internalSecret = "internal-secret-of-the-tests-0123456789abcdef"
 
+// patience is how long a test waits for what must happen, on however busy a computer.
+const patience = 20 * time.Second
+
 // auth knows one API key as long as it is not revoked.
 type auth struct {
 	authv1connect.UnimplementedAuthServiceHandler
@@ -124,7 +127,7 @@ func (w *world) start() (s *analytics.Service, stop func()) {
 
 func (w *world) publish(events ...event.Event) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	if err := w.pub.Publish(ctx, events); err != nil {
 		w.t.Fatalf("publish: %v", err)
@@ -178,7 +181,7 @@ func TestService(t *testing.T) {
 					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)}))
 		}
 		w.publish(events...)
-		testkit.Eventually(t, 20*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			n, err := validations(t.Context(), s, license)
 			if err == nil && n != 40 {
 				err = fmt.Errorf("%v validations of 40", n)
@@ -199,11 +202,11 @@ func TestService(t *testing.T) {
 			if e.Subject != "ip:203.0.113.9" {
 				t.Errorf("announced: %+v", e)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("the anomaly was not announced")
 		}
 		letters := w.pub.DeadLetters("analytics.events")
-		testkit.Eventually(t, 20*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			found, err := letters.List(t.Context(), 10)
 			if err == nil && (len(found) != 1 || found[0].Event.ID != poison.ID) {
 				err = fmt.Errorf("dead letters: %+v", found)
@@ -254,7 +257,7 @@ func TestRevokedKey(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.clock = clock.NewFake(time.Now())
 		s, _ := w.start()
-		testkit.Eventually(t, 20*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			if status := w.call(s, "/dashboard"); status != http.StatusOK {
 				return fmt.Errorf("dashboard: %d", status)
 			}
@@ -262,7 +265,7 @@ func TestRevokedKey(t *testing.T) {
 		})
 		w.auth.revoked.Store(true)
 		w.publish(newEvent("apikey.revoked", time.Now(), map[string]any{"api_key_id": "k"}))
-		testkit.Eventually(t, 20*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			if status := w.call(s, "/dashboard"); status != http.StatusUnauthorized {
 				return fmt.Errorf("dashboard: %d", status)
 			}
@@ -289,7 +292,7 @@ func TestStandby(t *testing.T) {
 			w.publish(events...)
 			w.publish(events[:10]...) // as a publisher does that does not know whether the first time succeeded
 		}
-		testkit.Eventually(t, 30*time.Second, func() error {
+		testkit.Eventually(t, patience, func() error {
 			n, err := validations(t.Context(), second, license)
 			if err == nil && n != total {
 				err = fmt.Errorf("%v validations of %d", n, total)

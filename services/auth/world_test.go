@@ -46,7 +46,7 @@ const (
 	device         = "device-123"
 )
 
-// patience is how long a test waits for what must happen. The clocks stand still, so what is remembered does not end by itself.
+// patience is how long a test waits for what must happen, on however busy a computer. The clocks stand still, so what is remembered does not end by itself.
 const patience = 20 * time.Second
 
 // license answers what auth asks its sister: nil is a device in good standing.

@@ -47,6 +47,9 @@ import (
 
 const internalSecret = secret.Secret("an internal secret that is long enough")
 
+// patience is how long a test waits for what must happen, on however busy a computer.
+const patience = 20 * time.Second
+
 // authDouble answers as the auth service would.
 type authDouble struct {
 	authv1connect.UnimplementedAuthServiceHandler
@@ -320,7 +323,7 @@ func (w *world) eventually(eventType string) event.Event {
 // await waits for the first event that matches.
 func (w *world) await(matches func(event.Event) bool) (found event.Event) {
 	w.t.Helper()
-	testkit.Eventually(w.t, 10*time.Second, func() error {
+	testkit.Eventually(w.t, patience, func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		i := slices.IndexFunc(w.published, matches)

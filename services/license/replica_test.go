@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,7 +18,7 @@ import (
 // becomes waits for news to arrive. The world's clock stands still, so what is remembered does not end by itself.
 func (w *world) becomes(what string, status int, code string, ask func() answer) {
 	w.t.Helper()
-	testkit.Eventually(w.t, 20*time.Second, func() error {
+	testkit.Eventually(w.t, patience, func() error {
 		if got := ask(); got.status != status || code != "" && got.body["error_code"] != code {
 			return fmt.Errorf("%s: %d %v", what, got.status, got.body)
 		}
@@ -30,7 +29,7 @@ func (w *world) becomes(what string, status int, code string, ask func() answer)
 // warm asks until memory answers: events on their way still drop what is loaded before they come.
 func (w *world) warm(validate func() answer) {
 	w.t.Helper()
-	testkit.Eventually(w.t, 10*time.Second, func() error {
+	testkit.Eventually(w.t, patience, func() error {
 		if got := validate(); got.body["valid"] != true || got.body["cached"] != true {
 			return fmt.Errorf("not from memory: %v", got.body)
 		}

@@ -223,7 +223,7 @@ func (w *world) waits(service, what string) *suite.Process {
 	if err := p.Start(); err != nil {
 		w.Fatal(err)
 	}
-	w.eventually(20*time.Second, func() error {
+	w.eventually(60*time.Second, func() error {
 		log, err := os.ReadFile(p.Log())
 		if err == nil && !bytes.Contains(log[len(before):], []byte(what)) {
 			err = fmt.Errorf("%s does not say %q: %s", service, what, log[len(before):])
@@ -272,7 +272,7 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 	if err := p.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(20*time.Second, func() error {
+	w.eventually(60*time.Second, func() error {
 		a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, "other"), "X-API-Key", w.APIKey)
 		if err == nil && a.status != http.StatusCreated {
 			err = fmt.Errorf("activate: %d %s", a.status, a.raw)
