@@ -28,19 +28,27 @@ func (w *world) activations(key string, workers int) (stop func() int64) {
 					return
 				default:
 				}
-				hardware := fmt.Sprintf("device-%d", next.Add(1))
-				// Whoever gets no answer asks again, as an SDK does: 409 then tells that the first call counted.
-				for try := 0; try < 100; try++ {
-					if w.activated(key, hardware) {
-						acknowledged.Add(1)
-						break
-					}
-					pause(50 * time.Millisecond)
+				if w.insists(key, fmt.Sprintf("device-%d", next.Add(1))) {
+					acknowledged.Add(1)
 				}
 			}
 		})
 	}
-	return func() int64 { close(done); all.Wait(); return acknowledged.Load() }
+	stop = sync.OnceValue(func() int64 { close(done); all.Wait(); return acknowledged.Load() })
+	w.Cleanup(func() { stop() }) // when the test ends early
+	return stop
+}
+
+// insists asks until it is answered, as an SDK does: 409 then tells that a call counted whose answer was lost. Giving up would
+// leave open whether one did.
+func (w *world) insists(key, hardware string) bool {
+	for deadline := time.Now().Add(2 * time.Minute); !w.activated(key, hardware); pause(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Errorf("%s cannot be activated", hardware)
+			return false
+		}
+	}
+	return true
 }
 
 func (w *world) activated(key, hardware string) bool {
@@ -65,7 +73,7 @@ func (w *world) restart(service string) {
 // until waits until some activations have been counted by the license itself.
 func (w *world) until(id string, n int) {
 	w.Helper()
-	w.eventually(30*time.Second, func() error {
+	w.eventually(60*time.Second, func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+id, "", "X-Admin-API-Key", w.AdminAPIKey)
 		if got, _ := a.body["current_devices"].(float64); err == nil && int(got) < n {
 			err = fmt.Errorf("%v devices, waiting for %d", got, n)
