@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -54,13 +53,9 @@ func (s *suite) audit(query string, total int) auditAnswer {
 
 func change(t *testing.T, licenseID string, at time.Time) event.Event {
 	t.Helper()
-	after, err := structpb.NewStruct(map[string]any{"max_devices": 5})
-	if err != nil {
-		t.Fatal(err)
-	}
 	e, err := event.New("latchkey/license", licenseID, at, &eventsv1.AuditRecorded{
 		Actor:  &rpcv1.Actor{Id: "a1", Name: "Ada", Role: "operator", Ip: "192.0.2.7", RequestId: "req-1"},
-		Action: "license.update", LicenseId: licenseID, After: after,
+		Action: "license.update", LicenseId: licenseID, AfterJson: `{"metadata":{"big":12345678901234567890}}`,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +75,9 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 		if e := got.Entries[1]; e.AuditID != one.ID || e.OccurredAt != "2026-03-02T12:00:00Z" || e.Actor.Name != "Ada" || e.Actor.Role != "operator" ||
 			e.Action != "license.update" || *e.LicenseID != licenseID || string(e.Before) != "null" || *e.IP != "192.0.2.7" || *e.RequestID != "req-1" {
 			t.Errorf("%+v", e)
+		}
+		if after := string(got.Entries[1].After); !strings.Contains(after, "12345678901234567890") {
+			t.Errorf("the number became %s", after)
 		}
 		if got.Entries[0].AuditID != two.ID {
 			t.Error("not newest first")

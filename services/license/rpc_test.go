@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
@@ -370,6 +371,21 @@ func TestEveryAdministrativeChangeIsAuditedAndTold(t *testing.T) {
 		if code := refused(w.admin.ListEvents(t.Context(), connect.NewRequest(&licensev1.ListEventsRequest{LicenseId: "none", Hours: 1}))); code != "LICENSE_NOT_FOUND" {
 			w.t.Errorf("the log of no license: %q", code)
 		}
+	})
+}
+
+// The audit log shows metadata to the last digit, before and after.
+func TestAuditKeepsNumbers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(1, 0)
+		for _, metadata := range []string{`{"n":12345678901234567890}`, `{"n":0.1234567890123456789}`} {
+			w.update(&licensev1.UpdateLicenseRequest{Actor: ada, LicenseId: id, MetadataJson: []byte(metadata)})
+		}
+		want := &eventsv1.AuditRecorded{BeforeJson: `{"metadata":{"n":12345678901234567890}}`, AfterJson: `{"metadata":{"n":0.1234567890123456789}}`}
+		w.await(func(e event.Event) bool {
+			var m eventsv1.AuditRecorded
+			return e.Type == "audit.recorded" && e.Into(&m) == nil && m.GetBeforeJson() == want.GetBeforeJson() && m.GetAfterJson() == want.GetAfterJson()
+		})
 	})
 }
 

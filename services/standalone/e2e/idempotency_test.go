@@ -224,3 +224,19 @@ func TestEventsOfALicense(t *testing.T) {
 		}
 	})
 }
+
+// TestAuditKeepsNumbers: what no float64 holds reaches the audit log as it was sent.
+func TestAuditKeepsNumbers(t *testing.T) {
+	const before, after = "12345678901234567890", "9007199254740993"
+	each(t, func(w *world) {
+		id, _ := w.create(`{"customer_id":"numbers","metadata":{"n":` + before + `}}`)
+		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"metadata":{"n":`+after+`}}`), http.StatusOK, "")
+		w.eventually(2*time.Second, func() error {
+			a := w.admin(http.MethodGet, "/audit?action=license.update&license_id="+id, "")
+			if a.status != http.StatusOK || !strings.Contains(string(a.raw), before) || !strings.Contains(string(a.raw), after) {
+				return fmt.Errorf("the audit log has %d %s", a.status, a.raw)
+			}
+			return nil
+		})
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
@@ -34,15 +33,15 @@ type Record struct {
 
 // Message is the record as it travels.
 func (r Record) Message() (*eventsv1.AuditRecorded, error) {
-	before, err := toStruct(r.Before)
+	before, err := toText(r.Before)
 	if err != nil {
 		return nil, fmt.Errorf("audit record %s, before: %w", r.Action, err)
 	}
-	after, err := toStruct(r.After)
+	after, err := toText(r.After)
 	if err != nil {
 		return nil, fmt.Errorf("audit record %s, after: %w", r.Action, err)
 	}
-	return &eventsv1.AuditRecorded{Actor: r.Actor.Message(), Action: r.Action, Before: before, After: after}, nil
+	return &eventsv1.AuditRecorded{Actor: r.Actor.Message(), Action: r.Action, BeforeJson: before, AfterJson: after}, nil
 }
 
 // Message is the actor as it travels between services.
@@ -50,11 +49,13 @@ func (a Actor) Message() *rpcv1.Actor {
 	return &rpcv1.Actor{Id: a.ID, Name: a.Name, Role: a.Role, Ip: a.IP, RequestId: a.RequestID}
 }
 
-func toStruct(members map[string]any) (*structpb.Struct, error) {
+// toText is the members as JSON, empty where there are none.
+func toText(members map[string]any) (string, error) {
 	if members == nil {
-		return nil, nil
+		return "", nil
 	}
-	return structpb.NewStruct(members)
+	text, err := json.Marshal(members)
+	return string(text), err
 }
 
 // Entry is one line of the log.
@@ -99,11 +100,11 @@ func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error)
 	if license := m.GetLicenseId(); license != "" && uuid.Validate(license) != nil {
 		return Entry{}, fmt.Errorf("audit event %s: license_id %q is no UUID", id, license)
 	}
-	before, err := fromStruct(m.GetBefore())
+	before, err := fromText(m.GetBeforeJson())
 	if err != nil {
 		return Entry{}, fmt.Errorf("audit event %s, before: %w", id, err)
 	}
-	after, err := fromStruct(m.GetAfter())
+	after, err := fromText(m.GetAfterJson())
 	if err != nil {
 		return Entry{}, fmt.Errorf("audit event %s, after: %w", id, err)
 	}
@@ -122,9 +123,14 @@ func newActor(m *rpcv1.Actor) Actor {
 	return Actor{ID: m.GetId(), Name: m.GetName(), Role: m.GetRole(), IP: m.GetIp(), RequestID: m.GetRequestId()}
 }
 
-func fromStruct(s *structpb.Struct) (json.RawMessage, error) {
-	if s == nil {
+// fromText keeps the members as they were written: a number that no float64 can hold stays what it is.
+func fromText(text string) (json.RawMessage, error) {
+	if text == "" {
 		return nil, nil
 	}
-	return json.Marshal(s.AsMap())
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
+		return nil, fmt.Errorf("is no JSON object: %.100q", text)
+	}
+	return json.RawMessage(text), nil
 }

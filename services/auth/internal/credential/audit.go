@@ -1,9 +1,9 @@
 package credential
 
 import (
+	"encoding/json"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -11,28 +11,25 @@ import (
 
 // audit is the entry for a change. before and after hold JSON values only.
 func audit(by *Actor, action, subject string, before, after map[string]any) Record {
-	return Record{subject, &eventsv1.AuditRecorded{Actor: by, Action: action, Before: object(before), After: object(after)}}
+	return Record{subject, &eventsv1.AuditRecorded{Actor: by, Action: action, BeforeJson: object(before), AfterJson: object(after)}}
 }
 
-func object(m map[string]any) *structpb.Struct {
-	if m == nil {
-		return nil
+// object is the members as JSON text, empty where there are none.
+func object(members map[string]any) string {
+	if members == nil {
+		return ""
 	}
-	s, err := structpb.NewStruct(m)
+	text, err := json.Marshal(members)
 	if err != nil {
 		panic("credential: an audit entry holds what is not JSON: " + err.Error())
 	}
-	return s
+	return string(text)
 }
 
 // audited is the key as the audit log shows it.
 func (k APIKey) audited() map[string]any {
-	allowed := make([]any, len(k.Allowed))
-	for i, p := range k.Allowed {
-		allowed[i] = p
-	}
 	m := map[string]any{
-		"api_key_id": k.ID, "client_name": k.ClientName, "allowed_endpoints": allowed,
+		"api_key_id": k.ID, "client_name": k.ClientName, "allowed_endpoints": k.Allowed,
 		"rate_limit": map[string]any{"per_minute": k.RateLimit.PerMinute, "per_hour": k.RateLimit.PerHour, "per": k.RateLimit.Per},
 		"expires_at": nil,
 	}

@@ -1,9 +1,9 @@
 package licensing
 
 import (
+	"encoding/json"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -66,17 +66,18 @@ func reactivated(l *License) *eventsv1.LicenseReactivated {
 func audit(by Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
 	return &eventsv1.AuditRecorded{
 		Actor:  &rpcv1.Actor{Id: by.ID, Name: by.Name, Role: by.Role, Ip: by.IP, RequestId: by.RequestID},
-		Action: action, LicenseId: licenseID, Before: object(before), After: object(after),
+		Action: action, LicenseId: licenseID, BeforeJson: object(before), AfterJson: object(after),
 	}
 }
 
-func object(m map[string]any) *structpb.Struct {
-	if m == nil {
-		return nil
+// object is the members as JSON text, empty where there are none.
+func object(members map[string]any) string {
+	if members == nil {
+		return ""
 	}
-	s, err := structpb.NewStruct(m)
+	text, err := json.Marshal(members)
 	if err != nil {
 		panic("licensing: audit value that is no JSON: " + err.Error()) // a defect in this package
 	}
-	return s
+	return string(text)
 }

@@ -173,24 +173,17 @@ func checkText(problems map[string]string, name, value string, required bool) {
 func (l *License) auditView() map[string]any {
 	return map[string]any{
 		"customer_id": l.CustomerID, "product": l.Product, "max_devices": l.MaxDevices, "max_offline_hours": l.MaxOfflineHours,
-		"is_active": l.IsActive, "is_test": l.IsTest, "features": stringValues(l.Features), "metadata": metadataValue(l.Metadata),
+		"is_active": l.IsActive, "is_test": l.IsTest, "features": l.Features, "metadata": metadataValue(l.Metadata),
 		"expires_at": timeValue(l.ExpiresAt), "deactivation_reason": l.DeactivationReason, "version": l.Version,
 	}
 }
 
-func stringValues(list []string) []any {
-	out := make([]any, len(list))
-	for i, v := range list {
-		out[i] = v
+// metadataValue is the metadata as it stands, to the last digit of its numbers. What is no JSON, as when there is none, shows as {}.
+func metadataValue(m json.RawMessage) json.RawMessage {
+	if !json.Valid(m) {
+		return json.RawMessage("{}")
 	}
-	return out
-}
-
-// metadataValue is for people who compare: beyond 2^53 its numbers lose digits, those of the license itself do not.
-func metadataValue(m json.RawMessage) any {
-	v := map[string]any{}
-	_ = json.Unmarshal(m, &v) // what is no object, as when there is none, shows as {}
-	return v
+	return m
 }
 
 func timeValue(t time.Time) any {

@@ -10,7 +10,6 @@ import (
 	v1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -31,9 +30,10 @@ type AuditRecorded struct {
 	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
 	// license_id is empty where the change concerns no license.
 	LicenseId string `protobuf:"bytes,3,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	// before and after hold the members that changed; secrets never.
-	Before        *structpb.Struct `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
-	After         *structpb.Struct `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	// before_json and after_json hold the members that changed as the text of a JSON object, empty where there is none; secrets
+	// never. They are text because google.protobuf.Struct would round the numbers of a license's metadata.
+	BeforeJson    string `protobuf:"bytes,6,opt,name=before_json,json=beforeJson,proto3" json:"before_json,omitempty"`
+	AfterJson     string `protobuf:"bytes,7,opt,name=after_json,json=afterJson,proto3" json:"after_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -89,32 +89,34 @@ func (x *AuditRecorded) GetLicenseId() string {
 	return ""
 }
 
-func (x *AuditRecorded) GetBefore() *structpb.Struct {
+func (x *AuditRecorded) GetBeforeJson() string {
 	if x != nil {
-		return x.Before
+		return x.BeforeJson
 	}
-	return nil
+	return ""
 }
 
-func (x *AuditRecorded) GetAfter() *structpb.Struct {
+func (x *AuditRecorded) GetAfterJson() string {
 	if x != nil {
-		return x.After
+		return x.AfterJson
 	}
-	return nil
+	return ""
 }
 
 var File_latchkey_events_v1_audit_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1elatchkey/events/v1/audit.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a latchkey/events/v1/options.proto\x1a\x1blatchkey/rpc/v1/error.proto\"\xe8\x01\n" +
+	"\x1elatchkey/events/v1/audit.proto\x12\x12latchkey.events.v1\x1a latchkey/events/v1/options.proto\x1a\x1blatchkey/rpc/v1/error.proto\"\xe3\x01\n" +
 	"\rAuditRecorded\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x1d\n" +
 	"\n" +
-	"license_id\x18\x03 \x01(\tR\tlicenseId\x12/\n" +
-	"\x06before\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x06before\x12-\n" +
-	"\x05after\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x05after:\x12\xea\xe0\x18\x0eaudit.recordedBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"license_id\x18\x03 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vbefore_json\x18\x06 \x01(\tR\n" +
+	"beforeJson\x12\x1d\n" +
+	"\n" +
+	"after_json\x18\a \x01(\tR\tafterJson:\x12\xea\xe0\x18\x0eaudit.recordedJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\x06beforeR\x05afterBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_audit_proto_rawDescOnce sync.Once
@@ -130,19 +132,16 @@ func file_latchkey_events_v1_audit_proto_rawDescGZIP() []byte {
 
 var file_latchkey_events_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_latchkey_events_v1_audit_proto_goTypes = []any{
-	(*AuditRecorded)(nil),   // 0: latchkey.events.v1.AuditRecorded
-	(*v1.Actor)(nil),        // 1: latchkey.rpc.v1.Actor
-	(*structpb.Struct)(nil), // 2: google.protobuf.Struct
+	(*AuditRecorded)(nil), // 0: latchkey.events.v1.AuditRecorded
+	(*v1.Actor)(nil),      // 1: latchkey.rpc.v1.Actor
 }
 var file_latchkey_events_v1_audit_proto_depIdxs = []int32{
 	1, // 0: latchkey.events.v1.AuditRecorded.actor:type_name -> latchkey.rpc.v1.Actor
-	2, // 1: latchkey.events.v1.AuditRecorded.before:type_name -> google.protobuf.Struct
-	2, // 2: latchkey.events.v1.AuditRecorded.after:type_name -> google.protobuf.Struct
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_audit_proto_init() }

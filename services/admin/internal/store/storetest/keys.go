@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -51,7 +52,7 @@ func addedKeyIsFound(t *testing.T, s Subject) {
 		t.Errorf("list: %v, %v", keys, err)
 	}
 	m := recorded(t, s, want.ID)["admin_key.create"]
-	if m.GetActor().GetName() != "Ada" || m.GetAfter().GetFields()["role"].GetStringValue() != "operator" || m.GetBefore() != nil {
+	if m.GetActor().GetName() != "Ada" || !strings.Contains(m.GetAfterJson(), `"role":"operator"`) || m.GetBeforeJson() != "" {
 		t.Errorf("recorded %v", m)
 	}
 }
@@ -72,7 +73,7 @@ func revokedKeyIsGone(t *testing.T, s Subject) {
 	if keys, err := s.Keys.Keys(t.Context()); err != nil || len(keys) != 1 {
 		t.Errorf("list: %v, %v", keys, err)
 	}
-	if m := recorded(t, s, k.ID)["admin_key.delete"]; m.GetBefore().GetFields()["name"].GetStringValue() != "viewer" {
+	if m := recorded(t, s, k.ID)["admin_key.delete"]; !strings.Contains(m.GetBeforeJson(), `"name":"viewer"`) {
 		t.Errorf("recorded %v", m)
 	}
 	if _, err := s.Keys.RevokeKey(t.Context(), newID(t), record("admin_key.delete")); !errors.Is(err, adminkey.ErrNotFound) {
