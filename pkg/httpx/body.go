@@ -77,7 +77,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	case r.Body == nil || r.ContentLength == 0:
 		return nil, nil
 	case r.ContentLength > limit:
-		return nil, errTooLarge.With("max_bytes", limit)
+		return nil, tooLarge(r, limit)
 	case r.ContentLength > 0:
 		raw := make([]byte, r.ContentLength)
 		_, err := io.ReadFull(r.Body, raw)
@@ -85,9 +85,21 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if int64(len(raw)) > limit {
-		return nil, errTooLarge.With("max_bytes", limit)
+		return nil, tooLarge(r, limit)
 	}
 	return raw, cutOff(err)
+}
+
+// maxDrain is how many bytes of a body that is too large are read and dropped.
+const maxDrain = 16 << 20
+
+// tooLarge reads on for a while: many clients send all before they read, and would see a cut connection instead of the answer.
+// Who asks first whether to send (Expect: 100-continue) is told at once.
+func tooLarge(r *http.Request, limit int64) error {
+	if r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // the answer is the same if that fails
+	}
+	return errTooLarge.With("max_bytes", limit)
 }
 
 func cutOff(err error) error {

@@ -1,10 +1,13 @@
 package httpx
 
 import (
+	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -75,6 +78,45 @@ func TestBindCapsTheBody(t *testing.T) {
 		}
 	}
 }
+
+// Clients that send all of a body before they read must see the refusal of it.
+func TestTooLargeIsAnsweredToWhoSendsFirst(t *testing.T) {
+	const size = 12 << 20
+	server := httptest.NewServer(bindRig(t))
+	defer server.Close()
+	for _, head := range []string{"Content-Length: " + strconv.Itoa(size) + "\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n" + strconv.FormatInt(size, 16) + "\r\n"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /bind HTTP/1.1\r\nHost: x\r\n"+head+strings.Repeat("x", size)+"\r\n0\r\n\r\n"); err != nil {
+			t.Fatalf("the connection was cut: %v", err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Fatalf("%v %v", res, err)
+		}
+	}
+}
+
+// Who asks before he sends is refused without a body.
+func TestTooLargeIsAnsweredToWhoAsksFirst(t *testing.T) {
+	body := &countedReader{}
+	req := httptest.NewRequest("POST", "/bind", body)
+	req.ContentLength = 1 << 20
+	req.Header.Set("Expect", "100-continue")
+	w := httptest.NewRecorder()
+	bindRig(t).ServeHTTP(w, req)
+	wantError(t, w, 413, "PAYLOAD_TOO_LARGE")
+	if body.reads != 0 {
+		t.Errorf("%d reads of a body that nobody wants", body.reads)
+	}
+}
+
+type countedReader struct{ reads int }
+
+func (r *countedReader) Read([]byte) (int, error) { r.reads++; return 0, io.EOF }
 
 func TestBindEmptyBodies(t *testing.T) {
 	r := bindRig(t)

@@ -71,10 +71,7 @@ func (s *suite) answerAll() {
 		}
 		return &licensev1.UpdateLicenseResponse{License: theLicense()}, nil
 	})
-	on(l, licensev1connect.LicenseServiceDeleteLicenseProcedure, func(r *licensev1.DeleteLicenseRequest) (*licensev1.DeleteLicenseResponse, error) {
-		if r.GetLicenseId() != licenseID {
-			return nil, errNoLicense
-		}
+	on(l, licensev1connect.LicenseServiceDeleteLicenseProcedure, func(*licensev1.DeleteLicenseRequest) (*licensev1.DeleteLicenseResponse, error) {
 		gone := theLicense()
 		gone.IsActive, gone.DeactivatedAt = false, timestamppb.New(now)
 		return &licensev1.DeleteLicenseResponse{License: gone}, nil
@@ -91,7 +88,10 @@ func (s *suite) answerAll() {
 	on(l, licensev1connect.LicenseServiceDeactivateDeviceProcedure, func(*licensev1.DeactivateDeviceRequest) (*licensev1.DeactivateDeviceResponse, error) {
 		return &licensev1.DeactivateDeviceResponse{Device: theDevice(), MaxDevices: 5, CurrentDevices: 1}, nil
 	})
-	on(l, licensev1connect.LicenseServiceTransferDeviceProcedure, func(*licensev1.TransferDeviceRequest) (*licensev1.TransferDeviceResponse, error) {
+	on(l, licensev1connect.LicenseServiceTransferDeviceProcedure, func(r *licensev1.TransferDeviceRequest) (*licensev1.TransferDeviceResponse, error) {
+		if r.GetLicenseId() != licenseID {
+			return nil, errNoLicense
+		}
 		return &licensev1.TransferDeviceResponse{Device: theDevice()}, nil
 	})
 	on(l, licensev1connect.LicenseServiceListEventsProcedure, func(*licensev1.ListEventsRequest) (*licensev1.ListEventsResponse, error) {

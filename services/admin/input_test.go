@@ -139,6 +139,13 @@ func TestWrongTypes(t *testing.T) {
 	for _, bad := range []string{"soon", "2026-13-01", "0000-01-01T00:00:00Z", "2026-01-01 10:00:00", "2026-01-01T10:00:00", ""} {
 		s.call(ownerKey, "PATCH", theLicenses, map[string]string{"expires_at": bad}, nil).fails(400, errcode.ValidationError)
 	}
+	for _, path := range []string{theLicenses, licenses + "/no-uuid"} {
+		res := s.call(ownerKey, "DELETE", path, `{"reason":"`+strings.Repeat("ä", 256)+`"}`, nil)
+		res.fails(400, errcode.ValidationError)
+		if !strings.Contains(string(res.body), `"reason":"must`) {
+			t.Errorf("the reason is not named: %s", res.body)
+		}
+	}
 	for _, bad := range []string{"3", `"3`, `"1", "2"`, `x"3"`} {
 		s.call(ownerKey, "PATCH", theLicenses, `{}`, header("If-Match", bad)).fails(400, errcode.ValidationError)
 		s.call(ownerKey, "DELETE", theLicenses, nil, header("If-Match", bad)).fails(400, errcode.ValidationError)
@@ -228,7 +235,7 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 	s.nobodyWasAsked()
 }
 
-// changesOfNothing fails the test when PATCH or DELETE named a license to the sister that was not asked for: she sees their
+// changesOfNothing fails the test when PATCH or transfer named a license to the sister that was not asked for: she sees their
 // members even then, because it is hers to find what is wrong with them.
 func (s *suite) changesOfNothing() {
 	s.t.Helper()

@@ -150,13 +150,9 @@ func (a *API) transferDevice(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	id, err := licenseID(c)
-	if err != nil {
-		return err
-	}
 	res, err := a.Licenses.TransferDevice(c.Request.Context(), connect.NewRequest(&licensev1.TransferDeviceRequest{
 		Actor:          actor(c).Message(),
-		LicenseId:      id,
+		LicenseId:      licenseIDOrNone(c),
 		FromHardwareId: in.FromHardwareID,
 		ToHardwareId:   in.ToHardwareID,
 	}))

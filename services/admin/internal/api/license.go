@@ -107,13 +107,22 @@ func (a *API) deleteLicense(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
+	bad := httpx.Fields{}
+	bad.MaxLen("reason", in.Reason, maxText)
+	if err := bad.Err(); err != nil {
+		return err
+	}
 	version, err := ifVersion(c)
+	if err != nil {
+		return err
+	}
+	id, err := licenseID(c)
 	if err != nil {
 		return err
 	}
 	res, err := a.Licenses.DeleteLicense(c.Request.Context(), connect.NewRequest(&licensev1.DeleteLicenseRequest{
 		Actor:     actor(c).Message(),
-		LicenseId: licenseIDOrNone(c),
+		LicenseId: id,
 		IfVersion: version,
 		Reason:    in.Reason,
 	}))
@@ -122,7 +131,7 @@ func (a *API) deleteLicense(c *gin.Context) error {
 	}
 	l := res.Msg.GetLicense()
 	setETag(c, l.GetVersion())
-	c.JSON(http.StatusOK, deletedBody{LicenseID: l.GetLicenseId(), IsActive: l.GetIsActive(), DeactivatedAt: instant(l.GetDeactivatedAt())})
+	c.JSON(http.StatusOK, deletedBody{LicenseID: id, IsActive: l.GetIsActive(), DeactivatedAt: instant(l.GetDeactivatedAt())})
 	return nil
 }
 
