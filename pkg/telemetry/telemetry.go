@@ -50,7 +50,7 @@ type Config struct {
 // Recorder takes events in from any number of goroutines.
 type Recorder struct {
 	cfg     Config
-	ring    chan record
+	ring    *ring
 	batches chan []event.Event
 	dropped atomic.Uint64
 	// complain is when the next line about dropping may be logged, in seconds since 1970.
@@ -59,12 +59,6 @@ type Recorder struct {
 	mu sync.Mutex // held while a batch is spilled and while the table is seen to be empty
 	// away is true while spilled events wait: newer ones queue up behind them.
 	away bool
-}
-
-type record struct {
-	source, subject string
-	at              time.Time
-	msg             proto.Message
 }
 
 // New makes a recorder that sends nothing before Run.
@@ -78,15 +72,13 @@ func New(cfg Config) *Recorder {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Recorder{cfg: cfg, ring: make(chan record, ringSize), batches: make(chan []event.Event, handedOver)}
+	return &Recorder{cfg: cfg, ring: newRing(cfg.MaxBatch), batches: make(chan []event.Event, handedOver)}
 }
 
 // Record takes an event in. msg must not be changed afterwards: it is encoded later. When more comes in than can be
 // encoded or stored, events are dropped and counted.
 func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Message) {
-	select {
-	case r.ring <- record{source, subject, at, msg}:
-	default:
+	if !r.ring.put(record{source, subject, at, msg}) {
 		r.dropped.Add(1)
 	}
 }
@@ -117,30 +109,45 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) collect(ctx context.Context) {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
-	batch := make([]event.Event, 0, r.cfg.MaxBatch)
-	flush := func() {
-		if len(batch) > 0 {
-			r.handOver(ctx, batch)
-			batch = make([]event.Event, 0, r.cfg.MaxBatch)
+	c := collector{Recorder: r}
+	for ended := false; !ended; {
+		tick := true
+		select {
+		case <-r.ring.ready:
+			tick = false // what does not fill a batch may wait for the tick
+		case <-ticker.C:
+		case <-ctx.Done():
+			ended = true
+		}
+		c.takeIn(ctx)
+		if tick {
+			c.flush(ctx)
 		}
 	}
-	for {
-		select {
-		case rec := <-r.ring:
-			if batch = r.encode(batch, rec); len(batch) == r.cfg.MaxBatch {
-				flush()
-			}
-		case <-ticker.C:
-			flush()
-		case <-ctx.Done():
-			for len(r.ring) > 0 {
-				if batch = r.encode(batch, <-r.ring); len(batch) == r.cfg.MaxBatch {
-					flush()
-				}
-			}
-			flush()
-			return
+}
+
+// collector is the state of collect.
+type collector struct {
+	*Recorder
+	spare []record
+	batch []event.Event
+}
+
+func (c *collector) takeIn(ctx context.Context) {
+	taken := c.ring.take(c.spare[:0])
+	for _, rec := range taken {
+		if c.batch = c.encode(c.batch, rec); len(c.batch) == c.cfg.MaxBatch {
+			c.flush(ctx)
 		}
+	}
+	clear(taken) // or the messages would stay in memory
+	c.spare = taken
+}
+
+func (c *collector) flush(ctx context.Context) {
+	if len(c.batch) > 0 {
+		c.handOver(ctx, c.batch)
+		c.batch = make([]event.Event, 0, c.cfg.MaxBatch)
 	}
 }
 

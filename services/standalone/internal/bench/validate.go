@@ -68,7 +68,7 @@ func (b *bench) validate(ctx context.Context) error {
 	}
 	own := map[string]int{"server": bare.PID(), "load generator": os.Getpid()}
 	all := map[string]int{
-		"server": b.suite.Process("license").PID(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
+		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
 	}
 	answers := tally{b.atMost(row{Name: "warm validate, wrong answers", Floor: new(0.0)}), b.info("warm validate, answers not from memory", "")}
 	first := b.ratio("warm validate of a bare handler, unlimited key", validateFloor, validateAim)
