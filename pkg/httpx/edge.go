@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 type edge struct {
 	Options
 	lines   slog.Handler // takes the access line
+	traces  traces
 	proxies proxies
 	warned  throttle
 }
@@ -86,15 +88,7 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		}
 	}
 	r.end()
-	took := time.Since(r.start)
-	route, status := c.FullPath(), c.Writer.Status()
-	if route == "" {
-		route = "unmatched"
-	}
-	if e.Metrics != nil {
-		e.Metrics.ObserveRequest(knownMethod(c.Request.Method), route, status, took)
-	}
-	e.log(c, r, route, took)
+	e.leave(r, e.trace(outcomeOf(c)))
 	if p != nil {
 		panic(http.ErrAbortHandler) // half an answer is out: cut the connection so that the client notices
 	}
@@ -105,18 +99,26 @@ func panicked(p any) error {
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 }
 
-func (e *edge) log(c *gin.Context, r *request, route string, took time.Duration) {
-	status := c.Writer.Status()
-	level := levelOf(route, status)
-	if !e.lines.Enabled(r.parent, level) {
+func outcomeOf(c *gin.Context) outcome {
+	return outcome{
+		method: knownMethod(c.Request.Method),
+		route:  cmp.Or(c.FullPath(), "unmatched"),
+		status: c.Writer.Status(),
+	}
+}
+
+// leave writes the observation and the line of a request.
+func (e *edge) leave(r *request, t *trace) {
+	took := time.Since(r.start)
+	if t.latency != nil {
+		t.latency.Observe(took.Seconds())
+	}
+	if !t.lines.Enabled(r.parent, t.level) {
 		return
 	}
 	// A record of our own, as slog.Logger would look up the line of code, which is always this one.
-	line := slog.NewRecord(r.start.Add(took), level, "request", 0)
+	line := slog.NewRecord(r.start.Add(took), t.level, "request", 0)
 	line.AddAttrs(
-		slog.String("method", knownMethod(c.Request.Method)),
-		slog.String("route", route),
-		slog.Int("status", status),
 		slog.Int64("duration_us", took.Microseconds()), // slog writes a float four times as slowly
 		slog.String("request_id", r.id),
 		slog.String("client_ip", r.ip),
@@ -130,7 +132,7 @@ func (e *edge) log(c *gin.Context, r *request, route string, took time.Duration)
 	if cause != nil {
 		line.AddAttrs(slog.String("error", cause.Error()))
 	}
-	_ = e.lines.Handle(r.parent, line) // nowhere to tell
+	_ = t.lines.Handle(r.parent, line) // nowhere to tell
 }
 
 func levelOf(route string, status int) slog.Level {

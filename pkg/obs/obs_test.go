@@ -193,9 +193,9 @@ func TestBufferConcurrently(t *testing.T) {
 
 func TestMetricsOfTwoSuitesInOneProcess(t *testing.T) {
 	one, two := NewMetrics("a"), NewMetrics("a")
-	one.ObserveRequest("GET", "/x", 204, time.Millisecond)
-	one.ObserveRequest("GET", "/x", 299, time.Millisecond)
-	one.ObserveRequest("GET", "/x", 503, time.Millisecond)
+	one.Requests("GET", "/x", 204).Observe(.001)
+	one.Requests("GET", "/x", 299).Observe(.001)
+	one.Requests("GET", "/x", 503).Observe(.001)
 	const series = `latchkey_http_request_duration_seconds_count{method="GET",route="/x",service="a",status="2xx"} 2`
 	for m, want := range map[*Metrics]bool{one: true, two: false} {
 		w := httptest.NewRecorder()

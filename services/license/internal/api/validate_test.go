@@ -1,0 +1,43 @@
+package api
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+func sameAsJSON(t *testing.T, r validateResponse) {
+	t.Helper()
+	want, err := json.Marshal(r)
+	if err != nil {
+		t.Skip(err) // a year that no database holds
+	}
+	if got := r.appendJSON(nil); string(got) != string(want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
+	end := time.Date(2030, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
+	for _, r := range []validateResponse{
+		{},
+		{Valid: true, LicenseID: "018f4b1e-0000-7000-8000-000000000001", ExpiresAt: &end, Features: []string{"a", "b"}, Cached: true},
+		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{}, Limits: licensing.Limits{MaxDevices: -1, CurrentDevices: 1 << 40}},
+	} {
+		sameAsJSON(t, r)
+	}
+}
+
+func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
+	f.Add(true, "", "id", "feature", int64(1893553445), int64(678_900_000), 3, 1, true)
+	f.Add(false, "CODE", "<id>", "\xff\u2028\"", int64(-62135596800), int64(0), 0, -1, false)
+	f.Fuzz(func(t *testing.T, valid bool, code, id, feature string, seconds, nanos int64, seats, taken int, cached bool) {
+		end := time.Unix(seconds, nanos).UTC()
+		sameAsJSON(t, validateResponse{
+			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
+			Limits: licensing.Limits{MaxDevices: seats, CurrentDevices: taken}, Cached: cached,
+		})
+	})
+}
