@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
@@ -54,12 +55,10 @@ type Source interface {
 	LookUpAPIKey(ctx context.Context, sha256 [32]byte) (Key, error)
 }
 
-type contextKey struct{}
-
 // Of is the key that the guard admitted; the zero Key on a route without guard.
 func Of(c *gin.Context) Key {
-	if k, ok := c.Get(contextKey{}); ok {
-		return *k.(*Key)
+	if k, ok := httpx.Caller(c).(*Key); ok {
+		return *k
 	}
 	return Key{}
 }

@@ -76,7 +76,7 @@ func (g *Guard) Require() gin.HandlerFunc {
 			httpx.WriteError(c, err)
 			return
 		}
-		c.Set(contextKey{}, key)
+		httpx.SetCaller(c, key)
 		bucket := key.ID
 		if key.PerAddress {
 			bucket += "|" + address(c)

@@ -23,7 +23,7 @@ const (
 // Main runs the command that the arguments name and ends the process: 0 done, 1 failed, 2 wrong settings or arguments. The
 // first SIGTERM or SIGINT drains, the second ends at once.
 func Main(s Service) {
-	TuneMemory()
+	Tune()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, s, os.Args[1:], os.Stdout, os.Stderr))

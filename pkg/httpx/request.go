@@ -19,6 +19,7 @@ type request struct {
 	maxBody  int64
 	body     []byte
 	bodyRead bool
+	caller   any
 
 	mu       sync.Mutex // guards the rest: a handler may hand the context to other goroutines
 	deadline time.Time
@@ -117,6 +118,22 @@ func RequestID(ctx context.Context) string {
 		return r.id
 	}
 	return ""
+}
+
+// SetCaller keeps who makes the request, once a guard knows it; a request of NewEngine's has one caller. It spares the map that
+// gin's Context.Set makes.
+func SetCaller(c *gin.Context, caller any) {
+	if r := requestFrom(c.Request.Context()); r != nil {
+		r.caller = caller
+	}
+}
+
+// Caller is what SetCaller was given, nil before.
+func Caller(c *gin.Context) any {
+	if r := requestFrom(c.Request.Context()); r != nil {
+		return r.caller
+	}
+	return nil
 }
 
 // Report puts err on the log line of the request that ctx belongs to; it tells whether there is one. It is for protocols

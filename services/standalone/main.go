@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	app.TuneMemory()
+	app.Tune()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the drain
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {

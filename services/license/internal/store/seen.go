@@ -24,7 +24,7 @@ type Seen struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	pending map[string]sighting
+	pending map[string]*sighting
 }
 
 type sighting struct {
@@ -34,21 +34,24 @@ type sighting struct {
 
 // NewSeen returns a writer whose Run must be called for anything to be written.
 func NewSeen(d *db.DB, log *slog.Logger) *Seen {
-	return &Seen{db: d, log: log, pending: map[string]sighting{}}
+	return &Seen{db: d, log: log, pending: map[string]*sighting{}}
 }
 
 // Seen implements licensing.Seen.
 func (s *Seen) Seen(deviceID string, at time.Time, sessionData []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, ok := s.pending[deviceID]
-	if !ok && len(s.pending) >= maxSeen {
+	last := s.pending[deviceID]
+	if last == nil {
+		if len(s.pending) < maxSeen {
+			s.pending[deviceID] = &sighting{at, sessionData}
+		}
 		return
 	}
-	if sessionData == nil {
-		sessionData = last.sessionData
+	last.at = at
+	if sessionData != nil {
+		last.sessionData = sessionData
 	}
-	s.pending[deviceID] = sighting{at, sessionData}
 }
 
 // Run writes every two seconds until ctx ends, and once more then.
@@ -69,7 +72,7 @@ func (s *Seen) Run(ctx context.Context) error {
 func (s *Seen) flush(ctx context.Context) {
 	s.mu.Lock()
 	batch := s.pending
-	s.pending = map[string]sighting{}
+	s.pending = make(map[string]*sighting, len(batch)) // the next two seconds will be like the last
 	s.mu.Unlock()
 	if len(batch) == 0 {
 		return
@@ -82,9 +85,9 @@ func (s *Seen) flush(ctx context.Context) {
 }
 
 // write groups by second, so that a thousand devices take a handful of statements.
-func (s *Seen) write(ctx context.Context, batch map[string]sighting) error {
+func (s *Seen) write(ctx context.Context, batch map[string]*sighting) error {
 	bySecond := map[time.Time][]string{}
-	withData := map[string]sighting{}
+	withData := map[string]*sighting{}
 	for id, seen := range batch {
 		if seen.sessionData != nil {
 			withData[id] = seen
@@ -112,7 +115,7 @@ func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error
 	})
 }
 
-func (s *Seen) writeSessions(ctx context.Context, batch map[string]sighting) error {
+func (s *Seen) writeSessions(ctx context.Context, batch map[string]*sighting) error {
 	if len(batch) == 0 {
 		return nil
 	}

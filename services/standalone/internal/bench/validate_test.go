@@ -90,6 +90,7 @@ func (w *discarding) Write(p []byte) (int, error) {
 
 // warmLicense is the license service over a real database, with a bus that takes everything and an auth that knows one key.
 func warmLicense(b *testing.B, apiKey string) http.Handler {
+	app.Tune() // as its program does
 	masterKey := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
 	url := testkit.Postgres(b)
 	data := testkit.Open(b, db.Config{URL: url, Schema: license.Name}, license.Migrations...)
