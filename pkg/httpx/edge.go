@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -107,6 +108,8 @@ func outcomeOf(c *gin.Context) outcome {
 	}
 }
 
+const logMessage = "request"
+
 // leave writes the observation and the line of a request.
 func (e *edge) leave(r *request, t *trace) {
 	took := time.Since(r.start)
@@ -116,16 +119,20 @@ func (e *edge) leave(r *request, t *trace) {
 	if !t.lines.Enabled(r.parent, t.level) {
 		return
 	}
+	r.mu.Lock()
+	code, cause := r.code, r.cause
+	r.mu.Unlock()
+	if t.line != nil && code == "" && cause == nil {
+		t.writeLine(r, took)
+		return
+	}
 	// A record of our own, as slog.Logger would look up the line of code, which is always this one.
-	line := slog.NewRecord(r.start.Add(took), t.level, "request", 0)
+	line := slog.NewRecord(r.start.Add(took), t.level, logMessage, 0)
 	line.AddAttrs(
 		slog.Int64("duration_us", took.Microseconds()), // slog writes a float four times as slowly
 		slog.String("request_id", r.id),
 		slog.String("client_ip", r.ip),
 	)
-	r.mu.Lock()
-	code, cause := r.code, r.cause
-	r.mu.Unlock()
 	if code != "" {
 		line.AddAttrs(slog.String("error_code", code))
 	}
@@ -133,6 +140,15 @@ func (e *edge) leave(r *request, t *trace) {
 		line.AddAttrs(slog.String("error", cause.Error()))
 	}
 	_ = t.lines.Handle(r.parent, line) // nowhere to tell
+}
+
+func (t *trace) writeLine(r *request, took time.Duration) {
+	var room [512]byte
+	b := t.line.Begin(room[:0], r.start.Add(took))
+	b = strconv.AppendInt(append(b, `,"duration_us":`...), took.Microseconds(), 10)
+	b = AppendString(append(b, `,"request_id":`...), r.id)
+	b = AppendString(append(b, `,"client_ip":`...), r.ip)
+	t.line.Write(b)
 }
 
 func levelOf(route string, status int) slog.Level {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
 // outcome is how a request ended. There are as many as routes have statuses, so what they look like in the log and in the
@@ -20,6 +22,7 @@ type outcome struct {
 type trace struct {
 	level   slog.Level
 	lines   slog.Handler        // has the attributes of the outcome
+	line    *obs.Line           // for requests of which there is no more to say; nil where only lines can write it
 	latency prometheus.Observer // nil without metrics
 }
 
@@ -47,10 +50,9 @@ func (e *edge) trace(o outcome) *trace {
 }
 
 func (e *edge) newTrace(o outcome) *trace {
-	t := &trace{
-		level: levelOf(o.route, o.status),
-		lines: e.lines.WithAttrs([]slog.Attr{slog.String("method", o.method), slog.String("route", o.route), slog.Int("status", o.status)}),
-	}
+	level := levelOf(o.route, o.status)
+	attrs := []slog.Attr{slog.String("method", o.method), slog.String("route", o.route), slog.Int("status", o.status)}
+	t := &trace{level: level, lines: e.lines.WithAttrs(attrs), line: obs.NewLine(e.lines, level, logMessage, attrs...)}
 	if e.Metrics != nil {
 		t.latency = e.Metrics.Requests(o.method, o.route, o.status)
 	}

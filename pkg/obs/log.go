@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +17,12 @@ func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	if format == "text" {
 		h = slog.NewTextHandler(w, opts)
 	}
-	flush, _ := w.(interface{ Flush() error })
-	return slog.New(&redactor{next: h, flush: flush})
+	r := &redactor{next: h}
+	r.flush, _ = w.(interface{ Flush() error })
+	if format != "text" {
+		r.json, _ = w.(*Buffer)
+	}
+	return slog.New(r)
 }
 
 func parseLevel(name string) slog.Level {
@@ -34,6 +39,10 @@ type redactor struct {
 	next  slog.Handler
 	flush interface{ Flush() error }
 	off   bool // for records only; WithAttrs happens once and always looks
+
+	// For NewLine: where JSON goes, nil if it cannot be written past next, and the attributes that every line begins with.
+	json  *Buffer
+	attrs []slog.Attr
 }
 
 // Unredacted is the handler of log without the search for secrets in each record, for lines on a hot path whose attributes are
@@ -43,7 +52,9 @@ func Unredacted(log *slog.Logger) slog.Handler {
 	if !ok {
 		return log.Handler()
 	}
-	return &redactor{next: h.next, flush: h.flush, off: true}
+	unredacted := *h
+	unredacted.off = true
+	return &unredacted
 }
 
 func (h *redactor) Enabled(ctx context.Context, l slog.Level) bool { return h.next.Enabled(ctx, l) }
@@ -53,7 +64,9 @@ func (h *redactor) WithGroup(name string) slog.Handler {
 }
 
 func (h *redactor) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &redactor{next: h.next.WithAttrs(redact(attrs)), flush: h.flush, off: h.off}
+	with, attrs := *h, redact(attrs)
+	with.next, with.attrs = h.next.WithAttrs(attrs), slices.Concat(h.attrs, attrs)
+	return &with
 }
 
 func (h *redactor) Handle(ctx context.Context, r slog.Record) error {
