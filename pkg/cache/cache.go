@@ -53,6 +53,7 @@ type entry[V any] struct {
 	value  V
 	loaded int64
 	retry  atomic.Int64 // not before this moment is another load tried
+	gone   atomic.Bool  // the cache has let go of it
 }
 
 // flight is one load that several callers may wait for.
@@ -65,7 +66,10 @@ type flight[V any] struct {
 
 // New makes an empty cache. A capacity below one counts as one.
 func New[K comparable, V any](opts Options, c clock.Clock) *Cache[K, V] {
-	values := otter.Must(&otter.Options[K, *entry[V]]{MaximumSize: max(opts.Capacity, 1)})
+	values := otter.Must(&otter.Options[K, *entry[V]]{
+		MaximumSize:      max(opts.Capacity, 1),
+		OnAtomicDeletion: func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) }, // of whatever cause
+	})
 	return &Cache[K, V]{opts: opts, clock: c, values: values, flights: map[K]*flight[V]{}}
 }
 
@@ -77,6 +81,29 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 		return none, false
 	}
 	return e.value, true
+}
+
+// Held is a value together with its place in a cache, so that whoever keeps it need not look it up again. The zero Held holds none.
+type Held[K comparable, V any] struct {
+	cache *Cache[K, V]
+	entry *entry[V]
+}
+
+// Hold returns what the cache holds for k, if it is fresh.
+func (c *Cache[K, V]) Hold(k K) (h Held[K, V], ok bool) {
+	e, ok := c.values.GetIfPresent(k)
+	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
+		return h, false
+	}
+	return Held[K, V]{c, e}, true
+}
+
+// Value is what Peek would return. After a Drop, or when the cache has put another value in its place, it is none.
+func (h Held[K, V]) Value() (v V, ok bool) {
+	if h.entry == nil || h.entry.gone.Load() || !h.cache.fresh(h.entry, h.cache.clock.Now().UnixMicro()) {
+		return v, false
+	}
+	return h.entry.value, true
 }
 
 // Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their contexts

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -293,6 +294,76 @@ func BenchmarkHit(b *testing.B) {
 	for b.Loop() {
 		if _, _, err := c.Fetch(ctx, k, load); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestWhatIsHeldEndsWithItsEntry(t *testing.T) {
+	for name, end := range map[string]func(c *cache.Cache[string, int], now *clock.Fake, l *link){
+		"drop":     func(c *cache.Cache[string, int], _ *clock.Fake, _ *link) { c.Drop("k") },
+		"drop all": func(c *cache.Cache[string, int], _ *clock.Fake, _ *link) { c.DropAll() },
+		"age":      func(_ *cache.Cache[string, int], now *clock.Fake, _ *link) { now.Advance(time.Minute) },
+		"no link": func(_ *cache.Cache[string, int], now *clock.Fake, l *link) {
+			now.Advance(5 * time.Second)
+			l.alive = false
+		},
+		"another value": func(c *cache.Cache[string, int], now *clock.Fake, _ *link) {
+			now.Advance(time.Minute)
+			if _, _, err := c.Fetch(context.Background(), "k", new(source).load); err != nil {
+				t.Fatal(err)
+			}
+			now.Advance(-time.Minute) // or age alone would end it
+		},
+		"eviction": func(c *cache.Cache[string, int], _ *clock.Fake, _ *link) {
+			for i := 0; ; i++ {
+				if _, kept := c.Peek("k"); !kept {
+					return
+				}
+				if _, _, err := c.Fetch(context.Background(), strconv.Itoa(i), new(source).load); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, l := clock.NewFake(start), &link{alive: true}
+			c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute, Unlinked: 5 * time.Second, Link: l}, now)
+			if _, held := c.Hold("k"); held {
+				t.Fatal("held before it was loaded")
+			}
+			if _, _, err := c.Fetch(t.Context(), "k", new(source).load); err != nil {
+				t.Fatal(err)
+			}
+			h, _ := c.Hold("k")
+			if v, ok := h.Value(); v != 1 || !ok {
+				t.Fatalf("holds %d, %v", v, ok)
+			}
+			end(c, now, l)
+			if _, ok := h.Value(); ok {
+				t.Error("is still held")
+			}
+		})
+	}
+	if _, ok := (cache.Held[string, int]{}).Value(); ok {
+		t.Error("nothing is held")
+	}
+}
+
+// DropAll takes the entries in portions; none may be left.
+func TestDropAllEndsWhatIsHeld(t *testing.T) {
+	const many = 20_000
+	c := cache.New[int, int](cache.Options{Capacity: 2 * many, TTL: time.Minute}, clock.NewFake(start))
+	all := make([]cache.Held[int, int], many)
+	for i := range all {
+		if _, _, err := c.Fetch(t.Context(), i, new(source).load); err != nil {
+			t.Fatal(err)
+		}
+		all[i], _ = c.Hold(i)
+	}
+	c.DropAll()
+	for i, h := range all {
+		if _, ok := h.Value(); ok {
+			t.Fatalf("%d of %d is still held", i, many)
 		}
 	}
 }

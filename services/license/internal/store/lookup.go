@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,9 +32,16 @@ type Lookup struct {
 	db   *db.DB
 	ring *keyring.Ring
 	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
-	ids      *cache.Cache[[32]byte, string]
+	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
 	devices  *cache.Cache[seat, string]
+}
+
+// issued is what a key was issued for.
+type issued struct {
+	licenseID string
+	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it here too.
+	license atomic.Pointer[cache.Held[string, *licensing.License]]
 }
 
 type seat struct{ licenseID, hardwareID string }
@@ -43,7 +51,7 @@ func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Aliv
 	o := cache.Options{Capacity: cachedEntries, TTL: validFor, Unlinked: unlinkedFor, Link: link}
 	return &Lookup{
 		db: d, ring: ring,
-		ids:      cache.New[[32]byte, string](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
+		ids:      cache.New[[32]byte, *issued](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
 		licenses: cache.New[string, *licensing.License](o, c),
 		devices:  cache.New[seat, string](o, c),
 	}
@@ -51,28 +59,45 @@ func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Aliv
 
 // LicenseByKey implements licensing.Lookup.
 func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
-	id, err := l.IDByKey(ctx, key)
+	of, err := l.byKey(ctx, key)
 	if err != nil {
 		return nil, false, err
 	}
-	return l.license(ctx, id)
+	if held := of.license.Load(); held != nil {
+		if license, ok := held.Value(); ok {
+			return license, true, nil
+		}
+	}
+	license, cached, err := l.license(ctx, of.licenseID)
+	if held, ok := l.licenses.Hold(of.licenseID); ok {
+		of.license.Store(&held)
+	}
+	return license, cached, err
 }
 
 // IDByKey implements licensing.Lookup.
 func (l *Lookup) IDByKey(ctx context.Context, key string) (string, error) {
-	mac := l.ring.MAC(keyPurpose, []byte(key))
-	id, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (string, error) { return l.readID(ctx, key) })
-	return id, err
+	of, err := l.byKey(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return of.licenseID, nil
 }
 
-func (l *Lookup) readID(ctx context.Context, key string) (string, error) {
+func (l *Lookup) byKey(ctx context.Context, key string) (*issued, error) {
+	mac := l.ring.MAC(keyPurpose, []byte(key))
+	of, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) })
+	return of, err
+}
+
+func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
 	var sums [][]byte
 	for _, mac := range l.ring.MACs(keyPurpose, []byte(key)) {
 		sums = append(sums, mac.Sum[:])
 	}
 	var row licenseRow
 	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", sums).Take(&row).Error
-	return row.ID, translate(err)
+	return &issued{licenseID: row.ID}, translate(err)
 }
 
 // License implements licensing.Lookup.
