@@ -22,7 +22,7 @@ import (
 type edge struct {
 	Options
 	lines   slog.Handler // takes the access line
-	traces  traces
+	exits   exits
 	proxies proxies
 	warned  throttle
 }
@@ -77,7 +77,7 @@ func (e *edge) begin(c *gin.Context) *request {
 	return r
 }
 
-// finish is deferred: it turns a panic into a 500 and leaves the trace of the request.
+// finish is deferred: it turns a panic into a 500 and lets the request leave its line and observation.
 func (e *edge) finish(c *gin.Context, r *request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
@@ -89,7 +89,7 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		}
 	}
 	r.end()
-	e.leave(r, e.trace(outcomeOf(c)))
+	e.leave(r, e.exit(outcomeOf(c)))
 	if p != nil {
 		panic(http.ErrAbortHandler) // half an answer is out: cut the connection so that the client notices
 	}
@@ -111,23 +111,23 @@ func outcomeOf(c *gin.Context) outcome {
 const logMessage = "request"
 
 // leave writes the observation and the line of a request.
-func (e *edge) leave(r *request, t *trace) {
+func (e *edge) leave(r *request, x *exit) {
 	took := time.Since(r.start)
-	if t.latency != nil {
-		t.latency.Observe(took.Seconds())
+	if x.latency != nil {
+		x.latency.Observe(took.Seconds())
 	}
-	if !t.lines.Enabled(r.parent, t.level) {
+	if !x.lines.Enabled(r.parent, x.level) {
 		return
 	}
 	r.mu.Lock()
 	code, cause := r.code, r.cause
 	r.mu.Unlock()
-	if t.line != nil && code == "" && cause == nil {
-		t.writeLine(r, took)
+	if x.line != nil && code == "" && cause == nil {
+		x.writeLine(r, took)
 		return
 	}
 	// A record of our own, as slog.Logger would look up the line of code, which is always this one.
-	line := slog.NewRecord(r.start.Add(took), t.level, logMessage, 0)
+	line := slog.NewRecord(r.start.Add(took), x.level, logMessage, 0)
 	line.AddAttrs(
 		slog.Int64("duration_us", took.Microseconds()), // slog writes a float four times as slowly
 		slog.String("request_id", r.id),
@@ -139,16 +139,16 @@ func (e *edge) leave(r *request, t *trace) {
 	if cause != nil {
 		line.AddAttrs(slog.String("error", cause.Error()))
 	}
-	_ = t.lines.Handle(r.parent, line) // nowhere to tell
+	_ = x.lines.Handle(r.parent, line) // nowhere to tell
 }
 
-func (t *trace) writeLine(r *request, took time.Duration) {
+func (x *exit) writeLine(r *request, took time.Duration) {
 	var room [512]byte
-	b := t.line.Begin(room[:0], r.start.Add(took))
+	b := x.line.Begin(room[:0], r.start.Add(took))
 	b = strconv.AppendInt(append(b, `,"duration_us":`...), took.Microseconds(), 10)
 	b = AppendString(append(b, `,"request_id":`...), r.id)
 	b = AppendString(append(b, `,"client_ip":`...), r.ip)
-	t.line.Write(b)
+	x.line.Write(b)
 }
 
 func levelOf(route string, status int) slog.Level {
