@@ -117,7 +117,7 @@ func (p *plan) appendJSON(b []byte, msg proto.Message) ([]byte, error) {
 		return appendProtoJSON(b, msg)
 	}
 	if b == nil {
-		b = make([]byte, 0, 512)
+		b = make([]byte, 0, 256)
 	}
 	m := msg.ProtoReflect()
 	b = append(b, '{')

@@ -191,7 +191,11 @@ func (r *Recorder) deliver(ctx context.Context, batches [][]event.Event) {
 	if len(batches) == 0 {
 		return
 	}
-	if err := r.publish(ctx, slices.Concat(batches...)); err != nil {
+	events := batches[0] // nearly always the only one
+	if len(batches) > 1 {
+		events = slices.Concat(batches...)
+	}
+	if err := r.publish(ctx, events); err != nil {
 		r.cfg.Log.WarnContext(ctx, "telemetry cannot be published and is put aside", "error", err)
 		for _, batch := range batches {
 			r.spill(ctx, batch)

@@ -80,7 +80,7 @@ func (a *API) validate(c *gin.Context) error {
 	if !v.Valid {
 		resp.ErrorCode = licensing.ErrNotActivated.Code
 	}
-	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 512)))
+	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 256)))
 	return nil
 }
 

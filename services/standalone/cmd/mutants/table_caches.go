@@ -23,6 +23,12 @@ var caches = []mutant{
 		pkg: "./pkg/cache", tests: "TestDropDuringLoadWins",
 	},
 	{
+		name: "cache-held-outlives-drop", breaks: "who remembers where a value is held goes on with it after it was dropped",
+		file: "pkg/cache/cache.go",
+		old:  "h.entry.gone.Load() || ", new: "",
+		pkg: "./pkg/cache", tests: "TestWhatIsHeldEndsWithItsEntry TestDropAllEndsWhatIsHeld",
+	},
+	{
 		name: "cache-outlives-link", breaks: "a replica that hears no news trusts its cache for minutes",
 		file: "pkg/cache/cache.go",
 		old:  "		d = c.opts.Unlinked\n", new: "		_ = c.opts.Unlinked\n",

@@ -130,7 +130,7 @@ var events = []mutant{
 	{
 		name: "spill-lost-at-end", breaks: "a graceful stop loses telemetry",
 		file: "pkg/telemetry/telemetry.go",
-		old:  "			for len(r.ring) > 0 {", new: "			for false {",
+		old:  "			ended = true\n", new: "			return\n",
 		pkg: "./pkg/telemetry", tests: "TestAGracefulEndLosesNothing",
 	},
 	{
