@@ -77,7 +77,7 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 		return 0, nil
 	}
 	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		res := tx.Exec(`DELETE FROM outbox WHERE sent_at IS NOT NULL AND seq IN ?`, seqs)
+		res := tx.Exec(`DELETE FROM outbox WHERE seq IN ? AND seq NOT IN (SELECT seq FROM outbox_unsent WHERE seq IN ?)`, seqs, seqs)
 		n = int(res.RowsAffected)
 		return res.Error
 	})

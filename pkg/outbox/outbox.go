@@ -19,8 +19,8 @@ import (
 //go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
-// Migrations make the table outbox. Columns seq, created_at and sent_at fill themselves; a statement that writes events on
-// its own gives the others and calls Wake after its commit.
+// Migrations make the tables outbox and outbox_unsent. Columns seq and created_at fill themselves; a statement that writes events
+// on its own gives the others, writes their seqs into outbox_unsent as well, and calls Wake after its commit.
 var Migrations = db.Migrations{Name: "outbox", FS: files}
 
 // Outbox is the outbox of one service. It is safe for concurrent use.
@@ -76,13 +76,27 @@ func (o *Outbox) Add(ctx context.Context, tx *gorm.DB, subject string, at time.T
 	if err := e.Check(); err != nil {
 		return event.Event{}, err
 	}
-	const insert = `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	err = tx.Exec(insert, e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace).Error
-	if err != nil {
+	if err := o.insert(tx, e); err != nil {
 		return event.Event{}, db.Error(err)
 	}
 	db.AfterCommit(ctx, o.Wake)
 	return e, nil
+}
+
+func (o *Outbox) insert(tx *gorm.DB, e event.Event) error {
+	const (
+		insert = `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)`
+		both   = `WITH e AS (` + insert + ` RETURNING seq) INSERT INTO outbox_unsent SELECT seq FROM e`
+		unsent = `INSERT INTO outbox_unsent VALUES (last_insert_rowid())`
+	)
+	values := []any{e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace}
+	if o.db.Engine() == db.Postgres {
+		return tx.Exec(both, values...).Error
+	}
+	if err := tx.Exec(insert, values...).Error; err != nil {
+		return err
+	}
+	return tx.Exec(unsent).Error
 }
 
 // Wake tells the relay of this process that there are new rows. Relays of other processes find them within a second.
@@ -96,7 +110,7 @@ func (o *Outbox) Wake() {
 // Pending counts the rows that have not been sent.
 func (o *Outbox) Pending(ctx context.Context) (int, error) {
 	var n int
-	err := o.db.Read(ctx).Raw(`SELECT count(*) FROM outbox WHERE sent_at IS NULL`).Scan(&n).Error
+	err := o.db.Read(ctx).Raw(`SELECT count(*) FROM outbox_unsent`).Scan(&n).Error
 	return n, db.Error(err)
 }
 

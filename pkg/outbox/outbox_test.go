@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,6 +202,35 @@ func TestTwoRelaysRace(t *testing.T) {
 	})
 }
 
+func TestASlowRelayHoldsUpNoOther(t *testing.T) {
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "s"}, Migrations)
+	taken := make(chan struct{})
+	slow := &publisher{before: func(ctx context.Context, _ []event.Event) error {
+		close(taken)
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	quick := &publisher{}
+	o := New(d, "test")
+	all := add(t, d, o, "lic", batchSize+1)
+	stop := relay(t, o, slow)
+	<-taken
+	relay(t, New(d, "test"), quick)
+	testkit.Eventually(t, publishTimeout/2, func() error { return missing(quick.ids(), all[batchSize:]) })
+	stop()
+	testkit.Eventually(t, 10*time.Second, func() error { return missing(quick.ids(), all) })
+}
+
+// missing tells which of want are not in got.
+func missing(got, want []string) error {
+	for _, id := range want {
+		if !slices.Contains(got, id) {
+			return fmt.Errorf("event %s was not published", id)
+		}
+	}
+	return nil
+}
+
 func TestOneRelayKeepsTheOrder(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		o, pub := New(d, "test"), &publisher{}
@@ -334,7 +364,7 @@ func TestRepublish(t *testing.T) {
 		if diff := cmp.Diff(all[5:], pub.ids()); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"500/505", "505/505"}, progress); diff != "" {
+		if diff := cmp.Diff([]string{"1000/1005", "1005/1005"}, progress); diff != "" {
 			t.Error(diff)
 		}
 		if pending, err := o.Pending(t.Context()); pending != len(all) || err != nil {

@@ -33,6 +33,9 @@ WITH license AS (
 	INSERT INTO outbox (id, type, source, subject, occurred_at, data)
 	SELECT ?, ?, ?, ?, ?, (?::jsonb || jsonb_build_object(
 		'current_devices', current_devices, 'max_devices', max_devices, 'version', version))::json FROM license
+	RETURNING seq
+), unsent AS (
+	INSERT INTO outbox_unsent SELECT seq FROM event
 )
 SELECT license.*, (SELECT name FROM products WHERE products.id = license.product_id) AS product FROM license`
 

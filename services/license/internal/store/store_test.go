@@ -226,6 +226,9 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 		if err != nil || a.License.CurrentDevices != 1 || a.License.Version != 2 || a.License.Product == "" {
 			t.Fatalf("%+v, %v", a, err)
 		}
+		if n, err := r.store.Outbox().Pending(t.Context()); n != 3 || err != nil {
+			t.Errorf("%d events wait for the relay, want those of the product, the license and the activation (%v)", n, err)
+		}
 		_, err = r.Activate(t.Context(), made.Key, client("one"))
 		if !errors.Is(err, licensing.ErrActivated) {
 			t.Errorf("again: %v", err)

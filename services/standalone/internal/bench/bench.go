@@ -247,7 +247,7 @@ func (b *bench) settle(ctx context.Context) error {
 }
 
 func (b *bench) unsent(ctx context.Context) (sum int, err error) {
-	const unsent = `SELECT (SELECT count(*) FROM license.outbox WHERE sent_at IS NULL) + (SELECT count(*) FROM license.telemetry_spill)`
+	const unsent = `SELECT (SELECT count(*) FROM license.outbox_unsent) + (SELECT count(*) FROM license.telemetry_spill)`
 	for _, conn := range b.watched {
 		var n int
 		if err := conn.QueryRow(ctx, unsent).Scan(&n); err != nil {

@@ -89,8 +89,17 @@ func (b *bench) fillOutbox(ctx context.Context, count int) ([]event.Event, error
 		rows[i] = []any{e.ID, e.Type, e.Source, e.Subject, e.Time, string(e.Data)}
 	}
 	columns := []string{"id", "type", "source", "subject", "occurred_at", "data"}
-	_, err := b.database.CopyFrom(ctx, pgx.Identifier{"license", "outbox"}, columns, pgx.CopyFromRows(rows))
-	return events, err
+	return events, pgx.BeginFunc(ctx, b.database, func(tx pgx.Tx) error {
+		var last int64
+		if err := tx.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM license.outbox`).Scan(&last); err != nil {
+			return err
+		}
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"license", "outbox"}, columns, pgx.CopyFromRows(rows)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO license.outbox_unsent SELECT seq FROM license.outbox WHERE seq > $1`, last)
+		return err
+	})
 }
 
 // storeRate watches the events arrive in analytics' inbox, which is written with them, and returns how many arrive per

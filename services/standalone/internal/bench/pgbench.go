@@ -40,8 +40,11 @@ const plainTransaction = `BEGIN;
 SELECT * FROM licenses WHERE id = ` + licenseExpr + ` FOR UPDATE;
 INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, last_seen_at)
 	VALUES (gen_random_uuid(), ` + licenseExpr + `, ` + hardwareExpr + `, '', '', '', true, now(), now());
-INSERT INTO outbox (id, type, source, subject, occurred_at, data)
-	VALUES (gen_random_uuid(), 'license.activated', 'latchkey/license', (` + licenseExpr + `)::text, now(), ` + eventExpr + `);
+WITH event AS (
+	INSERT INTO outbox (id, type, source, subject, occurred_at, data)
+	VALUES (gen_random_uuid(), 'license.activated', 'latchkey/license', (` + licenseExpr + `)::text, now(), ` + eventExpr + `)
+	RETURNING seq
+) INSERT INTO outbox_unsent SELECT seq FROM event;
 UPDATE licenses SET current_devices = current_devices + 1, version = version + 1, updated_at = now() WHERE id = ` + licenseExpr + `;
 COMMIT`
 
