@@ -253,7 +253,7 @@ func TestAFullQueueRefuses(t *testing.T) {
 
 // BenchmarkPublish is per event, in calls of 500 as the outbox makes them.
 func BenchmarkPublish(b *testing.B) {
-	for name, events := range map[string][]event.Event{"state": bustest.Activations(b, 500), "telemetry": validations(b, 500)} {
+	for name, events := range map[string][]event.Event{"state": bustest.Activations(b, 1000), "telemetry": validations(b, 500)} {
 		b.Run(name, func(b *testing.B) {
 			bus, err := amqp.Dial(amqp.Config{URL: testkit.AMQP(b), Name: "bench", Queues: []bus.Queue{shared}})
 			if err != nil {

@@ -43,6 +43,7 @@ type link struct {
 
 	mu      sync.Mutex
 	conn    *amqp091.Connection // nil while away
+	socket  *wire               // under conn
 	up      chan struct{}       // closed while conn is set
 	blocked string              // the broker's reason, empty when not blocked
 	problem string
@@ -61,7 +62,7 @@ func newLink(name string, cfg Config, log *slog.Logger, prepare func(*amqp091.Co
 // run connects and reconnects until ctx ends.
 func (l *link) run(ctx context.Context) {
 	for n := 1; ctx.Err() == nil; n++ {
-		conn, err := l.connect(ctx)
+		conn, socket, err := l.connect(ctx)
 		if err != nil {
 			l.away(err)
 			if n%8 == 1 {
@@ -71,7 +72,7 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		started := now()
-		l.serve(ctx, conn)
+		l.serve(ctx, conn, socket)
 		if now().Sub(started) > steadyAfter {
 			n = 0
 		}
@@ -80,7 +81,8 @@ func (l *link) run(ctx context.Context) {
 	l.away(bus.ErrClosed)
 }
 
-func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
+func (l *link) connect(ctx context.Context) (*amqp091.Connection, *wire, error) {
+	var socket *wire
 	unhook := func() bool { return true }
 	conn, err := amqp091.DialConfig(l.config.URL, amqp091.Config{
 		Heartbeat:  heartbeat,
@@ -91,28 +93,29 @@ func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
 				return nil, err
 			}
 			unhook = context.AfterFunc(ctx, func() { _ = raw.Close() })
+			socket = &wire{Conn: raw}
 			// The library lifts this deadline after the handshake.
-			return timedConn{raw}, raw.SetDeadline(time.Now().Add(dialTimeout))
+			return socket, raw.SetDeadline(time.Now().Add(dialTimeout))
 		},
 	})
 	unhook()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if l.prepare != nil {
 		if err := ask(ctx, conn, func() error { return l.prepare(conn) }); err != nil {
 			closeConnection(conn)
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return conn, nil
+	return conn, socket, nil
 }
 
 // serve offers conn to everybody until it is lost or ctx ends.
-func (l *link) serve(ctx context.Context, conn *amqp091.Connection) {
+func (l *link) serve(ctx context.Context, conn *amqp091.Connection, socket *wire) {
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	blockings := conn.NotifyBlocked(make(chan amqp091.Blocking, 16))
-	l.arrived(conn)
+	l.arrived(conn, socket)
 	l.log.InfoContext(ctx, "connected to the broker")
 	for {
 		select {
@@ -138,10 +141,10 @@ func (l *link) serve(ctx context.Context, conn *amqp091.Connection) {
 	}
 }
 
-func (l *link) arrived(conn *amqp091.Connection) {
+func (l *link) arrived(conn *amqp091.Connection, socket *wire) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.problem, l.blocked = conn, "", ""
+	l.conn, l.socket, l.problem, l.blocked = conn, socket, "", ""
 	close(l.up)
 }
 
@@ -149,7 +152,7 @@ func (l *link) away(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn != nil {
-		l.conn, l.up = nil, make(chan struct{})
+		l.conn, l.socket, l.up = nil, nil, make(chan struct{})
 	}
 	l.problem, l.blocked = err.Error(), ""
 }
@@ -168,6 +171,13 @@ func (l *link) current() *amqp091.Connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn
+}
+
+// writing is the connection of the moment with its socket, nil while away.
+func (l *link) writing() (*amqp091.Connection, *wire) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn, l.socket
 }
 
 // await waits for a connection; it fails only when ctx ends.
@@ -214,24 +224,4 @@ func ask(ctx context.Context, conn *amqp091.Connection, fn func() error) error {
 	stop := context.AfterFunc(ctx, func() { closeConnection(conn) })
 	defer stop()
 	return fn()
-}
-
-// timedConn bounds each write, and the goodbye.
-type timedConn struct{ net.Conn }
-
-// SetDeadline implements net.Conn. The library sets one only to say goodbye (CloseDeadline), and then undoes it with the next
-// heartbeat: a broker with a stuck channel answers heartbeats but no goodbye. So at the deadline the socket is closed.
-func (c timedConn) SetDeadline(t time.Time) error {
-	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), func() { _ = c.Close() })
-	}
-	return c.Conn.SetDeadline(t)
-}
-
-// Write implements net.Conn.
-func (c timedConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
 }

@@ -1,9 +1,11 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -13,7 +15,7 @@ import (
 
 const (
 	// window is how many messages of one call are unconfirmed at a time.
-	window = 256
+	window = 512
 	// confirmTimeout bounds a call whose context is more patient. A broker in alarm confirms nothing.
 	confirmTimeout = 10 * time.Second
 	// publishChannels is how many calls publish at the same time; further ones wait for them.
@@ -82,7 +84,7 @@ func (p *publisher) send(ctx context.Context, msgs []message) error {
 
 // usable returns c, or a new channel when c is of an earlier connection.
 func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChannel, error) {
-	conn := p.bus.publishing.current()
+	conn, socket := p.bus.publishing.writing()
 	if conn == nil {
 		return nil, amqp091.ErrClosed
 	}
@@ -96,7 +98,7 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 	// A caller in a hurry gives up the wait, not the connection.
 	done := make(chan opened, 1)
 	go func() {
-		c, err := openConfirmChannel(context.WithoutCancel(ctx), conn)
+		c, err := openConfirmChannel(context.WithoutCancel(ctx), conn, socket)
 		done <- opened{c, err}
 	}()
 	select {
@@ -154,8 +156,9 @@ func (b *Bus) wanted(r amqp091.Return) bool {
 
 // confirmChannel is used by one goroutine at a time.
 type confirmChannel struct {
-	conn *amqp091.Connection
-	ch   *amqp091.Channel
+	conn   *amqp091.Connection
+	socket *wire
+	ch     *amqp091.Channel
 	// returns is larger than window, and emptied whenever a confirm has come: the broker sends a return before the confirm
 	// of the same message, and the library reads both in turn, so it never blocks on a full channel.
 	returns  chan amqp091.Return
@@ -163,7 +166,7 @@ type confirmChannel struct {
 	broken   bool
 }
 
-func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirmChannel, error) {
+func openConfirmChannel(ctx context.Context, conn *amqp091.Connection, socket *wire) (*confirmChannel, error) {
 	var ch *amqp091.Channel
 	err := ask(ctx, conn, func() (err error) {
 		if ch, err = conn.Channel(); err != nil {
@@ -174,29 +177,48 @@ func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirm
 	if err != nil {
 		return nil, err
 	}
-	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
+	return &confirmChannel{conn: conn, socket: socket, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
 }
 
 // send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is lost or
 // ctx ends. It returns the first failure.
 func (c *confirmChannel) send(ctx context.Context, msgs []message) error {
 	var failed error
-	pending := make([]*amqp091.DeferredConfirmation, len(msgs))
-	for i := range len(msgs) + window {
-		if i >= window && i-window < len(msgs) {
-			if err := c.await(ctx, pending[i-window]); failed == nil {
-				failed = err
-			}
+	var pending []*amqp091.DeferredConfirmation
+	for part := range slices.Chunk(msgs, window/2) {
+		published, err := c.write(part)
+		if err != nil {
+			c.discard()
+			return errors.Join(failed, err)
 		}
+		failed = cmp.Or(failed, c.awaitAll(ctx, pending))
 		if c.broken {
 			return failed
 		}
-		if i < len(msgs) {
-			var err error
-			if pending[i], err = c.ch.PublishWithDeferredConfirm(msgs[i].exchange, msgs[i].key, true, false, msgs[i].Publishing); err != nil {
-				c.discard()
-				return err
-			}
+		pending = published
+	}
+	return cmp.Or(failed, c.awaitAll(ctx, pending))
+}
+
+// write hands msgs to the broker together.
+func (c *confirmChannel) write(msgs []message) (pending []*amqp091.DeferredConfirmation, err error) {
+	c.socket.hold()
+	defer func() { err = errors.Join(err, c.socket.release()) }()
+	pending = make([]*amqp091.DeferredConfirmation, len(msgs))
+	for i, m := range msgs {
+		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing); err != nil {
+			return nil, err
+		}
+	}
+	return pending, nil
+}
+
+// awaitAll returns the first failure; when the channel breaks it waits for no more.
+func (c *confirmChannel) awaitAll(ctx context.Context, pending []*amqp091.DeferredConfirmation) (failed error) {
+	for _, confirm := range pending {
+		failed = cmp.Or(failed, c.await(ctx, confirm))
+		if c.broken {
+			return failed
 		}
 	}
 	return failed
