@@ -44,11 +44,8 @@ func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue
 	ctx, cancel := untilClosed(ctx, ch)
 	defer cancel()
 	hand := &delivery.Hand{Queue: q, Handle: h, Log: b.log, Bury: b.buryEvent(q.Name)}
-	for {
-		batch, err := collect(ctx, deliveries, q)
-		if err != nil {
-			return err
-		}
+	batches, ended := gather(ctx, deliveries, q)
+	for batch := range batches {
 		if err := b.settle(ctx, hand, batch); err != nil {
 			return err
 		}
@@ -56,6 +53,7 @@ func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue
 			return err
 		}
 	}
+	return <-ended
 }
 
 func (b *Bus) subscribe(conn *amqp091.Connection, q bus.Queue) (*amqp091.Channel, <-chan amqp091.Delivery, error) {
@@ -66,7 +64,8 @@ func (b *Bus) subscribe(conn *amqp091.Connection, q bus.Queue) (*amqp091.Channel
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ch.Qos(min(2*q.BatchSize, maxPrefetch), 0, false); err != nil {
+	// One batch is with the handler, one is complete, one is on its way.
+	if err := ch.Qos(min(3*q.BatchSize, maxPrefetch), 0, false); err != nil {
 		return nil, nil, errors.Join(err, ch.Close())
 	}
 	deliveries, err := ch.Consume(q.Name, "", false, false, false, false, nil)
@@ -102,19 +101,39 @@ func open(d amqp091.Delivery) received {
 	return received{Delivery: d, events: events, poison: err}
 }
 
-// collect waits for a message, and then for more until the batch is full or old enough.
-func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queue) ([]received, error) {
+// gather makes batches of what comes, one ahead of the handler, until the subscription is lost or ctx ends. Then it says why and
+// closes the channel of batches; what is in none is not acknowledged.
+func gather(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queue) (<-chan []received, <-chan error) {
+	batches, ended := make(chan []received), make(chan error, 1)
+	go func() {
+		defer close(batches)
+		for {
+			if err := collect(ctx, deliveries, batches, q); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	return batches, ended
+}
+
+// collect hands over one batch. It waits for a message, and then for more until the batch is full or old enough; an old one goes
+// on growing while the handler is busy.
+func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches chan<- []received, q bus.Queue) error {
 	var batch []received
 	var timeout <-chan time.Time
-	for size := 0; size < q.BatchSize; {
+	var ready chan<- []received // nil until the batch is full or old enough
+	for size := 0; ; {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-timeout:
-			return batch, nil
+			ready = batches
+		case ready <- batch:
+			return nil
 		case d, more := <-deliveries:
 			if !more {
-				return nil, errCancelled
+				return errCancelled
 			}
 			r := open(d)
 			batch, size = append(batch, r), size+max(1, len(r.events))
@@ -124,8 +143,10 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queu
 			defer timer.Stop()
 			timeout = timer.C
 		}
+		if size >= q.BatchSize {
+			ready, deliveries = batches, nil
+		}
 	}
-	return batch, nil
 }
 
 // settle returns nil when every event of the batch is committed or a dead letter.
