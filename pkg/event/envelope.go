@@ -123,12 +123,8 @@ func Decode(raw []byte) ([]Event, error) {
 	if !utf8.Valid(raw) {
 		return nil, fmt.Errorf("event: %w", errInvalidUTF8)
 	}
-	if v, ok := plain(raw); ok {
-		e, err := v.event()
-		if err != nil {
-			return nil, err
-		}
-		return []Event{e}, nil
+	if envelopes, ok := plainAll(raw); ok {
+		return toEvents(envelopes)
 	}
 	return decode(raw)
 }
@@ -148,6 +144,10 @@ func decode(raw []byte) ([]Event, error) {
 	if len(envelopes) == 0 {
 		return nil, errors.New("event: the batch is empty")
 	}
+	return toEvents(envelopes)
+}
+
+func toEvents(envelopes []envelope) ([]Event, error) {
 	events := make([]Event, len(envelopes))
 	for i := range envelopes {
 		var err error

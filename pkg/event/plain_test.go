@@ -19,11 +19,13 @@ func FuzzPlain(f *testing.F) {
 		head + at + data + `{}}}`, head + at + data + `{"a":1},"data":{}}`, head + at + data + `[]}`, head + at + data + `{} }`,
 		head + `,"time":"now"` + data + `{}}`, head + ",\"subject\":\"\n\"" + at + data + `{}}`, head + at + data + `}}`,
 		head + at + data + "{}}\n", head + at + `,"data":{}}`,
+		"[" + head + at + data + `{"a":"{\"}"}},` + head + at + data + `{}}]`, "[" + head + at + data + `{}},`, "[" + head + at + data + `{}}`,
+		"[" + head + at + data + `{}},]`, "[" + head + at + data + `{}}]]`, "[", "[]", "[ ]", "",
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, ok := plain(raw); !ok || !utf8.Valid(raw) {
+		if _, ok := plainAll(raw); !ok || !utf8.Valid(raw) {
 			return
 		}
 		got, err := Decode(raw)
@@ -38,14 +40,20 @@ func FuzzPlain(f *testing.F) {
 func TestEncodedIsPlain(t *testing.T) {
 	for _, e := range []Event{
 		{ID: "0197a3c1-0000-7000-8000-000000000001", Type: "a.b", Source: "latchkey/license", Time: time.Unix(0, 0), Data: []byte(`{}`)},
-		{ID: "0197a3c1-0000-7000-8000-000000000001", Type: "a.b", Source: "latchkey/license", Subject: "s", Time: time.Unix(0, 1000), Trace: "t", Data: []byte(`{"a":1}`)},
+		{ID: "0197a3c1-0000-7000-8000-000000000001", Type: "a.b", Source: "latchkey/license", Subject: "s", Time: time.Unix(0, 1000), Trace: "t", Data: []byte(`{"a":"}\"{"}`)},
 	} {
 		encoded, err := e.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := plain(encoded); !ok {
-			t.Errorf("%s takes the long way", encoded)
+		batch, err := EncodeBatch([]Event{e, e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, message := range [][]byte{encoded, batch} {
+			if all, ok := plainAll(message); !ok || len(all) != n+1 {
+				t.Errorf("%s takes the long way", message)
+			}
 		}
 	}
 }
