@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints RabbitMQ's definitions: the virtual host "latchkey" and a user per service. Every service declares the exchange and all
+# Prints RabbitMQ's definitions: the virtual host "latchkey" and a user per service. Every service declares the exchanges and all
 # queues, so that any may start first, and watches from a queue that the broker names. Beyond that, only analytics and admin
 # take messages: each from its own queue and the dead letters of that. Passwords come from the environment.
 set -eu
@@ -7,10 +7,10 @@ queues='(analytics\\.events|admin\\.audit)'
 own='amq\\.gen-.*'
 user() { printf '{"name": "%s", "password": "%s", "tags": "%s"}' "$1" "$2" "$3"; }
 permission() {
-  printf '{"user": "%s", "vhost": "latchkey", "configure": "^(latchkey\\\\.events|%s(\\\\.dead)?|%s)$", ' "$1" "$queues" "$own"
-  printf '"write": "^(latchkey\\\\.events|amq\\\\.default|%s(\\\\.dead)?|%s)$", ' "$queues" "$own"
+  printf '{"user": "%s", "vhost": "latchkey", "configure": "^(latchkey\\\\.(events|news)|%s(\\\\.dead)?|%s)$", ' "$1" "$queues" "$own"
+  printf '"write": "^(latchkey\\\\.(events|news)|amq\\\\.default|%s(\\\\.dead)?|%s)$", ' "$queues" "$own"
   # Declaring a queue that has dead letters takes the permission to read it.
-  printf '"read": "^(latchkey\\\\.events|%s%s|%s)$"}' "$queues" "$2" "$own"
+  printf '"read": "^(latchkey\\\\.(events|news)|%s%s|%s)$"}' "$queues" "$2" "$own"
 }
 cat <<JSON
 {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -251,7 +253,42 @@ func TestAFullQueueRefuses(t *testing.T) {
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), more) })
 }
 
-// BenchmarkPublish is per event, in calls of 500 as the outbox makes them.
+// What watches hear is packed, in the order of publishing, and without telemetry.
+func TestNewsOnTheWire(t *testing.T) {
+	address := testkit.AMQP(t)
+	b := dial(t, address, shared)
+	ch := channel(t, address)
+	q, err := ch.QueueDeclare("", false, true, true, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind(q.Name, "#", "latchkey.news", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	revoked := bustest.Event(t, &eventsv1.ApiKeyRevoked{}, "key")
+	events := slices.Concat(bustest.Activations(t, 101), []event.Event{revoked}, validations(t, 3), bustest.Activations(t, 1))
+	if err := b.Publish(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	var got []event.Event
+	for _, size := range []int{100, 1, 1, 1} {
+		d, ok, err := ch.Get(q.Name, true)
+		if err != nil || !ok {
+			t.Fatalf("got no message: %v", err)
+		}
+		carried, err := event.Decode(d.Body)
+		if err != nil || len(carried) != size || d.RoutingKey != carried[0].Type {
+			t.Fatalf("%s with %d events, want %d (%v)", d.RoutingKey, len(carried), size, err)
+		}
+		got = append(got, carried...)
+	}
+	want := slices.DeleteFunc(events, func(e event.Event) bool { return event.IsTelemetry(e.Type) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// BenchmarkPublish is per event, in calls as the outbox makes them.
 func BenchmarkPublish(b *testing.B) {
 	for name, events := range map[string][]event.Event{"state": bustest.Activations(b, 1000), "telemetry": validations(b, 500)} {
 		b.Run(name, func(b *testing.B) {

@@ -67,6 +67,28 @@ func messages(events []event.Event, app string) ([]message, error) {
 	return made, nil
 }
 
+// newsOf are the copies of changes of state for watches: what follows one another of one type goes into one message, since under
+// load a message per event to every replica costs more than all else. Telemetry they get as the queues do.
+func newsOf(events []event.Event, app string) ([]message, error) {
+	var made []message
+	for len(events) > 0 {
+		n := 1
+		for n < min(len(events), batchSize) && events[n].Type == events[0].Type {
+			n++
+		}
+		if !event.IsTelemetry(events[0].Type) {
+			m, err := batchMessage(events[:n], app)
+			if err != nil {
+				return nil, err
+			}
+			m.exchange, m.DeliveryMode = news, amqp091.Transient
+			made = append(made, m)
+		}
+		events = events[n:]
+	}
+	return made, nil
+}
+
 func singleMessage(e event.Event, app string) (message, error) {
 	body, err := e.Encode()
 	return eventMessage(e, app, event.ContentType, body), err

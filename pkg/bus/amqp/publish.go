@@ -24,14 +24,18 @@ const (
 
 // Publish implements bus.Publisher. It fails at once while there is no connection or the broker takes no messages.
 //
-// Messages are mandatory: one that reaches no queue comes back. That is an error only when one of the known queues wants
+// Messages to the queues are mandatory: one that reaches no queue comes back. That is an error only when one of the known queues wants
 // its type, which means that the queue has gone; of other types, such as apikey.created, nobody need keep a copy.
 func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	msgs, err := messages(events, b.name)
 	if err != nil {
 		return err
 	}
-	return b.publisher.send(ctx, msgs)
+	packed, err := newsOf(events, b.name)
+	if err != nil {
+		return err
+	}
+	return b.publisher.send(ctx, append(msgs, packed...))
 }
 
 type publisher struct {
@@ -206,7 +210,7 @@ func (c *confirmChannel) write(msgs []message) (pending []*amqp091.DeferredConfi
 	defer func() { err = errors.Join(err, c.socket.release()) }()
 	pending = make([]*amqp091.DeferredConfirmation, len(msgs))
 	for i, m := range msgs {
-		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing); err != nil {
+		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, m.exchange != news, false, m.Publishing); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,8 @@ import (
 
 const (
 	exchange = "latchkey.events"
+	// news carries changes of state a second time, packed, for watches alone.
+	news = "latchkey.news"
 	// deathLimit is how often the broker itself delivers a message again, counting lost links and killed consumers, before it
 	// becomes a dead letter. It is only the net under a message that kills its process: failures of a handler are counted in
 	// package delivery, since brokers of different versions count differently and an outage must not use attempts up.
@@ -25,11 +27,13 @@ func deadQueue(queue string) string { return queue + ".dead" }
 // declare makes sure that everything events are routed to exists. It runs on every new publishing connection, and when a
 // message came back for want of a queue.
 func (b *Bus) declare(conn *amqp091.Connection) error {
-	err := onChannel(conn, func(ch *amqp091.Channel) error {
-		return ch.ExchangeDeclare(exchange, amqp091.ExchangeTopic, true, false, false, false, nil)
-	})
-	if err != nil {
-		return fmt.Errorf("declare the exchange %s: %w", exchange, err)
+	for _, name := range []string{exchange, news} {
+		err := onChannel(conn, func(ch *amqp091.Channel) error {
+			return ch.ExchangeDeclare(name, amqp091.ExchangeTopic, true, false, false, false, nil)
+		})
+		if err != nil {
+			return fmt.Errorf("declare the exchange %s: %w", name, err)
+		}
 	}
 	for _, q := range b.queues {
 		if err := b.declareQueue(conn, q); err != nil {

@@ -81,8 +81,16 @@ func subscribeWatch(ch *amqp091.Channel, types []string) (<-chan amqp091.Deliver
 		return nil, "", fmt.Errorf("declare a queue to watch from: %w", err)
 	}
 	for _, pattern := range types {
-		if err := ch.QueueBind(q.Name, pattern, exchange, false, nil); err != nil {
+		if err := ch.QueueBind(q.Name, pattern, news, false, nil); err != nil {
 			return nil, "", fmt.Errorf("bind a watch to %s: %w", pattern, err)
+		}
+	}
+	for _, t := range event.Types() {
+		if !event.IsTelemetry(t) || !bus.MatchesAny(types, t) {
+			continue
+		}
+		if err := ch.QueueBind(q.Name, t, exchange, false, nil); err != nil {
+			return nil, "", fmt.Errorf("bind a watch to %s: %w", t, err)
 		}
 	}
 	deliveries, err := ch.Consume(q.Name, "", true, true, false, false, nil)

@@ -394,12 +394,14 @@ func TestDeadLetters(t *testing.T) {
 	before := letters()
 	channel := w.channel()
 	for _, body := range []string{`not JSON`, `{"specversion":"1.0"}`, `[]`} {
-		// Through the exchange, so that whoever watches for news meets it too.
-		err := channel.PublishWithContext(t.Context(), "latchkey.events", "license.activated", true, false, amqp.Publishing{
-			ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: "poison", Body: []byte(body),
-		})
-		if err != nil {
-			t.Fatal(err)
+		// Caches, which listen to the second exchange, must bear it too.
+		for _, exchange := range []string{"latchkey.events", "latchkey.news"} {
+			err := channel.PublishWithContext(t.Context(), exchange, "license.activated", true, false, amqp.Publishing{
+				ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: "poison", Body: []byte(body),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	kept := func() {
