@@ -119,7 +119,9 @@ type turnover struct {
 }
 
 func (st *step) turnover(from, to int64) turnover {
-	t := turnover{who: make([]uint64, 0, maxArrivals), blocks: make([]uint64, 0, maxArrivals)}
+	n := len(st.s.arrivals)
+	both := make([]uint64, 2*n)
+	t := turnover{who: both[:0:n], blocks: both[n:n]}
 	job := micros(st.settings.Churn.JobLifetime)
 	for _, a := range st.s.arrivals {
 		if a.At < from || a.At > to {
