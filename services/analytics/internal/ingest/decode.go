@@ -24,18 +24,29 @@ const (
 
 // decode reads what analytics uses of an event. It refuses what could never be stored; a member that is missing is empty.
 func decode(e event.Event, now time.Time) (usage.Event, error) {
-	u := usage.Event{ID: strings.ToLower(e.ID), Type: e.Type, At: e.Time.UTC(), Data: e.Data}
+	u := usage.Event{ID: strings.ToLower(e.ID), Type: e.Type, At: e.Time.UTC().Truncate(time.Microsecond), Data: e.Data}
 	if err := checkStorable(e, now); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
 	}
-	if err := json.Unmarshal(e.Data, &u.Body); err != nil {
+	if err := readBody(&u); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
 	}
+	return u, nil
+}
+
+// readBody reads the members from the data.
+func readBody(u *usage.Event) error {
 	b := &u.Body
+	if !plainBody(u.Data, b) {
+		*b = usage.Body{}
+		if err := json.Unmarshal(u.Data, b); err != nil {
+			return err
+		}
+	}
 	if b.LicenseID != "" {
 		id, err := uuid.Parse(b.LicenseID)
 		if err != nil {
-			return u, fmt.Errorf("event %s of type %.64q: license_id is no UUID: %w", e.ID, e.Type, err)
+			return fmt.Errorf("license_id is no UUID: %w", err)
 		}
 		b.LicenseID = id.String()
 	}
@@ -43,7 +54,7 @@ func decode(e event.Event, now time.Time) (usage.Event, error) {
 		&b.IP, &b.Country, &b.NetKind, &b.ErrorCode, &b.Reason, &b.KeyHash, &b.CustomerID, &b.Product, &b.LicenseType} {
 		*text = cut(*text)
 	}
-	return u, nil
+	return nil
 }
 
 func checkStorable(e event.Event, now time.Time) error {
