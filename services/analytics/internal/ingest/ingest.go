@@ -71,7 +71,6 @@ func (c *Consumer) commit(ctx context.Context, now time.Time, events []usage.Eve
 		c.epoch, c.memory = epoch, newMemory(c.engine, c.log)
 	}
 	if _, err := c.store.Commit(ctx, c.epoch, now, events, c.memory.judge); err != nil {
-		c.memory.forget()
 		if errors.Is(err, usage.ErrFenced) {
 			c.epoch = 0
 		}

@@ -9,12 +9,26 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// array is one column of many rows as a parameter for PostgreSQL, which pgx encodes in binary. Being a driver.Valuer keeps gorm
-// from spreading it over the statement.
-type array[T any] struct{ pgtype.FlatArray[T] }
+// array is one column of many rows as a parameter for PostgreSQL, which pgx encodes in binary. It is a pgtype.ArrayGetter that hands
+// out pointers, because making an interface of each value would copy it; being a driver.Valuer keeps gorm from spreading it over
+// the statement.
+type array[T any] struct{ values []T }
+
+// Dimensions implements pgtype.ArrayGetter.
+func (a array[T]) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(a.values)), LowerBound: 1}}
+}
+
+// Index implements pgtype.ArrayGetter.
+func (a array[T]) Index(i int) any { return &a.values[i] }
+
+// IndexType implements pgtype.ArrayGetter.
+func (a array[T]) IndexType() any { return new(T) }
 
 // Value implements driver.Valuer. pgx does not call it: it knows arrays.
-func (a array[T]) Value() (driver.Value, error) { return a.FlatArray, nil }
+func (a array[T]) Value() (driver.Value, error) {
+	return nil, fmt.Errorf("%T is for PostgreSQL only", a)
+}
 
 func arrayOf[T any](rows reflect.Value, field int, get func(reflect.Value) T) array[T] {
 	values := make([]T, rows.Len())
@@ -31,18 +45,18 @@ func arrays(columns []column, rows reflect.Value) ([]any, error) {
 		switch c.kind {
 		case "uuid":
 			params[i] = arrayOf(rows, i, uuidOf)
-		case "text", "jsonb":
+		case "text", "json", "jsonb":
 			params[i] = arrayOf(rows, i, textOf)
 		case "bigint", "integer":
 			params[i] = arrayOf(rows, i, intOf)
 		case "double precision":
-			params[i] = arrayOf(rows, i, reflect.Value.Float)
+			params[i] = arrayOf(rows, i, floatOf)
 		case "boolean":
-			params[i] = arrayOf(rows, i, reflect.Value.Bool)
+			params[i] = arrayOf(rows, i, boolOf)
 		case "timestamptz":
 			params[i] = arrayOf(rows, i, timeOf)
 		case "bytea":
-			params[i] = arrayOf(rows, i, reflect.Value.Bytes)
+			params[i] = arrayOf(rows, i, bytesOf)
 		default:
 			return nil, fmt.Errorf("no array of %s", c.kind)
 		}
@@ -63,22 +77,34 @@ func uuidOf(v reflect.Value) pgtype.UUID {
 }
 
 // textOf reads a string, or the bytes of a document.
-func textOf(v reflect.Value) string {
+func textOf(v reflect.Value) pgtype.Text {
 	if v.Kind() == reflect.Slice {
-		return string(v.Bytes())
+		return pgtype.Text{String: string(v.Bytes()), Valid: true}
 	}
-	return v.String()
+	return pgtype.Text{String: v.String(), Valid: true}
 }
 
-func intOf(v reflect.Value) int64 {
+func intOf(v reflect.Value) pgtype.Int8 {
 	if v.CanUint() {
-		return int64(v.Uint())
+		return pgtype.Int8{Int64: int64(v.Uint()), Valid: true}
 	}
-	return v.Int()
+	return pgtype.Int8{Int64: v.Int(), Valid: true}
 }
+
+func floatOf(v reflect.Value) pgtype.Float8 { return pgtype.Float8{Float64: v.Float(), Valid: true} }
+
+func boolOf(v reflect.Value) pgtype.Bool { return pgtype.Bool{Bool: v.Bool(), Valid: true} }
 
 // timeOf reads a stamp through its address: making an interface of each would copy it.
 func timeOf(v reflect.Value) pgtype.Timestamptz {
 	s := v.Addr().Interface().(*stamp)
 	return pgtype.Timestamptz{Time: s.Time.Time, Valid: !s.IsZero()}
 }
+
+// octets is bytes that pgx takes by their address.
+type octets []byte
+
+// BytesValue implements pgtype.BytesValuer.
+func (o *octets) BytesValue() ([]byte, error) { return *o, nil }
+
+func bytesOf(v reflect.Value) octets { return v.Bytes() }

@@ -1,12 +1,10 @@
 package store
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -26,7 +24,6 @@ const (
 	add     merge = "{t}.{c} + excluded.{c}"
 	or      merge = "{t}.{c} | excluded.{c}"
 	latest  merge = "CASE WHEN excluded.{c} > {t}.{c} THEN excluded.{c} ELSE {t}.{c} END"
-	first   merge = "CASE WHEN excluded.{c} < {t}.{c} THEN excluded.{c} ELSE {t}.{c} END"
 )
 
 // column is a column of a table; kind is its type on PostgreSQL.
@@ -40,24 +37,33 @@ type table struct {
 	columns []column
 }
 
-// upsert adds rows, structs whose fields are the table's columns in their order; those that exist are merged.
-func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(engine, rows, func(params []any) error { return tx.Exec(t.upsertSQL(engine), params...).Error })
-}
-
-// insert adds rows to a table without a key.
+// insert adds rows, structs whose fields are the table's columns in their order. None of them may exist.
 func (t table) insert(tx *gorm.DB, engine db.Engine, rows any) error {
+	if v := reflect.ValueOf(rows); engine == db.Postgres && v.Len() > 0 {
+		if err := t.copyIn(tx, v); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		return nil
+	}
 	return t.send(engine, rows, func(params []any) error {
 		return tx.Exec(t.insertSQL()+t.selectSQL(engine), params...).Error
 	})
 }
 
-// insertNew adds those of the rows that do not exist yet and returns their keys.
-func (t table) insertNew(tx *gorm.DB, engine db.Engine, rows any) (keys []string, err error) {
-	name := t.columns[0].name
-	query := t.insertSQL() + t.selectSQL(engine) + " ON CONFLICT (" + name + ") DO NOTHING RETURNING " + name
-	err = t.send(engine, rows, func(params []any) error { return tx.Raw(query, params...).Find(&keys).Error })
-	return keys, err
+// update replaces rows that exist. It fails when one does not.
+func (t table) update(tx *gorm.DB, engine db.Engine, rows any) error {
+	return t.send(engine, rows, func(params []any) error {
+		result := tx.Exec(t.updateSQL(engine), params...)
+		if n := reflect.ValueOf(rows).Len(); result.Error == nil && result.RowsAffected != int64(n) {
+			return fmt.Errorf("%d of %d rows are gone", int64(n)-result.RowsAffected, n)
+		}
+		return result.Error
+	})
+}
+
+// upsert adds rows; those that exist are merged.
+func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
+	return t.send(engine, rows, func(params []any) error { return tx.Exec(t.upsertSQL(engine), params...).Error })
 }
 
 // send calls statement with the rows as parameters, or not at all when there are none.
@@ -96,46 +102,56 @@ func (t table) upsertSQL(engine db.Engine) string {
 	return t.insertSQL() + t.selectSQL(engine) + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
 }
 
-func (t table) insertSQL() string {
+func (t table) updateSQL(engine db.Engine) string {
+	var sets, where []string
+	for _, c := range t.columns {
+		if c.merge == key {
+			where = append(where, "t."+c.name+" = r."+c.name)
+			continue
+		}
+		sets = append(sets, c.name+" = r."+c.name)
+	}
+	return "UPDATE " + t.name + " AS t SET " + strings.Join(sets, ", ") + " FROM (" + t.selectSQL(engine) + ") r WHERE " + strings.Join(where, " AND ")
+}
+
+func (t table) insertSQL() string { return "INSERT INTO " + t.name + " (" + t.list() + ") " }
+
+// list is the names of the columns.
+func (t table) list() string {
 	names := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		names[i] = c.name
 	}
-	return "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") "
+	return strings.Join(names, ", ")
 }
 
-// selectSQL reads the rows of the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition. In the order of
-// their keys, rows find pages of tables and indexes that the rows before have just used.
+// selectSQL reads the rows of the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition.
 func (t table) selectSQL(engine db.Engine) string {
-	names, arrays, extracted := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
+	names, arrays, values := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
 	for i, c := range t.columns {
 		names[i] = c.name
-		arrays[i] = "?::" + c.kind + "[]"
-		extracted[i] = extract(c) + " AS " + c.name
+		arrays[i], values[i] = "?::"+c.kind+"[]", c.name
+		if engine != db.Postgres {
+			values[i] = extract(c) + " AS " + c.name
+		} else if c.document() {
+			arrays[i], values[i] = "?::text[]", c.name+"::"+c.kind+" AS "+c.name
+		}
 	}
+	list := strings.Join(values, ", ")
 	if engine == db.Postgres {
-		list := strings.Join(names, ", ")
-		return "SELECT " + list + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + list + ") WHERE true" + t.orderSQL()
+		return "SELECT " + list + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(names, ", ") + ") WHERE true"
 	}
-	return "SELECT " + strings.Join(extracted, ", ") + " FROM json_each(?) WHERE true"
+	return "SELECT " + list + " FROM json_each(?) WHERE true"
 }
 
-func (t table) orderSQL() string {
-	switch first := t.columns[0]; {
-	case first.merge != key:
-		return ""
-	case first.kind == "text":
-		return " ORDER BY " + first.name + ` COLLATE "C"`
-	default:
-		return " ORDER BY " + first.name
-	}
-}
+// document says whether the column holds JSON.
+func (c column) document() bool { return c.kind == "json" || c.kind == "jsonb" }
 
 func extract(c column) string {
-	switch c.kind {
-	case "jsonb":
+	switch {
+	case c.document():
 		return "value->'" + c.name + "'"
-	case "bytea":
+	case c.kind == "bytea":
 		return "unhex(substr(value->>'" + c.name + "', 3))"
 	}
 	return "value->>'" + c.name + "'"
@@ -165,41 +181,4 @@ func (t table) findSQL(keys table, engine db.Engine) string {
 	}
 	// CROSS JOIN keeps SQLite from scanning the table to look into the document.
 	return "SELECT t.* FROM (" + keys.selectSQL(engine) + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
-}
-
-// stampFormat is how times are written to both engines: the UTC text that SQLite's driver writes and sorts by time.
-const stampFormat = "2006-01-02 15:04:05.999999-07:00"
-
-// stamp is a point in time in a row; the zero one is NULL.
-type stamp struct{ db.Time }
-
-func at(t time.Time) stamp { return stamp{db.Time{Time: t}} }
-
-// MarshalJSON implements json.Marshaler.
-func (s stamp) MarshalJSON() ([]byte, error) {
-	if s.IsZero() {
-		return []byte("null"), nil
-	}
-	return s.Time.UTC().AppendFormat(nil, `"`+stampFormat+`"`), nil
-}
-
-func (s stamp) utc() time.Time { return s.Time.Time }
-
-func (s stamp) orNil() *time.Time {
-	if s.IsZero() {
-		return nil
-	}
-	t := s.utc()
-	return &t
-}
-
-// blob is bytes in a row; in a JSON document they are hexadecimal behind \\x.
-type blob []byte
-
-// MarshalJSON implements json.Marshaler.
-func (b blob) MarshalJSON() ([]byte, error) {
-	out := make([]byte, 0, 2*len(b)+5)
-	out = append(out, `"\\x`...)
-	out = hex.AppendEncode(out, b)
-	return append(out, '"'), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -33,33 +34,86 @@ func (s *Store) TakeOver(ctx context.Context) (epoch int64, err error) {
 
 // Commit takes in those of events that were not taken before: into the log, the rollups, the detectors' memory and the
 // anomalies, all or nothing. It returns how many they were, and usage.ErrFenced when the epoch is over.
+//
+// Nobody asks before whether an event was taken: few come again, and then the inbox refuses the transaction.
 func (s *Store) Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (taken int, err error) {
 	var committed *usage.Changes
 	s.recent.begin(epoch)
 	defer func() { s.recent.end(committed) }()
-	var changes *usage.Changes
+	fresh := inOrder(events)
+	committed, err = s.take(ctx, epoch, now, fresh, judge)
+	if db.IsDuplicate(err) {
+		if fresh, err = s.untaken(ctx, fresh); err == nil {
+			committed, err = s.take(ctx, epoch, now, fresh, judge)
+		}
+	}
+	if err != nil {
+		return 0, db.Error(err)
+	}
+	return len(fresh), nil
+}
+
+// inOrder is the events in the order of time and id, each once.
+func inOrder(events []usage.Event) []usage.Event {
+	ordered := slices.Clone(events)
+	slices.SortFunc(ordered, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	return slices.CompactFunc(ordered, func(a, b usage.Event) bool { return a.ID == b.ID })
+}
+
+// untaken is those of events that the inbox does not know.
+func (s *Store) untaken(ctx context.Context, events []usage.Event) ([]usage.Event, error) {
+	keys, known := make([]inboxKey, len(events)), map[string]bool{}
+	for i := range events {
+		keys[i] = inboxKey{events[i].ID}
+	}
+	for _, inbox := range []table{inboxTable, telemetryInboxTable} {
+		var rows []inboxRow
+		if err := inbox.find(s.db.Read(ctx), s.db.Engine(), keys, &rows); err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			known[r.EventID] = true
+		}
+	}
+	return slices.DeleteFunc(events, func(e usage.Event) bool { return known[e.ID] }), nil
+}
+
+// take takes in events that are new, or fails with a duplicate. Everything is prepared before the transaction, which only writes.
+func (s *Store) take(ctx context.Context, epoch int64, now time.Time, fresh []usage.Event, judge usage.Judge) (*usage.Changes, error) {
+	if err := s.resume(ctx); err != nil {
+		return nil, err
+	}
+	c := usage.Fold(fresh)
+	w, err := s.prepare(s.db.Read(ctx), c)
+	if err != nil {
+		return nil, err
+	}
+	position := s.recent.taken + int64(len(fresh))
+	verdict, err := judge(&usage.Batch{Events: fresh, Licenses: c.Licenses, Position: position,
+		States: s.states(s.db.Read(ctx)), Replay: s.replay(s.db.Read(ctx))})
+	if err != nil {
+		return nil, err
+	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if err := s.hold(tx, epoch); err != nil {
+		if err := s.hold(tx, epoch); err != nil || len(fresh) == 0 {
 			return err
 		}
-		fresh, err := s.takeIn(tx, now, events)
-		taken, changes = len(fresh), usage.Fold(fresh)
-		if err != nil || len(fresh) == 0 {
+		if err := s.enter(tx, now, position, fresh); err != nil {
 			return err
 		}
-		if err := s.addUp(tx, changes); err != nil {
+		if err := s.addUp(tx, c, w); err != nil {
 			return err
 		}
-		if err := s.judge(ctx, tx, now, &usage.Batch{Events: fresh, Licenses: changes.Licenses, States: s.states(tx)}, judge); err != nil {
+		if err := s.keepVerdict(ctx, tx, now, position, verdict); err != nil {
 			return err
 		}
-		return noteProgress(tx, now, fresh)
+		return noteProgress(tx, now, fresh, progress{position, verdict.ReplayAfter})
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	committed = changes
-	return taken, nil
+	s.recent.taken = position
+	return c, nil
 }
 
 // hold locks the consumer's row to the end of the transaction, so that commits follow one another.
@@ -76,92 +130,52 @@ func (s *Store) lock(tx *gorm.DB) (epoch int64, err error) {
 	return epoch, err
 }
 
-// takeIn enters the events into inbox and log and returns the new ones, in the order of time and id.
-func (s *Store) takeIn(tx *gorm.DB, now time.Time, events []usage.Event) ([]usage.Event, error) {
-	ids, err := s.enter(tx, now, events)
-	if err != nil {
-		return nil, err
-	}
-	var fresh []usage.Event
-	var rows []eventRow
+// enter adds the events to inbox and log.
+func (s *Store) enter(tx *gorm.DB, now time.Time, position int64, events []usage.Event) error {
+	var inbox, telemetry []inboxRow
+	rows := make([]eventRow, len(events))
 	for i := range events {
 		e := &events[i]
-		if !ids[e.ID] {
-			continue
-		}
-		delete(ids, e.ID) // a batch may hold the same event twice
-		fresh = append(fresh, *e)
-		row := eventRow{EventID: e.ID, Type: e.Type, OccurredAt: at(e.At), Data: e.Data}
+		rows[i] = eventRow{EventID: e.ID, Type: e.Type, OccurredAt: at(e.At), Position: position, Data: e.Data}
 		if e.Body.LicenseID != "" {
-			row.LicenseID = &e.Body.LicenseID
+			rows[i].LicenseID = &e.Body.LicenseID
 		}
-		rows = append(rows, row)
-	}
-	slices.SortFunc(fresh, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
-	return fresh, eventTable.insert(tx, s.db.Engine(), rows)
-}
-
-func (s *Store) enter(tx *gorm.DB, now time.Time, events []usage.Event) (map[string]bool, error) {
-	rows, seen := make([]inboxRow, 0, len(events)), make(map[string]bool, len(events))
-	for i := range events {
-		if seen[events[i].ID] {
-			continue
+		if event.IsTelemetry(e.Type) {
+			telemetry = append(telemetry, inboxRow{e.ID, at(now.Add(telemetryInbox))})
+		} else {
+			inbox = append(inbox, inboxRow{e.ID, at(now.Add(eventInbox))})
 		}
-		seen[events[i].ID] = true
-		keep := eventInbox
-		if event.IsTelemetry(events[i].Type) {
-			keep = telemetryInbox
-		}
-		rows = append(rows, inboxRow{events[i].ID, at(now.Add(keep))})
 	}
-	ids, err := inboxTable.insertNew(tx, s.db.Engine(), rows)
-	fresh := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		fresh[id] = true
-	}
-	return fresh, err
-}
-
-func (s *Store) judge(ctx context.Context, tx *gorm.DB, now time.Time, b *usage.Batch, judge usage.Judge) error {
-	verdict, err := judge(b)
-	if err != nil {
+	if err := inboxTable.insert(tx, s.db.Engine(), inbox); err != nil {
 		return err
 	}
-	rows := make([]stateRow, 0, len(verdict.States))
-	for subject, state := range verdict.States {
-		rows = append(rows, stateRow{subject, state, at(now)})
+	if err := telemetryInboxTable.insert(tx, s.db.Engine(), telemetry); err != nil {
+		return err
+	}
+	return eventTable.insert(tx, s.db.Engine(), rows)
+}
+
+func (s *Store) keepVerdict(ctx context.Context, tx *gorm.DB, now time.Time, position int64, v *usage.Verdict) error {
+	rows := make([]stateRow, 0, len(v.States))
+	for subject, state := range v.States {
+		rows = append(rows, stateRow{subject, position, state, at(now)})
 	}
 	if err := stateTable.upsert(tx, s.db.Engine(), rows); err != nil {
 		return err
 	}
-	_, err = s.record(ctx, tx, verdict.Findings, now)
+	_, err := s.record(ctx, tx, v.Findings, now)
 	return err
 }
 
-func (s *Store) states(tx *gorm.DB) func([]string) (map[string][]byte, error) {
-	return func(subjects []string) (map[string][]byte, error) {
-		keys := make([]stateKey, len(subjects))
-		for i, subject := range subjects {
-			keys[i] = stateKey{subject}
-		}
-		var rows []stateRow
-		if err := stateTable.find(tx, s.db.Engine(), keys, &rows); err != nil {
-			return nil, err
-		}
-		states := make(map[string][]byte, len(rows))
-		for _, r := range rows {
-			states[r.Subject] = r.State
-		}
-		return states, nil
-	}
-}
+// progress is how far the consumption has come.
+type progress struct{ taken, replayAfter int64 }
 
-// noteProgress keeps how far behind the batch was, and the span of what was ever taken in.
-func noteProgress(tx *gorm.DB, now time.Time, fresh []usage.Event) error {
+// noteProgress keeps it, how far behind the batch was, and the span of what was ever taken in.
+func noteProgress(tx *gorm.DB, now time.Time, fresh []usage.Event, p progress) error {
 	oldest, newest := fresh[0].At, fresh[len(fresh)-1].At
 	lag := max(0, now.Sub(oldest).Milliseconds())
-	return tx.Exec(`UPDATE consumer SET lag_ms = ?,
+	return tx.Exec(`UPDATE consumer SET taken = ?, replay_after = ?, lag_ms = ?,
 		first_event_at = CASE WHEN first_event_at <= ? THEN first_event_at ELSE ? END,
 		last_event_at = CASE WHEN last_event_at >= ? THEN last_event_at ELSE ? END WHERE name = ?`,
-		lag, oldest, oldest, newest, newest, consumerName).Error
+		p.taken, p.replayAfter, lag, oldest, oldest, newest, newest, consumerName).Error
 }

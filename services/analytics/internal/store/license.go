@@ -47,7 +47,7 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 	for _, f := range failures {
 		h.Failures[f.ErrorCode] = f.Failures
 	}
-	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM networks WHERE license_id = ? AND last_seen >= ?`, l.ID, w.From).Scan(&h.Networks).Error
+	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM networks WHERE license_id = ? AND last_day >= ?`, l.ID, w.From).Scan(&h.Networks).Error
 	return h, db.Error(err)
 }
 
@@ -64,7 +64,7 @@ func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]u
 		if err != nil {
 			return nil, err
 		}
-		days[i] = *d
+		days[i] = d
 	}
 	return days, nil
 }
@@ -92,8 +92,7 @@ func (s *Store) deviceDays(ctx context.Context, licenses []string, from time.Tim
 		licenses, from).Scan(&rows).Error
 	days := make([]usage.DeviceDay, len(rows))
 	for i, r := range rows {
-		key := usage.DeviceDayKey{DayKey: usage.DayKey{LicenseID: r.LicenseID, Day: r.Day.utc()}, HardwareID: r.HardwareID}
-		days[i] = usage.DeviceDay{DeviceDayKey: key, Hours: r.Hours, Uses: r.Uses}
+		days[i] = r.day()
 	}
 	return days, db.Error(err)
 }

@@ -85,16 +85,17 @@ func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
 		table, condition string
 		args             []any
 	}{
-		{"events", "occurred_at < ?", []any{x.Events}},
+		{"events", "occurred_at < ? AND position <= (SELECT coalesce(max(replay_after), 0) FROM consumer)", []any{x.Events}},
 		{"inbox", "expires_at < ?", []any{x.Now}},
+		{"telemetry_inbox", "expires_at < ?", []any{x.Now}},
 		{"detector_states", "updated_at < ?", []any{x.States}},
-		{"networks", "last_seen < ?", []any{x.States}},
+		{"networks", "last_day < ?", []any{x.States}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepMinute, x.Now.Add(-minutesKept)}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepHour, x.Now.Add(-hoursKept)}},
 		{"fleet_failures", "starts_at < ?", []any{x.Now.Add(-hoursKept)}},
-		{"license_days", "day < ?", []any{x.Rollups}},
+		{"license_past_days", "day < ?", []any{x.Rollups}},
 		{"license_failures", "day < ?", []any{x.Rollups}},
-		{"device_days", "day < ?", []any{x.Rollups}},
+		{"device_past_days", "day < ?", []any{x.Rollups}},
 		{"risk_scores", "day < ?", []any{x.Rollups}},
 	} {
 		n, err := s.prune(ctx, p.table, p.condition, p.args)
@@ -102,6 +103,7 @@ func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
 			return pruned, fmt.Errorf("prune %s: %w", p.table, err)
 		}
 	}
+	s.recent.forgetNetworks()
 	return pruned, nil
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -14,9 +15,10 @@ const maxRecent = 20_000
 type recent struct {
 	mu       sync.Mutex
 	epoch    int64
+	taken    int64 // events ever taken, -1 when that has to be read
 	licenses map[string]*usage.License
-	days     map[usage.DayKey]*usage.Day
 	devices  map[usage.DeviceKey]*usage.Device
+	networks map[usage.NetworkKey]time.Time
 }
 
 // begin makes the memory that of the epoch and holds it for the caller alone, until end.
@@ -28,6 +30,13 @@ func (r *recent) begin(epoch int64) {
 	}
 }
 
+// forgetNetworks is for when rows of them have gone.
+func (r *recent) forgetNetworks() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.networks = map[usage.NetworkKey]time.Time{}
+}
+
 // end keeps the changes, which hold whole rows since they were merged, when they were committed; nil changes forget everything.
 func (r *recent) end(c *usage.Changes) {
 	defer r.mu.Unlock()
@@ -36,13 +45,13 @@ func (r *recent) end(c *usage.Changes) {
 		return
 	}
 	keep(r.licenses, c.Licenses)
-	keep(r.days, c.Days)
 	keep(r.devices, c.Devices)
+	keep(r.networks, c.Networks)
 }
 
 func (r *recent) forget() {
-	r.epoch = 0
-	r.licenses, r.days, r.devices = map[string]*usage.License{}, map[usage.DayKey]*usage.Day{}, map[usage.DeviceKey]*usage.Device{}
+	r.epoch, r.taken = 0, -1
+	r.licenses, r.devices, r.networks = map[string]*usage.License{}, map[usage.DeviceKey]*usage.Device{}, map[usage.NetworkKey]time.Time{}
 }
 
 func keep[K comparable, V any](rows, changed map[K]V) {

@@ -1,56 +1,111 @@
 package store
 
 import (
+	"cmp"
+	"slices"
+	"time"
+
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// addUp merges changes into the rollups; those of licenses, days and devices are whole rows afterwards. Plain sums are added by
-// the database; rows with rules of their own are read, merged and written back, which the lock of the consumer's row makes safe.
-func (s *Store) addUp(tx *gorm.DB, c *usage.Changes) error {
-	if err := s.addSums(tx, c); err != nil {
-		return err
-	}
-	if err := dayRollup.merge(tx, s.db.Engine(), s.recent.days, c.Days); err != nil {
-		return err
-	}
-	if err := deviceRollup.merge(tx, s.db.Engine(), s.recent.devices, c.Devices); err != nil {
-		return err
-	}
-	return licenseRollup.merge(tx, s.db.Engine(), s.recent.licenses, c.Licenses)
+// work is the rows that a batch writes to the rollups.
+type work struct {
+	newLicenses, knownLicenses []licenseRow
+	usedLicenses               []usedRow
+	newDevices, knownDevices   []deviceRow
+	// pastDays and pastDeviceDays are over, as far as anybody knows, and complete: they have no row yet.
+	pastDays       []dayRow
+	pastDeviceDays []deviceDayRow
+	// lateDays and lateDeviceDays came after a later day had begun: they may have rows.
+	lateDays       map[usage.DayKey]*usage.Day
+	lateDeviceDays []deviceDayRow
+	networks       []networkRow
 }
 
-func (s *Store) addSums(tx *gorm.DB, c *usage.Changes) error {
-	var fleet []fleetRow
-	for b, n := range c.Fleet {
-		fleet = append(fleet, fleetRow{b.Step, at(b.Start), n.Validations, n.Failures, n.Activations, n.Deactivations, n.Heartbeats, n.Events})
+// prepare completes the changes, so that those of licenses and devices are whole rows of which the latest day is a part, and says
+// what is to be written. Only the consumer writes these rows: what it read stays true until its epoch is over.
+func (s *Store) prepare(tx *gorm.DB, c *usage.Changes) (*work, error) {
+	w := &work{lateDays: map[usage.DayKey]*usage.Day{}}
+	if err := licenseRollup.complete(tx, s.db.Engine(), s.recent.licenses, c.Licenses, w.addLicense); err != nil {
+		return nil, err
 	}
-	var failures []licenseFailureRow
-	var fleetFailures []fleetFailureRow
-	for k, n := range c.Failures {
-		if k.LicenseID == "" {
-			fleetFailures = append(fleetFailures, fleetFailureRow{at(k.Start), k.Code, n})
+	if err := deviceRollup.complete(tx, s.db.Engine(), s.recent.devices, c.Devices, w.addDevice); err != nil {
+		return nil, err
+	}
+	for k, day := range c.Networks {
+		if !day.After(s.recent.networks[k]) {
+			delete(c.Networks, k)
+			continue
+		}
+		w.networks = append(w.networks, networkRow{k.LicenseID, k.Network, at(day)})
+	}
+	return w, s.readLateDays(tx, w.lateDays)
+}
+
+func (w *work) addLicense(l, old *usage.License) error {
+	latest, before := len(l.Days)-1, time.Time{}
+	if old != nil {
+		before = old.Days[0].Day
+	}
+	for i := range l.Days[:latest] {
+		if day := &l.Days[i]; day.Day.Before(before) {
+			w.lateDays[day.DayKey] = day
 		} else {
-			failures = append(failures, licenseFailureRow{k.LicenseID, at(k.Start), k.Code, n})
+			w.pastDays = append(w.pastDays, newDayRow(day))
 		}
 	}
-	var days []deviceDayRow
-	for k, d := range c.DeviceDays {
-		days = append(days, deviceDayRow{k.LicenseID, at(k.Day), k.HardwareID, d.Hours, d.Uses})
+	l.Days = l.Days[latest:]
+	switch {
+	case old == nil:
+		w.newLicenses = append(w.newLicenses, newLicenseRow(l))
+	case onlyUsed(l, old):
+		w.usedLicenses = append(w.usedLicenses, newUsedRow(l))
+	default:
+		w.knownLicenses = append(w.knownLicenses, newLicenseRow(l))
 	}
-	var networks []networkRow
-	for k, n := range c.Networks {
-		networks = append(networks, networkRow{k.LicenseID, k.Network, at(n.FirstSeen), at(n.LastSeen), n.Uses})
+	return nil
+}
+
+func (w *work) addDevice(d, old *usage.Device) error {
+	latest, before := max(0, len(d.Days)-1), time.Time{}
+	if old != nil && len(old.Days) > 0 {
+		before = old.Days[0].Day
 	}
-	for _, part := range []struct {
-		table table
-		rows  any
-	}{{fleetTable, fleet}, {fleetFailureTable, fleetFailures}, {licenseFailureTable, failures}, {deviceDayTable, days}, {networkTable, networks}} {
-		if err := part.table.upsert(tx, s.db.Engine(), part.rows); err != nil {
+	for i := range d.Days[:latest] {
+		if day := &d.Days[i]; day.Day.Before(before) {
+			w.lateDeviceDays = append(w.lateDeviceDays, newDeviceDayRow(day))
+		} else {
+			w.pastDeviceDays = append(w.pastDeviceDays, newDeviceDayRow(day))
+		}
+	}
+	d.Days = d.Days[latest:]
+	row, err := newDeviceRow(d)
+	if old == nil {
+		w.newDevices = append(w.newDevices, row)
+	} else {
+		w.knownDevices = append(w.knownDevices, row)
+	}
+	return err
+}
+
+func (s *Store) readLateDays(tx *gorm.DB, late map[usage.DayKey]*usage.Day) error {
+	keys := make([]dayKey, 0, len(late))
+	for k := range late {
+		keys = append(keys, dayKey{k.LicenseID, at(k.Day)})
+	}
+	var rows []dayRow
+	if err := dayTable.find(tx, s.db.Engine(), keys, &rows); err != nil {
+		return err
+	}
+	for i := range rows {
+		day, err := rows[i].day()
+		if err != nil {
 			return err
 		}
+		late[day.DayKey].Merge(&day)
 	}
 	return nil
 }
@@ -59,61 +114,75 @@ func (s *Store) addSums(tx *gorm.DB, c *usage.Changes) error {
 type rollup[K comparable, V interface{ Merge(V) }, KR, R any] struct {
 	table table
 	key   func(K) KR
-	row   func(V) (R, error)
 	value func(*R) (K, V, error)
+	order func(a, b V) int
 }
 
 var (
-	dayRollup = rollup[usage.DayKey, *usage.Day, dayKey, dayRow]{dayTable,
-		func(k usage.DayKey) dayKey { return dayKey{k.LicenseID, at(k.Day)} }, newDayRow,
-		func(r *dayRow) (k usage.DayKey, d *usage.Day, err error) { d, err = r.day(); return d.DayKey, d, err }}
 	deviceRollup = rollup[usage.DeviceKey, *usage.Device, deviceKey, deviceRow]{deviceTable,
-		func(k usage.DeviceKey) deviceKey { return deviceKey(k) }, newDeviceRow,
+		func(k usage.DeviceKey) deviceKey { return deviceKey(k) },
 		func(r *deviceRow) (k usage.DeviceKey, d *usage.Device, err error) {
-			d, err = r.device()
+			d, err = r.known()
 			return d.DeviceKey, d, err
+		},
+		func(a, b *usage.Device) int {
+			return cmp.Or(cmp.Compare(a.LicenseID, b.LicenseID), cmp.Compare(a.HardwareID, b.HardwareID))
 		}}
 	licenseRollup = rollup[string, *usage.License, licenseKey, licenseRow]{licenseTable,
 		func(id string) licenseKey { return licenseKey{id} },
-		func(l *usage.License) (licenseRow, error) { return newLicenseRow(l), nil },
-		func(r *licenseRow) (string, *usage.License, error) { return r.LicenseID, r.license(), nil }}
+		func(r *licenseRow) (id string, l *usage.License, err error) {
+			l, err = r.known()
+			return r.LicenseID, l, err
+		},
+		func(a, b *usage.License) int { return cmp.Compare(a.ID, b.ID) }}
 )
 
-// merge adds to the changes what is known of them, from memory or else from the database, and writes the sum.
-func (r *rollup[K, V, KR, R]) merge(tx *gorm.DB, engine db.Engine, known, changes map[K]V) error {
+// complete adds to the changes what is known of them, from memory or else from the database, and tells each with what there was
+// before, or nil: in the order of keys, in which rows find pages of tables and indexes that those before have just used.
+func (r *rollup[K, V, KR, R]) complete(tx *gorm.DB, engine db.Engine, known, changes map[K]V, tell func(v, old V) error) error {
 	var missing []KR
+	for k := range changes {
+		if _, ok := known[k]; !ok {
+			missing = append(missing, r.key(k))
+		}
+	}
+	stored, err := r.read(tx, engine, missing)
+	if err != nil {
+		return err
+	}
+	type pair struct{ v, old V }
+	pairs := make([]pair, 0, len(changes))
 	for k, v := range changes {
-		if old, ok := known[k]; ok {
+		old, ok := known[k]
+		if !ok {
+			old, ok = stored[k]
+		}
+		if ok {
 			v.Merge(old)
-			continue
 		}
-		missing = append(missing, r.key(k))
+		pairs = append(pairs, pair{v, old})
 	}
-	if err := r.mergeStored(tx, engine, missing, changes); err != nil {
-		return err
-	}
-	rows := make([]R, 0, len(changes))
-	for _, v := range changes {
-		row, err := r.row(v)
-		if err != nil {
+	slices.SortFunc(pairs, func(a, b pair) int { return r.order(a.v, b.v) })
+	for _, p := range pairs {
+		if err := tell(p.v, p.old); err != nil {
 			return err
 		}
-		rows = append(rows, row)
-	}
-	return r.table.upsert(tx, engine, rows)
-}
-
-func (r *rollup[K, V, KR, R]) mergeStored(tx *gorm.DB, engine db.Engine, keys []KR, changes map[K]V) error {
-	var stored []R
-	if err := r.table.find(tx, engine, keys, &stored); err != nil {
-		return err
-	}
-	for i := range stored {
-		k, old, err := r.value(&stored[i])
-		if err != nil {
-			return err
-		}
-		changes[k].Merge(old)
 	}
 	return nil
+}
+
+func (r *rollup[K, V, KR, R]) read(tx *gorm.DB, engine db.Engine, keys []KR) (map[K]V, error) {
+	var rows []R
+	if err := r.table.find(tx, engine, keys, &rows); err != nil {
+		return nil, err
+	}
+	stored := make(map[K]V, len(rows))
+	for i := range rows {
+		k, v, err := r.value(&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		stored[k] = v
+	}
+	return stored, nil
 }

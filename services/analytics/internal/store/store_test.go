@@ -25,7 +25,9 @@ const odd = "o'Neil \"x\" \\u0041 \\ ? $1 @name ; -- äß 漢字 😀 \t"
 func id(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
 
 // quiet finds nothing.
-func quiet(*usage.Batch) (*usage.Verdict, error) { return &usage.Verdict{}, nil }
+func quiet(b *usage.Batch) (*usage.Verdict, error) {
+	return &usage.Verdict{ReplayAfter: b.Position}, nil
+}
 
 func each(t *testing.T, test func(t *testing.T, s *store.Store, epoch int64)) {
 	testkit.EachEngine(t, []db.Migrations{store.Migrations(), outbox.Migrations}, func(t *testing.T, d *db.DB) {
@@ -162,7 +164,8 @@ func TestStatesSurvive(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, epoch int64) {
 		subjects := []string{"ip:192.0.2.1", "license:" + id(1), "license:" + id(2)}
 		state := map[string][]byte{subjects[0]: {0, 1, 255}, subjects[1]: {}}
-		for round, want := range []map[string][]byte{{}, state} {
+		stored := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: 1}, subjects[1]: {Position: 1}}
+		for round, want := range []map[string]usage.State{{}, stored} {
 			_, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(round, now, usage.Body{})}, func(b *usage.Batch) (*usage.Verdict, error) {
 				got, err := b.States(subjects)
 				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
@@ -285,6 +288,10 @@ func TestPrune(t *testing.T) {
 		}
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 1 {
 			t.Errorf("days after their time: %+v, %v", h, err)
+		}
+		commit(t, s, epoch, use(3, old, usage.Body{HardwareID: "a"}))
+		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
+			t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
 		}
 	})
 }

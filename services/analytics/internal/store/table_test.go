@@ -11,10 +11,10 @@ func TestRowsFollowTheirColumns(t *testing.T) {
 		table table
 		row   any
 	}{
-		{licenseTable, licenseRow{}}, {licenseTable.keys(), licenseKey{}}, {fleetTable, fleetRow{}}, {dayTable, dayRow{}},
+		{licenseTable, licenseRow{}}, {licenseTable.keys(), licenseKey{}}, {usedTable, usedRow{}}, {fleetTable, fleetRow{}}, {dayTable, dayRow{}},
 		{dayTable.keys(), dayKey{}}, {deviceTable, deviceRow{}}, {deviceTable.keys(), deviceKey{}}, {deviceDayTable, deviceDayRow{}},
 		{networkTable, networkRow{}}, {licenseFailureTable, licenseFailureRow{}}, {fleetFailureTable, fleetFailureRow{}},
-		{inboxTable, inboxRow{}}, {eventTable, eventRow{}}, {stateTable, stateRow{}}, {stateTable.keys(), stateKey{}},
+		{inboxTable, inboxRow{}}, {inboxTable.keys(), inboxKey{}}, {eventTable, eventRow{}}, {stateTable, stateRow{}}, {stateTable.keys(), stateKey{}},
 		{anomalyTable, anomalyRow{}}, {scoreTable, scoreRow{}},
 	} {
 		row := reflect.TypeOf(c.row)

@@ -50,6 +50,8 @@ type Device struct {
 	Seat Versioned[bool]
 	// Versions are those last run, newest first.
 	Versions []AppVersion
+	// Days are days of the device at work, like those of a license.
+	Days []DeviceDay
 }
 
 // Merge adds what o knows.
@@ -62,9 +64,13 @@ func (d *Device) Merge(o *Device) {
 	d.LastSeen = later(d.LastSeen, o.LastSeen)
 	d.Seat.merge(o.Seat)
 	d.Versions = mergeVersions(d.Versions, o.Versions)
+	d.Days = mergeDays(d.Days, o.Days)
 }
 
 func mergeVersions(a, b []AppVersion) []AppVersion {
+	if len(b) == 0 {
+		return a
+	}
 	merged := slices.Clone(a)
 	for _, v := range b {
 		i := slices.IndexFunc(merged, func(m AppVersion) bool { return m.Version == v.Version })
@@ -96,6 +102,7 @@ func devicesOf(e *Event) []*Device {
 	}
 	d := &Device{DeviceKey: DeviceKey{b.LicenseID, b.HardwareID}, FirstSeen: e.At, LastSeen: e.At,
 		Name: said(b.DeviceName, e.At), OS: said(b.OS, e.At), Country: said(b.Country, e.At), Version: said(b.AppVersion, e.At)}
+	d.Days = []DeviceDay{{DeviceDayKey{DayKey{b.LicenseID, DayOf(e.At)}, b.HardwareID}, 1 << e.At.Hour(), 1}}
 	if b.AppVersion != "" {
 		d.Versions = []AppVersion{{b.AppVersion, e.At}}
 	}

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -12,46 +13,10 @@ const (
 	StepDay    = "day"
 )
 
-var steps = map[string]time.Duration{StepMinute: time.Minute, StepHour: time.Hour, StepDay: 24 * time.Hour}
-
 // Bucket is one span of the fleet's series.
 type Bucket struct {
 	Step  string
 	Start time.Time
-}
-
-// DayKey names a license's day; Day is its midnight in UTC.
-type DayKey struct {
-	LicenseID string
-	Day       time.Time
-}
-
-// Day is what a license did on one UTC day. Hours counts validations and heartbeats by hour.
-type Day struct {
-	DayKey
-	Counts
-	Hours [24]int64
-}
-
-// Merge adds o.
-func (d *Day) Merge(o *Day) {
-	d.Counts.Add(o.Counts)
-	for h, n := range o.Hours {
-		d.Hours[h] += n
-	}
-}
-
-// DeviceDayKey names a device's day on a license.
-type DeviceDayKey struct {
-	DayKey
-	HardwareID string
-}
-
-// DeviceDay is a device's day: bit h of Hours is set when it was at work in hour h, Uses counts how often it was heard.
-type DeviceDay struct {
-	DeviceDayKey
-	Hours uint32
-	Uses  int64
 }
 
 // FailureKey names refusals with one code: of a license on the day that begins at Start, or of the whole fleet, with an empty
@@ -67,36 +32,22 @@ type NetworkKey struct {
 	LicenseID, Network string
 }
 
-// Network is when a license was used from a network.
-type Network struct {
-	NetworkKey
-	FirstSeen, LastSeen time.Time
-	Uses                int64
-}
-
-// Merge adds o.
-func (n *Network) Merge(o *Network) {
-	n.FirstSeen, n.LastSeen = earlier(n.FirstSeen, o.FirstSeen), later(n.LastSeen, o.LastSeen)
-	n.Uses += o.Uses
-}
-
 // Changes is what a set of events adds to the rollups. Folding the set in any order, or in parts that are merged, gives
 // the same.
 type Changes struct {
-	Fleet      map[Bucket]*Counts
-	Licenses   map[string]*License
-	Days       map[DayKey]*Day
-	Devices    map[DeviceKey]*Device
-	DeviceDays map[DeviceDayKey]*DeviceDay
-	Failures   map[FailureKey]int64
-	Networks   map[NetworkKey]*Network
+	Fleet    map[Bucket]*Counts
+	Licenses map[string]*License
+	Devices  map[DeviceKey]*Device
+	Failures map[FailureKey]int64
+	// Networks says on which day each was used last.
+	Networks map[NetworkKey]time.Time
 }
 
 // Fold adds events up.
 func Fold(events []Event) *Changes {
 	c := &Changes{
-		Fleet: map[Bucket]*Counts{}, Licenses: map[string]*License{}, Days: map[DayKey]*Day{}, Devices: map[DeviceKey]*Device{},
-		DeviceDays: map[DeviceDayKey]*DeviceDay{}, Failures: map[FailureKey]int64{}, Networks: map[NetworkKey]*Network{},
+		Fleet: map[Bucket]*Counts{}, Licenses: make(map[string]*License, len(events)), Devices: make(map[DeviceKey]*Device, len(events)),
+		Failures: map[FailureKey]int64{}, Networks: make(map[NetworkKey]time.Time, len(events)),
 	}
 	for i := range events {
 		c.addFleet(&events[i])
@@ -104,52 +55,51 @@ func Fold(events []Event) *Changes {
 			c.addLicense(&events[i])
 		}
 	}
+	c.sumFleet()
 	return c
 }
 
+// addFleet counts the event in its minute.
 func (c *Changes) addFleet(e *Event) {
-	for step, span := range steps {
-		bucket := Bucket{step, e.At.Truncate(span)}
-		if c.Fleet[bucket] == nil {
-			c.Fleet[bucket] = &Counts{}
-		}
-		c.Fleet[bucket].Add(countsOf(e.Type))
-	}
+	c.fleet(Bucket{StepMinute, e.At.Truncate(time.Minute)}).Add(countsOf(e.Type))
 	if code := failureCode(e); code != "" {
 		c.Failures[FailureKey{Start: e.At.Truncate(time.Hour), Code: code}]++
 	}
 }
 
+func (c *Changes) fleet(b Bucket) *Counts {
+	n := c.Fleet[b]
+	if n == nil {
+		n = &Counts{}
+		c.Fleet[b] = n
+	}
+	return n
+}
+
+// sumFleet adds the minutes up to hours and days.
+func (c *Changes) sumFleet() {
+	minutes := maps.Clone(c.Fleet)
+	for b, n := range minutes {
+		c.fleet(Bucket{StepHour, b.Start.Truncate(time.Hour)}).Add(*n)
+		c.fleet(Bucket{StepDay, DayOf(b.Start)}).Add(*n)
+	}
+}
+
 func (c *Changes) addLicense(e *Event) {
-	key := DayKey{e.Body.LicenseID, DayOf(e.At)}
-	merge(c.Licenses, key.LicenseID, licenseOf(e))
-	day := &Day{DayKey: key, Counts: countsOf(e.Type)}
-	day.Hours[e.At.Hour()] = day.Validations + day.Heartbeats
-	merge(c.Days, key, day)
+	l := licenseOf(e)
+	merge(c.Licenses, l.ID, l)
 	if code := failureCode(e); code != "" {
-		c.Failures[FailureKey{key.LicenseID, key.Day, code}]++
+		c.Failures[FailureKey{l.ID, DayOf(e.At), code}]++
 	}
 	for _, d := range devicesOf(e) {
 		merge(c.Devices, d.DeviceKey, d)
 	}
-	if admits(e.Type) {
-		c.addWork(key, e)
-	}
-}
-
-// addWork counts a device at work: its day, and the network that it came from.
-func (c *Changes) addWork(key DayKey, e *Event) {
-	if e.Body.HardwareID != "" {
-		k := DeviceDayKey{key, e.Body.HardwareID}
-		if c.DeviceDays[k] == nil {
-			c.DeviceDays[k] = &DeviceDay{DeviceDayKey: k}
-		}
-		c.DeviceDays[k].Hours |= 1 << e.At.Hour()
-		c.DeviceDays[k].Uses++
+	if !admits(e.Type) {
+		return
 	}
 	if network := networkOf(e.Body.IP); network != "" {
-		k := NetworkKey{key.LicenseID, network}
-		merge(c.Networks, k, &Network{k, e.At, e.At, 1})
+		k := NetworkKey{l.ID, network}
+		c.Networks[k] = later(c.Networks[k], DayOf(e.At))
 	}
 }
 

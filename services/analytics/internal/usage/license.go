@@ -35,6 +35,8 @@ type License struct {
 	LastValidatedAt time.Time
 	// Validations counts all there ever were.
 	Validations int64
+	// Days are days of the license, oldest first: in a change those that it touches, before it is merged with what is stored.
+	Days []Day
 }
 
 // Usable says whether the license may be used at the moment. One of which only use is known counts as active.
@@ -57,11 +59,12 @@ func (l *License) Merge(o *License) {
 	l.LastSeen = later(l.LastSeen, o.LastSeen)
 	l.LastValidatedAt = later(l.LastValidatedAt, o.LastValidatedAt)
 	l.Validations += o.Validations
+	l.Days = mergeDays(l.Days, o.Days)
 }
 
 // licenseOf is what one event tells about its license.
 func licenseOf(e *Event) *License {
-	l := &License{ID: e.Body.LicenseID, FirstEventAt: e.At}
+	l := &License{ID: e.Body.LicenseID, FirstEventAt: e.At, Days: []Day{dayOf(e)}}
 	if admits(e.Type) {
 		l.LastSeen = e.At
 	}

@@ -57,24 +57,14 @@ func (c *Changes) join(o *Changes) {
 	for k, v := range o.Failures {
 		c.Failures[k] += v
 	}
-	for k, v := range o.DeviceDays {
-		if c.DeviceDays[k] == nil {
-			c.DeviceDays[k] = &DeviceDay{DeviceDayKey: k}
-		}
-		c.DeviceDays[k].Hours |= v.Hours
-		c.DeviceDays[k].Uses += v.Uses
-	}
 	for k, v := range o.Licenses {
 		merge(c.Licenses, k, v)
-	}
-	for k, v := range o.Days {
-		merge(c.Days, k, v)
 	}
 	for k, v := range o.Devices {
 		merge(c.Devices, k, v)
 	}
 	for k, v := range o.Networks {
-		merge(c.Networks, k, v)
+		c.Networks[k] = later(c.Networks[k], v)
 	}
 }
 
