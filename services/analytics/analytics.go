@@ -41,10 +41,10 @@ var Migrations = []db.Migrations{store.Migrations(), outbox.Migrations, ratelimi
 // Queues is what the service consumes.
 var Queues = []bus.Queue{queue()}
 
-// queue is the service's one queue. 1,000 events are a batch: beyond that a transaction gains little.
+// queue is the service's one queue. 2,000 events are a batch: beyond that a transaction gains nothing.
 func queue() bus.Queue {
 	q := bus.QueueOf(queues.Analytics())
-	q.BatchSize, q.BatchWait, q.MaxAttempts = 1000, 20*time.Millisecond, 5
+	q.BatchSize, q.BatchWait, q.MaxAttempts = 2000, 20*time.Millisecond, 5
 	return q
 }
 
