@@ -1,0 +1,132 @@
+// Package gather carries out concurrent calls together: what arrives while a batch is under way forms the next one. A call that
+// comes alone goes at once; nothing ever waits for company.
+package gather
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// Options are the bounds of a gatherer.
+type Options struct {
+	// Batch is how many items go together at most.
+	Batch int
+	// Underway is how many batches run at once. The more there are, the smaller they get.
+	Underway int
+}
+
+// Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
+type Gatherer[K comparable, T, R any] struct {
+	opts Options
+	key  func(T) K
+	run  func(batch []T) ([]R, error)
+
+	mu      sync.Mutex
+	waiting []*call[K, T, R] // in the order of arrival
+	busy    map[K]bool       // the keys of the batches under way
+	workers int
+}
+
+type call[K comparable, T, R any] struct {
+	ctx    context.Context
+	key    K
+	item   T
+	done   chan struct{} // closed when result and err are there
+	result R
+	err    error
+}
+
+// New returns a gatherer over run, which gives the result of every item, in their order, or an error that is everyone's. No
+// caller's context bounds run: it must set its own deadline. Items with the same key are never in two batches at once.
+func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Gatherer[K, T, R] {
+	return &Gatherer[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}}
+}
+
+// Do has item carried out and returns its result. When ctx ends first, Do returns its error: an item whose batch has not begun
+// is left out, any other is carried out all the same.
+func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
+	c := &call[K, T, R]{ctx: ctx, key: g.key(item), item: item, done: make(chan struct{})}
+	g.add(c)
+	select {
+	case <-c.done:
+		return c.result, c.err
+	case <-ctx.Done():
+		var none R
+		return none, ctx.Err()
+	}
+}
+
+func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, c)
+	if g.workers < g.opts.Underway {
+		g.workers++
+		go g.work()
+	}
+}
+
+// work carries out batches until there is none for it. What then still waits has the key of a batch under way, whose worker
+// comes for it.
+func (g *Gatherer[K, T, R]) work() {
+	for batch := g.next(nil); len(batch) > 0; batch = g.next(batch) {
+		g.carryOut(batch)
+	}
+}
+
+// next frees the keys of the batch that is done and takes another.
+func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range done {
+		delete(g.busy, c.key)
+	}
+	var rest []*call[K, T, R]
+	for _, c := range g.waiting {
+		switch {
+		case c.ctx.Err() != nil: // its caller has gone
+		case len(batch) < g.opts.Batch && !g.busy[c.key]:
+			batch = append(batch, c)
+		default:
+			rest = append(rest, c)
+		}
+	}
+	g.waiting = rest
+	for _, c := range batch {
+		g.busy[c.key] = true
+	}
+	if len(batch) == 0 {
+		g.workers--
+	}
+	return batch
+}
+
+func (g *Gatherer[K, T, R]) carryOut(batch []*call[K, T, R]) {
+	items := make([]T, len(batch))
+	for i, c := range batch {
+		items[i] = c.item
+	}
+	results, err := g.safely(items)
+	for i, c := range batch {
+		if c.err = err; err == nil {
+			c.result = results[i]
+		}
+		close(c.done)
+	}
+}
+
+// safely makes an error of a panic: a batch has no caller of its own whose goroutine could deal with it.
+func (g *Gatherer[K, T, R]) safely(items []T) (results []R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("gather: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	results, err = g.run(items)
+	if err == nil && len(results) != len(items) {
+		err = fmt.Errorf("gather: %d results for %d items", len(results), len(items))
+	}
+	return results, err
+}

@@ -1,0 +1,214 @@
+package gather_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/gather"
+)
+
+// press prints items in batches, each of which it holds until it is let go.
+type press struct {
+	*gather.Gatherer[byte, string, string]
+	begun chan []string
+	let   chan error
+}
+
+func newPress(o gather.Options) *press {
+	p := &press{begun: make(chan []string, 100), let: make(chan error)}
+	firstLetter := func(item string) byte { return item[0] }
+	p.Gatherer = gather.New(o, firstLetter, func(batch []string) ([]string, error) {
+		p.begun <- batch
+		if err := <-p.let; err != nil {
+			return nil, err
+		}
+		printed := make([]string, len(batch))
+		for i, item := range batch {
+			printed[i] = strings.ToUpper(item)
+		}
+		return printed, nil
+	})
+	return p
+}
+
+// order starts a call for each item, one after the other, and returns where their results will be.
+func (p *press) order(ctx context.Context, items ...string) []*outcome {
+	all := make([]*outcome, len(items))
+	for i, item := range items {
+		o := &outcome{}
+		all[i] = o
+		go func() {
+			o.result, o.err = p.Do(ctx, item)
+			o.done.Store(true)
+		}()
+		synctest.Wait()
+	}
+	return all
+}
+
+type outcome struct {
+	result string
+	err    error
+	done   atomic.Bool
+}
+
+func (p *press) batches() (all [][]string) {
+	synctest.Wait()
+	for len(p.begun) > 0 {
+		all = append(all, <-p.begun)
+	}
+	return all
+}
+
+func (p *press) expect(t *testing.T, want ...[]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, p.batches()); diff != "" {
+		t.Errorf("batches begun, -want +got:\n%s", diff)
+	}
+}
+
+func TestWhatArrivesMeanwhileGoesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 3, Underway: 1})
+		all := p.order(t.Context(), "a", "b", "c", "d", "e")
+		p.expect(t, []string{"a"})
+		p.let <- nil
+		p.expect(t, []string{"b", "c", "d"})
+		p.let <- nil
+		p.expect(t, []string{"e"})
+		p.let <- nil
+		synctest.Wait()
+		for i, want := range []string{"A", "B", "C", "D", "E"} {
+			if o := all[i]; !o.done.Load() || o.result != want || o.err != nil {
+				t.Errorf("item %d got %q, %v, want %q", i, o.result, o.err, want)
+			}
+		}
+		p.order(t.Context(), "f")
+		p.expect(t, []string{"f"}) // idle once more, it goes at once
+		p.let <- nil
+	})
+}
+
+func TestAKeyIsInOneBatchAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 2})
+		p.order(t.Context(), "a1", "a2", "b1", "a3", "b2", "c1")
+		p.expect(t, []string{"a1"}, []string{"b1"}) // the second worker passes over a2
+		p.let <- nil
+		p.let <- nil
+		synctest.Wait()
+		var next []string
+		for _, batch := range p.batches() {
+			next = append(next, strings.Join(batch, " "))
+		}
+		// Which of the two ends first is left to chance, so who takes c1 is as well.
+		together := strings.Join(next, " | ")
+		for _, pair := range []string{"a2 a3", "b2"} {
+			if !strings.Contains(together, pair) {
+				t.Errorf("the next batches are %s, want %s in one of them", together, pair)
+			}
+		}
+		for range next {
+			p.let <- nil
+		}
+	})
+}
+
+func TestACallerWhoGoesBeforeTheBatchIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 1})
+		p.order(t.Context(), "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := p.order(ctx, "b")[0]
+		p.order(t.Context(), "c")
+		cancel()
+		synctest.Wait()
+		if !gone.done.Load() || !errors.Is(gone.err, context.Canceled) {
+			t.Errorf("the caller is still waiting, or got %v", gone.err)
+		}
+		p.let <- nil
+		p.expect(t, []string{"a"}, []string{"c"})
+		p.let <- nil
+	})
+}
+
+func TestACallerWhoGoesDuringTheBatchDoesNotStopIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 1})
+		p.order(t.Context(), "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		gone, other := p.order(ctx, "b")[0], p.order(t.Context(), "c")[0]
+		p.let <- nil
+		p.expect(t, []string{"a"}, []string{"b", "c"})
+		cancel()
+		synctest.Wait()
+		if !gone.done.Load() || !errors.Is(gone.err, context.Canceled) {
+			t.Errorf("the caller is still waiting, or got %v", gone.err)
+		}
+		p.let <- nil
+		synctest.Wait()
+		if other.result != "C" || other.err != nil {
+			t.Errorf("the other one got %q, %v", other.result, other.err)
+		}
+	})
+}
+
+func TestAFailureIsEveryonesAndTheNextBatchGoesOn(t *testing.T) {
+	broken := errors.New("out of ink")
+	for name, run := range map[string]func([]int) ([]int, error){
+		"out of ink":  func([]int) ([]int, error) { return nil, broken },
+		"panic":       func([]int) ([]int, error) { panic("paper jam") },
+		"2 results":   func([]int) ([]int, error) { return make([]int, 2), nil },
+		"0 results":   func([]int) ([]int, error) { return nil, nil },
+		"gather_test": func([]int) ([]int, error) { panic("with the stack") },
+	} {
+		g := gather.New(gather.Options{Batch: 1, Underway: 1}, func(int) int { return 0 }, run)
+		for range 2 {
+			if _, err := g.Do(t.Context(), 1); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: error %v", name, err)
+			}
+		}
+	}
+}
+
+// TestManyCallers has every item carried out once, and no key in two batches at once.
+func TestManyCallers(t *testing.T) {
+	const keys, callers = 5, 500
+	var busy [keys]atomic.Bool
+	run := func(batch []int) ([]int, error) {
+		mine := map[int]bool{}
+		for _, n := range batch {
+			mine[n%keys] = true
+		}
+		for k := range mine {
+			if busy[k].Swap(true) {
+				t.Errorf("key %d is in two batches at once", k)
+			}
+		}
+		results := make([]int, len(batch))
+		for i, n := range batch {
+			results[i] = -n
+		}
+		for k := range mine {
+			busy[k].Store(false)
+		}
+		return results, nil
+	}
+	g := gather.New(gather.Options{Batch: 7, Underway: 3}, func(n int) int { return n % keys }, run)
+	var all sync.WaitGroup
+	for n := range callers {
+		all.Go(func() {
+			if got, err := g.Do(t.Context(), n); got != -n || err != nil {
+				t.Errorf("item %d got %d, %v", n, got, err)
+			}
+		})
+	}
+	all.Wait()
+}
