@@ -70,6 +70,9 @@ func (d *DB) InUnit(ctx context.Context, fn func(ctx context.Context) error, fin
 	return explain(ctx, u.commit())
 }
 
+// InTx tells whether ctx carries a transaction of this database, or a unit that has not begun its own yet.
+func (d *DB) InTx(ctx context.Context) bool { return d.frame(ctx) != nil }
+
 // AfterCommit runs fn after the outermost transaction in ctx has committed, and never if it does not. Without a transaction
 // it runs fn at once. ctx must be the one that Tx or InUnit handed out.
 func AfterCommit(ctx context.Context, fn func()) {

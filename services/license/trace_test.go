@@ -6,6 +6,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
@@ -18,10 +19,12 @@ func TestEventsCarryTheCallersTrace(t *testing.T) {
 		if e := w.eventually("license.created"); e.Trace != "" {
 			w.t.Errorf("%s has the trace %q, nobody sent one", e.Type, e.Trace)
 		}
-		w.want(w.post("activate", device(key, "desk")), http.StatusCreated, "")
+		w.want(w.post("activate", device(key, "desk"), "traceparent", client), http.StatusCreated, "")
 		w.want(w.post("deactivate", device(key, "desk"), "traceparent", client), http.StatusOK, "")
-		if e := w.eventually("device.deactivated"); e.Trace != client {
-			w.t.Errorf("%s has the trace %q", e.Type, e.Trace)
+		for _, e := range []event.Event{w.eventually("license.activated"), w.eventually("device.deactivated")} {
+			if e.Trace != client {
+				w.t.Errorf("%s has the trace %q", e.Type, e.Trace)
+			}
 		}
 		ctx, nine := trace.FromHeader(t.Context(), http.Header{"Traceparent": {administrator}}), int32(9)
 		if _, err := w.admin.UpdateLicense(ctx, connect.NewRequest(&licensev1.UpdateLicenseRequest{LicenseId: id, MaxDevices: &nine})); err != nil {

@@ -39,7 +39,7 @@ func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, no
 		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion,
 		IsActive: true, ActivatedAt: now, LastSeenAt: now,
 	}
-	l, taken, err := s.Store.TakeSeat(ctx, d, now, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
+	l, taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 	if err != nil {
 		return Activation{}, err
 	}

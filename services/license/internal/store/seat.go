@@ -3,76 +3,201 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/gather"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// takeSeat is an activation in one statement of PostgreSQL: half the time of a transaction of four, and the license's row
-// is locked for one round trip only. The guarded update decides, and what it returns feeds the device and the event, so
-// there is never one without the others.
+// takeSeats carries out activations in one statement of PostgreSQL, so that those which come together share its round trip and
+// its commit. Each is whole or not at all: only a device that got in is counted and has an event.
 //
-// Two calls for the same new device may both pass the guard, because the subquery sees the state before either. Then the
-// unique index on (license_id, hardware_id) fails the second statement as a whole.
-const takeSeat = `
-WITH license AS (
-	UPDATE licenses SET current_devices = current_devices + 1, version = version + 1, updated_at = ?
-	WHERE id = ? AND is_active AND (expires_at IS NULL OR expires_at > ?) AND current_devices < max_devices
-		AND NOT EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND hardware_id = ?)
-	RETURNING *
+// Places on a license are numbered in the order of device ids, which is that of arrival. A device that was here before gets
+// no place, though it was numbered: whom that costs the last one is refused here, and Change then decides.
+//
+// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
+const takeSeats = `
+WITH wanted AS (
+	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
+	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[], ?::text[],
+		?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, at, event_id, type, data, trace)
+), license AS (
+	SELECT * FROM licenses WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, last_seen_at)
-	SELECT ?, id, ?, ?, ?, ?, true, ?, ? FROM license
+	SELECT device_id, license_id, hardware_id, name, os_name, os_version, true, at, at FROM wanted JOIN license ON id = license_id
+	WHERE is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
+	ON CONFLICT (license_id, hardware_id) DO NOTHING
+	RETURNING id
+), seat AS (
+	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth FROM wanted JOIN device ON id = device_id
+), counted AS (
+	UPDATE licenses SET current_devices = current_devices + nth, version = version + nth, updated_at = at
+	FROM (SELECT license_id, max(nth) AS nth, max(at) AS at FROM seat GROUP BY license_id) s WHERE id = license_id
 ), event AS (
-	INSERT INTO outbox (id, type, source, subject, occurred_at, data)
-	SELECT ?, ?, ?, ?, ?, (?::jsonb || jsonb_build_object(
-		'current_devices', current_devices, 'max_devices', max_devices, 'version', version))::json FROM license
+	INSERT INTO outbox (id, type, source, subject, occurred_at, trace, data)
+	SELECT event_id, type, ?, license_id::text, at, trace, (data::jsonb || jsonb_build_object(
+		'current_devices', current_devices + nth, 'max_devices', max_devices, 'version', version + nth))::json
+	FROM seat JOIN license ON id = license_id ORDER BY device_id
 	RETURNING seq
 ), unsent AS (
 	INSERT INTO outbox_unsent SELECT seq FROM event
 )
-SELECT license.*, (SELECT name FROM products WHERE products.id = license.product_id) AS product FROM license`
+SELECT license.*, (SELECT name FROM products WHERE products.id = product_id) AS product, wanted.device_id, coalesce(nth, 0) AS nth
+FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device_id = wanted.device_id`
+
+// takeSeatWaiting waits for the license instead. With one activation only, nobody else waits with it.
+var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
+
+// gathering has a second batch at work while the first one commits, and more where there are processors for them.
+var gathering = gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2)}
+
+// activation is a device that wants a seat, and the event that tells of it.
+type activation struct {
+	device licensing.Device
+	event  event.Event
+}
+
+func (a activation) licenseID() string { return a.device.LicenseID }
+
+// outcome of an activation: settled is false when somebody else held the license, license nil when there was no seat to have.
+type outcome struct {
+	settled bool
+	license *licensing.License
+}
 
 // TakeSeat implements licensing.Store. SQLite has one writer at a time and no round trips: there Change does it all.
-func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, now time.Time, msg func() proto.Message) (*licensing.License, bool, error) {
+func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() proto.Message) (*licensing.License, bool, error) {
 	if s.db.Engine() != db.Postgres || uuid.Validate(d.LicenseID) != nil {
 		return nil, false, nil
 	}
-	e, err := event.New(licensing.Source, d.LicenseID, now, msg())
+	e, err := event.New(licensing.Source, d.LicenseID, d.ActivatedAt, msg())
 	if err != nil {
 		return nil, false, err
 	}
-	var row licenseRow
-	err = s.db.Statement(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		res := tx.Raw(takeSeat,
-			now, d.LicenseID, now, d.HardwareID,
-			d.ID, d.HardwareID, d.Name, d.OSName, d.OSVersion, now, now,
-			e.ID, e.Type, e.Source, e.Subject, e.Time, string(e.Data),
-		).Find(&row) // not Scan, which renders the SQL for a logger that is off: 6% of an activation
-		if res.Error != nil {
-			return res.Error
-		}
-		if res.RowsAffected == 0 {
-			return errGuarded
-		}
-		db.AfterCommit(ctx, func() {
-			s.outbox.Wake()
-			s.committed(e)
-		})
-		return nil
-	})
-	if errors.Is(err, errGuarded) || db.IsDuplicate(err) {
-		return nil, false, nil
-	}
-	l := row.license()
-	return &l, err == nil, translate(err)
+	e.Trace = trace.Parent(ctx)
+	o, err := s.takeSeat(ctx, activation{d, e})
+	return o.license, o.license != nil, translate(err)
 }
 
-// errGuarded says that the guard let nobody through.
-var errGuarded = errors.New("store: no seat taken")
+// takeSeat lets a go with others, unless it is part of a transaction, and by itself when that settled nothing.
+func (s *Store) takeSeat(ctx context.Context, a activation) (outcome, error) {
+	if !s.db.InTx(ctx) {
+		if o, err := s.seats.Do(ctx, a); err != nil || o.settled {
+			return o, err
+		}
+	}
+	all, err := s.takeSeats(ctx, takeSeatWaiting, []activation{a})
+	if err != nil {
+		return outcome{}, err
+	}
+	return all[0], nil
+}
+
+// takeTogether settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
+// outage nobody knows what was committed, so the failure is everyone's.
+func (s *Store) takeTogether(batch []activation) ([]outcome, error) {
+	all, err := s.takeSeats(context.Background(), takeSeats, batch)
+	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
+		return make([]outcome, len(batch)), nil
+	}
+	return all, err
+}
+
+func (s *Store) takeSeats(ctx context.Context, statement string, batch []activation) ([]outcome, error) {
+	var all []outcome
+	err := s.db.Statement(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		var rows []seatRow
+		// not Scan, which renders the SQL for a logger that is off
+		if err := tx.Raw(statement, seatParams(batch)...).Find(&rows).Error; err != nil {
+			return err
+		}
+		all = outcomes(batch, rows)
+		db.AfterCommit(ctx, func() { s.seatsTaken(batch, all) })
+		return nil
+	})
+	return all, err
+}
+
+func (s *Store) seatsTaken(batch []activation, all []outcome) {
+	s.outbox.Wake()
+	for i, o := range all {
+		if o.license != nil {
+			s.committed(batch[i].event)
+		}
+	}
+}
+
+// seatRow is what takeSeats returns of an activation whose license it held: the license as it was before, and the how many-th
+// new seat on it was taken, 0 for none.
+type seatRow struct {
+	License  licenseRow `gorm:"embedded"`
+	DeviceID string
+	Nth      int
+}
+
+func outcomes(batch []activation, rows []seatRow) []outcome {
+	byDevice := make(map[string]*seatRow, len(rows))
+	for i := range rows {
+		byDevice[rows[i].DeviceID] = &rows[i]
+	}
+	all := make([]outcome, len(batch))
+	for i, a := range batch {
+		row := byDevice[a.device.ID]
+		if row == nil {
+			continue
+		}
+		all[i].settled = true
+		if row.Nth > 0 {
+			l := row.License.license()
+			l.CurrentDevices += row.Nth
+			l.Version += row.Nth
+			l.UpdatedAt = a.device.ActivatedAt
+			all[i].license = &l
+		}
+	}
+	return all
+}
+
+// seatParams are one array per column of takeSeats, and the source.
+func seatParams(batch []activation) []any {
+	return []any{
+		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.device.ID) }),
+		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.device.LicenseID) }),
+		column(batch, func(a activation) string { return a.device.HardwareID }),
+		column(batch, func(a activation) string { return a.device.Name }),
+		column(batch, func(a activation) string { return a.device.OSName }),
+		column(batch, func(a activation) string { return a.device.OSVersion }),
+		column(batch, func(a activation) time.Time { return a.device.ActivatedAt }),
+		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.event.ID) }),
+		column(batch, func(a activation) string { return a.event.Type }),
+		column(batch, func(a activation) string { return string(a.event.Data) }),
+		column(batch, func(a activation) string { return a.event.Trace }),
+		licensing.Source,
+	}
+}
+
+func column[T any](batch []activation, get func(activation) T) db.Array[T] {
+	values := make([]T, len(batch))
+	for i, a := range batch {
+		values[i] = get(a)
+	}
+	return db.Array[T]{FlatArray: values}
+}
+
+// pgUUID makes NULL, which no column of ours takes, of what is no UUID.
+func pgUUID(id string) pgtype.UUID {
+	parsed, err := uuid.Parse(id)
+	return pgtype.UUID{Bytes: parsed, Valid: err == nil}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/gather"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -35,12 +36,15 @@ type Store struct {
 	clock  clock.Clock
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
+	seats     *gather.Gatherer[string, activation, outcome]
 }
 
 // New returns a store. committed is called after each commit with the events of the change, so that this process's caches
 // do not wait for the bus.
 func New(d *db.DB, ring *keyring.Ring, c clock.Clock, committed func(event.Event)) *Store {
-	return &Store{db: d, outbox: outbox.New(d, licensing.Source), ring: ring, clock: c, committed: committed}
+	s := &Store{db: d, outbox: outbox.New(d, licensing.Source), ring: ring, clock: c, committed: committed}
+	s.seats = gather.New(gathering, activation.licenseID, s.takeTogether)
+	return s
 }
 
 // Outbox is the event log that changes are written to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -293,6 +294,52 @@ func TestOneDeviceActivatedManyTimesAtOnce(t *testing.T) {
 		})
 		if won.Load() != 1 || check(t, r, made.License.ID) != 1 || events(t, r, made.License.ID, "license.activated") != 1 {
 			t.Errorf("%d calls won, %d seats taken", won.Load(), check(t, r, made.License.ID))
+		}
+	})
+}
+
+// TestActivationsThatComeTogether has one among them that the database cannot store (PostgreSQL knows no zero bytes), and a
+// caller who has gone.
+func TestActivationsThatComeTogether(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		const licenses, devices, limit = 4, 10, 7
+		var made [licenses]licensing.Created
+		for i := range made {
+			made[i] = create(t, r, seats(limit))
+		}
+		zero, unwanted := create(t, r, seats(1)), create(t, r, seats(1))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		var won [licenses]atomic.Int64
+		together(licenses*devices+2, func(i int) {
+			switch i {
+			case licenses * devices:
+				_, err := r.Activate(t.Context(), zero.Key, client("zero\x00"))
+				if (err != nil) != (d.Engine() == db.Postgres) {
+					t.Errorf("a zero byte: %v", err)
+				}
+				return
+			case licenses*devices + 1:
+				_, err := r.Activate(gone, unwanted.Key, client("gone"))
+				if !errors.Is(err, context.Canceled) || check(t, r, unwanted.License.ID) != 0 {
+					t.Errorf("a caller who has gone: %v, %d seats", err, check(t, r, unwanted.License.ID))
+				}
+				return
+			}
+			a, err := r.Activate(t.Context(), made[i%licenses].Key, client("device-"+strconv.Itoa(i)))
+			tolerate(t, err, licensing.ErrLimit)
+			if err == nil {
+				won[i%licenses].Add(1)
+				if a.License.ID != made[i%licenses].License.ID || a.License.CurrentDevices < 1 || a.License.CurrentDevices > limit {
+					t.Errorf("got the answer %+v", a)
+				}
+			}
+		})
+		for i := range made {
+			id := made[i].License.ID
+			if won[i].Load() != limit || check(t, r, id) != limit || events(t, r, id, "license.activated") != limit {
+				t.Errorf("%d acknowledged, %d active, %d events, want %d of each", won[i].Load(), check(t, r, id), events(t, r, id, "license.activated"), limit)
+			}
 		}
 	})
 }

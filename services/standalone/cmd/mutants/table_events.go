@@ -21,7 +21,7 @@ var events = []mutant{
 	{
 		name: "event-of-activation-lost", breaks: "the statement of an activation writes no event",
 		file: "services/license/internal/store/seat.go",
-		old:  "'version', version))::json FROM license", new: "'version', version))::json FROM license WHERE false",
+		old:  "FROM seat JOIN license ON id = license_id ORDER BY", new: "FROM seat JOIN license ON id = license_id WHERE false ORDER BY",
 		pkg: licenseStore, tests: "TestActivationIsWholeOrNothing",
 	},
 	{

@@ -13,9 +13,9 @@ var seats = []mutant{
 	{
 		name: "seat-counted-without-device", breaks: "a seat is counted for which there is no device",
 		file: "services/license/internal/store/seat.go",
-		old:  "SELECT ?, id, ?, ?, ?, ?, true, ?, ? FROM license",
-		new:  "SELECT ?, id, ?, ?, ?, ?, true, ?, ? FROM license WHERE false",
-		pkg:  licenseStore, tests: "TestActivationIsWholeOrNothing TestSeatRace",
+		old:  "FROM wanted JOIN device ON id = device_id",
+		new:  "FROM wanted JOIN license ON id = license_id",
+		pkg:  licenseStore, tests: "TestActivationIsWholeOrNothing TestSeatRace TestABatchOfManyOutcomes",
 	},
 	{
 		name: "seat-device-written-later", breaks: "the counter commits first, the device in a transaction of its own",
@@ -33,19 +33,61 @@ var seats = []mutant{
 	{
 		name: "seat-guard-dropped", breaks: "the statement of an activation does not ask whether a seat is free",
 		file: "services/license/internal/store/seat.go",
-		old:  " AND current_devices < max_devices\n", new: "\n",
+		old:  " AND current_devices + place <= max_devices\n", new: "\n",
 		pkg: licenseStore, tests: "TestActivationIsWholeOrNothing TestSeatRace",
+	},
+	{
+		name: "seat-free-for-each", breaks: "activations that come together on one license all see the same free seat",
+		file: "services/license/internal/store/seat.go",
+		old:  "current_devices + place <= max_devices", new: "current_devices < max_devices",
+		pkg: licenseStore, tests: "TestABatchOfManyOutcomes TestActivationsThatComeTogether",
+	},
+	{
+		name: "seat-statement-unlocked", breaks: "the statement of an activation counts on a state that others are changing",
+		file: "services/license/internal/store/seat.go",
+		old:  " FOR NO KEY UPDATE SKIP LOCKED\n", new: "\n",
+		pkg: licenseStore, tests: "TestSeatRace TestABatchOfManyOutcomes",
+	},
+	{
+		name: "seat-waits-for-others", breaks: "whoever holds one license holds up the activations on all others",
+		file: "services/license/internal/store/seat.go",
+		old:  " FOR NO KEY UPDATE SKIP LOCKED\n", new: " FOR NO KEY UPDATE\n",
+		pkg: licenseStore, tests: "TestABatchOfManyOutcomes",
+	},
+	{
+		name: "seat-failure-shared", breaks: "an activation that the database cannot store fails those that came with it",
+		file: "services/license/internal/store/seat.go",
+		old:  "return make([]outcome, len(batch)), nil", new: "return nil, err",
+		pkg: licenseStore, tests: "TestWhatOneBringsFailsNobodyElse",
+	},
+	{
+		name: "seat-tried-twice", breaks: "an activation is tried again although the first try may have been committed",
+		file: "services/license/internal/store/seat.go",
+		old:  "err != nil && !errors.Is(err, apierr.ErrUnavailable)", new: "err != nil && errors.Is(err, err)",
+		pkg: licenseStore, tests: "TestNobodyTriesAgainAfterAnOutage",
+	},
+	{
+		name: "gather-key-twice", breaks: "two batches compete for one license",
+		file: "pkg/gather/gather.go",
+		old:  " && !g.busy[c.key]:", new: ":",
+		pkg: "./pkg/gather", tests: "TestAKeyIsInOneBatchAtATime TestManyCallers",
+	},
+	{
+		name: "gather-for-nobody", breaks: "a caller who has gone takes a seat all the same",
+		file: "pkg/gather/gather.go",
+		old:  "case c.ctx.Err() != nil:", new: "case false:",
+		pkg: "./pkg/gather", tests: "TestACallerWhoGoesBeforeTheBatchIsLeftOut",
 	},
 	{
 		name: "seat-expiry-dropped", breaks: "the statement of an activation does not ask whether the license has ended",
 		file: "services/license/internal/store/seat.go",
-		old:  "AND (expires_at IS NULL OR expires_at > ?)", new: "AND ?::timestamptz IS NOT NULL",
+		old:  " AND (expires_at IS NULL OR expires_at > at)", new: "",
 		pkg: licenseStore, tests: "TestSeatsOfALicenseThatEnded",
 	},
 	{
 		name: "seat-of-inactive-license", breaks: "the statement of an activation does not ask whether the license is active",
 		file: "services/license/internal/store/seat.go",
-		old:  "WHERE id = ? AND is_active AND", new: "WHERE id = ? AND",
+		old:  "WHERE is_active AND", new: "WHERE",
 		pkg: licenseStore, tests: "TestSeatsOfALicenseThatEnded",
 	},
 	{

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,29 +21,47 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-func TestTheStatementOfAnActivationIsTheServices(t *testing.T) {
-	statement, err := constant(filepath.Join("../../../..", takeSeatFile), "takeSeat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	filled, err := fillIn(statement, takeSeatArguments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, sql := range []string{filled, plainTransaction} {
+func TestPgbenchKnowsItsVariables(t *testing.T) {
+	for _, sql := range []string{oneStatement, plainTransaction} {
 		for _, variable := range regexp.MustCompile(`[^:](:[A-Za-z0-9_]+)`).FindAllStringSubmatch(sql, -1) {
 			if variable[1] != ":license" && variable[1] != ":hardware" {
 				t.Errorf("pgbench would take %s for a variable", variable[1])
 			}
 		}
 	}
-	if _, err := fillIn(statement+"?", takeSeatArguments); err == nil {
-		t.Error("a statement with another parameter goes unnoticed")
+}
+
+// TestPgbenchDoesTheWorkOfAnActivation: the baseline counts the seat, and writes the device and the event.
+func TestPgbenchDoesTheWorkOfAnActivation(t *testing.T) {
+	url := testkit.Postgres(t)
+	testkit.Open(t, db.Config{URL: url, Schema: "license"}, license.Migrations...)
+	if err := fill(t.Context(), url, strings.Repeat("A", 43), 1); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := constant(filepath.Join("../../../..", takeSeatFile), "missing"); err == nil {
-		t.Error("a constant that is not there goes unnoticed")
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	for hardware, statements := range []string{oneStatement, plainTransaction} {
+		values := strings.NewReplacer(":license", "1", ":hardware", strconv.Itoa(hardware))
+		if _, err := conn.PgConn().Exec(t.Context(), "SET search_path = license; "+values.Replace(statements)).ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		var seats, version, devices, events int
+		err := conn.QueryRow(t.Context(), `SELECT current_devices, version, (SELECT count(*) FROM devices WHERE is_active),
+			(SELECT count(*) FROM outbox JOIN outbox_unsent USING (seq) WHERE type = 'license.activated' AND subject = licenses.id::text) FROM licenses`).
+			Scan(&seats, &version, &devices, &events)
+		if want := hardware + 2; err != nil || seats != want || version != want || devices != want || events != want-1 {
+			t.Errorf("%d seats, version %d, %d devices, %d events after\n%s: %v", seats, version, devices, events, statements, err)
+		}
 	}
 }
 
