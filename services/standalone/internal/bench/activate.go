@@ -56,7 +56,7 @@ func (b *bench) activate(ctx context.Context) error {
 // activationRounds are the figures of one set of licenses.
 type activationRounds struct {
 	*bench
-	count                                      int64
+	count                                     int64
 	wrong, ratio, plain, rate, p99, one, four *row
 }
 
