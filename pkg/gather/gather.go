@@ -13,8 +13,10 @@ import (
 type Options struct {
 	// Batch is how many items go together at most.
 	Batch int
-	// Underway is how many batches run at once. The more there are, the smaller they get.
+	// Underway is how many batches run at once, so that one is at work while another waits for a disk.
 	Underway int
+	// Beside is how many must wait for a batch to begin beside another: small ones would give up what going together saves.
+	Beside int
 }
 
 // Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
@@ -62,14 +64,14 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, c)
-	if g.workers < g.opts.Underway {
+	if g.workers == 0 || g.workers < g.opts.Underway && len(g.waiting) >= g.opts.Beside {
 		g.workers++
 		go g.work()
 	}
 }
 
-// work carries out batches until there is none for it. What then still waits has the key of a batch under way, whose worker
-// comes for it.
+// work carries out batches until there is none for it. What then still waits is too little, or has the key of a batch under way:
+// the worker of a batch under way comes for it.
 func (g *Gatherer[K, T, R]) work() {
 	for batch := g.next(nil); len(batch) > 0; batch = g.next(batch) {
 		g.carryOut(batch)
@@ -82,6 +84,10 @@ func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R])
 	defer g.mu.Unlock()
 	for _, c := range done {
 		delete(g.busy, c.key)
+	}
+	if g.workers > 1 && len(g.waiting) < g.opts.Beside {
+		g.workers--
+		return nil
 	}
 	var rest []*call[K, T, R]
 	for _, c := range g.waiting {

@@ -121,6 +121,22 @@ func TestAKeyIsInOneBatchAtATime(t *testing.T) {
 	})
 }
 
+func TestASmallBatchDoesNotBeginBesideAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 2, Beside: 2})
+		p.order(t.Context(), "a", "b")
+		p.expect(t, []string{"a"})
+		p.order(t.Context(), "c")
+		p.expect(t, []string{"b", "c"})
+		p.order(t.Context(), "d")
+		p.let <- nil
+		p.expect(t) // whoever is done first leaves d to the other
+		p.let <- nil
+		p.expect(t, []string{"d"})
+		p.let <- nil
+	})
+}
+
 func TestACallerWhoGoesBeforeTheBatchIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPress(gather.Options{Batch: 9, Underway: 1})

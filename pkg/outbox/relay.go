@@ -20,8 +20,9 @@ const (
 	pollEvery = time.Second
 	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
 	publishTimeout = 10 * time.Second
-	// gatherFor lets a few commits come together, because a claim costs as much as they do.
-	gatherFor      = 5 * time.Millisecond
+	// gatherFor lets commits come together, because claiming, confirming and committing a batch costs as much as many events do.
+	// It is what a change waits before others can hear of it.
+	gatherFor      = 25 * time.Millisecond
 	backoffFirst   = 100 * time.Millisecond
 	backoffLongest = 10 * time.Second
 )

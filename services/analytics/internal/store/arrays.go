@@ -1,41 +1,21 @@
 package store
 
 import (
-	"database/sql/driver"
 	"fmt"
 	"reflect"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// array is one column of many rows as a parameter for PostgreSQL, which pgx encodes in binary. It is a pgtype.ArrayGetter that hands
-// out pointers, because making an interface of each value would copy it; being a driver.Valuer keeps gorm from spreading it over
-// the statement.
-type array[T any] struct{ values []T }
-
-// Dimensions implements pgtype.ArrayGetter.
-func (a array[T]) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(a.values)), LowerBound: 1}}
-}
-
-// Index implements pgtype.ArrayGetter.
-func (a array[T]) Index(i int) any { return &a.values[i] }
-
-// IndexType implements pgtype.ArrayGetter.
-func (a array[T]) IndexType() any { return new(T) }
-
-// Value implements driver.Valuer. pgx does not call it: it knows arrays.
-func (a array[T]) Value() (driver.Value, error) {
-	return nil, fmt.Errorf("%T is for PostgreSQL only", a)
-}
-
-func arrayOf[T any](rows reflect.Value, field int, get func(reflect.Value) T) array[T] {
-	values := make([]T, rows.Len())
+func arrayOf[T any](rows reflect.Value, field int, get func(reflect.Value) T) db.Array[T] {
+	values := make(db.Array[T], rows.Len())
 	for i := range values {
 		values[i] = get(rows.Index(i).Field(field))
 	}
-	return array[T]{values}
+	return values
 }
 
 // arrays turns rows, whose fields are in the order of columns, into one parameter per column.

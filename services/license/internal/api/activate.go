@@ -47,8 +47,8 @@ func (a *API) activate(c *gin.Context) error {
 
 func newActivateResponse(a licensing.Activation) activateResponse {
 	return activateResponse{
-		Activated: true, DeviceID: a.Device.ID, LicenseID: a.License.ID, HardwareID: a.Device.HardwareID, DeviceName: a.Device.Name,
-		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.License.ExpiresAt), Features: a.License.Features, Limits: a.License.Limits(),
+		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: a.Device.Name,
+		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
 	}
 }
 

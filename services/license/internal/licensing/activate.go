@@ -12,10 +12,14 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Activation is a device that has just taken a seat, and the license after it.
+// Activation is a device that has just taken a seat, and what it needs to know of its license.
 type Activation struct {
-	Device  Device
-	License License
+	Device Device
+	// ExpiresAt is zero for a perpetual license.
+	ExpiresAt time.Time
+	Features  []string
+	// Limits count the device.
+	Limits Limits
 }
 
 // Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrInactive,
@@ -39,12 +43,12 @@ func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, no
 		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion,
 		IsActive: true, ActivatedAt: now, LastSeenAt: now,
 	}
-	l, taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
+	taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 	if err != nil {
 		return Activation{}, err
 	}
-	if taken {
-		return Activation{Device: d, License: *l}, nil
+	if taken != nil {
+		return *taken, nil
 	}
 	var a Activation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
@@ -74,7 +78,7 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	ch.Devices[d.HardwareID] = &d
 	ch.License.touch(now)
 	ch.Emit(activated(&ch.License, &d, c, returning))
-	return Activation{Device: d, License: ch.License}, nil
+	return Activation{Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.Features, Limits: ch.License.Limits()}, nil
 }
 
 // touch marks a change of the license.

@@ -32,9 +32,9 @@ type Store interface {
 	// differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
 	// TakeSeat is the short way for a device never seen before, activated now: one guarded statement where the engine can,
-	// shared with those that come at the same time. taken is false when the guard refused or the engine has no short way;
+	// shared with those that come at the same time. It returns nil when the guard refused or the engine has no short way;
 	// Change then finds out why.
-	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (l *License, taken bool, err error)
+	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
 	// Key reveals the license key.

@@ -33,7 +33,8 @@ WITH wanted AS (
 	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[], ?::text[],
 		?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, at, event_id, type, data, trace)
 ), license AS (
-	SELECT * FROM licenses WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
+	SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, true, at, at FROM wanted JOIN license ON id = license_id
@@ -54,14 +55,15 @@ WITH wanted AS (
 ), unsent AS (
 	INSERT INTO outbox_unsent SELECT seq FROM event
 )
-SELECT license.*, (SELECT name FROM products WHERE products.id = product_id) AS product, wanted.device_id, coalesce(nth, 0) AS nth
+SELECT wanted.device_id, nth IS NOT NULL AS taken, expires_at, features, max_devices, current_devices + nth AS current_devices
 FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device_id = wanted.device_id`
 
 // takeSeatWaiting waits for the license instead. With one activation only, nobody else waits with it.
 var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
 
-// gathering has a second batch at work while the first one commits, and more where there are processors for them.
-var gathering = gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2)}
+// gathering has a second batch at work while the first one commits, and more where there are processors for them, but none so
+// small that it gives up what gathering saves.
+var gathering = gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8}
 
 // activation is a device that wants a seat, and the event that tells of it.
 type activation struct {
@@ -71,24 +73,24 @@ type activation struct {
 
 func (a activation) licenseID() string { return a.device.LicenseID }
 
-// outcome of an activation: settled is false when somebody else held the license, license nil when there was no seat to have.
+// outcome of an activation: settled is false when somebody else held the license, seat nil when there was none to have.
 type outcome struct {
 	settled bool
-	license *licensing.License
+	seat    *licensing.Activation
 }
 
 // TakeSeat implements licensing.Store. SQLite has one writer at a time and no round trips: there Change does it all.
-func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() proto.Message) (*licensing.License, bool, error) {
+func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() proto.Message) (*licensing.Activation, error) {
 	if s.db.Engine() != db.Postgres || uuid.Validate(d.LicenseID) != nil {
-		return nil, false, nil
+		return nil, nil
 	}
 	e, err := event.New(licensing.Source, d.LicenseID, d.ActivatedAt, msg())
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	e.Trace = trace.Parent(ctx)
 	o, err := s.takeSeat(ctx, activation{d, e})
-	return o.license, o.license != nil, translate(err)
+	return o.seat, translate(err)
 }
 
 // takeSeat lets a go with others, unless it is part of a transaction, and by itself when that settled nothing.
@@ -133,18 +135,20 @@ func (s *Store) takeSeats(ctx context.Context, statement string, batch []activat
 func (s *Store) seatsTaken(batch []activation, all []outcome) {
 	s.outbox.Wake()
 	for i, o := range all {
-		if o.license != nil {
+		if o.seat != nil {
 			s.committed(batch[i].event)
 		}
 	}
 }
 
-// seatRow is what takeSeats returns of an activation whose license it held: the license as it was before, and the how many-th
-// new seat on it was taken, 0 for none.
+// seatRow is what takeSeats returns of an activation whose license it held.
 type seatRow struct {
-	License  licenseRow `gorm:"embedded"`
-	DeviceID string
-	Nth      int
+	DeviceID       string
+	Taken          bool
+	ExpiresAt      *time.Time
+	Features       string
+	MaxDevices     int
+	CurrentDevices int
 }
 
 func outcomes(batch []activation, rows []seatRow) []outcome {
@@ -159,12 +163,11 @@ func outcomes(batch []activation, rows []seatRow) []outcome {
 			continue
 		}
 		all[i].settled = true
-		if row.Nth > 0 {
-			l := row.License.license()
-			l.CurrentDevices += row.Nth
-			l.Version += row.Nth
-			l.UpdatedAt = a.device.ActivatedAt
-			all[i].license = &l
+		if row.Taken {
+			all[i].seat = &licensing.Activation{
+				Device: a.device, ExpiresAt: value(row.ExpiresAt), Features: decodeFeatures(row.Features),
+				Limits: licensing.Limits{MaxDevices: row.MaxDevices, CurrentDevices: row.CurrentDevices},
+			}
 		}
 	}
 	return all
@@ -189,11 +192,11 @@ func seatParams(batch []activation) []any {
 }
 
 func column[T any](batch []activation, get func(activation) T) db.Array[T] {
-	values := make([]T, len(batch))
+	values := make(db.Array[T], len(batch))
 	for i, a := range batch {
 		values[i] = get(a)
 	}
-	return db.Array[T]{FlatArray: values}
+	return values
 }
 
 // pgUUID makes NULL, which no column of ours takes, of what is no UUID.

@@ -80,8 +80,8 @@ func (b *batch) send() (all []string) {
 		if o.settled {
 			text = "refused"
 		}
-		if o.license != nil {
-			text = fmt.Sprintf("seat %d, version %d", o.license.CurrentDevices, o.license.Version)
+		if o.seat != nil {
+			text = fmt.Sprintf("seat %d of %d", o.seat.Limits.CurrentDevices, o.seat.Limits.MaxDevices)
 		}
 		all = append(all, b.wish[i].device.HardwareID+": "+text)
 	}
@@ -142,8 +142,8 @@ func TestABatchOfManyOutcomes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"a: seat 2, version 3", "b: seat 1, version 2", "c: refused", "old: refused", "d: seat 2, version 3", "e: refused", "f: refused",
-		"g: seat 3, version 4", "a: refused", "h: not settled", "i: not settled",
+		"a: seat 2 of 5", "b: seat 1 of 2", "c: refused", "old: refused", "d: seat 2 of 2", "e: refused", "f: refused",
+		"g: seat 3 of 5", "a: refused", "h: not settled", "i: not settled",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes, -want +got:\n%s", diff)
@@ -169,7 +169,7 @@ func TestASeatTakenInATransactionThatFails(t *testing.T) {
 	broken := fmt.Errorf("the answer cannot be kept")
 	take := func(ctx context.Context) error {
 		o, err := b.takeSeat(ctx, b.wish[0])
-		if o.license == nil {
+		if o.seat == nil {
 			t.Error("no seat")
 		}
 		return err
@@ -192,7 +192,7 @@ func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
 	if all, err := b.takeTogether(b.wish); err != nil || all[0].settled || all[1].settled {
 		t.Errorf("a batch that failed: %+v, %v", all, err)
 	}
-	if o, err := b.takeSeat(t.Context(), b.wish[0]); err != nil || o.license == nil {
+	if o, err := b.takeSeat(t.Context(), b.wish[0]); err != nil || o.seat == nil {
 		t.Errorf("by itself: %+v, %v", o, err)
 	}
 	if o, err := b.takeSeat(t.Context(), b.wish[1]); err == nil {

@@ -224,7 +224,7 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 		made := create(t, r, seats(2))
 		id := made.License.ID
 		a, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "one", DeviceName: "One", OSName: "Linux", OSVersion: "6"})
-		if err != nil || a.License.CurrentDevices != 1 || a.License.Version != 2 || a.License.Product == "" {
+		if err != nil || a.Limits != (licensing.Limits{MaxDevices: 2, CurrentDevices: 1}) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 		if n, err := r.store.Outbox().Pending(t.Context()); n != 3 || err != nil {
@@ -330,7 +330,7 @@ func TestActivationsThatComeTogether(t *testing.T) {
 			tolerate(t, err, licensing.ErrLimit)
 			if err == nil {
 				won[i%licenses].Add(1)
-				if a.License.ID != made[i%licenses].License.ID || a.License.CurrentDevices < 1 || a.License.CurrentDevices > limit {
+				if a.Device.LicenseID != made[i%licenses].License.ID || a.Limits.CurrentDevices < 1 || a.Limits.CurrentDevices > limit {
 					t.Errorf("got the answer %+v", a)
 				}
 			}

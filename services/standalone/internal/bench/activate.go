@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -31,6 +32,9 @@ func (b *bench) activate(ctx context.Context) error {
 	if err := warm(ctx, b.suite.LicenseURL, b.suite.APIKey, licenses); err != nil {
 		return err
 	}
+	processes := map[string]int{
+		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
+	}
 	bench := pgbench{bin: b.suite.Postgres.Bin, url: database, dir: b.group.Dir, span: b.span}
 	wrong := b.atMost(row{Name: "fresh activation, wrong answers", Floor: new(0.0)})
 	for _, set := range []struct {
@@ -42,6 +46,7 @@ func (b *bench) activate(ctx context.Context) error {
 			ratio: b.ratio("fresh activation of pgbench, one statement, "+set.name, activateFloor, activateAim),
 			plain: b.info("fresh activation of pgbench, plain transaction, "+set.name, ""),
 			rate:  b.info("  activations, "+set.name, "/s"), p99: b.info("  activations, "+set.name+", p99", "ms"),
+			cpu: b.meters("activations, "+set.name, processes),
 			one: b.info("  pgbench, one statement, "+set.name, "/s"), four: b.info("  pgbench, plain transaction, "+set.name, "/s"),
 		}
 		for round := range b.rounds {
@@ -58,6 +63,7 @@ type activationRounds struct {
 	*bench
 	count                                     int64
 	wrong, ratio, plain, rate, p99, one, four *row
+	cpu                                       meters
 }
 
 func (a *activationRounds) round(ctx context.Context, bench pgbench, round int) error {
@@ -92,9 +98,12 @@ func (a *activationRounds) overHTTP(ctx context.Context) (outcome, error) {
 	if err := a.settle(ctx); err != nil {
 		return outcome{}, err
 	}
+	a.cpu.begin()
 	o, err := drive(ctx, activation(a.suite.LicenseURL, a.suite.APIKey), a.span, a.freshDevices(a.count))
 	// What an activation leaves for later must not slow the one it is compared with.
-	return o, errors.Join(err, a.settle(ctx))
+	err = errors.Join(err, a.settle(ctx))
+	a.cpu.end(o.requests)
+	return o, err
 }
 
 // wholeSeconds is what pgbench takes for a time.

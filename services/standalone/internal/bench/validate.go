@@ -21,28 +21,16 @@ type contender struct {
 	rate    *row
 	p50     *row
 	p99     *row
-	cpu     []consumer
+	cpu     meters
 	outcome outcome
 }
 
-// consumer is a process, its descendants left out of none, whose processor time is told per 10,000 requests.
-type consumer struct {
-	pid    int
-	before float64
-	row    *row
-}
-
 func (b *bench) contender(name string, t target, ratio *row, pids map[string]int) *contender {
-	c := &contender{
+	return &contender{
 		target: t, ratio: ratio,
 		rate: b.info("  "+name, "/s"), p50: b.info("  "+name+", p50", "us"), p99: b.info("  "+name+", p99", "us"),
+		cpu: b.meters(name, pids),
 	}
-	for _, who := range []string{"server", "load generator", "PostgreSQL", "RabbitMQ", "analytics"} {
-		if pid, ok := pids[who]; ok {
-			c.cpu = append(c.cpu, consumer{pid: pid, row: b.info("  "+name+", CPU of "+who+" per 10,000", "s")})
-		}
-	}
-	return c
 }
 
 // validate measures warm validations against a bare handler, first without and then with analytics at work beside them.
@@ -138,13 +126,9 @@ func (b *bench) measure(ctx context.Context, c *contender) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	for i := range c.cpu {
-		c.cpu[i].before = cpuSeconds(c.cpu[i].pid)
-	}
+	c.cpu.begin()
 	c.outcome, err = drive(ctx, c.target, b.span, anyOf(licenses))
-	for _, u := range c.cpu {
-		u.row.add((cpuSeconds(u.pid) - u.before) / float64(max(c.outcome.requests, 1)) * 10_000)
-	}
+	c.cpu.end(c.outcome.requests)
 	return err
 }
 
