@@ -184,7 +184,7 @@ func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
 	return nil
 }
 
-// forget has the license processes drop few licenses behind first, as if another replica had changed them.
+// forget has the license processes drop few licenses behind first, by what caches hear when another replica has changed them.
 func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 	events := make([]event.Event, few)
 	for i := range events {
@@ -200,7 +200,7 @@ func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 		return err
 	}
 	message := amqp.Publishing{ContentType: event.ContentTypeBatch, MessageId: events[0].ID, Type: events[0].Type, Body: body}
-	if err := b.channel.PublishWithContext(ctx, "latchkey.events", events[0].Type, false, false, message); err != nil {
+	if err := b.channel.PublishWithContext(ctx, "latchkey.news", events[0].Type, false, false, message); err != nil {
 		return err
 	}
 	last := validation(w.url, b.suite.APIKey)
