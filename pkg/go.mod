@@ -2,7 +2,10 @@ module github.com/latchkey-dev/latchkey/pkg
 
 go 1.26.0
 
-require github.com/latchkey-dev/latchkey/proto v0.0.0
+require (
+	github.com/go-json-experiment/json v1.27.2
+	github.com/latchkey-dev/latchkey/proto v0.0.0
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

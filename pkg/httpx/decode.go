@@ -1,79 +1,76 @@
 package httpx
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 // Decode reads one JSON object into dst, a pointer to a struct with json tags. It is stricter than encoding/json, which is
-// made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs and nesting
-// beyond 32 are refused anywhere in the text, numbers never lose anything, and null is accepted only by fields with the tag
-// null:"ok" (it leaves the zero value). Unknown members are ignored, and of a member given twice the last counts. The error
-// is a VALIDATION_ERROR with everything that is wrong in details.fields, by member path; the text itself is "body".
+// made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs, member names
+// over 255 bytes and nesting beyond 32 are refused anywhere in the text, numbers never lose anything, and null is accepted only
+// by fields with the tag null:"ok" (it leaves the zero value). Unknown members are ignored, and of a member given twice the last
+// counts. The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
+// itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
 //
 // Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), any,
 // json.RawMessage, Object and Optional, and lists may be of Row. The tag max:"100" bounds the entries of a list while it is read.
+//
+// Decode runs before the caller is known, so its work is linear in the bytes of any text.
 func Decode(raw []byte, dst any) error {
-	if len(raw) == 0 {
-		return apierr.InvalidField("body", "must be an object")
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return apierr.InvalidField("body", "is empty; send JSON")
 	}
-	d := decoder{scanner{data: raw}}
+	text := openText(raw)
+	defer text.close()
+	d := decoder{text: text}
 	err := d.value(reflect.ValueOf(dst).Elem(), &plain)
-	if err == nil && (d.next() != 0 || d.pos < len(raw)) {
-		_ = d.syntax() // trailing data
+	if err == nil {
+		err = d.end()
 	}
-	if len(d.problems) > 0 {
-		return apierr.InvalidFields(d.problems)
+	if err != nil {
+		d.broken(err)
 	}
-	return nil
+	return d.problems.Err()
 }
 
-// member is what the tags of a field say.
-type member struct {
-	index    []int
-	nullable bool
-	optional bool
-	row      bool
-	max      int // entries of a list, 0 = any number
+// text is a JSON text being read.
+type text struct {
+	jsontext.Decoder
+	raw    []byte
+	buffer bytes.Buffer
 }
 
-// What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null too.
+// What jsontext would end the reading for, and we note (bad text) or take (a name given twice).
 var (
-	plain    = member{}
-	free     = member{nullable: true}
-	rowEntry = member{row: true}
+	anyText    = jsontext.AllowInvalidUTF8(true)
+	duplicates = jsontext.AllowDuplicateNames(true)
 )
 
-// plans remembers the members of each struct type; it is filled from types alone, so sharing it is no shared state.
-var plans sync.Map // reflect.Type -> map[string]*member
+var texts = sync.Pool{New: func() any { return new(text) }}
 
-func planOf(t reflect.Type) map[string]*member {
-	if p, ok := plans.Load(t); ok {
-		return p.(map[string]*member)
+func openText(raw []byte) *text {
+	t := texts.Get().(*text)
+	t.raw, t.buffer = raw, *bytes.NewBuffer(raw) // jsontext reads a bytes.Buffer in place and never writes to it
+	t.Reset(&t.buffer, anyText, duplicates)
+	return t
+}
+
+// maxPooled is the longest text whose decoder is kept for the next one.
+const maxPooled = 16 << 10
+
+func (t *text) close() {
+	if len(t.raw) <= maxPooled {
+		texts.Put(t)
 	}
-	plan := map[string]*member{}
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" || name == "-" || !f.IsExported() {
-			continue
-		}
-		max, _ := strconv.Atoi(f.Tag.Get("max"))
-		plan[name] = &member{
-			index:    f.Index,
-			nullable: f.Tag.Get("null") == "ok",
-			optional: reflect.PointerTo(f.Type).Implements(optionalType),
-			max:      max,
-		}
-	}
-	plans.Store(t, plan)
-	return plan
 }
 
 var (
@@ -84,288 +81,237 @@ var (
 	rowType      = reflect.TypeFor[row]()
 )
 
-type decoder struct{ scanner }
+// decoder reads one text into Go values and gathers what is wrong. An error of its methods ends the reading; what has a wrong
+// type is noted and skipped.
+type decoder struct {
+	*text
+	problems Fields
+	noted    int // how often a problem was noted, also in a member that has one already
+	root     int // where paths begin: 0, or the depth of the row that is read
+}
 
-// value reads one value into v. What has another type than v is noted and skipped.
+// end wants nothing behind the value.
+func (d *decoder) end() error {
+	at := d.InputOffset()
+	if _, err := d.ReadToken(); err != io.EOF {
+		return d.stop("", notJSON(at))
+	}
+	return nil
+}
+
 func (d *decoder) value(v reflect.Value, m *member) error {
 	if m.row {
 		return d.row(v.Addr().Interface().(row))
 	}
-	first := d.next()
+	kind := d.PeekKind()
 	if m.optional {
-		inner := v.Addr().Interface().(optional).mark(first == 'n')
+		inner := v.Addr().Interface().(optional).mark(kind == 'n')
 		v = reflect.ValueOf(inner).Elem()
 	}
-	if first == 'n' {
-		if err := d.literal("null"); err != nil {
-			return err
-		}
-		v.SetZero()
-		if !m.nullable {
-			d.fail("must not be null")
-		}
-		return nil
+	if kind == 'n' {
+		return d.null(v, m)
 	}
 	switch v.Type() {
 	case timeType:
-		return d.time(v, first)
+		return d.time(v, kind)
 	case rawType:
 		return d.verbatim(v)
 	case objectType:
-		if first != '{' {
+		if kind != '{' {
 			return d.refuse("must be an object")
 		}
 		return d.verbatim(v)
 	}
-	return d.kind(v, m, first)
+	return d.kind(v, m, kind)
 }
 
-func (d *decoder) kind(v reflect.Value, m *member, first byte) error {
+func (d *decoder) kind(v reflect.Value, m *member, kind jsontext.Kind) error {
 	switch v.Kind() {
 	case reflect.String:
-		return d.string(v, first)
+		return d.string(v, kind)
 	case reflect.Bool:
-		return d.bool(v, first)
+		return d.bool(v, kind)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return d.int(v, first)
+		return d.int(v, kind)
 	case reflect.Float32, reflect.Float64:
-		return d.float(v, first)
+		return d.float(v, kind)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		return d.value(v.Elem(), m)
 	case reflect.Struct:
-		return d.object(v, first)
+		return d.object(v, kind)
 	case reflect.Slice:
-		return d.list(v, m, first)
+		return d.list(v, m, kind)
 	case reflect.Map:
-		return d.dictionary(v, first)
+		return d.dictionary(v, kind)
 	case reflect.Interface:
 		return d.any(v)
 	}
 	panic(fmt.Sprintf("httpx: a request cannot have a %s", v.Type()))
 }
 
-// refuse notes a problem and skips the value.
-func (d *decoder) refuse(problem string) error {
-	d.fail(problem)
-	return d.skip()
-}
-
-func (d *decoder) string(v reflect.Value, first byte) error {
-	if first != '"' {
-		return d.refuse("must be text")
-	}
-	s, err := d.text()
-	v.SetString(string(s))
-	return err
-}
-
-func (d *decoder) time(v reflect.Value, first byte) error {
-	if first != '"' {
-		return d.refuse(badTime)
-	}
-	s, err := d.text()
-	if err != nil {
+func (d *decoder) null(v reflect.Value, m *member) error {
+	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
-	t, ok := ParseTime(string(s))
-	if !ok {
-		d.fail(badTime)
+	v.SetZero()
+	if !m.nullable {
+		d.fail("must not be null")
 	}
-	v.Set(reflect.ValueOf(t))
 	return nil
 }
 
-func (d *decoder) bool(v reflect.Value, first byte) error {
-	switch first {
-	case 't':
-		v.SetBool(true)
-		return d.literal("true")
-	case 'f':
-		v.SetBool(false)
-		return d.literal("false")
-	}
-	return d.refuse("must be true or false")
-}
-
-const badInt = "must be a whole number"
-
-func (d *decoder) int(v reflect.Value, first byte) error {
-	if !startsNumber(first) {
-		return d.refuse(badInt)
-	}
-	digits, err := d.number()
-	if err != nil {
-		return err
-	}
-	n, err := strconv.ParseInt(string(digits), 10, v.Type().Bits())
-	if err != nil {
-		d.fail(badInt)
-	}
-	v.SetInt(n)
-	return nil
-}
-
-func (d *decoder) float(v reflect.Value, first byte) error {
-	if !startsNumber(first) {
-		return d.refuse("must be a number")
-	}
-	digits, err := d.number()
-	if err != nil {
-		return err
-	}
-	n, err := strconv.ParseFloat(string(digits), v.Type().Bits())
-	if err != nil || !storable(digits) {
-		d.fail(badNumber)
-		return nil
-	}
-	v.SetFloat(n)
-	return nil
-}
-
-func startsNumber(b byte) bool { return b == '-' || b >= '0' && b <= '9' }
-
-func (d *decoder) object(v reflect.Value, first byte) error {
-	if first != '{' {
+func (d *decoder) object(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '{' {
 		return d.refuse("must be an object")
 	}
 	plan := planOf(v.Type())
-	if err := d.enter(); err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		more, err := d.more(first, '}')
-		if !more {
-			return err
+	return d.members(func(name []byte) error {
+		if m, known := plan[string(name)]; known {
+			return d.value(v.FieldByIndex(m.index), m)
 		}
-		name, err := d.member()
-		if err != nil {
-			return err
-		}
-		m, known := plan[string(name)]
-		if known {
-			err = d.value(v.FieldByIndex(m.index), m)
-		} else {
-			err = d.skip()
-		}
-		if err != nil {
-			return err
-		}
-	}
+		return d.skip()
+	})
 }
 
-func (d *decoder) list(v reflect.Value, m *member, first byte) error {
-	if first != '[' {
-		return d.refuse("must be a list")
+func (d *decoder) dictionary(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '{' {
+		return d.refuse("must be an object")
 	}
+	v.Set(reflect.MakeMap(v.Type()))
+	return d.members(func(name []byte) error {
+		key := reflect.ValueOf(string(name)).Convert(v.Type().Key())
+		entry := reflect.New(v.Type().Elem()).Elem()
+		err := d.value(entry, entryOf(entry.Type()))
+		v.SetMapIndex(key, entry)
+		return err
+	})
+}
+
+// members reads an object; read reads the value of one member.
+func (d *decoder) members(read func(name []byte) error) error {
 	if err := d.enter(); err != nil {
 		return err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.name()
+		if err != nil {
+			return err
+		}
+		if err := read(name); err != nil {
+			return err
+		}
+	}
+	return d.leave()
+}
+
+func (d *decoder) list(v reflect.Value, m *member, kind jsontext.Kind) error {
+	if kind != '[' {
+		return d.refuse("must be a list")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 4))
 	entry := entryOf(v.Type().Elem())
-	for i := 0; ; i++ {
-		more, err := d.more(i == 0, ']')
-		if !more {
-			return err
-		}
-		if m.max > 0 && i == m.max {
-			d.depth--
-			d.fail(fmt.Sprintf("must have at most %d entries", m.max))
-			d.depth++
-		}
-		d.path[d.depth-1] = step{index: i}
+	n, err := d.entries(func(i int) error {
 		if m.max > 0 && i >= m.max {
-			err = d.skip()
-		} else {
-			v.Grow(1)
-			v.SetLen(i + 1)
-			err = d.value(v.Index(i), entry)
+			return d.skip()
 		}
-		if err != nil {
-			return err
-		}
+		v.Grow(1)
+		v.SetLen(i + 1)
+		return d.value(v.Index(i), entry)
+	})
+	if err == nil && m.max > 0 && n > m.max {
+		d.fail(fmt.Sprintf("must have at most %d entries", m.max))
 	}
+	return err
 }
 
-func entryOf(t reflect.Type) *member {
-	switch {
-	case t == rawType || t.Kind() == reflect.Interface:
-		return &free
-	case reflect.PointerTo(t).Implements(rowType):
-		return &rowEntry
+// entries reads a list and returns its length; read reads one entry.
+func (d *decoder) entries(read func(i int) error) (int, error) {
+	if err := d.enter(); err != nil {
+		return 0, err
 	}
-	return &plain
+	n := 0
+	for ; d.PeekKind() != ']'; n++ {
+		if err := read(n); err != nil {
+			return n, err
+		}
+	}
+	return n, d.leave()
 }
 
-// row reads an entry that stands alone. What ends the scan concerns the text and no row: then nobody looks at the rows.
+// row reads an entry that stands alone. What ends the reading concerns the text and no row: then nobody looks at the rows.
 func (d *decoder) row(r row) error {
 	value, problems := r.parts()
-	around, root := d.problems, d.root
-	d.problems, d.root = nil, d.depth
+	around := *d
+	d.problems, d.noted, d.root = nil, 0, d.StackDepth()
 	if err := d.value(reflect.ValueOf(value).Elem(), &plain); err != nil {
 		return err
 	}
 	*problems = d.problems
-	d.problems, d.root = around, root
+	*d = around
 	return nil
 }
 
-func (d *decoder) dictionary(v reflect.Value, first byte) error {
-	if first != '{' {
-		return d.refuse("must be an object")
-	}
-	if err := d.enter(); err != nil {
+// enter begins an object or a list.
+func (d *decoder) enter() error {
+	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
-	v.Set(reflect.MakeMap(v.Type()))
-	for first := true; ; first = false {
-		more, err := d.more(first, '}')
-		if !more {
-			return err
-		}
-		name, err := d.member()
-		if err != nil {
-			return err
-		}
-		entry := reflect.New(v.Type().Elem()).Elem()
-		if err := d.value(entry, entryOf(entry.Type())); err != nil {
-			return err
-		}
-		v.SetMapIndex(reflect.ValueOf(string(name)).Convert(v.Type().Key()), entry)
+	if d.StackDepth() > maxDepth {
+		return d.stop(d.StackPointer(), tooDeep)
 	}
+	return nil
 }
 
+// leave reads the end of the object or list that was entered.
+func (d *decoder) leave() error {
+	_, err := d.ReadToken()
+	return err
+}
+
+// skip checks one value of any kind.
+func (d *decoder) skip() error {
+	switch d.PeekKind() {
+	case '{':
+		return d.members(func([]byte) error { return d.skip() })
+	case '[':
+		_, err := d.entries(func(int) error { return d.skip() })
+		return err
+	case '"':
+		_, err := d.checkedText()
+		return err
+	case '0':
+		_, err := d.number()
+		return err
+	}
+	_, err := d.ReadToken() // true, false, null, or no value: then this fails
+	return err
+}
+
+// verbatim keeps a value as it was written.
 func (d *decoder) verbatim(v reflect.Value) error {
-	start := d.pos
-	if err := d.skip(); err != nil {
-		return err
-	}
-	v.SetBytes(append([]byte(nil), d.data[start:d.pos]...))
-	return nil
+	value, err := d.written()
+	v.SetBytes(bytes.Clone(value))
+	return err
 }
 
 // any hands what has been checked to encoding/json.
 func (d *decoder) any(v reflect.Value) error {
-	start := d.pos
-	if err := d.skip(); err != nil {
+	value, err := d.written()
+	if err != nil || len(d.problems) > 0 {
 		return err
 	}
-	if len(d.problems) == 0 {
-		if err := json.Unmarshal(d.data[start:d.pos], v.Addr().Interface()); err != nil {
-			d.fail("is not acceptable")
-		}
+	if err := json.Unmarshal(value, v.Addr().Interface()); err != nil {
+		d.fail("is not acceptable")
 	}
 	return nil
 }
 
-// text reads a string without its escapes.
-func (s *scanner) text() ([]byte, error) {
-	inner, escaped, err := s.quoted()
-	if err != nil || !escaped {
-		return inner, err
+// written checks a value and returns its bytes.
+func (d *decoder) written() ([]byte, error) {
+	start := d.InputOffset()
+	if err := d.skip(); err != nil {
+		return nil, err
 	}
-	var out string
-	// Fails only on what was noted as a problem, so that nobody will see the value.
-	_ = json.Unmarshal(s.data[s.pos-len(inner)-2:s.pos], &out)
-	return []byte(out), nil
+	return bytes.TrimLeft(d.raw[start:d.InputOffset()], ":, \t\r\n"), nil
 }

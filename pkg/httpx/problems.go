@@ -1,0 +1,117 @@
+package httpx
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	maxDepth    = 32
+	maxProblems = 20
+	// maxName bounds member names, in bytes, and with them the cost of a path.
+	maxName = 255
+	// maxPath bounds the paths that an answer shows, in bytes.
+	maxPath = 200
+)
+
+const (
+	badUTF8      = "must be valid UTF-8"
+	badControl   = "must not contain control characters"
+	badSurrogate = "must not contain half of a surrogate pair"
+	badNumber    = "must be a number within range"
+	tooDeep      = "is nested too deeply; 32 levels are allowed"
+	longName     = "must not have member names of more than 255 bytes"
+)
+
+// errStop ends the reading after what was noted by stop.
+var errStop = errors.New("stop")
+
+func notJSON(at int64) string { return "is not valid JSON at byte " + strconv.FormatInt(at, 10) }
+
+// fail notes a problem of the value that was read last. A path costs more than the bytes that it is told of, so only the first
+// problems get one.
+func (d *decoder) fail(problem string) {
+	if d.noted < maxProblems {
+		d.note(d.StackPointer(), problem)
+	}
+}
+
+// failAround notes a problem of the object whose member name was read last.
+func (d *decoder) failAround(problem string) {
+	if d.noted < maxProblems {
+		d.note(d.StackPointer().Parent(), problem)
+	}
+}
+
+func (d *decoder) note(at jsontext.Pointer, problem string) {
+	d.noted++
+	if d.problems == nil {
+		d.problems = Fields{}
+	}
+	d.problems.Add(d.path(at), problem)
+}
+
+// refuse skips a value of the wrong type.
+func (d *decoder) refuse(problem string) error {
+	if err := d.skip(); err != nil {
+		return err
+	}
+	d.fail(problem)
+	return nil
+}
+
+// stop ends the reading for a reason that is told alone.
+func (d *decoder) stop(at jsontext.Pointer, problem string) error {
+	d.problems, d.root = nil, 0
+	d.note(at, problem)
+	return errStop
+}
+
+// broken notes why the text could not be read to its end. Nothing that was noted before counts, as the text is not what it seemed.
+func (d *decoder) broken(err error) {
+	if errors.Is(err, errStop) {
+		return
+	}
+	at := d.InputOffset()
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		at = syntax.ByteOffset
+	}
+	d.problems = Fields{"body": notJSON(at)}
+}
+
+// path writes a pointer as members know it, such as os_info.name or features[3]; the text itself is "body".
+func (d *decoder) path(at jsontext.Pointer) string {
+	var out strings.Builder
+	level := 0
+	for step := range at.Tokens() {
+		level++
+		kind, _ := d.StackIndex(level)
+		switch {
+		case level <= d.root:
+		case out.Len() > maxPath:
+			return shortened(out.String())
+		case kind == '[':
+			fmt.Fprintf(&out, "[%s]", step)
+		case out.Len() > 0:
+			out.WriteString("." + step)
+		default:
+			out.WriteString(step)
+		}
+	}
+	if out.Len() == 0 {
+		return "body"
+	}
+	return shortened(out.String())
+}
+
+func shortened(path string) string {
+	if len(path) <= maxPath {
+		return path
+	}
+	return strings.ToValidUTF8(path[:maxPath], "") + "..."
+}

@@ -1,0 +1,188 @@
+package httpx
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// name reads the name of a member.
+func (d *decoder) name() ([]byte, error) {
+	if d.PeekKind() != '"' {
+		_, err := d.ReadToken()
+		return nil, err // which is never nil: only text can be a name
+	}
+	name, problem, err := d.rawText()
+	if err != nil {
+		return nil, err
+	}
+	if len(name) > maxName {
+		return nil, d.stop(d.StackPointer().Parent(), longName)
+	}
+	if problem != "" {
+		d.failAround(problem)
+	}
+	return name, nil
+}
+
+// checkedText reads a string and notes what no string may hold.
+func (d *decoder) checkedText() ([]byte, error) {
+	s, problem, err := d.rawText()
+	if err != nil {
+		return nil, err
+	}
+	if problem != "" {
+		d.fail(problem)
+	}
+	return s, nil
+}
+
+// rawText reads a string without its escapes, and tells what no string may hold.
+func (d *decoder) rawText() (s []byte, problem string, err error) {
+	quoted, err := d.ReadValue()
+	if err != nil {
+		return nil, "", d.brokenText(err)
+	}
+	if s = quoted[1 : len(quoted)-1]; isPlain(s) {
+		return s, "", nil
+	}
+	s, err = jsontext.AppendUnquote(nil, quoted)
+	switch {
+	case !utf8.Valid(quoted):
+		problem = badUTF8
+	case err != nil:
+		problem = badSurrogate
+	case bytes.ContainsFunc(s, unicode.IsControl):
+		problem = badControl
+	}
+	return s, problem, nil
+}
+
+// isPlain tells whether text means what it says: ASCII without escapes and control characters.
+func isPlain(s []byte) bool {
+	for _, b := range s {
+		if b < ' ' || b > '~' || b == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// brokenText says of a control character between quotes, which JSON does not have, where it is.
+func (d *decoder) brokenText(err error) error {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) && syntax.ByteOffset < int64(len(d.raw)) && d.raw[syntax.ByteOffset] < ' ' {
+		return d.stop(syntax.JSONPointer, badControl)
+	}
+	return err
+}
+
+func (d *decoder) string(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '"' {
+		return d.refuse("must be text")
+	}
+	s, err := d.checkedText()
+	v.SetString(string(s))
+	return err
+}
+
+func (d *decoder) time(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '"' {
+		return d.refuse(badTime)
+	}
+	s, err := d.checkedText()
+	if err != nil {
+		return err
+	}
+	t, ok := ParseTime(string(s))
+	if !ok {
+		d.fail(badTime)
+	}
+	v.Set(reflect.ValueOf(t))
+	return nil
+}
+
+func (d *decoder) bool(v reflect.Value, kind jsontext.Kind) error {
+	if kind != 't' && kind != 'f' {
+		return d.refuse("must be true or false")
+	}
+	v.SetBool(kind == 't')
+	_, err := d.ReadToken()
+	return err
+}
+
+const badInt = "must be a whole number"
+
+func (d *decoder) int(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '0' {
+		return d.refuse(badInt)
+	}
+	digits, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(digits), 10, v.Type().Bits())
+	if err != nil {
+		d.fail(badInt)
+	}
+	v.SetInt(n)
+	return nil
+}
+
+func (d *decoder) float(v reflect.Value, kind jsontext.Kind) error {
+	if kind != '0' {
+		return d.refuse("must be a number")
+	}
+	digits, err := d.number()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseFloat(digits, v.Type().Bits())
+	if err != nil {
+		d.fail(badNumber)
+		return nil
+	}
+	v.SetFloat(n)
+	return nil
+}
+
+// number reads a number and notes one that nobody could keep.
+func (d *decoder) number() (string, error) {
+	digits, err := d.ReadValue()
+	if err == nil && !storable(digits) {
+		d.fail(badNumber)
+	}
+	return string(digits), err
+}
+
+// maxDigits and maxExponent keep numbers in free objects within what a float64 and PostgreSQL's jsonb can hold.
+const (
+	maxDigits   = 400
+	maxExponent = 308
+)
+
+// storable tells whether a number fits a float64 and what databases keep of it.
+func storable(digits []byte) bool {
+	if len(digits) > maxDigits {
+		return false
+	}
+	s := string(digits)
+	i := strings.IndexAny(s, "eE")
+	if i < 0 && len(s) < 16 {
+		return true
+	}
+	if i >= 0 {
+		exponent, err := strconv.Atoi(s[i+1:])
+		if err != nil || exponent > maxExponent || exponent < -maxExponent {
+			return false
+		}
+	}
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
