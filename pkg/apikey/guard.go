@@ -2,8 +2,9 @@ package apikey
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -31,8 +33,8 @@ type Options struct {
 	Limiter ratelimit.Limiter
 	// Link tells whether the events of Events arrive. Nil counts as yes.
 	Link interface{ Alive() bool }
-	// FailedLimiter, when not nil, bounds the refused keys that one client address may try.
-	FailedLimiter *AddressLimit
+	// Attempts, when not nil, bounds the refused keys that one client address may try.
+	Attempts *guard.Attempts
 }
 
 // Guard admits requests by API key.
@@ -48,22 +50,27 @@ func NewGuard(source Source, opts Options) *Guard {
 	return &Guard{source: source, opts: opts, keys: cache.New[[32]byte, *Key](bounds, opts.Clock)}
 }
 
-// Events are the types of event that OnEvent is for.
+// Events are the types of event that OnEvent is for. Each carries the id of the key that changed.
 func Events() []string {
 	return []string{event.TypeOf(&eventsv1.ApiKeyRevoked{}), event.TypeOf(&eventsv1.ApiKeyRotated{})}
 }
 
-// OnEvent forgets the keys when one of them changed. All of them: changes are rare, a look-up is cheap, and secrets are not
-// found by the id that an event names.
+// OnEvent forgets the key that changed, and no other.
 func (g *Guard) OnEvent(e event.Event) {
-	for _, t := range Events() {
-		if e.Type == t {
-			g.keys.DropAll()
-		}
+	if !slices.Contains(Events(), e.Type) {
+		return
 	}
+	var changed struct {
+		ID string `json:"api_key_id"`
+	}
+	if json.Unmarshal(e.Data, &changed) != nil {
+		g.keys.DropAll()
+		return
+	}
+	g.keys.DropIf(func(_ [32]byte, k *Key) bool { return k.ID == changed.ID })
 }
 
-// OnGap forgets the keys because an event may have been missed.
+// OnGap has all keys looked up again because an event may have been missed.
 func (g *Guard) OnGap() { g.keys.DropAll() }
 
 // Require lets a request through that carries a valid key (else 401 INVALID_API_KEY) which covers the endpoint (else 403
@@ -79,7 +86,7 @@ func (g *Guard) Require() gin.HandlerFunc {
 		httpx.SetCaller(c, key)
 		bucket := key.ID
 		if key.PerAddress {
-			bucket += "|" + address(c)
+			bucket += "|" + httpx.ClientNetwork(c)
 		}
 		d := g.opts.Limiter.Take(c.Request.Context(), bucket, key.Limit)
 		setHeaders(c.Writer.Header(), d)
@@ -109,38 +116,32 @@ func (g *Guard) serve(c *gin.Context, bucket string, d ratelimit.Decision) {
 // identify finds the key of the request's secret.
 func (g *Guard) identify(c *gin.Context) (*Key, error) {
 	values := c.Request.Header[canonicalHeader]
-	if len(values) != 1 {
-		return nil, ErrInvalid
-	}
-	if !secret.WellFormed(Prefix, values[0]) {
-		return nil, g.opts.FailedLimiter.Failed(c, ErrInvalid)
+	if len(values) != 1 || !secret.WellFormed(Prefix, values[0]) {
+		return nil, g.opts.Attempts.Refuse(c, ErrInvalid)
 	}
 	sum := secret.Hash(values[0])
-	key, ok := g.keys.Peek(sum)
-	if !ok {
-		var err error
-		if key, err = g.lookUp(c, sum); err != nil {
-			return nil, err
-		}
+	if key, ok := g.keys.Peek(sum); ok && g.inForce(key) {
+		return key, nil
 	}
-	if !key.ExpiresAt.IsZero() && !g.opts.Clock.Now().Before(key.ExpiresAt) {
-		return nil, ErrInvalid
-	}
-	return key, nil
+	return g.lookUp(c, sum)
 }
 
-// lookUp asks the source, counting the attempt against the client's address until it turns out to be good.
-func (g *Guard) lookUp(c *gin.Context, sum [32]byte) (*Key, error) {
-	if err := g.opts.FailedLimiter.Failed(c, nil); err != nil {
-		return nil, err
-	}
-	key, _, err := g.keys.Fetch(c.Request.Context(), sum, func(ctx context.Context) (*Key, error) {
-		key, err := g.source.LookUpAPIKey(ctx, sum)
-		return &key, err
+func (g *Guard) inForce(k *Key) bool {
+	return k.ExpiresAt.IsZero() || g.opts.Clock.Now().Before(k.ExpiresAt)
+}
+
+// lookUp asks the source, unless too many keys of the client's address were refused.
+func (g *Guard) lookUp(c *gin.Context, sum [32]byte) (key *Key, err error) {
+	err = g.opts.Attempts.Try(c, sum, func() error {
+		key, _, err = g.keys.Fetch(c.Request.Context(), sum, func(ctx context.Context) (*Key, error) {
+			key, err := g.source.LookUpAPIKey(ctx, sum)
+			return &key, err
+		})
+		if err == nil && !g.inForce(key) {
+			err = ErrInvalid
+		}
+		return err
 	})
-	if !errors.Is(err, ErrInvalid) {
-		g.opts.FailedLimiter.refund(c)
-	}
 	return key, err
 }
 

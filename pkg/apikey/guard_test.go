@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -66,11 +69,13 @@ func FuzzAllows(f *testing.F) {
 type source struct {
 	keys    map[[32]byte]apikey.Key
 	err     error
+	takes   time.Duration
 	lookUps atomic.Int32
 }
 
 func (s *source) LookUpAPIKey(_ context.Context, sha256 [32]byte) (apikey.Key, error) {
 	s.lookUps.Add(1)
+	time.Sleep(s.takes)
 	if s.err != nil {
 		return apikey.Key{}, s.err
 	}
@@ -96,15 +101,12 @@ type rig struct {
 	status int
 }
 
-func newRig(t *testing.T, failed func(ratelimit.Limiter) *apikey.AddressLimit) *rig {
+func newRig(t *testing.T) *rig {
 	now := clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	r := &rig{T: t, clock: now, source: &source{keys: map[[32]byte]apikey.Key{}}, link: &link{alive: true}, status: 200}
-	limiter := ratelimit.NewLocal(now)
-	opts := apikey.Options{Clock: now, Limiter: limiter, Link: r.link}
-	if failed != nil {
-		opts.FailedLimiter = failed(limiter)
-	}
-	r.guard = apikey.NewGuard(r.source, opts)
+	r.guard = apikey.NewGuard(r.source, apikey.Options{
+		Clock: now, Limiter: ratelimit.NewLocal(now), Link: r.link, Attempts: guard.New(now, failures),
+	})
 	r.engine = httpx.NewEngine(httpx.Options{Service: "test", Clock: now})
 	r.engine.POST("/api/*path", r.guard.Require(), func(c *gin.Context) {
 		if r.status == 0 {
@@ -129,7 +131,9 @@ func (r *rig) key(k apikey.Key) string {
 func (r *rig) call(secret, from string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(http.MethodPost, "/api/x", nil)
 	req.RemoteAddr = from + ":1234"
-	req.Header.Set(apikey.Header, secret)
+	if secret != "" {
+		req.Header.Set(apikey.Header, secret)
+	}
 	rec := httptest.NewRecorder()
 	r.engine.ServeHTTP(rec, req)
 	return rec
@@ -138,14 +142,17 @@ func (r *rig) call(secret, from string) *httptest.ResponseRecorder {
 func (r *rig) want(rec *httptest.ResponseRecorder, status int) {
 	r.Helper()
 	if rec.Code != status {
-		r.Fatalf("got %d %s, want %d", rec.Code, rec.Body, status)
+		r.Errorf("got %d %s, want %d", rec.Code, rec.Body, status)
 	}
 }
 
 const here = "192.0.2.1"
 
+// failures is how many refused keys an address may send a minute.
+const failures = 10
+
 func TestGuardKeepsKeys(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	s := r.key(apikey.Key{ClientName: "app"})
 	for range 5 {
 		if rec := r.call(s, here); rec.Code != 200 || rec.Body.String() != "app" || rec.Header().Get("X-RateLimit-Limit") != "" {
@@ -167,7 +174,7 @@ func TestGuardKeepsKeys(t *testing.T) {
 }
 
 func TestGuardWithoutLink(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	s := r.key(apikey.Key{})
 	r.want(r.call(s, here), 200)
 	r.source.err, r.link.alive = apierr.ErrUnavailable, false
@@ -178,27 +185,34 @@ func TestGuardWithoutLink(t *testing.T) {
 }
 
 func TestGuardForgetsOnEvents(t *testing.T) {
-	for name, tell := range map[string]func(*apikey.Guard){
-		"revoked": func(g *apikey.Guard) { g.OnEvent(event.Event{Type: "apikey.revoked"}) },
-		"rotated": func(g *apikey.Guard) { g.OnEvent(event.Event{Type: "apikey.rotated"}) },
-		"gap":     func(g *apikey.Guard) { g.OnGap() },
+	for name, tell := range map[string]func(g *apikey.Guard, id string){
+		"revoked": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.revoked", id)) },
+		"rotated": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.rotated", id)) },
+		"damaged": func(g *apikey.Guard, _ string) { g.OnEvent(event.Event{Type: "apikey.revoked", Data: []byte("{")}) },
+		"gap":     func(g *apikey.Guard, _ string) { g.OnGap() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, nil)
+			r := newRig(t)
 			s := r.key(apikey.Key{})
+			id := r.source.keys[secret.Hash(s)].ID
 			r.want(r.call(s, here), 200)
 			clear(r.source.keys)
 			r.want(r.call(s, here), 200) // from memory
-			r.guard.OnEvent(event.Event{Type: "license.updated"})
+			r.guard.OnEvent(changed("license.updated", id))
+			r.guard.OnEvent(changed("apikey.revoked", "another"))
 			r.want(r.call(s, here), 200)
-			tell(r.guard)
+			tell(r.guard, id)
 			r.want(r.call(s, here), 401)
 		})
 	}
 }
 
+func changed(eventType, id string) event.Event {
+	return event.Event{Type: eventType, Data: fmt.Appendf(nil, `{"api_key_id": %q}`, id)}
+}
+
 func TestGuardAsksNobodyAboutNonsense(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	good := r.key(apikey.Key{})
 	for _, s := range []string{"", "sk_", "sk_your_api_key_here", good + "x", good[:len(good)-1], strings.ToUpper(good)} {
 		r.want(r.call(s, here), 401)
@@ -215,7 +229,7 @@ func TestGuardAsksNobodyAboutNonsense(t *testing.T) {
 }
 
 func TestGuardExpiry(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	s := r.key(apikey.Key{ExpiresAt: r.clock.Now().Add(10 * time.Second)})
 	r.want(r.call(s, here), 200)
 	r.clock.Advance(10*time.Second - time.Microsecond)
@@ -225,7 +239,7 @@ func TestGuardExpiry(t *testing.T) {
 }
 
 func TestGuardOrderAndHeaders(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	s := r.key(apikey.Key{Allowed: []string{"/elsewhere"}, Limit: ratelimit.Limit{PerMinute: 2, PerHour: 10}})
 	for i, remaining := range []string{"1", "0", "0"} {
 		rec := r.call(s, here)
@@ -248,7 +262,7 @@ func TestGuardOrderAndHeaders(t *testing.T) {
 func TestFailuresOfOursDoNotCount(t *testing.T) {
 	for _, status := range []int{500, 503, 0} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			r := newRig(t, nil)
+			r := newRig(t)
 			s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}})
 			r.status = status
 			for range 3 {
@@ -262,7 +276,7 @@ func TestFailuresOfOursDoNotCount(t *testing.T) {
 }
 
 func TestLimitPerAddress(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t)
 	s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}, PerAddress: true})
 	r.want(r.call(s, "192.0.2.1"), 200)
 	r.want(r.call(s, "192.0.2.1"), 429)
@@ -271,43 +285,63 @@ func TestLimitPerAddress(t *testing.T) {
 	r.want(r.call(s, "[2001:db8::2]"), 429) // the same /64
 }
 
-func TestFailedLimiter(t *testing.T) {
-	r := newRig(t, func(l ratelimit.Limiter) *apikey.AddressLimit {
-		return apikey.NewAddressLimit("failed", l, ratelimit.Limit{PerMinute: 3})
+// TestManyCallsAfterAGap: what the cache forgot is looked up once, and nobody is refused meanwhile.
+func TestManyCallsAfterAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := r.key(apikey.Key{})
+		for _, warm := range []bool{false, true} {
+			before := r.source.lookUps.Load()
+			r.source.takes = time.Second
+			var all sync.WaitGroup
+			for range 30 {
+				all.Go(func() { r.want(r.call(s, here), 200) })
+			}
+			all.Wait()
+			if n := r.source.lookUps.Load() - before; n != 1 {
+				t.Errorf("known before: %v: %d look-ups, want 1", warm, n)
+			}
+			r.guard.OnGap()
+		}
 	})
-	good := r.key(apikey.Key{})
-	for range 5 {
+}
+
+// TestRevokingOneKeyLeavesTheOthers in memory.
+func TestRevokingOneKeyLeavesTheOthers(t *testing.T) {
+	r := newRig(t)
+	kept, gone := r.key(apikey.Key{}), r.key(apikey.Key{})
+	r.want(r.call(kept, here), 200)
+	r.want(r.call(gone, here), 200)
+	r.guard.OnEvent(changed("apikey.revoked", r.source.keys[secret.Hash(gone)].ID))
+	r.source.err = apierr.ErrUnavailable
+	r.want(r.call(kept, here), 200)
+	r.want(r.call(gone, here), 503)
+}
+
+func TestRefusedKeysAreLimitedByAddress(t *testing.T) {
+	r := newRig(t)
+	good, fresh, expired := r.key(apikey.Key{}), r.key(apikey.Key{}), r.key(apikey.Key{ExpiresAt: r.clock.Now()})
+	for range 2 * failures {
 		r.guard.OnGap()
 		r.want(r.call(good, here), 200) // a good key that has to be looked up is no failure
 	}
-	for _, s := range []string{"sk_nonsense", secret.New(apikey.Prefix), secret.New(apikey.Prefix)} {
-		r.want(r.call(s, here), 401)
+	for i := range failures {
+		r.want(r.call([]string{"sk_nonsense", secret.New(apikey.Prefix), "", expired}[i%4], here), 401)
 	}
 	asked := r.source.lookUps.Load()
-	r.want(r.call(secret.New(apikey.Prefix), here), 429)
+	for _, s := range []string{"sk_nonsense", secret.New(apikey.Prefix), "", fresh} {
+		r.want(r.call(s, here), 429)
+	}
 	if r.source.lookUps.Load() != asked {
 		t.Error("the source is asked beyond the limit")
 	}
-	r.want(r.call(good, here), 200) // known keys go on
+	r.guard.OnGap()
+	r.want(r.call(good, here), 200) // good lately, also when it has to be looked up
+	r.want(r.call(fresh, "192.0.2.2"), 200)
 	r.want(r.call(secret.New(apikey.Prefix), "192.0.2.2"), 401)
 	r.source.err = apierr.ErrUnavailable
-	for range 5 {
+	for range 2 * failures {
 		r.want(r.call(secret.New(apikey.Prefix), "192.0.2.3"), 503) // an outage is nobody's failure
-	}
-}
-
-func TestForwardedRequestsAreNotLimitedByAddress(t *testing.T) {
-	r := newRig(t, func(l ratelimit.Limiter) *apikey.AddressLimit {
-		return apikey.NewAddressLimit("failed", l, ratelimit.Limit{PerMinute: 1})
-	})
-	for range 3 {
-		req := httptest.NewRequest(http.MethodPost, "/api/x", nil)
-		req.RemoteAddr = "10.0.0.1:1234" // a proxy in our own network that nobody named
-		req.Header.Set("X-Forwarded-For", "192.0.2.1")
-		req.Header.Set(apikey.Header, "sk_nonsense")
-		rec := httptest.NewRecorder()
-		r.engine.ServeHTTP(rec, req)
-		r.want(rec, 401)
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
@@ -44,7 +46,7 @@ type Base struct {
 	InternalSecret         secret.Secret `key:"internal_secret" env:"LATCHKEY_INTERNAL_SECRET" secret:"true" help:"signs the calls between services; the same for all of them, 32 characters or more"`
 	InternalSecretPrevious secret.Secret `key:"internal_secret_previous" env:"LATCHKEY_INTERNAL_SECRET_PREVIOUS" secret:"true" help:"still accepted while the secret is being changed"`
 
-	AddressLimits  *bool    `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit wrong credentials and endpoints without credential by client address; unset: in production only"`
+	AddressLimits  *bool    `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit refused credentials by client address; unset: in production only"`
 	TrustedProxies []string `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
 	TLSCertFile    string   `key:"tls_cert_file" env:"LATCHKEY_TLS_CERT_FILE" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
 	TLSKeyFile     string   `key:"tls_key_file" env:"LATCHKEY_TLS_KEY_FILE" help:"private key of the certificate as PEM"`
@@ -173,6 +175,15 @@ func (b Base) LimitAddresses() bool {
 		return *b.AddressLimits
 	}
 	return b.Env == Production
+}
+
+// Attempts bounds the refused credentials that one client address may send, perMinute of one kind; nil where calls are not
+// limited by client address.
+func (b Base) Attempts(c clock.Clock, perMinute int) *guard.Attempts {
+	if !b.LimitAddresses() {
+		return nil
+	}
+	return guard.New(c, perMinute)
 }
 
 // Logger writes to w as the settings want it.

@@ -151,15 +151,33 @@ func (c *Cache[K, V]) Drop(k K) {
 	c.values.Invalidate(k)
 }
 
+// DropIf forgets the values that gone says yes to. Loads under way are not kept, as nobody knows yet what they bring. It looks at
+// every value: it is for changes that are rare.
+func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropFlights()
+	for k, e := range c.values.All() {
+		if gone(k, e.value) {
+			c.values.Invalidate(k)
+		}
+	}
+}
+
 // DropAll forgets everything, loads under way included.
 func (c *Cache[K, V]) DropAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropFlights()
+	c.values.InvalidateAll()
+}
+
+// dropFlights keeps the loads under way from being kept; the caller holds mu.
+func (c *Cache[K, V]) dropFlights() {
 	for _, f := range c.flights {
 		f.dropped = true
 	}
 	clear(c.flights)
-	c.values.InvalidateAll()
 }
 
 // load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller looked.

@@ -401,8 +401,16 @@ func TestClientIP(t *testing.T) {
 		"two proxies":                   {"10.1.1.1:1", []string{"X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.2.2.2"}, "1.2.3.4", true},
 		"a line of the proxy's own":     {"10.1.1.1:1", []string{"X-Forwarded-For", "6.6.6.6", "X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
 		"only proxies":                  {"10.1.1.1:1", []string{"X-Forwarded-For", "10.3.3.3, 10.2.2.2"}, "10.3.3.3", true},
-		"garbage":                       {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, unknown"}, "10.1.1.1", true},
-		"X-Real-IP alone from a proxy":  {"10.1.1.1:1", []string{"X-Real-IP", "6.6.6.6"}, "10.1.1.1", true},
+		"garbage":                       {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, unknown"}, "10.1.1.1", false},
+		"garbage beyond the client":     {"10.1.1.1:1", []string{"X-Forwarded-For", "unknown, 1.2.3.4"}, "1.2.3.4", true},
+		"no element":                    {"10.1.1.1:1", []string{"X-Forwarded-For", " , "}, "10.1.1.1", false},
+		"empty elements":                {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, ,", "X-Forwarded-For", ""}, "1.2.3.4", true},
+		"with a port":                   {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4:5678"}, "1.2.3.4", true},
+		"IPv6 in brackets":              {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]"}, "2001:db8::7", true},
+		"IPv6 with a port":              {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]:443"}, "2001:db8::7", true},
+		"X-Real-IP alone from a proxy":  {"10.1.1.1:1", []string{"X-Real-IP", "6.6.6.6"}, "10.1.1.1", false},
+		"Forwarded alone from a proxy":  {"10.1.1.1:1", []string{"Forwarded", "for=6.6.6.6"}, "10.1.1.1", false},
+		"X-Real-IP is not believed":     {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4", "X-Real-IP", "6.6.6.6"}, "1.2.3.4", true},
 		"zone does not reach the limit": {"10.1.1.1:1", []string{"X-Forwarded-For", "fe80::1%eth0"}, "fe80::1", true},
 	}
 	for name, tt := range tests {
@@ -410,7 +418,7 @@ func TestClientIP(t *testing.T) {
 			r := newRig(t, func(o *Options) { o.TrustedProxies = trusted })
 			var ip string
 			var known bool
-			r.GET("/", func(c *gin.Context) { ip, known = ClientIP(c), AddressKnown(c) })
+			r.GET("/", func(c *gin.Context) { ip, known = ClientIP(c), KnownClientIP(c) != "" })
 			req := httptest.NewRequest("GET", "/", nil)
 			req.RemoteAddr = tt.peer
 			for i := 0; i < len(tt.headers); i += 2 {
@@ -436,10 +444,10 @@ func TestNoProxyIsTrustedByDefault(t *testing.T) {
 }
 
 func TestCheckProxies(t *testing.T) {
-	if err := CheckProxies([]string{"10.0.0.0/8", "::1", "fd00::/8"}); err != nil {
+	if err := CheckProxies([]string{"10.0.0.0/8", "::1", "fd00::/8", "::ffff:10.0.0.0/104"}); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"", "example.com", "10.0.0.0/33", "10.0.0", "*"} {
+	for _, bad := range []string{"", "example.com", "10.0.0.0/33", "10.0.0", "*", "nonsense", "fe80::1%eth0"} {
 		if CheckProxies([]string{bad}) == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -51,8 +51,8 @@ func NewEngine(o Options) *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
 	e.ContextWithFallback = true // a *gin.Context passed as a context has the request's deadline and values
-	e.RemoteIPHeaders = []string{forwardedFor}
-	if err := e.SetTrustedProxies(o.TrustedProxies); err != nil {
+	// gin's own ClientIP is not used.
+	if err := e.SetTrustedProxies(nil); err != nil {
 		panic("httpx: " + err.Error())
 	}
 	e.Use(newEdge(o, proxies).serve)

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -147,7 +148,7 @@ func Report(ctx context.Context, err error) bool {
 	return true
 }
 
-// ClientIP is the client's address: that of the connection, or what the trusted proxies say. See AddressKnown.
+// ClientIP is the client's address: that of the connection, or what the trusted proxies say. See KnownClientIP.
 func ClientIP(c *gin.Context) string {
 	if r := requestFrom(c.Request.Context()); r != nil {
 		return r.ip
@@ -155,10 +156,26 @@ func ClientIP(c *gin.Context) string {
 	return hostOf(c.Request.RemoteAddr)
 }
 
-// AddressKnown tells whether ClientIP is the client's own address. It is not when the request was forwarded by a proxy that
-// Options.TrustedProxies does not name: all clients then seem to have one address, and limits and detectors by address
-// must leave it alone.
-func AddressKnown(c *gin.Context) bool {
-	r := requestFrom(c.Request.Context())
-	return r == nil || r.ownIP
+// KnownClientIP is ClientIP, but "" where that is the address of a proxy which Options.TrustedProxies does not name: all its
+// clients would seem to be one, and detectors must not take them for that.
+func KnownClientIP(c *gin.Context) string {
+	if r := requestFrom(c.Request.Context()); r != nil && !r.ownIP {
+		return ""
+	}
+	return ClientIP(c)
+}
+
+// ClientNetwork is what a client counts as in limits by address: ClientIP, whether it is the client's own or that of a proxy
+// nobody named, and for IPv6 its /64, which one customer commands.
+func ClientNetwork(c *gin.Context) string {
+	ip := ClientIP(c)
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || addr.Unmap().Is4() {
+		return ip
+	}
+	network, err := addr.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return network.String()
 }

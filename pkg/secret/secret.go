@@ -45,6 +45,9 @@ const (
 	sumDigits  = 6  // 62^6 > 2^32
 )
 
+// Digits is the number of characters that a made secret has after its prefix.
+const Digits = bodyDigits + sumDigits
+
 // New makes a secret of 256 random bits. The prefix, "sk_" for example, tells people and scanners what it opens.
 func New(prefix string) string {
 	var random [32]byte

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -25,12 +26,26 @@ const (
 	leeway = 5 * time.Second
 )
 
-// ErrInvalid is the refusal of a token; details.reason says why: missing, malformed, algorithm, key, signature, expired,
+// ErrInvalid is the refusal of a token; details.reason says why: missing, malformed, key, signature, expired,
 // not_yet_valid, audience, issuer, claims, or what a rule adds (revoked, reused).
 var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; ask for a new one")
 
 // Refused is ErrInvalid with a reason.
 func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
+
+// Ours tells whether the token that err refuses carries our signature: it has ended or is for something else, but nobody made
+// it up.
+func Ours(err error) bool {
+	var e *apierr.Error
+	if !errors.As(err, &e) || !e.Is(ErrInvalid) {
+		return false
+	}
+	switch e.Details["reason"] {
+	case nil, "missing", "malformed", "key", "signature", "unknown":
+		return false
+	}
+	return true
+}
 
 // KeySet finds public keys.
 type KeySet interface {
@@ -131,16 +146,18 @@ func required(c jwt.Claims, now time.Time) error {
 	return nil
 }
 
-// Bearer returns the token of the Authorization header; a *gin.Context is such a request. A missing or other credential is
-// ErrInvalid.
-func Bearer(request interface{ GetHeader(name string) string }) (string, error) {
-	header := request.GetHeader("Authorization")
-	if header == "" {
-		return "", Refused("missing").Sayf("send the access token in the header \"Authorization: Bearer <token>\"")
+// Bearer returns the token of the header Authorization. A credential that is missing, of another kind, or sent twice is ErrInvalid.
+func Bearer(h http.Header) (string, error) {
+	const say = "send the access token once, in the header \"Authorization: Bearer <token>\""
+	sent := h["Authorization"]
+	switch len(sent) {
+	case 0:
+		return "", Refused("missing").Sayf(say)
+	case 1:
+		scheme, raw, _ := strings.Cut(sent[0], " ")
+		if raw = strings.TrimSpace(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
+			return raw, nil
+		}
 	}
-	scheme, raw, _ := strings.Cut(header, " ")
-	if raw = strings.TrimSpace(raw); raw == "" || !strings.EqualFold(scheme, "Bearer") {
-		return "", Refused("malformed").Sayf("send the access token in the header \"Authorization: Bearer <token>\"")
-	}
-	return raw, nil
+	return "", Refused("malformed").Sayf(say)
 }

@@ -6,14 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/http/httptest"
+	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -311,14 +311,31 @@ func TestBearer(t *testing.T) {
 	for header, want := range map[string]string{
 		"Bearer abc": "abc", "bearer abc": "abc", "Bearer  abc ": "abc", "": "", "Bearer": "", "Bearer ": "", "Basic abc": "", "abc": "",
 	} {
-		c := &gin.Context{Request: httptest.NewRequest("GET", "/", nil)}
+		h := http.Header{}
 		if header != "" {
-			c.Request.Header.Set("Authorization", header)
+			h.Set("Authorization", header)
 		}
-		got, err := token.Bearer(c)
+		got, err := token.Bearer(h)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: got %q, %v", header, got, err)
 		}
+	}
+	if got, err := token.Bearer(http.Header{"Authorization": {"Bearer abc", "Bearer def"}}); err == nil {
+		t.Errorf("two headers: got %q", got)
+	}
+}
+
+func TestOurs(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"missing": false, "malformed": false, "key": false, "signature": false, "unknown": false,
+		"expired": true, "revoked": true, "audience": true, "device_not_activated": true,
+	} {
+		if got := token.Ours(fmt.Errorf("verify: %w", token.Refused(reason))); got != want {
+			t.Errorf("%s: %v", reason, got)
+		}
+	}
+	if token.Ours(token.ErrInvalid) || token.Ours(apierr.ErrUnavailable) || token.Ours(nil) {
+		t.Error("what says nothing of a signature counts as one of ours")
 	}
 }
 

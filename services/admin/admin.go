@@ -10,14 +10,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
-	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -34,8 +32,8 @@ const Name = "admin"
 // source names the service in the events that it publishes.
 const source = "latchkey/" + Name
 
-// failureLimit is how many refused credentials one address may send when limits by address are on.
-var failureLimit = ratelimit.Limit{PerMinute: 10}
+// failuresPerMinute is how many refused admin keys one client address may send, where that is limited.
+const failuresPerMinute = 10
 
 // Migrations is everything that the service keeps in its schema.
 var Migrations = []db.Migrations{outbox.Migrations, idempotency.Migrations, store.Migrations}
@@ -137,7 +135,7 @@ func (s *Service) internalRoutes() http.Handler {
 func (s *Service) handlers() api.Deps {
 	client := rpc.HTTPClient(s.deps.HTTP)
 	id := rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}
-	d := api.Deps{
+	return api.Deps{
 		Keys:        s.keys,
 		Audit:       s.store,
 		Licenses:    licensev1connect.NewLicenseServiceClient(client, s.cfg.LicenseURL, rpc.NewClientOptions(id, "license")...),
@@ -145,9 +143,6 @@ func (s *Service) handlers() api.Deps {
 		Idempotency: s.answers,
 		Clock:       s.deps.Clock,
 		Log:         s.deps.Log,
+		Attempts:    s.cfg.Attempts(s.deps.Clock, failuresPerMinute),
 	}
-	if s.cfg.LimitAddresses() {
-		d.Failures = apikey.NewAddressLimit(Name, ratelimit.NewLocal(s.deps.Clock), failureLimit)
-	}
-	return d
 }

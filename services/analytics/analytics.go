@@ -48,8 +48,8 @@ func queue() bus.Queue {
 	return q
 }
 
-// failuresPerMinute bounds the wrong API keys that one client address may send.
-var failuresPerMinute = ratelimit.Limit{PerMinute: 60}
+// failuresPerMinute is how many refused API keys one client address may send, where that is limited.
+const failuresPerMinute = 60
 
 // Service is the analytics service.
 type Service struct {
@@ -84,12 +84,11 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 func (s *Service) newGuard() *apikey.Guard {
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(s.deps.HTTP), s.cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}, "auth")...)
-	opts := apikey.Options{Clock: s.deps.Clock, Limiter: ratelimit.NewLocal(s.deps.Clock), Link: s.link}
+	opts := apikey.Options{
+		Clock: s.deps.Clock, Limiter: ratelimit.NewLocal(s.deps.Clock), Link: s.link, Attempts: s.cfg.Attempts(s.deps.Clock, failuresPerMinute),
+	}
 	if s.cfg.RateLimitShared {
 		opts.Limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
-	}
-	if s.cfg.LimitAddresses() {
-		opts.FailedLimiter = apikey.NewAddressLimit("failed", opts.Limiter, failuresPerMinute)
 	}
 	return apikey.NewGuard(apikey.Remote(auth), opts)
 }

@@ -99,10 +99,13 @@ func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
 }
 
 // start runs a service until stop is called.
-func (w *world) start() (s *analytics.Service, stop func()) {
+func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, stop func()) {
 	w.t.Helper()
 	cfg := analytics.DefaultConfig()
 	cfg.Env, cfg.AuthURL, cfg.InternalSecret = app.Development, "http://auth", internalSecret
+	for _, edit := range edits {
+		edit(&cfg)
+	}
 	s, err := analytics.New(cfg, app.Deps{Log: testkit.Log(w.t), DB: w.db, Bus: w.dial(), HTTP: w.sister, Clock: w.clock, Metrics: obs.NewMetrics(analytics.Name)})
 	if err != nil {
 		w.t.Fatal(err)

@@ -301,24 +301,6 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-func TestAddressLimits(t *testing.T) {
-	on := true
-	w := onSQLite(t, func(c *auth.Config) { c.AddressLimits = &on })
-	for range 10 {
-		w.call("GET", keysPath, headers{"X-Admin-Secret": "wrong"}, "").is(401, errcode.InvalidAdminSecret)
-	}
-	a := w.call("GET", keysPath, headers{"X-Admin-Secret": "wrong"}, "").is(429, errcode.RateLimitExceeded)
-	if a.header.Get("Retry-After") == "" {
-		w.Error("no Retry-After")
-	}
-	w.call("GET", keysPath, asAdmin, "").is(200, "") // the administrator is not locked out
-	w.clock.Advance(time.Minute)
-	for range 60 {
-		w.refresh("x").is(401, errcode.InvalidToken)
-	}
-	w.refresh("x").is(429, errcode.RateLimitExceeded)
-}
-
 func TestBadInput(t *testing.T) {
 	w := onSQLite(t)
 	client := w.client()

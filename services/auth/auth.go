@@ -44,11 +44,10 @@ const (
 	endedKept = 7 * 24 * time.Hour
 )
 
-// What one client address may do where limits by address are on: refused credentials, and calls that carry their credential in
-// the request.
-var (
-	failedLimit = ratelimit.Limit{PerMinute: 10}
-	openLimit   = ratelimit.Limit{PerMinute: 60}
+// How many refused credentials one client address may send a minute, where that is limited: of clients, and of the administrator.
+const (
+	clientFailures = 60
+	adminFailures  = 10
 )
 
 // Service is the auth service.
@@ -97,18 +96,14 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 	if cfg.RateLimitShared {
 		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
-	var failed, open *apikey.AddressLimit // nil limits nothing
-	if cfg.LimitAddresses() {
-		failed = apikey.NewAddressLimit("failed", limiter, failedLimit)
-		open = apikey.NewAddressLimit("open", limiter, openLimit)
-	}
 	s.guard = apikey.NewGuard(api.KeySource{Rules: s.rules}, apikey.Options{
-		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, FailedLimiter: failed,
+		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, clientFailures),
 	})
 	s.idempotency = idempotency.New(s.deps.DB, ring, s.deps.Clock)
 	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
 	api.Mount(s.public, api.Options{
-		Tokens: s.rules, Keys: s.rules, Guard: s.guard, AdminSecret: cfg.AdminSecret, Idempotency: s.idempotency, Open: open, Failed: failed,
+		Tokens: s.rules, Keys: s.rules, Guard: s.guard, AdminSecret: cfg.AdminSecret, Idempotency: s.idempotency,
+		TokenAttempts: cfg.Attempts(s.deps.Clock, clientFailures), AdminAttempts: cfg.Attempts(s.deps.Clock, adminFailures),
 	})
 	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Auth, Ready: s.Ready}
 	if cfg.PublicMetrics() {

@@ -40,8 +40,8 @@ const Name = "license"
 // Migrations is everything that the service keeps in its schema.
 var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
 
-// openPerMinute bounds what one client address may ask without credential, or with wrong ones.
-var openPerMinute = ratelimit.Limit{PerMinute: 60}
+// failuresPerMinute is how many refused API keys, and how many refused tokens, one client address may send, where that is limited.
+const failuresPerMinute = 60
 
 // Service is the license service.
 type Service struct {
@@ -89,12 +89,9 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 	if cfg.RateLimitShared {
 		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
-	var failed, open *apikey.AddressLimit // nil limits nothing
-	if cfg.LimitAddresses() {
-		failed = apikey.NewAddressLimit("failed", limiter, openPerMinute)
-		open = apikey.NewAddressLimit("open", limiter, openPerMinute)
-	}
-	s.guard = apikey.NewGuard(apikey.Remote(auth), apikey.Options{Clock: s.deps.Clock, Limiter: limiter, Link: s.link, FailedLimiter: failed})
+	s.guard = apikey.NewGuard(apikey.Remote(auth), apikey.Options{
+		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
+	})
 	keys := token.NewRemoteKeys(func(ctx context.Context) ([]byte, error) {
 		resp, err := auth.ListPublicKeys(ctx, connect.NewRequest(&authv1.ListPublicKeysRequest{}))
 		if err != nil {
@@ -106,9 +103,10 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		Licensing: s.rules, Idempotency: s.idempotency, Families: s.families, Clock: s.deps.Clock,
 		Tokens:        token.NewVerifier(keys, s.deps.Clock, claims.AudienceAccess),
 		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
+		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
 	}
 	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
-	a.Routes(s.public, api.Access{APIKey: s.guard.Require(), Open: open.Require()})
+	a.Routes(s.public, s.guard.Require())
 	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.License, Ready: s.Ready}
 	if cfg.PublicMetrics() {
 		meta.Metrics = s.deps.Metrics.Handler()

@@ -25,6 +25,8 @@ const Prefix = "ak_"
 const (
 	maxName   = 255
 	maxSecret = 512
+	// madeLength is the length of the keys that the service makes.
+	madeLength = len(Prefix) + secret.Digits
 	// configuredName is what the key from the configuration is called in lists and in the audit log.
 	configuredName = "configuration"
 )
@@ -71,9 +73,23 @@ type Keys struct {
 // New returns the use cases over a store.
 func New(s Store, c clock.Clock) *Keys { return &Keys{store: s, clock: c} }
 
+// WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a key that
+// the service made, one that is not mistyped.
+func WellFormed(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	if strings.HasPrefix(s, Prefix) && len(s) == madeLength {
+		return secret.WellFormed(Prefix, s)
+	}
+	return s != "" && len(s) <= maxSecret
+}
+
 // Authenticate finds the key of a secret. Each call asks the store, so a deletion counts at once on every replica.
 func (k *Keys) Authenticate(ctx context.Context, presented string) (Key, error) {
-	if presented == "" || len(presented) > maxSecret {
+	if !WellFormed(presented) {
 		return Key{}, ErrInvalidKey
 	}
 	return k.store.ByHash(ctx, secret.Hash(presented))

@@ -1,6 +1,11 @@
 package adminkey
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
 
 func TestRoleCovers(t *testing.T) {
 	for _, test := range []struct {
@@ -14,6 +19,19 @@ func TestRoleCovers(t *testing.T) {
 	} {
 		if got := test.have.Covers(test.need); got != test.want {
 			t.Errorf("%q covers %q: %v", test.have, test.need, got)
+		}
+	}
+}
+
+// TestAdminKeysAreCheckedByTheirForm before the database is asked.
+func TestAdminKeysAreCheckedByTheirForm(t *testing.T) {
+	made := secret.New("ak_")
+	for key, want := range map[string]bool{
+		made: true, made[:len(made)-1] + "-": false, made[:10] + "x" + made[11:]: false, made + "x": true, "ak_a key from a configuration": true, "x": true,
+		"": false, strings.Repeat("x", 512): true, strings.Repeat("x", 513): false, "schlüssel": false, "a\x7f": false, "a\tb": false,
+	} {
+		if got := WellFormed(key); got != want {
+			t.Errorf("%q: %v", key, got)
 		}
 	}
 }

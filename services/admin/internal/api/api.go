@@ -6,8 +6,8 @@ package api
 import (
 	"log/slog"
 
-	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -22,8 +22,8 @@ type Deps struct {
 	Licenses    licensev1connect.LicenseServiceClient
 	Analytics   analyticsv1connect.AnalyticsServiceClient
 	Idempotency *idempotency.Store
-	// Failures limits refused credentials by client address; nil: no limit.
-	Failures *apikey.AddressLimit
+	// Attempts bounds the admin keys that one client address may have refused.
+	Attempts *guard.Attempts
 	Clock    clock.Clock
 	Log      *slog.Logger
 }

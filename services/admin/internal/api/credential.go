@@ -1,11 +1,10 @@
 package api
 
 import (
-	"errors"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
@@ -30,17 +29,16 @@ func (a *API) require(need adminkey.Role) gin.HandlerFunc {
 	}
 }
 
-// authenticate finds the key of the request. A header sent twice is refused: two readers might choose differently. Only a
-// wrong key counts as a failure of its address, as only that is a guess.
-func (a *API) authenticate(c *gin.Context) (adminkey.Key, error) {
+// authenticate finds the key of the request. A header sent twice is refused: two readers might choose differently.
+func (a *API) authenticate(c *gin.Context) (key adminkey.Key, err error) {
 	sent := c.Request.Header.Values(credentialHeader)
-	if len(sent) != 1 {
-		return adminkey.Key{}, adminkey.ErrInvalidKey
+	if len(sent) != 1 || !adminkey.WellFormed(sent[0]) {
+		return key, a.Attempts.Refuse(c, adminkey.ErrInvalidKey)
 	}
-	key, err := a.Keys.Authenticate(c.Request.Context(), sent[0])
-	if errors.Is(err, adminkey.ErrInvalidKey) {
-		err = a.Failures.Failed(c, err)
-	}
+	err = a.Attempts.Try(c, secret.Hash(sent[0]), func() error {
+		key, err = a.Keys.Authenticate(c.Request.Context(), sent[0])
+		return err
+	})
 	return key, err
 }
 

@@ -25,13 +25,22 @@ var errInvalidAdminSecret = apierr.New(apierr.Unauthenticated, errcode.InvalidAd
 
 // requireAdminSecret admits the administrator.
 func (a api) requireAdminSecret(c *gin.Context) {
-	given := c.Request.Header.Values(adminHeader)
-	switch {
-	case len(given) == 0 || a.AdminSecret == "":
-		httpx.WriteError(c, errInvalidAdminSecret)
-	case len(given) > 1 || !secret.Equal(given[0], a.AdminSecret.Reveal()):
-		httpx.WriteError(c, a.Failed.Failed(c, errInvalidAdminSecret))
+	if err := a.checkAdminSecret(c); err != nil {
+		httpx.WriteError(c, err)
 	}
+}
+
+func (a api) checkAdminSecret(c *gin.Context) error {
+	given := c.Request.Header.Values(adminHeader)
+	if len(given) != 1 || given[0] == "" {
+		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
+	}
+	return a.AdminAttempts.Try(c, secret.Hash(given[0]), func() error {
+		if a.AdminSecret == "" || !secret.Equal(given[0], a.AdminSecret.Reveal()) {
+			return errInvalidAdminSecret
+		}
+		return nil
+	})
 }
 
 func actor(c *gin.Context) *credential.Actor {

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -38,8 +39,8 @@ type Options struct {
 	// AdminSecret opens the administrator's routes.
 	AdminSecret secret.Secret
 	Idempotency *idempotency.Store
-	// Open limits, by client address, the routes whose credential is in the request; Failed the refused admin secrets. Nil: no limit.
-	Open, Failed *apikey.AddressLimit
+	// TokenAttempts and AdminAttempts bound the tokens and the admin secrets that one client address may have refused.
+	TokenAttempts, AdminAttempts *guard.Attempts
 }
 
 // api holds the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while goroutines
@@ -51,8 +52,8 @@ func Mount(e *gin.Engine, o Options) {
 	a := api{o}
 	v1 := e.Group("/api/v1/auth")
 	v1.POST("/token", o.Guard.Require(), httpx.Wrap(a.issueTokens))
-	v1.POST("/refresh", o.Open.Require(), httpx.Wrap(a.refreshTokens))
-	v1.POST("/verify", o.Open.Require(), httpx.Wrap(a.verifyToken))
+	v1.POST("/refresh", httpx.Wrap(a.refreshTokens))
+	v1.POST("/verify", httpx.Wrap(a.verifyToken))
 
 	admin := v1.Group("", a.requireAdminSecret)
 	admin.POST("/api-key", httpx.Wrap(a.createAPIKey))

@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
@@ -49,6 +50,7 @@ func (a api) issueTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	a.TokenAttempts.Trust(secret.Hash(pair.Refresh))
 	c.JSON(http.StatusOK, newTokenResponse(pair))
 	return nil
 }
@@ -58,22 +60,31 @@ func (a api) refreshTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	pair, err := a.Tokens.RefreshTokens(c.Request.Context(), caller(c), req.RefreshToken)
+	pair, err := a.tryRefresh(c, req.RefreshToken)
 	if err != nil {
 		return err
 	}
+	a.TokenAttempts.Trust(secret.Hash(pair.Refresh))
 	c.JSON(http.StatusOK, newTokenResponse(pair))
 	return nil
 }
 
-func (a api) verifyToken(c *gin.Context) error {
-	raw, err := token.Bearer(c)
-	if err != nil {
+func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
+	err = a.TokenAttempts.Try(c, secret.Hash(raw), func() error {
+		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw)
 		return err
+	})
+	return pair, err
+}
+
+func (a api) verifyToken(c *gin.Context) error {
+	raw, err := token.Bearer(c.Request.Header)
+	if err != nil {
+		return a.TokenAttempts.Refuse(c, err)
 	}
 	v, err := a.Tokens.VerifyToken(c.Request.Context(), caller(c), raw)
 	if err != nil {
-		return err
+		return a.TokenAttempts.RefuseToken(c, raw, err)
 	}
 	c.JSON(http.StatusOK, verifyResponse{
 		Valid: true, LicenseID: v.LicenseID, HardwareID: v.HardwareID, IssuedAt: v.IssuedAt, ExpiresAt: v.ExpiresAt, TokenID: v.TokenID,
@@ -93,9 +104,4 @@ func (a api) keySet(c *gin.Context) error {
 }
 
 // caller is where the request comes from; an address that may be a proxy's is left out.
-func caller(c *gin.Context) credential.Caller {
-	if !httpx.AddressKnown(c) {
-		return credential.Caller{}
-	}
-	return credential.Caller{IP: httpx.ClientIP(c)}
-}
+func caller(c *gin.Context) credential.Caller { return credential.Caller{IP: httpx.KnownClientIP(c)} }

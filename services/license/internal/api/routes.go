@@ -5,6 +5,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -17,24 +18,19 @@ type API struct {
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
 	Families              Families
-	Clock                 clock.Clock
+	// TokenAttempts bounds the tokens that one client address may have refused.
+	TokenAttempts *guard.Attempts
+	Clock         clock.Clock
 }
 
-// Access is what a route asks of its caller.
-type Access struct {
-	// APIKey wants an API key whose allowed_endpoints cover the route, and counts the call against its limits.
-	APIKey gin.HandlerFunc
-	// Open counts calls without credential by client address, where that is switched on.
-	Open gin.HandlerFunc
-}
-
-// Routes is the whole public surface.
-func (a *API) Routes(r gin.IRouter, by Access) {
+// Routes is the whole public surface. apiKey wants an API key whose allowed_endpoints cover the route, and counts the call
+// against its limits.
+func (a *API) Routes(r gin.IRouter, apiKey gin.HandlerFunc) {
 	g := r.Group("/api/v1/license")
-	g.POST("/validate", by.APIKey, httpx.Wrap(a.validate))
-	g.POST("/activate", by.APIKey, httpx.Wrap(a.activate))
-	g.POST("/deactivate", by.APIKey, httpx.Wrap(a.deactivate))
+	g.POST("/validate", apiKey, httpx.Wrap(a.validate))
+	g.POST("/activate", apiKey, httpx.Wrap(a.activate))
+	g.POST("/deactivate", apiKey, httpx.Wrap(a.deactivate))
 	g.POST("/heartbeat", a.accessToken, httpx.Wrap(a.heartbeat))
 	g.POST("/offline-token", a.accessToken, httpx.Wrap(a.offlineToken))
-	g.POST("/validate-offline", by.Open, httpx.Wrap(a.validateOffline))
+	g.POST("/validate-offline", httpx.Wrap(a.validateOffline))
 }

@@ -46,10 +46,18 @@ func (a *API) accessToken(c *gin.Context) {
 }
 
 func (a *API) holder(c *gin.Context) (*claims.Access, error) {
-	raw, err := token.Bearer(c)
+	raw, err := token.Bearer(c.Request.Header)
 	if err != nil {
-		return nil, err
+		return nil, a.TokenAttempts.Refuse(c, err)
 	}
+	holder, err := a.verify(c, raw)
+	if err != nil {
+		return nil, a.TokenAttempts.RefuseToken(c, raw, err)
+	}
+	return holder, nil
+}
+
+func (a *API) verify(c *gin.Context, raw string) (*claims.Access, error) {
 	var holder claims.Access
 	if err := a.Tokens.Verify(c.Request.Context(), raw, &holder); err != nil {
 		return nil, err
@@ -151,7 +159,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c)}
+	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.KnownClientIP(c)}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
 		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder.Subject, client, req.DurationHours)
 		return offlineTokenResponse{
@@ -188,16 +196,24 @@ func (a *API) validateOffline(c *gin.Context) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	var offline claims.Offline
-	if err := a.OfflineTokens.Verify(c.Request.Context(), req.Token, &offline); err != nil {
-		return err
-	}
-	if err := a.Licensing.CheckOffline(c.Request.Context(), offline.Subject, offline.HardwareID); err != nil {
-		return err
+	offline, err := a.verifyOffline(c.Request.Context(), req.Token)
+	if err != nil {
+		return a.TokenAttempts.RefuseToken(c, req.Token, err)
 	}
 	c.JSON(http.StatusOK, validateOfflineResponse{
 		Valid: true, LicenseID: offline.Subject, HardwareID: offline.HardwareID, Features: offline.Features,
 		IssuedAt: offline.IssuedAt.UTC(), ExpiresAt: offline.ExpiresAt.UTC(),
 	})
 	return nil
+}
+
+func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, error) {
+	var offline claims.Offline
+	if err := a.OfflineTokens.Verify(ctx, raw, &offline); err != nil {
+		return nil, err
+	}
+	if err := a.Licensing.CheckOffline(ctx, offline.Subject, offline.HardwareID); err != nil {
+		return nil, err
+	}
+	return &offline, nil
 }

@@ -106,6 +106,24 @@ var credentials = []mutant{
 		pkg: "./pkg/apikey", tests: "TestGuardOrderAndHeaders",
 	},
 	{
+		name: "guesses-unlimited", breaks: "an address that failed too often goes on guessing",
+		file: "pkg/guard/guard.go",
+		old:  "	case state.failed(now) >= a.limit:", new: "	case false:",
+		pkg: "./pkg/guard", tests: "TestM4TheRightGuessIsNotAnsweredEither",
+	},
+	{
+		name: "guesses-at-once", breaks: "a guesser who asks many times at once has as many guesses",
+		file: "pkg/guard/guard.go",
+		old:  "state.busy < atOnce && state.room(now, a.limit) > 0", new: "true",
+		pkg: "./pkg/guard", tests: "TestGuessesAtOnce",
+	},
+	{
+		name: "guard-forgets-the-good", breaks: "a good credential is refused because others failed",
+		file: "pkg/guard/guard.go",
+		old:  "	if !a.wasGood(credential) {", new: "	if true {",
+		pkg: "./pkg/guard", tests: "TestWhatWasGoodLatelyIsNotRefusedForOthers",
+	},
+	{
 		name: "role-unchecked", breaks: "any admin key may do everything",
 		file: "services/admin/internal/api/credential.go",
 		old:  "if err == nil && !key.Role.Covers(need) {", new: "if err == nil && false {",

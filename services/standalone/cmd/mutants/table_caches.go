@@ -67,7 +67,7 @@ var caches = []mutant{
 	{
 		name: "guard-ignores-revocation", breaks: "a revoked API key stays cached",
 		file: "pkg/apikey/guard.go",
-		old:  "		if e.Type == t {\n			g.keys.DropAll()\n		}", new: "		_ = t",
+		old:  "return k.ID == changed.ID", new: "return false && k.ID == changed.ID",
 		pkg: "./pkg/apikey", tests: "TestGuardForgetsOnEvents",
 	},
 }

@@ -1,0 +1,71 @@
+package guard
+
+import "time"
+
+// address is what is known of one client address. Times are Unix microseconds.
+type address struct {
+	failures []int64       // of the last minute, oldest first
+	busy     int           // credentials being looked at
+	changed  chan struct{} // closed, and replaced, when one of them is done
+}
+
+// state finds or makes the state of an address. What has nothing left to remember is forgotten once a minute; where there are
+// too many addresses nevertheless, some other makes room: who has so many has an allowance with each of them anyway.
+func (a *Attempts) state(from string, now int64) *address {
+	if now >= a.sweepAt {
+		a.sweepAt = now + window.Microseconds()
+		for key, s := range a.addresses {
+			if s.busy == 0 && s.failed(now) == 0 {
+				delete(a.addresses, key)
+			}
+		}
+	}
+	s := a.addresses[from]
+	if s == nil {
+		a.makeRoom()
+		s = &address{changed: make(chan struct{})}
+		a.addresses[from] = s
+	}
+	return s
+}
+
+func (a *Attempts) makeRoom() {
+	if len(a.addresses) < addressesKept {
+		return
+	}
+	for key, s := range a.addresses {
+		if s.busy == 0 {
+			delete(a.addresses, key)
+			return
+		}
+	}
+}
+
+// failed is the number of failures within the last minute. Those of a later future mean that the clock was set back.
+func (s *address) failed(now int64) int {
+	gone := 0
+	for gone < len(s.failures) && (s.failures[gone]+window.Microseconds() <= now || s.failures[gone] > now+window.Microseconds()) {
+		gone++
+	}
+	s.failures = s.failures[gone:]
+	return len(s.failures)
+}
+
+// room is how many more failures the address may have, those that may come of its busy ones taken off.
+func (s *address) room(now int64, limit int) int { return limit - s.failed(now) - s.busy }
+
+func (s *address) fail(now int64) { s.failures = append(s.failures, now) }
+
+// trim keeps the newest failures, as many as it takes to refuse the address.
+func (s *address) trim(limit int) {
+	s.failures = s.failures[max(len(s.failures)-limit, 0):]
+}
+
+// retryAfter is the time until the address may fail again, in whole seconds rounded up, at least one.
+func (s *address) retryAfter(now int64, limit int) time.Duration {
+	wait := time.Duration(0)
+	if n := s.failed(now); n >= limit {
+		wait = time.Duration(s.failures[n-limit]+window.Microseconds()-now) * time.Microsecond
+	}
+	return max((wait+time.Second-1)/time.Second*time.Second, time.Second)
+}

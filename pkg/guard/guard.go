@@ -1,0 +1,184 @@
+// Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh tokens and
+// signed tokens. An address that had too many refused within a minute is answered 429 before its next credential is looked at,
+// so that a guesser learns nothing from the right guess either. No request header changes what an address may do.
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+const (
+	window = time.Minute
+	// atOnce is how many credentials of one address, of which nothing is known, are looked at together; further ones wait.
+	atOnce = 4
+	// goodFor is how long a credential that passed is looked at whatever others failed with.
+	goodFor = time.Hour
+	// What is remembered at most: credentials that passed, and addresses that failed.
+	goodKept      = 50_000
+	addressesKept = 50_000
+)
+
+// ErrLimited refuses an address that had too many credentials refused.
+var ErrLimited = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
+	"too many refused credentials came from this address; correct the credential, and wait as long as Retry-After says")
+
+// Attempts bounds the refused credentials of one kind that an address may send. Each process counts by itself: a failure must
+// not cost a statement of the database. A nil Attempts bounds nothing.
+type Attempts struct {
+	clock clock.Clock
+	limit int
+	good  *otter.Cache[[sha256.Size]byte, int64] // when it passed last, in Unix microseconds
+
+	mu        sync.Mutex
+	addresses map[string]*address
+	sweepAt   int64
+}
+
+// New makes a guard that admits limit failures per address within any minute.
+func New(c clock.Clock, limit int) *Attempts {
+	good := otter.Must(&otter.Options[[sha256.Size]byte, int64]{MaximumSize: goodKept})
+	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
+}
+
+// Try has check look at a credential, which is known by its hash, unless the client's address had too many refused. A
+// check that ends in a 401 counts against the address. A credential that passed within the last hour is always looked at.
+// Others of one address wait for each other, four at a time, as long as the request may take.
+func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func() error) error {
+	if a == nil {
+		return check()
+	}
+	from := httpx.ClientNetwork(c)
+	if !a.wasGood(credential) {
+		entered, err := a.enter(c.Request.Context(), from, credential)
+		if err != nil {
+			return err
+		}
+		defer a.leave(entered)
+	}
+	err := check()
+	switch {
+	case err == nil:
+		a.Trust(credential)
+	case refusal(err):
+		a.good.Invalidate(credential)
+		a.count(from)
+	}
+	return err
+}
+
+// Trust remembers a credential that is good, as if it had just passed.
+func (a *Attempts) Trust(credential [sha256.Size]byte) {
+	if a != nil {
+		a.good.Set(credential, a.clock.Now().UnixMicro())
+	}
+}
+
+// Refuse counts a failure that is known without looking further: no credential, two, or none that could ever pass. It returns
+// err, or ErrLimited when the address had too many before. Errors that are not a 401 are returned as they are.
+func (a *Attempts) Refuse(c *gin.Context, err error) error {
+	return a.refuse(httpx.ClientNetwork(c), err)
+}
+
+// RefuseToken is Refuse for a signed token. Its signature proves what it is, so good ones are never refused for others'
+// failures, and one of ours that has ended is no guess: it counts by itself, not against its address.
+func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
+	if a == nil || !token.Ours(err) {
+		return a.Refuse(c, err)
+	}
+	sum := sha256.Sum256([]byte(raw))
+	return a.refuse(httpx.ClientNetwork(c)+"|"+string(sum[:]), err)
+}
+
+func (a *Attempts) refuse(from string, err error) error {
+	if a == nil || !refusal(err) {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now().UnixMicro()
+	state := a.state(from, now)
+	if state.room(now, a.limit) <= 0 {
+		return ErrLimited.After(state.retryAfter(now, a.limit))
+	}
+	state.fail(now)
+	return err
+}
+
+// enter waits for a place among those of the address that are being looked at. A place is free while the failures known and
+// those that may yet come of the places taken stay within the limit.
+func (a *Attempts) enter(ctx context.Context, from string, credential [sha256.Size]byte) (*address, error) {
+	for {
+		entered, changed, err := a.tryEnter(from)
+		if entered != nil || err != nil {
+			return entered, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, apierr.ErrUnavailable.Because(ctx.Err())
+		}
+		if a.wasGood(credential) { // it passed meanwhile
+			return nil, nil
+		}
+	}
+}
+
+func (a *Attempts) tryEnter(from string) (entered *address, changed <-chan struct{}, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now().UnixMicro()
+	state := a.state(from, now)
+	switch {
+	case state.failed(now) >= a.limit:
+		return nil, nil, ErrLimited.After(state.retryAfter(now, a.limit))
+	case state.busy < atOnce && state.room(now, a.limit) > 0:
+		state.busy++
+		return state, nil, nil
+	}
+	return nil, state.changed, nil
+}
+
+// leave gives a place back; nil is the place of a credential that needed none.
+func (a *Attempts) leave(entered *address) {
+	if entered == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	entered.busy--
+	close(entered.changed)
+	entered.changed = make(chan struct{})
+}
+
+func (a *Attempts) count(from string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now().UnixMicro()
+	state := a.state(from, now)
+	state.fail(now)
+	state.trim(a.limit)
+}
+
+func (a *Attempts) wasGood(credential [sha256.Size]byte) bool {
+	at, ok := a.good.GetIfPresent(credential)
+	return ok && a.clock.Now().UnixMicro()-at < goodFor.Microseconds()
+}
+
+// refusal tells a verdict on a credential from a failure to reach one.
+func refusal(err error) bool {
+	var e *apierr.Error
+	return errors.As(err, &e) && e.Kind == apierr.Unauthenticated
+}

@@ -1,0 +1,135 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/guardtest"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/auth"
+)
+
+// How many failures an address has a minute, of clients and of the administrator.
+const (
+	clientFailures = 60
+	adminFailures  = 10
+)
+
+func limitAddresses(c *auth.Config) {
+	on := true
+	c.AddressLimits = &on
+}
+
+// carrying makes requests with a credential in a header.
+func carrying(method, path, header, scheme, body string) func(credentials ...string) *http.Request {
+	return func(credentials ...string) *http.Request {
+		req := httptest.NewRequest(method, path, strings.NewReader(body))
+		for _, credential := range credentials {
+			req.Header.Add(header, scheme+credential)
+		}
+		return req
+	}
+}
+
+func TestGuessesOfTheAdminSecret(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		guardtest.Check(w.T, guardtest.Route{
+			Handler: w.handler, Request: carrying("GET", keysPath, "X-Admin-Secret", "", ""), Limit: adminFailures,
+			Good:  func(*testing.T) string { return adminSecret },
+			Wrong: []string{"wrong", adminSecret + "x", strings.ToLower(adminSecret)},
+		})
+	}, limitAddresses)
+}
+
+func TestGuessesOfAPIKeys(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		guardtest.Check(w.T, guardtest.Route{
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/token", "X-API-Key", "", tokenBody(licenseID, device)), Limit: clientFailures,
+			Good:  func(t *testing.T) string { return w.in(t).client()["X-API-Key"] },
+			Wrong: []string{"sk_nonsense", secret.New("sk_"), secret.New("ak_")},
+		})
+	}, limitAddresses)
+}
+
+func TestRefusedTokensAreLimited(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		client := w.client()
+		other := w.in(w.T)
+		guardtest.Check(w.T, guardtest.Route{
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/verify", "Authorization", "Bearer ", ""), Limit: clientFailures, Proven: true,
+			Good:  func(t *testing.T) string { return other.in(t).issue(client).Access },
+			Wrong: []string{"x.y.z", "nonsense", forged(w.issue(client).Access)},
+		})
+	}, limitAddresses)
+}
+
+// forged is a token with another signature.
+func forged(raw string) string {
+	body, signature, _ := strings.Cut(raw[strings.IndexByte(raw, '.')+1:], ".")
+	return raw[:strings.IndexByte(raw, '.')+1] + body + "." + strings.Repeat("A", len(signature))
+}
+
+// TestBackEndsVerifyAllTheirUsers from one address: good tokens are never limited, and of tokens that ended each counts by itself.
+func TestBackEndsVerifyAllTheirUsers(t *testing.T) {
+	w := onSQLite(t, limitAddresses)
+	client := w.client()
+	good := w.issue(client)
+	for range 3 * clientFailures {
+		w.verify(good.Access).is(200, "")
+	}
+	var ended []string
+	for range clientFailures + 5 {
+		ended = append(ended, w.issue(client).Access)
+	}
+	w.clock.Advance(time.Hour)
+	for _, token := range ended {
+		w.verify(token).is(401, errcode.InvalidToken)
+	}
+	for range clientFailures - 1 {
+		w.verify(ended[0]).is(401, errcode.InvalidToken)
+	}
+	w.verify(ended[0]).is(429, errcode.RateLimitExceeded)
+	w.verify(w.issue(client).Access).is(200, "")
+}
+
+func TestGuessesOfRefreshTokens(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		mine := w.issue(w.client())
+		for i := range clientFailures {
+			w.refresh([]string{"x", secret.New("rt_")}[i%2]).is(401, errcode.InvalidToken)
+		}
+		w.refresh(secret.New("rt_")).is(429, errcode.RateLimitExceeded)
+		w.refresh(mine.Refresh).is(200, "") // made here lately
+	}, limitAddresses)
+}
+
+// TestManyCallsAfterAnotherKeyWasRevoked: of 30 simultaneous calls with a good key none is refused.
+func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		client := w.client()
+		other := w.createKey(`{"client_name": "other"}`)
+		w.call("DELETE", keysPath+"/"+other.ID, asAdmin, "").is(200, "")
+		statuses := make(chan int)
+		for range 30 {
+			go func() {
+				req := httptest.NewRequest("POST", "/api/v1/auth/token", strings.NewReader(tokenBody(licenseID, device)))
+				req.Header.Set("X-API-Key", client["X-API-Key"])
+				rec := httptest.NewRecorder()
+				w.handler.ServeHTTP(rec, req)
+				statuses <- rec.Code
+			}()
+		}
+		got := map[int]int{}
+		for range 30 {
+			got[<-statuses]++
+		}
+		if fmt.Sprint(got) != "map[200:30]" {
+			w.Errorf("statuses %v, want 200 of each", got)
+		}
+	}, limitAddresses)
+}

@@ -1,0 +1,111 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/guardtest"
+	"github.com/latchkey-dev/latchkey/services/license"
+)
+
+// failures is how many refused credentials of a kind an address may send a minute.
+const failures = 60
+
+func eachLimitedWorld(t *testing.T, test func(w *world)) {
+	on := true
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		test(newWorld(t, d, func(c *license.Config) { c.AddressLimits = &on }))
+	})
+}
+
+// carrying makes requests with a credential in a header.
+func carrying(path, header, scheme, body string) func(credentials ...string) *http.Request {
+	return func(credentials ...string) *http.Request {
+		req := httptest.NewRequest(http.MethodPost, "/api/v1/license/"+path, strings.NewReader(body))
+		for _, credential := range credentials {
+			req.Header.Add(header, scheme+credential)
+		}
+		return req
+	}
+}
+
+func TestGuessesOfAPIKeys(t *testing.T) {
+	eachLimitedWorld(t, func(w *world) {
+		guardtest.Check(w.t, guardtest.Route{
+			Handler: w.public, Request: carrying("validate", "X-API-Key", "", "{}"), Limit: failures,
+			Good:  func(*testing.T) string { return w.auth.apiKey },
+			Wrong: []string{"sk_nonsense", secret.New("sk_"), secret.New("ak_")},
+		})
+	})
+}
+
+func TestRefusedTokensAreLimited(t *testing.T) {
+	eachLimitedWorld(t, func(w *world) {
+		id, key := w.create(2, 30)
+		n := 0
+		good := func(*testing.T) string {
+			n++
+			hardwareID := fmt.Sprint("pc-", n)
+			w.want(w.post("activate", device(key, hardwareID)), http.StatusCreated, "")
+			return strings.TrimPrefix(w.bearer(id, hardwareID)[1], "Bearer ")
+		}
+		for _, path := range []string{"heartbeat", "offline-token"} {
+			id, key = w.create(9, 30)
+			wrong := good(w.t)
+			guardtest.Check(w.t, guardtest.Route{
+				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures, Proven: true,
+				Good: good, Wrong: []string{"x.y.z", "nonsense", wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)},
+			})
+			w.clock.Advance(time.Minute)
+		}
+	})
+}
+
+func TestRefusedOfflineTokensAreLimited(t *testing.T) {
+	eachLimitedWorld(t, func(w *world) {
+		id, key := w.create(9, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		issued := w.post("offline-token", `{"duration_hours": 24}`, w.bearer(id, "pc")...)
+		w.want(issued, http.StatusCreated, "")
+		good := issued.body["token"].(string)
+		guardtest.Check(w.t, guardtest.Route{
+			Handler: w.public, Limit: failures, Proven: true, InBody: true,
+			Request: func(credentials ...string) *http.Request {
+				return httptest.NewRequest(http.MethodPost, "/api/v1/license/validate-offline", strings.NewReader(fmt.Sprintf(`{"token": %q}`, credentials[0])))
+			},
+			Good:  func(*testing.T) string { return good },
+			Wrong: []string{"x.y.z", "nonsense", good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)},
+		})
+	})
+}
+
+// TestL2EventsDoNotNameAProxyAsTheClient: the address of a proxy that nobody named is left out.
+func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		for _, call := range []struct{ path, body, event string }{
+			{"activate", device(key, "pc"), "license.activated"},
+			{"validate", device(key, "pc"), "license.validated"},
+			{"validate", device("LIC-000000000000", "pc"), "license.validation.failed"},
+			{"heartbeat", "", "license.heartbeat"},
+			{"offline-token", "", "license.offline_token.issued"},
+		} {
+			headers := append(w.bearer(id, "pc"), "X-API-Key", w.auth.apiKey, "X-Forwarded-For", "203.0.113.5")
+			req := carrying(call.path, headers[0], "", call.body)(headers[1])
+			req.Header.Set(headers[2], headers[3])
+			req.Header.Set(headers[4], headers[5])
+			req.RemoteAddr = "127.0.0.1:1"
+			w.public.ServeHTTP(httptest.NewRecorder(), req)
+			if e := w.eventually(call.event); strings.Contains(string(e.Data), "127.0.0.1") || strings.Contains(string(e.Data), "203.0.113.5") {
+				t.Errorf("%s: %s", e.Type, e.Data)
+			}
+		}
+	})
+}
