@@ -228,7 +228,7 @@ func runServer(t *testing.T, ctx context.Context, svc *testService) chan error {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, l, svc, testkit.Log(t)) }()
+	go func() { ended <- Run(ctx, l, svc, Options{Log: testkit.Log(t)}) }()
 	svc.url = l.URL("public")
 	return ended
 }

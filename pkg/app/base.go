@@ -51,11 +51,12 @@ type Base struct {
 	TLSCertFile    string   `key:"tls_cert_file" env:"LATCHKEY_TLS_CERT_FILE" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
 	TLSKeyFile     string   `key:"tls_key_file" env:"LATCHKEY_TLS_KEY_FILE" help:"private key of the certificate as PEM"`
 
-	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"info" help:"debug, info, warn or error"`
-	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"auto" help:"json, text, or auto: text in development on a terminal"`
-	MetricsPublic *bool         `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"answer /metrics on the public port too; unset: in development only"`
-	EventLogDays  int           `key:"event_log_days" env:"LATCHKEY_EVENT_LOG_DAYS" default:"400" help:"days that sent events stay in the outbox, which is the event log"`
-	StartTimeout  time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"how long to wait at the start for the database and the broker"`
+	LogLevel      string         `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"info" help:"debug, info, warn or error"`
+	LogFormat     string         `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"auto" help:"json, text, or auto: text in development on a terminal"`
+	MetricsPublic *bool          `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"answer /metrics on the public port too; unset: in development only"`
+	EventLogDays  int            `key:"event_log_days" env:"LATCHKEY_EVENT_LOG_DAYS" default:"400" help:"days that sent events stay in the outbox, which is the event log"`
+	DrainDelay    *time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
+	StartTimeout  time.Duration  `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"how long to wait at the start for the database and the broker"`
 }
 
 // Common gives package app the base of any Config that embeds it.
@@ -86,6 +87,7 @@ func (b Base) ValidateForm() error {
 		atLeastOne("database_max_conns", "LATCHKEY_DATABASE_MAX_CONNS", int64(b.DatabaseMaxConns)),
 		atLeastOne("event_log_days", "LATCHKEY_EVENT_LOG_DAYS", int64(b.EventLogDays)),
 		atLeastOne("start_timeout", "LATCHKEY_START_TIMEOUT", int64(b.StartTimeout)),
+		b.checkDrainDelay(),
 		wrap("trusted_proxies", "LATCHKEY_TRUSTED_PROXIES", httpx.CheckProxies(b.TrustedProxies)),
 		oneOf("log_level", "LATCHKEY_LOG_LEVEL", b.LogLevel, "debug", "info", "warn", "error"),
 		oneOf("log_format", "LATCHKEY_LOG_FORMAT", b.LogFormat, "auto", "json", "text"),
@@ -154,6 +156,27 @@ func (b Base) required(key, env, value, example string) error {
 // InternalSecrets are the secrets that calls of sisters may be signed with.
 func (b Base) InternalSecrets() []secret.Secret {
 	return []secret.Secret{b.InternalSecret, b.InternalSecretPrevious}
+}
+
+// maxDrainDelay keeps a typing error from holding up every restart.
+const maxDrainDelay = 5 * time.Minute
+
+func (b Base) checkDrainDelay() error {
+	if b.DrainDelay == nil || *b.DrainDelay >= 0 && *b.DrainDelay <= maxDrainDelay {
+		return nil
+	}
+	return problem("drain_delay", "LATCHKEY_DRAIN_DELAY", "must be between 0s and %v", maxDrainDelay)
+}
+
+// DrainFor is how long the service goes on answering after it was told to end.
+func (b Base) DrainFor() time.Duration {
+	switch {
+	case b.DrainDelay != nil:
+		return *b.DrainDelay
+	case b.Env == Production:
+		return 5 * time.Second
+	}
+	return 0
 }
 
 // PublicMetrics tells whether the public port answers /metrics.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -37,6 +38,8 @@ func TestBaseValidate(t *testing.T) {
 		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
 		"key without certificate": {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
 		"no such certificate":     {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
+		"drains backwards":        {func(b *Base) { b.DrainDelay = new(-time.Second) }, []string{"LATCHKEY_DRAIN_DELAY"}},
+		"drains for ever":         {func(b *Base) { b.DrainDelay = new(time.Hour) }, []string{"LATCHKEY_DRAIN_DELAY"}},
 		"nothing":                 {func(b *Base) { b.DatabaseMaxConns, b.StartTimeout = 0, -1 }, []string{"LATCHKEY_DATABASE_MAX_CONNS", "LATCHKEY_START_TIMEOUT"}},
 	}
 	for name, tt := range tests {

@@ -139,7 +139,7 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 		return err
 	}
 	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"), "version", obs.ReadBuild().Version)
-	return Run(ctx, listening, svc, d.Log)
+	return Run(ctx, listening, svc, Options{DrainDelay: p.base().DrainFor(), Log: d.Log})
 }
 
 // Servers are the public and the internal server of a service, on the addresses of the settings. TLS is for the public one.
@@ -150,9 +150,16 @@ func (b *Base) Servers(svc Running) []httpx.Server {
 	}
 }
 
+// Options of Run.
+type Options struct {
+	// DrainDelay is how long the service goes on answering after it has become unready.
+	DrainDelay time.Duration
+	Log        *slog.Logger
+}
+
 // Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The work ends
 // after the last request, so that nothing a request left behind is lost.
-func Run(ctx context.Context, l *httpx.Listening, svc Running, log *slog.Logger) error {
+func Run(ctx context.Context, l *httpx.Listening, svc Running, o Options) error {
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	serving, endServing := context.WithCancel(ctx)
@@ -160,7 +167,7 @@ func Run(ctx context.Context, l *httpx.Listening, svc Running, log *slog.Logger)
 	var g errgroup.Group
 	g.Go(func() error {
 		defer endWork()
-		return l.Serve(serving, svc.Drain, log)
+		return l.Serve(serving, httpx.Drain{Begin: svc.Drain, Delay: o.DrainDelay}, o.Log)
 	})
 	g.Go(func() error {
 		defer endServing()
@@ -171,7 +178,7 @@ func Run(ctx context.Context, l *httpx.Listening, svc Running, log *slog.Logger)
 		return err
 	})
 	err := g.Wait()
-	log.Info("stopped")
+	o.Log.Info("stopped")
 	return err
 }
 

@@ -10,7 +10,7 @@
 // key is the name in the file, and with hyphens the flag. secret:"true" hides the whole value, secret:"url" its password; both
 // have no flag, as flags show in process lists, and both can be read from a file named by <ENV>_FILE. A field that is not
 // zero before Load has that value as its default. An empty environment variable counts as not set. Kinds: string and
-// types made of it, bool, int, float64, time.Duration, []string (commas), *bool. Embedded structs belong to the outer one.
+// types made of it, bool, int, float64, time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the outer one.
 package config
 
 import (

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,48 +33,49 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
-	drainTimeout      = 20 * time.Second
-	// drainNotice is how long a draining server goes on taking connections, each for one request: time for load balancers to
-	// see that it is not ready, and for clients to let go of connections that would otherwise close under their next request.
-	drainNotice = 500 * time.Millisecond
 )
 
 // Listening is a set of servers whose addresses are open.
 type Listening struct {
 	servers   []Server
-	listeners []net.Listener
+	listeners []*listener
+	certs     []*certificates // nil where the server speaks plain HTTP
 }
 
 // Listen opens all addresses or none, so that nothing is announced that is not there.
 func Listen(servers ...Server) (*Listening, error) {
 	l := &Listening{servers: servers}
 	for _, s := range servers {
-		listener, err := s.listen()
-		if err != nil {
+		if err := l.add(s); err != nil {
 			l.Close()
 			return nil, err
 		}
-		l.listeners = append(l.listeners, listener)
 	}
 	return l, nil
 }
 
-func (s Server) listen() (net.Listener, error) {
+func (l *Listening) add(s Server) error {
 	var certs *certificates
 	if s.TLSCert != "" {
 		certs = &certificates{certFile: s.TLSCert, keyFile: s.TLSKey}
 		if err := certs.load(); err != nil {
-			return nil, fmt.Errorf("certificate of the %s address: %w", s.Name, err)
+			return fmt.Errorf("certificate of the %s address: %w", s.Name, err)
 		}
 	}
-	listener, err := net.Listen("tcp", s.Addr)
+	listener, err := listenTCP(s.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on the %s address %s, set another one by %s: %w", s.Name, s.Addr, s.Setting, err)
+		return fmt.Errorf("cannot listen on the %s address %s, set another one by %s: %w", s.Name, s.Addr, s.Setting, err)
 	}
-	if certs != nil {
-		return tls.NewListener(listener, certs.config()), nil
+	l.listeners, l.certs = append(l.listeners, listener), append(l.certs, certs)
+	return nil
+}
+
+// tls is listener i as its clients speak to it.
+func (l *Listening) tls(i int) net.Listener {
+	if l.certs[i] == nil {
+		return l.listeners[i]
 	}
-	return listener, nil
+	return tls.NewListener(l.listeners[i], l.certs[i].config())
 }
 
 // URL is where the named server answers, with the real port; an unspecified host shows as 127.0.0.1.
@@ -109,17 +109,21 @@ func (l *Listening) Close() {
 	}
 }
 
-// Serve answers requests until ctx ends or a server fails. Then it calls drain, which turns readiness off and may be nil,
-// gives others half a second to notice, lets the requests under way finish for up to 20 s, and returns.
-func (l *Listening) Serve(ctx context.Context, drain func(), log *slog.Logger) error {
+// Serve answers requests until ctx ends or a server fails. Then it drains: d.Begin, d.Delay of serving on, and no connection is
+// accepted any more; whoever is connected gets the answers to what was asked, for up to 20 s, and Serve returns.
+func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
-	servers := make([]*http.Server, len(l.servers))
-	var draining atomic.Bool
+	drain := &drainer{Drain: d}
 	for i, s := range l.servers {
-		s.Handler = lastRequest(s.Handler, &draining)
-		servers[i] = newHTTPServer(s, log)
+		s.Handler = drain.handler(s.Handler)
+		server := newHTTPServer(s, log)
+		server.ConnState = drain.connState
+		drain.servers, drain.listeners = append(drain.servers, server), append(drain.listeners, l.listeners[i])
+		accept := l.tls(i)
+		drain.accepting.Add(1)
 		g.Go(func() error {
-			if err := servers[i].Serve(l.listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+			defer drain.accepting.Done()
+			if err := server.Serve(accept); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("%s server: %w", s.Name, err)
 			}
 			return nil
@@ -127,24 +131,9 @@ func (l *Listening) Serve(ctx context.Context, drain func(), log *slog.Logger) e
 	}
 	g.Go(func() error {
 		<-ctx.Done()
-		if drain != nil {
-			drain()
-			draining.Store(true)
-			time.Sleep(drainNotice)
-		}
-		return shutdown(ctx, servers)
+		return drain.run(ctx)
 	})
 	return g.Wait()
-}
-
-// lastRequest tells clients of a draining server to let go of the connection.
-func lastRequest(h http.Handler, draining *atomic.Bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 func newHTTPServer(s Server, log *slog.Logger) *http.Server {
@@ -157,31 +146,4 @@ func newHTTPServer(s Server, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken handshakes of strangers
 	}
-}
-
-// shutdown cuts what is not done in time.
-func shutdown(ctx context.Context, servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	var g errgroup.Group
-	for _, s := range servers {
-		g.Go(func() error {
-			err := s.Shutdown(ctx)
-			if err != nil {
-				s.Close()
-				return fmt.Errorf("requests were cut off after %v of waiting: %w", drainTimeout, err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// Serve is Listen and Listening.Serve, for those who need not know the addresses.
-func Serve(ctx context.Context, servers []Server, drain func(), log *slog.Logger) error {
-	l, err := Listen(servers...)
-	if err != nil {
-		return err
-	}
-	return l.Serve(ctx, drain, log)
 }

@@ -50,7 +50,7 @@ func TestServeDrains(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	drained, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- l.Serve(ctx, func() { close(drained) }, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- l.Serve(ctx, Drain{Begin: func() { close(drained) }}, slog.New(slog.DiscardHandler)) }()
 	if got := get(t, http.DefaultClient, l.URL("internal")); got != "hello" {
 		t.Errorf("internal answers %q", got)
 	}
@@ -164,7 +164,7 @@ func TestTLSServes(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- l.Serve(ctx, nil, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- l.Serve(ctx, Drain{}, slog.New(slog.DiscardHandler)) }()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	if url := l.URL("public"); !strings.HasPrefix(url, "https://") || get(t, client, url) != "hello" {
 		t.Errorf("at %s", url)

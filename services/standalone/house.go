@@ -152,7 +152,7 @@ func (h *house) serve(ctx context.Context, ready func(ctx context.Context, urls 
 	g.Go(func() error { return h.work(work) })
 	g.Go(func() error {
 		defer stopWork()
-		return listening.Serve(ctx, h.drain, h.log)
+		return listening.Serve(ctx, httpx.Drain{Begin: h.drain, Delay: h.settings.DrainDelay}, h.log)
 	})
 	g.Go(func() error {
 		urls := map[string]string{}

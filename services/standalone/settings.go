@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -12,16 +13,17 @@ import (
 
 // settings are what the program takes beside the services' own settings, which it passes on to them.
 type settings struct {
-	DataDir       string `key:"data_dir" env:"LATCHKEY_DATA_DIR" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
-	AuthAddr      string `key:"auth_addr" env:"LATCHKEY_AUTH_ADDR" default:"127.0.0.1:5001" help:"host:port of the auth service"`
-	LicenseAddr   string `key:"license_addr" env:"LATCHKEY_LICENSE_ADDR" default:"127.0.0.1:5002" help:"host:port of the license service"`
-	AnalyticsAddr string `key:"analytics_addr" env:"LATCHKEY_ANALYTICS_ADDR" default:"127.0.0.1:5003" help:"host:port of the analytics service"`
-	AdminAddr     string `key:"admin_addr" env:"LATCHKEY_ADMIN_ADDR" default:"127.0.0.1:5004" help:"host:port of the admin service"`
-	DatabaseURL   string `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
-	AMQPURL       string `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
-	LogLevel      string `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" help:"debug, info (with one line per request), warn or error"`
-	LogFormat     string `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" help:"text or json"`
-	SharedLimits  bool   `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
+	DataDir       string        `key:"data_dir" env:"LATCHKEY_DATA_DIR" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
+	AuthAddr      string        `key:"auth_addr" env:"LATCHKEY_AUTH_ADDR" default:"127.0.0.1:5001" help:"host:port of the auth service"`
+	LicenseAddr   string        `key:"license_addr" env:"LATCHKEY_LICENSE_ADDR" default:"127.0.0.1:5002" help:"host:port of the license service"`
+	AnalyticsAddr string        `key:"analytics_addr" env:"LATCHKEY_ANALYTICS_ADDR" default:"127.0.0.1:5003" help:"host:port of the analytics service"`
+	AdminAddr     string        `key:"admin_addr" env:"LATCHKEY_ADMIN_ADDR" default:"127.0.0.1:5004" help:"host:port of the admin service"`
+	DatabaseURL   string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
+	AMQPURL       string        `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
+	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" help:"debug, info (with one line per request), warn or error"`
+	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" help:"text or json"`
+	DrainDelay    time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" default:"0s" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
+	SharedLimits  bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
 }
 
 func loadSettings(args []string) (*settings, error) {

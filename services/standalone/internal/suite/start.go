@@ -124,6 +124,7 @@ func (p *Process) service() string {
 func (s *Suite) settings(service string, sisters map[string]string) []string {
 	settings := []string{
 		"LATCHKEY_ENV=production",
+		"LATCHKEY_DRAIN_DELAY=500ms",
 		"LATCHKEY_DATABASE_URL=" + s.Postgres.URL,
 		"LATCHKEY_AMQP_URL=" + s.RabbitMQ.URL,
 		"LATCHKEY_INTERNAL_SECRET=" + s.secrets.internal,

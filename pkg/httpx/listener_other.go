@@ -1,0 +1,9 @@
+//go:build !linux
+
+package httpx
+
+import "errors"
+
+func (l *listener) turnAway() error { return errors.ErrUnsupported }
+
+func (l *listener) waiting() bool { return false }
