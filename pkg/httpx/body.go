@@ -17,14 +17,15 @@ var (
 	errMediaType = apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, "send the body as application/json without a Content-Encoding")
 )
 
-// Bind reads the JSON body into dst, a pointer to a struct, as Decode does. A body of another media type is 415, one above
-// the cap 413.
+// Bind reads the JSON body into dst, a pointer to a struct, as Decode does, or as DecodeStrict on an engine with
+// Options.StrictMembers. A body of another media type is 415, one above the cap 413.
 func Bind(c *gin.Context, dst any) error {
 	raw, err := jsonBody(c)
 	if err != nil {
 		return err
 	}
-	return Decode(raw, dst)
+	r := requestFrom(c.Request.Context())
+	return decode(raw, dst, r != nil && r.strict)
 }
 
 // BindOptional is Bind for requests of which nothing is required: an empty body leaves dst as it is.
@@ -33,7 +34,7 @@ func BindOptional(c *gin.Context, dst any) error {
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return err
 	}
-	return Decode(raw, dst)
+	return Bind(c, dst)
 }
 
 func jsonBody(c *gin.Context) ([]byte, error) {

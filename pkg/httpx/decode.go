@@ -16,22 +16,33 @@ import (
 
 // Decode reads one JSON object into dst, a pointer to a struct with json tags. It is stricter than encoding/json, which is
 // made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs, member names
-// over 255 bytes and nesting beyond 32 are refused anywhere in the text, numbers never lose anything, and null is accepted only
-// by fields with the tag null:"ok" (it leaves the zero value). Unknown members are ignored, and of a member given twice the last
-// counts. The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
-// itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
+// over 255 bytes and nesting beyond 32 are refused anywhere in the text, and numbers never lose anything. Unknown members are
+// ignored, and of a member given twice the last counts. Null leaves a member as if it were absent, save in Optional.
+//
+// The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text itself is
+// "body". Text that cannot be read to its end, as it is no JSON, is told alone.
 //
 // Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), any,
-// json.RawMessage, Object and Optional, and lists may be of Row. The tag max:"100" bounds the entries of a list while it is read.
+// json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
+//
+//	max:"100"          bounds the entries of a list while it is read
+//	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are looked for
+//	time:"end"         reads a date as the end of its day, see ParseEnd
+//	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it
 //
 // Decode runs before the caller is known, so its work is linear in the bytes of any text.
-func Decode(raw []byte, dst any) error {
+func Decode(raw []byte, dst any) error { return decode(raw, dst, false) }
+
+// DecodeStrict is Decode, but refuses unknown members, with the nearest known name; see also Unsettable.
+func DecodeStrict(raw []byte, dst any) error { return decode(raw, dst, true) }
+
+func decode(raw []byte, dst any, strict bool) error {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return apierr.InvalidField("body", "is empty; send JSON")
 	}
 	text := openText(raw)
 	defer text.close()
-	d := decoder{text: text}
+	d := decoder{text: text, strict: strict}
 	err := d.value(reflect.ValueOf(dst).Elem(), &plain)
 	if err == nil {
 		err = d.end()
@@ -85,6 +96,7 @@ var (
 // type is noted and skipped.
 type decoder struct {
 	*text
+	strict   bool
 	problems Fields
 	noted    int // how often a problem was noted, also in a member that has one already
 	root     int // where paths begin: 0, or the depth of the row that is read
@@ -113,7 +125,7 @@ func (d *decoder) value(v reflect.Value, m *member) error {
 	}
 	switch v.Type() {
 	case timeType:
-		return d.time(v, kind)
+		return d.time(v, m, kind)
 	case rawType:
 		return d.verbatim(v)
 	case objectType:
@@ -128,7 +140,7 @@ func (d *decoder) value(v reflect.Value, m *member) error {
 func (d *decoder) kind(v reflect.Value, m *member, kind jsontext.Kind) error {
 	switch v.Kind() {
 	case reflect.String:
-		return d.string(v, kind)
+		return d.string(v, m, kind)
 	case reflect.Bool:
 		return d.bool(v, kind)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -143,7 +155,7 @@ func (d *decoder) kind(v reflect.Value, m *member, kind jsontext.Kind) error {
 	case reflect.Slice:
 		return d.list(v, m, kind)
 	case reflect.Map:
-		return d.dictionary(v, kind)
+		return d.dictionary(v, m, kind)
 	case reflect.Interface:
 		return d.any(v)
 	}
@@ -170,19 +182,23 @@ func (d *decoder) object(v reflect.Value, kind jsontext.Kind) error {
 		if m, known := plan[string(name)]; known {
 			return d.value(v.FieldByIndex(m.index), m)
 		}
+		if d.strict {
+			d.unknown(v, string(name), plan)
+		}
 		return d.skip()
 	})
 }
 
-func (d *decoder) dictionary(v reflect.Value, kind jsontext.Kind) error {
+func (d *decoder) dictionary(v reflect.Value, m *member, kind jsontext.Kind) error {
 	if kind != '{' {
 		return d.refuse("must be an object")
 	}
 	v.Set(reflect.MakeMap(v.Type()))
+	of := entryOf(v.Type().Elem(), m)
 	return d.members(func(name []byte) error {
 		key := reflect.ValueOf(string(name)).Convert(v.Type().Key())
 		entry := reflect.New(v.Type().Elem()).Elem()
-		err := d.value(entry, entryOf(entry.Type()))
+		err := d.value(entry, of)
 		v.SetMapIndex(key, entry)
 		return err
 	})
@@ -210,7 +226,7 @@ func (d *decoder) list(v reflect.Value, m *member, kind jsontext.Kind) error {
 		return d.refuse("must be a list")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 4))
-	entry := entryOf(v.Type().Elem())
+	entry := entryOf(v.Type().Elem(), m)
 	n, err := d.entries(func(i int) error {
 		if m.max > 0 && i >= m.max {
 			return d.skip()
@@ -278,7 +294,7 @@ func (d *decoder) skip() error {
 		_, err := d.entries(func(int) error { return d.skip() })
 		return err
 	case '"':
-		_, err := d.checkedText()
+		_, err := d.checkedText(&plain)
 		return err
 	case '0':
 		_, err := d.number()

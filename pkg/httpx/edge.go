@@ -63,6 +63,7 @@ func (e *edge) begin(c *gin.Context) *request {
 		deadline: start.Add(e.Timeout),
 		id:       requestID(c.Request.Header),
 		maxBody:  e.MaxBody,
+		strict:   e.StrictMembers,
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)
 	if !r.ownIP && e.warned.allow(e.Clock.Now()) {

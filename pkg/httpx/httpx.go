@@ -33,6 +33,9 @@ type Options struct {
 	TrustedProxies []string
 	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
 	MaxBody int64
+	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them. Query
+	// parameters are refused by KnownQuery.
+	StrictMembers bool
 	// Timeout ends the context of a request, DefaultTimeout when 0; Timeout the function changes it for one route.
 	Timeout time.Duration
 }

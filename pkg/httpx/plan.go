@@ -7,24 +7,29 @@ import (
 	"sync"
 )
 
-// member is what the tags of a field say.
+// member is what the type and the tags of a field say.
 type member struct {
-	index    []int
-	nullable bool
-	optional bool
-	row      bool
-	max      int // entries of a list, 0 = any number
+	index      []int
+	nullable   bool
+	optional   bool
+	row        bool
+	identifier bool
+	end        bool // a time that ends something
+	max        int  // entries of a list, 0 = any number
 }
 
 // What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null too.
 var (
-	plain    = member{}
-	free     = member{nullable: true}
-	rowEntry = member{row: true}
+	plain           = member{}
+	free            = member{nullable: true}
+	rowEntry        = member{row: true}
+	identifierEntry = member{identifier: true}
 )
 
-func entryOf(t reflect.Type) *member {
+func entryOf(t reflect.Type, of *member) *member {
 	switch {
+	case of.identifier:
+		return &identifierEntry
 	case t == rawType || t.Kind() == reflect.Interface:
 		return &free
 	case reflect.PointerTo(t).Implements(rowType):
@@ -33,27 +38,36 @@ func entryOf(t reflect.Type) *member {
 	return &plain
 }
 
-// plans remembers the members of each struct type; it is filled from types alone, so sharing it is no shared state.
-var plans sync.Map // reflect.Type -> map[string]*member
+// plan is the members of a struct type by name.
+type plan map[string]*member
 
-func planOf(t reflect.Type) map[string]*member {
+// plans remembers the plan of each struct type; it is filled from types alone, so sharing it is no shared state.
+var plans sync.Map // reflect.Type -> plan
+
+func planOf(t reflect.Type) plan {
 	if p, ok := plans.Load(t); ok {
-		return p.(map[string]*member)
+		return p.(plan)
 	}
-	plan := map[string]*member{}
+	p := plan{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" || name == "-" || !f.IsExported() {
-			continue
-		}
-		max, _ := strconv.Atoi(f.Tag.Get("max"))
-		plan[name] = &member{
-			index:    f.Index,
-			nullable: f.Tag.Get("null") == "ok",
-			optional: reflect.PointerTo(f.Type).Implements(optionalType),
-			max:      max,
+		if name != "" && name != "-" && f.IsExported() {
+			p[name] = memberOf(f)
 		}
 	}
-	plans.Store(t, plan)
-	return plan
+	plans.Store(t, p)
+	return p
+}
+
+func memberOf(f reflect.StructField) *member {
+	optional := reflect.PointerTo(f.Type).Implements(optionalType)
+	max, _ := strconv.Atoi(f.Tag.Get("max"))
+	return &member{
+		index:      f.Index,
+		nullable:   !optional || f.Tag.Get("null") == "ok",
+		optional:   optional,
+		identifier: f.Tag.Get("text") == "identifier",
+		end:        f.Tag.Get("time") == "end",
+		max:        max,
+	}
 }

@@ -58,13 +58,32 @@ func QueryText(c *gin.Context, name string, max int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if problem := badText(raw); problem != "" {
+	return checkedQuery(name, raw, max)
+}
+
+func checkedQuery(name, value string, max int) (string, error) {
+	if problem := badText(value); problem != "" {
 		return "", apierr.InvalidField(name, problem)
 	}
 	f := Fields{}
-	f.MaxLen(name, raw, max)
-	return raw, f.Err()
+	f.MaxLen(name, value, max)
+	return value, f.Err()
 }
+
+// QueryIdentifier reads an identifier of at most max characters as Identifier does; an absent parameter is "".
+func QueryIdentifier(c *gin.Context, name string, max int) (string, error) {
+	raw, err := query(c, name)
+	if raw == "" || err != nil {
+		return "", err
+	}
+	id := Identifier(raw)
+	if id == "" {
+		return "", apierr.InvalidField(name, emptyParameter)
+	}
+	return checkedQuery(name, id, max)
+}
+
+const emptyParameter = "must not be empty; leave it out instead"
 
 // query returns the parameter's only value. gin's own reading drops what is malformed and would answer as if it were absent.
 func query(c *gin.Context, name string) (string, error) {
@@ -79,7 +98,7 @@ func query(c *gin.Context, name string) (string, error) {
 	case len(values) > 1:
 		return "", apierr.InvalidField(name, "must be given once")
 	case values[0] == "":
-		return "", apierr.InvalidField(name, "must not be empty; leave it out instead")
+		return "", apierr.InvalidField(name, emptyParameter)
 	}
 	return values[0], nil
 }
@@ -95,6 +114,21 @@ func ParseTime(s string) (time.Time, bool) {
 	}
 	t = t.UTC().Truncate(time.Microsecond)
 	return t, err == nil && t.Year() >= 1 && t.Year() <= 9999
+}
+
+const (
+	// firstEnd is the first year in which something may end: the zero dates of languages lie before it.
+	firstEnd = 2000
+	badEnd   = "must be in the year 2000 or later; only null means without end"
+)
+
+// ParseEnd is ParseTime for the time at which something ends: a date alone is the last second of its day.
+func ParseEnd(s string) (time.Time, bool) {
+	t, ok := ParseTime(s)
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		t = t.Add(24*time.Hour - time.Second)
+	}
+	return t, ok
 }
 
 func badText(s string) string {

@@ -18,6 +18,7 @@ type request struct {
 	ip       string
 	ownIP    bool // ip is the client's and not that of a proxy nobody named
 	maxBody  int64
+	strict   bool // unknown members are refused
 	body     []byte
 	bodyRead bool
 	caller   any

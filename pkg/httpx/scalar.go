@@ -3,6 +3,8 @@ package httpx
 import (
 	"bytes"
 	"errors"
+	"math"
+	"math/big"
 	"reflect"
 	"strconv"
 	"strings"
@@ -18,7 +20,7 @@ func (d *decoder) name() ([]byte, error) {
 		_, err := d.ReadToken()
 		return nil, err // which is never nil: only text can be a name
 	}
-	name, problem, err := d.rawText()
+	name, problem, err := d.rawText(&plain)
 	if err != nil {
 		return nil, err
 	}
@@ -32,33 +34,37 @@ func (d *decoder) name() ([]byte, error) {
 }
 
 // checkedText reads a string and notes what no string may hold.
-func (d *decoder) checkedText() ([]byte, error) {
-	s, problem, err := d.rawText()
-	if err != nil {
-		return nil, err
-	}
+func (d *decoder) checkedText(m *member) ([]byte, error) {
+	s, problem, err := d.rawText(m)
 	if problem != "" {
 		d.fail(problem)
 	}
-	return s, nil
+	return s, err
 }
 
 // rawText reads a string without its escapes, and tells what no string may hold.
-func (d *decoder) rawText() (s []byte, problem string, err error) {
+func (d *decoder) rawText(m *member) (s []byte, problem string, err error) {
 	quoted, err := d.ReadValue()
 	if err != nil {
 		return nil, "", d.brokenText(err)
 	}
 	if s = quoted[1 : len(quoted)-1]; isPlain(s) {
+		if m.identifier {
+			s = bytes.TrimFunc(s, isLeftover)
+		}
 		return s, "", nil
 	}
 	s, err = jsontext.AppendUnquote(nil, quoted)
 	switch {
 	case !utf8.Valid(quoted):
-		problem = badUTF8
+		return s, badUTF8, nil
 	case err != nil:
-		problem = badSurrogate
-	case bytes.ContainsFunc(s, unicode.IsControl):
+		return s, badSurrogate, nil
+	}
+	if m.identifier {
+		s = []byte(Identifier(string(s)))
+	}
+	if bytes.ContainsFunc(s, unicode.IsControl) {
 		problem = badControl
 	}
 	return s, problem, nil
@@ -83,26 +89,32 @@ func (d *decoder) brokenText(err error) error {
 	return err
 }
 
-func (d *decoder) string(v reflect.Value, kind jsontext.Kind) error {
+func (d *decoder) string(v reflect.Value, m *member, kind jsontext.Kind) error {
 	if kind != '"' {
 		return d.refuse("must be text")
 	}
-	s, err := d.checkedText()
+	s, err := d.checkedText(m)
 	v.SetString(string(s))
 	return err
 }
 
-func (d *decoder) time(v reflect.Value, kind jsontext.Kind) error {
+func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 	if kind != '"' {
 		return d.refuse(badTime)
 	}
-	s, err := d.checkedText()
+	s, err := d.checkedText(m)
 	if err != nil {
 		return err
 	}
 	t, ok := ParseTime(string(s))
-	if !ok {
+	if m.end {
+		t, ok = ParseEnd(string(s))
+	}
+	switch {
+	case !ok:
 		d.fail(badTime)
+	case m.end && t.Year() < firstEnd:
+		d.fail(badEnd)
 	}
 	v.Set(reflect.ValueOf(t))
 	return nil
@@ -127,12 +139,31 @@ func (d *decoder) int(v reflect.Value, kind jsontext.Kind) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(string(digits), 10, v.Type().Bits())
+	n, err := strconv.ParseInt(whole(string(digits)), 10, v.Type().Bits())
 	if err != nil {
 		d.fail(badInt)
 	}
 	v.SetInt(n)
 	return nil
+}
+
+// maxWhole is the longest spelling of a whole number that is looked into.
+const maxWhole = 40
+
+// whole spells a whole number without the fraction and exponent that some languages write: 5 for 5.0 and 5e0. Others stay as
+// they are.
+func whole(digits string) string {
+	if len(digits) > maxWhole || !strings.ContainsAny(digits, ".eE") {
+		return digits
+	}
+	if f, err := strconv.ParseFloat(digits, 64); err != nil || math.Abs(f) > 1<<63 || f != 0 && math.Abs(f) < 1 {
+		return digits // before an exponent makes the exact number a long one
+	}
+	n, ok := new(big.Rat).SetString(digits)
+	if !ok || !n.IsInt() {
+		return digits
+	}
+	return n.Num().String()
 }
 
 func (d *decoder) float(v reflect.Value, kind jsontext.Kind) error {

@@ -1,0 +1,179 @@
+package httpx
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
+)
+
+type named struct {
+	Key   string           `json:"license_key" text:"identifier"`
+	Maybe *string          `json:"maybe" text:"identifier"`
+	Code  Optional[string] `json:"code" text:"identifier"`
+	Codes []string         `json:"codes" text:"identifier"`
+	Name  string           `json:"name"`
+}
+
+func TestC8IdentifiersAreTrimmed(t *testing.T) {
+	for given, want := range map[string]string{
+		`K`: "K", `K\r\n`: "K", `\nK`: "K", `\tK\u000b`: "K", ` K `: "K", "\u00a0K\u3000": "K",
+		"\u200bK\ufeff": "K", `\ufeffK\u200e`: "K", "K\u2060\u00ad": "K", "\u2028K\u0085": "K",
+		`a b`: "a b", "a\u200db": "a\u200db", `e\u0301`: "é", "\u212b": "\u00c5", `\u0020`: "", `\r\n`: "",
+	} {
+		var got named
+		in := `{"license_key":"` + given + `","maybe":"` + given + `","code":"` + given + `","codes":["` + given + `"]}`
+		if err := Decode([]byte(in), &got); err != nil {
+			t.Errorf("%q: %v", given, fieldsOf(t, err))
+			continue
+		}
+		for _, got := range []string{got.Key, *got.Maybe, got.Code.Value, got.Codes[0], Identifier(got.Key)} {
+			if got != want {
+				t.Errorf("%q: got %q, want %q", given, got, want)
+			}
+		}
+	}
+}
+
+func TestC8OtherTextIsNot(t *testing.T) {
+	var got named
+	if err := Decode([]byte(`{"name":" x\u200b"}`), &got); err != nil || got.Name != " x\u200b" {
+		t.Errorf("got %q, %v", got.Name, err)
+	}
+	want := map[string]string{"license_key": badControl, "name": badControl, "codes[0]": badControl}
+	fields := fieldsOf(t, Decode([]byte(`{"license_key":"a\nb","name":"x\n","codes":["\u0000x"]}`), &got))
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestC10DateAsAnEnd(t *testing.T) {
+	type dates struct {
+		Start time.Time           `json:"starts_at"`
+		End   *time.Time          `json:"expires_at" time:"end"`
+		Patch Optional[time.Time] `json:"maintenance_until" time:"end" null:"ok"`
+	}
+	day := time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC)
+	last := day.Add(24*time.Hour - time.Second)
+	var got dates
+	if err := Decode([]byte(`{"starts_at":"2028-02-29","expires_at":"2028-02-29","maintenance_until":"2028-02-29"}`), &got); err != nil {
+		t.Fatal(fieldsOf(t, err))
+	}
+	if !got.Start.Equal(day) || !got.End.Equal(last) || !got.Patch.Value.Equal(last) {
+		t.Errorf("got %+v", got)
+	}
+	noon := day.Add(12 * time.Hour)
+	if err := Decode([]byte(`{"expires_at":"2028-02-29T13:00:00+01:00"}`), &got); err != nil || !got.End.Equal(noon) {
+		t.Errorf("got %v, %v", got.End, err)
+	}
+	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00", "1970-01-01", "1999-12-31T23:59:59Z"} {
+		fields := fieldsOf(t, Decode([]byte(`{"expires_at":"`+zero+`","maintenance_until":"`+zero+`"}`), &got))
+		if fields["expires_at"] != badEnd || fields["maintenance_until"] != badEnd {
+			t.Errorf("C2: %s: got %v", zero, fields)
+		}
+	}
+	if got = (dates{}); Decode([]byte(`{"expires_at":null,"maintenance_until":null}`), &got) != nil || got.End != nil || !got.Patch.Null {
+		t.Errorf("null: got %+v", got)
+	}
+}
+
+type settable struct {
+	MaxDevices int               `json:"max_devices"`
+	CustomerID string            `json:"customer_id"`
+	OS         osInfo            `json:"os_info"`
+	Rows       []Row[osInfo]     `json:"rows"`
+	Meta       Object            `json:"metadata"`
+	Free       map[string]string `json:"free"`
+}
+
+func (settable) Unsettable() map[string]string {
+	return map[string]string{"is_active": "", "expires_in_days": "send expires_at"}
+}
+
+func TestC3UnknownMembers(t *testing.T) {
+	for in, want := range map[string]map[string]string{
+		`{"max_devices":1,"metadata":{"any":{"thing":1}},"free":{"more":"x"}}`: nil,
+		`{"max_device":1}`:      {"max_device": "is unknown; did you mean max_devices?"},
+		`{"maxDevices":1}`:      {"maxDevices": "is unknown; did you mean max_devices?"},
+		`{"colour":1}`:          {"colour": "is unknown; known are customer_id, free, max_devices, metadata, os_info, rows"},
+		`{"is_active":false}`:   {"is_active": "cannot be set here"},
+		`{"expires_in_days":1}`: {"expires_in_days": "cannot be set here; send expires_at"},
+		`{"os_info":{"nam":1}}`: {"os_info.nam": "is unknown; did you mean name?"},
+		`{"":1}`:                {"body": "is unknown; known are customer_id, free, max_devices, metadata, os_info, rows"},
+	} {
+		if diff := cmp.Diff(want, fieldsOf(t, DecodeStrict([]byte(in), &settable{}))); diff != "" {
+			t.Errorf("%s: %s", in, diff)
+		}
+		if err := Decode([]byte(in), &settable{}); err != nil {
+			t.Errorf("%s: refused where unknown members are ignored: %v", in, fieldsOf(t, err))
+		}
+	}
+	var got settable
+	if err := DecodeStrict([]byte(`{"rows":[{"name":"a"},{"nme":"b"}]}`), &got); err != nil {
+		t.Fatal(fieldsOf(t, err))
+	}
+	if got.Rows[0].Err() != nil || fieldsOf(t, got.Rows[1].Err())["nme"] == "" {
+		t.Errorf("got %+v", got.Rows)
+	}
+}
+
+func TestC3StrictEngine(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		r := newRig(t, func(o *Options) { o.StrictMembers = strict })
+		r.POST("/", Wrap(func(c *gin.Context) error { return BindOptional(c, &struct{}{}) }))
+		want := map[bool]int{false: http.StatusOK, true: http.StatusBadRequest}[strict]
+		if w := r.do(t, "POST", "/", `{"x":1}`); w.Code != want {
+			t.Errorf("strict %v: got %d %s", strict, w.Code, w.Body)
+		}
+	}
+}
+
+func TestC3UnknownQuery(t *testing.T) {
+	r := newRig(t, nil)
+	r.GET("/", Wrap(func(c *gin.Context) error { return KnownQuery(c, "customer_id", "per_page") }))
+	for query, want := range map[string]string{
+		"": "", "?per_page=1&customer_id=a": "", "?": "",
+		"?perpage=1":    `"perpage":"is unknown; did you mean per_page?"`,
+		"?limit=1":      `"limit":"is unknown; known are customer_id, per_page"`,
+		"?a=1&per_page": `"a":"is unknown; known are customer_id, per_page"`,
+		"?%zz=1":        `"query":"is not a well-formed query string"`,
+		"?%ff=1":        "is unknown",
+	} {
+		w := r.do(t, "GET", "/"+query, "")
+		if want == "" && w.Code != http.StatusOK || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
+			t.Errorf("%s: got %d %s", query, w.Code, w.Body)
+		}
+	}
+}
+
+func TestQueryIdentifier(t *testing.T) {
+	r := newRig(t, nil)
+	r.GET("/", Wrap(func(c *gin.Context) error {
+		id, err := QueryIdentifier(c, "id", 3)
+		c.Header("X-Seen", id)
+		return err
+	}))
+	for query, want := range map[string]string{"": "", "?id=abc%0d%0a": "abc", "?id=%20a%EF%BB%BF": "a"} {
+		if w := r.do(t, "GET", "/"+query, ""); w.Code != http.StatusOK || w.Header().Get("X-Seen") != want {
+			t.Errorf("%s: got %d %q", query, w.Code, w.Header().Get("X-Seen"))
+		}
+	}
+	for _, query := range []string{"?id=", "?id=%20", "?id=a%00b", "?id=%ff", "?id=abcd", "?id=a&id=b"} {
+		wantError(t, r.do(t, "GET", "/"+query, ""), 400, "VALIDATION_ERROR")
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"customer_id", "max_devices", "expires_at"}
+	for name, want := range map[string]string{
+		"customer": "customer_id", "customerId": "customer_id", "custommer_id": "customer_id", "max-devices": "max_devices", "expire_at": "expires_at",
+		"x": "", "": "", strings.Repeat("max_devices", 10): "",
+	} {
+		if got := Nearest(name, known); got != want {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package httpx
+
+import (
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// Unsettable is implemented by a request type, or a pointer to it, whose object has members that the request cannot set: by
+// name, what to do instead ("use /transfer"), or "". Where unknown members are refused, these are refused with that.
+type Unsettable interface{ Unsettable() map[string]string }
+
+// unknown notes a member that the type does not have.
+func (d *decoder) unknown(v reflect.Value, name string, known plan) {
+	if d.noted >= maxProblems {
+		return
+	}
+	if u, ok := v.Addr().Interface().(Unsettable); ok {
+		if instead, ok := u.Unsettable()[name]; ok {
+			d.fail(strings.TrimSuffix("cannot be set here; "+instead, "; "))
+			return
+		}
+	}
+	d.fail(unknownName(name, slices.Sorted(maps.Keys(known))))
+}
+
+// KnownQuery refuses query parameters other than those named, with the nearest of them.
+func KnownQuery(c *gin.Context, names ...string) error {
+	given, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return apierr.InvalidField("query", "is not a well-formed query string")
+	}
+	bad := Fields{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(names, name) && len(bad) < maxProblems {
+			bad.Add(shortened(strings.ToValidUTF8(name, "\ufffd")), unknownName(name, names))
+		}
+	}
+	return bad.Err()
+}
+
+func unknownName(name string, known []string) string {
+	if len(known) == 0 {
+		return "is unknown; none is taken here"
+	}
+	if near := Nearest(name, known); near != "" {
+		return "is unknown; did you mean " + near + "?"
+	}
+	return "is unknown; known are " + strings.Join(known, ", ")
+}
+
+// maxNearest is the longest name that others are compared with, in bytes.
+const maxNearest = 64
+
+// Nearest is the one of known that somebody who wrote name may have meant, "" when none is near. Letter case, hyphens and
+// underscores make no difference.
+func Nearest(name string, known []string) string {
+	if len(name) > maxNearest {
+		return ""
+	}
+	name = folded(name)
+	nearest, least := "", max(1, len(name)/3)+1
+	for _, k := range known {
+		if n := distance(name, folded(k)); n < least {
+			nearest, least = k, n
+		}
+	}
+	return nearest
+}
+
+func folded(name string) string {
+	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
+}
+
+// distance counts the bytes to insert, delete and replace to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
