@@ -16,6 +16,14 @@ func (o Optional[T]) Or(current T) T {
 	return o.Value
 }
 
+// Pointer is nil when the member was absent, and else points to the value.
+func (o Optional[T]) Pointer() *T {
+	if !o.Present {
+		return nil
+	}
+	return &o.Value
+}
+
 // mark is how Decode reaches into an Optional of any type: it returns a pointer to the value to decode into.
 func (o *Optional[T]) mark(null bool) any {
 	*o = Optional[T]{Present: true, Null: null}

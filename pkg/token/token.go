@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -155,7 +156,7 @@ func Bearer(h http.Header) (string, error) {
 		return "", Refused("missing").Sayf(say)
 	case 1:
 		scheme, raw, _ := strings.Cut(sent[0], " ")
-		if raw = strings.TrimSpace(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
+		if raw = httpx.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
 			return raw, nil
 		}
 	}

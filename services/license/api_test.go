@@ -302,6 +302,9 @@ func TestBadInput(t *testing.T) {
 		endpoints := []string{"validate", "activate", "deactivate", "heartbeat", "offline-token", "validate-offline"}
 		for _, endpoint := range endpoints {
 			for name, body := range bodies {
+				if name == "nulls" && (endpoint == "heartbeat" || endpoint == "offline-token") {
+					continue // nothing is required there
+				}
 				got := w.call(http.MethodPost, "/api/v1/license/"+endpoint, body, credentials...)
 				if got.status != http.StatusBadRequest || got.body["error_code"] != "VALIDATION_ERROR" {
 					t.Errorf("%s, %s: %d %v", endpoint, name, got.status, got.body)

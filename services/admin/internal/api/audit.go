@@ -61,10 +61,10 @@ func auditFilter(c *gin.Context) (audit.Filter, page, error) {
 	if f.LicenseID, err = queryLicenseID(c); err != nil {
 		return f, p, err
 	}
-	if f.ActorID, err = httpx.QueryText(c, "actor_id", maxText); err != nil {
+	if f.ActorID, err = httpx.QueryIdentifier(c, "actor_id", maxText); err != nil {
 		return f, p, err
 	}
-	if f.Action, err = httpx.QueryText(c, "action", maxText); err != nil {
+	if f.Action, err = httpx.QueryIdentifier(c, "action", maxText); err != nil {
 		return f, p, err
 	}
 	if f.After, err = httpx.QueryTime(c, "after"); err != nil {
@@ -76,7 +76,7 @@ func auditFilter(c *gin.Context) (audit.Filter, page, error) {
 
 // queryLicenseID reads the filter by license; an absent one is "".
 func queryLicenseID(c *gin.Context) (string, error) {
-	raw, err := httpx.QueryText(c, "license_id", maxText)
+	raw, err := httpx.QueryIdentifier(c, "license_id", maxText)
 	if raw == "" || err != nil {
 		return "", err
 	}

@@ -92,7 +92,7 @@ type deactivatedBody struct {
 
 func (a *API) deactivateDevice(c *gin.Context) error {
 	var in struct {
-		HardwareID string `json:"hardware_id"`
+		HardwareID string `json:"hardware_id" text:"identifier"`
 		Reason     string `json:"reason"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
@@ -138,8 +138,8 @@ type transferredBody struct {
 
 func (a *API) transferDevice(c *gin.Context) error {
 	var in struct {
-		FromHardwareID string `json:"from_hardware_id"`
-		ToHardwareID   string `json:"to_hardware_id"`
+		FromHardwareID string `json:"from_hardware_id" text:"identifier"`
+		ToHardwareID   string `json:"to_hardware_id" text:"identifier"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return err

@@ -32,8 +32,8 @@ type createdKeyBody struct {
 
 func (a *API) createKey(c *gin.Context) error {
 	var in struct {
-		Name string `json:"name"`
-		Role string `json:"role"`
+		Name string `json:"name" text:"identifier"`
+		Role string `json:"role" text:"identifier"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return err

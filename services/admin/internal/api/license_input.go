@@ -11,13 +11,13 @@ import (
 
 // newLicense is a license to create, as the public API takes it.
 type newLicense struct {
-	CustomerID      string       `json:"customer_id"`
-	Product         string       `json:"product"`
-	LicenseKey      *string      `json:"license_key"`
+	CustomerID      string       `json:"customer_id" text:"identifier"`
+	Product         string       `json:"product" text:"identifier"`
+	LicenseKey      *string      `json:"license_key" text:"identifier"`
 	MaxDevices      *int32       `json:"max_devices"`
 	MaxOfflineHours *int32       `json:"max_offline_hours"`
-	ExpiresInDays   *int32       `json:"expires_in_days" null:"ok"`
-	Features        []string     `json:"features"`
+	ExpiresInDays   *int32       `json:"expires_in_days"`
+	Features        []string     `json:"features" text:"identifier"`
 	IsTest          bool         `json:"is_test"`
 	Metadata        httpx.Object `json:"metadata"`
 }
@@ -38,13 +38,13 @@ func (n newLicense) message() *licensev1.NewLicense {
 
 // licenseChange is what PATCH takes: only the members that are present change.
 type licenseChange struct {
-	CustomerID         httpx.Optional[string]       `json:"customer_id"`
+	CustomerID         httpx.Optional[string]       `json:"customer_id" text:"identifier"`
 	MaxDevices         httpx.Optional[int32]        `json:"max_devices"`
 	MaxOfflineHours    httpx.Optional[int32]        `json:"max_offline_hours"`
 	IsActive           httpx.Optional[bool]         `json:"is_active"`
 	IsTest             httpx.Optional[bool]         `json:"is_test"`
-	ExpiresAt          httpx.Optional[time.Time]    `json:"expires_at" null:"ok"`
-	Features           httpx.Optional[[]string]     `json:"features"`
+	ExpiresAt          httpx.Optional[time.Time]    `json:"expires_at" null:"ok" time:"end"`
+	Features           httpx.Optional[[]string]     `json:"features" text:"identifier"`
 	Metadata           httpx.Optional[httpx.Object] `json:"metadata"`
 	DeactivationReason httpx.Optional[string]       `json:"deactivation_reason"`
 }

@@ -41,7 +41,7 @@ func (a *API) listLicenses(c *gin.Context) error {
 // licenseFilter reads the seven filters.
 func licenseFilter(c *gin.Context) (*licensev1.ListLicensesRequest, error) {
 	req := &licensev1.ListLicensesRequest{}
-	customer, err := httpx.QueryText(c, "customer_id", maxText)
+	customer, err := httpx.QueryIdentifier(c, "customer_id", maxText)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
 	for name, value := range map[string]*string{
 		"license_id": &q.LicenseID, "type": &q.Type, "status": &q.Status, "severity": &q.Severity, "cursor": &cursor,
 	} {
-		if *value, err = httpx.QueryText(c, name, 255); err != nil {
+		if *value, err = httpx.QueryIdentifier(c, name, 255); err != nil {
 			return q, err
 		}
 	}
@@ -90,8 +90,8 @@ func decodeCursor(s string) (usage.Cursor, error) {
 }
 
 type judgeRequest struct {
-	Status *string `json:"status"`
-	Note   *string `json:"note"`
+	Status httpx.Optional[string] `json:"status" text:"identifier"`
+	Note   httpx.Optional[string] `json:"note"`
 }
 
 const maxNote = 2000
@@ -102,16 +102,14 @@ func (a api) judge(c *gin.Context) error {
 		return err
 	}
 	wrong := httpx.Fields{}
-	if r.Status != nil {
-		wrong.OneOf("status", *r.Status, usage.StatusConfirmed, usage.StatusFalsePositive, usage.StatusOpen)
+	if r.Status.Present {
+		wrong.OneOf("status", r.Status.Value, usage.StatusConfirmed, usage.StatusFalsePositive, usage.StatusOpen)
 	}
-	if r.Note != nil {
-		wrong.MaxLen("note", *r.Note, maxNote)
-	}
+	wrong.MaxLen("note", r.Note.Value, maxNote)
 	if err := wrong.Err(); err != nil {
 		return err
 	}
-	judged, err := a.usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status, Note: r.Note})
+	judged, err := a.usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (a api) report(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	format, err := httpx.QueryText(c, "format", 10)
+	format, err := httpx.QueryIdentifier(c, "format", 10)
 	switch {
 	case err != nil:
 		return err
@@ -59,10 +59,10 @@ func (a api) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	if q.Limit, err = httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit); err != nil {
 		return q, err
 	}
-	if q.CustomerID, err = httpx.QueryText(c, "customer_id", 255); err != nil {
+	if q.CustomerID, err = httpx.QueryIdentifier(c, "customer_id", 255); err != nil {
 		return q, err
 	}
-	if q.After, err = httpx.QueryText(c, "cursor", 36); err != nil {
+	if q.After, err = httpx.QueryIdentifier(c, "cursor", 36); err != nil {
 		return q, err
 	}
 	if q.After != "" && (len(q.After) != 36 || uuid.Validate(q.After) != nil) {

@@ -50,16 +50,16 @@ func actor(c *gin.Context) *credential.Actor {
 }
 
 type createAPIKeyRequest struct {
-	ClientName       string            `json:"client_name"`
-	AllowedEndpoints []string          `json:"allowed_endpoints"`
+	ClientName       string            `json:"client_name" text:"identifier"`
+	AllowedEndpoints []string          `json:"allowed_endpoints" text:"identifier"`
 	RateLimit        *rateLimitRequest `json:"rate_limit"`
-	ExpiresAt        *time.Time        `json:"expires_at" null:"ok"`
+	ExpiresAt        *time.Time        `json:"expires_at" time:"end"`
 }
 
 type rateLimitRequest struct {
 	PerMinute *int    `json:"per_minute"`
 	PerHour   *int    `json:"per_hour"`
-	Per       *string `json:"per"`
+	Per       *string `json:"per" text:"identifier"`
 }
 
 // key is what is asked for; members that are absent take the defaults of the rules.

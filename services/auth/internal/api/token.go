@@ -13,12 +13,12 @@ import (
 )
 
 type tokenRequest struct {
-	LicenseID  string `json:"license_id"`
-	HardwareID string `json:"hardware_id"`
+	LicenseID  string `json:"license_id" text:"identifier"`
+	HardwareID string `json:"hardware_id" text:"identifier"`
 }
 
 type refreshRequest struct {
-	RefreshToken string `json:"refresh_token"`
+	RefreshToken string `json:"refresh_token" text:"identifier"`
 }
 
 type tokenResponse struct {

@@ -13,16 +13,16 @@ import (
 const maxText = 255
 
 type osInfo struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
+	Name    string `json:"name" text:"identifier"`
+	Version string `json:"version" text:"identifier"`
 }
 
 // clientMembers are the optional members that validate, activate and heartbeat share.
 type clientMembers struct {
-	DeviceName string    `json:"device_name"`
+	DeviceName string    `json:"device_name" text:"identifier"`
 	OSInfo     osInfo    `json:"os_info"`
-	AppVersion string    `json:"app_version"`
-	SessionID  string    `json:"session_id"`
+	AppVersion string    `json:"app_version" text:"identifier"`
+	SessionID  string    `json:"session_id" text:"identifier"`
 	ClientTime time.Time `json:"client_time"`
 }
 
@@ -43,8 +43,8 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 
 // deviceRequest is the body of validate, activate and deactivate.
 type deviceRequest struct {
-	LicenseKey string `json:"license_key"`
-	HardwareID string `json:"hardware_id"`
+	LicenseKey string `json:"license_key" text:"identifier"`
+	HardwareID string `json:"hardware_id" text:"identifier"`
 	clientMembers
 }
 

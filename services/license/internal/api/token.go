@@ -174,7 +174,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 }
 
 type validateOfflineRequest struct {
-	Token string `json:"token"`
+	Token string `json:"token" text:"identifier"`
 }
 
 type validateOfflineResponse struct {
