@@ -23,6 +23,9 @@ type Access struct {
 	HardwareID string `json:"hardware_id"`
 	// FamilyID names the chain of tokens that began with one call of auth/token; a revoked family refuses its tokens.
 	FamilyID string `json:"fid"`
+	// LicenseVersion is the license's when the family began. A device that takes a seat, and a license that is deactivated,
+	// make the tokens of earlier versions void for good.
+	LicenseVersion int `json:"license_version"`
 }
 
 // Offline lets a device run without the server until it expires. Subject is the license id.
@@ -30,4 +33,6 @@ type Offline struct {
 	jwt.RegisteredClaims
 	HardwareID string   `json:"hardware_id"`
 	Features   []string `json:"features"`
+	// LicenseVersion is as in Access.
+	LicenseVersion int `json:"license_version"`
 }

@@ -94,6 +94,27 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 	})
 }
 
+// TestM2TokensOfASeatThatWasLeft: those issued before the device came back stay refused, those issued afterwards hold.
+func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		client := w.client()
+		first := w.issue(client)
+		var old pair
+		w.refresh(first.Refresh).is(200, "").into(&old)
+		w.license.reseat()
+		for name, a := range map[string]answer{
+			"first access": w.verify(first.Access), "access": w.verify(old.Access), "refresh": w.refresh(old.Refresh),
+		} {
+			if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
+				w.Errorf("%s: reason %q", name, reason)
+			}
+		}
+		fresh := w.issue(client)
+		w.verify(fresh.Access).is(200, "")
+		w.refresh(fresh.Refresh).is(200, "")
+	})
+}
+
 func TestConcurrentRefresh(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		first := w.issue(w.client())

@@ -31,6 +31,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -54,12 +55,22 @@ type license struct {
 	licensev1connect.UnimplementedLicenseServiceHandler
 	mu    sync.Mutex
 	check func(licenseID, hardwareID string) error
+	// version is the license's; activated is the version with which its devices took their seats.
+	version, activated int32
 }
 
 func (l *license) set(check func(licenseID, hardwareID string) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.check = check
+}
+
+// reseat has all devices leave their seats and take them again.
+func (l *license) reseat() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.version += 2
+	l.activated = l.version
 }
 
 func (l *license) CheckDevice(_ context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
@@ -70,7 +81,10 @@ func (l *license) CheckDevice(_ context.Context, req *connect.Request[licensev1.
 			return nil, err
 		}
 	}
-	return connect.NewResponse(&licensev1.CheckDeviceResponse{}), nil
+	if req.Msg.LicenseVersion != nil && *req.Msg.LicenseVersion < l.activated {
+		return nil, token.Refused("revoked")
+	}
+	return connect.NewResponse(&licensev1.CheckDeviceResponse{LicenseVersion: l.version}), nil
 }
 
 // world is an auth service with everything around it.
@@ -115,7 +129,7 @@ func onSQLite(t *testing.T, change ...func(*auth.Config)) *world {
 
 func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	t.Helper()
-	w := &world{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{}, seen: &witness{}}
+	w := &world{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{version: 2, activated: 2}, seen: &witness{}}
 	b, err := inproc.New(inproc.Config{DB: d, Log: testkit.Log(t)})
 	w.must(err)
 	cfg := auth.DefaultConfig()

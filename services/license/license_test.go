@@ -101,7 +101,7 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 	}
 	signed, err := token.Sign(a.key, "k1", claims.Offline{
 		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime(), req.Msg.GetExpiresAt().AsTime()),
-		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(),
+		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(), LicenseVersion: int(req.Msg.GetLicenseVersion()),
 	})
 	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), err
 }
@@ -196,9 +196,21 @@ func config(edits ...func(*license.Config)) license.Config {
 	return cfg
 }
 
+// deafBus shows no events, as when the broker is away.
+type deafBus struct{ bus.Bus }
+
+func (deafBus) Watch(ctx context.Context, w bus.Watch) error {
+	w.OnGap()
+	<-ctx.Done()
+	return nil
+}
+
 // replica is another process of the service, on the same database and bus.
-func (w *world) replica() *world {
-	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: w.bus, sisters: maps.Clone(w.sisters), config: w.config}
+func (w *world) replica() *world { return w.replicaOn(w.bus.Bus) }
+
+func (w *world) replicaOn(b bus.Bus) *world {
+	noticed := &noticedBus{Bus: b, watched: make(chan struct{}, 1)}
+	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: noticed, sisters: maps.Clone(w.sisters), config: w.config}
 	r.serve()
 	return r
 }
@@ -301,12 +313,15 @@ func device(key, hardwareID string) string {
 	return string(b)
 }
 
-// bearer is an access token of a device.
+// bearer is an access token of a device. One without a seat gets a token all the same, from before it had one.
 func (w *world) bearer(licenseID, hardwareID string) []string {
 	w.t.Helper()
-	now := w.clock.Now()
+	now, version := w.clock.Now(), 0
+	if seat, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
+		version = int(seat.Msg.GetLicenseVersion())
+	}
 	raw, err := token.Sign(w.auth.key, "k1", claims.Access{
-		RegisteredClaims: registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour)), HardwareID: hardwareID, FamilyID: "family-1",
+		RegisteredClaims: registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour)), HardwareID: hardwareID, FamilyID: "family-1", LicenseVersion: version,
 	})
 	if err != nil {
 		w.t.Fatal(err)

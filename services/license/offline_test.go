@@ -35,9 +35,9 @@ func TestOfflineTokenOfADeviceThatLeaves(t *testing.T) {
 func TestOfflineTokenRace(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
-		bearer := w.bearer(id, "pc")
 		for round := range 8 {
 			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+			bearer := w.bearer(id, "pc")
 			issued, left := make(chan answer, 1), make(chan answer, 1)
 			go func() {
 				issued <- w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":1}`, bearer...)
@@ -52,7 +52,6 @@ func TestOfflineTokenRace(t *testing.T) {
 			}
 			w.want(leave, http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
 			w.clock.Advance(time.Hour + time.Second)
-			bearer = w.bearer(id, "pc")
 			w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
 		}
 	})

@@ -34,7 +34,9 @@ var (
 // Family is the chain of tokens that began with one call of auth/token for a device on a license.
 type Family struct {
 	ID, LicenseID, HardwareID string
-	CreatedAt                 time.Time
+	// LicenseVersion is the license's when the family began; license tells from it whether the device has left its seat since.
+	LicenseVersion int
+	CreatedAt      time.Time
 	// RevokedAt zero: in force.
 	RevokedAt time.Time
 }
@@ -165,7 +167,7 @@ func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Ver
 		s.refused(err, from, Family{})
 		return Verified{}, err
 	}
-	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID}
+	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
 	if err := s.holds(ctx, f); err != nil {
 		s.refused(err, from, f)
 		return Verified{}, err
@@ -202,7 +204,7 @@ func (s *Service) FamilyRevoked(ctx context.Context, id string) (bool, error) {
 
 // standing asks whether the device still stands on its license, and makes any refusal one of the token.
 func (s *Service) standing(ctx context.Context, f Family) error {
-	err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID)
+	err := s.Devices.CheckFamily(ctx, f)
 	var refusal *apierr.Error
 	if errors.As(err, &refusal) && isRefusal(refusal.Kind) {
 		return token.Refused(strings.ToLower(refusal.Code)).Because(err)
@@ -212,7 +214,7 @@ func (s *Service) standing(ctx context.Context, f Family) error {
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
-// checkNamed makes the ids that a client named canonical and asks about them.
+// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license.
 func (s *Service) checkNamed(ctx context.Context, f *Family) error {
 	id, ok := canonicalID(f.LicenseID)
 	if !ok {
@@ -220,7 +222,9 @@ func (s *Service) checkNamed(ctx context.Context, f *Family) error {
 		return errLicenseNotFound
 	}
 	f.LicenseID = id
-	return s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID)
+	version, err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID)
+	f.LicenseVersion = version
+	return err
 }
 
 // mint signs an access token of the family and makes a refresh token that is yet to be stored.
@@ -235,7 +239,7 @@ func (s *Service) mint(ctx context.Context, f Family) (Pair, RefreshToken, error
 			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceAccess}, Subject: f.LicenseID, ID: id,
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(AccessFor)),
 		},
-		HardwareID: f.HardwareID, FamilyID: f.ID,
+		HardwareID: f.HardwareID, FamilyID: f.ID, LicenseVersion: f.LicenseVersion,
 	})
 	if err != nil {
 		return Pair{}, RefreshToken{}, err

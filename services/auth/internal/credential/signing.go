@@ -159,6 +159,7 @@ type Offline struct {
 	TokenID, LicenseID, HardwareID string
 	Features                       []string
 	IssuedAt, ExpiresAt            time.Time
+	LicenseVersion                 int
 }
 
 // SignOffline signs a token that a device checks without the server, and sees to it that its key stays published until then.
@@ -185,7 +186,7 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID, ID: o.TokenID,
 			IssuedAt: jwt.NewNumericDate(o.IssuedAt), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
 		},
-		HardwareID: o.HardwareID, Features: o.Features,
+		HardwareID: o.HardwareID, Features: o.Features, LicenseVersion: o.LicenseVersion,
 	})
 }
 

@@ -5,8 +5,11 @@ import (
 
 	"connectrpc.com/connect"
 
+	"google.golang.org/protobuf/proto"
+
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
 // Devices asks the license service about devices.
@@ -15,7 +18,18 @@ type Devices struct {
 }
 
 // CheckDevice implements credential.Devices.
-func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID string) error {
-	_, err := d.License.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID string) (int, error) {
+	res, err := d.License.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+	if err != nil {
+		return 0, err
+	}
+	return int(res.Msg.GetLicenseVersion()), nil
+}
+
+// CheckFamily implements credential.Devices.
+func (d Devices) CheckFamily(ctx context.Context, f credential.Family) error {
+	_, err := d.License.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
+		LicenseId: f.LicenseID, HardwareId: f.HardwareID, LicenseVersion: proto.Int32(int32(f.LicenseVersion)),
+	}))
 	return err
 }

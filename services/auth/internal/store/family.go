@@ -12,12 +12,13 @@ import (
 )
 
 type familyRow struct {
-	ID         string
-	LicenseID  string
-	HardwareID string
-	CreatedAt  time.Time
-	RevokedAt  *time.Time
-	ExpiresAt  time.Time
+	ID             string
+	LicenseID      string
+	HardwareID     string
+	LicenseVersion int
+	CreatedAt      time.Time
+	RevokedAt      *time.Time
+	ExpiresAt      time.Time
 }
 
 // TableName implements gorm's Tabler.
@@ -25,7 +26,8 @@ func (familyRow) TableName() string { return "token_families" }
 
 func (r familyRow) family() credential.Family {
 	return credential.Family{
-		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, CreatedAt: r.CreatedAt.UTC(), RevokedAt: orZero(r.RevokedAt),
+		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, LicenseVersion: r.LicenseVersion,
+		CreatedAt: r.CreatedAt.UTC(), RevokedAt: orZero(r.RevokedAt),
 	}
 }
 
@@ -46,7 +48,10 @@ func newRefreshRow(t credential.RefreshToken) refreshRow {
 
 // CreateFamily implements credential.FamilyStore.
 func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first credential.RefreshToken) error {
-	family := familyRow{ID: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt}
+	family := familyRow{
+		ID: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, LicenseVersion: f.LicenseVersion,
+		CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt,
+	}
 	t := newRefreshRow(first)
 	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		if err := tx.Create(&family).Error; err != nil {

@@ -45,35 +45,35 @@ func (a *API) accessToken(c *gin.Context) {
 	c.Set(holderKey, holder)
 }
 
-func (a *API) holder(c *gin.Context) (*claims.Access, error) {
+func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
 	raw, err := token.Bearer(c.Request.Header)
 	if err != nil {
-		return nil, a.TokenAttempts.Refuse(c, err)
+		return licensing.Holder{}, a.TokenAttempts.Refuse(c, err)
 	}
 	holder, err := a.verify(c, raw)
 	if err != nil {
-		return nil, a.TokenAttempts.RefuseToken(c, raw, err)
+		return licensing.Holder{}, a.TokenAttempts.RefuseToken(c, raw, err)
 	}
 	return holder, nil
 }
 
-func (a *API) verify(c *gin.Context, raw string) (*claims.Access, error) {
-	var holder claims.Access
-	if err := a.Tokens.Verify(c.Request.Context(), raw, &holder); err != nil {
-		return nil, err
+func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
+	var access claims.Access
+	if err := a.Tokens.Verify(c.Request.Context(), raw, &access); err != nil {
+		return licensing.Holder{}, err
 	}
-	revoked, err := a.Families.Revoked(c.Request.Context(), holder.FamilyID)
+	revoked, err := a.Families.Revoked(c.Request.Context(), access.FamilyID)
 	if err != nil {
-		return nil, err
+		return licensing.Holder{}, err
 	}
 	if revoked {
-		return nil, licensing.ErrToken.With("reason", "revoked")
+		return licensing.Holder{}, licensing.ErrToken.With("reason", "revoked")
 	}
-	return &holder, nil
+	return licensing.Holder{LicenseID: access.Subject, HardwareID: access.HardwareID, LicenseVersion: access.LicenseVersion}, nil
 }
 
-func holderOf(c *gin.Context) *claims.Access {
-	return c.MustGet(holderKey).(*claims.Access)
+func holderOf(c *gin.Context) licensing.Holder {
+	return c.MustGet(holderKey).(licensing.Holder)
 }
 
 type heartbeatRequest struct {
@@ -105,7 +105,7 @@ func (a *API) heartbeat(c *gin.Context) error {
 		return err
 	}
 	holder := holderOf(c)
-	l, err := a.Licensing.Heartbeat(c.Request.Context(), holder.Subject, req.client(c, holder.HardwareID), session, req.SessionData)
+	l, err := a.Licensing.Heartbeat(c.Request.Context(), holder, req.client(c, holder.HardwareID), session, req.SessionData)
 	if err != nil {
 		return err
 	}
@@ -155,13 +155,13 @@ func (a *API) offlineToken(c *gin.Context) error {
 		}
 	}
 	holder := holderOf(c)
-	key, err := idempotencyKey(c, holder.Subject+" "+holder.HardwareID)
+	key, err := idempotencyKey(c, holder.LicenseID+" "+holder.HardwareID)
 	if err != nil {
 		return err
 	}
 	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.KnownClientIP(c)}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
-		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder.Subject, client, req.DurationHours)
+		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 		return offlineTokenResponse{
 			Token: signed, TokenID: t.ID, ExpiresAt: t.ExpiresAt, DurationHours: t.Hours, LicenseID: t.LicenseID, HardwareID: t.HardwareID,
 		}, err
@@ -212,7 +212,8 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 	if err := a.OfflineTokens.Verify(ctx, raw, &offline); err != nil {
 		return nil, err
 	}
-	if err := a.Licensing.CheckOffline(ctx, offline.Subject, offline.HardwareID); err != nil {
+	holder := licensing.Holder{LicenseID: offline.Subject, HardwareID: offline.HardwareID, LicenseVersion: offline.LicenseVersion}
+	if err := a.Licensing.CheckOffline(ctx, holder); err != nil {
 		return nil, err
 	}
 	return &offline, nil

@@ -75,8 +75,9 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 		d.ID, d.SessionData, d.OfflineUntil = old.ID, old.SessionData, old.OfflineUntil
 	}
 	ch.License.CurrentDevices++
-	ch.Devices[d.HardwareID] = &d
 	ch.License.touch(now)
+	d.ActivatedVersion = ch.License.Version
+	ch.Devices[d.HardwareID] = &d
 	ch.Emit(activated(&ch.License, &d, c, returning))
 	return Activation{Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.Features, Limits: ch.License.Limits()}, nil
 }
@@ -224,8 +225,9 @@ func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 		ch.Devices[to] = target
 	}
 	source.IsActive, source.DeactivatedAt = false, now
-	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	ch.License.touch(now)
+	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
+	target.ActivatedVersion = ch.License.Version
 	return *target, nil
 }
 

@@ -275,7 +275,7 @@ func TestOfflineTokenLife(t *testing.T) {
 		"end is far":         {max: 720, hours: hours(48), ends: noon.Add(100 * day), want: 48 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token, err := newOfflineToken(&License{ID: "l", MaxOfflineHours: tc.max, ExpiresAt: tc.ends}, "desk", tc.hours, noon)
+			token, err := newOfflineToken(&License{ID: "l", MaxOfflineHours: tc.max, ExpiresAt: tc.ends}, Holder{HardwareID: "desk"}, tc.hours, noon)
 			if tc.want == 0 {
 				if apierr.From(err).Kind != apierr.Invalid {
 					t.Fatalf("got %v, want a validation error", err)

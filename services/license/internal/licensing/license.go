@@ -36,6 +36,9 @@ type License struct {
 	// DeactivatedAt is zero while the license is active.
 	DeactivatedAt      time.Time
 	DeactivationReason string
+	// DeactivatedVersion is the Version with which the license was last deactivated, 0 if it never was. It stays when the
+	// license is active again: tokens of earlier versions do not come back.
+	DeactivatedVersion int
 	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
 	// expiry was set; 0 for none.
 	ExpiryNotice int
@@ -71,11 +74,18 @@ type Device struct {
 	SessionData json.RawMessage
 	IsActive    bool
 	ActivatedAt time.Time
+	// ActivatedVersion is the Version of the license with which the device took its seat: its tokens of earlier versions are
+	// those of a seat that it has left.
+	ActivatedVersion int
 	// LastSeenAt may lag by two seconds, because it is written in batches.
 	LastSeenAt    time.Time
 	DeactivatedAt time.Time
 	// OfflineUntil is when the device's last offline token ends; zero if it never had one.
 	OfflineUntil time.Time
+}
+
+func (d *Device) active() *ActiveDevice {
+	return &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion}
 }
 
 // HoldsOfflineToken tells whether the device may still run without the server.

@@ -262,6 +262,9 @@ func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
 		return nil
 	}
 	l.touch(now)
+	if before.IsActive && !l.IsActive {
+		l.DeactivatedVersion = l.Version
+	}
 	ch.Emit(changeEvent(&before, l, changed))
 	ch.Emit(audit(by, changeAction(&before, l), l.ID, pick(before.auditView(), changed), pick(l.auditView(), changed)))
 	return nil

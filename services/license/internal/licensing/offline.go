@@ -18,18 +18,20 @@ type OfflineToken struct {
 	Features   []string
 	IssuedAt   time.Time
 	ExpiresAt  time.Time
+	// LicenseVersion is that of the license when the token was issued.
+	LicenseVersion int
 	// Hours is the life that was asked for; ExpiresAt is earlier where the license ends before.
 	Hours int
 }
 
-// IssueOfflineToken has a token signed for the device. hours nil means the default. Errors as CheckDevice, and
-// VALIDATION_ERROR for hours beyond what the license allows.
-func (s *Licensing) IssueOfflineToken(ctx context.Context, licenseID string, c Client, hours *int) (OfflineToken, string, error) {
-	l, err := s.CheckDevice(ctx, licenseID, c.HardwareID)
+// IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as CheckHolder,
+// and VALIDATION_ERROR for hours beyond what the license allows.
+func (s *Licensing) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
+	seat, err := s.CheckHolder(ctx, h)
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
-	t, err := newOfflineToken(l, c.HardwareID, hours, s.Clock.Now())
+	t, err := newOfflineToken(seat.License, h, hours, s.Clock.Now())
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
@@ -38,29 +40,30 @@ func (s *Licensing) IssueOfflineToken(ctx context.Context, licenseID string, c C
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
-	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+	err = s.Store.Change(ctx, h.LicenseID, []string{h.HardwareID}, func(ch *Change) error {
 		return ch.noteOffline(t, c, s.Clock.Now())
 	})
 	return t, signed, err
 }
 
-func newOfflineToken(l *License, hardwareID string, hours *int, now time.Time) (OfflineToken, error) {
-	h := min(defaultOfflineHours, l.MaxOfflineHours)
+func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineToken, error) {
+	life := min(defaultOfflineHours, l.MaxOfflineHours)
 	if hours != nil {
-		h = *hours
+		life = *hours
 	}
-	if h < 1 || h > l.MaxOfflineHours {
+	if life < 1 || life > l.MaxOfflineHours {
 		return OfflineToken{}, apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours").
 			With("max_offline_hours", l.MaxOfflineHours)
 	}
 	// Tokens count in whole seconds (RFC 7519, NumericDate); what is promised must not end before what is signed does.
 	issued := now.Truncate(time.Second)
-	expires := issued.Add(time.Duration(h) * time.Hour)
+	expires := issued.Add(time.Duration(life) * time.Hour)
 	if !l.ExpiresAt.IsZero() && expires.After(l.ExpiresAt) {
 		expires = l.ExpiresAt.Truncate(time.Second)
 	}
 	return OfflineToken{
-		ID: newID(), LicenseID: l.ID, HardwareID: hardwareID, Features: l.Features, IssuedAt: issued, ExpiresAt: expires, Hours: h,
+		ID: newID(), LicenseID: l.ID, HardwareID: h.HardwareID, Features: l.Features, IssuedAt: issued, ExpiresAt: expires,
+		LicenseVersion: h.LicenseVersion, Hours: life,
 	}, nil
 }
 
@@ -73,6 +76,9 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	if !ok || !d.IsActive {
 		return ErrNotActivated.With("license_id", t.LicenseID)
 	}
+	if seat := (Seat{&ch.License, d.active()}); seat.revokes(t.LicenseVersion) {
+		return ErrToken.With("reason", "revoked")
+	}
 	if t.ExpiresAt.After(d.OfflineUntil) {
 		d.OfflineUntil = t.ExpiresAt
 	}
@@ -84,8 +90,8 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 
 // CheckOffline tells whether an offline token whose signature is good has been revoked since: ErrToken, details.reason
 // naming why.
-func (s *Licensing) CheckOffline(ctx context.Context, licenseID, hardwareID string) error {
-	_, err := s.CheckDevice(ctx, licenseID, hardwareID)
+func (s *Licensing) CheckOffline(ctx context.Context, h Holder) error {
+	_, err := s.CheckHolder(ctx, h)
 	reason := ""
 	switch e := apierr.From(err); {
 	case e == nil:

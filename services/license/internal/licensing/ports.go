@@ -16,10 +16,19 @@ type Lookup interface {
 	IDByKey(ctx context.Context, key string) (licenseID string, err error)
 	// License finds a license by its id; ErrNotFound.
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
-	// ActiveDevice finds the id of the device that holds a seat; ErrNotActivated.
-	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (deviceID string, cached bool, err error)
+	// ActiveDevice finds a device that holds a seat; ErrNotActivated.
+	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (d *ActiveDevice, cached bool, err error)
+	// Forget drops what memory holds of a license and one of its devices, so that the next look-up asks the database.
+	Forget(licenseID, hardwareID string)
 	// KeyHash is the keyed hash of a normalized key in hexadecimal, for events about keys that nobody has.
 	KeyHash(key string) string
+}
+
+// ActiveDevice is what the hot path knows of a device that holds a seat.
+type ActiveDevice struct {
+	ID string
+	// ActivatedVersion is as in Device.
+	ActivatedVersion int
 }
 
 // Store keeps licenses and devices. Every method that changes something writes the events of the change in the same

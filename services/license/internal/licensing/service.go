@@ -35,22 +35,52 @@ func (s *Licensing) record(licenseID string, at time.Time, msg proto.Message) {
 	s.Telemetry.Record(Source, licenseID, at, msg)
 }
 
-// CheckDevice tells whether a device may act on a license now, and when the license ends. Errors: ErrNotFound, ErrInactive,
-// ErrExpired, ErrNotActivated.
-func (s *Licensing) CheckDevice(ctx context.Context, licenseID, hardwareID string) (*License, error) {
-	l, _, _, err := s.usable(ctx, licenseID, hardwareID)
-	return l, err
+// Seat is a device that may act on its license now.
+type Seat struct {
+	License *License
+	Device  *ActiveDevice
 }
 
-// usable is CheckDevice with the id of the device and whether memory answered.
-func (s *Licensing) usable(ctx context.Context, licenseID, hardwareID string) (l *License, deviceID string, cached bool, err error) {
-	l, licenseCached, err := s.Lookup.License(ctx, licenseID)
+// LicenseVersion is what a token issued now carries. Of the two halves, one may have been read before the other.
+func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.ActivatedVersion) }
+
+// revokes tells whether a token of that version is from before the device took its seat, or from before the license was last
+// deactivated. Versions only grow, so such a token is void for good.
+func (s Seat) revokes(licenseVersion int) bool {
+	return licenseVersion < max(s.License.DeactivatedVersion, s.Device.ActivatedVersion)
+}
+
+// Holder is the device that a token was issued to, and the version of the license then.
+type Holder struct {
+	LicenseID, HardwareID string
+	LicenseVersion        int
+}
+
+// CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of a
+// version that is no longer so would be void from the start. Errors: ErrNotFound, ErrInactive, ErrExpired, ErrNotActivated.
+func (s *Licensing) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
+	s.Lookup.Forget(licenseID, hardwareID)
+	return s.seat(ctx, licenseID, hardwareID)
+}
+
+// CheckHolder tells whether the holder of a token may act on the license now. Errors: those of CheckDevice, and ErrToken when
+// the token is from before the device took its seat or the license was deactivated.
+func (s *Licensing) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
+	seat, err := s.seat(ctx, h.LicenseID, h.HardwareID)
+	if err == nil && seat.revokes(h.LicenseVersion) {
+		err = ErrToken.With("reason", "revoked")
+	}
+	return seat, err
+}
+
+func (s *Licensing) seat(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
+	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err != nil {
-		return nil, "", false, err
+		return Seat{}, err
 	}
 	if err := l.Check(s.Clock.Now()); err != nil {
-		return l, "", licenseCached, err
+		return Seat{}, err
 	}
-	deviceID, deviceCached, err := s.Lookup.ActiveDevice(ctx, licenseID, hardwareID)
-	return l, deviceID, licenseCached && deviceCached, err
+	d, _, err := s.Lookup.ActiveDevice(ctx, licenseID, hardwareID)
+	return Seat{License: l, Device: d}, err
 }

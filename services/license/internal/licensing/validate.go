@@ -31,7 +31,7 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 	if err := l.Check(now); err != nil {
 		return Validation{}, s.validationFailed(now, l.ID, key, c, err)
 	}
-	deviceID, deviceCached, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
+	device, deviceCached, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
 	if errors.Is(err, ErrNotActivated) {
 		_ = s.validationFailed(now, l.ID, key, c, err) // told to the caller as a result
 		return Validation{License: l}, nil
@@ -39,7 +39,7 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 	if err != nil {
 		return Validation{}, err
 	}
-	s.Seen.Seen(deviceID, now, nil)
+	s.Seen.Seen(device.ID, now, nil)
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
 		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
@@ -62,14 +62,14 @@ func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Cli
 }
 
 // Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors
-// as CheckDevice.
-func (s *Licensing) Heartbeat(ctx context.Context, licenseID string, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
-	l, deviceID, _, err := s.usable(ctx, licenseID, c.HardwareID)
+// as CheckHolder.
+func (s *Licensing) Heartbeat(ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
+	seat, err := s.CheckHolder(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	now := s.Clock.Now()
-	s.Seen.Seen(deviceID, now, sessionJSON)
+	l, now := seat.License, s.Clock.Now()
+	s.Seen.Seen(seat.Device.ID, now, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
 		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,

@@ -28,11 +28,22 @@ var _ licensev1connect.LicenseServiceHandler = (*Server)(nil)
 
 // CheckDevice implements the contract.
 func (s *Server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
-	l, err := s.Licensing.CheckDevice(ctx, req.Msg.GetLicenseId(), req.Msg.GetHardwareId())
+	seat, err := s.check(ctx, req.Msg)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&licensev1.CheckDeviceResponse{ExpiresAt: timestamp(l.ExpiresAt)}), nil
+	return connect.NewResponse(&licensev1.CheckDeviceResponse{
+		ExpiresAt: timestamp(seat.License.ExpiresAt), LicenseVersion: int32(seat.LicenseVersion()),
+	}), nil
+}
+
+func (s *Server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
+	if m.LicenseVersion == nil {
+		return s.Licensing.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
+	}
+	return s.Licensing.CheckHolder(ctx, licensing.Holder{
+		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
+	})
 }
 
 func actor(a *rpcv1.Actor) licensing.Actor {

@@ -19,7 +19,7 @@ type Signer struct {
 func (s Signer) SignOffline(ctx context.Context, t licensing.OfflineToken) (string, error) {
 	resp, err := s.Auth.SignOfflineToken(ctx, connect.NewRequest(&authv1.SignOfflineTokenRequest{
 		LicenseId: t.LicenseID, HardwareId: t.HardwareID, Features: t.Features, TokenId: t.ID,
-		IssuedAt: timestamp(t.IssuedAt), ExpiresAt: timestamp(t.ExpiresAt),
+		IssuedAt: timestamp(t.IssuedAt), ExpiresAt: timestamp(t.ExpiresAt), LicenseVersion: int32(t.LicenseVersion),
 	}))
 	if err != nil {
 		return "", err

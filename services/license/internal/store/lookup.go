@@ -34,7 +34,7 @@ type Lookup struct {
 	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
 	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
-	devices  *cache.Cache[seat, string]
+	devices  *cache.Cache[seat, *licensing.ActiveDevice]
 }
 
 // issued is what a key was issued for.
@@ -53,7 +53,7 @@ func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Aliv
 		db: d, ring: ring,
 		ids:      cache.New[[32]byte, *issued](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
 		licenses: cache.New[string, *licensing.License](o, c),
-		devices:  cache.New[seat, string](o, c),
+		devices:  cache.New[seat, *licensing.ActiveDevice](o, c),
 	}
 }
 
@@ -118,16 +118,22 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 }
 
 // ActiveDevice implements licensing.Lookup. "Not activated" is an error and so never cached: the next activation counts at once.
-func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (string, bool, error) {
-	return l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (string, error) {
+func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, bool, error) {
+	return l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
 		var row deviceRow
-		err := l.db.Read(ctx).Table("devices").Select("id").
+		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version").
 			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
 		if errors.Is(err, db.ErrNotFound) {
-			return "", licensing.ErrNotActivated.With("license_id", licenseID)
+			return nil, licensing.ErrNotActivated.With("license_id", licenseID)
 		}
-		return row.ID, translate(err)
+		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion}, translate(err)
 	})
+}
+
+// Forget implements licensing.Lookup.
+func (l *Lookup) Forget(licenseID, hardwareID string) {
+	l.licenses.Drop(licenseID)
+	l.devices.Drop(seat{licenseID, hardwareID})
 }
 
 // KeyHash implements licensing.Lookup.

@@ -43,6 +43,7 @@ type licenseRow struct {
 	UpdatedAt          time.Time
 	DeactivatedAt      *time.Time
 	DeactivationReason string
+	DeactivatedVersion int
 }
 
 func newLicenseRow(l *licensing.License) licenseRow {
@@ -50,7 +51,7 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		ID: l.ID, MaskedKey: l.MaskedKey, CustomerID: l.CustomerID, LicenseType: l.Type, MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices,
 		MaxOfflineHours: l.MaxOfflineHours, IsActive: l.IsActive, IsTest: l.IsTest, Features: encodeFeatures(l.Features), Metadata: encodeMetadata(l.Metadata),
 		Version: l.Version, ExpiresAt: nullable(l.ExpiresAt), ExpiryNotice: l.ExpiryNotice, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
-		DeactivatedAt: nullable(l.DeactivatedAt), DeactivationReason: l.DeactivationReason,
+		DeactivatedAt: nullable(l.DeactivatedAt), DeactivationReason: l.DeactivationReason, DeactivatedVersion: l.DeactivatedVersion,
 	}
 }
 
@@ -60,7 +61,7 @@ func (r *licenseRow) license() licensing.License {
 		CurrentDevices: r.CurrentDevices, MaxOfflineHours: r.MaxOfflineHours, IsActive: r.IsActive, IsTest: r.IsTest,
 		Features: decodeFeatures(r.Features), Metadata: json.RawMessage(r.Metadata), Version: r.Version, ExpiresAt: value(r.ExpiresAt),
 		ExpiryNotice: r.ExpiryNotice, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, DeactivatedAt: value(r.DeactivatedAt),
-		DeactivationReason: r.DeactivationReason,
+		DeactivationReason: r.DeactivationReason, DeactivatedVersion: r.DeactivatedVersion,
 	}
 }
 
@@ -71,31 +72,33 @@ func licenseChanges(l *licensing.License) map[string]any {
 		"is_active": l.IsActive, "is_test": l.IsTest, "features": encodeFeatures(l.Features), "metadata": encodeMetadata(l.Metadata),
 		"version": l.Version, "expires_at": nullable(l.ExpiresAt), "expiry_notice": l.ExpiryNotice, "updated_at": l.UpdatedAt,
 		"deactivated_at": nullable(l.DeactivatedAt), "deactivation_reason": l.DeactivationReason,
+		"deactivated_version": l.DeactivatedVersion,
 	}
 }
 
 // deviceRow mirrors the table devices.
 type deviceRow struct {
-	ID            string
-	NumericID     int64 `gorm:"<-:false"`
-	LicenseID     string
-	HardwareID    string
-	Name          string
-	OsName        string
-	OsVersion     string
-	SessionData   *string
-	IsActive      bool
-	ActivatedAt   time.Time
-	LastSeenAt    *time.Time
-	DeactivatedAt *time.Time
-	OfflineUntil  *time.Time
+	ID               string
+	NumericID        int64 `gorm:"<-:false"`
+	LicenseID        string
+	HardwareID       string
+	Name             string
+	OsName           string
+	OsVersion        string
+	SessionData      *string
+	IsActive         bool
+	ActivatedAt      time.Time
+	ActivatedVersion int
+	LastSeenAt       *time.Time
+	DeactivatedAt    *time.Time
+	OfflineUntil     *time.Time
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
 	return deviceRow{
 		ID: d.ID, LicenseID: d.LicenseID, HardwareID: d.HardwareID, Name: d.Name, OsName: d.OSName, OsVersion: d.OSVersion,
 		IsActive: d.IsActive, ActivatedAt: d.ActivatedAt, LastSeenAt: nullable(d.LastSeenAt), DeactivatedAt: nullable(d.DeactivatedAt),
-		OfflineUntil: nullable(d.OfflineUntil),
+		OfflineUntil: nullable(d.OfflineUntil), ActivatedVersion: d.ActivatedVersion,
 	}
 }
 
@@ -103,7 +106,7 @@ func (r *deviceRow) device() licensing.Device {
 	d := licensing.Device{
 		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, Name: r.Name, OSName: r.OsName, OSVersion: r.OsVersion,
 		IsActive: r.IsActive, ActivatedAt: r.ActivatedAt, LastSeenAt: value(r.LastSeenAt), DeactivatedAt: value(r.DeactivatedAt),
-		OfflineUntil: value(r.OfflineUntil),
+		OfflineUntil: value(r.OfflineUntil), ActivatedVersion: r.ActivatedVersion,
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -116,7 +119,8 @@ func (r *deviceRow) device() licensing.Device {
 func deviceChanges(d *licensing.Device) map[string]any {
 	changes := map[string]any{
 		"name": d.Name, "os_name": d.OSName, "os_version": d.OSVersion, "is_active": d.IsActive, "activated_at": d.ActivatedAt,
-		"deactivated_at": nullable(d.DeactivatedAt), "offline_until": nullable(d.OfflineUntil),
+		"activated_version": d.ActivatedVersion,
+		"deactivated_at":    nullable(d.DeactivatedAt), "offline_until": nullable(d.OfflineUntil),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

@@ -26,6 +26,8 @@ import (
 // Places on a license are numbered in the order of device ids, which is that of arrival. A device that was here before gets
 // no place, though it was numbered: whom that costs the last one is refused here, and Change then decides.
 //
+// activated_version is the first that the license gets after the lock, so it is new to every device.
+//
 // A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
 const takeSeats = `
 WITH wanted AS (
@@ -36,8 +38,8 @@ WITH wanted AS (
 	SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 ), device AS (
-	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, last_seen_at)
-	SELECT device_id, license_id, hardware_id, name, os_name, os_version, true, at, at FROM wanted JOIN license ON id = license_id
+	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version, last_seen_at)
+	SELECT device_id, license_id, hardware_id, name, os_name, os_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
 	WHERE is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id

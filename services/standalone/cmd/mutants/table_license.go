@@ -123,7 +123,7 @@ var seats = []mutant{
 	{
 		name: "offline-device-unchecked", breaks: "an offline token outlives its device",
 		file: "services/license/internal/api/token.go",
-		old:  "if err := a.Licensing.CheckOffline(ctx, offline.Subject, offline.HardwareID); err != nil {",
+		old:  "if err := a.Licensing.CheckOffline(ctx, holder); err != nil {",
 		new:  "if err := error(nil); err != nil {",
 		pkg:  licenseAPI, tests: "TestOfflineToken",
 	},

@@ -297,15 +297,17 @@ func (x *CheckTokenFamilyResponse) GetRevoked() bool {
 }
 
 type SignOfflineTokenRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	HardwareId    string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
-	Features      []string               `protobuf:"bytes,3,rep,name=features,proto3" json:"features,omitempty"`
-	TokenId       string                 `protobuf:"bytes,4,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
-	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Features   []string               `protobuf:"bytes,3,rep,name=features,proto3" json:"features,omitempty"`
+	TokenId    string                 `protobuf:"bytes,4,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	IssuedAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	ExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// license_version is the license's when the token is issued.
+	LicenseVersion int32 `protobuf:"varint,7,opt,name=license_version,json=licenseVersion,proto3" json:"license_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SignOfflineTokenRequest) Reset() {
@@ -378,6 +380,13 @@ func (x *SignOfflineTokenRequest) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *SignOfflineTokenRequest) GetLicenseVersion() int32 {
+	if x != nil {
+		return x.LicenseVersion
+	}
+	return 0
 }
 
 type SignOfflineTokenResponse struct {
@@ -529,7 +538,7 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\x17CheckTokenFamilyRequest\x12\x1b\n" +
 	"\tfamily_id\x18\x01 \x01(\tR\bfamilyId\"4\n" +
 	"\x18CheckTokenFamilyResponse\x12\x18\n" +
-	"\arevoked\x18\x01 \x01(\bR\arevoked\"\x84\x02\n" +
+	"\arevoked\x18\x01 \x01(\bR\arevoked\"\xad\x02\n" +
 	"\x17SignOfflineTokenRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -539,7 +548,8 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\btoken_id\x18\x04 \x01(\tR\atokenId\x127\n" +
 	"\tissued_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"0\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
+	"\x0flicense_version\x18\a \x01(\x05R\x0elicenseVersion\"0\n" +
 	"\x18SignOfflineTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\"\x17\n" +
 	"\x15ListPublicKeysRequest\"5\n" +

@@ -26,11 +26,13 @@ const (
 )
 
 type CheckDeviceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	HardwareId    string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	// license_version is that of the device's token; absent: a token is about to be issued.
+	LicenseVersion *int32 `protobuf:"varint,3,opt,name=license_version,json=licenseVersion,proto3,oneof" json:"license_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CheckDeviceRequest) Reset() {
@@ -77,12 +79,21 @@ func (x *CheckDeviceRequest) GetHardwareId() string {
 	return ""
 }
 
+func (x *CheckDeviceRequest) GetLicenseVersion() int32 {
+	if x != nil && x.LicenseVersion != nil {
+		return *x.LicenseVersion
+	}
+	return 0
+}
+
 type CheckDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// expires_at is absent for a perpetual license.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// license_version is what a token issued now carries.
+	LicenseVersion int32 `protobuf:"varint,2,opt,name=license_version,json=licenseVersion,proto3" json:"license_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CheckDeviceResponse) Reset() {
@@ -120,6 +131,13 @@ func (x *CheckDeviceResponse) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *CheckDeviceResponse) GetLicenseVersion() int32 {
+	if x != nil {
+		return x.LicenseVersion
+	}
+	return 0
 }
 
 // License is a license as an administrator sees it.
@@ -2255,15 +2273,18 @@ var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
-	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blatchkey/rpc/v1/error.proto\"T\n" +
+	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blatchkey/rpc/v1/error.proto\"\x96\x01\n" +
 	"\x12CheckDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
-	"hardwareId\"P\n" +
+	"hardwareId\x12,\n" +
+	"\x0flicense_version\x18\x03 \x01(\x05H\x00R\x0elicenseVersion\x88\x01\x01B\x12\n" +
+	"\x10_license_version\"y\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
-	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xd1\x05\n" +
+	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
+	"\x0flicense_version\x18\x02 \x01(\x05R\x0elicenseVersion\"\xd1\x05\n" +
 	"\aLicense\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1d\n" +
@@ -2624,6 +2645,7 @@ func file_latchkey_license_v1_license_proto_init() {
 	if File_latchkey_license_v1_license_proto != nil {
 		return
 	}
+	file_latchkey_license_v1_license_proto_msgTypes[0].OneofWrappers = []any{}
 	file_latchkey_license_v1_license_proto_msgTypes[3].OneofWrappers = []any{}
 	file_latchkey_license_v1_license_proto_msgTypes[14].OneofWrappers = []any{}
 	file_latchkey_license_v1_license_proto_msgTypes[16].OneofWrappers = []any{}

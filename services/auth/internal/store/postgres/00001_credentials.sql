@@ -21,13 +21,15 @@ CREATE TABLE api_key_secrets (
 CREATE INDEX api_key_secrets_api_key_id ON api_key_secrets (api_key_id);
 
 CREATE TABLE token_families (
-    id          uuid PRIMARY KEY,
-    license_id  uuid        NOT NULL,
-    hardware_id text        NOT NULL,
-    created_at  timestamptz NOT NULL,
-    revoked_at  timestamptz,
+    id              uuid        PRIMARY KEY,
+    license_id      uuid        NOT NULL,
+    hardware_id     text        NOT NULL,
+    -- the license's when the family began
+    license_version integer     NOT NULL,
+    created_at      timestamptz NOT NULL,
+    revoked_at      timestamptz,
     -- the end of the newest refresh token: the family is pruned after it
-    expires_at  timestamptz NOT NULL
+    expires_at      timestamptz NOT NULL
 );
 CREATE INDEX token_families_expires_at ON token_families (expires_at);
 

@@ -21,13 +21,15 @@ CREATE TABLE api_key_secrets (
 CREATE INDEX api_key_secrets_api_key_id ON api_key_secrets (api_key_id);
 
 CREATE TABLE token_families (
-    id          TEXT PRIMARY KEY,
-    license_id  TEXT      NOT NULL,
-    hardware_id TEXT      NOT NULL,
-    created_at  TIMESTAMP NOT NULL,
-    revoked_at  TIMESTAMP,
+    id              TEXT      PRIMARY KEY,
+    license_id      TEXT      NOT NULL,
+    hardware_id     TEXT      NOT NULL,
+    -- the license's when the family began
+    license_version INTEGER   NOT NULL,
+    created_at      TIMESTAMP NOT NULL,
+    revoked_at      TIMESTAMP,
     -- the end of the newest refresh token: the family is pruned after it
-    expires_at  TIMESTAMP NOT NULL
+    expires_at      TIMESTAMP NOT NULL
 );
 CREATE INDEX token_families_expires_at ON token_families (expires_at);
 

@@ -78,7 +78,8 @@ const (
 // LicenseServiceClient is a client for the latchkey.license.v1.LicenseService service.
 type LicenseServiceClient interface {
 	// CheckDevice tells whether a device may act on a license now: known, active, unexpired, activated. Otherwise it fails
-	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED.
+	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
+	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
 	CreateLicense(context.Context, *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error)
 	BulkCreateLicenses(context.Context, *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error)
@@ -272,7 +273,8 @@ func (c *licenseServiceClient) CountLicenses(ctx context.Context, req *connect.R
 // LicenseServiceHandler is an implementation of the latchkey.license.v1.LicenseService service.
 type LicenseServiceHandler interface {
 	// CheckDevice tells whether a device may act on a license now: known, active, unexpired, activated. Otherwise it fails
-	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED.
+	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
+	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
 	CreateLicense(context.Context, *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error)
 	BulkCreateLicenses(context.Context, *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error)

@@ -44,7 +44,8 @@ CREATE TABLE licenses (
     created_at          timestamptz NOT NULL,
     updated_at          timestamptz NOT NULL,
     deactivated_at      timestamptz,
-    deactivation_reason text        NOT NULL
+    deactivation_reason text        NOT NULL,
+    deactivated_version integer     NOT NULL
 ) WITH (fillfactor = 80); -- room to update the seat counter in place
 CREATE INDEX licenses_created_at ON licenses (created_at DESC, id DESC);
 CREATE INDEX licenses_customer_id ON licenses (customer_id, created_at DESC);
@@ -52,19 +53,20 @@ CREATE INDEX licenses_expires_at ON licenses (expires_at) WHERE expires_at IS NO
 CREATE INDEX licenses_master_key ON licenses (master_key);
 
 CREATE TABLE devices (
-    id             uuid        PRIMARY KEY,
-    numeric_id     bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,
-    license_id     uuid        NOT NULL REFERENCES licenses (id),
-    hardware_id    text        NOT NULL,
-    name           text        NOT NULL,
-    os_name        text        NOT NULL,
-    os_version     text        NOT NULL,
-    session_data   text,
-    is_active      boolean     NOT NULL,
-    activated_at   timestamptz NOT NULL,
-    last_seen_at   timestamptz,
-    deactivated_at timestamptz,
-    offline_until  timestamptz,
+    id                uuid        PRIMARY KEY,
+    numeric_id        bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,
+    license_id        uuid        NOT NULL REFERENCES licenses (id),
+    hardware_id       text        NOT NULL,
+    name              text        NOT NULL,
+    os_name           text        NOT NULL,
+    os_version        text        NOT NULL,
+    session_data      text,
+    is_active         boolean     NOT NULL,
+    activated_at      timestamptz NOT NULL,
+    activated_version integer     NOT NULL,
+    last_seen_at      timestamptz,
+    deactivated_at    timestamptz,
+    offline_until     timestamptz,
     UNIQUE (license_id, hardware_id)
 );
 

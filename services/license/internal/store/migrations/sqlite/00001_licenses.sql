@@ -44,7 +44,8 @@ CREATE TABLE licenses (
     created_at          datetime NOT NULL,
     updated_at          datetime NOT NULL,
     deactivated_at      datetime,
-    deactivation_reason text     NOT NULL
+    deactivation_reason text     NOT NULL,
+    deactivated_version integer  NOT NULL
 );
 CREATE INDEX licenses_created_at ON licenses (created_at DESC, id DESC);
 CREATE INDEX licenses_customer_id ON licenses (customer_id, created_at DESC);
@@ -52,19 +53,20 @@ CREATE INDEX licenses_expires_at ON licenses (expires_at) WHERE expires_at IS NO
 CREATE INDEX licenses_master_key ON licenses (master_key);
 
 CREATE TABLE devices (
-    id             text     NOT NULL UNIQUE,
-    numeric_id     integer  PRIMARY KEY AUTOINCREMENT,
-    license_id     text     NOT NULL REFERENCES licenses (id),
-    hardware_id    text     NOT NULL,
-    name           text     NOT NULL,
-    os_name        text     NOT NULL,
-    os_version     text     NOT NULL,
-    session_data   text,
-    is_active      boolean  NOT NULL,
-    activated_at   datetime NOT NULL,
-    last_seen_at   datetime,
-    deactivated_at datetime,
-    offline_until  datetime,
+    id                text     NOT NULL UNIQUE,
+    numeric_id        integer  PRIMARY KEY AUTOINCREMENT,
+    license_id        text     NOT NULL REFERENCES licenses (id),
+    hardware_id       text     NOT NULL,
+    name              text     NOT NULL,
+    os_name           text     NOT NULL,
+    os_version        text     NOT NULL,
+    session_data      text,
+    is_active         boolean  NOT NULL,
+    activated_at      datetime NOT NULL,
+    activated_version integer  NOT NULL,
+    last_seen_at      datetime,
+    deactivated_at    datetime,
+    offline_until     datetime,
     UNIQUE (license_id, hardware_id)
 );
 

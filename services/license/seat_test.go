@@ -1,0 +1,129 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+)
+
+// leaving are the ways in which a device loses its seat, and comes back to it.
+var leaving = map[string]struct {
+	leave, comeBack func(w *world, id, key string)
+}{
+	"M2: deactivated by the administrator": {
+		leave: func(w *world, id, _ string) { w.deactivate(id, "pc") },
+		comeBack: func(w *world, _, key string) {
+			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		},
+	},
+	"M2: transferred away and back": {
+		leave:    func(w *world, id, _ string) { w.transfer(id, "pc", "other") },
+		comeBack: func(w *world, id, _ string) { w.transfer(id, "other", "pc") },
+	},
+	"M2: license deactivated and reactivated": {
+		leave: func(w *world, id, _ string) {
+			w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: new(false)})
+		},
+		comeBack: func(w *world, id, _ string) {
+			w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: new(true)})
+		},
+	},
+}
+
+func (w *world) deactivate(id, hardwareID string) {
+	w.t.Helper()
+	if _, err := w.admin.DeactivateDevice(w.t.Context(), connect.NewRequest(&licensev1.DeactivateDeviceRequest{LicenseId: id, HardwareId: hardwareID})); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) transfer(id, from, to string) {
+	w.t.Helper()
+	req := &licensev1.TransferDeviceRequest{LicenseId: id, FromHardwareId: from, ToHardwareId: to}
+	if _, err := w.admin.TransferDevice(w.t.Context(), connect.NewRequest(req)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// held are the tokens of a device, and every way to present them.
+type held struct {
+	access  []string
+	offline string
+	version int32
+}
+
+func (w *world) hold(id, hardwareID string) held {
+	w.t.Helper()
+	h := held{access: w.bearer(id, hardwareID)}
+	h.offline = w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":24}`, h.access...).body["token"].(string)
+	seat, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID}))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	h.version = seat.Msg.GetLicenseVersion()
+	return h
+}
+
+// present tells how each way was answered: the code, or OK.
+func (w *world) present(h held, id, hardwareID string) string {
+	w.t.Helper()
+	answers := []string{
+		w.outcome(w.call(http.MethodPost, "/api/v1/license/heartbeat", "", h.access...)),
+		w.outcome(w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":1}`, h.access...)),
+		w.outcome(w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, h.offline))),
+	}
+	_, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID, LicenseVersion: &h.version}))
+	if err == nil {
+		return strings.Join(append(answers, "OK"), " ")
+	}
+	return strings.Join(append(answers, refused[licensev1.CheckDeviceResponse](nil, err)), " ")
+}
+
+func (w *world) outcome(a answer) string {
+	if a.status < 300 {
+		return "OK"
+	}
+	return fmt.Sprint(a.body["error_code"])
+}
+
+// TestM2TokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
+// replica that hears of nothing, once its memory has ended. Tokens issued afterwards hold.
+func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
+	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"
+	for name, way := range leaving {
+		t.Run(name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				w.auth.limit = nil
+				deaf := w.replicaOn(deafBus{w.bus.Bus})
+				id, key := w.create(1, 30)
+				w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+				old := w.hold(id, "pc")
+				expect := func(h held, want string) {
+					w.t.Helper()
+					for process, at := range map[string]*world{"here": w, "without the bus": deaf} {
+						if got := at.present(h, id, "pc"); got != want {
+							w.t.Errorf("%s: %s, want %s", process, got, want)
+						}
+					}
+				}
+				expect(old, holds)
+				way.leave(w, id, key)
+				w.clock.Advance(5 * time.Second) // as long as a replica remembers that hears of nothing
+				if got := w.present(old, id, "pc"); slices.Contains(strings.Fields(got), "OK") {
+					w.t.Errorf("while it is away: %s", got)
+				}
+				way.comeBack(w, id, key)
+				w.clock.Advance(5 * time.Second)
+				expect(old, dead)
+				expect(w.hold(id, "pc"), holds)
+			})
+		})
+	}
+}
