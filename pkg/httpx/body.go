@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -79,16 +80,38 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, nil
 	case r.ContentLength > limit:
 		return nil, tooLarge(r, limit)
-	case r.ContentLength > 0:
-		raw := make([]byte, r.ContentLength)
-		_, err := io.ReadFull(r.Body, raw)
-		return raw, cutOff(err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	raw, err := readAll(io.LimitReader(r.Body, limit+1), r.ContentLength)
 	if int64(len(raw)) > limit {
 		return nil, tooLarge(r, limit)
 	}
 	return raw, cutOff(err)
+}
+
+// firstRead is the largest buffer that is made because a client says how much it will send. Larger ones follow what has come.
+const firstRead = 8 << 10
+
+// readAll reads announced bytes, or to the end where announced is negative.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	first := int64(firstRead)
+	if announced >= 0 {
+		first = min(first, announced)
+	}
+	raw := make([]byte, 0, first)
+	for {
+		n, err := r.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		switch {
+		case int64(len(raw)) == announced || err == io.EOF && announced < 0:
+			return raw, nil
+		case err == io.EOF:
+			return raw, io.ErrUnexpectedEOF
+		case err != nil:
+			return raw, err
+		case len(raw) == cap(raw):
+			raw = slices.Grow(raw, len(raw))
+		}
+	}
 }
 
 // maxDrain is how many bytes of a body that is too large are read and dropped.

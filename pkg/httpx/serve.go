@@ -117,7 +117,11 @@ func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error 
 	for i, s := range l.servers {
 		s.Handler = drain.handler(s.Handler)
 		server := newHTTPServer(s, log)
-		server.ConnState = drain.connState
+		bound := newConnections(log)
+		server.ConnState = func(conn net.Conn, state http.ConnState) {
+			bound.connState(conn, state)
+			drain.connState(conn, state)
+		}
 		drain.servers, drain.listeners = append(drain.servers, server), append(drain.listeners, l.listeners[i])
 		accept := l.tls(i)
 		drain.accepting.Add(1)

@@ -62,3 +62,14 @@ func TestC8IdentifiersAreTrimmed(t *testing.T) {
 		w.want(w.post("heartbeat", "", bearer...), http.StatusOK, "")
 	})
 }
+
+// M8: what anybody may send without an API key is small.
+func TestM8SmallBodiesWithoutAPIKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(1, 0)
+		body := `{"x":"` + strings.Repeat("x", 32<<10) + `"}`
+		for _, endpoint := range []string{"heartbeat", "offline-token", "validate-offline"} {
+			w.want(w.post(endpoint, body, w.bearer(id, "pc")...), http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
+		}
+	})
+}

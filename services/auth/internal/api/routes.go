@@ -47,13 +47,16 @@ type Options struct {
 // of the database may still look at their context.
 type api struct{ Options }
 
+// tokenBody caps, in bytes, the bodies of routes that anybody may call: they hold one token.
+var tokenBody = httpx.MaxBody(16 << 10)
+
 // Mount adds the routes to e.
 func Mount(e *gin.Engine, o Options) {
 	a := api{o}
 	v1 := e.Group("/api/v1/auth")
 	v1.POST("/token", o.Guard.Require(), httpx.Wrap(a.issueTokens))
-	v1.POST("/refresh", httpx.Wrap(a.refreshTokens))
-	v1.POST("/verify", httpx.Wrap(a.verifyToken))
+	v1.POST("/refresh", tokenBody, httpx.Wrap(a.refreshTokens))
+	v1.POST("/verify", tokenBody, httpx.Wrap(a.verifyToken))
 
 	admin := v1.Group("", a.requireAdminSecret)
 	admin.POST("/api-key", httpx.Wrap(a.createAPIKey))

@@ -23,6 +23,9 @@ type API struct {
 	Clock         clock.Clock
 }
 
+// deviceBody caps what devices send without an API key, in bytes: a token, or a heartbeat with 4 KiB of session data.
+var deviceBody = httpx.MaxBody(32 << 10)
+
 // Routes is the whole public surface. apiKey wants an API key whose allowed_endpoints cover the route, and counts the call
 // against its limits.
 func (a *API) Routes(r gin.IRouter, apiKey gin.HandlerFunc) {
@@ -30,7 +33,7 @@ func (a *API) Routes(r gin.IRouter, apiKey gin.HandlerFunc) {
 	g.POST("/validate", apiKey, httpx.Wrap(a.validate))
 	g.POST("/activate", apiKey, httpx.Wrap(a.activate))
 	g.POST("/deactivate", apiKey, httpx.Wrap(a.deactivate))
-	g.POST("/heartbeat", a.accessToken, httpx.Wrap(a.heartbeat))
-	g.POST("/offline-token", a.accessToken, httpx.Wrap(a.offlineToken))
-	g.POST("/validate-offline", httpx.Wrap(a.validateOffline))
+	g.POST("/heartbeat", deviceBody, a.accessToken, httpx.Wrap(a.heartbeat))
+	g.POST("/offline-token", deviceBody, a.accessToken, httpx.Wrap(a.offlineToken))
+	g.POST("/validate-offline", deviceBody, httpx.Wrap(a.validateOffline))
 }

@@ -1,0 +1,93 @@
+package httpx
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// maxConnections is how many connections a server has open. Each costs about 20 KB before anything is asked.
+	maxConnections = 4096
+	// maxPerAddress is how many of them one public address may have, for IPv6 one /64. Private addresses may be proxies, which
+	// come for many.
+	maxPerAddress = 1024
+)
+
+// connections closes the connections that a server has no room for. It is a ConnState hook and no listener, as net/http ends
+// connections well only when it has them as they are.
+type connections struct {
+	log    *slog.Logger
+	warned throttle
+
+	mu   sync.Mutex
+	open map[net.Conn]netip.Prefix
+	from map[netip.Prefix]int // public addresses only
+}
+
+func newConnections(log *slog.Logger) *connections {
+	return &connections{log: log, open: map[net.Conn]netip.Prefix{}, from: map[netip.Prefix]int{}}
+}
+
+func (k *connections) connState(conn net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		if !k.admit(conn) {
+			conn.Close()
+			if k.warned.allow(time.Now()) {
+				k.log.Warn("connections are closed: too many are open, in all or from one address",
+					"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
+			}
+		}
+	case http.StateClosed, http.StateHijacked:
+		k.leave(conn)
+	}
+}
+
+// admit counts a connection if there is room.
+func (k *connections) admit(conn net.Conn) bool {
+	from := publicNetwork(conn.RemoteAddr())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.open) >= maxConnections || k.from[from] >= maxPerAddress {
+		return false
+	}
+	k.open[conn] = from
+	if from.IsValid() {
+		k.from[from]++
+	}
+	return true
+}
+
+func (k *connections) leave(conn net.Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	from, counted := k.open[conn]
+	if !counted {
+		return
+	}
+	delete(k.open, conn)
+	if k.from[from]--; k.from[from] <= 0 {
+		delete(k.from, from)
+	}
+}
+
+// publicNetwork is the network of a public address, and invalid for others.
+func publicNetwork(a net.Addr) netip.Prefix {
+	peer, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
+		return netip.Prefix{}
+	}
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
