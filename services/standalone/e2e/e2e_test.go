@@ -54,7 +54,10 @@ func start(t *testing.T, embedded bool) *world {
 			replicas = 1
 		}
 		// Not the test's context: the suite outlives it.
-		s, err = suite.Start(context.Background(), suite.Options{Embedded: embedded, Replicas: replicas, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false"}})
+		s, err = suite.Start(context.Background(), suite.Options{
+			Embedded: embedded, Replicas: replicas,
+			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
+		})
 		if err == nil {
 			shared.suites[embedded] = s
 		}
@@ -104,7 +107,9 @@ func try(method, url, body string, headers ...string) (answer, error) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+		if req.Header.Set(headers[i], headers[i+1]); headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
