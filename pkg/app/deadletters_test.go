@@ -29,7 +29,7 @@ func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 		_ = b.Consume(t.Context(), q, func(_ context.Context, events []event.Event) error {
 			if !mended {
 				mended = true
-				return bus.Permanent(errors.New("no such thing"))
+				return bus.Rejected{0: errors.New("no such thing")}
 			}
 			seen <- events[0]
 			return nil

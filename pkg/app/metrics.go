@@ -26,6 +26,16 @@ func (d Deps) Observe(unsent func(context.Context) (int, error), dropped func() 
 	}
 }
 
+// ObserveDeadLetters shows operators how many events the consumer of a queue could not take in. Alarm on the first one.
+func (d Deps) ObserveDeadLetters(queue string) {
+	letters := d.Bus.DeadLetters(queue)
+	d.Metrics.Registerer().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "latchkey_dead_letters",
+		Help:        "Events that the consumer of the queue could not take in; -1 while they cannot be counted.",
+		ConstLabels: prometheus.Labels{"queue": queue},
+	}, func() float64 { return countWithin(letters.Count) }))
+}
+
 func countWithin(count func(context.Context) (int, error)) float64 {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -8,6 +8,9 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -80,28 +83,29 @@ func (q Queue) WithDefaults() Queue {
 func (q Queue) Wants(eventType string) bool { return MatchesAny(q.Types, eventType) }
 
 // Handler commits a batch. It must be idempotent: the same event comes again after a crash, a lost link or an error.
-// nil says that all of events are committed. After an error each event is handed over by itself, again and again with
-// growing pauses, until it succeeds or has failed Queue.MaxAttempts times and becomes a dead letter. An apierr of kind
-// Unavailable (the database is away) counts as no attempt: it is tried for ever. A panic counts as an error. A Handler
-// must not publish to its own queue and wait for it.
+// nil says that all of events are committed, Rejected that all but the named ones are. After any other error the batch is
+// delivered again in halves, until a single event fails Queue.MaxAttempts times, with growing pauses, and becomes a dead
+// letter: one bad event among n costs about log n deliveries, and no other event is lost. An apierr of kind Unavailable
+// (the database is away) counts as no attempt: it is tried for ever. A panic counts as an error. A Handler must not
+// publish to its own queue and wait for it.
 type Handler func(ctx context.Context, events []event.Event) error
 
-type permanent struct{ error }
+// Rejected is the error of a Handler that has committed its batch except for some events, which no further attempt can
+// mend: the index of each in the batch, and why. They become dead letters at once; nothing is delivered again.
+type Rejected map[int]error
 
-func (p permanent) Unwrap() error { return p.error }
-
-// Permanent marks an error that no further attempt can mend: the event becomes a dead letter at once.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return permanent{err}
+// Error says how many events were rejected, and why the first was.
+func (r Rejected) Error() string {
+	first := slices.Min(slices.Collect(maps.Keys(r)))
+	return fmt.Sprintf("%d events were rejected, the first one because: %v", len(r), r[first])
 }
 
-// IsPermanent tells whether err was marked by Permanent.
-func IsPermanent(err error) bool {
-	var p permanent
-	return errors.As(err, &p)
+// OrNil is r as an error, nil when nothing was rejected.
+func (r Rejected) OrNil() error {
+	if len(r) == 0 {
+		return nil
+	}
+	return r
 }
 
 // Watch is a look at the events of the moment, for dropping what a cache holds. Every watch sees every event that
@@ -126,6 +130,12 @@ type State struct {
 	Detail string
 }
 
+// Bounds on the dead letters of one queue, so that no flood of bad events fills a disk. Watch their number long before.
+const (
+	MaxDeadLetters     = 10_000
+	MaxDeadLetterBytes = 64 << 20
+)
+
 // DeadLetter is a message that a queue gave up.
 type DeadLetter struct {
 	// ID names it for Replay.
@@ -140,10 +150,14 @@ type DeadLetter struct {
 }
 
 // DeadLetters lists what a queue gave up, and gives it another chance.
+//
+// They are bounded: beyond MaxDeadLetters or MaxDeadLetterBytes in one queue the oldest are dropped.
 type DeadLetters interface {
-	// List shows up to limit letters, oldest first, and leaves them where they are.
+	// Count is how many there are.
+	Count(ctx context.Context) (int, error)
+	// List shows up to limit dead letters, oldest first, and leaves them where they are.
 	List(ctx context.Context, limit int) ([]DeadLetter, error)
-	// Replay puts the named letters, or all of those present when none is named, back into their queue with fresh
-	// attempts, and returns how many. A letter is removed only after its queue has it.
+	// Replay puts the named dead letters, or all of those present when none is named, back into their queue with fresh
+	// attempts, and returns how many. A dead letter is removed only after its queue has it.
 	Replay(ctx context.Context, ids ...string) (int, error)
 }

@@ -77,10 +77,13 @@ func TestALinkGoesStaleByItself(t *testing.T) {
 	})
 }
 
-func TestPermanent(t *testing.T) {
-	cause := errors.New("no such thing")
-	err := fmt.Errorf("handle: %w", bus.Permanent(cause))
-	if !bus.IsPermanent(err) || !errors.Is(err, cause) || bus.IsPermanent(cause) || bus.Permanent(nil) != nil {
+func TestRejected(t *testing.T) {
+	var rejected bus.Rejected
+	if err := (bus.Rejected{}).OrNil(); err != nil {
+		t.Errorf("nothing rejected: %v", err)
+	}
+	err := fmt.Errorf("handle: %w", bus.Rejected{7: errors.New("later"), 3: errors.New("first")}.OrNil())
+	if !errors.As(err, &rejected) || err.Error() != "handle: 2 events were rejected, the first one because: first" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -79,6 +79,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		configured: make(chan struct{}),
 	}
 	deps.Observe(s.outbox.Pending, nil)
+	deps.ObserveDeadLetters(auditQueue().Name)
 	s.public = s.publicRoutes()
 	s.internal = s.internalRoutes()
 	return s, nil

@@ -40,21 +40,29 @@ func (s *Service) configure(ctx context.Context) error {
 	}
 }
 
-// record appends audit entries to the log. Of a batch with an unreadable entry nothing is kept: each entry then comes by
-// itself, and only the unreadable one becomes a dead letter.
+// record appends audit entries to the log. Only an unreadable one becomes a dead letter.
 func (s *Service) record(ctx context.Context, events []event.Event) error {
-	entries := make([]audit.Entry, len(events))
+	entries, rejected := make([]audit.Entry, 0, len(events)), bus.Rejected{}
 	for i, e := range events {
-		var m eventsv1.AuditRecorded
-		err := e.Into(&m)
-		if err == nil {
-			entries[i], err = audit.NewEntry(e.ID, e.Time, &m)
-		}
+		entry, err := auditEntry(e)
 		if err != nil {
-			return bus.Permanent(err)
+			rejected[i] = err
+			continue
 		}
+		entries = append(entries, entry)
 	}
-	return s.store.Append(ctx, entries)
+	if err := s.store.Append(ctx, entries); err != nil {
+		return err
+	}
+	return rejected.OrNil()
+}
+
+func auditEntry(e event.Event) (audit.Entry, error) {
+	var m eventsv1.AuditRecorded
+	if err := e.Into(&m); err != nil {
+		return audit.Entry{}, err
+	}
+	return audit.NewEntry(e.ID, e.Time, &m)
 }
 
 // tidy forgets old answers and sent events.

@@ -75,6 +75,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.usage = usage.NewService(s.store, s.store, engine, deps.Clock)
 	s.metrics = newMetrics(deps.Metrics.Registerer())
 	deps.Observe(s.outbox.Pending, nil)
+	deps.ObserveDeadLetters(queue().Name)
 	s.guard = s.newGuard()
 	s.buildPublic()
 	s.buildInternal()

@@ -43,10 +43,10 @@ func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue
 	defer closeChannel(conn, ch) // gives back what is not acknowledged
 	ctx, cancel := untilClosed(ctx, ch)
 	defer cancel()
-	hand := &delivery.Hand{Queue: q, Handle: h, Log: b.log, Bury: b.buryEvent(q.Name)}
+	deliverer := &delivery.Deliverer{Queue: q, Handle: h, DeadLetter: b.deadLetter(q.Name), Log: b.log}
 	batches, ended := gather(ctx, deliveries, q)
 	for batch := range batches {
-		if err := b.settle(ctx, hand, batch); err != nil {
+		if err := b.settle(ctx, deliverer, batch); err != nil {
 			return err
 		}
 		if err := batch[len(batch)-1].Ack(true); err != nil {
@@ -150,22 +150,22 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches ch
 }
 
 // settle returns nil when every event of the batch is committed or a dead letter.
-func (b *Bus) settle(ctx context.Context, hand *delivery.Hand, batch []received) error {
+func (b *Bus) settle(ctx context.Context, deliverer *delivery.Deliverer, batch []received) error {
 	var events []event.Event
 	for _, r := range batch {
 		if r.poison == nil {
 			events = append(events, r.events...)
 			continue
 		}
-		if err := b.buryPoison(ctx, hand.Queue.Name, r); err != nil {
+		if err := b.deadLetterUnreadable(ctx, deliverer.Queue.Name, r); err != nil {
 			return err
 		}
 	}
-	return hand.Over(ctx, events)
+	return deliverer.Deliver(ctx, events)
 }
 
-// buryPoison makes a dead letter of a message that cannot be read, as it is.
-func (b *Bus) buryPoison(ctx context.Context, queue string, r received) error {
+// deadLetterUnreadable makes a dead letter of a message that cannot be read, as it is.
+func (b *Bus) deadLetterUnreadable(ctx context.Context, queue string, r received) error {
 	b.log.ErrorContext(ctx, "a message cannot be read and becomes a dead letter", "queue", queue, "message_id", r.MessageId, "error", r.poison)
 	m := message{Publishing: amqp091.Publishing{
 		ContentType: r.ContentType, DeliveryMode: amqp091.Persistent, MessageId: letterID(r.Delivery),
@@ -184,7 +184,7 @@ func (b *Bus) buryPoison(ctx context.Context, queue string, r received) error {
 	}
 }
 
-func (b *Bus) buryEvent(queue string) delivery.Bury {
+func (b *Bus) deadLetter(queue string) delivery.DeadLetter {
 	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
 		m, err := singleMessage(e, b.name)
 		if err != nil {

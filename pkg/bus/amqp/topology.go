@@ -44,7 +44,13 @@ func (b *Bus) declare(conn *amqp091.Connection) error {
 }
 
 func (b *Bus) declareQueue(conn *amqp091.Connection, q bus.Queue) error {
-	dead := amqp091.Table{"x-queue-type": "quorum", "x-delivery-limit": noLimit}
+	dead := amqp091.Table{
+		"x-queue-type":       "quorum",
+		"x-delivery-limit":   noLimit,
+		"x-max-length":       bus.MaxDeadLetters,
+		"x-max-length-bytes": bus.MaxDeadLetterBytes,
+		"x-overflow":         "drop-head",
+	}
 	if err := b.ensureQueue(conn, deadQueue(q.Name), dead); err != nil {
 		return err
 	}

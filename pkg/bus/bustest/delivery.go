@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func routesByPattern(t *testing.T, open Open) {
 	sinks["test.none"].Await(t, nil)
 }
 
-func handsOverBatches(t *testing.T, open Open) {
+func deliversBatches(t *testing.T, open Open) {
 	b, sink := opened(t, open, all()), &Sink{}
 	events := Activations(t, 100)
 	wait := Publish(t, b, events...)
@@ -106,7 +107,7 @@ func deliversTelemetryInBulk(t *testing.T, open Open) {
 	})
 }
 
-func retriesOneByOne(t *testing.T, open Open) {
+func retriesInParts(t *testing.T, open Open) {
 	events := Activations(t, 5)
 	var failures atomic.Int32
 	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {
@@ -123,7 +124,7 @@ func retriesOneByOne(t *testing.T, open Open) {
 	Letters(t, b, all().Name, 0)
 }
 
-func buriesAndReplays(t *testing.T, open Open) {
+func deadAndReplayed(t *testing.T, open Open) {
 	events := Activations(t, 5)
 	var broken atomic.Bool
 	broken.Store(true)
@@ -164,21 +165,67 @@ func replay(t *testing.T, b bus.Bus, want int, ids ...string) {
 	}
 }
 
-func buriesPermanent(t *testing.T, open Open) {
-	var calls atomic.Int32
-	sink := &Sink{Fail: func(context.Context, []event.Event) error {
-		calls.Add(1)
-		return bus.Permanent(errors.New("never"))
-	}}
+// rejectsSome: what a handler rejects becomes dead letters, and the rest of the batch is not delivered again.
+func rejectsSome(t *testing.T, open Open) {
+	bad := map[string]bool{}
+	var delivered atomic.Int32
 	b := opened(t, open, all())
-	Consume(t, b, all(), sink.Handle)
-	Publish(t, b, Activations(t, 1)...)()
-	if letter := Letters(t, b, all().Name, 1)[0]; letter.Attempts != 1 || letter.Reason != "never" || calls.Load() != 1 {
-		t.Errorf("got %+v after %d calls", letter, calls.Load())
+	events := Activations(t, 10)
+	bad[events[2].ID], bad[events[7].ID] = true, true
+	wait := Publish(t, b, events...)
+	Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
+		delivered.Add(int32(len(batch)))
+		rejected := bus.Rejected{}
+		for i, e := range batch {
+			if bad[e.ID] {
+				rejected[i] = errors.New("never")
+			}
+		}
+		return rejected.OrNil()
+	})
+	wait()
+	for i, letter := range Letters(t, b, all().Name, 2) {
+		if letter.Event.ID != events[[]int{2, 7}[i]].ID || letter.Attempts != 1 || letter.Reason != "never" {
+			t.Errorf("got %+v", letter)
+		}
+	}
+	if n := delivered.Load(); n != 10 {
+		t.Errorf("10 events were delivered %d times", n)
+	}
+	if n, err := b.DeadLetters(all().Name).Count(t.Context()); n != 2 || err != nil {
+		t.Errorf("counted %d dead letters: %v", n, err)
 	}
 }
 
-func buriesPanic(t *testing.T, open Open) {
+// boundsDeadLetters: a flood of bad events leaves the newest of them only.
+func boundsDeadLetters(t *testing.T, open Open) {
+	b := opened(t, open, all())
+	Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
+		rejected := bus.Rejected{}
+		for i := range batch {
+			rejected[i] = errors.New("bad")
+		}
+		return rejected
+	})
+	large := strings.Repeat("x", 1<<20)
+	var last event.Event
+	for range 2 * bus.MaxDeadLetterBytes >> 20 {
+		last = Event(t, &eventsv1.LicenseActivated{DeviceName: large}, "large")
+		Publish(t, b, last)()
+	}
+	testkit.Eventually(t, patience, func() error {
+		n, err := b.DeadLetters(all().Name).Count(t.Context())
+		if err != nil || n == 0 || n > bus.MaxDeadLetterBytes>>20+boundSlack {
+			return fmt.Errorf("%d dead letters of a MiB: %v", n, err)
+		}
+		return nil
+	})
+}
+
+// boundSlack is how many dead letters beyond their bounds an implementation may keep for a while.
+const boundSlack = 100
+
+func deadAfterPanic(t *testing.T, open Open) {
 	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {
 		if batch[0].Subject == "0" {
 			panic("out of range")
@@ -245,7 +292,13 @@ func replaysChosen(t *testing.T, open Open) {
 // graveyard returns a bus whose queue has n dead letters and no consumer.
 func graveyard(t *testing.T, open Open, n int) (bus.Bus, []event.Event) {
 	b, events := opened(t, open, all()), Activations(t, n)
-	stop := Consume(t, b, all(), func(context.Context, []event.Event) error { return bus.Permanent(errors.New("dead")) })
+	stop := Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
+		rejected := bus.Rejected{}
+		for i := range batch {
+			rejected[i] = errors.New("dead")
+		}
+		return rejected
+	})
 	Publish(t, b, events...)()
 	Letters(t, b, all().Name, n)
 	stop()

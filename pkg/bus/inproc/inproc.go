@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -37,6 +38,7 @@ type Bus struct {
 	queues map[string]*queue
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
+	died   atomic.Int64 // dead letters that this process has stored
 
 	mu      sync.Mutex
 	watches []*watch
@@ -119,8 +121,8 @@ func (b *Bus) Consume(caller context.Context, q bus.Queue, h bus.Handler) error 
 	ctx, cancel := b.until(caller)
 	defer cancel()
 	q = q.WithDefaults()
-	hand := &delivery.Hand{Queue: q, Handle: h, Log: b.log, Bury: b.bury(q.Name)}
-	err := own.consume(ctx, q.BatchSize, hand)
+	deliverer := &delivery.Deliverer{Queue: q, Handle: h, DeadLetter: b.deadLetter(q.Name), Log: b.log}
+	err := own.consume(ctx, q.BatchSize, deliverer)
 	if caller.Err() == nil && err != nil {
 		return bus.ErrClosed
 	}

@@ -84,7 +84,7 @@ func (q *queue) wake() {
 }
 
 // consume works until ctx ends.
-func (q *queue) consume(ctx context.Context, batchSize int, hand *delivery.Hand) error {
+func (q *queue) consume(ctx context.Context, batchSize int, deliverer *delivery.Deliverer) error {
 	if q.SingleActive {
 		select {
 		case q.active <- struct{}{}:
@@ -103,7 +103,7 @@ func (q *queue) consume(ctx context.Context, batchSize int, hand *delivery.Hand)
 		for i := range batch {
 			events[i] = batch[i].event
 		}
-		if err := hand.Over(ctx, events); err != nil {
+		if err := deliverer.Deliver(ctx, events); err != nil {
 			q.putBack(batch)
 			return err
 		}

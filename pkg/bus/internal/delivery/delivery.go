@@ -1,4 +1,4 @@
-// Package delivery hands events to a handler with the patience that package bus promises. Both implementations use it,
+// Package delivery delivers events to a handler with the patience that package bus promises. Both implementations use it,
 // so that failures are treated alike on RabbitMQ of every version and in process.
 package delivery
 
@@ -17,68 +17,100 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// Bury stores an event as a dead letter; it is called again until it returns nil.
-type Bury func(ctx context.Context, e event.Event, reason string, attempts int) error
+// DeadLetter stores an event as a dead letter; it is called again until it returns nil.
+type DeadLetter func(ctx context.Context, e event.Event, reason string, attempts int) error
 
-// Hand hands events over to a handler. It is safe for use by one consumer at a time.
-type Hand struct {
-	Queue  bus.Queue
-	Handle bus.Handler
-	Bury   Bury
-	Log    *slog.Logger
+// Deliverer delivers events to a handler. It is safe for use by one consumer at a time.
+type Deliverer struct {
+	Queue      bus.Queue
+	Handle     bus.Handler
+	DeadLetter DeadLetter
+	Log        *slog.Logger
 }
 
-// Over returns nil when every event is committed or buried. It fails only when ctx ends, and then any of them may be
-// handed over again.
-func (h *Hand) Over(ctx context.Context, events []event.Event) error {
-	if len(events) == 0 {
+// Deliver returns nil when every event is committed or a dead letter. It fails only when ctx ends, and then any of them
+// may be delivered again.
+func (d *Deliverer) Deliver(ctx context.Context, events []event.Event) error {
+	switch len(events) {
+	case 0:
 		return nil
+	case 1:
+		return d.single(ctx, events)
 	}
-	if len(events) > 1 {
-		err := h.try(ctx, events)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		h.Log.WarnContext(ctx, "a batch failed; its events are tried one by one", "queue", h.Queue.Name, "events", len(events), "error", err)
+	err := d.try(ctx, events)
+	var rejected bus.Rejected
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &rejected):
+		return d.reject(ctx, events, rejected)
 	}
-	for i := range events {
-		if err := h.single(ctx, events[i:i+1]); err != nil {
-			return err
-		}
+	d.Log.WarnContext(ctx, "a batch failed; its halves are tried by themselves",
+		"queue", d.Queue.Name, "events", len(events), "error", err)
+	half := len(events) / 2
+	if err := d.Deliver(ctx, events[:half]); err != nil {
+		return err
 	}
-	return nil
+	return d.Deliver(ctx, events[half:])
 }
 
-func (h *Hand) single(ctx context.Context, one []event.Event) error {
+func (d *Deliverer) single(ctx context.Context, one []event.Event) error {
 	for attempt := 1; ; attempt++ {
-		err := h.try(ctx, one)
-		if err == nil {
+		err := d.try(ctx, one)
+		var rejected bus.Rejected
+		switch {
+		case err == nil:
 			return nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.As(err, &rejected):
+			return d.reject(ctx, one, rejected)
+		case attempt >= d.Queue.MaxAttempts:
+			return d.giveUp(ctx, one[0], err.Error(), attempt)
 		}
-		h.Log.WarnContext(ctx, "an event failed", "queue", h.Queue.Name, "event_id", one[0].ID, "type", one[0].Type, "attempt", attempt, "error", err)
-		if attempt >= h.Queue.MaxAttempts || bus.IsPermanent(err) {
-			return h.bury(ctx, one[0], err.Error(), attempt)
-		}
+		d.Log.WarnContext(ctx, "an event failed and is tried again",
+			"queue", d.Queue.Name, "event_id", one[0].ID, "type", one[0].Type, "attempt", attempt, "error", err)
 		if err := Pause(ctx, attempt); err != nil {
 			return err
 		}
 	}
 }
 
-func (h *Hand) bury(ctx context.Context, e event.Event, reason string, attempts int) error {
+// reject makes dead letters of the named events, in their order, with one line in the log for all.
+func (d *Deliverer) reject(ctx context.Context, events []event.Event, rejected bus.Rejected) error {
+	for i, e := range events {
+		if reason, bad := rejected[i]; bad {
+			if err := d.store(ctx, e, reason.Error(), 1); err != nil {
+				return err
+			}
+		}
+	}
+	d.Log.ErrorContext(ctx, "events were rejected and are now dead letters",
+		"queue", d.Queue.Name, "rejected", len(rejected), "of", len(events), "error", rejected)
+	return nil
+}
+
+// giveUp makes a dead letter of an event that failed too often.
+func (d *Deliverer) giveUp(ctx context.Context, e event.Event, reason string, attempts int) error {
+	if err := d.store(ctx, e, reason, attempts); err != nil {
+		return err
+	}
+	d.Log.ErrorContext(ctx, "an event failed too often and is now a dead letter",
+		"queue", d.Queue.Name, "event_id", e.ID, "type", e.Type, "attempts", attempts, "error", reason)
+	return nil
+}
+
+// store stores a dead letter, however long that takes.
+func (d *Deliverer) store(ctx context.Context, e event.Event, reason string, attempts int) error {
 	for n := 1; ; n++ {
-		err := h.Bury(ctx, e, ShortReason(reason), attempts)
+		err := d.DeadLetter(ctx, e, ShortReason(reason), attempts)
 		if err == nil {
-			h.Log.ErrorContext(ctx, "an event is now a dead letter", "queue", h.Queue.Name, "event_id", e.ID, "type", e.Type, "attempts", attempts)
 			return nil
 		}
-		h.Log.WarnContext(ctx, "a dead letter could not be stored; trying again", "queue", h.Queue.Name, "event_id", e.ID, "error", err)
+		d.Log.WarnContext(ctx, "a dead letter could not be stored; trying again",
+			"queue", d.Queue.Name, "event_id", e.ID, "error", err)
 		if err := Pause(ctx, n); err != nil {
 			return err
 		}
@@ -86,32 +118,32 @@ func (h *Hand) bury(ctx context.Context, e event.Event, reason string, attempts 
 }
 
 // try calls the handler, and again for as long as it says that something it needs is away.
-func (h *Hand) try(ctx context.Context, events []event.Event) error {
+func (d *Deliverer) try(ctx context.Context, events []event.Event) error {
 	for n := 1; ; n++ {
-		err := h.call(ctx, events)
+		err := d.call(ctx, events)
 		if !unavailable(err) {
 			return err
 		}
-		h.Log.WarnContext(ctx, "what the handler needs is away; waiting for it", "queue", h.Queue.Name, "events", len(events), "error", err)
+		d.Log.WarnContext(ctx, "what the handler needs is away; waiting for it", "queue", d.Queue.Name, "events", len(events), "error", err)
 		if err := Pause(ctx, n); err != nil {
 			return err
 		}
 	}
 }
 
-func (h *Hand) call(ctx context.Context, events []event.Event) (err error) {
+func (d *Deliverer) call(ctx context.Context, events []event.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.Log.ErrorContext(ctx, "a handler panicked", "queue", h.Queue.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			d.Log.ErrorContext(ctx, "a handler panicked", "queue", d.Queue.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()
-	return h.Handle(ctx, events)
+	return d.Handle(ctx, events)
 }
 
 func unavailable(err error) bool {
 	var e *apierr.Error
-	return errors.As(err, &e) && e.Kind == apierr.Unavailable && !bus.IsPermanent(err)
+	return errors.As(err, &e) && e.Kind == apierr.Unavailable
 }
 
 const (

@@ -24,8 +24,8 @@ var errBroken = errors.New("broken")
 type script struct {
 	answers map[string][]error
 	calls   []string
-	buried  []string
-	refuse  int // how many times Bury fails first
+	dead    []string
+	refuse  int // how many times DeadLetter fails first
 }
 
 func (s *script) handle(_ context.Context, events []event.Event) error {
@@ -42,43 +42,45 @@ func (s *script) handle(_ context.Context, events []event.Event) error {
 	return nil
 }
 
-func (s *script) bury(_ context.Context, e event.Event, reason string, attempts int) error {
+func (s *script) deadLetter(_ context.Context, e event.Event, reason string, attempts int) error {
 	if s.refuse > 0 {
 		s.refuse--
 		return errBroken
 	}
-	s.buried = append(s.buried, fmt.Sprint(e.ID, " ", reason, " ", attempts))
+	s.dead = append(s.dead, fmt.Sprint(e.ID, " ", reason, " ", attempts))
 	return nil
 }
 
-func TestOver(t *testing.T) {
+func TestDeliver(t *testing.T) {
 	away := apierr.ErrUnavailable.Because(errBroken)
 	for name, test := range map[string]struct {
-		ids           string
-		script        script
-		calls, buried []string
+		ids         string
+		script      script
+		calls, dead []string
 	}{
 		"nothing":               {ids: ""},
 		"all at once":           {ids: "abc", calls: []string{"abc"}},
-		"one by one":            {ids: "abc", script: script{answers: map[string][]error{"abc": {errBroken}}}, calls: []string{"abc", "a", "b", "c"}},
+		"in halves":             {ids: "abc", script: script{answers: map[string][]error{"abc": {errBroken}}}, calls: []string{"abc", "a", "bc"}},
 		"again":                 {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken}}}, calls: []string{"a", "a", "a"}},
-		"three times, no more":  {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken, errBroken}}}, calls: []string{"a", "a", "a"}, buried: []string{"a broken 3"}},
-		"the others go on":      {ids: "ab", script: script{answers: map[string][]error{"ab": {errBroken}, "a": {bus.Permanent(errBroken)}}}, calls: []string{"ab", "a", "b"}, buried: []string{"a broken 1"}},
+		"three times, no more":  {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken, errBroken}}}, calls: []string{"a", "a", "a"}, dead: []string{"a broken 3"}},
+		"the bad one of four":   {ids: "abcd", script: script{answers: map[string][]error{"abcd": {errBroken}, "cd": {errBroken}, "d": {errBroken, errBroken, errBroken}}}, calls: []string{"abcd", "ab", "cd", "c", "d", "d", "d"}, dead: []string{"d broken 3"}},
+		"rejected in a batch":   {ids: "abc", script: script{answers: map[string][]error{"abc": {bus.Rejected{0: errBroken, 2: errBroken}}}}, calls: []string{"abc"}, dead: []string{"a broken 1", "c broken 1"}},
+		"the others go on":      {ids: "ab", script: script{answers: map[string][]error{"ab": {errBroken}, "a": {bus.Rejected{0: errBroken}}}}, calls: []string{"ab", "a", "b"}, dead: []string{"a broken 1"}},
 		"away is no attempt":    {ids: "a", script: script{answers: map[string][]error{"a": {away, away, errBroken, away, errBroken}}}, calls: []string{"a", "a", "a", "a", "a", "a"}},
 		"a batch waits as one":  {ids: "ab", script: script{answers: map[string][]error{"ab": {away, away}}}, calls: []string{"ab", "ab", "ab"}},
-		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Permanent(away)}}}, calls: []string{"a"}, buried: []string{"a " + away.Error() + " 1"}},
-		"burying is repeated":   {ids: "a", script: script{answers: map[string][]error{"a": {bus.Permanent(errBroken)}}, refuse: 4}, calls: []string{"a"}, buried: []string{"a broken 1"}},
+		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}}, calls: []string{"a"}, dead: []string{"a " + away.Error() + " 1"}},
+		"storing is repeated":   {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: errBroken}}}, refuse: 4}, calls: []string{"a"}, dead: []string{"a broken 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := test.script
-				if err := over(t, t.Context(), &s, test.ids); err != nil {
+				if err := deliver(t, t.Context(), &s, test.ids); err != nil {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(test.calls, s.calls); diff != "" {
 					t.Error(diff)
 				}
-				if diff := cmp.Diff(test.buried, s.buried); diff != "" {
+				if diff := cmp.Diff(test.dead, s.dead); diff != "" {
 					t.Error(diff)
 				}
 			})
@@ -86,23 +88,23 @@ func TestOver(t *testing.T) {
 	}
 }
 
-func over(t *testing.T, ctx context.Context, s *script, ids string) error {
+func deliver(t *testing.T, ctx context.Context, s *script, ids string) error {
 	var events []event.Event
 	for _, id := range ids {
 		events = append(events, event.Event{ID: string(id)})
 	}
-	h := &delivery.Hand{Queue: bus.Queue{Name: "q", MaxAttempts: 3}, Handle: s.handle, Bury: s.bury, Log: testkit.Log(t)}
-	return h.Over(ctx, events)
+	d := &delivery.Deliverer{Queue: bus.Queue{Name: "q", MaxAttempts: 3}, Handle: s.handle, DeadLetter: s.deadLetter, Log: testkit.Log(t)}
+	return d.Deliver(ctx, events)
 }
 
-func TestOverEndsWithItsContext(t *testing.T) {
+func TestDeliverEndsWithItsContext(t *testing.T) {
 	endless := make([]error, 1000)
 	for i := range endless {
 		endless[i] = apierr.ErrUnavailable
 	}
 	for name, s := range map[string]*script{
 		"waiting":  {answers: map[string][]error{"a": endless}},
-		"burying":  {answers: map[string][]error{"a": {bus.Permanent(errBroken)}}, refuse: 1000},
+		"storing":  {answers: map[string][]error{"a": {bus.Rejected{0: errBroken}}}, refuse: 1000},
 		"retrying": {answers: map[string][]error{"a": {errBroken, errBroken, errBroken}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,11 +115,11 @@ func TestOverEndsWithItsContext(t *testing.T) {
 					ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 				}
 				defer cancel()
-				if err := over(t, ctx, s, "a"); !errors.Is(err, context.DeadlineExceeded) {
+				if err := deliver(t, ctx, s, "a"); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v", err)
 				}
-				if len(s.buried) > 0 {
-					t.Errorf("buried %v at the end of its context", s.buried)
+				if len(s.dead) > 0 {
+					t.Errorf("stored %v at the end of its context", s.dead)
 				}
 			})
 		})

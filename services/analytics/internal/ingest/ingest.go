@@ -43,21 +43,24 @@ func New(store Store, engine detect.Engine, c clock.Clock, log *slog.Logger) *Co
 	return &Consumer{store: store, clock: c, log: log, engine: engine, memory: newMemory(engine, log)}
 }
 
-// Handle is a bus.Handler. An event that can never be stored is refused for good; beside others it lets the batch fail, so
-// that the bus hands over each by itself.
+// Handle is a bus.Handler. Events that can never be stored are rejected, the others of their batch committed.
 func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 	now := c.clock.Now()
-	decoded := make([]usage.Event, len(events))
+	decoded, rejected := make([]usage.Event, 0, len(events)), bus.Rejected{}
 	for i := range events {
-		var err error
-		if decoded[i], err = decode(events[i], now); err != nil {
-			if len(events) == 1 {
-				return bus.Permanent(err)
-			}
+		e, err := decode(events[i], now)
+		if err != nil {
+			rejected[i] = err
+			continue
+		}
+		decoded = append(decoded, e)
+	}
+	if len(decoded) > 0 {
+		if err := c.commit(ctx, now, decoded); err != nil {
 			return err
 		}
 	}
-	return c.commit(ctx, now, decoded)
+	return rejected.OrNil()
 }
 
 func (c *Consumer) commit(ctx context.Context, now time.Time, events []usage.Event) error {

@@ -161,17 +161,21 @@ func TestPoison(t *testing.T) {
 	}
 	each(t, func(t *testing.T, r *rig) {
 		for name, bad := range poison {
-			if err := r.consumer.Handle(t.Context(), []event.Event{bad}); !bus.IsPermanent(err) {
-				t.Errorf("%s alone: %v, want a permanent error", name, err)
-			}
-			if err := r.consumer.Handle(t.Context(), []event.Event{good, bad}); err == nil || bus.IsPermanent(err) {
-				t.Errorf("%s beside another: %v, want an error that is not permanent", name, err)
+			var rejected bus.Rejected
+			if err := r.consumer.Handle(t.Context(), []event.Event{bad}); !errors.As(err, &rejected) || rejected[0] == nil {
+				t.Errorf("%s alone: %v, want it rejected", name, err)
 			}
 		}
 		if _, err := r.usage.Figures(t.Context(), license); !errors.Is(err, usage.ErrLicenseNotFound) {
 			t.Errorf("something was written: %v", err)
 		}
-		r.handle(good)
+		for name, bad := range poison {
+			var rejected bus.Rejected
+			err := r.consumer.Handle(t.Context(), []event.Event{good, bad, good})
+			if !errors.As(err, &rejected) || len(rejected) != 1 || rejected[1] == nil {
+				t.Errorf("%s beside others: %v, want it alone rejected", name, err)
+			}
+		}
 		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1 {
 			t.Errorf("the good event: %+v, %v", f, err)
 		}

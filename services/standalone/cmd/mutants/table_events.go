@@ -76,7 +76,7 @@ var events = []mutant{
 	{
 		name: "ack-before-commit", breaks: "RabbitMQ forgets an event before the handler has committed it",
 		file: "pkg/bus/amqp/consume.go",
-		old: `		if err := b.settle(ctx, hand, batch); err != nil {
+		old: `		if err := b.settle(ctx, deliverer, batch); err != nil {
 			return err
 		}
 		if err := batch[len(batch)-1].Ack(true); err != nil {
@@ -85,7 +85,7 @@ var events = []mutant{
 		new: `		if err := batch[len(batch)-1].Ack(true); err != nil {
 			return err
 		}
-		if err := b.settle(ctx, hand, batch); err != nil {
+		if err := b.settle(ctx, deliverer, batch); err != nil {
 			return err
 		}`,
 		pkg: amqpTests, tests: "TestConformance",
@@ -93,21 +93,21 @@ var events = []mutant{
 	{
 		name: "ack-before-commit-inproc", breaks: "the in-process bus confirms an event before the handler has committed it",
 		file: "pkg/bus/inproc/queue.go",
-		old: `		if err := hand.Over(ctx, events); err != nil {
+		old: `		if err := deliverer.Deliver(ctx, events); err != nil {
 			q.putBack(batch)
 			return err
 		}
 		q.settle(batch)`,
 		new: `		q.settle(batch)
-		if err := hand.Over(ctx, events); err != nil {
+		if err := deliverer.Deliver(ctx, events); err != nil {
 			return err
 		}`,
 		pkg: inprocTests, tests: "TestConformanceOnSQLite",
 	},
 	{
-		name: "letter-dropped", breaks: "an event that cannot be handled is thrown away instead of becoming a dead letter",
+		name: "dead-letter-dropped", breaks: "an event that cannot be handled is thrown away instead of becoming a dead letter",
 		file: "pkg/bus/internal/delivery/delivery.go",
-		old:  "			return h.bury(ctx, one[0], err.Error(), attempt)", new: "			return nil",
+		old:  "			return d.giveUp(ctx, one[0], err.Error(), attempt)", new: "			return nil",
 		pkg: inprocTests, tests: "TestConformanceOnSQLite",
 	},
 	{

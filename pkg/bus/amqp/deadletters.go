@@ -23,6 +23,15 @@ type deadLetters struct {
 	queue string
 }
 
+// Count implements bus.DeadLetters. What another process holds in its hands at the moment is not counted.
+func (d *deadLetters) Count(ctx context.Context) (n int, err error) {
+	err = d.look(ctx, func(v *visit) error {
+		n = v.left
+		return nil
+	})
+	return n, err
+}
+
 // List implements bus.DeadLetters. It takes the letters and gives all of them back at once, which keeps their order.
 func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
 	var letters []bus.DeadLetter
@@ -84,13 +93,18 @@ type visit struct {
 	held int
 }
 
-// visit runs fn, and puts what it took and did not remove back in its place.
+// visit runs fn alone, and puts what it took and did not remove back in its place.
 func (d *deadLetters) visit(ctx context.Context, fn func(*visit) error) error {
+	d.bus.letters.Lock()
+	defer d.bus.letters.Unlock()
+	return d.look(ctx, func(v *visit) error { return errors.Join(fn(v), v.giveBack(ctx)) })
+}
+
+// look runs fn on a channel of its own.
+func (d *deadLetters) look(ctx context.Context, fn func(*visit) error) error {
 	if _, ok := d.bus.queues[d.queue]; !ok {
 		return fmt.Errorf("bus: there is no queue %q", d.queue)
 	}
-	d.bus.letters.Lock()
-	defer d.bus.letters.Unlock()
 	ctx, cancel := d.bus.until(ctx)
 	defer cancel()
 	conn, err := d.bus.consuming.await(ctx)
@@ -102,7 +116,7 @@ func (d *deadLetters) visit(ctx context.Context, fn func(*visit) error) error {
 		if v.left, err = v.count(); err != nil {
 			return err
 		}
-		return errors.Join(fn(v), v.giveBack(ctx))
+		return fn(v)
 	})
 }
 
@@ -123,7 +137,7 @@ func (v *visit) take(ctx context.Context) (*amqp091.Delivery, error) {
 	return &got, nil
 }
 
-// giveBack returns what is held, all at once, which keeps the order. The broker puts it back behind our back; waiting for
+// giveBack returns what is held, all at once, which keeps the order. The broker puts it back on its own time; waiting for
 // that spares the next look a queue that seems empty.
 func (v *visit) giveBack(ctx context.Context) error {
 	if err := v.ch.Nack(0, true, true); err != nil { // tag 0 stands for all

@@ -33,7 +33,7 @@ type row struct {
 	DiedAt         time.Time
 }
 
-func (b *Bus) bury(queue string) delivery.Bury {
+func (b *Bus) deadLetter(queue string) delivery.DeadLetter {
 	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
 		body, err := e.Encode()
 		if err != nil {
@@ -45,9 +45,26 @@ func (b *Bus) bury(queue string) delivery.Bury {
 		}
 		const insert = `INSERT INTO bus_dead_letters (id, queue, message, reason, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?)`
 		return b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			return tx.Exec(insert, id.String(), queue, string(body), reason, attempts, clock.System{}.Now()).Error
+			if err := tx.Exec(insert, id.String(), queue, string(body), reason, attempts, clock.System{}.Now()).Error; err != nil {
+				return err
+			}
+			return b.bound(tx, queue)
 		})
 	}
+}
+
+// boundEvery is after how many new dead letters their bounds are looked at, as that reads all of them.
+const boundEvery = 100
+
+// bound drops the oldest dead letters of a queue beyond their bounds, now and then.
+func (b *Bus) bound(tx *gorm.DB, queue string) error {
+	const beyond = `DELETE FROM bus_dead_letters WHERE seq IN (SELECT seq FROM (
+		SELECT seq, row_number() OVER newest AS n, sum(length(message)) OVER newest AS bytes FROM bus_dead_letters WHERE queue = ?
+		WINDOW newest AS (ORDER BY seq DESC)) AS kept WHERE n > ? OR bytes > ?)`
+	if b.died.Add(1)%boundEvery != 1 { // the first one of a process too: it may die before the hundredth
+		return nil
+	}
+	return tx.Exec(beyond, queue, bus.MaxDeadLetters-boundEvery, bus.MaxDeadLetterBytes).Error
 }
 
 // DeadLetters implements bus.Bus.
@@ -56,6 +73,15 @@ func (b *Bus) DeadLetters(queue string) bus.DeadLetters { return &deadLetters{bu
 type deadLetters struct {
 	bus   *Bus
 	queue string
+}
+
+// Count implements bus.DeadLetters.
+func (d *deadLetters) Count(ctx context.Context) (n int, err error) {
+	if err := d.known(); err != nil {
+		return 0, err
+	}
+	err = d.bus.db.Read(ctx).Raw(`SELECT count(*) FROM bus_dead_letters WHERE queue = ?`, d.queue).Scan(&n).Error
+	return n, db.Error(err)
 }
 
 // List implements bus.DeadLetters.
