@@ -34,7 +34,6 @@ const PerAddress = "address"
 var (
 	ErrInvalid    = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
 	ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.EndpointNotAllowed, "the API key may not call this endpoint; use a key whose allowed_endpoints cover it")
-	ErrLimited    = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "too many requests; wait as long as Retry-After says")
 )
 
 // Key is what a guard needs to know of an API key.

@@ -94,7 +94,7 @@ func (g *Guard) Require() gin.HandlerFunc {
 		case !Allows(key.Allowed, c.Request.URL.Path):
 			httpx.WriteError(c, ErrNotAllowed)
 		case !d.Allowed:
-			httpx.WriteError(c, ErrLimited.After(d.RetryAfter))
+			httpx.WriteError(c, ratelimit.ErrExceeded.After(d.RetryAfter))
 		default:
 			g.serve(c, bucket, d)
 		}

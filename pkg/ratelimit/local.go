@@ -4,12 +4,15 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
-const shards = 64
+const (
+	shards = 64
+	// keysKept bounds the memory of a shard.
+	keysKept = 4096
+)
 
 // local keeps the windows in memory. Keys are spread over shards so that busy ones do not wait for one another.
 type local struct {
@@ -19,13 +22,12 @@ type local struct {
 }
 
 type shard struct {
-	mu    sync.Mutex
-	keys  map[string]*usage
-	sweep int64 // when idle keys are forgotten next, Unix microseconds
+	mu   sync.Mutex
+	keys map[string]*usage
 }
 
-// NewLocal makes a limiter that counts what this process admits. Its memory follows the calls of the last hour: idle keys
-// are forgotten.
+// NewLocal makes a limiter that counts what this process admits. It remembers some 260,000 keys; beyond that some key begins
+// afresh for each that is new.
 func NewLocal(c clock.Clock) Limiter {
 	l := &local{clock: c, seed: maphash.MakeSeed()}
 	for i := range l.shards {
@@ -43,9 +45,9 @@ func (l *local) Take(_ context.Context, key string, limit Limit) Decision {
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetIdle(now)
 	u := s.keys[key]
 	if u == nil {
+		s.makeRoom()
 		fresh := newUsage()
 		u = &fresh
 		s.keys[key] = u
@@ -68,12 +70,29 @@ func (l *local) shard(key string) *shard {
 	return &l.shards[maphash.String(l.seed, key)%shards]
 }
 
-// forgetIdle removes the keys that have nothing left in their windows, once a minute.
-func (s *shard) forgetIdle(now int64) {
-	if now < s.sweep {
+func (s *shard) makeRoom() {
+	if len(s.keys) < keysKept {
 		return
 	}
-	s.sweep = now + time.Minute.Microseconds()
+	for key := range s.keys {
+		delete(s.keys, key)
+		return
+	}
+}
+
+// Prune implements Limiter.
+func (l *local) Prune(context.Context) error {
+	now := l.clock.Now().UnixMicro()
+	for i := range l.shards {
+		l.shards[i].forgetIdle(now)
+	}
+	return nil
+}
+
+// forgetIdle removes the keys that have nothing left in their windows.
+func (s *shard) forgetIdle(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key, u := range s.keys {
 		if u.idle(now) {
 			delete(s.keys, key)

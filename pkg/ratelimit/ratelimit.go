@@ -6,6 +6,9 @@ package ratelimit
 import (
 	"context"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // Limit is an allowance; 0 means no limit in that window.
@@ -29,10 +32,32 @@ type Decision struct {
 // Limited tells whether any limit applied; if not, callers are told nothing of limits.
 func (d Decision) Limited() bool { return d.Limit > 0 }
 
-// Limiter admits or refuses calls by key. Both methods are safe for concurrent use and never fail.
+// Limiter admits or refuses calls by key. It is safe for concurrent use; Take and Refund never fail.
 type Limiter interface {
 	// Take counts a call, unless it is refused.
 	Take(ctx context.Context, key string, l Limit) Decision
 	// Refund takes back the last call of key that was admitted, because it should not count after all.
 	Refund(ctx context.Context, key string)
+	// Prune forgets the keys whose calls have all left their windows. Services call it in the background, every PruneEvery.
+	Prune(ctx context.Context) error
+}
+
+// PruneEvery is how often keys without calls are forgotten: the time of the shorter window.
+const PruneEvery = time.Minute
+
+// ErrExceeded refuses a call beyond its limit.
+var ErrExceeded = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "too many requests; wait as long as Retry-After says")
+
+// Quota is one limit for each of many keys.
+type Quota struct {
+	Limiter Limiter
+	Limit   Limit
+}
+
+// Admit counts a call of key, or fails with ErrExceeded.
+func (q Quota) Admit(ctx context.Context, key string) error {
+	if d := q.Limiter.Take(ctx, key, q.Limit); !d.Allowed {
+		return ErrExceeded.After(d.RetryAfter)
+	}
+	return nil
 }

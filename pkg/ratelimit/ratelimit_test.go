@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
@@ -278,5 +280,59 @@ func BenchmarkLocal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Take(b.Context(), "k", ratelimit.Limit{PerMinute: 1_000_000_000, PerHour: 1_000_000_000})
+	}
+}
+
+// TestM14RateLimitsDoNotPileUp: more keys than one statement deletes come and go every minute.
+func TestM14RateLimitsDoNotPileUp(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		now := clock.NewFake(start)
+		l := ratelimit.NewShared(d, now, testkit.Log(t))
+		const perMinute = 1100
+		l.Take(t.Context(), "hourly", ratelimit.Limit{PerMinute: 1, PerHour: 1})
+		for minute := range 3 {
+			for i := range perMinute {
+				l.Take(t.Context(), fmt.Sprint(minute, "-", i), ratelimit.Limit{PerMinute: 60})
+			}
+			now.Advance(time.Minute + time.Microsecond)
+			if err := l.Prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := rows(t, d); n != 1 {
+				t.Errorf("%d rows a minute after the last call, want that of the hourly limit", n)
+			}
+		}
+		if got := l.Take(t.Context(), "hourly", ratelimit.Limit{PerMinute: 1, PerHour: 1}); got.Allowed {
+			t.Error("a limit that still counts was pruned")
+		}
+		now.Advance(time.Hour)
+		if err := l.Prune(t.Context()); err != nil || rows(t, d) != 0 {
+			t.Errorf("%d rows after an hour without calls, %v", rows(t, d), err)
+		}
+	})
+}
+
+func rows(t *testing.T, d *db.DB) (n int64) {
+	t.Helper()
+	if err := d.Read(t.Context()).Table("rate_limits").Count(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestQuota(t *testing.T) {
+	now := clock.NewFake(start)
+	q := ratelimit.Quota{Limiter: ratelimit.NewLocal(now), Limit: ratelimit.Limit{PerMinute: 2}}
+	for _, want := range []bool{true, true, false} {
+		if err := q.Admit(t.Context(), "k"); (err == nil) != want {
+			t.Errorf("admitted: %v", err)
+		}
+	}
+	var e *apierr.Error
+	if err := q.Admit(t.Context(), "k"); !errors.As(err, &e) || e.Kind != apierr.RateLimited || e.RetryAfter != time.Minute {
+		t.Errorf("refused with %#v", e)
+	}
+	if err := q.Admit(t.Context(), "other"); err != nil {
+		t.Error(err)
 	}
 }

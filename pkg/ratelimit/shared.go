@@ -28,7 +28,7 @@ const (
 	// statementTimeout bounds what a caller waits for the database, and awayFor how long it is then left alone.
 	statementTimeout = 500 * time.Millisecond
 	awayFor          = time.Second
-	pruneEvery       = time.Minute
+	leaseKept        = time.Minute // a lease that nobody used for so long is forgotten
 	pruneBatch       = 500
 )
 
@@ -40,7 +40,6 @@ type shared struct {
 	log       *slog.Logger
 	fallback  Limiter
 	awayUntil atomic.Int64
-	pruneAt   atomic.Int64
 	mu        sync.Mutex
 	leases    map[string]*lease
 }
@@ -71,7 +70,6 @@ func (s *shared) Take(ctx context.Context, key string, limit Limit) Decision {
 	if now.UnixMicro() < s.awayUntil.Load() {
 		return s.fallback.Take(ctx, key, limit)
 	}
-	s.prune(ctx, now)
 	return s.take(ctx, key, limit, now)
 }
 
@@ -161,7 +159,7 @@ func (l *lease) next(limit Limit, now int64) int {
 type usageRow struct {
 	Key       string    `gorm:"column:key"`
 	Usage     []byte    `gorm:"column:usage"`
-	UpdatedAt time.Time `gorm:"column:updated_at;autoUpdateTime:false"`
+	ExpiresAt time.Time `gorm:"column:expires_at"`
 }
 
 // TableName implements gorm's Tabler.
@@ -181,8 +179,8 @@ func (s *shared) inRow(ctx context.Context, key string, now time.Time, change fu
 			s.log.WarnContext(ctx, "a rate limit's stored window was damaged; it begins afresh")
 		}
 		change(&u)
-		const update = "UPDATE rate_limits SET usage = ?, updated_at = ? WHERE key = ?"
-		return tx.Exec(update, u.encode(), now, key).Error
+		const update = "UPDATE rate_limits SET usage = ?, expires_at = ? WHERE key = ?"
+		return tx.Exec(update, u.encode(), time.UnixMicro(max(u.ends(), now.UnixMicro())).UTC(), key).Error
 	})
 }
 
@@ -192,7 +190,7 @@ func (s *shared) lockRow(tx *gorm.DB, key string, now time.Time) (row usageRow, 
 	if !errors.Is(err, db.ErrNotFound) {
 		return row, err
 	}
-	const insert = "INSERT INTO rate_limits (key, usage, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
+	const insert = "INSERT INTO rate_limits (key, usage, expires_at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
 	if err := tx.Exec(insert, key, []byte{}, now).Error; err != nil {
 		return row, fmt.Errorf("insert rate limit: %w", err)
 	}
@@ -212,28 +210,39 @@ func (s *shared) lease(key string, now int64) *lease {
 	return l
 }
 
-// prune forgets keys without calls in the last hour, here and in the table, once a minute.
-func (s *shared) prune(ctx context.Context, now time.Time) {
-	due := s.pruneAt.Load()
-	if now.UnixMicro() < due || !s.pruneAt.CompareAndSwap(due, now.Add(pruneEvery).UnixMicro()) {
-		return
+// Prune implements Limiter.
+func (s *shared) Prune(ctx context.Context) error {
+	now := s.clock.Now()
+	s.forgetLeases(now)
+	for {
+		n, err := s.pruneBatch(ctx, now)
+		if err != nil || n < pruneBatch {
+			return errors.Join(err, s.fallback.Prune(ctx))
+		}
 	}
+}
+
+func (s *shared) forgetLeases(now time.Time) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key, l := range s.leases {
-		if l.lastUsed < now.Add(-pruneEvery).UnixMicro() {
+		if l.lastUsed < now.Add(-leaseKept).UnixMicro() {
 			delete(s.leases, key)
 		}
 	}
-	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
-	defer cancel()
-	const idle = `DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
-	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec(idle, now.Add(-time.Hour-leaseFor), pruneBatch).Error
+}
+
+// pruneBatch deletes some rows whose calls have all left their windows. The condition stands twice because a row may have been
+// used between its being found and its being locked.
+func (s *shared) pruneBatch(ctx context.Context, now time.Time) (deleted int, err error) {
+	const statement = `DELETE FROM rate_limits WHERE expires_at < ? AND key IN
+		(SELECT key FROM rate_limits WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`
+	err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		res := tx.Exec(statement, now, now, pruneBatch)
+		deleted = int(res.RowsAffected)
+		return res.Error
 	})
-	if err != nil {
-		s.log.WarnContext(ctx, "idle rate limits stay in the database for now", "error", err)
-	}
+	return deleted, err
 }
 
 // away leaves the database alone for a moment, and says so once per moment.

@@ -170,6 +170,16 @@ func (u *usage) refund(n int) {
 	u.hour.back(n)
 }
 
+// ends is when the last call leaves its longest window, in Unix microseconds; 0 where there is none.
+func (u *usage) ends() int64 { return max(u.minute.ends(), u.hour.ends()) }
+
+func (w *window) ends() int64 {
+	if w.total == 0 {
+		return 0
+	}
+	return w.runs[len(w.runs)-1].at + w.span
+}
+
 // idle tells whether nothing of the key is left to remember.
 func (u *usage) idle(now int64) bool {
 	u.minute.forget(now)

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -40,13 +41,16 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 	for i := range 1000 {
 		l.Take(t.Context(), fmt.Sprint("later", i), Limit{PerMinute: 5})
 	}
-	kept := 0
+	if err := l.Prune(t.Context()); err != nil || l.kept() != 1000 {
+		t.Errorf("%d keys are kept, want the 1000 in use, %v", l.kept(), err)
+	}
+}
+
+func (l *local) kept() (n int) {
 	for i := range l.shards {
-		kept += len(l.shards[i].keys)
+		n += len(l.shards[i].keys)
 	}
-	if kept != 1000 {
-		t.Errorf("%d keys are kept, want the 1000 in use", kept)
-	}
+	return n
 }
 
 func TestMemoryFollowsTheCallsInTheWindow(t *testing.T) {
@@ -89,4 +93,16 @@ func FuzzDecodeUsage(f *testing.F) {
 			u.take(2_000_000, 0, 1, Limit{PerMinute: 5, PerHour: 6})
 		}
 	})
+}
+
+// TestLocalIsBounded: keys of which strangers can make any number do not fill the memory.
+func TestLocalIsBounded(t *testing.T) {
+	now := clock.NewFake(time.Unix(1e9, 0))
+	l := NewLocal(now).(*local)
+	for i := range 2 * shards * keysKept {
+		l.Take(t.Context(), strconv.Itoa(i), Limit{PerMinute: 1})
+	}
+	if n := l.kept(); n > shards*keysKept {
+		t.Errorf("%d keys are kept", n)
+	}
 }

@@ -62,6 +62,7 @@ type Service struct {
 	metrics          *metrics
 	usage            *usage.Service
 	guard            *apikey.Guard
+	limiter          ratelimit.Limiter
 	link             *bus.Link
 	public, internal *gin.Engine
 }
@@ -85,13 +86,13 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 func (s *Service) newGuard() *apikey.Guard {
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(s.deps.HTTP), s.cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}, "auth")...)
-	opts := apikey.Options{
-		Clock: s.deps.Clock, Limiter: ratelimit.NewLocal(s.deps.Clock), Link: s.link, Attempts: s.cfg.Attempts(s.deps.Clock, failuresPerMinute),
-	}
+	s.limiter = ratelimit.NewLocal(s.deps.Clock)
 	if s.cfg.RateLimitShared {
-		opts.Limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+		s.limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
-	return apikey.NewGuard(apikey.Remote(auth), opts)
+	return apikey.NewGuard(apikey.Remote(auth), apikey.Options{
+		Clock: s.deps.Clock, Limiter: s.limiter, Link: s.link, Attempts: s.cfg.Attempts(s.deps.Clock, failuresPerMinute),
+	})
 }
 
 func (s *Service) buildPublic() {
@@ -130,6 +131,9 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "compute risk scores", s.rescore) })
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "prune", s.prune) })
+	g.Go(func() error {
+		return app.Every(ctx, s.deps.Log, ratelimit.PruneEvery, "prune rate limits", s.limiter.Prune)
+	})
 	return g.Wait()
 }
 

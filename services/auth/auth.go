@@ -4,6 +4,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -60,6 +61,8 @@ type Service struct {
 	telemetry        *telemetry.Recorder
 	idempotency      *idempotency.Store
 	guard            *apikey.Guard
+	limiter          ratelimit.Limiter
+	tokens           ratelimit.Quota
 	link             *bus.Link
 	eventLog         time.Duration
 	public, internal *gin.Engine
@@ -72,6 +75,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
+	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	s.outbox = outbox.New(deps.DB, source)
 	s.store = store.New(deps.DB, s.outbox, ring)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.outbox.Pending, Log: deps.Log})
@@ -87,17 +91,18 @@ func (s *Service) newRules(cfg Config) *credential.Service {
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "license")...)
 	return credential.New(credential.Deps{
 		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license},
-		Observe: func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
+		AdmitRefresh: s.tokens.Admit,
+		Observe:      func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
 	})
 }
 
 func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
-	limiter := ratelimit.NewLocal(s.deps.Clock)
+	s.limiter = ratelimit.NewLocal(s.deps.Clock)
 	if cfg.RateLimitShared {
-		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+		s.limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
 	s.guard = apikey.NewGuard(api.KeySource{Rules: s.rules}, apikey.Options{
-		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, clientFailures),
+		Clock: s.deps.Clock, Limiter: s.limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, clientFailures),
 	})
 	s.idempotency = idempotency.New(s.deps.DB, ring, s.deps.Clock)
 	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
@@ -134,7 +139,14 @@ func (s *Service) Run(ctx context.Context) error {
 		return s.deps.Bus.Watch(ctx, bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
 	})
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, pruneEvery, "prune", s.prune) })
+	g.Go(func() error {
+		return app.Every(ctx, s.deps.Log, ratelimit.PruneEvery, "prune rate limits", s.pruneLimits)
+	})
 	return g.Wait()
+}
+
+func (s *Service) pruneLimits(ctx context.Context) error {
+	return errors.Join(s.limiter.Prune(ctx), s.tokens.Limiter.Prune(ctx))
 }
 
 func (s *Service) prune(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 type Config struct {
 	app.Base
 	app.MasterKeys
+	app.TokenLimit
 
 	AdminSecret     secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
 	RateLimitShared bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
@@ -27,6 +28,7 @@ func (c *Config) Validate() error {
 		c.Base.Validate(),
 		c.CheckSecret("admin_secret", "LATCHKEY_ADMIN_SECRET", c.AdminSecret),
 		c.MasterKeys.Check(c.Base),
+		c.CheckTokenLimit(),
 	}
 	return errors.Join(problems...)
 }

@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/guardtest"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/auth"
@@ -132,4 +136,28 @@ func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
 			w.Errorf("statuses %v, want 200 of each", got)
 		}
 	}, limitAddresses)
+}
+
+// TestM6OneSeatCannotFlood: a family is refreshed so many times a minute.
+func TestM6OneSeatCannotFlood(t *testing.T) {
+	limit := 3
+	eachEngine(t, func(w *world) {
+		p := w.issue(w.client())
+		for range limit {
+			w.refresh(p.Refresh).is(200, "").into(&p)
+		}
+		limited := w.refresh(p.Refresh).is(429, errcode.RateLimitExceeded)
+		if limited.header.Get("Retry-After") != "60" {
+			w.Errorf("%v", limited.header)
+		}
+		w.clock.Advance(time.Minute)
+		w.refresh(p.Refresh).is(200, "")
+	}, func(c *auth.Config) { c.TokenRateLimit = &limit })
+}
+
+// TestM14RateLimitsArePruned in the background, however many there are.
+func TestM14RateLimitsArePruned(t *testing.T) {
+	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
+		guardtest.RateLimitsArePruned(t, d, func() { newWorld(t, d, func(c *auth.Config) { c.RateLimitShared = true }) })
+	})
 }

@@ -109,3 +109,37 @@ func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
 		}
 	})
 }
+
+func withTokenLimit(perMinute int) func(*license.Config) {
+	return func(c *license.Config) { c.TokenRateLimit = &perMinute }
+}
+
+// TestM6OneSeatCannotFlood: the tokens of one device may make so many calls a minute, whichever they are.
+func TestM6OneSeatCannotFlood(t *testing.T) {
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d, withTokenLimit(4))
+		id, key := w.create(2, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		holder := w.bearer(id, "pc")
+		for range 2 {
+			w.want(w.post("heartbeat", "", holder...), http.StatusOK, "")
+			w.want(w.post("offline-token", "", holder...), http.StatusCreated, "")
+		}
+		for _, path := range []string{"heartbeat", "offline-token"} {
+			limited := w.post(path, "", holder...)
+			w.want(limited, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+			if limited.header.Get("Retry-After") != "60" {
+				t.Errorf("%s: %v", path, limited.header)
+			}
+		}
+		w.clock.Advance(time.Minute)
+		w.want(w.post("heartbeat", "", holder...), http.StatusOK, "")
+	})
+}
+
+// TestM14RateLimitsArePruned in the background, however many there are.
+func TestM14RateLimitsArePruned(t *testing.T) {
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		guardtest.RateLimitsArePruned(t, d, func() { newWorld(t, d, func(c *license.Config) { c.RateLimitShared = true }) })
+	})
+}

@@ -4,6 +4,7 @@ package license
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -54,6 +55,8 @@ type Service struct {
 	telemetry        *telemetry.Recorder
 	idempotency      *idempotency.Store
 	guard            *apikey.Guard
+	limiter          ratelimit.Limiter
+	tokens           ratelimit.Quota
 	families         *api.AuthFamilies
 	link             *bus.Link
 	eventLog         time.Duration
@@ -67,6 +70,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
+	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
 	s.lookup = store.NewLookup(deps.DB, ring, deps.Clock, s.link)
@@ -85,12 +89,12 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 }
 
 func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) {
-	limiter := ratelimit.NewLocal(s.deps.Clock)
+	s.limiter = ratelimit.NewLocal(s.deps.Clock)
 	if cfg.RateLimitShared {
-		limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
+		s.limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
 	}
 	s.guard = apikey.NewGuard(apikey.Remote(auth), apikey.Options{
-		Clock: s.deps.Clock, Limiter: limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
+		Clock: s.deps.Clock, Limiter: s.limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
 	})
 	keys := token.NewRemoteKeys(func(ctx context.Context) ([]byte, error) {
 		resp, err := auth.ListPublicKeys(ctx, connect.NewRequest(&authv1.ListPublicKeysRequest{}))
@@ -103,7 +107,7 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		Licensing: s.rules, Idempotency: s.idempotency, Families: s.families, Clock: s.deps.Clock,
 		Tokens:        token.NewVerifier(keys, s.deps.Clock, claims.AudienceAccess),
 		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
-		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
+		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute), TokenQuota: s.tokens,
 	}
 	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
 	a.Routes(s.public, s.guard.Require())
@@ -137,6 +141,9 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Minute, "announce expiring licenses", s.announce) })
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, time.Hour, "prune", s.prune) })
+	g.Go(func() error {
+		return app.Every(ctx, s.deps.Log, ratelimit.PruneEvery, "prune rate limits", s.pruneLimits)
+	})
 	return g.Wait()
 }
 
@@ -164,6 +171,10 @@ func (s *Service) watch() bus.Watch {
 func (s *Service) announce(ctx context.Context) error {
 	_, err := s.rules.AnnounceExpiring(ctx)
 	return err
+}
+
+func (s *Service) pruneLimits(ctx context.Context) error {
+	return errors.Join(s.limiter.Prune(ctx), s.tokens.Limiter.Prune(ctx))
 }
 
 func (s *Service) prune(ctx context.Context) error {

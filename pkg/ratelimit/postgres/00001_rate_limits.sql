@@ -3,9 +3,10 @@
 CREATE UNLOGGED TABLE rate_limits (
     key        text PRIMARY KEY,
     usage      bytea NOT NULL,
-    updated_at timestamptz NOT NULL
+    -- when its last call leaves the longest window
+    expires_at timestamptz NOT NULL
 );
-CREATE INDEX rate_limits_updated_at ON rate_limits (updated_at);
+CREATE INDEX rate_limits_expires_at ON rate_limits (expires_at);
 
 -- +goose Down
 DROP TABLE rate_limits;

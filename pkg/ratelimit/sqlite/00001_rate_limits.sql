@@ -2,9 +2,10 @@
 CREATE TABLE rate_limits (
     key        text PRIMARY KEY,
     usage      blob NOT NULL,
-    updated_at TIMESTAMP NOT NULL
+    -- when its last call leaves the longest window
+    expires_at TIMESTAMP NOT NULL
 );
-CREATE INDEX rate_limits_updated_at ON rate_limits (updated_at);
+CREATE INDEX rate_limits_expires_at ON rate_limits (expires_at);
 
 -- +goose Down
 DROP TABLE rate_limits;

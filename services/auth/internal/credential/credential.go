@@ -82,6 +82,8 @@ type Deps struct {
 	Signing  SigningStore
 	Devices  Devices
 	Observe  Observer
+	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
+	AdmitRefresh func(ctx context.Context, familyID string) error
 }
 
 // Service carries out the rules. It is safe for concurrent use.

@@ -114,6 +114,9 @@ func (s *Service) refresh(ctx context.Context, from Caller, raw string) (Family,
 	if err != nil {
 		return f, Pair{}, fmt.Errorf("find refresh token: %w", err)
 	}
+	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
+		return f, Pair{}, err
+	}
 	if err := s.admit(ctx, from, f, t); err != nil {
 		return f, Pair{}, err
 	}

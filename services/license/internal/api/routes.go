@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -20,7 +21,9 @@ type API struct {
 	Families              Families
 	// TokenAttempts bounds the tokens that one client address may have refused.
 	TokenAttempts *guard.Attempts
-	Clock         clock.Clock
+	// TokenQuota limits the calls of one token family.
+	TokenQuota ratelimit.Quota
+	Clock      clock.Clock
 }
 
 // deviceBody caps what devices send without an API key, in bytes: a token, or a heartbeat with 4 KiB of session data.

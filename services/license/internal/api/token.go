@@ -62,6 +62,9 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 	if err := a.Tokens.Verify(c.Request.Context(), raw, &access); err != nil {
 		return licensing.Holder{}, err
 	}
+	if err := a.TokenQuota.Admit(c.Request.Context(), access.FamilyID); err != nil {
+		return licensing.Holder{}, err
+	}
 	revoked, err := a.Families.Revoked(c.Request.Context(), access.FamilyID)
 	if err != nil {
 		return licensing.Holder{}, err

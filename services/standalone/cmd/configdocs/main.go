@@ -36,6 +36,7 @@ func main() {
 	}{
 		{"All services", &app.Base{}},
 		{"Services that hash or encrypt: auth, license, admin", &app.MasterKeys{}},
+		{"Services that admit devices by token: auth, license", &app.TokenLimit{}},
 		{"auth", &authConfig},
 		{"license", &licenseConfig},
 		{"analytics", &analyticsConfig},
