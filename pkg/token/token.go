@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
-	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -145,20 +143,4 @@ func required(c jwt.Claims, now time.Time) error {
 		return Refused("expired")
 	}
 	return nil
-}
-
-// Bearer returns the token of the header Authorization. A credential that is missing, of another kind, or sent twice is ErrInvalid.
-func Bearer(h http.Header) (string, error) {
-	const say = "send the access token once, in the header \"Authorization: Bearer <token>\""
-	sent := h["Authorization"]
-	switch len(sent) {
-	case 0:
-		return "", Refused("missing").Sayf(say)
-	case 1:
-		scheme, raw, _ := strings.Cut(sent[0], " ")
-		if raw = httpx.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
-			return raw, nil
-		}
-	}
-	return "", Refused("malformed").Sayf(say)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -304,24 +303,6 @@ func TestRemoteKeysConcurrently(t *testing.T) {
 	wg.Wait()
 	if n := fetches.Load(); n != 1 {
 		t.Errorf("%d fetches, want 1", n)
-	}
-}
-
-func TestBearer(t *testing.T) {
-	for header, want := range map[string]string{
-		"Bearer abc": "abc", "bearer abc": "abc", "Bearer  abc ": "abc", "": "", "Bearer": "", "Bearer ": "", "Basic abc": "", "abc": "",
-	} {
-		h := http.Header{}
-		if header != "" {
-			h.Set("Authorization", header)
-		}
-		got, err := token.Bearer(h)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: got %q, %v", header, got, err)
-		}
-	}
-	if got, err := token.Bearer(http.Header{"Authorization": {"Bearer abc", "Bearer def"}}); err == nil {
-		t.Errorf("two headers: got %q", got)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestCreateAPIKey(t *testing.T) {
 		}
 		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, "per": "address"}, "expires_at": "2099-12-31"}`)
 		if own.RateLimit.PerMinute != 0 || own.RateLimit.PerHour != 1000 || own.RateLimit.Per != "address" ||
-			own.ExpiresAt == nil || !own.ExpiresAt.Equal(time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)) {
+			own.ExpiresAt == nil || !own.ExpiresAt.Equal(time.Date(2099, 12, 31, 23, 59, 59, 0, time.UTC)) {
 			w.Errorf("own settings %+v", own)
 		}
 		list := w.call("GET", keysPath, asAdmin, "").is(200, "")

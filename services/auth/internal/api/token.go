@@ -6,9 +6,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
@@ -78,7 +78,7 @@ func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err e
 }
 
 func (a api) verifyToken(c *gin.Context) error {
-	raw, err := token.Bearer(c.Request.Header)
+	raw, err := guard.Bearer(c.Request.Header)
 	if err != nil {
 		return a.TokenAttempts.Refuse(c, err)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
-	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -46,7 +46,7 @@ func (a *API) accessToken(c *gin.Context) {
 }
 
 func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
-	raw, err := token.Bearer(c.Request.Header)
+	raw, err := guard.Bearer(c.Request.Header)
 	if err != nil {
 		return licensing.Holder{}, a.TokenAttempts.Refuse(c, err)
 	}

@@ -1,0 +1,25 @@
+package guard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+)
+
+// Bearer returns the token of the header Authorization. A credential that is missing, of another kind, or sent twice is token.ErrInvalid.
+func Bearer(h http.Header) (string, error) {
+	const say = "send the access token once, in the header \"Authorization: Bearer <token>\""
+	sent := h["Authorization"]
+	switch len(sent) {
+	case 0:
+		return "", token.Refused("missing").Sayf(say)
+	case 1:
+		scheme, raw, _ := strings.Cut(sent[0], " ")
+		if raw = httpx.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
+			return raw, nil
+		}
+	}
+	return "", token.Refused("malformed").Sayf(say)
+}
