@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
@@ -28,6 +29,8 @@ type Service struct {
 	// Queues are all durable queues of the suite; every service declares them.
 	Queues []bus.Queue
 	New    func(deps Deps) (Running, error)
+	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB and Clock.
+	MasterKeys func(deps Deps) (*masterkey.Register, error)
 	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps.
 	Commands []*cobra.Command
 }

@@ -50,7 +50,7 @@ func (s *testService) InternalHandler() http.Handler { return s.engine }
 func (s *testService) Run(ctx context.Context) error { return s.work(ctx) }
 
 func newTestService(cfg *testConfig, d Deps) *testService {
-	s := &testService{Health: NewHealth(d), engine: httpx.NewEngine(cfg.HTTP("test", d))}
+	s := &testService{Health: NewHealth(d, nil), engine: httpx.NewEngine(cfg.HTTP("test", d))}
 	httpx.Meta(s.engine, httpx.MetaOptions{Service: "test", Ready: s.Ready, Metrics: d.Metrics.Handler()})
 	s.work = func(ctx context.Context) error {
 		<-ctx.Done()
@@ -291,7 +291,7 @@ func TestHealth(t *testing.T) {
 			if tt.closed {
 				d.DB.Close()
 			}
-			r := NewHealth(d).Ready(t.Context())
+			r := NewHealth(d, nil).Ready(t.Context())
 			if r.Ready != tt.ready || r.Dependencies["broker"] != tt.broker || (r.Dependencies["database"] == "ok") == tt.closed {
 				t.Errorf("got %+v", r)
 			}
@@ -302,7 +302,7 @@ func TestHealth(t *testing.T) {
 func TestHealthOfACallerWhoLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r := NewHealth(deps(t)).Ready(ctx); !r.Ready {
+	if r := NewHealth(deps(t), nil).Ready(ctx); !r.Ready {
 		t.Errorf("got %+v", r)
 	}
 }

@@ -15,18 +15,7 @@ import (
 
 func (p *program) configCommand() *cobra.Command {
 	parent := &cobra.Command{Use: "config", Short: "Look at the settings without starting anything"}
-	parent.AddCommand(&cobra.Command{
-		Use:   "check",
-		Short: "Say everything that is wrong with the settings",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.loadChecked(cmd); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "the settings of %s are fine\n", p.Name)
-			return nil
-		},
-	}, &cobra.Command{
+	parent.AddCommand(p.configCheckCommand(), &cobra.Command{
 		Use:   "print",
 		Short: "Show every setting and where its value comes from, secrets masked",
 		Args:  cobra.NoArgs,

@@ -2,25 +2,30 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 )
 
 // Health answers /readyz for a service, and takes it out of the load balancer when it drains. A service embeds one.
 type Health struct {
 	deps     Deps
+	keys     *masterkey.Register
 	draining atomic.Bool
 
 	mu      sync.Mutex
 	checked time.Time
 	last    httpx.Readiness
+	// keysFailed is whether the log has been told that a master key is missing.
+	keysFailed bool
 }
 
-// NewHealth looks at the database and the bus of d.
-func NewHealth(d Deps) *Health { return &Health{deps: d} }
+// NewHealth looks at the database and the bus of d, and at keys where the service has master keys; elsewhere keys is nil.
+func NewHealth(d Deps, keys *masterkey.Register) *Health { return &Health{deps: d, keys: keys} }
 
 // Drain makes the service unready for good.
 func (h *Health) Drain() { h.draining.Store(true) }
@@ -28,8 +33,8 @@ func (h *Health) Drain() { h.draining.Store(true) }
 // healthAge keeps callers of the public /readyz from making work for the database.
 const healthAge = time.Second
 
-// Ready tells how the dependencies are. Only the database is needed: without a broker the service answers from what it has, and
-// sends its events later.
+// Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under: without a broker
+// the service answers from what it has, and sends its events later.
 func (h *Health) Ready(ctx context.Context) httpx.Readiness {
 	if h.draining.Load() {
 		return httpx.Readiness{Dependencies: map[string]string{"service": "away: it is shutting down"}}
@@ -50,6 +55,8 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	if err := h.deps.DB.Ping(ctx); err != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it does not answer"
+	} else if h.keys != nil {
+		h.checkMasterKeys(ctx, &r)
 	}
 	switch state := h.deps.Bus.State(); {
 	case !state.Connected:
@@ -58,4 +65,22 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 		r.Dependencies["broker"] = "degraded: it takes no messages at the moment; events wait"
 	}
 	return r
+}
+
+// checkMasterKeys needs the database.
+func (h *Health) checkMasterKeys(ctx context.Context, r *httpx.Readiness) {
+	r.Dependencies["master_key"] = "ok"
+	err := h.keys.Check(ctx)
+	failedBefore := h.keysFailed
+	if h.keysFailed = err != nil; !h.keysFailed {
+		return
+	}
+	r.Ready = false
+	r.Dependencies["master_key"] = "away: it cannot be checked"
+	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
+		r.Dependencies["master_key"] = "away: " + missing.Error()
+	}
+	if !failedBefore {
+		h.deps.Log.ErrorContext(ctx, "not ready", "error", err)
+	}
 }

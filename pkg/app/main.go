@@ -90,6 +90,9 @@ func newRoot(p *program) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
 	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.versionCommand(), p.healthcheckCommand())
+	if p.MasterKeys != nil {
+		root.AddCommand(p.rotateMasterKeyCommand())
+	}
 	root.AddCommand(p.Commands...)
 	return root
 }

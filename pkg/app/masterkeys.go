@@ -1,39 +1,116 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// MasterKeys is the settings of a service that hashes or encrypts what it keeps; its Config embeds it.
+// MasterKeys is the settings of a service that hashes or encrypts what it keeps; its Config embeds it. A new key is accepted before
+// it is used: it is the next one everywhere before it becomes the current one anywhere.
 type MasterKeys struct {
 	MasterKey         secret.Secret `key:"master_key" env:"LATCHKEY_MASTER_KEY" secret:"true" help:"base64 of 32 bytes; license keys, signing keys and kept answers are hashed and encrypted with keys made from it"`
-	MasterKeyPrevious secret.Secret `key:"master_key_previous" env:"LATCHKEY_MASTER_KEY_PREVIOUS" secret:"true" help:"still opens what it sealed, until rotate-master-key has run everywhere and a day has passed"`
+	MasterKeyNext     secret.Secret `key:"master_key_next" env:"LATCHKEY_MASTER_KEY_NEXT" secret:"true" help:"will be the master key: opens what other replicas seal with it already"`
+	MasterKeyPrevious secret.Secret `key:"master_key_previous" env:"LATCHKEY_MASTER_KEY_PREVIOUS" secret:"true" help:"was the master key: opens what it sealed, until rotate-master-key has run"`
+}
+
+// masterKeySetting is one of the settings, by its names.
+type masterKeySetting struct {
+	key, env string
+	value    secret.Secret
+}
+
+// given are the settings that are set; the current key is always among them.
+func (m MasterKeys) given() []masterKeySetting {
+	given := []masterKeySetting{{"master_key", "LATCHKEY_MASTER_KEY", m.MasterKey}}
+	for _, other := range []masterKeySetting{
+		{"master_key_next", "LATCHKEY_MASTER_KEY_NEXT", m.MasterKeyNext},
+		{"master_key_previous", "LATCHKEY_MASTER_KEY_PREVIOUS", m.MasterKeyPrevious},
+	} {
+		if other.value != "" {
+			given = append(given, other)
+		}
+	}
+	return given
 }
 
 // Check joins all problems of the keys, each a *config.Problem that names its setting.
 func (m MasterKeys) Check(b Base) error {
-	err := b.CheckMasterKey("master_key", "LATCHKEY_MASTER_KEY", m.MasterKey)
-	if m.MasterKeyPrevious == "" {
-		return err
+	var problems []error
+	before := map[string]string{} // settings by the key in them
+	for _, s := range m.given() {
+		err := b.CheckMasterKey(s.key, s.env, s.value)
+		if raw, unreadable := keyring.ParseKey(s.value.Reveal()); unreadable == nil {
+			if same := before[string(raw)]; same != "" {
+				err = problem(s.key, s.env, "is the same key as %s; leave it out", same)
+			}
+			before[string(raw)] = s.env
+		}
+		problems = append(problems, err)
 	}
-	return errors.Join(err, b.CheckMasterKey("master_key_previous", "LATCHKEY_MASTER_KEY_PREVIOUS", m.MasterKeyPrevious))
+	return errors.Join(problems...)
 }
 
 // Keyring derives the keys of a service.
 func (m MasterKeys) Keyring(service string) (*keyring.Ring, error) {
-	current, err := keyring.ParseKey(m.MasterKey.Reveal())
-	if err != nil {
-		return nil, err
+	var raw [][]byte
+	for _, s := range m.given() {
+		key, err := keyring.ParseKey(s.value.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.env, err)
+		}
+		raw = append(raw, key)
 	}
-	if m.MasterKeyPrevious == "" {
-		return keyring.New(service, current)
+	return keyring.New(service, raw[0], raw[1:]...)
+}
+
+// startMasterKeys refuses to start without a master key that rows are under: that is a wrong setting.
+func (p *program) startMasterKeys(ctx context.Context, d Deps) error {
+	if p.MasterKeys == nil {
+		return nil
 	}
-	previous, err := keyring.ParseKey(m.MasterKeyPrevious.Reveal())
-	if err != nil {
-		return nil, err
+	keys, err := p.MasterKeys(d)
+	if err == nil {
+		err = keys.Start(ctx)
 	}
-	return keyring.New(service, current, previous)
+	return p.masterKeyError(err)
+}
+
+func (p *program) masterKeyError(err error) error {
+	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
+		return p.settingsError(problem("master_key", "LATCHKEY_MASTER_KEY", "%s", missing.Error()))
+	}
+	return err
+}
+
+func (p *program) rotateMasterKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate-master-key",
+		Short: "Hash and encrypt anew, under the current master key, what the previous one protects",
+		Long: `Run this when every replica has the new key as LATCHKEY_MASTER_KEY and the old one as LATCHKEY_MASTER_KEY_PREVIOUS. It may be
+stopped and run again, and nothing stands still meanwhile. When it has ended well, nothing is under the previous key any more:
+take that away. docs/operations.md has all steps.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				p := cmd.Context().Value(programKey{}).(*program) // WithDeps found it
+				keys, err := p.MasterKeys(d)
+				if err != nil {
+					return err
+				}
+				moved, err := keys.Rotate(ctx, func(what string, done int) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d\n", what, done) })
+				if err != nil {
+					return p.masterKeyError(err)
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d rows were moved; everything is under master key %s now\n", moved, keys.Ring.Name())
+				return err
+			})
+		},
+	}
 }

@@ -130,6 +130,9 @@ func (p *program) migrate(ctx context.Context) error {
 
 // serve makes the service and runs it until ctx ends.
 func (p *program) serve(ctx context.Context, d Deps) error {
+	if err := p.startMasterKeys(ctx, d); err != nil {
+		return err
+	}
 	svc, err := p.New(d)
 	if err != nil {
 		return err

@@ -73,5 +73,46 @@ func (d *DB) provider(handle *sql.DB, source Migrations) (*goose.Provider, error
 		dialect = goose.DialectSQLite3
 	}
 	return goose.NewProvider(dialect, handle, files,
-		goose.WithTableName("migrations_"+source.Name), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName(historyTable(source)), goose.WithDisableGlobalRegistry(true))
 }
+
+// Version is how far the history of one source of migrations is.
+type Version struct {
+	Name string
+	// Current is that of the database, 0 before the first migration; Known is the newest that this program brings.
+	Current, Known int64
+}
+
+// Versions reads the histories of sources and changes nothing.
+func (d *DB) Versions(ctx context.Context, sources ...Migrations) ([]Version, error) {
+	var versions []Version
+	for _, source := range sources {
+		handle, err := d.write.DB()
+		if err != nil {
+			return nil, err
+		}
+		provider, err := d.provider(handle, source)
+		if err != nil {
+			return nil, err
+		}
+		v := Version{Name: source.Name}
+		for _, known := range provider.ListSources() {
+			v.Known = max(v.Known, known.Version)
+		}
+		if v.Current, err = d.current(ctx, historyTable(source)); err != nil {
+			return nil, Error(err)
+		}
+		versions = append(versions, v)
+	}
+	return versions, nil
+}
+
+func (d *DB) current(ctx context.Context, table string) (version int64, err error) {
+	if !d.Read(ctx).Migrator().HasTable(table) {
+		return 0, nil
+	}
+	err = d.Read(ctx).Table(table).Select("coalesce(max(version_id), 0)").Scan(&version).Error
+	return version, err
+}
+
+func historyTable(source Migrations) string { return "migrations_" + source.Name }

@@ -10,6 +10,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 )
 
 const sealPurpose = "idempotency answers"
@@ -49,6 +51,9 @@ func recall[T any](s *Store, r reservation) (T, error) {
 		}
 	)
 	plain, err := s.ring.Open(sealPurpose, r.answer, r.bound())
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return value, masterkey.ErrMissing.Because(err)
+	}
 	if err == nil {
 		err = json.Unmarshal(plain, &kept)
 	}

@@ -1,6 +1,6 @@
 // Package keyring makes keyed hashes and ciphertexts under the suite's master key. Every service and purpose has keys of
 // its own, derived by HKDF-SHA256, and every result names the master key it was made under, so that master keys can change:
-// the current one makes, the previous ones still check and open.
+// the current one makes, the others check and open.
 package keyring
 
 import (
@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -23,13 +24,16 @@ const (
 	// KeySize is the length of a master key in bytes.
 	KeySize = 32
 
-	nameSize  = 8
+	// NameAt and NameSize are where the name of the master key stands in what Seal returns, in bytes.
+	NameAt   = 1
+	NameSize = 8
+
 	nonceSize = 12
 	// format is the first byte of what Seal returns: format, name of the master key, nonce, ciphertext with tag.
 	format = 1
 )
 
-// ErrUnknownKey says that something was sealed under a master key that is not in the ring: add it as a previous one.
+// ErrUnknownKey says that something was sealed under a master key that is not in the ring.
 var ErrUnknownKey = errors.New("keyring: sealed under a master key that is not configured")
 
 // ErrTampered says that a ciphertext, or what it was bound to, is not what was sealed.
@@ -60,14 +64,15 @@ type keys struct {
 	aead   cipher.AEAD
 }
 
-// New makes the ring of a service. Keys are 32 random bytes each; previous ones may be used to check and open only.
-func New(service string, current []byte, previous ...[]byte) (*Ring, error) {
+// New makes the ring of a service. Keys are 32 random bytes each; others are those that were or will be current: they check and
+// open, and make nothing.
+func New(service string, current []byte, others ...[]byte) (*Ring, error) {
 	r := &Ring{service: service, derived: map[string][]*keys{}}
-	for _, key := range append([][]byte{current}, previous...) {
+	for _, key := range append([][]byte{current}, others...) {
 		if len(key) != KeySize {
 			return nil, fmt.Errorf("keyring: a master key has %d bytes, it needs %d", len(key), KeySize)
 		}
-		id, err := hkdf.Key(sha256.New, key, nil, "latchkey/name", nameSize/2)
+		id, err := hkdf.Key(sha256.New, key, nil, "latchkey/name", NameSize/2)
 		if err != nil {
 			return nil, fmt.Errorf("keyring: name a master key: %w", err)
 		}
@@ -90,6 +95,18 @@ func ParseKey(s string) ([]byte, error) {
 // Name is the short public name of the current master key.
 func (r *Ring) Name() string { return r.masters[0].name }
 
+// Names are the short public names of all master keys, the current one first.
+func (r *Ring) Names() []string {
+	names := make([]string, len(r.masters))
+	for i, m := range r.masters {
+		names[i] = m.name
+	}
+	return names
+}
+
+// Has tells whether the master key of that name is in the ring.
+func (r *Ring) Has(name string) bool { return slices.Contains(r.Names(), name) }
+
 // MAC is the keyed hash of data under the current master key.
 func (r *Ring) MAC(purpose string, data []byte) MAC {
 	return MAC{Key: r.masters[0].name, Sum: r.keys(purpose)[0].sum(data)}
@@ -109,10 +126,10 @@ func (r *Ring) MACs(purpose string, data []byte) []MAC {
 // demands the same.
 func (r *Ring) Seal(purpose string, plain, bound []byte) ([]byte, error) {
 	name := r.masters[0].name
-	sealed := make([]byte, 1+nameSize+nonceSize, 1+nameSize+nonceSize+len(plain)+16)
+	sealed := make([]byte, NameAt+NameSize+nonceSize, NameAt+NameSize+nonceSize+len(plain)+16)
 	sealed[0] = format
-	copy(sealed[1:], name)
-	nonce := sealed[1+nameSize:]
+	copy(sealed[NameAt:], name)
+	nonce := sealed[NameAt+NameSize:]
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, fmt.Errorf("keyring: nonce: %w", err)
 	}
@@ -129,7 +146,7 @@ func (r *Ring) Open(purpose string, sealed, bound []byte) ([]byte, error) {
 		if m.name != name {
 			continue
 		}
-		nonce, box := sealed[1+nameSize:][:nonceSize], sealed[1+nameSize+nonceSize:]
+		nonce, box := sealed[NameAt+NameSize:][:nonceSize], sealed[NameAt+NameSize+nonceSize:]
 		plain, err := r.keys(purpose)[i].aead.Open(nil, nonce, box, associated(name, bound))
 		if err != nil {
 			return nil, ErrTampered
@@ -141,10 +158,10 @@ func (r *Ring) Open(purpose string, sealed, bound []byte) ([]byte, error) {
 
 // SealedBy names the master key that sealed was made under, or is empty when sealed is not a ciphertext of a ring.
 func (r *Ring) SealedBy(sealed []byte) string {
-	if len(sealed) < 1+nameSize+nonceSize+16 || sealed[0] != format {
+	if len(sealed) < NameAt+NameSize+nonceSize+16 || sealed[0] != format {
 		return ""
 	}
-	return string(sealed[1 : 1+nameSize])
+	return string(sealed[NameAt : NameAt+NameSize])
 }
 
 func associated(name string, bound []byte) []byte {

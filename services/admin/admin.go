@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
@@ -36,7 +37,7 @@ const source = "latchkey/" + Name
 const failuresPerMinute = 10
 
 // Migrations is everything that the service keeps in its schema.
-var Migrations = []db.Migrations{outbox.Migrations, idempotency.Migrations, store.Migrations}
+var Migrations = []db.Migrations{outbox.Migrations, idempotency.Migrations, store.Migrations, masterkey.Migrations}
 
 // Queues is what the service consumes.
 var Queues = []bus.Queue{auditQueue()}
@@ -59,21 +60,30 @@ type Service struct {
 	configured chan struct{}
 }
 
+// MasterKeys is the register of what the service keeps under master keys.
+func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
+	ring, err := cfg.Keyring(Name)
+	if err != nil {
+		return nil, err
+	}
+	return masterkey.New(deps.DB, ring, idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+}
+
 // New makes the service; it touches neither the database nor the bus.
 func New(cfg Config, deps app.Deps) (*Service, error) {
-	ring, err := cfg.Keyring(Name)
+	keys, err := MasterKeys(cfg, deps)
 	if err != nil {
 		return nil, err
 	}
 	box := outbox.New(deps.DB, source)
 	st := store.New(deps.DB, box)
 	s := &Service{
-		Health:  app.NewHealth(deps),
+		Health:  app.NewHealth(deps, keys),
 		cfg:     cfg,
 		deps:    deps,
 		store:   st,
 		outbox:  box,
-		answers: idempotency.New(deps.DB, ring, deps.Clock),
+		answers: idempotency.New(deps.DB, keys.Ring, deps.Clock),
 		keys:    adminkey.New(st, deps.Clock),
 
 		configured: make(chan struct{}),

@@ -69,7 +69,7 @@ type Service struct {
 
 // New builds the service. It calls nobody and starts nothing.
 func New(cfg Config, deps app.Deps) (*Service, error) {
-	s := &Service{Health: app.NewHealth(deps), cfg: cfg, deps: deps, link: bus.NewLink(), outbox: outbox.New(deps.DB, source)}
+	s := &Service{Health: app.NewHealth(deps, nil), cfg: cfg, deps: deps, link: bus.NewLink(), outbox: outbox.New(deps.DB, source)}
 	engine := detect.New(detect.DefaultSettings())
 	s.store = store.New(deps.DB, s.outbox)
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
@@ -37,7 +38,7 @@ const Name = "auth"
 const source = "latchkey/" + Name
 
 // Migrations is everything that the service keeps in its schema.
-var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
+var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations, masterkey.Migrations}
 
 const (
 	pruneEvery = time.Hour
@@ -68,20 +69,29 @@ type Service struct {
 	public, internal *gin.Engine
 }
 
-// New builds the service. It calls nobody and starts nothing.
-func New(cfg Config, deps app.Deps) (*Service, error) {
+// MasterKeys is the register of what the service keeps under master keys.
+func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	ring, err := cfg.Keyring(Name)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
+	return masterkey.New(deps.DB, ring, store.SigningKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+}
+
+// New builds the service. It calls nobody and starts nothing.
+func New(cfg Config, deps app.Deps) (*Service, error) {
+	keys, err := MasterKeys(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Health: app.NewHealth(deps, keys), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	s.outbox = outbox.New(deps.DB, source)
-	s.store = store.New(deps.DB, s.outbox, ring)
+	s.store = store.New(deps.DB, s.outbox, keys)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.outbox.Pending, Log: deps.Log})
 	deps.Observe(s.outbox.Pending, s.telemetry.Dropped)
 	s.rules = s.newRules(cfg)
-	s.buildPublic(cfg, ring)
+	s.buildPublic(cfg, keys.Ring)
 	s.buildInternal(cfg)
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -82,7 +83,7 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range sets {
 			wg.Go(func() {
-				s := store.New(d, outbox.New(d, "latchkey/auth"), ring)
+				s := store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
 				set, err := credential.New(credential.Deps{Clock: w.clock, Signing: s}).KeySet(context.Background())
 				if err != nil {
 					t.Error(err)
@@ -164,14 +165,14 @@ func TestRotateMasterKey(t *testing.T) {
 		p := w.issue(w.client())
 		ring, err := keyring.New(auth.Name, masterKey(2), masterKey(1))
 		w.must(err)
-		n, err := store.New(w.db, outbox.New(w.db, "latchkey/auth"), ring).ResealSigningKeys(w.Context())
+		n, err := masterkey.New(w.db, ring, store.SigningKeyRows(w.db, ring)).Rotate(w.Context(), func(string, int) {})
 		w.must(err)
 		if n != 1 {
 			w.Errorf("%d keys were sealed anew, want 1", n)
 		}
 		ring, err = keyring.New(auth.Name, masterKey(2)) // the old key is gone
 		w.must(err)
-		keys, err := store.New(w.db, outbox.New(w.db, "latchkey/auth"), ring).SigningKeys(w.Context())
+		keys, err := store.New(w.db, outbox.New(w.db, "latchkey/auth"), masterkey.New(w.db, ring)).SigningKeys(w.Context())
 		w.must(err)
 		if keys[0].ID != w.kidOf(p.Access) {
 			w.Errorf("key %s, want %s", keys[0].ID, w.kidOf(p.Access))

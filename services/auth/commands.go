@@ -15,7 +15,7 @@ import (
 
 // Commands are what the auth binary does besides serving. cfg is filled when a command runs.
 func Commands(cfg *Config) []*cobra.Command {
-	return []*cobra.Command{rotateSigningKeyCommand(cfg), rotateMasterKeyCommand(cfg)}
+	return []*cobra.Command{rotateSigningKeyCommand(cfg)}
 }
 
 func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
@@ -27,42 +27,17 @@ by then. The key before it stays published until the last token that it signed h
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.Keyring(Name)
+				keys, err := MasterKeys(*cfg, d)
 				if err != nil {
 					return err
 				}
-				keys := store.New(d.DB, outbox.New(d.DB, source), ring)
-				rules := credential.New(credential.Deps{Clock: d.Clock, Signing: keys})
+				signing := store.New(d.DB, outbox.New(d.DB, source), keys)
+				rules := credential.New(credential.Deps{Clock: d.Clock, Signing: signing})
 				k, err := rules.RotateSigningKey(ctx, operator())
 				if err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339))
-				return err
-			})
-		},
-	}
-}
-
-func rotateMasterKeyCommand(cfg *Config) *cobra.Command {
-	return &cobra.Command{
-		Use:   "rotate-master-key",
-		Short: "Encrypt the signing keys anew under the current master key",
-		Long: `First give every replica the new key as LATCHKEY_MASTER_KEY and the old one as LATCHKEY_MASTER_KEY_PREVIOUS. Then run this
-once; it may be run again, and nothing stands still meanwhile. Answers kept for an Idempotency-Key stay under the old key: take
-the previous key away a day later.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.Keyring(Name)
-				if err != nil {
-					return err
-				}
-				n, err := store.New(d.DB, outbox.New(d.DB, source), ring).ResealSigningKeys(ctx)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d signing keys were encrypted anew under master key %s\n", n, ring.Name())
 				return err
 			})
 		},

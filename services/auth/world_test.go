@@ -25,6 +25,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
@@ -151,7 +152,7 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 		rpc.NewClientOptions(rpc.Identity{Service: "license", Secret: internalSecret}, "auth")...)
 	ring, err := keyring.New(auth.Name, masterKey(1))
 	w.must(err)
-	w.store = store.New(d, outbox.New(d, "latchkey/auth"), ring)
+	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
 	w.run(b)
 	return w
 }

@@ -10,13 +10,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
-	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
-// Commands are what the license binary does besides serving. cfg is filled when a command runs.
-func Commands(cfg *Config) []*cobra.Command {
-	return []*cobra.Command{republishCommand(), rotateMasterKeyCommand(cfg)}
-}
+// Commands are what the license binary does besides serving.
+func Commands() []*cobra.Command { return []*cobra.Command{republishCommand()} }
 
 func republishCommand() *cobra.Command {
 	var since string
@@ -52,26 +49,4 @@ func parseSince(s string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("--since %q is neither a date such as 2026-01-31 nor a time such as 2026-01-31T08:00:00Z", s)
-}
-
-func rotateMasterKeyCommand(cfg *Config) *cobra.Command {
-	return &cobra.Command{
-		Use:   "rotate-master-key",
-		Short: "Encrypt and hash all license keys anew under the current master key",
-		Long: `First give every replica the new key as LATCHKEY_MASTER_KEY and the old one as LATCHKEY_MASTER_KEY_PREVIOUS. Then run this
-once; it may be stopped and run again, and nothing stands still meanwhile. When it has ended, take the previous key away.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				ring, err := cfg.Keyring(Name)
-				if err != nil {
-					return err
-				}
-				n, err := store.New(d.DB, ring, d.Clock, nil).RotateMasterKey(ctx, func(done int) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d license keys", done)
-				})
-				fmt.Fprintf(cmd.OutOrStdout(), "\n%d license keys are under the current master key now\n", n)
-				return err
-			})
-		},
-	}
 }

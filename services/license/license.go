@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
@@ -39,7 +40,7 @@ import (
 const Name = "license"
 
 // Migrations is everything that the service keeps in its schema.
-var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations}
+var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations, masterkey.Migrations}
 
 // failuresPerMinute is how many refused API keys, and how many refused tokens, one client address may send, where that is limited.
 const failuresPerMinute = 60
@@ -63,21 +64,30 @@ type Service struct {
 	public, internal *gin.Engine
 }
 
-// New builds the service. It calls nobody and starts nothing.
-func New(cfg Config, deps app.Deps) (*Service, error) {
+// MasterKeys is the register of what the service keeps under master keys.
+func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	ring, err := cfg.Keyring(Name)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Health: app.NewHealth(deps), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
+	return masterkey.New(deps.DB, ring, store.KeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+}
+
+// New builds the service. It calls nobody and starts nothing.
+func New(cfg Config, deps app.Deps) (*Service, error) {
+	keys, err := MasterKeys(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Health: app.NewHealth(deps, keys), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
-	s.lookup = store.NewLookup(deps.DB, ring, deps.Clock, s.link)
-	s.store = store.New(deps.DB, ring, deps.Clock, s.lookup.OnEvent)
+	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, s.link)
+	s.store = store.New(deps.DB, keys, deps.Clock, s.lookup.OnEvent)
 	s.seen = store.NewSeen(deps.DB, deps.Log)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.store.Outbox().Pending, Log: deps.Log})
-	s.idempotency = idempotency.New(deps.DB, ring, deps.Clock)
+	s.idempotency = idempotency.New(deps.DB, keys.Ring, deps.Clock)
 	s.families = api.NewAuthFamilies(auth, deps.Clock, s.link)
 	s.rules = licensing.New(licensing.Deps{
 		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry, Signer: licenserpc.Signer{Auth: auth}, Clock: deps.Clock,

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
 )
@@ -41,8 +42,10 @@ type member struct {
 	addr       string
 	setting    string // the environment name of addr
 	migrations []db.Migrations
-	build      func(app.Deps) (app.Running, error)
-	running    app.Running
+	// keys makes the register of what the service keeps under master keys; nil where it keeps none.
+	keys    func(app.Deps) (*masterkey.Register, error)
+	build   func(app.Deps) (app.Running, error)
+	running app.Running
 }
 
 // startTimeout is how long to wait for a database or a broker.
@@ -80,14 +83,26 @@ func (h *house) openMember(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
-	m.running, err = m.build(app.Deps{
-		Log: log, DB: database, Bus: events, HTTP: h.internal, Clock: clock.System{}, Metrics: obs.NewMetrics(m.name),
-	})
-	if err != nil {
+	deps := app.Deps{Log: log, DB: database, Bus: events, HTTP: h.internal, Clock: clock.System{}, Metrics: obs.NewMetrics(m.name)}
+	if err := m.startMasterKeys(ctx, deps); err != nil {
+		return err
+	}
+	if m.running, err = m.build(deps); err != nil {
 		return err
 	}
 	h.public[m.name], h.internal[m.name] = m.running.Handler(), m.running.InternalHandler()
 	return nil
+}
+
+func (m *member) startMasterKeys(ctx context.Context, deps app.Deps) error {
+	if m.keys == nil {
+		return nil
+	}
+	keys, err := m.keys(deps)
+	if err != nil {
+		return err
+	}
+	return keys.Start(ctx)
 }
 
 func (h *house) openDatabase(ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger) (*db.DB, error) {

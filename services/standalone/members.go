@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin"
 	"github.com/latchkey-dev/latchkey/services/analytics"
@@ -34,10 +35,12 @@ func newMembers(set *settings, s *secrets) ([]*member, error) {
 	return []*member{
 		{
 			name: "license", addr: set.LicenseAddr, setting: "LATCHKEY_LICENSE_ADDR", migrations: license.Migrations,
+			keys:  func(d app.Deps) (*masterkey.Register, error) { return license.MasterKeys(licenseCfg, d) },
 			build: func(d app.Deps) (app.Running, error) { return license.New(licenseCfg, d) },
 		},
 		{
 			name: "auth", addr: set.AuthAddr, setting: "LATCHKEY_AUTH_ADDR", migrations: auth.Migrations,
+			keys:  func(d app.Deps) (*masterkey.Register, error) { return auth.MasterKeys(authCfg, d) },
 			build: func(d app.Deps) (app.Running, error) { return auth.New(authCfg, d) },
 		},
 		{
@@ -46,6 +49,7 @@ func newMembers(set *settings, s *secrets) ([]*member, error) {
 		},
 		{
 			name: "admin", addr: set.AdminAddr, setting: "LATCHKEY_ADMIN_ADDR", migrations: admin.Migrations,
+			keys:  func(d app.Deps) (*masterkey.Register, error) { return admin.MasterKeys(adminCfg, d) },
 			build: func(d app.Deps) (app.Running, error) { return admin.New(adminCfg, d) },
 		},
 	}, nil

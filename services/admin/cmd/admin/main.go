@@ -6,6 +6,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/admin"
 )
@@ -18,6 +19,7 @@ func main() {
 		Config:     &cfg,
 		Migrations: admin.Migrations,
 		Queues:     bus.AllQueues(),
+		MasterKeys: func(deps app.Deps) (*masterkey.Register, error) { return admin.MasterKeys(cfg, deps) },
 		New:        func(deps app.Deps) (app.Running, error) { return admin.New(cfg, deps) },
 		Commands:   []*cobra.Command{app.DeadLetters(queues.Audit().Name)},
 	})

@@ -4,6 +4,7 @@ package main
 import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/auth"
 )
 
@@ -15,6 +16,7 @@ func main() {
 		Config:     &cfg,
 		Migrations: auth.Migrations,
 		Queues:     bus.AllQueues(),
+		MasterKeys: func(deps app.Deps) (*masterkey.Register, error) { return auth.MasterKeys(cfg, deps) },
 		New:        func(d app.Deps) (app.Running, error) { return auth.New(cfg, d) },
 		Commands:   auth.Commands(&cfg),
 	})

@@ -11,6 +11,8 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
@@ -29,15 +31,18 @@ type signingRow struct {
 // TableName implements gorm's Tabler.
 func (signingRow) TableName() string { return "signing_keys" }
 
-func (s *Store) newSigningRow(k credential.SigningKey) (signingRow, error) {
-	sealed, err := s.ring.Seal(sealPurpose, k.Private.Seed(), []byte(k.ID))
+func newSigningRow(ring *keyring.Ring, k credential.SigningKey) (signingRow, error) {
+	sealed, err := ring.Seal(sealPurpose, k.Private.Seed(), []byte(k.ID))
 	return signingRow{
 		ID: k.ID, Generation: k.Generation, SealedPrivate: sealed, CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom, NeededUntil: optional(k.NeededUntil),
 	}, err
 }
 
-func (s *Store) signingKey(r signingRow) (credential.SigningKey, error) {
-	seed, err := s.ring.Open(sealPurpose, r.SealedPrivate, []byte(r.ID))
+func signingKey(ring *keyring.Ring, r signingRow) (credential.SigningKey, error) {
+	seed, err := ring.Open(sealPurpose, r.SealedPrivate, []byte(r.ID))
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return credential.SigningKey{}, masterkey.ErrMissing.Because(fmt.Errorf("signing key %s: %w", r.ID, err))
+	}
 	if err != nil {
 		return credential.SigningKey{}, fmt.Errorf("open signing key %s: %w", r.ID, err)
 	}
@@ -58,7 +63,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]credential.SigningKey, error
 	}
 	keys := make([]credential.SigningKey, len(rows))
 	for i, r := range rows {
-		k, err := s.signingKey(r)
+		k, err := signingKey(s.keys.Ring, r)
 		if err != nil {
 			return nil, err
 		}
@@ -69,11 +74,14 @@ func (s *Store) SigningKeys(ctx context.Context) ([]credential.SigningKey, error
 
 // AddSigningKey implements credential.SigningStore.
 func (s *Store) AddSigningKey(ctx context.Context, k credential.SigningKey, records ...credential.Record) (added bool, err error) {
-	row, err := s.newSigningRow(k)
+	row, err := newSigningRow(s.keys.Ring, k)
 	if err != nil {
 		return false, err
 	}
 	err = s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := s.keys.Guard(tx); err != nil {
+			return err
+		}
 		res := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "generation"}}, DoNothing: true}).Create(&row)
 		if added = res.Error == nil && res.RowsAffected == 1; !added {
 			return res.Error
@@ -90,43 +98,4 @@ func (s *Store) ExtendSigningKey(ctx context.Context, id string, neededUntil tim
 		return tx.Model(&signingRow{}).Where("id = ? AND (needed_until IS NULL OR needed_until < ?)", id, neededUntil).
 			Update("needed_until", neededUntil).Error
 	})
-}
-
-// ResealSigningKeys seals under the current master key what was sealed under a previous one, and returns how many keys those
-// were. It is safe beside running replicas that know both master keys.
-func (s *Store) ResealSigningKeys(ctx context.Context) (n int, err error) {
-	err = s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		n = 0
-		var rows []signingRow
-		if err := s.db.Lock(tx).Order("generation").Find(&rows).Error; err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if s.ring.SealedBy(r.SealedPrivate) == s.ring.Name() {
-				continue
-			}
-			if err := s.reseal(tx, r); err != nil {
-				return err
-			}
-			n++
-		}
-		return nil
-	})
-	return n, err
-}
-
-func (s *Store) reseal(tx *gorm.DB, r signingRow) error {
-	k, err := s.signingKey(r)
-	if err != nil {
-		return err
-	}
-	fresh, err := s.newSigningRow(k)
-	if err != nil {
-		return err
-	}
-	res := tx.Model(&signingRow{}).Where("id = ?", r.ID).Update("sealed_private", fresh.SealedPrivate)
-	if res.Error == nil && res.RowsAffected != 1 {
-		return fmt.Errorf("signing key %s is gone", r.ID)
-	}
-	return res.Error
 }

@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
@@ -26,12 +26,12 @@ var Migrations = db.Migrations{Name: "auth", FS: files}
 type Store struct {
 	db     *db.DB
 	outbox *outbox.Outbox
-	ring   *keyring.Ring
+	keys   *masterkey.Register
 }
 
-// New makes the store; ring seals the signing keys.
-func New(d *db.DB, o *outbox.Outbox, ring *keyring.Ring) *Store {
-	return &Store{db: d, outbox: o, ring: ring}
+// New makes the store; the current one of keys seals the signing keys.
+func New(d *db.DB, o *outbox.Outbox, keys *masterkey.Register) *Store {
+	return &Store{db: d, outbox: o, keys: keys}
 }
 
 // tx runs fn in a transaction and explains its failure.

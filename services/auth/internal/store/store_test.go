@@ -6,6 +6,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
@@ -17,10 +18,10 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	migrations := []db.Migrations{store.Migrations, outbox.Migrations}
+	migrations := []db.Migrations{store.Migrations, outbox.Migrations, masterkey.Migrations}
 	open := func(t *testing.T, d *db.DB) (storetest.Store, func() int) {
 		box := outbox.New(d, "test")
-		return store.New(d, box, ring), func() int {
+		return store.New(d, box, masterkey.New(d, ring)), func() int {
 			n, err := box.Pending(t.Context())
 			if err != nil {
 				t.Fatal(err)

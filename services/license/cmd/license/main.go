@@ -4,6 +4,7 @@ package main
 import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
@@ -15,7 +16,8 @@ func main() {
 		Config:     &cfg,
 		Migrations: license.Migrations,
 		Queues:     bus.AllQueues(),
+		MasterKeys: func(deps app.Deps) (*masterkey.Register, error) { return license.MasterKeys(cfg, deps) },
 		New:        func(deps app.Deps) (app.Running, error) { return license.New(cfg, deps) },
-		Commands:   license.Commands(&cfg),
+		Commands:   license.Commands(),
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -15,7 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -30,7 +31,7 @@ const cachedEntries = 1_000_000
 // Lookup implements licensing.Lookup: warm answers take no SQL and no network.
 type Lookup struct {
 	db   *db.DB
-	ring *keyring.Ring
+	keys *masterkey.Register
 	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
 	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
@@ -47,10 +48,10 @@ type issued struct {
 type seat struct{ licenseID, hardwareID string }
 
 // NewLookup returns an empty lookup. link tells whether changes of state arrive.
-func NewLookup(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Lookup {
+func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, link interface{ Alive() bool }) *Lookup {
 	o := cache.Options{Capacity: cachedEntries, TTL: validFor, Unlinked: unlinkedFor, Link: link}
 	return &Lookup{
-		db: d, ring: ring,
+		db: d, keys: keys,
 		ids:      cache.New[[32]byte, *issued](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
 		licenses: cache.New[string, *licensing.License](o, c),
 		devices:  cache.New[seat, *licensing.ActiveDevice](o, c),
@@ -85,18 +86,18 @@ func (l *Lookup) IDByKey(ctx context.Context, key string) (string, error) {
 }
 
 func (l *Lookup) byKey(ctx context.Context, key string) (*issued, error) {
-	mac := l.ring.MAC(keyPurpose, []byte(key))
+	mac := l.keys.Ring.MAC(keyPurpose, []byte(key))
 	of, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) })
 	return of, err
 }
 
+// readID finds the license of a key. "Not found" is said only when no license can be under a master key that this process lacks.
 func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
-	var sums [][]byte
-	for _, mac := range l.ring.MACs(keyPurpose, []byte(key)) {
-		sums = append(sums, mac.Sum[:])
-	}
 	var row licenseRow
-	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", sums).Take(&row).Error
+	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", keyHashes(l.keys.Ring, key)).Take(&row).Error
+	if errors.Is(err, db.ErrNotFound) {
+		err = cmp.Or(l.keys.Check(ctx), err)
+	}
 	return &issued{licenseID: row.ID}, translate(err)
 }
 
@@ -138,7 +139,7 @@ func (l *Lookup) Forget(licenseID, hardwareID string) {
 
 // KeyHash implements licensing.Lookup.
 func (l *Lookup) KeyHash(key string) string {
-	mac := l.ring.MAC(keyPurpose, []byte(key))
+	mac := l.keys.Ring.MAC(keyPurpose, []byte(key))
 	return hex.EncodeToString(mac.Sum[:])
 }
 

@@ -2,49 +2,82 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// RotateMasterKey hashes and encrypts anew, under the current master key, every license key that a previous one protects.
-// It can be stopped and started again, and runs beside live traffic, which looks under both keys. progress hears how many
-// are done.
-func (s *Store) RotateMasterKey(ctx context.Context, progress func(done int)) (int, error) {
-	done := 0
-	for {
+// KeyRows are the license keys, by the master key that hashes and seals them.
+func KeyRows(d *db.DB, ring *keyring.Ring) masterkey.Rows {
+	k := keyRows{db: d, ring: ring}
+	return masterkey.Rows{What: "license keys", Count: k.count, Reseal: k.reseal}
+}
+
+type keyRows struct {
+	db   *db.DB
+	ring *keyring.Ring
+}
+
+func (k keyRows) count(tx *gorm.DB) (map[string]int, error) {
+	var rows []struct {
+		MasterKey string
+		N         int
+	}
+	err := tx.Table("licenses").Select("master_key, count(*) AS n").Group("master_key").Find(&rows).Error
+	counts := map[string]int{}
+	for _, row := range rows {
+		counts[row.MasterKey] = row.N
+	}
+	return counts, err
+}
+
+// reseal goes through the licenses once, in the order of their ids. A key that cannot be moved does not hold up the others.
+func (k keyRows) reseal(ctx context.Context, progress func(done int)) (done int, err error) {
+	const batch = 200
+	var failures []error
+	for last := uuid.Nil.String(); ; {
 		var rows []licenseRow
-		err := s.db.Read(ctx).Table("licenses").Select("id", "key_sealed", "master_key").
-			Where("master_key <> ?", s.ring.Name()).Limit(200).Find(&rows).Error
+		err := k.db.Read(ctx).Table("licenses").Select("id", "key_sealed", "master_key").
+			Where("id > ? AND master_key <> ?", last, k.ring.Name()).Order("id").Limit(batch).Find(&rows).Error
 		if err != nil || len(rows) == 0 {
-			return done, translate(err)
+			return done, errors.Join(append(failures, translate(err))...)
 		}
 		for _, row := range rows {
-			if err := s.reseal(ctx, row); err != nil {
+			switch err := k.resealRow(ctx, row); {
+			case db.IsDuplicate(err):
+				failures = append(failures, fmt.Errorf("license %s has a key that another license has under the current master key", row.ID))
+			case err != nil:
 				return done, err
+			default:
+				done++
 			}
-			done++
 		}
 		progress(done)
+		last = rows[len(rows)-1].ID
 	}
 }
 
-func (s *Store) reseal(ctx context.Context, row licenseRow) error {
-	key, err := s.ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
+func (k keyRows) resealRow(ctx context.Context, row licenseRow) error {
+	key, err := k.ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
 	if err != nil {
-		return fmt.Errorf("license %s is sealed with a master key that is neither the current nor the previous one: %w", row.ID, err)
+		return fmt.Errorf("open the key of license %s: %w", row.ID, err)
 	}
 	old := row.MasterKey
-	if err := s.sealKey(&row, string(key)); err != nil {
+	if err := sealKey(k.ring, &row, string(key)); err != nil {
 		return err
 	}
-	return translate(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+	return k.db.Statement(ctx, func(_ context.Context, tx *gorm.DB) error {
 		// Zero rows is fine: another run was faster.
 		return tx.Table("licenses").Where("id = ? AND master_key = ?", row.ID, old).
 			Updates(map[string]any{"key_hash": row.KeyHash, "key_sealed": row.KeySealed, "master_key": row.MasterKey}).Error
-	}))
+	})
 }
 
 var (

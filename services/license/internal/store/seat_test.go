@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -37,13 +38,13 @@ type batch struct {
 
 func newBatch(t *testing.T) *batch {
 	t.Helper()
-	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations)
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations)
 	ring, err := keyring.New("license", slices.Repeat([]byte{1}, keyring.KeySize))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &batch{t: t, ids: map[string]string{}}
-	b.Store = New(d, ring, clock.NewFake(noon), func(e event.Event) { b.told = append(b.told, e.ID) })
+	b.Store = New(d, masterkey.New(d, ring), clock.NewFake(noon), func(e event.Event) { b.told = append(b.told, e.ID) })
 	return b
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/gather"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
@@ -32,7 +33,7 @@ var Migrations = db.Migrations{Name: "license", FS: migrations.FS}
 type Store struct {
 	db     *db.DB
 	outbox *outbox.Outbox
-	ring   *keyring.Ring
+	keys   *masterkey.Register
 	clock  clock.Clock
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
@@ -41,8 +42,8 @@ type Store struct {
 
 // New returns a store. committed is called after each commit with the events of the change, so that this process's caches
 // do not wait for the bus.
-func New(d *db.DB, ring *keyring.Ring, c clock.Clock, committed func(event.Event)) *Store {
-	s := &Store{db: d, outbox: outbox.New(d, licensing.Source), ring: ring, clock: c, committed: committed}
+func New(d *db.DB, keys *masterkey.Register, c clock.Clock, committed func(event.Event)) *Store {
+	s := &Store{db: d, outbox: outbox.New(d, licensing.Source), keys: keys, clock: c, committed: committed}
 	s.seats = gather.New(gathering, activation.licenseID, s.takeTogether)
 	return s
 }
@@ -57,6 +58,9 @@ const keyPurpose = "license-key"
 func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, error) {
 	var errs []error
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := s.keys.Guard(tx); err != nil {
+			return err
+		}
 		errs = make([]error, len(rows))
 		products := map[string]string{} // ids by name: a bulk names few
 		for i, row := range rows {
@@ -87,7 +91,7 @@ func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow, pro
 	}
 	row := newLicenseRow(&n.License)
 	row.ProductID = productID
-	if err := s.sealKey(&row, n.Key); err != nil {
+	if err := sealKey(s.keys.Ring, &row, n.Key); err != nil {
 		return false, err
 	}
 	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
@@ -98,31 +102,32 @@ func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow, pro
 	return false, s.publish(ctx, tx, n.License.ID, n.Events)
 }
 
-// keyTaken looks under the previous master keys, of whose hashes the unique index knows nothing.
+// keyTaken looks under the other master keys, of whose hashes the unique index knows nothing.
 func (s *Store) keyTaken(tx *gorm.DB, key string) (bool, error) {
-	previous := s.keyHashes(licensing.NormalizeKey(key))[1:]
-	if len(previous) == 0 {
+	others := keyHashes(s.keys.Ring, licensing.NormalizeKey(key))[1:]
+	if len(others) == 0 {
 		return false, nil
 	}
 	var n int64
-	err := tx.Table("licenses").Where("key_hash IN ?", previous).Limit(1).Count(&n).Error
+	err := tx.Table("licenses").Where("key_hash IN ?", others).Limit(1).Count(&n).Error
 	return n > 0, err
 }
 
-func (s *Store) keyHashes(normalized string) [][]byte {
+// keyHashes are the hashes that a key may be found by, that under the current master key first.
+func keyHashes(ring *keyring.Ring, normalized string) [][]byte {
 	var sums [][]byte
-	for _, mac := range s.ring.MACs(keyPurpose, []byte(normalized)) {
+	for _, mac := range ring.MACs(keyPurpose, []byte(normalized)) {
 		sums = append(sums, mac.Sum[:])
 	}
 	return sums
 }
 
-func (s *Store) sealKey(row *licenseRow, key string) error {
-	sealed, err := s.ring.Seal(keyPurpose, []byte(key), []byte(row.ID))
+func sealKey(ring *keyring.Ring, row *licenseRow, key string) error {
+	sealed, err := ring.Seal(keyPurpose, []byte(key), []byte(row.ID))
 	if err != nil {
 		return fmt.Errorf("seal license key: %w", err)
 	}
-	mac := s.ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
+	mac := ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
 	row.KeyHash, row.KeySealed, row.MasterKey = mac.Sum[:], sealed, mac.Key
 	return nil
 }
@@ -254,7 +259,10 @@ func (s *Store) Key(ctx context.Context, licenseID string) (string, error) {
 	if err := s.db.Read(ctx).Table("licenses").Select("id", "key_sealed").Where("id = ?", licenseID).Take(&row).Error; err != nil {
 		return "", translate(err)
 	}
-	key, err := s.ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
+	key, err := s.keys.Ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return "", masterkey.ErrMissing.Because(err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("open license key of %s: %w", licenseID, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -27,7 +28,7 @@ import (
 var (
 	noon       = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	admin      = licensing.Actor{ID: "a", Name: "Ada", Role: "owner"}
-	migrations = []db.Migrations{store.Migrations, outbox.Migrations}
+	migrations = []db.Migrations{store.Migrations, outbox.Migrations, masterkey.Migrations}
 )
 
 // replica is one process of the service, as far as the store knows.
@@ -47,17 +48,18 @@ func (r *replica) SignOffline(context.Context, licensing.OfflineToken) (string, 
 	return "signed", nil
 }
 
-func ring(t *testing.T, keys ...byte) *keyring.Ring {
+// keys is the register of a process with these master keys, the current one first.
+func keys(t *testing.T, d *db.DB, masterKeys ...byte) *masterkey.Register {
 	t.Helper()
 	var masters [][]byte
-	for _, k := range keys {
+	for _, k := range masterKeys {
 		masters = append(masters, slices.Repeat([]byte{k}, keyring.KeySize))
 	}
-	r, err := keyring.New("license", masters[0], masters[1:]...)
+	ring, err := keyring.New("license", masters[0], masters[1:]...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return masterkey.New(d, ring, store.KeyRows(d, ring))
 }
 
 // replicas returns n processes over one database; each hears of the others' changes at once, as over a bus without delay.
@@ -72,8 +74,8 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	for i := range all {
 		r := &replica{link: bus.NewLink(), clock: clock.NewFake(noon)}
 		r.link.Tick()
-		r.lookup = store.NewLookup(d, ring(t, 1), r.clock, r.link)
-		r.store = store.New(d, ring(t, 1), r.clock, tell)
+		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, r.link)
+		r.store = store.New(d, keys(t, d, 1), r.clock, tell)
 		r.Licensing = licensing.New(licensing.Deps{Lookup: r.lookup, Store: r.store, Catalog: r.store, Seen: r, Telemetry: r, Signer: r, Clock: r.clock})
 		all[i] = r
 	}
@@ -566,38 +568,6 @@ func TestExpiringIsAnnouncedOnce(t *testing.T) {
 		}
 		if n := events(t, rs[0], made.License.ID, "license.expiring"); n != 3 {
 			t.Errorf("announced %d times, want at 30, 7 and 1 days", n)
-		}
-	})
-}
-
-func TestRotateMasterKey(t *testing.T) {
-	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
-		made := create(t, replicas(t, d, 1)[0], licensing.NewLicense{})
-		link := bus.NewLink()
-		find := func(keys ...byte) error {
-			_, _, err := store.NewLookup(d, ring(t, keys...), clock.NewFake(noon), link).LicenseByKey(t.Context(), made.Key)
-			return err
-		}
-		both := store.New(d, ring(t, 2, 1), clock.NewFake(noon), func(event.Event) {})
-		if err := find(2, 1); err != nil {
-			t.Errorf("before the rotation, under both keys: %v", err)
-		}
-		if _, err := both.Create(t.Context(), []licensing.NewRow{{License: made.License, Key: made.Key}}); err != nil {
-			t.Errorf("bringing a key that exists under the previous master key: %v", err)
-		}
-		n, err := both.RotateMasterKey(t.Context(), func(int) {})
-		if err != nil || n != 1 {
-			t.Fatalf("rotated %d, %v", n, err)
-		}
-		if err := find(2); err != nil {
-			t.Errorf("after it, under the new key alone: %v", err)
-		}
-		key, err := store.New(d, ring(t, 2), clock.NewFake(noon), nil).Key(t.Context(), made.License.ID)
-		if err != nil || key != made.Key {
-			t.Errorf("revealed %q, %v", key, err)
-		}
-		if err := find(1); !errors.Is(err, licensing.ErrNotFound) {
-			t.Errorf("the old key alone still finds it: %v", err)
 		}
 	})
 }

@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+)
+
+func (p *program) configCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say everything that is wrong with the settings; --database compares them with the database, too",
+		Args:  cobra.NoArgs,
+	}
+	withDatabase := cmd.Flags().Bool("database", false,
+		"open the database: does it answer, which schema versions does it have, and are all master keys here that its rows are under")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := p.loadChecked(cmd); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "the settings of %s are fine\n", p.Name)
+		if !*withDatabase {
+			return nil
+		}
+		return p.checkDatabase(cmd.Context(), cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// checkTimeout is what a check waits for a database that does not answer.
+const checkTimeout = 10 * time.Second
+
+// checkDatabase changes nothing.
+func (p *program) checkDatabase(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	d, err := p.openDB(ctx, p.base().Logger(p.logs))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	fmt.Fprintln(out, "the database answers")
+	versions, err := d.Versions(ctx, p.Migrations...)
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		fmt.Fprintf(out, "schema %s: version %d of %d\n", v.Name, v.Current, v.Known)
+	}
+	if err := checkVersions(versions); err != nil || p.MasterKeys == nil || !hasRegister(versions) {
+		return err
+	}
+	return p.checkMasterKeys(ctx, d, out)
+}
+
+func (p *program) checkMasterKeys(ctx context.Context, d *db.DB, out io.Writer) error {
+	keys, err := p.MasterKeys(Deps{DB: d, Clock: clock.System{}})
+	if err != nil {
+		return err
+	}
+	usages, err := keys.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range usages {
+		fmt.Fprintf(out, "master key %s: %s\n", u, map[bool]string{true: "configured", false: "missing"}[u.Configured])
+	}
+	return p.masterKeyError(keys.Complain(usages))
+}
+
+func checkVersions(versions []db.Version) error {
+	for _, v := range versions {
+		if v.Current > v.Known {
+			return fmt.Errorf("the schema %s is at version %d and this program knows only %d: run the newer program", v.Name, v.Current, v.Known)
+		}
+	}
+	return nil
+}
+
+// hasRegister is false for a database that no service has migrated yet.
+func hasRegister(versions []db.Version) bool {
+	return slices.ContainsFunc(versions, func(v db.Version) bool { return v.Name == masterkey.Migrations.Name && v.Current > 0 })
+}
