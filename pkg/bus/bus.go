@@ -42,7 +42,7 @@ type Publisher interface {
 	Publish(ctx context.Context, events []event.Event) error
 }
 
-// Queue is a durable queue and how it is consumed. Name, Types, MaxBytes and SingleActive must not change once the queue
+// Queue is a durable queue and how it is consumed. Name, Types, SingleActive and the bounds must not change once the queue
 // exists on a broker.
 type Queue struct {
 	// Name is for example "analytics.events".
@@ -60,6 +60,10 @@ type Queue struct {
 	// MaxBytes bounds what waits in the queue; beyond it Publish fails. 0 means 1 GiB. The in-process bus holds
 	// publishers back instead and keeps nothing.
 	MaxBytes int64
+	// MaxDeadLetters and MaxDeadLetterBytes bound the dead letters, so that no flood of bad events fills a disk; beyond them
+	// the oldest are dropped. 0 means 10,000 and 64 MiB.
+	MaxDeadLetters     int
+	MaxDeadLetterBytes int64
 }
 
 // WithDefaults returns q with its zero settings replaced.
@@ -75,6 +79,12 @@ func (q Queue) WithDefaults() Queue {
 	}
 	if q.MaxBytes <= 0 {
 		q.MaxBytes = 1 << 30
+	}
+	if q.MaxDeadLetters <= 0 {
+		q.MaxDeadLetters = 10_000
+	}
+	if q.MaxDeadLetterBytes <= 0 {
+		q.MaxDeadLetterBytes = 64 << 20
 	}
 	return q
 }
@@ -130,12 +140,6 @@ type State struct {
 	Detail string
 }
 
-// Bounds on the dead letters of one queue, so that no flood of bad events fills a disk. Watch their number long before.
-const (
-	MaxDeadLetters     = 10_000
-	MaxDeadLetterBytes = 64 << 20
-)
-
 // DeadLetter is a message that a queue gave up.
 type DeadLetter struct {
 	// ID names it for Replay.
@@ -151,7 +155,7 @@ type DeadLetter struct {
 
 // DeadLetters lists what a queue gave up, and gives it another chance.
 //
-// They are bounded: beyond MaxDeadLetters or MaxDeadLetterBytes in one queue the oldest are dropped.
+// They are bounded: see Queue.MaxDeadLetters.
 type DeadLetters interface {
 	// Count is how many there are.
 	Count(ctx context.Context) (int, error)

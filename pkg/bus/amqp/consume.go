@@ -43,7 +43,7 @@ func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue
 	defer closeChannel(conn, ch) // gives back what is not acknowledged
 	ctx, cancel := untilClosed(ctx, ch)
 	defer cancel()
-	deliverer := &delivery.Deliverer{Queue: q, Handle: h, DeadLetter: b.deadLetter(q.Name), Log: b.log}
+	deliverer := &delivery.Deliverer{Queue: q, Handle: h, Store: b.store(q.Name), Log: b.log}
 	batches, ended := gather(ctx, deliveries, q)
 	for batch := range batches {
 		if err := b.settle(ctx, deliverer, batch); err != nil {
@@ -152,44 +152,49 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches ch
 // settle returns nil when every event of the batch is committed or a dead letter.
 func (b *Bus) settle(ctx context.Context, deliverer *delivery.Deliverer, batch []received) error {
 	var events []event.Event
+	var unreadable []received
 	for _, r := range batch {
-		if r.poison == nil {
-			events = append(events, r.events...)
+		if r.poison != nil {
+			unreadable = append(unreadable, r)
 			continue
 		}
-		if err := b.deadLetterUnreadable(ctx, deliverer.Queue.Name, r); err != nil {
-			return err
-		}
+		events = append(events, r.events...)
+	}
+	if err := b.storeUnreadable(ctx, deliverer.Queue.Name, unreadable); err != nil {
+		return err
 	}
 	return deliverer.Deliver(ctx, events)
 }
 
-// deadLetterUnreadable makes a dead letter of a message that cannot be read, as it is.
-func (b *Bus) deadLetterUnreadable(ctx context.Context, queue string, r received) error {
-	b.log.ErrorContext(ctx, "a message cannot be read and becomes a dead letter", "queue", queue, "message_id", r.MessageId, "error", r.poison)
-	m := message{Publishing: amqp091.Publishing{
-		ContentType: r.ContentType, DeliveryMode: amqp091.Persistent, MessageId: letterID(r.Delivery),
-		Type: r.Type, Timestamp: r.Timestamp, AppId: r.AppId, Body: r.Body,
-	}}
-	dead := deadMessage(m, queue, delivery.ShortReason(r.poison.Error()), 1)
-	for n := 1; ; n++ {
-		err := b.publisher.send(ctx, []message{dead})
-		if err == nil {
-			return nil
-		}
-		b.log.WarnContext(ctx, "a dead letter could not be stored; trying again", "queue", queue, "error", err)
-		if err := delivery.Pause(ctx, n); err != nil {
-			return err
-		}
+// storeUnreadable makes dead letters of messages that cannot be read, as they are.
+func (b *Bus) storeUnreadable(ctx context.Context, queue string, unreadable []received) error {
+	if len(unreadable) == 0 {
+		return nil
 	}
+	dead := make([]message, len(unreadable))
+	for i, r := range unreadable {
+		m := message{Publishing: amqp091.Publishing{
+			ContentType: r.ContentType, DeliveryMode: amqp091.Persistent, MessageId: letterID(r.Delivery),
+			Type: r.Type, Timestamp: r.Timestamp, AppId: r.AppId, Body: r.Body,
+		}}
+		dead[i] = deadMessage(m, queue, delivery.ShortReason(r.poison.Error()), 1)
+	}
+	log := b.log.With("queue", queue, "messages", len(dead), "message_id", dead[0].MessageId)
+	log.ErrorContext(ctx, "messages cannot be read and become dead letters", "error", unreadable[0].poison)
+	return delivery.Persist(ctx, log, func() error { return b.publisher.send(ctx, dead) })
 }
 
-func (b *Bus) deadLetter(queue string) delivery.DeadLetter {
-	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
-		m, err := singleMessage(e, b.name)
-		if err != nil {
-			return err
+// store stores the dead letters of a queue.
+func (b *Bus) store(queue string) delivery.Store {
+	return func(ctx context.Context, dead []delivery.Dead) error {
+		msgs := make([]message, len(dead))
+		for i, d := range dead {
+			m, err := singleMessage(d.Event, b.name)
+			if err != nil {
+				return err
+			}
+			msgs[i] = deadMessage(m, queue, d.Reason, d.Attempts)
 		}
-		return b.publisher.send(ctx, []message{deadMessage(m, queue, reason, attempts)})
+		return b.publisher.send(ctx, msgs)
 	}
 }

@@ -47,8 +47,8 @@ func (b *Bus) declareQueue(conn *amqp091.Connection, q bus.Queue) error {
 	dead := amqp091.Table{
 		"x-queue-type":       "quorum",
 		"x-delivery-limit":   noLimit,
-		"x-max-length":       bus.MaxDeadLetters,
-		"x-max-length-bytes": bus.MaxDeadLetterBytes,
+		"x-max-length":       q.MaxDeadLetters,
+		"x-max-length-bytes": q.MaxDeadLetterBytes,
 		"x-overflow":         "drop-head",
 	}
 	if err := b.ensureQueue(conn, deadQueue(q.Name), dead); err != nil {

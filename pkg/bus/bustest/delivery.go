@@ -199,31 +199,36 @@ func rejectsSome(t *testing.T, open Open) {
 
 // boundsDeadLetters: a flood of bad events leaves the newest of them only.
 func boundsDeadLetters(t *testing.T, open Open) {
-	b := opened(t, open, all())
-	Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
-		rejected := bus.Rejected{}
-		for i := range batch {
-			rejected[i] = errors.New("bad")
+	const most, total = 5, 40
+	text := strings.Repeat("x", 1000)
+	for name, bound := range map[string]func(*bus.Queue){
+		"number": func(q *bus.Queue) { q.MaxDeadLetters = most },
+		"bytes":  func(q *bus.Queue) { q.MaxDeadLetterBytes = (most + 1) * 1000 },
+	} {
+		q := all()
+		bound(&q)
+		b := opened(t, open, q)
+		Consume(t, b, q, func(_ context.Context, batch []event.Event) error {
+			rejected := bus.Rejected{}
+			for i := range batch {
+				rejected[i] = errors.New("bad")
+			}
+			return rejected
+		})
+		var last event.Event
+		for range total {
+			last = Event(t, &eventsv1.LicenseActivated{DeviceName: text}, "large")
+			Publish(t, b, last)()
 		}
-		return rejected
-	})
-	large := strings.Repeat("x", 1<<20)
-	var last event.Event
-	for range 2 * bus.MaxDeadLetterBytes >> 20 {
-		last = Event(t, &eventsv1.LicenseActivated{DeviceName: large}, "large")
-		Publish(t, b, last)()
+		testkit.Eventually(t, patience, func() error {
+			dead, err := b.DeadLetters(q.Name).List(t.Context(), total)
+			if err != nil || len(dead) == 0 || len(dead) > most || dead[len(dead)-1].Event.ID != last.ID {
+				return fmt.Errorf("bound by %s: %d dead letters, the newest %v, %v", name, len(dead), last.ID, err)
+			}
+			return nil
+		})
 	}
-	testkit.Eventually(t, patience, func() error {
-		n, err := b.DeadLetters(all().Name).Count(t.Context())
-		if err != nil || n == 0 || n > bus.MaxDeadLetterBytes>>20+boundSlack {
-			return fmt.Errorf("%d dead letters of a MiB: %v", n, err)
-		}
-		return nil
-	})
 }
-
-// boundSlack is how many dead letters beyond their bounds an implementation may keep for a while.
-const boundSlack = 100
 
 func deadAfterPanic(t *testing.T, open Open) {
 	sink := &Sink{Fail: func(_ context.Context, batch []event.Event) error {

@@ -28,44 +28,42 @@ type row struct {
 	Seq            int64
 	ID             string
 	Queue, Message string
-	Reason         string
-	Attempts       int
-	DiedAt         time.Time
+	// Bytes is the length of Message.
+	Bytes    int
+	Reason   string
+	Attempts int
+	DiedAt   time.Time
 }
 
-func (b *Bus) deadLetter(queue string) delivery.DeadLetter {
-	return func(ctx context.Context, e event.Event, reason string, attempts int) error {
-		body, err := e.Encode()
-		if err != nil {
-			return err
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		const insert = `INSERT INTO bus_dead_letters (id, queue, message, reason, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?)`
-		return b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			if err := tx.Exec(insert, id.String(), queue, string(body), reason, attempts, clock.System{}.Now()).Error; err != nil {
+// store stores the dead letters of a queue.
+func (b *Bus) store(q bus.Queue) delivery.Store {
+	return func(ctx context.Context, dead []delivery.Dead) error {
+		rows := make([]row, len(dead))
+		for i, d := range dead {
+			body, err := d.Event.Encode()
+			if err != nil {
 				return err
 			}
-			return b.bound(tx, queue)
+			id, err := uuid.NewV7()
+			if err != nil {
+				return err
+			}
+			rows[i] = row{ID: id.String(), Queue: q.Name, Message: string(body), Bytes: len(body),
+				Reason: d.Reason, Attempts: d.Attempts, DiedAt: clock.System{}.Now()}
+		}
+		return b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			if err := tx.Table("bus_dead_letters").Omit("seq").CreateInBatches(&rows, 500).Error; err != nil {
+				return err
+			}
+			return tx.Exec(dropOldest, q.Name, q.MaxDeadLetters, q.MaxDeadLetterBytes).Error
 		})
 	}
 }
 
-// boundEvery is after how many new dead letters their bounds are looked at, as that reads all of them.
-const boundEvery = 100
-
-// bound drops the oldest dead letters of a queue beyond their bounds, now and then.
-func (b *Bus) bound(tx *gorm.DB, queue string) error {
-	const beyond = `DELETE FROM bus_dead_letters WHERE seq IN (SELECT seq FROM (
-		SELECT seq, row_number() OVER newest AS n, sum(length(message)) OVER newest AS bytes FROM bus_dead_letters WHERE queue = ?
-		WINDOW newest AS (ORDER BY seq DESC)) AS kept WHERE n > ? OR bytes > ?)`
-	if b.died.Add(1)%boundEvery != 1 { // the first one of a process too: it may die before the hundredth
-		return nil
-	}
-	return tx.Exec(beyond, queue, bus.MaxDeadLetters-boundEvery, bus.MaxDeadLetterBytes).Error
-}
+// dropOldest deletes the dead letters of a queue that are beyond its bounds. The index holds all that it reads.
+const dropOldest = `DELETE FROM bus_dead_letters WHERE seq IN (SELECT seq FROM (
+	SELECT seq, row_number() OVER newest AS n, sum(bytes) OVER newest AS size FROM bus_dead_letters WHERE queue = ?
+	WINDOW newest AS (ORDER BY seq DESC)) AS kept WHERE n > ? OR size > ?)`
 
 // DeadLetters implements bus.Bus.
 func (b *Bus) DeadLetters(queue string) bus.DeadLetters { return &deadLetters{bus: b, queue: queue} }

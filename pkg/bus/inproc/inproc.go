@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -38,7 +37,6 @@ type Bus struct {
 	queues map[string]*queue
 	ctx    context.Context // ends with Close
 	stop   context.CancelFunc
-	died   atomic.Int64 // dead letters that this process has stored
 
 	mu      sync.Mutex
 	watches []*watch
@@ -121,7 +119,7 @@ func (b *Bus) Consume(caller context.Context, q bus.Queue, h bus.Handler) error 
 	ctx, cancel := b.until(caller)
 	defer cancel()
 	q = q.WithDefaults()
-	deliverer := &delivery.Deliverer{Queue: q, Handle: h, DeadLetter: b.deadLetter(q.Name), Log: b.log}
+	deliverer := &delivery.Deliverer{Queue: q, Handle: h, Store: b.store(own.Queue), Log: b.log}
 	err := own.consume(ctx, q.BatchSize, deliverer)
 	if caller.Err() == nil && err != nil {
 		return bus.ErrClosed

@@ -17,15 +17,22 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// DeadLetter stores an event as a dead letter; it is called again until it returns nil.
-type DeadLetter func(ctx context.Context, e event.Event, reason string, attempts int) error
+// Dead is an event that becomes a dead letter.
+type Dead struct {
+	Event    event.Event
+	Reason   string
+	Attempts int
+}
+
+// Store stores dead letters, all of them or none; it is called again until it returns nil.
+type Store func(ctx context.Context, dead []Dead) error
 
 // Deliverer delivers events to a handler. It is safe for use by one consumer at a time.
 type Deliverer struct {
-	Queue      bus.Queue
-	Handle     bus.Handler
-	DeadLetter DeadLetter
-	Log        *slog.Logger
+	Queue  bus.Queue
+	Handle bus.Handler
+	Store  Store
+	Log    *slog.Logger
 }
 
 // Deliver returns nil when every event is committed or a dead letter. It fails only when ctx ends, and then any of them
@@ -80,12 +87,14 @@ func (d *Deliverer) single(ctx context.Context, one []event.Event) error {
 
 // reject makes dead letters of the named events, in their order, with one line in the log for all.
 func (d *Deliverer) reject(ctx context.Context, events []event.Event, rejected bus.Rejected) error {
+	var dead []Dead
 	for i, e := range events {
 		if reason, bad := rejected[i]; bad {
-			if err := d.store(ctx, e, reason.Error(), 1); err != nil {
-				return err
-			}
+			dead = append(dead, Dead{e, ShortReason(reason.Error()), 1})
 		}
+	}
+	if err := d.store(ctx, dead); err != nil {
+		return err
 	}
 	d.Log.ErrorContext(ctx, "events were rejected and are now dead letters",
 		"queue", d.Queue.Name, "rejected", len(rejected), "of", len(events), "error", rejected)
@@ -94,7 +103,7 @@ func (d *Deliverer) reject(ctx context.Context, events []event.Event, rejected b
 
 // giveUp makes a dead letter of an event that failed too often.
 func (d *Deliverer) giveUp(ctx context.Context, e event.Event, reason string, attempts int) error {
-	if err := d.store(ctx, e, reason, attempts); err != nil {
+	if err := d.store(ctx, []Dead{{e, ShortReason(reason), attempts}}); err != nil {
 		return err
 	}
 	d.Log.ErrorContext(ctx, "an event failed too often and is now a dead letter",
@@ -102,15 +111,18 @@ func (d *Deliverer) giveUp(ctx context.Context, e event.Event, reason string, at
 	return nil
 }
 
-// store stores a dead letter, however long that takes.
-func (d *Deliverer) store(ctx context.Context, e event.Event, reason string, attempts int) error {
+func (d *Deliverer) store(ctx context.Context, dead []Dead) error {
+	return Persist(ctx, d.Log.With("queue", d.Queue.Name, "dead_letters", len(dead)), func() error { return d.Store(ctx, dead) })
+}
+
+// Persist stores dead letters, however long that takes. It fails only when ctx ends.
+func Persist(ctx context.Context, log *slog.Logger, store func() error) error {
 	for n := 1; ; n++ {
-		err := d.DeadLetter(ctx, e, ShortReason(reason), attempts)
+		err := store()
 		if err == nil {
 			return nil
 		}
-		d.Log.WarnContext(ctx, "a dead letter could not be stored; trying again",
-			"queue", d.Queue.Name, "event_id", e.ID, "error", err)
+		log.WarnContext(ctx, "dead letters could not be stored; trying again", "error", err)
 		if err := Pause(ctx, n); err != nil {
 			return err
 		}

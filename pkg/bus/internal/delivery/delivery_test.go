@@ -42,12 +42,14 @@ func (s *script) handle(_ context.Context, events []event.Event) error {
 	return nil
 }
 
-func (s *script) deadLetter(_ context.Context, e event.Event, reason string, attempts int) error {
+func (s *script) store(_ context.Context, dead []delivery.Dead) error {
 	if s.refuse > 0 {
 		s.refuse--
 		return errBroken
 	}
-	s.dead = append(s.dead, fmt.Sprint(e.ID, " ", reason, " ", attempts))
+	for _, d := range dead {
+		s.dead = append(s.dead, fmt.Sprint(d.Event.ID, " ", d.Reason, " ", d.Attempts))
+	}
 	return nil
 }
 
@@ -93,7 +95,7 @@ func deliver(t *testing.T, ctx context.Context, s *script, ids string) error {
 	for _, id := range ids {
 		events = append(events, event.Event{ID: string(id)})
 	}
-	d := &delivery.Deliverer{Queue: bus.Queue{Name: "q", MaxAttempts: 3}, Handle: s.handle, DeadLetter: s.deadLetter, Log: testkit.Log(t)}
+	d := &delivery.Deliverer{Queue: bus.Queue{Name: "q", MaxAttempts: 3}, Handle: s.handle, Store: s.store, Log: testkit.Log(t)}
 	return d.Deliver(ctx, events)
 }
 

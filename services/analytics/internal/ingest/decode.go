@@ -50,7 +50,7 @@ func readBody(u *usage.Event) error {
 		b.LicenseID = id.String()
 	}
 	for _, text := range []*string{&b.HardwareID, &b.FromHardwareID, &b.ToHardwareID, &b.DeviceName, &b.OS, &b.AppVersion, &b.SessionID,
-		&b.IP, &b.Country, &b.NetKind, &b.ErrorCode, &b.Reason, &b.KeyHash, &b.CustomerID, &b.Product, &b.LicenseType} {
+		&b.IP, &b.Country, &b.NetKind, &b.ErrorCode, &b.Reason, &b.By, &b.KeyHash, &b.CustomerID, &b.Product, &b.LicenseType} {
 		if strings.ContainsRune(*text, 0) { // no text column of PostgreSQL takes it
 			return errors.New("a text holds a NUL character")
 		}
@@ -67,6 +67,8 @@ func checkStorable(e event.Event, now time.Time) error {
 		return errors.New("it happened before there was anything to happen")
 	case e.Time.After(now.Add(maxAhead)):
 		return errors.New("it lies in the future; check the clock of its sender")
+	case strings.ContainsRune(e.Type, 0):
+		return errors.New("the type holds a NUL character")
 	case !utf8.Valid(e.Data):
 		return errors.New("the data is not UTF-8")
 	}

@@ -153,6 +153,7 @@ func TestPoison(t *testing.T) {
 		"wrong type of a member": s.event(usage.LicenseValidated, now, body{"hardware_id": 7}),
 		"license id no UUID":     s.event(usage.LicenseValidated, now, body{"license_id": "x"}),
 		"NUL":                    s.event(usage.LicenseValidated, now, body{"hardware_id": "a\x00b"}),
+		"NUL in the type":        {ID: good.ID, Type: "license.\x00", Time: now, Data: []byte(`{}`)},
 		"future":                 s.event(usage.LicenseValidated, now.AddDate(0, 0, 2), nil),
 		"before all time":        s.event(usage.LicenseValidated, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), nil),
 		"id no UUID":             {ID: "7", Type: usage.LicenseValidated, Time: now, Data: []byte(`{}`)},

@@ -24,8 +24,9 @@ CREATE TABLE audit_entries (
     actor_role  text NOT NULL,
     action      text NOT NULL,
     license_id  uuid,
-    before      jsonb,
-    after       jsonb,
+    -- json, not jsonb: an entry keeps what was written byte for byte, numbers beyond jsonb's range too
+    before      json,
+    after       json,
     ip          text NOT NULL,
     request_id  text NOT NULL
 );

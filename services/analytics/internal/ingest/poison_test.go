@@ -1,0 +1,133 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// TestH1PoisonCostsOnlyItself demands one commit for a batch in which one event of a hundred cannot be stored.
+func TestH1PoisonCostsOnlyItself(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		s, counting := &script{}, r.counting()
+		var events []event.Event
+		for i := range 2000 {
+			b := body{"hardware_id": "A"}
+			if i%100 == 50 {
+				b["hardware_id"] = "a\x00b"
+			}
+			events = append(events, s.event(usage.LicenseValidated, now, b))
+		}
+		var rejected bus.Rejected
+		if err := r.consumer.Handle(t.Context(), events); !errors.As(err, &rejected) || len(rejected) != 20 {
+			t.Fatalf("%d rejected, %v", len(rejected), err)
+		}
+		if counting.commits != 1 {
+			t.Errorf("%d commits for one batch", counting.commits)
+		}
+		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1980 {
+			t.Errorf("%+v, %v", f, err)
+		}
+	})
+}
+
+// counting makes the rig's consumer one whose commits are counted.
+func (r *rig) counting() *countingStore {
+	c := &countingStore{Store: r.store}
+	r.consumer = ingest.New(c, detect.New(detect.DefaultSettings()), r.clock, testkit.Log(r.t))
+	return c
+}
+
+type countingStore struct {
+	ingest.Store
+	commits, taken int
+}
+
+func (c *countingStore) Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (int, error) {
+	taken, err := c.Store.Commit(ctx, epoch, now, events, judge)
+	c.commits, c.taken = c.commits+1, c.taken+taken
+	return taken, err
+}
+
+// TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends them the way
+// that events go: none is rejected, all are counted.
+func TestH1EveryTextIsTakenIn(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		random, total, counting := rand.New(rand.NewPCG(7, 1)), 0, r.counting()
+		for round := range 20 {
+			var events []event.Event
+			for _, message := range eventMessages() {
+				m := message.New()
+				fill(m, random)
+				e, err := event.New("latchkey/test", "", now.Add(time.Duration(round)*time.Second), m.Interface())
+				if err != nil {
+					t.Fatal(err)
+				}
+				events = append(events, e)
+			}
+			body, err := event.EncodeBatch(events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if events, err = event.Decode(body); err != nil {
+				t.Fatal(err)
+			}
+			r.handle(events...)
+			total += len(events)
+		}
+		if counting.taken != total {
+			t.Errorf("%d events of %d were taken in", counting.taken, total)
+		}
+	})
+}
+
+// eventMessages are the messages of all events.
+func eventMessages() (found []protoreflect.MessageType) {
+	pkg := eventsv1.File_latchkey_events_v1_license_proto.Package()
+	protoregistry.GlobalTypes.RangeMessages(func(m protoreflect.MessageType) bool {
+		if m.Descriptor().ParentFile().Package() == pkg && proto.GetExtension(m.Descriptor().Options(), eventsv1.E_Type).(string) != "" {
+			found = append(found, m)
+		}
+		return true
+	})
+	return found
+}
+
+// fill sets every text of the message, save ids of licenses, which the suite makes itself.
+func fill(m protoreflect.Message, random *rand.Rand) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		switch f := fields.Get(i); {
+		case f.Name() == "license_id":
+			m.Set(f, protoreflect.ValueOfString(license))
+		case f.IsList() && f.Kind() == protoreflect.StringKind:
+			m.Mutable(f).List().Append(protoreflect.ValueOfString(testkit.Text(random)))
+		case f.Kind() == protoreflect.StringKind:
+			m.Set(f, protoreflect.ValueOfString(testkit.Text(random)))
+		case f.Kind() == protoreflect.MessageKind && f.Message().FullName() == "google.protobuf.Struct":
+			text := testkit.Text(random)
+			data, err := structpb.NewStruct(map[string]any{text: text, "list": []any{text, 1e300, nil}})
+			if err != nil {
+				panic(err)
+			}
+			m.Set(f, protoreflect.ValueOfMessage(data.ProtoReflect()))
+		case f.Kind() == protoreflect.MessageKind && !f.IsList() && f.Message().FullName() != "google.protobuf.Timestamp":
+			fill(m.Mutable(f).Message(), random)
+		}
+	}
+}
