@@ -52,7 +52,9 @@ func NewGuard(source Source, opts Options) *Guard {
 
 // Events are the types of event that OnEvent is for. Each carries the id of the key that changed.
 func Events() []string {
-	return []string{event.TypeOf(&eventsv1.ApiKeyRevoked{}), event.TypeOf(&eventsv1.ApiKeyRotated{})}
+	return []string{
+		event.TypeOf(&eventsv1.ApiKeyRevoked{}), event.TypeOf(&eventsv1.ApiKeyRotated{}), event.TypeOf(&eventsv1.ApiKeyUpdated{}),
+	}
 }
 
 // OnEvent forgets the key that changed, and no other.

@@ -188,6 +188,7 @@ func TestGuardForgetsOnEvents(t *testing.T) {
 	for name, tell := range map[string]func(g *apikey.Guard, id string){
 		"revoked": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.revoked", id)) },
 		"rotated": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.rotated", id)) },
+		"updated": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.updated", id)) },
 		"damaged": func(g *apikey.Guard, _ string) { g.OnEvent(event.Event{Type: "apikey.revoked", Data: []byte("{")}) },
 		"gap":     func(g *apikey.Guard, _ string) { g.OnGap() },
 	} {

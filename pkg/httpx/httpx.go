@@ -90,6 +90,16 @@ func MaxBody(n int64) gin.HandlerFunc {
 	}
 }
 
+// StrictMembers has one route refuse unknown members, as Options.StrictMembers does for all: for changes, which must not seem to
+// have been made when they were not.
+func StrictMembers() gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r := requestFrom(c.Request.Context()); r != nil {
+			r.strict = true
+		}
+	}
+}
+
 // Timeout gives one route d from its start instead of the engine's time.
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {

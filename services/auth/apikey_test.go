@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func TestCreateAPIKey(t *testing.T) {
 		if diff := cmp.Diff([]string{"/api/v1/license/*", "/api/v1/auth/token"}, k.AllowedEndpoints); diff != "" {
 			w.Error(diff)
 		}
-		if k.RateLimit.PerMinute != 60 || k.RateLimit.PerHour != 1000 || k.RateLimit.Per != "key" || k.ExpiresAt != nil {
+		if k.RateLimit.PerMinute != 60 || k.RateLimit.PerHour != 1000 || k.RateLimit.Per != "address" || k.ExpiresAt != nil {
 			w.Errorf("defaults %+v", k)
 		}
 		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, "per": "address"}, "expires_at": "2099-12-31"}`)
@@ -377,7 +378,17 @@ func TestBadMembers(t *testing.T) {
 		{keyPath, asAdmin, `{"client_name": "a", "expires_at": "2001-01-01"}`, []string{"expires_at"}},
 		{keyPath, asAdmin, `{"client_name": "a", "expires_at": "tomorrow"}`, []string{"expires_at"}},
 		{keysPath + "/" + k.ID + "/rotate", asAdmin, `{"grace_seconds": -1}`, []string{"grace_seconds"}},
+		{keysPath + "/" + k.ID + "/rotate", asAdmin, `{"rate_limit": {"per_minute": 600}}`, []string{"rate_limit"}},
 		{keysPath + "/" + k.ID + "/rotate", asAdmin, `{"grace_seconds": 9000000000000}`, []string{"grace_seconds"}},
+	}
+	for _, patch := range []struct{ body, want string }{
+		{`{"client_name": " "}`, "client_name"}, {`{"client_name": null}`, "client_name"}, {`{"allowed_endpoints": ["api"]}`, "allowed_endpoints[0]"},
+		{`{"rate_limit": {"per": "day"}}`, "rate_limit.per"}, {`{"rate_limit": {"per_minutes": 5}}`, "rate_limit.per_minutes"},
+		{`{"expires_at": "2001-01-01"}`, "expires_at"}, {`{"api_key": "sk_x"}`, "api_key"}, {`{"rate_limit": null}`, "rate_limit"},
+	} {
+		if a := w.call("PATCH", keysPath+"/"+k.ID, asAdmin, patch.body).is(400, errcode.ValidationError); !strings.Contains(a.body, strconv.Quote(patch.want)+":") {
+			t.Errorf("PATCH %s: %s", patch.body, a.body)
+		}
 	}
 	for _, tt := range tests {
 		t.Run(tt.path+" "+tt.body[:min(len(tt.body), 60)], func(t *testing.T) {

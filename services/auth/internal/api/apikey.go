@@ -71,6 +71,22 @@ func (r createAPIKeyRequest) key() credential.NewAPIKey {
 	return n
 }
 
+// updateAPIKeyRequest is what PATCH takes: only the members that are present change.
+type updateAPIKeyRequest struct {
+	ClientName       httpx.Optional[string]           `json:"client_name" text:"identifier"`
+	AllowedEndpoints httpx.Optional[[]string]         `json:"allowed_endpoints" text:"identifier"`
+	RateLimit        httpx.Optional[rateLimitRequest] `json:"rate_limit"`
+	ExpiresAt        httpx.Optional[time.Time]        `json:"expires_at" null:"ok" time:"end"`
+}
+
+func (r updateAPIKeyRequest) patch() credential.APIKeyPatch {
+	l := r.RateLimit.Value
+	return credential.APIKeyPatch{
+		ClientName: r.ClientName.Pointer(), Allowed: r.AllowedEndpoints.Pointer(), ExpiresAt: r.ExpiresAt.Pointer(),
+		PerMinute: l.PerMinute, PerHour: l.PerHour, Per: l.Per,
+	}
+}
+
 type rotateAPIKeyRequest struct {
 	GraceSeconds int `json:"grace_seconds"`
 }
@@ -141,6 +157,19 @@ func (a api) listAPIKeys(c *gin.Context) error {
 		res.APIKeys[i] = newAPIKeyResponse(k, "")
 	}
 	c.JSON(http.StatusOK, res)
+	return nil
+}
+
+func (a api) updateAPIKey(c *gin.Context) error {
+	var req updateAPIKeyRequest
+	if err := httpx.BindOptional(c, &req); err != nil {
+		return err
+	}
+	k, err := a.Keys.UpdateAPIKey(c.Request.Context(), actor(c), c.Param("id"), req.patch())
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, newAPIKeyResponse(k, ""))
 	return nil
 }
 

@@ -27,6 +27,7 @@ type Tokens interface {
 type Keys interface {
 	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
 	APIKeys(ctx context.Context) ([]credential.APIKey, error)
+	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
 	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
 	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (credential.APIKey, string, time.Time, error)
 }
@@ -61,8 +62,9 @@ func Mount(e *gin.Engine, o Options) {
 	admin := v1.Group("", a.requireAdminSecret)
 	admin.POST("/api-key", httpx.Wrap(a.createAPIKey))
 	admin.GET("/api-keys", httpx.Wrap(a.listAPIKeys))
+	admin.PATCH("/api-keys/:id", httpx.StrictMembers(), httpx.Wrap(a.updateAPIKey))
 	admin.DELETE("/api-keys/:id", httpx.Wrap(a.revokeAPIKey))
-	admin.POST("/api-keys/:id/rotate", httpx.Wrap(a.rotateAPIKey))
+	admin.POST("/api-keys/:id/rotate", httpx.StrictMembers(), httpx.Wrap(a.rotateAPIKey))
 
 	e.GET("/.well-known/jwks.json", httpx.Wrap(a.keySet))
 }

@@ -75,11 +75,17 @@ func defaultEndpoints() []string { return []string{"/api/v1/license/*", "/api/v1
 
 // validate names everything that is wrong, by member.
 func (n NewAPIKey) validate(now time.Time) error {
-	wrong := map[string]string{}
-	switch {
-	case strings.TrimSpace(n.ClientName) == "":
+	wrong := n.wrong(now)
+	if strings.TrimSpace(n.ClientName) == "" {
 		wrong["client_name"] = "is required"
-	case utf8.RuneCountInString(n.ClientName) > maxName:
+	}
+	return invalid(wrong)
+}
+
+// wrong is what is wrong with the members that are given.
+func (n NewAPIKey) wrong(now time.Time) map[string]string {
+	wrong := map[string]string{}
+	if utf8.RuneCountInString(n.ClientName) > maxName {
 		wrong["client_name"] = fmt.Sprintf("must have at most %d characters", maxName)
 	}
 	if len(n.Allowed) > maxEndpoints {
@@ -101,26 +107,32 @@ func (n NewAPIKey) validate(now time.Time) error {
 	if n.ExpiresAt != nil && !n.ExpiresAt.After(now) {
 		wrong["expires_at"] = "must be in the future"
 	}
+	return wrong
+}
+
+func invalid(wrong map[string]string) error {
 	if len(wrong) > 0 {
 		return apierr.InvalidFields(wrong)
 	}
 	return nil
 }
 
-// key is the key that was asked for, defaults filled in.
+// key is the key that was asked for, defaults filled in. One without endpoints of its own is for an application that is given
+// to customers: each of them has its allowance, so that none uses up another's.
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
-	k := APIKey{
-		ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now,
-		RateLimit: RateLimit{PerMinute: or(n.PerMinute, defaultMinute), PerHour: or(n.PerHour, defaultHour), Per: or(n.Per, perKey)},
-	}
+	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now}
+	k.RateLimit = RateLimit{PerMinute: or(n.PerMinute, defaultMinute), PerHour: or(n.PerHour, defaultHour), Per: or(n.Per, perKey)}
 	if len(k.Allowed) == 0 {
-		k.Allowed = defaultEndpoints()
+		k.Allowed, k.RateLimit.Per = defaultEndpoints(), or(n.Per, perAddress)
 	}
 	if n.ExpiresAt != nil {
-		k.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond)
+		k.ExpiresAt = end(*n.ExpiresAt)
 	}
 	return k
 }
+
+// end is a time as the store keeps it.
+func end(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func or[T any](given *T, otherwise T) T {
 	if given == nil {
@@ -155,6 +167,65 @@ func (s *Service) APIKeys(ctx context.Context) ([]APIKey, error) {
 		return nil, fmt.Errorf("list API keys: %w", err)
 	}
 	return keys, nil
+}
+
+// APIKeyPatch is what changes of a key; nil members stay.
+type APIKeyPatch struct {
+	ClientName *string
+	// Allowed empty: what an application needs that is given to customers.
+	Allowed   *[]string
+	PerMinute *int
+	PerHour   *int
+	Per       *string
+	// ExpiresAt zero: never.
+	ExpiresAt *time.Time
+}
+
+func (p APIKeyPatch) validate(now time.Time) error {
+	n := NewAPIKey{ClientName: or(p.ClientName, ""), Allowed: or(p.Allowed, nil), PerMinute: p.PerMinute, PerHour: p.PerHour, Per: p.Per}
+	if p.ExpiresAt != nil && !p.ExpiresAt.IsZero() {
+		n.ExpiresAt = p.ExpiresAt
+	}
+	wrong := n.wrong(now)
+	if p.ClientName != nil && strings.TrimSpace(*p.ClientName) == "" {
+		wrong["client_name"] = "must not be empty"
+	}
+	return invalid(wrong)
+}
+
+func (p APIKeyPatch) apply(k APIKey) APIKey {
+	k.ClientName, k.Allowed = or(p.ClientName, k.ClientName), or(p.Allowed, k.Allowed)
+	if len(k.Allowed) == 0 {
+		k.Allowed = defaultEndpoints()
+	}
+	l := k.RateLimit
+	k.RateLimit = RateLimit{PerMinute: or(p.PerMinute, l.PerMinute), PerHour: or(p.PerHour, l.PerHour), Per: or(p.Per, l.Per)}
+	if p.ExpiresAt != nil {
+		k.ExpiresAt = end(*p.ExpiresAt)
+	}
+	return k
+}
+
+// UpdateAPIKey changes a key, for all of its secrets, and returns it as it is now. An id that names no key in force is
+// ErrAPIKeyNotFound.
+func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIKeyPatch) (APIKey, error) {
+	now := s.Clock.Now()
+	if err := p.validate(now); err != nil {
+		return APIKey{}, err
+	}
+	id, ok := canonicalID(id)
+	if !ok {
+		return APIKey{}, ErrAPIKeyNotFound
+	}
+	var k APIKey
+	err := s.Keys.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
+		k = p.apply(before)
+		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audit(by, "api_key.update", k.ID, before.audited(), k.audited())}
+	})
+	if err != nil {
+		return APIKey{}, fmt.Errorf("update API key: %w", err)
+	}
+	return k, nil
 }
 
 // RevokeAPIKey ends a key at once and returns when. An id that names no key in force is ErrAPIKeyNotFound.

@@ -31,6 +31,9 @@ type KeyStore interface {
 	// KeyBySecret finds a key that is not revoked by the hash of one of its secrets, and that secret. Otherwise it fails with
 	// ErrAPIKeyNotFound.
 	KeyBySecret(ctx context.Context, hash [32]byte) (APIKey, KeySecret, error)
+	// UpdateKey replaces a key in force by what change makes of it, and commits the records with it; otherwise it fails with
+	// ErrAPIKeyNotFound.
+	UpdateKey(ctx context.Context, id string, at time.Time, change func(APIKey) (APIKey, []Record)) error
 	// RevokeKey fails with ErrAPIKeyNotFound unless the key was in force; only then records(key) are committed with it.
 	RevokeKey(ctx context.Context, id string, at time.Time, records func(APIKey) []Record) error
 	// RotateKey adds a secret to a key that is not revoked and ends its other secrets at oldEnd, unless they end earlier.

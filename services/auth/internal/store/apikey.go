@@ -113,6 +113,25 @@ func (s *Store) KeyBySecret(ctx context.Context, hash [32]byte) (credential.APIK
 	return k, credential.KeySecret{Hash: hash, CreatedAt: row.SecretCreatedAt.UTC(), ExpiresAt: orZero(row.SecretExpiresAt)}, err
 }
 
+// UpdateKey implements credential.KeyStore.
+func (s *Store) UpdateKey(ctx context.Context, id string, at time.Time, change func(credential.APIKey) (credential.APIKey, []credential.Record)) error {
+	return s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		k, err := s.lockKey(tx, id)
+		if err != nil {
+			return err
+		}
+		k, records := change(k)
+		row, err := newKeyRow(k)
+		if err != nil {
+			return fmt.Errorf("encode allowed endpoints: %w", err)
+		}
+		if err := tx.Model(&keyRow{}).Where("id = ?", id).Select("*").Omit("id", "created_at").Updates(&row).Error; err != nil {
+			return fmt.Errorf("update API key: %w", err)
+		}
+		return s.record(ctx, tx, at, records)
+	})
+}
+
 // RevokeKey implements credential.KeyStore.
 func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time, records func(credential.APIKey) []credential.Record) error {
 	return s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {

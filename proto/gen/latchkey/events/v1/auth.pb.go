@@ -238,6 +238,51 @@ func (x *ApiKeyCreated) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ApiKeyUpdated says that the name, the endpoints, the limits or the end of an API key changed.
+type ApiKeyUpdated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApiKeyId      string                 `protobuf:"bytes,1,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApiKeyUpdated) Reset() {
+	*x = ApiKeyUpdated{}
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApiKeyUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApiKeyUpdated) ProtoMessage() {}
+
+func (x *ApiKeyUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApiKeyUpdated.ProtoReflect.Descriptor instead.
+func (*ApiKeyUpdated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ApiKeyUpdated) GetApiKeyId() string {
+	if x != nil {
+		return x.ApiKeyId
+	}
+	return ""
+}
+
 // ApiKeyRotated says that an API key has a new secret; the old one lives until old_expires_at.
 type ApiKeyRotated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -249,7 +294,7 @@ type ApiKeyRotated struct {
 
 func (x *ApiKeyRotated) Reset() {
 	*x = ApiKeyRotated{}
-	mi := &file_latchkey_events_v1_auth_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +306,7 @@ func (x *ApiKeyRotated) String() string {
 func (*ApiKeyRotated) ProtoMessage() {}
 
 func (x *ApiKeyRotated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_auth_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +319,7 @@ func (x *ApiKeyRotated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKeyRotated.ProtoReflect.Descriptor instead.
 func (*ApiKeyRotated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ApiKeyRotated) GetApiKeyId() string {
@@ -301,7 +346,7 @@ type ApiKeyRevoked struct {
 
 func (x *ApiKeyRevoked) Reset() {
 	*x = ApiKeyRevoked{}
-	mi := &file_latchkey_events_v1_auth_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +358,7 @@ func (x *ApiKeyRevoked) String() string {
 func (*ApiKeyRevoked) ProtoMessage() {}
 
 func (x *ApiKeyRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_auth_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +371,7 @@ func (x *ApiKeyRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKeyRevoked.ProtoReflect.Descriptor instead.
 func (*ApiKeyRevoked) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ApiKeyRevoked) GetApiKeyId() string {
@@ -364,7 +409,10 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"clientName\x12+\n" +
 	"\x11allowed_endpoints\x18\x03 \x03(\tR\x10allowedEndpoints\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x12\xea\xe0\x18\x0eapikey.created\"\x83\x01\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x12\xea\xe0\x18\x0eapikey.created\"A\n" +
+	"\rApiKeyUpdated\x12\x1c\n" +
+	"\n" +
+	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x12\xea\xe0\x18\x0eapikey.updated\"\x83\x01\n" +
 	"\rApiKeyRotated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12@\n" +
@@ -385,18 +433,19 @@ func file_latchkey_events_v1_auth_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_auth_proto_rawDescData
 }
 
-var file_latchkey_events_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_latchkey_events_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_latchkey_events_v1_auth_proto_goTypes = []any{
 	(*LicenseTokenRefused)(nil),   // 0: latchkey.events.v1.LicenseTokenRefused
 	(*LicenseTokenReused)(nil),    // 1: latchkey.events.v1.LicenseTokenReused
 	(*ApiKeyCreated)(nil),         // 2: latchkey.events.v1.ApiKeyCreated
-	(*ApiKeyRotated)(nil),         // 3: latchkey.events.v1.ApiKeyRotated
-	(*ApiKeyRevoked)(nil),         // 4: latchkey.events.v1.ApiKeyRevoked
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*ApiKeyUpdated)(nil),         // 3: latchkey.events.v1.ApiKeyUpdated
+	(*ApiKeyRotated)(nil),         // 4: latchkey.events.v1.ApiKeyRotated
+	(*ApiKeyRevoked)(nil),         // 5: latchkey.events.v1.ApiKeyRevoked
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_latchkey_events_v1_auth_proto_depIdxs = []int32{
-	5, // 0: latchkey.events.v1.ApiKeyCreated.expires_at:type_name -> google.protobuf.Timestamp
-	5, // 1: latchkey.events.v1.ApiKeyRotated.old_expires_at:type_name -> google.protobuf.Timestamp
+	6, // 0: latchkey.events.v1.ApiKeyCreated.expires_at:type_name -> google.protobuf.Timestamp
+	6, // 1: latchkey.events.v1.ApiKeyRotated.old_expires_at:type_name -> google.protobuf.Timestamp
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -416,7 +465,7 @@ func file_latchkey_events_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_auth_proto_rawDesc), len(file_latchkey_events_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

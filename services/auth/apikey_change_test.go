@@ -1,0 +1,91 @@
+package auth_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
+func TestC5ChangeAnAPIKey(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/auth/token"], "rate_limit": {"per_minute": 1, "per_hour": 50}}`)
+		client := headers{"X-API-Key": k.APIKey}
+		w.issue(client)
+		w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(429, errcode.RateLimitExceeded)
+		var changed apiKey
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"rate_limit": {"per_minute": 600}}`).is(200, "").into(&changed)
+		want := k
+		want.APIKey, want.RateLimit.PerMinute = "", 600
+		if diff := cmp.Diff(want, changed); diff != "" {
+			w.Error(diff)
+		}
+		testkit.Eventually(w, patience, func() error {
+			a := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device))
+			if a.status != 200 || a.header.Get("X-RateLimit-Limit") != "600" {
+				return fmt.Errorf("answered %d %v", a.status, a.header)
+			}
+			return nil
+		})
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": ["/other"], "client_name": "new", "expires_at": "2099-12-31"}`).is(200, "").into(&changed)
+		if changed.ClientName != "new" || fmt.Sprint(changed.AllowedEndpoints) != "[/other]" || changed.RateLimit.PerMinute != 600 || changed.ExpiresAt == nil {
+			w.Errorf("changed to %+v", changed)
+		}
+		testkit.Eventually(w, patience, func() error {
+			if a := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)); a.status != 403 {
+				return fmt.Errorf("answered %d", a.status)
+			}
+			return nil
+		})
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": [], "expires_at": null}`).is(200, "").into(&changed)
+		if len(changed.AllowedEndpoints) != 2 || changed.ExpiresAt != nil {
+			w.Errorf("changed to %+v", changed)
+		}
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, ``).is(200, "")
+		var audited eventsv1.AuditRecorded
+		if w.awaitEvent(2, &audited); audited.Action != "api_key.update" || !strings.Contains(audited.BeforeJson, `"per_minute":1`) || !strings.Contains(audited.AfterJson, `"per_minute":600`) {
+			w.Errorf("audit entry %+v", &audited)
+		}
+		w.call("DELETE", keysPath+"/"+k.ID, asAdmin, "").is(200, "")
+		for _, id := range []string{k.ID, "no-uuid"} {
+			w.call("PATCH", keysPath+"/"+id, asAdmin, `{"client_name": "x"}`).is(404, errcode.NotFound)
+		}
+	})
+}
+
+// TestC6ShippedKeysAreLimitedPerAddress: a key that goes to all customers does not let one use up another's allowance.
+func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
+	w := onSQLite(t)
+	for body, want := range map[string]string{
+		`{"client_name": "app"}`:                                                               "address",
+		`{"client_name": "app", "allowed_endpoints": []}`:                                      "address",
+		`{"client_name": "app", "rate_limit": {"per_minute": 5}}`:                              "address",
+		`{"client_name": "app", "rate_limit": {"per": "key"}}`:                                 "key",
+		`{"client_name": "app", "allowed_endpoints": ["/api/v1/license"]}`:                     "key",
+		`{"client_name": "app", "allowed_endpoints": ["*"], "rate_limit": {"per": "address"}}`: "address",
+	} {
+		if got := w.createKey(body).RateLimit.Per; got != want {
+			t.Errorf("%s: per %s, want %s", body, got, want)
+		}
+	}
+	client := headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 1}}`).APIKey}
+	for _, customer := range []string{"192.0.2.1:1", "192.0.2.2:1"} {
+		for _, status := range []int{200, 429} {
+			req := httptest.NewRequest("POST", "/api/v1/auth/token", strings.NewReader(tokenBody(licenseID, device)))
+			req.Header.Set("X-API-Key", client["X-API-Key"])
+			req.RemoteAddr = customer
+			rec := httptest.NewRecorder()
+			w.handler.ServeHTTP(rec, req)
+			if rec.Code != status {
+				t.Errorf("%s: %d, want %d", customer, rec.Code, status)
+			}
+		}
+	}
+}
