@@ -26,6 +26,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/admin"
@@ -49,6 +50,7 @@ type suite struct {
 	service   *admin.Service
 	handler   http.Handler
 	engine    *gin.Engine
+	auth      *sister
 	license   *sister
 	analytics *sister
 	clock     *clock.Fake
@@ -81,11 +83,13 @@ func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
 
 func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
 	t.Helper()
-	s := &suite{t: t, license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
+	s := &suite{t: t, auth: newSister(), license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
 	secrets := []secret.Secret{internalSecret}
 	s.deps = app.Deps{
 		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
-		HTTP: httpx.InProcess{"license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		HTTP: httpx.InProcess{"auth": s.auth.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+			return authv1connect.NewAuthServiceHandler(authv1connect.UnimplementedAuthServiceHandler{}, o...)
+		}, "auth", secrets), "license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
 			return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
 		}, "license", secrets), "analytics": s.analytics.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
 			return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
@@ -109,7 +113,7 @@ func config() admin.Config {
 	return admin.Config{
 		Base: app.Base{
 			Env: app.Development, Addr: ":5004", InternalAddr: ":5104",
-			LicenseURL: "http://license", AnalyticsURL: "http://analytics", InternalSecret: internalSecret,
+			AuthURL: "http://auth", LicenseURL: "http://license", AnalyticsURL: "http://analytics", InternalSecret: internalSecret,
 		},
 		AdminAPIKey: ownerKey,
 		MasterKeys:  app.MasterKeys{MasterKey: masterKey},

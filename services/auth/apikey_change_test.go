@@ -1,16 +1,24 @@
 package auth_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
 // TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
@@ -88,4 +96,53 @@ func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAPIKeysForAdmin: what admin asks for is done in the name of who asked there, once per Idempotency-Key.
+func TestAPIKeysForAdmin(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		name, perMinute := "app", int32(5)
+		by := &rpcv1.Actor{Id: "k-1", Name: "Ada", Role: "owner"}
+		create := func() *authv1.CreateAPIKeyResponse {
+			res, err := w.auth.CreateAPIKey(w.Context(), connect.NewRequest(&authv1.CreateAPIKeyRequest{
+				Actor: by, ApiKey: &authv1.APIKeyChange{ClientName: &name, PerMinute: &perMinute}, IdempotencyKey: "once",
+			}))
+			w.must(err)
+			return res.Msg
+		}
+		made := create()
+		if again := create(); !proto.Equal(made, again) {
+			w.Errorf("made %v, again %v", made, again)
+		}
+		w.issue(headers{"X-API-Key": made.Secret})
+		perMinute = 0
+		updated, err := w.auth.UpdateAPIKey(w.Context(), connect.NewRequest(&authv1.UpdateAPIKeyRequest{
+			Actor: by, ApiKeyId: made.ApiKey.ApiKeyId, Change: &authv1.APIKeyChange{PerMinute: &perMinute, ExpiresAt: timestamppb.New(w.clock.Now().Add(time.Hour))},
+		}))
+		w.must(err)
+		rotated, err := w.auth.RotateAPIKey(w.Context(), connect.NewRequest(&authv1.RotateAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
+		w.must(err)
+		if updated.Msg.ApiKey.RateLimit.PerMinute != 0 || !proto.Equal(updated.Msg.ApiKey, rotated.Msg.ApiKey) || rotated.Msg.Secret == made.Secret {
+			w.Errorf("updated %v, rotated %v", updated.Msg, rotated.Msg)
+		}
+		list, err := w.auth.ListAPIKeys(w.Context(), connect.NewRequest(&authv1.ListAPIKeysRequest{}))
+		w.must(err)
+		if len(list.Msg.ApiKeys) != 1 || !proto.Equal(list.Msg.ApiKeys[0], rotated.Msg.ApiKey) {
+			w.Errorf("list %v", list.Msg)
+		}
+		revoke := func() error {
+			_, err := w.auth.RevokeAPIKey(w.Context(), connect.NewRequest(&authv1.RevokeAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
+			return err
+		}
+		w.must(revoke())
+		if err := revoke(); !errors.Is(err, credential.ErrAPIKeyNotFound) {
+			w.Errorf("revoked twice: %v", err)
+		}
+		for i, action := range []string{"api_key.create", "api_key.update", "api_key.rotate", "api_key.revoke"} {
+			var audited eventsv1.AuditRecorded
+			if w.awaitEvent(i+1, &audited); audited.Action != action || audited.Actor.Name != "Ada" {
+				w.Errorf("audit entry %d: %v", i+1, &audited)
+			}
+		}
+	})
 }

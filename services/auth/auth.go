@@ -129,7 +129,7 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 
 func (s *Service) buildInternal(cfg Config) {
 	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
-	path, handler := authrpc.NewHandler(s.rules, rpc.Serve(Name, cfg.InternalSecrets())...)
+	path, handler := authrpc.NewHandler(s.rules, s.idempotency, rpc.Serve(Name, cfg.InternalSecrets())...)
 	httpx.Mount(s.internal, path, handler)
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
@@ -19,6 +20,7 @@ import (
 type Deps struct {
 	Keys        *adminkey.Keys
 	Audit       audit.Log
+	Auth        authv1connect.AuthServiceClient
 	Licenses    licensev1connect.LicenseServiceClient
 	Analytics   analyticsv1connect.AnalyticsServiceClient
 	Idempotency *idempotency.Store

@@ -86,7 +86,7 @@ func bulkRequest(c *gin.Context, rows []httpx.Row[newLicense]) (*licensev1.BulkC
 	}
 	req := &licensev1.BulkCreateLicensesRequest{
 		Actor:          actor(c).Message(),
-		IdempotencyKey: forLicense(idem),
+		IdempotencyKey: forwarded(idem),
 		BodySha256:     idem.Request[:],
 	}
 	var failed []failedRow

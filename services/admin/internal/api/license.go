@@ -24,7 +24,7 @@ func (a *API) createLicense(c *gin.Context) error {
 	res, err := a.Licenses.CreateLicense(c.Request.Context(), connect.NewRequest(&licensev1.CreateLicenseRequest{
 		Actor:          actor(c).Message(),
 		License:        in.message(),
-		IdempotencyKey: forLicense(idem),
+		IdempotencyKey: forwarded(idem),
 	}))
 	if err != nil {
 		return err

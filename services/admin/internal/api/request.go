@@ -47,6 +47,16 @@ func keyID(c *gin.Context) (string, error) {
 	return id, nil
 }
 
+// apiKeyID reads the id of an API key from the path. Auth judges the members of a change before it looks for the key, so an id
+// that is no UUID becomes one that no key has.
+func apiKeyID(c *gin.Context) string {
+	id, ok := canonicalUUID(c.Param("key_id"))
+	if !ok {
+		return uuid.Nil.String()
+	}
+	return id
+}
+
 // canonicalUUID accepts the 36-character form only; uuid.Parse alone would also take braces and URNs.
 func canonicalUUID(s string) (string, bool) {
 	id, err := uuid.Parse(s)
@@ -65,8 +75,8 @@ func idempotencyKey(c *gin.Context) (idempotency.Key, error) {
 	return idempotency.FromRequest(c.Request, caller(c).ID, body)
 }
 
-// forLicense is the key as the license service gets it: of fixed length, and of no other caller. Empty stays empty.
-func forLicense(k idempotency.Key) string {
+// forwarded is the key as the service that makes the change gets it: of fixed length, and of no other caller. Empty stays empty.
+func forwarded(k idempotency.Key) string {
 	if k.Key == "" {
 		return ""
 	}

@@ -30,6 +30,7 @@ const (
 	bulkCreate = licenses + "/bulk-create" // no license id
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
+	apiKeys    = "/api/v1/admin/api-keys"
 )
 
 // routes is the whole public surface of the service, beside what every service has.
@@ -52,6 +53,11 @@ func (a *API) routes() []route {
 		{http.MethodPost, keys, adminkey.Owner, a.createKey},
 		{http.MethodGet, keys, adminkey.Owner, a.listKeys},
 		{http.MethodDelete, keys + "/:key_id", adminkey.Owner, a.deleteKey},
+		{http.MethodPost, apiKeys, adminkey.Owner, a.createAPIKey},
+		{http.MethodGet, apiKeys, adminkey.Owner, a.listAPIKeys},
+		{http.MethodPatch, apiKeys + "/:key_id", adminkey.Owner, a.updateAPIKey},
+		{http.MethodDelete, apiKeys + "/:key_id", adminkey.Owner, a.revokeAPIKey},
+		{http.MethodPost, apiKeys + "/:key_id/rotate", adminkey.Owner, a.rotateAPIKey},
 	}
 }
 

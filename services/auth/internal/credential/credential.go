@@ -15,7 +15,7 @@ import (
 )
 
 // ErrAPIKeyNotFound says that no API key in force has this id.
-var ErrAPIKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound, "there is no API key with this id; GET /api/v1/auth/api-keys lists those there are")
+var ErrAPIKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound, "there is no API key in force with this id; list the API keys to see those there are")
 
 // Record is an event that must be committed together with a change.
 type Record struct {

@@ -9,18 +9,20 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
 type server struct {
-	rules *credential.Service
+	rules   *credential.Service
+	answers *idempotency.Store
 }
 
 // NewHandler returns the path and the handler of AuthService.
-func NewHandler(rules *credential.Service, opts ...connect.HandlerOption) (string, http.Handler) {
-	return authv1connect.NewAuthServiceHandler(server{rules}, opts...)
+func NewHandler(rules *credential.Service, answers *idempotency.Store, opts ...connect.HandlerOption) (string, http.Handler) {
+	return authv1connect.NewAuthServiceHandler(server{rules, answers}, opts...)
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
@@ -35,7 +37,7 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 	}
 	res := &authv1.LookUpAPIKeyResponse{
 		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
-		RateLimit: &authv1.RateLimit{PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per},
+		RateLimit: rateLimit(k),
 	}
 	if !end.IsZero() {
 		res.ExpiresAt = timestamppb.New(end)
