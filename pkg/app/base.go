@@ -21,6 +21,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
 )
 
 // The environments.
@@ -225,7 +226,7 @@ func isTerminal(f *os.File) bool {
 
 // HTTP is the options of the engines of the named service.
 func (b Base) HTTP(service string, d Deps) httpx.Options {
-	return httpx.Options{Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, TrustedProxies: b.TrustedProxies}
+	return httpx.Options{Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf}
 }
 
 func problem(key, env, format string, args ...any) error {

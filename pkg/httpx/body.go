@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -13,10 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-var (
-	errTooLarge  = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
-	errMediaType = apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, "send the body as application/json without a Content-Encoding")
-)
+var errTooLarge = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
 
 // Bind reads the JSON body into dst, a pointer to a struct, as Decode does, or as DecodeStrict on an engine with
 // Options.StrictMembers. A body of another media type is 415, one above the cap 413.
@@ -40,7 +38,7 @@ func BindOptional(c *gin.Context, dst any) error {
 
 func jsonBody(c *gin.Context) ([]byte, error) {
 	if !isJSON(c.Request.Header) {
-		return nil, errMediaType
+		return nil, mediaTypeError(c.Request.Header)
 	}
 	return Body(c)
 }
@@ -55,6 +53,17 @@ func isJSON(h http.Header) bool {
 	}
 	media, _, _ := strings.Cut(given[0], ";")
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// mediaTypeError says what came and what to send.
+func mediaTypeError(h http.Header) error {
+	const send = "send the body as Content-Type: application/json, without a Content-Encoding"
+	name := "Content-Type"
+	if h.Get("Content-Encoding") != "" {
+		name = "Content-Encoding"
+	}
+	came := shortened(strings.ToValidUTF8(strings.Join(h.Values(name), ", "), "\ufffd"))
+	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, fmt.Sprintf("%s was %q; %s", name, came, send))
 }
 
 // Body is the raw request body, capped, and read only once: later calls get the same bytes, which nobody may change.

@@ -44,6 +44,9 @@ func newEdge(o Options, p proxies) *edge {
 }
 
 func (e *edge) serve(c *gin.Context) {
+	if requestFrom(c.Request.Context()) != nil {
+		return // routed anew, see routing
+	}
 	r := e.begin(c)
 	defer e.finish(c, r)
 	c.Next()

@@ -94,9 +94,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	r.GET("/things", ok)
 	r.PATCH("/things", ok)
 	wantError(t, r.do(t, "GET", "/nothing", ""), 404, "NOT_FOUND")
-	wantError(t, r.do(t, "GET", "/things/", ""), 404, "NOT_FOUND")
 	wantError(t, r.do(t, "GET", "/Things", ""), 404, "NOT_FOUND")
-	wantError(t, r.do(t, "GET", "/things/%2f", ""), 404, "NOT_FOUND")
 	w := r.do(t, "POST", "/things", "")
 	wantError(t, w, 405, "METHOD_NOT_ALLOWED")
 	if allow := w.Header().Get("Allow"); !strings.Contains(allow, "GET") || !strings.Contains(allow, "PATCH") {

@@ -9,10 +9,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // Defaults of Options.
@@ -33,6 +31,8 @@ type Options struct {
 	TrustedProxies []string
 	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
 	MaxBody int64
+	// Elsewhere finds the service that serves a path which this one does not; nil knows none.
+	Elsewhere Elsewhere
 	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them. Query
 	// parameters are refused by KnownQuery.
 	StrictMembers bool
@@ -41,8 +41,8 @@ type Options struct {
 }
 
 // NewEngine returns a gin engine that recovers from panics, knows each request by X-Request-ID, writes one log line and one
-// observation per request, sets a deadline, and answers unknown paths and methods in the documented shape. Paths are matched
-// exactly: no redirects. It panics when TrustedProxies is not what CheckProxies accepts.
+// observation per request, sets a deadline, and answers unknown paths and methods in the documented shape. HEAD is answered
+// wherever GET is, and a slash at the end of a path does no harm; there are no redirects. It panics when TrustedProxies is not what CheckProxies accepts.
 func NewEngine(o Options) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode) // process-wide, but the same for every engine: the other modes print routes to stdout
 	proxies, err := parseProxies(o.TrustedProxies)
@@ -59,15 +59,11 @@ func NewEngine(o Options) *gin.Engine {
 		panic("httpx: " + err.Error())
 	}
 	e.Use(newEdge(o, proxies).serve)
-	e.NoRoute(Wrap(func(*gin.Context) error { return errNoRoute }))
-	e.NoMethod(Wrap(func(*gin.Context) error { return errNoMethod }))
+	unrouted := &routing{engine: e, service: o.Service, elsewhere: o.Elsewhere}
+	e.NoRoute(Wrap(unrouted.noRoute))
+	e.NoMethod(Wrap(unrouted.noMethod))
 	return e
 }
-
-var (
-	errNoRoute  = apierr.New(apierr.NotFound, errcode.NotFound, "there is nothing at this path; /openapi.json lists what there is")
-	errNoMethod = apierr.New(apierr.MethodNotAllowed, errcode.MethodNotAllowed, "this path does not take that method; the Allow header names those it takes")
-)
 
 // Handler answers a request, or returns the error that WriteError shall answer with.
 type Handler func(c *gin.Context) error
@@ -105,17 +101,6 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if r := requestFrom(c.Request.Context()); r != nil {
 			r.extend(d)
-		}
-	}
-}
-
-// OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id: methods
-// that only the latter has are answered as unknown. allow is the Allow header of that answer. It is for Use, before the routes.
-func OnlyMethods(path, allow string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if c.Request.URL.Path == path && c.FullPath() != path {
-			c.Header("Allow", allow)
-			WriteError(c, errNoMethod)
 		}
 	}
 }

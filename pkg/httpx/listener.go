@@ -33,9 +33,12 @@ func listenTCP(addr string) (*listener, error) {
 // Accept returns http.ErrServerClosed once refuse has been called and nobody waits any more.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.TCPListener.Accept()
+		conn, err := l.AcceptTCP()
+		if err == nil {
+			return errorConn{conn}, nil
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return conn, err
+			return nil, err
 		}
 		if !l.refusing.Load() || !l.waiting() {
 			return nil, http.ErrServerClosed

@@ -56,7 +56,7 @@ func unknownName(name string, known []string) string {
 }
 
 // maxNearest is the longest name that others are compared with, in bytes.
-const maxNearest = 64
+const maxNearest = 128
 
 // Nearest is the one of known that somebody who wrote name may have meant, "" when none is near. Letter case, hyphens and
 // underscores make no difference.
@@ -65,7 +65,7 @@ func Nearest(name string, known []string) string {
 		return ""
 	}
 	name = folded(name)
-	nearest, least := "", max(1, len(name)/3)+1
+	nearest, least := "", min(max(1, len(name)/3), 3)+1
 	for _, k := range known {
 		if n := distance(name, folded(k)); n < least {
 			nearest, least = k, n

@@ -32,6 +32,8 @@ const (
 	MethodNotAllowed     = "METHOD_NOT_ALLOWED"
 	PayloadTooLarge      = "PAYLOAD_TOO_LARGE"
 	UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
+	HeadersTooLarge      = "HEADERS_TOO_LARGE"
+	MalformedRequest     = "MALFORMED_REQUEST"
 	InternalError        = "INTERNAL_ERROR"
 	ServiceUnavailable   = "SERVICE_UNAVAILABLE"
 )

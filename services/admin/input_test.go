@@ -146,7 +146,10 @@ func TestWrongTypes(t *testing.T) {
 			t.Errorf("the reason is not named: %s", res.body)
 		}
 	}
-	for _, bad := range []string{"3", `"3`, `"1", "2"`, `x"3"`} {
+	twice := func(req *http.Request) { req.Header["If-Match"] = []string{"*", `"3"`} }
+	s.call(ownerKey, "PATCH", theLicenses, `{}`, twice).fails(400, errcode.ValidationError) // L3
+	s.call(ownerKey, "DELETE", theLicenses, nil, twice).fails(400, errcode.ValidationError)
+	for _, bad := range []string{"", " ", "3", `"3`, `"1", "2"`, `x"3"`} {
 		s.call(ownerKey, "PATCH", theLicenses, `{}`, header("If-Match", bad)).fails(400, errcode.ValidationError)
 		s.call(ownerKey, "DELETE", theLicenses, nil, header("If-Match", bad)).fails(400, errcode.ValidationError)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
 // C4: a client that sends null for what it does not know is served as if it had sent nothing.
@@ -71,5 +73,21 @@ func TestM8SmallBodiesWithoutAPIKey(t *testing.T) {
 		for _, endpoint := range []string{"heartbeat", "offline-token", "validate-offline"} {
 			w.want(w.post(endpoint, body, w.bearer(id, "pc")...), http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
 		}
+	})
+}
+
+// M11: whatever a heartbeat's session data holds, it is no failure of the server; of a member given twice the last one counts.
+func TestM11SessionData(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		for _, data := range []string{
+			`{"a":1,"a":2}`, `{"a":{"b":1,"b":[1]}}`, `{"":1}`, `{"a":1e308,"b":-0.0,"c":5e-300}`, `{"a":null}`, `{"\u2028":"\ufffe"}`, `null`,
+		} {
+			w.want(w.post("heartbeat", `{"session_data":`+data+`}`, w.bearer(id, "pc")...), http.StatusOK, "")
+		}
+		w.await(func(e event.Event) bool {
+			return e.Type == "license.heartbeat" && strings.Contains(string(e.Data), `"a":2`)
+		})
 	})
 }

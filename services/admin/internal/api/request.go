@@ -89,11 +89,14 @@ var entityTag = regexp.MustCompile(`^(?:W/)?"([^",]*)"$`)
 // ifVersion reads If-Match: nil when it is absent or "*". A tag that we never gave is version 0, which no license has. Weak
 // tags count, because proxies that compress answers weaken them.
 func ifVersion(c *gin.Context) (*int32, error) {
-	raw := strings.TrimSpace(c.GetHeader("If-Match"))
-	if raw == "" || raw == "*" {
+	sent := c.Request.Header.Values("If-Match")
+	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
 		return nil, nil
 	}
-	tag := entityTag.FindStringSubmatch(raw)
+	if len(sent) > 1 {
+		return nil, apierr.InvalidField("If-Match", "must be sent once")
+	}
+	tag := entityTag.FindStringSubmatch(strings.TrimSpace(sent[0]))
 	if tag == nil {
 		return nil, apierr.InvalidField("If-Match", `must be the ETag of a license, for example "3"`)
 	}

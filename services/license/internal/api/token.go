@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -128,8 +129,11 @@ func (r *heartbeatRequest) session() (*structpb.Struct, error) {
 	if err := f.Err(); err != nil || len(r.SessionData) == 0 {
 		return nil, err
 	}
-	session := &structpb.Struct{}
-	return session, session.UnmarshalJSON(r.SessionData)
+	var session map[string]any // protobuf's own reading of JSON refuses a member given twice
+	if err := json.Unmarshal(r.SessionData, &session); err != nil {
+		return nil, err
+	}
+	return structpb.NewStruct(session)
 }
 
 type offlineTokenRequest struct {

@@ -1,0 +1,83 @@
+package httpx
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// P8: what net/http refuses before any handler has the documented shape, too.
+func TestP8ErrorsOfTheServerItself(t *testing.T) {
+	addr, stop, ended := serving(t, Drain{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Connection", "close")
+		io.WriteString(w, "a page about HTTP/1.1 400 Bad Request"+string(plainHeader))
+	}))
+	defer func() { stop(); <-ended }()
+	for name, tt := range map[string]struct {
+		request string
+		status  int
+		code    string
+	}{
+		"large header":      {"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", 431, "HEADERS_TOO_LARGE"},
+		"no HTTP":           {"hello\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"no host":           {"GET / HTTP/1.1\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"bad header":        {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"bad length":        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"unknown version":   {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505, "MALFORMED_REQUEST"},
+		"transfer encoding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "MALFORMED_REQUEST"},
+	} {
+		res, body := exchange(t, addr, tt.request)
+		var e struct {
+			Error     string         `json:"error"`
+			ErrorCode string         `json:"error_code"`
+			Details   map[string]any `json:"details"`
+		}
+		if err := json.Unmarshal(body, &e); err != nil || res.StatusCode != tt.status || e.ErrorCode != tt.code || e.Error == "" || e.Details == nil {
+			t.Errorf("%s: got %d %s", name, res.StatusCode, body)
+		}
+		if res.Header.Get("Content-Type") != jsonType || !res.Close {
+			t.Errorf("%s: header %v", name, res.Header)
+		}
+	}
+	if res, body := exchange(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); res.StatusCode != 200 || !strings.HasPrefix(string(body), "a page about") {
+		t.Errorf("an answer of a handler became %d %s", res.StatusCode, body)
+	}
+}
+
+func exchange(t *testing.T, addr, request string) (*http.Response, []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go io.WriteString(conn, request)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%.20q: %v", request, err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("%.20q: %v", request, err)
+	}
+	return res, body
+}
+
+func TestOnlyWholePlainErrorsAreRewritten(t *testing.T) {
+	for _, p := range []string{
+		"", "HTTP/1.1 ", "HTTP/1.1 400 Bad Request\r\n\r\n", string(plainHeader), "HTTP/1.1 " + string(plainHeader), "HTTP/1.1 4x0 Bad" + string(plainHeader),
+		"HTTP/1.1 400 Bad Request\r\nDate: today" + string(plainHeader), "x" + string(plainStart) + "400 Bad Request" + string(plainHeader),
+	} {
+		if got := documented([]byte(p)); got != nil {
+			t.Errorf("%q became %q", p, got)
+		}
+	}
+	if got := string(documented([]byte(string(plainToTLS) + "Client sent an HTTP request"))); !strings.Contains(got, "MALFORMED_REQUEST") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,106 @@
+package httpx
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+)
+
+func routingRig(t *testing.T) *rig {
+	r := newRig(t, func(o *Options) {
+		o.Service = "things"
+		o.Elsewhere = func(path string) (string, int) {
+			if strings.HasPrefix(path, "/orders/") {
+				return "orders", 5009
+			}
+			return "", 0
+		}
+	})
+	r.Use(func(c *gin.Context) { c.Header("X-Path", c.Request.URL.Path) })
+	r.GET("/things", ok)
+	r.POST("/things", ok)
+	r.GET("/things/:id/parts", func(c *gin.Context) { c.String(http.StatusTeapot, c.Param("id")) })
+	r.GET("/metrics", gin.WrapF(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("x")) }))
+	return r
+}
+
+// C14: HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on the way sees
+// the one that is served.
+func TestC14HeadAndSlashes(t *testing.T) {
+	r := routingRig(t)
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		seen         string
+	}{
+		{"HEAD", "/things", 200, "/things"}, {"GET", "/things/", 200, "/things"}, {"HEAD", "/things///", 200, "/things"},
+		{"POST", "/things/", 200, "/things"}, {"HEAD", "/metrics", 200, "/metrics"}, {"GET", "/metrics/", 200, "/metrics"},
+		{"GET", "/things/%2f", 200, "/things"}, {"HEAD", "/things/5/parts/", 418, "/things/5/parts"},
+	} {
+		w := r.do(t, tt.method, tt.path, "")
+		seen := w.Header()["X-Path"]
+		if w.Code != tt.status || seen[len(seen)-1] != tt.seen || w.Header().Get("Location") != "" || w.Header().Get("Allow") != "" {
+			t.Errorf("%s %s: got %d %v", tt.method, tt.path, w.Code, w.Header())
+		}
+	}
+	wantError(t, r.do(t, "DELETE", "/things/", ""), 405, "METHOD_NOT_ALLOWED")
+	wantError(t, r.do(t, "GET", "/nothing/", ""), 404, "NOT_FOUND")
+	wantError(t, r.do(t, "GET", strings.Repeat("/", 10_000), ""), 404, "NOT_FOUND")
+	lines := r.lines(t)
+	if len(lines) != 11 || lines[0]["method"] != "HEAD" || lines[0]["route"] != "/things" {
+		t.Errorf("%d lines, the first %v", len(lines), lines[0])
+	}
+}
+
+func TestHeadHasNoBody(t *testing.T) {
+	server := httptest.NewServer(routingRig(t))
+	defer server.Close()
+	res, err := http.Head(server.URL + "/things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != jsonType {
+		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	}
+}
+
+// P3: a path that nobody serves here is told where it may have been meant for.
+func TestP3Hints(t *testing.T) {
+	r := routingRig(t)
+	for path, want := range map[string]string{
+		"/orders/5":                           "this is the things service; this path is served by the orders service, usually on port 5009",
+		"/thing":                              "did you mean /things?",
+		"/Things":                             "did you mean /things?",
+		"/things/7/part":                      "did you mean /things/7/parts?",
+		"/things/a<b/par":                     "did you mean /things/a\\u003cb/parts?",
+		"/x":                                  "/openapi.json lists what there is",
+		"/" + strings.Repeat("things/", 1000): "/openapi.json lists what there is",
+	} {
+		w := r.do(t, "GET", path, "")
+		wantError(t, w, 404, "NOT_FOUND")
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%.40s: got %s", path, w.Body)
+		}
+	}
+}
+
+// P5: the refusal of a media type says what came.
+func TestP5MediaTypeIsNamed(t *testing.T) {
+	r := bindRig(t)
+	for name, value := range map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"} {
+		w := r.do(t, "POST", "/bind", "{}", name, value)
+		wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
+		if !strings.Contains(w.Body.String(), name+` was \"`+value+`\"; send`) {
+			t.Errorf("got %s", w.Body)
+		}
+	}
+	w := r.do(t, "POST", "/bind", "{}", "Content-Type", strings.Repeat("\xff", 5000))
+	wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
+	if w.Body.Len() > 1000 {
+		t.Errorf("the answer repeats %d bytes", w.Body.Len())
+	}
+}
