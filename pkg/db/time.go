@@ -9,8 +9,8 @@ import (
 // sqliteTime is how the driver writes a time, in UTC. A shorter fraction sorts before a longer one because '+' sorts before digits.
 const sqliteTime = "2006-01-02 15:04:05.999999-07:00"
 
-// Time reads the result of an expression over times, such as max(at), which SQLite returns as text. The zero time is NULL.
-// Plain columns are read into a time.Time.
+// Time reads the result of an expression over times, such as max(at), which SQLite returns as text, and is written into a JSON
+// document from which a statement takes its rows. The zero time is NULL. Plain columns are read into a time.Time.
 type Time struct{ time.Time }
 
 // Scan implements sql.Scanner.
@@ -35,4 +35,12 @@ func (t Time) Value() (driver.Value, error) {
 		return nil, nil
 	}
 	return t.Time, nil
+}
+
+// MarshalJSON implements json.Marshaler: the text that both engines read as this time, to the microsecond.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return t.UTC().AppendFormat(nil, `"`+sqliteTime+`"`), nil
 }

@@ -1,5 +1,5 @@
 // Package gather carries out concurrent calls together: what arrives while a batch is under way forms the next one. A call that
-// comes alone goes at once; nothing ever waits for company.
+// comes alone goes at once.
 package gather
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // Options are the bounds of a gatherer.
@@ -17,6 +18,9 @@ type Options struct {
 	Underway int
 	// Beside is how many must wait for a batch to begin beside another: small ones would give up what going together saves.
 	Beside int
+	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers that call in
+	// a loop come back a moment after they were answered, and the first of them would go by itself. Zero never waits.
+	Linger time.Duration
 }
 
 // Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
@@ -29,6 +33,8 @@ type Gatherer[K comparable, T, R any] struct {
 	waiting []*call[K, T, R] // in the order of arrival
 	busy    map[K]bool       // the keys of the batches under way
 	workers int
+	awaited int           // how many must wait for a worker that lingers to go on
+	enough  chan struct{} // tells it so
 }
 
 type call[K comparable, T, R any] struct {
@@ -43,7 +49,7 @@ type call[K comparable, T, R any] struct {
 // New returns a gatherer over run, which gives the result of every item, in their order, or an error that is everyone's. No
 // caller's context bounds run: it must set its own deadline. Items with the same key are never in two batches at once.
 func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Gatherer[K, T, R] {
-	return &Gatherer[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}}
+	return &Gatherer[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}, enough: make(chan struct{}, 1)}
 }
 
 // Do has item carried out and returns its result. When ctx ends first, Do returns its error: an item whose batch has not begun
@@ -64,6 +70,10 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, c)
+	if g.awaited > 0 && len(g.waiting) >= g.awaited {
+		g.awaited = 0
+		g.enough <- struct{}{}
+	}
 	if g.workers == 0 || g.workers < g.opts.Underway && len(g.waiting) >= g.opts.Beside {
 		g.workers++
 		go g.work()
@@ -75,7 +85,38 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 func (g *Gatherer[K, T, R]) work() {
 	for batch := g.next(nil); len(batch) > 0; batch = g.next(batch) {
 		g.carryOut(batch)
+		g.linger(len(batch))
 	}
+}
+
+// linger waits until n items wait, at most Options.Linger. One worker at a time does.
+func (g *Gatherer[K, T, R]) linger(n int) {
+	if g.opts.Linger <= 0 || n < 2 || !g.await(n) {
+		return
+	}
+	timer := time.NewTimer(g.opts.Linger)
+	defer timer.Stop()
+	select {
+	case <-g.enough:
+		return
+	case <-timer.C:
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.awaited = 0; len(g.enough) > 0 {
+		<-g.enough // it came with the timer
+	}
+}
+
+// await tells whether there is something to wait for.
+func (g *Gatherer[K, T, R]) await(n int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.awaited > 0 || len(g.waiting) >= n {
+		return false
+	}
+	g.awaited = n
+	return true
 }
 
 // next frees the keys of the batch that is done and takes another.

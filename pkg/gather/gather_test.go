@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -133,6 +134,30 @@ func TestASmallBatchDoesNotBeginBesideAnother(t *testing.T) {
 		p.expect(t) // whoever is done first leaves d to the other
 		p.let <- nil
 		p.expect(t, []string{"d"})
+		p.let <- nil
+	})
+}
+
+func TestCallersThatComeAgainAreAwaited(t *testing.T) {
+	const linger = 2 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 1, Linger: linger})
+		p.order(t.Context(), "a", "b", "c")
+		p.expect(t, []string{"a"})
+		p.let <- nil
+		p.expect(t, []string{"b", "c"}) // a had no company, so nothing was awaited
+		p.let <- nil
+		p.order(t.Context(), "d")
+		p.expect(t)
+		p.order(t.Context(), "e")
+		p.expect(t, []string{"d", "e"}) // as many as before
+		p.let <- nil
+		p.order(t.Context(), "f")
+		time.Sleep(linger)
+		p.expect(t, []string{"f"}) // nobody else came in time
+		p.let <- nil
+		p.order(t.Context(), "g")
+		p.expect(t, []string{"g"})
 		p.let <- nil
 	})
 }

@@ -40,9 +40,8 @@ type Store interface {
 	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes what
 	// differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
-	// TakeSeat is the short way for a device never seen before, activated now: one guarded statement where the engine can,
-	// shared with those that come at the same time. It returns nil when the guard refused or the engine has no short way;
-	// Change then finds out why.
+	// TakeSeat is the short way for a device never seen before, activated now: one guarded statement, or transaction, shared
+	// with those that come at the same time. It returns nil when the guard refused; Change then finds out why.
 	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)

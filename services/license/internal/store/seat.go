@@ -64,8 +64,13 @@ FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device
 var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
 
 // gathering has a second batch at work while the first one commits, and more where there are processors for them, but none so
-// small that it gives up what gathering saves.
-var gathering = gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8}
+// small that it gives up what gathering saves. SQLite carries out one at a time, and each costs two writes to the disk.
+func gathering(engine db.Engine) gather.Options {
+	if engine == db.SQLite {
+		return gather.Options{Batch: 64, Underway: 1, Linger: 2 * time.Millisecond}
+	}
+	return gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8}
+}
 
 // activation is a device that wants a seat, and the event that tells of it.
 type activation struct {
@@ -81,9 +86,9 @@ type outcome struct {
 	seat    *licensing.Activation
 }
 
-// TakeSeat implements licensing.Store. SQLite has one writer at a time and no round trips: there Change does it all.
+// TakeSeat implements licensing.Store.
 func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() proto.Message) (*licensing.Activation, error) {
-	if s.db.Engine() != db.Postgres || uuid.Validate(d.LicenseID) != nil {
+	if uuid.Validate(d.LicenseID) != nil {
 		return nil, nil
 	}
 	e, err := event.New(licensing.Source, d.LicenseID, d.ActivatedAt, msg())
@@ -120,6 +125,9 @@ func (s *Store) takeTogether(batch []activation) ([]outcome, error) {
 }
 
 func (s *Store) takeSeats(ctx context.Context, statement string, batch []activation) ([]outcome, error) {
+	if s.db.Engine() == db.SQLite {
+		return s.takeSeatsSQLite(ctx, batch)
+	}
 	var all []outcome
 	err := s.db.Statement(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		var rows []seatRow

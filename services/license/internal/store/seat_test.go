@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/testing/protocmp"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -36,9 +37,13 @@ type batch struct {
 	told []string
 }
 
-func newBatch(t *testing.T) *batch {
+func eachEngine(t *testing.T, test func(t *testing.T, b *batch)) {
 	t.Helper()
-	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations)
+	testkit.EachEngine(t, []db.Migrations{Migrations, outbox.Migrations, masterkey.Migrations}, func(t *testing.T, d *db.DB) { test(t, newBatch(t, d)) })
+}
+
+func newBatch(t *testing.T, d *db.DB) *batch {
+	t.Helper()
 	ring, err := keyring.New("license", slices.Repeat([]byte{1}, keyring.KeySize))
 	if err != nil {
 		t.Fatal(err)
@@ -119,74 +124,124 @@ func (b *batch) state(name string) string {
 func same(*licensing.License) {}
 
 func TestABatchOfManyOutcomes(t *testing.T) {
-	b := newBatch(t)
-	b.license("wide", 5, same)
-	b.license("narrow", 2, same)
-	b.license("off", 5, func(l *licensing.License) { l.IsActive = false })
-	b.license("over", 5, func(l *licensing.License) { l.ExpiresAt = noon })
+	eachEngine(t, func(t *testing.T, b *batch) {
+		b.license("wide", 5, same)
+		b.license("narrow", 2, same)
+		b.license("off", 5, func(l *licensing.License) { l.IsActive = false })
+		b.license("over", 5, func(l *licensing.License) { l.ExpiresAt = noon })
+		b.ids["unknown"] = uuid.NewString()
+		b.want("wide", "old")
+		b.send()
+		for _, w := range [][2]string{
+			{"wide", "a"}, {"narrow", "b"}, {"off", "c"}, {"wide", "old"}, {"narrow", "d"}, {"over", "e"}, {"narrow", "f"}, {"wide", "g"},
+			{"wide", "a"}, {"unknown", "h"},
+		} {
+			b.want(w[0], w[1])
+		}
+		want := []string{
+			"a: seat 2 of 5", "b: seat 1 of 2", "c: refused", "old: refused", "d: seat 2 of 2", "e: refused", "f: refused",
+			"g: seat 3 of 5", "a: refused", "h: not settled",
+		}
+		if diff := cmp.Diff(want, b.send()); diff != "" {
+			t.Errorf("outcomes, -want +got:\n%s", diff)
+		}
+		for name, want := range map[string]string{
+			"wide": "3 of 3, v4, old1/5v2 a2/5v3 g3/5v4", "narrow": "2 of 2, v3, b1/2v2 d2/2v3", "off": "0 of 0, v1, ", "over": "0 of 0, v1, ",
+		} {
+			if got := b.state(name); got != want {
+				t.Errorf("%s: %s, want %s", name, got, want)
+			}
+		}
+		if unsent, err := b.outbox.Pending(t.Context()); unsent != 5 || err != nil || len(b.told) != 5 {
+			t.Errorf("%d events wait to be sent, %v, and the caches were told of %d seats; want 5", unsent, err, len(b.told))
+		}
+	})
+}
+
+// TestALicenseThatSomebodyHoldsIsSkipped: on SQLite nobody can hold one license only.
+func TestALicenseThatSomebodyHoldsIsSkipped(t *testing.T) {
+	b := newBatch(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
+	b.license("here", 5, same)
 	b.license("elsewhere", 5, same)
-	b.ids["unknown"] = uuid.NewString()
-	b.want("wide", "old")
-	b.send()
-	for _, w := range [][2]string{
-		{"wide", "a"}, {"narrow", "b"}, {"off", "c"}, {"wide", "old"}, {"narrow", "d"}, {"over", "e"}, {"narrow", "f"}, {"wide", "g"},
-		{"wide", "a"}, {"unknown", "h"}, {"elsewhere", "i"},
-	} {
-		b.want(w[0], w[1])
-	}
+	b.want("here", "a")
+	b.want("elsewhere", "b")
 	var got []string
 	err := b.Change(t.Context(), b.ids["elsewhere"], nil, func(*licensing.Change) error { // its lock is held meanwhile
 		got = b.send()
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff([]string{"a: seat 1 of 5", "b: not settled"}, got); err != nil || diff != "" {
+		t.Errorf("outcomes, -want +got:\n%s, %v", diff, err)
 	}
-	want := []string{
-		"a: seat 2 of 5", "b: seat 1 of 2", "c: refused", "old: refused", "d: seat 2 of 2", "e: refused", "f: refused",
-		"g: seat 3 of 5", "a: refused", "h: not settled", "i: not settled",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("outcomes, -want +got:\n%s", diff)
-	}
-	for name, want := range map[string]string{
-		"wide": "3 of 3, v4, old1/5v2 a2/5v3 g3/5v4", "narrow": "2 of 2, v3, b1/2v2 d2/2v3",
-		"off": "0 of 0, v1, ", "over": "0 of 0, v1, ", "elsewhere": "0 of 0, v1, ",
-	} {
-		if got := b.state(name); got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
-	}
-	if len(b.told) != 5 {
-		t.Errorf("the caches were told of %d seats, want 5", len(b.told))
+	if got := b.state("elsewhere"); got != "0 of 0, v1, " {
+		t.Errorf("the license has %s", got)
 	}
 }
 
 // TestASeatTakenInATransactionThatFails: with an Idempotency-Key the answer that is kept with the seat may not be written.
 func TestASeatTakenInATransactionThatFails(t *testing.T) {
-	b := newBatch(t)
-	b.license("one", 1, same)
-	b.want("one", "a")
-	broken := fmt.Errorf("the answer cannot be kept")
-	take := func(ctx context.Context) error {
-		o, err := b.takeSeat(ctx, b.wish[0])
-		if o.seat == nil {
-			t.Error("no seat")
+	eachEngine(t, func(t *testing.T, b *batch) {
+		b.license("one", 1, same)
+		b.want("one", "a")
+		broken := fmt.Errorf("the answer cannot be kept")
+		take := func(ctx context.Context) error {
+			o, err := b.takeSeat(ctx, b.wish[0])
+			if o.seat == nil {
+				t.Error("no seat")
+			}
+			return err
 		}
-		return err
-	}
-	err := b.db.InUnit(t.Context(), take, func(context.Context, *gorm.DB) error { return broken })
-	if err == nil || b.state("one") != "0 of 0, v1, " || len(b.told) != 0 {
-		t.Errorf("%v, and the license has %s; told %d", err, b.state("one"), len(b.told))
-	}
-	if err := take(t.Context()); err != nil || b.state("one") != "1 of 1, v2, a1/1v2" || len(b.told) != 1 {
-		t.Errorf("%v, and the license has %s; told %d", err, b.state("one"), len(b.told))
-	}
+		err := b.db.InUnit(t.Context(), take, func(context.Context, *gorm.DB) error { return broken })
+		if err == nil || b.state("one") != "0 of 0, v1, " || len(b.told) != 0 {
+			t.Errorf("%v, and the license has %s; told %d", err, b.state("one"), len(b.told))
+		}
+		if err := take(t.Context()); err != nil || b.state("one") != "1 of 1, v2, a1/1v2" || len(b.told) != 1 {
+			t.Errorf("%v, and the license has %s; told %d", err, b.state("one"), len(b.told))
+		}
+	})
+}
+
+// TestTheEventOfASeatIsWhole: nothing that a client sent may suffer on its way through the documents of SQLite.
+func TestTheEventOfASeatIsWhole(t *testing.T) {
+	eachEngine(t, func(t *testing.T, b *batch) {
+		b.license("one", 1, same)
+		b.want("one", `Zoë's "PC" <b> \u0041 🦆`)
+		b.wish[0].event.Trace = "00-11111111111111111111111111111111-2222222222222222-01"
+		sent := b.wish[0].event
+		b.send()
+		var row struct {
+			ID, Type, Source, Subject, Trace string
+			OccurredAt                       time.Time
+			Data                             db.JSON
+		}
+		err := b.db.Read(t.Context()).Raw(`SELECT id, type, source, subject, trace, occurred_at, data FROM outbox`).Scan(&row).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := event.Event{ID: row.ID, Type: row.Type, Source: row.Source, Subject: row.Subject, Trace: row.Trace, Time: row.OccurredAt.UTC()}
+		var gotData, sentData eventsv1.LicenseActivated
+		got.Data = []byte(row.Data)
+		if err := errors.Join(got.Into(&gotData), sent.Into(&sentData)); err != nil {
+			t.Fatal(err)
+		}
+		sentData.CurrentDevices, sentData.MaxDevices, sentData.Version = 1, 1, 2
+		if diff := cmp.Diff(&sentData, &gotData, protocmp.Transform()); diff != "" {
+			t.Errorf("data, -want +got:\n%s", diff)
+		}
+		if got.Data, sent.Data = nil, nil; cmp.Diff(sent, got) != "" {
+			t.Errorf("-want +got:\n%s", cmp.Diff(sent, got))
+		}
+		devices, err := b.Devices(t.Context(), b.ids["one"])
+		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() || !devices[0].ActivatedAt.Equal(noon) ||
+			!devices[0].LastSeenAt.Equal(noon) {
+			t.Errorf("devices %+v, %v", devices, err)
+		}
+	})
 }
 
 // TestWhatOneBringsFailsNobodyElse: PostgreSQL stores no zero bytes, so the statement fails.
 func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
-	b := newBatch(t)
+	b := newBatch(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
 	b.license("one", 2, same)
 	b.want("one", "a")
 	b.want("one", "zero\x00")

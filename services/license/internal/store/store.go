@@ -44,7 +44,7 @@ type Store struct {
 // do not wait for the bus.
 func New(d *db.DB, keys *masterkey.Register, c clock.Clock, committed func(event.Event)) *Store {
 	s := &Store{db: d, outbox: outbox.New(d, licensing.Source), keys: keys, clock: c, committed: committed}
-	s.seats = gather.New(gathering, activation.licenseID, s.takeTogether)
+	s.seats = gather.New(gathering(d.Engine()), activation.licenseID, s.takeTogether)
 	return s
 }
 

@@ -46,12 +46,30 @@ var seats = []mutant{
 		name: "seat-statement-unlocked", breaks: "the statement of an activation counts on a state that others are changing",
 		file: "services/license/internal/store/seat.go",
 		old:  " FOR NO KEY UPDATE SKIP LOCKED\n", new: "\n",
-		pkg: licenseStore, tests: "TestSeatRace TestABatchOfManyOutcomes",
+		pkg: licenseStore, tests: "TestSeatRace TestALicenseThatSomebodyHoldsIsSkipped",
 	},
 	{
 		name: "seat-waits-for-others", breaks: "whoever holds one license holds up the activations on all others",
 		file: "services/license/internal/store/seat.go",
 		old:  " FOR NO KEY UPDATE SKIP LOCKED\n", new: " FOR NO KEY UPDATE\n",
+		pkg: licenseStore, tests: "TestALicenseThatSomebodyHoldsIsSkipped",
+	},
+	{
+		name: "seat-guard-dropped-sqlite", breaks: "a batch on SQLite does not ask whether a seat is free",
+		file: "services/license/internal/store/seat_sqlite.go",
+		old:  " && l.CurrentDevices+l.asked <= l.MaxDevices", new: "",
+		pkg: licenseStore, tests: "TestABatchOfManyOutcomes TestSeatRace",
+	},
+	{
+		name: "seat-free-for-each-sqlite", breaks: "activations that come together on SQLite all see the same free seat",
+		file: "services/license/internal/store/seat_sqlite.go",
+		old:  "\tl.asked++\n", new: "",
+		pkg: licenseStore, tests: "TestABatchOfManyOutcomes",
+	},
+	{
+		name: "seat-event-unsent-sqlite", breaks: "some events of a batch on SQLite are in the log, but no relay ever finds them",
+		file: "services/license/internal/store/seat_sqlite.go",
+		old:  "last_insert_rowid() - ?", new: "last_insert_rowid() - min(1, ?)",
 		pkg: licenseStore, tests: "TestABatchOfManyOutcomes",
 	},
 	{

@@ -51,6 +51,11 @@ func licenseKey(n int64) string {
 	return string(key[:])
 }
 
+// uuidText is an id in the notation of the API.
+func uuidText(id [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
+
 // uuidOf is licenseID in binary; kind sets apart what has the same number.
 func uuidOf(n int64, kind byte) (id [16]byte) {
 	id[6], id[8] = 0x70, 0x80|kind
@@ -77,21 +82,49 @@ const (
 var licenseColumns = []string{
 	"id", "key_hash", "key_sealed", "master_key", "masked_key", "customer_id", "product_id", "license_type", "max_devices", "current_devices",
 	"max_offline_hours", "is_active", "is_test", "features", "metadata", "version", "grace_hours", "expires_at", "expiry_notice", "created_at",
-	"updated_at", "deactivation_reason",
+	"updated_at", "deactivation_reason", "deactivated_version",
 }
 
 var deviceColumns = []string{
-	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "is_active", "activated_at", "last_seen_at",
+	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "is_active", "activated_at", "activated_version", "last_seen_at",
 }
 
-// fill writes licenses 1 to count with an active device each into the schema license of a migrated database, as the service
-// itself would write them.
-func fill(ctx context.Context, url, masterKey string, count int64) error {
+// rows are licenses with an active device each, as the service itself would write them.
+type rows struct {
+	ring    *keyring.Ring
+	now     time.Time
+	product [16]byte
+}
+
+func newRows(masterKey string) (*rows, error) {
 	raw, err := keyring.ParseKey(masterKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ring, err := keyring.New(keyService, raw)
+	return &rows{ring: ring, now: time.Now().UTC(), product: uuidOf(1, 2)}, err
+}
+
+// license is the values of licenseColumns of license n.
+func (r *rows) license(n int64) ([]any, error) {
+	key := licenseKey(n)
+	sealed, err := r.ring.Seal(keyPurpose, []byte(key), []byte(licenseID(n)))
+	mac := r.ring.MAC(keyPurpose, []byte(key))
+	return []any{
+		uuidOf(n, 0), mac.Sum[:], sealed, mac.Key, key[:8] + "********", "bench", r.product, "standard", maxDevices, 1,
+		720, true, false, `["` + feature + `"]`, "{}", 1, 0, expiry, 0, r.now,
+		r.now, "", 0,
+	}, err
+}
+
+// device is the values of deviceColumns of the device of license n.
+func (r *rows) device(n int64) ([]any, error) {
+	return []any{uuidOf(n, 1), uuidOf(n, 0), hardwareID(n), "", "", "", true, r.now, 1, r.now}, nil
+}
+
+// fill writes licenses 1 to count with their devices into the schema license of a migrated database.
+func fill(ctx context.Context, url, masterKey string, count int64) error {
+	rows, err := newRows(masterKey)
 	if err != nil {
 		return err
 	}
@@ -100,28 +133,13 @@ func fill(ctx context.Context, url, masterKey string, count int64) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	now, product := time.Now().UTC(), uuidOf(1, 2)
-	if _, err := conn.Exec(ctx, `INSERT INTO license.products (id, name, created_at) VALUES ($1, 'bench', $2)`, product, now); err != nil {
+	if _, err := conn.Exec(ctx, `INSERT INTO license.products (id, name, created_at) VALUES ($1, 'bench', $2)`, rows.product, rows.now); err != nil {
 		return err
 	}
-	licenses := func(n int64) ([]any, error) {
-		key := licenseKey(n)
-		id := uuidOf(n, 0)
-		sealed, err := ring.Seal(keyPurpose, []byte(key), []byte(licenseID(n)))
-		mac := ring.MAC(keyPurpose, []byte(key))
-		return []any{
-			id, mac.Sum[:], sealed, mac.Key, key[:8] + "********", "bench", product, "standard", maxDevices, 1,
-			720, true, false, `["` + feature + `"]`, "{}", 1, 0, expiry, 0, now,
-			now, "",
-		}, err
-	}
-	devices := func(n int64) ([]any, error) {
-		return []any{uuidOf(n, 1), uuidOf(n, 0), hardwareID(n), "", "", "", true, now, now}, nil
-	}
-	if err := copyRows(ctx, conn, "licenses", licenseColumns, count, licenses); err != nil {
+	if err := copyRows(ctx, conn, "licenses", licenseColumns, count, rows.license); err != nil {
 		return err
 	}
-	if err := copyRows(ctx, conn, "devices", deviceColumns, count, devices); err != nil {
+	if err := copyRows(ctx, conn, "devices", deviceColumns, count, rows.device); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, "VACUUM ANALYZE license.licenses, license.devices")
