@@ -34,7 +34,7 @@ type testConfig struct {
 }
 
 func (c *testConfig) Validate() error {
-	return errors.Join(c.Base.Validate(), c.CheckMasterKey("master_key", "LATCHKEY_MASTER_KEY", c.MasterKey))
+	return errors.Join(c.Base.Validate(), c.CheckMasterKey(c, &c.MasterKey))
 }
 
 // testService is as small as a service can be.
@@ -121,8 +121,14 @@ func TestCommands(t *testing.T) {
 		"too many":        {args: "serve now", code: exitUsage, logs: []string{"unknown command \"now\""}},
 		"check":           {args: "config check", out: []string{"the settings of test are fine"}},
 		"check tells all": {args: "config check --addr 5001 --log-level loud", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_SECRET": "hush"}, code: exitUsage, logs: []string{
+			"- LATCHKEY_ADDR (addr): must be host:port", "- LATCHKEY_LOG_LEVEL (log_level): must be debug, info, warn or error",
+		}},
+		"check tells all that is missing": {args: "config check", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_SECRET": "hush"}, code: exitUsage, logs: []string{
 			"- LATCHKEY_DATABASE_URL (database_url): is missing", "- LATCHKEY_AMQP_URL (amqp_url): is missing", "- LATCHKEY_MASTER_KEY (master_key): must be base64 of 32 bytes",
-			"- LATCHKEY_INTERNAL_SECRET (internal_secret): ", "- LATCHKEY_ADDR (addr): must be host:port", "- LATCHKEY_LOG_LEVEL (log_level): must be one of",
+			"- LATCHKEY_INTERNAL_SECRET (internal_secret): ",
+		}},
+		"a setting of another program": {args: "config check", env: map[string]string{"LATCHKEY_DATA_DIR": "/x", "LATCHKEY_AUTH_ADDR": ":1"}, code: exitUsage, logs: []string{
+			"- LATCHKEY_DATA_DIR: is for the suite in one process", "- LATCHKEY_AUTH_ADDR: is for the suite in one process (latchkey); set LATCHKEY_ADDR",
 		}},
 		"check, unknown variable": {args: "config check", env: map[string]string{"LATCHKEY_ADRR": "x"}, code: exitUsage, logs: []string{"LATCHKEY_ADRR: there is no such setting; did you mean LATCHKEY_ADDR?"}},
 		"sisters' variables":      {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x", "LATCHKEY_ADMIN_API_KEY_FILE": "/x"}, out: []string{"fine"}},
@@ -139,7 +145,7 @@ func TestCommands(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			var out, logs buffer
-			if code := run(t.Context(), service(), strings.Fields(tt.args), &out, &logs); code != tt.code {
+			if code := Execute(t.Context(), service(), strings.Fields(tt.args), &out, &logs); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			for _, want := range tt.out {
@@ -164,12 +170,12 @@ func TestMigrateAndServeOnTheRealThing(t *testing.T) {
 	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
 	t.Setenv("LATCHKEY_AMQP_URL", testkit.AMQP(t))
 	var logs buffer
-	if code := run(t.Context(), service(), []string{"migrate"}, io.Discard, &logs); code != 0 {
+	if code := Execute(t.Context(), service(), []string{"migrate"}, io.Discard, &logs); code != 0 {
 		t.Fatalf("migrate ended with %d\n%s", code, logs.String())
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, service(), []string{"serve"}, io.Discard, &logs) }()
+	go func() { ended <- Execute(ctx, service(), []string{"serve"}, io.Discard, &logs) }()
 	var public string
 	testkit.Eventually(t, 30*time.Second, func() error {
 		_, after, ok := strings.Cut(logs.String(), `"public":"`)
@@ -182,10 +188,10 @@ func TestMigrateAndServeOnTheRealThing(t *testing.T) {
 	if status, body := get(t, public+"/readyz"); status != 200 || !strings.Contains(body, `"database":"ok"`) || !strings.Contains(body, `"status":"ready"`) {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
-	if code := run(t.Context(), service(), []string{"healthcheck", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs); code != 0 {
+	if code := Execute(t.Context(), service(), []string{"healthcheck", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs); code != 0 {
 		t.Errorf("healthcheck ended with %d", code)
 	}
-	other := run(t.Context(), service(), []string{"serve", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs)
+	other := Execute(t.Context(), service(), []string{"serve", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs)
 	if other != exitFailed || !strings.Contains(logs.String(), "LATCHKEY_ADDR") {
 		t.Errorf("a second one on the address ended with %d\n%s", other, logs.String())
 	}
@@ -199,7 +205,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	goodEnv(t)
 	ctx, stop := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, stop)
-	if code := run(ctx, service(), []string{"serve"}, io.Discard, io.Discard); code != 0 {
+	if code := Execute(ctx, service(), []string{"serve"}, io.Discard, io.Discard); code != 0 {
 		t.Errorf("ended with %d", code)
 	}
 }
@@ -215,7 +221,7 @@ func TestExtraCommand(t *testing.T) {
 		})
 	}}
 	var out, logs buffer
-	if code := run(t.Context(), service(extra), []string{"extra"}, &out, &logs); code != 0 || out.String() != "<nil> true" {
+	if code := Execute(t.Context(), service(extra), []string{"extra"}, &out, &logs); code != 0 || out.String() != "<nil> true" {
 		t.Errorf("ended with %d: %s\n%s", code, out.String(), logs.String())
 	}
 }

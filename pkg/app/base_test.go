@@ -2,11 +2,11 @@ package app
 
 import (
 	"encoding/base64"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -24,23 +24,16 @@ func TestBaseValidate(t *testing.T) {
 		want   []string // settings named, none = fine
 	}{
 		"good":                    {func(*Base) {}, nil},
-		"missing":                 {func(b *Base) { b.DatabaseURL, b.AMQPURL, b.InternalSecret = "", "", "" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL", "LATCHKEY_INTERNAL_SECRET"}},
+		"missing":                 {func(b *Base) { b.InternalSecret = "" }, []string{"LATCHKEY_INTERNAL_SECRET"}},
 		"weak in production":      {func(b *Base) { b.InternalSecret = "short" }, []string{"LATCHKEY_INTERNAL_SECRET"}},
 		"monotonous":              {func(b *Base) { b.InternalSecret = secret.Secret(strings.Repeat("a", 64)) }, []string{"LATCHKEY_INTERNAL_SECRET"}},
 		"weak in development":     {func(b *Base) { b.InternalSecret, b.Env = "short", Development }, nil},
 		"weak previous":           {func(b *Base) { b.InternalSecretPrevious = "short" }, []string{"LATCHKEY_INTERNAL_SECRET_PREVIOUS"}},
-		"env":                     {func(b *Base) { b.Env = "prod" }, []string{"LATCHKEY_ENV"}},
-		"addresses":               {func(b *Base) { b.Addr, b.InternalAddr = "", "5101" }, []string{"LATCHKEY_ADDR", "LATCHKEY_INTERNAL_ADDR"}},
-		"sisters":                 {func(b *Base) { b.AuthURL, b.LicenseURL, b.AnalyticsURL = "auth:5101", "ftp://x", "http://" }, []string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL", "LATCHKEY_ANALYTICS_URL"}},
-		"other engines":           {func(b *Base) { b.DatabaseURL, b.AMQPURL = "mysql://x/y", "nonsense" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
+		"bad servers":             {func(b *Base) { b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
 		"proxies":                 {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"log":                     {func(b *Base) { b.LogLevel, b.LogFormat = "loud", "xml" }, []string{"LATCHKEY_LOG_LEVEL", "LATCHKEY_LOG_FORMAT"}},
 		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
 		"key without certificate": {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
 		"no such certificate":     {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
-		"drains backwards":        {func(b *Base) { b.DrainDelay = new(-time.Second) }, []string{"LATCHKEY_DRAIN_DELAY"}},
-		"drains for ever":         {func(b *Base) { b.DrainDelay = new(time.Hour) }, []string{"LATCHKEY_DRAIN_DELAY"}},
-		"nothing":                 {func(b *Base) { b.DatabaseMaxConns, b.StartTimeout = 0, -1 }, []string{"LATCHKEY_DATABASE_MAX_CONNS", "LATCHKEY_START_TIMEOUT"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +68,8 @@ func TestCheckMasterKey(t *testing.T) {
 		{Production, goodKey, true}, {Production, "", false}, {Production, "abc", false}, {Production, secret.Secret(zeros), false},
 		{Development, secret.Secret(zeros), true}, {Development, "abc", false}, {Production, goodKey + goodKey, false},
 	} {
-		err := Base{Env: tt.env}.CheckMasterKey("master_key", "LATCHKEY_MASTER_KEY", tt.key)
+		keys := MasterKeys{MasterKey: tt.key}
+		err := Base{Env: tt.env}.CheckMasterKey(&keys, &keys.MasterKey)
 		if (err == nil) != tt.fine {
 			t.Errorf("%s %q: got %v", tt.env, tt.key.Reveal(), err)
 		}
@@ -117,18 +111,38 @@ func TestHealthcheckOverTLS(t *testing.T) {
 	}
 }
 
-// TestNamesAreComplete keeps the list of names in step with the settings of this package.
-func TestNamesAreComplete(t *testing.T) {
-	known := strings.Join(Names(), " ") + " "
-	var table strings.Builder
-	if err := config.Markdown(&table, &Base{}); err != nil {
-		t.Fatal(err)
+// TestExposedConnections: production warns of connections that carry secrets unencrypted, and of no other (finding L10).
+func TestExposedConnections(t *testing.T) {
+	quiet := Base{
+		Env: Production, DatabaseURL: "postgres://db/x?sslmode=verify-full", AMQPURL: "amqps://mq/", AuthURL: "https://auth:5101",
+		LicenseURL: "http://127.0.0.1:5102", AnalyticsURL: "http://localhost:5103",
 	}
-	for row := range strings.Lines(table.String()) {
-		if name, found := strings.CutPrefix(row, "| `"); found {
-			if name, _, _ = strings.Cut(name, "`"); !strings.Contains(known, name+" ") {
-				t.Errorf("Names lacks %s", name)
+	for name, tt := range map[string]struct {
+		change func(*Base)
+		want   []string
+	}{
+		"all encrypted or local": {func(*Base) {}, nil},
+		"L10: sslmode=disable":   {func(b *Base) { b.DatabaseURL = "postgres://u:hush@db/x?sslmode=disable" }, []string{"LATCHKEY_DATABASE_URL"}},
+		"L10: amqp":              {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
+		"L10: http to a peer": {
+			func(b *Base) { b.AuthURL, b.LicenseURL = "http://auth:5101", "http://10.0.0.1:5102" },
+			[]string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL"},
+		},
+		"development": {func(b *Base) { b.Env, b.AMQPURL = Development, "amqp://mq/" }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := quiet
+			tt.change(&b)
+			var logs buffer
+			b.WarnExposed(t.Context(), slog.New(slog.NewTextHandler(&logs, nil)))
+			if n := strings.Count(logs.String(), "level=WARN"); n != len(tt.want) || strings.Contains(logs.String(), "hush") {
+				t.Errorf("%d warnings, want %d:\n%s", n, len(tt.want), logs.String())
 			}
-		}
+			for _, setting := range tt.want {
+				if !strings.Contains(logs.String(), "setting="+setting+" ") {
+					t.Errorf("no warning of %s:\n%s", setting, logs.String())
+				}
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,44 +27,67 @@ func Main(s Service) {
 	Tune()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, s, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(Execute(ctx, s, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is Main without the process around it.
-func run(ctx context.Context, s Service, args []string, out, logs io.Writer) int {
+// Execute is Main without the process around it; it returns the exit code.
+func Execute(ctx context.Context, s Service, args []string, out, logs io.Writer) int {
 	p := &program{Service: s, logs: logs}
 	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(logs)
 	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, new(*settingsError)):
-		fmt.Fprint(logs, err.Error())
-		return exitUsage
-	case !p.started:
+	}
+	if !p.started && !errors.As(err, new(*SettingsError)) {
 		fmt.Fprintf(logs, "%s: %v\nRun '%s --help' for what there is.\n", s.Name, err, s.Name)
 		return exitUsage
 	}
-	fmt.Fprintf(logs, "%s: %v\n", s.Name, err)
+	return Fail(logs, s.Name, err)
+}
+
+// Fail tells people why a program ended, and is the exit code to end with.
+func Fail(logs io.Writer, program string, err error) int {
+	if errors.As(err, new(*SettingsError)) {
+		fmt.Fprint(logs, err.Error())
+		return exitUsage
+	}
+	fmt.Fprintf(logs, "%s: %v\n", program, err)
 	return exitFailed
 }
 
-// settingsError is everything that is wrong with the settings, to be read by people.
-type settingsError struct {
-	name     string
+// SettingsError is everything that is wrong with the settings, to be read by people.
+type SettingsError struct {
+	// Program is what people call it.
+	Program string
+	// Hint, a sentence, says where to look; it may be empty.
+	Hint     string
 	problems []error
 }
 
+// NewSettingsError takes the joined problems of err apart, and keeps one of those that say the same; it is nil for nil.
+func NewSettingsError(program, hint string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &SettingsError{Program: program, Hint: hint}
+	for _, p := range flatten(err) {
+		if !slices.ContainsFunc(e.problems, func(known error) bool { return known.Error() == p.Error() }) {
+			e.problems = append(e.problems, p)
+		}
+	}
+	return e
+}
+
 // Error lists one problem per line.
-func (e *settingsError) Error() string {
-	text := fmt.Sprintf("%s cannot run with these settings:\n", e.name)
+func (e *SettingsError) Error() string {
+	text := fmt.Sprintf("%s cannot run with these settings:\n", e.Program)
 	for _, p := range e.problems {
 		text += "  - " + p.Error() + "\n"
 	}
-	return text + fmt.Sprintf("Run '%s --help' for the settings, '%s config print' for where each value comes from.\n", e.name, e.name)
+	return text + e.Hint + "\n"
 }
 
 // program is what the commands of one process share.
@@ -105,12 +129,15 @@ over the environment, the environment over the file. Secrets have no flag; each 
 with _FILE at the end names. '%[2]s config check' says what is wrong, '%[2]s config print' where each value comes from.
 
 Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_SECRET and the service's own secrets.
-Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.`, p.Short, p.Name)
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
+
+Settings without a flag:
+%[3]s`, p.Short, p.Name, config.Secrets(config.Options{}, p.Config))
 }
 
 // load reads the settings. What is wrong with them is a *settingsError.
 func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
-	settings, err := config.Load(p.Name, p.Config, cmd.Flags(), nil, Names()...)
+	settings, err := config.Load(p.Name, config.Options{Flags: cmd.Flags(), Known: Names(), Refused: embeddedOnly()}, p.Config)
 	return settings, p.settingsError(err)
 }
 
@@ -118,16 +145,14 @@ func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
 func (p *program) loadChecked(cmd *cobra.Command) error {
 	_, err := p.load(cmd)
 	if v, ok := p.Config.(interface{ Validate() error }); ok && err == nil {
-		err = p.settingsError(v.Validate())
+		err = p.settingsError(errors.Join(p.base().requireServers(), v.Validate()))
 	}
 	return err
 }
 
 func (p *program) settingsError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &settingsError{name: p.Name, problems: flatten(err)}
+	hint := fmt.Sprintf("Run '%[1]s --help' for the settings, '%[1]s config print' for where each value comes from.", p.Name)
+	return NewSettingsError(p.Name, hint, err)
 }
 
 // flatten takes errors.Join apart.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -20,20 +21,20 @@ type MasterKeys struct {
 	MasterKeyPrevious secret.Secret `key:"master_key_previous" env:"LATCHKEY_MASTER_KEY_PREVIOUS" secret:"true" help:"was the master key: opens what it sealed, until rotate-master-key has run"`
 }
 
-// masterKeySetting is one of the settings, by its names.
+// masterKeySetting is one of the settings, by its environment name.
 type masterKeySetting struct {
-	key, env string
-	value    secret.Secret
+	env   string
+	value *secret.Secret
 }
 
 // given are the settings that are set; the current key is always among them.
-func (m MasterKeys) given() []masterKeySetting {
-	given := []masterKeySetting{{"master_key", "LATCHKEY_MASTER_KEY", m.MasterKey}}
+func (m *MasterKeys) given() []masterKeySetting {
+	given := []masterKeySetting{{"LATCHKEY_MASTER_KEY", &m.MasterKey}}
 	for _, other := range []masterKeySetting{
-		{"master_key_next", "LATCHKEY_MASTER_KEY_NEXT", m.MasterKeyNext},
-		{"master_key_previous", "LATCHKEY_MASTER_KEY_PREVIOUS", m.MasterKeyPrevious},
+		{"LATCHKEY_MASTER_KEY_NEXT", &m.MasterKeyNext},
+		{"LATCHKEY_MASTER_KEY_PREVIOUS", &m.MasterKeyPrevious},
 	} {
-		if other.value != "" {
+		if *other.value != "" {
 			given = append(given, other)
 		}
 	}
@@ -45,10 +46,10 @@ func (m MasterKeys) Check(b Base) error {
 	var problems []error
 	before := map[string]string{} // settings by the key in them
 	for _, s := range m.given() {
-		err := b.CheckMasterKey(s.key, s.env, s.value)
+		err := b.CheckMasterKey(&m, s.value)
 		if raw, unreadable := keyring.ParseKey(s.value.Reveal()); unreadable == nil {
 			if same := before[string(raw)]; same != "" {
-				err = problem(s.key, s.env, "is the same key as %s; leave it out", same)
+				err = config.Problemf(&m, s.value, "is the same key as %s; leave it out", same)
 			}
 			before[string(raw)] = s.env
 		}
@@ -83,10 +84,18 @@ func (p *program) startMasterKeys(ctx context.Context, d Deps) error {
 }
 
 func (p *program) masterKeyError(err error) error {
-	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
-		return p.settingsError(problem("master_key", "LATCHKEY_MASTER_KEY", "%s", missing.Error()))
+	if problem := MasterKeyProblem(err); problem != nil {
+		return p.settingsError(problem)
 	}
 	return err
+}
+
+// MasterKeyProblem is err as a problem of the settings, nil where rows are under no master key that is missing.
+func MasterKeyProblem(err error) error {
+	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
+		return &config.Problem{Key: "master_key", Env: "LATCHKEY_MASTER_KEY", Text: missing.Error()}
+	}
+	return nil
 }
 
 func (p *program) rotateMasterKeyCommand() *cobra.Command {

@@ -58,12 +58,12 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 	check := func(key secret.Secret) (int, string) {
 		t.Setenv("LATCHKEY_MASTER_KEY", key.Reveal())
 		var out buffer
-		return run(t.Context(), sealingService(), []string{"config", "check", "--database"}, &out, &out), out.String()
+		return Execute(t.Context(), sealingService(), []string{"config", "check", "--database"}, &out, &out), out.String()
 	}
 	if code, out := check(aMasterKey(2)); code != 0 || !strings.Contains(out, "schema masterkey: version 0 of 1") {
 		t.Errorf("a database that nobody has migrated: %d\n%s", code, out)
 	}
-	if code := run(t.Context(), sealingService(), []string{"migrate"}, io.Discard, io.Discard); code != 0 {
+	if code := Execute(t.Context(), sealingService(), []string{"migrate"}, io.Discard, io.Discard); code != 0 {
 		t.Fatalf("migrate ended with %d", code)
 	}
 	want := "rows under master key " + nameOf(aMasterKey(1)) + " (things: 3)"
@@ -72,7 +72,7 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 	}
 	for _, command := range []string{"serve", "rotate-master-key"} {
 		var logs buffer
-		if code := run(t.Context(), sealingService(), []string{command}, io.Discard, &logs); code != exitUsage || !strings.Contains(logs.String(), want) {
+		if code := Execute(t.Context(), sealingService(), []string{command}, io.Discard, &logs); code != exitUsage || !strings.Contains(logs.String(), want) {
 			t.Errorf("%s: %d\n%s", command, code, logs.String())
 		}
 	}
@@ -84,7 +84,7 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 func TestConfigCheckOfADatabaseThatIsAway(t *testing.T) {
 	goodEnv(t)
 	var logs buffer
-	code := run(t.Context(), sealingService(), strings.Fields("config check --database --start-timeout 300ms"), io.Discard, &logs)
+	code := Execute(t.Context(), sealingService(), strings.Fields("config check --database --start-timeout 300ms"), io.Discard, &logs)
 	if code != exitFailed || !strings.Contains(logs.String(), "127.0.0.1:1") {
 		t.Errorf("ended with %d\n%s", code, logs.String())
 	}

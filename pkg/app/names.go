@@ -1,19 +1,22 @@
 package app
 
-// Names are the environment names of all settings of the suite, so that a service does not take a sister's variable for a
+import "github.com/latchkey-dev/latchkey/pkg/config"
+
+// Names are the environment names of all settings of all services, so that a service does not take a peer's variable for a
 // typing error when they share an environment. A test of the suite compares the list with the structs.
 func Names() []string {
-	return []string{
-		"LATCHKEY_ENV", "LATCHKEY_CONFIG",
-		"LATCHKEY_ADDR", "LATCHKEY_INTERNAL_ADDR",
-		"LATCHKEY_AUTH_ADDR", "LATCHKEY_LICENSE_ADDR", "LATCHKEY_ANALYTICS_ADDR", "LATCHKEY_ADMIN_ADDR",
-		"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL", "LATCHKEY_ANALYTICS_URL",
-		"LATCHKEY_DATABASE_URL", "LATCHKEY_DATABASE_MAX_CONNS", "LATCHKEY_AMQP_URL",
-		"LATCHKEY_INTERNAL_SECRET", "LATCHKEY_INTERNAL_SECRET_PREVIOUS",
-		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_API_KEY",
-		"LATCHKEY_MASTER_KEY", "LATCHKEY_MASTER_KEY_NEXT", "LATCHKEY_MASTER_KEY_PREVIOUS",
-		"LATCHKEY_TRUSTED_PROXIES", "LATCHKEY_TLS_CERT_FILE", "LATCHKEY_TLS_KEY_FILE",
-		"LATCHKEY_LOG_LEVEL", "LATCHKEY_LOG_FORMAT", "LATCHKEY_METRICS_PUBLIC", "LATCHKEY_EVENT_LOG_DAYS", "LATCHKEY_START_TIMEOUT", "LATCHKEY_DRAIN_DELAY",
-		"LATCHKEY_RATE_LIMIT_SHARED", "LATCHKEY_TOKEN_RATE_LIMIT", "LATCHKEY_ADDRESS_LIMITS", "LATCHKEY_DATA_DIR", "LATCHKEY_RETENTION_DAYS",
+	return append(config.Names(&Base{}, &MasterKeys{}, &TokenLimit{}),
+		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_API_KEY", "LATCHKEY_RATE_LIMIT_SHARED", "LATCHKEY_RETENTION_DAYS")
+}
+
+// embeddedOnly are the settings of the suite in one process, with what a service by itself takes instead.
+func embeddedOnly() map[string]string {
+	const addr = "is for the suite in one process (latchkey); set LATCHKEY_ADDR"
+	return map[string]string{
+		"LATCHKEY_DATA_DIR":       "is for the suite in one process (latchkey); set LATCHKEY_DATABASE_URL",
+		"LATCHKEY_AUTH_ADDR":      addr,
+		"LATCHKEY_LICENSE_ADDR":   addr,
+		"LATCHKEY_ANALYTICS_ADDR": addr,
+		"LATCHKEY_ADMIN_ADDR":     addr,
 	}
 }

@@ -55,6 +55,7 @@ func (p *program) withDeps(ctx context.Context, fn func(context.Context, Deps) e
 	out := obs.NewBuffer(p.logs)
 	defer out.Flush()
 	log := p.base().Logger(out).With("service", p.Name)
+	p.base().WarnExposed(ctx, log)
 	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout, fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
 	defer cancel()
 

@@ -10,15 +10,7 @@ const tokenRateLimit = 120
 
 // TokenLimit is the setting of a service that admits devices by their tokens; its Config embeds it.
 type TokenLimit struct {
-	TokenRateLimit *int `key:"token_rate_limit" env:"LATCHKEY_TOKEN_RATE_LIMIT" help:"calls a minute of heartbeat, offline-token and refresh that the tokens of one device may make, in each process; 0: no limit; unset: 120 in production, 0 in development"`
-}
-
-// CheckTokenLimit finds a limit that means nothing.
-func (t TokenLimit) CheckTokenLimit() error {
-	if t.TokenRateLimit != nil && *t.TokenRateLimit < 0 {
-		return problem("token_rate_limit", "LATCHKEY_TOKEN_RATE_LIMIT", "must be 0 (no limit) or more")
-	}
-	return nil
+	TokenRateLimit *int `key:"token_rate_limit" env:"LATCHKEY_TOKEN_RATE_LIMIT" min:"0" max:"1000000" help:"calls a minute of heartbeat, offline-token and refresh that the tokens of one device may make, in each process; 0: no limit; unset: 120 in production, 0 in development"`
 }
 
 // TokenQuota is what the tokens of one family may do in an environment. It is counted in each process: a device calls so

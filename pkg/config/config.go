@@ -10,7 +10,13 @@
 // key is the name in the file, and with hyphens the flag. secret:"true" hides the whole value, secret:"url" its password; both
 // have no flag, as flags show in process lists, and both can be read from a file named by <ENV>_FILE. A field that is not
 // zero before Load has that value as its default. An empty environment variable counts as not set. Kinds: string and
-// types made of it, bool, int, float64, time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the outer one.
+// types made of it, bool, int, float64, time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the
+// outer one. What a value may be is said in tags too, and checked by Load:
+//
+//	oneof:"json text"            one of these words
+//	min:"1" max:"3660"           bounds of a number or a duration
+//	url:"http:// https://"       a URL that begins with one of these; http must name a host
+//	form:"address"               host:port
 package config
 
 import (
@@ -18,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -44,19 +51,44 @@ func (p *Problem) Error() string {
 	return p.Env + " (" + p.Key + "): " + p.Text
 }
 
+// Problemf is a problem with one setting of dst, a pointer to a struct: the one kept at place, a pointer to its field.
+func Problemf(dst, place any, format string, args ...any) error {
+	at := reflect.ValueOf(place)
+	for _, f := range fieldsOf(dst) {
+		if f.value.Addr().Pointer() == at.Pointer() && f.value.Type() == at.Type().Elem() {
+			return &Problem{Key: f.key, Env: f.env, Text: fmt.Sprintf(format, args...)}
+		}
+	}
+	panic(fmt.Sprintf("config: %T has no setting at this place", dst))
+}
+
 // Settings is what Load found, for Print.
 type Settings struct {
 	fields []field
 	source map[string]string // by key: where the value came from
 }
 
+// Options are what Load needs beside the structs.
+type Options struct {
+	// Flags may be nil. Load adds what is missing and parses Args, unless the flags have been parsed already.
+	Flags *pflag.FlagSet
+	Args  []string
+	// Known are environment names that other programs of the suite take and that are therefore no mistake.
+	Known []string
+	// Refused are environment names that the program cannot honour, each with what to do instead. Fields that have such a name
+	// keep their values.
+	Refused map[string]string
+}
+
 // Flags adds the flags of dst, and --config, to flags.
-func Flags(flags *pflag.FlagSet, dst any) {
-	for _, f := range fieldsOf(dst) {
+func Flags(flags *pflag.FlagSet, dst ...any) { addFlags(flags, fieldsOf(dst...)) }
+
+func addFlags(flags *pflag.FlagSet, fields []field) {
+	for _, f := range fields {
 		if f.secret != "" || flags.Lookup(f.flag()) != nil {
 			continue
 		}
-		flags.String(f.flag(), f.initial(), f.help+" ("+f.env+")")
+		flags.String(f.flag(), f.initial(), f.describe()+" ("+f.env+")")
 		if f.isBool() {
 			flags.Lookup(f.flag()).NoOptDefVal = "true"
 		}
@@ -66,28 +98,40 @@ func Flags(flags *pflag.FlagSet, dst any) {
 	}
 }
 
-// Load fills dst, a pointer to a struct, for the program name. flags may be nil; when it has not parsed yet, it parses args.
-// known are environment names that other programs of the suite take and that are therefore no mistake. The error joins a
-// *Problem per mistake; Settings is there also then.
-func Load(name string, dst any, flags *pflag.FlagSet, args []string, known ...string) (*Settings, error) {
-	if flags == nil {
-		flags = pflag.NewFlagSet(name, pflag.ContinueOnError)
+// Load fills dst, pointers to structs, for the program name. Where two fields have the same key, both get the same value, and
+// the first one decides what the default is. The error joins a *Problem per mistake; Settings is there also then.
+func Load(name string, o Options, dst ...any) (*Settings, error) {
+	all := fieldsOf(dst...)
+	fields := slices.DeleteFunc(slices.Clone(all), func(f field) bool { return o.Refused[f.env] != "" })
+	if o.Flags == nil {
+		o.Flags = pflag.NewFlagSet(name, pflag.ContinueOnError)
 	}
-	s := &Settings{fields: fieldsOf(dst), source: map[string]string{}}
-	if !flags.Parsed() {
-		Flags(flags, dst)
-		if err := flags.Parse(args); err != nil {
+	s := &Settings{fields: fields, source: map[string]string{}}
+	if !o.Flags.Parsed() {
+		addFlags(o.Flags, fields)
+		if err := o.Flags.Parse(o.Args); err != nil {
 			return s, err
 		}
 	}
-	l := &loader{Settings: s, viper: viper.New(), flags: flags}
+	l := &loader{Settings: s, viper: viper.New(), flags: o.Flags}
 	l.seed()
-	l.readFile()
-	l.refuseUnknownVariables(known)
+	l.readFile(refusedKeys(all, o.Refused))
+	l.refuseVariables(o)
 	for _, f := range s.fields {
 		l.fill(f)
 	}
 	return s, errors.Join(l.problems...)
+}
+
+// refusedKeys are the refused settings by their names in the file.
+func refusedKeys(fields []field, refused map[string]string) map[string]string {
+	keys := map[string]string{}
+	for _, f := range fields {
+		if reason := refused[f.env]; reason != "" {
+			keys[f.key] = reason
+		}
+	}
+	return keys
 }
 
 type loader struct {
@@ -104,7 +148,7 @@ func (l *loader) problem(key, env, format string, args ...any) {
 
 // seed makes every key known to viper, which otherwise leaves fields empty that only the environment sets.
 func (l *loader) seed() {
-	for _, f := range l.fields {
+	for _, f := range slices.Backward(l.fields) { // so that of fields with the same key the first one counts
 		l.viper.SetDefault(f.key, f.initial())
 		_ = l.viper.BindEnv(f.key, f.env) // fails only without a key
 		if flag := l.flags.Lookup(f.flag()); flag != nil {
@@ -113,7 +157,7 @@ func (l *loader) seed() {
 	}
 }
 
-func (l *loader) readFile() {
+func (l *loader) readFile(refused map[string]string) {
 	if f := l.flags.Lookup(flagConfig); f != nil {
 		l.path = f.Value.String()
 	}
@@ -132,7 +176,9 @@ func (l *loader) readFile() {
 		keys[i] = f.key
 	}
 	for _, key := range l.viper.AllKeys() {
-		if !slices.Contains(keys, key) {
+		if reason, ok := refused[key]; ok {
+			l.problem(key, "", "%s", reason)
+		} else if !slices.Contains(keys, key) {
 			l.problem(key, "", "there is no such setting in %s%s", l.path, suggest(key, keys))
 		}
 	}
@@ -174,7 +220,11 @@ func (l *loader) fill(f field) {
 		}
 	}
 	l.source[f.key] = from
-	if err := f.set(raw); err != nil {
+	err := f.set(raw)
+	if err == nil {
+		err = f.check()
+	}
+	if err != nil {
 		l.problem(f.key, f.env, "%v", err)
 	}
 }

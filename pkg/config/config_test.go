@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestLoad(t *testing.T) {
 				}
 			}
 			got := tt.start
-			if _, err := Load("test", &got, nil, tt.args, "LATCHKEY_SISTER"); err != nil {
+			if _, err := Load("test", Options{Args: tt.args, Known: []string{"LATCHKEY_SISTER"}}, &got); err != nil {
 				t.Fatal(err)
 			}
 			want := defaults()
@@ -158,7 +159,7 @@ func TestLoadRefuses(t *testing.T) {
 				t.Setenv(envConfig, path)
 			}
 			var dst sample
-			_, err := Load("test", &dst, nil, nil)
+			_, err := Load("test", Options{}, &dst)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -177,7 +178,7 @@ func TestLoadRefuses(t *testing.T) {
 func TestSecretsHaveNoFlag(t *testing.T) {
 	clean(t)
 	for _, flag := range []string{"--internal-secret=x", "--database-url=x", "--nothing=x"} {
-		if _, err := Load("test", &sample{}, nil, []string{flag}); err == nil {
+		if _, err := Load("test", Options{Args: []string{flag}}, &sample{}); err == nil {
 			t.Errorf("%s was accepted", flag)
 		}
 	}
@@ -191,7 +192,7 @@ func TestLoadWithFlagsParsedBefore(t *testing.T) {
 	if err := flags.Parse([]string{"--addr=:9"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load("test", &dst, flags, nil); err != nil || dst.Addr != ":9" {
+	if _, err := Load("test", Options{Flags: flags}, &dst); err != nil || dst.Addr != ":9" {
 		t.Errorf("got %q %v", dst.Addr, err)
 	}
 }
@@ -203,7 +204,7 @@ func TestPrint(t *testing.T) {
 	t.Setenv("LATCHKEY_INTERNAL_SECRET_FILE", write(t, "hush"))
 	path := write(t, "ratio: 0.25\n")
 	var dst sample
-	settings, err := Load("test", &dst, nil, []string{"--config", path, "--addr", ":9"})
+	settings, err := Load("test", Options{Args: []string{"--config", path, "--addr", ":9"}}, &dst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +282,73 @@ func TestSuggest(t *testing.T) {
 	} {
 		if got := suggest(written, known); got != want {
 			t.Errorf("%s: got %q, want %q", written, got, want)
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	type ruled struct {
+		Days  int            `key:"days" env:"LATCHKEY_DAYS" default:"7" min:"1" max:"30" help:"days"`
+		Ratio float64        `key:"ratio" env:"LATCHKEY_RATIO" default:"0.5" min:"0" max:"1" help:"a share"`
+		Delay *time.Duration `key:"delay" env:"LATCHKEY_DELAY" min:"0s" max:"5m" help:"a delay"`
+		Level string         `key:"level" env:"LATCHKEY_LEVEL" default:"info" oneof:"debug info warn" help:"a level"`
+		Peer  string         `key:"peer" env:"LATCHKEY_PEER" url:"http:// https://" help:"a URL"`
+		Addr  string         `key:"addr" env:"LATCHKEY_ADDR" default:":1" form:"address" help:"host:port"`
+	}
+	for setting, tt := range map[string]struct{ good, bad []string }{
+		"LATCHKEY_DAYS":  {[]string{"1", "30"}, []string{"0", "31", "x"}},
+		"LATCHKEY_RATIO": {[]string{"0", "1", ".5"}, []string{"-0.1", "1.1", "NaN", "Inf"}},
+		"LATCHKEY_DELAY": {[]string{"0s", "5m"}, []string{"-1ns", "5m1s"}},
+		"LATCHKEY_LEVEL": {[]string{"debug"}, []string{"DEBUG", "debug info"}},
+		"LATCHKEY_PEER":  {[]string{"http://h", "https://[::1]:1/x"}, []string{"h", "ftp://h", "http://", "http:///x", "http://h:65536"}},
+		"LATCHKEY_ADDR":  {[]string{":0", "[::1]:65535", "host:1"}, []string{"1", "h:", "h:65536", "h h:1"}},
+	} {
+		for _, value := range append(tt.good, tt.bad...) {
+			clean(t)
+			t.Setenv(setting, value)
+			_, err := Load("test", Options{}, &ruled{})
+			if fine := slices.Contains(tt.good, value); fine != (err == nil) || !fine && !strings.HasPrefix(err.Error(), setting+" (") {
+				t.Errorf("%s=%s: got %v", setting, value, err)
+			}
+		}
+	}
+}
+
+// Of settings with the same key the first decides the default, and all get the value.
+func TestLoadSeveralStructs(t *testing.T) {
+	type first struct {
+		Conns int `key:"max_conns" env:"LATCHKEY_MAX_CONNS" default:"2" help:"fewer"`
+	}
+	clean(t)
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{{nil, 2}, {[]string{"--max-conns=9"}, 9}} {
+		var one first
+		var two, three sample
+		settings, err := Load("test", Options{Args: tt.args}, &one, &two, &three)
+		if err != nil || one.Conns != tt.want || two.Conns != tt.want || three.Conns != tt.want {
+			t.Errorf("%v: got %d, %d, %d, %v", tt.args, one.Conns, two.Conns, three.Conns, err)
+		}
+		var out bytes.Buffer
+		if err := settings.Print(&out); err != nil || strings.Count(out.String(), "max_conns") != 1 {
+			t.Errorf("printed %v\n%s", err, out.String())
+		}
+	}
+}
+
+func TestRefusedSettings(t *testing.T) {
+	for name, set := range map[string]func() []string{
+		"environment": func() []string { t.Setenv("LATCHKEY_ADDR", ":2"); return nil },
+		"file":        func() []string { return []string{"--config", write(t, "addr: ':2'\n")} },
+		"secret file": func() []string { t.Setenv("LATCHKEY_INTERNAL_SECRET_FILE", "/nowhere"); return nil },
+		"flag":        func() []string { return []string{"--addr=:2"} },
+	} {
+		clean(t)
+		got := sample{Addr: ":7"}
+		o := Options{Args: set(), Refused: map[string]string{"LATCHKEY_ADDR": "is not for here", "LATCHKEY_INTERNAL_SECRET": "is not for here"}}
+		if _, err := Load("test", o, &got); err == nil || name != "flag" && !strings.Contains(err.Error(), "is not for here") || got.Addr != ":7" {
+			t.Errorf("%s: got %v and %q", name, err, got.Addr)
 		}
 	}
 }

@@ -14,16 +14,32 @@ import (
 type field struct {
 	key, env, def, help string
 	secret              string // "", "true" or "url"
+	rules               rules
 	value               reflect.Value
 }
 
-// fieldsOf reads the tags of dst, a pointer to a struct; embedded structs come in their place.
-func fieldsOf(dst any) []field {
-	v := reflect.ValueOf(dst)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		panic(fmt.Sprintf("config: %T is not a pointer to a struct", dst))
+// fieldsOf reads the tags of dst, pointers to structs; embedded structs come in their place.
+func fieldsOf(dst ...any) (fields []field) {
+	for _, d := range dst {
+		v := reflect.ValueOf(d)
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+			panic(fmt.Sprintf("config: %T is not a pointer to a struct", d))
+		}
+		fields = append(fields, structFields(v.Elem(), true)...)
 	}
-	return structFields(v.Elem(), true)
+	return fields
+}
+
+// distinct keeps the first of the fields with the same key.
+func distinct(fields []field) (first []field) {
+	seen := map[string]bool{}
+	for _, f := range fields {
+		if !seen[f.key] {
+			seen[f.key] = true
+			first = append(first, f)
+		}
+	}
+	return first
 }
 
 func structFields(v reflect.Value, embedded bool) []field {
@@ -34,8 +50,13 @@ func structFields(v reflect.Value, embedded bool) []field {
 		switch {
 		case tag.Get("key") != "":
 			out = append(out, field{
-				key: tag.Get("key"), env: tag.Get("env"), def: tag.Get("default"), help: tag.Get("help"), secret: tag.Get("secret"),
-				value: v.Field(i),
+				key:    tag.Get("key"),
+				env:    tag.Get("env"),
+				def:    tag.Get("default"),
+				help:   tag.Get("help"),
+				secret: tag.Get("secret"),
+				rules:  rulesOf(tag),
+				value:  v.Field(i),
 			})
 		case sf.Anonymous && sf.Type.Kind() == reflect.Struct && embedded:
 			out = append(out, structFields(v.Field(i), true)...)
@@ -137,10 +158,10 @@ func (f field) set(raw any) error {
 			return errors.New("must be text; put it into quotes")
 		}
 	}
-	return setScalar(target, strings.TrimSpace(fmt.Sprint(raw)))
+	return f.setScalar(target, strings.TrimSpace(fmt.Sprint(raw)))
 }
 
-func setScalar(target reflect.Value, text string) error {
+func (f field) setScalar(target reflect.Value, text string) error {
 	if text == "" && target.Kind() != reflect.String {
 		target.SetZero()
 		return nil
@@ -149,7 +170,7 @@ func setScalar(target reflect.Value, text string) error {
 	case target.Type() == durationType:
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return errors.New("must be a duration such as 30s, 5m or 24h")
+			return errors.New("must be a duration such as 30s, 5m or 24h" + f.rules.bounds())
 		}
 		target.SetInt(int64(d))
 	case target.Kind() == reflect.String:
@@ -163,13 +184,13 @@ func setScalar(target reflect.Value, text string) error {
 	case target.CanInt():
 		n, err := strconv.ParseInt(text, 10, target.Type().Bits())
 		if err != nil {
-			return errors.New("must be a whole number")
+			return errors.New("must be a whole number" + f.rules.bounds())
 		}
 		target.SetInt(n)
 	case target.CanFloat():
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return errors.New("must be a number")
+			return errors.New("must be a number" + f.rules.bounds())
 		}
 		target.SetFloat(n)
 	default:

@@ -12,7 +12,7 @@ import (
 func (s *Settings) Print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SETTING\tVALUE\tFROM")
-	for _, f := range s.fields {
+	for _, f := range distinct(s.fields) {
 		value := f.masked()
 		if value == "" {
 			value = "-"
@@ -35,9 +35,28 @@ func Markdown(w io.Writer, dst any) error {
 		if initial := f.initial(); initial != "" {
 			def = "`" + initial + "`"
 		}
-		cells := []string{env, "`" + f.key + "`", flag, def, strings.ReplaceAll(f.help, "|", "\\|")}
+		cells := []string{env, "`" + f.key + "`", flag, def, strings.ReplaceAll(f.describe(), "|", "\\|")}
 		lines = append(lines, "| "+strings.Join(cells, " | ")+" |")
 	}
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
+}
+
+// Secrets lists the settings of dst that have no flag, one to a line, as the help of a program shows them.
+func Secrets(o Options, dst ...any) string {
+	var lines strings.Builder
+	for _, f := range distinct(fieldsOf(dst...)) {
+		if f.secret != "" && o.Refused[f.env] == "" {
+			fmt.Fprintf(&lines, "  %-36s %s\n", f.env, f.describe())
+		}
+	}
+	return lines.String()
+}
+
+// Names are the environment names of the settings of dst.
+func Names(dst ...any) (names []string) {
+	for _, f := range distinct(fieldsOf(dst...)) {
+		names = append(names, f.env)
+	}
+	return names
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"os"
 	"regexp"
 	"slices"
@@ -16,15 +17,19 @@ var linked = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PO
 // what scripts/suite tells the command that it runs.
 var foreign = regexp.MustCompile(`^LATCHKEY_(TEST|SUITE)_`)
 
-// refuseUnknownVariables finds typing errors in the environment.
-func (l *loader) refuseUnknownVariables(known []string) {
-	names := append([]string{envConfig}, known...)
+// refuseVariables finds typing errors in the environment, and settings that the program cannot honour.
+func (l *loader) refuseVariables(o Options) {
+	names := append([]string{envConfig}, o.Known...)
 	for _, f := range l.fields {
 		names = append(names, f.env)
 	}
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, prefix) || foreign.MatchString(name) || value == "" {
+			continue
+		}
+		if reason := cmp.Or(o.Refused[name], o.Refused[strings.TrimSuffix(name, "_FILE")]); reason != "" {
+			l.problem("", name, "%s", reason)
 			continue
 		}
 		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) || linked.MatchString(name) {

@@ -24,7 +24,7 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	problems := []error{c.Base.Validate(), c.MasterKeys.Check(c.Base)}
 	if c.AdminAPIKey != "" {
-		problems = append(problems, c.CheckSecret("admin_api_key", "LATCHKEY_ADMIN_API_KEY", c.AdminAPIKey))
+		problems = append(problems, c.CheckSecret(c, &c.AdminAPIKey))
 	}
 	return errors.Join(problems...)
 }

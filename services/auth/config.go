@@ -26,9 +26,8 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	problems := []error{
 		c.Base.Validate(),
-		c.CheckSecret("admin_secret", "LATCHKEY_ADMIN_SECRET", c.AdminSecret),
+		c.CheckSecret(c, &c.AdminSecret),
 		c.MasterKeys.Check(c.Base),
-		c.CheckTokenLimit(),
 	}
 	return errors.Join(problems...)
 }

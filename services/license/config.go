@@ -22,5 +22,5 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckTokenLimit())
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -33,9 +32,6 @@ type secrets struct {
 const secretsFile = "secrets.json"
 
 func openDataDir(path string) (*dataDir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("the data directory cannot be made: %w; choose another one with --data-dir", err)
-	}
 	d := &dataDir{path: path, lock: flock.New(filepath.Join(path, "lock"))}
 	free, err := d.lock.TryLock()
 	if err != nil {

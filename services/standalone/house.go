@@ -48,23 +48,26 @@ type member struct {
 	running app.Running
 }
 
-// startTimeout is how long to wait for a database or a broker.
-const startTimeout = time.Minute
-
-func newHouse(set *settings, data *dataDir, logs io.Writer) (*house, error) {
-	h := &house{
-		settings: set, data: data, log: obs.NewLogger(logs, set.LogLevel, set.LogFormat),
-		public: httpx.InProcess{}, internal: httpx.InProcess{},
+func newHouse(set *settings, data *dataDir, logs io.Writer) *house {
+	return &house{
+		settings: set,
+		data:     data,
+		log:      obs.NewLogger(logs, set.LogLevel, set.LogFormat),
+		members:  newMembers(set),
+		public:   httpx.InProcess{},
+		internal: httpx.InProcess{},
 	}
-	var err error
-	h.members, err = newMembers(set, &data.secrets)
-	return h, err
 }
+
+// startTimeout is how long to wait for a database or a broker.
+func (h *house) startTimeout() time.Duration { return h.settings.auth.StartTimeout }
 
 // open opens and migrates the databases and makes the services.
 func (h *house) open(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.startTimeout())
 	defer cancel()
+	// The addresses by which the services ask each other lead nowhere outside.
+	app.Base{Env: h.settings.Env, DatabaseURL: h.settings.DatabaseURL, AMQPURL: h.settings.AMQPURL}.WarnExposed(ctx, h.log)
 	for _, m := range h.members {
 		if err := h.openMember(ctx, m); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
@@ -102,7 +105,11 @@ func (m *member) startMasterKeys(ctx context.Context, deps app.Deps) error {
 	if err != nil {
 		return err
 	}
-	return keys.Start(ctx)
+	err = keys.Start(ctx)
+	if problem := app.MasterKeyProblem(err); problem != nil {
+		return app.NewSettingsError(program, hint, problem)
+	}
+	return err
 }
 
 func (h *house) openDatabase(ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger) (*db.DB, error) {
@@ -110,7 +117,7 @@ func (h *house) openDatabase(ctx context.Context, name string, migrations []db.M
 	if url == "" {
 		url = "sqlite:" + h.data.file(name+".db")
 	}
-	database, err := db.Open(ctx, db.Config{URL: url, Schema: name, Log: log})
+	database, err := db.Open(ctx, db.Config{URL: url, Schema: name, MaxConns: h.settings.DatabaseConns, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +195,7 @@ func (h *house) serve(ctx context.Context, ready func(ctx context.Context, urls 
 
 // awaitReady waits until every service says that it can do its work.
 func (h *house) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.startTimeout())
 	defer cancel()
 	for _, m := range h.members {
 		for {
@@ -208,7 +215,14 @@ func (h *house) awaitReady(ctx context.Context) error {
 
 func (h *house) servers() (servers []httpx.Server) {
 	for _, m := range h.members {
-		servers = append(servers, httpx.Server{Name: m.name, Addr: m.addr, Setting: m.setting, Handler: m.running.Handler()})
+		servers = append(servers, httpx.Server{
+			Name:    m.name,
+			Addr:    m.addr,
+			Setting: m.setting,
+			Handler: m.running.Handler(),
+			TLSCert: h.settings.auth.TLSCertFile,
+			TLSKey:  h.settings.auth.TLSKeyFile,
+		})
 	}
 	return servers
 }

@@ -10,7 +10,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -26,14 +25,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the drain
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "latchkey:", err)
-		os.Exit(1)
+		os.Exit(app.Fail(os.Stderr, program, err))
 	}
 }
 
 // run is the program until ctx ends: what people read goes to out, the log to logs.
 func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
-	set, err := loadSettings(args)
+	set, err := loadSettings(args, out)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil
 	}
@@ -45,16 +43,16 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	h, err := newHouse(set, data, logs)
-	if err != nil {
+	if err := set.complete(&data.secrets); err != nil {
 		return err
 	}
+	h := newHouse(set, data, logs)
 	defer func() { err = errors.Join(err, h.close()) }()
 	if err := h.open(ctx); err != nil {
 		return err
 	}
 	return h.serve(ctx, func(ctx context.Context, urls map[string]string) error {
-		c, err := prepareCredentials(ctx, data, h.public, urls)
+		c, err := prepareCredentials(ctx, h, urls)
 		if err == nil {
 			welcome(out, set.DataDir, c)
 		}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,12 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/services/admin"
-	"github.com/latchkey-dev/latchkey/services/analytics"
-	"github.com/latchkey-dev/latchkey/services/auth"
-	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
 
@@ -112,15 +107,18 @@ func TestFirstAndLaterStarts(t *testing.T) {
 	if status := validate(t, first, "activate"); status != http.StatusCreated {
 		t.Errorf("activate answers %d", status)
 	}
-	for _, want := range []string{first.APIKey, first.LicenseKey, first.AuthURL + "/docs", first.LicenseURL + "/api/v1/license/validate"} {
+	for _, want := range []string{first.AuthURL + "/docs", first.LicenseURL + "/api/v1/license/validate", filepath.Join(dir, credentials.File)} {
 		if !strings.Contains(welcome, want) {
 			t.Errorf("the welcome lacks %s:\n%s", want, welcome)
 		}
 	}
-	for _, secret := range []string{first.AdminSecret, first.AdminAPIKey} {
+	for _, secret := range []string{first.AdminSecret, first.AdminAPIKey, first.APIKey, first.LicenseKey} {
 		if strings.Contains(welcome, secret) {
-			t.Errorf("the welcome shows a secret of the owner:\n%s", welcome)
+			t.Errorf("what may be a journal shows a secret:\n%s", welcome)
 		}
+	}
+	if calls := firstCalls(first, "file", true); !strings.Contains(calls, first.APIKey) || !strings.Contains(calls, first.LicenseKey) {
+		t.Errorf("the calls for a terminal lack the demo's keys:\n%s", calls)
 	}
 	if err := run(t.Context(), anyPort(dir), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--data-dir") {
 		t.Errorf("a second process on the same data: %v", err)
@@ -166,34 +164,53 @@ func TestCredentialsFile(t *testing.T) {
 	}
 }
 
-// Another database than last time does not know the demo license: a new one is made, and the file tells of that.
-func TestCredentialsFollowTheDatabase(t *testing.T) {
+// A database that somebody else runs gets no demo license and no key for everything (finding L12).
+func TestL12NoDemoOnAGivenDatabase(t *testing.T) {
 	dir := t.TempDir()
-	first, _, stop := start(t, anyPort(dir))
+	_, _, stop := start(t, anyPort(dir))
 	stop()
 	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
-	second, _, stop := start(t, anyPort(dir))
-	defer stop()
-	if first.LicenseID == second.LicenseID || first.APIKey == second.APIKey {
-		t.Error("the credentials are still those of the other database")
-	}
-	if status := validate(t, second, "activate"); status != http.StatusCreated {
-		t.Errorf("activate answers %d", status)
-	}
-}
-
-func TestRunsOnPostgreSQLAndRabbitMQ(t *testing.T) {
-	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
 	t.Setenv("LATCHKEY_AMQP_URL", testkit.AMQP(t))
-	dir := t.TempDir()
-	c, _, stop := start(t, anyPort(dir))
+	c, welcome, stop := start(t, anyPort(dir))
 	defer stop()
+	if c.LicenseID+c.LicenseKey+c.APIKey != "" || !strings.Contains(welcome, "no demo license") {
+		t.Errorf("the credentials are of the other database, or were made in this one: %+v\n%s", c, welcome)
+	}
+	owner := client.Client{AuthURL: c.AuthURL, AdminURL: c.AdminURL, AdminSecret: c.AdminSecret, AdminAPIKey: c.AdminAPIKey}
+	if n := licenses(t, c); n != 0 {
+		t.Errorf("%d licenses were made", n)
+	}
+	if err := makeDemo(t.Context(), owner, &c); err != nil {
+		t.Fatal(err)
+	}
 	if status := validate(t, c, "activate"); status != http.StatusCreated {
 		t.Errorf("activate answers %d", status)
 	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "*.db")); len(files) > 0 {
-		t.Errorf("SQLite files beside PostgreSQL: %v", files)
+	if files, _ := filepath.Glob(filepath.Join(dir, "bus*.db-wal")); len(files) > 0 {
+		t.Errorf("SQLite in use beside PostgreSQL: %v", files)
 	}
+}
+
+// licenses is how many there are.
+func licenses(t *testing.T, c credentials.Credentials) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.AdminURL+"/api/v1/admin/licenses", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Admin-API-Key", c.AdminAPIKey)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var body struct {
+		Total *int `json:"total"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&body); err != nil || body.Total == nil {
+		t.Fatalf("list licenses: %d %v", response.StatusCode, err)
+	}
+	return *body.Total
 }
 
 func TestTakenPortNamesItsSetting(t *testing.T) {
@@ -206,24 +223,5 @@ func TestTakenPortNamesItsSetting(t *testing.T) {
 	err = run(t.Context(), args, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "LATCHKEY_LICENSE_ADDR") {
 		t.Errorf("a taken port: %v", err)
-	}
-}
-
-func TestMistypedSettingIsRefused(t *testing.T) {
-	t.Setenv("LATCHKEY_DATABASE_ULR", "postgres://x")
-	err := run(t.Context(), anyPort(t.TempDir()), io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "LATCHKEY_DATABASE_URL") {
-		t.Errorf("a typing error: %v", err)
-	}
-}
-
-// The services share an environment: what one takes must not be a typing error to another.
-func TestNamesKnowEverySetting(t *testing.T) {
-	for _, cfg := range []any{settings{}, auth.Config{}, license.Config{}, analytics.Config{}, admin.Config{}} {
-		for _, field := range reflect.VisibleFields(reflect.TypeOf(cfg)) {
-			if name := field.Tag.Get("env"); name != "" && !slices.Contains(app.Names(), name) {
-				t.Errorf("app.Names lacks %s of %T", name, cfg)
-			}
-		}
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -9,42 +12,106 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/services/admin"
+	"github.com/latchkey-dev/latchkey/services/analytics"
+	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// settings are what the program takes beside the services' own settings, which it passes on to them.
+// settings are those of the program itself, and those of the services, to which the same flags, environment and file apply.
+// Where both have a setting, the default here counts.
 type settings struct {
 	DataDir       string        `key:"data_dir" env:"LATCHKEY_DATA_DIR" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
-	AuthAddr      string        `key:"auth_addr" env:"LATCHKEY_AUTH_ADDR" default:"127.0.0.1:5001" help:"host:port of the auth service"`
-	LicenseAddr   string        `key:"license_addr" env:"LATCHKEY_LICENSE_ADDR" default:"127.0.0.1:5002" help:"host:port of the license service"`
-	AnalyticsAddr string        `key:"analytics_addr" env:"LATCHKEY_ANALYTICS_ADDR" default:"127.0.0.1:5003" help:"host:port of the analytics service"`
-	AdminAddr     string        `key:"admin_addr" env:"LATCHKEY_ADMIN_ADDR" default:"127.0.0.1:5004" help:"host:port of the admin service"`
-	DatabaseURL   string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
-	AMQPURL       string        `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
-	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" help:"debug, info (with one line per request), warn or error"`
-	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" help:"text or json"`
-	DrainDelay    time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" default:"0s" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
+	AuthAddr      string        `key:"auth_addr" env:"LATCHKEY_AUTH_ADDR" default:"127.0.0.1:5001" form:"address" help:"host:port of the auth service"`
+	LicenseAddr   string        `key:"license_addr" env:"LATCHKEY_LICENSE_ADDR" default:"127.0.0.1:5002" form:"address" help:"host:port of the license service"`
+	AnalyticsAddr string        `key:"analytics_addr" env:"LATCHKEY_ANALYTICS_ADDR" default:"127.0.0.1:5003" form:"address" help:"host:port of the analytics service"`
+	AdminAddr     string        `key:"admin_addr" env:"LATCHKEY_ADMIN_ADDR" default:"127.0.0.1:5004" form:"address" help:"host:port of the admin service"`
+	Env           string        `key:"env" env:"LATCHKEY_ENV" default:"development" oneof:"production development" help:"production refuses weak secrets, limits by client address and keeps metrics to itself; development does none of that"`
+	DatabaseURL   string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" url:"postgres:// postgresql://" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
+	DatabaseConns int           `key:"database_max_conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"4" min:"1" max:"10000" help:"connections that each service opens to the database at most; PostgreSQL can use more"`
+	AMQPURL       string        `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" url:"amqp:// amqps://" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
+	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
+	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" oneof:"text json" help:"text or json"`
+	DrainDelay    time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
 	SharedLimits  bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
+
+	auth      auth.Config
+	license   license.Config
+	analytics analytics.Config
+	admin     admin.Config
 }
 
-func loadSettings(args []string) (*settings, error) {
-	var set settings
-	flags := pflag.NewFlagSet("latchkey", pflag.ContinueOnError)
-	_, err := config.Load("latchkey", &set, flags, args, app.Names()...)
+const (
+	program = "latchkey"
+	hint    = "Run 'latchkey --help' for the settings."
+)
+
+// refused are the settings of a service that one process has no use for.
+func refused() map[string]string {
+	const inside = "the services of one process ask each other inside it; leave it out"
+	return map[string]string{
+		"LATCHKEY_ADDR":                     "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and LATCHKEY_ADMIN_ADDR instead",
+		"LATCHKEY_INTERNAL_ADDR":            inside,
+		"LATCHKEY_AUTH_URL":                 inside,
+		"LATCHKEY_LICENSE_URL":              inside,
+		"LATCHKEY_ANALYTICS_URL":            inside,
+		"LATCHKEY_INTERNAL_SECRET":          inside,
+		"LATCHKEY_INTERNAL_SECRET_PREVIOUS": inside,
+	}
+}
+
+// loadSettings reads the settings; what --help says goes to out. What is wrong is an *app.SettingsError.
+func loadSettings(args []string, out io.Writer) (*settings, error) {
+	set := &settings{}
+	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
+	o := config.Options{Flags: flags, Args: args, Refused: refused()}
+	flags.Usage = func() {
+		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nEach setting is a flag, an environment variable or a key of the file that --config names:\n%s\n"+
+			"Settings without a flag, as others would see it; each can stand in a file that the variable with _FILE at its end names:\n%s",
+			flags.FlagUsages(), config.Secrets(o, set.all()...))
+	}
+	_, err := config.Load(program, o, set.all()...)
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil, err
+	}
 	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("there is no command %q: latchkey alone starts everything, and latchkey --help shows the settings", flags.Arg(0))
+		err = fmt.Errorf("there is no command %q: latchkey alone starts everything", flags.Arg(0))
 	}
-	return &set, err
+	if err == nil {
+		err = set.makeDataDir()
+	}
+	return set, app.NewSettingsError(program, hint, err)
 }
 
-// fill gives a service its settings: those of the environment, else the defaults of the suite in one process. cfg is its Config,
-// base the part that all services have.
-func (s *settings) fill(service string, cfg any, base *app.Base, internal string) error {
-	base.Env = app.Development
-	base.InternalSecret = secret.Secret(internal)
-	if _, err := config.Load(service, cfg, nil, nil, app.Names()...); err != nil {
-		return err
+func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
+
+func (s *settings) makeDataDir() error {
+	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
+		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
 	}
-	base.DatabaseURL, base.AMQPURL = s.DatabaseURL, s.AMQPURL
-	base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"
 	return nil
+}
+
+// complete gives the services what they need to run in one process: of the secrets made those that the settings do not name,
+// and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use.
+func (s *settings) complete(made *secrets) error {
+	for _, keys := range []*app.MasterKeys{&s.auth.MasterKeys, &s.license.MasterKeys, &s.admin.MasterKeys} {
+		use(&keys.MasterKey, &made.MasterKey)
+	}
+	use(&s.auth.AdminSecret, &made.AdminSecret)
+	use(&s.admin.AdminAPIKey, &made.AdminAPIKey)
+	for _, base := range []*app.Base{&s.auth.Base, &s.license.Base, &s.analytics.Base, &s.admin.Base} {
+		use(&base.InternalSecret, &made.InternalSecret)
+		base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"
+	}
+	err := errors.Join(s.auth.Validate(), s.license.Validate(), s.analytics.Validate(), s.admin.Validate())
+	return app.NewSettingsError(program, hint, err)
+}
+
+// use makes both secrets the one that the settings name, or else the one that was made.
+func use(set *secret.Secret, made *string) {
+	if *set == "" {
+		*set = secret.Secret(*made)
+	}
+	*made = set.Reveal()
 }

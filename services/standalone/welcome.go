@@ -6,28 +6,37 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"path/filepath"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
 
-// prepareCredentials brings credentials.json up to date and returns its content. The demo key and the demo license are made
-// when there are none, or when the license is not in the database: then it is another database than last time.
-func prepareCredentials(ctx context.Context, d *dataDir, public http.RoundTripper, urls map[string]string) (credentials.Credentials, error) {
+// prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo license are
+// made when there are none. A database that somebody else runs gets neither: it may be in use, or become so.
+func prepareCredentials(ctx context.Context, h *house, urls map[string]string) (credentials.Credentials, error) {
 	var before credentials.Credentials
+	d := h.data
 	if err := credentials.ReadJSON(d.file(credentials.File), &before); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return before, err
 	}
 	c := before
 	c.AdminSecret, c.AdminAPIKey = d.secrets.AdminSecret, d.secrets.AdminAPIKey
 	c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL = urls["auth"], urls["license"], urls["analytics"], urls["admin"]
-	owner := client.Client{
-		AuthURL: "http://auth", AdminURL: "http://admin", AdminSecret: c.AdminSecret, AdminAPIKey: c.AdminAPIKey, HTTP: public,
-	}
-	if err := makeDemo(ctx, owner, &c); err != nil {
-		return c, fmt.Errorf("make the demo license: %w", err)
+	if h.settings.DatabaseURL != "" {
+		c.APIKey, c.LicenseID, c.LicenseKey = "", "", ""
+	} else {
+		owner := client.Client{
+			AuthURL:     "http://auth",
+			AdminURL:    "http://admin",
+			AdminSecret: c.AdminSecret,
+			AdminAPIKey: c.AdminAPIKey,
+			HTTP:        h.public,
+		}
+		if err := makeDemo(ctx, owner, &c); err != nil {
+			return c, fmt.Errorf("make the demo license: %w", err)
+		}
 	}
 	if c == before {
 		return c, nil
@@ -58,23 +67,36 @@ Latchkey is running. Ctrl-C stops it.
     analytics  %[3]s   %[3]s/docs
     admin      %[4]s   %[4]s/docs
 
-Activate the demo license, then validate it:
-
 %[5]s
-%[6]s
-All keys and addresses: %[7]s
+All keys and addresses: %[6]s
 `
 
-// welcome says where everything is. It shows the demo key and the demo license, and no other secret.
+// welcome says where everything is. On a terminal it shows the demo key and the demo license, elsewhere (a journal, a file)
+// where they stand; and no other secret anywhere.
 func welcome(out io.Writer, dir string, c credentials.Credentials) {
-	fmt.Fprintf(out, greeting, c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL,
-		curl(c, "activate"), curl(c, "validate"), filepath.Join(dir, credentials.File))
+	file := filepath.Join(dir, credentials.File)
+	fmt.Fprintf(out, greeting, c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL, firstCalls(c, file, app.IsTerminal(out)), file)
+}
+
+// firstCalls are lines to paste.
+func firstCalls(c credentials.Credentials, file string, show bool) string {
+	if c.LicenseKey == "" {
+		return fmt.Sprintf("This database has no demo license. To make a license, with the admin_api_key of %s:\n\n"+
+			"    curl %s/api/v1/admin/licenses \\\n      -H \"X-Admin-API-Key: $ADMIN_API_KEY\" -H 'Content-Type: application/json' \\\n"+
+			"      -d '{\"customer_id\": \"acme\", \"max_devices\": 5}'\n", file, c.AdminURL)
+	}
+	title := "Activate the demo license, then validate it:"
+	if !show {
+		title = "Activate the demo license, then validate it; API_KEY and LICENSE_KEY are api_key and license_key of " + file + ":"
+		c.APIKey, c.LicenseKey = "$API_KEY", "$LICENSE_KEY"
+	}
+	return title + "\n\n" + curl(c, "activate") + "\n" + curl(c, "validate")
 }
 
 // curl is a line to paste that asks the license service with the demo key.
 func curl(c credentials.Credentials, endpoint string) string {
 	return fmt.Sprintf(`    curl %s/api/v1/license/%s \
-      -H 'X-API-Key: %s' -H 'Content-Type: application/json' \
-      -d '{"license_key": "%s", "hardware_id": "my-device"}'
+      -H "X-API-Key: %s" -H 'Content-Type: application/json' \
+      -d "{\"license_key\": \"%s\", \"hardware_id\": \"my-device\"}"
 `, c.LicenseURL, endpoint, c.APIKey, c.LicenseKey)
 }

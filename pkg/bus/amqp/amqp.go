@@ -52,9 +52,8 @@ var _ bus.Bus = (*Bus)(nil)
 
 // Dial returns at once and connects in the background, again and again until Close. It fails only on a bad Config.
 func Dial(cfg Config) (*Bus, error) {
-	if _, err := amqp091.ParseURI(cfg.URL); err != nil {
-		// The parser's error quotes the URL, password included.
-		return nil, errors.New("the broker URL cannot be read: expected amqp://user:password@host:port/vhost, with special characters of the password percent-encoded")
+	if err := CheckURL(cfg.URL); err != nil {
+		return nil, err
 	}
 	b := &Bus{name: cfg.Name, queues: map[string]bus.Queue{}, log: cfg.Log}
 	if b.log == nil {
@@ -73,6 +72,16 @@ func Dial(cfg Config) (*Bus, error) {
 	b.links.Go(func() { b.publishing.run(b.ctx) })
 	b.links.Go(func() { b.consuming.run(b.ctx) })
 	return b, nil
+}
+
+// CheckURL tells what is wrong with the URL of a broker, without asking it. The error does not show the URL.
+func CheckURL(url string) error {
+	if _, err := amqp091.ParseURI(url); err != nil {
+		// The parser's error quotes the URL, password included.
+		return errors.New("the broker URL cannot be read: expected amqp://user:password@host:port/vhost, " +
+			"with special characters of the password percent-encoded")
+	}
+	return nil
 }
 
 // Await waits for the first connection; its error says what was tried.

@@ -24,7 +24,8 @@ instead, named by the variable with _FILE behind it. Unknown settings are refuse
 wrong, ` + "`config print`" + ` where each value came from.
 
 Each service has a public address of its own (5001 to 5004) and an internal one (5101 to 5104) by default. The suite in one
-process (` + "`latchkey`" + `) needs none of this; ` + "`latchkey --help`" + ` shows what it takes.
+process (` + "`latchkey`" + `) needs none of this and takes most of it; ` + "`latchkey --help`" + ` shows what. A setting that a program cannot honour is
+refused, not ignored.
 `
 
 func main() {

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"crypto/tls"
+	"errors"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
+	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
+
+// Validate joins the problems that the tags of the settings do not tell, each a *config.Problem that names its setting.
+func (b Base) Validate() error {
+	return errors.Join(
+		b.CheckSecret(&b, &b.InternalSecret),
+		b.checkPrevious(),
+		b.checkServers(),
+		b.checkTLS(),
+		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies)),
+	)
+}
+
+// CheckSecret finds a secret that is missing, or in production too weak. s points to its setting in cfg.
+func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
+	const want = "set 32 or more random characters, for example from: openssl rand -base64 48"
+	if *s == "" {
+		return config.Problemf(cfg, s, "is missing; %s", want)
+	}
+	if why := secret.Weak(s.Reveal()); b.Env == Production && why != "" {
+		return config.Problemf(cfg, s, "%s; %s", why, want)
+	}
+	return nil
+}
+
+// CheckMasterKey finds a master key that is missing or not base64 of 32 bytes, and in production one that is a sample. s points to
+// its setting in cfg.
+func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
+	const want = "make one with: openssl rand -base64 32"
+	if *s == "" {
+		return config.Problemf(cfg, s, "is missing; %s", want)
+	}
+	raw, err := keyring.ParseKey(s.Reveal())
+	if err != nil {
+		return config.Problemf(cfg, s, "must be base64 of 32 bytes; %s", want)
+	}
+	if why := secret.Weak(string(raw)); b.Env == Production && why != "" {
+		return config.Problemf(cfg, s, "%s; %s", why, want)
+	}
+	return nil
+}
+
+func (b Base) checkPrevious() error {
+	if b.InternalSecretPrevious == "" {
+		return nil
+	}
+	return b.CheckSecret(&b, &b.InternalSecretPrevious)
+}
+
+// checkServers looks at what the drivers know of their URLs.
+func (b Base) checkServers() error {
+	var problems []error
+	if b.DatabaseURL != "" {
+		problems = append(problems, problemOf(&b, &b.DatabaseURL, db.CheckURL(b.DatabaseURL)))
+	}
+	if b.AMQPURL != "" {
+		problems = append(problems, problemOf(&b, &b.AMQPURL, amqp.CheckURL(b.AMQPURL)))
+	}
+	return errors.Join(problems...)
+}
+
+func (b Base) checkTLS() error {
+	switch {
+	case b.TLSCertFile == "" && b.TLSKeyFile == "":
+		return nil
+	case b.TLSCertFile == "":
+		return config.Problemf(&b, &b.TLSCertFile, "is missing beside LATCHKEY_TLS_KEY_FILE")
+	case b.TLSKeyFile == "":
+		return config.Problemf(&b, &b.TLSKeyFile, "is missing beside LATCHKEY_TLS_CERT_FILE")
+	}
+	_, err := tls.LoadX509KeyPair(b.TLSCertFile, b.TLSKeyFile)
+	return problemOf(&b, &b.TLSCertFile, err)
+}
+
+// requireDatabase is for programs that have no database of their own.
+func (b Base) requireDatabase() error {
+	return required(&b, &b.DatabaseURL, "postgres://user:password@host:5432/name")
+}
+
+// requireServers is requireDatabase and the same for the broker.
+func (b Base) requireServers() error {
+	return errors.Join(b.requireDatabase(), required(&b, &b.AMQPURL, "amqp://user:password@host:5672/"))
+}
+
+func required(cfg any, value *string, example string) error {
+	if *value == "" {
+		return config.Problemf(cfg, value, "is missing; set it to something like %s", example)
+	}
+	return nil
+}
+
+// problemOf is err as a problem of the setting at place in cfg, nil for nil.
+func problemOf(cfg, place any, err error) error {
+	if err == nil {
+		return nil
+	}
+	return config.Problemf(cfg, place, "%v", err)
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+)
+
+// WarnExposed says once, at the start in production, which connections of the settings may carry secrets unencrypted over a
+// network. A private network may be reason enough to leave it so.
+func (b Base) WarnExposed(ctx context.Context, log *slog.Logger) {
+	if b.Env != Production {
+		return
+	}
+	for setting, host := range b.exposed() {
+		log.WarnContext(ctx, "a connection is not encrypted: use TLS unless the network is private", "setting", setting, "host", host)
+	}
+}
+
+// exposed are the hosts of such connections by setting.
+func (b Base) exposed() map[string]string {
+	hosts := map[string]string{}
+	if host := db.Exposed(b.DatabaseURL); host != "" {
+		hosts["LATCHKEY_DATABASE_URL"] = host
+	}
+	for setting, peer := range map[string]string{
+		"LATCHKEY_AMQP_URL":      b.AMQPURL,
+		"LATCHKEY_AUTH_URL":      b.AuthURL,
+		"LATCHKEY_LICENSE_URL":   b.LicenseURL,
+		"LATCHKEY_ANALYTICS_URL": b.AnalyticsURL,
+	} {
+		u, err := url.Parse(peer)
+		if err == nil && !strings.HasSuffix(u.Scheme, "s") && !db.Local(u.Hostname()) {
+			hosts[setting] = u.Hostname()
+		}
+	}
+	return hosts
+}

@@ -1,0 +1,44 @@
+package db
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// CheckURL tells what is wrong with the URL of a database, without asking the server. The error does not show the URL.
+func CheckURL(url string) error {
+	if strings.HasPrefix(url, "sqlite:") {
+		return nil
+	}
+	_, err := parsePostgres(Config{URL: url})
+	return err
+}
+
+// Exposed is the host of a database to which passwords and data may travel unencrypted over a network; empty for SQLite, a
+// socket, this computer, or a URL that demands TLS.
+func Exposed(url string) (host string) {
+	if !strings.HasPrefix(url, "postgres") {
+		return ""
+	}
+	conn, err := pgx.ParseConfig(url)
+	if err != nil {
+		return ""
+	}
+	if conn.TLSConfig == nil && !Local(conn.Host) {
+		return conn.Host
+	}
+	for _, next := range conn.Fallbacks {
+		if next.TLSConfig == nil && !Local(next.Host) {
+			return next.Host
+		}
+	}
+	return ""
+}
+
+// Local tells whether a host is this computer: a loopback address, localhost, a socket's path or nothing.
+func Local(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "" || host == "localhost" || host[0] == '/' || err == nil && addr.IsLoopback()
+}
