@@ -90,7 +90,7 @@ func sqlitePool(path string, params url.Values, conns int) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	pool := sql.OpenDB(connector)
+	pool := sql.OpenDB(sqlite.Connector{Connector: connector})
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil

@@ -44,3 +44,11 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	}
 	return t.UTC().AppendFormat(nil, `"`+sqliteTime+`"`), nil
 }
+
+// SQLite is the time as a parameter for SQLite: the text that its driver writes, which sorts by time, or nil.
+func (t Time) SQLite() any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(sqliteTime)
+}

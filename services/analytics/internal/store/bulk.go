@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -11,9 +10,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// Rows travel to the database in one statement whose text stays the same whatever their number, so it is prepared once, and there
-// is one round trip: on PostgreSQL as one binary array per column, which it reads four times as fast as a JSON document, on SQLite
-// as such a document. This is the engine-specific SQL of the rollups.
+// Rows travel to the database in statements of few texts whatever their number, so each is compiled once: on PostgreSQL all in one, as
+// one binary array per column, which it reads four times as fast as a JSON document; on SQLite, where there are no round trips to
+// save, in statements of 64, 16, 4 or 1 rows. This is the engine-specific SQL of the rollups.
 
 // merge is what becomes of a column when the row exists already.
 type merge string
@@ -45,52 +44,75 @@ func (t table) insert(tx *gorm.DB, engine db.Engine, rows any) error {
 		}
 		return nil
 	}
-	return t.send(engine, rows, func(params []any) error {
-		return tx.Exec(t.insertSQL()+t.selectSQL(engine), params...).Error
+	return t.send(engine, rows, func(source string, params []any) error {
+		return tx.Exec(t.insertSQL()+source, params...).Error
 	})
 }
 
 // update replaces rows that exist. It fails when one does not.
 func (t table) update(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(engine, rows, func(params []any) error {
-		result := tx.Exec(t.updateSQL(engine), params...)
-		if n := reflect.ValueOf(rows).Len(); result.Error == nil && result.RowsAffected != int64(n) {
-			return fmt.Errorf("%d of %d rows are gone", int64(n)-result.RowsAffected, n)
-		}
+	gone := int64(reflect.ValueOf(rows).Len())
+	err := t.send(engine, rows, func(source string, params []any) error {
+		result := tx.Exec(t.updateSQL(source), params...)
+		gone -= result.RowsAffected
 		return result.Error
 	})
+	if err == nil && gone != 0 {
+		err = fmt.Errorf("%s: %d rows are gone", t.name, gone)
+	}
+	return err
 }
 
 // upsert adds rows; those that exist are merged.
 func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(engine, rows, func(params []any) error { return tx.Exec(t.upsertSQL(engine), params...).Error })
+	return t.send(engine, rows, func(source string, params []any) error { return tx.Exec(t.upsertSQL(source), params...).Error })
 }
 
-// send calls statement with the rows as parameters, or not at all when there are none.
-func (t table) send(engine db.Engine, rows any, statement func(params []any) error) error {
+// send calls statement with a query that reads the rows from its parameters: once for all rows, more often on SQLite, not at all
+// when there are none.
+func (t table) send(engine db.Engine, rows any, statement func(source string, params []any) error) error {
 	v := reflect.ValueOf(rows)
-	if v.Len() == 0 {
-		return nil
-	}
-	params, err := t.params(engine, v)
-	if err == nil {
-		err = statement(params)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", t.name, err)
+	for v.Len() > 0 {
+		n := v.Len()
+		if engine == db.SQLite {
+			n = chunk(n)
+		}
+		params, err := t.params(engine, v.Slice(0, n))
+		if err == nil {
+			err = statement(t.source(engine, n), params)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		v = v.Slice(n, v.Len())
 	}
 	return nil
+}
+
+// chunk is how many of n rows one statement of SQLite takes.
+func chunk(n int) int {
+	for _, size := range []int{64, 16, 4} {
+		if n >= size {
+			return size
+		}
+	}
+	return 1
 }
 
 func (t table) params(engine db.Engine, rows reflect.Value) ([]any, error) {
 	if engine == db.Postgres {
 		return arrays(t.columns, rows)
 	}
-	document, err := json.Marshal(rows.Interface())
-	return []any{string(document)}, err
+	params := make([]any, 0, rows.Len()*len(t.columns))
+	for i := range rows.Len() {
+		for j := range t.columns {
+			params = append(params, sqliteValue(rows.Index(i).Field(j)))
+		}
+	}
+	return params, nil
 }
 
-func (t table) upsertSQL(engine db.Engine) string {
+func (t table) upsertSQL(source string) string {
 	var keys, sets []string
 	for _, c := range t.columns {
 		if c.merge == key {
@@ -99,10 +121,10 @@ func (t table) upsertSQL(engine db.Engine) string {
 		}
 		sets = append(sets, c.name+" = "+strings.NewReplacer("{t}", t.name, "{c}", c.name).Replace(string(c.merge)))
 	}
-	return t.insertSQL() + t.selectSQL(engine) + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
+	return t.insertSQL() + source + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
 }
 
-func (t table) updateSQL(engine db.Engine) string {
+func (t table) updateSQL(source string) string {
 	var sets, where []string
 	for _, c := range t.columns {
 		if c.merge == key {
@@ -111,7 +133,7 @@ func (t table) updateSQL(engine db.Engine) string {
 		}
 		sets = append(sets, c.name+" = r."+c.name)
 	}
-	return "UPDATE " + t.name + " AS t SET " + strings.Join(sets, ", ") + " FROM (" + t.selectSQL(engine) + ") r WHERE " + strings.Join(where, " AND ")
+	return "UPDATE " + t.name + " AS t SET " + strings.Join(sets, ", ") + " FROM (" + source + ") r WHERE " + strings.Join(where, " AND ")
 }
 
 func (t table) insertSQL() string { return "INSERT INTO " + t.name + " (" + t.list() + ") " }
@@ -125,42 +147,45 @@ func (t table) list() string {
 	return strings.Join(names, ", ")
 }
 
-// selectSQL reads the rows of the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition.
-func (t table) selectSQL(engine db.Engine) string {
+// source is the query that reads n rows from the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition.
+func (t table) source(engine db.Engine, n int) string {
+	if engine == db.Postgres {
+		return t.unnest()
+	}
+	values := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		values[i] = fmt.Sprintf("column%d AS %s", i+1, c.name)
+	}
+	row := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+	return "SELECT " + strings.Join(values, ", ") + " FROM (VALUES " + row + strings.Repeat(", "+row, n-1) + ") WHERE true"
+}
+
+// unnest is source for PostgreSQL.
+func (t table) unnest() string {
 	names, arrays, values := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
 	for i, c := range t.columns {
 		names[i] = c.name
 		arrays[i], values[i] = "?::"+c.kind+"[]", c.name
-		if engine != db.Postgres {
-			values[i] = extract(c) + " AS " + c.name
-		} else if c.document() {
+		if c.document() {
 			arrays[i], values[i] = "?::text[]", c.name+"::"+c.kind+" AS "+c.name
 		}
 	}
-	list := strings.Join(values, ", ")
-	if engine == db.Postgres {
-		return "SELECT " + list + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(names, ", ") + ") WHERE true"
-	}
-	return "SELECT " + list + " FROM json_each(?) WHERE true"
+	return "SELECT " + strings.Join(values, ", ") + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(names, ", ") + ") WHERE true"
 }
 
 // document says whether the column holds JSON.
 func (c column) document() bool { return c.kind == "json" || c.kind == "jsonb" }
 
-func extract(c column) string {
-	switch {
-	case c.document():
-		return "value->'" + c.name + "'"
-	case c.kind == "bytea":
-		return "unhex(substr(value->>'" + c.name + "', 3))"
-	}
-	return "value->>'" + c.name + "'"
-}
-
-// find reads into dest the rows whose keys are among keys, structs whose fields are the key columns in their order.
+// find reads into dest, a pointer to a slice of rows, those whose keys are among keys, structs whose fields are the key columns in
+// their order.
 func (t table) find(tx *gorm.DB, engine db.Engine, keys, dest any) error {
-	k := t.keys()
-	return k.send(engine, keys, func(params []any) error { return tx.Raw(t.findSQL(k, engine), params...).Find(dest).Error })
+	k, all := t.keys(), reflect.ValueOf(dest).Elem()
+	return k.send(engine, keys, func(source string, params []any) error {
+		some := reflect.New(all.Type())
+		err := tx.Raw(t.findSQL(k, source), params...).Find(some.Interface()).Error
+		all.Set(reflect.AppendSlice(all, some.Elem()))
+		return err
+	})
 }
 
 // keys is the table with its key only.
@@ -174,11 +199,11 @@ func (t table) keys() table {
 	return k
 }
 
-func (t table) findSQL(keys table, engine db.Engine) string {
+func (t table) findSQL(keys table, source string) string {
 	on := make([]string, len(keys.columns))
 	for i, c := range keys.columns {
 		on[i] = "t." + c.name + " = k." + c.name
 	}
-	// CROSS JOIN keeps SQLite from scanning the table to look into the document.
-	return "SELECT t.* FROM (" + keys.selectSQL(engine) + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
+	// CROSS JOIN keeps SQLite from scanning the table to look for its rows among the keys.
+	return "SELECT t.* FROM (" + source + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
 }

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"encoding/hex"
+	"reflect"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -22,13 +22,20 @@ func (s stamp) orNil() *time.Time {
 	return &t
 }
 
-// blob is bytes in a row; in a JSON document they are hexadecimal behind \\x.
+// blob is bytes in a row.
 type blob []byte
 
-// MarshalJSON implements json.Marshaler.
-func (b blob) MarshalJSON() ([]byte, error) {
-	out := make([]byte, 0, 2*len(b)+5)
-	out = append(out, `"\\x`...)
-	out = hex.AppendEncode(out, b)
-	return append(out, '"'), nil
+// sqliteValue is a field of a row as a parameter for SQLite.
+func sqliteValue(field reflect.Value) any {
+	switch v := field.Interface().(type) {
+	case stamp:
+		return v.SQLite()
+	case blob:
+		return []byte(v)
+	case db.JSON:
+		text, _ := v.Value() // never fails
+		return text
+	default:
+		return v
+	}
 }
