@@ -49,7 +49,7 @@ func (h *Health) Ready(ctx context.Context) httpx.Readiness {
 
 func (h *Health) check(ctx context.Context) httpx.Readiness {
 	// The answer serves others too: it must not depend on whether this caller stays.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	r := httpx.Readiness{Ready: true, Dependencies: map[string]string{"database": "ok", "broker": "ok"}}
 	if err := h.deps.DB.Ping(ctx); err != nil {

@@ -13,6 +13,12 @@ func (d Deps) Observe(unsent func(context.Context) (int, error), dropped func() 
 	r := d.Metrics.Registerer()
 	r.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_database_waiting_calls", Help: "Calls that wait for a connection to the database.",
+		}, func() float64 { return float64(d.DB.Load().Waiting) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "latchkey_database_refused_calls_total", Help: "Calls answered 503 because no connection to the database came free in time.",
+		}, func() float64 { return float64(d.DB.Load().Refused) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "latchkey_database_connections_in_use", Help: "Connections to the database that are in use.",
 		}, func() float64 { return float64(d.DB.Stats().InUse) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

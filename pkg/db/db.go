@@ -50,6 +50,7 @@ type DB struct {
 	engine Engine
 	write  *gorm.DB
 	read   *gorm.DB // the same as write on PostgreSQL
+	gates  struct{ write, read *gate }
 	log    *slog.Logger
 	// address is where the database is, for people: no user, no password.
 	address string
@@ -105,6 +106,23 @@ func (d *DB) Stats() sql.DBStats {
 		return sql.DBStats{}
 	}
 	return handle.Stats()
+}
+
+// Load is how busy the connections are, for metrics.
+type Load struct {
+	// Waiting is how many calls wait for a connection, Refused how many have been refused because none came free in time.
+	Waiting int
+	Refused uint64
+}
+
+// Load tells how busy the connections are.
+func (d *DB) Load() Load {
+	l := Load{Waiting: int(d.gates.write.waiting.Load()), Refused: d.gates.write.refused.Load()}
+	if d.gates.read != d.gates.write {
+		l.Waiting += int(d.gates.read.waiting.Load())
+		l.Refused += d.gates.read.refused.Load()
+	}
+	return l
 }
 
 // Close closes all connections. Transactions under way fail.

@@ -30,7 +30,13 @@ var pgLimits = map[string]string{
 
 const (
 	pgConns          = 10
-	pgConnectTimeout = 5 * time.Second
+	pgConnectTimeout = 2 * time.Second
+	// A connection that was idle for pgIdle must answer within pgPing before it is used: when a link went silent, its
+	// connections are replaced within the time of the call that finds them.
+	pgIdle = time.Second
+	pgPing = 500 * time.Millisecond
+	// pgSilence is after how long the system gives up on a server that acknowledges nothing.
+	pgSilence = 5 * time.Second
 	// Connections are renewed after pgConnLifetime and up to a fifth more, so that replicas started together do not
 	// reconnect together.
 	pgConnLifetime = 30 * time.Minute
@@ -41,26 +47,29 @@ func openPostgres(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(readUTC))
+	conns := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(readUTC), stdlib.OptionShouldPing(isDead))
 	size := cmp.Or(cfg.MaxConns, pgConns)
-	pool.SetMaxOpenConns(size)
-	pool.SetMaxIdleConns(size) // the default of two would open and close connections all the time
-	pool.SetConnMaxLifetime(pgConnLifetime + rand.N(pgConnLifetime/5))
-	handle, err := open(postgres.New(postgres.Config{Conn: pool}))
+	conns.SetMaxOpenConns(size)
+	conns.SetMaxIdleConns(size) // the default of two would open and close connections all the time
+	conns.SetConnMaxLifetime(pgConnLifetime + rand.N(pgConnLifetime/5))
+	turns := newGate(size)
+	handle, err := open(postgres.New(postgres.Config{Conn: pool{conns, turns}}))
 	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+		return nil, errors.Join(err, conns.Close())
 	}
 	migration := conn.Copy()
 	migration.RuntimeParams["statement_timeout"] = "0"
 	migration.RuntimeParams["lock_timeout"] = "0"
-	return &DB{
+	d := &DB{
 		engine:   Postgres,
 		write:    handle,
 		read:     handle,
 		log:      cfg.Log,
 		address:  fmt.Sprintf("%s/%s", net.JoinHostPort(conn.Host, fmt.Sprint(conn.Port)), conn.Database),
 		migrator: pgMigrator{conn: migration, schema: cfg.Schema}.run,
-	}, nil
+	}
+	d.gates.write, d.gates.read = turns, turns
+	return d, nil
 }
 
 // parsePostgres reads the URL of cfg. No error of a parser is passed on: they quote what they could not read, which may be a
@@ -100,11 +109,22 @@ func readUTC(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// dialer notices a dead link within about 30 s even while nothing is sent.
+// isDead tries a connection that was idle. The driver, told that it is dead, tries once more, finds it closed, and takes another.
+func isDead(ctx context.Context, c stdlib.ShouldPingParams) bool {
+	if c.IdleDuration < pgIdle {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pgPing)
+	defer cancel()
+	return c.Conn.Ping(ctx) != nil
+}
+
+// dialer makes connections whose death is noticed within seconds, also while nothing is sent.
 func dialer(timeout time.Duration) *net.Dialer {
 	return &net.Dialer{
 		Timeout:         timeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pgSilence, Interval: time.Second, Count: 3},
+		Control:         giveUpAfter(pgSilence),
 	}
 }
 

@@ -43,13 +43,15 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	if err := writer.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writer.Close())
 	}
-	reader, err := sqlitePool(path, url.Values{"_pragma": {"query_only(1)"}}, cmp.Or(cfg.MaxConns, sqliteReaders))
+	readers := cmp.Or(cfg.MaxConns, sqliteReaders)
+	reader, err := sqlitePool(path, url.Values{"_pragma": {"query_only(1)"}}, readers)
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	d := &DB{engine: SQLite, log: cfg.Log, address: path, migrator: fileMigrator(path, writer)}
-	if d.write, err = open(sqlite.Dialector{Conn: writer}); err == nil {
-		d.read, err = open(sqlite.Dialector{Conn: reader})
+	d.gates.write, d.gates.read = newGate(1), newGate(readers)
+	if d.write, err = open(sqlite.Dialector{Conn: pool{writer, d.gates.write}}); err == nil {
+		d.read, err = open(sqlite.Dialector{Conn: pool{reader, d.gates.read}})
 	}
 	if err != nil {
 		return nil, errors.Join(err, reader.Close(), writer.Close())

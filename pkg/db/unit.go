@@ -15,6 +15,7 @@ type unit struct {
 	ctx   context.Context
 	turn  chan struct{}           // holds the one step under way; a channel, so that waiting ends with a context
 	tx    atomic.Pointer[gorm.DB] // nil until begun and after the end
+	leave func()                  // gives the connection's turn back
 	done  atomic.Bool
 	hooks []func()
 	// failed is why a Tx that joined the step under way failed: the step may no longer succeed.
@@ -54,9 +55,13 @@ func (d *DB) frame(ctx context.Context) *frame {
 	return innermost(ctx, func(u *unit) bool { return u.d == d })
 }
 
-func (u *unit) begin() error {
+func (u *unit) begin() (err error) {
+	if u.leave, err = u.d.gates.write.enter(u.ctx); err != nil {
+		return err
+	}
 	tx := session(u.ctx, u.d.write).Begin()
 	if tx.Error != nil {
+		u.leave()
 		return fmt.Errorf("begin: %w", tx.Error)
 	}
 	u.tx.Store(tx)
@@ -65,7 +70,9 @@ func (u *unit) begin() error {
 
 func (u *unit) commit() error {
 	u.done.Store(true)
-	if err := u.tx.Swap(nil).Commit().Error; err != nil {
+	err := u.tx.Swap(nil).Commit().Error
+	u.leave()
+	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	for _, fn := range u.hooks {
@@ -77,6 +84,7 @@ func (u *unit) commit() error {
 func (u *unit) rollback() {
 	if tx := u.tx.Swap(nil); tx != nil {
 		tx.Rollback()
+		u.leave()
 	}
 }
 

@@ -4,10 +4,14 @@ package gather
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 // Options are the bounds of a gatherer.
@@ -21,7 +25,12 @@ type Options struct {
 	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers that call in
 	// a loop come back a moment after they were answered, and the first of them would go by itself. Zero never waits.
 	Linger time.Duration
+	// Patience is how long an item waits for its batch to begin before Do gives it up with ErrBusy; 0 is for ever.
+	Patience time.Duration
 }
+
+// ErrBusy is the answer to an item that was not carried out, because too many were before it.
+var ErrBusy = apierr.ErrUnavailable.Because(errors.New("too many calls wait to be carried out together"))
 
 // Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
 type Gatherer[K comparable, T, R any] struct {
@@ -41,6 +50,7 @@ type call[K comparable, T, R any] struct {
 	ctx    context.Context
 	key    K
 	item   T
+	begun  bool          // guarded by Gatherer.mu: a batch has it
 	done   chan struct{} // closed when result and err are there
 	result R
 	err    error
@@ -57,13 +67,36 @@ func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T
 func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	c := &call[K, T, R]{ctx: ctx, key: g.key(item), item: item, done: make(chan struct{})}
 	g.add(c)
-	select {
-	case <-c.done:
-		return c.result, c.err
-	case <-ctx.Done():
-		var none R
-		return none, ctx.Err()
+	var patience <-chan time.Time
+	if g.opts.Patience > 0 {
+		timer := time.NewTimer(g.opts.Patience)
+		defer timer.Stop()
+		patience = timer.C
 	}
+	for {
+		select {
+		case <-c.done:
+			return c.result, c.err
+		case <-patience:
+			if g.withdraw(c) {
+				return c.result, ErrBusy
+			}
+		case <-ctx.Done():
+			var none R
+			return none, ctx.Err()
+		}
+	}
+}
+
+// withdraw takes c out of those who wait, and tells whether it did.
+func (g *Gatherer[K, T, R]) withdraw(c *call[K, T, R]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.begun {
+		return false
+	}
+	g.waiting = slices.DeleteFunc(g.waiting, func(other *call[K, T, R]) bool { return other == c })
+	return true
 }
 
 func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
@@ -142,7 +175,7 @@ func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R])
 	}
 	g.waiting = rest
 	for _, c := range batch {
-		g.busy[c.key] = true
+		g.busy[c.key], c.begun = true, true
 	}
 	if len(batch) == 0 {
 		g.workers--

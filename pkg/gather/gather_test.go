@@ -253,3 +253,27 @@ func TestManyCallers(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestWhoWaitsTooLongIsRefused: only an item whose batch has not begun, and it is not carried out.
+func TestWhoWaitsTooLongIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 1, Patience: time.Second})
+		begun := p.order(t.Context(), "a")[0]
+		waits := p.order(t.Context(), "b")[0]
+		time.Sleep(time.Second) // of the bubble's clock
+		late := p.order(t.Context(), "c")[0]
+		if !waits.done.Load() || !errors.Is(waits.err, gather.ErrBusy) {
+			t.Errorf("an item that waited too long got %q, %v", waits.result, waits.err)
+		}
+		if begun.done.Load() {
+			t.Errorf("an item whose batch has begun got %v", begun.err)
+		}
+		p.let <- nil
+		p.expect(t, []string{"a"}, []string{"c"})
+		p.let <- nil
+		synctest.Wait()
+		if begun.result != "A" || late.result != "C" {
+			t.Errorf("got %q and %q", begun.result, late.result)
+		}
+	})
+}

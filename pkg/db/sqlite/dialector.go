@@ -3,7 +3,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -20,7 +19,7 @@ import (
 
 // Dialector makes gorm speak SQLite on an open handle.
 type Dialector struct {
-	Conn *sql.DB
+	Conn gorm.ConnPool
 }
 
 var (

@@ -67,10 +67,17 @@ var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
 // small that it gives up what gathering saves. SQLite carries out one at a time, and each costs two writes to the disk.
 func gathering(engine db.Engine) gather.Options {
 	if engine == db.SQLite {
-		return gather.Options{Batch: 64, Underway: 1, Linger: 2 * time.Millisecond}
+		return gather.Options{Batch: 64, Underway: 1, Linger: 2 * time.Millisecond, Patience: seatPatience}
 	}
-	return gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8}
+	return gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8, Patience: seatPatience}
 }
+
+const (
+	// seatPatience is how long an activation waits for its batch: whoever is let in shall be answered within a second.
+	seatPatience = 700 * time.Millisecond
+	// togetherTime bounds a batch: those who wait for it, and for the next one, must be answered while they still listen.
+	togetherTime = 1500 * time.Millisecond
+)
 
 // activation is a device that wants a seat, and the event that tells of it.
 type activation struct {
@@ -117,7 +124,9 @@ func (s *Store) takeSeat(ctx context.Context, a activation) (outcome, error) {
 // takeTogether settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
 // outage nobody knows what was committed, so the failure is everyone's.
 func (s *Store) takeTogether(batch []activation) ([]outcome, error) {
-	all, err := s.takeSeats(context.Background(), takeSeats, batch)
+	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+	defer cancel()
+	all, err := s.takeSeats(ctx, takeSeats, batch)
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
 		return make([]outcome, len(batch)), nil
 	}

@@ -1,0 +1,173 @@
+package testkit
+
+import (
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// Link is a network between clients and servers, in this process, that a test can break. New connections go to the servers in
+// turn, and past those that refuse, as with a load balancer.
+type Link struct {
+	// Addr is where clients connect.
+	Addr string
+
+	listener net.Listener
+	mu       sync.Mutex
+	changed  *sync.Cond // of what pass waits for
+	targets  []string
+	next     int
+	silent   bool
+	age      int // connections of an earlier age are stranded
+	closed   bool
+	conns    []net.Conn
+}
+
+// NewLink opens a link to the targets, each host:port, and closes it when the test ends.
+func NewLink(t testing.TB, targets ...string) *Link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Link{Addr: listener.Addr().String(), listener: listener, targets: targets}
+	l.changed = sync.NewCond(&l.mu)
+	l.changed = sync.NewCond(&l.mu)
+	go l.accept()
+	t.Cleanup(l.close)
+	return l
+}
+
+// Silence makes the link swallow everything: connections stay, new ones are accepted, and nothing comes through. Heal ends
+// that; what was sent meanwhile then arrives.
+func (l *Link) Silence() { l.set(true) }
+
+// Heal lets everything through again.
+func (l *Link) Heal() { l.set(false) }
+
+// Strand makes the connections of the moment swallow everything for good, as when a router on their way was replaced. New ones
+// work.
+func (l *Link) Strand() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.age++
+}
+
+// Cut closes all connections of the moment.
+func (l *Link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.conns = nil
+}
+
+func (l *Link) set(silent bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent = silent
+	l.changed.Broadcast()
+}
+
+func (l *Link) close() {
+	_ = l.listener.Close()
+	l.Cut()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.changed.Broadcast()
+}
+
+func (l *Link) accept() {
+	for {
+		client, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		go l.serve(client)
+	}
+}
+
+func (l *Link) serve(client net.Conn) {
+	defer client.Close()
+	l.keep(client)
+	defer l.forget(client)
+	l.mu.Lock()
+	age := l.age
+	l.mu.Unlock()
+	server := l.dial(age)
+	if server == nil {
+		return
+	}
+	defer server.Close()
+	l.keep(server)
+	defer l.forget(server)
+	var both sync.WaitGroup
+	both.Go(func() { l.copy(server, client, age) })
+	both.Go(func() { l.copy(client, server, age) })
+	both.Wait()
+}
+
+// dial takes the first server, from the next in turn on, that does not refuse.
+func (l *Link) dial(age int) net.Conn {
+	if !l.pass(age) {
+		return nil
+	}
+	l.mu.Lock()
+	l.next++
+	first := l.next
+	l.mu.Unlock()
+	for i := range l.targets {
+		if server, err := net.Dial("tcp", l.targets[(first+i)%len(l.targets)]); err == nil {
+			return server
+		}
+	}
+	return nil
+}
+
+// copy passes bytes on, and the end of them.
+func (l *Link) copy(to, from net.Conn, age int) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if !l.pass(age) {
+			return
+		}
+		if _, failed := to.Write(buf[:n]); err == nil && failed == nil {
+			continue
+		}
+		if err == io.EOF {
+			_ = to.(*net.TCPConn).CloseWrite()
+			return
+		}
+		_, _ = to.Close(), from.Close() // reset, which nobody is told
+		return
+	}
+}
+
+// pass waits while connections of that age are silent, and tells whether the link is still there.
+func (l *Link) pass(age int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for (l.silent || age < l.age) && !l.closed {
+		l.changed.Wait()
+	}
+	return !l.closed
+}
+
+func (l *Link) keep(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, c)
+}
+
+func (l *Link) forget(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.conns, c); i >= 0 {
+		l.conns = slices.Delete(l.conns, i, i+1)
+	}
+}
