@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// loadTimeout bounds a load that callers cannot do without.
-	loadTimeout = 5 * time.Second
+	// loadTimeout bounds a load that callers cannot do without. It is shorter than the time of a request, which the caller that
+	// carries out the load for all must keep.
+	loadTimeout = 1500 * time.Millisecond
 	// reloadTimeout bounds a load while an older value is at hand, and retryEvery how often such a load is tried, so that a
 	// source that hangs slows down one call a second and not every one.
 	reloadTimeout = time.Second
@@ -107,7 +108,7 @@ func (h Held[K, V]) Value() (v V, ok bool) {
 }
 
 // Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their contexts
-// and ends after five seconds at the latest. Errors are not kept. A value past its TTL is loaded again; if that fails with
+// and ends after a second and a half at the latest. Errors are not kept. A value past its TTL is loaded again; if that fails with
 // apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached tells whether the answer
 // came from memory.
 func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {

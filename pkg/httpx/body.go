@@ -79,6 +79,7 @@ func Body(c *gin.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.bodyArrived()
 	r.body, r.bodyRead = raw, true
 	return raw, nil
 }

@@ -335,6 +335,44 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// TestDeadlineMovesForWhoWaitedAlready: a guard that looked at the deadline does not fix it for the route behind it.
+func TestDeadlineMovesForWhoWaitedAlready(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Timeout = time.Minute })
+	guard := func(c *gin.Context) { _ = c.Request.Context().Err() }
+	var child context.Context
+	r.GET("/longer", guard, Timeout(time.Hour), func(c *gin.Context) {
+		ctx, cancel := context.WithCancel(c.Request.Context())
+		_ = cancel
+		child = ctx
+		if deadline, _ := child.Deadline(); time.Until(deadline) < 59*time.Minute || child.Err() != nil {
+			t.Errorf("ends %v, %v", deadline, child.Err())
+		}
+	})
+	r.do(t, "GET", "/longer", "")
+	<-child.Done()
+}
+
+// TestSlowBodyLeavesTheTimeOfTheRequest: the time in which a slow client sends its body is not taken from that of the work.
+func TestSlowBodyLeavesTheTimeOfTheRequest(t *testing.T) {
+	const limit = time.Minute
+	r := newRig(t, func(o *Options) { o.Timeout = limit })
+	r.POST("/", Wrap(func(c *gin.Context) error {
+		started := requestFrom(c.Request.Context())
+		started.start = started.start.Add(-time.Hour) // as if the body had taken an hour
+		started.deadline = started.start.Add(limit)
+		if _, err := Body(c); err != nil {
+			return err
+		}
+		if deadline, _ := c.Request.Context().Deadline(); time.Until(deadline) < limit-10*time.Second {
+			t.Errorf("%v are left of %v", time.Until(deadline), limit)
+		}
+		return c.Request.Context().Err()
+	}))
+	if res := r.do(t, "POST", "/", "{}"); res.Code != http.StatusOK {
+		t.Errorf("answered %d", res.Code)
+	}
+}
+
 func TestContextEndsWithTheRequest(t *testing.T) {
 	r := newRig(t, nil)
 	var before, after context.Context

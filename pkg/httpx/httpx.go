@@ -16,7 +16,9 @@ import (
 // Defaults of Options.
 const (
 	DefaultMaxBody = 1 << 20
-	DefaultTimeout = 10 * time.Second
+	// DefaultTimeout is short enough for a call that cannot reach its database or a peer service to be answered within two
+	// seconds. It does not count the time in which a slow client sends its body.
+	DefaultTimeout = 1800 * time.Millisecond
 )
 
 // Options is what an engine needs to know. Only Service is required.

@@ -86,10 +86,35 @@ func (r *request) withTimer() context.Context {
 	return r.timed
 }
 
+// extend lets the request take d from its start. Who waits for the earlier deadline already, goes on doing so.
 func (r *request) extend(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.deadline = r.start.Add(d)
+	if r.timed == nil {
+		return
+	}
+	before := r.cancel
+	timed, cancel := context.WithDeadline(r.parent, r.deadline)
+	r.timed, r.cancel = timed, func() { cancel(); before() }
+	if r.ended {
+		r.cancel()
+	}
+}
+
+// slowBody is from when on the time of a body counts as the client's.
+const slowBody = 100 * time.Millisecond
+
+// bodyArrived starts the time of the request anew after a slow body: a client with a slow link has not used up our time.
+func (r *request) bodyArrived() {
+	took := time.Since(r.start)
+	if took < slowBody {
+		return
+	}
+	r.mu.Lock()
+	limit := r.deadline.Sub(r.start)
+	r.mu.Unlock()
+	r.extend(took + limit)
 }
 
 // end ends the context; what a handler left running notices.
