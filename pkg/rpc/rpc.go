@@ -53,11 +53,11 @@ func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 func HTTPClient(rt http.RoundTripper) *http.Client {
 	if rt == nil {
 		rt = &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 2 * time.Second,
+			DialContext:         (&net.Dialer{Timeout: time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSHandshakeTimeout: time.Second,
 			MaxIdleConns:        256,
 			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     30 * time.Second, // below the 60 s of our servers, so that none is reused while it closes
+			IdleConnTimeout:     2 * time.Second, // less than a peer service drains, so that none is used while it closes
 			ForceAttemptHTTP2:   true,
 		}
 	}
@@ -78,6 +78,7 @@ func Within(ctx context.Context, d time.Duration) context.Context {
 type caller struct{ signer *signer }
 
 func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
+	next = retried(next)
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		limit, _ := ctx.Value(timeoutKey{}).(time.Duration)
 		ctx, cancel := context.WithTimeout(ctx, cmp.Or(limit, callTimeout))

@@ -530,12 +530,12 @@ const file_latchkey_analytics_v1_analytics_proto_rawDesc = "" +
 	"\x0fvalidations_24h\x18\x01 \x01(\x01R\x0evalidations24h\x124\n" +
 	"\x16failed_validations_24h\x18\x02 \x01(\x01R\x14failedValidations24h\x12%\n" +
 	"\x0eanomalies_open\x18\x03 \x01(\x05R\ranomaliesOpen\x12#\n" +
-	"\ranomalies_24h\x18\x04 \x01(\x05R\fanomalies24h2\xd6\x02\n" +
-	"\x10AnalyticsService\x12v\n" +
-	"\x11LicenseStatistics\x12/.latchkey.analytics.v1.LicenseStatisticsRequest\x1a0.latchkey.analytics.v1.LicenseStatisticsResponse\x12g\n" +
-	"\fLicenseUsage\x12*.latchkey.analytics.v1.LicenseUsageRequest\x1a+.latchkey.analytics.v1.LicenseUsageResponse\x12a\n" +
+	"\ranomalies_24h\x18\x04 \x01(\x05R\fanomalies24h2\xe5\x02\n" +
+	"\x10AnalyticsService\x12{\n" +
+	"\x11LicenseStatistics\x12/.latchkey.analytics.v1.LicenseStatisticsRequest\x1a0.latchkey.analytics.v1.LicenseStatisticsResponse\"\x03\x90\x02\x01\x12l\n" +
+	"\fLicenseUsage\x12*.latchkey.analytics.v1.LicenseUsageRequest\x1a+.latchkey.analytics.v1.LicenseUsageResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\n" +
-	"Statistics\x12(.latchkey.analytics.v1.StatisticsRequest\x1a).latchkey.analytics.v1.StatisticsResponseBNZLgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1;analyticsv1b\x06proto3"
+	"Statistics\x12(.latchkey.analytics.v1.StatisticsRequest\x1a).latchkey.analytics.v1.StatisticsResponse\"\x03\x90\x02\x01BNZLgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1;analyticsv1b\x06proto3"
 
 var (
 	file_latchkey_analytics_v1_analytics_proto_rawDescOnce sync.Once

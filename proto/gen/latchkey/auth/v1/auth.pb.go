@@ -1363,17 +1363,17 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"revoked_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\"\x17\n" +
 	"\x15ListPublicKeysRequest\"5\n" +
 	"\x16ListPublicKeysResponse\x12\x1b\n" +
-	"\tjwks_json\x18\x01 \x01(\fR\bjwksJson2\xff\x06\n" +
-	"\vAuthService\x12]\n" +
-	"\fLookUpAPIKey\x12%.latchkey.auth.v1.LookUpAPIKeyRequest\x1a&.latchkey.auth.v1.LookUpAPIKeyResponse\x12i\n" +
-	"\x10CheckTokenFamily\x12).latchkey.auth.v1.CheckTokenFamilyRequest\x1a*.latchkey.auth.v1.CheckTokenFamilyResponse\x12i\n" +
-	"\x10SignOfflineToken\x12).latchkey.auth.v1.SignOfflineTokenRequest\x1a*.latchkey.auth.v1.SignOfflineTokenResponse\x12]\n" +
-	"\fCreateAPIKey\x12%.latchkey.auth.v1.CreateAPIKeyRequest\x1a&.latchkey.auth.v1.CreateAPIKeyResponse\x12Z\n" +
-	"\vListAPIKeys\x12$.latchkey.auth.v1.ListAPIKeysRequest\x1a%.latchkey.auth.v1.ListAPIKeysResponse\x12]\n" +
+	"\tjwks_json\x18\x01 \x01(\fR\bjwksJson2\x98\a\n" +
+	"\vAuthService\x12b\n" +
+	"\fLookUpAPIKey\x12%.latchkey.auth.v1.LookUpAPIKeyRequest\x1a&.latchkey.auth.v1.LookUpAPIKeyResponse\"\x03\x90\x02\x01\x12n\n" +
+	"\x10CheckTokenFamily\x12).latchkey.auth.v1.CheckTokenFamilyRequest\x1a*.latchkey.auth.v1.CheckTokenFamilyResponse\"\x03\x90\x02\x01\x12n\n" +
+	"\x10SignOfflineToken\x12).latchkey.auth.v1.SignOfflineTokenRequest\x1a*.latchkey.auth.v1.SignOfflineTokenResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\fCreateAPIKey\x12%.latchkey.auth.v1.CreateAPIKeyRequest\x1a&.latchkey.auth.v1.CreateAPIKeyResponse\x12_\n" +
+	"\vListAPIKeys\x12$.latchkey.auth.v1.ListAPIKeysRequest\x1a%.latchkey.auth.v1.ListAPIKeysResponse\"\x03\x90\x02\x01\x12]\n" +
 	"\fUpdateAPIKey\x12%.latchkey.auth.v1.UpdateAPIKeyRequest\x1a&.latchkey.auth.v1.UpdateAPIKeyResponse\x12]\n" +
 	"\fRotateAPIKey\x12%.latchkey.auth.v1.RotateAPIKeyRequest\x1a&.latchkey.auth.v1.RotateAPIKeyResponse\x12]\n" +
-	"\fRevokeAPIKey\x12%.latchkey.auth.v1.RevokeAPIKeyRequest\x1a&.latchkey.auth.v1.RevokeAPIKeyResponse\x12c\n" +
-	"\x0eListPublicKeys\x12'.latchkey.auth.v1.ListPublicKeysRequest\x1a(.latchkey.auth.v1.ListPublicKeysResponseBDZBgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1;authv1b\x06proto3"
+	"\fRevokeAPIKey\x12%.latchkey.auth.v1.RevokeAPIKeyRequest\x1a&.latchkey.auth.v1.RevokeAPIKeyResponse\x12h\n" +
+	"\x0eListPublicKeys\x12'.latchkey.auth.v1.ListPublicKeysRequest\x1a(.latchkey.auth.v1.ListPublicKeysResponse\"\x03\x90\x02\x01BDZBgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1;authv1b\x06proto3"
 
 var (
 	file_latchkey_auth_v1_auth_proto_rawDescOnce sync.Once

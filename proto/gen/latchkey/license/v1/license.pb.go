@@ -2497,24 +2497,24 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\aexpired\x18\x04 \x01(\x05R\aexpired\x12\x12\n" +
 	"\x04test\x18\x05 \x01(\x05R\x04test\x12(\n" +
 	"\x10expiring_30_days\x18\x06 \x01(\x05R\x0eexpiring30Days\x12%\n" +
-	"\x0eactive_devices\x18\a \x01(\x05R\ractiveDevices2\xdb\n" +
+	"\x0eactive_devices\x18\a \x01(\x05R\ractiveDevices2\xf9\n" +
 	"\n" +
-	"\x0eLicenseService\x12`\n" +
-	"\vCheckDevice\x12'.latchkey.license.v1.CheckDeviceRequest\x1a(.latchkey.license.v1.CheckDeviceResponse\x12f\n" +
+	"\x0eLicenseService\x12e\n" +
+	"\vCheckDevice\x12'.latchkey.license.v1.CheckDeviceRequest\x1a(.latchkey.license.v1.CheckDeviceResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\rCreateLicense\x12).latchkey.license.v1.CreateLicenseRequest\x1a*.latchkey.license.v1.CreateLicenseResponse\x12u\n" +
-	"\x12BulkCreateLicenses\x12..latchkey.license.v1.BulkCreateLicensesRequest\x1a/.latchkey.license.v1.BulkCreateLicensesResponse\x12]\n" +
+	"\x12BulkCreateLicenses\x12..latchkey.license.v1.BulkCreateLicensesRequest\x1a/.latchkey.license.v1.BulkCreateLicensesResponse\x12b\n" +
 	"\n" +
-	"GetLicense\x12&.latchkey.license.v1.GetLicenseRequest\x1a'.latchkey.license.v1.GetLicenseResponse\x12f\n" +
+	"GetLicense\x12&.latchkey.license.v1.GetLicenseRequest\x1a'.latchkey.license.v1.GetLicenseResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\rUpdateLicense\x12).latchkey.license.v1.UpdateLicenseRequest\x1a*.latchkey.license.v1.UpdateLicenseResponse\x12f\n" +
-	"\rDeleteLicense\x12).latchkey.license.v1.DeleteLicenseRequest\x1a*.latchkey.license.v1.DeleteLicenseResponse\x12c\n" +
-	"\fListLicenses\x12(.latchkey.license.v1.ListLicensesRequest\x1a).latchkey.license.v1.ListLicensesResponse\x12o\n" +
-	"\x10RevealLicenseKey\x12,.latchkey.license.v1.RevealLicenseKeyRequest\x1a-.latchkey.license.v1.RevealLicenseKeyResponse\x12`\n" +
-	"\vListDevices\x12'.latchkey.license.v1.ListDevicesRequest\x1a(.latchkey.license.v1.ListDevicesResponse\x12o\n" +
+	"\rDeleteLicense\x12).latchkey.license.v1.DeleteLicenseRequest\x1a*.latchkey.license.v1.DeleteLicenseResponse\x12h\n" +
+	"\fListLicenses\x12(.latchkey.license.v1.ListLicensesRequest\x1a).latchkey.license.v1.ListLicensesResponse\"\x03\x90\x02\x01\x12o\n" +
+	"\x10RevealLicenseKey\x12,.latchkey.license.v1.RevealLicenseKeyRequest\x1a-.latchkey.license.v1.RevealLicenseKeyResponse\x12e\n" +
+	"\vListDevices\x12'.latchkey.license.v1.ListDevicesRequest\x1a(.latchkey.license.v1.ListDevicesResponse\"\x03\x90\x02\x01\x12o\n" +
 	"\x10DeactivateDevice\x12,.latchkey.license.v1.DeactivateDeviceRequest\x1a-.latchkey.license.v1.DeactivateDeviceResponse\x12i\n" +
-	"\x0eTransferDevice\x12*.latchkey.license.v1.TransferDeviceRequest\x1a+.latchkey.license.v1.TransferDeviceResponse\x12]\n" +
+	"\x0eTransferDevice\x12*.latchkey.license.v1.TransferDeviceRequest\x1a+.latchkey.license.v1.TransferDeviceResponse\x12b\n" +
 	"\n" +
-	"ListEvents\x12&.latchkey.license.v1.ListEventsRequest\x1a'.latchkey.license.v1.ListEventsResponse\x12f\n" +
-	"\rCountLicenses\x12).latchkey.license.v1.CountLicensesRequest\x1a*.latchkey.license.v1.CountLicensesResponseBJZHgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1;licensev1b\x06proto3"
+	"ListEvents\x12&.latchkey.license.v1.ListEventsRequest\x1a'.latchkey.license.v1.ListEventsResponse\"\x03\x90\x02\x01\x12k\n" +
+	"\rCountLicenses\x12).latchkey.license.v1.CountLicensesRequest\x1a*.latchkey.license.v1.CountLicensesResponse\"\x03\x90\x02\x01BJZHgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1;licensev1b\x06proto3"
 
 var (
 	file_latchkey_license_v1_license_proto_rawDescOnce sync.Once

@@ -70,18 +70,21 @@ func NewAnalyticsServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			httpClient,
 			baseURL+AnalyticsServiceLicenseStatisticsProcedure,
 			connect.WithSchema(analyticsServiceMethods.ByName("LicenseStatistics")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		licenseUsage: connect.NewClient[v1.LicenseUsageRequest, v1.LicenseUsageResponse](
 			httpClient,
 			baseURL+AnalyticsServiceLicenseUsageProcedure,
 			connect.WithSchema(analyticsServiceMethods.ByName("LicenseUsage")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		statistics: connect.NewClient[v1.StatisticsRequest, v1.StatisticsResponse](
 			httpClient,
 			baseURL+AnalyticsServiceStatisticsProcedure,
 			connect.WithSchema(analyticsServiceMethods.ByName("Statistics")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -131,18 +134,21 @@ func NewAnalyticsServiceHandler(svc AnalyticsServiceHandler, opts ...connect.Han
 		AnalyticsServiceLicenseStatisticsProcedure,
 		svc.LicenseStatistics,
 		connect.WithSchema(analyticsServiceMethods.ByName("LicenseStatistics")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	analyticsServiceLicenseUsageHandler := connect.NewUnaryHandler(
 		AnalyticsServiceLicenseUsageProcedure,
 		svc.LicenseUsage,
 		connect.WithSchema(analyticsServiceMethods.ByName("LicenseUsage")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	analyticsServiceStatisticsHandler := connect.NewUnaryHandler(
 		AnalyticsServiceStatisticsProcedure,
 		svc.Statistics,
 		connect.WithSchema(analyticsServiceMethods.ByName("Statistics")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/latchkey.analytics.v1.AnalyticsService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

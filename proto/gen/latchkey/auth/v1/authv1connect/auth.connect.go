@@ -96,18 +96,21 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+AuthServiceLookUpAPIKeyProcedure,
 			connect.WithSchema(authServiceMethods.ByName("LookUpAPIKey")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		checkTokenFamily: connect.NewClient[v1.CheckTokenFamilyRequest, v1.CheckTokenFamilyResponse](
 			httpClient,
 			baseURL+AuthServiceCheckTokenFamilyProcedure,
 			connect.WithSchema(authServiceMethods.ByName("CheckTokenFamily")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		signOfflineToken: connect.NewClient[v1.SignOfflineTokenRequest, v1.SignOfflineTokenResponse](
 			httpClient,
 			baseURL+AuthServiceSignOfflineTokenProcedure,
 			connect.WithSchema(authServiceMethods.ByName("SignOfflineToken")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		createAPIKey: connect.NewClient[v1.CreateAPIKeyRequest, v1.CreateAPIKeyResponse](
@@ -120,6 +123,7 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+AuthServiceListAPIKeysProcedure,
 			connect.WithSchema(authServiceMethods.ByName("ListAPIKeys")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		updateAPIKey: connect.NewClient[v1.UpdateAPIKeyRequest, v1.UpdateAPIKeyResponse](
@@ -144,6 +148,7 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+AuthServiceListPublicKeysProcedure,
 			connect.WithSchema(authServiceMethods.ByName("ListPublicKeys")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -237,18 +242,21 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		AuthServiceLookUpAPIKeyProcedure,
 		svc.LookUpAPIKey,
 		connect.WithSchema(authServiceMethods.ByName("LookUpAPIKey")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceCheckTokenFamilyHandler := connect.NewUnaryHandler(
 		AuthServiceCheckTokenFamilyProcedure,
 		svc.CheckTokenFamily,
 		connect.WithSchema(authServiceMethods.ByName("CheckTokenFamily")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceSignOfflineTokenHandler := connect.NewUnaryHandler(
 		AuthServiceSignOfflineTokenProcedure,
 		svc.SignOfflineToken,
 		connect.WithSchema(authServiceMethods.ByName("SignOfflineToken")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceCreateAPIKeyHandler := connect.NewUnaryHandler(
@@ -261,6 +269,7 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		AuthServiceListAPIKeysProcedure,
 		svc.ListAPIKeys,
 		connect.WithSchema(authServiceMethods.ByName("ListAPIKeys")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceUpdateAPIKeyHandler := connect.NewUnaryHandler(
@@ -285,6 +294,7 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		AuthServiceListPublicKeysProcedure,
 		svc.ListPublicKeys,
 		connect.WithSchema(authServiceMethods.ByName("ListPublicKeys")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/latchkey.auth.v1.AuthService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

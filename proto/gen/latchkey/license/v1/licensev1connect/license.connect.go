@@ -111,6 +111,7 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceCheckDeviceProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("CheckDevice")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		createLicense: connect.NewClient[v1.CreateLicenseRequest, v1.CreateLicenseResponse](
@@ -129,6 +130,7 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceGetLicenseProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("GetLicense")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		updateLicense: connect.NewClient[v1.UpdateLicenseRequest, v1.UpdateLicenseResponse](
@@ -147,6 +149,7 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceListLicensesProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		revealLicenseKey: connect.NewClient[v1.RevealLicenseKeyRequest, v1.RevealLicenseKeyResponse](
@@ -159,6 +162,7 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceListDevicesProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("ListDevices")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		deactivateDevice: connect.NewClient[v1.DeactivateDeviceRequest, v1.DeactivateDeviceResponse](
@@ -177,12 +181,14 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceListEventsProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("ListEvents")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		countLicenses: connect.NewClient[v1.CountLicensesRequest, v1.CountLicensesResponse](
 			httpClient,
 			baseURL+LicenseServiceCountLicensesProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("CountLicenses")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -302,6 +308,7 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceCheckDeviceProcedure,
 		svc.CheckDevice,
 		connect.WithSchema(licenseServiceMethods.ByName("CheckDevice")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceCreateLicenseHandler := connect.NewUnaryHandler(
@@ -320,6 +327,7 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceGetLicenseProcedure,
 		svc.GetLicense,
 		connect.WithSchema(licenseServiceMethods.ByName("GetLicense")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceUpdateLicenseHandler := connect.NewUnaryHandler(
@@ -338,6 +346,7 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceListLicensesProcedure,
 		svc.ListLicenses,
 		connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceRevealLicenseKeyHandler := connect.NewUnaryHandler(
@@ -350,6 +359,7 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceListDevicesProcedure,
 		svc.ListDevices,
 		connect.WithSchema(licenseServiceMethods.ByName("ListDevices")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceDeactivateDeviceHandler := connect.NewUnaryHandler(
@@ -368,12 +378,14 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceListEventsProcedure,
 		svc.ListEvents,
 		connect.WithSchema(licenseServiceMethods.ByName("ListEvents")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceCountLicensesHandler := connect.NewUnaryHandler(
 		LicenseServiceCountLicensesProcedure,
 		svc.CountLicenses,
 		connect.WithSchema(licenseServiceMethods.ByName("CountLicenses")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/latchkey.license.v1.LicenseService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,62 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	maxRetries = 3
+	// retryPause bounds the first pause, which is random; each further one may be twice as long.
+	retryPause = 25 * time.Millisecond
+)
+
+// retried carries out a call again when the peer service could not be reached, for example because one of its replicas has just
+// ended: on another connection, within the deadline of the call. A call that may have arrived is repeated only if its procedure
+// is marked idempotent in the contract (option idempotency_level).
+func retried(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		for try := 0; ; try++ {
+			res, err := next(ctx, req)
+			if err == nil || try == maxRetries || !worthRetrying(req.Spec(), err) || !paused(ctx, rand.N(retryPause<<try)) {
+				return res, err
+			}
+		}
+	}
+}
+
+// worthRetrying tells failures of the way from answers of the peer service, which carry details.
+func worthRetrying(spec connect.Spec, err error) bool {
+	var (
+		wire *connect.Error
+		way  *url.Error // connect has codes of its own for these
+	)
+	if !errors.As(err, &wire) || len(wire.Details()) > 0 || wire.Code() != connect.CodeUnavailable && !errors.As(err, &way) {
+		return false
+	}
+	return spec.IdempotencyLevel != connect.IdempotencyUnknown || neverSent(err)
+}
+
+// neverSent tells whether there was no connection to send the call on.
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// paused waits for d, and tells whether ctx is still good.
+func paused(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
