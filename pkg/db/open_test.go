@@ -128,9 +128,11 @@ func TestThePoolKeepsItsConnections(t *testing.T) {
 	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "s", MaxConns: 4})
 	held := make(chan struct{})
 	results := make(chan error)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // long work may have half of them only
+	defer cancel()
 	for range 4 {
 		go func() {
-			results <- d.Tx(t.Context(), func(context.Context, *gorm.DB) error { <-held; return nil })
+			results <- d.Tx(ctx, func(context.Context, *gorm.DB) error { <-held; return nil })
 		}()
 	}
 	testkit.Eventually(t, 20*time.Second, func() error {
