@@ -79,7 +79,7 @@ func (s *Store) keepRefusal(ctx context.Context, r reservation, err error) bool 
 	a := answer{Refused: &storedRefusal{
 		Kind: e.Kind.String(), Code: e.Code, Message: e.Message, Details: e.Details, RetryAfter: e.RetryAfter,
 	}}
-	return s.afterwards(ctx, func(tx *gorm.DB) error { return s.keep(tx, r, a) }) == nil
+	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, a) }) == nil
 }
 
 // refusal is err as an error that blames the caller and would be the same again, or nil.

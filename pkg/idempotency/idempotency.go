@@ -5,6 +5,7 @@ package idempotency
 import (
 	"context"
 	"embed"
+	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,12 +18,16 @@ import (
 )
 
 const (
-	// lease is how long a call may take before another with the same key is let in. It is longer than any request may run.
-	lease = time.Minute
+	// A call has its key until its own deadline, or for longestCall without one, and for leaseMargin more: from then on another
+	// with the same key is let in. That matters only when the key could not be given back.
+	longestCall = 10 * time.Second
+	leaseMargin = time.Second
+	// longestLease is more than any call may run: what seems to be leased for longer was so before the clock was set back.
+	longestLease = 2 * time.Minute
 	// kept is how long an answer is repeated.
 	kept = 24 * time.Hour
-	// aftermath bounds what is written after a failed call, whose own deadline may be over.
-	aftermath = 5 * time.Second
+	// releasePause is between two tries to give a key back.
+	releasePause = 200 * time.Millisecond
 )
 
 // The ways in which a key is refused.
@@ -63,7 +68,7 @@ type Key struct {
 
 // Do runs fn, or answers as it did before for the same key and request. fn runs inside db.InUnit, and its result is kept in the
 // same transaction as its changes. A typed error of fn that blames the caller (4xx) is kept, too, after a rollback; other errors
-// and panics leave nothing behind, so the caller may try again. Another request under the key is ErrReused; one that is still
+// and panics leave nothing behind, so the caller may try again: the key is given back at once, or as soon as the database is there. Another request under the key is ErrReused; one that is still
 // running is ErrInUse.
 //
 // ctx must carry no transaction. T is kept as JSON and must survive it: a secret.Secret in it would come back as stars.
@@ -74,6 +79,9 @@ func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context
 	var result T
 	r, err := s.reserve(ctx, k)
 	if err != nil {
+		if errors.Is(err, apierr.ErrUnavailable) { // it may be ours all the same
+			s.release(ctx, r)
+		}
 		return result, err
 	}
 	if r.answer != nil {

@@ -205,7 +205,7 @@ func (r rig) reserved(k idempotency.Key, id string, meanwhile func()) (created, 
 func TestARunningCallIsNotDisturbed(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r rig) {
 		got, err := r.reserved(key, "first", func() {
-			r.clock.Advance(59 * time.Second)
+			r.clock.Advance(10 * time.Second) // the time of a call without a deadline
 			_, err := r.create(key, "second", nil)
 			if failure := apierr.From(err); !errors.Is(err, idempotency.ErrInUse) || failure.RetryAfter != time.Second {
 				t.Errorf("while it runs: %v", err)
@@ -220,7 +220,7 @@ func TestARunningCallIsNotDisturbed(t *testing.T) {
 func TestALeaseThatRanOutIsTakenOverAndFenced(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r rig) {
 		_, late := r.reserved(key, "first", func() {
-			r.clock.Advance(61 * time.Second)
+			r.clock.Advance(12 * time.Second)
 			if got, err := r.create(key, "second", nil); err != nil || got.ID != "second" {
 				t.Errorf("taking over: %v, %v", got, err)
 			}
@@ -239,7 +239,7 @@ func TestACallThatWasTakenOverCannotFinishBeforeItsSuccessor(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r rig) {
 		running, finish, successor := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 		_, late := r.reserved(key, "first", func() {
-			r.clock.Advance(61 * time.Second)
+			r.clock.Advance(12 * time.Second)
 			go func() {
 				got, err := r.reserved(key, "second", func() { close(running); <-finish })
 				if got.ID != "second" {

@@ -17,17 +17,26 @@ import (
 type reservation struct {
 	Key
 	owner  string
+	lease  time.Duration
 	answer []byte
+}
+
+// leaseFor is how long a call with ctx has its key.
+func leaseFor(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(max(0, time.Until(deadline))+leaseMargin, longestLease)
+	}
+	return longestCall + leaseMargin
 }
 
 // reserve takes the key in a short transaction of its own, so that others see it at once.
 func (s *Store) reserve(ctx context.Context, k Key) (reservation, error) {
 	const insert = `INSERT INTO idempotency_keys (scope, key, request, owner, leased_until, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	r := reservation{Key: k, owner: uuid.NewString()}
+	r := reservation{Key: k, owner: uuid.NewString(), lease: leaseFor(ctx)}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) (err error) {
 		now := s.clock.Now()
-		res := tx.Exec(insert, k.Scope, k.Key, k.Request[:], r.owner, now.Add(lease), now.Add(kept))
+		res := tx.Exec(insert, k.Scope, k.Key, k.Request[:], r.owner, now.Add(r.lease), now.Add(kept))
 		if res.Error == nil && res.RowsAffected == 0 {
 			r.answer, err = s.revisit(tx, r, now)
 			return err
@@ -61,7 +70,7 @@ func (s *Store) revisit(tx *gorm.DB, r reservation, now time.Time) ([]byte, erro
 		return nil, ErrReused
 	case before.Answer != nil:
 		return before.Answer, nil
-	case before.LeasedUntil.After(now):
+	case before.LeasedUntil.After(now) && before.LeasedUntil.Sub(now) <= longestLease:
 		return nil, ErrInUse
 	}
 	return nil, s.takeOver(tx, r, now)
@@ -70,7 +79,7 @@ func (s *Store) revisit(tx *gorm.DB, r reservation, now time.Time) ([]byte, erro
 func (s *Store) takeOver(tx *gorm.DB, r reservation, now time.Time) error {
 	const update = `UPDATE idempotency_keys SET request = ?, owner = ?, leased_until = ?, expires_at = ?, answer = NULL
 		WHERE scope = ? AND key = ?`
-	return one(tx.Exec(update, r.Request[:], r.owner, now.Add(lease), now.Add(kept), r.Scope, r.Key.Key))
+	return one(tx.Exec(update, r.Request[:], r.owner, now.Add(r.lease), now.Add(kept), r.Scope, r.Key.Key))
 }
 
 // keep stores the answer if the key is still this call's. A call that outlived its lease and was taken over fails here, and
@@ -84,18 +93,30 @@ func (s *Store) keep(tx *gorm.DB, r reservation, a answer) error {
 	return one(tx.Exec(update, sealed, r.Scope, r.Key.Key, r.owner))
 }
 
-// release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. Should it fail, the lease
-// runs out.
+// release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. What cannot be done within
+// the time of the call goes on without it until the lease runs out.
 func (s *Store) release(ctx context.Context, r reservation) {
-	const remove = `DELETE FROM idempotency_keys WHERE scope = ? AND key = ? AND owner = ? AND answer IS NULL`
-	_ = s.afterwards(ctx, func(tx *gorm.DB) error { return tx.Exec(remove, r.Scope, r.Key.Key, r.owner).Error })
+	if ctx.Err() == nil && s.remove(ctx, r) == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.lease)
+	go func() {
+		defer cancel()
+		for s.remove(ctx, r) != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(releasePause):
+			}
+		}
+	}()
 }
 
-// afterwards runs fn in a transaction even when the caller has gone.
-func (s *Store) afterwards(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), aftermath)
+func (s *Store) remove(ctx context.Context, r reservation) error {
+	const remove = `DELETE FROM idempotency_keys WHERE scope = ? AND key = ? AND owner = ? AND answer IS NULL`
+	ctx, cancel := context.WithTimeout(ctx, leaseMargin)
 	defer cancel()
-	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return fn(tx) })
+	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(remove, r.Scope, r.Key.Key, r.owner).Error })
 }
 
 // one demands that a guarded statement hit its row; otherwise somebody else has the key.

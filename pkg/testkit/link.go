@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"slices"
@@ -20,7 +21,10 @@ type Link struct {
 	targets  []string
 	next     int
 	silent   bool
-	age      int // connections of an earlier age are stranded
+	mute     bool
+	age      int    // connections of an earlier age are stranded
+	last     string // what clients may say last, and how often before
+	before   int
 	closed   bool
 	conns    []net.Conn
 }
@@ -43,6 +47,14 @@ func NewLink(t testing.TB, targets ...string) *Link {
 // Silence makes the link swallow everything: connections stay, new ones are accepted, and nothing comes through. Heal ends
 // that; what was sent meanwhile then arrives.
 func (l *Link) Silence() { l.set(true) }
+
+// MuteAfter swallows all answers from the moment on at which a client has said text for the nth time: that arrives, and nobody
+// hears what came of it.
+func (l *Link) MuteAfter(text string, nth int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.before = text, nth
+}
 
 // Heal lets everything through again.
 func (l *Link) Heal() { l.set(false) }
@@ -68,7 +80,7 @@ func (l *Link) Cut() {
 func (l *Link) set(silent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.silent = silent
+	l.silent, l.mute, l.last = silent, false, ""
 	l.changed.Broadcast()
 }
 
@@ -106,14 +118,14 @@ func (l *Link) serve(client net.Conn) {
 	l.keep(server)
 	defer l.forget(server)
 	var both sync.WaitGroup
-	both.Go(func() { l.copy(server, client, age) })
-	both.Go(func() { l.copy(client, server, age) })
+	both.Go(func() { l.copy(server, client, age, false) })
+	both.Go(func() { l.copy(client, server, age, true) })
 	both.Wait()
 }
 
 // dial takes the first server, from the next in turn on, that does not refuse.
 func (l *Link) dial(age int) net.Conn {
-	if !l.pass(age) {
+	if !l.pass(age, false) {
 		return nil
 	}
 	l.mu.Lock()
@@ -129,11 +141,14 @@ func (l *Link) dial(age int) net.Conn {
 }
 
 // copy passes bytes on, and the end of them.
-func (l *Link) copy(to, from net.Conn, age int) {
+func (l *Link) copy(to, from net.Conn, age int, answers bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if !l.pass(age) {
+		if !answers {
+			l.heard(buf[:n])
+		}
+		if !l.pass(age, answers) {
 			return
 		}
 		if _, failed := to.Write(buf[:n]); err == nil && failed == nil {
@@ -148,11 +163,21 @@ func (l *Link) copy(to, from net.Conn, age int) {
 	}
 }
 
-// pass waits while connections of that age are silent, and tells whether the link is still there.
-func (l *Link) pass(age int) bool {
+// heard mutes the link after the last thing that clients may say.
+func (l *Link) heard(said []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for (l.silent || age < l.age) && !l.closed {
+	if l.last != "" && bytes.Contains(said, []byte(l.last)) {
+		l.before--
+		l.mute = l.mute || l.before == 0
+	}
+}
+
+// pass waits while connections of that age are silent, and tells whether the link is still there.
+func (l *Link) pass(age int, answers bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for (l.silent || l.mute && answers || age < l.age) && !l.closed {
 		l.changed.Wait()
 	}
 	return !l.closed
