@@ -13,10 +13,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 )
 
 // overLink opens a database through a link that the test can break.
-func overLink(t *testing.T, conns int) (*db.DB, *testkit.Link) {
+func overLink(t *testing.T, conns int) (*db.DB, *link.Link) {
 	t.Helper()
 	address, err := url.Parse(testkit.Postgres(t))
 	if err != nil {
@@ -32,10 +33,10 @@ func selectOne(_ context.Context, tx *gorm.DB) error { return tx.Exec("SELECT 1"
 // TestSilentServer: while a half-open link swallows everything, each of many calls ends by its own deadline as unavailable;
 // afterwards the next one succeeds, whatever became of the connections.
 func TestSilentServer(t *testing.T) {
-	for name, after := range map[string]func(*testkit.Link){
-		"heals":                    func(l *testkit.Link) { l.Heal() },
-		"heals with cut conns":     func(l *testkit.Link) { l.Cut(); l.Heal() },
-		"cut, and then it is well": func(l *testkit.Link) { l.Heal(); l.Cut() },
+	for name, after := range map[string]func(*link.Link){
+		"heals":                    func(l *link.Link) { l.Heal() },
+		"heals with cut conns":     func(l *link.Link) { l.Cut(); l.Heal() },
+		"cut, and then it is well": func(l *link.Link) { l.Heal(); l.Cut() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			const conns, calls = 4, 40

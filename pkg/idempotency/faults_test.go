@@ -14,10 +14,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 )
 
 // overLink is a store on PostgreSQL whose link the test can break.
-func overLink(t *testing.T) (rig, *testkit.Link) {
+func overLink(t *testing.T) (rig, *link.Link) {
 	t.Helper()
 	address, err := url.Parse(testkit.Postgres(t))
 	if err != nil {

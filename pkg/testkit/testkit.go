@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 )
 
 // The environment of the tests.
@@ -39,6 +41,17 @@ func Eventually(t testing.TB, timeout time.Duration, cond func() error) {
 		}
 		time.Sleep(pause)
 	}
+}
+
+// NewLink opens a link to the targets, each host:port, and closes it when the test ends.
+func NewLink(t testing.TB, targets ...string) *link.Link {
+	t.Helper()
+	l, err := link.Open(targets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
 }
 
 // Log returns a logger that is heard only when the test fails or runs verbosely. Unlike t.Log it may be used by a goroutine

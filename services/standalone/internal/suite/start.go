@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
@@ -82,13 +83,13 @@ func (s *Suite) names() (names []string) {
 
 // planServices gives every process its ports and settings.
 func (s *Suite) planServices() error {
-	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1, "admin": 1}
-	ports, err := servers.FreePorts(2 * (2*s.options.Replicas + 2))
+	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1, "admin": s.options.Replicas}
+	ports, err := servers.FreePorts(2 * (3*s.options.Replicas + 1))
 	if err != nil {
 		return err
 	}
 	s.Processes = nil
-	sisters := map[string]string{} // internal URL of the first replica by service
+	internals := map[string][]string{} // addresses of all replicas by service
 	for _, service := range serviceNames {
 		for n := range replicas[service] {
 			public, internal := servers.Address(ports[0]), servers.Address(ports[1])
@@ -96,13 +97,16 @@ func (s *Suite) planServices() error {
 			p := &Process{Name: service, URLs: map[string]string{service: "http://" + public}, InternalURL: "http://" + internal, group: s.group}
 			if n > 0 {
 				p.Name = fmt.Sprintf("%s-%d", service, n+1)
-			} else {
-				sisters[service] = p.InternalURL
 			}
+			internals[service] = append(internals[service], internal)
 			p.argv = []string{filepath.Join(s.bin, service), "serve"}
 			p.environ = []string{"LATCHKEY_ADDR=" + public, "LATCHKEY_INTERNAL_ADDR=" + internal}
 			s.Processes = append(s.Processes, p)
 		}
+	}
+	sisters, err := s.balance(internals)
+	if err != nil {
+		return err
 	}
 	for _, p := range s.Processes {
 		p.environ = append(append(p.environ, s.settings(p.service(), sisters)...), s.options.Settings...)
@@ -112,6 +116,28 @@ func (s *Suite) planServices() error {
 		AuthURL: s.URLs("auth")[0], LicenseURL: s.URLs("license")[0], AnalyticsURL: s.URLs("analytics")[0], AdminURL: s.URLs("admin")[0],
 	}
 	return nil
+}
+
+// balance opens an address for each service behind which its replicas take turns, as a cluster has them.
+func (s *Suite) balance(internals map[string][]string) (sisters map[string]string, err error) {
+	s.closeLinks()
+	sisters = map[string]string{}
+	for service, addresses := range internals {
+		l, err := link.Open(addresses...)
+		if err != nil {
+			return nil, err
+		}
+		s.links = append(s.links, l)
+		sisters[service] = "http://" + l.Addr
+	}
+	return sisters, nil
+}
+
+func (s *Suite) closeLinks() {
+	for _, l := range s.links {
+		l.Close()
+	}
+	s.links = nil
 }
 
 // service is the name without the number of the replica.

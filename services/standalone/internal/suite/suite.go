@@ -18,13 +18,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
 
 // Options say what to run.
 type Options struct {
-	// Replicas of auth and of license; the others run once. 0 means 1.
+	// Replicas of auth, license and admin; analytics runs once. 0 means 1.
 	Replicas int
 	// Embedded runs the standalone binary on SQLite and the in-process bus.
 	Embedded bool
@@ -54,6 +55,7 @@ type Suite struct {
 	bin     string // folder of the built binaries
 	group   *servers.Group
 	secrets secrets
+	links   []*link.Link // to the internal addresses of each service
 }
 
 // serviceNames in the order of their ports.
@@ -99,6 +101,7 @@ func (s *Suite) Stop() error {
 	for _, p := range slices.Backward(s.Processes) {
 		errs = append(errs, p.Stop())
 	}
+	s.closeLinks()
 	if s.RabbitMQ != nil {
 		errs = append(errs, s.RabbitMQ.Stop())
 	}

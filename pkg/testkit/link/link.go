@@ -1,4 +1,6 @@
-package testkit
+// Package link is a network between clients and servers of one computer that can be broken, and a load balancer between
+// replicas.
+package link
 
 import (
 	"bytes"
@@ -6,7 +8,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"testing"
 )
 
 // Link is a network between clients and servers, in this process, that a test can break. New connections go to the servers in
@@ -29,19 +30,17 @@ type Link struct {
 	conns    []net.Conn
 }
 
-// NewLink opens a link to the targets, each host:port, and closes it when the test ends.
-func NewLink(t testing.TB, targets ...string) *Link {
-	t.Helper()
+// Open opens a link to the targets, each host:port.
+func Open(targets ...string) (*Link, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	l := &Link{Addr: listener.Addr().String(), listener: listener, targets: targets}
 	l.changed = sync.NewCond(&l.mu)
 	l.changed = sync.NewCond(&l.mu)
 	go l.accept()
-	t.Cleanup(l.close)
-	return l
+	return l, nil
 }
 
 // Silence makes the link swallow everything: connections stay, new ones are accepted, and nothing comes through. Heal ends
@@ -84,7 +83,8 @@ func (l *Link) set(silent bool) {
 	l.changed.Broadcast()
 }
 
-func (l *Link) close() {
+// Close ends the link and its connections.
+func (l *Link) Close() {
 	_ = l.listener.Close()
 	l.Cut()
 	l.mu.Lock()

@@ -1,0 +1,137 @@
+//go:build unix
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// roundRobin is a client in front of all replicas, which tries the next one when a connection is refused, and hides no other
+// failure: Go's own client would repeat what a cut connection loses.
+type roundRobin struct {
+	*world
+	turn atomic.Int64
+}
+
+// ask makes a call of a service until a replica takes it.
+func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
+	urls := r.URLs(service)
+	for deadline := time.Now().Add(time.Minute); ; {
+		a, err := try(method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			return a, err
+		}
+		pause(5 * time.Millisecond)
+	}
+}
+
+// journeys are what the users of a suite do all day, each with the status that it must have.
+func (r *roundRobin) journeys(id, key string) []func(device string) error {
+	expect := func(status int, service, method, path, body string, headers ...string) error {
+		a, err := r.ask(service, method, path, body, headers...)
+		if err == nil && a.status != status {
+			err = fmt.Errorf("%d %s", a.status, a.raw)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s %s of %s: %w", method, path, service, err)
+		}
+		return err
+	}
+	apiKey, adminKey := []string{"X-API-Key", r.APIKey}, []string{"X-Admin-API-Key", r.AdminAPIKey}
+	token := func(pc string) string { return fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc) }
+	return []func(string) error{
+		func(pc string) error {
+			return expect(http.StatusCreated, "license", http.MethodPost, "/api/v1/license/activate", device(key, pc), apiKey...)
+		},
+		func(pc string) error {
+			return expect(http.StatusOK, "license", http.MethodPost, "/api/v1/license/validate", device(key, pc), apiKey...)
+		},
+		func(pc string) error {
+			return expect(http.StatusOK, "auth", http.MethodPost, "/api/v1/auth/token", token(pc), apiKey...)
+		},
+		func(string) error {
+			return expect(http.StatusOK, "admin", http.MethodGet, "/api/v1/admin/licenses/"+id, "", adminKey...)
+		},
+		func(string) error {
+			return expect(http.StatusCreated, "admin", http.MethodPost, "/api/v1/admin/licenses", `{"customer_id":"rolling"}`, adminKey...)
+		},
+		func(string) error {
+			return expect(http.StatusOK, "analytics", http.MethodGet, "/api/v1/analytics/dashboard", "", apiKey...)
+		},
+	}
+}
+
+// load has workers go through the journeys, each with devices of its own, until stop; every failure is the test's.
+func (r *roundRobin) load(workers int, journeys []func(device string) error) (stop func() int64) {
+	var answered atomic.Int64
+	var all sync.WaitGroup
+	done := make(chan struct{})
+	for worker := range workers {
+		all.Go(func() {
+			for round := 0; ; round++ {
+				for _, journey := range journeys {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if err := journey(fmt.Sprintf("pc-%d-%d", worker, round)); err != nil {
+						r.Error(err)
+						continue
+					}
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	stop = sync.OnceValue(func() int64 { close(done); all.Wait(); return answered.Load() })
+	r.Cleanup(func() { stop() })
+	return stop
+}
+
+// TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call fails.
+func TestRollingRestart(t *testing.T) {
+	w := start(t, false)
+	honest := client.Transport
+	// Like our own clients it lets go of connections that were quiet, before a draining server does.
+	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
+	t.Cleanup(func() { client.Transport = honest })
+	r := &roundRobin{world: w}
+	id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
+	stop := r.load(4, r.journeys(id, key))
+	seed := rand.Uint64()
+	t.Logf("order of seed %d", seed)
+	dice := rand.New(rand.NewPCG(seed, 0))
+	for range 2 {
+		for _, i := range dice.Perm(len(w.Processes)) {
+			w.restart(w.Processes[i].Name)
+		}
+	}
+	if n := stop(); n == 0 {
+		t.Error("there was no load")
+	} else {
+		t.Logf("%d calls answered", n)
+	}
+}
+
+// unreplayable keeps a transport from repeating requests on its own.
+type unreplayable struct{ http.RoundTripper }
+
+func (u unreplayable) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody { // a body of a length that nobody knows is sent once
+		r.Body = io.NopCloser(strings.NewReader(""))
+	}
+	r.GetBody = nil
+	return u.RoundTripper.RoundTrip(r)
+}
