@@ -54,9 +54,15 @@ func eachEngine(t *testing.T, test func(t *testing.T, r rig)) {
 	})
 }
 
-func ring(t *testing.T, fill byte) *keyring.Ring {
+// ring has the master keys that are filled with these bytes, the current one first.
+func ring(t *testing.T, current byte, others ...byte) *keyring.Ring {
 	t.Helper()
-	r, err := keyring.New("test", []byte(strings.Repeat(string(rune(fill)), keyring.KeySize)))
+	key := func(fill byte) []byte { return []byte(strings.Repeat(string(rune(fill)), keyring.KeySize)) }
+	var more [][]byte
+	for _, fill := range others {
+		more = append(more, key(fill))
+	}
+	r, err := keyring.New("test", key(current), more...)
 	if err != nil {
 		t.Fatal(err)
 	}

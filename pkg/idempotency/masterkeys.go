@@ -24,7 +24,7 @@ func (s *Store) countByMasterKey(tx *gorm.DB) (map[string]int, error) {
 		N    int
 	}
 	err := tx.Table("idempotency_keys").Select("substr(answer, ?, ?) AS name, count(*) AS n", keyring.NameAt+1, keyring.NameSize).
-		Where("answer IS NOT NULL AND expires_at > ?", s.clock.Now()).Group("1").Find(&rows).Error
+		Where("answer IS NOT NULL AND expires_at > ?", s.clock.Now()).Group("name").Find(&rows).Error
 	counts := map[string]int{}
 	for _, row := range rows {
 		counts[string(row.Name)] = row.N
