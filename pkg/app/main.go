@@ -50,6 +50,9 @@ func Execute(ctx context.Context, s Service, args []string, out, logs io.Writer)
 
 // Fail tells people why a program ended, and is the exit code to end with.
 func Fail(logs io.Writer, program string, err error) int {
+	if problem := new(config.Problem); errors.As(err, &problem) && !errors.As(err, new(*SettingsError)) {
+		err = NewSettingsError(program, "", problem) // one that showed at work only
+	}
 	if errors.As(err, new(*SettingsError)) {
 		fmt.Fprint(logs, err.Error())
 		return exitUsage
@@ -87,7 +90,10 @@ func (e *SettingsError) Error() string {
 	for _, p := range e.problems {
 		text += "  - " + p.Error() + "\n"
 	}
-	return text + e.Hint + "\n"
+	if e.Hint != "" {
+		text += e.Hint + "\n"
+	}
+	return text
 }
 
 // program is what the commands of one process share.

@@ -134,6 +134,39 @@ func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
 	})
 }
 
+// TestM5ConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before. It must be
+// an owner's.
+func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *suite) {
+		_, made := s.newKey("made", "owner")
+		weaker := map[string]string{}
+		for _, role := range []string{"viewer", "operator"} {
+			_, weaker[role] = s.newKey(role, role)
+		}
+		replica := restart(t, s, secret.Secret(made))
+		for key, status := range map[string]int{ownerKey: 401, made: 200} {
+			s.call(key, "GET", keysPath, nil, nil).want(status, nil)
+		}
+		const next = "ak_next-owner-key-of-the-tests-98765432109876543"
+		restart(t, replica, next)
+		for key, status := range map[string]int{made: 401, next: 200} {
+			s.call(key, "GET", keysPath, nil, nil).want(status, nil)
+		}
+		for role, key := range weaker {
+			cfg := config()
+			cfg.AdminAPIKey = secret.Secret(key)
+			service, err := admin.New(cfg, s.ownDeps())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := service.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "LATCHKEY_ADMIN_API_KEY") || !strings.Contains(err.Error(), role) {
+				t.Errorf("a %s key as the owner key: %v", role, err)
+			}
+			s.call(next, "GET", keysPath, nil, nil).want(200, nil)
+		}
+	})
+}
+
 // ownDeps are the deps of another process: the same, but with metrics of its own.
 func (s *suite) ownDeps() app.Deps {
 	deps := s.deps
@@ -219,7 +252,7 @@ func TestConfigValidate(t *testing.T) {
 		"weak key in production":  {func(c *admin.Config) { c.Env, c.AdminAPIKey = app.Production, "short" }, "LATCHKEY_ADMIN_API_KEY"},
 		"no master key":           {func(c *admin.Config) { c.MasterKey = "" }, "LATCHKEY_MASTER_KEY"},
 		"bad previous master key": {func(c *admin.Config) { c.MasterKeyPrevious = "x" }, "LATCHKEY_MASTER_KEY_PREVIOUS"},
-		"base":                    {func(c *admin.Config) { c.DatabaseURL = "" }, "LATCHKEY_DATABASE_URL"},
+		"base":                    {func(c *admin.Config) { c.TrustedProxies = []string{"x"} }, "LATCHKEY_TRUSTED_PROXIES"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good

@@ -7,8 +7,10 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
@@ -30,6 +32,8 @@ func (s *Service) configure(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, adminkey.ErrNoOwner) || errors.Is(err, adminkey.ErrNotOwner):
+			return config.Problemf(&s.cfg, &s.cfg.AdminAPIKey, "%v", err)
 		case !errors.Is(err, apierr.ErrUnavailable):
 			return err
 		}

@@ -329,13 +329,3 @@ func newWorldOnSQLite(t *testing.T) *world {
 	}
 	return newWorld(t, d, func() bus.Bus { return b })
 }
-
-func TestConfig(t *testing.T) {
-	cfg := analytics.DefaultConfig()
-	for days, good := range map[int]bool{0: false, 1: true, 90: true, 3661: false} {
-		cfg.RetentionDays = days
-		if err := cfg.Validate(); (err != nil && strings.Contains(err.Error(), "retention_days")) == good {
-			t.Errorf("retention of %d days: %v", days, err)
-		}
-	}
-}

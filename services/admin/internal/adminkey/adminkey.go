@@ -36,8 +36,9 @@ var (
 	ErrInvalidKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminKey, "send a valid admin key in the X-Admin-API-Key header")
 	ErrRole       = apierr.New(apierr.Forbidden, errcode.RoleNotAllowed, "the role of this admin key does not allow this; use a key with the role named in details.required")
 	ErrNotFound   = apierr.New(apierr.NotFound, errcode.NotFound, "no admin key has this id")
-	// ErrNoOwner is for the operator of the service: nobody could use it.
-	ErrNoOwner   = errors.New("there is no owner key: set LATCHKEY_ADMIN_API_KEY")
+	// ErrNoOwner and ErrNotOwner are for the operator of the service: nobody could use it.
+	ErrNoOwner   = errors.New("is missing, and there is no other owner key; set 32 or more random characters")
+	ErrNotOwner  = errors.New("is a key that has another role already")
 	ErrLastOwner = apierr.New(apierr.Conflict, errcode.LastOwner, "this is the last owner key; create another owner key before deleting it")
 )
 
@@ -59,8 +60,8 @@ type Store interface {
 	AddKey(ctx context.Context, k Key, hash [32]byte, r audit.Record) error
 	// RevokeKey revokes a live key, with the key as the record's Before. It fails with ErrNotFound or ErrLastOwner.
 	RevokeKey(ctx context.Context, id string, r audit.Record) (Key, error)
-	// ConfigureOwner makes k the one live key that came from the configuration and revokes its predecessor. Where a key
-	// with this hash exists, nothing changes; live tells whether that one is in force.
+	// ConfigureOwner makes k the one live key that came from the configuration and revokes its predecessor. A live owner key with
+	// this hash takes k's place, one of another role is ErrNotOwner; where it is revoked, nothing changes and live is false.
 	ConfigureOwner(ctx context.Context, k Key, hash [32]byte, r audit.Record) (live bool, err error)
 }
 

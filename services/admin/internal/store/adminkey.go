@@ -96,7 +96,10 @@ func (s *Store) ConfigureOwner(ctx context.Context, k adminkey.Key, hash [32]byt
 		}
 		if len(known) > 0 {
 			inForce = known[0].RevokedAt == nil
-			return nil
+			if !inForce || known[0].Configured {
+				return nil
+			}
+			return s.adopt(ctx, tx, known[0], r)
 		}
 		if err := s.revokeConfigured(ctx, tx, r); err != nil {
 			return err
@@ -106,6 +109,22 @@ func (s *Store) ConfigureOwner(ctx context.Context, k adminkey.Key, hash [32]byt
 		return s.insert(ctx, tx, row, r)
 	})
 	return inForce, err
+}
+
+// adopt makes a live key that was made by the API the configured one.
+func (s *Store) adopt(ctx context.Context, tx *gorm.DB, row keyRow, r audit.Record) error {
+	if row.Role != string(adminkey.Owner) {
+		return fmt.Errorf("%w: %s", adminkey.ErrNotOwner, row.Role)
+	}
+	if err := s.revokeConfigured(ctx, tx, r); err != nil {
+		return err
+	}
+	res := tx.Model(&keyRow{}).Where(liveByID, row.ID).Update("configured", true)
+	if res.Error != nil {
+		return fmt.Errorf("configure admin key: %w", res.Error)
+	}
+	r.After = row.key().Members()
+	return s.announce(ctx, tx, row.ID, r)
 }
 
 // changeKeys runs one change of the keys at a time, on all replicas together: counting owners and revoking one of them,
