@@ -241,10 +241,16 @@ func (c *Cache[K, V]) land(k K, f *flight[V], started int64) {
 	close(f.done)
 }
 
-func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool { return now-e.loaded < c.bound(c.opts.TTL) }
+func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool { return younger(e, now, c.bound(c.opts.TTL)) }
 
 func (c *Cache[K, V]) servable(e *entry[V], now int64) bool {
-	return now-e.loaded < c.bound(max(c.opts.TTL, c.opts.Stale))
+	return younger(e, now, c.bound(max(c.opts.TTL, c.opts.Stale)))
+}
+
+// younger tells whether a value is younger than bound. One from the future is of unknown age: the clock was set back.
+func younger[V any](e *entry[V], now, bound int64) bool {
+	age := now - e.loaded
+	return age >= 0 && age < bound
 }
 
 // bound is the age limit d in microseconds, cut short while the link is down.

@@ -174,7 +174,8 @@ func (a *Attempts) count(from string) {
 
 func (a *Attempts) wasGood(credential [sha256.Size]byte) bool {
 	at, ok := a.good.GetIfPresent(credential)
-	return ok && a.clock.Now().UnixMicro()-at < goodFor.Microseconds()
+	age := a.clock.Now().UnixMicro() - at
+	return ok && age >= 0 && age < goodFor.Microseconds() // from the future: the clock was set back
 }
 
 // refusal tells a verdict on a credential from a failure to reach one.

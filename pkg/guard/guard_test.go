@@ -170,7 +170,7 @@ func TestUnknownCredentialsWaitForEachOther(t *testing.T) {
 		var now, most atomic.Int32
 		r.right = func(string) error {
 			most.Store(max(most.Load(), now.Add(1)))
-			time.Sleep(time.Second)
+			time.Sleep(time.Millisecond)
 			now.Add(-1)
 			return nil
 		}
@@ -189,7 +189,7 @@ func TestUnknownCredentialsWaitForEachOther(t *testing.T) {
 func TestGuessesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 10)
-		r.right = func(string) error { time.Sleep(time.Second); return errWrong }
+		r.right = func(string) error { time.Sleep(time.Millisecond); return errWrong }
 		var all sync.WaitGroup
 		var refused, limited atomic.Int32
 		for i := range 100 {

@@ -264,6 +264,23 @@ func TestUnusedChunksGoBack(t *testing.T) {
 	})
 }
 
+// TestSharedLimitOfAClockSetBack: a key that was refused is not so until its old time comes again, and the limit holds.
+func TestSharedLimitOfAClockSetBack(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		now := clock.NewFake(start)
+		l := ratelimit.NewShared(d, now, testkit.Log(t))
+		limit := ratelimit.Limit{PerMinute: 3}
+		for _, step := range []time.Duration{0, -24 * time.Hour, -24 * time.Hour, 72 * time.Hour} {
+			now.Advance(step)
+			for i, want := range []bool{true, true, true, false} {
+				if got := l.Take(t.Context(), "k", limit); got.Allowed != want {
+					t.Errorf("the clock set by %v, call %d: %+v", step, i+1, got)
+				}
+			}
+		}
+	})
+}
+
 func TestDatabaseAway(t *testing.T) {
 	d := testkit.SQLite(t) // without the table
 	now := clock.NewFake(start)

@@ -67,7 +67,7 @@ func (s *shared) Take(ctx context.Context, key string, limit Limit) Decision {
 		return Decision{Allowed: true}
 	}
 	now := s.clock.Now()
-	if now.UnixMicro() < s.awayUntil.Load() {
+	if s.isAway(now) {
 		return s.fallback.Take(ctx, key, limit)
 	}
 	return s.take(ctx, key, limit, now)
@@ -76,7 +76,7 @@ func (s *shared) Take(ctx context.Context, key string, limit Limit) Decision {
 // Refund implements Limiter.
 func (s *shared) Refund(ctx context.Context, key string) {
 	now := s.clock.Now()
-	if now.UnixMicro() < s.awayUntil.Load() {
+	if s.isAway(now) {
 		s.fallback.Refund(ctx, key)
 		return
 	}
@@ -84,7 +84,7 @@ func (s *shared) Refund(ctx context.Context, key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused = 0
-	if l.left > 0 && now.UnixMicro() < l.ends {
+	if l.left > 0 && lasts(now.UnixMicro(), l.ends, leaseFor) {
 		l.left++
 		l.last.Remaining++
 		return
@@ -101,13 +101,13 @@ func (s *shared) take(ctx context.Context, key string, limit Limit, at time.Time
 	at = s.clock.Now() // it may have waited for another call of the same key
 	now := at.UnixMicro()
 	switch {
-	case l.left > 0 && now < l.ends:
+	case l.left > 0 && lasts(now, l.ends, leaseFor):
 		l.left--
 		l.last.Remaining = max(l.last.Remaining-1, 0)
 		return l.last
-	case now < l.refused:
+	case lasts(now, l.refused, leaseFor):
 		return l.last
-	case now < s.awayUntil.Load(): // the call before has just found out
+	case s.isAway(at): // the call before has just found out
 		return s.fallback.Take(ctx, key, limit)
 	}
 	err := l.renew(limit, now, func(change func(*usage)) error { return s.inRow(ctx, key, at, change) })
@@ -245,10 +245,19 @@ func (s *shared) pruneBatch(ctx context.Context, now time.Time) (deleted int, er
 	return deleted, err
 }
 
+// lasts tells whether a time that was set for d has not come yet. One further away than d does not count: the clock was set back.
+func lasts(now, until int64, d time.Duration) bool {
+	return now < until && until-now <= d.Microseconds()
+}
+
+func (s *shared) isAway(now time.Time) bool {
+	return lasts(now.UnixMicro(), s.awayUntil.Load(), awayFor)
+}
+
 // away leaves the database alone for a moment, and says so once per moment.
 func (s *shared) away(now time.Time, cause error) {
 	until := s.awayUntil.Load()
-	if now.UnixMicro() >= until && s.awayUntil.CompareAndSwap(until, now.Add(awayFor).UnixMicro()) {
+	if !s.isAway(now) && s.awayUntil.CompareAndSwap(until, now.Add(awayFor).UnixMicro()) {
 		s.log.Warn("the database of the rate limits is away: each replica counts alone for now", "error", cause)
 	}
 }

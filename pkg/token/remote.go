@@ -37,7 +37,7 @@ func NewRemoteKeys(fetch func(ctx context.Context) ([]byte, error), c clock.Cloc
 // PublicKey implements KeySet. While there has never been a set it fails with what fetch failed with.
 func (r *RemoteKeys) PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	key, got := r.lookUp(kid)
-	if key != nil && r.clock.Now().Sub(got) < freshFor {
+	if key != nil && within(freshFor, got, r.clock.Now()) {
 		return key, nil
 	}
 	err := r.refetch(ctx, got)
@@ -48,6 +48,12 @@ func (r *RemoteKeys) PublicKey(ctx context.Context, kid string) (ed25519.PublicK
 		return nil, err
 	}
 	return nil, Refused("key")
+}
+
+// within tells whether then was less than d ago. Times from the future are not: the clock was set back.
+func within(d time.Duration, then, now time.Time) bool {
+	age := now.Sub(then)
+	return age >= 0 && age < d
 }
 
 func (r *RemoteKeys) lookUp(kid string) (ed25519.PublicKey, time.Time) {
@@ -61,7 +67,7 @@ func (r *RemoteKeys) refetch(ctx context.Context, seen time.Time) error {
 	r.gate.Lock()
 	defer r.gate.Unlock()
 	now := r.clock.Now()
-	if _, got := r.lookUp(""); !got.IsZero() && (got.After(seen) || now.Sub(r.tried) < refetchEvery) {
+	if _, got := r.lookUp(""); !got.IsZero() && (got.After(seen) || within(refetchEvery, r.tried, now)) {
 		return nil
 	}
 	r.tried = now

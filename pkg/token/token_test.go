@@ -283,6 +283,10 @@ func TestRemoteKeys(t *testing.T) {
 	now.Advance(24 * time.Hour)
 	step("stale", "k2", second, 5)
 	step("stale, just tried", "k2", second, 5)
+	away, published = nil, map[string]ed25519.PublicKey{"k1": first}
+	now.Advance(-3 * time.Hour)
+	step("the clock was set back", "k1", first, 6)
+	step("what was withdrawn stays so", "k2", nil, 6)
 }
 
 func TestRemoteKeysConcurrently(t *testing.T) {
