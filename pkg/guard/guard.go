@@ -53,7 +53,7 @@ func New(c clock.Clock, limit int) *Attempts {
 	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
 }
 
-// Try has check look at a credential, which is known by its hash, unless the client's address had too many refused. A
+// Try has check look at a credential, which is known by its hash or by Here, unless the client's address had too many refused. A
 // check that ends in a 401 counts against the address. A credential that passed within the last hour is always looked at.
 // Others of one address wait for each other, four at a time, as long as the request may take.
 func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func() error) error {
@@ -77,6 +77,12 @@ func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func(
 		a.count(from)
 	}
 	return err
+}
+
+// Here identifies a credential together with the address that sent it. It is for administrators' credentials: having been good
+// elsewhere does not make them exempt here, so that a guesser learns nothing of one that is in daily use.
+func Here(c *gin.Context, credential string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(httpx.ClientNetwork(c) + "\n" + credential))
 }
 
 // Trust remembers a credential that is good, as if it had just passed.

@@ -325,3 +325,23 @@ func TestAddressesAreBounded(t *testing.T) {
 		t.Errorf("%d failures of one address are remembered", n)
 	}
 }
+
+// TestM4AdministratorsAreExemptWhereTheyAre: the right guess of a credential that is in use elsewhere is not answered.
+func TestM4AdministratorsAreExemptWhereTheyAre(t *testing.T) {
+	r := newRig(t, 1)
+	r.engine.GET("/admin", httpx.Wrap(func(c *gin.Context) error {
+		credential := c.GetHeader("X-Key")
+		return r.attempts.Try(c, Here(c, credential), func() error { return r.right(credential) })
+	}))
+	ask := func(from, credential string) *httptest.ResponseRecorder {
+		req := r.request(from, credential)
+		req.URL.Path = "/admin"
+		return r.do(req)
+	}
+	const elsewhere = "192.0.2.2:1"
+	r.want(ask(elsewhere, "right"), 200)
+	r.want(ask(here, "wrong"), 401)
+	r.want(ask(here, "right"), 429)
+	r.want(ask(elsewhere, "wrong"), 401)
+	r.want(ask(elsewhere, "right"), 200)
+}

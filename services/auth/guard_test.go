@@ -161,3 +161,33 @@ func TestM14RateLimitsArePruned(t *testing.T) {
 		guardtest.RateLimitsArePruned(t, d, func() { newWorld(t, d, func(c *auth.Config) { c.RateLimitShared = true }) })
 	})
 }
+
+// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones.
+func TestM6OneSeatCannotFillTheTables(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		const kept = 100
+		client := w.client()
+		var other pair
+		w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, "another device")).is(200, "").into(&other)
+		oldest := w.issue(client)
+		var second, newest pair
+		for i := range kept {
+			if newest = w.issue(client); i == 0 {
+				second = newest
+			}
+		}
+		for table, want := range map[string]int64{"token_families": kept + 1, "refresh_tokens": kept + 1} {
+			var rows int64
+			w.must(w.db.Read(w.Context()).Table(table).Count(&rows).Error)
+			if rows != want {
+				w.Errorf("%s has %d rows, want %d", table, rows, want)
+			}
+		}
+		w.verify(oldest.Access).is(401, errcode.InvalidToken)
+		w.refresh(oldest.Refresh).is(401, errcode.InvalidToken)
+		for _, p := range []pair{second, newest, other} {
+			w.verify(p.Access).is(200, "")
+			w.refresh(p.Refresh).is(200, "")
+		}
+	})
+}

@@ -3,8 +3,8 @@ package api
 import (
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
@@ -35,7 +35,7 @@ func (a *API) authenticate(c *gin.Context) (key adminkey.Key, err error) {
 	if len(sent) != 1 || !adminkey.WellFormed(sent[0]) {
 		return key, a.Attempts.Refuse(c, adminkey.ErrInvalidKey)
 	}
-	err = a.Attempts.Try(c, secret.Hash(sent[0]), func() error {
+	err = a.Attempts.Try(c, guard.Here(c, sent[0]), func() error {
 		key, err = a.Keys.Authenticate(c.Request.Context(), sent[0])
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -35,7 +36,7 @@ func (a api) checkAdminSecret(c *gin.Context) error {
 	if len(given) != 1 || given[0] == "" {
 		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
 	}
-	return a.AdminAttempts.Try(c, secret.Hash(given[0]), func() error {
+	return a.AdminAttempts.Try(c, guard.Here(c, given[0]), func() error {
 		if a.AdminSecret == "" || !secret.Equal(given[0], a.AdminSecret.Reveal()) {
 			return errInvalidAdminSecret
 		}

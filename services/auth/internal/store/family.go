@@ -60,8 +60,20 @@ func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first cre
 		if err := tx.Create(&t).Error; err != nil {
 			return fmt.Errorf("insert refresh token: %w", err)
 		}
-		return nil
+		return forgetFamilies(tx, f)
 	})
+}
+
+// familiesKept is how many families a device has at most, so that none fills the table; a new one ends the oldest.
+const familiesKept = 100
+
+func forgetFamilies(tx *gorm.DB, newest credential.Family) error {
+	const oldest = `DELETE FROM token_families WHERE id IN (SELECT id FROM token_families
+		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)`
+	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, pruneBatch, familiesKept).Error; err != nil {
+		return fmt.Errorf("forget the oldest token families: %w", err)
+	}
+	return nil
 }
 
 // RefreshToken implements credential.FamilyStore.

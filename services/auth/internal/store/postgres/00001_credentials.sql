@@ -32,6 +32,7 @@ CREATE TABLE token_families (
     expires_at      timestamptz NOT NULL
 );
 CREATE INDEX token_families_expires_at ON token_families (expires_at);
+CREATE INDEX token_families_device ON token_families (license_id, hardware_id, created_at);
 
 CREATE TABLE refresh_tokens (
     sha256     bytea PRIMARY KEY CHECK (length(sha256) = 32),
