@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/latchkey-dev/latchkey/proto v0.0.0
+	github.com/rs/cors v1.11.1
 )
 
 require (

@@ -11,6 +11,7 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 	app.TokenLimit
+	app.CORS
 
 	RateLimitShared bool `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
 }
@@ -22,5 +23,5 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base))
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckCORS())
 }
