@@ -65,6 +65,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 		first, bystander := w.issue(client), w.issue(client)
 		var second pair
 		w.refresh(first.Refresh).is(200, "").into(&second)
+		w.verify(second.Access).is(200, "")
 		if reason := w.refresh(first.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
 			w.Errorf("reason %q", reason)
 		}
@@ -81,7 +82,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 		if e.Subject != licenseID || reused.LicenseId != licenseID || reused.HardwareId != device || reused.FamilyId == "" {
 			w.Errorf("event %+v", &reused)
 		}
-		res, err := w.auth.CheckTokenFamily(w.Context(), connect.NewRequest(&authv1.CheckTokenFamilyRequest{FamilyId: reused.FamilyId}))
+		res, err := w.auth.CheckAccessToken(w.Context(), connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: reused.FamilyId, TokenId: licenseID}))
 		w.must(err)
 		if !res.Msg.Revoked {
 			w.Error("sisters are told that the family stands")
@@ -115,30 +116,127 @@ func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 	})
 }
 
-func TestConcurrentRefresh(t *testing.T) {
+// TestC7LostAnswers refreshes again although the first answer is not known to have arrived.
+func TestC7LostAnswers(t *testing.T) {
+	next := func(w *world, refresh string) (p pair) {
+		w.Helper()
+		w.refresh(refresh).is(200, "").into(&p)
+		return p
+	}
+	for name, test := range map[string]func(w *world, first, lost pair){
+		"C7: nothing of the lost pair was used": func(w *world, first, lost pair) {
+			again := next(w, first.Refresh)
+			if again.Refresh == lost.Refresh || again.Access == lost.Access {
+				w.Error("the pair is not new")
+			}
+			w.verify(lost.Access).is(401, errcode.InvalidToken)
+			w.verify(first.Access).is(200, "") // the hour of an earlier access token is not cut short
+			w.verify(again.Access).is(200, "")
+			next(w, again.Refresh)
+		},
+		"C7: many lost answers in a row": func(w *world, first, _ pair) {
+			last := first
+			for range 5 {
+				last = next(w, first.Refresh)
+			}
+			next(w, last.Refresh)
+		},
+		"C7: its access token was used here": func(w *world, first, lost pair) {
+			w.verify(lost.Access).is(200, "")
+			w.dies(first, lost)
+		},
+		"C7: its access token was used at another service": func(w *world, first, lost pair) {
+			var c claims.Access
+			_, _, err := jwt.NewParser().ParseUnverified(lost.Access, &c)
+			w.must(err)
+			res, err := w.auth.CheckAccessToken(w.Context(), connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: c.FamilyID, TokenId: c.ID}))
+			w.must(err)
+			if res.Msg.Revoked || res.Msg.Void {
+				w.Errorf("refused: %v", res.Msg)
+			}
+			w.dies(first, lost)
+		},
+		"C7: its refresh token was used": func(w *world, first, lost pair) {
+			last := next(w, lost.Refresh)
+			w.dies(first, last)
+		},
+		"C7: the void one is presented": func(w *world, first, lost pair) {
+			again := next(w, first.Refresh)
+			w.dies(lost, again)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(w *world) {
+				first := w.issue(w.client())
+				w.refresh(first.Refresh).is(200, "")
+				test(w, first, next(w, first.Refresh))
+			})
+		})
+	}
+}
+
+// dies presents a refresh token that two parties hold, and expects the end of its family.
+func (w *world) dies(reused, last pair) {
+	w.Helper()
+	if reason := w.refresh(reused.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+		w.Errorf("reason %q", reason)
+	}
+	w.verify(last.Access).is(401, errcode.InvalidToken)
+	w.refresh(last.Refresh).is(401, errcode.InvalidToken)
+	w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+}
+
+// TestC7IdempotencyKey: the same key and body get the same pair, also when it is in use; another body is refused.
+func TestC7IdempotencyKey(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		first := w.issue(w.client())
-		results := make([]answer, 8)
+		h := headers{"Idempotency-Key": "r-1"}
+		refresh := func(token string) answer {
+			w.Helper()
+			return w.call("POST", "/api/v1/auth/refresh", h, fmt.Sprintf(`{"refresh_token": %q}`, token))
+		}
+		once := refresh(first.Refresh).is(200, "")
+		var second pair
+		once.into(&second)
+		w.verify(second.Access).is(200, "")
+		if again := refresh(first.Refresh).is(200, ""); again.body != once.body {
+			w.Errorf("first %s\nagain %s", once.body, again.body)
+		}
+		refresh(second.Refresh).is(422, errcode.IdempotencyKeyReused)
+		w.verify(second.Access).is(200, "")
+
+		// A reuse that is refused under a key ends the family all the same.
+		h["Idempotency-Key"] = "r-2"
+		refresh(first.Refresh).is(401, errcode.InvalidToken)
+		w.verify(second.Access).is(401, errcode.InvalidToken)
+		w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+	})
+}
+
+// TestC7ManyRefreshesAtOnce: one chain is left, and it works.
+func TestC7ManyRefreshesAtOnce(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		first := w.issue(w.client())
+		results := make([]answer, 40)
 		var wg sync.WaitGroup
 		for i := range results {
 			wg.Go(func() { results[i] = w.refresh(first.Refresh) })
 		}
 		wg.Wait()
-		won := 0
-		var winner pair
+		live := map[string]bool{}
 		for _, a := range results {
-			if a.status == 200 {
-				won++
-				a.into(&winner)
-			} else {
-				a.is(401, errcode.InvalidToken)
+			var p pair
+			a.is(200, "").into(&p)
+			if w.verify(p.Access).status == 200 {
+				live[p.Refresh] = true
 			}
 		}
-		if won != 1 {
-			w.Fatalf("%d of 8 calls won, want 1", won)
+		if len(live) != 1 {
+			w.Fatalf("%d chains are live, want 1", len(live))
 		}
-		w.verify(winner.Access).is(401, errcode.InvalidToken)
-		w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+		for refresh := range live {
+			w.refresh(refresh).is(200, "")
+		}
 	})
 }
 

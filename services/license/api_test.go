@@ -190,6 +190,28 @@ func TestRevokedFamilyIsRefused(t *testing.T) {
 	})
 }
 
+// TestC7UseOfATokenIsToldOnce: auth hears of the first use of each token, before it is answered, and of no other.
+func TestC7UseOfATokenIsToldOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		bearer := w.bearer(id, "pc")
+		heartbeat := func() answer { return w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", bearer...) }
+		w.auth.revoke("t-1") // void, as when its pair was replaced
+		w.want(heartbeat(), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.auth.tokenID = "t-2"
+		bearer = w.bearer(id, "pc")
+		for range 3 {
+			w.want(heartbeat(), http.StatusOK, "")
+		}
+		w.auth.mu.Lock()
+		defer w.auth.mu.Unlock()
+		if !slices.Contains(w.auth.asked, "t-2") || len(w.auth.asked) > 3 { // about both tokens, and about their family
+			t.Errorf("auth was asked about %q", w.auth.asked)
+		}
+	})
+}
+
 func TestOfflineToken(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 2)

@@ -59,9 +59,13 @@ type authDouble struct {
 
 	keyRevoked atomic.Bool
 
-	mu      sync.Mutex
-	away    bool
+	mu   sync.Mutex
+	away bool
+	// revoked are families and tokens, asked the tokens that were asked about.
 	revoked map[string]bool
+	asked   []string
+	// tokenID is that of the next access token.
+	tokenID string
 	// whileSigning, when not nil, runs before an offline token is handed out.
 	whileSigning func()
 }
@@ -86,10 +90,13 @@ func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1
 	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit}), nil
 }
 
-func (a *authDouble) CheckTokenFamily(_ context.Context, req *connect.Request[authv1.CheckTokenFamilyRequest]) (*connect.Response[authv1.CheckTokenFamilyResponse], error) {
+func (a *authDouble) CheckAccessToken(_ context.Context, req *connect.Request[authv1.CheckAccessTokenRequest]) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return connect.NewResponse(&authv1.CheckTokenFamilyResponse{Revoked: a.revoked[req.Msg.GetFamilyId()]}), nil
+	a.asked = append(a.asked, req.Msg.GetTokenId())
+	return connect.NewResponse(&authv1.CheckAccessTokenResponse{
+		Revoked: a.revoked[req.Msg.GetFamilyId()], Void: a.revoked[req.Msg.GetTokenId()],
+	}), nil
 }
 
 func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[authv1.SignOfflineTokenRequest]) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
@@ -172,7 +179,7 @@ func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
 	}
 	w := &world{
 		t: t, db: d, clock: clock.NewFake(time.Now()), config: config(edits...),
-		auth: &authDouble{key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}},
+		auth: &authDouble{key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}, tokenID: "t-1"},
 	}
 	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))}
 	events, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
@@ -320,8 +327,10 @@ func (w *world) bearer(licenseID, hardwareID string) []string {
 	if seat, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
 		version = int(seat.Msg.GetLicenseVersion())
 	}
+	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))
+	access.ID = w.auth.tokenID
 	raw, err := token.Sign(w.auth.key, "k1", claims.Access{
-		RegisteredClaims: registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour)), HardwareID: hardwareID, FamilyID: "family-1", LicenseVersion: version,
+		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: "family-1", LicenseVersion: version,
 	})
 	if err != nil {
 		w.t.Fatal(err)

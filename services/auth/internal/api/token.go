@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
@@ -71,10 +73,28 @@ func (a api) refreshTokens(c *gin.Context) error {
 
 func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
 	err = a.TokenAttempts.Try(c, secret.Hash(raw), func() error {
-		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw)
+		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c))
 		return err
 	})
 	return pair, err
+}
+
+// once is nil without an Idempotency-Key.
+func (a api) once(c *gin.Context) credential.Once {
+	if len(c.Request.Header.Values("Idempotency-Key")) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, familyID string, fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
+		body, err := httpx.Body(c)
+		if err != nil {
+			return credential.Pair{}, err
+		}
+		key, err := idempotency.FromRequest(c.Request, "family "+familyID, body)
+		if err != nil {
+			return credential.Pair{}, err
+		}
+		return idempotency.Do(ctx, a.Idempotency, key, fn)
+	}
 }
 
 func (a api) verifyToken(c *gin.Context) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -45,13 +46,14 @@ type FamilyStore interface {
 	CreateFamily(ctx context.Context, f Family, first RefreshToken) error
 	// RefreshToken finds a token by its hash, with its family, or fails with ErrTokenUnknown.
 	RefreshToken(ctx context.Context, hash [32]byte) (Family, RefreshToken, error)
-	// UseRefreshToken marks the token used and adds its successor, both or neither. It reports false when the token had been
-	// used before, by a concurrent call as well, or its family was revoked.
-	UseRefreshToken(ctx context.Context, hash [32]byte, at time.Time, next RefreshToken) (bool, error)
+	// Rotate makes next the current token of the family in exchange for t, both or neither, and the token that was current
+	// void unless it is t. It reports false, and changes nothing, when the family is revoked or does not accept t.
+	Rotate(ctx context.Context, t, next RefreshToken) (bool, error)
 	// RevokeFamily commits records with the revocation; it reports false, and commits nothing, when the family was revoked already.
 	RevokeFamily(ctx context.Context, id string, at time.Time, records ...Record) (bool, error)
-	// FamilyRevoked tells whether the family is revoked or unknown.
-	FamilyRevoked(ctx context.Context, id string) (bool, error)
+	// UseAccess tells the state of an access token, and notes that its pair is in use if it is the current one. Of this and a
+	// concurrent Rotate in exchange for the predecessor, one comes first and the other heeds it.
+	UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error)
 }
 
 // SigningStore keeps the signing keys, their private halves sealed.
@@ -93,6 +95,8 @@ type Deps struct {
 type Service struct {
 	Deps
 	ring *signingRing
+	// refreshes are those under way, by the token they came with.
+	refreshes singleflight.Group
 }
 
 // New makes the service.

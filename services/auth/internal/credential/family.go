@@ -23,11 +23,16 @@ const (
 	AccessFor     = time.Hour
 	refreshFor    = 30 * 24 * time.Hour
 	refreshPrefix = "rt_"
+	// refreshTimeout bounds a refresh that several callers wait for.
+	refreshTimeout = 5 * time.Second
 )
 
 var (
 	// ErrTokenUnknown says that the store has no such refresh token.
 	ErrTokenUnknown    = errors.New("credential: unknown refresh token")
+	errNotAccepted     = errors.New("credential: the family does not accept the refresh token")
+	errRevoked         = token.Refused("revoked")
+	errReused          = token.Refused("reused").Because(errNotAccepted)
 	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
 )
 
@@ -39,17 +44,33 @@ type Family struct {
 	CreatedAt      time.Time
 	// RevokedAt zero: in force.
 	RevokedAt time.Time
+	// Current is the hash of the newest refresh token, Previous that of the one it was given for; zero: none.
+	Current, Previous [32]byte
+	// InUse tells that a token of the current pair was presented: its answer has arrived.
+	InUse bool
+	// Rotations counts the pairs given, the first one not among them.
+	Rotations int
 }
 
-// RefreshToken is one link of the chain, good for one use.
+// Accepts is the rule of rotation. The current refresh token is good for a new pair. So is its predecessor as long as nothing
+// of the current pair was used, since that answer may have been lost; the current pair is void then. Any other token of
+// the family, used up or void, is in the hands of two.
+func (f Family) Accepts(hash [32]byte) bool {
+	return hash == f.Current || hash == f.Previous && !f.InUse
+}
+
+// RefreshToken is one link of the chain.
 type RefreshToken struct {
-	Hash      [32]byte
-	FamilyID  string
+	Hash     [32]byte
+	FamilyID string
+	// AccessID is the id of the access token that was given with it.
+	AccessID  string
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	// UsedAt zero: not yet.
-	UsedAt time.Time
 }
+
+// Once carries out a refresh at most once, as the caller's Idempotency-Key asks for. It runs fn in a transaction.
+type Once func(ctx context.Context, familyID string, fn func(ctx context.Context) (Pair, error)) (Pair, error)
 
 // Pair is what a client gets.
 type Pair struct {
@@ -70,8 +91,7 @@ func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardw
 	}
 	f := Family{LicenseID: licenseID, HardwareID: hardwareID, CreatedAt: s.Clock.Now()}
 	if err := s.checkNamed(ctx, &f); err != nil {
-		s.refused(err, from, f)
-		return Pair{}, err
+		return Pair{}, s.refused(err, from, f)
 	}
 	id, err := newID()
 	if err != nil {
@@ -88,121 +108,89 @@ func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardw
 	return pair, nil
 }
 
-// RefreshTokens takes a refresh token and gives the next pair of its family. A token used before revokes the family: two
-// parties hold it. Every refusal is INVALID_TOKEN.
-func (s *Service) RefreshTokens(ctx context.Context, from Caller, raw string) (Pair, error) {
+// RefreshTokens takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
+// family: two parties hold it. Every refusal is INVALID_TOKEN. once is nil where the caller sent no Idempotency-Key: then calls
+// with one token that come at the same time share a pair, so that an application which refreshes twice goes on with either.
+func (s *Service) RefreshTokens(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
 	}
-	f, pair, err := s.refresh(ctx, from, raw)
-	if err != nil {
-		s.refused(err, from, f)
+	if !secret.WellFormed(refreshPrefix, raw) {
+		return Pair{}, s.refused(token.Refused("malformed"), from, Family{})
+	}
+	hash := secret.Hash(raw)
+	if once != nil {
+		return s.refresh(ctx, from, hash, once)
+	}
+	pair, err, _ := s.refreshes.Do(string(hash[:]), func() (any, error) {
+		// The caller who came first may go before the others have their answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+		defer cancel()
+		return s.refresh(ctx, from, hash, direct)
+	})
+	return pair.(Pair), err
+}
+
+// direct is Once for a call without an Idempotency-Key.
+func direct(ctx context.Context, _ string, fn func(ctx context.Context) (Pair, error)) (Pair, error) {
+	return fn(ctx)
+}
+
+func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once Once) (Pair, error) {
+	f, t, err := s.Families.RefreshToken(ctx, hash)
+	switch {
+	case errors.Is(err, ErrTokenUnknown):
+		return Pair{}, s.refused(token.Refused("unknown"), from, f)
+	case err != nil:
+		return Pair{}, fmt.Errorf("find refresh token: %w", err)
+	case !f.RevokedAt.IsZero():
+		return Pair{}, s.refused(errRevoked, from, f)
+	}
+	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
 		return Pair{}, err
+	}
+	pair, err := once(ctx, f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
+	if errors.Is(err, errNotAccepted) {
+		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
+	}
+	if err != nil {
+		return Pair{}, s.refused(err, from, f)
 	}
 	return pair, nil
 }
 
-func (s *Service) refresh(ctx context.Context, from Caller, raw string) (Family, Pair, error) {
-	if !secret.WellFormed(refreshPrefix, raw) {
-		return Family{}, Pair{}, token.Refused("malformed")
+// rotate gives the next pair for t. It fails with errNotAccepted where the family does not accept t.
+func (s *Service) rotate(ctx context.Context, f Family, t RefreshToken) (Pair, error) {
+	if !f.Accepts(t.Hash) {
+		return Pair{}, errReused
 	}
-	hash := secret.Hash(raw)
-	f, t, err := s.Families.RefreshToken(ctx, hash)
-	if errors.Is(err, ErrTokenUnknown) {
-		return f, Pair{}, token.Refused("unknown")
+	if !s.Clock.Now().Before(t.ExpiresAt) {
+		return Pair{}, token.Refused("expired")
 	}
-	if err != nil {
-		return f, Pair{}, fmt.Errorf("find refresh token: %w", err)
-	}
-	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
-		return f, Pair{}, err
-	}
-	if err := s.admit(ctx, from, f, t); err != nil {
-		return f, Pair{}, err
+	if err := s.standing(ctx, f); err != nil {
+		return Pair{}, err
 	}
 	pair, next, err := s.mint(ctx, f)
 	if err != nil {
-		return f, Pair{}, err
+		return Pair{}, err
 	}
-	first, err := s.Families.UseRefreshToken(ctx, hash, next.CreatedAt, next)
+	accepted, err := s.Families.Rotate(ctx, t, next)
 	if err != nil {
-		return f, Pair{}, fmt.Errorf("use refresh token: %w", err)
+		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
 	}
-	if !first {
-		return f, Pair{}, s.reused(ctx, from, f)
+	if !accepted {
+		return Pair{}, errReused
 	}
-	return f, pair, nil
+	return pair, nil
 }
 
-// admit tells whether the token may be used now.
-func (s *Service) admit(ctx context.Context, from Caller, f Family, t RefreshToken) error {
-	switch {
-	case !f.RevokedAt.IsZero():
-		return token.Refused("revoked")
-	case !t.UsedAt.IsZero():
-		return s.reused(ctx, from, f)
-	case !s.Clock.Now().Before(t.ExpiresAt):
-		return token.Refused("expired")
-	}
-	return s.standing(ctx, f)
-}
-
-// reused revokes the family of a token that was presented twice.
+// reused revokes the family of a token that two parties hold.
 func (s *Service) reused(ctx context.Context, from Caller, f Family) error {
 	reused := &eventsv1.LicenseTokenReused{LicenseId: f.LicenseID, HardwareId: f.HardwareID, FamilyId: f.ID, Ip: from.IP}
 	if _, err := s.Families.RevokeFamily(ctx, f.ID, s.Clock.Now(), Record{f.LicenseID, reused}); err != nil {
 		return fmt.Errorf("revoke token family: %w", err)
 	}
-	return token.Refused("reused")
-}
-
-// Verified is an access token that stands.
-type Verified struct {
-	LicenseID, HardwareID, TokenID string
-	IssuedAt, ExpiresAt            time.Time
-}
-
-// VerifyToken tells whether an access token holds now: its signature, its family, and its device on its license. Every
-// refusal is INVALID_TOKEN.
-func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Verified, error) {
-	var c claims.Access
-	if err := s.ring.access.Verify(ctx, raw, &c); err != nil {
-		s.refused(err, from, Family{})
-		return Verified{}, err
-	}
-	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
-	if err := s.holds(ctx, f); err != nil {
-		s.refused(err, from, f)
-		return Verified{}, err
-	}
-	return Verified{
-		LicenseID: c.Subject, HardwareID: c.HardwareID, TokenID: c.ID,
-		IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
-	}, nil
-}
-
-func (s *Service) holds(ctx context.Context, f Family) error {
-	revoked, err := s.FamilyRevoked(ctx, f.ID)
-	if err != nil {
-		return err
-	}
-	if revoked {
-		return token.Refused("revoked")
-	}
-	return s.standing(ctx, f)
-}
-
-// FamilyRevoked tells whether the tokens of a family are refused. Families that are not known are.
-func (s *Service) FamilyRevoked(ctx context.Context, id string) (bool, error) {
-	id, ok := canonicalID(id)
-	if !ok {
-		return true, nil
-	}
-	revoked, err := s.Families.FamilyRevoked(ctx, id)
-	if err != nil {
-		return false, fmt.Errorf("check token family: %w", err)
-	}
-	return revoked, nil
+	return errReused
 }
 
 // standing asks whether the device still stands on its license, and makes any refusal one of the token.
@@ -248,21 +236,22 @@ func (s *Service) mint(ctx context.Context, f Family) (Pair, RefreshToken, error
 		return Pair{}, RefreshToken{}, err
 	}
 	refresh := secret.New(refreshPrefix)
-	next := RefreshToken{Hash: secret.Hash(refresh), FamilyID: f.ID, CreatedAt: now, ExpiresAt: now.Add(refreshFor)}
+	next := RefreshToken{Hash: secret.Hash(refresh), FamilyID: f.ID, AccessID: id, CreatedAt: now, ExpiresAt: now.Add(refreshFor)}
 	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
 }
 
-// refused tells the observer of a refusal; failures of ours are none.
-func (s *Service) refused(err error, from Caller, f Family) {
+// refused tells the observer of a refusal and returns it; failures of ours are none.
+func (s *Service) refused(err error, from Caller, f Family) error {
 	var e *apierr.Error
 	if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated && !isRefusal(e.Kind) {
-		return
+		return err
 	}
 	licenseID := f.LicenseID
 	if e.Code == errcode.LicenseNotFound {
 		licenseID = "" // a caller's invention: nobody downstream may take it for a license
 	}
 	s.Observe(licenseID, s.Clock.Now(), &eventsv1.LicenseTokenRefused{ErrorCode: e.Code, LicenseId: licenseID, HardwareId: f.HardwareID, Ip: from.IP})
+	return err
 }
 
 func validateDevice(licenseID, hardwareID string) error {

@@ -45,13 +45,13 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 	return connect.NewResponse(res), nil
 }
 
-// CheckTokenFamily implements authv1connect.AuthServiceHandler.
-func (s server) CheckTokenFamily(ctx context.Context, req *connect.Request[authv1.CheckTokenFamilyRequest]) (*connect.Response[authv1.CheckTokenFamilyResponse], error) {
-	revoked, err := s.rules.FamilyRevoked(ctx, req.Msg.FamilyId)
+// CheckAccessToken implements authv1connect.AuthServiceHandler.
+func (s server) CheckAccessToken(ctx context.Context, req *connect.Request[authv1.CheckAccessTokenRequest]) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
+	state, err := s.rules.UseAccess(ctx, req.Msg.FamilyId, req.Msg.TokenId)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&authv1.CheckTokenFamilyResponse{Revoked: revoked}), nil
+	return connect.NewResponse(&authv1.CheckAccessTokenResponse{Revoked: state.Revoked, Void: state.Void}), nil
 }
 
 // SignOfflineToken implements authv1connect.AuthServiceHandler.

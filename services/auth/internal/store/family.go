@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,10 @@ type familyRow struct {
 	CreatedAt      time.Time
 	RevokedAt      *time.Time
 	ExpiresAt      time.Time
+	CurrentSHA256  []byte `gorm:"column:current_sha256"`
+	PreviousSHA256 []byte `gorm:"column:previous_sha256"`
+	InUse          bool
+	Rotations      int
 }
 
 // TableName implements gorm's Tabler.
@@ -28,31 +33,42 @@ func (r familyRow) family() credential.Family {
 	return credential.Family{
 		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, LicenseVersion: r.LicenseVersion,
 		CreatedAt: r.CreatedAt.UTC(), RevokedAt: orZero(r.RevokedAt),
+		Current: hashOf(r.CurrentSHA256), Previous: hashOf(r.PreviousSHA256), InUse: r.InUse, Rotations: r.Rotations,
 	}
+}
+
+// hashOf is zero for NULL.
+func hashOf(sum []byte) (hash [32]byte) {
+	copy(hash[:], sum)
+	return hash
 }
 
 type refreshRow struct {
 	SHA256    []byte `gorm:"column:sha256"`
 	FamilyID  string
+	Rotation  int
+	AccessID  string
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	UsedAt    *time.Time
+	Void      bool
 }
 
 // TableName implements gorm's Tabler.
 func (refreshRow) TableName() string { return "refresh_tokens" }
 
-func newRefreshRow(t credential.RefreshToken) refreshRow {
-	return refreshRow{SHA256: t.Hash[:], FamilyID: t.FamilyID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, UsedAt: optional(t.UsedAt)}
+func newRefreshRow(t credential.RefreshToken, rotation int) refreshRow {
+	return refreshRow{
+		SHA256: t.Hash[:], FamilyID: t.FamilyID, Rotation: rotation, AccessID: t.AccessID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
+	}
 }
 
 // CreateFamily implements credential.FamilyStore.
 func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first credential.RefreshToken) error {
 	family := familyRow{
 		ID: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, LicenseVersion: f.LicenseVersion,
-		CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt,
+		CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt, CurrentSHA256: first.Hash[:],
 	}
-	t := newRefreshRow(first)
+	t := newRefreshRow(first, 0)
 	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		if err := tx.Create(&family).Error; err != nil {
 			return fmt.Errorf("insert token family: %w", err)
@@ -80,42 +96,64 @@ func forgetFamilies(tx *gorm.DB, newest credential.Family) error {
 func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (credential.Family, credential.RefreshToken, error) {
 	var row struct {
 		Family         familyRow `gorm:"embedded"`
+		TokenAccessID  string
 		TokenCreatedAt time.Time
 		TokenExpiresAt time.Time
-		TokenUsedAt    *time.Time
 	}
 	err := s.db.Read(ctx).Table("token_families AS f").
-		Select("f.*, t.created_at AS token_created_at, t.expires_at AS token_expires_at, t.used_at AS token_used_at").
+		Select("f.*, t.access_id AS token_access_id, t.created_at AS token_created_at, t.expires_at AS token_expires_at").
 		Joins("JOIN refresh_tokens AS t ON t.family_id = f.id").
 		Where("t.sha256 = ?", hash[:]).Take(&row).Error
 	if err != nil {
 		return credential.Family{}, credential.RefreshToken{}, notFound(err, credential.ErrTokenUnknown)
 	}
 	return row.Family.family(), credential.RefreshToken{
-		Hash: hash, FamilyID: row.Family.ID, CreatedAt: row.TokenCreatedAt.UTC(), ExpiresAt: row.TokenExpiresAt.UTC(), UsedAt: orZero(row.TokenUsedAt),
+		Hash: hash, FamilyID: row.Family.ID, AccessID: row.TokenAccessID,
+		CreatedAt: row.TokenCreatedAt.UTC(), ExpiresAt: row.TokenExpiresAt.UTC(),
 	}, nil
 }
 
-// UseRefreshToken implements credential.FamilyStore. Of concurrent calls exactly one finds the token unused.
-func (s *Store) UseRefreshToken(ctx context.Context, hash [32]byte, at time.Time, next credential.RefreshToken) (first bool, err error) {
-	const unused = `sha256 = ? AND used_at IS NULL AND EXISTS
-		(SELECT 1 FROM token_families AS f WHERE f.id = refresh_tokens.family_id AND f.revoked_at IS NULL)`
-	t := newRefreshRow(next)
+// rotationsKept is how many refresh tokens of a family are remembered, so that no client can fill the table. One forgotten is
+// refused as unknown; at one rotation an hour, tokens end before they are forgotten.
+const rotationsKept = 1000
+
+// Rotate implements credential.FamilyStore.
+func (s *Store) Rotate(ctx context.Context, t, next credential.RefreshToken) (accepted bool, err error) {
 	err = s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		used := tx.Model(&refreshRow{}).Where(unused, hash[:]).Update("used_at", at)
-		if first = used.Error == nil && used.RowsAffected == 1; !first {
-			return used.Error
+		var row familyRow
+		if err := s.db.Lock(tx).Where("id = ?", t.FamilyID).Take(&row).Error; err != nil {
+			return fmt.Errorf("lock token family: %w", err)
 		}
-		if err := tx.Create(&t).Error; err != nil {
-			return fmt.Errorf("insert refresh token: %w", err)
+		f := row.family()
+		if accepted = f.RevokedAt.IsZero() && f.Accepts(t.Hash); !accepted {
+			return nil
 		}
-		lived := tx.Model(&familyRow{}).Where("id = ?", next.FamilyID).Update("expires_at", next.ExpiresAt)
-		if lived.Error == nil && lived.RowsAffected != 1 {
-			return fmt.Errorf("token family %s is gone", next.FamilyID)
-		}
-		return lived.Error
+		return rotate(tx, f, t, next)
 	})
-	return first && err == nil, err
+	return accepted && err == nil, err
+}
+
+func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) error {
+	rotation := f.Rotations + 1
+	made := newRefreshRow(next, rotation)
+	steps := []*gorm.DB{
+		tx.Model(&familyRow{}).Where("id = ?", f.ID).Updates(map[string]any{
+			"current_sha256": next.Hash[:], "previous_sha256": t.Hash[:], "in_use": false, "rotations": rotation, "expires_at": next.ExpiresAt,
+		}),
+		tx.Create(&made),
+	}
+	if rotation > rotationsKept {
+		steps = append(steps, tx.Where("family_id = ? AND rotation <= ?", f.ID, rotation-rotationsKept).Delete(&refreshRow{}))
+	}
+	if f.Current != t.Hash {
+		steps = append(steps, tx.Model(&refreshRow{}).Where("sha256 = ?", f.Current[:]).Update("void", true))
+	}
+	for _, step := range steps {
+		if step.Error != nil {
+			return fmt.Errorf("rotate: %w", step.Error)
+		}
+	}
+	return nil
 }
 
 // RevokeFamily implements credential.FamilyStore.
@@ -130,17 +168,51 @@ func (s *Store) RevokeFamily(ctx context.Context, id string, at time.Time, recor
 	return revoked && err == nil, err
 }
 
-// FamilyRevoked implements credential.FamilyStore.
-func (s *Store) FamilyRevoked(ctx context.Context, id string) (bool, error) {
-	var standing int64
-	err := s.db.Read(ctx).Model(&familyRow{}).Where("id = ? AND revoked_at IS NULL", id).Count(&standing).Error
-	return standing == 0, db.Error(err)
+// UseAccess implements credential.FamilyStore. A pair is noted once; from then on this only reads.
+func (s *Store) UseAccess(ctx context.Context, familyID, accessID string) (credential.AccessState, error) {
+	for {
+		state, current, err := s.accessState(ctx, familyID, accessID)
+		if err != nil || state.Revoked || state.Void || current == nil {
+			return state, db.Error(err)
+		}
+		noted := false
+		err = s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			res := tx.Model(&familyRow{}).Where("id = ? AND current_sha256 = ? AND revoked_at IS NULL", familyID, current).Update("in_use", true)
+			noted = res.RowsAffected == 1
+			return res.Error
+		})
+		if err != nil || noted {
+			return state, err
+		} // otherwise the family has changed since it was read
+	}
+}
+
+// accessState also returns the hash of the current refresh token where its pair is the one asked about, could be replaced, and
+// is not in use yet.
+func (s *Store) accessState(ctx context.Context, familyID, accessID string) (state credential.AccessState, current []byte, err error) {
+	var row struct {
+		Family familyRow `gorm:"embedded"`
+		Sha256 []byte
+		Void   bool
+	}
+	err = s.db.Read(ctx).Table("token_families AS f").Select("f.*, t.sha256, t.void").
+		Joins("LEFT JOIN refresh_tokens AS t ON t.family_id = f.id AND t.access_id = ?", accessID).
+		Where("f.id = ?", familyID).Take(&row).Error
+	if errors.Is(err, db.ErrNotFound) {
+		return credential.AccessState{Revoked: true}, nil, nil
+	}
+	f := row.Family.family()
+	state = credential.AccessState{Revoked: !f.RevokedAt.IsZero(), Void: row.Void || row.Sha256 == nil}
+	if f.Current == hashOf(row.Sha256) && f.Previous != [32]byte{} && !f.InUse {
+		current = row.Sha256
+	}
+	return state, current, err
 }
 
 const pruneBatch = 500
 
 // Prune deletes refresh tokens, families and secrets of API keys that ended before then, in small batches, and returns how many
-// rows those were. A used refresh token is kept until its end: until then its reuse must be noticed.
+// rows those were. A refresh token is kept until its end, used or not: until then its reuse must be noticed.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for _, ended := range []string{

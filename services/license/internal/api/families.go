@@ -15,30 +15,48 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// AuthFamilies implements Families by asking auth once per family; auth's events tell what changes afterwards.
+// AuthFamilies implements Families by asking auth once per family and once per token; auth's events tell what changes afterwards.
 type AuthFamilies struct {
 	auth    authv1connect.AuthServiceClient
 	revoked *cache.Cache[string, bool]
+	// void knows tokens by their ids. What auth says of one is final, so this needs no dropping.
+	void *cache.Cache[string, bool]
 }
 
 // NewAuthFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
 // what is known serves 15 minutes.
 func NewAuthFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *AuthFamilies {
-	return &AuthFamilies{auth: auth, revoked: cache.New[string, bool](cache.Options{
-		Capacity: 200_000, TTL: 5 * time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: link,
-	}, c)}
+	return &AuthFamilies{
+		auth: auth,
+		revoked: cache.New[string, bool](cache.Options{
+			Capacity: 200_000, TTL: 5 * time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: link,
+		}, c),
+		void: cache.New[string, bool](cache.Options{Capacity: 200_000, TTL: time.Hour}, c),
+	}
 }
 
-// Revoked implements Families.
-func (f *AuthFamilies) Revoked(ctx context.Context, familyID string) (bool, error) {
+// Refused implements Families.
+func (f *AuthFamilies) Refused(ctx context.Context, familyID, tokenID string) (bool, error) {
+	void, _, err := f.void.Fetch(ctx, tokenID, func(ctx context.Context) (bool, error) {
+		state, err := f.ask(ctx, familyID, tokenID)
+		return state.GetVoid(), err
+	})
+	if err != nil || void {
+		return void, err
+	}
 	revoked, _, err := f.revoked.Fetch(ctx, familyID, func(ctx context.Context) (bool, error) {
-		resp, err := f.auth.CheckTokenFamily(ctx, connect.NewRequest(&authv1.CheckTokenFamilyRequest{FamilyId: familyID}))
-		if err != nil {
-			return false, err
-		}
-		return resp.Msg.GetRevoked(), nil
+		state, err := f.ask(ctx, familyID, tokenID)
+		return state.GetRevoked(), err
 	})
 	return revoked, err
+}
+
+func (f *AuthFamilies) ask(ctx context.Context, familyID, tokenID string) (*authv1.CheckAccessTokenResponse, error) {
+	resp, err := f.auth.CheckAccessToken(ctx, connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: familyID, TokenId: tokenID}))
+	if err != nil {
+		return nil, err
+	}
+	return resp.Msg, nil
 }
 
 // OnEvent forgets a family that was revoked.

@@ -29,9 +29,10 @@ type Tokens interface {
 	Verify(ctx context.Context, raw string, into jwt.Claims) error
 }
 
-// Families tells whether the tokens of a family are revoked.
+// Families tells whether an access token is refused although its signature is good: its family was revoked, or its pair replaced
+// before it was used. Asking counts as use of the pair.
 type Families interface {
-	Revoked(ctx context.Context, familyID string) (bool, error)
+	Refused(ctx context.Context, familyID, tokenID string) (bool, error)
 }
 
 const holderKey = "latchkey.holder"
@@ -66,7 +67,7 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 	if err := a.TokenQuota.Admit(c.Request.Context(), access.FamilyID); err != nil {
 		return licensing.Holder{}, err
 	}
-	revoked, err := a.Families.Revoked(c.Request.Context(), access.FamilyID)
+	revoked, err := a.Families.Refused(c.Request.Context(), access.FamilyID, access.ID)
 	if err != nil {
 		return licensing.Holder{}, err
 	}

@@ -54,19 +54,25 @@ var credentials = []mutant{
 	{
 		name: "reuse-revokes-nothing", breaks: "a refresh token used twice leaves its family in force",
 		file: "services/auth/internal/credential/family.go",
-		old:  "	case !t.UsedAt.IsZero():\n		return s.reused(ctx, from, f)", new: "	case !t.UsedAt.IsZero():\n		return token.Refused(\"reused\")",
+		old:  "err = s.reused(ctx, from, f)", new: "_ = f",
 		pkg: authTests, tests: "TestReuseRevokesTheFamily",
 	},
 	{
-		name: "refresh-twice", breaks: "two refreshes at once both get a new pair",
+		name: "refresh-after-use", breaks: "a refresh token is good again although its successor is in use",
+		file: "services/auth/internal/credential/family.go",
+		old:  "hash == f.Previous && !f.InUse", new: "hash == f.Previous",
+		pkg: authTests, tests: "TestC7LostAnswers",
+	},
+	{
+		name: "refresh-unlocked", breaks: "a pair is replaced while its access token is being admitted",
 		file: "services/auth/internal/store/family.go",
-		old:  "sha256 = ? AND used_at IS NULL AND EXISTS", new: "sha256 = ? AND EXISTS",
-		pkg: authTests, tests: "TestConcurrentRefresh",
+		old:  "id = ? AND current_sha256 = ? AND revoked_at IS NULL", new: "id = ? AND ? IS NOT NULL AND revoked_at IS NULL",
+		pkg: "./services/auth/internal/store", tests: "TestStore",
 	},
 	{
 		name: "family-revocation-ignored", breaks: "access tokens of a revoked family pass at auth",
-		file: "services/auth/internal/credential/family.go",
-		old:  "	if revoked {\n		return token.Refused(\"revoked\")\n	}\n	return s.standing(ctx, f)", new: "	_ = revoked\n	return s.standing(ctx, f)",
+		file: "services/auth/internal/credential/access.go",
+		old:  "if state.Revoked || state.Void {", new: "if state.Void {",
 		pkg: authTests, tests: "TestReuseRevokesTheFamily",
 	},
 	{

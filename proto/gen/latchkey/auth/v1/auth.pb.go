@@ -209,27 +209,28 @@ func (x *RateLimit) GetPer() string {
 	return ""
 }
 
-type CheckTokenFamilyRequest struct {
+type CheckAccessTokenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FamilyId      string                 `protobuf:"bytes,1,opt,name=family_id,json=familyId,proto3" json:"family_id,omitempty"`
+	TokenId       string                 `protobuf:"bytes,2,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *CheckTokenFamilyRequest) Reset() {
-	*x = CheckTokenFamilyRequest{}
+func (x *CheckAccessTokenRequest) Reset() {
+	*x = CheckAccessTokenRequest{}
 	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *CheckTokenFamilyRequest) String() string {
+func (x *CheckAccessTokenRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*CheckTokenFamilyRequest) ProtoMessage() {}
+func (*CheckAccessTokenRequest) ProtoMessage() {}
 
-func (x *CheckTokenFamilyRequest) ProtoReflect() protoreflect.Message {
+func (x *CheckAccessTokenRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -241,39 +242,49 @@ func (x *CheckTokenFamilyRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use CheckTokenFamilyRequest.ProtoReflect.Descriptor instead.
-func (*CheckTokenFamilyRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use CheckAccessTokenRequest.ProtoReflect.Descriptor instead.
+func (*CheckAccessTokenRequest) Descriptor() ([]byte, []int) {
 	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *CheckTokenFamilyRequest) GetFamilyId() string {
+func (x *CheckAccessTokenRequest) GetFamilyId() string {
 	if x != nil {
 		return x.FamilyId
 	}
 	return ""
 }
 
-type CheckTokenFamilyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revoked       bool                   `protobuf:"varint,1,opt,name=revoked,proto3" json:"revoked,omitempty"`
+func (x *CheckAccessTokenRequest) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+type CheckAccessTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// revoked refuses all tokens of the family.
+	Revoked bool `protobuf:"varint,1,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// void refuses this one: its pair was replaced before it was used. A token that was answered neither never becomes void.
+	Void          bool `protobuf:"varint,2,opt,name=void,proto3" json:"void,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *CheckTokenFamilyResponse) Reset() {
-	*x = CheckTokenFamilyResponse{}
+func (x *CheckAccessTokenResponse) Reset() {
+	*x = CheckAccessTokenResponse{}
 	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *CheckTokenFamilyResponse) String() string {
+func (x *CheckAccessTokenResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*CheckTokenFamilyResponse) ProtoMessage() {}
+func (*CheckAccessTokenResponse) ProtoMessage() {}
 
-func (x *CheckTokenFamilyResponse) ProtoReflect() protoreflect.Message {
+func (x *CheckAccessTokenResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -285,14 +296,21 @@ func (x *CheckTokenFamilyResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use CheckTokenFamilyResponse.ProtoReflect.Descriptor instead.
-func (*CheckTokenFamilyResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use CheckAccessTokenResponse.ProtoReflect.Descriptor instead.
+func (*CheckAccessTokenResponse) Descriptor() ([]byte, []int) {
 	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *CheckTokenFamilyResponse) GetRevoked() bool {
+func (x *CheckAccessTokenResponse) GetRevoked() bool {
 	if x != nil {
 		return x.Revoked
+	}
+	return false
+}
+
+func (x *CheckAccessTokenResponse) GetVoid() bool {
+	if x != nil {
+		return x.Void
 	}
 	return false
 }
@@ -1280,11 +1298,13 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"per_minute\x18\x01 \x01(\x05R\tperMinute\x12\x19\n" +
 	"\bper_hour\x18\x02 \x01(\x05R\aperHour\x12\x10\n" +
-	"\x03per\x18\x03 \x01(\tR\x03per\"6\n" +
-	"\x17CheckTokenFamilyRequest\x12\x1b\n" +
-	"\tfamily_id\x18\x01 \x01(\tR\bfamilyId\"4\n" +
-	"\x18CheckTokenFamilyResponse\x12\x18\n" +
-	"\arevoked\x18\x01 \x01(\bR\arevoked\"\xad\x02\n" +
+	"\x03per\x18\x03 \x01(\tR\x03per\"Q\n" +
+	"\x17CheckAccessTokenRequest\x12\x1b\n" +
+	"\tfamily_id\x18\x01 \x01(\tR\bfamilyId\x12\x19\n" +
+	"\btoken_id\x18\x02 \x01(\tR\atokenId\"H\n" +
+	"\x18CheckAccessTokenResponse\x12\x18\n" +
+	"\arevoked\x18\x01 \x01(\bR\arevoked\x12\x12\n" +
+	"\x04void\x18\x02 \x01(\bR\x04void\"\xad\x02\n" +
 	"\x17SignOfflineTokenRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1366,7 +1386,7 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\tjwks_json\x18\x01 \x01(\fR\bjwksJson2\x98\a\n" +
 	"\vAuthService\x12b\n" +
 	"\fLookUpAPIKey\x12%.latchkey.auth.v1.LookUpAPIKeyRequest\x1a&.latchkey.auth.v1.LookUpAPIKeyResponse\"\x03\x90\x02\x01\x12n\n" +
-	"\x10CheckTokenFamily\x12).latchkey.auth.v1.CheckTokenFamilyRequest\x1a*.latchkey.auth.v1.CheckTokenFamilyResponse\"\x03\x90\x02\x01\x12n\n" +
+	"\x10CheckAccessToken\x12).latchkey.auth.v1.CheckAccessTokenRequest\x1a*.latchkey.auth.v1.CheckAccessTokenResponse\"\x03\x90\x02\x02\x12n\n" +
 	"\x10SignOfflineToken\x12).latchkey.auth.v1.SignOfflineTokenRequest\x1a*.latchkey.auth.v1.SignOfflineTokenResponse\"\x03\x90\x02\x01\x12]\n" +
 	"\fCreateAPIKey\x12%.latchkey.auth.v1.CreateAPIKeyRequest\x1a&.latchkey.auth.v1.CreateAPIKeyResponse\x12_\n" +
 	"\vListAPIKeys\x12$.latchkey.auth.v1.ListAPIKeysRequest\x1a%.latchkey.auth.v1.ListAPIKeysResponse\"\x03\x90\x02\x01\x12]\n" +
@@ -1392,8 +1412,8 @@ var file_latchkey_auth_v1_auth_proto_goTypes = []any{
 	(*LookUpAPIKeyRequest)(nil),      // 0: latchkey.auth.v1.LookUpAPIKeyRequest
 	(*LookUpAPIKeyResponse)(nil),     // 1: latchkey.auth.v1.LookUpAPIKeyResponse
 	(*RateLimit)(nil),                // 2: latchkey.auth.v1.RateLimit
-	(*CheckTokenFamilyRequest)(nil),  // 3: latchkey.auth.v1.CheckTokenFamilyRequest
-	(*CheckTokenFamilyResponse)(nil), // 4: latchkey.auth.v1.CheckTokenFamilyResponse
+	(*CheckAccessTokenRequest)(nil),  // 3: latchkey.auth.v1.CheckAccessTokenRequest
+	(*CheckAccessTokenResponse)(nil), // 4: latchkey.auth.v1.CheckAccessTokenResponse
 	(*SignOfflineTokenRequest)(nil),  // 5: latchkey.auth.v1.SignOfflineTokenRequest
 	(*SignOfflineTokenResponse)(nil), // 6: latchkey.auth.v1.SignOfflineTokenResponse
 	(*APIKey)(nil),                   // 7: latchkey.auth.v1.APIKey
@@ -1437,7 +1457,7 @@ var file_latchkey_auth_v1_auth_proto_depIdxs = []int32{
 	23, // 19: latchkey.auth.v1.RevokeAPIKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
 	22, // 20: latchkey.auth.v1.RevokeAPIKeyResponse.revoked_at:type_name -> google.protobuf.Timestamp
 	0,  // 21: latchkey.auth.v1.AuthService.LookUpAPIKey:input_type -> latchkey.auth.v1.LookUpAPIKeyRequest
-	3,  // 22: latchkey.auth.v1.AuthService.CheckTokenFamily:input_type -> latchkey.auth.v1.CheckTokenFamilyRequest
+	3,  // 22: latchkey.auth.v1.AuthService.CheckAccessToken:input_type -> latchkey.auth.v1.CheckAccessTokenRequest
 	5,  // 23: latchkey.auth.v1.AuthService.SignOfflineToken:input_type -> latchkey.auth.v1.SignOfflineTokenRequest
 	10, // 24: latchkey.auth.v1.AuthService.CreateAPIKey:input_type -> latchkey.auth.v1.CreateAPIKeyRequest
 	12, // 25: latchkey.auth.v1.AuthService.ListAPIKeys:input_type -> latchkey.auth.v1.ListAPIKeysRequest
@@ -1446,7 +1466,7 @@ var file_latchkey_auth_v1_auth_proto_depIdxs = []int32{
 	18, // 28: latchkey.auth.v1.AuthService.RevokeAPIKey:input_type -> latchkey.auth.v1.RevokeAPIKeyRequest
 	20, // 29: latchkey.auth.v1.AuthService.ListPublicKeys:input_type -> latchkey.auth.v1.ListPublicKeysRequest
 	1,  // 30: latchkey.auth.v1.AuthService.LookUpAPIKey:output_type -> latchkey.auth.v1.LookUpAPIKeyResponse
-	4,  // 31: latchkey.auth.v1.AuthService.CheckTokenFamily:output_type -> latchkey.auth.v1.CheckTokenFamilyResponse
+	4,  // 31: latchkey.auth.v1.AuthService.CheckAccessToken:output_type -> latchkey.auth.v1.CheckAccessTokenResponse
 	6,  // 32: latchkey.auth.v1.AuthService.SignOfflineToken:output_type -> latchkey.auth.v1.SignOfflineTokenResponse
 	11, // 33: latchkey.auth.v1.AuthService.CreateAPIKey:output_type -> latchkey.auth.v1.CreateAPIKeyResponse
 	13, // 34: latchkey.auth.v1.AuthService.ListAPIKeys:output_type -> latchkey.auth.v1.ListAPIKeysResponse

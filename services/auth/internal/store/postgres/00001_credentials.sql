@@ -29,7 +29,12 @@ CREATE TABLE token_families (
     created_at      timestamptz NOT NULL,
     revoked_at      timestamptz,
     -- the end of the newest refresh token: the family is pruned after it
-    expires_at      timestamptz NOT NULL
+    expires_at      timestamptz NOT NULL,
+    -- the newest refresh token, and the one that it was given for, which is good again while the new pair is not in use
+    current_sha256  bytea       NOT NULL CHECK (length(current_sha256) = 32),
+    previous_sha256 bytea,
+    in_use          boolean     NOT NULL,
+    rotations       integer     NOT NULL
 );
 CREATE INDEX token_families_expires_at ON token_families (expires_at);
 CREATE INDEX token_families_device ON token_families (license_id, hardware_id, created_at);
@@ -37,11 +42,15 @@ CREATE INDEX token_families_device ON token_families (license_id, hardware_id, c
 CREATE TABLE refresh_tokens (
     sha256     bytea PRIMARY KEY CHECK (length(sha256) = 32),
     family_id  uuid        NOT NULL REFERENCES token_families (id) ON DELETE CASCADE,
+    rotation   integer     NOT NULL,
+    -- the access token that was given with it
+    access_id  uuid        NOT NULL UNIQUE,
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    used_at    timestamptz
+    -- replaced before anything of its pair was used
+    void       boolean     NOT NULL,
+    UNIQUE (family_id, rotation)
 );
-CREATE INDEX refresh_tokens_family_id ON refresh_tokens (family_id);
 CREATE INDEX refresh_tokens_expires_at ON refresh_tokens (expires_at);
 
 CREATE TABLE signing_keys (

@@ -30,7 +30,8 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 // Run runs the suite; open returns an empty store, and how many events it has committed.
 func Run(t *testing.T, open func(t *testing.T) (s Store, events func() int)) {
 	for name, test := range map[string]func(*testing.T, Store, func() int){
-		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families, "one use": oneUse, "revoked family": revokedFamily,
+		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families, "C7: lost answers": lostAnswers,
+		"C7: one chain": oneChain, "M6: forgotten": forgotten, "revoked family": revokedFamily,
 		"signing keys": signingKeys, "one first key": oneFirstKey,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,14 +155,18 @@ func revokeOnce(t *testing.T, s Store, events func() int) {
 
 func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToken) {
 	t.Helper()
-	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now}
-	first := credential.RefreshToken{Hash: secret.Hash(f.ID), FamilyID: f.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", LicenseVersion: 7, CreatedAt: now}
+	first := credential.RefreshToken{Hash: secret.Hash(f.ID), FamilyID: f.ID, AccessID: newID(t), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 	must(t, s.CreateFamily(t.Context(), f, first))
+	f.Current = first.Hash
 	return f, first
 }
 
-func next(f credential.Family, n byte) credential.RefreshToken {
-	return credential.RefreshToken{Hash: secret.Hash(f.ID + string(n)), FamilyID: f.ID, CreatedAt: now.Add(time.Second), ExpiresAt: now.Add(2 * time.Hour)}
+func next(t *testing.T, f credential.Family) credential.RefreshToken {
+	id := newID(t)
+	return credential.RefreshToken{
+		Hash: secret.Hash(id), FamilyID: f.ID, AccessID: id, CreatedAt: now.Add(time.Second), ExpiresAt: now.Add(2 * time.Hour),
+	}
 }
 
 func families(t *testing.T, s Store, _ func() int) {
@@ -174,41 +179,109 @@ func families(t *testing.T, s Store, _ func() int) {
 	if _, _, err := s.RefreshToken(t.Context(), [32]byte{}); !errors.Is(err, credential.ErrTokenUnknown) {
 		t.Errorf("unknown token: %v", err)
 	}
-	for id, want := range map[string]bool{f.ID: false, newID(t): true} {
-		if revoked, err := s.FamilyRevoked(t.Context(), id); err != nil || revoked != want {
-			t.Errorf("revoked %v, %v; want %v", revoked, err, want)
-		}
+	other, _ := newFamily(t, s)
+	access(t, s, f, first, credential.AccessState{})
+	access(t, s, credential.Family{ID: newID(t)}, first, credential.AccessState{Revoked: true})
+	access(t, s, other, first, credential.AccessState{Void: true})
+}
+
+// access presents the access token of a pair.
+func access(t *testing.T, s Store, f credential.Family, of credential.RefreshToken, want credential.AccessState) {
+	t.Helper()
+	if got, err := s.UseAccess(t.Context(), f.ID, of.AccessID); err != nil || got != want {
+		t.Errorf("access token: %+v, %v; want %+v", got, err, want)
 	}
 }
 
-func oneUse(t *testing.T, s Store, _ func() int) {
+// exchange presents the refresh token of a pair and returns the next pair.
+func exchange(t *testing.T, s Store, f credential.Family, of credential.RefreshToken, want bool) credential.RefreshToken {
+	t.Helper()
+	made := next(t, f)
+	if got, err := s.Rotate(t.Context(), of, made); err != nil || got != want {
+		t.Errorf("refresh token: accepted %v, %v; want %v", got, err, want)
+	}
+	return made
+}
+
+// lostAnswers has pairs replaced until one of them is used.
+func lostAnswers(t *testing.T, s Store, _ func() int) {
 	f, first := newFamily(t, s)
-	var used atomic.Int32
+	lost := exchange(t, s, f, first, true)
+	again := exchange(t, s, f, first, true)
+	access(t, s, f, lost, credential.AccessState{Void: true})
+	exchange(t, s, f, lost, false)
+	access(t, s, f, first, credential.AccessState{})
+	exchange(t, s, f, first, true) // the use of an older access token says nothing of the newest pair
+	access(t, s, f, again, credential.AccessState{Void: true})
+
+	f, first = newFamily(t, s)
+	arrived := exchange(t, s, f, first, true)
+	access(t, s, f, arrived, credential.AccessState{})
+	exchange(t, s, f, first, false)
+	later := exchange(t, s, f, arrived, true)
+	exchange(t, s, f, first, false)
+	access(t, s, f, arrived, credential.AccessState{})
+	got, _, err := s.RefreshToken(t.Context(), later.Hash)
+	must(t, err)
+	if got.Current != later.Hash || got.Previous != arrived.Hash || got.InUse || got.Rotations != 2 {
+		t.Errorf("family %+v", got)
+	}
+}
+
+// oneChain has one token exchanged by many at once, while another presents the access token of the first pair that comes of it:
+// exactly one refresh token is good afterwards, and no pair that was admitted becomes void.
+func oneChain(t *testing.T, s Store, _ func() int) {
+	f, first := newFamily(t, s)
+	const callers = 8
+	made, accepted, admitted := make([]credential.RefreshToken, callers), make([]bool, callers), make([]bool, callers)
+	for i := range made {
+		made[i] = next(t, f)
+	}
 	var wg sync.WaitGroup
-	for i := range byte(8) {
+	for i := range made {
 		wg.Go(func() {
-			ok, err := s.UseRefreshToken(context.Background(), first.Hash, now, next(f, i))
+			ok, err := s.Rotate(context.Background(), first, made[i])
 			if err != nil {
 				t.Error(err)
 			}
-			if ok {
-				used.Add(1)
+			if accepted[i] = ok; !ok || i%2 == 0 {
+				return
 			}
+			state, err := s.UseAccess(context.Background(), f.ID, made[i].AccessID)
+			if err != nil {
+				t.Error(err)
+			}
+			admitted[i] = !state.Void && !state.Revoked
 		})
 	}
 	wg.Wait()
-	successors := 0
-	for i := range byte(8) {
-		if _, _, err := s.RefreshToken(t.Context(), next(f, i).Hash); err == nil {
-			successors++
+	got, _, err := s.RefreshToken(t.Context(), first.Hash)
+	must(t, err)
+	current := 0
+	for i := range made {
+		if accepted[i] && got.Current == made[i].Hash {
+			current++
+		}
+		if admitted[i] && got.Current != made[i].Hash {
+			t.Errorf("pair %d was admitted and then replaced", i)
 		}
 	}
-	if used.Load() != 1 || successors != 1 {
-		t.Errorf("used %d times with %d successors, want once with one", used.Load(), successors)
+	if current != 1 {
+		t.Errorf("%d of the pairs given out are the current one, want 1", current)
 	}
-	if _, got, err := s.RefreshToken(t.Context(), first.Hash); err != nil || !got.UsedAt.Equal(now) {
-		t.Errorf("used at %s, %v", got.UsedAt, err)
+}
+
+// forgotten rotates for longer than tokens are remembered.
+func forgotten(t *testing.T, s Store, _ func() int) {
+	f, first := newFamily(t, s)
+	last := first
+	for range 1010 {
+		last = exchange(t, s, f, last, true)
 	}
+	if _, _, err := s.RefreshToken(t.Context(), first.Hash); !errors.Is(err, credential.ErrTokenUnknown) {
+		t.Errorf("the first token is still known: %v", err)
+	}
+	access(t, s, f, last, credential.AccessState{})
 }
 
 func revokedFamily(t *testing.T, s Store, events func() int) {
@@ -222,12 +295,8 @@ func revokedFamily(t *testing.T, s Store, events func() int) {
 	if n := events(); n != 1 {
 		t.Errorf("%d events, want 1", n)
 	}
-	if ok, err := s.UseRefreshToken(t.Context(), first.Hash, now, next(f, 0)); ok || err != nil {
-		t.Errorf("a token of a revoked family was used: %v, %v", ok, err)
-	}
-	if revoked, err := s.FamilyRevoked(t.Context(), f.ID); !revoked || err != nil {
-		t.Errorf("the family stands: %v", err)
-	}
+	exchange(t, s, f, first, false)
+	access(t, s, f, first, credential.AccessState{Revoked: true})
 	if got, _, err := s.RefreshToken(t.Context(), first.Hash); err != nil || !got.RevokedAt.Equal(now) {
 		t.Errorf("revoked at %s, %v", got.RevokedAt, err)
 	}

@@ -37,9 +37,9 @@ const (
 	// AuthServiceLookUpAPIKeyProcedure is the fully-qualified name of the AuthService's LookUpAPIKey
 	// RPC.
 	AuthServiceLookUpAPIKeyProcedure = "/latchkey.auth.v1.AuthService/LookUpAPIKey"
-	// AuthServiceCheckTokenFamilyProcedure is the fully-qualified name of the AuthService's
-	// CheckTokenFamily RPC.
-	AuthServiceCheckTokenFamilyProcedure = "/latchkey.auth.v1.AuthService/CheckTokenFamily"
+	// AuthServiceCheckAccessTokenProcedure is the fully-qualified name of the AuthService's
+	// CheckAccessToken RPC.
+	AuthServiceCheckAccessTokenProcedure = "/latchkey.auth.v1.AuthService/CheckAccessToken"
 	// AuthServiceSignOfflineTokenProcedure is the fully-qualified name of the AuthService's
 	// SignOfflineToken RPC.
 	AuthServiceSignOfflineTokenProcedure = "/latchkey.auth.v1.AuthService/SignOfflineToken"
@@ -66,8 +66,9 @@ const (
 type AuthServiceClient interface {
 	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown, revoked or expired: INVALID_API_KEY.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
-	// CheckTokenFamily tells whether tokens of a family are still good.
-	CheckTokenFamily(context.Context, *connect.Request[v1.CheckTokenFamilyRequest]) (*connect.Response[v1.CheckTokenFamilyResponse], error)
+	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
+	// then on the refresh token that the pair was given for is not good again.
+	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.
 	SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error)
 	// CreateAPIKey makes an API key; its secret is in this answer only.
@@ -99,11 +100,11 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
-		checkTokenFamily: connect.NewClient[v1.CheckTokenFamilyRequest, v1.CheckTokenFamilyResponse](
+		checkAccessToken: connect.NewClient[v1.CheckAccessTokenRequest, v1.CheckAccessTokenResponse](
 			httpClient,
-			baseURL+AuthServiceCheckTokenFamilyProcedure,
-			connect.WithSchema(authServiceMethods.ByName("CheckTokenFamily")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			baseURL+AuthServiceCheckAccessTokenProcedure,
+			connect.WithSchema(authServiceMethods.ByName("CheckAccessToken")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		signOfflineToken: connect.NewClient[v1.SignOfflineTokenRequest, v1.SignOfflineTokenResponse](
@@ -157,7 +158,7 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 // authServiceClient implements AuthServiceClient.
 type authServiceClient struct {
 	lookUpAPIKey     *connect.Client[v1.LookUpAPIKeyRequest, v1.LookUpAPIKeyResponse]
-	checkTokenFamily *connect.Client[v1.CheckTokenFamilyRequest, v1.CheckTokenFamilyResponse]
+	checkAccessToken *connect.Client[v1.CheckAccessTokenRequest, v1.CheckAccessTokenResponse]
 	signOfflineToken *connect.Client[v1.SignOfflineTokenRequest, v1.SignOfflineTokenResponse]
 	createAPIKey     *connect.Client[v1.CreateAPIKeyRequest, v1.CreateAPIKeyResponse]
 	listAPIKeys      *connect.Client[v1.ListAPIKeysRequest, v1.ListAPIKeysResponse]
@@ -172,9 +173,9 @@ func (c *authServiceClient) LookUpAPIKey(ctx context.Context, req *connect.Reque
 	return c.lookUpAPIKey.CallUnary(ctx, req)
 }
 
-// CheckTokenFamily calls latchkey.auth.v1.AuthService.CheckTokenFamily.
-func (c *authServiceClient) CheckTokenFamily(ctx context.Context, req *connect.Request[v1.CheckTokenFamilyRequest]) (*connect.Response[v1.CheckTokenFamilyResponse], error) {
-	return c.checkTokenFamily.CallUnary(ctx, req)
+// CheckAccessToken calls latchkey.auth.v1.AuthService.CheckAccessToken.
+func (c *authServiceClient) CheckAccessToken(ctx context.Context, req *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error) {
+	return c.checkAccessToken.CallUnary(ctx, req)
 }
 
 // SignOfflineToken calls latchkey.auth.v1.AuthService.SignOfflineToken.
@@ -216,8 +217,9 @@ func (c *authServiceClient) ListPublicKeys(ctx context.Context, req *connect.Req
 type AuthServiceHandler interface {
 	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown, revoked or expired: INVALID_API_KEY.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
-	// CheckTokenFamily tells whether tokens of a family are still good.
-	CheckTokenFamily(context.Context, *connect.Request[v1.CheckTokenFamilyRequest]) (*connect.Response[v1.CheckTokenFamilyResponse], error)
+	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
+	// then on the refresh token that the pair was given for is not good again.
+	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.
 	SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error)
 	// CreateAPIKey makes an API key; its secret is in this answer only.
@@ -245,11 +247,11 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	authServiceCheckTokenFamilyHandler := connect.NewUnaryHandler(
-		AuthServiceCheckTokenFamilyProcedure,
-		svc.CheckTokenFamily,
-		connect.WithSchema(authServiceMethods.ByName("CheckTokenFamily")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+	authServiceCheckAccessTokenHandler := connect.NewUnaryHandler(
+		AuthServiceCheckAccessTokenProcedure,
+		svc.CheckAccessToken,
+		connect.WithSchema(authServiceMethods.ByName("CheckAccessToken")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	authServiceSignOfflineTokenHandler := connect.NewUnaryHandler(
@@ -301,8 +303,8 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		switch r.URL.Path {
 		case AuthServiceLookUpAPIKeyProcedure:
 			authServiceLookUpAPIKeyHandler.ServeHTTP(w, r)
-		case AuthServiceCheckTokenFamilyProcedure:
-			authServiceCheckTokenFamilyHandler.ServeHTTP(w, r)
+		case AuthServiceCheckAccessTokenProcedure:
+			authServiceCheckAccessTokenHandler.ServeHTTP(w, r)
 		case AuthServiceSignOfflineTokenProcedure:
 			authServiceSignOfflineTokenHandler.ServeHTTP(w, r)
 		case AuthServiceCreateAPIKeyProcedure:
@@ -330,8 +332,8 @@ func (UnimplementedAuthServiceHandler) LookUpAPIKey(context.Context, *connect.Re
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.LookUpAPIKey is not implemented"))
 }
 
-func (UnimplementedAuthServiceHandler) CheckTokenFamily(context.Context, *connect.Request[v1.CheckTokenFamilyRequest]) (*connect.Response[v1.CheckTokenFamilyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.CheckTokenFamily is not implemented"))
+func (UnimplementedAuthServiceHandler) CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.CheckAccessToken is not implemented"))
 }
 
 func (UnimplementedAuthServiceHandler) SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error) {

@@ -1,0 +1,65 @@
+package credential
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/proto/claims"
+)
+
+// Verified is an access token that stands.
+type Verified struct {
+	LicenseID, HardwareID, TokenID string
+	IssuedAt, ExpiresAt            time.Time
+}
+
+// VerifyToken tells whether an access token holds now: its signature, its family, and its device on its license. Every
+// refusal is INVALID_TOKEN.
+func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Verified, error) {
+	var c claims.Access
+	if err := s.ring.access.Verify(ctx, raw, &c); err != nil {
+		return Verified{}, s.refused(err, from, Family{})
+	}
+	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
+	if err := s.holds(ctx, f, c.ID); err != nil {
+		return Verified{}, s.refused(err, from, f)
+	}
+	return Verified{
+		LicenseID: c.Subject, HardwareID: c.HardwareID, TokenID: c.ID,
+		IssuedAt: c.IssuedAt.UTC(), ExpiresAt: c.ExpiresAt.UTC(),
+	}, nil
+}
+
+func (s *Service) holds(ctx context.Context, f Family, accessID string) error {
+	state, err := s.UseAccess(ctx, f.ID, accessID)
+	if err != nil {
+		return err
+	}
+	if state.Revoked || state.Void {
+		return errRevoked
+	}
+	return s.standing(ctx, f)
+}
+
+// AccessState is what became of an access token after it was signed.
+type AccessState struct {
+	// Revoked refuses all tokens of the family.
+	Revoked bool
+	// Void refuses this one: its pair was replaced before anything of it was used. A token in use never becomes void.
+	Void bool
+}
+
+// UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known are revoked.
+func (s *Service) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
+	familyID, known := canonicalID(familyID)
+	accessID, given := canonicalID(accessID)
+	if !known || !given {
+		return AccessState{Revoked: !known, Void: !given}, nil
+	}
+	state, err := s.Families.UseAccess(ctx, familyID, accessID)
+	if err != nil {
+		return AccessState{}, fmt.Errorf("check access token: %w", err)
+	}
+	return state, nil
+}
