@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -27,21 +29,41 @@ func NewKey() string {
 	return keyPrefix + string(random[:])
 }
 
-// NormalizeKey folds the ways in which people type a key into one form: surrounding blanks and case do not count; in
-// keys of our own format neither do inner blanks and hyphens nor the confusable letters O, I and L.
+// NormalizeKey folds the ways in which people type a key into one form: what nobody sees at its ends, case, and the kind of
+// hyphen do not count. In keys of our own format, blanks, hyphens and full-width forms do not count anywhere, nor do the
+// confusable letters O, I and L.
 func NormalizeKey(typed string) string {
-	folded := strings.ToUpper(strings.TrimSpace(typed))
-	if own, ok := foldOwnKey(folded); ok {
+	if own, ok := foldOwnKey(typed); ok {
 		return own
 	}
-	return folded
+	key := strings.Map(plainHyphen, trimKey(typed))
+	return norm.NFC.String(strings.Map(foldCase, norm.NFD.String(key)))
 }
 
+// trimKey takes off what forms, files and terminals leave at the ends of a key.
+func trimKey(typed string) string { return strings.TrimFunc(typed, isUnseen) }
+
+// isUnseen tells of blanks, line breaks, and format characters such as zero-width spaces and byte order marks.
+func isUnseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
+// isHyphen tells of dashes of every length, and of the minus sign.
+func isHyphen(r rune) bool { return r == '-' || r == '\u2212' || unicode.Is(unicode.Pd, r) }
+
+func plainHyphen(r rune) rune {
+	if isHyphen(r) {
+		return '-'
+	}
+	return r
+}
+
+// foldCase makes one of all forms of a letter. Upper case alone would keep some apart, such as U+1E9E and U+00DF.
+func foldCase(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }
+
 func foldOwnKey(key string) (string, bool) {
-	if len(key) > 64 {
+	if len(key) > 4*maxText {
 		return "", false
 	}
-	symbols := strings.Map(foldSymbol, key)
+	symbols := strings.Map(foldSymbol, norm.NFKC.String(key))
 	rest, ok := strings.CutPrefix(symbols, "11C") // LIC after folding
 	if !ok || len(rest) != keySymbols {
 		return "", false
@@ -55,31 +77,35 @@ func foldOwnKey(key string) (string, bool) {
 }
 
 func foldSymbol(r rune) rune {
-	switch {
-	case r == '-' || unicode.IsSpace(r):
+	if isHyphen(r) || isUnseen(r) {
 		return -1
-	case r == 'O':
+	}
+	switch r = unicode.ToUpper(r); r {
+	case 'O':
 		return '0'
-	case r == 'I' || r == 'L':
+	case 'I', 'L':
 		return '1'
 	}
 	return r
 }
 
-// MaskKey shows the first four symbols of a key: enough to recognize it, not to use it.
+// MaskKey shows enough of a key to recognize it, not to use it: four symbols of our own format, and of other keys four
+// characters, which are a third at most, or none of keys that are shorter than 12.
 func MaskKey(key string) string {
-	shown := 4
-	if strings.HasPrefix(key, keyPrefix) {
-		shown += len(keyPrefix)
+	if own, ok := foldOwnKey(key); ok {
+		return own[:len(keyPrefix)+4] + keyMask
 	}
-	runes := []rune(key)
-	return string(runes[:min(shown, len(runes))]) + keyMask
+	runes := []rune(trimKey(key))
+	if len(runes) < 12 {
+		return keyMask
+	}
+	return string(runes[:4]) + keyMask
 }
 
 // checkImportedKey tells what is wrong with a key that a vendor brings along; empty if nothing is.
 func checkImportedKey(key string) string {
-	n := utf8.RuneCountInString(strings.TrimSpace(key))
-	if n < 8 || n > 255 {
+	key = trimKey(key)
+	if n := utf8.RuneCountInString(key); n < 8 || n > maxText {
 		return "must have 8 to 255 characters; leave it out to have a key made"
 	}
 	for _, r := range key {

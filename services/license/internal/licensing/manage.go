@@ -129,7 +129,7 @@ func (n *NewLicense) key() (key, problem string) {
 	if n.Key == nil {
 		return NewKey(), ""
 	}
-	return strings.TrimSpace(*n.Key), checkImportedKey(*n.Key)
+	return trimKey(*n.Key), checkImportedKey(*n.Key)
 }
 
 // problems tells what is wrong with the members that an administrator may set, by their public names.
