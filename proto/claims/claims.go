@@ -2,7 +2,11 @@
 // (EdDSA, RFC 8037), the key named by the kid header and published at /.well-known/jwks.json.
 package claims
 
-import "github.com/golang-jwt/jwt/v5"
+import (
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
 
 // Issuer is the iss claim of every token.
 const Issuer = "latchkey"
@@ -27,6 +31,10 @@ type Access struct {
 	// make the tokens of earlier versions void for good.
 	LicenseVersion int `json:"license_version"`
 }
+
+// SlowClock is how far a device's clock may be behind for it to take an offline token at once: the iat claim is set back by so
+// much, because libraries refuse tokens issued in their future. Nothing else depends on that claim.
+const SlowClock = 5 * time.Minute
 
 // Offline lets a device run without the server until it expires. Subject is the license id.
 type Offline struct {

@@ -395,6 +395,25 @@ func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	}
 }
 
+// TestC9SlowClocks checks an offline token as clients do that know nothing of Latchkey, on clocks that are behind.
+func TestC9SlowClocks(t *testing.T) {
+	w := onSQLite(t)
+	now := w.clock.Now()
+	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
+	}))
+	w.must(err)
+	keys, err := w.store.SigningKeys(w.Context())
+	w.must(err)
+	for behind, want := range map[time.Duration]bool{0: true, time.Second: true, 5 * time.Minute: true, 5*time.Minute + time.Second: false} {
+		_, err := jwt.Parse(res.Msg.Token, func(*jwt.Token) (any, error) { return keys[0].Private.Public(), nil },
+			jwt.WithIssuedAt(), jwt.WithTimeFunc(func() time.Time { return now.Add(-behind) }))
+		if (err == nil) != want {
+			w.Errorf("%s behind: %v", behind, err)
+		}
+	}
+}
+
 func segment(t *testing.T, raw string, n int) []byte {
 	t.Helper()
 	b, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[n])

@@ -231,7 +231,8 @@ func TestOfflineToken(t *testing.T) {
 		}
 		v := check(got.body["token"])
 		w.want(v, http.StatusOK, "")
-		if v.body["license_id"] != id || v.body["expires_at"] != got.body["expires_at"] || fmt.Sprint(v.body["features"]) != "[export]" {
+		if v.body["license_id"] != id || v.body["expires_at"] != got.body["expires_at"] || v.body["issued_at"] != w.clock.Now().UTC().Truncate(time.Second).Format(time.RFC3339) ||
+			fmt.Sprint(v.body["features"]) != "[export]" {
 			t.Errorf("offline validation: %v", v.body)
 		}
 		held := w.post("deactivate", device(key, "pc"))

@@ -107,7 +107,7 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 		a.whileSigning()
 	}
 	signed, err := token.Sign(a.key, "k1", claims.Offline{
-		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime(), req.Msg.GetExpiresAt().AsTime()),
+		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime().Add(-claims.SlowClock), req.Msg.GetExpiresAt().AsTime()),
 		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(), LicenseVersion: int(req.Msg.GetLicenseVersion()),
 	})
 	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), err

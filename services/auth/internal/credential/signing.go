@@ -184,7 +184,7 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	return token.Sign(k.Private, k.ID, &claims.Offline{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID, ID: o.TokenID,
-			IssuedAt: jwt.NewNumericDate(o.IssuedAt), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
+			IssuedAt: jwt.NewNumericDate(o.IssuedAt.Add(-claims.SlowClock)), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
 		},
 		HardwareID: o.HardwareID, Features: o.Features, LicenseVersion: o.LicenseVersion,
 	})

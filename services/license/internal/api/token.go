@@ -210,7 +210,7 @@ func (a *API) validateOffline(c *gin.Context) error {
 	}
 	c.JSON(http.StatusOK, validateOfflineResponse{
 		Valid: true, LicenseID: offline.Subject, HardwareID: offline.HardwareID, Features: offline.Features,
-		IssuedAt: offline.IssuedAt.UTC(), ExpiresAt: offline.ExpiresAt.UTC(),
+		IssuedAt: offline.IssuedAt.Add(claims.SlowClock).UTC(), ExpiresAt: offline.ExpiresAt.UTC(),
 	})
 	return nil
 }
