@@ -21,6 +21,7 @@ const (
 	RoleNotAllowed       = "ROLE_NOT_ALLOWED"
 	DeviceNotActivated   = "DEVICE_NOT_ACTIVATED"
 	DeviceNotFound       = "DEVICE_NOT_FOUND"
+	HardwareIDNotUnique  = "HARDWARE_ID_NOT_UNIQUE"
 	LicenseKeyExists     = "LICENSE_KEY_EXISTS"
 	OfflineTokenActive   = "OFFLINE_TOKEN_ACTIVE"
 	VersionMismatch      = "VERSION_MISMATCH"

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect"
+
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 // TestC8KeysAndTokensAsTheyArrive: as files, mail programs and input methods deliver them, through the router.
@@ -29,5 +32,26 @@ func TestC8KeysAndTokensAsTheyArrive(t *testing.T) {
 			got := w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, issued.body["token"].(string)+end))
 			w.want(got, http.StatusOK, "")
 		}
+	})
+}
+
+// TestC11PlaceholdersAreNoIDs: new devices are told for what to look instead, by activate and by transfer.
+func TestC11PlaceholdersAreNoIDs(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(3, 30)
+		for _, hardwareID := range []string{"None", "null", "undefined", "Default string", "To be filled by O.E.M.", "00000000-0000-0000-0000-000000000000"} {
+			got := w.post("activate", device(key, hardwareID))
+			w.want(got, http.StatusBadRequest, "HARDWARE_ID_NOT_UNIQUE")
+			if !strings.Contains(fmt.Sprint(got.body["error"]), "/etc/machine-id") {
+				t.Errorf("no better source is named: %v", got.body)
+			}
+		}
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		_, err := w.admin.TransferDevice(t.Context(), connect.NewRequest(&licensev1.TransferDeviceRequest{LicenseId: id, FromHardwareId: "pc", ToHardwareId: "unknown"}))
+		if code := refused[licensev1.TransferDeviceResponse](nil, err); code != "HARDWARE_ID_NOT_UNIQUE" {
+			t.Errorf("a transfer is answered %q", code)
+		}
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+		w.eventually("license.activation.refused")
 	})
 }

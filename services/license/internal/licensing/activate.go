@@ -22,8 +22,8 @@ type Activation struct {
 	Limits Limits
 }
 
-// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrInactive,
-// ErrExpired, ErrActivated with the activation in its details, ErrLimit with the limits.
+// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID for a new
+// device, ErrInactive, ErrExpired, ErrActivated with the activation in its details, ErrLimit with the limits.
 func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activation, error) {
 	now := s.Clock.Now()
 	key = NormalizeKey(key)
@@ -43,15 +43,17 @@ func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, no
 		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion,
 		IsActive: true, ActivatedAt: now, LastSeenAt: now,
 	}
-	taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
-	if err != nil {
-		return Activation{}, err
-	}
-	if taken != nil {
-		return *taken, nil
+	if !isPlaceholder(c.HardwareID) {
+		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
+		if err != nil {
+			return Activation{}, err
+		}
+		if taken != nil {
+			return *taken, nil
+		}
 	}
 	var a Activation
-	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+	err := s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
 		a, err = ch.activate(d, c, now)
 		return err
 	})
@@ -60,10 +62,13 @@ func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, no
 
 // activate is the rule of activation, under the lock of the license.
 func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
+	old, returning := ch.Devices[d.HardwareID]
+	if !returning && isPlaceholder(d.HardwareID) {
+		return Activation{}, ErrHardwareID.With("hardware_id", d.HardwareID)
+	}
 	if err := ch.License.Check(now); err != nil {
 		return Activation{}, err
 	}
-	old, returning := ch.Devices[d.HardwareID]
 	if returning && old.IsActive {
 		return Activation{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", old.ID).
 			With("hardware_id", old.HardwareID).With("device_name", old.Name).With("activated_at", old.ActivatedAt)
@@ -174,8 +179,8 @@ func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, er
 	return Deactivation{Device: *d, License: ch.License}, nil
 }
 
-// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrInactive,
-// ErrExpired, ErrNoDevice, ErrActivated when the other device has a seat already.
+// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID when the
+// other device is new, ErrInactive, ErrExpired, ErrNoDevice, ErrActivated when the other device has a seat already.
 func (s *Licensing) Transfer(ctx context.Context, by Actor, licenseID, from, to string) (Device, error) {
 	if err := checkTransfer(from, to); err != nil {
 		return Device{}, err
@@ -209,14 +214,16 @@ func checkTransfer(from, to string) error {
 }
 
 func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
+	target, ok := ch.Devices[to]
+	if !ok && isPlaceholder(to) {
+		return Device{}, ErrHardwareID.With("hardware_id", to)
+	}
 	if err := ch.License.Check(now); err != nil {
 		return Device{}, err
 	}
-	source, ok := ch.Devices[from]
-	if !ok || !source.IsActive {
+	if source, ok := ch.Devices[from]; !ok || !source.IsActive {
 		return Device{}, ErrNoDevice.With("hardware_id", from)
 	}
-	target, ok := ch.Devices[to]
 	if ok && target.IsActive {
 		return Device{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", target.ID).With("hardware_id", to)
 	}
@@ -224,7 +231,7 @@ func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to}
 		ch.Devices[to] = target
 	}
-	source.IsActive, source.DeactivatedAt = false, now
+	ch.Devices[from].IsActive, ch.Devices[from].DeactivatedAt = false, now
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version

@@ -14,6 +14,7 @@ var (
 	ErrActivated    = apierr.New(apierr.Conflict, errcode.AlreadyActivated, "the license is already activated on this device; nothing needs to be done")
 	ErrNotActivated = apierr.New(apierr.Forbidden, errcode.DeviceNotActivated, "the license is not activated on this device; activate it first")
 	ErrNoDevice     = apierr.New(apierr.NotFound, errcode.DeviceNotFound, "no device with this hardware_id is activated on the license")
+	ErrHardwareID   = apierr.New(apierr.Invalid, errcode.HardwareIDNotUnique, "this hardware_id is a placeholder that many computers report, and devices would share a seat; send an id of the installation instead (/etc/machine-id on Linux, MachineGuid in HKLM\\SOFTWARE\\Microsoft\\Cryptography on Windows, IOPlatformUUID on macOS) or a random one that the application makes once and keeps")
 	ErrOffline      = apierr.New(apierr.Conflict, errcode.OfflineTokenActive, "the device holds an offline token that has not expired; it can leave its seat afterwards, or an administrator can deactivate it")
 	ErrKeyExists    = apierr.New(apierr.Conflict, errcode.LicenseKeyExists, "another license has this license_key; choose another or leave it out to have one made")
 	ErrVersion      = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch, "the license has changed since it was read; read it again and repeat the change")

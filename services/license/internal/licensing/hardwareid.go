@@ -1,0 +1,42 @@
+package licensing
+
+import (
+	"strings"
+	"unicode"
+)
+
+// placeholders are ids that firmware, virtual machines and faulty code give to many devices, as plainID makes them.
+var placeholders = map[string]bool{}
+
+func init() {
+	for _, id := range []string{
+		// of code that had no value
+		"none", "null", "nil", "undefined", "nan", "n/a", "empty", "unknown", "invalid", "[object Object]",
+		// of firmware that nobody filled in
+		"not specified", "not applicable", "not available", "not present", "not defined", "not set", "no data",
+		"default", "default string", "to be filled by o.e.m.", "to be filled", "o.e.m.", "serial number", "no serial number",
+		"system serial number", "chassis serial number", "base board serial number", "board serial number", "system product name",
+		"system manufacturer", "123456789", "1234567890", "0123456789",
+		// of boards and systems known for it
+		"03000200-0400-0500-0006-000700080009", "12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe",
+		"02:00:00:00:00:00", "9774d56d682e549c",
+	} {
+		placeholders[plainID(id)] = true
+	}
+}
+
+// plainID is a hardware id without case and separators.
+func plainID(hardwareID string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return foldCase(r)
+	}, hardwareID)
+}
+
+// isPlaceholder tells whether a hardware id names no device in particular.
+func isPlaceholder(hardwareID string) bool {
+	id := plainID(hardwareID)
+	return placeholders[id] || strings.Trim(id, "0") == "" || len(id) >= 4 && (strings.Trim(id, "f") == "" || strings.Trim(id, "x") == "")
+}

@@ -1,0 +1,48 @@
+package licensing
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestC11Placeholders(t *testing.T) {
+	for _, id := range []string{
+		"None", "null", "undefined", "NIL", "Default string", "default_string", "To be filled by O.E.M.", "To Be Filled By OEM", "System Serial Number",
+		"unknown", "N/A", "NA", "0", "0000", "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}", "00:00:00:00:00:00",
+		"FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "ff:ff:ff:ff:ff:ff", "123456789", "Not Specified", "Not Applicable", "---", "xxxxxxxx",
+		"03000200-0400-0500-0006-000700080009",
+	} {
+		if !isPlaceholder(id) {
+			t.Errorf("%q passes", id)
+		}
+	}
+	for _, id := range []string{
+		"device-123", "pc-1", "a", "f", "1", "00000001", "f0f0", "nonesuch", "漢", "4c4c4544-0042-3510-8054-b7c04f4d5831", "52:54:00:12:34:56", "unknown-7",
+	} {
+		if isPlaceholder(id) {
+			t.Errorf("%q is refused", id)
+		}
+	}
+}
+
+// TestC11NewDevicesOnly: a device that exists under a placeholder goes on, a new one does not come in by any way.
+func TestC11NewDevicesOnly(t *testing.T) {
+	ch := license()
+	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
+	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareID} {
+		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Client{HardwareID: hardwareID}, noon)
+		if !errors.Is(err, want) {
+			t.Errorf("activate %s: %v, want %v", hardwareID, err, want)
+		}
+	}
+	ch = license()
+	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
+	for _, tc := range []struct {
+		to   string
+		want error
+	}{{"null", ErrHardwareID}, {"None", nil}} {
+		if _, err := ch.transfer("desk", tc.to, noon); !errors.Is(err, tc.want) {
+			t.Errorf("transfer to %s: %v, want %v", tc.to, err, tc.want)
+		}
+	}
+}
