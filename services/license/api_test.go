@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/archtest"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
@@ -113,6 +114,47 @@ func TestActivateAndDeactivate(t *testing.T) {
 		e := w.eventually("license.device_limit_exceeded")
 		if !strings.Contains(string(e.Data), `"hardware_id":"laptop"`) {
 			t.Errorf("event %s", e.Data)
+		}
+	})
+}
+
+// TestC13RenamedDevice: what a device says in any call shows in the list of devices, and what it leaves out stays.
+func TestC13RenamedDevice(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		said := func(name, system string) string {
+			return `{"license_key":"` + key + `","hardware_id":"pc","device_name":"` + name + `","os_info":{"name":"Windows","version":"` + system + `"}}`
+		}
+		shows := func(name, system string) {
+			t.Helper()
+			testkit.Eventually(t, patience, func() error {
+				resp, err := w.admin.ListDevices(t.Context(), connect.NewRequest(&licensev1.ListDevicesRequest{LicenseId: id}))
+				if err != nil {
+					return err
+				}
+				if d := resp.Msg.GetDevices()[0]; d.GetDeviceName() != name || d.GetOsVersion() != system {
+					return fmt.Errorf("the list shows %v", d)
+				}
+				return nil
+			})
+		}
+		w.want(w.post("activate", said("First", "14")), http.StatusCreated, "")
+		shows("First", "14")
+		w.want(w.post("validate", said("Second", "15")), http.StatusOK, "")
+		shows("Second", "15")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", `{"device_name":"Third"}`, w.bearer(id, "pc")...), http.StatusOK, "")
+		shows("Third", "15")
+		w.want(w.post("activate", said("Fourth", "16")), http.StatusConflict, "ALREADY_ACTIVATED")
+		shows("Fourth", "16")
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		back := w.post("activate", device(key, "pc"))
+		if w.want(back, http.StatusCreated, ""); back.body["device_name"] != "Fourth" {
+			t.Errorf("came back as %v", back.body)
+		}
+		shows("Fourth", "16")
+		_, other := w.create(1, 30)
+		if bare := w.post("activate", device(other, "pc")); bare.body["device_name"] != nil {
+			t.Errorf("a device without a name is shown as %v", bare.body["device_name"])
 		}
 	})
 }

@@ -85,7 +85,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, s.link)
 	s.store = store.New(deps.DB, keys, deps.Clock, s.lookup.OnEvent)
-	s.seen = store.NewSeen(deps.DB, deps.Log)
+	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.store.Outbox().Pending, Log: deps.Log})
 	s.idempotency = idempotency.New(deps.DB, keys.Ring, deps.Clock)
 	s.families = api.NewAuthFamilies(auth, deps.Clock, s.link)

@@ -22,6 +22,7 @@ type deviceBody struct {
 	HardwareID string  `json:"hardware_id"`
 	DeviceName *string `json:"device_name"`
 	OSInfo     *osInfo `json:"os_info"`
+	AppVersion *string `json:"app_version"`
 	// SessionData is the object of the last heartbeat, null before the first.
 	SessionData   json.RawMessage `json:"session_data"`
 	IsActive      bool            `json:"is_active"`
@@ -58,6 +59,7 @@ func newDeviceBody(d *licensev1.Device) deviceBody {
 		DeviceID:      d.GetDeviceId(),
 		HardwareID:    d.GetHardwareId(),
 		DeviceName:    text(d.GetDeviceName()),
+		AppVersion:    text(d.GetAppVersion()),
 		SessionData:   nullable(d.GetSessionDataJson()),
 		IsActive:      d.GetIsActive(),
 		ActivatedAt:   instant(d.GetActivatedAt()),

@@ -18,7 +18,7 @@ type activateResponse struct {
 	DeviceID    string           `json:"device_id"`
 	LicenseID   string           `json:"license_id"`
 	HardwareID  string           `json:"hardware_id"`
-	DeviceName  string           `json:"device_name"`
+	DeviceName  *string          `json:"device_name"`
 	ActivatedAt time.Time        `json:"activated_at"`
 	ExpiresAt   *time.Time       `json:"expires_at"`
 	Features    []string         `json:"features"`
@@ -47,7 +47,7 @@ func (a *API) activate(c *gin.Context) error {
 
 func newActivateResponse(a licensing.Activation) activateResponse {
 	return activateResponse{
-		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: a.Device.Name,
+		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: optionalText(a.Device.Name),
 		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
 	}
 }

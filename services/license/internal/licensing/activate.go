@@ -33,6 +33,9 @@ func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activat
 		if a, err = s.activate(ctx, licenseID, c, now); err == nil {
 			return a, nil
 		}
+		if errors.Is(err, ErrActivated) {
+			s.seen(licenseID, a.Device.active(), c, nil)
+		}
 	}
 	s.activationRefused(now, licenseID, key, c, err)
 	return Activation{}, err
@@ -40,8 +43,7 @@ func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activat
 
 func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, now time.Time) (Activation, error) {
 	d := Device{
-		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion,
-		IsActive: true, ActivatedAt: now, LastSeenAt: now,
+		ID: newID(), LicenseID: licenseID, HardwareID: c.HardwareID, Profile: c.profile(), IsActive: true, ActivatedAt: now, LastSeenAt: now,
 	}
 	if !isPlaceholder(c.HardwareID) {
 		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
@@ -60,7 +62,7 @@ func (s *Licensing) activate(ctx context.Context, licenseID string, c Client, no
 	return a, err
 }
 
-// activate is the rule of activation, under the lock of the license.
+// activate is the rule of activation, under the lock of the license. With ErrActivated it returns the device that is there.
 func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
 	old, returning := ch.Devices[d.HardwareID]
 	if !returning && isPlaceholder(d.HardwareID) {
@@ -70,14 +72,14 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 		return Activation{}, err
 	}
 	if returning && old.IsActive {
-		return Activation{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", old.ID).
-			With("hardware_id", old.HardwareID).With("device_name", old.Name).With("activated_at", old.ActivatedAt)
+		return Activation{Device: *old}, ErrActivated.With("license_id", ch.License.ID).With("device_id", old.ID).
+			With("hardware_id", old.HardwareID).With("device_name", textOrNull(old.Name)).With("activated_at", old.ActivatedAt)
 	}
 	if ch.License.CurrentDevices >= ch.License.MaxDevices {
 		return Activation{}, ErrLimit.With("limits", ch.License.Limits())
 	}
 	if returning {
-		d.ID, d.SessionData, d.OfflineUntil = old.ID, old.SessionData, old.OfflineUntil
+		d.ID, d.Profile, d.SessionData, d.OfflineUntil = old.ID, old.Profile.With(d.Profile), old.SessionData, old.OfflineUntil
 	}
 	ch.License.CurrentDevices++
 	ch.License.touch(now)
@@ -85,6 +87,14 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	ch.Devices[d.HardwareID] = &d
 	ch.Emit(activated(&ch.License, &d, c, returning))
 	return Activation{Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.Features, Limits: ch.License.Limits()}, nil
+}
+
+// textOrNull is what details show of a text that may be missing.
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 // touch marks a change of the license.

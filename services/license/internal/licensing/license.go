@@ -3,6 +3,7 @@
 package licensing
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -67,9 +68,7 @@ type Device struct {
 	LicenseID string
 	// HardwareID is what the client calls itself; unique within the license.
 	HardwareID string
-	Name       string
-	OSName     string
-	OSVersion  string
+	Profile
 	// SessionData is the JSON object of the last heartbeat, nil before the first.
 	SessionData json.RawMessage
 	IsActive    bool
@@ -85,12 +84,25 @@ type Device struct {
 }
 
 func (d *Device) active() *ActiveDevice {
-	return &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion}
+	return &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
 }
 
 // HoldsOfflineToken tells whether the device may still run without the server.
 func (d *Device) HoldsOfflineToken(now time.Time) bool {
 	return now.Before(d.OfflineUntil)
+}
+
+// Profile is what a device last said of itself; empty members were never said.
+type Profile struct {
+	Name, OSName, OSVersion, AppVersion string
+}
+
+// With is p after the device has said more; what it leaves out stays.
+func (p Profile) With(said Profile) Profile {
+	return Profile{
+		Name: cmp.Or(said.Name, p.Name), OSName: cmp.Or(said.OSName, p.OSName), OSVersion: cmp.Or(said.OSVersion, p.OSVersion),
+		AppVersion: cmp.Or(said.AppVersion, p.AppVersion),
+	}
 }
 
 // Client is what an application says of itself and of the device that it runs on. All but HardwareID is optional.
@@ -105,6 +117,11 @@ type Client struct {
 	Time time.Time
 	// IP is the address that the call came from.
 	IP string
+}
+
+// profile is what the client says of the device.
+func (c *Client) profile() Profile {
+	return Profile{Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion, AppVersion: c.AppVersion}
 }
 
 // OS is name and version with a blank between, as events carry it.

@@ -29,6 +29,7 @@ type ActiveDevice struct {
 	ID string
 	// ActivatedVersion is as in Device.
 	ActivatedVersion int
+	Profile
 }
 
 // Store keeps licenses and devices. Every method that changes something writes the events of the change in the same
@@ -90,8 +91,17 @@ type Counts struct {
 
 // Seen notes that a device was seen, to be written later in batches. It never blocks and never fails.
 type Seen interface {
-	// Seen takes the heartbeat's session data as JSON; nil leaves the stored one.
-	Seen(deviceID string, at time.Time, sessionData []byte)
+	Seen(Sighting)
+}
+
+// Sighting is a device that was just seen.
+type Sighting struct {
+	LicenseID, HardwareID, DeviceID string
+	At                              time.Time
+	// Stored is what was known of the device, Said what it says now. Only what differs is written.
+	Stored, Said Profile
+	// SessionData is the heartbeat's JSON; nil leaves the stored one.
+	SessionData []byte
 }
 
 // Telemetry takes events that only count uses. It never blocks and never fails.

@@ -73,6 +73,13 @@ func (s *Licensing) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
 	return seat, err
 }
 
+// seen notes that a device was seen, and what it says of itself.
+func (s *Licensing) seen(licenseID string, d *ActiveDevice, c Client, sessionData []byte) {
+	s.Seen.Seen(Sighting{
+		LicenseID: licenseID, HardwareID: c.HardwareID, DeviceID: d.ID, At: s.Clock.Now(), Stored: d.Profile, Said: c.profile(), SessionData: sessionData,
+	})
+}
+
 func (s *Licensing) seat(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err != nil {

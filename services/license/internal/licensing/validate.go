@@ -39,7 +39,7 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 	if err != nil {
 		return Validation{}, err
 	}
-	s.Seen.Seen(device.ID, now, nil)
+	s.seen(l.ID, device, c, nil)
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
 		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
@@ -69,7 +69,7 @@ func (s *Licensing) Heartbeat(ctx context.Context, h Holder, c Client, session *
 		return nil, err
 	}
 	l, now := seat.License, s.Clock.Now()
-	s.Seen.Seen(seat.Device.ID, now, sessionJSON)
+	s.seen(l.ID, seat.Device, c, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
 		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,

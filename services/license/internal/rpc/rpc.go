@@ -69,7 +69,7 @@ func metadata(m json.RawMessage) []byte {
 
 func newDevice(d *licensing.Device) *licensev1.Device {
 	return &licensev1.Device{
-		DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: d.Name, OsName: d.OSName, OsVersion: d.OSVersion, SessionDataJson: d.SessionData,
+		DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: d.Name, OsName: d.OSName, OsVersion: d.OSVersion, AppVersion: d.AppVersion, SessionDataJson: d.SessionData,
 		IsActive: d.IsActive, ActivatedAt: timestamp(d.ActivatedAt), LastSeenAt: timestamp(d.LastSeenAt), DeactivatedAt: timestamp(d.DeactivatedAt),
 	}
 }

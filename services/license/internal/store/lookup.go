@@ -122,18 +122,23 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, bool, error) {
 	return l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
 		var row deviceRow
-		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version").
+		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version", "name", "os_name", "os_version", "app_version").
 			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
 		if errors.Is(err, db.ErrNotFound) {
 			return nil, licensing.ErrNotActivated.With("license_id", licenseID)
 		}
-		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion}, translate(err)
+		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile()}, translate(err)
 	})
 }
 
 // Forget implements licensing.Lookup.
 func (l *Lookup) Forget(licenseID, hardwareID string) {
 	l.licenses.Drop(licenseID)
+	l.devices.Drop(seat{licenseID, hardwareID})
+}
+
+// ForgetDevice drops what memory holds of a device.
+func (l *Lookup) ForgetDevice(licenseID, hardwareID string) {
 	l.devices.Drop(seat{licenseID, hardwareID})
 }
 

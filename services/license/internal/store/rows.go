@@ -85,6 +85,7 @@ type deviceRow struct {
 	Name             string
 	OsName           string
 	OsVersion        string
+	AppVersion       string
 	SessionData      *string
 	IsActive         bool
 	ActivatedAt      time.Time
@@ -97,14 +98,15 @@ type deviceRow struct {
 func newDeviceRow(d *licensing.Device) deviceRow {
 	return deviceRow{
 		ID: d.ID, LicenseID: d.LicenseID, HardwareID: d.HardwareID, Name: d.Name, OsName: d.OSName, OsVersion: d.OSVersion,
-		IsActive: d.IsActive, ActivatedAt: d.ActivatedAt, LastSeenAt: nullable(d.LastSeenAt), DeactivatedAt: nullable(d.DeactivatedAt),
+		AppVersion: d.AppVersion,
+		IsActive:   d.IsActive, ActivatedAt: d.ActivatedAt, LastSeenAt: nullable(d.LastSeenAt), DeactivatedAt: nullable(d.DeactivatedAt),
 		OfflineUntil: nullable(d.OfflineUntil), ActivatedVersion: d.ActivatedVersion,
 	}
 }
 
 func (r *deviceRow) device() licensing.Device {
 	d := licensing.Device{
-		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, Name: r.Name, OSName: r.OsName, OSVersion: r.OsVersion,
+		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, Profile: r.profile(),
 		IsActive: r.IsActive, ActivatedAt: r.ActivatedAt, LastSeenAt: value(r.LastSeenAt), DeactivatedAt: value(r.DeactivatedAt),
 		OfflineUntil: value(r.OfflineUntil), ActivatedVersion: r.ActivatedVersion,
 	}
@@ -114,11 +116,15 @@ func (r *deviceRow) device() licensing.Device {
 	return d
 }
 
+func (r *deviceRow) profile() licensing.Profile {
+	return licensing.Profile{Name: r.Name, OSName: r.OsName, OSVersion: r.OsVersion, AppVersion: r.AppVersion}
+}
+
 // deviceChanges lists the columns that a change may touch; session_data and, but for an activation, last_seen_at are
 // written by the batches of seen.go.
 func deviceChanges(d *licensing.Device) map[string]any {
 	changes := map[string]any{
-		"name": d.Name, "os_name": d.OSName, "os_version": d.OSVersion, "is_active": d.IsActive, "activated_at": d.ActivatedAt,
+		"name": d.Name, "os_name": d.OSName, "os_version": d.OSVersion, "app_version": d.AppVersion, "is_active": d.IsActive, "activated_at": d.ActivatedAt,
 		"activated_version": d.ActivatedVersion,
 		"deactivated_at":    nullable(d.DeactivatedAt), "offline_until": nullable(d.OfflineUntil),
 	}

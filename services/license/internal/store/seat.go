@@ -32,14 +32,14 @@ import (
 const takeSeats = `
 WITH wanted AS (
 	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
-	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[], ?::text[],
-		?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, at, event_id, type, data, trace)
+	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[],
+		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
 ), license AS (
 	SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 ), device AS (
-	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version, last_seen_at)
-	SELECT device_id, license_id, hardware_id, name, os_name, os_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
+	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
+	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
 	WHERE is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
@@ -201,6 +201,7 @@ func seatParams(batch []activation) []any {
 		column(batch, func(a activation) string { return a.device.Name }),
 		column(batch, func(a activation) string { return a.device.OSName }),
 		column(batch, func(a activation) string { return a.device.OSVersion }),
+		column(batch, func(a activation) string { return a.device.AppVersion }),
 		column(batch, func(a activation) time.Time { return a.device.ActivatedAt }),
 		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.event.ID) }),
 		column(batch, func(a activation) string { return a.event.Type }),

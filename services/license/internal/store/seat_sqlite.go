@@ -16,10 +16,10 @@ import (
 const (
 	holdLicensesSQLite = `SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 		WHERE id IN (SELECT value FROM json_each(?))`
-	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at,
-			activated_version, last_seen_at)
+	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
+			activated_at, activated_version, last_seen_at)
 		SELECT value->>'device_id', value->>'license_id', value->>'hardware_id', value->>'name', value->>'os_name',
-			value->>'os_version', true, value->>'at', value->>'version', value->>'at'
+			value->>'os_version', value->>'app_version', true, value->>'at', value->>'version', value->>'at'
 		FROM json_each(?) WHERE true ON CONFLICT (license_id, hardware_id) DO NOTHING RETURNING id`
 	countSeatsSQLite = `UPDATE licenses SET current_devices = current_devices + s.value->>'seats',
 		version = version + s.value->>'seats', updated_at = s.value->>'at' FROM json_each(?) s WHERE licenses.id = s.value->>'license_id'`
@@ -62,6 +62,7 @@ type seatEntry struct {
 	Name           string          `json:"name"`
 	OSName         string          `json:"os_name"`
 	OSVersion      string          `json:"os_version"`
+	AppVersion     string          `json:"app_version"`
 	At             db.Time         `json:"at"`
 	EventID        string          `json:"event_id"`
 	Type           string          `json:"type"`
@@ -132,7 +133,7 @@ func newSeatEntry(a *activation, version int) seatEntry {
 	d, e := &a.device, &a.event
 	return seatEntry{
 		DeviceID: d.ID, LicenseID: d.LicenseID, HardwareID: d.HardwareID, Name: d.Name, OSName: d.OSName, OSVersion: d.OSVersion,
-		At: db.Time{Time: d.ActivatedAt}, EventID: e.ID, Type: e.Type, Trace: e.Trace, Data: e.Data,
+		AppVersion: d.AppVersion, At: db.Time{Time: d.ActivatedAt}, EventID: e.ID, Type: e.Type, Trace: e.Trace, Data: e.Data,
 		Version: version,
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // flushSeen is how far last_seen_at may lag.
@@ -22,35 +24,33 @@ const maxSeen = 100_000
 type Seen struct {
 	db  *db.DB
 	log *slog.Logger
+	// forget hears of devices whose profile was written.
+	forget func(licenseID, hardwareID string)
 
 	mu      sync.Mutex
-	pending map[string]*sighting
-}
-
-type sighting struct {
-	at          time.Time
-	sessionData []byte
+	pending map[string]*licensing.Sighting
 }
 
 // NewSeen returns a writer whose Run must be called for anything to be written.
-func NewSeen(d *db.DB, log *slog.Logger) *Seen {
-	return &Seen{db: d, log: log, pending: map[string]*sighting{}}
+func NewSeen(d *db.DB, forget func(licenseID, hardwareID string), log *slog.Logger) *Seen {
+	return &Seen{db: d, log: log, forget: forget, pending: map[string]*licensing.Sighting{}}
 }
 
 // Seen implements licensing.Seen.
-func (s *Seen) Seen(deviceID string, at time.Time, sessionData []byte) {
+func (s *Seen) Seen(now licensing.Sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.pending[deviceID]
+	last := s.pending[now.DeviceID]
 	if last == nil {
 		if len(s.pending) < maxSeen {
-			s.pending[deviceID] = &sighting{at, sessionData}
+			s.pending[now.DeviceID] = &now
 		}
 		return
 	}
-	last.at = at
-	if sessionData != nil {
-		last.sessionData = sessionData
+	last.At = now.At
+	last.Said = last.Said.With(now.Said)
+	if now.SessionData != nil {
+		last.SessionData = now.SessionData
 	}
 }
 
@@ -72,7 +72,7 @@ func (s *Seen) Run(ctx context.Context) error {
 func (s *Seen) flush(ctx context.Context) {
 	s.mu.Lock()
 	batch := s.pending
-	s.pending = make(map[string]*sighting, len(batch)) // the next two seconds will be like the last
+	s.pending = make(map[string]*licensing.Sighting, len(batch)) // the next two seconds will be like the last
 	s.mu.Unlock()
 	if len(batch) == 0 {
 		return
@@ -84,16 +84,16 @@ func (s *Seen) flush(ctx context.Context) {
 	}
 }
 
-// write groups by second, so that a thousand devices take a handful of statements.
-func (s *Seen) write(ctx context.Context, batch map[string]*sighting) error {
+// write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by one.
+func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) error {
 	bySecond := map[time.Time][]string{}
-	withData := map[string]*sighting{}
+	var withMore []*licensing.Sighting
 	for id, seen := range batch {
-		if seen.sessionData != nil {
-			withData[id] = seen
+		if seen.SessionData != nil || isNews(seen) {
+			withMore = append(withMore, seen)
 			continue
 		}
-		second := seen.at.Truncate(time.Second)
+		second := seen.At.Truncate(time.Second)
 		bySecond[second] = append(bySecond[second], id)
 	}
 	for second, ids := range bySecond {
@@ -105,7 +105,13 @@ func (s *Seen) write(ctx context.Context, batch map[string]*sighting) error {
 			}
 		}
 	}
-	return s.writeSessions(ctx, withData)
+	slices.SortFunc(withMore, func(a, b *licensing.Sighting) int { return strings.Compare(a.DeviceID, b.DeviceID) })
+	for chunk := range slices.Chunk(withMore, 500) {
+		if err := s.writeMore(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error {
@@ -115,23 +121,36 @@ func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error
 	})
 }
 
-func (s *Seen) writeSessions(ctx context.Context, batch map[string]*sighting) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	ids := make([]string, 0, len(batch))
-	for id := range batch {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		for _, id := range ids {
-			err := tx.Table("devices").Where("id = ?", id).
-				Updates(map[string]any{"last_seen_at": batch[id].at, "session_data": string(batch[id].sessionData)}).Error
-			if err != nil {
+func (s *Seen) writeMore(ctx context.Context, batch []*licensing.Sighting) error {
+	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		for _, seen := range batch {
+			if err := tx.Table("devices").Where("id = ?", seen.DeviceID).Updates(sightingChanges(seen)).Error; err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, seen := range batch {
+		if isNews(seen) {
+			s.forget(seen.LicenseID, seen.HardwareID)
+		}
+	}
+	return nil
+}
+
+// isNews tells whether a device says something of itself that is not stored.
+func isNews(seen *licensing.Sighting) bool { return seen.Stored.With(seen.Said) != seen.Stored }
+
+func sightingChanges(seen *licensing.Sighting) map[string]any {
+	changes := map[string]any{"last_seen_at": seen.At}
+	if seen.SessionData != nil {
+		changes["session_data"] = string(seen.SessionData)
+	}
+	if p := seen.Stored.With(seen.Said); isNews(seen) {
+		changes["name"], changes["os_name"], changes["os_version"], changes["app_version"] = p.Name, p.OSName, p.OSVersion, p.AppVersion
+	}
+	return changes
 }

@@ -43,7 +43,7 @@ type replica struct {
 }
 
 func (r *replica) Record(string, string, time.Time, proto.Message) { r.recorded.Add(1) }
-func (r *replica) Seen(string, time.Time, []byte)                  {}
+func (r *replica) Seen(licensing.Sighting)                         {}
 func (r *replica) SignOffline(context.Context, licensing.OfflineToken) (string, error) {
 	return "signed", nil
 }
@@ -584,13 +584,13 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := store.NewSeen(d, testkit.Log(t))
+		seen := store.NewSeen(d, r.lookup.ForgetDevice, testkit.Log(t))
 		later := noon.Add(time.Minute)
 		for _, device := range before {
-			seen.Seen(device.ID, later, nil)
+			seen.Seen(licensing.Sighting{DeviceID: device.ID, At: later})
 		}
-		seen.Seen(before[0].ID, later, []byte(`{"open":3}`))
-		seen.Seen(before[0].ID, later.Add(time.Second), nil)
+		seen.Seen(licensing.Sighting{DeviceID: before[0].ID, At: later, SessionData: []byte(`{"open":3}`)})
+		seen.Seen(licensing.Sighting{DeviceID: before[0].ID, At: later.Add(time.Second)})
 		ctx, stop := context.WithCancel(t.Context())
 		stop() // Run writes once more when it ends
 		if err := seen.Run(ctx); err != nil {
@@ -602,6 +602,56 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		}
 		if !after[1].LastSeenAt.Equal(later) || string(after[0].SessionData) != `{"open":3}` || !after[0].LastSeenAt.Equal(later.Add(time.Second)) {
 			t.Errorf("after it: %+v", after)
+		}
+	})
+}
+
+// TestC13WhatADeviceSaysOfItself: the last word of each member counts, what is left out stays, and what is known is not written.
+func TestC13WhatADeviceSaysOfItself(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		made := create(t, r, seats(2))
+		activated, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "pc", DeviceName: "Old", OSName: "Windows", OSVersion: "14", AppVersion: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgotten := 0
+		flush := func(said ...licensing.Profile) licensing.Profile {
+			t.Helper()
+			seen := store.NewSeen(d, func(licenseID, hardwareID string) { forgotten++; r.lookup.ForgetDevice(licenseID, hardwareID) }, testkit.Log(t))
+			known, _, err := r.lookup.ActiveDevice(t.Context(), made.License.ID, "pc")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range said {
+				seen.Seen(licensing.Sighting{LicenseID: made.License.ID, HardwareID: "pc", DeviceID: known.ID, At: noon, Stored: known.Profile, Said: p})
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			if err := seen.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			devices, err := r.store.Devices(t.Context(), made.License.ID)
+			if err != nil || len(devices) != 1 || devices[0].ID != activated.Device.ID {
+				t.Fatalf("%v, %v", devices, err)
+			}
+			return devices[0].Profile
+		}
+		if got, want := flush(licensing.Profile{Name: "New"}, licensing.Profile{OSVersion: "15"}, licensing.Profile{}), (licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "1"}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if forgotten != 1 {
+			t.Errorf("memory forgot the device %d times, want once", forgotten)
+		}
+		flush(licensing.Profile{Name: "New", OSName: "Windows"}, licensing.Profile{Name: "Other"}, licensing.Profile{Name: "New"})
+		if forgotten != 1 {
+			t.Error("what was known was written again")
+		}
+		if _, err := r.DeactivateOwn(t.Context(), made.Key, client("pc")); err != nil {
+			t.Fatal(err)
+		}
+		back, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "pc", AppVersion: "2"})
+		if want := (licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "2"}); err != nil || back.Device.Profile != want {
+			t.Errorf("came back as %+v, want %+v (%v)", back.Device.Profile, want, err)
 		}
 	})
 }

@@ -29,8 +29,8 @@ WITH license AS (
 		AND NOT EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND hardware_id = ` + hardwareExpr + `)
 	RETURNING *
 ), device AS (
-	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version, last_seen_at)
-	SELECT gen_random_uuid(), id, ` + hardwareExpr + `, '', '', '', true, now(), version, now() FROM license
+	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
+	SELECT gen_random_uuid(), id, ` + hardwareExpr + `, '', '', '', '', true, now(), version, now() FROM license
 ), event AS (
 	INSERT INTO outbox (id, type, source, subject, occurred_at, data)
 	SELECT gen_random_uuid(), 'license.activated', 'latchkey/license', (` + licenseExpr + `)::text, now(), (` + eventExpr + `::jsonb || jsonb_build_object(
@@ -44,8 +44,8 @@ SELECT license.*, (SELECT name FROM products WHERE products.id = license.product
 // plainTransaction does the work of oneStatement in statements of its own, as services commonly do.
 const plainTransaction = `BEGIN;
 SELECT * FROM licenses WHERE id = ` + licenseExpr + ` FOR UPDATE;
-INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version, last_seen_at)
-	VALUES (gen_random_uuid(), ` + licenseExpr + `, ` + hardwareExpr + `, '', '', '', true, now(), 2, now());
+INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
+	VALUES (gen_random_uuid(), ` + licenseExpr + `, ` + hardwareExpr + `, '', '', '', '', true, now(), 2, now());
 WITH event AS (
 	INSERT INTO outbox (id, type, source, subject, occurred_at, data)
 	VALUES (gen_random_uuid(), 'license.activated', 'latchkey/license', (` + licenseExpr + `)::text, now(), ` + eventExpr + `)

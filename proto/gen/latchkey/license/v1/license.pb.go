@@ -1623,6 +1623,7 @@ type Device struct {
 	ActivatedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=activated_at,json=activatedAt,proto3" json:"activated_at,omitempty"`
 	LastSeenAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
 	DeactivatedAt   *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=deactivated_at,json=deactivatedAt,proto3" json:"deactivated_at,omitempty"`
+	AppVersion      string                 `protobuf:"bytes,11,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1725,6 +1726,13 @@ func (x *Device) GetDeactivatedAt() *timestamppb.Timestamp {
 		return x.DeactivatedAt
 	}
 	return nil
+}
+
+func (x *Device) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
 }
 
 type DeactivateDeviceRequest struct {
@@ -2439,7 +2447,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\"L\n" +
 	"\x13ListDevicesResponse\x125\n" +
-	"\adevices\x18\x01 \x03(\v2\x1b.latchkey.license.v1.DeviceR\adevices\"\xa8\x03\n" +
+	"\adevices\x18\x01 \x03(\v2\x1b.latchkey.license.v1.DeviceR\adevices\"\xc9\x03\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
@@ -2455,7 +2463,9 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\flast_seen_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"lastSeenAt\x12A\n" +
 	"\x0edeactivated_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\rdeactivatedAt\"\x9f\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rdeactivatedAt\x12\x1f\n" +
+	"\vapp_version\x18\v \x01(\tR\n" +
+	"appVersion\"\x9f\x01\n" +
 	"\x17DeactivateDeviceRequest\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1d\n" +
 	"\n" +

@@ -60,6 +60,7 @@ CREATE TABLE devices (
     name              text     NOT NULL,
     os_name           text     NOT NULL,
     os_version        text     NOT NULL,
+    app_version       text     NOT NULL,
     session_data      text,
     is_active         boolean  NOT NULL,
     activated_at      datetime NOT NULL,
