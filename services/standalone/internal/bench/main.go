@@ -94,6 +94,7 @@ func measurements() []measurement {
 		{"validate", (*bench).validate},
 		{"statements", (*bench).statements},
 		{"activate", (*bench).activate},
+		{"overload", (*bench).overload},
 		{"outbox", (*bench).outbox},
 		{"growth", (*bench).growth},
 		{"start", (*bench).start},
