@@ -235,7 +235,7 @@ func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 		return Device{}, ErrNoDevice.With("hardware_id", from)
 	}
 	if ok && target.IsActive {
-		return Device{}, ErrActivated.With("license_id", ch.License.ID).With("device_id", target.ID).With("hardware_id", to)
+		return Device{}, errTargetSeated.With("license_id", ch.License.ID).With("device_id", target.ID).With("hardware_id", to)
 	}
 	if !ok {
 		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to}

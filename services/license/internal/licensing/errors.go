@@ -5,6 +5,10 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
+// errTargetSeated is ErrActivated for a transfer.
+var errTargetSeated = ErrActivated.Sayf("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
+	"to free the other seat, deactivate from_hardware_id")
+
 // The reasons why a license cannot be used or changed.
 var (
 	ErrNotFound     = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this key or id; check it for typing slips")

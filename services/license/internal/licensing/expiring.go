@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -12,6 +13,34 @@ import (
 var noticeDays = [...]int{1, 7, 30}
 
 const day = 24 * time.Hour
+
+const (
+	maxExpiryDays = 36_500
+	// firstYear is the earliest year in which a license may end: zero dates of languages and databases lie before it.
+	firstYear  = 2000
+	onlyOneEnd = "send expires_at or expires_in_days, not both"
+)
+
+// checkEnd notes what is wrong with an end, given as a time or in days from now; nil is not given.
+func checkEnd(problems map[string]string, days *int, at *time.Time) {
+	switch {
+	case days != nil && at != nil:
+		problems["expires_at"], problems["expires_in_days"] = onlyOneEnd, onlyOneEnd
+	case days != nil && (*days < 1 || *days > maxExpiryDays):
+		problems["expires_in_days"] = fmt.Sprintf("must be from 1 to %d; leave it out for a perpetual license", maxExpiryDays)
+	case at != nil && at.Year() < firstYear:
+		problems["expires_at"] = fmt.Sprintf("must not be before %d; null means perpetual", firstYear)
+	}
+}
+
+// endOf is the end that is given, nil where none is.
+func endOf(days *int, at *time.Time, now time.Time) *time.Time {
+	if days == nil {
+		return at
+	}
+	end := now.Add(time.Duration(min(*days, maxExpiryDays)) * day)
+	return &end
+}
 
 // setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five
 // days knows that it is near.

@@ -69,8 +69,8 @@ type Device struct {
 	// HardwareID is what the client calls itself; unique within the license.
 	HardwareID string
 	Profile
-	// SessionData is the JSON object of the last heartbeat, nil before the first.
-	SessionData json.RawMessage
+	// SessionData is the JSON object of the last heartbeat, nil before the first, also in an answer that is kept as JSON.
+	SessionData json.RawMessage `json:",omitempty"`
 	IsActive    bool
 	ActivatedAt time.Time
 	// ActivatedVersion is the Version of the license with which the device took its seat: its tokens of earlier versions are

@@ -23,7 +23,6 @@ const (
 	DefaultProduct         = "default"
 	DefaultType            = "standard"
 
-	maxExpiryDays    = 36_500
 	maxText          = 255
 	maxFeatures      = 100
 	maxFeature       = 64
@@ -38,8 +37,9 @@ type NewLicense struct {
 	Key             *string
 	MaxDevices      *int
 	MaxOfflineHours *int
-	// ExpiresInDays nil means perpetual.
+	// ExpiresInDays and ExpiresAt nil mean perpetual; at most one is given.
 	ExpiresInDays *int
+	ExpiresAt     *time.Time
 	Features      []string
 	IsTest        bool
 	Metadata      json.RawMessage
@@ -107,11 +107,9 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 		l.MaxOfflineHours = *n.MaxOfflineHours
 	}
 	problems := l.problems()
-	if n.ExpiresInDays != nil {
-		if *n.ExpiresInDays < 1 || *n.ExpiresInDays > maxExpiryDays {
-			problems["expires_in_days"] = fmt.Sprintf("must be from 1 to %d; leave it out for a perpetual license", maxExpiryDays)
-		}
-		l.setExpiry(now.Add(time.Duration(min(*n.ExpiresInDays, maxExpiryDays))*24*time.Hour), now)
+	checkEnd(problems, n.ExpiresInDays, n.ExpiresAt)
+	if end := endOf(n.ExpiresInDays, n.ExpiresAt, now); end != nil {
+		l.setExpiry(*end, now)
 	}
 	key, problem := n.key()
 	if problem != "" {
@@ -203,10 +201,12 @@ type Patch struct {
 	IsActive           *bool
 	IsTest             *bool
 	DeactivationReason *string
-	// ExpiresAt zero means perpetual.
-	ExpiresAt *time.Time
-	Features  *[]string
-	Metadata  *json.RawMessage
+	// At most one of ExpiresAt, ExpiresInDays (from now) and Perpetual is given.
+	ExpiresAt     *time.Time
+	ExpiresInDays *int
+	Perpetual     bool
+	Features      *[]string
+	Metadata      *json.RawMessage
 }
 
 // Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
@@ -242,7 +242,12 @@ func (p *Patch) check() error {
 	l := License{CustomerID: "any", MaxDevices: 1, MaxOfflineHours: 1}
 	l.apply(*p, time.Time{})
 	set(&l.DeactivationReason, p.DeactivationReason) // checked too where it is not taken, on an active license
-	if problems := l.problems(); len(problems) > 0 {
+	problems := l.problems()
+	checkEnd(problems, p.ExpiresInDays, p.ExpiresAt)
+	if p.Perpetual && p.ExpiresInDays != nil {
+		problems["expires_in_days"] = onlyOneEnd
+	}
+	if len(problems) > 0 {
 		return apierr.InvalidFields(problems)
 	}
 	return nil
@@ -277,8 +282,11 @@ func (l *License) apply(p Patch, now time.Time) {
 	set(&l.IsTest, p.IsTest)
 	set(&l.Features, p.Features)
 	set(&l.Metadata, p.Metadata)
-	if p.ExpiresAt != nil {
-		l.setExpiry(*p.ExpiresAt, now)
+	if end := endOf(p.ExpiresInDays, p.ExpiresAt, now); end != nil {
+		l.setExpiry(*end, now)
+	}
+	if p.Perpetual {
+		l.setExpiry(time.Time{}, now)
 	}
 	if p.IsActive != nil && *p.IsActive != l.IsActive {
 		l.IsActive = *p.IsActive
@@ -343,6 +351,25 @@ func pick(view map[string]any, members []string) map[string]any {
 		out[m] = view[m]
 	}
 	return out
+}
+
+// List reads one page of the licenses that f selects, newest first, and how many there are in all. A license that is found by its key
+// gets an audit entry.
+func (s *Licensing) List(ctx context.Context, by Actor, f Filter) (page []License, total int, err error) {
+	page, total, err = s.Catalog.List(ctx, f, s.Clock.Now())
+	if err != nil || f.Key == nil {
+		return page, total, err
+	}
+	for _, l := range page {
+		err := s.Store.Change(ctx, l.ID, nil, func(ch *Change) error {
+			ch.Emit(audit(by, "license.find_by_key", l.ID, nil, nil))
+			return nil
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	return page, total, nil
 }
 
 // RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.

@@ -55,9 +55,9 @@ type Catalog interface {
 	// Find reads a license; ErrNotFound.
 	Find(ctx context.Context, licenseID string) (License, error)
 	// List reads one page, newest first, and how many licenses match in all.
-	List(ctx context.Context, f Filter) (page []License, total int, err error)
-	// Devices reads all devices that a license ever had, latest activation first; ErrNotFound.
-	Devices(ctx context.Context, licenseID string) ([]Device, error)
+	List(ctx context.Context, f Filter, now time.Time) (page []License, total int, err error)
+	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
+	Devices(ctx context.Context, licenseID string, page, perPage int) (devices []Device, total int, err error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
 	// Count counts licenses and seats as of now.
@@ -67,13 +67,29 @@ type Catalog interface {
 // Filter selects licenses; nil members do not filter. The After bounds are inclusive, the Before bounds exclusive; expiry
 // bounds leave perpetual licenses out.
 type Filter struct {
-	CustomerID                  *string
+	CustomerID *string
+	// HardwareID finds the licenses on which this device has a seat.
+	HardwareID *string
+	// Key is a license key as somebody typed it.
+	Key *string
+	// Status is one of the three, or empty.
+	Status                      Status
 	IsActive, IsTest            *bool
 	CreatedAfter, CreatedBefore *time.Time
 	ExpiresAfter, ExpiresBefore *time.Time
 	// Page counts from 1.
 	Page, PerPage int
 }
+
+// Status is what a license is at a time, as lists filter it.
+type Status string
+
+// The statuses; each license has exactly one.
+const (
+	StatusActive   Status = "active" // usable
+	StatusExpired  Status = "expired"
+	StatusInactive Status = "inactive"
+)
 
 // Event is a change of state as the event log keeps it.
 type Event struct {

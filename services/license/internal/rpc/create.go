@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -38,11 +39,34 @@ func idempotencyKey(actorID, method, key string, msg proto.Message) (idempotency
 	return idempotency.Key{Scope: actorID, Key: key, Request: sha256.Sum256(append([]byte(method+"\n"), body...))}, nil
 }
 
+// deviceChange is a request that changes a device of a license, in the name of an administrator.
+type deviceChange interface {
+	proto.Message
+	GetActor() *rpcv1.Actor
+	GetLicenseId() string
+	GetIdempotencyKey() string
+}
+
+// changeKey is idempotencyKey for a change of a device: the same administrator, license and devices make the same request,
+// whatever else is known of who asks.
+func changeKey(method string, m deviceChange) (idempotency.Key, error) {
+	same := proto.Clone(m)
+	same.ProtoReflect().Clear(same.ProtoReflect().Descriptor().Fields().ByName("actor"))
+	return idempotencyKey(m.GetActor().GetId(), method, m.GetIdempotencyKey(), same)
+}
+
 func wanted(n *licensev1.NewLicense) licensing.NewLicense {
 	return licensing.NewLicense{
-		CustomerID: n.GetCustomerId(), Product: n.GetProduct(), Key: n.LicenseKey, MaxDevices: optionalInt(n.MaxDevices),
-		MaxOfflineHours: optionalInt(n.MaxOfflineHours), ExpiresInDays: optionalInt(n.ExpiresInDays), Features: n.GetFeatures(),
-		IsTest: n.GetIsTest(), Metadata: n.GetMetadataJson(),
+		CustomerID:      n.GetCustomerId(),
+		Product:         n.GetProduct(),
+		Key:             n.LicenseKey,
+		MaxDevices:      optionalInt(n.MaxDevices),
+		MaxOfflineHours: optionalInt(n.MaxOfflineHours),
+		ExpiresInDays:   optionalInt(n.ExpiresInDays),
+		ExpiresAt:       optionalTime(n.GetExpiresAt()),
+		Features:        n.GetFeatures(),
+		IsTest:          n.GetIsTest(),
+		Metadata:        n.GetMetadataJson(),
 	}
 }
 

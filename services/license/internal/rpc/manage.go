@@ -1,12 +1,14 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -31,12 +33,16 @@ func (s *Server) UpdateLicense(ctx context.Context, req *connect.Request[license
 
 func patch(m *licensev1.UpdateLicenseRequest) licensing.Patch {
 	p := licensing.Patch{
-		IfVersion: optionalInt(m.IfVersion), CustomerID: m.CustomerId, MaxDevices: optionalInt(m.MaxDevices),
-		MaxOfflineHours: optionalInt(m.MaxOfflineHours), IsActive: m.IsActive, IsTest: m.IsTest, DeactivationReason: m.DeactivationReason,
-		ExpiresAt: optionalTime(m.GetExpiresAt()),
-	}
-	if m.GetPerpetual() {
-		p.ExpiresAt = &time.Time{}
+		IfVersion:          optionalInt(m.IfVersion),
+		CustomerID:         m.CustomerId,
+		MaxDevices:         optionalInt(m.MaxDevices),
+		MaxOfflineHours:    optionalInt(m.MaxOfflineHours),
+		IsActive:           m.IsActive,
+		IsTest:             m.IsTest,
+		DeactivationReason: m.DeactivationReason,
+		ExpiresAt:          optionalTime(m.GetExpiresAt()),
+		ExpiresInDays:      optionalInt(m.ExpiresInDays),
+		Perpetual:          m.GetPerpetual(),
 	}
 	if m.GetFeatures() != nil {
 		features := append([]string{}, m.GetFeatures().GetValues()...)
@@ -69,12 +75,7 @@ func (s *Server) RevealLicenseKey(ctx context.Context, req *connect.Request[lice
 
 // ListLicenses implements the contract.
 func (s *Server) ListLicenses(ctx context.Context, req *connect.Request[licensev1.ListLicensesRequest]) (*connect.Response[licensev1.ListLicensesResponse], error) {
-	page, total, err := s.Licensing.Catalog.List(ctx, licensing.Filter{
-		CustomerID: req.Msg.CustomerId, IsActive: req.Msg.IsActive, IsTest: req.Msg.IsTest,
-		CreatedAfter: optionalTime(req.Msg.GetCreatedAfter()), CreatedBefore: optionalTime(req.Msg.GetCreatedBefore()),
-		ExpiresAfter: optionalTime(req.Msg.GetExpiresAfter()), ExpiresBefore: optionalTime(req.Msg.GetExpiresBefore()),
-		Page: int(req.Msg.GetPage()), PerPage: int(req.Msg.GetPerPage()),
-	})
+	page, total, err := s.Licensing.List(ctx, actor(req.Msg.GetActor()), filter(req.Msg))
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +86,34 @@ func (s *Server) ListLicenses(ctx context.Context, req *connect.Request[licensev
 	return connect.NewResponse(resp), nil
 }
 
+func filter(m *licensev1.ListLicensesRequest) licensing.Filter {
+	return licensing.Filter{
+		CustomerID:    m.CustomerId,
+		HardwareID:    m.HardwareId,
+		Key:           m.LicenseKey,
+		Status:        licensing.Status(m.GetStatus()),
+		IsActive:      m.IsActive,
+		IsTest:        m.IsTest,
+		CreatedAfter:  optionalTime(m.GetCreatedAfter()),
+		CreatedBefore: optionalTime(m.GetCreatedBefore()),
+		ExpiresAfter:  optionalTime(m.GetExpiresAfter()),
+		ExpiresBefore: optionalTime(m.GetExpiresBefore()),
+		Page:          int(m.GetPage()),
+		PerPage:       int(m.GetPerPage()),
+	}
+}
+
+// devicesPerPage is the page of ListDevices where the caller names none.
+const devicesPerPage = 100
+
 // ListDevices implements the contract.
 func (s *Server) ListDevices(ctx context.Context, req *connect.Request[licensev1.ListDevicesRequest]) (*connect.Response[licensev1.ListDevicesResponse], error) {
-	devices, err := s.Licensing.Catalog.Devices(ctx, req.Msg.GetLicenseId())
+	devices, total, err := s.Licensing.Catalog.Devices(ctx, req.Msg.GetLicenseId(),
+		cmp.Or(int(req.Msg.GetPage()), 1), cmp.Or(int(req.Msg.GetPerPage()), devicesPerPage))
 	if err != nil {
 		return nil, err
 	}
-	resp := &licensev1.ListDevicesResponse{}
+	resp := &licensev1.ListDevicesResponse{Total: int32(total)}
 	for i := range devices {
 		resp.Devices = append(resp.Devices, newDevice(&devices[i]))
 	}
@@ -100,7 +122,13 @@ func (s *Server) ListDevices(ctx context.Context, req *connect.Request[licensev1
 
 // DeactivateDevice implements the contract.
 func (s *Server) DeactivateDevice(ctx context.Context, req *connect.Request[licensev1.DeactivateDeviceRequest]) (*connect.Response[licensev1.DeactivateDeviceResponse], error) {
-	d, err := s.Licensing.DeactivateDevice(ctx, actor(req.Msg.GetActor()), req.Msg.GetLicenseId(), req.Msg.GetHardwareId(), req.Msg.GetReason())
+	key, err := changeKey("deactivate-device", req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	d, err := idempotency.Do(ctx, s.Idempotency, key, func(ctx context.Context) (licensing.Deactivation, error) {
+		return s.Licensing.DeactivateDevice(ctx, actor(req.Msg.GetActor()), req.Msg.GetLicenseId(), req.Msg.GetHardwareId(), req.Msg.GetReason())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +139,13 @@ func (s *Server) DeactivateDevice(ctx context.Context, req *connect.Request[lice
 
 // TransferDevice implements the contract.
 func (s *Server) TransferDevice(ctx context.Context, req *connect.Request[licensev1.TransferDeviceRequest]) (*connect.Response[licensev1.TransferDeviceResponse], error) {
-	d, err := s.Licensing.Transfer(ctx, actor(req.Msg.GetActor()), req.Msg.GetLicenseId(), req.Msg.GetFromHardwareId(), req.Msg.GetToHardwareId())
+	key, err := changeKey("transfer-device", req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	d, err := idempotency.Do(ctx, s.Idempotency, key, func(ctx context.Context) (licensing.Device, error) {
+		return s.Licensing.Transfer(ctx, actor(req.Msg.GetActor()), req.Msg.GetLicenseId(), req.Msg.GetFromHardwareId(), req.Msg.GetToHardwareId())
+	})
 	if err != nil {
 		return nil, err
 	}

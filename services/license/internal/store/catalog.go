@@ -21,13 +21,13 @@ func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, 
 }
 
 // List implements licensing.Catalog.
-func (s *Store) List(ctx context.Context, f licensing.Filter) ([]licensing.License, int, error) {
+func (s *Store) List(ctx context.Context, f licensing.Filter, now time.Time) ([]licensing.License, int, error) {
 	var total int64
-	if err := matching(s.db.Read(ctx).Table("licenses"), f).Count(&total).Error; err != nil {
+	if err := s.matching(ctx, f, now).Count(&total).Error; err != nil {
 		return nil, 0, translate(err)
 	}
 	var rows []licenseRow
-	err := matching(s.db.Read(ctx).Table("licenses"), f).Select(licenseColumns).Order("created_at DESC, id DESC").
+	err := s.matching(ctx, f, now).Select(licenseColumns).Order("created_at DESC, id DESC").
 		Limit(f.PerPage).Offset((f.Page - 1) * f.PerPage).Find(&rows).Error
 	page := make([]licensing.License, len(rows))
 	for i := range rows {
@@ -36,7 +36,8 @@ func (s *Store) List(ctx context.Context, f licensing.Filter) ([]licensing.Licen
 	return page, int(total), translate(err)
 }
 
-func matching(q *gorm.DB, f licensing.Filter) *gorm.DB {
+func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time) *gorm.DB {
+	q := s.db.Read(ctx).Table("licenses")
 	where := func(set bool, condition string, value any) {
 		if set {
 			q = q.Where(condition, value)
@@ -49,21 +50,36 @@ func matching(q *gorm.DB, f licensing.Filter) *gorm.DB {
 	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
 	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
+	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)", f.HardwareID)
+	if f.Key != nil {
+		q = q.Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(*f.Key)))
+	}
+	// As License.Check decides.
+	where(f.Status == licensing.StatusActive, "is_active AND (expires_at IS NULL OR expires_at > ?)", now)
+	where(f.Status == licensing.StatusExpired, "is_active AND expires_at <= ?", now)
+	if f.Status == licensing.StatusInactive {
+		q = q.Where("NOT is_active")
+	}
 	return q
 }
 
 // Devices implements licensing.Catalog.
-func (s *Store) Devices(ctx context.Context, licenseID string) ([]licensing.Device, error) {
+func (s *Store) Devices(ctx context.Context, licenseID string, page, perPage int) ([]licensing.Device, int, error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	var total int64
+	if err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Count(&total).Error; err != nil {
+		return nil, 0, translate(err)
 	}
 	var rows []deviceRow
-	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("activated_at DESC, id DESC").Find(&rows).Error
+	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("activated_at DESC, id DESC").
+		Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
 	devices := make([]licensing.Device, len(rows))
 	for i := range rows {
 		devices[i] = rows[i].device()
 	}
-	return devices, translate(err)
+	return devices, int(total), translate(err)
 }
 
 // Events implements licensing.Catalog.

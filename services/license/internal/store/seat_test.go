@@ -102,7 +102,7 @@ func (b *batch) state(name string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	devices, err := b.Devices(b.t.Context(), l.ID)
+	devices, _, err := b.Devices(b.t.Context(), l.ID, 1, 10_000)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 		if got.Data, sent.Data = nil, nil; cmp.Diff(sent, got) != "" {
 			t.Errorf("-want +got:\n%s", cmp.Diff(sent, got))
 		}
-		devices, err := b.Devices(t.Context(), b.ids["one"])
+		devices, _, err := b.Devices(t.Context(), b.ids["one"], 1, 100)
 		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() || !devices[0].ActivatedAt.Equal(noon) ||
 			!devices[0].LastSeenAt.Equal(noon) {
 			t.Errorf("devices %+v, %v", devices, err)

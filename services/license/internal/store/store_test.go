@@ -109,7 +109,7 @@ func check(t *testing.T, r *replica, licenseID string) (active int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	devices, err := r.store.Devices(t.Context(), licenseID)
+	devices, _, err := r.store.Devices(t.Context(), licenseID, 1, 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestKeysAreUnique(t *testing.T) {
 		if n := events(t, r, made[0].License.ID, "license.created"); n != 0 {
 			t.Error("a refused row published")
 		}
-		_, total, err := r.store.List(t.Context(), licensing.Filter{Page: 1, PerPage: 10})
+		_, total, err := r.store.List(t.Context(), licensing.Filter{Page: 1, PerPage: 10}, r.clock.Now())
 		if err != nil || total != 2 {
 			t.Errorf("%d licenses, %v", total, err)
 		}
@@ -514,7 +514,7 @@ func TestList(t *testing.T) {
 			"expires before":          {licensing.Filter{ExpiresBefore: at(24 * 365)}, 1},
 		} {
 			tc.filter.Page, tc.filter.PerPage = 1, 2
-			page, total, err := r.store.List(t.Context(), tc.filter)
+			page, total, err := r.store.List(t.Context(), tc.filter, r.clock.Now())
 			if err != nil || total != tc.want || len(page) != min(tc.want, 2) {
 				t.Errorf("%s: %d of %d, want %d: %v", name, len(page), total, tc.want, err)
 			}
@@ -522,7 +522,7 @@ func TestList(t *testing.T) {
 				t.Errorf("%s: not newest first", name)
 			}
 		}
-		page, total, err := r.store.List(t.Context(), licensing.Filter{Page: 3, PerPage: 2})
+		page, total, err := r.store.List(t.Context(), licensing.Filter{Page: 3, PerPage: 2}, r.clock.Now())
 		if err != nil || total != 3 || len(page) != 0 {
 			t.Errorf("past the end: %d of %d, %v", len(page), total, err)
 		}
@@ -580,7 +580,7 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before, err := r.store.Devices(t.Context(), made.License.ID)
+		before, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -596,7 +596,7 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		if err := seen.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		after, err := r.store.Devices(t.Context(), made.License.ID)
+		after, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -630,7 +630,7 @@ func TestC13WhatADeviceSaysOfItself(t *testing.T) {
 			if err := seen.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
-			devices, err := r.store.Devices(t.Context(), made.License.ID)
+			devices, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
 			if err != nil || len(devices) != 1 || devices[0].ID != activated.Device.ID {
 				t.Fatalf("%v, %v", devices, err)
 			}

@@ -333,11 +333,12 @@ type NewLicense struct {
 	MaxDevices *int32 `protobuf:"varint,4,opt,name=max_devices,json=maxDevices,proto3,oneof" json:"max_devices,omitempty"`
 	// max_offline_hours absent: 720.
 	MaxOfflineHours *int32 `protobuf:"varint,5,opt,name=max_offline_hours,json=maxOfflineHours,proto3,oneof" json:"max_offline_hours,omitempty"`
-	// expires_in_days absent: perpetual.
-	ExpiresInDays *int32   `protobuf:"varint,6,opt,name=expires_in_days,json=expiresInDays,proto3,oneof" json:"expires_in_days,omitempty"`
-	Features      []string `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`
-	IsTest        bool     `protobuf:"varint,8,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
-	MetadataJson  []byte   `protobuf:"bytes,9,opt,name=metadata_json,json=metadataJson,proto3" json:"metadata_json,omitempty"`
+	// expires_in_days and expires_at both absent: perpetual; both present: refused.
+	ExpiresInDays *int32                 `protobuf:"varint,6,opt,name=expires_in_days,json=expiresInDays,proto3,oneof" json:"expires_in_days,omitempty"`
+	Features      []string               `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`
+	IsTest        bool                   `protobuf:"varint,8,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
+	MetadataJson  []byte                 `protobuf:"bytes,9,opt,name=metadata_json,json=metadataJson,proto3" json:"metadata_json,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +432,13 @@ func (x *NewLicense) GetIsTest() bool {
 func (x *NewLicense) GetMetadataJson() []byte {
 	if x != nil {
 		return x.MetadataJson
+	}
+	return nil
+}
+
+func (x *NewLicense) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
 	}
 	return nil
 }
@@ -977,13 +985,14 @@ type UpdateLicenseRequest struct {
 	MaxOfflineHours *int32                 `protobuf:"varint,5,opt,name=max_offline_hours,json=maxOfflineHours,proto3,oneof" json:"max_offline_hours,omitempty"`
 	IsActive        *bool                  `protobuf:"varint,6,opt,name=is_active,json=isActive,proto3,oneof" json:"is_active,omitempty"`
 	ExpiresAt       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// perpetual takes the expiry away.
+	// perpetual takes the expiry away; at most one of it, expires_at and expires_in_days is present.
 	Perpetual          bool        `protobuf:"varint,8,opt,name=perpetual,proto3" json:"perpetual,omitempty"`
 	Features           *StringList `protobuf:"bytes,9,opt,name=features,proto3" json:"features,omitempty"`
 	MetadataJson       []byte      `protobuf:"bytes,10,opt,name=metadata_json,json=metadataJson,proto3,oneof" json:"metadata_json,omitempty"`
 	DeactivationReason *string     `protobuf:"bytes,11,opt,name=deactivation_reason,json=deactivationReason,proto3,oneof" json:"deactivation_reason,omitempty"`
 	IsTest             *bool       `protobuf:"varint,12,opt,name=is_test,json=isTest,proto3,oneof" json:"is_test,omitempty"`
 	CustomerId         *string     `protobuf:"bytes,13,opt,name=customer_id,json=customerId,proto3,oneof" json:"customer_id,omitempty"`
+	ExpiresInDays      *int32      `protobuf:"varint,14,opt,name=expires_in_days,json=expiresInDays,proto3,oneof" json:"expires_in_days,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1107,6 +1116,13 @@ func (x *UpdateLicenseRequest) GetCustomerId() string {
 		return *x.CustomerId
 	}
 	return ""
+}
+
+func (x *UpdateLicenseRequest) GetExpiresInDays() int32 {
+	if x != nil && x.ExpiresInDays != nil {
+		return *x.ExpiresInDays
+	}
+	return 0
 }
 
 type UpdateLicenseResponse struct {
@@ -1277,6 +1293,13 @@ type ListLicensesRequest struct {
 	ExpiresBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_before,json=expiresBefore,proto3" json:"expires_before,omitempty"`
 	Page          int32                  `protobuf:"varint,8,opt,name=page,proto3" json:"page,omitempty"`
 	PerPage       int32                  `protobuf:"varint,9,opt,name=per_page,json=perPage,proto3" json:"per_page,omitempty"`
+	// hardware_id finds the licenses on which this device has a seat.
+	HardwareId *string `protobuf:"bytes,10,opt,name=hardware_id,json=hardwareId,proto3,oneof" json:"hardware_id,omitempty"`
+	LicenseKey *string `protobuf:"bytes,11,opt,name=license_key,json=licenseKey,proto3,oneof" json:"license_key,omitempty"`
+	// status is active, expired or inactive, as of now.
+	Status *string `protobuf:"bytes,12,opt,name=status,proto3,oneof" json:"status,omitempty"`
+	// actor is who searches; it is noted where license_key is present.
+	Actor         *v1.Actor `protobuf:"bytes,13,opt,name=actor,proto3" json:"actor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1372,6 +1395,34 @@ func (x *ListLicensesRequest) GetPerPage() int32 {
 		return x.PerPage
 	}
 	return 0
+}
+
+func (x *ListLicensesRequest) GetHardwareId() string {
+	if x != nil && x.HardwareId != nil {
+		return *x.HardwareId
+	}
+	return ""
+}
+
+func (x *ListLicensesRequest) GetLicenseKey() string {
+	if x != nil && x.LicenseKey != nil {
+		return *x.LicenseKey
+	}
+	return ""
+}
+
+func (x *ListLicensesRequest) GetStatus() string {
+	if x != nil && x.Status != nil {
+		return *x.Status
+	}
+	return ""
+}
+
+func (x *ListLicensesRequest) GetActor() *v1.Actor {
+	if x != nil {
+		return x.Actor
+	}
+	return nil
 }
 
 type ListLicensesResponse struct {
@@ -1525,6 +1576,8 @@ func (x *RevealLicenseKeyResponse) GetLicenseKey() string {
 type ListDevicesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	Page          int32                  `protobuf:"varint,2,opt,name=page,proto3" json:"page,omitempty"`
+	PerPage       int32                  `protobuf:"varint,3,opt,name=per_page,json=perPage,proto3" json:"per_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1566,9 +1619,25 @@ func (x *ListDevicesRequest) GetLicenseId() string {
 	return ""
 }
 
+func (x *ListDevicesRequest) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListDevicesRequest) GetPerPage() int32 {
+	if x != nil {
+		return x.PerPage
+	}
+	return 0
+}
+
 type ListDevicesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Devices       []*Device              `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// devices are those of the page, latest activation first.
+	Devices       []*Device `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	Total         int32     `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1608,6 +1677,13 @@ func (x *ListDevicesResponse) GetDevices() []*Device {
 		return x.Devices
 	}
 	return nil
+}
+
+func (x *ListDevicesResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
 }
 
 type Device struct {
@@ -1736,13 +1812,15 @@ func (x *Device) GetAppVersion() string {
 }
 
 type DeactivateDeviceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Actor         *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
-	LicenseId     string                 `protobuf:"bytes,2,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	HardwareId    string                 `protobuf:"bytes,3,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Actor      *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
+	LicenseId  string                 `protobuf:"bytes,2,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,3,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Reason     string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// idempotency_key is the administrator's, already bound to who that is; empty: none.
+	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeactivateDeviceRequest) Reset() {
@@ -1799,6 +1877,13 @@ func (x *DeactivateDeviceRequest) GetHardwareId() string {
 func (x *DeactivateDeviceRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeactivateDeviceRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
 	}
 	return ""
 }
@@ -1869,6 +1954,8 @@ type TransferDeviceRequest struct {
 	LicenseId      string                 `protobuf:"bytes,2,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	FromHardwareId string                 `protobuf:"bytes,3,opt,name=from_hardware_id,json=fromHardwareId,proto3" json:"from_hardware_id,omitempty"`
 	ToHardwareId   string                 `protobuf:"bytes,4,opt,name=to_hardware_id,json=toHardwareId,proto3" json:"to_hardware_id,omitempty"`
+	// idempotency_key is the administrator's, already bound to who that is; empty: none.
+	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1927,6 +2014,13 @@ func (x *TransferDeviceRequest) GetFromHardwareId() string {
 func (x *TransferDeviceRequest) GetToHardwareId() string {
 	if x != nil {
 		return x.ToHardwareId
+	}
+	return ""
+}
+
+func (x *TransferDeviceRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
 	}
 	return ""
 }
@@ -2319,7 +2413,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12A\n" +
 	"\x0edeactivated_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\rdeactivatedAt\x12/\n" +
-	"\x13deactivation_reason\x18\x12 \x01(\tR\x12deactivationReason\"\x95\x03\n" +
+	"\x13deactivation_reason\x18\x12 \x01(\tR\x12deactivationReason\"\xd0\x03\n" +
 	"\n" +
 	"NewLicense\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
@@ -2333,7 +2427,10 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\x0fexpires_in_days\x18\x06 \x01(\x05H\x03R\rexpiresInDays\x88\x01\x01\x12\x1a\n" +
 	"\bfeatures\x18\a \x03(\tR\bfeatures\x12\x17\n" +
 	"\ais_test\x18\b \x01(\bR\x06isTest\x12#\n" +
-	"\rmetadata_json\x18\t \x01(\fR\fmetadataJsonB\x0e\n" +
+	"\rmetadata_json\x18\t \x01(\fR\fmetadataJson\x129\n" +
+	"\n" +
+	"expires_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x0e\n" +
 	"\f_license_keyB\x0e\n" +
 	"\f_max_devicesB\x14\n" +
 	"\x12_max_offline_hoursB\x12\n" +
@@ -2374,7 +2471,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\alicense\x18\x01 \x01(\v2\x1c.latchkey.license.v1.LicenseR\alicense\"$\n" +
 	"\n" +
 	"StringList\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\tR\x06values\"\xc3\x05\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\"\x84\x06\n" +
 	"\x14UpdateLicenseRequest\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1d\n" +
 	"\n" +
@@ -2394,7 +2491,8 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\x13deactivation_reason\x18\v \x01(\tH\x05R\x12deactivationReason\x88\x01\x01\x12\x1c\n" +
 	"\ais_test\x18\f \x01(\bH\x06R\x06isTest\x88\x01\x01\x12$\n" +
 	"\vcustomer_id\x18\r \x01(\tH\aR\n" +
-	"customerId\x88\x01\x01B\r\n" +
+	"customerId\x88\x01\x01\x12+\n" +
+	"\x0fexpires_in_days\x18\x0e \x01(\x05H\bR\rexpiresInDays\x88\x01\x01B\r\n" +
 	"\v_if_versionB\x0e\n" +
 	"\f_max_devicesB\x14\n" +
 	"\x12_max_offline_hoursB\f\n" +
@@ -2404,7 +2502,8 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\x14_deactivation_reasonB\n" +
 	"\n" +
 	"\b_is_testB\x0e\n" +
-	"\f_customer_id\"O\n" +
+	"\f_customer_idB\x12\n" +
+	"\x10_expires_in_days\"O\n" +
 	"\x15UpdateLicenseResponse\x126\n" +
 	"\alicense\x18\x01 \x01(\v2\x1c.latchkey.license.v1.LicenseR\alicense\"\xae\x01\n" +
 	"\x14DeleteLicenseRequest\x12,\n" +
@@ -2416,7 +2515,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reasonB\r\n" +
 	"\v_if_version\"O\n" +
 	"\x15DeleteLicenseResponse\x126\n" +
-	"\alicense\x18\x01 \x01(\v2\x1c.latchkey.license.v1.LicenseR\alicense\"\xdc\x03\n" +
+	"\alicense\x18\x01 \x01(\v2\x1c.latchkey.license.v1.LicenseR\alicense\"\x9e\x05\n" +
 	"\x13ListLicensesRequest\x12$\n" +
 	"\vcustomer_id\x18\x01 \x01(\tH\x00R\n" +
 	"customerId\x88\x01\x01\x12 \n" +
@@ -2427,12 +2526,22 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\rexpires_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fexpiresAfter\x12A\n" +
 	"\x0eexpires_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rexpiresBefore\x12\x12\n" +
 	"\x04page\x18\b \x01(\x05R\x04page\x12\x19\n" +
-	"\bper_page\x18\t \x01(\x05R\aperPageB\x0e\n" +
+	"\bper_page\x18\t \x01(\x05R\aperPage\x12$\n" +
+	"\vhardware_id\x18\n" +
+	" \x01(\tH\x03R\n" +
+	"hardwareId\x88\x01\x01\x12$\n" +
+	"\vlicense_key\x18\v \x01(\tH\x04R\n" +
+	"licenseKey\x88\x01\x01\x12\x1b\n" +
+	"\x06status\x18\f \x01(\tH\x05R\x06status\x88\x01\x01\x12,\n" +
+	"\x05actor\x18\r \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actorB\x0e\n" +
 	"\f_customer_idB\f\n" +
 	"\n" +
 	"_is_activeB\n" +
 	"\n" +
-	"\b_is_test\"f\n" +
+	"\b_is_testB\x0e\n" +
+	"\f_hardware_idB\x0e\n" +
+	"\f_license_keyB\t\n" +
+	"\a_status\"f\n" +
 	"\x14ListLicensesResponse\x128\n" +
 	"\blicenses\x18\x01 \x03(\v2\x1c.latchkey.license.v1.LicenseR\blicenses\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\"f\n" +
@@ -2442,12 +2551,15 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"license_id\x18\x02 \x01(\tR\tlicenseId\";\n" +
 	"\x18RevealLicenseKeyResponse\x12\x1f\n" +
 	"\vlicense_key\x18\x01 \x01(\tR\n" +
-	"licenseKey\"3\n" +
+	"licenseKey\"b\n" +
 	"\x12ListDevicesRequest\x12\x1d\n" +
 	"\n" +
-	"license_id\x18\x01 \x01(\tR\tlicenseId\"L\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\x05R\x04page\x12\x19\n" +
+	"\bper_page\x18\x03 \x01(\x05R\aperPage\"b\n" +
 	"\x13ListDevicesResponse\x125\n" +
-	"\adevices\x18\x01 \x03(\v2\x1b.latchkey.license.v1.DeviceR\adevices\"\xc9\x03\n" +
+	"\adevices\x18\x01 \x03(\v2\x1b.latchkey.license.v1.DeviceR\adevices\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\"\xc9\x03\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
@@ -2465,25 +2577,27 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\x0edeactivated_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\rdeactivatedAt\x12\x1f\n" +
 	"\vapp_version\x18\v \x01(\tR\n" +
-	"appVersion\"\x9f\x01\n" +
+	"appVersion\"\xc8\x01\n" +
 	"\x17DeactivateDeviceRequest\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x02 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x03 \x01(\tR\n" +
 	"hardwareId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x99\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12'\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\"\x99\x01\n" +
 	"\x18DeactivateDeviceResponse\x123\n" +
 	"\x06device\x18\x01 \x01(\v2\x1b.latchkey.license.v1.DeviceR\x06device\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
 	"maxDevices\x12'\n" +
-	"\x0fcurrent_devices\x18\x03 \x01(\x05R\x0ecurrentDevices\"\xb4\x01\n" +
+	"\x0fcurrent_devices\x18\x03 \x01(\x05R\x0ecurrentDevices\"\xdd\x01\n" +
 	"\x15TransferDeviceRequest\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x02 \x01(\tR\tlicenseId\x12(\n" +
 	"\x10from_hardware_id\x18\x03 \x01(\tR\x0efromHardwareId\x12$\n" +
-	"\x0eto_hardware_id\x18\x04 \x01(\tR\ftoHardwareId\"M\n" +
+	"\x0eto_hardware_id\x18\x04 \x01(\tR\ftoHardwareId\x12'\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\"M\n" +
 	"\x16TransferDeviceResponse\x123\n" +
 	"\x06device\x18\x01 \x01(\v2\x1b.latchkey.license.v1.DeviceR\x06device\"H\n" +
 	"\x11ListEventsRequest\x12\x1d\n" +
@@ -2517,7 +2631,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"GetLicense\x12&.latchkey.license.v1.GetLicenseRequest\x1a'.latchkey.license.v1.GetLicenseResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\rUpdateLicense\x12).latchkey.license.v1.UpdateLicenseRequest\x1a*.latchkey.license.v1.UpdateLicenseResponse\x12f\n" +
 	"\rDeleteLicense\x12).latchkey.license.v1.DeleteLicenseRequest\x1a*.latchkey.license.v1.DeleteLicenseResponse\x12h\n" +
-	"\fListLicenses\x12(.latchkey.license.v1.ListLicensesRequest\x1a).latchkey.license.v1.ListLicensesResponse\"\x03\x90\x02\x01\x12o\n" +
+	"\fListLicenses\x12(.latchkey.license.v1.ListLicensesRequest\x1a).latchkey.license.v1.ListLicensesResponse\"\x03\x90\x02\x02\x12o\n" +
 	"\x10RevealLicenseKey\x12,.latchkey.license.v1.RevealLicenseKeyRequest\x1a-.latchkey.license.v1.RevealLicenseKeyResponse\x12e\n" +
 	"\vListDevices\x12'.latchkey.license.v1.ListDevicesRequest\x1a(.latchkey.license.v1.ListDevicesResponse\"\x03\x90\x02\x01\x12o\n" +
 	"\x10DeactivateDevice\x12,.latchkey.license.v1.DeactivateDeviceRequest\x1a-.latchkey.license.v1.DeactivateDeviceResponse\x12i\n" +
@@ -2584,70 +2698,72 @@ var file_latchkey_license_v1_license_proto_depIdxs = []int32{
 	34, // 2: latchkey.license.v1.License.updated_at:type_name -> google.protobuf.Timestamp
 	34, // 3: latchkey.license.v1.License.expires_at:type_name -> google.protobuf.Timestamp
 	34, // 4: latchkey.license.v1.License.deactivated_at:type_name -> google.protobuf.Timestamp
-	35, // 5: latchkey.license.v1.CreateLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	3,  // 6: latchkey.license.v1.CreateLicenseRequest.license:type_name -> latchkey.license.v1.NewLicense
-	2,  // 7: latchkey.license.v1.CreateLicenseResponse.license:type_name -> latchkey.license.v1.License
-	35, // 8: latchkey.license.v1.BulkCreateLicensesRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	7,  // 9: latchkey.license.v1.BulkCreateLicensesRequest.rows:type_name -> latchkey.license.v1.BulkRow
-	3,  // 10: latchkey.license.v1.BulkRow.license:type_name -> latchkey.license.v1.NewLicense
-	9,  // 11: latchkey.license.v1.BulkCreateLicensesResponse.created:type_name -> latchkey.license.v1.BulkCreated
-	10, // 12: latchkey.license.v1.BulkCreateLicensesResponse.failed:type_name -> latchkey.license.v1.BulkFailed
-	2,  // 13: latchkey.license.v1.BulkCreated.license:type_name -> latchkey.license.v1.License
-	36, // 14: latchkey.license.v1.BulkFailed.error:type_name -> latchkey.rpc.v1.ErrorInfo
-	2,  // 15: latchkey.license.v1.GetLicenseResponse.license:type_name -> latchkey.license.v1.License
-	35, // 16: latchkey.license.v1.UpdateLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	34, // 17: latchkey.license.v1.UpdateLicenseRequest.expires_at:type_name -> google.protobuf.Timestamp
-	13, // 18: latchkey.license.v1.UpdateLicenseRequest.features:type_name -> latchkey.license.v1.StringList
-	2,  // 19: latchkey.license.v1.UpdateLicenseResponse.license:type_name -> latchkey.license.v1.License
-	35, // 20: latchkey.license.v1.DeleteLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	2,  // 21: latchkey.license.v1.DeleteLicenseResponse.license:type_name -> latchkey.license.v1.License
-	34, // 22: latchkey.license.v1.ListLicensesRequest.created_after:type_name -> google.protobuf.Timestamp
-	34, // 23: latchkey.license.v1.ListLicensesRequest.created_before:type_name -> google.protobuf.Timestamp
-	34, // 24: latchkey.license.v1.ListLicensesRequest.expires_after:type_name -> google.protobuf.Timestamp
-	34, // 25: latchkey.license.v1.ListLicensesRequest.expires_before:type_name -> google.protobuf.Timestamp
-	2,  // 26: latchkey.license.v1.ListLicensesResponse.licenses:type_name -> latchkey.license.v1.License
-	35, // 27: latchkey.license.v1.RevealLicenseKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	24, // 28: latchkey.license.v1.ListDevicesResponse.devices:type_name -> latchkey.license.v1.Device
-	34, // 29: latchkey.license.v1.Device.activated_at:type_name -> google.protobuf.Timestamp
-	34, // 30: latchkey.license.v1.Device.last_seen_at:type_name -> google.protobuf.Timestamp
-	34, // 31: latchkey.license.v1.Device.deactivated_at:type_name -> google.protobuf.Timestamp
-	35, // 32: latchkey.license.v1.DeactivateDeviceRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	24, // 33: latchkey.license.v1.DeactivateDeviceResponse.device:type_name -> latchkey.license.v1.Device
-	35, // 34: latchkey.license.v1.TransferDeviceRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	24, // 35: latchkey.license.v1.TransferDeviceResponse.device:type_name -> latchkey.license.v1.Device
-	31, // 36: latchkey.license.v1.ListEventsResponse.events:type_name -> latchkey.license.v1.Event
-	34, // 37: latchkey.license.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	0,  // 38: latchkey.license.v1.LicenseService.CheckDevice:input_type -> latchkey.license.v1.CheckDeviceRequest
-	4,  // 39: latchkey.license.v1.LicenseService.CreateLicense:input_type -> latchkey.license.v1.CreateLicenseRequest
-	6,  // 40: latchkey.license.v1.LicenseService.BulkCreateLicenses:input_type -> latchkey.license.v1.BulkCreateLicensesRequest
-	11, // 41: latchkey.license.v1.LicenseService.GetLicense:input_type -> latchkey.license.v1.GetLicenseRequest
-	14, // 42: latchkey.license.v1.LicenseService.UpdateLicense:input_type -> latchkey.license.v1.UpdateLicenseRequest
-	16, // 43: latchkey.license.v1.LicenseService.DeleteLicense:input_type -> latchkey.license.v1.DeleteLicenseRequest
-	18, // 44: latchkey.license.v1.LicenseService.ListLicenses:input_type -> latchkey.license.v1.ListLicensesRequest
-	20, // 45: latchkey.license.v1.LicenseService.RevealLicenseKey:input_type -> latchkey.license.v1.RevealLicenseKeyRequest
-	22, // 46: latchkey.license.v1.LicenseService.ListDevices:input_type -> latchkey.license.v1.ListDevicesRequest
-	25, // 47: latchkey.license.v1.LicenseService.DeactivateDevice:input_type -> latchkey.license.v1.DeactivateDeviceRequest
-	27, // 48: latchkey.license.v1.LicenseService.TransferDevice:input_type -> latchkey.license.v1.TransferDeviceRequest
-	29, // 49: latchkey.license.v1.LicenseService.ListEvents:input_type -> latchkey.license.v1.ListEventsRequest
-	32, // 50: latchkey.license.v1.LicenseService.CountLicenses:input_type -> latchkey.license.v1.CountLicensesRequest
-	1,  // 51: latchkey.license.v1.LicenseService.CheckDevice:output_type -> latchkey.license.v1.CheckDeviceResponse
-	5,  // 52: latchkey.license.v1.LicenseService.CreateLicense:output_type -> latchkey.license.v1.CreateLicenseResponse
-	8,  // 53: latchkey.license.v1.LicenseService.BulkCreateLicenses:output_type -> latchkey.license.v1.BulkCreateLicensesResponse
-	12, // 54: latchkey.license.v1.LicenseService.GetLicense:output_type -> latchkey.license.v1.GetLicenseResponse
-	15, // 55: latchkey.license.v1.LicenseService.UpdateLicense:output_type -> latchkey.license.v1.UpdateLicenseResponse
-	17, // 56: latchkey.license.v1.LicenseService.DeleteLicense:output_type -> latchkey.license.v1.DeleteLicenseResponse
-	19, // 57: latchkey.license.v1.LicenseService.ListLicenses:output_type -> latchkey.license.v1.ListLicensesResponse
-	21, // 58: latchkey.license.v1.LicenseService.RevealLicenseKey:output_type -> latchkey.license.v1.RevealLicenseKeyResponse
-	23, // 59: latchkey.license.v1.LicenseService.ListDevices:output_type -> latchkey.license.v1.ListDevicesResponse
-	26, // 60: latchkey.license.v1.LicenseService.DeactivateDevice:output_type -> latchkey.license.v1.DeactivateDeviceResponse
-	28, // 61: latchkey.license.v1.LicenseService.TransferDevice:output_type -> latchkey.license.v1.TransferDeviceResponse
-	30, // 62: latchkey.license.v1.LicenseService.ListEvents:output_type -> latchkey.license.v1.ListEventsResponse
-	33, // 63: latchkey.license.v1.LicenseService.CountLicenses:output_type -> latchkey.license.v1.CountLicensesResponse
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	34, // 5: latchkey.license.v1.NewLicense.expires_at:type_name -> google.protobuf.Timestamp
+	35, // 6: latchkey.license.v1.CreateLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	3,  // 7: latchkey.license.v1.CreateLicenseRequest.license:type_name -> latchkey.license.v1.NewLicense
+	2,  // 8: latchkey.license.v1.CreateLicenseResponse.license:type_name -> latchkey.license.v1.License
+	35, // 9: latchkey.license.v1.BulkCreateLicensesRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	7,  // 10: latchkey.license.v1.BulkCreateLicensesRequest.rows:type_name -> latchkey.license.v1.BulkRow
+	3,  // 11: latchkey.license.v1.BulkRow.license:type_name -> latchkey.license.v1.NewLicense
+	9,  // 12: latchkey.license.v1.BulkCreateLicensesResponse.created:type_name -> latchkey.license.v1.BulkCreated
+	10, // 13: latchkey.license.v1.BulkCreateLicensesResponse.failed:type_name -> latchkey.license.v1.BulkFailed
+	2,  // 14: latchkey.license.v1.BulkCreated.license:type_name -> latchkey.license.v1.License
+	36, // 15: latchkey.license.v1.BulkFailed.error:type_name -> latchkey.rpc.v1.ErrorInfo
+	2,  // 16: latchkey.license.v1.GetLicenseResponse.license:type_name -> latchkey.license.v1.License
+	35, // 17: latchkey.license.v1.UpdateLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	34, // 18: latchkey.license.v1.UpdateLicenseRequest.expires_at:type_name -> google.protobuf.Timestamp
+	13, // 19: latchkey.license.v1.UpdateLicenseRequest.features:type_name -> latchkey.license.v1.StringList
+	2,  // 20: latchkey.license.v1.UpdateLicenseResponse.license:type_name -> latchkey.license.v1.License
+	35, // 21: latchkey.license.v1.DeleteLicenseRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	2,  // 22: latchkey.license.v1.DeleteLicenseResponse.license:type_name -> latchkey.license.v1.License
+	34, // 23: latchkey.license.v1.ListLicensesRequest.created_after:type_name -> google.protobuf.Timestamp
+	34, // 24: latchkey.license.v1.ListLicensesRequest.created_before:type_name -> google.protobuf.Timestamp
+	34, // 25: latchkey.license.v1.ListLicensesRequest.expires_after:type_name -> google.protobuf.Timestamp
+	34, // 26: latchkey.license.v1.ListLicensesRequest.expires_before:type_name -> google.protobuf.Timestamp
+	35, // 27: latchkey.license.v1.ListLicensesRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	2,  // 28: latchkey.license.v1.ListLicensesResponse.licenses:type_name -> latchkey.license.v1.License
+	35, // 29: latchkey.license.v1.RevealLicenseKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	24, // 30: latchkey.license.v1.ListDevicesResponse.devices:type_name -> latchkey.license.v1.Device
+	34, // 31: latchkey.license.v1.Device.activated_at:type_name -> google.protobuf.Timestamp
+	34, // 32: latchkey.license.v1.Device.last_seen_at:type_name -> google.protobuf.Timestamp
+	34, // 33: latchkey.license.v1.Device.deactivated_at:type_name -> google.protobuf.Timestamp
+	35, // 34: latchkey.license.v1.DeactivateDeviceRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	24, // 35: latchkey.license.v1.DeactivateDeviceResponse.device:type_name -> latchkey.license.v1.Device
+	35, // 36: latchkey.license.v1.TransferDeviceRequest.actor:type_name -> latchkey.rpc.v1.Actor
+	24, // 37: latchkey.license.v1.TransferDeviceResponse.device:type_name -> latchkey.license.v1.Device
+	31, // 38: latchkey.license.v1.ListEventsResponse.events:type_name -> latchkey.license.v1.Event
+	34, // 39: latchkey.license.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	0,  // 40: latchkey.license.v1.LicenseService.CheckDevice:input_type -> latchkey.license.v1.CheckDeviceRequest
+	4,  // 41: latchkey.license.v1.LicenseService.CreateLicense:input_type -> latchkey.license.v1.CreateLicenseRequest
+	6,  // 42: latchkey.license.v1.LicenseService.BulkCreateLicenses:input_type -> latchkey.license.v1.BulkCreateLicensesRequest
+	11, // 43: latchkey.license.v1.LicenseService.GetLicense:input_type -> latchkey.license.v1.GetLicenseRequest
+	14, // 44: latchkey.license.v1.LicenseService.UpdateLicense:input_type -> latchkey.license.v1.UpdateLicenseRequest
+	16, // 45: latchkey.license.v1.LicenseService.DeleteLicense:input_type -> latchkey.license.v1.DeleteLicenseRequest
+	18, // 46: latchkey.license.v1.LicenseService.ListLicenses:input_type -> latchkey.license.v1.ListLicensesRequest
+	20, // 47: latchkey.license.v1.LicenseService.RevealLicenseKey:input_type -> latchkey.license.v1.RevealLicenseKeyRequest
+	22, // 48: latchkey.license.v1.LicenseService.ListDevices:input_type -> latchkey.license.v1.ListDevicesRequest
+	25, // 49: latchkey.license.v1.LicenseService.DeactivateDevice:input_type -> latchkey.license.v1.DeactivateDeviceRequest
+	27, // 50: latchkey.license.v1.LicenseService.TransferDevice:input_type -> latchkey.license.v1.TransferDeviceRequest
+	29, // 51: latchkey.license.v1.LicenseService.ListEvents:input_type -> latchkey.license.v1.ListEventsRequest
+	32, // 52: latchkey.license.v1.LicenseService.CountLicenses:input_type -> latchkey.license.v1.CountLicensesRequest
+	1,  // 53: latchkey.license.v1.LicenseService.CheckDevice:output_type -> latchkey.license.v1.CheckDeviceResponse
+	5,  // 54: latchkey.license.v1.LicenseService.CreateLicense:output_type -> latchkey.license.v1.CreateLicenseResponse
+	8,  // 55: latchkey.license.v1.LicenseService.BulkCreateLicenses:output_type -> latchkey.license.v1.BulkCreateLicensesResponse
+	12, // 56: latchkey.license.v1.LicenseService.GetLicense:output_type -> latchkey.license.v1.GetLicenseResponse
+	15, // 57: latchkey.license.v1.LicenseService.UpdateLicense:output_type -> latchkey.license.v1.UpdateLicenseResponse
+	17, // 58: latchkey.license.v1.LicenseService.DeleteLicense:output_type -> latchkey.license.v1.DeleteLicenseResponse
+	19, // 59: latchkey.license.v1.LicenseService.ListLicenses:output_type -> latchkey.license.v1.ListLicensesResponse
+	21, // 60: latchkey.license.v1.LicenseService.RevealLicenseKey:output_type -> latchkey.license.v1.RevealLicenseKeyResponse
+	23, // 61: latchkey.license.v1.LicenseService.ListDevices:output_type -> latchkey.license.v1.ListDevicesResponse
+	26, // 62: latchkey.license.v1.LicenseService.DeactivateDevice:output_type -> latchkey.license.v1.DeactivateDeviceResponse
+	28, // 63: latchkey.license.v1.LicenseService.TransferDevice:output_type -> latchkey.license.v1.TransferDeviceResponse
+	30, // 64: latchkey.license.v1.LicenseService.ListEvents:output_type -> latchkey.license.v1.ListEventsResponse
+	33, // 65: latchkey.license.v1.LicenseService.CountLicenses:output_type -> latchkey.license.v1.CountLicensesResponse
+	53, // [53:66] is the sub-list for method output_type
+	40, // [40:53] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_license_v1_license_proto_init() }

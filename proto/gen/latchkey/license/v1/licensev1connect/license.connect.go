@@ -86,6 +86,7 @@ type LicenseServiceClient interface {
 	GetLicense(context.Context, *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error)
 	UpdateLicense(context.Context, *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error)
 	DeleteLicense(context.Context, *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error)
+	// ListLicenses notes a search by key in the audit log.
 	ListLicenses(context.Context, *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error)
 	RevealLicenseKey(context.Context, *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error)
 	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
@@ -149,7 +150,7 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+LicenseServiceListLicensesProcedure,
 			connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		revealLicenseKey: connect.NewClient[v1.RevealLicenseKeyRequest, v1.RevealLicenseKeyResponse](
@@ -287,6 +288,7 @@ type LicenseServiceHandler interface {
 	GetLicense(context.Context, *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error)
 	UpdateLicense(context.Context, *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error)
 	DeleteLicense(context.Context, *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error)
+	// ListLicenses notes a search by key in the audit log.
 	ListLicenses(context.Context, *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error)
 	RevealLicenseKey(context.Context, *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error)
 	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
@@ -346,7 +348,7 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		LicenseServiceListLicensesProcedure,
 		svc.ListLicenses,
 		connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	licenseServiceRevealLicenseKeyHandler := connect.NewUnaryHandler(

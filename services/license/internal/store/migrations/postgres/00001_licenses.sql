@@ -50,6 +50,7 @@ CREATE TABLE licenses (
 CREATE INDEX licenses_created_at ON licenses (created_at DESC, id DESC);
 CREATE INDEX licenses_customer_id ON licenses (customer_id, created_at DESC);
 CREATE INDEX licenses_expires_at ON licenses (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX licenses_status ON licenses (is_active, expires_at);
 CREATE INDEX licenses_master_key ON licenses (master_key);
 
 CREATE TABLE devices (
@@ -70,6 +71,7 @@ CREATE TABLE devices (
     offline_until     timestamptz,
     UNIQUE (license_id, hardware_id)
 );
+CREATE INDEX devices_hardware_id ON devices (hardware_id) WHERE is_active;
 
 -- +goose Down
 DROP TABLE devices;
