@@ -6,9 +6,11 @@ package cache
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/maypok86/otter/v2"
 
@@ -28,8 +30,9 @@ const (
 
 // Options are the bounds of a cache.
 type Options struct {
-	// Capacity is the number of values kept; the least useful leave first.
+	// Capacity is the number of values kept, by New; Bytes is the memory that they take, by NewSized. The least useful leave first.
 	Capacity int
+	Bytes    int64
 	// TTL is how long a value is served without asking again.
 	TTL time.Duration
 	// Stale, when longer than TTL, is how long a value is served while the source is unavailable.
@@ -65,13 +68,32 @@ type flight[V any] struct {
 	dropped bool // guarded by Cache.mu
 }
 
-// New makes an empty cache. A capacity below one counts as one.
+// entryBytes is what an entry takes beside what its key and value refer to: its place in the table, the node with its links, and ours.
+const entryBytes = 180
+
+// New makes an empty cache of so many values. A capacity below one counts as one.
 func New[K comparable, V any](opts Options, c clock.Clock) *Cache[K, V] {
-	values := otter.Must(&otter.Options[K, *entry[V]]{
-		MaximumSize:      max(opts.Capacity, 1),
-		OnAtomicDeletion: func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) }, // of whatever cause
+	return newCache(opts, c, &otter.Options[K, *entry[V]]{MaximumSize: max(opts.Capacity, 1)})
+}
+
+// NewSized makes an empty cache that is bounded by memory. size is the number of bytes that a key and its value refer to; what the
+// cache itself needs for an entry is added. A value that does not fit at all is returned to whoever fetched it, and not kept.
+func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) int) *Cache[K, V] {
+	return newCache(opts, c, &otter.Options[K, *entry[V]]{
+		MaximumWeight: uint64(max(opts.Bytes, 1)),
+		Weigher:       func(k K, e *entry[V]) uint32 { return uint32(min(entryBytes+size(k, e.value), math.MaxUint32)) },
 	})
-	return &Cache[K, V]{opts: opts, clock: c, values: values, flights: map[K]*flight[V]{}}
+}
+
+func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Options[K, *entry[V]]) *Cache[K, V] {
+	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) } // of whatever cause
+	return &Cache[K, V]{opts: opts, clock: c, values: otter.Must(bound), flights: map[K]*flight[V]{}}
+}
+
+// Bytes is the memory that the values of a sized cache take, once those that had to leave have left.
+func (c *Cache[K, V]) Bytes() int64 {
+	c.values.CleanUp()
+	return int64(c.values.WeightedSize())
 }
 
 // Peek returns the value of k if it is fresh. It never loads, and allocates nothing.
@@ -84,10 +106,11 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	return e.value, true
 }
 
-// Held is a value together with its place in a cache, so that whoever keeps it need not look it up again. The zero Held holds none.
+// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the value in memory
+// when the cache lets go of it. The zero Held holds none.
 type Held[K comparable, V any] struct {
 	cache *Cache[K, V]
-	entry *entry[V]
+	entry weak.Pointer[entry[V]]
 }
 
 // Hold returns what the cache holds for k, if it is fresh.
@@ -96,15 +119,16 @@ func (c *Cache[K, V]) Hold(k K) (h Held[K, V], ok bool) {
 	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
 		return h, false
 	}
-	return Held[K, V]{c, e}, true
+	return Held[K, V]{c, weak.Make(e)}, true
 }
 
 // Value is what Peek would return. After a Drop, or when the cache has put another value in its place, it is none.
 func (h Held[K, V]) Value() (v V, ok bool) {
-	if h.entry == nil || h.entry.gone.Load() || !h.cache.fresh(h.entry, h.cache.clock.Now().UnixMicro()) {
+	e := h.entry.Value()
+	if e == nil || e.gone.Load() || !h.cache.fresh(e, h.cache.clock.Now().UnixMicro()) {
 		return v, false
 	}
-	return h.entry.value, true
+	return e.value, true
 }
 
 // Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their contexts

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -369,5 +371,58 @@ func TestDropAllEndsWhatIsHeld(t *testing.T) {
 		if _, ok := h.Value(); ok {
 			t.Fatalf("%d of %d is still held", i, many)
 		}
+	}
+}
+
+func TestASizedCacheStaysWithinItsBytes(t *testing.T) {
+	const bound, each = 1 << 20, 1000
+	c := cache.NewSized(cache.Options{Bytes: bound, TTL: time.Minute}, clock.NewFake(start), func(_ int, v []byte) int { return len(v) })
+	fetch := func(k, size int) bool {
+		v, cached, err := c.Fetch(t.Context(), k, func(context.Context) ([]byte, error) { return make([]byte, size), nil })
+		if err != nil || len(v) != size {
+			t.Fatalf("value %d has %d bytes, %v", k, len(v), err)
+		}
+		return cached
+	}
+	for k := range 10 * bound / each {
+		fetch(k, each)
+	}
+	if n := c.Bytes(); n > bound || n < bound*3/4 {
+		t.Errorf("the values take %d bytes of %d", n, bound)
+	}
+	fetch(-1, 2*bound)
+	if n := c.Bytes(); n > bound || fetch(-1, 2*bound) {
+		t.Errorf("a value that does not fit was kept: %d bytes", n)
+	}
+}
+
+// TestAHeldValueThatHadToLeaveTakesNoMemory: or the bound would not be one.
+func TestAHeldValueThatHadToLeaveTakesNoMemory(t *testing.T) {
+	c := cache.New[int, *int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.NewFake(start))
+	collected := make(chan struct{})
+	load := func(context.Context) (*int, error) {
+		v := new(int)
+		runtime.AddCleanup(v, func(done chan struct{}) { close(done) }, collected)
+		return v, nil
+	}
+	if _, _, err := c.Fetch(t.Context(), 1, load); err != nil {
+		t.Fatal(err)
+	}
+	held, ok := c.Hold(1)
+	if !ok {
+		t.Fatal("not held")
+	}
+	c.DropAll()
+	testkit.Eventually(t, 10*time.Second, func() error {
+		runtime.GC()
+		select {
+		case <-collected:
+			return nil
+		default:
+			return errors.New("still in memory")
+		}
+	})
+	if _, ok := held.Value(); ok {
+		t.Error("there is a value still")
 	}
 }

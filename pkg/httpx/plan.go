@@ -10,8 +10,7 @@ import (
 // member is what the type and the tags of a field say.
 type member struct {
 	index      []int
-	nullable   bool // null is a value
-	absentNull bool // null means absent, but not within an Optional: there it would seem to change something
+	nullable   bool
 	optional   bool
 	row        bool
 	identifier bool
@@ -65,8 +64,7 @@ func memberOf(f reflect.StructField) *member {
 	max, _ := strconv.Atoi(f.Tag.Get("max"))
 	return &member{
 		index:      f.Index,
-		nullable:   f.Tag.Get("null") == "ok",
-		absentNull: !optional,
+		nullable:   !optional || f.Tag.Get("null") == "ok",
 		optional:   optional,
 		identifier: f.Tag.Get("text") == "identifier",
 		end:        f.Tag.Get("time") == "end",

@@ -128,7 +128,11 @@ func (s *Service) Ready(ctx context.Context) httpx.Readiness {
 
 func (s *Service) publicRoutes() http.Handler {
 	e := httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
-	httpx.Meta(e, s.cfg.PublicMeta(Name, openapi.Admin, s.Ready, s.deps))
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Admin, Ready: s.Ready}
+	if s.cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(e, meta)
 	api.New(s.handlers()).Register(e)
 	return e
 }

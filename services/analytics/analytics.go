@@ -96,11 +96,13 @@ func (s *Service) newGuard() *apikey.Guard {
 }
 
 func (s *Service) buildPublic() {
-	options := s.cfg.HTTP(Name, s.deps)
-	options.CORSOrigins = s.cfg.CORSOrigins
-	s.public = httpx.NewEngine(options)
+	s.public = httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
 	api.Mount(s.public, s.usage, s.guard.Require())
-	httpx.Meta(s.public, s.cfg.PublicMeta(Name, openapi.Analytics, s.Ready, s.deps))
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Analytics, Ready: s.Ready}
+	if s.cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(s.public, meta)
 }
 
 func (s *Service) buildInternal() {

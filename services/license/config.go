@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/config"
 )
 
 // Config is the settings of the license service.
@@ -11,9 +12,23 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 	app.TokenLimit
-	app.CORS
 
-	RateLimitShared bool `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
+	RateLimitShared bool  `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
+	CacheBytes      int64 `key:"cache_bytes" env:"LATCHKEY_CACHE_BYTES" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+}
+
+// The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.
+const (
+	mostCacheBytes  = 1 << 30
+	leastCacheBytes = 1 << 20
+)
+
+// cacheBytes is the setting, or what follows from the memory that the process may have.
+func (c *Config) cacheBytes() int64 {
+	if c.CacheBytes > 0 {
+		return c.CacheBytes
+	}
+	return int64(min(app.MemoryLimit()/4, mostCacheBytes))
 }
 
 // DefaultConfig is what main starts from.
@@ -23,5 +38,12 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckCORS())
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.checkCache())
+}
+
+func (c *Config) checkCache() error {
+	if c.CacheBytes == 0 || c.CacheBytes >= leastCacheBytes {
+		return nil
+	}
+	return &config.Problem{Key: "cache_bytes", Env: "LATCHKEY_CACHE_BYTES", Text: "must be 0, or 1048576 (1 MiB) or more"}
 }

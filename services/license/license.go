@@ -83,7 +83,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
 		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
-	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, s.link)
+	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: s.link})
 	s.store = store.New(deps.DB, keys, deps.Clock, s.lookup.OnEvent)
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.store.Outbox().Pending, Log: deps.Log})
@@ -119,11 +119,13 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
 		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute), TokenQuota: s.tokens,
 	}
-	options := cfg.HTTP(Name, s.deps)
-	options.CORSOrigins = cfg.CORSOrigins
-	s.public = httpx.NewEngine(options)
+	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
 	a.Routes(s.public, s.guard.Require())
-	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.License, s.Ready, s.deps))
+	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.License, Ready: s.Ready}
+	if cfg.PublicMetrics() {
+		meta.Metrics = s.deps.Metrics.Handler()
+	}
+	httpx.Meta(s.public, meta)
 }
 
 func (s *Service) buildInternal(cfg Config) {

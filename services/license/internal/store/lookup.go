@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unique"
+	"unsafe"
 
 	"github.com/google/uuid"
 
@@ -26,7 +28,13 @@ const validFor = 5 * time.Minute
 // unlinkedFor is how long an entry may live while no change of state can reach this process.
 const unlinkedFor = 5 * time.Second
 
-const cachedEntries = 1_000_000
+// CacheOptions are what a Lookup may keep in memory and for how long.
+type CacheOptions struct {
+	// Bytes bounds the memory of what is kept.
+	Bytes int64
+	// Link tells whether changes of state arrive.
+	Link interface{ Alive() bool }
+}
 
 // Lookup implements licensing.Lookup: warm answers take no SQL and no network.
 type Lookup struct {
@@ -47,16 +55,40 @@ type issued struct {
 
 type seat struct{ licenseID, hardwareID string }
 
-// NewLookup returns an empty lookup. link tells whether changes of state arrive.
-func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, link interface{ Alive() bool }) *Lookup {
-	o := cache.Options{Capacity: cachedEntries, TTL: validFor, Unlinked: unlinkedFor, Link: link}
+// NewLookup returns an empty lookup.
+func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions) *Lookup {
+	state := cache.Options{Bytes: o.Bytes / 4, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link}
+	licenses := state
+	licenses.Bytes = o.Bytes / 2 // a license takes about as much as its key and a device together
 	return &Lookup{
 		db: d, keys: keys,
-		ids:      cache.New[[32]byte, *issued](cache.Options{Capacity: cachedEntries, TTL: time.Hour, Unlinked: time.Hour}, c),
-		licenses: cache.New[string, *licensing.License](o, c),
-		devices:  cache.New[seat, *licensing.ActiveDevice](o, c),
+		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, issuedSize),
+		licenses: cache.NewSized(licenses, c, licenseSize),
+		devices:  cache.NewSized(state, c, deviceSize),
 	}
 }
+
+// What entries of the caches refer to, in bytes. An id that several share is counted once, with the license.
+
+func issuedSize([32]byte, *issued) int { return int(unsafe.Sizeof(issued{})) + heldBytes }
+
+// heldBytes is what issued.license points to.
+const heldBytes = 16
+
+func licenseSize(id string, l *licensing.License) int {
+	size := int(unsafe.Sizeof(*l)) + len(id) + len(l.CustomerID) + len(l.MaskedKey) + len(l.DeactivationReason) + len(l.Metadata)
+	for _, f := range l.Features {
+		size += int(unsafe.Sizeof(f)) + len(f)
+	}
+	return size
+}
+
+func deviceSize(s seat, d *licensing.ActiveDevice) int {
+	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + len(d.ID)
+}
+
+// Bytes is the memory that is taken by what is kept.
+func (l *Lookup) Bytes() int64 { return l.ids.Bytes() + l.licenses.Bytes() + l.devices.Bytes() }
 
 // LicenseByKey implements licensing.Lookup.
 func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
@@ -114,6 +146,8 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 		var row licenseRow
 		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
 		found := row.license()
+		found.ID = id
+		found.Product, found.Type = unique.Make(found.Product).Value(), unique.Make(found.Type).Value() // there are few of them
 		return &found, translate(err)
 	})
 }

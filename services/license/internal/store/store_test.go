@@ -74,7 +74,7 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	for i := range all {
 		r := &replica{link: bus.NewLink(), clock: clock.NewFake(noon)}
 		r.link.Tick()
-		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, r.link)
+		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: r.link})
 		r.store = store.New(d, keys(t, d, 1), r.clock, tell)
 		r.Licensing = licensing.New(licensing.Deps{Lookup: r.lookup, Store: r.store, Catalog: r.store, Seen: r, Telemetry: r, Signer: r, Clock: r.clock})
 		all[i] = r
