@@ -106,6 +106,10 @@ func (a *API) deactivateDevice(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
+	idem, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
 	id, err := licenseID(c)
 	if err != nil {
 		return err
@@ -115,6 +119,8 @@ func (a *API) deactivateDevice(c *gin.Context) error {
 		LicenseId:  id,
 		HardwareId: in.HardwareID,
 		Reason:     in.Reason,
+
+		IdempotencyKey: forwarded(idem),
 	}))
 	if err != nil {
 		return err
@@ -152,11 +158,16 @@ func (a *API) transferDevice(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
+	idem, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
 	res, err := a.Licenses.TransferDevice(c.Request.Context(), connect.NewRequest(&licensev1.TransferDeviceRequest{
 		Actor:          actor(c).Message(),
 		LicenseId:      licenseIDOrNone(c),
 		FromHardwareId: in.FromHardwareID,
 		ToHardwareId:   in.ToHardwareID,
+		IdempotencyKey: forwarded(idem),
 	}))
 	if err != nil {
 		return err

@@ -17,13 +17,14 @@ type newLicense struct {
 	MaxDevices      *int32       `json:"max_devices"`
 	MaxOfflineHours *int32       `json:"max_offline_hours"`
 	ExpiresInDays   *int32       `json:"expires_in_days"`
+	ExpiresAt       *time.Time   `json:"expires_at" time:"end"`
 	Features        []string     `json:"features" text:"identifier"`
 	IsTest          bool         `json:"is_test"`
 	Metadata        httpx.Object `json:"metadata"`
 }
 
 func (n newLicense) message() *licensev1.NewLicense {
-	return &licensev1.NewLicense{
+	m := &licensev1.NewLicense{
 		CustomerId:      n.CustomerID,
 		Product:         n.Product,
 		LicenseKey:      n.LicenseKey,
@@ -34,6 +35,10 @@ func (n newLicense) message() *licensev1.NewLicense {
 		IsTest:          n.IsTest,
 		MetadataJson:    n.Metadata,
 	}
+	if n.ExpiresAt != nil {
+		m.ExpiresAt = timestamppb.New(*n.ExpiresAt)
+	}
+	return m
 }
 
 // licenseChange is what PATCH takes: only the members that are present change.
@@ -44,6 +49,7 @@ type licenseChange struct {
 	IsActive           httpx.Optional[bool]         `json:"is_active"`
 	IsTest             httpx.Optional[bool]         `json:"is_test"`
 	ExpiresAt          httpx.Optional[time.Time]    `json:"expires_at" null:"ok" time:"end"`
+	ExpiresInDays      *int32                       `json:"expires_in_days"`
 	Features           httpx.Optional[[]string]     `json:"features" text:"identifier"`
 	Metadata           httpx.Optional[httpx.Object] `json:"metadata"`
 	DeactivationReason httpx.Optional[string]       `json:"deactivation_reason"`
@@ -57,6 +63,7 @@ func (l licenseChange) message() *licensev1.UpdateLicenseRequest {
 		IsActive:           present(l.IsActive),
 		IsTest:             present(l.IsTest),
 		Perpetual:          l.ExpiresAt.Null,
+		ExpiresInDays:      l.ExpiresInDays,
 		DeactivationReason: present(l.DeactivationReason),
 	}
 	if l.ExpiresAt.Present && !l.ExpiresAt.Null {

@@ -25,6 +25,9 @@ func (a *API) listLicenses(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if req.LicenseKey != nil {
+		req.Actor = actor(c).Message() // the audit log notes who searches by key
+	}
 	req.Page, req.PerPage = int32(p.Page), int32(p.PerPage)
 	res, err := a.Licenses.ListLicenses(c.Request.Context(), connect.NewRequest(req))
 	if err != nil {
@@ -38,7 +41,18 @@ func (a *API) listLicenses(c *gin.Context) error {
 	return nil
 }
 
-// licenseFilter reads the seven filters.
+// queryStatus reads the filter by status; an absent one is nil.
+func queryStatus(c *gin.Context) (*string, error) {
+	status, err := httpx.QueryText(c, "status", maxText)
+	if status == "" || err != nil {
+		return nil, err
+	}
+	bad := httpx.Fields{}
+	bad.OneOf("status", status, "active", "expired", "inactive")
+	return &status, bad.Err()
+}
+
+// licenseFilter reads the filters.
 func licenseFilter(c *gin.Context) (*licensev1.ListLicensesRequest, error) {
 	req := &licensev1.ListLicensesRequest{}
 	customer, err := httpx.QueryIdentifier(c, "customer_id", maxText)
@@ -46,6 +60,16 @@ func licenseFilter(c *gin.Context) (*licensev1.ListLicensesRequest, error) {
 		return nil, err
 	}
 	req.CustomerId = text(customer)
+	for name, filter := range map[string]**string{"hardware_id": &req.HardwareId, "license_key": &req.LicenseKey} {
+		value, err := httpx.QueryIdentifier(c, name, maxText)
+		if err != nil {
+			return nil, err
+		}
+		*filter = text(value)
+	}
+	if req.Status, err = queryStatus(c); err != nil {
+		return nil, err
+	}
 	if req.IsActive, err = httpx.QueryBool(c, "is_active"); err != nil {
 		return nil, err
 	}
