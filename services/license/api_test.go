@@ -168,12 +168,57 @@ func TestIdempotencyKey(t *testing.T) {
 		if second.status != http.StatusCreated || fmt.Sprint(second.body) != fmt.Sprint(first.body) {
 			t.Errorf("the same call again: %d %v", second.status, second.body)
 		}
-		w.want(w.post("activate", device(key, "other"), "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		other := strings.Replace(device(key, "pc"), "{", `{"device_name":"other",`, 1)
+		w.want(w.post("activate", other, "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 		refused := w.post("activate", device(key, "third"), "Idempotency-Key", "twice")
 		w.want(refused, http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
 		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
 		w.want(w.post("activate", device(key, "third"), "Idempotency-Key", "twice"), http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
 		w.want(w.post("activate", device(key, "pc"), "Idempotency-Key", "\x7f"), http.StatusBadRequest, "VALIDATION_ERROR")
+	})
+}
+
+// TestL4KeysOfDevicesAreToldApart: applications that share an API key may choose the same Idempotency-Key.
+func TestL4KeysOfDevicesAreToldApart(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(2, 0)
+		_, second := w.create(1, 0)
+		for _, body := range []string{device(key, "pc"), device(key, "laptop"), device(second, "pc")} {
+			first := w.post("activate", body, "Idempotency-Key", "1")
+			w.want(first, http.StatusCreated, "")
+			if again := w.post("activate", body, "Idempotency-Key", "1"); fmt.Sprint(again.body) != fmt.Sprint(first.body) {
+				t.Errorf("first %v, again %v", first.body, again.body)
+			}
+		}
+	})
+}
+
+// TestP7DeactivateWhoseAnswerWasLost: the retry gets the first answer.
+func TestP7DeactivateWhoseAnswerWasLost(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		first := w.post("deactivate", device(key, "pc"), "Idempotency-Key", "bye")
+		w.want(first, http.StatusOK, "")
+		again := w.post("deactivate", device(key, "pc"), "Idempotency-Key", "bye")
+		if w.want(again, http.StatusOK, ""); fmt.Sprint(again.body) != fmt.Sprint(first.body) {
+			t.Errorf("first %v, again %v", first.body, again.body)
+		}
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusNotFound, "DEVICE_NOT_FOUND")
+	})
+}
+
+// TestL7FeaturesTakenAway: validate-offline answers those of the token that the license still has.
+func TestL7FeaturesTakenAway(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		h := w.hold(id, "pc")
+		w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, Features: &licensev1.StringList{Values: []string{"import"}}})
+		got := w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, h.offline))
+		if w.want(got, http.StatusOK, ""); fmt.Sprint(got.body["features"]) != "[]" {
+			t.Errorf("features %v", got.body["features"])
+		}
 	})
 }
 

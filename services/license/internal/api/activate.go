@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"time"
 
@@ -30,7 +32,7 @@ func (a *API) activate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, apikey.Of(c).ID)
+	key, err := idempotencyKey(c, a.deviceScope(c, req))
 	if err != nil {
 		return err
 	}
@@ -50,6 +52,13 @@ func newActivateResponse(a licensing.Activation) activateResponse {
 		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: optionalText(a.Device.Name),
 		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
 	}
+}
+
+// deviceScope is whose Idempotency-Key a request with an API key carries. Many devices send one key that is shipped with an
+// application, so license and device belong to it.
+func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
+	device := sha256.Sum256([]byte(a.Licensing.Lookup.KeyHash(licensing.NormalizeKey(req.LicenseKey)) + "\x00" + req.HardwareID))
+	return apikey.Of(c).ID + " " + hex.EncodeToString(device[:])
 }
 
 // idempotencyKey reads the Idempotency-Key of a request; scope says whose it is.
@@ -78,13 +87,20 @@ func (a *API) deactivate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := a.Licensing.DeactivateOwn(c.Request.Context(), req.LicenseKey, req.client(c))
+	key, err := idempotencyKey(c, a.deviceScope(c, req))
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, deactivateResponse{
-		Deactivated: true, DeviceID: d.Device.ID, LicenseID: d.License.ID, HardwareID: d.Device.HardwareID,
-		DeactivatedAt: d.Device.DeactivatedAt, Limits: d.License.Limits(),
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (deactivateResponse, error) {
+		d, err := a.Licensing.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
+		return deactivateResponse{
+			Deactivated: true, DeviceID: d.Device.ID, LicenseID: d.License.ID, HardwareID: d.Device.HardwareID,
+			DeactivatedAt: d.Device.DeactivatedAt, Limits: d.License.Limits(),
+		}, err
 	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, resp)
 	return nil
 }

@@ -221,8 +221,10 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 		return nil, err
 	}
 	holder := licensing.Holder{LicenseID: offline.Subject, HardwareID: offline.HardwareID, LicenseVersion: offline.LicenseVersion}
-	if err := a.Licensing.CheckOffline(ctx, holder); err != nil {
+	seat, err := a.Licensing.CheckOffline(ctx, holder)
+	if err != nil {
 		return nil, err
 	}
+	offline.Features = seat.Granted(offline.Features)
 	return &offline, nil
 }

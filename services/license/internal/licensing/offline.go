@@ -90,12 +90,12 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 
 // CheckOffline tells whether an offline token whose signature is good has been revoked since: ErrToken, details.reason
 // naming why.
-func (s *Licensing) CheckOffline(ctx context.Context, h Holder) error {
-	_, err := s.CheckHolder(ctx, h)
+func (s *Licensing) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
+	seat, err := s.CheckHolder(ctx, h)
 	reason := ""
 	switch e := apierr.From(err); {
 	case e == nil:
-		return nil
+		return seat, nil
 	case e.Is(ErrNotFound):
 		reason = "license_not_found"
 	case e.Is(ErrInactive):
@@ -105,7 +105,7 @@ func (s *Licensing) CheckOffline(ctx context.Context, h Holder) error {
 	case e.Is(ErrNotActivated):
 		reason = "device_not_activated"
 	default:
-		return err
+		return Seat{}, err
 	}
-	return ErrToken.With("reason", reason)
+	return Seat{}, ErrToken.With("reason", reason)
 }

@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -48,6 +49,17 @@ func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.Acti
 // deactivated. Versions only grow, so such a token is void for good.
 func (s Seat) revokes(licenseVersion int) bool {
 	return licenseVersion < max(s.License.DeactivatedVersion, s.Device.ActivatedVersion)
+}
+
+// Granted are those of a token's features that the license still has.
+func (s Seat) Granted(features []string) []string {
+	granted := []string{} // never null
+	for _, f := range features {
+		if slices.Contains(s.License.Features, f) {
+			granted = append(granted, f)
+		}
+	}
+	return granted
 }
 
 // Holder is the device that a token was issued to, and the version of the license then.

@@ -137,7 +137,7 @@ var events = []mutant{
 	{
 		name: "answer-forgotten", breaks: "an activation with an Idempotency-Key happens again when it is repeated",
 		file: "services/license/internal/api/activate.go",
-		old:  "idempotency.Do(c.Request.Context(), a.Idempotency, key,", new: "idempotency.Do(c.Request.Context(), a.Idempotency, idempotency.Key{Request: key.Request},",
+		old:  "idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {", new: "idempotency.Do(c.Request.Context(), a.Idempotency, idempotency.Key{Request: key.Request},",
 		pkg: licenseAPI, tests: "TestIdempotencyKey",
 	},
 	{

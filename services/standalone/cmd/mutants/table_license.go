@@ -141,8 +141,8 @@ var seats = []mutant{
 	{
 		name: "offline-device-unchecked", breaks: "an offline token outlives its device",
 		file: "services/license/internal/api/token.go",
-		old:  "if err := a.Licensing.CheckOffline(ctx, holder); err != nil {",
-		new:  "if err := error(nil); err != nil {",
+		old:  "	seat, err := a.Licensing.CheckOffline(ctx, holder)\n	if err != nil {\n		return nil, err\n	}\n	offline.Features = seat.Granted(offline.Features)\n",
+		new:  "	_ = holder\n",
 		pkg:  licenseAPI, tests: "TestOfflineToken",
 	},
 }
