@@ -127,7 +127,9 @@ func (s *Service) Ready(ctx context.Context) httpx.Readiness {
 }
 
 func (s *Service) publicRoutes() http.Handler {
-	e := httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
+	options := s.cfg.HTTP(Name, s.deps)
+	options.StrictMembers = true
+	e := httpx.NewEngine(options)
 	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Admin, Ready: s.Ready}
 	if s.cfg.PublicMetrics() {
 		meta.Metrics = s.deps.Metrics.Handler()

@@ -16,7 +16,7 @@ func TestDevices(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
 	res := s.call(ownerKey, "GET", theLicenses+"/devices", nil, nil).want(http.StatusOK, nil)
-	diffJSON(t, `{"license_id":"`+licenseID+`","total":2,"devices":[
+	diffJSON(t, `{"license_id":"`+licenseID+`","total":2,"page":1,"per_page":100,"total_pages":1,"devices":[
 		{"device_id":"0199d3c9-1f00-7a3b-8c11-2b3c4d5e6f70","hardware_id":"device-123","device_name":null,"os_info":{"name":"Windows","version":"10"},"app_version":null,
 		 "session_data":{"project":"demo"},"is_active":false,"activated_at":"2026-03-02T12:00:00Z","last_seen_at":null,"deactivated_at":"2026-03-02T12:00:00Z"},
 		{"device_id":"`+licenseID+`","hardware_id":"bare","device_name":null,"os_info":null,"app_version":null,"session_data":null,"is_active":true,"activated_at":null,"last_seen_at":null,"deactivated_at":null}

@@ -83,7 +83,7 @@ func (s *suite) answerAll() {
 		return &licensev1.RevealLicenseKeyResponse{LicenseKey: "LIC-7KQ2M9XWT4HD"}, nil
 	})
 	on(l, licensev1connect.LicenseServiceListDevicesProcedure, func(*licensev1.ListDevicesRequest) (*licensev1.ListDevicesResponse, error) {
-		return &licensev1.ListDevicesResponse{Devices: []*licensev1.Device{theDevice(), {DeviceId: licenseID, HardwareId: "bare", IsActive: true}}}, nil
+		return &licensev1.ListDevicesResponse{Total: 2, Devices: []*licensev1.Device{theDevice(), {DeviceId: licenseID, HardwareId: "bare", IsActive: true}}}, nil
 	})
 	on(l, licensev1connect.LicenseServiceDeactivateDeviceProcedure, func(*licensev1.DeactivateDeviceRequest) (*licensev1.DeactivateDeviceResponse, error) {
 		return &licensev1.DeactivateDeviceResponse{Device: theDevice(), MaxDevices: 5, CurrentDevices: 1}, nil

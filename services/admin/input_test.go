@@ -201,7 +201,6 @@ func TestBadQueries(t *testing.T) {
 func TestUnknownIDsAndMethods(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
-	body := map[string]string{"PATCH": `{}`, "POST": `{"hardware_id":"a","from_hardware_id":"a","to_hardware_id":"b"}`}
 	methods := map[string][]string{}
 	for _, op := range operations(t) {
 		methods[op.path] = append(methods[op.path], op.method)
@@ -211,7 +210,7 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 		t.Run(op.method+" "+op.path, func(t *testing.T) {
 			s := s.in(t)
 			for _, method := range []string{"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "TRACE", "MADEUP"} {
-				if slices.Contains(methods[op.path], method) {
+				if slices.Contains(methods[op.path], method) || method == "HEAD" && slices.Contains(methods[op.path], "GET") {
 					continue
 				}
 				res := s.through(s.engine, ownerKey, method, op.path, nil, nil)
@@ -222,19 +221,18 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 					t.Errorf("%s: Allow %q, want %q", method, allowed, methods[op.path])
 				}
 			}
-			if !strings.Contains(op.path, licenseID) || strings.HasPrefix(op.path, keysPath) {
+			if !strings.Contains(op.path, licenseID) || strings.HasPrefix(op.path, keysPath) || strings.Contains(op.path, "/api-keys/") {
 				return
 			}
 			for _, id := range []string{"1", "x", licenseID + "0", licenseID[:35], "%7B" + licenseID[2:] + "%7D", "%00", "%ff", "' OR 1=1--", strings.Repeat("a", 9000), strings.ReplaceAll(licenseID, "-", "")} {
 				path := strings.Replace(op.path, licenseID, strings.ReplaceAll(id, " ", "%20"), 1)
-				res := s.through(s.engine, ownerKey, op.method, path, body[op.method], nil)
+				res := s.through(s.engine, ownerKey, op.method, path, goodBody(op.method, op.path), nil)
 				res.fails(http.StatusNotFound, errcode.LicenseNotFound)
 			}
 			s.changesOfNothing()
 		})
 	}
 	s.call(ownerKey, "GET", "/api/v1/admin/nothing", nil, nil).fails(http.StatusNotFound, errcode.NotFound)
-	s.through(s.engine, ownerKey, "GET", licenses+"/", nil, nil).fails(http.StatusNotFound, errcode.NotFound)
 	s.nobodyWasAsked()
 }
 

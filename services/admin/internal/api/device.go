@@ -34,19 +34,27 @@ type deviceBody struct {
 type devicesBody struct {
 	LicenseID string       `json:"license_id"`
 	Devices   []deviceBody `json:"devices"`
-	Total     int          `json:"total"`
+	page
 }
 
 func (a *API) listDevices(c *gin.Context) error {
+	p, err := queryPageOf(c, 100, 1000)
+	if err != nil {
+		return err
+	}
 	id, err := licenseID(c)
 	if err != nil {
 		return err
 	}
-	res, err := a.Licenses.ListDevices(c.Request.Context(), connect.NewRequest(&licensev1.ListDevicesRequest{LicenseId: id}))
+	res, err := a.Licenses.ListDevices(c.Request.Context(), connect.NewRequest(&licensev1.ListDevicesRequest{
+		LicenseId: id,
+		Page:      int32(p.Page),
+		PerPage:   int32(p.PerPage),
+	}))
 	if err != nil {
 		return err
 	}
-	body := devicesBody{LicenseID: id, Devices: []deviceBody{}, Total: len(res.Msg.GetDevices())}
+	body := devicesBody{LicenseID: id, Devices: []deviceBody{}, page: p.of(int(res.Msg.GetTotal()))}
 	for _, d := range res.Msg.GetDevices() {
 		body.Devices = append(body.Devices, newDeviceBody(d))
 	}

@@ -41,6 +41,21 @@ func (n newLicense) message() *licensev1.NewLicense {
 	return m
 }
 
+// Unsettable implements httpx.Unsettable.
+func (newLicense) Unsettable() map[string]string {
+	return map[string]string{
+		"license_id":          "it is made",
+		"license_type":        "",
+		"current_devices":     "devices take seats when they are activated",
+		"is_active":           "a license is made active; change it afterwards by PATCH or DELETE",
+		"version":             "",
+		"created_at":          "",
+		"updated_at":          "",
+		"deactivated_at":      "",
+		"deactivation_reason": "a license is made active; change it afterwards by PATCH or DELETE",
+	}
+}
+
 // licenseChange is what PATCH takes: only the members that are present change.
 type licenseChange struct {
 	CustomerID         httpx.Optional[string]       `json:"customer_id" text:"identifier"`
@@ -53,6 +68,22 @@ type licenseChange struct {
 	Features           httpx.Optional[[]string]     `json:"features" text:"identifier"`
 	Metadata           httpx.Optional[httpx.Object] `json:"metadata"`
 	DeactivationReason httpx.Optional[string]       `json:"deactivation_reason"`
+}
+
+// Unsettable implements httpx.Unsettable.
+func (licenseChange) Unsettable() map[string]string {
+	const fixed = "it cannot change; make another license"
+	return map[string]string{
+		"license_id":      fixed,
+		"license_key":     fixed,
+		"product":         fixed,
+		"license_type":    "",
+		"current_devices": "devices take and leave seats when they are activated and deactivated",
+		"version":         "send the ETag in If-Match",
+		"created_at":      "",
+		"updated_at":      "",
+		"deactivated_at":  "set is_active",
+	}
 }
 
 func (l licenseChange) message() *licensev1.UpdateLicenseRequest {

@@ -21,12 +21,15 @@ type page struct {
 	TotalPages int `json:"total_pages"`
 }
 
-func queryPage(c *gin.Context) (page, error) {
+func queryPage(c *gin.Context) (page, error) { return queryPageOf(c, 50, 100) }
+
+// queryPageOf is queryPage with another number of items to a page, and another largest one.
+func queryPageOf(c *gin.Context, size, most int) (page, error) {
 	number, err := httpx.QueryInt(c, "page", 1, 1, maxPage)
 	if err != nil {
 		return page{}, err
 	}
-	size, err := httpx.QueryInt(c, "per_page", 50, 1, 100)
+	size, err = httpx.QueryInt(c, "per_page", size, 1, most)
 	return page{Page: number, PerPage: size}, err
 }
 

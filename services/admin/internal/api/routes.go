@@ -25,9 +25,22 @@ type route struct {
 	handler      httpx.Handler
 }
 
+// query are the parameters that a route takes, by method and path; others are refused.
+var query = map[string][]string{
+	http.MethodGet + " " + licenses: {
+		"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
+		"expires_after", "expires_before", "page", "per_page",
+	},
+	http.MethodGet + " " + license + "/devices":  {"page", "per_page"},
+	http.MethodGet + " " + license + "/events":   {"hours"},
+	http.MethodGet + " " + license + "/usage":    {"days"},
+	http.MethodGet + " " + "/api/v1/admin/audit": {"license_id", "actor_id", "action", "after", "before", "page", "per_page"},
+}
+
 const (
 	licenses   = "/api/v1/admin/licenses"
 	bulkCreate = licenses + "/bulk-create" // no license id
+	search     = licenses + "/search"      // nor this
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
 	apiKeys    = "/api/v1/admin/api-keys"
@@ -39,6 +52,7 @@ func (a *API) routes() []route {
 		{http.MethodPost, licenses, adminkey.Operator, a.createLicense},
 		{http.MethodGet, licenses, adminkey.Viewer, a.listLicenses},
 		{http.MethodPost, bulkCreate, adminkey.Operator, large(a.bulkCreateLicenses)},
+		{http.MethodPost, search, adminkey.Viewer, a.searchLicenses},
 		{http.MethodGet, license, adminkey.Viewer, a.getLicense},
 		{http.MethodPatch, license, adminkey.Operator, a.updateLicense},
 		{http.MethodDelete, license, adminkey.Operator, a.deleteLicense},
@@ -63,9 +77,19 @@ func (a *API) routes() []route {
 
 // Register adds the routes to an engine.
 func (a *API) Register(e *gin.Engine) {
-	e.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost))
+	e.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost))
 	for _, r := range a.routes() {
-		e.Handle(r.method, r.path, a.require(r.role), httpx.Wrap(r.handler))
+		e.Handle(r.method, r.path, a.require(r.role), httpx.Wrap(known(query[r.method+" "+r.path], r.handler)))
+	}
+}
+
+// known refuses query parameters other than those named.
+func known(names []string, h httpx.Handler) httpx.Handler {
+	return func(c *gin.Context) error {
+		if err := httpx.KnownQuery(c, names...); err != nil {
+			return err
+		}
+		return h(c)
 	}
 }
 
