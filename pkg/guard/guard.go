@@ -24,8 +24,9 @@ const (
 	window = time.Minute
 	// atOnce is how many credentials of one address, of which nothing is known, are looked at together; further ones wait.
 	atOnce = 4
-	// goodFor is how long a credential that passed is looked at whatever others failed with.
-	goodFor = time.Hour
+	// goodFor is how long a credential that passed is looked at whatever others failed with: as long as a refresh token lives,
+	// which is shown an hour or weeks after it was made.
+	goodFor = 30 * 24 * time.Hour
 	// What is remembered at most: credentials that passed, and addresses that failed.
 	goodKept      = 50_000
 	addressesKept = 50_000
@@ -54,7 +55,7 @@ func New(c clock.Clock, limit int) *Attempts {
 }
 
 // Try has check look at a credential, which is known by its hash or by Here, unless the client's address had too many refused. A
-// check that ends in a 401 counts against the address. A credential that passed within the last hour is always looked at.
+// check that ends in a 401 counts against the address. A credential that passed within goodFor is always looked at.
 // Others of one address wait for each other, four at a time, as long as the request may take.
 func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func() error) error {
 	if a == nil {

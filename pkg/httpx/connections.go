@@ -23,13 +23,16 @@ type connections struct {
 	log    *slog.Logger
 	warned throttle
 
-	mu   sync.Mutex
-	open map[net.Conn]netip.Prefix
-	from map[netip.Prefix]int // public addresses only
+	mu    sync.Mutex
+	open  map[net.Conn]netip.Prefix
+	quiet map[net.Conn]struct{} // those of open that carry no request at the moment
+	from  map[netip.Prefix]int  // public addresses only
 }
 
 func newConnections(log *slog.Logger) *connections {
-	return &connections{log: log, open: map[net.Conn]netip.Prefix{}, from: map[netip.Prefix]int{}}
+	return &connections{
+		log: log, open: map[net.Conn]netip.Prefix{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
+	}
 }
 
 func (k *connections) connState(conn net.Conn, s http.ConnState) {
@@ -42,20 +45,50 @@ func (k *connections) connState(conn net.Conn, s http.ConnState) {
 					"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
 			}
 		}
+	case http.StateActive:
+		k.setQuiet(conn, false)
+	case http.StateIdle:
+		k.setQuiet(conn, true)
 	case http.StateClosed, http.StateHijacked:
 		k.leave(conn)
 	}
 }
 
-// admit counts a connection if there is room.
+func (k *connections) setQuiet(conn net.Conn, quiet bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, counted := k.open[conn]; counted && quiet {
+		k.quiet[conn] = struct{}{}
+	} else {
+		delete(k.quiet, conn)
+	}
+}
+
+// makeRoom closes some connection that carries no request, so that idle ones keep nobody out. Maps are iterated in random order:
+// whoever holds the most loses the most.
+func (k *connections) makeRoom() {
+	for conn := range k.quiet {
+		conn.Close()
+		k.forget(conn)
+		return
+	}
+}
+
+// admit counts a connection if there is room, or room can be made.
 func (k *connections) admit(conn net.Conn) bool {
 	from := publicNetwork(conn.RemoteAddr())
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.open) >= maxConnections || k.from[from] >= maxPerAddress {
+	if k.from[from] >= maxPerAddress {
 		return false
 	}
-	k.open[conn] = from
+	if len(k.open) >= maxConnections {
+		k.makeRoom()
+	}
+	if len(k.open) >= maxConnections {
+		return false
+	}
+	k.open[conn], k.quiet[conn] = from, struct{}{}
 	if from.IsValid() {
 		k.from[from]++
 	}
@@ -65,11 +98,16 @@ func (k *connections) admit(conn net.Conn) bool {
 func (k *connections) leave(conn net.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.forget(conn)
+}
+
+func (k *connections) forget(conn net.Conn) {
 	from, counted := k.open[conn]
 	if !counted {
 		return
 	}
 	delete(k.open, conn)
+	delete(k.quiet, conn)
 	if k.from[from]--; k.from[from] <= 0 {
 		delete(k.from, from)
 	}

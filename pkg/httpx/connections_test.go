@@ -112,12 +112,42 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatalf("connection %d from a private address was closed", i)
 		}
 	}
+	for conn := range k.open {
+		k.connState(conn, http.StateActive)
+	}
 	if !arrive("10.0.0.1:1").closed || !arrive("203.0.113.7:1").closed {
 		t.Error("more connections than the server has room for")
 	}
 	k.connState(last, http.StateClosed)
 	if arrive("203.0.113.7:2").closed {
 		t.Error("a connection that ended left no room")
+	}
+}
+
+// Idle connections keep nobody out, however many there are.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	k := newConnections(slog.New(slog.DiscardHandler))
+	var idle []*peer
+	for range maxConnections {
+		p := &peer{addr: "10.0.0.1:1"}
+		k.connState(p, http.StateNew)
+		k.connState(p, http.StateActive)
+		idle = append(idle, p)
+	}
+	for _, p := range idle[1:] {
+		k.connState(p, http.StateIdle)
+	}
+	newcomer := &peer{addr: "203.0.113.7:1"}
+	k.connState(newcomer, http.StateNew)
+	closed := 0
+	for _, p := range idle {
+		if p.closed {
+			closed++
+			k.connState(p, http.StateClosed)
+		}
+	}
+	if newcomer.closed || idle[0].closed || closed != 1 || len(k.open) != maxConnections {
+		t.Errorf("newcomer closed %v, busy one closed %v, %d closed of %d", newcomer.closed, idle[0].closed, closed, len(k.open))
 	}
 }
 

@@ -66,6 +66,7 @@ func (e *edge) begin(c *gin.Context) *request {
 		deadline: start.Add(e.Timeout),
 		id:       requestID(c.Request.Header),
 		maxBody:  e.MaxBody,
+		answer:   c.Writer.Header(),
 		strict:   e.StrictMembers,
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)

@@ -20,15 +20,19 @@ var worstTexts = map[string]func(n int) string{
 	"bad text below many names of the longest kind": func(n int) string {
 		return nested(30, long(maxName), `[`+repeated(`"\u0000"`, n)+`]`)
 	},
-	"bad names":            func(n int) string { return `{` + repeated(`"\u0001":1`, n) + `}` },
-	"long names":           func(n int) string { return `{` + repeated(`"`+long(maxName)+`":1`, n) + `}` },
-	"the same name":        func(n int) string { return `{` + repeated(`"text":1`, n) + `}` },
-	"many names":           func(n int) string { return `{` + numbered(`"a%d":1`, n/10) + `}` },
-	"escapes":              func(n int) string { return object("text", escaped(`\u00e9\/`, n)) },
-	"numbers out of range": func(n int) string { return object("objects", `[`+repeated(`1e999`, n)+`]`) },
-	"long numbers":         func(n int) string { return object("count", strings.Repeat("9", n)) },
-	"depth":                func(n int) string { return strings.Repeat(`{"a":`, n/6) + "1" + strings.Repeat("}", n/6) },
-	"lists without end":    func(n int) string { return strings.Repeat(`[`, n) },
+	"bad names":                    func(n int) string { return `{` + repeated(`"\u0001":1`, n) + `}` },
+	"long names":                   func(n int) string { return `{` + repeated(`"`+long(maxName)+`":1`, n) + `}` },
+	"the same name":                func(n int) string { return `{` + repeated(`"text":1`, n) + `}` },
+	"many names":                   func(n int) string { return `{` + numbered(`"a%d":1`, n/10) + `}` },
+	"escapes":                      func(n int) string { return object("text", escaped(`\u00e9\/`, n)) },
+	"numbers out of range":         func(n int) string { return object("objects", `[`+repeated(`1e999`, n)+`]`) },
+	"long numbers":                 func(n int) string { return object("count", strings.Repeat("9", n)) },
+	"whole numbers of many digits": func(n int) string { return `{` + repeated(`"count":1e-99999`, n) + `}` },
+	"whole numbers with a long exponent": func(n int) string {
+		return `{` + repeated(`"count":0e-999999,"small":7e999999,"limit":1e-999999`, n) + `}`
+	},
+	"depth":             func(n int) string { return strings.Repeat(`{"a":`, n/6) + "1" + strings.Repeat("}", n/6) },
+	"lists without end": func(n int) string { return strings.Repeat(`[`, n) },
 	"bad rows": func(n int) string {
 		return object("row_list", `[`+repeated(nested(20, long(maxName), `["\u0000",1e999]`), n)+`]`)
 	},

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type request struct {
 	body     []byte
 	bodyRead bool
 	caller   any
+	answer   http.Header
 
 	mu       sync.Mutex // guards the rest: a handler may hand the context to other goroutines
 	deadline time.Time
@@ -172,6 +174,16 @@ func Report(ctx context.Context, err error) bool {
 	}
 	r.note("", err)
 	return true
+}
+
+// HeaderReplayed says "true" on an answer that was given before for the same Idempotency-Key.
+const HeaderReplayed = "Idempotency-Replayed"
+
+// MarkReplayed adds HeaderReplayed to the answer of the request that ctx belongs to.
+func MarkReplayed(ctx context.Context) {
+	if r := requestFrom(ctx); r != nil {
+		r.answer.Set(HeaderReplayed, "true")
+	}
 }
 
 // ClientIP is the client's address: that of the connection, or what the trusted proxies say. See KnownClientIP.

@@ -3,7 +3,6 @@ package httpx
 import (
 	"bytes"
 	"errors"
-	"math"
 	"math/big"
 	"reflect"
 	"strconv"
@@ -147,7 +146,8 @@ func (d *decoder) int(v reflect.Value, kind jsontext.Kind) error {
 	return nil
 }
 
-// maxWhole is the longest spelling of a whole number that is looked into.
+// maxWhole bounds the length of a whole number that is looked into, and its exponent: an exponent of a million in six bytes
+// must not make a number of a million digits.
 const maxWhole = 40
 
 // whole spells a whole number without the fraction and exponent that some languages write: 5 for 5.0 and 5e0. Others stay as
@@ -156,8 +156,10 @@ func whole(digits string) string {
 	if len(digits) > maxWhole || !strings.ContainsAny(digits, ".eE") {
 		return digits
 	}
-	if f, err := strconv.ParseFloat(digits, 64); err != nil || math.Abs(f) > 1<<63 || f != 0 && math.Abs(f) < 1 {
-		return digits // before an exponent makes the exact number a long one
+	if at := strings.IndexAny(digits, "eE"); at >= 0 {
+		if exponent, err := strconv.Atoi(digits[at+1:]); err != nil || max(exponent, -exponent) > maxWhole {
+			return digits
+		}
 	}
 	n, ok := new(big.Rat).SetString(digits)
 	if !ok || !n.IsInt() {

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -66,10 +67,10 @@ type Key struct {
 	Request [32]byte
 }
 
-// Do runs fn, or answers as it did before for the same key and request. fn runs inside db.InUnit, and its result is kept in the
-// same transaction as its changes. A typed error of fn that blames the caller (4xx) is kept, too, after a rollback; other errors
-// and panics leave nothing behind, so the caller may try again: the key is given back at once, or as soon as the database is there. Another request under the key is ErrReused; one that is still
-// running is ErrInUse.
+// Do runs fn, or answers as it did before for the same key and request, marked as httpx.MarkReplayed does. fn runs inside
+// db.InUnit, and its result is kept in the same transaction as its changes. Errors and panics leave nothing behind, refusals
+// among them, as their cause may be gone by the next call: the key is given back at once, or as soon as the database is there.
+// Another request under the key is ErrReused; one that is still running is ErrInUse.
 //
 // ctx must carry no transaction. T is kept as JSON and must survive it: a secret.Secret in it would come back as stars.
 func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context) (T, error)) (T, error) {
@@ -85,6 +86,7 @@ func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context
 		return result, err
 	}
 	if r.answer != nil {
+		httpx.MarkReplayed(ctx)
 		return recall[T](s, r)
 	}
 	answered := false
@@ -95,8 +97,8 @@ func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context
 	}()
 	err = s.db.InUnit(ctx,
 		func(ctx context.Context) (err error) { result, err = fn(ctx); return err },
-		func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, answer{Value: result}) })
-	answered = err == nil || s.keepRefusal(ctx, r, err)
+		func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, result) })
+	answered = err == nil
 	return result, err
 }
 

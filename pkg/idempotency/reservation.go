@@ -84,8 +84,8 @@ func (s *Store) takeOver(tx *gorm.DB, r reservation, now time.Time) error {
 
 // keep stores the answer if the key is still this call's. A call that outlived its lease and was taken over fails here, and
 // its changes with it.
-func (s *Store) keep(tx *gorm.DB, r reservation, a answer) error {
-	sealed, err := s.seal(r.Key, a)
+func (s *Store) keep(tx *gorm.DB, r reservation, answer any) error {
+	sealed, err := s.seal(r.Key, answer)
 	if err != nil {
 		return err
 	}

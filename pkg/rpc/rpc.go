@@ -96,6 +96,9 @@ func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
 		if err != nil {
 			return nil, Error(err)
 		}
+		if res.Header().Get(httpx.HeaderReplayed) != "" { // what the peer service repeats, this service repeats
+			httpx.MarkReplayed(ctx)
+		}
 		return res, nil
 	}
 }
