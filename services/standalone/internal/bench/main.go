@@ -98,6 +98,7 @@ func measurements() []measurement {
 		{"outbox", (*bench).outbox},
 		{"growth", (*bench).growth},
 		{"start", (*bench).start},
+		{"embedded", (*bench).embedded},
 	}
 }
 

@@ -1,0 +1,183 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Goals of the embedded default.
+const (
+	// embeddedFloor is the share of the rate of bare transactions, one per activation, that activations over HTTP reach.
+	embeddedFloor, embeddedAim = 0.5, 1.0
+	// warmMany is how many licenses are in memory when it is read, and warmMemoryAim what the process then takes, in MB.
+	warmMany      = 100_000
+	warmMemoryAim = 250.0
+	// storedAim is the CPU time that 10,000 warm validations take until everything is stored, in seconds.
+	storedAim = 1.5
+)
+
+// embedded measures the suite in one process: its memory with many licenses, activations against bare transactions of SQLite, and
+// what validations cost until analytics has stored them.
+func (b *bench) embedded(ctx context.Context) error {
+	many, err := startEmbedded(ctx, filepath.Dir(b.bin), warmMany, b.progress)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = many.Stop() }()
+	if err := warm(ctx, many.LicenseURL, many.APIKey, warmMany); err != nil {
+		return err
+	}
+	b.atMost(row{Name: "embedded, memory with 100,000 warm licenses", Unit: "MB", Aim: new(warmMemoryAim)}).add(residentMB(many.pid()))
+	if err := many.Process("latchkey").Stop(); err != nil { // its database is for the bare transactions
+		return err
+	}
+	e, err := startEmbedded(ctx, filepath.Dir(b.bin), licenses, b.progress)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(b.embeddedActivations(ctx, e, many.file("license")), b.embeddedValidations(ctx, e))
+	return errors.Join(err, e.Stop())
+}
+
+func (b *bench) embeddedActivations(ctx context.Context, e *embedded, bareFile string) error {
+	wrong := b.atMost(row{Name: "embedded, activations, wrong answers", Floor: new(0.0)})
+	ratio := b.ratio("embedded, fresh activation of bare SQLite transactions", embeddedFloor, embeddedAim)
+	rate, p99 := b.info("  embedded, activations", "/s"), b.info("  embedded, activations, p99", "ms")
+	bareRate, cpu := b.info("  bare SQLite transactions", "/s"), b.info("  embedded, CPU per 10,000 activations", "s")
+	for range b.rounds {
+		before := cpuSeconds(e.pid())
+		o, err := drive(ctx, activation(e.LicenseURL, e.APIKey), b.span, b.freshDevices(licenses))
+		if err == nil {
+			err = e.stored(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		cpu.add((cpuSeconds(e.pid()) - before) / float64(max(o.requests, 1)) * 10_000)
+		bare, err := b.bareActivations(ctx, bareFile)
+		if err != nil {
+			return err
+		}
+		wrong.count(o.wrong)
+		rate.add(o.perSecond())
+		p99.add(o.percentile(0.99) / 1000)
+		bareRate.add(bare)
+		ratio.add(o.perSecond() / bare)
+	}
+	return nil
+}
+
+// bareActivations does the work of activations in a transaction each, without a service, and returns how many a second.
+func (b *bench) bareActivations(ctx context.Context, file string) (float64, error) {
+	db, err := openSQLite(file)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	next := b.freshDevices(licenses)
+	began, counts, errs := time.Now(), make([]int, connections), make([]error, connections)
+	var all sync.WaitGroup
+	for conn := range connections {
+		all.Go(func() {
+			for errs[conn] == nil && time.Since(began) < b.span {
+				c, _ := next(conn, counts[conn])
+				errs[conn] = bareActivation(ctx, db, c)
+				counts[conn]++
+			}
+		})
+	}
+	all.Wait()
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return float64(sum) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+func bareActivation(ctx context.Context, db *sql.DB, c call) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	license, now := licenseID(c.license), time.Now().UTC().Truncate(time.Microsecond)
+	for _, s := range []struct {
+		statement string
+		args      []any
+	}{
+		{`UPDATE licenses SET current_devices = current_devices + 1, version = version + 1, updated_at = ?
+			WHERE id = ? AND is_active AND current_devices < max_devices`, []any{now, license}},
+		{`INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version,
+			last_seen_at) VALUES (?, ?, ?, '', '', '', true, ?, 2, ?)`,
+			[]any{uuidText(uuidOf(c.device, 3)), license, hardwareID(c.device), now, now}},
+		{`INSERT INTO outbox (id, type, source, subject, occurred_at, data) VALUES (?, 'license.activated', 'latchkey/license', ?, ?,
+			json_object('license_id', ?, 'hardware_id', ?))`,
+			[]any{uuidText(uuidOf(c.device, 4)), license, now, license, hardwareID(c.device)}},
+		{`INSERT INTO outbox_unsent VALUES (last_insert_rowid())`, nil},
+	} {
+		if _, err := tx.ExecContext(ctx, s.statement, s.args...); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func (b *bench) embeddedValidations(ctx context.Context, e *embedded) error {
+	if err := warm(ctx, e.LicenseURL, e.APIKey, licenses); err != nil {
+		return err
+	}
+	cpu := b.atMost(row{Name: "embedded, CPU per 10,000 warm validations until stored", Unit: "s", Aim: new(storedAim)})
+	for range b.rounds {
+		if err := e.stored(ctx); err != nil {
+			return err
+		}
+		before := cpuSeconds(e.pid())
+		o, err := drive(ctx, validation(e.LicenseURL, e.APIKey), 0, each(licenses))
+		if err == nil {
+			err = e.stored(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		cpu.add((cpuSeconds(e.pid()) - before) / float64(max(o.requests, 1)) * 10_000)
+	}
+	return nil
+}
+
+// stored waits until no event is on its way and analytics has taken in what there was.
+func (e *embedded) stored(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	license, err := openSQLite(e.file("license"))
+	if err != nil {
+		return err
+	}
+	defer license.Close()
+	analytics, err := openSQLite(e.file("analytics"))
+	if err != nil {
+		return err
+	}
+	defer analytics.Close()
+	for last, quiet := -1, 0; quiet < 5; {
+		var left, taken int
+		err := errors.Join(
+			license.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM outbox_unsent) + (SELECT count(*) FROM telemetry_spill)`).Scan(&left),
+			analytics.QueryRowContext(ctx, `SELECT coalesce(max(taken), 0) FROM consumer`).Scan(&taken),
+		)
+		if err != nil {
+			return err
+		}
+		if quiet++; left > 0 || taken != last {
+			quiet = 0
+		}
+		last = taken
+		time.Sleep(60 * time.Millisecond)
+	}
+	return nil
+}
