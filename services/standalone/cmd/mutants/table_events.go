@@ -137,8 +137,9 @@ var events = []mutant{
 	{
 		name: "answer-forgotten", breaks: "an activation with an Idempotency-Key happens again when it is repeated",
 		file: "services/license/internal/api/activate.go",
-		old:  "idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {", new: "idempotency.Do(c.Request.Context(), a.Idempotency, idempotency.Key{Request: key.Request},",
-		pkg: licenseAPI, tests: "TestIdempotencyKey",
+		old:  "a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {",
+		new:  "a.Idempotency, idempotency.Key{Request: key.Request}, func(ctx context.Context) (activateResponse, error) {",
+		pkg:  licenseAPI, tests: "TestIdempotencyKey",
 	},
 	{
 		name: "answer-outside-transaction", breaks: "the kept answer to an Idempotency-Key commits after the change, not with it",
