@@ -191,5 +191,8 @@ func (s *Service) prune(ctx context.Context) error {
 	if _, err := s.store.Outbox().Prune(ctx, s.deps.Clock.Now().Add(-s.eventLog)); err != nil {
 		return err
 	}
+	if _, err := s.store.ForgetDevices(ctx); err != nil {
+		return err
+	}
 	return s.idempotency.Prune(ctx)
 }

@@ -155,7 +155,7 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		if err != nil {
 			return err
 		}
-		known, err := loadDevices(tx, licenseID, hardwareIDs)
+		known, err := loadDevices(s.db.Lock(tx), licenseID, hardwareIDs)
 		if err != nil {
 			return err
 		}

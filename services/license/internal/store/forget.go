@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+const (
+	// devicesKept is how many devices without a seat each license remembers, so that no client can fill the table.
+	devicesKept = 1000
+	// devicesKeptFor is how long a device without a seat is remembered.
+	devicesKeptFor = 365 * 24 * time.Hour
+	forgetBatch    = 500
+)
+
+// The outer condition is looked at again once a row is locked: a device that has come back meanwhile stays.
+const forgetDevices = `
+DELETE FROM devices WHERE NOT is_active AND id IN (
+	SELECT id FROM (
+		SELECT id, deactivated_at, offline_until, row_number() OVER (PARTITION BY license_id ORDER BY deactivated_at DESC, id DESC) AS place
+		FROM devices WHERE NOT is_active
+	) AS gone
+	WHERE (place > ? OR deactivated_at < ?) AND (offline_until IS NULL OR offline_until < ?) LIMIT ?)`
+
+// ForgetDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
+// thousand that left last. Those that may still run offline stay. It returns how many those were.
+func (s *Store) ForgetDevices(ctx context.Context) (total int, err error) {
+	now := s.clock.Now()
+	for {
+		var n int
+		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			res := tx.Exec(forgetDevices, devicesKept, now.Add(-devicesKeptFor), now, forgetBatch)
+			n = int(res.RowsAffected)
+			return res.Error
+		})
+		if total += n; err != nil || n < forgetBatch {
+			return total, translate(err)
+		}
+	}
+}
