@@ -24,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
@@ -83,7 +84,9 @@ func goodEnv(t *testing.T) {
 	}
 	t.Setenv("LATCHKEY_DATABASE_URL", "postgres://ann:hush@127.0.0.1:1/x")
 	t.Setenv("LATCHKEY_AMQP_URL", "amqp://ann:hush@127.0.0.1:1/")
-	t.Setenv("LATCHKEY_INTERNAL_SECRET", secret.New("is_"))
+	id := rpc.NewIdentity("test")
+	t.Setenv("LATCHKEY_INTERNAL_KEY", rpc.FormatKey(id.Key))
+	t.Setenv("LATCHKEY_INTERNAL_PEERS", id.PeerEntry()+","+rpc.NewIdentity("license").PeerEntry())
 	t.Setenv("LATCHKEY_MASTER_KEY", goodKey)
 }
 
@@ -120,16 +123,19 @@ func TestCommands(t *testing.T) {
 		"unknown flag":    {args: "serve --adr x", code: exitUsage, logs: []string{"unknown flag: --adr"}},
 		"too many":        {args: "serve now", code: exitUsage, logs: []string{"unknown command \"now\""}},
 		"check":           {args: "config check", out: []string{"the settings of test are fine"}},
-		"check tells all": {args: "config check --addr 5001 --log-level loud", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_SECRET": "hush"}, code: exitUsage, logs: []string{
+		"check tells all": {args: "config check --addr 5001 --log-level loud", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage, logs: []string{
 			"- LATCHKEY_ADDR (addr): must be host:port", "- LATCHKEY_LOG_LEVEL (log_level): must be debug, info, warn or error",
 		}},
-		"check tells all that is missing": {args: "config check", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_SECRET": "hush"}, code: exitUsage, logs: []string{
+		"check tells all that is missing": {args: "config check", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage, logs: []string{
 			"- LATCHKEY_DATABASE_URL (database_url): is missing", "- LATCHKEY_AMQP_URL (amqp_url): is missing", "- LATCHKEY_MASTER_KEY (master_key): must be base64 of 32 bytes",
-			"- LATCHKEY_INTERNAL_SECRET (internal_secret): ",
+			"- LATCHKEY_INTERNAL_KEY (internal_key): ",
 		}},
 		"a setting of another program": {args: "config check", env: map[string]string{"LATCHKEY_DATA_DIR": "/x", "LATCHKEY_AUTH_ADDR": ":1"}, code: exitUsage, logs: []string{
 			"- LATCHKEY_DATA_DIR: is for the suite in one process", "- LATCHKEY_AUTH_ADDR: is for the suite in one process (latchkey); set LATCHKEY_ADDR",
 		}},
+		"key that peers do not know": {args: "config check", env: map[string]string{"LATCHKEY_INTERNAL_KEY": rpc.FormatKey(rpc.NewIdentity("test").Key)}, code: exitUsage,
+			logs: []string{"LATCHKEY_INTERNAL_KEY", "LATCHKEY_INTERNAL_PEERS", "add test:"}},
+		"new key":                 {args: "internal-key", out: []string{"private, LATCHKEY_INTERNAL_KEY of test: ", "test:"}},
 		"check, unknown variable": {args: "config check", env: map[string]string{"LATCHKEY_ADRR": "x"}, code: exitUsage, logs: []string{"LATCHKEY_ADRR: there is no such setting; did you mean LATCHKEY_ADDR?"}},
 		"sisters' variables":      {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x", "LATCHKEY_ADMIN_API_KEY_FILE": "/x"}, out: []string{"fine"}},
 		"print":                   {args: "config print --addr :9", out: []string{"***", "postgres://ann:xxxxx@127.0.0.1:1/x", "LATCHKEY_MASTER_KEY", "--addr", "default"}},

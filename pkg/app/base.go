@@ -25,7 +25,7 @@ const (
 type Base struct {
 	Env          string `key:"env" env:"LATCHKEY_ENV" default:"production" oneof:"production development" help:"production refuses weak secrets and keeps metrics internal; development does neither"`
 	Addr         string `key:"addr" env:"LATCHKEY_ADDR" form:"address" help:"host:port of the public API"`
-	InternalAddr string `key:"internal_addr" env:"LATCHKEY_INTERNAL_ADDR" form:"address" help:"host:port for the sister services; never expose it"`
+	InternalAddr string `key:"internal_addr" env:"LATCHKEY_INTERNAL_ADDR" form:"address" help:"host:port for the peer services; never expose it"`
 
 	DatabaseURL      string `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" url:"postgres:// postgresql:// sqlite:" help:"postgres://user:password@host:5432/name; the service uses the schema of its own name"`
 	DatabaseMaxConns int    `key:"database_max_conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"16" min:"1" max:"10000" help:"connections to the database that one process opens at most"`
@@ -35,8 +35,8 @@ type Base struct {
 	LicenseURL   string `key:"license_url" env:"LATCHKEY_LICENSE_URL" default:"http://127.0.0.1:5102" url:"http:// https://" help:"internal address of the license service"`
 	AnalyticsURL string `key:"analytics_url" env:"LATCHKEY_ANALYTICS_URL" default:"http://127.0.0.1:5103" url:"http:// https://" help:"internal address of the analytics service"`
 
-	InternalSecret         secret.Secret `key:"internal_secret" env:"LATCHKEY_INTERNAL_SECRET" secret:"true" help:"signs the calls between services; the same for all of them, 32 characters or more"`
-	InternalSecretPrevious secret.Secret `key:"internal_secret_previous" env:"LATCHKEY_INTERNAL_SECRET_PREVIOUS" secret:"true" help:"still accepted while the secret is being changed"`
+	InternalKey   secret.Secret `key:"internal_key" env:"LATCHKEY_INTERNAL_KEY" secret:"true" help:"private key of this service, base64 of 32 random bytes: signs its calls to its peers; no other service has it"`
+	InternalPeers []string      `key:"internal_peers" env:"LATCHKEY_INTERNAL_PEERS" help:"public keys of all services, as service:base64, by commas; a service may have several; the command internal-key makes pairs"`
 
 	AddressLimits  *bool    `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit refused credentials by client address; unset: in production only"`
 	TrustedProxies []string `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
@@ -53,11 +53,6 @@ type Base struct {
 
 // Common gives package app the base of any Config that embeds it.
 func (b *Base) Common() *Base { return b }
-
-// InternalSecrets are the secrets that calls of sisters may be signed with.
-func (b Base) InternalSecrets() []secret.Secret {
-	return []secret.Secret{b.InternalSecret, b.InternalSecretPrevious}
-}
 
 // DrainFor is how long the service goes on answering after it was told to end.
 func (b Base) DrainFor() time.Duration {

@@ -9,14 +9,20 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 func goodBase() Base {
-	b := Base{Addr: ":5001", InternalAddr: ":5101", DatabaseURL: "postgres://x/y", AMQPURL: "amqp://x/", InternalSecret: secret.Secret(secret.New("is_"))}
+	b := Base{Addr: ":5001", InternalAddr: ":5101", DatabaseURL: "postgres://x/y", AMQPURL: "amqp://x/"}
+	id := rpc.NewIdentity("auth")
+	b.Introduce(id, id, rpc.NewIdentity("license"))
 	config.Defaults(&b)
 	return b
 }
+
+// textKey is base64 of 32 letters.
+var textKey = secret.Secret(base64.StdEncoding.EncodeToString([]byte("dev-internal-key-dev-internal-ke")))
 
 func TestBaseValidate(t *testing.T) {
 	tests := map[string]struct {
@@ -24,11 +30,13 @@ func TestBaseValidate(t *testing.T) {
 		want   []string // settings named, none = fine
 	}{
 		"good":                    {func(*Base) {}, nil},
-		"missing":                 {func(b *Base) { b.InternalSecret = "" }, []string{"LATCHKEY_INTERNAL_SECRET"}},
-		"weak in production":      {func(b *Base) { b.InternalSecret = "short" }, []string{"LATCHKEY_INTERNAL_SECRET"}},
-		"monotonous":              {func(b *Base) { b.InternalSecret = secret.Secret(strings.Repeat("a", 64)) }, []string{"LATCHKEY_INTERNAL_SECRET"}},
-		"weak in development":     {func(b *Base) { b.InternalSecret, b.Env = "short", Development }, nil},
-		"weak previous":           {func(b *Base) { b.InternalSecretPrevious = "short" }, []string{"LATCHKEY_INTERNAL_SECRET_PREVIOUS"}},
+		"missing":                 {func(b *Base) { b.InternalKey = "" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"no peers":                {func(b *Base) { b.InternalPeers = nil }, []string{"LATCHKEY_INTERNAL_PEERS"}},
+		"peers without keys":      {func(b *Base) { b.InternalPeers = []string{"auth", "license"} }, []string{"LATCHKEY_INTERNAL_PEERS"}},
+		"short key":               {func(b *Base) { b.InternalKey = "short" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"monotonous":              {func(b *Base) { b.InternalKey = secret.Secret(strings.Repeat("A", 43)) }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"text for a key":          {func(b *Base) { b.InternalKey = textKey }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"text in development":     {func(b *Base) { b.InternalKey, b.Env = textKey, Development }, nil},
 		"bad servers":             {func(b *Base) { b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
 		"proxies":                 {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},

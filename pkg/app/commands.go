@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
 func (p *program) configCommand() *cobra.Command {
@@ -38,6 +39,21 @@ func (p *program) versionCommand() *cobra.Command {
 		Run: func(cmd *cobra.Command, _ []string) {
 			b := obs.ReadBuild()
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s)\n", p.Name, b.Version, b.Commit, b.Go)
+		},
+	}
+}
+
+func (p *program) internalKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "internal-key",
+		Short: "Make a key for the calls of this service to its peers, and show both halves of it",
+		Long: `Make a pair of keys. The private one is for this service alone; the public one is added to the list of peers of all services,
+and there before the private one is used. docs/operations.md has all steps.`,
+		Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			id := rpc.NewIdentity(p.Name)
+			fmt.Fprintf(cmd.OutOrStdout(), "private, LATCHKEY_INTERNAL_KEY of %s:   %s\npublic, for LATCHKEY_INTERNAL_PEERS of all: %s\n",
+				p.Name, rpc.FormatKey(id.Key), id.PeerEntry())
 		},
 	}
 }

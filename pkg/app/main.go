@@ -119,7 +119,8 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
-	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.versionCommand(), p.healthcheckCommand())
+	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.versionCommand(), p.healthcheckCommand(),
+		p.internalKeyCommand())
 	if p.MasterKeys != nil {
 		root.AddCommand(p.rotateMasterKeyCommand())
 	}
@@ -134,7 +135,7 @@ Start it with '%[2]s serve'. Every setting is a flag, an environment variable or
 over the environment, the environment over the file. Secrets have no flag; each can be read from the file that its variable
 with _FILE at the end names. '%[2]s config check' says what is wrong, '%[2]s config print' where each value comes from.
 
-Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_SECRET and the service's own secrets.
+Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_KEY, LATCHKEY_INTERNAL_PEERS and the service's own secrets.
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
 
 Settings without a flag:
@@ -151,7 +152,7 @@ func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
 func (p *program) loadChecked(cmd *cobra.Command) error {
 	_, err := p.load(cmd)
 	if v, ok := p.Config.(interface{ Validate() error }); ok && err == nil {
-		err = p.settingsError(errors.Join(p.base().requireServers(), v.Validate()))
+		err = p.settingsError(errors.Join(p.base().requireServers(), v.Validate(), p.base().CheckKnownToPeers(p.Name)))
 	}
 	return err
 }

@@ -142,6 +142,10 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 	if err != nil {
 		return err
 	}
+	if public(p.base().InternalAddr) {
+		d.Log.Warn("the internal port can be reached from other computers: see to it that only the peer services do",
+			"address", p.base().InternalAddr, "setting", "LATCHKEY_INTERNAL_ADDR")
+	}
 	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"), "version", obs.ReadBuild().Version)
 	return Run(ctx, listening, svc, Options{DrainDelay: p.base().DrainFor(), Log: d.Log})
 }

@@ -15,8 +15,7 @@ import (
 // Validate joins the problems that the tags of the settings do not tell, each a *config.Problem that names its setting.
 func (b Base) Validate() error {
 	return errors.Join(
-		b.CheckSecret(&b, &b.InternalSecret),
-		b.checkPrevious(),
+		b.checkIdentity(),
 		b.checkServers(),
 		b.checkTLS(),
 		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies)),
@@ -46,17 +45,10 @@ func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
 	if err != nil {
 		return config.Problemf(cfg, s, "must be base64 of 32 bytes; %s", want)
 	}
-	if why := secret.Weak(string(raw)); b.Env == Production && why != "" {
+	if why := secret.WeakKey(raw); b.Env == Production && why != "" {
 		return config.Problemf(cfg, s, "%s; %s", why, want)
 	}
 	return nil
-}
-
-func (b Base) checkPrevious() error {
-	if b.InternalSecretPrevious == "" {
-		return nil
-	}
-	return b.CheckSecret(&b, &b.InternalSecretPrevious)
 }
 
 // checkServers looks at what the drivers know of their URLs.

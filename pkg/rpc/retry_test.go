@@ -56,7 +56,7 @@ func TestRetries(t *testing.T) {
 				s.handler = tt.handler
 			}
 			w := &way{fails: tt.fails}
-			opts := append(NewClientOptions(Identity{"license", current}, "auth"), connect.WithIdempotency(tt.level))
+			opts := append(NewClientOptions(license, "auth"), connect.WithIdempotency(tt.level))
 			got, err := s.call(t.Context(), w, "hello", opts...)
 			if tt.fine && (err != nil || got != "hello") || !tt.fine && !errors.Is(err, apierr.ErrUnavailable) {
 				t.Errorf("got %q, %v", got, err)

@@ -1,8 +1,8 @@
-// Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token that says
-// who is asking whom, and typed failures (pkg/apierr) that arrive as they left.
+// Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token, signed
+// by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr) that arrive as they left.
 //
 //	client := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
-//	path, handler := authv1connect.NewAuthServiceHandler(impl, rpc.Serve("auth", secrets)...)
+//	path, handler := authv1connect.NewAuthServiceHandler(impl, rpc.Serve("auth", peers, Callers)...)
 package rpc
 
 import (
@@ -16,7 +16,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
@@ -28,14 +27,6 @@ const (
 	// longestCall bounds even what Within allows: our servers cut off an answer then.
 	longestCall = 30 * time.Second
 )
-
-// Identity is who a service is to its sisters.
-type Identity struct {
-	// Service is the caller's name, for example "license".
-	Service string
-	// Secret is the internal secret that all services share.
-	Secret secret.Secret
-}
 
 // NewClientOptions makes the clients of the sister named audience: calls carry a service token, the request id and the caller's
 // trace, end after 5 s (see Within), and fail with an *apierr.Error as Error describes.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,16 +22,25 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 type text = wrapperspb.StringValue
 
 const (
-	current  = secret.Secret("current-internal-secret-0123456789")
-	previous = secret.Secret("previous-internal-secret-0123456789")
-	path     = "/test.v1.TestService/"
+	path    = "/test.v1.TestService/"
+	skipped = path + "Other" // a procedure that nobody may ask
+)
+
+// license is asking with either of two keys, as while its key is being changed; analytics may ask nothing.
+var (
+	license, licenseNext, analytics = NewIdentity("license"), NewIdentity("license"), NewIdentity("analytics")
+
+	peers = Peers{
+		"license":   {license.public(), licenseNext.public()},
+		"analytics": {analytics.public()},
+	}
+	callers = Callers{path + "Call": {"license"}}
 )
 
 // sister is a service "auth" with one procedure that does what its handler says.
@@ -43,15 +53,19 @@ type sister struct {
 
 func newSister(t *testing.T) *sister {
 	s := &sister{handler: func(_ context.Context, in string) (string, error) { return in, nil }}
-	h := connect.NewUnaryHandler(path+"Call", func(ctx context.Context, req *connect.Request[text]) (*connect.Response[text], error) {
+	call := func(ctx context.Context, req *connect.Request[text]) (*connect.Response[text], error) {
 		out, err := s.handler(ctx, req.Msg.GetValue())
 		if err != nil {
 			return nil, err
 		}
 		return connect.NewResponse(wrapperspb.String(out)), nil
-	}, Serve("auth", []secret.Secret{current, previous})...)
+	}
+	mux := http.NewServeMux()
+	for _, procedure := range []string{path + "Call", skipped} {
+		mux.Handle(procedure, connect.NewUnaryHandler(procedure, call, Serve("auth", peers, callers)...))
+	}
 	e := httpx.NewEngine(httpx.Options{Service: "auth", Log: obs.NewLogger(&s.log, "info", "json")})
-	httpx.Mount(e, path, h)
+	httpx.Mount(e, path, mux)
 	s.engine = e
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
@@ -61,7 +75,7 @@ func newSister(t *testing.T) *sister {
 
 func (s *sister) call(ctx context.Context, rt http.RoundTripper, in string, opts ...connect.ClientOption) (string, error) {
 	if opts == nil {
-		opts = NewClientOptions(Identity{"license", current}, "auth")
+		opts = NewClientOptions(license, "auth")
 	}
 	client := connect.NewClient[text, text](HTTPClient(rt), s.url+path+"Call", opts...)
 	res, err := client.CallUnary(ctx, connect.NewRequest(wrapperspb.String(in)))
@@ -73,16 +87,16 @@ func (s *sister) call(ctx context.Context, rt http.RoundTripper, in string, opts
 
 func TestCall(t *testing.T) {
 	s := newSister(t)
-	s.handler = func(ctx context.Context, in string) (string, error) { return Caller(ctx) + " said " + in, nil }
-	if got, err := s.call(t.Context(), nil, "hello"); err != nil || got != "license said hello" {
+	s.handler = func(_ context.Context, in string) (string, error) { return "you said " + in, nil }
+	if got, err := s.call(t.Context(), nil, "hello"); err != nil || got != "you said hello" {
 		t.Errorf("got %q %v", got, err)
 	}
 }
 
-func TestBothSecretsAreAccepted(t *testing.T) {
+func TestEveryKeyOfAPeerIsAccepted(t *testing.T) {
 	s := newSister(t)
-	for _, sec := range []secret.Secret{current, previous} {
-		if _, err := s.call(t.Context(), nil, "x", NewClientOptions(Identity{"license", sec}, "auth")...); err != nil {
+	for _, id := range []Identity{license, licenseNext} {
+		if _, err := s.call(t.Context(), nil, "x", NewClientOptions(id, "auth")...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -93,10 +107,13 @@ func TestRefusedCallsAreFaultsBetweenUs(t *testing.T) {
 	called := false
 	s.handler = func(context.Context, string) (string, error) { called = true; return "", nil }
 	for name, opts := range map[string][]connect.ClientOption{
-		"other secret":   NewClientOptions(Identity{"license", "other-internal-secret-0123456789"}, "auth"),
-		"other audience": NewClientOptions(Identity{"license", current}, "admin"),
-		"no token":       {connect.WithInterceptors(connect.UnaryInterceptorFunc(clientErrors))},
-		"no secret":      NewClientOptions(Identity{"license", ""}, "auth"),
+		"unknown key":      NewClientOptions(NewIdentity("license"), "auth"),
+		"unknown service":  NewClientOptions(NewIdentity("sales"), "auth"),
+		"another's key":    NewClientOptions(Identity{"license", analytics.Key}, "auth"),
+		"not on the list":  NewClientOptions(analytics, "auth"),
+		"another audience": NewClientOptions(license, "admin"),
+		"no token":         {connect.WithInterceptors(connect.UnaryInterceptorFunc(clientErrors))},
+		"no key":           NewClientOptions(Identity{Service: "license"}, "auth"),
 	} {
 		_, err := s.call(t.Context(), nil, "x", opts...)
 		var e *apierr.Error
@@ -107,8 +124,36 @@ func TestRefusedCallsAreFaultsBetweenUs(t *testing.T) {
 	if called {
 		t.Error("a refused call reached the handler")
 	}
-	if strings.Contains(s.log.String(), "internal-secret") {
-		t.Error("the log tells a secret")
+	if !strings.Contains(s.log.String(), "analytics may not ask "+path+"Call") {
+		t.Errorf("the log does not say who may not ask what:\n%s", s.log.String())
+	}
+}
+
+// TestM9ProceduresAreClosedUnlessListed: the list names who may ask; a procedure without an entry answers nobody.
+func TestM9ProceduresAreClosedUnlessListed(t *testing.T) {
+	s := newSister(t)
+	client := connect.NewClient[text, text](HTTPClient(nil), s.url+skipped, NewClientOptions(license, "auth")...)
+	if _, err := client.CallUnary(t.Context(), connect.NewRequest(wrapperspb.String("x"))); err == nil {
+		t.Error("it was answered")
+	}
+}
+
+func TestKeysAreReadAndWritten(t *testing.T) {
+	key, err := ParseKey(FormatKey(license.Key))
+	if err != nil || !key.Equal(license.Key) {
+		t.Errorf("a private key: %v", err)
+	}
+	read, err := ParsePeers([]string{license.PeerEntry(), " " + analytics.PeerEntry() + "\n", licenseNext.PeerEntry()})
+	if err != nil || !read.Knows(license) || !read.Knows(licenseNext) || !read.Knows(analytics) || len(read) != 2 {
+		t.Errorf("got %v, %v", read, err)
+	}
+	if read.Knows(Identity{"analytics", license.Key}) {
+		t.Error("a key of license counts for analytics")
+	}
+	for _, bad := range []string{"", "license", "license:", "license:abc", ":" + strings.TrimPrefix(license.PeerEntry(), "license:"), license.PeerEntry() + "x"} {
+		if _, err := ParsePeers([]string{bad}); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
 	}
 }
 
@@ -124,56 +169,53 @@ func clientErrors(next connect.UnaryFunc) connect.UnaryFunc {
 
 func TestTokenAttacks(t *testing.T) {
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	v := newVerifier("auth", []secret.Secret{current, previous, ""}, clock.NewFake(now))
+	v := newVerifier("auth", peers, clock.NewFake(now))
 	good := jwt.MapClaims{"iss": "license", "aud": "auth", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
-	sign := func(method jwt.SigningMethod, key any, change map[string]any) string {
-		claims := jwt.MapClaims{}
-		for k, v := range good {
-			claims[k] = v
-		}
+	kid := keyID(license.public())
+	sign := func(method jwt.SigningMethod, key any, kid string, change map[string]any) string {
+		claims := maps.Clone(good)
 		for k, v := range change {
 			claims[k] = v
 			if v == nil {
 				delete(claims, k)
 			}
 		}
-		raw, err := jwt.NewWithClaims(method, claims).SignedString(key)
+		token := jwt.NewWithClaims(method, claims)
+		token.Header["kid"] = kid
+		raw, err := token.SignedString(key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return "Bearer " + raw
 	}
-	hs, key := jwt.SigningMethodHS256, []byte(current)
-	if who, err := v.verify([]string{sign(hs, key, nil)}); err != nil || who != "license" {
+	ed := func(change map[string]any) string { return sign(jwt.SigningMethodEdDSA, license.Key, kid, change) }
+	if who, err := v.verify([]string{ed(nil)}); err != nil || who != "license" {
 		t.Fatalf("got %q %v", who, err)
 	}
-	if _, err := v.verify([]string{sign(hs, []byte(previous), nil)}); err != nil {
-		t.Fatal(err)
-	}
 	attacks := map[string][]string{
-		"nothing":          nil,
-		"empty":            {""},
-		"two headers":      {sign(hs, key, nil), sign(hs, key, nil)},
-		"no scheme":        {strings.TrimPrefix(sign(hs, key, nil), "Bearer ")},
-		"none":             {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil)},
-		"other algorithm":  {sign(jwt.SigningMethodHS512, key, nil)},
-		"other key":        {sign(hs, []byte("other"), nil)},
-		"empty key":        {sign(hs, []byte(""), nil)},
-		"expired":          {sign(hs, key, map[string]any{"exp": now.Add(-skew - time.Second).Unix()})},
-		"no expiry":        {sign(hs, key, map[string]any{"exp": nil})},
-		"from the future":  {sign(hs, key, map[string]any{"iat": now.Add(skew + time.Minute).Unix()})},
-		"other audience":   {sign(hs, key, map[string]any{"aud": "license"})},
-		"no audience":      {sign(hs, key, map[string]any{"aud": nil})},
-		"no issuer":        {sign(hs, key, map[string]any{"iss": nil})},
-		"last bit changed": {flip(sign(hs, key, nil))},
+		"nothing":            nil,
+		"empty":              {""},
+		"two headers":        {ed(nil), ed(nil)},
+		"no scheme":          {strings.TrimPrefix(ed(nil), "Bearer ")},
+		"none":               {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid, nil)},
+		"public key as HMAC": {sign(jwt.SigningMethodHS256, []byte(license.public()), kid, nil)},
+		"another's key":      {sign(jwt.SigningMethodEdDSA, analytics.Key, keyID(analytics.public()), nil)},
+		"another's name":     {sign(jwt.SigningMethodEdDSA, license.Key, kid, map[string]any{"iss": "analytics"})},
+		"another kid":        {sign(jwt.SigningMethodEdDSA, license.Key, keyID(licenseNext.public()), nil)},
+		"no kid":             {sign(jwt.SigningMethodEdDSA, license.Key, "", nil)},
+		"expired":            {ed(map[string]any{"exp": now.Add(-skew - time.Second).Unix()})},
+		"no expiry":          {ed(map[string]any{"exp": nil})},
+		"good for a year":    {ed(map[string]any{"exp": now.AddDate(1, 0, 0).Unix()})},
+		"from the future":    {ed(map[string]any{"iat": now.Add(skew + time.Minute).Unix()})},
+		"other audience":     {ed(map[string]any{"aud": "license"})},
+		"no audience":        {ed(map[string]any{"aud": nil})},
+		"no issuer":          {ed(map[string]any{"iss": nil})},
+		"last bit changed":   {flip(ed(nil))},
 	}
 	for name, header := range attacks {
 		if who, err := v.verify(header); err == nil {
 			t.Errorf("%s: accepted as %q", name, who)
 		}
-	}
-	if _, err := newVerifier("auth", []secret.Secret{""}, clock.NewFake(now)).verify([]string{sign(hs, []byte(""), nil)}); err == nil {
-		t.Error("a verifier without secrets accepts an empty one")
 	}
 }
 
@@ -187,8 +229,8 @@ func flip(token string) string {
 
 func TestSignerRenewsInTime(t *testing.T) {
 	now := clock.NewFake(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
-	s := newSigner(Identity{"license", current}, "auth", now)
-	v := newVerifier("auth", []secret.Secret{current}, now)
+	s := newSigner(license, "auth", now)
+	v := newVerifier("auth", peers, now)
 	first, _ := s.token()
 	for range 20 {
 		now.Advance(13 * time.Second)
@@ -336,7 +378,7 @@ func TestMessageCaps(t *testing.T) {
 	if _, err := s.call(t.Context(), nil, large); err == nil {
 		t.Error("a huge request was sent")
 	}
-	plain := connect.WithInterceptors(connect.UnaryInterceptorFunc((&caller{signer: newSigner(Identity{"license", current}, "auth", clock.System{})}).wrap))
+	plain := connect.WithInterceptors(connect.UnaryInterceptorFunc((&caller{signer: newSigner(license, "auth", clock.System{})}).wrap))
 	if _, err := s.call(t.Context(), nil, large, plain); err == nil {
 		t.Error("a huge request was taken")
 	}

@@ -5,21 +5,25 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 
 	"connectrpc.com/connect"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// Serve makes the handlers of the service named audience: they take calls with a token signed by any of secrets (the current
-// one and the previous one), before a message is read, and send failures so that the caller's Error finds them again.
-func Serve(audience string, secrets []secret.Secret) []connect.HandlerOption {
-	v := newVerifier(audience, secrets, clock.System{})
+// Callers says which services may ask what: names by procedure, for example "/latchkey.auth.v1.AuthService/ListPublicKeys". Nobody
+// may ask a procedure that is not in it.
+type Callers map[string][]string
+
+// Serve makes the handlers of the service named audience. They take calls with a token of one of peers that callers let ask the
+// procedure, before a message is read, and send failures so that the caller's Error finds them again.
+func Serve(audience string, peers Peers, callers Callers) []connect.HandlerOption {
+	g := gate{newVerifier(audience, peers, clock.System{}), callers}
 	return []connect.HandlerOption{
-		connect.WithRequestGate(v.gate),
+		connect.WithRequestGate(g.admit),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(answer)),
 		connect.WithReadMaxBytes(maxMessage),
 		connect.WithSendMaxBytes(maxMessage),
@@ -27,21 +31,23 @@ func Serve(audience string, secrets []secret.Secret) []connect.HandlerOption {
 	}
 }
 
-type callerKey struct{}
-
-// Caller is the name of the service whose call ctx belongs to, "" outside of a call.
-func Caller(ctx context.Context) string {
-	name, _ := ctx.Value(callerKey{}).(string)
-	return name
+type gate struct {
+	tokens  *verifier
+	callers Callers
 }
 
-func (v *verifier) gate(ctx context.Context, _ connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
-	name, err := v.verify(h["Authorization"])
+func (g gate) admit(ctx context.Context, spec connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
+	service, err := g.tokens.verify(h["Authorization"])
 	if err != nil {
 		httpx.Report(ctx, fmt.Errorf("service token: %w", err))
 		return nil, connect.NewError(connect.CodeUnauthenticated, err)
 	}
-	return context.WithValue(ctx, callerKey{}, name), nil
+	if !slices.Contains(g.callers[spec.Procedure], service) {
+		err := fmt.Errorf("%s may not ask %s", service, spec.Procedure)
+		httpx.Report(ctx, err)
+		return nil, connect.NewError(connect.CodePermissionDenied, err)
+	}
+	return ctx, nil
 }
 
 // answer carries failures, panics among them, onto the wire.

@@ -10,7 +10,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 const (
@@ -43,16 +42,17 @@ func (s *signer) token() (string, error) {
 	if age := now.Sub(s.made); s.cached != "" && age >= 0 && age < renewAt {
 		return s.cached, nil
 	}
-	if s.id.Secret == "" || s.id.Service == "" {
-		return "", errors.New("rpc: an identity needs a service and a secret")
+	if s.id.Key == nil || s.id.Service == "" {
+		return "", errors.New("rpc: an identity needs a service and a key")
 	}
-	claims := jwt.RegisteredClaims{
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.RegisteredClaims{
 		Issuer:    s.id.Service,
 		Audience:  jwt.ClaimStrings{s.audience},
 		IssuedAt:  jwt.NewNumericDate(now),
 		ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
-	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(s.id.Secret.Reveal()))
+	})
+	token.Header["kid"] = keyID(s.id.public())
+	signed, err := token.SignedString(s.id.Key)
 	if err != nil {
 		return "", fmt.Errorf("rpc: sign service token: %w", err)
 	}
@@ -63,12 +63,13 @@ func (s *signer) token() (string, error) {
 // verifier checks the service tokens meant for one service.
 type verifier struct {
 	parser *jwt.Parser
-	keys   jwt.VerificationKeySet
+	peers  Peers
+	clock  clock.Clock
 }
 
-func newVerifier(audience string, secrets []secret.Secret, c clock.Clock) *verifier {
-	v := &verifier{parser: jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
+	return &verifier{peers: peers, clock: c, parser: jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
@@ -76,17 +77,11 @@ func newVerifier(audience string, secrets []secret.Secret, c clock.Clock) *verif
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(c.Now),
 	)}
-	for _, s := range secrets {
-		if s != "" { // an absent previous secret must not open the door
-			v.keys.Keys = append(v.keys.Keys, []byte(s.Reveal()))
-		}
-	}
-	return v
 }
 
 // verify returns the calling service's name.
 func (v *verifier) verify(authorization []string) (string, error) {
-	if len(authorization) != 1 || len(v.keys.Keys) == 0 {
+	if len(authorization) != 1 {
 		return "", errors.New("exactly one service token is needed")
 	}
 	raw, ok := strings.CutPrefix(authorization[0], "Bearer ")
@@ -94,12 +89,19 @@ func (v *verifier) verify(authorization []string) (string, error) {
 		return "", errors.New("a service token is needed")
 	}
 	var claims jwt.RegisteredClaims
-	_, err := v.parser.ParseWithClaims(raw, &claims, func(*jwt.Token) (any, error) { return v.keys, nil })
+	_, err := v.parser.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) {
+		kid, _ := t.Header["kid"].(string)
+		// Only a key of the service that the token names counts: no service can speak for another.
+		if key := v.peers.find(claims.Issuer, kid); key != nil {
+			return key, nil
+		}
+		return nil, fmt.Errorf("key %q of service %q is not among LATCHKEY_INTERNAL_PEERS", kid, claims.Issuer)
+	})
 	if err != nil {
 		return "", err
 	}
-	if claims.Issuer == "" {
-		return "", errors.New("the service token names no caller")
+	if claims.ExpiresAt.After(v.clock.Now().Add(tokenLife + skew)) {
+		return "", fmt.Errorf("the service token lives longer than %v", tokenLife)
 	}
 	return claims.Issuer, nil
 }

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -122,12 +123,28 @@ func Weak(s string) string {
 			return "looks like a sample (it contains " + strconv.Quote(sample) + "); make one by chance"
 		}
 	}
-	distinct := map[rune]bool{}
-	for _, c := range s {
-		distinct[c] = true
-	}
-	if len(distinct) < minDistinct {
-		return "has only " + strconv.Itoa(len(distinct)) + " different characters; make one by chance"
+	if n := distinct([]rune(s)); n < minDistinct {
+		return "has only " + strconv.Itoa(n) + " different characters; make one by chance"
 	}
 	return ""
+}
+
+// WeakKey is Weak for a key of 32 raw bytes. Random ones pass: a key of fewer than eight different bytes, or of printable
+// characters only, comes by chance less than once in ten trillion times.
+func WeakKey(key []byte) string {
+	if n := distinct(key); n < minDistinct {
+		return "has only " + strconv.Itoa(n) + " different bytes; make one by chance"
+	}
+	if !slices.ContainsFunc(key, func(b byte) bool { return b < ' ' || b > '~' }) {
+		return "encodes text, not random bytes; make one by chance"
+	}
+	return ""
+}
+
+func distinct[T comparable](s []T) int {
+	seen := map[T]bool{}
+	for _, c := range s {
+		seen[c] = true
+	}
+	return len(seen)
 }

@@ -76,6 +76,10 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, _, err := cfg.Internal(Name) // nobody asks admin anything
+	if err != nil {
+		return nil, err
+	}
 	box := outbox.New(deps.DB, source)
 	st := store.New(deps.DB, box)
 	s := &Service{
@@ -91,7 +95,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	deps.Observe(s.outbox.Pending, nil)
 	deps.ObserveDeadLetters(auditQueue().Name)
-	s.public = s.publicRoutes()
+	s.public = s.publicRoutes(id)
 	s.internal = s.internalRoutes()
 	return s, nil
 }
@@ -126,7 +130,7 @@ func (s *Service) Ready(ctx context.Context) httpx.Readiness {
 	return httpx.Readiness{Dependencies: map[string]string{"service": "away: the owner key waits for the database"}}
 }
 
-func (s *Service) publicRoutes() http.Handler {
+func (s *Service) publicRoutes(id rpc.Identity) http.Handler {
 	options := s.cfg.HTTP(Name, s.deps)
 	options.StrictMembers = true
 	e := httpx.NewEngine(options)
@@ -135,7 +139,7 @@ func (s *Service) publicRoutes() http.Handler {
 		meta.Metrics = s.deps.Metrics.Handler()
 	}
 	httpx.Meta(e, meta)
-	api.New(s.handlers()).Register(e)
+	api.New(s.handlers(id)).Register(e)
 	return e
 }
 
@@ -146,9 +150,8 @@ func (s *Service) internalRoutes() http.Handler {
 }
 
 // handlers is what the public API works with.
-func (s *Service) handlers() api.Deps {
+func (s *Service) handlers(id rpc.Identity) api.Deps {
 	client := rpc.HTTPClient(s.deps.HTTP)
-	id := rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}
 	return api.Deps{
 		Keys:        s.keys,
 		Audit:       s.store,

@@ -17,7 +17,7 @@ type Config struct {
 
 // DefaultConfig is what main starts from.
 func DefaultConfig() Config {
-	return Config{Base: app.Base{Addr: ":5004", InternalAddr: ":5104"}}
+	return Config{Base: app.Base{Addr: ":5004", InternalAddr: "127.0.0.1:5104"}}
 }
 
 // Validate joins all problems, each a *config.Problem that names its setting.

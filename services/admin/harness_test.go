@@ -13,6 +13,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/gin-gonic/gin"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -21,22 +22,23 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/pkg/rpc"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
+	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/admin"
 )
 
 const (
-	ownerKey       = "ak_configured-owner-key-of-the-tests-0123456789"
-	internalSecret = "internal-secret-of-the-tests-0123456789abcdef"
-	masterKey      = "bGF0Y2hrZXktdGVzdHMtbWFzdGVyLWtleS0zMmJ5dGU="
-	licenseID      = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
+	ownerKey  = "ak_configured-owner-key-of-the-tests-0123456789"
+	masterKey = "bGF0Y2hrZXktdGVzdHMtbWFzdGVyLWtleS0zMmJ5dGU="
+	licenseID = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
 )
 
 // patience is how long a test waits for what must happen, on however busy a computer.
@@ -84,16 +86,15 @@ func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
 func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
 	t.Helper()
 	s := &suite{t: t, auth: newSister(), license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
-	secrets := []secret.Secret{internalSecret}
 	s.deps = app.Deps{
 		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
 		HTTP: httpx.InProcess{"auth": s.auth.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
 			return authv1connect.NewAuthServiceHandler(authv1connect.UnimplementedAuthServiceHandler{}, o...)
-		}, "auth", secrets), "license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		}, "auth", authv1.File_latchkey_auth_v1_auth_proto), "license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
 			return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
-		}, "license", secrets), "analytics": s.analytics.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
+		}, "license", licensev1.File_latchkey_license_v1_license_proto), "analytics": s.analytics.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
 			return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
-		}, "analytics", secrets)},
+		}, "analytics", analyticsv1.File_latchkey_analytics_v1_analytics_proto)},
 	}
 	cfg := config()
 	if edit != nil {
@@ -110,14 +111,16 @@ func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite
 }
 
 func config() admin.Config {
-	return admin.Config{
+	cfg := admin.Config{
 		Base: app.Base{
 			Env: app.Development, Addr: ":5004", InternalAddr: ":5104",
-			AuthURL: "http://auth", LicenseURL: "http://license", AnalyticsURL: "http://analytics", InternalSecret: internalSecret,
+			AuthURL: "http://auth", LicenseURL: "http://license", AnalyticsURL: "http://analytics",
 		},
 		AdminAPIKey: ownerKey,
 		MasterKeys:  app.MasterKeys{MasterKey: masterKey},
 	}
+	rpctest.Introduce(&cfg.Base, admin.Name)
+	return cfg
 }
 
 // in is the suite for a subtest, which then fails by itself.
@@ -185,7 +188,7 @@ func (s *sister) calls() []any {
 	return asked
 }
 
-func (s *sister) handler(mount func(...connect.HandlerOption) (string, http.Handler), audience string, secrets []secret.Secret) http.Handler {
+func (s *sister) handler(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
 	intercept := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			s.mu.Lock()
@@ -199,7 +202,7 @@ func (s *sister) handler(mount func(...connect.HandlerOption) (string, http.Hand
 		}
 	})
 	mux := http.NewServeMux()
-	mux.Handle(mount(append(rpc.Serve(audience, secrets), connect.WithInterceptors(intercept))...))
+	mux.Handle(mount(append(rpctest.Serve(audience, file), connect.WithInterceptors(intercept))...))
 	return mux
 }
 

@@ -69,19 +69,18 @@ func TestRoleMatrix(t *testing.T) {
 	s.call(ownerKey, "DELETE", "/api/v1/admin/keys/"+deletedID, nil, nil).want(http.StatusOK, nil)
 
 	refused := map[string]func(*http.Request){
-		"none":           nil,
-		"garbage":        header("X-Admin-API-Key", "garbage"),
-		"empty":          header("X-Admin-API-Key", ""),
-		"too long":       header("X-Admin-API-Key", strings.Repeat("a", 5000)),
-		"blank around":   header("X-Admin-API-Key", " "+ownerKey),
-		"other case":     header("X-Admin-API-Key", strings.ToUpper(ownerKey)),
-		"prefix of it":   header("X-Admin-API-Key", ownerKey[:len(ownerKey)-1]),
-		"deleted key":    header("X-Admin-API-Key", deleted),
-		"API key":        header("X-API-Key", ownerKey),
-		"admin secret":   header("X-Admin-Secret", ownerKey),
-		"bearer":         header("Authorization", "Bearer "+ownerKey),
-		"service secret": header("Authorization", "Bearer "+internalSecret),
-		"query":          func(r *http.Request) { r.URL.RawQuery = "X-Admin-API-Key=" + ownerKey + "&api_key=" + ownerKey },
+		"none":         nil,
+		"garbage":      header("X-Admin-API-Key", "garbage"),
+		"empty":        header("X-Admin-API-Key", ""),
+		"too long":     header("X-Admin-API-Key", strings.Repeat("a", 5000)),
+		"blank around": header("X-Admin-API-Key", " "+ownerKey),
+		"other case":   header("X-Admin-API-Key", strings.ToUpper(ownerKey)),
+		"prefix of it": header("X-Admin-API-Key", ownerKey[:len(ownerKey)-1]),
+		"deleted key":  header("X-Admin-API-Key", deleted),
+		"API key":      header("X-API-Key", ownerKey),
+		"admin secret": header("X-Admin-Secret", ownerKey),
+		"bearer":       header("Authorization", "Bearer "+ownerKey),
+		"query":        func(r *http.Request) { r.URL.RawQuery = "X-Admin-API-Key=" + ownerKey + "&api_key=" + ownerKey },
 		"sent twice": func(r *http.Request) {
 			r.Header.Add("X-Admin-API-Key", ownerKey)
 			r.Header.Add("X-Admin-API-Key", ownerKey)

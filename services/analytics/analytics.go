@@ -69,6 +69,10 @@ type Service struct {
 
 // New builds the service. It calls nobody and starts nothing.
 func New(cfg Config, deps app.Deps) (*Service, error) {
+	id, peers, err := cfg.Internal(Name)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{Health: app.NewHealth(deps, nil), cfg: cfg, deps: deps, link: bus.NewLink(), outbox: outbox.New(deps.DB, source)}
 	engine := detect.New(detect.DefaultSettings())
 	s.store = store.New(deps.DB, s.outbox)
@@ -77,15 +81,14 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.metrics = newMetrics(deps.Metrics.Registerer())
 	deps.Observe(s.outbox.Pending, nil)
 	deps.ObserveDeadLetters(queue().Name)
-	s.guard = s.newGuard()
+	s.guard = s.newGuard(id)
 	s.buildPublic()
-	s.buildInternal()
+	s.buildInternal(peers)
 	return s, nil
 }
 
-func (s *Service) newGuard() *apikey.Guard {
-	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(s.deps.HTTP), s.cfg.AuthURL,
-		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: s.cfg.InternalSecret}, "auth")...)
+func (s *Service) newGuard(id rpc.Identity) *apikey.Guard {
+	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(s.deps.HTTP), s.cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
 	s.limiter = ratelimit.NewLocal(s.deps.Clock)
 	if s.cfg.RateLimitShared {
 		s.limiter = ratelimit.NewShared(s.deps.DB, s.deps.Clock, s.deps.Log)
@@ -105,9 +108,9 @@ func (s *Service) buildPublic() {
 	httpx.Meta(s.public, meta)
 }
 
-func (s *Service) buildInternal() {
+func (s *Service) buildInternal(peers rpc.Peers) {
 	s.internal = httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
-	path, handler := analyticsrpc.NewHandler(s.usage, rpc.Serve(Name, s.cfg.InternalSecrets())...)
+	path, handler := analyticsrpc.NewHandler(s.usage, rpc.Serve(Name, peers, analyticsrpc.Callers)...)
 	httpx.Mount(s.internal, path, handler)
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }

@@ -30,14 +30,13 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/analytics"
 )
-
-const internalSecret = "internal-secret-of-the-tests-0123456789abcdef"
 
 // patience is how long a test waits for what must happen, on however busy a computer.
 const patience = 20 * time.Second
@@ -93,7 +92,7 @@ func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
 	w := &world{t: t, db: d, dial: dial, clock: clock.System{}, auth: &auth{key: secret.New(apikey.Prefix)}, pub: dial()}
 	mux := http.NewServeMux()
-	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))
+	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))
 	w.sister = httpx.InProcess{"auth": mux}
 	return w
 }
@@ -102,7 +101,8 @@ func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
 func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, stop func()) {
 	w.t.Helper()
 	cfg := analytics.DefaultConfig()
-	cfg.Env, cfg.AuthURL, cfg.InternalSecret = app.Development, "http://auth", internalSecret
+	cfg.Env, cfg.AuthURL = app.Development, "http://auth"
+	rpctest.Introduce(&cfg.Base, analytics.Name)
 	for _, edit := range edits {
 		edit(&cfg)
 	}
@@ -147,7 +147,7 @@ func newEvent(eventType string, at time.Time, members map[string]any) event.Even
 
 func client(s *analytics.Service) analyticsv1connect.AnalyticsServiceClient {
 	return analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
-		rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "analytics")...)
+		rpctest.Client("admin", "analytics")...)
 }
 
 func validations(ctx context.Context, s *analytics.Service, license string) (float64, error) {
@@ -310,15 +310,22 @@ func TestInternalPort(t *testing.T) {
 	w := newWorldOnSQLite(t)
 	s, _ := w.start()
 	foreign := analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
-		rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: "another-secret-of-the-tests-0123456789abcdef"}, "analytics")...)
+		rpc.NewClientOptions(rpc.NewIdentity("admin"), "analytics")...)
 	if _, err := foreign.Statistics(t.Context(), connect.NewRequest(&analyticsv1.StatisticsRequest{})); err == nil {
-		t.Error("a token signed with another secret was accepted")
+		t.Error("a token signed with another key was accepted")
 	}
 	rec := httptest.NewRecorder()
 	s.Handler().ServeHTTP(rec, httptest.NewRequest("POST", analyticsv1connect.AnalyticsServiceStatisticsProcedure, nil))
 	if rec.Code != http.StatusNotFound {
 		t.Errorf("the public port answers internal calls: %d", rec.Code)
 	}
+}
+
+func TestM9WhoMayAskWhat(t *testing.T) {
+	s, _ := newWorldOnSQLite(t).start()
+	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto, map[string][]string{
+		"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"}, "Statistics": {"admin"},
+	})
 }
 
 func newWorldOnSQLite(t *testing.T) *world {

@@ -16,7 +16,7 @@ type Config struct {
 
 // DefaultConfig is what main starts from.
 func DefaultConfig() Config {
-	return Config{Base: app.Base{Addr: ":5003", InternalAddr: ":5103"}, RetentionDays: 90}
+	return Config{Base: app.Base{Addr: ":5003", InternalAddr: "127.0.0.1:5103"}, RetentionDays: 90}
 }
 
 func (c *Config) retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }

@@ -84,21 +84,24 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, peers, err := cfg.Internal(Name)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{Health: app.NewHealth(deps, keys), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
 	s.outbox = outbox.New(deps.DB, source)
 	s.store = store.New(deps.DB, s.outbox, keys)
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.outbox.Pending, Log: deps.Log})
 	deps.Observe(s.outbox.Pending, s.telemetry.Dropped)
-	s.rules = s.newRules(cfg)
+	s.rules = s.newRules(cfg, id)
 	s.buildPublic(cfg, keys.Ring)
-	s.buildInternal(cfg)
+	s.buildInternal(cfg, peers)
 	return s, nil
 }
 
-func (s *Service) newRules(cfg Config) *credential.Service {
-	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL,
-		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "license")...)
+func (s *Service) newRules(cfg Config, id rpc.Identity) *credential.Service {
+	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL, rpc.NewClientOptions(id, "license")...)
 	return credential.New(credential.Deps{
 		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license},
 		AdmitRefresh: s.tokens.Admit,
@@ -127,9 +130,9 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 	httpx.Meta(s.public, meta)
 }
 
-func (s *Service) buildInternal(cfg Config) {
+func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {
 	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
-	path, handler := authrpc.NewHandler(s.rules, s.idempotency, rpc.Serve(Name, cfg.InternalSecrets())...)
+	path, handler := authrpc.NewHandler(s.rules, s.idempotency, rpc.Serve(Name, peers, authrpc.Callers)...)
 	httpx.Mount(s.internal, path, handler)
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }

@@ -20,6 +20,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/archtest"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/auth"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
@@ -48,11 +51,21 @@ func TestValidateNamesWhatIsMissing(t *testing.T) {
 	if err == nil {
 		t.Fatal("an empty configuration passes")
 	}
-	for _, name := range []string{"LATCHKEY_INTERNAL_SECRET", "LATCHKEY_ADMIN_SECRET", "LATCHKEY_MASTER_KEY"} {
+	for _, name := range []string{"LATCHKEY_INTERNAL_KEY", "LATCHKEY_ADMIN_SECRET", "LATCHKEY_MASTER_KEY"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in: %v", name, err)
 		}
 	}
+}
+
+func TestM9WhoMayAskWhat(t *testing.T) {
+	w := onSQLite(t)
+	admin := []string{"admin"}
+	rpctest.CheckCallers(t, w.service.InternalHandler(), auth.Name, authv1.File_latchkey_auth_v1_auth_proto, map[string][]string{
+		"LookUpAPIKey":     {"license", "analytics"},
+		"CheckAccessToken": {"license"}, "SignOfflineToken": {"license"}, "ListPublicKeys": {"license"},
+		"CreateAPIKey": admin, "ListAPIKeys": admin, "UpdateAPIKey": admin, "RotateAPIKey": admin, "RevokeAPIKey": admin,
+	})
 }
 
 func kids(t *testing.T, set []byte) []string {
@@ -144,9 +157,13 @@ func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		now := w.clock.Now()
 		rules := credential.New(credential.Deps{Clock: w.clock, Signing: w.store})
-		end := now.Add(3 * 365 * 24 * time.Hour)
+		end := now.Add(claims.MaxOfflineHours * time.Hour)
 		signed, err := rules.SignOffline(w.Context(), credential.Offline{TokenID: "t", LicenseID: licenseID, HardwareID: device, IssuedAt: now, ExpiresAt: end})
 		w.must(err)
+		_, err = rules.SignOffline(w.Context(), credential.Offline{TokenID: "t", LicenseID: licenseID, HardwareID: device, IssuedAt: now, ExpiresAt: end.Add(time.Hour)})
+		if err == nil {
+			w.Error("M9: a token is signed for longer than any license may allow")
+		}
 		_, err = rules.RotateSigningKey(w.Context(), nil)
 		w.must(err)
 		for at, want := range map[time.Time]bool{end.Add(-time.Second): true, end.Add(3 * 24 * time.Hour): false} {

@@ -19,7 +19,7 @@ type Config struct {
 
 // DefaultConfig is what main starts from.
 func DefaultConfig() Config {
-	return Config{Base: app.Base{Addr: ":5001", InternalAddr: ":5101"}}
+	return Config{Base: app.Base{Addr: ":5001", InternalAddr: "127.0.0.1:5101"}}
 }
 
 // Validate joins all problems of the settings, each a *config.Problem that names its setting.

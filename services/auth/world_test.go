@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
@@ -42,10 +43,9 @@ import (
 )
 
 const (
-	adminSecret    = "Zq3vT8mK1xR6pL0wN4cB9yF2hJ7dS5gA"
-	internalSecret = "kQ8nW2eR5tY1uI4oP7aS0dF3gH6jK9lZ"
-	licenseID      = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
-	device         = "device-123"
+	adminSecret = "Zq3vT8mK1xR6pL0wN4cB9yF2hJ7dS5gA"
+	licenseID   = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
+	device      = "device-123"
 )
 
 // patience is how long a test waits for what must happen, on however busy a computer. The clocks stand still, so what is remembered does not end by itself.
@@ -135,12 +135,13 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	w.must(err)
 	cfg := auth.DefaultConfig()
 	cfg.Env, cfg.LicenseURL = app.Development, "http://license"
-	cfg.AdminSecret, cfg.InternalSecret = adminSecret, internalSecret
+	cfg.AdminSecret = adminSecret
+	rpctest.Introduce(&cfg.Base, auth.Name)
 	cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(masterKey(1)))
 	for _, c := range change {
 		c(&cfg)
 	}
-	path, handler := licensev1connect.NewLicenseServiceHandler(w.license, rpc.Serve("license", cfg.InternalSecrets())...)
+	path, handler := licensev1connect.NewLicenseServiceHandler(w.license, rpctest.Serve("license", licensev1.File_latchkey_license_v1_license_proto)...)
 	mux := http.NewServeMux()
 	mux.Handle(path, handler)
 	sisters := httpx.InProcess{"license": mux}
@@ -148,8 +149,7 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	w.must(err)
 	sisters["auth"] = w.service.InternalHandler()
 	w.handler = openapitest.Wrap(t, openapi.Auth, w.service.Handler())
-	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth",
-		rpc.NewClientOptions(rpc.Identity{Service: "license", Secret: internalSecret}, "auth")...)
+	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client("license", "auth")...)
 	ring, err := keyring.New(auth.Name, masterKey(1))
 	w.must(err)
 	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))

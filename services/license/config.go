@@ -33,7 +33,7 @@ func (c *Config) cacheBytes() int64 {
 
 // DefaultConfig is what main starts from.
 func DefaultConfig() Config {
-	return Config{Base: app.Base{Addr: ":5002", InternalAddr: ":5102"}}
+	return Config{Base: app.Base{Addr: ":5002", InternalAddr: "127.0.0.1:5102"}}
 }
 
 // Validate joins all problems of the settings.

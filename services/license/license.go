@@ -79,10 +79,13 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, peers, err := cfg.Internal(Name)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{Health: app.NewHealth(deps, keys), deps: deps, link: bus.NewLink(), eventLog: cfg.EventLog()}
 	s.tokens = cfg.TokenQuota(cfg.Env, deps.Clock)
-	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL,
-		rpc.NewClientOptions(rpc.Identity{Service: Name, Secret: cfg.InternalSecret}, "auth")...)
+	auth := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: s.link})
 	s.store = store.New(deps.DB, keys, deps.Clock, s.lookup.OnEvent)
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
@@ -94,7 +97,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	})
 	deps.Observe(s.store.Outbox().Pending, s.telemetry.Dropped)
 	s.buildPublic(cfg, auth)
-	s.buildInternal(cfg)
+	s.buildInternal(cfg, peers)
 	return s, nil
 }
 
@@ -128,10 +131,10 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 	httpx.Meta(s.public, meta)
 }
 
-func (s *Service) buildInternal(cfg Config) {
+func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {
 	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
 	path, handler := licensev1connect.NewLicenseServiceHandler(
-		&licenserpc.Server{Licensing: s.rules, Idempotency: s.idempotency, Clock: s.deps.Clock}, rpc.Serve(Name, cfg.InternalSecrets())...)
+		&licenserpc.Server{Licensing: s.rules, Idempotency: s.idempotency, Clock: s.deps.Clock}, rpc.Serve(Name, peers, licenserpc.Callers)...)
 	httpx.Mount(s.internal, path, handler)
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }

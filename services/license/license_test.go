@@ -34,6 +34,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
@@ -44,8 +45,6 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
-
-const internalSecret = secret.Secret("an internal secret that is long enough")
 
 // patience is how long a test waits for what must happen, on however busy a computer.
 const patience = 20 * time.Second
@@ -181,7 +180,7 @@ func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
 		t: t, db: d, clock: clock.NewFake(time.Now()), config: config(edits...),
 		auth: &authDouble{key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}, tokenID: "t-1"},
 	}
-	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpc.Serve("auth", []secret.Secret{internalSecret})...))}
+	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
 	events, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +194,8 @@ func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
 
 func config(edits ...func(*license.Config)) license.Config {
 	cfg := license.DefaultConfig()
-	cfg.Env, cfg.AuthURL, cfg.InternalSecret = app.Development, "http://auth", internalSecret
+	cfg.Env, cfg.AuthURL = app.Development, "http://auth"
+	rpctest.Introduce(&cfg.Base, "license")
 	cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	for _, edit := range edits {
 		edit(&cfg)
@@ -234,7 +234,7 @@ func (w *world) serve() {
 	w.engine = s.Handler().(*gin.Engine)
 	w.public = openapitest.Wrap(w.t, openapi.License, s.Handler())
 	w.sisters["license"] = s.InternalHandler()
-	w.admin = w.client(rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "license")...)
+	w.admin = w.client(rpctest.Client("admin", "license")...)
 	w.background(s.Run)
 	<-w.bus.watched
 }

@@ -18,9 +18,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+	"github.com/latchkey-dev/latchkey/services/license"
 )
 
 var ada = &rpcv1.Actor{Id: "admin-1", Name: "Ada", Role: "owner", Ip: "192.0.2.7", RequestId: "r-1"}
@@ -59,8 +62,8 @@ func TestInternalPortWantsAServiceToken(t *testing.T) {
 			}
 		}
 		for name, options := range map[string][]connect.ClientOption{
-			"another secret":   rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: "an internal secret of somebody else"}, "license"),
-			"another audience": rpc.NewClientOptions(rpc.Identity{Service: "admin", Secret: internalSecret}, "auth"),
+			"another key":      rpc.NewClientOptions(rpc.NewIdentity("admin"), "license"),
+			"another audience": rpctest.Client("admin", "auth"),
 		} {
 			_, err := w.client(options...).DeleteLicense(t.Context(), connect.NewRequest(&licensev1.DeleteLicenseRequest{LicenseId: id}))
 			if err == nil {
@@ -70,6 +73,17 @@ func TestInternalPortWantsAServiceToken(t *testing.T) {
 		if !w.get(id).GetIsActive() {
 			w.t.Error("a refused call changed the license")
 		}
+	})
+}
+
+func TestM9WhoMayAskWhat(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
+	admin := []string{"admin"}
+	rpctest.CheckCallers(t, w.sisters["license"], license.Name, licensev1.File_latchkey_license_v1_license_proto, map[string][]string{
+		"CheckDevice":   {"auth"},
+		"CreateLicense": admin, "BulkCreateLicenses": admin, "GetLicense": admin, "UpdateLicense": admin, "DeleteLicense": admin,
+		"ListLicenses": admin, "RevealLicenseKey": admin, "ListDevices": admin, "DeactivateDevice": admin, "TransferDevice": admin,
+		"ListEvents": admin, "CountLicenses": admin,
 	})
 }
 

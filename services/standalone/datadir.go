@@ -23,10 +23,9 @@ type dataDir struct {
 
 // secrets are made once, on the first start. Without the master key the data cannot be read.
 type secrets struct {
-	MasterKey      string `json:"master_key"`
-	InternalSecret string `json:"internal_secret"`
-	AdminSecret    string `json:"admin_secret"`
-	AdminAPIKey    string `json:"admin_api_key"`
+	MasterKey   string `json:"master_key"`
+	AdminSecret string `json:"admin_secret"`
+	AdminAPIKey string `json:"admin_api_key"`
 }
 
 const secretsFile = "secrets.json"
@@ -64,9 +63,8 @@ func newSecrets() secrets {
 	var master [32]byte
 	rand.Read(master[:])
 	return secrets{
-		MasterKey:      base64.StdEncoding.EncodeToString(master[:]),
-		InternalSecret: secret.New("is_"),
-		AdminSecret:    secret.New("as_"),
-		AdminAPIKey:    secret.New("ak_"),
+		MasterKey:   base64.StdEncoding.EncodeToString(master[:]),
+		AdminSecret: secret.New("as_"),
+		AdminAPIKey: secret.New("ak_"),
 	}
 }

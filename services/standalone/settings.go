@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin"
 	"github.com/latchkey-dev/latchkey/services/analytics"
@@ -50,13 +51,13 @@ const (
 func refused() map[string]string {
 	const inside = "the services of one process ask each other inside it; leave it out"
 	return map[string]string{
-		"LATCHKEY_ADDR":                     "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and LATCHKEY_ADMIN_ADDR instead",
-		"LATCHKEY_INTERNAL_ADDR":            inside,
-		"LATCHKEY_AUTH_URL":                 inside,
-		"LATCHKEY_LICENSE_URL":              inside,
-		"LATCHKEY_ANALYTICS_URL":            inside,
-		"LATCHKEY_INTERNAL_SECRET":          inside,
-		"LATCHKEY_INTERNAL_SECRET_PREVIOUS": inside,
+		"LATCHKEY_ADDR":           "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and LATCHKEY_ADMIN_ADDR instead",
+		"LATCHKEY_INTERNAL_ADDR":  inside,
+		"LATCHKEY_AUTH_URL":       inside,
+		"LATCHKEY_LICENSE_URL":    inside,
+		"LATCHKEY_ANALYTICS_URL":  inside,
+		"LATCHKEY_INTERNAL_KEY":   inside,
+		"LATCHKEY_INTERNAL_PEERS": inside,
 	}
 }
 
@@ -100,12 +101,24 @@ func (s *settings) complete(made *secrets) error {
 	}
 	use(&s.auth.AdminSecret, &made.AdminSecret)
 	use(&s.admin.AdminAPIKey, &made.AdminAPIKey)
-	for _, base := range []*app.Base{&s.auth.Base, &s.license.Base, &s.analytics.Base, &s.admin.Base} {
-		use(&base.InternalSecret, &made.InternalSecret)
+	services := map[string]*app.Base{"auth": &s.auth.Base, "license": &s.license.Base, "analytics": &s.analytics.Base, "admin": &s.admin.Base}
+	introduce(services)
+	for _, base := range services {
 		base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"
 	}
 	err := errors.Join(s.auth.Validate(), s.license.Validate(), s.analytics.Validate(), s.admin.Validate())
 	return app.NewSettingsError(program, hint, err)
+}
+
+// introduce gives the services identities, good for this run, and tells each the public keys of all.
+func introduce(services map[string]*app.Base) {
+	var all []rpc.Identity
+	for name := range services {
+		all = append(all, rpc.NewIdentity(name))
+	}
+	for _, id := range all {
+		services[id.Service].Introduce(id, all...)
+	}
 }
 
 // use makes both secrets the one that the settings name, or else the one that was made.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/admin"
 	"github.com/latchkey-dev/latchkey/services/analytics"
 	"github.com/latchkey-dev/latchkey/services/auth"
@@ -27,53 +28,54 @@ import (
 // nonsense has values that are refused, by environment name, for every setting of every program. A program that takes a setting
 // that is missing here fails TestM1NonsenseIsRefused.
 var nonsense = map[string][]string{
-	"LATCHKEY_ENV":                      {"prod", "Production", "1"},
-	"LATCHKEY_ADDR":                     {"nonsense", "5001", "host:", ":99999", ":-1", "a b:1", "http://x:1"},
-	"LATCHKEY_INTERNAL_ADDR":            {"nonsense", ":x"},
-	"LATCHKEY_AUTH_ADDR":                {"nonsense", ":99999"},
-	"LATCHKEY_LICENSE_ADDR":             {"nonsense", ":99999"},
-	"LATCHKEY_ANALYTICS_ADDR":           {"nonsense", ":99999"},
-	"LATCHKEY_ADMIN_ADDR":               {"nonsense", ":99999"},
-	"LATCHKEY_DATABASE_URL":             {"nonsense", "mysql://u:hunter2@h/d", "postgres://", "postgres://u:hunter2%zz@h/d", "postgres://u:hunter2@h:99999/d", "postgres://u:hunter2@h/d?sslmode=maybe"},
-	"LATCHKEY_DATABASE_MAX_CONNS":       {"0", "-1", "many", "1.5", "99999999", "9223372036854775808"},
-	"LATCHKEY_AMQP_URL":                 {"nonsense", "http://h/", "amqp://", "amqp://u:hunter2%zz@h/", "amqp://u:hunter2@h:99999/"},
-	"LATCHKEY_AUTH_URL":                 {"auth:5101", "ftp://x", "http://", "http://:5101", "http://auth:99999", "http://auth:x"},
-	"LATCHKEY_LICENSE_URL":              {"license:5101", "https://"},
-	"LATCHKEY_ANALYTICS_URL":            {"nonsense"},
-	"LATCHKEY_INTERNAL_SECRET":          {"hunter2"},
-	"LATCHKEY_INTERNAL_SECRET_PREVIOUS": {"hunter2"},
-	"LATCHKEY_ADDRESS_LIMITS":           {"maybe", "2"},
-	"LATCHKEY_TRUSTED_PROXIES":          {"nonsense", "10.0.0.0/99", "10.0.0.1,nginx"},
-	"LATCHKEY_TLS_CERT_FILE":            {"/nowhere"},
-	"LATCHKEY_TLS_KEY_FILE":             {"/nowhere"},
-	"LATCHKEY_LOG_LEVEL":                {"loud", "INFO"},
-	"LATCHKEY_LOG_FORMAT":               {"xml"},
-	"LATCHKEY_METRICS_PUBLIC":           {"maybe"},
-	"LATCHKEY_EVENT_LOG_DAYS":           {"0", "-1", "x", "99999999"},
-	"LATCHKEY_DRAIN_DELAY":              {"-1s", "1h", "5"},
-	"LATCHKEY_START_TIMEOUT":            {"-1s", "0s", "soon", "60", "9999h"},
-	"LATCHKEY_MASTER_KEY":               {"hunter2", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
-	"LATCHKEY_MASTER_KEY_PREVIOUS":      {"hunter2"},
-	"LATCHKEY_MASTER_KEY_NEXT":          {"hunter2"},
-	"LATCHKEY_ADMIN_SECRET":             {"hunter2"},
-	"LATCHKEY_ADMIN_API_KEY":            {"hunter2"},
-	"LATCHKEY_RATE_LIMIT_SHARED":        {"maybe"},
-	"LATCHKEY_TOKEN_RATE_LIMIT":         {"-1", "x", "1.5"},
-	"LATCHKEY_RETENTION_DAYS":           {"0", "-1", "3661", "x"},
-	"LATCHKEY_DATA_DIR":                 {"/dev/null/x"},
+	"LATCHKEY_ENV":                 {"prod", "Production", "1"},
+	"LATCHKEY_ADDR":                {"nonsense", "5001", "host:", ":99999", ":-1", "a b:1", "http://x:1"},
+	"LATCHKEY_INTERNAL_ADDR":       {"nonsense", ":x"},
+	"LATCHKEY_AUTH_ADDR":           {"nonsense", ":99999"},
+	"LATCHKEY_LICENSE_ADDR":        {"nonsense", ":99999"},
+	"LATCHKEY_ANALYTICS_ADDR":      {"nonsense", ":99999"},
+	"LATCHKEY_ADMIN_ADDR":          {"nonsense", ":99999"},
+	"LATCHKEY_DATABASE_URL":        {"nonsense", "mysql://u:hunter2@h/d", "postgres://", "postgres://u:hunter2%zz@h/d", "postgres://u:hunter2@h:99999/d", "postgres://u:hunter2@h/d?sslmode=maybe"},
+	"LATCHKEY_DATABASE_MAX_CONNS":  {"0", "-1", "many", "1.5", "99999999", "9223372036854775808"},
+	"LATCHKEY_AMQP_URL":            {"nonsense", "http://h/", "amqp://", "amqp://u:hunter2%zz@h/", "amqp://u:hunter2@h:99999/"},
+	"LATCHKEY_AUTH_URL":            {"auth:5101", "ftp://x", "http://", "http://:5101", "http://auth:99999", "http://auth:x"},
+	"LATCHKEY_LICENSE_URL":         {"license:5101", "https://"},
+	"LATCHKEY_ANALYTICS_URL":       {"nonsense"},
+	"LATCHKEY_INTERNAL_KEY":        {"hunter2"},
+	"LATCHKEY_INTERNAL_PEERS":      {"auth:hunter2"},
+	"LATCHKEY_ADDRESS_LIMITS":      {"maybe", "2"},
+	"LATCHKEY_TRUSTED_PROXIES":     {"nonsense", "10.0.0.0/99", "10.0.0.1,nginx"},
+	"LATCHKEY_TLS_CERT_FILE":       {"/nowhere"},
+	"LATCHKEY_TLS_KEY_FILE":        {"/nowhere"},
+	"LATCHKEY_LOG_LEVEL":           {"loud", "INFO"},
+	"LATCHKEY_LOG_FORMAT":          {"xml"},
+	"LATCHKEY_METRICS_PUBLIC":      {"maybe"},
+	"LATCHKEY_EVENT_LOG_DAYS":      {"0", "-1", "x", "99999999"},
+	"LATCHKEY_DRAIN_DELAY":         {"-1s", "1h", "5"},
+	"LATCHKEY_START_TIMEOUT":       {"-1s", "0s", "soon", "60", "9999h"},
+	"LATCHKEY_MASTER_KEY":          {"hunter2", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+	"LATCHKEY_MASTER_KEY_PREVIOUS": {"hunter2"},
+	"LATCHKEY_MASTER_KEY_NEXT":     {"hunter2"},
+	"LATCHKEY_ADMIN_SECRET":        {"hunter2"},
+	"LATCHKEY_ADMIN_API_KEY":       {"hunter2"},
+	"LATCHKEY_RATE_LIMIT_SHARED":   {"maybe"},
+	"LATCHKEY_TOKEN_RATE_LIMIT":    {"-1", "x", "1.5"},
+	"LATCHKEY_RETENTION_DAYS":      {"0", "-1", "3661", "x"},
+	"LATCHKEY_DATA_DIR":            {"/dev/null/x"},
 }
 
 // goodSettings is what every program starts with.
 var goodSettings = func() map[string]string {
-	made := newSecrets()
+	made, id := newSecrets(), rpc.NewIdentity("auth") // the others have keys that this list does not tell
 	return map[string]string{
-		"LATCHKEY_ENV":             "production",
-		"LATCHKEY_DATABASE_URL":    "postgres://u:p@127.0.0.1:1/d",
-		"LATCHKEY_AMQP_URL":        "amqp://u:p@127.0.0.1:1/",
-		"LATCHKEY_INTERNAL_SECRET": made.InternalSecret,
-		"LATCHKEY_MASTER_KEY":      made.MasterKey,
-		"LATCHKEY_ADMIN_SECRET":    made.AdminSecret,
-		"LATCHKEY_ADMIN_API_KEY":   made.AdminAPIKey,
+		"LATCHKEY_ENV":            "production",
+		"LATCHKEY_DATABASE_URL":   "postgres://u:p@127.0.0.1:1/d",
+		"LATCHKEY_AMQP_URL":       "amqp://u:p@127.0.0.1:1/",
+		"LATCHKEY_INTERNAL_KEY":   rpc.FormatKey(id.Key),
+		"LATCHKEY_INTERNAL_PEERS": id.PeerEntry(),
+		"LATCHKEY_MASTER_KEY":     made.MasterKey,
+		"LATCHKEY_ADMIN_SECRET":   made.AdminSecret,
+		"LATCHKEY_ADMIN_API_KEY":  made.AdminAPIKey,
 	}
 }()
 
@@ -240,6 +242,10 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 		t.Errorf("auth got %+v", want)
 	}
 	for name, got := range map[string]app.Base{"license": set.license.Base, "analytics": set.analytics.Base, "admin": set.admin.Base} {
+		if got.InternalKey == want.InternalKey {
+			t.Errorf("%s has the private key of auth", name)
+		}
+		got.InternalKey = want.InternalKey
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s got %+v, auth %+v", name, got, want)
 		}

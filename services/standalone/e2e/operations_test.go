@@ -32,9 +32,10 @@ func (w *world) settings(service string) map[string]string {
 	w.Helper()
 	e := w.environment()
 	s := map[string]string{"PATH": os.Getenv("PATH"), "LATCHKEY_ENV": "production", "LATCHKEY_ADDR": strings.TrimPrefix(w.URLs(service)[0], "http://")}
-	for _, name := range []string{"DATABASE_URL", "AMQP_URL", "INTERNAL_SECRET", "MASTER_KEY", "ADMIN_SECRET", "ADMIN_API_KEY"} {
+	for _, name := range []string{"DATABASE_URL", "AMQP_URL", "INTERNAL_PEERS", "MASTER_KEY", "ADMIN_SECRET", "ADMIN_API_KEY"} {
 		s["LATCHKEY_"+name] = e[name]
 	}
+	s["LATCHKEY_INTERNAL_KEY"] = e[strings.ToUpper(service)+"_INTERNAL_KEY"]
 	return s
 }
 
@@ -88,12 +89,12 @@ func TestCommands(t *testing.T) {
 		w.ran(settings, service, "config", "check")
 		w.ran(with(settings, "LATCHKEY_SUITE_MODE", "processes", "LATCHKEY_TEST_X", "y"), service, "config", "check")
 		printed := w.ran(with(settings, "LATCHKEY_DATABASE_URL", "postgres://me:hunter2hunter2@db:5432/x"), service, "config", "print")
-		for _, hidden := range []string{"hunter2", settings["LATCHKEY_INTERNAL_SECRET"], settings["LATCHKEY_MASTER_KEY"], settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
+		for _, hidden := range []string{"hunter2", settings["LATCHKEY_INTERNAL_KEY"], settings["LATCHKEY_MASTER_KEY"], settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
 			if strings.Contains(printed, hidden) {
 				t.Errorf("%s config print shows a secret:\n%s", service, printed)
 			}
 		}
-		if !strings.Contains(printed, "internal_secret") || !strings.Contains(printed, "LATCHKEY_ADDR") || !strings.Contains(printed, settings["LATCHKEY_ADDR"]) {
+		if !strings.Contains(printed, "internal_key") || !strings.Contains(printed, "LATCHKEY_ADDR") || !strings.Contains(printed, settings["LATCHKEY_ADDR"]) {
 			t.Errorf("%s config print:\n%s", service, printed)
 		}
 		w.ran(settings, service, "healthcheck")
@@ -121,10 +122,10 @@ func TestRefusedSettings(t *testing.T) {
 		"no database":     {[]string{"LATCHKEY_DATABASE_URL", ""}, []string{"LATCHKEY_DATABASE_URL"}},
 		"no broker":       {[]string{"LATCHKEY_AMQP_URL", ""}, []string{"LATCHKEY_AMQP_URL"}},
 		"neither":         {[]string{"LATCHKEY_DATABASE_URL", "", "LATCHKEY_AMQP_URL", ""}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"no secret":       {[]string{"LATCHKEY_INTERNAL_SECRET", ""}, []string{"LATCHKEY_INTERNAL_SECRET"}},
-		"short secret":    {[]string{"LATCHKEY_INTERNAL_SECRET", "short"}, []string{"LATCHKEY_INTERNAL_SECRET", "32"}},
-		"weak secret":     {[]string{"LATCHKEY_INTERNAL_SECRET", strings.Repeat("a", 40)}, []string{"LATCHKEY_INTERNAL_SECRET"}},
-		"sample secret":   {[]string{"LATCHKEY_INTERNAL_SECRET", "change-me-change-me-change-me-change-me"}, []string{"LATCHKEY_INTERNAL_SECRET"}},
+		"no key":          {[]string{"LATCHKEY_INTERNAL_KEY", ""}, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"short key":       {[]string{"LATCHKEY_INTERNAL_KEY", "short"}, []string{"LATCHKEY_INTERNAL_KEY", "32"}},
+		"weak key":        {[]string{"LATCHKEY_INTERNAL_KEY", strings.Repeat("A", 43)}, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"no peers":        {[]string{"LATCHKEY_INTERNAL_PEERS", ""}, []string{"LATCHKEY_INTERNAL_PEERS"}},
 		"misspelled":      {[]string{"LATCHKEY_DATABSE_URL", "x"}, []string{"LATCHKEY_DATABSE_URL", "did you mean LATCHKEY_DATABASE_URL"}},
 		"unknown":         {[]string{"LATCHKEY_WHATEVER", "x"}, []string{"LATCHKEY_WHATEVER"}},
 		"no address":      {[]string{"LATCHKEY_ADDR", "nowhere"}, []string{"LATCHKEY_ADDR"}},
@@ -132,7 +133,7 @@ func TestRefusedSettings(t *testing.T) {
 		"another engine":  {[]string{"LATCHKEY_DATABASE_URL", "mysql://me:hunter2hunter2@db/x"}, []string{"LATCHKEY_DATABASE_URL"}},
 		"no URL at all":   {[]string{"LATCHKEY_DATABASE_URL", "nonsense"}, []string{"LATCHKEY_DATABASE_URL"}},
 		"another broker":  {[]string{"LATCHKEY_AMQP_URL", "kafka://me:hunter2hunter2@mq/"}, []string{"LATCHKEY_AMQP_URL"}},
-		"missing file":    {[]string{"LATCHKEY_INTERNAL_SECRET", "", "LATCHKEY_INTERNAL_SECRET_FILE", "/nowhere"}, []string{"LATCHKEY_INTERNAL_SECRET_FILE"}},
+		"missing file":    {[]string{"LATCHKEY_INTERNAL_KEY", "", "LATCHKEY_INTERNAL_KEY_FILE", "/nowhere"}, []string{"LATCHKEY_INTERNAL_KEY_FILE"}},
 		"bad proxies":     {[]string{"LATCHKEY_TRUSTED_PROXIES", "everyone"}, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"bad sister":      {[]string{"LATCHKEY_AUTH_URL", "auth:5101"}, []string{"LATCHKEY_AUTH_URL"}},
 		"endless waiting": {[]string{"LATCHKEY_START_TIMEOUT", "-1s"}, []string{"LATCHKEY_START_TIMEOUT"}},

@@ -1,4 +1,4 @@
-// Package rpc answers what sister services ask analytics.
+// Package rpc answers what peer services ask analytics.
 package rpc
 
 import (
@@ -10,10 +10,18 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
+
+// Callers says which service may ask what.
+var Callers = rpc.Callers{
+	analyticsv1connect.AnalyticsServiceLicenseStatisticsProcedure: {"admin"},
+	analyticsv1connect.AnalyticsServiceLicenseUsageProcedure:      {"admin"},
+	analyticsv1connect.AnalyticsServiceStatisticsProcedure:        {"admin"},
+}
 
 type server struct{ usage *usage.Service }
 

@@ -24,7 +24,9 @@ const (
 	// keptAfter is how long a key stays published after the last token that it may have signed ended.
 	keptAfter = 24 * time.Hour
 	// extendBy is the step in which the need for a key is written down, so that this costs one write a day.
-	extendBy    = 24 * time.Hour
+	extendBy = 24 * time.Hour
+	// maxOffline bounds offline tokens, whatever the asking service says; it allows for clocks that differ.
+	maxOffline  = claims.MaxOfflineHours*time.Hour + time.Minute
 	ringFresh   = time.Minute
 	ringStale   = publishAhead - ringFresh
 	kidBytes    = 8
@@ -164,14 +166,18 @@ type Offline struct {
 
 // SignOffline signs a token that a device checks without the server, and sees to it that its key stays published until then.
 func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
-	if !o.ExpiresAt.After(s.Clock.Now()) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
+	now := s.Clock.Now()
+	if o.ExpiresAt.After(now.Add(maxOffline)) {
+		return "", apierr.ErrInternal.Because(fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
+	}
+	if !o.ExpiresAt.After(now) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
 		return "", apierr.ErrInternal.Because(errors.New("an offline token needs ids and an end in the future"))
 	}
 	keys, err := s.ring.load(ctx)
 	if err != nil {
 		return "", err
 	}
-	k := signer(keys, s.Clock.Now())
+	k := signer(keys, now)
 	if o.ExpiresAt.After(k.NeededUntil) {
 		if err := s.Signing.ExtendSigningKey(ctx, k.ID, o.ExpiresAt.Add(extendBy)); err != nil {
 			return "", fmt.Errorf("extend signing key: %w", err)

@@ -1,4 +1,4 @@
-// Package rpc answers what sister services ask auth.
+// Package rpc answers what peer services ask auth.
 package rpc
 
 import (
@@ -10,10 +10,24 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
+
+// Callers says which service may ask what. What names an Actor is for admin alone, which has checked who that is.
+var Callers = rpc.Callers{
+	authv1connect.AuthServiceLookUpAPIKeyProcedure:     {"license", "analytics"},
+	authv1connect.AuthServiceListPublicKeysProcedure:   {"license"},
+	authv1connect.AuthServiceCheckAccessTokenProcedure: {"license"},
+	authv1connect.AuthServiceSignOfflineTokenProcedure: {"license"},
+	authv1connect.AuthServiceCreateAPIKeyProcedure:     {"admin"},
+	authv1connect.AuthServiceListAPIKeysProcedure:      {"admin"},
+	authv1connect.AuthServiceUpdateAPIKeyProcedure:     {"admin"},
+	authv1connect.AuthServiceRotateAPIKeyProcedure:     {"admin"},
+	authv1connect.AuthServiceRevokeAPIKeyProcedure:     {"admin"},
+}
 
 type server struct {
 	rules   *credential.Service

@@ -1,4 +1,4 @@
-// Package rpc answers sister services: it translates between the contract and the use cases, nothing else.
+// Package rpc answers peer services: it translates between the contract and the use cases, nothing else.
 package rpc
 
 import (
@@ -11,11 +11,29 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
+
+// Callers says which service may ask what. What names an Actor is for admin alone, which has checked who that is.
+var Callers = rpc.Callers{
+	licensev1connect.LicenseServiceCheckDeviceProcedure:        {"auth"},
+	licensev1connect.LicenseServiceCreateLicenseProcedure:      {"admin"},
+	licensev1connect.LicenseServiceBulkCreateLicensesProcedure: {"admin"},
+	licensev1connect.LicenseServiceGetLicenseProcedure:         {"admin"},
+	licensev1connect.LicenseServiceUpdateLicenseProcedure:      {"admin"},
+	licensev1connect.LicenseServiceDeleteLicenseProcedure:      {"admin"},
+	licensev1connect.LicenseServiceListLicensesProcedure:       {"admin"},
+	licensev1connect.LicenseServiceRevealLicenseKeyProcedure:   {"admin"},
+	licensev1connect.LicenseServiceListDevicesProcedure:        {"admin"},
+	licensev1connect.LicenseServiceDeactivateDeviceProcedure:   {"admin"},
+	licensev1connect.LicenseServiceTransferDeviceProcedure:     {"admin"},
+	licensev1connect.LicenseServiceListEventsProcedure:         {"admin"},
+	licensev1connect.LicenseServiceCountLicensesProcedure:      {"admin"},
+}
 
 // Server implements licensev1connect.LicenseServiceHandler.
 type Server struct {

@@ -138,8 +138,20 @@ var credentials = []mutant{
 	{
 		name: "service-token-unchecked", breaks: "the internal port serves callers without a service token",
 		file: "pkg/rpc/serve.go",
-		old:  "name, err := v.verify(h[\"Authorization\"])", new: "name, err := \"admin\", error(nil)",
+		old:  "service, err := g.tokens.verify(h[\"Authorization\"])", new: "service, err := \"admin\", error(nil)",
 		pkg: licenseAPI, tests: "TestInternalPortWantsAServiceToken",
+	},
+	{
+		name: "callers-unlisted", breaks: "any service may ask any procedure of another",
+		file: "pkg/rpc/serve.go",
+		old:  "!slices.Contains(g.callers[spec.Procedure], service)", new: "false",
+		pkg: licenseAPI, tests: "TestM9WhoMayAskWhat",
+	},
+	{
+		name: "service-speaks-for-another", breaks: "the key of one service signs for every other",
+		file: "pkg/rpc/token.go",
+		old:  "v.peers.find(claims.Issuer, kid)", new: "v.peers.find(\"analytics\", kid)",
+		pkg: "./pkg/rpc", tests: "TestTokenAttacks",
 	},
 }
 

@@ -161,7 +161,8 @@ func (b *bench) license(command, databaseURL, authURL string) *exec.Cmd {
 		"LATCHKEY_DATABASE_URL=" + databaseURL,
 		"LATCHKEY_AMQP_URL=" + b.suite.RabbitMQ.URL,
 		"LATCHKEY_AUTH_URL=" + authURL,
-		"LATCHKEY_INTERNAL_SECRET=" + b.setting("INTERNAL_SECRET"),
+		"LATCHKEY_INTERNAL_KEY=" + b.setting("LICENSE_INTERNAL_KEY"),
+		"LATCHKEY_INTERNAL_PEERS=" + b.setting("INTERNAL_PEERS"),
 		"LATCHKEY_MASTER_KEY=" + b.setting("MASTER_KEY"),
 	}
 	return cmd

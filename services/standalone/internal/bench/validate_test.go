@@ -21,9 +21,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/license"
@@ -97,10 +97,10 @@ func warmLicense(b *testing.B, apiKey string) http.Handler {
 	if err := fill(b.Context(), url, masterKey, benchmarked); err != nil {
 		b.Fatal(err)
 	}
-	const internal = secret.Secret("an internal secret that is long enough")
-	_, auth := authv1connect.NewAuthServiceHandler(oneKey{hash: secret.Hash(apiKey)}, rpc.Serve("auth", []secret.Secret{internal})...)
+	_, auth := authv1connect.NewAuthServiceHandler(oneKey{hash: secret.Hash(apiKey)}, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...)
 	cfg := license.DefaultConfig()
-	cfg.Env, cfg.AuthURL, cfg.InternalSecret, cfg.MasterKey = app.Production, "http://auth", internal, secret.Secret(masterKey)
+	cfg.Env, cfg.AuthURL, cfg.MasterKey = app.Production, "http://auth", secret.Secret(masterKey)
+	rpctest.Introduce(&cfg.Base, license.Name)
 	cfg.RateLimitShared = true
 	s, err := license.New(cfg, app.Deps{
 		Log: obs.NewLogger(obs.NewBuffer(io.Discard), "info", "json"), DB: data, Bus: takesAll{}, Clock: clock.System{},

@@ -13,21 +13,33 @@ import (
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
 
 // secrets of a suite, strong enough for production settings.
-type secrets struct{ admin, adminKey, internal, master string }
+type secrets struct {
+	admin, adminKey, master string
+	identities              map[string]rpc.Identity // by service
+	peers                   string                  // the setting LATCHKEY_INTERNAL_PEERS
+}
 
 func newSecrets() secrets {
 	master := make([]byte, 32)
 	rand.Read(master)
-	return secrets{
-		admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), internal: rand.Text() + rand.Text(),
-		master: base64.StdEncoding.EncodeToString(master),
+	s := secrets{
+		admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), master: base64.StdEncoding.EncodeToString(master),
+		identities: map[string]rpc.Identity{},
 	}
+	var entries []string
+	for _, service := range serviceNames {
+		s.identities[service] = rpc.NewIdentity(service)
+		entries = append(entries, s.identities[service].PeerEntry())
+	}
+	s.peers = strings.Join(entries, ",")
+	return s
 }
 
 // portAttempts bounds the starts with new ports, when another process was quicker to take one.
@@ -153,7 +165,8 @@ func (s *Suite) settings(service string, sisters map[string]string) []string {
 		"LATCHKEY_DRAIN_DELAY=500ms",
 		"LATCHKEY_DATABASE_URL=" + s.Postgres.URL,
 		"LATCHKEY_AMQP_URL=" + s.RabbitMQ.URL,
-		"LATCHKEY_INTERNAL_SECRET=" + s.secrets.internal,
+		"LATCHKEY_INTERNAL_KEY=" + s.internalKey(service),
+		"LATCHKEY_INTERNAL_PEERS=" + s.secrets.peers,
 		"LATCHKEY_MASTER_KEY=" + s.secrets.master,
 	}
 	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth", "license"}, "admin": {"auth", "license", "analytics"}}
@@ -167,6 +180,10 @@ func (s *Suite) settings(service string, sisters map[string]string) []string {
 		settings = append(settings, "LATCHKEY_ADMIN_API_KEY="+s.secrets.adminKey)
 	}
 	return settings
+}
+
+func (s *Suite) internalKey(service string) string {
+	return rpc.FormatKey(s.secrets.identities[service].Key)
 }
 
 // migrate runs the migrate command of each service at the same time.

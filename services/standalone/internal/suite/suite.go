@@ -147,7 +147,7 @@ func (s *Suite) Environ() []string {
 		"LICENSE_ID": s.LicenseID, "LICENSE_KEY": s.LicenseKey,
 	}
 	if !s.options.Embedded {
-		vars["INTERNAL_SECRET"], vars["MASTER_KEY"] = s.secrets.internal, s.secrets.master
+		vars["INTERNAL_PEERS"], vars["MASTER_KEY"] = s.secrets.peers, s.secrets.master
 		vars["DATABASE_URL"] = s.Postgres.URL
 		vars["AMQP_URL"], vars["AMQP_MANAGEMENT_URL"] = s.RabbitMQ.URL, s.RabbitMQ.ManagementURL
 	}
@@ -159,6 +159,9 @@ func (s *Suite) Environ() []string {
 			}
 		}
 		prefix := strings.ToUpper(service)
+		if !s.options.Embedded {
+			vars[prefix+"_INTERNAL_KEY"] = s.internalKey(service)
+		}
 		vars[prefix+"_URLS"] = strings.Join(s.URLs(service), ",")
 		vars[prefix+"_PIDS"] = strings.Join(pids, ",")
 		vars[prefix+"_INTERNAL_URLS"] = strings.Join(internal, ",")

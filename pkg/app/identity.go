@@ -1,0 +1,69 @@
+package app
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
+
+// Internal is who the named service is to its peers, and the public keys of those whose calls it takes.
+func (b Base) Internal(service string) (rpc.Identity, rpc.Peers, error) {
+	key, err := rpc.ParseKey(b.InternalKey.Reveal())
+	if err != nil {
+		return rpc.Identity{}, nil, problemOf(&b, &b.InternalKey, err)
+	}
+	peers, err := rpc.ParsePeers(b.InternalPeers)
+	return rpc.Identity{Service: service, Key: key}, peers, problemOf(&b, &b.InternalPeers, err)
+}
+
+// Introduce gives the service the identity id and peers, in place of settings: for processes that make their own, and tests.
+func (b *Base) Introduce(id rpc.Identity, peers ...rpc.Identity) {
+	b.InternalKey, b.InternalPeers = secret.Secret(rpc.FormatKey(id.Key)), nil
+	for _, peer := range peers {
+		b.InternalPeers = append(b.InternalPeers, peer.PeerEntry())
+	}
+}
+
+func (b Base) checkIdentity() error {
+	const want = "make a pair of keys with the command internal-key"
+	if b.InternalKey == "" {
+		return config.Problemf(&b, &b.InternalKey, "is missing; %s", want)
+	}
+	raw, err := keyring.ParseKey(b.InternalKey.Reveal())
+	if err != nil {
+		return config.Problemf(&b, &b.InternalKey, "must be base64 of 32 bytes; %s", want)
+	}
+	if why := secret.WeakKey(raw); b.Env == Production && why != "" {
+		return config.Problemf(&b, &b.InternalKey, "%s; %s", why, want)
+	}
+	if len(b.InternalPeers) == 0 {
+		return config.Problemf(&b, &b.InternalPeers, "is missing; set it to the public keys of all services, such as license:<base64>,admin:<base64>")
+	}
+	_, err = rpc.ParsePeers(b.InternalPeers)
+	return problemOf(&b, &b.InternalPeers, err)
+}
+
+// CheckKnownToPeers finds a key of the named service that is not in its own list of peers: the lists are the same everywhere, so
+// its calls would be refused. A list without the service itself is fine.
+func (b Base) CheckKnownToPeers(service string) error {
+	id, peers, err := b.Internal(service)
+	if err != nil || len(peers[service]) == 0 || peers.Knows(id) {
+		return nil // what is wrong with the form, Validate tells
+	}
+	return config.Problemf(&b, &b.InternalKey,
+		"has a public half that LATCHKEY_INTERNAL_PEERS does not list: add %s there, on all services, before the key is used", id.PeerEntry())
+}
+
+// public tells whether others than this computer can reach an address.
+func public(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.IsLoopback()
+}
