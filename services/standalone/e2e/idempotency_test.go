@@ -52,7 +52,7 @@ func (w *world) creations() []creation {
 		{"admin key", at("admin", "/api/v1/admin/keys"), `{"name":"idem","role":"viewer"}`, `{"name":"idem","role":"operator"}`, owner[0], owner[1], 201, count("admin_keys", admin+"/keys", owner...)},
 		{"api-key", at("auth", "/api/v1/auth/api-key"), `{"client_name":"idem"}`, `{"client_name":"idem 2"}`, "X-Admin-Secret", w.AdminSecret, 201, count("api_keys", w.AuthURL+"/api/v1/auth/api-keys", "X-Admin-Secret", w.AdminSecret)},
 		{"rotate", at("auth", "/api/v1/auth/api-keys/"+keyID+"/rotate"), `{"grace_seconds":60}`, `{"grace_seconds":61}`, "X-Admin-Secret", w.AdminSecret, 200, nil},
-		{"activate", at("license", "/api/v1/license/activate"), device(key, "idem"), device(key, "idem 2"), "X-API-Key", w.APIKey, 201, func() int { active, _ := w.devices(id); return active }},
+		{"activate", at("license", "/api/v1/license/activate"), device(key, "idem"), `{"license_key":"` + key + `","hardware_id":"idem","device_name":"other"}`, "X-API-Key", w.APIKey, 201, func() int { active, _ := w.devices(id); return active }},
 		{"offline-token", at("license", "/api/v1/license/offline-token"), `{"duration_hours":2}`, `{"duration_hours":3}`, "Authorization", "Bearer " + pair.text("access_token"), 201, nil},
 	}
 }

@@ -28,7 +28,7 @@ func init() {
 // plainID is a hardware id without case and separators.
 func plainID(hardwareID string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		if unicode.IsPunct(r) || unicode.IsSpace(r) {
 			return -1
 		}
 		return foldCase(r)
