@@ -86,22 +86,22 @@ func (r *Recorder) store(ctx context.Context, batch []event.Event) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	const (
-		stored = `SELECT coalesce(sum(events), 0) FROM telemetry_spill`
-		insert = `INSERT INTO telemetry_spill (events, payload) VALUES (?, ?)`
+		stored = `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM telemetry_spill`
+		insert = `INSERT INTO telemetry_spill (events, bytes, payload) VALUES (?, ?, ?)`
 	)
 	payload, err := event.EncodeBatch(batch)
 	if err != nil {
 		return err
 	}
 	return r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		var sum int
+		var sum struct{ Events, Bytes int }
 		if err := tx.Raw(stored).Scan(&sum).Error; err != nil {
 			return err
 		}
-		if sum+len(batch) > r.cfg.Cap {
+		if sum.Events+len(batch) > r.cfg.Cap || sum.Bytes+len(payload) > r.cfg.CapBytes {
 			return errFull
 		}
-		return tx.Exec(insert, len(batch), string(payload)).Error
+		return tx.Exec(insert, len(batch), len(payload), string(payload)).Error
 	})
 }
 

@@ -22,6 +22,8 @@ const (
 	flushEvery = 100 * time.Millisecond
 	maxBatch   = 500
 	defaultCap = 500_000
+	// An event with long texts has some 5 kB: the number alone would bound little.
+	defaultCapBytes = 256 << 20
 	// ringSize bounds what waits in memory to be encoded, and handedOver the batches that wait to be published.
 	ringSize   = 16_384
 	handedOver = 16
@@ -43,8 +45,8 @@ type Config struct {
 	Log *slog.Logger
 	// MaxBatch is how many events are published at once: 500, which is also the most.
 	MaxBatch int
-	// Cap is how many spilled events are kept: 500,000 when zero.
-	Cap int
+	// Cap is how many spilled events are kept, and CapBytes how many bytes of them: 500,000 and 256 MiB when zero.
+	Cap, CapBytes int
 }
 
 // Recorder takes events in from any number of goroutines.
@@ -68,6 +70,9 @@ func New(cfg Config) *Recorder {
 	}
 	if cfg.Cap <= 0 {
 		cfg.Cap = defaultCap
+	}
+	if cfg.CapBytes <= 0 {
+		cfg.CapBytes = defaultCapBytes
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

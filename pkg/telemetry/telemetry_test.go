@@ -223,6 +223,24 @@ func TestBeyondTheCapEventsAreDroppedAndCounted(t *testing.T) {
 	})
 }
 
+func TestM6TheCapCountsBytesToo(t *testing.T) {
+	const most = 64 << 10
+	eachInBubble(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}, Log: testkit.Log(t), MaxBatch: 100, CapBytes: most})
+		stop := run(t, r)
+		record(r, 0, 500)
+		stop()
+		var bytes int
+		if err := d.Read(t.Context()).Raw(`SELECT sum(length(payload)) FROM telemetry_spill`).Scan(&bytes).Error; err != nil {
+			t.Fatal(err)
+		}
+		stored := spilled(t, d)
+		if bytes > most || stored == 0 || stored+int(r.Dropped()) != 500 || r.Dropped() == 0 {
+			t.Errorf("%d stored in %d bytes and %d dropped", stored, bytes, r.Dropped())
+		}
+	})
+}
+
 func TestAGracefulEndLosesNothing(t *testing.T) {
 	for name, make := range map[string]func() *bus{
 		"to the bus":        func() *bus { return &bus{} },

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
@@ -104,9 +106,18 @@ func (s *Service) newRules(cfg Config, id rpc.Identity) *credential.Service {
 	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL, rpc.NewClientOptions(id, "license")...)
 	return credential.New(credential.Deps{
 		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license},
-		AdmitRefresh: s.tokens.Admit,
-		Observe:      func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
+		AdmitRefresh: s.tokens.Admit, CountRefusal: countRefusals(s.deps.Metrics.Registerer()),
+		Observe: func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
 	})
+}
+
+// countRefusals is the metric of refused tokens. Most of them are seen nowhere else: see credential.refusals.
+func countRefusals(r prometheus.Registerer) func(reason string) {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "latchkey_auth_refused_tokens_total", Help: "Calls of token, refresh and verify that were refused, by reason.",
+	}, []string{"reason"})
+	r.MustRegister(refused)
+	return func(reason string) { refused.WithLabelValues(strings.ToLower(reason)).Inc() }
 }
 
 func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +90,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 			w.Error("sisters are told that the family stands")
 		}
 		w.refresh(first.Refresh).is(401, errcode.InvalidToken)
-		w.awaitEvent(4, &eventsv1.LicenseTokenRefused{})
+		w.awaitEvent(5, &eventsv1.LicenseTokenRefused{})
 		if n := len(w.events("license.token.reused")); n != 1 {
 			w.Errorf("%d events of reuse, want 1", n)
 		}
@@ -271,8 +273,39 @@ func TestLicenseRefuses(t *testing.T) {
 	w.refresh(p.Refresh).is(200, "") // no refusal used it up
 	var refused eventsv1.LicenseTokenRefused
 	w.awaitEvent(1, &refused)
-	if refused.ErrorCode != errcode.LicenseNotFound || refused.LicenseId != "" || refused.HardwareId != device || refused.Ip == "" {
+	if refused.ErrorCode != errcode.InvalidToken || refused.LicenseId != licenseID || refused.HardwareId != device || refused.Ip == "" || refused.Count != 1 {
 		w.Errorf("event %+v", &refused)
+	}
+}
+
+// TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a minute
+// are published; the next one says how many were not.
+func TestM6OnlyOurTokensMakeEvents(t *testing.T) {
+	w := onSQLite(t)
+	p := w.issue(w.client())
+	w.clock.Advance(2 * time.Hour) // the access token has ended; its signature is as good as ever
+	for _, foreign := range []string{"x.y.z", "", strings.Repeat("a", 300), p.Access[:len(p.Access)-4] + "AAAA"} {
+		for range 20 {
+			w.verify(foreign).is(401, errcode.InvalidToken)
+			w.refresh("rt_" + foreign)
+		}
+	}
+	for range 30 {
+		w.verify(p.Access).is(401, errcode.InvalidToken)
+	}
+	w.clock.Advance(time.Minute)
+	w.verify(p.Access).is(401, errcode.InvalidToken)
+	var last eventsv1.LicenseTokenRefused
+	w.awaitEvent(11, &last)
+	if last.Count != 21 || last.LicenseId != licenseID || last.HardwareId != device {
+		w.Errorf("the last event is %+v", &last)
+	}
+	rec := httptest.NewRecorder()
+	w.service.InternalHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for _, count := range []string{`reason="expired".* 31`, `reason="malformed".* \d+`, `reason="signature".* 20`} {
+		if !regexp.MustCompile("latchkey_auth_refused_tokens_total{.*" + count + "\n").MatchString(rec.Body.String()) {
+			w.Errorf("the metrics lack %s", count)
+		}
 	}
 }
 

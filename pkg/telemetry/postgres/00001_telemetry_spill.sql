@@ -3,6 +3,7 @@
 CREATE TABLE telemetry_spill (
     seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     events        integer NOT NULL,
+    bytes         bigint NOT NULL,
     claim         uuid,
     claimed_until timestamptz,
     payload       text NOT NULL

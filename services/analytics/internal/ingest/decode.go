@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,26 @@ func decode(e event.Event, now time.Time) (usage.Event, error) {
 	if err := readBody(&u); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
 	}
+	u.Data = withoutSessionData(u.Data)
 	return u, nil
+}
+
+// withoutSessionData is the data of a heartbeat without what the device said of its session: that is the vendor's, may be 4 KiB each time, and
+// the license service keeps the last of each device. The log keeps what analytics uses.
+func withoutSessionData(data []byte) []byte {
+	if !bytes.Contains(data, []byte(`"session_data"`)) {
+		return data
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(data, &members) != nil {
+		return data
+	}
+	delete(members, "session_data")
+	rest, err := json.Marshal(members)
+	if err != nil {
+		return data
+	}
+	return rest
 }
 
 // readBody reads the members from the data.

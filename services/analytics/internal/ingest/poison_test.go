@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,26 @@ func TestH1EveryTextIsTakenIn(t *testing.T) {
 		}
 		if counting.taken != total {
 			t.Errorf("%d events of %d were taken in", counting.taken, total)
+		}
+	})
+}
+
+// TestM6SessionDataIsNotKept: a heartbeat's 4 KiB from its device are not in the log, whatever they look like.
+func TestM6SessionDataIsNotKept(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		s := &script{}
+		for _, data := range []any{body{"a": strings.Repeat("x", 4000)}, body{"session_data": body{"x": `"session_data"`}}, nil, "text"} {
+			r.handle(s.event(usage.LicenseHeartbeat, now, body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))
+		}
+		kept := 0
+		err := r.store.Events(t.Context(), license, now.Add(-time.Hour), now.Add(time.Hour), func(e *usage.Event) error {
+			if kept++; len(e.Data) > 200 || strings.Contains(string(e.Data), `"session_data":`) || e.Body.AppVersion != `"session_data"` {
+				t.Errorf("kept %d bytes: %.200s", len(e.Data), e.Data)
+			}
+			return nil
+		})
+		if err != nil || kept != 4 {
+			t.Errorf("%d events are kept, %v", kept, err)
 		}
 	})
 }

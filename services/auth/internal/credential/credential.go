@@ -87,6 +87,8 @@ type Deps struct {
 	Signing  SigningStore
 	Devices  Devices
 	Observe  Observer
+	// CountRefusal counts a refused token by its reason.
+	CountRefusal func(reason string)
 	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
 	AdmitRefresh func(ctx context.Context, familyID string) error
 }
@@ -94,7 +96,8 @@ type Deps struct {
 // Service carries out the rules. It is safe for concurrent use.
 type Service struct {
 	Deps
-	ring *signingRing
+	ring     *signingRing
+	refusals refusals
 	// refreshes are those under way, by the token they came with.
 	refreshes singleflight.Group
 }

@@ -240,20 +240,6 @@ func (s *Service) mint(ctx context.Context, f Family) (Pair, RefreshToken, error
 	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
 }
 
-// refused tells the observer of a refusal and returns it; failures of ours are none.
-func (s *Service) refused(err error, from Caller, f Family) error {
-	var e *apierr.Error
-	if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated && !isRefusal(e.Kind) {
-		return err
-	}
-	licenseID := f.LicenseID
-	if e.Code == errcode.LicenseNotFound {
-		licenseID = "" // a caller's invention: nobody downstream may take it for a license
-	}
-	s.Observe(licenseID, s.Clock.Now(), &eventsv1.LicenseTokenRefused{ErrorCode: e.Code, LicenseId: licenseID, HardwareId: f.HardwareID, Ip: from.IP})
-	return err
-}
-
 func validateDevice(licenseID, hardwareID string) error {
 	wrong := map[string]string{}
 	for name, value := range map[string]string{"license_id": licenseID, "hardware_id": hardwareID} {

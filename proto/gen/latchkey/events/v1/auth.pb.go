@@ -30,8 +30,10 @@ type LicenseTokenRefused struct {
 	HardwareId     string                 `protobuf:"bytes,3,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
 	Ip             string                 `protobuf:"bytes,4,opt,name=ip,proto3" json:"ip,omitempty"`
 	LicenseId      string                 `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// count is how many refusals of the family this one stands for: itself, and those that were not published since the last.
+	Count         int32 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseTokenRefused) Reset() {
@@ -97,6 +99,13 @@ func (x *LicenseTokenRefused) GetLicenseId() string {
 		return x.LicenseId
 	}
 	return ""
+}
+
+func (x *LicenseTokenRefused) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
 }
 
 // LicenseTokenReused says that a refresh token was presented twice: the device's state was copied. The family is revoked.
@@ -385,7 +394,7 @@ var File_latchkey_events_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xcd\x01\n" +
+	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe3\x01\n" +
 	"\x13LicenseTokenRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -394,7 +403,8 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"hardwareId\x12\x0e\n" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
-	"license_id\x18\x05 \x01(\tR\tlicenseId:\x1d\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\"\x9b\x01\n" +
+	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x05R\x05count:\x1d\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\"\x9b\x01\n" +
 	"\x12LicenseTokenReused\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
