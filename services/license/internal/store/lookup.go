@@ -84,7 +84,7 @@ func licenseSize(id string, l *licensing.License) int {
 }
 
 func deviceSize(s seat, d *licensing.ActiveDevice) int {
-	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + len(d.ID)
+	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + len(d.ID) + len(d.Name) + len(d.OSName) + len(d.OSVersion) + len(d.AppVersion)
 }
 
 // Bytes is the memory that is taken by what is kept.

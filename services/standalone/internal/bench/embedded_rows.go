@@ -113,8 +113,8 @@ func bareActivation(ctx context.Context, db *sql.DB, c call) error {
 	}{
 		{`UPDATE licenses SET current_devices = current_devices + 1, version = version + 1, updated_at = ?
 			WHERE id = ? AND is_active AND current_devices < max_devices`, []any{now, license}},
-		{`INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, is_active, activated_at, activated_version,
-			last_seen_at) VALUES (?, ?, ?, '', '', '', true, ?, 2, ?)`,
+		{`INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at,
+			activated_version, last_seen_at) VALUES (?, ?, ?, '', '', '', '', true, ?, 2, ?)`,
 			[]any{uuidText(uuidOf(c.device, 3)), license, hardwareID(c.device), now, now}},
 		{`INSERT INTO outbox (id, type, source, subject, occurred_at, data) VALUES (?, 'license.activated', 'latchkey/license', ?, ?,
 			json_object('license_id', ?, 'hardware_id', ?))`,

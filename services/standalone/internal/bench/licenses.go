@@ -86,7 +86,7 @@ var licenseColumns = []string{
 }
 
 var deviceColumns = []string{
-	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "is_active", "activated_at", "activated_version", "last_seen_at",
+	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "app_version", "is_active", "activated_at", "activated_version", "last_seen_at",
 }
 
 // rows are licenses with an active device each, as the service itself would write them.
@@ -119,7 +119,7 @@ func (r *rows) license(n int64) ([]any, error) {
 
 // device is the values of deviceColumns of the device of license n.
 func (r *rows) device(n int64) ([]any, error) {
-	return []any{uuidOf(n, 1), uuidOf(n, 0), hardwareID(n), "", "", "", true, r.now, 1, r.now}, nil
+	return []any{uuidOf(n, 1), uuidOf(n, 0), hardwareID(n), "", "", "", "", true, r.now, 1, r.now}, nil
 }
 
 // fill writes licenses 1 to count with their devices into the schema license of a migrated database.
