@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -46,6 +47,7 @@ type Base struct {
 	LogLevel      string         `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"info" oneof:"debug info warn error" help:"debug, info, warn or error"`
 	LogFormat     string         `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"auto" oneof:"auto json text" help:"json, text, or auto: text in development on a terminal"`
 	MetricsPublic *bool          `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"answer /metrics on the public port too; unset: in development only"`
+	DocsDisabled  bool           `key:"docs_disabled" env:"LATCHKEY_DOCS_DISABLED" default:"false" help:"do not answer /docs, the page that shows the API; /openapi.json stays"`
 	EventLogDays  int            `key:"event_log_days" env:"LATCHKEY_EVENT_LOG_DAYS" default:"400" min:"1" max:"36500" help:"days that sent events stay in the outbox, which is the event log"`
 	DrainDelay    *time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
 	StartTimeout  time.Duration  `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for the database and the broker"`
@@ -117,4 +119,13 @@ func IsTerminal(w io.Writer) bool {
 // HTTP is the options of the engines of the named service.
 func (b Base) HTTP(service string, d Deps) httpx.Options {
 	return httpx.Options{Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf}
+}
+
+// PublicMeta is what the public port of a service shows beside its API.
+func (b Base) PublicMeta(service string, openAPI []byte, ready func(context.Context) httpx.Readiness, d Deps) httpx.MetaOptions {
+	meta := httpx.MetaOptions{Service: service, OpenAPI: openAPI, NoDocs: b.DocsDisabled, Ready: ready}
+	if b.PublicMetrics() {
+		meta.Metrics = d.Metrics.Handler()
+	}
+	return meta
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5/static"
@@ -54,11 +55,11 @@ func addDocs(e *gin.Engine, service string) {
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
-	e.GET("/docs/*file", Wrap(docsFile))
+	e.GET("/docs/:file", Wrap(docsFile))
 }
 
 func docsFile(c *gin.Context) error {
-	name := strings.TrimPrefix(c.Param("file"), "/")
+	name := c.Param("file")
 	c.Header("Content-Security-Policy", docsPolicy)
 	if name == "start.js" {
 		c.Data(http.StatusOK, "text/javascript; charset=utf-8", []byte(docsStart))
@@ -69,7 +70,7 @@ func docsFile(c *gin.Context) error {
 		return errNoRoute
 	}
 	if zipped && !strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
-		raw, err = unzip(raw)
+		raw, err = unzipped(name, raw)
 		zipped = false
 	}
 	if err != nil {
@@ -90,6 +91,14 @@ func docsAsset(name string) (raw []byte, zipped bool, err error) {
 	}
 	raw, err = fs.ReadFile(static.FS, name)
 	return raw, false, err
+}
+
+// unzippedAssets keeps what was asked for without compression; there are as many as the program brings along.
+var unzippedAssets sync.Map // name -> func() ([]byte, error)
+
+func unzipped(name string, raw []byte) ([]byte, error) {
+	once, _ := unzippedAssets.LoadOrStore(name, sync.OnceValues(func() ([]byte, error) { return unzip(raw) }))
+	return once.(func() ([]byte, error))()
 }
 
 func unzip(raw []byte) ([]byte, error) {

@@ -33,6 +33,8 @@ type Options struct {
 	TrustedProxies []string
 	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
 	MaxBody int64
+	// CORSOrigins are the origins whose pages may call the API from a browser, "*" any; none by default. See CheckOrigins.
+	CORSOrigins []string
 	// Elsewhere finds the service that serves a path which this one does not; nil knows none.
 	Elsewhere Elsewhere
 	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them. Query
@@ -61,6 +63,9 @@ func NewEngine(o Options) *gin.Engine {
 		panic("httpx: " + err.Error())
 	}
 	e.Use(newEdge(o, proxies).serve)
+	if len(o.CORSOrigins) > 0 {
+		e.Use(crossOrigin(o.CORSOrigins))
+	}
 	unrouted := &routing{engine: e, service: o.Service, elsewhere: o.Elsewhere}
 	e.NoRoute(Wrap(unrouted.noRoute))
 	e.NoMethod(Wrap(unrouted.noMethod))

@@ -34,8 +34,9 @@ func (r Readiness) status() string {
 // MetaOptions says what Meta shows.
 type MetaOptions struct {
 	Service string
-	// OpenAPI is the YAML document of the service; none leaves /openapi.json and /docs out.
+	// OpenAPI is the YAML document of the service; none leaves /openapi.json and /docs out, NoDocs the latter.
 	OpenAPI []byte
+	NoDocs  bool
 	// Ready is asked by /readyz; nil is always ready.
 	Ready func(ctx context.Context) Readiness
 	// Metrics answers /metrics; nil leaves it out.
@@ -55,6 +56,8 @@ func Meta(e *gin.Engine, o MetaOptions) {
 	}
 	if o.OpenAPI != nil {
 		e.GET("/openapi.json", Wrap(openAPI(o.OpenAPI)))
+	}
+	if o.OpenAPI != nil && !o.NoDocs {
 		addDocs(e, o.Service)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -109,7 +111,37 @@ func TestDocs(t *testing.T) {
 	if plain.Code != http.StatusOK || plain.Header().Get("Content-Encoding") != "" || !strings.Contains(plain.Body.String(), "SwaggerUIBundle") {
 		t.Errorf("without gzip: %d %v", plain.Code, plain.Header())
 	}
-	for _, path := range []string{"/docs/", "/docs/nothing", "/docs/../docs.go", "/docs/swagger-ui.css.gz/x", "/docs/."} {
+	for _, path := range []string{"/docs/nothing", "/docs/../docs.go", "/docs/swagger-ui.css.gz/x", "/docs/."} {
 		wantError(t, r.do(t, "GET", path, ""), 404, "NOT_FOUND")
+	}
+}
+
+// L6: whoever takes the page's files uncompressed costs one decompression for all.
+func TestL6DocsAreUnzippedOnce(t *testing.T) {
+	r := newRig(t, nil)
+	Meta(r.Engine, MetaOptions{Service: "test", OpenAPI: []byte("openapi: 3.1.0")})
+	first := r.do(t, "GET", "/docs/swagger-ui-bundle.js", "")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const times = 5
+	for range times {
+		w := httptest.NewRecorder()
+		w.Body = nil
+		r.ServeHTTP(w, httptest.NewRequest("GET", "/docs/swagger-ui-bundle.js", nil))
+	}
+	runtime.ReadMemStats(&after)
+	if size := uint64(first.Body.Len()); first.Code != http.StatusOK || size < 500_000 || after.TotalAlloc-before.TotalAlloc > times*size/2 {
+		t.Errorf("%d bytes of work for %d answers of %d bytes", after.TotalAlloc-before.TotalAlloc, times, size)
+	}
+}
+
+func TestDocsCanBeSwitchedOff(t *testing.T) {
+	r := newRig(t, nil)
+	Meta(r.Engine, MetaOptions{Service: "test", OpenAPI: []byte("openapi: 3.1.0"), NoDocs: true})
+	for _, path := range []string{"/docs", "/docs/", "/docs/swagger-ui.css"} {
+		wantError(t, r.do(t, "GET", path, ""), 404, "NOT_FOUND")
+	}
+	if w := r.do(t, "GET", "/openapi.json", ""); w.Code != http.StatusOK {
+		t.Errorf("the document: got %d", w.Code)
 	}
 }

@@ -10,7 +10,8 @@ import (
 // member is what the type and the tags of a field say.
 type member struct {
 	index      []int
-	nullable   bool
+	nullable   bool // null is a value
+	absentNull bool // null means absent, but not within an Optional: there it would seem to change something
 	optional   bool
 	row        bool
 	identifier bool
@@ -64,7 +65,8 @@ func memberOf(f reflect.StructField) *member {
 	max, _ := strconv.Atoi(f.Tag.Get("max"))
 	return &member{
 		index:      f.Index,
-		nullable:   !optional || f.Tag.Get("null") == "ok",
+		nullable:   f.Tag.Get("null") == "ok",
+		absentNull: !optional,
 		optional:   optional,
 		identifier: f.Tag.Get("text") == "identifier",
 		end:        f.Tag.Get("time") == "end",

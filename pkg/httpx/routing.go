@@ -66,7 +66,8 @@ func allowed(c *gin.Context) []string {
 // again routes the request anew; its path or method has changed.
 func (r *routing) again(c *gin.Context) {
 	c.Writer.Header().Del("Allow")
-	c.Status(http.StatusOK) // gin has set 404 or 405, and some handlers set none
+	c.Writer.Header().Del("Vary") // middleware adds to it once more
+	c.Status(http.StatusOK)       // gin has set 404 or 405, and some handlers set none
 	r.engine.HandleContext(c)
 }
 

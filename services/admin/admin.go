@@ -134,11 +134,7 @@ func (s *Service) publicRoutes(id rpc.Identity) http.Handler {
 	options := s.cfg.HTTP(Name, s.deps)
 	options.StrictMembers = true
 	e := httpx.NewEngine(options)
-	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Admin, Ready: s.Ready}
-	if s.cfg.PublicMetrics() {
-		meta.Metrics = s.deps.Metrics.Handler()
-	}
-	httpx.Meta(e, meta)
+	httpx.Meta(e, s.cfg.PublicMeta(Name, openapi.Admin, s.Ready, s.deps))
 	api.New(s.handlers(id)).Register(e)
 	return e
 }

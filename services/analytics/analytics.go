@@ -99,13 +99,11 @@ func (s *Service) newGuard(id rpc.Identity) *apikey.Guard {
 }
 
 func (s *Service) buildPublic() {
-	s.public = httpx.NewEngine(s.cfg.HTTP(Name, s.deps))
+	options := s.cfg.HTTP(Name, s.deps)
+	options.CORSOrigins = s.cfg.CORSOrigins
+	s.public = httpx.NewEngine(options)
 	api.Mount(s.public, s.usage, s.guard.Require())
-	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Analytics, Ready: s.Ready}
-	if s.cfg.PublicMetrics() {
-		meta.Metrics = s.deps.Metrics.Handler()
-	}
-	httpx.Meta(s.public, meta)
+	httpx.Meta(s.public, s.cfg.PublicMeta(Name, openapi.Analytics, s.Ready, s.deps))
 }
 
 func (s *Service) buildInternal(peers rpc.Peers) {

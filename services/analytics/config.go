@@ -1,6 +1,7 @@
 package analytics
 
 import (
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
@@ -9,6 +10,7 @@ import (
 // Config is the settings of the service.
 type Config struct {
 	app.Base
+	app.CORS
 
 	RetentionDays   int  `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
 	RateLimitShared bool `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
@@ -18,5 +20,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{Base: app.Base{Addr: ":5003", InternalAddr: "127.0.0.1:5103"}, RetentionDays: 90}
 }
+
+// Validate joins all problems of the settings.
+func (c *Config) Validate() error { return errors.Join(c.Base.Validate(), c.CheckCORS()) }
 
 func (c *Config) retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }

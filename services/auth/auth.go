@@ -129,16 +129,14 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 		Clock: s.deps.Clock, Limiter: s.limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, clientFailures),
 	})
 	s.idempotency = idempotency.New(s.deps.DB, ring, s.deps.Clock)
-	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	options := cfg.HTTP(Name, s.deps)
+	options.CORSOrigins = cfg.CORSOrigins
+	s.public = httpx.NewEngine(options)
 	api.Mount(s.public, api.Options{
 		Tokens: s.rules, Keys: s.rules, Guard: s.guard, AdminSecret: cfg.AdminSecret, Idempotency: s.idempotency,
 		TokenAttempts: cfg.Attempts(s.deps.Clock, clientFailures), AdminAttempts: cfg.Attempts(s.deps.Clock, adminFailures),
 	})
-	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.Auth, Ready: s.Ready}
-	if cfg.PublicMetrics() {
-		meta.Metrics = s.deps.Metrics.Handler()
-	}
-	httpx.Meta(s.public, meta)
+	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.Auth, s.Ready, s.deps))
 }
 
 func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {

@@ -12,6 +12,7 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 	app.TokenLimit
+	app.CORS
 
 	AdminSecret     secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
 	RateLimitShared bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
@@ -28,6 +29,7 @@ func (c *Config) Validate() error {
 		c.Base.Validate(),
 		c.CheckSecret(c, &c.AdminSecret),
 		c.MasterKeys.Check(c.Base),
+		c.CheckCORS(),
 	}
 	return errors.Join(problems...)
 }

@@ -122,13 +122,11 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
 		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute), TokenQuota: s.tokens,
 	}
-	s.public = httpx.NewEngine(cfg.HTTP(Name, s.deps))
+	options := cfg.HTTP(Name, s.deps)
+	options.CORSOrigins = cfg.CORSOrigins
+	s.public = httpx.NewEngine(options)
 	a.Routes(s.public, s.guard.Require())
-	meta := httpx.MetaOptions{Service: Name, OpenAPI: openapi.License, Ready: s.Ready}
-	if cfg.PublicMetrics() {
-		meta.Metrics = s.deps.Metrics.Handler()
-	}
-	httpx.Meta(s.public, meta)
+	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.License, s.Ready, s.deps))
 }
 
 func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {

@@ -167,6 +167,27 @@ func (o *operation) readSecurity(doc *openapi3.T) {
 	}
 }
 
+// maxBody is the largest body that the operation reads, in bytes.
+func (o operation) maxBody() int {
+	switch {
+	case strings.HasSuffix(o.path, "/bulk-create"):
+		return 10 << 20
+	case o.header != "" && o.header != "Authorization":
+		return 1 << 20
+	case strings.HasPrefix(o.path, "/api/v1/auth/"):
+		return 16 << 10
+	}
+	return 32 << 10
+}
+
+// badBody is the status that refuses a body which is wrong in any case.
+func (o operation) badBody(body string) int {
+	if len(body) > o.maxBody() {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
+}
+
 // at fills the parameters of the path: the victim's id, and ids of nothing for all else.
 func (b *attacker) at(op operation, id string) string {
 	path := strings.ReplaceAll(op.path, "{license_id}", id)
@@ -209,14 +230,17 @@ func (b *attacker) credential(op operation) []string {
 	return []string{op.header, op.prefix + b.good[op.header]}
 }
 
+// invalidCredential is the error code of a wrong credential, by its header.
+var invalidCredential = map[string]string{
+	"X-API-Key": "INVALID_API_KEY", "X-Admin-API-Key": "INVALID_ADMIN_KEY", "X-Admin-Secret": "INVALID_ADMIN_SECRET", "Authorization": "INVALID_TOKEN",
+}
+
 // credentials sends the example with no credential, wrong ones, and those of another kind.
 func (b *attacker) credentials(op operation) {
 	if op.header == "" {
 		return
 	}
-	body, code := example(op), map[string]string{
-		"X-API-Key": "INVALID_API_KEY", "X-Admin-API-Key": "INVALID_ADMIN_KEY", "X-Admin-Secret": "INVALID_ADMIN_SECRET", "Authorization": "INVALID_TOKEN",
-	}[op.header]
+	body, code := example(op), invalidCredential[op.header]
 	wrong := map[string]string{
 		"empty": "", "garbage": "garbage", "blank": " ", "long": strings.Repeat("x", 10_000), "cut": b.good[op.header][:len(b.good[op.header])-1],
 		"longer": b.good[op.header] + "x", "quoted": "' OR 1=1 --", "bytes": "\xff\xfe",
@@ -334,10 +358,7 @@ func (b *attacker) bodies(op operation) {
 	if op.RequestBody == nil {
 		return
 	}
-	limit := 1 << 20
-	if strings.HasSuffix(op.path, "/bulk-create") {
-		limit = 10 << 20
-	}
+	limit := op.maxBody()
 	bad := map[string]string{
 		"malformed": `{"a":`, "not JSON": `hello`, "array": `[]`, "null": `null`, "number": `7`, "text": `"x"`, "true": `true`,
 		"trailing data": example(op) + `{}`, "trailing comma": `{"a":1,}`, "single quotes": `{'a':1}`, "comment": `{/**/}`,
@@ -350,7 +371,7 @@ func (b *attacker) bodies(op operation) {
 		bad["empty"], bad["blank"] = "", " \n"
 	}
 	for what, body := range bad {
-		b.refused(op, "body "+what, b.send(op, b.at(op, b.victim), body), http.StatusBadRequest)
+		b.refused(op, "body "+what, b.send(op, b.at(op, b.victim), body), op.badBody(body))
 	}
 	b.refused(op, "body too large", b.send(op, b.at(op, b.victim), `{"a":"`+strings.Repeat("x", limit+1<<20)+`"}`), http.StatusRequestEntityTooLarge)
 	b.refused(op, "body too large, length unknown", b.chunked(op, limit+1<<20), http.StatusRequestEntityTooLarge)
@@ -404,12 +425,14 @@ func (b *attacker) members(op operation) {
 				continue
 			}
 			for _, id := range []string{b.victim, unknownID} { // 400 comes before 404
-				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, id), replaced(op, name, value)), http.StatusBadRequest)
+				body := replaced(op, name, value)
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, id), body), op.badBody(body))
 			}
 		}
 		for _, value := range never {
 			if name != "token" && name != "refresh_token" || !strings.Contains(value, "xxx") { // long ones are tokens, only no good ones
-				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), replaced(op, name, value)), http.StatusBadRequest)
+				body := replaced(op, name, value)
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), body), op.badBody(body))
 			}
 		}
 	}

@@ -35,6 +35,9 @@ func (p *Process) PID() int { return p.running.PID() }
 // Log is the file with the output of the process.
 func (p *Process) Log() string { return p.running.Log }
 
+// Set changes settings, each NAME=value, from the next start on.
+func (p *Process) Set(settings ...string) { p.environ = append(p.environ, settings...) }
+
 // Kill9 ends the process as kill -9 does.
 func (p *Process) Kill9() { p.running.Kill() }
 
