@@ -188,7 +188,7 @@ func TestStatusIsWhatTheRulesSay(t *testing.T) {
 		for range 3 {
 			want, got := map[string]string{}, map[string]string{}
 			for _, id := range ids {
-				want[id] = codes[refused(w.admin.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc"})))]
+				want[id] = codes[refused(w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc"})))]
 			}
 			for _, status := range codes {
 				found, _ := w.list(&licensev1.ListLicensesRequest{Status: &status, Page: 1, PerPage: 100})

@@ -144,6 +144,8 @@ type world struct {
 	public http.Handler
 	engine *gin.Engine
 	admin  licensev1connect.LicenseServiceClient
+	// asAuth calls as the service that asks about devices.
+	asAuth licensev1connect.LicenseServiceClient
 	// published holds the events that reached the bus.
 	mu        sync.Mutex
 	published []event.Event
@@ -235,6 +237,7 @@ func (w *world) serve() {
 	w.public = openapitest.Wrap(w.t, openapi.License, s.Handler())
 	w.sisters["license"] = s.InternalHandler()
 	w.admin = w.client(rpctest.Client("admin", "license")...)
+	w.asAuth = w.client(rpctest.Client("auth", "license")...)
 	w.background(s.Run)
 	<-w.bus.watched
 }
@@ -324,7 +327,7 @@ func device(key, hardwareID string) string {
 func (w *world) bearer(licenseID, hardwareID string) []string {
 	w.t.Helper()
 	now, version := w.clock.Now(), 0
-	if seat, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
+	if seat, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
 		version = int(seat.Msg.GetLicenseVersion())
 	}
 	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))

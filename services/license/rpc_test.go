@@ -424,7 +424,7 @@ func TestCheckDevice(t *testing.T) {
 		id, key := w.create(1, 1)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		check := func(licenseID, hardwareID string) (*connect.Response[licensev1.CheckDeviceResponse], error) {
-			return w.admin.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+			return w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
 		}
 		resp, err := check(id, "pc")
 		if err != nil || !resp.Msg.GetExpiresAt().AsTime().Equal(w.get(id).GetExpiresAt().AsTime()) {

@@ -63,7 +63,7 @@ func (w *world) hold(id, hardwareID string) held {
 	w.t.Helper()
 	h := held{access: w.bearer(id, hardwareID)}
 	h.offline = w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":24}`, h.access...).body["token"].(string)
-	seat, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID}))
+	seat, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID}))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (w *world) present(h held, id, hardwareID string) string {
 		w.outcome(w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":1}`, h.access...)),
 		w.outcome(w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, h.offline))),
 	}
-	_, err := w.admin.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID, LicenseVersion: &h.version}))
+	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID, LicenseVersion: &h.version}))
 	if err == nil {
 		return strings.Join(append(answers, "OK"), " ")
 	}
