@@ -60,7 +60,9 @@ var nonsense = map[string][]string{
 	"LATCHKEY_ADMIN_API_KEY":       {"hunter2"},
 	"LATCHKEY_RATE_LIMIT_SHARED":   {"maybe"},
 	"LATCHKEY_TOKEN_RATE_LIMIT":    {"-1", "x", "1.5"},
-	"LATCHKEY_CACHE_BYTES":         {"-1", "x", "1.5"},
+	"LATCHKEY_CACHE_BYTES":         {"-1", "5", "x"},
+	"LATCHKEY_CORS_ORIGINS":        {"nonsense"},
+	"LATCHKEY_DOCS_DISABLED":       {"maybe"},
 	"LATCHKEY_RETENTION_DAYS":      {"0", "-1", "3661", "x"},
 	"LATCHKEY_DATA_DIR":            {"/dev/null/x"},
 }

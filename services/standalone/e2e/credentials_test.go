@@ -32,7 +32,7 @@ func TestDatabaseAndBrokerUsersAreReplacedUnderLoad(t *testing.T) {
 			p.Set("LATCHKEY_DATABASE_URL="+next.database, "LATCHKEY_AMQP_URL="+next.broker)
 			w.restart(p.Name)
 		}
-		if n := w.count("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'latchkey-%' AND usename <> '" + next.user + "'"); n != 0 {
+		if n := w.countIn("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'latchkey-%' AND usename <> '" + next.user + "'"); n != 0 {
 			t.Errorf("%d sessions of the former user are left", n)
 		}
 	}
@@ -61,7 +61,7 @@ func (w *world) user(address string) string {
 	return u.User.Username()
 }
 
-func (w *world) count(query string) (n int) {
+func (w *world) countIn(query string) (n int) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
 	if err != nil {
