@@ -104,7 +104,7 @@ func TestAPIKeysForAdmin(t *testing.T) {
 		name, perMinute := "app", int32(5)
 		by := &rpcv1.Actor{Id: "k-1", Name: "Ada", Role: "owner"}
 		create := func() *authv1.CreateAPIKeyResponse {
-			res, err := w.auth.CreateAPIKey(w.Context(), connect.NewRequest(&authv1.CreateAPIKeyRequest{
+			res, err := w.authForAdmin.CreateAPIKey(w.Context(), connect.NewRequest(&authv1.CreateAPIKeyRequest{
 				Actor: by, ApiKey: &authv1.APIKeyChange{ClientName: &name, PerMinute: &perMinute}, IdempotencyKey: "once",
 			}))
 			w.must(err)
@@ -116,22 +116,22 @@ func TestAPIKeysForAdmin(t *testing.T) {
 		}
 		w.issue(headers{"X-API-Key": made.Secret})
 		perMinute = 0
-		updated, err := w.auth.UpdateAPIKey(w.Context(), connect.NewRequest(&authv1.UpdateAPIKeyRequest{
+		updated, err := w.authForAdmin.UpdateAPIKey(w.Context(), connect.NewRequest(&authv1.UpdateAPIKeyRequest{
 			Actor: by, ApiKeyId: made.ApiKey.ApiKeyId, Change: &authv1.APIKeyChange{PerMinute: &perMinute, ExpiresAt: timestamppb.New(w.clock.Now().Add(time.Hour))},
 		}))
 		w.must(err)
-		rotated, err := w.auth.RotateAPIKey(w.Context(), connect.NewRequest(&authv1.RotateAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
+		rotated, err := w.authForAdmin.RotateAPIKey(w.Context(), connect.NewRequest(&authv1.RotateAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
 		w.must(err)
 		if updated.Msg.ApiKey.RateLimit.PerMinute != 0 || !proto.Equal(updated.Msg.ApiKey, rotated.Msg.ApiKey) || rotated.Msg.Secret == made.Secret {
 			w.Errorf("updated %v, rotated %v", updated.Msg, rotated.Msg)
 		}
-		list, err := w.auth.ListAPIKeys(w.Context(), connect.NewRequest(&authv1.ListAPIKeysRequest{}))
+		list, err := w.authForAdmin.ListAPIKeys(w.Context(), connect.NewRequest(&authv1.ListAPIKeysRequest{}))
 		w.must(err)
 		if len(list.Msg.ApiKeys) != 1 || !proto.Equal(list.Msg.ApiKeys[0], rotated.Msg.ApiKey) {
 			w.Errorf("list %v", list.Msg)
 		}
 		revoke := func() error {
-			_, err := w.auth.RevokeAPIKey(w.Context(), connect.NewRequest(&authv1.RevokeAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
+			_, err := w.authForAdmin.RevokeAPIKey(w.Context(), connect.NewRequest(&authv1.RevokeAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
 			return err
 		}
 		w.must(revoke())

@@ -96,9 +96,10 @@ type world struct {
 	service *auth.Service
 	handler http.Handler
 	license *license
-	auth    authv1connect.AuthServiceClient
-	store   *store.Store
-	seen    *witness
+	// Auth as the license service asks it, and as admin does.
+	auth, authForAdmin authv1connect.AuthServiceClient
+	store              *store.Store
+	seen               *witness
 }
 
 // witness keeps all events that the bus carried.
@@ -149,7 +150,10 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	w.must(err)
 	sisters["auth"] = w.service.InternalHandler()
 	w.handler = openapitest.Wrap(t, openapi.Auth, w.service.Handler())
-	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client("license", "auth")...)
+	ask := func(caller string) authv1connect.AuthServiceClient {
+		return authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client(caller, "auth")...)
+	}
+	w.auth, w.authForAdmin = ask("license"), ask("admin")
 	ring, err := keyring.New(auth.Name, masterKey(1))
 	w.must(err)
 	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
