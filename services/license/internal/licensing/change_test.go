@@ -202,7 +202,7 @@ func TestPatch(t *testing.T) {
 	ptr := func(n int) *int { return &n }
 	yes, no, reason := true, false, "fraud"
 	blank, long := " ", strings.Repeat("x", 256)
-	past, never := noon.Add(-time.Hour), time.Time{}
+	past := noon.Add(-time.Hour)
 	for name, tc := range map[string]struct {
 		edit  func(*Change)
 		patch Patch
@@ -223,7 +223,7 @@ func TestPatch(t *testing.T) {
 		"off when off":        {edit: inactive, patch: Patch{IsActive: &no}},
 		"on again":            {edit: inactive, patch: Patch{IsActive: &yes}, event: &eventsv1.LicenseReactivated{}, check: func(l License) bool { return l.DeactivatedAt.IsZero() && l.DeactivationReason == "" }},
 		"expires at once":     {patch: Patch{ExpiresAt: &past}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return errors.Is(l.Check(noon), ErrExpired) }},
-		"perpetual":           {patch: Patch{ExpiresAt: &never}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.Check(noon.AddDate(500, 0, 0)) == nil }},
+		"perpetual":           {patch: Patch{Perpetual: true}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.Check(noon.AddDate(500, 0, 0)) == nil }},
 		"reason while active": {patch: Patch{DeactivationReason: &reason}},
 	} {
 		t.Run(name, func(t *testing.T) {
