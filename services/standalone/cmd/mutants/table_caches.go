@@ -25,7 +25,7 @@ var caches = []mutant{
 	{
 		name: "cache-held-outlives-drop", breaks: "who remembers where a value is held goes on with it after it was dropped",
 		file: "pkg/cache/cache.go",
-		old:  "h.entry.gone.Load() || ", new: "",
+		old:  "e.gone.Load() || ", new: "",
 		pkg: "./pkg/cache", tests: "TestWhatIsHeldEndsWithItsEntry TestDropAllEndsWhatIsHeld",
 	},
 	{

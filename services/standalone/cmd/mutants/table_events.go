@@ -144,11 +144,11 @@ var events = []mutant{
 	{
 		name: "answer-outside-transaction", breaks: "the kept answer to an Idempotency-Key commits after the change, not with it",
 		file: "pkg/idempotency/idempotency.go",
-		old: `		func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, answer{Value: result}) })
+		old: `		func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, result) })
 `,
 		new: `		func(context.Context, *gorm.DB) error { return nil })
 	if err == nil {
-		err = s.afterwards(ctx, func(tx *gorm.DB) error { return s.keep(tx, r, answer{Value: result}) })
+		err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return s.keep(tx, r, result) })
 	}
 `,
 		pkg: idempotencyTests, tests: "TestALeaseThatRanOutIsTakenOverAndFenced",
