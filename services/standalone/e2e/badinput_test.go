@@ -45,10 +45,12 @@ func TestBadInput(t *testing.T) {
 // TestBulkRowsStandAlone: rows with wrong types or text fail by themselves.
 func TestBulkRowsStandAlone(t *testing.T) {
 	each(t, func(w *world) {
+		// A control character that is not escaped is no JSON at all, so no row can be told from the next.
+		w.want(w.admin(http.MethodPost, "/licenses/bulk-create", "{\"licenses\":[{\"customer_id\":\"a\x01\"}]}"), http.StatusBadRequest, "VALIDATION_ERROR")
 		rows := []string{
 			`7`, `null`, `[]`, `"x"`, `{}`, `{"customer_id":null}`, `{"customer_id":"a","max_devices":"5"}`, `{"customer_id":"a","max_devices":99999999999999999999}`,
 			`{"customer_id":"a","max_devices":-1}`, `{"customer_id":"a","metadata":[]}`, `{"customer_id":"a","features":[null]}`,
-			`{"customer_id":"a\u0000"}`, "{\"customer_id\":\"a\x01\"}", `{"customer_id":"\ud800"}`, `{"customer_id":"a","metadata":{"n":1e400}}`, "{\"customer_id\":\"\xff\"}",
+			`{"customer_id":"a\u0000"}`, `{"customer_id":"\ud800"}`, `{"customer_id":"a","metadata":{"n":1e400}}`, "{\"customer_id\":\"\xff\"}",
 		}
 		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+strings.Join(rows, ",")+`]}`), http.StatusMultiStatus, "")
 		if a.body["created_count"] != 0.0 || a.body["failed_count"] != float64(len(rows)) {

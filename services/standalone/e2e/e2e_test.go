@@ -56,7 +56,7 @@ func start(t *testing.T, embedded bool) *world {
 		// Not the test's context: the suite outlives it.
 		s, err = suite.Start(context.Background(), suite.Options{
 			Embedded: embedded, Replicas: replicas,
-			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
+			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0", "LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
 		})
 		if err == nil {
 			shared.suites[embedded] = s
