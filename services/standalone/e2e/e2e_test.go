@@ -193,10 +193,17 @@ func (w *world) usage(licenseID, member string, want int) {
 // devices counts the active devices of a license as admin shows them, and what the license's counter says.
 func (w *world) devices(licenseID string) (active, counter int) {
 	w.Helper()
-	list := w.want(w.admin(http.MethodGet, "/licenses/"+licenseID+"/devices", ""), http.StatusOK, "")
-	for _, d := range list.body["devices"].([]any) {
-		if d.(map[string]any)["is_active"] == true {
-			active++
+	const perPage = 1000
+	for page := 1; ; page++ {
+		path := fmt.Sprintf("/licenses/%s/devices?page=%d&per_page=%d", licenseID, page, perPage)
+		list := w.want(w.admin(http.MethodGet, path, ""), http.StatusOK, "").body["devices"].([]any)
+		for _, d := range list {
+			if d.(map[string]any)["is_active"] == true {
+				active++
+			}
+		}
+		if len(list) < perPage {
+			break
 		}
 	}
 	l := w.want(w.admin(http.MethodGet, "/licenses/"+licenseID, ""), http.StatusOK, "")

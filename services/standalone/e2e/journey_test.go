@@ -61,6 +61,8 @@ func (w *world) tokens(id, key string) {
 	if next.text("access_token") == "" || next.text("refresh_token") == pair.text("refresh_token") {
 		w.Errorf("refresh: %s", next.raw)
 	}
+	// Once the new pair is used, the old token can only be a copy.
+	w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+next.text("access_token")), http.StatusOK, "")
 	w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/refresh", refresh), http.StatusUnauthorized, "INVALID_TOKEN")
 	for _, url := range []string{w.AuthURL + "/api/v1/auth/verify", w.LicenseURL + "/api/v1/license/offline-token"} {
 		w.eventually(time.Second, func() error {

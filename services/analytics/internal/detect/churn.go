@@ -175,6 +175,10 @@ func (t turnover) jobs() bool {
 	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended && 10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
 }
 
+// scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is handed round
+// the world leaves as cleanly as a build job.
+func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
+
 // ci says whether they are build jobs for sure: the network is a hosting one. Source: detection design, "CI is recognised by hosting network plus clean deactivation".
 func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }
 
@@ -209,7 +213,7 @@ func (st *step) learnFirstWeek(t turnover, fixed float64) {
 		return
 	}
 	n := int64(t.replaced)
-	if !t.jobs() {
+	if !t.jobs() || t.scattered() {
 		n = min(n, int64(fixed))
 	}
 	s.firstWeek = max(s.firstWeek, n)
