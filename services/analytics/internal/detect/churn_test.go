@@ -24,6 +24,18 @@ func passedAround(seats, days, perDay int, at func(i int) where) *scene {
 	return s
 }
 
+// handedRound is a seat that sixty devices take, use and leave cleanly within the first minute of its license.
+func handedRound(at func(i int) where) *scene {
+	s := licensed(1)
+	for i := range 60 {
+		hw, t := fmt.Sprintf("pc-%d", i), day(0, 8).Add(time.Duration(i)*time.Second)
+		s.activate(t, hw, at(i))
+		s.add(t.Add(200*time.Millisecond), TypeValidated, hw, at(i))
+		s.deactivate(t.Add(400*time.Millisecond), hw, at(i))
+	}
+	return s
+}
+
 func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
 
 func churnStories() []story {
@@ -53,6 +65,12 @@ func churnStories() []story {
 			}
 			return s
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "offline token"},
+		{"C12: a seat handed round in the first minute, no geo data", func() *scene {
+			return handedRound(func(i int) where { return where{ip: fmt.Sprintf("203.%d.113.7", i)} })
+		}, map[Kind]Severity{DeviceChurn: SeverityCritical}, "replaced devices in 24 hours"},
+		{"C12: the same from one network may be an installer under test", func() *scene {
+			return handedRound(func(int) where { return where{ip: "198.51.100.9"} })
+		}, nil, ""},
 
 		{"ci jobs on hosting networks", func() *scene { return passedAround(2, 30, 25, runner) }, nil, ""},
 		{"ci without geo data is a note at most", func() *scene { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
