@@ -41,7 +41,7 @@ func MemoryLimit() uint64 {
 
 // afterEachGC calls fn, quickly, after each garbage collection.
 func afterEachGC(fn func()) {
-	type sentinel struct{ self *sentinel } // with a pointer, or it would share its memory with others
+	type sentinel struct{ _ *byte } // with a pointer, or it would share its memory with others
 	runtime.AddCleanup(&sentinel{}, func(fn func()) { fn(); afterEachGC(fn) }, fn)
 }
 
