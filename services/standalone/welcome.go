@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
@@ -87,10 +88,17 @@ func firstCalls(c credentials.Credentials, file string, show bool) string {
 	}
 	title := "Activate the demo license, then validate it:"
 	if !show {
-		title = "Activate the demo license, then validate it; API_KEY and LICENSE_KEY are api_key and license_key of " + file + ":"
+		// What is no terminal may be a journal that others read: the lines fetch the keys themselves.
+		title += "\n\n" + fetch("API_KEY", "api_key", file) + fetch("LICENSE_KEY", "license_key", file)
+		title = strings.TrimSuffix(title, "\n")
 		c.APIKey, c.LicenseKey = "$API_KEY", "$LICENSE_KEY"
 	}
 	return title + "\n\n" + curl(c, "activate") + "\n" + curl(c, "validate")
+}
+
+// fetch is a line to paste that reads a member of the credentials file into a variable of the shell.
+func fetch(variable, member, file string) string {
+	return fmt.Sprintf("    %s=$(sed -n 's/.*\"%s\": \"\\(.*\\)\".*/\\1/p' '%s')\n", variable, member, file)
 }
 
 // curl is a line to paste that asks the license service with the demo key.
