@@ -7,10 +7,10 @@ queues='(analytics\\.events|admin\\.audit)'
 own='amq\\.gen-.*'
 user() { printf '{"name": "%s", "password": "%s", "tags": "%s"}' "$1" "$2" "$3"; }
 permission() {
-  printf '{"user": "%s", "vhost": "latchkey", "configure": "^(latchkey\\\\.(events|news)|%s(\\\\.dead)?|%s)$", ' "$1" "$queues" "$own"
-  printf '"write": "^(latchkey\\\\.(events|news)|amq\\\\.default|%s(\\\\.dead)?|%s)$", ' "$queues" "$own"
+  printf '{"user": "%s", "vhost": "latchkey", "configure": "^(latchkey\\\\.(events|invalidations)|%s(\\\\.dead)?|%s)$", ' "$1" "$queues" "$own"
+  printf '"write": "^(latchkey\\\\.(events|invalidations)|amq\\\\.default|%s(\\\\.dead)?|%s)$", ' "$queues" "$own"
   # Declaring a queue that has dead letters takes the permission to read it.
-  printf '"read": "^(latchkey\\\\.(events|news)|%s%s|%s)$"}' "$queues" "$2" "$own"
+  printf '"read": "^(latchkey\\\\.(events|invalidations)|%s%s|%s)$"}' "$queues" "$2" "$own"
 }
 cat <<JSON
 {

@@ -23,8 +23,8 @@ import (
 const (
 	keysKept = 50_000
 	freshFor = time.Minute
-	staleFor = 15 * time.Minute // while the source is away and news of revocations still arrive
-	unlinked = 5 * time.Second  // while no news arrive
+	staleFor = 15 * time.Minute // while the source is away and invalidations still arrive
+	unlinked = 5 * time.Second  // while no invalidations arrive
 )
 
 // Options are what a guard works with.

@@ -1,6 +1,6 @@
 // Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is a
 // table look-up without allocation. It knows three ages of a value: fresh, stale (served only while the source is away) and
-// unlinked (how long a value is trusted while no news of changes can arrive).
+// unlinked (how long a value is trusted while no invalidations can arrive).
 package cache
 
 import (
@@ -39,7 +39,7 @@ type Options struct {
 	Stale time.Duration
 	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive.
 	Unlinked time.Duration
-	// Link tells whether news of changes arrive. Nil counts as alive.
+	// Link tells whether invalidations arrive. Nil counts as alive.
 	Link interface{ Alive() bool }
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// becomes waits for news to arrive. The world's clock stands still, so what is remembered does not end by itself.
+// becomes waits for invalidations to arrive. The world's clock stands still, so what is remembered does not end by itself.
 func (w *world) becomes(what string, status int, code string, ask func() answer) {
 	w.t.Helper()
 	testkit.Eventually(w.t, patience, func() error {

@@ -1,8 +1,8 @@
 // Package amqp is package bus over RabbitMQ, 3.10 or later.
 //
-// Events go to the durable topic exchange latchkey.events under their type as routing key, and changes of state once more, packed,
-// to latchkey.news, from which watches hear. Every queue is a quorum queue
-// with a companion "<queue>.dead" for its dead letters. Publishing and consuming have a connection each, because a broker
+// Events go to the durable topic exchange latchkey.events under their type as routing key, and changes of state once more,
+// packed, to latchkey.invalidations, which watches listen to. Every queue is a quorum queue with a companion "<queue>.dead"
+// for its dead letters. Publishing and consuming have a connection each, because a broker
 // in alarm stops reading from connections that publish, and acknowledgments must not wait for that.
 package amqp
 

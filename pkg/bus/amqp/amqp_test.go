@@ -254,7 +254,7 @@ func TestAFullQueueRefuses(t *testing.T) {
 }
 
 // What watches hear is packed, in the order of publishing, and without telemetry.
-func TestNewsOnTheWire(t *testing.T) {
+func TestInvalidationsOnTheWire(t *testing.T) {
 	address := testkit.AMQP(t)
 	b := dial(t, address, shared)
 	ch := channel(t, address)
@@ -262,7 +262,7 @@ func TestNewsOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ch.QueueBind(q.Name, "#", "latchkey.news", false, nil); err != nil {
+	if err := ch.QueueBind(q.Name, "#", "latchkey.invalidations", false, nil); err != nil {
 		t.Fatal(err)
 	}
 	revoked := bustest.Event(t, &eventsv1.ApiKeyRevoked{}, "key")

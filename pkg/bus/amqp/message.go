@@ -67,9 +67,9 @@ func messages(events []event.Event, app string) ([]message, error) {
 	return made, nil
 }
 
-// newsOf are the copies of changes of state for watches: what follows one another of one type goes into one message, since under
-// load a message per event to every replica costs more than all else. Telemetry they get as the queues do.
-func newsOf(events []event.Event, app string) ([]message, error) {
+// invalidationsOf are the copies of changes of state for watches: what follows one another of one type goes into one message,
+// since under load a message per event to every replica costs more than all else. Telemetry they get as the queues do.
+func invalidationsOf(events []event.Event, app string) ([]message, error) {
 	var made []message
 	for len(events) > 0 {
 		n := 1
@@ -81,7 +81,7 @@ func newsOf(events []event.Event, app string) ([]message, error) {
 			if err != nil {
 				return nil, err
 			}
-			m.exchange, m.DeliveryMode = news, amqp091.Transient
+			m.exchange, m.DeliveryMode = invalidations, amqp091.Transient
 			made = append(made, m)
 		}
 		events = events[n:]

@@ -31,7 +31,7 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	if err != nil {
 		return err
 	}
-	packed, err := newsOf(events, b.name)
+	packed, err := invalidationsOf(events, b.name)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,8 @@ func (c *confirmChannel) write(msgs []message) (pending []*amqp091.DeferredConfi
 	defer func() { err = errors.Join(err, c.socket.release()) }()
 	pending = make([]*amqp091.DeferredConfirmation, len(msgs))
 	for i, m := range msgs {
-		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, m.exchange != news, false, m.Publishing); err != nil {
+		mandatory := m.exchange != invalidations
+		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, mandatory, false, m.Publishing); err != nil {
 			return nil, err
 		}
 	}

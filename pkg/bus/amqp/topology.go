@@ -12,8 +12,8 @@ import (
 
 const (
 	exchange = "latchkey.events"
-	// news carries changes of state a second time, packed, for watches alone.
-	news = "latchkey.news"
+	// invalidations carries changes of state a second time, packed, for watches alone.
+	invalidations = "latchkey.invalidations"
 	// deathLimit is how often the broker itself delivers a message again, counting lost links and killed consumers, before it
 	// becomes a dead letter. It is only the net under a message that kills its process: failures of a handler are counted in
 	// package delivery, since brokers of different versions count differently and an outage must not use attempts up.
@@ -27,7 +27,7 @@ func deadQueue(queue string) string { return queue + ".dead" }
 // declare makes sure that everything events are routed to exists. It runs on every new publishing connection, and when a
 // message came back for want of a queue.
 func (b *Bus) declare(conn *amqp091.Connection) error {
-	for _, name := range []string{exchange, news} {
+	for _, name := range []string{exchange, invalidations} {
 		err := onChannel(conn, func(ch *amqp091.Channel) error {
 			return ch.ExchangeDeclare(name, amqp091.ExchangeTopic, true, false, false, false, nil)
 		})

@@ -81,7 +81,7 @@ func subscribeWatch(ch *amqp091.Channel, types []string) (<-chan amqp091.Deliver
 		return nil, "", fmt.Errorf("declare a queue to watch from: %w", err)
 	}
 	for _, pattern := range types {
-		if err := ch.QueueBind(q.Name, pattern, news, false, nil); err != nil {
+		if err := ch.QueueBind(q.Name, pattern, invalidations, false, nil); err != nil {
 			return nil, "", fmt.Errorf("bind a watch to %s: %w", pattern, err)
 		}
 	}

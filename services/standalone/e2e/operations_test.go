@@ -254,7 +254,7 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 	}
 	id, key := w.create(`{"customer_id":"no database","max_devices":5}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
-	w.usage(id, "activations", 1) // the news of the activation, which drops what is cached, is through
+	w.usage(id, "activations", 1) // the invalidation by the activation has arrived
 	for range 2 {
 		w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
 	}
@@ -396,7 +396,7 @@ func TestDeadLetters(t *testing.T) {
 	channel := w.channel()
 	for _, body := range []string{`not JSON`, `{"specversion":"1.0"}`, `[]`} {
 		// Caches, which listen to the second exchange, must bear it too.
-		for _, exchange := range []string{"latchkey.events", "latchkey.news"} {
+		for _, exchange := range []string{"latchkey.events", "latchkey.invalidations"} {
 			err := channel.PublishWithContext(t.Context(), exchange, "license.activated", true, false, amqp.Publishing{
 				ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: "poison", Body: []byte(body),
 			})

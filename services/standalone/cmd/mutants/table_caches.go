@@ -29,7 +29,7 @@ var caches = []mutant{
 		pkg: "./pkg/cache", tests: "TestWhatIsHeldEndsWithItsEntry TestDropAllEndsWhatIsHeld",
 	},
 	{
-		name: "cache-outlives-link", breaks: "a replica that hears no news trusts its cache for minutes",
+		name: "cache-outlives-link", breaks: "a replica that hears no invalidations trusts its cache for minutes",
 		file: "pkg/cache/cache.go",
 		old:  "		d = c.opts.Unlinked\n", new: "		_ = c.opts.Unlinked\n",
 		pkg: "./pkg/cache", tests: "TestAges",

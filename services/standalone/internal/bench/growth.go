@@ -200,7 +200,7 @@ func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 		return err
 	}
 	message := amqp.Publishing{ContentType: event.ContentTypeBatch, MessageId: events[0].ID, Type: events[0].Type, Body: body}
-	if err := b.channel.PublishWithContext(ctx, "latchkey.news", events[0].Type, false, false, message); err != nil {
+	if err := b.channel.PublishWithContext(ctx, "latchkey.invalidations", events[0].Type, false, false, message); err != nil {
 		return err
 	}
 	last := validation(w.url, b.suite.APIKey)
