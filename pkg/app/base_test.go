@@ -38,10 +38,19 @@ func TestBaseValidate(t *testing.T) {
 		"text for a key":          {func(b *Base) { b.InternalKey = textKey }, []string{"LATCHKEY_INTERNAL_KEY"}},
 		"text in development":     {func(b *Base) { b.InternalKey, b.Env = textKey, Development }, nil},
 		"bad servers":             {func(b *Base) { b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"proxies":                 {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
-		"key without certificate": {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
-		"no such certificate":     {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
+		"M13: key of the profile": {func(b *Base) { b.InternalKey = "ZGV2LWludGVybmFsLWtleS1vZi1hdXRoLS0tLS0tLS0=" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"M13: peer of the profile": {func(b *Base) {
+			b.InternalPeers = append(b.InternalPeers, "admin:LWF3IrWxcDOXJcGpyuz2JK5T4dow/iWLYJpU1CNtOYc=")
+		}, []string{"LATCHKEY_INTERNAL_PEERS"}},
+		"M13: passwords": {func(b *Base) {
+			b.DatabaseURL, b.AMQPURL = "postgres://x:dev@db/y", "amqp://guest:guest@mq/"
+		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
+		"M13: password as a parameter":  {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" }, []string{"LATCHKEY_DATABASE_URL"}},
+		"M13: passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" }, nil},
+		"proxies":                       {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
+		"certificate without key":       {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
+		"key without certificate":       {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
+		"no such certificate":           {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

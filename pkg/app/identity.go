@@ -1,8 +1,10 @@
 package app
 
 import (
+	"crypto/ed25519"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
@@ -43,8 +45,21 @@ func (b Base) checkIdentity() error {
 	if len(b.InternalPeers) == 0 {
 		return config.Problemf(&b, &b.InternalPeers, "is missing; set it to the public keys of all services, such as license:<base64>,admin:<base64>")
 	}
-	_, err = rpc.ParsePeers(b.InternalPeers)
-	return problemOf(&b, &b.InternalPeers, err)
+	peers, err := rpc.ParsePeers(b.InternalPeers)
+	if err != nil {
+		return problemOf(&b, &b.InternalPeers, err)
+	}
+	return b.checkPeers(peers)
+}
+
+// checkPeers finds a public key whose private half everybody can know.
+func (b Base) checkPeers(peers rpc.Peers) error {
+	for service, keys := range peers {
+		if b.Env == Production && slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool { return secret.PublishedKey(key) }) {
+			return config.Problemf(&b, &b.InternalPeers, "has a key of %s that %s", service, secret.IsPublished)
+		}
+	}
+	return nil
 }
 
 // CheckKnownToPeers finds a key of the named service that is not in its own list of peers: the lists are the same everywhere, so

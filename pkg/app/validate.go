@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
+	"net/url"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/config"
@@ -51,16 +53,31 @@ func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
 	return nil
 }
 
-// checkServers looks at what the drivers know of their URLs.
+// checkServers looks at what the drivers know of their URLs, and at the passwords in them.
 func (b Base) checkServers() error {
 	var problems []error
-	if b.DatabaseURL != "" {
-		problems = append(problems, problemOf(&b, &b.DatabaseURL, db.CheckURL(b.DatabaseURL)))
-	}
-	if b.AMQPURL != "" {
-		problems = append(problems, problemOf(&b, &b.AMQPURL, amqp.CheckURL(b.AMQPURL)))
+	for _, s := range []struct {
+		url   *string
+		check func(string) error
+	}{{&b.DatabaseURL, db.CheckURL}, {&b.AMQPURL, amqp.CheckURL}} {
+		if *s.url != "" {
+			problems = append(problems, problemOf(&b, s.url, cmp.Or(s.check(*s.url), b.checkPassword(*s.url))))
+		}
 	}
 	return errors.Join(problems...)
+}
+
+// checkPassword finds a password of a server that everybody can know.
+func (b Base) checkPassword(server string) error {
+	u, err := url.Parse(server)
+	if b.Env != Production || err != nil {
+		return nil
+	}
+	password, _ := u.User.Password()
+	if secret.Published(password) || secret.Published(u.Query().Get("password")) {
+		return errors.New("has a password that " + secret.IsPublished)
+	}
+	return nil
 }
 
 func (b Base) checkTLS() error {

@@ -111,9 +111,15 @@ const (
 var samples = [...]string{"changeme", "change-me", "change_me", "password", "example", "sample", "placeholder", "insecure",
 	"default", "your-secret", "your_secret", "yoursecret", "supersecret", "super-secret", "0123456789", "abcdefghij", "qwertyuiop"}
 
+// IsPublished is what Weak says of a secret that Published knows.
+const IsPublished = "stands in the published source of Latchkey, so everybody can know it; make one by chance"
+
 // Weak says why s must not protect anything in production, as the end of a sentence that begins with the name of the
 // setting; it is empty when s is fine.
 func Weak(s string) string {
+	if Published(s) {
+		return IsPublished
+	}
 	if len(s) < minLength {
 		return "has " + strconv.Itoa(len(s)) + " characters, it needs at least " + strconv.Itoa(minLength)
 	}
@@ -132,6 +138,9 @@ func Weak(s string) string {
 // WeakKey is Weak for a key of 32 raw bytes. Random ones pass: a key of fewer than eight different bytes, or of printable
 // characters only, comes by chance less than once in ten trillion times.
 func WeakKey(key []byte) string {
+	if PublishedKey(key) {
+		return IsPublished
+	}
 	if n := distinct(key); n < minDistinct {
 		return "has only " + strconv.Itoa(n) + " different bytes; make one by chance"
 	}

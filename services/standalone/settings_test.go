@@ -72,8 +72,8 @@ var goodSettings = func() map[string]string {
 	made, id := newSecrets(), rpc.NewIdentity("auth") // the others have keys that this list does not tell
 	return map[string]string{
 		"LATCHKEY_ENV":            "production",
-		"LATCHKEY_DATABASE_URL":   "postgres://u:p@127.0.0.1:1/d",
-		"LATCHKEY_AMQP_URL":       "amqp://u:p@127.0.0.1:1/",
+		"LATCHKEY_DATABASE_URL":   "postgres://u@127.0.0.1:1/d",
+		"LATCHKEY_AMQP_URL":       "amqp://u@127.0.0.1:1/",
 		"LATCHKEY_INTERNAL_KEY":   rpc.FormatKey(id.Key),
 		"LATCHKEY_INTERNAL_PEERS": id.PeerEntry(),
 		"LATCHKEY_MASTER_KEY":     made.MasterKey,
@@ -173,6 +173,54 @@ func TestM1NonsenseIsRefused(t *testing.T) {
 
 // beside names the setting that is missing where one of a pair is set.
 var beside = map[string]string{"LATCHKEY_TLS_CERT_FILE": "LATCHKEY_TLS_KEY_FILE", "LATCHKEY_TLS_KEY_FILE": "LATCHKEY_TLS_CERT_FILE"}
+
+// published has a secret that stands in the source, and that nothing else is wrong with, for every secret setting of every program.
+var published = map[string]string{
+	"LATCHKEY_DATABASE_URL":        "postgres://u:dev@127.0.0.1:1/d",
+	"LATCHKEY_AMQP_URL":            "amqp://u:dev@127.0.0.1:1/",
+	"LATCHKEY_INTERNAL_KEY":        publishedKey,
+	"LATCHKEY_MASTER_KEY":          publishedKey,
+	"LATCHKEY_MASTER_KEY_PREVIOUS": publishedKey,
+	"LATCHKEY_MASTER_KEY_NEXT":     publishedKey,
+	"LATCHKEY_ADMIN_SECRET":        "Zq3vT8mK1xR6pL0wN4cB9yF2hJ7dS5gA",
+	"LATCHKEY_ADMIN_API_KEY":       "ak_changed-owner-key-of-the-tests-98765432109876",
+}
+
+const publishedKey = "3q2+7wEjRWeJq83v/ty6mHZUMhDerb7v8PGis8TV5vc="
+
+// TestM13PublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development does.
+func TestM13PublishedSecretsAreRefused(t *testing.T) {
+	for name, run := range programs(t) {
+		for _, setting := range taken(name) {
+			if _, no := refused()[setting]; !isSecret[setting] || name == program && no {
+				continue
+			}
+			for _, env := range []string{app.Production, app.Development} {
+				t.Run(name+" "+setting+" "+env, func(t *testing.T) {
+					setEnvironment(t, name)
+					t.Setenv("LATCHKEY_ENV", env)
+					t.Setenv(setting, published[setting])
+					var logs bytes.Buffer
+					code := run(&logs)
+					line := regexp.MustCompile(`\n  - ` + setting + ` .*published source`)
+					named := line.MatchString(logs.String())
+					if published[setting] == "" || named != (env == app.Production) || named && code != 2 {
+						t.Errorf("%q: exit code %d:\n%s", published[setting], code, logs.String())
+					}
+				})
+			}
+		}
+	}
+}
+
+// isSecret are the settings that hold a secret.
+var isSecret = func() map[string]bool {
+	secrets := map[string]bool{}
+	for line := range strings.Lines(config.Secrets(config.Options{}, (&settings{}).all()...)) {
+		secrets[strings.Fields(line)[0]] = true
+	}
+	return secrets
+}()
 
 // TestM1OtherProgramsSettings: a setting that a program cannot honour is refused, in the environment and in a file.
 func TestM1OtherProgramsSettings(t *testing.T) {

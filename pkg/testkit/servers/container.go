@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 // engineAnswers tells whether a container engine can be used. The program alone says nothing: it is often installed without one.
@@ -96,8 +98,9 @@ func containerPostgreSQL(ctx context.Context) (Server, error) {
 }
 
 func containerRabbitMQ(ctx context.Context) (Server, error) {
+	password := secret.New("") // programs in production refuse those that everybody knows
 	c, address, err := runContainer(ctx, "5672", "--publish", "127.0.0.1::15672", "--env", "RABBITMQ_DEFAULT_USER="+superuser,
-		"--env", "RABBITMQ_DEFAULT_PASS="+superuser, rabbitImage)
+		"--env", "RABBITMQ_DEFAULT_PASS="+password, rabbitImage)
 	if err != nil {
 		return Server{}, err
 	}
@@ -105,7 +108,7 @@ func containerRabbitMQ(ctx context.Context) (Server, error) {
 	if err != nil {
 		return Server{}, errors.Join(err, c.stop())
 	}
-	login := superuser + ":" + superuser + "@"
+	login := superuser + ":" + password + "@"
 	url := "amqp://" + login + address + "/"
 	if err := awaitContainer(ctx, c, func(context.Context) error { _, err := pingRabbitMQ(url); return err }); err != nil {
 		return Server{}, err

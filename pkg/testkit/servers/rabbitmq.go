@@ -16,6 +16,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 // RabbitMQ is a private RabbitMQ node with the management plugin.
@@ -111,9 +113,10 @@ func (r *RabbitMQ) create(ctx context.Context, epmd string) error {
 		return err
 	}
 	r.ports = rabbitPorts{amqp: ports[0], management: ports[1], distribution: ports[2], epmd: ports[3]}
-	r.URL = "amqp://guest:guest@" + Address(r.ports.amqp) + "/"
-	r.ManagementURL = "http://guest:guest@" + Address(r.ports.management)
-	if err := r.writeConfig(); err != nil {
+	password := secret.New("") // programs in production refuse "guest"
+	r.URL = "amqp://guest:" + password + "@" + Address(r.ports.amqp) + "/"
+	r.ManagementURL = "http://guest:" + password + "@" + Address(r.ports.management)
+	if err := r.writeConfig(password); err != nil {
 		return err
 	}
 	// The Erlang name server is ours, so that nodes of others do not come to depend on one that ends with this node.
@@ -124,14 +127,15 @@ func (r *RabbitMQ) create(ctx context.Context, epmd string) error {
 	return r.serve(ctx)
 }
 
-func (r *RabbitMQ) writeConfig() error {
+func (r *RabbitMQ) writeConfig(password string) error {
 	config := fmt.Sprintf(`listeners.tcp.1 = %s
+default_pass = %s
 management.tcp.ip = 127.0.0.1
 management.tcp.port = %d
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
 collect_statistics_interval = 1000
-`, Address(r.ports.amqp), r.ports.management)
+`, Address(r.ports.amqp), password, r.ports.management)
 	return errors.Join(
 		os.Mkdir(r.group.Path("home"), 0o700),
 		os.WriteFile(r.group.Path("rabbitmq.conf"), []byte(config), 0o600),

@@ -21,11 +21,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/suite"
 )
 
 var services = []string{"auth", "license", "analytics", "admin"}
+
+// dbPassword must never be shown.
+var dbPassword = secret.New("")
 
 // settings are the environment of one service of the suite, by name.
 func (w *world) settings(service string) map[string]string {
@@ -88,8 +92,8 @@ func TestCommands(t *testing.T) {
 		}
 		w.ran(settings, service, "config", "check")
 		w.ran(with(settings, "LATCHKEY_SUITE_MODE", "processes", "LATCHKEY_TEST_X", "y"), service, "config", "check")
-		printed := w.ran(with(settings, "LATCHKEY_DATABASE_URL", "postgres://me:hunter2hunter2@db:5432/x"), service, "config", "print")
-		for _, hidden := range []string{"hunter2", settings["LATCHKEY_INTERNAL_KEY"], settings["LATCHKEY_MASTER_KEY"], settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
+		printed := w.ran(with(settings, "LATCHKEY_DATABASE_URL", "postgres://me:"+dbPassword+"@db:5432/x"), service, "config", "print")
+		for _, hidden := range []string{dbPassword, settings["LATCHKEY_INTERNAL_KEY"], settings["LATCHKEY_MASTER_KEY"], settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
 			if strings.Contains(printed, hidden) {
 				t.Errorf("%s config print shows a secret:\n%s", service, printed)
 			}
@@ -130,9 +134,9 @@ func TestRefusedSettings(t *testing.T) {
 		"unknown":         {[]string{"LATCHKEY_WHATEVER", "x"}, []string{"LATCHKEY_WHATEVER"}},
 		"no address":      {[]string{"LATCHKEY_ADDR", "nowhere"}, []string{"LATCHKEY_ADDR"}},
 		"no environment":  {[]string{"LATCHKEY_ENV", "prod"}, []string{"LATCHKEY_ENV", "production"}},
-		"another engine":  {[]string{"LATCHKEY_DATABASE_URL", "mysql://me:hunter2hunter2@db/x"}, []string{"LATCHKEY_DATABASE_URL"}},
+		"another engine":  {[]string{"LATCHKEY_DATABASE_URL", "mysql://me:" + dbPassword + "@db/x"}, []string{"LATCHKEY_DATABASE_URL"}},
 		"no URL at all":   {[]string{"LATCHKEY_DATABASE_URL", "nonsense"}, []string{"LATCHKEY_DATABASE_URL"}},
-		"another broker":  {[]string{"LATCHKEY_AMQP_URL", "kafka://me:hunter2hunter2@mq/"}, []string{"LATCHKEY_AMQP_URL"}},
+		"another broker":  {[]string{"LATCHKEY_AMQP_URL", "kafka://me:" + dbPassword + "@mq/"}, []string{"LATCHKEY_AMQP_URL"}},
 		"missing file":    {[]string{"LATCHKEY_INTERNAL_KEY", "", "LATCHKEY_INTERNAL_KEY_FILE", "/nowhere"}, []string{"LATCHKEY_INTERNAL_KEY_FILE"}},
 		"bad proxies":     {[]string{"LATCHKEY_TRUSTED_PROXIES", "everyone"}, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"bad sister":      {[]string{"LATCHKEY_AUTH_URL", "auth:5101"}, []string{"LATCHKEY_AUTH_URL"}},
@@ -155,7 +159,7 @@ func TestRefusedSettings(t *testing.T) {
 func (w *world) refuses(service, what string, settings map[string]string, want []string) {
 	w.Helper()
 	out, code := w.run(settings, service, "serve")
-	if code != 2 || strings.Contains(out, "hunter2") {
+	if code != 2 || strings.Contains(out, dbPassword) {
 		w.Errorf("%s, %s: exit code %d\n%s", service, what, code, out)
 	}
 	for _, part := range want {
@@ -175,12 +179,12 @@ func TestWaitingEnds(t *testing.T) {
 	settings := with(w.settings("license"), "LATCHKEY_START_TIMEOUT", "1s", "LATCHKEY_ADDR", servers.Address(ports[1]), "LATCHKEY_INTERNAL_ADDR", servers.Address(ports[2]))
 	nobody := servers.Address(ports[0])
 	for url, says := range map[string]string{
-		"postgres://me:hunter2hunter2@" + nobody + "/x?sslmode=disable": "waiting for the database",
-		"amqp://me:hunter2hunter2@" + nobody + "/":                      "cannot reach the broker",
+		"postgres://me:" + dbPassword + "@" + nobody + "/x?sslmode=disable": "waiting for the database",
+		"amqp://me:" + dbPassword + "@" + nobody + "/":                      "cannot reach the broker",
 	} {
 		setting := map[bool]string{true: "LATCHKEY_AMQP_URL", false: "LATCHKEY_DATABASE_URL"}[strings.HasPrefix(url, "amqp")]
 		out, code := w.run(with(settings, setting, url), "license", "serve")
-		if code != 1 || !strings.Contains(out, nobody) || !strings.Contains(out, says) || strings.Contains(out, "hunter2") {
+		if code != 1 || !strings.Contains(out, nobody) || !strings.Contains(out, says) || strings.Contains(out, dbPassword) {
 			t.Errorf("%s leads nowhere: exit code %d\n%s", setting, code, out)
 		}
 	}
