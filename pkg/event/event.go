@@ -5,6 +5,7 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,7 +71,10 @@ func TypeOf(msg proto.Message) string {
 }
 
 // IsTelemetry tells whether events of this type only count use: they travel in batches and are not kept in the outbox.
-func IsTelemetry(eventType string) bool { return telemetryTypes[eventType] }
+func IsTelemetry(eventType string) bool { return types[eventType].telemetry }
+
+// Publishers names the services that publish events of this type, as the contract says; nil for a type that is not in it.
+func Publishers(eventType string) []string { return slices.Clone(types[eventType].publishers) }
 
 // Types lists every event type, sorted.
 func Types() []string { return append([]string(nil), sortedTypes...) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -285,6 +286,20 @@ func TestTelemetry(t *testing.T) {
 	}
 	if types := event.Types(); len(types) != len(messages(t)) {
 		t.Errorf("types are %v", types)
+	}
+}
+
+func TestPublishers(t *testing.T) {
+	if got := event.Publishers("audit.recorded"); !slices.Equal(got, []string{"auth", "license", "admin"}) {
+		t.Errorf("audit.recorded: %v", got)
+	}
+	if got := event.Publishers("unknown"); got != nil {
+		t.Errorf("unknown: %v", got)
+	}
+	for _, eventType := range event.Types() {
+		if len(event.Publishers(eventType)) == 0 {
+			t.Errorf("the broker lets nobody publish %s: give its message the option (publishers)", eventType)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -45,9 +46,16 @@ const (
 
 // These are made once from the generated descriptors and never change.
 var (
-	plans                       = makePlans()
-	sortedTypes, telemetryTypes = listTypes(plans)
+	plans       = makePlans()
+	types       = makeTypes(plans)
+	sortedTypes = slices.Sorted(maps.Keys(types))
 )
+
+// options are what the contract says about an event type.
+type options struct {
+	telemetry  bool
+	publishers []string
+}
 
 func makePlans() map[protoreflect.FullName]*plan {
 	made := map[protoreflect.FullName]*plan{}
@@ -97,16 +105,19 @@ func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
 	}
 }
 
-func listTypes(plans map[protoreflect.FullName]*plan) ([]string, map[string]bool) {
-	var types []string
-	telemetry := map[string]bool{}
+func makeTypes(plans map[protoreflect.FullName]*plan) map[string]options {
+	made := map[string]options{}
 	for name, p := range plans {
-		types = append(types, p.eventType)
 		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-		telemetry[p.eventType] = err == nil && proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool)
+		if err != nil {
+			panic("event: " + err.Error()) // makePlans has found it in the same registry
+		}
+		made[p.eventType] = options{
+			telemetry:  proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool),
+			publishers: proto.GetExtension(desc.Options(), eventsv1.E_Publishers).([]string),
+		}
 	}
-	slices.Sort(types)
-	return types, telemetry
+	return made
 }
 
 func planOf(msg proto.Message) *plan { return plans[msg.ProtoReflect().Descriptor().FullName()] }

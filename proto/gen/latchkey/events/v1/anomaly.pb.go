@@ -133,7 +133,7 @@ var File_latchkey_events_v1_anomaly_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_anomaly_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/anomaly.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xa9\x02\n" +
+	" latchkey/events/v1/anomaly.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xb6\x02\n" +
 	"\x0fAnomalyDetected\x12\x1d\n" +
 	"\n" +
 	"anomaly_id\x18\x01 \x01(\tR\tanomalyId\x12\x1d\n" +
@@ -145,7 +145,7 @@ const file_latchkey_events_v1_anomaly_proto_rawDesc = "" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12;\n" +
 	"\vdetected_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"detectedAt\x12\x18\n" +
-	"\asubject\x18\b \x01(\tR\asubject:\x14\xea\xe0\x18\x10anomaly.detectedBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\asubject\x18\b \x01(\tR\asubject:!\xea\xe0\x18\x10anomaly.detected\xfa\xe0\x18\tanalyticsBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_anomaly_proto_rawDescOnce sync.Once

@@ -394,7 +394,7 @@ var File_latchkey_events_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe3\x01\n" +
+	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xeb\x01\n" +
 	"\x13LicenseTokenRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -404,14 +404,14 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x05R\x05count:\x1d\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\"\x9b\x01\n" +
+	"\x05count\x18\x06 \x01(\x05R\x05count:%\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\xfa\xe0\x18\x04auth\"\xa3\x01\n" +
 	"\x12LicenseTokenReused\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
 	"hardwareId\x12\x1b\n" +
 	"\tfamily_id\x18\x03 \x01(\tR\bfamilyId\x12\x0e\n" +
-	"\x02ip\x18\x04 \x01(\tR\x02ip:\x18\xea\xe0\x18\x14license.token.reused\"\xca\x01\n" +
+	"\x02ip\x18\x04 \x01(\tR\x02ip: \xea\xe0\x18\x14license.token.reused\xfa\xe0\x18\x04auth\"\xd2\x01\n" +
 	"\rApiKeyCreated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
@@ -419,17 +419,17 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"clientName\x12+\n" +
 	"\x11allowed_endpoints\x18\x03 \x03(\tR\x10allowedEndpoints\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x12\xea\xe0\x18\x0eapikey.created\"A\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x1a\xea\xe0\x18\x0eapikey.created\xfa\xe0\x18\x04auth\"I\n" +
 	"\rApiKeyUpdated\x12\x1c\n" +
 	"\n" +
-	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x12\xea\xe0\x18\x0eapikey.updated\"\x83\x01\n" +
+	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x1a\xea\xe0\x18\x0eapikey.updated\xfa\xe0\x18\x04auth\"\x8b\x01\n" +
 	"\rApiKeyRotated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12@\n" +
-	"\x0eold_expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\foldExpiresAt:\x12\xea\xe0\x18\x0eapikey.rotated\"A\n" +
+	"\x0eold_expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\foldExpiresAt:\x1a\xea\xe0\x18\x0eapikey.rotated\xfa\xe0\x18\x04auth\"I\n" +
 	"\rApiKeyRevoked\x12\x1c\n" +
 	"\n" +
-	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x12\xea\xe0\x18\x0eapikey.revokedBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x1a\xea\xe0\x18\x0eapikey.revoked\xfa\xe0\x18\x04authBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_auth_proto_rawDescOnce sync.Once

@@ -1582,7 +1582,7 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xa5\x03\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xb0\x03\n" +
 	"\x0eLicenseCreated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1600,7 +1600,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
 	"\aversion\x18\n" +
 	" \x01(\x05R\aversion\x12\x1b\n" +
-	"\tis_active\x18\v \x01(\bR\bisActive:\x13\xea\xe0\x18\x0flicense.created\"\x84\x03\n" +
+	"\tis_active\x18\v \x01(\bR\bisActive:\x1e\xea\xe0\x18\x0flicense.created\xfa\xe0\x18\alicense\"\x8f\x03\n" +
 	"\x0eLicenseUpdated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1617,7 +1617,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\x05R\aversion\x12\x1b\n" +
 	"\tis_active\x18\n" +
 	" \x01(\bR\bisActive\x12\x18\n" +
-	"\achanged\x18\v \x03(\tR\achanged:\x13\xea\xe0\x18\x0flicense.updated\"\xb0\x03\n" +
+	"\achanged\x18\v \x03(\tR\achanged:\x1e\xea\xe0\x18\x0flicense.updated\xfa\xe0\x18\alicense\"\xbb\x03\n" +
 	"\x12LicenseDeactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x16\n" +
@@ -1634,7 +1634,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\bfeatures\x18\n" +
 	" \x03(\tR\bfeatures\x129\n" +
 	"\n" +
-	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x17\xea\xe0\x18\x13license.deactivated\"\xd5\x02\n" +
+	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\"\xea\xe0\x18\x13license.deactivated\xfa\xe0\x18\alicense\"\xe0\x02\n" +
 	"\x12LicenseReactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1648,7 +1648,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aproduct\x18\x06 \x01(\tR\aproduct\x12!\n" +
 	"\flicense_type\x18\a \x01(\tR\vlicenseType\x12\x17\n" +
 	"\ais_test\x18\b \x01(\bR\x06isTest\x12\x1a\n" +
-	"\bfeatures\x18\t \x03(\tR\bfeatures:\x17\xea\xe0\x18\x13license.reactivated\"\xc6\x03\n" +
+	"\bfeatures\x18\t \x03(\tR\bfeatures:\"\xea\xe0\x18\x13license.reactivated\xfa\xe0\x18\alicense\"\xd1\x03\n" +
 	"\x10LicenseActivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1670,7 +1670,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\vmax_devices\x18\v \x01(\x05R\n" +
 	"maxDevices\x12\x18\n" +
 	"\aversion\x18\f \x01(\x05R\aversion\x12\x1c\n" +
-	"\treturning\x18\r \x01(\bR\treturning:\x15\xea\xe0\x18\x11license.activated\"\x9d\x02\n" +
+	"\treturning\x18\r \x01(\bR\treturning: \xea\xe0\x18\x11license.activated\xfa\xe0\x18\alicense\"\xa8\x02\n" +
 	"\x12LicenseTransferred\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1680,7 +1680,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\x05R\aversion\x12'\n" +
 	"\x0fcurrent_devices\x18\x06 \x01(\x05R\x0ecurrentDevices\x12\x1f\n" +
 	"\vmax_devices\x18\a \x01(\x05R\n" +
-	"maxDevices:\x17\xea\xe0\x18\x13license.transferred\"\xc5\x02\n" +
+	"maxDevices:\"\xea\xe0\x18\x13license.transferred\xfa\xe0\x18\alicense\"\xd0\x02\n" +
 	"\x11DeviceDeactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1696,7 +1696,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\vmax_devices\x18\t \x01(\x05R\n" +
 	"maxDevices\x12\x18\n" +
 	"\aversion\x18\n" +
-	" \x01(\x05R\aversion:\x16\xea\xe0\x18\x12device.deactivated\"\x8a\x02\n" +
+	" \x01(\x05R\aversion:!\xea\xe0\x18\x12device.deactivated\xfa\xe0\x18\alicense\"\x95\x02\n" +
 	"\x19LicenseOfflineTokenIssued\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1706,7 +1706,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0eduration_hours\x18\x04 \x01(\x05R\rdurationHours\x129\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
-	"\x02ip\x18\x06 \x01(\tR\x02ip: \xea\xe0\x18\x1clicense.offline_token.issued\"\xd9\x01\n" +
+	"\x02ip\x18\x06 \x01(\tR\x02ip:+\xea\xe0\x18\x1clicense.offline_token.issued\xfa\xe0\x18\alicense\"\xe4\x01\n" +
 	"\x0fLicenseExpiring\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1715,7 +1715,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\tdays_left\x18\x03 \x01(\x05R\bdaysLeft\x129\n" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x05R\aversion:\x14\xea\xe0\x18\x10license.expiring\"\xab\x02\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion:\x1f\xea\xe0\x18\x10license.expiring\xfa\xe0\x18\alicense\"\xb6\x02\n" +
 	"\x10LicenseValidated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1730,7 +1730,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"session_id\x18\x06 \x01(\tR\tsessionId\x12\x0e\n" +
 	"\x02ip\x18\a \x01(\tR\x02ip\x12;\n" +
 	"\vclient_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"clientTime:\x19\xea\xe0\x18\x11license.validated\xf0\xe0\x18\x01\"\x9b\x03\n" +
+	"clientTime:$\xea\xe0\x18\x11license.validated\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xa6\x03\n" +
 	"\x17LicenseValidationFailed\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1750,7 +1750,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"error_code\x18\t \x01(\tR\terrorCode\x12\x16\n" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12(\n" +
-	"\x10license_key_hash\x18\v \x01(\tR\x0elicenseKeyHash:!\xea\xe0\x18\x19license.validation.failed\xf0\xe0\x18\x01\"\xe7\x02\n" +
+	"\x10license_key_hash\x18\v \x01(\tR\x0elicenseKeyHash:,\xea\xe0\x18\x19license.validation.failed\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xf2\x02\n" +
 	"\x10LicenseHeartbeat\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1766,7 +1766,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x02ip\x18\a \x01(\tR\x02ip\x12;\n" +
 	"\vclient_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"clientTime\x12:\n" +
-	"\fsession_data\x18\t \x01(\v2\x17.google.protobuf.StructR\vsessionData:\x19\xea\xe0\x18\x11license.heartbeat\xf0\xe0\x18\x01\"\xc2\x03\n" +
+	"\fsession_data\x18\t \x01(\v2\x17.google.protobuf.StructR\vsessionData:$\xea\xe0\x18\x11license.heartbeat\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xcd\x03\n" +
 	"\x1aLicenseDeviceLimitExceeded\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1788,7 +1788,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"maxDevices\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\v \x01(\tR\terrorCode\x12\x16\n" +
-	"\x06reason\x18\f \x01(\tR\x06reason:%\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\"\xd7\x01\n" +
+	"\x06reason\x18\f \x01(\tR\x06reason:0\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xe2\x01\n" +
 	"\x18LicenseActivationRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -1797,7 +1797,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"hardwareId\x12\x0e\n" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
-	"license_id\x18\x05 \x01(\tR\tlicenseId:\"\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01BHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"license_id\x18\x05 \x01(\tR\tlicenseId:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once

@@ -38,6 +38,14 @@ var file_latchkey_events_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50702,opt,name=telemetry",
 		Filename:      "latchkey/events/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
+		ExtensionType: ([]string)(nil),
+		Field:         50703,
+		Name:          "latchkey.events.v1.publishers",
+		Tag:           "bytes,50703,rep,name=publishers",
+		Filename:      "latchkey/events/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -51,6 +59,10 @@ var (
 	//
 	// optional bool telemetry = 50702;
 	E_Telemetry = &file_latchkey_events_v1_options_proto_extTypes[1]
+	// publishers names the services that publish the event; the broker refuses it from all others.
+	//
+	// repeated string publishers = 50703;
+	E_Publishers = &file_latchkey_events_v1_options_proto_extTypes[2]
 )
 
 var File_latchkey_events_v1_options_proto protoreflect.FileDescriptor
@@ -59,7 +71,10 @@ const file_latchkey_events_v1_options_proto_rawDesc = "" +
 	"\n" +
 	" latchkey/events/v1/options.proto\x12\x12latchkey.events.v1\x1a google/protobuf/descriptor.proto:5\n" +
 	"\x04type\x12\x1f.google.protobuf.MessageOptions\x18\x8d\x8c\x03 \x01(\tR\x04type:?\n" +
-	"\ttelemetry\x12\x1f.google.protobuf.MessageOptions\x18\x8e\x8c\x03 \x01(\bR\ttelemetryBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\ttelemetry\x12\x1f.google.protobuf.MessageOptions\x18\x8e\x8c\x03 \x01(\bR\ttelemetry:A\n" +
+	"\n" +
+	"publishers\x12\x1f.google.protobuf.MessageOptions\x18\x8f\x8c\x03 \x03(\tR\n" +
+	"publishersBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var file_latchkey_events_v1_options_proto_goTypes = []any{
 	(*descriptorpb.MessageOptions)(nil), // 0: google.protobuf.MessageOptions
@@ -67,10 +82,11 @@ var file_latchkey_events_v1_options_proto_goTypes = []any{
 var file_latchkey_events_v1_options_proto_depIdxs = []int32{
 	0, // 0: latchkey.events.v1.type:extendee -> google.protobuf.MessageOptions
 	0, // 1: latchkey.events.v1.telemetry:extendee -> google.protobuf.MessageOptions
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	0, // [0:2] is the sub-list for extension extendee
+	0, // 2: latchkey.events.v1.publishers:extendee -> google.protobuf.MessageOptions
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	0, // [0:3] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -86,7 +102,7 @@ func file_latchkey_events_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_options_proto_rawDesc), len(file_latchkey_events_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   0,
-			NumExtensions: 2,
+			NumExtensions: 3,
 			NumServices:   0,
 		},
 		GoTypes:           file_latchkey_events_v1_options_proto_goTypes,
