@@ -18,12 +18,9 @@ const (
 	// warmMany is how many licenses are in memory when it is read, and warmMemoryAim what the process then takes, in MB.
 	warmMany      = 100_000
 	warmMemoryAim = 250.0
-	// storedAim is the CPU time that 10,000 warm validations take until everything is stored, in seconds.
-	storedAim = 1.5
 )
 
-// embedded measures the suite in one process: its memory with many licenses, activations against bare transactions of SQLite, and
-// what validations cost until analytics has stored them.
+// embedded measures the suite in one process: its memory with many licenses, and activations against bare transactions of SQLite.
 func (b *bench) embedded(ctx context.Context) error {
 	many, err := startEmbedded(ctx, filepath.Dir(b.bin), warmMany, b.progress)
 	if err != nil {
@@ -41,25 +38,27 @@ func (b *bench) embedded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(b.embeddedActivations(ctx, e, many.file("license")), b.embeddedValidations(ctx, e))
+	err = b.onEmbedded(ctx, e, func(ctx context.Context, s *installation) error {
+		return b.embeddedActivations(ctx, s, many.file("license"))
+	})
 	return errors.Join(err, e.Stop())
 }
 
-func (b *bench) embeddedActivations(ctx context.Context, e *embedded, bareFile string) error {
+func (b *bench) embeddedActivations(ctx context.Context, s *installation, bareFile string) error {
 	wrong := b.atMost(row{Name: "embedded, activations, wrong answers", Floor: new(0.0)})
 	ratio := b.ratio("embedded, fresh activation of bare SQLite transactions", embeddedFloor, embeddedAim)
 	rate, p99 := b.info("  embedded, activations", "/s"), b.info("  embedded, activations, p99", "ms")
 	bareRate, cpu := b.info("  bare SQLite transactions", "/s"), b.info("  embedded, CPU per 10,000 activations", "s")
 	for range b.rounds {
-		before := cpuSeconds(e.pid())
-		o, err := drive(ctx, activation(e.LicenseURL, e.APIKey), b.span, b.freshDevices(licenses))
+		before := s.cpuSeconds()
+		o, err := drive(ctx, activation(s.url, s.apiKey), b.span, b.freshDevices(licenses))
 		if err == nil {
-			err = e.stored(ctx)
+			err = s.stored(ctx)
 		}
 		if err != nil {
 			return err
 		}
-		cpu.add((cpuSeconds(e.pid()) - before) / float64(max(o.requests, 1)) * 10_000)
+		cpu.add((s.cpuSeconds() - before) / float64(max(o.requests, 1)) * 10_000)
 		bare, err := b.bareActivations(ctx, bareFile)
 		if err != nil {
 			return err
@@ -126,58 +125,4 @@ func bareActivation(ctx context.Context, db *sql.DB, c call) error {
 		}
 	}
 	return tx.Commit()
-}
-
-func (b *bench) embeddedValidations(ctx context.Context, e *embedded) error {
-	if err := warm(ctx, e.LicenseURL, e.APIKey, licenses); err != nil {
-		return err
-	}
-	cpu := b.atMost(row{Name: "embedded, CPU per 10,000 warm validations until stored", Unit: "s", Aim: new(storedAim)})
-	for range b.rounds {
-		if err := e.stored(ctx); err != nil {
-			return err
-		}
-		before := cpuSeconds(e.pid())
-		o, err := drive(ctx, validation(e.LicenseURL, e.APIKey), 0, each(licenses))
-		if err == nil {
-			err = e.stored(ctx)
-		}
-		if err != nil {
-			return err
-		}
-		cpu.add((cpuSeconds(e.pid()) - before) / float64(max(o.requests, 1)) * 10_000)
-	}
-	return nil
-}
-
-// stored waits until no event is on its way and analytics has taken in what there was.
-func (e *embedded) stored(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	license, err := openSQLite(e.file("license"))
-	if err != nil {
-		return err
-	}
-	defer license.Close()
-	analytics, err := openSQLite(e.file("analytics"))
-	if err != nil {
-		return err
-	}
-	defer analytics.Close()
-	for last, quiet := -1, 0; quiet < 5; {
-		var left, taken int
-		err := errors.Join(
-			license.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM outbox_unsent) + (SELECT count(*) FROM telemetry_spill)`).Scan(&left),
-			analytics.QueryRowContext(ctx, `SELECT coalesce(max(taken), 0) FROM consumer`).Scan(&taken),
-		)
-		if err != nil {
-			return err
-		}
-		if quiet++; left > 0 || taken != last {
-			quiet = 0
-		}
-		last = taken
-		time.Sleep(60 * time.Millisecond)
-	}
-	return nil
 }

@@ -99,6 +99,8 @@ func measurements() []measurement {
 		{"growth", (*bench).growth},
 		{"start", (*bench).start},
 		{"embedded", (*bench).embedded},
+		{"backlog", (*bench).backlogs},
+		{"cost", (*bench).cost},
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/queues"
 )
 
@@ -76,24 +75,20 @@ func (b *bench) outbox(ctx context.Context) error {
 
 // fillOutbox commits activations to license's outbox.
 func (b *bench) fillOutbox(ctx context.Context, count int) ([]event.Event, error) {
-	events := make([]event.Event, count)
-	rows := make([][]any, count)
-	b.devices += 1 << 40
-	for i := range events {
-		n := int64(1 + i%licenses)
-		id := licenseID(n)
-		e, err := event.New("latchkey/license", id, time.Now(), &eventsv1.LicenseActivated{
-			LicenseId: id, DeviceId: licenseID(b.devices + int64(i)), HardwareId: hardwareID(b.devices + int64(i)), Ip: "127.0.0.1",
-			CurrentDevices: 1, MaxDevices: maxDevices, Version: 1,
-		})
-		if err != nil {
-			return nil, err
-		}
-		events[i] = e
+	events, err := b.activations(count)
+	if err != nil {
+		return nil, err
+	}
+	return events, b.commitToOutbox(ctx, events)
+}
+
+func (b *bench) commitToOutbox(ctx context.Context, events []event.Event) error {
+	rows := make([][]any, len(events))
+	for i, e := range events {
 		rows[i] = []any{e.ID, e.Type, e.Source, e.Subject, e.Time, string(e.Data)}
 	}
 	columns := []string{"id", "type", "source", "subject", "occurred_at", "data"}
-	return events, pgx.BeginFunc(ctx, b.database, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, b.database, func(tx pgx.Tx) error {
 		var last int64
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM license.outbox`).Scan(&last); err != nil {
 			return err
@@ -104,6 +99,29 @@ func (b *bench) fillOutbox(ctx context.Context, count int) ([]event.Event, error
 		_, err := tx.Exec(ctx, `INSERT INTO license.outbox_unsent SELECT seq FROM license.outbox WHERE seq > $1`, last)
 		return err
 	})
+}
+
+// fillQueue lets events wait in the broker while analytics is away, and has it begin with them.
+func (b *bench) fillQueue(ctx context.Context, events []event.Event) error {
+	analytics := b.suite.Process("analytics")
+	if err := analytics.Stop(); err != nil {
+		return err
+	}
+	if err := b.commitToOutbox(ctx, events); err != nil {
+		return err
+	}
+	for left := 1; left > 0; {
+		var err error
+		if left, err = b.unsent(ctx); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := analytics.Restart(ctx); err != nil {
+		return err
+	}
+	_, err := b.awaitStored(ctx, events[0].ID)
+	return err
 }
 
 // storeRate watches the events arrive in analytics' inbox, which is written with them, and returns how many arrive per
