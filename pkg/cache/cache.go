@@ -176,6 +176,14 @@ func (c *Cache[K, V]) Drop(k K) {
 	c.values.Invalidate(k)
 }
 
+// DropUnless is Drop, except that a value which keep says yes to stays: it already shows what has changed.
+func (c *Cache[K, V]) DropUnless(k K, keep func(V) bool) {
+	if e, ok := c.values.GetIfPresent(k); ok && keep(e.value) {
+		return
+	}
+	c.Drop(k)
+}
+
 // DropIf forgets the values that gone says yes to. Loads under way are not kept, as nobody knows yet what they bring. It looks at
 // every value: it is for changes that are rare.
 func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {

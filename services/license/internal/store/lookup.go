@@ -183,23 +183,26 @@ func (l *Lookup) KeyHash(key string) string {
 }
 
 // OnEvent drops what a change of state has made old. It takes the changes of this process right after their commit, and
-// those of others from the bus.
+// those of others from the bus. Its own come from there once more, perhaps much later: what was read after the change stays.
 func (l *Lookup) OnEvent(e event.Event) {
 	if !strings.HasPrefix(e.Type, "license.") && !strings.HasPrefix(e.Type, "device.") {
 		return
 	}
-	l.licenses.Drop(e.Subject)
-	var gone struct {
+	var change struct {
 		HardwareID     string `json:"hardware_id"`
 		FromHardwareID string `json:"from_hardware_id"`
+		Version        int    `json:"version"` // of the license after the change; 0 is not known
 	}
-	if json.Unmarshal(e.Data, &gone) != nil {
+	if json.Unmarshal(e.Data, &change) != nil {
+		l.licenses.Drop(e.Subject)
 		l.devices.DropAll()
 		return
 	}
-	for _, hardwareID := range []string{gone.HardwareID, gone.FromHardwareID} {
+	shows := func(version int) bool { return change.Version > 0 && version >= change.Version }
+	l.licenses.DropUnless(e.Subject, func(l *licensing.License) bool { return shows(l.Version) })
+	for _, hardwareID := range []string{change.HardwareID, change.FromHardwareID} {
 		if hardwareID != "" {
-			l.devices.Drop(seat{e.Subject, hardwareID})
+			l.devices.DropUnless(seat{e.Subject, hardwareID}, func(d *licensing.ActiveDevice) bool { return shows(d.ActivatedVersion) })
 		}
 	}
 }

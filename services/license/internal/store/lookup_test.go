@@ -97,3 +97,40 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestAnEventThatComesLateDropsNothingNewer: a backlog of events of this process's own changes must not make its answers cold.
+func TestAnEventThatComesLateDropsNothingNewer(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, _ *db.DB) {
+		made := create(t, r, seats(3))
+		for _, hardwareID := range []string{"desk", "lap"} {
+			if _, err := r.Activate(t.Context(), made.Key, client(hardwareID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cached := func() bool {
+			t.Helper()
+			v, err := r.Validate(t.Context(), made.Key, client("lap"))
+			if err != nil || !v.Valid {
+				t.Fatal(v, err)
+			}
+			return v.Cached
+		}
+		cached()
+		events, _, err := r.store.Outbox().List(t.Context(), made.License.ID, noon.AddDate(-1, 0, 0), nil, 100)
+		if err != nil || len(events) < 3 {
+			t.Fatal(events, err)
+		}
+		for _, e := range events {
+			r.lookup.OnEvent(e)
+		}
+		if !cached() {
+			t.Error("an event of a change that memory shows already has dropped it")
+		}
+		newer := events[0]
+		newer.Data = []byte(`{"hardware_id":"lap","version":4}`)
+		r.lookup.OnEvent(newer)
+		if cached() {
+			t.Error("a newer change has dropped nothing")
+		}
+	})
+}
