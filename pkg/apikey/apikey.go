@@ -46,11 +46,14 @@ type Key struct {
 	PerAddress bool
 	// ExpiresAt is when the secret is refused; zero: never.
 	ExpiresAt time.Time
+	// Ended says that the secret was good once and is refused.
+	Ended bool
 }
 
 // Source knows the keys.
 type Source interface {
-	// LookUpAPIKey finds the key of a secret by the secret's SHA-256. Unknown, revoked or expired is ErrInvalid.
+	// LookUpAPIKey finds the key of a secret by the secret's SHA-256. Unknown is ErrInvalid; revoked, replaced
+	// or expired is Ended.
 	LookUpAPIKey(ctx context.Context, sha256 [32]byte) (Key, error)
 }
 
@@ -121,6 +124,7 @@ func (r remote) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (Key, error) 
 			PerHour:   int(res.Msg.GetRateLimit().GetPerHour()),
 		},
 		PerAddress: res.Msg.GetRateLimit().GetPer() == PerAddress,
+		Ended:      res.Msg.Ended,
 	}
 	if end := res.Msg.ExpiresAt; end != nil {
 		key.ExpiresAt = end.AsTime()

@@ -122,25 +122,32 @@ func (g *Guard) identify(c *gin.Context) (*Key, error) {
 		return nil, g.opts.Attempts.Refuse(c, ErrInvalid)
 	}
 	sum := secret.Hash(values[0])
-	if key, ok := g.keys.Peek(sum); ok && g.inForce(key) {
+	if key, ok := g.keys.Peek(sum); ok {
+		if err := g.check(key); err != nil {
+			return nil, g.opts.Attempts.RefuseEnded(c, guard.Made(sum), err)
+		}
 		return key, nil
 	}
 	return g.lookUp(c, sum)
 }
 
-func (g *Guard) inForce(k *Key) bool {
-	return k.ExpiresAt.IsZero() || g.opts.Clock.Now().Before(k.ExpiresAt)
+// check refuses a key that is not in force any more.
+func (g *Guard) check(k *Key) error {
+	if k.Ended || !k.ExpiresAt.IsZero() && !g.opts.Clock.Now().Before(k.ExpiresAt) {
+		return ErrInvalid.Because(secret.ErrEnded)
+	}
+	return nil
 }
 
-// lookUp asks the source, unless too many keys of the client's address were refused.
+// lookUp asks the source, after others of an address of which too many keys were refused.
 func (g *Guard) lookUp(c *gin.Context, sum [32]byte) (key *Key, err error) {
-	err = g.opts.Attempts.Try(c, sum, func() error {
+	err = g.opts.Attempts.Try(c, guard.Made(sum), func() error {
 		key, _, err = g.keys.Fetch(c.Request.Context(), sum, func(ctx context.Context) (*Key, error) {
 			key, err := g.source.LookUpAPIKey(ctx, sum)
 			return &key, err
 		})
-		if err == nil && !g.inForce(key) {
-			err = ErrInvalid
+		if err == nil {
+			err = g.check(key)
 		}
 		return err
 	})

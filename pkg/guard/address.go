@@ -56,11 +56,6 @@ func (s *address) room(now int64, limit int) int { return limit - s.failed(now) 
 
 func (s *address) fail(now int64) { s.failures = append(s.failures, now) }
 
-// trim keeps the newest failures, as many as it takes to refuse the address.
-func (s *address) trim(limit int) {
-	s.failures = s.failures[max(len(s.failures)-limit, 0):]
-}
-
 // retryAfter is the time until the address may fail again, in whole seconds rounded up, at least one.
 func (s *address) retryAfter(now int64, limit int) time.Duration {
 	wait := time.Duration(0)

@@ -1,6 +1,8 @@
 // Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh tokens and
 // signed tokens. An address that had too many refused within a minute is answered 429 before its next credential is looked at,
-// so that a guesser learns nothing from the right guess either. No request header changes what an address may do.
+// so that a guesser learns nothing from the right guess either. What nobody can guess, because package secret made it, is looked
+// at nevertheless, one at a time: honest callers behind the same address are not locked out, also not by a process that has just
+// started. No request header changes what an address may do.
 package guard
 
 import (
@@ -16,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -54,10 +57,11 @@ func New(c clock.Clock, limit int) *Attempts {
 	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
 }
 
-// Try has check look at a credential, which is known by its hash or by Here, unless the client's address had too many refused. A
-// check that ends in a 401 counts against the address. A credential that passed within goodFor is always looked at.
-// Others of one address wait for each other, four at a time, as long as the request may take.
-func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func() error) error {
+// Try has check look at a credential, unless the client's address had too many refused. A check that ends in a 401 counts
+// against the address, or against the credential alone where it is secret.ErrEnded. A credential that passed within goodFor is always
+// looked at. Others of one address wait for each other, four at a time, as long as the request may take; beyond the limit only
+// those that Made identifies, one at a time.
+func (a *Attempts) Try(c *gin.Context, credential Credential, check func() error) error {
 	if a == nil {
 		return check()
 	}
@@ -74,22 +78,16 @@ func (a *Attempts) Try(c *gin.Context, credential [sha256.Size]byte, check func(
 	case err == nil:
 		a.Trust(credential)
 	case refusal(err):
-		a.good.Invalidate(credential)
-		a.count(from)
+		a.good.Invalidate(credential.sum)
+		return a.RefuseEnded(c, credential, err)
 	}
 	return err
 }
 
-// Here identifies a credential together with the address that sent it. It is for administrators' credentials: having been good
-// elsewhere does not make them exempt here, so that a guesser learns nothing of one that is in daily use.
-func Here(c *gin.Context, credential string) [sha256.Size]byte {
-	return sha256.Sum256([]byte(httpx.ClientNetwork(c) + "\n" + credential))
-}
-
 // Trust remembers a credential that is good, as if it had just passed.
-func (a *Attempts) Trust(credential [sha256.Size]byte) {
+func (a *Attempts) Trust(credential Credential) {
 	if a != nil {
-		a.good.Set(credential, a.clock.Now().UnixMicro())
+		a.good.Set(credential.sum, a.clock.Now().UnixMicro())
 	}
 }
 
@@ -102,13 +100,20 @@ func (a *Attempts) Refuse(c *gin.Context, err error) error {
 // RefuseToken is Refuse for a signed token. Its signature proves what it is, so good ones are never refused for others'
 // failures, and one of ours that has ended is no guess: it counts by itself, not against its address.
 func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
-	if a == nil || !token.Ours(err) {
-		return a.Refuse(c, err)
-	}
-	sum := sha256.Sum256([]byte(raw))
-	return a.refuse(httpx.ClientNetwork(c)+"|"+string(sum[:]), err)
+	return a.RefuseEnded(c, Made(sha256.Sum256([]byte(raw))), err)
 }
 
+// RefuseEnded is Refuse for a credential that may have been good once. Where err says so, it is no guess, and counts by itself: an old
+// client must not use up what the clients beside it need.
+func (a *Attempts) RefuseEnded(c *gin.Context, credential Credential, err error) error {
+	from := httpx.ClientNetwork(c)
+	if errors.Is(err, secret.ErrEnded) || token.Ours(err) {
+		from += "|" + string(credential.sum[:])
+	}
+	return a.refuse(from, err)
+}
+
+// refuse counts a failure, unless there were too many before.
 func (a *Attempts) refuse(from string, err error) error {
 	if a == nil || !refusal(err) {
 		return err
@@ -117,7 +122,7 @@ func (a *Attempts) refuse(from string, err error) error {
 	defer a.mu.Unlock()
 	now := a.clock.Now().UnixMicro()
 	state := a.state(from, now)
-	if state.room(now, a.limit) <= 0 {
+	if state.failed(now) >= a.limit {
 		return ErrLimited.After(state.retryAfter(now, a.limit))
 	}
 	state.fail(now)
@@ -125,10 +130,10 @@ func (a *Attempts) refuse(from string, err error) error {
 }
 
 // enter waits for a place among those of the address that are being looked at. A place is free while the failures known and
-// those that may yet come of the places taken stay within the limit.
-func (a *Attempts) enter(ctx context.Context, from string, credential [sha256.Size]byte) (*address, error) {
+// those that may yet come of the places taken stay within the limit, and where no place is taken.
+func (a *Attempts) enter(ctx context.Context, from string, credential Credential) (*address, error) {
 	for {
-		entered, changed, err := a.tryEnter(from)
+		entered, changed, err := a.tryEnter(from, credential)
 		if entered != nil || err != nil {
 			return entered, err
 		}
@@ -143,15 +148,15 @@ func (a *Attempts) enter(ctx context.Context, from string, credential [sha256.Si
 	}
 }
 
-func (a *Attempts) tryEnter(from string) (entered *address, changed <-chan struct{}, err error) {
+func (a *Attempts) tryEnter(from string, credential Credential) (entered *address, changed <-chan struct{}, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now().UnixMicro()
 	state := a.state(from, now)
 	switch {
-	case state.failed(now) >= a.limit:
+	case state.failed(now) >= a.limit && !credential.made:
 		return nil, nil, ErrLimited.After(state.retryAfter(now, a.limit))
-	case state.busy < atOnce && state.room(now, a.limit) > 0:
+	case state.busy < atOnce && state.room(now, a.limit) > 0, state.busy == 0:
 		state.busy++
 		return state, nil, nil
 	}
@@ -170,17 +175,8 @@ func (a *Attempts) leave(entered *address) {
 	entered.changed = make(chan struct{})
 }
 
-func (a *Attempts) count(from string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.clock.Now().UnixMicro()
-	state := a.state(from, now)
-	state.fail(now)
-	state.trim(a.limit)
-}
-
-func (a *Attempts) wasGood(credential [sha256.Size]byte) bool {
-	at, ok := a.good.GetIfPresent(credential)
+func (a *Attempts) wasGood(credential Credential) bool {
+	at, ok := a.good.GetIfPresent(credential.sum)
 	age := a.clock.Now().UnixMicro() - at
 	return ok && age >= 0 && age < goodFor.Microseconds() // from the future: the clock was set back
 }

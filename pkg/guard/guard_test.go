@@ -35,11 +35,13 @@ type rig struct {
 	engine   *gin.Engine
 	right    func(credential string) error
 	looked   atomic.Int32
+	identify func(credential string) Credential
 }
 
 func newRig(t *testing.T, limit int) *rig {
 	now := clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	r := &rig{T: t, clock: now, attempts: New(now, limit), engine: httpx.NewEngine(httpx.Options{Clock: now})}
+	r.identify = func(credential string) Credential { return Credential{sum: secret.Hash(credential)} }
 	r.right = func(credential string) error {
 		if credential != "right" {
 			return errWrong
@@ -51,7 +53,7 @@ func newRig(t *testing.T, limit int) *rig {
 		if credential == "" {
 			return r.attempts.Refuse(c, errWrong)
 		}
-		return r.attempts.Try(c, secret.Hash(credential), func() error {
+		return r.attempts.Try(c, r.identify(credential), func() error {
 			r.looked.Add(1)
 			return r.right(credential)
 		})
@@ -299,7 +301,7 @@ func TestWithoutLimit(t *testing.T) {
 		r.want(r.call(here, "wrong"), 401)
 		r.want(r.call(here, ""), 401)
 	}
-	r.attempts.Trust(secret.Hash("x"))
+	r.attempts.Trust(Made(secret.Hash("x")))
 	r.want(r.call(here, "right"), 200)
 }
 
@@ -319,10 +321,64 @@ func TestAddressesAreBounded(t *testing.T) {
 		t.Errorf("%d addresses are remembered after a minute, %v", len(r.attempts.addresses), err)
 	}
 	for range 1000 {
-		r.attempts.count("loud")
+		_ = r.attempts.refuse("loud", errWrong)
 	}
 	if n := len(r.attempts.addresses["loud"].failures); n > 60 {
 		t.Errorf("%d failures of one address are remembered", n)
+	}
+}
+
+// TestWhatNobodyCanGuess: beyond the limit a credential that package secret made is looked at, one at a time for each address, and
+// waits rather than being refused. The wrong ones are no admitted failures.
+func TestWhatNobodyCanGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2)
+		good := secret.New("sk_")
+		var now, most atomic.Int32
+		r.right = func(credential string) error {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(time.Millisecond)
+			now.Add(-1)
+			if credential != good {
+				return errWrong
+			}
+			return nil
+		}
+		r.identify = func(credential string) Credential {
+			return Credential{sum: secret.Hash(credential), made: secret.WellFormed("sk_", credential)}
+		}
+		for range 2 {
+			r.want(r.call(here, "wrong"), 401)
+		}
+		most.Store(0)
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { r.want(r.call(here, secret.New("sk_")), 429) })
+			all.Go(func() { r.want(r.call(here, "wrong"), 429) })
+		}
+		all.Go(func() { r.want(r.call(here, good), 200) })
+		all.Wait()
+		if most.Load() != 1 || r.looked.Load() != 2+51 {
+			t.Errorf("%d were looked at together, %d in all; want 1 and 53", most.Load(), r.looked.Load())
+		}
+	})
+}
+
+// TestWhatHasEndedIsNoGuess: it counts by itself.
+func TestWhatHasEndedIsNoGuess(t *testing.T) {
+	r := newRig(t, 2)
+	r.right = func(credential string) error {
+		if strings.HasPrefix(credential, "old") {
+			return errWrong.Because(secret.ErrEnded)
+		}
+		return errWrong
+	}
+	var got []int
+	for _, credential := range []string{"old 1", "old 1", "old 1", "old 2", "old 2", "old 2", "wrong", "wrong", "wrong"} {
+		got = append(got, r.call(here, credential).Code)
+	}
+	if want := []int{401, 401, 429, 401, 401, 429, 401, 401, 429}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -331,7 +387,7 @@ func TestM4AdministratorsAreExemptWhereTheyAre(t *testing.T) {
 	r := newRig(t, 1)
 	r.engine.GET("/admin", httpx.Wrap(func(c *gin.Context) error {
 		credential := c.GetHeader("X-Key")
-		return r.attempts.Try(c, Here(c, credential), func() error { return r.right(credential) })
+		return r.attempts.Try(c, Of(c, "sk_", credential), func() error { return r.right(credential) })
 	}))
 	ask := func(from, credential string) *httptest.ResponseRecorder {
 		req := r.request(from, credential)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"hash/crc32"
 	"log/slog"
 	"math/big"
@@ -45,6 +46,9 @@ const (
 	bodyDigits = 43 // 62^43 > 2^256
 	sumDigits  = 6  // 62^6 > 2^32
 )
+
+// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Whoever sends it did not guess it.
+var ErrEnded = errors.New("the secret was good once and has ended")
 
 // Digits is the number of characters that a made secret has after its prefix.
 const Digits = bodyDigits + sumDigits

@@ -221,7 +221,7 @@ func TestGuessesOfAdminKeys(t *testing.T) {
 	testkit.EachEngine(t, migrations(), func(t *testing.T, d *db.DB) {
 		s := start(t, d, func(c *admin.Config) { on := true; c.AddressLimits = &on })
 		guardtest.Check(t, guardtest.Route{
-			Handler: s.handler, Limit: 10,
+			Handler: s.handler, Limit: 10, Unguessable: true,
 			Request: func(credentials ...string) *http.Request {
 				req := httptest.NewRequest(http.MethodGet, keysPath, nil)
 				for _, credential := range credentials {
@@ -231,6 +231,11 @@ func TestGuessesOfAdminKeys(t *testing.T) {
 			},
 			Good: func(t *testing.T) string {
 				_, key := s.in(t).newKey("operator", "owner")
+				return key
+			},
+			Ended: func(t *testing.T) string {
+				made, key := s.in(t).newKey("operator", "viewer")
+				s.in(t).call(ownerKey, "DELETE", keysPath+"/"+made, nil, nil).want(http.StatusOK, nil)
 				return key
 			},
 			Wrong: []string{"wrong", secret.New("ak_"), secret.New("sk_")},

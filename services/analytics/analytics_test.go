@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,10 +47,21 @@ type auth struct {
 	authv1connect.UnimplementedAuthServiceHandler
 	key     string
 	revoked atomic.Bool
+	ended   sync.Map // hashes of keys that were good once
+}
+
+// endedKey makes an API key one that was good once.
+func (a *auth) endedKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	a.ended.Store(string(sum[:]), true)
+	return key
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
 func (a *auth) LookUpAPIKey(_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+	if _, ended := a.ended.Load(string(req.Msg.Sha256)); ended {
+		return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "ended", Ended: true}), nil
+	}
 	if sum := sha256.Sum256([]byte(a.key)); a.revoked.Load() || string(sum[:]) != string(req.Msg.Sha256) {
 		return nil, apikey.ErrInvalid
 	}

@@ -24,8 +24,10 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 				}
 				return req
 			},
-			Good:  func(*testing.T) string { return w.auth.key },
-			Wrong: []string{"sk_nonsense", secret.New(apikey.Prefix), secret.New("ak_")},
+			Unguessable: true,
+			Good:        func(*testing.T) string { return w.auth.key },
+			Ended:       func(*testing.T) string { return w.auth.endedKey(secret.New(apikey.Prefix)) },
+			Wrong:       []string{"sk_nonsense", secret.New(apikey.Prefix), secret.New("ak_")},
 		})
 	})
 }

@@ -48,16 +48,49 @@ func TestGuessesOfTheAdminSecret(t *testing.T) {
 			Wrong: []string{"wrong", adminSecret + "x", strings.ToLower(adminSecret)},
 		})
 	}, limitAddresses)
+	t.Run("made", func(t *testing.T) {
+		made := secret.New("as_")
+		w := onSQLite(t, limitAddresses, func(c *auth.Config) { c.AdminSecret = secret.Secret(made) })
+		guardtest.Check(t, guardtest.Route{
+			Handler: w.handler, Request: carrying("GET", keysPath, "X-Admin-Secret", "", ""), Limit: adminFailures, Unguessable: true,
+			Good:  func(*testing.T) string { return made },
+			Wrong: []string{"wrong", made + "x", secret.New("as_")},
+		})
+	})
 }
 
 func TestGuessesOfAPIKeys(t *testing.T) {
 	eachEngine(t, func(w *world) {
+		for way := range 3 {
+			w.Run([]string{"revoked", "rotated", "expired"}[way], func(t *testing.T) {
+				w.in(t).call("POST", "/api/v1/auth/token", headers{"X-API-Key": w.in(t).endedKey(way)}, tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
+			})
+		}
+		ways := 0
 		guardtest.Check(w.T, guardtest.Route{
-			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/token", "X-API-Key", "", tokenBody(licenseID, device)), Limit: clientFailures,
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/token", "X-API-Key", "", tokenBody(licenseID, device)), Limit: clientFailures, Unguessable: true,
 			Good:  func(t *testing.T) string { return w.in(t).client()["X-API-Key"] },
+			Ended: func(t *testing.T) string { ways++; return w.in(t).endedKey(ways) },
 			Wrong: []string{"sk_nonsense", secret.New("sk_"), secret.New("ak_")},
 		})
 	}, limitAddresses)
+}
+
+// endedKey is an API key that was good once, and ended in one of three ways.
+func (w *world) endedKey(way int) string {
+	w.Helper()
+	k := w.createKey(`{"client_name": "old client"}`)
+	switch way % 3 {
+	case 0:
+		w.call("DELETE", keysPath+"/"+k.ID, asAdmin, "").is(200, "")
+	case 1:
+		w.call("POST", keysPath+"/"+k.ID+"/rotate", asAdmin, "").is(200, "")
+	default:
+		end := w.clock.Now().Add(time.Second)
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, fmt.Sprintf(`{"expires_at": %q}`, end.Format(time.RFC3339))).is(200, "")
+		w.clock.Advance(time.Second)
+	}
+	return k.APIKey
 }
 
 func TestRefusedTokensAreLimited(t *testing.T) {
@@ -65,7 +98,7 @@ func TestRefusedTokensAreLimited(t *testing.T) {
 		client := w.client()
 		other := w.in(w.T)
 		guardtest.Check(w.T, guardtest.Route{
-			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/verify", "Authorization", "Bearer ", ""), Limit: clientFailures, Proven: true,
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/verify", "Authorization", "Bearer ", ""), Limit: clientFailures, Unguessable: true,
 			Good:  func(t *testing.T) string { return other.in(t).issue(client).Access },
 			Wrong: []string{"x.y.z", "nonsense", forged(w.issue(client).Access)},
 		})
@@ -103,12 +136,22 @@ func TestBackEndsVerifyAllTheirUsers(t *testing.T) {
 
 func TestGuessesOfRefreshTokens(t *testing.T) {
 	eachEngine(t, func(w *world) {
-		mine := w.issue(w.client())
-		for i := range clientFailures {
-			w.refresh([]string{"x", secret.New("rt_")}[i%2]).is(401, errcode.InvalidToken)
-		}
-		w.refresh(secret.New("rt_")).is(429, errcode.RateLimitExceeded)
-		w.refresh(mine.Refresh).is(200, "") // made here lately
+		client, other := w.client(), w.in(w.T)
+		guardtest.Check(w.T, guardtest.Route{
+			Handler: w.handler, Limit: clientFailures, Unguessable: true, InBody: true,
+			Request: func(credentials ...string) *http.Request {
+				return httptest.NewRequest("POST", "/api/v1/auth/refresh", strings.NewReader(fmt.Sprintf(`{"refresh_token": %q}`, credentials[0])))
+			},
+			Good: func(t *testing.T) string { return other.in(t).issue(client).Refresh },
+			Ended: func(t *testing.T) string {
+				old := other.in(t).issue(client)
+				var next pair
+				other.in(t).refresh(old.Refresh).is(200, "").into(&next)
+				other.in(t).refresh(next.Refresh).is(200, "") // now old is used up
+				return old.Refresh
+			},
+			Wrong: []string{"x", secret.New("rt_")},
+		})
 	}, limitAddresses)
 }
 

@@ -39,8 +39,9 @@ func carrying(path, header, scheme, body string) func(credentials ...string) *ht
 func TestGuessesOfAPIKeys(t *testing.T) {
 	eachLimitedWorld(t, func(w *world) {
 		guardtest.Check(w.t, guardtest.Route{
-			Handler: w.public, Request: carrying("validate", "X-API-Key", "", "{}"), Limit: failures,
+			Handler: w.public, Request: carrying("validate", "X-API-Key", "", "{}"), Limit: failures, Unguessable: true,
 			Good:  func(*testing.T) string { return w.auth.apiKey },
+			Ended: func(*testing.T) string { return w.auth.endedKey(secret.New("sk_")) },
 			Wrong: []string{"sk_nonsense", secret.New("sk_"), secret.New("ak_")},
 		})
 	})
@@ -60,7 +61,7 @@ func TestRefusedTokensAreLimited(t *testing.T) {
 			id, key = w.create(9, 30)
 			wrong := good(w.t)
 			guardtest.Check(w.t, guardtest.Route{
-				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures, Proven: true,
+				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures, Unguessable: true,
 				Good: good, Wrong: []string{"x.y.z", "nonsense", wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)},
 			})
 			w.clock.Advance(time.Minute)
@@ -76,7 +77,7 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 		w.want(issued, http.StatusCreated, "")
 		good := issued.body["token"].(string)
 		guardtest.Check(w.t, guardtest.Route{
-			Handler: w.public, Limit: failures, Proven: true, InBody: true,
+			Handler: w.public, Limit: failures, Unguessable: true, InBody: true,
 			Request: func(credentials ...string) *http.Request {
 				return httptest.NewRequest(http.MethodPost, "/api/v1/license/validate-offline", strings.NewReader(fmt.Sprintf(`{"token": %q}`, credentials[0])))
 			},

@@ -57,6 +57,7 @@ type authDouble struct {
 	limit  *authv1.RateLimit
 
 	keyRevoked atomic.Bool
+	endedKeys  sync.Map // by their hashes
 
 	mu   sync.Mutex
 	away bool
@@ -82,11 +83,21 @@ func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1
 	if err := a.outage(); err != nil {
 		return nil, err
 	}
+	if _, ended := a.endedKeys.Load(string(req.Msg.GetSha256())); ended {
+		return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "ended", Ended: true}), nil
+	}
 	known := secret.Hash(a.apiKey)
 	if !bytes.Equal(req.Msg.GetSha256(), known[:]) || a.keyRevoked.Load() {
 		return nil, apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "no such key")
 	}
 	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit}), nil
+}
+
+// endedKey makes an API key one that was good once.
+func (a *authDouble) endedKey(key string) string {
+	hash := secret.Hash(key)
+	a.endedKeys.Store(string(hash[:]), true)
+	return key
 }
 
 func (a *authDouble) CheckAccessToken(_ context.Context, req *connect.Request[authv1.CheckAccessTokenRequest]) (*connect.Response[authv1.CheckAccessTokenResponse], error) {

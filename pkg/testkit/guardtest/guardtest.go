@@ -21,8 +21,11 @@ type Route struct {
 	Wrong []string
 	// Limit is how many failures an address has a minute.
 	Limit int
-	// Proven says that credentials prove themselves: good ones are never refused for others' failures, also not the first time.
-	Proven bool
+	// Unguessable says that nobody guesses these credentials, because they are signed or random: good ones are never refused for others'
+	// failures, also not the first time, as after a restart.
+	Unguessable bool
+	// Ended makes a credential that was good once. Nil where there is none: an administrator's secret that was replaced is forgotten.
+	Ended func(t *testing.T) string
 	// InBody says that the credential is a member of the body, which cannot carry it twice.
 	InBody bool
 }
@@ -38,6 +41,9 @@ var headers = map[string][]string{
 func Check(t *testing.T, r Route) {
 	t.Run("M4: after too many guesses the right one is not answered", func(t *testing.T) { r.guess(t, "10.4.0.1:1") })
 	t.Run("what was good lately passes while others fail", func(t *testing.T) { r.goodLately(t, "10.4.0.2:1") })
+	if r.Ended != nil {
+		t.Run("what has ended is no guess", func(t *testing.T) { r.ended(t, "10.4.0.3:1") })
+	}
 	i := 0
 	for name, values := range headers {
 		i++
@@ -52,7 +58,7 @@ func (r Route) guess(t *testing.T, peer string) {
 	good := r.Good(t)
 	r.fail(t, peer)
 	want := http.StatusTooManyRequests
-	if got := r.send(peer, r.Request(good)); r.Proven && admitted(got) != nil || !r.Proven && got.Code != want {
+	if got := r.send(peer, r.Request(good)); r.Unguessable && admitted(got) != nil || !r.Unguessable && got.Code != want {
 		t.Errorf("the right one is answered %d", got.Code)
 	}
 	got := r.send(peer, r.Request(r.Wrong[0]))
@@ -73,6 +79,25 @@ func (r Route) goodLately(t *testing.T, peer string) {
 	if err := admitted(r.send(peer, r.Request(good))); err != nil {
 		t.Error(err)
 	}
+}
+
+// ended: clients that still send an old credential, each as often as it may, use up nothing of what others from their address have.
+func (r Route) ended(t *testing.T, peer string) {
+	for range 2 {
+		old := r.Ended(t)
+		for i := range r.Limit {
+			if got := r.send(peer, r.Request(old)); got.Code != http.StatusUnauthorized {
+				t.Fatalf("an ended credential is answered %d the %d. time", got.Code, i+1)
+			}
+		}
+		if got := r.send(peer, r.Request(old)); got.Code != http.StatusTooManyRequests {
+			t.Errorf("an ended credential is answered %d without end", got.Code)
+		}
+	}
+	if err := admitted(r.send(peer, r.Request(r.Good(t)))); err != nil {
+		t.Errorf("a good one beside them: %v", err)
+	}
+	r.fail(t, peer)
 }
 
 func (r Route) forwarded(t *testing.T, peer, name string, values []string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 // compose is the part of docker-compose.yml that says what runs and how.
@@ -173,6 +176,20 @@ func TestDockerfileCopiesEveryModule(t *testing.T) {
 	for _, module := range modules {
 		if line := fmt.Sprintf("COPY %s/go.mod ", module[1]); !strings.Contains(string(dockerfile), line) {
 			t.Errorf("deploy/Dockerfile lacks a line that starts with %q", line)
+		}
+	}
+}
+
+// TestMakeEnvMakesSecretsThatNobodyGuesses: the guard of credentials tells them by their form.
+func TestMakeEnvMakesSecretsThatNobodyGuesses(t *testing.T) {
+	out, err := exec.Command(inRoot(t, "deploy/make-env")).Output()
+	if err != nil {
+		t.Fatal("deploy/make-env: ", err)
+	}
+	values := readEnv(t, string(out))
+	for name, prefix := range map[string]string{"LATCHKEY_ADMIN_SECRET": "as_", "LATCHKEY_ADMIN_API_KEY": "ak_"} {
+		if !secret.WellFormed(prefix, values[name]) {
+			t.Errorf("%s is %q", name, values[name])
 		}
 	}
 }

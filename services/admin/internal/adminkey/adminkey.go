@@ -53,7 +53,7 @@ type Key struct {
 // Store keeps the keys. Every change writes its audit record in the same transaction, and changes of keys happen one after
 // another, on all replicas together.
 type Store interface {
-	// ByHash finds the live key with this SHA-256, or fails with ErrInvalidKey.
+	// ByHash finds the live key with this SHA-256, or fails with ErrInvalidKey, because of secret.ErrEnded where it was revoked.
 	ByHash(ctx context.Context, hash [32]byte) (Key, error)
 	// Keys lists the live keys, oldest first.
 	Keys(ctx context.Context) ([]Key, error)

@@ -35,7 +35,7 @@ func (a *API) authenticate(c *gin.Context) (key adminkey.Key, err error) {
 	if len(sent) != 1 || !adminkey.WellFormed(sent[0]) {
 		return key, a.Attempts.Refuse(c, adminkey.ErrInvalidKey)
 	}
-	err = a.Attempts.Try(c, guard.Here(c, sent[0]), func() error {
+	err = a.Attempts.Try(c, guard.Of(c, adminkey.Prefix, sent[0]), func() error {
 		key, err = a.Keys.Authenticate(c.Request.Context(), sent[0])
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
@@ -30,7 +31,6 @@ func (keyRow) TableName() string { return "admin_keys" }
 const (
 	live           = "revoked_at IS NULL"
 	liveByID       = "id = ? AND revoked_at IS NULL"
-	liveByHash     = "hash = ? AND revoked_at IS NULL"
 	liveConfigured = "configured AND revoked_at IS NULL"
 	liveOwner      = "role = ? AND revoked_at IS NULL"
 )
@@ -38,12 +38,15 @@ const (
 // ByHash implements adminkey.Store.
 func (s *Store) ByHash(ctx context.Context, hash [32]byte) (adminkey.Key, error) {
 	var row keyRow
-	err := s.db.Read(ctx).Where(liveByHash, hash[:]).Take(&row).Error
+	err := s.db.Read(ctx).Where("hash = ?", hash[:]).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return adminkey.Key{}, adminkey.ErrInvalidKey
 	}
 	if err != nil {
 		return adminkey.Key{}, db.Error(fmt.Errorf("find admin key: %w", err))
+	}
+	if row.RevokedAt != nil {
+		return adminkey.Key{}, adminkey.ErrInvalidKey.Because(secret.ErrEnded)
 	}
 	return row.key(), nil
 }

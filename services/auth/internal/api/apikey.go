@@ -19,6 +19,7 @@ import (
 // There is one admin secret, so there is one administrator as far as auth knows.
 const (
 	adminHeader = "X-Admin-Secret"
+	adminPrefix = "as_" // of a secret that package secret made
 	adminID     = "admin-secret"
 )
 
@@ -36,7 +37,7 @@ func (a api) checkAdminSecret(c *gin.Context) error {
 	if len(given) != 1 || given[0] == "" {
 		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
 	}
-	return a.AdminAttempts.Try(c, guard.Here(c, given[0]), func() error {
+	return a.AdminAttempts.Try(c, guard.Of(c, adminPrefix, given[0]), func() error {
 		if a.AdminSecret == "" || !secret.Equal(given[0], a.AdminSecret.Reveal()) {
 			return errInvalidAdminSecret
 		}

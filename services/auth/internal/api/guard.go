@@ -15,9 +15,9 @@ type KeySource struct {
 
 // LookUpAPIKey implements apikey.Source.
 func (s KeySource) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (apikey.Key, error) {
-	k, end, err := s.Rules.LookUpAPIKey(ctx, sha256)
+	k, err := s.Rules.LookUpAPIKey(ctx, sha256)
 	return apikey.Key{
-		ID: k.ID, ClientName: k.ClientName, Allowed: k.Allowed, ExpiresAt: end,
+		ID: k.ID, ClientName: k.ClientName, Allowed: k.Allowed, ExpiresAt: k.End, Ended: k.Ended,
 		Limit:      ratelimit.Limit{PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour},
 		PerAddress: k.RateLimit.Per == apikey.PerAddress,
 	}, err

@@ -52,7 +52,7 @@ func (a api) issueTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.TokenAttempts.Trust(secret.Hash(pair.Refresh))
+	a.TokenAttempts.Trust(guard.Made(secret.Hash(pair.Refresh)))
 	c.JSON(http.StatusOK, newTokenResponse(pair))
 	return nil
 }
@@ -66,13 +66,13 @@ func (a api) refreshTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a.TokenAttempts.Trust(secret.Hash(pair.Refresh))
+	a.TokenAttempts.Trust(guard.Made(secret.Hash(pair.Refresh)))
 	c.JSON(http.StatusOK, newTokenResponse(pair))
 	return nil
 }
 
 func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
-	err = a.TokenAttempts.Try(c, secret.Hash(raw), func() error {
+	err = a.TokenAttempts.Try(c, guard.Of(c, credential.RefreshPrefix, raw), func() error {
 		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c))
 		return err
 	})

@@ -50,6 +50,8 @@ type APIKey struct {
 	CreatedAt time.Time
 	// ExpiresAt zero: never.
 	ExpiresAt time.Time
+	// RevokedAt zero: in force.
+	RevokedAt time.Time
 }
 
 // KeySecret is one secret of a key; a rotated key has two for a while.
@@ -268,21 +270,27 @@ func (s *Service) RotateAPIKey(ctx context.Context, by *Actor, id string, graceS
 	return k, text, oldEnd, nil
 }
 
-// LookUpAPIKey finds the key of a secret by the secret's SHA-256, and when that secret ends (zero: never). Unknown, revoked
-// and expired are all ErrInvalidAPIKey.
-func (s *Service) LookUpAPIKey(ctx context.Context, hash [32]byte) (APIKey, time.Time, error) {
+// FoundKey is the key of a secret.
+type FoundKey struct {
+	APIKey
+	// End is when the secret ends or ended; zero: never.
+	End time.Time
+	// Ended says that the secret is refused: it is revoked, replaced or expired.
+	Ended bool
+}
+
+// LookUpAPIKey finds the key of a secret by the secret's SHA-256. Unknown is ErrInvalidAPIKey.
+func (s *Service) LookUpAPIKey(ctx context.Context, hash [32]byte) (FoundKey, error) {
 	k, held, err := s.Keys.KeyBySecret(ctx, hash)
 	if errors.Is(err, ErrAPIKeyNotFound) {
-		return APIKey{}, time.Time{}, ErrInvalidAPIKey
+		return FoundKey{}, ErrInvalidAPIKey
 	}
 	if err != nil {
-		return APIKey{}, time.Time{}, fmt.Errorf("look up API key: %w", err)
+		return FoundKey{}, fmt.Errorf("look up API key: %w", err)
 	}
-	end := earlier(k.ExpiresAt, held.ExpiresAt)
-	if !end.IsZero() && !s.Clock.Now().Before(end) {
-		return APIKey{}, time.Time{}, ErrInvalidAPIKey
-	}
-	return k, end, nil
+	end := earlier(earlier(k.ExpiresAt, held.ExpiresAt), k.RevokedAt)
+	ended := !k.RevokedAt.IsZero() || !end.IsZero() && !s.Clock.Now().Before(end)
+	return FoundKey{APIKey: k, End: end, Ended: ended}, nil
 }
 
 // earlier treats zero as never.

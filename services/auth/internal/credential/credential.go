@@ -29,7 +29,7 @@ type KeyStore interface {
 	CreateKey(ctx context.Context, k APIKey, s KeySecret, records ...Record) error
 	// Keys lists the keys that are not revoked, newest first.
 	Keys(ctx context.Context) ([]APIKey, error)
-	// KeyBySecret finds a key that is not revoked by the hash of one of its secrets, and that secret. Otherwise it fails with
+	// KeyBySecret finds a key, revoked or not, by the hash of one of its secrets, and that secret. Otherwise it fails with
 	// ErrAPIKeyNotFound.
 	KeyBySecret(ctx context.Context, hash [32]byte) (APIKey, KeySecret, error)
 	// UpdateKey replaces a key in force by what change makes of it, and commits the records with it; otherwise it fails with

@@ -20,9 +20,10 @@ import (
 
 const (
 	// AccessFor is the life of an access token.
-	AccessFor     = time.Hour
-	refreshFor    = 30 * 24 * time.Hour
-	refreshPrefix = "rt_"
+	AccessFor  = time.Hour
+	refreshFor = 30 * 24 * time.Hour
+	// RefreshPrefix begins every refresh token.
+	RefreshPrefix = "rt_"
 	// refreshTimeout bounds a refresh that several callers wait for.
 	refreshTimeout = 5 * time.Second
 )
@@ -115,7 +116,7 @@ func (s *Service) RefreshTokens(ctx context.Context, from Caller, raw string, on
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
 	}
-	if !secret.WellFormed(refreshPrefix, raw) {
+	if !secret.WellFormed(RefreshPrefix, raw) {
 		return Pair{}, s.refused(token.Refused("malformed"), from, Family{})
 	}
 	hash := secret.Hash(raw)
@@ -235,7 +236,7 @@ func (s *Service) mint(ctx context.Context, f Family) (Pair, RefreshToken, error
 	if err != nil {
 		return Pair{}, RefreshToken{}, err
 	}
-	refresh := secret.New(refreshPrefix)
+	refresh := secret.New(RefreshPrefix)
 	next := RefreshToken{Hash: secret.Hash(refresh), FamilyID: f.ID, AccessID: id, CreatedAt: now, ExpiresAt: now.Add(refreshFor)}
 	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
 }

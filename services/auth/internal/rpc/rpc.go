@@ -45,16 +45,16 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 	if copy(hash[:], req.Msg.Sha256) != len(hash) || len(req.Msg.Sha256) != len(hash) {
 		return nil, apierr.InvalidField("sha256", "must have 32 bytes")
 	}
-	k, end, err := s.rules.LookUpAPIKey(ctx, hash)
+	k, err := s.rules.LookUpAPIKey(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
 	res := &authv1.LookUpAPIKeyResponse{
 		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
-		RateLimit: rateLimit(k),
+		RateLimit: rateLimit(k.APIKey), Ended: k.Ended,
 	}
-	if !end.IsZero() {
-		res.ExpiresAt = timestamppb.New(end)
+	if !k.End.IsZero() {
+		res.ExpiresAt = timestamppb.New(k.End)
 	}
 	return connect.NewResponse(res), nil
 }

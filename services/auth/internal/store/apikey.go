@@ -22,6 +22,7 @@ type keyRow struct {
 	Per              string
 	CreatedAt        time.Time
 	ExpiresAt        *time.Time
+	RevokedAt        *time.Time
 }
 
 // TableName implements gorm's Tabler.
@@ -31,13 +32,13 @@ func newKeyRow(k credential.APIKey) (keyRow, error) {
 	allowed, err := json.Marshal(k.Allowed)
 	return keyRow{
 		ID: k.ID, ClientName: k.ClientName, AllowedEndpoints: allowed, PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour,
-		Per: k.RateLimit.Per, CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt),
+		Per: k.RateLimit.Per, CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), RevokedAt: optional(k.RevokedAt),
 	}, err
 }
 
 func (r keyRow) key() (credential.APIKey, error) {
 	k := credential.APIKey{
-		ID: r.ID, ClientName: r.ClientName, CreatedAt: r.CreatedAt.UTC(), ExpiresAt: orZero(r.ExpiresAt),
+		ID: r.ID, ClientName: r.ClientName, CreatedAt: r.CreatedAt.UTC(), ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt),
 		RateLimit: credential.RateLimit{PerMinute: r.PerMinute, PerHour: r.PerHour, Per: r.Per},
 	}
 	if err := json.Unmarshal(r.AllowedEndpoints, &k.Allowed); err != nil {
@@ -105,7 +106,7 @@ func (s *Store) KeyBySecret(ctx context.Context, hash [32]byte) (credential.APIK
 	err := s.db.Read(ctx).Table("api_keys AS k").
 		Select("k.*, s.created_at AS secret_created_at, s.expires_at AS secret_expires_at").
 		Joins("JOIN api_key_secrets AS s ON s.api_key_id = k.id").
-		Where("s.sha256 = ? AND k.revoked_at IS NULL", hash[:]).Take(&row).Error
+		Where("s.sha256 = ?", hash[:]).Take(&row).Error
 	if err != nil {
 		return credential.APIKey{}, credential.KeySecret{}, notFound(err, credential.ErrAPIKeyNotFound)
 	}

@@ -114,7 +114,7 @@ var credentials = []mutant{
 	{
 		name: "guesses-unlimited", breaks: "an address that failed too often goes on guessing",
 		file: "pkg/guard/guard.go",
-		old:  "	case state.failed(now) >= a.limit:", new: "	case false:",
+		old:  "	case state.failed(now) >= a.limit && !credential.made:", new: "	case false:",
 		pkg: "./pkg/guard", tests: "TestM4TheRightGuessIsNotAnsweredEither",
 	},
 	{
@@ -122,6 +122,12 @@ var credentials = []mutant{
 		file: "pkg/guard/guard.go",
 		old:  "state.busy < atOnce && state.room(now, a.limit) > 0", new: "true",
 		pkg: "./pkg/guard", tests: "TestGuessesAtOnce",
+	},
+	{
+		name: "ended-is-a-guess", breaks: "an old client's revoked key locks out the others of its address",
+		file: "pkg/guard/guard.go",
+		old:  "errors.Is(err, secret.ErrEnded) || token.Ours(err)", new: "token.Ours(err)",
+		pkg: "./pkg/guard", tests: "TestWhatHasEndedIsNoGuess",
 	},
 	{
 		name: "guard-forgets-the-good", breaks: "a good credential is refused because others failed",

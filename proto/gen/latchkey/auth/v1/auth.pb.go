@@ -77,7 +77,9 @@ type LookUpAPIKeyResponse struct {
 	AllowedEndpoints []string               `protobuf:"bytes,3,rep,name=allowed_endpoints,json=allowedEndpoints,proto3" json:"allowed_endpoints,omitempty"`
 	RateLimit        *RateLimit             `protobuf:"bytes,4,opt,name=rate_limit,json=rateLimit,proto3" json:"rate_limit,omitempty"`
 	// expires_at is absent where this secret has no end; it is the earlier of the key's end and a rotated secret's.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// ended refuses the secret: it is revoked, replaced or expired.
+	Ended         bool `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -145,6 +147,13 @@ func (x *LookUpAPIKeyResponse) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *LookUpAPIKeyResponse) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
 }
 
 // RateLimit is an allowance; 0 means no limit in that window.
@@ -1283,7 +1292,7 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"\x1blatchkey/auth/v1/auth.proto\x12\x10latchkey.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blatchkey/rpc/v1/error.proto\"-\n" +
 	"\x13LookUpAPIKeyRequest\x12\x16\n" +
-	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"\xf9\x01\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"\x8f\x02\n" +
 	"\x14LookUpAPIKeyResponse\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
@@ -1293,7 +1302,8 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"rate_limit\x18\x04 \x01(\v2\x1b.latchkey.auth.v1.RateLimitR\trateLimit\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"W\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
+	"\x05ended\x18\x06 \x01(\bR\x05ended\"W\n" +
 	"\tRateLimit\x12\x1d\n" +
 	"\n" +
 	"per_minute\x18\x01 \x01(\x05R\tperMinute\x12\x19\n" +

@@ -64,7 +64,8 @@ const (
 
 // AuthServiceClient is a client for the latchkey.auth.v1.AuthService service.
 type AuthServiceClient interface {
-	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown, revoked or expired: INVALID_API_KEY.
+	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown: INVALID_API_KEY. One that was
+	// good once is answered, as ended.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
 	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
 	// then on the refresh token that the pair was given for is not good again.
@@ -215,7 +216,8 @@ func (c *authServiceClient) ListPublicKeys(ctx context.Context, req *connect.Req
 
 // AuthServiceHandler is an implementation of the latchkey.auth.v1.AuthService service.
 type AuthServiceHandler interface {
-	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown, revoked or expired: INVALID_API_KEY.
+	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown: INVALID_API_KEY. One that was
+	// good once is answered, as ended.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
 	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
 	// then on the refresh token that the pair was given for is not good again.
