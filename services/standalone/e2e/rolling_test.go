@@ -23,6 +23,15 @@ type roundRobin struct {
 	turn atomic.Int64
 }
 
+// behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that were quiet,
+// before a draining server does.
+func (w *world) behindGateway() *roundRobin {
+	plain := client.Transport
+	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
+	w.Cleanup(func() { client.Transport = plain })
+	return &roundRobin{world: w}
+}
+
 // ask makes a call of a service until a replica takes it.
 func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
 	urls := r.URLs(service)
@@ -102,11 +111,7 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 // TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call fails.
 func TestRollingRestart(t *testing.T) {
 	w := start(t, false)
-	honest := client.Transport
-	// Like our own clients it lets go of connections that were quiet, before a draining server does.
-	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
-	t.Cleanup(func() { client.Transport = honest })
-	r := &roundRobin{world: w}
+	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
 	stop := r.load(4, r.journeys(id, key))
 	seed := rand.Uint64()

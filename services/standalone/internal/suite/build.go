@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/gofrs/flock"
 )
@@ -52,16 +53,44 @@ func Build(ctx context.Context, o Options) (bin string, err error) {
 	if o.Embedded {
 		return bin, goBuild(ctx, root, filepath.Join(bin, "latchkey"), "./services/standalone")
 	}
+	return bin, buildServices(ctx, root, bin)
+}
+
+// BuildCommit makes the binaries of the four services as they were in a commit, and returns their folder, which is below dir. The
+// working tree and what git knows of it stay as they are.
+func BuildCommit(ctx context.Context, commit, dir string) (bin string, err error) {
+	root, err := findRoot()
+	if err != nil {
+		return "", err
+	}
+	source, bin := filepath.Join(dir, "source"), filepath.Join(dir, "bin")
+	if err := errors.Join(os.Mkdir(source, 0o755), os.Mkdir(bin, 0o755)); err != nil {
+		return "", err
+	}
+	archive := filepath.Join(dir, "source.tar")
+	for _, argv := range [][]string{
+		{"git", "-C", root, "archive", "--output", archive, commit},
+		{"tar", "--extract", "--file", archive, "--directory", source},
+	} {
+		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
+		}
+	}
+	return bin, buildServices(ctx, source, bin)
+}
+
+func buildServices(ctx context.Context, root, bin string) error {
 	argv := make([]string, len(serviceNames))
 	for i, name := range serviceNames {
 		argv[i] = fmt.Sprintf("./services/%[1]s/cmd/%[1]s", name)
 	}
-	return bin, goBuild(ctx, root, bin+string(filepath.Separator), argv...)
+	return goBuild(ctx, root, bin+string(filepath.Separator), argv...)
 }
 
 func goBuild(ctx context.Context, root, output string, packages ...string) error {
-	// Without the commit in it, a binary need not be linked again after each commit.
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-o", output}, packages...)...)
+	// Without the commit in it, a binary need not be linked again after each commit; without the folder in them, packages that are
+	// alike in two commits are compiled once.
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-trimpath", "-o", output}, packages...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the images are built
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -37,6 +38,9 @@ func (p *Process) Log() string { return p.running.Log }
 
 // Set changes settings, each NAME=value, from the next start on.
 func (p *Process) Set(settings ...string) { p.environ = append(p.environ, settings...) }
+
+// Use takes the program from another folder, from the next start on.
+func (p *Process) Use(bin string) { p.argv[0] = filepath.Join(bin, filepath.Base(p.argv[0])) }
 
 // Kill9 ends the process as kill -9 does.
 func (p *Process) Kill9() { p.running.Kill() }

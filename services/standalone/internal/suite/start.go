@@ -111,7 +111,7 @@ func (s *Suite) planServices() error {
 				p.Name = fmt.Sprintf("%s-%d", service, n+1)
 			}
 			internals[service] = append(internals[service], internal)
-			p.argv = []string{filepath.Join(s.bin, service), "serve"}
+			p.argv = []string{filepath.Join(s.Bin, service), "serve"}
 			p.environ = []string{"LATCHKEY_ADDR=" + public, "LATCHKEY_INTERNAL_ADDR=" + internal}
 			s.Processes = append(s.Processes, p)
 		}
@@ -225,7 +225,7 @@ func (s *Suite) planEmbedded() error {
 		return err
 	}
 	p := &Process{Name: "latchkey", URLs: map[string]string{}, group: s.group}
-	p.argv = []string{filepath.Join(s.bin, "latchkey"), "--data-dir", s.dataDir()}
+	p.argv = []string{filepath.Join(s.Bin, "latchkey"), "--data-dir", s.dataDir()}
 	for i, service := range serviceNames {
 		address := servers.Address(ports[i])
 		p.URLs[service] = "http://" + address

@@ -50,9 +50,10 @@ type Suite struct {
 	Processes []*Process
 	// Dir holds the logs, credentials.json, and the embedded suite's data in latchkey-data.
 	Dir string
+	// Bin is the folder of the built binaries.
+	Bin string
 
 	options Options
-	bin     string // folder of the built binaries
 	group   *servers.Group
 	secrets secrets
 	links   []*link.Link // to the internal addresses of each service
@@ -78,7 +79,7 @@ func (s *Suite) start(ctx context.Context) (err error) {
 	}
 	s.Dir = s.group.Dir
 	s.say("Building the binaries (the first time this takes minutes)")
-	if s.bin, err = Build(ctx, s.options); err != nil {
+	if s.Bin, err = Build(ctx, s.options); err != nil {
 		return err
 	}
 	if s.options.Embedded {
