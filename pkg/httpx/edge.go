@@ -68,6 +68,7 @@ func (e *edge) begin(c *gin.Context) *request {
 		maxBody:  e.MaxBody,
 		answer:   c.Writer.Header(),
 		strict:   e.StrictMembers,
+		errors:   e.Errors,
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)
 	if !r.ownIP && e.warned.allow(e.Clock.Now()) {

@@ -8,18 +8,32 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// WriteError answers with the documented body and ends the handler chain. Anything that is not an *apierr.Error is a 500
-// (503 when a deadline passed) that leaks nothing; its cause goes to the request's log line.
-func WriteError(c *gin.Context, err error) { WriteErrorWith(c, err, nil) }
+// ErrorWriter answers with an error, status and body, in the form that the clients of some paths expect.
+type ErrorWriter func(c *gin.Context, e *apierr.Error)
 
-// WriteErrorWith is WriteError with more members in the body, such as "valid": false.
+// WriteError answers with the documented body, or as Options.Errors says for the path, and ends the handler chain. Anything that
+// is not an *apierr.Error is a 500 (503 when a deadline passed) that leaks nothing; its cause goes to the request's log line.
+func WriteError(c *gin.Context, err error) {
+	write := func(c *gin.Context, e *apierr.Error) { writeJSON(c, e, nil) }
+	if r := requestFrom(c.Request.Context()); r != nil && r.errors != nil {
+		write = r.errors.of(c.Request.URL.Path, write)
+	}
+	writeError(c, err, write)
+}
+
+// WriteErrorWith is WriteError with the documented body and more members in it, such as "valid": false.
 func WriteErrorWith(c *gin.Context, err error, more map[string]any) {
+	writeError(c, err, func(c *gin.Context, e *apierr.Error) { writeJSON(c, e, more) })
+}
+
+func writeError(c *gin.Context, err error, write ErrorWriter) {
 	e := Typed(err)
 	if r := requestFrom(c.Request.Context()); r != nil {
 		r.note(e.Code, causeOf(e, err))
@@ -28,7 +42,24 @@ func WriteErrorWith(c *gin.Context, err error, more map[string]any) {
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 	c.Abort()
+	write(c, e)
+}
+
+func writeJSON(c *gin.Context, e *apierr.Error, more map[string]any) {
 	c.Data(e.Kind.Status(), jsonType, errorBody(e, more))
+}
+
+// errorWriters are the writers of groups of paths, by what their paths begin with.
+type errorWriters map[string]ErrorWriter
+
+// of is the writer of the nearest group that path lies in, other where there is none.
+func (w errorWriters) of(path string, other ErrorWriter) ErrorWriter {
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		if write := w[path[:end]]; write != nil {
+			return write
+		}
+	}
+	return other
 }
 
 const jsonType = "application/json; charset=utf-8"

@@ -24,6 +24,7 @@ type request struct {
 	bodyRead bool
 	caller   any
 	answer   http.Header
+	errors   errorWriters
 
 	mu       sync.Mutex // guards the rest: a handler may hand the context to other goroutines
 	deadline time.Time
