@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,8 @@ type Deps struct {
 	HTTP    http.RoundTripper
 	Clock   clock.Clock
 	Metrics *obs.Metrics
+	// Answered counts the requests that the services of this process have answered; nil where nobody wants to know.
+	Answered *atomic.Uint64
 }
 
 // Running is a service that has been made. Run does its background work until ctx ends and then finishes what it holds; it

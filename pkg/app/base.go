@@ -118,7 +118,10 @@ func IsTerminal(w io.Writer) bool {
 
 // HTTP is the options of the engines of the named service.
 func (b Base) HTTP(service string, d Deps) httpx.Options {
-	return httpx.Options{Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf}
+	return httpx.Options{
+		Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, Answered: d.Answered,
+		TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf,
+	}
 }
 
 // PublicMeta is what the public port of a service shows beside its API.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,9 @@ func (p *program) withDeps(ctx context.Context, fn func(context.Context, Deps) e
 		return stopped(ctx, err)
 	}
 	var b bus.Bus = broker
-	return fn(ctx, Deps{Log: log, DB: data, Bus: b, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name)})
+	return fn(ctx, Deps{
+		Log: log, DB: data, Bus: b, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name), Answered: new(atomic.Uint64),
+	})
 }
 
 // stopped hides the failure of a start that somebody called off.

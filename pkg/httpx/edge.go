@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,9 @@ func newEdge(o Options, p proxies) *edge {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System{}
+	}
+	if o.Answered == nil {
+		o.Answered = new(atomic.Uint64)
 	}
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
@@ -95,6 +99,7 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		}
 	}
 	r.end()
+	e.Answered.Add(1)
 	e.leave(r, e.exit(outcomeOf(c)))
 	if p != nil {
 		panic(http.ErrAbortHandler) // half an answer is out: cut the connection so that the client notices

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,6 +297,19 @@ func TestMetricsByTemplate(t *testing.T) {
 	}
 	if strings.Contains(w.Body.String(), "/things/1") {
 		t.Error("a path became a label")
+	}
+}
+
+func TestAnsweredRequestsAreCounted(t *testing.T) {
+	var answered atomic.Uint64
+	r := newRig(t, func(o *Options) { o.Answered = &answered })
+	r.GET("/thing", Wrap(func(*gin.Context) error { return apierr.ErrInternal }))
+	r.GET("/panic", func(*gin.Context) { panic("boom") })
+	for i, path := range []string{"/thing", "/panic", "/unknown"} {
+		r.do(t, "GET", path, "")
+		if got := answered.Load(); got != uint64(i)+1 {
+			t.Errorf("%d are counted after %s", got, path)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package httpx
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,8 @@ type Options struct {
 	TrustedProxies []string
 	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
 	MaxBody int64
+	// Answered, when not nil, counts the requests that were answered.
+	Answered *atomic.Uint64
 	// CORSOrigins are the origins whose pages may call the API from a browser, "*" any; none by default. See CheckOrigins.
 	CORSOrigins []string
 	// Elsewhere finds the service that serves a path which this one does not; nil knows none.

@@ -123,7 +123,7 @@ func (s *Service) InternalHandler() http.Handler { return s.internal }
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return s.deps.Bus.Consume(ctx, queue(), s.metrics.watched(s.deps.Clock, s.consumer.Handle))
+		return s.deps.Bus.Consume(ctx, queue(), s.handler())
 	})
 	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
 	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
@@ -136,6 +136,15 @@ func (s *Service) Run(ctx context.Context) error {
 		return app.Every(ctx, s.deps.Log, ratelimit.PruneEvery, "prune rate limits", s.limiter.Prune)
 	})
 	return g.Wait()
+}
+
+// handler takes in events at a pace that leaves time to the requests of the process.
+func (s *Service) handler() bus.Handler {
+	h := s.metrics.watched(s.deps.Clock, s.consumer.Handle)
+	if s.deps.Answered == nil {
+		return h
+	}
+	return ingest.NewPace(h, s.deps.Answered).Handle
 }
 
 func (s *Service) watch() bus.Watch {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,7 +33,8 @@ type house struct {
 	members  []*member
 	// public and internal lead to the handlers of the services by name.
 	public, internal httpx.InProcess
-	local            bus.Bus // of all members, unless there is a broker
+	local            bus.Bus       // of all members, unless there is a broker
+	answered         atomic.Uint64 // requests, by all members
 	closers          []func() error
 }
 
@@ -86,7 +88,9 @@ func (h *house) openMember(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
-	deps := app.Deps{Log: log, DB: database, Bus: events, HTTP: h.internal, Clock: clock.System{}, Metrics: obs.NewMetrics(m.name)}
+	deps := app.Deps{
+		Log: log, DB: database, Bus: events, HTTP: h.internal, Clock: clock.System{}, Metrics: obs.NewMetrics(m.name), Answered: &h.answered,
+	}
 	if err := m.startMasterKeys(ctx, deps); err != nil {
 		return err
 	}
