@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"gorm.io/gorm"
 )
 
 // migrateTimeout bounds Migrate when its context has no deadline.
@@ -26,7 +27,7 @@ type Migrations struct {
 var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the others
-// wait and find nothing to do. It fails when the database is newer than this program knows.
+// wait and find nothing to do. It fails when the database is newer than this program knows, or was made by other migrations.
 func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -41,7 +42,7 @@ func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 }
 
 func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) error {
-	provider, err := d.provider(handle, source)
+	provider, sums, err := d.provider(handle, source)
 	if err != nil {
 		return err
 	}
@@ -53,6 +54,12 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 		return fmt.Errorf("the database is at version %d and this program knows only %d; run the newer program, or restore a backup from before it",
 			current, known)
 	}
+	if err := d.checkApplied(ctx, current, sums); err != nil {
+		return err
+	}
+	if err := d.noteChecksums(ctx, current, sums); err != nil {
+		return err
+	}
 	results, err := provider.Up(ctx)
 	for _, r := range results {
 		d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
@@ -60,20 +67,26 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	return err
 }
 
-func (d *DB) provider(handle *sql.DB, source Migrations) (*goose.Provider, error) {
+// provider also returns the checksums of what it provides.
+func (d *DB) provider(handle *sql.DB, source Migrations) (*goose.Provider, []checksumRow, error) {
 	if !migrationsName.MatchString(source.Name) {
-		return nil, fmt.Errorf("%q is not a name for migrations", source.Name)
+		return nil, nil, fmt.Errorf("%q is not a name for migrations", source.Name)
 	}
 	files, err := fs.Sub(source.FS, string(d.engine))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dialect := goose.DialectPostgres
 	if d.engine == SQLite {
 		dialect = goose.DialectSQLite3
 	}
-	return goose.NewProvider(dialect, handle, files,
+	provider, err := goose.NewProvider(dialect, handle, files,
 		goose.WithTableName(historyTable(source)), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, nil, err
+	}
+	sums, err := checksums(source.Name, files, provider.ListSources())
+	return provider, sums, err
 }
 
 // Version is how far the history of one source of migrations is.
@@ -83,7 +96,7 @@ type Version struct {
 	Current, Known int64
 }
 
-// Versions reads the histories of sources and changes nothing.
+// Versions reads the histories of sources and changes nothing. It fails when the database was made by other migrations.
 func (d *DB) Versions(ctx context.Context, sources ...Migrations) ([]Version, error) {
 	var versions []Version
 	for _, source := range sources {
@@ -91,15 +104,18 @@ func (d *DB) Versions(ctx context.Context, sources ...Migrations) ([]Version, er
 		if err != nil {
 			return nil, err
 		}
-		provider, err := d.provider(handle, source)
+		_, sums, err := d.provider(handle, source)
 		if err != nil {
 			return nil, err
 		}
 		v := Version{Name: source.Name}
-		for _, known := range provider.ListSources() {
+		for _, known := range sums {
 			v.Known = max(v.Known, known.Version)
 		}
 		if v.Current, err = d.current(ctx, historyTable(source)); err != nil {
+			return nil, Error(err)
+		}
+		if err := d.checkApplied(ctx, v.Current, sums); err != nil {
 			return nil, Error(err)
 		}
 		versions = append(versions, v)
@@ -108,11 +124,22 @@ func (d *DB) Versions(ctx context.Context, sources ...Migrations) ([]Version, er
 }
 
 func (d *DB) current(ctx context.Context, table string) (version int64, err error) {
-	if !d.Read(ctx).Migrator().HasTable(table) {
-		return 0, nil
+	exists, err := d.hasTable(d.Read(ctx), table)
+	if err != nil || !exists {
+		return 0, err
 	}
 	err = d.Read(ctx).Table(table).Select("coalesce(max(version_id), 0)").Scan(&version).Error
 	return version, err
+}
+
+// hasTable looks in the schema of d, not where else its search path may lead.
+func (d *DB) hasTable(tx *gorm.DB, table string) (exists bool, err error) {
+	query := "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = ?)"
+	if d.engine == SQLite {
+		query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)"
+	}
+	err = tx.Raw(query, table).Scan(&exists).Error
+	return exists, err
 }
 
 func historyTable(source Migrations) string { return "migrations_" + source.Name }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"gorm.io/gorm"
+
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
@@ -108,6 +110,76 @@ func TestMigrateEndsWithItsContext(t *testing.T) {
 		cancel()
 		if err := testkit.Open(t, cfg).Migrate(ctx, notes); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+// TestMigrateRefusesAnotherHistory: a migration that was changed after a database applied it made another schema.
+func TestMigrateRefusesAnotherHistory(t *testing.T) {
+	const a, b, c = "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)", "CREATE TABLE c (n integer)"
+	for name, tt := range map[string]struct {
+		next    db.Migrations
+		refused string // empty: fine
+	}{
+		"the same":       {source("s", a, b), ""},
+		"one more":       {source("s", a, b, c), ""},
+		"first changed":  {source("s", a+"; CREATE INDEX i ON a (n)", b), "migration 1 of s differs"},
+		"last changed":   {source("s", a, b+" -- and a comment"), "migration 2 of s differs"},
+		"changed, added": {source("s", b, a, c), "migration 1 of s differs"},
+		"another source": {source("other", c), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachConfig(t, func(t *testing.T, cfg db.Config) {
+				testkit.Open(t, cfg, source("s", a, b))
+				d := testkit.Open(t, cfg)
+				versions, told := d.Versions(t.Context(), tt.next)
+				if name == "one more" && (len(versions) != 1 || versions[0] != db.Version{Name: "s", Current: 2, Known: 3}) {
+					t.Errorf("versions %+v", versions)
+				}
+				for _, err := range []error{told, d.Migrate(t.Context(), tt.next), d.Migrate(t.Context(), tt.next)} {
+					if (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+						t.Errorf("error %v, want %q", err, tt.refused)
+					}
+					if err != nil && strings.Contains(err.Error(), "\n") {
+						t.Errorf("more than a line: %v", err)
+					}
+				}
+				if err := d.Read(t.Context()).Exec("SELECT * FROM c").Error; tt.refused != "" && err == nil {
+					t.Error("a later migration was applied nevertheless")
+				}
+			})
+		})
+	}
+}
+
+// TestMigrateRefusesAnUnknownHistory: of a database that was made before checksums were kept, nobody knows what made it.
+func TestMigrateRefusesAnUnknownHistory(t *testing.T) {
+	eachConfig(t, func(t *testing.T, cfg db.Config) {
+		d := testkit.Open(t, cfg, notes)
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("DROP TABLE migration_checksums").Error })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Migrate(t.Context(), notes); err == nil || !strings.Contains(err.Error(), "start on an empty database") {
+			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+// TestMigrateIsMendedAfterAnInterruption: checksums of migrations that were not applied count for nothing.
+func TestMigrateIsMendedAfterAnInterruption(t *testing.T) {
+	eachConfig(t, func(t *testing.T, cfg db.Config) {
+		d := testkit.Open(t, cfg)
+		broken := source("s", "CREATE TABLE a (n integer)", "INSERT INTO nowhere VALUES (1)")
+		for range 2 {
+			if err := d.Migrate(t.Context(), broken); err == nil {
+				t.Fatal("no error")
+			}
+		}
+		for range 2 {
+			if err := d.Migrate(t.Context(), source("s", "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)")); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
