@@ -53,7 +53,7 @@ func NewGuard(source Source, opts Options) *Guard {
 // Events are the types of event that OnEvent is for. Each carries the id of the key that changed.
 func Events() []string {
 	return []string{
-		event.TypeOf(&eventsv1.ApiKeyRevoked{}), event.TypeOf(&eventsv1.ApiKeyRotated{}), event.TypeOf(&eventsv1.ApiKeyUpdated{}),
+		eventsv1.TypeApiKeyRevoked, eventsv1.TypeApiKeyRotated, eventsv1.TypeApiKeyUpdated,
 	}
 }
 

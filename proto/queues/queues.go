@@ -2,6 +2,10 @@
 // so that an event published before its consumer ever ran is kept.
 package queues
 
+import (
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
 // Queue is a durable queue and what is bound to it. All of it is fixed once the queue exists on a broker.
 type Queue struct {
 	Name string
@@ -20,7 +24,7 @@ func Analytics() Queue {
 
 // Audit feeds the audit log of the admin service.
 func Audit() Queue {
-	return Queue{Name: "admin.audit", Types: []string{"audit.recorded"}, MaxBytes: 1 << 30}
+	return Queue{Name: "admin.audit", Types: []string{eventsv1.TypeAuditRecorded}, MaxBytes: 1 << 30}
 }
 
 // All are all of them.

@@ -28,6 +28,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license/internal/api"
@@ -162,8 +163,8 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) watch() bus.Watch {
 	return bus.Watch{
 		Types: append([]string{
-			"license.activated", "license.deactivated", "license.reactivated", "license.transferred", "license.updated", "license.expiring",
-			"license.token.reused", "device.deactivated",
+			eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated, eventsv1.TypeLicenseTransferred,
+			eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring, eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
 		}, apikey.Events()...),
 		OnEvent: func(e event.Event) {
 			s.lookup.OnEvent(e)

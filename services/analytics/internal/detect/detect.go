@@ -18,20 +18,24 @@
 // closes those whose LastSeen is older than Settings.CloseAfter.
 package detect
 
-import "time"
+import (
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
 
 // Types of observation. They are the event types of the bus; others are ignored.
 const (
-	TypeValidated          = "license.validated"
-	TypeValidationFailed   = "license.validation.failed"
-	TypeActivated          = "license.activated"
-	TypeHeartbeat          = "license.heartbeat"
-	TypeTransferred        = "license.transferred"
-	TypeDeviceDeactivated  = "device.deactivated"
-	TypeLimitExceeded      = "license.device_limit_exceeded" // counted as a failed validation with DEVICE_LIMIT_EXCEEDED
-	TypeActivationRefused  = "license.activation.refused"
-	TypeTokenRefused       = "license.token.refused"
-	TypeOfflineTokenIssued = "license.offline_token.issued"
+	TypeValidated          = eventsv1.TypeLicenseValidated
+	TypeValidationFailed   = eventsv1.TypeLicenseValidationFailed
+	TypeActivated          = eventsv1.TypeLicenseActivated
+	TypeHeartbeat          = eventsv1.TypeLicenseHeartbeat
+	TypeTransferred        = eventsv1.TypeLicenseTransferred
+	TypeDeviceDeactivated  = eventsv1.TypeDeviceDeactivated
+	TypeLimitExceeded      = eventsv1.TypeLicenseDeviceLimitExceeded // counted as a failed validation with DEVICE_LIMIT_EXCEEDED
+	TypeActivationRefused  = eventsv1.TypeLicenseActivationRefused
+	TypeTokenRefused       = eventsv1.TypeLicenseTokenRefused
+	TypeOfflineTokenIssued = eventsv1.TypeLicenseOfflineTokenIssued
 )
 
 // Error codes that rules read, spelled as on the wire.

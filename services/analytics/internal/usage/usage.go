@@ -5,22 +5,24 @@ package usage
 
 import (
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // The types of events that count. Others are kept in the event log only.
 const (
-	LicenseCreated       = "license.created"
-	LicenseUpdated       = "license.updated"
-	LicenseDeactivated   = "license.deactivated"
-	LicenseReactivated   = "license.reactivated"
-	LicenseExpiring      = "license.expiring"
-	LicenseActivated     = "license.activated"
-	LicenseTransferred   = "license.transferred"
-	LicenseHeartbeat     = "license.heartbeat"
-	LicenseValidated     = "license.validated"
-	ValidationFailed     = "license.validation.failed"
-	DeviceLimitExceeded  = "license.device_limit_exceeded"
-	DeviceDeactivated    = "device.deactivated"
+	LicenseCreated       = eventsv1.TypeLicenseCreated
+	LicenseUpdated       = eventsv1.TypeLicenseUpdated
+	LicenseDeactivated   = eventsv1.TypeLicenseDeactivated
+	LicenseReactivated   = eventsv1.TypeLicenseReactivated
+	LicenseExpiring      = eventsv1.TypeLicenseExpiring
+	LicenseActivated     = eventsv1.TypeLicenseActivated
+	LicenseTransferred   = eventsv1.TypeLicenseTransferred
+	LicenseHeartbeat     = eventsv1.TypeLicenseHeartbeat
+	LicenseValidated     = eventsv1.TypeLicenseValidated
+	ValidationFailed     = eventsv1.TypeLicenseValidationFailed
+	DeviceLimitExceeded  = eventsv1.TypeLicenseDeviceLimitExceeded
+	DeviceDeactivated    = eventsv1.TypeDeviceDeactivated
 	codeDeviceLimit      = "DEVICE_LIMIT_EXCEEDED"
 	maxVersionsPerDevice = 20
 )

@@ -61,7 +61,7 @@ func (f *AuthFamilies) ask(ctx context.Context, familyID, tokenID string) (*auth
 
 // OnEvent forgets a family that was revoked.
 func (f *AuthFamilies) OnEvent(e event.Event) {
-	if e.Type != event.TypeOf(&eventsv1.LicenseTokenReused{}) {
+	if e.Type != eventsv1.TypeLicenseTokenReused {
 		return
 	}
 	var reused struct {

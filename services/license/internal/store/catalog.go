@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -87,7 +88,7 @@ func (s *Store) Events(ctx context.Context, licenseID string, since time.Time, l
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return nil, 0, err
 	}
-	logged, total, err := s.outbox.List(ctx, licenseID, since, []string{"audit.recorded"}, limit)
+	logged, total, err := s.outbox.List(ctx, licenseID, since, []string{eventsv1.TypeAuditRecorded}, limit)
 	events := make([]licensing.Event, len(logged))
 	for i, e := range logged {
 		events[i] = licensing.Event{ID: e.ID, Type: e.Type, At: e.Time, Data: e.Data}
