@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -205,32 +208,67 @@ func TestM14RateLimitsArePruned(t *testing.T) {
 	})
 }
 
-// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones.
+// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their access tokens
+// have ended; until then peer services may rely on what they know of them.
 func TestM6OneSeatCannotFillTheTables(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		const kept = 100
 		client := w.client()
 		var other pair
 		w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, "another device")).is(200, "").into(&other)
-		oldest := w.issue(client)
-		var second, newest pair
-		for i := range kept {
-			if newest = w.issue(client); i == 0 {
-				second = newest
-			}
+		oldest, inUse := w.issue(client), w.issue(client)
+		for range kept {
+			w.issue(client)
 		}
-		for table, want := range map[string]int64{"token_families": kept + 1, "refresh_tokens": kept + 1} {
-			var rows int64
-			w.must(w.db.Read(w.Context()).Table(table).Count(&rows).Error)
-			if rows != want {
-				w.Errorf("%s has %d rows, want %d", table, rows, want)
-			}
-		}
-		w.verify(oldest.Access).is(401, errcode.InvalidToken)
+		w.families(kept + 3)
+		w.verify(oldest.Access).is(200, "")
+		w.clock.Advance(30 * time.Minute)
+		w.refresh(inUse.Refresh).is(200, "").into(&inUse)
+		w.clock.Advance(30 * time.Minute)
+		newest := w.issue(client)
+		w.families(kept + 2) // the newest, the one in use, and that of the other device
 		w.refresh(oldest.Refresh).is(401, errcode.InvalidToken)
-		for _, p := range []pair{second, newest, other} {
+		for _, p := range []pair{inUse, newest} {
 			w.verify(p.Access).is(200, "")
 			w.refresh(p.Refresh).is(200, "")
 		}
+		w.refresh(other.Refresh).is(200, "")
 	})
+}
+
+// TestM6OneSeatCannotFillTheTablesAtOnce: within the life of its tokens a device has so many of them, and no more.
+func TestM6OneSeatCannotFillTheTablesAtOnce(t *testing.T) {
+	eachEngine(t, func(w *world) {
+		const live = 1000
+		client := w.client()
+		first := w.issue(client)
+		rows := make([]map[string]any, live-1)
+		for i := range rows {
+			id, now := fmt.Sprintf("0199c1f0-6a52-7c3e-9d58-%012d", i), w.clock.Now()
+			rows[i] = map[string]any{"id": id, "license_id": licenseID, "hardware_id": device, "license_version": 0, "created_at": now,
+				"expires_at": now.Add(30 * 24 * time.Hour), "current_sha256": make([]byte, 32), "in_use": false, "rotations": 0}
+		}
+		w.must(w.db.Tx(w.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Table("token_families").CreateInBatches(rows, 100).Error
+		}))
+		refused := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(429, errcode.RateLimitExceeded)
+		if refused.header.Get("Retry-After") == "" {
+			w.Error("429 without Retry-After")
+		}
+		w.families(live)
+		w.verify(first.Access).is(200, "")
+		w.clock.Advance(time.Hour)
+		w.issue(client)
+		w.families(100)
+	})
+}
+
+// families wants so many rows of token families.
+func (w *world) families(want int64) {
+	w.Helper()
+	var rows int64
+	w.must(w.db.Read(w.Context()).Table("token_families").Count(&rows).Error)
+	if rows != want {
+		w.Errorf("there are %d token families, want %d", rows, want)
+	}
 }

@@ -43,6 +43,7 @@ type KeyStore interface {
 
 // FamilyStore keeps chains of refresh tokens. Ids are canonical UUIDs.
 type FamilyStore interface {
+	// CreateFamily fails with ErrTooManyTokens when the device has too many families with live access tokens.
 	CreateFamily(ctx context.Context, f Family, first RefreshToken) error
 	// RefreshToken finds a token by its hash, with its family, or fails with ErrTokenUnknown.
 	RefreshToken(ctx context.Context, hash [32]byte) (Family, RefreshToken, error)

@@ -30,10 +30,12 @@ const (
 
 var (
 	// ErrTokenUnknown says that the store has no such refresh token.
-	ErrTokenUnknown    = errors.New("credential: unknown refresh token")
-	errNotAccepted     = errors.New("credential: the family does not accept the refresh token")
-	errRevoked         = token.Refused("revoked")
-	errReused          = token.Refused("reused").Because(errNotAccepted)
+	ErrTokenUnknown = errors.New("credential: unknown refresh token")
+	errNotAccepted  = errors.New("credential: the family does not accept the refresh token")
+	errRevoked      = token.Refused("revoked")
+	errReused       = token.Refused("reused").Because(errNotAccepted)
+	// ErrTooManyTokens refuses one more family of a device that begins them without end.
+	ErrTooManyTokens   = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "this device asked for tokens too often within an hour; keep those that it has, and refresh them").After(time.Minute)
 	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
 )
 

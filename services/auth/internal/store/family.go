@@ -76,18 +76,33 @@ func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first cre
 		if err := tx.Create(&t).Error; err != nil {
 			return fmt.Errorf("insert refresh token: %w", err)
 		}
-		return forgetFamilies(tx, f)
+		return boundFamilies(tx, family)
 	})
 }
 
-// familiesKept is how many families a device has at most, so that none fills the table; a new one ends the oldest.
-const familiesKept = 100
+// A device has the newest familiesKept families, and those with a live access token, which are at most familiesLive, so that none
+// fills the table. What peer services keep of a live token stays true: it is not forgotten behind their backs.
+const (
+	familiesKept = 100
+	familiesLive = 1000
+)
 
-func forgetFamilies(tx *gorm.DB, newest credential.Family) error {
+// boundFamilies forgets the oldest families of the device of the newest one, or refuses that one.
+func boundFamilies(tx *gorm.DB, newest familyRow) error {
+	// The end of a family is that of its newest refresh token: those that end later have a pair from within the life of an access token.
+	live := newest.ExpiresAt.Add(-credential.AccessFor)
 	const oldest = `DELETE FROM token_families WHERE id IN (SELECT id FROM token_families
-		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?)`
-	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, pruneBatch, familiesKept).Error; err != nil {
+		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) AND expires_at <= ?`
+	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, familiesLive+pruneBatch, familiesKept, live).Error; err != nil {
 		return fmt.Errorf("forget the oldest token families: %w", err)
+	}
+	var left int64
+	err := tx.Model(&familyRow{}).Where("license_id = ? AND hardware_id = ? AND expires_at > ?", newest.LicenseID, newest.HardwareID, live).Count(&left).Error
+	if err != nil {
+		return fmt.Errorf("count live token families: %w", err)
+	}
+	if left > familiesLive {
+		return credential.ErrTooManyTokens
 	}
 	return nil
 }
