@@ -27,8 +27,6 @@ const (
 	longestLease = 2 * time.Minute
 	// kept is how long an answer is repeated.
 	kept = 24 * time.Hour
-	// releasePause is between two tries to give a key back.
-	releasePause = 200 * time.Millisecond
 )
 
 // The ways in which a key is refused.
@@ -50,11 +48,15 @@ type Store struct {
 	db    *db.DB
 	ring  *keyring.Ring
 	clock clock.Clock
+	// releases are keys that are still to be given back.
+	releases *releases
 }
 
 // New returns the store in d. Answers may hold secrets: they are encrypted with ring.
 func New(d *db.DB, ring *keyring.Ring, c clock.Clock) *Store {
-	return &Store{db: d, ring: ring, clock: c}
+	s := &Store{db: d, ring: ring, clock: c}
+	s.releases = &releases{remove: s.remove}
+	return s
 }
 
 // Key names one call of one caller.

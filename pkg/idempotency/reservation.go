@@ -94,22 +94,11 @@ func (s *Store) keep(tx *gorm.DB, r reservation, answer any) error {
 }
 
 // release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. What cannot be done within
-// the time of the call goes on without it until the lease runs out.
+// the time of the call is done after it.
 func (s *Store) release(ctx context.Context, r reservation) {
-	if ctx.Err() == nil && s.remove(ctx, r) == nil {
-		return
+	if ctx.Err() != nil || s.remove(ctx, r) != nil {
+		s.releases.add(r)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.lease)
-	go func() {
-		defer cancel()
-		for s.remove(ctx, r) != nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(releasePause):
-			}
-		}
-	}()
 }
 
 func (s *Store) remove(ctx context.Context, r reservation) error {
