@@ -27,7 +27,7 @@ type Service struct {
 	// filled when a command runs.
 	Config     any
 	Migrations []db.Migrations
-	// Queues are all durable queues of the suite; every service declares them.
+	// Queues are all durable queues of the suite.
 	Queues []bus.Queue
 	New    func(deps Deps) (Running, error)
 	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB and Clock.

@@ -7,7 +7,7 @@ func QueueOf(q queues.Queue) Queue {
 	return Queue{Name: q.Name, Types: q.Types, SingleActive: q.SingleActive, MaxBytes: q.MaxBytes}
 }
 
-// AllQueues are the durable queues of the suite, for every service to declare.
+// AllQueues are the durable queues of the suite.
 func AllQueues() []Queue {
 	var all []Queue
 	for _, q := range queues.All() {

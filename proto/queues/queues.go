@@ -1,5 +1,5 @@
-// Package queues is the contract of the durable queues on the exchange latchkey.events. Every service declares all of them,
-// so that an event published before its consumer ever ran is kept.
+// Package queues is the contract of the durable queues on the exchange latchkey.events. All of them exist before
+// the first event is published, so that one published before its consumer ever ran is kept.
 package queues
 
 import (

@@ -147,6 +147,9 @@ func (s *Service) handler() bus.Handler {
 	return ingest.NewPace(h, s.deps.Answered).Handle
 }
 
+// Watches are the types of the events that change what this service caches.
+func Watches() []string { return apikey.Events() }
+
 func (s *Service) watch() bus.Watch {
-	return bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link}
+	return bus.Watch{Types: Watches(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link}
 }

@@ -158,7 +158,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
 	g.Go(func() error { return s.telemetry.Run(ctx) })
 	g.Go(func() error {
-		return s.deps.Bus.Watch(ctx, bus.Watch{Types: apikey.Events(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
+		return s.deps.Bus.Watch(ctx, bus.Watch{Types: Watches(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
 	})
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, pruneEvery, "prune", s.prune) })
 	g.Go(func() error {
@@ -166,6 +166,9 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	return g.Wait()
 }
+
+// Watches are the types of the events that change what this service caches.
+func Watches() []string { return apikey.Events() }
 
 func (s *Service) pruneLimits(ctx context.Context) error {
 	return errors.Join(s.limiter.Prune(ctx), s.tokens.Limiter.Prune(ctx))

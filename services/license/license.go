@@ -159,13 +159,17 @@ func (s *Service) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// watch names the changes of state one by one: telemetry must not come to every replica.
+// Watches are the types of the events that change what this service caches, one by one: telemetry must not come to every replica.
+func Watches() []string {
+	return append([]string{
+		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated, eventsv1.TypeLicenseTransferred,
+		eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring, eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
+	}, apikey.Events()...)
+}
+
 func (s *Service) watch() bus.Watch {
 	return bus.Watch{
-		Types: append([]string{
-			eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated, eventsv1.TypeLicenseTransferred,
-			eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring, eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
-		}, apikey.Events()...),
+		Types: Watches(),
 		OnEvent: func(e event.Event) {
 			s.lookup.OnEvent(e)
 			s.families.OnEvent(e)

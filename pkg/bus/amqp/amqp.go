@@ -2,7 +2,8 @@
 //
 // Events go to the durable topic exchange latchkey.events under their type as routing key, and changes of state once more,
 // packed, to latchkey.invalidations, which watches listen to. Every queue is a quorum queue with a companion "<queue>.dead"
-// for its dead letters. Publishing and consuming have a connection each, because a broker
+// for its dead letters, which come through latchkey.dead.<queue>. All of it is declared by whoever connects and may, and is otherwise
+// there by Definitions. Publishing and consuming have a connection each, because a broker
 // in alarm stops reading from connections that publish, and acknowledgments must not wait for that.
 package amqp
 
@@ -11,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,8 +29,8 @@ type Config struct {
 	URL string
 	// Name is the service's; the broker shows it with each connection and message.
 	Name string
-	// Queues are all durable queues of the system, not only those of this service: every service declares all of them, so
-	// that events are kept for a consumer that has never run.
+	// Queues are all durable queues of the system, not only those of this service: events are kept for a consumer that has
+	// never run.
 	Queues []bus.Queue
 	// Log hears of lost links and failed events; nil is silent.
 	Log *slog.Logger
@@ -35,9 +38,10 @@ type Config struct {
 
 // Bus is a bus.Bus on a broker. It is safe for concurrent use.
 type Bus struct {
-	name   string
-	queues map[string]bus.Queue
-	log    *slog.Logger
+	name     string
+	queues   map[string]bus.Queue
+	topology topology
+	log      *slog.Logger
 	// publishing also carries ticks and dead letters.
 	publishing, consuming *link
 	publisher             *publisher
@@ -65,8 +69,9 @@ func Dial(cfg Config) (*Bus, error) {
 		}
 		b.queues[q.Name] = q.WithDefaults()
 	}
+	b.topology = topologyOf(slices.Collect(maps.Values(b.queues))...)
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.publishing = newLink("publish", cfg, b.log, b.declare)
+	b.publishing = newLink("publish", cfg, b.log, func(conn *amqp091.Connection) error { return b.ensure(conn, b.topology) })
 	b.consuming = newLink("consume", cfg, b.log, nil)
 	b.publisher = newPublisher(b)
 	b.links.Go(func() { b.publishing.run(b.ctx) })

@@ -57,7 +57,7 @@ func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue
 }
 
 func (b *Bus) subscribe(conn *amqp091.Connection, q bus.Queue) (*amqp091.Channel, <-chan amqp091.Delivery, error) {
-	if err := b.declareQueue(conn, q); err != nil {
+	if err := b.ensure(conn, topologyOf(q)); err != nil {
 		return nil, nil, err
 	}
 	ch, err := conn.Channel()
@@ -93,11 +93,16 @@ func untilClosed(ctx context.Context, ch *amqp091.Channel) (context.Context, con
 type received struct {
 	amqp091.Delivery
 	events []event.Event
+	// poison says why the message is not taken in.
 	poison error
 }
 
-func open(d amqp091.Delivery) received {
+// open reads a delivery from a queue of these types.
+func open(d amqp091.Delivery, types []string) received {
 	events, err := event.Decode(d.Body)
+	if err == nil {
+		err = checkOrigin(d, events, types)
+	}
 	return received{Delivery: d, events: events, poison: err}
 }
 
@@ -135,7 +140,7 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches ch
 			if !more {
 				return errCancelled
 			}
-			r := open(d)
+			r := open(d, q.Types)
 			batch, size = append(batch, r), size+max(1, len(r.events))
 		}
 		if timeout == nil {
@@ -152,35 +157,35 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches ch
 // settle returns nil when every event of the batch is committed or a dead letter.
 func (b *Bus) settle(ctx context.Context, deliverer *delivery.Deliverer, batch []received) error {
 	var events []event.Event
-	var unreadable []received
+	var poison []received
 	for _, r := range batch {
 		if r.poison != nil {
-			unreadable = append(unreadable, r)
+			poison = append(poison, r)
 			continue
 		}
 		events = append(events, r.events...)
 	}
-	if err := b.storeUnreadable(ctx, deliverer.Queue.Name, unreadable); err != nil {
+	if err := b.storePoison(ctx, deliverer.Queue.Name, poison); err != nil {
 		return err
 	}
 	return deliverer.Deliver(ctx, events)
 }
 
-// storeUnreadable makes dead letters of messages that cannot be read, as they are.
-func (b *Bus) storeUnreadable(ctx context.Context, queue string, unreadable []received) error {
-	if len(unreadable) == 0 {
+// storePoison makes dead letters of messages that cannot be read or believed, as they are.
+func (b *Bus) storePoison(ctx context.Context, queue string, poison []received) error {
+	if len(poison) == 0 {
 		return nil
 	}
-	dead := make([]message, len(unreadable))
-	for i, r := range unreadable {
-		m := message{Publishing: amqp091.Publishing{
+	dead := make([]message, len(poison))
+	for i, r := range poison {
+		m := message{key: publishedUnder(r.Delivery), Publishing: amqp091.Publishing{
 			ContentType: r.ContentType, DeliveryMode: amqp091.Persistent, MessageId: letterID(r.Delivery),
 			Type: r.Type, Timestamp: r.Timestamp, AppId: r.AppId, Body: r.Body,
 		}}
 		dead[i] = deadMessage(m, queue, delivery.ShortReason(r.poison.Error()), 1)
 	}
 	log := b.log.With("queue", queue, "messages", len(dead), "message_id", dead[0].MessageId)
-	log.ErrorContext(ctx, "messages cannot be read and become dead letters", "error", unreadable[0].poison)
+	log.ErrorContext(ctx, "messages are not taken in and become dead letters", "error", poison[0].poison)
 	return delivery.Persist(ctx, log, func() error { return b.publisher.send(ctx, dead) })
 }
 

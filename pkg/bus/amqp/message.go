@@ -116,16 +116,19 @@ const (
 	headerReason   = "x-latchkey-reason"
 	headerAttempts = "x-latchkey-attempts"
 	headerDiedAt   = "x-latchkey-died-at"
+	// headerKey is the routing key under which the message was published at first. A replay carries it, too.
+	headerKey = "x-latchkey-routing-key"
 )
 
 // deadMessage is m on its way to the dead letters of queue.
 func deadMessage(m message, queue, reason string, attempts int) message {
-	m.exchange, m.key = "", deadQueue(queue)
 	m.Headers = amqp091.Table{
+		headerKey:      m.key,
 		headerReason:   reason,
 		headerAttempts: int32(attempts),
 		headerDiedAt:   now().Format(time.RFC3339Nano),
 	}
+	m.exchange, m.key = deadExchange(queue), deadQueue(queue)
 	return m
 }
 
@@ -150,7 +153,7 @@ func letter(d amqp091.Delivery) bus.DeadLetter {
 }
 
 func lastDeath(headers amqp091.Table) (amqp091.Table, bool) {
-	deaths, _ := headers["x-death"].([]any)
+	deaths, _ := headers[headerDeaths].([]any)
 	if len(deaths) == 0 {
 		return nil, false
 	}

@@ -140,7 +140,7 @@ func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Second):
-		return ask(ctx, conn, func() error { return p.bus.declare(conn) })
+		return ask(ctx, conn, func() error { return p.bus.ensure(conn, p.bus.topology) })
 	}
 }
 

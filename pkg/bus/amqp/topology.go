@@ -24,55 +24,49 @@ const (
 
 func deadQueue(queue string) string { return queue + ".dead" }
 
-// declare makes sure that everything events are routed to exists. It runs on every new publishing connection, and when a
-// message came back for want of a queue.
-func (b *Bus) declare(conn *amqp091.Connection) error {
-	for _, name := range []string{exchange, invalidations} {
-		err := onChannel(conn, func(ch *amqp091.Channel) error {
-			return ch.ExchangeDeclare(name, amqp091.ExchangeTopic, true, false, false, false, nil)
-		})
-		if err != nil {
-			return fmt.Errorf("declare the exchange %s: %w", name, err)
-		}
-	}
-	for _, q := range b.queues {
-		if err := b.declareQueue(conn, q); err != nil {
-			return err
-		}
-	}
-	return nil
+const deadPrefix = "latchkey.dead."
+
+// deadExchange leads to the dead letters of a queue, and for a replay back to the queue; the routing key is the name of either. Each
+// queue has one of its own, because RabbitMQ lets a user who may write to an exchange use any routing key, unless it is a topic.
+func deadExchange(queue string) string { return deadPrefix + queue }
+
+// topology is what must exist on a broker, in the order in which it can be made.
+type topology struct {
+	exchanges []exchangeDeclaration
+	queues    []queueDeclaration
+	bindings  []binding
 }
 
-func (b *Bus) declareQueue(conn *amqp091.Connection, q bus.Queue) error {
-	dead := amqp091.Table{
-		"x-queue-type":       "quorum",
-		"x-delivery-limit":   noLimit,
-		"x-max-length":       q.MaxDeadLetters,
-		"x-max-length-bytes": q.MaxDeadLetterBytes,
-		"x-overflow":         "drop-head",
-	}
-	if err := b.ensureQueue(conn, deadQueue(q.Name), dead); err != nil {
-		return err
-	}
-	if err := b.ensureQueue(conn, q.Name, arguments(q)); err != nil {
-		return err
-	}
-	return onChannel(conn, func(ch *amqp091.Channel) error {
+type exchangeDeclaration struct{ name, kind string }
+
+// queueDeclaration is of a durable queue. Its arguments never change: a broker refuses to declare a queue that exists with others.
+type queueDeclaration struct {
+	name      string
+	arguments amqp091.Table
+}
+
+type binding struct{ exchange, queue, key string }
+
+// topologyOf is everything that events for the queues pass through.
+func topologyOf(queues ...bus.Queue) topology {
+	t := topology{exchanges: []exchangeDeclaration{{exchange, amqp091.ExchangeTopic}, {invalidations, amqp091.ExchangeTopic}}}
+	for _, q := range queues {
+		dead, letters := deadExchange(q.Name), deadQueue(q.Name)
+		t.exchanges = append(t.exchanges, exchangeDeclaration{dead, amqp091.ExchangeDirect})
+		t.queues = append(t.queues, queueDeclaration{letters, deadArguments(q)}, queueDeclaration{q.Name, arguments(q)})
+		t.bindings = append(t.bindings, binding{dead, letters, letters}, binding{dead, q.Name, q.Name})
 		for _, pattern := range q.Types {
-			if err := ch.QueueBind(q.Name, pattern, exchange, false, nil); err != nil {
-				return fmt.Errorf("bind %s to %s: %w", q.Name, pattern, err)
-			}
+			t.bindings = append(t.bindings, binding{exchange, q.Name, pattern})
 		}
-		return nil
-	})
+	}
+	return t
 }
 
-// arguments never change for a queue that exists: a broker refuses to declare it with others.
 func arguments(q bus.Queue) amqp091.Table {
 	return amqp091.Table{
 		"x-queue-type":              "quorum",
 		"x-delivery-limit":          deathLimit,
-		"x-dead-letter-exchange":    "",
+		"x-dead-letter-exchange":    deadExchange(q.Name),
 		"x-dead-letter-routing-key": deadQueue(q.Name),
 		"x-dead-letter-strategy":    "at-least-once",
 		"x-overflow":                "reject-publish",
@@ -81,22 +75,101 @@ func arguments(q bus.Queue) amqp091.Table {
 	}
 }
 
-// ensureQueue declares a queue. One that exists with other arguments, of an older version or an operator, is used as it
-// is: a queue that differs is worth more than none.
-func (b *Bus) ensureQueue(conn *amqp091.Connection, name string, args amqp091.Table) error {
+func deadArguments(q bus.Queue) amqp091.Table {
+	return amqp091.Table{
+		"x-queue-type":       "quorum",
+		"x-delivery-limit":   noLimit,
+		"x-max-length":       q.MaxDeadLetters,
+		"x-max-length-bytes": q.MaxDeadLetterBytes,
+		"x-overflow":         "drop-head",
+	}
+}
+
+// ensure makes sure that t exists. A user who may not declare it finds it made by the definitions (see Definitions), or gets an
+// error that says so. It runs on every new connection, and when a message came back for want of a queue.
+func (b *Bus) ensure(conn *amqp091.Connection, t topology) error {
+	err := b.declare(conn, t)
+	if !refused(err, amqp091.AccessRefused) {
+		return err
+	}
+	return verify(conn, t)
+}
+
+func (b *Bus) declare(conn *amqp091.Connection, t topology) error {
+	for _, x := range t.exchanges {
+		err := onChannel(conn, func(ch *amqp091.Channel) error {
+			return ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, nil)
+		})
+		if err != nil {
+			return fmt.Errorf("declare the exchange %s: %w", x.name, err)
+		}
+	}
+	for _, q := range t.queues {
+		if err := b.declareQueue(conn, q); err != nil {
+			return err
+		}
+	}
+	return onChannel(conn, func(ch *amqp091.Channel) error {
+		for _, to := range t.bindings {
+			if err := ch.QueueBind(to.queue, to.key, to.exchange, false, nil); err != nil {
+				return fmt.Errorf("bind the queue %s to %s of %s: %w", to.queue, to.key, to.exchange, err)
+			}
+		}
+		return nil
+	})
+}
+
+// declareQueue uses a queue that exists with other arguments, of an older version or an operator, as it is: a queue that differs is
+// worth more than none.
+func (b *Bus) declareQueue(conn *amqp091.Connection, q queueDeclaration) error {
 	err := onChannel(conn, func(ch *amqp091.Channel) error {
-		_, err := ch.QueueDeclare(name, true, false, false, false, args)
+		_, err := ch.QueueDeclare(q.name, true, false, false, false, q.arguments)
 		return err
 	})
-	var refused *amqp091.Error
-	if errors.As(err, &refused) && refused.Code == amqp091.PreconditionFailed {
-		b.log.Warn("a queue exists with other settings and is used with them", "queue", name, "error", err)
+	if refused(err, amqp091.PreconditionFailed) {
+		b.log.Warn("a queue exists with other settings and is used with them", "queue", q.name, "error", err)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("declare the queue %s: %w", name, err)
+		return fmt.Errorf("declare the queue %s: %w", q.name, err)
 	}
 	return nil
+}
+
+// verify asks for the exchanges and queues of t without declaring them.
+func verify(conn *amqp091.Connection, t topology) error {
+	for _, x := range t.exchanges {
+		err := onChannel(conn, func(ch *amqp091.Channel) error {
+			return ch.ExchangeDeclarePassive(x.name, x.kind, true, false, false, false, nil)
+		})
+		if err != nil {
+			return missing("exchange", x.name, err)
+		}
+	}
+	for _, q := range t.queues {
+		err := onChannel(conn, func(ch *amqp091.Channel) error {
+			_, err := ch.QueueDeclarePassive(q.name, true, false, false, false, nil)
+			return err
+		})
+		if err != nil {
+			return missing("queue", q.name, err)
+		}
+	}
+	return nil
+}
+
+func missing(what, name string, err error) error {
+	if !refused(err, amqp091.NotFound) {
+		return fmt.Errorf("look for the %s %s: %w", what, name, err)
+	}
+	return fmt.Errorf("the broker lacks the %s %s, and this user may not declare it: "+
+		"import the definitions that deploy/rabbitmq/definitions.sh prints (%w)", what, name, err)
+}
+
+// refused tells whether err is the broker's refusal with this code.
+func refused(err error, code int) bool {
+	var refusal *amqp091.Error
+	return errors.As(err, &refusal) && refusal.Code == code
 }
 
 // onChannel runs fn on a channel of its own, because a refusal closes the channel that it happens on.

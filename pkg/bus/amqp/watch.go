@@ -11,12 +11,15 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// tickType marks what a watch sends to itself.
+// A tick is what a watch sends to itself.
 const (
-	tickType = "latchkey.tick"
+	tickPrefix = "tick."
 	// tickLives is bus.Silence in milliseconds.
 	tickLives = "3000"
 )
+
+// tickKey is the routing key of what a service sends to the queue of one of its watches.
+func tickKey(service, queue string) string { return tickPrefix + service + "." + queue }
 
 // Watch implements bus.Bus. Each watch has a queue of its own that vanishes with its connection.
 func (b *Bus) Watch(ctx context.Context, w bus.Watch) error {
@@ -33,6 +36,8 @@ func (b *Bus) Watch(ctx context.Context, w bus.Watch) error {
 type watcher struct {
 	bus.Watch
 	bus *Bus
+	// tick is the routing key of its ticks.
+	tick string
 	// alive is false from a gap until the next tick.
 	alive bool
 }
@@ -40,12 +45,11 @@ type watcher struct {
 func (b *Bus) watch(ctx context.Context, conn *amqp091.Connection, w *watcher) error {
 	var ch *amqp091.Channel
 	var deliveries <-chan amqp091.Delivery
-	var queue string
 	err := ask(ctx, conn, func() (err error) {
 		if ch, err = conn.Channel(); err != nil {
 			return err
 		}
-		deliveries, queue, err = subscribeWatch(ch, w.Types)
+		deliveries, err = w.subscribe(ch)
 		return err
 	})
 	if err != nil {
@@ -54,7 +58,7 @@ func (b *Bus) watch(ctx context.Context, conn *amqp091.Connection, w *watcher) e
 	defer closeChannel(conn, ch) // deletes the queue
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go b.tick(ctx, queue)
+	go b.tick(ctx, w.tick)
 	defer w.gap()
 	check := time.NewTicker(bus.TickEvery)
 	defer check.Stop()
@@ -75,31 +79,31 @@ func (b *Bus) watch(ctx context.Context, conn *amqp091.Connection, w *watcher) e
 	}
 }
 
-func subscribeWatch(ch *amqp091.Channel, types []string) (<-chan amqp091.Delivery, string, error) {
+func (w *watcher) subscribe(ch *amqp091.Channel) (<-chan amqp091.Delivery, error) {
 	q, err := ch.QueueDeclare("", false, true, true, false, amqp091.Table{"x-queue-type": "classic"})
 	if err != nil {
-		return nil, "", fmt.Errorf("declare a queue to watch from: %w", err)
+		return nil, fmt.Errorf("declare a queue to watch from: %w", err)
 	}
-	for _, pattern := range types {
+	w.tick = tickKey(w.bus.name, q.Name)
+	for _, pattern := range append([]string{w.tick}, w.Types...) {
 		if err := ch.QueueBind(q.Name, pattern, invalidations, false, nil); err != nil {
-			return nil, "", fmt.Errorf("bind a watch to %s: %w", pattern, err)
+			return nil, fmt.Errorf("bind a watch to %s: %w", pattern, err)
 		}
 	}
 	for _, t := range event.Types() {
-		if !event.IsTelemetry(t) || !bus.MatchesAny(types, t) {
+		if !event.IsTelemetry(t) || !bus.MatchesAny(w.Types, t) {
 			continue
 		}
 		if err := ch.QueueBind(q.Name, t, exchange, false, nil); err != nil {
-			return nil, "", fmt.Errorf("bind a watch to %s: %w", t, err)
+			return nil, fmt.Errorf("bind a watch to %s: %w", t, err)
 		}
 	}
-	deliveries, err := ch.Consume(q.Name, "", true, true, false, false, nil)
-	return deliveries, q.Name, err
+	return ch.Consume(q.Name, "", true, true, false, false, nil)
 }
 
 // receive relies on the order of the queue: when a tick has come, every event routed before it has been shown.
 func (w *watcher) receive(d amqp091.Delivery) {
-	if d.Type == tickType {
+	if d.RoutingKey == w.tick {
 		if !w.alive || !w.Link.Alive() {
 			w.OnGap()
 		}
@@ -107,12 +111,13 @@ func (w *watcher) receive(d amqp091.Delivery) {
 		w.Link.Tick()
 		return
 	}
-	events, err := event.Decode(d.Body)
-	if err != nil {
-		w.bus.log.Error("a watched message cannot be read; forgetting everything", "type", d.Type, "error", err)
+	r := open(d, w.Types)
+	if r.poison != nil {
+		w.bus.log.Error("a watched message is not believed; forgetting everything", "routing_key", d.RoutingKey, "error", r.poison)
 		w.OnGap()
+		return
 	}
-	for _, e := range events {
+	for _, e := range r.events {
 		w.OnEvent(e)
 	}
 }
@@ -126,12 +131,11 @@ func (w *watcher) gap() {
 }
 
 // tick says every second that the link lives, on the way that events take: over the publishing connection to the broker and
-// back over the consuming one. Straight to the queue rather than through the exchange, so that no other queue can be bound to
-// it. While the broker takes no messages there is no tick, and rightly so: no revocation could arrive either.
-func (b *Bus) tick(ctx context.Context, queue string) {
+// back over the consuming one. While the broker takes no messages there is no tick, and rightly so: no revocation could arrive either.
+func (b *Bus) tick(ctx context.Context, key string) {
 	every := time.NewTicker(bus.TickEvery)
 	defer every.Stop()
-	t := &ticker{link: b.publishing, queue: queue}
+	t := &ticker{link: b.publishing, key: key}
 	defer t.close()
 	for {
 		if err := t.send(ctx); err != nil && ctx.Err() == nil {
@@ -147,10 +151,10 @@ func (b *Bus) tick(ctx context.Context, queue string) {
 
 // ticker sends on a channel of its own, which it opens again after the connection was lost.
 type ticker struct {
-	link  *link
-	queue string
-	conn  *amqp091.Connection
-	ch    *amqp091.Channel
+	link *link
+	key  string
+	conn *amqp091.Connection
+	ch   *amqp091.Channel
 }
 
 func (t *ticker) send(ctx context.Context) error {
@@ -169,7 +173,7 @@ func (t *ticker) send(ctx context.Context) error {
 		}
 		t.conn = conn
 	}
-	return t.ch.PublishWithContext(ctx, "", t.queue, false, false, amqp091.Publishing{Type: tickType, Expiration: tickLives})
+	return t.ch.PublishWithContext(ctx, invalidations, t.key, false, false, amqp091.Publishing{Expiration: tickLives})
 }
 
 func (t *ticker) close() {

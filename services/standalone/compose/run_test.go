@@ -33,16 +33,14 @@ type composition struct {
 	group  *servers.Group
 	values map[string]string
 	public map[string]string // public URL by service
+	broker string            // host and port
 }
 
 func newComposition(t *testing.T) *composition {
 	t.Helper()
-	out, err := exec.Command(inRoot(t, "deploy/make-env")).Output()
-	if err != nil {
-		t.Fatal("deploy/make-env: ", err)
-	}
-	c := &composition{values: readEnv(t, string(out)), public: map[string]string{}}
+	c := &composition{values: makeEnv(t), public: map[string]string{}}
 	c.compose = loadCompose(t, c.values)
+	var err error
 	if c.bin, err = suite.Build(t.Context(), suite.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +56,16 @@ func newComposition(t *testing.T) *composition {
 	return c
 }
 
+// makeEnv is an environment file with fresh secrets.
+func makeEnv(t *testing.T) map[string]string {
+	t.Helper()
+	out, err := exec.Command(inRoot(t, "deploy/make-env")).Output()
+	if err != nil {
+		t.Fatal("deploy/make-env: ", err)
+	}
+	return readEnv(t, string(out))
+}
+
 // startServers starts PostgreSQL and RabbitMQ, prepares them with the scripts that docker-compose.yml mounts, and maps hosts.
 func (c *composition) startServers(t *testing.T) {
 	t.Helper()
@@ -70,12 +78,13 @@ func (c *composition) startServers(t *testing.T) {
 
 	c.createDatabase(t, postgres)
 	c.importDefinitions(t, rabbit.ManagementURL)
+	c.broker = hostOf(t, rabbit.URL)
 
 	ports, err := servers.FreePorts(2 * len(suiteServices))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := []string{"postgres:5432", hostOf(t, postgres.URL), "rabbitmq:5672", hostOf(t, rabbit.URL)}
+	hosts := []string{"postgres:5432", hostOf(t, postgres.URL), "rabbitmq:5672", c.broker}
 	for i, name := range suiteServices {
 		environment := c.Services[name].Environment
 		public, internal := environment["LATCHKEY_ADDR"], environment["LATCHKEY_INTERNAL_ADDR"]
@@ -215,10 +224,20 @@ func TestComposeServesALicenseFromCreationToUsage(t *testing.T) {
 			t.Errorf("health check of %s: %v\n%s", name, err, out)
 		}
 	}
-	slice{
+	bus := c.listen(t)
+	s := slice{
 		authURL: c.public["auth"], licenseURL: c.public["license"], adminURL: c.public["admin"],
 		adminSecret: c.values["LATCHKEY_ADMIN_SECRET"], adminAPIKey: c.values["LATCHKEY_ADMIN_API_KEY"],
-	}.run(t)
+	}
+	s.guess(t, s.run(t))
+	s.makeAdminKey(t)
+	bus.await(t,
+		events+" auth apikey.created", events+" license license.activated", events+" analytics anomaly.detected", events+" admin audit.recorded",
+		invalidations+" auth apikey.created", invalidations+" license license.activated",
+		invalidations+"  tick.auth", invalidations+"  tick.license", invalidations+"  tick.analytics",
+	)
+	c.wantDeadLetter(t, "analytics", "license.activated")
+	c.wantDeadLetter(t, "admin", "audit.recorded")
 	c.wantNothingRefused(t)
 }
 
@@ -241,13 +260,14 @@ func (c *composition) wantNothingRefused(t *testing.T) {
 	}
 }
 
-// slice is the way of one license through all services: create, activate, validate, event, usage.
+// slice is the way of one license through all services: create, activate, validate, event, usage. run returns the API key that it
+// made for that.
 type slice struct {
 	authURL, licenseURL, adminURL string
 	adminSecret, adminAPIKey      string
 }
 
-func (s slice) run(t *testing.T) {
+func (s slice) run(t *testing.T) (apiKey string) {
 	t.Helper()
 	owner := client.Client{AuthURL: s.authURL, AdminURL: s.adminURL, AdminSecret: s.adminSecret, AdminAPIKey: s.adminAPIKey}
 	key, err := owner.CreateAPIKey(t.Context(), client.APIKeyRequest{ClientName: t.Name(), AllowedEndpoints: []string{"*"}})
@@ -275,6 +295,7 @@ func (s slice) run(t *testing.T) {
 		t.Errorf("validate answers %+v", validation)
 	}
 	s.awaitUsage(t, license.LicenseID)
+	return key
 }
 
 // awaitUsage waits until analytics has counted the one activation and the one validation; yesterday's too, in case it has just
