@@ -32,7 +32,8 @@ type Service struct {
 	New    func(deps Deps) (Running, error)
 	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB and Clock.
 	MasterKeys func(deps Deps) (*masterkey.Register, error)
-	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps.
+	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps, or
+	// WithDatabase.
 	Commands []*cobra.Command
 }
 

@@ -58,8 +58,20 @@ func Fail(logs io.Writer, program string, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(logs, "%s: %v\n", program, err)
+	if errors.As(err, new(*ArgumentError)) {
+		return exitUsage
+	}
 	return exitFailed
 }
+
+// ArgumentError is an argument of a command that only its work showed to be wrong, for example the name of something that is not there.
+type ArgumentError struct{ Err error }
+
+// Error says what is wrong.
+func (e *ArgumentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *ArgumentError) Unwrap() error { return e.Err }
 
 // SettingsError is everything that is wrong with the settings, to be read by people.
 type SettingsError struct {

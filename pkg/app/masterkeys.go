@@ -107,8 +107,8 @@ stopped and run again, and nothing stands still meanwhile. When it has ended wel
 take that away. docs/operations.md has all steps.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
-				p := cmd.Context().Value(programKey{}).(*program) // WithDeps found it
+			return WithDatabase(cmd, func(ctx context.Context, d Deps) error {
+				p := cmd.Context().Value(programKey{}).(*program) // WithDatabase found it
 				keys, err := p.MasterKeys(d)
 				if err != nil {
 					return err

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -33,7 +32,7 @@ the schema up to date, and then answers on its public and its internal address.`
 			if err := p.loadChecked(cmd); err != nil {
 				return err
 			}
-			return p.withDeps(cmd.Context(), p.serve, p.Migrations...)
+			return p.withDeps(cmd.Context(), needs{bus: true, migrations: p.Migrations}, p.serve)
 		},
 	}
 }
@@ -41,6 +40,15 @@ the schema up to date, and then answers on its public and its internal address.`
 // WithDeps gives an extra command what serve gives the service: it loads and checks the settings, waits for the database and the
 // bus, and closes them after fn. It does not migrate.
 func WithDeps(cmd *cobra.Command, fn func(ctx context.Context, d Deps) error) error {
+	return runCommand(cmd, needs{bus: true}, fn)
+}
+
+// WithDatabase is WithDeps for what must be possible without a broker, too: it does not wait for the bus.
+func WithDatabase(cmd *cobra.Command, fn func(ctx context.Context, d Deps) error) error {
+	return runCommand(cmd, needs{}, fn)
+}
+
+func runCommand(cmd *cobra.Command, n needs, fn func(ctx context.Context, d Deps) error) error {
 	p, ok := cmd.Context().Value(programKey{}).(*program)
 	if !ok {
 		return errors.New("app: the command is not one of Service.Commands")
@@ -48,11 +56,17 @@ func WithDeps(cmd *cobra.Command, fn func(ctx context.Context, d Deps) error) er
 	if err := p.loadChecked(cmd); err != nil {
 		return err
 	}
-	return p.withDeps(cmd.Context(), fn)
+	return p.withDeps(cmd.Context(), n, fn)
+}
+
+// needs are what has to be done before work begins, beside opening the database.
+type needs struct {
+	bus        bool // wait for it
+	migrations []db.Migrations
 }
 
 // withDeps opens what the service needs, runs fn, and closes everything in reverse.
-func (p *program) withDeps(ctx context.Context, fn func(context.Context, Deps) error, migrations ...db.Migrations) error {
+func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context, Deps) error) error {
 	out := obs.NewBuffer(p.logs)
 	defer out.Flush()
 	log := p.base().Logger(out).With("service", p.Name)
@@ -71,15 +85,16 @@ func (p *program) withDeps(ctx context.Context, fn func(context.Context, Deps) e
 		return stopped(ctx, err)
 	}
 	defer data.Close()
-	if err := migrate(start, data, migrations); err != nil {
+	if err := migrate(start, data, n.migrations); err != nil {
 		return stopped(ctx, err)
 	}
-	if err := broker.Await(start); err != nil {
-		return stopped(ctx, err)
+	if n.bus {
+		if err := broker.Await(start); err != nil {
+			return stopped(ctx, err)
+		}
 	}
-	var b bus.Bus = broker
 	return fn(ctx, Deps{
-		Log: log, DB: data, Bus: b, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name), Answered: new(atomic.Uint64),
+		Log: log, DB: data, Bus: broker, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name), Answered: new(atomic.Uint64),
 	})
 }
 

@@ -49,6 +49,16 @@ func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger)
 	return nil
 }
 
+// Flush publishes what has not been sent, once; what the bus does not confirm is left to a relay. It is for a command, whose events
+// would otherwise wait until the relay of some process looks for them.
+func (o *Outbox) Flush(ctx context.Context, pub bus.Publisher) error {
+	for {
+		if n, err := o.relayBatch(ctx, pub); err != nil || n < batchSize {
+			return err
+		}
+	}
+}
+
 // relayBatch publishes one batch and returns its size.
 func (o *Outbox) relayBatch(ctx context.Context, pub bus.Publisher) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*publishTimeout)

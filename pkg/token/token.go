@@ -66,22 +66,35 @@ func Sign(key ed25519.PrivateKey, kid string, claims jwt.Claims) (string, error)
 // Verify checks raw and fills into, a pointer to claims. It demands EdDSA, a known kid, our issuer, the given audience, exp,
 // iat and sub. It fails with ErrInvalid, or with what the key set failed with.
 func Verify(ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims) error {
+	_, err := verify(ctx, keys, c, audience, raw, into)
+	return err
+}
+
+// signer is the key that signed a token.
+type signer struct {
+	kid string
+	key ed25519.PublicKey
+}
+
+func verify(ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims) (by signer, err error) {
 	if len(raw) > maxSize || strings.Count(raw, ".") != 2 {
-		return Refused("malformed")
+		return by, Refused("malformed")
 	}
 	// Times are checked below, apart from the parser, whose leeway would also lengthen exp.
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
-	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+	_, err = parser.ParseWithClaims(raw, into, func(t *jwt.Token) (_ any, err error) {
 		kid, ok := t.Header["kid"].(string)
 		if _, critical := t.Header["crit"]; critical || !ok || kid == "" {
 			return nil, Refused("malformed")
 		}
-		return keys.PublicKey(ctx, kid)
+		by.kid = kid
+		by.key, err = keys.PublicKey(ctx, kid)
+		return by.key, err
 	})
 	if err != nil {
-		return refusal(err)
+		return by, refusal(err)
 	}
-	return validate(into, audience, c.Now())
+	return by, validate(into, audience, c.Now())
 }
 
 // refusal turns a parser's error into ours; those of the key set pass unchanged.

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,71 +241,6 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q is accepted", raw)
 		}
 	})
-}
-
-func TestRemoteKeys(t *testing.T) {
-	first, _ := newKey(t)
-	second, _ := newKey(t)
-	now := clock.NewFake(start)
-	published, away, fetches := map[string]ed25519.PublicKey{"k1": first}, error(nil), 0
-	r := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
-		fetches++
-		return token.EncodeJWKS(published), away
-	}, now)
-	step := func(name, kid string, want ed25519.PublicKey, wantFetches int) {
-		t.Helper()
-		got, err := r.PublicKey(t.Context(), kid)
-		if !got.Equal(want) || (err == nil) != (want != nil) {
-			t.Errorf("%s: got %v, %v", name, got, err)
-		}
-		if fetches != wantFetches {
-			t.Errorf("%s: %d fetches, want %d", name, fetches, wantFetches)
-		}
-	}
-	away = errors.New("down")
-	if _, err := r.PublicKey(t.Context(), "k1"); apierr.From(err).Kind != apierr.Unavailable {
-		t.Errorf("without any set: %v", err)
-	}
-	away = nil
-	step("first", "k1", first, 2)
-	step("kept", "k1", first, 2)
-	step("unknown, just fetched", "k2", nil, 2)
-	now.Advance(30 * time.Second)
-	step("unknown", "k2", nil, 3)
-	step("unknown again", "k2", nil, 3)
-	published = map[string]ed25519.PublicKey{"k2": second}
-	now.Advance(30 * time.Second)
-	step("new key", "k2", second, 4)
-	step("old key is gone with its set", "k1", nil, 4)
-	away = errors.New("down")
-	now.Advance(24 * time.Hour)
-	step("stale", "k2", second, 5)
-	step("stale, just tried", "k2", second, 5)
-	away, published = nil, map[string]ed25519.PublicKey{"k1": first}
-	now.Advance(-3 * time.Hour)
-	step("the clock was set back", "k1", first, 6)
-	step("what was withdrawn stays so", "k2", nil, 6)
-}
-
-func TestRemoteKeysConcurrently(t *testing.T) {
-	public, _ := newKey(t)
-	var fetches atomic.Int32
-	r := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
-		fetches.Add(1)
-		return token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": public}), nil
-	}, clock.NewFake(start))
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if _, err := r.PublicKey(context.Background(), "k1"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if n := fetches.Load(); n != 1 {
-		t.Errorf("%d fetches, want 1", n)
-	}
 }
 
 func TestOurs(t *testing.T) {

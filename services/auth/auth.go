@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
@@ -26,6 +27,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
@@ -105,7 +107,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 func (s *Service) newRules(cfg Config, id rpc.Identity) *credential.Service {
 	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL, rpc.NewClientOptions(id, "license")...)
 	return credential.New(credential.Deps{
-		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license},
+		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license}, Link: s.link,
 		AdmitRefresh: s.tokens.Admit, CountRefusal: countRefusals(s.deps.Metrics.Registerer()),
 		Observe: func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
 	})
@@ -152,14 +154,12 @@ func (s *Service) Handler() http.Handler { return s.public }
 // InternalHandler answers sister services.
 func (s *Service) InternalHandler() http.Handler { return s.internal }
 
-// Run relays events, hears of changed API keys and tidies up until ctx ends.
+// Run relays events, hears of changed API keys and signing keys and tidies up until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.outbox.Relay(ctx, s.deps.Bus, s.deps.Log) })
 	g.Go(func() error { return s.telemetry.Run(ctx) })
-	g.Go(func() error {
-		return s.deps.Bus.Watch(ctx, bus.Watch{Types: Watches(), OnEvent: s.guard.OnEvent, OnGap: s.guard.OnGap, Link: s.link})
-	})
+	g.Go(func() error { return s.deps.Bus.Watch(ctx, s.watch()) })
 	g.Go(func() error { return app.Every(ctx, s.deps.Log, pruneEvery, "prune", s.prune) })
 	g.Go(func() error {
 		return app.Every(ctx, s.deps.Log, ratelimit.PruneEvery, "prune rate limits", s.pruneLimits)
@@ -168,7 +168,22 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // Watches are the types of the events that change what this service caches.
-func Watches() []string { return apikey.Events() }
+func Watches() []string { return append(apikey.Events(), token.KeyEvents()...) }
+
+func (s *Service) watch() bus.Watch {
+	return bus.Watch{
+		Types: Watches(),
+		OnEvent: func(e event.Event) {
+			s.guard.OnEvent(e)
+			s.rules.OnEvent(e)
+		},
+		OnGap: func() {
+			s.guard.OnGap()
+			s.rules.OnGap()
+		},
+		Link: s.link,
+	}
+}
 
 func (s *Service) pruneLimits(ctx context.Context) error {
 	return errors.Join(s.limiter.Prune(ctx), s.tokens.Limiter.Prune(ctx))

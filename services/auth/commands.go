@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +17,7 @@ import (
 
 // Commands are what the auth binary does besides serving. cfg is filled when a command runs.
 func Commands(cfg *Config) []*cobra.Command {
-	return []*cobra.Command{rotateSigningKeyCommand(cfg)}
+	return []*cobra.Command{rotateSigningKeyCommand(cfg), revokeSigningKeyCommand(cfg)}
 }
 
 func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
@@ -26,21 +28,100 @@ func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
 by then. The key before it stays published until the last token that it signed has ended. Nothing has to be restarted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				keys, err := MasterKeys(*cfg, d)
-				if err != nil {
-					return err
-				}
-				signing := store.New(d.DB, outbox.New(d.DB, source), keys)
-				rules := credential.New(credential.Deps{Clock: d.Clock, Signing: signing})
+			return changeSigningKeys(cmd, cfg, func(ctx context.Context, rules *credential.Service, out io.Writer) error {
 				k, err := rules.RotateSigningKey(ctx, operator())
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339))
+				_, err = fmt.Fprintf(out, "key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339))
 				return err
 			})
 		},
+	}
+}
+
+func revokeSigningKeyCommand(cfg *Config) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke-signing-key KID",
+		Short: "Refuse every token of a signing key from now on, because its private half may have leaked",
+		Long: `Withdraw a signing key at once. It leaves the published key set and signs nothing more; every access token and offline token that it
+signed is refused. If it was the key that signs, a new one is made and signs at once. Refresh tokens are not signed: devices
+get new access tokens for them as usual. Nothing has to be restarted, and the broker may be away.
+
+KID is the key's name in /.well-known/jwks.json, and in the header of its tokens. Revoking a key again changes nothing. For a
+key that has not leaked, rotate-signing-key replaces it without any token being refused.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeSigningKeys(cmd, cfg, func(ctx context.Context, rules *credential.Service, out io.Writer) error {
+				r, err := rules.RevokeSigningKey(ctx, operator(), args[0])
+				if errors.Is(err, credential.ErrNoSigningKey) {
+					return &app.ArgumentError{Err: err}
+				}
+				if err != nil {
+					return err
+				}
+				_, err = io.WriteString(out, explain(r))
+				return err
+			})
+		},
+	}
+}
+
+// explain says what a revocation did and what happens next.
+func explain(r credential.Revocation) string {
+	revoked := r.Key.RevokedAt.UTC().Format(time.RFC3339)
+	if r.Before {
+		return fmt.Sprintf("key %s was revoked at %s already; nothing was changed\n", r.Key.ID, revoked)
+	}
+	text := fmt.Sprintf("key %s is revoked; its tokens are refused\n", r.Key.ID)
+	if r.New {
+		text += fmt.Sprintf("key %s was made and signs at once\n", r.Signer.ID)
+	} else {
+		text += fmt.Sprintf("key %s signs, as before\n", r.Signer.ID)
+	}
+	return text + `devices get new access tokens by their refresh tokens; offline tokens of the key have to be asked for again
+whoever keeps a copy of /.well-known/jwks.json must fetch it anew: until then the copy accepts the revoked key
+`
+}
+
+// announceFor bounds the wait for a broker to tell the running processes by.
+const announceFor = 3 * time.Second
+
+// changeSigningKeys runs fn and has the processes that run hear of what it changed. The broker may be away: they find out by themselves.
+func changeSigningKeys(cmd *cobra.Command, cfg *Config, fn func(ctx context.Context, rules *credential.Service, out io.Writer) error) error {
+	return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
+		keys, err := MasterKeys(*cfg, d)
+		if err != nil {
+			return err
+		}
+		events := outbox.New(d.DB, source)
+		rules := credential.New(credential.Deps{Clock: d.Clock, Signing: store.New(d.DB, events, keys)})
+		if err := fn(ctx, rules, cmd.OutOrStdout()); err != nil {
+			return err
+		}
+		if announce(ctx, events, d) == nil {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "every process knows within a second")
+		} else {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the broker cannot be reached from here; every process knows within five seconds")
+		}
+		return err
+	})
+}
+
+// announce publishes the events of the change. It is tried again while the connection to the broker is being made.
+func announce(ctx context.Context, events *outbox.Outbox, d app.Deps) error {
+	ctx, cancel := context.WithTimeout(ctx, announceFor)
+	defer cancel()
+	for {
+		err := events.Flush(ctx, d.Bus)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 }
 

@@ -420,7 +420,7 @@ func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	w.must(err)
 	keys := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
 		return []byte(w.call("GET", "/.well-known/jwks.json", nil, "").is(200, "").body), nil
-	}, w.clock)
+	}, w.clock, nil)
 	var c claims.Offline
 	w.must(token.Verify(w.Context(), keys, w.clock, claims.AudienceOffline, res.Msg.Token, &c))
 	if c.Subject != licenseID || c.HardwareID != device || c.ID != "t1" || c.Features == nil {

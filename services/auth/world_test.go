@@ -100,6 +100,10 @@ type world struct {
 	auth, authForAdmin authv1connect.AuthServiceClient
 	store              *store.Store
 	seen               *witness
+	// What a replica is made of.
+	bus     bus.Bus
+	cfg     auth.Config
+	sisters httpx.InProcess
 }
 
 // witness keeps all events that the bus carried.
@@ -146,10 +150,9 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	mux := http.NewServeMux()
 	mux.Handle(path, handler)
 	sisters := httpx.InProcess{"license": mux}
-	w.service, err = auth.New(cfg, app.Deps{Log: testkit.Log(t), DB: d, Bus: b, HTTP: sisters, Clock: w.clock, Metrics: obs.NewMetrics("auth")})
-	w.must(err)
+	w.bus, w.cfg, w.sisters = b, cfg, sisters
+	w.build()
 	sisters["auth"] = w.service.InternalHandler()
-	w.handler = openapitest.Wrap(t, openapi.Auth, w.service.Handler())
 	ask := func(caller string) authv1connect.AuthServiceClient {
 		return authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client(caller, "auth")...)
 	}
@@ -159,6 +162,40 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
 	w.run(b)
 	return w
+}
+
+// build makes the service of the world.
+func (w *world) build() {
+	w.Helper()
+	var err error
+	w.service, err = auth.New(w.cfg, app.Deps{
+		Log: testkit.Log(w.T), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("auth"),
+	})
+	w.must(err)
+	w.handler = openapitest.Wrap(w.T, openapi.Auth, w.service.Handler())
+}
+
+// replicaOn is the world as another process of the service sees it, on the same database.
+func (w *world) replicaOn(b bus.Bus) *world {
+	w.Helper()
+	r := *w
+	r.bus, r.seen = b, &witness{}
+	r.build()
+	r.run(w.bus)
+	return &r
+}
+
+// deafBus shows no events, as when the broker is away.
+type deafBus struct {
+	bus.Bus
+	watched chan struct{} // closed when the service watches: until then it forgets everything once, by itself
+}
+
+func (b deafBus) Watch(ctx context.Context, w bus.Watch) error {
+	w.OnGap()
+	close(b.watched)
+	<-ctx.Done()
+	return nil
 }
 
 func masterKey(fill byte) []byte { return bytes.Repeat([]byte{fill, 0x5a, 3, 0x99}, 8) }

@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/errgroup"
 
@@ -26,7 +26,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
-	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -60,6 +59,7 @@ type Service struct {
 	limiter          ratelimit.Limiter
 	tokens           ratelimit.Quota
 	families         *api.AuthFamilies
+	signingKeys      *token.RemoteKeys
 	link             *bus.Link
 	eventLog         time.Duration
 	public, internal *gin.Engine
@@ -93,6 +93,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.telemetry = telemetry.New(telemetry.Config{DB: deps.DB, Pub: deps.Bus, Backlog: s.store.Outbox().Pending, Log: deps.Log})
 	s.idempotency = idempotency.New(deps.DB, keys.Ring, deps.Clock)
 	s.families = api.NewAuthFamilies(auth, deps.Clock, s.link)
+	s.signingKeys = token.NewRemoteKeys(licenserpc.KeySet(auth), deps.Clock, s.link)
 	s.rules = licensing.New(licensing.Deps{
 		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry, Signer: licenserpc.Signer{Auth: auth}, Clock: deps.Clock,
 	})
@@ -110,17 +111,10 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 	s.guard = apikey.NewGuard(apikey.Remote(auth), apikey.Options{
 		Clock: s.deps.Clock, Limiter: s.limiter, Link: s.link, Attempts: cfg.Attempts(s.deps.Clock, failuresPerMinute),
 	})
-	keys := token.NewRemoteKeys(func(ctx context.Context) ([]byte, error) {
-		resp, err := auth.ListPublicKeys(ctx, connect.NewRequest(&authv1.ListPublicKeysRequest{}))
-		if err != nil {
-			return nil, err
-		}
-		return resp.Msg.GetJwksJson(), nil
-	}, s.deps.Clock)
 	a := &api.API{
 		Licensing: s.rules, Idempotency: s.idempotency, Families: s.families, Clock: s.deps.Clock,
-		Tokens:        token.NewVerifier(keys, s.deps.Clock, claims.AudienceAccess),
-		OfflineTokens: token.NewVerifier(keys, s.deps.Clock, claims.AudienceOffline),
+		Tokens:        token.NewVerifier(s.signingKeys, s.deps.Clock, claims.AudienceAccess),
+		OfflineTokens: token.NewVerifier(s.signingKeys, s.deps.Clock, claims.AudienceOffline),
 		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute), TokenQuota: s.tokens,
 	}
 	options := cfg.HTTP(Name, s.deps)
@@ -164,7 +158,7 @@ func Watches() []string {
 	return append([]string{
 		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated, eventsv1.TypeLicenseTransferred,
 		eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring, eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
-	}, apikey.Events()...)
+	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
 func (s *Service) watch() bus.Watch {
@@ -173,11 +167,13 @@ func (s *Service) watch() bus.Watch {
 		OnEvent: func(e event.Event) {
 			s.lookup.OnEvent(e)
 			s.families.OnEvent(e)
+			s.signingKeys.OnEvent(e)
 			s.guard.OnEvent(e)
 		},
 		OnGap: func() {
 			s.lookup.OnGap()
 			s.families.OnGap()
+			s.signingKeys.OnGap()
 			s.guard.OnGap()
 		},
 		Link: s.link,

@@ -52,7 +52,8 @@ const patience = 20 * time.Second
 // authDouble answers as the auth service would.
 type authDouble struct {
 	authv1connect.UnimplementedAuthServiceHandler
-	key    ed25519.PrivateKey
+	kid    string
+	key    ed25519.PrivateKey // that signs, the only one published
 	apiKey string
 	limit  *authv1.RateLimit
 
@@ -116,7 +117,7 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 	if a.whileSigning != nil {
 		a.whileSigning()
 	}
-	signed, err := token.Sign(a.key, "k1", claims.Offline{
+	signed, err := token.Sign(a.key, a.kid, claims.Offline{
 		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime().Add(-claims.SlowClock), req.Msg.GetExpiresAt().AsTime()),
 		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(), LicenseVersion: int(req.Msg.GetLicenseVersion()),
 	})
@@ -124,7 +125,10 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 }
 
 func (a *authDouble) ListPublicKeys(context.Context, *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
-	jwks := token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": a.key.Public().(ed25519.PublicKey)})
+	if err := a.outage(); err != nil {
+		return nil, err
+	}
+	jwks := token.EncodeJWKS(map[string]ed25519.PublicKey{a.kid: a.key.Public().(ed25519.PublicKey)})
 	return connect.NewResponse(&authv1.ListPublicKeysResponse{JwksJson: jwks}), nil
 }
 
@@ -191,7 +195,7 @@ func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
 	}
 	w := &world{
 		t: t, db: d, clock: clock.NewFake(time.Now()), config: config(edits...),
-		auth: &authDouble{key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}, tokenID: "t-1"},
+		auth: &authDouble{kid: "k1", key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}, tokenID: "t-1"},
 	}
 	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
 	events, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
@@ -343,7 +347,7 @@ func (w *world) bearer(licenseID, hardwareID string) []string {
 	}
 	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))
 	access.ID = w.auth.tokenID
-	raw, err := token.Sign(w.auth.key, "k1", claims.Access{
+	raw, err := token.Sign(w.auth.key, w.auth.kid, claims.Access{
 		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: "family-1", LicenseVersion: version,
 	})
 	if err != nil {

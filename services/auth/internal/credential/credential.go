@@ -59,10 +59,13 @@ type FamilyStore interface {
 
 // SigningStore keeps the signing keys, their private halves sealed.
 type SigningStore interface {
-	// SigningKeys lists all keys in the order of their generations.
+	// SigningKeys lists all keys, revoked ones too, in the order of their generations.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
 	// AddSigningKey reports false, and adds nothing, when there is a key of that generation.
 	AddSigningKey(ctx context.Context, k SigningKey, records ...Record) (bool, error)
+	// RevokeSigningKey revokes a key and adds its successor, nil for none; both or neither. It reports false, and changes nothing, when
+	// the key is revoked already, or there is a key of the successor's generation.
+	RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *SigningKey, records ...Record) (bool, error)
 	// ExtendSigningKey lets the key be published at least until then.
 	ExtendSigningKey(ctx context.Context, id string, neededUntil time.Time) error
 }
@@ -88,6 +91,8 @@ type Deps struct {
 	Signing  SigningStore
 	Devices  Devices
 	Observe  Observer
+	// Link tells whether the events of other processes arrive at OnEvent. Nil counts as yes.
+	Link interface{ Alive() bool }
 	// CountRefusal counts a refused token by its reason.
 	CountRefusal func(reason string)
 	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
@@ -105,7 +110,7 @@ type Service struct {
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{Deps: d, ring: newSigningRing(d.Clock, d.Signing)}
+	return &Service{Deps: d, ring: newSigningRing(d)}
 }
 
 // Actor is who makes a change, for the audit log.

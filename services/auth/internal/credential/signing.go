@@ -12,8 +12,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/cache"
-	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
@@ -26,15 +24,9 @@ const (
 	// extendBy is the step in which the need for a key is written down, so that this costs one write a day.
 	extendBy = 24 * time.Hour
 	// maxOffline bounds offline tokens, whatever the asking service says; it allows for clocks that differ.
-	maxOffline  = claims.MaxOfflineHours*time.Hour + time.Minute
-	ringFresh   = time.Minute
-	ringStale   = publishAhead - ringFresh
-	kidBytes    = 8
-	firstSigner = 1
+	maxOffline = claims.MaxOfflineHours*time.Hour + time.Minute
+	kidBytes   = 8
 )
-
-// ErrRotationUnderWay says that another rotation came first.
-var ErrRotationUnderWay = errors.New("another rotation of the signing key has just taken place; look at the key set before you try again")
 
 // SigningKey signs tokens from SignsFrom until the next generation does.
 type SigningKey struct {
@@ -46,6 +38,8 @@ type SigningKey struct {
 	SignsFrom  time.Time
 	// NeededUntil is the latest end of a long-lived token that the key signed; zero: it signed none.
 	NeededUntil time.Time
+	// RevokedAt is when the key was withdrawn: it signs nothing and no token of it is accepted. Zero: it is in force.
+	RevokedAt time.Time
 }
 
 func newSigningKey(generation int, now, signsFrom time.Time) (SigningKey, error) {
@@ -60,9 +54,23 @@ func newSigningKey(generation int, now, signsFrom time.Time) (SigningKey, error)
 	return SigningKey{ID: hex.EncodeToString(id), Generation: generation, Private: private, CreatedAt: now, SignsFrom: signsFrom}, nil
 }
 
-func (k SigningKey) public() ed25519.PublicKey { return k.Private.Public().(ed25519.PublicKey) }
+// public is the second half of the private key, as crypto/ed25519 has it. It is for reading.
+func (k SigningKey) public() ed25519.PublicKey {
+	return ed25519.PublicKey(k.Private[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
+}
 
-// signer is the newest key whose time has come. keys are in the order of their generations, at least one.
+// inForce leaves the revoked keys out.
+func inForce(keys []SigningKey) []SigningKey {
+	var kept []SigningKey
+	for _, k := range keys {
+		if k.RevokedAt.IsZero() {
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}
+
+// signer is the newest key whose time has come. keys are in the order of their generations, at least one, none of them revoked.
 func signer(keys []SigningKey, now time.Time) SigningKey {
 	for i := len(keys) - 1; i > 0; i-- {
 		if !keys[i].SignsFrom.After(now) {
@@ -76,12 +84,25 @@ func signer(keys []SigningKey, now time.Time) SigningKey {
 func published(keys []SigningKey, now time.Time) map[string]ed25519.PublicKey {
 	set := map[string]ed25519.PublicKey{}
 	for i, k := range keys {
-		if i+1 < len(keys) && now.After(needed(k, keys[i+1]).Add(keptAfter)) {
-			continue
+		if isPublished(keys, i, now) {
+			set[k.ID] = k.public()
 		}
-		set[k.ID] = k.public()
 	}
 	return set
+}
+
+// publishedKey is the key of published that is named kid, nil when there is none.
+func publishedKey(keys []SigningKey, kid string, now time.Time) ed25519.PublicKey {
+	for i, k := range keys {
+		if k.ID == kid && isPublished(keys, i, now) {
+			return k.public()
+		}
+	}
+	return nil
+}
+
+func isPublished(keys []SigningKey, i int, now time.Time) bool {
+	return i+1 == len(keys) || !now.After(needed(keys[i], keys[i+1]).Add(keptAfter))
 }
 
 // needed is when the last token of k ends at the latest.
@@ -91,69 +112,6 @@ func needed(k, next SigningKey) time.Time {
 		return k.NeededUntil
 	}
 	return end
-}
-
-// signingRing is the signing keys in memory. It makes the first key when there is none.
-type signingRing struct {
-	clock  clock.Clock
-	store  SigningStore
-	keys   *cache.Cache[struct{}, []SigningKey]
-	access *token.Verifier
-}
-
-func newSigningRing(c clock.Clock, store SigningStore) *signingRing {
-	r := &signingRing{clock: c, store: store}
-	r.keys = cache.New[struct{}, []SigningKey](cache.Options{Capacity: 1, TTL: ringFresh, Stale: ringStale}, c)
-	r.access = token.NewVerifier(r, c, claims.AudienceAccess)
-	return r
-}
-
-// PublicKey implements token.KeySet.
-func (r *signingRing) PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error) {
-	keys, err := r.load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if public, ok := published(keys, r.clock.Now())[kid]; ok {
-		return public, nil
-	}
-	return nil, token.Refused("key")
-}
-
-func (r *signingRing) load(ctx context.Context) ([]SigningKey, error) {
-	keys, _, err := r.keys.Fetch(ctx, struct{}{}, func(ctx context.Context) ([]SigningKey, error) {
-		keys, err := r.store.SigningKeys(ctx)
-		if err != nil || len(keys) > 0 {
-			return keys, err
-		}
-		return r.makeFirst(ctx)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load signing keys: %w", err)
-	}
-	return keys, nil
-}
-
-// makeFirst makes the first key, unless another replica is faster.
-func (r *signingRing) makeFirst(ctx context.Context) ([]SigningKey, error) {
-	now := r.clock.Now()
-	k, err := newSigningKey(firstSigner, now, now)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := r.store.AddSigningKey(ctx, k); err != nil {
-		return nil, err
-	}
-	return r.store.SigningKeys(ctx)
-}
-
-func (r *signingRing) sign(ctx context.Context, c jwt.Claims) (string, error) {
-	keys, err := r.load(ctx)
-	if err != nil {
-		return "", err
-	}
-	k := signer(keys, r.clock.Now())
-	return token.Sign(k.Private, k.ID, c)
 }
 
 // Offline is what an offline token says.
@@ -173,16 +131,15 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	if !o.ExpiresAt.After(now) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
 		return "", apierr.ErrInternal.Because(errors.New("an offline token needs ids and an end in the future"))
 	}
-	keys, err := s.ring.load(ctx)
+	k, err := s.ring.signer(ctx)
 	if err != nil {
 		return "", err
 	}
-	k := signer(keys, now)
 	if o.ExpiresAt.After(k.NeededUntil) {
 		if err := s.Signing.ExtendSigningKey(ctx, k.ID, o.ExpiresAt.Add(extendBy)); err != nil {
 			return "", fmt.Errorf("extend signing key: %w", err)
 		}
-		s.ring.keys.DropAll()
+		s.ring.keys.Drop()
 	}
 	if o.Features == nil {
 		o.Features = []string{} // clients get a list, never null
@@ -196,34 +153,21 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	})
 }
 
-// KeySet is the published key set as JSON (RFC 7517).
+// KeySet is the published key set as JSON (RFC 7517), from memory.
 func (s *Service) KeySet(ctx context.Context) ([]byte, error) {
-	keys, err := s.ring.load(ctx)
+	set, err := s.ring.published(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return token.EncodeJWKS(published(keys, s.Clock.Now())), nil
+	return token.EncodeJWKS(set), nil
 }
 
-// RotateSigningKey adds a key and returns it. It is published at once and signs from SignsFrom on.
-func (s *Service) RotateSigningKey(ctx context.Context, by *Actor) (SigningKey, error) {
-	keys, err := s.ring.load(ctx)
+// CurrentKeySet is KeySet as the store has it now, for those who keep it in memory themselves: they ask when they have heard of a
+// change that this process may not have heard of yet.
+func (s *Service) CurrentKeySet(ctx context.Context) ([]byte, error) {
+	set, err := s.ring.current(ctx)
 	if err != nil {
-		return SigningKey{}, err
+		return nil, err
 	}
-	now, last := s.Clock.Now(), keys[len(keys)-1]
-	k, err := newSigningKey(last.Generation+1, now, now.Add(publishAhead))
-	if err != nil {
-		return SigningKey{}, err
-	}
-	rotated := audit(by, "signing_key.rotate", k.ID, map[string]any{"kid": last.ID}, map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)})
-	added, err := s.Signing.AddSigningKey(ctx, k, rotated)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("add signing key: %w", err)
-	}
-	s.ring.keys.DropAll()
-	if !added {
-		return SigningKey{}, ErrRotationUnderWay
-	}
-	return k, nil
+	return token.EncodeJWKS(set), nil
 }

@@ -82,7 +82,7 @@ func (s server) SignOfflineToken(ctx context.Context, req *connect.Request[authv
 
 // ListPublicKeys implements authv1connect.AuthServiceHandler.
 func (s server) ListPublicKeys(ctx context.Context, _ *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
-	set, err := s.rules.KeySet(ctx)
+	set, err := s.rules.CurrentKeySet(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type signingRow struct {
 	CreatedAt     time.Time
 	SignsFrom     time.Time
 	NeededUntil   *time.Time
+	RevokedAt     *time.Time
 }
 
 // TableName implements gorm's Tabler.
@@ -34,7 +35,8 @@ func (signingRow) TableName() string { return "signing_keys" }
 func newSigningRow(ring *keyring.Ring, k credential.SigningKey) (signingRow, error) {
 	sealed, err := ring.Seal(sealPurpose, k.Private.Seed(), []byte(k.ID))
 	return signingRow{
-		ID: k.ID, Generation: k.Generation, SealedPrivate: sealed, CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom, NeededUntil: optional(k.NeededUntil),
+		ID: k.ID, Generation: k.Generation, SealedPrivate: sealed, CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom,
+		NeededUntil: optional(k.NeededUntil), RevokedAt: optional(k.RevokedAt),
 	}, err
 }
 
@@ -51,7 +53,8 @@ func signingKey(ring *keyring.Ring, r signingRow) (credential.SigningKey, error)
 	}
 	return credential.SigningKey{
 		ID: r.ID, Generation: r.Generation, Private: ed25519.NewKeyFromSeed(seed),
-		CreatedAt: r.CreatedAt.UTC(), SignsFrom: r.SignsFrom.UTC(), NeededUntil: orZero(r.NeededUntil),
+		CreatedAt: r.CreatedAt.UTC(), SignsFrom: r.SignsFrom.UTC(),
+		NeededUntil: orZero(r.NeededUntil), RevokedAt: orZero(r.RevokedAt),
 	}, nil
 }
 
@@ -74,21 +77,60 @@ func (s *Store) SigningKeys(ctx context.Context) ([]credential.SigningKey, error
 
 // AddSigningKey implements credential.SigningStore.
 func (s *Store) AddSigningKey(ctx context.Context, k credential.SigningKey, records ...credential.Record) (added bool, err error) {
-	row, err := newSigningRow(s.keys.Ring, k)
-	if err != nil {
-		return false, err
-	}
 	err = s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if err := s.keys.Guard(tx); err != nil {
+		if added, err = s.addSigningKey(tx, k); err != nil || !added {
 			return err
-		}
-		res := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "generation"}}, DoNothing: true}).Create(&row)
-		if added = res.Error == nil && res.RowsAffected == 1; !added {
-			return res.Error
 		}
 		return s.record(ctx, tx, k.CreatedAt, records)
 	})
 	return added && err == nil, err
+}
+
+// addSigningKey reports false when there is a key of that generation.
+func (s *Store) addSigningKey(tx *gorm.DB, k credential.SigningKey) (bool, error) {
+	if err := s.keys.Guard(tx); err != nil {
+		return false, err
+	}
+	row, err := newSigningRow(s.keys.Ring, k)
+	if err != nil {
+		return false, err
+	}
+	res := tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "generation"}}, DoNothing: true}).Create(&row)
+	return res.RowsAffected == 1, res.Error
+}
+
+// errOvertaken undoes a change because another came first.
+var errOvertaken = errors.New("store: another change came first")
+
+// RevokeSigningKey implements credential.SigningStore.
+func (s *Store) RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *credential.SigningKey, records ...credential.Record) (bool, error) {
+	err := s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		res := tx.Model(&signingRow{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", at)
+		if err := changedOne(res); err != nil {
+			return err
+		}
+		if successor != nil {
+			added, err := s.addSigningKey(tx, *successor)
+			if err == nil && !added {
+				err = errOvertaken
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return s.record(ctx, tx, at, records)
+	})
+	if errors.Is(err, errOvertaken) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func changedOne(res *gorm.DB) error {
+	if res.Error == nil && res.RowsAffected != 1 {
+		return errOvertaken
+	}
+	return res.Error
 }
 
 // ExtendSigningKey implements credential.SigningStore.

@@ -26,3 +26,14 @@ func (s Signer) SignOffline(ctx context.Context, t licensing.OfflineToken) (stri
 	}
 	return resp.Msg.GetToken(), nil
 }
+
+// KeySet asks auth for the key set (RFC 7517) that it publishes.
+func KeySet(auth authv1connect.AuthServiceClient) func(ctx context.Context) ([]byte, error) {
+	return func(ctx context.Context) ([]byte, error) {
+		resp, err := auth.ListPublicKeys(ctx, connect.NewRequest(&authv1.ListPublicKeysRequest{}))
+		if err != nil {
+			return nil, err
+		}
+		return resp.Msg.GetJwksJson(), nil
+	}
+}

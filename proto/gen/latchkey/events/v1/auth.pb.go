@@ -390,6 +390,113 @@ func (x *ApiKeyRevoked) GetApiKeyId() string {
 	return ""
 }
 
+// SigningKeyRotated says that a key which will sign tokens is published; it signs from signs_from on.
+type SigningKeyRotated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kid           string                 `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	SignsFrom     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=signs_from,json=signsFrom,proto3" json:"signs_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigningKeyRotated) Reset() {
+	*x = SigningKeyRotated{}
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigningKeyRotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigningKeyRotated) ProtoMessage() {}
+
+func (x *SigningKeyRotated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigningKeyRotated.ProtoReflect.Descriptor instead.
+func (*SigningKeyRotated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SigningKeyRotated) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *SigningKeyRotated) GetSignsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SignsFrom
+	}
+	return nil
+}
+
+// SigningKeyRevoked says that every token signed by this key is refused from now on.
+type SigningKeyRevoked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kid   string                 `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	// successor_kid is the key that was made to sign instead, empty where the revoked one was not signing.
+	SuccessorKid  string `protobuf:"bytes,2,opt,name=successor_kid,json=successorKid,proto3" json:"successor_kid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigningKeyRevoked) Reset() {
+	*x = SigningKeyRevoked{}
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigningKeyRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigningKeyRevoked) ProtoMessage() {}
+
+func (x *SigningKeyRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigningKeyRevoked.ProtoReflect.Descriptor instead.
+func (*SigningKeyRevoked) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SigningKeyRevoked) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *SigningKeyRevoked) GetSuccessorKid() string {
+	if x != nil {
+		return x.SuccessorKid
+	}
+	return ""
+}
+
 var File_latchkey_events_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_auth_proto_rawDesc = "" +
@@ -429,7 +536,14 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\x0eold_expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\foldExpiresAt:\x1a\xea\xe0\x18\x0eapikey.rotated\xfa\xe0\x18\x04auth\"I\n" +
 	"\rApiKeyRevoked\x12\x1c\n" +
 	"\n" +
-	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x1a\xea\xe0\x18\x0eapikey.revoked\xfa\xe0\x18\x04authBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x1a\xea\xe0\x18\x0eapikey.revoked\xfa\xe0\x18\x04auth\"\x81\x01\n" +
+	"\x11SigningKeyRotated\x12\x10\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid\x129\n" +
+	"\n" +
+	"signs_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tsignsFrom:\x1f\xea\xe0\x18\x13signing_key.rotated\xfa\xe0\x18\x04auth\"k\n" +
+	"\x11SigningKeyRevoked\x12\x10\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid\x12#\n" +
+	"\rsuccessor_kid\x18\x02 \x01(\tR\fsuccessorKid:\x1f\xea\xe0\x18\x13signing_key.revoked\xfa\xe0\x18\x04authBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_auth_proto_rawDescOnce sync.Once
@@ -443,7 +557,7 @@ func file_latchkey_events_v1_auth_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_auth_proto_rawDescData
 }
 
-var file_latchkey_events_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_latchkey_events_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_latchkey_events_v1_auth_proto_goTypes = []any{
 	(*LicenseTokenRefused)(nil),   // 0: latchkey.events.v1.LicenseTokenRefused
 	(*LicenseTokenReused)(nil),    // 1: latchkey.events.v1.LicenseTokenReused
@@ -451,16 +565,19 @@ var file_latchkey_events_v1_auth_proto_goTypes = []any{
 	(*ApiKeyUpdated)(nil),         // 3: latchkey.events.v1.ApiKeyUpdated
 	(*ApiKeyRotated)(nil),         // 4: latchkey.events.v1.ApiKeyRotated
 	(*ApiKeyRevoked)(nil),         // 5: latchkey.events.v1.ApiKeyRevoked
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*SigningKeyRotated)(nil),     // 6: latchkey.events.v1.SigningKeyRotated
+	(*SigningKeyRevoked)(nil),     // 7: latchkey.events.v1.SigningKeyRevoked
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_latchkey_events_v1_auth_proto_depIdxs = []int32{
-	6, // 0: latchkey.events.v1.ApiKeyCreated.expires_at:type_name -> google.protobuf.Timestamp
-	6, // 1: latchkey.events.v1.ApiKeyRotated.old_expires_at:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	8, // 0: latchkey.events.v1.ApiKeyCreated.expires_at:type_name -> google.protobuf.Timestamp
+	8, // 1: latchkey.events.v1.ApiKeyRotated.old_expires_at:type_name -> google.protobuf.Timestamp
+	8, // 2: latchkey.events.v1.SigningKeyRotated.signs_from:type_name -> google.protobuf.Timestamp
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_auth_proto_init() }
@@ -475,7 +592,7 @@ func file_latchkey_events_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_auth_proto_rawDesc), len(file_latchkey_events_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,4 +26,6 @@ const (
 	TypeLicenseUpdated             = "license.updated"
 	TypeLicenseValidated           = "license.validated"
 	TypeLicenseValidationFailed    = "license.validation.failed"
+	TypeSigningKeyRevoked          = "signing_key.revoked"
+	TypeSigningKeyRotated          = "signing_key.rotated"
 )

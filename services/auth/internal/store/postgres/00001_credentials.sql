@@ -59,7 +59,9 @@ CREATE TABLE signing_keys (
     sealed_private bytea       NOT NULL,
     created_at     timestamptz NOT NULL,
     signs_from     timestamptz NOT NULL,
-    needed_until   timestamptz
+    needed_until   timestamptz,
+    -- no token of the key is accepted from then on, and it signs none
+    revoked_at     timestamptz
 );
 
 -- +goose Down

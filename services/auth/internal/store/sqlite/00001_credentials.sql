@@ -59,7 +59,9 @@ CREATE TABLE signing_keys (
     sealed_private BLOB      NOT NULL,
     created_at     TIMESTAMP NOT NULL,
     signs_from     TIMESTAMP NOT NULL,
-    needed_until   TIMESTAMP
+    needed_until   TIMESTAMP,
+    -- no token of the key is accepted from then on, and it signs none
+    revoked_at     TIMESTAMP
 );
 
 -- +goose Down

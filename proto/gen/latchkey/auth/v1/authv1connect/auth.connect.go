@@ -79,7 +79,7 @@ type AuthServiceClient interface {
 	UpdateAPIKey(context.Context, *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error)
 	RotateAPIKey(context.Context, *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error)
 	RevokeAPIKey(context.Context, *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error)
-	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with.
+	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with, as the database has it now.
 	ListPublicKeys(context.Context, *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error)
 }
 
@@ -231,7 +231,7 @@ type AuthServiceHandler interface {
 	UpdateAPIKey(context.Context, *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error)
 	RotateAPIKey(context.Context, *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error)
 	RevokeAPIKey(context.Context, *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error)
-	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with.
+	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with, as the database has it now.
 	ListPublicKeys(context.Context, *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error)
 }
 
