@@ -22,6 +22,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
@@ -233,6 +234,22 @@ func TestExtraCommand(t *testing.T) {
 	var out, logs buffer
 	if code := Execute(t.Context(), service(extra), []string{"extra"}, &out, &logs); code != 0 || out.String() != "<nil> true" {
 		t.Errorf("ended with %d: %s\n%s", code, out.String(), logs.String())
+	}
+}
+
+// A command that has to be possible without a broker does not wait for one, and one whose argument is wrong ends with exit code 2.
+func TestCommandWithoutABroker(t *testing.T) {
+	goodEnv(t)
+	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
+	extra := &cobra.Command{Use: "extra", RunE: func(cmd *cobra.Command, _ []string) error {
+		return WithDatabase(cmd, func(ctx context.Context, d Deps) error {
+			return &ArgumentError{Err: fmt.Errorf("database: %v, bus: %v", d.DB.Ping(ctx), d.Bus.Publish(ctx, make([]event.Event, 1)) == nil)}
+		})
+	}}
+	var logs buffer
+	code := Execute(t.Context(), service(extra), []string{"extra"}, io.Discard, &logs)
+	if code != 2 || !strings.Contains(logs.String(), "database: <nil>, bus: false") {
+		t.Errorf("ended with %d: %s", code, logs.String())
 	}
 }
 

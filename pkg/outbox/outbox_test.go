@@ -334,6 +334,26 @@ func TestPublishingHoldsUpNoWriter(t *testing.T) {
 	})
 }
 
+// A command has its events published before it ends, and leaves to a relay what the bus does not take.
+func TestFlush(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "latchkey/test"), &publisher{before: func(context.Context, []event.Event) error { return errRefused }}
+		ids := add(t, d, o, "subject", 3)
+		if err := o.Flush(t.Context(), pub); !errors.Is(err, errRefused) || len(pub.ids()) > 0 {
+			t.Errorf("the bus refuses: %v", err)
+		}
+		pub.before = nil
+		for range 2 { // the second time there is nothing
+			if err := o.Flush(t.Context(), pub); err != nil {
+				t.Error(err)
+			}
+		}
+		if diff := cmp.Diff(ids, pub.ids()); diff != "" {
+			t.Errorf("published (-want +got): %s", diff)
+		}
+	})
+}
+
 func TestRelayEndsWithItsContext(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		o, hanging := New(d, "test"), make(chan struct{})

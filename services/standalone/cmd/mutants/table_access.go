@@ -21,10 +21,10 @@ var credentials = []mutant{
 		name: "token-any-algorithm", breaks: "the token says how it is checked: the public key passes for a shared secret",
 		file: "pkg/token/token.go",
 		old: `jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
-	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+	_, err = parser.ParseWithClaims(raw, into, func(t *jwt.Token) (_ any, err error) {
 `,
 		new: `jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
-	_, err := parser.ParseWithClaims(raw, into, func(t *jwt.Token) (any, error) {
+	_, err = parser.ParseWithClaims(raw, into, func(t *jwt.Token) (_ any, err error) {
 		if _, symmetric := t.Method.(*jwt.SigningMethodHMAC); symmetric {
 			kid, _ := t.Header["kid"].(string)
 			key, err := keys.PublicKey(ctx, kid)

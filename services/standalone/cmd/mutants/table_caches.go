@@ -70,4 +70,40 @@ var caches = []mutant{
 		old:  "return k.ID == changed.ID", new: "return false && k.ID == changed.ID",
 		pkg: "./pkg/apikey", tests: "TestGuardForgetsOnEvents",
 	},
+	{
+		name: "replica-deaf-to-signing-keys", breaks: "a replica of license does not hear that a signing key was revoked",
+		file: "services/license/license.go",
+		old:  "			s.signingKeys.OnEvent(e)\n", new: "",
+		pkg: licenseAPI, tests: "TestM12RevokedSigningKey",
+	},
+	{
+		name: "auth-deaf-to-signing-keys", breaks: "a replica of auth does not hear that a signing key was rotated or revoked",
+		file: "services/auth/auth.go",
+		old:  "			s.rules.OnEvent(e)\n", new: "",
+		pkg: authTests, tests: "TestM12RevokedSigningKey TestRotateSigningKey",
+	},
+	{
+		name: "verifier-outlives-key", breaks: "a token that was verified once is good without its key",
+		file: "pkg/token/verifier.go",
+		old:  "		err = v.stands(ctx, known.signer)\n", new: "",
+		pkg: "./pkg/token", tests: "TestM12RememberedTokensEndWithTheirKey",
+	},
+	{
+		name: "keys-outlive-link", breaks: "a replica that hears of no revocation trusts signing keys for minutes",
+		file: "pkg/token/keycache.go",
+		old:  "		bound = unlinkedFor\n", new: "		_ = unlinkedFor\n",
+		pkg: "./pkg/token", tests: "TestRemoteKeys",
+	},
+	{
+		name: "keys-fetch-beats-drop", breaks: "a key set that was fetched while a key was revoked is kept",
+		file: "pkg/token/keycache.go",
+		old:  "	c.newest = c.fetches\n", new: "",
+		pkg: "./pkg/token", tests: "TestDropDuringAFetchWins",
+	},
+	{
+		name: "keys-fetched-for-each-kid", breaks: "tokens with made-up kids make a fetch of the key set each",
+		file: "pkg/token/keycache.go",
+		old:  "	time.Sleep(wait)\n", new: "	_ = wait\n",
+		pkg: "./pkg/token", tests: "TestL13UnknownKidsCannotMakeAFetchEach",
+	},
 }
