@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a role per service that may do two things in the database: connect, and create the schema that it then owns. No role
-# sees another's tables. The postgres image runs this once, when its volume is empty. Passwords come from the environment.
+# Makes a role and a schema per service. A role may connect and use the schema that it owns, and no more: it sees nothing of
+# another's, and creates no schema. The postgres image runs this once, when its volume is empty. Passwords come from the environment.
 set -eu
 psql --set ON_ERROR_STOP=1 --quiet --no-psqlrc --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
 \getenv auth AUTH_DATABASE_PASSWORD
@@ -14,5 +14,9 @@ CREATE ROLE latchkey_admin LOGIN PASSWORD :'admin';
 SELECT current_database() AS database \gset
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT CONNECT, CREATE ON DATABASE :"database" TO latchkey_auth, latchkey_license, latchkey_analytics, latchkey_admin;
+GRANT CONNECT ON DATABASE :"database" TO latchkey_auth, latchkey_license, latchkey_analytics, latchkey_admin;
+CREATE SCHEMA auth AUTHORIZATION latchkey_auth;
+CREATE SCHEMA license AUTHORIZATION latchkey_license;
+CREATE SCHEMA analytics AUTHORIZATION latchkey_analytics;
+CREATE SCHEMA admin AUTHORIZATION latchkey_admin;
 SQL

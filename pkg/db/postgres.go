@@ -152,21 +152,38 @@ func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
 	return fn(pool)
 }
 
-// createSchema creates nothing when an administrator has made the schema: the role may then lack the right to create one.
+// createSchema creates nothing when an administrator has made the schema: the role need not have the right to create one. A schema
+// of another role is refused here, rather than by each statement later on.
 func (m pgMigrator) createSchema(ctx context.Context, holder *sql.Conn) error {
 	if m.schema == "" {
 		return nil
 	}
-	var exists bool
-	err := holder.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", m.schema).Scan(&exists)
-	if err != nil || exists {
-		return err
+	var usable bool
+	err := holder.QueryRowContext(ctx, `SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')
+		FROM pg_namespace WHERE nspname = $1`, m.schema).Scan(&usable)
+	name := pgx.Identifier{m.schema}.Sanitize()
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return m.makeSchema(ctx, holder, name)
+	case err == nil && !usable:
+		return fmt.Errorf("the schema %s belongs to another role: have an administrator run ALTER SCHEMA %s OWNER TO %s", name, name, m.role())
 	}
-	if _, err := holder.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{m.schema}.Sanitize()); err != nil {
-		return fmt.Errorf("create schema %s: %w", m.schema, err)
+	return err
+}
+
+func (m pgMigrator) makeSchema(ctx context.Context, holder *sql.Conn, name string) error {
+	_, err := holder.ExecContext(ctx, "CREATE SCHEMA "+name)
+	if pgCode(err) == "42501" { // insufficient_privilege
+		return fmt.Errorf("there is no schema %s, and this role may not create it: have an administrator run CREATE SCHEMA %s AUTHORIZATION %s: %w",
+			name, name, m.role(), err)
+	}
+	if err != nil {
+		return fmt.Errorf("create schema %s: %w", name, err)
 	}
 	return nil
 }
+
+func (m pgMigrator) role() string { return pgx.Identifier{m.conn.User}.Sanitize() }
 
 // lockID is the advisory lock of the schema; advisory locks are per database.
 func (m pgMigrator) lockID() int64 {
