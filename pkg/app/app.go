@@ -42,7 +42,7 @@ type Deps struct {
 	Log *slog.Logger
 	DB  *db.DB
 	Bus bus.Bus
-	// HTTP leads to the sister services; nil is the network.
+	// HTTP leads to the peer services; nil is the network.
 	HTTP    http.RoundTripper
 	Clock   clock.Clock
 	Metrics *obs.Metrics

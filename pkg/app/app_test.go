@@ -73,7 +73,7 @@ func service(commands ...*cobra.Command) Service {
 	}
 }
 
-// The secrets of these tests are made by chance: production refuses those that stand in the source.
+// The secrets of these tests are random: production refuses those that stand in the source.
 var (
 	goodKey  = secret.Secret(rpc.FormatKey(rpc.NewIdentity("test").Key))
 	password = secret.New("")

@@ -12,7 +12,7 @@ import (
 // Credential is what a guard knows of a credential.
 type Credential struct {
 	sum [sha256.Size]byte
-	// made says that its 256 bits come by chance: it is not guessed, however often somebody tries.
+	// made says that its 256 bits are random: nobody guesses it, however often they try.
 	made bool
 }
 

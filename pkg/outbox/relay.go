@@ -140,7 +140,7 @@ func publish(ctx context.Context, pub bus.Publisher, rows []row) error {
 	return nil
 }
 
-// backoff doubles up to its longest; half of it is random, so that replicas do not knock together.
+// backoff doubles up to its longest; half of it is random, so that replicas do not retry at the same moment.
 func backoff(failures int) time.Duration {
 	d := min(backoffFirst<<min(failures-1, 16), backoffLongest)
 	return d/2 + rand.N(d/2)

@@ -74,7 +74,7 @@ func FromInfo(info *rpcv1.ErrorInfo) *apierr.Error {
 	return e
 }
 
-// Error is the *apierr.Error behind a failed call. A sister's typed failure is itself again, kind and code; a sister that
+// Error is the *apierr.Error behind a failed call. A peer service's typed failure is itself again, kind and code; a peer service that
 // cannot be reached or takes too long is apierr.ErrUnavailable; everything else, a refused service token among it, is a fault
 // between us and not the user's: apierr.ErrInternal. Clients made with NewClientOptions have applied it already.
 func Error(err error) error {

@@ -28,7 +28,7 @@ const (
 	longestCall = 30 * time.Second
 )
 
-// NewClientOptions makes the clients of the sister named audience: calls carry a service token, the request id and the caller's
+// NewClientOptions makes the clients of the peer service named audience: calls carry a service token, the request id and the caller's
 // trace, end after 5 s (see Within), and fail with an *apierr.Error as Error describes.
 func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 	c := &caller{signer: newSigner(id, audience, clock.System{})}

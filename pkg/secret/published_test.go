@@ -75,7 +75,7 @@ func TestM13WhatStandsInTheRepositoryIsPublished(t *testing.T) {
 		}
 		for _, s := range secretsIn(text) {
 			if !secret.Published(s) {
-				t.Errorf("a secret stands in the source: make it by chance where it is used, or add this line to pkg/secret/published.txt:\n%x %s",
+				t.Errorf("a secret stands in the source: make a random one where it is used, or add this line to pkg/secret/published.txt:\n%x %s",
 					sha256.Sum256([]byte(s)), file)
 			}
 		}
@@ -126,7 +126,7 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-// TestL11RandomKeysAreNotWeak: 200,000 keys by chance, none refused.
+// TestL11RandomKeysAreNotWeak: 200,000 random keys, none refused.
 func TestL11RandomKeysAreNotWeak(t *testing.T) {
 	var key [32]byte
 	for range 200_000 {

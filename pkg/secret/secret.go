@@ -116,7 +116,7 @@ var samples = [...]string{"changeme", "change-me", "change_me", "password", "exa
 	"default", "your-secret", "your_secret", "yoursecret", "supersecret", "super-secret", "0123456789", "abcdefghij", "qwertyuiop"}
 
 // IsPublished is what Weak says of a secret that Published knows.
-const IsPublished = "stands in the published source of Latchkey, so everybody can know it; make one by chance"
+const IsPublished = "stands in the published source of Latchkey, so everybody can know it; make a random one"
 
 // Weak says why s must not protect anything in production, as the end of a sentence that begins with the name of the
 // setting; it is empty when s is fine.
@@ -130,26 +130,26 @@ func Weak(s string) string {
 	lower := strings.ToLower(s)
 	for _, sample := range samples {
 		if strings.Contains(lower, sample) {
-			return "looks like a sample (it contains " + strconv.Quote(sample) + "); make one by chance"
+			return "looks like a sample (it contains " + strconv.Quote(sample) + "); make a random one"
 		}
 	}
 	if n := distinct([]rune(s)); n < minDistinct {
-		return "has only " + strconv.Itoa(n) + " different characters; make one by chance"
+		return "has only " + strconv.Itoa(n) + " different characters; make a random one"
 	}
 	return ""
 }
 
 // WeakKey is Weak for a key of 32 raw bytes. Random ones pass: a key of fewer than eight different bytes, or of printable
-// characters only, comes by chance less than once in ten trillion times.
+// characters only, comes up at random less than once in ten trillion times.
 func WeakKey(key []byte) string {
 	if PublishedKey(key) {
 		return IsPublished
 	}
 	if n := distinct(key); n < minDistinct {
-		return "has only " + strconv.Itoa(n) + " different bytes; make one by chance"
+		return "has only " + strconv.Itoa(n) + " different bytes; make a random one"
 	}
 	if !slices.ContainsFunc(key, func(b byte) bool { return b < ' ' || b > '~' }) {
-		return "encodes text, not random bytes; make one by chance"
+		return "encodes text, not random bytes; make a random one"
 	}
 	return ""
 }

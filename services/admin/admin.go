@@ -103,7 +103,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 // Handler is the public API.
 func (s *Service) Handler() http.Handler { return s.public }
 
-// InternalHandler is the internal port: health and metrics. No sister asks admin anything.
+// InternalHandler is the internal port: health and metrics. No peer service asks admin anything.
 func (s *Service) InternalHandler() http.Handler { return s.internal }
 
 // Run puts the configured owner key in force, relays events, fills the audit log and tidies up, until ctx ends.

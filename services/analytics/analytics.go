@@ -116,7 +116,7 @@ func (s *Service) buildInternal(peers rpc.Peers) {
 // Handler answers the public API.
 func (s *Service) Handler() http.Handler { return s.public }
 
-// InternalHandler answers sister services.
+// InternalHandler answers peer services.
 func (s *Service) InternalHandler() http.Handler { return s.internal }
 
 // Run consumes events, announces anomalies and tidies up until ctx ends.

@@ -151,7 +151,7 @@ func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {
 // Handler answers the public API.
 func (s *Service) Handler() http.Handler { return s.public }
 
-// InternalHandler answers sister services.
+// InternalHandler answers peer services.
 func (s *Service) InternalHandler() http.Handler { return s.internal }
 
 // Run relays events, hears of changed API keys and signing keys and tidies up until ctx ends.

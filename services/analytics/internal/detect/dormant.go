@@ -145,5 +145,5 @@ func (st *step) describeWake(f *Finding) {
 		"a break such as a semester: no device or network from before has come back",
 		fmt.Sprintf("a new computer: %s in use on %s", count(len(w.Devices), "new device"), count(len(w.Days), "day")),
 	}
-	f.Suggestion = "Ask the customer whether the new devices are his; if not, issue a new key."
+	f.Suggestion = "Ask the customer whether the new devices are theirs; if not, issue a new key."
 }

@@ -158,5 +158,5 @@ func (r ramming) describe(f *Finding, st *step, allowed float64) {
 	if len(r.blocks) < 3 {
 		f.Considered = append(f.Considered, fmt.Sprintf("a team larger than its seats: likely, all came from %s", count(len(r.blocks), "network")))
 	}
-	f.Suggestion = "Ask the customer whether more seats are needed. If the devices are not his, his key has spread: issue a new one."
+	f.Suggestion = "Ask the customer whether more seats are needed. If the devices are not theirs, the key has spread: issue a new one."
 }

@@ -238,7 +238,7 @@ func (st *step) describeTogether(f *Finding, running int) {
 		"a lowered limit: the larger one of the last 30 days was allowed",
 		"a seat handed over: only devices that went on running side by side were counted",
 	}
-	f.Suggestion = "Sign the devices out and have the customer activate again; offer more seats if they are all his."
+	f.Suggestion = "Sign the devices out and have the customer activate again; offer more seats if all devices are theirs."
 }
 
 func (st *step) describeOverlap(f *Finding, best uint64) {

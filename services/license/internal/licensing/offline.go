@@ -35,7 +35,7 @@ func (s *Licensing) IssueOfflineToken(ctx context.Context, h Holder, c Client, h
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
-	// Signed before the transaction begins: no sister is called inside one. A token whose seat is gone by then is thrown away.
+	// Signed before the transaction begins: no peer service is called inside one. A token whose seat is gone by then is thrown away.
 	signed, err := s.Signer.SignOffline(ctx, t)
 	if err != nil {
 		return OfflineToken{}, "", err

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: latchkey/analytics/v1/analytics.proto
 
-// Package latchkey.analytics.v1 is what sister services ask analytics.
+// Package latchkey.analytics.v1 is what peer services ask analytics.
 
 package analyticsv1
 

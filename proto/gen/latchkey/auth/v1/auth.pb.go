@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: latchkey/auth/v1/auth.proto
 
-// Package latchkey.auth.v1 is what sister services ask auth.
+// Package latchkey.auth.v1 is what peer services ask auth.
 
 package authv1
 

@@ -2,7 +2,7 @@
 //
 // Source: latchkey/analytics/v1/analytics.proto
 
-// Package latchkey.analytics.v1 is what sister services ask analytics.
+// Package latchkey.analytics.v1 is what peer services ask analytics.
 package analyticsv1connect
 
 import (

@@ -2,7 +2,7 @@
 //
 // Source: latchkey/auth/v1/auth.proto
 
-// Package latchkey.auth.v1 is what sister services ask auth.
+// Package latchkey.auth.v1 is what peer services ask auth.
 package authv1connect
 
 import (

@@ -2,7 +2,7 @@
 //
 // Source: latchkey/license/v1/license.proto
 
-// Package latchkey.license.v1 is what sister services ask license. Failures carry latchkey.rpc.v1.ErrorInfo.
+// Package latchkey.license.v1 is what peer services ask license. Failures carry latchkey.rpc.v1.ErrorInfo.
 package licensev1connect
 
 import (
