@@ -37,14 +37,15 @@ var caches = []mutant{
 	{
 		name: "lookup-ignores-events", breaks: "a changed license stays cached",
 		file: "services/license/internal/store/lookup.go",
-		old:  "	l.licenses.Drop(e.Subject)\n", new: "",
+		old:  "	l.licenses.DropUnless(e.Subject, func(l *licensing.License) bool { return shows(l.Version) })\n", new: "",
 		pkg: licenseStore, tests: "TestLookupIsWarmUntilSomethingChanges",
 	},
 	{
 		name: "lookup-keeps-devices", breaks: "a device that was transferred or deactivated stays cached",
 		file: "services/license/internal/store/lookup.go",
-		old:  "			l.devices.Drop(seat{e.Subject, hardwareID})\n", new: "",
-		pkg: licenseStore, tests: "TestLookupIsWarmUntilSomethingChanges",
+		old:  "			l.devices.DropUnless(seat{e.Subject, hardwareID}, func(d *licensing.ActiveDevice) bool { return shows(d.ActivatedVersion) })\n",
+		new:  "",
+		pkg:  licenseStore, tests: "TestLookupIsWarmUntilSomethingChanges",
 	},
 	{
 		name: "replica-deaf-to-licenses", breaks: "a replica of license does not hear what another changed",
