@@ -42,6 +42,24 @@ func TestTransferDevice(t *testing.T) {
 		asked[licensev1.TransferDeviceRequest](t, s.license), "actor")
 }
 
+// TestRefusedIdempotencyKeysOfDevices are answered as documented.
+func TestRefusedIdempotencyKeysOfDevices(t *testing.T) {
+	s := onSQLite(t, nil)
+	s.answerAll()
+	for code, kind := range map[string]apierr.Kind{errcode.IdempotencyKeyReused: apierr.Unprocessable, errcode.IdempotencyKeyInUse: apierr.Conflict} {
+		refused := apierr.New(kind, code, "refused")
+		on(s.license, licensev1connect.LicenseServiceDeactivateDeviceProcedure, func(*licensev1.DeactivateDeviceRequest) (*licensev1.DeactivateDeviceResponse, error) {
+			return nil, refused
+		})
+		on(s.license, licensev1connect.LicenseServiceTransferDeviceProcedure, func(*licensev1.TransferDeviceRequest) (*licensev1.TransferDeviceResponse, error) {
+			return nil, refused
+		})
+		once := header("Idempotency-Key", "k")
+		s.call(ownerKey, "POST", theLicenses+"/devices/deactivate", `{"hardware_id":"a"}`, once).fails(kind.Status(), code)
+		s.call(ownerKey, "POST", theLicenses+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, once).fails(kind.Status(), code)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()

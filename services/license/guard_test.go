@@ -133,6 +133,10 @@ func TestM6OneSeatCannotFlood(t *testing.T) {
 				t.Errorf("%s: %v", path, limited.header)
 			}
 		}
+		w.want(w.post("activate", device(key, "other")), http.StatusCreated, "")
+		w.want(w.post("heartbeat", "", w.bearer(id, "other")...), http.StatusOK, "")
+		w.auth.familyID = "family-2"
+		w.want(w.post("heartbeat", "", w.bearer(id, "pc")...), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
 		w.clock.Advance(time.Minute)
 		w.want(w.post("heartbeat", "", holder...), http.StatusOK, "")
 	})

@@ -2,6 +2,7 @@ package license_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -65,8 +66,8 @@ type authDouble struct {
 	// revoked are families and tokens, asked the tokens that were asked about.
 	revoked map[string]bool
 	asked   []string
-	// tokenID is that of the next access token.
-	tokenID string
+	// tokenID and familyID are those of the next access token.
+	tokenID, familyID string
 	// whileSigning, when not nil, runs before an offline token is handed out.
 	whileSigning func()
 }
@@ -348,7 +349,7 @@ func (w *world) bearer(licenseID, hardwareID string) []string {
 	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))
 	access.ID = w.auth.tokenID
 	raw, err := token.Sign(w.auth.key, w.auth.kid, claims.Access{
-		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: "family-1", LicenseVersion: version,
+		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: cmp.Or(w.auth.familyID, "family-1"), LicenseVersion: version,
 	})
 	if err != nil {
 		w.t.Fatal(err)

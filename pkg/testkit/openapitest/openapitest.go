@@ -32,7 +32,8 @@ var optional = regexp.MustCompile(`^[A-Z]+ /(healthz|readyz|metrics|openapi\.jso
 var parameter = regexp.MustCompile(`[:*]([A-Za-z_]+)`)
 
 // Check demands that doc is a valid OpenAPI document whose examples fit its schemas, that every operation has a summary, an
-// operationId and an error answer, and that its operations are exactly the given routes. A parameter has the same name in both.
+// operationId and an error answer, one that takes an Idempotency-Key also the refusals of that, and that its operations are exactly the
+// given routes. A parameter has the same name in both.
 func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 	t.Helper()
 	d := load(t, doc)
@@ -43,6 +44,9 @@ func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 		}
 		if !optional.MatchString(name) && !hasError(op) {
 			t.Errorf("%s: the operation names no error answer", name)
+		}
+		if takesIdempotencyKey(op) && (op.Responses.Value("409") == nil || op.Responses.Value("422") == nil) {
+			t.Errorf("%s: the operation takes an Idempotency-Key and lacks its refusals, 409 and 422", name)
 		}
 	}
 	routed := map[string]bool{}
@@ -61,7 +65,8 @@ func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 }
 
 // Wrap returns a handler that answers as h does and fails t when an answer is not as documented: status, headers that the
-// document requires, content type and body. Where the answer is a 2xx, the request must be as documented too. For a path or
+// document requires, content type and body. Where the answer is a 2xx, the request must be as documented too, and where it is
+// replayed, the operation must take an Idempotency-Key. For a path or
 // method that the document does not know, the answer must be its schema Error with 404 or 405.
 func Wrap(t testing.TB, doc []byte, h http.Handler) http.Handler {
 	t.Helper()
@@ -130,6 +135,10 @@ func hasError(op *openapi3.Operation) bool {
 	return false
 }
 
+func takesIdempotencyKey(op *openapi3.Operation) bool {
+	return op.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
+}
+
 // validator is a document with the router over its paths.
 type validator struct {
 	doc    *openapi3.T
@@ -164,6 +173,9 @@ func (v *validator) validate(t testing.TB, req *http.Request, status int, header
 		if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil {
 			t.Errorf("%s was answered %d, but the request is not as documented: %v", name, status, err)
 		}
+	}
+	if header.Get("Idempotency-Replayed") != "" && !takesIdempotencyKey(route.Operation) {
+		t.Errorf("%s: the answer is replayed, but the operation takes no Idempotency-Key", name)
 	}
 	answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: status, Header: header, Options: input.Options}
 	answer.SetBodyBytes(body)

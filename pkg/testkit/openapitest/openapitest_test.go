@@ -73,6 +73,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestIdempotencyKeysAreDocumented(t *testing.T) {
+	const parameter = "{name: Idempotency-Key, in: header, schema: {type: string}}"
+	takes := strings.Replace(document, "parameters: [", "parameters: ["+parameter+", ", 1)
+	whole := strings.Replace(takes, "        \"400\":\n", "        \"409\": {description: Wrong.}\n        \"422\": {description: Wrong.}\n        \"400\":\n", 1)
+	for document, want := range map[string]string{takes: "lacks its refusals", whole: ""} {
+		s := &spy{TB: t}
+		openapitest.Check(s, []byte(document), gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}})
+		s.want(t, want)
+	}
+	for document, want := range map[string]string{document: "takes no Idempotency-Key", whole: ""} {
+		s := &spy{TB: t}
+		h := openapitest.Wrap(s, []byte(document), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Idempotency-Replayed", "true")
+			_, _ = w.Write([]byte(`{"at": 1}`))
+		}))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/things/1", strings.NewReader(`{"name": "a"}`)))
+		s.want(t, want)
+	}
+}
+
 func TestWrap(t *testing.T) {
 	for name, tt := range map[string]struct {
 		path, send   string

@@ -21,7 +21,7 @@ type API struct {
 	Families              Families
 	// TokenAttempts bounds the tokens that one client address may have refused.
 	TokenAttempts *guard.Attempts
-	// TokenQuota limits the calls of one token family.
+	// TokenQuota limits the calls that one device makes with its tokens.
 	TokenQuota ratelimit.Quota
 	Clock      clock.Clock
 }

@@ -64,7 +64,8 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 	if err := a.Tokens.Verify(c.Request.Context(), raw, &access); err != nil {
 		return licensing.Holder{}, err
 	}
-	if err := a.TokenQuota.Admit(c.Request.Context(), access.FamilyID); err != nil {
+	// By device: it may begin as many families of tokens as its API key lets it.
+	if err := a.TokenQuota.Admit(c.Request.Context(), access.Subject+"|"+access.HardwareID); err != nil {
 		return licensing.Holder{}, err
 	}
 	revoked, err := a.Families.Refused(c.Request.Context(), access.FamilyID, access.ID)
