@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/google/uuid"
@@ -16,17 +17,22 @@ const (
 	gcHeadroom = 80 << 20
 	// The bounds of the pace: a small heap grows to five times what is live, and collecting a large one may not take all the time.
 	gcPercentMost, gcPercentLeast = 400, 50
+	// After a rush the heap stays as large as it was, because nothing collects it: so every returnEvery a process that has become quiet
+	// returns what it holds beyond what is live, if that is more than returnable.
+	returnEvery = 10 * time.Second
+	returnable  = 32 << 20
 )
 
 // Tune fits the Go runtime to a service; the first thing a program does. It bounds the memory by that of the container
-// (GOMEMLIMIT, AUTOMEMLIMIT and GOGC say otherwise), sets the pace of garbage collection, and lets ids of requests and events take
-// randomness sixteen at a time: they are no secrets, which are made elsewhere.
+// (GOMEMLIMIT, AUTOMEMLIMIT and GOGC say otherwise), sets the pace of garbage collection, returns memory after a rush, and lets ids of
+// requests and events take randomness sixteen at a time: they are no secrets, which are made elsewhere.
 func Tune() {
 	_, _ = memlimit.Set() // where there is no limit to be found there is none to keep
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercentMost)
 		afterEachGC(setPace)
 	}
+	go returnMemory()
 	uuid.EnableRandPool()
 }
 
@@ -55,4 +61,35 @@ func setPace() {
 // gcPercent lets the heap grow by gcHeadroom, within bounds.
 func gcPercent(live uint64) int {
 	return int(min(gcPercentMost, max(gcPercentLeast, gcHeadroom*100/max(live, 1))))
+}
+
+// returnMemory returns to the operating system what is not needed any more, for as long as the process lives.
+func returnMemory() {
+	for before := readHeap(); ; {
+		time.Sleep(returnEvery)
+		now := readHeap()
+		if now.returnable(before) {
+			debug.FreeOSMemory()
+			now = readHeap()
+		}
+		before = now
+	}
+}
+
+// heap is the state of the heap: collections so far, bytes that were live at the last one, and bytes that are held.
+type heap struct{ collections, live, held uint64 }
+
+func readHeap() heap {
+	samples := []metrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
+	metrics.Read(samples)
+	held := samples[2].Value.Uint64() + samples[3].Value.Uint64() + samples[4].Value.Uint64()
+	return heap{collections: samples[0].Value.Uint64(), live: samples[1].Value.Uint64(), held: held}
+}
+
+// returnable tells whether a collection now is worth its while. One that works is collected by itself, and grows again at once.
+func (h heap) returnable(before heap) bool {
+	return h.collections <= before.collections+1 && h.held > h.live+returnable
 }

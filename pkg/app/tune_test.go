@@ -43,3 +43,29 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("%d bytes cannot be what a process may have", limit)
 	}
 }
+
+func TestMemoryIsReturnedWhenItIsQuiet(t *testing.T) {
+	before := heap{collections: 10, live: 40 << 20, held: 400 << 20}
+	for name, c := range map[string]struct {
+		now  heap
+		want bool
+	}{
+		"quiet after a rush":      {heap{collections: 10, live: 40 << 20, held: 400 << 20}, true},
+		"collected once":          {heap{collections: 11, live: 40 << 20, held: 100 << 20}, true},
+		"at work":                 {heap{collections: 12, live: 40 << 20, held: 400 << 20}, false},
+		"nothing worth the while": {heap{collections: 10, live: 40 << 20, held: 70 << 20}, false},
+		"all of it is live":       {heap{collections: 10, live: 390 << 20, held: 400 << 20}, false},
+	} {
+		if got := c.now.returnable(before); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestReadHeap(t *testing.T) {
+	runtime.GC()
+	h := readHeap()
+	if h.collections == 0 || h.live == 0 || h.held < h.live {
+		t.Errorf("%+v", h)
+	}
+}
