@@ -25,9 +25,14 @@ type Options struct {
 	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers that call in
 	// a loop come back a moment after they were answered, and the first of them would go by itself. Zero never waits.
 	Linger time.Duration
-	// Patience is how long an item waits for its batch to begin before Do gives it up with ErrBusy; 0 is for ever.
+	// Patience is how long an item waits for its batch to begin before Do gives it up with ErrBusy; 0 is for ever. While more wait than
+	// fit into crowd batches, the newest go first: most of the others would be given up in any case, and those who are let in then need
+	// not have waited nearly as long.
 	Patience time.Duration
 }
+
+// crowd is how many batches may wait before the newest go first.
+const crowd = 4
 
 // ErrBusy is the answer to an item that was not carried out, because too many were before it.
 var ErrBusy = apierr.ErrUnavailable.Because(errors.New("too many calls wait to be carried out together"))
@@ -163,6 +168,19 @@ func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R])
 		g.workers--
 		return nil
 	}
+	batch = g.pick()
+	if len(batch) == 0 {
+		g.workers--
+	}
+	return batch
+}
+
+// pick takes the next batch, in the order of arrival, out of those who wait; the caller holds mu.
+func (g *Gatherer[K, T, R]) pick() (batch []*call[K, T, R]) {
+	newestFirst := g.opts.Patience > 0 && len(g.waiting) > crowd*g.opts.Batch
+	if newestFirst {
+		slices.Reverse(g.waiting)
+	}
 	var rest []*call[K, T, R]
 	for _, c := range g.waiting {
 		switch {
@@ -173,12 +191,13 @@ func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R])
 			rest = append(rest, c)
 		}
 	}
+	if newestFirst {
+		slices.Reverse(batch)
+		slices.Reverse(rest)
+	}
 	g.waiting = rest
 	for _, c := range batch {
 		g.busy[c.key], c.begun = true, true
-	}
-	if len(batch) == 0 {
-		g.workers--
 	}
 	return batch
 }

@@ -277,3 +277,32 @@ func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestInACrowdTheNewestGoFirst: whoever is let in has not waited for long, and it ends with the crowd.
+func TestInACrowdTheNewestGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 2, Underway: 1, Patience: time.Second})
+		p.order(t.Context(), "a")
+		p.expect(t, []string{"a"})
+		p.order(t.Context(), "b", "c", "d", "e", "f", "g", "h", "i", "j", "k")
+		for _, want := range [][]string{{"j", "k"}, {"b", "c"}, {"d", "e"}, {"f", "g"}, {"h", "i"}} {
+			p.let <- nil
+			p.expect(t, want)
+		}
+		p.let <- nil
+	})
+}
+
+func TestWithoutPatienceTheOldestGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 1, Underway: 1})
+		p.order(t.Context(), "a")
+		p.expect(t, []string{"a"})
+		p.order(t.Context(), "b", "c", "d", "e", "f", "g")
+		for _, want := range []string{"b", "c", "d", "e", "f", "g"} {
+			p.let <- nil
+			p.expect(t, []string{want})
+		}
+		p.let <- nil
+	})
+}
