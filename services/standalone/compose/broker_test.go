@@ -3,7 +3,6 @@
 package compose
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,11 +63,10 @@ func TestM10EachUserDoesItsOwnOnly(t *testing.T) {
 	}
 }
 
-// newBroker starts RabbitMQ as docker-compose.yml has it, with the secrets of deploy/make-env.
+// newBroker starts RabbitMQ as docker-compose.yml has it, with the secrets of deploy/make-secrets.
 func newBroker(t *testing.T) (c *composition, management string) {
 	t.Helper()
-	c = &composition{values: makeEnv(t)}
-	c.compose = loadCompose(t, c.values)
+	c = newSettings(t)
 	rabbit, err := servers.StartRabbitMQ(t.Context())
 	requireReal(t, err)
 	t.Cleanup(func() { _ = rabbit.Stop() })
@@ -78,14 +76,17 @@ func newBroker(t *testing.T) (c *composition, management string) {
 }
 
 // amqpURL is the URL that docker-compose.yml gives a service, or one for the operator.
-func (c *composition) amqpURL(user string) string {
-	given, operator := c.Services[user].Environment["LATCHKEY_AMQP_URL"], "amqp://operator:"+c.values["RABBITMQ_OPERATOR_PASSWORD"]+"@rabbitmq:5672/latchkey"
-	return strings.Replace(cmp.Or(given, operator), "rabbitmq:5672", c.broker, 1)
+func (c *composition) amqpURL(t *testing.T, user string) string {
+	t.Helper()
+	if user == "operator" {
+		return "amqp://operator:" + readSecret(t, c.compose, "rabbitmq_operator_password") + "@" + c.broker + "/latchkey"
+	}
+	return strings.Replace(readSecret(t, c.compose, user+"_amqp_url"), "rabbitmq:5672", c.broker, 1)
 }
 
 func (c *composition) dial(t *testing.T, user string) *amqp.Connection {
 	t.Helper()
-	conn, err := amqp.Dial(c.amqpURL(user))
+	conn, err := amqp.Dial(c.amqpURL(t, user))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func nameless(ch *amqp.Channel, arguments amqp.Table) (name string, err error) {
 func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 	c, management := newBroker(t)
 	deleteQueue(t, c.dial(t, "operator"), "analytics.events")
-	b, err := busamqp.Dial(busamqp.Config{URL: c.amqpURL("license"), Name: "license", Queues: bus.AllQueues(), Log: testkit.Log(t)})
+	b, err := busamqp.Dial(busamqp.Config{URL: c.amqpURL(t, "license"), Name: "license", Queues: bus.AllQueues(), Log: testkit.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

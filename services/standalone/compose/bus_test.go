@@ -133,7 +133,7 @@ func (c *composition) wantDeadLetter(t *testing.T, service, key string) {
 
 func (c *composition) deadLetters(t *testing.T, service, command string) string {
 	t.Helper()
-	cmd := c.command(service, []string{"dead-letters", command})
+	cmd := c.command(t, service, []string{"dead-letters", command})
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%s dead-letters %s: %v", service, command, err)

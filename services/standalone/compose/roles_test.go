@@ -14,7 +14,7 @@ import (
 func (c *composition) wantRolesConfined(t *testing.T) {
 	t.Helper()
 	for _, service := range suiteServices {
-		conn, err := pgx.Connect(t.Context(), c.hosts.Replace(c.Services[service].Environment["LATCHKEY_DATABASE_URL"]))
+		conn, err := pgx.Connect(t.Context(), c.hosts.Replace(readSecret(t, c.compose, service+"_database_url")))
 		if err != nil {
 			t.Fatal(err)
 		}

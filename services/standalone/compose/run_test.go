@@ -28,18 +28,18 @@ import (
 // environment. Only the names of hosts and the ports become those of private servers.
 type composition struct {
 	compose
-	bin    string
+	bin string
+	// mounts is where the secrets of each service are.
+	mounts string
 	hosts  *strings.Replacer
 	group  *servers.Group
-	values map[string]string
 	public map[string]string // public URL by service
 	broker string            // host and port
 }
 
 func newComposition(t *testing.T) *composition {
 	t.Helper()
-	c := &composition{values: makeEnv(t), public: map[string]string{}}
-	c.compose = loadCompose(t, c.values)
+	c := newSettings(t)
 	var err error
 	if c.bin, err = suite.Build(t.Context(), suite.Options{}); err != nil {
 		t.Fatal(err)
@@ -56,14 +56,65 @@ func newComposition(t *testing.T) *composition {
 	return c
 }
 
-// makeEnv is an environment file with fresh secrets.
-func makeEnv(t *testing.T) map[string]string {
+// newSettings is docker-compose.yml with fresh secrets.
+func newSettings(t *testing.T) *composition {
 	t.Helper()
-	out, err := exec.Command(inRoot(t, "deploy/make-env")).Output()
-	if err != nil {
-		t.Fatal("deploy/make-env: ", err)
+	values := makeSecrets(t)
+	return &composition{compose: loadCompose(t, values), mounts: t.TempDir(), hosts: strings.NewReplacer(), public: map[string]string{}}
+}
+
+// makeSecrets is what an environment file says after deploy/make-secrets.
+func makeSecrets(t *testing.T) map[string]string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := runMakeSecrets(t, folder); err != nil {
+		t.Fatal(err)
 	}
-	return readEnv(t, string(out))
+	env, err := os.ReadFile(filepath.Join(folder, ".env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := readEnv(t, string(env))
+	values["LATCHKEY_SECRETS"] = filepath.Join(folder, "secrets")
+	return values
+}
+
+func runMakeSecrets(t *testing.T, folder string) error {
+	t.Helper()
+	out, err := exec.Command(inRoot(t, "deploy/make-secrets"), folder).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("deploy/make-secrets: %w: %s", err, out)
+	}
+	return nil
+}
+
+// readSecret is what stands in the file of a secret.
+func readSecret(t *testing.T, c compose, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(inRoot(t, c.Secrets[name].File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// environ is the environment of the container of a service, with the files of the secrets that it is given, and no others.
+func (c *composition) environ(t *testing.T, name string) (environ []string) {
+	t.Helper()
+	folder := filepath.Join(c.mounts, name)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range c.Services[name].Secrets {
+		content := c.hosts.Replace(readSecret(t, c.compose, secret)) + "\n"
+		if err := os.WriteFile(filepath.Join(folder, secret), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for variable, value := range c.Services[name].Environment {
+		environ = append(environ, variable+"="+strings.Replace(c.hosts.Replace(value), "/run/secrets", folder, 1))
+	}
+	return environ
 }
 
 // startServers starts PostgreSQL and RabbitMQ, prepares them with the scripts that docker-compose.yml mounts, and maps hosts.
@@ -130,7 +181,7 @@ func (c *composition) createDatabase(t *testing.T, postgres *servers.PostgreSQL)
 	}
 	host, port, _ := strings.Cut(hostOf(t, postgres.URL), ":")
 	script := exec.Command("sh", mounted(t, service, "/docker-entrypoint-initdb.d/roles.sh"))
-	script.Env = append(environ(service.Environment), "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host, "PGPORT="+port)
+	script.Env = append(c.environ(t, "postgres"), "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host, "PGPORT="+port)
 	if out, err := script.CombinedOutput(); err != nil {
 		t.Fatalf("roles.sh: %v\n%s", err, out)
 	}
@@ -154,7 +205,7 @@ func (c *composition) importDefinitions(t *testing.T, management string) {
 	t.Helper()
 	service := c.Services["rabbitmq"]
 	script := exec.Command("sh", mounted(t, service, "/etc/latchkey/definitions.sh"))
-	script.Env = append(environ(service.Environment), "PATH="+os.Getenv("PATH"))
+	script.Env = append(c.environ(t, "rabbitmq"), "PATH="+os.Getenv("PATH"))
 	definitions, err := script.Output()
 	if err != nil {
 		t.Fatal("definitions.sh: ", err)
@@ -169,20 +220,11 @@ func (c *composition) importDefinitions(t *testing.T, management string) {
 	}
 }
 
-func environ(variables map[string]string) (environ []string) {
-	for name, value := range variables {
-		environ = append(environ, name+"="+value)
-	}
-	return environ
-}
-
 // command is what the container of a service would run with the given arguments.
-func (c *composition) command(name string, argv []string) *exec.Cmd {
-	service := c.Services[name]
-	cmd := exec.Command(filepath.Join(c.bin, service.Build.Args["SERVICE"]), argv...)
-	for variable, value := range service.Environment {
-		cmd.Env = append(cmd.Env, variable+"="+c.hosts.Replace(value))
-	}
+func (c *composition) command(t *testing.T, name string, argv []string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(c.bin, c.Services[name].Build.Args["SERVICE"]), argv...)
+	cmd.Env = c.environ(t, name)
 	return cmd
 }
 
@@ -191,7 +233,7 @@ func (c *composition) up(t *testing.T) {
 	t.Helper()
 	for _, name := range suiteServices {
 		migration := name + "-migrate"
-		if out, err := c.command(migration, c.Services[migration].Command).CombinedOutput(); err != nil {
+		if out, err := c.command(t, migration, c.Services[migration].Command).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", migration, err, out)
 		}
 	}
@@ -200,7 +242,7 @@ func (c *composition) up(t *testing.T) {
 		if argv == nil {
 			argv = []string{"serve"}
 		}
-		p, err := c.group.Start(name, c.command(name, argv))
+		p, err := c.group.Start(name, c.command(t, name, argv))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,14 +262,14 @@ func TestComposeServesALicenseFromCreationToUsage(t *testing.T) {
 		if len(check) < 3 || check[0] != "CMD" || check[1] != "/service" {
 			t.Fatalf("health check of %s: %q", name, check)
 		}
-		if out, err := c.command(name, check[2:]).CombinedOutput(); err != nil {
+		if out, err := c.command(t, name, check[2:]).CombinedOutput(); err != nil {
 			t.Errorf("health check of %s: %v\n%s", name, err, out)
 		}
 	}
 	bus := c.listen(t)
 	s := slice{
 		authURL: c.public["auth"], licenseURL: c.public["license"], adminURL: c.public["admin"],
-		adminSecret: c.values["LATCHKEY_ADMIN_SECRET"], adminAPIKey: c.values["LATCHKEY_ADMIN_API_KEY"],
+		adminSecret: readSecret(t, c.compose, "admin_secret"), adminAPIKey: readSecret(t, c.compose, "admin_api_key"),
 	}
 	s.guess(t, s.run(t))
 	s.makeAdminKey(t)
