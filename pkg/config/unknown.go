@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 )
 
 const prefix = "LATCHKEY_"
@@ -42,35 +44,8 @@ func (l *loader) refuseVariables(o Options) {
 
 // suggest names the known name that is nearest to what was written, if any is near.
 func suggest(written string, known []string) string {
-	best, distance := "", len(written)/3+1
-	for _, name := range known {
-		if d := editDistance(written, name); d < distance {
-			best, distance = name, d
-		}
+	if near := nearest.Name(written, known); near != "" {
+		return "; did you mean " + near + "?"
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// editDistance counts the letters to insert, delete or replace to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -144,47 +144,35 @@ func TestOutagesAreNoFailures(t *testing.T) {
 	r.want(r.call(here, "another"), 200)
 }
 
-// TestColdStart: good credentials of which the process knows nothing yet are never refused, however many come at once.
-func TestColdStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 1)
-		var now, most atomic.Int32
-		r.right = func(string) error {
-			most.Store(max(most.Load(), now.Add(1)))
-			time.Sleep(time.Millisecond)
-			now.Add(-1)
-			return nil
-		}
-		var all sync.WaitGroup
-		for i := range 30 {
-			all.Go(func() { r.want(r.call(here, fmt.Sprint("good ", i)), 200) })
-		}
-		all.Wait()
-		if most.Load() != 1 { // as many as may fail
-			t.Errorf("%d credentials were looked at together", most.Load())
-		}
-	})
+// together has each look at a credential take a millisecond, and returns how many there were at the same time at most.
+func (r *rig) together(verdict func(credential string) error) *atomic.Int32 {
+	var now, most atomic.Int32
+	r.right = func(credential string) error {
+		most.Store(max(most.Load(), now.Add(1)))
+		time.Sleep(time.Millisecond)
+		now.Add(-1)
+		return verdict(credential)
+	}
+	return &most
 }
 
-func TestUnknownCredentialsWaitForEachOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 100)
-		var now, most atomic.Int32
-		r.right = func(string) error {
-			most.Store(max(most.Load(), now.Add(1)))
-			time.Sleep(time.Millisecond)
-			now.Add(-1)
-			return nil
-		}
-		var all sync.WaitGroup
-		for i := range 20 {
-			all.Go(func() { r.want(r.call(here, fmt.Sprint("good ", i)), 200) })
-		}
-		all.Wait()
-		if most.Load() != atOnce {
-			t.Errorf("%d credentials were looked at together, want %d", most.Load(), atOnce)
-		}
-	})
+// TestColdStart: good credentials of which the process knows nothing yet are never refused, however many come at once. They wait for
+// each other: as many are looked at as may fail, and a few at most.
+func TestColdStart(t *testing.T) {
+	for limit, want := range map[int]int32{1: 1, 3: 3, 100: atOnce} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, limit)
+			most := r.together(func(string) error { return nil })
+			var all sync.WaitGroup
+			for i := range 30 {
+				all.Go(func() { r.want(r.call(here, fmt.Sprint("good ", i)), 200) })
+			}
+			all.Wait()
+			if most.Load() != want {
+				t.Errorf("limit %d: %d credentials were looked at together, want %d", limit, most.Load(), want)
+			}
+		})
+	}
 }
 
 // TestGuessesAtOnce: a guesser gains nothing by asking a hundred times at once.
@@ -334,16 +322,12 @@ func TestWhatNobodyCanGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 2)
 		good := secret.New("sk_")
-		var now, most atomic.Int32
-		r.right = func(credential string) error {
-			most.Store(max(most.Load(), now.Add(1)))
-			time.Sleep(time.Millisecond)
-			now.Add(-1)
+		most := r.together(func(credential string) error {
 			if credential != good {
 				return errWrong
 			}
 			return nil
-		}
+		})
 		r.identify = func(credential string) Credential {
 			return Credential{sum: secret.Hash(credential), made: secret.WellFormed("sk_", credential)}
 		}

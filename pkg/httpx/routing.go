@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
@@ -41,7 +42,7 @@ func (r *routing) noRoute(c *gin.Context) error {
 				With("service", service).With("port", port)
 		}
 	}
-	if near := r.nearest(path); near != "" {
+	if near := r.similar(path); near != "" {
 		return errNoRoute.Sayf("there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
 	}
 	return errNoRoute
@@ -71,9 +72,9 @@ func (r *routing) again(c *gin.Context) {
 	r.engine.HandleContext(c)
 }
 
-// nearest is the path of a route that path may have been meant for, with what path has in the places of parameters.
-func (r *routing) nearest(path string) string {
-	if len(path) > maxNearest {
+// similar is the path of a route that path may have been meant for, with what path has in the places of parameters.
+func (r *routing) similar(path string) string {
+	if len(path) > nearest.Longest {
 		return ""
 	}
 	given := strings.Split(path, "/")
@@ -90,7 +91,7 @@ func (r *routing) nearest(path string) string {
 		}
 		known = append(known, strings.Join(parts, "/"))
 	}
-	return Nearest(path, known)
+	return nearest.Name(path, known)
 }
 
 // OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id: methods

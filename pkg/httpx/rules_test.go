@@ -165,15 +165,3 @@ func TestQueryIdentifier(t *testing.T) {
 		wantError(t, r.do(t, "GET", "/"+query, ""), 400, "VALIDATION_ERROR")
 	}
 }
-
-func TestNearest(t *testing.T) {
-	known := []string{"customer_id", "max_devices", "expires_at"}
-	for name, want := range map[string]string{
-		"customer": "customer_id", "customerId": "customer_id", "custommer_id": "customer_id", "max-devices": "max_devices", "expire_at": "expires_at",
-		"x": "", "": "", strings.Repeat("max_devices", 10): "",
-	} {
-		if got := Nearest(name, known); got != want {
-			t.Errorf("%q: got %q, want %q", name, got, want)
-		}
-	}
-}

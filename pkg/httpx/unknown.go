@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 )
 
 // Unsettable is implemented by a request type, or a pointer to it, whose object has members that the request cannot set: by
@@ -49,52 +50,8 @@ func unknownName(name string, known []string) string {
 	if len(known) == 0 {
 		return "is unknown; none is taken here"
 	}
-	if near := Nearest(name, known); near != "" {
+	if near := nearest.Name(name, known); near != "" {
 		return "is unknown; did you mean " + near + "?"
 	}
 	return "is unknown; known are " + strings.Join(known, ", ")
-}
-
-// maxNearest is the longest name that others are compared with, in bytes.
-const maxNearest = 128
-
-// Nearest is the one of known that somebody who wrote name may have meant, "" when none is near. Letter case, hyphens and
-// underscores make no difference.
-func Nearest(name string, known []string) string {
-	if len(name) > maxNearest {
-		return ""
-	}
-	name = folded(name)
-	nearest, least := "", min(max(1, len(name)/3), 3)+1
-	for _, k := range known {
-		if n := distance(name, folded(k)); n < least {
-			nearest, least = k, n
-		}
-	}
-	return nearest
-}
-
-func folded(name string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
-}
-
-// distance counts the bytes to insert, delete and replace to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
