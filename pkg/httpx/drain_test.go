@@ -53,14 +53,21 @@ func (w *wire) post() (*http.Response, error) {
 // serving starts a server that drains when stop is called.
 func serving(t *testing.T, d Drain, h http.Handler) (addr string, stop context.CancelFunc, ended chan error) {
 	t.Helper()
-	l, err := Listen(Server{Name: "public", Addr: "127.0.0.1:0", Handler: h})
+	return servingAs(t, d, Server{Handler: h})
+}
+
+func servingAs(t *testing.T, d Drain, s Server) (addr string, stop context.CancelFunc, ended chan error) {
+	t.Helper()
+	s.Name, s.Addr = "public", "127.0.0.1:0"
+	l, err := Listen(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended = make(chan error, 1)
 	go func() { ended <- l.Serve(ctx, d, slog.New(slog.DiscardHandler)) }()
-	return strings.TrimPrefix(l.URL("public"), "http://"), stop, ended
+	_, addr, _ = strings.Cut(l.URL("public"), "://")
+	return addr, stop, ended
 }
 
 // TestDrainCutsNobody has clients come back as fast as they can, so that connections are always waiting to be accepted.

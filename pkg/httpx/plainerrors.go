@@ -2,7 +2,10 @@ package httpx
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,25 +14,42 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// What net/http writes by itself: errors of requests that it cannot read, and the answer to plain HTTP where TLS is spoken. No
-// answer of a handler has such a header right after its status line.
+// What net/http writes by itself: errors of requests that it cannot read, and what answers plain HTTP where TLS is spoken. No answer of a
+// handler has such a header right after its status line.
 var (
 	plainHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	plainStart  = []byte("HTTP/1.1 ")
 	plainToTLS  = []byte("HTTP/1.0 400 Bad Request\r\n\r\n")
 )
 
-// errorConn gives the errors that net/http writes by itself (400, 431, 501, 505) the documented shape. Over TLS it sees only
-// ciphertext, so there they stay plain text.
+// errorConn gives the errors that net/http writes by itself (400, 431, 501, 505) the documented shape.
 type errorConn struct{ *net.TCPConn }
 
 // Write implements net.Conn.
-func (c errorConn) Write(p []byte) (int, error) {
+func (c errorConn) Write(p []byte) (int, error) { return writeDocumented(c.TCPConn, p) }
+
+// errorTLSConn is errorConn over TLS. net/http takes it for any connection, which does its handshake when it is first read.
+type errorTLSConn struct{ *tls.Conn }
+
+// Write implements net.Conn.
+func (c errorTLSConn) Write(p []byte) (int, error) { return writeDocumented(c.Conn, p) }
+
+// Read implements net.Conn. Who speaks plain HTTP is told so in plain HTTP.
+func (c errorTLSConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if strange := (tls.RecordHeaderError{}); errors.As(err, &strange) && strange.Conn != nil {
+		_, _ = io.WriteString(strange.Conn, string(plainToTLS)+"this server speaks HTTPS; use https:// in the URL")
+		_ = strange.Conn.Close()
+	}
+	return n, err
+}
+
+func writeDocumented(conn net.Conn, p []byte) (int, error) {
 	answer := documented(p)
 	if answer == nil {
-		return c.TCPConn.Write(p)
+		return conn.Write(p)
 	}
-	if _, err := c.TCPConn.Write(answer); err != nil {
+	if _, err := conn.Write(answer); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -2,22 +2,51 @@ package httpx
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // P8: what net/http refuses before any handler has the documented shape, too.
 func TestP8ErrorsOfTheServerItself(t *testing.T) {
-	addr, stop, ended := serving(t, Drain{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Connection", "close")
 		io.WriteString(w, "a page about HTTP/1.1 400 Bad Request"+string(plainHeader))
-	}))
-	defer func() { stop(); <-ended }()
+	})
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	writeCertificate(t, cert, key, "localhost")
+	for name, tt := range map[string]struct {
+		server Server
+		dial   func(addr string) (net.Conn, error)
+	}{
+		"HTTP": {Server{}, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }},
+		"HTTPS": {Server{TLSCert: cert, TLSKey: key}, func(addr string) (net.Conn, error) {
+			return tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.server.Handler = handler
+			addr, stop, ended := servingAs(t, Drain{}, tt.server)
+			defer func() { stop(); <-ended }()
+			errorsOfTheServer(t, func() (net.Conn, error) { return tt.dial(addr) })
+			if tt.server.TLSCert == "" {
+				return
+			}
+			res, body := exchange(t, func() (net.Conn, error) { return net.Dial("tcp", addr) }, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if res.StatusCode != 400 || !strings.Contains(string(body), "https://") || res.Header.Get("Content-Type") != jsonType {
+				t.Errorf("plain HTTP where TLS is spoken: %d %s", res.StatusCode, body)
+			}
+		})
+	}
+}
+
+func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 	for name, tt := range map[string]struct {
 		request string
 		status  int
@@ -31,7 +60,7 @@ func TestP8ErrorsOfTheServerItself(t *testing.T) {
 		"unknown version":   {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505, "MALFORMED_REQUEST"},
 		"transfer encoding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "MALFORMED_REQUEST"},
 	} {
-		res, body := exchange(t, addr, tt.request)
+		res, body := exchange(t, dial, tt.request)
 		var e struct {
 			Error     string         `json:"error"`
 			ErrorCode string         `json:"error_code"`
@@ -44,14 +73,14 @@ func TestP8ErrorsOfTheServerItself(t *testing.T) {
 			t.Errorf("%s: header %v", name, res.Header)
 		}
 	}
-	if res, body := exchange(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); res.StatusCode != 200 || !strings.HasPrefix(string(body), "a page about") {
+	if res, body := exchange(t, dial, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); res.StatusCode != 200 || !strings.HasPrefix(string(body), "a page about") {
 		t.Errorf("an answer of a handler became %d %s", res.StatusCode, body)
 	}
 }
 
-func exchange(t *testing.T, addr, request string) (*http.Response, []byte) {
+func exchange(t *testing.T, dial func() (net.Conn, error), request string) (*http.Response, []byte) {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := dial()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package httpx
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -75,7 +74,7 @@ func (l *Listening) tls(i int) net.Listener {
 	if l.certs[i] == nil {
 		return l.listeners[i]
 	}
-	return tls.NewListener(l.listeners[i], l.certs[i].config())
+	return tlsListener{l.listeners[i], l.certs[i].config()}
 }
 
 // URL is where the named server answers, with the real port; an unspecified host shows as 127.0.0.1.

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"crypto/tls"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -27,6 +28,21 @@ func (c *certificates) config() *tls.Config {
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 	}
+}
+
+// tlsListener speaks TLS with those whom its listener accepts.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l tlsListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return errorTLSConn{tls.Server(conn, l.config)}, nil
 }
 
 func (c *certificates) current() *tls.Certificate {
