@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -60,6 +64,50 @@ func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 	if got := <-seen; got.ID != e.ID || out.String() != "1 back in the queue\n" {
 		t.Errorf("replayed %s: %s", got.ID, out)
 	}
+}
+
+// A dead letter is seen in the metrics of whichever service consumes the queue, and still after it was replayed.
+func TestDeadLettersAreCounted(t *testing.T) {
+	q := bus.Queue{Name: "test.letters", Types: []string{"#"}}
+	b, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{q}, Log: testkit.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Deps{Bus: b, Metrics: obs.NewMetrics("test")}
+	d.ObserveDeadLetters(q.Name)
+	shows := func(lying, made string) {
+		t.Helper()
+		answer := httptest.NewRecorder()
+		d.Metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		for metric, want := range map[string]string{"latchkey_dead_letters": lying, "latchkey_dead_letters_made_total": made} {
+			if line := metric + `{queue="test.letters",service="test"} ` + want + "\n"; !strings.Contains(answer.Body.String(), line) {
+				t.Errorf("the metrics lack %s in\n%s", line, answer.Body)
+			}
+		}
+	}
+	shows("0", "0")
+	var mended atomic.Bool
+	go func() {
+		_ = b.Consume(t.Context(), q, func(context.Context, []event.Event) error {
+			if mended.Load() {
+				return nil
+			}
+			return bus.Rejected{0: errors.New("no such thing")}
+		})
+	}()
+	e, err := event.New("latchkey/test", "", time.Now(), &eventsv1.AuditRecorded{Action: "x.y"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), []event.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	shows("1", "1")
+	mended.Store(true)
+	if _, err := b.DeadLetters(q.Name).Replay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shows("0", "1")
 }
 
 func TestDeadLetterCommands(t *testing.T) {

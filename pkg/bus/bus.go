@@ -159,6 +159,9 @@ type DeadLetter struct {
 type DeadLetters interface {
 	// Count is how many there are.
 	Count(ctx context.Context) (int, error)
+	// Made is how many events this process has made dead letters since it started, those that were dropped since or replayed
+	// included.
+	Made() uint64
 	// List shows up to limit dead letters, oldest first, and leaves them where they are.
 	List(ctx context.Context, limit int) ([]DeadLetter, error)
 	// Replay puts the named dead letters, or all of those present when none is named, back into their queue with fresh

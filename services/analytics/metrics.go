@@ -14,23 +14,21 @@ import (
 
 // metrics are what an operator watches of the consumption of events.
 type metrics struct {
-	events, rejected prometheus.Counter
-	lag              prometheus.Gauge
-	batch            prometheus.Histogram
+	events prometheus.Counter
+	lag    prometheus.Gauge
+	batch  prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_analytics_events_total",
 			Help: "Events that were taken in or recognized as taken in before."}),
-		rejected: prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_analytics_rejected_events_total",
-			Help: "Events that can never be stored and became dead letters at once."}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_analytics_consumer_lag_seconds",
 			Help: "Age of the oldest event of the last batch when it was stored."}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_analytics_batch_duration_seconds",
 			Help: "Time to take in one batch of events.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}
-	r.MustRegister(m.events, m.rejected, m.lag, m.batch)
+	r.MustRegister(m.events, m.lag, m.batch)
 	return m
 }
 
@@ -43,7 +41,6 @@ func (m *metrics) watched(c clock.Clock, h bus.Handler) bus.Handler {
 		if err != nil && !errors.As(err, &rejected) {
 			return err
 		}
-		m.rejected.Add(float64(len(rejected)))
 		ended, oldest := c.Now(), time.Duration(0)
 		for i := range events {
 			oldest = max(oldest, ended.Sub(events[i].Time))

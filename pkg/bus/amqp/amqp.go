@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -38,8 +39,10 @@ type Config struct {
 
 // Bus is a bus.Bus on a broker. It is safe for concurrent use.
 type Bus struct {
-	name     string
-	queues   map[string]bus.Queue
+	name   string
+	queues map[string]bus.Queue
+	// made counts the dead letters that were made of the events of each queue.
+	made     map[string]*atomic.Uint64
 	topology topology
 	log      *slog.Logger
 	// publishing also carries ticks and dead letters.
@@ -59,7 +62,7 @@ func Dial(cfg Config) (*Bus, error) {
 	if err := CheckURL(cfg.URL); err != nil {
 		return nil, err
 	}
-	b := &Bus{name: cfg.Name, queues: map[string]bus.Queue{}, log: cfg.Log}
+	b := &Bus{name: cfg.Name, queues: map[string]bus.Queue{}, made: map[string]*atomic.Uint64{}, log: cfg.Log}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -67,7 +70,7 @@ func Dial(cfg Config) (*Bus, error) {
 		if _, twice := b.queues[q.Name]; twice || q.Name == "" || len(q.Types) == 0 {
 			return nil, fmt.Errorf("the queue %q needs a name of its own and at least one type", q.Name)
 		}
-		b.queues[q.Name] = q.WithDefaults()
+		b.queues[q.Name], b.made[q.Name] = q.WithDefaults(), &atomic.Uint64{}
 	}
 	b.topology = topologyOf(slices.Collect(maps.Values(b.queues))...)
 	b.ctx, b.stop = context.WithCancel(context.Background())

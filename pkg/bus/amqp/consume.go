@@ -186,7 +186,7 @@ func (b *Bus) storePoison(ctx context.Context, queue string, poison []received) 
 	}
 	log := b.log.With("queue", queue, "messages", len(dead), "message_id", dead[0].MessageId)
 	log.ErrorContext(ctx, "messages are not taken in and become dead letters", "error", poison[0].poison)
-	return delivery.Persist(ctx, log, func() error { return b.publisher.send(ctx, dead) })
+	return delivery.Persist(ctx, log, func() error { return b.sendDead(ctx, queue, dead) })
 }
 
 // store stores the dead letters of a queue.
@@ -200,6 +200,14 @@ func (b *Bus) store(queue string) delivery.Store {
 			}
 			msgs[i] = deadMessage(m, queue, d.Reason, d.Attempts)
 		}
-		return b.publisher.send(ctx, msgs)
+		return b.sendDead(ctx, queue, msgs)
 	}
+}
+
+func (b *Bus) sendDead(ctx context.Context, queue string, dead []message) error {
+	err := b.publisher.send(ctx, dead)
+	if err == nil {
+		b.made[queue].Add(uint64(len(dead)))
+	}
+	return err
 }

@@ -32,6 +32,15 @@ func (d *deadLetters) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// Made implements bus.DeadLetters. What the broker itself gave up is not among them.
+func (d *deadLetters) Made() uint64 {
+	made, ok := d.bus.made[d.queue]
+	if !ok {
+		return 0
+	}
+	return made.Load()
+}
+
 // List implements bus.DeadLetters. It takes the letters and gives all of them back at once, which keeps their order.
 func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
 	var letters []bus.DeadLetter

@@ -150,6 +150,9 @@ func deadAndReplayed(t *testing.T, open Open) {
 	if letter.Reason != "no such license" || letter.Attempts != 3 || alone.Load() != 3 || time.Since(letter.DiedAt) > time.Hour {
 		t.Errorf("got %+v after %d attempts", letter, alone.Load())
 	}
+	if made := b.DeadLetters(all().Name).Made(); made != 1 {
+		t.Errorf("%d dead letters were made, want 1", made)
+	}
 	broken.Store(false)
 	replay(t, b, 1)
 	sink.Await(t, append(slices.Delete(slices.Clone(events), 2, 3), events[2]))
@@ -227,6 +230,9 @@ func boundsDeadLetters(t *testing.T, open Open) {
 			}
 			return nil
 		})
+		if made := b.DeadLetters(q.Name).Made(); made != total {
+			t.Errorf("bound by %s: %d dead letters were made, want %d", name, made, total)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ type row struct {
 }
 
 // store stores the dead letters of a queue.
-func (b *Bus) store(q bus.Queue) delivery.Store {
+func (b *Bus) store(q *queue) delivery.Store {
 	return func(ctx context.Context, dead []delivery.Dead) error {
 		rows := make([]row, len(dead))
 		for i, d := range dead {
@@ -51,12 +51,16 @@ func (b *Bus) store(q bus.Queue) delivery.Store {
 			rows[i] = row{ID: id.String(), Queue: q.Name, Message: string(body), Bytes: len(body),
 				Reason: d.Reason, Attempts: d.Attempts, DiedAt: clock.System{}.Now()}
 		}
-		return b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		err := b.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 			if err := tx.Table("bus_dead_letters").Omit("seq").CreateInBatches(&rows, 500).Error; err != nil {
 				return err
 			}
 			return tx.Exec(dropOldest, q.Name, q.MaxDeadLetters, q.MaxDeadLetterBytes).Error
 		})
+		if err == nil {
+			q.made.Add(uint64(len(dead)))
+		}
+		return err
 	}
 }
 
@@ -80,6 +84,14 @@ func (d *deadLetters) Count(ctx context.Context) (n int, err error) {
 	}
 	err = d.bus.db.Read(ctx).Raw(`SELECT count(*) FROM bus_dead_letters WHERE queue = ?`, d.queue).Scan(&n).Error
 	return n, db.Error(err)
+}
+
+// Made implements bus.DeadLetters.
+func (d *deadLetters) Made() uint64 {
+	if d.known() != nil {
+		return 0
+	}
+	return d.bus.queues[d.queue].made.Load()
 }
 
 // List implements bus.DeadLetters.

@@ -119,7 +119,7 @@ func (b *Bus) Consume(caller context.Context, q bus.Queue, h bus.Handler) error 
 	ctx, cancel := b.until(caller)
 	defer cancel()
 	q = q.WithDefaults()
-	deliverer := &delivery.Deliverer{Queue: q, Handle: h, Store: b.store(own.Queue), Log: b.log}
+	deliverer := &delivery.Deliverer{Queue: q, Handle: h, Store: b.store(own), Log: b.log}
 	err := own.consume(ctx, q.BatchSize, deliverer)
 	if caller.Err() == nil && err != nil {
 		return bus.ErrClosed

@@ -3,6 +3,7 @@ package inproc
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/internal/delivery"
@@ -42,6 +43,8 @@ type queue struct {
 	bus.Queue
 	// active is held by the consumer at work when only one may be.
 	active chan struct{}
+	// made counts the dead letters that were made.
+	made atomic.Uint64
 
 	mu      sync.Mutex
 	waiting []waiting
