@@ -6,8 +6,8 @@ import "github.com/latchkey-dev/latchkey/pkg/config"
 // typing error when they share an environment. A test of the suite compares the list with the structs.
 func Names() []string {
 	return append(config.Names(&Base{}, &MasterKeys{}, &TokenLimit{}, &CORS{}),
-		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_API_KEY", "LATCHKEY_RATE_LIMIT_SHARED", "LATCHKEY_CACHE_BYTES",
-		"LATCHKEY_RETENTION_DAYS")
+		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_SECRET_PREVIOUS", "LATCHKEY_ADMIN_API_KEY", "LATCHKEY_RATE_LIMIT_SHARED",
+		"LATCHKEY_CACHE_BYTES", "LATCHKEY_RETENTION_DAYS")
 }
 
 // embeddedOnly are the settings of the suite in one process, with what a service by itself takes instead.

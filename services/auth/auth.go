@@ -26,6 +26,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -135,7 +136,8 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 	options.CORSOrigins = cfg.CORSOrigins
 	s.public = httpx.NewEngine(options)
 	api.Mount(s.public, api.Options{
-		Tokens: s.rules, Keys: s.rules, Guard: s.guard, AdminSecret: cfg.AdminSecret, Idempotency: s.idempotency,
+		Tokens: s.rules, Keys: s.rules, Guard: s.guard, Idempotency: s.idempotency,
+		AdminSecrets:  []secret.Secret{cfg.AdminSecret, cfg.AdminSecretPrevious},
 		TokenAttempts: cfg.Attempts(s.deps.Clock, clientFailures), AdminAttempts: cfg.Attempts(s.deps.Clock, adminFailures),
 	})
 	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.Auth, s.Ready, s.deps))

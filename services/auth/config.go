@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
@@ -14,8 +15,9 @@ type Config struct {
 	app.TokenLimit
 	app.CORS
 
-	AdminSecret     secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
-	RateLimitShared bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
+	AdminSecret         secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
+	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" env:"LATCHKEY_ADMIN_SECRET_PREVIOUS" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
+	RateLimitShared     bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
 }
 
 // DefaultConfig is what main starts from.
@@ -28,8 +30,19 @@ func (c *Config) Validate() error {
 	problems := []error{
 		c.Base.Validate(),
 		c.CheckSecret(c, &c.AdminSecret),
+		c.checkPreviousSecret(),
 		c.MasterKeys.Check(c.Base),
 		c.CheckCORS(),
 	}
 	return errors.Join(problems...)
+}
+
+func (c *Config) checkPreviousSecret() error {
+	switch c.AdminSecretPrevious {
+	case "":
+		return nil
+	case c.AdminSecret:
+		return config.Problemf(c, &c.AdminSecretPrevious, "is the same as LATCHKEY_ADMIN_SECRET; leave it out")
+	}
+	return c.CheckSecret(c, &c.AdminSecretPrevious)
 }

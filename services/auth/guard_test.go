@@ -62,6 +62,24 @@ func TestGuessesOfTheAdminSecret(t *testing.T) {
 	})
 }
 
+// While the admin secret is being changed, both open the same, on replicas that know of the change and, with the old one, on others.
+func TestPreviousAdminSecret(t *testing.T) {
+	const next = "hG5sD7jH2fY9bC4nW0Lp6Rx1Km8vT3qZ"
+	w := onSQLite(t, limitAddresses, func(c *auth.Config) { c.AdminSecret, c.AdminSecretPrevious = next, adminSecret })
+	for _, s := range []string{next, adminSecret} {
+		w.call("GET", keysPath, headers{"X-Admin-Secret": s}, "").is(200, "")
+	}
+	w.call("GET", keysPath, headers{"X-Admin-Secret": next + adminSecret}, "").is(401, "INVALID_ADMIN_SECRET")
+	w = onSQLite(t, limitAddresses, func(c *auth.Config) { c.AdminSecret = next })
+	for _, s := range []string{"", adminSecret} {
+		w.call("GET", keysPath, headers{"X-Admin-Secret": s}, "").is(401, "INVALID_ADMIN_SECRET")
+	}
+	same := auth.Config{AdminSecret: next, AdminSecretPrevious: next}
+	if err := same.Validate(); err == nil || !strings.Contains(err.Error(), "LATCHKEY_ADMIN_SECRET_PREVIOUS (admin_secret_previous): is the same") {
+		t.Errorf("twice the same secret: %v", err)
+	}
+}
+
 func TestGuessesOfAPIKeys(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		for way := range 3 {

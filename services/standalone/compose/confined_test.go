@@ -72,11 +72,12 @@ func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 }
 
 // secretSetting matches the settings that hold a secret.
-var secretSetting = regexp.MustCompile(`(PASSWORD|SECRET|DATABASE_URL|AMQP_URL|_KEY|_KEY_NEXT|_KEY_PREVIOUS)$`)
+var secretSetting = regexp.MustCompile(`(PASSWORD|SECRET|DATABASE_URL|AMQP_URL|_KEY|_NEXT|_PREVIOUS)$`)
 
 // TestL8SecretsComeFromFiles: no secret stands in an environment, and each service is given what it reads.
 func TestL8SecretsComeFromFiles(t *testing.T) {
 	values := makeSecrets(t)
+	values["ADMIN_SECRET_PREVIOUS"] = "yes"
 	for _, service := range []string{"AUTH", "LICENSE", "ADMIN"} {
 		values[service+"_MASTER_KEY_NEXT"], values[service+"_MASTER_KEY_PREVIOUS"] = "yes", "yes" // names all files
 	}

@@ -21,7 +21,22 @@ import (
 type roundRobin struct {
 	*world
 	turn atomic.Int64
+	// What the calls carry. A test may replace it while they go on.
+	asClient, asOwner, asVendor credential
 }
+
+// credential is a header with a secret.
+type credential struct {
+	name  string
+	value atomic.Pointer[string]
+}
+
+func (c *credential) use(name, value string) {
+	c.name = name
+	c.value.Store(&value)
+}
+
+func (c *credential) header() []string { return []string{c.name, *c.value.Load()} }
 
 // behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that were quiet,
 // before a draining server does.
@@ -29,7 +44,11 @@ func (w *world) behindGateway() *roundRobin {
 	plain := client.Transport
 	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
 	w.Cleanup(func() { client.Transport = plain })
-	return &roundRobin{world: w}
+	r := &roundRobin{world: w}
+	r.asClient.use("X-API-Key", w.APIKey)
+	r.asOwner.use("X-Admin-API-Key", w.AdminAPIKey)
+	r.asVendor.use("X-Admin-Secret", w.AdminSecret)
+	return r
 }
 
 // ask makes a call of a service until a replica takes it.
@@ -44,38 +63,43 @@ func (r *roundRobin) ask(service, method, path, body string, headers ...string) 
 	}
 }
 
+// expect makes a call of a service that must have a status.
+func (r *roundRobin) expect(status int, service, method, path, body string, headers ...string) (answer, error) {
+	a, err := r.ask(service, method, path, body, headers...)
+	if err == nil && a.status != status {
+		err = fmt.Errorf("%d %s", a.status, a.raw)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %s of %s: %w", method, path, service, err)
+	}
+	return a, err
+}
+
 // journeys are what the users of a suite do all day, each with the status that it must have.
 func (r *roundRobin) journeys(id, key string) []func(device string) error {
 	expect := func(status int, service, method, path, body string, headers ...string) error {
-		a, err := r.ask(service, method, path, body, headers...)
-		if err == nil && a.status != status {
-			err = fmt.Errorf("%d %s", a.status, a.raw)
-		}
-		if err != nil {
-			err = fmt.Errorf("%s %s of %s: %w", method, path, service, err)
-		}
+		_, err := r.expect(status, service, method, path, body, headers...)
 		return err
 	}
-	apiKey, adminKey := []string{"X-API-Key", r.APIKey}, []string{"X-Admin-API-Key", r.AdminAPIKey}
 	token := func(pc string) string { return fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc) }
 	return []func(string) error{
 		func(pc string) error {
-			return expect(http.StatusCreated, "license", http.MethodPost, "/api/v1/license/activate", device(key, pc), apiKey...)
+			return expect(http.StatusCreated, "license", http.MethodPost, "/api/v1/license/activate", device(key, pc), r.asClient.header()...)
 		},
 		func(pc string) error {
-			return expect(http.StatusOK, "license", http.MethodPost, "/api/v1/license/validate", device(key, pc), apiKey...)
+			return expect(http.StatusOK, "license", http.MethodPost, "/api/v1/license/validate", device(key, pc), r.asClient.header()...)
 		},
 		func(pc string) error {
-			return expect(http.StatusOK, "auth", http.MethodPost, "/api/v1/auth/token", token(pc), apiKey...)
+			return expect(http.StatusOK, "auth", http.MethodPost, "/api/v1/auth/token", token(pc), r.asClient.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusOK, "admin", http.MethodGet, "/api/v1/admin/licenses/"+id, "", adminKey...)
+			return expect(http.StatusOK, "admin", http.MethodGet, "/api/v1/admin/licenses/"+id, "", r.asOwner.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusCreated, "admin", http.MethodPost, "/api/v1/admin/licenses", `{"customer_id":"rolling"}`, adminKey...)
+			return expect(http.StatusCreated, "admin", http.MethodPost, "/api/v1/admin/licenses", `{"customer_id":"rolling"}`, r.asOwner.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusOK, "analytics", http.MethodGet, "/api/v1/analytics/dashboard", "", apiKey...)
+			return expect(http.StatusOK, "analytics", http.MethodGet, "/api/v1/analytics/dashboard", "", r.asClient.header()...)
 		},
 	}
 }

@@ -38,10 +38,12 @@ func (a api) checkAdminSecret(c *gin.Context) error {
 		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
 	}
 	return a.AdminAttempts.Try(c, guard.Of(c, adminPrefix, given[0]), func() error {
-		if a.AdminSecret == "" || !secret.Equal(given[0], a.AdminSecret.Reveal()) {
-			return errInvalidAdminSecret
+		for _, s := range a.AdminSecrets {
+			if s != "" && secret.Equal(given[0], s.Reveal()) {
+				return nil
+			}
 		}
-		return nil
+		return errInvalidAdminSecret
 	})
 }
 

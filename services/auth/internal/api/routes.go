@@ -37,9 +37,9 @@ type Options struct {
 	Tokens Tokens
 	Keys   Keys
 	Guard  *apikey.Guard
-	// AdminSecret opens the administrator's routes.
-	AdminSecret secret.Secret
-	Idempotency *idempotency.Store
+	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before. Empty ones open nothing.
+	AdminSecrets []secret.Secret
+	Idempotency  *idempotency.Store
 	// TokenAttempts and AdminAttempts bound the tokens and the admin secrets that one client address may have refused.
 	TokenAttempts, AdminAttempts *guard.Attempts
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,8 +38,16 @@ func (p *Process) PID() int { return p.running.PID() }
 // Log is the file with the output of the process.
 func (p *Process) Log() string { return p.running.Log }
 
-// Set changes settings, each NAME=value, from the next start on.
-func (p *Process) Set(settings ...string) { p.environ = append(p.environ, settings...) }
+// Set changes settings, each NAME=value, from the next start on. One without a value is taken out.
+func (p *Process) Set(settings ...string) {
+	for _, setting := range settings {
+		name, value, _ := strings.Cut(setting, "=")
+		p.environ = slices.DeleteFunc(p.environ, func(s string) bool { return strings.HasPrefix(s, name+"=") })
+		if value != "" {
+			p.environ = append(p.environ, setting)
+		}
+	}
+}
 
 // Use takes the program from another folder, from the next start on.
 func (p *Process) Use(bin string) { p.argv[0] = filepath.Join(bin, filepath.Base(p.argv[0])) }

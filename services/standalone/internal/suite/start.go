@@ -19,26 +19,29 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
 )
 
-// secrets of a suite, strong enough for production settings.
-type secrets struct {
-	admin, adminKey, master string
-	identities              map[string]rpc.Identity // by service
-	peers                   string                  // the setting LATCHKEY_INTERNAL_PEERS
+// Secrets of a suite, strong enough for production settings. A test that rotates one changes it here, too, so that Environ tells it.
+type Secrets struct {
+	Admin, Master string
+	Identities    map[string]rpc.Identity // by service
+	Peers         string                  // the setting LATCHKEY_INTERNAL_PEERS
+
+	adminKey string // at the start
 }
 
-func newSecrets() secrets {
+// NewSecrets makes all of them.
+func NewSecrets() Secrets {
 	master := make([]byte, 32)
 	rand.Read(master)
-	s := secrets{
-		admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), master: base64.StdEncoding.EncodeToString(master),
-		identities: map[string]rpc.Identity{},
+	s := Secrets{
+		Admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), Master: base64.StdEncoding.EncodeToString(master),
+		Identities: map[string]rpc.Identity{},
 	}
 	var entries []string
 	for _, service := range serviceNames {
-		s.identities[service] = rpc.NewIdentity(service)
-		entries = append(entries, s.identities[service].PeerEntry())
+		s.Identities[service] = rpc.NewIdentity(service)
+		entries = append(entries, s.Identities[service].PeerEntry())
 	}
-	s.peers = strings.Join(entries, ",")
+	s.Peers = strings.Join(entries, ",")
 	return s
 }
 
@@ -121,10 +124,10 @@ func (s *Suite) planServices() error {
 		return err
 	}
 	for _, p := range s.Processes {
-		p.environ = append(append(p.environ, s.settings(p.service(), sisters)...), s.options.Settings...)
+		p.environ = append(append(p.environ, s.settings(p.Service(), sisters)...), s.options.Settings...)
 	}
 	s.Credentials = credentials.Credentials{
-		AdminSecret: s.secrets.admin, AdminAPIKey: s.secrets.adminKey,
+		AdminSecret: s.Secrets.Admin, AdminAPIKey: s.Secrets.adminKey,
 		AuthURL: s.URLs("auth")[0], LicenseURL: s.URLs("license")[0], AnalyticsURL: s.URLs("analytics")[0], AdminURL: s.URLs("admin")[0],
 	}
 	return nil
@@ -152,8 +155,8 @@ func (s *Suite) closeLinks() {
 	s.links = nil
 }
 
-// service is the name without the number of the replica.
-func (p *Process) service() string {
+// Service is the name without the number of the replica.
+func (p *Process) Service() string {
 	service, _, _ := strings.Cut(p.Name, "-")
 	return service
 }
@@ -166,8 +169,8 @@ func (s *Suite) settings(service string, sisters map[string]string) []string {
 		"LATCHKEY_DATABASE_URL=" + s.Postgres.URL,
 		"LATCHKEY_AMQP_URL=" + s.RabbitMQ.URL,
 		"LATCHKEY_INTERNAL_KEY=" + s.internalKey(service),
-		"LATCHKEY_INTERNAL_PEERS=" + s.secrets.peers,
-		"LATCHKEY_MASTER_KEY=" + s.secrets.master,
+		"LATCHKEY_INTERNAL_PEERS=" + s.Secrets.Peers,
+		"LATCHKEY_MASTER_KEY=" + s.Secrets.Master,
 	}
 	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth", "license"}, "admin": {"auth", "license", "analytics"}}
 	for _, sister := range asks[service] {
@@ -175,15 +178,15 @@ func (s *Suite) settings(service string, sisters map[string]string) []string {
 	}
 	switch service {
 	case "auth":
-		settings = append(settings, "LATCHKEY_ADMIN_SECRET="+s.secrets.admin)
+		settings = append(settings, "LATCHKEY_ADMIN_SECRET="+s.Secrets.Admin)
 	case "admin":
-		settings = append(settings, "LATCHKEY_ADMIN_API_KEY="+s.secrets.adminKey)
+		settings = append(settings, "LATCHKEY_ADMIN_API_KEY="+s.Secrets.adminKey)
 	}
 	return settings
 }
 
 func (s *Suite) internalKey(service string) string {
-	return rpc.FormatKey(s.secrets.identities[service].Key)
+	return rpc.FormatKey(s.Secrets.Identities[service].Key)
 }
 
 // migrate runs the migrate command of each service at the same time.

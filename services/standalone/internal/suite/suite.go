@@ -43,6 +43,7 @@ type Options struct {
 type Suite struct {
 	// Credentials of the suite. The API key may do everything without a limit. The URLs are those of the first replicas.
 	credentials.Credentials
+	Secrets Secrets
 	// Postgres and RabbitMQ are nil in the embedded suite.
 	Postgres *servers.PostgreSQL
 	RabbitMQ *servers.RabbitMQ
@@ -55,7 +56,6 @@ type Suite struct {
 
 	options Options
 	group   *servers.Group
-	secrets secrets
 	links   []*link.Link // to the internal addresses of each service
 }
 
@@ -66,7 +66,7 @@ var serviceNames = []string{"auth", "license", "analytics", "admin"}
 func Start(ctx context.Context, o Options) (*Suite, error) {
 	o.Replicas = max(1, o.Replicas)
 	o.Progress = cmp.Or(o.Progress, io.Discard)
-	s := &Suite{options: o, secrets: newSecrets()}
+	s := &Suite{options: o, Secrets: NewSecrets()}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -148,7 +148,7 @@ func (s *Suite) Environ() []string {
 		"LICENSE_ID": s.LicenseID, "LICENSE_KEY": s.LicenseKey,
 	}
 	if !s.options.Embedded {
-		vars["INTERNAL_PEERS"], vars["MASTER_KEY"] = s.secrets.peers, s.secrets.master
+		vars["INTERNAL_PEERS"], vars["MASTER_KEY"] = s.Secrets.Peers, s.Secrets.Master
 		vars["DATABASE_URL"] = s.Postgres.URL
 		vars["AMQP_URL"], vars["AMQP_MANAGEMENT_URL"] = s.RabbitMQ.URL, s.RabbitMQ.ManagementURL
 	}
