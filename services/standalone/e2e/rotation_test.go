@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -95,11 +96,15 @@ func (r *roundRobin) rotateAPIKey(id string) {
 // follow, replicas that sign with it stand beside others that do not yet.
 func (r *roundRobin) rotateSigningKey() {
 	r.Helper()
-	out := strings.Fields(r.ran(r.settings("auth"), "auth", "rotate-signing-key"))
-	for _, url := range r.URLs("auth") {
-		r.eventually(time.Second, func() error { return publishes(url, out[1]) })
+	out := r.ran(r.settings("auth"), "auth", "rotate-signing-key")
+	said := regexp.MustCompile("key ([0-9a-f]+) is published").FindStringSubmatch(out)
+	if said == nil {
+		r.Fatalf("rotate-signing-key: %s", out)
 	}
-	r.sql("UPDATE auth.signing_keys SET signs_from = now() WHERE id = '" + out[1] + "'")
+	for _, url := range r.URLs("auth") {
+		r.eventually(time.Second, func() error { return publishes(url, said[1]) })
+	}
+	r.sql("UPDATE auth.signing_keys SET signs_from = now() WHERE id = '" + said[1] + "'")
 }
 
 func publishes(url, kid string) error {
