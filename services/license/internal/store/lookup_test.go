@@ -12,16 +12,19 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
-// occupy makes n licenses with a device each and returns their keys.
-func occupy(t *testing.T, r *replica, n int) []string {
+// occupy makes n licenses, changed as wished, with a device each and returns their keys.
+func occupy(t *testing.T, r *replica, n int, change ...func(*licensing.License)) []string {
 	t.Helper()
 	rows, made := make([]licensing.NewRow, n), make([]string, n)
 	for i := range rows {
 		made[i] = fmt.Sprintf("KEY-%08d", i)
 		rows[i] = licensing.NewRow{Key: made[i], License: licensing.License{
-			ID: fmt.Sprintf("01890000-0000-7000-8000-%012d", i), CustomerID: fmt.Sprintf("customer %d", i), Product: "p", Type: "standard",
+			ID: licenseNumber(i), CustomerID: fmt.Sprintf("customer %d", i), Product: "p", Type: "standard",
 			MaxDevices: 5, IsActive: true, Features: []string{"export"}, Version: 1, CreatedAt: noon, UpdatedAt: noon,
 		}}
+		for _, c := range change {
+			c(&rows[i].License)
+		}
 	}
 	if _, err := r.store.Create(t.Context(), rows); err != nil {
 		t.Fatal(err)
@@ -33,6 +36,9 @@ func occupy(t *testing.T, r *replica, n int) []string {
 	}
 	return made
 }
+
+// licenseNumber is the id of the i-th license that occupy makes.
+func licenseNumber(i int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", i) }
 
 // TestAtItsBoundALookupAnswersFromTheDatabase: with room for a tenth of the licenses, and little memory for the process, every
 // answer is right and the bound holds.
