@@ -13,10 +13,10 @@ import (
 
 const (
 	// maxRemembered bounds the subjects whose states are held in memory, at 4 kB each on average.
-	maxRemembered = 20_000
+	maxRemembered = 12_000
 	// maxUnwritten bounds those whose state was not written since it changed last, and replayWindow the events since it was: what a
 	// restart has to judge again. Writing a state at every change would be the dearest part of taking in an event.
-	maxUnwritten = 15_000
+	maxUnwritten = 10_000
 	replayWindow = 50_000
 )
 

@@ -8,7 +8,7 @@ import (
 )
 
 // maxRecent bounds the rows of one rollup that are remembered, at half a kilobyte each.
-const maxRecent = 20_000
+const maxRecent = 12_000
 
 // recent remembers rollups as they were last committed, which spares reading them for every batch. Only the consumer writes
 // them, so they hold as long as its epoch does: one of another epoch, and a transaction that failed, forget everything.
