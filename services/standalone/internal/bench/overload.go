@@ -29,7 +29,7 @@ func (b *bench) overload(ctx context.Context) error {
 	p50, p99 := b.info("  activations let in, p50", "ms"), b.info("  activations let in, p99", "ms")
 	accepted, refused := b.info("  activations let in", ""), b.info("  activations refused", "")
 	alone, beside := b.info("  warm validate alone, p99", "ms"), b.info("  warm validate beside the crowd, p99", "ms")
-	before, peak, after := b.info("  resident memory before", "MB"), b.info("  resident memory meanwhile", "MB"), b.info("  resident memory once settled", "MB")
+	before, peak, after := b.info("  resident memory before", "MB"), b.info("  resident memory meanwhile", "MB"), b.info("  resident memory once quiet", "MB")
 	for range b.rounds {
 		quiet, err := drive(ctx, validation(url, b.suite.APIKey), b.span, anyOf(licenses))
 		if err != nil {
@@ -44,7 +44,7 @@ func (b *bench) overload(ctx context.Context) error {
 		peak.add(residentMB(license.PID()))
 		rush.Wait()
 		cancel()
-		if err := errors.Join(err, b.settle(ctx)); err != nil {
+		if err := errors.Join(err, b.settle(ctx), awaitReturnedMemory(ctx)); err != nil {
 			return err
 		}
 		after.add(residentMB(license.PID()))
