@@ -58,9 +58,7 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	// As License.Check decides.
 	where(f.Status == licensing.StatusActive, "is_active AND (expires_at IS NULL OR expires_at > ?)", now)
 	where(f.Status == licensing.StatusExpired, "is_active AND expires_at <= ?", now)
-	if f.Status == licensing.StatusInactive {
-		q = q.Where("NOT is_active")
-	}
+	where(f.Status == licensing.StatusInactive, "is_active = ?", false) // SQLite finds no index for NOT
 	return q
 }
 

@@ -1,0 +1,139 @@
+package store_test
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// many is how many licenses fill makes. SQLite chooses its indexes whatever the number.
+func many(d *db.DB) int {
+	if d.Engine() == db.SQLite {
+		return 2000
+	}
+	return 100_000
+}
+
+// fill makes many licenses with a device each, for a thousand customers; one in a thousand is inactive, and as many are expired.
+func fill(t *testing.T, r *replica, d *db.DB) (known string) {
+	t.Helper()
+	known = create(t, r, seats(1)).Key
+	const series = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) `
+	id, hash := `'00000000-0000-4000-8000-' || printf('%012x', i)`, `CAST(printf('%032d', i) AS blob)`
+	if d.Engine() == db.Postgres {
+		id, hash = `('00000000-0000-4000-8000-' || lpad(to_hex(i), 12, '0'))::uuid`, `decode(md5(i::text), 'hex')`
+	}
+	licenses := `INSERT INTO licenses (id, key_hash, key_sealed, master_key, masked_key, customer_id, product_id, license_type, max_devices,
+		current_devices, max_offline_hours, is_active, is_test, features, metadata, version, grace_hours, expires_at, expiry_notice, created_at,
+		updated_at, deactivation_reason, deactivated_version) ` + series + `SELECT ` + id + `, ` + hash + `, ` + hash + `, 'm', 'LIC-', 'customer-' || (i % 1000),
+		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]', '{}', 1, 0,
+		CASE WHEN i % 1000 = 2 THEN ` + cast(d, "?") + ` ELSE ` + cast(d, "?") + ` END, 0, ` + cast(d, "?") + `, ` + cast(d, "?") + `, '', 0 FROM n`
+	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version) ` +
+		series + `SELECT ` + id + `, ` + id + `, 'hw-' || i, '', '', '', '', true, ` + cast(d, "?") + `, 1 FROM n`
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	err := d.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := tx.Exec(licenses, many(d), noon.AddDate(0, 0, -1), noon.AddDate(1, 0, 0), noon, noon).Error; err != nil {
+			return err
+		}
+		if err := tx.Exec(devices, many(d), noon).Error; err != nil {
+			return err
+		}
+		if d.Engine() == db.Postgres { // it does so by itself in time; SQLite never does here
+			return tx.Exec("ANALYZE").Error
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
+func cast(d *db.DB, value string) string {
+	if d.Engine() == db.Postgres {
+		return value + "::timestamptz"
+	}
+	return value
+}
+
+// TestListReadsIndexes: a filter that few of many licenses pass does not read them all.
+func TestListReadsIndexes(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		known := fill(t, r, d)
+		each, text := many(d)/1000, func(s string) *string { return &s }
+		var plans []string
+		explain := func(tx *gorm.DB) { plans = append(plans, plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars)) }
+		if err := d.Read(t.Context()).Callback().Query().After("gorm:query").Register("explain", explain); err != nil {
+			t.Fatal(err)
+		}
+		for name, tt := range map[string]struct {
+			filter licensing.Filter
+			want   int
+		}{
+			"license_key":     {licensing.Filter{Key: &known}, 1},
+			"hardware_id":     {licensing.Filter{HardwareID: text("hw-77")}, 1},
+			"customer_id":     {licensing.Filter{CustomerID: text("customer-7")}, each},
+			"status inactive": {licensing.Filter{Status: licensing.StatusInactive}, each},
+			"status expired":  {licensing.Filter{Status: licensing.StatusExpired}, each},
+			"no license_key":  {licensing.Filter{Key: text("LIC-000000000000")}, 0},
+		} {
+			plans = nil
+			tt.filter.Page, tt.filter.PerPage = 1, 50
+			page, total, err := r.store.List(t.Context(), tt.filter, noon)
+			if err != nil || total != tt.want || len(page) != min(tt.want, 50) {
+				t.Errorf("%s: %d of %d licenses, want %d (%v)", name, len(page), total, tt.want, err)
+			}
+			if len(plans) != 2 {
+				t.Errorf("%s: %d queries were explained, want the page and the total", name, len(plans))
+			}
+			for _, p := range plans {
+				if whole.MatchString(p) {
+					t.Errorf("%s reads the whole table:\n%s", name, p)
+				}
+			}
+		}
+	})
+}
+
+// plan is what the database says it does for a query.
+func plan(t *testing.T, d *db.DB, query string, args []any) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	verb := "EXPLAIN "
+	if d.Engine() == db.SQLite {
+		verb = "EXPLAIN QUERY PLAN "
+	}
+	rows, err := d.Read(ctx).Statement.ConnPool.QueryContext(ctx, verb+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		line, skipped := "", any(nil)
+		into := []any{&line}
+		if d.Engine() == db.SQLite {
+			into = []any{&skipped, &skipped, &skipped, &line}
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	if err := rows.Err(); err != nil || len(lines) == 0 {
+		t.Fatalf("no plan of %s: %v", query, err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// whole is a scan of all licenses or devices, by itself or in the order of an index.
+var whole = regexp.MustCompile(`(?m)Seq Scan on (licenses|devices)|^SCAN (licenses|devices)|licenses_created_at`)
