@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -94,6 +95,13 @@ func (r *RabbitMQ) Restart(ctx context.Context) error {
 	defer cancel()
 	return r.serve(ctx)
 }
+
+// Freeze stops the node where it is, as a half-open network does for those who look from outside: connections stay, the kernel
+// accepts new ones, and nothing answers. Thaw ends that.
+func (r *RabbitMQ) Freeze() error { return syscall.Kill(-r.node.PID(), syscall.SIGSTOP) }
+
+// Thaw lets a frozen node go on.
+func (r *RabbitMQ) Thaw() error { return syscall.Kill(-r.node.PID(), syscall.SIGCONT) }
 
 // Stop ends the node and removes its data. It kills: the data goes anyway, and a graceful end takes eight seconds.
 func (r *RabbitMQ) Stop() error {

@@ -120,10 +120,26 @@ func TestKillAnalyticsWhileConsuming(t *testing.T) {
 
 func TestKillBroker(t *testing.T) {
 	w := start(t, false)
-	id, key := w.create(`{"customer_id":"kill broker","max_devices":100000}`)
+	w.brokerAway("kill broker", func() error { w.RabbitMQ.Kill(); return nil }, func() error { return w.RabbitMQ.Restart(t.Context()) })
+}
+
+// TestHalfOpenBroker: a broker that accepts connections and never answers is noticed by its missing heartbeats.
+func TestHalfOpenBroker(t *testing.T) {
+	w := start(t, false)
+	w.Cleanup(func() { _ = w.RabbitMQ.Thaw() }) // when the test ends early
+	w.brokerAway("half-open broker", w.RabbitMQ.Freeze, w.RabbitMQ.Thaw)
+}
+
+// brokerAway demands that everything goes on while the broker is away and readiness tells of it, and that every event arrives once
+// it is back.
+func (w *world) brokerAway(name string, away, back func() error) {
+	w.Helper()
+	id, key := w.create(fmt.Sprintf(`{"customer_id":%q,"max_devices":100000}`, name))
 	stop := w.activations(key, 4)
 	w.until(id, 20)
-	w.RabbitMQ.Kill()
+	if err := away(); err != nil {
+		w.Fatal(err)
+	}
 	w.until(id, 60) // activations go on without a broker
 	for _, call := range []answer{
 		w.license("validate", device(key, "device-1")),
@@ -135,15 +151,15 @@ func TestKillBroker(t *testing.T) {
 	} {
 		w.want(call, http.StatusOK, "")
 	}
-	w.eventually(30*time.Second, func() error {
+	w.eventually(60*time.Second, func() error {
 		ready, err := try(http.MethodGet, w.LicenseURL+"/readyz", "")
 		if err == nil && (ready.status != http.StatusOK || !strings.Contains(string(ready.raw), "degraded")) {
 			err = fmt.Errorf("readyz hides that the broker is away: %d %s", ready.status, ready.raw)
 		}
 		return err
 	})
-	if err := w.RabbitMQ.Restart(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := back(); err != nil {
+		w.Fatal(err)
 	}
 	w.ledger(id, stop())
 	w.usage(id, "validations", 1)
