@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
@@ -28,16 +29,19 @@ func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
 by then. The key before it stays published until the last token that it signed has ended. Nothing has to be restarted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return changeSigningKeys(cmd, cfg, func(ctx context.Context, rules *credential.Service, out io.Writer) error {
-				k, err := rules.RotateSigningKey(ctx, operator())
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(out, "key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339))
-				return err
+			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
+				return RotateSigningKey(ctx, *cfg, d, cmd.OutOrStdout())
 			})
 		},
 	}
+}
+
+// RotateSigningKey is the command rotate-signing-key: it adds a key, and writes to out what it did and what happens next.
+func RotateSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer) error {
+	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
+		k, err := rules.RotateSigningKey(ctx, operator())
+		return fmt.Sprintf("key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339)), err
+	})
 }
 
 func revokeSigningKeyCommand(cfg *Config) *cobra.Command {
@@ -52,19 +56,23 @@ KID is the key's name in /.well-known/jwks.json, and in the header of its tokens
 key that has not leaked, rotate-signing-key replaces it without any token being refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeSigningKeys(cmd, cfg, func(ctx context.Context, rules *credential.Service, out io.Writer) error {
-				r, err := rules.RevokeSigningKey(ctx, operator(), args[0])
-				if errors.Is(err, credential.ErrNoSigningKey) {
-					return &app.ArgumentError{Err: err}
-				}
-				if err != nil {
-					return err
-				}
-				_, err = io.WriteString(out, explain(r))
-				return err
+			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
+				return RevokeSigningKey(ctx, *cfg, d, cmd.OutOrStdout(), args[0])
 			})
 		},
 	}
+}
+
+// RevokeSigningKey is the command revoke-signing-key: it withdraws a key, and writes to out what it did and what happens next. A kid
+// that no key has is an *app.ArgumentError, which lists the keys.
+func RevokeSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer, kid string) error {
+	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
+		r, err := rules.RevokeSigningKey(ctx, operator(), kid)
+		if errors.Is(err, credential.ErrNoSigningKey) {
+			err = &app.ArgumentError{Err: err}
+		}
+		return explain(r), err
+	})
 }
 
 // explain says what a revocation did and what happens next.
@@ -87,33 +95,35 @@ whoever keeps a copy of /.well-known/jwks.json must fetch it anew: until then th
 // announceFor bounds the wait for a broker to tell the running processes by.
 const announceFor = 3 * time.Second
 
-// changeSigningKeys runs fn and has the processes that run hear of what it changed. The broker may be away: they find out by themselves.
-func changeSigningKeys(cmd *cobra.Command, cfg *Config, fn func(ctx context.Context, rules *credential.Service, out io.Writer) error) error {
-	return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
-		keys, err := MasterKeys(*cfg, d)
-		if err != nil {
-			return err
-		}
-		events := outbox.New(d.DB, source)
-		rules := credential.New(credential.Deps{Clock: d.Clock, Signing: store.New(d.DB, events, keys)})
-		if err := fn(ctx, rules, cmd.OutOrStdout()); err != nil {
-			return err
-		}
-		if announce(ctx, events, d) == nil {
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "every process knows within a second")
-		} else {
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the broker cannot be reached from here; every process knows within five seconds")
-		}
+// changeSigningKeys makes a change, has the processes that run hear of it, and says how it went. The broker may be away: they find out
+// by themselves. Without a bus nothing runs.
+func changeSigningKeys(ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.Service) (string, error)) error {
+	keys, err := MasterKeys(cfg, d)
+	if err != nil {
 		return err
-	})
+	}
+	events := outbox.New(d.DB, source)
+	said, err := change(credential.New(credential.Deps{Clock: d.Clock, Signing: store.New(d.DB, events, keys)}))
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.Bus == nil:
+	case announce(ctx, events, d.Bus) == nil:
+		said += "every process knows within a second\n"
+	default:
+		said += "the broker cannot be reached from here; every process knows within five seconds\n"
+	}
+	_, err = io.WriteString(out, said)
+	return err
 }
 
 // announce publishes the events of the change. It is tried again while the connection to the broker is being made.
-func announce(ctx context.Context, events *outbox.Outbox, d app.Deps) error {
+func announce(ctx context.Context, events *outbox.Outbox, pub bus.Publisher) error {
 	ctx, cancel := context.WithTimeout(ctx, announceFor)
 	defer cancel()
 	for {
-		err := events.Flush(ctx, d.Bus)
+		err := events.Flush(ctx, pub)
 		if err == nil {
 			return nil
 		}

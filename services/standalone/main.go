@@ -4,6 +4,8 @@
 //
 //	latchkey [--data-dir latchkey-data]
 //
+// A few commands change its keys while it is stopped: see commands.
+//
 // With LATCHKEY_DATABASE_URL and LATCHKEY_AMQP_URL it runs on PostgreSQL and RabbitMQ. latchkey --help lists the settings.
 package main
 
@@ -48,6 +50,9 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 	}
 	h := newHouse(set, data, logs)
 	defer func() { err = errors.Join(err, h.close()) }()
+	if len(set.command) > 0 {
+		return commands[set.command[0]].run(ctx, h, set.command[1:], out)
+	}
 	if err := h.open(ctx); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ type settings struct {
 	CORSOrigins   []string      `key:"cors_origins" env:"LATCHKEY_CORS_ORIGINS" default:"*" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any"`
 	SharedLimits  bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
 
+	// command is what to do instead of serving; empty: serve.
+	command []string
+
 	auth      auth.Config
 	license   license.Config
 	analytics analytics.Config
@@ -68,16 +71,17 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
 	o := config.Options{Flags: flags, Args: args, Refused: refused()}
 	flags.Usage = func() {
-		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nEach setting is a flag, an environment variable or a key of the file that --config names:\n%s\n"+
+		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the file that --config names:\n%s\n"+
 			"Settings without a flag, as others would see it; each can stand in a file that the variable with _FILE at its end names:\n%s",
-			flags.FlagUsages(), config.Secrets(o, set.all()...))
+			commandUsages(), flags.FlagUsages(), config.Secrets(o, set.all()...))
 	}
 	_, err := config.Load(program, o, set.all()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil, err
 	}
-	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("there is no command %q: latchkey alone starts everything", flags.Arg(0))
+	if err == nil {
+		set.command = flags.Args()
+		err = checkCommand(set.command)
 	}
 	if err == nil {
 		err = set.makeDataDir()

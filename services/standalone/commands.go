@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/services/auth"
+)
+
+// command is what the program does instead of serving, with the settings that it serves with. It has the data directory to itself, so a
+// program that serves from it is stopped first.
+type command struct {
+	args  []string // what follows the name, as --help shows it
+	short string
+	run   func(ctx context.Context, h *house, args []string, out io.Writer) error
+}
+
+var commands = map[string]command{
+	"rotate-signing-key": {
+		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
+		run: func(ctx context.Context, h *house, _ []string, out io.Writer) error {
+			return h.with(ctx, "auth", func(d app.Deps) error { return auth.RotateSigningKey(ctx, h.settings.auth, d, out) })
+		},
+	},
+	"revoke-signing-key": {
+		args:  []string{"KID"},
+		short: "refuse every token of a signing key from now on, because its private half may have leaked",
+		run: func(ctx context.Context, h *house, args []string, out io.Writer) error {
+			return h.with(ctx, "auth", func(d app.Deps) error { return auth.RevokeSigningKey(ctx, h.settings.auth, d, out, args[0]) })
+		},
+	},
+	"rotate-master-key": {
+		short: "hash and encrypt anew, under LATCHKEY_MASTER_KEY, what LATCHKEY_MASTER_KEY_PREVIOUS protects",
+		run: func(ctx context.Context, h *house, _ []string, out io.Writer) error {
+			for _, m := range h.members {
+				if m.keys == nil {
+					continue
+				}
+				if err := h.with(ctx, m.name, func(d app.Deps) error { return m.rotateMasterKey(ctx, d, out) }); err != nil {
+					return fmt.Errorf("%s: %w", m.name, err)
+				}
+			}
+			return nil
+		},
+	},
+}
+
+// checkCommand finds what is wrong with the arguments that are no flags; none are right.
+func checkCommand(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c, known := commands[args[0]]
+	switch {
+	case !known:
+		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
+			args[0], strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+	case len(args)-1 != len(c.args):
+		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), strings.Join(append(args[:1:1], c.args...), " "))
+	}
+	return nil
+}
+
+// commandUsages shows the commands as flags are shown.
+func commandUsages() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(commands)) {
+		c := commands[name]
+		fmt.Fprintf(&b, "  %-24s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)
+	}
+	return b.String()
+}
+
+// with opens the database of a member for fn. There is no bus: nothing else runs.
+func (h *house) with(ctx context.Context, name string, fn func(app.Deps) error) error {
+	m := h.members[slices.IndexFunc(h.members, func(m *member) bool { return m.name == name })]
+	log := h.log.With("service", name)
+	start, cancel := context.WithTimeout(ctx, h.startTimeout())
+	defer cancel()
+	database, err := h.openDatabase(start, name, m.migrations, log)
+	if err != nil {
+		return err
+	}
+	return fn(app.Deps{Log: log, DB: database, Clock: clock.System{}})
+}
+
+func (m *member) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer) error {
+	keys, err := m.keys(d)
+	if err != nil {
+		return err
+	}
+	moved, err := keys.Rotate(ctx, func(string, int) {})
+	if problem := app.MasterKeyProblem(err); problem != nil {
+		return app.NewSettingsError(program, hint, problem)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s: %d rows were moved; everything is under master key %s now\n", m.name, moved, keys.Ring.Name())
+	return err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+)
+
+// command runs a command of the program to its end.
+func (d installation) command(args ...string) (out string, code int) {
+	d.Helper()
+	var said, logs bytes.Buffer
+	if err := run(d.Context(), append(anyPort(d.dir), args...), &said, &logs); err != nil {
+		code = app.Fail(&said, program, err)
+	}
+	return said.String(), code
+}
+
+// installation is a data directory.
+type installation struct {
+	*testing.T
+	dir string
+}
+
+// post makes a call that must be answered with status, and returns the members of the answer that are texts.
+func (d installation) post(status int, url, header, value, body string) map[string]string {
+	d.Helper()
+	req, err := http.NewRequestWithContext(d.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		d.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(header, value)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		d.Fatalf("%s: %d %s, %v", url, res.StatusCode, raw, err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		d.Fatal(err)
+	}
+	texts := map[string]string{}
+	for name, member := range members {
+		texts[name], _ = member.(string)
+	}
+	return texts
+}
+
+func (d installation) tokens(c credentials.Credentials) map[string]string {
+	d.Helper()
+	body := fmt.Sprintf(`{"license_id":%q,"hardware_id":"commands"}`, c.LicenseID)
+	return d.post(200, c.AuthURL+"/api/v1/auth/token", "X-API-Key", c.APIKey, body)
+}
+
+// TestM12RevokeSigningKey withdraws the signing key of a stopped program: once it runs again, it takes no token of the key.
+func TestM12RevokeSigningKey(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	c, _, stop := start(t, anyPort(d.dir))
+	body := fmt.Sprintf(`{"license_key":%q,"hardware_id":"commands"}`, c.LicenseKey)
+	d.post(201, c.LicenseURL+"/api/v1/license/activate", "X-API-Key", c.APIKey, body)
+	before := d.tokens(c)
+	if out, code := d.command("revoke-signing-key", "x"); code != 1 || !strings.Contains(out, "stop it") {
+		t.Errorf("beside the running program: %d %s", code, out)
+	}
+	stop()
+
+	out, code := d.command("revoke-signing-key", "nonsense")
+	kid, state, _ := strings.Cut(strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]), "  ")
+	if code != 2 || state != "signs" {
+		t.Fatalf("an unknown key: %d %s", code, out)
+	}
+	if out, code := d.command("revoke-signing-key", kid); code != 0 || !strings.Contains(out, kid+" is revoked") {
+		t.Fatalf("%d %s", code, out)
+	}
+	if out, code := d.command("rotate-signing-key"); code != 0 || !strings.Contains(out, "is published and signs from") {
+		t.Errorf("%d %s", code, out)
+	}
+
+	c, _, stop = start(t, anyPort(d.dir))
+	defer stop()
+	d.post(401, c.AuthURL+"/api/v1/auth/verify", "Authorization", "Bearer "+before["access_token"], "{}")
+	d.post(401, c.LicenseURL+"/api/v1/license/heartbeat", "Authorization", "Bearer "+before["access_token"], "{}")
+	after := d.post(200, c.AuthURL+"/api/v1/auth/refresh", "Accept", "*/*", fmt.Sprintf(`{"refresh_token":%q}`, before["refresh_token"]))
+	d.post(200, c.LicenseURL+"/api/v1/license/heartbeat", "Authorization", "Bearer "+after["access_token"], "{}")
+}
+
+func TestRotateMasterKey(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(d.dir))
+	stop()
+	var made secrets
+	if err := credentials.ReadJSON(d.dir+"/"+secretsFile, &made); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LATCHKEY_MASTER_KEY", newSecrets().MasterKey)
+	if out, code := d.command("rotate-master-key"); code != 2 || !strings.Contains(out, "LATCHKEY_MASTER_KEY") {
+		t.Errorf("without the key before: %d %s", code, out)
+	}
+	t.Setenv("LATCHKEY_MASTER_KEY_PREVIOUS", made.MasterKey)
+	if out, code := d.command("rotate-master-key"); code != 0 || strings.Count(out, "everything is under master key") != 3 {
+		t.Errorf("%d %s", code, out)
+	}
+	if err := os.Unsetenv("LATCHKEY_MASTER_KEY_PREVIOUS"); err != nil {
+		t.Fatal(err)
+	}
+	c, _, stop := start(t, anyPort(d.dir))
+	defer stop()
+	if status := validate(t, c, "activate"); status != http.StatusCreated {
+		t.Errorf("activate with the new master key answers %d", status)
+	}
+}
+
+func TestUnknownCommands(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"}, {"rotate-signing-key", "a"}} {
+		if out, code := d.command(args...); code != 2 || !strings.Contains(out, args[0]) {
+			t.Errorf("%v: %d %s", args, code, out)
+		}
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--help"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "revoke-signing-key KID") {
+		t.Errorf("help: %v\n%s", err, out.String())
+	}
+}
