@@ -73,7 +73,11 @@ func TestM13WhatStandsInTheRepositoryIsPublished(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range secretsIn(text) {
+		found := secretsIn(text)
+		if strings.Contains(file, "-secrets/") && !bytes.Contains(text, []byte("://")) { // a file for each, with nothing else in it
+			found = append(found, strings.Fields(string(text))...)
+		}
+		for _, s := range found {
 			if !secret.Published(s) {
 				t.Errorf("a secret stands in the source: make a random one where it is used, or add this line to pkg/secret/published.txt:\n%x %s",
 					sha256.Sum256([]byte(s)), file)
