@@ -12,7 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
-// TestL14TheSchemaIsMadeByTheRoleOrForIt: a role migrates a schema that is its own, whoever made it, and says what to do about another.
+// TestL14TheSchemaIsMadeByTheRoleOrForIt: a role migrates a schema that is its own, whoever made it, and says what to
+// do about another.
 func TestL14TheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		setup string // by an administrator; %ROLE and %DB are the role and the database
@@ -31,8 +32,9 @@ func TestL14TheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
 			}
 			database := strings.TrimPrefix(address.Path, "/")
 			role := "role_of_" + database
-			asAdministrator(t, address.String(), "CREATE ROLE "+role+" LOGIN PASSWORD 'test'; REVOKE ALL ON DATABASE "+database+" FROM PUBLIC; "+
-				"GRANT CONNECT ON DATABASE "+database+" TO "+role+"; "+strings.NewReplacer("%ROLE", role, "%DB", database).Replace(test.setup))
+			setup := "CREATE ROLE %ROLE LOGIN PASSWORD 'test'; REVOKE ALL ON DATABASE %DB FROM PUBLIC; " +
+				"GRANT CONNECT ON DATABASE %DB TO %ROLE; " + test.setup
+			asAdministrator(t, address.String(), strings.NewReplacer("%ROLE", role, "%DB", database).Replace(setup))
 			t.Cleanup(func() { asAdministrator(t, address.String(), "DROP OWNED BY "+role+"; DROP ROLE "+role) })
 			own := *address
 			own.User = url.UserPassword(role, "test")

@@ -19,13 +19,14 @@ type User struct {
 	Watches []string
 }
 
-// Definitions is everything that RabbitMQ's definitions of one virtual host say, except for the users and their passwords. Its JSON
-// is what load_definitions and the management API take.
+// Definitions is everything that RabbitMQ's definitions of one virtual host say, except for the users and their
+// passwords. Its JSON is what load_definitions and the management API take.
 //
-// With these permissions a user publishes the types of its own service only, consumes its own queues and their dead letters, and
-// declares nothing but the nameless queues of its watches. Three ways around the topic permissions are closed with that: nobody
-// who may bind to or from one of the exchanges may declare another exchange, nobody may write to the default exchange, which leads
-// to every queue, and a queue that may be declared with any dead-letter settings is met by the consumers (see checkOrigin).
+// With these permissions a user publishes the types of its own service only, consumes its own queues and their dead
+// letters, and declares nothing but the nameless queues of its watches. Three ways around the topic permissions are
+// closed with that: nobody who may bind to or from one of the exchanges may declare another exchange, nobody may write
+// to the default exchange, which leads to every queue, and a queue that may be declared with any dead-letter settings
+// is met by the consumers (see checkOrigin).
 type Definitions struct {
 	VHosts           []Named           `json:"vhosts"`
 	Permissions      []Permission      `json:"permissions"`
@@ -111,7 +112,8 @@ func Define(vhost string, queues []bus.Queue, users []User) Definitions {
 	return d
 }
 
-// nameless matches the names that the broker gives to queues, and to nothing else: names with this prefix are refused to users.
+// nameless matches the names that the broker gives to queues, and to nothing else: names with this prefix are refused
+// to users.
 const nameless = `amq\.gen-[A-Za-z0-9_-]+`
 
 func (u User) permission(vhost string, queues []bus.Queue) Permission {

@@ -14,8 +14,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// smuggled are ways to bring an event to consumers that the routing key does not announce. The broker, which allows users to
-// publish by routing key, lets all of them pass.
+// smuggled are ways to bring an event to consumers that the routing key does not announce. The broker, which allows
+// users to publish by routing key, lets all of them pass.
 var smuggled = map[string]func(t *testing.T, ch *amqp091.Channel, exchange string, e event.Event){
 	"in the body": func(t *testing.T, ch *amqp091.Channel, exchange string, e event.Event) {
 		send(t, ch, exchange, "license.updated", amqp091.Publishing{Body: encoded(t, e)})

@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 )
 
-// TestSilentBroker: a broker behind a half-open link, which accepts connections and swallows everything, is noticed by its missing
-// heartbeats. From then on a publish fails at once, and when the link works again everything does.
+// TestSilentBroker: a broker behind a half-open link, which accepts connections and swallows everything, is noticed by
+// its missing heartbeats. From then on a publish fails at once, and when the link works again everything does.
 func TestSilentBroker(t *testing.T) {
 	for name, after := range map[string]func(*link.Link){
 		"heals":                    func(l *link.Link) { l.Heal() },

@@ -14,9 +14,10 @@ const (
 	exchange = "latchkey.events"
 	// invalidations carries changes of state a second time, packed, for watches alone.
 	invalidations = "latchkey.invalidations"
-	// deathLimit is how often the broker itself delivers a message again, counting lost links and killed consumers, before it
-	// becomes a dead letter. It is only the net under a message that kills its process: failures of a handler are counted in
-	// package delivery, since brokers of different versions count differently and an outage must not use attempts up.
+	// deathLimit is how often the broker itself delivers a message again, counting lost links and killed consumers,
+	// before it becomes a dead letter. It is only the net under a message that kills its process: failures of a handler
+	// are counted in package delivery, since brokers of different versions count differently and an outage must not use
+	// attempts up.
 	deathLimit = 100
 	// noLimit stands for "never" where a broker from 4.0 on would put 20; each look at the dead letters counts on some.
 	noLimit = 1<<31 - 1
@@ -26,8 +27,9 @@ func deadQueue(queue string) string { return queue + ".dead" }
 
 const deadPrefix = "latchkey.dead."
 
-// deadExchange leads to the dead letters of a queue, and for a replay back to the queue; the routing key is the name of either. Each
-// queue has one of its own, because RabbitMQ lets a user who may write to an exchange use any routing key, unless it is a topic.
+// deadExchange leads to the dead letters of a queue, and for a replay back to the queue; the routing key is the name of
+// either. Each queue has one of its own, because RabbitMQ lets a user who may write to an exchange use any routing key,
+// unless it is a topic.
 func deadExchange(queue string) string { return deadPrefix + queue }
 
 // topology is what must exist on a broker, in the order in which it can be made.
@@ -39,7 +41,8 @@ type topology struct {
 
 type exchangeDeclaration struct{ name, kind string }
 
-// queueDeclaration is of a durable queue. Its arguments never change: a broker refuses to declare a queue that exists with others.
+// queueDeclaration is of a durable queue. Its arguments never change: a broker refuses to declare a queue that exists
+// with others.
 type queueDeclaration struct {
 	name      string
 	arguments amqp091.Table
@@ -49,7 +52,9 @@ type binding struct{ exchange, queue, key string }
 
 // topologyOf is everything that events for the queues pass through.
 func topologyOf(queues ...bus.Queue) topology {
-	t := topology{exchanges: []exchangeDeclaration{{exchange, amqp091.ExchangeTopic}, {invalidations, amqp091.ExchangeTopic}}}
+	t := topology{exchanges: []exchangeDeclaration{
+		{exchange, amqp091.ExchangeTopic}, {invalidations, amqp091.ExchangeTopic},
+	}}
 	for _, q := range queues {
 		dead, letters := deadExchange(q.Name), deadQueue(q.Name)
 		t.exchanges = append(t.exchanges, exchangeDeclaration{dead, amqp091.ExchangeDirect})
@@ -85,8 +90,8 @@ func deadArguments(q bus.Queue) amqp091.Table {
 	}
 }
 
-// ensure makes sure that t exists. A user who may not declare it finds it made by the definitions (see Definitions), or gets an
-// error that says so. It runs on every new connection, and when a message came back for want of a queue.
+// ensure makes sure that t exists. A user who may not declare it finds it made by the definitions (see Definitions), or
+// gets an error that says so. It runs on every new connection, and when a message came back for want of a queue.
 func (b *Bus) ensure(conn *amqp091.Connection, t topology) error {
 	err := b.declare(conn, t)
 	if !refused(err, amqp091.AccessRefused) {
@@ -119,8 +124,8 @@ func (b *Bus) declare(conn *amqp091.Connection, t topology) error {
 	})
 }
 
-// declareQueue uses a queue that exists with other arguments, of an older version or an operator, as it is: a queue that differs is
-// worth more than none.
+// declareQueue uses a queue that exists with other arguments, of an older version or an operator, as it is: a queue
+// that differs is worth more than none.
 func (b *Bus) declareQueue(conn *amqp091.Connection, q queueDeclaration) error {
 	err := onChannel(conn, func(ch *amqp091.Channel) error {
 		_, err := ch.QueueDeclare(q.name, true, false, false, false, q.arguments)

@@ -42,8 +42,8 @@ type attempt struct {
 	try     func(ch *amqp.Channel) error
 }
 
-// TestM10EachUserDoesItsOwnOnly tries everything that a service could do to the bus of the others, as each user of the definitions,
-// and what it needs itself.
+// TestM10EachUserDoesItsOwnOnly tries everything that a service could do to the bus of the others, as each user of the
+// definitions, and what it needs itself.
 func TestM10EachUserDoesItsOwnOnly(t *testing.T) {
 	c, _ := newBroker(t)
 	for _, user := range suiteServices {
@@ -94,7 +94,8 @@ func (c *composition) dial(t *testing.T, user string) *amqp.Connection {
 	return conn
 }
 
-// permitted tells whether an attempt succeeds. Whatever else the broker says is an answer to it; a lost connection is none.
+// permitted tells whether an attempt succeeds. Whatever else the broker says is an answer to it; a lost connection is
+// none.
 func permitted(t *testing.T, conn *amqp.Connection, a attempt) bool {
 	t.Helper()
 	ch, err := conn.Channel()
@@ -172,11 +173,24 @@ func queueUses(user string) (attempts []attempt) {
 					_, err := ch.Consume(name, "", false, false, false, false, nil)
 					return err
 				}},
-				attempt{"get from " + name, own && !locked, func(ch *amqp.Channel) error { _, _, err := ch.Get(name, false); return err }},
-				attempt{"purge " + name, own, func(ch *amqp.Channel) error { _, err := ch.QueuePurge(name, false); return err }},
-				attempt{"delete " + name, false, func(ch *amqp.Channel) error { _, err := ch.QueueDelete(name, false, false, false); return err }},
-				attempt{"bind " + name, false, func(ch *amqp.Channel) error { return ch.QueueBind(name, "license.#", events, false, nil) }},
-				attempt{"unbind " + name, false, func(ch *amqp.Channel) error { return ch.QueueUnbind(name, "license.#", events, nil) }},
+				attempt{"get from " + name, own && !locked, func(ch *amqp.Channel) error {
+					_, _, err := ch.Get(name, false)
+					return err
+				}},
+				attempt{"purge " + name, own, func(ch *amqp.Channel) error {
+					_, err := ch.QueuePurge(name, false)
+					return err
+				}},
+				attempt{"delete " + name, false, func(ch *amqp.Channel) error {
+					_, err := ch.QueueDelete(name, false, false, false)
+					return err
+				}},
+				attempt{"bind " + name, false, func(ch *amqp.Channel) error {
+					return ch.QueueBind(name, "license.#", events, false, nil)
+				}},
+				attempt{"unbind " + name, false, func(ch *amqp.Channel) error {
+					return ch.QueueUnbind(name, "license.#", events, nil)
+				}},
 			)
 		}
 	}
@@ -190,7 +204,9 @@ func declarations(user string) (attempts []attempt) {
 		exchanges = append(exchanges, "latchkey.dead."+q.Name)
 	}
 	for _, x := range exchanges {
-		attempts = append(attempts, attempt{"delete " + x, false, func(ch *amqp.Channel) error { return ch.ExchangeDelete(x, false, false) }})
+		attempts = append(attempts, attempt{"delete " + x, false, func(ch *amqp.Channel) error {
+			return ch.ExchangeDelete(x, false, false)
+		}})
 	}
 	names := append([]string{"x", "amq.gen-x", user, user + ".x", user + ".events.x", "latchkey.x"}, exchanges...)
 	for _, q := range bus.AllQueues() {
@@ -219,15 +235,18 @@ func declarations(user string) (attempts []attempt) {
 // watches are the nameless queue of a watch, what it may listen to, and the messages of others that it may not.
 func watches(user string) []attempt {
 	attempts := []attempt{
-		{"declare a nameless queue", watched[user] != nil, func(ch *amqp.Channel) error { _, err := nameless(ch, nil); return err }},
+		{"declare a nameless queue", watched[user] != nil, func(ch *amqp.Channel) error {
+			_, err := nameless(ch, nil)
+			return err
+		}},
 		{"let a nameless queue die into the queues", false, func(ch *amqp.Channel) error {
 			_, err := nameless(ch, amqp.Table{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "admin.audit"})
 			return err
 		}},
 	}
 	for _, q := range bus.AllQueues() {
-		dead := "latchkey.dead." + q.Name
-		attempts = append(attempts, attempt{"let a nameless queue die into " + dead, watched[user] != nil && owns(user, q.Name), func(ch *amqp.Channel) error {
+		dead, may := "latchkey.dead."+q.Name, watched[user] != nil && owns(user, q.Name)
+		attempts = append(attempts, attempt{"let a nameless queue die into " + dead, may, func(ch *amqp.Channel) error {
 			_, err := nameless(ch, amqp.Table{"x-dead-letter-exchange": dead})
 			return err
 		}})
@@ -258,11 +277,14 @@ func nameless(ch *amqp.Channel, arguments amqp.Table) (name string, err error) {
 	return q.Name, err
 }
 
-// TestM10AMissingQueueIsSaidAndComesBack: a service that may declare nothing says what is missing, and starts when it is there.
+// TestM10AMissingQueueIsSaidAndComesBack: a service that may declare nothing says what is missing, and starts when it
+// is there.
 func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 	c, management := newBroker(t)
 	deleteQueue(t, c.dial(t, "operator"), "analytics.events")
-	b, err := busamqp.Dial(busamqp.Config{URL: c.amqpURL(t, "license"), Name: "license", Queues: bus.AllQueues(), Log: testkit.Log(t)})
+	b, err := busamqp.Dial(busamqp.Config{
+		URL: c.amqpURL(t, "license"), Name: "license", Queues: bus.AllQueues(), Log: testkit.Log(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,6 +302,36 @@ func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 	if err := b.Await(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestM10DefinitionsLeaveWhatExists: an upgrade imports the definitions over queues of before, which keep their
+// settings and messages.
+func TestM10DefinitionsLeaveWhatExists(t *testing.T) {
+	c, management := newBroker(t)
+	operator := c.dial(t, "operator")
+	deleteQueue(t, operator, "analytics.events")
+	ch, err := operator.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := amqp.Table{"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-max-length-bytes": 1000}
+	if _, err := ch.QueueDeclare("analytics.events", true, false, false, false, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := publishing("", "analytics.events")(ch); err != nil {
+		t.Fatal(err)
+	}
+	c.importDefinitions(t, management)
+	if err := publishing(events, "license.activated")(ch); err != nil { // by the binding of the definitions
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, time.Minute, func() error {
+		q, err := ch.QueueDeclarePassive("analytics.events", true, false, false, false, nil)
+		if err == nil && q.Messages != 2 {
+			err = fmt.Errorf("%d messages, want the old one and a new one", q.Messages)
+		}
+		return err
+	})
 }
 
 func deleteQueue(t *testing.T, conn *amqp.Connection, name string) {

@@ -8,11 +8,14 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -20,8 +23,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// TestM10ServicesPublishWhatTheContractGrants compares the events that the code of each service makes with the publishers that
-// the contract names, of which the broker's permissions are made: a service whose event the broker refuses stays unheard.
+// TestM10ServicesPublishWhatTheContractGrants compares the events that the code of each service makes with the
+// publishers that the contract names, of which the broker's permissions are made: a service whose event the broker
+// refuses stays unheard.
 func TestM10ServicesPublishWhatTheContractGrants(t *testing.T) {
 	made := map[string][]string{}
 	for _, service := range suiteServices {
@@ -33,7 +37,8 @@ func TestM10ServicesPublishWhatTheContractGrants(t *testing.T) {
 		granted := event.Publishers(eventType)
 		slices.Sort(granted)
 		if !slices.Equal(granted, made[eventType]) {
-			t.Errorf("%s is published by %v; the option (publishers) in proto/latchkey/events names %v", eventType, made[eventType], granted)
+			t.Errorf("%s is published by %v; the option (publishers) in proto/latchkey/events names %v",
+				eventType, made[eventType], granted)
 		}
 	}
 	if len(made) == 0 {
@@ -41,13 +46,14 @@ func TestM10ServicesPublishWhatTheContractGrants(t *testing.T) {
 	}
 }
 
-// eventsMadeIn are the types of the event messages that the code below dir makes. A message that is made only to ask for its type
-// (event.TypeOf) does not count.
+// eventsMadeIn are the types of the event messages that the code below dir makes. A message that is made only to ask
+// for its type (event.TypeOf) does not count.
 func eventsMadeIn(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "storetest") {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.Contains(path, "_test.go") ||
+			strings.Contains(path, "storetest") {
 			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -100,4 +106,21 @@ func typeOf(message string) string {
 		return ""
 	}
 	return event.TypeOf(found.New().Interface().(proto.Message))
+}
+
+// TestTopologyIsGenerated: the broker's definitions are those that the contracts and the services make today.
+func TestTopologyIsGenerated(t *testing.T) {
+	made := exec.Command("go", "run", "./services/standalone/cmd/brokerdefs")
+	made.Dir = inRoot(t, ".")
+	want, err := made.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(inRoot(t, "deploy/rabbitmq/topology.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("deploy/rabbitmq/topology.json is not what scripts/gen makes:\n%s", diff)
+	}
 }

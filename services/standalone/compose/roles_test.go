@@ -10,7 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// wantRolesConfined tries, as the role of each service, what is beyond its own schema (L14). The services have made their tables.
+// wantRolesConfined tries, as the role of each service, what is beyond its own schema (L14). The services have made
+// their tables.
 func (c *composition) wantRolesConfined(t *testing.T) {
 	t.Helper()
 	for _, service := range suiteServices {
@@ -19,8 +20,9 @@ func (c *composition) wantRolesConfined(t *testing.T) {
 			t.Fatal(err)
 		}
 		tries := []string{
-			"CREATE SCHEMA squatted", "CREATE TABLE public.x (n int)", "CREATE TEMP TABLE x (n int)", "CREATE ROLE x", "CREATE DATABASE x",
-			"CREATE EXTENSION pg_trgm SCHEMA " + service, "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "SET ROLE postgres",
+			"CREATE SCHEMA squatted", "CREATE TABLE public.x (n int)", "CREATE TEMP TABLE x (n int)",
+			"CREATE ROLE x", "CREATE DATABASE x", "CREATE EXTENSION pg_trgm SCHEMA " + service,
+			"COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "SET ROLE postgres",
 		}
 		for _, other := range suiteServices {
 			if other != service {
@@ -31,7 +33,8 @@ func (c *composition) wantRolesConfined(t *testing.T) {
 		}
 		for _, statement := range tries {
 			var refusal *pgconn.PgError
-			if _, err := conn.Exec(t.Context(), statement); !errors.As(err, &refusal) || refusal.Code != "42501" { // insufficient_privilege
+			_, err := conn.Exec(t.Context(), statement)
+			if !errors.As(err, &refusal) || refusal.Code != "42501" { // insufficient_privilege
 				t.Errorf("%s may: %s (%v)", service, statement, err)
 			}
 		}

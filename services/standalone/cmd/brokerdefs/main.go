@@ -1,5 +1,5 @@
-// Command brokerdefs writes deploy/rabbitmq/topology.json from the contracts of the queues and the events and from what the
-// services watch; scripts/gen runs it.
+// Command brokerdefs writes deploy/rabbitmq/topology.json from the contracts of the queues and the events and from what
+// the services watch; scripts/gen runs it.
 package main
 
 import (
