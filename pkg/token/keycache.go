@@ -73,8 +73,8 @@ func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S
 // It fails with what fetch failed with, or with apierr.ErrUnavailable when ctx ends.
 func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 	held := c.held.Load()
-	if held != nil && c.younger(held, c.opts.Stale) && (enough == nil || enough(held.keys)) {
-		if !c.younger(held, c.opts.Fresh) {
+	if held != nil && c.younger(held, c.opts.Stale, unlinkedFor) && (enough == nil || enough(held.keys)) {
+		if !c.younger(held, c.opts.Fresh, unlinkedFor/2) {
 			c.join() // those who come later have the benefit
 		}
 		return held.keys, nil
@@ -107,10 +107,11 @@ func (c *KeyCache[S]) Drop() {
 	c.held.Store(nil)
 }
 
-// younger tells whether keys are younger than bound, cut short without the link. Those from the future are not: the clock was set back.
-func (c *KeyCache[S]) younger(h *heldKeys[S], bound time.Duration) bool {
-	if c.opts.Link != nil && !c.opts.Link.Alive() && (bound == 0 || bound > unlinkedFor) {
-		bound = unlinkedFor
+// younger tells whether keys are younger than bound, and without the link than unlinked. Those from the future are not: the clock was
+// set back.
+func (c *KeyCache[S]) younger(h *heldKeys[S], bound, unlinked time.Duration) bool {
+	if c.opts.Link != nil && !c.opts.Link.Alive() && (bound == 0 || bound > unlinked) {
+		bound = unlinked
 	}
 	age := c.opts.Clock.Now().Sub(h.loaded)
 	return age >= 0 && (bound == 0 || age < bound)

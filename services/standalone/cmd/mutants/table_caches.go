@@ -92,7 +92,7 @@ var caches = []mutant{
 	{
 		name: "keys-outlive-link", breaks: "a replica that hears of no revocation trusts signing keys for minutes",
 		file: "pkg/token/keycache.go",
-		old:  "		bound = unlinkedFor\n", new: "		_ = unlinkedFor\n",
+		old:  "		bound = unlinked\n", new: "		_ = unlinked\n",
 		pkg: "./pkg/token", tests: "TestRemoteKeys",
 	},
 	{
