@@ -238,8 +238,8 @@ func doubledCredentials(w *world) {
 	}
 }
 
-// TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header, and after too
-// many failures the right credential of a stranger is not looked at either. Who was let in before goes on.
+// TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header. Honest callers beside the
+// guesser go on, those too whom the process does not know yet.
 func TestGuessers(t *testing.T) {
 	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=true"}})
 	if err != nil {
@@ -278,9 +278,7 @@ func TestGuessers(t *testing.T) {
 			t.Errorf("%s of %s: %d of 200 guesses were answered", door.header, door.url, n)
 		}
 	}
-	if a := w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", unused); a.status != 429 {
-		t.Errorf("a right guess after too many wrong ones: %d %s", a.status, a.raw)
-	}
-	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "") // known good, in spite of the guesser beside it
+	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", unused), 200, "")
+	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "")
 	w.want(w.admin("GET", "/licenses", ""), 200, "")
 }
