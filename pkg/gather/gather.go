@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -25,7 +26,8 @@ type Options struct {
 	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers that call in
 	// a loop come back a moment after they were answered, and the first of them would go by itself. Zero never waits.
 	Linger time.Duration
-	// Patience is how long an item waits for its batch to begin before Do gives it up with ErrBusy; 0 is for ever. While more wait than
+	// Patience is how long an item waits at most for its batch to begin before Do gives it up with ErrBusy; 0 is for ever. The half of it
+	// is random: those who came together are not given up together, which would be a burst of work for nothing. While more wait than
 	// fit into crowd batches, the newest go first: most of the others would be given up in any case, and those who are let in then need
 	// not have waited nearly as long.
 	Patience time.Duration
@@ -74,7 +76,7 @@ func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	g.add(c)
 	var patience <-chan time.Time
 	if g.opts.Patience > 0 {
-		timer := time.NewTimer(g.opts.Patience)
+		timer := time.NewTimer(g.opts.Patience/2 + rand.N(g.opts.Patience/2))
 		defer timer.Stop()
 		patience = timer.C
 	}

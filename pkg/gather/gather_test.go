@@ -278,6 +278,37 @@ func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 	})
 }
 
+// TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at a time of its own.
+func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPress(gather.Options{Batch: 9, Underway: 1, Patience: time.Second})
+		p.order(t.Context(), "a")
+		crowd := p.order(t.Context(), strings.Split(strings.Repeat("b", 40), "")...)
+		refused := func() (n int) {
+			synctest.Wait()
+			for _, o := range crowd {
+				if o.done.Load() {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(time.Second/2 - 1)
+		if n := refused(); n != 0 {
+			t.Errorf("%d were refused before half of the patience", n)
+		}
+		time.Sleep(time.Second / 4)
+		if n := refused(); n == 0 || n == 40 {
+			t.Errorf("%d of 40 were refused after three quarters of it", n)
+		}
+		time.Sleep(time.Second / 4)
+		if n := refused(); n != 40 {
+			t.Errorf("%d of 40 were refused after all of it", n)
+		}
+		p.let <- nil
+	})
+}
+
 // TestInACrowdTheNewestGoFirst: whoever is let in has not waited for long, and it ends with the crowd.
 func TestInACrowdTheNewestGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
