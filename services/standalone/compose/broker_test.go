@@ -18,16 +18,18 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/servers"
-	"github.com/latchkey-dev/latchkey/services/analytics"
-	"github.com/latchkey-dev/latchkey/services/auth"
-	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/standalone/internal/brokerdefs"
 )
 
 // watched are the types that each service watches.
-var watched = map[string][]string{
-	"auth":      auth.Watches(),
-	"license":   license.Watches(),
-	"analytics": analytics.Watches(),
+var watched = watchedBy(brokerdefs.Users())
+
+func watchedBy(users []busamqp.User) map[string][]string {
+	watched := map[string][]string{}
+	for _, u := range users {
+		watched[u.Name] = u.Watches
+	}
+	return watched
 }
 
 const (

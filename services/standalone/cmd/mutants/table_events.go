@@ -111,6 +111,24 @@ var events = []mutant{
 		pkg: inprocTests, tests: "TestConformanceOnSQLite",
 	},
 	{
+		name: "body-believed", breaks: "a message brings an event that its publisher may not publish",
+		file: "pkg/bus/amqp/origin.go",
+		old:  "		if e.Type != key {", new: "		if e.Type == \"\" {",
+		pkg: amqpTests, tests: "TestM10AQueueBelievesOnlyTheRoutingKey",
+	},
+	{
+		name: "anyone-publishes", breaks: "the broker lets each service publish the events of all",
+		file: "pkg/bus/amqp/definitions.go",
+		old:  "if !slices.Contains(event.Publishers(eventType), u.Name) {", new: "if u.Name == \"\" {",
+		pkg: "./services/standalone/compose", tests: "TestTopologyIsGenerated",
+	},
+	{
+		name: "dead-letters-uncounted", breaks: "an operator does not see that events became dead letters",
+		file: "pkg/bus/amqp/consume.go",
+		old:  "		b.made[queue].Add(uint64(len(dead)))\n", new: "		_ = queue\n",
+		pkg: amqpTests, tests: "TestConformance",
+	},
+	{
 		name: "confirm-refused-is-fine", breaks: "a message that the broker refused counts as published",
 		file: "pkg/bus/amqp/publish.go",
 		old:  "	case !taken:\n		return errRefused", new: "	case !taken:\n		return nil",
