@@ -115,8 +115,12 @@ func TestL8SecretsAreMade(t *testing.T) {
 			if len(bytes.TrimSpace(content)) == 0 != rotated {
 				t.Errorf("%s holds %d bytes", name, len(content))
 			}
-			if filepath.Dir(file) == values["LATCHKEY_SECRETS"] && !rotated && slices.Contains(made, string(content)) {
+			fresh := filepath.Dir(file) == values["LATCHKEY_SECRETS"]
+			if fresh && !rotated && slices.Contains(made, string(content)) {
 				t.Errorf("%s is the same as another one", name)
+			}
+			if info, err := os.Stat(file); err != nil || fresh && info.Mode().Perm() != 0o644 {
+				t.Errorf("%s is not readable for the user of a container, or writable for others (%v)", name, err)
 			}
 			made = append(made, string(content))
 		}
