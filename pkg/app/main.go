@@ -21,8 +21,8 @@ const (
 	exitUsage  = 2 // wrong settings or arguments: starting again does not help
 )
 
-// Main runs the command that the arguments name and ends the process: 0 done, 1 failed, 2 wrong settings or arguments. The
-// first SIGTERM or SIGINT drains, the second ends at once.
+// Main runs the command that the arguments name and ends the process: 0 done, 1 failed, 2 wrong settings or
+// arguments. The first SIGTERM or SIGINT drains, the second ends at once.
 func Main(s Service) {
 	Tune()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -64,7 +64,8 @@ func Fail(logs io.Writer, program string, err error) int {
 	return exitFailed
 }
 
-// ArgumentError is an argument of a command that only its work showed to be wrong, for example the name of something that is not there.
+// ArgumentError is an argument of a command that only its work showed to be wrong, for example the name of something
+// that is not there.
 type ArgumentError struct{ Err error }
 
 // Error says what is wrong.

@@ -37,8 +37,8 @@ the schema up to date, and then answers on its public and its internal address.`
 	}
 }
 
-// WithDeps gives an extra command what serve gives the service: it loads and checks the settings, waits for the database and the
-// bus, and closes them after fn. It does not migrate.
+// WithDeps gives an extra command what serve gives the service: it loads and checks the settings, waits for the
+// database and the bus, and closes them after fn. It does not migrate.
 func WithDeps(cmd *cobra.Command, fn func(ctx context.Context, d Deps) error) error {
 	return runCommand(cmd, needs{bus: true}, fn)
 }
@@ -168,7 +168,8 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 	return Run(ctx, listening, svc, Options{DrainDelay: p.base().DrainFor(), Log: d.Log})
 }
 
-// Servers are the public and the internal server of a service, on the addresses of the settings. TLS is for the public one.
+// Servers are the public and the internal server of a service, on the addresses of the settings. TLS is for the
+// public one.
 func (b *Base) Servers(svc Running) []httpx.Server {
 	return []httpx.Server{
 		{Name: "public", Addr: b.Addr, Setting: "LATCHKEY_ADDR", Handler: svc.Handler(), TLSCert: b.TLSCertFile, TLSKey: b.TLSKeyFile},
@@ -183,8 +184,8 @@ type Options struct {
 	Log        *slog.Logger
 }
 
-// Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The work ends
-// after the last request, so that nothing a request left behind is lost.
+// Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The
+// work ends after the last request, so that nothing a request left behind is lost.
 func Run(ctx context.Context, l *httpx.Listening, svc Running, o Options) error {
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// fetchEvery is the shortest time between the starts of two fetches, whatever is asked for: tokens with unknown kids cost nothing
-	// to make up. It is short, because a key that replaces a revoked one signs before anybody has heard of it.
+	// fetchEvery is the shortest time between the starts of two fetches, whatever is asked for: tokens with unknown
+	// kids cost nothing to make up. It is short, because a key that replaces a revoked one signs before anybody has
+	// heard of it.
 	fetchEvery   = 200 * time.Millisecond
 	fetchTimeout = 1500 * time.Millisecond
 	// unlinkedFor is how long keys are trusted while no event can tell of a revocation.
@@ -34,7 +35,8 @@ type KeyCacheOptions struct {
 	Fresh time.Duration
 	// Stale is the age beyond which they do not serve any more; 0 is no bound.
 	Stale time.Duration
-	// Link tells whether the events of KeyEvents arrive. While they do not, keys serve for five seconds. Nil counts as yes.
+	// Link tells whether the events of KeyEvents arrive. While they do not, keys serve for five seconds. Nil counts
+	// as yes.
 	Link interface{ Alive() bool }
 }
 
@@ -68,9 +70,10 @@ func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S
 	return &KeyCache[S]{opts: opts, fetch: fetch}
 }
 
-// Get returns keys that serve and for which enough holds; nil is always. What memory holds is returned at once; otherwise the caller
-// waits, no longer than ctx, for a fetch that starts after the call, so its answer is final also where enough still does not hold.
-// It fails with what fetch failed with, or with apierr.ErrUnavailable when ctx ends.
+// Get returns keys that serve and for which enough holds; nil is always. What memory holds is returned at once;
+// otherwise the caller waits, no longer than ctx, for a fetch that starts after the call, so its answer is final also
+// where enough still does not hold. It fails with what fetch failed with, or with apierr.ErrUnavailable when ctx
+// ends.
 func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 	held := c.held.Load()
 	if held != nil && c.younger(held, c.opts.Stale, unlinkedFor) && (enough == nil || enough(held.keys)) {
@@ -107,8 +110,8 @@ func (c *KeyCache[S]) Drop() {
 	c.held.Store(nil)
 }
 
-// younger tells whether keys are younger than bound, and without the link than unlinked. Those from the future are not: the clock was
-// set back.
+// younger tells whether keys are younger than bound, and without the link than unlinked. Those from the future are
+// not: the clock was set back.
 func (c *KeyCache[S]) younger(h *heldKeys[S], bound, unlinked time.Duration) bool {
 	if c.opts.Link != nil && !c.opts.Link.Alive() && (bound == 0 || bound > unlinked) {
 		bound = unlinked

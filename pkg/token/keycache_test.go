@@ -115,10 +115,11 @@ func TestRemoteKeys(t *testing.T) {
 			p.publish(nil, "d")
 			r.OnGap()
 		}, kid: "c", want: "key", fetches: 1},
-		{name: "M12: without the bus, in the first five seconds", after: 5*time.Second - time.Microsecond, change: func(p *publisher, l *link, _ *token.RemoteKeys) {
-			l.down.Store(true)
-			p.publish(down)
-		}, kid: "d", want: "ok", fetches: 1},
+		{name: "M12: without the bus, in the first five seconds", after: 5*time.Second - time.Microsecond,
+			change: func(p *publisher, l *link, _ *token.RemoteKeys) {
+				l.down.Store(true)
+				p.publish(down)
+			}, kid: "d", want: "ok", fetches: 1},
 		{name: "M12: without the bus, then", after: time.Microsecond, change: publish(nil, "e"), kid: "d", want: "key", fetches: 1},
 		{name: "M12: without the bus and without auth", after: 5 * time.Second, change: publish(down), kid: "e", want: "unavailable", fetches: 1},
 	}
@@ -178,7 +179,8 @@ func TestL13WaitersLeaveWithTheirContext(t *testing.T) {
 			t.Errorf("the last of those with a deadline of up to 100ms left after %s", took)
 		}
 		patient.Wait()
-		if took := time.Since(begun); took > 2*time.Second || p.fetches.Load() != 2 { // those who came after the first had started share the second
+		// Those who came after the first fetch had started share the second.
+		if took := time.Since(begun); took > 2*time.Second || p.fetches.Load() != 2 {
 			t.Errorf("a hundred callers waited %s for %d fetches", took, p.fetches.Load())
 		}
 	})

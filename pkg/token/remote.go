@@ -12,14 +12,17 @@ import (
 // remoteFresh is well below the time for which auth publishes a key before signing with it.
 const remoteFresh = 5 * time.Minute
 
-// RemoteKeys is the key set that auth publishes, kept in memory, for as long as auth is away too. A kid that is not in it has the
-// set fetched again.
+// RemoteKeys is the key set that auth publishes, kept in memory, for as long as auth is away too. A kid that is not
+// in it has the set fetched again.
 type RemoteKeys struct {
 	*KeyCache[map[string]ed25519.PublicKey]
 }
 
-// NewRemoteKeys makes a key set that is fetched, as JSON (RFC 7517), when first needed. link tells whether auth's events arrive.
-func NewRemoteKeys(fetch func(ctx context.Context) ([]byte, error), c clock.Clock, link interface{ Alive() bool }) *RemoteKeys {
+// NewRemoteKeys makes a key set that is fetched, as JSON (RFC 7517), when first needed. link tells whether auth's
+// events arrive.
+func NewRemoteKeys(
+	fetch func(ctx context.Context) ([]byte, error), c clock.Clock, link interface{ Alive() bool },
+) *RemoteKeys {
 	opts := KeyCacheOptions{Clock: c, Fresh: remoteFresh, Link: link}
 	return &RemoteKeys{NewKeyCache(opts, func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
 		raw, err := fetch(ctx)
@@ -34,7 +37,8 @@ func NewRemoteKeys(fetch func(ctx context.Context) ([]byte, error), c clock.Cloc
 	})}
 }
 
-// PublicKey implements KeySet. Where the key is not known and cannot be asked for, it fails with what fetch failed with.
+// PublicKey implements KeySet. Where the key is not known and cannot be asked for, it fails with what fetch failed
+// with.
 func (r *RemoteKeys) PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	keys, err := r.Get(ctx, func(keys map[string]ed25519.PublicKey) bool { return keys[kid] != nil })
 	if err != nil {

@@ -17,8 +17,9 @@ const (
 	verifiedFor  = 5 * time.Minute
 )
 
-// Verifier checks tokens of one audience and remembers those that passed, by hash, so that the next check of the same token costs no
-// signature. That its key still stands is asked each time. Whether its license, device or family does is asked elsewhere.
+// Verifier checks tokens of one audience and remembers those that passed, by hash, so that the next check of the same
+// token costs no signature. That its key still stands is asked each time. Whether its license, device or family does
+// is asked elsewhere.
 type Verifier struct {
 	keys     KeySet
 	clock    clock.Clock
@@ -63,8 +64,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string, into jwt.Claims) erro
 	return required(into, v.clock.Now())
 }
 
-// check verifies a token and remembers it. Calls with one token at the same time each do, so that each leaves with its own context
-// when the keys cannot be had.
+// check verifies a token and remembers it. Calls with one token at the same time each do, so that each leaves with
+// its own context when the keys cannot be had.
 func (v *Verifier) check(ctx context.Context, raw string, sum [32]byte, claims reflect.Type) (p passed, err error) {
 	p.claims = reflect.New(claims).Interface().(jwt.Claims)
 	if p.signer, err = verify(ctx, v.keys, v.clock, v.audience, raw, p.claims); err != nil {

@@ -25,8 +25,9 @@ func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate-signing-key",
 		Short: "Add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
-		Long: `Add a signing key. It is published at once and signs from ten minutes later on, so that every holder of the key set has it
-by then. The key before it stays published until the last token that it signed has ended. Nothing has to be restarted.`,
+		Long: `Add a signing key. It is published at once and signs from ten minutes later on, so that every holder of the
+key set has it by then. The key before it stays published until the last token that it signed has ended. Nothing has to
+be restarted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
@@ -36,7 +37,8 @@ by then. The key before it stays published until the last token that it signed h
 	}
 }
 
-// RotateSigningKey is the command rotate-signing-key: it adds a key, and writes to out what it did and what happens next.
+// RotateSigningKey is the command rotate-signing-key: it adds a key, and writes to out what it did and what happens
+// next.
 func RotateSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer) error {
 	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
 		k, err := rules.RotateSigningKey(ctx, operator())
@@ -48,12 +50,13 @@ func revokeSigningKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke-signing-key KID",
 		Short: "Refuse every token of a signing key from now on, because its private half may have leaked",
-		Long: `Withdraw a signing key at once. It leaves the published key set and signs nothing more; every access token and offline token that it
-signed is refused. If it was the key that signs, a new one is made and signs at once. Refresh tokens are not signed: devices
-get new access tokens for them as usual. Nothing has to be restarted, and the broker may be away.
+		Long: `Withdraw a signing key at once. It leaves the published key set and signs nothing more; every access token and
+offline token that it signed is refused. If it was the key that signs, a new one is made and signs at once. Refresh
+tokens are not signed: devices get new access tokens for them as usual. Nothing has to be restarted, and the broker may
+be away.
 
-KID is the key's name in /.well-known/jwks.json, and in the header of its tokens. Revoking a key again changes nothing. For a
-key that has not leaked, rotate-signing-key replaces it without any token being refused.`,
+KID is the key's name in /.well-known/jwks.json, and in the header of its tokens. Revoking a key again changes nothing.
+For a key that has not leaked, rotate-signing-key replaces it without any token being refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
@@ -63,8 +66,8 @@ key that has not leaked, rotate-signing-key replaces it without any token being 
 	}
 }
 
-// RevokeSigningKey is the command revoke-signing-key: it withdraws a key, and writes to out what it did and what happens next. A kid
-// that no key has is an *app.ArgumentError, which lists the keys.
+// RevokeSigningKey is the command revoke-signing-key: it withdraws a key, and writes to out what it did and what
+// happens next. A kid that no key has is an *app.ArgumentError, which lists the keys.
 func RevokeSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer, kid string) error {
 	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
 		r, err := rules.RevokeSigningKey(ctx, operator(), kid)
@@ -95,9 +98,11 @@ whoever keeps a copy of /.well-known/jwks.json must fetch it anew: until then th
 // announceFor bounds the wait for a broker to tell the running processes by.
 const announceFor = 3 * time.Second
 
-// changeSigningKeys makes a change, has the processes that run hear of it, and says how it went. The broker may be away: they find out
-// by themselves. Without a bus nothing runs.
-func changeSigningKeys(ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.Service) (string, error)) error {
+// changeSigningKeys makes a change, has the processes that run hear of it, and says how it went. The broker may be
+// away: they find out by themselves. Without a bus nothing runs.
+func changeSigningKeys(
+	ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.Service) (string, error),
+) error {
 	keys, err := MasterKeys(cfg, d)
 	if err != nil {
 		return err

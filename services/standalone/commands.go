@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/auth"
 )
 
-// command is what the program does instead of serving, with the settings that it serves with. It has the data directory to itself, so a
-// program that serves from it is stopped first.
+// command is what the program does instead of serving, with the settings that it serves with. It has the data
+// directory to itself, so a program that serves from it is stopped first.
 type command struct {
 	args  []string // what follows the name, as --help shows it
 	short string
@@ -25,14 +25,18 @@ var commands = map[string]command{
 	"rotate-signing-key": {
 		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
 		run: func(ctx context.Context, h *house, _ []string, out io.Writer) error {
-			return h.with(ctx, "auth", func(d app.Deps) error { return auth.RotateSigningKey(ctx, h.settings.auth, d, out) })
+			return h.with(ctx, auth.Name, func(d app.Deps) error {
+				return auth.RotateSigningKey(ctx, h.settings.auth, d, out)
+			})
 		},
 	},
 	"revoke-signing-key": {
 		args:  []string{"KID"},
 		short: "refuse every token of a signing key from now on, because its private half may have leaked",
 		run: func(ctx context.Context, h *house, args []string, out io.Writer) error {
-			return h.with(ctx, "auth", func(d app.Deps) error { return auth.RevokeSigningKey(ctx, h.settings.auth, d, out, args[0]) })
+			return h.with(ctx, auth.Name, func(d app.Deps) error {
+				return auth.RevokeSigningKey(ctx, h.settings.auth, d, out, args[0])
+			})
 		},
 	},
 	"rotate-master-key": {
@@ -42,7 +46,8 @@ var commands = map[string]command{
 				if m.keys == nil {
 					continue
 				}
-				if err := h.with(ctx, m.name, func(d app.Deps) error { return m.rotateMasterKey(ctx, d, out) }); err != nil {
+				err := h.with(ctx, m.name, func(d app.Deps) error { return m.rotateMasterKey(ctx, d, out) })
+				if err != nil {
 					return fmt.Errorf("%s: %w", m.name, err)
 				}
 			}
@@ -62,7 +67,8 @@ func checkCommand(args []string) error {
 		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
 			args[0], strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 	case len(args)-1 != len(c.args):
-		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), strings.Join(append(args[:1:1], c.args...), " "))
+		want := strings.Join(append(args[:1:1], c.args...), " ")
+		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), want)
 	}
 	return nil
 }
@@ -102,6 +108,7 @@ func (m *member) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s: %d rows were moved; everything is under master key %s now\n", m.name, moved, keys.Ring.Name())
+	const done = "%s: %d rows were moved; everything is under master key %s now\n"
+	_, err = fmt.Fprintf(out, done, m.name, moved, keys.Ring.Name())
 	return err
 }

@@ -65,7 +65,8 @@ func (d installation) tokens(c credentials.Credentials) map[string]string {
 	return d.post(200, c.AuthURL+"/api/v1/auth/token", "X-API-Key", c.APIKey, body)
 }
 
-// TestM12RevokeSigningKey withdraws the signing key of a stopped program: once it runs again, it takes no token of the key.
+// TestM12RevokeSigningKey withdraws the signing key of a stopped program: once it runs again, it takes no token of
+// the key.
 func TestM12RevokeSigningKey(t *testing.T) {
 	d := installation{t, t.TempDir()}
 	c, _, stop := start(t, anyPort(d.dir))

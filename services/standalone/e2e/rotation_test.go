@@ -18,8 +18,9 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/internal/suite"
 )
 
-// TestEveryRotationUnderLoad walks the sequences of docs/operations.md, with two replicas of auth, license and admin: no call fails,
-// and no verdict is another one than it would be otherwise, whatever was restarted with the settings of the next step already.
+// TestEveryRotationUnderLoad walks the sequences of docs/operations.md, with two replicas of auth, license and admin:
+// no call fails, and no verdict is another one than it would be otherwise, whatever was restarted with the settings
+// of the next step already.
 func TestEveryRotationUnderLoad(t *testing.T) {
 	w := start(t, false)
 	r := w.behindGateway()
@@ -47,7 +48,8 @@ func TestEveryRotationUnderLoad(t *testing.T) {
 	w.works()
 }
 
-// protected is what depends on keys that are rotated: calls between services, kept answers, stored license keys, tokens.
+// protected is what depends on keys that are rotated: calls between services, kept answers, stored license keys,
+// tokens.
 func (r *roundRobin) protected(pc string) (err error) {
 	ask := func(status int, service, method, path, body string, headers ...string) (a answer) {
 		if err == nil {
@@ -60,7 +62,8 @@ func (r *roundRobin) protected(pc string) (err error) {
 	}
 	owner := r.asOwner.header() // an Idempotency-Key belongs to one admin key
 	create := func() answer {
-		return post(201, "admin", "/api/v1/admin/licenses", `{"customer_id":"protected"}`, append(slices.Clone(owner), "Idempotency-Key", pc)...)
+		headers := append(slices.Clone(owner), "Idempotency-Key", pc)
+		return post(201, "admin", "/api/v1/admin/licenses", `{"customer_id":"protected"}`, headers...)
 	}
 	made, again := create(), create()
 	id, key := made.text("license_id"), made.text("license_key")
@@ -88,12 +91,13 @@ func (r *roundRobin) protected(pc string) (err error) {
 // rotateAPIKey has the clients use the new secret within the grace of the old one.
 func (r *roundRobin) rotateAPIKey(id string) {
 	r.Helper()
-	rotated := r.want(r.call(http.MethodPost, r.AuthURL+"/api/v1/auth/api-keys/"+id+"/rotate", `{"grace_seconds":20}`, "X-Admin-Secret", r.AdminSecret), 200, "")
-	r.asClient.use("X-API-Key", rotated.text("api_key"))
+	url := r.AuthURL + "/api/v1/auth/api-keys/" + id + "/rotate"
+	rotated := r.call(http.MethodPost, url, `{"grace_seconds":20}`, "X-Admin-Secret", r.AdminSecret)
+	r.asClient.use("X-API-Key", r.want(rotated, 200, "").text("api_key"))
 }
 
-// rotateSigningKey makes the announced key sign as soon as all have it, which otherwise is ten minutes later: with the restarts that
-// follow, replicas that sign with it stand beside others that do not yet.
+// rotateSigningKey makes the announced key sign as soon as all have it, which otherwise is ten minutes later: with
+// the restarts that follow, replicas that sign with it stand beside others that do not yet.
 func (r *roundRobin) rotateSigningKey() {
 	r.Helper()
 	out := r.ran(r.settings("auth"), "auth", "rotate-signing-key")
@@ -163,7 +167,8 @@ func (n *replacement) accepted(service string) []string {
 func (n *replacement) used(service string) []string {
 	settings := []string{"LATCHKEY_INTERNAL_KEY=" + rpc.FormatKey(n.Identities[service].Key)}
 	if service != "analytics" {
-		settings = append(settings, "LATCHKEY_MASTER_KEY="+n.Master, "LATCHKEY_MASTER_KEY_PREVIOUS="+n.old.Master, "LATCHKEY_MASTER_KEY_NEXT=")
+		settings = append(settings, "LATCHKEY_MASTER_KEY="+n.Master, "LATCHKEY_MASTER_KEY_PREVIOUS="+n.old.Master,
+			"LATCHKEY_MASTER_KEY_NEXT=")
 	}
 	if service == "admin" {
 		settings = append(settings, "LATCHKEY_ADMIN_API_KEY="+n.ownerKey)
@@ -217,8 +222,8 @@ func (r *roundRobin) nothingOldOpens(apiKey string) {
 	refused("admin", http.MethodGet, "/api/v1/admin/statistics", "X-Admin-API-Key", r.AdminAPIKey)
 }
 
-// TestM12RevokedSigningKey withdraws the key that signs: within a second no process takes a token of it, and all take those of its
-// successor.
+// TestM12RevokedSigningKey withdraws the key that signs: within a second no process takes a token of it, and all take
+// those of its successor.
 func TestM12RevokedSigningKey(t *testing.T) {
 	w := start(t, false)
 	id, key := w.create(`{"customer_id":"revoked","max_devices":2}`)
@@ -241,7 +246,8 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	if out, code := revoke("0123456789abcdef"); code != 2 || !strings.Contains(out, header.Kid+"  signs") {
 		t.Errorf("an unknown key: exit code %d\n%s", code, out)
 	}
-	if out, code := revoke(header.Kid); code != 0 || !strings.Contains(out, header.Kid+" is revoked") || !strings.Contains(out, "signs at once") {
+	out, code := revoke(header.Kid)
+	if code != 0 || !strings.Contains(out, header.Kid+" is revoked") || !strings.Contains(out, "signs at once") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	w.refuseAll(access, "rt_none", offline)
@@ -251,8 +257,9 @@ func TestM12RevokedSigningKey(t *testing.T) {
 		}
 	}
 	next := w.want(w.refresh(refresh), 200, "")
-	offline = w.want(w.call("POST", w.LicenseURL+"/api/v1/license/offline-token", `{}`, "Authorization", "Bearer "+next.text("access_token")), 201, "").text("token")
-	all(next.text("access_token"), offline)
+	access = next.text("access_token")
+	issued := w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization", "Bearer "+access)
+	all(access, w.want(issued, 201, "").text("token"))
 	if out, code := revoke(header.Kid); code != 0 || !strings.Contains(out, "already; nothing was changed") {
 		t.Errorf("again: exit code %d\n%s", code, out)
 	}

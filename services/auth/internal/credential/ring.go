@@ -29,7 +29,8 @@ type signingRing struct {
 
 func newSigningRing(d Deps) *signingRing {
 	r := &signingRing{clock: d.Clock, store: d.Signing}
-	r.keys = token.NewKeyCache(token.KeyCacheOptions{Clock: d.Clock, Fresh: ringFresh, Stale: ringStale, Link: d.Link}, func(ctx context.Context) ([]SigningKey, error) {
+	bounds := token.KeyCacheOptions{Clock: d.Clock, Fresh: ringFresh, Stale: ringStale, Link: d.Link}
+	r.keys = token.NewKeyCache(bounds, func(ctx context.Context) ([]SigningKey, error) {
 		keys, err := r.read(ctx)
 		return inForce(keys), err
 	})

@@ -13,7 +13,7 @@ import (
 
 var (
 	// ErrRotationUnderWay says that another rotation came first.
-	ErrRotationUnderWay = errors.New("another rotation of the signing key has just taken place; look at the key set before you try again")
+	ErrRotationUnderWay = errors.New("the signing keys have just been changed by others; look at the key set before you try again")
 	// ErrNoSigningKey says that there is no signing key of this name.
 	ErrNoSigningKey = errors.New("there is no such signing key")
 )
@@ -56,9 +56,9 @@ type Revocation struct {
 // revokeAttempts bounds the attempts of a revocation while others change the keys at the same time.
 const revokeAttempts = 5
 
-// RevokeSigningKey withdraws a key whose private half others may have: it leaves the key set, signs nothing more, and every token that
-// it signed is refused. If it was the one that signs, a new key signs at once; that one cannot be published ahead, so verifiers fetch
-// the set when they meet it. It fails with ErrNoSigningKey.
+// RevokeSigningKey withdraws a key whose private half others may have: it leaves the key set, signs nothing more, and
+// every token that it signed is refused. If it was the one that signs, a new key signs at once; that one cannot be
+// published ahead, so verifiers fetch the set when they meet it. It fails with ErrNoSigningKey.
 func (s *Service) RevokeSigningKey(ctx context.Context, by *Actor, kid string) (Revocation, error) {
 	for range revokeAttempts {
 		r, done, err := s.tryRevoke(ctx, by, kid)

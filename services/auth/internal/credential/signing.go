@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// publishAhead is how long a new key is published before it signs: twice the time for which others keep the key set.
+	// publishAhead is how long a new key is published before it signs: twice the time for which others keep the key
+	// set.
 	publishAhead = 10 * time.Minute
 	// keptAfter is how long a key stays published after the last token that it may have signed ended.
 	keptAfter = 24 * time.Hour
@@ -70,7 +71,8 @@ func inForce(keys []SigningKey) []SigningKey {
 	return kept
 }
 
-// signer is the newest key whose time has come. keys are in the order of their generations, at least one, none of them revoked.
+// signer is the newest key whose time has come. keys are in the order of their generations, at least one, none of
+// them revoked.
 func signer(keys []SigningKey, now time.Time) SigningKey {
 	for i := len(keys) - 1; i > 0; i-- {
 		if !keys[i].SignsFrom.After(now) {
@@ -80,7 +82,8 @@ func signer(keys []SigningKey, now time.Time) SigningKey {
 	return keys[0]
 }
 
-// published are the keys that a token in force may name: all that have not been replaced for longer than their tokens live.
+// published are the keys that a token in force may name: all that have not been replaced for longer than their tokens
+// live.
 func published(keys []SigningKey, now time.Time) map[string]ed25519.PublicKey {
 	set := map[string]ed25519.PublicKey{}
 	for i, k := range keys {
@@ -122,7 +125,8 @@ type Offline struct {
 	LicenseVersion                 int
 }
 
-// SignOffline signs a token that a device checks without the server, and sees to it that its key stays published until then.
+// SignOffline signs a token that a device checks without the server, and sees to it that its key stays published
+// until then.
 func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	now := s.Clock.Now()
 	if o.ExpiresAt.After(now.Add(maxOffline)) {
@@ -162,8 +166,8 @@ func (s *Service) KeySet(ctx context.Context) ([]byte, error) {
 	return token.EncodeJWKS(set), nil
 }
 
-// CurrentKeySet is KeySet as the store has it now, for those who keep it in memory themselves: they ask when they have heard of a
-// change that this process may not have heard of yet.
+// CurrentKeySet is KeySet as the store has it now, for those who keep it in memory themselves: they ask when they
+// have heard of a change that this process may not have heard of yet.
 func (s *Service) CurrentKeySet(ctx context.Context) ([]byte, error) {
 	set, err := s.ring.current(ctx)
 	if err != nil {

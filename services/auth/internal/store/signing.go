@@ -76,7 +76,9 @@ func (s *Store) SigningKeys(ctx context.Context) ([]credential.SigningKey, error
 }
 
 // AddSigningKey implements credential.SigningStore.
-func (s *Store) AddSigningKey(ctx context.Context, k credential.SigningKey, records ...credential.Record) (added bool, err error) {
+func (s *Store) AddSigningKey(
+	ctx context.Context, k credential.SigningKey, records ...credential.Record,
+) (added bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if added, err = s.addSigningKey(tx, k); err != nil || !added {
 			return err
@@ -103,7 +105,9 @@ func (s *Store) addSigningKey(tx *gorm.DB, k credential.SigningKey) (bool, error
 var errOvertaken = errors.New("store: another change came first")
 
 // RevokeSigningKey implements credential.SigningStore.
-func (s *Store) RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *credential.SigningKey, records ...credential.Record) (bool, error) {
+func (s *Store) RevokeSigningKey(
+	ctx context.Context, id string, at time.Time, successor *credential.SigningKey, records ...credential.Record,
+) (bool, error) {
 	err := s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		res := tx.Model(&signingRow{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", at)
 		if err := changedOne(res); err != nil {
