@@ -14,7 +14,7 @@ import (
 )
 
 func goodBase() Base {
-	b := Base{Addr: ":5001", InternalAddr: ":5101", DatabaseURL: "postgres://x/y", AMQPURL: "amqp://x/"}
+	b := Base{Addr: ":5001", InternalAddr: ":5101", DatabaseURL: "postgres://x/y", AMQPURL: "amqp://u:" + password + "@x/"}
 	id := rpc.NewIdentity("auth")
 	b.Introduce(id, id, rpc.NewIdentity("license"))
 	config.Defaults(&b)
@@ -46,6 +46,9 @@ func TestBaseValidate(t *testing.T) {
 			b.DatabaseURL, b.AMQPURL = "postgres://x:dev@db/y", "amqp://guest:guest@mq/"
 		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
 		"M13: password as a parameter":  {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" }, []string{"LATCHKEY_DATABASE_URL"}},
+		"M13: password in disguise":     {func(b *Base) { b.DatabaseURL = "postgres://x:d%65v@db/y" }, []string{"LATCHKEY_DATABASE_URL"}},
+		"M13: password left out":        {func(b *Base) { b.AMQPURL = "amqp://mq/" }, []string{"LATCHKEY_AMQP_URL"}}, // the driver's is guest
+		"M13: no password at all":       {func(b *Base) { b.AMQPURL = "amqps://mq/?auth_mechanism=external" }, nil},
 		"M13: passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" }, nil},
 		"proxies":                       {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"certificate without key":       {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},

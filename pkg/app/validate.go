@@ -1,10 +1,8 @@
 package app
 
 import (
-	"cmp"
 	"crypto/tls"
 	"errors"
-	"net/url"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/config"
@@ -53,31 +51,23 @@ func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
 	return nil
 }
 
-// checkServers looks at what the drivers know of their URLs, and at the passwords in them.
+// checkServers looks at what the drivers know of their URLs, and in production for passwords that everybody can know.
 func (b Base) checkServers() error {
 	var problems []error
 	for _, s := range []struct {
-		url   *string
-		check func(string) error
-	}{{&b.DatabaseURL, db.CheckURL}, {&b.AMQPURL, amqp.CheckURL}} {
-		if *s.url != "" {
-			problems = append(problems, problemOf(&b, s.url, cmp.Or(s.check(*s.url), b.checkPassword(*s.url))))
+		url      *string
+		check    func(string) error
+		password func(string) string
+	}{{&b.DatabaseURL, db.CheckURL, db.Password}, {&b.AMQPURL, amqp.CheckURL, amqp.Password}} {
+		switch err := s.check(*s.url); {
+		case *s.url == "":
+		case err != nil:
+			problems = append(problems, problemOf(&b, s.url, err))
+		case b.Env == Production && secret.Published(s.password(*s.url)):
+			problems = append(problems, config.Problemf(&b, s.url, "has, or leaves out, a password that %s", secret.IsPublished))
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// checkPassword finds a password of a server that everybody can know.
-func (b Base) checkPassword(server string) error {
-	u, err := url.Parse(server)
-	if b.Env != Production || err != nil {
-		return nil
-	}
-	password, _ := u.User.Password()
-	if secret.Published(password) || secret.Published(u.Query().Get("password")) {
-		return errors.New("has a password that " + secret.IsPublished)
-	}
-	return nil
 }
 
 func (b Base) checkTLS() error {

@@ -16,6 +16,18 @@ func CheckURL(url string) error {
 	return err
 }
 
+// Password is the one in the URL of a database, in whatever part of it; empty for SQLite, and where there is none.
+func Password(url string) string {
+	if !strings.HasPrefix(url, "postgres") {
+		return ""
+	}
+	conn, err := pgx.ParseConfig(url)
+	if err != nil {
+		return ""
+	}
+	return conn.Password
+}
+
 // Exposed is the host of a database to which passwords and data may travel unencrypted over a network; empty for SQLite, a
 // socket, this computer, or a URL that demands TLS.
 func Exposed(url string) (host string) {

@@ -74,7 +74,7 @@ var goodSettings = func() map[string]string {
 	return map[string]string{
 		"LATCHKEY_ENV":            "production",
 		"LATCHKEY_DATABASE_URL":   "postgres://u@127.0.0.1:1/d",
-		"LATCHKEY_AMQP_URL":       "amqp://u@127.0.0.1:1/",
+		"LATCHKEY_AMQP_URL":       "amqp://u:" + made.AdminSecret + "@127.0.0.1:1/",
 		"LATCHKEY_INTERNAL_KEY":   rpc.FormatKey(id.Key),
 		"LATCHKEY_INTERNAL_PEERS": id.PeerEntry(),
 		"LATCHKEY_MASTER_KEY":     made.MasterKey,

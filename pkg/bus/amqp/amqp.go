@@ -92,6 +92,16 @@ func CheckURL(url string) error {
 	return nil
 }
 
+// Password is what the connection to a broker is opened with: the one in its URL, or that of the driver, "guest". It is empty where
+// none is used (auth_mechanism=external), and where the URL cannot be read.
+func Password(url string) string {
+	uri, err := amqp091.ParseURI(url)
+	if err != nil || len(uri.AuthMechanism) > 0 && !slices.Contains(uri.AuthMechanism, "plain") {
+		return ""
+	}
+	return uri.Password
+}
+
 // Await waits for the first connection; its error says what was tried.
 func (b *Bus) Await(ctx context.Context) error {
 	ctx, cancel := b.until(ctx)
