@@ -163,7 +163,7 @@ func (r *RabbitMQ) serve(ctx context.Context) error {
 	return node.Await(ctx, r.ping)
 }
 
-// environ is the whole environment of the node: what the user has set for his own node must not reach ours.
+// environ is the whole environment of the node: what users have set for nodes of their own must not reach ours.
 func (r *RabbitMQ) environ() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + r.group.Path("home"),
