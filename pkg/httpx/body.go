@@ -75,10 +75,12 @@ func Body(c *gin.Context) ([]byte, error) {
 	if r.bodyRead {
 		return r.body, nil
 	}
+	setArriving(r, true)
 	raw, err := readBody(c.Request, r.maxBody)
 	if err != nil {
 		return nil, err
 	}
+	setArriving(r, false)
 	r.bodyArrived()
 	r.body, r.bodyRead = raw, true
 	return raw, nil

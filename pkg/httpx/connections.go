@@ -1,11 +1,13 @@
 package httpx
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,34 +19,56 @@ const (
 	maxPerAddress = 1024
 )
 
-// connections closes the connections that a server has no room for. It is a ConnState hook and no listener, as net/http ends
+// connections closes the connections that a server has no room for. It is a pair of hooks and no listener, as net/http ends
 // connections well only when it has them as they are.
 type connections struct {
 	log    *slog.Logger
 	warned throttle
 
 	mu    sync.Mutex
-	open  map[net.Conn]netip.Prefix
+	open  map[net.Conn]*connection
 	quiet map[net.Conn]struct{} // those of open that carry no request at the moment
 	from  map[netip.Prefix]int  // public addresses only
 }
 
+// connection is what is known of an open one.
+type connection struct {
+	from netip.Prefix
+	// arriving says that the server waits for the body of a request: nobody loses an answer but whoever sends it.
+	arriving atomic.Bool
+}
+
+type connectionKey struct{}
+
+// setArriving notes whether the body of the request that ctx belongs to is still to come.
+func setArriving(ctx context.Context, arriving bool) {
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		c.arriving.Store(arriving)
+	}
+}
+
 func newConnections(log *slog.Logger) *connections {
 	return &connections{
-		log: log, open: map[net.Conn]netip.Prefix{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
+		log: log, open: map[net.Conn]*connection{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
 	}
+}
+
+// connContext is the hook of new connections. Those that have no room are closed.
+func (k *connections) connContext(ctx context.Context, conn net.Conn) context.Context {
+	admitted := k.admit(conn)
+	if admitted == nil {
+		conn.Close()
+		if k.warned.allow(time.Now()) {
+			k.log.Warn("connections are closed: too many are open, in all or from one address",
+				"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
+		}
+		return ctx
+	}
+	return context.WithValue(ctx, connectionKey{}, admitted)
 }
 
 func (k *connections) connState(conn net.Conn, s http.ConnState) {
 	switch s {
-	case http.StateNew:
-		if !k.admit(conn) {
-			conn.Close()
-			if k.warned.allow(time.Now()) {
-				k.log.Warn("connections are closed: too many are open, in all or from one address",
-					"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
-			}
-		}
 	case http.StateActive:
 		k.setQuiet(conn, false)
 	case http.StateIdle:
@@ -57,42 +81,54 @@ func (k *connections) connState(conn net.Conn, s http.ConnState) {
 func (k *connections) setQuiet(conn net.Conn, quiet bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, counted := k.open[conn]; counted && quiet {
+	c, counted := k.open[conn]
+	if counted {
+		c.arriving.Store(false) // of the request before
+	}
+	if counted && quiet {
 		k.quiet[conn] = struct{}{}
 	} else {
 		delete(k.quiet, conn)
 	}
 }
 
-// makeRoom closes some connection that carries no request, so that idle ones keep nobody out. Maps are iterated in random order:
-// whoever holds the most loses the most.
+// makeRoom closes some connection whose client keeps the server waiting, be it for a request or for the rest of one, so that these
+// keep nobody out. Maps are iterated in random order: whoever holds the most loses the most.
 func (k *connections) makeRoom() {
 	for conn := range k.quiet {
 		conn.Close()
 		k.forget(conn)
 		return
 	}
+	for conn, c := range k.open {
+		if c.arriving.Load() {
+			conn.Close()
+			k.forget(conn)
+			return
+		}
+	}
 }
 
-// admit counts a connection if there is room, or room can be made.
-func (k *connections) admit(conn net.Conn) bool {
+// admit counts a connection if there is room, or room can be made; otherwise it returns nil.
+func (k *connections) admit(conn net.Conn) *connection {
 	from := publicNetwork(conn.RemoteAddr())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.from[from] >= maxPerAddress {
-		return false
+		return nil
 	}
 	if len(k.open) >= maxConnections {
 		k.makeRoom()
 	}
 	if len(k.open) >= maxConnections {
-		return false
+		return nil
 	}
-	k.open[conn], k.quiet[conn] = from, struct{}{}
+	c := &connection{from: from}
+	k.open[conn], k.quiet[conn] = c, struct{}{}
 	if from.IsValid() {
 		k.from[from]++
 	}
-	return true
+	return c
 }
 
 func (k *connections) leave(conn net.Conn) {
@@ -102,14 +138,14 @@ func (k *connections) leave(conn net.Conn) {
 }
 
 func (k *connections) forget(conn net.Conn) {
-	from, counted := k.open[conn]
+	c, counted := k.open[conn]
 	if !counted {
 		return
 	}
 	delete(k.open, conn)
 	delete(k.quiet, conn)
-	if k.from[from]--; k.from[from] <= 0 {
-		delete(k.from, from)
+	if k.from[c.from]--; k.from[c.from] <= 0 {
+		delete(k.from, c.from)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	k := newConnections(slog.New(slog.DiscardHandler))
 	arrive := func(addr string) *peer {
 		p := &peer{addr: addr}
-		k.connState(p, http.StateNew)
+		k.connContext(t.Context(), p)
 		return p
 	}
 	// 2001:db8::/64 is one client, however many addresses it has.
@@ -130,7 +130,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	var idle []*peer
 	for range maxConnections {
 		p := &peer{addr: "10.0.0.1:1"}
-		k.connState(p, http.StateNew)
+		k.connContext(t.Context(), p)
 		k.connState(p, http.StateActive)
 		idle = append(idle, p)
 	}
@@ -138,7 +138,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		k.connState(p, http.StateIdle)
 	}
 	newcomer := &peer{addr: "203.0.113.7:1"}
-	k.connState(newcomer, http.StateNew)
+	k.connContext(t.Context(), newcomer)
 	closed := 0
 	for _, p := range idle {
 		if p.closed {
@@ -151,10 +151,70 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
+// Nor do requests whose bodies do not come, whether the handler waits for the body, or net/http after an answer that did not.
+func TestUnfinishedRequestsMakeRoom(t *testing.T) {
+	k := newConnections(slog.New(slog.DiscardHandler))
+	r := newRig(t, nil)
+	r.POST("/read", Wrap(func(c *gin.Context) error { _, err := Body(c); return err }))
+	r.POST("/refused", Wrap(func(*gin.Context) error { return errNoRoute }))
+	release := make(chan struct{})
+	r.POST("/busy", func(c *gin.Context) {
+		if _, err := Body(c); err == nil {
+			<-release
+		}
+	})
+	server := httptest.NewUnstartedServer(r)
+	server.Config.ConnContext, server.Config.ConnState = k.connContext, k.connState
+	server.Start()
+	defer server.Close()
+	defer close(release)
+	send := func(path string, body string) net.Conn {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"+body); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	busy := send("/busy", strings.Repeat("x", 100))
+	send("/read", "x")
+	send("/refused", "x")
+	testkit.Eventually(t, 20*time.Second, func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		arriving := 0
+		for _, c := range k.open {
+			if c.arriving.Load() {
+				arriving++
+			}
+		}
+		if len(k.open) != 3 || len(k.quiet) != 0 || arriving != 2 {
+			return fmt.Errorf("%d open, %d quiet, %d arriving", len(k.open), len(k.quiet), arriving)
+		}
+		return nil
+	})
+	k.mu.Lock()
+	for range 3 {
+		k.makeRoom()
+	}
+	left := len(k.open)
+	k.mu.Unlock()
+	if left != 1 {
+		t.Errorf("%d connections are left, want the one whose request is being answered", left)
+	}
+	release <- struct{}{}
+	if answer, err := io.ReadAll(io.LimitReader(busy, 12)); err != nil || string(answer) != "HTTP/1.1 200" {
+		t.Errorf("its answer is %q, %v", answer, err)
+	}
+}
+
 func TestConnectionsThatEndAreForgotten(t *testing.T) {
 	k := newConnections(slog.New(slog.DiscardHandler))
 	server := httptest.NewUnstartedServer(http.HandlerFunc(hello))
-	server.Config.ConnState = k.connState
+	server.Config.ConnContext, server.Config.ConnState = k.connContext, k.connState
 	server.Start()
 	defer server.Close()
 	for range 3 {

@@ -98,6 +98,9 @@ func (e *edge) finish(c *gin.Context, r *request) {
 			p = nil
 		}
 	}
+	if !r.bodyRead && c.Request.ContentLength != 0 {
+		setArriving(r, true) // net/http waits for what nobody read
+	}
 	r.end()
 	e.Answered.Add(1)
 	e.leave(r, e.exit(outcomeOf(c)))

@@ -117,6 +117,7 @@ func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error 
 		s.Handler = drain.handler(s.Handler)
 		server := newHTTPServer(s, log)
 		bound := newConnections(log)
+		server.ConnContext = bound.connContext
 		server.ConnState = func(conn net.Conn, state http.ConnState) {
 			bound.connState(conn, state)
 			drain.connState(conn, state)
