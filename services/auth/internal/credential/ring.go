@@ -77,12 +77,24 @@ func (r *signingRing) makeFirst(ctx context.Context, generation int) ([]SigningK
 	return r.store.SigningKeys(ctx)
 }
 
+// signer is the key that signs now. Whether it was revoked is asked each time, so that no token of a key that was is
+// handed out while the event of it is on its way.
 func (r *signingRing) signer(ctx context.Context) (SigningKey, error) {
-	keys, err := r.keys.Get(ctx, nil)
-	if err != nil {
-		return SigningKey{}, err
+	for {
+		keys, err := r.keys.Get(ctx, nil)
+		if err != nil {
+			return SigningKey{}, err
+		}
+		k := signer(keys, r.clock.Now())
+		stands, err := r.store.SigningKeyStands(ctx, k.ID)
+		if err != nil {
+			return SigningKey{}, fmt.Errorf("look whether the signing key stands: %w", err)
+		}
+		if stands {
+			return k, nil
+		}
+		r.keys.Drop()
 	}
-	return signer(keys, r.clock.Now()), nil
 }
 
 func (r *signingRing) sign(ctx context.Context, c jwt.Claims) (string, error) {

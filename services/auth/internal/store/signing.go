@@ -137,6 +137,13 @@ func changedOne(res *gorm.DB) error {
 	return res.Error
 }
 
+// SigningKeyStands implements credential.SigningStore.
+func (s *Store) SigningKeyStands(ctx context.Context, id string) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Model(&signingRow{}).Where("id = ? AND revoked_at IS NULL", id).Count(&n).Error
+	return n == 1, db.Error(err)
+}
+
 // ExtendSigningKey implements credential.SigningStore.
 func (s *Store) ExtendSigningKey(ctx context.Context, id string, neededUntil time.Time) error {
 	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {

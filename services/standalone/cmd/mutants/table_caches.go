@@ -107,4 +107,10 @@ var caches = []mutant{
 		old:  "	time.Sleep(wait)\n", new: "	_ = wait\n",
 		pkg: "./pkg/token", tests: "TestL13UnknownKidsCannotMakeAFetchEach",
 	},
+	{
+		name: "revoked-key-signs-on", breaks: "a replica signs with a revoked key until it has heard",
+		file: "services/auth/internal/credential/ring.go",
+		old:  "		if stands {\n", new: "		if stands || !stands {\n",
+		pkg: authTests, tests: "TestM12WithoutTheBus",
+	},
 }
