@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/guardtest"
@@ -107,6 +109,34 @@ func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
 			if e := w.eventually(call.event); strings.Contains(string(e.Data), "127.0.0.1") || strings.Contains(string(e.Data), "203.0.113.5") {
 				t.Errorf("%s: %s", e.Type, e.Data)
 			}
+		}
+	})
+}
+
+// TestA1NoRouteTakesGuessesUnseen: a wrong license key leaves an event with its hash, whichever route it was tried on.
+func TestA1NoRouteTakesGuessesUnseen(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		var took []string
+		for _, route := range w.engine.Routes() {
+			name, ok := strings.CutPrefix(route.Path, "/api/v1/license/")
+			if !ok {
+				continue
+			}
+			answer := w.call(route.Method, route.Path, device("LIC-000000000000", "guess by "+name), append(w.bearer(id, "pc"), "X-API-Key", w.auth.apiKey)...)
+			if answer.body["error_code"] != "LICENSE_NOT_FOUND" {
+				continue
+			}
+			took = append(took, name)
+			w.await(func(e event.Event) bool {
+				return strings.Contains(string(e.Data), "guess by "+name) && strings.Contains(string(e.Data), `"license_key_hash":"`) &&
+					slices.Contains([]string{"license.validation.failed", "license.activation.refused"}, e.Type)
+			})
+		}
+		slices.Sort(took)
+		if want := []string{"activate", "deactivate", "validate"}; !slices.Equal(took, want) {
+			t.Errorf("routes that take a license key: %v, want %v", took, want)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 var ErrState = errors.New("detector state: unknown version or damaged bytes")
 
 // stateVersion is the first byte of every encoded state. A change of the walk below needs a new one; old states are then rebuilt from events.
-const stateVersion = 1
+const stateVersion = 2
 
 // codec walks a state in one fixed order and either appends it to buf or reads it from there, so that both directions cannot drift apart.
 // The first error stays and the rest of the walk does nothing.

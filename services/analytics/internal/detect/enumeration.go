@@ -10,6 +10,7 @@ import (
 type AddressState struct {
 	clock, first int64
 	attempts     []attempt
+	slips        []attempt // attempts forgiven as slips; they count against what may still be forgiven
 	users        []user
 	guessed      int64 // when a device that had guessed got a valid key
 	trail        trail
@@ -34,6 +35,7 @@ func (s *AddressState) walk(c *codec) {
 	c.time(&s.first)
 	c.time(&s.guessed)
 	list(c, &s.attempts, maxAttempts, (*codec).attempt)
+	list(c, &s.slips, maxSlips, (*codec).attempt)
 	list(c, &s.users, maxUsers, (*codec).user)
 	s.trail.walk(c)
 	c.end()
@@ -107,19 +109,21 @@ func succeeded(o *Observation) bool {
 func (s *AddressState) forget() {
 	old := s.clock - microsPerDay
 	s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool { return a.At < old })
+	s.slips = slices.DeleteFunc(s.slips, func(a attempt) bool { return a.At < old })
 	s.users = slices.DeleteFunc(s.users, func(u user) bool { return u.Last < old })
 }
 
 // attempt takes in an unknown key and says whether it was a new one.
 func (e Engine) attempt(s *AddressState, o *Observation, at int64) bool {
 	a := attempt{Key: digest(o.KeyHash), Device: digest(o.HardwareID), At: at}
-	for i := range s.attempts {
-		if s.attempts[i].Key == a.Key {
-			s.attempts[i].At = max(s.attempts[i].At, at)
+	for _, known := range [][]attempt{s.attempts, s.slips} {
+		if i := slices.IndexFunc(known, func(k attempt) bool { return k.Key == a.Key }); i >= 0 {
+			known[i].At = max(known[i].At, at)
 			return false
 		}
 	}
 	if e.slip(s, a) {
+		s.slips = append(s.slips, a)
 		return false
 	}
 	s.attempts = push(s.attempts, a, maxAttempts)
@@ -130,7 +134,7 @@ func (e Engine) attempt(s *AddressState, o *Observation, at int64) bool {
 // slip says whether the success that explains an attempt arrived before it.
 func (e Engine) slip(s *AddressState, a attempt) bool {
 	set := e.settings.Enumeration
-	if a.Device == 0 || s.tried(a.Device) >= set.SlipKeys {
+	if a.Device == 0 || tried(s.attempts, a.Device) >= set.SlipKeys || !e.forgives(s, a.Device) {
 		return false
 	}
 	return slices.ContainsFunc(s.users, func(u user) bool {
@@ -138,10 +142,17 @@ func (e Engine) slip(s *AddressState, a attempt) bool {
 	})
 }
 
-// tried counts the distinct unknown keys of a device.
-func (s *AddressState) tried(device uint64) int {
+// forgives says whether one more attempt of a device may be taken for a slip: so many a day of each device, and of all devices of the
+// address. Without an end to it, who has one good key would guess for ever.
+func (e Engine) forgives(s *AddressState, device uint64) bool {
+	set := e.settings.Enumeration
+	return len(s.slips) < min(set.SlipsPerDay, maxSlips) && tried(s.slips, device) < set.SlipKeys
+}
+
+// tried counts the attempts of a device.
+func tried(attempts []attempt, device uint64) int {
 	n := 0
-	for _, a := range s.attempts {
+	for _, a := range attempts {
 		if a.Device == device {
 			n++
 		}
@@ -153,14 +164,12 @@ func (s *AddressState) tried(device uint64) int {
 func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
 	set, device := e.settings.Enumeration, digest(o.HardwareID)
 	s.user(device, at)
-	n := s.tried(device)
+	n := tried(s.attempts, device)
 	switch {
 	case n == 0:
 		return false
 	case n <= set.SlipKeys:
-		s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool {
-			return a.Device == device && a.At <= at && at-a.At <= micros(set.SlipWithin)
-		})
+		e.forgive(s, device, at)
 		return false
 	case !e.reaches(n, set.KeysPerHour) || s.guessed != 0 && at-s.guessed < microsPerDay:
 		return false
@@ -168,6 +177,17 @@ func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
 	s.guessed = at
 	s.trail.note(o, whatGuessed, 24*time.Hour)
 	return true
+}
+
+// forgive takes the wrong keys that a device tried just before its success at the given time for slips.
+func (e Engine) forgive(s *AddressState, device uint64, at int64) {
+	s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool {
+		slip := a.Device == device && a.At <= at && at-a.At <= micros(e.settings.Enumeration.SlipWithin) && e.forgives(s, device)
+		if slip {
+			s.slips = append(s.slips, a)
+		}
+		return slip
+	})
 }
 
 func (s *AddressState) user(device uint64, at int64) {
@@ -222,7 +242,7 @@ func (s *AddressState) describe(f *Finding, n int, window string, allowed float6
 	}
 	f.Expected = Expected{Value: 1, High: allowed}
 	f.Considered = []string{
-		"typing slips: up to 5 wrong keys of a device that then succeeded were not counted",
+		"typing slips: up to 5 wrong keys a day of a device that then succeeded were not counted",
 		"retries: the same wrong key was counted once",
 		fmt.Sprintf("many users behind one address: the limit was raised for %s", count(len(s.users), "device")),
 	}

@@ -57,6 +57,25 @@ func addressStories() []addressStory {
 		{"guesser that finds a key", func() []Observation {
 			return append(each(15, 10, one)(), success(200, "guesser", ip))
 		}, SeverityCritical},
+		{"A1: guesser who shows a good key after every fifth guess", func() (obs []Observation) {
+			for i := range 60 {
+				for k := range 5 {
+					obs = append(obs, guess(i*60+k*10, fmt.Sprintf("key-%d-%d", i, k), "guesser", ip))
+				}
+				obs = append(obs, success(i*60+50, "guesser", ip))
+			}
+			return obs
+		}, SeverityCritical},
+		{"A1: guesser who moves a seat on after every fifth guess", func() (obs []Observation) {
+			for i := range 80 {
+				hw := fmt.Sprint("seat-", i)
+				for k := range 5 {
+					obs = append(obs, guess(i*60+k*10, fmt.Sprintf("key-%d-%d", i, k), hw, ip))
+				}
+				obs = append(obs, success(i*60+50, hw, ip))
+			}
+			return obs
+		}, SeverityHigh},
 		{"guesser behind a busy office", func() (obs []Observation) {
 			for i := range 300 {
 				obs = append(obs, success(i, fmt.Sprint("colleague-", i), ip))
@@ -72,6 +91,12 @@ func addressStories() []addressStory {
 				obs = append(obs, guess(i*20, fmt.Sprint("slip-", i), "pc", ip))
 			}
 			return append(obs, success(120, "pc", ip))
+		}, ""},
+		{"two wrong keys asked for all week by a device with a good one", func() (obs []Observation) {
+			for i := range 700 {
+				obs = append(obs, guess(i*900, fmt.Sprint("old-key-", i%2), "pc", ip), success(i*900+5, "pc", ip))
+			}
+			return obs
 		}, ""},
 		{"one wrong key asked for all week", func() (obs []Observation) {
 			for i := range 2000 {

@@ -25,9 +25,11 @@ type EnumerationSettings struct {
 	PerUser float64
 	// MaxUsersBonus caps that addition, so that one valid license per guess buys nothing.
 	MaxUsersBonus int
-	// SlipWithin and SlipKeys: a device that succeeds this soon after at most so many distinct wrong keys had mistyped.
-	SlipWithin time.Duration
-	SlipKeys   int
+	// SlipWithin and SlipKeys: a device that succeeds this soon after at most so many distinct wrong keys had mistyped. So many are forgiven a
+	// device in 24 hours, and SlipsPerDay to all devices of an address: a campus with two hundred slips has a bad day.
+	SlipWithin  time.Duration
+	SlipKeys    int
+	SlipsPerDay int
 }
 
 // ChurnSettings tunes device_churn.
@@ -96,11 +98,12 @@ type DormancySettings struct {
 // DefaultSettings returns the thresholds the service uses.
 func DefaultSettings() Settings {
 	return Settings{
-		CloseAfter:  24 * time.Hour,
-		FoldWithin:  60 * time.Second,
-		Enumeration: EnumerationSettings{KeysPerHour: 10, KeysPerDay: 30, PerUser: 0.1, MaxUsersBonus: 10, SlipWithin: 10 * time.Minute, SlipKeys: 5},
-		Churn:       ChurnSettings{PerSeat: 1.5, Least: 4, SpreadDays: 3, BurstPerSeat: 4, BurstLeast: 8, JobLifetime: 6 * time.Hour},
-		Overuse:     OveruseSettings{PerSeat: 0.5, Least: 3, Days: 3, BurstFactor: 3, RetriesPerDay: 20, RetryDays: 3},
+		CloseAfter: 24 * time.Hour,
+		FoldWithin: 60 * time.Second,
+		Enumeration: EnumerationSettings{KeysPerHour: 10, KeysPerDay: 30, PerUser: 0.1, MaxUsersBonus: 10,
+			SlipWithin: 10 * time.Minute, SlipKeys: 5, SlipsPerDay: 200},
+		Churn:   ChurnSettings{PerSeat: 1.5, Least: 4, SpreadDays: 3, BurstPerSeat: 4, BurstLeast: 8, JobLifetime: 6 * time.Hour},
+		Overuse: OveruseSettings{PerSeat: 0.5, Least: 3, Days: 3, BurstFactor: 3, RetriesPerDay: 20, RetryDays: 3},
 		Sharing: SharingSettings{LiveFor: time.Hour, OverSeats: 4, SeatsMemory: 30 * 24 * time.Hour, Overlaps: 4, Flapping: 20, ReturnWithin: time.Hour,
 			FarKm: 300, HandRounds: 3, HandNetworks: 3, HandDays: 2},
 		Dormancy: DormancySettings{Silence: 60 * 24 * time.Hour, GapFactor: 1.5, Watch: 14 * 24 * time.Hour, SoleDays: 3},

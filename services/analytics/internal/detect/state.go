@@ -15,6 +15,7 @@ const (
 	maxEventID    = 64
 	dayCounters   = 8
 	maxAttempts   = 256
+	maxSlips      = 200
 	maxUsers      = 128
 )
 

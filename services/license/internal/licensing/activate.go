@@ -25,17 +25,17 @@ type Activation struct {
 // Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID for a new
 // device, ErrInactive, ErrExpired, ErrActivated with the activation in its details, ErrLimit with the limits.
 func (s *Licensing) Activate(ctx context.Context, key string, c Client) (Activation, error) {
+	licenseID, err := s.idByKey(ctx, key, c)
+	if err != nil {
+		return Activation{}, err
+	}
 	now := s.Clock.Now()
-	key = NormalizeKey(key)
-	licenseID, err := s.Lookup.IDByKey(ctx, key)
+	a, err := s.activate(ctx, licenseID, c, now)
 	if err == nil {
-		var a Activation
-		if a, err = s.activate(ctx, licenseID, c, now); err == nil {
-			return a, nil
-		}
-		if errors.Is(err, ErrActivated) {
-			s.seen(licenseID, a.Device.active(), c, nil)
-		}
+		return a, nil
+	}
+	if errors.Is(err, ErrActivated) {
+		s.seen(licenseID, a.Device.active(), c, nil)
 	}
 	s.activationRefused(now, licenseID, key, c, err)
 	return Activation{}, err
@@ -114,25 +114,6 @@ func (l *License) Limits() Limits {
 	return Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices}
 }
 
-// activationRefused publishes the refusal. licenseID is empty for an unknown key.
-func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
-	var refusal *apierr.Error
-	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
-		return
-	}
-	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
-		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
-			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-			SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
-			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
-		})
-		return
-	}
-	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
-		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(key), HardwareId: c.HardwareID, Ip: c.IP,
-	})
-}
-
 // Deactivation is a device that has just left its seat, and the license after it.
 type Deactivation struct {
 	Device  Device
@@ -142,7 +123,7 @@ type Deactivation struct {
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
 // ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
 func (s *Licensing) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
-	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
+	licenseID, err := s.idByKey(ctx, key, c)
 	if err != nil {
 		return Deactivation{}, err
 	}

@@ -3,11 +3,9 @@ package licensing
 import (
 	"context"
 	"errors"
-	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -23,11 +21,11 @@ type Validation struct {
 // Validate tells whether a device may run the software. Errors: ErrNotFound, ErrInactive, ErrExpired; a device without a
 // seat is a result, not an error. Each call publishes one event.
 func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validation, error) {
-	now := s.Clock.Now()
-	l, cached, err := s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	l, cached, err := s.licenseByKey(ctx, key, c)
 	if err != nil {
-		return Validation{}, s.validationFailed(now, "", key, c, err)
+		return Validation{}, err
 	}
+	now := s.Clock.Now()
 	if err := l.Check(now); err != nil {
 		return Validation{}, s.validationFailed(now, l.ID, key, c, err)
 	}
@@ -45,20 +43,6 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
 	})
 	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
-}
-
-// validationFailed publishes the refusal and returns err. An outage refuses nobody, so it publishes nothing.
-func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
-	var refusal *apierr.Error
-	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
-		return err
-	}
-	s.record(licenseID, now, &eventsv1.LicenseValidationFailed{
-		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
-		ErrorCode: refusal.Code, Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
-	})
-	return err
 }
 
 // Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors

@@ -39,8 +39,8 @@ var events = []mutant{
 	},
 	{
 		name: "event-tells-key", breaks: "an event carries a license key",
-		file: "services/license/internal/licensing/validate.go",
-		old:  "LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key))", new: "LicenseKeyHash: key",
+		file: "services/license/internal/licensing/bykey.go",
+		old:  "Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key))", new: "Reason: refusal.Message, LicenseKeyHash: key",
 		pkg: licenseAPI, tests: "TestValidate",
 	},
 	{

@@ -1,0 +1,73 @@
+package licensing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Use cases for devices look a license up by its key through the two functions here, never through Lookup: these publish each
+// refusal of an unknown key, and guessed keys show in nothing else.
+
+// idByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
+func (s *Licensing) idByKey(ctx context.Context, key string, c Client) (string, error) {
+	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
+	if err != nil {
+		s.activationRefused(s.Clock.Now(), "", key, c, err)
+	}
+	return licenseID, err
+}
+
+// licenseByKey is idByKey for a validation: it finds the license, from memory (cached) where it can.
+func (s *Licensing) licenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
+	if l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key)); err != nil {
+		err = s.validationFailed(s.Clock.Now(), "", key, c, err)
+	}
+	return l, cached, err
+}
+
+// refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of it.
+func refusalOf(err error) *apierr.Error {
+	var refusal *apierr.Error
+	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {
+		return nil
+	}
+	return refusal
+}
+
+// activationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty for an
+// unknown key.
+func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
+	refusal := refusalOf(err)
+	if refusal == nil {
+		return
+	}
+	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
+		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
+			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+			SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
+			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
+		})
+		return
+	}
+	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
+		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)), HardwareId: c.HardwareID, Ip: c.IP,
+	})
+}
+
+// validationFailed publishes the refusal and returns err.
+func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
+	refusal := refusalOf(err)
+	if refusal == nil {
+		return err
+	}
+	s.record(licenseID, now, &eventsv1.LicenseValidationFailed{
+		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
+		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+		ErrorCode: refusal.Code, Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+	})
+	return err
+}
