@@ -101,6 +101,7 @@ func measurements() []measurement {
 		{"embedded", (*bench).embedded},
 		{"backlog", (*bench).backlogs},
 		{"cost", (*bench).cost},
+		{"soak", (*bench).soak},
 	}
 }
 
