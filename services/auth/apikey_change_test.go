@@ -83,6 +83,20 @@ func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 			t.Errorf("%s: per %s, want %s", body, got, want)
 		}
 	}
+	for patch, want := range map[string]string{
+		`{"allowed_endpoints": []}`:                                                            "address",
+		`{"allowed_endpoints": [], "rate_limit": {"per_minute": 5}}`:                           "address",
+		`{"allowed_endpoints": [], "rate_limit": {"per": "key"}}`:                              "key",
+		`{"allowed_endpoints": ["/api/v1/license/*", "/api/v1/auth/token"]}`:                   "key",
+		`{"allowed_endpoints": ["/api/v1/license/validate"], "rate_limit": {"per_minute": 5}}`: "key",
+	} {
+		k := w.createKey(`{"client_name": "own", "allowed_endpoints": ["*"]}`)
+		var changed apiKey
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, patch).is(200, "").into(&changed)
+		if k.RateLimit.Per != "key" || changed.RateLimit.Per != want {
+			t.Errorf("L2: %s: per %s becomes %s, want %s", patch, k.RateLimit.Per, changed.RateLimit.Per, want)
+		}
+	}
 	client := headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 1}}`).APIKey}
 	for _, customer := range []string{"192.0.2.1:1", "192.0.2.2:1"} {
 		for _, status := range []int{200, 429} {

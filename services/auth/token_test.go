@@ -188,31 +188,51 @@ func (w *world) dies(reused, last pair) {
 	w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
 }
 
-// TestC7IdempotencyKey: the same key and body get the same pair, also when it is in use; another body is refused.
+// TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is refused.
 func TestC7IdempotencyKey(t *testing.T) {
 	eachEngine(t, func(w *world) {
 		first := w.issue(w.client())
-		h := headers{"Idempotency-Key": "r-1"}
-		refresh := func(token string) answer {
-			w.Helper()
-			return w.call("POST", "/api/v1/auth/refresh", h, fmt.Sprintf(`{"refresh_token": %q}`, token))
-		}
-		once := refresh(first.Refresh).is(200, "")
+		once := w.refreshOnce("r-1", first.Refresh).is(200, "")
 		var second pair
 		once.into(&second)
-		w.verify(second.Access).is(200, "")
-		if again := refresh(first.Refresh).is(200, ""); again.body != once.body {
+		if again := w.refreshOnce("r-1", first.Refresh).is(200, ""); again.body != once.body {
 			w.Errorf("first %s\nagain %s", once.body, again.body)
 		}
-		refresh(second.Refresh).is(422, errcode.IdempotencyKeyReused)
+		w.refreshOnce("r-1", second.Refresh).is(422, errcode.IdempotencyKeyReused)
 		w.verify(second.Access).is(200, "")
 
 		// A reuse that is refused under a key ends the family all the same.
-		h["Idempotency-Key"] = "r-2"
-		refresh(first.Refresh).is(401, errcode.InvalidToken)
+		w.refreshOnce("r-2", first.Refresh).is(401, errcode.InvalidToken)
 		w.verify(second.Access).is(401, errcode.InvalidToken)
 		w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
 	})
+}
+
+// TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is in use.
+func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
+	for name, use := range map[string]func(w *world, second pair){
+		"its access token was used":  func(w *world, second pair) { w.verify(second.Access).is(200, "") },
+		"its refresh token was used": func(w *world, second pair) { w.refresh(second.Refresh).is(200, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(w *world) {
+				first := w.issue(w.client())
+				var second pair
+				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&second)
+				use(w, second)
+				if reason := w.refreshOnce("r-1", first.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+					w.Errorf("reason %q", reason)
+				}
+				w.verify(second.Access).is(401, errcode.InvalidToken)
+				w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+			})
+		})
+	}
+}
+
+func (w *world) refreshOnce(key, token string) answer {
+	w.Helper()
+	return w.call("POST", "/api/v1/auth/refresh", headers{"Idempotency-Key": key}, fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
 // TestC7ManyRefreshesAtOnce: one chain is left, and it works.

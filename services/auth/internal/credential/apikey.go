@@ -174,7 +174,7 @@ func (s *Service) APIKeys(ctx context.Context) ([]APIKey, error) {
 // APIKeyPatch is what changes of a key; nil members stay.
 type APIKeyPatch struct {
 	ClientName *string
-	// Allowed empty: what an application needs that is given to customers.
+	// Allowed empty: what an application needs that is given to customers, and Per "address" unless it is given.
 	Allowed   *[]string
 	PerMinute *int
 	PerHour   *int
@@ -197,10 +197,10 @@ func (p APIKeyPatch) validate(now time.Time) error {
 
 func (p APIKeyPatch) apply(k APIKey) APIKey {
 	k.ClientName, k.Allowed = or(p.ClientName, k.ClientName), or(p.Allowed, k.Allowed)
-	if len(k.Allowed) == 0 {
-		k.Allowed = defaultEndpoints()
-	}
 	l := k.RateLimit
+	if len(k.Allowed) == 0 {
+		k.Allowed, l.Per = defaultEndpoints(), perAddress // as in key
+	}
 	k.RateLimit = RateLimit{PerMinute: or(p.PerMinute, l.PerMinute), PerHour: or(p.PerHour, l.PerHour), Per: or(p.Per, l.Per)}
 	if p.ExpiresAt != nil {
 		k.ExpiresAt = end(*p.ExpiresAt)

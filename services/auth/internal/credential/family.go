@@ -152,7 +152,11 @@ func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once 
 	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
 		return Pair{}, err
 	}
-	pair, err := once(ctx, f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
+	// Asked before once answers as it did before: who has the answer in use needs no second one, and somebody else must not get it.
+	pair, err := Pair{}, error(errReused)
+	if f.Accepts(hash) {
+		pair, err = once(ctx, f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
+	}
 	if errors.Is(err, errNotAccepted) {
 		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
 	}
@@ -162,11 +166,8 @@ func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once 
 	return pair, nil
 }
 
-// rotate gives the next pair for t. It fails with errNotAccepted where the family does not accept t.
+// rotate gives the next pair for t. It fails with errNotAccepted where the family does not accept t any more.
 func (s *Service) rotate(ctx context.Context, f Family, t RefreshToken) (Pair, error) {
-	if !f.Accepts(t.Hash) {
-		return Pair{}, errReused
-	}
 	if !s.Clock.Now().Before(t.ExpiresAt) {
 		return Pair{}, token.Refused("expired")
 	}
