@@ -117,11 +117,11 @@ func (g *Guard) serve(c *gin.Context, bucket string, d ratelimit.Decision) {
 
 // identify finds the key of the request's secret.
 func (g *Guard) identify(c *gin.Context) (*Key, error) {
-	values := c.Request.Header[canonicalHeader]
-	if len(values) != 1 || !secret.WellFormed(Prefix, values[0]) {
+	text := httpx.Credential(c.Request.Header, canonicalHeader)
+	if !secret.WellFormed(Prefix, text) {
 		return nil, g.opts.Attempts.Refuse(c, ErrInvalid)
 	}
-	sum := secret.Hash(values[0])
+	sum := secret.Hash(text)
 	if key, ok := g.keys.Peek(sum); ok {
 		if err := g.check(key); err != nil {
 			return nil, g.opts.Attempts.RefuseEnded(c, guard.Made(sum), err)

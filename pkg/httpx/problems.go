@@ -76,6 +76,10 @@ func (d *decoder) broken(err error) {
 	if errors.Is(err, errStop) {
 		return
 	}
+	if strings.HasPrefix(string(d.raw[:min(len(d.raw), 3)]), "\ufeff") {
+		d.problems = Fields{"body": "begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1); send plain UTF-8"}
+		return
+	}
 	at := d.InputOffset()
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {

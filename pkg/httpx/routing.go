@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,8 @@ var (
 	errNoRoute  = apierr.New(apierr.NotFound, errcode.NotFound, "there is nothing at this path; /openapi.json lists what there is")
 	errNoMethod = apierr.New(apierr.MethodNotAllowed, errcode.MethodNotAllowed, "this path does not take that method; the Allow header names those it takes")
 )
+
+var slashes = regexp.MustCompile("/+")
 
 // Elsewhere tells which service of the suite serves a path, and its usual port; "" when none is known to.
 type Elsewhere func(path string) (service string, port int)
@@ -36,6 +39,7 @@ func (r *routing) noRoute(c *gin.Context) error {
 		r.again(c)
 		return nil
 	}
+	path = slashes.ReplaceAllString(path, "/") // of a base URL that ends in one
 	if r.elsewhere != nil {
 		if service, port := r.elsewhere(path); service != "" && service != r.service {
 			return errNoRoute.Sayf("this is the %s service; this path is served by the %s service, usually on port %d", r.service, service, port).

@@ -77,6 +77,9 @@ func TestP3Hints(t *testing.T) {
 		"/Things":                             "did you mean /things?",
 		"/things/7/part":                      "did you mean /things/7/parts?",
 		"/things/a<b/par":                     "did you mean /things/a\\u003cb/parts?",
+		"//things/7//part":                    "did you mean /things/7/parts?", // of a base URL with a slash at its end
+		"//things":                            "did you mean /things?",
+		"/orders//5":                          "usually on port 5009",
 		"/x":                                  "/openapi.json lists what there is",
 		"/" + strings.Repeat("things/", 1000): "/openapi.json lists what there is",
 	} {

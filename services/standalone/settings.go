@@ -34,7 +34,7 @@ type settings struct {
 	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
 	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" oneof:"text json" help:"text or json"`
 	DrainDelay    time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
-	CORSOrigins   []string      `key:"cors_origins" env:"LATCHKEY_CORS_ORIGINS" default:"*" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any"`
+	CORSOrigins   []string      `key:"cors_origins" env:"LATCHKEY_CORS_ORIGINS" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any, the default in development; none in production"`
 	SharedLimits  bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
 
 	// command is what to do instead of serving; empty: serve.
@@ -106,6 +106,11 @@ func (s *settings) complete(made *secrets) error {
 	}
 	use(&s.auth.AdminSecret, &made.AdminSecret)
 	use(&s.admin.AdminAPIKey, &made.AdminAPIKey)
+	if s.Env == app.Development && len(s.CORSOrigins) == 0 {
+		for _, cors := range []*app.CORS{&s.auth.CORS, &s.license.CORS, &s.analytics.CORS} {
+			cors.CORSOrigins = []string{"*"}
+		}
+	}
 	services := map[string]*app.Base{"auth": &s.auth.Base, "license": &s.license.Base, "analytics": &s.analytics.Base, "admin": &s.admin.Base}
 	introduce(services)
 	for _, base := range services {

@@ -315,6 +315,31 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 	}
 }
 
+// Pages of any origin may call a suite on its default, and none that is in production, unless the setting names them.
+func TestCORSFollowsTheEnvironment(t *testing.T) {
+	for _, tt := range []struct{ env, origins, want string }{
+		{app.Development, "", "*"}, {app.Production, "", ""},
+		{app.Development, "https://a.example", "https://a.example"}, {app.Production, "https://a.example", "https://a.example"},
+	} {
+		setEnvironment(t, program)
+		t.Setenv("LATCHKEY_ENV", tt.env)
+		t.Setenv("LATCHKEY_CORS_ORIGINS", tt.origins)
+		set, err := loadSettings([]string{"--data-dir", t.TempDir()}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := newSecrets()
+		if err := set.complete(&made); err != nil {
+			t.Fatal(err)
+		}
+		for _, cors := range []app.CORS{set.auth.CORS, set.license.CORS, set.analytics.CORS} {
+			if got := strings.Join(cors.CORSOrigins, ","); got != tt.want {
+				t.Errorf("%s, %q: %q", tt.env, tt.origins, got)
+			}
+		}
+	}
+}
+
 // TestM1ServesTLS: with a certificate the whole suite speaks TLS (finding P6).
 func TestM1ServesTLS(t *testing.T) {
 	pair := httptest.NewTLSServer(http.NotFoundHandler())

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
-const credentialHeader = "X-Admin-API-Key"
+const credentialHeader = "X-Admin-Api-Key" // canonical
 
 // callerKey is where the request keeps who asks.
 type callerKey struct{}
@@ -29,14 +29,14 @@ func (a *API) require(need adminkey.Role) gin.HandlerFunc {
 	}
 }
 
-// authenticate finds the key of the request. A header sent twice is refused: two readers might choose differently.
+// authenticate finds the key of the request.
 func (a *API) authenticate(c *gin.Context) (key adminkey.Key, err error) {
-	sent := c.Request.Header.Values(credentialHeader)
-	if len(sent) != 1 || !adminkey.WellFormed(sent[0]) {
+	sent := httpx.Credential(c.Request.Header, credentialHeader)
+	if !adminkey.WellFormed(sent) {
 		return key, a.Attempts.Refuse(c, adminkey.ErrInvalidKey)
 	}
-	err = a.Attempts.Try(c, guard.Of(c, adminkey.Prefix, sent[0]), func() error {
-		key, err = a.Keys.Authenticate(c.Request.Context(), sent[0])
+	err = a.Attempts.Try(c, guard.Of(c, adminkey.Prefix, sent), func() error {
+		key, err = a.Keys.Authenticate(c.Request.Context(), sent)
 		return err
 	})
 	return key, err

@@ -144,6 +144,14 @@ func TestDetectFindsTheSame(t *testing.T) {
 		if diff := cmp.Diff(before["anomalies"], after["anomalies"]); diff != "" {
 			t.Errorf("asked again, the anomalies differ (-first +second):\n%s", diff)
 		}
+		// A date as an end is valid through its day (C10), and nobody looks into the future.
+		today := k.call("POST", "/licenses/"+id+"/anomalies/detect", "").body
+		for _, to := range []string{k.clock.Now().Format(time.DateOnly), "2999-12-31"} {
+			through := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"to": "`+to+`"}`).body
+			if at(through, "checked", "events") != at(today, "checked", "events") || at(through, "window", "to") != at(today, "window", "to") {
+				t.Errorf("to %s: %v of %v, without: %v of %v", to, through["checked"], through["window"], today["checked"], today["window"])
+			}
+		}
 		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"from": "2026-01-01", "to": "2026-01-02"}`).body; len(a["anomalies"].([]any)) != 0 {
 			t.Errorf("a span without use has anomalies: %v", a["anomalies"])
 		}

@@ -10,8 +10,12 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// defaultDays is the window of those who ask for none.
-const defaultDays = 30
+const (
+	// defaultDays is the window of those who ask for none.
+	defaultDays = 30
+	// firstYear is the first that a window may begin in: the zero dates of languages lie before it.
+	firstYear = 2000
+)
 
 func (a api) patterns(c *gin.Context) error {
 	days, err := httpx.QueryInt(c, "days", defaultDays, 1, usage.MaxDays)
@@ -28,7 +32,7 @@ func (a api) patterns(c *gin.Context) error {
 
 type detectRequest struct {
 	From        *time.Time `json:"from"`
-	To          *time.Time `json:"to"`
+	To          *time.Time `json:"to" time:"end"`
 	Sensitivity *float64   `json:"sensitivity"`
 }
 
@@ -52,7 +56,9 @@ func (a api) detect(c *gin.Context) error {
 func (r detectRequest) detection() (usage.Detection, error) {
 	d, wrong := usage.Detection{}, httpx.Fields{}
 	if r.From != nil {
-		d.From = *r.From
+		if d.From = *r.From; d.From.Year() < firstYear {
+			wrong.Add("from", "must be in the year 2000 or later")
+		}
 	}
 	if r.To != nil {
 		d.To = *r.To

@@ -197,7 +197,7 @@ func (s *Service) Detect(ctx context.Context, licenseID string, d Detection) (*D
 
 // bounded fills in the span that is checked when none is asked for.
 func (d Detection) bounded(now time.Time) (Detection, error) {
-	if d.To.IsZero() {
+	if d.To.IsZero() || d.To.After(now) {
 		d.To = now
 	}
 	if d.From.IsZero() {

@@ -33,13 +33,13 @@ func (a api) requireAdminSecret(c *gin.Context) {
 }
 
 func (a api) checkAdminSecret(c *gin.Context) error {
-	given := c.Request.Header.Values(adminHeader)
-	if len(given) != 1 || given[0] == "" {
+	given := httpx.Credential(c.Request.Header, adminHeader)
+	if given == "" {
 		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
 	}
-	return a.AdminAttempts.Try(c, guard.Of(c, adminPrefix, given[0]), func() error {
+	return a.AdminAttempts.Try(c, guard.Of(c, adminPrefix, given), func() error {
 		for _, s := range a.AdminSecrets {
-			if s != "" && secret.Equal(given[0], s.Reveal()) {
+			if s != "" && secret.Equal(given, s.Reveal()) {
 				return nil
 			}
 		}
