@@ -2,7 +2,9 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -275,6 +277,69 @@ func TestFailuresOfOursDoNotCount(t *testing.T) {
 			r.want(r.call(s, here), 429)
 		})
 	}
+}
+
+// TestCallsThatTheClientAbandonsCount: who closes the connection, or its sending half, after each request gets no call for nothing.
+func TestCallsThatTheClientAbandonsCount(t *testing.T) {
+	leave := map[string]func(*net.TCPConn) error{
+		"half-closed": (*net.TCPConn).CloseWrite,
+		"closed":      (*net.TCPConn).Close,
+		"reset":       func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) },
+	}
+	for name, leave := range leave {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 3}})
+			began, ended := make(chan struct{}), make(chan int)
+			r.engine.POST("/slow", func(c *gin.Context) {
+				c.Next()
+				ended <- c.Writer.Status()
+			}, r.guard.Require(), httpx.Wrap(func(c *gin.Context) error {
+				began <- struct{}{}
+				<-c.Request.Context().Done()
+				return c.Request.Context().Err()
+			}))
+			server := httptest.NewServer(r.engine)
+			defer server.Close()
+			for range 3 {
+				conn, err := net.Dial("tcp", server.Listener.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(conn, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n%s: %s\r\n\r\n", apikey.Header, s)
+				<-began
+				if err := leave(conn.(*net.TCPConn)); err != nil {
+					t.Fatal(err)
+				}
+				if status := <-ended; status != 503 {
+					t.Errorf("an abandoned call ended with %d", status)
+				}
+				conn.Close()
+			}
+			r.want(r.call(s, here), 429)
+		})
+	}
+}
+
+// TestCallsThatWeAreLateWithDoNotCount: a deadline of ours is no leaving.
+func TestCallsThatWeAreLateWithDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := r.key(apikey.Key{Limit: ratelimit.Limit{PerMinute: 1}})
+		r.engine.POST("/slow", r.guard.Require(), httpx.Wrap(func(c *gin.Context) error {
+			<-c.Request.Context().Done()
+			return c.Request.Context().Err()
+		}))
+		for range 3 {
+			req := httptest.NewRequest(http.MethodPost, "/slow", nil)
+			req.Header.Set(apikey.Header, s)
+			rec := httptest.NewRecorder()
+			r.engine.ServeHTTP(rec, req)
+			r.want(rec, 503)
+		}
+		r.want(r.call(s, here), 200)
+		r.want(r.call(s, here), 429)
+	})
 }
 
 func TestLimitPerAddress(t *testing.T) {

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -175,6 +176,13 @@ func Report(ctx context.Context, err error) bool {
 	}
 	r.note("", err)
 	return true
+}
+
+// ClientLeft tells whether the client of the request that ctx belongs to ended its connection, or its half of it, before it had its
+// answer. A deadline that passed is no such end.
+func ClientLeft(ctx context.Context) bool {
+	r := requestFrom(ctx)
+	return r != nil && errors.Is(r.parent.Err(), context.Canceled)
 }
 
 // HeaderReplayed says "true" on an answer that was given before for the same Idempotency-Key.

@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,32 @@ func TestA1NoRouteTakesGuessesUnseen(t *testing.T) {
 			t.Errorf("routes that take a license key: %v, want %v", took, want)
 		}
 	})
+}
+
+// TestCallsThatTheClientAbandonsCount: the context of a request whose client half-closed or reset its connection is canceled. Whatever
+// becomes of the call, it counts against its API key.
+func TestCallsThatTheClientAbandonsCount(t *testing.T) {
+	for _, endpoint := range []string{"activate", "deactivate", "validate"} {
+		eachWorld(t, func(w *world) {
+			_, key := w.create(9, 30)
+			w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
+			left, leave := context.WithCancel(w.t.Context())
+			leave()
+			failed := 0
+			for i := range w.auth.limit.GetPerMinute() - 1 {
+				rec := httptest.NewRecorder()
+				req := carrying(endpoint, "X-API-Key", "", device(key, fmt.Sprint("pc-", i)))(w.auth.apiKey)
+				w.public.ServeHTTP(rec, req.WithContext(left))
+				if rec.Code >= http.StatusInternalServerError {
+					failed++
+				}
+			}
+			if failed == 0 && endpoint != "validate" { // which is answered from memory
+				w.t.Errorf("%s: no call failed because its client left", endpoint)
+			}
+			w.want(w.post(endpoint, device(key, "pc")), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+		})
+	}
 }
 
 func withTokenLimit(perMinute int) func(*license.Config) {

@@ -102,7 +102,7 @@ var credentials = []mutant{
 	{
 		name: "limit-never-refunded", breaks: "failures of ours count against the caller",
 		file: "pkg/apikey/guard.go",
-		old:  "			g.opts.Limiter.Refund(c.Request.Context(), bucket)\n", new: "",
+		old:  "			g.opts.Limiter.Refund(ctx, bucket)\n", new: "",
 		pkg: "./pkg/apikey", tests: "TestFailuresOfOursDoNotCount",
 	},
 	{
