@@ -85,15 +85,17 @@ func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first cre
 const (
 	familiesKept = 100
 	familiesLive = 1000
+	// familiesForgotten bounds what one call has to do for those before it.
+	familiesForgotten = 20
 )
 
 // boundFamilies forgets the oldest families of the device of the newest one, or refuses that one.
 func boundFamilies(tx *gorm.DB, newest familyRow) error {
 	// The end of a family is that of its newest refresh token: those that end later have a pair from within the life of an access token.
 	live := newest.ExpiresAt.Add(-credential.AccessFor)
-	const oldest = `DELETE FROM token_families WHERE id IN (SELECT id FROM token_families
-		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) AND expires_at <= ?`
-	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, familiesLive+pruneBatch, familiesKept, live).Error; err != nil {
+	const oldest = `DELETE FROM token_families WHERE id IN (SELECT id FROM (SELECT id, expires_at FROM token_families
+		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) AS old WHERE expires_at <= ? LIMIT ?)`
+	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, familiesLive+pruneBatch, familiesKept, live, familiesForgotten).Error; err != nil {
 		return fmt.Errorf("forget the oldest token families: %w", err)
 	}
 	var left int64
