@@ -61,3 +61,6 @@ func (q Quota) Admit(ctx context.Context, key string) error {
 	}
 	return nil
 }
+
+// Refund takes back the last call of key that was admitted, because it should not count after all.
+func (q Quota) Refund(ctx context.Context, key string) { q.Limiter.Refund(ctx, key) }

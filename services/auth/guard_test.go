@@ -219,6 +219,28 @@ func TestM6OneSeatCannotFlood(t *testing.T) {
 	}, func(c *auth.Config) { c.TokenRateLimit = &limit })
 }
 
+// TestRevokedTokensTakeNothingFromTheirDevice: its new family may do all that it may.
+func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
+	limit := 3
+	eachEngine(t, func(w *world) {
+		client := w.client()
+		stolen := w.issue(client)
+		var used pair
+		w.refresh(stolen.Refresh).is(200, "").into(&used)
+		w.refresh(used.Refresh).is(200, "").into(&used)
+		w.refresh(stolen.Refresh).is(401, errcode.InvalidToken) // reuse: revokes the family
+		p := w.issue(client)
+		for range 2 * limit {
+			w.refresh(stolen.Refresh).is(401, errcode.InvalidToken)
+			w.refresh(used.Refresh).is(401, errcode.InvalidToken)
+		}
+		for range limit {
+			w.refresh(p.Refresh).is(200, "").into(&p)
+		}
+		w.refresh(p.Refresh).is(429, errcode.RateLimitExceeded)
+	}, func(c *auth.Config) { c.TokenRateLimit = &limit })
+}
+
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {

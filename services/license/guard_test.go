@@ -199,6 +199,45 @@ func TestM6OneSeatCannotFlood(t *testing.T) {
 	})
 }
 
+// TestRevokedTokensTakeNothingFromTheirDevice: who holds a token that was revoked, with its family or as one from before the device
+// took its seat anew, cannot use up what the device may do with its new ones.
+func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
+	revocations := map[string]func(w *world, id, key string){
+		"family": func(w *world, _, _ string) {
+			w.auth.revoke("family-1")
+			w.auth.familyID, w.auth.tokenID = "family-2", "t-2"
+		},
+		"seat": func(w *world, _, key string) {
+			w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		},
+	}
+	for name, revoke := range revocations {
+		testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+			w := newWorld(t, d, withTokenLimit(4), func(c *license.Config) { c.AddressLimits = new(bool); *c.AddressLimits = true })
+			id, key := w.create(1, 30)
+			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+			stolen := w.bearer(id, "pc")
+			revoke(w, id, key)
+			honest := w.bearer(id, "pc")
+			for i := range failures + 10 {
+				path := []string{"heartbeat", "offline-token"}[i%2]
+				if i < failures {
+					w.want(w.post(path, "", stolen...), http.StatusUnauthorized, "INVALID_TOKEN")
+				} else { // it counts by itself
+					w.want(w.post(path, "", stolen...), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+				}
+			}
+			for range 4 {
+				if got := w.post("heartbeat", "", honest...); got.status != http.StatusOK {
+					t.Fatalf("%s: the device's own token got %d %v", name, got.status, got.body)
+				}
+			}
+			w.want(w.post("heartbeat", "", honest...), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+		})
+	}
+}
+
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -60,22 +61,35 @@ func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
 }
 
 func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
+	ctx := c.Request.Context()
 	var access claims.Access
-	if err := a.Tokens.Verify(c.Request.Context(), raw, &access); err != nil {
+	if err := a.Tokens.Verify(ctx, raw, &access); err != nil {
 		return licensing.Holder{}, err
 	}
-	// By device: it may begin as many families of tokens as its API key lets it.
-	if err := a.TokenQuota.Admit(c.Request.Context(), access.Subject+"|"+access.HardwareID); err != nil {
-		return licensing.Holder{}, err
-	}
-	revoked, err := a.Families.Refused(c.Request.Context(), access.FamilyID, access.ID)
+	refused, err := a.Families.Refused(ctx, access.FamilyID, access.ID)
 	if err != nil {
 		return licensing.Holder{}, err
 	}
-	if revoked {
+	if refused {
 		return licensing.Holder{}, licensing.ErrToken.With("reason", "revoked")
 	}
-	return licensing.Holder{LicenseID: access.Subject, HardwareID: access.HardwareID, LicenseVersion: access.LicenseVersion}, nil
+	holder := licensing.Holder{LicenseID: access.Subject, HardwareID: access.HardwareID, LicenseVersion: access.LicenseVersion}
+	return holder, a.admit(ctx, holder)
+}
+
+// admit counts a call of a device, which may begin as many families of tokens as its API key lets it. A token that was revoked takes
+// nothing from the device, whose new tokens others may not use up; TokenAttempts counts it by itself.
+func (a *API) admit(ctx context.Context, h licensing.Holder) error {
+	device := h.LicenseID + "|" + h.HardwareID
+	if err := a.TokenQuota.Admit(ctx, device); err != nil {
+		return err
+	}
+	_, err := a.Licensing.CheckHolder(ctx, h)
+	if errors.Is(err, licensing.ErrToken) {
+		a.TokenQuota.Refund(ctx, device)
+		return err
+	}
+	return nil // other refusals are the endpoint's to give
 }
 
 func holderOf(c *gin.Context) licensing.Holder {

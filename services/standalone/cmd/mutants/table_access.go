@@ -78,7 +78,7 @@ var credentials = []mutant{
 	{
 		name: "family-revocation-unasked", breaks: "access tokens of a revoked family pass at license",
 		file: "services/license/internal/api/token.go",
-		old:  "	if revoked {\n", new: "	if false && revoked {\n",
+		old:  "	if refused {\n", new: "	if false && refused {\n",
 		pkg: licenseAPI, tests: "TestRevokedFamilyIsRefused",
 	},
 	{
