@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
@@ -25,10 +22,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/token"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
@@ -109,18 +108,17 @@ func (s *Service) newRules(cfg Config, id rpc.Identity) *credential.Service {
 	license := licensev1connect.NewLicenseServiceClient(rpc.HTTPClient(s.deps.HTTP), cfg.LicenseURL, rpc.NewClientOptions(id, "license")...)
 	return credential.New(credential.Deps{
 		Clock: s.deps.Clock, Keys: s.store, Families: s.store, Signing: s.store, Devices: authrpc.Devices{License: license}, Link: s.link,
-		AdmitRefresh: s.tokens.Admit, CountRefusal: countRefusals(s.deps.Metrics.Registerer()),
-		Observe: func(subject string, at time.Time, m proto.Message) { s.telemetry.Record(source, subject, at, m) },
+		AdmitRefresh: s.tokens.Admit,
+		Refusals: refusal.New(refusal.Options{
+			Clock: s.deps.Clock, Count: refusal.Counter(s.deps.Metrics.Registerer(), Name, "token, refresh and verify"), Publish: s.publishRefusal,
+		}),
 	})
 }
 
-// countRefusals is the metric of refused tokens. Most of them are seen nowhere else: see credential.refusals.
-func countRefusals(r prometheus.Registerer) func(reason string) {
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "latchkey_auth_refused_tokens_total", Help: "Calls of token, refresh and verify that were refused, by reason.",
-	}, []string{"reason"})
-	r.MustRegister(refused)
-	return func(reason string) { refused.WithLabelValues(strings.ToLower(reason)).Inc() }
+func (s *Service) publishRefusal(r refusal.Refusal) {
+	s.telemetry.Record(source, r.LicenseID, r.At, &eventsv1.LicenseTokenRefused{
+		ErrorCode: r.ErrorCode, LicenseId: r.LicenseID, HardwareId: r.HardwareID, Ip: r.IP, Count: int32(r.Count),
+	})
 }
 
 func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {

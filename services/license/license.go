@@ -22,6 +22,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/token"
@@ -116,12 +117,22 @@ func (s *Service) buildPublic(cfg Config, auth authv1connect.AuthServiceClient) 
 		Tokens:        token.NewVerifier(s.signingKeys, s.deps.Clock, claims.AudienceAccess),
 		OfflineTokens: token.NewVerifier(s.signingKeys, s.deps.Clock, claims.AudienceOffline),
 		TokenAttempts: cfg.Attempts(s.deps.Clock, failuresPerMinute), TokenQuota: s.tokens,
+		Refusals: refusal.New(refusal.Options{
+			Clock: s.deps.Clock, Publish: s.publishRefusal,
+			Count: refusal.Counter(s.deps.Metrics.Registerer(), Name, "heartbeat, offline-token and validate-offline"),
+		}),
 	}
 	options := cfg.HTTP(Name, s.deps)
 	options.CORSOrigins = cfg.CORSOrigins
 	s.public = httpx.NewEngine(options)
 	a.Routes(s.public, s.guard.Require())
 	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.License, s.Ready, s.deps))
+}
+
+func (s *Service) publishRefusal(r refusal.Refusal) {
+	s.telemetry.Record(licensing.Source, r.LicenseID, r.At, &eventsv1.LicenseTokenRefused{
+		ErrorCode: r.ErrorCode, LicenseId: r.LicenseID, HardwareId: r.HardwareID, Ip: r.IP, Count: int32(r.Count),
+	})
 }
 
 func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {

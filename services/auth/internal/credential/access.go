@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
@@ -19,7 +20,7 @@ type Verified struct {
 func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Verified, error) {
 	var c claims.Access
 	if err := s.ring.access.Verify(ctx, raw, &c); err != nil {
-		return Verified{}, s.refused(err, from, familyOf(err, raw))
+		return Verified{}, s.Refusals.Note(err, refusal.Verified(err, raw, from.IP))
 	}
 	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
 	if err := s.holds(ctx, f, c.ID); err != nil {

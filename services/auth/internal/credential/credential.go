@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
@@ -86,9 +87,6 @@ type Devices interface {
 	CheckFamily(ctx context.Context, f Family) error
 }
 
-// Observer hears of what is counted but changes nothing: refused tokens. It must not block.
-type Observer func(subject string, at time.Time, m proto.Message)
-
 // Deps is what the rules are given.
 type Deps struct {
 	Clock    clock.Clock
@@ -96,11 +94,10 @@ type Deps struct {
 	Families FamilyStore
 	Signing  SigningStore
 	Devices  Devices
-	Observe  Observer
+	// Refusals notes refused tokens.
+	Refusals *refusal.Recorder
 	// Link tells whether the events of other processes arrive at OnEvent. Nil counts as yes.
 	Link interface{ Alive() bool }
-	// CountRefusal counts a refused token by its reason.
-	CountRefusal func(reason string)
 	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
 	AdmitRefresh func(ctx context.Context, familyID string) error
 }
@@ -108,8 +105,7 @@ type Deps struct {
 // Service carries out the rules. It is safe for concurrent use.
 type Service struct {
 	Deps
-	ring     *signingRing
-	refusals refusals
+	ring *signingRing
 	// refreshes are those under way, by the token they came with.
 	refreshes singleflight.Group
 }

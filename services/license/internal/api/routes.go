@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -21,6 +22,8 @@ type API struct {
 	Families              Families
 	// TokenAttempts bounds the tokens that one client address may have refused.
 	TokenAttempts *guard.Attempts
+	// Refusals notes refused tokens.
+	Refusals *refusal.Recorder
 	// TokenQuota limits the calls that one device makes with its tokens.
 	TokenQuota ratelimit.Quota
 	Clock      clock.Clock
@@ -36,7 +39,7 @@ func (a *API) Routes(r gin.IRouter, apiKey gin.HandlerFunc) {
 	g.POST("/validate", apiKey, httpx.Wrap(a.validate))
 	g.POST("/activate", apiKey, httpx.Wrap(a.activate))
 	g.POST("/deactivate", apiKey, httpx.Wrap(a.deactivate))
-	g.POST("/heartbeat", deviceBody, a.accessToken, httpx.Wrap(a.heartbeat))
-	g.POST("/offline-token", deviceBody, a.accessToken, httpx.Wrap(a.offlineToken))
+	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
+	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, httpx.Wrap(a.validateOffline))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -55,9 +56,27 @@ func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
 	}
 	holder, err := a.verify(c, raw)
 	if err != nil {
-		return licensing.Holder{}, a.TokenAttempts.RefuseToken(c, raw, err)
+		return licensing.Holder{}, a.refuseToken(c, raw, err)
 	}
 	return holder, nil
+}
+
+// refuseToken notes that package token, or a rule about a token that passed there, refused raw.
+func (a *API) refuseToken(c *gin.Context, raw string, err error) error {
+	err = a.Refusals.Note(err, refusal.Verified(err, raw, httpx.KnownClientIP(c)))
+	return a.TokenAttempts.RefuseToken(c, raw, err)
+}
+
+// asHolder has handle serve the holder of an access token that passed accessToken, and notes where its license or device refuses it.
+func (a *API) asHolder(handle func(*gin.Context) error) gin.HandlerFunc {
+	return httpx.Wrap(func(c *gin.Context) error {
+		err := handle(c)
+		if err == nil {
+			return nil
+		}
+		raw, _ := guard.Bearer(c.Request.Header) // accessToken has found it
+		return a.Refusals.Note(err, refusal.Signed(raw, httpx.KnownClientIP(c)))
+	})
 }
 
 func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
@@ -221,7 +240,7 @@ func (a *API) validateOffline(c *gin.Context) error {
 	}
 	offline, err := a.verifyOffline(c.Request.Context(), req.Token)
 	if err != nil {
-		return a.TokenAttempts.RefuseToken(c, req.Token, err)
+		return a.refuseToken(c, req.Token, err)
 	}
 	c.JSON(http.StatusOK, validateOfflineResponse{
 		Valid: true, LicenseID: offline.Subject, HardwareID: offline.HardwareID, Features: offline.Features,

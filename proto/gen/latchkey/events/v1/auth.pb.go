@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LicenseTokenRefused says that a device asked for tokens and did not get them.
+// LicenseTokenRefused says that a token which we signed was refused, by auth or, for access and offline tokens, by license.
 type LicenseTokenRefused struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	ErrorCode      string                 `protobuf:"bytes,1,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
@@ -30,7 +30,8 @@ type LicenseTokenRefused struct {
 	HardwareId     string                 `protobuf:"bytes,3,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
 	Ip             string                 `protobuf:"bytes,4,opt,name=ip,proto3" json:"ip,omitempty"`
 	LicenseId      string                 `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	// count is how many refusals of the family this one stands for: itself, and those that were not published since the last.
+	// count is how many refusals this one stands for: itself, and those of the token's family that the publisher left out since
+	// its last. Offline tokens have no family; those of one license and device count together.
 	Count         int32 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -501,7 +502,7 @@ var File_latchkey_events_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xeb\x01\n" +
+	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xf6\x01\n" +
 	"\x13LicenseTokenRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -511,7 +512,7 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x05R\x05count:%\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\xfa\xe0\x18\x04auth\"\xa3\x01\n" +
+	"\x05count\x18\x06 \x01(\x05R\x05count:0\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\xfa\xe0\x18\x04auth\xfa\xe0\x18\alicense\"\xa3\x01\n" +
 	"\x12LicenseTokenReused\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +

@@ -1,0 +1,132 @@
+package refusal
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+)
+
+// told is what a recorder counted and published.
+type told struct {
+	reasons   map[string]int
+	published []Refusal
+}
+
+func recorder(c clock.Clock) (*Recorder, *told) {
+	t := &told{reasons: map[string]int{}}
+	return New(Options{
+		Clock: c, Count: func(reason string) { t.reasons[reason]++ }, Publish: func(r Refusal) { t.published = append(t.published, r) },
+	}), t
+}
+
+func TestNote(t *testing.T) {
+	ours := Token{Chain: "f", LicenseID: "l", HardwareID: "pc", IP: "192.0.2.1"}
+	for name, tt := range map[string]struct {
+		err       error
+		token     Token
+		reason    string
+		published string
+	}{
+		"revoked":           {token.Refused("revoked"), ours, "revoked", "INVALID_TOKEN"},
+		"no seat":           {apierr.New(apierr.Forbidden, "DEVICE_NOT_ACTIVATED", ""), ours, "device_not_activated", "DEVICE_NOT_ACTIVATED"},
+		"no license":        {apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", ""), ours, "license_not_found", "LICENSE_NOT_FOUND"},
+		"made up":           {token.Refused("signature"), Token{IP: "192.0.2.1"}, "signature", ""},
+		"passed":            {nil, ours, "", ""},
+		"too often":         {apierr.New(apierr.RateLimited, "RATE_LIMIT_EXCEEDED", ""), ours, "", ""},
+		"failure of ours":   {errors.New("broken"), ours, "", ""},
+		"peer service away": {apierr.ErrUnavailable, ours, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, got := recorder(clock.NewFake(time.Now()))
+			if err := r.Note(tt.err, tt.token); !errors.Is(err, tt.err) {
+				t.Errorf("it returns %v", err)
+			}
+			if want := map[string]int{tt.reason: 1}; tt.reason != "" && !cmp.Equal(got.reasons, want) || tt.reason == "" && len(got.reasons) > 0 {
+				t.Errorf("counted %v", got.reasons)
+			}
+			if tt.published == "" && len(got.published) > 0 ||
+				tt.published != "" && (len(got.published) != 1 || got.published[0].ErrorCode != tt.published || got.published[0].Token != ours) {
+				t.Errorf("published %+v", got.published)
+			}
+		})
+	}
+}
+
+// TestM6EventsOfAChainAreLimited: ten within any minute, and the next one says how many were left out.
+func TestM6EventsOfAChainAreLimited(t *testing.T) {
+	c := clock.NewFake(time.Now())
+	r, got := recorder(c)
+	for range 30 {
+		_ = r.Note(token.Refused("revoked"), Token{Chain: "a"})
+	}
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "b"})
+	c.Advance(time.Minute)
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "a"})
+	var counts []int
+	for _, p := range got.published {
+		counts = append(counts, p.Count)
+	}
+	if want := []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21}; !cmp.Equal(counts, want) {
+		t.Errorf("the events stand for %v, want %v", counts, want)
+	}
+	if got.reasons["revoked"] != 32 {
+		t.Errorf("the metric counted %d", got.reasons["revoked"])
+	}
+}
+
+// TestM6ChainsAreBounded: more than are watched only count; after an hour there is room again.
+func TestM6ChainsAreBounded(t *testing.T) {
+	c := clock.NewFake(time.Now())
+	r, got := recorder(c)
+	for i := range chainsWatched + 5 {
+		_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(i)})
+	}
+	if len(got.published) != chainsWatched || len(r.chains.byName) != chainsWatched {
+		t.Errorf("%d published, %d watched", len(got.published), len(r.chains.byName))
+	}
+	c.Advance(time.Hour + time.Second)
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "late"})
+	if len(got.published) != chainsWatched+1 || len(r.chains.byName) != 1 {
+		t.Errorf("an hour later: %d published, %d watched", len(got.published), len(r.chains.byName))
+	}
+}
+
+func TestTokens(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(c jwt.Claims) string {
+		raw, err := token.Sign(key, "k", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	subject := jwt.RegisteredClaims{Subject: "l"}
+	access := sign(claims.Access{RegisteredClaims: subject, HardwareID: "pc", FamilyID: "f"})
+	offline := sign(claims.Offline{RegisteredClaims: subject, HardwareID: "pc"})
+	nobody := Token{IP: "ip"}
+	for name, tt := range map[string]struct{ got, want Token }{
+		"access":          {Signed(access, "ip"), Token{Chain: "f", LicenseID: "l", HardwareID: "pc", IP: "ip"}},
+		"offline":         {Signed(offline, "ip"), Token{Chain: "l|pc", LicenseID: "l", HardwareID: "pc", IP: "ip"}},
+		"ended":           {Verified(token.Refused("expired"), access, "ip"), Signed(access, "ip")},
+		"bad signature":   {Verified(token.Refused("signature"), access, "ip"), nobody},
+		"no verdict":      {Verified(apierr.ErrUnavailable, access, "ip"), nobody},
+		"no token at all": {Signed("x.y.z", "ip"), nobody},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, tt.got, tt.want)
+		}
+	}
+}
