@@ -46,7 +46,11 @@ func (m MasterKeys) Check(b Base) error {
 	var problems []error
 	before := map[string]string{} // settings by the key in them
 	for _, s := range m.given() {
-		err := b.CheckMasterKey(&m, s.value)
+		rules := b
+		if s.value == &m.MasterKeyPrevious {
+			rules.Env = Development // who has been using a sample must be able to rotate it away
+		}
+		err := rules.CheckMasterKey(&m, s.value)
 		if raw, unreadable := keyring.ParseKey(s.value.Reveal()); unreadable == nil {
 			if same := before[string(raw)]; same != "" {
 				err = config.Problemf(&m, s.value, "is the same key as %s; leave it out", same)
