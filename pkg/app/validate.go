@@ -18,7 +18,7 @@ func (b Base) Validate() error {
 		b.checkIdentity(),
 		b.checkServers(),
 		b.checkTLS(),
-		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies)),
+		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies, b.Env == Production)),
 	)
 }
 

@@ -494,11 +494,11 @@ func TestNoProxyIsTrustedByDefault(t *testing.T) {
 }
 
 func TestCheckProxies(t *testing.T) {
-	if err := CheckProxies([]string{"10.0.0.0/8", "::1", "fd00::/8", "::ffff:10.0.0.0/104"}); err != nil {
+	if err := CheckProxies([]string{"10.0.0.0/8", "::1", "fd00::/8", "::ffff:10.0.0.0/104"}, true); err != nil {
 		t.Error(err)
 	}
 	for _, bad := range []string{"", "example.com", "10.0.0.0/33", "10.0.0", "*", "nonsense", "fe80::1%eth0"} {
-		if CheckProxies([]string{bad}) == nil {
+		if CheckProxies([]string{bad}, false) == nil {
 			t.Errorf("%q was accepted", bad)
 		}
 	}

@@ -15,10 +15,19 @@ const forwardedFor = "X-Forwarded-For"
 // proxies are the networks whose X-Forwarded-For is believed.
 type proxies []netip.Prefix
 
-// CheckProxies tells which entry of list is neither an address nor a CIDR.
-func CheckProxies(list []string) error {
-	_, err := parseProxies(list)
-	return err
+// CheckProxies tells which entry of list is neither an address nor a CIDR, or where that is strict, stands for every address: then
+// each client would choose the address that it counts for.
+func CheckProxies(list []string, strict bool) error {
+	networks, err := parseProxies(list)
+	if err != nil || !strict {
+		return err
+	}
+	for i, p := range networks {
+		if p.Bits() == 0 {
+			return fmt.Errorf("%q trusts every address, so any client could choose its own; name the addresses of the proxies", list[i])
+		}
+	}
+	return nil
 }
 
 func parseProxies(list []string) (proxies, error) {

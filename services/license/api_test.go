@@ -3,6 +3,7 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,55 @@ func TestIdempotencyKey(t *testing.T) {
 		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
 		w.want(w.post("activate", device(key, "third"), "Idempotency-Key", "twice"), http.StatusCreated, "") // its cause is gone
 		w.want(w.post("activate", device(key, "pc"), "Idempotency-Key", "\x7f"), http.StatusBadRequest, "VALIDATION_ERROR")
+	})
+}
+
+// TestA6EventsCarryShortTexts: what a device says of itself is kept whole in its row alone, and of an unknown key's not at all.
+func TestA6EventsCarryShortTexts(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		long := strings.Repeat("\U0001F5A5", 255)
+		say := func(key, hardwareID string) string {
+			return fmt.Sprintf(`{"license_key": %q, "hardware_id": %q, "device_name": "%s", "app_version": "%s", "session_id": "%s",
+				"os_info": {"name": "%s", "version": "%s"}}`, key, hardwareID, long, long, long, long, long)
+		}
+		for _, call := range []struct {
+			path, key, hardwareID, event string
+			texts                        int
+		}{
+			{"activate", key, "pc", "license.activated", 4},
+			{"validate", key, "pc", "license.validated", 4},
+			{"activate", key, "other", "license.device_limit_exceeded", 4},
+			{"validate", "LIC-000000000000", "pc", "license.validation.failed", 0},
+			{"deactivate", key, "pc", "device.deactivated", 1},
+		} {
+			answer := w.post(call.path, say(call.key, call.hardwareID))
+			if data := string(w.eventually(call.event).Data); strings.Count(data, "\U0001F5A5") != 64*call.texts {
+				t.Errorf("%s carries %d characters: %s", call.event, strings.Count(data, "\U0001F5A5"), data)
+			}
+			if name, ok := answer.body["device_name"]; ok && name != long {
+				t.Errorf("the device is called %v", name)
+			}
+		}
+	})
+}
+
+// TestL4EmptyIdempotencyKeysAreRefused: a client that sends the header counts on it.
+func TestL4EmptyIdempotencyKeysAreRefused(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		for _, path := range []string{"activate", "deactivate", "offline-token"} {
+			for _, keys := range [][]string{{""}, {"", "a"}, {"a", ""}} {
+				req := httptest.NewRequest(http.MethodPost, "/api/v1/license/"+path, strings.NewReader(device(key, "pc")))
+				req.Header = http.Header{"X-Api-Key": {w.auth.apiKey}, "Authorization": {w.bearer(id, "pc")[1]}, "Idempotency-Key": keys}
+				rec := httptest.NewRecorder()
+				w.public.ServeHTTP(rec, req)
+				if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "Idempotency-Key") {
+					t.Errorf("%s %q: %d %s", path, keys, rec.Code, rec.Body)
+				}
+			}
+		}
 	})
 }
 

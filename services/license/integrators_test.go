@@ -217,6 +217,28 @@ func TestSearchByKeyIsAudited(t *testing.T) {
 		if w.get(id).GetVersion() != version {
 			w.t.Error("looking a license up changed it")
 		}
+
+		// A6: however often it is searched for, there is one entry an hour for each administrator.
+		entries := func() (n int64) {
+			if err := w.db.Read(t.Context()).Table("outbox").Where("CAST(data AS text) LIKE ?", "%find_by_key%").Count(&n).Error; err != nil {
+				w.t.Fatal(err)
+			}
+			return n
+		}
+		for i, want := range []int64{1, 2, 4} {
+			for range 5 {
+				w.list(&licensev1.ListLicensesRequest{Actor: ada, LicenseKey: &key, Page: 1, PerPage: 10})
+				if i > 0 {
+					w.list(&licensev1.ListLicensesRequest{Actor: &rpcv1.Actor{Id: "grace"}, LicenseKey: &key, Page: 1, PerPage: 10})
+				}
+			}
+			if got := entries(); got != want {
+				w.t.Errorf("round %d: %d entries, want %d", i, got, want)
+			}
+			if i == 1 {
+				w.clock.Advance(time.Hour)
+			}
+		}
 	})
 }
 

@@ -63,9 +63,6 @@ func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
 
 // idempotencyKey reads the Idempotency-Key of a request; scope says whose it is.
 func idempotencyKey(c *gin.Context, scope string) (idempotency.Key, error) {
-	if c.GetHeader("Idempotency-Key") == "" {
-		return idempotency.Key{}, nil
-	}
 	body, err := httpx.Body(c)
 	if err != nil {
 		return idempotency.Key{}, err

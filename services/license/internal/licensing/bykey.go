@@ -46,9 +46,10 @@ func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Cl
 		return
 	}
 	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
+		said := c.texts()
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
-			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-			SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
+			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
+			SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
 			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
 		})
 		return
@@ -64,9 +65,13 @@ func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Cli
 	if refusal == nil {
 		return err
 	}
+	var said texts // of the device of an unknown key nothing but its id: it is nobody's
+	if licenseID != "" {
+		said = c.texts()
+	}
 	s.record(licenseID, now, &eventsv1.LicenseValidationFailed{
-		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
+		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
 		ErrorCode: refusal.Code, Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
 	})
 	return err

@@ -18,17 +18,42 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
+// maxEventText is how many characters of a text that a client chose an event carries: events are kept for long, and everyone who has
+// a seat makes them. The row of the device keeps the whole text.
+const maxEventText = 64
+
+func cutText(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > maxEventText {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// texts are what a client says of itself, as events carry it.
+type texts struct{ deviceName, os, appVersion, sessionID string }
+
+func (c *Client) texts() texts {
+	return texts{
+		deviceName: cutText(c.DeviceName), os: cutText(c.OS()), appVersion: cutText(c.AppVersion), sessionID: cutText(c.SessionID),
+	}
+}
+
 func activated(l *License, d *Device, c Client, returning bool) *eventsv1.LicenseActivated {
+	said := c.texts()
 	return &eventsv1.LicenseActivated{
-		LicenseId: l.ID, DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: d.Name, Os: c.OS(), AppVersion: c.AppVersion,
-		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), Returning: returning,
+		LicenseId: l.ID, DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: cutText(d.Name), Os: said.os, AppVersion: said.appVersion,
+		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time), Returning: returning,
 		CurrentDevices: int32(l.CurrentDevices), MaxDevices: int32(l.MaxDevices), Version: int32(l.Version),
 	}
 }
 
 func deviceDeactivated(x *Deactivation, reason, by, ip string) *eventsv1.DeviceDeactivated {
 	return &eventsv1.DeviceDeactivated{
-		LicenseId: x.License.ID, DeviceId: x.Device.ID, HardwareId: x.Device.HardwareID, DeviceName: x.Device.Name, Reason: reason, By: by, Ip: ip,
+		LicenseId: x.License.ID, DeviceId: x.Device.ID, HardwareId: x.Device.HardwareID, DeviceName: cutText(x.Device.Name),
+		Reason: cutText(reason), By: by, Ip: ip,
 		CurrentDevices: int32(x.License.CurrentDevices), MaxDevices: int32(x.License.MaxDevices), Version: int32(x.License.Version),
 	}
 }

@@ -124,7 +124,7 @@ func (c *Client) profile() Profile {
 	return Profile{Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion, AppVersion: c.AppVersion}
 }
 
-// OS is name and version with a blank between, as events carry it.
+// OS is name and version with a blank between.
 func (c *Client) OS() string {
 	if c.OSName == "" || c.OSVersion == "" {
 		return c.OSName + c.OSVersion

@@ -27,10 +27,11 @@ type Deps struct {
 // Licensing carries out the use cases.
 type Licensing struct {
 	Deps
+	finds finds
 }
 
 // New returns the use cases over deps.
-func New(deps Deps) *Licensing { return &Licensing{deps} }
+func New(deps Deps) *Licensing { return &Licensing{Deps: deps} }
 
 func (s *Licensing) record(licenseID string, at time.Time, msg proto.Message) {
 	s.Telemetry.Record(Source, licenseID, at, msg)

@@ -38,9 +38,10 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 		return Validation{}, err
 	}
 	s.seen(l.ID, device, c, nil)
+	said := c.texts()
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
-		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
+		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
 	})
 	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
 }
@@ -52,11 +53,11 @@ func (s *Licensing) Heartbeat(ctx context.Context, h Holder, c Client, session *
 	if err != nil {
 		return nil, err
 	}
-	l, now := seat.License, s.Clock.Now()
+	l, now, said := seat.License, s.Clock.Now(), c.texts()
 	s.seen(l.ID, seat.Device, c, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
-		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: c.DeviceName, Os: c.OS(), AppVersion: c.AppVersion,
-		SessionId: c.SessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,
+		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
+		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,
 	})
 	return l, nil
 }
