@@ -12,20 +12,22 @@ import (
 )
 
 const (
-	// gcHeadroom is by how much the heap may grow before it is collected. The usual, as much again as is live, has a service that keeps
-	// little collect all the time (a quarter of the CPU of a validation), and one with large caches take twice their size.
+	// gcHeadroom is by how much the heap may grow before it is collected. The usual, as much again as is live, has a
+	// service that keeps little collect all the time (a quarter of the CPU of a validation), and one with large caches
+	// take twice their size.
 	gcHeadroom = 80 << 20
-	// The bounds of the pace: a small heap grows to five times what is live, and collecting a large one may not take all the time.
+	// The bounds of the pace: a small heap grows to five times what is live, and collecting a large one may not take
+	// all the time.
 	gcPercentMost, gcPercentLeast = 400, 50
-	// After a rush the heap stays as large as it was, because nothing collects it: so every returnEvery a process that has become quiet
-	// returns what it holds beyond what is live, if that is more than returnable.
+	// After a rush the heap stays as large as it was, because nothing collects it: so every returnEvery a process that
+	// has become quiet returns what it holds beyond what is live, if that is more than returnable.
 	returnEvery = 10 * time.Second
 	returnable  = 32 << 20
 )
 
 // Tune fits the Go runtime to a service; the first thing a program does. It bounds the memory by that of the container
-// (GOMEMLIMIT, AUTOMEMLIMIT and GOGC say otherwise), sets the pace of garbage collection, returns memory after a rush, and lets ids of
-// requests and events take randomness sixteen at a time: they are no secrets, which are made elsewhere.
+// (GOMEMLIMIT, AUTOMEMLIMIT and GOGC say otherwise), sets the pace of garbage collection, returns memory after a rush,
+// and lets ids of requests and events take randomness sixteen at a time: they are no secrets, which are made elsewhere.
 func Tune() {
 	_, _ = memlimit.Set() // where there is no limit to be found there is none to keep
 	if os.Getenv("GOGC") == "" {
@@ -36,7 +38,8 @@ func Tune() {
 	uuid.EnableRandPool()
 }
 
-// MemoryLimit is the memory in bytes that this process may have: the limit of its container, or else that of the machine.
+// MemoryLimit is the memory in bytes that this process may have: the limit of its container, or else that of the
+// machine.
 func MemoryLimit() uint64 {
 	limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
 	if err != nil {
@@ -89,7 +92,8 @@ func readHeap() heap {
 	return heap{collections: samples[0].Value.Uint64(), live: samples[1].Value.Uint64(), held: held}
 }
 
-// returnable tells whether a collection now is worth its while. One that works is collected by itself, and grows again at once.
+// returnable tells whether a collection now is worth its while. One that works is collected by itself, and grows again
+// at once.
 func (h heap) returnable(before heap) bool {
 	return h.collections <= before.collections+1 && h.held > h.live+returnable
 }

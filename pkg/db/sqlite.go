@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	// sqliteBusy is how long a statement waits for another process, such as a backup, that holds the file. In milliseconds.
+	// sqliteBusy is how long a statement waits for another process, such as a backup, that holds the file. In
+	// milliseconds.
 	sqliteBusy = "10000"
-	// sqliteCheckpoint copies the log into the file every 4,000 pages, 16 MB, where 1,000 is usual: a page that changes often is copied
-	// once for many changes.
+	// sqliteCheckpoint copies the log into the file every 4,000 pages, 16 MB, where 1,000 is usual: a page that changes
+	// often is copied once for many changes.
 	sqliteCheckpoint = "wal_autocheckpoint(4000)"
 	// sqliteReaders are few: each keeps a cache of up to 2 MB, and readers never wait for one another.
 	sqliteReaders = 4
@@ -30,15 +31,16 @@ const (
 
 // openSQLite opens one connection that writes and a pool that reads beside it.
 //
-// Commits are synchronous (FULL): an acknowledged change survives a power cut as it does on PostgreSQL. NORMAL would survive a
-// killed process, too, but could lose the last commits with the power. What undoes a statement that fails half-way needs no disk.
+// Commits are synchronous (FULL): an acknowledged change survives a power cut as it does on PostgreSQL. NORMAL would
+// survive a killed process, too, but could lose the last commits with the power. What undoes a statement that fails
+// half-way needs no disk.
 func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	path, err := prepareFile(path)
 	if err != nil {
 		return nil, err
 	}
-	// An immediate transaction takes the write lock at its begin. A deferred one that reads first and then writes fails at
-	// once, without waiting, when another has written in between.
+	// An immediate transaction takes the write lock at its begin. A deferred one that reads first and then writes fails
+	// at once, without waiting, when another has written in between.
 	writer, err := sqlitePool(path, url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", sqliteCheckpoint,
 	}}, 1)

@@ -1,5 +1,5 @@
-// Package gather carries out concurrent calls together: what arrives while a batch is under way forms the next one. A call that
-// comes alone goes at once.
+// Package gather carries out concurrent calls together: what arrives while a batch is under way forms the next one. A
+// call that comes alone goes at once.
 package gather
 
 import (
@@ -21,15 +21,17 @@ type Options struct {
 	Batch int
 	// Underway is how many batches run at once, so that one is at work while another waits for a disk.
 	Underway int
-	// Beside is how many must wait for a batch to begin beside another: small ones would give up what going together saves.
+	// Beside is how many must wait for a batch to begin beside another: small ones would give up what going together
+	// saves.
 	Beside int
-	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers that call in
-	// a loop come back a moment after they were answered, and the first of them would go by itself. Zero never waits.
+	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers
+	// that call in a loop come back a moment after they were answered, and the first of them would go by itself. Zero
+	// never waits.
 	Linger time.Duration
-	// Patience is how long an item waits at most for its batch to begin before Do gives it up with ErrBusy; 0 is for ever. The half of it
-	// is random: those who came together are not given up together, which would be a burst of work for nothing. While more wait than
-	// fit into crowd batches, the newest go first: most of the others would be given up in any case, and those who are let in then need
-	// not have waited nearly as long.
+	// Patience is how long an item waits at most for its batch to begin before Do gives it up with ErrBusy; 0 is for
+	// ever. The half of it is random: those who came together are not given up together, which would be a burst of work
+	// for nothing. While more wait than fit into crowd batches, the newest go first: most of the others would be given
+	// up in any case, and those who are let in then need not have waited nearly as long.
 	Patience time.Duration
 }
 
@@ -63,14 +65,15 @@ type call[K comparable, T, R any] struct {
 	err    error
 }
 
-// New returns a gatherer over run, which gives the result of every item, in their order, or an error that is everyone's. No
-// caller's context bounds run: it must set its own deadline. Items with the same key are never in two batches at once.
+// New returns a gatherer over run, which gives the result of every item, in their order, or an error that is
+// everyone's. No caller's context bounds run: it must set its own deadline. Items with the same key are never in two
+// batches at once.
 func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Gatherer[K, T, R] {
 	return &Gatherer[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}, enough: make(chan struct{}, 1)}
 }
 
-// Do has item carried out and returns its result. When ctx ends first, Do returns its error: an item whose batch has not begun
-// is left out, any other is carried out all the same.
+// Do has item carried out and returns its result. When ctx ends first, Do returns its error: an item whose batch has
+// not begun is left out, any other is carried out all the same.
 func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	c := &call[K, T, R]{ctx: ctx, key: g.key(item), item: item, done: make(chan struct{})}
 	g.add(c)
@@ -120,8 +123,8 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 	}
 }
 
-// work carries out batches until there is none for it. What then still waits is too little, or has the key of a batch under way:
-// the worker of a batch under way comes for it.
+// work carries out batches until there is none for it. What then still waits is too little, or has the key of a batch
+// under way: the worker of a batch under way comes for it.
 func (g *Gatherer[K, T, R]) work() {
 	for batch := g.next(nil); len(batch) > 0; batch = g.next(batch) {
 		g.carryOut(batch)

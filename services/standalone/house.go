@@ -89,7 +89,8 @@ func (h *house) openMember(ctx context.Context, m *member) error {
 		return err
 	}
 	deps := app.Deps{
-		Log: log, DB: database, Bus: events, HTTP: h.internal, Clock: clock.System{}, Metrics: obs.NewMetrics(m.name), Answered: &h.answered,
+		Log: log, DB: database, Bus: events, HTTP: h.internal,
+		Clock: clock.System{}, Metrics: obs.NewMetrics(m.name), Answered: &h.answered,
 	}
 	if err := m.startMasterKeys(ctx, deps); err != nil {
 		return err

@@ -14,17 +14,18 @@ import (
 const (
 	// slice is how many events are handled at once while the process answers requests.
 	slice = 250
-	// pausePerRequest is how long handling pauses for each request that was answered during a slice, maxPause how many times the duration
-	// of the slice it pauses at most.
+	// pausePerRequest is how long handling pauses for each request that was answered during a slice, maxPause how many
+	// times the duration of the slice it pauses at most.
 	pausePerRequest = 200 * time.Microsecond
 	maxPause        = 4
-	// minRate is how many events a second are let through however many requests are answered, so that a backlog always drains. The
-	// in-process bus has 10 s to confirm what it was given, several thousand events.
+	// minRate is how many events a second are let through however many requests are answered, so that a backlog always
+	// drains. The in-process bus has 10 s to confirm what it was given, several thousand events.
 	minRate = 2000
 )
 
-// Pace hands events to a handler so that they leave processor time to the requests that the same process answers meanwhile: it
-// makes small batches of them and pauses in between, the longer the more requests there were. Without requests it does nothing.
+// Pace hands events to a handler so that they leave processor time to the requests that the same process answers
+// meanwhile: it makes small batches of them and pauses in between, the longer the more requests there were. Without
+// requests it does nothing.
 type Pace struct {
 	next     bus.Handler
 	answered *atomic.Uint64

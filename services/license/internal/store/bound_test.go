@@ -16,8 +16,8 @@ import (
 // boundedProcess marks the process that TestAProcessAtItsBoundLives starts: this test alone, with little memory.
 const boundedProcess = "LATCHKEY_TEST_BOUNDED_PROCESS"
 
-// TestAProcessAtItsBoundLives asks for more licenses than fit into the memory limit of a process: every answer is right, and the memory
-// stays within the limit.
+// TestAProcessAtItsBoundLives asks for more licenses than fit into the memory limit of a process: every answer is
+// right, and the memory stays within the limit.
 func TestAProcessAtItsBoundLives(t *testing.T) {
 	if os.Getenv(boundedProcess) != "" {
 		askForTooMuch(t)
@@ -39,7 +39,9 @@ func askForTooMuch(t *testing.T) {
 	)
 	d := testkit.SQLite(t, migrations...)
 	r := replicas(t, d, 1)[0]
-	made := occupy(t, r, many, func(l *licensing.License) { l.Metadata = []byte(`{"x":"` + strings.Repeat("x", metadata) + `"}`) })
+	made := occupy(t, r, many, func(l *licensing.License) {
+		l.Metadata = []byte(`{"x":"` + strings.Repeat("x", metadata) + `"}`)
+	})
 	r.Lookup = store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon), store.CacheOptions{Bytes: 4 << 20, Link: r.link})
 	most, answers := uint64(0), 0
 	for range 2 {

@@ -10,8 +10,8 @@ import (
 // backlog is how many events wait for analytics while warm validations are measured beside them.
 const backlog = 50_000
 
-// Goals of validations beside a backlog: the share of their rate without one, their 99th percentile in ms, and how many events are
-// stored a second meanwhile.
+// Goals of validations beside a backlog: the share of their rate without one, their 99th percentile in ms, and how many
+// events are stored a second meanwhile.
 const (
 	besideFloor, besideAim = 0.6, 0.8
 	besideP99Floor         = 10.0
@@ -31,7 +31,8 @@ func (b *bench) besideBacklog(ctx context.Context, s *installation) error {
 	drained := b.row(&row{Name: "  " + s.name + ", events stored meanwhile", Unit: "/s", Floor: new(drainFloor)})
 	rest := b.info("  "+s.name+", events stored once nobody validates", "/s")
 	quietP99 := b.info("  "+s.name+", without a backlog, p99", "ms")
-	quietRate, rate := b.info("  "+s.name+", validations without a backlog", "/s"), b.info("  "+s.name+", validations beside it", "/s")
+	quietRate := b.info("  "+s.name+", validations without a backlog", "/s")
+	rate := b.info("  "+s.name+", validations beside it", "/s")
 	for range b.rounds {
 		if err := s.stored(ctx); err != nil {
 			return err

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Aims for the processor time, of all processes together, that 10,000 warm validations take until everything is stored, in seconds:
-// as fast as they go, and at a steady pace.
+// Aims for the processor time, of all processes together, that 10,000 warm validations take until everything is stored,
+// in seconds: as fast as they go, and at a steady pace.
 const (
 	costAimEmbedded   = 1.5
 	costAimPostgres   = 1.2

@@ -16,7 +16,8 @@ import (
 
 const embeddedName = "embedded"
 
-// installation is a running suite on one of the engines, with licenses loaded, as seen by measurements that are made on both.
+// installation is a running suite on one of the engines, with licenses loaded, as seen by measurements that are made on
+// both.
 type installation struct {
 	// name is embeddedName or "PostgreSQL".
 	name        string
@@ -25,7 +26,8 @@ type installation struct {
 	pids func() []int
 	// fill makes events wait, and returns when analytics has begun with them.
 	fill func(ctx context.Context, events []event.Event) error
-	// unsent is how many events have not left the license service, and taken how many analytics has stored since its data was made.
+	// unsent is how many events have not left the license service, and taken how many analytics has stored since its
+	// data was made.
 	unsent, taken func(ctx context.Context) (int, error)
 }
 
