@@ -185,11 +185,16 @@ func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
 		statuses := make(chan int)
 		for range 30 {
 			go func() {
-				req := httptest.NewRequest("POST", "/api/v1/auth/token", strings.NewReader(tokenBody(licenseID, device)))
-				req.Header.Set("X-API-Key", client["X-API-Key"])
-				rec := httptest.NewRecorder()
-				w.handler.ServeHTTP(rec, req)
-				statuses <- rec.Code
+				for {
+					req := httptest.NewRequest("POST", "/api/v1/auth/token", strings.NewReader(tokenBody(licenseID, device)))
+					req.Header.Set("X-API-Key", client["X-API-Key"])
+					rec := httptest.NewRecorder()
+					w.handler.ServeHTTP(rec, req)
+					if rec.Code != http.StatusServiceUnavailable { // a busy machine sheds load, whoever asks
+						statuses <- rec.Code
+						return
+					}
+				}
 			}()
 		}
 		got := map[int]int{}
