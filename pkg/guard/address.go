@@ -1,12 +1,16 @@
 package guard
 
-import "time"
+import (
+	"container/list"
+	"time"
+)
 
 // address is what is known of one client address. Times are Unix microseconds.
 type address struct {
-	failures []int64       // of the last minute, oldest first
-	busy     int           // credentials being looked at
-	changed  chan struct{} // closed, and replaced, when one of them is done
+	failures []int64   // of the last minute, oldest first
+	busy     int       // credentials being looked at; at least one while others wait
+	waiting  list.List // of *waiter, in the order in which they came
+	paced    int64     // moves by madePace with each look-up beyond the limit, and is never ahead of the time
 }
 
 // state finds or makes the state of an address. What has nothing left to remember is forgotten once a minute; where there are
@@ -23,7 +27,7 @@ func (a *Attempts) state(from string, now int64) *address {
 	s := a.addresses[from]
 	if s == nil {
 		a.makeRoom()
-		s = &address{changed: make(chan struct{})}
+		s = &address{}
 		a.addresses[from] = s
 	}
 	return s
@@ -53,6 +57,20 @@ func (s *address) failed(now int64) int {
 
 // room is how many more failures the address may have, those that may come of its busy ones taken off.
 func (s *address) room(now int64, limit int) int { return limit - s.failed(now) - s.busy }
+
+// take takes a place, which beyond the limit is one of madeBurst.
+func (s *address) take(now int64, limit int) {
+	s.busy++
+	if s.failed(now) >= limit {
+		s.paced += madePace
+	}
+}
+
+// spare is how many credentials may yet be looked at beyond the limit. A pace from the future means that the clock was set back.
+func (s *address) spare(now int64) int {
+	s.paced = min(max(s.paced, now-madeBurst*madePace), now)
+	return int((now - s.paced) / madePace)
+}
 
 func (s *address) fail(now int64) { s.failures = append(s.failures, now) }
 

@@ -1,12 +1,12 @@
 // Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh tokens and
 // signed tokens. An address that had too many refused within a minute is answered 429 before its next credential is looked at,
 // so that a guesser learns nothing from the right guess either. What nobody can guess, because package secret made it, is looked
-// at nevertheless, one at a time: honest callers behind the same address are not locked out, also not by a process that has just
-// started. No request header changes what an address may do.
+// at nevertheless, one at a time and so many a second: honest callers behind the same address are not locked out by an old client,
+// also not by a process that has just started, and a flood costs a bounded number of look-ups. No request header changes what an
+// address may do.
 package guard
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"sync"
@@ -58,9 +58,10 @@ func New(c clock.Clock, limit int) *Attempts {
 }
 
 // Try has check look at a credential, unless the client's address had too many refused. A check that ends in a 401 counts
-// against the address, or against the credential alone where it is secret.ErrEnded. A credential that passed within goodFor is always
-// looked at. Others of one address wait for each other, four at a time, as long as the request may take; beyond the limit only
-// those that Made identifies, one at a time.
+// against the address, or against the credential alone where it is secret.ErrEnded; so does one whose client left before its end. A
+// credential that passed within goodFor is always looked at. Others of one address wait in the order in which they came, as long as
+// the request may take, and are looked at four at a time; beyond the limit only those that Made identifies, one at a time, up to
+// madeBurst at once and madePerSecond after that.
 func (a *Attempts) Try(c *gin.Context, credential Credential, check func() error) error {
 	if a == nil {
 		return check()
@@ -80,6 +81,8 @@ func (a *Attempts) Try(c *gin.Context, credential Credential, check func() error
 	case refusal(err):
 		a.good.Invalidate(credential.sum)
 		return a.RefuseEnded(c, credential, err)
+	case httpx.ClientLeft(c.Request.Context()) && !a.wasGood(credential):
+		_ = a.fail(from) // its look-up must not be free; nobody waits for the answer
 	}
 	return err
 }
@@ -118,6 +121,14 @@ func (a *Attempts) refuse(from string, err error) error {
 	if a == nil || !refusal(err) {
 		return err
 	}
+	if limited := a.fail(from); limited != nil {
+		return limited
+	}
+	return err
+}
+
+// fail counts a failure, or fails with ErrLimited when there were too many before.
+func (a *Attempts) fail(from string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now().UnixMicro()
@@ -126,53 +137,7 @@ func (a *Attempts) refuse(from string, err error) error {
 		return ErrLimited.After(state.retryAfter(now, a.limit))
 	}
 	state.fail(now)
-	return err
-}
-
-// enter waits for a place among those of the address that are being looked at. A place is free while the failures known and
-// those that may yet come of the places taken stay within the limit, and where no place is taken.
-func (a *Attempts) enter(ctx context.Context, from string, credential Credential) (*address, error) {
-	for {
-		entered, changed, err := a.tryEnter(from, credential)
-		if entered != nil || err != nil {
-			return entered, err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, apierr.ErrUnavailable.Because(ctx.Err())
-		}
-		if a.wasGood(credential) { // it passed meanwhile
-			return nil, nil
-		}
-	}
-}
-
-func (a *Attempts) tryEnter(from string, credential Credential) (entered *address, changed <-chan struct{}, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.clock.Now().UnixMicro()
-	state := a.state(from, now)
-	switch {
-	case state.failed(now) >= a.limit && !credential.made:
-		return nil, nil, ErrLimited.After(state.retryAfter(now, a.limit))
-	case state.busy < atOnce && state.room(now, a.limit) > 0, state.busy == 0:
-		state.busy++
-		return state, nil, nil
-	}
-	return nil, state.changed, nil
-}
-
-// leave gives a place back; nil is the place of a credential that needed none.
-func (a *Attempts) leave(entered *address) {
-	if entered == nil {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	entered.busy--
-	close(entered.changed)
-	entered.changed = make(chan struct{})
+	return nil
 }
 
 func (a *Attempts) wasGood(credential Credential) bool {

@@ -113,15 +113,21 @@ var credentials = []mutant{
 	},
 	{
 		name: "guesses-unlimited", breaks: "an address that failed too often goes on guessing",
-		file: "pkg/guard/guard.go",
-		old:  "	case state.failed(now) >= a.limit && !credential.made:", new: "	case false:",
+		file: "pkg/guard/queue.go",
+		old:  "	case !credential.made:", new: "	case false:",
 		pkg: "./pkg/guard", tests: "TestM4TheRightGuessIsNotAnsweredEither",
 	},
 	{
 		name: "guesses-at-once", breaks: "a guesser who asks many times at once has as many guesses",
-		file: "pkg/guard/guard.go",
-		old:  "state.busy < atOnce && state.room(now, a.limit) > 0", new: "true",
+		file: "pkg/guard/queue.go",
+		old:  "s.busy >= atOnce || s.room(now, a.limit) <= 0 && s.busy > 0", new: "false",
 		pkg: "./pkg/guard", tests: "TestGuessesAtOnce",
+	},
+	{
+		name: "made-up-keys-unpaced", breaks: "each well-formed key that somebody made up costs a look-up, for ever",
+		file: "pkg/guard/address.go",
+		old:  "		s.paced += madePace\n", new: "",
+		pkg: "./pkg/guard", tests: "TestFloodOfMadeUpKeysCostsBoundedLookUps",
 	},
 	{
 		name: "ended-is-a-guess", breaks: "an old client's revoked key locks out the others of its address",
