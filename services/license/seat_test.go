@@ -94,7 +94,8 @@ func (w *world) outcome(a answer) string {
 }
 
 // TestM2TokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
-// replica that hears of nothing, once its memory has ended. Tokens issued afterwards hold.
+// replica that hears of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens issued
+// afterwards hold.
 func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"
 	for name, way := range leaving {
@@ -122,7 +123,11 @@ func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 				way.comeBack(w, id, key)
 				w.clock.Advance(5 * time.Second)
 				expect(old, dead)
+				w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+				w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+				w.clock.Advance(5 * time.Second)
 				expect(w.hold(id, "pc"), holds)
+				w.want(w.post("deactivate", device(key, "pc")), http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
 			})
 		})
 	}

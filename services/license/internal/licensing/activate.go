@@ -79,7 +79,8 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 		return Activation{}, ErrLimit.With("limits", ch.License.Limits())
 	}
 	if returning {
-		d.ID, d.Profile, d.SessionData, d.OfflineUntil = old.ID, old.Profile.With(d.Profile), old.SessionData, old.OfflineUntil
+		// Not OfflineUntil: the offline tokens of the seat that it left are void.
+		d.ID, d.Profile, d.SessionData = old.ID, old.Profile.With(d.Profile), old.SessionData
 	}
 	ch.License.CurrentDevices++
 	ch.License.touch(now)
@@ -226,6 +227,7 @@ func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version
+	target.OfflineUntil = time.Time{} // the offline tokens of a seat that it had before are void
 	return *target, nil
 }
 

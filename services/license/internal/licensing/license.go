@@ -79,7 +79,7 @@ type Device struct {
 	// LastSeenAt may lag by two seconds, because it is written in batches.
 	LastSeenAt    time.Time
 	DeactivatedAt time.Time
-	// OfflineUntil is when the device's last offline token ends; zero if it never had one.
+	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
 	OfflineUntil time.Time
 }
 

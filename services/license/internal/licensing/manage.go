@@ -268,7 +268,7 @@ func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
 	}
 	l.touch(now)
 	if before.IsActive && !l.IsActive {
-		l.DeactivatedVersion = l.Version
+		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
 	}
 	ch.Emit(changeEvent(&before, l, changed))
 	ch.Emit(audit(by, changeAction(&before, l), l.ID, pick(before.auditView(), changed), pick(l.auditView(), changed)))

@@ -142,7 +142,9 @@ type Change struct {
 	License License
 	// Devices holds the named devices that exist, by hardware id. Entries may be changed and added.
 	Devices map[string]*Device
-	events  []proto.Message
+	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
+	OfflineVoid bool
+	events      []proto.Message
 }
 
 // Emit adds an event, written when the change is.

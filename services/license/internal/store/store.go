@@ -174,8 +174,17 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 				return err
 			}
 		}
+		if ch.OfflineVoid {
+			if err := voidOffline(tx, licenseID); err != nil {
+				return err
+			}
+		}
 		return s.publish(ctx, tx, licenseID, ch.Events())
 	}))
+}
+
+func voidOffline(tx *gorm.DB, licenseID string) error {
+	return tx.Table("devices").Where("license_id = ? AND offline_until IS NOT NULL", licenseID).Update("offline_until", nil).Error
 }
 
 func lockLicense(d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
