@@ -160,6 +160,40 @@ func TestC13RenamedDevice(t *testing.T) {
 	})
 }
 
+// TestANewSystemComesWithoutTheOldVersion: a device that names another operating system is not shown with the version of the last one.
+func TestANewSystemComesWithoutTheOldVersion(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 30)
+		said := func(system string) string {
+			return `{"license_key":"` + key + `","hardware_id":"pc","os_info":` + system + `}`
+		}
+		shows := func(name, version string) {
+			t.Helper()
+			testkit.Eventually(t, patience, func() error {
+				resp, err := w.admin.ListDevices(t.Context(), connect.NewRequest(&licensev1.ListDevicesRequest{LicenseId: id}))
+				if err != nil {
+					return err
+				}
+				if d := resp.Msg.GetDevices()[0]; d.GetOsName() != name || d.GetOsVersion() != version {
+					return fmt.Errorf("the list shows %v", d)
+				}
+				return nil
+			})
+		}
+		w.want(w.post("activate", said(`{"name":"Windows","version":"11"}`)), http.StatusCreated, "")
+		w.want(w.post("validate", said(`{"name":"macOS"}`)), http.StatusOK, "")
+		shows("macOS", "")
+		w.want(w.post("validate", said(`{"version":"15"}`)), http.StatusOK, "")
+		shows("macOS", "15")
+		w.want(w.post("validate", said(`{"version":"26"}`)), http.StatusOK, "") // these two are written together
+		w.want(w.post("validate", said(`{"name":"macOS"}`)), http.StatusOK, "")
+		shows("macOS", "26")
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		w.want(w.post("activate", said(`{"name":"Linux"}`)), http.StatusCreated, "")
+		shows("Linux", "")
+	})
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)

@@ -97,8 +97,11 @@ type Profile struct {
 	Name, OSName, OSVersion, AppVersion string
 }
 
-// With is p after the device has said more; what it leaves out stays.
+// With is p after the device has said more; what it leaves out stays, save the version of an operating system that it no longer has.
 func (p Profile) With(said Profile) Profile {
+	if said.OSName != "" && said.OSName != p.OSName {
+		p.OSVersion = ""
+	}
 	return Profile{
 		Name: cmp.Or(said.Name, p.Name), OSName: cmp.Or(said.OSName, p.OSName), OSVersion: cmp.Or(said.OSVersion, p.OSVersion),
 		AppVersion: cmp.Or(said.AppVersion, p.AppVersion),

@@ -48,7 +48,7 @@ func (s *Seen) Seen(now licensing.Sighting) {
 		return
 	}
 	last.At = now.At
-	last.Said = last.Said.With(now.Said)
+	last.Said = last.Stored.With(last.Said).With(now.Said) // a version that was said belongs to the system that is stored
 	if now.SessionData != nil {
 		last.SessionData = now.SessionData
 	}
