@@ -15,8 +15,10 @@ type member struct {
 	optional   bool
 	row        bool
 	identifier bool
-	end        bool // a time that ends something
-	max        int  // entries of a list, 0 = any number
+	// spaced lets white space that is a control character stand within.
+	spaced bool
+	end    bool // a time that ends something
+	max    int  // entries of a list, 0 = any number
 }
 
 // What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null too.
@@ -68,7 +70,8 @@ func memberOf(f reflect.StructField) *member {
 		nullable:   f.Tag.Get("null") == "ok",
 		absentNull: !optional,
 		optional:   optional,
-		identifier: f.Tag.Get("text") == "identifier",
+		identifier: f.Tag.Get("text") == "identifier" || f.Tag.Get("text") == "key",
+		spaced:     f.Tag.Get("text") == "key",
 		end:        f.Tag.Get("time") == "end",
 		max:        max,
 	}

@@ -63,7 +63,7 @@ func (d *decoder) rawText(m *member) (s []byte, problem string, err error) {
 	if m.identifier {
 		s = []byte(Identifier(string(s)))
 	}
-	if bytes.ContainsFunc(s, unicode.IsControl) {
+	if bytes.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !(m.spaced && unicode.IsSpace(r)) }) {
 		problem = badControl
 	}
 	return s, problem, nil

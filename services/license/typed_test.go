@@ -22,11 +22,14 @@ func TestC8KeysAndTokensAsTheyArrive(t *testing.T) {
 		for _, typed := range []string{
 			key + "\r\n", "\n" + key, "\t" + key, key + "\u200b", "\ufeff" + key, key + "\u200e", strings.ToLower(key), strings.ReplaceAll(key, "-", ""),
 			strings.ReplaceAll(key, "-", "\u2011"), strings.ReplaceAll(key, "-", "\u2013"), strings.ReplaceAll(key, "-", "\u2212"), wide,
+			key[:8] + "\n" + key[8:], key[:8] + "\r\n\t" + key[8:], key[:8] + "\u2028" + key[8:], // wrapped by a mail program
 		} {
 			if got := w.post("validate", device(typed, "pc")); got.body["valid"] != true {
 				t.Errorf("%+q: %d %v", typed, got.status, got.body)
 			}
 		}
+		w.want(w.post("validate", device(key[:8]+"\x00"+key[8:], "pc")), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.post("validate", device("ACME-PRO\nOLIVE-10", "pc")), http.StatusBadRequest, "VALIDATION_ERROR")
 		issued := w.call(http.MethodPost, "/api/v1/license/offline-token", "", w.bearer(id, "pc")...)
 		for _, end := range []string{"\n", "\r\n", " ", "\ufeff"} {
 			got := w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, issued.body["token"].(string)+end))

@@ -35,7 +35,7 @@ func (a *API) listLicenses(c *gin.Context) error {
 // searchLicenses finds a license by its key, which stays out of URLs and logs. The audit log notes who asked.
 func (a *API) searchLicenses(c *gin.Context) error {
 	var in struct {
-		LicenseKey string `json:"license_key" text:"identifier"`
+		LicenseKey string `json:"license_key" text:"key"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return err

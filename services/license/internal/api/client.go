@@ -43,7 +43,7 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 
 // deviceRequest is the body of validate, activate and deactivate.
 type deviceRequest struct {
-	LicenseKey string `json:"license_key" text:"identifier"`
+	LicenseKey string `json:"license_key" text:"key"`
 	HardwareID string `json:"hardware_id" text:"identifier"`
 	clientMembers
 }
@@ -56,6 +56,9 @@ func bindDevice(c *gin.Context) (*deviceRequest, error) {
 	f := httpx.Fields{}
 	f.Require("license_key", req.LicenseKey)
 	f.MaxLen("license_key", req.LicenseKey, maxText)
+	if licensing.BrokenKey(req.LicenseKey) {
+		f.Add("license_key", "must not contain control characters")
+	}
 	f.Require("hardware_id", req.HardwareID)
 	f.MaxLen("hardware_id", req.HardwareID, maxText)
 	req.check(f)

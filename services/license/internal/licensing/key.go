@@ -40,6 +40,11 @@ func NormalizeKey(typed string) string {
 	return norm.NFC.String(strings.Map(foldCase, norm.NFD.String(key)))
 }
 
+// BrokenKey tells of control characters, such as line breaks, within a key that is not of our own format; there they do not count.
+func BrokenKey(typed string) bool {
+	return strings.ContainsFunc(typed, unicode.IsControl) && strings.ContainsFunc(NormalizeKey(typed), unicode.IsControl)
+}
+
 // trimKey takes off what forms, files and terminals leave at the ends of a key.
 func trimKey(typed string) string { return strings.TrimFunc(typed, isUnseen) }
 
