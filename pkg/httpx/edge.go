@@ -76,7 +76,7 @@ func (e *edge) begin(c *gin.Context) *request {
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)
 	if !r.ownIP && e.warned.allow(e.Clock.Now()) {
-		e.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its clients as one, detectors leave their addresses out",
+		e.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its clients as one, detectors hardly tell them apart",
 			"proxy", r.ip)
 	}
 	c.Request = c.Request.WithContext(r)

@@ -206,10 +206,17 @@ func ClientIP(c *gin.Context) string {
 // KnownClientIP is ClientIP, but "" where that is the address of a proxy which Options.TrustedProxies does not name: all its
 // clients would seem to be one, and detectors must not take them for that.
 func KnownClientIP(c *gin.Context) string {
-	if r := requestFrom(c.Request.Context()); r != nil && !r.ownIP {
+	if ViaProxy(c) {
 		return ""
 	}
 	return ClientIP(c)
+}
+
+// ViaProxy says that ClientIP may be the address of a proxy which Options.TrustedProxies does not name. A client in a private network
+// can bring that about with a header, so it must not hide the client.
+func ViaProxy(c *gin.Context) bool {
+	r := requestFrom(c.Request.Context())
+	return r != nil && !r.ownIP
 }
 
 // ClientNetwork is what a client counts as in limits by address: ClientIP, whether it is the client's own or that of a proxy

@@ -59,7 +59,9 @@ type Observation struct {
 	AppVersion string
 	SessionID  string
 	// IP is the client's address in text; one that does not parse counts as absent.
-	IP        string
+	IP string
+	// ViaProxy says that IP may be the address of a proxy that stands for many clients: it tells no place, and for guesses of keys little.
+	ViaProxy  bool
 	ErrorCode string
 	Reason    string
 	// KeyHash is the keyed hash of a key that was typed: equal guesses are equal, the key stays unknown.
@@ -131,7 +133,8 @@ type Finding struct {
 	// Status is StatusNew or StatusUpdated.
 	Status string
 	Type   Kind
-	// Subject is "license:<id>" or "ip:<address>"; an IPv6 address is given as its /64 block.
+	// Subject is "license:<id>", "ip:<address>" or, through a proxy that nobody named, "ip:proxy <address>"; an IPv6 address is given as its
+	// /64 block.
 	Subject string
 	// LicenseID is empty where the subject is an address.
 	LicenseID string

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func (s *AddressState) UnmarshalBinary(data []byte) error {
 //
 // Successes at an address that has no state yet may be skipped (they only raise its limit a little), and a state untouched for 48 hours may be deleted.
 func (e Engine) Address(s *AddressState, o Observation) []Finding {
-	key := AddressKey(o.IP)
+	key := AddressKey(o.IP, o.ViaProxy)
 	unknown := o.UnknownKey()
 	if key == "" || o.At.IsZero() || !unknown && !succeeded(&o) {
 		return nil
@@ -87,7 +88,7 @@ func (e Engine) Address(s *AddressState, o Observation) []Finding {
 	} else if !e.attempt(s, &o, at) {
 		return nil
 	}
-	return e.judgeEnumeration(s, "ip:"+key, at)
+	return e.judgeEnumeration(s, key, at)
 }
 
 // Empty says whether the address has no history.
@@ -201,7 +202,7 @@ func (s *AddressState) user(device uint64, at int64) {
 }
 
 // judgeEnumeration weighs the hour and the day that end at the clock.
-func (e Engine) judgeEnumeration(s *AddressState, subject string, at int64) []Finding {
+func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Finding {
 	set := e.settings.Enumeration
 	hour := 0
 	for _, a := range s.attempts {
@@ -210,8 +211,12 @@ func (e Engine) judgeEnumeration(s *AddressState, subject string, at int64) []Fi
 		}
 	}
 	bonus := min(set.PerUser*float64(len(s.users)), float64(set.MaxUsersBonus))
-	n, window, allowed := hour, "an hour", e.limit(float64(set.KeysPerHour))+bonus
-	if day := e.limit(float64(set.KeysPerDay)) + bonus; float64(n) < allowed && float64(len(s.attempts)) >= day {
+	times, proxied := 1.0, strings.HasPrefix(key, viaProxy)
+	if proxied {
+		times = set.ProxyTimes
+	}
+	n, window, allowed := hour, "an hour", e.limit(float64(set.KeysPerHour))*times+bonus
+	if day := e.limit(float64(set.KeysPerDay))*times + bonus; float64(n) < allowed && float64(len(s.attempts)) >= day {
 		n, window, allowed = len(s.attempts), "24 hours", day
 	}
 	if float64(n) < allowed {
@@ -219,7 +224,10 @@ func (e Engine) judgeEnumeration(s *AddressState, subject string, at int64) []Fi
 	}
 	score := excess(0.45, float64(n), allowed)
 	guessed := s.guessed != 0 && at-s.guessed < microsPerDay
-	if guessed {
+	switch {
+	case proxied:
+		score = min(score, 0.5) // one of its clients, or all of them together
+	case guessed:
 		score = max(score, 0.9)
 	}
 	status := s.trail.raise(at, score)
@@ -227,7 +235,7 @@ func (e Engine) judgeEnumeration(s *AddressState, subject string, at int64) []Fi
 		return nil
 	}
 	f := s.trail.finding(KeyEnumeration, status)
-	f.Subject = subject
+	f.Subject = "ip:" + key
 	f.BaselineDays = int((s.clock - s.first) / microsPerDay)
 	s.describe(&f, n, window, allowed, guessed)
 	return []Finding{f}
@@ -245,6 +253,9 @@ func (s *AddressState) describe(f *Finding, n int, window string, allowed float6
 		"typing slips: up to 5 wrong keys a day of a device that then succeeded were not counted",
 		"retries: the same wrong key was counted once",
 		fmt.Sprintf("many users behind one address: the limit was raised for %s", count(len(s.users), "device")),
+	}
+	if strings.HasPrefix(f.Subject, "ip:"+viaProxy) {
+		f.Considered = append(f.Considered, "a proxy that LATCHKEY_TRUSTED_PROXIES does not name: the limit was raised, its clients are not told apart")
 	}
 	f.Suggestion = "Limit or block the address at the proxy; if a key was found, issue the customer a new one."
 }

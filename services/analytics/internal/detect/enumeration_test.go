@@ -31,6 +31,16 @@ func playAddress(e Engine, obs []Observation) []Finding {
 	return out
 }
 
+func proxied(obs func() []Observation) func() []Observation {
+	return func() []Observation {
+		out := obs()
+		for i := range out {
+			out[i].ViaProxy = true
+		}
+		return out
+	}
+}
+
 type addressStory struct {
 	name string
 	obs  func() []Observation
@@ -115,6 +125,8 @@ func addressStories() []addressStory {
 			return obs
 		}, ""},
 		{"help desk tries nine keys over a day", each(9, 3600, one), ""},
+		{"A1: guesser in a private network who says to be a proxy", proxied(each(200, 5, one)), SeverityMedium},
+		{"A1: 45 clients that mistype behind a proxy that nobody named", proxied(each(45, 60, func(i int) string { return fmt.Sprint("pc-", i) })), ""},
 		{"known license with many failures", func() (obs []Observation) {
 			for i := range 100 {
 				o := guess(i, fmt.Sprint("key-", i), "pc", ip)
@@ -136,7 +148,7 @@ func TestKeyEnumeration(t *testing.T) {
 			}
 			for _, f := range found {
 				checkFinding(t, f, obs)
-				if f.Subject != "ip:203.0.113.9" || f.LicenseID != "" || !strings.Contains(f.Reason, f.Observed[:strings.Index(f.Observed, " in ")]) {
+				if strings.TrimPrefix(f.Subject, "ip:proxy ") != "203.0.113.9" && f.Subject != "ip:203.0.113.9" || f.LicenseID != "" || !strings.Contains(f.Reason, f.Observed[:strings.Index(f.Observed, " in ")]) {
 					t.Errorf("subject %q, license %q, reason %q, observed %q", f.Subject, f.LicenseID, f.Reason, f.Observed)
 				}
 			}
@@ -180,7 +192,7 @@ func TestAddressKey(t *testing.T) {
 	for in, want := range map[string]string{
 		"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "nobody": "",
 	} {
-		if got := AddressKey(in); got != want {
+		if got := AddressKey(in, false); got != want {
 			t.Errorf("AddressKey(%q) = %q, want %q", in, got, want)
 		}
 	}

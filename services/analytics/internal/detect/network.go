@@ -48,7 +48,7 @@ func placeOf(o *Observation) place {
 		p.Lat, p.Lon = int64(math.Round(o.Lat*100)), int64(math.Round(o.Lon*100))
 	}
 	addr, err := netip.ParseAddr(o.IP)
-	if err != nil {
+	if err != nil || o.ViaProxy {
 		return place{}
 	}
 	addr = addr.Unmap()
@@ -98,18 +98,25 @@ func blockOf(a netip.Addr) uint64 {
 }
 
 // AddressKey names the address state that an observation from ip belongs to: an IPv4 address itself, the /64 block of an IPv6 one
-// (a customer has a whole block), and "" for text that is no address: such an observation has no address state.
-func AddressKey(ip string) string {
+// (a customer has a whole block), and "" for text that is no address: such an observation has no address state. What comes through a
+// proxy that nobody named has a state of its own, with viaProxy before the address.
+func AddressKey(ip string, throughProxy bool) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
 		return ""
 	}
 	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr.String()
+	key := addr.String()
+	if !addr.Is4() {
+		key = netip.PrefixFrom(addr, 64).Masked().String()
 	}
-	return netip.PrefixFrom(addr, 64).Masked().String()
+	if throughProxy {
+		return viaProxy + key
+	}
+	return key
 }
+
+const viaProxy = "proxy "
 
 func (p place) located() bool { return p.Lat != 0 || p.Lon != 0 }
 

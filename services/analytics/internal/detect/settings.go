@@ -30,6 +30,8 @@ type EnumerationSettings struct {
 	SlipWithin  time.Duration
 	SlipKeys    int
 	SlipsPerDay int
+	// ProxyTimes raises both limits for an address that may be a proxy's: as many clients as an office has may each mistype.
+	ProxyTimes float64
 }
 
 // ChurnSettings tunes device_churn.
@@ -101,7 +103,7 @@ func DefaultSettings() Settings {
 		CloseAfter: 24 * time.Hour,
 		FoldWithin: 60 * time.Second,
 		Enumeration: EnumerationSettings{KeysPerHour: 10, KeysPerDay: 30, PerUser: 0.1, MaxUsersBonus: 10,
-			SlipWithin: 10 * time.Minute, SlipKeys: 5, SlipsPerDay: 200},
+			SlipWithin: 10 * time.Minute, SlipKeys: 5, SlipsPerDay: 200, ProxyTimes: 8},
 		Churn:   ChurnSettings{PerSeat: 1.5, Least: 4, SpreadDays: 3, BurstPerSeat: 4, BurstLeast: 8, JobLifetime: 6 * time.Hour},
 		Overuse: OveruseSettings{PerSeat: 0.5, Least: 3, Days: 3, BurstFactor: 3, RetriesPerDay: 20, RetryDays: 3},
 		Sharing: SharingSettings{LiveFor: time.Hour, OverSeats: 4, SeatsMemory: 30 * 24 * time.Hour, Overlaps: 4, Flapping: 20, ReturnWithin: time.Hour,

@@ -129,6 +129,8 @@ func (m *members) other(name []byte, b *usage.Body) {
 		b.IsTest = m.bool()
 	case "is_active":
 		b.IsActive = m.bool()
+	case "via_proxy":
+		b.ViaProxy = m.bool()
 	case "returning":
 		b.Returning = m.bool()
 	case "max_devices":

@@ -38,7 +38,7 @@ func FuzzPlainBody(f *testing.F) {
 // TestBodiesArePlain keeps the short way from falling out of use.
 func TestBodiesArePlain(t *testing.T) {
 	for _, data := range []string{
-		`{"license_id":"01890000-0000-7000-8000-000000000001","hardware_id":"device-1","device_name":"desk","os":"Linux 6","app_version":"1.2","session_id":"","ip":"10.0.0.7","client_time":null}`,
+		`{"license_id":"01890000-0000-7000-8000-000000000001","hardware_id":"device-1","device_name":"desk","os":"Linux 6","app_version":"1.2","session_id":"","ip":"10.0.0.7","via_proxy":true,"client_time":null}`,
 		`{"license_id":"01890000-0000-7000-8000-000000000001","device_id":"x","hardware_id":"y","current_devices":1,"max_devices":1000000,"version":1,"returning":false,"country":"","lat":52.52,"lon":-0.1,"asn":7,"net_kind":""}`,
 		`{"customer_id":"acme","expires_at":"2026-03-18T12:00:00Z","is_active":true,"reason":""}`,
 	} {

@@ -105,7 +105,7 @@ func (m *memory) observe(o *detect.Observation, l detect.License, position int64
 			found = m.engine.License(s.license, l, *o)
 		}
 	}
-	a := detect.AddressKey(o.IP)
+	a := detect.AddressKey(o.IP, o.ViaProxy)
 	if a == "" {
 		return found
 	}
@@ -160,7 +160,7 @@ func subjectsOf(events []usage.Event) []string {
 		if id := events[i].Body.LicenseID; id != "" {
 			subjects = append(subjects, licenseSubject(id))
 		}
-		if a := detect.AddressKey(events[i].Body.IP); a != "" {
+		if a := detect.AddressKey(events[i].Body.IP, events[i].Body.ViaProxy); a != "" {
 			subjects = append(subjects, addressSubject(a))
 		}
 	}

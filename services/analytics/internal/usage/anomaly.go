@@ -27,7 +27,7 @@ var anomalyIDs = uuid.MustParse("5b0c8f0e-8a37-5d0e-9a55-1f6a52f0c9d1")
 type Anomaly struct {
 	ID        string `json:"anomaly_id"`
 	LicenseID string `json:"license_id"`
-	// Subject is "license:<id>" or "ip:<address>".
+	// Subject is as in detect.Finding.
 	Subject    string     `json:"subject"`
 	Type       string     `json:"type"`
 	Severity   string     `json:"severity"`

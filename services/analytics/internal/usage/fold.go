@@ -97,7 +97,7 @@ func (c *Changes) addLicense(e *Event) {
 	if !admits(e.Type) {
 		return
 	}
-	if network := networkOf(e.Body.IP); network != "" {
+	if network := networkOf(e.Body.IP); network != "" && !e.Body.ViaProxy {
 		k := NetworkKey{l.ID, network}
 		c.Networks[k] = later(c.Networks[k], DayOf(e.At))
 	}

@@ -11,7 +11,7 @@ func (e *Event) Observation() detect.Observation {
 	b := &e.Body
 	o := detect.Observation{
 		EventID: e.ID, Type: e.Type, At: e.At, LicenseID: b.LicenseID, HardwareID: b.HardwareID, DeviceName: b.DeviceName,
-		OS: b.OS, AppVersion: b.AppVersion, SessionID: b.SessionID, IP: b.IP, ErrorCode: b.ErrorCode, Reason: b.Reason,
+		OS: b.OS, AppVersion: b.AppVersion, SessionID: b.SessionID, IP: b.IP, ViaProxy: b.ViaProxy, ErrorCode: b.ErrorCode, Reason: b.Reason,
 		KeyHash: b.KeyHash, ClientTime: orZero(b.ClientTime), FromHardwareID: b.FromHardwareID, ToHardwareID: b.ToHardwareID,
 		By: b.By, MaxDevices: b.MaxDevices, Country: b.Country, Lat: b.Lat, Lon: b.Lon, ASN: b.ASN, NetKind: b.NetKind,
 	}

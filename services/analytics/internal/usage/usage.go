@@ -47,6 +47,7 @@ type Body struct {
 	AppVersion     string     `json:"app_version"`
 	SessionID      string     `json:"session_id"`
 	IP             string     `json:"ip"`
+	ViaProxy       bool       `json:"via_proxy"`
 	Country        string     `json:"country"`
 	Lat            float64    `json:"lat"`
 	Lon            float64    `json:"lon"`

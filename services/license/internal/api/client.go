@@ -37,7 +37,7 @@ func (m *clientMembers) check(f httpx.Fields) {
 func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Client {
 	return licensing.Client{
 		HardwareID: hardwareID, DeviceName: m.DeviceName, OSName: m.OSInfo.Name, OSVersion: m.OSInfo.Version,
-		AppVersion: m.AppVersion, SessionID: m.SessionID, Time: m.ClientTime, IP: httpx.KnownClientIP(c),
+		AppVersion: m.AppVersion, SessionID: m.SessionID, Time: m.ClientTime, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c),
 	}
 }
 

@@ -201,7 +201,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.KnownClientIP(c)}
+	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
 		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 		return offlineTokenResponse{

@@ -138,7 +138,7 @@ func (s *Licensing) DeactivateOwn(ctx context.Context, key string, c Client) (De
 		if err != nil {
 			return err
 		}
-		ch.Emit(deviceDeactivated(&out, "", "client", c.IP))
+		ch.Emit(deviceDeactivated(&out, "client", c, ""))
 		return nil
 	})
 	return out, err
@@ -151,7 +151,7 @@ func (s *Licensing) DeactivateDevice(ctx context.Context, by Actor, licenseID, h
 		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {
 			return err
 		}
-		ch.Emit(deviceDeactivated(&out, reason, "admin", by.IP))
+		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.IP}, reason))
 		ch.Emit(audit(by, "device.deactivate", licenseID,
 			map[string]any{"hardware_id": hardwareID, "is_active": true},
 			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))

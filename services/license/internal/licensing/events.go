@@ -45,15 +45,15 @@ func activated(l *License, d *Device, c Client, returning bool) *eventsv1.Licens
 	said := c.texts()
 	return &eventsv1.LicenseActivated{
 		LicenseId: l.ID, DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: cutText(d.Name), Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time), Returning: returning,
+		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time), Returning: returning,
 		CurrentDevices: int32(l.CurrentDevices), MaxDevices: int32(l.MaxDevices), Version: int32(l.Version),
 	}
 }
 
-func deviceDeactivated(x *Deactivation, reason, by, ip string) *eventsv1.DeviceDeactivated {
+func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *eventsv1.DeviceDeactivated {
 	return &eventsv1.DeviceDeactivated{
 		LicenseId: x.License.ID, DeviceId: x.Device.ID, HardwareId: x.Device.HardwareID, DeviceName: cutText(x.Device.Name),
-		Reason: cutText(reason), By: by, Ip: ip,
+		Reason: cutText(reason), By: by, Ip: from.IP, ViaProxy: from.ViaProxy,
 		CurrentDevices: int32(x.License.CurrentDevices), MaxDevices: int32(x.License.MaxDevices), Version: int32(x.License.Version),
 	}
 }

@@ -118,8 +118,9 @@ type Client struct {
 	SessionID  string
 	// Time is the client's own clock, zero if it sent none.
 	Time time.Time
-	// IP is the address that the call came from.
-	IP string
+	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
+	IP       string
+	ViaProxy bool
 }
 
 // profile is what the client says of the device.

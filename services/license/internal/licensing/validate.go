@@ -41,7 +41,7 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 	said := c.texts()
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time),
+		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
 	})
 	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
 }
@@ -57,7 +57,7 @@ func (s *Licensing) Heartbeat(ctx context.Context, h Holder, c Client, session *
 	s.seen(l.ID, seat.Device, c, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ClientTime: timestamp(c.Time), SessionData: session,
+		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time), SessionData: session,
 	})
 	return l, nil
 }

@@ -532,7 +532,9 @@ type LicenseActivated struct {
 	MaxDevices     int32                  `protobuf:"varint,11,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
 	Version        int32                  `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"`
 	// returning is true when the device had been on this license before.
-	Returning     bool `protobuf:"varint,13,opt,name=returning,proto3" json:"returning,omitempty"`
+	Returning bool `protobuf:"varint,13,opt,name=returning,proto3" json:"returning,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,14,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -658,6 +660,13 @@ func (x *LicenseActivated) GetReturning() bool {
 	return false
 }
 
+func (x *LicenseActivated) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseTransferred says that a seat moved from one device to another, the count unchanged.
 type LicenseTransferred struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -765,8 +774,10 @@ type DeviceDeactivated struct {
 	CurrentDevices int32  `protobuf:"varint,8,opt,name=current_devices,json=currentDevices,proto3" json:"current_devices,omitempty"`
 	MaxDevices     int32  `protobuf:"varint,9,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
 	Version        int32  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,11,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeviceDeactivated) Reset() {
@@ -869,6 +880,13 @@ func (x *DeviceDeactivated) GetVersion() int32 {
 	return 0
 }
 
+func (x *DeviceDeactivated) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseOfflineTokenIssued says that a device may run without the server until expires_at.
 type LicenseOfflineTokenIssued struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -878,6 +896,8 @@ type LicenseOfflineTokenIssued struct {
 	DurationHours int32                  `protobuf:"varint,4,opt,name=duration_hours,json=durationHours,proto3" json:"duration_hours,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Ip            string                 `protobuf:"bytes,6,opt,name=ip,proto3" json:"ip,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,7,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -952,6 +972,13 @@ func (x *LicenseOfflineTokenIssued) GetIp() string {
 		return x.Ip
 	}
 	return ""
+}
+
+func (x *LicenseOfflineTokenIssued) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
 }
 
 // LicenseExpiring is sent 30, 7 and 1 days before a license ends.
@@ -1033,15 +1060,17 @@ func (x *LicenseExpiring) GetVersion() int32 {
 
 // LicenseValidated says that a device asked and was admitted.
 type LicenseValidated struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	HardwareId    string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
-	DeviceName    string                 `protobuf:"bytes,3,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
-	Os            string                 `protobuf:"bytes,4,opt,name=os,proto3" json:"os,omitempty"`
-	AppVersion    string                 `protobuf:"bytes,5,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
-	SessionId     string                 `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Ip            string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
-	ClientTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	DeviceName string                 `protobuf:"bytes,3,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Os         string                 `protobuf:"bytes,4,opt,name=os,proto3" json:"os,omitempty"`
+	AppVersion string                 `protobuf:"bytes,5,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	SessionId  string                 `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Ip         string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
+	ClientTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,9,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1132,6 +1161,13 @@ func (x *LicenseValidated) GetClientTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LicenseValidated) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseValidationFailed says that a device asked and was refused. license_id is empty for an unknown key.
 type LicenseValidationFailed struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1147,8 +1183,10 @@ type LicenseValidationFailed struct {
 	Reason     string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	// license_key_hash is the keyed hash of what was typed, in hexadecimal: equal guesses are equal, the key stays unknown.
 	LicenseKeyHash string `protobuf:"bytes,11,opt,name=license_key_hash,json=licenseKeyHash,proto3" json:"license_key_hash,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,12,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseValidationFailed) Reset() {
@@ -1258,18 +1296,27 @@ func (x *LicenseValidationFailed) GetLicenseKeyHash() string {
 	return ""
 }
 
+func (x *LicenseValidationFailed) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseHeartbeat says that a device is running.
 type LicenseHeartbeat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
-	HardwareId    string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
-	DeviceName    string                 `protobuf:"bytes,3,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
-	Os            string                 `protobuf:"bytes,4,opt,name=os,proto3" json:"os,omitempty"`
-	AppVersion    string                 `protobuf:"bytes,5,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
-	SessionId     string                 `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Ip            string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
-	ClientTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
-	SessionData   *structpb.Struct       `protobuf:"bytes,9,opt,name=session_data,json=sessionData,proto3" json:"session_data,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId   string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId  string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	DeviceName  string                 `protobuf:"bytes,3,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Os          string                 `protobuf:"bytes,4,opt,name=os,proto3" json:"os,omitempty"`
+	AppVersion  string                 `protobuf:"bytes,5,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	SessionId   string                 `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Ip          string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
+	ClientTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
+	SessionData *structpb.Struct       `protobuf:"bytes,9,opt,name=session_data,json=sessionData,proto3" json:"session_data,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,10,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1367,6 +1414,13 @@ func (x *LicenseHeartbeat) GetSessionData() *structpb.Struct {
 	return nil
 }
 
+func (x *LicenseHeartbeat) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseDeviceLimitExceeded says that a device was refused for lack of seats.
 type LicenseDeviceLimitExceeded struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1382,8 +1436,10 @@ type LicenseDeviceLimitExceeded struct {
 	MaxDevices     int32                  `protobuf:"varint,10,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
 	ErrorCode      string                 `protobuf:"bytes,11,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
 	Reason         string                 `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,13,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseDeviceLimitExceeded) Reset() {
@@ -1500,6 +1556,13 @@ func (x *LicenseDeviceLimitExceeded) GetReason() string {
 	return ""
 }
 
+func (x *LicenseDeviceLimitExceeded) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseActivationRefused is an activation refused for another reason than seats.
 type LicenseActivationRefused struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1508,7 +1571,9 @@ type LicenseActivationRefused struct {
 	HardwareId     string                 `protobuf:"bytes,3,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
 	Ip             string                 `protobuf:"bytes,4,opt,name=ip,proto3" json:"ip,omitempty"`
 	// license_id is empty for an unknown key.
-	LicenseId     string `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	LicenseId string `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,6,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1576,6 +1641,13 @@ func (x *LicenseActivationRefused) GetLicenseId() string {
 		return x.LicenseId
 	}
 	return ""
+}
+
+func (x *LicenseActivationRefused) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
 }
 
 var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
@@ -1648,7 +1720,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aproduct\x18\x06 \x01(\tR\aproduct\x12!\n" +
 	"\flicense_type\x18\a \x01(\tR\vlicenseType\x12\x17\n" +
 	"\ais_test\x18\b \x01(\bR\x06isTest\x12\x1a\n" +
-	"\bfeatures\x18\t \x03(\tR\bfeatures:\"\xea\xe0\x18\x13license.reactivated\xfa\xe0\x18\alicense\"\xd1\x03\n" +
+	"\bfeatures\x18\t \x03(\tR\bfeatures:\"\xea\xe0\x18\x13license.reactivated\xfa\xe0\x18\alicense\"\xee\x03\n" +
 	"\x10LicenseActivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1670,7 +1742,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\vmax_devices\x18\v \x01(\x05R\n" +
 	"maxDevices\x12\x18\n" +
 	"\aversion\x18\f \x01(\x05R\aversion\x12\x1c\n" +
-	"\treturning\x18\r \x01(\bR\treturning: \xea\xe0\x18\x11license.activated\xfa\xe0\x18\alicense\"\xa8\x02\n" +
+	"\treturning\x18\r \x01(\bR\treturning\x12\x1b\n" +
+	"\tvia_proxy\x18\x0e \x01(\bR\bviaProxy: \xea\xe0\x18\x11license.activated\xfa\xe0\x18\alicense\"\xa8\x02\n" +
 	"\x12LicenseTransferred\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1680,7 +1753,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\x05R\aversion\x12'\n" +
 	"\x0fcurrent_devices\x18\x06 \x01(\x05R\x0ecurrentDevices\x12\x1f\n" +
 	"\vmax_devices\x18\a \x01(\x05R\n" +
-	"maxDevices:\"\xea\xe0\x18\x13license.transferred\xfa\xe0\x18\alicense\"\xd0\x02\n" +
+	"maxDevices:\"\xea\xe0\x18\x13license.transferred\xfa\xe0\x18\alicense\"\xed\x02\n" +
 	"\x11DeviceDeactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1696,7 +1769,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\vmax_devices\x18\t \x01(\x05R\n" +
 	"maxDevices\x12\x18\n" +
 	"\aversion\x18\n" +
-	" \x01(\x05R\aversion:!\xea\xe0\x18\x12device.deactivated\xfa\xe0\x18\alicense\"\x95\x02\n" +
+	" \x01(\x05R\aversion\x12\x1b\n" +
+	"\tvia_proxy\x18\v \x01(\bR\bviaProxy:!\xea\xe0\x18\x12device.deactivated\xfa\xe0\x18\alicense\"\xb2\x02\n" +
 	"\x19LicenseOfflineTokenIssued\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1706,7 +1780,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0eduration_hours\x18\x04 \x01(\x05R\rdurationHours\x129\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
-	"\x02ip\x18\x06 \x01(\tR\x02ip:+\xea\xe0\x18\x1clicense.offline_token.issued\xfa\xe0\x18\alicense\"\xe4\x01\n" +
+	"\x02ip\x18\x06 \x01(\tR\x02ip\x12\x1b\n" +
+	"\tvia_proxy\x18\a \x01(\bR\bviaProxy:+\xea\xe0\x18\x1clicense.offline_token.issued\xfa\xe0\x18\alicense\"\xe4\x01\n" +
 	"\x0fLicenseExpiring\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1715,7 +1790,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\tdays_left\x18\x03 \x01(\x05R\bdaysLeft\x129\n" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x05R\aversion:\x1f\xea\xe0\x18\x10license.expiring\xfa\xe0\x18\alicense\"\xb6\x02\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion:\x1f\xea\xe0\x18\x10license.expiring\xfa\xe0\x18\alicense\"\xd3\x02\n" +
 	"\x10LicenseValidated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1730,7 +1805,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"session_id\x18\x06 \x01(\tR\tsessionId\x12\x0e\n" +
 	"\x02ip\x18\a \x01(\tR\x02ip\x12;\n" +
 	"\vclient_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"clientTime:$\xea\xe0\x18\x11license.validated\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xa6\x03\n" +
+	"clientTime\x12\x1b\n" +
+	"\tvia_proxy\x18\t \x01(\bR\bviaProxy:$\xea\xe0\x18\x11license.validated\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xc3\x03\n" +
 	"\x17LicenseValidationFailed\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1750,7 +1826,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"error_code\x18\t \x01(\tR\terrorCode\x12\x16\n" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12(\n" +
-	"\x10license_key_hash\x18\v \x01(\tR\x0elicenseKeyHash:,\xea\xe0\x18\x19license.validation.failed\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xf2\x02\n" +
+	"\x10license_key_hash\x18\v \x01(\tR\x0elicenseKeyHash\x12\x1b\n" +
+	"\tvia_proxy\x18\f \x01(\bR\bviaProxy:,\xea\xe0\x18\x19license.validation.failed\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\x8f\x03\n" +
 	"\x10LicenseHeartbeat\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1766,7 +1843,9 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x02ip\x18\a \x01(\tR\x02ip\x12;\n" +
 	"\vclient_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"clientTime\x12:\n" +
-	"\fsession_data\x18\t \x01(\v2\x17.google.protobuf.StructR\vsessionData:$\xea\xe0\x18\x11license.heartbeat\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xcd\x03\n" +
+	"\fsession_data\x18\t \x01(\v2\x17.google.protobuf.StructR\vsessionData\x12\x1b\n" +
+	"\tvia_proxy\x18\n" +
+	" \x01(\bR\bviaProxy:$\xea\xe0\x18\x11license.heartbeat\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xea\x03\n" +
 	"\x1aLicenseDeviceLimitExceeded\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1788,7 +1867,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"maxDevices\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\v \x01(\tR\terrorCode\x12\x16\n" +
-	"\x06reason\x18\f \x01(\tR\x06reason:0\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xe2\x01\n" +
+	"\x06reason\x18\f \x01(\tR\x06reason\x12\x1b\n" +
+	"\tvia_proxy\x18\r \x01(\bR\bviaProxy:0\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xff\x01\n" +
 	"\x18LicenseActivationRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -1797,7 +1877,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"hardwareId\x12\x0e\n" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
-	"license_id\x18\x05 \x01(\tR\tlicenseId:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x1b\n" +
+	"\tvia_proxy\x18\x06 \x01(\bR\bviaProxy:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
