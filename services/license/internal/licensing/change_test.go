@@ -272,6 +272,7 @@ func TestOfflineTokenLife(t *testing.T) {
 		"zero":               {max: 720, hours: hours(0)},
 		"negative":           {max: 720, hours: hours(-1)},
 		"never past the end": {max: 720, hours: hours(48), ends: noon.Add(3*time.Hour + 500*time.Millisecond), want: 3 * time.Hour},
+		"in its last hour":   {max: 720, hours: hours(48), ends: noon.Add(59 * time.Minute), want: 59 * time.Minute},
 		"end is far":         {max: 720, hours: hours(48), ends: noon.Add(100 * day), want: 48 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -284,6 +285,9 @@ func TestOfflineTokenLife(t *testing.T) {
 			}
 			if err != nil || token.ExpiresAt.Sub(token.IssuedAt) != tc.want {
 				t.Errorf("lives %v (%v), want %v", token.ExpiresAt.Sub(token.IssuedAt), err, tc.want)
+			}
+			if want := int(tc.want.Hours()); token.Hours != want {
+				t.Errorf("it is said to live %d hours, want %d", token.Hours, want)
 			}
 		})
 	}

@@ -20,7 +20,7 @@ type OfflineToken struct {
 	ExpiresAt  time.Time
 	// LicenseVersion is that of the license when the token was issued.
 	LicenseVersion int
-	// Hours is the life that was asked for; ExpiresAt is earlier where the license ends before.
+	// Hours is the life, in whole hours and rounded down: what was asked for, or less where the license ends before.
 	Hours int
 }
 
@@ -63,7 +63,7 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 	}
 	return OfflineToken{
 		ID: newID(), LicenseID: l.ID, HardwareID: h.HardwareID, Features: l.Features, IssuedAt: issued, ExpiresAt: expires,
-		LicenseVersion: h.LicenseVersion, Hours: life,
+		LicenseVersion: h.LicenseVersion, Hours: int(expires.Sub(issued) / time.Hour),
 	}, nil
 }
 
