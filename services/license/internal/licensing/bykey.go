@@ -49,13 +49,15 @@ func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Cl
 		said := c.texts()
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
 			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-			SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time), ErrorCode: refusal.Code, Reason: refusal.Message,
+			SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
+			ErrorCode: refusal.Code, Reason: refusal.Message,
 			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
 		})
 		return
 	}
 	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
-		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)), HardwareId: c.HardwareID, Ip: c.IP, ViaProxy: c.ViaProxy,
+		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+		HardwareId: c.HardwareID, Ip: c.IP, ViaProxy: c.ViaProxy,
 	})
 }
 

@@ -83,7 +83,8 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 		d.OfflineUntil = t.ExpiresAt
 	}
 	ch.Emit(&eventsv1.LicenseOfflineTokenIssued{
-		LicenseId: t.LicenseID, HardwareId: t.HardwareID, TokenId: t.ID, DurationHours: int32(t.Hours), ExpiresAt: timestamp(t.ExpiresAt), Ip: c.IP, ViaProxy: c.ViaProxy,
+		LicenseId: t.LicenseID, HardwareId: t.HardwareID, TokenId: t.ID, DurationHours: int32(t.Hours), ExpiresAt: timestamp(t.ExpiresAt),
+		Ip: c.IP, ViaProxy: c.ViaProxy,
 	})
 	return nil
 }
