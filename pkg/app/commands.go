@@ -15,8 +15,7 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "config", Short: "Look at the settings without starting anything"}
-	parent.AddCommand(p.configCheckCommand(), &cobra.Command{
+	return commandGroup("config", "Look at the settings without starting anything", p.configCheckCommand(), &cobra.Command{
 		Use:   "print",
 		Short: "Show every setting and where its value comes from, secrets masked",
 		Args:  cobra.NoArgs,
@@ -28,7 +27,16 @@ func (p *program) configCommand() *cobra.Command {
 			return err
 		},
 	})
-	return parent
+}
+
+// commandGroup is a command that does nothing by itself; what is none of its commands is an error.
+func commandGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
 }
 
 func (p *program) versionCommand() *cobra.Command {

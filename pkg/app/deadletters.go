@@ -13,7 +13,6 @@ import (
 
 // DeadLetters is the command to look after what the consumer of a queue could not take in.
 func DeadLetters(queue string) *cobra.Command {
-	parent := &cobra.Command{Use: "dead-letters", Short: "Events that could not be taken in"}
 	list := &cobra.Command{Use: "list", Short: "List them, oldest first, and leave them where they are", Args: cobra.NoArgs}
 	limit := list.Flags().Int("limit", 100, "how many to show at most")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -29,8 +28,7 @@ func DeadLetters(queue string) *cobra.Command {
 			})
 		},
 	}
-	parent.AddCommand(list, replay)
-	return parent
+	return commandGroup("dead-letters", "Events that could not be taken in", list, replay)
 }
 
 func listLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, limit int) error {

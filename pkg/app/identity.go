@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
@@ -62,12 +63,23 @@ func (b Base) checkPeers(peers rpc.Peers) error {
 	return nil
 }
 
-// CheckKnownToPeers finds a key of the named service that is not in its own list of peers: the lists are the same everywhere, so
-// its calls would be refused. A list without the service itself is fine.
+// services are those that a list of peers may name.
+var services = []string{"auth", "license", "analytics", "admin"}
+
+// CheckKnownToPeers finds a list of peers that names a service that there is not, or lacks the key of the named service: the lists are
+// the same everywhere, so its calls would be refused.
 func (b Base) CheckKnownToPeers(service string) error {
 	id, peers, err := b.Internal(service)
-	if err != nil || len(peers[service]) == 0 || peers.Knows(id) {
+	if err != nil {
 		return nil // what is wrong with the form, Validate tells
+	}
+	for name := range peers {
+		if name != service && !slices.Contains(services, name) {
+			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s", name, strings.Join(services, ", "))
+		}
+	}
+	if peers.Knows(id) {
+		return nil
 	}
 	return config.Problemf(&b, &b.InternalKey,
 		"has a public half that LATCHKEY_INTERNAL_PEERS does not list: add %s there, on all services, before the key is used", id.PeerEntry())

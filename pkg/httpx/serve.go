@@ -70,10 +70,11 @@ func (l *Listening) add(s Server) error {
 }
 
 // tls is listener i as its clients speak to it.
-func (l *Listening) tls(i int) net.Listener {
+func (l *Listening) tls(i int, log *slog.Logger) net.Listener {
 	if l.certs[i] == nil {
 		return l.listeners[i]
 	}
+	l.certs[i].log = log
 	return tlsListener{l.listeners[i], l.certs[i].config()}
 }
 
@@ -123,7 +124,7 @@ func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error 
 			drain.connState(conn, state)
 		}
 		drain.servers, drain.listeners = append(drain.servers, server), append(drain.listeners, l.listeners[i])
-		accept := l.tls(i)
+		accept := l.tls(i, log)
 		drain.accepting.Add(1)
 		g.Go(func() error {
 			defer drain.accepting.Done()

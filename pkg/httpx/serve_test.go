@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
@@ -122,7 +124,8 @@ func TestTLSReloads(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, cert, key, "first")
-	c := &certificates{certFile: cert, keyFile: key}
+	var log bytes.Buffer
+	c := &certificates{certFile: cert, keyFile: key, log: obs.NewLogger(&log, "warn", "json")}
 	if err := c.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +146,9 @@ func TestTLSReloads(t *testing.T) {
 	touch(t, key, time.Second)
 	if got := name(); got != "first" {
 		t.Errorf("half changed: got %s", got)
+	}
+	if !strings.Contains(log.String(), "stays in use") || !strings.Contains(log.String(), cert) {
+		t.Errorf("the log says %s", log.String())
 	}
 	writeCertificate(t, cert, key, "second")
 	touch(t, cert, 2*time.Second)

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -12,11 +13,19 @@ import (
 // as in the middle of a change, the old pair stays.
 type certificates struct {
 	certFile, keyFile string
+	log               *slog.Logger // nil before the server serves
+	warned            throttle
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	changed time.Time // latest modification of the two files when they were read
+	files   [2]fileState // when they were read
 	checked time.Time
+}
+
+// fileState tells one content of a file from another: a copy may keep an older time.
+type fileState struct {
+	changed time.Time
+	size    int64
 }
 
 // certificateAge is how old a look at the files may be.
@@ -50,11 +59,23 @@ func (c *certificates) current() *tls.Certificate {
 	defer c.mu.Unlock()
 	if time.Since(c.checked) >= certificateAge {
 		c.checked = time.Now()
-		if !c.lastChange().Equal(c.changed) {
-			_ = c.read() // tried again in a second; the pair in use goes on
+		if c.states() != c.files {
+			if err := c.read(); err != nil { // tried again in a second
+				c.warn("the TLS certificate has changed and cannot be read; the one of before stays in use", "error", err)
+			}
+		}
+		if end := c.pair.Leaf.NotAfter; time.Now().After(end) {
+			c.warn("the TLS certificate has expired; replace the files, no restart is needed", "expired_at", end)
 		}
 	}
 	return c.pair
+}
+
+// warn tells it once a minute.
+func (c *certificates) warn(message string, args ...any) {
+	if c.log != nil && c.warned.allow(time.Now()) {
+		c.log.Warn(message, append(args, "certificate", c.certFile, "key", c.keyFile)...)
+	}
 }
 
 func (c *certificates) load() error {
@@ -64,21 +85,21 @@ func (c *certificates) load() error {
 }
 
 func (c *certificates) read() error {
-	changed := c.lastChange()
+	files := c.states()
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return err
 	}
-	c.pair, c.changed = &pair, changed
+	c.pair, c.files = &pair, files
 	return nil
 }
 
-func (c *certificates) lastChange() time.Time {
-	var last time.Time
-	for _, name := range []string{c.certFile, c.keyFile} {
-		if info, err := os.Stat(name); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
+// states is what the files are like now; one that is not there has none.
+func (c *certificates) states() (states [2]fileState) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			states[i] = fileState{info.ModTime(), info.Size()}
 		}
 	}
-	return last
+	return states
 }

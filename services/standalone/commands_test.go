@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -134,5 +137,19 @@ func TestUnknownCommands(t *testing.T) {
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "revoke-signing-key KID") {
 		t.Errorf("help: %v\n%s", err, out.String())
+	}
+}
+
+// A command in a directory without data would work on a suite of its own making.
+func TestCommandsNeedData(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "elsewhere")
+	var logs bytes.Buffer
+	setEnvironment(t, program)
+	err := run(t.Context(), []string{"--data-dir", dir, "rotate-signing-key"}, io.Discard, &logs)
+	if code := app.Fail(&logs, program, err); code != 2 || !strings.Contains(logs.String(), "has no data that a command could work on") {
+		t.Errorf("%d %s", code, logs.String())
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -92,6 +93,12 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
 
 func (s *settings) makeDataDir() error {
+	if len(s.command) > 0 {
+		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
+			return config.Problemf(s, &s.DataDir, "has no data that a command could work on (%v); name the directory of the suite", err)
+		}
+		return nil
+	}
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
 	}

@@ -70,13 +70,17 @@ var nonsense = map[string][]string{
 
 // goodSettings is what every program starts with.
 var goodSettings = func() map[string]string {
-	made, id := newSecrets(), rpc.NewIdentity("auth") // the others have keys that this list does not tell
+	made, id := newSecrets(), rpc.NewIdentity("auth")
+	var peers []string // whichever service takes it, the key is its own
+	for _, service := range []string{"auth", "license", "analytics", "admin"} {
+		peers = append(peers, service+strings.TrimPrefix(id.PeerEntry(), "auth"))
+	}
 	return map[string]string{
 		"LATCHKEY_ENV":            "production",
 		"LATCHKEY_DATABASE_URL":   "postgres://u@127.0.0.1:1/d",
 		"LATCHKEY_AMQP_URL":       "amqp://u:" + made.AdminSecret + "@127.0.0.1:1/",
 		"LATCHKEY_INTERNAL_KEY":   rpc.FormatKey(id.Key),
-		"LATCHKEY_INTERNAL_PEERS": id.PeerEntry(),
+		"LATCHKEY_INTERNAL_PEERS": strings.Join(peers, ","),
 		"LATCHKEY_MASTER_KEY":     made.MasterKey,
 		"LATCHKEY_ADMIN_SECRET":   made.AdminSecret,
 		"LATCHKEY_ADMIN_API_KEY":  made.AdminAPIKey,
