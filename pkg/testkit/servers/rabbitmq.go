@@ -45,15 +45,26 @@ func (r *RabbitMQ) Settled(ctx context.Context, queue string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	written := func(pattern string) bool { return anyFileHas(r.group.Path("mnesia")+"/*/"+pattern, queue) }
+	var since time.Time
 	return r.node.Await(ctx, func(context.Context) error {
 		defined := written("LATEST.LOG") || written("rabbit_durable_queue.DC*")
 		quorum := written("quorum/*/*/config")
 		if !defined || quorum && !(written("quorum/*/names.dets") && written("quorum/*/meta.dets")) {
+			since = time.Time{}
 			return fmt.Errorf("the queue %s is not on the disk yet", queue)
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) < settleTime {
+			return fmt.Errorf("the queue %s has just come to the disk", queue)
 		}
 		return nil
 	})
 }
+
+// settleTime is how long a definition must have been on the disk: its parts are written one after the other.
+const settleTime = 500 * time.Millisecond
 
 // anyFileHas does not take the queue of the dead letters for the queue.
 func anyFileHas(pattern, queue string) bool {
