@@ -21,7 +21,7 @@ func TestDatabaseAndBrokerUsersAreReplacedUnderLoad(t *testing.T) {
 	w.sql("ALTER ROLE second SET role = '" + former + "'")
 	w.brokerAPI(http.MethodPut, "/api/users/second", `{"password":"second-password","tags":""}`)
 	w.brokerAPI(http.MethodPut, "/api/permissions/%2F/second", `{"configure":".*","write":".*","read":".*"}`)
-	r := &roundRobin{world: w}
+	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"credentials","max_devices":1000000}`)
 	stop := r.load(3, r.journeys(id, key))
 	for _, next := range []struct{ database, broker, user string }{
