@@ -9,14 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
 // abuses tell each kind's story in events, and return the subject.
 var abuses = map[string]func(k *desk) (subject string){
 	"key_enumeration": func(k *desk) string {
 		for i := range 40 {
-			k.add(usage.ValidationFailed, now.Add(time.Duration(i-60)*time.Minute), body{
+			k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(i-60)*time.Minute), body{
 				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)})
 		}
 		return "ip:203.0.113.9"
@@ -25,7 +24,7 @@ var abuses = map[string]func(k *desk) (subject string){
 	"seat_overuse": func(k *desk) string {
 		id := k.create(1, 2, nil)
 		for i := range 24 {
-			k.add(usage.DeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour), body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
+			k.add(eventsv1.TypeLicenseDeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour), body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
 				"device_name": fmt.Sprint("pc", i%8), "ip": fmt.Sprintf("198.51.100.%d", i%8), "current_devices": 2, "max_devices": 2, "error_code": "DEVICE_LIMIT_EXCEEDED"})
 		}
 		return "license:" + id
@@ -34,7 +33,7 @@ var abuses = map[string]func(k *desk) (subject string){
 		id := k.create(1, 1, nil)
 		for i := range 36 {
 			for device := range 3 {
-				k.add(usage.LicenseHeartbeat, now.Add(time.Duration(i-40)*5*time.Minute+time.Duration(device)*time.Second), body{"license_id": id,
+				k.add(eventsv1.TypeLicenseHeartbeat, now.Add(time.Duration(i-40)*5*time.Minute+time.Duration(device)*time.Second), body{"license_id": id,
 					"hardware_id": fmt.Sprint("d", device), "ip": fmt.Sprintf("198.51.%d.7", 100+device)})
 			}
 		}
@@ -43,11 +42,11 @@ var abuses = map[string]func(k *desk) (subject string){
 	"dormant_reactivated": func(k *desk) string {
 		id := k.create(1, 3, nil)
 		for day := range 20 {
-			k.add(usage.LicenseValidated, now.AddDate(0, 0, day-140), body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
+			k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-140), body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
 		}
 		for day := range 5 {
 			for device := range 3 {
-				k.add(usage.LicenseValidated, now.AddDate(0, 0, day-5).Add(time.Duration(device)*time.Hour), body{"license_id": id,
+				k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-5).Add(time.Duration(device)*time.Hour), body{"license_id": id,
 					"hardware_id": fmt.Sprint("new", device), "ip": fmt.Sprintf("203.%d.113.7", device)})
 			}
 		}
@@ -174,7 +173,7 @@ func TestJudge(t *testing.T) {
 		if top := at(k.get("/reports/usage"), "by_license", "0", "anomalies"); top != 0.0 {
 			t.Errorf("the report counts %v open anomalies", top)
 		}
-		k.add(usage.LicenseActivated, now, body{"license_id": id, "hardware_id": "one-more", "ip": "203.0.113.1", "version": 999, "current_devices": 2, "max_devices": 2})
+		k.add(eventsv1.TypeLicenseActivated, now, body{"license_id": id, "hardware_id": "one-more", "ip": "203.0.113.1", "version": 999, "current_devices": 2, "max_devices": 2})
 		if n := len(k.get("/anomalies?type=device_churn")["anomalies"].([]any)); n != 1 {
 			t.Errorf("%d anomalies after more of the same, want the judged one only", n)
 		}
@@ -189,7 +188,7 @@ func TestAnomalyPages(t *testing.T) {
 	eachDesk(t, func(t *testing.T, k *desk) {
 		for i := range 3 {
 			for n := range 40 {
-				k.add(usage.ValidationFailed, now.Add(time.Duration(n-60)*time.Minute), body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
+				k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(n-60)*time.Minute), body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
 					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", n)})
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -31,7 +32,7 @@ func TestShapes(t *testing.T) {
 	eachDesk(t, func(t *testing.T, k *desk) {
 		id := busy(k)
 		other := k.create(2, 1, body{"expires_at": now.AddDate(0, 0, 10), "customer_id": "globex"})
-		k.add(usage.LicenseActivated, now.AddDate(0, 0, -50), body{"license_id": other, "hardware_id": "a", "version": 2, "current_devices": 2, "max_devices": 1})
+		k.add(eventsv1.TypeLicenseActivated, now.AddDate(0, 0, -50), body{"license_id": other, "hardware_id": "a", "version": 2, "current_devices": 2, "max_devices": 1})
 		for name, a := range map[string]answer{
 			"patterns":   k.call("GET", "/licenses/"+id+"/patterns?days=30", ""),
 			"detect":     k.call("POST", "/licenses/"+id+"/anomalies/detect", ""),
@@ -55,18 +56,18 @@ func busy(k *desk) string {
 	for day := -29; day <= 0; day++ {
 		start := usage.DayOf(now).AddDate(0, 0, day)
 		for hour := 7; hour < 10; hour++ {
-			k.add(usage.LicenseValidated, start.Add(time.Duration(hour)*time.Hour), body{"license_id": id, "hardware_id": "steady", "app_version": "1.4", "ip": "192.0.2.7", "country": "DE"})
+			k.add(eventsv1.TypeLicenseValidated, start.Add(time.Duration(hour)*time.Hour), body{"license_id": id, "hardware_id": "steady", "app_version": "1.4", "ip": "192.0.2.7", "country": "DE"})
 		}
-		k.add(usage.LicenseHeartbeat, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "steady", "ip": "192.0.2.7", "country": "DE"})
-		k.add(usage.ValidationFailed, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "x", "error_code": "DEVICE_NOT_ACTIVATED"})
+		k.add(eventsv1.TypeLicenseHeartbeat, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "steady", "ip": "192.0.2.7", "country": "DE"})
+		k.add(eventsv1.TypeLicenseValidationFailed, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "x", "error_code": "DEVICE_NOT_ACTIVATED"})
 	}
 	for day := -4; day <= 0; day++ {
 		for i := range 4 {
 			at, hw := usage.DayOf(now).AddDate(0, 0, day).Add(time.Duration(i*2)*time.Hour), fmt.Sprintf("temp-%d-%d", day, i)
 			version += 2
-			k.add(usage.LicenseActivated, at, body{"license_id": id, "hardware_id": hw, "device_name": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day), "version": version, "current_devices": 2, "max_devices": 2})
-			k.add(usage.LicenseValidated, at.Add(time.Minute), body{"license_id": id, "hardware_id": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day)})
-			k.add(usage.DeviceDeactivated, at.Add(time.Hour), body{"license_id": id, "hardware_id": hw, "by": "client", "version": version + 1, "current_devices": 1, "max_devices": 2})
+			k.add(eventsv1.TypeLicenseActivated, at, body{"license_id": id, "hardware_id": hw, "device_name": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day), "version": version, "current_devices": 2, "max_devices": 2})
+			k.add(eventsv1.TypeLicenseValidated, at.Add(time.Minute), body{"license_id": id, "hardware_id": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day)})
+			k.add(eventsv1.TypeDeviceDeactivated, at.Add(time.Hour), body{"license_id": id, "hardware_id": hw, "by": "client", "version": version + 1, "current_devices": 1, "max_devices": 2})
 		}
 	}
 	return id
@@ -238,7 +239,7 @@ func TestReport(t *testing.T) {
 			}
 			id := k.create(n, 2, body{"customer_id": customer})
 			for range n {
-				k.add(usage.LicenseValidated, now.Add(-time.Hour), body{"license_id": id, "hardware_id": "a", "app_version": fmt.Sprint(n % 2)})
+				k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Hour), body{"license_id": id, "hardware_id": "a", "app_version": fmt.Sprint(n % 2)})
 			}
 		}
 		var seen []string
@@ -276,11 +277,11 @@ func TestDashboardFigures(t *testing.T) {
 		id := k.create(1, 5, nil)
 		k.consume() // by itself, so that it does not count as lag
 		for i := range 10 {
-			k.add(usage.LicenseValidated, now.Add(-time.Duration(i)*20*time.Second-time.Second), body{"license_id": id, "hardware_id": fmt.Sprint("d", i%2), "app_version": "3"})
+			k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Duration(i)*20*time.Second-time.Second), body{"license_id": id, "hardware_id": fmt.Sprint("d", i%2), "app_version": "3"})
 		}
-		k.add(usage.ValidationFailed, now.Add(-30*time.Second), body{"license_id": "", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": "ab", "ip": "192.0.2.1"})
-		k.add(usage.LicenseValidated, now.Add(-23*time.Hour), body{"license_id": id, "hardware_id": "d0"})
-		k.add(usage.LicenseValidated, now.Add(-25*time.Hour), body{"license_id": id, "hardware_id": "d0"})
+		k.add(eventsv1.TypeLicenseValidationFailed, now.Add(-30*time.Second), body{"license_id": "", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": "ab", "ip": "192.0.2.1"})
+		k.add(eventsv1.TypeLicenseValidated, now.Add(-23*time.Hour), body{"license_id": id, "hardware_id": "d0"})
+		k.add(eventsv1.TypeLicenseValidated, now.Add(-25*time.Hour), body{"license_id": id, "hardware_id": "d0"})
 		d := k.get("/dashboard")
 		for want, path := range map[any][]string{
 			2.0: {"live", "active_devices"}, 11.0: {"totals", "validations_24h"}, 1.0: {"totals", "failures_24h"},

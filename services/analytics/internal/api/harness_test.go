@@ -23,6 +23,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/api"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
@@ -149,7 +150,7 @@ func (k *desk) create(n, seats int, more body) string {
 	id := licenseID(n)
 	b := body{"license_id": id, "customer_id": "acme", "license_type": "standard", "max_devices": seats, "is_active": true, "version": 1}
 	maps.Copy(b, more)
-	k.add(usage.LicenseCreated, now.AddDate(0, 0, -60), b)
+	k.add(eventsv1.TypeLicenseCreated, now.AddDate(0, 0, -60), b)
 	return id
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // passedAround is a license whose seat goes to a new device elsewhere, so many a day.
@@ -16,7 +18,7 @@ func passedAround(seats, days, perDay int, at func(i int) where) *scene {
 		for k := range perDay {
 			hw, t := fmt.Sprintf("guest-%d", i), day(d, 8+float64(k)*12/float64(perDay))
 			s.activate(t, hw, at(i))
-			s.add(t.Add(10*time.Minute), TypeValidated, hw, at(i))
+			s.add(t.Add(10*time.Minute), eventsv1.TypeLicenseValidated, hw, at(i))
 			s.deactivate(t.Add(50*time.Minute), hw, at(i))
 			i++
 		}
@@ -30,7 +32,7 @@ func handedRound(at func(i int) where) *scene {
 	for i := range 60 {
 		hw, t := fmt.Sprintf("pc-%d", i), day(0, 8).Add(time.Duration(i)*time.Second)
 		s.activate(t, hw, at(i))
-		s.add(t.Add(200*time.Millisecond), TypeValidated, hw, at(i))
+		s.add(t.Add(200*time.Millisecond), eventsv1.TypeLicenseValidated, hw, at(i))
 		s.deactivate(t.Add(400*time.Millisecond), hw, at(i))
 	}
 	return s
@@ -47,9 +49,9 @@ func churnStories() []story {
 			s := licensed(1)
 			s.activate(day(0, 9), "pc-0", home)
 			for d := range 14 {
-				o := s.add(day(d, 10), TypeTransferred, "", where{})
+				o := s.add(day(d, 10), eventsv1.TypeLicenseTransferred, "", where{})
 				o.FromHardwareID, o.ToHardwareID = fmt.Sprintf("pc-%d", d), fmt.Sprintf("pc-%d", d+1)
-				s.add(day(d, 11), TypeValidated, o.ToHardwareID, far(d))
+				s.add(day(d, 11), eventsv1.TypeLicenseValidated, o.ToHardwareID, far(d))
 			}
 			return s
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "replaced devices"},
@@ -59,7 +61,7 @@ func churnStories() []story {
 				for k := range 3 {
 					hw, at := fmt.Sprintf("pc-%d", (d*3+k)%9), day(d, 9+float64(k))
 					s.activate(at, hw, officeLine)
-					s.add(at.Add(time.Minute), TypeOfflineTokenIssued, hw, officeLine).OfflineUntil = at.AddDate(0, 0, 3)
+					s.add(at.Add(time.Minute), eventsv1.TypeLicenseOfflineTokenIssued, hw, officeLine).OfflineUntil = at.AddDate(0, 0, 3)
 					s.deactivate(at.Add(2*time.Minute), hw, officeLine)
 				}
 			}
@@ -86,7 +88,7 @@ func churnStories() []story {
 			s := licensed(1)
 			for d := range 4 {
 				hw := fmt.Sprintf("install-%d", d)
-				s.add(day(d, 9), TypeActivated, hw, home).DeviceName = "ANNA-PC"
+				s.add(day(d, 9), eventsv1.TypeLicenseActivated, hw, home).DeviceName = "ANNA-PC"
 				s.works(d, d+1, hw, home)
 				s.deactivate(day(d, 20), hw, home)
 			}
@@ -96,9 +98,9 @@ func churnStories() []story {
 			s := licensed(1)
 			for d := range 20 {
 				hw := fmt.Sprintf("vm-%d", d)
-				s.add(day(d, 9), TypeActivated, hw, home).DeviceName = "devbox"
+				s.add(day(d, 9), eventsv1.TypeLicenseActivated, hw, home).DeviceName = "devbox"
 				s.works(d, d+1, hw, home)
-				s.add(day(d, 20), TypeDeviceDeactivated, hw, home).By = "admin"
+				s.add(day(d, 20), eventsv1.TypeDeviceDeactivated, hw, home).By = "admin"
 			}
 			return s
 		}, nil, ""},
@@ -108,12 +110,12 @@ func churnStories() []story {
 				old, fresh := fmt.Sprintf("old-%d", i), fmt.Sprintf("new-%d", i)
 				s.activate(day(0, 8+float64(i)/10), old, officeLine)
 				for d := range 20 {
-					s.add(day(d, 12+float64(i)/20), TypeValidated, old, officeLine)
+					s.add(day(d, 12+float64(i)/20), eventsv1.TypeLicenseValidated, old, officeLine)
 				}
-				s.add(day(21, 8+float64(i)/10), TypeDeviceDeactivated, old, officeLine).By = "admin"
+				s.add(day(21, 8+float64(i)/10), eventsv1.TypeDeviceDeactivated, old, officeLine).By = "admin"
 				s.activate(day(21+i%2, 14+float64(i)/10), fresh, officeLine)
 				for d := 23; d < 40; d++ {
-					s.add(day(d, 12+float64(i)/20), TypeValidated, fresh, officeLine)
+					s.add(day(d, 12+float64(i)/20), eventsv1.TypeLicenseValidated, fresh, officeLine)
 				}
 			}
 			return s

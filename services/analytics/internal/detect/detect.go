@@ -18,25 +18,7 @@
 // closes those whose LastSeen is older than Settings.CloseAfter.
 package detect
 
-import (
-	"time"
-
-	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-)
-
-// Types of observation. They are the event types of the bus; others are ignored.
-const (
-	TypeValidated          = eventsv1.TypeLicenseValidated
-	TypeValidationFailed   = eventsv1.TypeLicenseValidationFailed
-	TypeActivated          = eventsv1.TypeLicenseActivated
-	TypeHeartbeat          = eventsv1.TypeLicenseHeartbeat
-	TypeTransferred        = eventsv1.TypeLicenseTransferred
-	TypeDeviceDeactivated  = eventsv1.TypeDeviceDeactivated
-	TypeLimitExceeded      = eventsv1.TypeLicenseDeviceLimitExceeded // counted as a failed validation with DEVICE_LIMIT_EXCEEDED
-	TypeActivationRefused  = eventsv1.TypeLicenseActivationRefused
-	TypeTokenRefused       = eventsv1.TypeLicenseTokenRefused
-	TypeOfflineTokenIssued = eventsv1.TypeLicenseOfflineTokenIssued
-)
+import "time"
 
 // Error codes that rules read, spelled as on the wire.
 const (
@@ -48,7 +30,8 @@ const (
 type Observation struct {
 	// EventID names the event in evidence. An id longer than 64 bytes is left out of evidence.
 	EventID string
-	Type    string
+	// Type is the event type of the bus; those that no rule reads are ignored.
+	Type string
 	// At is when it happened, from the event's envelope; it moves the clock.
 	At time.Time
 	// LicenseID is empty for an unknown key.

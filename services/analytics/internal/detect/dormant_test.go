@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"testing"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 func TestDormantReactivated(t *testing.T) { tell(t, dormantStories()) }
@@ -48,7 +50,7 @@ func dormantStories() []story {
 			s := used(60)
 			s.works(150, 151, "new-1", officeLine)
 			s.works(150, 151, "new-2", far(3))
-			s.add(day(150, 18), TypeValidated, "own-1", cafe)
+			s.add(day(150, 18), eventsv1.TypeLicenseValidated, "own-1", cafe)
 			s.works(151, 170, "new-1", officeLine)
 			s.works(151, 170, "new-2", far(3))
 			return s

@@ -1,6 +1,10 @@
 package detect
 
-import "time"
+import (
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
 
 // week is the window of the rules that count: natural turnover has weekly rhythm.
 const week = 7 * 24 * time.Hour
@@ -62,19 +66,19 @@ const (
 
 func actionOf(o *Observation) action {
 	switch o.Type {
-	case TypeValidated, TypeHeartbeat:
+	case eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseHeartbeat:
 		return actUse
-	case TypeActivated:
+	case eventsv1.TypeLicenseActivated:
 		return actArrive
-	case TypeDeviceDeactivated:
+	case eventsv1.TypeDeviceDeactivated:
 		return actLeave
-	case TypeTransferred:
+	case eventsv1.TypeLicenseTransferred:
 		return actMove
-	case TypeLimitExceeded:
+	case eventsv1.TypeLicenseDeviceLimitExceeded:
 		return actRefused
-	case TypeOfflineTokenIssued:
+	case eventsv1.TypeLicenseOfflineTokenIssued:
 		return actOffline
-	case TypeValidationFailed, TypeActivationRefused:
+	case eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseActivationRefused:
 		if o.ErrorCode == codeDeviceLimitExceeded {
 			return actRefused
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 func slug(name string) string { return strings.ReplaceAll(name, " ", "_") }
@@ -104,7 +106,7 @@ func TestDisorderChangesNoKinds(t *testing.T) {
 func TestTelemetryAfterAnOutage(t *testing.T) {
 	e := New(DefaultSettings())
 	telemetry := func(o Observation) bool {
-		return o.Type == TypeHeartbeat || o.Type == TypeValidated || o.Type == TypeValidationFailed
+		return o.Type == eventsv1.TypeLicenseHeartbeat || o.Type == eventsv1.TypeLicenseValidated || o.Type == eventsv1.TypeLicenseValidationFailed
 	}
 	for _, st := range everyStory() {
 		if st.want != nil {
@@ -205,7 +207,7 @@ func TestSensitivity(t *testing.T) {
 
 // noise makes the worst for a state: nothing ever repeats.
 func noise(i int, rng *rand.Rand) Observation {
-	types := []string{TypeActivated, TypeDeviceDeactivated, TypeHeartbeat, TypeLimitExceeded, TypeTransferred, TypeValidationFailed, TypeOfflineTokenIssued}
+	types := []string{eventsv1.TypeLicenseActivated, eventsv1.TypeDeviceDeactivated, eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseOfflineTokenIssued}
 	o := Observation{
 		EventID: fmt.Sprintf("%064x", rng.Uint64()), Type: types[rng.IntN(len(types))], LicenseID: "lic-1",
 		At: monday.Add(time.Duration(i)*7*time.Second + time.Duration(rng.Int64N(1e9))), HardwareID: fmt.Sprint(rng.Uint32()), SessionID: fmt.Sprint(rng.Uint64()),
@@ -296,8 +298,8 @@ func TestLimitOfItsTime(t *testing.T) {
 	sc := licensed(50)
 	for d := range 6 {
 		for i := range 6 {
-			sc.add(day(d, 9+float64(i)), TypeLimitExceeded, fmt.Sprintf("extra-%d", i), far(i)).MaxDevices = 1
-			sc.add(day(d, 9.5+float64(i)), TypeValidated, "own", home)
+			sc.add(day(d, 9+float64(i)), eventsv1.TypeLicenseDeviceLimitExceeded, fmt.Sprintf("extra-%d", i), far(i)).MaxDevices = 1
+			sc.add(day(d, 9.5+float64(i)), eventsv1.TypeLicenseValidated, "own", home)
 		}
 	}
 	if got := worst(play(New(DefaultSettings()), sc.license, sc.ordered())); got[SeatOveruse] == "" {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // AddressState is what the engine remembers of one address: at most 16 kB as bytes. The zero value is an address without history.
@@ -97,14 +99,15 @@ func (s *AddressState) Empty() bool { return s.clock == 0 }
 // UnknownKey says whether a key was tried that belongs to no license.
 func (o *Observation) UnknownKey() bool {
 	switch o.Type {
-	case TypeValidationFailed, TypeActivationRefused, TypeTokenRefused:
+	case eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseActivationRefused, eventsv1.TypeLicenseTokenRefused:
 		return o.LicenseID == "" && o.KeyHash != "" && (o.ErrorCode == "" || o.ErrorCode == codeLicenseNotFound)
 	}
 	return false
 }
 
 func succeeded(o *Observation) bool {
-	return o.HardwareID != "" && (o.Type == TypeValidated || o.Type == TypeActivated || o.Type == TypeHeartbeat)
+	return o.HardwareID != "" && (o.Type == eventsv1.TypeLicenseValidated || o.Type == eventsv1.TypeLicenseActivated ||
+		o.Type == eventsv1.TypeLicenseHeartbeat)
 }
 
 func (s *AddressState) forget() {

@@ -8,17 +8,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // guess is an unknown key tried so many seconds after monday.
 func guess(second int, key, hw, ip string) Observation {
-	return Observation{EventID: fmt.Sprintf("g-%06d-%s", second, hw), Type: TypeValidationFailed, At: monday.Add(time.Duration(second) * time.Second),
+	return Observation{EventID: fmt.Sprintf("g-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidationFailed, At: monday.Add(time.Duration(second) * time.Second),
 		HardwareID: hw, IP: ip, ErrorCode: codeLicenseNotFound, KeyHash: key}
 }
 
 // success is a validation that went well.
 func success(second int, hw, ip string) Observation {
-	return Observation{EventID: fmt.Sprintf("s-%06d-%s", second, hw), Type: TypeValidated, At: monday.Add(time.Duration(second) * time.Second),
+	return Observation{EventID: fmt.Sprintf("s-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidated, At: monday.Add(time.Duration(second) * time.Second),
 		LicenseID: "lic-" + hw, HardwareID: hw, IP: ip}
 }
 

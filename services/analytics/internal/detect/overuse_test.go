@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 func TestSeatOveruse(t *testing.T) { tell(t, overuseStories()) }
@@ -43,7 +45,7 @@ func overuseStories() []story {
 		{"one service hammers without backoff", func() *scene {
 			s := licensed(1)
 			for d := range 10 {
-				s.add(day(d, 1), TypeValidated, "own", home)
+				s.add(day(d, 1), eventsv1.TypeLicenseValidated, "own", home)
 				for k := range 60 {
 					s.refuse(day(d, float64(k)/3), "svc", officeLine)
 				}
@@ -85,7 +87,7 @@ func overuseStories() []story {
 			s := licensed(2)
 			for d := range 30 {
 				for i := range 10 {
-					s.add(day(d, 9+float64(i)), TypeValidationFailed, fmt.Sprintf("pc-%d", i), officeLine).ErrorCode = "LICENSE_EXPIRED"
+					s.add(day(d, 9+float64(i)), eventsv1.TypeLicenseValidationFailed, fmt.Sprintf("pc-%d", i), officeLine).ErrorCode = "LICENSE_EXPIRED"
 				}
 			}
 			return s
@@ -97,7 +99,7 @@ func overuseStories() []story {
 					s.refuse(day(d, 9+float64(i)), fmt.Sprintf("new-%d-%d", d/2, i), officeLine)
 				}
 				if d%2 == 1 {
-					s.add(day(d, 16), TypeActivated, fmt.Sprintf("grown-%d", d), officeLine).MaxDevices = 10 + 5*d
+					s.add(day(d, 16), eventsv1.TypeLicenseActivated, fmt.Sprintf("grown-%d", d), officeLine).MaxDevices = 10 + 5*d
 				}
 			}
 			for i := range s.obs {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // monday is the start of every scene.
@@ -60,17 +62,21 @@ func (s *scene) add(at time.Time, kind, hw string, w where) *Observation {
 	return &s.obs[len(s.obs)-1]
 }
 
-func (s *scene) activate(at time.Time, hw string, w where)   { s.add(at, TypeActivated, hw, w) }
-func (s *scene) deactivate(at time.Time, hw string, w where) { s.add(at, TypeDeviceDeactivated, hw, w) }
+func (s *scene) activate(at time.Time, hw string, w where) {
+	s.add(at, eventsv1.TypeLicenseActivated, hw, w)
+}
+func (s *scene) deactivate(at time.Time, hw string, w where) {
+	s.add(at, eventsv1.TypeDeviceDeactivated, hw, w)
+}
 func (s *scene) refuse(at time.Time, hw string, w where) {
-	s.add(at, TypeValidationFailed, hw, w).ErrorCode = codeDeviceLimitExceeded
+	s.add(at, eventsv1.TypeLicenseValidationFailed, hw, w).ErrorCode = codeDeviceLimitExceeded
 }
 
 // works lets a device send heartbeats in office hours of days from..to-1.
 func (s *scene) works(from, to int, hw string, w where) {
 	for d := from; d < to; d++ {
 		for h := 9.0; h < 17; h += 0.5 {
-			s.add(day(d, h), TypeHeartbeat, hw, w)
+			s.add(day(d, h), eventsv1.TypeLicenseHeartbeat, hw, w)
 		}
 	}
 }
@@ -78,7 +84,7 @@ func (s *scene) works(from, to int, hw string, w where) {
 // runs lets a device send heartbeats at an interval.
 func (s *scene) runs(from, to time.Time, every time.Duration, hw string, w where, session string) {
 	for t := from; t.Before(to); t = t.Add(every) {
-		s.add(t, TypeHeartbeat, hw, w).SessionID = session
+		s.add(t, eventsv1.TypeLicenseHeartbeat, hw, w).SessionID = session
 	}
 }
 

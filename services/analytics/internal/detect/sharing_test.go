@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 func TestAccountSharing(t *testing.T) { tell(t, sharingStories()) }
@@ -27,7 +29,7 @@ func sharingStories() []story {
 		s.activate(day(0, 0), "pc", seq[0])
 		i := 0
 		for at := day(0, 0); at.Before(day(14, 0)); at = at.Add(every) {
-			s.add(at, TypeHeartbeat, "pc", seq[i%len(seq)]).SessionID = session(i)
+			s.add(at, eventsv1.TypeLicenseHeartbeat, "pc", seq[i%len(seq)]).SessionID = session(i)
 			i++
 		}
 		return s

@@ -7,7 +7,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // A load numbers its events; n is 1 for the first.
@@ -18,13 +18,13 @@ var loads = []struct {
 	{"validated", func(n int) event.Event {
 		// 10,000 licenses with two devices each; a week's worth of time every 100,000 events.
 		at := now.AddDate(0, 0, -20).Add(time.Duration(n) * 6 * time.Second)
-		return loadEvent(n, usage.LicenseValidated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d","device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7","client_time":null}`,
+		return loadEvent(n, eventsv1.TypeLicenseValidated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d","device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7","client_time":null}`,
 			n%10_000, n%20_000, n%3, n%4, n%250))
 	}},
 	{"activated", func(n int) event.Event {
 		// 10,000 licenses that take one device after another, from behind one proxy.
 		at := now.Add(-time.Hour).Add(time.Duration(n) * 10 * time.Microsecond)
-		return loadEvent(n, usage.LicenseActivated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","device_id":"03890000-0000-7000-8000-%012d","hardware_id":"%064x","device_name":"","os":"","app_version":"","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":1,"returning":false,"country":"","lat":0,"lon":0,"asn":0,"net_kind":""}`,
+		return loadEvent(n, eventsv1.TypeLicenseActivated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","device_id":"03890000-0000-7000-8000-%012d","hardware_id":"%064x","device_name":"","os":"","app_version":"","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":1,"returning":false,"country":"","lat":0,"lon":0,"asn":0,"net_kind":""}`,
 			n%10_000, n, n))
 	}},
 }

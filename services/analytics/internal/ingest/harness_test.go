@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
@@ -80,7 +81,7 @@ func (s *script) event(eventType string, at time.Time, b body) event.Event {
 
 // created makes the license known.
 func (s *script) created(at time.Time, seats int) event.Event {
-	return s.event(usage.LicenseCreated, at, body{"customer_id": "acme", "product": "demo", "license_type": "standard",
+	return s.event(eventsv1.TypeLicenseCreated, at, body{"customer_id": "acme", "product": "demo", "license_type": "standard",
 		"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil})
 }
 

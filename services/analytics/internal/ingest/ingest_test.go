@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -25,8 +26,8 @@ func month(s *script) []event.Event {
 		b["version"], b["current_devices"], b["max_devices"] = version, current, 3
 		events = append(events, s.event(eventType, at, b))
 	}
-	seat(usage.LicenseActivated, start.Add(time.Hour), 1, body{"hardware_id": "A", "device_name": "alpha", "ip": "192.0.2.1"})
-	seat(usage.LicenseActivated, start.Add(2*time.Hour), 2, body{"hardware_id": "B", "device_name": "beta", "ip": "192.0.2.2"})
+	seat(eventsv1.TypeLicenseActivated, start.Add(time.Hour), 1, body{"hardware_id": "A", "device_name": "alpha", "ip": "192.0.2.1"})
+	seat(eventsv1.TypeLicenseActivated, start.Add(2*time.Hour), 2, body{"hardware_id": "B", "device_name": "beta", "ip": "192.0.2.2"})
 	for day := range 30 {
 		at := start.AddDate(0, 0, day)
 		appVersion := "1.0"
@@ -37,19 +38,19 @@ func month(s *script) []event.Event {
 			events = append(events, s.event(eventType, at.Add(time.Duration(hour)*time.Hour+time.Minute),
 				body{"hardware_id": device, "app_version": appVersion, "os": "Linux 6", "ip": "192.0.2.1"}))
 		}
-		use(usage.LicenseValidated, "A", 8)
-		use(usage.LicenseValidated, "A", 9)
-		use(usage.LicenseHeartbeat, "A", 9)
+		use(eventsv1.TypeLicenseValidated, "A", 8)
+		use(eventsv1.TypeLicenseValidated, "A", 9)
+		use(eventsv1.TypeLicenseHeartbeat, "A", 9)
 		if day < 20 {
-			use(usage.LicenseValidated, "B", 9)
+			use(eventsv1.TypeLicenseValidated, "B", 9)
 		}
 		if day%10 == 0 {
-			events = append(events, s.event(usage.ValidationFailed, at.Add(7*time.Hour), body{"hardware_id": "X", "error_code": "DEVICE_NOT_ACTIVATED"}))
+			events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, at.Add(7*time.Hour), body{"hardware_id": "X", "error_code": "DEVICE_NOT_ACTIVATED"}))
 		}
 	}
-	seat(usage.DeviceDeactivated, start.AddDate(0, 0, 20).Add(10*time.Hour), 1, body{"hardware_id": "B"})
-	seat(usage.LicenseTransferred, start.AddDate(0, 0, 25).Add(10*time.Hour), 1, body{"from_hardware_id": "A", "to_hardware_id": "C"})
-	events = append(events, s.event(usage.DeviceLimitExceeded, start.AddDate(0, 0, 26).Add(10*time.Hour), body{"hardware_id": "Y", "error_code": "DEVICE_LIMIT_EXCEEDED"}))
+	seat(eventsv1.TypeDeviceDeactivated, start.AddDate(0, 0, 20).Add(10*time.Hour), 1, body{"hardware_id": "B"})
+	seat(eventsv1.TypeLicenseTransferred, start.AddDate(0, 0, 25).Add(10*time.Hour), 1, body{"from_hardware_id": "A", "to_hardware_id": "C"})
+	events = append(events, s.event(eventsv1.TypeLicenseDeviceLimitExceeded, start.AddDate(0, 0, 26).Add(10*time.Hour), body{"hardware_id": "Y", "error_code": "DEVICE_LIMIT_EXCEEDED"}))
 	return events
 }
 
@@ -148,17 +149,17 @@ func TestDisorder(t *testing.T) {
 
 func TestPoison(t *testing.T) {
 	s := &script{}
-	good := s.event(usage.LicenseValidated, now, body{"hardware_id": "A"})
+	good := s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})
 	poison := map[string]event.Event{
-		"wrong type of a member": s.event(usage.LicenseValidated, now, body{"hardware_id": 7}),
-		"license id no UUID":     s.event(usage.LicenseValidated, now, body{"license_id": "x"}),
-		"NUL":                    s.event(usage.LicenseValidated, now, body{"hardware_id": "a\x00b"}),
+		"wrong type of a member": s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": 7}),
+		"license id no UUID":     s.event(eventsv1.TypeLicenseValidated, now, body{"license_id": "x"}),
+		"NUL":                    s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "a\x00b"}),
 		"NUL in the type":        {ID: good.ID, Type: "license.\x00", Time: now, Data: []byte(`{}`)},
-		"future":                 s.event(usage.LicenseValidated, now.AddDate(0, 0, 2), nil),
-		"before all time":        s.event(usage.LicenseValidated, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), nil),
-		"id no UUID":             {ID: "7", Type: usage.LicenseValidated, Time: now, Data: []byte(`{}`)},
-		"data no object":         {ID: good.ID, Type: usage.LicenseValidated, Time: now, Data: []byte(`[]`)},
-		"data no UTF-8":          {ID: good.ID, Type: usage.LicenseValidated, Time: now, Data: []byte("{\"a\":\"\xff\"}")},
+		"future":                 s.event(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, 2), nil),
+		"before all time":        s.event(eventsv1.TypeLicenseValidated, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), nil),
+		"id no UUID":             {ID: "7", Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`{}`)},
+		"data no object":         {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`[]`)},
+		"data no UTF-8":          {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte("{\"a\":\"\xff\"}")},
 	}
 	each(t, func(t *testing.T, r *rig) {
 		for name, bad := range poison {
@@ -186,9 +187,9 @@ func TestPoison(t *testing.T) {
 func TestFencing(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		s, second := &script{}, r.another()
-		r.handle(s.event(usage.LicenseValidated, now, body{"hardware_id": "A"}))
-		stale := []event.Event{s.event(usage.LicenseValidated, now, body{"hardware_id": "A"})}
-		if err := second.Handle(t.Context(), []event.Event{s.event(usage.LicenseValidated, now, body{"hardware_id": "A"})}); err != nil {
+		r.handle(s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"}))
+		stale := []event.Event{s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}
+		if err := second.Handle(t.Context(), []event.Event{s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}); err != nil {
 			t.Fatalf("the second consumer: %v", err)
 		}
 		if err := r.consumer.Handle(t.Context(), stale); !errors.Is(err, usage.ErrFenced) {
@@ -234,7 +235,7 @@ func TestRestart(t *testing.T) {
 func guessing(s *script, start time.Time) []event.Event {
 	var events []event.Event
 	for i := range 40 {
-		events = append(events, s.event(usage.ValidationFailed, start.Add(time.Duration(i)*time.Minute), body{
+		events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, start.Add(time.Duration(i)*time.Minute), body{
 			"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i),
 		}))
 	}

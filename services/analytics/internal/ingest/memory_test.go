@@ -14,6 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -94,13 +95,13 @@ func abuse(r *rand.Rand, n int) []usage.Event {
 		e := usage.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", i), At: at}
 		switch r.IntN(8) {
 		case 0:
-			e.Type, e.Data = usage.ValidationFailed, fmt.Appendf(nil, `{"ip":"203.0.113.%d","error_code":"LICENSE_NOT_FOUND","license_key_hash":"%d"}`, r.IntN(2), i)
+			e.Type, e.Data = eventsv1.TypeLicenseValidationFailed, fmt.Appendf(nil, `{"ip":"203.0.113.%d","error_code":"LICENSE_NOT_FOUND","license_key_hash":"%d"}`, r.IntN(2), i)
 		case 1:
-			e.Type, e.Data = usage.LicenseUpdated, fmt.Appendf(nil, `{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d}`, id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
+			e.Type, e.Data = eventsv1.TypeLicenseUpdated, fmt.Appendf(nil, `{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d}`, id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
 		case 2:
-			e.Type, e.Data = usage.DeviceDeactivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d"}`, id, r.IntN(40))
+			e.Type, e.Data = eventsv1.TypeDeviceDeactivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d"}`, id, r.IntN(40))
 		default:
-			e.Type, e.Data = usage.LicenseActivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d","ip":"203.0.%d.1","version":%d}`, id, r.IntN(40), r.IntN(5), i+1)
+			e.Type, e.Data = eventsv1.TypeLicenseActivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d","ip":"203.0.%d.1","version":%d}`, id, r.IntN(40), r.IntN(5), i+1)
 		}
 		if err := readBody(&e); err != nil {
 			panic(err)

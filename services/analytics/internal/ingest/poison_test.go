@@ -32,7 +32,7 @@ func TestH1PoisonCostsOnlyItself(t *testing.T) {
 			if i%100 == 50 {
 				b["hardware_id"] = "a\x00b"
 			}
-			events = append(events, s.event(usage.LicenseValidated, now, b))
+			events = append(events, s.event(eventsv1.TypeLicenseValidated, now, b))
 		}
 		var rejected bus.Rejected
 		if err := r.consumer.Handle(t.Context(), events); !errors.As(err, &rejected) || len(rejected) != 20 {
@@ -102,7 +102,7 @@ func TestM6SessionDataIsNotKept(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		s := &script{}
 		for _, data := range []any{body{"a": strings.Repeat("x", 4000)}, body{"session_data": body{"x": `"session_data"`}}, nil, "text"} {
-			r.handle(s.event(usage.LicenseHeartbeat, now, body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))
+			r.handle(s.event(eventsv1.TypeLicenseHeartbeat, now, body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))
 		}
 		kept := 0
 		err := r.store.Events(t.Context(), license, now.Add(-time.Hour), now.Add(time.Hour), func(e *usage.Event) error {

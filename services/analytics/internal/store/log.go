@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -54,10 +55,10 @@ func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Tim
 		N    int64
 	}
 	err := s.db.Read(ctx).Raw(`SELECT type, count(*) AS n FROM events WHERE license_id = ? AND occurred_at > ? AND type IN ? GROUP BY type`,
-		licenseID, since, []string{usage.LicenseValidated, usage.ValidationFailed}).Scan(&rows).Error
+		licenseID, since, []string{eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseValidationFailed}).Scan(&rows).Error
 	var c usage.Counts
 	for _, r := range rows {
-		if r.Type == usage.LicenseValidated {
+		if r.Type == eventsv1.TypeLicenseValidated {
 			c.Validations = r.N
 		} else {
 			c.Failures = r.N

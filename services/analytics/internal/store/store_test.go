@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
@@ -53,7 +54,7 @@ func use(n int, at time.Time, b usage.Body) usage.Event {
 	if b.LicenseID == "" {
 		b.LicenseID = id(1)
 	}
-	return usage.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: usage.LicenseValidated, At: at, Body: b, Data: []byte(`{"license_id":"` + b.LicenseID + `"}`)}
+	return usage.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: eventsv1.TypeLicenseValidated, At: at, Body: b, Data: []byte(`{"license_id":"` + b.LicenseID + `"}`)}
 }
 
 func TestTextSurvives(t *testing.T) {
@@ -80,7 +81,7 @@ func TestLicenseSurvives(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, epoch int64) {
 		end := now.AddDate(1, 0, 0)
 		e := use(1, now, usage.Body{CustomerID: odd, Product: "p", LicenseType: "floating", IsTest: true, IsActive: true, MaxDevices: 1_000_000, ExpiresAt: &end, Version: 7})
-		e.Type = usage.LicenseCreated
+		e.Type = eventsv1.TypeLicenseCreated
 		commit(t, s, epoch, e)
 		got, err := s.License(t.Context(), id(1))
 		if err != nil {

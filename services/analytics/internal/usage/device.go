@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // DeviceKey names a device on a license.
@@ -93,9 +95,9 @@ func devicesOf(e *Event) []*Device {
 		return &Device{DeviceKey: DeviceKey{b.LicenseID, hardwareID}, Seat: Versioned[bool]{taken, b.Version}}
 	}
 	switch {
-	case e.Type == LicenseTransferred:
+	case e.Type == eventsv1.TypeLicenseTransferred:
 		return []*Device{seat(b.FromHardwareID, false), seat(b.ToHardwareID, true)}
-	case e.Type == DeviceDeactivated && b.HardwareID != "":
+	case e.Type == eventsv1.TypeDeviceDeactivated && b.HardwareID != "":
 		return []*Device{seat(b.HardwareID, false)}
 	case !admits(e.Type) || b.HardwareID == "":
 		return nil
@@ -106,7 +108,7 @@ func devicesOf(e *Event) []*Device {
 	if b.AppVersion != "" {
 		d.Versions = []AppVersion{{b.AppVersion, e.At}}
 	}
-	if e.Type == LicenseActivated {
+	if e.Type == eventsv1.TypeLicenseActivated {
 		d.Seat = Versioned[bool]{true, b.Version}
 	}
 	return []*Device{d}

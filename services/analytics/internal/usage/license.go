@@ -1,6 +1,10 @@
 package usage
 
-import "time"
+import (
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
 
 // Versioned is a value that a license's version dates: of two, the one of the higher version holds, whatever came first.
 type Versioned[T any] struct {
@@ -68,26 +72,26 @@ func licenseOf(e *Event) *License {
 	if admits(e.Type) {
 		l.LastSeen = e.At
 	}
-	if e.Type == LicenseValidated {
+	if e.Type == eventsv1.TypeLicenseValidated {
 		l.LastValidatedAt, l.Validations = e.At, 1
 	}
 	b, v := &e.Body, e.Body.Version
 	switch e.Type {
-	case LicenseCreated:
+	case eventsv1.TypeLicenseCreated:
 		l.CreatedAt = e.At
 		l.setTerms(b)
 		l.Seats = Versioned[int]{0, v}
-	case LicenseUpdated:
+	case eventsv1.TypeLicenseUpdated:
 		l.setTerms(b)
-	case LicenseDeactivated:
+	case eventsv1.TypeLicenseDeactivated:
 		l.Active = Versioned[bool]{false, v}
-	case LicenseReactivated:
+	case eventsv1.TypeLicenseReactivated:
 		l.Active = Versioned[bool]{true, v}
 		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
 		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
-	case LicenseExpiring:
+	case eventsv1.TypeLicenseExpiring:
 		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
-	case LicenseActivated, LicenseTransferred, DeviceDeactivated:
+	case eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeDeviceDeactivated:
 		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
 		l.Seats = Versioned[int]{b.CurrentDevices, v}
 	}

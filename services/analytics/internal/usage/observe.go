@@ -3,6 +3,7 @@ package usage
 import (
 	"time"
 
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
@@ -15,7 +16,7 @@ func (e *Event) Observation() detect.Observation {
 		KeyHash: b.KeyHash, ClientTime: orZero(b.ClientTime), FromHardwareID: b.FromHardwareID, ToHardwareID: b.ToHardwareID,
 		By: b.By, MaxDevices: b.MaxDevices, Country: b.Country, Lat: b.Lat, Lon: b.Lon, ASN: b.ASN, NetKind: b.NetKind,
 	}
-	if e.Type == detect.TypeOfflineTokenIssued {
+	if e.Type == eventsv1.TypeLicenseOfflineTokenIssued {
 		o.OfflineUntil = orZero(b.ExpiresAt)
 	}
 	return o

@@ -9,20 +9,7 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// The types of events that count. Others are kept in the event log only.
 const (
-	LicenseCreated       = eventsv1.TypeLicenseCreated
-	LicenseUpdated       = eventsv1.TypeLicenseUpdated
-	LicenseDeactivated   = eventsv1.TypeLicenseDeactivated
-	LicenseReactivated   = eventsv1.TypeLicenseReactivated
-	LicenseExpiring      = eventsv1.TypeLicenseExpiring
-	LicenseActivated     = eventsv1.TypeLicenseActivated
-	LicenseTransferred   = eventsv1.TypeLicenseTransferred
-	LicenseHeartbeat     = eventsv1.TypeLicenseHeartbeat
-	LicenseValidated     = eventsv1.TypeLicenseValidated
-	ValidationFailed     = eventsv1.TypeLicenseValidationFailed
-	DeviceLimitExceeded  = eventsv1.TypeLicenseDeviceLimitExceeded
-	DeviceDeactivated    = eventsv1.TypeDeviceDeactivated
 	codeDeviceLimit      = "DEVICE_LIMIT_EXCEEDED"
 	maxVersionsPerDevice = 20
 )
@@ -96,15 +83,15 @@ func (c *Counts) Add(o Counts) {
 func countsOf(eventType string) Counts {
 	c := Counts{Events: 1}
 	switch eventType {
-	case LicenseValidated:
+	case eventsv1.TypeLicenseValidated:
 		c.Validations = 1
-	case ValidationFailed:
+	case eventsv1.TypeLicenseValidationFailed:
 		c.Failures = 1
-	case LicenseActivated:
+	case eventsv1.TypeLicenseActivated:
 		c.Activations = 1
-	case DeviceDeactivated:
+	case eventsv1.TypeDeviceDeactivated:
 		c.Deactivations = 1
-	case LicenseHeartbeat:
+	case eventsv1.TypeLicenseHeartbeat:
 		c.Heartbeats = 1
 	}
 	return c
@@ -114,9 +101,9 @@ func countsOf(eventType string) Counts {
 // a refusal, though not a validation.
 func failureCode(e *Event) string {
 	switch e.Type {
-	case ValidationFailed:
+	case eventsv1.TypeLicenseValidationFailed:
 		return e.Body.ErrorCode
-	case DeviceLimitExceeded:
+	case eventsv1.TypeLicenseDeviceLimitExceeded:
 		return codeDeviceLimit
 	}
 	return ""
@@ -124,7 +111,8 @@ func failureCode(e *Event) string {
 
 // admits says whether the event shows a device at work on its license.
 func admits(eventType string) bool {
-	return eventType == LicenseValidated || eventType == LicenseHeartbeat || eventType == LicenseActivated
+	return eventType == eventsv1.TypeLicenseValidated || eventType == eventsv1.TypeLicenseHeartbeat ||
+		eventType == eventsv1.TypeLicenseActivated
 }
 
 // DayOf is the UTC day of t.

@@ -7,14 +7,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)
 
 // someEvents is a mix of everything that rollups are made of, at times that collide.
 func someEvents(r *rand.Rand, n int) []Event {
-	types := []string{LicenseCreated, LicenseUpdated, LicenseDeactivated, LicenseReactivated, LicenseActivated, LicenseTransferred, LicenseHeartbeat,
-		LicenseValidated, ValidationFailed, DeviceLimitExceeded, DeviceDeactivated, "license.token.refused"}
+	types := []string{
+		eventsv1.TypeLicenseCreated, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,
+		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseValidated,
+		eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeDeviceDeactivated,
+		eventsv1.TypeLicenseTokenRefused,
+	}
 	pick := func(prefix string, n int) string { return fmt.Sprint(prefix, r.IntN(n)) }
 	events := make([]Event, n)
 	for i := range events {
@@ -75,12 +81,12 @@ func TestLicenseVersions(t *testing.T) {
 		return Event{Type: eventType, At: now, Body: b}
 	}
 	events := []Event{
-		event(LicenseCreated, 1, Body{CustomerID: "acme", MaxDevices: 2, IsActive: true}),
-		event(LicenseActivated, 2, Body{MaxDevices: 2, CurrentDevices: 1}),
-		event(LicenseUpdated, 3, Body{CustomerID: "globex", MaxDevices: 5, IsActive: true, ExpiresAt: &end}),
-		event(LicenseDeactivated, 4, Body{}),
-		event(LicenseReactivated, 5, Body{MaxDevices: 7}),
-		event(DeviceDeactivated, 6, Body{MaxDevices: 7, CurrentDevices: 0}),
+		event(eventsv1.TypeLicenseCreated, 1, Body{CustomerID: "acme", MaxDevices: 2, IsActive: true}),
+		event(eventsv1.TypeLicenseActivated, 2, Body{MaxDevices: 2, CurrentDevices: 1}),
+		event(eventsv1.TypeLicenseUpdated, 3, Body{CustomerID: "globex", MaxDevices: 5, IsActive: true, ExpiresAt: &end}),
+		event(eventsv1.TypeLicenseDeactivated, 4, Body{}),
+		event(eventsv1.TypeLicenseReactivated, 5, Body{MaxDevices: 7}),
+		event(eventsv1.TypeDeviceDeactivated, 6, Body{MaxDevices: 7, CurrentDevices: 0}),
 	}
 	l := Fold(events).Licenses["l"]
 	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value || !l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
@@ -94,7 +100,7 @@ func TestLicenseVersions(t *testing.T) {
 	if !l.Usable(now) || l.Usable(end) {
 		t.Errorf("after the update: %+v", l)
 	}
-	l = Fold([]Event{event(LicenseValidated, 0, Body{})}).Licenses["l"]
+	l = Fold([]Event{event(eventsv1.TypeLicenseValidated, 0, Body{})}).Licenses["l"]
 	if !l.Usable(now) {
 		t.Error("a license of which only use is known counts as unusable")
 	}
