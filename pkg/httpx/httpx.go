@@ -109,6 +109,11 @@ func StrictMembers() gin.HandlerFunc {
 	}
 }
 
+// NoMembers has one route take no members, for changes that need none: what is sent nevertheless must be a JSON object.
+func NoMembers() gin.HandlerFunc {
+	return Wrap(func(c *gin.Context) error { return BindOptional(c, &struct{}{}) })
+}
+
 // Timeout gives one route d from its start instead of the engine's time.
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {

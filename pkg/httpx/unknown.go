@@ -46,6 +46,11 @@ func KnownQuery(c *gin.Context, names ...string) error {
 	return bad.Err()
 }
 
+// OnlyQuery has one route refuse query parameters other than those named, as KnownQuery does.
+func OnlyQuery(names ...string) gin.HandlerFunc {
+	return Wrap(func(c *gin.Context) error { return KnownQuery(c, names...) })
+}
+
 func unknownName(name string, known []string) string {
 	if len(known) == 0 {
 		return "is unknown; none is taken here"

@@ -37,7 +37,7 @@ type gate struct {
 }
 
 func (g gate) admit(ctx context.Context, spec connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
-	service, err := g.tokens.verify(h["Authorization"])
+	service, _, err := g.tokens.verify(h["Authorization"])
 	if err != nil {
 		httpx.Report(ctx, fmt.Errorf("service token: %w", err))
 		return nil, connect.NewError(connect.CodeUnauthenticated, err)

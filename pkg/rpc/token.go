@@ -10,7 +10,18 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
+
+// Actor is the person in whose name a service asks, as the audit log shows who made a change.
+type Actor = rpcv1.Actor
+
+// tokenClaims are what a service token says.
+type tokenClaims struct {
+	jwt.RegisteredClaims
+	// Actor is absent where the caller asks for itself.
+	Actor *Actor `json:"actor,omitempty"`
+}
 
 const (
 	tokenLife = 60 * time.Second
@@ -20,7 +31,7 @@ const (
 	skew = 10 * time.Second
 )
 
-// signer makes the service tokens of one caller for one audience, and uses each for half its life.
+// signer makes the service tokens of one caller for one audience, and uses each that names nobody for half its life.
 type signer struct {
 	id       Identity
 	audience string
@@ -42,21 +53,33 @@ func (s *signer) token() (string, error) {
 	if age := now.Sub(s.made); s.cached != "" && age >= 0 && age < renewAt {
 		return s.cached, nil
 	}
+	signed, err := s.sign(now, nil)
+	if err != nil {
+		return "", err
+	}
+	s.cached, s.made = signed, now
+	return signed, nil
+}
+
+// sign makes a token in the name of by, nil for nobody's.
+func (s *signer) sign(now time.Time, by *Actor) (string, error) {
 	if s.id.Key == nil || s.id.Service == "" {
 		return "", errors.New("rpc: an identity needs a service and a key")
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.RegisteredClaims{
-		Issuer:    s.id.Service,
-		Audience:  jwt.ClaimStrings{s.audience},
-		IssuedAt:  jwt.NewNumericDate(now),
-		ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, tokenClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer:    s.id.Service,
+			Audience:  jwt.ClaimStrings{s.audience},
+			IssuedAt:  jwt.NewNumericDate(now),
+			ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+		},
+		Actor: by,
 	})
 	token.Header["kid"] = keyID(s.id.public())
 	signed, err := token.SignedString(s.id.Key)
 	if err != nil {
 		return "", fmt.Errorf("rpc: sign service token: %w", err)
 	}
-	s.cached, s.made = signed, now
 	return signed, nil
 }
 
@@ -79,16 +102,16 @@ func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
 	)}
 }
 
-// verify returns the calling service's name.
-func (v *verifier) verify(authorization []string) (string, error) {
+// verify returns the calling service's name, and the person in whose name it asks, nil for nobody's.
+func (v *verifier) verify(authorization []string) (string, *Actor, error) {
 	if len(authorization) != 1 {
-		return "", errors.New("exactly one service token is needed")
+		return "", nil, errors.New("exactly one service token is needed")
 	}
 	raw, ok := strings.CutPrefix(authorization[0], "Bearer ")
 	if !ok {
-		return "", errors.New("a service token is needed")
+		return "", nil, errors.New("a service token is needed")
 	}
-	var claims jwt.RegisteredClaims
+	var claims tokenClaims
 	_, err := v.parser.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		// Only a key of the service that the token names counts: no service can speak for another.
@@ -98,10 +121,10 @@ func (v *verifier) verify(authorization []string) (string, error) {
 		return nil, fmt.Errorf("key %q of service %q is not among LATCHKEY_INTERNAL_PEERS", kid, claims.Issuer)
 	})
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if claims.ExpiresAt.After(v.clock.Now().Add(tokenLife + skew)) {
-		return "", fmt.Errorf("the service token lives longer than %v", tokenLife)
+		return "", nil, fmt.Errorf("the service token lives longer than %v", tokenLife)
 	}
-	return claims.Issuer, nil
+	return claims.Issuer, claims.Actor, nil
 }

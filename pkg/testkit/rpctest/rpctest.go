@@ -3,13 +3,17 @@
 package rpctest
 
 import (
+	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
@@ -69,4 +73,12 @@ func Procedures(file protoreflect.FileDescriptor) (procedures []string) {
 		}
 	}
 	return procedures
+}
+
+// Front forwards every request to the internal handler of the named service, as admin does once it knows that by asks.
+func Front(service string, internal http.Handler, by *rpc.Actor) http.Handler {
+	to := rpc.NewGateway(Identity("admin"), service, "http://"+service, rpc.HTTPClient(httpx.InProcess{service: internal}))
+	e := httpx.NewEngine(httpx.Options{Service: "admin", MaxBody: 10 << 20, Timeout: 20 * time.Second})
+	e.NoRoute(httpx.Wrap(func(c *gin.Context) error { return to.Forward(c, by) }))
+	return e
 }

@@ -1,0 +1,144 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
+)
+
+// Gateway forwards the requests of people to the peer service that owns what they ask for. The service token says who asks; the
+// credential that proved it to the gateway stays behind. The peer admits such requests with RequireActor.
+type Gateway struct {
+	peer, url string
+	client    *http.Client
+	signer    *signer
+}
+
+// NewGateway makes the gateway of id to the internal port, at url, of the named peer service.
+func NewGateway(id Identity, peer, url string, client *http.Client) *Gateway {
+	return &Gateway{peer: peer, url: strings.TrimSuffix(url, "/"), client: client, signer: newSigner(id, peer, clock.System{})}
+}
+
+// Answer is what a peer service answered: a status, headers and JSON.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// forwarded are the headers of a request that an API reads, beside Idempotency-Key.
+var forwarded = []string{"Content-Type", "Content-Encoding", "If-Match"}
+
+// ownHeaders are the headers of an answer that belong to one connection.
+var ownHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
+
+// Forward answers the request of c as the peer service does. Both bodies are held whole, within their limits: a slow client costs
+// the peer service nothing, what did not arrive there is sent again, and an answer that breaks off is an outage and not half an
+// answer. Errors: ErrUnavailable when the peer service is away, ErrInternal when it does not know us.
+func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return err
+	}
+	header := http.Header{}
+	for _, name := range forwarded {
+		if values := c.Request.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	if c.Request.Method == http.MethodPost { // others do not read it, but net/http would repeat them for it
+		header["Idempotency-Key"] = c.Request.Header.Values("Idempotency-Key")
+	}
+	answer, err := g.ask(c.Request.Context(), by, call{c.Request.Method, c.Request.URL.RequestURI(), header, body})
+	if err != nil {
+		return err
+	}
+	answer.Write(c)
+	return nil
+}
+
+// Get asks the peer service for what is at path, in the name of by. Errors are those of Forward; a refusal is an Answer.
+func (g *Gateway) Get(ctx context.Context, by *Actor, path string) (*Answer, error) {
+	return g.ask(ctx, by, call{http.MethodGet, path, http.Header{}, nil})
+}
+
+// Write makes a the answer to the request of c.
+func (a *Answer) Write(c *gin.Context) {
+	for name, values := range a.Header {
+		if !slices.Contains(ownHeaders, name) {
+			c.Writer.Header()[name] = values
+		}
+	}
+	c.Data(a.Status, a.Header.Get("Content-Type"), a.Body)
+}
+
+// call is one request to a peer service.
+type call struct {
+	method, uri string
+	header      http.Header
+	body        []byte
+}
+
+func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, error) {
+	token, err := g.signer.sign(g.signer.clock.Now(), by)
+	if err != nil {
+		return nil, apierr.ErrInternal.Because(err)
+	}
+	request.header.Set("Authorization", "Bearer "+token)
+	request.header.Set("X-Request-ID", httpx.RequestID(ctx))
+	trace.ToHeader(ctx, request.header)
+	for try := 0; ; try++ {
+		answer, err := g.send(ctx, request)
+		if err == nil {
+			return answer, g.check(answer)
+		}
+		again := request.method == http.MethodGet || neverSent(err)
+		if !again || try == maxRetries || !paused(ctx, rand.N(retryPause<<try)) {
+			return nil, apierr.ErrUnavailable.Because(err)
+		}
+	}
+}
+
+func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, request.method, g.url+request.uri, bytes.NewReader(request.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = request.header.Clone()
+	res, err := g.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	read, err := io.ReadAll(io.LimitReader(res.Body, maxMessage+1))
+	if err == nil && len(read) > maxMessage {
+		err = fmt.Errorf("the answer of %s has more than %d bytes", g.peer, maxMessage)
+	}
+	return &Answer{Status: res.StatusCode, Header: res.Header, Body: read}, err
+}
+
+// check tells answers of the peer service from those of something in front of it, and its refusal of us from that of the person.
+func (g *Gateway) check(a *Answer) error {
+	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	switch {
+	case kind != "application/json" && a.Status >= http.StatusInternalServerError:
+		return apierr.ErrUnavailable.Because(fmt.Errorf("%s answered %d, which is not its own", g.peer, a.Status))
+	case kind != "application/json":
+		return apierr.ErrInternal.Because(fmt.Errorf("%s answered %d with Content-Type %q", g.peer, a.Status, kind))
+	case a.Status == http.StatusUnauthorized:
+		return apierr.ErrInternal.Because(fmt.Errorf("%s refused the service token: %s", g.peer, a.Body))
+	}
+	return nil
+}
