@@ -19,7 +19,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
-	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/proto/queues"
@@ -151,8 +150,9 @@ func (s *Service) handlers(id rpc.Identity) api.Deps {
 	return api.Deps{
 		Keys:        s.keys,
 		Audit:       s.store,
-		Auth:        authv1connect.NewAuthServiceClient(client, s.cfg.AuthURL, rpc.NewClientOptions(id, "auth")...),
-		Licenses:    licensev1connect.NewLicenseServiceClient(client, s.cfg.LicenseURL, rpc.NewClientOptions(id, "license")...),
+		Auth:        rpc.NewGateway(id, "auth", s.cfg.AuthURL, client),
+		Licenses:    rpc.NewGateway(id, "license", s.cfg.LicenseURL, client),
+		Counts:      licensev1connect.NewLicenseServiceClient(client, s.cfg.LicenseURL, rpc.NewClientOptions(id, "license")...),
 		Analytics:   analyticsv1connect.NewAnalyticsServiceClient(client, s.cfg.AnalyticsURL, rpc.NewClientOptions(id, "analytics")...),
 		Idempotency: s.answers,
 		Clock:       s.deps.Clock,

@@ -1,105 +1,71 @@
 package admin_test
 
 import (
-	"time"
+	"net/http"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 )
 
-// errNoLicense is how the sister answers for every other license.
-var errNoLicense = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this id")
+const (
+	licenses    = "/api/v1/admin/licenses"
+	theLicenses = licenses + "/" + licenseID
+	apiKeysPath = "/api/v1/admin/api-keys"
 
-// theLicense is the license that the sister knows.
-func theLicense() *licensev1.License {
-	return &licensev1.License{
-		LicenseId:       licenseID,
-		MaskedKey:       "LIC-7KQ2********",
-		CustomerId:      "acme",
-		Product:         "default",
-		LicenseType:     "standard",
-		MaxDevices:      5,
-		CurrentDevices:  2,
-		MaxOfflineHours: 720,
-		IsActive:        true,
-		Features:        []string{"export"},
-		MetadataJson:    []byte(`{"big":12345678901234567890}`),
-		Version:         3,
-		CreatedAt:       timestamppb.New(now.Add(-time.Hour)),
-		UpdatedAt:       timestamppb.New(now),
-	}
+	// theLicense is the license that the sister knows.
+	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme","product":"default","license_type":"standard",` +
+		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,"features":["export"],"metadata":{"big":12345678901234567890},` +
+		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,"deactivated_at":null,"deactivation_reason":null}`
+	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,"total":101,"total_pages":3}`
+	aKey           = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +
+		`"created_at":"2026-03-02T12:00:00Z","expires_at":null}`
+)
+
+// forwardedRoute is a route that its owner answers, with a good body and a documented answer.
+type forwardedRoute struct {
+	owner, method, path, body string
+	status                    int
+	answer                    string
 }
 
-// theDevice is a device on it.
-func theDevice() *licensev1.Device {
-	return &licensev1.Device{
-		DeviceId:        "0199d3c9-1f00-7a3b-8c11-2b3c4d5e6f70",
-		HardwareId:      "device-123",
-		OsName:          "Windows",
-		OsVersion:       "10",
-		SessionDataJson: []byte(`{"project":"demo"}`),
-		ActivatedAt:     timestamppb.New(now),
-		DeactivatedAt:   timestamppb.New(now),
-	}
+var forwardedRoutes = []forwardedRoute{
+	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
+	{"license", "GET", licenses, ``, 200, theLicenseList},
+	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},
+	{"license", "POST", licenses + "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`, 201,
+		`{"created":[{"index":0,` + theLicense[1:] + `],"failed":[],"total":1,"created_count":1,"failed_count":0}`},
+	{"license", "PATCH", theLicenses, `{}`, 200, theLicense},
+	{"license", "DELETE", theLicenses, `{}`, 200, `{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},
+	{"license", "POST", theLicenses + "/reveal-key", `{}`, 200, `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
+	{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
+		`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
+	{"license", "GET", theLicenses + "/devices", ``, 200, `{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
+	{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200, `{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
+		`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,"current_devices":1}}`},
+	{"license", "GET", theLicenses + "/events", ``, 200, `{"license_id":"` + licenseID + `","hours":24,"events":[],"total":0}`},
+	{"auth", "POST", apiKeysPath, `{"client_name":"a"}`, 201, `{"api_key":"sk_x",` + aKey},
+	{"auth", "GET", apiKeysPath, ``, 200, `{"api_keys":[{` + aKey + `]}`},
+	{"auth", "PATCH", apiKeysPath + "/" + licenseID, `{}`, 200, `{` + aKey},
+	{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200, `{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
+	{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200, `{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
 }
 
-// answerAll makes the sisters answer every method.
+// ownerOf is the double of the service that answers a route.
+func (s *suite) ownerOf(r forwardedRoute) *sister {
+	return map[string]*sister{"license": s.license, "auth": s.auth}[r.owner]
+}
+
+// answerAll makes the sisters answer everything.
 func (s *suite) answerAll() {
-	l := s.license
-	on(l, licensev1connect.LicenseServiceCreateLicenseProcedure, func(*licensev1.CreateLicenseRequest) (*licensev1.CreateLicenseResponse, error) {
-		return &licensev1.CreateLicenseResponse{License: theLicense(), LicenseKey: "LIC-7KQ2M9XWT4HD"}, nil
-	})
-	on(l, licensev1connect.LicenseServiceBulkCreateLicensesProcedure, func(r *licensev1.BulkCreateLicensesRequest) (*licensev1.BulkCreateLicensesResponse, error) {
-		res := &licensev1.BulkCreateLicensesResponse{}
-		for _, row := range r.GetRows() {
-			res.Created = append(res.Created, &licensev1.BulkCreated{Index: row.GetIndex(), License: theLicense(), LicenseKey: "LIC-7KQ2M9XWT4HD"})
-		}
-		return res, nil
-	})
-	on(l, licensev1connect.LicenseServiceGetLicenseProcedure, func(*licensev1.GetLicenseRequest) (*licensev1.GetLicenseResponse, error) {
-		return &licensev1.GetLicenseResponse{License: theLicense()}, nil
-	})
-	on(l, licensev1connect.LicenseServiceUpdateLicenseProcedure, func(r *licensev1.UpdateLicenseRequest) (*licensev1.UpdateLicenseResponse, error) {
-		if r.GetLicenseId() != licenseID {
-			return nil, errNoLicense
-		}
-		return &licensev1.UpdateLicenseResponse{License: theLicense()}, nil
-	})
-	on(l, licensev1connect.LicenseServiceDeleteLicenseProcedure, func(*licensev1.DeleteLicenseRequest) (*licensev1.DeleteLicenseResponse, error) {
-		gone := theLicense()
-		gone.IsActive, gone.DeactivatedAt = false, timestamppb.New(now)
-		return &licensev1.DeleteLicenseResponse{License: gone}, nil
-	})
-	on(l, licensev1connect.LicenseServiceListLicensesProcedure, func(*licensev1.ListLicensesRequest) (*licensev1.ListLicensesResponse, error) {
-		return &licensev1.ListLicensesResponse{Licenses: []*licensev1.License{theLicense()}, Total: 101}, nil
-	})
-	on(l, licensev1connect.LicenseServiceRevealLicenseKeyProcedure, func(*licensev1.RevealLicenseKeyRequest) (*licensev1.RevealLicenseKeyResponse, error) {
-		return &licensev1.RevealLicenseKeyResponse{LicenseKey: "LIC-7KQ2M9XWT4HD"}, nil
-	})
-	on(l, licensev1connect.LicenseServiceListDevicesProcedure, func(*licensev1.ListDevicesRequest) (*licensev1.ListDevicesResponse, error) {
-		return &licensev1.ListDevicesResponse{Total: 2, Devices: []*licensev1.Device{theDevice(), {DeviceId: licenseID, HardwareId: "bare", IsActive: true}}}, nil
-	})
-	on(l, licensev1connect.LicenseServiceDeactivateDeviceProcedure, func(*licensev1.DeactivateDeviceRequest) (*licensev1.DeactivateDeviceResponse, error) {
-		return &licensev1.DeactivateDeviceResponse{Device: theDevice(), MaxDevices: 5, CurrentDevices: 1}, nil
-	})
-	on(l, licensev1connect.LicenseServiceTransferDeviceProcedure, func(r *licensev1.TransferDeviceRequest) (*licensev1.TransferDeviceResponse, error) {
-		if r.GetLicenseId() != licenseID {
-			return nil, errNoLicense
-		}
-		return &licensev1.TransferDeviceResponse{Device: theDevice()}, nil
-	})
-	on(l, licensev1connect.LicenseServiceListEventsProcedure, func(*licensev1.ListEventsRequest) (*licensev1.ListEventsResponse, error) {
-		return &licensev1.ListEventsResponse{Total: 1001, Events: []*licensev1.Event{{
-			EventId: licenseID, Type: "license.activated", OccurredAt: timestamppb.New(now), DataJson: []byte(`{"current_devices":1}`),
-		}}}, nil
-	})
-	on(l, licensev1connect.LicenseServiceCountLicensesProcedure, func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
+	for _, r := range forwardedRoutes {
+		s.ownerOf(r).reply(r.method+" "+r.path, with(r.status, r.answer))
+	}
+	s.license.reply("GET "+theLicenses, with(http.StatusOK, theLicense))
+	on(s.license, licensev1connect.LicenseServiceCountLicensesProcedure, func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
 		return &licensev1.CountLicensesResponse{Total: 120, Active: 100, Inactive: 15, Expired: 5, Test: 8, Expiring_30Days: 12, ActiveDevices: 260}, nil
 	})
 	s.answerAnalytics()

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
@@ -22,13 +23,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/openapitest"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/rpctest"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
-	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
-	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
@@ -88,13 +88,13 @@ func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite
 	s := &suite{t: t, auth: newSister(), license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
 	s.deps = app.Deps{
 		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
-		HTTP: httpx.InProcess{"auth": s.auth.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
-			return authv1connect.NewAuthServiceHandler(authv1connect.UnimplementedAuthServiceHandler{}, o...)
-		}, "auth", authv1.File_latchkey_auth_v1_auth_proto), "license": s.license.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
-			return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
-		}, "license", licensev1.File_latchkey_license_v1_license_proto), "analytics": s.analytics.handler(func(o ...connect.HandlerOption) (string, http.Handler) {
-			return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
-		}, "analytics", analyticsv1.File_latchkey_analytics_v1_analytics_proto)},
+		HTTP: httpx.InProcess{
+			"auth":    s.auth.owner("auth"),
+			"license": s.licenseDouble(),
+			"analytics": s.analytics.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
+				return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
+			}, "analytics", analyticsv1.File_latchkey_analytics_v1_analytics_proto),
+		},
 	}
 	cfg := config()
 	if edit != nil {
@@ -121,6 +121,15 @@ func config() admin.Config {
 	}
 	rpctest.Introduce(&cfg.Base, admin.Name)
 	return cfg
+}
+
+// licenseDouble answers what admin forwards and what it asks.
+func (s *suite) licenseDouble() http.Handler {
+	e := s.license.owner("license")
+	httpx.Mount(e, "/"+licensev1connect.LicenseServiceName+"/", s.license.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
+		return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
+	}, "license", licensev1.File_latchkey_license_v1_license_proto))
+	return e
 }
 
 // in is the suite for a subtest, which then fails by itself.
@@ -159,11 +168,57 @@ func (e errNotYet) Error() string { return "not yet: " + string(e) }
 type sister struct {
 	mu      sync.Mutex
 	answers map[string]func(any) (connect.AnyResponse, error)
+	replies map[string]httpx.Handler
 	asked   []any
 }
 
 func newSister() *sister {
-	return &sister{answers: map[string]func(any) (connect.AnyResponse, error){}}
+	return &sister{answers: map[string]func(any) (connect.AnyResponse, error){}, replies: map[string]httpx.Handler{}}
+}
+
+// request is what arrived of a request that admin forwarded.
+type request struct {
+	method, uri, body string
+	header            http.Header
+	by                *rpc.Actor
+}
+
+// reply tells a sister how to answer what admin forwards, by method and path such as "GET /api/v1/admin/licenses".
+func (s *sister) reply(route string, answer httpx.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies[route] = answer
+}
+
+// with is an answer, as the owner of a license would give it.
+func with(status int, body string) httpx.Handler {
+	return func(c *gin.Context) error {
+		c.Header("ETag", `"3"`)
+		c.Data(status, "application/json; charset=utf-8", []byte(body))
+		return nil
+	}
+}
+
+// owner is the internal port of a sister that admin forwards to.
+func (s *sister) owner(audience string) *gin.Engine {
+	e := httpx.NewEngine(httpx.Options{Service: audience, MaxBody: 10 << 20})
+	e.Any("/api/v1/admin/*rest", rpc.RequireActor(audience, rpctest.Peers(), "admin"), httpx.Wrap(s.manage))
+	return e
+}
+
+func (s *sister) manage(c *gin.Context) error {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.asked = append(s.asked, request{c.Request.Method, c.Request.RequestURI, string(body), c.Request.Header, rpc.ActorOf(c)})
+	answer := s.replies[c.Request.Method+" "+c.Request.URL.Path]
+	s.mu.Unlock()
+	if answer == nil {
+		return apierr.ErrInternal
+	}
+	return answer(c)
 }
 
 // on tells a sister how to answer a method.
@@ -188,7 +243,7 @@ func (s *sister) calls() []any {
 	return asked
 }
 
-func (s *sister) handler(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
+func (s *sister) connect(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
 	intercept := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			s.mu.Lock()

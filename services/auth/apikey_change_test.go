@@ -1,24 +1,17 @@
 package auth_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
-	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
-	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
 // TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
@@ -112,51 +105,77 @@ func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 	}
 }
 
-// TestAPIKeysForAdmin: what admin asks for is done in the name of who asked there, once per Idempotency-Key.
-func TestAPIKeysForAdmin(t *testing.T) {
+const managed = "/api/v1/admin/api-keys"
+
+// TestC5APIKeysForAdmin: what admin forwards is done in the name of who asked there, once per Idempotency-Key.
+func TestC5APIKeysForAdmin(t *testing.T) {
 	eachEngine(t, func(w *world) {
-		name, perMinute := "app", int32(5)
-		by := &rpcv1.Actor{Id: "k-1", Name: "Ada", Role: "owner"}
-		create := func() *authv1.CreateAPIKeyResponse {
-			res, err := w.authForAdmin.CreateAPIKey(w.Context(), connect.NewRequest(&authv1.CreateAPIKeyRequest{
-				Actor: by, ApiKey: &authv1.APIKeyChange{ClientName: &name, PerMinute: &perMinute}, IdempotencyKey: "once",
-			}))
-			w.must(err)
-			return res.Msg
+		once := headers{"Idempotency-Key": "once"}
+		made := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, "")
+		if again := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, ""); again.body != made.body {
+			w.Errorf("made %s, again %s", made.body, again.body)
 		}
-		made := create()
-		if again := create(); !proto.Equal(made, again) {
-			w.Errorf("made %v, again %v", made, again)
+		var k, changed, rotated apiKey
+		made.into(&k)
+		w.issue(headers{"X-API-Key": k.APIKey})
+		w.manage("PATCH", "/"+strings.ToUpper(k.ID), nil, `{"rate_limit":{"per_minute":0},"expires_at":null}`).is(200, "").into(&changed)
+		want := k
+		want.APIKey, want.RateLimit.PerMinute, want.ExpiresAt = "", 0, nil
+		if diff := cmp.Diff(want, changed); diff != "" {
+			w.Errorf("changed (-want +got):\n%s", diff)
 		}
-		w.issue(headers{"X-API-Key": made.Secret})
-		perMinute = 0
-		updated, err := w.authForAdmin.UpdateAPIKey(w.Context(), connect.NewRequest(&authv1.UpdateAPIKeyRequest{
-			Actor: by, ApiKeyId: made.ApiKey.ApiKeyId, Change: &authv1.APIKeyChange{PerMinute: &perMinute, ExpiresAt: timestamppb.New(w.clock.Now().Add(time.Hour))},
-		}))
-		w.must(err)
-		rotated, err := w.authForAdmin.RotateAPIKey(w.Context(), connect.NewRequest(&authv1.RotateAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
-		w.must(err)
-		if updated.Msg.ApiKey.RateLimit.PerMinute != 0 || !proto.Equal(updated.Msg.ApiKey, rotated.Msg.ApiKey) || rotated.Msg.Secret == made.Secret {
-			w.Errorf("updated %v, rotated %v", updated.Msg, rotated.Msg)
+		w.manage("POST", "/"+k.ID+"/rotate", nil, `{"grace_seconds":60}`).is(200, "").into(&rotated)
+		if rotated.APIKey == "" || rotated.APIKey == k.APIKey || rotated.OldExpiresAt == nil || !rotated.OldExpiresAt.Equal(w.clock.Now().Add(time.Minute)) {
+			w.Errorf("rotated %+v", rotated)
 		}
-		list, err := w.authForAdmin.ListAPIKeys(w.Context(), connect.NewRequest(&authv1.ListAPIKeysRequest{}))
-		w.must(err)
-		if len(list.Msg.ApiKeys) != 1 || !proto.Equal(list.Msg.ApiKeys[0], rotated.Msg.ApiKey) {
-			w.Errorf("list %v", list.Msg)
+		var list struct {
+			Keys []apiKey `json:"api_keys"`
 		}
-		revoke := func() error {
-			_, err := w.authForAdmin.RevokeAPIKey(w.Context(), connect.NewRequest(&authv1.RevokeAPIKeyRequest{Actor: by, ApiKeyId: made.ApiKey.ApiKeyId}))
-			return err
+		w.manage("GET", "", nil, "").is(200, "").into(&list)
+		if diff := cmp.Diff([]apiKey{changed}, list.Keys); diff != "" {
+			w.Errorf("list (-want +got):\n%s", diff)
 		}
-		w.must(revoke())
-		if err := revoke(); !errors.Is(err, credential.ErrAPIKeyNotFound) {
-			w.Errorf("revoked twice: %v", err)
+		gone := w.manage("DELETE", "/"+strings.ToUpper(k.ID), nil, "").is(200, "")
+		if at := w.clock.Now().UTC().Format(time.RFC3339Nano); gone.body != `{"id":"`+k.ID+`","revoked":true,"revoked_at":"`+at+`"}` {
+			w.Errorf("revoked %s", gone.body)
+		}
+		for _, id := range []string{k.ID, "no-uuid", "%ff", "%00", "%7B" + k.ID + "%7D"} {
+			w.manage("DELETE", "/"+id, nil, "").is(404, errcode.NotFound)
+			w.manage("PATCH", "/"+id, nil, `{"rate_limit":{"per":"nobody"}}`).is(400, errcode.ValidationError)
 		}
 		for i, action := range []string{"api_key.create", "api_key.update", "api_key.rotate", "api_key.revoke"} {
 			var audited eventsv1.AuditRecorded
-			if w.awaitEvent(i+1, &audited); audited.Action != action || audited.Actor.Name != "Ada" {
+			if w.awaitEvent(i+1, &audited); audited.Action != action || audited.Actor.Name != "Ada" || audited.Actor.Ip != "192.0.2.7" {
 				w.Errorf("audit entry %d: %v", i+1, &audited)
 			}
 		}
 	})
+}
+
+func TestAPIKeysForAdminRefuse(t *testing.T) {
+	w := onSQLite(t)
+	id := "/" + w.createKey(`{"client_name": "app"}`).ID
+	for _, tt := range []struct{ method, path, body, says string }{
+		{"POST", "", ``, "client_name"},
+		{"POST", "", `{"client_nam":"app"}`, "did you mean client_name?"},
+		{"POST", "?x=1", `{"client_name":"app"}`, "none is taken here"},
+		{"GET", "?page=1", ``, "none is taken here"},
+		{"PATCH", id, `{"id":"x"}`, "is unknown"},
+		{"PATCH", id, `{"client_name":null}`, "client_name"},
+		{"PATCH", id, `{"rate_limit":{"per_minute":2147483648}}`, "rate_limit.per_minute"},
+		{"POST", id + "/rotate", `{"grace_seconds":-1}`, "grace_seconds"},
+		{"POST", id + "/rotate", `{"grace":1}`, "known are grace_seconds"},
+		{"DELETE", id, `{"reason":"x"}`, "is unknown"},
+		{"DELETE", id, `x`, "body"},
+	} {
+		if got := w.manage(tt.method, tt.path, nil, tt.body).is(400, errcode.ValidationError); !strings.Contains(got.body, tt.says) {
+			t.Errorf("%s %s %s: %s", tt.method, tt.path, tt.body, got.body)
+		}
+	}
+	var list struct {
+		Keys []apiKey `json:"api_keys"`
+	}
+	if w.manage("GET", "", nil, "").into(&list); len(list.Keys) != 1 {
+		t.Errorf("%d keys, want 1", len(list.Keys))
+	}
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/manage"
 	authrpc "github.com/latchkey-dev/latchkey/services/auth/internal/rpc"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
 )
@@ -134,17 +135,22 @@ func (s *Service) buildPublic(cfg Config, ring *keyring.Ring) {
 	options.CORSOrigins = cfg.CORSOrigins
 	s.public = httpx.NewEngine(options)
 	api.Mount(s.public, api.Options{
-		Tokens: s.rules, Keys: s.rules, Guard: s.guard, Idempotency: s.idempotency,
+		Tokens: s.rules, APIKeys: s.manage(), Guard: s.guard, Idempotency: s.idempotency,
 		AdminSecrets:  []secret.Secret{cfg.AdminSecret, cfg.AdminSecretPrevious},
 		TokenAttempts: cfg.Attempts(s.deps.Clock, clientFailures), AdminAttempts: cfg.Attempts(s.deps.Clock, adminFailures),
 	})
 	httpx.Meta(s.public, cfg.PublicMeta(Name, openapi.Auth, s.Ready, s.deps))
 }
 
+func (s *Service) manage() *manage.Manage {
+	return manage.New(manage.Deps{Keys: s.rules, Idempotency: s.idempotency})
+}
+
 func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {
 	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
-	path, handler := authrpc.NewHandler(s.rules, s.idempotency, rpc.Serve(Name, peers, authrpc.Callers)...)
+	path, handler := authrpc.NewHandler(s.rules, rpc.Serve(Name, peers, authrpc.Callers)...)
 	httpx.Mount(s.internal, path, handler)
+	s.manage().Routes(s.internal, rpc.RequireActor(Name, peers, "admin"))
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }
 

@@ -96,10 +96,11 @@ type world struct {
 	service *auth.Service
 	handler http.Handler
 	license *license
-	// Auth as the license service asks it, and as admin does.
-	auth, authForAdmin authv1connect.AuthServiceClient
-	store              *store.Store
-	seen               *witness
+	// auth is asked as the license service asks it; admin is what Ada asks there.
+	auth  authv1connect.AuthServiceClient
+	admin http.Handler
+	store *store.Store
+	seen  *witness
 	// What a replica is made of.
 	bus     bus.Bus
 	cfg     auth.Config
@@ -153,10 +154,9 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	w.bus, w.cfg, w.sisters = b, cfg, sisters
 	w.build()
 	sisters["auth"] = w.service.InternalHandler()
-	ask := func(caller string) authv1connect.AuthServiceClient {
-		return authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client(caller, "auth")...)
-	}
-	w.auth, w.authForAdmin = ask("license"), ask("admin")
+	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client("license", "auth")...)
+	ada := &rpc.Actor{Id: "k-1", Name: "Ada", Role: "owner", Ip: "192.0.2.7"}
+	w.admin = openapitest.Wrap(t, openapi.Admin, rpctest.Front("auth", sisters["auth"], ada))
 	ring, err := keyring.New(auth.Name, masterKey(1))
 	w.must(err)
 	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
@@ -271,12 +271,23 @@ type headers map[string]string
 
 func (w *world) call(method, path string, h headers, body string) answer {
 	w.Helper()
+	return w.ask(w.handler, method, path, h, body)
+}
+
+// manage asks what Ada asks at admin; path goes on below /api/v1/admin/api-keys.
+func (w *world) manage(method, path string, h headers, body string) answer {
+	w.Helper()
+	return w.ask(w.admin, method, managed+path, h, body)
+}
+
+func (w *world) ask(handler http.Handler, method, path string, h headers, body string) answer {
+	w.Helper()
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	for name, value := range h {
 		req.Header.Set(name, value)
 	}
 	rec := httptest.NewRecorder()
-	w.handler.ServeHTTP(rec, req)
+	handler.ServeHTTP(rec, req)
 	return answer{w, rec.Code, rec.Header(), rec.Body.String()}
 }
 
@@ -324,8 +335,9 @@ type apiKey struct {
 		PerHour   int    `json:"per_hour"`
 		Per       string `json:"per"`
 	} `json:"rate_limit"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at"`
+	OldExpiresAt *time.Time `json:"old_api_key_expires_at"`
 }
 
 func (w *world) createKey(body string) apiKey {

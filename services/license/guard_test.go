@@ -42,7 +42,7 @@ func carrying(path, header, scheme, body string) func(credentials ...string) *ht
 
 func TestGuessesOfAPIKeys(t *testing.T) {
 	eachLimitedWorld(t, func(w *world) {
-		guardtest.Check(w.t, guardtest.Route{
+		guardtest.Check(w.t.(*testing.T), guardtest.Route{
 			Handler: w.public, Request: carrying("validate", "X-API-Key", "", "{}"), Limit: failures, Unguessable: true,
 			Good:  func(*testing.T) string { return w.auth.apiKey },
 			Ended: func(*testing.T) string { return w.auth.endedKey(secret.New("sk_")) },
@@ -63,8 +63,8 @@ func TestRefusedTokensAreLimited(t *testing.T) {
 		}
 		for _, path := range []string{"heartbeat", "offline-token"} {
 			id, key = w.create(9, 30)
-			wrong := good(w.t)
-			guardtest.Check(w.t, guardtest.Route{
+			wrong := good(w.t.(*testing.T))
+			guardtest.Check(w.t.(*testing.T), guardtest.Route{
 				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures, Unguessable: true,
 				Good: good, Wrong: []string{"x.y.z", "nonsense", wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)},
 			})
@@ -80,7 +80,7 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 		issued := w.post("offline-token", `{"duration_hours": 24}`, w.bearer(id, "pc")...)
 		w.want(issued, http.StatusCreated, "")
 		good := issued.body["token"].(string)
-		guardtest.Check(w.t, guardtest.Route{
+		guardtest.Check(w.t.(*testing.T), guardtest.Route{
 			Handler: w.public, Limit: failures, Unguessable: true, InBody: true,
 			Request: func(credentials ...string) *http.Request {
 				return httptest.NewRequest(http.MethodPost, "/api/v1/license/validate-offline", strings.NewReader(fmt.Sprintf(`{"token": %q}`, credentials[0])))

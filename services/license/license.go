@@ -33,6 +33,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license/internal/api"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	licenserpc "github.com/latchkey-dev/latchkey/services/license/internal/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
@@ -138,8 +139,10 @@ func (s *Service) publishRefusal(r refusal.Refusal) {
 func (s *Service) buildInternal(cfg Config, peers rpc.Peers) {
 	s.internal = httpx.NewEngine(cfg.HTTP(Name, s.deps))
 	path, handler := licensev1connect.NewLicenseServiceHandler(
-		&licenserpc.Server{Licensing: s.rules, Idempotency: s.idempotency, Clock: s.deps.Clock}, rpc.Serve(Name, peers, licenserpc.Callers)...)
+		&licenserpc.Server{Licensing: s.rules, Clock: s.deps.Clock}, rpc.Serve(Name, peers, licenserpc.Callers)...)
 	httpx.Mount(s.internal, path, handler)
+	m := manage.New(manage.Deps{Licensing: s.rules, Idempotency: s.idempotency, Clock: s.deps.Clock})
+	m.Routes(s.internal, rpc.RequireActor(Name, peers, "admin"))
 	httpx.Meta(s.internal, httpx.MetaOptions{Service: Name, Ready: s.Ready, Metrics: s.deps.Metrics.Handler()})
 }
 

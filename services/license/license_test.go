@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -148,7 +149,7 @@ func registered(audience, subject string, from, to time.Time) jwt.RegisteredClai
 
 // world is a running license service with everything around it.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	auth  *authDouble
 	clock *clock.Fake
 	db    *db.DB
@@ -158,8 +159,10 @@ type world struct {
 	config  license.Config
 	// public checks every answer against the OpenAPI document.
 	public http.Handler
-	engine *gin.Engine
-	admin  licensev1connect.LicenseServiceClient
+	// engine and internal are the two ports.
+	engine, internal *gin.Engine
+	// admin answers what ada asks at admin, and checks every answer against admin's OpenAPI document.
+	admin http.Handler
 	// asAuth calls as the service that asks about devices.
 	asAuth licensev1connect.LicenseServiceClient
 	// published holds the events that reached the bus.
@@ -189,7 +192,7 @@ func eachWorld(t *testing.T, test func(w *world)) {
 
 var everything = bus.Queue{Name: "test", Types: []string{"#"}, BatchWait: time.Millisecond}
 
-func newWorld(t *testing.T, d *db.DB, edits ...func(*license.Config)) *world {
+func newWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -251,11 +254,17 @@ func (w *world) serve() {
 	}
 	w.engine = s.Handler().(*gin.Engine)
 	w.public = openapitest.Wrap(w.t, openapi.License, s.Handler())
-	w.sisters["license"] = s.InternalHandler()
-	w.admin = w.client(rpctest.Client("admin", "license")...)
+	w.internal = s.InternalHandler().(*gin.Engine)
+	w.sisters["license"] = w.internal
+	w.admin = openapitest.Wrap(w.t, openapi.Admin, w.front(ada))
 	w.asAuth = w.client(rpctest.Client("auth", "license")...)
 	w.background(s.Run)
 	<-w.bus.watched
+}
+
+// front asks the internal port in the name of by.
+func (w *world) front(by *rpc.Actor) http.Handler {
+	return rpctest.Front("license", w.internal, by)
 }
 
 // client calls the internal port.
@@ -290,18 +299,24 @@ func (w *world) note(_ context.Context, batch []event.Event) error {
 type answer struct {
 	status int
 	header http.Header
+	raw    string
 	body   map[string]any
 }
 
 func (w *world) call(method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	return w.ask(w.public, method, path, body, headers...)
+}
+
+func (w *world) ask(h http.Handler, method, path, body string, headers ...string) answer {
 	w.t.Helper()
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	rec := httptest.NewRecorder()
-	w.public.ServeHTTP(rec, req)
-	out := answer{status: rec.Code, header: rec.Header()}
+	h.ServeHTTP(rec, req)
+	out := answer{status: rec.Code, header: rec.Header(), raw: rec.Body.String()}
 	if err := json.Unmarshal(rec.Body.Bytes(), &out.body); err != nil {
 		w.t.Fatalf("%s %s answered %d with no JSON object: %q", method, path, rec.Code, rec.Body)
 	}
@@ -320,18 +335,18 @@ func (w *world) want(got answer, status int, code string) {
 	}
 }
 
-// create makes a license through the internal API; expires 0 is perpetual.
-func (w *world) create(seats int32, expiresInDays int32) (id, key string) {
+// create makes a license; expiresInDays 0 is perpetual.
+func (w *world) create(seats, expiresInDays int) (id, key string) {
 	w.t.Helper()
-	n := &licensev1.NewLicense{CustomerId: "acme", MaxDevices: &seats, Features: []string{"export"}}
+	end := "null"
 	if expiresInDays > 0 {
-		n.ExpiresInDays = &expiresInDays
+		end = fmt.Sprint(expiresInDays)
 	}
-	resp, err := w.admin.CreateLicense(w.t.Context(), connect.NewRequest(&licensev1.CreateLicenseRequest{License: n}))
-	if err != nil {
-		w.t.Fatal(err)
+	made := w.manage(http.MethodPost, "", fmt.Sprintf(`{"customer_id":"acme","max_devices":%d,"features":["export"],"expires_in_days":%s}`, seats, end))
+	if made.status != http.StatusCreated {
+		w.t.Fatalf("%d %s", made.status, made.raw)
 	}
-	return resp.Msg.GetLicense().GetLicenseId(), resp.Msg.GetLicenseKey()
+	return made.body["license_id"].(string), made.body["license_key"].(string)
 }
 
 func device(key, hardwareID string) string {

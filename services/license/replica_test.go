@@ -11,7 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
@@ -45,10 +44,9 @@ func TestReplicasHearOfEachOther(t *testing.T) {
 		here.want(here.post("activate", device(key, "pc")), http.StatusCreated, "")
 		validate := func() answer { return there.post("validate", device(key, "pc")) }
 		there.warm(validate)
-		off, on, two := false, true, int32(2)
-		here.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: &off})
+		here.update(id, `{"is_active":false}`)
 		there.becomes("a license deactivated elsewhere", http.StatusForbidden, "LICENSE_INACTIVE", validate)
-		here.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: &on, MaxDevices: &two})
+		here.update(id, `{"is_active":true,"max_devices":2}`)
 		there.becomes("a license revived elsewhere", http.StatusOK, "", validate)
 		here.want(here.post("deactivate", device(key, "pc")), http.StatusOK, "")
 		there.becomes("a device deactivated elsewhere", http.StatusOK, "DEVICE_NOT_ACTIVATED", validate)

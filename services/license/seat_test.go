@@ -29,27 +29,22 @@ var leaving = map[string]struct {
 	},
 	"M2: license deactivated and reactivated": {
 		leave: func(w *world, id, _ string) {
-			w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: new(false)})
+			w.update(id, `{"is_active":false}`)
 		},
 		comeBack: func(w *world, id, _ string) {
-			w.update(&licensev1.UpdateLicenseRequest{LicenseId: id, IsActive: new(true)})
+			w.update(id, `{"is_active":true}`)
 		},
 	},
 }
 
 func (w *world) deactivate(id, hardwareID string) {
 	w.t.Helper()
-	if _, err := w.admin.DeactivateDevice(w.t.Context(), connect.NewRequest(&licensev1.DeactivateDeviceRequest{LicenseId: id, HardwareId: hardwareID})); err != nil {
-		w.t.Fatal(err)
-	}
+	w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"`+hardwareID+`"}`), http.StatusOK, "")
 }
 
 func (w *world) transfer(id, from, to string) {
 	w.t.Helper()
-	req := &licensev1.TransferDeviceRequest{LicenseId: id, FromHardwareId: from, ToHardwareId: to}
-	if _, err := w.admin.TransferDevice(w.t.Context(), connect.NewRequest(req)); err != nil {
-		w.t.Fatal(err)
-	}
+	w.want(w.manage(http.MethodPost, "/"+id+"/transfer", `{"from_hardware_id":"`+from+`","to_hardware_id":"`+to+`"}`), http.StatusOK, "")
 }
 
 // held are the tokens of a device, and every way to present them.

@@ -4,11 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"connectrpc.com/connect"
-
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	"github.com/latchkey-dev/latchkey/pkg/trace"
-	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 // A caller finds the events of his call by his trace, also when he called another service that asked this one.
@@ -26,10 +22,7 @@ func TestEventsCarryTheCallersTrace(t *testing.T) {
 				w.t.Errorf("%s has the trace %q", e.Type, e.Trace)
 			}
 		}
-		ctx, nine := trace.FromHeader(t.Context(), http.Header{"Traceparent": {administrator}}), int32(9)
-		if _, err := w.admin.UpdateLicense(ctx, connect.NewRequest(&licensev1.UpdateLicenseRequest{LicenseId: id, MaxDevices: &nine})); err != nil {
-			w.t.Fatal(err)
-		}
+		w.want(w.manage(http.MethodPatch, "/"+id, `{"max_devices":9}`, "traceparent", administrator), http.StatusOK, "")
 		for _, e := range []string{w.eventually("license.updated").Trace, w.audited("license.update").Trace} {
 			if e != administrator {
 				w.t.Errorf("the change has the trace %q", e)

@@ -1,6 +1,6 @@
-// Package api is the public HTTP surface of admin, the front desk of the suite. Each handler checks who asks and whether the
-// request has the right shape, asks the service that owns the data, and answers in the words of the public API. Which
-// values are acceptable is decided by the rules of the owning service alone.
+// Package api is the public HTTP surface of admin, the gateway of management. It checks who asks and whether the role allows it,
+// and forwards to the service that owns the data, which answers. Admin's own are admin keys, the audit log, and answers that join
+// several services.
 package api
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
-	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
@@ -18,10 +18,12 @@ import (
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Keys        *adminkey.Keys
-	Audit       audit.Log
-	Auth        authv1connect.AuthServiceClient
-	Licenses    licensev1connect.LicenseServiceClient
+	Keys  *adminkey.Keys
+	Audit audit.Log
+	// Auth and Licenses lead to the services that own API keys, and licenses with their devices.
+	Auth, Licenses *rpc.Gateway
+	// Counts and Analytics know figures.
+	Counts      licensev1connect.LicenseServiceClient
 	Analytics   analyticsv1connect.AnalyticsServiceClient
 	Idempotency *idempotency.Store
 	// Attempts bounds the admin keys that one client address may have refused.

@@ -30,9 +30,12 @@ type entryBody struct {
 	RequestID  *string         `json:"request_id"`
 }
 
+// auditFilters are the parameters of searchAudit.
+var auditFilters = []string{"license_id", "actor_id", "action", "after", "before", "page", "per_page"}
+
 type entriesBody struct {
 	Entries []entryBody `json:"entries"`
-	page
+	httpx.Page
 }
 
 func (a *API) searchAudit(c *gin.Context) error {
@@ -44,7 +47,7 @@ func (a *API) searchAudit(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body := entriesBody{Entries: []entryBody{}, page: p.of(total)}
+	body := entriesBody{Entries: []entryBody{}, Page: p.Of(total)}
 	for _, e := range entries {
 		body.Entries = append(body.Entries, newEntryBody(e))
 	}
@@ -52,8 +55,8 @@ func (a *API) searchAudit(c *gin.Context) error {
 	return nil
 }
 
-func auditFilter(c *gin.Context) (audit.Filter, page, error) {
-	p, err := queryPage(c)
+func auditFilter(c *gin.Context) (audit.Filter, httpx.Page, error) {
+	p, err := httpx.QueryPage(c, 50, 100)
 	if err != nil {
 		return audit.Filter{}, p, err
 	}
@@ -80,7 +83,7 @@ func queryLicenseID(c *gin.Context) (string, error) {
 	if raw == "" || err != nil {
 		return "", err
 	}
-	id, ok := canonicalUUID(raw)
+	id, ok := httpx.UUID(raw)
 	if !ok {
 		return "", apierr.InvalidField("license_id", "must be the id of a license")
 	}
@@ -93,10 +96,10 @@ func newEntryBody(e audit.Entry) entryBody {
 		OccurredAt: e.OccurredAt,
 		Actor:      actorBody{ID: e.Actor.ID, Name: e.Actor.Name, Role: e.Actor.Role},
 		Action:     e.Action,
-		LicenseID:  text(e.LicenseID),
-		Before:     nullable(e.Before),
-		After:      nullable(e.After),
-		IP:         text(e.Actor.IP),
-		RequestID:  text(e.Actor.RequestID),
+		LicenseID:  httpx.TextOrNull(e.LicenseID),
+		Before:     e.Before,
+		After:      e.After,
+		IP:         httpx.TextOrNull(e.Actor.IP),
+		RequestID:  httpx.TextOrNull(e.Actor.RequestID),
 	}
 }

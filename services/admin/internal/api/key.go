@@ -70,12 +70,12 @@ func (a *API) listKeys(c *gin.Context) error {
 }
 
 func (a *API) deleteKey(c *gin.Context) error {
-	if err := noBody(c); err != nil {
+	if err := httpx.BindOptional(c, &struct{}{}); err != nil {
 		return err
 	}
-	id, err := keyID(c)
-	if err != nil {
-		return err
+	id, ok := httpx.UUID(c.Param("key_id"))
+	if !ok {
+		return adminkey.ErrNotFound
 	}
 	key, at, err := a.Keys.Delete(c.Request.Context(), actor(c), id)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
@@ -68,7 +69,7 @@ func (a *API) statistics(c *gin.Context) error {
 	)
 	sideBySide(
 		func() {
-			counts, errs[0] = a.Licenses.CountLicenses(ctx, connect.NewRequest(&licensev1.CountLicensesRequest{}))
+			counts, errs[0] = a.Counts.CountLicenses(ctx, connect.NewRequest(&licensev1.CountLicensesRequest{}))
 		},
 		func() {
 			usage, errs[1] = a.Analytics.Statistics(ctx, connect.NewRequest(&analyticsv1.StatisticsRequest{}))
@@ -120,7 +121,9 @@ func (s *licenseStatistics) set(m *analyticsv1.LicenseStatisticsResponse) {
 	s.ValidationsTotal = count(m.GetValidationsTotal())
 	s.Validations24h = count(m.GetValidations_24H())
 	s.FailedValidations24h = count(m.GetFailedValidations_24H())
-	s.LastValidatedAt = instant(m.GetLastValidatedAt())
+	if m.GetLastValidatedAt() != nil {
+		s.LastValidatedAt = httpx.TimeOrNull(m.GetLastValidatedAt().AsTime())
+	}
 	risk := m.GetRiskScore()
 	s.RiskScore = &risk
 }

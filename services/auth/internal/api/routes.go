@@ -3,7 +3,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/manage"
 )
 
 // Tokens are the use cases of devices.
@@ -23,20 +23,12 @@ type Tokens interface {
 	KeySet(ctx context.Context) ([]byte, error)
 }
 
-// Keys are the use cases of the administrator.
-type Keys interface {
-	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
-	APIKeys(ctx context.Context) ([]credential.APIKey, error)
-	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
-	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
-	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (credential.APIKey, string, time.Time, error)
-}
-
 // Options is what the API works with.
 type Options struct {
 	Tokens Tokens
-	Keys   Keys
-	Guard  *apikey.Guard
+	// APIKeys answers the administrator.
+	APIKeys *manage.Manage
+	Guard   *apikey.Guard
 	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before. Empty ones open nothing.
 	AdminSecrets []secret.Secret
 	Idempotency  *idempotency.Store
@@ -60,11 +52,11 @@ func Mount(e *gin.Engine, o Options) {
 	v1.POST("/verify", tokenBody, httpx.Wrap(a.verifyToken))
 
 	admin := v1.Group("", a.requireAdminSecret)
-	admin.POST("/api-key", httpx.Wrap(a.createAPIKey))
-	admin.GET("/api-keys", httpx.Wrap(a.listAPIKeys))
-	admin.PATCH("/api-keys/:id", httpx.StrictMembers(), httpx.Wrap(a.updateAPIKey))
-	admin.DELETE("/api-keys/:id", httpx.Wrap(a.revokeAPIKey))
-	admin.POST("/api-keys/:id/rotate", httpx.StrictMembers(), httpx.Wrap(a.rotateAPIKey))
+	admin.POST("/api-key", httpx.Wrap(a.APIKeys.CreateAPIKey))
+	admin.GET("/api-keys", httpx.Wrap(a.APIKeys.ListAPIKeys))
+	admin.PATCH("/api-keys/:id", httpx.StrictMembers(), httpx.Wrap(a.APIKeys.UpdateAPIKey))
+	admin.DELETE("/api-keys/:id", httpx.Wrap(a.APIKeys.RevokeAPIKey))
+	admin.POST("/api-keys/:id/rotate", httpx.StrictMembers(), httpx.Wrap(a.APIKeys.RotateAPIKey))
 
 	e.GET("/.well-known/jwks.json", httpx.Wrap(a.keySet))
 }

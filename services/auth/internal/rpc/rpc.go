@@ -9,34 +9,25 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
-// Callers says which service may ask what. What names an Actor is for admin alone, which has checked who that is.
+// Callers says which service may ask what.
 var Callers = rpc.Callers{
 	authv1connect.AuthServiceLookUpAPIKeyProcedure:     {"license", "analytics"},
 	authv1connect.AuthServiceListPublicKeysProcedure:   {"license"},
 	authv1connect.AuthServiceCheckAccessTokenProcedure: {"license"},
 	authv1connect.AuthServiceSignOfflineTokenProcedure: {"license"},
-	authv1connect.AuthServiceCreateAPIKeyProcedure:     {"admin"},
-	authv1connect.AuthServiceListAPIKeysProcedure:      {"admin"},
-	authv1connect.AuthServiceUpdateAPIKeyProcedure:     {"admin"},
-	authv1connect.AuthServiceRotateAPIKeyProcedure:     {"admin"},
-	authv1connect.AuthServiceRevokeAPIKeyProcedure:     {"admin"},
 }
 
-type server struct {
-	rules   *credential.Service
-	answers *idempotency.Store
-}
+type server struct{ rules *credential.Service }
 
 // NewHandler returns the path and the handler of AuthService.
-func NewHandler(rules *credential.Service, answers *idempotency.Store, opts ...connect.HandlerOption) (string, http.Handler) {
-	return authv1connect.NewAuthServiceHandler(server{rules, answers}, opts...)
+func NewHandler(rules *credential.Service, opts ...connect.HandlerOption) (string, http.Handler) {
+	return authv1connect.NewAuthServiceHandler(server{rules}, opts...)
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
@@ -51,7 +42,8 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 	}
 	res := &authv1.LookUpAPIKeyResponse{
 		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
-		RateLimit: rateLimit(k.APIKey), Ended: k.Ended,
+		RateLimit: &authv1.RateLimit{PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per},
+		Ended:     k.Ended,
 	}
 	if !k.End.IsZero() {
 		res.ExpiresAt = timestamppb.New(k.End)

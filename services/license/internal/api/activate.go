@@ -49,8 +49,8 @@ func (a *API) activate(c *gin.Context) error {
 
 func newActivateResponse(a licensing.Activation) activateResponse {
 	return activateResponse{
-		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: optionalText(a.Device.Name),
-		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: optionalTime(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
+		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: httpx.TextOrNull(a.Device.Name),
+		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: httpx.TimeOrNull(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
 	}
 }
 

@@ -68,19 +68,3 @@ func bindDevice(c *gin.Context) (*deviceRequest, error) {
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {
 	return r.clientMembers.client(c, r.HardwareID)
 }
-
-// optionalText shows a text that may be missing as null.
-func optionalText(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// optionalTime shows a time that may be missing as null.
-func optionalTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}

@@ -150,7 +150,7 @@ func (a *API) heartbeat(c *gin.Context) error {
 	}
 	c.JSON(http.StatusOK, heartbeatResponse{
 		Status: "ok", LicenseID: l.ID, HardwareID: holder.HardwareID, ServerTime: a.Clock.Now(), NextHeartbeatSeconds: heartbeatEvery,
-		License: heartbeatLicense{IsActive: l.IsActive, ExpiresAt: optionalTime(l.ExpiresAt)},
+		License: heartbeatLicense{IsActive: l.IsActive, ExpiresAt: httpx.TimeOrNull(l.ExpiresAt)},
 	})
 	return nil
 }

@@ -74,7 +74,7 @@ func (a *API) validate(c *gin.Context) error {
 		return err
 	}
 	resp := validateResponse{
-		Valid: v.Valid, LicenseID: v.License.ID, ExpiresAt: optionalTime(v.License.ExpiresAt), Features: v.License.Features,
+		Valid: v.Valid, LicenseID: v.License.ID, ExpiresAt: httpx.TimeOrNull(v.License.ExpiresAt), Features: v.License.Features,
 		Limits: v.License.Limits(), Cached: v.Cached,
 	}
 	if !v.Valid {

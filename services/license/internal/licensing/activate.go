@@ -145,13 +145,13 @@ func (s *Licensing) DeactivateOwn(ctx context.Context, key string, c Client) (De
 }
 
 // DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound, ErrNoDevice.
-func (s *Licensing) DeactivateDevice(ctx context.Context, by Actor, licenseID, hardwareID, reason string) (Deactivation, error) {
+func (s *Licensing) DeactivateDevice(ctx context.Context, by *Actor, licenseID, hardwareID, reason string) (Deactivation, error) {
 	var out Deactivation
 	err := s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) (err error) {
 		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {
 			return err
 		}
-		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.IP}, reason))
+		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, reason))
 		ch.Emit(audit(by, "device.deactivate", licenseID,
 			map[string]any{"hardware_id": hardwareID, "is_active": true},
 			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))
@@ -173,7 +173,7 @@ func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, er
 
 // Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID when the
 // other device is new, ErrInactive, ErrExpired, ErrNoDevice, ErrActivated when the other device has a seat already.
-func (s *Licensing) Transfer(ctx context.Context, by Actor, licenseID, from, to string) (Device, error) {
+func (s *Licensing) Transfer(ctx context.Context, by *Actor, licenseID, from, to string) (Device, error) {
 	if err := checkTransfer(from, to); err != nil {
 		return Device{}, err
 	}

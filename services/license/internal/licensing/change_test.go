@@ -233,7 +233,7 @@ func TestPatch(t *testing.T) {
 			}
 			err := tc.patch.check()
 			if err == nil {
-				err = ch.patch(Actor{ID: "a"}, tc.patch, noon)
+				err = ch.patch(&Actor{Id: "a"}, tc.patch, noon)
 			}
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)

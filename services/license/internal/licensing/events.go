@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
 
 // timestamp leaves out what is not set.
@@ -88,10 +87,9 @@ func reactivated(l *License) *eventsv1.LicenseReactivated {
 }
 
 // audit is an entry of the audit log; before and after hold JSON values only.
-func audit(by Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
+func audit(by *Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
 	return &eventsv1.AuditRecorded{
-		Actor:  &rpcv1.Actor{Id: by.ID, Name: by.Name, Role: by.Role, Ip: by.IP, RequestId: by.RequestID},
-		Action: action, LicenseId: licenseID, BeforeJson: object(before), AfterJson: object(after),
+		Actor: by, Action: action, LicenseId: licenseID, BeforeJson: object(before), AfterJson: object(after),
 	}
 }
 

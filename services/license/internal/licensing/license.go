@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"time"
+
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
 
 // License is the right of a customer to use a product on a number of devices.
@@ -136,7 +138,5 @@ func (c *Client) OS() string {
 	return c.OSName + " " + c.OSVersion
 }
 
-// Actor is who makes an administrative change.
-type Actor struct {
-	ID, Name, Role, IP, RequestID string
-}
+// Actor is who makes an administrative change, for the audit log.
+type Actor = rpcv1.Actor

@@ -52,7 +52,7 @@ type Created struct {
 }
 
 // Create makes a license. Errors: VALIDATION_ERROR, ErrKeyExists.
-func (s *Licensing) Create(ctx context.Context, by Actor, n NewLicense) (Created, error) {
+func (s *Licensing) Create(ctx context.Context, by *Actor, n NewLicense) (Created, error) {
 	created, errs, err := s.CreateMany(ctx, by, []NewLicense{n})
 	if err != nil {
 		return Created{}, err
@@ -61,7 +61,7 @@ func (s *Licensing) Create(ctx context.Context, by Actor, n NewLicense) (Created
 }
 
 // CreateMany makes the licenses that can be made: errs[i] tells why created[i] was not, and each row stands alone.
-func (s *Licensing) CreateMany(ctx context.Context, by Actor, rows []NewLicense) (made []Created, errs []error, err error) {
+func (s *Licensing) CreateMany(ctx context.Context, by *Actor, rows []NewLicense) (made []Created, errs []error, err error) {
 	now := s.Clock.Now()
 	made, errs = make([]Created, len(rows)), make([]error, len(rows))
 	var good []int
@@ -211,7 +211,7 @@ type Patch struct {
 
 // Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
 // others, ErrNotFound, ErrVersion.
-func (s *Licensing) Update(ctx context.Context, by Actor, licenseID string, p Patch) (License, error) {
+func (s *Licensing) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
 	if err := p.check(); err != nil {
 		return License{}, err
 	}
@@ -227,7 +227,7 @@ func (s *Licensing) Update(ctx context.Context, by Actor, licenseID string, p Pa
 }
 
 // Delete deactivates a license; it stays, with its devices, and can be revived. Errors: those of Update.
-func (s *Licensing) Delete(ctx context.Context, by Actor, licenseID string, ifVersion *int, reason string) (License, error) {
+func (s *Licensing) Delete(ctx context.Context, by *Actor, licenseID string, ifVersion *int, reason string) (License, error) {
 	off := false
 	p := Patch{IfVersion: ifVersion, IsActive: &off}
 	if reason != "" {
@@ -254,7 +254,7 @@ func (p *Patch) check() error {
 }
 
 // patch applies a Patch that check has passed.
-func (ch *Change) patch(by Actor, p Patch, now time.Time) error {
+func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 	before := ch.License
 	if p.IfVersion != nil && *p.IfVersion != before.Version {
 		return ErrVersion.With("version", before.Version)
@@ -355,14 +355,14 @@ func pick(view map[string]any, members []string) map[string]any {
 
 // List reads one page of the licenses that f selects, newest first, and how many there are in all. A license that is found by its key
 // gets an audit entry, one an hour for each administrator.
-func (s *Licensing) List(ctx context.Context, by Actor, f Filter) (page []License, total int, err error) {
+func (s *Licensing) List(ctx context.Context, by *Actor, f Filter) (page []License, total int, err error) {
 	now := s.Clock.Now()
 	page, total, err = s.Catalog.List(ctx, f, now)
 	if err != nil || f.Key == nil {
 		return page, total, err
 	}
 	for _, l := range page {
-		found := find{by.ID, l.ID}
+		found := find{by.GetId(), l.ID}
 		if s.finds.in(now, found) {
 			continue
 		}
@@ -379,7 +379,7 @@ func (s *Licensing) List(ctx context.Context, by Actor, f Filter) (page []Licens
 }
 
 // RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.
-func (s *Licensing) RevealKey(ctx context.Context, by Actor, licenseID string) (string, error) {
+func (s *Licensing) RevealKey(ctx context.Context, by *Actor, licenseID string) (string, error) {
 	key, err := s.Store.Key(ctx, licenseID)
 	if err != nil {
 		return "", err

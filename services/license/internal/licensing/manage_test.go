@@ -93,7 +93,7 @@ func FuzzNewLicense(f *testing.F) {
 		if n := utf8.RuneCountInString(made.Key); n < 8 || n > 255 || strings.Contains(l.MaskedKey, made.Key) {
 			t.Errorf("key %q is shown as %q", made.Key, l.MaskedKey)
 		}
-		_, _ = created(l), audit(Actor{}, "license.create", l.ID, nil, l.auditView())
+		_, _ = created(l), audit(&Actor{}, "license.create", l.ID, nil, l.auditView())
 	})
 }
 
@@ -118,7 +118,7 @@ func FuzzPatch(f *testing.F) {
 			}
 			return
 		}
-		if err := ch.patch(Actor{ID: "a"}, p, noon); err != nil {
+		if err := ch.patch(&Actor{Id: "a"}, p, noon); err != nil {
 			t.Fatal(err)
 		}
 		holds(t, &ch.License)

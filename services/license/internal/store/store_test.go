@@ -27,7 +27,7 @@ import (
 
 var (
 	noon       = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	admin      = licensing.Actor{ID: "a", Name: "Ada", Role: "owner"}
+	admin      = &licensing.Actor{Id: "a", Name: "Ada", Role: "owner"}
 	migrations = []db.Migrations{store.Migrations, outbox.Migrations, masterkey.Migrations}
 )
 

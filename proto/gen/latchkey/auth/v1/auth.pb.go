@@ -9,7 +9,6 @@
 package authv1
 
 import (
-	v1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -461,751 +460,6 @@ func (x *SignOfflineTokenResponse) GetToken() string {
 	return ""
 }
 
-// APIKey is an API key as an administrator sees it, without its secret.
-type APIKey struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	ApiKeyId         string                 `protobuf:"bytes,1,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
-	ClientName       string                 `protobuf:"bytes,2,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`
-	AllowedEndpoints []string               `protobuf:"bytes,3,rep,name=allowed_endpoints,json=allowedEndpoints,proto3" json:"allowed_endpoints,omitempty"`
-	RateLimit        *RateLimit             `protobuf:"bytes,4,opt,name=rate_limit,json=rateLimit,proto3" json:"rate_limit,omitempty"`
-	CreatedAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// expires_at is absent for a key without end.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *APIKey) Reset() {
-	*x = APIKey{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *APIKey) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*APIKey) ProtoMessage() {}
-
-func (x *APIKey) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use APIKey.ProtoReflect.Descriptor instead.
-func (*APIKey) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *APIKey) GetApiKeyId() string {
-	if x != nil {
-		return x.ApiKeyId
-	}
-	return ""
-}
-
-func (x *APIKey) GetClientName() string {
-	if x != nil {
-		return x.ClientName
-	}
-	return ""
-}
-
-func (x *APIKey) GetAllowedEndpoints() []string {
-	if x != nil {
-		return x.AllowedEndpoints
-	}
-	return nil
-}
-
-func (x *APIKey) GetRateLimit() *RateLimit {
-	if x != nil {
-		return x.RateLimit
-	}
-	return nil
-}
-
-func (x *APIKey) GetCreatedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CreatedAt
-	}
-	return nil
-}
-
-func (x *APIKey) GetExpiresAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpiresAt
-	}
-	return nil
-}
-
-// APIKeyChange is what an administrator asks for. Absent members take their defaults in a new key, and stay in one that exists.
-type APIKeyChange struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	ClientName       *string                `protobuf:"bytes,1,opt,name=client_name,json=clientName,proto3,oneof" json:"client_name,omitempty"`
-	AllowedEndpoints *Endpoints             `protobuf:"bytes,2,opt,name=allowed_endpoints,json=allowedEndpoints,proto3" json:"allowed_endpoints,omitempty"`
-	PerMinute        *int32                 `protobuf:"varint,3,opt,name=per_minute,json=perMinute,proto3,oneof" json:"per_minute,omitempty"`
-	PerHour          *int32                 `protobuf:"varint,4,opt,name=per_hour,json=perHour,proto3,oneof" json:"per_hour,omitempty"`
-	Per              *string                `protobuf:"bytes,5,opt,name=per,proto3,oneof" json:"per,omitempty"`
-	ExpiresAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// endless takes the end away.
-	Endless       bool `protobuf:"varint,7,opt,name=endless,proto3" json:"endless,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *APIKeyChange) Reset() {
-	*x = APIKeyChange{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *APIKeyChange) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*APIKeyChange) ProtoMessage() {}
-
-func (x *APIKeyChange) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use APIKeyChange.ProtoReflect.Descriptor instead.
-func (*APIKeyChange) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *APIKeyChange) GetClientName() string {
-	if x != nil && x.ClientName != nil {
-		return *x.ClientName
-	}
-	return ""
-}
-
-func (x *APIKeyChange) GetAllowedEndpoints() *Endpoints {
-	if x != nil {
-		return x.AllowedEndpoints
-	}
-	return nil
-}
-
-func (x *APIKeyChange) GetPerMinute() int32 {
-	if x != nil && x.PerMinute != nil {
-		return *x.PerMinute
-	}
-	return 0
-}
-
-func (x *APIKeyChange) GetPerHour() int32 {
-	if x != nil && x.PerHour != nil {
-		return *x.PerHour
-	}
-	return 0
-}
-
-func (x *APIKeyChange) GetPer() string {
-	if x != nil && x.Per != nil {
-		return *x.Per
-	}
-	return ""
-}
-
-func (x *APIKeyChange) GetExpiresAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpiresAt
-	}
-	return nil
-}
-
-func (x *APIKeyChange) GetEndless() bool {
-	if x != nil {
-		return x.Endless
-	}
-	return false
-}
-
-type Endpoints struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Values        []string               `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Endpoints) Reset() {
-	*x = Endpoints{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Endpoints) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Endpoints) ProtoMessage() {}
-
-func (x *Endpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Endpoints.ProtoReflect.Descriptor instead.
-func (*Endpoints) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *Endpoints) GetValues() []string {
-	if x != nil {
-		return x.Values
-	}
-	return nil
-}
-
-type CreateAPIKeyRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Actor  *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
-	ApiKey *APIKeyChange          `protobuf:"bytes,2,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	// idempotency_key is the administrator's, already bound to who it is; empty: none.
-	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *CreateAPIKeyRequest) Reset() {
-	*x = CreateAPIKeyRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateAPIKeyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateAPIKeyRequest) ProtoMessage() {}
-
-func (x *CreateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateAPIKeyRequest.ProtoReflect.Descriptor instead.
-func (*CreateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *CreateAPIKeyRequest) GetActor() *v1.Actor {
-	if x != nil {
-		return x.Actor
-	}
-	return nil
-}
-
-func (x *CreateAPIKeyRequest) GetApiKey() *APIKeyChange {
-	if x != nil {
-		return x.ApiKey
-	}
-	return nil
-}
-
-func (x *CreateAPIKeyRequest) GetIdempotencyKey() string {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return ""
-}
-
-type CreateAPIKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKey        *APIKey                `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	Secret        string                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateAPIKeyResponse) Reset() {
-	*x = CreateAPIKeyResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateAPIKeyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateAPIKeyResponse) ProtoMessage() {}
-
-func (x *CreateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateAPIKeyResponse.ProtoReflect.Descriptor instead.
-func (*CreateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *CreateAPIKeyResponse) GetApiKey() *APIKey {
-	if x != nil {
-		return x.ApiKey
-	}
-	return nil
-}
-
-func (x *CreateAPIKeyResponse) GetSecret() string {
-	if x != nil {
-		return x.Secret
-	}
-	return ""
-}
-
-type ListAPIKeysRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListAPIKeysRequest) Reset() {
-	*x = ListAPIKeysRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListAPIKeysRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListAPIKeysRequest) ProtoMessage() {}
-
-func (x *ListAPIKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListAPIKeysRequest.ProtoReflect.Descriptor instead.
-func (*ListAPIKeysRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{12}
-}
-
-type ListAPIKeysResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKeys       []*APIKey              `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListAPIKeysResponse) Reset() {
-	*x = ListAPIKeysResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListAPIKeysResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListAPIKeysResponse) ProtoMessage() {}
-
-func (x *ListAPIKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListAPIKeysResponse.ProtoReflect.Descriptor instead.
-func (*ListAPIKeysResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *ListAPIKeysResponse) GetApiKeys() []*APIKey {
-	if x != nil {
-		return x.ApiKeys
-	}
-	return nil
-}
-
-type UpdateAPIKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Actor         *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
-	ApiKeyId      string                 `protobuf:"bytes,2,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
-	Change        *APIKeyChange          `protobuf:"bytes,3,opt,name=change,proto3" json:"change,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UpdateAPIKeyRequest) Reset() {
-	*x = UpdateAPIKeyRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UpdateAPIKeyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UpdateAPIKeyRequest) ProtoMessage() {}
-
-func (x *UpdateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UpdateAPIKeyRequest.ProtoReflect.Descriptor instead.
-func (*UpdateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *UpdateAPIKeyRequest) GetActor() *v1.Actor {
-	if x != nil {
-		return x.Actor
-	}
-	return nil
-}
-
-func (x *UpdateAPIKeyRequest) GetApiKeyId() string {
-	if x != nil {
-		return x.ApiKeyId
-	}
-	return ""
-}
-
-func (x *UpdateAPIKeyRequest) GetChange() *APIKeyChange {
-	if x != nil {
-		return x.Change
-	}
-	return nil
-}
-
-type UpdateAPIKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKey        *APIKey                `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UpdateAPIKeyResponse) Reset() {
-	*x = UpdateAPIKeyResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UpdateAPIKeyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UpdateAPIKeyResponse) ProtoMessage() {}
-
-func (x *UpdateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UpdateAPIKeyResponse.ProtoReflect.Descriptor instead.
-func (*UpdateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *UpdateAPIKeyResponse) GetApiKey() *APIKey {
-	if x != nil {
-		return x.ApiKey
-	}
-	return nil
-}
-
-type RotateAPIKeyRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Actor          *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
-	ApiKeyId       string                 `protobuf:"bytes,2,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
-	GraceSeconds   int32                  `protobuf:"varint,3,opt,name=grace_seconds,json=graceSeconds,proto3" json:"grace_seconds,omitempty"`
-	IdempotencyKey string                 `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *RotateAPIKeyRequest) Reset() {
-	*x = RotateAPIKeyRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RotateAPIKeyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RotateAPIKeyRequest) ProtoMessage() {}
-
-func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
-func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *RotateAPIKeyRequest) GetActor() *v1.Actor {
-	if x != nil {
-		return x.Actor
-	}
-	return nil
-}
-
-func (x *RotateAPIKeyRequest) GetApiKeyId() string {
-	if x != nil {
-		return x.ApiKeyId
-	}
-	return ""
-}
-
-func (x *RotateAPIKeyRequest) GetGraceSeconds() int32 {
-	if x != nil {
-		return x.GraceSeconds
-	}
-	return 0
-}
-
-func (x *RotateAPIKeyRequest) GetIdempotencyKey() string {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return ""
-}
-
-type RotateAPIKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKey        *APIKey                `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	Secret        string                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
-	OldExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=old_expires_at,json=oldExpiresAt,proto3" json:"old_expires_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RotateAPIKeyResponse) Reset() {
-	*x = RotateAPIKeyResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RotateAPIKeyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RotateAPIKeyResponse) ProtoMessage() {}
-
-func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
-func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *RotateAPIKeyResponse) GetApiKey() *APIKey {
-	if x != nil {
-		return x.ApiKey
-	}
-	return nil
-}
-
-func (x *RotateAPIKeyResponse) GetSecret() string {
-	if x != nil {
-		return x.Secret
-	}
-	return ""
-}
-
-func (x *RotateAPIKeyResponse) GetOldExpiresAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.OldExpiresAt
-	}
-	return nil
-}
-
-type RevokeAPIKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Actor         *v1.Actor              `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
-	ApiKeyId      string                 `protobuf:"bytes,2,opt,name=api_key_id,json=apiKeyId,proto3" json:"api_key_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RevokeAPIKeyRequest) Reset() {
-	*x = RevokeAPIKeyRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RevokeAPIKeyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RevokeAPIKeyRequest) ProtoMessage() {}
-
-func (x *RevokeAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RevokeAPIKeyRequest.ProtoReflect.Descriptor instead.
-func (*RevokeAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *RevokeAPIKeyRequest) GetActor() *v1.Actor {
-	if x != nil {
-		return x.Actor
-	}
-	return nil
-}
-
-func (x *RevokeAPIKeyRequest) GetApiKeyId() string {
-	if x != nil {
-		return x.ApiKeyId
-	}
-	return ""
-}
-
-type RevokeAPIKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RevokeAPIKeyResponse) Reset() {
-	*x = RevokeAPIKeyResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RevokeAPIKeyResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RevokeAPIKeyResponse) ProtoMessage() {}
-
-func (x *RevokeAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RevokeAPIKeyResponse.ProtoReflect.Descriptor instead.
-func (*RevokeAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *RevokeAPIKeyResponse) GetRevokedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.RevokedAt
-	}
-	return nil
-}
-
 type ListPublicKeysRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1214,7 +468,7 @@ type ListPublicKeysRequest struct {
 
 func (x *ListPublicKeysRequest) Reset() {
 	*x = ListPublicKeysRequest{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +480,7 @@ func (x *ListPublicKeysRequest) String() string {
 func (*ListPublicKeysRequest) ProtoMessage() {}
 
 func (x *ListPublicKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +493,7 @@ func (x *ListPublicKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPublicKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListPublicKeysRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 type ListPublicKeysResponse struct {
@@ -1251,7 +505,7 @@ type ListPublicKeysResponse struct {
 
 func (x *ListPublicKeysResponse) Reset() {
 	*x = ListPublicKeysResponse{}
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +517,7 @@ func (x *ListPublicKeysResponse) String() string {
 func (*ListPublicKeysResponse) ProtoMessage() {}
 
 func (x *ListPublicKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_latchkey_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +530,7 @@ func (x *ListPublicKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPublicKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListPublicKeysResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{21}
+	return file_latchkey_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPublicKeysResponse) GetJwksJson() []byte {
@@ -1290,7 +544,7 @@ var File_latchkey_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1blatchkey/auth/v1/auth.proto\x12\x10latchkey.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blatchkey/rpc/v1/error.proto\"-\n" +
+	"\x1blatchkey/auth/v1/auth.proto\x12\x10latchkey.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n" +
 	"\x13LookUpAPIKeyRequest\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"\x8f\x02\n" +
 	"\x14LookUpAPIKeyResponse\x12\x1c\n" +
@@ -1327,82 +581,14 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
 	"\x0flicense_version\x18\a \x01(\x05R\x0elicenseVersion\"0\n" +
 	"\x18SignOfflineTokenResponse\x12\x14\n" +
-	"\x05token\x18\x01 \x01(\tR\x05token\"\xa6\x02\n" +
-	"\x06APIKey\x12\x1c\n" +
-	"\n" +
-	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
-	"\vclient_name\x18\x02 \x01(\tR\n" +
-	"clientName\x12+\n" +
-	"\x11allowed_endpoints\x18\x03 \x03(\tR\x10allowedEndpoints\x12:\n" +
-	"\n" +
-	"rate_limit\x18\x04 \x01(\v2\x1b.latchkey.auth.v1.RateLimitR\trateLimit\x129\n" +
-	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
-	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xe2\x02\n" +
-	"\fAPIKeyChange\x12$\n" +
-	"\vclient_name\x18\x01 \x01(\tH\x00R\n" +
-	"clientName\x88\x01\x01\x12H\n" +
-	"\x11allowed_endpoints\x18\x02 \x01(\v2\x1b.latchkey.auth.v1.EndpointsR\x10allowedEndpoints\x12\"\n" +
-	"\n" +
-	"per_minute\x18\x03 \x01(\x05H\x01R\tperMinute\x88\x01\x01\x12\x1e\n" +
-	"\bper_hour\x18\x04 \x01(\x05H\x02R\aperHour\x88\x01\x01\x12\x15\n" +
-	"\x03per\x18\x05 \x01(\tH\x03R\x03per\x88\x01\x01\x129\n" +
-	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aendless\x18\a \x01(\bR\aendlessB\x0e\n" +
-	"\f_client_nameB\r\n" +
-	"\v_per_minuteB\v\n" +
-	"\t_per_hourB\x06\n" +
-	"\x04_per\"#\n" +
-	"\tEndpoints\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\tR\x06values\"\xa5\x01\n" +
-	"\x13CreateAPIKeyRequest\x12,\n" +
-	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x127\n" +
-	"\aapi_key\x18\x02 \x01(\v2\x1e.latchkey.auth.v1.APIKeyChangeR\x06apiKey\x12'\n" +
-	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"a\n" +
-	"\x14CreateAPIKeyResponse\x121\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x18.latchkey.auth.v1.APIKeyR\x06apiKey\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x14\n" +
-	"\x12ListAPIKeysRequest\"J\n" +
-	"\x13ListAPIKeysResponse\x123\n" +
-	"\bapi_keys\x18\x01 \x03(\v2\x18.latchkey.auth.v1.APIKeyR\aapiKeys\"\x99\x01\n" +
-	"\x13UpdateAPIKeyRequest\x12,\n" +
-	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1c\n" +
-	"\n" +
-	"api_key_id\x18\x02 \x01(\tR\bapiKeyId\x126\n" +
-	"\x06change\x18\x03 \x01(\v2\x1e.latchkey.auth.v1.APIKeyChangeR\x06change\"I\n" +
-	"\x14UpdateAPIKeyResponse\x121\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x18.latchkey.auth.v1.APIKeyR\x06apiKey\"\xaf\x01\n" +
-	"\x13RotateAPIKeyRequest\x12,\n" +
-	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1c\n" +
-	"\n" +
-	"api_key_id\x18\x02 \x01(\tR\bapiKeyId\x12#\n" +
-	"\rgrace_seconds\x18\x03 \x01(\x05R\fgraceSeconds\x12'\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\"\xa3\x01\n" +
-	"\x14RotateAPIKeyResponse\x121\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x18.latchkey.auth.v1.APIKeyR\x06apiKey\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\x12@\n" +
-	"\x0eold_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\foldExpiresAt\"a\n" +
-	"\x13RevokeAPIKeyRequest\x12,\n" +
-	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x1c\n" +
-	"\n" +
-	"api_key_id\x18\x02 \x01(\tR\bapiKeyId\"Q\n" +
-	"\x14RevokeAPIKeyResponse\x129\n" +
-	"\n" +
-	"revoked_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\"\x17\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"\x17\n" +
 	"\x15ListPublicKeysRequest\"5\n" +
 	"\x16ListPublicKeysResponse\x12\x1b\n" +
-	"\tjwks_json\x18\x01 \x01(\fR\bjwksJson2\x98\a\n" +
+	"\tjwks_json\x18\x01 \x01(\fR\bjwksJson2\xbb\x03\n" +
 	"\vAuthService\x12b\n" +
 	"\fLookUpAPIKey\x12%.latchkey.auth.v1.LookUpAPIKeyRequest\x1a&.latchkey.auth.v1.LookUpAPIKeyResponse\"\x03\x90\x02\x01\x12n\n" +
 	"\x10CheckAccessToken\x12).latchkey.auth.v1.CheckAccessTokenRequest\x1a*.latchkey.auth.v1.CheckAccessTokenResponse\"\x03\x90\x02\x02\x12n\n" +
-	"\x10SignOfflineToken\x12).latchkey.auth.v1.SignOfflineTokenRequest\x1a*.latchkey.auth.v1.SignOfflineTokenResponse\"\x03\x90\x02\x01\x12]\n" +
-	"\fCreateAPIKey\x12%.latchkey.auth.v1.CreateAPIKeyRequest\x1a&.latchkey.auth.v1.CreateAPIKeyResponse\x12_\n" +
-	"\vListAPIKeys\x12$.latchkey.auth.v1.ListAPIKeysRequest\x1a%.latchkey.auth.v1.ListAPIKeysResponse\"\x03\x90\x02\x01\x12]\n" +
-	"\fUpdateAPIKey\x12%.latchkey.auth.v1.UpdateAPIKeyRequest\x1a&.latchkey.auth.v1.UpdateAPIKeyResponse\x12]\n" +
-	"\fRotateAPIKey\x12%.latchkey.auth.v1.RotateAPIKeyRequest\x1a&.latchkey.auth.v1.RotateAPIKeyResponse\x12]\n" +
-	"\fRevokeAPIKey\x12%.latchkey.auth.v1.RevokeAPIKeyRequest\x1a&.latchkey.auth.v1.RevokeAPIKeyResponse\x12h\n" +
+	"\x10SignOfflineToken\x12).latchkey.auth.v1.SignOfflineTokenRequest\x1a*.latchkey.auth.v1.SignOfflineTokenResponse\"\x03\x90\x02\x01\x12h\n" +
 	"\x0eListPublicKeys\x12'.latchkey.auth.v1.ListPublicKeysRequest\x1a(.latchkey.auth.v1.ListPublicKeysResponse\"\x03\x90\x02\x01BDZBgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1;authv1b\x06proto3"
 
 var (
@@ -1417,7 +603,7 @@ func file_latchkey_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_latchkey_auth_v1_auth_proto_rawDescData
 }
 
-var file_latchkey_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_latchkey_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_latchkey_auth_v1_auth_proto_goTypes = []any{
 	(*LookUpAPIKeyRequest)(nil),      // 0: latchkey.auth.v1.LookUpAPIKeyRequest
 	(*LookUpAPIKeyResponse)(nil),     // 1: latchkey.auth.v1.LookUpAPIKeyResponse
@@ -1426,69 +612,28 @@ var file_latchkey_auth_v1_auth_proto_goTypes = []any{
 	(*CheckAccessTokenResponse)(nil), // 4: latchkey.auth.v1.CheckAccessTokenResponse
 	(*SignOfflineTokenRequest)(nil),  // 5: latchkey.auth.v1.SignOfflineTokenRequest
 	(*SignOfflineTokenResponse)(nil), // 6: latchkey.auth.v1.SignOfflineTokenResponse
-	(*APIKey)(nil),                   // 7: latchkey.auth.v1.APIKey
-	(*APIKeyChange)(nil),             // 8: latchkey.auth.v1.APIKeyChange
-	(*Endpoints)(nil),                // 9: latchkey.auth.v1.Endpoints
-	(*CreateAPIKeyRequest)(nil),      // 10: latchkey.auth.v1.CreateAPIKeyRequest
-	(*CreateAPIKeyResponse)(nil),     // 11: latchkey.auth.v1.CreateAPIKeyResponse
-	(*ListAPIKeysRequest)(nil),       // 12: latchkey.auth.v1.ListAPIKeysRequest
-	(*ListAPIKeysResponse)(nil),      // 13: latchkey.auth.v1.ListAPIKeysResponse
-	(*UpdateAPIKeyRequest)(nil),      // 14: latchkey.auth.v1.UpdateAPIKeyRequest
-	(*UpdateAPIKeyResponse)(nil),     // 15: latchkey.auth.v1.UpdateAPIKeyResponse
-	(*RotateAPIKeyRequest)(nil),      // 16: latchkey.auth.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),     // 17: latchkey.auth.v1.RotateAPIKeyResponse
-	(*RevokeAPIKeyRequest)(nil),      // 18: latchkey.auth.v1.RevokeAPIKeyRequest
-	(*RevokeAPIKeyResponse)(nil),     // 19: latchkey.auth.v1.RevokeAPIKeyResponse
-	(*ListPublicKeysRequest)(nil),    // 20: latchkey.auth.v1.ListPublicKeysRequest
-	(*ListPublicKeysResponse)(nil),   // 21: latchkey.auth.v1.ListPublicKeysResponse
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
-	(*v1.Actor)(nil),                 // 23: latchkey.rpc.v1.Actor
+	(*ListPublicKeysRequest)(nil),    // 7: latchkey.auth.v1.ListPublicKeysRequest
+	(*ListPublicKeysResponse)(nil),   // 8: latchkey.auth.v1.ListPublicKeysResponse
+	(*timestamppb.Timestamp)(nil),    // 9: google.protobuf.Timestamp
 }
 var file_latchkey_auth_v1_auth_proto_depIdxs = []int32{
-	2,  // 0: latchkey.auth.v1.LookUpAPIKeyResponse.rate_limit:type_name -> latchkey.auth.v1.RateLimit
-	22, // 1: latchkey.auth.v1.LookUpAPIKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	22, // 2: latchkey.auth.v1.SignOfflineTokenRequest.issued_at:type_name -> google.protobuf.Timestamp
-	22, // 3: latchkey.auth.v1.SignOfflineTokenRequest.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 4: latchkey.auth.v1.APIKey.rate_limit:type_name -> latchkey.auth.v1.RateLimit
-	22, // 5: latchkey.auth.v1.APIKey.created_at:type_name -> google.protobuf.Timestamp
-	22, // 6: latchkey.auth.v1.APIKey.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 7: latchkey.auth.v1.APIKeyChange.allowed_endpoints:type_name -> latchkey.auth.v1.Endpoints
-	22, // 8: latchkey.auth.v1.APIKeyChange.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 9: latchkey.auth.v1.CreateAPIKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	8,  // 10: latchkey.auth.v1.CreateAPIKeyRequest.api_key:type_name -> latchkey.auth.v1.APIKeyChange
-	7,  // 11: latchkey.auth.v1.CreateAPIKeyResponse.api_key:type_name -> latchkey.auth.v1.APIKey
-	7,  // 12: latchkey.auth.v1.ListAPIKeysResponse.api_keys:type_name -> latchkey.auth.v1.APIKey
-	23, // 13: latchkey.auth.v1.UpdateAPIKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	8,  // 14: latchkey.auth.v1.UpdateAPIKeyRequest.change:type_name -> latchkey.auth.v1.APIKeyChange
-	7,  // 15: latchkey.auth.v1.UpdateAPIKeyResponse.api_key:type_name -> latchkey.auth.v1.APIKey
-	23, // 16: latchkey.auth.v1.RotateAPIKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	7,  // 17: latchkey.auth.v1.RotateAPIKeyResponse.api_key:type_name -> latchkey.auth.v1.APIKey
-	22, // 18: latchkey.auth.v1.RotateAPIKeyResponse.old_expires_at:type_name -> google.protobuf.Timestamp
-	23, // 19: latchkey.auth.v1.RevokeAPIKeyRequest.actor:type_name -> latchkey.rpc.v1.Actor
-	22, // 20: latchkey.auth.v1.RevokeAPIKeyResponse.revoked_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: latchkey.auth.v1.AuthService.LookUpAPIKey:input_type -> latchkey.auth.v1.LookUpAPIKeyRequest
-	3,  // 22: latchkey.auth.v1.AuthService.CheckAccessToken:input_type -> latchkey.auth.v1.CheckAccessTokenRequest
-	5,  // 23: latchkey.auth.v1.AuthService.SignOfflineToken:input_type -> latchkey.auth.v1.SignOfflineTokenRequest
-	10, // 24: latchkey.auth.v1.AuthService.CreateAPIKey:input_type -> latchkey.auth.v1.CreateAPIKeyRequest
-	12, // 25: latchkey.auth.v1.AuthService.ListAPIKeys:input_type -> latchkey.auth.v1.ListAPIKeysRequest
-	14, // 26: latchkey.auth.v1.AuthService.UpdateAPIKey:input_type -> latchkey.auth.v1.UpdateAPIKeyRequest
-	16, // 27: latchkey.auth.v1.AuthService.RotateAPIKey:input_type -> latchkey.auth.v1.RotateAPIKeyRequest
-	18, // 28: latchkey.auth.v1.AuthService.RevokeAPIKey:input_type -> latchkey.auth.v1.RevokeAPIKeyRequest
-	20, // 29: latchkey.auth.v1.AuthService.ListPublicKeys:input_type -> latchkey.auth.v1.ListPublicKeysRequest
-	1,  // 30: latchkey.auth.v1.AuthService.LookUpAPIKey:output_type -> latchkey.auth.v1.LookUpAPIKeyResponse
-	4,  // 31: latchkey.auth.v1.AuthService.CheckAccessToken:output_type -> latchkey.auth.v1.CheckAccessTokenResponse
-	6,  // 32: latchkey.auth.v1.AuthService.SignOfflineToken:output_type -> latchkey.auth.v1.SignOfflineTokenResponse
-	11, // 33: latchkey.auth.v1.AuthService.CreateAPIKey:output_type -> latchkey.auth.v1.CreateAPIKeyResponse
-	13, // 34: latchkey.auth.v1.AuthService.ListAPIKeys:output_type -> latchkey.auth.v1.ListAPIKeysResponse
-	15, // 35: latchkey.auth.v1.AuthService.UpdateAPIKey:output_type -> latchkey.auth.v1.UpdateAPIKeyResponse
-	17, // 36: latchkey.auth.v1.AuthService.RotateAPIKey:output_type -> latchkey.auth.v1.RotateAPIKeyResponse
-	19, // 37: latchkey.auth.v1.AuthService.RevokeAPIKey:output_type -> latchkey.auth.v1.RevokeAPIKeyResponse
-	21, // 38: latchkey.auth.v1.AuthService.ListPublicKeys:output_type -> latchkey.auth.v1.ListPublicKeysResponse
-	30, // [30:39] is the sub-list for method output_type
-	21, // [21:30] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	2, // 0: latchkey.auth.v1.LookUpAPIKeyResponse.rate_limit:type_name -> latchkey.auth.v1.RateLimit
+	9, // 1: latchkey.auth.v1.LookUpAPIKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	9, // 2: latchkey.auth.v1.SignOfflineTokenRequest.issued_at:type_name -> google.protobuf.Timestamp
+	9, // 3: latchkey.auth.v1.SignOfflineTokenRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0, // 4: latchkey.auth.v1.AuthService.LookUpAPIKey:input_type -> latchkey.auth.v1.LookUpAPIKeyRequest
+	3, // 5: latchkey.auth.v1.AuthService.CheckAccessToken:input_type -> latchkey.auth.v1.CheckAccessTokenRequest
+	5, // 6: latchkey.auth.v1.AuthService.SignOfflineToken:input_type -> latchkey.auth.v1.SignOfflineTokenRequest
+	7, // 7: latchkey.auth.v1.AuthService.ListPublicKeys:input_type -> latchkey.auth.v1.ListPublicKeysRequest
+	1, // 8: latchkey.auth.v1.AuthService.LookUpAPIKey:output_type -> latchkey.auth.v1.LookUpAPIKeyResponse
+	4, // 9: latchkey.auth.v1.AuthService.CheckAccessToken:output_type -> latchkey.auth.v1.CheckAccessTokenResponse
+	6, // 10: latchkey.auth.v1.AuthService.SignOfflineToken:output_type -> latchkey.auth.v1.SignOfflineTokenResponse
+	8, // 11: latchkey.auth.v1.AuthService.ListPublicKeys:output_type -> latchkey.auth.v1.ListPublicKeysResponse
+	8, // [8:12] is the sub-list for method output_type
+	4, // [4:8] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_auth_v1_auth_proto_init() }
@@ -1496,14 +641,13 @@ func file_latchkey_auth_v1_auth_proto_init() {
 	if File_latchkey_auth_v1_auth_proto != nil {
 		return
 	}
-	file_latchkey_auth_v1_auth_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_auth_v1_auth_proto_rawDesc), len(file_latchkey_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -43,20 +43,6 @@ const (
 	// AuthServiceSignOfflineTokenProcedure is the fully-qualified name of the AuthService's
 	// SignOfflineToken RPC.
 	AuthServiceSignOfflineTokenProcedure = "/latchkey.auth.v1.AuthService/SignOfflineToken"
-	// AuthServiceCreateAPIKeyProcedure is the fully-qualified name of the AuthService's CreateAPIKey
-	// RPC.
-	AuthServiceCreateAPIKeyProcedure = "/latchkey.auth.v1.AuthService/CreateAPIKey"
-	// AuthServiceListAPIKeysProcedure is the fully-qualified name of the AuthService's ListAPIKeys RPC.
-	AuthServiceListAPIKeysProcedure = "/latchkey.auth.v1.AuthService/ListAPIKeys"
-	// AuthServiceUpdateAPIKeyProcedure is the fully-qualified name of the AuthService's UpdateAPIKey
-	// RPC.
-	AuthServiceUpdateAPIKeyProcedure = "/latchkey.auth.v1.AuthService/UpdateAPIKey"
-	// AuthServiceRotateAPIKeyProcedure is the fully-qualified name of the AuthService's RotateAPIKey
-	// RPC.
-	AuthServiceRotateAPIKeyProcedure = "/latchkey.auth.v1.AuthService/RotateAPIKey"
-	// AuthServiceRevokeAPIKeyProcedure is the fully-qualified name of the AuthService's RevokeAPIKey
-	// RPC.
-	AuthServiceRevokeAPIKeyProcedure = "/latchkey.auth.v1.AuthService/RevokeAPIKey"
 	// AuthServiceListPublicKeysProcedure is the fully-qualified name of the AuthService's
 	// ListPublicKeys RPC.
 	AuthServiceListPublicKeysProcedure = "/latchkey.auth.v1.AuthService/ListPublicKeys"
@@ -72,13 +58,6 @@ type AuthServiceClient interface {
 	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.
 	SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error)
-	// CreateAPIKey makes an API key; its secret is in this answer only.
-	CreateAPIKey(context.Context, *connect.Request[v1.CreateAPIKeyRequest]) (*connect.Response[v1.CreateAPIKeyResponse], error)
-	// ListAPIKeys answers the keys that are not revoked, newest first.
-	ListAPIKeys(context.Context, *connect.Request[v1.ListAPIKeysRequest]) (*connect.Response[v1.ListAPIKeysResponse], error)
-	UpdateAPIKey(context.Context, *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error)
-	RotateAPIKey(context.Context, *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error)
-	RevokeAPIKey(context.Context, *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error)
 	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with, as the database has it now.
 	ListPublicKeys(context.Context, *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error)
 }
@@ -115,37 +94,6 @@ func NewAuthServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
-		createAPIKey: connect.NewClient[v1.CreateAPIKeyRequest, v1.CreateAPIKeyResponse](
-			httpClient,
-			baseURL+AuthServiceCreateAPIKeyProcedure,
-			connect.WithSchema(authServiceMethods.ByName("CreateAPIKey")),
-			connect.WithClientOptions(opts...),
-		),
-		listAPIKeys: connect.NewClient[v1.ListAPIKeysRequest, v1.ListAPIKeysResponse](
-			httpClient,
-			baseURL+AuthServiceListAPIKeysProcedure,
-			connect.WithSchema(authServiceMethods.ByName("ListAPIKeys")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-			connect.WithClientOptions(opts...),
-		),
-		updateAPIKey: connect.NewClient[v1.UpdateAPIKeyRequest, v1.UpdateAPIKeyResponse](
-			httpClient,
-			baseURL+AuthServiceUpdateAPIKeyProcedure,
-			connect.WithSchema(authServiceMethods.ByName("UpdateAPIKey")),
-			connect.WithClientOptions(opts...),
-		),
-		rotateAPIKey: connect.NewClient[v1.RotateAPIKeyRequest, v1.RotateAPIKeyResponse](
-			httpClient,
-			baseURL+AuthServiceRotateAPIKeyProcedure,
-			connect.WithSchema(authServiceMethods.ByName("RotateAPIKey")),
-			connect.WithClientOptions(opts...),
-		),
-		revokeAPIKey: connect.NewClient[v1.RevokeAPIKeyRequest, v1.RevokeAPIKeyResponse](
-			httpClient,
-			baseURL+AuthServiceRevokeAPIKeyProcedure,
-			connect.WithSchema(authServiceMethods.ByName("RevokeAPIKey")),
-			connect.WithClientOptions(opts...),
-		),
 		listPublicKeys: connect.NewClient[v1.ListPublicKeysRequest, v1.ListPublicKeysResponse](
 			httpClient,
 			baseURL+AuthServiceListPublicKeysProcedure,
@@ -161,11 +109,6 @@ type authServiceClient struct {
 	lookUpAPIKey     *connect.Client[v1.LookUpAPIKeyRequest, v1.LookUpAPIKeyResponse]
 	checkAccessToken *connect.Client[v1.CheckAccessTokenRequest, v1.CheckAccessTokenResponse]
 	signOfflineToken *connect.Client[v1.SignOfflineTokenRequest, v1.SignOfflineTokenResponse]
-	createAPIKey     *connect.Client[v1.CreateAPIKeyRequest, v1.CreateAPIKeyResponse]
-	listAPIKeys      *connect.Client[v1.ListAPIKeysRequest, v1.ListAPIKeysResponse]
-	updateAPIKey     *connect.Client[v1.UpdateAPIKeyRequest, v1.UpdateAPIKeyResponse]
-	rotateAPIKey     *connect.Client[v1.RotateAPIKeyRequest, v1.RotateAPIKeyResponse]
-	revokeAPIKey     *connect.Client[v1.RevokeAPIKeyRequest, v1.RevokeAPIKeyResponse]
 	listPublicKeys   *connect.Client[v1.ListPublicKeysRequest, v1.ListPublicKeysResponse]
 }
 
@@ -184,31 +127,6 @@ func (c *authServiceClient) SignOfflineToken(ctx context.Context, req *connect.R
 	return c.signOfflineToken.CallUnary(ctx, req)
 }
 
-// CreateAPIKey calls latchkey.auth.v1.AuthService.CreateAPIKey.
-func (c *authServiceClient) CreateAPIKey(ctx context.Context, req *connect.Request[v1.CreateAPIKeyRequest]) (*connect.Response[v1.CreateAPIKeyResponse], error) {
-	return c.createAPIKey.CallUnary(ctx, req)
-}
-
-// ListAPIKeys calls latchkey.auth.v1.AuthService.ListAPIKeys.
-func (c *authServiceClient) ListAPIKeys(ctx context.Context, req *connect.Request[v1.ListAPIKeysRequest]) (*connect.Response[v1.ListAPIKeysResponse], error) {
-	return c.listAPIKeys.CallUnary(ctx, req)
-}
-
-// UpdateAPIKey calls latchkey.auth.v1.AuthService.UpdateAPIKey.
-func (c *authServiceClient) UpdateAPIKey(ctx context.Context, req *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error) {
-	return c.updateAPIKey.CallUnary(ctx, req)
-}
-
-// RotateAPIKey calls latchkey.auth.v1.AuthService.RotateAPIKey.
-func (c *authServiceClient) RotateAPIKey(ctx context.Context, req *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error) {
-	return c.rotateAPIKey.CallUnary(ctx, req)
-}
-
-// RevokeAPIKey calls latchkey.auth.v1.AuthService.RevokeAPIKey.
-func (c *authServiceClient) RevokeAPIKey(ctx context.Context, req *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error) {
-	return c.revokeAPIKey.CallUnary(ctx, req)
-}
-
 // ListPublicKeys calls latchkey.auth.v1.AuthService.ListPublicKeys.
 func (c *authServiceClient) ListPublicKeys(ctx context.Context, req *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error) {
 	return c.listPublicKeys.CallUnary(ctx, req)
@@ -224,13 +142,6 @@ type AuthServiceHandler interface {
 	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.
 	SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error)
-	// CreateAPIKey makes an API key; its secret is in this answer only.
-	CreateAPIKey(context.Context, *connect.Request[v1.CreateAPIKeyRequest]) (*connect.Response[v1.CreateAPIKeyResponse], error)
-	// ListAPIKeys answers the keys that are not revoked, newest first.
-	ListAPIKeys(context.Context, *connect.Request[v1.ListAPIKeysRequest]) (*connect.Response[v1.ListAPIKeysResponse], error)
-	UpdateAPIKey(context.Context, *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error)
-	RotateAPIKey(context.Context, *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error)
-	RevokeAPIKey(context.Context, *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error)
 	// ListPublicKeys answers the key set (RFC 7517) that all tokens are checked with, as the database has it now.
 	ListPublicKeys(context.Context, *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error)
 }
@@ -263,37 +174,6 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	authServiceCreateAPIKeyHandler := connect.NewUnaryHandler(
-		AuthServiceCreateAPIKeyProcedure,
-		svc.CreateAPIKey,
-		connect.WithSchema(authServiceMethods.ByName("CreateAPIKey")),
-		connect.WithHandlerOptions(opts...),
-	)
-	authServiceListAPIKeysHandler := connect.NewUnaryHandler(
-		AuthServiceListAPIKeysProcedure,
-		svc.ListAPIKeys,
-		connect.WithSchema(authServiceMethods.ByName("ListAPIKeys")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-		connect.WithHandlerOptions(opts...),
-	)
-	authServiceUpdateAPIKeyHandler := connect.NewUnaryHandler(
-		AuthServiceUpdateAPIKeyProcedure,
-		svc.UpdateAPIKey,
-		connect.WithSchema(authServiceMethods.ByName("UpdateAPIKey")),
-		connect.WithHandlerOptions(opts...),
-	)
-	authServiceRotateAPIKeyHandler := connect.NewUnaryHandler(
-		AuthServiceRotateAPIKeyProcedure,
-		svc.RotateAPIKey,
-		connect.WithSchema(authServiceMethods.ByName("RotateAPIKey")),
-		connect.WithHandlerOptions(opts...),
-	)
-	authServiceRevokeAPIKeyHandler := connect.NewUnaryHandler(
-		AuthServiceRevokeAPIKeyProcedure,
-		svc.RevokeAPIKey,
-		connect.WithSchema(authServiceMethods.ByName("RevokeAPIKey")),
-		connect.WithHandlerOptions(opts...),
-	)
 	authServiceListPublicKeysHandler := connect.NewUnaryHandler(
 		AuthServiceListPublicKeysProcedure,
 		svc.ListPublicKeys,
@@ -309,16 +189,6 @@ func NewAuthServiceHandler(svc AuthServiceHandler, opts ...connect.HandlerOption
 			authServiceCheckAccessTokenHandler.ServeHTTP(w, r)
 		case AuthServiceSignOfflineTokenProcedure:
 			authServiceSignOfflineTokenHandler.ServeHTTP(w, r)
-		case AuthServiceCreateAPIKeyProcedure:
-			authServiceCreateAPIKeyHandler.ServeHTTP(w, r)
-		case AuthServiceListAPIKeysProcedure:
-			authServiceListAPIKeysHandler.ServeHTTP(w, r)
-		case AuthServiceUpdateAPIKeyProcedure:
-			authServiceUpdateAPIKeyHandler.ServeHTTP(w, r)
-		case AuthServiceRotateAPIKeyProcedure:
-			authServiceRotateAPIKeyHandler.ServeHTTP(w, r)
-		case AuthServiceRevokeAPIKeyProcedure:
-			authServiceRevokeAPIKeyHandler.ServeHTTP(w, r)
 		case AuthServiceListPublicKeysProcedure:
 			authServiceListPublicKeysHandler.ServeHTTP(w, r)
 		default:
@@ -340,26 +210,6 @@ func (UnimplementedAuthServiceHandler) CheckAccessToken(context.Context, *connec
 
 func (UnimplementedAuthServiceHandler) SignOfflineToken(context.Context, *connect.Request[v1.SignOfflineTokenRequest]) (*connect.Response[v1.SignOfflineTokenResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.SignOfflineToken is not implemented"))
-}
-
-func (UnimplementedAuthServiceHandler) CreateAPIKey(context.Context, *connect.Request[v1.CreateAPIKeyRequest]) (*connect.Response[v1.CreateAPIKeyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.CreateAPIKey is not implemented"))
-}
-
-func (UnimplementedAuthServiceHandler) ListAPIKeys(context.Context, *connect.Request[v1.ListAPIKeysRequest]) (*connect.Response[v1.ListAPIKeysResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.ListAPIKeys is not implemented"))
-}
-
-func (UnimplementedAuthServiceHandler) UpdateAPIKey(context.Context, *connect.Request[v1.UpdateAPIKeyRequest]) (*connect.Response[v1.UpdateAPIKeyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.UpdateAPIKey is not implemented"))
-}
-
-func (UnimplementedAuthServiceHandler) RotateAPIKey(context.Context, *connect.Request[v1.RotateAPIKeyRequest]) (*connect.Response[v1.RotateAPIKeyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.RotateAPIKey is not implemented"))
-}
-
-func (UnimplementedAuthServiceHandler) RevokeAPIKey(context.Context, *connect.Request[v1.RevokeAPIKeyRequest]) (*connect.Response[v1.RevokeAPIKeyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.auth.v1.AuthService.RevokeAPIKey is not implemented"))
 }
 
 func (UnimplementedAuthServiceHandler) ListPublicKeys(context.Context, *connect.Request[v1.ListPublicKeysRequest]) (*connect.Response[v1.ListPublicKeysResponse], error) {

@@ -37,39 +37,6 @@ const (
 	// LicenseServiceCheckDeviceProcedure is the fully-qualified name of the LicenseService's
 	// CheckDevice RPC.
 	LicenseServiceCheckDeviceProcedure = "/latchkey.license.v1.LicenseService/CheckDevice"
-	// LicenseServiceCreateLicenseProcedure is the fully-qualified name of the LicenseService's
-	// CreateLicense RPC.
-	LicenseServiceCreateLicenseProcedure = "/latchkey.license.v1.LicenseService/CreateLicense"
-	// LicenseServiceBulkCreateLicensesProcedure is the fully-qualified name of the LicenseService's
-	// BulkCreateLicenses RPC.
-	LicenseServiceBulkCreateLicensesProcedure = "/latchkey.license.v1.LicenseService/BulkCreateLicenses"
-	// LicenseServiceGetLicenseProcedure is the fully-qualified name of the LicenseService's GetLicense
-	// RPC.
-	LicenseServiceGetLicenseProcedure = "/latchkey.license.v1.LicenseService/GetLicense"
-	// LicenseServiceUpdateLicenseProcedure is the fully-qualified name of the LicenseService's
-	// UpdateLicense RPC.
-	LicenseServiceUpdateLicenseProcedure = "/latchkey.license.v1.LicenseService/UpdateLicense"
-	// LicenseServiceDeleteLicenseProcedure is the fully-qualified name of the LicenseService's
-	// DeleteLicense RPC.
-	LicenseServiceDeleteLicenseProcedure = "/latchkey.license.v1.LicenseService/DeleteLicense"
-	// LicenseServiceListLicensesProcedure is the fully-qualified name of the LicenseService's
-	// ListLicenses RPC.
-	LicenseServiceListLicensesProcedure = "/latchkey.license.v1.LicenseService/ListLicenses"
-	// LicenseServiceRevealLicenseKeyProcedure is the fully-qualified name of the LicenseService's
-	// RevealLicenseKey RPC.
-	LicenseServiceRevealLicenseKeyProcedure = "/latchkey.license.v1.LicenseService/RevealLicenseKey"
-	// LicenseServiceListDevicesProcedure is the fully-qualified name of the LicenseService's
-	// ListDevices RPC.
-	LicenseServiceListDevicesProcedure = "/latchkey.license.v1.LicenseService/ListDevices"
-	// LicenseServiceDeactivateDeviceProcedure is the fully-qualified name of the LicenseService's
-	// DeactivateDevice RPC.
-	LicenseServiceDeactivateDeviceProcedure = "/latchkey.license.v1.LicenseService/DeactivateDevice"
-	// LicenseServiceTransferDeviceProcedure is the fully-qualified name of the LicenseService's
-	// TransferDevice RPC.
-	LicenseServiceTransferDeviceProcedure = "/latchkey.license.v1.LicenseService/TransferDevice"
-	// LicenseServiceListEventsProcedure is the fully-qualified name of the LicenseService's ListEvents
-	// RPC.
-	LicenseServiceListEventsProcedure = "/latchkey.license.v1.LicenseService/ListEvents"
 	// LicenseServiceCountLicensesProcedure is the fully-qualified name of the LicenseService's
 	// CountLicenses RPC.
 	LicenseServiceCountLicensesProcedure = "/latchkey.license.v1.LicenseService/CountLicenses"
@@ -81,19 +48,6 @@ type LicenseServiceClient interface {
 	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
 	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
-	CreateLicense(context.Context, *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error)
-	BulkCreateLicenses(context.Context, *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error)
-	GetLicense(context.Context, *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error)
-	UpdateLicense(context.Context, *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error)
-	DeleteLicense(context.Context, *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error)
-	// ListLicenses notes a search by key in the audit log.
-	ListLicenses(context.Context, *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error)
-	RevealLicenseKey(context.Context, *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error)
-	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
-	DeactivateDevice(context.Context, *connect.Request[v1.DeactivateDeviceRequest]) (*connect.Response[v1.DeactivateDeviceResponse], error)
-	TransferDevice(context.Context, *connect.Request[v1.TransferDeviceRequest]) (*connect.Response[v1.TransferDeviceResponse], error)
-	// ListEvents answers the license's changes of state from the event log.
-	ListEvents(context.Context, *connect.Request[v1.ListEventsRequest]) (*connect.Response[v1.ListEventsResponse], error)
 	CountLicenses(context.Context, *connect.Request[v1.CountLicensesRequest]) (*connect.Response[v1.CountLicensesResponse], error)
 }
 
@@ -115,76 +69,6 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
-		createLicense: connect.NewClient[v1.CreateLicenseRequest, v1.CreateLicenseResponse](
-			httpClient,
-			baseURL+LicenseServiceCreateLicenseProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("CreateLicense")),
-			connect.WithClientOptions(opts...),
-		),
-		bulkCreateLicenses: connect.NewClient[v1.BulkCreateLicensesRequest, v1.BulkCreateLicensesResponse](
-			httpClient,
-			baseURL+LicenseServiceBulkCreateLicensesProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("BulkCreateLicenses")),
-			connect.WithClientOptions(opts...),
-		),
-		getLicense: connect.NewClient[v1.GetLicenseRequest, v1.GetLicenseResponse](
-			httpClient,
-			baseURL+LicenseServiceGetLicenseProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("GetLicense")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-			connect.WithClientOptions(opts...),
-		),
-		updateLicense: connect.NewClient[v1.UpdateLicenseRequest, v1.UpdateLicenseResponse](
-			httpClient,
-			baseURL+LicenseServiceUpdateLicenseProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("UpdateLicense")),
-			connect.WithClientOptions(opts...),
-		),
-		deleteLicense: connect.NewClient[v1.DeleteLicenseRequest, v1.DeleteLicenseResponse](
-			httpClient,
-			baseURL+LicenseServiceDeleteLicenseProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("DeleteLicense")),
-			connect.WithClientOptions(opts...),
-		),
-		listLicenses: connect.NewClient[v1.ListLicensesRequest, v1.ListLicensesResponse](
-			httpClient,
-			baseURL+LicenseServiceListLicensesProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
-			connect.WithIdempotency(connect.IdempotencyIdempotent),
-			connect.WithClientOptions(opts...),
-		),
-		revealLicenseKey: connect.NewClient[v1.RevealLicenseKeyRequest, v1.RevealLicenseKeyResponse](
-			httpClient,
-			baseURL+LicenseServiceRevealLicenseKeyProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("RevealLicenseKey")),
-			connect.WithClientOptions(opts...),
-		),
-		listDevices: connect.NewClient[v1.ListDevicesRequest, v1.ListDevicesResponse](
-			httpClient,
-			baseURL+LicenseServiceListDevicesProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("ListDevices")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-			connect.WithClientOptions(opts...),
-		),
-		deactivateDevice: connect.NewClient[v1.DeactivateDeviceRequest, v1.DeactivateDeviceResponse](
-			httpClient,
-			baseURL+LicenseServiceDeactivateDeviceProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("DeactivateDevice")),
-			connect.WithClientOptions(opts...),
-		),
-		transferDevice: connect.NewClient[v1.TransferDeviceRequest, v1.TransferDeviceResponse](
-			httpClient,
-			baseURL+LicenseServiceTransferDeviceProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("TransferDevice")),
-			connect.WithClientOptions(opts...),
-		),
-		listEvents: connect.NewClient[v1.ListEventsRequest, v1.ListEventsResponse](
-			httpClient,
-			baseURL+LicenseServiceListEventsProcedure,
-			connect.WithSchema(licenseServiceMethods.ByName("ListEvents")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-			connect.WithClientOptions(opts...),
-		),
 		countLicenses: connect.NewClient[v1.CountLicensesRequest, v1.CountLicensesResponse](
 			httpClient,
 			baseURL+LicenseServiceCountLicensesProcedure,
@@ -197,79 +81,13 @@ func NewLicenseServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // licenseServiceClient implements LicenseServiceClient.
 type licenseServiceClient struct {
-	checkDevice        *connect.Client[v1.CheckDeviceRequest, v1.CheckDeviceResponse]
-	createLicense      *connect.Client[v1.CreateLicenseRequest, v1.CreateLicenseResponse]
-	bulkCreateLicenses *connect.Client[v1.BulkCreateLicensesRequest, v1.BulkCreateLicensesResponse]
-	getLicense         *connect.Client[v1.GetLicenseRequest, v1.GetLicenseResponse]
-	updateLicense      *connect.Client[v1.UpdateLicenseRequest, v1.UpdateLicenseResponse]
-	deleteLicense      *connect.Client[v1.DeleteLicenseRequest, v1.DeleteLicenseResponse]
-	listLicenses       *connect.Client[v1.ListLicensesRequest, v1.ListLicensesResponse]
-	revealLicenseKey   *connect.Client[v1.RevealLicenseKeyRequest, v1.RevealLicenseKeyResponse]
-	listDevices        *connect.Client[v1.ListDevicesRequest, v1.ListDevicesResponse]
-	deactivateDevice   *connect.Client[v1.DeactivateDeviceRequest, v1.DeactivateDeviceResponse]
-	transferDevice     *connect.Client[v1.TransferDeviceRequest, v1.TransferDeviceResponse]
-	listEvents         *connect.Client[v1.ListEventsRequest, v1.ListEventsResponse]
-	countLicenses      *connect.Client[v1.CountLicensesRequest, v1.CountLicensesResponse]
+	checkDevice   *connect.Client[v1.CheckDeviceRequest, v1.CheckDeviceResponse]
+	countLicenses *connect.Client[v1.CountLicensesRequest, v1.CountLicensesResponse]
 }
 
 // CheckDevice calls latchkey.license.v1.LicenseService.CheckDevice.
 func (c *licenseServiceClient) CheckDevice(ctx context.Context, req *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error) {
 	return c.checkDevice.CallUnary(ctx, req)
-}
-
-// CreateLicense calls latchkey.license.v1.LicenseService.CreateLicense.
-func (c *licenseServiceClient) CreateLicense(ctx context.Context, req *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error) {
-	return c.createLicense.CallUnary(ctx, req)
-}
-
-// BulkCreateLicenses calls latchkey.license.v1.LicenseService.BulkCreateLicenses.
-func (c *licenseServiceClient) BulkCreateLicenses(ctx context.Context, req *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error) {
-	return c.bulkCreateLicenses.CallUnary(ctx, req)
-}
-
-// GetLicense calls latchkey.license.v1.LicenseService.GetLicense.
-func (c *licenseServiceClient) GetLicense(ctx context.Context, req *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error) {
-	return c.getLicense.CallUnary(ctx, req)
-}
-
-// UpdateLicense calls latchkey.license.v1.LicenseService.UpdateLicense.
-func (c *licenseServiceClient) UpdateLicense(ctx context.Context, req *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error) {
-	return c.updateLicense.CallUnary(ctx, req)
-}
-
-// DeleteLicense calls latchkey.license.v1.LicenseService.DeleteLicense.
-func (c *licenseServiceClient) DeleteLicense(ctx context.Context, req *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error) {
-	return c.deleteLicense.CallUnary(ctx, req)
-}
-
-// ListLicenses calls latchkey.license.v1.LicenseService.ListLicenses.
-func (c *licenseServiceClient) ListLicenses(ctx context.Context, req *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error) {
-	return c.listLicenses.CallUnary(ctx, req)
-}
-
-// RevealLicenseKey calls latchkey.license.v1.LicenseService.RevealLicenseKey.
-func (c *licenseServiceClient) RevealLicenseKey(ctx context.Context, req *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error) {
-	return c.revealLicenseKey.CallUnary(ctx, req)
-}
-
-// ListDevices calls latchkey.license.v1.LicenseService.ListDevices.
-func (c *licenseServiceClient) ListDevices(ctx context.Context, req *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error) {
-	return c.listDevices.CallUnary(ctx, req)
-}
-
-// DeactivateDevice calls latchkey.license.v1.LicenseService.DeactivateDevice.
-func (c *licenseServiceClient) DeactivateDevice(ctx context.Context, req *connect.Request[v1.DeactivateDeviceRequest]) (*connect.Response[v1.DeactivateDeviceResponse], error) {
-	return c.deactivateDevice.CallUnary(ctx, req)
-}
-
-// TransferDevice calls latchkey.license.v1.LicenseService.TransferDevice.
-func (c *licenseServiceClient) TransferDevice(ctx context.Context, req *connect.Request[v1.TransferDeviceRequest]) (*connect.Response[v1.TransferDeviceResponse], error) {
-	return c.transferDevice.CallUnary(ctx, req)
-}
-
-// ListEvents calls latchkey.license.v1.LicenseService.ListEvents.
-func (c *licenseServiceClient) ListEvents(ctx context.Context, req *connect.Request[v1.ListEventsRequest]) (*connect.Response[v1.ListEventsResponse], error) {
-	return c.listEvents.CallUnary(ctx, req)
 }
 
 // CountLicenses calls latchkey.license.v1.LicenseService.CountLicenses.
@@ -283,19 +101,6 @@ type LicenseServiceHandler interface {
 	// with LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
 	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
-	CreateLicense(context.Context, *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error)
-	BulkCreateLicenses(context.Context, *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error)
-	GetLicense(context.Context, *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error)
-	UpdateLicense(context.Context, *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error)
-	DeleteLicense(context.Context, *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error)
-	// ListLicenses notes a search by key in the audit log.
-	ListLicenses(context.Context, *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error)
-	RevealLicenseKey(context.Context, *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error)
-	ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error)
-	DeactivateDevice(context.Context, *connect.Request[v1.DeactivateDeviceRequest]) (*connect.Response[v1.DeactivateDeviceResponse], error)
-	TransferDevice(context.Context, *connect.Request[v1.TransferDeviceRequest]) (*connect.Response[v1.TransferDeviceResponse], error)
-	// ListEvents answers the license's changes of state from the event log.
-	ListEvents(context.Context, *connect.Request[v1.ListEventsRequest]) (*connect.Response[v1.ListEventsResponse], error)
 	CountLicenses(context.Context, *connect.Request[v1.CountLicensesRequest]) (*connect.Response[v1.CountLicensesResponse], error)
 }
 
@@ -313,76 +118,6 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	licenseServiceCreateLicenseHandler := connect.NewUnaryHandler(
-		LicenseServiceCreateLicenseProcedure,
-		svc.CreateLicense,
-		connect.WithSchema(licenseServiceMethods.ByName("CreateLicense")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceBulkCreateLicensesHandler := connect.NewUnaryHandler(
-		LicenseServiceBulkCreateLicensesProcedure,
-		svc.BulkCreateLicenses,
-		connect.WithSchema(licenseServiceMethods.ByName("BulkCreateLicenses")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceGetLicenseHandler := connect.NewUnaryHandler(
-		LicenseServiceGetLicenseProcedure,
-		svc.GetLicense,
-		connect.WithSchema(licenseServiceMethods.ByName("GetLicense")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceUpdateLicenseHandler := connect.NewUnaryHandler(
-		LicenseServiceUpdateLicenseProcedure,
-		svc.UpdateLicense,
-		connect.WithSchema(licenseServiceMethods.ByName("UpdateLicense")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceDeleteLicenseHandler := connect.NewUnaryHandler(
-		LicenseServiceDeleteLicenseProcedure,
-		svc.DeleteLicense,
-		connect.WithSchema(licenseServiceMethods.ByName("DeleteLicense")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceListLicensesHandler := connect.NewUnaryHandler(
-		LicenseServiceListLicensesProcedure,
-		svc.ListLicenses,
-		connect.WithSchema(licenseServiceMethods.ByName("ListLicenses")),
-		connect.WithIdempotency(connect.IdempotencyIdempotent),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceRevealLicenseKeyHandler := connect.NewUnaryHandler(
-		LicenseServiceRevealLicenseKeyProcedure,
-		svc.RevealLicenseKey,
-		connect.WithSchema(licenseServiceMethods.ByName("RevealLicenseKey")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceListDevicesHandler := connect.NewUnaryHandler(
-		LicenseServiceListDevicesProcedure,
-		svc.ListDevices,
-		connect.WithSchema(licenseServiceMethods.ByName("ListDevices")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceDeactivateDeviceHandler := connect.NewUnaryHandler(
-		LicenseServiceDeactivateDeviceProcedure,
-		svc.DeactivateDevice,
-		connect.WithSchema(licenseServiceMethods.ByName("DeactivateDevice")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceTransferDeviceHandler := connect.NewUnaryHandler(
-		LicenseServiceTransferDeviceProcedure,
-		svc.TransferDevice,
-		connect.WithSchema(licenseServiceMethods.ByName("TransferDevice")),
-		connect.WithHandlerOptions(opts...),
-	)
-	licenseServiceListEventsHandler := connect.NewUnaryHandler(
-		LicenseServiceListEventsProcedure,
-		svc.ListEvents,
-		connect.WithSchema(licenseServiceMethods.ByName("ListEvents")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-		connect.WithHandlerOptions(opts...),
-	)
 	licenseServiceCountLicensesHandler := connect.NewUnaryHandler(
 		LicenseServiceCountLicensesProcedure,
 		svc.CountLicenses,
@@ -394,28 +129,6 @@ func NewLicenseServiceHandler(svc LicenseServiceHandler, opts ...connect.Handler
 		switch r.URL.Path {
 		case LicenseServiceCheckDeviceProcedure:
 			licenseServiceCheckDeviceHandler.ServeHTTP(w, r)
-		case LicenseServiceCreateLicenseProcedure:
-			licenseServiceCreateLicenseHandler.ServeHTTP(w, r)
-		case LicenseServiceBulkCreateLicensesProcedure:
-			licenseServiceBulkCreateLicensesHandler.ServeHTTP(w, r)
-		case LicenseServiceGetLicenseProcedure:
-			licenseServiceGetLicenseHandler.ServeHTTP(w, r)
-		case LicenseServiceUpdateLicenseProcedure:
-			licenseServiceUpdateLicenseHandler.ServeHTTP(w, r)
-		case LicenseServiceDeleteLicenseProcedure:
-			licenseServiceDeleteLicenseHandler.ServeHTTP(w, r)
-		case LicenseServiceListLicensesProcedure:
-			licenseServiceListLicensesHandler.ServeHTTP(w, r)
-		case LicenseServiceRevealLicenseKeyProcedure:
-			licenseServiceRevealLicenseKeyHandler.ServeHTTP(w, r)
-		case LicenseServiceListDevicesProcedure:
-			licenseServiceListDevicesHandler.ServeHTTP(w, r)
-		case LicenseServiceDeactivateDeviceProcedure:
-			licenseServiceDeactivateDeviceHandler.ServeHTTP(w, r)
-		case LicenseServiceTransferDeviceProcedure:
-			licenseServiceTransferDeviceHandler.ServeHTTP(w, r)
-		case LicenseServiceListEventsProcedure:
-			licenseServiceListEventsHandler.ServeHTTP(w, r)
 		case LicenseServiceCountLicensesProcedure:
 			licenseServiceCountLicensesHandler.ServeHTTP(w, r)
 		default:
@@ -429,50 +142,6 @@ type UnimplementedLicenseServiceHandler struct{}
 
 func (UnimplementedLicenseServiceHandler) CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.CheckDevice is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) CreateLicense(context.Context, *connect.Request[v1.CreateLicenseRequest]) (*connect.Response[v1.CreateLicenseResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.CreateLicense is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) BulkCreateLicenses(context.Context, *connect.Request[v1.BulkCreateLicensesRequest]) (*connect.Response[v1.BulkCreateLicensesResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.BulkCreateLicenses is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) GetLicense(context.Context, *connect.Request[v1.GetLicenseRequest]) (*connect.Response[v1.GetLicenseResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.GetLicense is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) UpdateLicense(context.Context, *connect.Request[v1.UpdateLicenseRequest]) (*connect.Response[v1.UpdateLicenseResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.UpdateLicense is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) DeleteLicense(context.Context, *connect.Request[v1.DeleteLicenseRequest]) (*connect.Response[v1.DeleteLicenseResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.DeleteLicense is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) ListLicenses(context.Context, *connect.Request[v1.ListLicensesRequest]) (*connect.Response[v1.ListLicensesResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.ListLicenses is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) RevealLicenseKey(context.Context, *connect.Request[v1.RevealLicenseKeyRequest]) (*connect.Response[v1.RevealLicenseKeyResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.RevealLicenseKey is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) ListDevices(context.Context, *connect.Request[v1.ListDevicesRequest]) (*connect.Response[v1.ListDevicesResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.ListDevices is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) DeactivateDevice(context.Context, *connect.Request[v1.DeactivateDeviceRequest]) (*connect.Response[v1.DeactivateDeviceResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.DeactivateDevice is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) TransferDevice(context.Context, *connect.Request[v1.TransferDeviceRequest]) (*connect.Response[v1.TransferDeviceResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.TransferDevice is not implemented"))
-}
-
-func (UnimplementedLicenseServiceHandler) ListEvents(context.Context, *connect.Request[v1.ListEventsRequest]) (*connect.Response[v1.ListEventsResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.license.v1.LicenseService.ListEvents is not implemented"))
 }
 
 func (UnimplementedLicenseServiceHandler) CountLicenses(context.Context, *connect.Request[v1.CountLicensesRequest]) (*connect.Response[v1.CountLicensesResponse], error) {

@@ -1,4 +1,4 @@
-package api
+package manage
 
 import (
 	"context"
@@ -7,51 +7,11 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
-	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
-
-// There is one admin secret, so there is one administrator as far as auth knows.
-const (
-	adminHeader = "X-Admin-Secret"
-	adminPrefix = "as_" // of a secret that package secret made
-	adminID     = "admin-secret"
-)
-
-var errInvalidAdminSecret = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminSecret, "the admin secret is missing or wrong; send it once, in the header X-Admin-Secret")
-
-// requireAdminSecret admits the administrator.
-func (a api) requireAdminSecret(c *gin.Context) {
-	if err := a.checkAdminSecret(c); err != nil {
-		httpx.WriteError(c, err)
-	}
-}
-
-func (a api) checkAdminSecret(c *gin.Context) error {
-	given := httpx.Credential(c.Request.Header, adminHeader)
-	if given == "" {
-		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)
-	}
-	return a.AdminAttempts.Try(c, guard.Of(c, adminPrefix, given), func() error {
-		for _, s := range a.AdminSecrets {
-			if s != "" && secret.Equal(given, s.Reveal()) {
-				return nil
-			}
-		}
-		return errInvalidAdminSecret
-	})
-}
-
-func actor(c *gin.Context) *credential.Actor {
-	return &credential.Actor{
-		Id: adminID, Name: "administrator at auth", Role: "owner", Ip: httpx.ClientIP(c), RequestId: httpx.RequestID(c.Request.Context()),
-	}
-}
 
 type createAPIKeyRequest struct {
 	ClientName       string            `json:"client_name" text:"identifier"`
@@ -134,14 +94,15 @@ type revokeResponse struct {
 	RevokedAt time.Time `json:"revoked_at"`
 }
 
-func (a api) createAPIKey(c *gin.Context) error {
+// CreateAPIKey makes an API key; its secret is in this answer only.
+func (m *Manage) CreateAPIKey(c *gin.Context) error {
 	var req createAPIKeyRequest
-	once, err := a.bindOnce(c, &req)
+	once, err := m.bindOnce(c, &req)
 	if err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c.Request.Context(), a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, err := a.Keys.CreateAPIKey(ctx, actor(c), req.key())
+	res, err := idempotency.Do(c.Request.Context(), m.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
+		k, revealed, err := m.Keys.CreateAPIKey(ctx, rpc.ActorOf(c), req.key())
 		return newAPIKeyResponse(k, revealed), err
 	})
 	if err != nil {
@@ -151,8 +112,9 @@ func (a api) createAPIKey(c *gin.Context) error {
 	return nil
 }
 
-func (a api) listAPIKeys(c *gin.Context) error {
-	keys, err := a.Keys.APIKeys(c.Request.Context())
+// ListAPIKeys answers the keys in force, newest first.
+func (m *Manage) ListAPIKeys(c *gin.Context) error {
+	keys, err := m.Keys.APIKeys(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -164,12 +126,13 @@ func (a api) listAPIKeys(c *gin.Context) error {
 	return nil
 }
 
-func (a api) updateAPIKey(c *gin.Context) error {
+// UpdateAPIKey changes the members that are present.
+func (m *Manage) UpdateAPIKey(c *gin.Context) error {
 	var req updateAPIKeyRequest
 	if err := httpx.BindOptional(c, &req); err != nil {
 		return err
 	}
-	k, err := a.Keys.UpdateAPIKey(c.Request.Context(), actor(c), c.Param("id"), req.patch())
+	k, err := m.Keys.UpdateAPIKey(c.Request.Context(), rpc.ActorOf(c), c.Param("id"), req.patch())
 	if err != nil {
 		return err
 	}
@@ -177,9 +140,10 @@ func (a api) updateAPIKey(c *gin.Context) error {
 	return nil
 }
 
-func (a api) revokeAPIKey(c *gin.Context) error {
-	id := c.Param("id")
-	at, err := a.Keys.RevokeAPIKey(c.Request.Context(), actor(c), id)
+// RevokeAPIKey ends a key at once.
+func (m *Manage) RevokeAPIKey(c *gin.Context) error {
+	id, _ := httpx.UUID(c.Param("id")) // no key has the empty id
+	at, err := m.Keys.RevokeAPIKey(c.Request.Context(), rpc.ActorOf(c), id)
 	if err != nil {
 		return err
 	}
@@ -187,14 +151,15 @@ func (a api) revokeAPIKey(c *gin.Context) error {
 	return nil
 }
 
-func (a api) rotateAPIKey(c *gin.Context) error {
+// RotateAPIKey gives a key a new secret; the one before holds for a while if the request says so.
+func (m *Manage) RotateAPIKey(c *gin.Context) error {
 	var req rotateAPIKeyRequest
-	once, err := a.bindOnce(c, &req)
+	once, err := m.bindOnce(c, &req)
 	if err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c.Request.Context(), a.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, oldEnd, err := a.Keys.RotateAPIKey(ctx, actor(c), c.Param("id"), req.GraceSeconds)
+	res, err := idempotency.Do(c.Request.Context(), m.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
+		k, revealed, oldEnd, err := m.Keys.RotateAPIKey(ctx, rpc.ActorOf(c), c.Param("id"), req.GraceSeconds)
 		res := newAPIKeyResponse(k, revealed)
 		res.OldExpiresAt = &oldEnd
 		return res, err
@@ -207,7 +172,7 @@ func (a api) rotateAPIKey(c *gin.Context) error {
 }
 
 // bindOnce reads the body into dst, and the Idempotency-Key that goes with it.
-func (a api) bindOnce(c *gin.Context, dst any) (idempotency.Key, error) {
+func (m *Manage) bindOnce(c *gin.Context, dst any) (idempotency.Key, error) {
 	if err := httpx.BindOptional(c, dst); err != nil {
 		return idempotency.Key{}, err
 	}
@@ -215,5 +180,5 @@ func (a api) bindOnce(c *gin.Context, dst any) (idempotency.Key, error) {
 	if err != nil {
 		return idempotency.Key{}, err
 	}
-	return idempotency.FromRequest(c.Request, adminID, body)
+	return idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
 }

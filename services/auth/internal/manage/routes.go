@@ -1,0 +1,46 @@
+// Package manage answers what administrators ask of API keys, in the form of the public API: to whom admin forwards from, on the
+// internal port, and to the holder of the admin secret, on the public one. Both are told by rpc.ActorOf.
+package manage
+
+import (
+	"context"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+)
+
+// Keys are the use cases of the administrator.
+type Keys interface {
+	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
+	APIKeys(ctx context.Context) ([]credential.APIKey, error)
+	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
+	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
+	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (credential.APIKey, string, time.Time, error)
+}
+
+// Deps is what the handlers work with.
+type Deps struct {
+	Keys        Keys
+	Idempotency *idempotency.Store
+}
+
+// Manage is the handlers.
+type Manage struct{ Deps }
+
+// New returns the handlers.
+func New(d Deps) *Manage { return &Manage{d} }
+
+// Routes adds the routes of the internal port to r; requireActor admits what admin forwards. Those of the public port are
+// in package api.
+func (m *Manage) Routes(r gin.IRouter, requireActor gin.HandlerFunc) {
+	g := r.Group("/api/v1/admin/api-keys", requireActor, httpx.StrictMembers(), httpx.OnlyQuery())
+	g.POST("", httpx.Wrap(m.CreateAPIKey))
+	g.GET("", httpx.Wrap(m.ListAPIKeys))
+	g.PATCH("/:id", httpx.Wrap(m.UpdateAPIKey))
+	g.DELETE("/:id", httpx.NoMembers(), httpx.Wrap(m.RevokeAPIKey))
+	g.POST("/:id/rotate", httpx.Wrap(m.RotateAPIKey))
+}

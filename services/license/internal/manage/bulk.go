@@ -1,0 +1,103 @@
+package manage
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type createdRow struct {
+	Index int `json:"index"`
+	licenseBody
+}
+
+type failedRow struct {
+	Index     int    `json:"index"`
+	Error     string `json:"error"`
+	ErrorCode string `json:"error_code"`
+	// Details is never null.
+	Details map[string]any `json:"details"`
+}
+
+type bulkBody struct {
+	Created      []createdRow `json:"created"`
+	Failed       []failedRow  `json:"failed"`
+	Total        int          `json:"total"`
+	CreatedCount int          `json:"created_count"`
+	FailedCount  int          `json:"failed_count"`
+}
+
+// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are created.
+func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
+	var in struct {
+		Licenses []httpx.Row[newLicense] `json:"licenses" max:"1000"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	if len(in.Licenses) == 0 {
+		return apierr.InvalidField("licenses", "must have at least one entry")
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (bulkBody, error) {
+		return m.createRows(ctx, rpc.ActorOf(c), in.Licenses)
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if body.FailedCount > 0 {
+		status = http.StatusMultiStatus
+	}
+	c.JSON(status, body)
+	return nil
+}
+
+// createRows hands the rows of the right shape to the rules and answers all of them, in their order.
+func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []httpx.Row[newLicense]) (bulkBody, error) {
+	var wanted []licensing.NewLicense
+	for i := range rows {
+		if rows[i].Err() == nil {
+			wanted = append(wanted, rows[i].Value.wanted())
+		}
+	}
+	made, refusals, err := m.Licensing.CreateMany(ctx, by, wanted)
+	if err != nil {
+		return bulkBody{}, err
+	}
+	body := bulkBody{Created: []createdRow{}, Failed: []failedRow{}, Total: len(rows)}
+	next := 0
+	for i := range rows {
+		refusal := rows[i].Err()
+		if refusal == nil {
+			if refusal = refusals[next]; refusal == nil {
+				body.Created = append(body.Created, createdRow{i, newCreatedBody(&made[next])})
+			}
+			next++
+		}
+		if refusal != nil {
+			body.Failed = append(body.Failed, newFailedRow(i, refusal))
+		}
+	}
+	body.CreatedCount, body.FailedCount = len(body.Created), len(body.Failed)
+	return body, nil
+}
+
+func newFailedRow(index int, refusal error) failedRow {
+	e := apierr.From(refusal)
+	row := failedRow{Index: index, Error: e.Message, ErrorCode: e.Code, Details: e.Details}
+	if row.Details == nil {
+		row.Details = map[string]any{}
+	}
+	return row
+}

@@ -1,0 +1,161 @@
+package manage
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type osInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+type deviceBody struct {
+	DeviceID   string  `json:"device_id"`
+	HardwareID string  `json:"hardware_id"`
+	DeviceName *string `json:"device_name"`
+	OSInfo     *osInfo `json:"os_info"`
+	AppVersion *string `json:"app_version"`
+	// SessionData is the object of the last heartbeat, null before the first.
+	SessionData   json.RawMessage `json:"session_data"`
+	IsActive      bool            `json:"is_active"`
+	ActivatedAt   *time.Time      `json:"activated_at"`
+	LastSeenAt    *time.Time      `json:"last_seen_at"`
+	DeactivatedAt *time.Time      `json:"deactivated_at"`
+}
+
+func newDeviceBody(d *licensing.Device) deviceBody {
+	body := deviceBody{
+		DeviceID:      d.ID,
+		HardwareID:    d.HardwareID,
+		DeviceName:    httpx.TextOrNull(d.Name),
+		AppVersion:    httpx.TextOrNull(d.AppVersion),
+		SessionData:   d.SessionData,
+		IsActive:      d.IsActive,
+		ActivatedAt:   httpx.TimeOrNull(d.ActivatedAt),
+		LastSeenAt:    httpx.TimeOrNull(d.LastSeenAt),
+		DeactivatedAt: httpx.TimeOrNull(d.DeactivatedAt),
+	}
+	if d.OSName != "" || d.OSVersion != "" {
+		body.OSInfo = &osInfo{Name: d.OSName, Version: d.OSVersion}
+	}
+	return body
+}
+
+type devicesBody struct {
+	LicenseID string       `json:"license_id"`
+	Devices   []deviceBody `json:"devices"`
+	httpx.Page
+}
+
+func (m *Manage) listDevices(c *gin.Context) error {
+	p, err := httpx.QueryPage(c, 100, 1000)
+	if err != nil {
+		return err
+	}
+	id := licenseID(c)
+	devices, total, err := m.Licensing.Catalog.Devices(c.Request.Context(), id, p.Page, p.PerPage)
+	if err != nil {
+		return err
+	}
+	body := devicesBody{LicenseID: id, Devices: []deviceBody{}, Page: p.Of(total)}
+	for i := range devices {
+		body.Devices = append(body.Devices, newDeviceBody(&devices[i]))
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}
+
+type deactivatedBody struct {
+	Deactivated   bool             `json:"deactivated"`
+	DeviceID      string           `json:"device_id"`
+	LicenseID     string           `json:"license_id"`
+	HardwareID    string           `json:"hardware_id"`
+	DeactivatedAt *time.Time       `json:"deactivated_at"`
+	Limits        licensing.Limits `json:"limits"`
+}
+
+func (m *Manage) deactivateDevice(c *gin.Context) error {
+	var in struct {
+		HardwareID string `json:"hardware_id" text:"identifier"`
+		Reason     string `json:"reason"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	bad := httpx.Fields{}
+	checkHardwareID(bad, "hardware_id", in.HardwareID)
+	bad.MaxLen("reason", in.Reason, maxText)
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (deactivatedBody, error) {
+		left, err := m.Licensing.DeactivateDevice(ctx, rpc.ActorOf(c), licenseID(c), in.HardwareID, in.Reason)
+		return newDeactivatedBody(&left), err
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}
+
+// checkHardwareID holds the name of a device to the same form as the API that devices use.
+func checkHardwareID(bad httpx.Fields, name, value string) {
+	bad.Require(name, value)
+	bad.MaxLen(name, value, maxText)
+}
+
+func newDeactivatedBody(left *licensing.Deactivation) deactivatedBody {
+	return deactivatedBody{
+		Deactivated:   true,
+		DeviceID:      left.Device.ID,
+		LicenseID:     left.License.ID,
+		HardwareID:    left.Device.HardwareID,
+		DeactivatedAt: httpx.TimeOrNull(left.Device.DeactivatedAt),
+		Limits:        left.License.Limits(),
+	}
+}
+
+type transferredBody struct {
+	Transferred    bool   `json:"transferred"`
+	FromHardwareID string `json:"from_hardware_id"`
+	ToHardwareID   string `json:"to_hardware_id"`
+	DeviceID       string `json:"device_id"`
+}
+
+func (m *Manage) transferDevice(c *gin.Context) error {
+	var in struct {
+		FromHardwareID string `json:"from_hardware_id" text:"identifier"`
+		ToHardwareID   string `json:"to_hardware_id" text:"identifier"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (transferredBody, error) {
+		moved, err := m.Licensing.Transfer(ctx, rpc.ActorOf(c), licenseID(c), in.FromHardwareID, in.ToHardwareID)
+		return transferredBody{Transferred: true, FromHardwareID: in.FromHardwareID, ToHardwareID: in.ToHardwareID, DeviceID: moved.ID}, err
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}

@@ -1,0 +1,110 @@
+package manage
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+)
+
+func (m *Manage) createLicense(c *gin.Context) error {
+	var in newLicense
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (licenseBody, error) {
+		made, err := m.Licensing.Create(ctx, rpc.ActorOf(c), in.wanted())
+		return newCreatedBody(&made), err
+	})
+	if err != nil {
+		return err
+	}
+	setETag(c, body.Version)
+	c.JSON(http.StatusCreated, body)
+	return nil
+}
+
+func (m *Manage) getLicense(c *gin.Context) error {
+	l, err := m.Licensing.Catalog.Find(c.Request.Context(), licenseID(c))
+	if err != nil {
+		return err
+	}
+	setETag(c, l.Version)
+	c.JSON(http.StatusOK, newLicenseBody(&l))
+	return nil
+}
+
+func (m *Manage) updateLicense(c *gin.Context) error {
+	var in licenseChange
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	version, err := ifVersion(c)
+	if err != nil {
+		return err
+	}
+	patch := in.patch()
+	patch.IfVersion = version
+	l, err := m.Licensing.Update(c.Request.Context(), rpc.ActorOf(c), licenseID(c), patch)
+	if err != nil {
+		return err
+	}
+	setETag(c, l.Version)
+	c.JSON(http.StatusOK, newLicenseBody(&l))
+	return nil
+}
+
+type deletedBody struct {
+	LicenseID     string     `json:"license_id"`
+	IsActive      bool       `json:"is_active"`
+	DeactivatedAt *time.Time `json:"deactivated_at"`
+}
+
+// deleteLicense deactivates a license. It stays known, with its history.
+func (m *Manage) deleteLicense(c *gin.Context) error {
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	bad := httpx.Fields{}
+	bad.MaxLen("reason", in.Reason, maxText)
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	version, err := ifVersion(c)
+	if err != nil {
+		return err
+	}
+	l, err := m.Licensing.Delete(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, in.Reason)
+	if err != nil {
+		return err
+	}
+	setETag(c, l.Version)
+	c.JSON(http.StatusOK, deletedBody{LicenseID: l.ID, IsActive: l.IsActive, DeactivatedAt: httpx.TimeOrNull(l.DeactivatedAt)})
+	return nil
+}
+
+// revealLicenseKey shows the whole key of a license again, which the audit log notes.
+func (m *Manage) revealLicenseKey(c *gin.Context) error {
+	id := licenseID(c)
+	key, err := m.Licensing.RevealKey(c.Request.Context(), rpc.ActorOf(c), id)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, struct {
+		LicenseID  string `json:"license_id"`
+		LicenseKey string `json:"license_key"`
+	}{id, key})
+	return nil
+}

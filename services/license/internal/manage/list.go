@@ -1,0 +1,121 @@
+package manage
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// filters are the parameters of the list.
+var filters = []string{
+	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
+	"expires_after", "expires_before", "page", "per_page",
+}
+
+type licensesBody struct {
+	Licenses []licenseBody `json:"licenses"`
+	httpx.Page
+}
+
+func (m *Manage) listLicenses(c *gin.Context) error {
+	p, err := httpx.QueryPage(c, 50, 100)
+	if err != nil {
+		return err
+	}
+	f, err := queryFilter(c)
+	if err != nil {
+		return err
+	}
+	return m.answerList(c, p, f)
+}
+
+// searchLicenses finds a license by its key, which stays out of URLs and logs. The audit log notes who asked.
+func (m *Manage) searchLicenses(c *gin.Context) error {
+	var in struct {
+		LicenseKey string `json:"license_key" text:"key"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	bad := httpx.Fields{}
+	bad.Require("license_key", in.LicenseKey)
+	bad.MaxLen("license_key", in.LicenseKey, maxText)
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	return m.answerList(c, httpx.Page{Page: 1, PerPage: 50}, licensing.Filter{Key: &in.LicenseKey})
+}
+
+func (m *Manage) answerList(c *gin.Context, p httpx.Page, f licensing.Filter) error {
+	f.Page, f.PerPage = p.Page, p.PerPage
+	licenses, total, err := m.Licensing.List(c.Request.Context(), rpc.ActorOf(c), f)
+	if err != nil {
+		return err
+	}
+	body := licensesBody{Licenses: []licenseBody{}, Page: p.Of(total)}
+	for i := range licenses {
+		body.Licenses = append(body.Licenses, newLicenseBody(&licenses[i]))
+	}
+	c.JSON(http.StatusOK, body)
+	return nil
+}
+
+// query reads parameters and keeps the first error.
+type query struct {
+	c   *gin.Context
+	err error
+}
+
+func queryFilter(c *gin.Context) (licensing.Filter, error) {
+	q := query{c: c}
+	f := licensing.Filter{
+		CustomerID:    q.identifier("customer_id"),
+		HardwareID:    q.identifier("hardware_id"),
+		Key:           q.identifier("license_key"),
+		Status:        q.status(),
+		IsActive:      read(&q, "is_active", httpx.QueryBool),
+		IsTest:        read(&q, "is_test", httpx.QueryBool),
+		CreatedAfter:  read(&q, "created_after", httpx.QueryTime),
+		CreatedBefore: read(&q, "created_before", httpx.QueryTime),
+		ExpiresAfter:  read(&q, "expires_after", httpx.QueryTime),
+		ExpiresBefore: read(&q, "expires_before", httpx.QueryTime),
+	}
+	return f, q.err
+}
+
+func read[T bool | time.Time](q *query, name string, parse func(*gin.Context, string) (*T, error)) *T {
+	if q.err != nil {
+		return nil
+	}
+	value, err := parse(q.c, name)
+	q.err = err
+	return value
+}
+
+func (q *query) identifier(name string) *string {
+	if q.err != nil {
+		return nil
+	}
+	value, err := httpx.QueryIdentifier(q.c, name, maxText)
+	q.err = err
+	return httpx.TextOrNull(value)
+}
+
+func (q *query) status() licensing.Status {
+	if q.err != nil {
+		return ""
+	}
+	status, err := httpx.QueryText(q.c, "status", maxText)
+	if q.err = err; status == "" || err != nil {
+		return ""
+	}
+	bad := httpx.Fields{}
+	bad.OneOf("status", status, string(licensing.StatusActive), string(licensing.StatusExpired), string(licensing.StatusInactive))
+	q.err = bad.Err()
+	return licensing.Status(status)
+}

@@ -1,0 +1,65 @@
+package manage
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+)
+
+// maxText is the longest name or identifier, in characters.
+const maxText = 255
+
+// licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told before a
+// missing license (404), and the rules find the former.
+func licenseID(c *gin.Context) string {
+	id, ok := httpx.UUID(c.Param("license_id"))
+	if !ok {
+		return uuid.Nil.String()
+	}
+	return id
+}
+
+// idempotencyKey reads the Idempotency-Key of the request, bound to who asks.
+func idempotencyKey(c *gin.Context) (idempotency.Key, error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return idempotency.Key{}, err
+	}
+	return idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
+}
+
+var entityTag = regexp.MustCompile(`^(?:W/)?"([^",]*)"$`)
+
+// ifVersion reads If-Match: nil when it is absent or "*". A tag that we never gave is version 0, which no license has. Weak
+// tags count, because proxies that compress answers weaken them.
+func ifVersion(c *gin.Context) (*int, error) {
+	sent := c.Request.Header.Values("If-Match")
+	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
+		return nil, nil
+	}
+	if len(sent) > 1 {
+		return nil, apierr.InvalidField("If-Match", "must be sent once")
+	}
+	tag := entityTag.FindStringSubmatch(strings.TrimSpace(sent[0]))
+	if tag == nil {
+		return nil, apierr.InvalidField("If-Match", `must be the ETag of a license, for example "3"`)
+	}
+	version, err := strconv.Atoi(tag[1])
+	if err != nil {
+		version = 0
+	}
+	return &version, nil
+}
+
+// setETag announces the version of the license that the answer shows.
+func setETag(c *gin.Context, version int) {
+	c.Header("ETag", `"`+strconv.Itoa(version)+`"`)
+}
