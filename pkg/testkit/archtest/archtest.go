@@ -1,4 +1,4 @@
-// Package archtest tests who imports whom.
+// Package archtest tests who imports whom, and who serves what.
 package archtest
 
 import (

@@ -150,7 +150,7 @@ var credentials = []mutant{
 	{
 		name: "service-token-unchecked", breaks: "the internal port serves callers without a service token",
 		file: "pkg/rpc/serve.go",
-		old:  "service, err := g.tokens.verify(h[\"Authorization\"])", new: "service, err := \"admin\", error(nil)",
+		old:  "service, _, err := g.tokens.verify(h[\"Authorization\"])", new: "service, err := \"admin\", error(nil)",
 		pkg: licenseAPI, tests: "TestInternalPortWantsAServiceToken",
 	},
 	{
@@ -182,10 +182,22 @@ var requests = []mutant{
 		pkg: "./pkg/httpx", tests: "TestBindCapsTheBody",
 	},
 	{
-		name: "if-match-ignored", breaks: "admin does not pass If-Match on",
+		name: "if-match-ignored", breaks: "If-Match holds no change up",
+		file: "services/license/internal/manage/request.go",
+		old:  "	return &version, nil", new: "	_ = version\n	return nil, nil",
+		pkg: licenseAPI, tests: "TestVersions",
+	},
+	{
+		name: "actor-by-anybody", breaks: "any service may manage licenses and API keys in anybody's name",
+		file: "pkg/rpc/actor.go",
+		old:  "case !slices.Contains(callers, service):", new: "case false:",
+		pkg: licenseAPI, tests: "TestM9WhoMayAskWhat",
+	},
+	{
+		name: "actor-not-signed", breaks: "admin does not say in whose name it asks",
 		file: "services/admin/internal/api/request.go",
-		old:  "	return &v, nil", new: "	_ = v\n	return nil, nil",
-		pkg: adminTests, tests: "TestUpdateLicense TestDeleteLicense",
+		old:  "owner.Forward(c, actor(c).Message())", new: "owner.Forward(c, nil)",
+		pkg: adminTests, tests: "TestForwardedRoutes",
 	},
 	{
 		name: "version-unchecked", breaks: "a change overwrites a newer version",
