@@ -42,14 +42,14 @@ func toWire(ctx context.Context, err error) error {
 		cause = err
 	}
 	wire := connect.NewError(wireCodes[e.Kind], cause)
-	if detail, err := connect.NewErrorDetail(Info(e)); err == nil {
+	if detail, err := connect.NewErrorDetail(infoOf(e)); err == nil {
 		wire.AddDetail(detail)
 	}
 	return wire
 }
 
-// Info is the public part of e in the contract's form, for answers that tell of several failures.
-func Info(e *apierr.Error) *rpcv1.ErrorInfo {
+// infoOf is the public part of e in the contract's form.
+func infoOf(e *apierr.Error) *rpcv1.ErrorInfo {
 	info := &rpcv1.ErrorInfo{
 		Kind:              e.Kind.String(),
 		Code:              e.Code,
@@ -62,8 +62,8 @@ func Info(e *apierr.Error) *rpcv1.ErrorInfo {
 	return info
 }
 
-// FromInfo is the inverse of Info.
-func FromInfo(info *rpcv1.ErrorInfo) *apierr.Error {
+// fromInfo is the inverse of infoOf.
+func fromInfo(info *rpcv1.ErrorInfo) *apierr.Error {
 	e := apierr.New(apierr.ParseKind(info.GetKind()), info.GetCode(), info.GetMessage())
 	e.RetryAfter = time.Duration(info.GetRetryAfterSeconds()) * time.Second
 	if len(info.GetDetailsJson()) > 0 {
@@ -100,7 +100,7 @@ func Error(err error) error {
 }
 
 func fromWire(info *rpcv1.ErrorInfo, wire *connect.Error) error {
-	e := FromInfo(info)
+	e := fromInfo(info)
 	if e.Kind.Status() >= http.StatusInternalServerError {
 		e.Err = wire
 	}

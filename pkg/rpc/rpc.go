@@ -1,12 +1,12 @@
 // Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token, signed
 // by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr) that arrive as they left.
+// Requests of people are not asked anew: a Gateway forwards them, with who asks in the token.
 //
 //	client := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
 //	path, handler := authv1connect.NewAuthServiceHandler(impl, rpc.Serve("auth", peers, Callers)...)
 package rpc
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -22,14 +22,14 @@ import (
 const (
 	// maxMessage caps requests and answers, in bytes.
 	maxMessage = 16 << 20
-	// callTimeout is what a call may take unless Within says otherwise.
+	// callTimeout is what a call may take.
 	callTimeout = 5 * time.Second
-	// longestCall bounds even what Within allows: our servers cut off an answer then.
+	// longestCall bounds what a Gateway forwards: our servers cut off an answer then.
 	longestCall = 30 * time.Second
 )
 
 // NewClientOptions makes the clients of the peer service named audience: calls carry a service token, the request id and the caller's
-// trace, end after 5 s (see Within), and fail with an *apierr.Error as Error describes.
+// trace, end after 5 s, and fail with an *apierr.Error as Error describes.
 func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 	c := &caller{signer: newSigner(id, audience, clock.System{})}
 	return []connect.ClientOption{
@@ -58,21 +58,12 @@ func HTTPClient(rt http.RoundTripper) *http.Client {
 // refuseRedirects keeps the service token from being carried to another host.
 func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-type timeoutKey struct{}
-
-// Within lets the calls made with the returned context take up to d (at most 30 s) instead of 5 s: for bulk work. The
-// context's own deadline holds as well.
-func Within(ctx context.Context, d time.Duration) context.Context {
-	return context.WithValue(ctx, timeoutKey{}, d)
-}
-
 type caller struct{ signer *signer }
 
 func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
 	next = retried(next)
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		limit, _ := ctx.Value(timeoutKey{}).(time.Duration)
-		ctx, cancel := context.WithTimeout(ctx, cmp.Or(limit, callTimeout))
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		token, err := c.signer.token()
 		if err != nil {
@@ -86,9 +77,6 @@ func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
 		res, err := next(ctx, req)
 		if err != nil {
 			return nil, Error(err)
-		}
-		if res.Header().Get(httpx.HeaderReplayed) != "" { // what the peer service repeats, this service repeats
-			httpx.MarkReplayed(ctx)
 		}
 		return res, nil
 	}
