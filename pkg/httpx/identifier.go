@@ -27,7 +27,8 @@ func Credential(h http.Header, name string) string {
 // isLeftover tells of a character that nobody sees at the end of a text.
 func isLeftover(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// UUID is s in lower case where it is a UUID of 36 characters, and "" otherwise; uuid.Parse alone would also take braces and URNs.
+// UUID is s in lower case where it is a UUID of 36 characters, and "" otherwise; uuid.Parse alone would also take braces
+// and URNs.
 func UUID(s string) (id string, ok bool) {
 	parsed, err := uuid.Parse(s)
 	if err != nil || len(s) != 36 {

@@ -1,16 +1,33 @@
 package idempotency
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/http"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
 const (
 	header = "Idempotency-Key"
 	maxKey = 255
 )
+
+// Answer is Do for the request of c and the Idempotency-Key that it carries. scope says whose key that is.
+func Answer[T any](c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error)) (answer T, err error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return answer, err
+	}
+	key, err := FromRequest(c.Request, scope, body)
+	if err != nil {
+		return answer, err
+	}
+	return Do(c.Request.Context(), s, key, fn)
+}
 
 // FromRequest reads the key of a request with the given body. Without the header, Key.Key is empty; one that is not 1 to 255
 // printable ASCII characters is a VALIDATION_ERROR.

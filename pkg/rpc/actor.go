@@ -16,7 +16,8 @@ import (
 var errNotForwarded = apierr.New(apierr.Unauthenticated, errcode.InvalidToken,
 	"this port answers peer services alone; send the request to the public address of admin")
 
-// RequireActor admits what one of callers forwards to the service named audience in the name of a person, whom ActorOf then tells.
+// RequireActor admits what one of callers forwards to the service named audience in the name of a person, whom ActorOf
+// then tells.
 func RequireActor(audience string, peers Peers, callers ...string) gin.HandlerFunc {
 	tokens := newVerifier(audience, peers, clock.System{})
 	return func(c *gin.Context) {

@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
-// Gateway forwards the requests of people to the peer service that owns what they ask for. The service token says who asks; the
-// credential that proved it to the gateway stays behind. The peer admits such requests with RequireActor.
+// Gateway forwards the requests of people to the peer service that owns what they ask for. The service token says who
+// asks; the credential that proved it to the gateway stays behind. The peer admits such requests with RequireActor.
 type Gateway struct {
 	peer, url string
 	client    *http.Client
@@ -28,7 +28,7 @@ type Gateway struct {
 
 // NewGateway makes the gateway of id to the internal port, at url, of the named peer service.
 func NewGateway(id Identity, peer, url string, client *http.Client) *Gateway {
-	return &Gateway{peer: peer, url: strings.TrimSuffix(url, "/"), client: client, signer: newSigner(id, peer, clock.System{})}
+	return &Gateway{peer, strings.TrimSuffix(url, "/"), client, newSigner(id, peer, clock.System{})}
 }
 
 // Answer is what a peer service answered: a status, headers and JSON.
@@ -44,9 +44,9 @@ var forwarded = []string{"Content-Type", "Content-Encoding", "If-Match"}
 // ownHeaders are the headers of an answer that belong to one connection.
 var ownHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
-// Forward answers the request of c as the peer service does. Both bodies are held whole, within their limits: a slow client costs
-// the peer service nothing, what did not arrive there is sent again, and an answer that breaks off is an outage and not half an
-// answer. Errors: ErrUnavailable when the peer service is away, ErrInternal when it does not know us.
+// Forward answers the request of c as the peer service does. Both bodies are held whole, within their limits: a slow
+// client costs the peer service nothing, what did not arrive there is sent again, and an answer that breaks off is an
+// outage and not half an answer. Errors: ErrUnavailable when the peer service is away, ErrInternal when it does not know us.
 func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	body, err := httpx.Body(c)
 	if err != nil {
@@ -69,7 +69,8 @@ func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	return nil
 }
 
-// Get asks the peer service for what is at path, in the name of by. Errors are those of Forward; a refusal is an Answer.
+// Get asks the peer service for what is at path, in the name of by. Errors are those of Forward; a refusal is an
+// Answer.
 func (g *Gateway) Get(ctx context.Context, by *Actor, path string) (*Answer, error) {
 	return g.ask(ctx, by, call{http.MethodGet, path, http.Header{}, nil})
 }
@@ -129,7 +130,8 @@ func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: read}, err
 }
 
-// check tells answers of the peer service from those of something in front of it, and its refusal of us from that of the person.
+// check tells answers of the peer service from those of something in front of it, and its refusal of us from that of the
+// person.
 func (g *Gateway) check(a *Answer) error {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {

@@ -51,8 +51,8 @@ func ask(t *testing.T, h http.Handler, id rpc.Identity, service, procedure strin
 	return refused.Code() != connect.CodeUnauthenticated && refused.Code() != connect.CodePermissionDenied
 }
 
-// CheckManagement asks every route of h below /api/v1/admin, which the named service answers to admin, as each of the four services.
-// Only admin is admitted, and only where it says who asks: anybody else could name whom it likes.
+// CheckManagement asks every route of h below /api/v1/admin, which the named service answers to admin, as each of the
+// four services. Only admin is admitted, and only where it says who asks: anybody else could name whom it likes.
 func CheckManagement(t *testing.T, h *gin.Engine, service string) {
 	t.Helper()
 	checked := 0
@@ -95,9 +95,11 @@ func manages(t *testing.T, h http.Handler, call rpcCall) bool {
 		seen = rec.Code
 		w.WriteHeader(rec.Code)
 	})
-	to := rpc.NewGateway(call.id, call.service, "http://"+call.service, rpc.HTTPClient(httpx.InProcess{call.service: watched}))
+	client := rpc.HTTPClient(httpx.InProcess{call.service: watched})
+	to := rpc.NewGateway(call.id, call.service, "http://"+call.service, client)
 	front := httpx.NewEngine(httpx.Options{Service: "admin"})
 	front.NoRoute(httpx.Wrap(func(c *gin.Context) error { return to.Forward(c, call.by) }))
-	front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), call.route.Method, call.route.Path, nil))
+	req := httptest.NewRequestWithContext(t.Context(), call.route.Method, call.route.Path, nil)
+	front.ServeHTTP(httptest.NewRecorder(), req)
 	return seen != http.StatusUnauthorized
 }

@@ -38,12 +38,8 @@ func (a *API) createKey(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	idem, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
 	by := actor(c)
-	body, err := idempotency.Do(c.Request.Context(), a.Idempotency, idem, func(ctx context.Context) (createdKeyBody, error) {
+	body, err := idempotency.Answer(c, a.Idempotency, caller(c).ID, func(ctx context.Context) (createdKeyBody, error) {
 		key, shown, err := a.Keys.Create(ctx, by, in.Name, adminkey.Role(in.Role))
 		return createdKeyBody{keyBody: newKeyBody(key), AdminAPIKey: shown}, err
 	})

@@ -4,7 +4,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
@@ -34,13 +33,4 @@ func large(h httpx.Handler) httpx.Handler {
 		timeout(c)
 		return h(c)
 	}
-}
-
-// idempotencyKey reads the caller's Idempotency-Key, bound to the admin key.
-func idempotencyKey(c *gin.Context) (idempotency.Key, error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return idempotency.Key{}, err
-	}
-	return idempotency.FromRequest(c.Request, caller(c).ID, body)
 }

@@ -32,14 +32,16 @@ type usageBody struct {
 	Daily     []dayUsage  `json:"daily"`
 }
 
-// licenseUsage answers the use of a license by day. One that exists and that analytics has not seen yet has days without use.
+// licenseUsage answers the use of a license by day. One that exists and that analytics has not seen yet has days without
+// use.
 func (a *API) licenseUsage(c *gin.Context) error {
 	days, err := httpx.QueryInt(c, "days", 30, 1, 366)
 	if err != nil {
 		return err
 	}
 	id := licenseID(c)
-	res, err := a.Analytics.LicenseUsage(c.Request.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: id, Days: int32(days)}))
+	asked := connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: id, Days: int32(days)})
+	res, err := a.Analytics.LicenseUsage(c.Request.Context(), asked)
 	if unseen(err) {
 		return a.unusedLicense(c, id, days)
 	}

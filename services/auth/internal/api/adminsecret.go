@@ -18,7 +18,8 @@ const (
 	adminID     = "admin-secret"
 )
 
-var errInvalidAdminSecret = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminSecret, "the admin secret is missing or wrong; send it once, in the header X-Admin-Secret")
+var errInvalidAdminSecret = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminSecret,
+	"the admin secret is missing or wrong; send it once, in the header X-Admin-Secret")
 
 // requireAdminSecret admits the administrator, whom rpc.ActorOf then tells.
 func (a api) requireAdminSecret(c *gin.Context) {
@@ -46,6 +47,10 @@ func (a api) checkAdminSecret(c *gin.Context) error {
 
 func actor(c *gin.Context) *credential.Actor {
 	return &credential.Actor{
-		Id: adminID, Name: "administrator at auth", Role: "owner", Ip: httpx.ClientIP(c), RequestId: httpx.RequestID(c.Request.Context()),
+		Id:        adminID,
+		Name:      "administrator at auth",
+		Role:      "owner",
+		Ip:        httpx.ClientIP(c),
+		RequestId: httpx.RequestID(c.Request.Context()),
 	}
 }

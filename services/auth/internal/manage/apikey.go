@@ -97,12 +97,12 @@ type revokeResponse struct {
 // CreateAPIKey makes an API key; its secret is in this answer only.
 func (m *Manage) CreateAPIKey(c *gin.Context) error {
 	var req createAPIKeyRequest
-	once, err := m.bindOnce(c, &req)
-	if err != nil {
+	if err := httpx.BindOptional(c, &req); err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c.Request.Context(), m.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, err := m.Keys.CreateAPIKey(ctx, rpc.ActorOf(c), req.key())
+	by := rpc.ActorOf(c)
+	res, err := idempotency.Answer(c, m.Idempotency, by.GetId(), func(ctx context.Context) (apiKeyResponse, error) {
+		k, revealed, err := m.Keys.CreateAPIKey(ctx, by, req.key())
 		return newAPIKeyResponse(k, revealed), err
 	})
 	if err != nil {
@@ -154,12 +154,12 @@ func (m *Manage) RevokeAPIKey(c *gin.Context) error {
 // RotateAPIKey gives a key a new secret; the one before holds for a while if the request says so.
 func (m *Manage) RotateAPIKey(c *gin.Context) error {
 	var req rotateAPIKeyRequest
-	once, err := m.bindOnce(c, &req)
-	if err != nil {
+	if err := httpx.BindOptional(c, &req); err != nil {
 		return err
 	}
-	res, err := idempotency.Do(c.Request.Context(), m.Idempotency, once, func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, oldEnd, err := m.Keys.RotateAPIKey(ctx, rpc.ActorOf(c), c.Param("id"), req.GraceSeconds)
+	by := rpc.ActorOf(c)
+	res, err := idempotency.Answer(c, m.Idempotency, by.GetId(), func(ctx context.Context) (apiKeyResponse, error) {
+		k, revealed, oldEnd, err := m.Keys.RotateAPIKey(ctx, by, c.Param("id"), req.GraceSeconds)
 		res := newAPIKeyResponse(k, revealed)
 		res.OldExpiresAt = &oldEnd
 		return res, err
@@ -169,16 +169,4 @@ func (m *Manage) RotateAPIKey(c *gin.Context) error {
 	}
 	c.JSON(http.StatusOK, res)
 	return nil
-}
-
-// bindOnce reads the body into dst, and the Idempotency-Key that goes with it.
-func (m *Manage) bindOnce(c *gin.Context, dst any) (idempotency.Key, error) {
-	if err := httpx.BindOptional(c, dst); err != nil {
-		return idempotency.Key{}, err
-	}
-	body, err := httpx.Body(c)
-	if err != nil {
-		return idempotency.Key{}, err
-	}
-	return idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
 }

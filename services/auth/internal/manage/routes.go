@@ -1,5 +1,5 @@
-// Package manage answers what administrators ask of API keys, in the form of the public API: to whom admin forwards from, on the
-// internal port, and to the holder of the admin secret, on the public one. Both are told by rpc.ActorOf.
+// Package manage answers what administrators ask of API keys, in the form of the public API: what admin forwards, on the
+// internal port, and what the holder of the admin secret asks, on the public one. rpc.ActorOf tells who that is.
 package manage
 
 import (
@@ -19,7 +19,8 @@ type Keys interface {
 	APIKeys(ctx context.Context) ([]credential.APIKey, error)
 	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
 	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
-	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (credential.APIKey, string, time.Time, error)
+	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (
+		k credential.APIKey, revealed string, oldEnd time.Time, err error)
 }
 
 // Deps is what the handlers work with.
@@ -34,8 +35,8 @@ type Manage struct{ Deps }
 // New returns the handlers.
 func New(d Deps) *Manage { return &Manage{d} }
 
-// Routes adds the routes of the internal port to r; requireActor admits what admin forwards. Those of the public port are
-// in package api.
+// Routes adds the routes of the internal port to r; requireActor admits what admin forwards. Those of the public port
+// are in package api.
 func (m *Manage) Routes(r gin.IRouter, requireActor gin.HandlerFunc) {
 	g := r.Group("/api/v1/admin/api-keys", requireActor, httpx.StrictMembers(), httpx.OnlyQuery())
 	g.POST("", httpx.Wrap(m.CreateAPIKey))

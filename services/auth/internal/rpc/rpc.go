@@ -42,8 +42,10 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 	}
 	res := &authv1.LookUpAPIKeyResponse{
 		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
-		RateLimit: &authv1.RateLimit{PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per},
-		Ended:     k.Ended,
+		RateLimit: &authv1.RateLimit{
+			PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per,
+		},
+		Ended: k.Ended,
 	}
 	if !k.End.IsZero() {
 		res.ExpiresAt = timestamppb.New(k.End)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -34,7 +33,8 @@ type bulkBody struct {
 	FailedCount  int          `json:"failed_count"`
 }
 
-// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are created.
+// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are
+// created.
 func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 	var in struct {
 		Licenses []httpx.Row[newLicense] `json:"licenses" max:"1000"`
@@ -45,12 +45,8 @@ func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 	if len(in.Licenses) == 0 {
 		return apierr.InvalidField("licenses", "must have at least one entry")
 	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (bulkBody, error) {
-		return m.createRows(ctx, rpc.ActorOf(c), in.Licenses)
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (bulkBody, error) {
+		return m.createRows(ctx, by, in.Licenses)
 	})
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -98,12 +97,8 @@ func (m *Manage) deactivateDevice(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (deactivatedBody, error) {
-		left, err := m.Licensing.DeactivateDevice(ctx, rpc.ActorOf(c), licenseID(c), in.HardwareID, in.Reason)
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (deactivatedBody, error) {
+		left, err := m.Licensing.DeactivateDevice(ctx, by, licenseID(c), in.HardwareID, in.Reason)
 		return newDeactivatedBody(&left), err
 	})
 	if err != nil {
@@ -145,13 +140,9 @@ func (m *Manage) transferDevice(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (transferredBody, error) {
-		moved, err := m.Licensing.Transfer(ctx, rpc.ActorOf(c), licenseID(c), in.FromHardwareID, in.ToHardwareID)
-		return transferredBody{Transferred: true, FromHardwareID: in.FromHardwareID, ToHardwareID: in.ToHardwareID, DeviceID: moved.ID}, err
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (transferredBody, error) {
+		moved, err := m.Licensing.Transfer(ctx, by, licenseID(c), in.FromHardwareID, in.ToHardwareID)
+		return transferredBody{true, in.FromHardwareID, in.ToHardwareID, moved.ID}, err
 	})
 	if err != nil {
 		return err

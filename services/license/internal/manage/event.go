@@ -41,7 +41,7 @@ func (m *Manage) listEvents(c *gin.Context) error {
 	}
 	body := eventsBody{LicenseID: id, Hours: hours, Events: []eventBody{}, Total: total}
 	for _, e := range events {
-		body.Events = append(body.Events, eventBody{EventID: e.ID, Type: e.Type, OccurredAt: e.At.UTC(), Data: object(e.Data)})
+		body.Events = append(body.Events, eventBody{e.ID, e.Type, e.At.UTC(), object(e.Data)})
 	}
 	c.JSON(http.StatusOK, body)
 	return nil

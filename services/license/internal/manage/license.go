@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
@@ -17,12 +16,8 @@ func (m *Manage) createLicense(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
-	}
-	body, err := idempotency.Do(c.Request.Context(), m.Idempotency, key, func(ctx context.Context) (licenseBody, error) {
-		made, err := m.Licensing.Create(ctx, rpc.ActorOf(c), in.wanted())
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
+		made, err := m.Licensing.Create(ctx, by, in.wanted())
 		return newCreatedBody(&made), err
 	})
 	if err != nil {
@@ -91,7 +86,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.JSON(http.StatusOK, deletedBody{LicenseID: l.ID, IsActive: l.IsActive, DeactivatedAt: httpx.TimeOrNull(l.DeactivatedAt)})
+	c.JSON(http.StatusOK, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
 	return nil
 }
 

@@ -115,7 +115,8 @@ func (q *query) status() licensing.Status {
 		return ""
 	}
 	bad := httpx.Fields{}
-	bad.OneOf("status", status, string(licensing.StatusActive), string(licensing.StatusExpired), string(licensing.StatusInactive))
+	bad.OneOf("status", status,
+		string(licensing.StatusActive), string(licensing.StatusExpired), string(licensing.StatusInactive))
 	q.err = bad.Err()
 	return licensing.Status(status)
 }

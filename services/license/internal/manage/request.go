@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"context"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,8 +18,8 @@ import (
 // maxText is the longest name or identifier, in characters.
 const maxText = 255
 
-// licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told before a
-// missing license (404), and the rules find the former.
+// licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told before
+// a missing license (404), and the rules find the former.
 func licenseID(c *gin.Context) string {
 	id, ok := httpx.UUID(c.Param("license_id"))
 	if !ok {
@@ -27,19 +28,16 @@ func licenseID(c *gin.Context) string {
 	return id
 }
 
-// idempotencyKey reads the Idempotency-Key of the request, bound to who asks.
-func idempotencyKey(c *gin.Context) (idempotency.Key, error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return idempotency.Key{}, err
-	}
-	return idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
+// change makes a change in the name of who asks, once per Idempotency-Key of theirs.
+func change[T any](m *Manage, c *gin.Context, fn func(ctx context.Context, by *rpc.Actor) (T, error)) (T, error) {
+	by := rpc.ActorOf(c)
+	return idempotency.Answer(c, m.Idempotency, by.GetId(), func(ctx context.Context) (T, error) { return fn(ctx, by) })
 }
 
 var entityTag = regexp.MustCompile(`^(?:W/)?"([^",]*)"$`)
 
-// ifVersion reads If-Match: nil when it is absent or "*". A tag that we never gave is version 0, which no license has. Weak
-// tags count, because proxies that compress answers weaken them.
+// ifVersion reads If-Match: nil when it is absent or "*". A tag that we never gave is version 0, which no license has.
+// Weak tags count, because proxies that compress answers weaken them.
 func ifVersion(c *gin.Context) (*int, error) {
 	sent := c.Request.Header.Values("If-Match")
 	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {

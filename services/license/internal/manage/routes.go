@@ -1,5 +1,5 @@
-// Package manage answers what administrators ask of licenses and devices, in the form of the public API. Admin has checked who
-// asks and forwards the requests to the internal port; routes.go is all that it finds there.
+// Package manage answers what administrators ask of licenses and devices, in the form of the public API. Admin has
+// checked who asks and forwards the requests to the internal port; routes.go is all that it finds there.
 package manage
 
 import (
