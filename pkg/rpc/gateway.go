@@ -38,9 +38,6 @@ type Answer struct {
 	Body   []byte
 }
 
-// forwarded are the headers of a request that an API reads, beside Idempotency-Key.
-var forwarded = []string{"Content-Type", "Content-Encoding", "If-Match"}
-
 // ownHeaders are the headers of an answer that belong to one connection.
 var ownHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
@@ -52,21 +49,29 @@ func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	if err != nil {
 		return err
 	}
-	header := http.Header{}
-	for _, name := range forwarded {
-		if values := c.Request.Header.Values(name); len(values) > 0 {
-			header[name] = values
-		}
-	}
-	if c.Request.Method == http.MethodPost { // others do not read it, but net/http would repeat them for it
-		header["Idempotency-Key"] = c.Request.Header.Values("Idempotency-Key")
-	}
-	answer, err := g.ask(c.Request.Context(), by, call{c.Request.Method, c.Request.URL.RequestURI(), header, body})
+	request := call{c.Request.Method, c.Request.URL.RequestURI(), forwardedHeader(c.Request), body}
+	answer, err := g.ask(c.Request.Context(), by, request)
 	if err != nil {
 		return err
 	}
 	answer.Write(c)
 	return nil
+}
+
+// forwardedHeader is what an API reads of the headers of a request. Idempotency-Key is left out of those that do not honor
+// it: net/http would repeat them for it, after a broken connection.
+func forwardedHeader(r *http.Request) http.Header {
+	names := []string{"Content-Type", "Content-Encoding", "If-Match"}
+	if r.Method == http.MethodPost {
+		names = append(names, "Idempotency-Key")
+	}
+	header := http.Header{}
+	for _, name := range names {
+		if values := r.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	return header
 }
 
 // Get asks the peer service for what is at path, in the name of by. Errors are those of Forward; a refusal is an

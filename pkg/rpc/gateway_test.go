@@ -143,6 +143,20 @@ func TestForwardRefusals(t *testing.T) {
 	})
 }
 
+// Only a change with an Idempotency-Key that its owner honors may seem repeatable to net/http.
+func TestForwardedHeader(t *testing.T) {
+	for method, want := range map[string]bool{"POST": true, "PATCH": false, "DELETE": false} {
+		r := httptest.NewRequest(method, "/", nil)
+		if _, bare := forwardedHeader(r)["Idempotency-Key"]; bare {
+			t.Errorf("%s: a key that nobody sent", method)
+		}
+		r.Header.Set("Idempotency-Key", "once")
+		if _, has := forwardedHeader(r)["Idempotency-Key"]; has != want {
+			t.Errorf("%s: the key is forwarded: %v", method, has)
+		}
+	}
+}
+
 // TestM9OnlyTheGatewayNamesPersons: another service, an unknown key, another audience and nobody in particular are refused.
 func TestM9OnlyTheGatewayNamesPersons(t *testing.T) {
 	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
