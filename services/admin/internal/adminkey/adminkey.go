@@ -100,7 +100,7 @@ func (k *Keys) Authenticate(ctx context.Context, presented string) (Key, error) 
 func (k *Keys) List(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx) }
 
 // Create makes a key and answers it with its secret, which is not kept.
-func (k *Keys) Create(ctx context.Context, actor audit.Actor, name string, role Role) (Key, string, error) {
+func (k *Keys) Create(ctx context.Context, actor *audit.Actor, name string, role Role) (Key, string, error) {
 	if err := check(name, role); err != nil {
 		return Key{}, "", err
 	}
@@ -117,7 +117,7 @@ func (k *Keys) Create(ctx context.Context, actor audit.Actor, name string, role 
 }
 
 // Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner.
-func (k *Keys) Delete(ctx context.Context, actor audit.Actor, id string) (Key, time.Time, error) {
+func (k *Keys) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, time.Time, error) {
 	now := k.clock.Now()
 	key, err := k.store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
 	return key, now, err

@@ -94,12 +94,12 @@ func newEntryBody(e audit.Entry) entryBody {
 	return entryBody{
 		AuditID:    e.ID,
 		OccurredAt: e.OccurredAt,
-		Actor:      actorBody{ID: e.Actor.ID, Name: e.Actor.Name, Role: e.Actor.Role},
+		Actor:      actorBody{ID: e.Actor.GetId(), Name: e.Actor.GetName(), Role: e.Actor.GetRole()},
 		Action:     e.Action,
 		LicenseID:  httpx.TextOrNull(e.LicenseID),
 		Before:     e.Before,
 		After:      e.After,
-		IP:         httpx.TextOrNull(e.Actor.IP),
-		RequestID:  httpx.TextOrNull(e.Actor.RequestID),
+		IP:         httpx.TextOrNull(e.Actor.GetIp()),
+		RequestID:  httpx.TextOrNull(e.Actor.GetRequestId()),
 	}
 }

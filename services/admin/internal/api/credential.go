@@ -48,14 +48,14 @@ func caller(c *gin.Context) adminkey.Key {
 	return key
 }
 
-// actor is the caller as the audit log shows him.
-func actor(c *gin.Context) audit.Actor {
+// actor is the caller as the audit log shows who made a change.
+func actor(c *gin.Context) *audit.Actor {
 	key := caller(c)
-	return audit.Actor{
-		ID:        key.ID,
+	return &audit.Actor{
+		Id:        key.ID,
 		Name:      key.Name,
 		Role:      string(key.Role),
-		IP:        httpx.ClientIP(c),
-		RequestID: httpx.RequestID(c.Request.Context()),
+		Ip:        httpx.ClientIP(c),
+		RequestId: httpx.RequestID(c.Request.Context()),
 	}
 }

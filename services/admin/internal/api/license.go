@@ -38,7 +38,7 @@ func (a *API) getLicense(c *gin.Context) error {
 		id, ctx = licenseID(c), c.Request.Context()
 	)
 	sideBySide(
-		func() { license, err = a.Licenses.Get(ctx, actor(c).Message(), licenses+"/"+id) },
+		func() { license, err = a.Licenses.Get(ctx, actor(c), licenses+"/"+id) },
 		func() { usage = a.askAnalytics(ctx, id) },
 	)
 	if err == nil && license.Status == http.StatusOK {

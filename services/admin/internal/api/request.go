@@ -12,7 +12,7 @@ const maxText = 255
 
 // forward lets the service that owns the data answer, in the name of the caller.
 func forward(owner *rpc.Gateway) httpx.Handler {
-	return func(c *gin.Context) error { return owner.Forward(c, actor(c).Message()) }
+	return func(c *gin.Context) error { return owner.Forward(c, actor(c)) }
 }
 
 // own is for what admin answers itself: it refuses query parameters other than those named.

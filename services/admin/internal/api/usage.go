@@ -54,7 +54,7 @@ func (a *API) licenseUsage(c *gin.Context) error {
 
 // unusedLicense answers days without use if the license exists, and what the license service says otherwise.
 func (a *API) unusedLicense(c *gin.Context, id string, days int) error {
-	license, err := a.Licenses.Get(c.Request.Context(), actor(c).Message(), licenses+"/"+id)
+	license, err := a.Licenses.Get(c.Request.Context(), actor(c), licenses+"/"+id)
 	if err != nil {
 		return err
 	}

@@ -15,16 +15,14 @@ import (
 )
 
 // Actor is who made a change.
-type Actor struct {
-	ID, Name, Role, IP, RequestID string
-}
+type Actor = rpcv1.Actor
 
 // System is the actor of changes that no caller asked for.
-func System() Actor { return Actor{ID: "system", Name: "system", Role: "system"} }
+func System() *Actor { return &Actor{Id: "system", Name: "system", Role: "system"} }
 
 // Record is a change that admin itself makes, on its way into the outbox.
 type Record struct {
-	Actor  Actor
+	Actor  *Actor
 	Action string
 	At     time.Time
 	// Before and After hold the members that changed; secrets never.
@@ -41,12 +39,7 @@ func (r Record) Message() (*eventsv1.AuditRecorded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit record %s, after: %w", r.Action, err)
 	}
-	return &eventsv1.AuditRecorded{Actor: r.Actor.Message(), Action: r.Action, BeforeJson: before, AfterJson: after}, nil
-}
-
-// Message is the actor as it travels between services.
-func (a Actor) Message() *rpcv1.Actor {
-	return &rpcv1.Actor{Id: a.ID, Name: a.Name, Role: a.Role, Ip: a.IP, RequestId: a.RequestID}
+	return &eventsv1.AuditRecorded{Actor: r.Actor, Action: r.Action, BeforeJson: before, AfterJson: after}, nil
 }
 
 // toText is the members as JSON, empty where there are none.
@@ -63,7 +56,7 @@ type Entry struct {
 	// ID is the id of the event that brought the entry, so an event delivered twice is one entry.
 	ID         string
 	OccurredAt time.Time
-	Actor      Actor
+	Actor      *Actor
 	Action     string
 	// LicenseID is empty where the change concerns no license.
 	LicenseID string
@@ -111,16 +104,12 @@ func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error)
 	return Entry{
 		ID:         id,
 		OccurredAt: at.UTC(),
-		Actor:      newActor(m.GetActor()),
+		Actor:      m.GetActor(),
 		Action:     m.GetAction(),
 		LicenseID:  m.GetLicenseId(),
 		Before:     before,
 		After:      after,
 	}, nil
-}
-
-func newActor(m *rpcv1.Actor) Actor {
-	return Actor{ID: m.GetId(), Name: m.GetName(), Role: m.GetRole(), IP: m.GetIp(), RequestID: m.GetRequestId()}
 }
 
 // fromText keeps the members as they were written: a number that no float64 can hold stays what it is.

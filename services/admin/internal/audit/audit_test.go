@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -18,7 +19,7 @@ var at = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // What admin records comes back as the entry it was.
 func TestRecordBecomesEntry(t *testing.T) {
-	who := Actor{ID: "a1", Name: "Ada", Role: "owner", IP: "192.0.2.1", RequestID: "r1"}
+	who := &Actor{Id: "a1", Name: "Ada", Role: "owner", Ip: "192.0.2.1", RequestId: "r1"}
 	r := Record{Actor: who, Action: "admin_key.create", At: at, After: map[string]any{"name": "Bob"}}
 	msg, err := r.Message()
 	if err != nil {
@@ -29,7 +30,7 @@ func TestRecordBecomesEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Entry{ID: id, OccurredAt: at, Actor: who, Action: r.Action, After: json.RawMessage(`{"name":"Bob"}`)}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -92,14 +92,14 @@ func newEntryRow(e audit.Entry) entryRow {
 	row := entryRow{
 		AuditID:    e.ID,
 		OccurredAt: e.OccurredAt,
-		ActorID:    e.Actor.ID,
-		ActorName:  e.Actor.Name,
-		ActorRole:  e.Actor.Role,
+		ActorID:    e.Actor.GetId(),
+		ActorName:  e.Actor.GetName(),
+		ActorRole:  e.Actor.GetRole(),
 		Action:     e.Action,
 		Before:     db.JSON(e.Before),
 		After:      db.JSON(e.After),
-		IP:         e.Actor.IP,
-		RequestID:  e.Actor.RequestID,
+		IP:         e.Actor.GetIp(),
+		RequestID:  e.Actor.GetRequestId(),
 	}
 	if e.LicenseID != "" {
 		row.LicenseID = &e.LicenseID
@@ -111,7 +111,7 @@ func (r entryRow) entry() audit.Entry {
 	e := audit.Entry{
 		ID:         r.AuditID,
 		OccurredAt: r.OccurredAt.UTC(),
-		Actor:      audit.Actor{ID: r.ActorID, Name: r.ActorName, Role: r.ActorRole, IP: r.IP, RequestID: r.RequestID},
+		Actor:      &audit.Actor{Id: r.ActorID, Name: r.ActorName, Role: r.ActorRole, Ip: r.IP, RequestId: r.RequestID},
 		Action:     r.Action,
 		Before:     json.RawMessage(r.Before),
 		After:      json.RawMessage(r.After),

@@ -196,7 +196,7 @@ var requests = []mutant{
 	{
 		name: "actor-not-signed", breaks: "admin does not say in whose name it asks",
 		file: "services/admin/internal/api/request.go",
-		old:  "owner.Forward(c, actor(c).Message())", new: "owner.Forward(c, nil)",
+		old:  "owner.Forward(c, actor(c))", new: "owner.Forward(c, nil)",
 		pkg: adminTests, tests: "TestForwardedRoutes",
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
@@ -16,7 +17,7 @@ func entry(t *testing.T, minute int, edit func(*audit.Entry)) audit.Entry {
 	e := audit.Entry{
 		ID:         newID(t),
 		OccurredAt: start.Add(time.Duration(minute) * time.Minute),
-		Actor:      audit.Actor{ID: "a1", Name: "Ada", Role: "operator", IP: "192.0.2.1", RequestID: "r1"},
+		Actor:      &audit.Actor{Id: "a1", Name: "Ada", Role: "operator", Ip: "192.0.2.1", RequestId: "r1"},
 		Action:     "license.update",
 		Before:     json.RawMessage(`{"max_devices":3}`),
 		After:      json.RawMessage(`{"max_devices":5}`),
@@ -58,14 +59,14 @@ func duplicatesAreOne(t *testing.T, s Subject) {
 
 func entryRoundTrip(t *testing.T, s Subject) {
 	full := entry(t, 2, func(e *audit.Entry) { e.LicenseID = newID(t) })
-	bare := audit.Entry{ID: newID(t), OccurredAt: start, Action: "x.y"}
+	bare := audit.Entry{ID: newID(t), OccurredAt: start, Actor: &audit.Actor{}, Action: "x.y"}
 	appendAll(t, s, full, bare)
 	found, _ := search(t, s, audit.Filter{})
 	asValue := cmp.Transformer("JSON", func(raw json.RawMessage) (v any) {
 		_ = json.Unmarshal(raw, &v) // nil stays nil
 		return v
 	})
-	if diff := cmp.Diff([]audit.Entry{full, bare}, found, asValue); diff != "" {
+	if diff := cmp.Diff([]audit.Entry{full, bare}, found, asValue, protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -73,7 +74,7 @@ func entryRoundTrip(t *testing.T, s Subject) {
 func searchFilters(t *testing.T, s Subject) {
 	license := newID(t)
 	old := entry(t, 0, func(e *audit.Entry) { e.LicenseID = license })
-	other := entry(t, 10, func(e *audit.Entry) { e.Actor.ID = "a2" })
+	other := entry(t, 10, func(e *audit.Entry) { e.Actor.Id = "a2" })
 	create := entry(t, 20, func(e *audit.Entry) { e.Action = "license.create" })
 	appendAll(t, s, old, other, create)
 	ten := start.Add(10 * time.Minute)
