@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/gin-gonic/gin"
@@ -59,6 +60,9 @@ func (s *suite) isForwarded(r forwardedRoute) {
 	}
 	if key := got.header.Get("Idempotency-Key"); (key == "once") != (r.method == http.MethodPost) {
 		s.t.Errorf("the owner got the key %q", key)
+	}
+	if long := strings.HasSuffix(r.path, "/bulk-create"); got.left > 20*time.Second || (got.left > httpx.DefaultTimeout) != long {
+		s.t.Errorf("the owner has %v left", got.left)
 	}
 	if got.header.Get("X-Admin-API-Key") != "" {
 		s.t.Error("the owner sees the admin key")

@@ -181,6 +181,8 @@ type request struct {
 	method, uri, body string
 	header            http.Header
 	by                *rpc.Actor
+	// left is the time that admin had left for it.
+	left time.Duration
 }
 
 // reply tells a sister how to answer what admin forwards, by method and path such as "GET /api/v1/admin/licenses".
@@ -201,7 +203,7 @@ func with(status int, body string) httpx.Handler {
 
 // owner is the internal port of a sister that admin forwards to.
 func (s *sister) owner(audience string) *gin.Engine {
-	e := httpx.NewEngine(httpx.Options{Service: audience, MaxBody: 10 << 20})
+	e := httpx.NewEngine(httpx.Options{Service: audience, MaxBody: 10 << 20, Timeout: time.Minute})
 	e.Any("/api/v1/admin/*rest", rpc.RequireActor(audience, rpctest.Peers(), "admin"), httpx.Wrap(s.manage))
 	return e
 }
@@ -211,8 +213,10 @@ func (s *sister) manage(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	deadline, _ := c.Request.Context().Deadline()
+	r := request{c.Request.Method, c.Request.RequestURI, string(body), c.Request.Header, rpc.ActorOf(c), time.Until(deadline)}
 	s.mu.Lock()
-	s.asked = append(s.asked, request{c.Request.Method, c.Request.RequestURI, string(body), c.Request.Header, rpc.ActorOf(c)})
+	s.asked = append(s.asked, r)
 	answer := s.replies[c.Request.Method+" "+c.Request.URL.Path]
 	s.mu.Unlock()
 	if answer == nil {
