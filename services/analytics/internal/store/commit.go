@@ -35,17 +35,26 @@ func (s *Store) TakeOver(ctx context.Context) (epoch int64, err error) {
 // Commit takes in those of events that were not taken before: into the log, the rollups, the detectors' memory and the
 // anomalies, all or nothing. It returns how many they were, and usage.ErrFenced when the epoch is over.
 //
-// Nobody asks before whether an event was taken: few come again, and then the inbox refuses the transaction.
+// Few events come again, so nobody asks before whether they were taken: the inbox refuses the transaction. But where some come
+// again more follow, as after "republish"; so after a batch with such events the inbox is asked first, until one has none.
 func (s *Store) Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (taken int, err error) {
 	var committed *usage.Changes
 	s.recent.begin(epoch)
 	defer func() { s.recent.end(committed) }()
-	fresh := inOrder(events)
-	committed, err = s.take(ctx, epoch, now, fresh, judge)
-	if db.IsDuplicate(err) {
-		if fresh, err = s.untaken(ctx, fresh); err == nil {
-			committed, err = s.take(ctx, epoch, now, fresh, judge)
+	fresh, repeated := inOrder(events), s.repeated
+	for {
+		if repeated {
+			all := len(fresh)
+			if fresh, err = s.untaken(ctx, fresh); err != nil {
+				return 0, db.Error(err)
+			}
+			s.repeated = len(fresh) < all
 		}
+		committed, err = s.take(ctx, epoch, now, fresh, judge)
+		if repeated || !db.IsDuplicate(err) {
+			break
+		}
+		repeated = true
 	}
 	if err != nil {
 		return 0, db.Error(err)

@@ -117,6 +117,34 @@ func TestEventsOnce(t *testing.T) {
 	})
 }
 
+// TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in vain.
+func TestRepeatedEventsAreCheap(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+		prepared := 0
+		count := func(b *usage.Batch) (*usage.Verdict, error) {
+			prepared += len(b.Events)
+			return quiet(b)
+		}
+		var got []int
+		for range 2 {
+			for n := range 5 {
+				prepared = 0
+				batch := []usage.Event{use(2*n, now, usage.Body{}), use(2*n+1, now, usage.Body{})}
+				if _, err := s.Commit(t.Context(), epoch, now, batch, count); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, prepared)
+			}
+		}
+		if diff := cmp.Diff([]int{2, 2, 2, 2, 2, 2, 0, 0, 0, 0}, got); diff != "" {
+			t.Errorf("events prepared for each batch (-want +got):\n%s", diff)
+		}
+		if got := commit(t, s, epoch, use(10, now, usage.Body{}), use(1, now, usage.Body{})); got != 1 {
+			t.Errorf("%d events of a batch with one new one were taken in", got)
+		}
+	})
+}
+
 // TestEventLog reads more than one page, with many events at the same time.
 func TestEventLog(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, epoch int64) {
