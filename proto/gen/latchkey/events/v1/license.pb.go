@@ -27,6 +27,220 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// License is the state of a license after the change that an event tells of.
+type License struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	Product    string                 `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	IsTest     bool                   `protobuf:"varint,4,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
+	IsActive   bool                   `protobuf:"varint,5,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
+	// status is what the license was at the time of the event: "active", "expired", "inactive", "in_grace" or "not_started".
+	Status         string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	CurrentDevices int32                  `protobuf:"varint,7,opt,name=current_devices,json=currentDevices,proto3" json:"current_devices,omitempty"`
+	Version        int32                  `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Terms          *Terms                 `protobuf:"bytes,10,opt,name=terms,proto3" json:"terms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *License) Reset() {
+	*x = License{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *License) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*License) ProtoMessage() {}
+
+func (x *License) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use License.ProtoReflect.Descriptor instead.
+func (*License) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *License) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *License) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *License) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *License) GetIsTest() bool {
+	if x != nil {
+		return x.IsTest
+	}
+	return false
+}
+
+func (x *License) GetIsActive() bool {
+	if x != nil {
+		return x.IsActive
+	}
+	return false
+}
+
+func (x *License) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *License) GetCurrentDevices() int32 {
+	if x != nil {
+		return x.CurrentDevices
+	}
+	return 0
+}
+
+func (x *License) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *License) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *License) GetTerms() *Terms {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
+// Terms are what was agreed on a license.
+type Terms struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	LicenseType     string                 `protobuf:"bytes,1,opt,name=license_type,json=licenseType,proto3" json:"license_type,omitempty"`
+	MaxDevices      int32                  `protobuf:"varint,2,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
+	MaxOfflineHours int32                  `protobuf:"varint,3,opt,name=max_offline_hours,json=maxOfflineHours,proto3" json:"max_offline_hours,omitempty"`
+	Features        []string               `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	// starts_at is absent where the license is usable from its creation on.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	// expires_at is absent for a perpetual license.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// grace_hours is how long after expires_at the license stays usable.
+	GraceHours    int32 `protobuf:"varint,7,opt,name=grace_hours,json=graceHours,proto3" json:"grace_hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Terms) Reset() {
+	*x = Terms{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Terms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Terms) ProtoMessage() {}
+
+func (x *Terms) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Terms.ProtoReflect.Descriptor instead.
+func (*Terms) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Terms) GetLicenseType() string {
+	if x != nil {
+		return x.LicenseType
+	}
+	return ""
+}
+
+func (x *Terms) GetMaxDevices() int32 {
+	if x != nil {
+		return x.MaxDevices
+	}
+	return 0
+}
+
+func (x *Terms) GetMaxOfflineHours() int32 {
+	if x != nil {
+		return x.MaxOfflineHours
+	}
+	return 0
+}
+
+func (x *Terms) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *Terms) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *Terms) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *Terms) GetGraceHours() int32 {
+	if x != nil {
+		return x.GraceHours
+	}
+	return 0
+}
+
 // LicenseCreated says that a license exists; analytics learns of it here.
 type LicenseCreated struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -42,13 +256,14 @@ type LicenseCreated struct {
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Version       int32                  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
 	IsActive      bool                   `protobuf:"varint,11,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
+	License       *License               `protobuf:"bytes,12,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseCreated) Reset() {
 	*x = LicenseCreated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[0]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -60,7 +275,7 @@ func (x *LicenseCreated) String() string {
 func (*LicenseCreated) ProtoMessage() {}
 
 func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[0]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -73,7 +288,7 @@ func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseCreated.ProtoReflect.Descriptor instead.
 func (*LicenseCreated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{0}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *LicenseCreated) GetLicenseId() string {
@@ -153,6 +368,13 @@ func (x *LicenseCreated) GetIsActive() bool {
 	return false
 }
 
+func (x *LicenseCreated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 // LicenseUpdated carries the state after a change that neither deactivates nor reactivates.
 type LicenseUpdated struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -168,13 +390,14 @@ type LicenseUpdated struct {
 	IsActive    bool                   `protobuf:"varint,10,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
 	// changed names the members that the change touched, for example "max_devices".
 	Changed       []string `protobuf:"bytes,11,rep,name=changed,proto3" json:"changed,omitempty"`
+	License       *License `protobuf:"bytes,12,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseUpdated) Reset() {
 	*x = LicenseUpdated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[1]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -186,7 +409,7 @@ func (x *LicenseUpdated) String() string {
 func (*LicenseUpdated) ProtoMessage() {}
 
 func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[1]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -199,7 +422,7 @@ func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseUpdated.ProtoReflect.Descriptor instead.
 func (*LicenseUpdated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{1}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LicenseUpdated) GetLicenseId() string {
@@ -279,6 +502,13 @@ func (x *LicenseUpdated) GetChanged() []string {
 	return nil
 }
 
+func (x *LicenseUpdated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 // LicenseDeactivated says that a license was switched off, by PATCH or DELETE; the same PATCH may have changed more, so it
 // carries the state after it.
 type LicenseDeactivated struct {
@@ -294,13 +524,14 @@ type LicenseDeactivated struct {
 	IsTest        bool                   `protobuf:"varint,9,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
 	Features      []string               `protobuf:"bytes,10,rep,name=features,proto3" json:"features,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	License       *License               `protobuf:"bytes,12,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseDeactivated) Reset() {
 	*x = LicenseDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +543,7 @@ func (x *LicenseDeactivated) String() string {
 func (*LicenseDeactivated) ProtoMessage() {}
 
 func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +556,7 @@ func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeactivated.ProtoReflect.Descriptor instead.
 func (*LicenseDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{2}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LicenseDeactivated) GetLicenseId() string {
@@ -405,6 +636,13 @@ func (x *LicenseDeactivated) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LicenseDeactivated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 // LicenseReactivated says that a license was switched on again; it carries the state after it.
 type LicenseReactivated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -417,13 +655,14 @@ type LicenseReactivated struct {
 	LicenseType   string                 `protobuf:"bytes,7,opt,name=license_type,json=licenseType,proto3" json:"license_type,omitempty"`
 	IsTest        bool                   `protobuf:"varint,8,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
 	Features      []string               `protobuf:"bytes,9,rep,name=features,proto3" json:"features,omitempty"`
+	License       *License               `protobuf:"bytes,10,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseReactivated) Reset() {
 	*x = LicenseReactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +674,7 @@ func (x *LicenseReactivated) String() string {
 func (*LicenseReactivated) ProtoMessage() {}
 
 func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +687,7 @@ func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseReactivated.ProtoReflect.Descriptor instead.
 func (*LicenseReactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{3}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LicenseReactivated) GetLicenseId() string {
@@ -514,6 +753,13 @@ func (x *LicenseReactivated) GetFeatures() []string {
 	return nil
 }
 
+func (x *LicenseReactivated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 // LicenseActivated says that a device took a seat.
 type LicenseActivated struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -541,7 +787,7 @@ type LicenseActivated struct {
 
 func (x *LicenseActivated) Reset() {
 	*x = LicenseActivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +799,7 @@ func (x *LicenseActivated) String() string {
 func (*LicenseActivated) ProtoMessage() {}
 
 func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +812,7 @@ func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivated.ProtoReflect.Descriptor instead.
 func (*LicenseActivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{4}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LicenseActivated) GetLicenseId() string {
@@ -683,7 +929,7 @@ type LicenseTransferred struct {
 
 func (x *LicenseTransferred) Reset() {
 	*x = LicenseTransferred{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +941,7 @@ func (x *LicenseTransferred) String() string {
 func (*LicenseTransferred) ProtoMessage() {}
 
 func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +954,7 @@ func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseTransferred.ProtoReflect.Descriptor instead.
 func (*LicenseTransferred) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LicenseTransferred) GetLicenseId() string {
@@ -782,7 +1028,7 @@ type DeviceDeactivated struct {
 
 func (x *DeviceDeactivated) Reset() {
 	*x = DeviceDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +1040,7 @@ func (x *DeviceDeactivated) String() string {
 func (*DeviceDeactivated) ProtoMessage() {}
 
 func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +1053,7 @@ func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceDeactivated.ProtoReflect.Descriptor instead.
 func (*DeviceDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeviceDeactivated) GetLicenseId() string {
@@ -904,7 +1150,7 @@ type LicenseOfflineTokenIssued struct {
 
 func (x *LicenseOfflineTokenIssued) Reset() {
 	*x = LicenseOfflineTokenIssued{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1162,7 @@ func (x *LicenseOfflineTokenIssued) String() string {
 func (*LicenseOfflineTokenIssued) ProtoMessage() {}
 
 func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1175,7 @@ func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseOfflineTokenIssued.ProtoReflect.Descriptor instead.
 func (*LicenseOfflineTokenIssued) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LicenseOfflineTokenIssued) GetLicenseId() string {
@@ -989,13 +1235,14 @@ type LicenseExpiring struct {
 	DaysLeft      int32                  `protobuf:"varint,3,opt,name=days_left,json=daysLeft,proto3" json:"days_left,omitempty"`
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Version       int32                  `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicenseExpiring) Reset() {
 	*x = LicenseExpiring{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1254,7 @@ func (x *LicenseExpiring) String() string {
 func (*LicenseExpiring) ProtoMessage() {}
 
 func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1267,7 @@ func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseExpiring.ProtoReflect.Descriptor instead.
 func (*LicenseExpiring) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LicenseExpiring) GetLicenseId() string {
@@ -1058,6 +1305,13 @@ func (x *LicenseExpiring) GetVersion() int32 {
 	return 0
 }
 
+func (x *LicenseExpiring) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 // LicenseValidated says that a device asked and was admitted.
 type LicenseValidated struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1077,7 +1331,7 @@ type LicenseValidated struct {
 
 func (x *LicenseValidated) Reset() {
 	*x = LicenseValidated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1343,7 @@ func (x *LicenseValidated) String() string {
 func (*LicenseValidated) ProtoMessage() {}
 
 func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1356,7 @@ func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidated.ProtoReflect.Descriptor instead.
 func (*LicenseValidated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LicenseValidated) GetLicenseId() string {
@@ -1191,7 +1445,7 @@ type LicenseValidationFailed struct {
 
 func (x *LicenseValidationFailed) Reset() {
 	*x = LicenseValidationFailed{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1457,7 @@ func (x *LicenseValidationFailed) String() string {
 func (*LicenseValidationFailed) ProtoMessage() {}
 
 func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1470,7 @@ func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidationFailed.ProtoReflect.Descriptor instead.
 func (*LicenseValidationFailed) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LicenseValidationFailed) GetLicenseId() string {
@@ -1323,7 +1577,7 @@ type LicenseHeartbeat struct {
 
 func (x *LicenseHeartbeat) Reset() {
 	*x = LicenseHeartbeat{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1589,7 @@ func (x *LicenseHeartbeat) String() string {
 func (*LicenseHeartbeat) ProtoMessage() {}
 
 func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1602,7 @@ func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseHeartbeat.ProtoReflect.Descriptor instead.
 func (*LicenseHeartbeat) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LicenseHeartbeat) GetLicenseId() string {
@@ -1444,7 +1698,7 @@ type LicenseDeviceLimitExceeded struct {
 
 func (x *LicenseDeviceLimitExceeded) Reset() {
 	*x = LicenseDeviceLimitExceeded{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1710,7 @@ func (x *LicenseDeviceLimitExceeded) String() string {
 func (*LicenseDeviceLimitExceeded) ProtoMessage() {}
 
 func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1723,7 @@ func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeviceLimitExceeded.ProtoReflect.Descriptor instead.
 func (*LicenseDeviceLimitExceeded) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LicenseDeviceLimitExceeded) GetLicenseId() string {
@@ -1580,7 +1834,7 @@ type LicenseActivationRefused struct {
 
 func (x *LicenseActivationRefused) Reset() {
 	*x = LicenseActivationRefused{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1846,7 @@ func (x *LicenseActivationRefused) String() string {
 func (*LicenseActivationRefused) ProtoMessage() {}
 
 func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1859,7 @@ func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivationRefused.ProtoReflect.Descriptor instead.
 func (*LicenseActivationRefused) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LicenseActivationRefused) GetErrorCode() string {
@@ -1654,7 +1908,33 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xb0\x03\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe0\x02\n" +
+	"\aLicense\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x18\n" +
+	"\aproduct\x18\x03 \x01(\tR\aproduct\x12\x17\n" +
+	"\ais_test\x18\x04 \x01(\bR\x06isTest\x12\x1b\n" +
+	"\tis_active\x18\x05 \x01(\bR\bisActive\x12\x16\n" +
+	"\x06status\x18\x06 \x01(\tR\x06status\x12'\n" +
+	"\x0fcurrent_devices\x18\a \x01(\x05R\x0ecurrentDevices\x12\x18\n" +
+	"\aversion\x18\b \x01(\x05R\aversion\x129\n" +
+	"\n" +
+	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12/\n" +
+	"\x05terms\x18\n" +
+	" \x01(\v2\x19.latchkey.events.v1.TermsR\x05terms\"\xa8\x02\n" +
+	"\x05Terms\x12!\n" +
+	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
+	"\vmax_devices\x18\x02 \x01(\x05R\n" +
+	"maxDevices\x12*\n" +
+	"\x11max_offline_hours\x18\x03 \x01(\x05R\x0fmaxOfflineHours\x12\x1a\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\x127\n" +
+	"\tstarts_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1f\n" +
+	"\vgrace_hours\x18\a \x01(\x05R\n" +
+	"graceHours\"\xe7\x03\n" +
 	"\x0eLicenseCreated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1672,7 +1952,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
 	"\aversion\x18\n" +
 	" \x01(\x05R\aversion\x12\x1b\n" +
-	"\tis_active\x18\v \x01(\bR\bisActive:\x1e\xea\xe0\x18\x0flicense.created\xfa\xe0\x18\alicense\"\x8f\x03\n" +
+	"\tis_active\x18\v \x01(\bR\bisActive\x125\n" +
+	"\alicense\x18\f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0flicense.created\xfa\xe0\x18\alicense\"\xc6\x03\n" +
 	"\x0eLicenseUpdated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1689,7 +1970,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\x05R\aversion\x12\x1b\n" +
 	"\tis_active\x18\n" +
 	" \x01(\bR\bisActive\x12\x18\n" +
-	"\achanged\x18\v \x03(\tR\achanged:\x1e\xea\xe0\x18\x0flicense.updated\xfa\xe0\x18\alicense\"\xbb\x03\n" +
+	"\achanged\x18\v \x03(\tR\achanged\x125\n" +
+	"\alicense\x18\f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0flicense.updated\xfa\xe0\x18\alicense\"\xf2\x03\n" +
 	"\x12LicenseDeactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x16\n" +
@@ -1706,7 +1988,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\bfeatures\x18\n" +
 	" \x03(\tR\bfeatures\x129\n" +
 	"\n" +
-	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\"\xea\xe0\x18\x13license.deactivated\xfa\xe0\x18\alicense\"\xe0\x02\n" +
+	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x125\n" +
+	"\alicense\x18\f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.deactivated\xfa\xe0\x18\alicense\"\x97\x03\n" +
 	"\x12LicenseReactivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1720,7 +2003,9 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\aproduct\x18\x06 \x01(\tR\aproduct\x12!\n" +
 	"\flicense_type\x18\a \x01(\tR\vlicenseType\x12\x17\n" +
 	"\ais_test\x18\b \x01(\bR\x06isTest\x12\x1a\n" +
-	"\bfeatures\x18\t \x03(\tR\bfeatures:\"\xea\xe0\x18\x13license.reactivated\xfa\xe0\x18\alicense\"\xee\x03\n" +
+	"\bfeatures\x18\t \x03(\tR\bfeatures\x125\n" +
+	"\alicense\x18\n" +
+	" \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.reactivated\xfa\xe0\x18\alicense\"\xee\x03\n" +
 	"\x10LicenseActivated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
@@ -1781,7 +2066,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
 	"\x02ip\x18\x06 \x01(\tR\x02ip\x12\x1b\n" +
-	"\tvia_proxy\x18\a \x01(\bR\bviaProxy:+\xea\xe0\x18\x1clicense.offline_token.issued\xfa\xe0\x18\alicense\"\xe4\x01\n" +
+	"\tvia_proxy\x18\a \x01(\bR\bviaProxy:+\xea\xe0\x18\x1clicense.offline_token.issued\xfa\xe0\x18\alicense\"\x9b\x02\n" +
 	"\x0fLicenseExpiring\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1790,7 +2075,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\tdays_left\x18\x03 \x01(\x05R\bdaysLeft\x129\n" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x05R\aversion:\x1f\xea\xe0\x18\x10license.expiring\xfa\xe0\x18\alicense\"\xd3\x02\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1f\xea\xe0\x18\x10license.expiring\xfa\xe0\x18\alicense\"\xd3\x02\n" +
 	"\x10LicenseValidated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1892,45 +2178,56 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
-	(*LicenseCreated)(nil),             // 0: latchkey.events.v1.LicenseCreated
-	(*LicenseUpdated)(nil),             // 1: latchkey.events.v1.LicenseUpdated
-	(*LicenseDeactivated)(nil),         // 2: latchkey.events.v1.LicenseDeactivated
-	(*LicenseReactivated)(nil),         // 3: latchkey.events.v1.LicenseReactivated
-	(*LicenseActivated)(nil),           // 4: latchkey.events.v1.LicenseActivated
-	(*LicenseTransferred)(nil),         // 5: latchkey.events.v1.LicenseTransferred
-	(*DeviceDeactivated)(nil),          // 6: latchkey.events.v1.DeviceDeactivated
-	(*LicenseOfflineTokenIssued)(nil),  // 7: latchkey.events.v1.LicenseOfflineTokenIssued
-	(*LicenseExpiring)(nil),            // 8: latchkey.events.v1.LicenseExpiring
-	(*LicenseValidated)(nil),           // 9: latchkey.events.v1.LicenseValidated
-	(*LicenseValidationFailed)(nil),    // 10: latchkey.events.v1.LicenseValidationFailed
-	(*LicenseHeartbeat)(nil),           // 11: latchkey.events.v1.LicenseHeartbeat
-	(*LicenseDeviceLimitExceeded)(nil), // 12: latchkey.events.v1.LicenseDeviceLimitExceeded
-	(*LicenseActivationRefused)(nil),   // 13: latchkey.events.v1.LicenseActivationRefused
-	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 15: google.protobuf.Struct
+	(*License)(nil),                    // 0: latchkey.events.v1.License
+	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
+	(*LicenseCreated)(nil),             // 2: latchkey.events.v1.LicenseCreated
+	(*LicenseUpdated)(nil),             // 3: latchkey.events.v1.LicenseUpdated
+	(*LicenseDeactivated)(nil),         // 4: latchkey.events.v1.LicenseDeactivated
+	(*LicenseReactivated)(nil),         // 5: latchkey.events.v1.LicenseReactivated
+	(*LicenseActivated)(nil),           // 6: latchkey.events.v1.LicenseActivated
+	(*LicenseTransferred)(nil),         // 7: latchkey.events.v1.LicenseTransferred
+	(*DeviceDeactivated)(nil),          // 8: latchkey.events.v1.DeviceDeactivated
+	(*LicenseOfflineTokenIssued)(nil),  // 9: latchkey.events.v1.LicenseOfflineTokenIssued
+	(*LicenseExpiring)(nil),            // 10: latchkey.events.v1.LicenseExpiring
+	(*LicenseValidated)(nil),           // 11: latchkey.events.v1.LicenseValidated
+	(*LicenseValidationFailed)(nil),    // 12: latchkey.events.v1.LicenseValidationFailed
+	(*LicenseHeartbeat)(nil),           // 13: latchkey.events.v1.LicenseHeartbeat
+	(*LicenseDeviceLimitExceeded)(nil), // 14: latchkey.events.v1.LicenseDeviceLimitExceeded
+	(*LicenseActivationRefused)(nil),   // 15: latchkey.events.v1.LicenseActivationRefused
+	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 17: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	14, // 0: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	14, // 1: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 2: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 3: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	14, // 4: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 5: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 6: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	14, // 7: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 8: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 9: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	14, // 10: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	14, // 11: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	15, // 12: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	14, // 13: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
+	16, // 2: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	16, // 3: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 4: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	16, // 5: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 6: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
+	16, // 7: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
+	16, // 9: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	16, // 10: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 11: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
+	16, // 12: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 13: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
+	16, // 14: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	16, // 15: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 16: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 17: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
+	16, // 18: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	16, // 19: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	16, // 20: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	17, // 21: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	16, // 22: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -1945,7 +2242,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
