@@ -36,7 +36,7 @@ const Name = "analytics"
 const source = "latchkey/" + Name
 
 // Migrations is everything that the service keeps in its schema.
-var Migrations = []db.Migrations{store.Migrations(), outbox.Migrations, ratelimit.Migrations}
+var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, ratelimit.Migrations}
 
 // Queues is what the service consumes.
 var Queues = []bus.Queue{queue()}

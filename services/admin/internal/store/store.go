@@ -3,17 +3,13 @@
 package store
 
 import (
-	"embed"
-
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/store/migrations"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
-var files embed.FS
-
 // Migrations is the schema of the service's own tables.
-var Migrations = db.Migrations{Name: "admin", FS: files}
+var Migrations = db.Migrations{Name: "admin", FS: migrations.FS}
 
 // Store implements adminkey.Store and audit.Log.
 type Store struct {

@@ -20,7 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-var migrations = []db.Migrations{store.Migrations(), outbox.Migrations}
+var migrations = []db.Migrations{store.Migrations, outbox.Migrations}
 
 // now is where the tests' clock stands: a Wednesday noon.
 var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)

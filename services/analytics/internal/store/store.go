@@ -2,24 +2,13 @@
 package store
 
 import (
-	"embed"
-	"io/fs"
-
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/store/migrations"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
-// Migrations returns the schema of analytics.
-func Migrations() db.Migrations {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return db.Migrations{Name: "analytics", FS: files}
-}
+// Migrations is the schema of this package; the outbox and the like bring their own.
+var Migrations = db.Migrations{Name: "analytics", FS: migrations.FS}
 
 // Store is analytics' database.
 type Store struct {

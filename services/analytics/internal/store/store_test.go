@@ -31,7 +31,7 @@ func quiet(b *usage.Batch) (*usage.Verdict, error) {
 }
 
 func each(t *testing.T, test func(t *testing.T, s *store.Store, epoch int64)) {
-	testkit.EachEngine(t, []db.Migrations{store.Migrations(), outbox.Migrations}, func(t *testing.T, d *db.DB) {
+	testkit.EachEngine(t, []db.Migrations{store.Migrations, outbox.Migrations}, func(t *testing.T, d *db.DB) {
 		s := store.New(d, outbox.New(d, "latchkey/analytics"))
 		epoch, err := s.TakeOver(t.Context())
 		if err != nil {

@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"embed"
 	"fmt"
 	"time"
 
@@ -14,13 +13,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
+	"github.com/latchkey-dev/latchkey/services/auth/internal/store/migrations"
 )
 
-//go:embed postgres/*.sql sqlite/*.sql
-var files embed.FS
-
 // Migrations make the tables of this package.
-var Migrations = db.Migrations{Name: "auth", FS: files}
+var Migrations = db.Migrations{Name: "auth", FS: migrations.FS}
 
 // Store implements the stores of package credential. It is safe for concurrent use.
 type Store struct {
