@@ -112,3 +112,5 @@ replace github.com/latchkey-dev/latchkey/services/auth => ../services/auth
 replace github.com/latchkey-dev/latchkey/services/license => ../services/license
 
 replace github.com/latchkey-dev/latchkey/services/standalone => ../services/standalone
+
+replace github.com/latchkey-dev/latchkey/test => ../test

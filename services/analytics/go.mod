@@ -112,3 +112,5 @@ replace github.com/latchkey-dev/latchkey/services/auth => ../auth
 replace github.com/latchkey-dev/latchkey/services/license => ../license
 
 replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone
+
+replace github.com/latchkey-dev/latchkey/test => ../../test

@@ -113,3 +113,5 @@ replace github.com/latchkey-dev/latchkey/services/analytics => ../analytics
 replace github.com/latchkey-dev/latchkey/services/license => ../license
 
 replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone
+
+replace github.com/latchkey-dev/latchkey/test => ../../test

@@ -112,3 +112,5 @@ replace github.com/latchkey-dev/latchkey/services/analytics => ../analytics
 replace github.com/latchkey-dev/latchkey/services/auth => ../auth
 
 replace github.com/latchkey-dev/latchkey/services/standalone => ../standalone
+
+replace github.com/latchkey-dev/latchkey/test => ../../test

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // command runs a command of the program to its end.

@@ -11,7 +11,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // dataDir is everything that outlives the process. One process at a time has it.

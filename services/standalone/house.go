@@ -21,7 +21,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
+	"github.com/latchkey-dev/latchkey/services/standalone/client"
 )
 
 // house is the four services under one roof. They ask each other as they do over the network, only that the requests do not

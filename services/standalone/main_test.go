@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+	"github.com/latchkey-dev/latchkey/services/standalone/client"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // output is what a run wrote so far.

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/client"
-	"github.com/latchkey-dev/latchkey/services/standalone/internal/credentials"
+	"github.com/latchkey-dev/latchkey/services/standalone/client"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo license are

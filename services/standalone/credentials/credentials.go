@@ -1,0 +1,61 @@
+// Package credentials is the file credentials.json, which tells the owner of a suite, and their scripts, how to reach it.
+package credentials
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// File is the name of the file in the data directory.
+const File = "credentials.json"
+
+// Credentials is the content of the file. Its members are a promise: scripts read them.
+type Credentials struct {
+	AdminSecret  string `json:"admin_secret"`
+	AdminAPIKey  string `json:"admin_api_key"`
+	APIKey       string `json:"api_key"`
+	LicenseID    string `json:"license_id"`
+	LicenseKey   string `json:"license_key"`
+	AuthURL      string `json:"auth_url"`
+	LicenseURL   string `json:"license_url"`
+	AnalyticsURL string `json:"analytics_url"`
+	AdminURL     string `json:"admin_url"`
+}
+
+// ReadJSON fills v from a file; fs.ErrNotExist when there is none.
+func ReadJSON(path string, v any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%s is damaged (%w): restore it from a backup", path, err)
+	}
+	return nil
+}
+
+// WriteJSON replaces a file that only its owner can read (mode 0600). After a crash the file is the old or the new one.
+func WriteJSON(path string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(append(raw, '\n'))
+	if err == nil {
+		err = temp.Sync()
+	}
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}
