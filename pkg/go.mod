@@ -8,6 +8,7 @@ require (
 	github.com/go-json-experiment/json v1.27.2
 	github.com/latchkey-dev/latchkey/proto v0.0.0
 	github.com/rs/cors v1.11.1
+	golang.org/x/time v0.16.0
 )
 
 require (

@@ -24,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -261,7 +262,7 @@ func TestCommandWithoutABroker(t *testing.T) {
 // runServer runs a test service without database and broker, and returns how it ended.
 func runServer(t *testing.T, ctx context.Context, svc *testService) chan error {
 	t.Helper()
-	l, err := httpx.Listen(httpx.Server{Name: "public", Addr: "127.0.0.1:0", Handler: svc.Handler()})
+	l, err := server.Listen(server.Server{Name: "public", Addr: "127.0.0.1:0", Handler: svc.Handler()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
@@ -82,7 +82,7 @@ func (p *program) healthcheckCommand() *cobra.Command {
 func alive(ctx context.Context, b *Base) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	server := httpx.Server{Addr: b.Addr, TLSCert: b.TLSCertFile}
+	server := server.Server{Addr: b.Addr, TLSCert: b.TLSCertFile}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL()+"/healthz", nil)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
@@ -156,7 +156,7 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 	if err != nil {
 		return err
 	}
-	listening, err := httpx.Listen(p.base().Servers(svc)...)
+	listening, err := server.Listen(p.base().Servers(svc)...)
 	if err != nil {
 		return err
 	}
@@ -170,8 +170,8 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 
 // Servers are the public and the internal server of a service, on the addresses of the settings. TLS is for the
 // public one.
-func (b *Base) Servers(svc Running) []httpx.Server {
-	return []httpx.Server{
+func (b *Base) Servers(svc Running) []server.Server {
+	return []server.Server{
 		{Name: "public", Addr: b.Addr, Setting: "LATCHKEY_ADDR", Handler: svc.Handler(), TLSCert: b.TLSCertFile, TLSKey: b.TLSKeyFile},
 		{Name: "internal", Addr: b.InternalAddr, Setting: "LATCHKEY_INTERNAL_ADDR", Handler: svc.InternalHandler()},
 	}
@@ -186,7 +186,7 @@ type Options struct {
 
 // Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The
 // work ends after the last request, so that nothing a request left behind is lost.
-func Run(ctx context.Context, l *httpx.Listening, svc Running, o Options) error {
+func Run(ctx context.Context, l *server.Listening, svc Running, o Options) error {
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	serving, endServing := context.WithCancel(ctx)
@@ -194,7 +194,7 @@ func Run(ctx context.Context, l *httpx.Listening, svc Running, o Options) error 
 	var g errgroup.Group
 	g.Go(func() error {
 		defer endWork()
-		return l.Serve(serving, httpx.Drain{Begin: svc.Drain, Delay: o.DrainDelay}, o.Log)
+		return l.Serve(serving, server.Drain{Begin: svc.Drain, Delay: o.DrainDelay}, o.Log)
 	})
 	g.Go(func() error {
 		defer endServing()

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 )
 
@@ -17,7 +17,7 @@ func Bearer(h http.Header) (string, error) {
 		return "", token.Refused("missing").Sayf(say)
 	case 1:
 		scheme, raw, _ := strings.Cut(sent[0], " ")
-		if raw = httpx.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
+		if raw = jsonbody.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
 			return raw, nil
 		}
 	}

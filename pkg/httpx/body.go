@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,20 +12,23 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 var errTooLarge = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
 
-// Bind reads the JSON body into dst, a pointer to a struct, as Decode does, or as DecodeStrict on an engine with
+// Bind reads the JSON body into dst, a pointer to a struct, as jsonbody.Decode does, or as jsonbody.DecodeStrict on an engine with
 // Options.StrictMembers. A body of another media type is 415, one above the cap 413.
 func Bind(c *gin.Context, dst any) error {
 	raw, err := jsonBody(c)
 	if err != nil {
 		return err
 	}
-	r := requestFrom(c.Request.Context())
-	return decode(raw, dst, r != nil && r.strict)
+	if r := requestFrom(c.Request.Context()); r != nil && r.strict {
+		return jsonbody.DecodeStrict(raw, dst)
+	}
+	return jsonbody.Decode(raw, dst)
 }
 
 // BindOptional is Bind for requests of which nothing is required: an empty body leaves dst as it is.
@@ -62,7 +66,7 @@ func mediaTypeError(h http.Header) error {
 	if h.Get("Content-Encoding") != "" {
 		name = "Content-Encoding"
 	}
-	came := shortened(strings.ToValidUTF8(strings.Join(h.Values(name), ", "), "\ufffd"))
+	came := jsonbody.Shorten(strings.ToValidUTF8(strings.Join(h.Values(name), ", "), "\ufffd"))
 	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, fmt.Sprintf("%s was %q; %s", name, came, send))
 }
 
@@ -75,12 +79,12 @@ func Body(c *gin.Context) ([]byte, error) {
 	if r.bodyRead {
 		return r.body, nil
 	}
-	setArriving(r, true)
+	awaitBody(r, true)
 	raw, err := readBody(c.Request, r.maxBody)
 	if err != nil {
 		return nil, err
 	}
-	setArriving(r, false)
+	awaitBody(r, false)
 	r.bodyArrived()
 	r.body, r.bodyRead = raw, true
 	return raw, nil
@@ -98,6 +102,20 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, tooLarge(r, limit)
 	}
 	return raw, cutOff(err)
+}
+
+type bodyNoticeKey struct{}
+
+// WithBodyNotice returns a context for connections: whenever the server begins or stops to wait for the body of a request that came
+// over one, notice is told.
+func WithBodyNotice(ctx context.Context, notice func(awaited bool)) context.Context {
+	return context.WithValue(ctx, bodyNoticeKey{}, notice)
+}
+
+func awaitBody(ctx context.Context, awaited bool) {
+	if notice, ok := ctx.Value(bodyNoticeKey{}).(func(bool)); ok {
+		notice(awaited)
+	}
 }
 
 // firstRead is the largest buffer that is made because a client says how much it will send. Larger ones follow what has come.

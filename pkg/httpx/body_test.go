@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -168,49 +170,50 @@ func TestBodyOutsideOfOurEngine(t *testing.T) {
 	e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("x")))
 }
 
-func TestFields(t *testing.T) {
-	f := Fields{}
-	f.Require("a", "x")
-	f.MaxLen("a", "ééé", 3)
-	f.Range("n", 1, 1, 1)
-	f.OneOf("o", "x", "x", "y")
-	f.MaxItems("l", []string{"a"}, 1, 1)
-	if err := f.Err(); err != nil {
-		t.Fatalf("refused: %v", err)
-	}
-	f.Require("blank", " \t")
-	f.Add("blank", "another")
-	f.MaxLen("long", "éééé", 3)
-	f.Range("low", 0, 1, 5)
-	f.Range("high", 6, 1, 5)
-	f.OneOf("odd", "z", "x", "y")
-	f.MaxItems("many", []string{"a", "b"}, 1, 1)
-	f.MaxItems("entries", []string{"a", "", "ab"}, 5, 1)
-	got := fieldsOf(t, f.Err())
-	for name, want := range map[string]string{
-		"blank": "is required", "long": "must have at most 3 characters", "low": "must be from 1 to 5", "high": "must be from 1 to 5",
-		"odd": "must be one of x, y", "many": "must have at most 1 entries", "entries[1]": "is required", "entries[2]": "must have at most 1 characters",
-	} {
-		if got[name] != want {
-			t.Errorf("%s: got %q, want %q", name, got[name], want)
+// M8: many connections that promise 1 MiB and send 200 bytes take what they send, and no more than a first buffer.
+func TestM8PromisesCostNothing(t *testing.T) {
+	const clients = 100
+	var ended sync.WaitGroup
+	ended.Add(clients)
+	r := newRig(t, nil)
+	r.POST("/", Wrap(func(c *gin.Context) error {
+		defer ended.Done()
+		_, err := Body(c)
+		return err
+	}))
+	server := httptest.NewServer(r)
+	defer server.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range clients {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
 		}
+		head := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(DefaultMaxBody) + "\r\n\r\n"
+		if _, err := io.WriteString(conn, head+strings.Repeat("x", 200)); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
 	}
-	if len(got) != 8 {
-		t.Errorf("got %v", got)
+	ended.Wait()
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / clients; each > 64<<10 {
+		t.Errorf("a connection that sent 200 bytes took %d bytes", each)
 	}
 }
 
-func TestOptionalOr(t *testing.T) {
-	if got := (Optional[int]{}).Or(7); got != 7 {
-		t.Errorf("absent: got %d", got)
-	}
-	if absent, given := (Optional[int]{}).Pointer(), (Optional[int]{Present: true, Value: 3}).Pointer(); absent != nil || *given != 3 {
-		t.Errorf("pointers: got %v %v", absent, given)
-	}
-	if got := (Optional[int]{Present: true, Value: 3}).Or(7); got != 3 {
-		t.Errorf("present: got %d", got)
-	}
-	if got := (Optional[int]{Present: true, Null: true}).Or(7); got != 0 {
-		t.Errorf("null: got %d", got)
+func TestBodiesGrowWithWhatArrives(t *testing.T) {
+	for _, size := range []int{0, 1, firstRead - 1, firstRead, firstRead + 1, 10 * firstRead} {
+		for _, chunked := range []bool{false, true} {
+			req := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", size)))
+			if chunked {
+				req.ContentLength = -1
+			}
+			raw, err := readBody(req, 10*firstRead)
+			if err != nil || len(raw) != size || cap(raw) > max(2*size, firstRead)+firstRead {
+				t.Errorf("%d bytes, chunked %v: got %d of %d, %v", size, chunked, len(raw), cap(raw), err)
+			}
+		}
 	}
 }

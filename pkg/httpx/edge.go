@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -25,7 +26,7 @@ type edge struct {
 	lines   slog.Handler // takes the access line
 	exits   exits
 	proxies proxies
-	warned  throttle
+	warned  rate.Sometimes
 }
 
 func newEdge(o Options, p proxies) *edge {
@@ -44,7 +45,7 @@ func newEdge(o Options, p proxies) *edge {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	return &edge{Options: o, proxies: p, lines: obs.Unredacted(o.Log)}
+	return &edge{Options: o, proxies: p, warned: rate.Sometimes{Interval: time.Minute}, lines: obs.Unredacted(o.Log)}
 }
 
 func (e *edge) serve(c *gin.Context) {
@@ -75,9 +76,8 @@ func (e *edge) begin(c *gin.Context) *request {
 		errors:   e.Errors,
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)
-	if !r.ownIP && e.warned.allow(e.Clock.Now()) {
-		e.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its clients as one, detectors hardly tell them apart",
-			"proxy", r.ip)
+	if !r.ownIP {
+		e.warned.Do(func() { e.warnOfProxy(r.ip) })
 	}
 	c.Request = c.Request.WithContext(r)
 	h := c.Writer.Header()
@@ -85,6 +85,11 @@ func (e *edge) begin(c *gin.Context) *request {
 	h["X-Content-Type-Options"] = noSniff
 	h["Cache-Control"] = noStore // answers hold keys and tokens
 	return r
+}
+
+func (e *edge) warnOfProxy(ip string) {
+	e.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its "+
+		"clients as one, detectors hardly tell them apart", "proxy", ip)
 }
 
 // finish is deferred: it turns a panic into a 500 and lets the request leave its line and observation.
@@ -99,7 +104,7 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		}
 	}
 	if !r.bodyRead && c.Request.ContentLength != 0 {
-		setArriving(r, true) // net/http waits for what nobody read
+		awaitBody(r, true) // net/http waits for what nobody read
 	}
 	r.end()
 	e.Answered.Add(1)

@@ -82,7 +82,7 @@ func wantError(t *testing.T, w *httptest.ResponseRecorder, status int, code stri
 	if w.Code != status || body.ErrorCode != code || body.Error == "" || body.Details == nil {
 		t.Fatalf("got %d %s, want %d %s", w.Code, w.Body, status, code)
 	}
-	if got := w.Header().Get("Content-Type"); got != jsonType {
+	if got := w.Header().Get("Content-Type"); got != JSONType {
 		t.Errorf("Content-Type is %q", got)
 	}
 	return body.Details

@@ -46,7 +46,7 @@ func writeError(c *gin.Context, err error, write ErrorWriter) {
 }
 
 func writeJSON(c *gin.Context, e *apierr.Error, more map[string]any) {
-	c.Data(e.Kind.Status(), jsonType, errorBody(e, more))
+	c.Data(e.Kind.Status(), JSONType, errorBody(e, more))
 }
 
 // errorWriters are the writers of groups of paths, by what their paths begin with.
@@ -62,7 +62,8 @@ func (w errorWriters) of(path string, other ErrorWriter) ErrorWriter {
 	return other
 }
 
-const jsonType = "application/json; charset=utf-8"
+// JSONType is the media type of answers.
+const JSONType = "application/json; charset=utf-8"
 
 // Typed is err as a caller may see it: itself where it is an *apierr.Error, unavailable when a deadline passed or the client left, and
 // an internal error with err as its cause otherwise.
@@ -81,6 +82,9 @@ func causeOf(e *apierr.Error, err error) error {
 	}
 	return err
 }
+
+// ErrorBody is the documented body of e.
+func ErrorBody(e *apierr.Error) []byte { return errorBody(e, nil) }
 
 func errorBody(e *apierr.Error, more map[string]any) []byte {
 	body := map[string]any{"error": e.Message, "error_code": e.Code, "details": e.Details}

@@ -1,5 +1,5 @@
-// Package httpx is the HTTP edge of every service: the gin engine with its one middleware, strict reading of requests, the
-// one writer of errors, and the servers around them.
+// Package httpx is the HTTP edge of every service: the gin engine with its one middleware, request bodies and queries, and
+// the one writer of errors. Package jsonbody decodes bodies, package server listens.
 package httpx
 
 import (
@@ -20,6 +20,8 @@ const (
 	// DefaultTimeout is short enough for a call that cannot reach its database or a peer service to be answered within two
 	// seconds. It does not count the time in which a slow client sends its body.
 	DefaultTimeout = 1800 * time.Millisecond
+	// MaxTimeout is the longest time that a route may give a request: servers cut connections that take longer to write to.
+	MaxTimeout = 30 * time.Second
 )
 
 // Options is what an engine needs to know. Only Service is required.
@@ -126,5 +128,5 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 // Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns. The callers' own
 // deadlines hold, which Connect passes on, not the engine's.
 func Mount(e *gin.Engine, path string, h http.Handler) {
-	e.POST(path+"*method", Timeout(writeTimeout), gin.WrapH(h))
+	e.POST(path+"*method", Timeout(MaxTimeout), gin.WrapH(h))
 }

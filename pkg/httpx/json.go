@@ -2,12 +2,13 @@ package httpx
 
 import (
 	"encoding/json"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 )
 
-var jsonTypes = []string{jsonType}
+var jsonTypes = []string{JSONType}
 
 // WriteJSON is c.JSON for an answer that is JSON already: one so frequent that its handler appends it by hand.
 func WriteJSON(c *gin.Context, status int, raw []byte) {
@@ -26,4 +27,21 @@ func AppendString(b []byte, s string) []byte {
 	}
 	b = append(append(b, '"'), s...)
 	return append(b, '"')
+}
+
+// TextOrNull is s as a member of an answer, null where there is none.
+func TextOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// TimeOrNull is t in UTC as a member of an answer, null where it is zero.
+func TimeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }

@@ -85,7 +85,7 @@ func openAPI(document []byte) Handler {
 		if err != nil {
 			return err
 		}
-		c.Data(http.StatusOK, jsonType, raw)
+		c.Data(http.StatusOK, JSONType, raw)
 		return nil
 	}
 }

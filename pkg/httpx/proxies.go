@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
-	"time"
 )
 
 const forwardedFor = "X-Forwarded-For"
@@ -139,12 +137,4 @@ func hostOf(addr string) string {
 		return addr
 	}
 	return strings.Trim(addr[:i], "[]")
-}
-
-// throttle lets one through per minute.
-type throttle struct{ last atomic.Int64 }
-
-func (t *throttle) allow(now time.Time) bool {
-	last := t.last.Load()
-	return now.Unix()-last >= 60 && t.last.CompareAndSwap(last, now.Unix())
 }

@@ -2,15 +2,17 @@ package httpx
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 )
 
 // QueryInt reads a whole number from min to max; an absent parameter is def.
@@ -39,15 +41,15 @@ func QueryBool(c *gin.Context, name string) (*bool, error) {
 	return &b, nil
 }
 
-// QueryTime reads a time as ParseTime does; an absent parameter is nil.
+// QueryTime reads a time as jsonbody.ParseTime does; an absent parameter is nil.
 func QueryTime(c *gin.Context, name string) (*time.Time, error) {
 	raw, err := query(c, name)
 	if raw == "" || err != nil {
 		return nil, err
 	}
-	t, ok := ParseTime(raw)
+	t, ok := jsonbody.ParseTime(raw)
 	if !ok {
-		return nil, apierr.InvalidField(name, badTime)
+		return nil, apierr.InvalidField(name, jsonbody.BadTime)
 	}
 	return &t, nil
 }
@@ -62,21 +64,21 @@ func QueryText(c *gin.Context, name string, max int) (string, error) {
 }
 
 func checkedQuery(name, value string, max int) (string, error) {
-	if problem := badText(value); problem != "" {
+	if problem := jsonbody.TextProblem(value); problem != "" {
 		return "", apierr.InvalidField(name, problem)
 	}
-	f := Fields{}
+	f := apierr.Fields{}
 	f.MaxLen(name, value, max)
 	return value, f.Err()
 }
 
-// QueryIdentifier reads an identifier of at most max characters as Identifier does; an absent parameter is "".
+// QueryIdentifier reads an identifier of at most max characters as jsonbody.Identifier does; an absent parameter is "".
 func QueryIdentifier(c *gin.Context, name string, max int) (string, error) {
 	raw, err := query(c, name)
 	if raw == "" || err != nil {
 		return "", err
 	}
-	id := Identifier(raw)
+	id := jsonbody.Identifier(raw)
 	if id == "" {
 		return "", apierr.InvalidField(name, emptyParameter)
 	}
@@ -103,42 +105,22 @@ func query(c *gin.Context, name string) (string, error) {
 	return values[0], nil
 }
 
-const badTime = "must be a time as in 2026-01-31T12:00:00Z, or a date as in 2026-01-31"
-
-// ParseTime reads RFC 3339, or a date alone as its midnight in UTC. The result is in UTC and cut to the microsecond, of a
-// year from 1 to 9999.
-func ParseTime(s string) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, s)
+// KnownQuery refuses query parameters other than those named, with the nearest of them.
+func KnownQuery(c *gin.Context, names ...string) error {
+	given, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
-		t, err = time.Parse(time.DateOnly, s)
+		return apierr.InvalidField("query", "is not a well-formed query string")
 	}
-	t = t.UTC().Truncate(time.Microsecond)
-	return t, err == nil && t.Year() >= 1 && t.Year() <= 9999
-}
-
-const (
-	// firstEnd is the first year in which something may end: the zero dates of languages lie before it.
-	firstEnd = 2000
-	badEnd   = "must be in the year 2000 or later; only null means without end"
-)
-
-// ParseEnd is ParseTime for the time at which something ends: a date alone is the last second of its day.
-func ParseEnd(s string) (time.Time, bool) {
-	t, ok := ParseTime(s)
-	if _, err := time.Parse(time.DateOnly, s); err == nil {
-		t = t.Add(24*time.Hour - time.Second)
-	}
-	return t, ok
-}
-
-func badText(s string) string {
-	if !utf8.ValidString(s) {
-		return badUTF8
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			return badControl
+	bad := apierr.Fields{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(names, name) && len(bad) < jsonbody.MaxProblems {
+			bad.Add(jsonbody.Shorten(strings.ToValidUTF8(name, "\ufffd")), jsonbody.UnknownName(name, names))
 		}
 	}
-	return ""
+	return bad.Err()
+}
+
+// OnlyQuery has one route refuse query parameters other than those named, as KnownQuery does.
+func OnlyQuery(names ...string) gin.HandlerFunc {
+	return Wrap(func(c *gin.Context) error { return KnownQuery(c, names...) })
 }

@@ -2,11 +2,16 @@ package httpx
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 func TestQuery(t *testing.T) {
@@ -48,8 +53,8 @@ func TestQuery(t *testing.T) {
 			c.Request = httptest.NewRequest("GET", "/?"+tt.query, nil)
 			got, err := readers[tt.kind](c)
 			if tt.want == "" {
-				if fields := fieldsOf(t, err); len(fields) != 1 {
-					t.Errorf("got %q, fields %v", got, fields)
+				if e := apierr.From(err); e == nil || e.Code != errcode.ValidationError || len(e.Details["fields"].(map[string]string)) != 1 {
+					t.Errorf("got %q, %v", got, err)
 				}
 				return
 			}
@@ -57,5 +62,51 @@ func TestQuery(t *testing.T) {
 				t.Errorf("got %q %v, want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestC3StrictEngine(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		r := newRig(t, func(o *Options) { o.StrictMembers = strict })
+		r.POST("/", Wrap(func(c *gin.Context) error { return BindOptional(c, &struct{}{}) }))
+		want := map[bool]int{false: http.StatusOK, true: http.StatusBadRequest}[strict]
+		if w := r.do(t, "POST", "/", `{"x":1}`); w.Code != want {
+			t.Errorf("strict %v: got %d %s", strict, w.Code, w.Body)
+		}
+	}
+}
+
+func TestC3UnknownQuery(t *testing.T) {
+	r := newRig(t, nil)
+	r.GET("/", Wrap(func(c *gin.Context) error { return KnownQuery(c, "customer_id", "per_page") }))
+	for query, want := range map[string]string{
+		"": "", "?per_page=1&customer_id=a": "", "?": "",
+		"?perpage=1":    `"perpage":"is unknown; did you mean per_page?"`,
+		"?limit=1":      `"limit":"is unknown; known are customer_id, per_page"`,
+		"?a=1&per_page": `"a":"is unknown; known are customer_id, per_page"`,
+		"?%zz=1":        `"query":"is not a well-formed query string"`,
+		"?%ff=1":        "is unknown",
+	} {
+		w := r.do(t, "GET", "/"+query, "")
+		if want == "" && w.Code != http.StatusOK || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
+			t.Errorf("%s: got %d %s", query, w.Code, w.Body)
+		}
+	}
+}
+
+func TestQueryIdentifier(t *testing.T) {
+	r := newRig(t, nil)
+	r.GET("/", Wrap(func(c *gin.Context) error {
+		id, err := QueryIdentifier(c, "id", 3)
+		c.Header("X-Seen", id)
+		return err
+	}))
+	for query, want := range map[string]string{"": "", "?id=abc%0d%0a": "abc", "?id=%20a%EF%BB%BF": "a"} {
+		if w := r.do(t, "GET", "/"+query, ""); w.Code != http.StatusOK || w.Header().Get("X-Seen") != want {
+			t.Errorf("%s: got %d %q", query, w.Code, w.Header().Get("X-Seen"))
+		}
+	}
+	for _, query := range []string{"?id=", "?id=%20", "?id=a%00b", "?id=%ff", "?id=abcd", "?id=a&id=b"} {
+		wantError(t, r.do(t, "GET", "/"+query, ""), 400, "VALIDATION_ERROR")
 	}
 }

@@ -63,7 +63,7 @@ func TestHeadHasNoBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != jsonType {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != JSONType {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
@@ -170,7 +171,7 @@ func (h *house) close() error {
 
 // serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are answered.
 func (h *house) serve(ctx context.Context, ready func(ctx context.Context, urls map[string]string) error) error {
-	listening, err := httpx.Listen(h.servers()...)
+	listening, err := server.Listen(h.servers()...)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (h *house) serve(ctx context.Context, ready func(ctx context.Context, urls 
 	g.Go(func() error { return h.work(work) })
 	g.Go(func() error {
 		defer stopWork()
-		return listening.Serve(ctx, httpx.Drain{Begin: h.drain, Delay: h.settings.DrainDelay}, h.log)
+		return listening.Serve(ctx, server.Drain{Begin: h.drain, Delay: h.settings.DrainDelay}, h.log)
 	})
 	g.Go(func() error {
 		urls := map[string]string{}
@@ -218,9 +219,9 @@ func (h *house) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) servers() (servers []httpx.Server) {
+func (h *house) servers() (servers []server.Server) {
 	for _, m := range h.members {
-		servers = append(servers, httpx.Server{
+		servers = append(servers, server.Server{
 			Name:    m.name,
 			Addr:    m.addr,
 			Setting: m.setting,

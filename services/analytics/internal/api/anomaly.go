@@ -9,7 +9,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -37,7 +39,7 @@ func (a api) anomalies(c *gin.Context) error {
 }
 
 func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
-	wrong, cursor := httpx.Fields{}, ""
+	wrong, cursor := apierr.Fields{}, ""
 	for name, value := range map[string]*string{
 		"license_id": &q.LicenseID, "type": &q.Type, "status": &q.Status, "severity": &q.Severity, "cursor": &cursor,
 	} {
@@ -82,7 +84,7 @@ func decodeCursor(s string) (usage.Cursor, error) {
 		return usage.Cursor{}, errCursor
 	}
 	at, id, _ := strings.Cut(string(raw), "|")
-	t, ok := httpx.ParseTime(at)
+	t, ok := jsonbody.ParseTime(at)
 	if !ok || uuid.Validate(id) != nil || len(id) != 36 {
 		return usage.Cursor{}, errCursor
 	}
@@ -90,8 +92,8 @@ func decodeCursor(s string) (usage.Cursor, error) {
 }
 
 type judgeRequest struct {
-	Status httpx.Optional[string] `json:"status" text:"identifier"`
-	Note   httpx.Optional[string] `json:"note"`
+	Status jsonbody.Optional[string] `json:"status" text:"identifier"`
+	Note   jsonbody.Optional[string] `json:"note"`
 }
 
 const maxNote = 2000
@@ -101,7 +103,7 @@ func (a api) judge(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &r); err != nil {
 		return err
 	}
-	wrong := httpx.Fields{}
+	wrong := apierr.Fields{}
 	if r.Status.Present {
 		wrong.OneOf("status", r.Status.Value, usage.StatusConfirmed, usage.StatusFalsePositive, usage.StatusOpen)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -54,7 +55,7 @@ func (a api) detect(c *gin.Context) error {
 }
 
 func (r detectRequest) detection() (usage.Detection, error) {
-	d, wrong := usage.Detection{}, httpx.Fields{}
+	d, wrong := usage.Detection{}, apierr.Fields{}
 	if r.From != nil {
 		if d.From = *r.From; d.From.Year() < firstYear {
 			wrong.Add("from", "must be in the year 2000 or later")

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
@@ -37,10 +38,10 @@ func (r createAPIKeyRequest) key() credential.NewAPIKey {
 
 // updateAPIKeyRequest is what PATCH takes: only the members that are present change.
 type updateAPIKeyRequest struct {
-	ClientName       httpx.Optional[string]           `json:"client_name" text:"identifier"`
-	AllowedEndpoints httpx.Optional[[]string]         `json:"allowed_endpoints" text:"identifier"`
-	RateLimit        httpx.Optional[rateLimitRequest] `json:"rate_limit"`
-	ExpiresAt        httpx.Optional[time.Time]        `json:"expires_at" null:"ok" time:"end"`
+	ClientName       jsonbody.Optional[string]           `json:"client_name" text:"identifier"`
+	AllowedEndpoints jsonbody.Optional[[]string]         `json:"allowed_endpoints" text:"identifier"`
+	RateLimit        jsonbody.Optional[rateLimitRequest] `json:"rate_limit"`
+	ExpiresAt        jsonbody.Optional[time.Time]        `json:"expires_at" null:"ok" time:"end"`
 }
 
 func (r updateAPIKeyRequest) patch() credential.APIKeyPatch {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -26,7 +27,7 @@ type clientMembers struct {
 	ClientTime time.Time `json:"client_time"`
 }
 
-func (m *clientMembers) check(f httpx.Fields) {
+func (m *clientMembers) check(f apierr.Fields) {
 	f.MaxLen("device_name", m.DeviceName, maxText)
 	f.MaxLen("os_info.name", m.OSInfo.Name, maxText)
 	f.MaxLen("os_info.version", m.OSInfo.Version, maxText)
@@ -53,7 +54,7 @@ func bindDevice(c *gin.Context) (*deviceRequest, error) {
 	if err := httpx.Bind(c, req); err != nil {
 		return nil, err
 	}
-	f := httpx.Fields{}
+	f := apierr.Fields{}
 	f.Require("license_key", req.LicenseKey)
 	f.MaxLen("license_key", req.LicenseKey, maxText)
 	if licensing.BrokenKey(req.LicenseKey) {

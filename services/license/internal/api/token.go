@@ -12,8 +12,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/proto/claims"
@@ -116,7 +118,7 @@ func holderOf(c *gin.Context) licensing.Holder {
 }
 
 type heartbeatRequest struct {
-	SessionData httpx.Object `json:"session_data"`
+	SessionData jsonbody.Object `json:"session_data"`
 	clientMembers
 }
 
@@ -156,7 +158,7 @@ func (a *API) heartbeat(c *gin.Context) error {
 }
 
 func (r *heartbeatRequest) session() (*structpb.Struct, error) {
-	f := httpx.Fields{}
+	f := apierr.Fields{}
 	r.check(f)
 	if len(r.SessionData) > maxSessionData {
 		f.Add("session_data", fmt.Sprintf("must be at most %d bytes of JSON", maxSessionData))
@@ -190,7 +192,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 		return err
 	}
 	if req.DurationHours != nil {
-		f := httpx.Fields{}
+		f := apierr.Fields{}
 		f.Range("duration_hours", *req.DurationHours, 1, claims.MaxOfflineHours)
 		if err := f.Err(); err != nil {
 			return err
@@ -233,7 +235,7 @@ func (a *API) validateOffline(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	f := httpx.Fields{}
+	f := apierr.Fields{}
 	f.Require("token", req.Token)
 	if err := f.Err(); err != nil {
 		return err

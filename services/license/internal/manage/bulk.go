@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -37,7 +38,7 @@ type bulkBody struct {
 // created.
 func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 	var in struct {
-		Licenses []httpx.Row[newLicense] `json:"licenses" max:"1000"`
+		Licenses []jsonbody.Row[newLicense] `json:"licenses" max:"1000"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
@@ -60,7 +61,7 @@ func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 }
 
 // createRows hands the rows of the right shape to the rules and answers all of them, in their order.
-func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []httpx.Row[newLicense]) (bulkBody, error) {
+func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.Row[newLicense]) (bulkBody, error) {
 	var wanted []licensing.NewLicense
 	for i := range rows {
 		if rows[i].Err() == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -91,7 +92,7 @@ func (m *Manage) deactivateDevice(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	bad := httpx.Fields{}
+	bad := apierr.Fields{}
 	checkHardwareID(bad, "hardware_id", in.HardwareID)
 	bad.MaxLen("reason", in.Reason, maxText)
 	if err := bad.Err(); err != nil {
@@ -109,7 +110,7 @@ func (m *Manage) deactivateDevice(c *gin.Context) error {
 }
 
 // checkHardwareID holds the name of a device to the same form as the API that devices use.
-func checkHardwareID(bad httpx.Fields, name, value string) {
+func checkHardwareID(bad apierr.Fields, name, value string) {
 	bad.Require(name, value)
 	bad.MaxLen(name, value, maxText)
 }

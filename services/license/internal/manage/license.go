@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
@@ -72,7 +73,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
-	bad := httpx.Fields{}
+	bad := apierr.Fields{}
 	bad.MaxLen("reason", in.Reason, maxText)
 	if err := bad.Err(); err != nil {
 		return err

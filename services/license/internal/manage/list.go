@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -42,7 +43,7 @@ func (m *Manage) searchLicenses(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	bad := httpx.Fields{}
+	bad := apierr.Fields{}
 	bad.Require("license_key", in.LicenseKey)
 	bad.MaxLen("license_key", in.LicenseKey, maxText)
 	if err := bad.Err(); err != nil {
@@ -114,7 +115,7 @@ func (q *query) status() licensing.Status {
 	if q.err = err; status == "" || err != nil {
 		return ""
 	}
-	bad := httpx.Fields{}
+	bad := apierr.Fields{}
 	bad.OneOf("status", status,
 		string(licensing.StatusActive), string(licensing.StatusExpired), string(licensing.StatusInactive))
 	q.err = bad.Err()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -71,16 +72,16 @@ func object(raw []byte) json.RawMessage {
 
 // newLicense is a license to create.
 type newLicense struct {
-	CustomerID      string       `json:"customer_id" text:"identifier"`
-	Product         string       `json:"product" text:"identifier"`
-	LicenseKey      *string      `json:"license_key" text:"identifier"`
-	MaxDevices      *int         `json:"max_devices"`
-	MaxOfflineHours *int         `json:"max_offline_hours"`
-	ExpiresInDays   *int         `json:"expires_in_days"`
-	ExpiresAt       *time.Time   `json:"expires_at" time:"end"`
-	Features        []string     `json:"features" text:"identifier"`
-	IsTest          bool         `json:"is_test"`
-	Metadata        httpx.Object `json:"metadata"`
+	CustomerID      string          `json:"customer_id" text:"identifier"`
+	Product         string          `json:"product" text:"identifier"`
+	LicenseKey      *string         `json:"license_key" text:"identifier"`
+	MaxDevices      *int            `json:"max_devices"`
+	MaxOfflineHours *int            `json:"max_offline_hours"`
+	ExpiresInDays   *int            `json:"expires_in_days"`
+	ExpiresAt       *time.Time      `json:"expires_at" time:"end"`
+	Features        []string        `json:"features" text:"identifier"`
+	IsTest          bool            `json:"is_test"`
+	Metadata        jsonbody.Object `json:"metadata"`
 }
 
 func (n newLicense) wanted() licensing.NewLicense {
@@ -98,7 +99,7 @@ func (n newLicense) wanted() licensing.NewLicense {
 	}
 }
 
-// Unsettable implements httpx.Unsettable.
+// Unsettable implements jsonbody.Unsettable.
 func (newLicense) Unsettable() map[string]string {
 	return map[string]string{
 		"license_id":          "it is made",
@@ -115,19 +116,19 @@ func (newLicense) Unsettable() map[string]string {
 
 // licenseChange is what PATCH takes: only the members that are present change.
 type licenseChange struct {
-	CustomerID         httpx.Optional[string]       `json:"customer_id" text:"identifier"`
-	MaxDevices         httpx.Optional[int]          `json:"max_devices"`
-	MaxOfflineHours    httpx.Optional[int]          `json:"max_offline_hours"`
-	IsActive           httpx.Optional[bool]         `json:"is_active"`
-	IsTest             httpx.Optional[bool]         `json:"is_test"`
-	ExpiresAt          httpx.Optional[time.Time]    `json:"expires_at" null:"ok" time:"end"`
-	ExpiresInDays      *int                         `json:"expires_in_days"`
-	Features           httpx.Optional[[]string]     `json:"features" text:"identifier"`
-	Metadata           httpx.Optional[httpx.Object] `json:"metadata"`
-	DeactivationReason httpx.Optional[string]       `json:"deactivation_reason"`
+	CustomerID         jsonbody.Optional[string]          `json:"customer_id" text:"identifier"`
+	MaxDevices         jsonbody.Optional[int]             `json:"max_devices"`
+	MaxOfflineHours    jsonbody.Optional[int]             `json:"max_offline_hours"`
+	IsActive           jsonbody.Optional[bool]            `json:"is_active"`
+	IsTest             jsonbody.Optional[bool]            `json:"is_test"`
+	ExpiresAt          jsonbody.Optional[time.Time]       `json:"expires_at" null:"ok" time:"end"`
+	ExpiresInDays      *int                               `json:"expires_in_days"`
+	Features           jsonbody.Optional[[]string]        `json:"features" text:"identifier"`
+	Metadata           jsonbody.Optional[jsonbody.Object] `json:"metadata"`
+	DeactivationReason jsonbody.Optional[string]          `json:"deactivation_reason"`
 }
 
-// Unsettable implements httpx.Unsettable.
+// Unsettable implements jsonbody.Unsettable.
 func (licenseChange) Unsettable() map[string]string {
 	const fixed = "it cannot change; make another license"
 	return map[string]string{

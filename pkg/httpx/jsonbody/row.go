@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import "github.com/latchkey-dev/latchkey/pkg/apierr"
 
@@ -7,7 +7,7 @@ import "github.com/latchkey-dev/latchkey/pkg/apierr"
 // be read on, because its JSON is broken or nested too deeply, refuses the body all the same.
 type Row[T any] struct {
 	Value    T
-	problems Fields
+	problems apierr.Fields
 }
 
 // Err is a VALIDATION_ERROR with everything that is wrong with the entry in details.fields, nil when nothing is.
@@ -19,8 +19,8 @@ func (r *Row[T]) Err() error {
 }
 
 // parts is how Decode reaches into a Row of any type.
-func (r *Row[T]) parts() (value any, problems *Fields) { return &r.Value, &r.problems }
+func (r *Row[T]) parts() (value any, problems *apierr.Fields) { return &r.Value, &r.problems }
 
 type row interface {
-	parts() (value any, problems *Fields)
+	parts() (value any, problems *apierr.Fields)
 }

@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import (
 	"encoding/json"
@@ -57,14 +57,11 @@ func fieldsOf(t *testing.T, err error) map[string]string {
 	if !errors.As(err, &e) || e.Code != "VALIDATION_ERROR" || e.Kind != apierr.Invalid {
 		t.Fatalf("got %v, want a VALIDATION_ERROR", err)
 	}
-	switch fields := e.Details["fields"].(type) {
-	case Fields:
-		return fields
-	case map[string]string:
-		return fields
+	fields, ok := e.Details["fields"].(map[string]string)
+	if !ok {
+		t.Fatalf("details are %v", e.Details)
 	}
-	t.Fatalf("details are %v", e.Details)
-	return nil
+	return fields
 }
 
 func TestDecodeValues(t *testing.T) {
@@ -140,7 +137,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"bad escape":                 {`{"text":"\x"}`, map[string]string{"body": syntax + "9"}},
 		"bad hex":                    {`{"text":"\u12g4"}`, map[string]string{"body": syntax + "9"}},
 		"syntax wins":                {`{"text":1,"flag":`, map[string]string{"body": syntax + "17"}},
-		"wrong types":                {`{"text":1,"flag":"a","count":"1","ratio":"1","list":{},"os_info":[],"meta":[],"numbers":1,"at":5,"limit":"x"}`, map[string]string{"text": "must be text", "flag": "must be true or false", "count": badInt, "ratio": "must be a number", "list": "must be a list", "os_info": "must be an object", "meta": "must be an object", "numbers": "must be an object", "at": badTime, "limit": badInt}},
+		"wrong types":                {`{"text":1,"flag":"a","count":"1","ratio":"1","list":{},"os_info":[],"meta":[],"numbers":1,"at":5,"limit":"x"}`, map[string]string{"text": "must be text", "flag": "must be true or false", "count": badInt, "ratio": "must be a number", "list": "must be a list", "os_info": "must be an object", "meta": "must be an object", "numbers": "must be an object", "at": BadTime, "limit": badInt}},
 		"inside":                     {`{"os_info":{"name":1,"x":{"version":2}},"list":["a",1],"objects":[{},{"name":true}],"numbers":{"k":"v"}}`, map[string]string{"os_info.name": "must be text", "list[1]": "must be text", "objects[1].name": "must be text", "numbers.k": badInt}},
 		"nulls":                      {`{"list":[null],"limit":null,"numbers":{"k":null},"objects":[null]}`, map[string]string{"list[0]": "must not be null", "limit": "must not be null", "numbers.k": "must not be null", "objects[0]": "must not be null"}},
 		"null within a patch":        {`{"patch":{"name":null,"version":"x"},"patched":{"free":null}}`, map[string]string{"patch.name": "must not be null"}},
@@ -169,11 +166,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"high without low":           {`{"text":"\ud83d\u0041"}`, map[string]string{"text": badSurrogate}},
 		"in unknown members":         {`{"x":{"y":["\u0000"]}}`, map[string]string{"x.y[0]": badControl}},
 		"too many entries":           {`{"list":["a","b","c","d","e"]}`, map[string]string{"list": "must have at most 3 entries"}},
-		"not a date":                 {`{"at":"2026-02-30"}`, map[string]string{"at": badTime}},
-		"no zone":                    {`{"at":"2026-01-31T12:00:00"}`, map[string]string{"at": badTime}},
-		"leap second":                {`{"at":"2026-06-30T23:59:60Z"}`, map[string]string{"at": badTime}},
-		"year 0":                     {`{"at":"0000-01-01T00:00:00Z"}`, map[string]string{"at": badTime}},
-		"year 10000 after the zone":  {`{"at":"9999-12-31T23:59:59-14:00"}`, map[string]string{"at": badTime}},
+		"not a date":                 {`{"at":"2026-02-30"}`, map[string]string{"at": BadTime}},
+		"no zone":                    {`{"at":"2026-01-31T12:00:00"}`, map[string]string{"at": BadTime}},
+		"leap second":                {`{"at":"2026-06-30T23:59:60Z"}`, map[string]string{"at": BadTime}},
+		"year 0":                     {`{"at":"0000-01-01T00:00:00Z"}`, map[string]string{"at": BadTime}},
+		"year 10000 after the zone":  {`{"at":"9999-12-31T23:59:59-14:00"}`, map[string]string{"at": BadTime}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -203,7 +200,7 @@ func TestDecodeDepth(t *testing.T) {
 func TestDecodeBoundsTheAnswer(t *testing.T) {
 	in := `{"` + strings.Repeat("x", 5000) + `":{"a":"\u0000"},"list":[` + strings.Repeat("1,", 3) + `1],"objects":[` + strings.Repeat("1,", 5000) + `1]}`
 	fields := fieldsOf(t, Decode([]byte(in), &sample{}))
-	if len(fields) > maxProblems {
+	if len(fields) > MaxProblems {
 		t.Errorf("%d problems are shown", len(fields))
 	}
 	for name := range fields {
@@ -226,11 +223,11 @@ func FuzzDecode(f *testing.F) {
 		var got sample
 		err := Decode(raw, &got)
 		if err != nil {
-			if fields := fieldsOf(t, err); len(fields) == 0 || len(fields) > maxProblems {
+			if fields := fieldsOf(t, err); len(fields) == 0 || len(fields) > MaxProblems {
 				t.Fatalf("problems: %v", fields)
 			}
-			if body := errorBody(Typed(err), nil); !json.Valid(body) {
-				t.Fatalf("the answer is not JSON: %s", body)
+			if answer, err := json.Marshal(apierr.From(err).Details); err != nil || !json.Valid(answer) {
+				t.Fatalf("the answer is not JSON: %s %v", answer, err)
 			}
 			return
 		}
@@ -247,7 +244,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("count is %d, want %s", got.Count, raw)
 			}
 		}
-		if badText(got.Text) != "" {
+		if TextProblem(got.Text) != "" {
 			t.Fatalf("let %q through", got.Text)
 		}
 	})

@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
@@ -79,6 +80,6 @@ func plainError(status []byte, code int, text []byte) []byte {
 	if code == http.StatusRequestHeaderFieldsTooLarge {
 		e = apierr.New(apierr.Invalid, errcode.HeadersTooLarge, "the header of the request is too large; send less than 16 KiB")
 	}
-	body := errorBody(e, nil)
-	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, jsonType, len(body), body)
+	body := httpx.ErrorBody(e)
+	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, httpx.JSONType, len(body), body)
 }

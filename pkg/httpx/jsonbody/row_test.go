@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import (
 	"strings"
@@ -79,7 +79,7 @@ func TestRowBoundsItsProblems(t *testing.T) {
 	if err := Decode([]byte(`{"list":[{"x":[`+strings.Repeat("1e999,", 5000)+`1]},{"name":1}]}`), &got); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(fieldsOf(t, got.List[0].Err())); n != maxProblems {
+	if n := len(fieldsOf(t, got.List[0].Err())); n != MaxProblems {
 		t.Errorf("%d problems of the row are kept", n)
 	}
 	if got.List[1].Err() == nil {

@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import (
 	"fmt"
@@ -82,17 +82,14 @@ func workOf(text string) int {
 	raw := []byte(text)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err := Decode(raw, &dst)
+	_ = Decode(raw, &dst) // whether it is taken is not what is measured
 	runtime.ReadMemStats(&after)
-	if err != nil {
-		errorBody(Typed(err), nil)
-	}
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
 // The cost that the test above cannot see: a problem is told by its path, so problems past the last one shown get none.
 func TestC1ProblemsPastTheLastAreNotLookedUp(t *testing.T) {
-	d := decoder{text: openText([]byte(object("a", "1"))), noted: maxProblems}
+	d := decoder{text: openText([]byte(object("a", "1"))), noted: MaxProblems}
 	for range 3 {
 		if _, err := d.ReadToken(); err != nil {
 			t.Fatal(err)

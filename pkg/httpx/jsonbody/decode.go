@@ -1,4 +1,6 @@
-package httpx
+// Package jsonbody reads what requests are made of, JSON above all, strictly: it refuses what others guess at, and names every
+// member that is wrong.
+package jsonbody
 
 import (
 	"bytes"
@@ -29,7 +31,7 @@ import (
 //	max:"100"          bounds the entries of a list while it is read
 //	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are looked for
 //	text:"key"         reads the same for license keys, within which line breaks and tabs are let pass
-//	time:"end"         reads a date as the end of its day, see ParseEnd
+//	time:"end"         reads a date as the end of its day, see parseEnd
 //	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it
 //
 // Decode runs before the caller is known, so its work is linear in the bytes of any text.
@@ -100,7 +102,7 @@ type decoder struct {
 	*text
 	strict   bool
 	patching int // Optionals around the value that is read
-	problems Fields
+	problems apierr.Fields
 	noted    int // how often a problem was noted, also in a member that has one already
 	root     int // where paths begin: 0, or the depth of the row that is read
 }
@@ -164,7 +166,7 @@ func (d *decoder) kind(v reflect.Value, m *member, kind jsontext.Kind) error {
 	case reflect.Interface:
 		return d.any(v)
 	}
-	panic(fmt.Sprintf("httpx: a request cannot have a %s", v.Type()))
+	panic(fmt.Sprintf("jsonbody: a request cannot have a %s", v.Type()))
 }
 
 func (d *decoder) null(v reflect.Value, m *member) error {

@@ -1,12 +1,10 @@
-package httpx
+package apierr
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 // Fields gathers what is wrong with the members of a request, by member path ("os_info.name"). Rules add to it, and Err ends
@@ -34,18 +32,6 @@ func (f Fields) MaxLen(name, value string, n int) {
 	}
 }
 
-// MaxItems wants a list of at most n entries of at most length characters each, none of them blank.
-func (f Fields) MaxItems(name string, list []string, n, length int) {
-	if len(list) > n {
-		f.Add(name, fmt.Sprintf("must have at most %d entries", n))
-		return
-	}
-	for i, entry := range list {
-		f.Require(fmt.Sprintf("%s[%d]", name, i), entry)
-		f.MaxLen(fmt.Sprintf("%s[%d]", name, i), entry, length)
-	}
-}
-
 // Range wants min <= value <= max.
 func (f Fields) Range(name string, value, min, max int) {
 	if value < min || value > max {
@@ -65,5 +51,5 @@ func (f Fields) Err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return apierr.InvalidFields(f)
+	return InvalidFields(f)
 }

@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"crypto/tls"
@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // certificates serves the key pair of two files, and the new one soon after they change. While they do not fit together,
@@ -14,7 +16,7 @@ import (
 type certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger // nil before the server serves
-	warned            throttle
+	warned            rate.Sometimes
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
@@ -30,6 +32,10 @@ type fileState struct {
 
 // certificateAge is how old a look at the files may be.
 const certificateAge = time.Second
+
+func newCertificates(certFile, keyFile string) *certificates {
+	return &certificates{certFile: certFile, keyFile: keyFile, warned: rate.Sometimes{Interval: time.Minute}}
+}
 
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
@@ -73,8 +79,8 @@ func (c *certificates) current() *tls.Certificate {
 
 // warn tells it once a minute.
 func (c *certificates) warn(message string, args ...any) {
-	if c.log != nil && c.warned.allow(time.Now()) {
-		c.log.Warn(message, append(args, "certificate", c.certFile, "key", c.keyFile)...)
+	if c.log != nil {
+		c.warned.Do(func() { c.log.Warn(message, append(args, "certificate", c.certFile, "key", c.keyFile)...) })
 	}
 }
 

@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"bufio"
@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
 // P8: what net/http refuses before any handler has the documented shape, too.
@@ -39,7 +41,7 @@ func TestP8ErrorsOfTheServerItself(t *testing.T) {
 				return
 			}
 			res, body := exchange(t, func() (net.Conn, error) { return net.Dial("tcp", addr) }, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			if res.StatusCode != 400 || !strings.Contains(string(body), "https://") || res.Header.Get("Content-Type") != jsonType {
+			if res.StatusCode != 400 || !strings.Contains(string(body), "https://") || res.Header.Get("Content-Type") != httpx.JSONType {
 				t.Errorf("plain HTTP where TLS is spoken: %d %s", res.StatusCode, body)
 			}
 		})
@@ -69,7 +71,7 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 		if err := json.Unmarshal(body, &e); err != nil || res.StatusCode != tt.status || e.ErrorCode != tt.code || e.Error == "" || e.Details == nil {
 			t.Errorf("%s: got %d %s", name, res.StatusCode, body)
 		}
-		if res.Header.Get("Content-Type") != jsonType || !res.Close {
+		if res.Header.Get("Content-Type") != httpx.JSONType || !res.Close {
 			t.Errorf("%s: header %v", name, res.Header)
 		}
 	}

@@ -1,4 +1,5 @@
-package httpx
+// Package server listens on the addresses of a service, with TLS where it has certificates, bounds the connections, and drains.
+package server
 
 import (
 	"context"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
 // Server is one address to serve.
@@ -25,11 +28,10 @@ type Server struct {
 	TLSCert, TLSKey string
 }
 
-// What a connection may take. Writing lasts longer than the longest request deadline.
+// What a connection may take.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
-	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
 )
@@ -56,7 +58,7 @@ func Listen(servers ...Server) (*Listening, error) {
 func (l *Listening) add(s Server) error {
 	var certs *certificates
 	if s.TLSCert != "" {
-		certs = &certificates{certFile: s.TLSCert, keyFile: s.TLSKey}
+		certs = newCertificates(s.TLSCert, s.TLSKey)
 		if err := certs.load(); err != nil {
 			return fmt.Errorf("certificate of the %s address: %w", s.Name, err)
 		}
@@ -146,7 +148,7 @@ func newHTTPServer(s Server, log *slog.Logger) *http.Server {
 		Handler:           s.Handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      httpx.MaxTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken handshakes of strangers

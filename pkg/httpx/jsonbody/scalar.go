@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import (
 	"bytes"
@@ -99,7 +99,7 @@ func (d *decoder) string(v reflect.Value, m *member, kind jsontext.Kind) error {
 
 func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 	if kind != '"' {
-		return d.refuse(badTime)
+		return d.refuse(BadTime)
 	}
 	s, err := d.checkedText(m)
 	if err != nil {
@@ -107,11 +107,11 @@ func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 	}
 	t, ok := ParseTime(string(s))
 	if m.end {
-		t, ok = ParseEnd(string(s))
+		t, ok = parseEnd(string(s))
 	}
 	switch {
 	case !ok:
-		d.fail(badTime)
+		d.fail(BadTime)
 	case m.end && t.Year() < firstEnd:
 		d.fail(badEnd)
 	}

@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"context"
@@ -9,65 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
-
-// M8: many connections that promise 1 MiB and send 200 bytes take what they send, and no more than a first buffer.
-func TestM8PromisesCostNothing(t *testing.T) {
-	const clients = 100
-	var ended sync.WaitGroup
-	ended.Add(clients)
-	r := newRig(t, nil)
-	r.POST("/", Wrap(func(c *gin.Context) error {
-		defer ended.Done()
-		_, err := Body(c)
-		return err
-	}))
-	server := httptest.NewServer(r)
-	defer server.Close()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range clients {
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		head := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(DefaultMaxBody) + "\r\n\r\n"
-		if _, err := io.WriteString(conn, head+strings.Repeat("x", 200)); err != nil {
-			t.Fatal(err)
-		}
-		conn.Close()
-	}
-	ended.Wait()
-	runtime.ReadMemStats(&after)
-	if each := (after.TotalAlloc - before.TotalAlloc) / clients; each > 64<<10 {
-		t.Errorf("a connection that sent 200 bytes took %d bytes", each)
-	}
-}
-
-func TestBodiesGrowWithWhatArrives(t *testing.T) {
-	for _, size := range []int{0, 1, firstRead - 1, firstRead, firstRead + 1, 10 * firstRead} {
-		for _, chunked := range []bool{false, true} {
-			req := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", size)))
-			if chunked {
-				req.ContentLength = -1
-			}
-			raw, err := readBody(req, 10*firstRead)
-			if err != nil || len(raw) != size || cap(raw) > max(2*size, firstRead)+firstRead {
-				t.Errorf("%d bytes, chunked %v: got %d of %d, %v", size, chunked, len(raw), cap(raw), err)
-			}
-		}
-	}
-}
 
 type peer struct {
 	net.Conn
@@ -154,12 +105,12 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // Nor do requests whose bodies do not come, whether the handler waits for the body, or net/http after an answer that did not.
 func TestUnfinishedRequestsMakeRoom(t *testing.T) {
 	k := newConnections(slog.New(slog.DiscardHandler))
-	r := newRig(t, nil)
-	r.POST("/read", Wrap(func(c *gin.Context) error { _, err := Body(c); return err }))
-	r.POST("/refused", Wrap(func(*gin.Context) error { return errNoRoute }))
+	r := httpx.NewEngine(httpx.Options{})
+	r.POST("/read", httpx.Wrap(func(c *gin.Context) error { _, err := httpx.Body(c); return err }))
+	r.POST("/refused", httpx.Wrap(func(*gin.Context) error { return apierr.ErrUnavailable }))
 	release := make(chan struct{})
 	r.POST("/busy", func(c *gin.Context) {
-		if _, err := Body(c); err == nil {
+		if _, err := httpx.Body(c); err == nil {
 			<-release
 		}
 	})

@@ -1,4 +1,4 @@
-package httpx
+package jsonbody
 
 import (
 	"errors"
@@ -7,11 +7,14 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 const (
-	maxDepth    = 32
-	maxProblems = 20
+	maxDepth = 32
+	// MaxProblems is how many members an answer names at most.
+	MaxProblems = 20
 	// maxName bounds member names, in bytes, and with them the cost of a path.
 	maxName = 255
 	// maxPath bounds the paths that an answer shows, in bytes.
@@ -35,14 +38,14 @@ func notJSON(at int64) string { return "is not valid JSON at byte " + strconv.Fo
 // fail notes a problem of the value that was read last. A path costs more than the bytes that it is told of, so only the first
 // problems get one.
 func (d *decoder) fail(problem string) {
-	if d.noted < maxProblems {
+	if d.noted < MaxProblems {
 		d.note(d.StackPointer(), problem)
 	}
 }
 
 // failAround notes a problem of the object whose member name was read last.
 func (d *decoder) failAround(problem string) {
-	if d.noted < maxProblems {
+	if d.noted < MaxProblems {
 		d.note(d.StackPointer().Parent(), problem)
 	}
 }
@@ -50,7 +53,7 @@ func (d *decoder) failAround(problem string) {
 func (d *decoder) note(at jsontext.Pointer, problem string) {
 	d.noted++
 	if d.problems == nil {
-		d.problems = Fields{}
+		d.problems = apierr.Fields{}
 	}
 	d.problems.Add(d.path(at), problem)
 }
@@ -77,7 +80,7 @@ func (d *decoder) broken(err error) {
 		return
 	}
 	if strings.HasPrefix(string(d.raw[:min(len(d.raw), 3)]), "\ufeff") {
-		d.problems = Fields{"body": "begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1); send plain UTF-8"}
+		d.problems = apierr.Fields{"body": "begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1); send plain UTF-8"}
 		return
 	}
 	at := d.InputOffset()
@@ -85,7 +88,7 @@ func (d *decoder) broken(err error) {
 	if errors.As(err, &syntax) {
 		at = syntax.ByteOffset
 	}
-	d.problems = Fields{"body": notJSON(at)}
+	d.problems = apierr.Fields{"body": notJSON(at)}
 }
 
 // path writes a pointer as members know it, such as os_info.name or features[3]; the text itself is "body".
@@ -98,7 +101,7 @@ func (d *decoder) path(at jsontext.Pointer) string {
 		switch {
 		case level <= d.root:
 		case out.Len() > maxPath:
-			return shortened(out.String())
+			return Shorten(out.String())
 		case kind == '[':
 			fmt.Fprintf(&out, "[%s]", step)
 		case out.Len() > 0:
@@ -110,10 +113,11 @@ func (d *decoder) path(at jsontext.Pointer) string {
 	if out.Len() == 0 {
 		return "body"
 	}
-	return shortened(out.String())
+	return Shorten(out.String())
 }
 
-func shortened(path string) string {
+// Shorten cuts what an answer quotes of a request to 200 bytes.
+func Shorten(path string) string {
 	if len(path) <= maxPath {
 		return path
 	}

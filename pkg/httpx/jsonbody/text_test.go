@@ -1,12 +1,9 @@
-package httpx
+package jsonbody
 
 import (
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -117,51 +114,5 @@ func TestC3UnknownMembers(t *testing.T) {
 	}
 	if got.Rows[0].Err() != nil || fieldsOf(t, got.Rows[1].Err())["nme"] == "" {
 		t.Errorf("got %+v", got.Rows)
-	}
-}
-
-func TestC3StrictEngine(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		r := newRig(t, func(o *Options) { o.StrictMembers = strict })
-		r.POST("/", Wrap(func(c *gin.Context) error { return BindOptional(c, &struct{}{}) }))
-		want := map[bool]int{false: http.StatusOK, true: http.StatusBadRequest}[strict]
-		if w := r.do(t, "POST", "/", `{"x":1}`); w.Code != want {
-			t.Errorf("strict %v: got %d %s", strict, w.Code, w.Body)
-		}
-	}
-}
-
-func TestC3UnknownQuery(t *testing.T) {
-	r := newRig(t, nil)
-	r.GET("/", Wrap(func(c *gin.Context) error { return KnownQuery(c, "customer_id", "per_page") }))
-	for query, want := range map[string]string{
-		"": "", "?per_page=1&customer_id=a": "", "?": "",
-		"?perpage=1":    `"perpage":"is unknown; did you mean per_page?"`,
-		"?limit=1":      `"limit":"is unknown; known are customer_id, per_page"`,
-		"?a=1&per_page": `"a":"is unknown; known are customer_id, per_page"`,
-		"?%zz=1":        `"query":"is not a well-formed query string"`,
-		"?%ff=1":        "is unknown",
-	} {
-		w := r.do(t, "GET", "/"+query, "")
-		if want == "" && w.Code != http.StatusOK || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
-			t.Errorf("%s: got %d %s", query, w.Code, w.Body)
-		}
-	}
-}
-
-func TestQueryIdentifier(t *testing.T) {
-	r := newRig(t, nil)
-	r.GET("/", Wrap(func(c *gin.Context) error {
-		id, err := QueryIdentifier(c, "id", 3)
-		c.Header("X-Seen", id)
-		return err
-	}))
-	for query, want := range map[string]string{"": "", "?id=abc%0d%0a": "abc", "?id=%20a%EF%BB%BF": "a"} {
-		if w := r.do(t, "GET", "/"+query, ""); w.Code != http.StatusOK || w.Header().Get("X-Seen") != want {
-			t.Errorf("%s: got %d %q", query, w.Code, w.Header().Get("X-Seen"))
-		}
-	}
-	for _, query := range []string{"?id=", "?id=%20", "?id=a%00b", "?id=%ff", "?id=abcd", "?id=a&id=b"} {
-		wantError(t, r.do(t, "GET", "/"+query, ""), 400, "VALIDATION_ERROR")
 	}
 }

@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"context"
@@ -9,6 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
 const (
@@ -23,7 +27,7 @@ const (
 // connections well only when it has them as they are.
 type connections struct {
 	log    *slog.Logger
-	warned throttle
+	warned rate.Sometimes
 
 	mu    sync.Mutex
 	open  map[net.Conn]*connection
@@ -38,18 +42,9 @@ type connection struct {
 	arriving atomic.Bool
 }
 
-type connectionKey struct{}
-
-// setArriving notes whether the body of the request that ctx belongs to is still to come.
-func setArriving(ctx context.Context, arriving bool) {
-	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
-		c.arriving.Store(arriving)
-	}
-}
-
 func newConnections(log *slog.Logger) *connections {
 	return &connections{
-		log: log, open: map[net.Conn]*connection{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
+		log: log, warned: rate.Sometimes{Interval: time.Minute}, open: map[net.Conn]*connection{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
 	}
 }
 
@@ -58,13 +53,13 @@ func (k *connections) connContext(ctx context.Context, conn net.Conn) context.Co
 	admitted := k.admit(conn)
 	if admitted == nil {
 		conn.Close()
-		if k.warned.allow(time.Now()) {
+		k.warned.Do(func() {
 			k.log.Warn("connections are closed: too many are open, in all or from one address",
 				"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
-		}
+		})
 		return ctx
 	}
-	return context.WithValue(ctx, connectionKey{}, admitted)
+	return httpx.WithBodyNotice(ctx, admitted.arriving.Store)
 }
 
 func (k *connections) connState(conn net.Conn, s http.ConnState) {

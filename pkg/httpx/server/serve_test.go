@@ -1,4 +1,4 @@
-package httpx
+package server
 
 import (
 	"bytes"

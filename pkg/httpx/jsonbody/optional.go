@@ -1,6 +1,4 @@
-package httpx
-
-import "time"
+package jsonbody
 
 // Optional is a member of a PATCH body, where absent, null and a value are three different things. Null is accepted only
 // when the field carries the tag null:"ok".
@@ -43,21 +41,4 @@ func (o Object) MarshalJSON() ([]byte, error) {
 		return []byte("{}"), nil
 	}
 	return o, nil
-}
-
-// TextOrNull is s as a member of an answer, null where there is none.
-func TextOrNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// TimeOrNull is t in UTC as a member of an answer, null where it is zero.
-func TimeOrNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }

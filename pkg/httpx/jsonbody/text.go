@@ -1,0 +1,61 @@
+package jsonbody
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Identifier is s as identifiers and tokens are compared: in Unicode NFC, without the blanks, line breaks, zero-width characters
+// and byte order marks that files, terminals and forms leave at its ends. What is within stays.
+func Identifier(s string) string {
+	return norm.NFC.String(strings.TrimFunc(s, isLeftover))
+}
+
+// isLeftover tells of a character that nobody sees at the end of a text.
+func isLeftover(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
+// BadTime is the problem of text that ParseTime does not take.
+const BadTime = "must be a time as in 2026-01-31T12:00:00Z, or a date as in 2026-01-31"
+
+// ParseTime reads RFC 3339, or a date alone as its midnight in UTC. The result is in UTC and cut to the microsecond, of a
+// year from 1 to 9999.
+func ParseTime(s string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, s)
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	return t, err == nil && t.Year() >= 1 && t.Year() <= 9999
+}
+
+const (
+	// firstEnd is the first year in which something may end: the zero dates of languages lie before it.
+	firstEnd = 2000
+	badEnd   = "must be in the year 2000 or later; only null means without end"
+)
+
+// parseEnd is ParseTime for the time at which something ends: a date alone is the last second of its day.
+func parseEnd(s string) (time.Time, bool) {
+	t, ok := ParseTime(s)
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		t = t.Add(24*time.Hour - time.Second)
+	}
+	return t, ok
+}
+
+// TextProblem is what is wrong with text that no part of a request may have, "" when nothing is.
+func TextProblem(s string) string {
+	if !utf8.ValidString(s) {
+		return badUTF8
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return badControl
+		}
+	}
+	return ""
+}
