@@ -179,9 +179,9 @@ func TestL13WaitersLeaveWithTheirContext(t *testing.T) {
 			t.Errorf("the last of those with a deadline of up to 100ms left after %s", took)
 		}
 		patient.Wait()
-		// Those who came after the first fetch had started share the second.
-		if took := time.Since(begun); took > 2*time.Second || p.fetches.Load() != 2 {
-			t.Errorf("a hundred callers waited %s for %d fetches", took, p.fetches.Load())
+		// Those who came after the first fetch had started, if any did, share the second.
+		if took, n := time.Since(begun), p.fetches.Load(); took > 2*time.Second || n < 1 || n > 2 {
+			t.Errorf("a hundred callers waited %s for %d fetches", took, n)
 		}
 	})
 }
