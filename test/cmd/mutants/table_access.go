@@ -217,31 +217,31 @@ var requests = []mutant{
 var consumption = []mutant{
 	{
 		name: "inbox-unchecked", breaks: "an event that is delivered twice counts twice",
-		file: "services/analytics/internal/store/commit.go",
+		file: "services/analytics/internal/store/write.go",
 		old:  "telemetryInboxTable.insert(tx, s.db.Engine(), telemetry)", new: "telemetryInboxTable.insert(tx, s.db.Engine(), telemetry[:0])",
 		pkg: "./services/analytics/internal/store", tests: "TestEventsOnce",
 	},
 	{
 		name: "epoch-unchecked", breaks: "a consumer that was replaced goes on writing",
-		file: "services/analytics/internal/store/commit.go",
+		file: "services/analytics/internal/store/write.go",
 		old:  "err == nil && current != epoch", new: "err == nil && current < epoch",
 		pkg: "./services/analytics/internal/ingest", tests: "TestFencing",
 	},
 	{
 		name: "detectors-forget", breaks: "a restart makes the detectors start anew",
-		file: "services/analytics/internal/ingest/replay.go",
-		old:  "			m.observe(&o, portion[i].License.Detectable(), portion[i].Position)\n", new: "			_ = o\n",
+		file: "services/analytics/internal/ingest/states.go",
+		old:  "			c.observe(&o, logged[i].License.Detectable(), logged[i].Position)\n", new: "			_ = o\n",
 		pkg: "./services/analytics/internal/ingest", tests: "TestRestart",
 	},
 	{
 		name: "states-unwritten", breaks: "what the detectors remember is not stored",
-		file: "services/analytics/internal/store/commit.go",
-		old:  "		rows = append(rows, stateRow{subject, position, state, at(now)})\n", new: "		_, _ = subject, state\n",
+		file: "services/analytics/internal/store/write.go",
+		old:  "		rows = append(rows, stateRow{subject, b.Position, state, at(now)})\n", new: "		_, _ = subject, state\n",
 		pkg: "./services/analytics/internal/store", tests: "TestStatesSurvive",
 	},
 	{
 		name: "license-changes-unseen", breaks: "after a restart detectors judge again with terms that a license has now",
-		file: "services/analytics/internal/ingest/memory.go",
+		file: "services/analytics/internal/ingest/states.go",
 		old:  "s.unwritten != 0 && s.judged != l", new: "s.unwritten != 0 && s.judged.ID != l.ID",
 		pkg: "./services/analytics/internal/ingest", tests: "TestMemoryIsExact",
 	},

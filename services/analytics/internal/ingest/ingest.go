@@ -3,10 +3,12 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,30 +19,32 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// Store is what ingest needs from persistence.
-type Store interface {
-	// TakeOver makes the caller the one consumer and returns its epoch, at least 1.
-	TakeOver(ctx context.Context) (epoch int64, err error)
-	// Commit takes in those of events that were not taken before, in one transaction, and fails when the epoch is over.
-	Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (taken int, err error)
-}
-
 // Consumer handles the events of the queue. Of all consumers, in all processes, one works at a time; epochs keep one that
 // does not know that it was replaced from writing.
 type Consumer struct {
-	store Store
-	clock clock.Clock
-	log   *slog.Logger
+	store  Store
+	clock  clock.Clock
+	log    *slog.Logger
+	engine detect.Engine
+	bounds bounds
 
 	mu     sync.Mutex
-	memory *memory
-	epoch  int64 // 0 before the first batch and after a failure
-	engine detect.Engine
+	memory *memory // nil before the first batch and after one that failed
+	// repeats says that the next batch may hold events that were taken in before: after a start, a failure, and a batch that held some.
+	// Such events come in a row, as after "license republish". Otherwise nobody asks, and the inbox refuses the few that come.
+	repeats bool
+}
+
+// memory is what is known between batches: everything as it was last committed.
+type memory struct {
+	epoch, taken int64
+	rollups      *rollupCache
+	states       *stateCache
 }
 
 // New returns a consumer that detects with engine.
 func New(store Store, engine detect.Engine, c clock.Clock, log *slog.Logger) *Consumer {
-	return &Consumer{store: store, clock: c, log: log, engine: engine, memory: newMemory(engine, log)}
+	return &Consumer{store: store, clock: c, log: log, engine: engine, bounds: defaultBounds, repeats: true}
 }
 
 // Handle is a bus.Handler. Events that can never be stored are rejected, the others of their batch committed.
@@ -55,30 +59,85 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 		}
 		decoded = append(decoded, e)
 	}
-	if len(decoded) > 0 {
-		if err := c.commit(ctx, now, decoded); err != nil {
-			return err
-		}
+	if err := c.takeNew(ctx, now, inOrder(decoded)); err != nil {
+		return err
 	}
 	return rejected.OrNil()
 }
 
-func (c *Consumer) commit(ctx context.Context, now time.Time, events []usage.Event) error {
+// inOrder sorts events by time and id, and drops those that are there twice.
+func inOrder(events []usage.Event) []usage.Event {
+	slices.SortFunc(events, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	return slices.CompactFunc(events, func(a, b usage.Event) bool { return a.ID == b.ID })
+}
+
+// takeNew takes in those of events that were not taken in before.
+func (c *Consumer) takeNew(ctx context.Context, now time.Time, events []usage.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.epoch == 0 {
-		epoch, err := c.store.TakeOver(ctx)
-		if err != nil {
-			return fmt.Errorf("take over the consumption of events: %w", err)
+	if !c.repeats {
+		err := c.take(ctx, now, events)
+		if !errors.Is(err, usage.ErrRepeated) {
+			return err
 		}
-		c.epoch, c.memory = epoch, newMemory(c.engine, c.log)
 	}
-	if _, err := c.store.Commit(ctx, c.epoch, now, events, c.memory.judge); err != nil {
-		if errors.Is(err, usage.ErrFenced) {
-			c.epoch = 0
-		}
+	taken, err := c.store.Taken(ctx, events)
+	if err != nil {
+		return fmt.Errorf("ask the inbox: %w", err)
+	}
+	fresh := slices.DeleteFunc(events, func(e usage.Event) bool { return taken[e.ID] })
+	if err := c.take(ctx, now, fresh); err != nil {
 		return err
 	}
-	c.memory.keep()
+	c.repeats = len(taken) > 0
 	return nil
+}
+
+// take takes in events that are new, in order. What it remembers is dropped until they are committed: after a failure the next batch
+// reads everything again.
+func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	m, err := c.resume(ctx)
+	if err != nil {
+		return err
+	}
+	c.memory, c.repeats = nil, true
+	b := &usage.Batch{Epoch: m.epoch, Events: events, Position: m.taken + int64(len(events)), Changes: usage.Fold(events)}
+	if b.Before, err = m.rollups.load(ctx, c.store, b.Changes); err != nil {
+		return fmt.Errorf("read rollups: %w", err)
+	}
+	b.Changes.Complete(b.Before)
+	if err := m.states.load(ctx, c.store, subjectsOf(events)); err != nil {
+		return err
+	}
+	b.Findings = m.states.detect(b)
+	if b.States, b.ReplayAfter, err = m.states.due(b.Position); err != nil {
+		return err
+	}
+	if err := c.store.Write(ctx, now, b); err != nil {
+		return err
+	}
+	m.taken = b.Position
+	m.rollups.keep(b.Changes.Rollups)
+	m.states.evict()
+	c.memory, c.repeats = m, false
+	return nil
+}
+
+// resume makes this the one consumer unless it is, and brings the detectors to where the last one was.
+func (c *Consumer) resume(ctx context.Context) (*memory, error) {
+	if c.memory != nil {
+		return c.memory, nil
+	}
+	p, err := c.store.TakeOver(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("take over the consumption of events: %w", err)
+	}
+	m := &memory{epoch: p.Epoch, taken: p.Taken, rollups: newRollupCache(c.bounds.rollups), states: newStateCache(c.engine, c.bounds, c.log)}
+	if err := m.states.replay(ctx, c.store, p.ReplayAfter); err != nil {
+		return nil, fmt.Errorf("replay events to the detectors: %w", err)
+	}
+	return m, nil
 }

@@ -56,13 +56,58 @@ func (r *rig) counting() *countingStore {
 
 type countingStore struct {
 	ingest.Store
-	commits, taken int
+	// asked counts questions to the inbox, loads those for states, commits batches written, and taken their events.
+	asked, loads, commits, taken int
 }
 
-func (c *countingStore) Commit(ctx context.Context, epoch int64, now time.Time, events []usage.Event, judge usage.Judge) (int, error) {
-	taken, err := c.Store.Commit(ctx, epoch, now, events, judge)
-	c.commits, c.taken = c.commits+1, c.taken+taken
-	return taken, err
+func (c *countingStore) Taken(ctx context.Context, events []usage.Event) (map[string]bool, error) {
+	c.asked++
+	return c.Store.Taken(ctx, events)
+}
+
+func (c *countingStore) States(ctx context.Context, subjects []string) (map[string]usage.State, error) {
+	c.loads++
+	return c.Store.States(ctx, subjects)
+}
+
+func (c *countingStore) Write(ctx context.Context, now time.Time, b *usage.Batch) error {
+	err := c.Store.Write(ctx, now, b)
+	if err == nil {
+		c.commits, c.taken = c.commits+1, c.taken+len(b.Events)
+	}
+	return err
+}
+
+// TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in vain, and that
+// new events are not asked about.
+func TestRepeatedEventsAreCheap(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		s, counting := &script{}, r.counting()
+		var batches [][]event.Event
+		for range 5 {
+			batches = append(batches, []event.Event{s.event(eventsv1.TypeLicenseValidated, now, nil), s.event(eventsv1.TypeLicenseUpdated, now, nil)})
+		}
+		for _, c := range []struct {
+			name    string
+			batches [][]event.Event
+			want    countingStore
+		}{
+			// The first batch after a start may be one that was not acknowledged before; beginning reads states for the replay.
+			{"new events", batches, countingStore{asked: 1, loads: 6, commits: 5, taken: 10}},
+			{"the same again", batches, countingStore{asked: 5, loads: 1}},
+			{"half a batch", [][]event.Event{{batches[0][0], s.event(eventsv1.TypeLicenseValidated, now, nil)}}, countingStore{asked: 1, loads: 2, commits: 1, taken: 1}},
+			{"new ones after that", [][]event.Event{{s.event(eventsv1.TypeLicenseValidated, now, nil)}, {s.event(eventsv1.TypeLicenseValidated, now, nil)}}, countingStore{asked: 1, loads: 2, commits: 2, taken: 2}},
+		} {
+			*counting = countingStore{Store: counting.Store}
+			for _, batch := range c.batches {
+				r.handle(batch...)
+			}
+			c.want.Store = counting.Store
+			if *counting != c.want {
+				t.Errorf("%s: %+v, want %+v", c.name, *counting, c.want)
+			}
+		}
+	})
 }
 
 // TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends them the way

@@ -104,7 +104,6 @@ func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
 			return pruned, fmt.Errorf("prune %s: %w", p.table, err)
 		}
 	}
-	s.recent.forgetNetworks()
 	return pruned, nil
 }
 

@@ -2,8 +2,8 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -11,178 +11,138 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// work is the rows that a batch writes to the rollups.
-type work struct {
+// rollupRows is what a batch writes to the rollups, save late days, with which what is stored has to be merged first.
+type rollupRows struct {
 	newLicenses, knownLicenses []licenseRow
 	usedLicenses               []usedRow
 	newDevices, knownDevices   []deviceRow
-	// pastDays and pastDeviceDays are over, as far as anybody knows, and complete: they have no row yet.
-	pastDays       []dayRow
-	pastDeviceDays []deviceDayRow
-	// lateDays and lateDeviceDays came after a later day had begun: they may have rows.
-	lateDays       map[usage.DayKey]*usage.Day
-	lateDeviceDays []deviceDayRow
-	networks       []networkRow
+	pastDays                   []dayRow
+	pastDeviceDays             []deviceDayRow
+	lateDeviceDays             []deviceDayRow
+	networks                   []networkRow
+	fleet                      []fleetRow
+	fleetFailures              []fleetFailureRow
+	failures                   []licenseFailureRow
 }
 
-// prepare completes the changes, so that those of licenses and devices are whole rows of which the latest day is a part, and says
-// what is to be written. Only the consumer writes these rows: what it read stays true until its epoch is over.
-func (s *Store) prepare(tx *gorm.DB, c *usage.Changes) (*work, error) {
-	w := &work{lateDays: map[usage.DayKey]*usage.Day{}}
-	if err := licenseRollup.complete(tx, s.db.Engine(), s.recent.licenses, c.Licenses, w.addLicense); err != nil {
+func newRollupRows(b *usage.Batch) (*rollupRows, error) {
+	r, c := &rollupRows{}, b.Changes
+	r.addLicenses(c, b.Before)
+	if err := r.addDevices(c, b.Before); err != nil {
 		return nil, err
 	}
-	if err := deviceRollup.complete(tx, s.db.Engine(), s.recent.devices, c.Devices, w.addDevice); err != nil {
-		return nil, err
+	for i := range c.PastDays {
+		r.pastDays = append(r.pastDays, newDayRow(&c.PastDays[i]))
+	}
+	for i := range c.PastDeviceDays {
+		r.pastDeviceDays = append(r.pastDeviceDays, newDeviceDayRow(&c.PastDeviceDays[i]))
+	}
+	for i := range c.LateDeviceDays {
+		r.lateDeviceDays = append(r.lateDeviceDays, newDeviceDayRow(&c.LateDeviceDays[i]))
 	}
 	for k, day := range c.Networks {
-		if !day.After(s.recent.networks[k]) {
-			delete(c.Networks, k)
-			continue
-		}
-		w.networks = append(w.networks, networkRow{k.LicenseID, k.Network, at(day)})
+		r.networks = append(r.networks, networkRow{k.LicenseID, k.Network, at(day)})
 	}
-	return w, s.readLateDays(tx, w.lateDays)
+	r.addSums(c)
+	return r, nil
 }
 
-func (w *work) addLicense(l, old *usage.License) error {
-	latest, before := len(l.Days)-1, time.Time{}
-	if old != nil {
-		before = old.Days[0].Day
-	}
-	for i := range l.Days[:latest] {
-		if day := &l.Days[i]; day.Day.Before(before) {
-			w.lateDays[day.DayKey] = day
-		} else {
-			w.pastDays = append(w.pastDays, newDayRow(day))
+// addLicenses goes in the order of keys, in which rows find pages of tables and indexes that those before have just used.
+func (r *rollupRows) addLicenses(c *usage.Changes, before usage.Rollups) {
+	for _, id := range slices.Sorted(maps.Keys(c.Licenses)) {
+		l, old := c.Licenses[id], before.Licenses[id]
+		switch {
+		case old == nil:
+			r.newLicenses = append(r.newLicenses, newLicenseRow(l))
+		case onlyUsed(l, old):
+			r.usedLicenses = append(r.usedLicenses, newUsedRow(l))
+		default:
+			r.knownLicenses = append(r.knownLicenses, newLicenseRow(l))
 		}
 	}
-	l.Days = l.Days[latest:]
-	switch {
-	case old == nil:
-		w.newLicenses = append(w.newLicenses, newLicenseRow(l))
-	case onlyUsed(l, old):
-		w.usedLicenses = append(w.usedLicenses, newUsedRow(l))
-	default:
-		w.knownLicenses = append(w.knownLicenses, newLicenseRow(l))
-	}
-	return nil
 }
 
-func (w *work) addDevice(d, old *usage.Device) error {
-	latest, before := max(0, len(d.Days)-1), time.Time{}
-	if old != nil && len(old.Days) > 0 {
-		before = old.Days[0].Day
+// addDevices goes in the order of keys like addLicenses.
+func (r *rollupRows) addDevices(c *usage.Changes, before usage.Rollups) error {
+	order := func(a, b usage.DeviceKey) int {
+		return cmp.Or(cmp.Compare(a.LicenseID, b.LicenseID), cmp.Compare(a.HardwareID, b.HardwareID))
 	}
-	for i := range d.Days[:latest] {
-		if day := &d.Days[i]; day.Day.Before(before) {
-			w.lateDeviceDays = append(w.lateDeviceDays, newDeviceDayRow(day))
-		} else {
-			w.pastDeviceDays = append(w.pastDeviceDays, newDeviceDayRow(day))
-		}
-	}
-	d.Days = d.Days[latest:]
-	row, err := newDeviceRow(d)
-	if old == nil {
-		w.newDevices = append(w.newDevices, row)
-	} else {
-		w.knownDevices = append(w.knownDevices, row)
-	}
-	return err
-}
-
-func (s *Store) readLateDays(tx *gorm.DB, late map[usage.DayKey]*usage.Day) error {
-	keys := make([]dayKey, 0, len(late))
-	for k := range late {
-		keys = append(keys, dayKey{k.LicenseID, at(k.Day)})
-	}
-	var rows []dayRow
-	if err := dayTable.find(tx, s.db.Engine(), keys, &rows); err != nil {
-		return err
-	}
-	for i := range rows {
-		day, err := rows[i].day()
+	for _, k := range slices.SortedFunc(maps.Keys(c.Devices), order) {
+		row, err := newDeviceRow(c.Devices[k])
 		if err != nil {
 			return err
 		}
-		late[day.DayKey].Merge(&day)
+		if before.Devices[k] == nil {
+			r.newDevices = append(r.newDevices, row)
+		} else {
+			r.knownDevices = append(r.knownDevices, row)
+		}
 	}
 	return nil
 }
 
-// rollup is a table whose rows R are values V under keys K, which merge by rules of their own; KR is a row of the key's columns.
-type rollup[K comparable, V interface{ Merge(V) }, KR, R any] struct {
-	table table
-	key   func(K) KR
-	value func(*R) (K, V, error)
-	order func(a, b V) int
-}
-
-var (
-	deviceRollup = rollup[usage.DeviceKey, *usage.Device, deviceKey, deviceRow]{deviceTable,
-		func(k usage.DeviceKey) deviceKey { return deviceKey(k) },
-		func(r *deviceRow) (k usage.DeviceKey, d *usage.Device, err error) {
-			d, err = r.known()
-			return d.DeviceKey, d, err
-		},
-		func(a, b *usage.Device) int {
-			return cmp.Or(cmp.Compare(a.LicenseID, b.LicenseID), cmp.Compare(a.HardwareID, b.HardwareID))
-		}}
-	licenseRollup = rollup[string, *usage.License, licenseKey, licenseRow]{licenseTable,
-		func(id string) licenseKey { return licenseKey{id} },
-		func(r *licenseRow) (id string, l *usage.License, err error) {
-			l, err = r.known()
-			return r.LicenseID, l, err
-		},
-		func(a, b *usage.License) int { return cmp.Compare(a.ID, b.ID) }}
-)
-
-// complete adds to the changes what is known of them, from memory or else from the database, and tells each with what there was
-// before, or nil: in the order of keys, in which rows find pages of tables and indexes that those before have just used.
-func (r *rollup[K, V, KR, R]) complete(tx *gorm.DB, engine db.Engine, known, changes map[K]V, tell func(v, old V) error) error {
-	var missing []KR
-	for k := range changes {
-		if _, ok := known[k]; !ok {
-			missing = append(missing, r.key(k))
+// addSums adds what the database adds up.
+func (r *rollupRows) addSums(c *usage.Changes) {
+	for b, n := range c.Fleet {
+		r.fleet = append(r.fleet, fleetRow{Step: b.Step, StartsAt: at(b.Start), Validations: n.Validations, Failures: n.Failures,
+			Activations: n.Activations, Deactivations: n.Deactivations, Heartbeats: n.Heartbeats, Events: n.Events})
+	}
+	for k, n := range c.Failures {
+		if k.LicenseID == "" {
+			r.fleetFailures = append(r.fleetFailures, fleetFailureRow{at(k.Start), k.Code, n})
+		} else {
+			r.failures = append(r.failures, licenseFailureRow{k.LicenseID, at(k.Start), k.Code, n})
 		}
 	}
-	stored, err := r.read(tx, engine, missing)
+}
+
+func (s *Store) writeRollups(tx *gorm.DB, r *rollupRows, late []usage.Day) error {
+	lateDays, err := s.mergedDays(tx, late)
 	if err != nil {
 		return err
 	}
-	type pair struct{ v, old V }
-	pairs := make([]pair, 0, len(changes))
-	for k, v := range changes {
-		old, ok := known[k]
-		if !ok {
-			old, ok = stored[k]
-		}
-		if ok {
-			v.Merge(old)
-		}
-		pairs = append(pairs, pair{v, old})
-	}
-	slices.SortFunc(pairs, func(a, b pair) int { return r.order(a.v, b.v) })
-	for _, p := range pairs {
-		if err := tell(p.v, p.old); err != nil {
+	for _, part := range []struct {
+		table table
+		write func(table, *gorm.DB, db.Engine, any) error
+		rows  any
+	}{
+		{licenseTable, table.insert, r.newLicenses}, {licenseTable, table.update, r.knownLicenses}, {usedTable, table.update, r.usedLicenses},
+		{dayTable, table.insert, r.pastDays}, {dayTable, table.upsert, lateDays},
+		{deviceTable, table.insert, r.newDevices}, {deviceTable, table.update, r.knownDevices},
+		{deviceDayTable, table.insert, r.pastDeviceDays}, {deviceDayTable, table.upsert, r.lateDeviceDays},
+		{networkTable, table.upsert, r.networks}, {fleetTable, table.upsert, r.fleet},
+		{fleetFailureTable, table.upsert, r.fleetFailures}, {licenseFailureTable, table.upsert, r.failures},
+	} {
+		if err := part.write(part.table, tx, s.db.Engine(), part.rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *rollup[K, V, KR, R]) read(tx *gorm.DB, engine db.Engine, keys []KR) (map[K]V, error) {
-	var rows []R
-	if err := r.table.find(tx, engine, keys, &rows); err != nil {
+// mergedDays is late days with what is stored of them.
+func (s *Store) mergedDays(tx *gorm.DB, late []usage.Day) ([]dayRow, error) {
+	keys, stored := make([]dayKey, len(late)), []dayRow{}
+	for i := range late {
+		keys[i] = dayKey{late[i].LicenseID, at(late[i].Day)}
+	}
+	if err := dayTable.find(tx, s.db.Engine(), keys, &stored); err != nil {
 		return nil, err
 	}
-	stored := make(map[K]V, len(rows))
-	for i := range rows {
-		k, v, err := r.value(&rows[i])
+	known := map[usage.DayKey]usage.Day{}
+	for i := range stored {
+		day, err := stored[i].day()
 		if err != nil {
 			return nil, err
 		}
-		stored[k] = v
+		known[day.DayKey] = day
 	}
-	return stored, nil
+	merged := make([]dayRow, len(late))
+	for i, day := range late { // a copy: the transaction may be repeated
+		if before, ok := known[day.DayKey]; ok {
+			day.Merge(&before)
+		}
+		merged[i] = newDayRow(&day)
+	}
+	return merged, nil
 }

@@ -14,9 +14,6 @@ var Migrations = db.Migrations{Name: "analytics", FS: migrations.FS}
 type Store struct {
 	db     *db.DB
 	outbox *outbox.Outbox
-	recent recent
-	// repeated says that the last batch held events that had been taken before; recent's mutex guards it.
-	repeated bool
 }
 
 // New returns the store in d; anomalies are announced through o.

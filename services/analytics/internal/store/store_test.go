@@ -3,6 +3,9 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,29 +28,50 @@ const odd = "o'Neil \"x\" \\u0041 \\ ? $1 @name ; -- äß 漢字 😀 \t"
 
 func id(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
 
-// quiet finds nothing.
-func quiet(b *usage.Batch) (*usage.Verdict, error) {
-	return &usage.Verdict{ReplayAfter: b.Position}, nil
-}
-
-func each(t *testing.T, test func(t *testing.T, s *store.Store, epoch int64)) {
+func each(t *testing.T, test func(t *testing.T, c *consumer)) {
 	testkit.EachEngine(t, []db.Migrations{store.Migrations, outbox.Migrations}, func(t *testing.T, d *db.DB) {
-		s := store.New(d, outbox.New(d, "latchkey/analytics"))
-		epoch, err := s.TakeOver(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(t, s, epoch)
+		c := &consumer{Store: store.New(d, outbox.New(d, "latchkey/analytics")), t: t}
+		c.takeOver()
+		test(t, c)
 	})
 }
 
-func commit(t *testing.T, s *store.Store, epoch int64, events ...usage.Event) int {
-	t.Helper()
-	n, err := s.Commit(t.Context(), epoch, now, events, quiet)
-	if err != nil {
-		t.Fatalf("commit: %v", err)
+// consumer is a store and what its one consumer knows.
+type consumer struct {
+	*store.Store
+	t        *testing.T
+	progress usage.Progress
+}
+
+func (c *consumer) takeOver() {
+	c.t.Helper()
+	var err error
+	if c.progress, err = c.TakeOver(c.t.Context()); err != nil {
+		c.t.Fatal(err)
 	}
-	return n
+}
+
+// batch is the events, which are in order, with their changes complete.
+func (c *consumer) batch(events ...usage.Event) *usage.Batch {
+	c.t.Helper()
+	b := &usage.Batch{Epoch: c.progress.Epoch, Events: events, Position: c.progress.Taken + int64(len(events)), Changes: usage.Fold(events)}
+	b.ReplayAfter = b.Position
+	var err error
+	b.Before, err = c.Rollups(c.t.Context(), slices.Collect(maps.Keys(b.Changes.Licenses)), slices.Collect(maps.Keys(b.Changes.Devices)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	b.Changes.Complete(b.Before)
+	return b
+}
+
+func (c *consumer) commit(events ...usage.Event) {
+	c.t.Helper()
+	b := c.batch(events...)
+	if err := c.Write(c.t.Context(), now, b); err != nil {
+		c.t.Fatalf("write: %v", err)
+	}
+	c.progress.Taken = b.Position
 }
 
 func use(n int, at time.Time, b usage.Body) usage.Event {
@@ -58,8 +82,8 @@ func use(n int, at time.Time, b usage.Body) usage.Event {
 }
 
 func TestTextSurvives(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		commit(t, s, epoch, use(1, now, usage.Body{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
+	each(t, func(t *testing.T, s *consumer) {
+		s.commit(use(1, now, usage.Body{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
 		l, err := s.License(t.Context(), id(1))
 		if err != nil {
 			t.Fatal(err)
@@ -78,11 +102,11 @@ func TestTextSurvives(t *testing.T) {
 }
 
 func TestLicenseSurvives(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+	each(t, func(t *testing.T, s *consumer) {
 		end := now.AddDate(1, 0, 0)
 		e := use(1, now, usage.Body{CustomerID: odd, Product: "p", LicenseType: "floating", IsTest: true, IsActive: true, MaxDevices: 1_000_000, ExpiresAt: &end, Version: 7})
 		e.Type = eventsv1.TypeLicenseCreated
-		commit(t, s, epoch, e)
+		s.commit(e)
 		got, err := s.License(t.Context(), id(1))
 		if err != nil {
 			t.Fatal(err)
@@ -101,60 +125,37 @@ func TestLicenseSurvives(t *testing.T) {
 }
 
 func TestEventsOnce(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+	each(t, func(t *testing.T, s *consumer) {
+		changed := use(3, now, usage.Body{})
+		changed.Type = eventsv1.TypeLicenseUpdated
 		a, b := use(1, now, usage.Body{HardwareID: "a"}), use(2, now, usage.Body{HardwareID: "a"})
-		for i, c := range []struct {
-			events []usage.Event
-			want   int
-		}{{[]usage.Event{a, a}, 1}, {[]usage.Event{a, b}, 1}, {[]usage.Event{b, a}, 0}, {nil, 0}} {
-			if got := commit(t, s, epoch, c.events...); got != c.want {
-				t.Errorf("commit %d took in %d, want %d", i, got, c.want)
+		s.commit(a, changed)
+		for _, again := range [][]usage.Event{{a}, {a, b}, {b, changed}} {
+			if err := s.Write(t.Context(), now, s.batch(again...)); !errors.Is(err, usage.ErrRepeated) {
+				t.Errorf("a batch with an event that was taken in before: %v", err)
 			}
 		}
+		taken, err := s.Taken(t.Context(), []usage.Event{a, b, changed})
+		if diff := cmp.Diff(map[string]bool{a.ID: true, changed.ID: true}, taken); diff != "" || err != nil {
+			t.Errorf("taken in before (-want +got):\n%s%v", diff, err)
+		}
+		s.commit(b)
 		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
 			t.Errorf("license: %+v, %v", l, err)
 		}
 	})
 }
 
-// TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in vain.
-func TestRepeatedEventsAreCheap(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		prepared := 0
-		count := func(b *usage.Batch) (*usage.Verdict, error) {
-			prepared += len(b.Events)
-			return quiet(b)
-		}
-		var got []int
-		for range 2 {
-			for n := range 5 {
-				prepared = 0
-				batch := []usage.Event{use(2*n, now, usage.Body{}), use(2*n+1, now, usage.Body{})}
-				if _, err := s.Commit(t.Context(), epoch, now, batch, count); err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, prepared)
-			}
-		}
-		if diff := cmp.Diff([]int{2, 2, 2, 2, 2, 2, 0, 0, 0, 0}, got); diff != "" {
-			t.Errorf("events prepared for each batch (-want +got):\n%s", diff)
-		}
-		if got := commit(t, s, epoch, use(10, now, usage.Body{}), use(1, now, usage.Body{})); got != 1 {
-			t.Errorf("%d events of a batch with one new one were taken in", got)
-		}
-	})
-}
-
 // TestEventLog reads more than one page, with many events at the same time.
 func TestEventLog(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+	each(t, func(t *testing.T, s *consumer) {
 		const total = 6000
 		for n := 0; n < total; n += 1000 {
 			var events []usage.Event
 			for i := n; i < n+1000; i++ {
 				events = append(events, use(total-i, now.Add(-time.Duration(i/4000)*time.Minute), usage.Body{}))
 			}
-			commit(t, s, epoch, events...)
+			s.commit(events...)
 		}
 		var last *usage.Event
 		seen := 0
@@ -172,38 +173,37 @@ func TestEventLog(t *testing.T) {
 	})
 }
 
-// TestRollback demands that a batch whose detectors fail leaves nothing, and can come again.
+// TestRollback demands that a batch which cannot be written leaves nothing, and can come again.
 func TestRollback(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		broken := errors.New("broken")
-		_, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(1, now, usage.Body{})}, func(*usage.Batch) (*usage.Verdict, error) { return nil, broken })
-		if !errors.Is(err, broken) {
-			t.Fatalf("commit: %v", err)
+	each(t, func(t *testing.T, s *consumer) {
+		b := s.batch(use(1, now, usage.Body{}))
+		b.Findings = []detect.Finding{finding(now, 0.5)} // the last that is written
+		b.Findings[0].Expected.Value = math.NaN()
+		if err := s.Write(t.Context(), now, b); err == nil {
+			t.Fatal("a finding that cannot be stored was written")
 		}
 		if _, err := s.License(t.Context(), id(1)); !errors.Is(err, usage.ErrLicenseNotFound) {
 			t.Errorf("something was left: %v", err)
 		}
-		if commit(t, s, epoch, use(1, now, usage.Body{})) != 1 {
-			t.Error("the event was not taken in when it came again")
-		}
+		s.commit(use(1, now, usage.Body{}))
 	})
 }
 
 func TestStatesSurvive(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+	each(t, func(t *testing.T, s *consumer) {
 		subjects := []string{"ip:192.0.2.1", "license:" + id(1), "license:" + id(2)}
 		state := map[string][]byte{subjects[0]: {0, 1, 255}, subjects[1]: {}}
-		stored := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: 1}, subjects[1]: {Position: 1}}
-		for round, want := range []map[string]usage.State{{}, stored} {
-			_, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(round, now, usage.Body{})}, func(b *usage.Batch) (*usage.Verdict, error) {
-				got, err := b.States(subjects)
-				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-					t.Errorf("round %d: states (-want +got):\n%s", round, diff)
-				}
-				return &usage.Verdict{States: state}, err
-			})
-			if err != nil {
+		for round := range int64(2) {
+			b := s.batch(use(int(round), now, usage.Body{}))
+			b.States = state
+			if err := s.Write(t.Context(), now, b); err != nil {
 				t.Fatal(err)
+			}
+			s.progress.Taken = b.Position
+			want := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: round + 1}, subjects[1]: {Position: round + 1}}
+			got, err := s.States(t.Context(), subjects)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+				t.Errorf("round %d: states (-want +got):\n%s%v", round, diff, err)
 			}
 		}
 	})
@@ -217,8 +217,8 @@ func finding(at time.Time, score float64) detect.Finding {
 
 // TestEpisodes follows one subject through two stretches of the same kind.
 func TestEpisodes(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		commit(t, s, epoch, use(1, now, usage.Body{}))
+	each(t, func(t *testing.T, s *consumer) {
+		s.commit(use(1, now, usage.Body{}))
 		record := func(wall time.Time, want int, f ...detect.Finding) {
 			t.Helper()
 			if n, err := s.Record(t.Context(), f, wall); err != nil || n != want {
@@ -266,8 +266,8 @@ func TestEpisodes(t *testing.T) {
 
 // TestRiskAges keeps a score per day, and lets it fade.
 func TestRiskAges(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		commit(t, s, epoch, use(1, now, usage.Body{}))
+	each(t, func(t *testing.T, s *consumer) {
+		s.commit(use(1, now, usage.Body{}))
 		if _, err := s.Record(t.Context(), []detect.Finding{finding(now, 0.9)}, now); err != nil {
 			t.Fatal(err)
 		}
@@ -287,9 +287,9 @@ func TestRiskAges(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
+	each(t, func(t *testing.T, s *consumer) {
 		old, day := now.AddDate(0, 0, -100), 24*time.Hour
-		commit(t, s, epoch, use(1, old, usage.Body{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, usage.Body{HardwareID: "a", IP: "192.0.2.1"}))
+		s.commit(use(1, old, usage.Body{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, usage.Body{HardwareID: "a", IP: "192.0.2.1"}))
 		count := func() (n int) {
 			t.Helper()
 			if err := s.Events(t.Context(), id(1), old, now, func(*usage.Event) error { n++; return nil }); err != nil {
@@ -308,8 +308,8 @@ func TestPrune(t *testing.T) {
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Networks != 1 {
 			t.Errorf("the days went with the events: %+v, %v", h, err)
 		}
-		if commit(t, s, epoch, use(1, old, usage.Body{})) != 0 {
-			t.Error("a pruned event was taken in again")
+		if err := s.Write(t.Context(), now, s.batch(use(1, old, usage.Body{}))); !errors.Is(err, usage.ErrRepeated) {
+			t.Errorf("a pruned event again: %v", err)
 		}
 		x.Rollups = now.Add(-day)
 		if _, err := s.Prune(t.Context(), x); err != nil {
@@ -318,34 +318,28 @@ func TestPrune(t *testing.T) {
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 1 {
 			t.Errorf("days after their time: %+v, %v", h, err)
 		}
-		commit(t, s, epoch, use(3, old, usage.Body{HardwareID: "a"}))
+		s.commit(use(3, old, usage.Body{HardwareID: "a"}))
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
 			t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
 		}
 	})
 }
 
-// What a failed transaction had added up must not be remembered, and what others wrote since must be read again.
-func TestFailedCommitIsForgotten(t *testing.T) {
-	each(t, func(t *testing.T, s *store.Store, epoch int64) {
-		commit(t, s, epoch, use(1, now, usage.Body{HardwareID: "A"}))
-		broken := errors.New("broken")
-		fail := func(*usage.Batch) (*usage.Verdict, error) { return nil, broken }
-		if _, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(2, now, usage.Body{HardwareID: "A"})}, fail); !errors.Is(err, broken) {
-			t.Fatalf("commit: %v", err)
+// TestEpochs demands that who was replaced as the consumer writes no more.
+func TestEpochs(t *testing.T) {
+	each(t, func(t *testing.T, s *consumer) {
+		s.commit(use(1, now, usage.Body{HardwareID: "A"}))
+		stale := s.batch(use(2, now, usage.Body{HardwareID: "A"}))
+		s.takeOver()
+		if s.progress.Taken != 1 || s.progress.ReplayAfter != 1 {
+			t.Errorf("the next consumer goes on from %+v", s.progress)
 		}
-		commit(t, s, epoch, use(2, now, usage.Body{HardwareID: "A"}))
-		next, err := s.TakeOver(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		if err := s.Write(t.Context(), now, stale); !errors.Is(err, usage.ErrFenced) {
+			t.Fatalf("write under the earlier epoch: %v", err)
 		}
-		commit(t, s, next, use(3, now, usage.Body{HardwareID: "A"}))
-		if _, err := s.Commit(t.Context(), epoch, now, []usage.Event{use(4, now, usage.Body{HardwareID: "A"})}, quiet); !errors.Is(err, usage.ErrFenced) {
-			t.Fatalf("commit under the earlier epoch: %v", err)
-		}
-		commit(t, s, next, use(4, now, usage.Body{HardwareID: "A"}))
-		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 4 {
-			t.Errorf("license: %+v, %v; want 4 validations", l, err)
+		s.commit(use(2, now, usage.Body{HardwareID: "A"}))
+		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
+			t.Errorf("license: %+v, %v; want 2 validations", l, err)
 		}
 	})
 }

@@ -2,24 +2,43 @@ package usage
 
 import (
 	"errors"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
-// ErrFenced says that another process has become the consumer since the epoch was taken; nothing was written.
-var ErrFenced = errors.New("another process has become the consumer of the events; what this one remembers is out of date")
+// Why a batch was not written.
+var (
+	// ErrFenced says that another process has become the consumer since the epoch was taken.
+	ErrFenced = errors.New("another process has become the consumer of the events; what this one remembers is out of date")
+	// ErrRepeated says that an event of the batch was taken in before.
+	ErrRepeated = errors.New("an event of the batch was taken in before")
+)
 
-// Batch is what a transaction takes in: events never taken before, in the order of time and id, and their licenses as they
-// are after them.
+// Progress is how far the consumption has come.
+type Progress struct {
+	// Epoch is at least 1 and grows with every consumer that takes over.
+	Epoch int64
+	// Taken counts the events that were ever taken in.
+	Taken int64
+	// ReplayAfter is the position up to which events are part of every stored detector state.
+	ReplayAfter int64
+}
+
+// Batch is what one transaction writes: events that were never taken in before, and what follows from them.
 type Batch struct {
-	Events   []Event
-	Licenses map[string]*License
-	// Position counts the events that were ever taken, up to the end of this batch.
+	Epoch int64
+	// Events are in the order of time and id.
+	Events []Event
+	// Position counts the events that were ever taken in, up to the end of this batch.
 	Position int64
-	// States reads what the detectors remembered of subjects; those without memory are absent.
-	States func(subjects []string) (map[string]State, error)
-	// Replay tells, in the order in which they were judged, the events after the last verdict's ReplayAfter.
-	Replay func(each func(*Replayed) error) error
+	// Changes are complete; Before is the rollups that they were completed with.
+	Changes *Changes
+	Before  Rollups
+	// States are the detector states to be written, by subject; those of all events up to ReplayAfter are stored then.
+	States      map[string][]byte
+	ReplayAfter int64
+	Findings    []detect.Finding
 }
 
 // State is what the detectors remembered of a subject after its events up to Position.
@@ -28,20 +47,21 @@ type State struct {
 	Position int64
 }
 
-// Replayed is an event of the log, without its body, and its license as it is stored now.
-type Replayed struct {
+// Logged is an event of the log, of which the body is not decoded, and its license as it is stored now.
+type Logged struct {
 	Event
 	Position int64
 	License  *License
 }
 
-// Verdict is what the detectors made of a batch. The states of subjects are written now and then: those of events up to ReplayAfter
-// are, and the others can be made again from the log.
-type Verdict struct {
-	States      map[string][]byte
-	ReplayAfter int64
-	Findings    []detect.Finding
+// Rollups are rows of licenses and devices, each with its latest day, and on which day each network was used last.
+type Rollups struct {
+	Licenses map[string]*License
+	Devices  map[DeviceKey]*Device
+	Networks map[NetworkKey]time.Time
 }
 
-// Judge runs the detectors over a batch. It may be called again for the same batch when a transaction is repeated.
-type Judge func(*Batch) (*Verdict, error)
+// NewRollups returns rollups that hold nothing.
+func NewRollups() Rollups {
+	return Rollups{Licenses: map[string]*License{}, Devices: map[DeviceKey]*Device{}, Networks: map[NetworkKey]time.Time{}}
+}

@@ -35,20 +35,20 @@ type NetworkKey struct {
 // Changes is what a set of events adds to the rollups. Folding the set in any order, or in parts that are merged, gives
 // the same.
 type Changes struct {
+	Rollups
 	Fleet    map[Bucket]*Counts
-	Licenses map[string]*License
-	Devices  map[DeviceKey]*Device
 	Failures map[FailureKey]int64
-	// Networks says on which day each was used last.
-	Networks map[NetworkKey]time.Time
+	// PastDays and PastDeviceDays are over, as far as anybody knows, and were never stored by themselves.
+	PastDays       []Day
+	PastDeviceDays []DeviceDay
+	// LateDays and LateDeviceDays came after a later day had begun: they add to days that may be stored.
+	LateDays       []Day
+	LateDeviceDays []DeviceDay
 }
 
 // Fold adds events up.
 func Fold(events []Event) *Changes {
-	c := &Changes{
-		Fleet: map[Bucket]*Counts{}, Licenses: make(map[string]*License, len(events)), Devices: make(map[DeviceKey]*Device, len(events)),
-		Failures: map[FailureKey]int64{}, Networks: make(map[NetworkKey]time.Time, len(events)),
-	}
+	c := &Changes{Rollups: NewRollups(), Fleet: map[Bucket]*Counts{}, Failures: map[FailureKey]int64{}}
 	for i := range events {
 		c.addFleet(&events[i])
 		if events[i].Body.LicenseID != "" {
@@ -57,6 +57,54 @@ func Fold(events []Event) *Changes {
 	}
 	c.sumFleet()
 	return c
+}
+
+// Complete adds what was known before, so that the licenses and devices are whole rows with their latest day; their other days are
+// set apart, and networks that were used on the same day before are dropped.
+func (c *Changes) Complete(before Rollups) {
+	for id, l := range c.Licenses {
+		old := before.Licenses[id]
+		if old != nil {
+			l.Merge(old)
+		}
+		latest := len(l.Days) - 1
+		for _, day := range l.Days[:latest] {
+			if old != nil && day.Day.Before(old.Days[0].Day) {
+				c.LateDays = append(c.LateDays, day)
+			} else {
+				c.PastDays = append(c.PastDays, day)
+			}
+		}
+		l.Days = l.Days[latest:]
+	}
+	for k, d := range c.Devices {
+		c.completeDevice(d, before.Devices[k])
+	}
+	for k, day := range c.Networks {
+		if !day.After(before.Networks[k]) {
+			delete(c.Networks, k)
+		}
+	}
+}
+
+// completeDevice is Complete for a device, which may have no day: it was not at work yet.
+func (c *Changes) completeDevice(d, old *Device) {
+	before := time.Time{}
+	if old != nil {
+		d.Merge(old)
+		if len(old.Days) > 0 {
+			before = old.Days[0].Day
+		}
+	}
+	latest := max(0, len(d.Days)-1)
+	for _, day := range d.Days[:latest] {
+		if day.Day.Before(before) {
+			c.LateDeviceDays = append(c.LateDeviceDays, day)
+		} else {
+			c.PastDeviceDays = append(c.PastDeviceDays, day)
+		}
+	}
+	d.Days = d.Days[latest:]
 }
 
 // addFleet counts the event in its minute.

@@ -1,0 +1,26 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// Store is what ingest needs from persistence.
+type Store interface {
+	// TakeOver makes the caller the one consumer, under a new epoch, and says how far the consumption has come.
+	TakeOver(ctx context.Context) (usage.Progress, error)
+	// Taken is the ids of those of events that were taken in before.
+	Taken(ctx context.Context, events []usage.Event) (map[string]bool, error)
+	// Rollups reads those of the licenses and devices that are known.
+	Rollups(ctx context.Context, licenses []string, devices []usage.DeviceKey) (usage.Rollups, error)
+	// States reads what the detectors remembered of subjects; those without memory are absent.
+	States(ctx context.Context, subjects []string) (map[string]usage.State, error)
+	// LogAfter reads the next events after last, in the order of position, time and id. Of last only these count; without an id it
+	// stands before all of its position.
+	LogAfter(ctx context.Context, last usage.Logged, limit int) ([]usage.Logged, error)
+	// Write commits the batch: all or nothing. It fails with usage.ErrFenced when the epoch is over, and with usage.ErrRepeated when
+	// an event was taken in before.
+	Write(ctx context.Context, now time.Time, b *usage.Batch) error
+}

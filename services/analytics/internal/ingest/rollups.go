@@ -1,0 +1,64 @@
+package ingest
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// rollupCache remembers rollups as they were last committed, which spares reading them for every batch. Only the consumer writes
+// them, so they hold as long as its epoch does.
+type rollupCache struct {
+	usage.Rollups
+	limit int // entries of each kind
+}
+
+func newRollupCache(limit int) *rollupCache { return &rollupCache{usage.NewRollups(), limit} }
+
+// load is what is known of the rollups that the changes touch. Networks are not read: adding one again does no harm.
+func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usage.Rollups, error) {
+	before := usage.Rollups{Licenses: map[string]*usage.License{}, Devices: map[usage.DeviceKey]*usage.Device{}, Networks: r.Networks}
+	var licenses []string
+	var devices []usage.DeviceKey
+	for id := range c.Licenses {
+		if l := r.Licenses[id]; l != nil {
+			before.Licenses[id] = l
+		} else {
+			licenses = append(licenses, id)
+		}
+	}
+	for k := range c.Devices {
+		if d := r.Devices[k]; d != nil {
+			before.Devices[k] = d
+		} else {
+			devices = append(devices, k)
+		}
+	}
+	stored, err := s.Rollups(ctx, licenses, devices)
+	for id, l := range stored.Licenses {
+		before.Licenses[id] = l
+	}
+	for k, d := range stored.Devices {
+		before.Devices[k] = d
+	}
+	return before, err
+}
+
+// keep remembers what was committed.
+func (r *rollupCache) keep(changed usage.Rollups) {
+	keep(r.Licenses, changed.Licenses, r.limit)
+	keep(r.Devices, changed.Devices, r.limit)
+	keep(r.Networks, changed.Networks, r.limit)
+}
+
+func keep[K comparable, V any](rows, changed map[K]V, limit int) {
+	for k, v := range changed {
+		rows[k] = v
+	}
+	for k := range rows {
+		if len(rows) <= limit {
+			return
+		}
+		delete(rows, k) // map order: any will do, it is read again when needed
+	}
+}

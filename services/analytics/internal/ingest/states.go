@@ -1,0 +1,256 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+// bounds are how much is remembered between batches, and how much a restart has to judge again.
+type bounds struct {
+	// rollups is the number of licenses, of devices and of networks, at half a kilobyte each.
+	rollups int
+	// stateBytes is the memory for detector states that are stored; those that are not stay as long as they are not.
+	stateBytes int64
+	// unwritten is the number of subjects whose state was not written since it changed last, window the number of events since it was.
+	// Writing a state at every change would be the dearest part of taking in an event.
+	unwritten int
+	window    int64
+}
+
+var defaultBounds = bounds{rollups: 12_000, stateBytes: 48 << 20, unwritten: 10_000, window: 50_000}
+
+const (
+	// replayPortion is how many events are judged again at a time.
+	replayPortion = 1000
+	// stateBytes is what a state takes with nothing in it, memoryPerByte how many times the size of its stored form the rest takes.
+	stateBytes    = 700
+	memoryPerByte = 3
+)
+
+// state is what the detectors remember of a subject; one of license and address is set.
+type state struct {
+	license *detect.LicenseState
+	address *detect.AddressState
+	// judged is the license as the detectors saw it last.
+	judged detect.License
+	// stored is the position of the stored state, unwritten that of the first batch since, or 0 when nothing has changed.
+	stored, unwritten int64
+	// bytes is about what it took in memory when it was read or written last.
+	bytes int64
+}
+
+// change says since when a state is unwritten.
+type change struct {
+	subject string
+	since   int64
+}
+
+// stateCache holds detector states between batches, as of the last commit. What was not written before a restart is judged again
+// from the log, with the licenses as they are stored: that is exact because a state is written at once when its license has
+// changed in the eyes of the detectors.
+type stateCache struct {
+	engine  detect.Engine
+	bounds  bounds
+	log     *slog.Logger
+	states  map[string]*state
+	bytes   int64
+	changes []change        // oldest first; a state that was written since does not know its own any more
+	now     map[string]bool // subjects whose state is to be written with this batch
+}
+
+func newStateCache(engine detect.Engine, b bounds, log *slog.Logger) *stateCache {
+	return &stateCache{engine: engine, bounds: b, log: log, states: map[string]*state{}, now: map[string]bool{}}
+}
+
+// load makes sure that the subjects' states are there. A state that cannot be read starts anew.
+func (c *stateCache) load(ctx context.Context, store Store, subjects []string) error {
+	missing := slices.DeleteFunc(subjects, func(subject string) bool { return c.states[subject] != nil })
+	stored, err := store.States(ctx, missing)
+	if err != nil {
+		return fmt.Errorf("read detector states: %w", err)
+	}
+	for _, subject := range missing {
+		s, err := restore(subject, stored[subject])
+		if err != nil {
+			c.log.Warn("detectors start anew for a subject whose state cannot be read", "subject", subject, "error", err)
+			s, _ = restore(subject, usage.State{Position: stored[subject].Position})
+		}
+		c.states[subject] = s
+		c.resize(s, len(stored[subject].Data))
+	}
+	return nil
+}
+
+// replay judges again what was judged before this cache began and is not in the stored states. Its findings are known.
+func (c *stateCache) replay(ctx context.Context, store Store, after int64) error {
+	last := usage.Logged{Position: after}
+	for {
+		logged, err := store.LogAfter(ctx, last, replayPortion)
+		if err != nil {
+			return err
+		}
+		events := make([]usage.Event, len(logged))
+		for i := range logged {
+			if err := readBody(&logged[i].Event); err != nil {
+				return fmt.Errorf("stored event %s: %w", logged[i].ID, err)
+			}
+			events[i] = logged[i].Event
+		}
+		if err := c.load(ctx, store, subjectsOf(events)); err != nil {
+			return err
+		}
+		for i := range logged {
+			o := events[i].Observation()
+			c.observe(&o, logged[i].License.Detectable(), logged[i].Position)
+		}
+		if len(logged) < replayPortion {
+			return nil
+		}
+		last = logged[len(logged)-1]
+	}
+}
+
+// detect shows the events of a batch to the detectors, and returns what they find.
+func (c *stateCache) detect(b *usage.Batch) (found []detect.Finding) {
+	for i := range b.Events {
+		o := b.Events[i].Observation()
+		var l detect.License
+		if o.LicenseID != "" {
+			l = b.Changes.Licenses[o.LicenseID].Detectable()
+			subject := licenseSubject(o.LicenseID)
+			if s := c.states[subject]; s.unwritten != 0 && s.judged != l {
+				c.now[subject] = true
+			}
+		}
+		found = append(found, c.observe(&o, l, b.Position)...)
+	}
+	return found
+}
+
+// observe shows one observation, of the batch that ends at position, to the detectors.
+func (c *stateCache) observe(o *detect.Observation, l detect.License, position int64) (found []detect.Finding) {
+	if o.LicenseID != "" {
+		s := c.change(licenseSubject(o.LicenseID), position)
+		if s.judged = l; s.stored < position {
+			found = c.engine.License(s.license, l, *o)
+		}
+	}
+	a := detect.AddressKey(o.IP, o.ViaProxy)
+	if a == "" {
+		return found
+	}
+	// Most addresses are spared a state of their own: it begins with the first unknown key.
+	if s := c.states[addressSubject(a)]; s.stored < position && (o.UnknownKey() || !s.address.Empty()) {
+		found = append(found, c.engine.Address(c.change(addressSubject(a), position).address, *o)...)
+	}
+	return found
+}
+
+// change is the subject's state, marked as unwritten.
+func (c *stateCache) change(subject string, position int64) *state {
+	s := c.states[subject]
+	if s.unwritten == 0 && s.stored < position {
+		s.unwritten = position
+		c.changes = append(c.changes, change{subject, position})
+	}
+	return s
+}
+
+// due is the states to be written with the batch that ends at position: those whose license has changed, and those that were
+// unwritten for long enough. All of events up to replayAfter are stored then.
+func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int64, err error) {
+	for len(c.changes) > 0 {
+		first := c.changes[0]
+		if s := c.states[first.subject]; s != nil && s.unwritten == first.since && !c.now[first.subject] {
+			if first.since > position-c.bounds.window && len(c.changes) <= c.bounds.unwritten {
+				break
+			}
+			c.now[first.subject] = true
+		}
+		c.changes = c.changes[1:]
+	}
+	due = make(map[string][]byte, len(c.now))
+	for subject := range c.now {
+		s := c.states[subject]
+		if due[subject], err = s.encode(); err != nil {
+			return nil, 0, fmt.Errorf("encode the detector state of %s: %w", subject, err)
+		}
+		s.stored, s.unwritten = position, 0
+		c.resize(s, len(due[subject]))
+	}
+	clear(c.now)
+	if len(c.changes) > 0 {
+		return due, c.changes[0].since - 1, nil
+	}
+	return due, position, nil
+}
+
+// resize counts the memory of a state whose stored form has so many bytes.
+func (c *stateCache) resize(s *state, stored int) {
+	c.bytes -= s.bytes
+	s.bytes = stateBytes + memoryPerByte*int64(stored)
+	c.bytes += s.bytes
+}
+
+// evict makes room. Map order: any state will do, it is read again when needed.
+func (c *stateCache) evict() {
+	for subject, s := range c.states {
+		if c.bytes <= c.bounds.stateBytes {
+			return
+		}
+		if s.unwritten == 0 {
+			delete(c.states, subject)
+			c.bytes -= s.bytes
+		}
+	}
+}
+
+// subjectsOf is the subjects of events, sorted, each once.
+func subjectsOf(events []usage.Event) []string {
+	var subjects []string
+	for i := range events {
+		if id := events[i].Body.LicenseID; id != "" {
+			subjects = append(subjects, licenseSubject(id))
+		}
+		if a := detect.AddressKey(events[i].Body.IP, events[i].Body.ViaProxy); a != "" {
+			subjects = append(subjects, addressSubject(a))
+		}
+	}
+	slices.Sort(subjects)
+	return slices.Compact(subjects)
+}
+
+func restore(subject string, stored usage.State) (*state, error) {
+	s := &state{stored: stored.Position}
+	var read func([]byte) error
+	if strings.HasPrefix(subject, licensePrefix) {
+		s.license = &detect.LicenseState{}
+		read = s.license.UnmarshalBinary
+	} else {
+		s.address = &detect.AddressState{}
+		read = s.address.UnmarshalBinary
+	}
+	if stored.Data == nil {
+		return s, nil
+	}
+	return s, read(stored.Data)
+}
+
+func (s *state) encode() ([]byte, error) {
+	if s.license != nil {
+		return s.license.MarshalBinary()
+	}
+	return s.address.MarshalBinary()
+}
+
+const licensePrefix = "license:"
+
+func licenseSubject(id string) string { return licensePrefix + id }
+
+func addressSubject(address string) string { return "ip:" + address }
