@@ -17,8 +17,8 @@ import (
 	busamqp "github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/test/brokerdefs"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // watched are the types that each service watches.

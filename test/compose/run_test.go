@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
+	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 

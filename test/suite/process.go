@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // Process is one process of the suite. It keeps its addresses and its data over Kill9 and Restart.

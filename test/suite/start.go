@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // Secrets of a suite, strong enough for production settings. A test that rotates one changes it here, too, so that Environ tells it.

@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // Options say what to run.

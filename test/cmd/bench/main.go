@@ -49,6 +49,8 @@ type options struct {
 	span   time.Duration
 	// profileDir, when set, takes profiles instead of measuring.
 	profileDir string
+	// against is the folder of another checkout to compare with.
+	against string
 }
 
 // errMissed says that the numbers are not good enough.
@@ -65,6 +67,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.only, "only", "", "measurements to make, separated by commas: "+strings.Join(names(), ", "))
 	flags.DurationVar(&o.span, "span", 0, "time that each target is under load in a round; default 2s, with --quick 1s")
 	flags.StringVar(&o.profileDir, "profile", "", "measure nothing: write profiles of a license process under load to this folder, for go tool pprof")
+	flags.StringVar(&o.against, "against", "", "folder of another checkout of Latchkey, whose embedded activations are measured in turns with this one's")
 	_ = flags.Parse(args) // ExitOnError
 	if flags.NArg() > 0 || o.rounds < 1 {
 		return o, errors.New("unknown argument, or no rounds; see --help")
@@ -102,6 +105,7 @@ func measurements() []measurement {
 		{"backlog", (*bench).backlogs},
 		{"cost", (*bench).cost},
 		{"soak", (*bench).soak},
+		{"against", (*bench).compareBuilds},
 	}
 }
 

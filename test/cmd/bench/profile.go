@@ -18,8 +18,8 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // profiledCommand starts this program as the license service with net/http/pprof on an address of its own. The shipped binaries
