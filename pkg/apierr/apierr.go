@@ -96,7 +96,7 @@ func (e *Error) Error() string {
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is compares codes, so that a sentinel matches its copies made by With and Because.
+// Is compares codes, so that a sentinel matches its copies made by With and WithCause.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
@@ -113,22 +113,22 @@ func (e *Error) With(name string, value any) *Error {
 	return &c
 }
 
-// Because returns a copy that carries the cause, for the log only.
-func (e *Error) Because(cause error) *Error {
+// WithCause returns a copy that carries the cause, for the log only.
+func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.Err = cause
 	return &c
 }
 
-// Sayf returns a copy with another message for the caller.
-func (e *Error) Sayf(format string, args ...any) *Error {
+// WithMessagef returns a copy with another message for the caller.
+func (e *Error) WithMessagef(format string, args ...any) *Error {
 	c := *e
 	c.Message = fmt.Sprintf(format, args...)
 	return &c
 }
 
-// After returns a copy that tells the caller to try again after d.
-func (e *Error) After(d time.Duration) *Error {
+// WithRetryAfter returns a copy that tells the caller to try again after d.
+func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	c := *e
 	c.RetryAfter = d
 	return &c
@@ -137,7 +137,7 @@ func (e *Error) After(d time.Duration) *Error {
 // Failures that no rule owns.
 var (
 	ErrInternal    = New(Internal, errcode.InternalError, "something went wrong on our side; try again, and quote the X-Request-ID when you report it")
-	ErrUnavailable = New(Unavailable, errcode.ServiceUnavailable, "a part of the system is away for the moment; try again shortly").After(2 * time.Second)
+	ErrUnavailable = New(Unavailable, errcode.ServiceUnavailable, "a part of the system is away for the moment; try again shortly").WithRetryAfter(2 * time.Second)
 )
 
 // InvalidFields is a VALIDATION_ERROR whose details.fields names each bad member and what is wrong with it.
@@ -159,5 +159,5 @@ func From(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return ErrInternal.Because(err)
+	return ErrInternal.WithCause(err)
 }

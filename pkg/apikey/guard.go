@@ -96,7 +96,7 @@ func (g *Guard) Require() gin.HandlerFunc {
 		case !Allows(key.Allowed, c.Request.URL.Path):
 			httpx.WriteError(c, ErrNotAllowed)
 		case !d.Allowed:
-			httpx.WriteError(c, ratelimit.ErrExceeded.After(d.RetryAfter))
+			httpx.WriteError(c, ratelimit.ErrExceeded.WithRetryAfter(d.RetryAfter))
 		default:
 			g.serve(c, bucket, d)
 		}
@@ -136,7 +136,7 @@ func (g *Guard) identify(c *gin.Context) (*Key, error) {
 // check refuses a key that is not in force any more.
 func (g *Guard) check(k *Key) error {
 	if k.Ended || !k.ExpiresAt.IsZero() && !g.opts.Clock.Now().Before(k.ExpiresAt) {
-		return ErrInvalid.Because(secret.ErrEnded)
+		return ErrInvalid.WithCause(secret.ErrEnded)
 	}
 	return nil
 }

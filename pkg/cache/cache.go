@@ -227,7 +227,7 @@ func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load f
 	case <-f.done:
 		return f.value, false, f.err
 	case <-ctx.Done():
-		return v, false, apierr.ErrUnavailable.Because(ctx.Err())
+		return v, false, apierr.ErrUnavailable.WithCause(ctx.Err())
 	}
 }
 

@@ -35,7 +35,7 @@ func Error(err error) error {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || IsRetryable(err) || connectionLost(err) || serverRefuses(err) {
-		return apierr.ErrUnavailable.Because(err)
+		return apierr.ErrUnavailable.WithCause(err)
 	}
 	return err
 }

@@ -76,7 +76,7 @@ func (g *gate) refuse(why error) error {
 		return why // the caller has gone
 	}
 	g.refused.Add(1)
-	return apierr.ErrUnavailable.Because(why)
+	return apierr.ErrUnavailable.WithCause(why)
 }
 
 func take(ctx context.Context, slots chan struct{}) error {

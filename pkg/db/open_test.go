@@ -210,7 +210,7 @@ func TestError(t *testing.T) {
 			t.Errorf("%s: the cause is gone", name)
 		}
 	}
-	typed := apierr.New(apierr.Conflict, "X", "x").Because(context.DeadlineExceeded)
+	typed := apierr.New(apierr.Conflict, "X", "x").WithCause(context.DeadlineExceeded)
 	if got := db.Error(typed); !errors.Is(got, typed) || errors.Is(got, apierr.ErrUnavailable) {
 		t.Errorf("a typed error became %v", got)
 	}

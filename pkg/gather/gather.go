@@ -39,7 +39,7 @@ type Options struct {
 const crowd = 4
 
 // ErrBusy is the answer to an item that was not carried out, because too many were before it.
-var ErrBusy = apierr.ErrUnavailable.Because(errors.New("too many calls wait to be carried out together"))
+var ErrBusy = apierr.ErrUnavailable.WithCause(errors.New("too many calls wait to be carried out together"))
 
 // Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
 type Gatherer[K comparable, T, R any] struct {

@@ -14,12 +14,12 @@ func Bearer(h http.Header) (string, error) {
 	sent := h["Authorization"]
 	switch len(sent) {
 	case 0:
-		return "", token.Refused("missing").Sayf(say)
+		return "", token.Refused("missing").WithMessagef(say)
 	case 1:
 		scheme, raw, _ := strings.Cut(sent[0], " ")
 		if raw = jsonbody.Identifier(raw); raw != "" && strings.EqualFold(scheme, "Bearer") {
 			return raw, nil
 		}
 	}
-	return "", token.Refused("malformed").Sayf(say)
+	return "", token.Refused("malformed").WithMessagef(say)
 }

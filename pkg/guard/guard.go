@@ -134,7 +134,7 @@ func (a *Attempts) fail(from string) error {
 	now := a.clock.Now().UnixMicro()
 	state := a.state(from, now)
 	if state.failed(now) >= a.limit {
-		return ErrLimited.After(state.retryAfter(now, a.limit))
+		return ErrLimited.WithRetryAfter(state.retryAfter(now, a.limit))
 	}
 	state.fail(now)
 	return nil

@@ -353,7 +353,7 @@ func TestWhatHasEndedIsNoGuess(t *testing.T) {
 	r := newRig(t, 2)
 	r.right = func(credential string) error {
 		if strings.HasPrefix(credential, "old") {
-			return errWrong.Because(secret.ErrEnded)
+			return errWrong.WithCause(secret.ErrEnded)
 		}
 		return errWrong
 	}

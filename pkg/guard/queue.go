@@ -34,7 +34,7 @@ func (a *Attempts) enter(ctx context.Context, from string, credential Credential
 	select {
 	case <-w.decided:
 	case <-ctx.Done():
-		withdraw(apierr.ErrUnavailable.Because(ctx.Err()))
+		withdraw(apierr.ErrUnavailable.WithCause(ctx.Err()))
 	}
 	return w.place, w.err
 }
@@ -94,9 +94,9 @@ func (a *Attempts) limited(s *address, credential Credential, ahead int) error {
 	case s.failed(now) < a.limit:
 		return nil
 	case !credential.made:
-		return ErrLimited.After(s.retryAfter(now, a.limit))
+		return ErrLimited.WithRetryAfter(s.retryAfter(now, a.limit))
 	case ahead >= s.spare(now):
-		return ErrLimited.After(time.Second)
+		return ErrLimited.WithRetryAfter(time.Second)
 	}
 	return nil
 }

@@ -160,5 +160,5 @@ func cutOff(err error) error {
 	if err == nil {
 		return nil
 	}
-	return apierr.InvalidField("body", "could not be read to its end").Because(err)
+	return apierr.InvalidField("body", "could not be read to its end").WithCause(err)
 }

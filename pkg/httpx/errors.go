@@ -70,7 +70,7 @@ const JSONType = "application/json; charset=utf-8"
 func Typed(err error) *apierr.Error {
 	var e *apierr.Error
 	if !errors.As(err, &e) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		return apierr.ErrUnavailable.Because(err)
+		return apierr.ErrUnavailable.WithCause(err)
 	}
 	return apierr.From(err)
 }

@@ -17,7 +17,7 @@ func TestErrorsOfAGroup(t *testing.T) {
 	text := func(c *gin.Context, e *apierr.Error) { c.String(http.StatusTeapot, "%s|%d", e.Code, e.Kind.Status()) }
 	r := newRig(t, func(o *Options) { o.Errors = map[string]ErrorWriter{"/v4": text}; o.MaxBody = 100 })
 	refuse := Wrap(func(*gin.Context) error {
-		return apierr.New(apierr.RateLimited, "SLOW_DOWN", "later").After(time.Minute)
+		return apierr.New(apierr.RateLimited, "SLOW_DOWN", "later").WithRetryAfter(time.Minute)
 	})
 	read := Wrap(func(c *gin.Context) error {
 		var in struct {

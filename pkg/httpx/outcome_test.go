@@ -26,7 +26,7 @@ func accessLine(t *testing.T, prepared bool, path string) map[string]any {
 	}
 	r := newRig(t, func(o *Options) { o.Log = obs.NewLogger(w, "debug", "json").With("service", "test") })
 	r.GET("/good", func(c *gin.Context) { c.Status(http.StatusNoContent) })
-	r.GET("/bad", Wrap(func(*gin.Context) error { return apierr.ErrInternal.Because(io.ErrUnexpectedEOF) }))
+	r.GET("/bad", Wrap(func(*gin.Context) error { return apierr.ErrInternal.WithCause(io.ErrUnexpectedEOF) }))
 	r.do(t, "GET", path, "", headerRequestID, "id-1")
 	if err := buf.Flush(); err != nil {
 		t.Fatal(err)

@@ -42,12 +42,12 @@ func (r *routing) noRoute(c *gin.Context) error {
 	path = slashes.ReplaceAllString(path, "/") // of a base URL that ends in one
 	if r.elsewhere != nil {
 		if service, port := r.elsewhere(path); service != "" && service != r.service {
-			return errNoRoute.Sayf("this is the %s service; this path is served by the %s service, usually on port %d", r.service, service, port).
+			return errNoRoute.WithMessagef("this is the %s service; this path is served by the %s service, usually on port %d", r.service, service, port).
 				With("service", service).With("port", port)
 		}
 	}
 	if near := r.similar(path); near != "" {
-		return errNoRoute.Sayf("there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
+		return errNoRoute.WithMessagef("there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
 	}
 	return errNoRoute
 }

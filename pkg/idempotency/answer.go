@@ -27,7 +27,7 @@ func recall[T any](s *Store, r reservation) (T, error) {
 	var value T
 	plain, err := s.ring.Open(sealPurpose, r.answer, r.bound())
 	if errors.Is(err, keyring.ErrUnknownKey) {
-		return value, masterkey.ErrMissing.Because(err)
+		return value, masterkey.ErrMissing.WithCause(err)
 	}
 	if err == nil {
 		err = json.Unmarshal(plain, &value)

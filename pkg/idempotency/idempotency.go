@@ -34,7 +34,7 @@ var (
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
 		"this Idempotency-Key came before with another request; use a new key for a new request")
 	ErrInUse = apierr.New(apierr.Conflict, errcode.IdempotencyKeyInUse,
-		"a request with this Idempotency-Key is still running; ask again in a moment").After(time.Second)
+		"a request with this Idempotency-Key is still running; ask again in a moment").WithRetryAfter(time.Second)
 )
 
 //go:embed postgres/*.sql sqlite/*.sql

@@ -146,10 +146,10 @@ func TestAnotherRequestUnderTheKeyIsRefused(t *testing.T) {
 
 func TestErrorsAreNotKept(t *testing.T) {
 	for name, first := range map[string]error{
-		"conflict":    errTaken.With("limits", map[string]any{"max": 1.0}).After(time.Second),
+		"conflict":    errTaken.With("limits", map[string]any{"max": 1.0}).WithRetryAfter(time.Second),
 		"validation":  apierr.InvalidField("name", "is missing"),
 		"rate limit":  apierr.New(apierr.RateLimited, "RATE", "slow down"),
-		"outage":      apierr.ErrUnavailable.Because(errBroken),
+		"outage":      apierr.ErrUnavailable.WithCause(errBroken),
 		"internal":    apierr.ErrInternal,
 		"untyped":     errBroken,
 		"caller left": context.Canceled,

@@ -92,8 +92,8 @@ func (e *MissingError) Error() string {
 }
 
 // ErrMissing is what callers are told meanwhile.
-var ErrMissing = apierr.ErrUnavailable.Sayf(
-	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").After(5 * time.Second)
+var ErrMissing = apierr.ErrUnavailable.WithMessagef(
+	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").WithRetryAfter(5 * time.Second)
 
 // Start registers the current master key; a process calls it before it answers anything. It fails with a *MissingError when rows
 // are under keys that are not in the ring. Keys that protect nothing any more are forgotten.
@@ -218,7 +218,7 @@ func (r *Register) check(query *gorm.DB) ([]string, error) {
 		missing = append(missing, Usage{Name: name})
 	}
 	if err := r.missing(missing); err != nil {
-		return nil, ErrMissing.Because(err)
+		return nil, ErrMissing.WithCause(err)
 	}
 	return names, nil
 }

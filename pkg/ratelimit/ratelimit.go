@@ -57,7 +57,7 @@ type Quota struct {
 // Admit counts a call of key, or fails with ErrExceeded.
 func (q Quota) Admit(ctx context.Context, key string) error {
 	if d := q.Limiter.Take(ctx, key, q.Limit); !d.Allowed {
-		return ErrExceeded.After(d.RetryAfter)
+		return ErrExceeded.WithRetryAfter(d.RetryAfter)
 	}
 	return nil
 }

@@ -94,9 +94,9 @@ func Error(err error) error {
 	}
 	switch wire.Code() {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled:
-		return apierr.ErrUnavailable.Because(err)
+		return apierr.ErrUnavailable.WithCause(err)
 	}
-	return apierr.ErrInternal.Because(err)
+	return apierr.ErrInternal.WithCause(err)
 }
 
 func fromWire(info *rpcv1.ErrorInfo, wire *connect.Error) error {

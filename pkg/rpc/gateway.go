@@ -100,7 +100,7 @@ type call struct {
 func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, error) {
 	token, err := g.signer.sign(g.signer.clock.Now(), by)
 	if err != nil {
-		return nil, apierr.ErrInternal.Because(err)
+		return nil, apierr.ErrInternal.WithCause(err)
 	}
 	request.header.Set("Authorization", "Bearer "+token)
 	request.header.Set("X-Request-ID", httpx.RequestID(ctx))
@@ -112,7 +112,7 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 		}
 		again := request.method == http.MethodGet || neverSent(err)
 		if !again || try == maxRetries || !paused(ctx, rand.N(retryPause<<try)) {
-			return nil, apierr.ErrUnavailable.Because(err)
+			return nil, apierr.ErrUnavailable.WithCause(err)
 		}
 	}
 }
@@ -141,11 +141,11 @@ func (g *Gateway) check(a *Answer) error {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {
 	case kind != "application/json" && a.Status >= http.StatusInternalServerError:
-		return apierr.ErrUnavailable.Because(fmt.Errorf("%s answered %d, which is not its own", g.peer, a.Status))
+		return apierr.ErrUnavailable.WithCause(fmt.Errorf("%s answered %d, which is not its own", g.peer, a.Status))
 	case kind != "application/json":
-		return apierr.ErrInternal.Because(fmt.Errorf("%s answered %d with Content-Type %q", g.peer, a.Status, kind))
+		return apierr.ErrInternal.WithCause(fmt.Errorf("%s answered %d with Content-Type %q", g.peer, a.Status, kind))
 	case a.Status == http.StatusUnauthorized:
-		return apierr.ErrInternal.Because(fmt.Errorf("%s refused the service token: %s", g.peer, a.Body))
+		return apierr.ErrInternal.WithCause(fmt.Errorf("%s refused the service token: %s", g.peer, a.Body))
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func TestForward(t *testing.T) {
 func TestForwardRefusals(t *testing.T) {
 	eachWay(t, func(t *testing.T, o *owner) {
 		o.handle = func(*gin.Context) error {
-			return apierr.New(apierr.Conflict, "TAKEN", "taken").With("n", json.Number("12345678901234567890")).After(3 * time.Second)
+			return apierr.New(apierr.Conflict, "TAKEN", "taken").With("n", json.Number("12345678901234567890")).WithRetryAfter(3 * time.Second)
 		}
 		rec := o.ask("POST", "/manage/a", "{}", nil)
 		if want := `{"details":{"n":12345678901234567890},"error":"taken","error_code":"TAKEN"}`; rec.Code != 409 || rec.Body.String() != want || rec.Header().Get("Retry-After") != "3" {

@@ -256,7 +256,7 @@ func TestSignerRenewsInTime(t *testing.T) {
 func TestErrorsCrossTheHop(t *testing.T) {
 	s := newSister(t)
 	for kind := apierr.Internal; kind <= apierr.Unavailable; kind++ {
-		sent := apierr.New(kind, "A_CODE", "a message").With("limits", map[string]any{"max": 5, "big": uint64(1 << 60)}).After(90 * time.Second).Because(errors.New("deep inside"))
+		sent := apierr.New(kind, "A_CODE", "a message").With("limits", map[string]any{"max": 5, "big": uint64(1 << 60)}).WithRetryAfter(90 * time.Second).WithCause(errors.New("deep inside"))
 		s.handler = func(context.Context, string) (string, error) { return "", sent }
 		_, err := s.call(t.Context(), nil, "x")
 		var got *apierr.Error

@@ -60,7 +60,7 @@ func answer(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 			if p != nil {
 				httpx.Report(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-				res, err = nil, toWire(ctx, apierr.ErrInternal.Because(fmt.Errorf("panic in %s", req.Spec().Procedure)))
+				res, err = nil, toWire(ctx, apierr.ErrInternal.WithCause(fmt.Errorf("panic in %s", req.Spec().Procedure)))
 			}
 		}()
 		res, err = next(ctx, req)

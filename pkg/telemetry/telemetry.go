@@ -24,8 +24,8 @@ const (
 	defaultCap = 500_000
 	// An event with long texts has some 5 kB: the number alone would bound little.
 	defaultCapBytes = 256 << 20
-	// ringSize bounds what waits in memory to be encoded, and handedOver the batches that wait to be published.
-	ringSize   = 16_384
+	// bufferSize bounds what waits in memory to be encoded, and handedOver the batches that wait to be published.
+	bufferSize = 16_384
 	handedOver = 16
 	// together is how many of them may be published at once.
 	together = 4
@@ -52,7 +52,7 @@ type Config struct {
 // Recorder takes events in from any number of goroutines.
 type Recorder struct {
 	cfg     Config
-	ring    *ring
+	buffer  *buffer
 	batches chan []event.Event
 	dropped atomic.Uint64
 	// complain is when the next line about dropping may be logged, in seconds since 1970.
@@ -77,13 +77,13 @@ func New(cfg Config) *Recorder {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Recorder{cfg: cfg, ring: newRing(cfg.MaxBatch), batches: make(chan []event.Event, handedOver)}
+	return &Recorder{cfg: cfg, buffer: newBuffer(cfg.MaxBatch), batches: make(chan []event.Event, handedOver)}
 }
 
 // Record takes an event in. msg must not be changed afterwards: it is encoded later. When more comes in than can be
 // encoded or stored, events are dropped and counted.
 func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Message) {
-	if !r.ring.put(record{source, subject, at, msg}) {
+	if !r.buffer.put(record{source, subject, at, msg}) {
 		r.dropped.Add(1)
 	}
 }
@@ -110,7 +110,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return nil
 }
 
-// collect makes batches of what is recorded until ctx ends and the ring is empty.
+// collect makes batches of what is recorded until ctx ends and the buffer is empty.
 func (r *Recorder) collect(ctx context.Context) {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
@@ -118,7 +118,7 @@ func (r *Recorder) collect(ctx context.Context) {
 	for ended := false; !ended; {
 		tick := true
 		select {
-		case <-r.ring.ready:
+		case <-r.buffer.ready:
 			tick = false // what does not fill a batch may wait for the tick
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -139,7 +139,7 @@ type collector struct {
 }
 
 func (c *collector) takeIn(ctx context.Context) {
-	taken := c.ring.take(c.spare[:0])
+	taken := c.buffer.take(c.spare[:0])
 	for _, rec := range taken {
 		if c.batch = c.encode(c.batch, rec); len(c.batch) == c.cfg.MaxBatch {
 			c.flush(ctx)

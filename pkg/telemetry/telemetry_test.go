@@ -295,7 +295,7 @@ func TestASilentBusHoldsNothingUp(t *testing.T) {
 	})
 }
 
-func TestAFullRingDropsAndCounts(t *testing.T) {
+func TestAFullBufferDropsAndCounts(t *testing.T) {
 	r := telemetry.New(telemetry.Config{})
 	record(r, 0, 16_384+10)
 	if r.Dropped() != 10 {

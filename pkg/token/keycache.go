@@ -88,7 +88,7 @@ func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 		return f.keys, f.err
 	case <-ctx.Done():
 		var none S
-		return none, apierr.ErrUnavailable.Because(ctx.Err())
+		return none, apierr.ErrUnavailable.WithCause(ctx.Err())
 	}
 }
 

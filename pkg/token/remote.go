@@ -27,11 +27,11 @@ func NewRemoteKeys(
 	return &RemoteKeys{NewKeyCache(opts, func(ctx context.Context) (map[string]ed25519.PublicKey, error) {
 		raw, err := fetch(ctx)
 		if err != nil {
-			return nil, apierr.ErrUnavailable.Because(err)
+			return nil, apierr.ErrUnavailable.WithCause(err)
 		}
 		keys, err := ParseJWKS(raw)
 		if err != nil {
-			return nil, apierr.ErrInternal.Because(err)
+			return nil, apierr.ErrInternal.WithCause(err)
 		}
 		return keys, nil
 	})}

@@ -104,11 +104,11 @@ func refusal(err error) error {
 	case errors.As(err, &typed):
 		return typed
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return Refused("signature").Because(err)
+		return Refused("signature").WithCause(err)
 	case errors.Is(err, jwt.ErrTokenUnverifiable):
-		return Refused("key").Because(err)
+		return Refused("key").WithCause(err)
 	default:
-		return Refused("malformed").Because(err)
+		return Refused("malformed").WithCause(err)
 	}
 }
 
@@ -133,10 +133,10 @@ func validate(c jwt.Claims, audience string, now time.Time) error {
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.is) {
-			return Refused(r.reason).Because(err)
+			return Refused(r.reason).WithCause(err)
 		}
 	}
-	return Refused("claims").Because(err)
+	return Refused("claims").WithCause(err)
 }
 
 // required checks what the validator takes for optional, and exp without leeway.

@@ -16,7 +16,7 @@ import (
 
 // TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
 func TestC5ChangeAnAPIKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/auth/token"], "rate_limit": {"per_minute": 1, "per_hour": 50}}`)
 		client := headers{"X-API-Key": k.APIKey}
 		w.issue(client)
@@ -109,7 +109,7 @@ const managed = "/api/v1/admin/api-keys"
 
 // TestC5APIKeysForAdmin: what admin forwards is done in the name of who asked there, once per Idempotency-Key.
 func TestC5APIKeysForAdmin(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		once := headers{"Idempotency-Key": "once"}
 		made := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, "")
 		if again := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, ""); again.body != made.body {

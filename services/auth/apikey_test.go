@@ -31,7 +31,7 @@ const (
 )
 
 func TestCreateAPIKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "Desktop app"}`)
 		if diff := cmp.Diff([]string{"/api/v1/license/*", "/api/v1/auth/token"}, k.AllowedEndpoints); diff != "" {
 			w.Error(diff)
@@ -69,7 +69,7 @@ func TestCreateAPIKey(t *testing.T) {
 }
 
 func TestOnlyHashesAreKept(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app"}`)
 		p := w.issue(headers{"X-API-Key": k.APIKey})
 		for _, table := range []string{"api_keys", "api_key_secrets", "token_families", "refresh_tokens", "outbox", "idempotency_keys"} {
@@ -86,7 +86,7 @@ func TestOnlyHashesAreKept(t *testing.T) {
 }
 
 func TestRevokeAPIKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app"}`)
 		client := headers{"X-API-Key": k.APIKey}
 		w.issue(client) // the guard knows the key now
@@ -108,7 +108,7 @@ func TestRevokeAPIKey(t *testing.T) {
 }
 
 func TestRotateAPIKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app"}`)
 		var next apiKey
 		w.call("POST", keysPath+"/"+k.ID+"/rotate", asAdmin, `{"grace_seconds": 60}`).is(200, "").into(&next)
@@ -150,7 +150,7 @@ func TestAPIKeyExpires(t *testing.T) {
 }
 
 func TestLookUpAPIKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 5, "per": "address"}, "expires_at": "2099-12-31"}`)
 		res, err := w.auth.LookUpAPIKey(w.Context(), connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: hash(k.APIKey)}))
 		w.must(err)
@@ -173,7 +173,7 @@ func hash(s string) []byte {
 }
 
 func TestIdempotencyKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		h := headers{"X-Admin-Secret": adminSecret, "Idempotency-Key": "once"}
 		first := w.call("POST", keyPath, h, `{"client_name": "app"}`).is(201, "")
 		again := w.call("POST", keyPath, h, `{"client_name": "app"}`).is(201, "")
@@ -230,12 +230,12 @@ func limits(t *testing.T, shared bool) {
 func TestTwoReplicasShareALimit(t *testing.T) {
 	testkit.EachEngineInBubble(t, auth.Migrations, func(t *testing.T, d *db.DB) {
 		share := func(c *auth.Config) { c.RateLimitShared = true }
-		a, b := newWorld(t, d, share), newWorld(t, d, share)
+		a, b := newHarness(t, d, share), newHarness(t, d, share)
 		client := headers{"X-API-Key": a.createKey(`{"client_name": "app"}`).APIKey}
 		var mu sync.Mutex
 		admitted := [2]int{}
 		var wg sync.WaitGroup
-		for i, w := range []*world{a, b} {
+		for i, w := range []*harness{a, b} {
 			wg.Go(func() {
 				for range 40 {
 					if w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).status == 200 {
@@ -250,7 +250,7 @@ func TestTwoReplicasShareALimit(t *testing.T) {
 		if admitted[0]+admitted[1] != 60 {
 			t.Errorf("two replicas admitted %v calls, want 60", admitted)
 		}
-	}) // newWorld leaves the dead letters' table out: nothing dies here
+	}) // newHarness leaves the dead letters' table out: nothing dies here
 }
 
 func TestEndpointNotAllowed(t *testing.T) {

@@ -60,7 +60,7 @@ func TestM9WhoMayAskWhat(t *testing.T) {
 }
 
 func TestRotateMasterKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		p := w.issue(w.client())
 		ring, err := keyring.New(auth.Name, masterKey(2), masterKey(1))
 		w.must(err)
@@ -80,7 +80,7 @@ func TestRotateMasterKey(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		old := w.issue(client)
 		var kept pair

@@ -44,7 +44,7 @@ func carrying(method, path, header, scheme, body string) func(credentials ...str
 }
 
 func TestGuessesOfTheAdminSecret(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		guardtest.Check(w.T, guardtest.Route{
 			Handler: w.handler, Request: carrying("GET", keysPath, "X-Admin-Secret", "", ""), Limit: adminFailures,
 			Good:  func(*testing.T) string { return adminSecret },
@@ -81,7 +81,7 @@ func TestPreviousAdminSecret(t *testing.T) {
 }
 
 func TestGuessesOfAPIKeys(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		for way := range 3 {
 			w.Run([]string{"revoked", "rotated", "expired"}[way], func(t *testing.T) {
 				w.in(t).call("POST", "/api/v1/auth/token", headers{"X-API-Key": w.in(t).endedKey(way)}, tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
@@ -98,7 +98,7 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 }
 
 // endedKey is an API key that was good once, and ended in one of three ways.
-func (w *world) endedKey(way int) string {
+func (w *harness) endedKey(way int) string {
 	w.Helper()
 	k := w.createKey(`{"client_name": "old client"}`)
 	switch way % 3 {
@@ -115,7 +115,7 @@ func (w *world) endedKey(way int) string {
 }
 
 func TestRefusedTokensAreLimited(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		other := w.in(w.T)
 		guardtest.Check(w.T, guardtest.Route{
@@ -156,7 +156,7 @@ func TestBackEndsVerifyAllTheirUsers(t *testing.T) {
 }
 
 func TestGuessesOfRefreshTokens(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client, other := w.client(), w.in(w.T)
 		guardtest.Check(w.T, guardtest.Route{
 			Handler: w.handler, Limit: clientFailures, Unguessable: true, InBody: true,
@@ -178,7 +178,7 @@ func TestGuessesOfRefreshTokens(t *testing.T) {
 
 // TestManyCallsAfterAnotherKeyWasRevoked: of 30 simultaneous calls with a good key none is refused.
 func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		other := w.createKey(`{"client_name": "other"}`)
 		w.call("DELETE", keysPath+"/"+other.ID, asAdmin, "").is(200, "")
@@ -210,7 +210,7 @@ func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
 // TestM6OneSeatCannotFlood: a family is refreshed so many times a minute.
 func TestM6OneSeatCannotFlood(t *testing.T) {
 	limit := 3
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		p := w.issue(w.client())
 		for range limit {
 			w.refresh(p.Refresh).is(200, "").into(&p)
@@ -227,7 +227,7 @@ func TestM6OneSeatCannotFlood(t *testing.T) {
 // TestRevokedTokensTakeNothingFromTheirDevice: its new family may do all that it may.
 func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	limit := 3
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		stolen := w.issue(client)
 		var used pair
@@ -249,14 +249,14 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
-		guardtest.RateLimitsArePruned(t, d, func() { newWorld(t, d, func(c *auth.Config) { c.RateLimitShared = true }) })
+		guardtest.RateLimitsArePruned(t, d, func() { newHarness(t, d, func(c *auth.Config) { c.RateLimitShared = true }) })
 	})
 }
 
 // TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their access tokens
 // have ended; until then peer services may rely on what they know of them.
 func TestM6OneSeatCannotFillTheTables(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		const kept = 100
 		client := w.client()
 		var other pair
@@ -283,7 +283,7 @@ func TestM6OneSeatCannotFillTheTables(t *testing.T) {
 
 // TestM6OneSeatCannotFillTheTablesAtOnce: within the life of its tokens a device has so many of them, and no more.
 func TestM6OneSeatCannotFillTheTablesAtOnce(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		const live = 1000
 		client := w.client()
 		first := w.issue(client)
@@ -309,7 +309,7 @@ func TestM6OneSeatCannotFillTheTablesAtOnce(t *testing.T) {
 }
 
 // families wants so many rows of token families.
-func (w *world) families(want int64) {
+func (w *harness) families(want int64) {
 	w.Helper()
 	var rows int64
 	w.must(w.db.Read(w.Context()).Table("token_families").Count(&rows).Error)

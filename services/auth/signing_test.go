@@ -51,7 +51,7 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := newWorld(t, d)
+		w := newHarness(t, d)
 		sets := make([]string, 6)
 		var wg sync.WaitGroup
 		for i := range sets {
@@ -74,19 +74,19 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 }
 
 // command is what the commands of the auth binary work with: a process of its own, on the same database.
-func (w *world) command() *credential.Service {
+func (w *harness) command() *credential.Service {
 	return credential.New(credential.Deps{Clock: w.clock, Signing: w.store})
 }
 
 var operator = &credential.Actor{Id: "test", Role: "owner"}
 
-func (w *world) published() []string {
+func (w *harness) published() []string {
 	w.Helper()
 	return kids(w.T, []byte(w.call("GET", "/.well-known/jwks.json", nil, "").is(200, "").body))
 }
 
 // hears waits until the key set holds these keys alone. The clock stands still, so no age brings that about.
-func (w *world) hears(kids ...string) {
+func (w *harness) hears(kids ...string) {
 	w.Helper()
 	slices.Sort(kids)
 	testkit.Eventually(w, patience, func() error {
@@ -98,13 +98,13 @@ func (w *world) hears(kids ...string) {
 }
 
 func TestRotateSigningKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		there := w.replicaOn(w.bus)
 		p := w.issue(w.client())
 		old := w.kidOf(p.Access)
 		k, err := w.command().RotateSigningKey(w.Context(), operator)
 		w.must(err)
-		for _, replica := range []*world{w, there} {
+		for _, replica := range []*harness{w, there} {
 			replica.hears(old, k.ID)
 		}
 		client := w.client()
@@ -117,7 +117,7 @@ func TestRotateSigningKey(t *testing.T) {
 		if got := w.kidOf(fresh.Access); got != k.ID {
 			w.Errorf("signed by %s ten minutes later, want %s", got, k.ID)
 		}
-		for _, replica := range []*world{w, there} {
+		for _, replica := range []*harness{w, there} {
 			replica.verify(p.Access).is(200, "")
 			replica.verify(fresh.Access).is(200, "")
 		}
@@ -126,7 +126,7 @@ func TestRotateSigningKey(t *testing.T) {
 	})
 }
 
-func (w *world) kidOf(raw string) string {
+func (w *harness) kidOf(raw string) string {
 	w.Helper()
 	var h struct {
 		ID string `json:"kid"`
@@ -136,7 +136,7 @@ func (w *world) kidOf(raw string) string {
 }
 
 func TestKeyOfAnOfflineTokenStays(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		now := w.clock.Now()
 		rules := credential.New(credential.Deps{Clock: w.clock, Signing: w.store})
 		end := now.Add(claims.MaxOfflineHours * time.Hour)
@@ -165,14 +165,14 @@ func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 }
 
 // revoke revokes a key as the command does.
-func (w *world) revoke(kid string) credential.Revocation {
+func (w *harness) revoke(kid string) credential.Revocation {
 	w.Helper()
 	r, err := w.command().RevokeSigningKey(w.Context(), operator, kid)
 	w.must(err)
 	return r
 }
 
-func (w *world) refuses(access string) {
+func (w *harness) refuses(access string) {
 	w.Helper()
 	testkit.Eventually(w, patience, func() error {
 		if a := w.verify(access); a.status != 401 || a.reason() != "key" {
@@ -183,8 +183,8 @@ func (w *world) refuses(access string) {
 }
 
 func TestM12RevokedSigningKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
-		replicas := []*world{w, w.replicaOn(w.bus)}
+	eachEngine(t, func(w *harness) {
+		replicas := []*harness{w, w.replicaOn(w.bus)}
 		client := w.client()
 		p := w.issue(client)
 		kid := w.kidOf(p.Access)
@@ -230,7 +230,7 @@ func TestM12RevokedSigningKey(t *testing.T) {
 }
 
 func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		kid := w.kidOf(w.issue(w.client()).Access)
 		first := w.revoke(kid)
 		again := w.revoke(kid)
@@ -263,7 +263,7 @@ func TestM12WhoSignsAfterwards(t *testing.T) {
 		{"the one that was announced", "c", "b", "b", []string{"a", "b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			eachEngine(t, func(w *world) {
+			eachEngine(t, func(w *harness) {
 				client := w.client()
 				names := map[string]string{w.kidOf(w.issue(client).Access): "a"}
 				for _, name := range []string{"b", "c"} {
@@ -304,7 +304,7 @@ func TestM12WhoSignsAfterwards(t *testing.T) {
 }
 
 func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		kid := w.kidOf(w.issue(w.client()).Access)
 		var all sync.WaitGroup
 		var done atomic.Int32
@@ -342,7 +342,7 @@ func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
 
 // M12: without the bus a replica knows by the age of what it keeps; what it has never heard of it looks up.
 func TestM12WithoutTheBus(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		silent := deafBus{w.bus, make(chan struct{})}
 		deaf := w.replicaOn(silent)
 		<-silent.watched

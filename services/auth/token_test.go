@@ -27,7 +27,7 @@ import (
 )
 
 func TestTokenJourney(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
 		if first.Type != "Bearer" || first.ExpiresIn != 3600 {
 			w.Errorf("got %+v", first)
@@ -62,7 +62,7 @@ func TestTokenJourney(t *testing.T) {
 }
 
 func TestReuseRevokesTheFamily(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		first, bystander := w.issue(client), w.issue(client)
 		var second pair
@@ -87,7 +87,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 		res, err := w.auth.CheckAccessToken(w.Context(), connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: reused.FamilyId, TokenId: licenseID}))
 		w.must(err)
 		if !res.Msg.Revoked {
-			w.Error("sisters are told that the family stands")
+			w.Error("peers are told that the family stands")
 		}
 		w.refresh(first.Refresh).is(401, errcode.InvalidToken)
 		w.awaitEvent(5, &eventsv1.LicenseTokenRefused{})
@@ -99,7 +99,7 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 
 // TestM2TokensOfASeatThatWasLeft: those issued before the device came back stay refused, those issued afterwards hold.
 func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		client := w.client()
 		first := w.issue(client)
 		var old pair
@@ -120,13 +120,13 @@ func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 
 // TestC7LostAnswers refreshes again although the first answer is not known to have arrived.
 func TestC7LostAnswers(t *testing.T) {
-	next := func(w *world, refresh string) (p pair) {
+	next := func(w *harness, refresh string) (p pair) {
 		w.Helper()
 		w.refresh(refresh).is(200, "").into(&p)
 		return p
 	}
-	for name, test := range map[string]func(w *world, first, lost pair){
-		"C7: nothing of the lost pair was used": func(w *world, first, lost pair) {
+	for name, test := range map[string]func(w *harness, first, lost pair){
+		"C7: nothing of the lost pair was used": func(w *harness, first, lost pair) {
 			again := next(w, first.Refresh)
 			if again.Refresh == lost.Refresh || again.Access == lost.Access {
 				w.Error("the pair is not new")
@@ -136,18 +136,18 @@ func TestC7LostAnswers(t *testing.T) {
 			w.verify(again.Access).is(200, "")
 			next(w, again.Refresh)
 		},
-		"C7: many lost answers in a row": func(w *world, first, _ pair) {
+		"C7: many lost answers in a row": func(w *harness, first, _ pair) {
 			last := first
 			for range 5 {
 				last = next(w, first.Refresh)
 			}
 			next(w, last.Refresh)
 		},
-		"C7: its access token was used here": func(w *world, first, lost pair) {
+		"C7: its access token was used here": func(w *harness, first, lost pair) {
 			w.verify(lost.Access).is(200, "")
 			w.dies(first, lost)
 		},
-		"C7: its access token was used at another service": func(w *world, first, lost pair) {
+		"C7: its access token was used at another service": func(w *harness, first, lost pair) {
 			var c claims.Access
 			_, _, err := jwt.NewParser().ParseUnverified(lost.Access, &c)
 			w.must(err)
@@ -158,17 +158,17 @@ func TestC7LostAnswers(t *testing.T) {
 			}
 			w.dies(first, lost)
 		},
-		"C7: its refresh token was used": func(w *world, first, lost pair) {
+		"C7: its refresh token was used": func(w *harness, first, lost pair) {
 			last := next(w, lost.Refresh)
 			w.dies(first, last)
 		},
-		"C7: the void one is presented": func(w *world, first, lost pair) {
+		"C7: the void one is presented": func(w *harness, first, lost pair) {
 			again := next(w, first.Refresh)
 			w.dies(lost, again)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachEngine(t, func(w *world) {
+			eachEngine(t, func(w *harness) {
 				first := w.issue(w.client())
 				w.refresh(first.Refresh).is(200, "")
 				test(w, first, next(w, first.Refresh))
@@ -178,7 +178,7 @@ func TestC7LostAnswers(t *testing.T) {
 }
 
 // dies presents a refresh token that two parties hold, and expects the end of its family.
-func (w *world) dies(reused, last pair) {
+func (w *harness) dies(reused, last pair) {
 	w.Helper()
 	if reason := w.refresh(reused.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
 		w.Errorf("reason %q", reason)
@@ -190,7 +190,7 @@ func (w *world) dies(reused, last pair) {
 
 // TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is refused.
 func TestC7IdempotencyKey(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
 		once := w.refreshOnce("r-1", first.Refresh).is(200, "")
 		var second pair
@@ -210,12 +210,12 @@ func TestC7IdempotencyKey(t *testing.T) {
 
 // TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is in use.
 func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
-	for name, use := range map[string]func(w *world, second pair){
-		"its access token was used":  func(w *world, second pair) { w.verify(second.Access).is(200, "") },
-		"its refresh token was used": func(w *world, second pair) { w.refresh(second.Refresh).is(200, "") },
+	for name, use := range map[string]func(w *harness, second pair){
+		"its access token was used":  func(w *harness, second pair) { w.verify(second.Access).is(200, "") },
+		"its refresh token was used": func(w *harness, second pair) { w.refresh(second.Refresh).is(200, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachEngine(t, func(w *world) {
+			eachEngine(t, func(w *harness) {
 				first := w.issue(w.client())
 				var second pair
 				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&second)
@@ -230,14 +230,14 @@ func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
 	}
 }
 
-func (w *world) refreshOnce(key, token string) answer {
+func (w *harness) refreshOnce(key, token string) answer {
 	w.Helper()
 	return w.call("POST", "/api/v1/auth/refresh", headers{"Idempotency-Key": key}, fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
 // TestC7ManyRefreshesAtOnce: one chain is left, and it works.
 func TestC7ManyRefreshesAtOnce(t *testing.T) {
-	eachEngine(t, func(w *world) {
+	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
 		results := make([]answer, 40)
 		var wg sync.WaitGroup

@@ -96,13 +96,13 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	if err := b.show(ctx, events); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	var parcels []*parcel
+	var publications []*publication
 	for _, q := range b.queues {
 		if wanted := q.wanted(events); len(wanted) > 0 {
-			parcels = append(parcels, q.put(wanted))
+			publications = append(publications, q.put(wanted))
 		}
 	}
-	for _, p := range parcels {
+	for _, p := range publications {
 		if err := p.wait(ctx); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}

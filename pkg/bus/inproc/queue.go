@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// parcel is what one Publish put into one queue.
-type parcel struct {
+// publication is what one Publish put into one queue.
+type publication struct {
 	// left counts events not yet settled; the queue's mutex guards it.
 	left int
 	// abandoned says that the publisher has given up waiting: events not yet taken are dropped, since it sends them again.
@@ -20,7 +20,7 @@ type parcel struct {
 	queue     *queue
 }
 
-func (p *parcel) wait(ctx context.Context) error {
+func (p *publication) wait(ctx context.Context) error {
 	select {
 	case <-p.settled:
 		return nil
@@ -34,8 +34,8 @@ func (p *parcel) wait(ctx context.Context) error {
 
 // waiting is one event in a queue.
 type waiting struct {
-	event  event.Event
-	parcel *parcel
+	event       event.Event
+	publication *publication
 }
 
 // queue holds events in the order of publishing. It is bounded by the publishers, who wait for what they put in.
@@ -68,8 +68,8 @@ func (q *queue) wanted(events []event.Event) []event.Event {
 }
 
 // put adds events to the end of the queue.
-func (q *queue) put(events []event.Event) *parcel {
-	p := &parcel{left: len(events), settled: make(chan struct{}), queue: q}
+func (q *queue) put(events []event.Event) *publication {
+	p := &publication{left: len(events), settled: make(chan struct{}), queue: q}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range events {
@@ -144,7 +144,7 @@ func (q *queue) next(n int) []waiting {
 	defer q.mu.Unlock()
 	var batch []waiting
 	for len(q.waiting) > 0 && len(batch) < n {
-		if !q.waiting[0].parcel.abandoned {
+		if !q.waiting[0].publication.abandoned {
 			batch = append(batch, q.waiting[0])
 		}
 		q.waiting = q.waiting[1:]
@@ -165,8 +165,8 @@ func (q *queue) settle(batch []waiting) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, w := range batch {
-		if w.parcel.left--; w.parcel.left == 0 {
-			close(w.parcel.settled)
+		if w.publication.left--; w.publication.left == 0 {
+			close(w.publication.settled)
 		}
 	}
 }

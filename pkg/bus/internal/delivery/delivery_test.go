@@ -54,7 +54,7 @@ func (s *script) store(_ context.Context, dead []delivery.Dead) error {
 }
 
 func TestDeliver(t *testing.T) {
-	away := apierr.ErrUnavailable.Because(errBroken)
+	away := apierr.ErrUnavailable.WithCause(errBroken)
 	for name, test := range map[string]struct {
 		ids         string
 		script      script

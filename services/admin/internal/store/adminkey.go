@@ -46,7 +46,7 @@ func (s *Store) ByHash(ctx context.Context, hash [32]byte) (adminkey.Key, error)
 		return adminkey.Key{}, db.Error(fmt.Errorf("find admin key: %w", err))
 	}
 	if row.RevokedAt != nil {
-		return adminkey.Key{}, adminkey.ErrInvalidKey.Because(secret.ErrEnded)
+		return adminkey.Key{}, adminkey.ErrInvalidKey.WithCause(secret.ErrEnded)
 	}
 	return row.key(), nil
 }

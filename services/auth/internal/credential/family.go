@@ -33,9 +33,9 @@ var (
 	ErrTokenUnknown = errors.New("credential: unknown refresh token")
 	errNotAccepted  = errors.New("credential: the family does not accept the refresh token")
 	errRevoked      = token.Refused("revoked")
-	errReused       = token.Refused("reused").Because(errNotAccepted)
+	errReused       = token.Refused("reused").WithCause(errNotAccepted)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.
-	ErrTooManyTokens   = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "this device asked for tokens too often within an hour; keep those that it has, and refresh them").After(time.Minute)
+	ErrTooManyTokens   = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "this device asked for tokens too often within an hour; keep those that it has, and refresh them").WithRetryAfter(time.Minute)
 	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
 )
 
@@ -202,7 +202,7 @@ func (s *Service) standing(ctx context.Context, f Family) error {
 	err := s.Devices.CheckFamily(ctx, f)
 	var refusal *apierr.Error
 	if errors.As(err, &refusal) && isRefusal(refusal.Kind) {
-		return token.Refused(strings.ToLower(refusal.Code)).Because(err)
+		return token.Refused(strings.ToLower(refusal.Code)).WithCause(err)
 	}
 	return err
 }

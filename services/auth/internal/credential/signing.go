@@ -130,10 +130,10 @@ type Offline struct {
 func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	now := s.Clock.Now()
 	if o.ExpiresAt.After(now.Add(maxOffline)) {
-		return "", apierr.ErrInternal.Because(fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
+		return "", apierr.ErrInternal.WithCause(fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
 	}
 	if !o.ExpiresAt.After(now) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
-		return "", apierr.ErrInternal.Because(errors.New("an offline token needs ids and an end in the future"))
+		return "", apierr.ErrInternal.WithCause(errors.New("an offline token needs ids and an end in the future"))
 	}
 	k, err := s.ring.signer(ctx)
 	if err != nil {

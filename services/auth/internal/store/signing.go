@@ -43,7 +43,7 @@ func newSigningRow(ring *keyring.Ring, k credential.SigningKey) (signingRow, err
 func signingKey(ring *keyring.Ring, r signingRow) (credential.SigningKey, error) {
 	seed, err := ring.Open(sealPurpose, r.SealedPrivate, []byte(r.ID))
 	if errors.Is(err, keyring.ErrUnknownKey) {
-		return credential.SigningKey{}, masterkey.ErrMissing.Because(fmt.Errorf("signing key %s: %w", r.ID, err))
+		return credential.SigningKey{}, masterkey.ErrMissing.WithCause(fmt.Errorf("signing key %s: %w", r.ID, err))
 	}
 	if err != nil {
 		return credential.SigningKey{}, fmt.Errorf("open signing key %s: %w", r.ID, err)

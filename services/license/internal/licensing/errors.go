@@ -6,7 +6,7 @@ import (
 )
 
 // errTargetSeated is ErrActivated for a transfer.
-var errTargetSeated = ErrActivated.Sayf("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
+var errTargetSeated = ErrActivated.WithMessagef("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
 	"to free the other seat, deactivate from_hardware_id")
 
 // The reasons why a license cannot be used or changed.

@@ -270,7 +270,7 @@ func (s *Store) Key(ctx context.Context, licenseID string) (string, error) {
 	}
 	key, err := s.keys.Ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
 	if errors.Is(err, keyring.ErrUnknownKey) {
-		return "", masterkey.ErrMissing.Because(err)
+		return "", masterkey.ErrMissing.WithCause(err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("open license key of %s: %w", licenseID, err)

@@ -51,7 +51,7 @@ const (
 // patience is how long a test waits for what must happen, on however busy a computer. The clocks stand still, so what is remembered does not end by itself.
 const patience = 20 * time.Second
 
-// license answers what auth asks its sister: nil is a device in good standing.
+// license answers what auth asks its peer service: nil is a device in good standing.
 type license struct {
 	licensev1connect.UnimplementedLicenseServiceHandler
 	mu    sync.Mutex
@@ -88,8 +88,8 @@ func (l *license) CheckDevice(_ context.Context, req *connect.Request[licensev1.
 	return connect.NewResponse(&licensev1.CheckDeviceResponse{LicenseVersion: l.version}), nil
 }
 
-// world is an auth service with everything around it.
-type world struct {
+// harness is an auth service with everything around it.
+type harness struct {
 	*testing.T
 	clock   *clock.Fake
 	db      *db.DB
@@ -102,9 +102,9 @@ type world struct {
 	store *store.Store
 	seen  *witness
 	// What a replica is made of.
-	bus     bus.Bus
-	cfg     auth.Config
-	sisters httpx.InProcess
+	bus   bus.Bus
+	cfg   auth.Config
+	peers httpx.InProcess
 }
 
 // witness keeps all events that the bus carried.
@@ -113,30 +113,30 @@ type witness struct {
 	events []event.Event
 }
 
-// in is the same world for a subtest.
-func (w *world) in(t *testing.T) *world {
+// in is the same harness for a subtest.
+func (w *harness) in(t *testing.T) *harness {
 	sub := *w
 	sub.T = t
 	return &sub
 }
 
-// eachEngine runs test in a world of its own on every engine.
-func eachEngine(t *testing.T, test func(w *world), change ...func(*auth.Config)) {
+// eachEngine runs test in a harness of its own on every engine.
+func eachEngine(t *testing.T, test func(w *harness), change ...func(*auth.Config)) {
 	t.Helper()
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
-		test(newWorld(t, d, change...))
+		test(newHarness(t, d, change...))
 	})
 }
 
 // onSQLite is for what does not depend on the engine.
-func onSQLite(t *testing.T, change ...func(*auth.Config)) *world {
+func onSQLite(t *testing.T, change ...func(*auth.Config)) *harness {
 	t.Helper()
-	return newWorld(t, testkit.SQLite(t, append(slices.Clone(auth.Migrations), inproc.Migrations)...), change...)
+	return newHarness(t, testkit.SQLite(t, append(slices.Clone(auth.Migrations), inproc.Migrations)...), change...)
 }
 
-func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
+func newHarness(t *testing.T, d *db.DB, change ...func(*auth.Config)) *harness {
 	t.Helper()
-	w := &world{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{version: 2, activated: 2}, seen: &witness{}}
+	w := &harness{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{version: 2, activated: 2}, seen: &witness{}}
 	b, err := inproc.New(inproc.Config{DB: d, Log: testkit.Log(t)})
 	w.must(err)
 	cfg := auth.DefaultConfig()
@@ -150,13 +150,13 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	path, handler := licensev1connect.NewLicenseServiceHandler(w.license, rpctest.Serve("license", licensev1.File_latchkey_license_v1_license_proto)...)
 	mux := http.NewServeMux()
 	mux.Handle(path, handler)
-	sisters := httpx.InProcess{"license": mux}
-	w.bus, w.cfg, w.sisters = b, cfg, sisters
+	peers := httpx.InProcess{"license": mux}
+	w.bus, w.cfg, w.peers = b, cfg, peers
 	w.build()
-	sisters["auth"] = w.service.InternalHandler()
-	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(sisters), "http://auth", rpctest.Client("license", "auth")...)
+	peers["auth"] = w.service.InternalHandler()
+	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(peers), "http://auth", rpctest.Client("license", "auth")...)
 	ada := &rpc.Actor{Id: "k-1", Name: "Ada", Role: "owner", Ip: "192.0.2.7"}
-	w.admin = openapitest.Wrap(t, openapi.Admin, rpctest.Front("auth", sisters["auth"], ada))
+	w.admin = openapitest.Wrap(t, openapi.Admin, rpctest.Front("auth", peers["auth"], ada))
 	ring, err := keyring.New(auth.Name, masterKey(1))
 	w.must(err)
 	w.store = store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
@@ -164,19 +164,19 @@ func newWorld(t *testing.T, d *db.DB, change ...func(*auth.Config)) *world {
 	return w
 }
 
-// build makes the service of the world.
-func (w *world) build() {
+// build makes the service of the harness.
+func (w *harness) build() {
 	w.Helper()
 	var err error
 	w.service, err = auth.New(w.cfg, app.Deps{
-		Log: testkit.Log(w.T), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("auth"),
+		Log: testkit.Log(w.T), DB: w.db, Bus: w.bus, HTTP: w.peers, Clock: w.clock, Metrics: obs.NewMetrics("auth"),
 	})
 	w.must(err)
 	w.handler = openapitest.Wrap(w.T, openapi.Auth, w.service.Handler())
 }
 
-// replicaOn is the world as another process of the service sees it, on the same database.
-func (w *world) replicaOn(b bus.Bus) *world {
+// replicaOn is the harness as another process of the service sees it, on the same database.
+func (w *harness) replicaOn(b bus.Bus) *harness {
 	w.Helper()
 	r := *w
 	r.bus, r.seen = b, &witness{}
@@ -201,7 +201,7 @@ func (b deafBus) Watch(ctx context.Context, w bus.Watch) error {
 func masterKey(fill byte) []byte { return bytes.Repeat([]byte{fill, 0x5a, 3, 0x99}, 8) }
 
 // run starts the service's background work and a witness of all events, and stops both at the end of the test.
-func (w *world) run(b bus.Bus) {
+func (w *harness) run(b bus.Bus) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	link := bus.NewLink()
@@ -229,7 +229,7 @@ func (w *world) run(b bus.Bus) {
 	})
 }
 
-func (w *world) must(err error) {
+func (w *harness) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
@@ -237,14 +237,14 @@ func (w *world) must(err error) {
 }
 
 // events are the events of a type that the bus has carried.
-func (w *world) events(eventType string) []event.Event {
+func (w *harness) events(eventType string) []event.Event {
 	w.seen.mu.Lock()
 	defer w.seen.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(w.seen.events), func(e event.Event) bool { return e.Type != eventType })
 }
 
 // awaitEvent waits for the n-th event of a type and reads it into m.
-func (w *world) awaitEvent(n int, m proto.Message) event.Event {
+func (w *harness) awaitEvent(n int, m proto.Message) event.Event {
 	w.Helper()
 	var e event.Event
 	testkit.Eventually(w, patience, func() error {
@@ -261,7 +261,7 @@ func (w *world) awaitEvent(n int, m proto.Message) event.Event {
 
 // answer is what a call got.
 type answer struct {
-	*world
+	*harness
 	status int
 	header http.Header
 	body   string
@@ -269,18 +269,18 @@ type answer struct {
 
 type headers map[string]string
 
-func (w *world) call(method, path string, h headers, body string) answer {
+func (w *harness) call(method, path string, h headers, body string) answer {
 	w.Helper()
 	return w.ask(w.handler, method, path, h, body)
 }
 
 // manage asks what Ada asks at admin; path goes on below /api/v1/admin/api-keys.
-func (w *world) manage(method, path string, h headers, body string) answer {
+func (w *harness) manage(method, path string, h headers, body string) answer {
 	w.Helper()
 	return w.ask(w.admin, method, managed+path, h, body)
 }
 
-func (w *world) ask(handler http.Handler, method, path string, h headers, body string) answer {
+func (w *harness) ask(handler http.Handler, method, path string, h headers, body string) answer {
 	w.Helper()
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	for name, value := range h {
@@ -340,7 +340,7 @@ type apiKey struct {
 	OldExpiresAt *time.Time `json:"old_api_key_expires_at"`
 }
 
-func (w *world) createKey(body string) apiKey {
+func (w *harness) createKey(body string) apiKey {
 	w.Helper()
 	var k apiKey
 	w.call("POST", "/api/v1/auth/api-key", asAdmin, body).is(201, "").into(&k)
@@ -348,7 +348,7 @@ func (w *world) createKey(body string) apiKey {
 }
 
 // client is the header of a key without limits.
-func (w *world) client() headers {
+func (w *harness) client() headers {
 	w.Helper()
 	return headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 0, "per_hour": 0}}`).APIKey}
 }
@@ -364,19 +364,19 @@ func tokenBody(licenseID, hardwareID string) string {
 	return fmt.Sprintf(`{"license_id": %q, "hardware_id": %q}`, licenseID, hardwareID)
 }
 
-func (w *world) issue(client headers) pair {
+func (w *harness) issue(client headers) pair {
 	w.Helper()
 	var p pair
 	w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(200, "").into(&p)
 	return p
 }
 
-func (w *world) refresh(token string) answer {
+func (w *harness) refresh(token string) answer {
 	w.Helper()
 	return w.call("POST", "/api/v1/auth/refresh", nil, fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
-func (w *world) verify(token string) answer {
+func (w *harness) verify(token string) answer {
 	w.Helper()
 	return w.call("POST", "/api/v1/auth/verify", headers{"Authorization": "Bearer " + token}, "")
 }
