@@ -35,7 +35,8 @@ var complaint = regexp.MustCompile(`^\s+\w+\.go:\d+: `)
 
 // goTest runs the named tests of one package to the first failure. extra goes to the go command as it is.
 func goTest(ctx context.Context, root, pkg string, tests []string, extra ...string) (outcome, error) {
-	argv := append([]string{"test", "-json", "-count=1", "-failfast", "-vet=off", "-timeout=60s", "-run=^(" + strings.Join(tests, "|") + ")$"}, extra...)
+	run := "-run=^(" + strings.Join(tests, "|") + ")$"
+	argv := append([]string{"test", "-json", "-count=1", "-failfast", "-vet=off", "-timeout=60s", run}, extra...)
 	cmd := exec.CommandContext(ctx, "go", append(argv, pkg)...)
 	cmd.Dir = root
 	// A test that is skipped for lack of a server would notice nothing.

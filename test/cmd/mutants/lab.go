@@ -17,7 +17,8 @@ type lab struct {
 	rows      []string
 }
 
-// control runs everything that mutants name on the code as it is. Only a test that passes here proves anything when it fails.
+// control runs everything that mutants name on the code as it is. Only a test that passes here proves anything when it
+// fails.
 func (l *lab) control(ctx context.Context, mutants []mutant) error {
 	tests := map[string][]string{}
 	for _, m := range mutants {
@@ -75,13 +76,13 @@ func (l *lab) try(ctx context.Context, m *mutant) error {
 }
 
 func (l *lab) add(m *mutant, result string, o outcome) {
-	l.rows = append(l.rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%.1f", m.name, m.file, m.breaks, result, o.stopwatch.Seconds()))
+	l.rows = append(l.rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%.1f", m.name, m.dir, m.breaks, result, o.stopwatch.Seconds()))
 }
 
 func (l *lab) table() string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "MUTANT\tFILE\tWHAT IT BREAKS\tCAUGHT BY\tSECONDS")
+	fmt.Fprintln(out, "MUTANT\tPACKAGE\tWHAT IT BREAKS\tCAUGHT BY\tSECONDS")
 	for _, row := range l.rows {
 		fmt.Fprintln(out, row)
 	}

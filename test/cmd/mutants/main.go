@@ -21,16 +21,16 @@ import (
 
 const usage = `usage: scripts/mutants [--list] [name ...]
 
-Proves that the tests notice what must never happen. First the tests run on the code as it is and must pass. Then the code
-is built with one deliberate defect at a time (a mutant), and the tests that ought to notice must fail: a mutant that passes
-has survived, and a test is missing. A mutant that does not compile, or whose text is not in the code exactly once, is stale
-and a failure as well.
+Proves that the tests notice what must never happen. First the tests run on the code as it is and must pass. Then the
+code is built with one deliberate defect at a time (a mutant), and the tests that ought to notice must fail: a mutant
+that passes has survived, and a test is missing. A mutant that does not compile, or whose place is not in the code
+exactly once, is stale and a failure as well.
 
 The files of the repository are not touched: the defect is in a copy that only the build sees (go build -overlay).
 
 Names choose some mutants; the beginning of a name will do: scripts/mutants seat- relay-sent-unconfirmed
 Servers are found as scripts/test finds them, installed ones started privately.
-To add one, write it into the table of test/cmd/mutants that fits, and run it by its name.
+To add one, write it into the table of test/cmd/mutants, and run it by its name.
 
   --list   shows the mutants, runs nothing
 `
@@ -60,7 +60,7 @@ func main() {
 
 // all is every mutant, by subject.
 func all() []mutant {
-	return slices.Concat(seats, events, caches, credentials, requests, consumption)
+	return slices.Concat(seats, events, answers, caches, credentials)
 }
 
 // choose returns the mutants whose names begin with one of names, or all.
@@ -85,7 +85,7 @@ func choose(from []mutant, names []string) ([]mutant, error) {
 func printList(w io.Writer, mutants []mutant) {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, m := range mutants {
-		fmt.Fprintf(out, "%s\t%s\t%s\n", m.name, m.file, m.breaks)
+		fmt.Fprintf(out, "%s\t%s\t%s\n", m.name, m.dir, m.breaks)
 	}
 	_ = out.Flush()
 }

@@ -24,14 +24,18 @@ func TestEveryMutantApplies(t *testing.T) {
 				t.Error("two mutants have this name")
 			}
 			names[m.name] = true
-			if m.breaks == "" || m.old == m.new {
-				t.Error("it breaks nothing")
+			if m.breaks == "" {
+				t.Error("it does not say what it breaks")
 			}
-			text, err := m.source(repository)
+			p, err := m.find(repository)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := parser.ParseFile(token.NewFileSet(), m.file, text, 0); err != nil {
+			text, err := m.edit.apply(p)
+			if err != nil || text == p.text {
+				t.Fatalf("it changes nothing: %v", err)
+			}
+			if _, err := parser.ParseFile(token.NewFileSet(), p.path, text, 0); err != nil {
 				t.Errorf("the mutant is no Go: %v", err)
 			}
 			known := testsOf(t, filepath.Join(repository, m.pkg))
@@ -65,24 +69,62 @@ func testsOf(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-func TestAStaleMutantIsTold(t *testing.T) {
-	root := t.TempDir()
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(root, "a.go"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+func TestEdits(t *testing.T) {
+	const source = `package p
+
+const query = "SELECT 1"
+
+func (t *T) f(n int) int {
+	first()
+	if err := second(n); err != nil {
+		return 1
 	}
-	m := mutant{name: "m", file: "a.go", old: "guard()", new: "true"}
-	for text, stale := range map[string]bool{"if guard() {": false, "if other() {": true, "guard(); guard()": true} {
-		write(text)
-		got, err := m.source(root)
-		if (err != nil) != stale || !stale && string(got) != "if true {" {
-			t.Errorf("%q became %q, %v", text, got, err)
-		}
+	switch {
+	case n > 1:
+		return 2
 	}
-	if _, err := (&mutant{file: "gone.go"}).source(root); err == nil {
-		t.Error("a file that has gone is not told")
+	return 3
+}
+
+func g() { first() }
+`
+	for name, tt := range map[string]struct {
+		in       string
+		edit     edit
+		old, new string // what the edit changes in the source; none where the mutant is stale
+	}{
+		"a constant":          {"query", replace("1", "2"), "SELECT 1", "SELECT 2"},
+		"any declaration":     {"", replace("SELECT", "DELETE"), "SELECT", "DELETE"},
+		"twice":               {"", replace("first()", ""), "", ""},
+		"once in a method":    {"f", drop("first"), "first()\n\tif", "\n\tif"},
+		"gone":                {"f", replace("third", ""), "", ""},
+		"no such declaration": {"h", replace("first", ""), "", ""},
+		"the condition":       {"f", never("err != nil"), "; err != nil", "; false && (err != nil)"},
+		"a case":              {"f", never("n >"), "case n > 1", "case false && (n > 1)"},
+		"no condition":        {"f", never("first"), "", ""},
+		"a whole statement":   {"f", drop("second"), "if err := second(n); err != nil {\n\t\treturn 1\n\t}", ""},
+		"no statement":        {"query", drop("SELECT"), "", ""},
+		"the first statement": {"f", earlier("first"), "", ""},
+		"earlier": {"f", earlier("second"), "first()\n\tif err := second(n); err != nil {\n\t\treturn 1\n\t}",
+			"if err := second(n); err != nil {\n\t\treturn 1\n\t}\n\tfirst()"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, want := t.TempDir(), ""
+			if err := os.WriteFile(filepath.Join(root, "a.go"), []byte(source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if tt.old != "" {
+				want = strings.Replace(source, tt.old, tt.new, 1)
+			}
+			got := ""
+			p, err := (&mutant{dir: ".", in: tt.in, edit: tt.edit}).find(root)
+			if err == nil {
+				got, err = tt.edit.apply(p)
+			}
+			if got != want || (err != nil) != (want == "") {
+				t.Errorf("%v, became:\n%s", err, got)
+			}
+		})
 	}
 }
 
