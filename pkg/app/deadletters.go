@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -28,7 +29,19 @@ func DeadLetters(queue string) *cobra.Command {
 			})
 		},
 	}
-	return commandGroup("dead-letters", "Events that could not be taken in", list, replay)
+	drop := &cobra.Command{
+		Use: "drop {id ... | --all}", Short: "Delete them for good: those named, or all",
+	}
+	all := drop.Flags().Bool("all", false, "delete every dead letter")
+	drop.RunE = func(cmd *cobra.Command, ids []string) error {
+		if *all == (len(ids) > 0) {
+			return &ArgumentError{errors.New("dead-letters drop wants the ids that list shows, or --all")}
+		}
+		return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+			return dropLetters(ctx, cmd, d.Bus.DeadLetters(queue), ids)
+		})
+	}
+	return commandGroup("dead-letters", "Events that could not be taken in", list, replay, drop)
 }
 
 func listLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, limit int) error {
@@ -50,5 +63,14 @@ func replayLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLett
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d back in the queue\n", n)
+	return err
+}
+
+func dropLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, ids []string) error {
+	n, err := letters.Drop(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d deleted\n", n)
 	return err
 }

@@ -110,12 +110,24 @@ func TestDeadLettersAreCounted(t *testing.T) {
 	shows("0", "1")
 }
 
+// Nobody deletes all dead letters by forgetting to name some.
+func TestDroppingAllIsSaid(t *testing.T) {
+	for _, args := range [][]string{{"drop"}, {"drop", "--all", "an-id"}} {
+		cmd := DeadLetters("q")
+		cmd.SetArgs(args)
+		cmd.SilenceUsage, cmd.SilenceErrors = true, true
+		if err := cmd.ExecuteContext(t.Context()); !errors.As(err, new(*ArgumentError)) {
+			t.Errorf("%v: %v, want an argument error", args, err)
+		}
+	}
+}
+
 func TestDeadLetterCommands(t *testing.T) {
 	var names []string
 	for _, c := range DeadLetters("q").Commands() {
 		names = append(names, c.CommandPath())
 	}
-	if got := strings.Join(names, ", "); got != "dead-letters list, dead-letters replay" {
+	if got := strings.Join(names, ", "); got != "dead-letters drop, dead-letters list, dead-letters replay" {
 		t.Error(got)
 	}
 }

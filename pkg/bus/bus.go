@@ -153,7 +153,7 @@ type DeadLetter struct {
 	DiedAt   time.Time
 }
 
-// DeadLetters lists what a queue gave up, and gives it another chance.
+// DeadLetters lists what a queue gave up, and gives it another chance or drops it.
 //
 // They are bounded: see Queue.MaxDeadLetters.
 type DeadLetters interface {
@@ -167,4 +167,6 @@ type DeadLetters interface {
 	// Replay puts the named dead letters, or all of those present when none is named, back into their queue with fresh
 	// attempts, and returns how many. A dead letter is removed only after its queue has it.
 	Replay(ctx context.Context, ids ...string) (int, error)
+	// Drop deletes the named dead letters, or all of those present when none is named, and returns how many.
+	Drop(ctx context.Context, ids ...string) (int, error)
 }

@@ -59,7 +59,17 @@ func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, er
 
 // Replay implements bus.DeadLetters.
 func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
-	replayed := 0
+	return d.remove(ctx, ids, func(got *amqp091.Delivery) error { return d.sendBack(ctx, got) })
+}
+
+// Drop implements bus.DeadLetters.
+func (d *deadLetters) Drop(ctx context.Context, ids ...string) (int, error) {
+	return d.remove(ctx, ids, func(got *amqp091.Delivery) error { return got.Ack(false) })
+}
+
+// remove calls take with the named letters, or with all when none is named; take removes them from their queue.
+func (d *deadLetters) remove(ctx context.Context, ids []string, take func(*amqp091.Delivery) error) (int, error) {
+	removed := 0
 	err := d.visit(ctx, func(v *visit) error {
 		for {
 			got, err := v.take(ctx)
@@ -69,14 +79,14 @@ func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
 			if len(ids) > 0 && !slices.Contains(ids, letterID(*got)) {
 				continue
 			}
-			if err := d.sendBack(ctx, got); err != nil {
+			if err := take(got); err != nil {
 				return err
 			}
 			v.held--
-			replayed++
+			removed++
 		}
 	})
-	return replayed, err
+	return removed, err
 }
 
 // sendBack removes the letter only after the queue has confirmed it.

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		{"delivers telemetry in bulk", deliversTelemetryInBulk},
 		{"retries a failed batch in parts", retriesInParts},
 		{"makes a dead letter after the last attempt and replays it", deadAndReplayed},
+		{"drops dead letters", dropsDeadLetters},
 		{"makes dead letters of rejected events alone", rejectsSome},
 		{"takes a panic for a failure", deadAfterPanic},
 		{"bounds dead letters", boundsDeadLetters},

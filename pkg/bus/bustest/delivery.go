@@ -200,6 +200,34 @@ func rejectsSome(t *testing.T, open Open) {
 	}
 }
 
+// dropsDeadLetters: those named go and the others stay, in their order; then all go.
+func dropsDeadLetters(t *testing.T, open Open) {
+	b := opened(t, open, all())
+	wait := Publish(t, b, Activations(t, 4)...)
+	Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
+		rejected := bus.Rejected{}
+		for i := range batch {
+			rejected[i] = errors.New("never")
+		}
+		return rejected.OrNil()
+	})
+	wait()
+	letters := Letters(t, b, all().Name, 4)
+	drop := func(want int, ids ...string) {
+		t.Helper()
+		if n, err := b.DeadLetters(all().Name).Drop(t.Context(), ids...); err != nil || n != want {
+			t.Fatalf("dropped %d: %v, want %d", n, err, want)
+		}
+	}
+	drop(2, letters[0].ID, letters[2].ID, "unknown")
+	left := Letters(t, b, all().Name, 2)
+	if left[0].ID != letters[1].ID || left[1].ID != letters[3].ID {
+		t.Errorf("%s and %s are left, want %s and %s", left[0].ID, left[1].ID, letters[1].ID, letters[3].ID)
+	}
+	drop(2)
+	Letters(t, b, all().Name, 0)
+}
+
 // boundsDeadLetters: a flood of bad events leaves the newest of them only.
 func boundsDeadLetters(t *testing.T, open Open) {
 	const most, total = 5, 40

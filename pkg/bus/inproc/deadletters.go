@@ -116,6 +116,16 @@ func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, er
 
 // Replay implements bus.DeadLetters. It returns when the consumer has had its chance with each letter.
 func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
+	return d.remove(ctx, ids, d.sendBack)
+}
+
+// Drop implements bus.DeadLetters.
+func (d *deadLetters) Drop(ctx context.Context, ids ...string) (int, error) {
+	return d.remove(ctx, ids, d.delete)
+}
+
+// remove calls take with the named letters, or with all when none is named; take removes them.
+func (d *deadLetters) remove(ctx context.Context, ids []string, take func(ctx context.Context, seq int64) error) (int, error) {
 	const present = `SELECT seq, id FROM bus_dead_letters WHERE queue = ? ORDER BY seq`
 	if err := d.known(); err != nil {
 		return 0, err
@@ -127,17 +137,17 @@ func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
 	if err := d.bus.db.Read(ctx).Raw(present, d.queue).Scan(&rows).Error; err != nil {
 		return 0, fmt.Errorf("list the dead letters: %w", db.Error(err))
 	}
-	replayed := 0
+	removed := 0
 	for _, r := range rows {
 		if len(ids) > 0 && !slices.Contains(ids, r.ID) {
 			continue
 		}
-		if err := d.sendBack(ctx, r.Seq); err != nil {
-			return replayed, err
+		if err := take(ctx, r.Seq); err != nil {
+			return removed, err
 		}
-		replayed++
+		removed++
 	}
-	return replayed, nil
+	return removed, nil
 }
 
 // sendBack removes the letter only after the consumer has settled its event.
@@ -157,6 +167,10 @@ func (d *deadLetters) sendBack(ctx context.Context, seq int64) error {
 	if err := d.bus.queues[d.queue].put(events).wait(ctx); err != nil {
 		return fmt.Errorf("replay a dead letter: %w", err)
 	}
+	return d.delete(ctx, seq)
+}
+
+func (d *deadLetters) delete(ctx context.Context, seq int64) error {
 	return d.bus.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return tx.Exec(`DELETE FROM bus_dead_letters WHERE seq = ?`, seq).Error
 	})
