@@ -464,8 +464,10 @@ func TestRepublish(t *testing.T) {
 	if after := figures(); after != before {
 		t.Errorf("rebuilding changed the figures from %s to %s", before, after)
 	}
-	if out, code := w.run(w.settings("license"), "license", "republish", "--since", "yesterday"); code == 0 || !strings.Contains(out, "yesterday") {
-		t.Errorf("republish since yesterday: %d %s", code, out)
+	for _, args := range [][]string{{"republish", "--since", "yesterday"}, {"republish"}} {
+		if out, code := w.run(w.settings("license"), "license", args...); code != 2 || !strings.Contains(out, "2026-01-31") {
+			t.Errorf("%v: exit code %d, want 2 and the form of a date: %s", args, code, out)
+		}
 	}
 }
 
