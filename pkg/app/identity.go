@@ -63,8 +63,8 @@ func (b Base) checkPeers(peers rpc.Peers) error {
 	return nil
 }
 
-// services are those that a list of peers may name.
-var services = []string{"auth", "license", "analytics", "admin"}
+// Services names the services of the suite, which are those that a list of peers may name.
+func Services() []string { return []string{"auth", "license", "analytics", "admin"} }
 
 // CheckKnownToPeers finds a list of peers that names a service that there is not, or lacks the key of the named service: the lists are
 // the same everywhere, so its calls would be refused.
@@ -74,8 +74,8 @@ func (b Base) CheckKnownToPeers(service string) error {
 		return nil // what is wrong with the form, Validate tells
 	}
 	for name := range peers {
-		if name != service && !slices.Contains(services, name) {
-			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s", name, strings.Join(services, ", "))
+		if name != service && !slices.Contains(Services(), name) {
+			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s", name, strings.Join(Services(), ", "))
 		}
 	}
 	if peers.Knows(id) {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 // compose is the part of docker-compose.yml that says what runs and how.
@@ -123,8 +125,8 @@ func inRoot(t *testing.T, path string) string {
 	return full
 }
 
-// suiteServices are the services of the suite in docker-compose.yml.
-var suiteServices = []string{"admin", "analytics", "auth", "license"}
+// suiteServices are the services of the suite, by their names.
+var suiteServices = slices.Sorted(slices.Values(app.Services()))
 
 func TestComposeGatesEveryServiceOnWhatItNeeds(t *testing.T) {
 	c := developed(t)

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 // findRoot is the first folder upwards from the working directory that has a go.work.
@@ -80,8 +82,8 @@ func BuildCommit(ctx context.Context, commit, dir string) (bin string, err error
 }
 
 func buildServices(ctx context.Context, root, bin string) error {
-	argv := make([]string, len(serviceNames))
-	for i, name := range serviceNames {
+	argv := make([]string, len(app.Services()))
+	for i, name := range app.Services() {
 		argv[i] = fmt.Sprintf("./services/%[1]s/cmd/%[1]s", name)
 	}
 	return goBuild(ctx, root, bin+string(filepath.Separator), argv...)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
@@ -37,7 +38,7 @@ func NewSecrets() Secrets {
 		Identities: map[string]rpc.Identity{},
 	}
 	var entries []string
-	for _, service := range serviceNames {
+	for _, service := range app.Services() {
 		s.Identities[service] = rpc.NewIdentity(service)
 		entries = append(entries, s.Identities[service].PeerEntry())
 	}
@@ -105,7 +106,7 @@ func (s *Suite) planServices() error {
 	}
 	s.Processes = nil
 	internals := map[string][]string{} // addresses of all replicas by service
-	for _, service := range serviceNames {
+	for _, service := range app.Services() {
 		for n := range replicas[service] {
 			public, internal := servers.Address(ports[0]), servers.Address(ports[1])
 			ports = ports[2:]
@@ -193,7 +194,7 @@ func (s *Suite) internalKey(service string) string {
 func (s *Suite) migrate(ctx context.Context) error {
 	s.say("Migrating the database")
 	var runs []func() error
-	for _, service := range serviceNames {
+	for _, service := range app.Services() {
 		p := s.Process(service)
 		runs = append(runs, func() error {
 			cmd := exec.CommandContext(ctx, p.argv[0], "migrate")
@@ -223,13 +224,13 @@ func (s *Suite) startEmbedded(ctx context.Context) error {
 
 // planEmbedded gives the one process its four ports.
 func (s *Suite) planEmbedded() error {
-	ports, err := servers.FreePorts(len(serviceNames))
+	ports, err := servers.FreePorts(len(app.Services()))
 	if err != nil {
 		return err
 	}
 	p := &Process{Name: "latchkey", URLs: map[string]string{}, group: s.group}
 	p.argv = []string{filepath.Join(s.Bin, "latchkey"), "--data-dir", s.dataDir()}
-	for i, service := range serviceNames {
+	for i, service := range app.Services() {
 		address := servers.Address(ports[i])
 		p.URLs[service] = "http://" + address
 		p.environ = append(p.environ, "LATCHKEY_"+strings.ToUpper(service)+"_ADDR="+address)

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 	"github.com/latchkey-dev/latchkey/test/servers"
@@ -58,9 +59,6 @@ type Suite struct {
 	group   *servers.Group
 	links   []*link.Link // to the internal addresses of each service
 }
-
-// serviceNames in the order of their ports.
-var serviceNames = []string{"auth", "license", "analytics", "admin"}
 
 // Start builds the binaries and starts everything; it returns when every process is ready. Stop ends it.
 func Start(ctx context.Context, o Options) (*Suite, error) {
@@ -152,7 +150,7 @@ func (s *Suite) Environ() []string {
 		vars["DATABASE_URL"] = s.Postgres.URL
 		vars["AMQP_URL"], vars["AMQP_MANAGEMENT_URL"] = s.RabbitMQ.URL, s.RabbitMQ.ManagementURL
 	}
-	for _, service := range serviceNames {
+	for _, service := range app.Services() {
 		var pids, internal []string
 		for _, p := range s.Processes {
 			if p.URLs[service] != "" {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
@@ -28,7 +29,7 @@ func CheckCallers(t *testing.T, h http.Handler, service string, file protoreflec
 	}
 	for _, procedure := range procedures {
 		allowed := want[path.Base(procedure)]
-		for _, caller := range Services {
+		for _, caller := range app.Services() {
 			if got := ask(t, h, Identity(caller), service, procedure); got != slices.Contains(allowed, caller) {
 				t.Errorf("%s by %s: admitted is %v", procedure, caller, got)
 			}
@@ -61,7 +62,7 @@ func CheckManagement(t *testing.T, h *gin.Engine, service string) {
 			continue
 		}
 		checked++
-		for _, caller := range Services {
+		for _, caller := range app.Services() {
 			for _, by := range []*rpc.Actor{nil, {Name: "without an id"}, {Id: "somebody"}} {
 				want := caller == "admin" && by.GetId() != ""
 				if got := manages(t, h, rpcCall{Identity(caller), service, route, by}); got != want {

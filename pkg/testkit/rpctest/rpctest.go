@@ -17,12 +17,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
-// Services are the names of the four services.
-var Services = []string{"auth", "license", "analytics", "admin"}
-
 // identities are made once, so that all services of a test binary know each other.
 var identities = sync.OnceValue(func() (all []rpc.Identity) {
-	for _, service := range Services {
+	for _, service := range app.Services() {
 		all = append(all, rpc.NewIdentity(service))
 	}
 	return all
@@ -59,7 +56,7 @@ func Client(caller, audience string) []connect.ClientOption {
 func Serve(service string, file protoreflect.FileDescriptor) []connect.HandlerOption {
 	callers := rpc.Callers{}
 	for _, procedure := range Procedures(file) {
-		callers[procedure] = Services
+		callers[procedure] = app.Services()
 	}
 	return rpc.Serve(service, Peers(), callers)
 }
