@@ -20,6 +20,7 @@ import (
 )
 
 const usage = `usage: scripts/mutants [--list] [name ...]
+       scripts/mutants --generated [package ...]
 
 Proves that the tests notice what must never happen. First the tests run on the code as it is and must pass. Then the
 code is built with one deliberate defect at a time (a mutant), and the tests that ought to notice must fail: a mutant
@@ -32,7 +33,8 @@ Names choose some mutants; the beginning of a name will do: scripts/mutants seat
 Servers are found as scripts/test finds them, installed ones started privately.
 To add one, write it into the table of test/cmd/mutants, and run it by its name.
 
-  --list   shows the mutants, runs nothing
+  --list        shows the mutants, runs nothing
+  --generated   lets gremlins make the defects, in the rules: licensing, detect, ratelimit
 `
 
 func main() {
