@@ -2,7 +2,6 @@ package app
 
 import (
 	"cmp"
-	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -122,13 +121,4 @@ func (b Base) HTTP(service string, d Deps) httpx.Options {
 		Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, Answered: d.Answered,
 		TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf,
 	}
-}
-
-// PublicMeta is what the public port of a service shows beside its API.
-func (b Base) PublicMeta(service string, openAPI []byte, ready func(context.Context) httpx.Readiness, d Deps) httpx.MetaOptions {
-	meta := httpx.MetaOptions{Service: service, OpenAPI: openAPI, NoDocs: b.DocsDisabled, Ready: ready}
-	if b.PublicMetrics() {
-		meta.Metrics = d.Metrics.Handler()
-	}
-	return meta
 }

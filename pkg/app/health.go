@@ -16,6 +16,7 @@ type Health struct {
 	deps     Deps
 	keys     *masterkey.Register
 	draining atomic.Bool
+	awaited  []awaited
 
 	mu      sync.Mutex
 	checked time.Time
@@ -30,6 +31,31 @@ func NewHealth(d Deps, keys *masterkey.Register) *Health { return &Health{deps: 
 // Drain makes the service unready for good.
 func (h *Health) Drain() { h.draining.Store(true) }
 
+// awaited is what must have been done before the service can do its work.
+type awaited struct {
+	done <-chan struct{}
+	what string
+}
+
+// Await keeps the service unready until done is closed; what says what it waits for. It is called before Ready is.
+func (h *Health) Await(done <-chan struct{}, what string) {
+	h.awaited = append(h.awaited, awaited{done, what})
+}
+
+// pending is what the service still waits for. What takes a moment after the start, it waits for itself.
+func (h *Health) pending(ctx context.Context) string {
+	for _, a := range h.awaited {
+		select {
+		case <-a.done:
+			continue
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return a.what
+	}
+	return ""
+}
+
 // healthAge keeps callers of the public /readyz from making work for the database.
 const healthAge = time.Second
 
@@ -38,6 +64,9 @@ const healthAge = time.Second
 func (h *Health) Ready(ctx context.Context) httpx.Readiness {
 	if h.draining.Load() {
 		return httpx.Readiness{Dependencies: map[string]string{"service": "away: it is shutting down"}}
+	}
+	if what := h.pending(ctx); what != "" {
+		return httpx.Readiness{Dependencies: map[string]string{"service": "away: " + what}}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -7,29 +7,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Observe shows operators what waits and what was lost: the connections in use, the events that the bus has not confirmed yet,
-// and, where a service has telemetry, the events of it that were dropped (nil leaves that out).
-func (d Deps) Observe(unsent func(context.Context) (int, error), dropped func() uint64) {
-	r := d.Metrics.Registerer()
-	r.MustRegister(
+// observe shows operators what waits: for connections to the database, and for the bus to confirm it.
+func (c *Core) observe() {
+	c.Metrics.Registerer().MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "latchkey_database_waiting_calls", Help: "Calls that wait for a connection to the database.",
-		}, func() float64 { return float64(d.DB.Load().Waiting) }),
+		}, func() float64 { return float64(c.DB.Load().Waiting) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "latchkey_database_refused_calls_total", Help: "Calls answered 503 because no connection to the database came free in time.",
-		}, func() float64 { return float64(d.DB.Load().Refused) }),
+			Name: "latchkey_database_refused_calls_total",
+			Help: "Calls answered 503 because no connection to the database came free in time.",
+		}, func() float64 { return float64(c.DB.Load().Refused) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "latchkey_database_connections_in_use", Help: "Connections to the database that are in use.",
-		}, func() float64 { return float64(d.DB.Stats().InUse) }),
+		}, func() float64 { return float64(c.DB.Stats().InUse) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "latchkey_outbox_unsent_events", Help: "Events that wait in the outbox; -1 while the database does not answer.",
-		}, func() float64 { return countWithin(unsent) }),
+			Name: "latchkey_outbox_unsent_events",
+			Help: "Events that wait in the outbox; -1 while the database does not answer.",
+		}, func() float64 { return countWithin(c.Outbox.Pending) }),
 	)
-	if dropped != nil {
-		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "latchkey_telemetry_dropped_events_total", Help: "Telemetry events that found no room while the broker was away.",
-		}, func() float64 { return float64(dropped()) }))
-	}
 }
 
 // ObserveDeadLetters shows operators how many events the consumer of a queue could not take in: those that lie there, and those

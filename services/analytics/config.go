@@ -10,10 +10,9 @@ import (
 // Config is the settings of the service.
 type Config struct {
 	app.Base
-	app.CORS
+	app.Clients
 
-	RetentionDays   int  `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
-	RateLimitShared bool `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
+	RetentionDays int `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
 }
 
 // DefaultConfig is what main starts from.
@@ -22,6 +21,6 @@ func DefaultConfig() Config {
 }
 
 // Validate joins all problems of the settings.
-func (c *Config) Validate() error { return errors.Join(c.Base.Validate(), c.CheckCORS()) }
+func (c *Config) Validate() error { return errors.Join(c.Base.Validate(), c.CheckClients()) }
 
 func (c *Config) retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }

@@ -11,14 +11,42 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/store"
 )
 
-// Commands are what the auth binary does besides serving. cfg is filled when a command runs.
-func Commands(cfg *Config) []*cobra.Command {
-	return []*cobra.Command{rotateSigningKeyCommand(cfg), revokeSigningKeyCommand(cfg)}
+// Migrations is everything that the service keeps in its schema.
+var Migrations = []db.Migrations{
+	store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations, masterkey.Migrations,
+}
+
+// Program is the service as a program. cfg is filled when a command runs.
+func Program(cfg *Config) app.Service {
+	return app.Service{
+		Name:       Name,
+		Short:      "API keys, access and refresh tokens, and the keys that sign them",
+		Config:     cfg,
+		Migrations: Migrations,
+		Queues:     bus.AllQueues(),
+		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
+		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
+		Commands:   []*cobra.Command{rotateSigningKeyCommand(cfg), revokeSigningKeyCommand(cfg)},
+	}
+}
+
+// MasterKeys is the register of what the service keeps under master keys.
+func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
+	ring, err := cfg.Keyring(Name)
+	if err != nil {
+		return nil, err
+	}
+	return masterkey.New(deps.DB, ring, store.SigningKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
 }
 
 func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
@@ -107,7 +135,7 @@ func changeSigningKeys(
 	if err != nil {
 		return err
 	}
-	events := outbox.New(d.DB, source)
+	events := outbox.New(d.DB, app.Source(Name))
 	said, err := change(credential.New(credential.Deps{Clock: d.Clock, Signing: store.New(d.DB, events, keys)}))
 	if err != nil {
 		return err

@@ -13,11 +13,10 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 	app.TokenLimit
-	app.CORS
+	app.Clients
 
 	AdminSecret         secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
 	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" env:"LATCHKEY_ADMIN_SECRET_PREVIOUS" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
-	RateLimitShared     bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
 }
 
 // DefaultConfig is what main starts from.
@@ -32,7 +31,7 @@ func (c *Config) Validate() error {
 		c.CheckSecret(c, &c.AdminSecret),
 		c.checkPreviousSecret(),
 		c.MasterKeys.Check(c.Base),
-		c.CheckCORS(),
+		c.CheckClients(),
 	}
 	return errors.Join(problems...)
 }

@@ -12,10 +12,9 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 	app.TokenLimit
-	app.CORS
+	app.Clients
 
-	RateLimitShared bool  `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
-	CacheBytes      int64 `key:"cache_bytes" env:"LATCHKEY_CACHE_BYTES" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	CacheBytes int64 `key:"cache_bytes" env:"LATCHKEY_CACHE_BYTES" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
 }
 
 // The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.
@@ -39,7 +38,7 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckCORS(), c.checkCache())
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkCache())
 }
 
 func (c *Config) checkCache() error {

@@ -114,8 +114,8 @@ func (s *settings) complete(made *secrets) error {
 	use(&s.auth.AdminSecret, &made.AdminSecret)
 	use(&s.admin.AdminAPIKey, &made.AdminAPIKey)
 	if s.Env == app.Development && len(s.CORSOrigins) == 0 {
-		for _, cors := range []*app.CORS{&s.auth.CORS, &s.license.CORS, &s.analytics.CORS} {
-			cors.CORSOrigins = []string{"*"}
+		for _, clients := range []*app.Clients{&s.auth.Clients, &s.license.Clients, &s.analytics.Clients} {
+			clients.CORSOrigins = []string{"*"}
 		}
 	}
 	services := map[string]*app.Base{"auth": &s.auth.Base, "license": &s.license.Base, "analytics": &s.analytics.Base, "admin": &s.admin.Base}

@@ -338,8 +338,8 @@ func TestCORSFollowsTheEnvironment(t *testing.T) {
 		if err := set.complete(&made); err != nil {
 			t.Fatal(err)
 		}
-		for _, cors := range []app.CORS{set.auth.CORS, set.license.CORS, set.analytics.CORS} {
-			if got := strings.Join(cors.CORSOrigins, ","); got != tt.want {
+		for _, clients := range []app.Clients{set.auth.Clients, set.license.Clients, set.analytics.Clients} {
+			if got := strings.Join(clients.CORSOrigins, ","); got != tt.want {
 				t.Errorf("%s, %q: %q", tt.env, tt.origins, got)
 			}
 		}

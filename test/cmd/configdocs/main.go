@@ -38,7 +38,7 @@ func main() {
 		{"All services", &app.Base{}},
 		{"Services that hash or encrypt: auth, license, admin", &app.MasterKeys{}},
 		{"Services that admit devices by token: auth, license", &app.TokenLimit{}},
-		{"Services that applications call: auth, license, analytics", &app.CORS{}},
+		{"Services that applications call: auth, license, analytics", &app.Clients{}},
 		{"auth", &authConfig},
 		{"license", &licenseConfig},
 		{"analytics", &analyticsConfig},

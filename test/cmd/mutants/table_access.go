@@ -31,21 +31,21 @@ var caches = []mutant{
 		name:   "replica-deaf-to-licenses",
 		breaks: "a replica of license does not hear what another changed",
 		dir:    "services/license",
-		edit:   drop("s.lookup.OnEvent(e)"),
+		edit:   replace("Watches(), s.lookup, ", "Watches(), "),
 		pkg:    licenseAPI, tests: "TestReplicasHearOfEachOther",
 	},
 	{
 		name:   "replica-deaf-to-keys",
 		breaks: "a replica of license does not hear that an API key was revoked",
 		dir:    "services/license",
-		edit:   drop("s.guard.OnEvent(e)"),
+		edit:   replace(", s.guard)", ")"),
 		pkg:    licenseAPI, tests: "TestRevocationsAreHeard",
 	},
 	{
 		name:   "replica-deaf-to-families",
 		breaks: "a replica of license does not hear that a token family was revoked",
 		dir:    "services/license",
-		edit:   drop("s.families.OnEvent(e)"),
+		edit:   replace("s.auth.Families, ", ""),
 		pkg:    licenseAPI, tests: "TestRevocationsAreHeard",
 	},
 	{
@@ -92,8 +92,8 @@ var credentials = []mutant{
 	{
 		name:   "limit-sharing-unset",
 		breaks: "license counts calls per replica although the setting says shared",
-		dir:    "services/license",
-		edit:   never("cfg.RateLimitShared"),
+		dir:    "pkg/app",
+		edit:   never("s.RateLimitShared"),
 		pkg:    licenseAPI, tests: "TestReplicasShareALimit",
 	},
 	{

@@ -9,22 +9,16 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
-	"github.com/latchkey-dev/latchkey/pkg/rpc"
-	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
-	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/peers"
 )
 
 // Deps is what the handlers work with.
 type Deps struct {
 	Keys  *adminkey.Keys
 	Audit audit.Log
-	// Auth and Licenses lead to the services that own API keys, and licenses with their devices.
-	Auth, Licenses *rpc.Gateway
-	// Counts and Analytics know figures.
-	Counts      licensev1connect.LicenseServiceClient
-	Analytics   analyticsv1connect.AnalyticsServiceClient
+	peers.Peers
 	Idempotency *idempotency.Store
 	// Attempts bounds the admin keys that one client address may have refused.
 	Attempts *guard.Attempts

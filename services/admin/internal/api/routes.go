@@ -33,8 +33,8 @@ const (
 	apiKeys    = "/api/v1/admin/api-keys"
 )
 
-// routes is the whole public surface of the service, beside what every service has.
-func (a *API) routes() []route {
+// table is the whole public surface of the service, beside what every service has.
+func (a *API) table() []route {
 	toLicense, toAuth := forward(a.Licenses), forward(a.Auth)
 	return []route{
 		{http.MethodPost, licenses, adminkey.Operator, toLicense},
@@ -63,10 +63,10 @@ func (a *API) routes() []route {
 	}
 }
 
-// Register adds the routes to an engine.
-func (a *API) Register(e *gin.Engine) {
-	e.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost))
-	for _, r := range a.routes() {
-		e.Handle(r.method, r.path, a.require(r.role), httpx.Wrap(r.handler))
+// Routes adds the routes of table to r.
+func (a *API) Routes(r gin.IRouter) {
+	r.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost))
+	for _, line := range a.table() {
+		r.Handle(line.method, line.path, a.require(line.role), httpx.Wrap(line.handler))
 	}
 }

@@ -20,12 +20,12 @@ type anomaliesResponse struct {
 	NextCursor *string         `json:"next_cursor"`
 }
 
-func (a api) anomalies(c *gin.Context) error {
+func (a *API) anomalies(c *gin.Context) error {
 	q, err := anomalyQuery(c)
 	if err != nil {
 		return err
 	}
-	found, err := a.usage.Anomalies(c.Request.Context(), q)
+	found, err := a.Usage.Anomalies(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type judgeRequest struct {
 
 const maxNote = 2000
 
-func (a api) judge(c *gin.Context) error {
+func (a *API) judge(c *gin.Context) error {
 	var r judgeRequest
 	if err := httpx.BindOptional(c, &r); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (a api) judge(c *gin.Context) error {
 	if err := wrong.Err(); err != nil {
 		return err
 	}
-	judged, err := a.usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()})
+	judged, err := a.Usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()})
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,12 @@ const (
 	firstYear = 2000
 )
 
-func (a api) patterns(c *gin.Context) error {
+func (a *API) patterns(c *gin.Context) error {
 	days, err := httpx.QueryInt(c, "days", defaultDays, 1, usage.MaxDays)
 	if err != nil {
 		return err
 	}
-	p, err := a.usage.Patterns(c.Request.Context(), c.Param("license_id"), days)
+	p, err := a.Usage.Patterns(c.Request.Context(), c.Param("license_id"), days)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ type detectRequest struct {
 	Sensitivity *float64   `json:"sensitivity"`
 }
 
-func (a api) detect(c *gin.Context) error {
+func (a *API) detect(c *gin.Context) error {
 	var r detectRequest
 	if err := httpx.BindOptional(c, &r); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (a api) detect(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.usage.Detect(c.Request.Context(), c.Param("license_id"), d)
+	found, err := a.Usage.Detect(c.Request.Context(), c.Param("license_id"), d)
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,8 @@ func (r detectRequest) detection() (usage.Detection, error) {
 	return d, wrong.Err()
 }
 
-func (a api) risk(c *gin.Context) error {
-	r, err := a.usage.Risk(c.Request.Context(), c.Param("license_id"))
+func (a *API) risk(c *gin.Context) error {
+	r, err := a.Usage.Risk(c.Request.Context(), c.Param("license_id"))
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ const (
 	maxLimit     = 1000
 )
 
-func (a api) dashboard(c *gin.Context) error {
-	d, err := a.usage.Dashboard(c.Request.Context())
+func (a *API) dashboard(c *gin.Context) error {
+	d, err := a.Usage.Dashboard(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (a api) dashboard(c *gin.Context) error {
 	return nil
 }
 
-func (a api) report(c *gin.Context) error {
+func (a *API) report(c *gin.Context) error {
 	q, err := a.reportQuery(c)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (a api) report(c *gin.Context) error {
 	case format != "" && format != "json":
 		return apierr.InvalidField("format", "must be json or csv")
 	}
-	r, err := a.usage.Report(c.Request.Context(), q)
+	r, err := a.Usage.Report(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (a api) report(c *gin.Context) error {
 	return nil
 }
 
-func (a api) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
+func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	days, err := httpx.QueryInt(c, "days", defaultDays, 1, usage.MaxDays)
 	if err != nil {
 		return q, err
@@ -68,7 +68,7 @@ func (a api) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	if q.After != "" && (len(q.After) != 36 || uuid.Validate(q.After) != nil) {
 		return q, errCursor
 	}
-	q.Window = a.usage.Window(days)
+	q.Window = a.Usage.Window(days)
 	return q, nil
 }
 
@@ -76,7 +76,7 @@ var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an ear
 
 // reportCSV writes all licenses, page by page. The status is sent with the first row: a failure after that cuts the file off,
 // which the client notices because the transfer ends without its end.
-func (a api) reportCSV(c *gin.Context, q usage.ReportQuery) error {
+func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 	q.Limit = maxLimit
 	w := csv.NewWriter(c.Writer)
 	begin := func() error {
@@ -86,7 +86,7 @@ func (a api) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 			"last_seen", "risk_score", "anomalies", "expires_at"})
 	}
 	begun := false
-	err := a.usage.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
+	err := a.Usage.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
 		if !begun {
 			begun = true
 			if err := begin(); err != nil {

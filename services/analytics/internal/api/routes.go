@@ -13,12 +13,22 @@ import (
 // longWork is the time of the routes that may read a whole log.
 const longWork = 60 * time.Second
 
-type api struct{ usage *usage.Service }
+// Deps is what the handlers work with.
+type Deps struct {
+	Usage *usage.Service
+	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.
+	RequireAPIKey gin.HandlerFunc
+}
 
-// Mount adds the routes to e; guard admits by API key.
-func Mount(e *gin.Engine, u *usage.Service, guard gin.HandlerFunc) {
-	a := api{u}
-	v1 := e.Group("/api/v1/analytics", guard)
+// API is the handlers.
+type API struct{ Deps }
+
+// New returns the handlers.
+func New(d Deps) *API { return &API{d} }
+
+// Routes is the whole public surface of the service, beside what every service has.
+func (a *API) Routes(r gin.IRouter) {
+	v1 := r.Group("/api/v1/analytics", a.RequireAPIKey)
 	v1.GET("/licenses/:license_id/patterns", httpx.Wrap(a.patterns))
 	v1.POST("/licenses/:license_id/anomalies/detect", httpx.Timeout(longWork), httpx.Wrap(a.detect))
 	v1.GET("/licenses/:license_id/risk-score", httpx.Wrap(a.risk))

@@ -22,7 +22,7 @@ var errInvalidAdminSecret = apierr.New(apierr.Unauthenticated, errcode.InvalidAd
 	"the admin secret is missing or wrong; send it once, in the header X-Admin-Secret")
 
 // requireAdminSecret admits the administrator, whom rpc.ActorOf then tells.
-func (a api) requireAdminSecret(c *gin.Context) {
+func (a *API) requireAdminSecret(c *gin.Context) {
 	if err := a.checkAdminSecret(c); err != nil {
 		httpx.WriteError(c, err)
 		return
@@ -30,7 +30,7 @@ func (a api) requireAdminSecret(c *gin.Context) {
 	httpx.SetCaller(c, actor(c))
 }
 
-func (a api) checkAdminSecret(c *gin.Context) error {
+func (a *API) checkAdminSecret(c *gin.Context) error {
 	given := httpx.Credential(c.Request.Header, adminHeader)
 	if given == "" {
 		return a.AdminAttempts.Refuse(c, errInvalidAdminSecret)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
@@ -23,31 +22,35 @@ type Tokens interface {
 	KeySet(ctx context.Context) ([]byte, error)
 }
 
-// Options is what the API works with.
-type Options struct {
+// Deps is what the handlers work with.
+type Deps struct {
 	Tokens Tokens
 	// APIKeys answers the administrator.
 	APIKeys *manage.Manage
-	Guard   *apikey.Guard
-	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before. Empty ones open nothing.
+	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.
+	RequireAPIKey gin.HandlerFunc
+	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before. Empty
+	// ones open nothing.
 	AdminSecrets []secret.Secret
 	Idempotency  *idempotency.Store
 	// TokenAttempts and AdminAttempts bound the tokens and the admin secrets that one client address may have refused.
 	TokenAttempts, AdminAttempts *guard.Attempts
 }
 
-// api holds the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while goroutines
+// API is the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while goroutines
 // of the database may still look at their context.
-type api struct{ Options }
+type API struct{ Deps }
+
+// New returns the handlers.
+func New(d Deps) *API { return &API{d} }
 
 // tokenBody caps, in bytes, the bodies of routes that anybody may call: they hold one token.
 var tokenBody = httpx.MaxBody(16 << 10)
 
-// Mount adds the routes to e.
-func Mount(e *gin.Engine, o Options) {
-	a := api{o}
-	v1 := e.Group("/api/v1/auth")
-	v1.POST("/token", o.Guard.Require(), httpx.Wrap(a.issueTokens))
+// Routes is the whole public surface of the service, beside what every service has.
+func (a *API) Routes(r gin.IRouter) {
+	v1 := r.Group("/api/v1/auth")
+	v1.POST("/token", a.RequireAPIKey, httpx.Wrap(a.issueTokens))
 	v1.POST("/refresh", tokenBody, httpx.Wrap(a.refreshTokens))
 	v1.POST("/verify", tokenBody, httpx.Wrap(a.verifyToken))
 
@@ -58,5 +61,5 @@ func Mount(e *gin.Engine, o Options) {
 	admin.DELETE("/api-keys/:id", httpx.Wrap(a.APIKeys.RevokeAPIKey))
 	admin.POST("/api-keys/:id/rotate", httpx.StrictMembers(), httpx.Wrap(a.APIKeys.RotateAPIKey))
 
-	e.GET("/.well-known/jwks.json", httpx.Wrap(a.keySet))
+	r.GET("/.well-known/jwks.json", httpx.Wrap(a.keySet))
 }

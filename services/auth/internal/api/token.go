@@ -43,7 +43,7 @@ type verifyResponse struct {
 	TokenID    string    `json:"token_id"`
 }
 
-func (a api) issueTokens(c *gin.Context) error {
+func (a *API) issueTokens(c *gin.Context) error {
 	var req tokenRequest
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (a api) issueTokens(c *gin.Context) error {
 	return nil
 }
 
-func (a api) refreshTokens(c *gin.Context) error {
+func (a *API) refreshTokens(c *gin.Context) error {
 	var req refreshRequest
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (a api) refreshTokens(c *gin.Context) error {
 	return nil
 }
 
-func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
+func (a *API) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
 	err = a.TokenAttempts.Try(c, guard.Of(c, credential.RefreshPrefix, raw), func() error {
 		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c))
 		return err
@@ -80,7 +80,7 @@ func (a api) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err e
 }
 
 // once is nil without an Idempotency-Key.
-func (a api) once(c *gin.Context) credential.Once {
+func (a *API) once(c *gin.Context) credential.Once {
 	if len(c.Request.Header.Values("Idempotency-Key")) == 0 {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (a api) once(c *gin.Context) credential.Once {
 	}
 }
 
-func (a api) verifyToken(c *gin.Context) error {
+func (a *API) verifyToken(c *gin.Context) error {
 	raw, err := guard.Bearer(c.Request.Header)
 	if err != nil {
 		return a.TokenAttempts.Refuse(c, err)
@@ -113,7 +113,7 @@ func (a api) verifyToken(c *gin.Context) error {
 }
 
 // keySet lets others keep the answer for as long as our own services do.
-func (a api) keySet(c *gin.Context) error {
+func (a *API) keySet(c *gin.Context) error {
 	set, err := a.Tokens.KeySet(c.Request.Context())
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type Keys interface {
 type Deps struct {
 	Keys        Keys
 	Idempotency *idempotency.Store
+	// RequireActor admits what admin forwards.
+	RequireActor gin.HandlerFunc
 }
 
 // Manage is the handlers.
@@ -35,10 +37,9 @@ type Manage struct{ Deps }
 // New returns the handlers.
 func New(d Deps) *Manage { return &Manage{d} }
 
-// Routes adds the routes of the internal port to r; requireActor admits what admin forwards. Those of the public port
-// are in package api.
-func (m *Manage) Routes(r gin.IRouter, requireActor gin.HandlerFunc) {
-	g := r.Group("/api/v1/admin/api-keys", requireActor, httpx.StrictMembers(), httpx.OnlyQuery())
+// Routes adds the routes of the internal port to r. Those of the public port are in package api.
+func (m *Manage) Routes(r gin.IRouter) {
+	g := r.Group("/api/v1/admin/api-keys", m.RequireActor, httpx.StrictMembers(), httpx.OnlyQuery())
 	g.POST("", httpx.Wrap(m.CreateAPIKey))
 	g.GET("", httpx.Wrap(m.ListAPIKeys))
 	g.PATCH("/:id", httpx.Wrap(m.UpdateAPIKey))

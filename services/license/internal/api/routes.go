@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// API answers requests with the use cases.
-type API struct {
+// Deps is what the handlers work with.
+type Deps struct {
 	Licensing   *licensing.Licensing
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
@@ -27,18 +27,26 @@ type API struct {
 	// TokenQuota limits the calls that one device makes with its tokens.
 	TokenQuota ratelimit.Quota
 	Clock      clock.Clock
+	// RequireAPIKey admits calls with an API key whose allowed_endpoints cover the route, and counts them against its
+	// limits.
+	RequireAPIKey gin.HandlerFunc
 }
+
+// API is the handlers.
+type API struct{ Deps }
+
+// New returns the handlers.
+func New(d Deps) *API { return &API{d} }
 
 // deviceBody caps what devices send without an API key, in bytes: a token, or a heartbeat with 4 KiB of session data.
 var deviceBody = httpx.MaxBody(32 << 10)
 
-// Routes is the whole public surface. apiKey wants an API key whose allowed_endpoints cover the route, and counts the call
-// against its limits.
-func (a *API) Routes(r gin.IRouter, apiKey gin.HandlerFunc) {
+// Routes is the whole public surface of the service, beside what every service has.
+func (a *API) Routes(r gin.IRouter) {
 	g := r.Group("/api/v1/license")
-	g.POST("/validate", apiKey, httpx.Wrap(a.validate))
-	g.POST("/activate", apiKey, httpx.Wrap(a.activate))
-	g.POST("/deactivate", apiKey, httpx.Wrap(a.deactivate))
+	g.POST("/validate", a.RequireAPIKey, httpx.Wrap(a.validate))
+	g.POST("/activate", a.RequireAPIKey, httpx.Wrap(a.activate))
+	g.POST("/deactivate", a.RequireAPIKey, httpx.Wrap(a.deactivate))
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, httpx.Wrap(a.validateOffline))

@@ -18,6 +18,8 @@ type Deps struct {
 	Licensing   *licensing.Licensing
 	Idempotency *idempotency.Store
 	Clock       clock.Clock
+	// RequireActor admits what admin forwards.
+	RequireActor gin.HandlerFunc
 }
 
 // Manage is the handlers.
@@ -33,9 +35,9 @@ const (
 	bulkTime = 20 * time.Second
 )
 
-// Routes adds the routes to r. requireActor admits what admin forwards.
-func (m *Manage) Routes(r gin.IRouter, requireActor gin.HandlerFunc) {
-	g := r.Group("/api/v1/admin/licenses", requireActor, httpx.StrictMembers())
+// Routes adds the routes to r.
+func (m *Manage) Routes(r gin.IRouter) {
+	g := r.Group("/api/v1/admin/licenses", m.RequireActor, httpx.StrictMembers())
 	plain := httpx.OnlyQuery()
 	paged := httpx.OnlyQuery("page", "per_page")
 	g.POST("", plain, httpx.Wrap(m.createLicense))

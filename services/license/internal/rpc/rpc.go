@@ -3,6 +3,7 @@ package rpc
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
@@ -21,16 +22,18 @@ var Callers = rpc.Callers{
 	licensev1connect.LicenseServiceCountLicensesProcedure: {"admin"},
 }
 
-// Server implements licensev1connect.LicenseServiceHandler.
-type Server struct {
-	Licensing *licensing.Licensing
-	Clock     clock.Clock
+type server struct {
+	licensing *licensing.Licensing
+	clock     clock.Clock
 }
 
-var _ licensev1connect.LicenseServiceHandler = (*Server)(nil)
+// NewHandler returns the path and the handler of LicenseService.
+func NewHandler(l *licensing.Licensing, c clock.Clock, opts ...connect.HandlerOption) (string, http.Handler) {
+	return licensev1connect.NewLicenseServiceHandler(server{l, c}, opts...)
+}
 
 // CheckDevice implements the contract.
-func (s *Server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
+func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	seat, err := s.check(ctx, req.Msg)
 	if err != nil {
 		return nil, err
@@ -40,18 +43,18 @@ func (s *Server) CheckDevice(ctx context.Context, req *connect.Request[licensev1
 	}), nil
 }
 
-func (s *Server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
+func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
 	if m.LicenseVersion == nil {
-		return s.Licensing.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
+		return s.licensing.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
 	}
-	return s.Licensing.CheckHolder(ctx, licensing.Holder{
+	return s.licensing.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
 	})
 }
 
 // CountLicenses implements the contract.
-func (s *Server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest]) (*connect.Response[licensev1.CountLicensesResponse], error) {
-	n, err := s.Licensing.Catalog.Count(ctx, s.Clock.Now())
+func (s server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest]) (*connect.Response[licensev1.CountLicensesResponse], error) {
+	n, err := s.licensing.Catalog.Count(ctx, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}

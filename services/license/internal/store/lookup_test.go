@@ -122,7 +122,7 @@ func TestAnEventThatComesLateDropsNothingNewer(t *testing.T) {
 			return v.Cached
 		}
 		cached()
-		events, _, err := r.store.Outbox().List(t.Context(), made.License.ID, noon.AddDate(-1, 0, 0), nil, 100)
+		events, _, err := r.outbox.List(t.Context(), made.License.ID, noon.AddDate(-1, 0, 0), nil, 100)
 		if err != nil || len(events) < 3 {
 			t.Fatal(events, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
@@ -27,7 +28,10 @@ type under struct {
 }
 
 func (u under) store() *store.Store {
-	return store.New(u.d, keys(u.t, u.d, u.keys...), clock.NewFake(noon), func(event.Event) {})
+	return store.New(store.Deps{
+		DB: u.d, Outbox: outbox.New(u.d, licensing.Source), Keys: keys(u.t, u.d, u.keys...), Clock: clock.NewFake(noon),
+		Committed: func(event.Event) {},
+	})
 }
 
 func (u under) find(key string) error {

@@ -49,7 +49,10 @@ func newBatch(t *testing.T, d *db.DB) *batch {
 		t.Fatal(err)
 	}
 	b := &batch{t: t, ids: map[string]string{}}
-	b.Store = New(d, masterkey.New(d, ring), clock.NewFake(noon), func(e event.Event) { b.told = append(b.told, e.ID) })
+	b.Store = New(Deps{
+		DB: d, Outbox: outbox.New(d, licensing.Source), Keys: masterkey.New(d, ring), Clock: clock.NewFake(noon),
+		Committed: func(e event.Event) { b.told = append(b.told, e.ID) },
+	})
 	return b
 }
 
@@ -265,7 +268,7 @@ func TestNobodyTriesAgainAfterAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &batch{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(away, nil, clock.NewFake(noon), nil)}
+	b := &batch{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(Deps{DB: away, Clock: clock.NewFake(noon)})}
 	b.want("one", "a")
 	if all, err := b.takeTogether(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
 		t.Errorf("%+v, %v without a database", all, err)

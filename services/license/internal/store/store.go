@@ -40,16 +40,23 @@ type Store struct {
 	seats     *gather.Gatherer[string, activation, outcome]
 }
 
-// New returns a store. committed is called after each commit with the events of the change, so that this process's caches
-// do not wait for the bus.
-func New(d *db.DB, keys *masterkey.Register, c clock.Clock, committed func(event.Event)) *Store {
-	s := &Store{db: d, outbox: outbox.New(d, licensing.Source), keys: keys, clock: c, committed: committed}
-	s.seats = gather.New(gathering(d.Engine()), activation.licenseID, s.takeTogether)
-	return s
+// Deps is what a Store works with.
+type Deps struct {
+	DB     *db.DB
+	Outbox *outbox.Outbox
+	Keys   *masterkey.Register
+	Clock  clock.Clock
+	// Committed is called after each commit with the events of the change, so that this process's caches do not wait for
+	// the bus.
+	Committed func(event.Event)
 }
 
-// Outbox is the event log that changes are written to.
-func (s *Store) Outbox() *outbox.Outbox { return s.outbox }
+// New returns a store.
+func New(d Deps) *Store {
+	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
+	s.seats = gather.New(gathering(d.DB.Engine()), activation.licenseID, s.takeTogether)
+	return s
+}
 
 // keyPurpose binds hashes and ciphertexts of license keys to what they are for.
 const keyPurpose = "license-key"

@@ -35,6 +35,7 @@ var (
 type replica struct {
 	*licensing.Licensing
 	store  *store.Store
+	outbox *outbox.Outbox
 	lookup *store.Lookup
 	link   *bus.Link
 	clock  *clock.Fake
@@ -72,10 +73,10 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 		}
 	}
 	for i := range all {
-		r := &replica{link: bus.NewLink(), clock: clock.NewFake(noon)}
+		r := &replica{outbox: outbox.New(d, licensing.Source), link: bus.NewLink(), clock: clock.NewFake(noon)}
 		r.link.Tick()
 		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: r.link})
-		r.store = store.New(d, keys(t, d, 1), r.clock, tell)
+		r.store = store.New(store.Deps{DB: d, Outbox: r.outbox, Keys: keys(t, d, 1), Clock: r.clock, Committed: tell})
 		r.Licensing = licensing.New(licensing.Deps{Lookup: r.lookup, Store: r.store, Catalog: r.store, Seen: r, Telemetry: r, Signer: r, Clock: r.clock})
 		all[i] = r
 	}
@@ -126,7 +127,7 @@ func check(t *testing.T, r *replica, licenseID string) (active int) {
 
 func events(t *testing.T, r *replica, licenseID, eventType string) (n int) {
 	t.Helper()
-	all, _, err := r.store.Outbox().List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), nil, 10_000)
+	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), nil, 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 		if err != nil || a.Limits != (licensing.Limits{MaxDevices: 2, CurrentDevices: 1}) {
 			t.Fatalf("%+v, %v", a, err)
 		}
-		if n, err := r.store.Outbox().Pending(t.Context()); n != 3 || err != nil {
+		if n, err := r.outbox.Pending(t.Context()); n != 3 || err != nil {
 			t.Errorf("%d events wait for the relay, want those of the product, the license and the activation (%v)", n, err)
 		}
 		_, err = r.Activate(t.Context(), made.Key, client("one"))

@@ -1,4 +1,5 @@
-package rpc
+// Package peers is what auth asks its peer services.
+package peers
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
@@ -14,12 +16,21 @@ import (
 
 // Devices asks the license service about devices.
 type Devices struct {
-	License licensev1connect.LicenseServiceClient
+	license licensev1connect.LicenseServiceClient
+}
+
+var _ credential.Devices = Devices{}
+
+// NewDevices makes the client of the license service.
+func NewDevices(c *app.Core) Devices {
+	return Devices{app.NewClient(c, "license", licensev1connect.NewLicenseServiceClient)}
 }
 
 // CheckDevice implements credential.Devices.
 func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID string) (int, error) {
-	res, err := d.License.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
+		LicenseId: licenseID, HardwareId: hardwareID,
+	}))
 	if err != nil {
 		return 0, err
 	}
@@ -28,7 +39,7 @@ func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID string) 
 
 // CheckFamily implements credential.Devices.
 func (d Devices) CheckFamily(ctx context.Context, f credential.Family) error {
-	_, err := d.License.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
+	_, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: f.LicenseID, HardwareId: f.HardwareID, LicenseVersion: proto.Int32(int32(f.LicenseVersion)),
 	}))
 	return err

@@ -1,4 +1,4 @@
-package api
+package peers
 
 import (
 	"context"
@@ -15,18 +15,18 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// AuthFamilies implements Families by asking auth once per family and once per token; auth's events tell what changes afterwards.
-type AuthFamilies struct {
+// Families implements api.Families by asking auth once per family and once per token; auth's events tell what changes afterwards.
+type Families struct {
 	auth    authv1connect.AuthServiceClient
 	revoked *cache.Cache[string, bool]
 	// void knows tokens by their ids. What auth says of one is final, so this needs no dropping.
 	void *cache.Cache[string, bool]
 }
 
-// NewAuthFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
+// newFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
 // what is known serves 15 minutes.
-func NewAuthFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *AuthFamilies {
-	return &AuthFamilies{
+func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *Families {
+	return &Families{
 		auth: auth,
 		revoked: cache.New[string, bool](cache.Options{
 			Capacity: 200_000, TTL: 5 * time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: link,
@@ -35,8 +35,8 @@ func NewAuthFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link i
 	}
 }
 
-// Refused implements Families.
-func (f *AuthFamilies) Refused(ctx context.Context, familyID, tokenID string) (bool, error) {
+// Refused implements api.Families.
+func (f *Families) Refused(ctx context.Context, familyID, tokenID string) (bool, error) {
 	void, _, err := f.void.Fetch(ctx, tokenID, func(ctx context.Context) (bool, error) {
 		state, err := f.ask(ctx, familyID, tokenID)
 		return state.GetVoid(), err
@@ -51,7 +51,7 @@ func (f *AuthFamilies) Refused(ctx context.Context, familyID, tokenID string) (b
 	return revoked, err
 }
 
-func (f *AuthFamilies) ask(ctx context.Context, familyID, tokenID string) (*authv1.CheckAccessTokenResponse, error) {
+func (f *Families) ask(ctx context.Context, familyID, tokenID string) (*authv1.CheckAccessTokenResponse, error) {
 	resp, err := f.auth.CheckAccessToken(ctx, connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: familyID, TokenId: tokenID}))
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (f *AuthFamilies) ask(ctx context.Context, familyID, tokenID string) (*auth
 }
 
 // OnEvent forgets a family that was revoked.
-func (f *AuthFamilies) OnEvent(e event.Event) {
+func (f *Families) OnEvent(e event.Event) {
 	if e.Type != eventsv1.TypeLicenseTokenReused {
 		return
 	}
@@ -75,4 +75,4 @@ func (f *AuthFamilies) OnEvent(e event.Event) {
 }
 
 // OnGap forgets everything: a revocation may have been missed.
-func (f *AuthFamilies) OnGap() { f.revoked.DropAll() }
+func (f *Families) OnGap() { f.revoked.DropAll() }

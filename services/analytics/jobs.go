@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
 )
 
@@ -15,14 +18,37 @@ const (
 	statesKept = 400 * 24 * time.Hour
 )
 
+// Watches are the types of the events that change what this service caches.
+func Watches() []string { return apikey.Events() }
+
+// Run consumes events, announces anomalies and prunes until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	return s.RunJobs(ctx,
+		s.Consume(queue(), s.handler()),
+		s.Watch(Watches(), s.guard),
+		s.Every(time.Minute, "close silent anomalies", s.closeAnomalies),
+		s.Every(time.Hour, "compute risk scores", s.rescore),
+		s.Prune(s.prune),
+	)
+}
+
+// handler takes in events at a pace that leaves time to the requests of the process.
+func (s *Service) handler() bus.Handler {
+	h := s.metrics.watched(s.Clock, s.consumer.Handle)
+	if s.Answered == nil {
+		return h
+	}
+	return ingest.NewPace(h, s.Answered).Handle
+}
+
 func (s *Service) closeAnomalies(ctx context.Context) error {
-	_, err := s.store.CloseAnomalies(ctx, s.deps.Clock.Now())
+	_, err := s.store.CloseAnomalies(ctx, s.Clock.Now())
 	return err
 }
 
 // rescore ages the risk of all licenses that have one, and keeps it as that of the day.
 func (s *Service) rescore(ctx context.Context) error {
-	now := s.deps.Clock.Now()
+	now := s.Clock.Now()
 	for after := ""; ; {
 		next, err := s.store.RescoreAfter(ctx, after, now)
 		if err != nil || next == "" {
@@ -33,13 +59,9 @@ func (s *Service) rescore(ctx context.Context) error {
 }
 
 func (s *Service) prune(ctx context.Context) error {
-	now := s.deps.Clock.Now()
+	now := s.Clock.Now()
 	_, err := s.store.Prune(ctx, store.Expiry{
 		Now: now, Events: now.Add(-s.cfg.retention()), States: now.Add(-statesKept), Rollups: now.Add(-rollupsKept),
 	})
-	if err != nil {
-		return err
-	}
-	_, err = s.outbox.Prune(ctx, now.Add(-s.cfg.EventLog()))
 	return err
 }

@@ -14,10 +14,16 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
-const (
-	tidyEvery  = time.Hour
-	retryAfter = time.Second
-)
+// retryAfter is the time between attempts to reach the database at the start.
+const retryAfter = time.Second
+
+// Run puts the configured owner key in force, relays events, fills the audit log and prunes, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.configure(ctx); err != nil {
+		return err
+	}
+	return s.RunJobs(ctx, s.Consume(auditQueue(), s.record))
+}
 
 // configure puts the owner key of the configuration in force, and waits for the database while it is away.
 func (s *Service) configure(ctx context.Context) error {
@@ -26,7 +32,7 @@ func (s *Service) configure(ctx context.Context) error {
 		switch {
 		case err == nil:
 			if !live {
-				s.deps.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
+				s.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
 			}
 			close(s.configured)
 			return nil
@@ -37,7 +43,7 @@ func (s *Service) configure(ctx context.Context) error {
 		case !errors.Is(err, apierr.ErrUnavailable):
 			return err
 		}
-		s.deps.Log.WarnContext(ctx, "the owner key waits for the database", "error", err)
+		s.Log.WarnContext(ctx, "the owner key waits for the database", "error", err)
 		if !pause(ctx, retryAfter) {
 			return nil
 		}
@@ -67,12 +73,6 @@ func auditEntry(e event.Event) (audit.Entry, error) {
 		return audit.Entry{}, err
 	}
 	return audit.NewEntry(e.ID, e.Time, &m)
-}
-
-// tidy forgets old answers and sent events.
-func (s *Service) tidy(ctx context.Context) error {
-	_, err := s.outbox.Prune(ctx, s.deps.Clock.Now().Add(-s.cfg.EventLog()))
-	return errors.Join(err, s.answers.Prune(ctx))
 }
 
 // pause waits for d; it is false when ctx ended first.

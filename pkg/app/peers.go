@@ -1,0 +1,35 @@
+package app
+
+import (
+	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+)
+
+// gateway is the service that forwards the requests of administrators.
+const gateway = "admin"
+
+// NewClient makes a client of the named peer service by its generated constructor:
+//
+//	auth := app.NewClient(core, "auth", authv1connect.NewAuthServiceClient)
+func NewClient[T any](c *Core, peer string, generated func(connect.HTTPClient, string, ...connect.ClientOption) T) T {
+	return generated(rpc.HTTPClient(c.HTTP), c.base.peerURL(peer), rpc.NewClientOptions(c.identity, peer)...)
+}
+
+// NewGateway makes the gateway to the named peer service.
+func NewGateway(c *Core, peer string) *rpc.Gateway {
+	return rpc.NewGateway(c.identity, peer, c.base.peerURL(peer), rpc.HTTPClient(c.HTTP))
+}
+
+func (b Base) peerURL(service string) string {
+	return map[string]string{"auth": b.AuthURL, "license": b.LicenseURL, "analytics": b.AnalyticsURL}[service]
+}
+
+// ForPeers are the options of a generated handler whose procedures callers may ask.
+func (c *Core) ForPeers(callers rpc.Callers) []connect.HandlerOption {
+	return rpc.Serve(c.Name, c.peers, callers)
+}
+
+// RequireActor admits what the gateway forwards.
+func (c *Core) RequireActor() gin.HandlerFunc { return rpc.RequireActor(c.Name, c.peers, gateway) }

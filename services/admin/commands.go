@@ -1,0 +1,39 @@
+package admin
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/store"
+)
+
+// Migrations is everything that the service keeps in its schema.
+var Migrations = []db.Migrations{outbox.Migrations, idempotency.Migrations, store.Migrations, masterkey.Migrations}
+
+// Program is the service as a program. cfg is filled when a command runs.
+func Program(cfg *Config) app.Service {
+	return app.Service{
+		Name:       Name,
+		Short:      "Manages licenses, devices and admin keys, and keeps the audit log",
+		Config:     cfg,
+		Migrations: Migrations,
+		Queues:     bus.AllQueues(),
+		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
+		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
+		Commands:   []*cobra.Command{app.DeadLetters(auditQueue().Name)},
+	}
+}
+
+// MasterKeys is the register of what the service keeps under master keys.
+func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
+	ring, err := cfg.Keyring(Name)
+	if err != nil {
+		return nil, err
+	}
+	return masterkey.New(deps.DB, ring, idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+}

@@ -1,0 +1,42 @@
+package license
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Watches are the types of the events that change what this service caches, one by one: telemetry must not come to every
+// replica.
+func Watches() []string {
+	return append([]string{
+		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,
+		eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring,
+		eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
+	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
+}
+
+// Run relays events, writes what was batched, listens for changes of state and prunes until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	return s.RunJobs(ctx,
+		s.telemetry.Run,
+		s.seen.Run,
+		s.Watch(Watches(), s.lookup, s.auth.Families, s.auth.SigningKeys, s.guard),
+		s.Every(time.Minute, "announce expiring licenses", s.announce),
+		s.Prune(s.prune),
+	)
+}
+
+func (s *Service) announce(ctx context.Context) error {
+	_, err := s.rules.AnnounceExpiring(ctx)
+	return err
+}
+
+func (s *Service) prune(ctx context.Context) error {
+	_, err := s.store.ForgetDevices(ctx)
+	return err
+}
