@@ -79,13 +79,13 @@ func Body(c *gin.Context) ([]byte, error) {
 	if r.bodyRead {
 		return r.body, nil
 	}
-	awaitBody(r, true)
+	awaitBody(r.ctx, true)
 	raw, err := readBody(c.Request, r.maxBody)
 	if err != nil {
 		return nil, err
 	}
-	awaitBody(r, false)
-	r.bodyArrived()
+	awaitBody(r.ctx, false)
+	r.bodyArrived(c)
 	r.body, r.bodyRead = raw, true
 	return raw, nil
 }

@@ -120,7 +120,7 @@ func NoMembers() gin.HandlerFunc {
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if r := requestFrom(c.Request.Context()); r != nil {
-			r.extend(d)
+			r.extend(c, d)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -64,22 +65,23 @@ var (
 )
 
 func (e *edge) begin(c *gin.Context) *request {
-	start := time.Now()
 	r := &request{
-		parent:   trace.FromHeader(c.Request.Context(), c.Request.Header),
-		start:    start,
-		deadline: start.Add(e.Timeout),
-		id:       requestID(c.Request.Header),
-		maxBody:  e.MaxBody,
-		answer:   c.Writer.Header(),
-		strict:   e.StrictMembers,
-		errors:   e.Errors,
+		start:   time.Now(),
+		timeout: e.Timeout,
+		id:      requestID(c.Request.Header),
+		maxBody: e.MaxBody,
+		answer:  c.Writer.Header(),
+		strict:  e.StrictMembers,
+		errors:  e.Errors,
 	}
 	r.ip, r.ownIP = e.proxies.client(c.Request)
 	if !r.ownIP {
 		e.warned.Do(func() { e.warnOfProxy(r.ip) })
 	}
-	c.Request = c.Request.WithContext(r)
+	r.ctx = context.WithValue(trace.FromHeader(c.Request.Context(), c.Request.Header), requestKey{}, r)
+	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(r.timeout))
+	r.cancel = cancel
+	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
 	h[headerRequestID] = []string{r.id}
 	h["X-Content-Type-Options"] = noSniff
@@ -104,9 +106,9 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		}
 	}
 	if !r.bodyRead && c.Request.ContentLength != 0 {
-		awaitBody(r, true) // net/http waits for what nobody read
+		awaitBody(r.ctx, true) // net/http waits for what nobody read
 	}
-	r.end()
+	r.cancel()
 	e.Answered.Add(1)
 	e.leave(r, e.exit(outcomeOf(c)))
 	if p != nil {
@@ -135,7 +137,7 @@ func (e *edge) leave(r *request, x *exit) {
 	if x.latency != nil {
 		x.latency.Observe(took.Seconds())
 	}
-	if !x.lines.Enabled(r.parent, x.level) {
+	if !x.lines.Enabled(r.ctx, x.level) {
 		return
 	}
 	r.mu.Lock()
@@ -158,7 +160,7 @@ func (e *edge) leave(r *request, x *exit) {
 	if cause != nil {
 		line.AddAttrs(slog.String("error", cause.Error()))
 	}
-	_ = x.lines.Handle(r.parent, line) // nowhere to tell
+	_ = x.lines.Handle(r.ctx, line) // nowhere to tell
 }
 
 func (x *exit) writeLine(r *request, took time.Duration) {
