@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -143,10 +142,6 @@ func (e *edge) leave(r *request, x *exit) {
 	r.mu.Lock()
 	code, cause := r.code, r.cause
 	r.mu.Unlock()
-	if x.line != nil && code == "" && cause == nil {
-		x.writeLine(r, took)
-		return
-	}
 	// A record of our own, as slog.Logger would look up the line of code, which is always this one.
 	line := slog.NewRecord(r.start.Add(took), x.level, logMessage, 0)
 	line.AddAttrs(
@@ -161,15 +156,6 @@ func (e *edge) leave(r *request, x *exit) {
 		line.AddAttrs(slog.String("error", cause.Error()))
 	}
 	_ = x.lines.Handle(r.ctx, line) // nowhere to tell
-}
-
-func (x *exit) writeLine(r *request, took time.Duration) {
-	var room [512]byte
-	b := x.line.Begin(room[:0], r.start.Add(took))
-	b = strconv.AppendInt(append(b, `,"duration_us":`...), took.Microseconds(), 10)
-	b = AppendString(append(b, `,"request_id":`...), r.id)
-	b = AppendString(append(b, `,"client_ip":`...), r.ip)
-	x.line.Write(b)
 }
 
 func levelOf(route string, status int) slog.Level {

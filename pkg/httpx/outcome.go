@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
 // outcome is how a request ended. There are as many as routes have statuses, so what they look like in the log and in the
@@ -22,7 +20,6 @@ type outcome struct {
 type exit struct {
 	level   slog.Level
 	lines   slog.Handler        // has the attributes of the outcome
-	line    *obs.Line           // for requests of which there is no more to say; nil where only lines can write it
 	latency prometheus.Observer // nil without metrics
 }
 
@@ -52,7 +49,7 @@ func (e *edge) exit(o outcome) *exit {
 func (e *edge) newExit(o outcome) *exit {
 	level := levelOf(o.route, o.status)
 	attrs := []slog.Attr{slog.String("method", o.method), slog.String("route", o.route), slog.Int("status", o.status)}
-	x := &exit{level: level, lines: e.lines.WithAttrs(attrs), line: obs.NewLine(e.lines, level, logMessage, attrs...)}
+	x := &exit{level: level, lines: e.lines.WithAttrs(attrs)}
 	if e.Metrics != nil {
 		x.latency = e.Metrics.Requests(o.method, o.route, o.status)
 	}
