@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/maypok86/otter/v2"
 
@@ -45,11 +44,11 @@ type Options struct {
 
 // Cache holds values of V by K. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
-	opts    Options
-	clock   clock.Clock
-	values  *otter.Cache[K, *entry[V]]
-	mu      sync.Mutex // guards flights, and makes keeping a value and dropping it exclude one another
-	flights map[K]*flight[V]
+	opts   Options
+	clock  clock.Clock
+	values *otter.Cache[K, *entry[V]]
+	mu     sync.Mutex // guards loads, and makes keeping a value and dropping it exclude one another
+	loads  map[K]*loading[V]
 }
 
 // entry is a value and its age in Unix microseconds, counted from the start of its load: a change after that moment may be missing.
@@ -57,11 +56,10 @@ type entry[V any] struct {
 	value  V
 	loaded int64
 	retry  atomic.Int64 // not before this moment is another load tried
-	gone   atomic.Bool  // the cache has let go of it
 }
 
-// flight is one load that several callers may wait for.
-type flight[V any] struct {
+// loading is one load that several callers may wait for.
+type loading[V any] struct {
 	done    chan struct{}
 	value   V
 	err     error
@@ -86,8 +84,7 @@ func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) 
 }
 
 func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Options[K, *entry[V]]) *Cache[K, V] {
-	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) } // of whatever cause
-	return &Cache[K, V]{opts: opts, clock: c, values: otter.Must(bound), flights: map[K]*flight[V]{}}
+	return &Cache[K, V]{opts: opts, clock: c, values: otter.Must(bound), loads: map[K]*loading[V]{}}
 }
 
 // Bytes is the memory that the values of a sized cache take, once those that had to leave have left.
@@ -102,31 +99,6 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
 		var none V
 		return none, false
-	}
-	return e.value, true
-}
-
-// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the value in memory
-// when the cache lets go of it. The zero Held holds none.
-type Held[K comparable, V any] struct {
-	cache *Cache[K, V]
-	entry weak.Pointer[entry[V]]
-}
-
-// Hold returns what the cache holds for k, if it is fresh.
-func (c *Cache[K, V]) Hold(k K) (h Held[K, V], ok bool) {
-	e, ok := c.values.GetIfPresent(k)
-	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
-		return h, false
-	}
-	return Held[K, V]{c, weak.Make(e)}, true
-}
-
-// Value is what Peek would return. After a Drop, or when the cache has put another value in its place, it is none.
-func (h Held[K, V]) Value() (v V, ok bool) {
-	e := h.entry.Value()
-	if e == nil || e.gone.Load() || !h.cache.fresh(e, h.cache.clock.Now().UnixMicro()) {
-		return v, false
 	}
 	return e.value, true
 }
@@ -169,9 +141,9 @@ func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load func(
 func (c *Cache[K, V]) Drop(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.flights[k]; f != nil {
-		f.dropped = true
-		delete(c.flights, k)
+	if l := c.loads[k]; l != nil {
+		l.dropped = true
+		delete(c.loads, k)
 	}
 	c.values.Invalidate(k)
 }
@@ -189,7 +161,7 @@ func (c *Cache[K, V]) DropUnless(k K, keep func(V) bool) {
 func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dropFlights()
+	c.dropLoads()
 	for k, e := range c.values.All() {
 		if gone(k, e.value) {
 			c.values.Invalidate(k)
@@ -201,76 +173,76 @@ func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {
 func (c *Cache[K, V]) DropAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dropFlights()
+	c.dropLoads()
 	c.values.InvalidateAll()
 }
 
-// dropFlights keeps the loads under way from being kept; the caller holds mu.
-func (c *Cache[K, V]) dropFlights() {
-	for _, f := range c.flights {
-		f.dropped = true
+// dropLoads keeps the loads under way from being kept; the caller holds mu.
+func (c *Cache[K, V]) dropLoads() {
+	for _, l := range c.loads {
+		l.dropped = true
 	}
-	clear(c.flights)
+	clear(c.loads)
 }
 
 // load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller looked.
 func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {
-	landed, f, mine := c.join(k)
+	found, l, mine := c.join(k)
 	switch {
-	case landed != nil:
-		return landed.value, true, nil
+	case found != nil:
+		return found.value, true, nil
 	case mine:
-		v, err = c.fly(ctx, k, f, limit, load)
+		v, err = c.carryOut(ctx, k, l, limit, load)
 		return v, false, err
 	}
 	select {
-	case <-f.done:
-		return f.value, false, f.err
+	case <-l.done:
+		return l.value, false, l.err
 	case <-ctx.Done():
 		return v, false, apierr.ErrUnavailable.WithCause(ctx.Err())
 	}
 }
 
 // join returns the load of k that is under way, or a new one that the caller has to carry out; but a fresh value instead when
-// a load has landed since the caller looked.
-func (c *Cache[K, V]) join(k K) (landed *entry[V], f *flight[V], mine bool) {
+// a load has ended since the caller looked.
+func (c *Cache[K, V]) join(k K) (found *entry[V], l *loading[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.flights[k]; f != nil {
-		return nil, f, false
+	if l := c.loads[k]; l != nil {
+		return nil, l, false
 	}
 	if e, ok := c.values.GetIfPresent(k); ok && c.fresh(e, c.clock.Now().UnixMicro()) {
 		return e, nil, false
 	}
-	f = &flight[V]{done: make(chan struct{}), err: apierr.ErrInternal}
-	c.flights[k] = f
-	return nil, f, true
+	l = &loading[V]{done: make(chan struct{}), err: apierr.ErrInternal}
+	c.loads[k] = l
+	return nil, l, true
 }
 
-// fly carries out a load for everyone who waits for it, also when load panics.
-func (c *Cache[K, V]) fly(ctx context.Context, k K, f *flight[V], limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
+// carryOut carries out a load for everyone who waits for it, also when load panics.
+func (c *Cache[K, V]) carryOut(ctx context.Context, k K, l *loading[V], limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
 	started := c.clock.Now().UnixMicro()
-	defer func() { c.land(k, f, started) }()
+	defer func() { c.finish(k, l, started) }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	f.value, f.err = load(ctx)
-	return f.value, f.err
+	l.value, l.err = load(ctx)
+	return l.value, l.err
 }
 
-// land keeps what was loaded unless it failed or was dropped meanwhile, and wakes those who wait.
-func (c *Cache[K, V]) land(k K, f *flight[V], started int64) {
+// finish keeps what was loaded unless it failed or was dropped meanwhile, and wakes those who wait.
+func (c *Cache[K, V]) finish(k K, l *loading[V], started int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !f.dropped {
-		delete(c.flights, k)
+	if !l.dropped {
+		delete(c.loads, k)
 		switch {
-		case f.err == nil:
-			c.values.Set(k, &entry[V]{value: f.value, loaded: started})
-		case !away(f.err):
+		case l.err == nil:
+			c.values.Set(k, &entry[V]{value: l.value, loaded: started})
+		case !away(l.err):
 			c.values.Invalidate(k) // the source has spoken: what we knew is no longer so
 		}
 	}
-	close(f.done)
+	close(l.done)
 }
 
 func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool { return younger(e, now, c.bound(c.opts.TTL)) }

@@ -1,4 +1,4 @@
-// Package httpx is the HTTP edge of every service: the gin engine with its one middleware, request bodies and queries, and
+// Package httpx is the HTTP side of every service: the gin engine with its one middleware, request bodies and queries, and
 // the one writer of errors. Package jsonbody decodes bodies, package server listens.
 package httpx
 
@@ -70,7 +70,7 @@ func NewEngine(o Options) *gin.Engine {
 	if err := e.SetTrustedProxies(nil); err != nil {
 		panic("httpx: " + err.Error())
 	}
-	e.Use(newEdge(o, proxies).serve)
+	e.Use(newMiddleware(o, proxies).serve)
 	if len(o.CORSOrigins) > 0 {
 		e.Use(crossOrigin(o.CORSOrigins))
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,20 +17,18 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
-	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
-// edge is the one middleware of an engine. It is one and not six because it runs on every request.
-type edge struct {
+// middleware is the only one of an engine: it begins and ends every request.
+type middleware struct {
 	Options
-	lines   slog.Handler // takes the access line
-	exits   exits
-	proxies proxies
-	warned  rate.Sometimes
+	outcomes sync.Map // outcome -> *outcomeLog; there are as many as routes have statuses
+	proxies  proxies
+	warned   rate.Sometimes
 }
 
-func newEdge(o Options, p proxies) *edge {
+func newMiddleware(o Options, p proxies) *middleware {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -45,15 +44,15 @@ func newEdge(o Options, p proxies) *edge {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	return &edge{Options: o, proxies: p, warned: rate.Sometimes{Interval: time.Minute}, lines: obs.Unredacted(o.Log)}
+	return &middleware{Options: o, proxies: p, warned: rate.Sometimes{Interval: time.Minute}}
 }
 
-func (e *edge) serve(c *gin.Context) {
+func (m *middleware) serve(c *gin.Context) {
 	if requestFrom(c.Request.Context()) != nil {
 		return // routed anew, see routing
 	}
-	r := e.begin(c)
-	defer e.finish(c, r)
+	r := m.begin(c)
+	defer m.finish(c, r)
 	c.Next()
 }
 
@@ -63,19 +62,19 @@ var (
 	noStore = []string{"no-store"}
 )
 
-func (e *edge) begin(c *gin.Context) *request {
+func (m *middleware) begin(c *gin.Context) *request {
 	r := &request{
 		start:   time.Now(),
-		timeout: e.Timeout,
+		timeout: m.Timeout,
 		id:      requestID(c.Request.Header),
-		maxBody: e.MaxBody,
+		maxBody: m.MaxBody,
 		answer:  c.Writer.Header(),
-		strict:  e.StrictMembers,
-		errors:  e.Errors,
+		strict:  m.StrictMembers,
+		errors:  m.Errors,
 	}
-	r.ip, r.ownIP = e.proxies.client(c.Request)
+	r.ip, r.ownIP = m.proxies.client(c.Request)
 	if !r.ownIP {
-		e.warned.Do(func() { e.warnOfProxy(r.ip) })
+		m.warned.Do(func() { m.warnOfProxy(r.ip) })
 	}
 	r.ctx = context.WithValue(trace.FromHeader(c.Request.Context(), c.Request.Header), requestKey{}, r)
 	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(r.timeout))
@@ -88,13 +87,13 @@ func (e *edge) begin(c *gin.Context) *request {
 	return r
 }
 
-func (e *edge) warnOfProxy(ip string) {
-	e.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its "+
+func (m *middleware) warnOfProxy(ip string) {
+	m.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its "+
 		"clients as one, detectors hardly tell them apart", "proxy", ip)
 }
 
 // finish is deferred: it turns a panic into a 500 and lets the request leave its line and observation.
-func (e *edge) finish(c *gin.Context, r *request) {
+func (m *middleware) finish(c *gin.Context, r *request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
 		r.note(apierr.ErrInternal.Code, panicked(p))
@@ -108,8 +107,8 @@ func (e *edge) finish(c *gin.Context, r *request) {
 		awaitBody(r.ctx, true) // net/http waits for what nobody read
 	}
 	r.cancel()
-	e.Answered.Add(1)
-	e.leave(r, e.exit(outcomeOf(c)))
+	m.Answered.Add(1)
+	m.record(r, m.outcomeLog(outcomeOf(c)))
 	if p != nil {
 		panic(http.ErrAbortHandler) // half an answer is out: cut the connection so that the client notices
 	}
@@ -128,34 +127,28 @@ func outcomeOf(c *gin.Context) outcome {
 	}
 }
 
-const logMessage = "request"
-
-// leave writes the observation and the line of a request.
-func (e *edge) leave(r *request, x *exit) {
+// record writes the observation and the log line of a request.
+func (m *middleware) record(r *request, to *outcomeLog) {
 	took := time.Since(r.start)
-	if x.latency != nil {
-		x.latency.Observe(took.Seconds())
-	}
-	if !x.lines.Enabled(r.ctx, x.level) {
-		return
+	if to.latency != nil {
+		to.latency.Observe(took.Seconds())
 	}
 	r.mu.Lock()
 	code, cause := r.code, r.cause
 	r.mu.Unlock()
-	// A record of our own, as slog.Logger would look up the line of code, which is always this one.
-	line := slog.NewRecord(r.start.Add(took), x.level, logMessage, 0)
-	line.AddAttrs(
-		slog.Int64("duration_us", took.Microseconds()), // slog writes a float four times as slowly
+	attrs := make([]slog.Attr, 0, 5)
+	attrs = append(attrs,
+		slog.Int64("duration_us", took.Microseconds()),
 		slog.String("request_id", r.id),
 		slog.String("client_ip", r.ip),
 	)
 	if code != "" {
-		line.AddAttrs(slog.String("error_code", code))
+		attrs = append(attrs, slog.String("error_code", code))
 	}
 	if cause != nil {
-		line.AddAttrs(slog.String("error", cause.Error()))
+		attrs = append(attrs, slog.String("error", cause.Error()))
 	}
-	_ = x.lines.Handle(r.ctx, line) // nowhere to tell
+	to.log.LogAttrs(r.ctx, to.level, "request", attrs...)
 }
 
 func levelOf(route string, status int) slog.Level {

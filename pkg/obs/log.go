@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 )
 
@@ -19,9 +18,6 @@ func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	}
 	r := &redactor{next: h}
 	r.flush, _ = w.(interface{ Flush() error })
-	if format != "text" {
-		r.json, _ = w.(*Buffer)
-	}
 	return slog.New(r)
 }
 
@@ -38,42 +34,20 @@ func parseLevel(name string) slog.Level {
 type redactor struct {
 	next  slog.Handler
 	flush interface{ Flush() error }
-	off   bool // for records only; WithAttrs happens once and always looks
-
-	// For NewLine: where JSON goes, nil if it cannot be written past next, and the attributes that every line begins with.
-	json  *Buffer
-	attrs []slog.Attr
-}
-
-// Unredacted is the handler of log without the search for secrets in each record, for lines on a hot path whose attributes are
-// all named by the program itself.
-func Unredacted(log *slog.Logger) slog.Handler {
-	h, ok := log.Handler().(*redactor)
-	if !ok {
-		return log.Handler()
-	}
-	unredacted := *h
-	unredacted.off = true
-	return &unredacted
 }
 
 func (h *redactor) Enabled(ctx context.Context, l slog.Level) bool { return h.next.Enabled(ctx, l) }
 
 func (h *redactor) WithGroup(name string) slog.Handler {
-	return &redactor{next: h.next.WithGroup(name), flush: h.flush, off: h.off}
+	return &redactor{next: h.next.WithGroup(name), flush: h.flush}
 }
 
 func (h *redactor) WithAttrs(attrs []slog.Attr) slog.Handler {
-	with, attrs := *h, redact(attrs)
-	with.next, with.attrs = h.next.WithAttrs(attrs), slices.Concat(h.attrs, attrs)
-	return &with
+	return &redactor{next: h.next.WithAttrs(redact(attrs)), flush: h.flush}
 }
 
 func (h *redactor) Handle(ctx context.Context, r slog.Record) error {
-	if !h.off {
-		r = redactRecord(r)
-	}
-	err := h.next.Handle(ctx, r)
+	err := h.next.Handle(ctx, redactRecord(r))
 	if h.flush != nil && r.Level >= slog.LevelWarn {
 		h.flush.Flush()
 	}

@@ -33,7 +33,6 @@ func TestLoggerHidesSecrets(t *testing.T) {
 			log.Info("m", slog.Group("request", name, canary))
 			log.With(name, canary).Info("m")
 			log.WithGroup("g").With(slog.Group("h", name, canary)).Info("m")
-			Unredacted(log.With(name, canary)).Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0))
 		}
 		log.Info("m", "login", login{canary}, "typed", secret.Secret(canary))
 		if strings.Contains(out.String(), canary) {
