@@ -51,7 +51,7 @@ func TestAccessLineOfEachOutcome(t *testing.T) {
 	}
 	for path, want := range map[string]map[string]any{
 		"/good":    line("INFO", "/good", 204),
-		"/bad":     line("ERROR", "/bad", 500, "error_code", "INTERNAL_ERROR", "error", apierr.ErrInternal.Because(io.ErrUnexpectedEOF).Error()),
+		"/bad":     line("ERROR", "/bad", 500, "error_code", "INTERNAL_ERROR", "error", apierr.ErrInternal.WithCause(io.ErrUnexpectedEOF).Error()),
 		"/nowhere": line("INFO", "unmatched", 404, "error_code", "NOT_FOUND"),
 	} {
 		if diff := cmp.Diff(want, accessLine(t, path)); diff != "" {

@@ -9,7 +9,7 @@ var caches = []mutant{
 		breaks: "a value that was loaded while it changed is kept",
 		dir:    "pkg/cache",
 		in:     "Drop",
-		edit:   drop("f.dropped = true"),
+		edit:   drop("l.dropped = true"),
 		pkg:    "./pkg/cache", tests: "TestDropDuringLoadWins",
 	},
 	{
