@@ -49,13 +49,8 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.rules = licensing.New(licensing.Deps{
-		Lookup:    s.lookup,
-		Store:     s.store,
-		Catalog:   s.store,
-		Seen:      s.seen,
-		Telemetry: s.telemetry,
-		Signer:    s.auth.Signer,
-		Clock:     deps.Clock,
+		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry,
+		Signer: s.auth.Signer, Clock: deps.Clock,
 	})
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)

@@ -4,7 +4,6 @@ package adminkey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
@@ -31,38 +29,12 @@ const (
 	configuredName = "configuration"
 )
 
-// Failures of this package, as users see them.
-var (
-	ErrInvalidKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAdminKey, "send a valid admin key in the X-Admin-API-Key header")
-	ErrRole       = apierr.New(apierr.Forbidden, errcode.RoleNotAllowed, "the role of this admin key does not allow this; use a key with the role named in details.required")
-	ErrNotFound   = apierr.New(apierr.NotFound, errcode.NotFound, "no admin key has this id")
-	// ErrNoOwner and ErrNotOwner are for the operator of the service: nobody could use it.
-	ErrNoOwner   = errors.New("is missing, and there is no other owner key; set 32 or more random characters")
-	ErrNotOwner  = errors.New("is a key that has another role already")
-	ErrLastOwner = apierr.New(apierr.Conflict, errcode.LastOwner, "this is the last owner key; create another owner key before deleting it")
-)
-
 // Key is an admin key without its secret.
 type Key struct {
 	ID        string
 	Name      string
 	Role      Role
 	CreatedAt time.Time
-}
-
-// Store keeps the keys. Every change writes its audit record in the same transaction, and changes of keys happen one after
-// another, on all replicas together.
-type Store interface {
-	// ByHash finds the live key with this SHA-256, or fails with ErrInvalidKey, because of secret.ErrEnded where it was revoked.
-	ByHash(ctx context.Context, hash [32]byte) (Key, error)
-	// Keys lists the live keys, oldest first.
-	Keys(ctx context.Context) ([]Key, error)
-	AddKey(ctx context.Context, k Key, hash [32]byte, r audit.Record) error
-	// RevokeKey revokes a live key, with the key as the record's Before. It fails with ErrNotFound or ErrLastOwner.
-	RevokeKey(ctx context.Context, id string, r audit.Record) (Key, error)
-	// ConfigureOwner makes k the one live key that came from the configuration and revokes its predecessor. A live owner key with
-	// this hash takes k's place, one of another role is ErrNotOwner; where it is revoked, nothing changes and live is false.
-	ConfigureOwner(ctx context.Context, k Key, hash [32]byte, r audit.Record) (live bool, err error)
 }
 
 // Keys is the use cases of admin keys.

@@ -3,7 +3,6 @@
 package audit
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -71,14 +70,6 @@ type Filter struct {
 	After, Before *time.Time
 	// Page counts from 1.
 	Page, PerPage int
-}
-
-// Log keeps the entries.
-type Log interface {
-	// Append adds the entries that are not there yet.
-	Append(ctx context.Context, entries []Entry) error
-	// Search answers one page, newest first, and how many entries match in all.
-	Search(ctx context.Context, f Filter) (page []Entry, total int, err error)
 }
 
 // NewEntry is the entry of a recorded change that travelled as the event id and happened at the time at. An error means that

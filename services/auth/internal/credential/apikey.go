@@ -13,7 +13,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -29,9 +28,6 @@ const (
 	perAddress      = "address"
 	maxGraceSeconds = int(maxGrace / time.Second)
 )
-
-// ErrInvalidAPIKey refuses a secret that opens nothing, for whatever reason.
-var ErrInvalidAPIKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
 
 // RateLimit is the allowance of a key; 0 means none in that window.
 type RateLimit struct {

@@ -14,7 +14,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -26,17 +25,6 @@ const (
 	RefreshPrefix = "rt_"
 	// refreshTimeout bounds a refresh that several callers wait for.
 	refreshTimeout = 5 * time.Second
-)
-
-var (
-	// ErrTokenUnknown says that the store has no such refresh token.
-	ErrTokenUnknown = errors.New("credential: unknown refresh token")
-	errNotAccepted  = errors.New("credential: the family does not accept the refresh token")
-	errRevoked      = token.Refused("revoked")
-	errReused       = token.Refused("reused").WithCause(errNotAccepted)
-	// ErrTooManyTokens refuses one more family of a device that begins them without end.
-	ErrTooManyTokens   = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "this device asked for tokens too often within an hour; keep those that it has, and refresh them").WithRetryAfter(time.Minute)
-	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
 )
 
 // Family is the chain of tokens that began with one call of auth/token for a device on a license.

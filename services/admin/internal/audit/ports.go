@@ -1,0 +1,11 @@
+package audit
+
+import "context"
+
+// Log keeps the entries.
+type Log interface {
+	// Append adds the entries that are not there yet.
+	Append(ctx context.Context, entries []Entry) error
+	// Search answers one page, newest first, and how many entries match in all.
+	Search(ctx context.Context, f Filter) (page []Entry, total int, err error)
+}

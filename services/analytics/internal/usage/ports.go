@@ -1,0 +1,39 @@
+package usage
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+)
+
+// Store is what the answers need from the rollups.
+type Store interface {
+	// License returns ErrLicenseNotFound for one that was never seen.
+	License(ctx context.Context, id string) (*License, error)
+	// History also holds the days that the profile of the window's first day needs.
+	History(ctx context.Context, l *License, w Window) (*History, error)
+	// Days returns those from a moment on that have events, oldest first.
+	Days(ctx context.Context, licenseID string, from time.Time) ([]Day, error)
+	Report(ctx context.Context, q ReportQuery) (*ReportFacts, error)
+	// Page is the by-license part of Report alone.
+	Page(ctx context.Context, q ReportQuery) ([]LicenseUsage, error)
+	Overview(ctx context.Context, now time.Time) (*Overview, error)
+	// Fleet returns the spans that have events, oldest first.
+	Fleet(ctx context.Context, step string, from time.Time) ([]FleetPoint, error)
+	Scores(ctx context.Context, licenseID string, from time.Time) ([]DayScore, error)
+}
+
+// Log is the stored events and what was found in them.
+type Log interface {
+	// Events calls each for the license's events in [from, to], in the order of time and id.
+	Events(ctx context.Context, licenseID string, from, to time.Time, each func(*Event) error) error
+	// CountSince counts the license's validations and failures since a moment.
+	CountSince(ctx context.Context, licenseID string, since time.Time) (Counts, error)
+	Anomalies(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
+	// Record enters findings, announces what is new and returns how many that were.
+	Record(ctx context.Context, findings []detect.Finding, now time.Time) (int, error)
+	// Judge changes one anomaly and its license's risk; ErrAnomalyNotFound when there is none.
+	Judge(ctx context.Context, id string, now time.Time, change func(*Anomaly)) (*Anomaly, error)
+	CountAnomalies(ctx context.Context, since time.Time) (open, recent int64, err error)
+}

@@ -1,0 +1,35 @@
+package credential
+
+import (
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// What the rules refuse with.
+var (
+	// ErrInvalidAPIKey refuses a secret that opens nothing, for whatever reason.
+	ErrInvalidAPIKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey,
+		"the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
+	// ErrAPIKeyNotFound says that no API key in force has this id.
+	ErrAPIKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound,
+		"there is no API key in force with this id; list the API keys to see those there are")
+	// ErrTokenUnknown says that the store has no such refresh token.
+	ErrTokenUnknown = errors.New("credential: unknown refresh token")
+	errNotAccepted  = errors.New("credential: the family does not accept the refresh token")
+	errRevoked      = token.Refused("revoked")
+	errReused       = token.Refused("reused").WithCause(errNotAccepted)
+	// ErrTooManyTokens refuses one more family of a device that begins them without end.
+	ErrTooManyTokens = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
+		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").WithRetryAfter(time.Minute)
+	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
+)
+
+// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and returns err.
+func (s *Service) refused(err error, from Caller, f Family) error {
+	return s.Refusals.Note(err, refusal.Token{Chain: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, IP: from.IP})
+}
