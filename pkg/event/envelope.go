@@ -123,13 +123,6 @@ func Decode(raw []byte) ([]Event, error) {
 	if !utf8.Valid(raw) {
 		return nil, fmt.Errorf("event: %w", errInvalidUTF8)
 	}
-	if envelopes, ok := plainAll(raw); ok {
-		return toEvents(envelopes)
-	}
-	return decode(raw)
-}
-
-func decode(raw []byte) ([]Event, error) {
 	var envelopes []envelope
 	if trimmed := bytes.TrimLeft(raw, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
 		if err := json.Unmarshal(raw, &envelopes); err != nil {

@@ -34,7 +34,7 @@ type Event struct {
 // New makes an event of msg, which must be a message with the latchkey.events.v1.type option. It fails for any other
 // message, and for what Check refuses.
 func New(source, subject string, at time.Time, msg proto.Message) (Event, error) {
-	p := planOf(msg)
+	p := codecOf(msg)
 	if p == nil {
 		return Event{}, fmt.Errorf("event: %s is not an event message", msg.ProtoReflect().Descriptor().FullName())
 	}
@@ -64,7 +64,7 @@ func (e Event) Into(msg proto.Message) error {
 
 // TypeOf is the event type of msg, "" when msg is not an event.
 func TypeOf(msg proto.Message) string {
-	if p := planOf(msg); p != nil {
+	if p := codecOf(msg); p != nil {
 		return p.eventType
 	}
 	return ""

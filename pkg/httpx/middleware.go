@@ -136,19 +136,22 @@ func (m *middleware) record(r *request, to *outcomeLog) {
 	r.mu.Lock()
 	code, cause := r.code, r.cause
 	r.mu.Unlock()
-	attrs := make([]slog.Attr, 0, 5)
-	attrs = append(attrs,
+	if !to.log.Enabled(r.ctx, to.level) {
+		return
+	}
+	line := slog.NewRecord(r.start.Add(took), to.level, "request", 0) // a Logger would look up where in the program this is
+	line.AddAttrs(
 		slog.Int64("duration_us", took.Microseconds()),
 		slog.String("request_id", r.id),
 		slog.String("client_ip", r.ip),
 	)
 	if code != "" {
-		attrs = append(attrs, slog.String("error_code", code))
+		line.AddAttrs(slog.String("error_code", code))
 	}
 	if cause != nil {
-		attrs = append(attrs, slog.String("error", cause.Error()))
+		line.AddAttrs(slog.String("error", cause.Error()))
 	}
-	to.log.LogAttrs(r.ctx, to.level, "request", attrs...)
+	_ = to.log.Handle(r.ctx, line) // a log that fails cannot be told so
 }
 
 func levelOf(route string, status int) slog.Level {

@@ -15,7 +15,7 @@ type outcome struct {
 // outcomeLog is where requests of one outcome are recorded.
 type outcomeLog struct {
 	level   slog.Level
-	log     *slog.Logger        // has the attributes of the outcome
+	log     slog.Handler        // has the attributes of the outcome
 	latency prometheus.Observer // nil without metrics
 }
 
@@ -23,7 +23,7 @@ func (m *middleware) outcomeLog(o outcome) *outcomeLog {
 	if known, ok := m.outcomes.Load(o); ok {
 		return known.(*outcomeLog)
 	}
-	made := &outcomeLog{level: levelOf(o.route, o.status), log: m.Log.With("method", o.method, "route", o.route, "status", o.status)}
+	made := &outcomeLog{level: levelOf(o.route, o.status), log: m.Log.With("method", o.method, "route", o.route, "status", o.status).Handler()}
 	if m.Metrics != nil {
 		made.latency = m.Metrics.Requests(o.method, o.route, o.status)
 	}

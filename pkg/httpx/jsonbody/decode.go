@@ -184,13 +184,13 @@ func (d *decoder) object(v reflect.Value, kind jsontext.Kind) error {
 	if kind != '{' {
 		return d.refuse("must be an object")
 	}
-	plan := planOf(v.Type())
+	known := membersOf(v.Type())
 	return d.members(func(name []byte) error {
-		if m, known := plan[string(name)]; known {
+		if m, ok := known[string(name)]; ok {
 			return d.value(v.FieldByIndex(m.index), m)
 		}
 		if d.strict {
-			d.unknown(v, string(name), plan)
+			d.unknown(v, string(name), known)
 		}
 		return d.skip()
 	})

@@ -14,7 +14,7 @@ import (
 type Unsettable interface{ Unsettable() map[string]string }
 
 // unknown notes a member that the type does not have.
-func (d *decoder) unknown(v reflect.Value, name string, known plan) {
+func (d *decoder) unknown(v reflect.Value, name string, known members) {
 	if d.noted >= MaxProblems {
 		return
 	}

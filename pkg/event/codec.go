@@ -18,11 +18,11 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// plan says how one message becomes JSON. Messages made only of strings, booleans, 32-bit integers, times and nested
-// messages are written by appendJSON itself, several times faster than protojson; plain is false for the others.
-type plan struct {
+// codec says how one message becomes JSON. Messages made only of strings, booleans, 32-bit integers, times and nested
+// messages are written by appendJSON itself, several times faster than protojson; direct is false for the others.
+type codec struct {
 	eventType string
-	plain     bool
+	direct    bool
 	fields    []field
 }
 
@@ -46,8 +46,8 @@ const (
 
 // These are made once from the generated descriptors and never change.
 var (
-	plans       = makePlans()
-	types       = makeTypes(plans)
+	codecs      = makeCodecs()
+	types       = makeTypes(codecs)
 	sortedTypes = slices.Sorted(maps.Keys(types))
 )
 
@@ -57,14 +57,14 @@ type options struct {
 	publishers []string
 }
 
-func makePlans() map[protoreflect.FullName]*plan {
-	made := map[protoreflect.FullName]*plan{}
+func makeCodecs() map[protoreflect.FullName]*codec {
+	made := map[protoreflect.FullName]*codec{}
 	pkg := eventsv1.File_latchkey_events_v1_license_proto.Package()
 	protoregistry.GlobalFiles.RangeFilesByPackage(pkg, func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Messages().Len() {
 			desc := file.Messages().Get(i)
 			if eventType := proto.GetExtension(desc.Options(), eventsv1.E_Type).(string); eventType != "" {
-				made[desc.FullName()] = makePlan(eventType, desc)
+				made[desc.FullName()] = makeCodec(eventType, desc)
 			}
 		}
 		return true
@@ -72,15 +72,15 @@ func makePlans() map[protoreflect.FullName]*plan {
 	return made
 }
 
-func makePlan(eventType string, desc protoreflect.MessageDescriptor) *plan {
-	p := &plan{eventType: eventType, plain: true}
+func makeCodec(eventType string, desc protoreflect.MessageDescriptor) *codec {
+	c := &codec{eventType: eventType, direct: true}
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
 		f := field{desc: fd, name: strconv.Quote(string(fd.Name())) + ":", kind: kindOf(fd)}
-		p.plain = p.plain && f.kind != otherField
-		p.fields = append(p.fields, f)
+		c.direct = c.direct && f.kind != otherField
+		c.fields = append(c.fields, f)
 	}
-	return p
+	return c
 }
 
 func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
@@ -105,12 +105,12 @@ func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
 	}
 }
 
-func makeTypes(plans map[protoreflect.FullName]*plan) map[string]options {
+func makeTypes(codecs map[protoreflect.FullName]*codec) map[string]options {
 	made := map[string]options{}
-	for name, p := range plans {
+	for name, p := range codecs {
 		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 		if err != nil {
-			panic("event: " + err.Error()) // makePlans has found it in the same registry
+			panic("event: " + err.Error()) // makeCodecs has found it in the same registry
 		}
 		made[p.eventType] = options{
 			telemetry:  proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool),
@@ -120,11 +120,11 @@ func makeTypes(plans map[protoreflect.FullName]*plan) map[string]options {
 	return made
 }
 
-func planOf(msg proto.Message) *plan { return plans[msg.ProtoReflect().Descriptor().FullName()] }
+func codecOf(msg proto.Message) *codec { return codecs[msg.ProtoReflect().Descriptor().FullName()] }
 
 // appendJSON appends what protojson writes for msg with UseProtoNames and EmitDefaultValues, without blanks.
-func (p *plan) appendJSON(b []byte, msg proto.Message) ([]byte, error) {
-	if !p.plain {
+func (c *codec) appendJSON(b []byte, msg proto.Message) ([]byte, error) {
+	if !c.direct {
 		return appendProtoJSON(b, msg)
 	}
 	if b == nil {
@@ -133,8 +133,8 @@ func (p *plan) appendJSON(b []byte, msg proto.Message) ([]byte, error) {
 	m := msg.ProtoReflect()
 	b = append(b, '{')
 	first := true
-	for i := range p.fields {
-		f := &p.fields[i]
+	for i := range c.fields {
+		f := &c.fields[i]
 		if f.kind >= timeField && !m.Has(f.desc) {
 			continue
 		}

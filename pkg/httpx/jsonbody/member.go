@@ -41,24 +41,24 @@ func entryOf(t reflect.Type, of *member) *member {
 	return &plain
 }
 
-// plan is the members of a struct type by name.
-type plan map[string]*member
+// members are those of a struct type by name.
+type members map[string]*member
 
-// plans remembers the plan of each struct type; it is filled from types alone, so sharing it is no shared state.
-var plans sync.Map // reflect.Type -> plan
+// membersByType remembers the members of each struct type; it is filled from types alone, so sharing it is no shared state.
+var membersByType sync.Map // reflect.Type -> members
 
-func planOf(t reflect.Type) plan {
-	if p, ok := plans.Load(t); ok {
-		return p.(plan)
+func membersOf(t reflect.Type) members {
+	if p, ok := membersByType.Load(t); ok {
+		return p.(members)
 	}
-	p := plan{}
+	p := members{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "" && name != "-" && f.IsExported() {
 			p[name] = memberOf(f)
 		}
 	}
-	plans.Store(t, p)
+	membersByType.Store(t, p)
 	return p
 }
 
