@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	"github.com/latchkey-dev/latchkey/pkg/gather"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -63,13 +63,13 @@ FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device
 // takeSeatWaiting waits for the license instead. With one activation only, nobody else waits with it.
 var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
 
-// gathering has a second batch at work while the first one commits, and more where there are processors for them, but none so
-// small that it gives up what gathering saves. SQLite carries out one at a time, and each costs two writes to the disk.
-func gathering(engine db.Engine) gather.Options {
+// batches has a second batch at work while the first one commits, and more where there are processors for them, but none so
+// small that it gives up what going together saves. SQLite carries out one at a time, and each costs two writes to the disk.
+func batches(engine db.Engine) batch.Options {
 	if engine == db.SQLite {
-		return gather.Options{Batch: 64, Underway: 1, Linger: 2 * time.Millisecond, Patience: seatPatience}
+		return batch.Options{Size: 64, MaxConcurrent: 1, Linger: 2 * time.Millisecond, Patience: seatPatience}
 	}
-	return gather.Options{Batch: 64, Underway: max(2, runtime.GOMAXPROCS(0)/2), Beside: 8, Patience: seatPatience}
+	return batch.Options{Size: 64, MaxConcurrent: max(2, runtime.GOMAXPROCS(0)/2), MinExtra: 8, Patience: seatPatience}
 }
 
 const (
@@ -123,12 +123,12 @@ func (s *Store) takeSeat(ctx context.Context, a activation) (outcome, error) {
 
 // takeTogether settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
 // outage nobody knows what was committed, so the failure is everyone's.
-func (s *Store) takeTogether(batch []activation) ([]outcome, error) {
+func (s *Store) takeTogether(wanted []activation) ([]outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
 	defer cancel()
-	all, err := s.takeSeats(ctx, takeSeats, batch)
+	all, err := s.takeSeats(ctx, takeSeats, wanted)
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
-		return make([]outcome, len(batch)), nil
+		return make([]outcome, len(wanted)), nil
 	}
 	return all, err
 }

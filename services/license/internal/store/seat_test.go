@@ -28,8 +28,8 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// batch is a batch of activations in the making, by the names of licenses.
-type batch struct {
+// harness is a batch of activations in the making, by the names of licenses.
+type harness struct {
 	*Store
 	t    *testing.T
 	ids  map[string]string
@@ -37,18 +37,18 @@ type batch struct {
 	told []string
 }
 
-func eachEngine(t *testing.T, test func(t *testing.T, b *batch)) {
+func eachEngine(t *testing.T, test func(t *testing.T, b *harness)) {
 	t.Helper()
-	testkit.EachEngine(t, []db.Migrations{Migrations, outbox.Migrations, masterkey.Migrations}, func(t *testing.T, d *db.DB) { test(t, newBatch(t, d)) })
+	testkit.EachEngine(t, []db.Migrations{Migrations, outbox.Migrations, masterkey.Migrations}, func(t *testing.T, d *db.DB) { test(t, newHarness(t, d)) })
 }
 
-func newBatch(t *testing.T, d *db.DB) *batch {
+func newHarness(t *testing.T, d *db.DB) *harness {
 	t.Helper()
 	ring, err := keyring.New("license", slices.Repeat([]byte{1}, keyring.KeySize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &batch{t: t, ids: map[string]string{}}
+	b := &harness{t: t, ids: map[string]string{}}
 	b.Store = New(Deps{
 		DB: d, Outbox: outbox.New(d, licensing.Source), Keys: masterkey.New(d, ring), Clock: clock.NewFake(noon),
 		Committed: func(e event.Event) { b.told = append(b.told, e.ID) },
@@ -56,7 +56,7 @@ func newBatch(t *testing.T, d *db.DB) *batch {
 	return b
 }
 
-func (b *batch) license(name string, seats int, change func(*licensing.License)) {
+func (b *harness) license(name string, seats int, change func(*licensing.License)) {
 	b.t.Helper()
 	l := licensing.License{ID: uuid.NewString(), Product: "p", MaxDevices: seats, IsActive: true, Version: 1, CreatedAt: noon, UpdatedAt: noon}
 	change(&l)
@@ -66,7 +66,7 @@ func (b *batch) license(name string, seats int, change func(*licensing.License))
 	}
 }
 
-func (b *batch) want(license, hardwareID string) {
+func (b *harness) want(license, hardwareID string) {
 	b.t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
 	d := licensing.Device{ID: id, LicenseID: b.ids[license], HardwareID: hardwareID, IsActive: true, ActivatedAt: noon, LastSeenAt: noon}
@@ -78,7 +78,7 @@ func (b *batch) want(license, hardwareID string) {
 }
 
 // send sends the batch and describes the outcomes.
-func (b *batch) send() (all []string) {
+func (b *harness) send() (all []string) {
 	b.t.Helper()
 	outcomes, err := b.takeSeats(b.t.Context(), takeSeats, b.wish)
 	if err != nil {
@@ -99,7 +99,7 @@ func (b *batch) send() (all []string) {
 }
 
 // state is what the tables hold of a license: the counter, the active devices, the version, and its events in their order.
-func (b *batch) state(name string) string {
+func (b *harness) state(name string) string {
 	b.t.Helper()
 	l, err := b.Find(b.t.Context(), b.ids[name])
 	if err != nil {
@@ -127,7 +127,7 @@ func (b *batch) state(name string) string {
 func same(*licensing.License) {}
 
 func TestABatchOfManyOutcomes(t *testing.T) {
-	eachEngine(t, func(t *testing.T, b *batch) {
+	eachEngine(t, func(t *testing.T, b *harness) {
 		b.license("wide", 5, same)
 		b.license("narrow", 2, same)
 		b.license("off", 5, func(l *licensing.License) { l.IsActive = false })
@@ -163,7 +163,7 @@ func TestABatchOfManyOutcomes(t *testing.T) {
 
 // TestALicenseThatSomebodyHoldsIsSkipped: on SQLite nobody can hold one license only.
 func TestALicenseThatSomebodyHoldsIsSkipped(t *testing.T) {
-	b := newBatch(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
+	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
 	b.license("here", 5, same)
 	b.license("elsewhere", 5, same)
 	b.want("here", "a")
@@ -183,7 +183,7 @@ func TestALicenseThatSomebodyHoldsIsSkipped(t *testing.T) {
 
 // TestASeatTakenInATransactionThatFails: with an Idempotency-Key the answer that is kept with the seat may not be written.
 func TestASeatTakenInATransactionThatFails(t *testing.T) {
-	eachEngine(t, func(t *testing.T, b *batch) {
+	eachEngine(t, func(t *testing.T, b *harness) {
 		b.license("one", 1, same)
 		b.want("one", "a")
 		broken := fmt.Errorf("the answer cannot be kept")
@@ -206,7 +206,7 @@ func TestASeatTakenInATransactionThatFails(t *testing.T) {
 
 // TestTheEventOfASeatIsWhole: nothing that a client sent may suffer on its way through the documents of SQLite.
 func TestTheEventOfASeatIsWhole(t *testing.T) {
-	eachEngine(t, func(t *testing.T, b *batch) {
+	eachEngine(t, func(t *testing.T, b *harness) {
 		b.license("one", 1, same)
 		b.want("one", `Zoë's "PC" <b> \u0041 🦆`)
 		b.wish[0].event.Trace = "00-11111111111111111111111111111111-2222222222222222-01"
@@ -244,7 +244,7 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 
 // TestWhatOneBringsFailsNobodyElse: PostgreSQL stores no zero bytes, so the statement fails.
 func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
-	b := newBatch(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
+	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
 	b.license("one", 2, same)
 	b.want("one", "a")
 	b.want("one", "zero\x00")
@@ -268,7 +268,7 @@ func TestNobodyTriesAgainAfterAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &batch{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(Deps{DB: away, Clock: clock.NewFake(noon)})}
+	b := &harness{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(Deps{DB: away, Clock: clock.NewFake(noon)})}
 	b.want("one", "a")
 	if all, err := b.takeTogether(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
 		t.Errorf("%+v, %v without a database", all, err)

@@ -18,10 +18,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	"github.com/latchkey-dev/latchkey/pkg/gather"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
 )
@@ -37,7 +37,7 @@ type Store struct {
 	clock  clock.Clock
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
-	seats     *gather.Gatherer[string, activation, outcome]
+	seats     *batch.Batcher[string, activation, outcome]
 }
 
 // Deps is what a Store works with.
@@ -54,7 +54,7 @@ type Deps struct {
 // New returns a store.
 func New(d Deps) *Store {
 	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
-	s.seats = gather.New(gathering(d.DB.Engine()), activation.licenseID, s.takeTogether)
+	s.seats = batch.New(batches(d.DB.Engine()), activation.licenseID, s.takeTogether)
 	return s
 }
 

@@ -1,4 +1,4 @@
-package gather_test
+package batch_test
 
 import (
 	"context"
@@ -12,20 +12,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-dev/latchkey/pkg/gather"
+	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 )
 
 // press prints items in batches, each of which it holds until it is let go.
 type press struct {
-	*gather.Gatherer[byte, string, string]
+	*batch.Batcher[byte, string, string]
 	begun chan []string
 	let   chan error
 }
 
-func newPress(o gather.Options) *press {
+func newPress(o batch.Options) *press {
 	p := &press{begun: make(chan []string, 100), let: make(chan error)}
 	firstLetter := func(item string) byte { return item[0] }
-	p.Gatherer = gather.New(o, firstLetter, func(batch []string) ([]string, error) {
+	p.Batcher = batch.New(o, firstLetter, func(batch []string) ([]string, error) {
 		p.begun <- batch
 		if err := <-p.let; err != nil {
 			return nil, err
@@ -77,7 +77,7 @@ func (p *press) expect(t *testing.T, want ...[]string) {
 
 func TestWhatArrivesMeanwhileGoesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 3, Underway: 1})
+		p := newPress(batch.Options{Size: 3, MaxConcurrent: 1})
 		all := p.order(t.Context(), "a", "b", "c", "d", "e")
 		p.expect(t, []string{"a"})
 		p.let <- nil
@@ -99,7 +99,7 @@ func TestWhatArrivesMeanwhileGoesTogether(t *testing.T) {
 
 func TestAKeyIsInOneBatchAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 2})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 2})
 		p.order(t.Context(), "a1", "a2", "b1", "a3", "b2", "c1")
 		p.expect(t, []string{"a1"}, []string{"b1"}) // the second worker passes over a2
 		p.let <- nil
@@ -124,7 +124,7 @@ func TestAKeyIsInOneBatchAtATime(t *testing.T) {
 
 func TestASmallBatchDoesNotBeginBesideAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 2, Beside: 2})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 2, MinExtra: 2})
 		p.order(t.Context(), "a", "b")
 		p.expect(t, []string{"a"})
 		p.order(t.Context(), "c")
@@ -141,7 +141,7 @@ func TestASmallBatchDoesNotBeginBesideAnother(t *testing.T) {
 func TestCallersThatComeAgainAreAwaited(t *testing.T) {
 	const linger = 2 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 1, Linger: linger})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Linger: linger})
 		p.order(t.Context(), "a", "b", "c")
 		p.expect(t, []string{"a"})
 		p.let <- nil
@@ -164,7 +164,7 @@ func TestCallersThatComeAgainAreAwaited(t *testing.T) {
 
 func TestACallerWhoGoesBeforeTheBatchIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 1})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1})
 		p.order(t.Context(), "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := p.order(ctx, "b")[0]
@@ -182,7 +182,7 @@ func TestACallerWhoGoesBeforeTheBatchIsLeftOut(t *testing.T) {
 
 func TestACallerWhoGoesDuringTheBatchDoesNotStopIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 1})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1})
 		p.order(t.Context(), "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		gone, other := p.order(ctx, "b")[0], p.order(t.Context(), "c")[0]
@@ -210,7 +210,7 @@ func TestAFailureIsEveryonesAndTheNextBatchGoesOn(t *testing.T) {
 		"0 results":   func([]int) ([]int, error) { return nil, nil },
 		"gather_test": func([]int) ([]int, error) { panic("with the stack") },
 	} {
-		g := gather.New(gather.Options{Batch: 1, Underway: 1}, func(int) int { return 0 }, run)
+		g := batch.New(batch.Options{Size: 1, MaxConcurrent: 1}, func(int) int { return 0 }, run)
 		for range 2 {
 			if _, err := g.Do(t.Context(), 1); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: error %v", name, err)
@@ -242,7 +242,7 @@ func TestManyCallers(t *testing.T) {
 		}
 		return results, nil
 	}
-	g := gather.New(gather.Options{Batch: 7, Underway: 3}, func(n int) int { return n % keys }, run)
+	g := batch.New(batch.Options{Size: 7, MaxConcurrent: 3}, func(n int) int { return n % keys }, run)
 	var all sync.WaitGroup
 	for n := range callers {
 		all.Go(func() {
@@ -257,12 +257,12 @@ func TestManyCallers(t *testing.T) {
 // TestWhoWaitsTooLongIsRefused: only an item whose batch has not begun, and it is not carried out.
 func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 1, Patience: time.Second})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Patience: time.Second})
 		begun := p.order(t.Context(), "a")[0]
 		waits := p.order(t.Context(), "b")[0]
 		time.Sleep(time.Second) // of the bubble's clock
 		late := p.order(t.Context(), "c")[0]
-		if !waits.done.Load() || !errors.Is(waits.err, gather.ErrBusy) {
+		if !waits.done.Load() || !errors.Is(waits.err, batch.ErrBusy) {
 			t.Errorf("an item that waited too long got %q, %v", waits.result, waits.err)
 		}
 		if begun.done.Load() {
@@ -281,7 +281,7 @@ func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 // TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at a time of its own.
 func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 9, Underway: 1, Patience: time.Second})
+		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Patience: time.Second})
 		p.order(t.Context(), "a")
 		crowd := p.order(t.Context(), strings.Split(strings.Repeat("b", 40), "")...)
 		refused := func() (n int) {
@@ -312,7 +312,7 @@ func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 // TestInACrowdTheNewestGoFirst: whoever is let in has not waited for long, and it ends with the crowd.
 func TestInACrowdTheNewestGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 2, Underway: 1, Patience: time.Second})
+		p := newPress(batch.Options{Size: 2, MaxConcurrent: 1, Patience: time.Second})
 		p.order(t.Context(), "a")
 		p.expect(t, []string{"a"})
 		p.order(t.Context(), "b", "c", "d", "e", "f", "g", "h", "i", "j", "k")
@@ -326,7 +326,7 @@ func TestInACrowdTheNewestGoFirst(t *testing.T) {
 
 func TestWithoutPatienceTheOldestGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(gather.Options{Batch: 1, Underway: 1})
+		p := newPress(batch.Options{Size: 1, MaxConcurrent: 1})
 		p.order(t.Context(), "a")
 		p.expect(t, []string{"a"})
 		p.order(t.Context(), "b", "c", "d", "e", "f", "g")

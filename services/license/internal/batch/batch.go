@@ -1,6 +1,6 @@
-// Package gather carries out concurrent calls together: what arrives while a batch is under way forms the next one. A
+// Package batch carries out concurrent calls together: what arrives while a batch is under way forms the next one. A
 // call that comes alone goes at once.
-package gather
+package batch
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// Options are the bounds of a gatherer.
+// Options are the bounds of a batcher.
 type Options struct {
-	// Batch is how many items go together at most.
-	Batch int
-	// Underway is how many batches run at once, so that one is at work while another waits for a disk.
-	Underway int
-	// Beside is how many must wait for a batch to begin beside another: small ones would give up what going together
+	// Size is how many items go together at most.
+	Size int
+	// MaxConcurrent is how many batches run at once, so that one is at work while another waits for a disk.
+	MaxConcurrent int
+	// MinExtra is how many must wait for a batch to begin beside another: small ones would give up what going together
 	// saves.
-	Beside int
+	MinExtra int
 	// Linger is how long a worker whose last batch had several items waits at most for as many to come again: callers
 	// that call in a loop come back a moment after they were answered, and the first of them would go by itself. Zero
 	// never waits.
@@ -41,8 +41,8 @@ const crowd = 4
 // ErrBusy is the answer to an item that was not carried out, because too many were before it.
 var ErrBusy = apierr.ErrUnavailable.WithCause(errors.New("too many calls wait to be carried out together"))
 
-// Gatherer gathers items of T, each of which gets an R. It is safe for concurrent use.
-type Gatherer[K comparable, T, R any] struct {
+// Batcher carries out items of T in batches; each of which gets an R. It is safe for concurrent use.
+type Batcher[K comparable, T, R any] struct {
 	opts Options
 	key  func(T) K
 	run  func(batch []T) ([]R, error)
@@ -59,22 +59,22 @@ type call[K comparable, T, R any] struct {
 	ctx    context.Context
 	key    K
 	item   T
-	begun  bool          // guarded by Gatherer.mu: a batch has it
+	begun  bool          // guarded by Batcher.mu: a batch has it
 	done   chan struct{} // closed when result and err are there
 	result R
 	err    error
 }
 
-// New returns a gatherer over run, which gives the result of every item, in their order, or an error that is
+// New returns a batcher over run, which gives the result of every item, in their order, or an error that is
 // everyone's. No caller's context bounds run: it must set its own deadline. Items with the same key are never in two
 // batches at once.
-func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Gatherer[K, T, R] {
-	return &Gatherer[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}, enough: make(chan struct{}, 1)}
+func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Batcher[K, T, R] {
+	return &Batcher[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}, enough: make(chan struct{}, 1)}
 }
 
 // Do has item carried out and returns its result. When ctx ends first, Do returns its error: an item whose batch has
 // not begun is left out, any other is carried out all the same.
-func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
+func (g *Batcher[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	c := &call[K, T, R]{ctx: ctx, key: g.key(item), item: item, done: make(chan struct{})}
 	g.add(c)
 	var patience <-chan time.Time
@@ -99,7 +99,7 @@ func (g *Gatherer[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 }
 
 // withdraw takes c out of those who wait, and tells whether it did.
-func (g *Gatherer[K, T, R]) withdraw(c *call[K, T, R]) bool {
+func (g *Batcher[K, T, R]) withdraw(c *call[K, T, R]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.begun {
@@ -109,7 +109,7 @@ func (g *Gatherer[K, T, R]) withdraw(c *call[K, T, R]) bool {
 	return true
 }
 
-func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
+func (g *Batcher[K, T, R]) add(c *call[K, T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, c)
@@ -117,7 +117,7 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 		g.awaited = 0
 		g.enough <- struct{}{}
 	}
-	if g.workers == 0 || g.workers < g.opts.Underway && len(g.waiting) >= g.opts.Beside {
+	if g.workers == 0 || g.workers < g.opts.MaxConcurrent && len(g.waiting) >= g.opts.MinExtra {
 		g.workers++
 		go g.work()
 	}
@@ -125,7 +125,7 @@ func (g *Gatherer[K, T, R]) add(c *call[K, T, R]) {
 
 // work carries out batches until there is none for it. What then still waits is too little, or has the key of a batch
 // under way: the worker of a batch under way comes for it.
-func (g *Gatherer[K, T, R]) work() {
+func (g *Batcher[K, T, R]) work() {
 	for batch := g.next(nil); len(batch) > 0; batch = g.next(batch) {
 		g.carryOut(batch)
 		g.linger(len(batch))
@@ -133,7 +133,7 @@ func (g *Gatherer[K, T, R]) work() {
 }
 
 // linger waits until n items wait, at most Options.Linger. One worker at a time does.
-func (g *Gatherer[K, T, R]) linger(n int) {
+func (g *Batcher[K, T, R]) linger(n int) {
 	if g.opts.Linger <= 0 || n < 2 || !g.await(n) {
 		return
 	}
@@ -152,7 +152,7 @@ func (g *Gatherer[K, T, R]) linger(n int) {
 }
 
 // await tells whether there is something to wait for.
-func (g *Gatherer[K, T, R]) await(n int) bool {
+func (g *Batcher[K, T, R]) await(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.awaited > 0 || len(g.waiting) >= n {
@@ -163,13 +163,13 @@ func (g *Gatherer[K, T, R]) await(n int) bool {
 }
 
 // next frees the keys of the batch that is done and takes another.
-func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R]) {
+func (g *Batcher[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range done {
 		delete(g.busy, c.key)
 	}
-	if g.workers > 1 && len(g.waiting) < g.opts.Beside {
+	if g.workers > 1 && len(g.waiting) < g.opts.MinExtra {
 		g.workers--
 		return nil
 	}
@@ -181,8 +181,8 @@ func (g *Gatherer[K, T, R]) next(done []*call[K, T, R]) (batch []*call[K, T, R])
 }
 
 // pick takes the next batch, in the order of arrival, out of those who wait; the caller holds mu.
-func (g *Gatherer[K, T, R]) pick() (batch []*call[K, T, R]) {
-	newestFirst := g.opts.Patience > 0 && len(g.waiting) > crowd*g.opts.Batch
+func (g *Batcher[K, T, R]) pick() (batch []*call[K, T, R]) {
+	newestFirst := g.opts.Patience > 0 && len(g.waiting) > crowd*g.opts.Size
 	if newestFirst {
 		slices.Reverse(g.waiting)
 	}
@@ -190,7 +190,7 @@ func (g *Gatherer[K, T, R]) pick() (batch []*call[K, T, R]) {
 	for _, c := range g.waiting {
 		switch {
 		case c.ctx.Err() != nil: // its caller has gone
-		case len(batch) < g.opts.Batch && !g.busy[c.key]:
+		case len(batch) < g.opts.Size && !g.busy[c.key]:
 			batch = append(batch, c)
 		default:
 			rest = append(rest, c)
@@ -207,7 +207,7 @@ func (g *Gatherer[K, T, R]) pick() (batch []*call[K, T, R]) {
 	return batch
 }
 
-func (g *Gatherer[K, T, R]) carryOut(batch []*call[K, T, R]) {
+func (g *Batcher[K, T, R]) carryOut(batch []*call[K, T, R]) {
 	items := make([]T, len(batch))
 	for i, c := range batch {
 		items[i] = c.item
@@ -222,15 +222,15 @@ func (g *Gatherer[K, T, R]) carryOut(batch []*call[K, T, R]) {
 }
 
 // safely makes an error of a panic: a batch has no caller of its own whose goroutine could deal with it.
-func (g *Gatherer[K, T, R]) safely(items []T) (results []R, err error) {
+func (g *Batcher[K, T, R]) safely(items []T) (results []R, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("gather: panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("batch: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	results, err = g.run(items)
 	if err == nil && len(results) != len(items) {
-		err = fmt.Errorf("gather: %d results for %d items", len(results), len(items))
+		err = fmt.Errorf("batch: %d results for %d items", len(results), len(items))
 	}
 	return results, err
 }
