@@ -50,11 +50,18 @@ type Deps struct {
 	Answered *atomic.Uint64
 }
 
-// Running is a service that has been made. Run does its background work until ctx ends and then finishes what it holds; it
-// ends after the last request has been answered. Drain turns readiness off.
+// Worker is what goes on beside serving.
+type Worker interface {
+	// Run does the background work until ctx ends and then finishes what it holds; it ends after the last request has been
+	// answered.
+	Run(ctx context.Context) error
+	// Drain turns readiness off.
+	Drain()
+}
+
+// Running is a service that has been made.
 type Running interface {
+	Worker
 	Handler() http.Handler
 	InternalHandler() http.Handler
-	Run(ctx context.Context) error
-	Drain()
 }

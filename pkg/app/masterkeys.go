@@ -75,31 +75,32 @@ func (m MasterKeys) Keyring(service string) (*keyring.Ring, error) {
 	return keyring.New(service, raw[0], raw[1:]...)
 }
 
-// startMasterKeys refuses to start without a master key that rows are under: that is a wrong setting.
-func (p *program) startMasterKeys(ctx context.Context, d Deps) error {
-	if p.MasterKeys == nil {
+// StartMasterKeys refuses to start without a master key that rows are under: that is a *config.Problem.
+func (s Service) StartMasterKeys(ctx context.Context, d Deps) error {
+	if s.MasterKeys == nil {
 		return nil
 	}
-	keys, err := p.MasterKeys(d)
+	keys, err := s.MasterKeys(d)
 	if err == nil {
 		err = keys.Start(ctx)
 	}
-	return p.masterKeyError(err)
+	return MasterKeyError(err)
 }
 
-func (p *program) masterKeyError(err error) error {
-	if problem := MasterKeyProblem(err); problem != nil {
-		return p.settingsError(problem)
+// MasterKeyError is err, as a *config.Problem where rows are under a master key that is missing.
+func MasterKeyError(err error) error {
+	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
+		return &config.Problem{Key: "master_key", Env: "LATCHKEY_MASTER_KEY", Text: missing.Error()}
 	}
 	return err
 }
 
-// MasterKeyProblem is err as a problem of the settings, nil where rows are under no master key that is missing.
-func MasterKeyProblem(err error) error {
-	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
-		return &config.Problem{Key: "master_key", Env: "LATCHKEY_MASTER_KEY", Text: missing.Error()}
+func (p *program) masterKeyError(err error) error {
+	err = MasterKeyError(err)
+	if problem := new(config.Problem); errors.As(err, &problem) {
+		return p.settingsError(problem)
 	}
-	return nil
+	return err
 }
 
 func (p *program) rotateMasterKeyCommand() *cobra.Command {

@@ -149,8 +149,8 @@ func (p *program) migrate(ctx context.Context) error {
 
 // serve makes the service and runs it until ctx ends.
 func (p *program) serve(ctx context.Context, d Deps) error {
-	if err := p.startMasterKeys(ctx, d); err != nil {
-		return err
+	if err := p.StartMasterKeys(ctx, d); err != nil {
+		return p.masterKeyError(err)
 	}
 	svc, err := p.New(d)
 	if err != nil {
@@ -186,7 +186,7 @@ type Options struct {
 
 // Run serves svc on the addresses of l, with its background work beside it, until ctx ends or one of them fails. The
 // work ends after the last request, so that nothing a request left behind is lost.
-func Run(ctx context.Context, l *server.Listening, svc Running, o Options) error {
+func Run(ctx context.Context, l *server.Listening, svc Worker, o Options) error {
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	serving, endServing := context.WithCancel(ctx)

@@ -18,37 +18,37 @@ import (
 type command struct {
 	args  []string // what follows the name, as --help shows it
 	short string
-	run   func(ctx context.Context, h *house, args []string, out io.Writer) error
+	run   func(ctx context.Context, s *suite, args []string, out io.Writer) error
 }
 
 var commands = map[string]command{
 	"rotate-signing-key": {
 		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
-		run: func(ctx context.Context, h *house, _ []string, out io.Writer) error {
-			return h.with(ctx, auth.Name, func(d app.Deps) error {
-				return auth.RotateSigningKey(ctx, h.settings.auth, d, out)
+		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
+			return s.with(ctx, auth.Name, func(d app.Deps) error {
+				return auth.RotateSigningKey(ctx, s.settings.auth, d, out)
 			})
 		},
 	},
 	"revoke-signing-key": {
 		args:  []string{"KID"},
 		short: "refuse every token of a signing key from now on, because its private half may have leaked",
-		run: func(ctx context.Context, h *house, args []string, out io.Writer) error {
-			return h.with(ctx, auth.Name, func(d app.Deps) error {
-				return auth.RevokeSigningKey(ctx, h.settings.auth, d, out, args[0])
+		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
+			return s.with(ctx, auth.Name, func(d app.Deps) error {
+				return auth.RevokeSigningKey(ctx, s.settings.auth, d, out, args[0])
 			})
 		},
 	},
 	"rotate-master-key": {
 		short: "hash and encrypt anew, under LATCHKEY_MASTER_KEY, what LATCHKEY_MASTER_KEY_PREVIOUS protects",
-		run: func(ctx context.Context, h *house, _ []string, out io.Writer) error {
-			for _, m := range h.members {
-				if m.keys == nil {
+		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
+			for _, svc := range s.services {
+				if svc.MasterKeys == nil {
 					continue
 				}
-				err := h.with(ctx, m.name, func(d app.Deps) error { return m.rotateMasterKey(ctx, d, out) })
+				err := s.with(ctx, svc.Name, func(d app.Deps) error { return svc.rotateMasterKey(ctx, d, out) })
 				if err != nil {
-					return fmt.Errorf("%s: %w", m.name, err)
+					return fmt.Errorf("%s: %w", svc.Name, err)
 				}
 			}
 			return nil
@@ -83,32 +83,29 @@ func commandUsages() string {
 	return b.String()
 }
 
-// with opens the database of a member for fn. There is no bus: nothing else runs.
-func (h *house) with(ctx context.Context, name string, fn func(app.Deps) error) error {
-	m := h.members[slices.IndexFunc(h.members, func(m *member) bool { return m.name == name })]
-	log := h.log.With("service", name)
-	start, cancel := context.WithTimeout(ctx, h.startTimeout())
+// with opens the database of a service for fn. There is no bus: nothing else runs.
+func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) error {
+	svc := s.services[slices.IndexFunc(s.services, func(svc *service) bool { return svc.Name == name })]
+	log := s.log.With("service", name)
+	start, cancel := context.WithTimeout(ctx, s.startTimeout())
 	defer cancel()
-	database, err := h.openDatabase(start, name, m.migrations, log)
+	database, err := s.openDatabase(start, name, svc.Migrations, log)
 	if err != nil {
 		return err
 	}
 	return fn(app.Deps{Log: log, DB: database, Clock: clock.System{}})
 }
 
-func (m *member) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer) error {
-	keys, err := m.keys(d)
+func (s *service) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer) error {
+	keys, err := s.MasterKeys(d)
 	if err != nil {
 		return err
 	}
 	moved, err := keys.Rotate(ctx, func(string, int) {})
-	if problem := app.MasterKeyProblem(err); problem != nil {
-		return app.NewSettingsError(program, hint, problem)
-	}
 	if err != nil {
-		return err
+		return settingsProblem(app.MasterKeyError(err))
 	}
 	const done = "%s: %d rows were moved; everything is under master key %s now\n"
-	_, err = fmt.Fprintf(out, done, m.name, moved, keys.Ring.Name())
+	_, err = fmt.Fprintf(out, done, s.Name, moved, keys.Ring.Name())
 	return err
 }

@@ -48,16 +48,16 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 	if err := set.complete(&data.secrets); err != nil {
 		return err
 	}
-	h := newHouse(set, data, logs)
-	defer func() { err = errors.Join(err, h.close()) }()
+	s := newSuite(set, data, logs)
+	defer func() { err = errors.Join(err, s.close()) }()
 	if len(set.command) > 0 {
-		return commands[set.command[0]].run(ctx, h, set.command[1:], out)
+		return commands[set.command[0]].run(ctx, s, set.command[1:], out)
 	}
-	if err := h.open(ctx); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
-	return h.serve(ctx, func(ctx context.Context, urls map[string]string) error {
-		c, err := prepareCredentials(ctx, h, urls)
+	return s.serve(ctx, func(ctx context.Context, urls map[string]string) error {
+		c, err := prepareCredentials(ctx, s, urls)
 		if err == nil {
 			welcome(out, set.DataDir, c)
 		}

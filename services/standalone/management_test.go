@@ -22,26 +22,26 @@ func TestManagementHasOneImplementation(t *testing.T) {
 	if err := set.complete(&data.secrets); err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(set, data, testkitWriter{t})
+	s := newSuite(set, data, testkitWriter{t})
 	t.Cleanup(func() {
-		if err := h.close(); err != nil {
+		if err := s.close(); err != nil {
 			t.Error(err)
 		}
 		if err := data.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := h.open(t.Context()); err != nil {
+	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	surface := archtest.Surface{Gateway: h.public["admin"].(*gin.Engine).Routes(), Owners: map[string]gin.RoutesInfo{}, Own: []string{
+	surface := archtest.Surface{Gateway: s.public["admin"].(*gin.Engine).Routes(), Owners: map[string]gin.RoutesInfo{}, Own: []string{
 		"POST /api/v1/admin/keys", "GET /api/v1/admin/keys", "DELETE /api/v1/admin/keys/:key_id", "GET /api/v1/admin/audit",
 		"GET /api/v1/admin/statistics", "GET /api/v1/admin/licenses/:license_id/usage",
 	}}
-	for name, internal := range h.internal {
+	for name, internal := range s.internal {
 		surface.Owners[name] = internal.(*gin.Engine).Routes()
 	}
-	for name, public := range h.public {
+	for name, public := range s.public {
 		if name != "admin" {
 			surface.Owners["public "+name] = public.(*gin.Engine).Routes()
 		}

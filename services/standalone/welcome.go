@@ -16,16 +16,16 @@ import (
 
 // prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo license are
 // made when there are none. A database that somebody else runs gets neither: it may be in use, or become so.
-func prepareCredentials(ctx context.Context, h *house, urls map[string]string) (credentials.Credentials, error) {
+func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (credentials.Credentials, error) {
 	var before credentials.Credentials
-	d := h.data
+	d := s.data
 	if err := credentials.ReadJSON(d.file(credentials.File), &before); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return before, err
 	}
 	c := before
 	c.AdminSecret, c.AdminAPIKey = d.secrets.AdminSecret, d.secrets.AdminAPIKey
 	c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL = urls["auth"], urls["license"], urls["analytics"], urls["admin"]
-	if h.settings.DatabaseURL != "" {
+	if s.settings.DatabaseURL != "" {
 		c.APIKey, c.LicenseID, c.LicenseKey = "", "", ""
 	} else {
 		owner := client.Client{
@@ -33,7 +33,7 @@ func prepareCredentials(ctx context.Context, h *house, urls map[string]string) (
 			AdminURL:    "http://admin",
 			AdminSecret: c.AdminSecret,
 			AdminAPIKey: c.AdminAPIKey,
-			HTTP:        h.public,
+			HTTP:        s.public,
 		}
 		if err := makeDemo(ctx, owner, &c); err != nil {
 			return c, fmt.Errorf("make the demo license: %w", err)

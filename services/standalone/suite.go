@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
+	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/services/standalone/client"
+)
+
+// suite is the four services in one process. They ask each other as they do over the network, only that the requests do
+// not leave the process.
+type suite struct {
+	settings *settings
+	data     *dataDir
+	log      *slog.Logger
+	services []*service
+	// public and internal lead to the handlers of the services by name.
+	public, internal httpx.InProcess
+	local            bus.Bus       // of all services, unless there is a broker
+	answered         atomic.Uint64 // requests, by all services
+	closers          []func() error
+}
+
+func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
+	return &suite{
+		settings: set,
+		data:     data,
+		log:      obs.NewLogger(logs, set.LogLevel, set.LogFormat),
+		services: newServices(set),
+		public:   httpx.InProcess{},
+		internal: httpx.InProcess{},
+	}
+}
+
+// startTimeout is how long to wait for a database or a broker.
+func (s *suite) startTimeout() time.Duration { return s.settings.auth.StartTimeout }
+
+// open opens and migrates the databases and makes the services.
+func (s *suite) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.startTimeout())
+	defer cancel()
+	// The addresses by which the services ask each other lead nowhere outside.
+	app.Base{Env: s.settings.Env, DatabaseURL: s.settings.DatabaseURL, AMQPURL: s.settings.AMQPURL}.WarnExposed(ctx, s.log)
+	for _, svc := range s.services {
+		if err := s.openService(ctx, svc); err != nil {
+			return fmt.Errorf("%s: %w", svc.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *suite) openService(ctx context.Context, svc *service) error {
+	log := s.log.With("service", svc.Name)
+	database, err := s.openDatabase(ctx, svc.Name, svc.Migrations, log)
+	if err != nil {
+		return err
+	}
+	events, err := s.openBus(ctx, svc.Name, log)
+	if err != nil {
+		return err
+	}
+	deps := app.Deps{
+		Log: log, DB: database, Bus: events, HTTP: s.internal,
+		Clock: clock.System{}, Metrics: obs.NewMetrics(svc.Name), Answered: &s.answered,
+	}
+	if err := svc.StartMasterKeys(ctx, deps); err != nil {
+		return settingsProblem(err)
+	}
+	if svc.running, err = svc.New(deps); err != nil {
+		return err
+	}
+	s.public[svc.Name], s.internal[svc.Name] = svc.running.Handler(), svc.running.InternalHandler()
+	return nil
+}
+
+// settingsProblem is err, with the hint of this program where a setting is wrong.
+func settingsProblem(err error) error {
+	if problem := new(config.Problem); errors.As(err, &problem) {
+		return app.NewSettingsError(program, hint, problem)
+	}
+	return err
+}
+
+func (s *suite) openDatabase(ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger) (*db.DB, error) {
+	url := s.settings.DatabaseURL
+	if url == "" {
+		url = "sqlite:" + s.data.file(name+".db")
+	}
+	database, err := db.Open(ctx, db.Config{URL: url, Schema: name, MaxConns: s.settings.DatabaseConns, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, database.Close)
+	if err := database.Await(ctx); err != nil {
+		return nil, err
+	}
+	return database, database.Migrate(ctx, migrations...)
+}
+
+// openBus connects a service to the broker, or to the one bus of the process.
+func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus.Bus, error) {
+	if s.settings.AMQPURL != "" {
+		b, err := amqp.Dial(amqp.Config{URL: s.settings.AMQPURL, Name: name, Queues: bus.AllQueues(), Log: log})
+		if err != nil {
+			return nil, err
+		}
+		s.closers = append(s.closers, b.Close)
+		return b, b.Await(ctx)
+	}
+	if s.local != nil {
+		return s.local, nil
+	}
+	letters, err := s.openDatabase(ctx, "bus", []db.Migrations{inproc.Migrations}, log)
+	if err != nil {
+		return nil, err
+	}
+	b, err := inproc.New(inproc.Config{DB: letters, Queues: bus.AllQueues(), Log: s.log})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, b.Close)
+	s.local = b
+	return b, nil
+}
+
+// close closes buses and databases, the last one first.
+func (s *suite) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are answered.
+func (s *suite) serve(ctx context.Context, ready func(ctx context.Context, urls map[string]string) error) error {
+	listening, err := server.Listen(s.servers()...)
+	if err != nil {
+		return err
+	}
+	urls := map[string]string{}
+	for _, svc := range s.services {
+		urls[svc.Name] = listening.URL(svc.Name)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return app.Run(ctx, listening, s, app.Options{DrainDelay: s.settings.DrainDelay, Log: s.log})
+	})
+	g.Go(func() error {
+		err := s.awaitReady(ctx)
+		if err == nil {
+			err = ready(ctx, urls)
+		}
+		if ctx.Err() != nil {
+			return nil // told to stop before it was ready
+		}
+		return err
+	})
+	return g.Wait()
+}
+
+// awaitReady waits until every service says that it can do its work.
+func (s *suite) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.startTimeout())
+	defer cancel()
+	for _, svc := range s.services {
+		for {
+			err := client.Ready(ctx, s.public, "http://"+svc.Name)
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (s *suite) servers() (servers []server.Server) {
+	for _, svc := range s.services {
+		servers = append(servers, server.Server{
+			Name:    svc.Name,
+			Addr:    svc.addr,
+			Setting: svc.addrSetting(),
+			Handler: svc.running.Handler(),
+			TLSCert: s.settings.auth.TLSCertFile,
+			TLSKey:  s.settings.auth.TLSKeyFile,
+		})
+	}
+	return servers
+}
+
+// Drain makes all services unready.
+func (s *suite) Drain() {
+	for _, svc := range s.services {
+		svc.running.Drain()
+	}
+}
+
+// Run runs what the services do in the background. They end one after the other, so that those who consume events outlive
+// those who publish their last ones.
+func (s *suite) Run(ctx context.Context) error {
+	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	stop := make([]context.CancelFunc, len(s.services))
+	done := make([]sync.WaitGroup, len(s.services))
+	for i, svc := range s.services {
+		var own context.Context
+		own, stop[i] = context.WithCancel(failed)
+		done[i].Add(1)
+		g.Go(func() error {
+			defer done[i].Done()
+			if err := svc.running.Run(own); err != nil && own.Err() == nil {
+				return fmt.Errorf("%s: %w", svc.Name, err)
+			}
+			return nil
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	for i := range s.services {
+		stop[i]()
+		done[i].Wait()
+	}
+	return g.Wait()
+}
