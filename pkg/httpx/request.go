@@ -110,6 +110,13 @@ func Report(ctx context.Context, err error) bool {
 	return true
 }
 
+// ReportCode puts the error code of an answer that somebody else wrote on the log line of the request that ctx belongs to.
+func ReportCode(ctx context.Context, code string) {
+	if r := requestFrom(ctx); r != nil {
+		r.note(code, nil)
+	}
+}
+
 // ClientLeft tells whether the client of the request that ctx belongs to ended its connection, or its half of it, before it had its
 // answer. A deadline that passed is no such end.
 func ClientLeft(ctx context.Context) bool {

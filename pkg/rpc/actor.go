@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/gin-gonic/gin"
@@ -21,7 +22,7 @@ var errNotForwarded = apierr.New(apierr.Unauthenticated, errcode.InvalidToken,
 func RequireActor(audience string, peers Peers, callers ...string) gin.HandlerFunc {
 	tokens := newVerifier(audience, peers, clock.System{})
 	return func(c *gin.Context) {
-		actor, err := admit(tokens, c.Request.Header["Authorization"], callers)
+		actor, err := admit(tokens, c.Request, callers)
 		if err != nil {
 			httpx.Report(c.Request.Context(), fmt.Errorf("service token: %w", err))
 			httpx.WriteError(c, errNotForwarded)
@@ -31,17 +32,21 @@ func RequireActor(audience string, peers Peers, callers ...string) gin.HandlerFu
 	}
 }
 
-func admit(tokens *verifier, authorization, callers []string) (*Actor, error) {
-	service, actor, err := tokens.verify(authorization)
-	switch {
-	case err != nil:
+func admit(tokens *verifier, r *http.Request, callers []string) (*Actor, error) {
+	claims, err := tokens.verify(r.Header["Authorization"])
+	if err != nil {
 		return nil, err
-	case !slices.Contains(callers, service):
-		return nil, fmt.Errorf("%s may not ask in the name of a person", service)
-	case actor.GetId() == "":
-		return nil, fmt.Errorf("%s does not say who asks", service)
 	}
-	return actor, nil
+	request := r.Method + " " + r.URL.EscapedPath()
+	switch {
+	case !slices.Contains(callers, claims.Issuer):
+		return nil, fmt.Errorf("%s may not ask in the name of a person", claims.Issuer)
+	case claims.Actor.GetId() == "":
+		return nil, fmt.Errorf("%s does not say who asks", claims.Issuer)
+	case claims.Request != request:
+		return nil, fmt.Errorf("%s made the token for %q, and it came with %q", claims.Issuer, claims.Request, request)
+	}
+	return claims.Actor, nil
 }
 
 // ActorOf is the person in whose name the request of c was forwarded.

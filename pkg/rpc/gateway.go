@@ -3,10 +3,13 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -26,9 +29,9 @@ type Gateway struct {
 	signer    *signer
 }
 
-// NewGateway makes the gateway of id to the internal port, at url, of the named peer service.
-func NewGateway(id Identity, peer, url string, client *http.Client) *Gateway {
-	return &Gateway{peer, strings.TrimSuffix(url, "/"), client, newSigner(id, peer, clock.System{})}
+// NewGateway makes the gateway of id to the internal port, at address, of the named peer service.
+func NewGateway(id Identity, peer, address string, client *http.Client) *Gateway {
+	return &Gateway{peer, strings.TrimSuffix(address, "/"), client, newSigner(id, peer, clock.System{})}
 }
 
 // Answer is what a peer service answered: a status, headers and JSON.
@@ -41,9 +44,14 @@ type Answer struct {
 // ownHeaders are the headers of an answer that belong to one connection.
 var ownHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
+// maxAnswer caps what a peer service answers to a person, in bytes. The largest answers of a documented request, those to a
+// bulk-create of 10 MiB and to a list of events, stay well below.
+const maxAnswer = 32 << 20
+
 // Forward answers the request of c as the peer service does. Both bodies are held whole, within their limits: a slow
 // client costs the peer service nothing, what did not arrive there is sent again, and an answer that breaks off is an
-// outage and not half an answer. Errors: ErrUnavailable when the peer service is away, ErrInternal when it does not know us.
+// outage and not half an answer. Errors: ErrUnavailable when the peer service is away, with "outcome": "unknown" among its
+// details when a change may have been made all the same; ErrInternal when the peer service does not know us.
 func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	body, err := httpx.Body(c)
 	if err != nil {
@@ -58,8 +66,8 @@ func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	return nil
 }
 
-// forwardedHeader is what an API reads of the headers of a request. Idempotency-Key is left out of those that do not honor
-// it: net/http would repeat them for it, after a broken connection.
+// forwardedHeader is what an API reads of the headers of a request. Idempotency-Key comes with POST alone: net/http repeats a
+// request that has one after a broken connection, and no other method honors it.
 func forwardedHeader(r *http.Request) http.Header {
 	names := []string{"Content-Type", "Content-Encoding", "If-Match"}
 	if r.Method == http.MethodPost {
@@ -80,8 +88,15 @@ func (g *Gateway) Get(ctx context.Context, by *Actor, path string) (*Answer, err
 	return g.ask(ctx, by, call{http.MethodGet, path, http.Header{}, nil})
 }
 
-// Write makes a the answer to the request of c.
+// Write makes a the answer to the request of c. The log line of the request names the code of a refusal.
 func (a *Answer) Write(c *gin.Context) {
+	if a.Status >= http.StatusBadRequest {
+		var refusal struct {
+			Code string `json:"error_code"`
+		}
+		_ = json.Unmarshal(a.Body, &refusal) // without a code the line has none
+		httpx.ReportCode(c.Request.Context(), refusal.Code)
+	}
 	for name, values := range a.Header {
 		if !slices.Contains(ownHeaders, name) {
 			c.Writer.Header()[name] = values
@@ -97,8 +112,14 @@ type call struct {
 	body        []byte
 }
 
+// name is the method and the path of c, which the service token is good for.
+func (c *call) name() string {
+	path, _, _ := strings.Cut(c.uri, "?")
+	return c.method + " " + path
+}
+
 func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, error) {
-	token, err := g.signer.sign(g.signer.clock.Now(), by)
+	token, err := g.signer.sign(g.signer.clock.Now(), by, request.name())
 	if err != nil {
 		return nil, apierr.ErrInternal.WithCause(err)
 	}
@@ -111,10 +132,25 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 			return answer, g.check(answer)
 		}
 		again := request.method == http.MethodGet || neverSent(err)
-		if !again || try == maxRetries || !paused(ctx, rand.N(retryPause<<try)) {
-			return nil, apierr.ErrUnavailable.WithCause(err)
+		if errors.Is(err, errTooLong) || !again || try == maxRetries || !paused(ctx, rand.N(retryPause<<try)) {
+			return nil, request.failure(err)
 		}
 	}
+}
+
+// errTooLong ends a call for good: the peer service would answer the same again.
+var errTooLong = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+
+// failure is what the person is told when no answer came.
+func (c *call) failure(err error) error {
+	switch {
+	case errors.Is(err, errTooLong):
+		return apierr.ErrInternal.WithCause(err)
+	case c.method == http.MethodGet || neverSent(err):
+		return apierr.ErrUnavailable.WithCause(err)
+	}
+	return apierr.ErrUnavailable.WithMessagef("a part of the system went away before it answered; the change may have been made: "+
+		"look before you send it again, or send it again with the same Idempotency-Key or If-Match").With("outcome", "unknown").WithCause(err)
 }
 
 func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
@@ -125,14 +161,23 @@ func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
 	req.Header = request.header.Clone()
 	res, err := g.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, g.withoutQuery(request, err)
 	}
 	defer res.Body.Close()
-	read, err := io.ReadAll(io.LimitReader(res.Body, maxMessage+1))
-	if err == nil && len(read) > maxMessage {
-		err = fmt.Errorf("the answer of %s has more than %d bytes", g.peer, maxMessage)
+	read, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err == nil && len(read) > maxAnswer {
+		err = errTooLong
 	}
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: read}, err
+}
+
+// withoutQuery is err as a log may show it: net/http names the whole URL, whose query may hold a license key or an address.
+func (g *Gateway) withoutQuery(request call, err error) error {
+	var way *url.Error
+	if errors.As(err, &way) {
+		err = way.Err
+	}
+	return fmt.Errorf("%s at %s: %w", request.name(), g.peer, err)
 }
 
 // check tells answers of the peer service from those of something in front of it, and its refusal of us from that of the

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
@@ -212,10 +215,75 @@ func TestForwardRetries(t *testing.T) {
 			if rec.Code != tt.status || w.tried.Load() != tt.tries || (rec.Code == 503) != (rec.Header().Get("Retry-After") != "") {
 				t.Errorf("%d after %d tries, want %d after %d\n%s", rec.Code, w.tried.Load(), tt.status, tt.tries, rec.Body)
 			}
+			unknown := strings.Contains(rec.Body.String(), `"outcome":"unknown"`)
+			if want := name == "reset, may be there"; unknown != want {
+				t.Errorf("the outcome is said to be unknown: %v\n%s", unknown, rec.Body)
+			}
 			if rec.Code == 202 && !strings.Contains(rec.Body.String(), `{\"a\":1}`) {
 				t.Errorf("the body was lost on the way: %s", rec.Body)
 			}
 		})
+	}
+}
+
+// A license key in the query of a request must not come into the log of the gateway, whatever fails on the way.
+func TestNoQueryIsLogged(t *testing.T) {
+	const secret = "LIC-7QXT9M4KD2WP"
+	for name, fails := range map[string]error{
+		"no connection": &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
+		"cut":           &net.OpError{Op: "read", Err: syscall.ECONNRESET},
+		"too late":      context.DeadlineExceeded,
+	} {
+		var log bytes.Buffer
+		w := &way{fails: []error{fails, fails, fails, fails, fails}}
+		front := httpx.NewEngine(httpx.Options{Service: "license", Log: obs.NewLogger(&log, "debug", "json")})
+		g := gatewayOf(license, "http://auth", w)
+		front.Any("/manage/*rest", httpx.Wrap(func(c *gin.Context) error { return g.Forward(c, ada) }))
+		for _, method := range []string{"GET", "POST"} {
+			front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/manage/licenses?license_key="+secret, strings.NewReader("{}")))
+		}
+		if strings.Contains(log.String(), secret) || !strings.Contains(log.String(), "GET /manage/licenses at auth: ") {
+			t.Errorf("%s: the log says\n%s", name, log.String())
+		}
+	}
+}
+
+// A refusal of the owner has its code in the gateway's log line, too.
+func TestTheLogNamesTheCodeOfAnotherServicesRefusal(t *testing.T) {
+	var log bytes.Buffer
+	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
+	o.handle = func(*gin.Context) error { return apierr.New(apierr.Conflict, "TAKEN", "taken") }
+	front := httpx.NewEngine(httpx.Options{Service: "license", Log: obs.NewLogger(&log, "info", "json")})
+	g := gatewayOf(license, "http://auth", o.inProcess())
+	front.Any("/manage/*rest", httpx.Wrap(func(c *gin.Context) error { return g.Forward(c, ada) }))
+	front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/manage/a", strings.NewReader("{}")))
+	if !strings.Contains(log.String(), `"error_code":"TAKEN"`) {
+		t.Errorf("the log says\n%s", log.String())
+	}
+}
+
+// A token that was overheard between services is good for the request that it was made for, and for no procedure.
+func TestM9ATokenInSomebodysNameIsForOneRequest(t *testing.T) {
+	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
+	token, err := newSigner(license, "auth", clock.System{}).sign(time.Now(), ada, "GET /manage/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for request, status := range map[string]int{
+		"GET /manage/a": 202, "GET /manage/a?b=c": 202, "POST /manage/a": 401, "GET /manage/b": 401, "GET /manage/%61": 401,
+	} {
+		method, uri, _ := strings.Cut(request, " ")
+		r := httptest.NewRequest(method, uri, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		rec := httptest.NewRecorder()
+		o.engine.ServeHTTP(rec, r)
+		if rec.Code != status {
+			t.Errorf("%s: %d %s, want %d", request, rec.Code, rec.Body, status)
+		}
+	}
+	g := gate{newVerifier("auth", peers, clock.System{}), Callers{"/p": {"license"}}}
+	if _, err := g.admit(t.Context(), connect.Spec{Procedure: "/p"}, connect.Peer{}, http.Header{"Authorization": {"Bearer " + token}}); err == nil {
+		t.Error("a procedure was admitted in the name of a person")
 	}
 }
 
@@ -245,7 +313,7 @@ func TestForwardOfForeignAnswers(t *testing.T) {
 		"a redirect":                {fixed{302, "", strings.NewReader("")}, 500},
 		"our token is refused":      {fixed{401, "application/json", strings.NewReader("{}")}, 500},
 		"broken off":                {fixed{200, "application/json", io.MultiReader(strings.NewReader("{"), torn{})}, 503},
-		"too much":                  {fixed{200, "application/json", bytes.NewReader(make([]byte, maxMessage+1))}, 503},
+		"too much":                  {fixed{200, "application/json", bytes.NewReader(make([]byte, maxAnswer+1))}, 500},
 	} {
 		o := newOwner(func(*owner) *Gateway { return gatewayOf(license, "http://auth", tt.answer) })
 		rec := o.ask("POST", "/manage/a", "{}", nil)

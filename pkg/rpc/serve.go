@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -37,13 +38,16 @@ type gate struct {
 }
 
 func (g gate) admit(ctx context.Context, spec connect.Spec, _ connect.Peer, h http.Header) (context.Context, error) {
-	service, _, err := g.tokens.verify(h["Authorization"])
+	claims, err := g.tokens.verify(h["Authorization"])
+	if err == nil && claims.Actor != nil {
+		err = errors.New("a token in the name of a person asks for management, not for a procedure")
+	}
 	if err != nil {
 		httpx.Report(ctx, fmt.Errorf("service token: %w", err))
 		return nil, connect.NewError(connect.CodeUnauthenticated, err)
 	}
-	if !slices.Contains(g.callers[spec.Procedure], service) {
-		err := fmt.Errorf("%s may not ask %s", service, spec.Procedure)
+	if !slices.Contains(g.callers[spec.Procedure], claims.Issuer) {
+		err := fmt.Errorf("%s may not ask %s", claims.Issuer, spec.Procedure)
 		httpx.Report(ctx, err)
 		return nil, connect.NewError(connect.CodePermissionDenied, err)
 	}

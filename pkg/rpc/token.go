@@ -21,6 +21,8 @@ type tokenClaims struct {
 	jwt.RegisteredClaims
 	// Actor is absent where the caller asks for itself.
 	Actor *Actor `json:"actor,omitempty"`
+	// Request is the method and path that a token in the name of a person is good for, "" in other tokens.
+	Request string `json:"request,omitempty"`
 }
 
 const (
@@ -53,7 +55,7 @@ func (s *signer) token() (string, error) {
 	if age := now.Sub(s.made); s.cached != "" && age >= 0 && age < renewAt {
 		return s.cached, nil
 	}
-	signed, err := s.sign(now, nil)
+	signed, err := s.sign(now, nil, "")
 	if err != nil {
 		return "", err
 	}
@@ -61,8 +63,8 @@ func (s *signer) token() (string, error) {
 	return signed, nil
 }
 
-// sign makes a token in the name of by, nil for nobody's.
-func (s *signer) sign(now time.Time, by *Actor) (string, error) {
+// sign makes a token in the name of by, nil for nobody's, that is good for one request.
+func (s *signer) sign(now time.Time, by *Actor, request string) (string, error) {
 	if s.id.Key == nil || s.id.Service == "" {
 		return "", errors.New("rpc: an identity needs a service and a key")
 	}
@@ -73,7 +75,8 @@ func (s *signer) sign(now time.Time, by *Actor) (string, error) {
 			IssuedAt:  jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
 		},
-		Actor: by,
+		Actor:   by,
+		Request: request,
 	})
 	token.Header["kid"] = keyID(s.id.public())
 	signed, err := token.SignedString(s.id.Key)
@@ -102,14 +105,14 @@ func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
 	)}
 }
 
-// verify returns the calling service's name, and the person in whose name it asks, nil for nobody's.
-func (v *verifier) verify(authorization []string) (string, *Actor, error) {
+// verify returns what a service token says. Its Issuer is the calling service.
+func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 	if len(authorization) != 1 {
-		return "", nil, errors.New("exactly one service token is needed")
+		return nil, errors.New("exactly one service token is needed")
 	}
 	raw, ok := strings.CutPrefix(authorization[0], "Bearer ")
 	if !ok {
-		return "", nil, errors.New("a service token is needed")
+		return nil, errors.New("a service token is needed")
 	}
 	var claims tokenClaims
 	_, err := v.parser.ParseWithClaims(raw, &claims, func(t *jwt.Token) (any, error) {
@@ -121,10 +124,10 @@ func (v *verifier) verify(authorization []string) (string, *Actor, error) {
 		return nil, fmt.Errorf("key %q of service %q is not among LATCHKEY_INTERNAL_PEERS", kid, claims.Issuer)
 	})
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if claims.ExpiresAt.After(v.clock.Now().Add(tokenLife + skew)) {
-		return "", nil, fmt.Errorf("the service token lives longer than %v", tokenLife)
+		return nil, fmt.Errorf("the service token lives longer than %v", tokenLife)
 	}
-	return claims.Issuer, claims.Actor, nil
+	return &claims, nil
 }

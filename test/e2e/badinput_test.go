@@ -88,6 +88,26 @@ type attacker struct {
 	others map[string]string
 }
 
+// TestTheLargestAnswers: what one request may create, answers show: nothing grows on its way into JSON, and no answer is too
+// large for the gateway.
+func TestTheLargestAnswers(t *testing.T) {
+	each(t, func(w *world) {
+		rows := make([]string, 100)
+		for i := range rows {
+			rows[i] = `{"customer_id":"largest","metadata":{"a":"` + strings.Repeat("<", 65_000) + `"}}`
+		}
+		body := `{"licenses":[` + strings.Join(rows, ",") + `]}`
+		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", body), http.StatusCreated, "")
+		if a.body["created_count"] != 100.0 || len(a.raw) > len(body)+100_000 {
+			w.Errorf("%v were created, the answer has %d bytes", a.body["created_count"], len(a.raw))
+		}
+		list := w.want(w.admin(http.MethodGet, "/licenses?customer_id=largest&per_page=100", ""), http.StatusOK, "")
+		if shown, _ := list.body["licenses"].([]any); len(shown) != 100 {
+			w.Errorf("%d licenses are shown", len(shown))
+		}
+	})
+}
+
 func newAttacker(w *world) *attacker {
 	w.Helper()
 	b := &attacker{world: w}

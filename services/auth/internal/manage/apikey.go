@@ -109,7 +109,7 @@ func (m *Manage) CreateAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusCreated, res)
+	c.PureJSON(http.StatusCreated, res)
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (m *Manage) ListAPIKeys(c *gin.Context) error {
 	for i, k := range keys {
 		res.APIKeys[i] = newAPIKeyResponse(k, "")
 	}
-	c.JSON(http.StatusOK, res)
+	c.PureJSON(http.StatusOK, res)
 	return nil
 }
 
@@ -137,7 +137,7 @@ func (m *Manage) UpdateAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, newAPIKeyResponse(k, ""))
+	c.PureJSON(http.StatusOK, newAPIKeyResponse(k, ""))
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (m *Manage) RevokeAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, revokeResponse{ID: id, Revoked: true, RevokedAt: at})
+	c.PureJSON(http.StatusOK, revokeResponse{ID: id, Revoked: true, RevokedAt: at})
 	return nil
 }
 
@@ -168,6 +168,6 @@ func (m *Manage) RotateAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, res)
+	c.PureJSON(http.StatusOK, res)
 	return nil
 }

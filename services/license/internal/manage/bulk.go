@@ -56,7 +56,7 @@ func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 	if body.FailedCount > 0 {
 		status = http.StatusMultiStatus
 	}
-	c.JSON(status, body)
+	c.PureJSON(status, body)
 	return nil
 }
 

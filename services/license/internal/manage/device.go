@@ -71,7 +71,7 @@ func (m *Manage) listDevices(c *gin.Context) error {
 	for i := range devices {
 		body.Devices = append(body.Devices, newDeviceBody(&devices[i]))
 	}
-	c.JSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (m *Manage) deactivateDevice(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }
 
@@ -148,6 +148,6 @@ func (m *Manage) transferDevice(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }

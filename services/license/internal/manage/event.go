@@ -10,8 +10,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
-// maxEvents bounds the answer of listEvents.
-const maxEvents = 1000
+// What bounds the answer of listEvents: so many events, with so many bytes of data, though at least one.
+const (
+	maxEvents     = 1000
+	maxEventBytes = 8 << 20
+)
 
 type eventBody struct {
 	EventID    string          `json:"event_id"`
@@ -40,9 +43,13 @@ func (m *Manage) listEvents(c *gin.Context) error {
 		return err
 	}
 	body := eventsBody{LicenseID: id, Hours: hours, Events: []eventBody{}, Total: total}
+	bytes := 0
 	for _, e := range events {
+		if bytes += len(e.Data); bytes > maxEventBytes && len(body.Events) > 0 {
+			break
+		}
 		body.Events = append(body.Events, eventBody{e.ID, e.Type, e.At.UTC(), object(e.Data)})
 	}
-	c.JSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }

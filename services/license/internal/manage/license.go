@@ -25,7 +25,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, body.Version)
-	c.JSON(http.StatusCreated, body)
+	c.PureJSON(http.StatusCreated, body)
 	return nil
 }
 
@@ -35,7 +35,7 @@ func (m *Manage) getLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.JSON(http.StatusOK, newLicenseBody(&l))
+	c.PureJSON(http.StatusOK, newLicenseBody(&l))
 	return nil
 }
 
@@ -55,7 +55,7 @@ func (m *Manage) updateLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.JSON(http.StatusOK, newLicenseBody(&l))
+	c.PureJSON(http.StatusOK, newLicenseBody(&l))
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.JSON(http.StatusOK, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
+	c.PureJSON(http.StatusOK, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (m *Manage) revealLicenseKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, struct {
+	c.PureJSON(http.StatusOK, struct {
 		LicenseID  string `json:"license_id"`
 		LicenseKey string `json:"license_key"`
 	}{id, key})

@@ -62,7 +62,7 @@ func (m *Manage) answerList(c *gin.Context, p httpx.Page, f licensing.Filter) er
 	for i := range licenses {
 		body.Licenses = append(body.Licenses, newLicenseBody(&licenses[i]))
 	}
-	c.JSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }
 
