@@ -1,0 +1,2 @@
+// Package docs tests the documentation against the repository.
+package docs
