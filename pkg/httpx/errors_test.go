@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,6 +29,8 @@ func TestErrorsOfAGroup(t *testing.T) {
 	for _, group := range []string{"/v4", "/v40"} {
 		r.POST(group+"/guarded", refuse, ok)
 		r.POST(group+"/read", read)
+		r.GET(group+"/late", Wrap(func(*gin.Context) error { return fmt.Errorf("read a license: %w", context.DeadlineExceeded) }))
+		r.GET(group+"/busy", Wrap(func(*gin.Context) error { return apierr.ErrUnavailable.WithRetryAfter(time.Second) }))
 		r.GET(group+"/boom", func(*gin.Context) { panic("the secret plan") })
 	}
 	for name, test := range map[string]struct {
@@ -36,6 +39,8 @@ func TestErrorsOfAGroup(t *testing.T) {
 	}{
 		"guard":           {method: "POST", path: "/guarded", want: "SLOW_DOWN|429"},
 		"panic":           {method: "GET", path: "/boom", want: "INTERNAL_ERROR|500"},
+		"deadline":        {method: "GET", path: "/late", want: "SERVICE_UNAVAILABLE|503"},
+		"overload":        {method: "GET", path: "/busy", want: "SERVICE_UNAVAILABLE|503"},
 		"unknown path":    {method: "GET", path: "/nothing", want: "NOT_FOUND|404"},
 		"the group alone": {method: "GET", path: "", want: "NOT_FOUND|404"},
 		"its slash":       {method: "GET", path: "/", want: "NOT_FOUND|404"},

@@ -43,7 +43,6 @@ type link struct {
 
 	mu      sync.Mutex
 	conn    *amqp091.Connection // nil while away
-	socket  *wire               // under conn
 	up      chan struct{}       // closed while conn is set
 	blocked string              // the broker's reason, empty when not blocked
 	problem string
@@ -62,7 +61,7 @@ func newLink(name string, cfg Config, log *slog.Logger, prepare func(*amqp091.Co
 // run connects and reconnects until ctx ends.
 func (l *link) run(ctx context.Context) {
 	for n := 1; ctx.Err() == nil; n++ {
-		conn, socket, err := l.connect(ctx)
+		conn, err := l.connect(ctx)
 		if err != nil {
 			l.away(err)
 			if n%8 == 1 {
@@ -72,7 +71,7 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		started := now()
-		l.serve(ctx, conn, socket)
+		l.serve(ctx, conn)
 		if now().Sub(started) > steadyAfter {
 			n = 0
 		}
@@ -81,8 +80,7 @@ func (l *link) run(ctx context.Context) {
 	l.away(bus.ErrClosed)
 }
 
-func (l *link) connect(ctx context.Context) (*amqp091.Connection, *wire, error) {
-	var socket *wire
+func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
 	unhook := func() bool { return true }
 	conn, err := amqp091.DialConfig(l.config.URL, amqp091.Config{
 		Heartbeat:  heartbeat,
@@ -93,29 +91,28 @@ func (l *link) connect(ctx context.Context) (*amqp091.Connection, *wire, error) 
 				return nil, err
 			}
 			unhook = context.AfterFunc(ctx, func() { _ = raw.Close() })
-			socket = &wire{Conn: raw}
 			// The library lifts this deadline after the handshake.
-			return socket, raw.SetDeadline(time.Now().Add(dialTimeout))
+			return socket{raw}, raw.SetDeadline(time.Now().Add(dialTimeout))
 		},
 	})
 	unhook()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if l.prepare != nil {
 		if err := ask(ctx, conn, func() error { return l.prepare(conn) }); err != nil {
 			closeConnection(conn)
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return conn, socket, nil
+	return conn, nil
 }
 
 // serve offers conn to everybody until it is lost or ctx ends.
-func (l *link) serve(ctx context.Context, conn *amqp091.Connection, socket *wire) {
+func (l *link) serve(ctx context.Context, conn *amqp091.Connection) {
 	closed := conn.NotifyClose(make(chan *amqp091.Error, 1))
 	blockings := conn.NotifyBlocked(make(chan amqp091.Blocking, 16))
-	l.arrived(conn, socket)
+	l.arrived(conn)
 	l.log.InfoContext(ctx, "connected to the broker")
 	for {
 		select {
@@ -141,10 +138,10 @@ func (l *link) serve(ctx context.Context, conn *amqp091.Connection, socket *wire
 	}
 }
 
-func (l *link) arrived(conn *amqp091.Connection, socket *wire) {
+func (l *link) arrived(conn *amqp091.Connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.socket, l.problem, l.blocked = conn, socket, "", ""
+	l.conn, l.problem, l.blocked = conn, "", ""
 	close(l.up)
 }
 
@@ -152,7 +149,7 @@ func (l *link) away(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn != nil {
-		l.conn, l.socket, l.up = nil, nil, make(chan struct{})
+		l.conn, l.up = nil, make(chan struct{})
 	}
 	l.problem, l.blocked = err.Error(), ""
 }
@@ -171,13 +168,6 @@ func (l *link) current() *amqp091.Connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn
-}
-
-// writing is the connection of the moment with its socket, nil while away.
-func (l *link) writing() (*amqp091.Connection, *wire) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.conn, l.socket
 }
 
 // await waits for a connection; it fails only when ctx ends.

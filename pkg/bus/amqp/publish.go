@@ -88,7 +88,7 @@ func (p *publisher) send(ctx context.Context, msgs []message) error {
 
 // usable returns c, or a new channel when c is of an earlier connection.
 func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChannel, error) {
-	conn, socket := p.bus.publishing.writing()
+	conn := p.bus.publishing.current()
 	if conn == nil {
 		return nil, amqp091.ErrClosed
 	}
@@ -102,7 +102,7 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 	// A caller in a hurry gives up the wait, not the connection.
 	done := make(chan opened, 1)
 	go func() {
-		c, err := openConfirmChannel(context.WithoutCancel(ctx), conn, socket)
+		c, err := openConfirmChannel(context.WithoutCancel(ctx), conn)
 		done <- opened{c, err}
 	}()
 	select {
@@ -160,9 +160,8 @@ func (b *Bus) wanted(r amqp091.Return) bool {
 
 // confirmChannel is used by one goroutine at a time.
 type confirmChannel struct {
-	conn   *amqp091.Connection
-	socket *wire
-	ch     *amqp091.Channel
+	conn *amqp091.Connection
+	ch   *amqp091.Channel
 	// returns is larger than window, and emptied whenever a confirm has come: the broker sends a return before the confirm
 	// of the same message, and the library reads both in turn, so it never blocks on a full channel.
 	returns  chan amqp091.Return
@@ -170,7 +169,7 @@ type confirmChannel struct {
 	broken   bool
 }
 
-func openConfirmChannel(ctx context.Context, conn *amqp091.Connection, socket *wire) (*confirmChannel, error) {
+func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirmChannel, error) {
 	var ch *amqp091.Channel
 	err := ask(ctx, conn, func() (err error) {
 		if ch, err = conn.Channel(); err != nil {
@@ -181,7 +180,7 @@ func openConfirmChannel(ctx context.Context, conn *amqp091.Connection, socket *w
 	if err != nil {
 		return nil, err
 	}
-	return &confirmChannel{conn: conn, socket: socket, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
+	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
 }
 
 // send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is lost or
@@ -204,10 +203,8 @@ func (c *confirmChannel) send(ctx context.Context, msgs []message) error {
 	return cmp.Or(failed, c.awaitAll(ctx, pending))
 }
 
-// write hands msgs to the broker together.
+// write hands msgs to the broker.
 func (c *confirmChannel) write(msgs []message) (pending []*amqp091.DeferredConfirmation, err error) {
-	c.socket.hold()
-	defer func() { err = errors.Join(err, c.socket.release()) }()
 	pending = make([]*amqp091.DeferredConfirmation, len(msgs))
 	for i, m := range msgs {
 		mandatory := m.exchange != invalidations
