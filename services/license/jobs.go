@@ -32,7 +32,7 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 func (s *Service) announce(ctx context.Context) error {
-	_, err := s.rules.AnnounceExpiring(ctx)
+	_, err := s.licenses.AnnounceExpiring(ctx)
 	return err
 }
 

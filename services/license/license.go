@@ -23,7 +23,8 @@ const Name = "license"
 // Service is the license service.
 type Service struct {
 	*app.Core
-	rules     *licensing.Licensing
+	licenses  *licensing.Licenses
+	seats     *licensing.Seats
 	store     *store.Store
 	lookup    *store.Lookup
 	seen      *store.Seen
@@ -48,10 +49,8 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.lookup.OnEvent,
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
-	s.rules = licensing.New(licensing.Deps{
-		Lookup: s.lookup, Store: s.store, Catalog: s.store, Seen: s.seen, Telemetry: s.telemetry,
-		Signer: s.auth.Signer, Clock: deps.Clock,
-	})
+	s.licenses = &licensing.Licenses{Store: s.store, Catalog: s.store, Clock: deps.Clock}
+	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil
@@ -59,7 +58,8 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 
 func (s *Service) routes(cfg Config) {
 	api.New(api.Deps{
-		Licensing:     s.rules,
+		Seats:         s.seats,
+		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Idempotency:   s.Idempotency,
 		Families:      s.auth.Families,
 		Clock:         s.Clock,
@@ -71,7 +71,8 @@ func (s *Service) routes(cfg Config) {
 		RequireAPIKey: s.guard.Require(),
 	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins}))
 	manage.New(manage.Deps{
-		Licensing: s.rules, Idempotency: s.Idempotency, Clock: s.Clock, RequireActor: s.RequireActor(),
+		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
+		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.rules, s.Clock, s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
 }

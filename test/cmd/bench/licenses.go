@@ -81,7 +81,8 @@ const (
 
 var licenseColumns = []string{
 	"id", "key_hash", "key_sealed", "master_key", "masked_key", "customer_id", "product_id", "license_type", "max_devices", "current_devices",
-	"max_offline_hours", "is_active", "is_test", "features", "metadata", "version", "grace_hours", "expires_at", "expiry_notice", "created_at",
+	"max_offline_hours", "is_active", "is_test", "features", "metadata", "version", "grace_hours", "expires_at", "usable_until",
+	"plain_terms", "expiry_notice", "created_at",
 	"updated_at", "deactivation_reason", "deactivated_version",
 }
 
@@ -112,7 +113,8 @@ func (r *rows) license(n int64) ([]any, error) {
 	mac := r.ring.MAC(keyPurpose, []byte(key))
 	return []any{
 		uuidOf(n, 0), mac.Sum[:], sealed, mac.Key, key[:8] + "********", "bench", r.product, "standard", maxDevices, 1,
-		720, true, false, `["` + feature + `"]`, "{}", 1, 0, expiry, 0, r.now,
+		720, true, false, `["` + feature + `"]`, "{}", 1, 0, expiry, expiry,
+		true, 0, r.now,
 		r.now, "", 0,
 	}, err
 }

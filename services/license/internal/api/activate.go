@@ -13,18 +13,19 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 type activateResponse struct {
-	Activated   bool             `json:"activated"`
-	DeviceID    string           `json:"device_id"`
-	LicenseID   string           `json:"license_id"`
-	HardwareID  string           `json:"hardware_id"`
-	DeviceName  *string          `json:"device_name"`
-	ActivatedAt time.Time        `json:"activated_at"`
-	ExpiresAt   *time.Time       `json:"expires_at"`
-	Features    []string         `json:"features"`
-	Limits      licensing.Limits `json:"limits"`
+	Activated   bool        `json:"activated"`
+	DeviceID    string      `json:"device_id"`
+	LicenseID   string      `json:"license_id"`
+	HardwareID  string      `json:"hardware_id"`
+	DeviceName  *string     `json:"device_name"`
+	ActivatedAt time.Time   `json:"activated_at"`
+	ExpiresAt   *time.Time  `json:"expires_at"`
+	Features    []string    `json:"features"`
+	Limits      wire.Limits `json:"limits"`
 }
 
 func (a *API) activate(c *gin.Context) error {
@@ -37,7 +38,7 @@ func (a *API) activate(c *gin.Context) error {
 		return err
 	}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {
-		act, err := a.Licensing.Activate(ctx, req.LicenseKey, req.client(c))
+		act, err := a.Seats.Activate(ctx, req.LicenseKey, req.client(c))
 		return newActivateResponse(act), err
 	})
 	if err != nil {
@@ -49,15 +50,22 @@ func (a *API) activate(c *gin.Context) error {
 
 func newActivateResponse(a licensing.Activation) activateResponse {
 	return activateResponse{
-		Activated: true, DeviceID: a.Device.ID, LicenseID: a.Device.LicenseID, HardwareID: a.Device.HardwareID, DeviceName: httpx.TextOrNull(a.Device.Name),
-		ActivatedAt: a.Device.ActivatedAt, ExpiresAt: httpx.TimeOrNull(a.ExpiresAt), Features: a.Features, Limits: a.Limits,
+		Activated:   true,
+		DeviceID:    a.Device.ID,
+		LicenseID:   a.Device.LicenseID,
+		HardwareID:  a.Device.HardwareID,
+		DeviceName:  httpx.TextOrNull(a.Device.Name),
+		ActivatedAt: a.Device.ActivatedAt,
+		ExpiresAt:   httpx.TimeOrNull(a.ExpiresAt),
+		Features:    a.Features,
+		Limits:      wire.NewLimits(a.Limits),
 	}
 }
 
 // deviceScope is whose Idempotency-Key a request with an API key carries. Many devices send one key that is shipped with an
 // application, so license and device belong to it.
 func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
-	device := sha256.Sum256([]byte(a.Licensing.Lookup.KeyHash(licensing.NormalizeKey(req.LicenseKey)) + "\x00" + req.HardwareID))
+	device := sha256.Sum256([]byte(a.Seats.KeyHash(req.LicenseKey) + "\x00" + req.HardwareID))
 	return apikey.Of(c).ID + " " + hex.EncodeToString(device[:])
 }
 
@@ -71,12 +79,12 @@ func idempotencyKey(c *gin.Context, scope string) (idempotency.Key, error) {
 }
 
 type deactivateResponse struct {
-	Deactivated   bool             `json:"deactivated"`
-	DeviceID      string           `json:"device_id"`
-	LicenseID     string           `json:"license_id"`
-	HardwareID    string           `json:"hardware_id"`
-	DeactivatedAt time.Time        `json:"deactivated_at"`
-	Limits        licensing.Limits `json:"limits"`
+	Deactivated   bool        `json:"deactivated"`
+	DeviceID      string      `json:"device_id"`
+	LicenseID     string      `json:"license_id"`
+	HardwareID    string      `json:"hardware_id"`
+	DeactivatedAt time.Time   `json:"deactivated_at"`
+	Limits        wire.Limits `json:"limits"`
 }
 
 func (a *API) deactivate(c *gin.Context) error {
@@ -89,10 +97,14 @@ func (a *API) deactivate(c *gin.Context) error {
 		return err
 	}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (deactivateResponse, error) {
-		d, err := a.Licensing.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
+		d, err := a.Seats.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
 		return deactivateResponse{
-			Deactivated: true, DeviceID: d.Device.ID, LicenseID: d.License.ID, HardwareID: d.Device.HardwareID,
-			DeactivatedAt: d.Device.DeactivatedAt, Limits: d.License.Limits(),
+			Deactivated:   true,
+			DeviceID:      d.Device.ID,
+			LicenseID:     d.License.ID,
+			HardwareID:    d.Device.HardwareID,
+			DeactivatedAt: d.Device.DeactivatedAt,
+			Limits:        wire.NewLimits(d.License.Limits()),
 		}, err
 	})
 	if err != nil {

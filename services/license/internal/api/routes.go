@@ -11,11 +11,13 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Licensing   *licensing.Licensing
+	Seats       *licensing.Seats
+	Offline     *licensing.Offline
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
@@ -44,10 +46,10 @@ var deviceBody = httpx.MaxBody(32 << 10)
 // Routes is the whole public surface of the service, beside what every service has.
 func (a *API) Routes(r gin.IRouter) {
 	g := r.Group("/api/v1/license")
-	g.POST("/validate", a.RequireAPIKey, httpx.Wrap(a.validate))
-	g.POST("/activate", a.RequireAPIKey, httpx.Wrap(a.activate))
-	g.POST("/deactivate", a.RequireAPIKey, httpx.Wrap(a.deactivate))
+	g.POST("/validate", a.RequireAPIKey, wire.Wrap(a.validate))
+	g.POST("/activate", a.RequireAPIKey, wire.Wrap(a.activate))
+	g.POST("/deactivate", a.RequireAPIKey, wire.Wrap(a.deactivate))
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
-	g.POST("/validate-offline", deviceBody, httpx.Wrap(a.validateOffline))
+	g.POST("/validate-offline", deviceBody, wire.Wrap(a.validateOffline))
 }

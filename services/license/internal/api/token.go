@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // heartbeatEvery is the pace that clients are asked to keep, in seconds.
@@ -65,6 +66,7 @@ func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
 
 // refuseToken notes that package token, or a rule about a token that passed there, refused raw.
 func (a *API) refuseToken(c *gin.Context, raw string, err error) error {
+	err = wire.Refusal(err)
 	err = a.Refusals.Note(err, refusal.Verified(err, raw, httpx.KnownClientIP(c)))
 	return a.TokenAttempts.RefuseToken(c, raw, err)
 }
@@ -72,7 +74,7 @@ func (a *API) refuseToken(c *gin.Context, raw string, err error) error {
 // asHolder has handle serve the holder of an access token that passed accessToken, and notes where its license or device refuses it.
 func (a *API) asHolder(handle func(*gin.Context) error) gin.HandlerFunc {
 	return httpx.Wrap(func(c *gin.Context) error {
-		err := handle(c)
+		err := wire.Refusal(handle(c))
 		if err == nil {
 			return nil
 		}
@@ -92,7 +94,7 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 		return licensing.Holder{}, err
 	}
 	if refused {
-		return licensing.Holder{}, licensing.ErrToken.With("reason", "revoked")
+		return licensing.Holder{}, licensing.RevokedToken()
 	}
 	holder := licensing.Holder{LicenseID: access.Subject, HardwareID: access.HardwareID, LicenseVersion: access.LicenseVersion}
 	return holder, a.admit(ctx, holder)
@@ -105,7 +107,7 @@ func (a *API) admit(ctx context.Context, h licensing.Holder) error {
 	if err := a.TokenQuota.Admit(ctx, device); err != nil {
 		return err
 	}
-	_, err := a.Licensing.CheckHolder(ctx, h)
+	_, err := a.Seats.CheckHolder(ctx, h)
 	if errors.Is(err, licensing.ErrToken) {
 		a.TokenQuota.Refund(ctx, device)
 		return err
@@ -146,7 +148,7 @@ func (a *API) heartbeat(c *gin.Context) error {
 		return err
 	}
 	holder := holderOf(c)
-	l, err := a.Licensing.Heartbeat(c.Request.Context(), holder, req.client(c, holder.HardwareID), session, req.SessionData)
+	l, err := a.Seats.Heartbeat(c.Request.Context(), holder, req.client(c, holder.HardwareID), session, req.SessionData)
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 	}
 	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
-		t, signed, err := a.Licensing.IssueOfflineToken(ctx, holder, client, req.DurationHours)
+		t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 		return offlineTokenResponse{
 			Token: signed, TokenID: t.ID, ExpiresAt: t.ExpiresAt, DurationHours: t.Hours, LicenseID: t.LicenseID, HardwareID: t.HardwareID,
 		}, err
@@ -257,7 +259,7 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 		return nil, err
 	}
 	holder := licensing.Holder{LicenseID: offline.Subject, HardwareID: offline.HardwareID, LicenseVersion: offline.LicenseVersion}
-	seat, err := a.Licensing.CheckOffline(ctx, holder)
+	seat, err := a.Offline.CheckOffline(ctx, holder)
 	if err != nil {
 		return nil, err
 	}

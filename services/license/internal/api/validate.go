@@ -11,16 +11,17 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 type validateResponse struct {
-	Valid     bool             `json:"valid"`
-	ErrorCode string           `json:"error_code,omitempty"`
-	LicenseID string           `json:"license_id"`
-	ExpiresAt *time.Time       `json:"expires_at"`
-	Features  []string         `json:"features"`
-	Limits    licensing.Limits `json:"limits"`
-	Cached    bool             `json:"cached"`
+	Valid     bool        `json:"valid"`
+	ErrorCode string      `json:"error_code,omitempty"`
+	LicenseID string      `json:"license_id"`
+	ExpiresAt *time.Time  `json:"expires_at"`
+	Features  []string    `json:"features"`
+	Limits    wire.Limits `json:"limits"`
+	Cached    bool        `json:"cached"`
 }
 
 // appendJSON appends what encoding/json makes of r, in a fifth of its time: no answer is asked for as often.
@@ -65,17 +66,21 @@ func (a *API) validate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := a.Licensing.Validate(c.Request.Context(), req.LicenseKey, req.client(c))
+	v, err := a.Seats.Validate(c.Request.Context(), req.LicenseKey, req.client(c))
 	if refused(err) {
-		httpx.WriteErrorWith(c, err, map[string]any{"valid": false})
+		httpx.WriteErrorWith(c, wire.Refusal(err), map[string]any{"valid": false})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	resp := validateResponse{
-		Valid: v.Valid, LicenseID: v.License.ID, ExpiresAt: httpx.TimeOrNull(v.License.ExpiresAt), Features: v.License.Features,
-		Limits: v.License.Limits(), Cached: v.Cached,
+		Valid:     v.Valid,
+		LicenseID: v.License.ID,
+		ExpiresAt: httpx.TimeOrNull(v.License.ExpiresAt),
+		Features:  v.License.Features,
+		Limits:    wire.NewLimits(v.License.Limits()),
+		Cached:    v.Cached,
 	}
 	if !v.Valid {
 		resp.ErrorCode = licensing.ErrNotActivated.Code

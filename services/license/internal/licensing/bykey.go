@@ -13,7 +13,7 @@ import (
 // refusal of an unknown key, and guessed keys show in nothing else.
 
 // idByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
-func (s *Licensing) idByKey(ctx context.Context, key string, c Client) (string, error) {
+func (s *Seats) idByKey(ctx context.Context, key string, c Client) (string, error) {
 	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
 	if err != nil {
 		s.activationRefused(s.Clock.Now(), "", key, c, err)
@@ -22,7 +22,7 @@ func (s *Licensing) idByKey(ctx context.Context, key string, c Client) (string, 
 }
 
 // licenseByKey is idByKey for a validation: it finds the license, from memory (cached) where it can.
-func (s *Licensing) licenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
+func (s *Seats) licenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
 	if l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key)); err != nil {
 		err = s.validationFailed(s.Clock.Now(), "", key, c, err)
 	}
@@ -40,18 +40,19 @@ func refusalOf(err error) *apierr.Error {
 
 // activationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty for an
 // unknown key.
-func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
+func (s *Seats) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
 	refusal := refusalOf(err)
 	if refusal == nil {
 		return
 	}
-	if limits, ok := refusal.Details["limits"].(Limits); ok && errors.Is(err, ErrLimit) {
+	var full *RefusedError
+	if errors.Is(err, ErrLimit) && errors.As(err, &full) {
 		said := c.texts()
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
 			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
 			SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
 			ErrorCode: refusal.Code, Reason: refusal.Message,
-			CurrentDevices: int32(limits.CurrentDevices), MaxDevices: int32(limits.MaxDevices),
+			CurrentDevices: int32(full.License.CurrentDevices), MaxDevices: int32(full.License.MaxDevices),
 		})
 		return
 	}
@@ -62,7 +63,7 @@ func (s *Licensing) activationRefused(now time.Time, licenseID, key string, c Cl
 }
 
 // validationFailed publishes the refusal and returns err.
-func (s *Licensing) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
+func (s *Seats) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
 	refusal := refusalOf(err)
 	if refusal == nil {
 		return err

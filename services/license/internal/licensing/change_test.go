@@ -17,7 +17,15 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // license returns a usable license with two of three seats taken, by "desk" and "laptop"; "old" has left.
 func license(edits ...func(*Change)) *Change {
 	ch := &Change{
-		License: License{ID: "l", CustomerID: "c", Product: "p", MaxDevices: 3, CurrentDevices: 2, MaxOfflineHours: 720, IsActive: true, Version: 7, ExpiresAt: noon.Add(90 * day)},
+		License: License{
+			ID:             "l",
+			CustomerID:     "c",
+			Product:        "p",
+			Terms:          Terms{MaxDevices: 3, MaxOfflineHours: 720, ExpiresAt: noon.Add(90 * day)},
+			CurrentDevices: 2,
+			IsActive:       true,
+			Version:        7,
+		},
 		Devices: map[string]*Device{
 			"desk":   {ID: "d1", LicenseID: "l", HardwareID: "desk", IsActive: true},
 			"laptop": {ID: "d2", LicenseID: "l", HardwareID: "laptop", IsActive: true},
@@ -32,7 +40,7 @@ func license(edits ...func(*Change)) *Change {
 
 func inactive(ch *Change)   { ch.License.IsActive = false }
 func expiredNow(ch *Change) { ch.License.ExpiresAt = noon }
-func full(ch *Change)       { ch.License.MaxDevices = 2 }
+func booked(ch *Change)     { ch.License.MaxDevices = 2 }
 func overbooked(ch *Change) { ch.License.MaxDevices = 1 }
 func perpetual(ch *Change)  { ch.License.ExpiresAt = time.Time{} }
 func lastMoment(ch *Change) { ch.License.ExpiresAt = noon.Add(time.Microsecond) }
@@ -58,15 +66,15 @@ func TestActivate(t *testing.T) {
 		"new device":              {device: "new"},
 		"returning device":        {device: "old", sameID: "d3", returned: true},
 		"same device again":       {device: "desk", want: ErrActivated},
-		"full":                    {edit: full, device: "new", want: ErrLimit},
-		"full, returning device":  {edit: full, device: "old", want: ErrLimit},
-		"full, same device again": {edit: full, device: "desk", want: ErrActivated},
+		"full":                    {edit: booked, device: "new", want: ErrLimit},
+		"full, returning device":  {edit: booked, device: "old", want: ErrLimit},
+		"full, same device again": {edit: booked, device: "desk", want: ErrActivated},
 		"limit lowered below use": {edit: overbooked, device: "new", want: ErrLimit},
 		"inactive":                {edit: inactive, device: "new", want: ErrInactive},
 		"expired at this instant": {edit: expiredNow, device: "new", want: ErrExpired},
 		"last microsecond":        {edit: lastMoment, device: "new"},
 		"perpetual":               {edit: perpetual, device: "new"},
-		"inactive beats full":     {edit: func(ch *Change) { inactive(ch); full(ch) }, device: "new", want: ErrInactive},
+		"inactive beats full":     {edit: func(ch *Change) { inactive(ch); booked(ch) }, device: "new", want: ErrInactive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := license()
@@ -106,13 +114,14 @@ func cmpID(same string) string {
 }
 
 func TestRefusalsExplainThemselves(t *testing.T) {
-	_, err := license(full).activate(Device{HardwareID: "new"}, Client{}, noon)
-	if limits := apierr.From(err).Details["limits"]; limits != (Limits{MaxDevices: 2, CurrentDevices: 2}) {
-		t.Errorf("details.limits is %v", limits)
+	var full, seated *RefusedError
+	_, err := license(booked).activate(Device{HardwareID: "new"}, Client{}, noon)
+	if !errors.As(err, &full) || full.License.Limits() != (Limits{MaxDevices: 2, CurrentDevices: 2}) {
+		t.Errorf("%v does not tell the limits", err)
 	}
 	_, err = license().activate(Device{HardwareID: "desk"}, Client{}, noon)
-	if id := apierr.From(err).Details["device_id"]; id != "d1" {
-		t.Errorf("details.device_id is %v, want the activation's", id)
+	if !errors.As(err, &seated) || seated.Device.ID != "d1" {
+		t.Errorf("%v does not tell the activation that is there", err)
 	}
 }
 
@@ -155,7 +164,7 @@ func TestTransfer(t *testing.T) {
 	}{
 		"to a new device":         {from: "desk", to: "new"},
 		"to a returning device":   {from: "desk", to: "old"},
-		"on a full license":       {edit: full, from: "desk", to: "new"},
+		"on a full license":       {edit: booked, from: "desk", to: "new"},
 		"to an active device":     {from: "desk", to: "laptop", want: ErrActivated},
 		"from a device that left": {from: "old", to: "new", want: ErrNoDevice},
 		"from a device unknown":   {from: "ghost", to: "new", want: ErrNoDevice},
@@ -211,20 +220,24 @@ func TestPatch(t *testing.T) {
 		check func(l License) bool
 	}{
 		"nothing":             {patch: Patch{}},
-		"same value":          {patch: Patch{MaxDevices: ptr(3)}},
-		"limit below use":     {patch: Patch{MaxDevices: ptr(1)}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.MaxDevices == 1 && l.CurrentDevices == 2 }},
-		"limit zero":          {patch: Patch{MaxDevices: ptr(0)}, want: apierr.InvalidField("", "")},
-		"limit too high":      {patch: Patch{MaxDevices: ptr(1_000_001)}, want: apierr.InvalidField("", "")},
+		"same value":          {patch: Patch{TermsChange: TermsChange{MaxDevices: ptr(3)}}},
+		"limit below use":     {patch: Patch{TermsChange: TermsChange{MaxDevices: ptr(1)}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.MaxDevices == 1 && l.CurrentDevices == 2 }},
+		"limit zero":          {patch: Patch{TermsChange: TermsChange{MaxDevices: ptr(0)}}, want: apierr.InvalidField("", "")},
+		"limit too high":      {patch: Patch{TermsChange: TermsChange{MaxDevices: ptr(1_000_001)}}, want: apierr.InvalidField("", "")},
 		"reason too long":     {patch: Patch{IsActive: &yes, DeactivationReason: &long}, want: apierr.InvalidField("", "")},
 		"no customer":         {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
-		"version matches":     {patch: Patch{IfVersion: ptr(7), MaxDevices: ptr(9)}, event: &eventsv1.LicenseUpdated{}},
-		"version differs":     {patch: Patch{IfVersion: ptr(6), MaxDevices: ptr(9)}, want: ErrVersion},
+		"version matches":     {patch: Patch{IfVersion: ptr(7), TermsChange: TermsChange{MaxDevices: ptr(9)}}, event: &eventsv1.LicenseUpdated{}},
+		"version differs":     {patch: Patch{IfVersion: ptr(6), TermsChange: TermsChange{MaxDevices: ptr(9)}}, want: ErrVersion},
 		"off, with reason":    {patch: Patch{IsActive: &no, DeactivationReason: &reason}, event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool { return l.DeactivatedAt.Equal(noon) && l.DeactivationReason == reason }},
 		"off when off":        {edit: inactive, patch: Patch{IsActive: &no}},
 		"on again":            {edit: inactive, patch: Patch{IsActive: &yes}, event: &eventsv1.LicenseReactivated{}, check: func(l License) bool { return l.DeactivatedAt.IsZero() && l.DeactivationReason == "" }},
-		"expires at once":     {patch: Patch{ExpiresAt: &past}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return errors.Is(l.Check(noon), ErrExpired) }},
-		"perpetual":           {patch: Patch{Perpetual: true}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.Check(noon.AddDate(500, 0, 0)) == nil }},
-		"reason while active": {patch: Patch{DeactivationReason: &reason}},
+		"expires at once":     {patch: Patch{TermsChange: TermsChange{ExpiresAt: &past}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return errors.Is(l.Check(noon), ErrExpired) }},
+		"perpetual":           {patch: Patch{TermsChange: TermsChange{Perpetual: true}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.Check(noon.AddDate(500, 0, 0)) == nil }},
+		"reason while active": {patch: Patch{DeactivationReason: &reason}, want: apierr.InvalidField("", "")},
+		"reason when off": {
+			edit: inactive, patch: Patch{DeactivationReason: &reason}, event: &eventsv1.LicenseUpdated{},
+			check: func(l License) bool { return l.DeactivationReason == reason },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := license()
@@ -276,7 +289,7 @@ func TestOfflineTokenLife(t *testing.T) {
 		"end is far":         {max: 720, hours: hours(48), ends: noon.Add(100 * day), want: 48 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token, err := newOfflineToken(&License{ID: "l", MaxOfflineHours: tc.max, ExpiresAt: tc.ends}, Holder{HardwareID: "desk"}, tc.hours, noon)
+			token, err := newOfflineToken(&License{ID: "l", Terms: Terms{MaxOfflineHours: tc.max, ExpiresAt: tc.ends}}, Holder{HardwareID: "desk"}, tc.hours, noon)
 			if tc.want == 0 {
 				if apierr.From(err).Kind != apierr.Invalid {
 					t.Fatalf("got %v, want a validation error", err)

@@ -1,18 +1,18 @@
 package licensing
 
 import (
+	"time"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// errTargetSeated is ErrActivated for a transfer.
-var errTargetSeated = ErrActivated.WithMessagef("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
-	"to free the other seat, deactivate from_hardware_id")
-
-// The reasons why a license cannot be used or changed.
+// The reasons why a license cannot be used or changed. Most come as one of the types below, which errors.Is finds them in; the
+// types carry the facts, and who speaks to the client shows them in the form that it expects.
 var (
 	ErrNotFound     = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this key or id; check it for typing slips")
 	ErrInactive     = apierr.New(apierr.Forbidden, errcode.LicenseInactive, "the license is deactivated; ask its vendor to reactivate it")
+	ErrNotStarted   = apierr.New(apierr.Forbidden, errcode.LicenseNotStarted, "the license has not started; wait for its start or ask its vendor")
 	ErrExpired      = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
 	ErrLimit        = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded, "all seats of the license are taken; deactivate a device or raise max_devices")
 	ErrActivated    = apierr.New(apierr.Conflict, errcode.AlreadyActivated, "the license is already activated on this device; nothing needs to be done")
@@ -24,3 +24,60 @@ var (
 	ErrVersion      = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch, "the license has changed since it was read; read it again and repeat the change")
 	ErrToken        = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; obtain a new one")
 )
+
+// errTargetSeated is ErrActivated for a transfer.
+var errTargetSeated = ErrActivated.WithMessagef("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
+	"to free the other seat, deactivate from_hardware_id")
+
+// errOfflineHours names the member because it is the only one of the call.
+var errOfflineHours = apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours")
+
+// refusal is what the types of refusals have in common: the reason, of which errors.Is and errors.As know.
+type refusal struct{ reason *apierr.Error }
+
+// Error implements error; it is for logs.
+func (r refusal) Error() string { return r.reason.Error() }
+
+// Unwrap gives errors.Is and errors.As the reason.
+func (r refusal) Unwrap() error { return r.reason }
+
+// RefusedError is a verdict against a request, which has the facts: the license with its limits, and the device. They must not
+// be changed.
+type RefusedError struct {
+	refusal
+	Request
+}
+
+// DeviceError refuses a hardware id, with ErrNoDevice or ErrHardwareID.
+type DeviceError struct {
+	refusal
+	HardwareID string
+}
+
+// OfflineError is ErrOffline: the device holds an offline token that ends at Until.
+type OfflineError struct {
+	refusal
+	Until time.Time
+}
+
+// OfflineHoursError refuses the life of an offline token that is longer than Max hours, which the license allows.
+type OfflineHoursError struct {
+	refusal
+	Max int
+}
+
+// VersionError is ErrVersion: the license has this version.
+type VersionError struct {
+	refusal
+	Version int
+}
+
+// TokenError is ErrToken for a token whose signature is good. Cause is the verdict against its license or device; nil means that
+// the token itself was revoked.
+type TokenError struct {
+	refusal
+	Cause *apierr.Error
+}
+
+// RevokedToken is the refusal of a token that was revoked.
+func RevokedToken() error { return &TokenError{refusal: refusal{ErrToken}} }

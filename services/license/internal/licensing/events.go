@@ -57,32 +57,93 @@ func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *
 	}
 }
 
-func created(l *License) *eventsv1.LicenseCreated {
+// snapshot is the state of a license as events carry it. A term that other services need is added here.
+func snapshot(l *License, now time.Time) *eventsv1.License {
+	return &eventsv1.License{
+		LicenseId:      l.ID,
+		CustomerId:     l.CustomerID,
+		Product:        l.Product,
+		IsTest:         l.IsTest,
+		IsActive:       l.IsActive,
+		Status:         string(l.Status(now)),
+		CurrentDevices: int32(l.CurrentDevices),
+		Version:        int32(l.Version),
+		CreatedAt:      timestamp(l.CreatedAt),
+		Terms: &eventsv1.Terms{
+			LicenseType:     l.Type,
+			MaxDevices:      int32(l.MaxDevices),
+			MaxOfflineHours: int32(l.MaxOfflineHours),
+			Features:        l.Features,
+			StartsAt:        timestamp(l.StartsAt),
+			ExpiresAt:       timestamp(l.ExpiresAt),
+			GraceHours:      int32(l.GraceHours),
+		},
+	}
+}
+
+func created(l *License, now time.Time) *eventsv1.LicenseCreated {
 	return &eventsv1.LicenseCreated{
-		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
-		Features: l.Features, CreatedAt: timestamp(l.CreatedAt), ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version), IsActive: l.IsActive,
+		LicenseId:   l.ID,
+		CustomerId:  l.CustomerID,
+		Product:     l.Product,
+		LicenseType: l.Type,
+		MaxDevices:  int32(l.MaxDevices),
+		IsTest:      l.IsTest,
+		Features:    l.Features,
+		CreatedAt:   timestamp(l.CreatedAt),
+		ExpiresAt:   timestamp(l.ExpiresAt),
+		Version:     int32(l.Version),
+		IsActive:    l.IsActive,
+		License:     snapshot(l, now),
 	}
 }
 
-func updated(l *License, changed []string) *eventsv1.LicenseUpdated {
+func updated(l *License, changed []string, now time.Time) *eventsv1.LicenseUpdated {
 	return &eventsv1.LicenseUpdated{
-		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
-		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version), IsActive: l.IsActive, Changed: changed,
+		LicenseId:   l.ID,
+		CustomerId:  l.CustomerID,
+		Product:     l.Product,
+		LicenseType: l.Type,
+		MaxDevices:  int32(l.MaxDevices),
+		IsTest:      l.IsTest,
+		Features:    l.Features,
+		ExpiresAt:   timestamp(l.ExpiresAt),
+		Version:     int32(l.Version),
+		IsActive:    l.IsActive,
+		Changed:     changed,
+		License:     snapshot(l, now),
 	}
 }
 
-func deactivated(l *License) *eventsv1.LicenseDeactivated {
+func deactivated(l *License, now time.Time) *eventsv1.LicenseDeactivated {
 	return &eventsv1.LicenseDeactivated{
-		LicenseId: l.ID, Reason: l.DeactivationReason, Version: int32(l.Version), DeactivatedAt: timestamp(l.DeactivatedAt),
-		CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
-		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt),
+		LicenseId:     l.ID,
+		Reason:        l.DeactivationReason,
+		Version:       int32(l.Version),
+		DeactivatedAt: timestamp(l.DeactivatedAt),
+		CustomerId:    l.CustomerID,
+		Product:       l.Product,
+		LicenseType:   l.Type,
+		MaxDevices:    int32(l.MaxDevices),
+		IsTest:        l.IsTest,
+		Features:      l.Features,
+		ExpiresAt:     timestamp(l.ExpiresAt),
+		License:       snapshot(l, now),
 	}
 }
 
-func reactivated(l *License) *eventsv1.LicenseReactivated {
+func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 	return &eventsv1.LicenseReactivated{
-		LicenseId: l.ID, CustomerId: l.CustomerID, Product: l.Product, LicenseType: l.Type, MaxDevices: int32(l.MaxDevices), IsTest: l.IsTest,
-		Features: l.Features, ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version),
+		LicenseId:   l.ID,
+		CustomerId:  l.CustomerID,
+		Product:     l.Product,
+		LicenseType: l.Type,
+		MaxDevices:  int32(l.MaxDevices),
+		IsTest:      l.IsTest,
+		Features:    l.Features,
+		ExpiresAt:   timestamp(l.ExpiresAt),
+		Version:     int32(l.Version),
+		License:     snapshot(l, now),
 	}
 }
 

@@ -21,25 +21,30 @@ const (
 	onlyOneEnd = "send expires_at or expires_in_days, not both"
 )
 
-// checkEnd notes what is wrong with an end, given as a time or in days from now; nil is not given.
-func checkEnd(problems map[string]string, days *int, at *time.Time) {
+// endProblems notes what is wrong with the end that is given.
+func (c *TermsChange) endProblems(p map[string]string) {
+	days, at := c.ExpiresInDays, c.ExpiresAt
 	switch {
-	case days != nil && at != nil:
-		problems["expires_at"], problems["expires_in_days"] = onlyOneEnd, onlyOneEnd
+	case days != nil && (at != nil || c.Perpetual):
+		p["expires_at"], p["expires_in_days"] = onlyOneEnd, onlyOneEnd
 	case days != nil && (*days < 1 || *days > maxExpiryDays):
-		problems["expires_in_days"] = fmt.Sprintf("must be from 1 to %d; leave it out for a perpetual license", maxExpiryDays)
+		p["expires_in_days"] = fmt.Sprintf("must be from 1 to %d; leave it out for a perpetual license", maxExpiryDays)
 	case at != nil && at.Year() < firstYear:
-		problems["expires_at"] = fmt.Sprintf("must not be before %d; null means perpetual", firstYear)
+		p["expires_at"] = fmt.Sprintf("must not be before %d; null means perpetual", firstYear)
 	}
 }
 
-// endOf is the end that is given, nil where none is.
-func endOf(days *int, at *time.Time, now time.Time) *time.Time {
-	if days == nil {
-		return at
+// applyTerms changes the terms; an end that is given in days counts from now.
+func (l *License) applyTerms(c *TermsChange, now time.Time) {
+	l.Terms.apply(c)
+	switch {
+	case c.ExpiresInDays != nil:
+		l.setExpiry(now.Add(time.Duration(min(*c.ExpiresInDays, maxExpiryDays))*day), now)
+	case c.ExpiresAt != nil:
+		l.setExpiry(*c.ExpiresAt, now)
+	case c.Perpetual:
+		l.setExpiry(time.Time{}, now)
 	}
-	end := now.Add(time.Duration(min(*days, maxExpiryDays)) * day)
-	return &end
 }
 
 // setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five
@@ -62,7 +67,7 @@ func (l *License) setExpiry(end, now time.Time) {
 
 // AnnounceExpiring sends license.expiring for the licenses that have come within 30, 7 or 1 days of their end, once per
 // license and period, however many replicas look. It returns how many it sent.
-func (s *Licensing) AnnounceExpiring(ctx context.Context) (int, error) {
+func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 	sent := 0
 	for _, days := range noticeDays {
 		ids, err := s.Store.Expiring(ctx, s.Clock.Now(), days, 500)
@@ -90,12 +95,18 @@ func (s *Licensing) AnnounceExpiring(ctx context.Context) (int, error) {
 func (ch *Change) announce(days int, now time.Time) bool {
 	l := &ch.License
 	left := l.ExpiresAt.Sub(now)
-	if l.Check(now) != nil || l.ExpiresAt.IsZero() || left > time.Duration(days)*day || (l.ExpiryNotice != 0 && l.ExpiryNotice <= days) {
+	if l.Status(now) != StatusActive || l.ExpiresAt.IsZero() || left > time.Duration(days)*day ||
+		(l.ExpiryNotice != 0 && l.ExpiryNotice <= days) {
 		return false
 	}
 	l.ExpiryNotice = days
 	ch.Emit(&eventsv1.LicenseExpiring{
-		LicenseId: l.ID, CustomerId: l.CustomerID, DaysLeft: int32(math.Ceil(left.Hours() / 24)), ExpiresAt: timestamp(l.ExpiresAt), Version: int32(l.Version),
+		LicenseId:  l.ID,
+		CustomerId: l.CustomerID,
+		DaysLeft:   int32(math.Ceil(left.Hours() / 24)),
+		ExpiresAt:  timestamp(l.ExpiresAt),
+		Version:    int32(l.Version),
+		License:    snapshot(l, now),
 	})
 	return true
 }

@@ -107,16 +107,23 @@ func MaskKey(key string) string {
 	return string(runes[:4]) + keyMask
 }
 
-// checkImportedKey tells what is wrong with a key that a vendor brings along; empty if nothing is.
-func checkImportedKey(key string) string {
-	key = trimKey(key)
-	if n := utf8.RuneCountInString(key); n < 8 || n > maxText {
-		return "must have 8 to 255 characters; leave it out to have a key made"
+// importedKey is a key that a vendor brings along, as it is kept, and what is wrong with it; empty if nothing is. Within a key of
+// our own format, what cannot be printed does not count, as in NormalizeKey.
+func importedKey(typed string) (key, problem string) {
+	key = trimKey(typed)
+	if _, own := foldOwnKey(key); own {
+		key = strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return -1
+			}
+			return r
+		}, key)
 	}
-	for _, r := range key {
-		if !unicode.IsPrint(r) {
-			return "must have printable characters only"
-		}
+	switch n := utf8.RuneCountInString(key); {
+	case n < 8 || n > maxText:
+		return key, "must have 8 to 255 characters; leave it out to have a key made"
+	case strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return key, "must have printable characters only"
 	}
-	return ""
+	return key, ""
 }

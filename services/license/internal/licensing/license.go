@@ -3,9 +3,10 @@
 package licensing
 
 import (
-	"cmp"
 	"encoding/json"
 	"time"
+
+	"github.com/google/uuid"
 
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
@@ -17,25 +18,19 @@ type License struct {
 	CustomerID string
 	// Product is the product's name.
 	Product string
-	Type    string
 	// MaskedKey shows the beginning of the license key only.
 	MaskedKey string
-	// MaxDevices is the number of seats, CurrentDevices how many are taken. Lowering the first below the second keeps the
-	// devices and admits no more.
-	MaxDevices, CurrentDevices int
-	// MaxOfflineHours bounds the life of an offline token.
-	MaxOfflineHours int
-	IsActive        bool
-	IsTest          bool
-	Features        []string
+	Terms
+	// CurrentDevices is how many seats are taken.
+	CurrentDevices int
+	IsActive       bool
+	IsTest         bool
 	// Metadata is a JSON object, byte for byte as the vendor sent it.
 	Metadata json.RawMessage
 	// Version grows with each change of the license or of its seats.
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// ExpiresAt is zero for a perpetual license.
-	ExpiresAt time.Time
 	// DeactivatedAt is zero while the license is active.
 	DeactivatedAt      time.Time
 	DeactivationReason string
@@ -47,96 +42,23 @@ type License struct {
 	ExpiryNotice int
 }
 
-// Check tells whether the license may be used now: ErrInactive, ErrExpired or nil.
-func (l *License) Check(now time.Time) error {
-	if !l.IsActive {
-		return ErrInactive.With("license_id", l.ID)
-	}
-	if l.Expired(now) {
-		return ErrExpired.With("license_id", l.ID).With("expires_at", l.ExpiresAt)
-	}
-	return nil
+// Limits are the seats of a license.
+type Limits struct {
+	MaxDevices, CurrentDevices int
 }
 
-// Expired tells whether the license has ended. It ends at the instant of ExpiresAt, not after it.
-func (l *License) Expired(now time.Time) bool {
-	return !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt)
+// Limits returns the seats of the license.
+func (l *License) Limits() Limits {
+	return Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices}
 }
 
-// Device is a computer, phone or container that has, or once had, a seat on a license.
-type Device struct {
-	// ID is a UUID, and stays the same when the device comes back.
-	ID        string
-	LicenseID string
-	// HardwareID is what the client calls itself; unique within the license.
-	HardwareID string
-	Profile
-	// SessionData is the JSON object of the last heartbeat, nil before the first, also in an answer that is kept as JSON.
-	SessionData json.RawMessage `json:",omitempty"`
-	IsActive    bool
-	ActivatedAt time.Time
-	// ActivatedVersion is the Version of the license with which the device took its seat: its tokens of earlier versions are
-	// those of a seat that it has left.
-	ActivatedVersion int
-	// LastSeenAt may lag by two seconds, because it is written in batches.
-	LastSeenAt    time.Time
-	DeactivatedAt time.Time
-	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
-	OfflineUntil time.Time
+// touch marks a change of the license.
+func (l *License) touch(now time.Time) {
+	l.Version++
+	l.UpdatedAt = now
 }
 
-func (d *Device) active() *ActiveDevice {
-	return &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
-}
-
-// HoldsOfflineToken tells whether the device may still run without the server.
-func (d *Device) HoldsOfflineToken(now time.Time) bool {
-	return now.Before(d.OfflineUntil)
-}
-
-// Profile is what a device last said of itself; empty members were never said.
-type Profile struct {
-	Name, OSName, OSVersion, AppVersion string
-}
-
-// With is p after the device has said more; what it leaves out stays, save the version of an operating system that it no longer has.
-func (p Profile) With(said Profile) Profile {
-	if said.OSName != "" && said.OSName != p.OSName {
-		p.OSVersion = ""
-	}
-	return Profile{
-		Name: cmp.Or(said.Name, p.Name), OSName: cmp.Or(said.OSName, p.OSName), OSVersion: cmp.Or(said.OSVersion, p.OSVersion),
-		AppVersion: cmp.Or(said.AppVersion, p.AppVersion),
-	}
-}
-
-// Client is what an application says of itself and of the device that it runs on. All but HardwareID is optional.
-type Client struct {
-	HardwareID string
-	DeviceName string
-	OSName     string
-	OSVersion  string
-	AppVersion string
-	SessionID  string
-	// Time is the client's own clock, zero if it sent none.
-	Time time.Time
-	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
-	IP       string
-	ViaProxy bool
-}
-
-// profile is what the client says of the device.
-func (c *Client) profile() Profile {
-	return Profile{Name: c.DeviceName, OSName: c.OSName, OSVersion: c.OSVersion, AppVersion: c.AppVersion}
-}
-
-// OS is name and version with a blank between.
-func (c *Client) OS() string {
-	if c.OSName == "" || c.OSVersion == "" {
-		return c.OSName + c.OSVersion
-	}
-	return c.OSName + " " + c.OSVersion
-}
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // Actor is who makes an administrative change, for the audit log.
 type Actor = rpcv1.Actor

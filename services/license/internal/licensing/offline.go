@@ -2,9 +2,11 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -24,10 +26,18 @@ type OfflineToken struct {
 	Hours int
 }
 
+// Offline are the use cases of offline tokens.
+type Offline struct {
+	Seats  *Seats
+	Store  Store
+	Signer Signer
+	Clock  clock.Clock
+}
+
 // IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as CheckHolder,
-// and VALIDATION_ERROR for hours beyond what the license allows.
-func (s *Licensing) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
-	seat, err := s.CheckHolder(ctx, h)
+// and OfflineHoursError.
+func (s *Offline) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
+	seat, err := s.Seats.CheckHolder(ctx, h)
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
@@ -52,61 +62,59 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 		life = *hours
 	}
 	if life < 1 || life > l.MaxOfflineHours {
-		return OfflineToken{}, apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours").
-			With("max_offline_hours", l.MaxOfflineHours)
+		return OfflineToken{}, &OfflineHoursError{refusal{errOfflineHours}, l.MaxOfflineHours}
 	}
 	// Tokens count in whole seconds (RFC 7519, NumericDate); what is promised must not end before what is signed does.
 	issued := now.Truncate(time.Second)
 	expires := issued.Add(time.Duration(life) * time.Hour)
-	if !l.ExpiresAt.IsZero() && expires.After(l.ExpiresAt) {
-		expires = l.ExpiresAt.Truncate(time.Second)
+	if end := l.UsableUntil(); !end.IsZero() && expires.After(end) {
+		expires = end.Truncate(time.Second)
 	}
 	return OfflineToken{
-		ID: newID(), LicenseID: l.ID, HardwareID: h.HardwareID, Features: l.Features, IssuedAt: issued, ExpiresAt: expires,
-		LicenseVersion: h.LicenseVersion, Hours: int(expires.Sub(issued) / time.Hour),
+		ID:             newID(),
+		LicenseID:      l.ID,
+		HardwareID:     h.HardwareID,
+		Features:       l.Features,
+		IssuedAt:       issued,
+		ExpiresAt:      expires,
+		LicenseVersion: h.LicenseVersion,
+		Hours:          int(expires.Sub(issued) / time.Hour),
 	}, nil
 }
 
 // noteOffline remembers the token with the device, so that its seat is not freed while the token lives.
 func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
-	if err := ch.License.Check(now); err != nil {
+	d := ch.Devices[t.HardwareID]
+	seated := d != nil && d.IsActive
+	err := Decide(Request{Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Now: now})
+	if err != nil {
 		return err
 	}
-	d, ok := ch.Devices[t.HardwareID]
-	if !ok || !d.IsActive {
-		return ErrNotActivated.With("license_id", t.LicenseID)
-	}
 	if seat := (Seat{&ch.License, d.active()}); seat.revokes(t.LicenseVersion) {
-		return ErrToken.With("reason", "revoked")
+		return RevokedToken()
 	}
 	if t.ExpiresAt.After(d.OfflineUntil) {
 		d.OfflineUntil = t.ExpiresAt
 	}
 	ch.Emit(&eventsv1.LicenseOfflineTokenIssued{
-		LicenseId: t.LicenseID, HardwareId: t.HardwareID, TokenId: t.ID, DurationHours: int32(t.Hours), ExpiresAt: timestamp(t.ExpiresAt),
-		Ip: c.IP, ViaProxy: c.ViaProxy,
+		LicenseId:     t.LicenseID,
+		HardwareId:    t.HardwareID,
+		TokenId:       t.ID,
+		DurationHours: int32(t.Hours),
+		ExpiresAt:     timestamp(t.ExpiresAt),
+		Ip:            c.IP,
+		ViaProxy:      c.ViaProxy,
 	})
 	return nil
 }
 
-// CheckOffline tells whether an offline token whose signature is good has been revoked since: ErrToken, details.reason
-// naming why.
-func (s *Licensing) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
-	seat, err := s.CheckHolder(ctx, h)
-	reason := ""
-	switch e := apierr.From(err); {
-	case e == nil:
-		return seat, nil
-	case e.Is(ErrNotFound):
-		reason = "license_not_found"
-	case e.Is(ErrInactive):
-		reason = "license_inactive"
-	case e.Is(ErrExpired):
-		reason = "license_expired"
-	case e.Is(ErrNotActivated):
-		reason = "device_not_activated"
-	default:
-		return Seat{}, err
+// CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause is the
+// verdict against its license or device where there is one.
+func (s *Offline) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
+	seat, err := s.Seats.CheckHolder(ctx, h)
+	var verdict *RefusedError
+	if errors.As(err, &verdict) || errors.Is(err, ErrNotFound) {
+		return Seat{}, &TokenError{refusal{ErrToken}, apierr.From(err)}
 	}
-	return Seat{}, ErrToken.With("reason", reason)
+	return seat, err
 }

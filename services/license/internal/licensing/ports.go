@@ -16,7 +16,7 @@ type Lookup interface {
 	IDByKey(ctx context.Context, key string) (licenseID string, err error)
 	// License finds a license by its id; ErrNotFound.
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
-	// ActiveDevice finds a device that holds a seat; ErrNotActivated.
+	// ActiveDevice finds a device that holds a seat; nil when it holds none.
 	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (d *ActiveDevice, cached bool, err error)
 	// Forget drops what memory holds of a license and one of its devices, so that the next look-up asks the database.
 	Forget(licenseID, hardwareID string)
@@ -41,8 +41,9 @@ type Store interface {
 	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes what
 	// differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
-	// TakeSeat is the short way for a device never seen before, activated now: one guarded statement, or transaction, shared
-	// with those that come at the same time. It returns nil when the guard refused; Change then finds out why.
+	// TakeSeat is the short way for a device never seen before, activated now, on a license of plain terms: one guarded
+	// statement, or transaction, shared with those that come at the same time. It returns nil when the guard refused, or when
+	// the terms are not plain; Change then decides.
 	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
@@ -72,7 +73,7 @@ type Filter struct {
 	HardwareID *string
 	// Key is a license key as somebody typed it.
 	Key *string
-	// Status is one of the three, or empty.
+	// Status is empty for all.
 	Status                      Status
 	IsActive, IsTest            *bool
 	CreatedAfter, CreatedBefore *time.Time
@@ -80,16 +81,6 @@ type Filter struct {
 	// Page counts from 1.
 	Page, PerPage int
 }
-
-// Status is what a license is at a time, as lists filter it.
-type Status string
-
-// The statuses; each license has exactly one.
-const (
-	StatusActive   Status = "active" // usable
-	StatusExpired  Status = "expired"
-	StatusInactive Status = "inactive"
-)
 
 // Event is a change of state as the event log keeps it.
 type Event struct {
@@ -100,7 +91,8 @@ type Event struct {
 	Data []byte
 }
 
-// Counts are the figures of the whole installation. Active means usable now; Active + Inactive + Expired = Total.
+// Counts are the figures of the whole installation. Active means usable now; Active + Inactive + Expired = Total, save licenses
+// that have not started.
 type Counts struct {
 	Total, Active, Inactive, Expired, Test, Expiring30Days, ActiveDevices int
 }

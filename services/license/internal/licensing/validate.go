@@ -18,26 +18,23 @@ type Validation struct {
 	Cached bool
 }
 
-// Validate tells whether a device may run the software. Errors: ErrNotFound, ErrInactive, ErrExpired; a device without a
-// seat is a result, not an error. Each call publishes one event.
-func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validation, error) {
+// Validate tells whether a device may run the software. Errors: ErrNotFound and the verdicts on the license; a device
+// without a seat is a result, not an error. Each call publishes one event.
+func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation, error) {
 	l, cached, err := s.licenseByKey(ctx, key, c)
 	if err != nil {
 		return Validation{}, err
 	}
 	now := s.Clock.Now()
-	if err := l.Check(now); err != nil {
-		return Validation{}, s.validationFailed(now, l.ID, key, c, err)
-	}
-	device, deviceCached, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
-	if errors.Is(err, ErrNotActivated) {
-		_ = s.validationFailed(now, l.ID, key, c, err) // told to the caller as a result
-		return Validation{License: l}, nil
-	}
+	seat, deviceCached, err := s.seatOn(ctx, l, c.HardwareID, now)
 	if err != nil {
+		err = s.validationFailed(now, l.ID, key, c, err)
+		if errors.Is(err, ErrNotActivated) { // told to the caller as a result
+			return Validation{License: l}, nil
+		}
 		return Validation{}, err
 	}
-	s.seen(l.ID, device, c, nil)
+	s.seen(l.ID, seat.Device, c, nil)
 	said := c.texts()
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
 		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
@@ -48,7 +45,7 @@ func (s *Licensing) Validate(ctx context.Context, key string, c Client) (Validat
 
 // Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors
 // as CheckHolder.
-func (s *Licensing) Heartbeat(ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
+func (s *Seats) Heartbeat(ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
 	seat, err := s.CheckHolder(ctx, h)
 	if err != nil {
 		return nil, err

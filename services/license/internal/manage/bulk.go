@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 type createdRow struct {
@@ -68,7 +69,7 @@ func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.
 			wanted = append(wanted, rows[i].Value.wanted())
 		}
 	}
-	made, refusals, err := m.Licensing.CreateMany(ctx, by, wanted)
+	made, refusals, err := m.Licenses.CreateMany(ctx, by, wanted)
 	if err != nil {
 		return bulkBody{}, err
 	}
@@ -91,7 +92,7 @@ func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.
 }
 
 func newFailedRow(index int, refusal error) failedRow {
-	e := apierr.From(refusal)
+	e := apierr.From(wire.Refusal(refusal))
 	row := failedRow{Index: index, Error: e.Message, ErrorCode: e.Code, Details: e.Details}
 	if row.Details == nil {
 		row.Details = map[string]any{}

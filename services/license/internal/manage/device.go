@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 type osInfo struct {
@@ -63,7 +64,7 @@ func (m *Manage) listDevices(c *gin.Context) error {
 		return err
 	}
 	id := licenseID(c)
-	devices, total, err := m.Licensing.Catalog.Devices(c.Request.Context(), id, p.Page, p.PerPage)
+	devices, total, err := m.Catalog.Devices(c.Request.Context(), id, p.Page, p.PerPage)
 	if err != nil {
 		return err
 	}
@@ -76,12 +77,12 @@ func (m *Manage) listDevices(c *gin.Context) error {
 }
 
 type deactivatedBody struct {
-	Deactivated   bool             `json:"deactivated"`
-	DeviceID      string           `json:"device_id"`
-	LicenseID     string           `json:"license_id"`
-	HardwareID    string           `json:"hardware_id"`
-	DeactivatedAt *time.Time       `json:"deactivated_at"`
-	Limits        licensing.Limits `json:"limits"`
+	Deactivated   bool        `json:"deactivated"`
+	DeviceID      string      `json:"device_id"`
+	LicenseID     string      `json:"license_id"`
+	HardwareID    string      `json:"hardware_id"`
+	DeactivatedAt *time.Time  `json:"deactivated_at"`
+	Limits        wire.Limits `json:"limits"`
 }
 
 func (m *Manage) deactivateDevice(c *gin.Context) error {
@@ -99,7 +100,7 @@ func (m *Manage) deactivateDevice(c *gin.Context) error {
 		return err
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (deactivatedBody, error) {
-		left, err := m.Licensing.DeactivateDevice(ctx, by, licenseID(c), in.HardwareID, in.Reason)
+		left, err := m.Seats.DeactivateDevice(ctx, by, licenseID(c), in.HardwareID, in.Reason)
 		return newDeactivatedBody(&left), err
 	})
 	if err != nil {
@@ -122,7 +123,7 @@ func newDeactivatedBody(left *licensing.Deactivation) deactivatedBody {
 		LicenseID:     left.License.ID,
 		HardwareID:    left.Device.HardwareID,
 		DeactivatedAt: httpx.TimeOrNull(left.Device.DeactivatedAt),
-		Limits:        left.License.Limits(),
+		Limits:        wire.NewLimits(left.License.Limits()),
 	}
 }
 
@@ -142,7 +143,7 @@ func (m *Manage) transferDevice(c *gin.Context) error {
 		return err
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (transferredBody, error) {
-		moved, err := m.Licensing.Transfer(ctx, by, licenseID(c), in.FromHardwareID, in.ToHardwareID)
+		moved, err := m.Seats.Transfer(ctx, by, licenseID(c), in.FromHardwareID, in.ToHardwareID)
 		return transferredBody{true, in.FromHardwareID, in.ToHardwareID, moved.ID}, err
 	})
 	if err != nil {

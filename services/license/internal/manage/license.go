@@ -18,7 +18,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 		return err
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
-		made, err := m.Licensing.Create(ctx, by, in.wanted())
+		made, err := m.Licenses.Create(ctx, by, in.wanted())
 		return newCreatedBody(&made), err
 	})
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 }
 
 func (m *Manage) getLicense(c *gin.Context) error {
-	l, err := m.Licensing.Catalog.Find(c.Request.Context(), licenseID(c))
+	l, err := m.Catalog.Find(c.Request.Context(), licenseID(c))
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (m *Manage) updateLicense(c *gin.Context) error {
 	}
 	patch := in.patch()
 	patch.IfVersion = version
-	l, err := m.Licensing.Update(c.Request.Context(), rpc.ActorOf(c), licenseID(c), patch)
+	l, err := m.Licenses.Update(c.Request.Context(), rpc.ActorOf(c), licenseID(c), patch)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := m.Licensing.Delete(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, in.Reason)
+	l, err := m.Licenses.Delete(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, in.Reason)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 // revealLicenseKey shows the whole key of a license again, which the audit log notes.
 func (m *Manage) revealLicenseKey(c *gin.Context) error {
 	id := licenseID(c)
-	key, err := m.Licensing.RevealKey(c.Request.Context(), rpc.ActorOf(c), id)
+	key, err := m.Licenses.RevealKey(c.Request.Context(), rpc.ActorOf(c), id)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (m *Manage) searchLicenses(c *gin.Context) error {
 
 func (m *Manage) answerList(c *gin.Context, p httpx.Page, f licensing.Filter) error {
 	f.Page, f.PerPage = p.Page, p.PerPage
-	licenses, total, err := m.Licensing.List(c.Request.Context(), rpc.ActorOf(c), f)
+	licenses, total, err := m.Licenses.List(c.Request.Context(), rpc.ActorOf(c), f)
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,14 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Licensing   *licensing.Licensing
+	Licenses    *licensing.Licenses
+	Seats       *licensing.Seats
+	Catalog     licensing.Catalog
 	Idempotency *idempotency.Store
 	Clock       clock.Clock
 	// RequireActor admits what admin forwards.
@@ -40,16 +43,16 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g := r.Group("/api/v1/admin/licenses", m.RequireActor, httpx.StrictMembers())
 	plain := httpx.OnlyQuery()
 	paged := httpx.OnlyQuery("page", "per_page")
-	g.POST("", plain, httpx.Wrap(m.createLicense))
-	g.GET("", httpx.OnlyQuery(filters...), httpx.Wrap(m.listLicenses))
-	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, httpx.Wrap(m.bulkCreateLicenses))
-	g.POST("/search", plain, httpx.Wrap(m.searchLicenses))
-	g.GET("/:license_id", plain, httpx.Wrap(m.getLicense))
-	g.PATCH("/:license_id", plain, httpx.Wrap(m.updateLicense))
-	g.DELETE("/:license_id", plain, httpx.Wrap(m.deleteLicense))
-	g.POST("/:license_id/reveal-key", plain, httpx.NoMembers(), httpx.Wrap(m.revealLicenseKey))
-	g.POST("/:license_id/transfer", plain, httpx.Wrap(m.transferDevice))
-	g.GET("/:license_id/devices", paged, httpx.Wrap(m.listDevices))
-	g.POST("/:license_id/devices/deactivate", plain, httpx.Wrap(m.deactivateDevice))
-	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), httpx.Wrap(m.listEvents))
+	g.POST("", plain, wire.Wrap(m.createLicense))
+	g.GET("", httpx.OnlyQuery(filters...), wire.Wrap(m.listLicenses))
+	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.bulkCreateLicenses))
+	g.POST("/search", plain, wire.Wrap(m.searchLicenses))
+	g.GET("/:license_id", plain, wire.Wrap(m.getLicense))
+	g.PATCH("/:license_id", plain, wire.Wrap(m.updateLicense))
+	g.DELETE("/:license_id", plain, wire.Wrap(m.deleteLicense))
+	g.POST("/:license_id/reveal-key", plain, httpx.NoMembers(), wire.Wrap(m.revealLicenseKey))
+	g.POST("/:license_id/transfer", plain, wire.Wrap(m.transferDevice))
+	g.GET("/:license_id/devices", paged, wire.Wrap(m.listDevices))
+	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
+	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 }

@@ -14,6 +14,7 @@ import (
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // Callers says which service may ask what.
@@ -23,20 +24,23 @@ var Callers = rpc.Callers{
 }
 
 type server struct {
-	licensing *licensing.Licensing
-	clock     clock.Clock
+	seats   *licensing.Seats
+	catalog licensing.Catalog
+	clock   clock.Clock
 }
 
 // NewHandler returns the path and the handler of LicenseService.
-func NewHandler(l *licensing.Licensing, c clock.Clock, opts ...connect.HandlerOption) (string, http.Handler) {
-	return licensev1connect.NewLicenseServiceHandler(server{l, c}, opts...)
+func NewHandler(
+	seats *licensing.Seats, catalog licensing.Catalog, c clock.Clock, opts ...connect.HandlerOption,
+) (string, http.Handler) {
+	return licensev1connect.NewLicenseServiceHandler(server{seats, catalog, c}, opts...)
 }
 
 // CheckDevice implements the contract.
 func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	seat, err := s.check(ctx, req.Msg)
 	if err != nil {
-		return nil, err
+		return nil, wire.Refusal(err)
 	}
 	return connect.NewResponse(&licensev1.CheckDeviceResponse{
 		ExpiresAt: timestamp(seat.License.ExpiresAt), LicenseVersion: int32(seat.LicenseVersion()),
@@ -45,16 +49,16 @@ func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.
 
 func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
 	if m.LicenseVersion == nil {
-		return s.licensing.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
+		return s.seats.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
 	}
-	return s.licensing.CheckHolder(ctx, licensing.Holder{
+	return s.seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
 	})
 }
 
 // CountLicenses implements the contract.
 func (s server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest]) (*connect.Response[licensev1.CountLicensesResponse], error) {
-	n, err := s.licensing.Catalog.Count(ctx, s.clock.Now())
+	n, err := s.catalog.Count(ctx, s.clock.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,10 +56,9 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	if f.Key != nil {
 		q = q.Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(*f.Key)))
 	}
-	// As License.Check decides.
-	where(f.Status == licensing.StatusActive, "is_active AND (expires_at IS NULL OR expires_at > ?)", now)
-	where(f.Status == licensing.StatusExpired, "is_active AND expires_at <= ?", now)
-	where(f.Status == licensing.StatusInactive, "is_active = ?", false) // SQLite finds no index for NOT
+	if f.Status != "" {
+		q = q.Where(having(f.Status, now))
+	}
 	return q
 }
 
@@ -97,18 +97,23 @@ func (s *Store) Events(ctx context.Context, licenseID string, since time.Time, l
 // Count implements licensing.Catalog.
 func (s *Store) Count(ctx context.Context, now time.Time) (licensing.Counts, error) {
 	var row struct{ Total, Active, Inactive, Expired, Test, Expiring, Seats int }
-	const counts = `
+	counts := `
 SELECT count(*) AS total,
-	count(CASE WHEN is_active AND (expires_at IS NULL OR expires_at > ?) THEN 1 END) AS active,
-	count(CASE WHEN NOT is_active THEN 1 END) AS inactive,
-	count(CASE WHEN is_active AND expires_at <= ? THEN 1 END) AS expired,
+	count(CASE WHEN ` + usable + ` THEN 1 END) AS active,
+	count(CASE WHEN ` + conditions[licensing.StatusInactive] + ` THEN 1 END) AS inactive,
+	count(CASE WHEN ` + conditions[licensing.StatusExpired] + ` THEN 1 END) AS expired,
 	count(CASE WHEN is_test THEN 1 END) AS test,
-	count(CASE WHEN is_active AND expires_at > ? AND expires_at <= ? THEN 1 END) AS expiring,
+	count(CASE WHEN ` + conditions[licensing.StatusActive] + ` AND expires_at <= @in_30_days THEN 1 END) AS expiring,
 	coalesce(sum(current_devices), 0) AS seats
 FROM licenses`
-	err := s.db.Read(ctx).Raw(counts, now, now, now, now.AddDate(0, 0, 30)).Scan(&row).Error
+	err := s.db.Read(ctx).Raw(counts, sql.Named("now", now), sql.Named("in_30_days", now.AddDate(0, 0, 30))).Scan(&row).Error
 	return licensing.Counts{
-		Total: row.Total, Active: row.Active, Inactive: row.Inactive, Expired: row.Expired, Test: row.Test,
-		Expiring30Days: row.Expiring, ActiveDevices: row.Seats,
+		Total:          row.Total,
+		Active:         row.Active,
+		Inactive:       row.Inactive,
+		Expired:        row.Expired,
+		Test:           row.Test,
+		Expiring30Days: row.Expiring,
+		ActiveDevices:  row.Seats,
 	}, translate(err)
 }

@@ -122,17 +122,21 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 	})
 }
 
-// ActiveDevice implements licensing.Lookup. "Not activated" is an error and so never cached: the next activation counts at once.
+// ActiveDevice implements licensing.Lookup. That there is none is never cached: the next activation counts at once.
 func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, bool, error) {
-	return l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
+	d, cached, err := l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
 		var row deviceRow
 		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version", "name", "os_name", "os_version", "app_version").
 			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
-		if errors.Is(err, db.ErrNotFound) {
-			return nil, licensing.ErrNotActivated.With("license_id", licenseID)
+		if err != nil {
+			return nil, err
 		}
-		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile()}, translate(err)
+		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile()}, nil
 	})
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, false, nil
+	}
+	return d, cached, translate(err)
 }
 
 // Forget implements licensing.Lookup.

@@ -19,8 +19,14 @@ func occupy(t *testing.T, r *replica, n int, change ...func(*licensing.License))
 	for i := range rows {
 		made[i] = fmt.Sprintf("KEY-%08d", i)
 		rows[i] = licensing.NewRow{Key: made[i], License: licensing.License{
-			ID: licenseNumber(i), CustomerID: fmt.Sprintf("customer %d", i), Product: "p", Type: "standard",
-			MaxDevices: 5, IsActive: true, Features: []string{"export"}, Version: 1, CreatedAt: noon, UpdatedAt: noon,
+			ID:         licenseNumber(i),
+			CustomerID: fmt.Sprintf("customer %d", i),
+			Product:    "p",
+			Terms:      licensing.Terms{Type: "standard", MaxDevices: 5, Features: []string{"export"}},
+			IsActive:   true,
+			Version:    1,
+			CreatedAt:  noon,
+			UpdatedAt:  noon,
 		}}
 		for _, c := range change {
 			c(&rows[i].License)
@@ -48,7 +54,7 @@ func TestAtItsBoundALookupAnswersFromTheDatabase(t *testing.T) {
 		made := occupy(t, r, many)
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(16 << 20))
 		lookup := store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: bound, Link: r.link})
-		r.Licensing = licensing.New(licensing.Deps{Lookup: lookup, Store: r.store, Catalog: r.store, Seen: r, Telemetry: r, Signer: r, Clock: r.clock})
+		r.rules(lookup)
 		cached := 0
 		for range 2 {
 			for _, key := range made {

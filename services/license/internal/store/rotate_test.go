@@ -42,7 +42,7 @@ func (u under) find(key string) error {
 
 // bring creates a license with a key that the vendor brings along.
 func (u under) bring(key string) error {
-	_, err := licensing.New(licensing.Deps{Store: u.store(), Clock: clock.NewFake(noon)}).
+	_, err := (&licensing.Licenses{Store: u.store(), Clock: clock.NewFake(noon)}).
 		Create(u.t.Context(), admin, licensing.NewLicense{CustomerID: "acme", Key: &key})
 	return err
 }
@@ -150,7 +150,7 @@ func TestRotateMasterKeyIsResumed(t *testing.T) {
 			key := fmt.Sprintf("BROUGHT-ALONG-%d", i)
 			rows[i] = licensing.NewLicense{CustomerID: "acme", Key: &key}
 		}
-		made, refused, err := licensing.New(licensing.Deps{Store: old.store(), Clock: clock.NewFake(noon)}).CreateMany(t.Context(), admin, rows)
+		made, refused, err := (&licensing.Licenses{Store: old.store(), Clock: clock.NewFake(noon)}).CreateMany(t.Context(), admin, rows)
 		if err != nil || errors.Join(refused...) != nil {
 			t.Fatal(err, errors.Join(refused...))
 		}

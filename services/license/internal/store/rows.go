@@ -25,19 +25,13 @@ type licenseRow struct {
 	MaskedKey          string
 	CustomerID         string
 	ProductID          string
-	Product            string `gorm:"<-:false"`
-	LicenseType        string
-	MaxDevices         int
+	Product            string   `gorm:"<-:false"`
+	Terms              termsRow `gorm:"embedded"`
 	CurrentDevices     int
-	MaxOfflineHours    int
 	IsActive           bool
 	IsTest             bool
-	Features           string
 	Metadata           string
 	Version            int
-	StartsAt           *time.Time
-	GraceHours         int
-	ExpiresAt          *time.Time
 	ExpiryNotice       int
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
@@ -46,33 +40,87 @@ type licenseRow struct {
 	DeactivatedVersion int
 }
 
+// lastingColumns are those of a license that a change does not touch.
+var lastingColumns = []string{"id", "key_hash", "key_sealed", "master_key", "masked_key", "product_id", "created_at"}
+
 func newLicenseRow(l *licensing.License) licenseRow {
 	return licenseRow{
-		ID: l.ID, MaskedKey: l.MaskedKey, CustomerID: l.CustomerID, LicenseType: l.Type, MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices,
-		MaxOfflineHours: l.MaxOfflineHours, IsActive: l.IsActive, IsTest: l.IsTest, Features: encodeFeatures(l.Features), Metadata: encodeMetadata(l.Metadata),
-		Version: l.Version, ExpiresAt: nullable(l.ExpiresAt), ExpiryNotice: l.ExpiryNotice, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
-		DeactivatedAt: nullable(l.DeactivatedAt), DeactivationReason: l.DeactivationReason, DeactivatedVersion: l.DeactivatedVersion,
+		ID:                 l.ID,
+		MaskedKey:          l.MaskedKey,
+		CustomerID:         l.CustomerID,
+		Terms:              newTermsRow(&l.Terms),
+		CurrentDevices:     l.CurrentDevices,
+		IsActive:           l.IsActive,
+		IsTest:             l.IsTest,
+		Metadata:           encodeMetadata(l.Metadata),
+		Version:            l.Version,
+		ExpiryNotice:       l.ExpiryNotice,
+		CreatedAt:          l.CreatedAt,
+		UpdatedAt:          l.UpdatedAt,
+		DeactivatedAt:      nullable(l.DeactivatedAt),
+		DeactivationReason: l.DeactivationReason,
+		DeactivatedVersion: l.DeactivatedVersion,
 	}
 }
 
 func (r *licenseRow) license() licensing.License {
 	return licensing.License{
-		ID: r.ID, MaskedKey: r.MaskedKey, CustomerID: r.CustomerID, Product: r.Product, Type: r.LicenseType, MaxDevices: r.MaxDevices,
-		CurrentDevices: r.CurrentDevices, MaxOfflineHours: r.MaxOfflineHours, IsActive: r.IsActive, IsTest: r.IsTest,
-		Features: decodeFeatures(r.Features), Metadata: json.RawMessage(r.Metadata), Version: r.Version, ExpiresAt: value(r.ExpiresAt),
-		ExpiryNotice: r.ExpiryNotice, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, DeactivatedAt: value(r.DeactivatedAt),
-		DeactivationReason: r.DeactivationReason, DeactivatedVersion: r.DeactivatedVersion,
+		ID:                 r.ID,
+		MaskedKey:          r.MaskedKey,
+		CustomerID:         r.CustomerID,
+		Product:            r.Product,
+		Terms:              r.Terms.terms(),
+		CurrentDevices:     r.CurrentDevices,
+		IsActive:           r.IsActive,
+		IsTest:             r.IsTest,
+		Metadata:           json.RawMessage(r.Metadata),
+		Version:            r.Version,
+		ExpiryNotice:       r.ExpiryNotice,
+		CreatedAt:          r.CreatedAt,
+		UpdatedAt:          r.UpdatedAt,
+		DeactivatedAt:      value(r.DeactivatedAt),
+		DeactivationReason: r.DeactivationReason,
+		DeactivatedVersion: r.DeactivatedVersion,
 	}
 }
 
-// licenseChanges lists the columns that a change may touch.
-func licenseChanges(l *licensing.License) map[string]any {
-	return map[string]any{
-		"customer_id": l.CustomerID, "max_devices": l.MaxDevices, "current_devices": l.CurrentDevices, "max_offline_hours": l.MaxOfflineHours,
-		"is_active": l.IsActive, "is_test": l.IsTest, "features": encodeFeatures(l.Features), "metadata": encodeMetadata(l.Metadata),
-		"version": l.Version, "expires_at": nullable(l.ExpiresAt), "expiry_notice": l.ExpiryNotice, "updated_at": l.UpdatedAt,
-		"deactivated_at": nullable(l.DeactivatedAt), "deactivation_reason": l.DeactivationReason,
-		"deactivated_version": l.DeactivatedVersion,
+// termsRow is the columns of the terms.
+type termsRow struct {
+	LicenseType     string
+	MaxDevices      int
+	MaxOfflineHours int
+	Features        string
+	StartsAt        *time.Time
+	ExpiresAt       *time.Time
+	GraceHours      int
+	// UsableUntil and PlainTerms repeat what the rules say of the other terms, for statements.
+	UsableUntil *time.Time
+	PlainTerms  bool
+}
+
+func newTermsRow(t *licensing.Terms) termsRow {
+	return termsRow{
+		LicenseType:     t.Type,
+		MaxDevices:      t.MaxDevices,
+		MaxOfflineHours: t.MaxOfflineHours,
+		Features:        encodeFeatures(t.Features),
+		StartsAt:        nullable(t.StartsAt),
+		ExpiresAt:       nullable(t.ExpiresAt),
+		GraceHours:      t.GraceHours,
+		UsableUntil:     nullable(t.UsableUntil()),
+		PlainTerms:      t.Plain(),
+	}
+}
+
+func (r *termsRow) terms() licensing.Terms {
+	return licensing.Terms{
+		Type:            r.LicenseType,
+		MaxDevices:      r.MaxDevices,
+		MaxOfflineHours: r.MaxOfflineHours,
+		Features:        decodeFeatures(r.Features),
+		StartsAt:        value(r.StartsAt),
+		ExpiresAt:       value(r.ExpiresAt),
+		GraceHours:      r.GraceHours,
 	}
 }
 
@@ -97,18 +145,34 @@ type deviceRow struct {
 
 func newDeviceRow(d *licensing.Device) deviceRow {
 	return deviceRow{
-		ID: d.ID, LicenseID: d.LicenseID, HardwareID: d.HardwareID, Name: d.Name, OsName: d.OSName, OsVersion: d.OSVersion,
-		AppVersion: d.AppVersion,
-		IsActive:   d.IsActive, ActivatedAt: d.ActivatedAt, LastSeenAt: nullable(d.LastSeenAt), DeactivatedAt: nullable(d.DeactivatedAt),
-		OfflineUntil: nullable(d.OfflineUntil), ActivatedVersion: d.ActivatedVersion,
+		ID:               d.ID,
+		LicenseID:        d.LicenseID,
+		HardwareID:       d.HardwareID,
+		Name:             d.Name,
+		OsName:           d.OSName,
+		OsVersion:        d.OSVersion,
+		AppVersion:       d.AppVersion,
+		IsActive:         d.IsActive,
+		ActivatedAt:      d.ActivatedAt,
+		ActivatedVersion: d.ActivatedVersion,
+		LastSeenAt:       nullable(d.LastSeenAt),
+		DeactivatedAt:    nullable(d.DeactivatedAt),
+		OfflineUntil:     nullable(d.OfflineUntil),
 	}
 }
 
 func (r *deviceRow) device() licensing.Device {
 	d := licensing.Device{
-		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, Profile: r.profile(),
-		IsActive: r.IsActive, ActivatedAt: r.ActivatedAt, LastSeenAt: value(r.LastSeenAt), DeactivatedAt: value(r.DeactivatedAt),
-		OfflineUntil: value(r.OfflineUntil), ActivatedVersion: r.ActivatedVersion,
+		ID:               r.ID,
+		LicenseID:        r.LicenseID,
+		HardwareID:       r.HardwareID,
+		Profile:          r.profile(),
+		IsActive:         r.IsActive,
+		ActivatedAt:      r.ActivatedAt,
+		ActivatedVersion: r.ActivatedVersion,
+		LastSeenAt:       value(r.LastSeenAt),
+		DeactivatedAt:    value(r.DeactivatedAt),
+		OfflineUntil:     value(r.OfflineUntil),
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -124,9 +188,15 @@ func (r *deviceRow) profile() licensing.Profile {
 // written by the batches of seen.go.
 func deviceChanges(d *licensing.Device) map[string]any {
 	changes := map[string]any{
-		"name": d.Name, "os_name": d.OSName, "os_version": d.OSVersion, "app_version": d.AppVersion, "is_active": d.IsActive, "activated_at": d.ActivatedAt,
+		"name":              d.Name,
+		"os_name":           d.OSName,
+		"os_version":        d.OSVersion,
+		"app_version":       d.AppVersion,
+		"is_active":         d.IsActive,
+		"activated_at":      d.ActivatedAt,
 		"activated_version": d.ActivatedVersion,
-		"deactivated_at":    nullable(d.DeactivatedAt), "offline_until": nullable(d.OfflineUntil),
+		"deactivated_at":    nullable(d.DeactivatedAt),
+		"offline_until":     nullable(d.OfflineUntil),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

@@ -20,48 +20,54 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// takeSeats carries out activations in one statement of PostgreSQL, so that those which come together share its round trip and
-// its commit. Each is whole or not at all: only a device that got in is counted and has an event.
+// seatStatement carries out activations in one statement of PostgreSQL, so that those which come together share its round trip
+// and its commit. Each is whole or not at all: only a device that got in is counted and has an event.
+//
+// It repeats the checks of the rules as far as plain terms ask them, and leaves a license with other terms to Change.
 //
 // Places on a license are numbered in the order of device ids, which is that of arrival. A device that was here before gets
 // no place, though it was numbered: whom that costs the last one is refused here, and Change then decides.
-//
-// activated_version is the first that the license gets after the lock, so it is new to every device.
-//
-// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
-const takeSeats = `
+const seatStatement = `
+-- The requests, numbered on each license.
 WITH wanted AS (
 	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
 	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[],
 		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
+-- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
 ), license AS (
-	SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	SELECT id, plain_terms, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
+-- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every device.
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
-	WHERE is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
+	WHERE plain_terms AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
+-- Those that were not here before, numbered anew.
 ), seat AS (
 	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth FROM wanted JOIN device ON id = device_id
+-- They are counted on their licenses.
 ), counted AS (
 	UPDATE licenses SET current_devices = current_devices + nth, version = version + nth, updated_at = at
 	FROM (SELECT license_id, max(nth) AS nth, max(at) AS at FROM seat GROUP BY license_id) s WHERE id = license_id
+-- Each has an event with the state of its license after it.
 ), event AS (
 	INSERT INTO outbox (id, type, source, subject, occurred_at, trace, data)
 	SELECT event_id, type, ?, license_id::text, at, trace, (data::jsonb || jsonb_build_object(
 		'current_devices', current_devices + nth, 'max_devices', max_devices, 'version', version + nth))::json
 	FROM seat JOIN license ON id = license_id ORDER BY device_id
 	RETURNING seq
+-- The relay finds the events here.
 ), unsent AS (
 	INSERT INTO outbox_unsent SELECT seq FROM event
 )
+-- What came of the requests whose license was held; the others are not settled.
 SELECT wanted.device_id, nth IS NOT NULL AS taken, expires_at, features, max_devices, current_devices + nth AS current_devices
 FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device_id = wanted.device_id`
 
-// takeSeatWaiting waits for the license instead. With one activation only, nobody else waits with it.
-var takeSeatWaiting = strings.Replace(takeSeats, " SKIP LOCKED", "", 1)
+// seatStatementWaiting waits for the license instead. With one activation only, nobody else waits with it.
+var seatStatementWaiting = strings.Replace(seatStatement, " SKIP LOCKED", "", 1)
 
 // batches has a second batch at work while the first one commits, and more where there are processors for them, but none so
 // small that it gives up what going together saves. SQLite carries out one at a time, and each costs two writes to the disk.
@@ -79,16 +85,16 @@ const (
 	togetherTime = 1500 * time.Millisecond
 )
 
-// activation is a device that wants a seat, and the event that tells of it.
-type activation struct {
+// seatRequest is a device that wants a seat, and the event that tells of it.
+type seatRequest struct {
 	device licensing.Device
 	event  event.Event
 }
 
-func (a activation) licenseID() string { return a.device.LicenseID }
+func (a seatRequest) licenseID() string { return a.device.LicenseID }
 
-// outcome of an activation: settled is false when somebody else held the license, seat nil when there was none to have.
-type outcome struct {
+// seatResult is what came of a request: settled is false when somebody else held the license, seat nil when there was none to have.
+type seatResult struct {
 	settled bool
 	seat    *licensing.Activation
 }
@@ -103,55 +109,55 @@ func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() pro
 		return nil, err
 	}
 	e.Trace = trace.Parent(ctx)
-	o, err := s.takeSeat(ctx, activation{d, e})
+	o, err := s.requestSeat(ctx, seatRequest{d, e})
 	return o.seat, translate(err)
 }
 
-// takeSeat lets a go with others, unless it is part of a transaction, and by itself when that settled nothing.
-func (s *Store) takeSeat(ctx context.Context, a activation) (outcome, error) {
+// requestSeat has a go with others, unless it is part of a transaction, and by itself when that settled nothing.
+func (s *Store) requestSeat(ctx context.Context, a seatRequest) (seatResult, error) {
 	if !s.db.InTx(ctx) {
 		if o, err := s.seats.Do(ctx, a); err != nil || o.settled {
 			return o, err
 		}
 	}
-	all, err := s.takeSeats(ctx, takeSeatWaiting, []activation{a})
+	all, err := s.runSeats(ctx, seatStatementWaiting, []seatRequest{a})
 	if err != nil {
-		return outcome{}, err
+		return seatResult{}, err
 	}
 	return all[0], nil
 }
 
-// takeTogether settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
+// runBatch settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
 // outage nobody knows what was committed, so the failure is everyone's.
-func (s *Store) takeTogether(wanted []activation) ([]outcome, error) {
+func (s *Store) runBatch(wanted []seatRequest) ([]seatResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
 	defer cancel()
-	all, err := s.takeSeats(ctx, takeSeats, wanted)
+	all, err := s.runSeats(ctx, seatStatement, wanted)
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
-		return make([]outcome, len(wanted)), nil
+		return make([]seatResult, len(wanted)), nil
 	}
 	return all, err
 }
 
-func (s *Store) takeSeats(ctx context.Context, statement string, batch []activation) ([]outcome, error) {
+func (s *Store) runSeats(ctx context.Context, statement string, batch []seatRequest) ([]seatResult, error) {
 	if s.db.Engine() == db.SQLite {
-		return s.takeSeatsSQLite(ctx, batch)
+		return s.runSeatsSQLite(ctx, batch)
 	}
-	var all []outcome
+	var all []seatResult
 	err := s.db.Statement(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		var rows []seatRow
 		// not Scan, which renders the SQL for a logger that is off
 		if err := tx.Raw(statement, seatParams(batch)...).Find(&rows).Error; err != nil {
 			return err
 		}
-		all = outcomes(batch, rows)
-		db.AfterCommit(ctx, func() { s.seatsTaken(batch, all) })
+		all = seatResults(batch, rows)
+		db.AfterCommit(ctx, func() { s.seatsCommitted(batch, all) })
 		return nil
 	})
 	return all, err
 }
 
-func (s *Store) seatsTaken(batch []activation, all []outcome) {
+func (s *Store) seatsCommitted(batch []seatRequest, all []seatResult) {
 	s.outbox.Wake()
 	for i, o := range all {
 		if o.seat != nil {
@@ -160,7 +166,7 @@ func (s *Store) seatsTaken(batch []activation, all []outcome) {
 	}
 }
 
-// seatRow is what takeSeats returns of an activation whose license it held.
+// seatRow is what seatStatement returns of an activation whose license it held.
 type seatRow struct {
 	DeviceID       string
 	Taken          bool
@@ -170,12 +176,12 @@ type seatRow struct {
 	CurrentDevices int
 }
 
-func outcomes(batch []activation, rows []seatRow) []outcome {
+func seatResults(batch []seatRequest, rows []seatRow) []seatResult {
 	byDevice := make(map[string]*seatRow, len(rows))
 	for i := range rows {
 		byDevice[rows[i].DeviceID] = &rows[i]
 	}
-	all := make([]outcome, len(batch))
+	all := make([]seatResult, len(batch))
 	for i, a := range batch {
 		row := byDevice[a.device.ID]
 		if row == nil {
@@ -192,26 +198,26 @@ func outcomes(batch []activation, rows []seatRow) []outcome {
 	return all
 }
 
-// seatParams are one array per column of takeSeats, and the source.
-func seatParams(batch []activation) []any {
+// seatParams are one array per column of seatStatement, and the source.
+func seatParams(batch []seatRequest) []any {
 	return []any{
-		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.device.ID) }),
-		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.device.LicenseID) }),
-		column(batch, func(a activation) string { return a.device.HardwareID }),
-		column(batch, func(a activation) string { return a.device.Name }),
-		column(batch, func(a activation) string { return a.device.OSName }),
-		column(batch, func(a activation) string { return a.device.OSVersion }),
-		column(batch, func(a activation) string { return a.device.AppVersion }),
-		column(batch, func(a activation) time.Time { return a.device.ActivatedAt }),
-		column(batch, func(a activation) pgtype.UUID { return pgUUID(a.event.ID) }),
-		column(batch, func(a activation) string { return a.event.Type }),
-		column(batch, func(a activation) string { return string(a.event.Data) }),
-		column(batch, func(a activation) string { return a.event.Trace }),
+		column(batch, func(a seatRequest) pgtype.UUID { return pgUUID(a.device.ID) }),
+		column(batch, func(a seatRequest) pgtype.UUID { return pgUUID(a.device.LicenseID) }),
+		column(batch, func(a seatRequest) string { return a.device.HardwareID }),
+		column(batch, func(a seatRequest) string { return a.device.Name }),
+		column(batch, func(a seatRequest) string { return a.device.OSName }),
+		column(batch, func(a seatRequest) string { return a.device.OSVersion }),
+		column(batch, func(a seatRequest) string { return a.device.AppVersion }),
+		column(batch, func(a seatRequest) time.Time { return a.device.ActivatedAt }),
+		column(batch, func(a seatRequest) pgtype.UUID { return pgUUID(a.event.ID) }),
+		column(batch, func(a seatRequest) string { return a.event.Type }),
+		column(batch, func(a seatRequest) string { return string(a.event.Data) }),
+		column(batch, func(a seatRequest) string { return a.event.Trace }),
 		licensing.Source,
 	}
 }
 
-func column[T any](batch []activation, get func(activation) T) db.Array[T] {
+func column[T any](batch []seatRequest, get func(seatRequest) T) db.Array[T] {
 	values := make(db.Array[T], len(batch))
 	for i, a := range batch {
 		values[i] = get(a)

@@ -11,10 +11,10 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// SQLite changes one table per statement, so takeSeats is five of them there, whatever the size of the batch: rows travel as
+// SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows travel as
 // one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
-	holdLicensesSQLite = `SELECT id, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	holdLicensesSQLite = `SELECT id, plain_terms, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 		WHERE id IN (SELECT value FROM json_each(?))`
 	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 			activated_at, activated_version, last_seen_at)
@@ -36,6 +36,7 @@ type heldLicenses map[string]*heldLicense
 
 type heldLicense struct {
 	ID             string
+	PlainTerms     bool
 	IsActive       bool
 	ExpiresAt      *time.Time
 	Features       string
@@ -73,8 +74,8 @@ type seatEntry struct {
 	Version        int             `json:"version"`
 }
 
-func (s *Store) takeSeatsSQLite(ctx context.Context, batch []activation) ([]outcome, error) {
-	var all []outcome
+func (s *Store) runSeatsSQLite(ctx context.Context, batch []seatRequest) ([]seatResult, error) {
+	var all []seatResult
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		held, err := holdLicenses(tx, batch)
 		if err != nil {
@@ -89,13 +90,13 @@ func (s *Store) takeSeatsSQLite(ctx context.Context, batch []activation) ([]outc
 		if len(entries) == 0 {
 			return nil
 		}
-		db.AfterCommit(ctx, func() { s.seatsTaken(batch, all) })
+		db.AfterCommit(ctx, func() { s.seatsCommitted(batch, all) })
 		return held.write(tx, entries)
 	})
 	return all, err
 }
 
-func holdLicenses(tx *gorm.DB, batch []activation) (heldLicenses, error) {
+func holdLicenses(tx *gorm.DB, batch []seatRequest) (heldLicenses, error) {
 	ids := make([]string, len(batch))
 	for i := range batch {
 		ids[i] = batch[i].device.LicenseID
@@ -113,8 +114,8 @@ func holdLicenses(tx *gorm.DB, batch []activation) (heldLicenses, error) {
 	return held, err
 }
 
-// admit is those of the batch for whom there is room, numbered as takeSeats numbers them.
-func (held heldLicenses) admit(batch []activation) (admitted []seatEntry) {
+// admit is those of the batch for whom there is room, numbered as seatStatement numbers them.
+func (held heldLicenses) admit(batch []seatRequest) (admitted []seatEntry) {
 	for i := range batch {
 		if l := held[batch[i].device.LicenseID]; l != nil && l.admits(&batch[i].device) {
 			admitted = append(admitted, newSeatEntry(&batch[i], l.Version+1))
@@ -125,16 +126,27 @@ func (held heldLicenses) admit(batch []activation) (admitted []seatEntry) {
 
 func (l *heldLicense) admits(d *licensing.Device) bool {
 	l.asked++
-	return l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt)) && l.CurrentDevices+l.asked <= l.MaxDevices
+	usable := l.PlainTerms && l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt))
+	return usable && l.CurrentDevices+l.asked <= l.MaxDevices
 }
 
 // newSeatEntry is a with the first version that its license gets after the lock.
-func newSeatEntry(a *activation, version int) seatEntry {
+func newSeatEntry(a *seatRequest, version int) seatEntry {
 	d, e := &a.device, &a.event
 	return seatEntry{
-		DeviceID: d.ID, LicenseID: d.LicenseID, HardwareID: d.HardwareID, Name: d.Name, OSName: d.OSName, OSVersion: d.OSVersion,
-		AppVersion: d.AppVersion, At: db.Time{Time: d.ActivatedAt}, EventID: e.ID, Type: e.Type, Trace: e.Trace, Data: e.Data,
-		Version: version,
+		DeviceID:   d.ID,
+		LicenseID:  d.LicenseID,
+		HardwareID: d.HardwareID,
+		Name:       d.Name,
+		OSName:     d.OSName,
+		OSVersion:  d.OSVersion,
+		AppVersion: d.AppVersion,
+		At:         db.Time{Time: d.ActivatedAt},
+		EventID:    e.ID,
+		Type:       e.Type,
+		Trace:      e.Trace,
+		Data:       e.Data,
+		Version:    version,
 	}
 }
 
@@ -162,8 +174,8 @@ func enterDevices(tx *gorm.DB, admitted []seatEntry) (map[string]*seatEntry, err
 }
 
 // seat numbers the devices that were entered.
-func (held heldLicenses) seat(batch []activation, entered map[string]*seatEntry) (all []outcome, entries []seatEntry) {
-	all = make([]outcome, len(batch))
+func (held heldLicenses) seat(batch []seatRequest, entered map[string]*seatEntry) (all []seatResult, entries []seatEntry) {
+	all = make([]seatResult, len(batch))
 	for i := range batch {
 		l := held[batch[i].device.LicenseID]
 		if l == nil {
@@ -172,7 +184,7 @@ func (held heldLicenses) seat(batch []activation, entered map[string]*seatEntry)
 		all[i].settled = true
 		if e := entered[batch[i].device.ID]; e != nil {
 			l.add(e)
-			all[i].seat = l.activation(&batch[i].device)
+			all[i].seat = l.seat(&batch[i].device)
 			entries = append(entries, *e)
 		}
 	}
@@ -189,7 +201,7 @@ func (l *heldLicense) add(e *seatEntry) {
 	e.CurrentDevices, e.MaxDevices, e.Version = l.CurrentDevices+l.added.Seats, l.MaxDevices, l.Version+l.added.Seats
 }
 
-func (l *heldLicense) activation(d *licensing.Device) *licensing.Activation {
+func (l *heldLicense) seat(d *licensing.Device) *licensing.Activation {
 	return &licensing.Activation{
 		Device: *d, ExpiresAt: value(l.ExpiresAt), Features: decodeFeatures(l.Features),
 		Limits: licensing.Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices + l.added.Seats},

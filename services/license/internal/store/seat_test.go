@@ -33,7 +33,7 @@ type harness struct {
 	*Store
 	t    *testing.T
 	ids  map[string]string
-	wish []activation
+	wish []seatRequest
 	told []string
 }
 
@@ -58,7 +58,15 @@ func newHarness(t *testing.T, d *db.DB) *harness {
 
 func (b *harness) license(name string, seats int, change func(*licensing.License)) {
 	b.t.Helper()
-	l := licensing.License{ID: uuid.NewString(), Product: "p", MaxDevices: seats, IsActive: true, Version: 1, CreatedAt: noon, UpdatedAt: noon}
+	l := licensing.License{
+		ID:        uuid.NewString(),
+		Product:   "p",
+		Terms:     licensing.Terms{MaxDevices: seats},
+		IsActive:  true,
+		Version:   1,
+		CreatedAt: noon,
+		UpdatedAt: noon,
+	}
 	change(&l)
 	b.ids[name] = l.ID
 	if _, err := b.Create(b.t.Context(), []licensing.NewRow{{License: l, Key: name}}); err != nil {
@@ -74,17 +82,17 @@ func (b *harness) want(license, hardwareID string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.wish = append(b.wish, activation{d, e})
+	b.wish = append(b.wish, seatRequest{d, e})
 }
 
 // send sends the batch and describes the outcomes.
 func (b *harness) send() (all []string) {
 	b.t.Helper()
-	outcomes, err := b.takeSeats(b.t.Context(), takeSeats, b.wish)
+	results, err := b.runSeats(b.t.Context(), seatStatement, b.wish)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for i, o := range outcomes {
+	for i, o := range results {
 		text := "not settled"
 		if o.settled {
 			text = "refused"
@@ -188,7 +196,7 @@ func TestASeatTakenInATransactionThatFails(t *testing.T) {
 		b.want("one", "a")
 		broken := fmt.Errorf("the answer cannot be kept")
 		take := func(ctx context.Context) error {
-			o, err := b.takeSeat(ctx, b.wish[0])
+			o, err := b.requestSeat(ctx, b.wish[0])
 			if o.seat == nil {
 				t.Error("no seat")
 			}
@@ -248,13 +256,13 @@ func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
 	b.license("one", 2, same)
 	b.want("one", "a")
 	b.want("one", "zero\x00")
-	if all, err := b.takeTogether(b.wish); err != nil || all[0].settled || all[1].settled {
+	if all, err := b.runBatch(b.wish); err != nil || all[0].settled || all[1].settled {
 		t.Errorf("a batch that failed: %+v, %v", all, err)
 	}
-	if o, err := b.takeSeat(t.Context(), b.wish[0]); err != nil || o.seat == nil {
+	if o, err := b.requestSeat(t.Context(), b.wish[0]); err != nil || o.seat == nil {
 		t.Errorf("by itself: %+v, %v", o, err)
 	}
-	if o, err := b.takeSeat(t.Context(), b.wish[1]); err == nil {
+	if o, err := b.requestSeat(t.Context(), b.wish[1]); err == nil {
 		t.Errorf("the one that cannot be stored: %+v", o)
 	}
 	if got := b.state("one"); got != "1 of 1, v2, a1/2v2" {
@@ -270,7 +278,7 @@ func TestNobodyTriesAgainAfterAnOutage(t *testing.T) {
 	}
 	b := &harness{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(Deps{DB: away, Clock: clock.NewFake(noon)})}
 	b.want("one", "a")
-	if all, err := b.takeTogether(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
+	if all, err := b.runBatch(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
 		t.Errorf("%+v, %v without a database", all, err)
 	}
 }

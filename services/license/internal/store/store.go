@@ -37,7 +37,7 @@ type Store struct {
 	clock  clock.Clock
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
-	seats     *batch.Batcher[string, activation, outcome]
+	seats     *batch.Batcher[string, seatRequest, seatResult]
 }
 
 // Deps is what a Store works with.
@@ -54,7 +54,7 @@ type Deps struct {
 // New returns a store.
 func New(d Deps) *Store {
 	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
-	s.seats = batch.New(batches(d.DB.Engine()), activation.licenseID, s.takeTogether)
+	s.seats = batch.New(batches(d.DB.Engine()), seatRequest.licenseID, s.runBatch)
 	return s
 }
 
@@ -221,7 +221,9 @@ func writeLicense(tx *gorm.DB, before, after *licensing.License) error {
 	if reflect.DeepEqual(before, after) {
 		return nil
 	}
-	res := tx.Table("licenses").Where("id = ? AND version = ?", after.ID, before.Version).Updates(licenseChanges(after))
+	row := newLicenseRow(after)
+	res := tx.Table("licenses").Where("id = ? AND version = ?", after.ID, before.Version).
+		Select("*").Omit(lastingColumns...).UpdateColumns(&row)
 	return wroteOne(res, "license")
 }
 
@@ -260,7 +262,7 @@ func (s *Store) publish(ctx context.Context, tx *gorm.DB, licenseID string, msgs
 func (s *Store) Expiring(ctx context.Context, now time.Time, days, limit int) ([]string, error) {
 	var ids []string
 	err := s.db.Read(ctx).Table("licenses").
-		Where("is_active AND expires_at > ? AND expires_at <= ?", now, now.AddDate(0, 0, days)).
+		Where(having(licensing.StatusActive, now)).Where("expires_at <= ?", now.AddDate(0, 0, days)).
 		Where("expiry_notice = 0 OR expiry_notice > ?", days).
 		Order("expires_at").Limit(limit).Pluck("id", &ids).Error
 	return ids, translate(err)

@@ -33,7 +33,9 @@ var (
 
 // replica is one process of the service, as far as the store knows.
 type replica struct {
-	*licensing.Licensing
+	*licensing.Licenses
+	*licensing.Seats
+	*licensing.Offline
 	store  *store.Store
 	outbox *outbox.Outbox
 	lookup *store.Lookup
@@ -41,6 +43,13 @@ type replica struct {
 	clock  *clock.Fake
 	// refused counts the telemetry events.
 	recorded atomic.Int64
+}
+
+// rules puts the use cases over the store and that lookup.
+func (r *replica) rules(lookup licensing.Lookup) {
+	r.Licenses = &licensing.Licenses{Store: r.store, Catalog: r.store, Clock: r.clock}
+	r.Seats = &licensing.Seats{Lookup: lookup, Store: r.store, Seen: r, Telemetry: r, Clock: r.clock}
+	r.Offline = &licensing.Offline{Seats: r.Seats, Store: r.store, Signer: r, Clock: r.clock}
 }
 
 func (r *replica) Record(string, string, time.Time, proto.Message) { r.recorded.Add(1) }
@@ -77,7 +86,7 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 		r.link.Tick()
 		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: r.link})
 		r.store = store.New(store.Deps{DB: d, Outbox: r.outbox, Keys: keys(t, d, 1), Clock: r.clock, Committed: tell})
-		r.Licensing = licensing.New(licensing.Deps{Lookup: r.lookup, Store: r.store, Catalog: r.store, Seen: r, Telemetry: r, Signer: r, Clock: r.clock})
+		r.rules(r.lookup)
 		all[i] = r
 	}
 	return all
@@ -99,7 +108,13 @@ func create(t *testing.T, r *replica, n licensing.NewLicense) licensing.Created 
 	return made
 }
 
-func seats(n int) licensing.NewLicense { return licensing.NewLicense{MaxDevices: &n} }
+func seats(n int) licensing.NewLicense { return with(licensing.TermsChange{MaxDevices: &n}) }
+
+func endsIn(days int) licensing.NewLicense { return with(licensing.TermsChange{ExpiresInDays: &days}) }
+
+func with(terms licensing.TermsChange) licensing.NewLicense {
+	return licensing.NewLicense{TermsChange: terms}
+}
 
 func client(hardwareID string) licensing.Client { return licensing.Client{HardwareID: hardwareID} }
 
@@ -143,7 +158,9 @@ func TestCreateAndRead(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		days, five := 30, 5
 		metadata := []byte(`{"order": 12345678901234567890, "b":"x"}`)
-		made := create(t, r, licensing.NewLicense{Product: "pro", MaxDevices: &five, ExpiresInDays: &days, Features: []string{"b", "a"}, IsTest: true, Metadata: metadata})
+		made := create(t, r, licensing.NewLicense{Product: "pro", IsTest: true, Metadata: metadata, TermsChange: licensing.TermsChange{
+			MaxDevices: &five, ExpiresInDays: &days, Features: new([]string{"b", "a"}),
+		}})
 		l, err := r.store.Find(t.Context(), made.License.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -263,7 +280,7 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 func TestSeatsOfALicenseThatEnded(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		day, off := 1, false
-		expired := create(t, r, licensing.NewLicense{ExpiresInDays: &day})
+		expired := create(t, r, endsIn(day))
 		inactive := create(t, r, seats(1))
 		if _, err := r.Update(t.Context(), admin, inactive.License.ID, licensing.Patch{IsActive: &off}); err != nil {
 			t.Fatal(err)
@@ -375,7 +392,7 @@ func TestSeatRace(t *testing.T) {
 					tolerate(t, err, licensing.ErrNoDevice, licensing.ErrActivated)
 				case 2:
 					limit := 4 + round%2
-					_, err := r.Update(context.Background(), admin, id, licensing.Patch{MaxDevices: &limit})
+					_, err := r.Update(context.Background(), admin, id, licensing.Patch{TermsChange: licensing.TermsChange{MaxDevices: &limit}})
 					tolerate(t, err)
 				}
 			}
@@ -492,7 +509,7 @@ func TestList(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		days := 10
 		for i, n := range []licensing.NewLicense{
-			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme", ExpiresInDays: &days}, {CustomerID: "brick"},
+			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme", TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick"},
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			create(t, r, n)
@@ -533,15 +550,15 @@ func TestList(t *testing.T) {
 func TestCount(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		soon, later, off := 10, 100, false
-		create(t, r, licensing.NewLicense{ExpiresInDays: &soon})
-		create(t, r, licensing.NewLicense{ExpiresInDays: &later, IsTest: true})
+		create(t, r, endsIn(soon))
+		create(t, r, licensing.NewLicense{IsTest: true, TermsChange: licensing.TermsChange{ExpiresInDays: &later}})
 		dead := create(t, r, seats(2))
 		ended := create(t, r, licensing.NewLicense{})
 		if _, err := r.Activate(t.Context(), dead.Key, client("a")); err != nil {
 			t.Fatal(err)
 		}
 		past := noon.Add(-time.Hour)
-		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off}, ended.License.ID: {ExpiresAt: &past}} {
+		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off}, ended.License.ID: {TermsChange: licensing.TermsChange{ExpiresAt: &past}}} {
 			if _, err := r.Update(t.Context(), admin, id, p); err != nil {
 				t.Fatal(err)
 			}
@@ -558,7 +575,7 @@ func TestExpiringIsAnnouncedOnce(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		rs := replicas(t, d, 2)
 		days := 40
-		made := create(t, rs[0], licensing.NewLicense{ExpiresInDays: &days})
+		made := create(t, rs[0], endsIn(days))
 		for at := noon; at.Before(noon.AddDate(0, 0, 45)); at = at.AddDate(0, 0, 1) {
 			together(2, func(i int) {
 				rs[i].clock.Set(at)

@@ -26,20 +26,25 @@ CREATE TABLE licenses (
     masked_key          text        NOT NULL,
     customer_id         text        NOT NULL,
     product_id          uuid        NOT NULL REFERENCES products (id),
+    -- The terms of the license.
     license_type        text        NOT NULL,
     max_devices         integer     NOT NULL CHECK (max_devices >= 1),
+    max_offline_hours   integer     NOT NULL,
+    features            text        NOT NULL,
+    starts_at           timestamptz,
+    expires_at          timestamptz,
+    grace_hours         integer     NOT NULL,
+    -- What the rules say of the terms, for statements: the end with its grace, and whether the short way of activation
+    -- knows all that they ask.
+    usable_until        timestamptz,
+    plain_terms         boolean     NOT NULL,
     -- Not bounded by max_devices: an administrator may lower that below the devices in use.
     current_devices     integer     NOT NULL CHECK (current_devices >= 0),
-    max_offline_hours   integer     NOT NULL,
     is_active           boolean     NOT NULL,
     is_test             boolean     NOT NULL,
-    features            text        NOT NULL,
     -- Text, not jsonb: an administrator reads back byte for byte what was sent.
     metadata            text        NOT NULL,
     version             integer     NOT NULL,
-    starts_at           timestamptz,
-    grace_hours         integer     NOT NULL,
-    expires_at          timestamptz,
     expiry_notice       integer     NOT NULL,
     created_at          timestamptz NOT NULL,
     updated_at          timestamptz NOT NULL,
@@ -50,7 +55,7 @@ CREATE TABLE licenses (
 CREATE INDEX licenses_created_at ON licenses (created_at DESC, id DESC);
 CREATE INDEX licenses_customer_id ON licenses (customer_id, created_at DESC);
 CREATE INDEX licenses_expires_at ON licenses (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX licenses_status ON licenses (is_active, expires_at);
+CREATE INDEX licenses_status ON licenses (is_active, usable_until);
 CREATE INDEX licenses_master_key ON licenses (master_key);
 
 CREATE TABLE devices (

@@ -75,8 +75,9 @@ func FuzzNewLicense(f *testing.F) {
 			t.Skip("the edge refuses it")
 		}
 		n := NewLicense{
-			CustomerID: text, Product: text, Key: &key, MaxDevices: &number, MaxOfflineHours: &number, ExpiresInDays: &days,
-			Features: in.list(), Metadata: json.RawMessage(metadata),
+			CustomerID: text, Product: text, Key: &key, Metadata: json.RawMessage(metadata), TermsChange: TermsChange{
+				MaxDevices: &number, MaxOfflineHours: &number, ExpiresInDays: &days, Features: new(in.list()),
+			},
 		}
 		made, err := n.license(noon)
 		if err != nil {
@@ -93,7 +94,7 @@ func FuzzNewLicense(f *testing.F) {
 		if n := utf8.RuneCountInString(made.Key); n < 8 || n > 255 || strings.Contains(l.MaskedKey, made.Key) {
 			t.Errorf("key %q is shown as %q", made.Key, l.MaskedKey)
 		}
-		_, _ = created(l), audit(&Actor{}, "license.create", l.ID, nil, l.auditView())
+		_, _ = created(l, noon), audit(&Actor{}, "license.create", l.ID, nil, l.auditView())
 	})
 }
 
@@ -109,8 +110,12 @@ func FuzzPatch(f *testing.F) {
 		ch := license()
 		before := ch.License
 		p := Patch{
-			CustomerID: &text, MaxDevices: &number, MaxOfflineHours: &number, IsActive: &on, DeactivationReason: &key,
-			ExpiresAt: &expires, Features: &list, Metadata: &raw,
+			CustomerID: &text, IsActive: &on, DeactivationReason: &key, Metadata: &raw, TermsChange: TermsChange{
+				MaxDevices: &number, MaxOfflineHours: &number, ExpiresAt: &expires, Features: &list,
+			},
+		}
+		if on {
+			p.DeactivationReason = nil
 		}
 		if err := p.check(); err != nil {
 			if !explained(err) {

@@ -13,29 +13,21 @@ import (
 // Source names this service in its events.
 const Source = "latchkey/license"
 
-// Deps is what the rules work with.
-type Deps struct {
+// Seats are the use cases of devices, and of administrators for them: who may act on a license, take a seat and leave it.
+type Seats struct {
 	Lookup    Lookup
 	Store     Store
-	Catalog   Catalog
 	Seen      Seen
 	Telemetry Telemetry
-	Signer    Signer
 	Clock     clock.Clock
 }
 
-// Licensing carries out the use cases.
-type Licensing struct {
-	Deps
-	finds finds
-}
-
-// New returns the use cases over deps.
-func New(deps Deps) *Licensing { return &Licensing{Deps: deps} }
-
-func (s *Licensing) record(licenseID string, at time.Time, msg proto.Message) {
+func (s *Seats) record(licenseID string, at time.Time, msg proto.Message) {
 	s.Telemetry.Record(Source, licenseID, at, msg)
 }
+
+// KeyHash is the keyed hash of a license key as somebody typed it, in hexadecimal.
+func (s *Seats) KeyHash(key string) string { return s.Lookup.KeyHash(NormalizeKey(key)) }
 
 // Seat is a device that may act on its license now.
 type Seat struct {
@@ -70,37 +62,54 @@ type Holder struct {
 }
 
 // CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of a
-// version that is no longer so would be void from the start. Errors: ErrNotFound, ErrInactive, ErrExpired, ErrNotActivated.
-func (s *Licensing) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
+// version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on
+// its use.
+func (s *Seats) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	s.Lookup.Forget(licenseID, hardwareID)
 	return s.seat(ctx, licenseID, hardwareID)
 }
 
-// CheckHolder tells whether the holder of a token may act on the license now. Errors: those of CheckDevice, and ErrToken when
-// the token is from before the device took its seat or the license was deactivated.
-func (s *Licensing) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
+// CheckHolder tells whether the holder of a token may act on the license now. Errors: those of CheckDevice, and a
+// TokenError when the token is from before the device took its seat or the license was deactivated.
+func (s *Seats) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
 	seat, err := s.seat(ctx, h.LicenseID, h.HardwareID)
 	if err == nil && seat.revokes(h.LicenseVersion) {
-		err = ErrToken.With("reason", "revoked")
+		err = RevokedToken()
 	}
 	return seat, err
 }
 
 // seen notes that a device was seen, and what it says of itself.
-func (s *Licensing) seen(licenseID string, d *ActiveDevice, c Client, sessionData []byte) {
+func (s *Seats) seen(licenseID string, d *ActiveDevice, c Client, sessionData []byte) {
 	s.Seen.Seen(Sighting{
-		LicenseID: licenseID, HardwareID: c.HardwareID, DeviceID: d.ID, At: s.Clock.Now(), Stored: d.Profile, Said: c.profile(), SessionData: sessionData,
+		LicenseID:   licenseID,
+		HardwareID:  c.HardwareID,
+		DeviceID:    d.ID,
+		At:          s.Clock.Now(),
+		Stored:      d.Profile,
+		Said:        c.profile(),
+		SessionData: sessionData,
 	})
 }
 
-func (s *Licensing) seat(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
+func (s *Seats) seat(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err != nil {
 		return Seat{}, err
 	}
-	if err := l.Check(s.Clock.Now()); err != nil {
-		return Seat{}, err
+	seat, _, err := s.seatOn(ctx, l, hardwareID, s.Clock.Now())
+	return seat, err
+}
+
+// seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The device of a
+// license that nobody may use is not looked up.
+func (s *Seats) seatOn(ctx context.Context, l *License, hardwareID string, now time.Time) (seat Seat, cached bool, err error) {
+	if err := l.Check(now); err != nil {
+		return Seat{}, false, err
 	}
-	d, _, err := s.Lookup.ActiveDevice(ctx, licenseID, hardwareID)
-	return Seat{License: l, Device: d}, err
+	d, cached, err := s.Lookup.ActiveDevice(ctx, l.ID, hardwareID)
+	if err == nil {
+		err = Decide(Request{Operation: OperationUse, License: l, Seated: d != nil, Now: now})
+	}
+	return Seat{License: l, Device: d}, cached, err
 }

@@ -11,22 +11,18 @@ import (
 
 // licenseBody is a license as the public API shows it.
 type licenseBody struct {
-	LicenseID          string          `json:"license_id"`
-	LicenseKey         string          `json:"license_key"`
-	CustomerID         string          `json:"customer_id"`
-	Product            string          `json:"product"`
-	LicenseType        string          `json:"license_type"`
-	MaxDevices         int             `json:"max_devices"`
+	LicenseID  string `json:"license_id"`
+	LicenseKey string `json:"license_key"`
+	CustomerID string `json:"customer_id"`
+	Product    string `json:"product"`
+	termsBody
 	CurrentDevices     int             `json:"current_devices"`
-	MaxOfflineHours    int             `json:"max_offline_hours"`
 	IsActive           bool            `json:"is_active"`
 	IsTest             bool            `json:"is_test"`
-	Features           []string        `json:"features"`
 	Metadata           json.RawMessage `json:"metadata"`
 	Version            int             `json:"version"`
 	CreatedAt          time.Time       `json:"created_at"`
 	UpdatedAt          time.Time       `json:"updated_at"`
-	ExpiresAt          *time.Time      `json:"expires_at"`
 	DeactivatedAt      *time.Time      `json:"deactivated_at"`
 	DeactivationReason *string         `json:"deactivation_reason"`
 }
@@ -38,18 +34,14 @@ func newLicenseBody(l *licensing.License) licenseBody {
 		LicenseKey:         l.MaskedKey,
 		CustomerID:         l.CustomerID,
 		Product:            l.Product,
-		LicenseType:        l.Type,
-		MaxDevices:         l.MaxDevices,
+		termsBody:          newTermsBody(&l.Terms),
 		CurrentDevices:     l.CurrentDevices,
-		MaxOfflineHours:    l.MaxOfflineHours,
 		IsActive:           l.IsActive,
 		IsTest:             l.IsTest,
-		Features:           append([]string{}, l.Features...), // never null
 		Metadata:           object(l.Metadata),
 		Version:            l.Version,
 		CreatedAt:          l.CreatedAt.UTC(),
 		UpdatedAt:          l.UpdatedAt.UTC(),
-		ExpiresAt:          httpx.TimeOrNull(l.ExpiresAt),
 		DeactivatedAt:      httpx.TimeOrNull(l.DeactivatedAt),
 		DeactivationReason: httpx.TextOrNull(l.DeactivationReason),
 	}
@@ -72,30 +64,22 @@ func object(raw []byte) json.RawMessage {
 
 // newLicense is a license to create.
 type newLicense struct {
-	CustomerID      string          `json:"customer_id" text:"identifier"`
-	Product         string          `json:"product" text:"identifier"`
-	LicenseKey      *string         `json:"license_key" text:"identifier"`
-	MaxDevices      *int            `json:"max_devices"`
-	MaxOfflineHours *int            `json:"max_offline_hours"`
-	ExpiresInDays   *int            `json:"expires_in_days"`
-	ExpiresAt       *time.Time      `json:"expires_at" time:"end"`
-	Features        []string        `json:"features" text:"identifier"`
-	IsTest          bool            `json:"is_test"`
-	Metadata        jsonbody.Object `json:"metadata"`
+	CustomerID string  `json:"customer_id" text:"identifier"`
+	Product    string  `json:"product" text:"identifier"`
+	LicenseKey *string `json:"license_key" text:"key"`
+	newTerms
+	IsTest   bool            `json:"is_test"`
+	Metadata jsonbody.Object `json:"metadata"`
 }
 
 func (n newLicense) wanted() licensing.NewLicense {
 	return licensing.NewLicense{
-		CustomerID:      n.CustomerID,
-		Product:         n.Product,
-		Key:             n.LicenseKey,
-		MaxDevices:      n.MaxDevices,
-		MaxOfflineHours: n.MaxOfflineHours,
-		ExpiresInDays:   n.ExpiresInDays,
-		ExpiresAt:       n.ExpiresAt,
-		Features:        n.Features,
-		IsTest:          n.IsTest,
-		Metadata:        json.RawMessage(n.Metadata),
+		CustomerID:  n.CustomerID,
+		Product:     n.Product,
+		Key:         n.LicenseKey,
+		TermsChange: n.newTerms.change(),
+		IsTest:      n.IsTest,
+		Metadata:    json.RawMessage(n.Metadata),
 	}
 }
 
@@ -116,14 +100,10 @@ func (newLicense) Unsettable() map[string]string {
 
 // licenseChange is what PATCH takes: only the members that are present change.
 type licenseChange struct {
-	CustomerID         jsonbody.Optional[string]          `json:"customer_id" text:"identifier"`
-	MaxDevices         jsonbody.Optional[int]             `json:"max_devices"`
-	MaxOfflineHours    jsonbody.Optional[int]             `json:"max_offline_hours"`
+	CustomerID jsonbody.Optional[string] `json:"customer_id" text:"identifier"`
+	changedTerms
 	IsActive           jsonbody.Optional[bool]            `json:"is_active"`
 	IsTest             jsonbody.Optional[bool]            `json:"is_test"`
-	ExpiresAt          jsonbody.Optional[time.Time]       `json:"expires_at" null:"ok" time:"end"`
-	ExpiresInDays      *int                               `json:"expires_in_days"`
-	Features           jsonbody.Optional[[]string]        `json:"features" text:"identifier"`
 	Metadata           jsonbody.Optional[jsonbody.Object] `json:"metadata"`
 	DeactivationReason jsonbody.Optional[string]          `json:"deactivation_reason"`
 }
@@ -145,20 +125,12 @@ func (licenseChange) Unsettable() map[string]string {
 }
 
 func (l licenseChange) patch() licensing.Patch {
-	p := licensing.Patch{
+	return licensing.Patch{
 		CustomerID:         l.CustomerID.Pointer(),
-		MaxDevices:         l.MaxDevices.Pointer(),
-		MaxOfflineHours:    l.MaxOfflineHours.Pointer(),
+		TermsChange:        l.changedTerms.change(),
 		IsActive:           l.IsActive.Pointer(),
 		IsTest:             l.IsTest.Pointer(),
-		Perpetual:          l.ExpiresAt.Null,
-		ExpiresInDays:      l.ExpiresInDays,
-		Features:           l.Features.Pointer(),
-		Metadata:           (*json.RawMessage)(l.Metadata.Pointer()),
 		DeactivationReason: l.DeactivationReason.Pointer(),
+		Metadata:           (*json.RawMessage)(l.Metadata.Pointer()),
 	}
-	if !l.ExpiresAt.Null {
-		p.ExpiresAt = l.ExpiresAt.Pointer()
-	}
-	return p
 }

@@ -1,0 +1,62 @@
+package licensing
+
+import (
+	"context"
+	"time"
+)
+
+// Deactivation is a device that has just left its seat, and the license after it.
+type Deactivation struct {
+	Device  Device
+	License License
+}
+
+// DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
+// ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
+func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
+	licenseID, err := s.idByKey(ctx, key, c)
+	if err != nil {
+		return Deactivation{}, err
+	}
+	var out Deactivation
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+		now := s.Clock.Now()
+		if d, ok := ch.Devices[c.HardwareID]; ok && d.IsActive && d.HoldsOfflineToken(now) {
+			return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
+		}
+		out, err = ch.deactivate(c.HardwareID, now)
+		if err != nil {
+			return err
+		}
+		ch.Emit(deviceDeactivated(&out, "client", c, ""))
+		return nil
+	})
+	return out, err
+}
+
+// DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound, ErrNoDevice.
+func (s *Seats) DeactivateDevice(ctx context.Context, by *Actor, licenseID, hardwareID, reason string) (Deactivation, error) {
+	var out Deactivation
+	err := s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) (err error) {
+		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {
+			return err
+		}
+		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, reason))
+		ch.Emit(audit(by, "device.deactivate", licenseID,
+			map[string]any{"hardware_id": hardwareID, "is_active": true},
+			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))
+		return nil
+	})
+	return out, err
+}
+
+func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, error) {
+	d, ok := ch.Devices[hardwareID]
+	if !ok || !d.IsActive {
+		return Deactivation{}, &DeviceError{refusal{ErrNoDevice}, hardwareID}
+	}
+	d.IsActive, d.DeactivatedAt = false, now
+	ch.License.CurrentDevices--
+	ch.License.touch(now)
+	return Deactivation{Device: *d, License: ch.License}, nil
+}

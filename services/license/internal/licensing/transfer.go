@@ -1,0 +1,76 @@
+package licensing
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID when the
+// other device is new, the verdicts on the license, ErrNoDevice, ErrActivated when the other device has a seat already.
+func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID, from, to string) (Device, error) {
+	if err := checkTransfer(from, to); err != nil {
+		return Device{}, err
+	}
+	var moved Device
+	err := s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
+		if moved, err = ch.transfer(from, to, s.Clock.Now()); err != nil {
+			return err
+		}
+		ch.Emit(&eventsv1.LicenseTransferred{
+			LicenseId:      licenseID,
+			DeviceId:       moved.ID,
+			FromHardwareId: from,
+			ToHardwareId:   to,
+			Version:        int32(ch.License.Version),
+			CurrentDevices: int32(ch.License.CurrentDevices),
+			MaxDevices:     int32(ch.License.MaxDevices),
+		})
+		ch.Emit(audit(by, "license.transfer", licenseID, map[string]any{"hardware_id": from}, map[string]any{"hardware_id": to}))
+		return nil
+	})
+	return moved, err
+}
+
+func checkTransfer(from, to string) error {
+	problems := map[string]string{}
+	checkText(problems, "from_hardware_id", from, true)
+	checkText(problems, "to_hardware_id", to, true)
+	if from == to {
+		problems["to_hardware_id"] = "must differ from from_hardware_id"
+	}
+	if len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	return nil
+}
+
+func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
+	target, ok := ch.Devices[to]
+	if !ok && isPlaceholder(to) {
+		return Device{}, &DeviceError{refusal{ErrHardwareID}, to}
+	}
+	if err := ch.License.Check(now); err != nil {
+		return Device{}, err
+	}
+	if source, ok := ch.Devices[from]; !ok || !source.IsActive {
+		return Device{}, &DeviceError{refusal{ErrNoDevice}, from}
+	}
+	if ok && target.IsActive {
+		return Device{}, &RefusedError{
+			refusal{errTargetSeated}, Request{License: &ch.License, Seated: true, Device: target, Now: now},
+		}
+	}
+	if !ok {
+		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to}
+		ch.Devices[to] = target
+	}
+	ch.Devices[from].IsActive, ch.Devices[from].DeactivatedAt = false, now
+	ch.License.touch(now)
+	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
+	target.ActivatedVersion = ch.License.Version
+	target.OfflineUntil = time.Time{} // the offline tokens of a seat that it had before are void
+	return *target, nil
+}

@@ -1,0 +1,151 @@
+package licensing
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// Patch changes the members that are not nil.
+type Patch struct {
+	// IfVersion refuses the change with VersionError unless the license has this version.
+	IfVersion  *int
+	CustomerID *string
+	TermsChange
+	IsActive *bool
+	IsTest   *bool
+	// DeactivationReason goes with a license that is, or is made, inactive.
+	DeactivationReason *string
+	Metadata           *json.RawMessage
+}
+
+// Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
+// others, ErrNotFound, ErrVersion.
+func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
+	if err := p.check(); err != nil {
+		return License{}, err
+	}
+	var out License
+	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
+		if err := ch.patch(by, p, s.Clock.Now()); err != nil {
+			return err
+		}
+		out = ch.License
+		return nil
+	})
+	return out, err
+}
+
+// Delete deactivates a license; it stays, with its devices, and can be revived. Errors: those of Update.
+func (s *Licenses) Delete(ctx context.Context, by *Actor, licenseID string, ifVersion *int, reason string) (License, error) {
+	off := false
+	p := Patch{IfVersion: ifVersion, IsActive: &off}
+	if reason != "" {
+		p.DeactivationReason = &reason
+	}
+	return s.Update(ctx, by, licenseID, p)
+}
+
+// check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that is
+// fine without them.
+func (p *Patch) check() error {
+	l := License{CustomerID: "any"}
+	set(&l.CustomerID, p.CustomerID)
+	set(&l.Metadata, p.Metadata)
+	set(&l.DeactivationReason, p.DeactivationReason)
+	problems := l.problems()
+	p.TermsChange.problems(problems)
+	if len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	return nil
+}
+
+// patch applies a Patch that check has passed.
+func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
+	before := ch.License
+	if p.IfVersion != nil && *p.IfVersion != before.Version {
+		return &VersionError{refusal{ErrVersion}, before.Version}
+	}
+	l := &ch.License
+	l.apply(&p, now)
+	if p.DeactivationReason != nil && l.IsActive {
+		return apierr.InvalidField("deactivation_reason", "the license is active; send it with is_active false")
+	}
+	old, new := before.auditView(), l.auditView()
+	changed := changedMembers(old, new)
+	if len(changed) == 0 {
+		ch.License = before
+		return nil
+	}
+	l.touch(now)
+	if before.IsActive && !l.IsActive {
+		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
+	}
+	ch.Emit(changeEvent(&before, l, changed, now))
+	ch.Emit(audit(by, changeAction(&before, l), l.ID, pick(old, changed), pick(new, changed)))
+	return nil
+}
+
+func (l *License) apply(p *Patch, now time.Time) {
+	set(&l.CustomerID, p.CustomerID)
+	set(&l.IsTest, p.IsTest)
+	set(&l.Metadata, p.Metadata)
+	l.applyTerms(&p.TermsChange, now)
+	if p.IsActive != nil && *p.IsActive != l.IsActive {
+		l.IsActive = *p.IsActive
+		l.DeactivatedAt, l.DeactivationReason = time.Time{}, ""
+		if !l.IsActive {
+			l.DeactivatedAt = now
+		}
+	}
+	if !l.IsActive {
+		set(&l.DeactivationReason, p.DeactivationReason)
+	}
+}
+
+// changedMembers are the public names of the members in which two views differ, in alphabetical order.
+func changedMembers(before, after map[string]any) []string {
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if !reflect.DeepEqual(before[name], after[name]) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+func changeEvent(before, after *License, changed []string, now time.Time) proto.Message {
+	switch {
+	case before.IsActive && !after.IsActive:
+		return deactivated(after, now)
+	case !before.IsActive && after.IsActive:
+		return reactivated(after, now)
+	}
+	return updated(after, changed, now)
+}
+
+func changeAction(before, after *License) string {
+	switch {
+	case before.IsActive && !after.IsActive:
+		return "license.deactivate"
+	case !before.IsActive && after.IsActive:
+		return "license.reactivate"
+	}
+	return "license.update"
+}
+
+func pick(view map[string]any, members []string) map[string]any {
+	out := map[string]any{}
+	for _, m := range members {
+		out[m] = view[m]
+	}
+	return out
+}

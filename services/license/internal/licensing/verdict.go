@@ -1,0 +1,128 @@
+package licensing
+
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// Operation is what shall be done with a license.
+type Operation uint8
+
+// The operations.
+const (
+	// OperationAny asks only what every operation asks.
+	OperationAny Operation = iota
+	// OperationUse is what a device with a seat does: validations, heartbeats, tokens.
+	OperationUse
+	// OperationActivate gives a device a seat.
+	OperationActivate
+)
+
+// Request is what a verdict is about.
+type Request struct {
+	Operation Operation
+	// License is nil where none has the key or id that was given.
+	License *License
+	// Seated tells that the device has a seat on the license.
+	Seated bool
+	// Device is the device as it is stored, nil where it was never seen on the license or was not loaded.
+	Device *Device
+	Now    time.Time
+}
+
+// Status is what a license is at a time. It is computed, never stored.
+type Status string
+
+// The statuses; each license has exactly one.
+const (
+	StatusActive     Status = "active"   // usable
+	StatusInGrace    Status = "in_grace" // expired and still usable
+	StatusNotStarted Status = "not_started"
+	StatusExpired    Status = "expired"
+	StatusInactive   Status = "inactive"
+)
+
+// check is one condition of a verdict.
+type check struct {
+	name string
+	// refusal has the code, and as its message the reason and, after a semicolon, the remedy.
+	refusal *apierr.Error
+	// of is the operation that asks it, OperationAny for all.
+	of Operation
+	// status is that of a license which does not pass, empty where the check is about a device.
+	status Status
+	passes func(Request) bool
+}
+
+// checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the only place
+// that decides; SQL that repeats a part of them (store/conditions.go) is tested against them.
+var checks = [...]check{
+	{
+		name: "known", refusal: ErrNotFound,
+		passes: func(r Request) bool { return r.License != nil },
+	},
+	{
+		name: "active", refusal: ErrInactive, status: StatusInactive,
+		passes: func(r Request) bool { return r.License.IsActive },
+	},
+	{
+		name: "started", refusal: ErrNotStarted, status: StatusNotStarted,
+		passes: func(r Request) bool { return !r.Now.Before(r.License.StartsAt) },
+	},
+	{
+		// A license ends at the instant of its end, not after it.
+		name: "not_expired", refusal: ErrExpired, status: StatusExpired,
+		passes: func(r Request) bool {
+			end := r.License.UsableUntil()
+			return end.IsZero() || r.Now.Before(end)
+		},
+	},
+	{
+		name: "not_activated", refusal: ErrActivated, of: OperationActivate,
+		passes: func(r Request) bool { return !r.Seated },
+	},
+	{
+		name: "seat_free", refusal: ErrLimit, of: OperationActivate,
+		passes: func(r Request) bool { return r.License.CurrentDevices < r.License.MaxDevices },
+	},
+	{
+		name: "activated", refusal: ErrNotActivated, of: OperationUse,
+		passes: func(r Request) bool { return r.Seated },
+	},
+}
+
+// failed is the first check that r does not pass, nil if it passes all.
+func (r Request) failed() *check {
+	for i := range checks {
+		c := &checks[i]
+		if (c.of == OperationAny || c.of == r.Operation) && !c.passes(r) {
+			return c
+		}
+	}
+	return nil
+}
+
+// Decide is the verdict on r: nil, or a *RefusedError.
+func Decide(r Request) error {
+	if c := r.failed(); c != nil {
+		return &RefusedError{refusal{c.refusal}, r}
+	}
+	return nil
+}
+
+// Check tells whether the license may be used now, by whatever device: nil, or a *RefusedError.
+func (l *License) Check(now time.Time) error {
+	return Decide(Request{License: l, Now: now})
+}
+
+// Status is what the license is at a time.
+func (l *License) Status(now time.Time) Status {
+	if c := (Request{License: l, Now: now}).failed(); c != nil {
+		return c.status
+	}
+	if !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt) {
+		return StatusInGrace
+	}
+	return StatusActive
+}

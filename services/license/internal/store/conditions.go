@@ -1,0 +1,31 @@
+package store
+
+import (
+	"database/sql"
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Truths are compared, because SQLite finds no index otherwise.
+const (
+	// usable holds for licenses that may be used at @now.
+	usable  = started + " AND (usable_until IS NULL OR usable_until > @now)"
+	started = "is_active = true AND (starts_at IS NULL OR starts_at <= @now)"
+)
+
+// conditions hold for the licenses that have a status at @now. They repeat the checks of the rules, and are tested against them.
+var conditions = map[licensing.Status]string{
+	licensing.StatusActive:     started + " AND (expires_at IS NULL OR expires_at > @now)",
+	licensing.StatusInGrace:    usable + " AND expires_at <= @now",
+	licensing.StatusNotStarted: "is_active = true AND starts_at > @now",
+	licensing.StatusExpired:    started + " AND usable_until <= @now",
+	licensing.StatusInactive:   "is_active = false",
+}
+
+// having selects the licenses that have a status.
+func having(status licensing.Status, now time.Time) clause.NamedExpr {
+	return clause.NamedExpr{SQL: conditions[status], Vars: []any{sql.Named("now", now)}}
+}

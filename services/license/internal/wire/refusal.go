@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Wrap is httpx.Wrap for a handler that returns refusals of the rules.
+func Wrap(handle func(*gin.Context) error) gin.HandlerFunc {
+	return httpx.Wrap(func(c *gin.Context) error { return Refusal(handle(c)) })
+}
+
+// Refusal is err with the facts of a refusal as details. Other errors, and nil, stay as they are.
+func Refusal(err error) error {
+	var (
+		verdict *licensing.RefusedError
+		device  *licensing.DeviceError
+		offline *licensing.OfflineError
+		hours   *licensing.OfflineHoursError
+		version *licensing.VersionError
+		token   *licensing.TokenError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &verdict):
+		return verdictOf(apierr.From(err), verdict)
+	case errors.As(err, &device):
+		return apierr.From(err).With("hardware_id", device.HardwareID)
+	case errors.As(err, &offline):
+		return apierr.From(err).With("offline_token_expires_at", offline.Until)
+	case errors.As(err, &hours):
+		return apierr.From(err).With("max_offline_hours", hours.Max)
+	case errors.As(err, &version):
+		return apierr.From(err).With("version", version.Version)
+	case errors.As(err, &token):
+		return apierr.From(err).With("reason", reason(token.Cause))
+	}
+	return err
+}
+
+func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
+	switch e.Code {
+	case errcode.LicenseNotFound:
+		return e
+	case errcode.DeviceLimitExceeded:
+		return e.With("limits", NewLimits(v.License.Limits()))
+	case errcode.LicenseNotStarted:
+		e = e.With("starts_at", v.License.StartsAt)
+	case errcode.LicenseExpired:
+		e = e.With("expires_at", v.License.ExpiresAt)
+	case errcode.AlreadyActivated:
+		e = e.With("device_id", v.Device.ID).With("hardware_id", v.Device.HardwareID).
+			With("device_name", httpx.TextOrNull(v.Device.Name)).With("activated_at", v.Device.ActivatedAt)
+	}
+	return e.With("license_id", v.License.ID)
+}
+
+// reason is why a token whose signature is good was refused, such as "license_inactive".
+func reason(cause *apierr.Error) string {
+	if cause == nil {
+		return "revoked"
+	}
+	return strings.ToLower(cause.Code)
+}
