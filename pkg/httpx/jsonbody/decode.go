@@ -213,7 +213,7 @@ func (d *decoder) dictionary(v reflect.Value, m *member, kind jsontext.Kind) err
 
 // members reads an object; read reads the value of one member.
 func (d *decoder) members(read func(name []byte) error) error {
-	if err := d.enter(); err != nil {
+	if entered, err := d.enter(); !entered {
 		return err
 	}
 	for d.PeekKind() != '}' {
@@ -250,7 +250,7 @@ func (d *decoder) list(v reflect.Value, m *member, kind jsontext.Kind) error {
 
 // entries reads a list and returns its length; read reads one entry.
 func (d *decoder) entries(read func(i int) error) (int, error) {
-	if err := d.enter(); err != nil {
+	if entered, err := d.enter(); !entered {
 		return 0, err
 	}
 	n := 0
@@ -275,15 +275,22 @@ func (d *decoder) row(r row) error {
 	return nil
 }
 
-// enter begins an object or a list.
-func (d *decoder) enter() error {
+// enter begins an object or a list, or passes over one that lies too deep within a row, which fails alone.
+func (d *decoder) enter() (entered bool, err error) {
+	if d.StackDepth() == maxDepth && d.root > 0 {
+		if err := d.SkipValue(); err != nil {
+			return false, err
+		}
+		d.fail(tooDeep)
+		return false, nil
+	}
 	if _, err := d.ReadToken(); err != nil {
-		return err
+		return false, err
 	}
 	if d.StackDepth() > maxDepth {
-		return d.stop(d.StackPointer(), tooDeep)
+		return false, d.stop(d.StackPointer(), tooDeep)
 	}
-	return nil
+	return true, nil
 }
 
 // leave reads the end of the object or list that was entered.

@@ -13,19 +13,26 @@ type rows struct {
 	After  string        `json:"after"`
 }
 
+// deep is a number within that many objects.
+func deep(levels int) string {
+	return strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
+}
+
 // What is wrong in a row stays there, whatever it is, and the rows around it are read.
 func TestDecodeRows(t *testing.T) {
 	wrong := map[string]map[string]string{
-		`7`:                           {"body": "must be an object"},
-		`null`:                        {"body": "must not be null"},
-		`[{"name":1}]`:                {"body": "must be an object"},
-		`{"name":1,"version":[]}`:     {"name": "must be text", "version": "must be text"},
-		`{"name":"a\u0000"}`:          {"name": badControl},
-		`{"name":"\ud800"}`:           {"name": badSurrogate},
-		"{\"name\":\"\xff\"}":         {"name": badUTF8},
-		`{"x":{"y":[1,1e400]}}`:       {"x.y[1]": badNumber},
-		"{\"\xff\":1}":                {"body": badUTF8},
-		`{"` + "\xff" + `":"\u0001"}`: {"body": badUTF8, "\ufffd": badControl},
+		`7`:                               {"body": "must be an object"},
+		`null`:                            {"body": "must not be null"},
+		`[{"name":1}]`:                    {"body": "must be an object"},
+		`{"name":1,"version":[]}`:         {"name": "must be text", "version": "must be text"},
+		`{"name":"a\u0000"}`:              {"name": badControl},
+		`{"name":"\ud800"}`:               {"name": badSurrogate},
+		"{\"name\":\"\xff\"}":             {"name": badUTF8},
+		`{"x":` + deep(29) + `,"name":1}`: {"name": "must be text"},
+		`{"x":` + deep(30) + `,"name":1}`: {"x" + strings.Repeat(".a", 29): tooDeep, "name": "must be text"},
+		`{"x":{"y":[1,1e400]}}`:           {"x.y[1]": badNumber},
+		"{\"\xff\":1}":                    {"body": badUTF8},
+		`{"` + "\xff" + `":"\u0001"}`:     {"body": badUTF8, "\ufffd": badControl},
 	}
 	for row, want := range wrong {
 		t.Run(row, func(t *testing.T) {
@@ -50,7 +57,6 @@ func TestDecodeRows(t *testing.T) {
 
 // What makes the text unreadable, and what is wrong around the rows, refuses the body; paths then begin at the body.
 func TestDecodeRefusesRows(t *testing.T) {
-	deep := strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40)
 	for name, tt := range map[string]struct {
 		in    string
 		field string
@@ -59,7 +65,8 @@ func TestDecodeRefusesRows(t *testing.T) {
 		"raw control":      {"{\"list\":[{},{\"name\":\"a\x00\"}]}", "list[1].name"},
 		"cut off":          {`{"list":[{"name":"a\u0000"},{"name":"b"`, "body"},
 		"trailing data":    {`{"list":[{"name":1}]}x`, "body"},
-		"too deep":         {`{"list":[{},{"name":1,"x":` + deep + `}]}`, "list[1].x" + strings.Repeat(".a", 29)},
+		"too deep, broken": {`{"list":[{},{"x":` + strings.Repeat("[", 40) + `}]}`, "body"},
+		"too deep around":  {`{"list":[{}],"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "x" + strings.Repeat("[0]", 31)},
 		"beside the rows":  {`{"list":[{"name":1}],"after":1}`, "after"},
 		"no list":          {`{"list":{}}`, "list"},
 		"too many":         {`{"list":[1,2,3,4,5,6,7,8,9]}`, "list"},
