@@ -83,6 +83,24 @@ func TestC8KeysAsTheyArrive(t *testing.T) {
 	}
 }
 
+// TestImportedKeys: what NormalizeKey does not count is not kept either, where nobody sees it.
+func TestImportedKeys(t *testing.T) {
+	for typed, want := range map[string]struct {
+		key string
+		bad bool
+	}{
+		" lic-7q2m 0v9k-xt4i\n":        {key: "lic-7q2m 0v9k-xt4i"},
+		"LIC-7Q2M\r\n0V9K\tXT4\u200bI": {key: "LIC-7Q2M0V9KXT4I"},
+		"ACME-PRO OLIVE":               {key: "ACME-PRO OLIVE"},
+		"ACME-PRO\nOLIVE":              {key: "ACME-PRO\nOLIVE", bad: true},
+		"short":                        {key: "short", bad: true},
+	} {
+		if key, problem := importedKey(typed); key != want.key || (problem != "") != want.bad {
+			t.Errorf("%q is kept as %q, %q", typed, key, problem)
+		}
+	}
+}
+
 func TestL1MaskedKeys(t *testing.T) {
 	for key, want := range map[string]string{
 		"LIC-7Q2M0V9KXT41": "LIC-7Q2M********",
