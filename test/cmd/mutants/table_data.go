@@ -54,8 +54,9 @@ var seats = []mutant{
 		name:   "seat-tried-twice",
 		breaks: "an activation is tried again although the first try may have been committed",
 		dir:    "services/license/internal/store",
-		edit:   replace("!errors.Is(err, apierr.ErrUnavailable)", "err != apierr.ErrUnavailable"),
-		pkg:    licenseStore, tests: "TestNobodyTriesAgainAfterAnOutage",
+		edit: replace("!errors.Is(err, apierr.ErrUnavailable)",
+			"(err != nil || !errors.Is(err, apierr.ErrUnavailable))"),
+		pkg: licenseStore, tests: "TestNobodyTriesAgainAfterAnOutage",
 	},
 }
 
