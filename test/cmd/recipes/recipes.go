@@ -5,7 +5,7 @@ package main
 import "embed"
 
 // recipes are the examples, each following a section of CONTRIBUTING.md.
-var recipes = []recipe{eventMember, setting}
+var recipes = []recipe{endpoint, licenseMember, newEvent, eventMember, setting}
 
 //go:embed testdata
 var examples embed.FS
