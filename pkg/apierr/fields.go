@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Fields gathers what is wrong with the members of a request, by member path ("os_info.name"). Rules add to it, and Err ends
-// the request once with everything that is wrong. The first problem of a member stays.
+// Fields gathers what is wrong with the members of a request, by member path ("os_info.name"). Rules add to it, and Err
+// ends the request once with everything that is wrong. The first problem of a member stays.
 type Fields map[string]string
 
 // Add notes a problem, such as "must be text".

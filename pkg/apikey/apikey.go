@@ -1,5 +1,5 @@
-// Package apikey guards routes by API key: who calls (X-API-Key), whether the key may call this endpoint, and how often. Keys
-// are kept in memory for a minute, and for a quarter of an hour while the service that knows them is away.
+// Package apikey guards routes by API key: who calls (X-API-Key), whether the key may call this endpoint, and how
+// often. Keys are kept in memory for a minute, and for a quarter of an hour while the service that knows them is away.
 package apikey
 
 import (
@@ -18,7 +18,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 )
 
-// Header carries the secret. Its canonical form is how net/http files it, written out to spare a conversion per request.
+// Header carries the secret. Its canonical form is how net/http files it, written out to spare a conversion per
+// request.
 const (
 	Header          = "X-API-Key"
 	canonicalHeader = "X-Api-Key"
@@ -81,8 +82,8 @@ func covers(pattern, path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// matches tells whether * standing for any characters turns glob into path. It walks back to the last * only, so that its
-// time is bounded by the product of both lengths.
+// matches tells whether * standing for any characters turns glob into path. It walks back to the last * only, so that
+// its time is bounded by the product of both lengths.
 func matches(glob, path string) bool {
 	g, p, star, mark := 0, 0, -1, 0
 	for p < len(path) {

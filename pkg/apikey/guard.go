@@ -75,9 +75,10 @@ func (g *Guard) OnEvent(e event.Event) {
 // OnGap has all keys looked up again because an event may have been missed.
 func (g *Guard) OnGap() { g.keys.DropAll() }
 
-// Require lets a request through that carries a valid key (else 401 INVALID_API_KEY) which covers the endpoint (else 403
-// ENDPOINT_NOT_ALLOWED) and has allowance left (else 429 RATE_LIMIT_EXCEEDED). Every answer to a limited key carries its
-// X-RateLimit headers. Calls that end in a 5xx are given back, except where the client left before its answer: it may have had its work.
+// Require lets a request through that carries a valid key (else 401 INVALID_API_KEY) which covers the endpoint (else
+// 403 ENDPOINT_NOT_ALLOWED) and has allowance left (else 429 RATE_LIMIT_EXCEEDED). Every answer to a limited key
+// carries its X-RateLimit headers. Calls that end in a 5xx are given back, except where the client left before its
+// answer: it may have had its work.
 func (g *Guard) Require() gin.HandlerFunc {
 	return func(c *gin.Context) {
 		key, err := g.identify(c)
@@ -103,8 +104,8 @@ func (g *Guard) Require() gin.HandlerFunc {
 	}
 }
 
-// serve runs the handlers and gives the call back when they fail or panic, which a client that left can bring about as often as it
-// likes.
+// serve runs the handlers and gives the call back when they fail or panic, which a client that left can bring about as
+// often as it likes.
 func (g *Guard) serve(c *gin.Context, bucket string, d ratelimit.Decision) {
 	ctx, ended := c.Request.Context(), false
 	defer func() {

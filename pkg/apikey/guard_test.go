@@ -279,7 +279,8 @@ func TestFailuresOfOursDoNotCount(t *testing.T) {
 	}
 }
 
-// TestCallsThatTheClientAbandonsCount: who closes the connection, or its sending half, after each request gets no call for nothing.
+// TestCallsThatTheClientAbandonsCount: who closes the connection, or its sending half, after each request gets no call
+// for nothing.
 func TestCallsThatTheClientAbandonsCount(t *testing.T) {
 	leave := map[string]func(*net.TCPConn) error{
 		"half-closed": (*net.TCPConn).CloseWrite,
@@ -409,7 +410,8 @@ func TestRefusedKeysAreLimitedByAddress(t *testing.T) {
 	}
 }
 
-// TestEndedKeysAreRemembered: a client that goes on sending a key that was revoked costs no look-ups, until the key is changed.
+// TestEndedKeysAreRemembered: a client that goes on sending a key that was revoked costs no look-ups, until the key is
+// changed.
 func TestEndedKeysAreRemembered(t *testing.T) {
 	r := newRig(t)
 	s := r.key(apikey.Key{Ended: true})

@@ -1,5 +1,5 @@
-// Package bus is how services tell each other what happened. Two implementations keep the same promise: pkg/bus/amqp over
-// RabbitMQ and pkg/bus/inproc within one process; pkg/bus/bustest holds both to it.
+// Package bus is how services tell each other what happened. Two implementations keep the same promise: pkg/bus/amqp
+// over RabbitMQ and pkg/bus/inproc within one process; pkg/bus/bustest holds both to it.
 //
 // The promise: an event that Publish confirmed reaches every declared queue whose patterns match it, at least once, in
 // the order of publishing, until its handler has committed it or it lies in that queue's dead letters.
@@ -42,8 +42,8 @@ type Publisher interface {
 	Publish(ctx context.Context, events []event.Event) error
 }
 
-// Queue is a durable queue and how it is consumed. Name, Types, SingleActive and the bounds must not change once the queue
-// exists on a broker.
+// Queue is a durable queue and how it is consumed. Name, Types, SingleActive and the bounds must not change once the
+// queue exists on a broker.
 type Queue struct {
 	// Name is for example "analytics.events".
 	Name string
@@ -60,8 +60,8 @@ type Queue struct {
 	// MaxBytes bounds what waits in the queue; beyond it Publish fails. 0 means 1 GiB. The in-process bus holds
 	// publishers back instead and keeps nothing.
 	MaxBytes int64
-	// MaxDeadLetters and MaxDeadLetterBytes bound the dead letters, so that no flood of bad events fills a disk; beyond them
-	// the oldest are dropped. 0 means 10,000 and 64 MiB.
+	// MaxDeadLetters and MaxDeadLetterBytes bound the dead letters, so that no flood of bad events fills a disk; beyond
+	// them the oldest are dropped. 0 means 10,000 and 64 MiB.
 	MaxDeadLetters     int
 	MaxDeadLetterBytes int64
 }
@@ -93,11 +93,11 @@ func (q Queue) WithDefaults() Queue {
 func (q Queue) Wants(eventType string) bool { return MatchesAny(q.Types, eventType) }
 
 // Handler commits a batch. It must be idempotent: the same event comes again after a crash, a lost link or an error.
-// nil says that all of events are committed, Rejected that all but the named ones are. After any other error the batch is
-// delivered again in halves, until a single event fails Queue.MaxAttempts times, with growing pauses, and becomes a dead
-// letter: one bad event among n costs about log n deliveries, and no other event is lost. An apierr of kind Unavailable
-// (the database is away) counts as no attempt: it is tried for ever. A panic counts as an error. A Handler must not
-// publish to its own queue and wait for it.
+// nil says that all of events are committed, Rejected that all but the named ones are. After any other error the batch
+// is delivered again in halves, until a single event fails Queue.MaxAttempts times, with growing pauses, and becomes a
+// dead letter: one bad event among n costs about log n deliveries, and no other event is lost. An apierr of kind
+// Unavailable (the database is away) counts as no attempt: it is tried for ever. A panic counts as an error. A Handler
+// must not publish to its own queue and wait for it.
 type Handler func(ctx context.Context, events []event.Event) error
 
 // Rejected is the error of a Handler that has committed its batch except for some events, which no further attempt can
@@ -159,8 +159,8 @@ type DeadLetter struct {
 type DeadLetters interface {
 	// Count is how many there are.
 	Count(ctx context.Context) (int, error)
-	// Made is how many events this process has made dead letters since it started, those that were dropped since or replayed
-	// included.
+	// Made is how many events this process has made dead letters since it started, those that were dropped since or
+	// replayed included.
 	Made() uint64
 	// List shows up to limit dead letters, oldest first, and leaves them where they are.
 	List(ctx context.Context, limit int) ([]DeadLetter, error)

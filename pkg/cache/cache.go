@@ -1,6 +1,6 @@
-// Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is a
-// table look-up without allocation. It knows three ages of a value: fresh, stale (served only while the source is away) and
-// unlinked (how long a value is trusted while no invalidations can arrive).
+// Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is
+// a table look-up without allocation. It knows three ages of a value: fresh, stale (served only while the source is
+// away) and unlinked (how long a value is trusted while no invalidations can arrive).
 package cache
 
 import (
@@ -18,18 +18,19 @@ import (
 )
 
 const (
-	// loadTimeout bounds a load that callers cannot do without. It is shorter than the time of a request, which the caller that
-	// carries out the load for all must keep.
+	// loadTimeout bounds a load that callers cannot do without. It is shorter than the time of a request, which the
+	// caller that carries out the load for all must keep.
 	loadTimeout = 1500 * time.Millisecond
-	// reloadTimeout bounds a load while an older value is at hand, and retryEvery how often such a load is tried, so that a
-	// source that hangs slows down one call a second and not every one.
+	// reloadTimeout bounds a load while an older value is at hand, and retryEvery how often such a load is tried, so
+	// that a source that hangs slows down one call a second and not every one.
 	reloadTimeout = time.Second
 	retryEvery    = time.Second
 )
 
 // Options are the bounds of a cache.
 type Options struct {
-	// Capacity is the number of values kept, by New; Bytes is the memory that they take, by NewSized. The least useful leave first.
+	// Capacity is the number of values kept, by New; Bytes is the memory that they take, by NewSized. The least useful
+	// leave first.
 	Capacity int
 	Bytes    int64
 	// TTL is how long a value is served without asking again.
@@ -42,6 +43,9 @@ type Options struct {
 	Link interface{ Alive() bool }
 }
 
+// Loader reads a value from the source.
+type Loader[V any] func(ctx context.Context) (V, error)
+
 // Cache holds values of V by K. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
 	opts   Options
@@ -51,7 +55,8 @@ type Cache[K comparable, V any] struct {
 	loads  map[K]*loading[V]
 }
 
-// entry is a value and its age in Unix microseconds, counted from the start of its load: a change after that moment may be missing.
+// entry is a value and its age in Unix microseconds, counted from the start of its load: a change after that moment may
+// be missing.
 type entry[V any] struct {
 	value  V
 	loaded int64
@@ -66,7 +71,8 @@ type loading[V any] struct {
 	dropped bool // guarded by Cache.mu
 }
 
-// entryBytes is what an entry takes beside what its key and value refer to: its place in the table, the node with its links, and ours.
+// entryBytes is what an entry takes beside what its key and value refer to: its place in the table, the node with its
+// links, and ours.
 const entryBytes = 180
 
 // New makes an empty cache of so many values. A capacity below one counts as one.
@@ -74,12 +80,15 @@ func New[K comparable, V any](opts Options, c clock.Clock) *Cache[K, V] {
 	return newCache(opts, c, &otter.Options[K, *entry[V]]{MaximumSize: max(opts.Capacity, 1)})
 }
 
-// NewSized makes an empty cache that is bounded by memory. size is the number of bytes that a key and its value refer to; what the
-// cache itself needs for an entry is added. A value that does not fit at all is returned to whoever fetched it, and not kept.
+// NewSized makes an empty cache that is bounded by memory. size is the number of bytes that a key and its value refer
+// to; what the cache itself needs for an entry is added. A value that does not fit at all is returned to whoever
+// fetched it, and not kept.
 func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) int) *Cache[K, V] {
 	return newCache(opts, c, &otter.Options[K, *entry[V]]{
 		MaximumWeight: uint64(max(opts.Bytes, 1)),
-		Weigher:       func(k K, e *entry[V]) uint32 { return uint32(min(entryBytes+size(k, e.value), math.MaxUint32)) },
+		Weigher: func(k K, e *entry[V]) uint32 {
+			return uint32(min(entryBytes+size(k, e.value), math.MaxUint32))
+		},
 	})
 }
 
@@ -103,11 +112,11 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	return e.value, true
 }
 
-// Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their contexts
-// and ends after a second and a half at the latest. Errors are not kept. A value past its TTL is loaded again; if that fails with
-// apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached tells whether the answer
-// came from memory.
-func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {
+// Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their
+// contexts and ends after a second and a half at the latest. Errors are not kept. A value past its TTL is loaded again;
+// if that fails with apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached
+// tells whether the answer came from memory.
+func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load Loader[V]) (v V, cached bool, err error) {
 	now := c.clock.Now().UnixMicro()
 	e, ok := c.values.GetIfPresent(k)
 	if ok && c.fresh(e, now) {
@@ -120,7 +129,7 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load func(ctx context.Cont
 }
 
 // reload asks the source again while old is good enough to fall back on.
-func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load func(ctx context.Context) (V, error)) (V, bool, error) {
+func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load Loader[V]) (V, bool, error) {
 	if c.clock.Now().UnixMicro() < old.retry.Load() {
 		return old.value, true, nil
 	}
@@ -156,8 +165,8 @@ func (c *Cache[K, V]) DropUnless(k K, keep func(V) bool) {
 	c.Drop(k)
 }
 
-// DropIf forgets the values that gone says yes to. Loads under way are not kept, as nobody knows yet what they bring. It looks at
-// every value: it is for changes that are rare.
+// DropIf forgets the values that gone says yes to. Loads under way are not kept, as nobody knows yet what they bring.
+// It looks at every value: it is for changes that are rare.
 func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,8 +194,11 @@ func (c *Cache[K, V]) dropLoads() {
 	clear(c.loads)
 }
 
-// load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller looked.
-func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load func(ctx context.Context) (V, error)) (v V, cached bool, err error) {
+// load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller
+// looked.
+func (c *Cache[K, V]) load(
+	ctx context.Context, k K, limit time.Duration, load Loader[V],
+) (v V, cached bool, err error) {
 	found, l, mine := c.join(k)
 	switch {
 	case found != nil:
@@ -203,8 +215,8 @@ func (c *Cache[K, V]) load(ctx context.Context, k K, limit time.Duration, load f
 	}
 }
 
-// join returns the load of k that is under way, or a new one that the caller has to carry out; but a fresh value instead when
-// a load has ended since the caller looked.
+// join returns the load of k that is under way, or a new one that the caller has to carry out; but a fresh value
+// instead when a load has ended since the caller looked.
 func (c *Cache[K, V]) join(k K) (found *entry[V], l *loading[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,7 +232,9 @@ func (c *Cache[K, V]) join(k K) (found *entry[V], l *loading[V], mine bool) {
 }
 
 // carryOut carries out a load for everyone who waits for it, also when load panics.
-func (c *Cache[K, V]) carryOut(ctx context.Context, k K, l *loading[V], limit time.Duration, load func(ctx context.Context) (V, error)) (V, error) {
+func (c *Cache[K, V]) carryOut(
+	ctx context.Context, k K, l *loading[V], limit time.Duration, load Loader[V],
+) (V, error) {
 	started := c.clock.Now().UnixMicro()
 	defer func() { c.finish(k, l, started) }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)

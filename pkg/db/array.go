@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Array is one column of many rows as a parameter for PostgreSQL, which pgx encodes in binary. It is a pgtype.ArrayGetter that hands
-// out pointers, because making an interface of each value would copy it; being a driver.Valuer keeps gorm from spreading it over
-// the statement.
+// Array is one column of many rows as a parameter for PostgreSQL, which pgx encodes in binary. It is a
+// pgtype.ArrayGetter that hands out pointers, because making an interface of each value would copy it; being a
+// driver.Valuer keeps gorm from spreading it over the statement.
 type Array[T any] []T
 
 // Dimensions implements pgtype.ArrayGetter.

@@ -11,8 +11,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// checksumRow is the SHA-256 of a migration as it was when it was applied. Migrations are only added: one that was changed since has
-// made another schema than the program relies on.
+// checksumRow is the SHA-256 of a migration as it was when it was applied. Migrations are only added: one that was
+// changed since has made another schema than the program relies on.
 type checksumRow struct {
 	Source  string
 	Version int64
@@ -38,7 +38,8 @@ func checksums(source string, files fs.FS, migrations []*goose.Source) ([]checks
 	return rows, nil
 }
 
-// checkApplied fails when a migration up to version current is not, or not known to be, the one that the database applied.
+// checkApplied fails when a migration up to version current is not, or not known to be, the one that the database
+// applied.
 func (d *DB) checkApplied(ctx context.Context, current int64, known []checksumRow) error {
 	if current == 0 {
 		return nil
@@ -66,8 +67,8 @@ func (d *DB) checkApplied(ctx context.Context, current int64, known []checksumRo
 	return nil
 }
 
-// noteChecksums keeps the checksums of the migrations after version current, before they are applied: those of applied ones are then
-// known however the program ends.
+// noteChecksums keeps the checksums of the migrations after version current, before they are applied: those of applied
+// ones are then known however the program ends.
 func (d *DB) noteChecksums(ctx context.Context, current int64, known []checksumRow) error {
 	if len(known) == 0 || known[len(known)-1].Version <= current {
 		return nil

@@ -1,9 +1,9 @@
 // Package db opens a service's database, PostgreSQL or the embedded SQLite, behind one gorm handle: transactions that
 // retry and join, migrations that many replicas may start at once, and outages told from defects.
 //
-// Columns: an id is uuid on PostgreSQL and TEXT on SQLite, a string in Go. A time is timestamptz and TIMESTAMP (SQLite knows by
-// that word that the text is a time), time.Time in Go, always read back in UTC; the result of an expression such as max(at) has
-// no declared type there and is read into a Time. A document is jsonb or json and TEXT, JSON in Go.
+// Columns: an id is uuid on PostgreSQL and TEXT on SQLite, a string in Go. A time is timestamptz and TIMESTAMP (SQLite
+// knows by that word that the text is a time), time.Time in Go, always read back in UTC; the result of an expression
+// such as max(at) has no declared type there and is read into a Time. A document is jsonb or json and TEXT, JSON in Go.
 package db
 
 import (
@@ -34,12 +34,14 @@ const defaultTimeout = 10 * time.Second
 
 // Config says which database to open.
 type Config struct {
-	// URL is postgres://user:password@host:port/name or sqlite:<path of the file>. It never appears in an error or a log.
+	// URL is postgres://user:password@host:port/name or sqlite:<path of the file>. It never appears in an error or a
+	// log.
 	URL string
-	// Schema is the service's own schema on PostgreSQL: Migrate creates it, and it alone is searched, whatever the URL says.
-	// Empty leaves the server's default. SQLite has a file per service instead.
+	// Schema is the service's own schema on PostgreSQL: Migrate creates it, and it alone is searched, whatever the URL
+	// says. Empty leaves the server's default. SQLite has a file per service instead.
 	Schema string
-	// MaxConns is the size of the pool, 10 when zero. On SQLite it counts the readers, 4 when zero; there is always one writer.
+	// MaxConns is the size of the pool, 10 when zero. On SQLite it counts the readers, 4 when zero; there is always one
+	// writer.
 	MaxConns int
 	// Log hears about waiting and migrating; nil is silent.
 	Log *slog.Logger
@@ -110,7 +112,8 @@ func (d *DB) Stats() sql.DBStats {
 
 // Load is how busy the connections are, for metrics.
 type Load struct {
-	// Waiting is how many calls wait for a connection, Refused how many have been refused because none came free in time.
+	// Waiting is how many calls wait for a connection, Refused how many have been refused because none came free in
+	// time.
 	Waiting int
 	Refused uint64
 }
@@ -158,8 +161,8 @@ func (d *DB) Await(ctx context.Context) error {
 	}
 }
 
-// Read returns a handle for queries: that of the transaction which ctx carries, if it carries one that has begun. On SQLite it
-// is otherwise a pool that cannot write. It is for one use: without a deadline in ctx it is good for 10 s.
+// Read returns a handle for queries: that of the transaction which ctx carries, if it carries one that has begun. On
+// SQLite it is otherwise a pool that cannot write. It is for one use: without a deadline in ctx it is good for 10 s.
 func (d *DB) Read(ctx context.Context) *gorm.DB {
 	if _, ok := ctx.Deadline(); !ok {
 		limited, cancel := context.WithTimeout(ctx, defaultTimeout)
@@ -177,11 +180,6 @@ func (d *DB) Read(ctx context.Context) *gorm.DB {
 // Lock makes the query of tx take its rows FOR UPDATE. On SQLite the transaction has the write lock already.
 func (d *DB) Lock(tx *gorm.DB) *gorm.DB {
 	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
-}
-
-// LockSkip is Lock that passes over rows which others hold.
-func (d *DB) LockSkip(tx *gorm.DB) *gorm.DB {
-	return tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 }
 
 // session is a fresh handle on the connections of g, without any of its conditions.

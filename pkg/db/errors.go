@@ -20,15 +20,17 @@ import (
 // ErrNotFound is what a query for one row returns when there is none.
 var ErrNotFound = gorm.ErrRecordNotFound
 
-// pgAway are the SQLSTATE codes, beside classes 08 (connection) and 53 (resources), that pass without anybody changing a program.
+// pgAway are the SQLSTATE codes, beside classes 08 (connection) and 53 (resources), that pass without anybody changing
+// a program.
 var pgAway = []string{
 	"57P01", "57P02", "57P03", // the server stops, has crashed, or is starting
 	"57014", "55P03", "25P03", "57P05", // a timeout of the server
 	"25006", // a standby answered during a failover
 }
 
-// Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its retries)
-// apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it is.
+// Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its
+// retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it
+// is.
 func Error(err error) error {
 	var typed *apierr.Error
 	if err == nil || errors.As(err, &typed) {
@@ -40,8 +42,8 @@ func Error(err error) error {
 	return err
 }
 
-// explain is Error for a transaction under ctx, which database/sql ends by itself when ctx does: the statement after that
-// fails for a reason that hides the deadline.
+// explain is Error for a transaction under ctx, which database/sql ends by itself when ctx does: the statement after
+// that fails for a reason that hides the deadline.
 func explain(ctx context.Context, err error) error {
 	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
@@ -55,7 +57,8 @@ func IsDuplicate(err error) bool {
 		slices.Contains([]int{codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY}, sqliteCode(err))
 }
 
-// IsRetryable tells whether the transaction that failed with err was undone by the database and may succeed when run again.
+// IsRetryable tells whether the transaction that failed with err was undone by the database and may succeed when run
+// again.
 func IsRetryable(err error) bool {
 	switch pgCode(err) {
 	case "40001", "40P01":

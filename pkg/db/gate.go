@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// queueTime is how long a call waits for a connection before it is refused: whoever is let in shall be answered within a
-	// second.
+	// queueTime is how long a call waits for a connection before it is refused: whoever is let in shall be answered
+	// within a second.
 	queueTime = 700 * time.Millisecond
 	// maxQueue is how many calls wait at most; the next one is refused at once.
 	maxQueue = 4096
-	// longWork is the time from which a unit counts as long: reports, bulk changes and what runs in the background. Half of the
-	// connections stay free of it, and it waits as long as its own deadline allows.
+	// longWork is the time from which a unit counts as long: reports, bulk changes and what runs in the background.
+	// Half of the connections stay free of it, and it waits as long as its own deadline allows.
 	longWork = 5 * time.Second
 )
 
 var errBusy = errors.New("no connection to the database came free in time")
 
-// gate lets no more calls to a pool than it has connections, and bounds how many wait before it and how long, so that a slow or
-// silent server costs a bounded amount of memory and the rest is refused while its caller still listens.
+// gate lets no more calls to a pool than it has connections, and bounds how many wait before it and how long, so that a
+// slow or silent server costs a bounded amount of memory and the rest is refused while its caller still listens.
 type gate struct {
 	slots   chan struct{} // one per connection
 	long    chan struct{} // how many of them long work may have

@@ -15,8 +15,8 @@ import (
 // migrateTimeout bounds Migrate when its context has no deadline.
 const migrateTimeout = 5 * time.Minute
 
-// Migrations is a source of schema changes with a history of its own, so that a building block and a service that uses it number
-// theirs independently.
+// Migrations is a source of schema changes with a history of its own, so that a building block and a service that uses
+// it number theirs independently.
 type Migrations struct {
 	// Name, of lower-case letters, digits and underscores, is part of the table that keeps the history.
 	Name string
@@ -26,8 +26,9 @@ type Migrations struct {
 
 var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
-// Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the others
-// wait and find nothing to do. It fails when the database is newer than this program knows, or was made by other migrations.
+// Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the
+// others wait and find nothing to do. It fails when the database is newer than this program knows, or was made by other
+// migrations.
 func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()

@@ -152,7 +152,8 @@ func TestMigrateRefusesAnotherHistory(t *testing.T) {
 	}
 }
 
-// TestMigrateRefusesAnUnknownHistory: of a database that was made before checksums were kept, nobody knows what made it.
+// TestMigrateRefusesAnUnknownHistory: of a database that was made before checksums were kept, nobody knows what made
+// it.
 func TestMigrateRefusesAnUnknownHistory(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
 		d := testkit.Open(t, cfg, notes)

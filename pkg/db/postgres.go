@@ -19,8 +19,8 @@ import (
 	"gorm.io/driver/postgres"
 )
 
-// pgLimits are runtime parameters of every connection, in milliseconds where they are times: the server ends what a client
-// has forgotten. A URL may set others.
+// pgLimits are runtime parameters of every connection, in milliseconds where they are times: the server ends what a
+// client has forgotten. A URL may set others.
 var pgLimits = map[string]string{
 	"statement_timeout":                   "30000",
 	"lock_timeout":                        "10000",
@@ -72,8 +72,8 @@ func openPostgres(cfg Config) (*DB, error) {
 	return d, nil
 }
 
-// parsePostgres reads the URL of cfg. No error of a parser is passed on: they quote what they could not read, which may be a
-// password.
+// parsePostgres reads the URL of cfg. No error of a parser is passed on: they quote what they could not read, which may
+// be a password.
 func parsePostgres(cfg Config) (*pgx.ConnConfig, error) {
 	if _, err := url.Parse(cfg.URL); err != nil {
 		return nil, errors.New("the database URL cannot be read: expected postgres://user:password@host:port/name, with special characters of the password percent-encoded")
@@ -109,7 +109,8 @@ func readUTC(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// isDead tries a connection that was idle. The driver, told that it is dead, tries once more, finds it closed, and takes another.
+// isDead tries a connection that was idle. The driver, told that it is dead, tries once more, finds it closed, and
+// takes another.
 func isDead(ctx context.Context, c stdlib.ShouldPingParams) bool {
 	if c.IdleDuration < pgIdle {
 		return false
@@ -152,8 +153,8 @@ func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
 	return fn(pool)
 }
 
-// createSchema creates nothing when an administrator has made the schema: the role need not have the right to create one. A schema
-// of another role is refused here, rather than by each statement later on.
+// createSchema creates nothing when an administrator has made the schema: the role need not have the right to create
+// one. A schema of another role is refused here, rather than by each statement later on.
 func (m pgMigrator) createSchema(ctx context.Context, holder *sql.Conn) error {
 	if m.schema == "" {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveUpAfter makes a connection fail when what it sent was not acknowledged for so long (TCP_USER_TIMEOUT); without it the
-// system sends again for many minutes.
+// giveUpAfter makes a connection fail when what it sent was not acknowledged for so long (TCP_USER_TIMEOUT); without it
+// the system sends again for many minutes.
 func giveUpAfter(d time.Duration) func(network, address string, raw syscall.RawConn) error {
 	return func(network, _ string, raw syscall.RawConn) error {
 		if !strings.HasPrefix(network, "tcp") {

@@ -30,8 +30,8 @@ func overLink(t *testing.T, conns int) (*db.DB, *link.Link) {
 
 func selectOne(_ context.Context, tx *gorm.DB) error { return tx.Exec("SELECT 1").Error }
 
-// TestSilentServer: while a half-open link swallows everything, each of many calls ends by its own deadline as unavailable;
-// afterwards the next one succeeds, whatever became of the connections.
+// TestSilentServer: while a half-open link swallows everything, each of many calls ends by its own deadline as
+// unavailable; afterwards the next one succeeds, whatever became of the connections.
 func TestSilentServer(t *testing.T) {
 	for name, after := range map[string]func(*link.Link){
 		"heals":                    func(l *link.Link) { l.Heal() },
@@ -70,7 +70,8 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// TestConnectionsThatDiedQuietly: connections that were stranded while idle cost no call: each is tried before it is used.
+// TestConnectionsThatDiedQuietly: connections that were stranded while idle cost no call: each is tried before it is
+// used.
 func TestConnectionsThatDiedQuietly(t *testing.T) {
 	d, link := overLink(t, 1)
 	var backend int

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// sqliteTime is how the driver writes a time, in UTC. A shorter fraction sorts before a longer one because '+' sorts before digits.
+// sqliteTime is how the driver writes a time, in UTC. A shorter fraction sorts before a longer one because '+' sorts
+// before digits.
 const sqliteTime = "2006-01-02 15:04:05.999999-07:00"
 
-// Time reads the result of an expression over times, such as max(at), which SQLite returns as text, and is written into a JSON
-// document from which a statement takes its rows. The zero time is NULL. Plain columns are read into a time.Time.
+// Time reads the result of an expression over times, such as max(at), which SQLite returns as text, and is written into
+// a JSON document from which a statement takes its rows. The zero time is NULL. Plain columns are read into a
+// time.Time.
 type Time struct{ time.Time }
 
 // Scan implements sql.Scanner.

@@ -295,7 +295,8 @@ func TestInUnit(t *testing.T) {
 	})
 }
 
-// While a unit has written nothing, a transaction elsewhere must not wait for it: on SQLite it would if the unit had begun.
+// While a unit has written nothing, a transaction elsewhere must not wait for it: on SQLite it would if the unit had
+// begun.
 func TestAUnitHoldsNothingBeforeItsFirstStep(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		err := d.InUnit(t.Context(), func(ctx context.Context) error {
@@ -470,7 +471,8 @@ func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// A transaction of SQLite that has only read so far must already keep others from writing: it could not write after them.
+// A transaction of SQLite that has only read so far must already keep others from writing: it could not write after
+// them.
 func TestTransactionsOfSQLiteLockAtTheirBegin(t *testing.T) {
 	cfg := db.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "x.db")}
 	d, other := testkit.Open(t, cfg, notes), testkit.Open(t, cfg)

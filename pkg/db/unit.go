@@ -26,8 +26,8 @@ func newUnit(ctx context.Context, d *DB) *unit {
 	return &unit{d: d, ctx: ctx, turn: make(chan struct{}, 1)}
 }
 
-// frame is what a context carries: a unit, whether a step of it is under way, and the frame outside, which in a process of
-// several services may belong to another database.
+// frame is what a context carries: a unit, whether a step of it is under way, and the frame outside, which in a process
+// of several services may belong to another database.
 type frame struct {
 	unit   *unit
 	inStep bool

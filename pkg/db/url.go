@@ -28,8 +28,8 @@ func Password(url string) string {
 	return conn.Password
 }
 
-// Exposed is the host of a database to which passwords and data may travel unencrypted over a network; empty for SQLite, a
-// socket, this computer, or a URL that demands TLS.
+// Exposed is the host of a database to which passwords and data may travel unencrypted over a network; empty for
+// SQLite, a socket, this computer, or a URL that demands TLS.
 func Exposed(url string) (host string) {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""

@@ -1,5 +1,6 @@
-// Package event is what travels on the bus: CloudEvents 1.0 in JSON, whose data is a message of proto/latchkey/events/v1
-// as protobuf JSON with proto field names. Source: github.com/cloudevents/spec, cloudevents/formats/json-format.md.
+// Package event is what travels on the bus: CloudEvents 1.0 in JSON, whose data is a message of
+// proto/latchkey/events/v1 as protobuf JSON with proto field names. Source: github.com/cloudevents/spec,
+// cloudevents/formats/json-format.md.
 package event
 
 import (
@@ -73,7 +74,8 @@ func TypeOf(msg proto.Message) string {
 // IsTelemetry tells whether events of this type only count use: they travel in batches and are not kept in the outbox.
 func IsTelemetry(eventType string) bool { return types[eventType].telemetry }
 
-// Publishers names the services that publish events of this type, as the contract says; nil for a type that is not in it.
+// Publishers names the services that publish events of this type, as the contract says; nil for a type that is not in
+// it.
 func Publishers(eventType string) []string { return slices.Clone(types[eventType].publishers) }
 
 // Types lists every event type, sorted.

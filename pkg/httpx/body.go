@@ -18,8 +18,8 @@ import (
 
 var errTooLarge = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
 
-// Bind reads the JSON body into dst, a pointer to a struct, as jsonbody.Decode does, or as jsonbody.DecodeStrict on an engine with
-// Options.StrictMembers. A body of another media type is 415, one above the cap 413.
+// Bind reads the JSON body into dst, a pointer to a struct, as jsonbody.Decode does, or as jsonbody.DecodeStrict on an
+// engine with Options.StrictMembers. A body of another media type is 415, one above the cap 413.
 func Bind(c *gin.Context, dst any) error {
 	raw, err := jsonBody(c)
 	if err != nil {
@@ -67,7 +67,8 @@ func mediaTypeError(h http.Header) error {
 		name = "Content-Encoding"
 	}
 	came := jsonbody.Shorten(strings.ToValidUTF8(strings.Join(h.Values(name), ", "), "\ufffd"))
-	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, fmt.Sprintf("%s was %q; %s", name, came, send))
+	message := fmt.Sprintf("%s was %q; %s", name, came, send)
+	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, message)
 }
 
 // Body is the raw request body, capped, and read only once: later calls get the same bytes, which nobody may change.
@@ -106,8 +107,8 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 
 type bodyNoticeKey struct{}
 
-// WithBodyNotice returns a context for connections: whenever the server begins or stops to wait for the body of a request that came
-// over one, notice is told.
+// WithBodyNotice returns a context for connections: whenever the server begins or stops to wait for the body of a
+// request that came over one, notice is told.
 func WithBodyNotice(ctx context.Context, notice func(awaited bool)) context.Context {
 	return context.WithValue(ctx, bodyNoticeKey{}, notice)
 }
@@ -118,7 +119,8 @@ func awaitBody(ctx context.Context, awaited bool) {
 	}
 }
 
-// firstRead is the largest buffer that is made because a client says how much it will send. Larger ones follow what has come.
+// firstRead is the largest buffer that is made because a client says how much it will send. Larger ones follow what has
+// come.
 const firstRead = 8 << 10
 
 // readAll reads announced bytes, or to the end where announced is negative.
@@ -147,8 +149,8 @@ func readAll(r io.Reader, announced int64) ([]byte, error) {
 // maxDrain is how many bytes of a body that is too large are read and dropped.
 const maxDrain = 16 << 20
 
-// tooLarge reads on for a while: many clients send all before they read, and would see a cut connection instead of the answer.
-// Who asks first whether to send (Expect: 100-continue) is told at once.
+// tooLarge reads on for a while: many clients send all before they read, and would see a cut connection instead of the
+// answer. Who asks first whether to send (Expect: 100-continue) is told at once.
 func tooLarge(r *http.Request, limit int64) error {
 	if r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // the answer is the same if that fails

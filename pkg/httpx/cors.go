@@ -14,7 +14,8 @@ import (
 func CheckOrigins(list []string) error {
 	for _, entry := range list {
 		u, err := url.Parse(entry)
-		isOrigin := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Scheme+"://"+u.Host == entry && u.Hostname() != "" && !strings.Contains(entry, "*")
+		isOrigin := err == nil && (u.Scheme == "http" || u.Scheme == "https") &&
+			u.Scheme+"://"+u.Host == entry && u.Hostname() != "" && !strings.Contains(entry, "*")
 		if entry != "*" && !isOrigin {
 			return fmt.Errorf("%q is neither * nor an origin such as https://app.example.com", entry)
 		}
@@ -22,15 +23,18 @@ func CheckOrigins(list []string) error {
 	return nil
 }
 
-// crossOrigin lets pages of these origins call the API from a browser. The admin secret is no header that they may send, and
-// cookies are not used.
+// crossOrigin lets pages of these origins call the API from a browser. The admin secret is no header that they may
+// send, and cookies are not used.
 func crossOrigin(origins []string) gin.HandlerFunc {
 	policy := cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "Traceparent", "X-API-Key", headerRequestID},
+		AllowedHeaders: []string{
+			"Authorization", "Content-Type", "Idempotency-Key", "Traceparent", "X-API-Key", headerRequestID,
+		},
 		ExposedHeaders: []string{
-			"Idempotency-Replayed", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", headerRequestID,
+			"Idempotency-Replayed", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+			headerRequestID,
 		},
 		MaxAge: 600,
 	})

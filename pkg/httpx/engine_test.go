@@ -366,7 +366,8 @@ func TestDeadlineMovesForWhoWaitedAlready(t *testing.T) {
 	<-child.Done()
 }
 
-// TestSlowBodyLeavesTheTimeOfTheRequest: the time in which a slow client sends its body is not taken from that of the work.
+// TestSlowBodyLeavesTheTimeOfTheRequest: the time in which a slow client sends its body is not taken from that of the
+// work.
 func TestSlowBodyLeavesTheTimeOfTheRequest(t *testing.T) {
 	const limit = time.Minute
 	r := newRig(t, func(o *Options) { o.Timeout = limit })
@@ -520,8 +521,8 @@ func TestReportShowsOnTheLine(t *testing.T) {
 	}
 }
 
-// BenchmarkEngine tells what the middleware costs: the same handler behind a bare gin engine and behind ours, with a JSON
-// logger and metrics. "ratio" is requests per second of ours over bare gin's, without the network around both.
+// BenchmarkEngine tells what the middleware costs: the same handler behind a bare gin engine and behind ours, with a
+// JSON logger and metrics. "ratio" is requests per second of ours over bare gin's, without the network around both.
 func BenchmarkEngine(b *testing.B) {
 	gin.SetMode(gin.ReleaseMode)
 	handler := func(c *gin.Context) {

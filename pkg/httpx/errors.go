@@ -18,8 +18,9 @@ import (
 // ErrorWriter answers with an error, status and body, in the form that the clients of some paths expect.
 type ErrorWriter func(c *gin.Context, e *apierr.Error)
 
-// WriteError answers with the documented body, or as Options.Errors says for the path, and ends the handler chain. Anything that
-// is not an *apierr.Error is a 500 (503 when a deadline passed) that leaks nothing; its cause goes to the request's log line.
+// WriteError answers with the documented body, or as Options.Errors says for the path, and ends the handler chain.
+// Anything that is not an *apierr.Error is a 500 (503 when a deadline passed) that leaks nothing; its cause goes to the
+// request's log line.
 func WriteError(c *gin.Context, err error) {
 	write := func(c *gin.Context, e *apierr.Error) { writeJSON(c, e, nil) }
 	if r := requestFrom(c.Request.Context()); r != nil && r.errors != nil {
@@ -65,8 +66,8 @@ func (w errorWriters) of(path string, other ErrorWriter) ErrorWriter {
 // JSONType is the media type of answers.
 const JSONType = "application/json; charset=utf-8"
 
-// Typed is err as a caller may see it: itself where it is an *apierr.Error, unavailable when a deadline passed or the client left, and
-// an internal error with err as its cause otherwise.
+// Typed is err as a caller may see it: itself where it is an *apierr.Error, unavailable when a deadline passed or the
+// client left, and an internal error with err as its cause otherwise.
 func Typed(err error) *apierr.Error {
 	var e *apierr.Error
 	if !errors.As(err, &e) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {

@@ -1,5 +1,5 @@
-// Package httpx is the HTTP side of every service: the gin engine with its one middleware, request bodies and queries, and
-// the one writer of errors. Package jsonbody decodes bodies, package server listens.
+// Package httpx is the HTTP side of every service: the gin engine with its one middleware, request bodies and queries,
+// and the one writer of errors. Package jsonbody decodes bodies, package server listens.
 package httpx
 
 import (
@@ -17,10 +17,11 @@ import (
 // Defaults of Options.
 const (
 	DefaultMaxBody = 1 << 20
-	// DefaultTimeout is short enough for a call that cannot reach its database or a peer service to be answered within two
-	// seconds. It does not count the time in which a slow client sends its body.
+	// DefaultTimeout is short enough for a call that cannot reach its database or a peer service to be answered within
+	// two seconds. It does not count the time in which a slow client sends its body.
 	DefaultTimeout = 1800 * time.Millisecond
-	// MaxTimeout is the longest time that a route may give a request: servers cut connections that take longer to write to.
+	// MaxTimeout is the longest time that a route may give a request: servers cut connections that take longer to write
+	// to.
 	MaxTimeout = 30 * time.Second
 )
 
@@ -38,23 +39,26 @@ type Options struct {
 	MaxBody int64
 	// Answered, when not nil, counts the requests that were answered.
 	Answered *atomic.Uint64
-	// CORSOrigins are the origins whose pages may call the API from a browser, "*" any; none by default. See CheckOrigins.
+	// CORSOrigins are the origins whose pages may call the API from a browser, "*" any; none by default. See
+	// CheckOrigins.
 	CORSOrigins []string
 	// Elsewhere finds the service that serves a path which this one does not; nil knows none.
 	Elsewhere Elsewhere
-	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them. Query
-	// parameters are refused by KnownQuery.
+	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them.
+	// Query parameters are refused by KnownQuery.
 	StrictMembers bool
-	// Errors are the writers of groups of paths, such as "/api/v4" for all below it: everything that WriteError answers there, also a
-	// guard, a panic and an unknown path, has the form that clients of the group expect. Others get the documented body.
+	// Errors are the writers of groups of paths, such as "/api/v4" for all below it: everything that WriteError answers
+	// there, also a guard, a panic and an unknown path, has the form that clients of the group expect. Others get the
+	// documented body.
 	Errors map[string]ErrorWriter
 	// Timeout ends the context of a request, DefaultTimeout when 0; Timeout the function changes it for one route.
 	Timeout time.Duration
 }
 
-// NewEngine returns a gin engine that recovers from panics, knows each request by X-Request-ID, writes one log line and one
-// observation per request, sets a deadline, and answers unknown paths and methods in the documented shape. HEAD is answered
-// wherever GET is, and a slash at the end of a path does no harm; there are no redirects. It panics when TrustedProxies is not what CheckProxies accepts.
+// NewEngine returns a gin engine that recovers from panics, knows each request by X-Request-ID, writes one log line and
+// one observation per request, sets a deadline, and answers unknown paths and methods in the documented shape. HEAD is
+// answered wherever GET is, and a slash at the end of a path does no harm; there are no redirects. It panics when
+// TrustedProxies is not what CheckProxies accepts.
 func NewEngine(o Options) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode) // process-wide, but the same for every engine: the other modes print routes to stdout
 	proxies, err := parseProxies(o.TrustedProxies)
@@ -101,8 +105,8 @@ func MaxBody(n int64) gin.HandlerFunc {
 	}
 }
 
-// StrictMembers has one route refuse unknown members, as Options.StrictMembers does for all: for changes, which must not seem to
-// have been made when they were not.
+// StrictMembers has one route refuse unknown members, as Options.StrictMembers does for all: for changes, which must
+// not seem to have been made when they were not.
 func StrictMembers() gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if r := requestFrom(c.Request.Context()); r != nil {
@@ -125,8 +129,8 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	}
 }
 
-// Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns. The callers' own
-// deadlines hold, which Connect passes on, not the engine's.
+// Mount serves h for every POST below path, which ends in "/": the pair that a Connect constructor returns. The
+// callers' own deadlines hold, which Connect passes on, not the engine's.
 func Mount(e *gin.Engine, path string, h http.Handler) {
 	e.POST(path+"*method", Timeout(MaxTimeout), gin.WrapH(h))
 }

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// InProcess is a http.RoundTripper that answers from handlers living in this process, by the host of the URL ("auth" for
-// http://auth/). To both sides it is a real hop: the handler does not see the caller's context values (a transaction, a
-// request id), only its deadline and its end; a panic is a broken connection.
+// InProcess is a http.RoundTripper that answers from handlers living in this process, by the host of the URL ("auth"
+// for http://auth/). To both sides it is a real hop: the handler does not see the caller's context values (a
+// transaction, a request id), only its deadline and its end; a panic is a broken connection.
 type InProcess map[string]http.Handler
 
 // RoundTrip implements http.RoundTripper.

@@ -49,7 +49,9 @@ func Meta(e *gin.Engine, o MetaOptions) {
 	e.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) })
 	e.GET("/readyz", func(c *gin.Context) { writeReadiness(c, o.Ready) })
 	e.GET("/version", func(c *gin.Context) {
-		c.JSON(http.StatusOK, gin.H{"service": o.Service, "version": build.Version, "commit": build.Commit, "go": build.Go})
+		c.JSON(http.StatusOK, gin.H{
+			"service": o.Service, "version": build.Version, "commit": build.Commit, "go": build.Go,
+		})
 	})
 	if o.Metrics != nil {
 		e.GET("/metrics", gin.WrapH(o.Metrics))
@@ -77,7 +79,8 @@ func writeReadiness(c *gin.Context, ready func(context.Context) Readiness) {
 	c.JSON(status, gin.H{"status": r.status(), "dependencies": r.Dependencies})
 }
 
-// openAPI answers the document as JSON. It is converted when first asked for: that takes longer than a service takes to start.
+// openAPI answers the document as JSON. It is converted when first asked for: that takes longer than a service takes to
+// start.
 func openAPI(document []byte) Handler {
 	convert := sync.OnceValues(func() ([]byte, error) { return yaml.YAMLToJSON(document) })
 	return func(c *gin.Context) error {

@@ -88,8 +88,8 @@ func (m *middleware) begin(c *gin.Context) *request {
 }
 
 func (m *middleware) warnOfProxy(ip string) {
-	m.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count its "+
-		"clients as one, detectors hardly tell them apart", "proxy", ip)
+	m.Log.Warn("a proxy forwards requests that LATCHKEY_TRUSTED_PROXIES does not name: limits by client address count "+
+		"its clients as one, detectors hardly tell them apart", "proxy", ip)
 }
 
 // finish is deferred: it turns a panic into a 500 and lets the request leave its line and observation.
@@ -139,7 +139,8 @@ func (m *middleware) record(r *request, to *outcomeLog) {
 	if !to.log.Enabled(r.ctx, to.level) {
 		return
 	}
-	line := slog.NewRecord(r.start.Add(took), to.level, "request", 0) // a Logger would look up where in the program this is
+	// A Logger would look up where in the program this is.
+	line := slog.NewRecord(r.start.Add(took), to.level, "request", 0)
 	line.AddAttrs(
 		slog.Int64("duration_us", took.Microseconds()),
 		slog.String("request_id", r.id),
@@ -169,7 +170,8 @@ func levelOf(route string, status int) slog.Level {
 // knownMethod keeps methods that somebody made up out of labels and logs.
 func knownMethod(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodPut, http.MethodHead, http.MethodOptions:
+	case http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete,
+		http.MethodPut, http.MethodHead, http.MethodOptions:
 		return m
 	}
 	return "other"

@@ -23,7 +23,8 @@ func (m *middleware) outcomeLog(o outcome) *outcomeLog {
 	if known, ok := m.outcomes.Load(o); ok {
 		return known.(*outcomeLog)
 	}
-	made := &outcomeLog{level: levelOf(o.route, o.status), log: m.Log.With("method", o.method, "route", o.route, "status", o.status).Handler()}
+	log := m.Log.With("method", o.method, "route", o.route, "status", o.status).Handler()
+	made := &outcomeLog{level: levelOf(o.route, o.status), log: log}
 	if m.Metrics != nil {
 		made.latency = m.Metrics.Requests(o.method, o.route, o.status)
 	}

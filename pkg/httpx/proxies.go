@@ -13,8 +13,8 @@ const forwardedFor = "X-Forwarded-For"
 // proxies are the networks whose X-Forwarded-For is believed.
 type proxies []netip.Prefix
 
-// CheckProxies tells which entry of list is neither an address nor a CIDR, or where that is strict, stands for every address: then
-// each client would choose the address that it counts for.
+// CheckProxies tells which entry of list is neither an address nor a CIDR, or where that is strict, stands for every
+// address: then each client would choose the address that it counts for.
 func CheckProxies(list []string, strict bool) error {
 	networks, err := parseProxies(list)
 	if err != nil || !strict {
@@ -22,7 +22,8 @@ func CheckProxies(list []string, strict bool) error {
 	}
 	for i, p := range networks {
 		if p.Bits() == 0 {
-			return fmt.Errorf("%q trusts every address, so any client could choose its own; name the addresses of the proxies", list[i])
+			return fmt.Errorf("%q trusts every address, so any client could choose its own; "+
+				"name the addresses of the proxies", list[i])
 		}
 	}
 	return nil
@@ -66,8 +67,9 @@ func (p proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// client returns the address that a request counts for, and whether it is the client's own. What a request says of itself is
-// believed from trusted proxies alone; from others it never changes the address, so that no header evades a limit.
+// client returns the address that a request counts for, and whether it is the client's own. What a request says of
+// itself is believed from trusted proxies alone; from others it never changes the address, so that no header evades a
+// limit.
 func (p proxies) client(r *http.Request) (ip string, own bool) {
 	peer := hostOf(r.RemoteAddr)
 	forwarded := r.Header[forwardedFor]
@@ -83,13 +85,13 @@ func (p proxies) client(r *http.Request) (ip string, own bool) {
 		client, ok := p.walk(addr, forwarded)
 		return client.String(), ok
 	}
-	// A peer in a private network may be a proxy that nobody named; a peer on the Internet that sends the header is taken for a
-	// client that made it up.
+	// A peer in a private network may be a proxy that nobody named; a peer on the Internet that sends the header is
+	// taken for a client that made it up.
 	return peer, !(addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast())
 }
 
-// walk goes back from the nearest hop to the first one that is not a trusted proxy; ok is false where the header ends before
-// or is damaged. All header lines count: some proxies add a line of their own instead of extending the client's.
+// walk goes back from the nearest hop to the first one that is not a trusted proxy; ok is false where the header ends
+// before or is damaged. All header lines count: some proxies add a line of their own instead of extending the client's.
 func (p proxies) walk(nearest netip.Addr, lines []string) (client netip.Addr, ok bool) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {
@@ -130,7 +132,8 @@ func parseHop(hop string) (netip.Addr, error) {
 	return addr.Unmap().WithZone(""), err
 }
 
-// hostOf cuts the port off without the allocations of net.SplitHostPort; addresses come from net/http and are well formed.
+// hostOf cuts the port off without the allocations of net.SplitHostPort; addresses come from net/http and are well
+// formed.
 func hostOf(addr string) string {
 	i := strings.LastIndexByte(addr, ':')
 	if i < 0 {

@@ -87,7 +87,8 @@ func QueryIdentifier(c *gin.Context, name string, max int) (string, error) {
 
 const emptyParameter = "must not be empty; leave it out instead"
 
-// query returns the parameter's only value. gin's own reading drops what is malformed and would answer as if it were absent.
+// query returns the parameter's only value. gin's own reading drops what is malformed and would answer as if it were
+// absent.
 func query(c *gin.Context, name string) (string, error) {
 	all, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {

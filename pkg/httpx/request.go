@@ -56,7 +56,8 @@ func (r *request) extend(c *gin.Context, d time.Duration) {
 // slowBody is from when on the time of a body counts as the client's.
 const slowBody = 100 * time.Millisecond
 
-// bodyArrived starts the time of the request anew after a slow body: a client with a slow link has not used up our time.
+// bodyArrived starts the time of the request anew after a slow body: a client with a slow link has not used up our
+// time.
 func (r *request) bodyArrived(c *gin.Context) {
 	if took := time.Since(r.start); took >= slowBody {
 		r.extend(c, took+r.timeout)
@@ -83,8 +84,8 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// SetCaller keeps who makes the request, once a guard knows it; a request of NewEngine's has one caller. It spares the map that
-// gin's Context.Set makes.
+// SetCaller keeps who makes the request, once a guard knows it; a request of NewEngine's has one caller. It spares the
+// map that gin's Context.Set makes.
 func SetCaller(c *gin.Context, caller any) {
 	if r := requestFrom(c.Request.Context()); r != nil {
 		r.caller = caller
@@ -99,8 +100,8 @@ func Caller(c *gin.Context) any {
 	return nil
 }
 
-// Report puts err on the log line of the request that ctx belongs to; it tells whether there is one. It is for protocols
-// that answer errors in their own way; WriteError reports by itself.
+// Report puts err on the log line of the request that ctx belongs to; it tells whether there is one. It is for
+// protocols that answer errors in their own way; WriteError reports by itself.
 func Report(ctx context.Context, err error) bool {
 	r := requestFrom(ctx)
 	if r == nil {
@@ -110,15 +111,16 @@ func Report(ctx context.Context, err error) bool {
 	return true
 }
 
-// ReportCode puts the error code of an answer that somebody else wrote on the log line of the request that ctx belongs to.
+// ReportCode puts the error code of an answer that somebody else wrote on the log line of the request that ctx belongs
+// to.
 func ReportCode(ctx context.Context, code string) {
 	if r := requestFrom(ctx); r != nil {
 		r.note(code, nil)
 	}
 }
 
-// ClientLeft tells whether the client of the request that ctx belongs to ended its connection, or its half of it, before it had its
-// answer. A deadline that passed is no such end.
+// ClientLeft tells whether the client of the request that ctx belongs to ended its connection, or its half of it,
+// before it had its answer. A deadline that passed is no such end.
 func ClientLeft(ctx context.Context) bool {
 	r := requestFrom(ctx)
 	return r != nil && errors.Is(r.ctx.Err(), context.Canceled)
@@ -142,8 +144,8 @@ func ClientIP(c *gin.Context) string {
 	return hostOf(c.Request.RemoteAddr)
 }
 
-// KnownClientIP is ClientIP, but "" where that is the address of a proxy which Options.TrustedProxies does not name: all its
-// clients would seem to be one, and detectors must not take them for that.
+// KnownClientIP is ClientIP, but "" where that is the address of a proxy which Options.TrustedProxies does not name:
+// all its clients would seem to be one, and detectors must not take them for that.
 func KnownClientIP(c *gin.Context) string {
 	if ViaProxy(c) {
 		return ""
@@ -151,15 +153,15 @@ func KnownClientIP(c *gin.Context) string {
 	return ClientIP(c)
 }
 
-// ViaProxy says that ClientIP may be the address of a proxy which Options.TrustedProxies does not name. A client in a private network
-// can bring that about with a header, so it must not hide the client.
+// ViaProxy says that ClientIP may be the address of a proxy which Options.TrustedProxies does not name. A client in a
+// private network can bring that about with a header, so it must not hide the client.
 func ViaProxy(c *gin.Context) bool {
 	r := requestFrom(c.Request.Context())
 	return r != nil && !r.ownIP
 }
 
-// ClientNetwork is what a client counts as in limits by address: ClientIP, whether it is the client's own or that of a proxy
-// nobody named, and for IPv6 its /64, which one customer commands.
+// ClientNetwork is what a client counts as in limits by address: ClientIP, whether it is the client's own or that of a
+// proxy nobody named, and for IPv6 its /64, which one customer commands.
 func ClientNetwork(c *gin.Context) string {
 	ip := ClientIP(c)
 	addr, err := netip.ParseAddr(ip)

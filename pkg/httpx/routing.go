@@ -14,8 +14,10 @@ import (
 )
 
 var (
-	errNoRoute  = apierr.New(apierr.NotFound, errcode.NotFound, "there is nothing at this path; /openapi.json lists what there is")
-	errNoMethod = apierr.New(apierr.MethodNotAllowed, errcode.MethodNotAllowed, "this path does not take that method; the Allow header names those it takes")
+	errNoRoute = apierr.New(apierr.NotFound, errcode.NotFound,
+		"there is nothing at this path; /openapi.json lists what there is")
+	errNoMethod = apierr.New(apierr.MethodNotAllowed, errcode.MethodNotAllowed,
+		"this path does not take that method; the Allow header names those it takes")
 )
 
 var slashes = regexp.MustCompile("/+")
@@ -30,8 +32,8 @@ type routing struct {
 	elsewhere Elsewhere
 }
 
-// noRoute takes a path with slashes at its end for the one without. Guards then see that path, too. Other paths are answered
-// with a hint.
+// noRoute takes a path with slashes at its end for the one without. Guards then see that path, too. Other paths are
+// answered with a hint.
 func (r *routing) noRoute(c *gin.Context) error {
 	path := c.Request.URL.Path
 	if bare := strings.TrimRight(path, "/"); bare != "" && bare != path {
@@ -42,12 +44,14 @@ func (r *routing) noRoute(c *gin.Context) error {
 	path = slashes.ReplaceAllString(path, "/") // of a base URL that ends in one
 	if r.elsewhere != nil {
 		if service, port := r.elsewhere(path); service != "" && service != r.service {
-			return errNoRoute.WithMessagef("this is the %s service; this path is served by the %s service, usually on port %d", r.service, service, port).
-				With("service", service).With("port", port)
+			return errNoRoute.With("service", service).With("port", port).
+				WithMessagef("this is the %s service; this path is served by the %s service, usually on port %d",
+					r.service, service, port)
 		}
 	}
 	if near := r.similar(path); near != "" {
-		return errNoRoute.WithMessagef("there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
+		return errNoRoute.WithMessagef(
+			"there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
 	}
 	return errNoRoute
 }
@@ -98,8 +102,9 @@ func (r *routing) similar(path string) string {
 	return nearest.Name(path, known)
 }
 
-// OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id: methods
-// that only the latter has are answered as unknown. allow is the Allow header of that answer. It is for Use, before the routes.
+// OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id:
+// methods that only the latter has are answered as unknown. allow is the Allow header of that answer. It is for Use,
+// before the routes.
 func OnlyMethods(path, allow string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.URL.Path == path && c.FullPath() != path {

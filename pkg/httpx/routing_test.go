@@ -27,8 +27,8 @@ func routingRig(t *testing.T) *rig {
 	return r
 }
 
-// C14: HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on the way sees
-// the one that is served.
+// C14: HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on
+// the way sees the one that is served.
 func TestC14HeadAndSlashes(t *testing.T) {
 	r := routingRig(t)
 	for _, tt := range []struct {

@@ -12,7 +12,8 @@ const (
 	flushSize  = 64 << 10
 )
 
-// Buffer gathers log lines, so that a busy service makes a system call per batch and not per line. It is safe for concurrent use.
+// Buffer gathers log lines, so that a busy service makes a system call per batch and not per line. It is safe for
+// concurrent use.
 type Buffer struct {
 	mu      sync.Mutex
 	w       io.Writer
@@ -20,8 +21,8 @@ type Buffer struct {
 	timer   *time.Timer
 }
 
-// NewBuffer returns a Buffer in front of w; what is in it reaches w after 100 ms, when 64 KiB are full, or by Flush. The last
-// thing a program does is Flush.
+// NewBuffer returns a Buffer in front of w; what is in it reaches w after 100 ms, when 64 KiB are full, or by Flush.
+// The last thing a program does is Flush.
 func NewBuffer(w io.Writer) *Buffer { return &Buffer{w: w} }
 
 // Write implements io.Writer.

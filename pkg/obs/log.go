@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// NewLogger writes one line per record to w: JSON, or readable text when format is "text". level is debug, info, warn or
-// error; anything else counts as info. Attributes named like secrets are written as "***". When w is a *Buffer, a warning
-// or an error is on its way at once.
+// NewLogger writes one line per record to w: JSON, or readable text when format is "text". level is debug, info, warn
+// or error; anything else counts as info. Attributes named like secrets are written as "***". When w is a *Buffer, a
+// warning or an error is on its way at once.
 func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: parseLevel(level)}
 	var h slog.Handler = slog.NewJSONHandler(w, opts)
@@ -29,8 +29,8 @@ func parseLevel(name string) slog.Level {
 	return l
 }
 
-// redactor hides attributes by their name. It is a handler and not a ReplaceAttr function because the latter takes slog's
-// slow path for every attribute of every line.
+// redactor hides attributes by their name. It is a handler and not a ReplaceAttr function because the latter takes
+// slog's slow path for every attribute of every line.
 type redactor struct {
 	next  slog.Handler
 	flush interface{ Flush() error }
@@ -74,8 +74,8 @@ func redactRecord(r slog.Record) slog.Record {
 	return out
 }
 
-// suspect tells whether an attribute has to be looked at more closely: only groups and values that turn into groups can hide
-// a name.
+// suspect tells whether an attribute has to be looked at more closely: only groups and values that turn into groups can
+// hide a name.
 func suspect(a slog.Attr) bool {
 	kind := a.Value.Kind()
 	return kind == slog.KindGroup || kind == slog.KindLogValuer || namesSecret(a.Key)
@@ -102,7 +102,10 @@ func redactOne(a slog.Attr) slog.Attr {
 
 // secretWords are looked for in attribute names, in lower case and without separators. A name such as "token_id" or
 // "api_key_id" tells which secret, not the secret, and passes.
-var secretWords = [...]string{"apikey", "adminkey", "token", "authorization", "password", "passwd", "secret", "licensekey", "masterkey", "privatekey", "cookie", "credential"}
+var secretWords = [...]string{
+	"apikey", "adminkey", "token", "authorization", "password", "passwd", "secret", "licensekey", "masterkey", "privatekey",
+	"cookie", "credential",
+}
 
 var harmlessEndings = [...]string{"id", "hash", "name", "count", "type", "expiresat", "reason", "file"}
 

@@ -8,15 +8,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics is the registry of one service. Never label anything by key, license or path: only by what the program itself names.
+// Metrics is the registry of one service. Never label anything by key, license or path: only by what the program itself
+// names.
 type Metrics struct {
 	registry *prometheus.Registry
 	service  prometheus.Registerer
 	requests *prometheus.HistogramVec
 }
 
-// NewMetrics returns a registry whose metrics carry the label service, with the collectors of the Go runtime, the process and
-// the build, and latchkey_http_request_duration_seconds for Requests.
+// NewMetrics returns a registry whose metrics carry the label service, with the collectors of the Go runtime, the
+// process and the build, and latchkey_http_request_duration_seconds for Requests.
 func NewMetrics(service string) *Metrics {
 	registry := prometheus.NewRegistry()
 	m := &Metrics{
@@ -35,7 +36,8 @@ func NewMetrics(service string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": build.Version, "commit": build.Commit, "go": build.Go},
 	})
 	info.Set(1)
-	m.service.MustRegister(m.requests, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	m.service.MustRegister(m.requests, info, collectors.NewGoCollector(), process)
 	return m
 }
 
@@ -49,8 +51,8 @@ func (m *Metrics) Handler() http.Handler {
 
 var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// Requests takes the seconds of requests that ended alike. route is the template, never the path that was asked for. Callers
-// keep what they get: finding it takes longer than observing.
+// Requests takes the seconds of requests that ended alike. route is the template, never the path that was asked for.
+// Callers keep what they get: finding it takes longer than observing.
 func (m *Metrics) Requests(method, route string, status int) prometheus.Observer {
 	return m.requests.WithLabelValues(method, route, classes[min(status/100, len(classes)-1)])
 }

@@ -7,7 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// Set by the linker: -ldflags "-X github.com/latchkey-dev/latchkey/pkg/obs.version=v1.2.3 -X ...obs.commit=abc". Nothing else writes them.
+// Set by the linker: -ldflags "-X github.com/latchkey-dev/latchkey/pkg/obs.version=v1.2.3 -X ...obs.commit=abc".
+// Nothing else writes them.
 var version, commit string
 
 // Build says which program this is.

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// encode writes the usage for a database row: its newest moment, then per window the number of runs and each run's distance
-// to the one before and its calls, all as varints.
+// encode writes the usage for a database row: its newest moment, then per window the number of runs and each run's
+// distance to the one before and its calls, all as varints.
 func (u *usage) encode() []byte {
 	b := binary.AppendVarint(nil, u.newest)
 	for _, w := range []*window{&u.minute, &u.hour} {

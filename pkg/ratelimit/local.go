@@ -26,8 +26,8 @@ type shard struct {
 	keys map[string]*usage
 }
 
-// NewLocal makes a limiter that counts what this process admits. It remembers some 260,000 keys; beyond that some key begins
-// afresh for each that is new.
+// NewLocal makes a limiter that counts what this process admits. It remembers some 260,000 keys; beyond that some key
+// begins afresh for each that is new.
 func NewLocal(c clock.Clock) Limiter {
 	l := &local{clock: c, seed: maphash.MakeSeed()}
 	for i := range l.shards {

@@ -1,6 +1,6 @@
-// Package ratelimit counts calls in sliding windows of a minute and an hour: at no moment do the last sixty seconds hold
-// more admitted calls than the limit. Limits up to 4,096 a window are exact; beyond that times are rounded to a sixtieth of
-// the window, in the direction of refusing.
+// Package ratelimit counts calls in sliding windows of a minute and an hour: at no moment do the last sixty seconds
+// hold more admitted calls than the limit. Limits up to 4,096 a window are exact; beyond that times are rounded to a
+// sixtieth of the window, in the direction of refusing.
 package ratelimit
 
 import (
@@ -25,7 +25,8 @@ type Decision struct {
 	Remaining int
 	// Reset is the time until Remaining grows again, in whole seconds rounded up.
 	Reset time.Duration
-	// RetryAfter is the time until a refused call may be admitted, in whole seconds rounded up, at least one; 0 when Allowed.
+	// RetryAfter is the time until a refused call may be admitted, in whole seconds rounded up, at least one; 0 when
+	// Allowed.
 	RetryAfter time.Duration
 }
 
@@ -38,7 +39,8 @@ type Limiter interface {
 	Take(ctx context.Context, key string, l Limit) Decision
 	// Refund takes back the last call of key that was admitted, because it should not count after all.
 	Refund(ctx context.Context, key string)
-	// Prune forgets the keys whose calls have all left their windows. Services call it in the background, every PruneEvery.
+	// Prune forgets the keys whose calls have all left their windows. Services call it in the background, every
+	// PruneEvery.
 	Prune(ctx context.Context) error
 }
 
@@ -46,7 +48,8 @@ type Limiter interface {
 const PruneEvery = time.Minute
 
 // ErrExceeded refuses a call beyond its limit.
-var ErrExceeded = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, "too many requests; wait as long as Retry-After says")
+var ErrExceeded = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
+	"too many requests; wait as long as Retry-After says")
 
 // Quota is one limit for each of many keys.
 type Quota struct {

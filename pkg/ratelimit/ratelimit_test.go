@@ -142,8 +142,8 @@ func TestLoweredLimit(t *testing.T) {
 	})
 }
 
-// A random stream of calls against the definition: no minute and no hour may hold more admitted calls than the limit, and up
-// to 4,096 no call may be refused while both have room.
+// A random stream of calls against the definition: no minute and no hour may hold more admitted calls than the limit,
+// and up to 4,096 no call may be refused while both have room.
 func TestAgainstTheDefinition(t *testing.T) {
 	for _, limit := range []ratelimit.Limit{{PerMinute: 7}, {PerMinute: 7, PerHour: 40}, {PerHour: 20}, {PerMinute: 4096}, {PerMinute: 6000, PerHour: 50000}} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {

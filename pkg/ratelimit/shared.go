@@ -32,8 +32,8 @@ const (
 	pruneBatch       = 500
 )
 
-// shared counts in a row per key, so that all replicas admit what one limit allows. For large limits a replica counts a chunk
-// of calls ahead (a lease), at most a sixtieth of the limit, and only as many as it has just been using.
+// shared counts in a row per key, so that all replicas admit what one limit allows. For large limits a replica counts a
+// chunk of calls ahead (a lease), at most a sixtieth of the limit, and only as many as it has just been using.
 type shared struct {
 	db        *db.DB
 	clock     clock.Clock
@@ -55,8 +55,8 @@ type lease struct {
 	lastUsed int64
 }
 
-// NewShared makes a limiter whose limits hold over all replicas that use the same database and have run Migrations on it.
-// While the database is away it counts what this process admits.
+// NewShared makes a limiter whose limits hold over all replicas that use the same database and have run Migrations on
+// it. While the database is away it counts what this process admits.
 func NewShared(d *db.DB, c clock.Clock, log *slog.Logger) Limiter {
 	return &shared{db: d, clock: c, log: log, fallback: NewLocal(c), leases: map[string]*lease{}}
 }
@@ -118,7 +118,8 @@ func (s *shared) take(ctx context.Context, key string, limit Limit, at time.Time
 	return l.last
 }
 
-// renew counts the call, and the next ones ahead when calls have been coming fast; what is left of the last lease goes back.
+// renew counts the call, and the next ones ahead when calls have been coming fast; what is left of the last lease goes
+// back.
 func (l *lease) renew(limit Limit, now int64, inRow func(func(*usage)) error) error {
 	size, unused := l.next(limit, now), l.left
 	granted, decision := 0, Decision{}
@@ -144,9 +145,10 @@ func (l *lease) renew(limit Limit, now int64, inRow func(func(*usage)) error) er
 	return nil
 }
 
-// next is the size of the next lease: twice the last one if that was used up in its time, what was used of it otherwise.
+// next is the size of the next lease: twice the last one if that was used up in its time, what was used of it
+// otherwise.
 func (l *lease) next(limit Limit, now int64) int {
-	largest := limit.PerMinute / slices
+	largest := limit.PerMinute / slots
 	if limit.PerMinute <= 0 {
 		largest = limit.PerHour / int(time.Hour/leaseFor)
 	}
@@ -232,8 +234,8 @@ func (s *shared) forgetLeases(now time.Time) {
 	}
 }
 
-// pruneBatch deletes some rows whose calls have all left their windows. The condition stands twice because a row may have been
-// used between its being found and its being locked.
+// pruneBatch deletes some rows whose calls have all left their windows. The condition stands twice because a row may
+// have been used between its being found and its being locked.
 func (s *shared) pruneBatch(ctx context.Context, now time.Time) (deleted int, err error) {
 	const statement = `DELETE FROM rate_limits WHERE expires_at < ? AND key IN
 		(SELECT key FROM rate_limits WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`
@@ -245,7 +247,8 @@ func (s *shared) pruneBatch(ctx context.Context, now time.Time) (deleted int, er
 	return deleted, err
 }
 
-// lasts tells whether a time that was set for d has not come yet. One further away than d does not count: the clock was set back.
+// lasts tells whether a time that was set for d has not come yet. One further away than d does not count: the clock was
+// set back.
 func lasts(now, until int64, d time.Duration) bool {
 	return now < until && until-now <= d.Microseconds()
 }

@@ -5,7 +5,8 @@ import "time"
 const (
 	// exactUpTo is the largest limit whose calls are remembered one by one.
 	exactUpTo = 4096
-	slices    = 60
+	// slots are the parts of a window in which the calls of a larger limit are counted.
+	slots = 60
 )
 
 // run is a number of calls that leave the window together, span after at. Times are Unix microseconds.
@@ -26,8 +27,8 @@ type window struct {
 // add counts n calls at a moment not before the last one.
 func (w *window) add(at int64, n, limit int) {
 	if limit > exactUpTo {
-		slice := w.span / slices
-		at = (at/slice + 1) * slice
+		slot := w.span / slots
+		at = (at/slot + 1) * slot
 	}
 	w.total += n
 	if last := len(w.runs) - 1; last >= w.head && w.runs[last].at >= at {
@@ -47,8 +48,8 @@ func (w *window) compact() {
 	w.runs, w.head = w.runs[:kept], 0
 }
 
-// forget drops what is older than the window. Calls from the future by more than a window mean that the clock was set back:
-// they are dropped too, or they would block the key until their time.
+// forget drops what is older than the window. Calls from the future by more than a window mean that the clock was set
+// back: they are dropped too, or they would block the key until their time.
 func (w *window) forget(now int64) {
 	for w.head < len(w.runs) && (w.runs[w.head].at+w.span <= now || w.runs[w.head].at > now+2*w.span) {
 		w.total -= w.runs[w.head].n
@@ -93,8 +94,8 @@ func newUsage() usage {
 	return usage{minute: window{span: time.Minute.Microseconds()}, hour: window{span: time.Hour.Microseconds()}}
 }
 
-// take counts up to n calls that will have happened by now+ahead, and says how many were admitted. The decision is that of
-// the last of them, or of the refusal.
+// take counts up to n calls that will have happened by now+ahead, and says how many were admitted. The decision is that
+// of the last of them, or of the refusal.
 func (u *usage) take(now, ahead int64, n int, l Limit) (int, Decision) {
 	now = u.advance(now)
 	granted := min(n, u.room(l))

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// buffer holds what was recorded until the collector takes it, all at once. A channel would wake the collector for every event,
-// which costs the caller more than recording does.
+// buffer holds what was recorded until the collector takes it, all at once. A channel would wake the collector for
+// every event, which costs the caller more than recording does.
 type buffer struct {
 	wakeAt int           // how many records wake the collector before its next tick
 	ready  chan struct{} // says that so many wait

@@ -55,7 +55,8 @@ func (r *Recorder) isAway() bool {
 	return r.away
 }
 
-// queueUp stores the batch when earlier ones are stored. While the database is away it is better out of order than lost.
+// queueUp stores the batch when earlier ones are stored. While the database is away it is better out of order than
+// lost.
 func (r *Recorder) queueUp(ctx context.Context, batch []event.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,8 +124,8 @@ func (r *Recorder) drain(ctx context.Context) {
 	}
 }
 
-// drainAll publishes the spilled batches, oldest first. Not before the changes of state: those were put aside as well, and
-// must arrive first. It returns early when there are many of them.
+// drainAll publishes the spilled batches, oldest first. Not before the changes of state: those were put aside as well,
+// and must arrive first. It returns early when there are many of them.
 func (r *Recorder) drainAll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.look(ctx); err != nil || !r.isAway() {
@@ -197,8 +198,8 @@ func (r *Recorder) claim(ctx context.Context) (rows []spilled, claim string, err
 	return rows, claim, err
 }
 
-// settle ends a claim, also when the process is to end. If that fails the claim runs out by itself, and the events are sent
-// twice: consumers know them.
+// settle ends a claim, also when the process is to end. If that fails the claim runs out by itself, and the events are
+// sent twice: consumers know them.
 func (r *Recorder) settle(ctx context.Context, statement, claim string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()

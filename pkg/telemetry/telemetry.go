@@ -1,6 +1,6 @@
-// Package telemetry carries events that only count use, such as license.validated, from the hot path to the bus. Recording
-// never waits and never fails. The price: a killed process may lose its last 250 ms. A graceful end loses nothing, and while
-// the broker is away batches are spilled into a table, up to a cap.
+// Package telemetry carries events that only count use, such as license.validated, from the hot path to the bus.
+// Recording never waits and never fails. The price: a killed process may lose its last 250 ms. A graceful end loses
+// nothing, and while the broker is away batches are spilled into a table, up to a cap.
 package telemetry
 
 import (
@@ -91,8 +91,8 @@ func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Messag
 // Dropped counts the events lost since the start.
 func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
 
-// Run publishes what is recorded until ctx ends, and then what is left: to the bus or, failing that, into the table. It is
-// called once, and recording must have stopped when ctx ends.
+// Run publishes what is recorded until ctx ends, and then what is left: to the bus or, failing that, into the table. It
+// is called once, and recording must have stopped when ctx ends.
 func (r *Recorder) Run(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
 		r.cfg.Log.WarnContext(ctx, "the table of telemetry put aside cannot be read", "error", err)

@@ -1,5 +1,5 @@
-// Package trace carries the W3C traceparent that a caller sent from request to request and into events, so that what happened
-// can be found by the trace of who caused it. It starts no traces of its own.
+// Package trace carries the W3C traceparent that a caller sent from request to request and into events, so that what
+// happened can be found by the trace of who caused it. It starts no traces of its own.
 package trace
 
 import (
@@ -12,8 +12,8 @@ const header = "Traceparent"
 
 type key struct{}
 
-// FromHeader is ctx with the traceparent of an incoming request. It is ctx itself when there is none or one that is not valid:
-// others make what they trace depend on its form.
+// FromHeader is ctx with the traceparent of an incoming request. It is ctx itself when there is none or one that is not
+// valid: others make what they trace depend on its form.
 func FromHeader(ctx context.Context, h http.Header) context.Context {
 	given := h[header]
 	if len(given) != 1 || !valid(given[0]) {

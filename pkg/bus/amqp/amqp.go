@@ -1,10 +1,10 @@
 // Package amqp is package bus over RabbitMQ, 3.10 or later.
 //
-// Events go to the durable topic exchange latchkey.events under their type as routing key, and changes of state once more,
-// packed, to latchkey.invalidations, which watches listen to. Every queue is a quorum queue with a companion "<queue>.dead"
-// for its dead letters, which come through latchkey.dead.<queue>. All of it is declared by whoever connects and may, and is otherwise
-// there by Definitions. Publishing and consuming have a connection each, because a broker
-// in alarm stops reading from connections that publish, and acknowledgments must not wait for that.
+// Events go to the durable topic exchange latchkey.events under their type as routing key, and changes of state once
+// more, packed, to latchkey.invalidations, which watches listen to. Every queue is a quorum queue with a companion
+// "<queue>.dead" for its dead letters, which come through latchkey.dead.<queue>. All of it is declared by whoever
+// connects and may, and is otherwise there by Definitions. Publishing and consuming have a connection each, because a
+// broker in alarm stops reading from connections that publish, and acknowledgments must not wait for that.
 package amqp
 
 import (
@@ -30,8 +30,8 @@ type Config struct {
 	URL string
 	// Name is the service's; the broker shows it with each connection and message.
 	Name string
-	// Queues are all durable queues of the system, not only those of this service: events are kept for a consumer that has
-	// never run.
+	// Queues are all durable queues of the system, not only those of this service: events are kept for a consumer that
+	// has never run.
 	Queues []bus.Queue
 	// Log hears of lost links and failed events; nil is silent.
 	Log *slog.Logger
@@ -92,8 +92,8 @@ func CheckURL(url string) error {
 	return nil
 }
 
-// Password is what the connection to a broker is opened with: the one in its URL, or that of the driver, "guest". It is empty where
-// none is used (auth_mechanism=external), and where the URL cannot be read.
+// Password is what the connection to a broker is opened with: the one in its URL, or that of the driver, "guest". It is
+// empty where none is used (auth_mechanism=external), and where the URL cannot be read.
 func Password(url string) string {
 	uri, err := amqp091.ParseURI(url)
 	if err != nil || len(uri.AuthMechanism) > 0 && !slices.Contains(uri.AuthMechanism, "plain") {
@@ -131,7 +131,8 @@ func (b *Bus) State() bus.State {
 	}
 }
 
-// Close ends every Consume and Watch and closes the connections. What was not acknowledged is delivered again to others.
+// Close ends every Consume and Watch and closes the connections. What was not acknowledged is delivered again to
+// others.
 func (b *Bus) Close() error {
 	b.stop()
 	b.links.Wait()

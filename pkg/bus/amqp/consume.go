@@ -28,8 +28,8 @@ func (b *Bus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
 	})
 }
 
-// consume works until ctx ends or the subscription is lost. It acknowledges in the order of delivery, after the handler has
-// committed, so one acknowledgment covers all before it.
+// consume works until ctx ends or the subscription is lost. It acknowledges in the order of delivery, after the handler
+// has committed, so one acknowledgment covers all before it.
 func (b *Bus) consume(ctx context.Context, conn *amqp091.Connection, q bus.Queue, h bus.Handler) error {
 	var ch *amqp091.Channel
 	var deliveries <-chan amqp091.Delivery
@@ -75,7 +75,8 @@ func (b *Bus) subscribe(conn *amqp091.Connection, q bus.Queue) (*amqp091.Channel
 	return ch, deliveries, nil
 }
 
-// untilClosed returns ctx ended early when the channel closes: what the handler is working on is then delivered to others.
+// untilClosed returns ctx ended early when the channel closes: what the handler is working on is then delivered to
+// others.
 func untilClosed(ctx context.Context, ch *amqp091.Channel) (context.Context, context.CancelFunc) {
 	closed := ch.NotifyClose(make(chan *amqp091.Error, 1))
 	ctx, cancel := context.WithCancel(ctx)
@@ -106,8 +107,8 @@ func open(d amqp091.Delivery, types []string) received {
 	return received{Delivery: d, events: events, poison: err}
 }
 
-// gather makes batches of what comes, one ahead of the handler, until the subscription is lost or ctx ends. Then it says why and
-// closes the channel of batches; what is in none is not acknowledged.
+// gather makes batches of what comes, one ahead of the handler, until the subscription is lost or ctx ends. Then it
+// says why and closes the channel of batches; what is in none is not acknowledged.
 func gather(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queue) (<-chan []received, <-chan error) {
 	batches, ended := make(chan []received), make(chan error, 1)
 	go func() {
@@ -122,8 +123,8 @@ func gather(ctx context.Context, deliveries <-chan amqp091.Delivery, q bus.Queue
 	return batches, ended
 }
 
-// collect hands over one batch. It waits for a message, and then for more until the batch is full or old enough; an old one goes
-// on growing while the handler is busy.
+// collect hands over one batch. It waits for a message, and then for more until the batch is full or old enough; an old
+// one goes on growing while the handler is busy.
 func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches chan<- []received, q bus.Queue) error {
 	var batch []received
 	var timeout <-chan time.Time

@@ -105,8 +105,8 @@ func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error
 type visit struct {
 	ch    *amqp091.Channel
 	queue string
-	// left is how many of the letters that were there at first have not been taken; later ones are not looked at, so that
-	// replaying a letter that dies again at once comes to an end.
+	// left is how many of the letters that were there at first have not been taken; later ones are not looked at, so
+	// that replaying a letter that dies again at once comes to an end.
 	left int
 	// held is how many were taken and not removed.
 	held int
@@ -156,8 +156,8 @@ func (v *visit) take(ctx context.Context) (*amqp091.Delivery, error) {
 	return &got, nil
 }
 
-// giveBack returns what is held, all at once, which keeps the order. The broker puts it back on its own time; waiting for
-// that spares the next look a queue that seems empty.
+// giveBack returns what is held, all at once, which keeps the order. The broker puts it back on its own time; waiting
+// for that spares the next look a queue that seems empty.
 func (v *visit) giveBack(ctx context.Context) error {
 	if err := v.ch.Nack(0, true, true); err != nil { // tag 0 stands for all
 		return err

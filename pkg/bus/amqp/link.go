@@ -20,7 +20,8 @@ const (
 	heartbeat = 5 * time.Second
 	// dialTimeout bounds connecting, handshake included.
 	dialTimeout = 10 * time.Second
-	// writeTimeout bounds one write to the socket, which nothing else does: while the broker reads nothing, it would hang.
+	// writeTimeout bounds one write to the socket, which nothing else does: while the broker reads nothing, it would
+	// hang.
 	writeTimeout = 10 * time.Second
 	closeTimeout = 2 * time.Second
 	// answerTimeout bounds what asks the broker and waits for its answer.
@@ -205,9 +206,9 @@ func closeConnection(conn *amqp091.Connection) {
 	_ = conn.CloseDeadline(time.Now().Add(closeTimeout)) // it is given up either way
 }
 
-// ask runs fn, which asks the broker and waits for answers. The library waits for ever, and an answer may never come: after a
-// broker was killed, a quorum queue that has no leader yet swallows basic.consume (seen with 3.10). When the time is over, or
-// ctx ends, the connection is given up, which ends fn; whoever else used it takes the next one.
+// ask runs fn, which asks the broker and waits for answers. The library waits for ever, and an answer may never come:
+// after a broker was killed, a quorum queue that has no leader yet swallows basic.consume (seen with 3.10). When the
+// time is over, or ctx ends, the connection is given up, which ends fn; whoever else used it takes the next one.
 func ask(ctx context.Context, conn *amqp091.Connection, fn func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()

@@ -137,7 +137,8 @@ func manage(t *testing.T, method, address string) []byte {
 	return body
 }
 
-// A link that swallows everything is the worst: no error, no end. The watch must distrust its cache, and a publish must give up.
+// A link that swallows everything is the worst: no error, no end. The watch must distrust its cache, and a publish must
+// give up.
 func TestASilentLink(t *testing.T) {
 	address := testkit.AMQP(t)
 	p := startProxy(t, host(t, address))

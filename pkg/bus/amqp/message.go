@@ -19,8 +19,8 @@ type message struct {
 }
 
 const (
-	// batchAbove is how many telemetry events of one type one Publish must carry for them to travel in batches: under load
-	// a message per event is what a broker spends its time on.
+	// batchAbove is how many telemetry events of one type one Publish must carry for them to travel in batches: under
+	// load a message per event is what a broker spends its time on.
 	batchAbove = 64
 	batchSize  = 100
 )
@@ -67,8 +67,9 @@ func messages(events []event.Event, app string) ([]message, error) {
 	return made, nil
 }
 
-// invalidationsOf are the copies of changes of state for watches: what follows one another of one type goes into one message,
-// since under load a message per event to every replica costs more than all else. Telemetry they get as the queues do.
+// invalidationsOf are the copies of changes of state for watches: what follows one another of one type goes into one
+// message, since under load a message per event to every replica costs more than all else. Telemetry they get as the
+// queues do.
 func invalidationsOf(events []event.Event, app string) ([]message, error) {
 	var made []message
 	for len(events) > 0 {

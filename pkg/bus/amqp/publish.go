@@ -24,8 +24,9 @@ const (
 
 // Publish implements bus.Publisher. It fails at once while there is no connection or the broker takes no messages.
 //
-// Messages to the queues are mandatory: one that reaches no queue comes back. That is an error only when one of the known queues wants
-// its type, which means that the queue has gone; of other types, such as apikey.created, nobody need keep a copy.
+// Messages to the queues are mandatory: one that reaches no queue comes back. That is an error only when one of the
+// known queues wants its type, which means that the queue has gone; of other types, such as apikey.created, nobody need
+// keep a copy.
 func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	msgs, err := messages(events, b.name)
 	if err != nil {
@@ -118,7 +119,8 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 	}
 }
 
-// missing is an error when a message came back that a known queue should have taken; the queues are declared anew first.
+// missing is an error when a message came back that a known queue should have taken; the queues are declared anew
+// first.
 func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 	returned := c.returned
 	c.returned = nil
@@ -133,8 +135,9 @@ func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 	return nil
 }
 
-// redeclare waits before it brings the queues back. A queue that reappears within milliseconds takes over the consumers of
-// the deleted one, but RabbitMQ (3.10 at least) then drops their messages as seen; after the wait they have been told.
+// redeclare waits before it brings the queues back. A queue that reappears within milliseconds takes over the consumers
+// of the deleted one, but RabbitMQ (3.10 at least) then drops their messages as seen; after the wait they have been
+// told.
 func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) error {
 	select {
 	case <-ctx.Done():
@@ -162,8 +165,8 @@ func (b *Bus) wanted(r amqp091.Return) bool {
 type confirmChannel struct {
 	conn *amqp091.Connection
 	ch   *amqp091.Channel
-	// returns is larger than window, and emptied whenever a confirm has come: the broker sends a return before the confirm
-	// of the same message, and the library reads both in turn, so it never blocks on a full channel.
+	// returns is larger than window, and emptied whenever a confirm has come: the broker sends a return before the
+	// confirm of the same message, and the library reads both in turn, so it never blocks on a full channel.
 	returns  chan amqp091.Return
 	returned []amqp091.Return
 	broken   bool
@@ -183,8 +186,8 @@ func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirm
 	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
 }
 
-// send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is lost or
-// ctx ends. It returns the first failure.
+// send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is
+// lost or ctx ends. It returns the first failure.
 func (c *confirmChannel) send(ctx context.Context, msgs []message) error {
 	var failed error
 	var pending []*amqp091.DeferredConfirmation

@@ -130,8 +130,9 @@ func (w *watcher) gap() {
 	}
 }
 
-// tick says every second that the link lives, on the way that events take: over the publishing connection to the broker and
-// back over the consuming one. While the broker takes no messages there is no tick, and rightly so: no revocation could arrive either.
+// tick says every second that the link lives, on the way that events take: over the publishing connection to the broker
+// and back over the consuming one. While the broker takes no messages there is no tick, and rightly so: no revocation
+// could arrive either.
 func (b *Bus) tick(ctx context.Context, key string) {
 	every := time.NewTicker(bus.TickEvery)
 	defer every.Stop()

@@ -92,8 +92,8 @@ func Activations(t testing.TB, n int) []event.Event {
 	return events
 }
 
-// Publish publishes in the background, since the in-process bus waits for consumers, until it succeeds or the test ends.
-// The function it returns waits for that.
+// Publish publishes in the background, since the in-process bus waits for consumers, until it succeeds or the test
+// ends. The function it returns waits for that.
 func Publish(t testing.TB, b bus.Bus, events ...event.Event) (wait func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -184,8 +184,8 @@ func (s *Sink) Await(t testing.TB, want []event.Event) {
 	testkit.Eventually(t, patience, func() error { return same(s.Events(), want) })
 }
 
-// AwaitAgain is Await after the link was lost, maybe with the acknowledgment of what was committed just before: events that come
-// again are overlooked.
+// AwaitAgain is Await after the link was lost, maybe with the acknowledgment of what was committed just before: events
+// that come again are overlooked.
 func (s *Sink) AwaitAgain(t testing.TB, want []event.Event) {
 	t.Helper()
 	testkit.Eventually(t, patience, func() error {

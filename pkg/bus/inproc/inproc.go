@@ -1,8 +1,8 @@
 // Package inproc is package bus within one process, for the embedded default: no broker, the same promise.
 //
-// It stores nothing on the way: Publish returns only after every queue that wants an event has committed it or made it a
-// dead letter, and waits for a consumer to come where there is none. What keeps events across a crash is the publisher's
-// outbox, which sends again what was not confirmed.
+// It stores nothing on the way: Publish returns only after every queue that wants an event has committed it or made it
+// a dead letter, and waits for a consumer to come where there is none. What keeps events across a crash is the
+// publisher's outbox, which sends again what was not confirmed.
 package inproc
 
 import (

@@ -14,7 +14,8 @@ import (
 type publication struct {
 	// left counts events not yet settled; the queue's mutex guards it.
 	left int
-	// abandoned says that the publisher has given up waiting: events not yet taken are dropped, since it sends them again.
+	// abandoned says that the publisher has given up waiting: events not yet taken are dropped, since it sends them
+	// again.
 	abandoned bool
 	settled   chan struct{}
 	queue     *queue

@@ -44,8 +44,8 @@ func (d Dialector) Initialize(db *gorm.DB) error {
 	return nil
 }
 
-// BindVarTo implements gorm.Dialector. Times are cut to the microsecond, as PostgreSQL keeps them; the driver's settings
-// make them UTC text that sorts by time.
+// BindVarTo implements gorm.Dialector. Times are cut to the microsecond, as PostgreSQL keeps them; the driver's
+// settings make them UTC text that sorts by time.
 func (Dialector) BindVarTo(writer clause.Writer, stmt *gorm.Statement, value any) {
 	last := len(stmt.Vars) - 1
 	switch t := value.(type) {
@@ -103,7 +103,8 @@ func (Dialector) RollbackTo(tx *gorm.DB, name string) error {
 	return tx.Exec("ROLLBACK TO SAVEPOINT " + name).Error
 }
 
-// Translate implements gorm.ErrorTranslator: violated constraints become gorm's errors, the driver's stays as the cause.
+// Translate implements gorm.ErrorTranslator: violated constraints become gorm's errors, the driver's stays as the
+// cause.
 func (Dialector) Translate(err error) error {
 	var failure *driver.Error
 	if !errors.As(err, &failure) {

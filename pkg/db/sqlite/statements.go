@@ -11,8 +11,9 @@ import (
 // keptStatements is how many compiled statements a connection keeps, those used last.
 const keptStatements = 128
 
-// Connector opens connections that keep the statements they have compiled, as pgx does for PostgreSQL: compiling a statement often takes
-// SQLite longer than carrying it out, and database/sql's own prepared statements are compiled again in every transaction.
+// Connector opens connections that keep the statements they have compiled, as pgx does for PostgreSQL: compiling a
+// statement often takes SQLite longer than carrying it out, and database/sql's own prepared statements are compiled
+// again in every transaction.
 type Connector struct{ driver.Connector }
 
 // Connect implements driver.Connector.

@@ -1,5 +1,5 @@
-// Package jsonbody reads what requests are made of, JSON above all, strictly: it refuses what others guess at, and names every
-// member that is wrong.
+// Package jsonbody reads what requests are made of, JSON above all, strictly: it refuses what others guess at, and
+// names every member that is wrong.
 package jsonbody
 
 import (
@@ -16,17 +16,17 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// Decode reads one JSON object into dst, a pointer to a struct with json tags. It is stricter than encoding/json, which is
-// made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs, member names
-// over 255 bytes and nesting beyond 32 are refused anywhere in the text, and numbers never lose anything. Unknown members are
-// ignored, and of a member given twice the last counts. Null leaves a member as if it were absent, save in and
-// within an Optional.
+// Decode reads one JSON object into dst, a pointer to a struct with json tags. It is stricter than encoding/json, which
+// is made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs,
+// member names over 255 bytes and nesting beyond 32 are refused anywhere in the text, and numbers never lose anything.
+// Unknown members are ignored, and of a member given twice the last counts. Null leaves a member as if it were absent,
+// save in and within an Optional.
 //
-// The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text itself is
-// "body". Text that cannot be read to its end, as it is no JSON, is told alone.
+// The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
+// itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
 //
-// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), any,
-// json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
+// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime),
+// any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
 //
 //	max:"100"          bounds the entries of a list while it is read
 //	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are looked for
@@ -96,8 +96,8 @@ var (
 	rowType      = reflect.TypeFor[row]()
 )
 
-// decoder reads one text into Go values and gathers what is wrong. An error of its methods ends the reading; what has a wrong
-// type is noted and skipped.
+// decoder reads one text into Go values and gathers what is wrong. An error of its methods ends the reading; what has a
+// wrong type is noted and skipped.
 type decoder struct {
 	*text
 	strict   bool
@@ -262,7 +262,8 @@ func (d *decoder) entries(read func(i int) error) (int, error) {
 	return n, d.leave()
 }
 
-// row reads an entry that stands alone. What ends the reading concerns the text and no row: then nobody looks at the rows.
+// row reads an entry that stands alone. What ends the reading concerns the text and no row: then nobody looks at the
+// rows.
 func (d *decoder) row(r row) error {
 	value, problems := r.parts()
 	around := *d

@@ -57,8 +57,8 @@ func numbered(format string, n int) string {
 	return out.String() + fmt.Sprintf(format, n)
 }
 
-// TestC1WorkIsLinear counts the bytes that the work allocates, as it happens before the caller is known: a text twice as long
-// may take about twice as many, and none takes many times its length.
+// TestC1WorkIsLinear counts the bytes that the work allocates, as it happens before the caller is known: a text twice
+// as long may take about twice as many, and none takes many times its length.
 func TestC1WorkIsLinear(t *testing.T) {
 	const size = 100_000
 	for name, text := range worstTexts {

@@ -21,7 +21,8 @@ type member struct {
 	max    int  // entries of a list, 0 = any number
 }
 
-// What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null too.
+// What lists and maps hold has no tags. Null is a value like others in a free map; what is kept for later may be null
+// too.
 var (
 	plain           = member{}
 	free            = member{nullable: true}
@@ -44,7 +45,8 @@ func entryOf(t reflect.Type, of *member) *member {
 // members are those of a struct type by name.
 type members map[string]*member
 
-// membersByType remembers the members of each struct type; it is filled from types alone, so sharing it is no shared state.
+// membersByType remembers the members of each struct type; it is filled from types alone, so sharing it is no shared
+// state.
 var membersByType sync.Map // reflect.Type -> members
 
 func membersOf(t reflect.Type) members {

@@ -1,7 +1,7 @@
 package jsonbody
 
-// Optional is a member of a PATCH body, where absent, null and a value are three different things. Null is accepted only
-// when the field carries the tag null:"ok".
+// Optional is a member of a PATCH body, where absent, null and a value are three different things. Null is accepted
+// only when the field carries the tag null:"ok".
 type Optional[T any] struct {
 	Present bool
 	Null    bool
@@ -32,7 +32,8 @@ func (o *Optional[T]) mark(null bool) any {
 
 type optional interface{ mark(null bool) any }
 
-// Object is a JSON object kept verbatim, nil when absent: metadata, for example. Its inside is checked like everything else.
+// Object is a JSON object kept verbatim, nil when absent: metadata, for example. Its inside is checked like everything
+// else.
 type Object []byte
 
 // MarshalJSON implements json.Marshaler; a nil Object is {}.

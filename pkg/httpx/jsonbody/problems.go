@@ -27,7 +27,9 @@ const (
 	badSurrogate = "must not contain half of a surrogate pair"
 	badNumber    = "must be a number within range"
 	tooDeep      = "is nested too deeply; 32 levels are allowed"
-	longName     = "must not have member names of more than 255 bytes"
+	// byteOrderMark is by RFC 8259, section 8.1.
+	byteOrderMark = "begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1); send plain UTF-8"
+	longName      = "must not have member names of more than 255 bytes"
 )
 
 // errStop ends the reading after what was noted by stop.
@@ -35,8 +37,8 @@ var errStop = errors.New("stop")
 
 func notJSON(at int64) string { return "is not valid JSON at byte " + strconv.FormatInt(at, 10) }
 
-// fail notes a problem of the value that was read last. A path costs more than the bytes that it is told of, so only the first
-// problems get one.
+// fail notes a problem of the value that was read last. A path costs more than the bytes that it is told of, so only
+// the first problems get one.
 func (d *decoder) fail(problem string) {
 	if d.noted < MaxProblems {
 		d.note(d.StackPointer(), problem)
@@ -74,13 +76,14 @@ func (d *decoder) stop(at jsontext.Pointer, problem string) error {
 	return errStop
 }
 
-// broken notes why the text could not be read to its end. Nothing that was noted before counts, as the text is not what it seemed.
+// broken notes why the text could not be read to its end. Nothing that was noted before counts, as the text is not what
+// it seemed.
 func (d *decoder) broken(err error) {
 	if errors.Is(err, errStop) {
 		return
 	}
 	if strings.HasPrefix(string(d.raw[:min(len(d.raw), 3)]), "\ufeff") {
-		d.problems = apierr.Fields{"body": "begins with a byte order mark, which JSON does not have (RFC 8259, section 8.1); send plain UTF-8"}
+		d.problems = apierr.Fields{"body": byteOrderMark}
 		return
 	}
 	at := d.InputOffset()

@@ -2,9 +2,9 @@ package jsonbody
 
 import "github.com/latchkey-dev/latchkey/pkg/apierr"
 
-// Row is an entry of a list whose entries stand alone: what is wrong in one, in its types, its text or its nesting, is kept
-// beside its value and refuses neither the body nor the others. Paths begin at the entry; the entry itself is "body". Text that
-// cannot be read on, because its JSON is broken, refuses the body all the same.
+// Row is an entry of a list whose entries stand alone: what is wrong in one, in its types, its text or its nesting, is
+// kept beside its value and refuses neither the body nor the others. Paths begin at the entry; the entry itself is
+// "body". Text that cannot be read on, because its JSON is broken, refuses the body all the same.
 type Row[T any] struct {
 	Value    T
 	problems apierr.Fields

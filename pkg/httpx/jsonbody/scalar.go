@@ -146,12 +146,12 @@ func (d *decoder) int(v reflect.Value, kind jsontext.Kind) error {
 	return nil
 }
 
-// maxWhole bounds the length of a whole number that is looked into, and its exponent: an exponent of a million in six bytes
-// must not make a number of a million digits.
+// maxWhole bounds the length of a whole number that is looked into, and its exponent: an exponent of a million in six
+// bytes must not make a number of a million digits.
 const maxWhole = 40
 
-// whole spells a whole number without the fraction and exponent that some languages write: 5 for 5.0 and 5e0. Others stay as
-// they are.
+// whole spells a whole number without the fraction and exponent that some languages write: 5 for 5.0 and 5e0. Others
+// stay as they are.
 func whole(digits string) string {
 	if len(digits) > maxWhole || !strings.ContainsAny(digits, ".eE") {
 		return digits

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Identifier is s as identifiers and tokens are compared: in Unicode NFC, without the blanks, line breaks, zero-width characters
-// and byte order marks that files, terminals and forms leave at its ends. What is within stays.
+// Identifier is s as identifiers and tokens are compared: in Unicode NFC, without the blanks, line breaks, zero-width
+// characters and byte order marks that files, terminals and forms leave at its ends. What is within stays.
 func Identifier(s string) string {
 	return norm.NFC.String(strings.TrimFunc(s, isLeftover))
 }
@@ -21,8 +21,8 @@ func isLeftover(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.C
 // BadTime is the problem of text that ParseTime does not take.
 const BadTime = "must be a time as in 2026-01-31T12:00:00Z, or a date as in 2026-01-31"
 
-// ParseTime reads RFC 3339, or a date alone as its midnight in UTC. The result is in UTC and cut to the microsecond, of a
-// year from 1 to 9999.
+// ParseTime reads RFC 3339, or a date alone as its midnight in UTC. The result is in UTC and cut to the microsecond, of
+// a year from 1 to 9999.
 func ParseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/nearest"
 )
 
-// Unsettable is implemented by a request type, or a pointer to it, whose object has members that the request cannot set: by
-// name, what to do instead ("use /transfer"), or "". Where unknown members are refused, these are refused with that.
+// Unsettable is implemented by a request type, or a pointer to it, whose object has members that the request cannot
+// set: by name, what to do instead ("use /transfer"), or "". Where unknown members are refused, these are refused with
+// that.
 type Unsettable interface{ Unsettable() map[string]string }
 
 // unknown notes a member that the type does not have.

@@ -18,13 +18,13 @@ import (
 const (
 	// maxConnections is how many connections a server has open. Each costs about 20 KB before anything is asked.
 	maxConnections = 4096
-	// maxPerAddress is how many of them one public address may have, for IPv6 one /64. Private addresses may be proxies, which
-	// come for many.
+	// maxPerAddress is how many of them one public address may have, for IPv6 one /64. Private addresses may be
+	// proxies, which come for many.
 	maxPerAddress = 1024
 )
 
-// connections closes the connections that a server has no room for. It is a pair of hooks and no listener, as net/http ends
-// connections well only when it has them as they are.
+// connections closes the connections that a server has no room for. It is a pair of hooks and no listener, as net/http
+// ends connections well only when it has them as they are.
 type connections struct {
 	log    *slog.Logger
 	warned rate.Sometimes
@@ -44,7 +44,11 @@ type connection struct {
 
 func newConnections(log *slog.Logger) *connections {
 	return &connections{
-		log: log, warned: rate.Sometimes{Interval: time.Minute}, open: map[net.Conn]*connection{}, quiet: map[net.Conn]struct{}{}, from: map[netip.Prefix]int{},
+		log:    log,
+		warned: rate.Sometimes{Interval: time.Minute},
+		open:   map[net.Conn]*connection{},
+		quiet:  map[net.Conn]struct{}{},
+		from:   map[netip.Prefix]int{},
 	}
 }
 
@@ -87,8 +91,8 @@ func (k *connections) setQuiet(conn net.Conn, quiet bool) {
 	}
 }
 
-// makeRoom closes some connection whose client keeps the server waiting, be it for a request or for the rest of one, so that these
-// keep nobody out. Maps are iterated in random order: whoever holds the most loses the most.
+// makeRoom closes some connection whose client keeps the server waiting, be it for a request or for the rest of one, so
+// that these keep nobody out. Maps are iterated in random order: whoever holds the most loses the most.
 func (k *connections) makeRoom() {
 	for conn := range k.quiet {
 		conn.Close()

@@ -102,7 +102,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// Nor do requests whose bodies do not come, whether the handler waits for the body, or net/http after an answer that did not.
+// Nor do requests whose bodies do not come, whether the handler waits for the body, or net/http after an answer that
+// did not.
 func TestUnfinishedRequestsMakeRoom(t *testing.T) {
 	k := newConnections(slog.New(slog.DiscardHandler))
 	r := httpx.NewEngine(httpx.Options{})

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// quietTime is how long a connection that keeps alive must have been quiet before a draining server closes it: its client
-	// may be sending the next request, which would be cut off.
+	// quietTime is how long a connection that keeps alive must have been quiet before a draining server closes it: its
+	// client may be sending the next request, which would be cut off.
 	quietTime = 500 * time.Millisecond
 	// drainTimeout is what the requests under way may still take once no connection is accepted any more.
 	drainTimeout = 20 * time.Second
@@ -24,8 +24,8 @@ const (
 type Drain struct {
 	// Begin turns readiness off; nil does nothing.
 	Begin func()
-	// Delay is how long the server goes on as before, except that each answer asks its client to let go of the connection:
-	// time for load balancers to notice.
+	// Delay is how long the server goes on as before, except that each answer asks its client to let go of the
+	// connection: time for load balancers to notice.
 	Delay time.Duration
 }
 

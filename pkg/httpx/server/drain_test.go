@@ -112,8 +112,8 @@ func TestDrainCutsNobody(t *testing.T) {
 	}
 }
 
-// TestDrainAnswersTheLastRequest: a connection that was quiet when the drain began still gets an answer, and is told to close; so
-// is one whose request came before.
+// TestDrainAnswersTheLastRequest: a connection that was quiet when the drain began still gets an answer, and is told to
+// close; so is one whose request came before.
 func TestDrainAnswersTheLastRequest(t *testing.T) {
 	began, started, release := make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	addr, stop, ended := serving(t, Drain{Begin: func() { close(began) }, Delay: time.Minute}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -13,8 +13,9 @@ import (
 // settleTime is how long a listener that refuses goes on accepting: the handshakes under way end within it.
 const settleTime = 100 * time.Millisecond
 
-// listener accepts TCP connections and can stop to. Closing a listener resets the connections that wait in its queue, whose
-// clients may have sent a request already; refuse first turns newcomers away and then has the queue accepted to its end.
+// listener accepts TCP connections and can stop to. Closing a listener resets the connections that wait in its queue,
+// whose clients may have sent a request already; refuse first turns newcomers away and then has the queue accepted to
+// its end.
 type listener struct {
 	*net.TCPListener
 	refusing atomic.Bool // new connections stay out
@@ -47,8 +48,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse makes Accept end. Who comes after it is refused; where the system cannot do that, who comes in the moment of closing
-// is cut off.
+// refuse makes Accept end. Who comes after it is refused; where the system cannot do that, who comes in the moment of
+// closing is cut off.
 func (l *listener) refuse() {
 	l.refusing.Store(l.turnAway() == nil)
 	_ = l.SetDeadline(time.Now().Add(settleTime))

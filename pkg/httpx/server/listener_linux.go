@@ -2,8 +2,8 @@ package server
 
 import "golang.org/x/sys/unix"
 
-// newcomers drops the segments that open a connection (SYN without ACK) and lets all others pass. Their clients send them again
-// after a second, and find the port closed.
+// newcomers drops the segments that open a connection (SYN without ACK) and lets all others pass. Their clients send
+// them again after a second, and find the port closed.
 var newcomers = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13}, // the flags of the TCP header
 	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},

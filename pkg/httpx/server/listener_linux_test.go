@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRefuseAcceptsTheQueue: connections that wait to be accepted when a listener refuses are accepted, none is reset, and who
-// comes later is refused.
+// TestRefuseAcceptsTheQueue: connections that wait to be accepted when a listener refuses are accepted, none is reset,
+// and who comes later is refused.
 func TestRefuseAcceptsTheQueue(t *testing.T) {
 	l, err := listenTCP("127.0.0.1:0")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// What net/http writes by itself: errors of requests that it cannot read, and what answers plain HTTP where TLS is spoken. No answer of a
-// handler has such a header right after its status line.
+// What net/http writes by itself: errors of requests that it cannot read, and what answers plain HTTP where TLS is
+// spoken. No answer of a handler has such a header right after its status line.
 var (
 	plainHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	plainStart  = []byte("HTTP/1.1 ")
@@ -29,7 +29,8 @@ type errorConn struct{ *net.TCPConn }
 // Write implements net.Conn.
 func (c errorConn) Write(p []byte) (int, error) { return writeDocumented(c.TCPConn, p) }
 
-// errorTLSConn is errorConn over TLS. net/http takes it for any connection, which does its handshake when it is first read.
+// errorTLSConn is errorConn over TLS. net/http takes it for any connection, which does its handshake when it is first
+// read.
 type errorTLSConn struct{ *tls.Conn }
 
 // Write implements net.Conn.
@@ -76,10 +77,13 @@ func documented(p []byte) []byte {
 }
 
 func plainError(status []byte, code int, text []byte) []byte {
-	e := apierr.New(apierr.Invalid, errcode.MalformedRequest, "the server cannot read this as a request: "+string(bytes.TrimSpace(text)))
+	e := apierr.New(apierr.Invalid, errcode.MalformedRequest,
+		"the server cannot read this as a request: "+string(bytes.TrimSpace(text)))
 	if code == http.StatusRequestHeaderFieldsTooLarge {
-		e = apierr.New(apierr.Invalid, errcode.HeadersTooLarge, "the header of the request is too large; send less than 16 KiB")
+		e = apierr.New(apierr.Invalid, errcode.HeadersTooLarge,
+			"the header of the request is too large; send less than 16 KiB")
 	}
 	body := httpx.ErrorBody(e)
-	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, httpx.JSONType, len(body), body)
+	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		status, httpx.JSONType, len(body), body)
 }

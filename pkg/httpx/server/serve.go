@@ -1,4 +1,5 @@
-// Package server listens on the addresses of a service, with TLS where it has certificates, bounds the connections, and drains.
+// Package server listens on the addresses of a service, with TLS where it has certificates, bounds the connections, and
+// drains.
 package server
 
 import (
@@ -65,7 +66,8 @@ func (l *Listening) add(s Server) error {
 	}
 	listener, err := listenTCP(s.Addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on the %s address %s, set another one by %s: %w", s.Name, s.Addr, s.Setting, err)
+		return fmt.Errorf("cannot listen on the %s address %s, set another one by %s: %w",
+			s.Name, s.Addr, s.Setting, err)
 	}
 	l.listeners, l.certs = append(l.listeners, listener), append(l.certs, certs)
 	return nil
@@ -111,8 +113,9 @@ func (l *Listening) Close() {
 	}
 }
 
-// Serve answers requests until ctx ends or a server fails. Then it drains: d.Begin, d.Delay of serving on, and no connection is
-// accepted any more; whoever is connected gets the answers to what was asked, for up to 20 s, and Serve returns.
+// Serve answers requests until ctx ends or a server fails. Then it drains: d.Begin, d.Delay of serving on, and no
+// connection is accepted any more; whoever is connected gets the answers to what was asked, for up to 20 s, and Serve
+// returns.
 func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	drain := &drainer{Drain: d}

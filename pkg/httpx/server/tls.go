@@ -11,8 +11,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// certificates serves the key pair of two files, and the new one soon after they change. While they do not fit together,
-// as in the middle of a change, the old pair stays.
+// certificates serves the key pair of two files, and the new one soon after they change. While they do not fit
+// together, as in the middle of a change, the old pair stays.
 type certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger // nil before the server serves
@@ -67,7 +67,8 @@ func (c *certificates) current() *tls.Certificate {
 		c.checked = time.Now()
 		if c.states() != c.files {
 			if err := c.read(); err != nil { // tried again in a second
-				c.warn("the TLS certificate has changed and cannot be read; the one of before stays in use", "error", err)
+				c.warn("the TLS certificate has changed and cannot be read; the one of before stays in use",
+					"error", err)
 			}
 		}
 		if end := c.pair.Leaf.NotAfter; time.Now().After(end) {

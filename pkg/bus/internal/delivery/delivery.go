@@ -1,5 +1,5 @@
-// Package delivery delivers events to a handler with the patience that package bus promises. Both implementations use it,
-// so that failures are treated alike on RabbitMQ of every version and in process.
+// Package delivery delivers events to a handler with the patience that package bus promises. Both implementations use
+// it, so that failures are treated alike on RabbitMQ of every version and in process.
 package delivery
 
 import (
@@ -164,8 +164,8 @@ const (
 	maxReason  = 1000
 )
 
-// Pause waits before try n+1: 100 ms doubled with each n up to 5 s, between half and all of that, so that replicas do not
-// come in step. It fails only when ctx ends.
+// Pause waits before try n+1: 100 ms doubled with each n up to 5 s, between half and all of that, so that replicas do
+// not come in step. It fails only when ctx ends.
 func Pause(ctx context.Context, n int) error {
 	full := min(firstPause<<min(n-1, 10), maxPause)
 	timer := time.NewTimer(full/2 + rand.N(full/2))

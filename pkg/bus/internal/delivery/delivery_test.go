@@ -20,7 +20,8 @@ import (
 
 var errBroken = errors.New("broken")
 
-// script answers each call of the handler with the next error in the list of its events' ids joined, nil when there is none.
+// script answers each call of the handler with the next error in the list of its events' ids joined, nil when there is
+// none.
 type script struct {
 	answers map[string][]error
 	calls   []string
