@@ -1,8 +1,8 @@
 // Package apikey guards routes by API key: who calls (X-API-Key), whether the key may call this endpoint, and how
 // often. Keys are kept in memory for a minute, and for a quarter of an hour while the service that knows them is away.
 //
-// It asks auth by its generated client, and not through an interface that each service would have to implement alike:
-// three services guard routes by it, and they differ in nothing there.
+// Remote knows auth's generated client, which is no building block; without it license and analytics would each need the
+// same copy of it.
 package apikey
 
 import (
