@@ -61,6 +61,31 @@ func TestC5ChangeAnAPIKey(t *testing.T) {
 	})
 }
 
+// TestAPatchOfAnAPIKeyTellsWhatChanged: nothing of one that changes nothing, and only the members that differ otherwise.
+func TestAPatchOfAnAPIKeyTellsWhatChanged(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["*"], "expires_at": "2099-12-31"}`)
+		for _, same := range []string{
+			``, `{}`, `{"client_name": "app"}`, `{"allowed_endpoints": ["*"], "rate_limit": {"per": "key"}, "expires_at": "2099-12-31"}`,
+			`{"client_name": "new"}`,
+		} {
+			w.call("PATCH", keysPath+"/"+k.ID, asAdmin, same).is(200, "")
+		}
+		var audited eventsv1.AuditRecorded
+		w.awaitEvent(2, &audited)
+		before, after := `{"api_key_id":"`+k.ID+`","client_name":"app"}`, `{"api_key_id":"`+k.ID+`","client_name":"new"}`
+		if audited.Action != "api_key.update" || audited.BeforeJson != before || audited.AfterJson != after {
+			w.Errorf("audit entry %v", &audited)
+		}
+		w.awaitEvent(1, &eventsv1.ApiKeyUpdated{})
+		w.call("DELETE", keysPath+"/"+k.ID, asAdmin, "").is(200, "")
+		w.awaitEvent(1, &eventsv1.ApiKeyRevoked{}) // comes after all that was told before
+		if n := len(w.events(eventsv1.TypeApiKeyUpdated)); n != 1 {
+			w.Errorf("%d events of a change, want 1", n)
+		}
+	})
+}
+
 // TestC6ShippedKeysAreLimitedPerAddress: a key that goes to all customers does not let one use up another's allowance.
 func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 	w := onSQLite(t)

@@ -204,8 +204,8 @@ func (p APIKeyPatch) apply(k APIKey) APIKey {
 	return k
 }
 
-// UpdateAPIKey changes a key, for all of its secrets, and returns it as it is now. An id that names no key in force is
-// ErrAPIKeyNotFound.
+// UpdateAPIKey changes a key, for all of its secrets, and returns it as it is now. A patch that changes nothing publishes
+// nothing. An id that names no key in force is ErrAPIKeyNotFound.
 func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIKeyPatch) (APIKey, error) {
 	now := s.Clock.Now()
 	if err := p.validate(now); err != nil {
@@ -218,7 +218,12 @@ func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIK
 	var k APIKey
 	err := s.Keys.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
 		k = p.apply(before)
-		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audit(by, "api_key.update", k.ID, before.audited(), k.audited())}
+		was, is := difference(before.audited(), k.audited())
+		if len(is) == 0 {
+			return k, nil
+		}
+		was["api_key_id"], is["api_key_id"] = k.ID, k.ID // nothing else in the entry names the key
+		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audit(by, "api_key.update", k.ID, was, is)}
 	})
 	if err != nil {
 		return APIKey{}, fmt.Errorf("update API key: %w", err)

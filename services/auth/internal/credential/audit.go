@@ -2,6 +2,7 @@ package credential
 
 import (
 	"encoding/json"
+	"reflect"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -37,6 +38,17 @@ func (k APIKey) audited() map[string]any {
 		m["expires_at"] = rfc3339(k.ExpiresAt)
 	}
 	return m
+}
+
+// difference is the members of two views of one thing in which they differ.
+func difference(before, after map[string]any) (was, is map[string]any) {
+	was, is = map[string]any{}, map[string]any{}
+	for name, value := range after {
+		if !reflect.DeepEqual(before[name], value) {
+			was[name], is[name] = before[name], value
+		}
+	}
+	return was, is
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
