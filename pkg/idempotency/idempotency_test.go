@@ -340,6 +340,21 @@ func TestFromRequest(t *testing.T) {
 	}
 }
 
+func TestFromRequestKnowsAPathHoweverItIsEscaped(t *testing.T) {
+	hash := func(path string) [32]byte {
+		req := httptest.NewRequest("POST", path, nil)
+		req.Header.Set("Idempotency-Key", "k")
+		k, err := idempotency.FromRequest(req, "s", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Request
+	}
+	if hash("/licens%65s?x=%41") != hash("/licenses?x=%41") {
+		t.Error("one path escaped in two ways is taken for two")
+	}
+}
+
 func TestFromRequestTellsRequestsApart(t *testing.T) {
 	seen := map[[32]byte]string{}
 	for _, call := range [][3]string{{"POST", "/a", "{}"}, {"PUT", "/a", "{}"}, {"POST", "/b", "{}"}, {"POST", "/a?x", "{}"}, {"POST", "/a", "{ }"}, {"POST", "/a", ""}} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"net/url"
 
 	"github.com/gin-gonic/gin"
 
@@ -40,8 +41,9 @@ func FromRequest(r *http.Request, scope string, body []byte) (Key, error) {
 		return Key{}, apierr.InvalidField(header, "must be one header of 1 to 255 printable ASCII characters")
 	}
 	k := Key{Scope: scope, Key: values[0]}
+	called := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery} // a path may be escaped in several ways
 	h := sha256.New()
-	h.Write([]byte(r.Method + "\x00" + r.URL.RequestURI() + "\x00"))
+	h.Write([]byte(r.Method + "\x00" + called.RequestURI() + "\x00"))
 	h.Write(body)
 	h.Sum(k.Request[:0])
 	return k, nil
