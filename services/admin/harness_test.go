@@ -170,6 +170,7 @@ type sister struct {
 	answers map[string]func(any) (connect.AnyResponse, error)
 	replies map[string]httpx.Handler
 	asked   []any
+	timeout string // of the last method called, in milliseconds
 }
 
 func newSister() *sister {
@@ -252,6 +253,7 @@ func (s *sister) connect(mount func(...connect.HandlerOption) (string, http.Hand
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			s.mu.Lock()
 			s.asked = append(s.asked, req.Any())
+			s.timeout = req.Header().Get("Connect-Timeout-Ms")
 			answer := s.answers[req.Spec().Procedure]
 			s.mu.Unlock()
 			if answer == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
@@ -101,6 +103,19 @@ func TestGetLicense(t *testing.T) {
 	s.license.reply("GET "+theLicenses, func(*gin.Context) error { return apierr.ErrUnavailable })
 	if res := s.call(ownerKey, "GET", theLicenses, nil, nil).fails(http.StatusServiceUnavailable, errcode.ServiceUnavailable); res.header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
+	}
+}
+
+// TestAnalyticsIsWaitedForInPartOfTheTime: an analytics that hangs leaves time to show the rest.
+func TestAnalyticsIsWaitedForInPartOfTheTime(t *testing.T) {
+	s := onSQLite(t, nil)
+	s.answerAll()
+	for _, path := range []string{theLicenses, "/api/v1/admin/statistics"} {
+		s.call(ownerKey, "GET", path, nil, nil).want(http.StatusOK, nil)
+		timeout, err := strconv.Atoi(s.analytics.timeout)
+		if limit := int(httpx.DefaultTimeout.Milliseconds()) - 500; err != nil || timeout > limit {
+			t.Errorf("%s: waits %q ms for analytics, want at most %d", path, s.analytics.timeout, limit)
+		}
 	}
 }
 

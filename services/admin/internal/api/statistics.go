@@ -17,8 +17,9 @@ import (
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
-// partDeadline is how long an answer waits for a part that it can do without.
-const partDeadline = 3 * time.Second
+// partDeadline is how long an answer waits for a part that it can do without. The rest of the request's time is for the
+// answer itself.
+const partDeadline = httpx.DefaultTimeout - 800*time.Millisecond
 
 // Names of the parts in `degraded`.
 const (
