@@ -107,6 +107,22 @@ func TestBulkCreateDeepRows(t *testing.T) {
 	w.want(w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"a","metadata":`+nested(40)+`]}`), http.StatusBadRequest, "VALIDATION_ERROR")
 }
 
+// TestBulkCreateOfNothingIsNotKept: an answer of refusals alone is none to repeat.
+func TestBulkCreateOfNothingIsNotKept(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		const refused, accepted = `{"licenses":[{"customer_id":""},7]}`, `{"licenses":[{"customer_id":"a"}]}`
+		for _, body := range []string{refused, refused, accepted} {
+			made := w.bulk(body, "Idempotency-Key", "once")
+			if made.body["total"] == nil || made.header.Get("Idempotency-Replayed") != "" {
+				w.t.Errorf("%s: %d %s, replayed %q", body, made.status, made.raw, made.header.Get("Idempotency-Replayed"))
+			}
+		}
+		if _, total := w.list(nil); total != 1 {
+			w.t.Errorf("%d licenses, want 1", total)
+		}
+	})
+}
+
 func TestBulkCreateLimits(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
 	made := w.bulk(`{"licenses":[1,2]}`)

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -35,6 +36,10 @@ type bulkBody struct {
 	FailedCount  int          `json:"failed_count"`
 }
 
+// errNoneCreated keeps an answer of refusals alone from being kept for its Idempotency-Key: their cause may be gone by the
+// next call.
+var errNoneCreated = errors.New("no row became a license")
+
 // bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are
 // created.
 func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
@@ -48,9 +53,13 @@ func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 		return apierr.InvalidField("licenses", "must have at least one entry")
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (bulkBody, error) {
-		return m.createRows(ctx, by, in.Licenses)
+		body, err := m.createRows(ctx, by, in.Licenses)
+		if err == nil && body.CreatedCount == 0 {
+			err = errNoneCreated
+		}
+		return body, err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoneCreated) {
 		return err
 	}
 	status := http.StatusCreated
