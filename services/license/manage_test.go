@@ -220,7 +220,7 @@ func TestVersions(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, _ := w.create(3, 30)
 		before := w.get(id)
-		for _, stale := range []string{`"0"`, `W/"7"`, `"abc"`, `"99999999999999999999"`} {
+		for _, stale := range []string{`"0"`, `W/"7"`, `"abc"`, `"+1"`, `"001"`, `"99999999999999999999"`} {
 			refusal := w.manage("PATCH", "/"+id, `{"max_devices":9}`, "If-Match", stale)
 			w.want(refusal, http.StatusPreconditionFailed, "VERSION_MISMATCH")
 			if fmt.Sprint(refusal.body["details"]) != "map[version:1]" {

@@ -51,8 +51,8 @@ func ifVersion(c *gin.Context) (*int, error) {
 		return nil, apierr.InvalidField("If-Match", `must be the ETag of a license, for example "3"`)
 	}
 	version, err := strconv.Atoi(tag[1])
-	if err != nil {
-		version = 0
+	if err != nil || strconv.Itoa(version) != tag[1] {
+		version = 0 // also for "+1" and "01": tags are compared as text
 	}
 	return &version, nil
 }
