@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
@@ -268,6 +269,22 @@ func TestM7DevicesArePaged(t *testing.T) {
 			if !slices.Equal(got, want) || list.body["total"] != 5.0 {
 				w.t.Errorf("page %d: %s, want %v of 5", page+1, list.raw, want)
 			}
+		}
+	})
+}
+
+// TestNoSearchByKeyEscapesTheAudit: neither a page past the end nor a filter that the license does not match hides a search.
+func TestNoSearchByKeyEscapesTheAudit(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for _, more := range []url.Values{{"page": {"2"}}, {"customer_id": {"other"}}, {"status": {"inactive"}}} {
+			id, key := w.create(1, 0)
+			more.Set("license_key", key)
+			if found, _ := w.list(more); len(found) != 0 {
+				w.t.Errorf("%v: found %v", more, found)
+			}
+			w.await(func(e event.Event) bool {
+				return strings.Contains(string(e.Data), "license.find_by_key") && strings.Contains(string(e.Data), id)
+			})
 		}
 	})
 }

@@ -1,30 +1,41 @@
 package licensing
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// List reads one page of the licenses that f selects, newest first, and how many there are in all. A license that is found by its key
-// gets an audit entry, one an hour for each administrator.
+// List reads one page of the licenses that f selects, newest first, and how many there are in all. A search by key gets an
+// audit entry for the license that has the key, one an hour for each administrator.
 func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (page []License, total int, err error) {
 	now := s.Clock.Now()
-	page, total, err = s.Catalog.List(ctx, f, now)
-	if err != nil || f.Key == nil {
-		return page, total, err
-	}
-	for _, l := range page {
-		found := find{by.GetId(), l.ID}
-		if s.finds.in(now, found) {
-			continue
-		}
-		err := s.Store.Change(ctx, l.ID, nil, func(ch *Change) error {
-			ch.Emit(audit(by, "license.find_by_key", l.ID, nil, nil))
-			return nil
-		})
-		if err != nil {
+	if f.Key != nil {
+		if err := s.auditSearch(ctx, by, *f.Key, now); err != nil {
 			return nil, 0, err
 		}
+	}
+	return s.Catalog.List(ctx, f, now)
+}
+
+// auditSearch notes that by asked for a key, whatever page and other filters came with it: that nothing matches them tells
+// of the license, too.
+func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now time.Time) error {
+	holders, _, err := s.Catalog.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
+	if err != nil || len(holders) == 0 {
+		return err
+	}
+	found := find{by.GetId(), holders[0].ID}
+	if s.finds.in(now, found) {
+		return nil
+	}
+	err = s.Store.Change(ctx, found.licenseID, nil, func(ch *Change) error {
+		ch.Emit(audit(by, "license.find_by_key", found.licenseID, nil, nil))
+		return nil
+	})
+	if err == nil {
 		s.finds.note(now, found)
 	}
-	return page, total, nil
+	return err
 }
 
 // RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.
