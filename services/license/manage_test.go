@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -341,6 +342,28 @@ func (w *world) audited(action string) event.Event {
 	w.t.Helper()
 	return w.await(func(e event.Event) bool {
 		return e.Type == "audit.recorded" && strings.Contains(string(e.Data), `"`+action+`"`)
+	})
+}
+
+// TestTheAuditOfACreationShowsTheLicense: in the form in which the API does.
+func TestTheAuditOfACreationShowsTheLicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(1, 0)
+		var entry eventsv1.AuditRecorded
+		created := w.audited("license.create")
+		if err := created.Into(&entry); err != nil {
+			w.t.Fatal(err)
+		}
+		var audited map[string]any
+		if err := json.Unmarshal([]byte(entry.GetAfterJson()), &audited); err != nil {
+			w.t.Fatal(err)
+		}
+		shown := w.get(id)
+		for member, value := range audited {
+			if diff := cmp.Diff(shown[member], value); diff != "" {
+				w.t.Errorf("%s (-shown +audited):\n%s", member, diff)
+			}
+		}
 	})
 }
 
