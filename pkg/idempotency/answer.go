@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +16,13 @@ const sealPurpose = "idempotency answers"
 func (k Key) bound() []byte { return []byte(k.Scope + "\x00" + k.Key) }
 
 func (s *Store) seal(k Key, answer any) ([]byte, error) {
-	plain, err := json.Marshal(answer)
-	if err != nil {
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false) // a repeated answer is the first one to the byte, raw JSON within it too
+	if err := encoder.Encode(answer); err != nil {
 		return nil, fmt.Errorf("encode the answer to an idempotent call: %w", err)
 	}
-	return s.ring.Seal(sealPurpose, plain, k.bound())
+	return s.ring.Seal(sealPurpose, plain.Bytes(), k.bound())
 }
 
 // recall is the answer of the first call.
