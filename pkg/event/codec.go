@@ -24,6 +24,7 @@ type codec struct {
 	eventType string
 	direct    bool
 	fields    []field
+	byName    map[string]int // index into fields
 }
 
 type field struct {
@@ -53,6 +54,8 @@ var (
 
 // options are what the contract says about an event type.
 type options struct {
+	codec      *codec
+	message    protoreflect.MessageType
 	telemetry  bool
 	publishers []string
 }
@@ -73,11 +76,12 @@ func makeCodecs() map[protoreflect.FullName]*codec {
 }
 
 func makeCodec(eventType string, desc protoreflect.MessageDescriptor) *codec {
-	c := &codec{eventType: eventType, direct: true}
+	c := &codec{eventType: eventType, direct: true, byName: map[string]int{}}
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
 		f := field{desc: fd, name: strconv.Quote(string(fd.Name())) + ":", kind: kindOf(fd)}
 		c.direct = c.direct && f.kind != otherField
+		c.byName[string(fd.Name())] = len(c.fields)
 		c.fields = append(c.fields, f)
 	}
 	return c
@@ -108,11 +112,13 @@ func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
 func makeTypes(codecs map[protoreflect.FullName]*codec) map[string]options {
 	made := map[string]options{}
 	for name, p := range codecs {
-		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+		message, err := protoregistry.GlobalTypes.FindMessageByName(name)
 		if err != nil {
 			panic("event: " + err.Error()) // makeCodecs has found it in the same registry
 		}
+		desc := message.Descriptor()
 		made[p.eventType] = options{
+			codec: p, message: message,
 			telemetry:  proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool),
 			publishers: proto.GetExtension(desc.Options(), eventsv1.E_Publishers).([]string),
 		}

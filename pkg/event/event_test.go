@@ -121,6 +121,42 @@ func FuzzDataEqualsProtojson(f *testing.F) {
 	})
 }
 
+// FuzzMessage demands that what the short way reads, protojson reads the same, and that it refuses the rest.
+func FuzzMessage(f *testing.F) {
+	for _, data := range []string{
+		`{"license_id":"x","hardware_id":"aä","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":-1,"returning":false,"country":"DE","lat":-12.5,"lon":0}`,
+		`{"client_time":null,"x":null,"version":null}`, `{"client_time":"2026-03-18T12:00:00.5Z"}`, `{"client_time":"2026-03-18T12:00:00+01:00"}`,
+		`{}`, `{"version":1.0}`, `{"version":01}`, `{"version":1e3}`, `{"version":"7"}`, `{"version":4294967296}`, `{"OS":"x"}`, `{"licenseId":"x"}`, `{"os":null}`,
+		`{"x":[1]}`, `{"x":{}}`, `{"os":"a\nb"}`, `{"os":"\u0041"}`, `{"os":"a"} `, `{"os":"a",}`, `{"os" : "a"}`, `{"client_time":"x"}`, `{"x":tru}`,
+		`{"os":"a","os":"b"}`, `{"os":null,"os":"b"}`, `{"client_time":"2026-03-18T12:00:00,5Z"}`, `{"client_time":"0000-01-01T00:00:00Z"}`, `{"x":1.5}`, `{"":1}`,
+		`{"returning":true}`, `{"returning":"true"}`, `[]`, `{`, ``,
+	} {
+		f.Add(eventsv1.TypeLicenseActivated, []byte(data))
+	}
+	for _, msg := range messages(f) {
+		fill(msg.ProtoReflect(), "text", at)
+		e, err := event.New("latchkey/test", "", at, msg)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(e.Type, []byte(e.Data))
+	}
+	f.Fuzz(func(t *testing.T, eventType string, data []byte) {
+		want, known := messages(t)[eventType]
+		got, err := event.Event{Type: eventType, Data: data}.Message()
+		if !known {
+			if got != nil || err != nil {
+				t.Errorf("a type that nobody knows: %v, %v", got, err)
+			}
+			return
+		}
+		wantErr := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, want)
+		if (err == nil) != (wantErr == nil) || err == nil && !proto.Equal(want, got) {
+			t.Errorf("%s: %v, %v; protojson: %v, %v", data, got, err, want, wantErr)
+		}
+	})
+}
+
 func TestEventsSurviveTheWire(t *testing.T) {
 	for eventType, msg := range messages(t) {
 		fill(msg.ProtoReflect(), "Zürich \"x\"", at)
@@ -392,6 +428,19 @@ func BenchmarkInto(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := e.Into(&eventsv1.LicenseValidated{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMessage(b *testing.B) {
+	e, err := event.New("latchkey/license", "0197a3c1-0000-7000-8000-000000000001", at, validated())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Message(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -50,7 +50,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine := detect.New(detect.DefaultSettings())
+	engine := detect.New()
 	s := &Service{
 		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox), metrics: newMetrics(deps.Metrics.Registerer()),
 	}

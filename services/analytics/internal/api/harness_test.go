@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,8 +65,8 @@ type desk struct {
 
 func newDesk(t testing.TB, d *db.DB) *desk {
 	k := &desk{t: t, clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics"), keys: keys{}}
-	k.key = k.newKey(apikey.Key{ID: "all", Allowed: []string{"*"}})
-	st, engine := store.New(d, k.outbox), detect.New(detect.DefaultSettings())
+	k.key = k.newKey(apikey.Key{ID: "all", ClientName: "tests", Allowed: []string{"*"}})
+	st, engine := store.New(d, k.outbox), detect.New()
 	k.consumer = ingest.New(st, engine, k.clock, testkit.Log(t))
 	guard := apikey.NewGuard(k.keys, apikey.Options{Clock: k.clock, Limiter: ratelimit.NewLocal(k.clock)})
 	k.engine = httpx.NewEngine(httpx.Options{Service: "analytics", Log: testkit.Log(t), Clock: k.clock})
@@ -140,6 +141,16 @@ func (k *desk) event(eventType string, at time.Time, b body) event.Event {
 		k.t.Fatal(err)
 	}
 	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", k.events), Type: eventType, Source: "latchkey/license", Time: at, Data: raw}
+}
+
+// published is the events of a type that the service has published about a subject.
+func (k *desk) published(eventType, subject string) []event.Event {
+	k.t.Helper()
+	events, _, err := k.outbox.List(k.t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return slices.DeleteFunc(events, func(e event.Event) bool { return e.Type != eventType })
 }
 
 func licenseID(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }

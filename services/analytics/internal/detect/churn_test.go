@@ -74,13 +74,13 @@ func churnStories() []story {
 			return handedRound(func(int) where { return where{ip: "198.51.100.9"} })
 		}, nil, ""},
 
-		{"ci jobs on hosting networks", func() *scene { return passedAround(2, 30, 25, runner) }, nil, ""},
+		{"ci jobs on hosting networks", func() *scene { return passedAround(2, 30, 25, buildRunner) }, nil, ""},
 		{"ci without geo data is a note at most", func() *scene { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
 			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"ci beside a server that activates at each start", func() *scene {
-			s := passedAround(2, 30, 25, runner)
+			s := passedAround(2, 30, 25, buildRunner)
 			for h := range 30 * 24 {
-				s.activate(day(14, float64(h)), "build-server", runner(1))
+				s.activate(day(14, float64(h)), "build-server", buildRunner(1))
 			}
 			return s
 		}, nil, ""},

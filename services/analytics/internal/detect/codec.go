@@ -2,15 +2,8 @@ package detect
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
-
-// ErrState reports bytes that are no state of this version.
-var ErrState = errors.New("detector state: unknown version or damaged bytes")
-
-// stateVersion is the first byte of every encoded state. A change of the walk below needs a new one; old states are then rebuilt from events.
-const stateVersion = 2
 
 // codec walks a state in one fixed order and either appends it to buf or reads it from there, so that both directions cannot drift apart.
 // The first error stays and the rest of the walk does nothing.
@@ -28,16 +21,13 @@ func (c *codec) fail(what string) {
 	}
 }
 
-func (c *codec) version() {
-	if !c.reading {
-		c.buf = append(c.buf, stateVersion)
-		return
-	}
-	if len(c.buf) == 0 || c.buf[0] != stateVersion {
+// version walks the number of the form that follows.
+func (c *codec) version(v uint64) {
+	read := v
+	c.uint(&read)
+	if read != v {
 		c.fail("version")
-		return
 	}
-	c.buf = c.buf[1:]
 }
 
 // end refuses what follows the last field.
@@ -144,5 +134,3 @@ func list[T any](c *codec, v *[]T, limit int, each func(*codec, *T)) {
 		each(c, &(*v)[i])
 	}
 }
-
-func walkTime(c *codec, v *int64) { c.time(v) }

@@ -13,9 +13,9 @@
 // # Findings
 //
 // A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated, when its
-// severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (Settings.CloseAfter) the state forgets it; the
+// severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (CloseAfter) the state forgets it; the
 // engine sends no closing message, because a license that fell silent sends no event that could carry one: whoever stores findings
-// closes those whose LastSeen is older than Settings.CloseAfter.
+// closes those whose LastSeen is older than CloseAfter.
 package detect
 
 import "time"
@@ -82,15 +82,6 @@ type License struct {
 
 // Kind names a sort of abuse: the anomaly's type on the wire.
 type Kind string
-
-// The kinds this package finds.
-const (
-	KeyEnumeration     Kind = "key_enumeration"
-	DeviceChurn        Kind = "device_churn"
-	SeatOveruse        Kind = "seat_overuse"
-	AccountSharing     Kind = "account_sharing"
-	DormantReactivated Kind = "dormant_reactivated"
-)
 
 // Severity says how urgent a finding is.
 type Severity string

@@ -1,12 +1,45 @@
 package detect
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
-// Caps of what a waking license collects, and the days of use that make a license one with habits: one that was bought and put away has none.
+// DormantReactivated is a license long silent that is used again, by devices and from networks it never had.
+const DormantReactivated Kind = "dormant_reactivated"
+
+var dormantDetector = detector{
+	kind: DormantReactivated, version: 1, weight: 0.55,
+	words:    []string{dormantNewDevice: "use by a device and from a network never seen before"},
+	remember: func() memory { return &dormant{} },
+}
+
+// What dormant keeps as evidence.
+const dormantNewDevice = 0
+
 const (
-	maxWake       = 16
+	// silence is the least gap that counts as dormant. Longer than a semester break of 8 weeks.
+	silence = 60 * 24 * time.Hour
+	// gapFactor: the gap must also exceed the license's own longest earlier gap so many times (yearly use is not dormancy).
+	gapFactor = 1.5
+	// watchFor is how long after waking a known device or network may still show up and explain it.
+	watchFor = 14 * 24 * time.Hour
+	// soleDays (s) are the distinct days that one single new device must be active on before it is worth a note: it may be a new computer.
+	soleDays = 3
+	// maxWake caps the lists of what a waking license collects.
+	maxWake = 16
+	// daysForHabits are the days of use that make a license one with habits: one that was bought and put away has none.
 	daysForHabits = 3
 )
+
+// dormant finds dormant_reactivated. Left alone: the known device or network that comes back after a semester, one new computer in
+// place of the old one for a day or two, yearly use.
+type dormant struct {
+	trail
+	// lastUse is the latest sign of use, longestGap the longest silence so far (microseconds), activeDays counts days with use.
+	lastUse, longestGap, activeDays int64
+	wake                            wake
+}
 
 // wake is a license that was silent and is in use again, as long as nothing known has explained it.
 type wake struct {
@@ -19,7 +52,11 @@ type wake struct {
 	Abroad bool
 }
 
-func (w *wake) walk(c *codec) {
+func (m *dormant) walk(c *codec) {
+	c.time(&m.lastUse)
+	c.int(&m.longestGap)
+	c.int(&m.activeDays)
+	w := &m.wake
 	c.time(&w.Slept)
 	c.time(&w.Woke)
 	list(c, &w.Devices, maxWake, (*codec).hash)
@@ -28,37 +65,44 @@ func (w *wake) walk(c *codec) {
 	c.bool(&w.Abroad)
 }
 
-// signOfUse says whether somebody with a device is there, be he refused.
-func (st *step) signOfUse() bool {
-	return st.id != 0 && (st.action == actUse || st.action == actArrive || st.action == actRefused)
+func (m *dormant) observe(st *step) {
+	if !st.signOfUse() {
+		return
+	}
+	if !st.late {
+		m.wakes(st)
+		m.watch(st)
+	}
+	if m.lastUse == 0 || dayOf(st.at) > dayOf(m.lastUse) {
+		m.activeDays++
+	}
+	m.lastUse = max(m.lastUse, st.at) // refusals count: somebody is there
 }
 
 // wakes measures the silence that this observation ends.
-func (st *step) wakes() {
-	s, set := st.s, st.settings.Dormancy
-	if st.late || s.lastUse == 0 || !st.signOfUse() {
+func (m *dormant) wakes(st *step) {
+	if m.lastUse == 0 {
 		return
 	}
-	gap := st.at - s.lastUse
-	habits := s.activeDays >= daysForHabits && !s.devicesLost && !s.placesLost
-	if habits && gap >= micros(set.Silence) && float64(gap) > set.GapFactor*float64(s.longestGap) {
-		s.wake = wake{Slept: s.lastUse, Woke: st.at}
+	gap := st.at - m.lastUse
+	habits := m.activeDays >= daysForHabits && !st.devicesLost && !st.placesLost
+	if habits && gap >= micros(silence) && float64(gap) > gapFactor*float64(m.longestGap) {
+		m.wake = wake{Slept: m.lastUse, Woke: st.at}
 	}
-	s.longestGap = max(s.longestGap, gap)
+	m.longestGap = max(m.longestGap, gap)
 }
 
-// dormant finds dormant_reactivated: a license long silent is used again, by devices and from networks it never had. Left alone: the known device or
-// network that comes back after a semester, one new computer in place of the old one for a day or two, yearly use.
-func (st *step) dormant() {
-	w := &st.s.wake
-	if w.Woke == 0 || st.late || !st.signOfUse() {
+// watch collects who uses a license that has woken, until something known explains it.
+func (m *dormant) watch(st *step) {
+	w := &m.wake
+	if w.Woke == 0 {
 		return
 	}
-	if st.at-w.Woke > micros(st.settings.Dormancy.Watch) {
+	if st.at-w.Woke > micros(watchFor) {
 		*w = wake{}
 		return
 	}
-	if d := st.s.device(st.id); d != nil && d.First < w.Woke || st.knownPlace() {
+	if d := st.device(st.id); d != nil && d.First < w.Woke || m.knownPlace(st) {
 		*w = wake{} // explained
 		return
 	}
@@ -66,17 +110,17 @@ func (st *step) dormant() {
 		return // nothing to compare
 	}
 	w.collect(st)
-	st.note(trailDormant, whatNewDevice, st.settings.Dormancy.Watch)
-	if score := st.wakeScore(); score > 0 {
-		st.raise(trailDormant, score, st.describeWake)
+	st.note(dormantNewDevice, watchFor)
+	if score := m.score(st); score > 0 {
+		st.raise(score, m.describe)
 	}
 }
 
 // knownPlace says whether the license had been used from near the place, or through its provider, before it fell silent.
-func (st *step) knownPlace() bool {
-	for i := range st.s.places {
-		v := &st.s.places[i]
-		if v.First < st.s.wake.Woke && st.place.Block != 0 && (v.near(st.place) || v.sameProvider(st.place)) {
+func (m *dormant) knownPlace(st *step) bool {
+	for i := range st.places {
+		v := &st.places[i]
+		if v.First < m.wake.Woke && st.place.Block != 0 && (v.near(st.place) || v.sameProvider(st.place)) {
 			return true
 		}
 	}
@@ -93,15 +137,15 @@ func (w *wake) collect(st *step) {
 	if len(w.Days) < maxWake {
 		w.Days = addDistinct(w.Days, dayOf(st.at))
 	}
-	w.Abroad = w.Abroad || st.abroad()
+	w.Abroad = w.Abroad || w.abroad(st)
 }
 
 // abroad says whether every country known from before is another one.
-func (st *step) abroad() bool {
+func (w *wake) abroad(st *step) bool {
 	known := false
-	for i := range st.s.places {
-		v := &st.s.places[i]
-		if v.First >= st.s.wake.Woke || v.Country == 0 {
+	for i := range st.places {
+		v := &st.places[i]
+		if v.First >= w.Woke || v.Country == 0 {
 			continue
 		}
 		if v.Country == st.place.Country {
@@ -112,10 +156,10 @@ func (st *step) abroad() bool {
 	return known && st.place.Country != 0 && st.place.people()
 }
 
-// wakeScore is 0 as long as the license may still explain itself: always for the first day, longer for what looks like one new computer.
-func (st *step) wakeScore() float64 {
-	w := &st.s.wake
-	lasting := st.reaches(len(w.Days), st.settings.Dormancy.SoleDays)
+// score is 0 as long as the license may still explain itself: always for the first day, longer for what looks like one new computer.
+func (m *dormant) score(st *step) float64 {
+	w := &m.wake
+	lasting := st.reaches(len(w.Days), soleDays)
 	several := len(w.Devices) >= 2
 	spread := len(w.Blocks) >= 2 || w.Abroad
 	switch {
@@ -131,8 +175,8 @@ func (st *step) wakeScore() float64 {
 	return 0
 }
 
-func (st *step) describeWake(f *Finding) {
-	w := &st.s.wake
+func (m *dormant) describe(f *Finding) {
+	w := &m.wake
 	silent := int((w.Woke - w.Slept) / microsPerDay)
 	f.Observed = fmt.Sprintf("%s of silence, then %s", count(silent, "day"), count(len(w.Devices), "new device"))
 	f.Reason = fmt.Sprintf("After %s of silence the license is in use again, by %s on %s it was never used from; no known device has come back.",
@@ -140,7 +184,7 @@ func (st *step) describeWake(f *Finding) {
 	if w.Abroad {
 		f.Reason += " The country is new too."
 	}
-	f.Expected = Expected{High: st.settings.Dormancy.Silence.Hours() / 24}
+	f.Expected = Expected{High: silence.Hours() / 24}
 	f.Considered = []string{
 		"a break such as a semester: no device or network from before has come back",
 		fmt.Sprintf("a new computer: %s in use on %s", count(len(w.Devices), "new device"), count(len(w.Days), "day")),

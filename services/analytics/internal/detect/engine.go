@@ -6,17 +6,21 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// week is the window of the rules that count: natural turnover has weekly rhythm.
-const week = 7 * 24 * time.Hour
+const (
+	// week is the window of the rules that count: natural turnover has weekly rhythm.
+	week = 7 * 24 * time.Hour
+	// CloseAfter is the silence, in event time, after which an open finding is over. Source: detection design.
+	CloseAfter = 24 * time.Hour
+)
 
-// Engine runs the detectors. It holds settings only; use New.
-type Engine struct {
-	settings    Settings
-	sensitivity float64
-}
+// Engine runs the detectors. It holds the sensitivity only; use New.
+//
+// A threshold of a detector says where honest use ends; those marked (s) are divided by the sensitivity. Thresholds without a named
+// source are reasoned from the look-alikes that the tests of their detector play through.
+type Engine struct{ sensitivity float64 }
 
-// New returns an engine with these settings and sensitivity 1.
-func New(s Settings) Engine { return Engine{settings: s, sensitivity: 1} }
+// New returns an engine with sensitivity 1.
+func New() Engine { return Engine{sensitivity: 1} }
 
 // WithSensitivity returns an engine whose thresholds are divided by factor: 2 alarms at half of what 1 needs. The factor is held
 // within 0.5 and 2; 0 or less means 1.
@@ -39,7 +43,7 @@ func (e Engine) reaches(n, threshold int) bool {
 // step is one observation on its way through the detectors of a license.
 type step struct {
 	Engine
-	s       *LicenseState
+	*history
 	license License
 	o       *Observation
 	at      int64
@@ -48,7 +52,14 @@ type step struct {
 	id     uint64 // the device
 	place  place
 	action action
-	found  []Finding
+	// grown: the license has more seats than before. arrived: a device took a seat; before is what was known of it, zero for a new one.
+	// leftOffline: a device gave up its seat with an offline token still good.
+	grown, arrived, leftOffline bool
+	before                      device
+	// detector and trail are those of the detector that is asked now.
+	detector *detector
+	trail    *trail
+	found    []Finding
 }
 
 // action is what an observation means to the detectors.
@@ -86,93 +97,56 @@ func actionOf(o *Observation) action {
 	return actOther
 }
 
-// License feeds one observation of a license to its state and returns what came of it, in a fixed order of kinds.
+// License feeds one observation of a license to its state and returns what came of it, in the order of the detectors.
 // A zero LicenseState is a license without history.
 func (e Engine) License(s *LicenseState, l License, o Observation) []Finding {
 	if o.At.IsZero() {
 		return nil
 	}
-	st := step{Engine: e, s: s, license: l, o: &o, at: o.At.UnixMicro(), place: placeOf(&o), action: actionOf(&o)}
-	st.id = digest(o.HardwareID)
+	s.begin()
+	st := step{Engine: e, history: &s.history, license: l, o: &o, at: o.At.UnixMicro(), id: digest(o.HardwareID), place: placeOf(&o),
+		action: actionOf(&o)}
 	st.late = s.clock != 0 && st.at < s.clock
 	if s.clock == 0 || st.at < s.first {
 		s.first = st.at
 	}
 	s.clock = max(s.clock, st.at)
-	st.seats()
-	st.wakes()
-	st.churn()
-	st.overuse()
-	st.sharing()
-	st.dormant()
-	st.remember()
+	st.countSeats()
+	st.moveSeats()
+	for i, m := range s.memories {
+		st.detector, st.trail = licenseDetectors[i], m.evidence()
+		m.observe(&st)
+	}
+	st.seen()
 	return st.found
 }
 
-// seats keeps the limit in mind: devices admitted under a larger one stay when it is lowered. A limit that events tell is that of their time; the
-// license's own, which may be today's while old events are replayed, stands in only until one has.
-func (st *step) seats() {
-	s, now := st.s, int64(st.license.MaxDevices)
-	switch {
-	case st.o.MaxDevices > 0:
-		now, s.limitTold = int64(st.o.MaxDevices), true
-	case s.limitTold:
-		now = s.limit
-	}
-	if now > s.limit && s.limit > 0 {
-		s.denied, s.refusals = nil, nil // the license has grown: the refusals were its growing pains
-	}
-	s.limit = now
-	if now >= s.seats || st.at > s.seatsAt {
-		s.seats, s.seatsAt = now, st.at+micros(st.settings.Sharing.SeatsMemory)
-	}
+// signOfUse says whether somebody with a device is there, admitted or refused.
+func (st *step) signOfUse() bool {
+	return st.id != 0 && (st.action == actUse || st.action == actArrive || st.action == actRefused)
 }
 
-// remember takes the observation into the tables that every rule reads; the rules have compared it with what was there before.
-func (st *step) remember() {
-	if st.id == 0 || st.action != actUse && st.action != actArrive {
-		return
-	}
-	s := st.s
-	d := s.admit(st.id, st.at)
-	st.locate(d)
-	if d.Last == 0 || st.at-d.Last > micros(st.settings.Sharing.LiveFor) {
-		d.Run = max(d.Run, st.at)
-	}
-	d.First, d.Last = min(d.First, st.at), max(d.Last, st.at)
-	s.visit(st.place, st.at)
-	st.used()
-}
+// admitted says whether a device is at work.
+func (st *step) admitted() bool { return st.id != 0 && (st.action == actUse || st.action == actArrive) }
 
-// used moves the sign of use by which silence is measured. Refusals count: somebody is there.
-func (st *step) used() {
-	s := st.s
-	if s.lastUse == 0 || dayOf(st.at) > dayOf(s.lastUse) {
-		s.activeDays++
-	}
-	s.lastUse = max(s.lastUse, st.at)
-}
-
-// note keeps the observation as evidence for a kind.
-func (st *step) note(trail int, what uint64, window time.Duration) {
-	t := &st.s.trails[trail]
-	t.closes(st.at, st.settings.CloseAfter)
-	t.note(st.o, what, window)
+// note keeps the observation as evidence for the detector that is asked.
+func (st *step) note(what uint64, window time.Duration) {
+	st.trail.closes(st.at)
+	st.trail.note(st.o, what, window)
 }
 
 // raise tells a finding when there is something to tell; describe fills in the words and is called only then.
-func (st *step) raise(trail int, score float64, describe func(f *Finding)) {
+func (st *step) raise(score float64, describe func(f *Finding)) {
 	if st.license.IsTest {
 		score = min(score, scoreTest)
 	}
-	t := &st.s.trails[trail]
-	status := t.raise(st.at, score)
+	status := st.trail.raise(st.at, score)
 	if status == "" {
 		return
 	}
-	f := t.finding(licenseKinds[trail], status)
+	f := st.trail.finding(st.detector, status)
 	f.Subject, f.LicenseID = "license:"+st.license.ID, st.license.ID
-	f.BaselineDays = int((st.s.clock - st.s.first) / microsPerDay)
+	f.BaselineDays = int((st.clock - st.first) / microsPerDay)
 	describe(&f)
 	st.found = append(st.found, f)
 }

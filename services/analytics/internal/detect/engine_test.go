@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ func slug(name string) string { return strings.ReplaceAll(name, " ", "_") }
 
 // A kill and restart after any event must change nothing.
 func TestSnapshotsChangeNothing(t *testing.T) {
-	e := New(DefaultSettings())
+	e := New()
 	for _, st := range everyStory() {
 		t.Run(slug(st.name), func(t *testing.T) {
 			sc := st.play()
@@ -83,7 +84,7 @@ func kinds(found []Finding) []Kind {
 }
 
 func TestDisorderChangesNoKinds(t *testing.T) {
-	e := New(DefaultSettings())
+	e := New()
 	for _, st := range everyStory() {
 		t.Run(slug(st.name), func(t *testing.T) {
 			sc := st.play()
@@ -104,7 +105,7 @@ func TestDisorderChangesNoKinds(t *testing.T) {
 
 // After a broker outage all changes of state arrive first and the telemetry hours later.
 func TestTelemetryAfterAnOutage(t *testing.T) {
-	e := New(DefaultSettings())
+	e := New()
 	telemetry := func(o Observation) bool {
 		return o.Type == eventsv1.TypeLicenseHeartbeat || o.Type == eventsv1.TypeLicenseValidated || o.Type == eventsv1.TypeLicenseValidationFailed
 	}
@@ -138,14 +139,14 @@ func TestBacklogIsNoJourney(t *testing.T) {
 	sc.runs(day(0, 11), day(0, 13), 5*time.Minute, "laptop", madrid, "")
 	sc.runs(day(0, 6), day(0, 8), 5*time.Minute, "laptop", berlin, "")
 	backlog := slices.Clone(sc.obs)
-	if found := play(New(DefaultSettings()), sc.license, backlog); len(found) > 0 {
+	if found := play(New(), sc.license, backlog); len(found) > 0 {
 		t.Errorf("the flight from Berlin to Madrid became suspicious:\n%s", reasons(found))
 	}
 }
 
 func TestUnknownCIIsExplained(t *testing.T) {
 	sc := passedAround(2, 20, 6, func(int) where { return officeLine })
-	found := play(New(DefaultSettings()), sc.license, sc.ordered())
+	found := play(New(), sc.license, sc.ordered())
 	if len(found) == 0 || !slices.ContainsFunc(found[0].Considered, func(s string) bool { return strings.HasPrefix(s, "build jobs: short stays") }) {
 		t.Errorf("build jobs were not considered: %+v", found)
 	}
@@ -160,7 +161,7 @@ func TestOneOpenFindingPerKind(t *testing.T) {
 		sc.deactivate(at.Add(time.Hour), hw, far(i+3))
 	}
 	var churn []Finding
-	for _, f := range play(New(DefaultSettings()), sc.license, sc.ordered()) {
+	for _, f := range play(New(), sc.license, sc.ordered()) {
 		if f.Type == DeviceChurn {
 			churn = append(churn, f)
 		}
@@ -198,7 +199,7 @@ func TestSensitivity(t *testing.T) {
 		factor float64
 		found  bool
 	}{{0.5, false}, {1, false}, {0, false}, {2, true}, {100, true}} {
-		got := len(play(New(DefaultSettings()).WithSensitivity(tc.factor), sc.license, obs)) > 0
+		got := len(play(New().WithSensitivity(tc.factor), sc.license, obs)) > 0
 		if got != tc.found {
 			t.Errorf("sensitivity %v: found %v, want %v", tc.factor, got, tc.found)
 		}
@@ -223,7 +224,7 @@ func noise(i int, rng *rand.Rand) Observation {
 }
 
 func TestStateStaysSmall(t *testing.T) {
-	e, rng := New(DefaultSettings()), rand.New(rand.NewPCG(1, 2))
+	e, rng := New(), rand.New(rand.NewPCG(1, 2))
 	var s LicenseState
 	var a AddressState
 	largest, largestAddress := 0, 0
@@ -250,13 +251,11 @@ func TestStateStaysSmall(t *testing.T) {
 func TestFullStateStaysSmall(t *testing.T) {
 	rng, now := rand.New(rand.NewPCG(1, 2)), day(3650, 0).UnixMicro()
 	at := func() int64 { return now - rng.Int64N(3650*microsPerDay) }
-	s := LicenseState{clock: now, first: at(), lastUse: at(), longestGap: at(), seatsAt: at()}
+	var s LicenseState
+	s.begin()
+	s.history = history{clock: now, first: at(), seatsAt: at()}
 	for range maxDevices {
-		d := device{ID: rng.Uint64(), First: at(), Last: at(), Since: at(), Left: at(), Offline: at(), Roams: at(), Run: at(), FlapHour: now / microsPerDay * 24, Flaps: 99}
-		for i := range d.Streams {
-			d.Streams[i] = stream{Block: rng.Uint64(), Session: rng.Uint64(), Last: at(), Every: 30 * microsPerDay, Beats: 5}
-		}
-		s.devices = append(s.devices, d)
+		s.devices = append(s.devices, device{ID: rng.Uint64(), First: at(), Last: at(), Since: at(), Left: at(), Offline: at(), Run: at(), Block: rng.Uint64()})
 	}
 	for range maxPlaces {
 		s.places = append(s.places, visited{place{rng.Uint64(), -9000, -18000, 1 << 31, 0x5a5a, kindVPN}, at(), at()})
@@ -265,19 +264,12 @@ func TestFullStateStaysSmall(t *testing.T) {
 		s.arrivals = append(s.arrivals, arrival{rng.Uint64(), rng.Uint64(), at(), at(), rng.Uint64(), 31})
 		s.departures = append(s.departures, at())
 	}
-	for range maxDenied {
-		s.denied = append(s.denied, denied{rng.Uint64(), rng.Uint64(), rng.Uint64(), at(), at(), 1 << 20, true})
-	}
-	for range maxMarks {
-		s.overSeats, s.overlaps = append(s.overSeats, at()), append(s.overlaps, overlap{at(), whatOverlapFar})
-	}
-	for range maxWake {
-		s.wake.Devices, s.wake.Blocks, s.wake.Days = append(s.wake.Devices, rng.Uint64()), append(s.wake.Blocks, rng.Uint64()), append(s.wake.Days, at()/microsPerDay)
-	}
-	for i := range s.trails {
-		s.trails[i] = trail{at(), at(), at(), at(), 99, nil}
+	for i, m := range s.memories {
+		fill(m, rng, at)
+		t := m.evidence()
+		*t = trail{at(), at(), at(), at(), 99, nil}
 		for range maxNotes {
-			s.trails[i].Notes = append(s.trails[i].Notes, note{strings.Repeat("x", maxEventID), at(), whatGuessed})
+			t.Notes = append(t.Notes, note{strings.Repeat("x", maxEventID), at(), uint64(len(licenseDetectors[i].words) - 1)})
 		}
 	}
 	data, err := s.MarshalBinary()
@@ -293,6 +285,59 @@ func TestFullStateStaysSmall(t *testing.T) {
 	}
 }
 
+// fill makes every list of a memory full.
+func fill(m memory, rng *rand.Rand, at func() int64) {
+	switch m := m.(type) {
+	case *overuse:
+		for range maxDenied {
+			m.denied = append(m.denied, denied{rng.Uint64(), rng.Uint64(), rng.Uint64(), at(), at(), 1 << 20, true})
+		}
+	case *sharing:
+		beat := func() rhythm { return rhythm{Last: at(), Every: 30 * microsPerDay, Beats: 5} }
+		for i := range maxDevices {
+			r := runner{Device: rng.Uint64(), Roams: at(), FlapHour: at() / microsPerDay * 24, Flaps: 99, Last: at()}
+			for range (i+1)*allStreams/maxDevices - i*allStreams/maxDevices {
+				r.Streams = append(r.Streams, stream{Block: rng.Uint64(), Session: rng.Uint64(), rhythm: beat()})
+			}
+			m.runners = append(m.runners, r)
+		}
+		for range maxMarks {
+			m.overSeats, m.overlaps = append(m.overSeats, at()), append(m.overlaps, overlap{at(), sharingFar})
+		}
+	case *dormant:
+		m.lastUse, m.longestGap = at(), at()
+		for range maxWake {
+			w := &m.wake
+			w.Devices, w.Blocks, w.Days = append(w.Devices, rng.Uint64()), append(w.Blocks, rng.Uint64()), append(w.Days, at()/microsPerDay)
+		}
+	}
+}
+
+// TestNewVersionOfADetector demands that what one detector remembers in another version, or not at all, is taken from a state made of
+// the same events, and that of the others stays.
+func TestNewVersionOfADetector(t *testing.T) {
+	sc := passedAround(2, 12, 6, far)
+	var stored, rebuilt LicenseState
+	for _, o := range sc.ordered() {
+		New().License(&stored, sc.license, o)
+		New().License(&rebuilt, sc.license, o)
+	}
+	stored.memories[1].(*overuse).refusals = []dayCount{{1, 1}} // only the stored state says so
+	before, err := stored.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := bytes.Replace(before, []byte("device_churn\x01"), []byte("device_churn\x00"), 1)
+	var s LicenseState
+	if err := s.UnmarshalBinary(older); err != nil || !s.Stale() || len(s.memories[0].evidence().Notes) != 0 {
+		t.Fatalf("a state with churn of an older version: stale %v, %v", s.Stale(), err)
+	}
+	s.Adopt(&rebuilt)
+	if after, err := s.MarshalBinary(); err != nil || s.Stale() || !bytes.Equal(before, after) {
+		t.Errorf("after taking over from one that was made again the state differs: stale %v, %v", s.Stale(), err)
+	}
+}
+
 // Old events replayed for a license whose limit was raised since must be judged by the limit of their time.
 func TestLimitOfItsTime(t *testing.T) {
 	sc := licensed(50)
@@ -302,7 +347,7 @@ func TestLimitOfItsTime(t *testing.T) {
 			sc.add(day(d, 9.5+float64(i)), eventsv1.TypeLicenseValidated, "own", home)
 		}
 	}
-	if got := worst(play(New(DefaultSettings()), sc.license, sc.ordered())); got[SeatOveruse] == "" {
+	if got := worst(play(New(), sc.license, sc.ordered())); got[SeatOveruse] == "" {
 		t.Error("ramming against the old limit was not found")
 	}
 }
@@ -310,7 +355,7 @@ func TestLimitOfItsTime(t *testing.T) {
 func TestUnmarshalRefusesForeignBytes(t *testing.T) {
 	var s LicenseState
 	sc := passedAround(2, 5, 3, far)
-	e := New(DefaultSettings())
+	e := New()
 	for _, o := range sc.ordered() {
 		e.License(&s, sc.license, o)
 	}
@@ -332,7 +377,7 @@ func TestUnmarshalRefusesForeignBytes(t *testing.T) {
 }
 
 func FuzzLicenseState(f *testing.F) {
-	e, rng := New(DefaultSettings()), rand.New(rand.NewPCG(1, 2))
+	e, rng := New(), rand.New(rand.NewPCG(1, 2))
 	var s LicenseState
 	for i := range 300 {
 		if i%60 == 0 {
@@ -364,7 +409,7 @@ func FuzzLicenseState(f *testing.F) {
 }
 
 func FuzzAddressState(f *testing.F) {
-	e := New(DefaultSettings())
+	e := New()
 	var s AddressState
 	for i := range 40 {
 		e.Address(&s, guess(i, fmt.Sprint("key-", i), "hw", "203.0.113.9"))
@@ -400,7 +445,7 @@ func BenchmarkLicense(b *testing.B) {
 	}
 	for name, obs := range map[string][]Observation{"office": office.ordered(), "noise": worst} {
 		b.Run(name, func(b *testing.B) {
-			e, l := New(DefaultSettings()), License{ID: "lic-1", MaxDevices: 5}
+			e, l := New(), License{ID: "lic-1", MaxDevices: 5}
 			var s LicenseState
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
@@ -414,7 +459,7 @@ func BenchmarkLicense(b *testing.B) {
 }
 
 func BenchmarkAddress(b *testing.B) {
-	e := New(DefaultSettings())
+	e := New()
 	var s AddressState
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -425,7 +470,7 @@ func BenchmarkAddress(b *testing.B) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	e, rng := New(DefaultSettings()), rand.New(rand.NewPCG(1, 2))
+	e, rng := New(), rand.New(rand.NewPCG(1, 2))
 	var s LicenseState
 	for i := range 20_000 {
 		e.License(&s, License{ID: "lic-1", MaxDevices: 5}, noise(i, rng))

@@ -9,6 +9,43 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
+// KeyEnumeration is one address that tries many keys.
+const KeyEnumeration Kind = "key_enumeration"
+
+var enumerationDetector = detector{
+	kind: KeyEnumeration, version: 3, weight: 0.75,
+	words: []string{
+		enumerationUnknown: "an unknown key was tried",
+		enumerationGuessed: "a device that had tried unknown keys got a valid one",
+	},
+}
+
+// What enumeration keeps as evidence.
+const (
+	enumerationUnknown = iota
+	enumerationGuessed
+)
+
+const (
+	// keysPerHour (s) and keysPerDay (s) are the distinct unknown keys that an address may ask for. People who copy a key wrongly
+	// produce 1 to 5.
+	keysPerHour = 10
+	keysPerDay  = 30
+	// keysPerUser is added to both for each device that succeeded from the address within the day: behind one address may sit a campus.
+	// maxUsersBonus caps that addition, so that one valid license per guess buys nothing.
+	keysPerUser   = 0.1
+	maxUsersBonus = 10
+	// slipWithin and slipKeys: a device that succeeds this soon after at most so many distinct wrong keys had mistyped. So many are
+	// forgiven a device in 24 hours, and maxSlips to all devices of an address: a campus with two hundred slips has a bad day.
+	slipWithin = 10 * time.Minute
+	slipKeys   = 5
+	maxSlips   = 200
+	// proxyTimes raises both limits for an address that may be a proxy's: as many clients as an office has may each mistype.
+	proxyTimes  = 8
+	maxAttempts = 256
+	maxUsers    = 128
+)
+
 // AddressState is what the engine remembers of one address: at most 16 kB as bytes. The zero value is an address without history.
 type AddressState struct {
 	clock, first int64
@@ -32,7 +69,7 @@ type user struct {
 }
 
 func (s *AddressState) walk(c *codec) {
-	c.version()
+	c.version(enumerationDetector.version)
 	c.int(&s.clock)
 	c.clock = s.clock
 	c.time(&s.first)
@@ -40,7 +77,7 @@ func (s *AddressState) walk(c *codec) {
 	list(c, &s.attempts, maxAttempts, (*codec).attempt)
 	list(c, &s.slips, maxSlips, (*codec).attempt)
 	list(c, &s.users, maxUsers, (*codec).user)
-	s.trail.walk(c)
+	s.trail.walkTrail(c, enumerationDetector.words)
 	c.end()
 }
 
@@ -82,12 +119,12 @@ func (e Engine) Address(s *AddressState, o Observation) []Finding {
 	}
 	s.clock = max(s.clock, at)
 	s.forget()
-	s.trail.closes(at, e.settings.CloseAfter)
+	s.trail.closes(at)
 	if !unknown {
 		if !e.success(s, &o, at) {
 			return nil
 		}
-	} else if !e.attempt(s, &o, at) {
+	} else if !s.attempt(&o, at) {
 		return nil
 	}
 	return e.judgeEnumeration(s, key, at)
@@ -118,7 +155,7 @@ func (s *AddressState) forget() {
 }
 
 // attempt takes in an unknown key and says whether it was a new one.
-func (e Engine) attempt(s *AddressState, o *Observation, at int64) bool {
+func (s *AddressState) attempt(o *Observation, at int64) bool {
 	a := attempt{Key: digest(o.KeyHash), Device: digest(o.HardwareID), At: at}
 	for _, known := range [][]attempt{s.attempts, s.slips} {
 		if i := slices.IndexFunc(known, func(k attempt) bool { return k.Key == a.Key }); i >= 0 {
@@ -126,31 +163,29 @@ func (e Engine) attempt(s *AddressState, o *Observation, at int64) bool {
 			return false
 		}
 	}
-	if e.slip(s, a) {
+	if s.slip(a) {
 		s.slips = append(s.slips, a)
 		return false
 	}
 	s.attempts = push(s.attempts, a, maxAttempts)
-	s.trail.note(o, whatUnknownKey, 24*time.Hour)
+	s.trail.note(o, enumerationUnknown, 24*time.Hour)
 	return true
 }
 
 // slip says whether the success that explains an attempt arrived before it.
-func (e Engine) slip(s *AddressState, a attempt) bool {
-	set := e.settings.Enumeration
-	if a.Device == 0 || tried(s.attempts, a.Device) >= set.SlipKeys || !e.forgives(s, a.Device) {
+func (s *AddressState) slip(a attempt) bool {
+	if a.Device == 0 || tried(s.attempts, a.Device) >= slipKeys || !s.forgives(a.Device) {
 		return false
 	}
 	return slices.ContainsFunc(s.users, func(u user) bool {
-		return u.Device == a.Device && u.Last >= a.At && u.Last-a.At <= micros(set.SlipWithin)
+		return u.Device == a.Device && u.Last >= a.At && u.Last-a.At <= micros(slipWithin)
 	})
 }
 
 // forgives says whether one more attempt of a device may be taken for a slip: so many a day of each device, and of all devices of the
 // address. Without an end to it, who has one good key would guess for ever.
-func (e Engine) forgives(s *AddressState, device uint64) bool {
-	set := e.settings.Enumeration
-	return len(s.slips) < min(set.SlipsPerDay, maxSlips) && tried(s.slips, device) < set.SlipKeys
+func (s *AddressState) forgives(device uint64) bool {
+	return len(s.slips) < maxSlips && tried(s.slips, device) < slipKeys
 }
 
 // tried counts the attempts of a device.
@@ -166,27 +201,27 @@ func tried(attempts []attempt, device uint64) int {
 
 // success takes in a device that got through: its few wrong keys were slips; after many it has guessed, and that is worth judging again.
 func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
-	set, device := e.settings.Enumeration, digest(o.HardwareID)
+	device := digest(o.HardwareID)
 	s.user(device, at)
 	n := tried(s.attempts, device)
 	switch {
 	case n == 0:
 		return false
-	case n <= set.SlipKeys:
-		e.forgive(s, device, at)
+	case n <= slipKeys:
+		s.forgive(device, at)
 		return false
-	case !e.reaches(n, set.KeysPerHour) || s.guessed != 0 && at-s.guessed < microsPerDay:
+	case !e.reaches(n, keysPerHour) || s.guessed != 0 && at-s.guessed < microsPerDay:
 		return false
 	}
 	s.guessed = at
-	s.trail.note(o, whatGuessed, 24*time.Hour)
+	s.trail.note(o, enumerationGuessed, 24*time.Hour)
 	return true
 }
 
 // forgive takes the wrong keys that a device tried just before its success at the given time for slips.
-func (e Engine) forgive(s *AddressState, device uint64, at int64) {
+func (s *AddressState) forgive(device uint64, at int64) {
 	s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool {
-		slip := a.Device == device && a.At <= at && at-a.At <= micros(e.settings.Enumeration.SlipWithin) && e.forgives(s, device)
+		slip := a.Device == device && a.At <= at && at-a.At <= micros(slipWithin) && s.forgives(device)
 		if slip {
 			s.slips = append(s.slips, a)
 		}
@@ -206,20 +241,19 @@ func (s *AddressState) user(device uint64, at int64) {
 
 // judgeEnumeration weighs the hour and the day that end at the clock.
 func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Finding {
-	set := e.settings.Enumeration
 	hour := 0
 	for _, a := range s.attempts {
 		if a.At > s.clock-microsPerDay/24 {
 			hour++
 		}
 	}
-	bonus := min(set.PerUser*float64(len(s.users)), float64(set.MaxUsersBonus))
+	bonus := min(keysPerUser*float64(len(s.users)), maxUsersBonus)
 	times, proxied := 1.0, strings.HasPrefix(key, viaProxy)
 	if proxied {
-		times = set.ProxyTimes
+		times = proxyTimes
 	}
-	n, window, allowed := hour, "an hour", e.limit(float64(set.KeysPerHour))*times+bonus
-	if day := e.limit(float64(set.KeysPerDay))*times + bonus; float64(n) < allowed && float64(len(s.attempts)) >= day {
+	n, window, allowed := hour, "an hour", e.limit(keysPerHour)*times+bonus
+	if day := e.limit(keysPerDay)*times + bonus; float64(n) < allowed && float64(len(s.attempts)) >= day {
 		n, window, allowed = len(s.attempts), "24 hours", day
 	}
 	if float64(n) < allowed {
@@ -237,7 +271,7 @@ func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Findin
 	if status == "" {
 		return nil
 	}
-	f := s.trail.finding(KeyEnumeration, status)
+	f := s.trail.finding(&enumerationDetector, status)
 	f.Subject = "ip:" + key
 	f.BaselineDays = int((s.clock - s.first) / microsPerDay)
 	s.describe(&f, n, window, allowed, guessed)

@@ -144,7 +144,7 @@ func TestKeyEnumeration(t *testing.T) {
 	for _, st := range addressStories() {
 		t.Run(slug(st.name), func(t *testing.T) {
 			obs := st.obs()
-			found := playAddress(New(DefaultSettings()), obs)
+			found := playAddress(New(), obs)
 			if got := worst(found)[KeyEnumeration]; got != st.want {
 				t.Fatalf("severity %q, want %q\n%s", got, st.want, reasons(found))
 			}
@@ -159,7 +159,7 @@ func TestKeyEnumeration(t *testing.T) {
 }
 
 func TestEnumerationSurvivesRestartsAndDisorder(t *testing.T) {
-	e := New(DefaultSettings())
+	e := New()
 	for _, st := range addressStories() {
 		t.Run(slug(st.name), func(t *testing.T) {
 			obs := st.obs()
@@ -207,7 +207,7 @@ func TestEnumerationWithinIPv6Block(t *testing.T) {
 	for i := range 30 {
 		obs = append(obs, guess(i, fmt.Sprint("key-", i), "hw", fmt.Sprintf("2001:db8:1:2:%x::%x", rng.IntN(9999), rng.IntN(9999))))
 	}
-	found := playAddress(New(DefaultSettings()), obs)
+	found := playAddress(New(), obs)
 	if len(found) == 0 || found[0].Subject != "ip:2001:db8:1:2::/64" {
 		t.Errorf("findings %v, want one for the /64 block", found)
 	}

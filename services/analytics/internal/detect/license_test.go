@@ -24,7 +24,7 @@ func tell(t *testing.T, stories []story) {
 		t.Run(strings.ReplaceAll(s.name, " ", "_"), func(t *testing.T) {
 			sc := s.play()
 			obs := sc.ordered()
-			found := play(New(DefaultSettings()), sc.license, obs)
+			found := play(New(), sc.license, obs)
 			if diff := cmp.Diff(s.want, worst(found), cmpEmpty); diff != "" {
 				t.Fatalf("kinds (-want +got):\n%s\n%s", diff, reasons(found))
 			}
@@ -59,7 +59,7 @@ func reasons(found []Finding) string {
 func TestTestLicensesStayLow(t *testing.T) {
 	s := passedAround(1, 10, 3, far)
 	s.license.IsTest = true
-	if got := worst(play(New(DefaultSettings()), s.license, s.ordered())); got[DeviceChurn] != SeverityLow || len(got) != 1 {
+	if got := worst(play(New(), s.license, s.ordered())); got[DeviceChurn] != SeverityLow || len(got) != 1 {
 		t.Errorf("kinds %v, want device_churn low", got)
 	}
 }

@@ -6,83 +6,132 @@ import (
 	"slices"
 )
 
-// overuse finds seat_overuse: many devices ramming against the limit over days. Left alone: one colleague trying, a refusal followed by success
-// within a minute, a growing team whose limit is raised, build jobs that ran out of seats.
-func (st *step) overuse() {
+// SeatOveruse is many devices ramming against the limit over days.
+const SeatOveruse Kind = "seat_overuse"
+
+var overuseDetector = detector{
+	kind: SeatOveruse, version: 1, weight: 0.55,
+	words:    []string{overuseRefused: "a device was refused for lack of seats"},
+	remember: func() memory { return &overuse{} },
+}
+
+// What overuse keeps as evidence.
+const overuseRefused = 0
+
+const (
+	// overusePerSeat (s) and overuseLeast (s): distinct devices refused for lack of seats in 7 days beyond
+	// max(overuseLeast, overusePerSeat x seats) are too many.
+	overusePerSeat = 0.5
+	overuseLeast   = 3
+	// overuseDays are the distinct days of 7 on which refusals must fall: a growing team buys seats sooner. overuseBurst times as many
+	// devices as allowed are told at once, as low when they come from fewer than 3 networks: a class may have met with too few seats.
+	overuseDays  = 3
+	overuseBurst = 3
+	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client without backoff.
+	retriesPerDay = 20
+	retryDays     = 3
+	maxDenied     = 64
+)
+
+// overuse finds seat_overuse. Left alone: one colleague trying, a refusal followed by success within a minute, a growing team whose limit
+// is raised, build jobs that ran out of seats.
+type overuse struct {
+	trail
+	denied   []denied
+	refusals []dayCount
+}
+
+// denied is a device that found no seat free.
+type denied struct {
+	Who, Device, Block  uint64
+	First, Last, Starts int64 // Starts counts refusals, retries within foldWithin taken as one
+	Hosting             bool
+}
+
+func (m *overuse) walk(c *codec) {
+	list(c, &m.denied, maxDenied, (*codec).denied)
+	list(c, &m.refusals, dayCounters, (*codec).dayCount)
+}
+
+func (c *codec) denied(d *denied) {
+	c.hash(&d.Who)
+	c.hash(&d.Device)
+	c.hash(&d.Block)
+	c.time(&d.First)
+	c.time(&d.Last)
+	c.int(&d.Starts)
+	c.bool(&d.Hosting)
+}
+
+func (m *overuse) observe(st *step) {
+	if st.grown {
+		m.denied, m.refusals = nil, nil // the license has grown: the refusals were its growing pains
+	}
 	switch st.action {
 	case actUse, actArrive:
-		st.fold(st.id)
+		m.fold(st, st.id)
 	case actMove:
-		st.fold(digest(st.o.ToHardwareID))
+		m.fold(st, digest(st.o.ToHardwareID))
 	case actRefused:
-		st.refused()
+		m.refused(st)
 	}
 }
 
 // fold takes back a refusal that success followed at once.
-func (st *step) fold(id uint64) {
-	s := st.s
-	for i := range s.denied {
-		d := &s.denied[i]
-		if d.Device != id || d.Last > st.at || st.at-d.Last > micros(st.settings.FoldWithin) {
+func (m *overuse) fold(st *step, id uint64) {
+	for i := range m.denied {
+		d := &m.denied[i]
+		if d.Device != id || d.Last > st.at || st.at-d.Last > micros(foldWithin) {
 			continue
 		}
-		st.countRefusal(d.Last, -1)
+		m.countRefusal(st, d.Last, -1)
 		if d.Starts--; d.Starts <= 0 {
-			s.denied = slices.Delete(s.denied, i, i+1)
+			m.denied = slices.Delete(m.denied, i, i+1)
 		}
 		return
 	}
 }
 
-func (st *step) refused() {
-	s := st.s
-	id := st.id
-	if id == 0 {
+func (m *overuse) refused(st *step) {
+	if st.id == 0 {
 		return
 	}
-	st.used()
-	if d := s.device(id); d != nil && d.Last >= st.at && d.Last-st.at <= micros(st.settings.FoldWithin) {
+	if d := st.device(st.id); d != nil && d.Last >= st.at && d.Last-st.at <= micros(foldWithin) {
 		return // the success that folds it arrived first
 	}
-	s.denied = slices.DeleteFunc(s.denied, func(d denied) bool { return d.Last < s.clock-micros(week) })
-	d := st.deny(id)
+	m.denied = slices.DeleteFunc(m.denied, func(d denied) bool { return d.Last < st.clock-micros(week) })
+	d := m.deny(st)
 	again := st.at - d.Last
-	if d.Starts > 0 && max(again, -again) <= micros(st.settings.FoldWithin) {
+	if d.Starts > 0 && max(again, -again) <= micros(foldWithin) {
 		d.Last = max(d.Last, st.at)
 		return // a retry, not another refusal
 	}
 	d.Starts++
 	d.First, d.Last = min(d.First, st.at), max(d.Last, st.at)
-	st.countRefusal(st.at, 1)
-	st.note(trailOveruse, whatRefused, week)
-	st.judgeOveruse()
+	m.countRefusal(st, st.at, 1)
+	st.note(overuseRefused, week)
+	m.judge(st)
 }
 
 // deny finds or adds a refused device, dropping the one silent for longest from a full list.
-func (st *step) deny(id uint64) *denied {
-	s, who := st.s, st.who(id)
-	for i := range s.denied {
-		if d := &s.denied[i]; d.Who == who {
-			d.Device = id
+func (m *overuse) deny(st *step) *denied {
+	who := st.who(st.id)
+	for i := range m.denied {
+		if d := &m.denied[i]; d.Who == who {
+			d.Device = st.id
 			return d
 		}
 	}
-	if len(s.denied) == maxDenied {
-		oldest := 0
-		for i := range s.denied {
-			if s.denied[i].Last < s.denied[oldest].Last {
-				oldest = i
-			}
-		}
-		s.denied = slices.Delete(s.denied, oldest, oldest+1)
+	if len(m.denied) == maxDenied {
+		m.denied = dropOldest(m.denied, func(d *denied) int64 { return d.Last })
 	}
-	s.denied = append(s.denied, denied{Who: who, Device: id, Block: st.place.Block, First: st.at, Last: st.at, Hosting: st.place.Kind == kindHosting})
-	return &s.denied[len(s.denied)-1]
+	m.denied = append(m.denied, denied{Who: who, Device: st.id, Block: st.place.Block, First: st.at, Last: st.at,
+		Hosting: st.place.Kind == kindHosting})
+	return &m.denied[len(m.denied)-1]
 }
 
-func (st *step) countRefusal(at, n int64) {
-	st.s.refusals = addDay(st.s.refusals, dayOf(st.s.clock), dayOf(at), n)
+func (m *overuse) countRefusal(st *step, at, n int64) {
+	m.refusals = addDay(m.refusals, dayOf(st.clock), dayOf(at), n)
 }
 
 // ramming is what the refusals of 7 days look like.
@@ -93,10 +142,10 @@ type ramming struct {
 	devices, total  int
 }
 
-func (st *step) ramming() ramming {
+func (m *overuse) ramming(st *step) ramming {
 	var r ramming
-	r.devices = len(st.s.denied)
-	for _, d := range st.s.denied {
+	r.devices = len(m.denied)
+	for _, d := range m.denied {
 		r.weight++
 		if d.Hosting {
 			r.weight -= 0.5
@@ -105,26 +154,26 @@ func (st *step) ramming() ramming {
 			r.blocks = addDistinct(r.blocks, d.Block)
 		}
 	}
-	for _, c := range st.s.refusals {
+	for _, c := range m.refusals {
 		r.total += int(c.N)
 		if c.N > 0 {
 			r.days++
 		}
-		if st.reaches(int(c.N), st.settings.Overuse.RetriesPerDay) {
+		if st.reaches(int(c.N), retriesPerDay) {
 			r.hammering++
 		}
 	}
 	return r
 }
 
-func (st *step) judgeOveruse() {
-	set, r := st.settings.Overuse, st.ramming()
-	allowed := math.Floor(st.limit(max(float64(set.Least), set.PerSeat*float64(st.s.seats))))
+func (m *overuse) judge(st *step) {
+	r := m.ramming(st)
+	allowed := math.Floor(st.limit(max(overuseLeast, overusePerSeat*float64(st.seats))))
 	if r.devices < 2 {
 		return
 	}
-	spread := r.days >= set.Days
-	burst := r.weight > set.BurstFactor*allowed
+	spread := r.days >= overuseDays
+	burst := r.weight > overuseBurst*allowed
 	wide := len(r.blocks) >= 3
 	score := excess(0.45, r.weight, allowed)
 	switch {
@@ -134,7 +183,7 @@ func (st *step) judgeOveruse() {
 		}
 	case burst:
 		score = min(score, scoreTest)
-	case r.hammering >= set.RetryDays:
+	case r.hammering >= retryDays:
 		score = 0.25
 	default:
 		return
@@ -142,13 +191,13 @@ func (st *step) judgeOveruse() {
 	if st.turnover(st.at-micros(week), st.at).ci() {
 		return // build jobs queue for seats
 	}
-	st.raise(trailOveruse, score, func(f *Finding) { r.describe(f, st, allowed) })
+	st.raise(score, func(f *Finding) { r.describe(f, st, allowed) })
 }
 
 func (r ramming) describe(f *Finding, st *step, allowed float64) {
 	f.Observed = fmt.Sprintf("%s refused in 7 days", count(r.devices, "device"))
 	f.Reason = fmt.Sprintf("%s found no free seat in 7 days on a license with %s: %s on %s, from %s.",
-		count(r.devices, "device"), count(int(st.s.seats), "seat"), count(r.total, "refusal"), count(r.days, "day"), count(len(r.blocks), "network"))
+		count(r.devices, "device"), count(int(st.seats), "seat"), count(r.total, "refusal"), count(r.days, "day"), count(len(r.blocks), "network"))
 	f.Expected = Expected{High: allowed}
 	f.Considered = []string{
 		"retries: a refusal followed by success within a minute, and repeated attempts within a minute, were not counted",

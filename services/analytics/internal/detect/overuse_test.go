@@ -75,10 +75,10 @@ func overuseStories() []story {
 			return s
 		}, nil, ""},
 		{"ci jobs run out of seats", func() *scene {
-			s := passedAround(2, 20, 20, runner)
+			s := passedAround(2, 20, 20, buildRunner)
 			for d := 14; d < 34; d++ {
 				for i := range 20 {
-					s.refuse(day(d, 9+float64(i)/2), fmt.Sprintf("job-%d-%d", d, i), runner(i))
+					s.refuse(day(d, 9+float64(i)/2), fmt.Sprintf("job-%d-%d", d, i), buildRunner(i))
 				}
 			}
 			return s

@@ -15,9 +15,7 @@ type Weighted struct {
 	// LastSeen is the time of its latest evidence; age counts from there.
 	LastSeen time.Time
 	// Feedback multiplies the weight: 1 without feedback, 0 takes a false positive out. Feedback() computes it for a rule with a history.
-	Feedback float64
-	// Transient marks a single jump that looks like a VPN exit: it is forgotten with a half-life of 5 days.
-	Transient bool
+	Feedback  float64
 	Reason    string
 	AnomalyID string
 }
@@ -54,40 +52,15 @@ type Factor struct {
 // maxEvidence keeps one kind from certainty.
 const maxEvidence = 0.99
 
-// Weight is how much a finding of full strength says of abuse, 0 to 1: near 1 where honest use cannot look so (a stolen or leaked key), low where it
-// often does (a single jump, an odd series). Unknown kinds get 0.3.
-func Weight(k Kind) float64 {
-	switch k {
-	case "key_stolen":
-		return 0.95
-	case "key_leak":
-		return 0.9
-	case "hardware_clone":
-		return 0.85
-	case AccountSharing, KeyEnumeration:
-		return 0.75
-	case DeviceChurn, "trial_farming", "version_tampering", "hardware_guessing":
-		return 0.65
-	case SeatOveruse, DormantReactivated, "clock_rollback", "heartbeat_blocking":
-		return 0.55
-	case "impossible_travel":
-		return 0.45
-	case "automation":
-		return 0.35
-	}
-	return 0.3 // usage_anomaly too
-}
+// halfLife is how fast evidence fades. Source: detection design.
+const halfLife = 14 * 24 * time.Hour
 
-// HalfLife is how fast evidence fades: 14 days, 60 where what happened cannot be undone by waiting, 5 for a single jump that looks like a VPN exit. Source: detection design.
-func HalfLife(k Kind, transient bool) time.Duration {
-	days := 14
-	switch {
-	case transient:
-		days = 5
-	case k == "key_leak" || k == "hardware_clone" || k == "trial_farming":
-		days = 60
+// weightOf is how much a finding of full strength says of abuse. A kind that no detector finds any more gets 0.3.
+func weightOf(k Kind) float64 {
+	if d := detectorOf(k); d != nil {
+		return d.weight
 	}
-	return time.Duration(days) * 24 * time.Hour
+	return 0.3
 }
 
 // Feedback is the multiplier for a rule that was confirmed and called a false positive so many times for a license: between 0.2 and 1.5, 1 when both are equal.
@@ -128,10 +101,9 @@ func Risk(findings []Weighted, at time.Time) Score {
 
 func factor(w Weighted, at time.Time) (Factor, bool) {
 	age := at.Sub(w.LastSeen)
-	half := HalfLife(w.Type, w.Transient)
-	weight := Weight(w.Type) * w.Feedback
-	e := min(weight*w.Strength*math.Exp2(-age.Hours()/half.Hours()), maxEvidence)
-	f := Factor{Type: w.Type, Weight: weight, Strength: w.Strength, AgeHours: age.Hours(), HalfLifeDays: half.Hours() / 24,
+	weight := weightOf(w.Type) * w.Feedback
+	e := min(weight*w.Strength*math.Exp2(-age.Hours()/halfLife.Hours()), maxEvidence)
+	f := Factor{Type: w.Type, Weight: weight, Strength: w.Strength, AgeHours: age.Hours(), HalfLifeDays: halfLife.Hours() / 24,
 		Reason: w.Reason, AnomalyID: w.AnomalyID, doubt: -math.Log1p(-e)}
 	return f, age >= 0 && e > 0
 }

@@ -32,7 +32,7 @@ var (
 	vpnExit    = where{"185.65.134.9", "SE", 59.33, 18.07, 39351, "vpn"}
 )
 
-func runner(i int) where {
+func buildRunner(i int) where {
 	return where{fmt.Sprintf("20.%d.%d.5", 40+i%3, i%200), "US", 38.7, -78.2, 8075, "hosting"}
 }
 

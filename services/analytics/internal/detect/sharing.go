@@ -3,237 +3,220 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
-// beatsForRhythm is how many events in a row must keep a network's interval within a fifth before it counts as a rhythm. A client that picks one of
-// two uplinks at random keeps a rhythm that long about once in a thousand tries.
-const beatsForRhythm = 5
+// AccountSharing is one license, or one installation, that several people use at once.
+const AccountSharing Kind = "account_sharing"
 
-// sharing finds account_sharing in three ways: more devices running at once than seats, on several networks; one hardware id that runs on two
-// networks at once; a seat that is handed round (handedBack, called on arrivals). Moving from A to B, however often, is none of these. Exits of hosting and
-// VPN networks are left out. Left alone: travellers, commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over.
-func (st *step) sharing() {
-	if st.late || st.id == 0 || !st.place.people() || st.action != actUse && st.action != actArrive {
-		return
-	}
-	st.together()
-	st.alternates()
+var sharingDetector = detector{
+	kind: AccountSharing, version: 1, weight: 0.75,
+	words: []string{
+		sharingOverSeats: "one device more was running than there are seats",
+		sharingFar:       "one device was used in two distant places within the hour",
+		sharingSession:   "one device ran two sessions on two networks at once",
+		sharingBeat:      "one device kept two rhythms on two networks at once",
+		sharingFlap:      "one device alternated between two networks",
+		sharingHanded:    "the seat came back to a device after others elsewhere had it",
+	},
+	remember: func() memory { return &sharing{} },
 }
 
-// together looks for more devices running than seats, an hour ago (LiveFor): what happened then has all arrived, in whatever order.
-func (st *step) together() {
-	s, set := st.s, st.settings.Sharing
-	if s.seats <= 0 || s.seats >= maxDevices {
+// What sharing keeps as evidence; the second to fifth are proofs that one device runs on two networks.
+const (
+	sharingOverSeats = iota
+	sharingFar
+	sharingSession
+	sharingBeat
+	sharingFlap
+	sharingHanded
+)
+
+const (
+	// quartersOverSeats (s) is the number of quarter hours within a day with more devices running than seats.
+	quartersOverSeats = 4
+	// overlapsPerDay (s) is the number of proofs within a day that one device runs on two networks at once.
+	overlapsPerDay = 4
+	// flapsPerHour is the number of alternations in one hour beyond which each further one counts as a proof, though a weak one: a
+	// client on two uplinks that sends a heartbeat every 5 minutes cannot alternate more than 12 times.
+	flapsPerHour = 20
+	// returnWithin bounds an alternation; nobody commutes there and back in it.
+	returnWithin = time.Hour
+	// farKm is the distance beyond which an alternation within returnWithin is no journey.
+	farKm = 300
+	// handRounds (s), handNetworks and handDays: a seat that passes between more devices than seats, each returning, on at least so
+	// many networks so many times a day, on so many days of 7, is handed round.
+	handRounds, handNetworks, handDays = 3, 3, 2
+	maxMarks                           = 32
+)
+
+// sharing finds account_sharing in three ways: more devices running at once than seats, on several networks; one hardware id that runs on
+// several networks at once; a seat that is handed round. Moving from A to B, however often, is none of these. Exits of hosting and VPN
+// networks are left out. Left alone: travelers, commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over.
+type sharing struct {
+	trail
+	runners   []runner
+	overSeats []int64    // quarter hours with more devices running than seats
+	overlaps  []overlap  // proofs that one device runs on two networks
+	rounds    []dayCount // times a day that a seat came back to a device after others elsewhere had it
+}
+
+// overlap is one proof; What is its number among the words.
+type overlap struct {
+	At   int64
+	What uint64
+}
+
+func (m *sharing) walk(c *codec) {
+	list(c, &m.runners, maxDevices, (*codec).runner)
+	list(c, &m.overSeats, maxMarks, (*codec).time)
+	list(c, &m.overlaps, maxMarks, (*codec).overlap)
+	list(c, &m.rounds, dayCounters, (*codec).dayCount)
+}
+
+func (c *codec) overlap(o *overlap) {
+	c.time(&o.At)
+	c.uint(&o.What)
+	if o.What >= uint64(len(sharingDetector.words)) {
+		c.fail("overlap")
+	}
+}
+
+func (m *sharing) observe(st *step) {
+	if st.late || !st.place.people() {
+		return
+	}
+	if st.arrived {
+		m.handedBack(st)
+	}
+	if st.admitted() {
+		m.together(st)
+		m.alternates(st)
+	}
+}
+
+// together looks for more devices running than seats, an hour ago (liveFor): what happened then has all arrived, in whatever order.
+func (m *sharing) together(st *step) {
+	if st.seats <= 0 || st.seats >= maxDevices {
 		return // without a limit, or more than the table can hold
 	}
-	then := st.at - micros(set.LiveFor)
+	then := st.at - micros(liveFor)
 	running := 0
 	var blocks []uint64
-	for i := range s.devices {
-		d := &s.devices[i]
-		if d.Run > then || d.Last < then {
+	for i := range st.devices {
+		d := &st.devices[i]
+		if d.Run > then || d.Last < then || d.Block == 0 {
 			continue
 		}
-		if b := d.latest(); b != nil {
-			running++
-			if len(blocks) < 2 {
-				blocks = addDistinct(blocks, b.Block)
-			}
+		running++
+		if len(blocks) < 2 {
+			blocks = addDistinct(blocks, d.Block)
 		}
 	}
-	if int64(running) <= s.seats || len(blocks) < 2 {
+	if int64(running) <= st.seats || len(blocks) < 2 {
 		return
 	}
 	quarter := then - then%(microsPerDay/96)
-	s.overSeats = slices.DeleteFunc(s.overSeats, func(t int64) bool { return t < then-microsPerDay })
-	if !slices.Contains(s.overSeats, quarter) {
-		s.overSeats = push(s.overSeats, quarter, maxMarks)
-		st.note(trailSharing, whatOverSeats, week)
+	m.overSeats = slices.DeleteFunc(m.overSeats, func(t int64) bool { return t < then-microsPerDay })
+	if !slices.Contains(m.overSeats, quarter) {
+		m.overSeats = push(m.overSeats, quarter, maxMarks)
+		st.note(sharingOverSeats, week)
 	}
-	if !st.reaches(len(s.overSeats), set.OverSeats) {
+	if !st.reaches(len(m.overSeats), quartersOverSeats) {
 		return
 	}
-	score := 0.55 + 0.3*float64(int64(running)-s.seats)/float64(s.seats)
-	st.raise(trailSharing, min(score, 0.9), func(f *Finding) { st.describeTogether(f, running) })
-}
-
-// latest is the network a device used last.
-func (d *device) latest() *stream {
-	var best *stream
-	for i := range d.Streams {
-		if b := &d.Streams[i]; b.Block != 0 && (best == nil || b.Last > best.Last) {
-			best = b
-		}
-	}
-	return best
+	score := 0.55 + 0.3*float64(int64(running)-st.seats)/float64(st.seats)
+	st.raise(min(score, 0.9), func(f *Finding) { m.describeTogether(f, st, running) })
 }
 
 // alternates looks for A-B-A within the hour by one device, and for proof that A never paused while B was in use.
-func (st *step) alternates() {
-	d := st.s.admit(st.id, st.at)
+func (m *sharing) alternates(st *step) {
+	r := m.runner(st.id)
 	session := digest(st.o.SessionID)
-	for i := range d.Streams {
-		if b := &d.Streams[i]; session != 0 && b.Session == session && b.Block != st.place.Block {
-			d.Roams = st.at // one running program on two networks: the computer moves, or has two uplinks
+	r.roam(st, session)
+	if a := r.stream(st.place.Block, st.at); a != nil {
+		if len(r.Streams) > 1 && a.Last != 0 && st.at-a.Last <= micros(returnWithin) {
+			if what, ok := st.proof(r, a, session); ok {
+				m.overlapped(st, what)
+			}
 		}
+		a.tick(st.at)
+		a.Session = session
 	}
-	a := d.stream(st.place.Block)
-	if a.Last != 0 {
-		if what, ok := st.proof(d, a, session); ok {
-			st.overlapped(what)
-		}
-		a.beat(st.at - a.Last)
-	}
-	a.Session, a.Last = session, st.at
-}
-
-// stream finds or adds the stream of a network, in place of the one silent for longest.
-func (d *device) stream(block uint64) *stream {
-	oldest := &d.Streams[0]
-	for i := range d.Streams {
-		b := &d.Streams[i]
-		if b.Block == block {
-			return b
-		}
-		if b.Last < oldest.Last {
-			oldest = b
-		}
-	}
-	*oldest = stream{Block: block}
-	return oldest
-}
-
-// beat learns the interval of a stream.
-func (b *stream) beat(gap int64) {
-	if off := gap - b.Every; b.Every > 0 && max(off, -off) <= b.Every/5 {
-		b.Beats = min(b.Beats+1, beatsForRhythm)
-		return
-	}
-	b.Every, b.Beats = gap, 0
-}
-
-// proof says whether coming back to network a shows that the device ran on another one at the same time, and by what.
-func (st *step) proof(d *device, a *stream, session uint64) (uint64, bool) {
-	set := st.settings.Sharing
-	gap := st.at - a.Last
-	if gap > micros(set.ReturnWithin) || d.Roams != 0 && st.at-d.Roams < micros(week) {
-		return 0, false
-	}
-	for i := range d.Streams {
-		b := &d.Streams[i]
-		if b.Block == a.Block || b.Block == 0 || b.Last <= a.Last {
-			continue
-		}
-		other := st.s.place(b.Block)
-		if other == nil || other.near(st.place) {
-			continue
-		}
-		switch {
-		case st.place.km(other.place) > set.FarKm && st.place.Kind != kindMobile && other.Kind != kindMobile:
-			return whatOverlapFar, true
-		case session != 0 && a.Session == session && b.Session != 0:
-			return whatOverlapSession, true
-		case rhythms(a, b, gap, st.at):
-			return whatOverlapBeat, true
-		case d.flaps(st.at) > int64(set.Flapping):
-			return whatOverlapFlap, true
-		}
-	}
-	return 0, false
-}
-
-// rhythms says whether both networks keep their own beat while they interleave. Two that interleave evenly may be one client taking turns between uplinks.
-func rhythms(a, b *stream, gap, now int64) bool {
-	if a.Beats < beatsForRhythm || b.Beats < beatsForRhythm {
-		return false
-	}
-	off := gap - a.Every
-	phase := 10 * (now - b.Last) / max(gap, 1)
-	return max(off, -off) <= a.Every/5 && (phase < 4 || phase >= 6)
-}
-
-// flaps counts an alternation and returns how many this hour has had.
-func (d *device) flaps(at int64) int64 {
-	hour := at / (microsPerDay / 24)
-	if d.FlapHour != hour {
-		d.FlapHour, d.Flaps = hour, 0
-	}
-	d.Flaps++
-	return d.Flaps
+	r.Last = st.at
 }
 
 // overlapScore is how much each proof is worth.
 func overlapScore(what uint64) float64 {
 	switch what {
-	case whatOverlapFar:
+	case sharingFar:
 		return 0.7
-	case whatOverlapSession:
+	case sharingSession:
 		return 0.65
-	case whatOverlapBeat:
+	case sharingBeat:
 		return 0.5
 	}
 	return 0.42
 }
 
-func (st *step) overlapped(what uint64) {
-	s := st.s
-	s.overlaps = slices.DeleteFunc(s.overlaps, func(o overlap) bool { return o.At < st.at-microsPerDay })
-	s.overlaps = push(s.overlaps, overlap{st.at, what}, maxMarks)
-	st.note(trailSharing, what, week)
-	if !st.reaches(len(s.overlaps), st.settings.Sharing.Overlaps) {
+func (m *sharing) overlapped(st *step, what uint64) {
+	m.overlaps = slices.DeleteFunc(m.overlaps, func(o overlap) bool { return o.At < st.at-microsPerDay })
+	m.overlaps = push(m.overlaps, overlap{st.at, what}, maxMarks)
+	st.note(what, week)
+	if !st.reaches(len(m.overlaps), overlapsPerDay) {
 		return
 	}
 	best := what
-	for _, o := range s.overlaps {
+	for _, o := range m.overlaps {
 		if overlapScore(o.What) > overlapScore(best) {
 			best = o.What
 		}
 	}
-	score := overlapScore(best) + 0.01*float64(len(s.overlaps)-st.settings.Sharing.Overlaps)
-	st.raise(trailSharing, score, func(f *Finding) { st.describeOverlap(f, best) })
+	score := overlapScore(best) + 0.01*float64(len(m.overlaps)-overlapsPerDay)
+	st.raise(score, func(f *Finding) { m.describeOverlap(f, best) })
 }
 
 // handedBack counts a seat that comes back to a device after another one elsewhere had it, and judges the week.
-func (st *step) handedBack(known *device) {
-	s, set := st.s, st.settings.Sharing
-	if st.late || known == nil || known.Left == 0 || st.at-known.Left > microsPerDay || !st.place.people() {
+func (m *sharing) handedBack(st *step) {
+	known := st.before
+	if known.Left == 0 || st.at-known.Left > microsPerDay {
 		return
 	}
-	if !slices.ContainsFunc(s.arrivals, func(a arrival) bool { return a.At >= known.Left && a.Device != known.ID && st.elsewhere(a.Block) }) {
+	others := func(a arrival) bool { return a.At >= known.Left && a.Device != known.ID && st.elsewhere(a.Block) }
+	if !slices.ContainsFunc(st.arrivals, others) {
 		return
 	}
-	today := dayOf(s.clock)
-	s.rounds = addDay(s.rounds, today, dayOf(st.at), 1)
-	st.note(trailSharing, whatHandedBack, week)
+	m.rounds = addDay(m.rounds, dayOf(st.clock), dayOf(st.at), 1)
+	st.note(sharingHanded, week)
 	days, devices, blocks := 0, []uint64{known.ID}, []uint64{st.place.Block}
-	for _, c := range s.rounds {
-		if st.reaches(int(c.N), set.HandRounds) {
+	for _, c := range m.rounds {
+		if st.reaches(int(c.N), handRounds) {
 			days++
 		}
 	}
-	for _, a := range s.arrivals {
+	for _, a := range st.arrivals {
 		if a.At >= st.at-microsPerDay && st.elsewhere(a.Block) {
 			devices, blocks = addDistinct(devices, a.Device), addDistinct(blocks, a.Block)
 		}
 	}
-	if days < set.HandDays || len(blocks) < set.HandNetworks || len(devices) <= int(s.seats) {
+	if days < handDays || len(blocks) < handNetworks || len(devices) <= int(st.seats) {
 		return
 	}
-	score := min(0.5+0.05*float64(len(blocks)-set.HandNetworks), 0.8)
-	st.raise(trailSharing, score, func(f *Finding) { st.describeHanded(f, len(devices), len(blocks)) })
+	score := min(0.5+0.05*float64(len(blocks)-handNetworks), 0.8)
+	st.raise(score, func(f *Finding) { describeHanded(f, st, len(devices), len(blocks)) })
 }
 
 // elsewhere says whether a block is known, one of people, and apart from where the observation came from.
 func (st *step) elsewhere(block uint64) bool {
-	v := st.s.place(block)
+	v := st.networkOf(block)
 	return v != nil && v.people() && !v.near(st.place)
 }
 
-func (st *step) describeTogether(f *Finding, running int) {
+func (m *sharing) describeTogether(f *Finding, st *step, running int) {
 	f.Observed = fmt.Sprintf("%s running at once", count(running, "device"))
 	f.Reason = fmt.Sprintf("%s ran at once on a license with %s, in %s of the last day, from more than one network.",
-		count(running, "device"), count(int(st.s.seats), "seat"), count(len(st.s.overSeats), "quarter hour"))
-	f.Expected = Expected{Value: float64(st.s.seats), High: float64(st.s.seats)}
+		count(running, "device"), count(int(st.seats), "seat"), count(len(m.overSeats), "quarter hour"))
+	f.Expected = Expected{Value: float64(st.seats), High: float64(st.seats)}
 	f.Considered = []string{
 		"a lowered limit: the larger one of the last 30 days was allowed",
 		"a seat handed over: only devices that went on running side by side were counted",
@@ -241,27 +224,27 @@ func (st *step) describeTogether(f *Finding, running int) {
 	f.Suggestion = "Sign the devices out and have the customer activate again; offer more seats if all devices are theirs."
 }
 
-func (st *step) describeOverlap(f *Finding, best uint64) {
-	n := len(st.s.overlaps)
+func (m *sharing) describeOverlap(f *Finding, best uint64) {
+	n := len(m.overlaps)
 	f.Observed = fmt.Sprintf("%s in 24 hours", count(n, "overlap"))
-	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the strongest that %s.", n, whats[best])
-	f.Expected = Expected{High: float64(st.settings.Sharing.Overlaps - 1)}
+	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the strongest that %s.", n, sharingDetector.words[best])
+	f.Expected = Expected{High: float64(overlapsPerDay - 1)}
 	f.Considered = []string{
 		"travel or a change of provider: the earlier network came back within the hour, again and again",
-		"two uplinks, fail-over or VPN: no session was seen on both networks, and exits known as VPN or hosting were left out",
+		"two uplinks, fail-over or VPN: each network kept a rhythm of its own, or no session was seen on both; exits known as VPN or hosting were left out",
 		"IPv4 beside IPv6, a mobile carrier's pool: addresses of two families, of one vicinity and of one carrier were taken as one",
 	}
-	if best == whatOverlapFlap {
+	if best == sharingFlap {
 		f.Considered = append(f.Considered, "one client on two uplinks: cannot be excluded without session ids")
 	}
 	f.Suggestion = "Deactivate the device and ask the customer to activate again: a copied installation will then show."
 }
 
-func (st *step) describeHanded(f *Finding, devices, networks int) {
+func describeHanded(f *Finding, st *step, devices, networks int) {
 	f.Observed = fmt.Sprintf("%s in turn in 24 hours", count(devices, "device"))
 	f.Reason = fmt.Sprintf("%s with %s went back and forth between %s on %s within 24 hours, on more than one day.",
-		"A license", count(int(st.s.seats), "seat"), count(devices, "device"), count(networks, "network"))
-	f.Expected = Expected{Value: float64(st.s.seats), High: float64(st.s.seats + 1)}
+		"A license", count(int(st.seats), "seat"), count(devices, "device"), count(networks, "network"))
+	f.Expected = Expected{Value: float64(st.seats), High: float64(st.seats + 1)}
 	f.Considered = []string{
 		"one person with two computers: there were at least 3 networks a day",
 		"build jobs: the devices come back",

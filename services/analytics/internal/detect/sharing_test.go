@@ -10,6 +10,37 @@ import (
 
 func TestAccountSharing(t *testing.T) { tell(t, sharingStories()) }
 
+// copies is one installation that runs on so many networks at once, each with a heartbeat every 5 minutes.
+func copies(n int, offset time.Duration, session string) *scene {
+	s := licensed(1)
+	s.activate(day(0, 8), "pc", far(0))
+	for d := range 2 {
+		for i := range n {
+			s.runs(day(d, 9).Add(time.Duration(i)*offset), day(d, 17), 5*time.Minute, "pc", far(i), session)
+		}
+	}
+	return s
+}
+
+// TestCopiesOnManyNetworks demands that more copies than the networks that are remembered of a device hide nothing, and a session id
+// that all of them send neither.
+func TestCopiesOnManyNetworks(t *testing.T) {
+	for n := 2; n <= maxStreams+4; n++ {
+		for _, offset := range []time.Duration{0, 37 * time.Second, 5 * time.Minute / time.Duration(n), 97 * time.Second} {
+			for _, session := range []string{"", "same"} {
+				if session != "" && n < manyNetworks && n*int(offset) >= int(4*time.Minute) {
+					continue // may be one client that takes turns between its uplinks
+				}
+				sc := copies(n, offset, session)
+				found := play(New(), sc.license, sc.ordered())
+				if got := worst(found)[AccountSharing]; got != SeverityHigh {
+					t.Errorf("%d networks, %v apart, session %q: %q, want high\n%s", n, offset, session, got, reasons(found))
+				}
+			}
+		}
+	}
+}
+
 func sharingStories() []story {
 	copied := func(a, b where, offset time.Duration, session bool) *scene {
 		s := licensed(1)
@@ -66,6 +97,39 @@ func sharingStories() []story {
 			return s
 		}, map[Kind]Severity{AccountSharing: SeverityMedium}, "4 devices on 4 networks"},
 
+		{"copied to four networks", func() *scene { return copies(4, 37*time.Second, "") },
+			map[Kind]Severity{AccountSharing: SeverityHigh}, "same hardware id"},
+		{"copied to eight networks with one session", func() *scene { return copies(8, 37*time.Second, "same") },
+			map[Kind]Severity{AccountSharing: SeverityHigh}, "same hardware id"},
+
+		{"phone roams between three networks one after another", func() *scene {
+			s := licensed(1)
+			for i, at := 0, day(0, 8); at.Before(day(3, 0)); i, at = i+1, at.Add(20*time.Minute) {
+				s.runs(at, at.Add(20*time.Minute), 5*time.Minute, "phone", far(i%3), "same")
+			}
+			return s
+		}, nil, ""},
+		{"three uplinks in turn without sessions", func() *scene {
+			return alternating([]where{home, officeLine, cafe}, 5*time.Minute, none)
+		}, nil, ""},
+		{"three uplinks in turn with one session", func() *scene {
+			return alternating([]where{home, officeLine, cafe}, 5*time.Minute, func(int) string { return "same" })
+		}, nil, ""},
+		{"vpn on and off with one session and no geo data", func() *scene {
+			s := licensed(1)
+			for i, at := 0, day(0, 8); at.Before(day(2, 0)); i, at = i+1, at.Add(15*time.Minute) {
+				s.runs(at, at.Add(15*time.Minute), time.Minute, "laptop", []where{home, {ip: "185.65.134.9"}}[i%2], "same")
+			}
+			return s
+		}, nil, ""},
+		{"build jobs of one image on one network", func() *scene {
+			s := licensed(1)
+			s.activate(day(0, 0), "image", officeLine)
+			for i := range 8 {
+				s.runs(day(0, 8+float64(i)/50), day(2, 0), 5*time.Minute, "image", officeLine, "same")
+			}
+			return s
+		}, nil, ""},
 		{"traveller", func() *scene {
 			s := licensed(1)
 			s.works(0, 5, "laptop", berlin)

@@ -12,26 +12,23 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-const (
-	// maxText is the longest text, in characters, that the suite's API lets in; more is cut off.
-	maxText = 255
-	// maxAhead is how far ahead of us the clock of a sender may be.
-	maxAhead = 24 * time.Hour
-)
+// maxAhead is how far ahead of us the clock of a sender may be.
+const maxAhead = 24 * time.Hour
 
-// decode reads what analytics uses of an event. It refuses what could never be stored; a member that is missing is empty.
-func decode(e event.Event, now time.Time) (usage.Event, error) {
-	u := usage.Event{ID: strings.ToLower(e.ID), Type: e.Type, At: e.Time.UTC().Truncate(time.Microsecond), Data: e.Data}
+// read decodes an event of the bus. It refuses what could never be stored.
+func read(e event.Event, now time.Time) (usage.Event, error) {
+	u := usage.Event{Data: withoutSessionData(e.Data)}
+	u.EventID, u.Type, u.At = strings.ToLower(e.ID), e.Type, e.Time.UTC().Truncate(time.Microsecond)
 	if err := checkStorable(e, now); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
 	}
-	if err := readBody(&u); err != nil {
+	if err := decode.Event(&u); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
 	}
-	u.Data = withoutSessionData(u.Data)
 	return u, nil
 }
 
@@ -53,32 +50,6 @@ func withoutSessionData(data []byte) []byte {
 	return rest
 }
 
-// readBody reads the members from the data.
-func readBody(u *usage.Event) error {
-	b := &u.Body
-	if !plainBody(u.Data, b) {
-		*b = usage.Body{}
-		if err := json.Unmarshal(u.Data, b); err != nil {
-			return err
-		}
-	}
-	if b.LicenseID != "" {
-		id, err := uuid.Parse(b.LicenseID)
-		if err != nil {
-			return fmt.Errorf("license_id is no UUID: %w", err)
-		}
-		b.LicenseID = id.String()
-	}
-	for _, text := range []*string{&b.HardwareID, &b.FromHardwareID, &b.ToHardwareID, &b.DeviceName, &b.OS, &b.AppVersion, &b.SessionID,
-		&b.IP, &b.Country, &b.NetKind, &b.ErrorCode, &b.Reason, &b.By, &b.KeyHash, &b.CustomerID, &b.Product, &b.LicenseType} {
-		if strings.ContainsRune(*text, 0) { // no text column of PostgreSQL takes it
-			return errors.New("a text holds a NUL character")
-		}
-		*text = cut(*text)
-	}
-	return nil
-}
-
 func checkStorable(e event.Event, now time.Time) error {
 	switch {
 	case uuid.Validate(e.ID) != nil || len(e.ID) != 36:
@@ -93,18 +64,4 @@ func checkStorable(e event.Event, now time.Time) error {
 		return errors.New("the data is not UTF-8")
 	}
 	return nil
-}
-
-// cut shortens text to maxText characters.
-func cut(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n++; n > maxText {
-			return strings.Clone(s[:i])
-		}
-	}
-	return s
 }

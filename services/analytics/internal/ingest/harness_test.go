@@ -42,13 +42,13 @@ func newRig(t testing.TB, d *db.DB) *rig {
 	r := &rig{t: t, engine: d.Engine(), clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics")}
 	r.store = store.New(d, r.outbox)
 	r.consumer = r.another()
-	r.usage = usage.NewService(r.store, r.store, detect.New(detect.DefaultSettings()), r.clock)
+	r.usage = usage.NewService(r.store, r.store, detect.New(), r.clock)
 	return r
 }
 
 // another is a second process on the same store.
 func (r *rig) another() *ingest.Consumer {
-	return ingest.New(r.store, detect.New(detect.DefaultSettings()), r.clock, testkit.Log(r.t))
+	return ingest.New(r.store, detect.New(), r.clock, testkit.Log(r.t))
 }
 
 func (r *rig) handle(events ...event.Event) {

@@ -52,7 +52,7 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 	now := c.clock.Now()
 	decoded, rejected := make([]usage.Event, 0, len(events)), bus.Rejected{}
 	for i := range events {
-		e, err := decode(events[i], now)
+		e, err := read(events[i], now)
 		if err != nil {
 			rejected[i] = err
 			continue
@@ -67,8 +67,8 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 
 // inOrder sorts events by time and id, and drops those that are there twice.
 func inOrder(events []usage.Event) []usage.Event {
-	slices.SortFunc(events, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
-	return slices.CompactFunc(events, func(a, b usage.Event) bool { return a.ID == b.ID })
+	slices.SortFunc(events, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.EventID, b.EventID)) })
+	return slices.CompactFunc(events, func(a, b usage.Event) bool { return a.EventID == b.EventID })
 }
 
 // takeNew takes in those of events that were not taken in before.
@@ -85,7 +85,7 @@ func (c *Consumer) takeNew(ctx context.Context, now time.Time, events []usage.Ev
 	if err != nil {
 		return fmt.Errorf("ask the inbox: %w", err)
 	}
-	fresh := slices.DeleteFunc(events, func(e usage.Event) bool { return taken[e.ID] })
+	fresh := slices.DeleteFunc(events, func(e usage.Event) bool { return taken[e.EventID] })
 	if err := c.take(ctx, now, fresh); err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func TestH1PoisonCostsOnlyItself(t *testing.T) {
 // counting makes the rig's consumer one whose commits are counted.
 func (r *rig) counting() *countingStore {
 	c := &countingStore{Store: r.store}
-	r.consumer = ingest.New(c, detect.New(detect.DefaultSettings()), r.clock, testkit.Log(r.t))
+	r.consumer = ingest.New(c, detect.New(), r.clock, testkit.Log(r.t))
 	return c
 }
 
@@ -151,7 +151,7 @@ func TestM6SessionDataIsNotKept(t *testing.T) {
 		}
 		kept := 0
 		err := r.store.Events(t.Context(), license, now.Add(-time.Hour), now.Add(time.Hour), func(e *usage.Event) error {
-			if kept++; len(e.Data) > 200 || strings.Contains(string(e.Data), `"session_data":`) || e.Body.AppVersion != `"session_data"` {
+			if kept++; len(e.Data) > 200 || strings.Contains(string(e.Data), `"session_data":`) || e.AppVersion != `"session_data"` {
 				t.Errorf("kept %d bytes: %.200s", len(e.Data), e.Data)
 			}
 			return nil

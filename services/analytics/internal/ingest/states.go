@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -68,7 +69,7 @@ func newStateCache(engine detect.Engine, b bounds, log *slog.Logger) *stateCache
 	return &stateCache{engine: engine, bounds: b, log: log, states: map[string]*state{}, now: map[string]bool{}}
 }
 
-// load makes sure that the subjects' states are there. A state that cannot be read starts anew.
+// load makes sure that the subjects' states are there.
 func (c *stateCache) load(ctx context.Context, store Store, subjects []string) error {
 	missing := slices.DeleteFunc(subjects, func(subject string) bool { return c.states[subject] != nil })
 	stored, err := store.States(ctx, missing)
@@ -76,10 +77,9 @@ func (c *stateCache) load(ctx context.Context, store Store, subjects []string) e
 		return fmt.Errorf("read detector states: %w", err)
 	}
 	for _, subject := range missing {
-		s, err := restore(subject, stored[subject])
+		s, err := c.restore(ctx, store, subject, stored[subject])
 		if err != nil {
-			c.log.Warn("detectors start anew for a subject whose state cannot be read", "subject", subject, "error", err)
-			s, _ = restore(subject, usage.State{Position: stored[subject].Position})
+			return fmt.Errorf("restore the detector state of %s: %w", subject, err)
 		}
 		c.states[subject] = s
 		c.resize(s, len(stored[subject].Data))
@@ -87,39 +87,93 @@ func (c *stateCache) load(ctx context.Context, store Store, subjects []string) e
 	return nil
 }
 
-// replay judges again what was judged before this cache began and is not in the stored states. Its findings are known.
-func (c *stateCache) replay(ctx context.Context, store Store, after int64) error {
-	last := usage.Logged{Position: after}
+// restore decodes a state. What detectors of another version stored of a license is made again from the log. An address starts anew: its
+// state is about one day.
+func (c *stateCache) restore(ctx context.Context, store Store, subject string, stored usage.State) (*state, error) {
+	s := &state{stored: stored.Position}
+	id, isLicense := strings.CutPrefix(subject, licensePrefix)
+	if !isLicense {
+		s.address = &detect.AddressState{}
+		if err := s.address.UnmarshalBinary(stored.Data); stored.Data != nil && err != nil {
+			c.log.Warn("detectors start anew for an address whose state cannot be read", "subject", subject, "error", err)
+		}
+		return s, nil
+	}
+	s.license = &detect.LicenseState{}
+	if stored.Data == nil {
+		return s, nil
+	}
+	unreadable := s.license.UnmarshalBinary(stored.Data)
+	if unreadable == nil && !s.license.Stale() {
+		return s, nil
+	}
+	c.log.Debug("detector states of a license are made again from the log", "subject", subject, "error", unreadable)
+	rebuilt, err := c.rebuild(ctx, store, id, stored.Position)
+	if err != nil || unreadable != nil {
+		s.license = rebuilt
+		return s, err
+	}
+	s.license.Adopt(rebuilt)
+	return s, nil
+}
+
+// rebuild shows the detectors the events of a license up to position again. Their findings are known.
+func (c *stateCache) rebuild(ctx context.Context, store Store, licenseID string, position int64) (*detect.LicenseState, error) {
+	rebuilt := &detect.LicenseState{}
+	err := eachLogged(ctx, store, usage.Logged{}, licenseID, func(page []usage.Logged) error {
+		for i := range page {
+			if page[i].Position <= position {
+				c.engine.License(rebuilt, page[i].License.Detectable(), page[i].Observation)
+			}
+		}
+		return nil
+	})
+	return rebuilt, err
+}
+
+// eachLogged calls each with pages of decoded events after last, of all licenses if licenseID is empty.
+func eachLogged(ctx context.Context, store Store, last usage.Logged, licenseID string, each func([]usage.Logged) error) error {
 	for {
-		logged, err := store.LogAfter(ctx, last, replayPortion)
+		page, err := store.LogAfter(ctx, last, licenseID, replayPortion)
 		if err != nil {
 			return err
 		}
-		events := make([]usage.Event, len(logged))
-		for i := range logged {
-			if err := readBody(&logged[i].Event); err != nil {
-				return fmt.Errorf("stored event %s: %w", logged[i].ID, err)
+		for i := range page {
+			if err := decode.Event(&page[i].Event); err != nil {
+				return fmt.Errorf("stored event %s: %w", page[i].EventID, err)
 			}
-			events[i] = logged[i].Event
+		}
+		if err := each(page); err != nil {
+			return err
+		}
+		if len(page) < replayPortion {
+			return nil
+		}
+		last = page[len(page)-1]
+	}
+}
+
+// replay judges again what was judged before this cache began and is not in the stored states. Its findings are known.
+func (c *stateCache) replay(ctx context.Context, store Store, after int64) error {
+	return eachLogged(ctx, store, usage.Logged{Position: after}, "", func(page []usage.Logged) error {
+		events := make([]usage.Event, len(page))
+		for i := range page {
+			events[i] = page[i].Event
 		}
 		if err := c.load(ctx, store, subjectsOf(events)); err != nil {
 			return err
 		}
-		for i := range logged {
-			o := events[i].Observation()
-			c.observe(&o, logged[i].License.Detectable(), logged[i].Position)
+		for i := range page {
+			c.observe(&page[i].Observation, page[i].License.Detectable(), page[i].Position)
 		}
-		if len(logged) < replayPortion {
-			return nil
-		}
-		last = logged[len(logged)-1]
-	}
+		return nil
+	})
 }
 
 // detect shows the events of a batch to the detectors, and returns what they find.
 func (c *stateCache) detect(b *usage.Batch) (found []detect.Finding) {
 	for i := range b.Events {
-		o := b.Events[i].Observation()
+		o := &b.Events[i].Observation
 		var l detect.License
 		if o.LicenseID != "" {
 			l = b.Changes.Licenses[o.LicenseID].Detectable()
@@ -128,7 +182,7 @@ func (c *stateCache) detect(b *usage.Batch) (found []detect.Finding) {
 				c.now[subject] = true
 			}
 		}
-		found = append(found, c.observe(&o, l, b.Position)...)
+		found = append(found, c.observe(o, l, b.Position)...)
 	}
 	return found
 }
@@ -215,31 +269,15 @@ func (c *stateCache) evict() {
 func subjectsOf(events []usage.Event) []string {
 	var subjects []string
 	for i := range events {
-		if id := events[i].Body.LicenseID; id != "" {
+		if id := events[i].LicenseID; id != "" {
 			subjects = append(subjects, licenseSubject(id))
 		}
-		if a := detect.AddressKey(events[i].Body.IP, events[i].Body.ViaProxy); a != "" {
+		if a := detect.AddressKey(events[i].IP, events[i].ViaProxy); a != "" {
 			subjects = append(subjects, addressSubject(a))
 		}
 	}
 	slices.Sort(subjects)
 	return slices.Compact(subjects)
-}
-
-func restore(subject string, stored usage.State) (*state, error) {
-	s := &state{stored: stored.Position}
-	var read func([]byte) error
-	if strings.HasPrefix(subject, licensePrefix) {
-		s.license = &detect.LicenseState{}
-		read = s.license.UnmarshalBinary
-	} else {
-		s.address = &detect.AddressState{}
-		read = s.address.UnmarshalBinary
-	}
-	if stored.Data == nil {
-		return s, nil
-	}
-	return s, read(stored.Data)
 }
 
 func (s *state) encode() ([]byte, error) {

@@ -3,12 +3,12 @@ package ingest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,26 +64,22 @@ func (j *journal) States(_ context.Context, subjects []string) (map[string]usage
 	return states, nil
 }
 
-func (j *journal) LogAfter(_ context.Context, last usage.Logged, limit int) ([]usage.Logged, error) {
-	if last.ID != "" { // in the second half of a replay
+func (j *journal) LogAfter(_ context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error) {
+	if last.EventID != "" { // in the second half of a replay
 		if err := j.fails("replay"); err != nil {
 			return nil, err
 		}
 	}
 	var page []usage.Logged
 	for _, e := range j.events {
-		if e.Position < last.Position || e.Position == last.Position && e.ID <= last.ID || len(page) == limit {
+		after := e.Position > last.Position || e.Position == last.Position && e.EventID > last.EventID
+		if !after || licenseID != "" && e.LicenseID != licenseID || len(page) == limit {
 			continue
 		}
-		data := e.Data
-		e.Body = usage.Body{}
-		if err := json.Unmarshal(data, &e.Body); err != nil {
-			return nil, err
-		}
-		if e.License = j.rollups.Licenses[e.Body.LicenseID]; e.License == nil {
+		if e.License = j.rollups.Licenses[e.LicenseID]; e.License == nil {
 			e.License = &usage.License{}
 		}
-		e.Body = usage.Body{}
+		e.Event = usage.Event{Observation: detect.Observation{EventID: e.EventID, Type: e.Type, At: e.At}, Data: e.Data}
 		page = append(page, e)
 	}
 	return page, nil
@@ -94,7 +90,7 @@ func (j *journal) Write(_ context.Context, _ time.Time, b *usage.Batch) error {
 		return err
 	}
 	for _, e := range b.Events {
-		j.events = append(j.events, usage.Logged{Event: usage.Event{ID: e.ID, Type: e.Type, At: e.At, Data: e.Data}, Position: b.Position})
+		j.events = append(j.events, usage.Logged{Event: e, Position: b.Position})
 	}
 	for subject, data := range b.States {
 		j.states[subject] = usage.State{Data: data, Position: b.Position}
@@ -108,7 +104,7 @@ func (j *journal) Write(_ context.Context, _ time.Time, b *usage.Batch) error {
 
 // consumer is one on the journal that leaves so many events to be replayed.
 func (j *journal) consumer(window int64) *Consumer {
-	c := New(j, detect.New(detect.DefaultSettings()), clock.NewFake(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)), slog.New(slog.DiscardHandler))
+	c := New(j, detect.New(), clock.NewFake(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)), slog.New(slog.DiscardHandler))
 	c.bounds.window = window
 	return c
 }
@@ -206,6 +202,41 @@ func TestReplayThatFailsIsRepeated(t *testing.T) {
 	for subject, s := range first.memory.states.states {
 		want, _ := s.encode()
 		if got, _ := second.memory.states.states[subject].encode(); !bytes.Equal(want, got) {
+			t.Errorf("the state of %s differs", subject)
+		}
+	}
+}
+
+// TestOtherVersionsAreMadeAgain lets a consumer find states of which one detector's part is of another version, or nothing can be read:
+// it goes on as if they were as it writes them.
+func TestOtherVersionsAreMadeAgain(t *testing.T) {
+	events := abuse(rand.New(rand.NewPCG(5, 5)), 500)
+	plain, changed := newJournal(), newJournal()
+	for i, batch := range [][]event.Event{events[:300], events[300:]} {
+		for _, j := range []*journal{plain, changed} {
+			if err := j.consumer(0).Handle(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for subject, s := range changed.states {
+			switch {
+			case i > 0 || !strings.HasPrefix(subject, licensePrefix):
+			case strings.HasSuffix(subject, "1"):
+				changed.states[subject] = usage.State{Data: []byte("damaged"), Position: s.Position}
+			default:
+				older := bytes.Replace(s.Data, []byte("device_churn\x01"), []byte("device_churn\x00"), 1)
+				if bytes.Equal(older, s.Data) {
+					t.Fatal("the state holds no part of device_churn, version 1")
+				}
+				changed.states[subject] = usage.State{Data: older, Position: s.Position}
+			}
+		}
+	}
+	if diff := gocmp.Diff(plain.found, changed.found); diff != "" || len(plain.found) == 0 {
+		t.Errorf("%d findings (-plain +changed):\n%s", len(plain.found), diff)
+	}
+	for subject, s := range plain.states {
+		if !bytes.Equal(s.Data, changed.states[subject].Data) {
 			t.Errorf("the state of %s differs", subject)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -24,7 +25,7 @@ func (s *Store) TakeOver(ctx context.Context) (p usage.Progress, err error) {
 func (s *Store) Taken(ctx context.Context, events []usage.Event) (map[string]bool, error) {
 	keys, taken := make([]inboxKey, len(events)), map[string]bool{}
 	for i := range events {
-		keys[i] = inboxKey{events[i].ID}
+		keys[i] = inboxKey{events[i].EventID}
 	}
 	for _, inbox := range []table{inboxTable, telemetryInboxTable} {
 		var rows []inboxRow
@@ -110,23 +111,26 @@ func (r *loggedRow) logged() usage.Logged {
 	l := licenseRow{LicenseID: r.LicenseID, CustomerID: r.CustomerID, LicenseType: r.LicenseType, IsTest: r.IsTest, MaxDevices: r.MaxDevices,
 		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt}
 	return usage.Logged{
-		Event:    usage.Event{ID: r.EventID, Type: r.Type, At: r.OccurredAt.utc(), Data: r.Data},
+		Event:    usage.Event{Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()}, Data: r.Data},
 		Position: r.Position, License: l.license(),
 	}
 }
 
-// LogAfter implements ingest.Store. An event without an id stands before all of its position.
-func (s *Store) LogAfter(ctx context.Context, last usage.Logged, limit int) ([]usage.Logged, error) {
-	if last.ID == "" {
-		last.ID = "00000000-0000-0000-0000-000000000000"
+// LogAfter implements ingest.Store.
+func (s *Store) LogAfter(ctx context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error) {
+	if last.EventID == "" {
+		last.EventID = "00000000-0000-0000-0000-000000000000"
+	}
+	tx := s.db.Read(ctx).Table("events e").Joins("LEFT JOIN licenses l ON l.license_id = e.license_id").
+		Select(`e.event_id, e.type, e.occurred_at, e.license_id, e.position, e.data,
+			l.customer_id, l.license_type, l.is_test, l.max_devices, l.created_at, l.expires_at`).
+		Where("e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
+			last.Position, last.Position, at(last.At), at(last.At), last.EventID)
+	if licenseID != "" {
+		tx = tx.Where("e.license_id = ?", licenseID)
 	}
 	var rows []loggedRow
-	err := s.db.Read(ctx).Raw(`SELECT e.event_id, e.type, e.occurred_at, e.license_id, e.position, e.data,
-		l.customer_id, l.license_type, l.is_test, l.max_devices, l.created_at, l.expires_at
-		FROM events e LEFT JOIN licenses l ON l.license_id = e.license_id
-		WHERE e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))
-		ORDER BY e.position, e.occurred_at, e.event_id LIMIT ?`,
-		last.Position, last.Position, at(last.At), at(last.At), last.ID, limit).Scan(&rows).Error
+	err := tx.Order("e.position, e.occurred_at, e.event_id").Limit(limit).Scan(&rows).Error
 	events := make([]usage.Logged, len(rows))
 	for i := range rows {
 		events[i] = rows[i].logged()

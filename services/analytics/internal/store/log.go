@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,6 +9,8 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -41,8 +42,8 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 }
 
 func (r *eventRow) event() (*usage.Event, error) {
-	e := &usage.Event{ID: r.EventID, Type: r.Type, At: r.OccurredAt.utc(), Data: r.Data}
-	if err := json.Unmarshal(r.Data, &e.Body); err != nil {
+	e := &usage.Event{Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()}, Data: r.Data}
+	if err := decode.Event(e); err != nil {
 		return nil, fmt.Errorf("stored event %s: %w", r.EventID, err)
 	}
 	return e, nil

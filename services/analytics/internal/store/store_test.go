@@ -74,16 +74,17 @@ func (c *consumer) commit(events ...usage.Event) {
 	c.progress.Taken = b.Position
 }
 
-func use(n int, at time.Time, b usage.Body) usage.Event {
-	if b.LicenseID == "" {
-		b.LicenseID = id(1)
+func use(n int, at time.Time, o detect.Observation) usage.Event {
+	if o.LicenseID == "" {
+		o.LicenseID = id(1)
 	}
-	return usage.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: eventsv1.TypeLicenseValidated, At: at, Body: b, Data: []byte(`{"license_id":"` + b.LicenseID + `"}`)}
+	o.EventID, o.Type, o.At = fmt.Sprintf("02890000-0000-7000-8000-%012d", n), eventsv1.TypeLicenseValidated, at
+	return usage.Event{Observation: o, Data: []byte(`{"license_id":"` + o.LicenseID + `"}`)}
 }
 
 func TestTextSurvives(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		s.commit(use(1, now, usage.Body{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
+		s.commit(use(1, now, detect.Observation{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
 		l, err := s.License(t.Context(), id(1))
 		if err != nil {
 			t.Fatal(err)
@@ -104,8 +105,9 @@ func TestTextSurvives(t *testing.T) {
 func TestLicenseSurvives(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
 		end := now.AddDate(1, 0, 0)
-		e := use(1, now, usage.Body{CustomerID: odd, Product: "p", LicenseType: "floating", IsTest: true, IsActive: true, MaxDevices: 1_000_000, ExpiresAt: &end, Version: 7})
-		e.Type = eventsv1.TypeLicenseCreated
+		e := use(1, now, detect.Observation{MaxDevices: 1_000_000})
+		e.Type, e.CustomerID, e.Product, e.LicenseType, e.IsTest, e.IsActive = eventsv1.TypeLicenseCreated, odd, "p", "floating", true, true
+		e.ExpiresAt, e.Version = end, 7
 		s.commit(e)
 		got, err := s.License(t.Context(), id(1))
 		if err != nil {
@@ -126,9 +128,9 @@ func TestLicenseSurvives(t *testing.T) {
 
 func TestEventsOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		changed := use(3, now, usage.Body{})
+		changed := use(3, now, detect.Observation{})
 		changed.Type = eventsv1.TypeLicenseUpdated
-		a, b := use(1, now, usage.Body{HardwareID: "a"}), use(2, now, usage.Body{HardwareID: "a"})
+		a, b := use(1, now, detect.Observation{HardwareID: "a"}), use(2, now, detect.Observation{HardwareID: "a"})
 		s.commit(a, changed)
 		for _, again := range [][]usage.Event{{a}, {a, b}, {b, changed}} {
 			if err := s.Write(t.Context(), now, s.batch(again...)); !errors.Is(err, usage.ErrRepeated) {
@@ -136,7 +138,7 @@ func TestEventsOnce(t *testing.T) {
 			}
 		}
 		taken, err := s.Taken(t.Context(), []usage.Event{a, b, changed})
-		if diff := cmp.Diff(map[string]bool{a.ID: true, changed.ID: true}, taken); diff != "" || err != nil {
+		if diff := cmp.Diff(map[string]bool{a.EventID: true, changed.EventID: true}, taken); diff != "" || err != nil {
 			t.Errorf("taken in before (-want +got):\n%s%v", diff, err)
 		}
 		s.commit(b)
@@ -153,15 +155,15 @@ func TestEventLog(t *testing.T) {
 		for n := 0; n < total; n += 1000 {
 			var events []usage.Event
 			for i := n; i < n+1000; i++ {
-				events = append(events, use(total-i, now.Add(-time.Duration(i/4000)*time.Minute), usage.Body{}))
+				events = append(events, use(total-i, now.Add(-time.Duration(i/4000)*time.Minute), detect.Observation{}))
 			}
 			s.commit(events...)
 		}
 		var last *usage.Event
 		seen := 0
 		err := s.Events(t.Context(), id(1), now.Add(-time.Hour), now, func(e *usage.Event) error {
-			if last != nil && (e.At.Before(last.At) || e.At.Equal(last.At) && e.ID <= last.ID) {
-				return fmt.Errorf("%s at %s comes after %s at %s", e.ID, e.At, last.ID, last.At)
+			if last != nil && (e.At.Before(last.At) || e.At.Equal(last.At) && e.EventID <= last.EventID) {
+				return fmt.Errorf("%s at %s comes after %s at %s", e.EventID, e.At, last.EventID, last.At)
 			}
 			last = e
 			seen++
@@ -176,7 +178,7 @@ func TestEventLog(t *testing.T) {
 // TestRollback demands that a batch which cannot be written leaves nothing, and can come again.
 func TestRollback(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		b := s.batch(use(1, now, usage.Body{}))
+		b := s.batch(use(1, now, detect.Observation{}))
 		b.Findings = []detect.Finding{finding(now, 0.5)} // the last that is written
 		b.Findings[0].Expected.Value = math.NaN()
 		if err := s.Write(t.Context(), now, b); err == nil {
@@ -185,7 +187,7 @@ func TestRollback(t *testing.T) {
 		if _, err := s.License(t.Context(), id(1)); !errors.Is(err, usage.ErrLicenseNotFound) {
 			t.Errorf("something was left: %v", err)
 		}
-		s.commit(use(1, now, usage.Body{}))
+		s.commit(use(1, now, detect.Observation{}))
 	})
 }
 
@@ -194,7 +196,7 @@ func TestStatesSurvive(t *testing.T) {
 		subjects := []string{"ip:192.0.2.1", "license:" + id(1), "license:" + id(2)}
 		state := map[string][]byte{subjects[0]: {0, 1, 255}, subjects[1]: {}}
 		for round := range int64(2) {
-			b := s.batch(use(int(round), now, usage.Body{}))
+			b := s.batch(use(int(round), now, detect.Observation{}))
 			b.States = state
 			if err := s.Write(t.Context(), now, b); err != nil {
 				t.Fatal(err)
@@ -218,7 +220,7 @@ func finding(at time.Time, score float64) detect.Finding {
 // TestEpisodes follows one subject through two stretches of the same kind.
 func TestEpisodes(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		s.commit(use(1, now, usage.Body{}))
+		s.commit(use(1, now, detect.Observation{}))
 		record := func(wall time.Time, want int, f ...detect.Finding) {
 			t.Helper()
 			if n, err := s.Record(t.Context(), f, wall); err != nil || n != want {
@@ -267,7 +269,7 @@ func TestEpisodes(t *testing.T) {
 // TestRiskAges keeps a score per day, and lets it fade.
 func TestRiskAges(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		s.commit(use(1, now, usage.Body{}))
+		s.commit(use(1, now, detect.Observation{}))
 		if _, err := s.Record(t.Context(), []detect.Finding{finding(now, 0.9)}, now); err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +291,7 @@ func TestRiskAges(t *testing.T) {
 func TestPrune(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
 		old, day := now.AddDate(0, 0, -100), 24*time.Hour
-		s.commit(use(1, old, usage.Body{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, usage.Body{HardwareID: "a", IP: "192.0.2.1"}))
+		s.commit(use(1, old, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}))
 		count := func() (n int) {
 			t.Helper()
 			if err := s.Events(t.Context(), id(1), old, now, func(*usage.Event) error { n++; return nil }); err != nil {
@@ -308,7 +310,7 @@ func TestPrune(t *testing.T) {
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Networks != 1 {
 			t.Errorf("the days went with the events: %+v, %v", h, err)
 		}
-		if err := s.Write(t.Context(), now, s.batch(use(1, old, usage.Body{}))); !errors.Is(err, usage.ErrRepeated) {
+		if err := s.Write(t.Context(), now, s.batch(use(1, old, detect.Observation{}))); !errors.Is(err, usage.ErrRepeated) {
 			t.Errorf("a pruned event again: %v", err)
 		}
 		x.Rollups = now.Add(-day)
@@ -318,7 +320,7 @@ func TestPrune(t *testing.T) {
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 1 {
 			t.Errorf("days after their time: %+v, %v", h, err)
 		}
-		s.commit(use(3, old, usage.Body{HardwareID: "a"}))
+		s.commit(use(3, old, detect.Observation{HardwareID: "a"}))
 		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
 			t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
 		}
@@ -328,8 +330,8 @@ func TestPrune(t *testing.T) {
 // TestEpochs demands that who was replaced as the consumer writes no more.
 func TestEpochs(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
-		s.commit(use(1, now, usage.Body{HardwareID: "A"}))
-		stale := s.batch(use(2, now, usage.Body{HardwareID: "A"}))
+		s.commit(use(1, now, detect.Observation{HardwareID: "A"}))
+		stale := s.batch(use(2, now, detect.Observation{HardwareID: "A"}))
 		s.takeOver()
 		if s.progress.Taken != 1 || s.progress.ReplayAfter != 1 {
 			t.Errorf("the next consumer goes on from %+v", s.progress)
@@ -337,7 +339,7 @@ func TestEpochs(t *testing.T) {
 		if err := s.Write(t.Context(), now, stale); !errors.Is(err, usage.ErrFenced) {
 			t.Fatalf("write under the earlier epoch: %v", err)
 		}
-		s.commit(use(2, now, usage.Body{HardwareID: "A"}))
+		s.commit(use(2, now, detect.Observation{HardwareID: "A"}))
 		if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
 			t.Errorf("license: %+v, %v; want 2 validations", l, err)
 		}

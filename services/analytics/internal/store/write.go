@@ -65,14 +65,14 @@ func (s *Store) enter(tx *gorm.DB, now time.Time, b *usage.Batch) error {
 	rows := make([]eventRow, len(b.Events))
 	for i := range b.Events {
 		e := &b.Events[i]
-		rows[i] = eventRow{EventID: e.ID, Type: e.Type, OccurredAt: at(e.At), Position: b.Position, Data: e.Data}
-		if e.Body.LicenseID != "" {
-			rows[i].LicenseID = &e.Body.LicenseID
+		rows[i] = eventRow{EventID: e.EventID, Type: e.Type, OccurredAt: at(e.At), Position: b.Position, Data: e.Data}
+		if e.LicenseID != "" {
+			rows[i].LicenseID = &e.LicenseID
 		}
 		if event.IsTelemetry(e.Type) {
-			telemetry = append(telemetry, inboxRow{e.ID, at(now.Add(telemetryInbox))})
+			telemetry = append(telemetry, inboxRow{e.EventID, at(now.Add(telemetryInbox))})
 		} else {
-			inbox = append(inbox, inboxRow{e.ID, at(now.Add(eventInbox))})
+			inbox = append(inbox, inboxRow{e.EventID, at(now.Add(eventInbox))})
 		}
 	}
 	err := inboxTable.insert(tx, s.db.Engine(), inbox)

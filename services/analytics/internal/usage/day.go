@@ -31,7 +31,7 @@ func (d *Day) Merge(o *Day) {
 
 // dayOf is the day of one event.
 func dayOf(e *Event) Day {
-	day := Day{DayKey: DayKey{e.Body.LicenseID, DayOf(e.At)}, Counts: countsOf(e.Type)}
+	day := Day{DayKey: DayKey{e.LicenseID, DayOf(e.At)}, Counts: countsOf(e.Type)}
 	day.Hours[e.At.Hour()] = day.Validations + day.Heartbeats
 	return day
 }

@@ -90,7 +90,7 @@ func mergeVersions(a, b []AppVersion) []AppVersion {
 
 // devicesOf is what one event tells about devices: nothing, one, or both ends of a transfer.
 func devicesOf(e *Event) []*Device {
-	b := &e.Body
+	b := e
 	seat := func(hardwareID string, taken bool) *Device {
 		return &Device{DeviceKey: DeviceKey{b.LicenseID, hardwareID}, Seat: Versioned[bool]{taken, b.Version}}
 	}

@@ -51,7 +51,7 @@ func Fold(events []Event) *Changes {
 	c := &Changes{Rollups: NewRollups(), Fleet: map[Bucket]*Counts{}, Failures: map[FailureKey]int64{}}
 	for i := range events {
 		c.addFleet(&events[i])
-		if events[i].Body.LicenseID != "" {
+		if events[i].LicenseID != "" {
 			c.addLicense(&events[i])
 		}
 	}
@@ -145,7 +145,7 @@ func (c *Changes) addLicense(e *Event) {
 	if !admits(e.Type) {
 		return
 	}
-	if network := networkOf(e.Body.IP); network != "" && !e.Body.ViaProxy {
+	if network := networkOf(e.IP); network != "" && !e.ViaProxy {
 		k := NetworkKey{l.ID, network}
 		c.Networks[k] = later(c.Networks[k], DayOf(e.At))
 	}

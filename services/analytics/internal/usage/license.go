@@ -68,14 +68,14 @@ func (l *License) Merge(o *License) {
 
 // licenseOf is what one event tells about its license.
 func licenseOf(e *Event) *License {
-	l := &License{ID: e.Body.LicenseID, FirstEventAt: e.At, Days: []Day{dayOf(e)}}
+	l := &License{ID: e.LicenseID, FirstEventAt: e.At, Days: []Day{dayOf(e)}}
 	if admits(e.Type) {
 		l.LastSeen = e.At
 	}
 	if e.Type == eventsv1.TypeLicenseValidated {
 		l.LastValidatedAt, l.Validations = e.At, 1
 	}
-	b, v := &e.Body, e.Body.Version
+	b, v := e, e.Version
 	switch e.Type {
 	case eventsv1.TypeLicenseCreated:
 		l.CreatedAt = e.At
@@ -88,9 +88,9 @@ func licenseOf(e *Event) *License {
 	case eventsv1.TypeLicenseReactivated:
 		l.Active = Versioned[bool]{true, v}
 		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
-		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
+		l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
 	case eventsv1.TypeLicenseExpiring:
-		l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
+		l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
 	case eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeDeviceDeactivated:
 		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
 		l.Seats = Versioned[int]{b.CurrentDevices, v}
@@ -98,17 +98,10 @@ func licenseOf(e *Event) *License {
 	return l
 }
 
-func (l *License) setTerms(b *Body) {
+func (l *License) setTerms(b *Event) {
 	v := b.Version
 	l.Identity = Versioned[Identity]{Identity{b.CustomerID, b.Product, b.LicenseType, b.IsTest}, v}
 	l.MaxDevices = Versioned[int]{b.MaxDevices, v}
 	l.Active = Versioned[bool]{b.IsActive, v}
-	l.ExpiresAt = Versioned[time.Time]{orZero(b.ExpiresAt), v}
-}
-
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
+	l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
 }

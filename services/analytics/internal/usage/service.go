@@ -181,7 +181,7 @@ func (s *Service) find(ctx context.Context, l *License, d Detection) ([]detect.F
 		if checked.Events++; checked.Events > maxChecked {
 			return apierr.InvalidField("from", "the span holds more than 200000 events; choose a shorter one")
 		}
-		findings = append(findings, engine.License(state, license, e.Observation())...)
+		findings = append(findings, engine.License(state, license, e.Observation)...)
 		return nil
 	})
 	return findings, checked, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
 const (
@@ -14,48 +15,17 @@ const (
 	maxVersionsPerDevice = 20
 )
 
-// Event is one event as analytics uses it. Data is its body as received.
+// Event is one event as analytics uses it: what the detectors see of it, and beside that what only the figures need. Parts of the
+// license's state are those of Version.
 type Event struct {
-	ID   string
-	Type string
-	At   time.Time
-	Body Body
+	detect.Observation
+	CustomerID, Product, LicenseType string
+	IsTest, IsActive                 bool
+	CurrentDevices                   int
+	ExpiresAt                        time.Time
+	Version                          int64
+	// Data is the body as it is stored.
 	Data []byte
-}
-
-// Body is the members that analytics uses of all the event messages taken together; each event has some of them.
-type Body struct {
-	LicenseID      string     `json:"license_id"`
-	HardwareID     string     `json:"hardware_id"`
-	FromHardwareID string     `json:"from_hardware_id"`
-	ToHardwareID   string     `json:"to_hardware_id"`
-	DeviceName     string     `json:"device_name"`
-	OS             string     `json:"os"`
-	AppVersion     string     `json:"app_version"`
-	SessionID      string     `json:"session_id"`
-	IP             string     `json:"ip"`
-	ViaProxy       bool       `json:"via_proxy"`
-	Country        string     `json:"country"`
-	Lat            float64    `json:"lat"`
-	Lon            float64    `json:"lon"`
-	ASN            uint32     `json:"asn"`
-	NetKind        string     `json:"net_kind"`
-	ClientTime     *time.Time `json:"client_time"`
-	ErrorCode      string     `json:"error_code"`
-	Reason         string     `json:"reason"`
-	By             string     `json:"by"`
-	KeyHash        string     `json:"license_key_hash"`
-	CustomerID     string     `json:"customer_id"`
-	Product        string     `json:"product"`
-	LicenseType    string     `json:"license_type"`
-	IsTest         bool       `json:"is_test"`
-	IsActive       bool       `json:"is_active"`
-	MaxDevices     int        `json:"max_devices"`
-	CurrentDevices int        `json:"current_devices"`
-	CreatedAt      *time.Time `json:"created_at"`
-	ExpiresAt      *time.Time `json:"expires_at"`
-	Version        int64      `json:"version"`
-	Returning      bool       `json:"returning"`
 }
 
 // Counts are the figures of a span of time.
@@ -102,7 +72,7 @@ func countsOf(eventType string) Counts {
 func failureCode(e *Event) string {
 	switch e.Type {
 	case eventsv1.TypeLicenseValidationFailed:
-		return e.Body.ErrorCode
+		return e.ErrorCode
 	case eventsv1.TypeLicenseDeviceLimitExceeded:
 		return codeDeviceLimit
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
 var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)
@@ -24,11 +25,11 @@ func someEvents(r *rand.Rand, n int) []Event {
 	pick := func(prefix string, n int) string { return fmt.Sprint(prefix, r.IntN(n)) }
 	events := make([]Event, n)
 	for i := range events {
-		events[i] = Event{ID: fmt.Sprint(i), Type: types[r.IntN(len(types))], At: now.Add(-time.Duration(r.IntN(400)) * 7 * time.Minute), Body: Body{
+		events[i] = Event{Observation: detect.Observation{
+			EventID: fmt.Sprint(i), Type: types[r.IntN(len(types))], At: now.Add(-time.Duration(r.IntN(400)) * 7 * time.Minute),
 			LicenseID: pick("l", 3), HardwareID: pick("h", 4), FromHardwareID: pick("h", 4), ToHardwareID: pick("h", 4), DeviceName: pick("n", 3),
-			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2), CustomerID: pick("c", 2),
-			MaxDevices: r.IntN(5), CurrentDevices: r.IntN(5), IsActive: r.IntN(2) == 0, Version: int64(i + 1),
-		}}
+			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2), MaxDevices: r.IntN(5),
+		}, CustomerID: pick("c", 2), CurrentDevices: r.IntN(5), IsActive: r.IntN(2) == 0, Version: int64(i + 1)}
 	}
 	return events
 }
@@ -76,17 +77,18 @@ func (c *Changes) join(o *Changes) {
 
 func TestLicenseVersions(t *testing.T) {
 	end := now.AddDate(1, 0, 0)
-	event := func(eventType string, version int64, b Body) Event {
-		b.LicenseID, b.Version = "l", version
-		return Event{Type: eventType, At: now, Body: b}
+	seats := func(n int) detect.Observation { return detect.Observation{MaxDevices: n} }
+	event := func(eventType string, version int64, e Event) Event {
+		e.Type, e.At, e.LicenseID, e.Version = eventType, now, "l", version
+		return e
 	}
 	events := []Event{
-		event(eventsv1.TypeLicenseCreated, 1, Body{CustomerID: "acme", MaxDevices: 2, IsActive: true}),
-		event(eventsv1.TypeLicenseActivated, 2, Body{MaxDevices: 2, CurrentDevices: 1}),
-		event(eventsv1.TypeLicenseUpdated, 3, Body{CustomerID: "globex", MaxDevices: 5, IsActive: true, ExpiresAt: &end}),
-		event(eventsv1.TypeLicenseDeactivated, 4, Body{}),
-		event(eventsv1.TypeLicenseReactivated, 5, Body{MaxDevices: 7}),
-		event(eventsv1.TypeDeviceDeactivated, 6, Body{MaxDevices: 7, CurrentDevices: 0}),
+		event(eventsv1.TypeLicenseCreated, 1, Event{CustomerID: "acme", IsActive: true, Observation: seats(2)}),
+		event(eventsv1.TypeLicenseActivated, 2, Event{CurrentDevices: 1, Observation: seats(2)}),
+		event(eventsv1.TypeLicenseUpdated, 3, Event{CustomerID: "globex", IsActive: true, ExpiresAt: end, Observation: seats(5)}),
+		event(eventsv1.TypeLicenseDeactivated, 4, Event{}),
+		event(eventsv1.TypeLicenseReactivated, 5, Event{Observation: seats(7)}),
+		event(eventsv1.TypeDeviceDeactivated, 6, Event{CurrentDevices: 0, Observation: seats(7)}),
 	}
 	l := Fold(events).Licenses["l"]
 	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value || !l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
@@ -100,7 +102,7 @@ func TestLicenseVersions(t *testing.T) {
 	if !l.Usable(now) || l.Usable(end) {
 		t.Errorf("after the update: %+v", l)
 	}
-	l = Fold([]Event{event(eventsv1.TypeLicenseValidated, 0, Body{})}).Licenses["l"]
+	l = Fold([]Event{event(eventsv1.TypeLicenseValidated, 0, Event{})}).Licenses["l"]
 	if !l.Usable(now) {
 		t.Error("a license of which only use is known counts as unusable")
 	}

@@ -1,21 +1,11 @@
 package detect
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"time"
-)
-
-// licenseKinds is the order in which a license's kinds are judged, reported and kept.
-var licenseKinds = [4]Kind{DeviceChurn, SeatOveruse, AccountSharing, DormantReactivated}
-
-// Indices into LicenseState.trails.
-const (
-	trailChurn = iota
-	trailOveruse
-	trailSharing
-	trailDormant
 )
 
 // reemitAfter and reemitStep say when an open finding is told again: after an hour, or when its score moved so much.
@@ -50,39 +40,6 @@ func excess(base, observed, allowed float64) float64 {
 	return base + 0.1*math.Log2(max(observed/max(allowed, 1), 1))
 }
 
-// What an event showed, as kept in a state.
-const (
-	whatTookSeat = iota
-	whatLeftSeat
-	whatTransferred
-	whatRefused
-	whatOverSeats
-	whatOverlapFar
-	whatOverlapSession
-	whatOverlapBeat
-	whatOverlapFlap
-	whatHandedBack
-	whatNewDevice
-	whatUnknownKey
-	whatGuessed
-)
-
-var whats = [...]string{
-	whatTookSeat:       "another device took a seat",
-	whatLeftSeat:       "a device gave up its seat with an offline token still good",
-	whatTransferred:    "a seat was transferred to another device",
-	whatRefused:        "a device was refused for lack of seats",
-	whatOverSeats:      "one device more was running than there are seats",
-	whatOverlapFar:     "one device was used in two distant places within the hour",
-	whatOverlapSession: "one device ran two sessions on two networks at once",
-	whatOverlapBeat:    "one device kept two rhythms on two networks at once",
-	whatOverlapFlap:    "one device alternated between two networks",
-	whatHandedBack:     "the seat came back to a device after others elsewhere had it",
-	whatNewDevice:      "use by a device and from a network never seen before",
-	whatUnknownKey:     "an unknown key was tried",
-	whatGuessed:        "a device that had tried unknown keys got a valid one",
-}
-
 // trail is the evidence for one kind and, while Detected is set, its open finding.
 type trail struct {
 	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last told of it.
@@ -91,6 +48,12 @@ type trail struct {
 	Notes                                  []note
 }
 
+// Caps of the evidence.
+const (
+	maxNotes   = 5
+	maxEventID = 64
+)
+
 // note is one piece of evidence.
 type note struct {
 	EventID string
@@ -98,26 +61,31 @@ type note struct {
 	What    uint64
 }
 
-func (t *trail) walk(c *codec) {
+func (t *trail) evidence() *trail { return t }
+
+// walkTrail passes over the trail of a detector with these words.
+func (t *trail) walkTrail(c *codec, words []string) {
 	for _, v := range []*int64{&t.FirstSeen, &t.Detected, &t.LastSeen, &t.Emitted} {
 		c.time(v)
 	}
 	c.int(&t.Score)
 	list(c, &t.Notes, maxNotes, (*codec).note)
+	for _, n := range t.Notes {
+		if n.What >= uint64(len(words)) {
+			c.fail("evidence")
+		}
+	}
 }
 
 func (c *codec) note(n *note) {
 	c.text(&n.EventID, maxEventID)
 	c.time(&n.At)
 	c.uint(&n.What)
-	if n.What >= uint64(len(whats)) {
-		c.fail("evidence")
-	}
 }
 
 // closes ends the open finding when the silence was long enough; its evidence goes with it, so that the next finding has another first-seen.
-func (t *trail) closes(at int64, after time.Duration) {
-	if t.Detected != 0 && at-t.LastSeen > micros(after) {
+func (t *trail) closes(at int64) {
+	if t.Detected != 0 && at-t.LastSeen > micros(CloseAfter) {
 		*t = trail{}
 	}
 }
@@ -170,11 +138,11 @@ func (t *trail) raise(at int64, score float64) string {
 }
 
 // finding is the part of a finding that the trail knows.
-func (t *trail) finding(kind Kind, status string) Finding {
+func (t *trail) finding(d *detector, status string) Finding {
 	f := Finding{
-		Key:        string(kind) + ":" + strconv.FormatInt(t.FirstSeen, 10),
+		Key:        string(d.kind) + ":" + strconv.FormatInt(t.FirstSeen, 10),
 		Status:     status,
-		Type:       kind,
+		Type:       d.kind,
 		Score:      float64(t.Score) / 100,
 		FirstSeen:  instant(t.FirstSeen),
 		DetectedAt: instant(t.Detected),
@@ -183,7 +151,7 @@ func (t *trail) finding(kind Kind, status string) Finding {
 	f.Severity = severityOf(f.Score)
 	for _, n := range t.Notes {
 		if n.EventID != "" {
-			f.Evidence = append(f.Evidence, Evidence{EventID: n.EventID, OccurredAt: instant(n.At), What: whats[n.What]})
+			f.Evidence = append(f.Evidence, Evidence{EventID: n.EventID, OccurredAt: instant(n.At), What: d.words[n.What]})
 		}
 	}
 	return f
@@ -203,6 +171,13 @@ func dayOf(us int64) int64 {
 	}
 	return d
 }
+
+// dayCount counts something on a day; lists of them hold at most dayCounters.
+type dayCount struct{ Day, N int64 }
+
+const dayCounters = 8
+
+func (c *codec) dayCount(d *dayCount) { c.int(&d.Day); c.int(&d.N) }
 
 // addDay adds n to the count of a day among the 7 that end today; other days are dropped.
 func addDay(v []dayCount, today, day, n int64) []dayCount {
@@ -233,4 +208,12 @@ func addDistinct[T comparable](v []T, x T) []T {
 func distinct(v []uint64) []uint64 {
 	slices.Sort(v)
 	return slices.Compact(v)
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -3,24 +3,8 @@ package usage
 import (
 	"time"
 
-	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
-
-// Observation is the event as the detectors see it.
-func (e *Event) Observation() detect.Observation {
-	b := &e.Body
-	o := detect.Observation{
-		EventID: e.ID, Type: e.Type, At: e.At, LicenseID: b.LicenseID, HardwareID: b.HardwareID, DeviceName: b.DeviceName,
-		OS: b.OS, AppVersion: b.AppVersion, SessionID: b.SessionID, IP: b.IP, ViaProxy: b.ViaProxy, ErrorCode: b.ErrorCode, Reason: b.Reason,
-		KeyHash: b.KeyHash, ClientTime: orZero(b.ClientTime), FromHardwareID: b.FromHardwareID, ToHardwareID: b.ToHardwareID,
-		By: b.By, MaxDevices: b.MaxDevices, Country: b.Country, Lat: b.Lat, Lon: b.Lon, ASN: b.ASN, NetKind: b.NetKind,
-	}
-	if e.Type == eventsv1.TypeLicenseOfflineTokenIssued {
-		o.OfflineUntil = orZero(b.ExpiresAt)
-	}
-	return o
-}
 
 // Detectable is the license as the detectors see it.
 func (l *License) Detectable() detect.License {

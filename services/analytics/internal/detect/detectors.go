@@ -1,0 +1,43 @@
+package detect
+
+import "slices"
+
+// licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add one, write its
+// file and name it here: what it remembers of the licenses known is then made from the event log.
+var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
+
+// addressDetectors are those that watch addresses. AddressState is what the one of them remembers.
+var addressDetectors = []*detector{&enumerationDetector}
+
+// detector says what there is to know of one kind of abuse.
+type detector struct {
+	kind Kind
+	// version is that of what the detector remembers. A change of its walk, or of what its members mean, needs the next one: it is
+	// then made again from the event log, and that of the other detectors stays.
+	version uint64
+	// weight is how much a finding of full strength says of abuse, 0 to 1: low where honest use often looks so.
+	weight float64
+	// words say what one piece of evidence showed, by its number.
+	words []string
+	// remember makes an empty memory of a license.
+	remember func() memory
+}
+
+// memory is what a detector remembers of a license. Each embeds the trail of its evidence.
+type memory interface {
+	// observe compares an observation with what was before, and raises what it finds.
+	observe(st *step)
+	// walk passes over all members in a fixed order, save the trail.
+	walk(c *codec)
+	evidence() *trail
+}
+
+// detectorOf is the detector of a kind, or nil.
+func detectorOf(k Kind) *detector {
+	for _, list := range [][]*detector{licenseDetectors, addressDetectors} {
+		if i := slices.IndexFunc(list, func(d *detector) bool { return d.kind == k }); i >= 0 {
+			return list[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package detect
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// beatsForRhythm is how many events in a row must keep a network's interval within a fifth before it counts as a rhythm. A client
+	// that picks one of two uplinks at random keeps a rhythm that long about once in a thousand tries.
+	beatsForRhythm = 5
+	// maxStreams caps the networks of one device. Those in use stay, so that a copy on a further one does not push out those that
+	// would prove it.
+	maxStreams = 8
+	// allStreams caps those of all devices of a license.
+	allStreams = 240
+	// manyNetworks is how many a device must use within the hour so that one client which takes turns between its uplinks explains
+	// nothing.
+	manyNetworks = 4
+)
+
+// runner is what sharing knows of one device: when and through which networks it runs.
+type runner struct {
+	Device uint64
+	// Roams is when one session of it was last seen on two networks.
+	Roams int64
+	// FlapHour numbers the hour in which Flaps alternations between networks were seen.
+	FlapHour, Flaps int64
+	// Last is when it was at work last.
+	Last    int64
+	Streams []stream
+}
+
+// stream is a device's use through one network.
+type stream struct {
+	Block, Session uint64
+	rhythm
+}
+
+// rhythm is when something happened last, the interval between its events (microseconds), and how many in a row kept to it.
+type rhythm struct{ Last, Every, Beats int64 }
+
+func (c *codec) runner(r *runner) {
+	c.hash(&r.Device)
+	c.time(&r.Roams)
+	c.int(&r.FlapHour)
+	c.int(&r.Flaps)
+	c.time(&r.Last)
+	list(c, &r.Streams, maxStreams, (*codec).stream)
+}
+
+func (c *codec) stream(s *stream) {
+	c.hash(&s.Block)
+	c.hash(&s.Session)
+	c.rhythm(&s.rhythm)
+}
+
+func (c *codec) rhythm(r *rhythm) {
+	c.time(&r.Last)
+	c.int(&r.Every)
+	c.int(&r.Beats)
+}
+
+// tick learns the interval.
+func (r *rhythm) tick(at int64) {
+	if r.Last != 0 {
+		gap := at - r.Last
+		if r.Every > 0 && r.within(gap) {
+			r.Beats = min(r.Beats+1, beatsForRhythm)
+		} else {
+			r.Every, r.Beats = gap, 0
+		}
+	}
+	r.Last = at
+}
+
+// within says whether a gap is as long as the interval, to a fifth.
+func (r *rhythm) within(gap int64) bool {
+	off := gap - r.Every
+	return max(off, -off) <= r.Every/5
+}
+
+func (r *rhythm) steady() bool { return r.Beats >= beatsForRhythm }
+
+// runner finds or adds a device; full tables forget the one silent for longest. Pointers got before are void afterwards.
+func (m *sharing) runner(device uint64) *runner {
+	is := func(r runner) bool { return r.Device == device }
+	if !slices.ContainsFunc(m.runners, is) {
+		m.runners = append(m.runners, runner{Device: device})
+	}
+	streams := 0
+	for i := range m.runners {
+		streams += len(m.runners[i].Streams)
+	}
+	if len(m.runners) > maxDevices || streams >= allStreams {
+		m.runners = dropOldest(m.runners, func(r *runner) int64 {
+			if r.Device == device {
+				return math.MaxInt64
+			}
+			return r.Last
+		})
+	}
+	return &m.runners[slices.IndexFunc(m.runners, is)]
+}
+
+// roam notes a session that is seen on another network than before: the computer moves, or has two uplinks. Or a client sends the same
+// session id everywhere; then only rhythms tell.
+func (r *runner) roam(st *step, session uint64) {
+	for _, b := range r.Streams {
+		if session != 0 && b.Session == session && b.Block != st.place.Block {
+			r.Roams = st.at
+		}
+	}
+}
+
+// stream finds or adds the stream of a network, in place of one that is out of use. It is nil when there is no room.
+func (r *runner) stream(block uint64, at int64) *stream {
+	oldest := 0
+	for i := range r.Streams {
+		if r.Streams[i].Block == block {
+			return &r.Streams[i]
+		}
+		if r.Streams[i].Last < r.Streams[oldest].Last {
+			oldest = i
+		}
+	}
+	if len(r.Streams) < maxStreams {
+		r.Streams = append(r.Streams, stream{Block: block})
+		return &r.Streams[len(r.Streams)-1]
+	}
+	if at-r.Streams[oldest].Last <= micros(returnWithin) {
+		return nil
+	}
+	r.Streams[oldest] = stream{Block: block}
+	return &r.Streams[oldest]
+}
+
+// inUse counts the networks of the last hour.
+func (r *runner) inUse(at int64) (n int) {
+	for i := range r.Streams {
+		if at-r.Streams[i].Last <= micros(returnWithin) {
+			n++
+		}
+	}
+	return n
+}
+
+// proof says whether coming back to network a shows that the device ran on another one at the same time, and by what.
+func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
+	others := slices.DeleteFunc(slices.Clone(r.Streams), func(b stream) bool {
+		return b.Block == a.Block || b.Last <= a.Last || st.networkOf(b.Block) == nil || st.networkOf(b.Block).near(st.place)
+	})
+	if len(others) == 0 {
+		return 0, false
+	}
+	networks := r.inUse(st.at)
+	own := slices.ContainsFunc(others, func(b stream) bool { return ownRhythms(a, &b, st.at, networks) })
+	roams := r.Roams != 0 && st.at-r.Roams < micros(week)
+	flaps := r.flap(st.at)
+	switch {
+	case roams && !own:
+		return 0, false
+	case slices.ContainsFunc(others, func(b stream) bool { return st.distant(b.Block) }):
+		return sharingFar, true
+	case slices.ContainsFunc(others, func(b stream) bool {
+		return session != 0 && a.Session == session && b.Session != 0 && b.Session != session
+	}):
+		return sharingSession, true
+	case own:
+		return sharingBeat, true
+	}
+	return sharingFlap, flaps > flapsPerHour
+}
+
+// distant says whether no journey leads from a network to the observation's within the hour.
+func (st *step) distant(block uint64) bool {
+	v := st.networkOf(block)
+	return st.place.km(v.place) > farKm && st.place.Kind != kindMobile && v.Kind != kindMobile
+}
+
+// ownRhythms says whether both networks keep their own beat while they interleave. Few that interleave evenly may be one client that
+// takes turns between its uplinks.
+func ownRhythms(a, b *stream, now int64, networks int) bool {
+	gap := now - a.Last
+	if !a.steady() || !b.steady() || !a.within(gap) {
+		return false
+	}
+	switch percent := 100 * (now - b.Last) / max(gap, 1); {
+	case networks >= manyNetworks:
+		return true
+	case networks == 2:
+		return percent < 40 || percent >= 60
+	default: // a third, half or two thirds of the way
+		return percent < 23 || percent >= 77
+	}
+}
+
+// flap counts an alternation and returns how many this hour has had.
+func (r *runner) flap(at int64) int64 {
+	hour := at / (microsPerDay / 24)
+	if r.FlapHour != hour {
+		r.FlapHour, r.Flaps = hour, 0
+	}
+	r.Flaps++
+	return r.Flaps
+}

@@ -1,0 +1,80 @@
+package detect
+
+import "time"
+
+// jobLifetime is how long a build job keeps its seat at most; shorter stays that end cleanly and never return look like CI.
+const jobLifetime = 6 * time.Hour
+
+// turnover is what a license's arrivals of one window look like.
+type turnover struct {
+	who, blocks        []uint64
+	days               []int64
+	arrivals, replaced int
+	hosting, people    int
+	ended, quick       int // stays that had time to end, and those that ended cleanly within a build job's time
+	returning, offline int
+}
+
+func (st *step) turnover(from, to int64) turnover {
+	n := len(st.arrivals)
+	both := make([]uint64, 2*n)
+	t := turnover{who: both[:0:n], blocks: both[n:n]}
+	for _, a := range st.arrivals {
+		if a.At < from || a.At > to {
+			continue
+		}
+		t.arrivals++
+		t.who = append(t.who, a.Who)
+		t.days = addDistinct(t.days, dayOf(a.At))
+		if a.Block != 0 {
+			t.blocks = append(t.blocks, a.Block)
+		}
+		t.count(a, to)
+	}
+	t.who, t.blocks = distinct(t.who), distinct(t.blocks)
+	left := 0
+	for _, d := range st.departures {
+		if d >= from && d <= to {
+			left++
+		}
+	}
+	t.replaced = min(len(t.who), left)
+	if st.seats > 0 {
+		t.replaced = max(t.replaced, len(t.who)-int(st.seats))
+	}
+	return t
+}
+
+func (t *turnover) count(a arrival, now int64) {
+	job := micros(jobLifetime)
+	t.hosting += flag(a, arrivedHosting)
+	t.people += flag(a, arrivedPeople)
+	t.returning += flag(a, arrivedReturning)
+	t.offline += flag(a, leftOffline)
+	if a.Left == 0 && now-a.At < job {
+		return
+	}
+	t.ended++
+	if a.Left != 0 && a.Left-a.At <= job && a.Flags&leftClean != 0 {
+		t.quick++
+	}
+}
+
+func flag(a arrival, f uint64) int {
+	if a.Flags&f != 0 {
+		return 1
+	}
+	return 0
+}
+
+// jobs says whether the devices come and go like build jobs: short stays that end cleanly, never the same device again, no offline token taken along.
+func (t turnover) jobs() bool {
+	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended && 10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
+}
+
+// scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is handed round
+// the world leaves as cleanly as a build job.
+func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
+
+// ci says whether they are build jobs for sure: the network is a hosting one. Source: detection design, "CI is recognised by hosting network plus clean deactivation".
+func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }
