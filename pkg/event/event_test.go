@@ -326,7 +326,7 @@ func TestTelemetry(t *testing.T) {
 }
 
 func TestPublishers(t *testing.T) {
-	if got := event.Publishers("audit.recorded"); !slices.Equal(got, []string{"auth", "license", "admin"}) {
+	if got := event.Publishers("audit.recorded"); !slices.Equal(got, []string{"auth", "license", "analytics", "admin"}) {
 		t.Errorf("audit.recorded: %v", got)
 	}
 	if got := event.Publishers("unknown"); got != nil {

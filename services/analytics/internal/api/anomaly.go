@@ -10,8 +10,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -111,10 +113,17 @@ func (a *API) judge(c *gin.Context) error {
 	if err := wrong.Err(); err != nil {
 		return err
 	}
-	judged, err := a.Usage.Judge(c.Request.Context(), c.Param("anomaly_id"), usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()})
+	j := usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()}
+	judged, err := a.Usage.Judge(c.Request.Context(), actor(c), c.Param("anomaly_id"), j)
 	if err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, judged)
 	return nil
+}
+
+// actor is who makes a change, as the audit log shows it: the API key's client.
+func actor(c *gin.Context) *rpcv1.Actor {
+	key := apikey.Of(c)
+	return &rpcv1.Actor{Id: key.ID, Name: key.ClientName, Role: "client", Ip: httpx.ClientIP(c), RequestId: httpx.RequestID(c.Request.Context())}
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,19 +84,15 @@ func TestDetectors(t *testing.T) {
 // announced demands exactly one announcement of the anomaly.
 func announced(t *testing.T, k *desk, subject, kind, id string) {
 	t.Helper()
-	events, _, err := k.outbox.List(t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := 0
-	for _, e := range events {
+	for _, e := range k.published(eventsv1.TypeAnomalyDetected, subject) {
 		var m eventsv1.AnomalyDetected
 		if err := e.Into(&m); err != nil {
 			t.Fatal(err)
 		}
 		if m.AnomalyType == kind {
 			n++
-			if e.Type != "anomaly.detected" || m.AnomalyId != id || m.Subject != subject || m.Reason == "" || m.DetectedAt == nil {
+			if m.AnomalyId != id || m.Subject != subject || m.Reason == "" || m.DetectedAt == nil {
 				t.Errorf("announcement: %s %s", e.Type, e.Data)
 			}
 		}
@@ -177,9 +174,28 @@ func TestJudge(t *testing.T) {
 		if n := len(k.get("/anomalies?type=device_churn")["anomalies"].([]any)); n != 1 {
 			t.Errorf("%d anomalies after more of the same, want the judged one only", n)
 		}
+		k.call("PATCH", "/anomalies/"+anomaly, `{"status": "false_positive"}`) // changes nothing
 		k.call("PATCH", "/anomalies/"+anomaly, `{"status": "open"}`)
 		if now := risk(); now < was {
 			t.Errorf("risk %v after the judgement was taken back, %v before it", now, was)
+		}
+		var entries []string
+		for _, e := range k.published(eventsv1.TypeAuditRecorded, "license:"+id) {
+			var entry eventsv1.AuditRecorded
+			if err := e.Into(&entry); err != nil {
+				t.Fatal(err)
+			}
+			if by := entry.Actor; by.Id != "all" || by.Name != "tests" || by.Role != "client" || by.Ip == "" || by.RequestId == "" {
+				t.Errorf("the audit log names %v", by)
+			}
+			entries = append(entries, fmt.Sprint(entry.Action, " ", entry.LicenseId == id, " ", strings.ReplaceAll(entry.BeforeJson+" "+entry.AfterJson, anomaly, "A")))
+		}
+		want := []string{ // newest first
+			`anomaly.judge true {"anomaly_id":"A","status":"false_positive"} {"anomaly_id":"A","status":"open"}`,
+			`anomaly.judge true {"anomaly_id":"A","note":"","status":"open"} {"anomaly_id":"A","note":"they moved","status":"false_positive"}`,
+		}
+		if diff := cmp.Diff(want, entries); diff != "" {
+			t.Errorf("entries of the audit log (-want +got):\n%s", diff)
 		}
 	})
 }

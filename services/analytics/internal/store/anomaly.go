@@ -200,10 +200,10 @@ func (s *Store) Anomalies(ctx context.Context, q usage.AnomalyQuery) ([]usage.An
 	return anomaliesOf(rows)
 }
 
-// Judge implements usage.Log.
-func (s *Store) Judge(ctx context.Context, id string, now time.Time, change func(*usage.Anomaly)) (*usage.Anomaly, error) {
-	var judged usage.Anomaly
-	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+// ChangeAnomaly implements usage.Log.
+func (s *Store) ChangeAnomaly(ctx context.Context, id string, now time.Time, change func(*usage.Anomaly) *eventsv1.AuditRecorded) (*usage.Anomaly, error) {
+	var changed usage.Anomaly
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if _, err := s.lock(tx); err != nil {
 			return err
 		}
@@ -215,16 +215,20 @@ func (s *Store) Judge(ctx context.Context, id string, now time.Time, change func
 		if err != nil {
 			return err
 		}
-		if judged, err = row.anomaly(); err != nil {
+		if changed, err = row.anomaly(); err != nil {
 			return err
 		}
-		change(&judged)
-		if err := s.writeAnomalies(tx, []*usage.Anomaly{&judged}); err != nil || judged.LicenseID == "" {
+		if entry := change(&changed); entry != nil {
+			if _, err := s.outbox.Add(ctx, tx, changed.Subject, now, entry); err != nil {
+				return err
+			}
+		}
+		if err := s.writeAnomalies(tx, []*usage.Anomaly{&changed}); err != nil || changed.LicenseID == "" {
 			return err
 		}
-		return s.rescore(tx, []string{judged.LicenseID}, now)
+		return s.rescore(tx, []string{changed.LicenseID}, now)
 	})
-	return &judged, err
+	return &changed, err
 }
 
 // CountAnomalies implements usage.Log.

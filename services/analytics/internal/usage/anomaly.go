@@ -1,16 +1,19 @@
 package usage
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
 // EpisodeGap is the silence after which an anomaly is closed; the next evidence opens a new one.
-const EpisodeGap = 24 * time.Hour
+const EpisodeGap = detect.CloseAfter
 
 // The states of an anomaly. Open ones become closed by silence; people say the others.
 const (
@@ -202,12 +205,29 @@ type Judgement struct {
 	Status, Note *string
 }
 
-func (a *Anomaly) judge(j Judgement, now time.Time) {
-	if j.Status != nil {
-		a.Status = *j.Status
+// judge notes what a person says, and returns its entry of the audit log, nil when it changes nothing.
+func (a *Anomaly) judge(by *rpcv1.Actor, j Judgement, now time.Time) *eventsv1.AuditRecorded {
+	before, after := map[string]string{"anomaly_id": a.ID}, map[string]string{"anomaly_id": a.ID}
+	change := func(member string, value, to *string) {
+		if to != nil && *to != *value {
+			before[member], after[member] = *value, *to
+			*value = *to
+		}
 	}
-	if j.Note != nil {
-		a.Note = *j.Note
-	}
+	change("status", &a.Status, j.Status)
+	change("note", &a.Note, j.Note)
 	a.settle(now)
+	if len(after) == 1 {
+		return nil
+	}
+	return &eventsv1.AuditRecorded{Actor: by, Action: "anomaly.judge", LicenseId: a.LicenseID, BeforeJson: object(before), AfterJson: object(after)}
+}
+
+// object is the members as JSON text.
+func object(members map[string]string) string {
+	text, err := json.Marshal(members)
+	if err != nil {
+		panic("usage: texts that are no JSON: " + err.Error()) // cannot happen
+	}
+	return string(text)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
@@ -33,7 +34,11 @@ type Log interface {
 	Anomalies(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
 	// Record enters findings, announces what is new and returns how many that were.
 	Record(ctx context.Context, findings []detect.Finding, now time.Time) (int, error)
-	// Judge changes one anomaly and its license's risk; ErrAnomalyNotFound when there is none.
-	Judge(ctx context.Context, id string, now time.Time, change func(*Anomaly)) (*Anomaly, error)
+	// ChangeAnomaly changes one anomaly and its license's risk, and publishes the change's entry of the audit log; ErrAnomalyNotFound
+	// when there is none. change may be called again when the transaction is repeated.
+	ChangeAnomaly(ctx context.Context, id string, now time.Time, change AnomalyChange) (*Anomaly, error)
 	CountAnomalies(ctx context.Context, since time.Time) (open, recent int64, err error)
 }
+
+// AnomalyChange changes an anomaly, and returns the change's entry of the audit log, nil when there was none.
+type AnomalyChange func(*Anomaly) *eventsv1.AuditRecorded

@@ -8,6 +8,8 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
@@ -202,14 +204,14 @@ func (s *Service) Anomalies(ctx context.Context, q AnomalyQuery) ([]Anomaly, err
 	return s.log.Anomalies(ctx, q)
 }
 
-// Judge notes what a person says about an anomaly.
-func (s *Service) Judge(ctx context.Context, id string, j Judgement) (*Anomaly, error) {
+// Judge notes what by says about an anomaly.
+func (s *Service) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgement) (*Anomaly, error) {
 	id, ok := canonical(id)
 	if !ok {
 		return nil, ErrAnomalyNotFound
 	}
 	now := s.clock.Now()
-	return s.log.Judge(ctx, id, now, func(a *Anomaly) { a.judge(j, now) })
+	return s.log.ChangeAnomaly(ctx, id, now, func(a *Anomaly) *eventsv1.AuditRecorded { return a.judge(by, j, now) })
 }
 
 func (s *Service) license(ctx context.Context, id string) (*License, error) {

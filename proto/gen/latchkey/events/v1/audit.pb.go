@@ -107,7 +107,7 @@ var File_latchkey_events_v1_audit_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1elatchkey/events/v1/audit.proto\x12\x12latchkey.events.v1\x1a latchkey/events/v1/options.proto\x1a\x1blatchkey/rpc/v1/error.proto\"\xff\x01\n" +
+	"\x1elatchkey/events/v1/audit.proto\x12\x12latchkey.events.v1\x1a latchkey/events/v1/options.proto\x1a\x1blatchkey/rpc/v1/error.proto\"\x8c\x02\n" +
 	"\rAuditRecorded\x12,\n" +
 	"\x05actor\x18\x01 \x01(\v2\x16.latchkey.rpc.v1.ActorR\x05actor\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\tR\x06action\x12\x1d\n" +
@@ -116,7 +116,7 @@ const file_latchkey_events_v1_audit_proto_rawDesc = "" +
 	"\vbefore_json\x18\x06 \x01(\tR\n" +
 	"beforeJson\x12\x1d\n" +
 	"\n" +
-	"after_json\x18\a \x01(\tR\tafterJson:.\xea\xe0\x18\x0eaudit.recorded\xfa\xe0\x18\x04auth\xfa\xe0\x18\alicense\xfa\xe0\x18\x05adminJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\x06beforeR\x05afterBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"after_json\x18\a \x01(\tR\tafterJson:;\xea\xe0\x18\x0eaudit.recorded\xfa\xe0\x18\x04auth\xfa\xe0\x18\alicense\xfa\xe0\x18\tanalytics\xfa\xe0\x18\x05adminJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\x06beforeR\x05afterBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_audit_proto_rawDescOnce sync.Once
