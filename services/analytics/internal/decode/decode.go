@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -24,121 +24,90 @@ const maxText = 255
 // Event fills in what the event's data says; a member that is missing is empty. It refuses what could never be stored.
 func Event(e *usage.Event) error {
 	msg, err := event.Event{ID: e.EventID, Type: e.Type, Data: e.Data}.Message()
-	if err != nil {
+	if err != nil || msg == nil { // nil: a type of a newer publisher, which is counted
 		return err
-	}
-	if msg == nil {
-		return nil // a type of a newer publisher: it is counted
-	}
-	readMessage(e, msg)
-	if m, ok := msg.(interface{ GetLicense() *eventsv1.License }); ok && m.GetLicense() != nil {
-		readMessage(e, m.GetLicense())
-		readMessage(e, m.GetLicense().GetTerms())
-	}
-	if e.Type == eventsv1.TypeLicenseOfflineTokenIssued {
-		e.OfflineUntil = e.ExpiresAt
 	}
 	if err := readPlace(e); err != nil {
 		return err
 	}
-	return check(e)
+	if err := readMessage(e, msg.ProtoReflect()); err != nil {
+		return err
+	}
+	if e.Type == eventsv1.TypeLicenseOfflineTokenIssued {
+		e.OfflineUntil = e.ExpiresAt
+	}
+	return nil
 }
 
-// readMessage takes over the members that a message has: each member has the same name in all of them.
-func readMessage(e *usage.Event, msg proto.Message) {
-	readClient(e, msg)
-	if m, ok := msg.(interface{ GetFromHardwareId() string }); ok {
-		e.FromHardwareID = m.GetFromHardwareId()
-	}
-	if m, ok := msg.(interface{ GetToHardwareId() string }); ok {
-		e.ToHardwareID = m.GetToHardwareId()
-	}
-	if m, ok := msg.(interface{ GetErrorCode() string }); ok {
-		e.ErrorCode = m.GetErrorCode()
-	}
-	if m, ok := msg.(interface{ GetReason() string }); ok {
-		e.Reason = m.GetReason()
-	}
-	if m, ok := msg.(interface{ GetBy() string }); ok {
-		e.By = m.GetBy()
-	}
-	if m, ok := msg.(interface{ GetLicenseKeyHash() string }); ok {
-		e.KeyHash = m.GetLicenseKeyHash()
-	}
-	readLicense(e, msg)
+// texts are the members that are text, by the name that they have in all messages.
+var texts = map[protoreflect.Name]func(*usage.Event) *string{
+	"hardware_id":      func(e *usage.Event) *string { return &e.HardwareID },
+	"from_hardware_id": func(e *usage.Event) *string { return &e.FromHardwareID },
+	"to_hardware_id":   func(e *usage.Event) *string { return &e.ToHardwareID },
+	"device_name":      func(e *usage.Event) *string { return &e.DeviceName },
+	"os":               func(e *usage.Event) *string { return &e.OS },
+	"app_version":      func(e *usage.Event) *string { return &e.AppVersion },
+	"session_id":       func(e *usage.Event) *string { return &e.SessionID },
+	"ip":               func(e *usage.Event) *string { return &e.IP },
+	"error_code":       func(e *usage.Event) *string { return &e.ErrorCode },
+	"reason":           func(e *usage.Event) *string { return &e.Reason },
+	"by":               func(e *usage.Event) *string { return &e.By },
+	"license_key_hash": func(e *usage.Event) *string { return &e.KeyHash },
+	"customer_id":      func(e *usage.Event) *string { return &e.CustomerID },
+	"product":          func(e *usage.Event) *string { return &e.Product },
+	"license_type":     func(e *usage.Event) *string { return &e.LicenseType },
 }
 
-// readClient takes over who asked, and from where.
-func readClient(e *usage.Event, msg proto.Message) {
-	if m, ok := msg.(interface{ GetHardwareId() string }); ok {
-		e.HardwareID = m.GetHardwareId()
-	}
-	if m, ok := msg.(interface{ GetDeviceName() string }); ok {
-		e.DeviceName = m.GetDeviceName()
-	}
-	if m, ok := msg.(interface{ GetOs() string }); ok {
-		e.OS = m.GetOs()
-	}
-	if m, ok := msg.(interface{ GetAppVersion() string }); ok {
-		e.AppVersion = m.GetAppVersion()
-	}
-	if m, ok := msg.(interface{ GetSessionId() string }); ok {
-		e.SessionID = m.GetSessionId()
-	}
-	if m, ok := msg.(interface{ GetIp() string }); ok {
-		e.IP = m.GetIp()
-	}
-	if m, ok := msg.(interface{ GetViaProxy() bool }); ok {
-		e.ViaProxy = m.GetViaProxy()
-	}
-	if m, ok := msg.(interface{ GetClientTime() *timestamppb.Timestamp }); ok {
-		e.ClientTime = timeOf(m.GetClientTime())
-	}
+// readMessage takes over the members of a message, and of the license and its terms within it.
+func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
+	msg.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if text := texts[field.Name()]; text != nil {
+			*text(e), err = storable(v.String())
+		} else {
+			err = readMember(e, field.Name(), v)
+		}
+		return err == nil
+	})
+	return err
 }
 
-// readLicense takes over the license's state, which messages carry in part, a snapshot as a whole.
-func readLicense(e *usage.Event, msg proto.Message) {
-	if m, ok := msg.(interface{ GetLicenseId() string }); ok {
-		e.LicenseID = m.GetLicenseId()
+// readMember takes over a member that is no text, or not any text.
+func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) error {
+	switch name {
+	case "license_id":
+		id, err := uuid.Parse(v.String())
+		if err != nil {
+			return fmt.Errorf("license_id is no UUID: %w", err)
+		}
+		e.LicenseID = id.String()
+	case "via_proxy":
+		e.ViaProxy = v.Bool()
+	case "is_test":
+		e.IsTest = v.Bool()
+	case "is_active":
+		e.IsActive = v.Bool()
+	case "max_devices":
+		e.MaxDevices = int(v.Int())
+	case "current_devices":
+		e.CurrentDevices = int(v.Int())
+	case "version":
+		e.Version = v.Int()
+	case "client_time":
+		e.ClientTime = timeOf(v)
+	case "expires_at":
+		e.ExpiresAt = timeOf(v)
+	case "license", "terms":
+		return readMessage(e, v.Message())
 	}
-	if m, ok := msg.(interface{ GetCustomerId() string }); ok {
-		e.CustomerID = m.GetCustomerId()
-	}
-	if m, ok := msg.(interface{ GetProduct() string }); ok {
-		e.Product = m.GetProduct()
-	}
-	if m, ok := msg.(interface{ GetLicenseType() string }); ok {
-		e.LicenseType = m.GetLicenseType()
-	}
-	if m, ok := msg.(interface{ GetIsTest() bool }); ok {
-		e.IsTest = m.GetIsTest()
-	}
-	if m, ok := msg.(interface{ GetIsActive() bool }); ok {
-		e.IsActive = m.GetIsActive()
-	}
-	if m, ok := msg.(interface{ GetMaxDevices() int32 }); ok {
-		e.MaxDevices = int(m.GetMaxDevices())
-	}
-	if m, ok := msg.(interface{ GetCurrentDevices() int32 }); ok {
-		e.CurrentDevices = int(m.GetCurrentDevices())
-	}
-	if m, ok := msg.(interface{ GetExpiresAt() *timestamppb.Timestamp }); ok {
-		e.ExpiresAt = timeOf(m.GetExpiresAt())
-	}
-	if m, ok := msg.(interface{ GetVersion() int32 }); ok {
-		e.Version = int64(m.GetVersion())
-	}
+	return nil
 }
 
-func timeOf(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.AsTime()
+func timeOf(v protoreflect.Value) time.Time {
+	return v.Message().Interface().(*timestamppb.Timestamp).AsTime()
 }
 
 // readPlace takes over what a geo database said of the address, where the event carries it already; it is no part of the messages.
-func readPlace(e *usage.Event) error {
+func readPlace(e *usage.Event) (err error) {
 	if !bytes.Contains(e.Data, []byte(`"country":"`)) {
 		return nil
 	}
@@ -151,39 +120,24 @@ func readPlace(e *usage.Event) error {
 	if err := json.Unmarshal(e.Data, &p); err != nil {
 		return err
 	}
-	e.Country, e.Lat, e.Lon, e.ASN, e.NetKind = p.Country, p.Lat, p.Lon, p.ASN, p.NetKind
-	return nil
+	e.Lat, e.Lon, e.ASN, e.NetKind = p.Lat, p.Lon, p.ASN, p.NetKind
+	e.Country, err = storable(p.Country)
+	return err
 }
 
-// check brings the event's ids and texts into the form in which they are stored.
-func check(e *usage.Event) error {
-	if e.LicenseID != "" {
-		id, err := uuid.Parse(e.LicenseID)
-		if err != nil {
-			return fmt.Errorf("license_id is no UUID: %w", err)
-		}
-		e.LicenseID = id.String()
+// storable is text as it is stored: at most maxText characters, without what no text column of PostgreSQL takes.
+func storable(s string) (string, error) {
+	if strings.ContainsRune(s, 0) {
+		return "", errors.New("a text holds a NUL character")
 	}
-	for _, text := range []*string{&e.HardwareID, &e.FromHardwareID, &e.ToHardwareID, &e.DeviceName, &e.OS, &e.AppVersion, &e.SessionID,
-		&e.IP, &e.Country, &e.NetKind, &e.ErrorCode, &e.Reason, &e.By, &e.KeyHash, &e.CustomerID, &e.Product, &e.LicenseType} {
-		if strings.ContainsRune(*text, 0) { // no text column of PostgreSQL takes it
-			return errors.New("a text holds a NUL character")
-		}
-		*text = cut(*text)
-	}
-	return nil
-}
-
-// cut shortens text to maxText characters.
-func cut(s string) string {
 	if len(s) <= maxText {
-		return s
+		return s, nil
 	}
 	n := 0
 	for i := range s {
 		if n++; n > maxText {
-			return strings.Clone(s[:i])
+			return strings.Clone(s[:i]), nil
 		}
 	}
-	return s
+	return s, nil
 }
