@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Message is the event's data as the message of its type, nil for a type that this program does not know. Members that the message
-// does not have are ignored, so that an older consumer understands a newer publisher.
+// Message is the event's data as the message of its type, nil for a type that this program does not know. Members
+// that the message does not have are ignored, so that an older consumer understands a newer publisher.
 func (e Event) Message() (proto.Message, error) {
 	t, known := types[e.Type]
 	if !known {
@@ -27,8 +27,9 @@ func (e Event) Message() (proto.Message, error) {
 	return msg, e.Into(msg)
 }
 
-// readPlain reads data as New writes it: a flat object without white space and escapes. Nearly every event is one, and this takes a
-// third of the time of protojson (BenchmarkMessage), which decides wherever it says false: it knows nothing of what is wrong.
+// readPlain reads data as New writes it: a flat object without white space and escapes. Nearly every event is one,
+// and this takes a third of the time of protojson (BenchmarkMessage), which decides wherever it says false: it knows
+// nothing of what is wrong.
 func readPlain(data []byte, c *codec, msg protoreflect.Message) bool {
 	r := reader{rest: data, ok: utf8.Valid(data)}
 	r.expect('{')
@@ -153,8 +154,8 @@ func (r *reader) time() *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// skip passes over the value of a member that nobody asks for. The general decoder knows members by a second name too, with capital
-// letters.
+// skip passes over the value of a member that nobody asks for. The general decoder knows members by a second name
+// too, with capital letters.
 func (r *reader) skip(name []byte) {
 	for _, c := range name {
 		r.ok = r.ok && (c == '_' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9')

@@ -1,6 +1,6 @@
-// Package analytics is the analytics service: it consumes the events of the suite and answers how licenses are used, what
-// looks like abuse, and how risky each license is. The service is a value: it listens nowhere, and several may run in one
-// process.
+// Package analytics is the analytics service: it consumes the events of the suite and answers how licenses are used,
+// what looks like abuse, and how risky each license is. The service is a value: it listens nowhere, and several may
+// run in one process.
 package analytics
 
 import (

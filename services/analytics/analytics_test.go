@@ -267,7 +267,8 @@ func (w *world) checkRPC(s *analytics.Service, license string) {
 	}
 }
 
-// TestRevokedKey demands that the event of a revocation end the key: the clock stands still, so the cache's time is never over.
+// TestRevokedKey demands that the event of a revocation end the key: the clock stands still, so the cache's time is
+// never over.
 func TestRevokedKey(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.clock = clock.NewFake(time.Now())

@@ -124,7 +124,8 @@ func risky(t *testing.T, k *desk, id, kind string) {
 	}
 }
 
-// TestDetectFindsTheSame demands that a detection on request continues what the live one found, and changes nothing when repeated.
+// TestDetectFindsTheSame demands that a detection on request continues what the live one found, and changes nothing
+// when repeated.
 func TestDetectFindsTheSame(t *testing.T) {
 	eachDesk(t, func(t *testing.T, k *desk) {
 		id := busy(k)

@@ -74,8 +74,8 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 
 var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an earlier answer")
 
-// reportCSV writes all licenses, page by page. The status is sent with the first row: a failure after that cuts the file off,
-// which the client notices because the transfer ends without its end.
+// reportCSV writes all licenses, page by page. The status is sent with the first row: a failure after that cuts the
+// file off, which the client notices because the transfer ends without its end.
 func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 	q.Limit = maxLimit
 	w := csv.NewWriter(c.Writer)

@@ -1,4 +1,5 @@
-// Package api is analytics' public HTTP surface. routes.go shows all of it; the shapes of the answers are those of package usage.
+// Package api is analytics' public HTTP surface. routes.go shows all of it; the shapes of the answers are those of
+// package usage.
 package api
 
 import (

@@ -106,7 +106,8 @@ func timeOf(v protoreflect.Value) time.Time {
 	return v.Message().Interface().(*timestamppb.Timestamp).AsTime()
 }
 
-// readPlace takes over what a geo database said of the address, where the event carries it already; it is no part of the messages.
+// readPlace takes over what a geo database said of the address, where the event carries it already; it is no part of
+// the messages.
 func readPlace(e *usage.Event) (err error) {
 	if !bytes.Contains(e.Data, []byte(`"country":"`)) {
 		return nil

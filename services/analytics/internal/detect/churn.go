@@ -26,20 +26,20 @@ const (
 )
 
 const (
-	// churnPerSeat (s) and churnLeast (s): replacements in 7 days beyond max(churnLeast, churnPerSeat x seats) are churn when spread
-	// over churnDays days. Re-imaging a whole lab replaces each seat once.
+	// churnPerSeat (s) and churnLeast (s): replacements in 7 days beyond max(churnLeast, churnPerSeat x seats) are
+	// churn when spread over churnDays days. Re-imaging a whole lab replaces each seat once.
 	churnPerSeat = 1.5
 	churnLeast   = 4
 	// churnDays are the distinct days on which devices must arrive; one burst is maintenance.
 	churnDays = 3
-	// burstPerSeat (s) and burstLeast (s) are the same for one day: no maintenance replaces each seat that often. Source of the least:
-	// GetKeyManager, 10 devices in an hour.
+	// burstPerSeat (s) and burstLeast (s) are the same for one day: no maintenance replaces each seat that often.
+	// Source of the least: GetKeyManager, 10 devices in an hour.
 	burstPerSeat = 4
 	burstLeast   = 8
 )
 
-// churn finds device_churn. Refilled seats count, filling them the first time does not. Left alone: build jobs on hosting networks that
-// leave cleanly, one burst of re-imaging, reinstallations (same name and network).
+// churn finds device_churn. Refilled seats count, filling them the first time does not. Left alone: build jobs on
+// hosting networks that leave cleanly, one burst of re-imaging, reinstallations (same name and network).
 type churn struct {
 	trail
 	// firstWeek is replacements in the license's own first week: its baseline.
@@ -84,8 +84,8 @@ func (m *churn) judge(st *step) {
 	}
 }
 
-// learn keeps the most replacements of the first week as baseline. Abuse from the first day must not become its own excuse, so
-// beyond the fixed limit only what looks like build jobs counts.
+// learn keeps the most replacements of the first week as baseline. Abuse from the first day must not become its own
+// excuse, so beyond the fixed limit only what looks like build jobs counts.
 func (m *churn) learn(st *step, t turnover, fixed float64) {
 	if st.at > st.first+micros(week) {
 		return

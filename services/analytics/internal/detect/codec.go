@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// codec walks a state in one fixed order and either appends it to buf or reads it from there, so that both directions cannot drift apart.
-// The first error stays and the rest of the walk does nothing.
+// codec walks a state in one fixed order and either appends it to buf or reads it from there, so that both directions
+// cannot drift apart. The first error stays and the rest of the walk does nothing.
 type codec struct {
 	buf     []byte
 	reading bool

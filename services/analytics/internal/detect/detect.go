@@ -1,21 +1,22 @@
-// Package detect finds signs of license abuse. It is a pure function: (state, observation) -> (state, findings). It does no
-// I/O, reads no clock, draws no random number and iterates no map, so the live consumer, the detect endpoint and a replay share it, and the
-// same input gives the same findings byte for byte, also when the state is saved and restored in the middle.
+// Package detect finds signs of license abuse. It is a pure function: (state, observation) -> (state, findings). It
+// does no I/O, reads no clock, draws no random number and iterates no map, so the live consumer, the detect endpoint
+// and a replay share it, and the same input gives the same findings byte for byte, also when the state is saved and
+// restored in the middle.
 //
 // # Time and order
 //
-// The clock is event time: the latest At that a state has seen. There is no reorder buffer, and none is needed: an observation
-// that arrives late, be it by two minutes of reordering or by the hours of a broker outage, is counted in the window in which
-// it happened, while rules that read the order of events (who moved between networks, who woke a silent license) skip whatever is older than
-// the clock. So disorder can delay a finding, never invent one, there is nothing to flush, and a restart loses nothing. The caller drops
-// repeated event ids before calling.
+// The clock is event time: the latest At that a state has seen. There is no reorder buffer, and none is needed: an
+// observation that arrives late, be it by two minutes of reordering or by the hours of a broker outage, is counted in
+// the window in which it happened, while rules that read the order of events (who moved between networks, who woke a
+// silent license) skip whatever is older than the clock. So disorder can delay a finding, never invent one, there is
+// nothing to flush, and a restart loses nothing. The caller drops repeated event ids before calling.
 //
 // # Findings
 //
-// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated, when its
-// severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (CloseAfter) the state forgets it; the
-// engine sends no closing message, because a license that fell silent sends no event that could carry one: whoever stores findings
-// closes those whose LastSeen is older than CloseAfter.
+// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated,
+// when its severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (CloseAfter)
+// the state forgets it; the engine sends no closing message, because a license that fell silent sends no event that
+// could carry one: whoever stores findings closes those whose LastSeen is older than CloseAfter.
 package detect
 
 import "time"
@@ -43,7 +44,8 @@ type Observation struct {
 	SessionID  string
 	// IP is the client's address in text; one that does not parse counts as absent.
 	IP string
-	// ViaProxy says that IP may be the address of a proxy that stands for many clients: it tells no place, and for guesses of keys little.
+	// ViaProxy says that IP may be the address of a proxy that stands for many clients: it tells no place, and for
+	// guesses of keys little.
 	ViaProxy  bool
 	ErrorCode string
 	Reason    string
@@ -53,13 +55,15 @@ type Observation struct {
 	// FromHardwareID and ToHardwareID name the devices of a transfer.
 	FromHardwareID string
 	ToHardwareID   string
-	// MaxDevices is the limit when the event says it, else 0. The limit last told holds for what follows; License.MaxDevices until one was told.
+	// MaxDevices is the limit when the event says it, else 0. The limit last told holds for what follows;
+	// License.MaxDevices until one was told.
 	MaxDevices int
 	// By is "client" or "admin" on a deactivation.
 	By string
 	// OfflineUntil is when an issued offline token ends.
 	OfflineUntil time.Time
-	// Country (ISO 3166 alpha-2), Lat and Lon (degrees), ASN and NetKind come from a geo database where there is one. Lat and Lon both 0 mean unknown.
+	// Country (ISO 3166 alpha-2), Lat and Lon (degrees), ASN and NetKind come from a geo database where there is one.
+	// Lat and Lon both 0 mean unknown.
 	Country  string
 	Lat, Lon float64
 	ASN      uint32
@@ -107,15 +111,16 @@ type Finding struct {
 	// Status is StatusNew or StatusUpdated.
 	Status string
 	Type   Kind
-	// Subject is "license:<id>", "ip:<address>" or, through a proxy that nobody named, "ip:proxy <address>"; an IPv6 address is given as its
-	// /64 block.
+	// Subject is "license:<id>", "ip:<address>" or, through a proxy that nobody named, "ip:proxy <address>"; an IPv6
+	// address is given as its /64 block.
 	Subject string
 	// LicenseID is empty where the subject is an address.
 	LicenseID string
 	Severity  Severity
 	// Score is from 0 to 1: how sure and how strong.
 	Score float64
-	// FirstSeen is the time of the first evidence, DetectedAt that of the event that first raised the finding, LastSeen that of the latest evidence.
+	// FirstSeen is the time of the first evidence, DetectedAt that of the event that first raised the finding,
+	// LastSeen that of the latest evidence.
 	FirstSeen, DetectedAt, LastSeen time.Time
 	// Reason is a sentence for people.
 	Reason string

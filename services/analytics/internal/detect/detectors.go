@@ -2,8 +2,8 @@ package detect
 
 import "slices"
 
-// licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add one, write its
-// file and name it here: what it remembers of the licenses known is then made from the event log.
+// licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add
+// one, write its file and name it here: what it remembers of the licenses known is then made from the event log.
 var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
 
 // addressDetectors are those that watch addresses. AddressState is what the one of them remembers.
@@ -12,8 +12,8 @@ var addressDetectors = []*detector{&enumerationDetector}
 // detector says what there is to know of one kind of abuse.
 type detector struct {
 	kind Kind
-	// version is that of what the detector remembers. A change of its walk, or of what its members mean, needs the next one: it is
-	// then made again from the event log, and that of the other detectors stays.
+	// version is that of what the detector remembers. A change of its walk, or of what its members mean, needs the
+	// next one: it is then made again from the event log, and that of the other detectors stays.
 	version uint64
 	// weight is how much a finding of full strength says of abuse, 0 to 1: low where honest use often looks so.
 	weight float64

@@ -20,11 +20,13 @@ const dormantNewDevice = 0
 const (
 	// silence is the least gap that counts as dormant. Longer than a semester break of 8 weeks.
 	silence = 60 * 24 * time.Hour
-	// gapFactor: the gap must also exceed the license's own longest earlier gap so many times (yearly use is not dormancy).
+	// gapFactor: the gap must also exceed the license's own longest earlier gap so many times (yearly use is not
+	// dormancy).
 	gapFactor = 1.5
 	// watchFor is how long after waking a known device or network may still show up and explain it.
 	watchFor = 14 * 24 * time.Hour
-	// soleDays (s) are the distinct days that one single new device must be active on before it is worth a note: it may be a new computer.
+	// soleDays (s) are the distinct days that one single new device must be active on before it is worth a note: it
+	// may be a new computer.
 	soleDays = 3
 	// maxWake caps the lists of what a waking license collects.
 	maxWake = 16
@@ -32,11 +34,12 @@ const (
 	daysForHabits = 3
 )
 
-// dormant finds dormant_reactivated. Left alone: the known device or network that comes back after a semester, one new computer in
-// place of the old one for a day or two, yearly use.
+// dormant finds dormant_reactivated. Left alone: the known device or network that comes back after a semester, one
+// new computer in place of the old one for a day or two, yearly use.
 type dormant struct {
 	trail
-	// lastUse is the latest sign of use, longestGap the longest silence so far (microseconds), activeDays counts days with use.
+	// lastUse is the latest sign of use, longestGap the longest silence so far (microseconds), activeDays counts days
+	// with use.
 	lastUse, longestGap, activeDays int64
 	wake                            wake
 }
@@ -116,7 +119,8 @@ func (m *dormant) watch(st *step) {
 	}
 }
 
-// knownPlace says whether the license had been used from near the place, or through its provider, before it fell silent.
+// knownPlace says whether the license had been used from near the place, or through its provider, before it fell
+// silent.
 func (m *dormant) knownPlace(st *step) bool {
 	for i := range st.places {
 		v := &st.places[i]
@@ -156,7 +160,8 @@ func (w *wake) abroad(st *step) bool {
 	return known && st.place.Country != 0 && st.place.people()
 }
 
-// score is 0 as long as the license may still explain itself: always for the first day, longer for what looks like one new computer.
+// score is 0 as long as the license may still explain itself: always for the first day, longer for what looks like
+// one new computer.
 func (m *dormant) score(st *step) float64 {
 	w := &m.wake
 	lasting := st.reaches(len(w.Days), soleDays)

@@ -15,15 +15,15 @@ const (
 
 // Engine runs the detectors. It holds the sensitivity only; use New.
 //
-// A threshold of a detector says where honest use ends; those marked (s) are divided by the sensitivity. Thresholds without a named
-// source are reasoned from the look-alikes that the tests of their detector play through.
+// A threshold of a detector says where honest use ends; those marked (s) are divided by the sensitivity. Thresholds
+// without a named source are reasoned from the look-alikes that the tests of their detector play through.
 type Engine struct{ sensitivity float64 }
 
 // New returns an engine with sensitivity 1.
 func New() Engine { return Engine{sensitivity: 1} }
 
-// WithSensitivity returns an engine whose thresholds are divided by factor: 2 alarms at half of what 1 needs. The factor is held
-// within 0.5 and 2; 0 or less means 1.
+// WithSensitivity returns an engine whose thresholds are divided by factor: 2 alarms at half of what 1 needs. The
+// factor is held within 0.5 and 2; 0 or less means 1.
 func (e Engine) WithSensitivity(factor float64) Engine {
 	if factor <= 0 {
 		factor = 1
@@ -52,8 +52,8 @@ type step struct {
 	id     uint64 // the device
 	place  place
 	action action
-	// grown: the license has more seats than before. arrived: a device took a seat; before is what was known of it, zero for a new one.
-	// leftOffline: a device gave up its seat with an offline token still good.
+	// grown: the license has more seats than before. arrived: a device took a seat; before is what was known of it,
+	// zero for a new one. leftOffline: a device gave up its seat with an offline token still good.
 	grown, arrived, leftOffline bool
 	before                      device
 	// detector and trail are those of the detector that is asked now.

@@ -313,8 +313,8 @@ func fill(m memory, rng *rand.Rand, at func() int64) {
 	}
 }
 
-// TestNewVersionOfADetector demands that what one detector remembers in another version, or not at all, is taken from a state made of
-// the same events, and that of the others stays.
+// TestNewVersionOfADetector demands that what one detector remembers in another version, or not at all, is taken from
+// a state made of the same events, and that of the others stays.
 func TestNewVersionOfADetector(t *testing.T) {
 	sc := passedAround(2, 12, 6, far)
 	var stored, rebuilt LicenseState

@@ -27,26 +27,29 @@ const (
 )
 
 const (
-	// keysPerHour (s) and keysPerDay (s) are the distinct unknown keys that an address may ask for. People who copy a key wrongly
-	// produce 1 to 5.
+	// keysPerHour (s) and keysPerDay (s) are the distinct unknown keys that an address may ask for. People who copy a
+	// key wrongly produce 1 to 5.
 	keysPerHour = 10
 	keysPerDay  = 30
-	// keysPerUser is added to both for each device that succeeded from the address within the day: behind one address may sit a campus.
-	// maxUsersBonus caps that addition, so that one valid license per guess buys nothing.
+	// keysPerUser is added to both for each device that succeeded from the address within the day: behind one address
+	// may sit a campus. maxUsersBonus caps that addition, so that one valid license per guess buys nothing.
 	keysPerUser   = 0.1
 	maxUsersBonus = 10
-	// slipWithin and slipKeys: a device that succeeds this soon after at most so many distinct wrong keys had mistyped. So many are
-	// forgiven a device in 24 hours, and maxSlips to all devices of an address: a campus with two hundred slips has a bad day.
+	// slipWithin and slipKeys: a device that succeeds this soon after at most so many distinct wrong keys had
+	// mistyped. So many are forgiven a device in 24 hours, and maxSlips to all devices of an address: a campus with
+	// two hundred slips has a bad day.
 	slipWithin = 10 * time.Minute
 	slipKeys   = 5
 	maxSlips   = 200
-	// proxyTimes raises both limits for an address that may be a proxy's: as many clients as an office has may each mistype.
+	// proxyTimes raises both limits for an address that may be a proxy's: as many clients as an office has may each
+	// mistype.
 	proxyTimes  = 8
 	maxAttempts = 256
 	maxUsers    = 128
 )
 
-// AddressState is what the engine remembers of one address: at most 16 kB as bytes. The zero value is an address without history.
+// AddressState is what the engine remembers of one address: at most 16 kB as bytes. The zero value is an address
+// without history.
 type AddressState struct {
 	clock, first int64
 	attempts     []attempt
@@ -102,11 +105,13 @@ func (s *AddressState) UnmarshalBinary(data []byte) error {
 	return c.err
 }
 
-// Address feeds one observation to the state of its address; AddressKey names that state. Failures with an unknown key and successes both matter:
-// the latter tell a busy office from a guesser. It finds key_enumeration: many distinct unknown keys. Left alone: repeats of one wrong key, a user who
-// mistypes and then succeeds, many users behind one address.
+// Address feeds one observation to the state of its address; AddressKey names that state. Failures with an unknown
+// key and successes both matter: the latter tell a busy office from a guesser. It finds key_enumeration: many
+// distinct unknown keys. Left alone: repeats of one wrong key, a user who mistypes and then succeeds, many users
+// behind one address.
 //
-// Successes at an address that has no state yet may be skipped (they only raise its limit a little), and a state untouched for 48 hours may be deleted.
+// Successes at an address that has no state yet may be skipped (they only raise its limit a little), and a state
+// untouched for 48 hours may be deleted.
 func (e Engine) Address(s *AddressState, o Observation) []Finding {
 	key := AddressKey(o.IP, o.ViaProxy)
 	unknown := o.UnknownKey()
@@ -182,8 +187,8 @@ func (s *AddressState) slip(a attempt) bool {
 	})
 }
 
-// forgives says whether one more attempt of a device may be taken for a slip: so many a day of each device, and of all devices of the
-// address. Without an end to it, who has one good key would guess for ever.
+// forgives says whether one more attempt of a device may be taken for a slip: so many a day of each device, and of
+// all devices of the address. Without an end to it, who has one good key would guess for ever.
 func (s *AddressState) forgives(device uint64) bool {
 	return len(s.slips) < maxSlips && tried(s.slips, device) < slipKeys
 }
@@ -199,7 +204,8 @@ func tried(attempts []attempt, device uint64) int {
 	return n
 }
 
-// success takes in a device that got through: its few wrong keys were slips; after many it has guessed, and that is worth judging again.
+// success takes in a device that got through: its few wrong keys were slips; after many it has guessed, and that is
+// worth judging again.
 func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
 	device := digest(o.HardwareID)
 	s.user(device, at)

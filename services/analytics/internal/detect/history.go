@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Caps of the lists in a history. Full lists drop their oldest entry, which loses evidence and raises no alarm. The sum of all lists of
-// a state stays under 32 kB.
+// Caps of the lists in a history. Full lists drop their oldest entry, which loses evidence and raises no alarm. The
+// sum of all lists of a state stays under 32 kB.
 const (
 	maxDevices    = 96
 	maxPlaces     = 48
@@ -15,13 +15,13 @@ const (
 )
 
 const (
-	// liveFor is the longest pause between two signs of life that still counts as running all the time; heartbeats come more often
-	// than hourly.
+	// liveFor is the longest pause between two signs of life that still counts as running all the time; heartbeats
+	// come more often than hourly.
 	liveFor = time.Hour
 	// seatsMemory is how long devices above a limit that was lowered are taken as admitted under the old one.
 	seatsMemory = 30 * 24 * time.Hour
-	// foldWithin is the time within which a success wipes out the same device's refusal: a retry is no alarm. Source: Flexera's denial
-	// analysis, 60 s.
+	// foldWithin is the time within which a success wipes out the same device's refusal: a retry is no alarm. Source:
+	// Flexera's denial analysis, 60 s.
 	foldWithin = 60 * time.Second
 )
 
@@ -64,7 +64,8 @@ type visited struct {
 
 // arrival is a device taking a seat.
 type arrival struct {
-	// Who is the device name and network, or the hardware id when it has no name: a reinstalled computer stays the same.
+	// Who is the device name and network, or the hardware id when it has no name: a reinstalled computer stays the
+	// same.
 	Who, Device uint64
 	At, Left    int64
 	Block       uint64
@@ -124,8 +125,9 @@ func (c *codec) arrival(a *arrival) {
 	c.uint(&a.Flags)
 }
 
-// countSeats keeps the limit in mind: devices admitted under a larger one stay when it is lowered. A limit that events tell is that of
-// their time; the license's own, which may be today's while old events are replayed, stands in only until one has.
+// countSeats keeps the limit in mind: devices admitted under a larger one stay when it is lowered. A limit that
+// events tell is that of their time; the license's own, which may be today's while old events are replayed, stands in
+// only until one has.
 func (st *step) countSeats() {
 	h, now := st.history, int64(st.license.MaxDevices)
 	switch {
@@ -271,7 +273,8 @@ func (h *history) device(id uint64) *device {
 	return nil
 }
 
-// admit finds or adds a device; a full list forgets the one silent for longest. Pointers got before are void afterwards.
+// admit finds or adds a device; a full list forgets the one silent for longest. Pointers got before are void
+// afterwards.
 func (h *history) admit(id uint64, at int64) *device {
 	if d := h.device(id); d != nil {
 		return d

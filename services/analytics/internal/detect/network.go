@@ -37,8 +37,8 @@ type place struct {
 	Kind    uint64
 }
 
-// placeOf reads the network of an observation. All private addresses are one place, because they say nothing of where the client is,
-// unless geo data came with them.
+// placeOf reads the network of an observation. All private addresses are one place, because they say nothing of where
+// the client is, unless geo data came with them.
 func placeOf(o *Observation) place {
 	p := place{ASN: uint64(o.ASN), Kind: kindOf(o.NetKind)}
 	if len(o.Country) == 2 {
@@ -97,9 +97,9 @@ func blockOf(a netip.Addr) uint64 {
 	return familyIPv6<<familyShift | v
 }
 
-// AddressKey names the address state that an observation from ip belongs to: an IPv4 address itself, the /64 block of an IPv6 one
-// (a customer has a whole block), and "" for text that is no address: such an observation has no address state. What comes through a
-// proxy that nobody named has a state of its own, with viaProxy before the address.
+// AddressKey names the address state that an observation from ip belongs to: an IPv4 address itself, the /64 block of
+// an IPv6 one (a customer has a whole block), and "" for text that is no address: such an observation has no address
+// state. What comes through a proxy that nobody named has a state of its own, with viaProxy before the address.
 func AddressKey(ip string, throughProxy bool) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -138,7 +138,8 @@ func (p place) sameProvider(q place) bool {
 	return p.ASN != 0 && p.ASN == q.ASN && p.Country == q.Country
 }
 
-// near says whether one client may own both addresses at a time: one vicinity, one carrier, one town, or the two families of one line.
+// near says whether one client may own both addresses at a time: one vicinity, one carrier, one town, or the two
+// families of one line.
 func (p place) near(q place) bool {
 	if p.located() && q.located() {
 		return p.km(q) < nearbyKm || p.Kind == kindMobile && q.Kind == kindMobile && p.sameProvider(q)
@@ -149,7 +150,8 @@ func (p place) near(q place) bool {
 	return p.sameProvider(q)
 }
 
-// km is the distance, good enough below some thousand kilometers (plane with the longitude shrunk by latitude) and 0 when one is unknown.
+// km is the distance, good enough below some thousand kilometers (plane with the longitude shrunk by latitude) and 0
+// when one is unknown.
 func (p place) km(q place) float64 {
 	if !p.located() || !q.located() {
 		return 0

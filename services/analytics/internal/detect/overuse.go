@@ -23,18 +23,20 @@ const (
 	// max(overuseLeast, overusePerSeat x seats) are too many.
 	overusePerSeat = 0.5
 	overuseLeast   = 3
-	// overuseDays are the distinct days of 7 on which refusals must fall: a growing team buys seats sooner. overuseBurst times as many
-	// devices as allowed are told at once, as low when they come from fewer than 3 networks: a class may have met with too few seats.
+	// overuseDays are the distinct days of 7 on which refusals must fall: a growing team buys seats sooner.
+	// overuseBurst times as many devices as allowed are told at once, as low when they come from fewer than 3
+	// networks: a class may have met with too few seats.
 	overuseDays  = 3
 	overuseBurst = 3
-	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client without backoff.
+	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client
+	// without backoff.
 	retriesPerDay = 20
 	retryDays     = 3
 	maxDenied     = 64
 )
 
-// overuse finds seat_overuse. Left alone: one colleague trying, a refusal followed by success within a minute, a growing team whose limit
-// is raised, build jobs that ran out of seats.
+// overuse finds seat_overuse. Left alone: one colleague trying, a refusal followed by success within a minute, a
+// growing team whose limit is raised, build jobs that ran out of seats.
 type overuse struct {
 	trail
 	denied   []denied

@@ -14,7 +14,8 @@ type Weighted struct {
 	Strength float64
 	// LastSeen is the time of its latest evidence; age counts from there.
 	LastSeen time.Time
-	// Feedback multiplies the weight: 1 without feedback, 0 takes a false positive out. Feedback() computes it for a rule with a history.
+	// Feedback multiplies the weight: 1 without feedback, 0 takes a false positive out. Feedback() computes it for a
+	// rule with a history.
 	Feedback  float64
 	Reason    string
 	AnomalyID string
@@ -63,13 +64,15 @@ func weightOf(k Kind) float64 {
 	return 0.3
 }
 
-// Feedback is the multiplier for a rule that was confirmed and called a false positive so many times for a license: between 0.2 and 1.5, 1 when both are equal.
+// Feedback is the multiplier for a rule that was confirmed and called a false positive so many times for a license:
+// between 0.2 and 1.5, 1 when both are equal.
 func Feedback(confirmed, falsePositives int) float64 {
 	return min(max(float64(1+confirmed)/float64(1+falsePositives), 0.2), 1.5)
 }
 
-// Risk combines findings into a score as of at: evidence e = weight x feedback x strength x 2^(-age/half-life), the strongest of each kind only,
-// p = 1 - product(1 - e). Findings first seen after at have a negative age and are left out.
+// Risk combines findings into a score as of at: evidence e = weight x feedback x strength x 2^(-age/half-life), the
+// strongest of each kind only, p = 1 - product(1 - e). Findings first seen after at have a negative age and are left
+// out.
 func Risk(findings []Weighted, at time.Time) Score {
 	var factors []Factor
 	for _, w := range findings {

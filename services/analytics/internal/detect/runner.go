@@ -6,16 +6,17 @@ import (
 )
 
 const (
-	// beatsForRhythm is how many events in a row must keep a network's interval within a fifth before it counts as a rhythm. A client
-	// that picks one of two uplinks at random keeps a rhythm that long about once in a thousand tries.
+	// beatsForRhythm is how many events in a row must keep a network's interval within a fifth before it counts as a
+	// rhythm. A client that picks one of two uplinks at random keeps a rhythm that long about once in a thousand
+	// tries.
 	beatsForRhythm = 5
-	// maxStreams caps the networks of one device. Those in use stay, so that a copy on a further one does not push out those that
-	// would prove it.
+	// maxStreams caps the networks of one device. Those in use stay, so that a copy on a further one does not push
+	// out those that would prove it.
 	maxStreams = 8
 	// allStreams caps those of all devices of a license.
 	allStreams = 240
-	// manyNetworks is how many a device must use within the hour so that one client which takes turns between its uplinks explains
-	// nothing.
+	// manyNetworks is how many a device must use within the hour so that one client which takes turns between its
+	// uplinks explains nothing.
 	manyNetworks = 4
 )
 
@@ -37,7 +38,8 @@ type stream struct {
 	rhythm
 }
 
-// rhythm is when something happened last, the interval between its events (microseconds), and how many in a row kept to it.
+// rhythm is when something happened last, the interval between its events (microseconds), and how many in a row kept
+// to it.
 type rhythm struct{ Last, Every, Beats int64 }
 
 func (c *codec) runner(r *runner) {
@@ -82,7 +84,8 @@ func (r *rhythm) within(gap int64) bool {
 
 func (r *rhythm) steady() bool { return r.Beats >= beatsForRhythm }
 
-// runner finds or adds a device; full tables forget the one silent for longest. Pointers got before are void afterwards.
+// runner finds or adds a device; full tables forget the one silent for longest. Pointers got before are void
+// afterwards.
 func (m *sharing) runner(device uint64) *runner {
 	is := func(r runner) bool { return r.Device == device }
 	if !slices.ContainsFunc(m.runners, is) {
@@ -103,8 +106,8 @@ func (m *sharing) runner(device uint64) *runner {
 	return &m.runners[slices.IndexFunc(m.runners, is)]
 }
 
-// roam notes a session that is seen on another network than before: the computer moves, or has two uplinks. Or a client sends the same
-// session id everywhere; then only rhythms tell.
+// roam notes a session that is seen on another network than before: the computer moves, or has two uplinks. Or a
+// client sends the same session id everywhere; then only rhythms tell.
 func (r *runner) roam(st *step, session uint64) {
 	for _, b := range r.Streams {
 		if session != 0 && b.Session == session && b.Block != st.place.Block {
@@ -178,8 +181,8 @@ func (st *step) distant(block uint64) bool {
 	return st.place.km(v.place) > farKm && st.place.Kind != kindMobile && v.Kind != kindMobile
 }
 
-// ownRhythms says whether both networks keep their own beat while they interleave. Few that interleave evenly may be one client that
-// takes turns between its uplinks.
+// ownRhythms says whether both networks keep their own beat while they interleave. Few that interleave evenly may be
+// one client that takes turns between its uplinks.
 func ownRhythms(a, b *stream, now int64, networks int) bool {
 	gap := now - a.Last
 	if !a.steady() || !b.steady() || !a.within(gap) {

@@ -37,22 +37,23 @@ const (
 	quartersOverSeats = 4
 	// overlapsPerDay (s) is the number of proofs within a day that one device runs on two networks at once.
 	overlapsPerDay = 4
-	// flapsPerHour is the number of alternations in one hour beyond which each further one counts as a proof, though a weak one: a
-	// client on two uplinks that sends a heartbeat every 5 minutes cannot alternate more than 12 times.
+	// flapsPerHour is the number of alternations in one hour beyond which each further one counts as a proof, though
+	// a weak one: a client on two uplinks that sends a heartbeat every 5 minutes cannot alternate more than 12 times.
 	flapsPerHour = 20
 	// returnWithin bounds an alternation; nobody commutes there and back in it.
 	returnWithin = time.Hour
 	// farKm is the distance beyond which an alternation within returnWithin is no journey.
 	farKm = 300
-	// handRounds (s), handNetworks and handDays: a seat that passes between more devices than seats, each returning, on at least so
-	// many networks so many times a day, on so many days of 7, is handed round.
+	// handRounds (s), handNetworks and handDays: a seat that passes between more devices than seats, each returning,
+	// on at least so many networks so many times a day, on so many days of 7, is handed round.
 	handRounds, handNetworks, handDays = 3, 3, 2
 	maxMarks                           = 32
 )
 
-// sharing finds account_sharing in three ways: more devices running at once than seats, on several networks; one hardware id that runs on
-// several networks at once; a seat that is handed round. Moving from A to B, however often, is none of these. Exits of hosting and VPN
-// networks are left out. Left alone: travelers, commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over.
+// sharing finds account_sharing in three ways: more devices running at once than seats, on several networks; one
+// hardware id that runs on several networks at once; a seat that is handed round. Moving from A to B, however often,
+// is none of these. Exits of hosting and VPN networks are left out. Left alone: travelers, commuters, changes of
+// provider, IPv4 beside IPv6, mobile carriers, fail-over.
 type sharing struct {
 	trail
 	runners   []runner
@@ -95,7 +96,8 @@ func (m *sharing) observe(st *step) {
 	}
 }
 
-// together looks for more devices running than seats, an hour ago (liveFor): what happened then has all arrived, in whatever order.
+// together looks for more devices running than seats, an hour ago (liveFor): what happened then has all arrived, in
+// whatever order.
 func (m *sharing) together(st *step) {
 	if st.seats <= 0 || st.seats >= maxDevices {
 		return // without a limit, or more than the table can hold

@@ -22,8 +22,8 @@ func copies(n int, offset time.Duration, session string) *scene {
 	return s
 }
 
-// TestCopiesOnManyNetworks demands that more copies than the networks that are remembered of a device hide nothing, and a session id
-// that all of them send neither.
+// TestCopiesOnManyNetworks demands that more copies than the networks that are remembered of a device hide nothing,
+// and a session id that all of them send neither.
 func TestCopiesOnManyNetworks(t *testing.T) {
 	for n := 2; n <= maxStreams+4; n++ {
 		for _, offset := range []time.Duration{0, 37 * time.Second, 5 * time.Minute / time.Duration(n), 97 * time.Second} {

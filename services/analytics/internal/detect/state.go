@@ -5,12 +5,14 @@ import "errors"
 // ErrState reports bytes that are no state of this version.
 var ErrState = errors.New("detector state: unknown version or damaged bytes")
 
-// historyVersion is the first byte of every license's state: that of the history, which all detectors read. A change of its walk, or of
-// what its members mean, needs the next one: the whole state is then made again from the event log.
+// historyVersion is the first byte of every license's state: that of the history, which all detectors read. A change
+// of its walk, or of what its members mean, needs the next one: the whole state is then made again from the event
+// log.
 const historyVersion = 3
 
-// LicenseState is what the detectors remember of one license: at most 32 kB as bytes. The zero value is a license without history.
-// Times in a state are microseconds since 1970, 0 meaning none; names and addresses are kept as hashes only.
+// LicenseState is what the detectors remember of one license: at most 32 kB as bytes. The zero value is a license
+// without history. Times in a state are microseconds since 1970, 0 meaning none; names and addresses are kept as
+// hashes only.
 type LicenseState struct {
 	history
 	memories []memory // of licenseDetectors, in their order; nil before the first observation
@@ -28,7 +30,8 @@ func (s *LicenseState) begin() {
 	}
 }
 
-// Stale says whether what a detector remembers was not stored, or by another version of it. Until Adopt it has no memory.
+// Stale says whether what a detector remembers was not stored, or by another version of it. Until Adopt it has no
+// memory.
 func (s *LicenseState) Stale() bool { return s.stale != nil }
 
 // Adopt takes the memories that are stale from a state that was made of the same events.
@@ -42,7 +45,8 @@ func (s *LicenseState) Adopt(rebuilt *LicenseState) {
 	s.stale = nil
 }
 
-// MarshalBinary encodes the state: the history, then each memory under its kind, version and length. Equal states give equal bytes.
+// MarshalBinary encodes the state: the history, then each memory under its kind, version and length. Equal states
+// give equal bytes.
 func (s *LicenseState) MarshalBinary() ([]byte, error) {
 	s.begin()
 	c := codec{buf: make([]byte, 0, 256+128*len(s.devices)+48*len(s.arrivals))}
@@ -58,8 +62,9 @@ func (s *LicenseState) MarshalBinary() ([]byte, error) {
 	return c.buf, c.err
 }
 
-// UnmarshalBinary replaces the state. It fails with ErrState on bytes it did not write or of another version; the caller then makes
-// the state again from stored events. A memory that is missing or of another version is stale; one of an unknown detector is dropped.
+// UnmarshalBinary replaces the state. It fails with ErrState on bytes it did not write or of another version; the
+// caller then makes the state again from stored events. A memory that is missing or of another version is stale; one
+// of an unknown detector is dropped.
 func (s *LicenseState) UnmarshalBinary(data []byte) error {
 	c, fresh := codec{buf: data, reading: true}, LicenseState{}
 	fresh.begin()

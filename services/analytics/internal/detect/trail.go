@@ -83,14 +83,16 @@ func (c *codec) note(n *note) {
 	c.uint(&n.What)
 }
 
-// closes ends the open finding when the silence was long enough; its evidence goes with it, so that the next finding has another first-seen.
+// closes ends the open finding when the silence was long enough; its evidence goes with it, so that the next finding
+// has another first-seen.
 func (t *trail) closes(at int64) {
 	if t.Detected != 0 && at-t.LastSeen > micros(CloseAfter) {
 		*t = trail{}
 	}
 }
 
-// note keeps the evidence in order of time: the first and the latest ones of an open finding, the latest ones within window before there is one.
+// note keeps the evidence in order of time: the first and the latest ones of an open finding, the latest ones within
+// window before there is one.
 func (t *trail) note(o *Observation, what uint64, window time.Duration) {
 	n := note{EventID: o.EventID, At: o.At.UnixMicro(), What: what}
 	if len(n.EventID) > maxEventID {
@@ -116,7 +118,8 @@ func (t *trail) note(o *Observation, what uint64, window time.Duration) {
 	t.Notes[i] = n
 }
 
-// raise opens or refreshes the finding and says how to tell it: StatusNew, StatusUpdated, or "" when nothing worth telling changed.
+// raise opens or refreshes the finding and says how to tell it: StatusNew, StatusUpdated, or "" when nothing worth
+// telling changed.
 func (t *trail) raise(at int64, score float64) string {
 	score = math.Round(min(max(score, 0.05), 0.99) * 100)
 	if t.Detected == 0 {

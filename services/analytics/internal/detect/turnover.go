@@ -2,7 +2,8 @@ package detect
 
 import "time"
 
-// jobLifetime is how long a build job keeps its seat at most; shorter stays that end cleanly and never return look like CI.
+// jobLifetime is how long a build job keeps its seat at most; shorter stays that end cleanly and never return look
+// like CI.
 const jobLifetime = 6 * time.Hour
 
 // turnover is what a license's arrivals of one window look like.
@@ -67,14 +68,16 @@ func flag(a arrival, f uint64) int {
 	return 0
 }
 
-// jobs says whether the devices come and go like build jobs: short stays that end cleanly, never the same device again, no offline token taken along.
+// jobs says whether the devices come and go like build jobs: short stays that end cleanly, never the same device
+// again, no offline token taken along.
 func (t turnover) jobs() bool {
 	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended && 10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
 }
 
-// scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is handed round
-// the world leaves as cleanly as a build job.
+// scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is
+// handed round the world leaves as cleanly as a build job.
 func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
 
-// ci says whether they are build jobs for sure: the network is a hosting one. Source: detection design, "CI is recognised by hosting network plus clean deactivation".
+// ci says whether they are build jobs for sure: the network is a hosting one. Source: detection design, "CI is
+// recognised by hosting network plus clean deactivation".
 func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }

@@ -32,8 +32,8 @@ func read(e event.Event, now time.Time) (usage.Event, error) {
 	return u, nil
 }
 
-// withoutSessionData is the data of a heartbeat without what the device said of its session: that is the vendor's, may be 4 KiB each time, and
-// the license service keeps the last of each device. The log keeps what analytics uses.
+// withoutSessionData is the data of a heartbeat without what the device said of its session: that is the vendor's,
+// may be 4 KiB each time, and the license service keeps the last of each device. The log keeps what analytics uses.
 func withoutSessionData(data []byte) []byte {
 	if !bytes.Contains(data, []byte(`"session_data"`)) {
 		return data

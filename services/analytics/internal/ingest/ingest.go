@@ -19,8 +19,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// Consumer handles the events of the queue. Of all consumers, in all processes, one works at a time; epochs keep one that
-// does not know that it was replaced from writing.
+// Consumer handles the events of the queue. Of all consumers, in all processes, one works at a time; epochs keep one
+// that does not know that it was replaced from writing.
 type Consumer struct {
 	store  Store
 	clock  clock.Clock
@@ -30,8 +30,9 @@ type Consumer struct {
 
 	mu     sync.Mutex
 	memory *memory // nil before the first batch and after one that failed
-	// repeats says that the next batch may hold events that were taken in before: after a start, a failure, and a batch that held some.
-	// Such events come in a row, as after "license republish". Otherwise nobody asks, and the inbox refuses the few that come.
+	// repeats says that the next batch may hold events that were taken in before: after a start, a failure, and a
+	// batch that held some. Such events come in a row, as after "license republish". Otherwise nobody asks, and the
+	// inbox refuses the few that come.
 	repeats bool
 }
 
@@ -93,8 +94,8 @@ func (c *Consumer) takeNew(ctx context.Context, now time.Time, events []usage.Ev
 	return nil
 }
 
-// take takes in events that are new, in order. What it remembers is dropped until they are committed: after a failure the next batch
-// reads everything again.
+// take takes in events that are new, in order. What it remembers is dropped until they are committed: after a failure
+// the next batch reads everything again.
 func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event) error {
 	if len(events) == 0 {
 		return nil

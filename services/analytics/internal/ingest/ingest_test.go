@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// month is thirty days of one license: two devices, one of which leaves, one that joins by transfer, an upgrade in the middle,
-// and some refusals. Its figures are known.
+// month is thirty days of one license: two devices, one of which leaves, one that joins by transfer, an upgrade in
+// the middle, and some refusals. Its figures are known.
 func month(s *script) []event.Event {
 	start := usage.DayOf(now).AddDate(0, 0, -29)
 	events := []event.Event{s.created(start, 3)}

@@ -78,8 +78,8 @@ func (c *countingStore) Write(ctx context.Context, now time.Time, b *usage.Batch
 	return err
 }
 
-// TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in vain, and that
-// new events are not asked about.
+// TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in
+// vain, and that new events are not asked about.
 func TestRepeatedEventsAreCheap(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		s, counting := &script{}, r.counting()
@@ -92,7 +92,8 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 			batches [][]event.Event
 			want    countingStore
 		}{
-			// The first batch after a start may be one that was not acknowledged before; beginning reads states for the replay.
+			// The first batch after a start may be one that was not acknowledged before; beginning reads states for
+			// the replay.
 			{"new events", batches, countingStore{asked: 1, loads: 6, commits: 5, taken: 10}},
 			{"the same again", batches, countingStore{asked: 5, loads: 1}},
 			{"half a batch", [][]event.Event{{batches[0][0], s.event(eventsv1.TypeLicenseValidated, now, nil)}}, countingStore{asked: 1, loads: 2, commits: 1, taken: 1}},
@@ -110,8 +111,8 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 	})
 }
 
-// TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends them the way
-// that events go: none is rejected, all are counted.
+// TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends
+// them the way that events go: none is rejected, all are counted.
 func TestH1EveryTextIsTakenIn(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		random, total, counting := rand.New(rand.NewPCG(7, 1)), 0, r.counting()

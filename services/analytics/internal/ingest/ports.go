@@ -17,10 +17,11 @@ type Store interface {
 	Rollups(ctx context.Context, licenses []string, devices []usage.DeviceKey) (usage.Rollups, error)
 	// States reads what the detectors remembered of subjects; those without memory are absent.
 	States(ctx context.Context, subjects []string) (map[string]usage.State, error)
-	// LogAfter reads the next events after last, in the order of position, time and id: those of one license, or all if licenseID is
-	// empty. Of last only position, time and id count; without an id it stands before all of its position.
+	// LogAfter reads the next events after last, in the order of position, time and id: those of one license, or all
+	// if licenseID is empty. Of last only position, time and id count; without an id it stands before all of its
+	// position.
 	LogAfter(ctx context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error)
-	// Write commits the batch: all or nothing. It fails with usage.ErrFenced when the epoch is over, and with usage.ErrRepeated when
-	// an event was taken in before.
+	// Write commits the batch: all or nothing. It fails with usage.ErrFenced when the epoch is over, and with
+	// usage.ErrRepeated when an event was taken in before.
 	Write(ctx context.Context, now time.Time, b *usage.Batch) error
 }

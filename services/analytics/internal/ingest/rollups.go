@@ -6,8 +6,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// rollupCache remembers rollups as they were last committed, which spares reading them for every batch. Only the consumer writes
-// them, so they hold as long as its epoch does.
+// rollupCache remembers rollups as they were last committed, which spares reading them for every batch. Only the
+// consumer writes them, so they hold as long as its epoch does.
 type rollupCache struct {
 	usage.Rollups
 	limit int // entries of each kind

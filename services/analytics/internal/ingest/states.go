@@ -18,8 +18,8 @@ type bounds struct {
 	rollups int
 	// stateBytes is the memory for detector states that are stored; those that are not stay as long as they are not.
 	stateBytes int64
-	// unwritten is the number of subjects whose state was not written since it changed last, window the number of events since it was.
-	// Writing a state at every change would be the dearest part of taking in an event.
+	// unwritten is the number of subjects whose state was not written since it changed last, window the number of
+	// events since it was. Writing a state at every change would be the dearest part of taking in an event.
 	unwritten int
 	window    int64
 }
@@ -29,7 +29,8 @@ var defaultBounds = bounds{rollups: 12_000, stateBytes: 48 << 20, unwritten: 10_
 const (
 	// replayPortion is how many events are judged again at a time.
 	replayPortion = 1000
-	// stateBytes is what a state takes with nothing in it, memoryPerByte how many times the size of its stored form the rest takes.
+	// stateBytes is what a state takes with nothing in it, memoryPerByte how many times the size of its stored form
+	// the rest takes.
 	stateBytes    = 700
 	memoryPerByte = 3
 )
@@ -40,7 +41,8 @@ type state struct {
 	address *detect.AddressState
 	// judged is the license as the detectors saw it last.
 	judged detect.License
-	// stored is the position of the stored state, unwritten that of the first batch since, or 0 when nothing has changed.
+	// stored is the position of the stored state, unwritten that of the first batch since, or 0 when nothing has
+	// changed.
 	stored, unwritten int64
 	// bytes is about what it took in memory when it was read or written last.
 	bytes int64
@@ -52,9 +54,9 @@ type change struct {
 	since   int64
 }
 
-// stateCache holds detector states between batches, as of the last commit. What was not written before a restart is judged again
-// from the log, with the licenses as they are stored: that is exact because a state is written at once when its license has
-// changed in the eyes of the detectors.
+// stateCache holds detector states between batches, as of the last commit. What was not written before a restart is
+// judged again from the log, with the licenses as they are stored: that is exact because a state is written at once
+// when its license has changed in the eyes of the detectors.
 type stateCache struct {
 	engine  detect.Engine
 	bounds  bounds
@@ -87,8 +89,8 @@ func (c *stateCache) load(ctx context.Context, store Store, subjects []string) e
 	return nil
 }
 
-// restore decodes a state. What detectors of another version stored of a license is made again from the log. An address starts anew: its
-// state is about one day.
+// restore decodes a state. What detectors of another version stored of a license is made again from the log. An
+// address starts anew: its state is about one day.
 func (c *stateCache) restore(ctx context.Context, store Store, subject string, stored usage.State) (*state, error) {
 	s := &state{stored: stored.Position}
 	id, isLicense := strings.CutPrefix(subject, licensePrefix)
@@ -216,8 +218,8 @@ func (c *stateCache) change(subject string, position int64) *state {
 	return s
 }
 
-// due is the states to be written with the batch that ends at position: those whose license has changed, and those that were
-// unwritten for long enough. All of events up to replayAfter are stored then.
+// due is the states to be written with the batch that ends at position: those whose license has changed, and those
+// that were unwritten for long enough. All of events up to replayAfter are stored then.
 func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int64, err error) {
 	for len(c.changes) > 0 {
 		first := c.changes[0]

@@ -132,7 +132,8 @@ func abuse(r *rand.Rand, n int) []event.Event {
 	return events
 }
 
-// TestMemoryIsExact demands that restarts, batches that fail, states written late and little memory change nothing of what is found.
+// TestMemoryIsExact demands that restarts, batches that fail, states written late and little memory change nothing of
+// what is found.
 func TestMemoryIsExact(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for round := range 20 {
@@ -207,8 +208,8 @@ func TestReplayThatFailsIsRepeated(t *testing.T) {
 	}
 }
 
-// TestOtherVersionsAreMadeAgain lets a consumer find states of which one detector's part is of another version, or nothing can be read:
-// it goes on as if they were as it writes them.
+// TestOtherVersionsAreMadeAgain lets a consumer find states of which one detector's part is of another version, or
+// nothing can be read: it goes on as if they were as it writes them.
 func TestOtherVersionsAreMadeAgain(t *testing.T) {
 	events := abuse(rand.New(rand.NewPCG(5, 5)), 500)
 	plain, changed := newJournal(), newJournal()

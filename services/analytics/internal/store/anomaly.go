@@ -90,8 +90,8 @@ func anomaliesOf(rows []anomalyRow) ([]usage.Anomaly, error) {
 	return anomalies, nil
 }
 
-// Record enters findings about a license that was looked at on request, after every commit under way, and returns how many
-// of them were not known.
+// Record enters findings about a license that was looked at on request, after every commit under way, and returns how
+// many of them were not known.
 func (s *Store) Record(ctx context.Context, findings []detect.Finding, now time.Time) (created int, err error) {
 	if len(findings) == 0 {
 		return 0, nil

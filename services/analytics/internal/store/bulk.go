@@ -10,9 +10,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// Rows travel to the database in statements of few texts whatever their number, so each is compiled once: on PostgreSQL all in one, as
-// one binary array per column, which it reads four times as fast as a JSON document; on SQLite, where there are no round trips to
-// save, in statements of 64, 16, 4 or 1 rows. This is the engine-specific SQL of the rollups.
+// Rows travel to the database in statements of few texts whatever their number, so each is compiled once: on
+// PostgreSQL all in one, as one binary array per column, which it reads four times as fast as a JSON document; on
+// SQLite, where there are no round trips to save, in statements of 64, 16, 4 or 1 rows. This is the engine-specific
+// SQL of the rollups.
 
 // merge is what becomes of a column when the row exists already.
 type merge string
@@ -68,8 +69,8 @@ func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
 	return t.send(engine, rows, func(source string, params []any) error { return tx.Exec(t.upsertSQL(source), params...).Error })
 }
 
-// send calls statement with a query that reads the rows from its parameters: once for all rows, more often on SQLite, not at all
-// when there are none.
+// send calls statement with a query that reads the rows from its parameters: once for all rows, more often on SQLite,
+// not at all when there are none.
 func (t table) send(engine db.Engine, rows any, statement func(source string, params []any) error) error {
 	v := reflect.ValueOf(rows)
 	for v.Len() > 0 {
@@ -147,7 +148,8 @@ func (t table) list() string {
 	return strings.Join(names, ", ")
 }
 
-// source is the query that reads n rows from the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a join's condition.
+// source is the query that reads n rows from the parameters. WHERE true keeps SQLite from taking ON CONFLICT for a
+// join's condition.
 func (t table) source(engine db.Engine, n int) string {
 	if engine == db.Postgres {
 		return t.unnest()
@@ -176,8 +178,8 @@ func (t table) unnest() string {
 // document says whether the column holds JSON.
 func (c column) document() bool { return c.kind == "json" || c.kind == "jsonb" }
 
-// find reads into dest, a pointer to a slice of rows, those whose keys are among keys, structs whose fields are the key columns in
-// their order.
+// find reads into dest, a pointer to a slice of rows, those whose keys are among keys, structs whose fields are the
+// key columns in their order.
 func (t table) find(tx *gorm.DB, engine db.Engine, keys, dest any) error {
 	k, all := t.keys(), reflect.ValueOf(dest).Elem()
 	return k.send(engine, keys, func(source string, params []any) error {

@@ -22,8 +22,8 @@ func (t table) copyIn(tx *gorm.DB, rows reflect.Value) error {
 	return err
 }
 
-// RewriteQuery implements pgx.QueryRewriter. It is the one way to the connection of a transaction that database/sql has begun, and is called
-// before the connection is used: it copies the rows in, and leaves an empty statement.
+// RewriteQuery implements pgx.QueryRewriter. It is the one way to the connection of a transaction that database/sql
+// has begun, and is called before the connection is used: it copies the rows in, and leaves an empty statement.
 func (c copied) RewriteQuery(ctx context.Context, conn *pgx.Conn, _ string, _ []any) (string, []any, error) {
 	names := make([]string, len(c.table.columns))
 	for i, column := range c.table.columns {

@@ -71,7 +71,8 @@ func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Tim
 // Expiry says before when each kind of row is forgotten.
 type Expiry struct {
 	Now time.Time
-	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that of days.
+	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that
+	// of days.
 	Events, States, Rollups time.Time
 }
 

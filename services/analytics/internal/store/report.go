@@ -120,8 +120,8 @@ type pageRow struct {
 	ExpiresAt      stamp
 }
 
-// Page implements usage.Store. The page's licenses come first, then what belongs to them: the cost does not grow with the
-// number of licenses.
+// Page implements usage.Store. The page's licenses come first, then what belongs to them: the cost does not grow with
+// the number of licenses.
 func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseUsage, error) {
 	after := q.After
 	if after == "" {

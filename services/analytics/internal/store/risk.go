@@ -53,8 +53,8 @@ func (s *Store) rescore(tx *gorm.DB, licenses []string, now time.Time) error {
 	return scoreTable.upsert(tx, s.db.Engine(), rows)
 }
 
-// RescoreAfter brings the risk of the next licenses up to date that have one or had anomalies, in the order of their ids. It
-// returns the id to go on after, or "" when these were the last.
+// RescoreAfter brings the risk of the next licenses up to date that have one or had anomalies, in the order of their
+// ids. It returns the id to go on after, or "" when these were the last.
 func (s *Store) RescoreAfter(ctx context.Context, after string, now time.Time) (next string, err error) {
 	const page = 500
 	if after == "" {

@@ -47,7 +47,8 @@ func newRollupRows(b *usage.Batch) (*rollupRows, error) {
 	return r, nil
 }
 
-// addLicenses goes in the order of keys, in which rows find pages of tables and indexes that those before have just used.
+// addLicenses goes in the order of keys, in which rows find pages of tables and indexes that those before have just
+// used.
 func (r *rollupRows) addLicenses(c *usage.Changes, before usage.Rollups) {
 	for _, id := range slices.Sorted(maps.Keys(c.Licenses)) {
 		l, old := c.Licenses[id], before.Licenses[id]

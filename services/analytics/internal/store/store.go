@@ -1,4 +1,5 @@
-// Package store keeps what analytics knows: events received, rollups, detector states and anomalies, on PostgreSQL and SQLite.
+// Package store keeps what analytics knows: events received, rollups, detector states and anomalies, on PostgreSQL
+// and SQLite.
 package store
 
 import (

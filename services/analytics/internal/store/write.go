@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// Inbox ids are kept as long as their events may come again: telemetry until its queue's dead letters are surely dealt with,
-// the others as long as the log that they can be published from again.
+// Inbox ids are kept as long as their events may come again: telemetry until its queue's dead letters are surely
+// dealt with, the others as long as the log that they can be published from again.
 const (
 	telemetryInbox = 30 * 24 * time.Hour
 	eventInbox     = 400 * 24 * time.Hour
@@ -96,7 +96,8 @@ func (s *Store) writeStates(tx *gorm.DB, now time.Time, b *usage.Batch) error {
 	return stateTable.upsert(tx, s.db.Engine(), rows)
 }
 
-// noteProgress keeps how far the consumption has come, how far behind the batch was, and the span of what was ever taken in.
+// noteProgress keeps how far the consumption has come, how far behind the batch was, and the span of what was ever
+// taken in.
 func noteProgress(tx *gorm.DB, now time.Time, b *usage.Batch) error {
 	oldest, newest := b.Events[0].At, b.Events[len(b.Events)-1].At
 	lag := max(0, now.Sub(oldest).Milliseconds())

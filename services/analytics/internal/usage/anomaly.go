@@ -77,8 +77,8 @@ type Recorded struct {
 	Created []*Anomaly
 }
 
-// Record enters findings among the known anomalies of their subjects. A finding that belongs to the stretch of a known anomaly
-// continues it, so that finding the same again changes nothing.
+// Record enters findings among the known anomalies of their subjects. A finding that belongs to the stretch of a
+// known anomaly continues it, so that finding the same again changes nothing.
 func Record(known []Anomaly, findings []detect.Finding, now time.Time) Recorded {
 	l := ledger{now: now}
 	for i := range known {
@@ -186,7 +186,8 @@ func (a *Anomaly) settle(now time.Time) bool {
 	return was == nil
 }
 
-// AnomalyQuery selects anomalies, newest first; empty members select all. Before is the position of the last one of the page before.
+// AnomalyQuery selects anomalies, newest first; empty members select all. Before is the position of the last one of
+// the page before.
 type AnomalyQuery struct {
 	LicenseID, Type, Status, Severity string
 	Since                             time.Time

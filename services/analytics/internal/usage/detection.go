@@ -13,7 +13,8 @@ func (l *License) Detectable() detect.License {
 		ExpiresAt: l.ExpiresAt.Value, IsTest: id.IsTest, Plan: id.Type}
 }
 
-// Detection asks to look for anomalies of one license in what was stored. Zero times mean the last 30 days; a zero sensitivity means 1.
+// Detection asks to look for anomalies of one license in what was stored. Zero times mean the last 30 days; a zero
+// sensitivity means 1.
 type Detection struct {
 	From, To    time.Time
 	Sensitivity float64

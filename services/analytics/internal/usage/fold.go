@@ -19,8 +19,8 @@ type Bucket struct {
 	Start time.Time
 }
 
-// FailureKey names refusals with one code: of a license on the day that begins at Start, or of the whole fleet, with an empty
-// LicenseID, in the hour that does.
+// FailureKey names refusals with one code: of a license on the day that begins at Start, or of the whole fleet, with
+// an empty LicenseID, in the hour that does.
 type FailureKey struct {
 	LicenseID string
 	Start     time.Time
@@ -59,8 +59,8 @@ func Fold(events []Event) *Changes {
 	return c
 }
 
-// Complete adds what was known before, so that the licenses and devices are whole rows with their latest day; their other days are
-// set apart, and networks that were used on the same day before are dropped.
+// Complete adds what was known before, so that the licenses and devices are whole rows with their latest day; their
+// other days are set apart, and networks that were used on the same day before are dropped.
 func (c *Changes) Complete(before Rollups) {
 	for id, l := range c.Licenses {
 		old := before.Licenses[id]

@@ -6,7 +6,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Versioned is a value that a license's version dates: of two, the one of the higher version holds, whatever came first.
+// Versioned is a value that a license's version dates: of two, the one of the higher version holds, whatever came
+// first.
 type Versioned[T any] struct {
 	Value   T
 	Version int64
@@ -39,7 +40,8 @@ type License struct {
 	LastValidatedAt time.Time
 	// Validations counts all there ever were.
 	Validations int64
-	// Days are days of the license, oldest first: in a change those that it touches, before it is merged with what is stored.
+	// Days are days of the license, oldest first: in a change those that it touches, before it is merged with what is
+	// stored.
 	Days []Day
 }
 

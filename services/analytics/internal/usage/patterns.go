@@ -29,8 +29,8 @@ type Patterns struct {
 	Summary     []string        `json:"summary"`
 }
 
-// Activity is how much a license does, and when. Hours are UTC; the week begins on Monday. Both profiles count validations
-// and heartbeats.
+// Activity is how much a license does, and when. Hours are UTC; the week begins on Monday. Both profiles count
+// validations and heartbeats.
 type Activity struct {
 	Validations  int64         `json:"validations"`
 	Failures     int64         `json:"failures"`
@@ -51,7 +51,8 @@ type DailyFigure struct {
 	Expectation
 }
 
-// TypicalHours is the shortest span of the day that holds most of the activity; all members are null while it is unclear.
+// TypicalHours is the shortest span of the day that holds most of the activity; all members are null while it is
+// unclear.
 type TypicalHours struct {
 	From          *int    `json:"from"`
 	To            *int    `json:"to"`
@@ -104,7 +105,8 @@ type Trend struct {
 	ChangePercent *float64 `json:"change_percent"`
 }
 
-// History is what the rollups hold of a license: Days from a profile's length before the window on, the rest of the window.
+// History is what the rollups hold of a license: Days from a profile's length before the window on, the rest of the
+// window.
 type History struct {
 	License    *License
 	Days       []Day
@@ -179,8 +181,8 @@ func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
 	return daily
 }
 
-// earlierDays are the validations of the days before date: those on the same day of the week where there are enough, else
-// all. Days since the license was first heard of count, even without use.
+// earlierDays are the validations of the days before date: those on the same day of the week where there are enough,
+// else all. Days since the license was first heard of count, even without use.
 func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []float64 {
 	var all, same []float64
 	start := later(date.AddDate(0, 0, -profileDays*2), DayOf(first).AddDate(0, 0, 1))
@@ -202,8 +204,8 @@ func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []flo
 	return all
 }
 
-// newTypicalHours finds the shortest run of hours, over midnight if need be, with four fifths of the activity. A use that
-// fills most of the day has no typical hours. The guess assumes that work centers on one in the afternoon.
+// newTypicalHours finds the shortest run of hours, over midnight if need be, with four fifths of the activity. A use
+// that fills most of the day has no typical hours. The guess assumes that work centers on one in the afternoon.
 func newTypicalHours(byHour [24]int64) TypicalHours {
 	var total int64
 	for _, n := range byHour {

@@ -13,14 +13,16 @@ const (
 	bandWidth  = 3
 )
 
-// Expectation is what a subject's own history lets one expect of a count; all members are null while there is too little of it.
+// Expectation is what a subject's own history lets one expect of a count; all members are null while there is too
+// little of it.
 type Expectation struct {
 	Expected *float64 `json:"expected"`
 	Low      *float64 `json:"low"`
 	High     *float64 `json:"high"`
 }
 
-// expect takes the median of earlier counts, and a band around it that neither one outlier nor the noise of small counts moves.
+// expect takes the median of earlier counts, and a band around it that neither one outlier nor the noise of small
+// counts moves.
 func expect(history []float64) Expectation {
 	if len(history) < minHistory {
 		return Expectation{}

@@ -5,7 +5,8 @@ import "time"
 // ExpiringWithin is how far ahead a report looks for licenses that end.
 const ExpiringWithin = 30 * 24 * time.Hour
 
-// ReportQuery asks for a usage report. After is the id of the last license of the page before; it and CustomerID may be empty.
+// ReportQuery asks for a usage report. After is the id of the last license of the page before; it and CustomerID may
+// be empty.
 type ReportQuery struct {
 	Window     Window
 	CustomerID string
@@ -28,8 +29,8 @@ type Report struct {
 	NextCursor  *string          `json:"next_cursor"`
 }
 
-// Totals are the figures of a report. Active licenses were used in the window, idle ones not; SeatUtilisation is the share
-// of the seats of usable licenses that is taken now, from 0 to 1, or more where limits were lowered.
+// Totals are the figures of a report. Active licenses were used in the window, idle ones not; SeatUtilisation is the
+// share of the seats of usable licenses that is taken now, from 0 to 1, or more where limits were lowered.
 type Totals struct {
 	Licenses        int64   `json:"licenses"`
 	Active          int64   `json:"active"`
@@ -40,7 +41,8 @@ type Totals struct {
 	SeatUtilisation float64 `json:"seat_utilisation"`
 }
 
-// LicenseUsage is one license's line of a report. Utilisation is the share of its seats taken now; Anomalies counts those open.
+// LicenseUsage is one license's line of a report. Utilisation is the share of its seats taken now; Anomalies counts
+// those open.
 type LicenseUsage struct {
 	LicenseID      string     `json:"license_id"`
 	CustomerID     string     `json:"customer_id"`

@@ -1,6 +1,6 @@
-// Package usage holds the rules of the figures: what counts as what, how events add up to rollups, and what the answers say
-// about them. Rollups merge: adding events one by one, in batches, late or out of order ends in the same figures. The
-// shapes of the answers are those of the public documentation.
+// Package usage holds the rules of the figures: what counts as what, how events add up to rollups, and what the
+// answers say about them. Rollups merge: adding events one by one, in batches, late or out of order ends in the same
+// figures. The shapes of the answers are those of the public documentation.
 package usage
 
 import (
@@ -15,8 +15,8 @@ const (
 	maxVersionsPerDevice = 20
 )
 
-// Event is one event as analytics uses it: what the detectors see of it, and beside that what only the figures need. Parts of the
-// license's state are those of Version.
+// Event is one event as analytics uses it: what the detectors see of it, and beside that what only the figures need.
+// Parts of the license's state are those of Version.
 type Event struct {
 	detect.Observation
 	CustomerID, Product, LicenseType string
