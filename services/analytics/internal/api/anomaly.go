@@ -125,5 +125,8 @@ func (a *API) judge(c *gin.Context) error {
 // actor is who makes a change, as the audit log shows it: the API key's client.
 func actor(c *gin.Context) *rpcv1.Actor {
 	key := apikey.Of(c)
-	return &rpcv1.Actor{Id: key.ID, Name: key.ClientName, Role: "client", Ip: httpx.ClientIP(c), RequestId: httpx.RequestID(c.Request.Context())}
+	return &rpcv1.Actor{
+		Id: key.ID, Name: key.ClientName, Role: "client",
+		Ip: httpx.ClientIP(c), RequestId: httpx.RequestID(c.Request.Context()),
+	}
 }

@@ -13,16 +13,16 @@ import (
 )
 
 // abuses tell each kind's story in events, and return the subject.
-var abuses = map[string]func(k *desk) (subject string){
-	"key_enumeration": func(k *desk) string {
+var abuses = map[string]func(k *harness) (subject string){
+	"key_enumeration": func(k *harness) string {
 		for i := range 40 {
 			k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(i-60)*time.Minute), body{
 				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)})
 		}
 		return "ip:203.0.113.9"
 	},
-	"device_churn": func(k *desk) string { return "license:" + busy(k) },
-	"seat_overuse": func(k *desk) string {
+	"device_churn": func(k *harness) string { return "license:" + busy(k) },
+	"seat_overuse": func(k *harness) string {
 		id := k.create(1, 2, nil)
 		for i := range 24 {
 			k.add(eventsv1.TypeLicenseDeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour), body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
@@ -30,7 +30,7 @@ var abuses = map[string]func(k *desk) (subject string){
 		}
 		return "license:" + id
 	},
-	"account_sharing": func(k *desk) string {
+	"account_sharing": func(k *harness) string {
 		id := k.create(1, 1, nil)
 		for i := range 36 {
 			for device := range 3 {
@@ -40,7 +40,7 @@ var abuses = map[string]func(k *desk) (subject string){
 		}
 		return "license:" + id
 	},
-	"dormant_reactivated": func(k *desk) string {
+	"dormant_reactivated": func(k *harness) string {
 		id := k.create(1, 3, nil)
 		for day := range 20 {
 			k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-140), body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
@@ -59,7 +59,7 @@ var abuses = map[string]func(k *desk) (subject string){
 func TestDetectors(t *testing.T) {
 	for kind, tell := range abuses {
 		t.Run(kind, func(t *testing.T) {
-			eachDesk(t, func(t *testing.T, k *desk) {
+			each(t, func(t *testing.T, k *harness) {
 				subject := tell(k)
 				list := k.get("/anomalies?type=" + kind)["anomalies"].([]any)
 				if len(list) != 1 || at(list, "0", "subject") != subject {
@@ -82,7 +82,7 @@ func TestDetectors(t *testing.T) {
 }
 
 // announced demands exactly one announcement of the anomaly.
-func announced(t *testing.T, k *desk, subject, kind, id string) {
+func announced(t *testing.T, k *harness, subject, kind, id string) {
 	t.Helper()
 	n := 0
 	for _, e := range k.published(eventsv1.TypeAnomalyDetected, subject) {
@@ -103,7 +103,7 @@ func announced(t *testing.T, k *desk, subject, kind, id string) {
 }
 
 // risky demands a risk score whose factors add up, and that a detection on request finds nothing new, twice.
-func risky(t *testing.T, k *desk, id, kind string) {
+func risky(t *testing.T, k *harness, id, kind string) {
 	t.Helper()
 	r := k.get("/licenses/" + id + "/risk-score")
 	points := 0.0
@@ -127,7 +127,7 @@ func risky(t *testing.T, k *desk, id, kind string) {
 // TestDetectFindsTheSame demands that a detection on request continues what the live one found, and changes nothing
 // when repeated.
 func TestDetectFindsTheSame(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		id := busy(k)
 		live := at(k.get("/anomalies?type=device_churn"), "anomalies", "0", "anomaly_id")
 		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", ""); at(a.body, "anomalies", "0", "anomaly_id") != live {
@@ -156,7 +156,7 @@ func TestDetectFindsTheSame(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		id := busy(k)
 		anomaly := at(k.get("/anomalies?type=device_churn"), "anomalies", "0", "anomaly_id").(string)
 		risk := func() float64 { return k.get("/licenses/" + id + "/risk-score")["risk_score"].(float64) }
@@ -202,7 +202,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestAnomalyPages(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		for i := range 3 {
 			for n := range 40 {
 				k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(n-60)*time.Minute), body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),

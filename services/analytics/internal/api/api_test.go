@@ -23,13 +23,13 @@ import (
 )
 
 func TestDocument(t *testing.T) {
-	k := newDesk(t, testkit.SQLite(t, migrations...))
+	k := newHarness(t, testkit.SQLite(t, migrations...))
 	openapitest.Check(t, openapi.Analytics, k.engine.Routes())
 }
 
 // TestShapes pins every member of the five answers, by path and type, to testdata.
 func TestShapes(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		id := busy(k)
 		other := k.create(2, 1, body{"expires_at": now.AddDate(0, 0, 10), "customer_id": "globex"})
 		k.add(eventsv1.TypeLicenseActivated, now.AddDate(0, 0, -50), body{"license_id": other, "hardware_id": "a", "version": 2, "current_devices": 2, "max_devices": 1})
@@ -50,7 +50,7 @@ func TestShapes(t *testing.T) {
 }
 
 // busy is a license with everything that an answer can show: thirty days of two devices, and a churn of others.
-func busy(k *desk) string {
+func busy(k *harness) string {
 	id := k.create(1, 2, nil)
 	version := 1
 	for day := -29; day <= 0; day++ {
@@ -116,7 +116,7 @@ func golden(t *testing.T, name string, lines []string) {
 }
 
 func TestEmpty(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		k.get("/dashboard")
 		k.get("/reports/usage")
 		k.get("/anomalies")
@@ -138,7 +138,7 @@ func TestEmpty(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	k := newDesk(t, testkit.SQLite(t, migrations...))
+	k := newHarness(t, testkit.SQLite(t, migrations...))
 	id := k.create(1, 1, nil)
 	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 	for _, c := range []struct {
@@ -205,7 +205,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
-	k := newDesk(t, testkit.SQLite(t, migrations...))
+	k := newHarness(t, testkit.SQLite(t, migrations...))
 	id := k.create(1, 1, nil)
 	narrow := k.newKey(apikey.Key{ID: "narrow", Allowed: []string{"/api/v1/license/*"}})
 	limited := k.newKey(apikey.Key{ID: "limited", Allowed: []string{"/api/v1/analytics/*"}, Limit: ratelimit.Limit{PerMinute: 2, PerHour: 100}})
@@ -231,7 +231,7 @@ func TestCredentials(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		for n := 1; n <= 5; n++ {
 			customer := "acme"
 			if n == 5 {
@@ -273,7 +273,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestDashboardFigures(t *testing.T) {
-	eachDesk(t, func(t *testing.T, k *desk) {
+	each(t, func(t *testing.T, k *harness) {
 		id := k.create(1, 5, nil)
 		k.consume() // by itself, so that it does not count as lag
 		for i := range 10 {

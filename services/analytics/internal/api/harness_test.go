@@ -49,8 +49,8 @@ func (k keys) LookUpAPIKey(_ context.Context, sum [32]byte) (apikey.Key, error) 
 	return apikey.Key{}, apikey.ErrInvalid
 }
 
-// desk is the real router over the real store, whose answers are held against the document.
-type desk struct {
+// harness is the real router over the real store, whose answers are held against the document.
+type harness struct {
 	t        testing.TB
 	clock    *clock.Fake
 	outbox   *outbox.Outbox
@@ -63,8 +63,8 @@ type desk struct {
 	waiting  []event.Event
 }
 
-func newDesk(t testing.TB, d *db.DB) *desk {
-	k := &desk{t: t, clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics"), keys: keys{}}
+func newHarness(t testing.TB, d *db.DB) *harness {
+	k := &harness{t: t, clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics"), keys: keys{}}
 	k.key = k.newKey(apikey.Key{ID: "all", ClientName: "tests", Allowed: []string{"*"}})
 	st, engine := store.New(d, k.outbox), detect.New()
 	k.consumer = ingest.New(st, engine, k.clock, testkit.Log(t))
@@ -75,11 +75,11 @@ func newDesk(t testing.TB, d *db.DB) *desk {
 	return k
 }
 
-func eachDesk(t *testing.T, test func(t *testing.T, k *desk)) {
-	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) { test(t, newDesk(t, d)) })
+func each(t *testing.T, test func(t *testing.T, k *harness)) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) { test(t, newHarness(t, d)) })
 }
 
-func (k *desk) newKey(key apikey.Key) string {
+func (k *harness) newKey(key apikey.Key) string {
 	s := secret.New(apikey.Prefix)
 	k.keys[secret.Hash(s)] = key
 	return s
@@ -93,9 +93,9 @@ type answer struct {
 	body   map[string]any
 }
 
-func (k *desk) call(method, path, body string) answer { return k.callAs(k.key, method, path, body) }
+func (k *harness) call(method, path, body string) answer { return k.callAs(k.key, method, path, body) }
 
-func (k *desk) callAs(key, method, path, body string) answer {
+func (k *harness) callAs(key, method, path, body string) answer {
 	k.t.Helper()
 	k.consume()
 	req := httptest.NewRequest(method, "/api/v1/analytics"+path, strings.NewReader(body))
@@ -109,7 +109,7 @@ func (k *desk) callAs(key, method, path, body string) answer {
 	return a
 }
 
-func (k *desk) get(path string) map[string]any {
+func (k *harness) get(path string) map[string]any {
 	k.t.Helper()
 	a := k.call("GET", path, "")
 	if a.status != http.StatusOK {
@@ -121,12 +121,12 @@ func (k *desk) get(path string) map[string]any {
 type body = map[string]any
 
 // add puts an event on the way; all of them are consumed, as one batch, before the next call.
-func (k *desk) add(eventType string, at time.Time, b body) {
+func (k *harness) add(eventType string, at time.Time, b body) {
 	k.t.Helper()
 	k.waiting = append(k.waiting, k.event(eventType, at, b))
 }
 
-func (k *desk) consume() {
+func (k *harness) consume() {
 	k.t.Helper()
 	if err := k.consumer.Handle(context.Background(), k.waiting); err != nil {
 		k.t.Fatalf("consume: %v", err)
@@ -134,7 +134,7 @@ func (k *desk) consume() {
 	k.waiting = nil
 }
 
-func (k *desk) event(eventType string, at time.Time, b body) event.Event {
+func (k *harness) event(eventType string, at time.Time, b body) event.Event {
 	k.events++
 	raw, err := json.Marshal(b)
 	if err != nil {
@@ -144,7 +144,7 @@ func (k *desk) event(eventType string, at time.Time, b body) event.Event {
 }
 
 // published is the events of a type that the service has published about a subject.
-func (k *desk) published(eventType, subject string) []event.Event {
+func (k *harness) published(eventType, subject string) []event.Event {
 	k.t.Helper()
 	events, _, err := k.outbox.List(k.t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100)
 	if err != nil {
@@ -156,7 +156,7 @@ func (k *desk) published(eventType, subject string) []event.Event {
 func licenseID(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
 
 // create makes license n known.
-func (k *desk) create(n, seats int, more body) string {
+func (k *harness) create(n, seats int, more body) string {
 	k.t.Helper()
 	id := licenseID(n)
 	b := body{"license_id": id, "customer_id": "acme", "license_type": "standard", "max_devices": seats, "is_active": true, "version": 1}

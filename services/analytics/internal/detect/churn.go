@@ -105,9 +105,11 @@ func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
 		score += 0.15
 	case t.offline > 0:
 	case t.jobs():
-		score, explained = min(score, scoreTest), "build jobs: short stays that end cleanly point to them, but the network is not known to be a hosting one"
+		score = min(score, scoreTest)
+		explained = "build jobs: short stays that end cleanly point to them, but the network is not known to be a hosting one"
 	case 10*t.returning < 2*t.arrivals:
-		score, explained = min(score, scoreTest), "new computers in one office: no device has come back, all from "+count(len(t.blocks), "network")
+		score = min(score, scoreTest)
+		explained = "new computers in one office: no device has come back, all from " + count(len(t.blocks), "network")
 	}
 	st.raise(score, func(f *Finding) {
 		m.describe(f, st, t, allowed, window)
@@ -120,15 +122,18 @@ func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
 func (m *churn) describe(f *Finding, st *step, t turnover, allowed float64, window string) {
 	f.Observed = fmt.Sprintf("%s in %s", count(t.replaced, "replaced device"), window)
 	f.Reason = fmt.Sprintf("%s in %s on a license with %s: %s took one in turn, from %s; %.0f would be usual at most.",
-		count(t.replaced, "replaced device"), window, count(int(st.seats), "seat"), count(len(t.who), "device"), count(len(t.blocks), "network"), allowed)
+		count(t.replaced, "replaced device"), window, count(int(st.seats), "seat"), count(len(t.who), "device"),
+		count(len(t.blocks), "network"), allowed)
 	if t.offline > 0 {
 		f.Reason += fmt.Sprintf(" %s left with an offline token still good.", count(t.offline, "device"))
 	}
 	f.Expected = Expected{Value: float64(m.firstWeek), High: allowed}
 	f.Considered = []string{
-		fmt.Sprintf("build jobs: %d of %d stays were short and ended cleanly, %d of %d devices on hosting networks", t.quick, t.ended, t.hosting, t.arrivals),
+		fmt.Sprintf("build jobs: %d of %d stays were short and ended cleanly, %d of %d devices on hosting networks",
+			t.quick, t.ended, t.hosting, t.arrivals),
 		"reinstallation: devices with the same name and network were counted once",
 		fmt.Sprintf("re-imaging in one burst: the devices came on %s", count(len(t.days), "day")),
 	}
-	f.Suggestion = "Look at the devices list. If one customer needs many computers in turn, offer more seats or floating use; else limit how often a seat may move."
+	f.Suggestion = "Look at the devices list. If one customer needs many computers in turn, offer more seats or floating use; " +
+		"else limit how often a seat may move."
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // passedAround is a license whose seat goes to a new device elsewhere, so many a day.
-func passedAround(seats, days, perDay int, at func(i int) where) *scene {
+func passedAround(seats, days, perDay int, at func(i int) where) *scenario {
 	s := licensed(seats)
 	s.activate(day(0, 8), "own", home)
 	s.works(0, 14, "own", home)
@@ -27,7 +27,7 @@ func passedAround(seats, days, perDay int, at func(i int) where) *scene {
 }
 
 // handedRound is a seat that sixty devices take, use and leave cleanly within the first minute of its license.
-func handedRound(at func(i int) where) *scene {
+func handedRound(at func(i int) where) *scenario {
 	s := licensed(1)
 	for i := range 60 {
 		hw, t := fmt.Sprintf("pc-%d", i), day(0, 8).Add(time.Duration(i)*time.Second)
@@ -42,10 +42,10 @@ func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
 
 func churnStories() []story {
 	return []story{
-		{"one seat passed around the world", func() *scene { return passedAround(1, 10, 2, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "14 replaced devices"},
-		{"three seats passed around", func() *scene { return passedAround(3, 10, 3, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "21 replaced devices"},
-		{"forty devices in one day", func() *scene { return passedAround(2, 1, 40, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "35 replaced devices in 24 hours"},
-		{"support transfers the seat every day", func() *scene {
+		{"one seat passed around the world", func() *scenario { return passedAround(1, 10, 2, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "14 replaced devices"},
+		{"three seats passed around", func() *scenario { return passedAround(3, 10, 3, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "21 replaced devices"},
+		{"forty devices in one day", func() *scenario { return passedAround(2, 1, 40, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "35 replaced devices in 24 hours"},
+		{"support transfers the seat every day", func() *scenario {
 			s := licensed(1)
 			s.activate(day(0, 9), "pc-0", home)
 			for d := range 14 {
@@ -55,7 +55,7 @@ func churnStories() []story {
 			}
 			return s
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "replaced devices"},
-		{"check-out loop with offline tokens", func() *scene {
+		{"check-out loop with offline tokens", func() *scenario {
 			s := licensed(1)
 			for d := range 10 {
 				for k := range 3 {
@@ -67,24 +67,24 @@ func churnStories() []story {
 			}
 			return s
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "offline token"},
-		{"C12: a seat handed round in the first minute, no geo data", func() *scene {
+		{"C12: a seat handed round in the first minute, no geo data", func() *scenario {
 			return handedRound(func(i int) where { return where{ip: fmt.Sprintf("203.%d.113.7", i)} })
 		}, map[Kind]Severity{DeviceChurn: SeverityCritical}, "replaced devices in 24 hours"},
-		{"C12: the same from one network may be an installer under test", func() *scene {
+		{"C12: the same from one network may be an installer under test", func() *scenario {
 			return handedRound(func(int) where { return where{ip: "198.51.100.9"} })
 		}, nil, ""},
 
-		{"ci jobs on hosting networks", func() *scene { return passedAround(2, 30, 25, buildRunner) }, nil, ""},
-		{"ci without geo data is a note at most", func() *scene { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
+		{"ci jobs on hosting networks", func() *scenario { return passedAround(2, 30, 25, buildRunner) }, nil, ""},
+		{"ci without geo data is a note at most", func() *scenario { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
 			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
-		{"ci beside a server that activates at each start", func() *scene {
+		{"ci beside a server that activates at each start", func() *scenario {
 			s := passedAround(2, 30, 25, buildRunner)
 			for h := range 30 * 24 {
 				s.activate(day(14, float64(h)), "build-server", buildRunner(1))
 			}
 			return s
 		}, nil, ""},
-		{"reinstalled four times", func() *scene {
+		{"reinstalled four times", func() *scenario {
 			s := licensed(1)
 			for d := range 4 {
 				hw := fmt.Sprintf("install-%d", d)
@@ -94,7 +94,7 @@ func churnStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"developer reinstalls a virtual computer daily", func() *scene {
+		{"developer reinstalls a virtual computer daily", func() *scenario {
 			s := licensed(1)
 			for d := range 20 {
 				hw := fmt.Sprintf("vm-%d", d)
@@ -104,7 +104,7 @@ func churnStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"lab re-imaged before the term", func() *scene {
+		{"lab re-imaged before the term", func() *scenario {
 			s := licensed(30)
 			for i := range 30 {
 				old, fresh := fmt.Sprintf("old-%d", i), fmt.Sprintf("new-%d", i)
@@ -120,14 +120,14 @@ func churnStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"company fills its seats", func() *scene {
+		{"company fills its seats", func() *scenario {
 			s := licensed(20)
 			for i := range 20 {
 				s.activate(day(i/3, 9+float64(i%3)), fmt.Sprintf("pc-%d", i), far(i))
 			}
 			return s
 		}, nil, ""},
-		{"desktop and laptop share a seat", func() *scene {
+		{"desktop and laptop share a seat", func() *scenario {
 			s := licensed(1)
 			for d := range 20 {
 				s.activate(day(d, 9), "desktop", officeLine)

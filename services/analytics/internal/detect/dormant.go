@@ -184,7 +184,8 @@ func (m *dormant) describe(f *Finding) {
 	w := &m.wake
 	silent := int((w.Woke - w.Slept) / microsPerDay)
 	f.Observed = fmt.Sprintf("%s of silence, then %s", count(silent, "day"), count(len(w.Devices), "new device"))
-	f.Reason = fmt.Sprintf("After %s of silence the license is in use again, by %s on %s it was never used from; no known device has come back.",
+	f.Reason = fmt.Sprintf("After %s of silence the license is in use again, by %s on %s it was never used from; "+
+		"no known device has come back.",
 		count(silent, "day"), count(len(w.Devices), "device"), count(len(w.Blocks), "network"))
 	if w.Abroad {
 		f.Reason += " The country is new too."

@@ -104,8 +104,10 @@ func (e Engine) License(s *LicenseState, l License, o Observation) []Finding {
 		return nil
 	}
 	s.begin()
-	st := step{Engine: e, history: &s.history, license: l, o: &o, at: o.At.UnixMicro(), id: digest(o.HardwareID), place: placeOf(&o),
-		action: actionOf(&o)}
+	st := step{
+		Engine: e, history: &s.history, license: l, o: &o, at: o.At.UnixMicro(), id: digest(o.HardwareID),
+		place: placeOf(&o), action: actionOf(&o),
+	}
 	st.late = s.clock != 0 && st.at < s.clock
 	if s.clock == 0 || st.at < s.first {
 		s.first = st.at

@@ -127,7 +127,7 @@ func TestTelemetryAfterAnOutage(t *testing.T) {
 				return cmp.Or(cmp.Compare(outage(a), outage(b)), cmp.Compare(rank(a), rank(b)))
 			})
 			if found := play(e, sc.license, obs); len(found) > 0 {
-				t.Errorf("an honest scene became suspicious:\n%s", reasons(found))
+				t.Errorf("an honest scenario became suspicious:\n%s", reasons(found))
 			}
 		})
 	}
@@ -348,7 +348,7 @@ func TestLimitOfItsTime(t *testing.T) {
 		}
 	}
 	if got := worst(play(New(), sc.license, sc.ordered())); got[SeatOveruse] == "" {
-		t.Error("ramming against the old limit was not found")
+		t.Error("refusals under the old limit were not found")
 	}
 }
 

@@ -298,7 +298,8 @@ func (s *AddressState) describe(f *Finding, n int, window string, allowed float6
 		fmt.Sprintf("many users behind one address: the limit was raised for %s", count(len(s.users), "device")),
 	}
 	if strings.HasPrefix(f.Subject, "ip:"+viaProxy) {
-		f.Considered = append(f.Considered, "a proxy that LATCHKEY_TRUSTED_PROXIES does not name: the limit was raised, its clients are not told apart")
+		f.Considered = append(f.Considered,
+			"a proxy that LATCHKEY_TRUSTED_PROXIES does not name: the limit was raised, its clients are not told apart")
 	}
 	f.Suggestion = "Limit or block the address at the proxy; if a key was found, issue the customer a new one."
 }

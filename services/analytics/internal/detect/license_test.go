@@ -10,10 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// story is a scene and what the engine must make of it. An honest one wants nothing.
+// story is a scenario and what the engine must make of it. An honest one wants nothing.
 type story struct {
 	name string
-	play func() *scene
+	play func() *scenario
 	want map[Kind]Severity
 	// number must appear in the reason of the last finding.
 	number string

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// SeatOveruse is many devices ramming against the limit over days.
+// SeatOveruse is many devices that are refused for lack of seats, over days.
 const SeatOveruse Kind = "seat_overuse"
 
 var overuseDetector = detector{
@@ -136,16 +136,16 @@ func (m *overuse) countRefusal(st *step, at, n int64) {
 	m.refusals = addDay(m.refusals, dayOf(st.clock), dayOf(at), n)
 }
 
-// ramming is what the refusals of 7 days look like.
-type ramming struct {
+// weekOfRefusals is what the refusals of 7 days look like.
+type weekOfRefusals struct {
 	weight          float64 // devices, those on hosting networks half
 	blocks          []uint64
 	days, hammering int
 	devices, total  int
 }
 
-func (m *overuse) ramming(st *step) ramming {
-	var r ramming
+func (m *overuse) week(st *step) weekOfRefusals {
+	var r weekOfRefusals
 	r.devices = len(m.denied)
 	for _, d := range m.denied {
 		r.weight++
@@ -169,7 +169,7 @@ func (m *overuse) ramming(st *step) ramming {
 }
 
 func (m *overuse) judge(st *step) {
-	r := m.ramming(st)
+	r := m.week(st)
 	allowed := math.Floor(st.limit(max(overuseLeast, overusePerSeat*float64(st.seats))))
 	if r.devices < 2 {
 		return
@@ -196,10 +196,11 @@ func (m *overuse) judge(st *step) {
 	st.raise(score, func(f *Finding) { r.describe(f, st, allowed) })
 }
 
-func (r ramming) describe(f *Finding, st *step, allowed float64) {
+func (r weekOfRefusals) describe(f *Finding, st *step, allowed float64) {
 	f.Observed = fmt.Sprintf("%s refused in 7 days", count(r.devices, "device"))
 	f.Reason = fmt.Sprintf("%s found no free seat in 7 days on a license with %s: %s on %s, from %s.",
-		count(r.devices, "device"), count(int(st.seats), "seat"), count(r.total, "refusal"), count(r.days, "day"), count(len(r.blocks), "network"))
+		count(r.devices, "device"), count(int(st.seats), "seat"), count(r.total, "refusal"), count(r.days, "day"),
+		count(len(r.blocks), "network"))
 	f.Expected = Expected{High: allowed}
 	f.Considered = []string{
 		"retries: a refusal followed by success within a minute, and repeated attempts within a minute, were not counted",
@@ -207,7 +208,9 @@ func (r ramming) describe(f *Finding, st *step, allowed float64) {
 		"one colleague trying: more than one device was refused",
 	}
 	if len(r.blocks) < 3 {
-		f.Considered = append(f.Considered, fmt.Sprintf("a team larger than its seats: likely, all came from %s", count(len(r.blocks), "network")))
+		f.Considered = append(f.Considered,
+			"a team larger than its seats: likely, all came from "+count(len(r.blocks), "network"))
 	}
-	f.Suggestion = "Ask the customer whether more seats are needed. If the devices are not theirs, the key has spread: issue a new one."
+	f.Suggestion = "Ask the customer whether more seats are needed. " +
+		"If the devices are not theirs, the key has spread: issue a new one."
 }

@@ -11,7 +11,7 @@ import (
 func TestSeatOveruse(t *testing.T) { tell(t, overuseStories()) }
 
 func overuseStories() []story {
-	ramming := func(seats, devices, days int, at func(i int) where) *scene {
+	refused := func(seats, devices, days int, at func(i int) where) *scenario {
 		s := licensed(seats)
 		s.activate(day(0, 8), "own", home)
 		s.works(0, 7+days, "own", home)
@@ -23,14 +23,14 @@ func overuseStories() []story {
 		return s
 	}
 	return []story{
-		{"eight devices ram one seat for a week", func() *scene { return ramming(1, 8, 7, far) }, map[Kind]Severity{SeatOveruse: SeverityHigh}, "8 devices found no free seat"},
-		{"thirty devices ram five seats", func() *scene { return ramming(5, 30, 5, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "30 devices"},
-		{"leak seen within the day", func() *scene { return ramming(2, 20, 1, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "devices found no free seat"},
-		{"team too large for its seats", func() *scene { return ramming(5, 6, 10, func(int) where { return officeLine }) },
+		{"eight devices try for one seat for a week", func() *scenario { return refused(1, 8, 7, far) }, map[Kind]Severity{SeatOveruse: SeverityHigh}, "8 devices found no free seat"},
+		{"thirty devices try for five seats", func() *scenario { return refused(5, 30, 5, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "30 devices"},
+		{"leak seen within the day", func() *scenario { return refused(2, 20, 1, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "devices found no free seat"},
+		{"team too large for its seats", func() *scenario { return refused(5, 6, 10, func(int) where { return officeLine }) },
 			map[Kind]Severity{SeatOveruse: SeverityMedium}, "6 devices"},
-		{"class with too few seats is a note", func() *scene { return ramming(5, 25, 1, func(int) where { return officeLine }) },
+		{"class with too few seats is a note", func() *scenario { return refused(5, 25, 1, func(int) where { return officeLine }) },
 			map[Kind]Severity{SeatOveruse: SeverityLow}, "devices found no free seat"},
-		{"two clients hammer without backoff", func() *scene {
+		{"two clients hammer without backoff", func() *scenario {
 			s := licensed(1)
 			for d := range 5 {
 				for k := range 60 {
@@ -40,9 +40,9 @@ func overuseStories() []story {
 			return s
 		}, map[Kind]Severity{SeatOveruse: SeverityLow}, "2 devices"},
 
-		{"one colleague tries for days", func() *scene { return ramming(3, 1, 10, far) }, nil, ""},
-		{"three colleagues try for days", func() *scene { return ramming(3, 3, 10, far) }, nil, ""},
-		{"one service hammers without backoff", func() *scene {
+		{"one colleague tries for days", func() *scenario { return refused(3, 1, 10, far) }, nil, ""},
+		{"three colleagues try for days", func() *scenario { return refused(3, 3, 10, far) }, nil, ""},
+		{"one service hammers without backoff", func() *scenario {
 			s := licensed(1)
 			for d := range 10 {
 				s.add(day(d, 1), eventsv1.TypeLicenseValidated, "own", home)
@@ -52,7 +52,7 @@ func overuseStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"two colleagues click and click each morning", func() *scene {
+		{"two colleagues click and click each morning", func() *scenario {
 			s := licensed(1)
 			for d := range 10 {
 				for k := range 40 {
@@ -61,7 +61,7 @@ func overuseStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"denied then admitted within a minute", func() *scene {
+		{"denied then admitted within a minute", func() *scenario {
 			s := licensed(2)
 			for d := range 20 {
 				for i := range 6 {
@@ -74,7 +74,7 @@ func overuseStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"ci jobs run out of seats", func() *scene {
+		{"ci jobs run out of seats", func() *scenario {
 			s := passedAround(2, 20, 20, buildRunner)
 			for d := 14; d < 34; d++ {
 				for i := range 20 {
@@ -83,7 +83,7 @@ func overuseStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"expired license goes on asking", func() *scene {
+		{"expired license goes on asking", func() *scenario {
 			s := licensed(2)
 			for d := range 30 {
 				for i := range 10 {
@@ -92,7 +92,7 @@ func overuseStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"growing team buys seats", func() *scene {
+		{"growing team buys seats", func() *scenario {
 			s := licensed(5)
 			for d := range 6 {
 				for i := range 5 {

@@ -106,8 +106,10 @@ func factor(w Weighted, at time.Time) (Factor, bool) {
 	age := at.Sub(w.LastSeen)
 	weight := weightOf(w.Type) * w.Feedback
 	e := min(weight*w.Strength*math.Exp2(-age.Hours()/halfLife.Hours()), maxEvidence)
-	f := Factor{Type: w.Type, Weight: weight, Strength: w.Strength, AgeHours: age.Hours(), HalfLifeDays: halfLife.Hours() / 24,
-		Reason: w.Reason, AnomalyID: w.AnomalyID, doubt: -math.Log1p(-e)}
+	f := Factor{
+		Type: w.Type, Weight: weight, Strength: w.Strength, AgeHours: age.Hours(), HalfLifeDays: halfLife.Hours() / 24,
+		Reason: w.Reason, AnomalyID: w.AnomalyID, doubt: -math.Log1p(-e),
+	}
 	return f, age >= 0 && e > 0
 }
 

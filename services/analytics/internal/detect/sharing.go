@@ -229,12 +229,15 @@ func (m *sharing) describeTogether(f *Finding, st *step, running int) {
 func (m *sharing) describeOverlap(f *Finding, best uint64) {
 	n := len(m.overlaps)
 	f.Observed = fmt.Sprintf("%s in 24 hours", count(n, "overlap"))
-	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the strongest that %s.", n, sharingDetector.words[best])
+	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the strongest that %s.",
+		n, sharingDetector.words[best])
 	f.Expected = Expected{High: float64(overlapsPerDay - 1)}
 	f.Considered = []string{
 		"travel or a change of provider: the earlier network came back within the hour, again and again",
-		"two uplinks, fail-over or VPN: each network kept a rhythm of its own, or no session was seen on both; exits known as VPN or hosting were left out",
-		"IPv4 beside IPv6, a mobile carrier's pool: addresses of two families, of one vicinity and of one carrier were taken as one",
+		"two uplinks, fail-over or VPN: each network kept a rhythm of its own, or no session was seen on both; " +
+			"exits known as VPN or hosting were left out",
+		"IPv4 beside IPv6, a mobile carrier's pool: addresses of two families, of one vicinity and of one carrier " +
+			"were taken as one",
 	}
 	if best == sharingFlap {
 		f.Considered = append(f.Considered, "one client on two uplinks: cannot be excluded without session ids")

@@ -11,7 +11,7 @@ import (
 func TestAccountSharing(t *testing.T) { tell(t, sharingStories()) }
 
 // copies is one installation that runs on so many networks at once, each with a heartbeat every 5 minutes.
-func copies(n int, offset time.Duration, session string) *scene {
+func copies(n int, offset time.Duration, session string) *scenario {
 	s := licensed(1)
 	s.activate(day(0, 8), "pc", far(0))
 	for d := range 2 {
@@ -42,7 +42,7 @@ func TestCopiesOnManyNetworks(t *testing.T) {
 }
 
 func sharingStories() []story {
-	copied := func(a, b where, offset time.Duration, session bool) *scene {
+	copied := func(a, b where, offset time.Duration, session bool) *scenario {
 		s := licensed(1)
 		s.activate(day(0, 8), "pc", a)
 		for d := range 10 {
@@ -55,7 +55,7 @@ func sharingStories() []story {
 		}
 		return s
 	}
-	alternating := func(seq []where, every time.Duration, session func(i int) string) *scene {
+	alternating := func(seq []where, every time.Duration, session func(i int) string) *scenario {
 		s := licensed(1)
 		s.activate(day(0, 0), "pc", seq[0])
 		i := 0
@@ -67,15 +67,15 @@ func sharingStories() []story {
 	}
 	none := func(int) string { return "" }
 	return []story{
-		{"copied computer in two cities", func() *scene { return copied(berlin, madrid, 97*time.Second, false) },
+		{"copied computer in two cities", func() *scenario { return copied(berlin, madrid, 97*time.Second, false) },
 			map[Kind]Severity{AccountSharing: SeverityCritical}, "same hardware id"},
-		{"copied computer with sessions and no geo data", func() *scene { return copied(home, officeLine, 97*time.Second, true) },
+		{"copied computer with sessions and no geo data", func() *scenario { return copied(home, officeLine, 97*time.Second, true) },
 			map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
-		{"copied computer without sessions or geo data", func() *scene { return copied(home, officeLine, 97*time.Second, false) },
+		{"copied computer without sessions or geo data", func() *scenario { return copied(home, officeLine, 97*time.Second, false) },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "two rhythms"},
-		{"one id flaps between two networks each minute", func() *scene { return alternating([]where{home, officeLine}, time.Minute, none) },
+		{"one id flaps between two networks each minute", func() *scenario { return alternating([]where{home, officeLine}, time.Minute, none) },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "alternated"},
-		{"five devices run on two seats", func() *scene {
+		{"five devices run on two seats", func() *scenario {
 			s := licensed(2)
 			for d := range 7 {
 				for i := range 5 {
@@ -84,7 +84,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, map[Kind]Severity{AccountSharing: SeverityCritical}, "5 devices ran at once"},
-		{"friends hand a seat round", func() *scene {
+		{"friends hand a seat round", func() *scenario {
 			s := licensed(1)
 			for d := range 7 {
 				for k := range 12 {
@@ -97,32 +97,32 @@ func sharingStories() []story {
 			return s
 		}, map[Kind]Severity{AccountSharing: SeverityMedium}, "4 devices on 4 networks"},
 
-		{"copied to four networks", func() *scene { return copies(4, 37*time.Second, "") },
+		{"copied to four networks", func() *scenario { return copies(4, 37*time.Second, "") },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "same hardware id"},
-		{"copied to eight networks with one session", func() *scene { return copies(8, 37*time.Second, "same") },
+		{"copied to eight networks with one session", func() *scenario { return copies(8, 37*time.Second, "same") },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "same hardware id"},
 
-		{"phone roams between three networks one after another", func() *scene {
+		{"phone roams between three networks one after another", func() *scenario {
 			s := licensed(1)
 			for i, at := 0, day(0, 8); at.Before(day(3, 0)); i, at = i+1, at.Add(20*time.Minute) {
 				s.runs(at, at.Add(20*time.Minute), 5*time.Minute, "phone", far(i%3), "same")
 			}
 			return s
 		}, nil, ""},
-		{"three uplinks in turn without sessions", func() *scene {
+		{"three uplinks in turn without sessions", func() *scenario {
 			return alternating([]where{home, officeLine, cafe}, 5*time.Minute, none)
 		}, nil, ""},
-		{"three uplinks in turn with one session", func() *scene {
+		{"three uplinks in turn with one session", func() *scenario {
 			return alternating([]where{home, officeLine, cafe}, 5*time.Minute, func(int) string { return "same" })
 		}, nil, ""},
-		{"vpn on and off with one session and no geo data", func() *scene {
+		{"vpn on and off with one session and no geo data", func() *scenario {
 			s := licensed(1)
 			for i, at := 0, day(0, 8); at.Before(day(2, 0)); i, at = i+1, at.Add(15*time.Minute) {
 				s.runs(at, at.Add(15*time.Minute), time.Minute, "laptop", []where{home, {ip: "185.65.134.9"}}[i%2], "same")
 			}
 			return s
 		}, nil, ""},
-		{"build jobs of one image on one network", func() *scene {
+		{"build jobs of one image on one network", func() *scenario {
 			s := licensed(1)
 			s.activate(day(0, 0), "image", officeLine)
 			for i := range 8 {
@@ -130,7 +130,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"traveller", func() *scene {
+		{"traveller", func() *scenario {
 			s := licensed(1)
 			s.works(0, 5, "laptop", berlin)
 			for i, w := range []where{madrid, paris, tokyo, munich, tokyo, berlin} {
@@ -138,7 +138,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"laptop at home and at the office", func() *scene {
+		{"laptop at home and at the office", func() *scenario {
 			s := licensed(1)
 			for d := range 30 {
 				s.runs(day(d, 7), day(d, 8.5), 5*time.Minute, "laptop", home, "")
@@ -147,28 +147,28 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"provider changes the address every night", func() *scene {
+		{"provider changes the address every night", func() *scenario {
 			s := licensed(1)
 			for d := range 40 {
 				s.runs(day(d, 4), day(d, 27), 15*time.Minute, "server", far(d*7), "")
 			}
 			return s
 		}, nil, ""},
-		{"ipv4 beside ipv6", func() *scene {
+		{"ipv4 beside ipv6", func() *scenario {
 			return alternating([]where{home, {ip: "2001:db8:7::1"}}, time.Minute, none)
 		}, nil, ""},
-		{"mobile carrier with two pools", func() *scene {
+		{"mobile carrier with two pools", func() *scenario {
 			a := where{"80.187.1.1", "DE", 50.1, 8.7, 3320, "mobile"}
 			b := where{"109.40.1.1", "DE", 52.5, 13.4, 3320, "mobile"}
 			return alternating([]where{a, b, b, a, b}, 3*time.Minute, none)
 		}, nil, ""},
-		{"carrier pool without geo data", func() *scene {
+		{"carrier pool without geo data", func() *scenario {
 			return alternating([]where{{ip: "80.187.1.1"}, {ip: "80.187.9.1"}, {ip: "80.187.3.1"}}, time.Minute, none)
 		}, nil, ""},
-		{"two uplinks with one session", func() *scene {
+		{"two uplinks with one session", func() *scenario {
 			return alternating([]where{home, officeLine, officeLine, home}, time.Minute, func(i int) string { return fmt.Sprintf("s%d", i/500) })
 		}, nil, ""},
-		{"two uplinks at random without sessions", func() *scene {
+		{"two uplinks at random without sessions", func() *scenario {
 			var seq []where
 			x := uint32(7)
 			for range 997 {
@@ -177,15 +177,15 @@ func sharingStories() []story {
 			}
 			return alternating(seq, 5*time.Minute, none)
 		}, nil, ""},
-		{"two uplinks in turn", func() *scene { return alternating([]where{home, officeLine}, 5*time.Minute, none) }, nil, ""},
-		{"shaky line fails over to mobile", func() *scene {
+		{"two uplinks in turn", func() *scenario { return alternating([]where{home, officeLine}, 5*time.Minute, none) }, nil, ""},
+		{"shaky line fails over to mobile", func() *scenario {
 			seq := []where{home, home, home, cafe, home, home, cafe, cafe, home, home, home, home, cafe, home}
 			return alternating(seq, 5*time.Minute, none)
 		}, nil, ""},
-		{"vpn switched on and off", func() *scene {
+		{"vpn switched on and off", func() *scenario {
 			return alternating([]where{berlin, vpnExit, berlin, berlin, vpnExit}, 5*time.Minute, none)
 		}, nil, ""},
-		{"team in four countries within its seats", func() *scene {
+		{"team in four countries within its seats", func() *scenario {
 			s := licensed(4)
 			for i, w := range []where{berlin, paris, madrid, tokyo} {
 				s.activate(day(0, 8), fmt.Sprintf("pc-%d", i), w)
@@ -193,7 +193,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"limit lowered below the devices in use", func() *scene {
+		{"limit lowered below the devices in use", func() *scenario {
 			s := licensed(2)
 			for i := range 5 {
 				s.works(0, 20, fmt.Sprintf("pc-%d", i), far(i))
@@ -207,8 +207,8 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"shuttle between two cities", func() *scene { return alternating([]where{berlin, munich}, 2*time.Hour, none) }, nil, ""},
-		{"hardware ids change within one office", func() *scene {
+		{"shuttle between two cities", func() *scenario { return alternating([]where{berlin, munich}, 2*time.Hour, none) }, nil, ""},
+		{"hardware ids change within one office", func() *scenario {
 			s := licensed(2)
 			for d := range 7 {
 				for i := range 5 {
@@ -217,7 +217,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"one person moves the seat between two computers all day", func() *scene {
+		{"one person moves the seat between two computers all day", func() *scenario {
 			s := licensed(1)
 			for d := range 10 {
 				for k := range 12 {
@@ -232,7 +232,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"colleagues lend the seat on one busy day", func() *scene {
+		{"colleagues lend the seat on one busy day", func() *scenario {
 			s := licensed(1)
 			for k := range 12 {
 				hw, at := fmt.Sprintf("pc-%d", k%4), day(3, 8+float64(k))
@@ -241,7 +241,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"office moves", func() *scene {
+		{"office moves", func() *scenario {
 			s := licensed(5)
 			for i := range 5 {
 				s.works(0, 10, fmt.Sprintf("pc-%d", i), berlin)

@@ -71,7 +71,8 @@ func flag(a arrival, f uint64) int {
 // jobs says whether the devices come and go like build jobs: short stays that end cleanly, never the same device
 // again, no offline token taken along.
 func (t turnover) jobs() bool {
-	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended && 10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
+	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended &&
+		10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
 }
 
 // scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is

@@ -27,8 +27,8 @@ var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)
 
 const license = "01890000-0000-7000-8000-000000000001"
 
-// rig is a consumer on a real store.
-type rig struct {
+// harness is a consumer on a real store.
+type harness struct {
 	t        testing.TB
 	engine   db.Engine
 	clock    *clock.Fake
@@ -38,8 +38,8 @@ type rig struct {
 	usage    *usage.Service
 }
 
-func newRig(t testing.TB, d *db.DB) *rig {
-	r := &rig{t: t, engine: d.Engine(), clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics")}
+func newHarness(t testing.TB, d *db.DB) *harness {
+	r := &harness{t: t, engine: d.Engine(), clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics")}
 	r.store = store.New(d, r.outbox)
 	r.consumer = r.another()
 	r.usage = usage.NewService(r.store, r.store, detect.New(), r.clock)
@@ -47,19 +47,19 @@ func newRig(t testing.TB, d *db.DB) *rig {
 }
 
 // another is a second process on the same store.
-func (r *rig) another() *ingest.Consumer {
+func (r *harness) another() *ingest.Consumer {
 	return ingest.New(r.store, detect.New(), r.clock, testkit.Log(r.t))
 }
 
-func (r *rig) handle(events ...event.Event) {
+func (r *harness) handle(events ...event.Event) {
 	r.t.Helper()
 	if err := r.consumer.Handle(context.Background(), events); err != nil {
 		r.t.Fatalf("handle: %v", err)
 	}
 }
 
-func each(t *testing.T, test func(t *testing.T, r *rig)) {
-	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) { test(t, newRig(t, d)) })
+func each(t *testing.T, test func(t *testing.T, r *harness)) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) { test(t, newHarness(t, d)) })
 }
 
 // body is the members of an event.
@@ -85,11 +85,11 @@ func (s *script) created(at time.Time, seats int) event.Event {
 		"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil})
 }
 
-// emptied is a rig of its own on an empty database of the same engine.
-func (r *rig) emptied() *rig {
+// emptied is a harness of its own on an empty database of the same engine.
+func (r *harness) emptied() *harness {
 	r.t.Helper()
 	if r.engine == db.SQLite {
-		return newRig(r.t, testkit.SQLite(r.t, migrations...))
+		return newHarness(r.t, testkit.SQLite(r.t, migrations...))
 	}
-	return newRig(r.t, testkit.Open(r.t, db.Config{URL: testkit.Postgres(r.t), Schema: "test"}, migrations...))
+	return newHarness(r.t, testkit.Open(r.t, db.Config{URL: testkit.Postgres(r.t), Schema: "test"}, migrations...))
 }

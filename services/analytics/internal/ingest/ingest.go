@@ -68,7 +68,9 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 
 // inOrder sorts events by time and id, and drops those that are there twice.
 func inOrder(events []usage.Event) []usage.Event {
-	slices.SortFunc(events, func(a, b usage.Event) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.EventID, b.EventID)) })
+	slices.SortFunc(events, func(a, b usage.Event) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.EventID, b.EventID))
+	})
 	return slices.CompactFunc(events, func(a, b usage.Event) bool { return a.EventID == b.EventID })
 }
 
@@ -136,7 +138,8 @@ func (c *Consumer) resume(ctx context.Context) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over the consumption of events: %w", err)
 	}
-	m := &memory{epoch: p.Epoch, taken: p.Taken, rollups: newRollupCache(c.bounds.rollups), states: newStateCache(c.engine, c.bounds, c.log)}
+	m := &memory{epoch: p.Epoch, taken: p.Taken, rollups: newRollupCache(c.bounds.rollups)}
+	m.states = newStateCache(c.engine, c.bounds, c.log)
 	if err := m.states.replay(ctx, c.store, p.ReplayAfter); err != nil {
 		return nil, fmt.Errorf("replay events to the detectors: %w", err)
 	}

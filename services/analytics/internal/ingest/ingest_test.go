@@ -63,7 +63,7 @@ type answers struct {
 	Report   *usage.Report
 }
 
-func (r *rig) answers() answers {
+func (r *harness) answers() answers {
 	r.t.Helper()
 	ctx := r.t.Context()
 	must := func(err error) {
@@ -86,7 +86,7 @@ func (r *rig) answers() answers {
 }
 
 func TestMonth(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		r.handle(month(&script{})...)
 		a := r.answers()
 
@@ -127,7 +127,7 @@ func TestMonth(t *testing.T) {
 
 // TestDisorder demands the same state whatever the order, the batches and the repetitions.
 func TestDisorder(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		events := month(&script{})
 		r.handle(events...)
 		want := r.answers()
@@ -161,7 +161,7 @@ func TestPoison(t *testing.T) {
 		"data no object":         {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`[]`)},
 		"data no UTF-8":          {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte("{\"a\":\"\xff\"}")},
 	}
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		for name, bad := range poison {
 			var rejected bus.Rejected
 			if err := r.consumer.Handle(t.Context(), []event.Event{bad}); !errors.As(err, &rejected) || rejected[0] == nil {
@@ -185,7 +185,7 @@ func TestPoison(t *testing.T) {
 }
 
 func TestFencing(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		s, second := &script{}, r.another()
 		r.handle(s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"}))
 		stale := []event.Event{s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}
@@ -209,7 +209,7 @@ func TestFencing(t *testing.T) {
 
 // TestRestart demands that detectors go on from what was committed: a consumer per event finds what one for all finds.
 func TestRestart(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		events := guessing(&script{}, now.Add(-time.Hour))
 		r.handle(events...)
 		want, err := r.usage.Anomalies(t.Context(), usage.AnomalyQuery{})

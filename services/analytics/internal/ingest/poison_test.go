@@ -24,7 +24,7 @@ import (
 
 // TestH1PoisonCostsOnlyItself demands one commit for a batch in which one event of a hundred cannot be stored.
 func TestH1PoisonCostsOnlyItself(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		s, counting := &script{}, r.counting()
 		var events []event.Event
 		for i := range 2000 {
@@ -47,8 +47,8 @@ func TestH1PoisonCostsOnlyItself(t *testing.T) {
 	})
 }
 
-// counting makes the rig's consumer one whose commits are counted.
-func (r *rig) counting() *countingStore {
+// counting makes the harness's consumer one whose commits are counted.
+func (r *harness) counting() *countingStore {
 	c := &countingStore{Store: r.store}
 	r.consumer = ingest.New(c, detect.New(), r.clock, testkit.Log(r.t))
 	return c
@@ -81,7 +81,7 @@ func (c *countingStore) Write(ctx context.Context, now time.Time, b *usage.Batch
 // TestRepeatedEventsAreCheap demands that of a long log which is published again only the first batch is prepared in
 // vain, and that new events are not asked about.
 func TestRepeatedEventsAreCheap(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		s, counting := &script{}, r.counting()
 		var batches [][]event.Event
 		for range 5 {
@@ -114,7 +114,7 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 // TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends
 // them the way that events go: none is rejected, all are counted.
 func TestH1EveryTextIsTakenIn(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		random, total, counting := rand.New(rand.NewPCG(7, 1)), 0, r.counting()
 		for round := range 20 {
 			var events []event.Event
@@ -145,7 +145,7 @@ func TestH1EveryTextIsTakenIn(t *testing.T) {
 
 // TestM6SessionDataIsNotKept: a heartbeat's 4 KiB from its device are not in the log, whatever they look like.
 func TestM6SessionDataIsNotKept(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *harness) {
 		s := &script{}
 		for _, data := range []any{body{"a": strings.Repeat("x", 4000)}, body{"session_data": body{"x": `"session_data"`}}, nil, "text"} {
 			r.handle(s.event(eventsv1.TypeLicenseHeartbeat, now, body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"maps"
 
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -17,7 +18,8 @@ func newRollupCache(limit int) *rollupCache { return &rollupCache{usage.NewRollu
 
 // load is what is known of the rollups that the changes touch. Networks are not read: adding one again does no harm.
 func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usage.Rollups, error) {
-	before := usage.Rollups{Licenses: map[string]*usage.License{}, Devices: map[usage.DeviceKey]*usage.Device{}, Networks: r.Networks}
+	before := usage.NewRollups()
+	before.Networks = r.Networks
 	var licenses []string
 	var devices []usage.DeviceKey
 	for id := range c.Licenses {
@@ -35,12 +37,8 @@ func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usag
 		}
 	}
 	stored, err := s.Rollups(ctx, licenses, devices)
-	for id, l := range stored.Licenses {
-		before.Licenses[id] = l
-	}
-	for k, d := range stored.Devices {
-		before.Devices[k] = d
-	}
+	maps.Copy(before.Licenses, stored.Licenses)
+	maps.Copy(before.Devices, stored.Devices)
 	return before, err
 }
 
@@ -52,9 +50,7 @@ func (r *rollupCache) keep(changed usage.Rollups) {
 }
 
 func keep[K comparable, V any](rows, changed map[K]V, limit int) {
-	for k, v := range changed {
-		rows[k] = v
-	}
+	maps.Copy(rows, changed)
 	for k := range rows {
 		if len(rows) <= limit {
 			return

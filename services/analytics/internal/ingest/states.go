@@ -120,9 +120,9 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 }
 
 // rebuild shows the detectors the events of a license up to position again. Their findings are known.
-func (c *stateCache) rebuild(ctx context.Context, store Store, licenseID string, position int64) (*detect.LicenseState, error) {
+func (c *stateCache) rebuild(ctx context.Context, store Store, id string, position int64) (*detect.LicenseState, error) {
 	rebuilt := &detect.LicenseState{}
-	err := eachLogged(ctx, store, usage.Logged{}, licenseID, func(page []usage.Logged) error {
+	err := eachLogged(ctx, store, usage.Logged{}, id, func(page []usage.Logged) error {
 		for i := range page {
 			if page[i].Position <= position {
 				c.engine.License(rebuilt, page[i].License.Detectable(), page[i].Observation)
@@ -134,7 +134,9 @@ func (c *stateCache) rebuild(ctx context.Context, store Store, licenseID string,
 }
 
 // eachLogged calls each with pages of decoded events after last, of all licenses if licenseID is empty.
-func eachLogged(ctx context.Context, store Store, last usage.Logged, licenseID string, each func([]usage.Logged) error) error {
+func eachLogged(
+	ctx context.Context, store Store, last usage.Logged, licenseID string, each func([]usage.Logged) error,
+) error {
 	for {
 		page, err := store.LogAfter(ctx, last, licenseID, replayPortion)
 		if err != nil {

@@ -16,35 +16,28 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-var anomalyTable = table{"anomalies", []column{
-	{"anomaly_id", "uuid", key}, {"subject", "text", replace}, {"license_id", "uuid", replace}, {"type", "text", replace},
-	{"severity", "text", replace}, {"score", "double precision", replace}, {"status", "text", replace},
-	{"first_seen", "timestamptz", replace}, {"detected_at", "timestamptz", replace}, {"last_seen", "timestamptz", replace},
-	{"closed_at", "timestamptz", replace}, {"reason", "text", replace}, {"observed", "text", replace}, {"expected", "jsonb", replace},
-	{"baseline_days", "integer", replace}, {"evidence", "jsonb", replace}, {"considered", "jsonb", replace},
-	{"suggestion", "text", replace}, {"note", "text", replace},
-}}
+var anomalyTable = tableOf[anomalyRow]("anomalies")
 
 type anomalyRow struct {
-	AnomalyID    string  `json:"anomaly_id"`
-	Subject      string  `json:"subject"`
-	LicenseID    *string `json:"license_id"`
-	Type         string  `json:"type"`
-	Severity     string  `json:"severity"`
-	Score        float64 `json:"score"`
-	Status       string  `json:"status"`
-	FirstSeen    stamp   `json:"first_seen"`
-	DetectedAt   stamp   `json:"detected_at"`
-	LastSeen     stamp   `json:"last_seen"`
-	ClosedAt     stamp   `json:"closed_at"`
-	Reason       string  `json:"reason"`
-	Observed     string  `json:"observed"`
-	Expected     db.JSON `json:"expected"`
-	BaselineDays int     `json:"baseline_days"`
-	Evidence     db.JSON `json:"evidence"`
-	Considered   db.JSON `json:"considered"`
-	Suggestion   string  `json:"suggestion"`
-	Note         string  `json:"note"`
+	AnomalyID    string  `col:"anomaly_id,uuid,key"`
+	Subject      string  `col:"subject,text"`
+	LicenseID    *string `col:"license_id,uuid"`
+	Type         string  `col:"type,text"`
+	Severity     string  `col:"severity,text"`
+	Score        float64 `col:"score,double precision"`
+	Status       string  `col:"status,text"`
+	FirstSeen    stamp   `col:"first_seen,timestamptz"`
+	DetectedAt   stamp   `col:"detected_at,timestamptz"`
+	LastSeen     stamp   `col:"last_seen,timestamptz"`
+	ClosedAt     stamp   `col:"closed_at,timestamptz"`
+	Reason       string  `col:"reason,text"`
+	Observed     string  `col:"observed,text"`
+	Expected     db.JSON `col:"expected,jsonb"`
+	BaselineDays int     `col:"baseline_days,integer"`
+	Evidence     db.JSON `col:"evidence,jsonb"`
+	Considered   db.JSON `col:"considered,jsonb"`
+	Suggestion   string  `col:"suggestion,text"`
+	Note         string  `col:"note,text"`
 }
 
 func newAnomalyRow(a *usage.Anomaly) (anomalyRow, error) {
@@ -201,7 +194,9 @@ func (s *Store) Anomalies(ctx context.Context, q usage.AnomalyQuery) ([]usage.An
 }
 
 // ChangeAnomaly implements usage.Log.
-func (s *Store) ChangeAnomaly(ctx context.Context, id string, now time.Time, change func(*usage.Anomaly) *eventsv1.AuditRecorded) (*usage.Anomaly, error) {
+func (s *Store) ChangeAnomaly(
+	ctx context.Context, id string, now time.Time, change usage.AnomalyChange,
+) (*usage.Anomaly, error) {
 	var changed usage.Anomaly
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if _, err := s.lock(tx); err != nil {

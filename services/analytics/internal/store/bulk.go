@@ -37,6 +37,20 @@ type table struct {
 	columns []column
 }
 
+// merges are by the names that tags give them; a column without one is replaced.
+var merges = map[string]merge{"": replace, "key": key, "add": add, "or": or, "latest": latest}
+
+// tableOf is the table of which R is a row: the tag of each field, col:"name,kind" or col:"name,kind,merge", is its column.
+func tableOf[R any](name string) table {
+	t := table{name: name}
+	row := reflect.TypeFor[R]()
+	for i := range row.NumField() {
+		tag := strings.Split(row.Field(i).Tag.Get("col")+",", ",")
+		t.columns = append(t.columns, column{name: tag[0], kind: tag[1], merge: merges[tag[2]]})
+	}
+	return t
+}
+
 // insert adds rows, structs whose fields are the table's columns in their order. None of them may exist.
 func (t table) insert(tx *gorm.DB, engine db.Engine, rows any) error {
 	if v := reflect.ValueOf(rows); engine == db.Postgres && v.Len() > 0 {

@@ -16,12 +16,12 @@ import (
 // riskMemory is how long an anomaly can weigh on a risk score: six of the longest half-lives.
 const riskMemory = 360 * 24 * time.Hour
 
-var scoreTable = table{"risk_scores", []column{{"license_id", "uuid", key}, {"day", "timestamptz", key}, {"score", "integer", replace}}}
+var scoreTable = tableOf[scoreRow]("risk_scores")
 
 type scoreRow struct {
-	LicenseID string `json:"license_id"`
-	Day       stamp  `json:"day"`
-	Score     int    `json:"score"`
+	LicenseID string `col:"license_id,uuid,key"`
+	Day       stamp  `col:"day,timestamptz,key"`
+	Score     int    `col:"score,integer"`
 }
 
 // rescore computes the licenses' risk as of now and keeps it as that of the day.

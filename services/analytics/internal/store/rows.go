@@ -4,71 +4,61 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-var fleetTable = table{"fleet", []column{
-	{"step", "text", key}, {"starts_at", "timestamptz", key}, {"validations", "bigint", add}, {"failures", "bigint", add},
-	{"activations", "bigint", add}, {"deactivations", "bigint", add}, {"heartbeats", "bigint", add}, {"events", "bigint", add},
-}}
+var fleetTable = tableOf[fleetRow]("fleet")
 
 type fleetRow struct {
-	Step          string `json:"step"`
-	StartsAt      stamp  `json:"starts_at"`
-	Validations   int64  `json:"validations"`
-	Failures      int64  `json:"failures"`
-	Activations   int64  `json:"activations"`
-	Deactivations int64  `json:"deactivations"`
-	Heartbeats    int64  `json:"heartbeats"`
-	Events        int64  `json:"events"`
+	Step          string `col:"step,text,key"`
+	StartsAt      stamp  `col:"starts_at,timestamptz,key"`
+	Validations   int64  `col:"validations,bigint,add"`
+	Failures      int64  `col:"failures,bigint,add"`
+	Activations   int64  `col:"activations,bigint,add"`
+	Deactivations int64  `col:"deactivations,bigint,add"`
+	Heartbeats    int64  `col:"heartbeats,bigint,add"`
+	Events        int64  `col:"events,bigint,add"`
 }
 
-var fleetFailureTable = table{"fleet_failures", []column{
-	{"starts_at", "timestamptz", key}, {"error_code", "text", key}, {"failures", "bigint", add},
-}}
+var fleetFailureTable = tableOf[fleetFailureRow]("fleet_failures")
 
 type fleetFailureRow struct {
-	StartsAt  stamp  `json:"starts_at"`
-	ErrorCode string `json:"error_code"`
-	Failures  int64  `json:"failures"`
+	StartsAt  stamp  `col:"starts_at,timestamptz,key"`
+	ErrorCode string `col:"error_code,text,key"`
+	Failures  int64  `col:"failures,bigint,add"`
 }
 
 var (
-	inboxTable          = table{"inbox", []column{{"event_id", "uuid", key}, {"expires_at", "timestamptz", replace}}}
-	telemetryInboxTable = table{"telemetry_inbox", inboxTable.columns}
+	inboxTable          = tableOf[inboxRow]("inbox")
+	telemetryInboxTable = tableOf[inboxRow]("telemetry_inbox")
 )
 
 type inboxKey struct {
-	EventID string `json:"event_id"`
+	EventID string
 }
 
 type inboxRow struct {
-	EventID   string `json:"event_id"`
-	ExpiresAt stamp  `json:"expires_at"`
+	EventID   string `col:"event_id,uuid,key"`
+	ExpiresAt stamp  `col:"expires_at,timestamptz"`
 }
 
-var eventTable = table{"events", []column{
-	{"event_id", "uuid", replace}, {"type", "text", replace}, {"occurred_at", "timestamptz", replace}, {"license_id", "uuid", replace},
-	{"position", "bigint", replace}, {"data", "json", replace},
-}}
+var eventTable = tableOf[eventRow]("events")
 
 type eventRow struct {
-	EventID    string  `json:"event_id"`
-	Type       string  `json:"type"`
-	OccurredAt stamp   `json:"occurred_at"`
-	LicenseID  *string `json:"license_id"`
-	Position   int64   `json:"position"`
-	Data       db.JSON `json:"data"`
+	EventID    string  `col:"event_id,uuid"`
+	Type       string  `col:"type,text"`
+	OccurredAt stamp   `col:"occurred_at,timestamptz"`
+	LicenseID  *string `col:"license_id,uuid"`
+	Position   int64   `col:"position,bigint"`
+	Data       db.JSON `col:"data,json"`
 }
 
-var stateTable = table{"detector_states", []column{
-	{"subject", "text", key}, {"position", "bigint", replace}, {"state", "bytea", replace}, {"updated_at", "timestamptz", replace},
-}}
+var stateTable = tableOf[stateRow]("detector_states")
 
 type stateKey struct {
-	Subject string `json:"subject"`
+	Subject string
 }
 
 type stateRow struct {
-	Subject   string `json:"subject"`
-	Position  int64  `json:"position"`
-	State     blob   `json:"state"`
-	UpdatedAt stamp  `json:"updated_at"`
+	Subject   string `col:"subject,text,key"`
+	Position  int64  `col:"position,bigint"`
+	State     blob   `col:"state,bytea"`
+	UpdatedAt stamp  `col:"updated_at,timestamptz"`
 }

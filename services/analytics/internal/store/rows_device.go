@@ -7,40 +7,34 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-var deviceTable = table{"devices", []column{
-	{"license_id", "uuid", key}, {"hardware_id", "text", key}, {"name", "text", replace}, {"name_at", "timestamptz", replace},
-	{"os", "text", replace}, {"os_at", "timestamptz", replace}, {"country", "text", replace}, {"country_at", "timestamptz", replace},
-	{"app_version", "text", replace}, {"app_version_at", "timestamptz", replace}, {"first_seen", "timestamptz", replace},
-	{"last_seen", "timestamptz", replace}, {"has_seat", "boolean", replace}, {"seat_version", "bigint", replace}, {"versions", "jsonb", replace},
-	{"day", "timestamptz", replace}, {"day_hours", "bigint", replace}, {"day_uses", "bigint", replace},
-}}
+var deviceTable = tableOf[deviceRow]("devices")
 
 type deviceKey struct {
-	LicenseID  string `json:"license_id"`
-	HardwareID string `json:"hardware_id"`
+	LicenseID  string
+	HardwareID string
 }
 
 type deviceRow struct {
-	LicenseID    string  `json:"license_id"`
-	HardwareID   string  `json:"hardware_id"`
-	Name         string  `json:"name"`
-	NameAt       stamp   `json:"name_at"`
-	OS           string  `json:"os"`
-	OSAt         stamp   `json:"os_at"`
-	Country      string  `json:"country"`
-	CountryAt    stamp   `json:"country_at"`
-	AppVersion   string  `json:"app_version"`
-	AppVersionAt stamp   `json:"app_version_at"`
-	FirstSeen    stamp   `json:"first_seen"`
-	LastSeen     stamp   `json:"last_seen"`
-	HasSeat      bool    `json:"has_seat"`
-	SeatVersion  int64   `json:"seat_version"`
-	Versions     db.JSON `json:"versions"`
+	LicenseID    string  `col:"license_id,uuid,key"`
+	HardwareID   string  `col:"hardware_id,text,key"`
+	Name         string  `col:"name,text"`
+	NameAt       stamp   `col:"name_at,timestamptz"`
+	OS           string  `col:"os,text"`
+	OSAt         stamp   `col:"os_at,timestamptz"`
+	Country      string  `col:"country,text"`
+	CountryAt    stamp   `col:"country_at,timestamptz"`
+	AppVersion   string  `col:"app_version,text"`
+	AppVersionAt stamp   `col:"app_version_at,timestamptz"`
+	FirstSeen    stamp   `col:"first_seen,timestamptz"`
+	LastSeen     stamp   `col:"last_seen,timestamptz"`
+	HasSeat      bool    `col:"has_seat,boolean"`
+	SeatVersion  int64   `col:"seat_version,bigint"`
+	Versions     db.JSON `col:"versions,jsonb"`
 
 	// The latest day at work; the zero one says that there was none.
-	Day      stamp  `json:"day"`
-	DayHours uint32 `json:"day_hours"`
-	DayUses  int64  `json:"day_uses"`
+	Day      stamp  `col:"day,timestamptz"`
+	DayHours uint32 `col:"day_hours,bigint"`
+	DayUses  int64  `col:"day_uses,bigint"`
 }
 
 func newDeviceRow(d *usage.Device) (deviceRow, error) {
@@ -79,16 +73,14 @@ func (r *deviceRow) device() (*usage.Device, error) {
 	return d, json.Unmarshal(r.Versions, &d.Versions)
 }
 
-var deviceDayTable = table{"device_past_days", []column{
-	{"license_id", "uuid", key}, {"day", "timestamptz", key}, {"hardware_id", "text", key}, {"hours", "bigint", or}, {"uses", "bigint", add},
-}}
+var deviceDayTable = tableOf[deviceDayRow]("device_past_days")
 
 type deviceDayRow struct {
-	LicenseID  string `json:"license_id"`
-	Day        stamp  `json:"day"`
-	HardwareID string `json:"hardware_id"`
-	Hours      uint32 `json:"hours"`
-	Uses       int64  `json:"uses"`
+	LicenseID  string `col:"license_id,uuid,key"`
+	Day        stamp  `col:"day,timestamptz,key"`
+	HardwareID string `col:"hardware_id,text,key"`
+	Hours      uint32 `col:"hours,bigint,or"`
+	Uses       int64  `col:"uses,bigint,add"`
 }
 
 func newDeviceDayRow(d *usage.DeviceDay) deviceDayRow {
@@ -100,12 +92,10 @@ func (r *deviceDayRow) day() usage.DeviceDay {
 	return usage.DeviceDay{DeviceDayKey: key, Hours: r.Hours, Uses: r.Uses}
 }
 
-var networkTable = table{"networks", []column{
-	{"license_id", "uuid", key}, {"network", "text", key}, {"last_day", "timestamptz", latest},
-}}
+var networkTable = tableOf[networkRow]("networks")
 
 type networkRow struct {
-	LicenseID string `json:"license_id"`
-	Network   string `json:"network"`
-	LastDay   stamp  `json:"last_day"`
+	LicenseID string `col:"license_id,uuid,key"`
+	Network   string `col:"network,text,key"`
+	LastDay   stamp  `col:"last_day,timestamptz,latest"`
 }

@@ -7,52 +7,42 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-var licenseTable = table{"licenses", []column{
-	{"license_id", "uuid", key}, {"customer_id", "text", replace}, {"product", "text", replace}, {"license_type", "text", replace},
-	{"is_test", "boolean", replace}, {"identity_version", "bigint", replace}, {"max_devices", "bigint", replace},
-	{"limit_version", "bigint", replace}, {"current_devices", "bigint", replace}, {"seats_version", "bigint", replace},
-	{"is_active", "boolean", replace}, {"active_version", "bigint", replace}, {"expires_at", "timestamptz", replace},
-	{"expiry_version", "bigint", replace}, {"created_at", "timestamptz", replace}, {"first_event_at", "timestamptz", replace},
-	{"last_seen", "timestamptz", replace}, {"last_validated_at", "timestamptz", replace}, {"validations", "bigint", replace},
-	{"day", "timestamptz", replace}, {"day_validations", "bigint", replace}, {"day_failures", "bigint", replace},
-	{"day_activations", "bigint", replace}, {"day_deactivations", "bigint", replace}, {"day_heartbeats", "bigint", replace},
-	{"day_events", "bigint", replace}, {"day_hours", "bytea", replace},
-}}
+var licenseTable = tableOf[licenseRow]("licenses")
 
 type licenseKey struct {
-	LicenseID string `json:"license_id"`
+	LicenseID string
 }
 
 type licenseRow struct {
-	LicenseID       string `json:"license_id"`
-	CustomerID      string `json:"customer_id"`
-	Product         string `json:"product"`
-	LicenseType     string `json:"license_type"`
-	IsTest          bool   `json:"is_test"`
-	IdentityVersion int64  `json:"identity_version"`
-	MaxDevices      int    `json:"max_devices"`
-	LimitVersion    int64  `json:"limit_version"`
-	CurrentDevices  int    `json:"current_devices"`
-	SeatsVersion    int64  `json:"seats_version"`
-	IsActive        bool   `json:"is_active"`
-	ActiveVersion   int64  `json:"active_version"`
-	ExpiresAt       stamp  `json:"expires_at"`
-	ExpiryVersion   int64  `json:"expiry_version"`
-	CreatedAt       stamp  `json:"created_at"`
-	FirstEventAt    stamp  `json:"first_event_at"`
-	LastSeen        stamp  `json:"last_seen"`
-	LastValidatedAt stamp  `json:"last_validated_at"`
-	Validations     int64  `json:"validations"`
+	LicenseID       string `col:"license_id,uuid,key"`
+	CustomerID      string `col:"customer_id,text"`
+	Product         string `col:"product,text"`
+	LicenseType     string `col:"license_type,text"`
+	IsTest          bool   `col:"is_test,boolean"`
+	IdentityVersion int64  `col:"identity_version,bigint"`
+	MaxDevices      int    `col:"max_devices,bigint"`
+	LimitVersion    int64  `col:"limit_version,bigint"`
+	CurrentDevices  int    `col:"current_devices,bigint"`
+	SeatsVersion    int64  `col:"seats_version,bigint"`
+	IsActive        bool   `col:"is_active,boolean"`
+	ActiveVersion   int64  `col:"active_version,bigint"`
+	ExpiresAt       stamp  `col:"expires_at,timestamptz"`
+	ExpiryVersion   int64  `col:"expiry_version,bigint"`
+	CreatedAt       stamp  `col:"created_at,timestamptz"`
+	FirstEventAt    stamp  `col:"first_event_at,timestamptz"`
+	LastSeen        stamp  `col:"last_seen,timestamptz"`
+	LastValidatedAt stamp  `col:"last_validated_at,timestamptz"`
+	Validations     int64  `col:"validations,bigint"`
 
 	// The latest day.
-	Day              stamp `json:"day"`
-	DayValidations   int64 `json:"day_validations"`
-	DayFailures      int64 `json:"day_failures"`
-	DayActivations   int64 `json:"day_activations"`
-	DayDeactivations int64 `json:"day_deactivations"`
-	DayHeartbeats    int64 `json:"day_heartbeats"`
-	DayEvents        int64 `json:"day_events"`
-	DayHours         blob  `json:"day_hours"`
+	Day              stamp `col:"day,timestamptz"`
+	DayValidations   int64 `col:"day_validations,bigint"`
+	DayFailures      int64 `col:"day_failures,bigint"`
+	DayActivations   int64 `col:"day_activations,bigint"`
+	DayDeactivations int64 `col:"day_deactivations,bigint"`
+	DayHeartbeats    int64 `col:"day_heartbeats,bigint"`
+	DayEvents        int64 `col:"day_events,bigint"`
+	DayHours         blob  `col:"day_hours,bytea"`
 }
 
 func newLicenseRow(l *usage.License) licenseRow {
@@ -66,32 +56,25 @@ func newLicenseRow(l *usage.License) licenseRow {
 }
 
 // usedTable is what use alone changes of a license: on most days nothing else does.
-var usedTable = table{"licenses", []column{
-	{"license_id", "uuid", key}, {"max_devices", "bigint", replace}, {"limit_version", "bigint", replace},
-	{"current_devices", "bigint", replace}, {"seats_version", "bigint", replace}, {"last_seen", "timestamptz", replace},
-	{"last_validated_at", "timestamptz", replace}, {"validations", "bigint", replace},
-	{"day", "timestamptz", replace}, {"day_validations", "bigint", replace}, {"day_failures", "bigint", replace},
-	{"day_activations", "bigint", replace}, {"day_deactivations", "bigint", replace}, {"day_heartbeats", "bigint", replace},
-	{"day_events", "bigint", replace}, {"day_hours", "bytea", replace},
-}}
+var usedTable = tableOf[usedRow]("licenses")
 
 type usedRow struct {
-	LicenseID        string `json:"license_id"`
-	MaxDevices       int    `json:"max_devices"`
-	LimitVersion     int64  `json:"limit_version"`
-	CurrentDevices   int    `json:"current_devices"`
-	SeatsVersion     int64  `json:"seats_version"`
-	LastSeen         stamp  `json:"last_seen"`
-	LastValidatedAt  stamp  `json:"last_validated_at"`
-	Validations      int64  `json:"validations"`
-	Day              stamp  `json:"day"`
-	DayValidations   int64  `json:"day_validations"`
-	DayFailures      int64  `json:"day_failures"`
-	DayActivations   int64  `json:"day_activations"`
-	DayDeactivations int64  `json:"day_deactivations"`
-	DayHeartbeats    int64  `json:"day_heartbeats"`
-	DayEvents        int64  `json:"day_events"`
-	DayHours         blob   `json:"day_hours"`
+	LicenseID        string `col:"license_id,uuid,key"`
+	MaxDevices       int    `col:"max_devices,bigint"`
+	LimitVersion     int64  `col:"limit_version,bigint"`
+	CurrentDevices   int    `col:"current_devices,bigint"`
+	SeatsVersion     int64  `col:"seats_version,bigint"`
+	LastSeen         stamp  `col:"last_seen,timestamptz"`
+	LastValidatedAt  stamp  `col:"last_validated_at,timestamptz"`
+	Validations      int64  `col:"validations,bigint"`
+	Day              stamp  `col:"day,timestamptz"`
+	DayValidations   int64  `col:"day_validations,bigint"`
+	DayFailures      int64  `col:"day_failures,bigint"`
+	DayActivations   int64  `col:"day_activations,bigint"`
+	DayDeactivations int64  `col:"day_deactivations,bigint"`
+	DayHeartbeats    int64  `col:"day_heartbeats,bigint"`
+	DayEvents        int64  `col:"day_events,bigint"`
+	DayHours         blob   `col:"day_hours,bytea"`
 }
 
 func newUsedRow(l *usage.License) usedRow {
@@ -129,27 +112,23 @@ func (r *licenseRow) license() *usage.License {
 	return l
 }
 
-var dayTable = table{"license_past_days", []column{
-	{"license_id", "uuid", key}, {"day", "timestamptz", key}, {"validations", "bigint", replace}, {"failures", "bigint", replace},
-	{"activations", "bigint", replace}, {"deactivations", "bigint", replace}, {"heartbeats", "bigint", replace},
-	{"events", "bigint", replace}, {"hours", "bytea", replace},
-}}
+var dayTable = tableOf[dayRow]("license_past_days")
 
 type dayKey struct {
-	LicenseID string `json:"license_id"`
-	Day       stamp  `json:"day"`
+	LicenseID string
+	Day       stamp
 }
 
 type dayRow struct {
-	LicenseID     string `json:"license_id"`
-	Day           stamp  `json:"day"`
-	Validations   int64  `json:"validations"`
-	Failures      int64  `json:"failures"`
-	Activations   int64  `json:"activations"`
-	Deactivations int64  `json:"deactivations"`
-	Heartbeats    int64  `json:"heartbeats"`
-	Events        int64  `json:"events"`
-	Hours         blob   `json:"hours"`
+	LicenseID     string `col:"license_id,uuid,key"`
+	Day           stamp  `col:"day,timestamptz,key"`
+	Validations   int64  `col:"validations,bigint"`
+	Failures      int64  `col:"failures,bigint"`
+	Activations   int64  `col:"activations,bigint"`
+	Deactivations int64  `col:"deactivations,bigint"`
+	Heartbeats    int64  `col:"heartbeats,bigint"`
+	Events        int64  `col:"events,bigint"`
+	Hours         blob   `col:"hours,bytea"`
 }
 
 func newDayRow(d *usage.Day) dayRow {
@@ -175,13 +154,11 @@ func (r *dayRow) day() (usage.Day, error) {
 	return d, nil
 }
 
-var licenseFailureTable = table{"license_failures", []column{
-	{"license_id", "uuid", key}, {"day", "timestamptz", key}, {"error_code", "text", key}, {"failures", "bigint", add},
-}}
+var licenseFailureTable = tableOf[licenseFailureRow]("license_failures")
 
 type licenseFailureRow struct {
-	LicenseID string `json:"license_id"`
-	Day       stamp  `json:"day"`
-	ErrorCode string `json:"error_code"`
-	Failures  int64  `json:"failures"`
+	LicenseID string `col:"license_id,uuid,key"`
+	Day       stamp  `col:"day,timestamptz,key"`
+	ErrorCode string `col:"error_code,text,key"`
+	Failures  int64  `col:"failures,bigint,add"`
 }

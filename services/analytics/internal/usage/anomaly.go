@@ -221,7 +221,9 @@ func (a *Anomaly) judge(by *rpcv1.Actor, j Judgement, now time.Time) *eventsv1.A
 	if len(after) == 1 {
 		return nil
 	}
-	return &eventsv1.AuditRecorded{Actor: by, Action: "anomaly.judge", LicenseId: a.LicenseID, BeforeJson: object(before), AfterJson: object(after)}
+	return &eventsv1.AuditRecorded{
+		Actor: by, Action: "anomaly.judge", LicenseId: a.LicenseID, BeforeJson: object(before), AfterJson: object(after),
+	}
 }
 
 // object is the members as JSON text.

@@ -9,10 +9,10 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// monday is the start of every scene.
+// monday is the start of every scenario.
 var monday = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
-// where is a network as a scene sees it: an address and, when it has one, its entry in a geo database.
+// where is a network as a scenario sees it: an address and, when it has one, its entry in a geo database.
 type where struct {
 	ip, country string
 	lat, lon    float64
@@ -39,14 +39,14 @@ func buildRunner(i int) where {
 // far is one of many networks without geo data.
 func far(i int) where { return where{ip: fmt.Sprintf("%d.%d.7.9", 11+i%80, 20+i%90)} }
 
-// scene collects the observations of one license.
-type scene struct {
+// scenario collects the observations of one license.
+type scenario struct {
 	license License
 	obs     []Observation
 }
 
-func licensed(seats int) *scene {
-	return &scene{license: License{ID: "lic-1", MaxDevices: seats, CreatedAt: monday}}
+func licensed(seats int) *scenario {
+	return &scenario{license: License{ID: "lic-1", MaxDevices: seats, CreatedAt: monday}}
 }
 
 // day is a time: days after monday, at an hour of the day.
@@ -54,7 +54,7 @@ func day(d int, hour float64) time.Time {
 	return monday.AddDate(0, 0, d).Add(time.Duration(hour * float64(time.Hour)).Round(time.Second))
 }
 
-func (s *scene) add(at time.Time, kind, hw string, w where) *Observation {
+func (s *scenario) add(at time.Time, kind, hw string, w where) *Observation {
 	s.obs = append(s.obs, Observation{
 		EventID: fmt.Sprintf("ev-%06d", len(s.obs)), Type: kind, At: at, LicenseID: s.license.ID, HardwareID: hw, By: "client",
 		IP: w.ip, Country: w.country, Lat: w.lat, Lon: w.lon, ASN: w.asn, NetKind: w.kind,
@@ -62,18 +62,18 @@ func (s *scene) add(at time.Time, kind, hw string, w where) *Observation {
 	return &s.obs[len(s.obs)-1]
 }
 
-func (s *scene) activate(at time.Time, hw string, w where) {
+func (s *scenario) activate(at time.Time, hw string, w where) {
 	s.add(at, eventsv1.TypeLicenseActivated, hw, w)
 }
-func (s *scene) deactivate(at time.Time, hw string, w where) {
+func (s *scenario) deactivate(at time.Time, hw string, w where) {
 	s.add(at, eventsv1.TypeDeviceDeactivated, hw, w)
 }
-func (s *scene) refuse(at time.Time, hw string, w where) {
+func (s *scenario) refuse(at time.Time, hw string, w where) {
 	s.add(at, eventsv1.TypeLicenseValidationFailed, hw, w).ErrorCode = codeDeviceLimitExceeded
 }
 
 // works lets a device send heartbeats in office hours of days from..to-1.
-func (s *scene) works(from, to int, hw string, w where) {
+func (s *scenario) works(from, to int, hw string, w where) {
 	for d := from; d < to; d++ {
 		for h := 9.0; h < 17; h += 0.5 {
 			s.add(day(d, h), eventsv1.TypeLicenseHeartbeat, hw, w)
@@ -82,14 +82,14 @@ func (s *scene) works(from, to int, hw string, w where) {
 }
 
 // runs lets a device send heartbeats at an interval.
-func (s *scene) runs(from, to time.Time, every time.Duration, hw string, w where, session string) {
+func (s *scenario) runs(from, to time.Time, every time.Duration, hw string, w where, session string) {
 	for t := from; t.Before(to); t = t.Add(every) {
 		s.add(t, eventsv1.TypeLicenseHeartbeat, hw, w).SessionID = session
 	}
 }
 
 // ordered returns the observations in order of time.
-func (s *scene) ordered() []Observation {
+func (s *scenario) ordered() []Observation {
 	o := slices.Clone(s.obs)
 	slices.SortStableFunc(o, func(a, b Observation) int { return a.At.Compare(b.At) })
 	return o
@@ -134,14 +134,14 @@ func checkFinding(t *testing.T, f Finding, obs []Observation) {
 	for _, ev := range f.Evidence {
 		i := slices.IndexFunc(obs, func(o Observation) bool { return o.EventID == ev.EventID })
 		if i < 0 || !obs[i].At.Equal(ev.OccurredAt) || ev.What == "" {
-			t.Errorf("evidence %+v names no event of the scene", ev)
+			t.Errorf("evidence %+v names no event of the scenario", ev)
 		}
 	}
 }
 
 func dayIndex(at time.Time) int { return int(at.Sub(monday).Hours() / 24) }
 
-// everyStory is each scene of each detector, by name.
+// everyStory is each scenario of each detector, by name.
 func everyStory() []story {
 	return slices.Concat(churnStories(), overuseStories(), sharingStories(), dormantStories())
 }
