@@ -204,11 +204,11 @@ func TestACallerWhoGoesDuringTheBatchDoesNotStopIt(t *testing.T) {
 func TestAFailureIsEveryonesAndTheNextBatchGoesOn(t *testing.T) {
 	broken := errors.New("out of ink")
 	for name, run := range map[string]func([]int) ([]int, error){
-		"out of ink":  func([]int) ([]int, error) { return nil, broken },
-		"panic":       func([]int) ([]int, error) { panic("paper jam") },
-		"2 results":   func([]int) ([]int, error) { return make([]int, 2), nil },
-		"0 results":   func([]int) ([]int, error) { return nil, nil },
-		"gather_test": func([]int) ([]int, error) { panic("with the stack") },
+		"out of ink": func([]int) ([]int, error) { return nil, broken },
+		"panic":      func([]int) ([]int, error) { panic("paper jam") },
+		"2 results":  func([]int) ([]int, error) { return make([]int, 2), nil },
+		"0 results":  func([]int) ([]int, error) { return nil, nil },
+		"batch_test": func([]int) ([]int, error) { panic("with the stack") },
 	} {
 		g := batch.New(batch.Options{Size: 1, MaxConcurrent: 1}, func(int) int { return 0 }, run)
 		for range 2 {
