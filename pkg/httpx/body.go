@@ -41,32 +41,36 @@ func BindOptional(c *gin.Context, dst any) error {
 }
 
 func jsonBody(c *gin.Context) ([]byte, error) {
-	if !isJSON(c.Request.Header) {
-		return nil, mediaTypeError(c.Request.Header)
+	if err := checkMediaType(c.Request.Header); err != nil {
+		return nil, err
 	}
 	return Body(c)
 }
 
-func isJSON(h http.Header) bool {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return false // a small compressed body can be a huge one
+// checkMediaType refuses what is not plain JSON, and headers given twice: the next reader could believe the other one.
+func checkMediaType(h http.Header) error {
+	const encoding, media = "Content-Encoding", "Content-Type"
+	if given := h[encoding]; len(given) > 1 || len(given) == 1 && given[0] != "" && given[0] != "identity" {
+		return mediaTypeError(h, encoding) // a small compressed body can be a huge one
 	}
-	given := h["Content-Type"]
-	if len(given) == 0 || given[0] == "application/json" {
+	if given := h[media]; len(given) > 1 || len(given) == 1 && !isJSON(given[0]) {
+		return mediaTypeError(h, media)
+	}
+	return nil
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
 		return true
 	}
-	media, _, _ := strings.Cut(given[0], ";")
+	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }
 
-// mediaTypeError says what came and what to send.
-func mediaTypeError(h http.Header) error {
-	const send = "send the body as Content-Type: application/json, without a Content-Encoding"
-	name := "Content-Type"
-	if h.Get("Content-Encoding") != "" {
-		name = "Content-Encoding"
-	}
-	came := jsonbody.Shorten(strings.ToValidUTF8(strings.Join(h.Values(name), ", "), "\ufffd"))
+// mediaTypeError says what came in the named header and what to send.
+func mediaTypeError(h http.Header, name string) error {
+	const send = "send the body as Content-Type: application/json, given once, without a Content-Encoding"
+	came := jsonbody.Shorten(strings.ToValidUTF8(strings.Join(h[name], ", "), "\ufffd"))
 	message := fmt.Sprintf("%s was %q; %s", name, came, send)
 	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, message)
 }

@@ -94,6 +94,28 @@ func TestC3UnknownQuery(t *testing.T) {
 	}
 }
 
+// TestABodyIsCheckedBeforeTheQuery: the size and type of a body come before the names in the query; a GET has no body.
+func TestABodyIsCheckedBeforeTheQuery(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.MaxBody = 64 })
+	unread := func(c *gin.Context) error { return KnownQuery(c) }
+	r.POST("/", Wrap(unread))
+	r.GET("/", Wrap(unread))
+	large := strings.Repeat("x", 65)
+	for _, tt := range []struct {
+		method, body, media string
+		status              int
+		code                string
+	}{
+		{"POST", `{}`, "application/json", 400, "VALIDATION_ERROR"},
+		{"POST", `{}`, "text/plain", 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"POST", large, "application/json", 413, "PAYLOAD_TOO_LARGE"},
+		{"GET", `{}`, "text/plain", 400, "VALIDATION_ERROR"},
+		{"GET", large, "application/json", 400, "VALIDATION_ERROR"},
+	} {
+		wantError(t, r.do(t, tt.method, "/?foo=1", tt.body, "Content-Type", tt.media), tt.status, tt.code)
+	}
+}
+
 func TestQueryIdentifier(t *testing.T) {
 	r := newRig(t, nil)
 	r.GET("/", Wrap(func(c *gin.Context) error {

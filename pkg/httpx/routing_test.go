@@ -101,6 +101,18 @@ func TestP5MediaTypeIsNamed(t *testing.T) {
 			t.Errorf("got %s", w.Body)
 		}
 	}
+	for wrong, headers := range map[string][]string{
+		`Content-Type was \"application/json, application/json\"`: {"Content-Type", "application/json", "Content-Type", "application/json"},
+		`Content-Type was \"application/json, text/plain\"`:       {"Content-Type", "application/json", "Content-Type", "text/plain"},
+		`Content-Encoding was \"identity, gzip\"`:                 {"Content-Encoding", "identity", "Content-Encoding", "gzip"},
+		`Content-Type was \"text/plain\"`:                         {"Content-Encoding", "identity", "Content-Type", "text/plain"},
+	} {
+		w := r.do(t, "POST", "/bind", "{}", headers...)
+		wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
+		if !strings.Contains(w.Body.String(), wrong) {
+			t.Errorf("got %s, want %s", w.Body, wrong)
+		}
+	}
 	w := r.do(t, "POST", "/bind", "{}", "Content-Type", strings.Repeat("\xff", 5000))
 	wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
 	if w.Body.Len() > 1000 {
