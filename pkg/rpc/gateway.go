@@ -53,7 +53,7 @@ const maxAnswer = 32 << 20
 // outage and not half an answer. Errors: ErrUnavailable when the peer service is away, with "outcome": "unknown" among its
 // details when a change may have been made all the same; ErrInternal when the peer service does not know us.
 func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
-	body, err := httpx.Body(c)
+	body, err := forwardedBody(c)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,14 @@ func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	}
 	answer.Write(c)
 	return nil
+}
+
+// forwardedBody is the body of a request, none for a GET, of which it means nothing.
+func forwardedBody(c *gin.Context) ([]byte, error) {
+	if c.Request.Method == http.MethodGet {
+		return nil, nil
+	}
+	return httpx.Body(c)
 }
 
 // forwardedHeader is what an API reads of the headers of a request. Idempotency-Key comes with POST alone: net/http repeats a

@@ -44,6 +44,17 @@ func contentType(value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Content-Type", value) }
 }
 
+// TestTheBodyOfAGetIsNotRead: not by admin's own routes, nor by those that it forwards.
+func TestTheBodyOfAGetIsNotRead(t *testing.T) {
+	s := onSQLite(t, nil)
+	s.answerAll()
+	for _, path := range []string{licenses, keysPath} {
+		for _, name := range []string{"2 MiB", "another media type", "no JSON"} {
+			s.call(ownerKey, http.MethodGet, path, badBodies[name].body, badBodies[name].edit).want(http.StatusOK, nil)
+		}
+	}
+}
+
 func TestBadBodies(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
