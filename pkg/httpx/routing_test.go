@@ -119,3 +119,12 @@ func TestP5MediaTypeIsNamed(t *testing.T) {
 		t.Errorf("the answer repeats %d bytes", w.Body.Len())
 	}
 }
+
+// TestOptionsOfNoPath: OPTIONS * asks of the whole server, which has nothing to say there.
+func TestOptionsOfNoPath(t *testing.T) {
+	w := newRig(t, nil).do(t, "OPTIONS", "*", "")
+	wantError(t, w, 404, "NOT_FOUND")
+	if w.Header().Get("X-Request-ID") == "" {
+		t.Error("no X-Request-ID")
+	}
+}

@@ -21,9 +21,11 @@ var (
 	plainHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	plainStart  = []byte("HTTP/1.1 ")
 	plainToTLS  = []byte("HTTP/1.0 400 Bad Request\r\n\r\n")
+	// plainExpect is how net/http refuses an Expect header by itself, with no body. No handler answers 417.
+	plainExpect = []byte("HTTP/1.1 417 Expectation Failed")
 )
 
-// errorConn gives the errors that net/http writes by itself (400, 431, 501, 505) the documented shape.
+// errorConn gives the errors that net/http writes by itself (400, 417, 431, 501, 505) the documented shape.
 type errorConn struct{ *net.TCPConn }
 
 // Write implements net.Conn.
@@ -61,6 +63,9 @@ func writeDocumented(conn net.Conn, p []byte) (int, error) {
 func documented(p []byte) []byte {
 	if text, found := bytes.CutPrefix(p, plainToTLS); found {
 		return plainError([]byte("HTTP/1.1 400 Bad Request"), http.StatusBadRequest, text)
+	}
+	if bytes.HasPrefix(p, plainExpect) {
+		return plainError(plainExpect, http.StatusExpectationFailed, []byte("the header Expect may only be 100-continue"))
 	}
 	if !bytes.HasPrefix(p, plainStart) {
 		return nil

@@ -54,13 +54,14 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 		status  int
 		code    string
 	}{
-		"large header":      {"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", 431, "HEADERS_TOO_LARGE"},
-		"no HTTP":           {"hello\r\n\r\n", 400, "MALFORMED_REQUEST"},
-		"no host":           {"GET / HTTP/1.1\r\n\r\n", 400, "MALFORMED_REQUEST"},
-		"bad header":        {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "MALFORMED_REQUEST"},
-		"bad length":        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"},
-		"unknown version":   {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505, "MALFORMED_REQUEST"},
-		"transfer encoding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "MALFORMED_REQUEST"},
+		"large header":        {"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", 431, "HEADERS_TOO_LARGE"},
+		"no HTTP":             {"hello\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"no host":             {"GET / HTTP/1.1\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"bad header":          {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"bad length":          {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"},
+		"unknown expectation": {"GET / HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", 417, "MALFORMED_REQUEST"},
+		"unknown version":     {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505, "MALFORMED_REQUEST"},
+		"transfer encoding":   {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "MALFORMED_REQUEST"},
 	} {
 		res, body := exchange(t, dial, tt.request)
 		var e struct {
@@ -75,8 +76,11 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 			t.Errorf("%s: header %v", name, res.Header)
 		}
 	}
-	if res, body := exchange(t, dial, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); res.StatusCode != 200 || !strings.HasPrefix(string(body), "a page about") {
-		t.Errorf("an answer of a handler became %d %s", res.StatusCode, body)
+	for _, request := range []string{"GET /", "OPTIONS *"} {
+		res, body := exchange(t, dial, request+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if res.StatusCode != 200 || !strings.HasPrefix(string(body), "a page about") {
+			t.Errorf("%s: an answer of a handler became %d %s", request, res.StatusCode, body)
+		}
 	}
 }
 

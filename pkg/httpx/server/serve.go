@@ -155,5 +155,7 @@ func newHTTPServer(s Server, log *slog.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken handshakes of strangers
+		// OPTIONS * is the handler's to answer, as any request.
+		DisableGeneralOptionsHandler: true,
 	}
 }
