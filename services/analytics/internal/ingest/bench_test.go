@@ -34,8 +34,8 @@ func loadEvent(n int, eventType string, at time.Time, data []byte) event.Event {
 	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: eventType, Source: "latchkey/license", Time: at, Data: data}
 }
 
-// BenchmarkIngest takes in batches of the queue's size, after every license was heard of once, and prints events/s; "again" are batches
-// of events that were taken in before, as "license republish" sends them.
+// BenchmarkIngest takes in batches of the queue's size, after every license was heard of once, and prints events/s;
+// "again" are batches of events that were taken in before, as "license republish" sends them.
 func BenchmarkIngest(b *testing.B) {
 	const batch = 1000
 	for _, engine := range []db.Engine{db.Postgres, db.SQLite} {

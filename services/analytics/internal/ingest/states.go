@@ -31,7 +31,7 @@ const (
 	replayPortion = 1000
 	// stateBytes is what a state takes with nothing in it, memoryPerByte how many times the size of its stored form
 	// the rest takes.
-	stateBytes    = 700
+	stateBytes    = 1200
 	memoryPerByte = 3
 )
 

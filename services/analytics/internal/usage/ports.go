@@ -34,8 +34,8 @@ type Log interface {
 	Anomalies(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
 	// Record enters findings, announces what is new and returns how many that were.
 	Record(ctx context.Context, findings []detect.Finding, now time.Time) (int, error)
-	// ChangeAnomaly changes one anomaly and its license's risk, and publishes the change's entry of the audit log; ErrAnomalyNotFound
-	// when there is none. change may be called again when the transaction is repeated.
+	// ChangeAnomaly changes one anomaly and its license's risk, and publishes the change's entry of the audit log;
+	// ErrAnomalyNotFound when there is none. change may be called again when the transaction is repeated.
 	ChangeAnomaly(ctx context.Context, id string, now time.Time, change AnomalyChange) (*Anomaly, error)
 	CountAnomalies(ctx context.Context, since time.Time) (open, recent int64, err error)
 }
