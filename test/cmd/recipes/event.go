@@ -18,8 +18,8 @@ message LicenseKeyRevealed {
 `},
 		{
 			file:  licenseFolder + "licensing/list.go",
-			after: `import "context"`,
-			add:   "import eventsv1 \"github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1\"\n",
+			after: `"context"`,
+			add:   "\teventsv1 \"github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1\"\n",
 		},
 		{
 			file:  licenseFolder + "licensing/list.go",
