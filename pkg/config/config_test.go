@@ -300,7 +300,7 @@ func TestRules(t *testing.T) {
 		"LATCHKEY_RATIO": {[]string{"0", "1", ".5"}, []string{"-0.1", "1.1", "NaN", "Inf"}},
 		"LATCHKEY_DELAY": {[]string{"0s", "5m"}, []string{"-1ns", "5m1s"}},
 		"LATCHKEY_LEVEL": {[]string{"debug"}, []string{"DEBUG", "debug info"}},
-		"LATCHKEY_PEER":  {[]string{"http://h", "https://[::1]:1/x"}, []string{"h", "ftp://h", "http://", "http:///x", "http://h:65536"}},
+		"LATCHKEY_PEER":  {[]string{"http://h", "https://[::1]:1/"}, []string{"h", "ftp://h", "http://", "http:///x", "http://h:65536", "http://h/x", "http://h?x"}},
 		"LATCHKEY_ADDR":  {[]string{":0", "[::1]:65535", "host:1"}, []string{"1", "h:", "h:65536", "h h:1"}},
 	} {
 		for _, value := range append(tt.good, tt.bad...) {
