@@ -88,13 +88,14 @@ func (s *signer) sign(now time.Time, by *Actor, request string) (string, error) 
 
 // verifier checks the service tokens meant for one service.
 type verifier struct {
-	parser *jwt.Parser
-	peers  Peers
-	clock  clock.Clock
+	audience string
+	parser   *jwt.Parser
+	peers    Peers
+	clock    clock.Clock
 }
 
 func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
-	return &verifier{peers: peers, clock: c, parser: jwt.NewParser(
+	return &verifier{audience: audience, peers: peers, clock: c, parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(),
@@ -121,7 +122,7 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 		if key := v.peers.find(claims.Issuer, kid); key != nil {
 			return key, nil
 		}
-		return nil, fmt.Errorf("key %q of service %q is not among LATCHKEY_INTERNAL_PEERS", kid, claims.Issuer)
+		return nil, fmt.Errorf("key %q of service %q is not in LATCHKEY_INTERNAL_PEERS of %s", kid, claims.Issuer, v.audience)
 	})
 	if err != nil {
 		return nil, err
