@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/spf13/cobra"
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -335,6 +336,19 @@ func TestHealth(t *testing.T) {
 				t.Errorf("got %+v", r)
 			}
 		})
+	}
+}
+
+// TestHealthOfADatabaseThatCannotBeChanged: a full disk leaves reading possible.
+func TestHealthOfADatabaseThatCannotBeChanged(t *testing.T) {
+	d := deps(t)
+	err := d.DB.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("PRAGMA query_only = ON").Error })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewHealth(d, nil).Ready(t.Context())
+	if got := r.Dependencies["database"]; r.Ready || got != "away: it takes no changes; is its disk full?" {
+		t.Errorf("got %+v", r)
 	}
 }
 

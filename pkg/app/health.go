@@ -21,6 +21,9 @@ type Health struct {
 	mu      sync.Mutex
 	checked time.Time
 	last    httpx.Readiness
+	// written is when the last write was tried, and writeErr how it ended.
+	written  time.Time
+	writeErr error
 	// keysFailed is whether the log has been told that a master key is missing.
 	keysFailed bool
 }
@@ -59,6 +62,9 @@ func (h *Health) pending(ctx context.Context) string {
 // healthAge keeps callers of the public /readyz from making work for the database.
 const healthAge = time.Second
 
+// writeAge is healthAge for the check that writes.
+const writeAge = 10 * time.Second
+
 // Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under: without a broker
 // the service answers from what it has, and sends its events later.
 func (h *Health) Ready(ctx context.Context) httpx.Readiness {
@@ -84,6 +90,9 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	if err := h.deps.DB.Ping(ctx); err != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it does not answer"
+	} else if h.checkWritable(ctx) != nil {
+		r.Ready = false
+		r.Dependencies["database"] = "away: it takes no changes; is its disk full?"
 	} else if h.keys != nil {
 		h.checkMasterKeys(ctx, &r)
 	}
@@ -94,6 +103,19 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 		r.Dependencies["broker"] = "degraded: it takes no messages at the moment; events wait"
 	}
 	return r
+}
+
+// checkWritable tries a write now and then. That it began to fail is logged.
+func (h *Health) checkWritable(ctx context.Context) error {
+	if time.Since(h.written) < writeAge {
+		return h.writeErr
+	}
+	failedBefore := h.writeErr != nil
+	h.written, h.writeErr = time.Now(), h.deps.DB.CheckWritable(ctx)
+	if h.writeErr != nil && !failedBefore {
+		h.deps.Log.ErrorContext(ctx, "not ready: the database takes no changes", "error", h.writeErr)
+	}
+	return h.writeErr
 }
 
 // checkMasterKeys needs the database.

@@ -18,6 +18,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
+	codes "modernc.org/sqlite/lib"
 )
 
 // Engine names a kind of database.
@@ -99,6 +100,20 @@ func (d *DB) Ping(ctx context.Context) error {
 		return err
 	}
 	return Error(handle.PingContext(ctx))
+}
+
+// CheckWritable finds out whether a change would be accepted, by a transaction that changes nothing that anybody reads. On
+// SQLite a full disk leaves reading possible. PostgreSQL is not tried: its disk is not this process's to watch.
+func (d *DB) CheckWritable(ctx context.Context) error {
+	if d.engine != SQLite {
+		return nil
+	}
+	err := d.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec("PRAGMA user_version = 1").Error })
+	switch sqliteCode(err) & 0xff {
+	case codes.SQLITE_FULL, codes.SQLITE_READONLY, codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN:
+		return Error(err)
+	}
+	return nil // a writer that is busy says nothing of the disk
 }
 
 // Stats are the figures of the pool that writes, for metrics.
