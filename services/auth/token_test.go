@@ -208,6 +208,31 @@ func TestC7IdempotencyKey(t *testing.T) {
 	})
 }
 
+// TestTokensAreIssuedOncePerIdempotencyKey: who lost the answer gets the same pair, and each device has keys of its own.
+func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		key := w.client()
+		ask := func(body string) answer {
+			return w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": key["X-API-Key"], "Idempotency-Key": "t-1"}, body)
+		}
+		body := func(hardwareID, more string) string {
+			return fmt.Sprintf(`{"license_id": %q, "hardware_id": %q%s}`, licenseID, hardwareID, more)
+		}
+		var first, again, other pair
+		ask(body(device, "")).is(200, "").into(&first)
+		ask(body(device, "")).is(200, "").into(&again)
+		if first != again {
+			w.Errorf("first %v, again %v", first, again)
+		}
+		ask(body(device, " ")).is(422, errcode.IdempotencyKeyReused)
+		ask(body("another-device", "")).is(200, "").into(&other)
+		if other.Refresh == first.Refresh {
+			w.Error("another device got the same pair")
+		}
+		w.verify(first.Access).is(200, "")
+	})
+}
+
 // TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is in use.
 func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
 	for name, use := range map[string]func(w *harness, second pair){

@@ -16,7 +16,8 @@ import (
 
 // Tokens are the use cases of devices.
 type Tokens interface {
-	IssueTokens(ctx context.Context, from credential.Caller, licenseID, hardwareID string) (credential.Pair, error)
+	IssueTokens(ctx context.Context, from credential.Caller, licenseID, hardwareID string, once credential.Once) (
+		credential.Pair, error)
 	RefreshTokens(ctx context.Context, from credential.Caller, raw string, once credential.Once) (credential.Pair, error)
 	VerifyToken(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
 	KeySet(ctx context.Context) ([]byte, error)

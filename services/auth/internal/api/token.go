@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
@@ -48,7 +49,8 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	pair, err := a.Tokens.IssueTokens(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID)
+	once := a.once(c, apikey.Of(c).ID+" ")
+	pair, err := a.Tokens.IssueTokens(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID, once)
 	if err != nil {
 		return err
 	}
@@ -73,23 +75,23 @@ func (a *API) refreshTokens(c *gin.Context) error {
 
 func (a *API) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
 	err = a.TokenAttempts.Try(c, guard.Of(c, credential.RefreshPrefix, raw), func() error {
-		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c))
+		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c, ""))
 		return err
 	})
 	return pair, err
 }
 
-// once is nil without an Idempotency-Key.
-func (a *API) once(c *gin.Context) credential.Once {
+// once makes the Idempotency-Key of the request hold, which belongs to owner and a subject together; nil without one.
+func (a *API) once(c *gin.Context, owner string) credential.Once {
 	if len(c.Request.Header.Values("Idempotency-Key")) == 0 {
 		return nil
 	}
-	return func(ctx context.Context, familyID string, fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
+	return func(ctx context.Context, subject string, fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
 		body, err := httpx.Body(c)
 		if err != nil {
 			return credential.Pair{}, err
 		}
-		key, err := idempotency.FromRequest(c.Request, "family "+familyID, body)
+		key, err := idempotency.FromRequest(c.Request, owner+subject, body)
 		if err != nil {
 			return credential.Pair{}, err
 		}

@@ -2,6 +2,8 @@ package credential
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -60,8 +62,9 @@ type RefreshToken struct {
 	ExpiresAt time.Time
 }
 
-// Once carries out a refresh at most once, as the caller's Idempotency-Key asks for. It runs fn in a transaction.
-type Once func(ctx context.Context, familyID string, fn func(ctx context.Context) (Pair, error)) (Pair, error)
+// Once makes a pair at most once, as the caller's Idempotency-Key asks for. subject is what the pair is for: each has keys of
+// its own. It runs fn in a transaction.
+type Once func(ctx context.Context, subject string, fn func(ctx context.Context) (Pair, error)) (Pair, error)
 
 // Pair is what a client gets.
 type Pair struct {
@@ -75,8 +78,9 @@ type Caller struct {
 	IP string
 }
 
-// IssueTokens begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does.
-func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardwareID string) (Pair, error) {
+// IssueTokens begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does. once
+// is nil where the caller sent no Idempotency-Key.
+func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardwareID string, once Once) (Pair, error) {
 	if err := validateDevice(licenseID, hardwareID); err != nil {
 		return Pair{}, err
 	}
@@ -93,10 +97,16 @@ func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardw
 	if err != nil {
 		return Pair{}, err
 	}
-	if err := s.Families.CreateFamily(ctx, f, next); err != nil {
-		return Pair{}, fmt.Errorf("create token family: %w", err)
+	if once == nil {
+		once = direct
 	}
-	return pair, nil
+	device := sha256.Sum256([]byte(licenseID + "\x00" + hardwareID))
+	return once(ctx, "device "+hex.EncodeToString(device[:]), func(ctx context.Context) (Pair, error) {
+		if err := s.Families.CreateFamily(ctx, f, next); err != nil {
+			return Pair{}, fmt.Errorf("create token family: %w", err)
+		}
+		return pair, nil
+	})
 }
 
 // RefreshTokens takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
@@ -143,7 +153,7 @@ func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once 
 	// Asked before once answers as it did before: who has the answer in use needs no second one, and somebody else must not get it.
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
-		pair, err = once(ctx, f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
+		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
 	}
 	if errors.Is(err, errNotAccepted) {
 		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
