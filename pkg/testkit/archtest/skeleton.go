@@ -50,6 +50,7 @@ var folders = map[string][]string{
 	"rpc":     {"gorm.io/", "store", "api", "manage", "github.com/gin-gonic/", "github.com/rabbitmq/"},
 	"peers":   {"gorm.io/", "store", "api", "manage", "rpc", "github.com/gin-gonic/", "github.com/rabbitmq/"},
 	"dialect": {"gorm.io/", "store", "rpc", "github.com/rabbitmq/"},
+	"wire":    {"gorm.io/", "store", "api", "manage", "rpc", "github.com/rabbitmq/"},
 	"store":   {"api", "manage", "rpc", "peers", "github.com/gin-gonic/", "github.com/rabbitmq/"},
 }
 
