@@ -106,7 +106,7 @@ func (k *Keys) Configure(ctx context.Context, configured secret.Secret) (live bo
 	if err != nil {
 		return false, err
 	}
-	r := audit.Record{Actor: audit.System(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
+	r := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
 	return k.store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), r)
 }
 
@@ -152,3 +152,6 @@ func check(name string, role Role) error {
 	}
 	return nil
 }
+
+// system is the actor of changes that no caller asked for.
+func system() *audit.Actor { return &audit.Actor{Id: "system", Name: "system", Role: "system"} }

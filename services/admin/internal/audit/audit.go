@@ -9,15 +9,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
 
 // Actor is who made a change.
-type Actor = rpcv1.Actor
-
-// System is the actor of changes that no caller asked for.
-func System() *Actor { return &Actor{Id: "system", Name: "system", Role: "system"} }
+type Actor = audit.Actor
 
 // Record is a change that admin itself makes, on its way into the outbox.
 type Record struct {
@@ -29,25 +26,8 @@ type Record struct {
 }
 
 // Message is the record as it travels.
-func (r Record) Message() (*eventsv1.AuditRecorded, error) {
-	before, err := toText(r.Before)
-	if err != nil {
-		return nil, fmt.Errorf("audit record %s, before: %w", r.Action, err)
-	}
-	after, err := toText(r.After)
-	if err != nil {
-		return nil, fmt.Errorf("audit record %s, after: %w", r.Action, err)
-	}
-	return &eventsv1.AuditRecorded{Actor: r.Actor, Action: r.Action, BeforeJson: before, AfterJson: after}, nil
-}
-
-// toText is the members as JSON, empty where there are none.
-func toText(members map[string]any) (string, error) {
-	if members == nil {
-		return "", nil
-	}
-	text, err := json.Marshal(members)
-	return string(text), err
+func (r Record) Message() *eventsv1.AuditRecorded {
+	return audit.Entry(r.Actor, r.Action, r.Before, r.After)
 }
 
 // Entry is one line of the log.

@@ -21,11 +21,7 @@ var at = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 func TestRecordBecomesEntry(t *testing.T) {
 	who := &Actor{Id: "a1", Name: "Ada", Role: "owner", Ip: "192.0.2.1", RequestId: "r1"}
 	r := Record{Actor: who, Action: "admin_key.create", At: at, After: map[string]any{"name": "Bob"}}
-	msg, err := r.Message()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := NewEntry(id, at, msg)
+	got, err := NewEntry(id, at, r.Message())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -193,11 +193,7 @@ func keepAnOwner(tx *gorm.DB, row keyRow) error {
 
 // announce puts the audit record into the outbox, in the transaction of the change.
 func (s *Store) announce(ctx context.Context, tx *gorm.DB, subject string, r audit.Record) error {
-	msg, err := r.Message()
-	if err != nil {
-		return err
-	}
-	if _, err := s.outbox.Add(ctx, tx, subject, r.At, msg); err != nil {
+	if _, err := s.outbox.Add(ctx, tx, subject, r.At, r.Message()); err != nil {
 		return fmt.Errorf("announce %s: %w", r.Action, err)
 	}
 	return nil

@@ -151,7 +151,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, by *Actor, n NewAPIKey) (API
 	}
 	k, text := n.key(id, now), secret.New(keyPrefix)
 	created := &eventsv1.ApiKeyCreated{ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed, ExpiresAt: timestamp(k.ExpiresAt)}
-	records := []Record{{k.ID, created}, audit(by, "api_key.create", k.ID, nil, k.audited())}
+	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
 	if err := s.Keys.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
 		return APIKey{}, "", fmt.Errorf("create API key: %w", err)
 	}
@@ -223,7 +223,7 @@ func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIK
 			return k, nil
 		}
 		was["api_key_id"], is["api_key_id"] = k.ID, k.ID // nothing else in the entry names the key
-		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audit(by, "api_key.update", k.ID, was, is)}
+		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audited(by, "api_key.update", k.ID, was, is)}
 	})
 	if err != nil {
 		return APIKey{}, fmt.Errorf("update API key: %w", err)
@@ -239,7 +239,7 @@ func (s *Service) RevokeAPIKey(ctx context.Context, by *Actor, id string) (time.
 	}
 	now := s.Clock.Now()
 	err := s.Keys.RevokeKey(ctx, id, now, func(k APIKey) []Record {
-		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}}, audit(by, "api_key.revoke", k.ID, k.audited(), nil)}
+		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}}, audited(by, "api_key.revoke", k.ID, k.audited(), nil)}
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("revoke API key: %w", err)
@@ -262,7 +262,7 @@ func (s *Service) RotateAPIKey(ctx context.Context, by *Actor, id string, graceS
 		after := map[string]any{"api_key_id": k.ID, "old_secret_expires_at": rfc3339(oldEnd)}
 		return []Record{
 			{k.ID, &eventsv1.ApiKeyRotated{ApiKeyId: k.ID, OldExpiresAt: timestamppb.New(oldEnd)}},
-			audit(by, "api_key.rotate", k.ID, nil, after),
+			audited(by, "api_key.rotate", k.ID, nil, after),
 		}
 	})
 	if err != nil {

@@ -1,30 +1,17 @@
 package credential
 
 import (
-	"encoding/json"
 	"reflect"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 )
 
-// audit is the entry for a change. before and after hold JSON values only.
-func audit(by *Actor, action, subject string, before, after map[string]any) Record {
-	return Record{subject, &eventsv1.AuditRecorded{Actor: by, Action: action, BeforeJson: object(before), AfterJson: object(after)}}
-}
-
-// object is the members as JSON text, empty where there are none.
-func object(members map[string]any) string {
-	if members == nil {
-		return ""
-	}
-	text, err := json.Marshal(members)
-	if err != nil {
-		panic("credential: an audit entry holds what is not JSON: " + err.Error())
-	}
-	return string(text)
+// audited is the audit entry of a change to subject.
+func audited(by *Actor, action, subject string, before, after map[string]any) Record {
+	return Record{subject, audit.Entry(by, action, before, after)}
 }
 
 // audited is the key as the audit log shows it.

@@ -31,7 +31,7 @@ func (s *Service) RotateSigningKey(ctx context.Context, by *Actor) (SigningKey, 
 	}
 	before := map[string]any{"kid": signer(inForce(keys), now).ID}
 	added, err := s.Signing.AddSigningKey(ctx, k,
-		audit(by, "signing_key.rotate", k.ID, before, map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
+		audited(by, "signing_key.rotate", k.ID, before, map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
 		Record{k.ID, &eventsv1.SigningKeyRotated{Kid: k.ID, SignsFrom: timestamp(k.SignsFrom)}})
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("add signing key: %w", err)
@@ -108,7 +108,7 @@ func (r Revocation) records(by *Actor) []Record {
 	}
 	after := map[string]any{"kid": r.Key.ID, "revoked_at": rfc3339(r.Key.RevokedAt), "signer_kid": r.Signer.ID}
 	return []Record{
-		audit(by, "signing_key.revoke", r.Key.ID, map[string]any{"kid": r.Key.ID, "revoked_at": nil}, after),
+		audited(by, "signing_key.revoke", r.Key.ID, map[string]any{"kid": r.Key.ID, "revoked_at": nil}, after),
 		{r.Key.ID, revoked},
 	}
 }

@@ -73,7 +73,7 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 		l := &made[i].License
 		good = append(good, i)
 		inserts = append(inserts, NewRow{License: *l, Key: made[i].Key, Events: []proto.Message{
-			created(l, now), audit(by, "license.create", l.ID, nil, l.auditView()),
+			created(l, now), audited(by, "license.create", l.ID, nil, l.auditView()),
 		}})
 	}
 	if len(inserts) == 0 {

@@ -94,7 +94,7 @@ func FuzzNewLicense(f *testing.F) {
 		if n := utf8.RuneCountInString(made.Key); n < 8 || n > 255 || strings.Contains(l.MaskedKey, made.Key) {
 			t.Errorf("key %q is shown as %q", made.Key, l.MaskedKey)
 		}
-		_, _ = created(l, noon), audit(&Actor{}, "license.create", l.ID, nil, l.auditView())
+		_, _ = created(l, noon), audited(&Actor{}, "license.create", l.ID, nil, l.auditView())
 	})
 }
 

@@ -42,7 +42,7 @@ func (s *Seats) DeactivateDevice(ctx context.Context, by *Actor, licenseID, hard
 			return err
 		}
 		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, reason))
-		ch.Emit(audit(by, "device.deactivate", licenseID,
+		ch.Emit(audited(by, "device.deactivate", licenseID,
 			map[string]any{"hardware_id": hardwareID, "is_active": true},
 			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))
 		return nil

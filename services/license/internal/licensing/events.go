@@ -1,11 +1,11 @@
 package licensing
 
 import (
-	"encoding/json"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -147,21 +147,9 @@ func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 	}
 }
 
-// audit is an entry of the audit log; before and after hold JSON values only.
-func audit(by *Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
-	return &eventsv1.AuditRecorded{
-		Actor: by, Action: action, LicenseId: licenseID, BeforeJson: object(before), AfterJson: object(after),
-	}
-}
-
-// object is the members as JSON text, empty where there are none.
-func object(members map[string]any) string {
-	if members == nil {
-		return ""
-	}
-	text, err := json.Marshal(members)
-	if err != nil {
-		panic("licensing: audit value that is no JSON: " + err.Error()) // a defect in this package
-	}
-	return string(text)
+// audited is an entry of the audit log; before and after hold JSON values only.
+func audited(by *Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
+	entry := audit.Entry(by, action, before, after)
+	entry.LicenseId = licenseID
+	return entry
 }

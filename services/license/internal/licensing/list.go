@@ -29,7 +29,7 @@ func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now t
 		return nil
 	}
 	err = s.Store.Change(ctx, found.licenseID, nil, func(ch *Change) error {
-		ch.Emit(audit(by, "license.find_by_key", found.licenseID, nil, nil))
+		ch.Emit(audited(by, "license.find_by_key", found.licenseID, nil, nil))
 		return nil
 	})
 	if err == nil {
@@ -45,7 +45,7 @@ func (s *Licenses) RevealKey(ctx context.Context, by *Actor, licenseID string) (
 		return "", err
 	}
 	err = s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
-		ch.Emit(audit(by, "license.reveal_key", licenseID, nil, nil))
+		ch.Emit(audited(by, "license.reveal_key", licenseID, nil, nil))
 		return nil
 	})
 	return key, err

@@ -28,7 +28,7 @@ func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID, from, to str
 			CurrentDevices: int32(ch.License.CurrentDevices),
 			MaxDevices:     int32(ch.License.MaxDevices),
 		})
-		ch.Emit(audit(by, "license.transfer", licenseID, map[string]any{"hardware_id": from}, map[string]any{"hardware_id": to}))
+		ch.Emit(audited(by, "license.transfer", licenseID, map[string]any{"hardware_id": from}, map[string]any{"hardware_id": to}))
 		return nil
 	})
 	return moved, err

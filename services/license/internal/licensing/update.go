@@ -90,7 +90,7 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
 	}
 	ch.Emit(changeEvent(&before, l, changed, now))
-	ch.Emit(audit(by, changeAction(&before, l), l.ID, pick(old, changed), pick(new, changed)))
+	ch.Emit(audited(by, changeAction(&before, l), l.ID, pick(old, changed), pick(new, changed)))
 	return nil
 }
 
