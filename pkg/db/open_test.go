@@ -156,7 +156,7 @@ func TestSettingsOfSQLite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	d := testkit.Open(t, db.Config{URL: "sqlite:" + filepath.Join(dir, "x.db")}, notes)
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000", "temp_store": "2", "wal_autocheckpoint": "4000",
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "100", "temp_store": "2", "wal_autocheckpoint": "4000",
 	} {
 		var got string
 		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })

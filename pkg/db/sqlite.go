@@ -19,9 +19,11 @@ import (
 )
 
 const (
-	// sqliteBusy is how long a statement waits for another process, such as a backup, that holds the file. In
-	// milliseconds.
-	sqliteBusy = "10000"
+	// sqliteBusy is how long a statement waits for another process that holds the file, in milliseconds: briefly, because
+	// nothing ends that wait early. Transactions try to begin for as long as their context allows.
+	sqliteBusy = "100"
+	// sqliteMigrationBusy is sqliteBusy for migrations, which are not tried again.
+	sqliteMigrationBusy = "10000"
 	// sqliteCheckpoint copies the log into the file every 4,000 pages, 16 MB, where 1,000 is usual: a page that changes
 	// often is copied once for many changes.
 	sqliteCheckpoint = "wal_autocheckpoint(4000)"
@@ -113,6 +115,16 @@ func fileMigrator(path string, writer *sql.DB) func(context.Context, func(*sql.D
 			return fmt.Errorf("wait for another process that migrates %s: %w", path, err)
 		}
 		defer func() { _ = lock.Close() }()
-		return fn(writer)
+		if err := setBusy(ctx, writer, sqliteMigrationBusy); err != nil {
+			return err
+		}
+		err := fn(writer)
+		return errors.Join(err, setBusy(context.WithoutCancel(ctx), writer, sqliteBusy))
 	}
+}
+
+// setBusy is how long the only connection of writer waits from now on.
+func setBusy(ctx context.Context, writer *sql.DB, milliseconds string) error {
+	_, err := writer.ExecContext(ctx, "PRAGMA busy_timeout = "+milliseconds)
+	return err
 }

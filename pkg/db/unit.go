@@ -60,6 +60,9 @@ func (u *unit) begin() (err error) {
 		return err
 	}
 	tx := session(u.ctx, u.d.write).Begin()
+	for IsRetryable(tx.Error) && u.ctx.Err() == nil { // another process has the SQLite file; each try waits sqliteBusy
+		tx = session(u.ctx, u.d.write).Begin()
+	}
 	if tx.Error != nil {
 		u.leave()
 		return fmt.Errorf("begin: %w", tx.Error)
