@@ -24,7 +24,10 @@ require (
 	modernc.org/sqlite v1.60.1
 )
 
-require github.com/spf13/pflag v1.0.10 // indirect
+require (
+	github.com/spf13/pflag v1.0.10 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
 
 require (
 	github.com/KimMachineGun/automemlimit v1.0.1 // indirect

@@ -12,7 +12,11 @@ var licenseMember = recipe{
 	steps: []step{
 		{file: licenseFolder + "licensing/license.go", after: "Metadata json.RawMessage", add: "\tPurchaseOrder string\n"},
 		{file: licenseFolder + "licensing/create.go", after: "Metadata json.RawMessage", add: "\tPurchaseOrder string\n"},
-		{file: licenseFolder + "licensing/create.go", after: "Metadata: n.Metadata,", add: "\t\tPurchaseOrder: n.PurchaseOrder,\n"},
+		{
+			file:  licenseFolder + "licensing/create.go",
+			after: "Metadata: n.Metadata,",
+			add:   "\t\tPurchaseOrder: n.PurchaseOrder,\n",
+		},
 		{
 			file:  licenseFolder + "licensing/create.go",
 			after: `checkText(p, "product"`,
@@ -34,10 +38,22 @@ var licenseMember = recipe{
 			after: "set(&l.IsTest, p.IsTest)",
 			add:   "\tset(&l.PurchaseOrder, p.PurchaseOrder)\n",
 		},
-		{file: licenseFolder + "manage/body.go", after: "Metadata json.RawMessage", add: "\tPurchaseOrder string `json:\"purchase_order\"`\n"},
+		{
+			file:  licenseFolder + "manage/body.go",
+			after: "Metadata json.RawMessage",
+			add:   "\tPurchaseOrder string `json:\"purchase_order\"`\n",
+		},
 		{file: licenseFolder + "manage/body.go", after: "object(l.Metadata),", add: "\t\tPurchaseOrder: l.PurchaseOrder,\n"},
-		{file: licenseFolder + "manage/body.go", after: "Metadata jsonbody.Object", add: "\tPurchaseOrder string `json:\"purchase_order\"`\n"},
-		{file: licenseFolder + "manage/body.go", after: "json.RawMessage(n.Metadata),", add: "\t\tPurchaseOrder: n.PurchaseOrder,\n"},
+		{
+			file:  licenseFolder + "manage/body.go",
+			after: "Metadata jsonbody.Object",
+			add:   "\tPurchaseOrder string `json:\"purchase_order\"`\n",
+		},
+		{
+			file:  licenseFolder + "manage/body.go",
+			after: "json.RawMessage(n.Metadata),",
+			add:   "\t\tPurchaseOrder: n.PurchaseOrder,\n",
+		},
 		{
 			file:  licenseFolder + "manage/body.go",
 			after: "Metadata jsonbody.Optional[jsonbody.Object]",
@@ -49,8 +65,16 @@ var licenseMember = recipe{
 			add:   "\t\tPurchaseOrder: l.PurchaseOrder.Pointer(),\n",
 		},
 		{file: licenseFolder + "store/rows.go", after: "Metadata string", add: "\tPurchaseOrder string\n"},
-		{file: licenseFolder + "store/rows.go", after: "encodeMetadata(l.Metadata),", add: "\t\tPurchaseOrder: l.PurchaseOrder,\n"},
-		{file: licenseFolder + "store/rows.go", after: "json.RawMessage(r.Metadata),", add: "\t\tPurchaseOrder: r.PurchaseOrder,\n"},
+		{
+			file:  licenseFolder + "store/rows.go",
+			after: "encodeMetadata(l.Metadata),",
+			add:   "\t\tPurchaseOrder: l.PurchaseOrder,\n",
+		},
+		{
+			file:  licenseFolder + "store/rows.go",
+			after: "json.RawMessage(r.Metadata),",
+			add:   "\t\tPurchaseOrder: r.PurchaseOrder,\n",
+		},
 		{file: licenseFolder + "store/migrations/postgres/00002_purchase_order.sql", add: purchaseOrderColumn},
 		{file: licenseFolder + "store/migrations/sqlite/00002_purchase_order.sql", add: purchaseOrderColumn},
 		{

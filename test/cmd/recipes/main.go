@@ -1,7 +1,7 @@
 //go:build unix
 
-// Command recipes is what scripts/recipes runs: it follows the recipes of CONTRIBUTING.md with an example of each, and proves
-// that the files they name are enough.
+// Command recipes is what scripts/recipes runs: it follows the recipes of CONTRIBUTING.md with an example of each, and
+// proves that the files they name are enough.
 package main
 
 import (
@@ -17,10 +17,10 @@ import (
 
 const usage = `usage: scripts/recipes [name ...]
 
-Follows the recipes of CONTRIBUTING.md: adds the example of each to a copy of the files it touches, generates code where the
-contracts change, and runs the tests that the example brings. The files of the repository are not touched.
-A recipe fails when CONTRIBUTING.md does not name a file that the example needs, and when the example needs more files, other
-than tests and generated code, than the recipe may cost.
+Follows the recipes of CONTRIBUTING.md: adds the example of each to a copy of the files it touches, generates code where
+the contracts change, and runs the tests that the example brings. The files of the repository are not touched.
+A recipe fails when CONTRIBUTING.md does not name a file that the example needs, and when the example needs more files,
+other than tests and generated code, than the recipe may cost.
 `
 
 func main() {

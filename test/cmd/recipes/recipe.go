@@ -102,7 +102,8 @@ func (r *recipe) documented(root string) error {
 	return errors.Join(errs...)
 }
 
-// insert puts the text of a step behind the line that holds s.after. How the words of a line are spaced does not matter.
+// insert puts the text of a step behind the line that holds s.after. How the words of a line are spaced does not
+// matter.
 func insert(text string, s step) (string, error) {
 	if !strings.HasSuffix(s.add, "\n") && strings.Count(text, s.after) == 1 {
 		return strings.Replace(text, s.after, s.after+s.add, 1), nil
