@@ -34,7 +34,7 @@ import (
 
 type testConfig struct {
 	Base
-	MasterKey secret.Secret `key:"master_key" env:"LATCHKEY_MASTER_KEY" secret:"true" help:"a key"`
+	MasterKey secret.Secret `key:"master_key" secret:"true" help:"a key"`
 }
 
 func (c *testConfig) Validate() error {

@@ -23,33 +23,33 @@ const (
 
 // Base is the settings that all services have; each embeds it in its Config.
 type Base struct {
-	Env          string `key:"env" env:"LATCHKEY_ENV" default:"production" oneof:"production development" help:"production refuses weak secrets and keeps metrics internal; development does neither"`
-	Addr         string `key:"addr" env:"LATCHKEY_ADDR" form:"address" help:"host:port of the public API"`
-	InternalAddr string `key:"internal_addr" env:"LATCHKEY_INTERNAL_ADDR" form:"address" help:"host:port for the peer services; never expose it"`
+	Env          string `key:"env" default:"production" oneof:"production development" help:"production refuses weak secrets and keeps metrics internal; development does neither"`
+	Addr         string `key:"addr" form:"address" help:"host:port of the public API"`
+	InternalAddr string `key:"internal_addr" form:"address" help:"host:port for the peer services; never expose it"`
 
-	DatabaseURL      string `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" url:"postgres:// postgresql:// sqlite:" help:"postgres://user:password@host:5432/name; the service uses the schema of its own name"`
-	DatabaseMaxConns int    `key:"database_max_conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"16" min:"1" max:"10000" help:"connections to the database that one process opens at most"`
-	AMQPURL          string `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" url:"amqp:// amqps://" help:"amqp://user:password@host:5672/vhost of RabbitMQ"`
+	DatabaseURL      string `key:"database_url" secret:"url" url:"postgres:// postgresql:// sqlite:" help:"postgres://user:password@host:5432/name; the service uses the schema of its own name"`
+	DatabaseMaxConns int    `key:"database_max_conns" default:"16" min:"1" max:"10000" help:"connections to the database that one process opens at most"`
+	AMQPURL          string `key:"amqp_url" secret:"url" url:"amqp:// amqps://" help:"amqp://user:password@host:5672/vhost of RabbitMQ"`
 
-	AuthURL      string `key:"auth_url" env:"LATCHKEY_AUTH_URL" default:"http://127.0.0.1:5101" url:"http:// https://" help:"internal address of the auth service"`
-	LicenseURL   string `key:"license_url" env:"LATCHKEY_LICENSE_URL" default:"http://127.0.0.1:5102" url:"http:// https://" help:"internal address of the license service"`
-	AnalyticsURL string `key:"analytics_url" env:"LATCHKEY_ANALYTICS_URL" default:"http://127.0.0.1:5103" url:"http:// https://" help:"internal address of the analytics service"`
+	AuthURL      string `key:"auth_url" default:"http://127.0.0.1:5101" url:"http:// https://" help:"internal address of the auth service"`
+	LicenseURL   string `key:"license_url" default:"http://127.0.0.1:5102" url:"http:// https://" help:"internal address of the license service"`
+	AnalyticsURL string `key:"analytics_url" default:"http://127.0.0.1:5103" url:"http:// https://" help:"internal address of the analytics service"`
 
-	InternalKey   secret.Secret `key:"internal_key" env:"LATCHKEY_INTERNAL_KEY" secret:"true" help:"private key of this service, base64 of 32 random bytes: signs its calls to its peers; no other service has it"`
-	InternalPeers []string      `key:"internal_peers" env:"LATCHKEY_INTERNAL_PEERS" help:"public keys of all services, as service:base64, by commas; a service may have several; the command internal-key makes pairs"`
+	InternalKey   secret.Secret `key:"internal_key" secret:"true" help:"private key of this service, base64 of 32 random bytes: signs its calls to its peers; no other service has it"`
+	InternalPeers []string      `key:"internal_peers" help:"public keys of all services, as service:base64, by commas; a service may have several; the command internal-key makes pairs"`
 
-	AddressLimits  *bool    `key:"address_limits" env:"LATCHKEY_ADDRESS_LIMITS" help:"limit refused credentials by client address; unset: in production only"`
-	TrustedProxies []string `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
-	TLSCertFile    string   `key:"tls_cert_file" env:"LATCHKEY_TLS_CERT_FILE" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
-	TLSKeyFile     string   `key:"tls_key_file" env:"LATCHKEY_TLS_KEY_FILE" help:"private key of the certificate as PEM"`
+	AddressLimits  *bool    `key:"address_limits" help:"limit refused credentials by client address; unset: in production only"`
+	TrustedProxies []string `key:"trusted_proxies" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
+	TLSCertFile    string   `key:"tls_cert_file" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
+	TLSKeyFile     string   `key:"tls_key_file" help:"private key of the certificate as PEM"`
 
-	LogLevel      string         `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"info" oneof:"debug info warn error" help:"debug, info, warn or error"`
-	LogFormat     string         `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"auto" oneof:"auto json text" help:"json, text, or auto: text in development on a terminal"`
-	MetricsPublic *bool          `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"answer /metrics on the public port too; unset: in development only"`
-	DocsDisabled  bool           `key:"docs_disabled" env:"LATCHKEY_DOCS_DISABLED" default:"false" help:"do not answer /docs, the page that shows the API; /openapi.json stays"`
-	EventLogDays  int            `key:"event_log_days" env:"LATCHKEY_EVENT_LOG_DAYS" default:"400" min:"1" max:"36500" help:"days that sent events stay in the outbox, which is the event log"`
-	DrainDelay    *time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
-	StartTimeout  time.Duration  `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for the database and the broker"`
+	LogLevel      string         `key:"log_level" default:"info" oneof:"debug info warn error" help:"debug, info, warn or error"`
+	LogFormat     string         `key:"log_format" default:"auto" oneof:"auto json text" help:"json, text, or auto: text in development on a terminal"`
+	MetricsPublic *bool          `key:"metrics_public" help:"answer /metrics on the public port too; unset: in development only"`
+	DocsDisabled  bool           `key:"docs_disabled" default:"false" help:"do not answer /docs, the page that shows the API; /openapi.json stays"`
+	EventLogDays  int            `key:"event_log_days" default:"400" min:"1" max:"36500" help:"days that sent events stay in the outbox, which is the event log"`
+	DrainDelay    *time.Duration `key:"drain_delay" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
+	StartTimeout  time.Duration  `key:"start_timeout" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for the database and the broker"`
 }
 
 // Common gives package app the base of any Config that embeds it.

@@ -15,8 +15,8 @@ import (
 // Clients is the settings of the services that applications call with an API key, some of them from a browser; the Config
 // of such a service embeds it.
 type Clients struct {
-	CORSOrigins     []string `key:"cors_origins" env:"LATCHKEY_CORS_ORIGINS" help:"origins whose pages may call the API from a browser, by commas, such as https://app.example.com; * is any, none by default"`
-	RateLimitShared bool     `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
+	CORSOrigins     []string `key:"cors_origins" help:"origins whose pages may call the API from a browser, by commas, such as https://app.example.com; * is any, none by default"`
+	RateLimitShared bool     `key:"rate_limit_shared" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
 }
 
 // CheckClients finds what is no origin.
@@ -55,7 +55,7 @@ const tokenRateLimit = 120
 
 // TokenLimit is the setting of a service that admits devices by their tokens; its Config embeds it.
 type TokenLimit struct {
-	TokenRateLimit *int `key:"token_rate_limit" env:"LATCHKEY_TOKEN_RATE_LIMIT" min:"0" max:"1000000" help:"calls a minute of heartbeat, offline-token and refresh that the tokens of one device may make, in each process; 0: no limit; unset: 120 in production, 0 in development"`
+	TokenRateLimit *int `key:"token_rate_limit" min:"0" max:"1000000" help:"calls a minute of heartbeat, offline-token and refresh that the tokens of one device may make, in each process; 0: no limit; unset: 120 in production, 0 in development"`
 }
 
 // NewTokenQuota makes the limit of what the tokens of one device, or of one family, may do. It is counted in each process:

@@ -16,9 +16,9 @@ import (
 // MasterKeys is the settings of a service that hashes or encrypts what it keeps; its Config embeds it. A new key is accepted before
 // it is used: it is the next one everywhere before it becomes the current one anywhere.
 type MasterKeys struct {
-	MasterKey         secret.Secret `key:"master_key" env:"LATCHKEY_MASTER_KEY" secret:"true" help:"base64 of 32 bytes; license keys, signing keys and kept answers are hashed and encrypted with keys made from it"`
-	MasterKeyNext     secret.Secret `key:"master_key_next" env:"LATCHKEY_MASTER_KEY_NEXT" secret:"true" help:"will be the master key: opens what other replicas seal with it already"`
-	MasterKeyPrevious secret.Secret `key:"master_key_previous" env:"LATCHKEY_MASTER_KEY_PREVIOUS" secret:"true" help:"was the master key: opens what it sealed, until rotate-master-key has run"`
+	MasterKey         secret.Secret `key:"master_key" secret:"true" help:"base64 of 32 bytes; license keys, signing keys and kept answers are hashed and encrypted with keys made from it"`
+	MasterKeyNext     secret.Secret `key:"master_key_next" secret:"true" help:"will be the master key: opens what other replicas seal with it already"`
+	MasterKeyPrevious secret.Secret `key:"master_key_previous" secret:"true" help:"was the master key: opens what it sealed, until rotate-master-key has run"`
 }
 
 // masterKeySetting is one of the settings, by its environment name.
@@ -90,7 +90,8 @@ func (s Service) StartMasterKeys(ctx context.Context, d Deps) error {
 // MasterKeyError is err, as a *config.Problem where rows are under a master key that is missing.
 func MasterKeyError(err error) error {
 	if missing := new(masterkey.MissingError); errors.As(err, &missing) {
-		return &config.Problem{Key: "master_key", Env: "LATCHKEY_MASTER_KEY", Text: missing.Error()}
+		m := &MasterKeys{}
+		return config.Problemf(m, &m.MasterKey, "%v", missing)
 	}
 	return err
 }

@@ -4,10 +4,10 @@
 //
 // A field says everything about its setting in tags:
 //
-//	DatabaseURL string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"..."`
-//	StartTimeout time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"..."`
+//	DatabaseURL  string        `key:"database_url" secret:"url" help:"..."`
+//	StartTimeout time.Duration `key:"start_timeout" default:"60s" help:"..."`
 //
-// key is the name in the file, and with hyphens the flag. secret:"true" hides the whole value, secret:"url" its password; both
+// key is the name in the file, with hyphens the flag, and in capitals after LATCHKEY_ the environment variable. secret:"true" hides the whole value, secret:"url" its password; both
 // have no flag, as flags show in process lists, and both can be read from a file named by <ENV>_FILE. A field that is not
 // zero before Load has that value as its default. An empty environment variable counts as not set. Kinds: string and
 // types made of it, bool, int, float64, time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the
@@ -15,7 +15,7 @@
 //
 //	oneof:"json text"            one of these words
 //	min:"1" max:"3660"           bounds of a number or a duration
-//	url:"http:// https://"       a URL that begins with one of these; http must name a host
+//	url:"http:// https://"       a URL that begins with one of these; http ends after host and port
 //	form:"address"               host:port
 package config
 

@@ -16,19 +16,19 @@ import (
 )
 
 type shared struct {
-	URL     string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" help:"where the data is"`
-	Timeout time.Duration `key:"start_timeout" env:"LATCHKEY_START_TIMEOUT" default:"60s" help:"how long to wait"`
+	URL     string        `key:"database_url" secret:"url" help:"where the data is"`
+	Timeout time.Duration `key:"start_timeout" default:"60s" help:"how long to wait"`
 }
 
 type sample struct {
 	shared
-	Addr    string        `key:"addr" env:"LATCHKEY_ADDR" default:":1" help:"host:port | of the service"`
-	Secret  secret.Secret `key:"internal_secret" env:"LATCHKEY_INTERNAL_SECRET" secret:"true" help:"a secret"`
-	Proxies []string      `key:"trusted_proxies" env:"LATCHKEY_TRUSTED_PROXIES" help:"a list"`
-	Conns   int           `key:"max_conns" env:"LATCHKEY_MAX_CONNS" default:"16" help:"a number"`
-	Ratio   float64       `key:"ratio" env:"LATCHKEY_RATIO" default:"0.5" help:"a share"`
-	Shared  bool          `key:"shared" env:"LATCHKEY_SHARED" default:"true" help:"a switch"`
-	Public  *bool         `key:"metrics_public" env:"LATCHKEY_METRICS_PUBLIC" help:"a switch that can be unset"`
+	Addr    string        `key:"addr" default:":1" help:"host:port | of the service"`
+	Secret  secret.Secret `key:"internal_secret" secret:"true" help:"a secret"`
+	Proxies []string      `key:"trusted_proxies" help:"a list"`
+	Conns   int           `key:"max_conns" default:"16" help:"a number"`
+	Ratio   float64       `key:"ratio" default:"0.5" help:"a share"`
+	Shared  bool          `key:"shared" default:"true" help:"a switch"`
+	Public  *bool         `key:"metrics_public" help:"a switch that can be unset"`
 }
 
 var no = false
@@ -288,12 +288,12 @@ func TestSuggest(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	type ruled struct {
-		Days  int            `key:"days" env:"LATCHKEY_DAYS" default:"7" min:"1" max:"30" help:"days"`
-		Ratio float64        `key:"ratio" env:"LATCHKEY_RATIO" default:"0.5" min:"0" max:"1" help:"a share"`
-		Delay *time.Duration `key:"delay" env:"LATCHKEY_DELAY" min:"0s" max:"5m" help:"a delay"`
-		Level string         `key:"level" env:"LATCHKEY_LEVEL" default:"info" oneof:"debug info warn" help:"a level"`
-		Peer  string         `key:"peer" env:"LATCHKEY_PEER" url:"http:// https://" help:"a URL"`
-		Addr  string         `key:"addr" env:"LATCHKEY_ADDR" default:":1" form:"address" help:"host:port"`
+		Days  int            `key:"days" default:"7" min:"1" max:"30" help:"days"`
+		Ratio float64        `key:"ratio" default:"0.5" min:"0" max:"1" help:"a share"`
+		Delay *time.Duration `key:"delay" min:"0s" max:"5m" help:"a delay"`
+		Level string         `key:"level" default:"info" oneof:"debug info warn" help:"a level"`
+		Peer  string         `key:"peer" url:"http:// https://" help:"a URL"`
+		Addr  string         `key:"addr" default:":1" form:"address" help:"host:port"`
 	}
 	for setting, tt := range map[string]struct{ good, bad []string }{
 		"LATCHKEY_DAYS":  {[]string{"1", "30"}, []string{"0", "31", "x"}},
@@ -317,7 +317,7 @@ func TestRules(t *testing.T) {
 // Of settings with the same key the first decides the default, and all get the value.
 func TestLoadSeveralStructs(t *testing.T) {
 	type first struct {
-		Conns int `key:"max_conns" env:"LATCHKEY_MAX_CONNS" default:"2" help:"fewer"`
+		Conns int `key:"max_conns" default:"2" help:"fewer"`
 	}
 	clean(t)
 	for _, tt := range []struct {

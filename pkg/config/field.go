@@ -51,7 +51,7 @@ func structFields(v reflect.Value, embedded bool) []field {
 		case tag.Get("key") != "":
 			out = append(out, field{
 				key:    tag.Get("key"),
-				env:    tag.Get("env"),
+				env:    prefix + strings.ToUpper(tag.Get("key")),
 				def:    tag.Get("default"),
 				help:   tag.Get("help"),
 				secret: tag.Get("secret"),

@@ -12,7 +12,7 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 
-	AdminAPIKey secret.Secret `key:"admin_api_key" env:"LATCHKEY_ADMIN_API_KEY" secret:"true" help:"the first owner key, 32 characters or more; changing it revokes the one before; may be left out once other owner keys exist"`
+	AdminAPIKey secret.Secret `key:"admin_api_key" secret:"true" help:"the first owner key, 32 characters or more; changing it revokes the one before; may be left out once other owner keys exist"`
 }
 
 // DefaultConfig is what main starts from.

@@ -12,7 +12,7 @@ type Config struct {
 	app.Base
 	app.Clients
 
-	RetentionDays int `key:"retention_days" env:"LATCHKEY_RETENTION_DAYS" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
+	RetentionDays int `key:"retention_days" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
 }
 
 // DefaultConfig is what main starts from.

@@ -15,8 +15,8 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	AdminSecret         secret.Secret `key:"admin_secret" env:"LATCHKEY_ADMIN_SECRET" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
-	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" env:"LATCHKEY_ADMIN_SECRET_PREVIOUS" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
+	AdminSecret         secret.Secret `key:"admin_secret" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
+	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
 }
 
 // DefaultConfig is what main starts from.

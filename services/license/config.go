@@ -14,7 +14,7 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	CacheBytes int64 `key:"cache_bytes" env:"LATCHKEY_CACHE_BYTES" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	CacheBytes int64 `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
 }
 
 // The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.
@@ -45,5 +45,5 @@ func (c *Config) checkCache() error {
 	if c.CacheBytes == 0 || c.CacheBytes >= leastCacheBytes {
 		return nil
 	}
-	return &config.Problem{Key: "cache_bytes", Env: "LATCHKEY_CACHE_BYTES", Text: "must be 0, or 1048576 (1 MiB) or more"}
+	return config.Problemf(c, &c.CacheBytes, "must be 0, or %d (1 MiB) or more", leastCacheBytes)
 }

@@ -23,20 +23,20 @@ import (
 // settings are those of the program itself, and those of the services, to which the same flags, environment and file apply.
 // Where both have a setting, the default here counts.
 type settings struct {
-	DataDir       string        `key:"data_dir" env:"LATCHKEY_DATA_DIR" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
-	AuthAddr      string        `key:"auth_addr" env:"LATCHKEY_AUTH_ADDR" default:"127.0.0.1:5001" form:"address" help:"host:port of the auth service"`
-	LicenseAddr   string        `key:"license_addr" env:"LATCHKEY_LICENSE_ADDR" default:"127.0.0.1:5002" form:"address" help:"host:port of the license service"`
-	AnalyticsAddr string        `key:"analytics_addr" env:"LATCHKEY_ANALYTICS_ADDR" default:"127.0.0.1:5003" form:"address" help:"host:port of the analytics service"`
-	AdminAddr     string        `key:"admin_addr" env:"LATCHKEY_ADMIN_ADDR" default:"127.0.0.1:5004" form:"address" help:"host:port of the admin service"`
-	Env           string        `key:"env" env:"LATCHKEY_ENV" default:"development" oneof:"production development" help:"production refuses weak secrets, limits by client address and keeps metrics to itself; development does none of that"`
-	DatabaseURL   string        `key:"database_url" env:"LATCHKEY_DATABASE_URL" secret:"url" url:"postgres:// postgresql://" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
-	DatabaseConns int           `key:"database_max_conns" env:"LATCHKEY_DATABASE_MAX_CONNS" default:"4" min:"1" max:"10000" help:"connections that each service opens to the database at most; PostgreSQL can use more"`
-	AMQPURL       string        `key:"amqp_url" env:"LATCHKEY_AMQP_URL" secret:"url" url:"amqp:// amqps://" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
-	LogLevel      string        `key:"log_level" env:"LATCHKEY_LOG_LEVEL" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
-	LogFormat     string        `key:"log_format" env:"LATCHKEY_LOG_FORMAT" default:"text" oneof:"text json" help:"text or json"`
-	DrainDelay    time.Duration `key:"drain_delay" env:"LATCHKEY_DRAIN_DELAY" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
-	CORSOrigins   []string      `key:"cors_origins" env:"LATCHKEY_CORS_ORIGINS" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any, the default in development; none in production"`
-	SharedLimits  bool          `key:"rate_limit_shared" env:"LATCHKEY_RATE_LIMIT_SHARED" default:"false" help:"count rate limits in the database, as several processes need it"`
+	DataDir       string        `key:"data_dir" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
+	AuthAddr      string        `key:"auth_addr" default:"127.0.0.1:5001" form:"address" help:"host:port of the auth service"`
+	LicenseAddr   string        `key:"license_addr" default:"127.0.0.1:5002" form:"address" help:"host:port of the license service"`
+	AnalyticsAddr string        `key:"analytics_addr" default:"127.0.0.1:5003" form:"address" help:"host:port of the analytics service"`
+	AdminAddr     string        `key:"admin_addr" default:"127.0.0.1:5004" form:"address" help:"host:port of the admin service"`
+	Env           string        `key:"env" default:"development" oneof:"production development" help:"production refuses weak secrets, limits by client address and keeps metrics to itself; development does none of that"`
+	DatabaseURL   string        `key:"database_url" secret:"url" url:"postgres:// postgresql://" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
+	DatabaseConns int           `key:"database_max_conns" default:"4" min:"1" max:"10000" help:"connections that each service opens to the database at most; PostgreSQL can use more"`
+	AMQPURL       string        `key:"amqp_url" secret:"url" url:"amqp:// amqps://" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
+	LogLevel      string        `key:"log_level" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
+	LogFormat     string        `key:"log_format" default:"text" oneof:"text json" help:"text or json"`
+	DrainDelay    time.Duration `key:"drain_delay" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
+	CORSOrigins   []string      `key:"cors_origins" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any, the default in development; none in production"`
+	SharedLimits  bool          `key:"rate_limit_shared" default:"false" help:"count rate limits in the database, as several processes need it"`
 
 	// command is what to do instead of serving; empty: serve.
 	command []string
