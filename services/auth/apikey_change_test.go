@@ -161,7 +161,7 @@ func TestC5APIKeysForAdmin(t *testing.T) {
 			w.Errorf("list (-want +got):\n%s", diff)
 		}
 		gone := w.manage("DELETE", "/"+strings.ToUpper(k.ID), nil, "").is(200, "")
-		if at := w.clock.Now().UTC().Format(time.RFC3339Nano); gone.body != `{"id":"`+k.ID+`","revoked":true,"revoked_at":"`+at+`"}` {
+		if at := w.clock.Now().UTC().Format(time.RFC3339Nano); strings.TrimSpace(gone.body) != `{"id":"`+k.ID+`","revoked":true,"revoked_at":"`+at+`"}` {
 			w.Errorf("revoked %s", gone.body)
 		}
 		for _, id := range []string{k.ID, "no-uuid", "%ff", "%00", "%7B" + k.ID + "%7D"} {
