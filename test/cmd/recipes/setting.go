@@ -11,7 +11,7 @@ var setting = recipe{
 		{
 			file:  "services/license/config.go",
 			after: "CacheBytes int64 `key:",
-			add:   "\tKeyPrefix string `key:\"key_prefix\" env:\"LATCHKEY_KEY_PREFIX\" default:\"LIC\" help:\"begins new keys\"`\n",
+			add:   "\tKeyPrefix string `key:\"key_prefix\" default:\"LIC\" help:\"begins new keys\"`\n",
 		},
 		{file: "pkg/app/names.go", after: `"LATCHKEY_ADMIN_SECRET_PREVIOUS"`, add: "\t\t\"LATCHKEY_KEY_PREFIX\",\n"},
 		{file: "services/license/recipe_test.go", add: example("setting_test.go.txt")},
