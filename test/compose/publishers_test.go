@@ -68,11 +68,17 @@ func eventsMadeIn(t *testing.T, dir string) map[string]bool {
 	return found
 }
 
+// madeFor are the functions of pkg that make a message for the service which calls them.
+var madeFor = map[string]string{"audit.Entry": "AuditRecorded", "app.NewRefusals": "LicenseTokenRefused"}
+
 func eventsMadeBy(file *ast.File) map[string]bool {
 	found := map[string]bool{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
+			if message, ok := madeFor[name(n.Fun)]; ok {
+				found[typeOf(message)] = true
+			}
 			return name(n.Fun) != "event.TypeOf"
 		case *ast.CompositeLit:
 			if message, ok := strings.CutPrefix(name(n.Type), "eventsv1."); ok {
