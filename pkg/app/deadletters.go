@@ -14,7 +14,11 @@ import (
 
 // DeadLetters is the command to look after what the consumer of a queue could not take in.
 func DeadLetters(queue string) *cobra.Command {
-	list := &cobra.Command{Use: "list", Short: "List them, oldest first, and leave them where they are", Args: cobra.NoArgs}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List them, oldest first, and leave them where they are",
+		Args:  cobra.NoArgs,
+	}
 	limit := list.Flags().Int("limit", 100, "how many to show at most")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
 		return WithDeps(cmd, func(ctx context.Context, d Deps) error {

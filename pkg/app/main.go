@@ -157,7 +157,11 @@ Settings without a flag:
 
 // load reads the settings. What is wrong with them is a *settingsError.
 func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
-	settings, err := config.Load(p.Name, config.Options{Flags: cmd.Flags(), Known: Names(), Refused: embeddedOnly()}, p.Config)
+	settings, err := config.Load(p.Name, config.Options{
+		Flags:   cmd.Flags(),
+		Known:   Names(),
+		Refused: embeddedOnly(),
+	}, p.Config)
 	return settings, p.settingsError(err)
 }
 

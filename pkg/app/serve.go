@@ -94,7 +94,12 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		}
 	}
 	return fn(ctx, Deps{
-		Log: log, DB: data, Bus: broker, Clock: clock.System{}, Metrics: obs.NewMetrics(p.Name), Answered: new(atomic.Uint64),
+		Log:      log,
+		DB:       data,
+		Bus:      broker,
+		Clock:    clock.System{},
+		Metrics:  obs.NewMetrics(p.Name),
+		Answered: new(atomic.Uint64),
 	})
 }
 
@@ -172,7 +177,14 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 // public one.
 func (b *Base) Servers(svc Running) []server.Server {
 	return []server.Server{
-		{Name: "public", Addr: b.Addr, Setting: "LATCHKEY_ADDR", Handler: svc.Handler(), TLSCert: b.TLSCertFile, TLSKey: b.TLSKeyFile},
+		{
+			Name:    "public",
+			Addr:    b.Addr,
+			Setting: "LATCHKEY_ADDR",
+			Handler: svc.Handler(),
+			TLSCert: b.TLSCertFile,
+			TLSKey:  b.TLSKeyFile,
+		},
 		{Name: "internal", Addr: b.InternalAddr, Setting: "LATCHKEY_INTERNAL_ADDR", Handler: svc.InternalHandler()},
 	}
 }

@@ -103,7 +103,8 @@ func refuses(k apierr.Kind) bool {
 // Most refusals are seen nowhere else.
 func Counter(r prometheus.Registerer, service, calls string) func(reason string) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "latchkey_" + service + "_refused_tokens_total", Help: "Calls of " + calls + " that were refused, by reason.",
+		Name: "latchkey_" + service + "_refused_tokens_total",
+		Help: "Calls of " + calls + " that were refused, by reason.",
 	}, []string{"reason"})
 	r.MustRegister(refused)
 	return func(reason string) { refused.WithLabelValues(reason).Inc() }

@@ -29,7 +29,14 @@ func EncodeJWKS(keys map[string]ed25519.PublicKey) []byte {
 	set := jwks{Keys: []jwk{}}
 	for _, kid := range slices.Sorted(maps.Keys(keys)) {
 		x := base64.RawURLEncoding.EncodeToString(keys[kid])
-		set.Keys = append(set.Keys, jwk{KeyType: "OKP", Curve: "Ed25519", Use: "sig", Algorithm: "EdDSA", ID: kid, X: x})
+		set.Keys = append(set.Keys, jwk{
+			KeyType:   "OKP",
+			Curve:     "Ed25519",
+			Use:       "sig",
+			Algorithm: "EdDSA",
+			ID:        kid,
+			X:         x,
+		})
 	}
 	b, err := json.Marshal(set)
 	if err != nil {

@@ -50,7 +50,13 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.licenses = &licensing.Licenses{Store: s.store, Catalog: s.store, Clock: deps.Clock}
-	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
+	s.seats = &licensing.Seats{
+		Lookup:    s.lookup,
+		Store:     s.store,
+		Seen:      s.seen,
+		Telemetry: s.telemetry,
+		Clock:     deps.Clock,
+	}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

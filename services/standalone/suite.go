@@ -58,7 +58,11 @@ func (s *suite) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.startTimeout())
 	defer cancel()
 	// The addresses by which the services ask each other lead nowhere outside.
-	app.Base{Env: s.settings.Env, DatabaseURL: s.settings.DatabaseURL, AMQPURL: s.settings.AMQPURL}.WarnExposed(ctx, s.log)
+	app.Base{
+		Env:         s.settings.Env,
+		DatabaseURL: s.settings.DatabaseURL,
+		AMQPURL:     s.settings.AMQPURL,
+	}.WarnExposed(ctx, s.log)
 	for _, svc := range s.services {
 		if err := s.openService(ctx, svc); err != nil {
 			return fmt.Errorf("%s: %w", svc.Name, err)

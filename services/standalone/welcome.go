@@ -51,7 +51,11 @@ func makeDemo(ctx context.Context, owner client.Client, c *credentials.Credentia
 			return err
 		}
 	}
-	license, err := owner.CreateLicense(ctx, client.LicenseRequest{CustomerID: "demo", MaxDevices: 5, Features: []string{"demo"}})
+	license, err := owner.CreateLicense(ctx, client.LicenseRequest{
+		CustomerID: "demo",
+		MaxDevices: 5,
+		Features:   []string{"demo"},
+	})
 	if err != nil {
 		return err
 	}

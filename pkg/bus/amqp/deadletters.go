@@ -91,10 +91,14 @@ func (d *deadLetters) remove(ctx context.Context, ids []string, take func(*amqp0
 
 // sendBack removes the letter only after the queue has confirmed it.
 func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error {
-	m := message{exchange: deadExchange(d.queue), key: d.queue, Publishing: amqp091.Publishing{
-		Headers: amqp091.Table{headerKey: publishedUnder(*got)}, ContentType: got.ContentType, DeliveryMode: amqp091.Persistent, MessageId: got.MessageId,
-		Type: got.Type, Timestamp: got.Timestamp, AppId: got.AppId, Body: got.Body,
-	}}
+	m := message{
+		exchange: deadExchange(d.queue),
+		key:      d.queue,
+		Publishing: amqp091.Publishing{
+			Headers: amqp091.Table{headerKey: publishedUnder(*got)}, ContentType: got.ContentType, DeliveryMode: amqp091.Persistent, MessageId: got.MessageId,
+			Type: got.Type, Timestamp: got.Timestamp, AppId: got.AppId, Body: got.Body,
+		},
+	}
 	if err := d.bus.publisher.send(ctx, []message{m}); err != nil {
 		return err
 	}

@@ -155,7 +155,10 @@ func endsWithClose(t *testing.T, open Open) {
 
 func refusesStrangers(t *testing.T, open Open) {
 	b := opened(t, open, all())
-	if err := b.Consume(t.Context(), bus.Queue{Name: "test.stranger", Types: []string{"#"}}, (&Sink{}).Handle); err == nil {
+	if err := b.Consume(t.Context(), bus.Queue{
+		Name:  "test.stranger",
+		Types: []string{"#"},
+	}, (&Sink{}).Handle); err == nil {
 		t.Error("consumed a queue that nobody declared")
 	}
 	if _, err := b.DeadLetters("test.stranger").List(t.Context(), 1); err == nil {

@@ -106,7 +106,13 @@ func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, er
 	}
 	letters := make([]bus.DeadLetter, len(rows))
 	for i, r := range rows {
-		letters[i] = bus.DeadLetter{ID: r.ID, Raw: []byte(r.Message), Reason: r.Reason, Attempts: r.Attempts, DiedAt: r.DiedAt.UTC()}
+		letters[i] = bus.DeadLetter{
+			ID:       r.ID,
+			Raw:      []byte(r.Message),
+			Reason:   r.Reason,
+			Attempts: r.Attempts,
+			DiedAt:   r.DiedAt.UTC(),
+		}
 		if events, err := event.Decode(letters[i].Raw); err == nil {
 			letters[i].Event = events[0]
 		}

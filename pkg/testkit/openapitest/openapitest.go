@@ -165,10 +165,15 @@ func (v *validator) validate(t testing.TB, req *http.Request, status int, header
 		}
 		return
 	}
-	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: &openapi3filter.Options{
-		AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
-		IncludeResponseStatus: true,
-	}}
+	input := &openapi3filter.RequestValidationInput{
+		Request:    req,
+		PathParams: params,
+		Route:      route,
+		Options: &openapi3filter.Options{
+			AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+			IncludeResponseStatus: true,
+		},
+	}
 	if status < 300 {
 		if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil {
 			t.Errorf("%s was answered %d, but the request is not as documented: %v", name, status, err)
@@ -177,7 +182,12 @@ func (v *validator) validate(t testing.TB, req *http.Request, status int, header
 	if header.Get("Idempotency-Replayed") != "" && !takesIdempotencyKey(route.Operation) {
 		t.Errorf("%s: the answer is replayed, but the operation takes no Idempotency-Key", name)
 	}
-	answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: input, Status: status, Header: header, Options: input.Options}
+	answer := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input,
+		Status:                 status,
+		Header:                 header,
+		Options:                input.Options,
+	}
 	answer.SetBodyBytes(body)
 	if err := openapi3filter.ValidateResponse(req.Context(), answer); err != nil {
 		t.Errorf("%s: the answer %d is not as documented: %v\n%s", name, status, err, body)

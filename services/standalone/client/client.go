@@ -52,7 +52,13 @@ func (c Client) CreateAPIKey(ctx context.Context, body APIKeyRequest) (string, e
 	var answer struct {
 		APIKey string `json:"api_key"`
 	}
-	call := call{method: http.MethodPost, url: c.AuthURL + "/api/v1/auth/api-key", header: "X-Admin-Secret", credential: c.AdminSecret, body: body}
+	call := call{
+		method:     http.MethodPost,
+		url:        c.AuthURL + "/api/v1/auth/api-key",
+		header:     "X-Admin-Secret",
+		credential: c.AdminSecret,
+		body:       body,
+	}
 	_, err := c.do(ctx, call, http.StatusCreated, &answer)
 	return answer.APIKey, err
 }
@@ -60,14 +66,25 @@ func (c Client) CreateAPIKey(ctx context.Context, body APIKeyRequest) (string, e
 // CreateLicense makes a license. Asked again within a day for the same license, the answer is the same.
 func (c Client) CreateLicense(ctx context.Context, body LicenseRequest) (License, error) {
 	var answer License
-	call := call{method: http.MethodPost, url: c.AdminURL + "/api/v1/admin/licenses", header: "X-Admin-API-Key", credential: c.AdminAPIKey, body: body}
+	call := call{
+		method:     http.MethodPost,
+		url:        c.AdminURL + "/api/v1/admin/licenses",
+		header:     "X-Admin-API-Key",
+		credential: c.AdminAPIKey,
+		body:       body,
+	}
 	_, err := c.do(ctx, call, http.StatusCreated, &answer)
 	return answer, err
 }
 
 // HasLicense tells whether the suite knows a license.
 func (c Client) HasLicense(ctx context.Context, id string) (bool, error) {
-	call := call{method: http.MethodGet, url: c.AdminURL + "/api/v1/admin/licenses/" + id, header: "X-Admin-API-Key", credential: c.AdminAPIKey}
+	call := call{
+		method:     http.MethodGet,
+		url:        c.AdminURL + "/api/v1/admin/licenses/" + id,
+		header:     "X-Admin-API-Key",
+		credential: c.AdminAPIKey,
+	}
 	status, err := c.do(ctx, call, http.StatusOK, nil)
 	if status == http.StatusNotFound {
 		return false, nil

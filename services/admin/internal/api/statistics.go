@@ -104,7 +104,10 @@ func (b *statisticsBody) setLicenses(m *licensev1.CountLicensesResponse) {
 }
 
 func (b *statisticsBody) setUsage(m *analyticsv1.StatisticsResponse) {
-	b.Validations = &validationCounts{Last24h: int64(m.GetValidations_24H()), Failed24h: int64(m.GetFailedValidations_24H())}
+	b.Validations = &validationCounts{
+		Last24h:   int64(m.GetValidations_24H()),
+		Failed24h: int64(m.GetFailedValidations_24H()),
+	}
 	b.Anomalies = &anomalyCounts{Open: m.GetAnomaliesOpen(), Last24h: m.GetAnomalies_24H()}
 }
 

@@ -154,7 +154,11 @@ func (t *trail) finding(d *detector, status string) Finding {
 	f.Severity = severityOf(f.Score)
 	for _, n := range t.Notes {
 		if n.EventID != "" {
-			f.Evidence = append(f.Evidence, Evidence{EventID: n.EventID, OccurredAt: instant(n.At), What: d.words[n.What]})
+			f.Evidence = append(f.Evidence, Evidence{
+				EventID:    n.EventID,
+				OccurredAt: instant(n.At),
+				What:       d.words[n.What],
+			})
 		}
 	}
 	return f

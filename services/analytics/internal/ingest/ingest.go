@@ -107,7 +107,12 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 		return err
 	}
 	c.memory, c.repeats = nil, true
-	b := &usage.Batch{Epoch: m.epoch, Events: events, Position: m.taken + int64(len(events)), Changes: usage.Fold(events)}
+	b := &usage.Batch{
+		Epoch:    m.epoch,
+		Events:   events,
+		Position: m.taken + int64(len(events)),
+		Changes:  usage.Fold(events),
+	}
 	if b.Before, err = m.rollups.load(ctx, c.store, b.Changes); err != nil {
 		return fmt.Errorf("read rollups: %w", err)
 	}

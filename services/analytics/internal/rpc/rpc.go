@@ -58,15 +58,22 @@ func (s server) LicenseUsage(ctx context.Context, req *connect.Request[analytics
 	}
 	res := &analyticsv1.LicenseUsageResponse{Totals: newCounts(&total)}
 	for i := range daily {
-		res.Daily = append(res.Daily, &analyticsv1.DayUsage{Date: daily[i].Date.Format(time.DateOnly), Counts: newCounts(&daily[i])})
+		res.Daily = append(res.Daily, &analyticsv1.DayUsage{
+			Date:   daily[i].Date.Format(time.DateOnly),
+			Counts: newCounts(&daily[i]),
+		})
 	}
 	return connect.NewResponse(res), nil
 }
 
 func newCounts(d *usage.DayUsage) *analyticsv1.UsageCounts {
 	return &analyticsv1.UsageCounts{
-		Validations: float64(d.Validations), FailedValidations: float64(d.Failures), Activations: float64(d.Activations),
-		Deactivations: float64(d.Deactivations), Heartbeats: float64(d.Heartbeats), UniqueDevices: float64(d.UniqueDevices),
+		Validations:       float64(d.Validations),
+		FailedValidations: float64(d.Failures),
+		Activations:       float64(d.Activations),
+		Deactivations:     float64(d.Deactivations),
+		Heartbeats:        float64(d.Heartbeats),
+		UniqueDevices:     float64(d.UniqueDevices),
 	}
 }
 

@@ -61,9 +61,21 @@ func newAnomalyRow(a *usage.Anomaly) (anomalyRow, error) {
 
 func (r *anomalyRow) anomaly() (usage.Anomaly, error) {
 	a := usage.Anomaly{
-		ID: r.AnomalyID, Subject: r.Subject, Type: r.Type, Severity: r.Severity, Score: r.Score, Status: r.Status,
-		FirstSeen: r.FirstSeen.utc(), DetectedAt: r.DetectedAt.utc(), LastSeen: r.LastSeen.utc(), ClosedAt: r.ClosedAt.orNil(),
-		Reason: r.Reason, Observed: r.Observed, Baseline: usage.Baseline{Days: r.BaselineDays}, Suggestion: r.Suggestion, Note: r.Note,
+		ID:         r.AnomalyID,
+		Subject:    r.Subject,
+		Type:       r.Type,
+		Severity:   r.Severity,
+		Score:      r.Score,
+		Status:     r.Status,
+		FirstSeen:  r.FirstSeen.utc(),
+		DetectedAt: r.DetectedAt.utc(),
+		LastSeen:   r.LastSeen.utc(),
+		ClosedAt:   r.ClosedAt.orNil(),
+		Reason:     r.Reason,
+		Observed:   r.Observed,
+		Baseline:   usage.Baseline{Days: r.BaselineDays},
+		Suggestion: r.Suggestion,
+		Note:       r.Note,
 	}
 	if r.LicenseID != nil {
 		a.LicenseID = *r.LicenseID
@@ -161,8 +173,14 @@ func (s *Store) writeAnomalies(tx *gorm.DB, anomalies []*usage.Anomaly) error {
 
 func announcement(a *usage.Anomaly) *eventsv1.AnomalyDetected {
 	return &eventsv1.AnomalyDetected{
-		AnomalyId: a.ID, LicenseId: a.LicenseID, AnomalyType: a.Type, Severity: a.Severity, Score: a.Score, Reason: a.Reason,
-		DetectedAt: timestamppb.New(a.DetectedAt), Subject: a.Subject,
+		AnomalyId:   a.ID,
+		LicenseId:   a.LicenseID,
+		AnomalyType: a.Type,
+		Severity:    a.Severity,
+		Score:       a.Score,
+		Reason:      a.Reason,
+		DetectedAt:  timestamppb.New(a.DetectedAt),
+		Subject:     a.Subject,
 	}
 }
 

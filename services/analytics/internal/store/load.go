@@ -108,11 +108,19 @@ type loggedRow struct {
 }
 
 func (r *loggedRow) logged() usage.Logged {
-	l := licenseRow{LicenseID: r.LicenseID, CustomerID: r.CustomerID, LicenseType: r.LicenseType, IsTest: r.IsTest, MaxDevices: r.MaxDevices,
-		CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt}
+	l := licenseRow{
+		LicenseID:   r.LicenseID,
+		CustomerID:  r.CustomerID,
+		LicenseType: r.LicenseType,
+		IsTest:      r.IsTest,
+		MaxDevices:  r.MaxDevices,
+		CreatedAt:   r.CreatedAt,
+		ExpiresAt:   r.ExpiresAt,
+	}
 	return usage.Logged{
 		Event:    usage.Event{Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()}, Data: r.Data},
-		Position: r.Position, License: l.license(),
+		Position: r.Position,
+		License:  l.license(),
 	}
 }
 

@@ -42,7 +42,10 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 }
 
 func (r *eventRow) event() (*usage.Event, error) {
-	e := &usage.Event{Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()}, Data: r.Data}
+	e := &usage.Event{
+		Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()},
+		Data:        r.Data,
+	}
 	if err := decode.Event(e); err != nil {
 		return nil, fmt.Errorf("stored event %s: %w", r.EventID, err)
 	}

@@ -151,8 +151,11 @@ func (s *Store) Fleet(ctx context.Context, step string, from time.Time) ([]usage
 	err := s.db.Read(ctx).Raw(`SELECT * FROM fleet WHERE step = ? AND starts_at >= ? ORDER BY starts_at`, step, from).Scan(&rows).Error
 	points := make([]usage.FleetPoint, len(rows))
 	for i, r := range rows {
-		points[i] = usage.FleetPoint{Start: r.StartsAt.utc(), Counts: usage.Counts{Validations: r.Validations, Failures: r.Failures,
-			Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats, Events: r.Events}}
+		points[i] = usage.FleetPoint{
+			Start: r.StartsAt.utc(),
+			Counts: usage.Counts{Validations: r.Validations, Failures: r.Failures,
+				Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats, Events: r.Events},
+		}
 	}
 	return points, db.Error(err)
 }

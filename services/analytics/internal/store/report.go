@@ -95,13 +95,21 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 		return err
 	}
 	for i := range unused {
-		f.Unused = append(f.Unused, usage.LicenseIdle{LicenseID: unused[i].LicenseID, CustomerID: unused[i].CustomerID, LastSeen: unused[i].LastSeen.orNil()})
+		f.Unused = append(f.Unused, usage.LicenseIdle{
+			LicenseID:  unused[i].LicenseID,
+			CustomerID: unused[i].CustomerID,
+			LastSeen:   unused[i].LastSeen.orNil(),
+		})
 	}
 	err = s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.expires_at FROM licenses l
 		WHERE l.expires_at <= ? AND `+usable+` AND `+ofCustomer+` ORDER BY l.expires_at, l.license_id LIMIT ?`,
 		w.To.Add(usage.ExpiringWithin), w.To, c, c, listed).Scan(&expiring).Error
 	for i := range expiring {
-		f.Expiring = append(f.Expiring, usage.LicenseEnd{LicenseID: expiring[i].LicenseID, CustomerID: expiring[i].CustomerID, ExpiresAt: expiring[i].ExpiresAt.utc()})
+		f.Expiring = append(f.Expiring, usage.LicenseEnd{
+			LicenseID:  expiring[i].LicenseID,
+			CustomerID: expiring[i].CustomerID,
+			ExpiresAt:  expiring[i].ExpiresAt.utc(),
+		})
 	}
 	return err
 }
@@ -160,10 +168,18 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 
 func (r *pageRow) usage(days []usage.DeviceDay) usage.LicenseUsage {
 	u := usage.LicenseUsage{
-		LicenseID: r.LicenseID, CustomerID: r.CustomerID, Validations: r.Validations, Failures: r.Failures,
-		Devices: usage.DistinctDevices(days), MaxDevices: r.MaxDevices, PeakConcurrent: usage.Peak(days),
-		Utilisation: usage.Share(r.CurrentDevices, int64(r.MaxDevices)), LastSeen: r.LastSeen.orNil(), RiskScore: r.RiskScore,
-		Anomalies: r.Anomalies, ExpiresAt: r.ExpiresAt.orNil(),
+		LicenseID:      r.LicenseID,
+		CustomerID:     r.CustomerID,
+		Validations:    r.Validations,
+		Failures:       r.Failures,
+		Devices:        usage.DistinctDevices(days),
+		MaxDevices:     r.MaxDevices,
+		PeakConcurrent: usage.Peak(days),
+		Utilisation:    usage.Share(r.CurrentDevices, int64(r.MaxDevices)),
+		LastSeen:       r.LastSeen.orNil(),
+		RiskScore:      r.RiskScore,
+		Anomalies:      r.Anomalies,
+		ExpiresAt:      r.ExpiresAt.orNil(),
 	}
 	return u
 }

@@ -85,8 +85,16 @@ func (r *rollupRows) addDevices(c *usage.Changes, before usage.Rollups) error {
 // addSums adds what the database adds up.
 func (r *rollupRows) addSums(c *usage.Changes) {
 	for b, n := range c.Fleet {
-		r.fleet = append(r.fleet, fleetRow{Step: b.Step, StartsAt: at(b.Start), Validations: n.Validations, Failures: n.Failures,
-			Activations: n.Activations, Deactivations: n.Deactivations, Heartbeats: n.Heartbeats, Events: n.Events})
+		r.fleet = append(r.fleet, fleetRow{
+			Step:          b.Step,
+			StartsAt:      at(b.Start),
+			Validations:   n.Validations,
+			Failures:      n.Failures,
+			Activations:   n.Activations,
+			Deactivations: n.Deactivations,
+			Heartbeats:    n.Heartbeats,
+			Events:        n.Events,
+		})
 	}
 	for k, n := range c.Failures {
 		if k.LicenseID == "" {

@@ -47,16 +47,37 @@ func newDeviceRow(d *usage.Device) (deviceRow, error) {
 		day = d.Days[n-1]
 	}
 	return deviceRow{
-		d.LicenseID, d.HardwareID, d.Name.Value, at(d.Name.At), d.OS.Value, at(d.OS.At), d.Country.Value, at(d.Country.At),
-		d.Version.Value, at(d.Version.At), at(d.FirstSeen), at(d.LastSeen), d.Seat.Value, d.Seat.Version, versions,
-		at(day.Day), day.Hours, day.Uses,
+		LicenseID:    d.LicenseID,
+		HardwareID:   d.HardwareID,
+		Name:         d.Name.Value,
+		NameAt:       at(d.Name.At),
+		OS:           d.OS.Value,
+		OSAt:         at(d.OS.At),
+		Country:      d.Country.Value,
+		CountryAt:    at(d.Country.At),
+		AppVersion:   d.Version.Value,
+		AppVersionAt: at(d.Version.At),
+		FirstSeen:    at(d.FirstSeen),
+		LastSeen:     at(d.LastSeen),
+		HasSeat:      d.Seat.Value,
+		SeatVersion:  d.Seat.Version,
+		Versions:     versions,
+		Day:          at(day.Day),
+		DayHours:     day.Hours,
+		DayUses:      day.Uses,
 	}, err
 }
 
 // known is the device with its latest day.
 func (r *deviceRow) known() (*usage.Device, error) {
 	d, err := r.device()
-	if row := (deviceDayRow{r.LicenseID, r.Day, r.HardwareID, r.DayHours, r.DayUses}); !r.Day.IsZero() {
+	if row := (deviceDayRow{
+		LicenseID:  r.LicenseID,
+		Day:        r.Day,
+		HardwareID: r.HardwareID,
+		Hours:      r.DayHours,
+		Uses:       r.DayUses,
+	}); !r.Day.IsZero() {
 		d.Days = []usage.DeviceDay{row.day()}
 	}
 	return d, err
@@ -65,10 +86,13 @@ func (r *deviceRow) known() (*usage.Device, error) {
 func (r *deviceRow) device() (*usage.Device, error) {
 	d := &usage.Device{
 		DeviceKey: usage.DeviceKey{LicenseID: r.LicenseID, HardwareID: r.HardwareID},
-		Name:      usage.Latest{Value: r.Name, At: r.NameAt.utc()}, OS: usage.Latest{Value: r.OS, At: r.OSAt.utc()},
-		Country: usage.Latest{Value: r.Country, At: r.CountryAt.utc()}, Version: usage.Latest{Value: r.AppVersion, At: r.AppVersionAt.utc()},
-		FirstSeen: r.FirstSeen.utc(), LastSeen: r.LastSeen.utc(),
-		Seat: usage.Versioned[bool]{Value: r.HasSeat, Version: r.SeatVersion},
+		Name:      usage.Latest{Value: r.Name, At: r.NameAt.utc()},
+		OS:        usage.Latest{Value: r.OS, At: r.OSAt.utc()},
+		Country:   usage.Latest{Value: r.Country, At: r.CountryAt.utc()},
+		Version:   usage.Latest{Value: r.AppVersion, At: r.AppVersionAt.utc()},
+		FirstSeen: r.FirstSeen.utc(),
+		LastSeen:  r.LastSeen.utc(),
+		Seat:      usage.Versioned[bool]{Value: r.HasSeat, Version: r.SeatVersion},
 	}
 	return d, json.Unmarshal(r.Versions, &d.Versions)
 }
@@ -84,7 +108,13 @@ type deviceDayRow struct {
 }
 
 func newDeviceDayRow(d *usage.DeviceDay) deviceDayRow {
-	return deviceDayRow{d.LicenseID, at(d.Day), d.HardwareID, d.Hours, d.Uses}
+	return deviceDayRow{
+		LicenseID:  d.LicenseID,
+		Day:        at(d.Day),
+		HardwareID: d.HardwareID,
+		Hours:      d.Hours,
+		Uses:       d.Uses,
+	}
 }
 
 func (r *deviceDayRow) day() usage.DeviceDay {

@@ -48,10 +48,33 @@ type licenseRow struct {
 func newLicenseRow(l *usage.License) licenseRow {
 	id, day := l.Identity.Value, newDayRow(&l.Days[len(l.Days)-1])
 	return licenseRow{
-		l.ID, id.CustomerID, id.Product, id.Type, id.IsTest, l.Identity.Version, l.MaxDevices.Value, l.MaxDevices.Version,
-		l.Seats.Value, l.Seats.Version, l.Active.Value, l.Active.Version, at(l.ExpiresAt.Value), l.ExpiresAt.Version,
-		at(l.CreatedAt), at(l.FirstEventAt), at(l.LastSeen), at(l.LastValidatedAt), l.Validations,
-		day.Day, day.Validations, day.Failures, day.Activations, day.Deactivations, day.Heartbeats, day.Events, day.Hours,
+		LicenseID:        l.ID,
+		CustomerID:       id.CustomerID,
+		Product:          id.Product,
+		LicenseType:      id.Type,
+		IsTest:           id.IsTest,
+		IdentityVersion:  l.Identity.Version,
+		MaxDevices:       l.MaxDevices.Value,
+		LimitVersion:     l.MaxDevices.Version,
+		CurrentDevices:   l.Seats.Value,
+		SeatsVersion:     l.Seats.Version,
+		IsActive:         l.Active.Value,
+		ActiveVersion:    l.Active.Version,
+		ExpiresAt:        at(l.ExpiresAt.Value),
+		ExpiryVersion:    l.ExpiresAt.Version,
+		CreatedAt:        at(l.CreatedAt),
+		FirstEventAt:     at(l.FirstEventAt),
+		LastSeen:         at(l.LastSeen),
+		LastValidatedAt:  at(l.LastValidatedAt),
+		Validations:      l.Validations,
+		Day:              day.Day,
+		DayValidations:   day.Validations,
+		DayFailures:      day.Failures,
+		DayActivations:   day.Activations,
+		DayDeactivations: day.Deactivations,
+		DayHeartbeats:    day.Heartbeats,
+		DayEvents:        day.Events,
+		DayHours:         day.Hours,
 	}
 }
 
@@ -80,8 +103,22 @@ type usedRow struct {
 func newUsedRow(l *usage.License) usedRow {
 	day := newDayRow(&l.Days[len(l.Days)-1])
 	return usedRow{
-		l.ID, l.MaxDevices.Value, l.MaxDevices.Version, l.Seats.Value, l.Seats.Version, at(l.LastSeen), at(l.LastValidatedAt), l.Validations,
-		day.Day, day.Validations, day.Failures, day.Activations, day.Deactivations, day.Heartbeats, day.Events, day.Hours,
+		LicenseID:        l.ID,
+		MaxDevices:       l.MaxDevices.Value,
+		LimitVersion:     l.MaxDevices.Version,
+		CurrentDevices:   l.Seats.Value,
+		SeatsVersion:     l.Seats.Version,
+		LastSeen:         at(l.LastSeen),
+		LastValidatedAt:  at(l.LastValidatedAt),
+		Validations:      l.Validations,
+		Day:              day.Day,
+		DayValidations:   day.Validations,
+		DayFailures:      day.Failures,
+		DayActivations:   day.Activations,
+		DayDeactivations: day.Deactivations,
+		DayHeartbeats:    day.Heartbeats,
+		DayEvents:        day.Events,
+		DayHours:         day.Hours,
 	}
 }
 
@@ -93,7 +130,17 @@ func onlyUsed(l, old *usage.License) bool {
 
 // known is the license with its latest day.
 func (r *licenseRow) known() (*usage.License, error) {
-	row := dayRow{r.LicenseID, r.Day, r.DayValidations, r.DayFailures, r.DayActivations, r.DayDeactivations, r.DayHeartbeats, r.DayEvents, r.DayHours}
+	row := dayRow{
+		LicenseID:     r.LicenseID,
+		Day:           r.Day,
+		Validations:   r.DayValidations,
+		Failures:      r.DayFailures,
+		Activations:   r.DayActivations,
+		Deactivations: r.DayDeactivations,
+		Heartbeats:    r.DayHeartbeats,
+		Events:        r.DayEvents,
+		Hours:         r.DayHours,
+	}
 	day, err := row.day()
 	l := r.license()
 	l.Days = []usage.Day{day}
@@ -101,9 +148,20 @@ func (r *licenseRow) known() (*usage.License, error) {
 }
 
 func (r *licenseRow) license() *usage.License {
-	l := &usage.License{ID: r.LicenseID, CreatedAt: r.CreatedAt.utc(), FirstEventAt: r.FirstEventAt.utc(), LastSeen: r.LastSeen.utc(),
-		LastValidatedAt: r.LastValidatedAt.utc(), Validations: r.Validations}
-	l.Identity.Value = usage.Identity{CustomerID: r.CustomerID, Product: r.Product, Type: r.LicenseType, IsTest: r.IsTest}
+	l := &usage.License{
+		ID:              r.LicenseID,
+		CreatedAt:       r.CreatedAt.utc(),
+		FirstEventAt:    r.FirstEventAt.utc(),
+		LastSeen:        r.LastSeen.utc(),
+		LastValidatedAt: r.LastValidatedAt.utc(),
+		Validations:     r.Validations,
+	}
+	l.Identity.Value = usage.Identity{
+		CustomerID: r.CustomerID,
+		Product:    r.Product,
+		Type:       r.LicenseType,
+		IsTest:     r.IsTest,
+	}
 	l.Identity.Version = r.IdentityVersion
 	l.MaxDevices.Value, l.MaxDevices.Version = r.MaxDevices, r.LimitVersion
 	l.Seats.Value, l.Seats.Version = r.CurrentDevices, r.SeatsVersion
@@ -137,12 +195,25 @@ func newDayRow(d *usage.Day) dayRow {
 		hours = binary.AppendUvarint(hours, uint64(n))
 	}
 	c := d.Counts
-	return dayRow{d.LicenseID, at(d.Day), c.Validations, c.Failures, c.Activations, c.Deactivations, c.Heartbeats, c.Events, hours}
+	return dayRow{
+		LicenseID:     d.LicenseID,
+		Day:           at(d.Day),
+		Validations:   c.Validations,
+		Failures:      c.Failures,
+		Activations:   c.Activations,
+		Deactivations: c.Deactivations,
+		Heartbeats:    c.Heartbeats,
+		Events:        c.Events,
+		Hours:         hours,
+	}
 }
 
 func (r *dayRow) day() (usage.Day, error) {
-	d := usage.Day{DayKey: usage.DayKey{LicenseID: r.LicenseID, Day: r.Day.utc()}, Counts: usage.Counts{Validations: r.Validations,
-		Failures: r.Failures, Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats, Events: r.Events}}
+	d := usage.Day{
+		DayKey: usage.DayKey{LicenseID: r.LicenseID, Day: r.Day.utc()},
+		Counts: usage.Counts{Validations: r.Validations,
+			Failures: r.Failures, Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats, Events: r.Events},
+	}
 	hours := r.Hours
 	for h := range d.Hours {
 		n, size := binary.Uvarint(hours)

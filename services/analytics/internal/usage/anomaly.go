@@ -222,7 +222,11 @@ func (a *Anomaly) judge(by *rpcv1.Actor, j Judgement, now time.Time) *eventsv1.A
 		return nil
 	}
 	return &eventsv1.AuditRecorded{
-		Actor: by, Action: "anomaly.judge", LicenseId: a.LicenseID, BeforeJson: object(before), AfterJson: object(after),
+		Actor:      by,
+		Action:     "anomaly.judge",
+		LicenseId:  a.LicenseID,
+		BeforeJson: object(before),
+		AfterJson:  object(after),
 	}
 }
 

@@ -63,5 +63,9 @@ type Rollups struct {
 
 // NewRollups returns rollups that hold nothing.
 func NewRollups() Rollups {
-	return Rollups{Licenses: map[string]*License{}, Devices: map[DeviceKey]*Device{}, Networks: map[NetworkKey]time.Time{}}
+	return Rollups{
+		Licenses: map[string]*License{},
+		Devices:  map[DeviceKey]*Device{},
+		Networks: map[NetworkKey]time.Time{},
+	}
 }

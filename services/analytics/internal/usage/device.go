@@ -102,8 +102,15 @@ func devicesOf(e *Event) []*Device {
 	case !admits(e.Type) || b.HardwareID == "":
 		return nil
 	}
-	d := &Device{DeviceKey: DeviceKey{b.LicenseID, b.HardwareID}, FirstSeen: e.At, LastSeen: e.At,
-		Name: said(b.DeviceName, e.At), OS: said(b.OS, e.At), Country: said(b.Country, e.At), Version: said(b.AppVersion, e.At)}
+	d := &Device{
+		DeviceKey: DeviceKey{b.LicenseID, b.HardwareID},
+		FirstSeen: e.At,
+		LastSeen:  e.At,
+		Name:      said(b.DeviceName, e.At),
+		OS:        said(b.OS, e.At),
+		Country:   said(b.Country, e.At),
+		Version:   said(b.AppVersion, e.At),
+	}
 	d.Days = []DeviceDay{{DeviceDayKey{DayKey{b.LicenseID, DayOf(e.At)}, b.HardwareID}, 1 << e.At.Hour(), 1}}
 	if b.AppVersion != "" {
 		d.Versions = []AppVersion{{b.AppVersion, e.At}}

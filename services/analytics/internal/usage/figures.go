@@ -41,7 +41,13 @@ func (s *Service) Figures(ctx context.Context, licenseID string) (*Figures, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Figures{l.Validations, recent.Validations, recent.Failures, l.LastValidatedAt, ScoreOf(anomalies, now).Value}, nil
+	return &Figures{
+		ValidationsTotal: l.Validations,
+		Validations24h:   recent.Validations,
+		Failures24h:      recent.Failures,
+		LastValidatedAt:  l.LastValidatedAt,
+		RiskScore:        ScoreOf(anomalies, now).Value,
+	}, nil
 }
 
 // Usage is one row per day of the last days, oldest first, days without use included; and the sum, whose devices are

@@ -172,7 +172,11 @@ func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
 	}
 	daily := make([]DailyFigure, 0, w.Days)
 	for _, date := range w.Dates() {
-		f := DailyFigure{Date: Date(date), Devices: devices[date], Expectation: expect(earlierDays(date, days, h.License.FirstEventAt))}
+		f := DailyFigure{
+			Date:        Date(date),
+			Devices:     devices[date],
+			Expectation: expect(earlierDays(date, days, h.License.FirstEventAt)),
+		}
 		if d := days[date]; d != nil {
 			f.Validations, f.Failures = d.Validations, d.Failures
 		}
@@ -233,7 +237,11 @@ func newTypicalHours(byHour [24]int64) TypicalHours {
 }
 
 func newDevicePatterns(w Window, h *History) DevicePatterns {
-	p := DevicePatterns{MaxDevices: h.License.MaxDevices.Value, PeakConcurrent: Peak(h.DeviceDays), List: []DevicePortion{}}
+	p := DevicePatterns{
+		MaxDevices:     h.License.MaxDevices.Value,
+		PeakConcurrent: Peak(h.DeviceDays),
+		List:           []DevicePortion{},
+	}
 	uses, total := map[string]int64{}, int64(0)
 	for i := range h.DeviceDays {
 		uses[h.DeviceDays[i].HardwareID] += h.DeviceDays[i].Uses
@@ -266,7 +274,14 @@ func newDevicePortion(d *Device, part float64) DevicePortion {
 	for _, v := range d.Versions {
 		versions = append(versions, v.Version)
 	}
-	return DevicePortion{d.HardwareID, d.Name.Value, d.FirstSeen, d.LastSeen, part, versions}
+	return DevicePortion{
+		HardwareID: d.HardwareID,
+		Name:       d.Name.Value,
+		FirstSeen:  d.FirstSeen,
+		LastSeen:   d.LastSeen,
+		Share:      part,
+		Versions:   versions,
+	}
 }
 
 // DistinctDevices counts the devices behind days of one license.

@@ -83,7 +83,16 @@ func newRisk(l *License, now time.Time, anomalies []Anomaly, history []DayScore,
 		Factors: make([]RiskFactor, 0, len(score.Factors)), History: history,
 	}
 	for _, f := range score.Factors {
-		r.Factors = append(r.Factors, RiskFactor{string(f.Type), f.Points, f.Weight, f.Strength, f.AgeHours, f.HalfLifeDays, f.Reason, f.AnomalyID})
+		r.Factors = append(r.Factors, RiskFactor{
+			Type:         string(f.Type),
+			Points:       f.Points,
+			Weight:       f.Weight,
+			Strength:     f.Strength,
+			AgeHours:     f.AgeHours,
+			HalfLifeDays: f.HalfLifeDays,
+			Reason:       f.Reason,
+			AnomalyID:    f.AnomalyID,
+		})
 	}
 	weekAgo := DayOf(now).AddDate(0, 0, -7)
 	for _, h := range history {

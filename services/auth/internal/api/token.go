@@ -32,7 +32,12 @@ type tokenResponse struct {
 }
 
 func newTokenResponse(p credential.Pair) tokenResponse {
-	return tokenResponse{AccessToken: p.Access, RefreshToken: p.Refresh, TokenType: "Bearer", ExpiresIn: int(p.ExpiresIn / time.Second)}
+	return tokenResponse{
+		AccessToken:  p.Access,
+		RefreshToken: p.Refresh,
+		TokenType:    "Bearer",
+		ExpiresIn:    int(p.ExpiresIn / time.Second),
+	}
 }
 
 type verifyResponse struct {
@@ -109,7 +114,12 @@ func (a *API) verifyToken(c *gin.Context) error {
 		return a.TokenAttempts.RefuseToken(c, raw, err)
 	}
 	c.JSON(http.StatusOK, verifyResponse{
-		Valid: true, LicenseID: v.LicenseID, HardwareID: v.HardwareID, IssuedAt: v.IssuedAt, ExpiresAt: v.ExpiresAt, TokenID: v.TokenID,
+		Valid:      true,
+		LicenseID:  v.LicenseID,
+		HardwareID: v.HardwareID,
+		IssuedAt:   v.IssuedAt,
+		ExpiresAt:  v.ExpiresAt,
+		TokenID:    v.TokenID,
 	})
 	return nil
 }

@@ -119,7 +119,11 @@ func invalid(wrong map[string]string) error {
 // to customers: each of them has its allowance, so that none uses up another's.
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
 	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now}
-	k.RateLimit = RateLimit{PerMinute: or(n.PerMinute, defaultMinute), PerHour: or(n.PerHour, defaultHour), Per: or(n.Per, perKey)}
+	k.RateLimit = RateLimit{
+		PerMinute: or(n.PerMinute, defaultMinute),
+		PerHour:   or(n.PerHour, defaultHour),
+		Per:       or(n.Per, perKey),
+	}
 	if len(k.Allowed) == 0 {
 		k.Allowed, k.RateLimit.Per = defaultEndpoints(), or(n.Per, perAddress)
 	}
@@ -150,7 +154,12 @@ func (s *Service) CreateAPIKey(ctx context.Context, by *Actor, n NewAPIKey) (API
 		return APIKey{}, "", err
 	}
 	k, text := n.key(id, now), secret.New(keyPrefix)
-	created := &eventsv1.ApiKeyCreated{ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed, ExpiresAt: timestamp(k.ExpiresAt)}
+	created := &eventsv1.ApiKeyCreated{
+		ApiKeyId:         k.ID,
+		ClientName:       k.ClientName,
+		AllowedEndpoints: k.Allowed,
+		ExpiresAt:        timestamp(k.ExpiresAt),
+	}
 	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
 	if err := s.Keys.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
 		return APIKey{}, "", fmt.Errorf("create API key: %w", err)
@@ -180,7 +189,13 @@ type APIKeyPatch struct {
 }
 
 func (p APIKeyPatch) validate(now time.Time) error {
-	n := NewAPIKey{ClientName: or(p.ClientName, ""), Allowed: or(p.Allowed, nil), PerMinute: p.PerMinute, PerHour: p.PerHour, Per: p.Per}
+	n := NewAPIKey{
+		ClientName: or(p.ClientName, ""),
+		Allowed:    or(p.Allowed, nil),
+		PerMinute:  p.PerMinute,
+		PerHour:    p.PerHour,
+		Per:        p.Per,
+	}
 	if p.ExpiresAt != nil && !p.ExpiresAt.IsZero() {
 		n.ExpiresAt = p.ExpiresAt
 	}
@@ -197,7 +212,11 @@ func (p APIKeyPatch) apply(k APIKey) APIKey {
 	if len(k.Allowed) == 0 {
 		k.Allowed, l.Per = defaultEndpoints(), perAddress // as in key
 	}
-	k.RateLimit = RateLimit{PerMinute: or(p.PerMinute, l.PerMinute), PerHour: or(p.PerHour, l.PerHour), Per: or(p.Per, l.Per)}
+	k.RateLimit = RateLimit{
+		PerMinute: or(p.PerMinute, l.PerMinute),
+		PerHour:   or(p.PerHour, l.PerHour),
+		Per:       or(p.Per, l.Per),
+	}
 	if p.ExpiresAt != nil {
 		k.ExpiresAt = end(*p.ExpiresAt)
 	}
@@ -258,7 +277,10 @@ func (s *Service) RotateAPIKey(ctx context.Context, by *Actor, id string, graceS
 	}
 	now := s.Clock.Now()
 	oldEnd, text := now.Add(time.Duration(graceSeconds)*time.Second), secret.New(keyPrefix)
-	k, err := s.Keys.RotateKey(ctx, id, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, oldEnd, func(k APIKey) []Record {
+	k, err := s.Keys.RotateKey(ctx, id, KeySecret{
+		Hash:      secret.Hash(text),
+		CreatedAt: now,
+	}, oldEnd, func(k APIKey) []Record {
 		after := map[string]any{"api_key_id": k.ID, "old_secret_expires_at": rfc3339(oldEnd)}
 		return []Record{
 			{k.ID, &eventsv1.ApiKeyRotated{ApiKeyId: k.ID, OldExpiresAt: timestamppb.New(oldEnd)}},

@@ -188,7 +188,12 @@ func (s *Service) rotate(ctx context.Context, f Family, t RefreshToken) (Pair, e
 
 // reused revokes the family of a token that two parties hold.
 func (s *Service) reused(ctx context.Context, from Caller, f Family) error {
-	reused := &eventsv1.LicenseTokenReused{LicenseId: f.LicenseID, HardwareId: f.HardwareID, FamilyId: f.ID, Ip: from.IP}
+	reused := &eventsv1.LicenseTokenReused{
+		LicenseId:  f.LicenseID,
+		HardwareId: f.HardwareID,
+		FamilyId:   f.ID,
+		Ip:         from.IP,
+	}
 	if _, err := s.Families.RevokeFamily(ctx, f.ID, s.Clock.Now(), Record{f.LicenseID, reused}); err != nil {
 		return fmt.Errorf("revoke token family: %w", err)
 	}
@@ -238,7 +243,13 @@ func (s *Service) mint(ctx context.Context, f Family) (Pair, RefreshToken, error
 		return Pair{}, RefreshToken{}, err
 	}
 	refresh := secret.New(RefreshPrefix)
-	next := RefreshToken{Hash: secret.Hash(refresh), FamilyID: f.ID, AccessID: id, CreatedAt: now, ExpiresAt: now.Add(refreshFor)}
+	next := RefreshToken{
+		Hash:      secret.Hash(refresh),
+		FamilyID:  f.ID,
+		AccessID:  id,
+		CreatedAt: now,
+		ExpiresAt: now.Add(refreshFor),
+	}
 	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
 }
 

@@ -52,7 +52,13 @@ func newSigningKey(generation int, now, signsFrom time.Time) (SigningKey, error)
 	if _, err := rand.Read(id); err != nil {
 		return SigningKey{}, fmt.Errorf("name a signing key: %w", err)
 	}
-	return SigningKey{ID: hex.EncodeToString(id), Generation: generation, Private: private, CreatedAt: now, SignsFrom: signsFrom}, nil
+	return SigningKey{
+		ID:         hex.EncodeToString(id),
+		Generation: generation,
+		Private:    private,
+		CreatedAt:  now,
+		SignsFrom:  signsFrom,
+	}, nil
 }
 
 // public is the second half of the private key, as crypto/ed25519 has it. It is for reading.
@@ -153,7 +159,9 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID, ID: o.TokenID,
 			IssuedAt: jwt.NewNumericDate(o.IssuedAt.Add(-claims.SlowClock)), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
 		},
-		HardwareID: o.HardwareID, Features: o.Features, LicenseVersion: o.LicenseVersion,
+		HardwareID:     o.HardwareID,
+		Features:       o.Features,
+		LicenseVersion: o.LicenseVersion,
 	})
 }
 

@@ -65,8 +65,13 @@ func (s server) CheckAccessToken(ctx context.Context, req *connect.Request[authv
 // SignOfflineToken implements authv1connect.AuthServiceHandler.
 func (s server) SignOfflineToken(ctx context.Context, req *connect.Request[authv1.SignOfflineTokenRequest]) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
 	signed, err := s.rules.SignOffline(ctx, credential.Offline{
-		TokenID: req.Msg.TokenId, LicenseID: req.Msg.LicenseId, HardwareID: req.Msg.HardwareId, Features: req.Msg.Features,
-		IssuedAt: req.Msg.IssuedAt.AsTime(), ExpiresAt: req.Msg.ExpiresAt.AsTime(), LicenseVersion: int(req.Msg.LicenseVersion),
+		TokenID:        req.Msg.TokenId,
+		LicenseID:      req.Msg.LicenseId,
+		HardwareID:     req.Msg.HardwareId,
+		Features:       req.Msg.Features,
+		IssuedAt:       req.Msg.IssuedAt.AsTime(),
+		ExpiresAt:      req.Msg.ExpiresAt.AsTime(),
+		LicenseVersion: int(req.Msg.LicenseVersion),
 	})
 	if err != nil {
 		return nil, err

@@ -31,15 +31,26 @@ func (keyRow) TableName() string { return "api_keys" }
 func newKeyRow(k credential.APIKey) (keyRow, error) {
 	allowed, err := json.Marshal(k.Allowed)
 	return keyRow{
-		ID: k.ID, ClientName: k.ClientName, AllowedEndpoints: allowed, PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour,
-		Per: k.RateLimit.Per, CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), RevokedAt: optional(k.RevokedAt),
+		ID:               k.ID,
+		ClientName:       k.ClientName,
+		AllowedEndpoints: allowed,
+		PerMinute:        k.RateLimit.PerMinute,
+		PerHour:          k.RateLimit.PerHour,
+		Per:              k.RateLimit.Per,
+		CreatedAt:        k.CreatedAt,
+		ExpiresAt:        optional(k.ExpiresAt),
+		RevokedAt:        optional(k.RevokedAt),
 	}, err
 }
 
 func (r keyRow) key() (credential.APIKey, error) {
 	k := credential.APIKey{
-		ID: r.ID, ClientName: r.ClientName, CreatedAt: r.CreatedAt.UTC(), ExpiresAt: orZero(r.ExpiresAt), RevokedAt: orZero(r.RevokedAt),
-		RateLimit: credential.RateLimit{PerMinute: r.PerMinute, PerHour: r.PerHour, Per: r.Per},
+		ID:         r.ID,
+		ClientName: r.ClientName,
+		CreatedAt:  r.CreatedAt.UTC(),
+		ExpiresAt:  orZero(r.ExpiresAt),
+		RevokedAt:  orZero(r.RevokedAt),
+		RateLimit:  credential.RateLimit{PerMinute: r.PerMinute, PerHour: r.PerHour, Per: r.Per},
 	}
 	if err := json.Unmarshal(r.AllowedEndpoints, &k.Allowed); err != nil {
 		return k, fmt.Errorf("allowed_endpoints of API key %s: %w", r.ID, err)
@@ -111,7 +122,11 @@ func (s *Store) KeyBySecret(ctx context.Context, hash [32]byte) (credential.APIK
 		return credential.APIKey{}, credential.KeySecret{}, notFound(err, credential.ErrAPIKeyNotFound)
 	}
 	k, err := row.Key.key()
-	return k, credential.KeySecret{Hash: hash, CreatedAt: row.SecretCreatedAt.UTC(), ExpiresAt: orZero(row.SecretExpiresAt)}, err
+	return k, credential.KeySecret{
+		Hash:      hash,
+		CreatedAt: row.SecretCreatedAt.UTC(),
+		ExpiresAt: orZero(row.SecretExpiresAt),
+	}, err
 }
 
 // UpdateKey implements credential.KeyStore.

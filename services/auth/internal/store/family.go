@@ -58,7 +58,12 @@ func (refreshRow) TableName() string { return "refresh_tokens" }
 
 func newRefreshRow(t credential.RefreshToken, rotation int) refreshRow {
 	return refreshRow{
-		SHA256: t.Hash[:], FamilyID: t.FamilyID, Rotation: rotation, AccessID: t.AccessID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
+		SHA256:    t.Hash[:],
+		FamilyID:  t.FamilyID,
+		Rotation:  rotation,
+		AccessID:  t.AccessID,
+		CreatedAt: t.CreatedAt,
+		ExpiresAt: t.ExpiresAt,
 	}
 }
 

@@ -37,8 +37,15 @@ func (m *clientMembers) check(f apierr.Fields) {
 
 func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Client {
 	return licensing.Client{
-		HardwareID: hardwareID, DeviceName: m.DeviceName, OSName: m.OSInfo.Name, OSVersion: m.OSInfo.Version,
-		AppVersion: m.AppVersion, SessionID: m.SessionID, Time: m.ClientTime, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c),
+		HardwareID: hardwareID,
+		DeviceName: m.DeviceName,
+		OSName:     m.OSInfo.Name,
+		OSVersion:  m.OSInfo.Version,
+		AppVersion: m.AppVersion,
+		SessionID:  m.SessionID,
+		Time:       m.ClientTime,
+		IP:         httpx.ClientIP(c),
+		ViaProxy:   httpx.ViaProxy(c),
 	}
 }
 

@@ -96,7 +96,11 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 	if refused {
 		return licensing.Holder{}, licensing.RevokedToken()
 	}
-	holder := licensing.Holder{LicenseID: access.Subject, HardwareID: access.HardwareID, LicenseVersion: access.LicenseVersion}
+	holder := licensing.Holder{
+		LicenseID:      access.Subject,
+		HardwareID:     access.HardwareID,
+		LicenseVersion: access.LicenseVersion,
+	}
 	return holder, a.admit(ctx, holder)
 }
 
@@ -153,8 +157,12 @@ func (a *API) heartbeat(c *gin.Context) error {
 		return err
 	}
 	c.JSON(http.StatusOK, heartbeatResponse{
-		Status: "ok", LicenseID: l.ID, HardwareID: holder.HardwareID, ServerTime: a.Clock.Now(), NextHeartbeatSeconds: heartbeatEvery,
-		License: heartbeatLicense{IsActive: l.IsActive, ExpiresAt: httpx.TimeOrNull(l.ExpiresAt)},
+		Status:               "ok",
+		LicenseID:            l.ID,
+		HardwareID:           holder.HardwareID,
+		ServerTime:           a.Clock.Now(),
+		NextHeartbeatSeconds: heartbeatEvery,
+		License:              heartbeatLicense{IsActive: l.IsActive, ExpiresAt: httpx.TimeOrNull(l.ExpiresAt)},
 	})
 	return nil
 }
@@ -209,7 +217,12 @@ func (a *API) offlineToken(c *gin.Context) error {
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
 		t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 		return offlineTokenResponse{
-			Token: signed, TokenID: t.ID, ExpiresAt: t.ExpiresAt, DurationHours: t.Hours, LicenseID: t.LicenseID, HardwareID: t.HardwareID,
+			Token:         signed,
+			TokenID:       t.ID,
+			ExpiresAt:     t.ExpiresAt,
+			DurationHours: t.Hours,
+			LicenseID:     t.LicenseID,
+			HardwareID:    t.HardwareID,
 		}, err
 	})
 	if err != nil {
@@ -258,7 +271,11 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 	if err := a.OfflineTokens.Verify(ctx, raw, &offline); err != nil {
 		return nil, err
 	}
-	holder := licensing.Holder{LicenseID: offline.Subject, HardwareID: offline.HardwareID, LicenseVersion: offline.LicenseVersion}
+	holder := licensing.Holder{
+		LicenseID:      offline.Subject,
+		HardwareID:     offline.HardwareID,
+		LicenseVersion: offline.LicenseVersion,
+	}
 	seat, err := a.Offline.CheckOffline(ctx, holder)
 	if err != nil {
 		return nil, err

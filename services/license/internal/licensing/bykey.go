@@ -49,10 +49,19 @@ func (s *Seats) activationRefused(now time.Time, licenseID, key string, c Client
 	if errors.Is(err, ErrLimit) && errors.As(err, &full) {
 		said := c.texts()
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
-			LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-			SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
-			ErrorCode: refusal.Code, Reason: refusal.Message,
-			CurrentDevices: int32(full.License.CurrentDevices), MaxDevices: int32(full.License.MaxDevices),
+			LicenseId:      licenseID,
+			HardwareId:     c.HardwareID,
+			DeviceName:     said.deviceName,
+			Os:             said.os,
+			AppVersion:     said.appVersion,
+			SessionId:      said.sessionID,
+			Ip:             c.IP,
+			ViaProxy:       c.ViaProxy,
+			ClientTime:     timestamp(c.Time),
+			ErrorCode:      refusal.Code,
+			Reason:         refusal.Message,
+			CurrentDevices: int32(full.License.CurrentDevices),
+			MaxDevices:     int32(full.License.MaxDevices),
 		})
 		return
 	}
@@ -73,9 +82,18 @@ func (s *Seats) validationFailed(now time.Time, licenseID, key string, c Client,
 		said = c.texts()
 	}
 	s.record(licenseID, now, &eventsv1.LicenseValidationFailed{
-		LicenseId: licenseID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
-		ErrorCode: refusal.Code, Reason: refusal.Message, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+		LicenseId:      licenseID,
+		HardwareId:     c.HardwareID,
+		DeviceName:     said.deviceName,
+		Os:             said.os,
+		AppVersion:     said.appVersion,
+		SessionId:      said.sessionID,
+		Ip:             c.IP,
+		ViaProxy:       c.ViaProxy,
+		ClientTime:     timestamp(c.Time),
+		ErrorCode:      refusal.Code,
+		Reason:         refusal.Message,
+		LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
 	})
 	return err
 }

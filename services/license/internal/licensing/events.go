@@ -36,24 +36,46 @@ type texts struct{ deviceName, os, appVersion, sessionID string }
 
 func (c *Client) texts() texts {
 	return texts{
-		deviceName: cutText(c.DeviceName), os: cutText(c.OS()), appVersion: cutText(c.AppVersion), sessionID: cutText(c.SessionID),
+		deviceName: cutText(c.DeviceName),
+		os:         cutText(c.OS()),
+		appVersion: cutText(c.AppVersion),
+		sessionID:  cutText(c.SessionID),
 	}
 }
 
 func activated(l *License, d *Device, c Client, returning bool) *eventsv1.LicenseActivated {
 	said := c.texts()
 	return &eventsv1.LicenseActivated{
-		LicenseId: l.ID, DeviceId: d.ID, HardwareId: d.HardwareID, DeviceName: cutText(d.Name), Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time), Returning: returning,
-		CurrentDevices: int32(l.CurrentDevices), MaxDevices: int32(l.MaxDevices), Version: int32(l.Version),
+		LicenseId:      l.ID,
+		DeviceId:       d.ID,
+		HardwareId:     d.HardwareID,
+		DeviceName:     cutText(d.Name),
+		Os:             said.os,
+		AppVersion:     said.appVersion,
+		SessionId:      said.sessionID,
+		Ip:             c.IP,
+		ViaProxy:       c.ViaProxy,
+		ClientTime:     timestamp(c.Time),
+		Returning:      returning,
+		CurrentDevices: int32(l.CurrentDevices),
+		MaxDevices:     int32(l.MaxDevices),
+		Version:        int32(l.Version),
 	}
 }
 
 func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *eventsv1.DeviceDeactivated {
 	return &eventsv1.DeviceDeactivated{
-		LicenseId: x.License.ID, DeviceId: x.Device.ID, HardwareId: x.Device.HardwareID, DeviceName: cutText(x.Device.Name),
-		Reason: cutText(reason), By: by, Ip: from.IP, ViaProxy: from.ViaProxy,
-		CurrentDevices: int32(x.License.CurrentDevices), MaxDevices: int32(x.License.MaxDevices), Version: int32(x.License.Version),
+		LicenseId:      x.License.ID,
+		DeviceId:       x.Device.ID,
+		HardwareId:     x.Device.HardwareID,
+		DeviceName:     cutText(x.Device.Name),
+		Reason:         cutText(reason),
+		By:             by,
+		Ip:             from.IP,
+		ViaProxy:       from.ViaProxy,
+		CurrentDevices: int32(x.License.CurrentDevices),
+		MaxDevices:     int32(x.License.MaxDevices),
+		Version:        int32(x.License.Version),
 	}
 }
 

@@ -37,8 +37,15 @@ func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation,
 	s.seen(l.ID, seat.Device, c, nil)
 	said := c.texts()
 	s.record(l.ID, now, &eventsv1.LicenseValidated{
-		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
+		LicenseId:  l.ID,
+		HardwareId: c.HardwareID,
+		DeviceName: said.deviceName,
+		Os:         said.os,
+		AppVersion: said.appVersion,
+		SessionId:  said.sessionID,
+		Ip:         c.IP,
+		ViaProxy:   c.ViaProxy,
+		ClientTime: timestamp(c.Time),
 	})
 	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
 }
@@ -53,8 +60,16 @@ func (s *Seats) Heartbeat(ctx context.Context, h Holder, c Client, session *stru
 	l, now, said := seat.License, s.Clock.Now(), c.texts()
 	s.seen(l.ID, seat.Device, c, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
-		LicenseId: l.ID, HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
-		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time), SessionData: session,
+		LicenseId:   l.ID,
+		HardwareId:  c.HardwareID,
+		DeviceName:  said.deviceName,
+		Os:          said.os,
+		AppVersion:  said.appVersion,
+		SessionId:   said.sessionID,
+		Ip:          c.IP,
+		ViaProxy:    c.ViaProxy,
+		ClientTime:  timestamp(c.Time),
+		SessionData: session,
 	})
 	return l, nil
 }

@@ -52,7 +52,10 @@ func (f *Families) Refused(ctx context.Context, familyID, tokenID string) (bool,
 }
 
 func (f *Families) ask(ctx context.Context, familyID, tokenID string) (*authv1.CheckAccessTokenResponse, error) {
-	resp, err := f.auth.CheckAccessToken(ctx, connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: familyID, TokenId: tokenID}))
+	resp, err := f.auth.CheckAccessToken(ctx, connect.NewRequest(&authv1.CheckAccessTokenRequest{
+		FamilyId: familyID,
+		TokenId:  tokenID,
+	}))
 	if err != nil {
 		return nil, err
 	}

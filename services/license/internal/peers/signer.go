@@ -19,8 +19,13 @@ type Signer struct {
 // SignOffline implements licensing.Signer.
 func (s Signer) SignOffline(ctx context.Context, t licensing.OfflineToken) (string, error) {
 	resp, err := s.auth.SignOfflineToken(ctx, connect.NewRequest(&authv1.SignOfflineTokenRequest{
-		LicenseId: t.LicenseID, HardwareId: t.HardwareID, Features: t.Features, TokenId: t.ID,
-		IssuedAt: timestamppb.New(t.IssuedAt), ExpiresAt: timestamppb.New(t.ExpiresAt), LicenseVersion: int32(t.LicenseVersion),
+		LicenseId:      t.LicenseID,
+		HardwareId:     t.HardwareID,
+		Features:       t.Features,
+		TokenId:        t.ID,
+		IssuedAt:       timestamppb.New(t.IssuedAt),
+		ExpiresAt:      timestamppb.New(t.ExpiresAt),
+		LicenseVersion: int32(t.LicenseVersion),
 	}))
 	if err != nil {
 		return "", err

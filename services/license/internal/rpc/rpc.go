@@ -63,8 +63,13 @@ func (s server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.
 		return nil, err
 	}
 	return connect.NewResponse(&licensev1.CountLicensesResponse{
-		Total: int32(n.Total), Active: int32(n.Active), Inactive: int32(n.Inactive), Expired: int32(n.Expired), Test: int32(n.Test),
-		Expiring_30Days: int32(n.Expiring30Days), ActiveDevices: int32(n.ActiveDevices),
+		Total:           int32(n.Total),
+		Active:          int32(n.Active),
+		Inactive:        int32(n.Inactive),
+		Expired:         int32(n.Expired),
+		Test:            int32(n.Test),
+		Expiring_30Days: int32(n.Expiring30Days),
+		ActiveDevices:   int32(n.ActiveDevices),
 	}), nil
 }
 

@@ -53,7 +53,8 @@ func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions
 	licenses := state
 	licenses.Bytes = o.Bytes / 2 // a license takes about as much as its key and a device together
 	return &Lookup{
-		db: d, keys: keys,
+		db:       d,
+		keys:     keys,
 		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, func([32]byte, string) int { return 0 }),
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),

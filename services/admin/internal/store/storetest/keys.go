@@ -20,7 +20,11 @@ func newKey(t *testing.T, name string, role adminkey.Role) adminkey.Key {
 }
 
 func record(action string) audit.Record {
-	return audit.Record{Actor: &audit.Actor{Id: "a1", Name: "Ada", Role: "owner", Ip: "192.0.2.1", RequestId: "r1"}, Action: action, At: start}
+	return audit.Record{
+		Actor:  &audit.Actor{Id: "a1", Name: "Ada", Role: "owner", Ip: "192.0.2.1", RequestId: "r1"},
+		Action: action,
+		At:     start,
+	}
 }
 
 // add stores a key whose secret is its name.

@@ -57,8 +57,12 @@ func newID(t *testing.T) string {
 func newKey(t *testing.T, s Store) (credential.APIKey, [32]byte) {
 	t.Helper()
 	k := credential.APIKey{
-		ID: newID(t), ClientName: "app \u6f22", Allowed: []string{"/a", "*"}, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
-		RateLimit: credential.RateLimit{PerMinute: 0, PerHour: 7, Per: "address"},
+		ID:         newID(t),
+		ClientName: "app \u6f22",
+		Allowed:    []string{"/a", "*"},
+		CreatedAt:  now,
+		ExpiresAt:  now.Add(time.Hour),
+		RateLimit:  credential.RateLimit{PerMinute: 0, PerHour: 7, Per: "address"},
 	}
 	hash := secret.Hash(k.ID)
 	must(t, s.CreateKey(t.Context(), k, credential.KeySecret{Hash: hash, CreatedAt: now}, created(k)))
@@ -82,7 +86,12 @@ func keys(t *testing.T, s Store, events func() int) {
 		t.Errorf("unknown secret: %v", err)
 	}
 	// A secret that is taken must leave nothing behind: neither the key nor its event.
-	if err := s.CreateKey(t.Context(), credential.APIKey{ID: newID(t), Allowed: []string{"*"}, RateLimit: k.RateLimit, CreatedAt: now},
+	if err := s.CreateKey(t.Context(), credential.APIKey{
+		ID:        newID(t),
+		Allowed:   []string{"*"},
+		RateLimit: k.RateLimit,
+		CreatedAt: now,
+	},
 		credential.KeySecret{Hash: hash, CreatedAt: now}, created(k)); err == nil {
 		t.Error("a secret was given out twice")
 	}
@@ -107,7 +116,10 @@ func rotate(t *testing.T, s Store, events func() int) {
 		t.Error(diff)
 	}
 	// A longer grace must not give the first secret more time than it had.
-	_, err = s.RotateKey(t.Context(), k.ID, credential.KeySecret{Hash: third, CreatedAt: now}, end.Add(time.Hour), record)
+	_, err = s.RotateKey(t.Context(), k.ID, credential.KeySecret{
+		Hash:      third,
+		CreatedAt: now,
+	}, end.Add(time.Hour), record)
 	must(t, err)
 	for hash, want := range map[[32]byte]time.Time{first: end, second: end.Add(time.Hour), third: {}} {
 		_, held, err := s.KeyBySecret(t.Context(), hash)
@@ -116,7 +128,10 @@ func rotate(t *testing.T, s Store, events func() int) {
 			t.Errorf("secret %x ends %s, want %s", hash[:2], held.ExpiresAt, want)
 		}
 	}
-	if _, err := s.RotateKey(t.Context(), newID(t), credential.KeySecret{Hash: [32]byte{4}, CreatedAt: now}, end, none); !errors.Is(err, credential.ErrAPIKeyNotFound) {
+	if _, err := s.RotateKey(t.Context(), newID(t), credential.KeySecret{
+		Hash:      [32]byte{4},
+		CreatedAt: now,
+	}, end, none); !errors.Is(err, credential.ErrAPIKeyNotFound) {
 		t.Errorf("unknown key: %v", err)
 	}
 	if n := events(); n != 3 {
@@ -156,7 +171,13 @@ func revokeOnce(t *testing.T, s Store, events func() int) {
 func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToken) {
 	t.Helper()
 	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", LicenseVersion: 7, CreatedAt: now}
-	first := credential.RefreshToken{Hash: secret.Hash(f.ID), FamilyID: f.ID, AccessID: newID(t), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	first := credential.RefreshToken{
+		Hash:      secret.Hash(f.ID),
+		FamilyID:  f.ID,
+		AccessID:  newID(t),
+		CreatedAt: now,
+		ExpiresAt: now.Add(time.Hour),
+	}
 	must(t, s.CreateFamily(t.Context(), f, first))
 	f.Current = first.Hash
 	return f, first
@@ -165,7 +186,11 @@ func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToke
 func next(t *testing.T, f credential.Family) credential.RefreshToken {
 	id := newID(t)
 	return credential.RefreshToken{
-		Hash: secret.Hash(id), FamilyID: f.ID, AccessID: id, CreatedAt: now.Add(time.Second), ExpiresAt: now.Add(2 * time.Hour),
+		Hash:      secret.Hash(id),
+		FamilyID:  f.ID,
+		AccessID:  id,
+		CreatedAt: now.Add(time.Second),
+		ExpiresAt: now.Add(2 * time.Hour),
 	}
 }
 
@@ -306,7 +331,13 @@ func newSigningKey(t *testing.T, id string, generation int) credential.SigningKe
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	must(t, err)
-	return credential.SigningKey{ID: id, Generation: generation, Private: private, CreatedAt: now, SignsFrom: now.Add(time.Minute)}
+	return credential.SigningKey{
+		ID:         id,
+		Generation: generation,
+		Private:    private,
+		CreatedAt:  now,
+		SignsFrom:  now.Add(time.Minute),
+	}
 }
 
 func signingKeys(t *testing.T, s Store, _ func() int) {
@@ -332,7 +363,10 @@ func oneFirstKey(t *testing.T, s Store, events func() int) {
 	for i := range 5 {
 		k := newSigningKey(t, string(rune('a'+i)), 1)
 		wg.Go(func() {
-			ok, err := s.AddSigningKey(context.Background(), k, credential.Record{Subject: k.ID, Message: &eventsv1.AuditRecorded{Action: "signing_key.rotate"}})
+			ok, err := s.AddSigningKey(context.Background(), k, credential.Record{
+				Subject: k.ID,
+				Message: &eventsv1.AuditRecorded{Action: "signing_key.rotate"},
+			})
 			if err != nil {
 				t.Error(err)
 			}
