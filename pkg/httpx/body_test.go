@@ -102,7 +102,7 @@ func TestTooLargeIsAnsweredToWhoSendsFirst(t *testing.T) {
 	}
 }
 
-// Who asks before he sends is refused without a body.
+// A client that asks before it sends is refused without a body.
 func TestTooLargeIsAnsweredToWhoAsksFirst(t *testing.T) {
 	body := &countedReader{}
 	req := httptest.NewRequest("POST", "/bind", body)

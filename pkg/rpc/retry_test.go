@@ -51,7 +51,7 @@ func TestRetries(t *testing.T) {
 		"the peer says that it is too busy": {level: connect.IdempotencyIdempotent, handler: full, tries: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSister(t)
+			s := newPeer(t)
 			if tt.handler != nil {
 				s.handler = tt.handler
 			}
@@ -70,7 +70,7 @@ func TestRetries(t *testing.T) {
 
 // TestRetriesEndWithTheCaller: who has gone is not called for.
 func TestRetriesEndWithTheCaller(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &way{}
 	gone := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -90,7 +90,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestSilentPeer: a call on a link that swallows everything ends with the time of its caller, and the next one after the link is
 // back succeeds on a connection of its own.
 func TestSilentPeer(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	link := testkit.NewLink(t, strings.TrimPrefix(s.url, "http://"))
 	s.url = "http://" + link.Addr
 	transport := HTTPClient(nil).Transport

@@ -43,16 +43,16 @@ var (
 	callers = Callers{path + "Call": {"license"}}
 )
 
-// sister is a service "auth" with one procedure that does what its handler says.
-type sister struct {
+// peer is a service "auth" with one procedure that does what its handler says.
+type peer struct {
 	log     bytes.Buffer
 	url     string
 	engine  http.Handler
 	handler func(ctx context.Context, in string) (string, error)
 }
 
-func newSister(t *testing.T) *sister {
-	s := &sister{handler: func(_ context.Context, in string) (string, error) { return in, nil }}
+func newPeer(t *testing.T) *peer {
+	s := &peer{handler: func(_ context.Context, in string) (string, error) { return in, nil }}
 	call := func(ctx context.Context, req *connect.Request[text]) (*connect.Response[text], error) {
 		out, err := s.handler(ctx, req.Msg.GetValue())
 		if err != nil {
@@ -73,7 +73,7 @@ func newSister(t *testing.T) *sister {
 	return s
 }
 
-func (s *sister) call(ctx context.Context, rt http.RoundTripper, in string, opts ...connect.ClientOption) (string, error) {
+func (s *peer) call(ctx context.Context, rt http.RoundTripper, in string, opts ...connect.ClientOption) (string, error) {
 	if opts == nil {
 		opts = NewClientOptions(license, "auth")
 	}
@@ -86,7 +86,7 @@ func (s *sister) call(ctx context.Context, rt http.RoundTripper, in string, opts
 }
 
 func TestCall(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	s.handler = func(_ context.Context, in string) (string, error) { return "you said " + in, nil }
 	if got, err := s.call(t.Context(), nil, "hello"); err != nil || got != "you said hello" {
 		t.Errorf("got %q %v", got, err)
@@ -94,7 +94,7 @@ func TestCall(t *testing.T) {
 }
 
 func TestEveryKeyOfAPeerIsAccepted(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	for _, id := range []Identity{license, licenseNext} {
 		if _, err := s.call(t.Context(), nil, "x", NewClientOptions(id, "auth")...); err != nil {
 			t.Error(err)
@@ -103,7 +103,7 @@ func TestEveryKeyOfAPeerIsAccepted(t *testing.T) {
 }
 
 func TestRefusedCallsAreFaultsBetweenUs(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	called := false
 	s.handler = func(context.Context, string) (string, error) { called = true; return "", nil }
 	for name, opts := range map[string][]connect.ClientOption{
@@ -131,7 +131,7 @@ func TestRefusedCallsAreFaultsBetweenUs(t *testing.T) {
 
 // TestM9ProceduresAreClosedUnlessListed: the list names who may ask; a procedure without an entry answers nobody.
 func TestM9ProceduresAreClosedUnlessListed(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	client := connect.NewClient[text, text](HTTPClient(nil), s.url+skipped, NewClientOptions(license, "auth")...)
 	if _, err := client.CallUnary(t.Context(), connect.NewRequest(wrapperspb.String("x"))); err == nil {
 		t.Error("it was answered")
@@ -254,7 +254,7 @@ func TestSignerRenewsInTime(t *testing.T) {
 }
 
 func TestErrorsCrossTheHop(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	for kind := apierr.Internal; kind <= apierr.Unavailable; kind++ {
 		sent := apierr.New(kind, "A_CODE", "a message").With("limits", map[string]any{"max": 5, "big": uint64(1 << 60)}).WithRetryAfter(90 * time.Second).WithCause(errors.New("deep inside"))
 		s.handler = func(context.Context, string) (string, error) { return "", sent }
@@ -281,7 +281,7 @@ func TestErrorsCrossTheHop(t *testing.T) {
 }
 
 func TestUntypedFailures(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	tests := map[string]struct {
 		handler func(context.Context, string) (string, error)
 		kind    apierr.Kind
@@ -304,7 +304,7 @@ func TestUntypedFailures(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if name != "deadline" && !strings.Contains(s.log.String(), "deep inside") {
-			t.Errorf("%s: the sister's log is silent: %s", name, s.log.String())
+			t.Errorf("%s: the peer's log is silent: %s", name, s.log.String())
 		}
 	}
 }
@@ -336,7 +336,7 @@ func TestSisterAway(t *testing.T) {
 		if tt.name == "time out" {
 			ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		}
-		_, err := (&sister{url: tt.url}).call(ctx, tt.rt, "x")
+		_, err := (&peer{url: tt.url}).call(ctx, tt.rt, "x")
 		cancel()
 		var e *apierr.Error
 		if !errors.As(err, &e) || e.Kind != tt.kind || e.Err == nil {
@@ -349,7 +349,7 @@ func TestSisterAway(t *testing.T) {
 }
 
 func TestCallsHaveADeadline(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	s.url = "http://auth"
 	var left time.Duration
 	s.handler = func(ctx context.Context, _ string) (string, error) {
@@ -368,7 +368,7 @@ func TestCallsHaveADeadline(t *testing.T) {
 }
 
 func TestMessageCaps(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	large := strings.Repeat("x", maxMessage+1)
 	if _, err := s.call(t.Context(), nil, large); err == nil {
 		t.Error("a huge request was sent")
@@ -384,7 +384,7 @@ func TestMessageCaps(t *testing.T) {
 }
 
 func TestRequestIDAndTraceTravel(t *testing.T) {
-	s := newSister(t)
+	s := newPeer(t)
 	var seen string
 	s.handler = func(ctx context.Context, _ string) (string, error) {
 		seen = httpx.RequestID(ctx) + " " + trace.Parent(ctx)
@@ -399,13 +399,13 @@ func TestRequestIDAndTraceTravel(t *testing.T) {
 	req.Header.Set("X-Request-ID", "abc-1")
 	e.ServeHTTP(httptest.NewRecorder(), req)
 	if seen != "abc-1 " {
-		t.Errorf("the sister saw %q", seen)
+		t.Errorf("the peer saw %q", seen)
 	}
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	req.Header.Set("traceparent", parent)
 	e.ServeHTTP(httptest.NewRecorder(), req)
 	if seen != "abc-1 "+parent {
-		t.Errorf("the sister saw %q", seen)
+		t.Errorf("the peer saw %q", seen)
 	}
 }
 
@@ -415,7 +415,7 @@ func TestTokenIsNotCarriedElsewhere(t *testing.T) {
 	defer thief.Close()
 	moved := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
 	defer moved.Close()
-	if _, err := (&sister{url: moved.URL}).call(t.Context(), nil, "x"); err == nil || got != "" {
+	if _, err := (&peer{url: moved.URL}).call(t.Context(), nil, "x"); err == nil || got != "" {
 		t.Errorf("got %v, and the token went to %q", err, got)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	theLicenses = licenses + "/" + licenseID
 	apiKeysPath = "/api/v1/admin/api-keys"
 
-	// theLicense is the license that the sister knows.
+	// theLicense is the license that the peer knows.
 	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme","product":"default","license_type":"standard",` +
 		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,"features":["export"],"metadata":{"big":12345678901234567890},` +
 		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,"deactivated_at":null,"deactivation_reason":null}`
@@ -55,11 +55,11 @@ var forwardedRoutes = []forwardedRoute{
 }
 
 // ownerOf is the double of the service that answers a route.
-func (s *suite) ownerOf(r forwardedRoute) *sister {
-	return map[string]*sister{"license": s.license, "auth": s.auth}[r.owner]
+func (s *suite) ownerOf(r forwardedRoute) *peer {
+	return map[string]*peer{"license": s.license, "auth": s.auth}[r.owner]
 }
 
-// answerAll makes the sisters answer everything.
+// answerAll makes the peers answer everything.
 func (s *suite) answerAll() {
 	for _, r := range forwardedRoutes {
 		s.ownerOf(r).reply(r.method+" "+r.path, with(r.status, r.answer))

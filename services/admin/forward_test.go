@@ -71,7 +71,7 @@ func (s *suite) isForwarded(r forwardedRoute) {
 	if by.GetRole() != "owner" || by.GetName() != "configuration" || by.GetId() == "" || by.GetIp() != "192.0.2.1" || by.GetRequestId() != res.header.Get("X-Request-ID") {
 		s.t.Errorf("by %v", by)
 	}
-	for _, other := range []*sister{s.license, s.auth, s.analytics} {
+	for _, other := range []*peer{s.license, s.auth, s.analytics} {
 		if calls := other.calls(); len(calls) > 0 {
 			s.t.Errorf("somebody else was asked: %v", calls)
 		}

@@ -46,15 +46,15 @@ const patience = 20 * time.Second
 
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// suite is a running admin service with real stores and a real bus, and sisters that answer what a test tells them.
+// suite is a running admin service with real stores and a real bus, and peers that answer what a test tells them.
 type suite struct {
 	t         testing.TB
 	service   *admin.Service
 	handler   http.Handler
 	engine    *gin.Engine
-	auth      *sister
-	license   *sister
-	analytics *sister
+	auth      *peer
+	license   *peer
+	analytics *peer
 	clock     *clock.Fake
 	deps      app.Deps
 	bus       bus.Bus
@@ -85,7 +85,7 @@ func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
 
 func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
 	t.Helper()
-	s := &suite{t: t, auth: newSister(), license: newSister(), analytics: newSister(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
+	s := &suite{t: t, auth: newPeer(), license: newPeer(), analytics: newPeer(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
 	s.deps = app.Deps{
 		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
 		HTTP: httpx.InProcess{
@@ -164,8 +164,8 @@ type errNotYet string
 
 func (e errNotYet) Error() string { return "not yet: " + string(e) }
 
-// sister is a service that answers what a test tells it and remembers what it was asked.
-type sister struct {
+// peer is a service that answers what a test tells it and remembers what it was asked.
+type peer struct {
 	mu      sync.Mutex
 	answers map[string]func(any) (connect.AnyResponse, error)
 	replies map[string]httpx.Handler
@@ -173,8 +173,8 @@ type sister struct {
 	timeout string // of the last method called, in milliseconds
 }
 
-func newSister() *sister {
-	return &sister{answers: map[string]func(any) (connect.AnyResponse, error){}, replies: map[string]httpx.Handler{}}
+func newPeer() *peer {
+	return &peer{answers: map[string]func(any) (connect.AnyResponse, error){}, replies: map[string]httpx.Handler{}}
 }
 
 // request is what arrived of a request that admin forwarded.
@@ -186,8 +186,8 @@ type request struct {
 	left time.Duration
 }
 
-// reply tells a sister how to answer what admin forwards, by method and path such as "GET /api/v1/admin/licenses".
-func (s *sister) reply(route string, answer httpx.Handler) {
+// reply tells a peer how to answer what admin forwards, by method and path such as "GET /api/v1/admin/licenses".
+func (s *peer) reply(route string, answer httpx.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replies[route] = answer
@@ -202,14 +202,14 @@ func with(status int, body string) httpx.Handler {
 	}
 }
 
-// owner is the internal port of a sister that admin forwards to.
-func (s *sister) owner(audience string) *gin.Engine {
+// owner is the internal port of a peer that admin forwards to.
+func (s *peer) owner(audience string) *gin.Engine {
 	e := httpx.NewEngine(httpx.Options{Service: audience, MaxBody: 10 << 20, Timeout: time.Minute})
 	e.Any("/api/v1/admin/*rest", rpc.RequireActor(audience, rpctest.Peers(), "admin"), httpx.Wrap(s.manage))
 	return e
 }
 
-func (s *sister) manage(c *gin.Context) error {
+func (s *peer) manage(c *gin.Context) error {
 	body, err := httpx.Body(c)
 	if err != nil {
 		return err
@@ -226,8 +226,8 @@ func (s *sister) manage(c *gin.Context) error {
 	return answer(c)
 }
 
-// on tells a sister how to answer a method.
-func on[Req, Res any](s *sister, procedure string, answer func(*Req) (*Res, error)) {
+// on tells a peer how to answer a method.
+func on[Req, Res any](s *peer, procedure string, answer func(*Req) (*Res, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[procedure] = func(req any) (connect.AnyResponse, error) {
@@ -239,8 +239,8 @@ func on[Req, Res any](s *sister, procedure string, answer func(*Req) (*Res, erro
 	}
 }
 
-// calls is what the sister was asked since the last time.
-func (s *sister) calls() []any {
+// calls is what the peer was asked since the last time.
+func (s *peer) calls() []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	asked := s.asked
@@ -248,7 +248,7 @@ func (s *sister) calls() []any {
 	return asked
 }
 
-func (s *sister) connect(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
+func (s *peer) connect(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
 	intercept := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			s.mu.Lock()

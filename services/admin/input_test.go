@@ -75,11 +75,11 @@ func TestBadBodies(t *testing.T) {
 	s.nobodyWasAsked()
 }
 
-// nobodyWasAsked fails the test when a sister heard of what was refused.
+// nobodyWasAsked fails the test when a peer heard of what was refused.
 func (s *suite) nobodyWasAsked() {
 	s.t.Helper()
 	if calls := append(append(s.license.calls(), s.auth.calls()...), s.analytics.calls()...); len(calls) > 0 {
-		s.t.Errorf("%d bad requests reached a sister, the first: %v", len(calls), calls[0])
+		s.t.Errorf("%d bad requests reached a peer, the first: %v", len(calls), calls[0])
 	}
 	if keys := s.keys(); len(keys) != 1 {
 		s.t.Errorf("bad requests made keys: %+v", keys)

@@ -25,8 +25,8 @@ import (
 // errNoLicense is how the license service answers for a license that is not there.
 var errNoLicense = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this id")
 
-// asked is the one question that the sister was asked.
-func asked[Req any](t *testing.T, s *sister) Req {
+// asked is the one question that the peer was asked.
+func asked[Req any](t *testing.T, s *peer) Req {
 	t.Helper()
 	calls := s.calls()
 	if len(calls) != 1 {

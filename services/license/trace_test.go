@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// A caller finds the events of his call by his trace, also when he called another service that asked this one.
+// A caller finds the events of a call by its trace, also when it called another service that asked this one.
 func TestEventsCarryTheCallersTrace(t *testing.T) {
 	const client, administrator = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 	eachWorld(t, func(w *world) {

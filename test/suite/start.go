@@ -120,12 +120,12 @@ func (s *Suite) planServices() error {
 			s.Processes = append(s.Processes, p)
 		}
 	}
-	sisters, err := s.balance(internals)
+	peers, err := s.balance(internals)
 	if err != nil {
 		return err
 	}
 	for _, p := range s.Processes {
-		p.environ = append(append(p.environ, s.settings(p.Service(), sisters)...), s.options.Settings...)
+		p.environ = append(append(p.environ, s.settings(p.Service(), peers)...), s.options.Settings...)
 	}
 	s.Credentials = credentials.Credentials{
 		AdminSecret: s.Secrets.Admin, AdminAPIKey: s.Secrets.adminKey,
@@ -135,18 +135,18 @@ func (s *Suite) planServices() error {
 }
 
 // balance opens an address for each service behind which its replicas take turns, as a cluster has them.
-func (s *Suite) balance(internals map[string][]string) (sisters map[string]string, err error) {
+func (s *Suite) balance(internals map[string][]string) (peers map[string]string, err error) {
 	s.closeLinks()
-	sisters = map[string]string{}
+	peers = map[string]string{}
 	for service, addresses := range internals {
 		l, err := link.Open(addresses...)
 		if err != nil {
 			return nil, err
 		}
 		s.links = append(s.links, l)
-		sisters[service] = "http://" + l.Addr
+		peers[service] = "http://" + l.Addr
 	}
-	return sisters, nil
+	return peers, nil
 }
 
 func (s *Suite) closeLinks() {
@@ -163,7 +163,7 @@ func (p *Process) Service() string {
 }
 
 // settings is the environment of a service: the same as in production, and only what it needs.
-func (s *Suite) settings(service string, sisters map[string]string) []string {
+func (s *Suite) settings(service string, peers map[string]string) []string {
 	settings := []string{
 		"LATCHKEY_ENV=production",
 		"LATCHKEY_DRAIN_DELAY=500ms",
@@ -174,8 +174,8 @@ func (s *Suite) settings(service string, sisters map[string]string) []string {
 		"LATCHKEY_MASTER_KEY=" + s.Secrets.Master,
 	}
 	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth", "license"}, "admin": {"auth", "license", "analytics"}}
-	for _, sister := range asks[service] {
-		settings = append(settings, "LATCHKEY_"+strings.ToUpper(sister)+"_URL="+sisters[sister])
+	for _, peer := range asks[service] {
+		settings = append(settings, "LATCHKEY_"+strings.ToUpper(peer)+"_URL="+peers[peer])
 	}
 	switch service {
 	case "auth":

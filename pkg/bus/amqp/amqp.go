@@ -49,10 +49,10 @@ type Bus struct {
 	publishing, consuming *link
 	publisher             *publisher
 	// letters lets one look into the dead letters at a time, since who looks holds them.
-	letters sync.Mutex
-	ctx     context.Context // ends with Close
-	stop    context.CancelFunc
-	links   sync.WaitGroup
+	deadLetters sync.Mutex
+	ctx         context.Context // ends with Close
+	stop        context.CancelFunc
+	links       sync.WaitGroup
 }
 
 var _ bus.Bus = (*Bus)(nil)

@@ -149,7 +149,7 @@ func TestPoisonBecomesADeadLetter(t *testing.T) {
 	bustest.Publish(t, b, events...)()
 	bustest.Consume(t, b, everything, sink.Handle)
 	sink.Await(t, events)
-	for i, l := range bustest.Letters(t, b, everything.Name, len(bodies)) {
+	for i, l := range bustest.DeadLetters(t, b, everything.Name, len(bodies)) {
 		if string(l.Raw) != bodies[i] || l.Reason == "" || l.Attempts != 1 || l.ID == "" || l.Event.ID != "" {
 			t.Errorf("letter %d of %d bytes: %s %q after %d", i, len(l.Raw), l.ID, l.Reason, l.Attempts)
 		}
@@ -169,7 +169,7 @@ func TestLettersOfTheBroker(t *testing.T) {
 	if err := got.Reject(false); err != nil {
 		t.Fatal(err)
 	}
-	l := bustest.Letters(t, b, shared.Name, 1)[0]
+	l := bustest.DeadLetters(t, b, shared.Name, 1)[0]
 	if l.ID != events[0].ID || l.Event.ID != events[0].ID || l.Reason != "the broker gave it up: rejected" || time.Since(l.DiedAt) > time.Hour {
 		t.Errorf("got %+v", l)
 	}

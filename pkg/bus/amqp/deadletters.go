@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
-// DeadLetters implements bus.Bus. While one process lists or replays the letters of a queue, another does not see those
+// DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see those
 // that the first holds in its hands.
 func (b *Bus) DeadLetters(queue string) bus.DeadLetters {
 	return &deadLetters{bus: b, queue: queue}
@@ -41,7 +41,7 @@ func (d *deadLetters) Made() uint64 {
 	return made.Load()
 }
 
-// List implements bus.DeadLetters. It takes the letters and gives all of them back at once, which keeps their order.
+// List implements bus.DeadLetters. It takes the dead letters and gives all of them back at once, which keeps their order.
 func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
 	var letters []bus.DeadLetter
 	err := d.visit(ctx, func(v *visit) error {
@@ -67,7 +67,7 @@ func (d *deadLetters) Drop(ctx context.Context, ids ...string) (int, error) {
 	return d.remove(ctx, ids, func(got *amqp091.Delivery) error { return got.Ack(false) })
 }
 
-// remove calls take with the named letters, or with all when none is named; take removes them from their queue.
+// remove calls take with the named dead letters, or with all when none is named; take removes them from their queue.
 func (d *deadLetters) remove(ctx context.Context, ids []string, take func(*amqp091.Delivery) error) (int, error) {
 	removed := 0
 	err := d.visit(ctx, func(v *visit) error {
@@ -109,7 +109,7 @@ func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error
 type visit struct {
 	ch    *amqp091.Channel
 	queue string
-	// left is how many of the letters that were there at first have not been taken; later ones are not looked at, so
+	// left is how many of the dead letters that were there at first have not been taken; later ones are not looked at, so
 	// that replaying a letter that dies again at once comes to an end.
 	left int
 	// held is how many were taken and not removed.
@@ -118,8 +118,8 @@ type visit struct {
 
 // visit runs fn alone, and puts what it took and did not remove back in its place.
 func (d *deadLetters) visit(ctx context.Context, fn func(*visit) error) error {
-	d.bus.letters.Lock()
-	defer d.bus.letters.Unlock()
+	d.bus.deadLetters.Lock()
+	defer d.bus.deadLetters.Unlock()
 	return d.look(ctx, func(v *visit) error { return errors.Join(fn(v), v.giveBack(ctx)) })
 }
 

@@ -63,7 +63,7 @@ func TestM10AQueueBelievesOnlyTheRoutingKey(t *testing.T) {
 			bustest.Consume(t, b, everything, sink.Handle)
 			smuggle(t, channel(t, address), "latchkey.events", bustest.Event(t, &eventsv1.LicenseDeactivated{}, "smuggled"))
 			for range 2 { // a replay makes it no better
-				if l := bustest.Letters(t, b, everything.Name, 1)[0]; l.ID != "smuggled" || !strings.Contains(l.Reason, "the message ") {
+				if l := bustest.DeadLetters(t, b, everything.Name, 1)[0]; l.ID != "smuggled" || !strings.Contains(l.Reason, "the message ") {
 					t.Errorf("got %+v", l)
 				}
 				if n, err := b.DeadLetters(everything.Name).Replay(t.Context()); n != 1 || err != nil {

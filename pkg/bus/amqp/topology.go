@@ -56,10 +56,10 @@ func topologyOf(queues ...bus.Queue) topology {
 		{exchange, amqp091.ExchangeTopic}, {invalidations, amqp091.ExchangeTopic},
 	}}
 	for _, q := range queues {
-		dead, letters := deadExchange(q.Name), deadQueue(q.Name)
+		dead, deadLetters := deadExchange(q.Name), deadQueue(q.Name)
 		t.exchanges = append(t.exchanges, exchangeDeclaration{dead, amqp091.ExchangeDirect})
-		t.queues = append(t.queues, queueDeclaration{letters, deadArguments(q)}, queueDeclaration{q.Name, arguments(q)})
-		t.bindings = append(t.bindings, binding{dead, letters, letters}, binding{dead, q.Name, q.Name})
+		t.queues = append(t.queues, queueDeclaration{deadLetters, deadArguments(q)}, queueDeclaration{q.Name, arguments(q)})
+		t.bindings = append(t.bindings, binding{dead, deadLetters, deadLetters}, binding{dead, q.Name, q.Name})
 		for _, pattern := range q.Types {
 			t.bindings = append(t.bindings, binding{exchange, q.Name, pattern})
 		}

@@ -211,8 +211,8 @@ func same(got, want []event.Event) error {
 	return nil
 }
 
-// Letters waits until the queue has n dead letters, and returns them.
-func Letters(t testing.TB, b bus.Bus, queue string, n int) []bus.DeadLetter {
+// DeadLetters waits until the queue has n dead letters, and returns them.
+func DeadLetters(t testing.TB, b bus.Bus, queue string, n int) []bus.DeadLetter {
 	t.Helper()
 	var letters []bus.DeadLetter
 	testkit.Eventually(t, patience, func() (err error) {

@@ -121,7 +121,7 @@ func retriesInParts(t *testing.T, open Open) {
 	Consume(t, b, all(), sink.Handle)
 	wait()
 	sink.Await(t, events)
-	Letters(t, b, all().Name, 0)
+	DeadLetters(t, b, all().Name, 0)
 }
 
 func deadAndReplayed(t *testing.T, open Open) {
@@ -143,12 +143,12 @@ func deadAndReplayed(t *testing.T, open Open) {
 	Consume(t, b, all(), sink.Handle)
 	wait()
 	sink.Await(t, slices.Delete(slices.Clone(events), 2, 3))
-	letter := Letters(t, b, all().Name, 1)[0]
-	if err := same([]event.Event{letter.Event}, events[2:3]); err != nil {
+	deadLetter := DeadLetters(t, b, all().Name, 1)[0]
+	if err := same([]event.Event{deadLetter.Event}, events[2:3]); err != nil {
 		t.Error(err)
 	}
-	if letter.Reason != "no such license" || letter.Attempts != 3 || alone.Load() != 3 || time.Since(letter.DiedAt) > time.Hour {
-		t.Errorf("got %+v after %d attempts", letter, alone.Load())
+	if deadLetter.Reason != "no such license" || deadLetter.Attempts != 3 || alone.Load() != 3 || time.Since(deadLetter.DiedAt) > time.Hour {
+		t.Errorf("got %+v after %d attempts", deadLetter, alone.Load())
 	}
 	if made := b.DeadLetters(all().Name).Made(); made != 1 {
 		t.Errorf("%d dead letters were made, want 1", made)
@@ -156,7 +156,7 @@ func deadAndReplayed(t *testing.T, open Open) {
 	broken.Store(false)
 	replay(t, b, 1)
 	sink.Await(t, append(slices.Delete(slices.Clone(events), 2, 3), events[2]))
-	Letters(t, b, all().Name, 0)
+	DeadLetters(t, b, all().Name, 0)
 }
 
 func replay(t *testing.T, b bus.Bus, want int, ids ...string) {
@@ -187,9 +187,9 @@ func rejectsSome(t *testing.T, open Open) {
 		return rejected.OrNil()
 	})
 	wait()
-	for i, letter := range Letters(t, b, all().Name, 2) {
-		if letter.Event.ID != events[[]int{2, 7}[i]].ID || letter.Attempts != 1 || letter.Reason != "never" {
-			t.Errorf("got %+v", letter)
+	for i, deadLetter := range DeadLetters(t, b, all().Name, 2) {
+		if deadLetter.Event.ID != events[[]int{2, 7}[i]].ID || deadLetter.Attempts != 1 || deadLetter.Reason != "never" {
+			t.Errorf("got %+v", deadLetter)
 		}
 	}
 	if n := delivered.Load(); n != 10 {
@@ -212,20 +212,20 @@ func dropsDeadLetters(t *testing.T, open Open) {
 		return rejected.OrNil()
 	})
 	wait()
-	letters := Letters(t, b, all().Name, 4)
+	deadLetters := DeadLetters(t, b, all().Name, 4)
 	drop := func(want int, ids ...string) {
 		t.Helper()
 		if n, err := b.DeadLetters(all().Name).Drop(t.Context(), ids...); err != nil || n != want {
 			t.Fatalf("dropped %d: %v, want %d", n, err, want)
 		}
 	}
-	drop(2, letters[0].ID, letters[2].ID, "unknown")
-	left := Letters(t, b, all().Name, 2)
-	if left[0].ID != letters[1].ID || left[1].ID != letters[3].ID {
-		t.Errorf("%s and %s are left, want %s and %s", left[0].ID, left[1].ID, letters[1].ID, letters[3].ID)
+	drop(2, deadLetters[0].ID, deadLetters[2].ID, "unknown")
+	left := DeadLetters(t, b, all().Name, 2)
+	if left[0].ID != deadLetters[1].ID || left[1].ID != deadLetters[3].ID {
+		t.Errorf("%s and %s are left, want %s and %s", left[0].ID, left[1].ID, deadLetters[1].ID, deadLetters[3].ID)
 	}
 	drop(2)
-	Letters(t, b, all().Name, 0)
+	DeadLetters(t, b, all().Name, 0)
 }
 
 // boundsDeadLetters: a flood of bad events leaves the newest of them only.
@@ -276,8 +276,8 @@ func deadAfterPanic(t *testing.T, open Open) {
 	events := Activations(t, 2)
 	Publish(t, b, events...)()
 	sink.Await(t, events[1:])
-	if letter := Letters(t, b, all().Name, 1)[0]; letter.Reason != "the handler panicked: out of range" {
-		t.Errorf("got %+v", letter)
+	if deadLetter := DeadLetters(t, b, all().Name, 1)[0]; deadLetter.Reason != "the handler panicked: out of range" {
+		t.Errorf("got %+v", deadLetter)
 	}
 }
 
@@ -294,42 +294,42 @@ func waitsForAway(t *testing.T, open Open) {
 	events := Activations(t, 1)
 	Publish(t, b, events...)()
 	sink.Await(t, events)
-	Letters(t, b, all().Name, 0)
+	DeadLetters(t, b, all().Name, 0)
 }
 
 func listsInPlace(t *testing.T, open Open) {
-	b, events := graveyard(t, open, 4)
+	b, events := deadLettered(t, open, 4)
 	for range 3 {
-		letters := Letters(t, b, all().Name, 4)
+		deadLetters := DeadLetters(t, b, all().Name, 4)
 		var got []event.Event
-		for _, l := range letters {
+		for _, l := range deadLetters {
 			got = append(got, l.Event)
 		}
 		if err := same(got, events); err != nil {
 			t.Fatal(err)
 		}
 	}
-	letters, err := b.DeadLetters(all().Name).List(t.Context(), 2)
-	if err != nil || len(letters) != 2 || letters[0].Event.ID != events[0].ID {
-		t.Errorf("a short list is %v: %v", letters, err)
+	deadLetters, err := b.DeadLetters(all().Name).List(t.Context(), 2)
+	if err != nil || len(deadLetters) != 2 || deadLetters[0].Event.ID != events[0].ID {
+		t.Errorf("a short list is %v: %v", deadLetters, err)
 	}
 }
 
 func replaysChosen(t *testing.T, open Open) {
-	b, events := graveyard(t, open, 4)
-	letters := Letters(t, b, all().Name, 4)
+	b, events := deadLettered(t, open, 4)
+	deadLetters := DeadLetters(t, b, all().Name, 4)
 	sink := &Sink{}
 	Consume(t, b, all(), sink.Handle)
-	replay(t, b, 2, letters[1].ID, letters[2].ID, "no such letter")
+	replay(t, b, 2, deadLetters[1].ID, deadLetters[2].ID, "no such dead letter")
 	sink.Await(t, events[1:3])
-	left := Letters(t, b, all().Name, 2)
-	if left[0].ID != letters[0].ID || left[1].ID != letters[3].ID {
+	left := DeadLetters(t, b, all().Name, 2)
+	if left[0].ID != deadLetters[0].ID || left[1].ID != deadLetters[3].ID {
 		t.Errorf("left are %v", left)
 	}
 }
 
-// graveyard returns a bus whose queue has n dead letters and no consumer.
-func graveyard(t *testing.T, open Open, n int) (bus.Bus, []event.Event) {
+// deadLettered returns a bus whose queue has n dead letters and no consumer.
+func deadLettered(t *testing.T, open Open, n int) (bus.Bus, []event.Event) {
 	b, events := opened(t, open, all()), Activations(t, n)
 	stop := Consume(t, b, all(), func(_ context.Context, batch []event.Event) error {
 		rejected := bus.Rejected{}
@@ -339,7 +339,7 @@ func graveyard(t *testing.T, open Open, n int) (bus.Bus, []event.Event) {
 		return rejected
 	})
 	Publish(t, b, events...)()
-	Letters(t, b, all().Name, n)
+	DeadLetters(t, b, all().Name, n)
 	stop()
 	return b, events
 }

@@ -29,7 +29,7 @@ func deliversAgain(t *testing.T, open Open) {
 	Consume(t, b, all(), sink.Handle)
 	wait()
 	sink.Await(t, events)
-	Letters(t, b, all().Name, 0)
+	DeadLetters(t, b, all().Name, 0)
 }
 
 func singleActive(t *testing.T, open Open) {
@@ -162,7 +162,7 @@ func refusesStrangers(t *testing.T, open Open) {
 		t.Error("consumed a queue that nobody declared")
 	}
 	if _, err := b.DeadLetters("test.stranger").List(t.Context(), 1); err == nil {
-		t.Error("listed the letters of a queue that nobody declared")
+		t.Error("listed the dead letters of a queue that nobody declared")
 	}
 	if err := b.Publish(t.Context(), []event.Event{{Type: "license.activated"}}); err == nil {
 		t.Error("published an event without an id")

@@ -130,7 +130,7 @@ func (d *deadLetters) Drop(ctx context.Context, ids ...string) (int, error) {
 	return d.remove(ctx, ids, d.delete)
 }
 
-// remove calls take with the named letters, or with all when none is named; take removes them.
+// remove calls take with the named dead letters, or with all when none is named; take removes them.
 func (d *deadLetters) remove(ctx context.Context, ids []string, take func(ctx context.Context, seq int64) error) (int, error) {
 	const present = `SELECT seq, id FROM bus_dead_letters WHERE queue = ? ORDER BY seq`
 	if err := d.known(); err != nil {
