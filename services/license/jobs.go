@@ -37,6 +37,6 @@ func (s *Service) announce(ctx context.Context) error {
 }
 
 func (s *Service) prune(ctx context.Context) error {
-	_, err := s.store.ForgetDevices(ctx)
+	_, err := s.store.PruneDevices(ctx)
 	return err
 }

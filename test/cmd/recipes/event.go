@@ -17,12 +17,12 @@ message LicenseKeyRevealed {
 }
 `},
 		{
-			file:  licenseFolder + "licensing/list.go",
+			file:  licenseFolder + "licensing/reveal.go",
 			after: `"context"`,
 			add:   "\teventsv1 \"github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1\"\n",
 		},
 		{
-			file:  licenseFolder + "licensing/list.go",
+			file:  licenseFolder + "licensing/reveal.go",
 			after: `"license.reveal_key"`,
 			add:   "\t\tch.Emit(&eventsv1.LicenseKeyRevealed{LicenseId: licenseID})\n",
 		},

@@ -37,16 +37,3 @@ func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now t
 	}
 	return err
 }
-
-// RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.
-func (s *Licenses) RevealKey(ctx context.Context, by *Actor, licenseID string) (string, error) {
-	key, err := s.Store.Key(ctx, licenseID)
-	if err != nil {
-		return "", err
-	}
-	err = s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
-		ch.Emit(audited(by, "license.reveal_key", licenseID, nil, nil))
-		return nil
-	})
-	return key, err
-}

@@ -12,11 +12,11 @@ const (
 	devicesKept = 1000
 	// devicesKeptFor is how long a device without a seat is remembered.
 	devicesKeptFor = 365 * 24 * time.Hour
-	forgetBatch    = 500
+	pruneBatch    = 500
 )
 
 // The outer condition is looked at again once a row is locked: a device that has come back meanwhile stays.
-const forgetDevices = `
+const pruneDevices = `
 DELETE FROM devices WHERE NOT is_active AND id IN (
 	SELECT id FROM (
 		SELECT id, deactivated_at, offline_until, row_number() OVER (PARTITION BY license_id ORDER BY deactivated_at DESC, id DESC) AS place
@@ -24,18 +24,18 @@ DELETE FROM devices WHERE NOT is_active AND id IN (
 	) AS gone
 	WHERE (place > ? OR deactivated_at < ?) AND (offline_until IS NULL OR offline_until < ?) LIMIT ?)`
 
-// ForgetDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
+// PruneDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
 // thousand that left last. Those that may still run offline stay. It returns how many those were.
-func (s *Store) ForgetDevices(ctx context.Context) (total int, err error) {
+func (s *Store) PruneDevices(ctx context.Context) (total int, err error) {
 	now := s.clock.Now()
 	for {
 		var n int
 		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			res := tx.Exec(forgetDevices, devicesKept, now.Add(-devicesKeptFor), now, forgetBatch)
+			res := tx.Exec(pruneDevices, devicesKept, now.Add(-devicesKeptFor), now, pruneBatch)
 			n = int(res.RowsAffected)
 			return res.Error
 		})
-		if total += n; err != nil || n < forgetBatch {
+		if total += n; err != nil || n < pruneBatch {
 			return total, translate(err)
 		}
 	}

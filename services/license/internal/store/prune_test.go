@@ -36,7 +36,7 @@ func TestM7DevicesThatLeftAreForgotten(t *testing.T) {
 		if _, err := r.Activate(t.Context(), few.Key, client("here")); err != nil {
 			t.Fatal(err)
 		}
-		n, err := r.store.ForgetDevices(t.Context())
+		n, err := r.store.PruneDevices(t.Context())
 		if err != nil || n != 511 {
 			t.Errorf("%d devices were forgotten, want 510 of many and 1 of few (%v)", n, err)
 		}
