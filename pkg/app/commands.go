@@ -106,7 +106,7 @@ func (p *program) migrateCommand() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the database to this version's schema and end; serve does it too",
 		Long: `Bring the schema of the service in the database to this version and end. Any number of processes may do so at once.
-It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT and CREATE on the database.`,
+It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT on the database, and CREATE where the schema is missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := p.load(cmd); err != nil {

@@ -1,6 +1,6 @@
 // Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is
-// a table look-up without allocation. It knows three ages of a value: fresh, stale (served only while the source is
-// away) and unlinked (how long a value is trusted while no invalidations can arrive).
+// a table look-up without allocation. Options say how long a value is fresh, how long it is served
+// while the source is unavailable (Stale), and how long while no invalidations can arrive (Unlinked).
 package cache
 
 import (

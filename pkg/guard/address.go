@@ -10,11 +10,11 @@ type address struct {
 	failures []int64   // of the last minute, oldest first
 	busy     int       // credentials being looked at; at least one while others wait
 	waiting  list.List // of *waiter, in the order in which they came
-	paced    int64     // moves by madePace with each look-up beyond the limit, and is never ahead of the time
+	paced    int64     // of the token bucket of look-ups beyond the limit: up to when its tokens are spent
 }
 
 // state finds or makes the state of an address. What has nothing left to remember is forgotten once a minute; where there are
-// too many addresses nevertheless, some other makes room: who has so many has an allowance with each of them anyway.
+// too many addresses nevertheless, any other is forgotten: that helps no attacker, who with so many addresses has the limit of each anyway.
 func (a *Attempts) state(from string, now int64) *address {
 	if now >= a.sweepAt {
 		a.sweepAt = now + window.Microseconds()

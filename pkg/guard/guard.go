@@ -1,6 +1,6 @@
 // Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh tokens and
 // signed tokens. An address that had too many refused within a minute is answered 429 before its next credential is looked at,
-// so that a guesser learns nothing from the right guess either. What nobody can guess, because package secret made it, is looked
+// so that a guesser whose next guess is right does not learn it. What nobody can guess, because package secret made it, is looked
 // at nevertheless, one at a time and so many a second: honest callers behind the same address are not locked out by an old client,
 // also not by a process that has just started, and a flood costs a bounded number of look-ups. No request header changes what an
 // address may do.

@@ -69,13 +69,13 @@ func (o *Outbox) relayBatch(ctx context.Context, pub bus.Publisher) (int, error)
 	return o.relayPostgres(ctx, pub)
 }
 
-// relayPostgres holds the entries of a batch deleted, but not committed, while it publishes, so that another relay takes those
-// behind them. A row with a lower seq that commits late is simply found unsent next time.
+// relayPostgres deletes the entries of a batch in a transaction that stays open while it publishes, so that another relay takes
+// those behind them. A row with a lower seq that commits late is simply found unsent next time.
 func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, err error) {
 	const (
 		// A crash of the server that undoes the commit makes the batch be sent again; nobody need wait for its disk.
-		unhurried = `SET LOCAL synchronous_commit = off`
-		take      = `WITH taken AS (
+		asynchronous = `SET LOCAL synchronous_commit = off`
+		take         = `WITH taken AS (
 			DELETE FROM outbox_unsent
 			WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox_unsent ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED))
 			RETURNING seq
@@ -83,7 +83,7 @@ func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, e
 	)
 	// The bus gets the context without the transaction: nobody may join it from there.
 	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		if err := tx.Exec(unhurried).Error; err != nil {
+		if err := tx.Exec(asynchronous).Error; err != nil {
 			return err
 		}
 		var rows []row

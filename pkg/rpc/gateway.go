@@ -22,7 +22,7 @@ import (
 )
 
 // Gateway forwards the requests of people to the peer service that owns what they ask for. The service token says who
-// asks; the credential that proved it to the gateway stays behind. The peer admits such requests with RequireActor.
+// asks; the credential that proved it to the gateway is not forwarded. The peer admits such requests with RequireActor.
 type Gateway struct {
 	peer, url string
 	client    *http.Client
@@ -188,8 +188,8 @@ func (g *Gateway) withoutQuery(request call, err error) error {
 	return fmt.Errorf("%s at %s: %w", request.name(), g.peer, err)
 }
 
-// check tells answers of the peer service from those of something in front of it, and its refusal of us from that of the
-// person.
+// check tells answers of the peer service from those of a proxy in front of it. A 401 means that it refused our service token, and
+// says nothing about the credential of the person.
 func (g *Gateway) check(a *Answer) error {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {

@@ -124,8 +124,8 @@ func (r *Recorder) drain(ctx context.Context) {
 	}
 }
 
-// drainAll publishes the spilled batches, oldest first. Not before the changes of state: those were put aside as well,
-// and must arrive first. It returns early when there are many of them.
+// drainAll publishes the spilled batches, oldest first, once no change of state waits in the outbox: those must arrive first.
+// It returns early when many wait.
 func (r *Recorder) drainAll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.look(ctx); err != nil || !r.isAway() {

@@ -139,7 +139,7 @@ func TestRefusedSettings(t *testing.T) {
 		"another broker":  {[]string{"LATCHKEY_AMQP_URL", "kafka://me:" + dbPassword + "@mq/"}, []string{"LATCHKEY_AMQP_URL"}},
 		"missing file":    {[]string{"LATCHKEY_INTERNAL_KEY", "", "LATCHKEY_INTERNAL_KEY_FILE", "/nowhere"}, []string{"LATCHKEY_INTERNAL_KEY_FILE"}},
 		"bad proxies":     {[]string{"LATCHKEY_TRUSTED_PROXIES", "everyone"}, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"bad peer":      {[]string{"LATCHKEY_AUTH_URL", "auth:5101"}, []string{"LATCHKEY_AUTH_URL"}},
+		"bad peer":        {[]string{"LATCHKEY_AUTH_URL", "auth:5101"}, []string{"LATCHKEY_AUTH_URL"}},
 		"endless waiting": {[]string{"LATCHKEY_START_TIMEOUT", "-1s"}, []string{"LATCHKEY_START_TIMEOUT"}},
 	}
 	// The admin key may be missing: once there are others it is not needed.

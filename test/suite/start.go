@@ -173,7 +173,7 @@ func (s *Suite) settings(service string, peers map[string]string) []string {
 		"LATCHKEY_INTERNAL_PEERS=" + s.Secrets.Peers,
 		"LATCHKEY_MASTER_KEY=" + s.Secrets.Master,
 	}
-	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth", "license"}, "admin": {"auth", "license", "analytics"}}
+	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth"}, "admin": {"auth", "license", "analytics"}}
 	for _, peer := range asks[service] {
 		settings = append(settings, "LATCHKEY_"+strings.ToUpper(peer)+"_URL="+peers[peer])
 	}

@@ -9,7 +9,7 @@ const (
 	Viewer Role = "viewer"
 	// Operator also changes licenses.
 	Operator Role = "operator"
-	// Owner also sees and makes admin keys.
+	// Owner also manages admin keys and API keys. Which role each route needs stands in api/routes.go.
 	Owner Role = "owner"
 )
 

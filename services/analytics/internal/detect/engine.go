@@ -9,7 +9,7 @@ import (
 const (
 	// week is the window of the rules that count: natural turnover has weekly rhythm.
 	week = 7 * 24 * time.Hour
-	// CloseAfter is the silence, in event time, after which an open finding is over. Source: detection design.
+	// CloseAfter is the silence, in event time, after which an open finding is over.
 	CloseAfter = 24 * time.Hour
 )
 

@@ -46,14 +46,14 @@ type Factor struct {
 	HalfLifeDays float64
 	Reason       string
 	AnomalyID    string
-	// doubt is -ln(1 - evidence): doubts add up where evidence does not.
+	// doubt is -ln(1 - evidence). Pieces of evidence are combined by adding these logarithms.
 	doubt float64
 }
 
 // maxEvidence keeps one kind from certainty.
 const maxEvidence = 0.99
 
-// halfLife is how fast evidence fades. Source: detection design.
+// halfLife is how fast evidence fades.
 const halfLife = 14 * 24 * time.Hour
 
 // weightOf is how much a finding of full strength says of abuse. A kind that no detector finds any more gets 0.3.

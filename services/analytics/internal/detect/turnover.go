@@ -79,6 +79,5 @@ func (t turnover) jobs() bool {
 // handed round the world leaves as cleanly as a build job.
 func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
 
-// ci says whether they are build jobs for sure: the network is a hosting one. Source: detection design, "CI is
-// recognised by hosting network plus clean deactivation".
+// ci says whether they are build jobs for sure: the network is a hosting one.
 func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }

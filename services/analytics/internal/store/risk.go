@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// riskMemory is how long an anomaly can weigh on a risk score: six of the longest half-lives.
+// riskMemory is how long an anomaly can weigh on a risk score: far more than the half-life of evidence (detect/risk.go).
 const riskMemory = 360 * 24 * time.Hour
 
 var scoreTable = tableOf[scoreRow]("risk_scores")

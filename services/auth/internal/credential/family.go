@@ -47,7 +47,7 @@ type Family struct {
 
 // Accepts is the rule of rotation. The current refresh token is good for a new pair. So is its predecessor as long as nothing
 // of the current pair was used, since that answer may have been lost; the current pair is void then. Any other token of
-// the family, used up or void, is in the hands of two.
+// the family, used up or void, is presented by a second party: one of the two has stolen it.
 func (f Family) Accepts(hash [32]byte) bool {
 	return hash == f.Current || hash == f.Previous && !f.InUse
 }
@@ -150,7 +150,8 @@ func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once 
 	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
 		return Pair{}, err
 	}
-	// Asked before once answers as it did before: who has the answer in use needs no second one, and somebody else must not get it.
+	// Reuse is checked before once repeats an earlier answer: a client that uses the new pair does not need it again, and anybody
+	// else must not get it.
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
 		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })

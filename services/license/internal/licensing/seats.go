@@ -35,7 +35,7 @@ type Seat struct {
 	Device  *ActiveDevice
 }
 
-// LicenseVersion is what a token issued now carries. Of the two halves, one may have been read before the other.
+// LicenseVersion is what a token issued now carries. License and device may have been cached at different times.
 func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.ActivatedVersion) }
 
 // revokes tells whether a token of that version is from before the device took its seat, or from before the license was last

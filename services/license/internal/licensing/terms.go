@@ -19,7 +19,7 @@ const (
 )
 
 // Terms are what was agreed on a license: one value in a license, in its creation, in a change of it and in its events. A new
-// term gets a member here and, when an administrator may set it, in TermsChange.
+// term gets a member here and, when an administrator may set it, in TermsChange; CONTRIBUTING.md has the other files.
 type Terms struct {
 	Type string
 	// MaxDevices is the number of seats. Lowering it below the devices in use keeps them and admits no more.
@@ -48,8 +48,8 @@ func (t *Terms) UsableUntil() time.Time {
 	return t.ExpiresAt.Add(time.Duration(t.GraceHours) * time.Hour)
 }
 
-// Plain tells that the statement which the store has for activations knows all that these terms ask: the license is active,
-// has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
+// Plain tells that the store may activate by its one fast statement, which checks only that the license is active, has not passed
+// ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
 func (t *Terms) Plain() bool {
 	return t.StartsAt.IsZero() && t.GraceHours == 0
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"time"
 	"unique"
@@ -63,16 +64,32 @@ func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions
 
 // What entries of the caches refer to, in bytes. An id that several share is counted once, with the license.
 
-func licenseSize(id string, l *licensing.License) int {
-	size := int(unsafe.Sizeof(*l)) + len(id) + len(l.CustomerID) + len(l.MaskedKey) + len(l.DeactivationReason) + len(l.Metadata)
-	for _, f := range l.Features {
-		size += int(unsafe.Sizeof(f)) + len(f)
-	}
-	return size
+func licenseSize(_ string, l *licensing.License) int {
+	return int(unsafe.Sizeof(*l)) + referred(reflect.ValueOf(l).Elem())
 }
 
 func deviceSize(s seat, d *licensing.ActiveDevice) int {
-	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + len(d.ID) + len(d.Name) + len(d.OSName) + len(d.OSVersion) + len(d.AppVersion)
+	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + referred(reflect.ValueOf(d).Elem())
+}
+
+// referred is the number of bytes that the texts and slices in v refer to, whatever members it gets.
+func referred(v reflect.Value) (size int) {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Slice:
+		size = v.Len() * int(v.Type().Elem().Size())
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			for i := range v.Len() {
+				size += referred(v.Index(i))
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			size += referred(v.Field(i))
+		}
+	}
+	return size
 }
 
 // Bytes is the memory that is taken by what is kept.

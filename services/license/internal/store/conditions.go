@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Truths are compared, because SQLite finds no index otherwise.
+// "is_active = true" and not "is_active", because SQLite uses no index for the latter.
 const (
 	// usable holds for licenses that may be used at @now.
 	usable  = started + " AND (usable_until IS NULL OR usable_until > @now)"

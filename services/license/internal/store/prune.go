@@ -12,7 +12,7 @@ const (
 	devicesKept = 1000
 	// devicesKeptFor is how long a device without a seat is remembered.
 	devicesKeptFor = 365 * 24 * time.Hour
-	pruneBatch    = 500
+	pruneBatch     = 500
 )
 
 // The outer condition is looked at again once a row is locked: a device that has come back meanwhile stays.

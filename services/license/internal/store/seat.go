@@ -25,8 +25,9 @@ import (
 //
 // It repeats the checks of the rules as far as plain terms ask them, and leaves a license with other terms to Change.
 //
-// Places on a license are numbered in the order of device ids, which is that of arrival. A device that was here before gets
-// no place, though it was numbered: whom that costs the last one is refused here, and Change then decides.
+// Requests on a license are numbered in the order of device ids, which is that of arrival, and as many are let in as seats are
+// free. A device that was on the license before uses up a number too, though Change lets it in; if that shuts out the last of the
+// others, it is refused here and tried again through Change.
 const seatStatement = `
 -- The requests, numbered on each license.
 WITH wanted AS (
@@ -113,7 +114,7 @@ func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() pro
 	return o.seat, translate(err)
 }
 
-// requestSeat has a go with others, unless it is part of a transaction, and by itself when that settled nothing.
+// requestSeat runs a in a batch with other requests, unless it is part of a transaction, and alone if the batch gave no result.
 func (s *Store) requestSeat(ctx context.Context, a seatRequest) (seatResult, error) {
 	if !s.db.InTx(ctx) {
 		if o, err := s.seats.Do(ctx, a); err != nil || o.settled {

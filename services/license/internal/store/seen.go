@@ -72,7 +72,7 @@ func (s *Seen) Run(ctx context.Context) error {
 func (s *Seen) flush(ctx context.Context) {
 	s.mu.Lock()
 	batch := s.pending
-	s.pending = make(map[string]*licensing.Sighting, len(batch)) // the next two seconds will be like the last
+	s.pending = make(map[string]*licensing.Sighting, len(batch)) // sized for as many as the last two seconds had
 	s.mu.Unlock()
 	if len(batch) == 0 {
 		return
