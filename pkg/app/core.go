@@ -74,12 +74,14 @@ type Public struct {
 	CORSOrigins []string
 	// StrictMembers refuses unknown members of requests everywhere.
 	StrictMembers bool
+	// Errors are the writers of errors below paths whose clients expect a form of their own: see httpx.Options.
+	Errors map[string]httpx.ErrorWriter
 }
 
 // PublicEngine makes the engine that Handler returns, with the routes that all services have. The service adds its own.
 func (c *Core) PublicEngine(p Public) *gin.Engine {
 	options := c.base.HTTP(c.Name, c.Deps)
-	options.CORSOrigins, options.StrictMembers = p.CORSOrigins, p.StrictMembers
+	options.CORSOrigins, options.StrictMembers, options.Errors = p.CORSOrigins, p.StrictMembers, p.Errors
 	c.public = httpx.NewEngine(options)
 	meta := httpx.MetaOptions{Service: c.Name, OpenAPI: p.OpenAPI, NoDocs: c.base.DocsDisabled, Ready: c.Ready}
 	if c.base.PublicMetrics() {

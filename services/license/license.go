@@ -50,19 +50,14 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.licenses = &licensing.Licenses{Store: s.store, Catalog: s.store, Clock: deps.Clock}
-	s.seats = &licensing.Seats{
-		Lookup:    s.lookup,
-		Store:     s.store,
-		Seen:      s.seen,
-		Telemetry: s.telemetry,
-		Clock:     deps.Clock,
-	}
+	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil
 }
 
 func (s *Service) routes(cfg Config) {
+	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
 		Seats:         s.seats,
 		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
@@ -75,7 +70,7 @@ func (s *Service) routes(cfg Config) {
 		TokenQuota:    app.NewTokenQuota(s.Core, cfg.TokenLimit),
 		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
 		RequireAPIKey: s.guard.Require(),
-	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins}))
+	}).Routes(public)
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		RequireActor: s.RequireActor(),
