@@ -50,6 +50,7 @@ func TestBulkRowsStandAlone(t *testing.T) {
 		rows := []string{
 			`7`, `null`, `[]`, `"x"`, `{}`, `{"customer_id":null}`, `{"customer_id":"a","max_devices":"5"}`, `{"customer_id":"a","max_devices":99999999999999999999}`,
 			`{"customer_id":"a","max_devices":-1}`, `{"customer_id":"a","metadata":[]}`, `{"customer_id":"a","features":[null]}`,
+			strings.Repeat("[", 40) + strings.Repeat("]", 40), `{"customer_id":"a","metadata":{"n":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
 			`{"customer_id":"a\u0000"}`, `{"customer_id":"\ud800"}`, `{"customer_id":"a","metadata":{"n":1e400}}`, "{\"customer_id\":\"\xff\"}",
 		}
 		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+strings.Join(rows, ",")+`]}`), http.StatusMultiStatus, "")
@@ -360,8 +361,8 @@ func (b *attacker) queries(op operation) {
 // headers sends an Idempotency-Key that is none, and looks at request ids.
 func (b *attacker) headers(op operation) {
 	for _, p := range op.Parameters {
-		if p.Value.In != "header" || p.Value.Name != "Idempotency-Key" || op.OperationID == "refreshToken" {
-			continue // the credential of refresh stands in its body and is looked at first
+		if p.Value.In != "header" || p.Value.Name != "Idempotency-Key" {
+			continue
 		}
 		for _, key := range []string{strings.Repeat("k", 256), "\xff", "a\tb"} {
 			b.refused(op, "Idempotency-Key", b.send(op, b.at(op, b.victim), example(op), "Idempotency-Key", key), http.StatusBadRequest)
@@ -452,6 +453,9 @@ func (b *attacker) members(op operation) {
 			}
 		}
 		for _, value := range never {
+			if op.OperationID == "bulkCreateLicenses" && strings.HasPrefix(value, "[[") {
+				continue // rows, which fail alone: TestBulkRowsStandAlone
+			}
 			if name != "token" && name != "refresh_token" || !strings.Contains(value, "xxx") { // long ones are tokens, only no good ones
 				body := replaced(op, name, value)
 				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), body), op.badBody(body))

@@ -54,7 +54,10 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	once := a.once(c, apikey.Of(c).ID+" ")
+	once, err := a.once(c, apikey.Of(c).ID+" ")
+	if err != nil {
+		return err
+	}
 	pair, err := a.Tokens.IssueTokens(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID, once)
 	if err != nil {
 		return err
@@ -69,7 +72,11 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	pair, err := a.tryRefresh(c, req.RefreshToken)
+	once, err := a.once(c, "")
+	if err != nil {
+		return err
+	}
+	pair, err := a.tryRefresh(c, req.RefreshToken, once)
 	if err != nil {
 		return err
 	}
@@ -78,30 +85,28 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	return nil
 }
 
-func (a *API) tryRefresh(c *gin.Context, raw string) (pair credential.Pair, err error) {
+func (a *API) tryRefresh(c *gin.Context, raw string, once credential.Once) (pair credential.Pair, err error) {
 	err = a.TokenAttempts.Try(c, guard.Of(c, credential.RefreshPrefix, raw), func() error {
-		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, a.once(c, ""))
+		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, once)
 		return err
 	})
 	return pair, err
 }
 
 // once makes the Idempotency-Key of the request hold, which belongs to owner and a subject together; nil without one.
-func (a *API) once(c *gin.Context, owner string) credential.Once {
-	if len(c.Request.Header.Values("Idempotency-Key")) == 0 {
-		return nil
+func (a *API) once(c *gin.Context, owner string) (credential.Once, error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return nil, err
+	}
+	key, err := idempotency.FromRequest(c.Request, owner, body)
+	if err != nil || key.Key == "" {
+		return nil, err
 	}
 	return func(ctx context.Context, subject string, fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
-		body, err := httpx.Body(c)
-		if err != nil {
-			return credential.Pair{}, err
-		}
-		key, err := idempotency.FromRequest(c.Request, owner+subject, body)
-		if err != nil {
-			return credential.Pair{}, err
-		}
+		key.Scope = owner + subject
 		return idempotency.Do(ctx, a.Idempotency, key, fn)
-	}
+	}, nil
 }
 
 func (a *API) verifyToken(c *gin.Context) error {
