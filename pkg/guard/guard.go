@@ -101,6 +101,20 @@ func (a *Attempts) Refuse(c *gin.Context, err error) error {
 }
 
 // RefuseToken is Refuse for a signed token. Its signature proves what it is, so good ones are never refused for others'
+// limited refuses a credential that will not be looked at, where so many of its address are ahead of it.
+func (a *Attempts) limited(s *address, credential Credential, ahead int) error {
+	now := a.clock.Now().UnixMicro()
+	switch {
+	case s.failed(now) < a.limit:
+		return nil
+	case !credential.made:
+		return ErrLimited.WithRetryAfter(s.retryAfter(now, a.limit))
+	case ahead >= s.spare(now):
+		return ErrLimited.WithRetryAfter(time.Second)
+	}
+	return nil
+}
+
 // failures, and one of ours that has ended is no guess: it counts by itself, not against its address.
 func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
 	return a.RefuseEnded(c, Made(sha256.Sum256([]byte(raw))), err)

@@ -87,20 +87,6 @@ func (a *Attempts) place(s *address, w *waiter) bool {
 	return true
 }
 
-// limited refuses a credential that will not be looked at, where so many of its address are ahead of it.
-func (a *Attempts) limited(s *address, credential Credential, ahead int) error {
-	now := a.clock.Now().UnixMicro()
-	switch {
-	case s.failed(now) < a.limit:
-		return nil
-	case !credential.made:
-		return ErrLimited.WithRetryAfter(s.retryAfter(now, a.limit))
-	case ahead >= s.spare(now):
-		return ErrLimited.WithRetryAfter(time.Second)
-	}
-	return nil
-}
-
 // leave gives a place back, to the next in the queue; nil is the place of a credential that needed none.
 func (a *Attempts) leave(place *address) {
 	if place == nil {

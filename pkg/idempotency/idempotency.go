@@ -72,7 +72,8 @@ type Key struct {
 // Do runs fn, or answers as it did before for the same key and request, marked as httpx.MarkReplayed does. fn runs inside
 // db.InUnit, and its result is kept in the same transaction as its changes. Errors and panics leave nothing behind, refusals
 // among them, as their cause may be gone by the next call: the key is given back at once, or as soon as the database is there.
-// Another request under the key is ErrReused; one that is still running is ErrInUse.
+// Another request under the key is ErrReused; one that is still running is ErrInUse. Reservations and kept answers are looked up in
+// reservation.go.
 //
 // ctx must carry no transaction. T is kept as JSON and must survive it: a secret.Secret in it would come back as stars.
 func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context) (T, error)) (T, error) {

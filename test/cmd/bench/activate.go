@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Goals of the issue: the share of pgbench's rate, with a statement that does the same, that activations over HTTP reach.
+// Goals: the share of pgbench's rate, with a statement that does the same, that activations over HTTP reach.
 const (
 	activateFloor = 0.75
 	activateAim   = 1.0

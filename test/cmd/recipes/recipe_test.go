@@ -51,9 +51,14 @@ func TestInsert(t *testing.T) {
 
 func TestDocumented(t *testing.T) {
 	root := t.TempDir()
-	const page = "# Contributing\n\n## Add a thing\n\nTouch `a.go` and a file in `dir/`.\n\n## Add another\n\n`b.go`\n"
+	const page = "# Contributing\n\n## Add a thing\n\nTouch `a.go` and a file in `dir/`.\n\n## Add a package\n\n`dir/<name>/`\n\n## Add another\n\n`b.go`\n"
 	if err := os.WriteFile(filepath.Join(root, "CONTRIBUTING.md"), []byte(page), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	for _, folder := range []string{"dir", "e"} {
+		if err := os.Mkdir(filepath.Join(root, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	known, added, unknown := step{file: "a.go", after: "x"}, step{file: "dir/c.go"}, step{file: "b.go", after: "x"}
 	for name, tt := range map[string]struct {
@@ -61,6 +66,7 @@ func TestDocumented(t *testing.T) {
 		want   string
 	}{
 		"fine":         {recipe{section: "Add a thing", steps: []step{known, added, known, {file: "d_test.go"}}, most: 2}, ""},
+		"new folder":   {recipe{section: "Add a package", steps: []step{{file: "dir/new/c.go"}}, most: 1}, ""},
 		"no section":   {recipe{section: "Add nothing", most: 1}, "no section"},
 		"not named":    {recipe{section: "Add a thing", steps: []step{unknown}, most: 1}, "does not name b.go"},
 		"costs more":   {recipe{section: "Add a thing", steps: []step{known, added}, most: 1}, "takes 2 files"},

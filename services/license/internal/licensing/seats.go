@@ -13,7 +13,8 @@ import (
 // Source names this service in its events.
 const Source = "latchkey/license"
 
-// Seats are the use cases of devices, and of administrators for them: who may act on a license, take a seat and leave it.
+// Seats are the use cases of devices, and of administrators for them: who may act on a license (here), take a seat (activate.go),
+// leave it (deactivate.go) and hand it over (transfer.go).
 type Seats struct {
 	Lookup    Lookup
 	Store     Store
