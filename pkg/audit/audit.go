@@ -4,6 +4,7 @@ package audit
 
 import (
 	"encoding/json"
+	"reflect"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
@@ -16,6 +17,17 @@ type Actor = rpcv1.Actor
 // nil for none; they hold JSON values only, and never a secret. What is not JSON is a mistake of the program: Entry panics.
 func Entry(by *Actor, action string, before, after map[string]any) *eventsv1.AuditRecorded {
 	return &eventsv1.AuditRecorded{Actor: by, Action: action, BeforeJson: text(before), AfterJson: text(after)}
+}
+
+// Changes are the members in which two views of one thing differ, as they were and as they are; empty when none do.
+func Changes(before, after map[string]any) (was, is map[string]any) {
+	was, is = map[string]any{}, map[string]any{}
+	for name, value := range after {
+		if !reflect.DeepEqual(before[name], value) {
+			was[name], is[name] = before[name], value
+		}
+	}
+	return was, is
 }
 
 // text is the members as JSON, empty where there are none.

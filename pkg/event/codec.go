@@ -24,7 +24,6 @@ type codec struct {
 	eventType string
 	direct    bool
 	fields    []field
-	byName    map[string]int // index into fields
 }
 
 type field struct {
@@ -54,7 +53,6 @@ var (
 
 // options are what the contract says about an event type.
 type options struct {
-	codec      *codec
 	message    protoreflect.MessageType
 	telemetry  bool
 	publishers []string
@@ -76,12 +74,11 @@ func makeCodecs() map[protoreflect.FullName]*codec {
 }
 
 func makeCodec(eventType string, desc protoreflect.MessageDescriptor) *codec {
-	c := &codec{eventType: eventType, direct: true, byName: map[string]int{}}
+	c := &codec{eventType: eventType, direct: true}
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
 		f := field{desc: fd, name: strconv.Quote(string(fd.Name())) + ":", kind: kindOf(fd)}
 		c.direct = c.direct && f.kind != otherField
-		c.byName[string(fd.Name())] = len(c.fields)
 		c.fields = append(c.fields, f)
 	}
 	return c
@@ -118,7 +115,7 @@ func makeTypes(codecs map[protoreflect.FullName]*codec) map[string]options {
 		}
 		desc := message.Descriptor()
 		made[p.eventType] = options{
-			codec: p, message: message,
+			message:    message,
 			telemetry:  proto.GetExtension(desc.Options(), eventsv1.E_Telemetry).(bool),
 			publishers: proto.GetExtension(desc.Options(), eventsv1.E_Publishers).([]string),
 		}

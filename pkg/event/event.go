@@ -63,6 +63,16 @@ func (e Event) Into(msg proto.Message) error {
 	return nil
 }
 
+// Message is the event's data as the message of its type, nil for a type that this program does not know.
+func (e Event) Message() (proto.Message, error) {
+	t, known := types[e.Type]
+	if !known {
+		return nil, nil
+	}
+	msg := t.message.New().Interface()
+	return msg, e.Into(msg)
+}
+
 // TypeOf is the event type of msg, "" when msg is not an event.
 func TypeOf(msg proto.Message) string {
 	if p := codecOf(msg); p != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -237,7 +238,7 @@ func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIK
 	var k APIKey
 	err := s.Keys.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
 		k = p.apply(before)
-		was, is := difference(before.audited(), k.audited())
+		was, is := audit.Changes(before.audited(), k.audited())
 		if len(is) == 0 {
 			return k, nil
 		}

@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"reflect"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,17 +24,6 @@ func (k APIKey) audited() map[string]any {
 		m["expires_at"] = rfc3339(k.ExpiresAt)
 	}
 	return m
-}
-
-// difference is the members of two views of one thing in which they differ.
-func difference(before, after map[string]any) (was, is map[string]any) {
-	was, is = map[string]any{}, map[string]any{}
-	for name, value := range after {
-		if !reflect.DeepEqual(before[name], value) {
-			was[name], is[name] = before[name], value
-		}
-	}
-	return was, is
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

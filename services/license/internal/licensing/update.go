@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 )
 
 // Patch changes the members that are not nil.
@@ -79,9 +79,8 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 	if p.DeactivationReason != nil && l.IsActive {
 		return apierr.InvalidField("deactivation_reason", "the license is active; send it with is_active false")
 	}
-	old, new := before.auditView(), l.auditView()
-	changed := changedMembers(old, new)
-	if len(changed) == 0 {
+	was, is := audit.Changes(before.auditView(), l.auditView())
+	if len(is) == 0 {
 		ch.License = before
 		return nil
 	}
@@ -89,8 +88,8 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 	if before.IsActive && !l.IsActive {
 		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
 	}
-	ch.Emit(changeEvent(&before, l, changed, now))
-	ch.Emit(audited(by, changeAction(&before, l), l.ID, pick(old, changed), pick(new, changed)))
+	ch.Emit(changeEvent(&before, l, slices.Sorted(maps.Keys(is)), now))
+	ch.Emit(audited(by, changeAction(&before, l), l.ID, was, is))
 	return nil
 }
 
@@ -111,17 +110,6 @@ func (l *License) apply(p *Patch, now time.Time) {
 	}
 }
 
-// changedMembers are the public names of the members in which two views differ, in alphabetical order.
-func changedMembers(before, after map[string]any) []string {
-	var changed []string
-	for _, name := range slices.Sorted(maps.Keys(before)) {
-		if !reflect.DeepEqual(before[name], after[name]) {
-			changed = append(changed, name)
-		}
-	}
-	return changed
-}
-
 func changeEvent(before, after *License, changed []string, now time.Time) proto.Message {
 	switch {
 	case before.IsActive && !after.IsActive:
@@ -140,12 +128,4 @@ func changeAction(before, after *License) string {
 		return "license.reactivate"
 	}
 	return "license.update"
-}
-
-func pick(view map[string]any, members []string) map[string]any {
-	out := map[string]any{}
-	for _, m := range members {
-		out[m] = view[m]
-	}
-	return out
 }
