@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/maypok86/otter/v2"
 
@@ -61,6 +62,7 @@ type entry[V any] struct {
 	value  V
 	loaded int64
 	retry  atomic.Int64 // not before this moment is another load tried
+	gone   atomic.Bool  // the cache has let go of it
 }
 
 // loading is one load that several callers may wait for.
@@ -93,6 +95,7 @@ func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) 
 }
 
 func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Options[K, *entry[V]]) *Cache[K, V] {
+	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) } // of whatever cause
 	return &Cache[K, V]{opts: opts, clock: c, values: otter.Must(bound), loads: map[K]*loading[V]{}}
 }
 
@@ -108,6 +111,31 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
 		var none V
 		return none, false
+	}
+	return e.value, true
+}
+
+// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the value
+// in memory when the cache lets go of it. The zero Held holds none.
+type Held[K comparable, V any] struct {
+	cache *Cache[K, V]
+	entry weak.Pointer[entry[V]]
+}
+
+// Hold returns the place of what the cache has for k, if that is fresh.
+func (c *Cache[K, V]) Hold(k K) (h Held[K, V], ok bool) {
+	e, ok := c.values.GetIfPresent(k)
+	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
+		return h, false
+	}
+	return Held[K, V]{c, weak.Make(e)}, true
+}
+
+// Value is what Peek would return. After a Drop, or when the cache has put another value in its place, it is none.
+func (h Held[K, V]) Value() (v V, ok bool) {
+	e := h.entry.Value()
+	if e == nil || e.gone.Load() || !h.cache.fresh(e, h.cache.clock.Now().UnixMicro()) {
+		return v, false
 	}
 	return e.value, true
 }

@@ -77,8 +77,8 @@ func (m *middleware) begin(c *gin.Context) *request {
 		m.warned.Do(func() { m.warnOfProxy(r.ip) })
 	}
 	r.ctx = context.WithValue(trace.FromHeader(c.Request.Context(), c.Request.Header), requestKey{}, r)
-	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(r.timeout))
-	r.cancel = cancel
+	ctx := newDeadlineContext(r.ctx, r.start.Add(r.timeout))
+	r.cancel = ctx.cancel
 	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
 	h[headerRequestID] = []string{r.id}

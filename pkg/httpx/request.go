@@ -43,10 +43,9 @@ func requestFrom(ctx context.Context) *request {
 
 // extend lets the request take d from its start. A context taken from c before keeps its earlier deadline.
 func (r *request) extend(c *gin.Context, d time.Duration) {
-	ctx, cancel := context.WithDeadline(r.ctx, r.start.Add(d))
-	before := r.cancel
+	ctx, before := newDeadlineContext(r.ctx, r.start.Add(d)), r.cancel
 	r.cancel = func() {
-		cancel()
+		ctx.cancel()
 		before()
 	}
 	r.timeout = d

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 )
 
 // NewLogger writes one line per record to w: JSON, or readable text when format is "text". level is debug, info, warn
@@ -109,11 +110,20 @@ var secretWords = [...]string{
 
 var harmlessEndings = [...]string{"id", "hash", "name", "count", "type", "expiresat", "reason", "file"}
 
-func namesSecret(key string) bool {
-	if len(key) < 5 { // no secret word is shorter; most names of the access line end here
-		return false
+// secretNames are the attribute names seen so far, and whether each names a secret. Names stand in the code, so there
+// are only so many.
+var secretNames sync.Map // string -> bool
+
+func namesSecret(name string) bool {
+	known, ok := secretNames.Load(name)
+	if !ok {
+		known = hasSecretWord(strings.Map(squash, name))
+		secretNames.Store(strings.Clone(name), known)
 	}
-	key = strings.Map(squash, key)
+	return known.(bool)
+}
+
+func hasSecretWord(key string) bool {
 	for _, word := range secretWords {
 		i := strings.Index(key, word)
 		if i < 0 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unique"
 	"unsafe"
@@ -41,9 +42,16 @@ type Lookup struct {
 	db   *db.DB
 	keys *masterkey.Register
 	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
-	ids      *cache.Cache[[32]byte, string]
+	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
 	devices  *cache.Cache[seat, *licensing.ActiveDevice]
+}
+
+// issued is what a key was issued for.
+type issued struct {
+	licenseID string
+	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it here.
+	license atomic.Pointer[cache.Held[string, *licensing.License]]
 }
 
 type seat struct{ licenseID, hardwareID string }
@@ -56,13 +64,18 @@ func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions
 	return &Lookup{
 		db:       d,
 		keys:     keys,
-		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, func([32]byte, string) int { return 0 }),
+		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, issuedSize),
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),
 	}
 }
 
 // What entries of the caches refer to, in bytes. An id that several share is counted once, with the license.
+
+func issuedSize([32]byte, *issued) int { return int(unsafe.Sizeof(issued{})) + heldBytes }
+
+// heldBytes is what issued.license points to: the place, and what the runtime keeps for a weak pointer.
+const heldBytes = 16 + 64
 
 func licenseSize(_ string, l *licensing.License) int {
 	return int(unsafe.Sizeof(*l)) + referred(reflect.ValueOf(l).Elem())
@@ -97,28 +110,45 @@ func (l *Lookup) Bytes() int64 { return l.ids.Bytes() + l.licenses.Bytes() + l.d
 
 // LicenseByKey implements licensing.Lookup.
 func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
-	id, err := l.IDByKey(ctx, key)
+	of, err := l.byKey(ctx, key)
 	if err != nil {
 		return nil, false, err
 	}
-	return l.license(ctx, id)
+	if held := of.license.Load(); held != nil {
+		if license, ok := held.Value(); ok {
+			return license, true, nil
+		}
+	}
+	license, cached, err := l.license(ctx, of.licenseID)
+	if held, ok := l.licenses.Hold(of.licenseID); ok {
+		of.license.Store(&held)
+	}
+	return license, cached, err
 }
 
 // IDByKey implements licensing.Lookup.
 func (l *Lookup) IDByKey(ctx context.Context, key string) (string, error) {
+	of, err := l.byKey(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return of.licenseID, nil
+}
+
+func (l *Lookup) byKey(ctx context.Context, key string) (*issued, error) {
 	mac := l.keys.Ring.MAC(keyPurpose, []byte(key))
-	id, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (string, error) { return l.readID(ctx, key) })
-	return id, err
+	of, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) })
+	return of, err
 }
 
 // readID finds the license of a key. "Not found" is said only when no license can be under a master key that this process lacks.
-func (l *Lookup) readID(ctx context.Context, key string) (string, error) {
+func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
 	var row licenseRow
 	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", keyHashes(l.keys.Ring, key)).Take(&row).Error
 	if errors.Is(err, db.ErrNotFound) {
 		err = cmp.Or(l.keys.Check(ctx), err)
 	}
-	return row.ID, translate(err)
+	return &issued{licenseID: row.ID}, translate(err)
 }
 
 // License implements licensing.Lookup.

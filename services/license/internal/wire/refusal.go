@@ -19,6 +19,9 @@ func Wrap(handle func(*gin.Context) error) gin.HandlerFunc {
 
 // Refusal is err with the facts of a refusal as details. Other errors, and nil, stay as they are.
 func Refusal(err error) error {
+	if err == nil {
+		return nil // before the targets below are allocated, which every good answer would pay for
+	}
 	var (
 		verdict *licensing.RefusedError
 		device  *licensing.DeviceError
@@ -28,8 +31,6 @@ func Refusal(err error) error {
 		token   *licensing.TokenError
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &verdict):
 		return verdictOf(apierr.From(err), verdict)
 	case errors.As(err, &device):
