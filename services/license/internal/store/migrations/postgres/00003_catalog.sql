@@ -14,7 +14,7 @@ CREATE UNIQUE INDEX products_code ON products (code);
 -- free_product_code is the text with a hyphen for each run of other characters, and the end of the id where a product has
 -- that code already.
 -- +goose StatementBegin
-CREATE FUNCTION free_product_code(name text, id uuid) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION free_product_code(name text, id uuid) RETURNS text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     made text := left(coalesce(nullif(btrim(regexp_replace(name, '[^A-Za-z0-9._-]+', '-', 'g'), '-'), ''), 'product'), 55);
 BEGIN
@@ -42,8 +42,9 @@ END $$;
 -- +goose StatementEnd
 
 -- While a roll-out lasts, a program that knows no codes makes products, too.
+-- Both functions keep the search path of now: whoever inserts may have another.
 -- +goose StatementBegin
-CREATE FUNCTION give_product_code() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION give_product_code() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.code := coalesce(NEW.code, free_product_code(NEW.name, NEW.id));
     RETURN NEW;
