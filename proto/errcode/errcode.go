@@ -14,6 +14,7 @@ const (
 
 // The codes of what the main API leaves open.
 const (
+	LicenseSuspended     = "LICENSE_SUSPENDED"
 	LicenseNotStarted    = "LICENSE_NOT_STARTED"
 	InvalidAPIKey        = "INVALID_API_KEY"
 	InvalidAdminKey      = "INVALID_ADMIN_KEY"

@@ -17,7 +17,9 @@ const (
 	apiKeysPath = "/api/v1/admin/api-keys"
 
 	// theLicense is the license that the peer knows.
-	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme","product":"default","license_type":"standard",` +
+	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme","product":"default","license_type":"perpetual",` +
+		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation","timezone":"UTC","starts_at":null,"grace_hours":0,` +
+		`"maintenance_until":null,"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,"suspension_reason":null,` +
 		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,"features":["export"],"metadata":{"big":12345678901234567890},` +
 		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,"deactivated_at":null,"deactivation_reason":null}`
 	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,"total":101,"total_pages":3}`

@@ -108,7 +108,14 @@ func TestManageWrongTypes(t *testing.T) {
 		list:   {`1`, `"a"`, `{}`, `[1]`, `[null]`, `[["a"]]`},
 		object: {`1`, `"a"`, `[]`, `true`},
 	}
-	members := map[string]string{"customer_id": text, "max_devices": number, "max_offline_hours": number, "features": list, "is_test": truth, "metadata": object}
+	members := map[string]string{
+		"customer_id": text, "max_devices": number, "max_offline_hours": number, "features": list, "is_test": truth, "metadata": object,
+		"license_type": text, "is_trial": truth, "offline_activation": truth, "duration_days": number, "duration_months": number, "starts": text,
+		"timezone": text, "starts_at": text, "grace_hours": number, "maintenance_until": text,
+	}
+	nullable := []string{
+		"license_type", "max_devices", "duration_days", "duration_months", "starts_at", "expires_at", "maintenance_until",
+	}
 	update := map[string]string{"is_active": truth, "expires_at": text, "deactivation_reason": text}
 	create := map[string]string{"product": text, "license_key": text, "expires_in_days": number}
 	for member, kind := range members {
@@ -127,7 +134,7 @@ func TestManageWrongTypes(t *testing.T) {
 	} {
 		for member, kind := range test.members {
 			values := wrong[kind]
-			if test.method == "PATCH" && member != "expires_at" {
+			if test.method == "PATCH" && !slices.Contains(nullable, member) {
 				values = append(slices.Clone(values), `null`)
 			}
 			for _, value := range values {
@@ -224,7 +231,19 @@ func TestIntegratorC3KnownNames(t *testing.T) {
 	w, id := untouched(t)
 	for _, test := range []struct{ method, path, body, says string }{
 		{"POST", "", `{"customer_id":"a","is_active":false}`, "PATCH or DELETE"},
-		{"POST", "", `{"customer_id":"a","license_type":"trial"}`, "license_type"},
+		{"POST", "", `{"customer_id":"a","license_type":"trial"}`, "perpetual, time-limited, subscription, consumption"},
+		{"POST", "", `{"customer_id":"a","status":"active"}`, "cannot be set here"},
+		{"PATCH", "/" + id, `{"suspended_at":"2030-01-01"}`, "/suspend"},
+		{"POST", "", `{"customer_id":"a","duration_days":0}`, "from 1 to 36500"},
+		{"POST", "", `{"customer_id":"a","duration_days":1,"duration_months":1}`, "not both"},
+		{"POST", "", `{"customer_id":"a","expires_in_days":1,"expires_at":"2030-01-01"}`, "not both"},
+		{"PATCH", "/" + id, `{"max_devices":2147483647}`, "or null for any number"},
+		{"PATCH", "/" + id, `{"timezone":"Mars/Olympus"}`, "Europe/Berlin"},
+		{"PATCH", "/" + id, `{"timezone":"Local"}`, "Europe/Berlin"},
+		{"PATCH", "/" + id, `{"timezone":"../../etc/passwd"}`, "Europe/Berlin"},
+		{"PATCH", "/" + id, `{"starts":"now"}`, "creation, first_activation"},
+		{"PATCH", "/" + id, `{"starts_at":"9999-01-01"}`, "9000"},
+		{"PATCH", "/" + id, `{"grace_hours":-1}`, "from 0 to 87600"},
 		{"POST", "", `{"customer_id":"a","max_activations":5}`, "max_devices"},
 		{"POST", "", `{"customer_id":"a","max_device":5}`, "did you mean max_devices?"},
 		{"PATCH", "/" + id, `{"license_key":"x"}`, "make another license"},
@@ -233,7 +252,7 @@ func TestIntegratorC3KnownNames(t *testing.T) {
 		{"POST", "/" + id + "/reveal-key", `{"reason":"x"}`, "is unknown"},
 		{"GET", "?limit=5", ``, "per_page"},
 		{"GET", "?stauts=active", ``, "did you mean status?"},
-		{"GET", "?status=broken", ``, "active, expired, inactive"},
+		{"GET", "?status=broken", ``, "active, in_grace, expired, not_started, suspended, inactive"},
 		{"GET", "/" + id + "/events?days=1", ``, "hours"},
 		{"POST", "?dry_run=1", `{"customer_id":"a"}`, "dry_run"},
 	} {

@@ -64,7 +64,7 @@ func TestCreateLicense(t *testing.T) {
 			"is_test":true,"metadata":{"n": 12345678901234567890,"x":"<"},"license_key":"OLD-KEY-1","product":"pro"}`)
 		w.want(made, http.StatusCreated, "")
 		want := map[string]any{
-			"license_key": "OLD-KEY-1", "customer_id": "acme", "product": "pro", "license_type": "standard", "max_devices": 5.0, "current_devices": 0.0,
+			"license_key": "OLD-KEY-1", "customer_id": "acme", "product": "pro", "license_type": "time-limited", "max_devices": 5.0, "current_devices": 0.0,
 			"max_offline_hours": 24.0, "is_active": true, "is_test": true, "features": []any{"a", "b"}, "version": 1.0,
 			"expires_at": w.clock.Now().UTC().Add(365 * 24 * time.Hour).Format(time.RFC3339Nano), "deactivated_at": nil, "deactivation_reason": nil,
 		}
@@ -84,7 +84,7 @@ func TestCreateLicense(t *testing.T) {
 		if diff := cmp.Diff(made.body, kept); diff != "" {
 			w.t.Errorf("kept otherwise than answered (-answered +kept):\n%s", diff)
 		}
-		bare := w.manage("POST", "", `{"customer_id":"acme","expires_in_days":null}`)
+		bare := w.manage("POST", "", `{"customer_id":"acme","expires_in_days":null,"is_trial":null,"starts":null,"timezone":null}`)
 		if bare.body["max_devices"] != 1.0 || bare.body["max_offline_hours"] != 720.0 || bare.body["product"] != "default" || bare.body["expires_at"] != nil ||
 			fmt.Sprint(bare.body["features"], bare.body["metadata"]) != "[] map[]" {
 			w.t.Errorf("defaults: %s", bare.raw)
@@ -185,13 +185,26 @@ func TestUpdateChangesWhatIsPresent(t *testing.T) {
 			`{"is_test":true}`:            {"is_test": true},
 			`{"expires_at":"` + at + `"}`: {"expires_at": at},
 			`{"expires_at":"2099-01-31"}`: {"expires_at": "2099-01-31T23:59:59Z"},
-			`{"expires_at":"2099-01-01T01:00:00+01:00"}`: {"expires_at": "2099-01-01T00:00:00Z"},
-			`{"expires_at":null}`:                        {"expires_at": nil},
-			`{"features":[]}`:                            {"features": []any{}},
-			`{"features":["b","a"]}`:                     {"features": []any{"b", "a"}},
-			`{"metadata":{"n":1}}`:                       {"metadata": map[string]any{"n": 1.0}},
+			`{"expires_at":"2099-01-01T01:00:00+01:00"}`:        {"expires_at": "2099-01-01T00:00:00Z"},
+			`{"expires_at":null}`:                               {"expires_at": nil, "license_type": "perpetual"},
+			`{"license_type":"subscription"}`:                   {"license_type": "subscription"},
+			`{"is_trial":true}`:                                 {"is_trial": true},
+			`{"max_devices":null}`:                              {"max_devices": nil},
+			`{"offline_activation":false}`:                      {"offline_activation": false},
+			`{"duration_days":14}`:                              {"duration_days": 14.0},
+			`{"duration_months":2,"starts":"first_activation"}`: {"duration_months": 2.0, "starts": "first_activation"},
+			`{"timezone":"Asia/Tokyo","expires_at":"2099-01-31"}`: {
+				"timezone": "Asia/Tokyo", "expires_at": "2099-01-31T14:59:59Z",
+			},
+			`{"starts_at":"2099-01-31"}`:         {"starts_at": "2099-01-31T00:00:00Z", "status": "not_started"},
+			`{"expires_at":"2000-01-01"}`:        {"expires_at": "2000-01-01T23:59:59Z", "status": "expired"},
+			`{"grace_hours":48}`:                 {"grace_hours": 48.0},
+			`{"maintenance_until":"2099-01-31"}`: {"maintenance_until": "2099-01-31T23:59:59Z"},
+			`{"features":[]}`:                    {"features": []any{}},
+			`{"features":["b","a"]}`:             {"features": []any{"b", "a"}},
+			`{"metadata":{"n":1}}`:               {"metadata": map[string]any{"n": 1.0}},
 			`{"is_active":false,"deactivation_reason":"x"}`: {
-				"is_active": false, "deactivation_reason": "x", "deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
+				"is_active": false, "status": "inactive", "deactivation_reason": "x", "deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
 			},
 		} {
 			now := w.clock.Now()

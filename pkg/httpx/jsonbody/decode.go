@@ -25,13 +25,13 @@ import (
 // The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
 // itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
 //
-// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime),
+// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), End,
 // any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
 //
 //	max:"100"          bounds the entries of a list while it is read
 //	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are looked for
 //	text:"key"         reads the same for license keys, within which line breaks and tabs are let pass
-//	time:"end"         reads a date as the end of its day, see parseEnd
+//	time:"end"         reads a time.Time as an End
 //	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it
 //
 // Decode runs before the caller is known, so its work is linear in the bytes of any text.
@@ -90,6 +90,7 @@ func (t *text) close() {
 
 var (
 	timeType     = reflect.TypeFor[time.Time]()
+	endType      = reflect.TypeFor[End]()
 	rawType      = reflect.TypeFor[json.RawMessage]()
 	objectType   = reflect.TypeFor[Object]()
 	optionalType = reflect.TypeFor[optional]()
@@ -131,7 +132,7 @@ func (d *decoder) value(v reflect.Value, m *member) error {
 		return d.null(v, m)
 	}
 	switch v.Type() {
-	case timeType:
+	case timeType, endType:
 		return d.time(v, m, kind)
 	case rawType:
 		return d.verbatim(v)

@@ -105,17 +105,22 @@ func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 	if err != nil {
 		return err
 	}
-	t, ok := ParseTime(string(s))
-	if m.end {
-		t, ok = parseEnd(string(s))
+	isEnd := m.end || v.Type() == endType
+	t, ok := parseEnd(string(s))
+	if !isEnd {
+		t.Time, ok = ParseTime(string(s))
 	}
 	switch {
 	case !ok:
 		d.fail(BadTime)
-	case m.end && t.Year() < firstEnd:
+	case isEnd && t.Year() < firstEnd:
 		d.fail(badEnd)
 	}
-	v.Set(reflect.ValueOf(t))
+	if v.Type() == endType {
+		v.Set(reflect.ValueOf(t))
+	} else {
+		v.Set(reflect.ValueOf(t.Time))
+	}
 	return nil
 }
 

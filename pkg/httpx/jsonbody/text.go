@@ -38,13 +38,21 @@ const (
 	badEnd   = "must be in the year 2000 or later; only null means without end"
 )
 
-// parseEnd is ParseTime for the time at which something ends: a date alone is the last second of its day.
-func parseEnd(s string) (time.Time, bool) {
+// End is when something ends: a time, or a date alone, which is the last second of its day. The zero dates of languages are
+// refused.
+type End struct {
+	time.Time
+	// Day tells that a date alone was sent. Time is then the last second of that day in UTC.
+	Day bool
+}
+
+func parseEnd(s string) (End, bool) {
 	t, ok := ParseTime(s)
-	if _, err := time.Parse(time.DateOnly, s); err == nil {
+	_, err := time.Parse(time.DateOnly, s)
+	if err == nil {
 		t = t.Add(24*time.Hour - time.Second)
 	}
-	return t, ok
+	return End{t, err == nil}, ok
 }
 
 // TextProblem is what is wrong with text that no part of a request may have, "" when nothing is.

@@ -75,8 +75,8 @@ var licenseMember = recipe{
 			after: "json.RawMessage(r.Metadata),",
 			add:   "\t\tPurchaseOrder: r.PurchaseOrder,\n",
 		},
-		{file: licenseFolder + "store/migrations/postgres/00002_purchase_order.sql", add: purchaseOrderColumn},
-		{file: licenseFolder + "store/migrations/sqlite/00002_purchase_order.sql", add: purchaseOrderColumn},
+		{file: licenseFolder + "store/migrations/postgres/00099_purchase_order.sql", add: purchaseOrderColumn},
+		{file: licenseFolder + "store/migrations/sqlite/00099_purchase_order.sql", add: purchaseOrderColumn},
 		{
 			file:  "proto/openapi/admin.yaml",
 			after: `is_test: {type: [boolean, "null"], default: false}`,
@@ -85,7 +85,7 @@ var licenseMember = recipe{
 		{
 			file:  "proto/openapi/admin.yaml",
 			after: "deactivation_reason: {type: string, maxLength: 255",
-			add:   "        purchase_order: {type: string, maxLength: 255}\n",
+			add:   "            purchase_order: {type: string, maxLength: 255}\n",
 		},
 		{
 			file:  "proto/openapi/admin.yaml",

@@ -33,7 +33,7 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 	b = httpx.AppendString(append(b, `,"license_id":`...), r.LicenseID)
 	b = appendTime(append(b, `,"expires_at":`...), r.ExpiresAt)
 	b = appendStrings(append(b, `,"features":`...), r.Features)
-	b = strconv.AppendInt(append(b, `,"limits":{"max_devices":`...), int64(r.Limits.MaxDevices), 10)
+	b = appendCount(append(b, `,"limits":{"max_devices":`...), r.Limits.MaxDevices)
 	b = strconv.AppendInt(append(b, `,"current_devices":`...), int64(r.Limits.CurrentDevices), 10)
 	b = strconv.AppendBool(append(b, `},"cached":`...), r.Cached)
 	return append(b, '}')
@@ -45,6 +45,13 @@ func appendTime(b []byte, t *time.Time) []byte {
 		return append(b, "null"...)
 	}
 	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+}
+
+func appendCount(b []byte, n *int) []byte {
+	if n == nil {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, int64(*n), 10)
 }
 
 func appendStrings(b []byte, list []string) []byte {

@@ -24,7 +24,7 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 	for _, r := range []validateResponse{
 		{},
 		{Valid: true, LicenseID: "018f4b1e-0000-7000-8000-000000000001", ExpiresAt: &end, Features: []string{"a", "b"}, Cached: true},
-		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{}, Limits: wire.Limits{MaxDevices: -1, CurrentDevices: 1 << 40}},
+		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{}, Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
 	} {
 		sameAsJSON(t, r)
 	}
@@ -37,7 +37,7 @@ func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
 		end := time.Unix(seconds, nanos).UTC()
 		sameAsJSON(t, validateResponse{
 			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
-			Limits: wire.Limits{MaxDevices: seats, CurrentDevices: taken}, Cached: cached,
+			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached,
 		})
 	})
 }

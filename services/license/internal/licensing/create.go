@@ -94,7 +94,7 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 		ID:         newID(),
 		CustomerID: n.CustomerID,
 		Product:    cmp.Or(n.Product, DefaultProduct),
-		Terms:      defaultTerms(),
+		Terms:      DefaultTerms(),
 		IsActive:   true,
 		IsTest:     n.IsTest,
 		Metadata:   n.Metadata,

@@ -76,7 +76,7 @@ func FuzzNewLicense(f *testing.F) {
 		}
 		n := NewLicense{
 			CustomerID: text, Product: text, Key: &key, Metadata: json.RawMessage(metadata), TermsChange: TermsChange{
-				MaxDevices: &number, MaxOfflineHours: &number, ExpiresInDays: &days, Features: new(in.list()),
+				MaxDevices: Some(number), MaxOfflineHours: &number, ExpiresInDays: &days, Features: new(in.list()),
 			},
 		}
 		made, err := n.license(noon)
@@ -111,7 +111,7 @@ func FuzzPatch(f *testing.F) {
 		before := ch.License
 		p := Patch{
 			CustomerID: &text, IsActive: &on, DeactivationReason: &key, Metadata: &raw, TermsChange: TermsChange{
-				MaxDevices: &number, MaxOfflineHours: &number, ExpiresAt: &expires, Features: &list,
+				MaxDevices: Some(number), MaxOfflineHours: &number, ExpiresAt: Some(End{At: expires}), Features: &list,
 			},
 		}
 		if on {

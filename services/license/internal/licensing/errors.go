@@ -14,6 +14,8 @@ var (
 		"no license has this key or id; check it for typing slips")
 	ErrInactive = apierr.New(apierr.Forbidden, errcode.LicenseInactive,
 		"the license is deactivated; ask its vendor to reactivate it")
+	ErrSuspended = apierr.New(apierr.Forbidden, errcode.LicenseSuspended,
+		"the license is suspended; wait for the end of the suspension or ask its vendor to reinstate the license")
 	ErrNotStarted = apierr.New(apierr.Forbidden, errcode.LicenseNotStarted,
 		"the license has not started; wait for its start or ask its vendor")
 	ErrExpired = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")

@@ -81,7 +81,7 @@ func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *
 
 // snapshot is the state of a license as events carry it. A term that other services need is added here.
 func snapshot(l *License, now time.Time) *eventsv1.License {
-	return &eventsv1.License{
+	snap := &eventsv1.License{
 		LicenseId:      l.ID,
 		CustomerId:     l.CustomerID,
 		Product:        l.Product,
@@ -91,16 +91,28 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 		CurrentDevices: int32(l.CurrentDevices),
 		Version:        int32(l.Version),
 		CreatedAt:      timestamp(l.CreatedAt),
+		StartedAt:      timestamp(l.StartedAt),
 		Terms: &eventsv1.Terms{
-			LicenseType:     l.Type,
-			MaxDevices:      int32(l.MaxDevices),
-			MaxOfflineHours: int32(l.MaxOfflineHours),
-			Features:        l.Features,
-			StartsAt:        timestamp(l.StartsAt),
-			ExpiresAt:       timestamp(l.ExpiresAt),
-			GraceHours:      int32(l.GraceHours),
+			LicenseType:       l.LicenseType(),
+			MaxDevices:        int32(l.MaxDevices),
+			MaxOfflineHours:   int32(l.MaxOfflineHours),
+			Features:          l.Features,
+			StartsAt:          timestamp(l.StartsAt),
+			ExpiresAt:         timestamp(l.ExpiresAt),
+			GraceHours:        int32(l.GraceHours),
+			IsTrial:           l.IsTrial,
+			OfflineActivation: l.OfflineActivation,
+			DurationDays:      int32(l.DurationDays),
+			DurationMonths:    int32(l.DurationMonths),
+			Starts:            l.Starts(),
+			Timezone:          l.Timezone,
+			MaintenanceUntil:  timestamp(l.MaintenanceUntil),
 		},
 	}
+	if s := l.Suspension; s != nil {
+		snap.SuspendedAt, snap.SuspendedUntil, snap.SuspensionReason = timestamp(s.At), timestamp(s.Until), s.Reason
+	}
+	return snap
 }
 
 func created(l *License, now time.Time) *eventsv1.LicenseCreated {
@@ -108,7 +120,7 @@ func created(l *License, now time.Time) *eventsv1.LicenseCreated {
 		LicenseId:   l.ID,
 		CustomerId:  l.CustomerID,
 		Product:     l.Product,
-		LicenseType: l.Type,
+		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
 		Features:    l.Features,
@@ -125,7 +137,7 @@ func updated(l *License, changed []string, now time.Time) *eventsv1.LicenseUpdat
 		LicenseId:   l.ID,
 		CustomerId:  l.CustomerID,
 		Product:     l.Product,
-		LicenseType: l.Type,
+		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
 		Features:    l.Features,
@@ -145,7 +157,7 @@ func deactivated(l *License, now time.Time) *eventsv1.LicenseDeactivated {
 		DeactivatedAt: timestamp(l.DeactivatedAt),
 		CustomerId:    l.CustomerID,
 		Product:       l.Product,
-		LicenseType:   l.Type,
+		LicenseType:   l.LicenseType(),
 		MaxDevices:    int32(l.MaxDevices),
 		IsTest:        l.IsTest,
 		Features:      l.Features,
@@ -159,7 +171,7 @@ func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 		LicenseId:   l.ID,
 		CustomerId:  l.CustomerID,
 		Product:     l.Product,
-		LicenseType: l.Type,
+		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
 		Features:    l.Features,

@@ -2,7 +2,6 @@ package licensing
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -14,37 +13,16 @@ var noticeDays = [...]int{1, 7, 30}
 
 const day = 24 * time.Hour
 
-const (
-	maxExpiryDays = 36_500
-	// firstYear is the earliest year in which a license may end: zero dates of languages and databases lie before it.
-	firstYear  = 2000
-	onlyOneEnd = "send expires_at or expires_in_days, not both"
-)
-
-// endProblems notes what is wrong with the end that is given.
-func (c *TermsChange) endProblems(p map[string]string) {
-	days, at := c.ExpiresInDays, c.ExpiresAt
-	switch {
-	case days != nil && (at != nil || c.Perpetual):
-		p["expires_at"], p["expires_in_days"] = onlyOneEnd, onlyOneEnd
-	case days != nil && (*days < 1 || *days > maxExpiryDays):
-		p["expires_in_days"] = fmt.Sprintf("must be from 1 to %d; leave it out for a perpetual license", maxExpiryDays)
-	case at != nil && at.Year() < firstYear:
-		p["expires_at"] = fmt.Sprintf("must not be before %d; null means perpetual", firstYear)
-	}
-}
-
-// applyTerms changes the terms; an end that is given in days counts from now.
+// applyTerms changes the terms; an end that is given in days counts from now, and a duration without an end begins to run.
 func (l *License) applyTerms(c *TermsChange, now time.Time) {
 	l.Terms.apply(c)
 	switch {
 	case c.ExpiresInDays != nil:
 		l.setExpiry(now.Add(time.Duration(min(*c.ExpiresInDays, maxExpiryDays))*day), now)
-	case c.ExpiresAt != nil:
-		l.setExpiry(*c.ExpiresAt, now)
-	case c.Perpetual:
-		l.setExpiry(time.Time{}, now)
+	case c.ExpiresAt.Present:
+		l.setExpiry(c.ExpiresAt.Value.orNever(c.ExpiresAt.Null, &l.Terms), now)
 	}
+	l.begin(now)
 }
 
 // setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five
@@ -54,6 +32,9 @@ func (l *License) setExpiry(end, now time.Time) {
 		return
 	}
 	l.ExpiresAt, l.ExpiryNotice = end, 0
+	if l.Announced != StatusNotStarted {
+		l.Announced = ""
+	}
 	if end.IsZero() {
 		return
 	}

@@ -31,6 +31,12 @@ type License struct {
 	Version   int
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// StartedAt is when a first activation had the time of the license begin to run; zero where its terms ask for none.
+	StartedAt time.Time
+	// Suspension is nil unless the license is suspended. It may lie in the past: see Suspension.
+	Suspension *Suspension
+	// Announced is the last status that events told of, of those which come by time alone.
+	Announced Status
 	// DeactivatedAt is zero while the license is active.
 	DeactivatedAt      time.Time
 	DeactivationReason string
@@ -40,6 +46,35 @@ type License struct {
 	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
 	// expiry was set; 0 for none.
 	ExpiryNotice int
+}
+
+// Suspension takes the use of a license away for a time; it can be taken back.
+type Suspension struct {
+	At time.Time
+	// Until is when it ends by itself, zero for never.
+	Until  time.Time
+	Reason string
+}
+
+// holds tells whether the license is suspended at a time.
+func (s *Suspension) holds(now time.Time) bool {
+	return s != nil && (s.Until.IsZero() || now.Before(s.Until))
+}
+
+// Plain is Terms.Plain of a license that is not suspended.
+func (l *License) Plain() bool { return l.Terms.Plain() && l.Suspension == nil }
+
+// Began is when the time of the license began to run, or will; zero while it awaits its first activation.
+func (l *License) Began() time.Time {
+	switch {
+	case !l.StartedAt.IsZero():
+		return l.StartedAt
+	case l.AwaitsStart():
+		return time.Time{}
+	case !l.StartsAt.IsZero():
+		return l.StartsAt
+	}
+	return l.CreatedAt
 }
 
 // Limits are the seats of a license.

@@ -1,43 +1,96 @@
 package licensing
 
 import (
-	"fmt"
+	"math"
 	"time"
-	"unicode/utf8"
-
-	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
 // Limits and defaults of the terms that an administrator may set.
 const (
-	MaxDevicesLimit        = 1_000_000
+	// MaxDevicesLimit is the largest number of seats beside Unlimited.
+	MaxDevicesLimit = 1_000_000
+	// Unlimited is MaxDevices of a license whose seats nobody counts. It is a number so that statements compare with it as with
+	// any other.
+	Unlimited              = math.MaxInt32
 	DefaultMaxOfflineHours = 720
-	DefaultType            = "standard"
+	DefaultTimezone        = "UTC"
+)
 
-	maxFeatures = 100
-	maxFeature  = 64
+// The types of licenses: what the vendor calls them. Rules look at the terms.
+const (
+	TypePerpetual    = "perpetual"
+	TypeTimeLimited  = "time-limited"
+	TypeSubscription = "subscription"
+	TypeConsumption  = "consumption"
+)
+
+// When the time of a license begins to run, as its terms say.
+const (
+	StartsAtCreation        = "creation"
+	StartsAtFirstActivation = "first_activation"
 )
 
 // Terms are what was agreed on a license: one value in a license, in its creation, in a change of it and in its events. A new
 // term gets a member here and, when an administrator may set it, in TermsChange; CONTRIBUTING.md has the other files.
 type Terms struct {
+	// Type is empty where the vendor named none; LicenseType says what it is then.
 	Type string
-	// MaxDevices is the number of seats. Lowering it below the devices in use keeps them and admits no more.
+	// IsTrial holds for a license that is to become a full one.
+	IsTrial bool
+	// OfflineActivation lets a machine that reaches no server be activated by a file.
+	OfflineActivation bool
+	// FirstActivation tells that the duration runs from the first activation, not from the creation.
+	FirstActivation bool
+	// MaxDevices is the number of seats, or Unlimited. Lowering it below the devices in use keeps them and admits no more.
 	MaxDevices int
 	// MaxOfflineHours bounds the life of an offline token.
 	MaxOfflineHours int
 	Features        []string
+	// DurationDays or DurationMonths is how long the license runs, and what a renewal adds; at most one is not 0.
+	DurationDays, DurationMonths int
+	// Timezone is the IANA name of the zone in which months are counted and days end.
+	Timezone string
 	// StartsAt is when the license becomes usable; zero for one that is usable from its creation on.
 	StartsAt time.Time
-	// ExpiresAt is zero for a perpetual license.
+	// ExpiresAt is zero for a perpetual license, and for one that awaits its first activation.
 	ExpiresAt time.Time
 	// GraceHours is how long after ExpiresAt the license stays usable.
 	GraceHours int
+	// MaintenanceUntil is the end of the time in which a release must have come out to be covered; zero for no end.
+	MaintenanceUntil time.Time
 }
 
-// defaultTerms are those of a license of which nothing else is said.
-func defaultTerms() Terms {
-	return Terms{Type: DefaultType, MaxDevices: 1, MaxOfflineHours: DefaultMaxOfflineHours}
+// DefaultTerms are those of a license of which nothing else is said.
+func DefaultTerms() Terms {
+	return Terms{
+		MaxDevices: 1, MaxOfflineHours: DefaultMaxOfflineHours, OfflineActivation: true, Timezone: DefaultTimezone,
+	}
+}
+
+// LicenseType is what the vendor calls the license: where nobody said, its end says it.
+func (t *Terms) LicenseType() string {
+	switch {
+	case t.Type != "":
+		return t.Type
+	case t.ExpiresAt.IsZero() && !t.hasDuration():
+		return TypePerpetual
+	}
+	return TypeTimeLimited
+}
+
+// Starts is when the time of the license begins to run.
+func (t *Terms) Starts() string {
+	if t.FirstActivation {
+		return StartsAtFirstActivation
+	}
+	return StartsAtCreation
+}
+
+func (t *Terms) hasDuration() bool { return t.DurationDays > 0 || t.DurationMonths > 0 }
+
+// AwaitsStart tells that the time of the license begins to run with its first activation, which has not come.
+func (t *Terms) AwaitsStart() bool {
+	return t.FirstActivation && t.hasDuration() && t.ExpiresAt.IsZero()
 }
 
 // UsableUntil is the instant from which on the license cannot be used any more, zero for never: ExpiresAt and the grace after it.
@@ -48,61 +101,36 @@ func (t *Terms) UsableUntil() time.Time {
 	return t.ExpiresAt.Add(time.Duration(t.GraceHours) * time.Hour)
 }
 
-// Plain tells that the store may activate by its one fast statement, which checks only that the license is active, has not passed
-// ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
+// Plain tells that the store may activate by its one fast statement, which checks only that the license is active and not
+// suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
 func (t *Terms) Plain() bool {
-	return t.StartsAt.IsZero() && t.GraceHours == 0
+	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart()
 }
 
-// TermsChange is some of the terms; what is nil stays as it is. A new license changes the default terms.
-type TermsChange struct {
-	MaxDevices      *int
-	MaxOfflineHours *int
-	Features        *[]string
-	// At most one of ExpiresAt, ExpiresInDays (from now) and Perpetual is given.
-	ExpiresAt     *time.Time
-	ExpiresInDays *int
-	Perpetual     bool
-}
-
-// apply changes the terms, save the end, which has a notice of its own: see License.applyTerms.
-func (t *Terms) apply(c *TermsChange) {
-	set(&t.MaxDevices, c.MaxDevices)
-	set(&t.MaxOfflineHours, c.MaxOfflineHours)
-	set(&t.Features, c.Features)
-}
-
-func set[T any](member *T, value *T) {
-	if value != nil {
-		*member = *value
+// endAfter is the end of a time that begins at start, as long as the duration.
+func (t *Terms) endAfter(start time.Time) time.Time {
+	if t.DurationMonths > 0 {
+		return AddMonths(start, t.DurationMonths, t.Location())
 	}
-}
-
-// problems notes what is wrong with the members of c that are given, by their public names.
-func (c *TermsChange) problems(p map[string]string) {
-	t := defaultTerms()
-	t.apply(c)
-	if t.MaxDevices < 1 || t.MaxDevices > MaxDevicesLimit {
-		p["max_devices"] = fmt.Sprintf("must be from 1 to %d", MaxDevicesLimit)
-	}
-	if t.MaxOfflineHours < 1 || t.MaxOfflineHours > claims.MaxOfflineHours {
-		p["max_offline_hours"] = fmt.Sprintf("must be from 1 to %d", claims.MaxOfflineHours)
-	}
-	if len(t.Features) > maxFeatures {
-		p["features"] = fmt.Sprintf("must have at most %d entries", maxFeatures)
-	}
-	for _, f := range t.Features {
-		if n := utf8.RuneCountInString(f); n < 1 || n > maxFeature {
-			p["features"] = fmt.Sprintf("each must have 1 to %d characters", maxFeature)
-		}
-	}
-	c.endProblems(p)
+	return start.Add(time.Duration(t.DurationDays) * day)
 }
 
 // view is what the audit log shows of the terms, by their public names.
 func (t *Terms) view() map[string]any {
 	return map[string]any{
-		"max_devices": t.MaxDevices, "max_offline_hours": t.MaxOfflineHours,
-		"features": append([]string{}, t.Features...), "expires_at": timeValue(t.ExpiresAt),
+		"license_type": t.LicenseType(), "is_trial": t.IsTrial, "max_devices": countValue(t.MaxDevices, Unlimited),
+		"max_offline_hours": t.MaxOfflineHours, "offline_activation": t.OfflineActivation,
+		"features": append([]string{}, t.Features...), "duration_days": countValue(t.DurationDays, 0),
+		"duration_months": countValue(t.DurationMonths, 0), "starts": t.Starts(), "timezone": t.Timezone,
+		"starts_at": timeValue(t.StartsAt), "expires_at": timeValue(t.ExpiresAt), "grace_hours": t.GraceHours,
+		"maintenance_until": timeValue(t.MaintenanceUntil),
 	}
+}
+
+// countValue is n, or null where n stands for none.
+func countValue(n, none int) any {
+	if n == none {
+		return nil
+	}
+	return n
 }

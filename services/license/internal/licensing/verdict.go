@@ -40,6 +40,7 @@ const (
 	StatusInGrace    Status = "in_grace" // expired and still usable
 	StatusNotStarted Status = "not_started"
 	StatusExpired    Status = "expired"
+	StatusSuspended  Status = "suspended"
 	StatusInactive   Status = "inactive"
 )
 
@@ -53,6 +54,9 @@ type check struct {
 	// status is that of a license which does not pass, empty where the check is about a device.
 	status Status
 	passes func(Request) bool
+	// facts are what was found, and what it was measured by: JSON values of the public API, nil for none. It is not asked where
+	// there is no license.
+	facts func(Request) (observed, limit any)
 }
 
 // checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the only place
@@ -61,14 +65,27 @@ var checks = [...]check{
 	{
 		name: "known", refusal: ErrNotFound,
 		passes: func(r Request) bool { return r.License != nil },
+		facts:  func(r Request) (any, any) { return r.License.ID, nil },
 	},
 	{
 		name: "active", refusal: ErrInactive, status: StatusInactive,
 		passes: func(r Request) bool { return r.License.IsActive },
+		facts:  func(r Request) (any, any) { return r.License.IsActive, true },
+	},
+	{
+		name: "not_suspended", refusal: ErrSuspended, status: StatusSuspended,
+		passes: func(r Request) bool { return !r.License.Suspension.holds(r.Now) },
+		facts: func(r Request) (any, any) {
+			if s := r.License.Suspension; s != nil {
+				return timeValue(s.At), timeValue(s.Until)
+			}
+			return nil, nil
+		},
 	},
 	{
 		name: "started", refusal: ErrNotStarted, status: StatusNotStarted,
 		passes: func(r Request) bool { return !r.Now.Before(r.License.StartsAt) },
+		facts:  func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.License.StartsAt) },
 	},
 	{
 		// A license ends at the instant of its end, not after it.
@@ -77,20 +94,28 @@ var checks = [...]check{
 			end := r.License.UsableUntil()
 			return end.IsZero() || r.Now.Before(end)
 		},
+		facts: func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.License.UsableUntil()) },
 	},
 	{
 		name: "not_activated", refusal: ErrActivated, of: OperationActivate,
 		passes: func(r Request) bool { return !r.Seated },
+		facts:  seated,
 	},
 	{
 		name: "seat_free", refusal: ErrLimit, of: OperationActivate,
 		passes: func(r Request) bool { return r.License.CurrentDevices < r.License.MaxDevices },
+		facts: func(r Request) (any, any) {
+			return r.License.CurrentDevices, countValue(r.License.MaxDevices, Unlimited)
+		},
 	},
 	{
 		name: "activated", refusal: ErrNotActivated, of: OperationUse,
 		passes: func(r Request) bool { return r.Seated },
+		facts:  seated,
 	},
 }
+
+func seated(r Request) (observed, limit any) { return r.Seated, nil }
 
 // failed is the first check that r does not pass, nil if it passes all.
 func (r Request) failed() *check {

@@ -25,6 +25,9 @@ func TestVerdict(t *testing.T) {
 	taken := func(l *License) { l.CurrentDevices = 2 }
 	starts := func(d time.Duration) func(*License) { return func(l *License) { l.StartsAt = noon.Add(d) } }
 	ends := func(d time.Duration) func(*License) { return func(l *License) { l.ExpiresAt = noon.Add(d) } }
+	suspended := func(d time.Duration) func(*License) {
+		return func(l *License) { l.Suspension = &Suspension{At: noon.Add(-hours(1)), Until: noon.Add(d)} }
+	}
 	grace := func(n int) func(*License) { return func(l *License) { l.GraceHours = n } }
 	for name, tc := range map[string]struct {
 		license *License
@@ -37,6 +40,10 @@ func TestVerdict(t *testing.T) {
 		"usable":                            {license: with(), status: StatusActive},
 		"inactive":                          {license: with(off), want: ErrInactive, status: StatusInactive},
 		"inactive before not started":       {license: with(off, starts(hours(1))), want: ErrInactive, status: StatusInactive},
+		"suspended":                         {license: with(suspended(1)), want: ErrSuspended, status: StatusSuspended},
+		"the suspension ends now":           {license: with(suspended(0)), status: StatusActive},
+		"suspended before not started":      {license: with(suspended(1), starts(1)), want: ErrSuspended, status: StatusSuspended},
+		"inactive before suspended":         {license: with(suspended(1), off), want: ErrInactive, status: StatusInactive},
 		"starts now":                        {license: with(starts(0)), status: StatusActive},
 		"starts in a moment":                {license: with(starts(1)), want: ErrNotStarted, status: StatusNotStarted},
 		"not started before expired":        {license: with(starts(1), ends(0)), want: ErrNotStarted, status: StatusNotStarted},
@@ -96,10 +103,12 @@ func TestPlainTerms(t *testing.T) {
 		terms Terms
 		plain bool
 	}{
-		"none":  {Terms{MaxDevices: 5}, true},
-		"end":   {Terms{MaxDevices: 5, ExpiresAt: noon}, true},
-		"start": {Terms{StartsAt: noon}, false},
-		"grace": {Terms{ExpiresAt: noon, GraceHours: 1}, false},
+		"none":                {Terms{MaxDevices: 5}, true},
+		"end":                 {Terms{MaxDevices: 5, ExpiresAt: noon}, true},
+		"start":               {Terms{StartsAt: noon}, false},
+		"grace":               {Terms{ExpiresAt: noon, GraceHours: 1}, false},
+		"start to come":       {Terms{DurationDays: 1, FirstActivation: true}, false},
+		"start that has come": {Terms{DurationDays: 1, FirstActivation: true, ExpiresAt: noon}, true},
 	} {
 		if tc.terms.Plain() != tc.plain {
 			t.Errorf("%s: plain is %v", name, tc.terms.Plain())

@@ -16,40 +16,52 @@ type licenseBody struct {
 	CustomerID string `json:"customer_id"`
 	Product    string `json:"product"`
 	termsBody
-	CurrentDevices     int             `json:"current_devices"`
-	IsActive           bool            `json:"is_active"`
-	IsTest             bool            `json:"is_test"`
-	Metadata           json.RawMessage `json:"metadata"`
-	Version            int             `json:"version"`
-	CreatedAt          time.Time       `json:"created_at"`
-	UpdatedAt          time.Time       `json:"updated_at"`
-	DeactivatedAt      *time.Time      `json:"deactivated_at"`
-	DeactivationReason *string         `json:"deactivation_reason"`
+	CurrentDevices     int              `json:"current_devices"`
+	Status             licensing.Status `json:"status"`
+	IsActive           bool             `json:"is_active"`
+	IsTest             bool             `json:"is_test"`
+	Metadata           json.RawMessage  `json:"metadata"`
+	Version            int              `json:"version"`
+	CreatedAt          time.Time        `json:"created_at"`
+	UpdatedAt          time.Time        `json:"updated_at"`
+	StartedAt          *time.Time       `json:"started_at"`
+	SuspendedAt        *time.Time       `json:"suspended_at"`
+	SuspendedUntil     *time.Time       `json:"suspended_until"`
+	SuspensionReason   *string          `json:"suspension_reason"`
+	DeactivatedAt      *time.Time       `json:"deactivated_at"`
+	DeactivationReason *string          `json:"deactivation_reason"`
 }
 
-// newLicenseBody shows a license with its key masked.
-func newLicenseBody(l *licensing.License) licenseBody {
-	return licenseBody{
+// newLicenseBody shows a license with its key masked, and its status as of now.
+func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
+	body := licenseBody{
 		LicenseID:          l.ID,
 		LicenseKey:         l.MaskedKey,
 		CustomerID:         l.CustomerID,
 		Product:            l.Product,
 		termsBody:          newTermsBody(&l.Terms),
 		CurrentDevices:     l.CurrentDevices,
+		Status:             l.Status(now),
 		IsActive:           l.IsActive,
 		IsTest:             l.IsTest,
 		Metadata:           object(l.Metadata),
 		Version:            l.Version,
 		CreatedAt:          l.CreatedAt.UTC(),
 		UpdatedAt:          l.UpdatedAt.UTC(),
+		StartedAt:          httpx.TimeOrNull(l.StartedAt),
 		DeactivatedAt:      httpx.TimeOrNull(l.DeactivatedAt),
 		DeactivationReason: httpx.TextOrNull(l.DeactivationReason),
 	}
+	if s := l.Suspension; s != nil {
+		body.SuspendedAt, body.SuspendedUntil = httpx.TimeOrNull(s.At), httpx.TimeOrNull(s.Until)
+		body.SuspensionReason = httpx.TextOrNull(s.Reason)
+	}
+	return body
 }
 
 // newCreatedBody shows a license with its whole key, as only its creation does.
-func newCreatedBody(made *licensing.Created) licenseBody {
-	body := newLicenseBody(&made.License)
+func newCreatedBody(made *licensing.Created, now time.Time) licenseBody {
+	body := newLicenseBody(&made.License, now)
 	body.LicenseKey = made.Key
 	return body
 }
@@ -87,7 +99,11 @@ func (n newLicense) wanted() licensing.NewLicense {
 func (newLicense) Unsettable() map[string]string {
 	return map[string]string{
 		"license_id":          "it is made",
-		"license_type":        "",
+		"status":              "",
+		"started_at":          "",
+		"suspended_at":        "suspend the license once it is made",
+		"suspended_until":     "suspend the license once it is made",
+		"suspension_reason":   "suspend the license once it is made",
 		"current_devices":     "devices take seats when they are activated",
 		"is_active":           "a license is made active; change it afterwards by PATCH or DELETE",
 		"version":             "",
@@ -112,15 +128,19 @@ type licenseChange struct {
 func (licenseChange) Unsettable() map[string]string {
 	const fixed = "it cannot change; make another license"
 	return map[string]string{
-		"license_id":      fixed,
-		"license_key":     fixed,
-		"product":         fixed,
-		"license_type":    "",
-		"current_devices": "devices take and leave seats when they are activated and deactivated",
-		"version":         "send the ETag in If-Match",
-		"created_at":      "",
-		"updated_at":      "",
-		"deactivated_at":  "set is_active",
+		"license_id":        fixed,
+		"license_key":       fixed,
+		"product":           fixed,
+		"status":            "",
+		"started_at":        "",
+		"suspended_at":      "use /suspend and /reinstate",
+		"suspended_until":   "use /suspend and /reinstate",
+		"suspension_reason": "use /suspend and /reinstate",
+		"current_devices":   "devices take and leave seats when they are activated and deactivated",
+		"version":           "send the ETag in If-Match",
+		"created_at":        "",
+		"updated_at":        "",
+		"deactivated_at":    "set is_active",
 	}
 }
 

@@ -88,7 +88,7 @@ func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.
 		refusal := rows[i].Err()
 		if refusal == nil {
 			if refusal = refusals[next]; refusal == nil {
-				body.Created = append(body.Created, createdRow{i, newCreatedBody(&made[next])})
+				body.Created = append(body.Created, createdRow{i, newCreatedBody(&made[next], m.Clock.Now())})
 			}
 			next++
 		}

@@ -19,7 +19,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
 		made, err := m.Licenses.Create(ctx, by, in.wanted())
-		return newCreatedBody(&made), err
+		return newCreatedBody(&made, m.Clock.Now()), err
 	})
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (m *Manage) getLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, newLicenseBody(&l))
+	c.PureJSON(http.StatusOK, newLicenseBody(&l, m.Clock.Now()))
 	return nil
 }
 
@@ -55,7 +55,7 @@ func (m *Manage) updateLicense(c *gin.Context) error {
 		return err
 	}
 	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, newLicenseBody(&l))
+	c.PureJSON(http.StatusOK, newLicenseBody(&l, m.Clock.Now()))
 	return nil
 }
 

@@ -18,6 +18,11 @@ var filters = []string{
 	"expires_after", "expires_before", "page", "per_page",
 }
 
+var statuses = []string{
+	string(licensing.StatusActive), string(licensing.StatusInGrace), string(licensing.StatusExpired),
+	string(licensing.StatusNotStarted), string(licensing.StatusSuspended), string(licensing.StatusInactive),
+}
+
 type licensesBody struct {
 	Licenses []licenseBody `json:"licenses"`
 	httpx.Page
@@ -59,8 +64,9 @@ func (m *Manage) answerList(c *gin.Context, p httpx.Page, f licensing.Filter) er
 		return err
 	}
 	body := licensesBody{Licenses: []licenseBody{}, Page: p.Of(total)}
+	now := m.Clock.Now()
 	for i := range licenses {
-		body.Licenses = append(body.Licenses, newLicenseBody(&licenses[i]))
+		body.Licenses = append(body.Licenses, newLicenseBody(&licenses[i], now))
 	}
 	c.PureJSON(http.StatusOK, body)
 	return nil
@@ -116,8 +122,7 @@ func (q *query) status() licensing.Status {
 		return ""
 	}
 	bad := apierr.Fields{}
-	bad.OneOf("status", status,
-		string(licensing.StatusActive), string(licensing.StatusExpired), string(licensing.StatusInactive))
+	bad.OneOf("status", status, statuses...)
 	q.err = bad.Err()
 	return licensing.Status(status)
 }

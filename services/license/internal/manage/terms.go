@@ -6,68 +6,126 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
-// The terms of a license are flat members of it. They are read in two ways: in a license to create null means absent, in a
-// change of one it is refused or has a meaning.
+// The terms of a license are flat members of it. They are read in two ways: what cannot be null is absent then in a license to
+// create, and refused in a change of one. Null in the others means the same in both.
 
 // termsBody is the terms as answers show them.
 type termsBody struct {
-	LicenseType     string     `json:"license_type"`
-	MaxDevices      int        `json:"max_devices"`
-	MaxOfflineHours int        `json:"max_offline_hours"`
-	Features        []string   `json:"features"`
-	ExpiresAt       *time.Time `json:"expires_at"`
+	LicenseType       string     `json:"license_type"`
+	IsTrial           bool       `json:"is_trial"`
+	MaxDevices        *int       `json:"max_devices"`
+	MaxOfflineHours   int        `json:"max_offline_hours"`
+	OfflineActivation bool       `json:"offline_activation"`
+	Features          []string   `json:"features"`
+	DurationDays      *int       `json:"duration_days"`
+	DurationMonths    *int       `json:"duration_months"`
+	Starts            string     `json:"starts"`
+	Timezone          string     `json:"timezone"`
+	StartsAt          *time.Time `json:"starts_at"`
+	ExpiresAt         *time.Time `json:"expires_at"`
+	GraceHours        int        `json:"grace_hours"`
+	MaintenanceUntil  *time.Time `json:"maintenance_until"`
 }
 
 func newTermsBody(t *licensing.Terms) termsBody {
 	return termsBody{
-		LicenseType:     t.Type,
-		MaxDevices:      t.MaxDevices,
-		MaxOfflineHours: t.MaxOfflineHours,
-		Features:        append([]string{}, t.Features...), // never null
-		ExpiresAt:       httpx.TimeOrNull(t.ExpiresAt),
+		LicenseType:       t.LicenseType(),
+		IsTrial:           t.IsTrial,
+		MaxDevices:        wire.CountOrNull(t.MaxDevices, licensing.Unlimited),
+		MaxOfflineHours:   t.MaxOfflineHours,
+		OfflineActivation: t.OfflineActivation,
+		Features:          append([]string{}, t.Features...), // never null
+		DurationDays:      wire.CountOrNull(t.DurationDays, 0),
+		DurationMonths:    wire.CountOrNull(t.DurationMonths, 0),
+		Starts:            t.Starts(),
+		Timezone:          t.Timezone,
+		StartsAt:          httpx.TimeOrNull(t.StartsAt),
+		ExpiresAt:         httpx.TimeOrNull(t.ExpiresAt),
+		GraceHours:        t.GraceHours,
+		MaintenanceUntil:  httpx.TimeOrNull(t.MaintenanceUntil),
+	}
+}
+
+// nullableTerms are those whose null has a meaning.
+type nullableTerms struct {
+	LicenseType      jsonbody.Optional[string]       `json:"license_type" null:"ok"`
+	MaxDevices       jsonbody.Optional[int]          `json:"max_devices" null:"ok"`
+	DurationDays     jsonbody.Optional[int]          `json:"duration_days" null:"ok"`
+	DurationMonths   jsonbody.Optional[int]          `json:"duration_months" null:"ok"`
+	StartsAt         jsonbody.Optional[time.Time]    `json:"starts_at" null:"ok"`
+	ExpiresAt        jsonbody.Optional[jsonbody.End] `json:"expires_at" null:"ok"`
+	MaintenanceUntil jsonbody.Optional[jsonbody.End] `json:"maintenance_until" null:"ok"`
+}
+
+func (t *nullableTerms) change() licensing.TermsChange {
+	return licensing.TermsChange{
+		Type:             licensing.Optional[string](t.LicenseType),
+		MaxDevices:       licensing.Optional[int](t.MaxDevices),
+		DurationDays:     licensing.Optional[int](t.DurationDays),
+		DurationMonths:   licensing.Optional[int](t.DurationMonths),
+		StartsAt:         licensing.Optional[time.Time](t.StartsAt),
+		ExpiresAt:        end(t.ExpiresAt),
+		MaintenanceUntil: end(t.MaintenanceUntil),
+	}
+}
+
+func end(o jsonbody.Optional[jsonbody.End]) licensing.Optional[licensing.End] {
+	return licensing.Optional[licensing.End]{
+		Present: o.Present, Null: o.Null, Value: licensing.End{At: o.Value.Time, Day: o.Value.Day},
 	}
 }
 
 // newTerms is the terms of a license to create.
 type newTerms struct {
-	MaxDevices      *int       `json:"max_devices"`
-	MaxOfflineHours *int       `json:"max_offline_hours"`
-	Features        *[]string  `json:"features" text:"identifier"`
-	ExpiresAt       *time.Time `json:"expires_at" time:"end"`
-	ExpiresInDays   *int       `json:"expires_in_days"`
+	nullableTerms
+	IsTrial           *bool     `json:"is_trial"`
+	MaxOfflineHours   *int      `json:"max_offline_hours"`
+	OfflineActivation *bool     `json:"offline_activation"`
+	Features          *[]string `json:"features" text:"identifier"`
+	Starts            *string   `json:"starts"`
+	Timezone          *string   `json:"timezone" text:"identifier"`
+	ExpiresInDays     *int      `json:"expires_in_days"`
+	GraceHours        *int      `json:"grace_hours"`
 }
 
 func (t *newTerms) change() licensing.TermsChange {
-	return licensing.TermsChange{
-		MaxDevices:      t.MaxDevices,
-		MaxOfflineHours: t.MaxOfflineHours,
-		Features:        t.Features,
-		ExpiresAt:       t.ExpiresAt,
-		ExpiresInDays:   t.ExpiresInDays,
-	}
+	c := t.nullableTerms.change()
+	c.IsTrial = t.IsTrial
+	c.MaxOfflineHours = t.MaxOfflineHours
+	c.OfflineActivation = t.OfflineActivation
+	c.Features = t.Features
+	c.Starts = t.Starts
+	c.Timezone = t.Timezone
+	c.ExpiresInDays = t.ExpiresInDays
+	c.GraceHours = t.GraceHours
+	return c
 }
 
 // changedTerms is what PATCH takes of the terms.
 type changedTerms struct {
-	MaxDevices      jsonbody.Optional[int]       `json:"max_devices"`
-	MaxOfflineHours jsonbody.Optional[int]       `json:"max_offline_hours"`
-	Features        jsonbody.Optional[[]string]  `json:"features" text:"identifier"`
-	ExpiresAt       jsonbody.Optional[time.Time] `json:"expires_at" null:"ok" time:"end"`
-	ExpiresInDays   jsonbody.Optional[int]       `json:"expires_in_days"`
+	nullableTerms
+	IsTrial           jsonbody.Optional[bool]     `json:"is_trial"`
+	MaxOfflineHours   jsonbody.Optional[int]      `json:"max_offline_hours"`
+	OfflineActivation jsonbody.Optional[bool]     `json:"offline_activation"`
+	Features          jsonbody.Optional[[]string] `json:"features" text:"identifier"`
+	Starts            jsonbody.Optional[string]   `json:"starts"`
+	Timezone          jsonbody.Optional[string]   `json:"timezone" text:"identifier"`
+	ExpiresInDays     jsonbody.Optional[int]      `json:"expires_in_days"`
+	GraceHours        jsonbody.Optional[int]      `json:"grace_hours"`
 }
 
 func (t *changedTerms) change() licensing.TermsChange {
-	c := licensing.TermsChange{
-		MaxDevices:      t.MaxDevices.Pointer(),
-		MaxOfflineHours: t.MaxOfflineHours.Pointer(),
-		Features:        t.Features.Pointer(),
-		ExpiresInDays:   t.ExpiresInDays.Pointer(),
-		Perpetual:       t.ExpiresAt.Null,
-	}
-	if !t.ExpiresAt.Null {
-		c.ExpiresAt = t.ExpiresAt.Pointer()
-	}
+	c := t.nullableTerms.change()
+	c.IsTrial = t.IsTrial.Pointer()
+	c.MaxOfflineHours = t.MaxOfflineHours.Pointer()
+	c.OfflineActivation = t.OfflineActivation.Pointer()
+	c.Features = t.Features.Pointer()
+	c.Starts = t.Starts.Pointer()
+	c.Timezone = t.Timezone.Pointer()
+	c.ExpiresInDays = t.ExpiresInDays.Pointer()
+	c.GraceHours = t.GraceHours.Pointer()
 	return c
 }

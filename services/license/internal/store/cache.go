@@ -165,7 +165,9 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
 		found := row.license()
 		found.ID = id
-		found.Product, found.Type = unique.Make(found.Product).Value(), unique.Make(found.Type).Value() // there are few of them
+		for _, text := range []*string{&found.Product, &found.Type, &found.Timezone} { // there are few of them
+			*text = unique.Make(*text).Value()
+		}
 		return &found, translate(err)
 	})
 }

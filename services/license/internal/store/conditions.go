@@ -12,16 +12,18 @@ import (
 // "is_active = true" and not "is_active", because SQLite uses no index for the latter.
 const (
 	// usable holds for licenses that may be used at @now.
-	usable  = started + " AND (usable_until IS NULL OR usable_until > @now)"
-	started = "is_active = true AND (starts_at IS NULL OR starts_at <= @now)"
+	usable      = started + " AND (usable_until IS NULL OR usable_until > @now)"
+	started     = unsuspended + " AND (starts_at IS NULL OR starts_at <= @now)"
+	unsuspended = "is_active = true AND (suspended_at IS NULL OR suspended_until <= @now)"
 )
 
 // conditions hold for the licenses that have a status at @now. They repeat the checks of the rules, and are tested against them.
 var conditions = map[licensing.Status]string{
 	licensing.StatusActive:     started + " AND (expires_at IS NULL OR expires_at > @now)",
 	licensing.StatusInGrace:    usable + " AND expires_at <= @now",
-	licensing.StatusNotStarted: "is_active = true AND starts_at > @now",
+	licensing.StatusNotStarted: unsuspended + " AND starts_at > @now",
 	licensing.StatusExpired:    started + " AND usable_until <= @now",
+	licensing.StatusSuspended:  "is_active = true AND suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > @now)",
 	licensing.StatusInactive:   "is_active = false",
 }
 

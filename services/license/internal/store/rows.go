@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -17,16 +18,21 @@ type productRow struct {
 
 // licenseRow mirrors the table licenses. Product is read from products, never written.
 type licenseRow struct {
-	ID                 string
-	NumericID          int64 `gorm:"<-:false"`
-	KeyHash            []byte
-	KeySealed          []byte
-	MasterKey          string
-	MaskedKey          string
-	CustomerID         string
-	ProductID          string
-	Product            string   `gorm:"<-:false"`
-	Terms              termsRow `gorm:"embedded"`
+	ID         string
+	NumericID  int64 `gorm:"<-:false"`
+	KeyHash    []byte
+	KeySealed  []byte
+	MasterKey  string
+	MaskedKey  string
+	CustomerID string
+	ProductID  string
+	Product    string   `gorm:"<-:false"`
+	Terms      termsRow `gorm:"embedded"`
+	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is for those
+	// of the program of before, which overwrites it by what it knows of terms.
+	UsableUntil        *time.Time
+	PlainTerms         bool
+	NeedsChecks        bool
 	CurrentDevices     int
 	IsActive           bool
 	IsTest             bool
@@ -35,6 +41,11 @@ type licenseRow struct {
 	ExpiryNotice       int
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
+	StartedAt          *time.Time
+	SuspendedAt        *time.Time
+	SuspendedUntil     *time.Time
+	SuspensionReason   string
+	Announced          string
 	DeactivatedAt      *time.Time
 	DeactivationReason string
 	DeactivatedVersion int
@@ -44,11 +55,14 @@ type licenseRow struct {
 var lastingColumns = []string{"id", "key_hash", "key_sealed", "master_key", "masked_key", "product_id", "created_at"}
 
 func newLicenseRow(l *licensing.License) licenseRow {
-	return licenseRow{
+	row := licenseRow{
 		ID:                 l.ID,
 		MaskedKey:          l.MaskedKey,
 		CustomerID:         l.CustomerID,
 		Terms:              newTermsRow(&l.Terms),
+		UsableUntil:        nullable(l.UsableUntil()),
+		PlainTerms:         l.Plain(),
+		NeedsChecks:        !l.Plain(),
 		CurrentDevices:     l.CurrentDevices,
 		IsActive:           l.IsActive,
 		IsTest:             l.IsTest,
@@ -57,10 +71,16 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		ExpiryNotice:       l.ExpiryNotice,
 		CreatedAt:          l.CreatedAt,
 		UpdatedAt:          l.UpdatedAt,
+		StartedAt:          nullable(l.StartedAt),
+		Announced:          string(l.Announced),
 		DeactivatedAt:      nullable(l.DeactivatedAt),
 		DeactivationReason: l.DeactivationReason,
 		DeactivatedVersion: l.DeactivatedVersion,
 	}
+	if s := l.Suspension; s != nil {
+		row.SuspendedAt, row.SuspendedUntil, row.SuspensionReason = &s.At, nullable(s.Until), s.Reason
+	}
+	return row
 }
 
 func (r *licenseRow) license() licensing.License {
@@ -78,50 +98,83 @@ func (r *licenseRow) license() licensing.License {
 		ExpiryNotice:       r.ExpiryNotice,
 		CreatedAt:          r.CreatedAt,
 		UpdatedAt:          r.UpdatedAt,
+		StartedAt:          value(r.StartedAt),
+		Suspension:         r.suspension(),
+		Announced:          licensing.Status(r.Announced),
 		DeactivatedAt:      value(r.DeactivatedAt),
 		DeactivationReason: r.DeactivationReason,
 		DeactivatedVersion: r.DeactivatedVersion,
 	}
 }
 
+func (r *licenseRow) suspension() *licensing.Suspension {
+	if r.SuspendedAt == nil {
+		return nil
+	}
+	return &licensing.Suspension{At: value(r.SuspendedAt), Until: value(r.SuspendedUntil), Reason: r.SuspensionReason}
+}
+
+// unnamedType stands for the type of a license whose vendor named none. It is what the program of before calls every license.
+const unnamedType = "standard"
+
 // termsRow is the columns of the terms.
 type termsRow struct {
-	LicenseType     string
-	MaxDevices      int
-	MaxOfflineHours int
-	Features        string
-	StartsAt        *time.Time
-	ExpiresAt       *time.Time
-	GraceHours      int
-	// UsableUntil and PlainTerms repeat what the rules say of the other terms, for statements.
-	UsableUntil *time.Time
-	PlainTerms  bool
+	LicenseType       string
+	IsTrial           bool
+	MaxDevices        int
+	MaxOfflineHours   int
+	OfflineActivation bool
+	Features          string
+	DurationDays      int
+	DurationMonths    int
+	FirstActivation   bool
+	Timezone          string
+	StartsAt          *time.Time
+	ExpiresAt         *time.Time
+	GraceHours        int
+	MaintenanceUntil  *time.Time
 }
 
 func newTermsRow(t *licensing.Terms) termsRow {
 	return termsRow{
-		LicenseType:     t.Type,
-		MaxDevices:      t.MaxDevices,
-		MaxOfflineHours: t.MaxOfflineHours,
-		Features:        encodeFeatures(t.Features),
-		StartsAt:        nullable(t.StartsAt),
-		ExpiresAt:       nullable(t.ExpiresAt),
-		GraceHours:      t.GraceHours,
-		UsableUntil:     nullable(t.UsableUntil()),
-		PlainTerms:      t.Plain(),
+		LicenseType:       cmp.Or(t.Type, unnamedType),
+		IsTrial:           t.IsTrial,
+		MaxDevices:        t.MaxDevices,
+		MaxOfflineHours:   t.MaxOfflineHours,
+		OfflineActivation: t.OfflineActivation,
+		Features:          encodeFeatures(t.Features),
+		DurationDays:      t.DurationDays,
+		DurationMonths:    t.DurationMonths,
+		FirstActivation:   t.FirstActivation,
+		Timezone:          t.Timezone,
+		StartsAt:          nullable(t.StartsAt),
+		ExpiresAt:         nullable(t.ExpiresAt),
+		GraceHours:        t.GraceHours,
+		MaintenanceUntil:  nullable(t.MaintenanceUntil),
 	}
 }
 
 func (r *termsRow) terms() licensing.Terms {
-	return licensing.Terms{
-		Type:            r.LicenseType,
-		MaxDevices:      r.MaxDevices,
-		MaxOfflineHours: r.MaxOfflineHours,
-		Features:        decodeFeatures(r.Features),
-		StartsAt:        value(r.StartsAt),
-		ExpiresAt:       value(r.ExpiresAt),
-		GraceHours:      r.GraceHours,
+	t := licensing.Terms{
+		Type:              r.LicenseType,
+		IsTrial:           r.IsTrial,
+		MaxDevices:        r.MaxDevices,
+		MaxOfflineHours:   r.MaxOfflineHours,
+		OfflineActivation: r.OfflineActivation,
+		Features:          decodeFeatures(r.Features),
+		DurationDays:      r.DurationDays,
+		DurationMonths:    r.DurationMonths,
+		FirstActivation:   r.FirstActivation,
+		Timezone:          r.Timezone,
+		StartsAt:          value(r.StartsAt),
+		ExpiresAt:         value(r.ExpiresAt),
+		GraceHours:        r.GraceHours,
+		MaintenanceUntil:  value(r.MaintenanceUntil),
 	}
+	if t.Type == unnamedType {
+		t.Type = ""
+	}
+	return t
 }
 
 // deviceRow mirrors the table devices.

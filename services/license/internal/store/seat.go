@@ -36,13 +36,13 @@ WITH wanted AS (
 		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
 -- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
 ), license AS (
-	SELECT id, plain_terms, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	SELECT id, needs_checks, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 -- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every device.
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
-	WHERE plain_terms AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
+	WHERE NOT needs_checks AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
 -- Those that were not here before, numbered anew.

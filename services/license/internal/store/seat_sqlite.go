@@ -14,7 +14,7 @@ import (
 // SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows travel as
 // one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
-	holdLicensesSQLite = `SELECT id, plain_terms, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	holdLicensesSQLite = `SELECT id, needs_checks, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
 		WHERE id IN (SELECT value FROM json_each(?))`
 	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 			activated_at, activated_version, last_seen_at)
@@ -36,7 +36,7 @@ type heldLicenses map[string]*heldLicense
 
 type heldLicense struct {
 	ID             string
-	PlainTerms     bool
+	NeedsChecks    bool
 	IsActive       bool
 	ExpiresAt      *time.Time
 	Features       string
@@ -126,7 +126,7 @@ func (held heldLicenses) admit(batch []seatRequest) (admitted []seatEntry) {
 
 func (l *heldLicense) admits(d *licensing.Device) bool {
 	l.asked++
-	usable := l.PlainTerms && l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt))
+	usable := !l.NeedsChecks && l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt))
 	return usable && l.CurrentDevices+l.asked <= l.MaxDevices
 }
 

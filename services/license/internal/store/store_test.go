@@ -108,7 +108,9 @@ func create(t *testing.T, r *replica, n licensing.NewLicense) licensing.Created 
 	return made
 }
 
-func seats(n int) licensing.NewLicense { return with(licensing.TermsChange{MaxDevices: &n}) }
+func seats(n int) licensing.NewLicense {
+	return with(licensing.TermsChange{MaxDevices: licensing.Some(n)})
+}
 
 func endsIn(days int) licensing.NewLicense { return with(licensing.TermsChange{ExpiresInDays: &days}) }
 
@@ -159,7 +161,7 @@ func TestCreateAndRead(t *testing.T) {
 		days, five := 30, 5
 		metadata := []byte(`{"order": 12345678901234567890, "b":"x"}`)
 		made := create(t, r, licensing.NewLicense{Product: "pro", IsTest: true, Metadata: metadata, TermsChange: licensing.TermsChange{
-			MaxDevices: &five, ExpiresInDays: &days, Features: new([]string{"b", "a"}),
+			MaxDevices: licensing.Some(five), ExpiresInDays: &days, Features: new([]string{"b", "a"}),
 		}})
 		l, err := r.store.Find(t.Context(), made.License.ID)
 		if err != nil {
@@ -392,7 +394,7 @@ func TestSeatRace(t *testing.T) {
 					tolerate(t, err, licensing.ErrNoDevice, licensing.ErrActivated)
 				case 2:
 					limit := 4 + round%2
-					_, err := r.Update(context.Background(), admin, id, licensing.Patch{TermsChange: licensing.TermsChange{MaxDevices: &limit}})
+					_, err := r.Update(context.Background(), admin, id, licensing.Patch{TermsChange: licensing.TermsChange{MaxDevices: licensing.Some(limit)}})
 					tolerate(t, err)
 				}
 			}
@@ -558,7 +560,7 @@ func TestCount(t *testing.T) {
 			t.Fatal(err)
 		}
 		past := noon.Add(-time.Hour)
-		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off}, ended.License.ID: {TermsChange: licensing.TermsChange{ExpiresAt: &past}}} {
+		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off}, ended.License.ID: {TermsChange: licensing.TermsChange{ExpiresAt: licensing.Some(licensing.End{At: past})}}} {
 			if _, err := r.Update(t.Context(), admin, id, p); err != nil {
 				t.Fatal(err)
 			}

@@ -33,11 +33,21 @@ func randomLicense(random *rand.Rand) licensing.License {
 	if random.IntN(2) == 0 {
 		l.GraceHours = random.IntN(4)
 	}
+	if random.IntN(4) == 0 {
+		l.Suspension = &licensing.Suspension{At: grid(), Reason: "payment"}
+		if random.IntN(2) == 0 {
+			l.Suspension.Until = grid()
+		}
+	}
+	if random.IntN(4) == 0 && l.ExpiresAt.IsZero() {
+		l.DurationDays, l.FirstActivation = 1, true
+	}
 	return l
 }
 
 var statuses = []licensing.Status{
 	licensing.StatusActive, licensing.StatusInGrace, licensing.StatusNotStarted, licensing.StatusExpired, licensing.StatusInactive,
+	licensing.StatusSuspended,
 }
 
 // TestStatementsAgreeWithTheChecks puts random licenses before the rules and before each statement that repeats a part of them,

@@ -53,6 +53,9 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		return e
 	case errcode.DeviceLimitExceeded:
 		return e.With("limits", NewLimits(v.License.Limits()))
+	case errcode.LicenseSuspended:
+		s := v.License.Suspension
+		e = e.With("suspended_until", httpx.TimeOrNull(s.Until)).With("suspension_reason", httpx.TextOrNull(s.Reason))
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.LicenseExpired:

@@ -35,14 +35,21 @@ type License struct {
 	Product    string                 `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
 	IsTest     bool                   `protobuf:"varint,4,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
 	IsActive   bool                   `protobuf:"varint,5,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
-	// status is what the license was at the time of the event: "active", "expired", "inactive", "in_grace" or "not_started".
+	// status is what the license was at the time of the event: "active", "in_grace", "expired", "not_started", "suspended" or
+	// "inactive".
 	Status         string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
 	CurrentDevices int32                  `protobuf:"varint,7,opt,name=current_devices,json=currentDevices,proto3" json:"current_devices,omitempty"`
 	Version        int32                  `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
 	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Terms          *Terms                 `protobuf:"bytes,10,opt,name=terms,proto3" json:"terms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// started_at is when a first activation had the time of the license begin to run.
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// suspended_at is absent unless the license is suspended, suspended_until where the suspension has no end.
+	SuspendedAt      *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=suspended_at,json=suspendedAt,proto3" json:"suspended_at,omitempty"`
+	SuspendedUntil   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=suspended_until,json=suspendedUntil,proto3" json:"suspended_until,omitempty"`
+	SuspensionReason string                 `protobuf:"bytes,14,opt,name=suspension_reason,json=suspensionReason,proto3" json:"suspension_reason,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *License) Reset() {
@@ -145,21 +152,61 @@ func (x *License) GetTerms() *Terms {
 	return nil
 }
 
+func (x *License) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *License) GetSuspendedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspendedAt
+	}
+	return nil
+}
+
+func (x *License) GetSuspendedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspendedUntil
+	}
+	return nil
+}
+
+func (x *License) GetSuspensionReason() string {
+	if x != nil {
+		return x.SuspensionReason
+	}
+	return ""
+}
+
 // Terms are what was agreed on a license.
 type Terms struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	LicenseType     string                 `protobuf:"bytes,1,opt,name=license_type,json=licenseType,proto3" json:"license_type,omitempty"`
-	MaxDevices      int32                  `protobuf:"varint,2,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
-	MaxOfflineHours int32                  `protobuf:"varint,3,opt,name=max_offline_hours,json=maxOfflineHours,proto3" json:"max_offline_hours,omitempty"`
-	Features        []string               `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	LicenseType string                 `protobuf:"bytes,1,opt,name=license_type,json=licenseType,proto3" json:"license_type,omitempty"`
+	// max_devices is 2147483647 for any number.
+	MaxDevices      int32    `protobuf:"varint,2,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
+	MaxOfflineHours int32    `protobuf:"varint,3,opt,name=max_offline_hours,json=maxOfflineHours,proto3" json:"max_offline_hours,omitempty"`
+	Features        []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	// starts_at is absent where the license is usable from its creation on.
 	StartsAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
-	// expires_at is absent for a perpetual license.
+	// expires_at is absent for a perpetual license, and for one that awaits its first activation.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// grace_hours is how long after expires_at the license stays usable.
-	GraceHours    int32 `protobuf:"varint,7,opt,name=grace_hours,json=graceHours,proto3" json:"grace_hours,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	GraceHours        int32 `protobuf:"varint,7,opt,name=grace_hours,json=graceHours,proto3" json:"grace_hours,omitempty"`
+	IsTrial           bool  `protobuf:"varint,10,opt,name=is_trial,json=isTrial,proto3" json:"is_trial,omitempty"`
+	OfflineActivation bool  `protobuf:"varint,11,opt,name=offline_activation,json=offlineActivation,proto3" json:"offline_activation,omitempty"`
+	// duration_days or duration_months is how long the license runs; 0 for none.
+	DurationDays   int32 `protobuf:"varint,12,opt,name=duration_days,json=durationDays,proto3" json:"duration_days,omitempty"`
+	DurationMonths int32 `protobuf:"varint,13,opt,name=duration_months,json=durationMonths,proto3" json:"duration_months,omitempty"`
+	// starts is when the duration begins: "creation" or "first_activation".
+	Starts string `protobuf:"bytes,14,opt,name=starts,proto3" json:"starts,omitempty"`
+	// timezone is the IANA name of the zone in which months are counted.
+	Timezone string `protobuf:"bytes,15,opt,name=timezone,proto3" json:"timezone,omitempty"`
+	// maintenance_until is absent where maintenance has no end.
+	MaintenanceUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=maintenance_until,json=maintenanceUntil,proto3" json:"maintenance_until,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Terms) Reset() {
@@ -239,6 +286,55 @@ func (x *Terms) GetGraceHours() int32 {
 		return x.GraceHours
 	}
 	return 0
+}
+
+func (x *Terms) GetIsTrial() bool {
+	if x != nil {
+		return x.IsTrial
+	}
+	return false
+}
+
+func (x *Terms) GetOfflineActivation() bool {
+	if x != nil {
+		return x.OfflineActivation
+	}
+	return false
+}
+
+func (x *Terms) GetDurationDays() int32 {
+	if x != nil {
+		return x.DurationDays
+	}
+	return 0
+}
+
+func (x *Terms) GetDurationMonths() int32 {
+	if x != nil {
+		return x.DurationMonths
+	}
+	return 0
+}
+
+func (x *Terms) GetStarts() string {
+	if x != nil {
+		return x.Starts
+	}
+	return ""
+}
+
+func (x *Terms) GetTimezone() string {
+	if x != nil {
+		return x.Timezone
+	}
+	return ""
+}
+
+func (x *Terms) GetMaintenanceUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MaintenanceUntil
+	}
+	return nil
 }
 
 // LicenseCreated says that a license exists; analytics learns of it here.
@@ -1908,7 +2004,7 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe0\x02\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xcc\x04\n" +
 	"\aLicense\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -1923,7 +2019,12 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12/\n" +
 	"\x05terms\x18\n" +
-	" \x01(\v2\x19.latchkey.events.v1.TermsR\x05terms\"\xa8\x02\n" +
+	" \x01(\v2\x19.latchkey.events.v1.TermsR\x05terms\x129\n" +
+	"\n" +
+	"started_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12=\n" +
+	"\fsuspended_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vsuspendedAt\x12C\n" +
+	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
+	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\"\xbd\x04\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
@@ -1934,7 +2035,15 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1f\n" +
 	"\vgrace_hours\x18\a \x01(\x05R\n" +
-	"graceHours\"\xe7\x03\n" +
+	"graceHours\x12\x19\n" +
+	"\bis_trial\x18\n" +
+	" \x01(\bR\aisTrial\x12-\n" +
+	"\x12offline_activation\x18\v \x01(\bR\x11offlineActivation\x12#\n" +
+	"\rduration_days\x18\f \x01(\x05R\fdurationDays\x12'\n" +
+	"\x0fduration_months\x18\r \x01(\x05R\x0edurationMonths\x12\x16\n" +
+	"\x06starts\x18\x0e \x01(\tR\x06starts\x12\x1a\n" +
+	"\btimezone\x18\x0f \x01(\tR\btimezone\x12G\n" +
+	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\"\xe7\x03\n" +
 	"\x0eLicenseCreated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -2202,32 +2311,36 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	16, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	16, // 2: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	16, // 3: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 4: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	16, // 5: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 6: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	16, // 7: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 8: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	16, // 9: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	16, // 10: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 11: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	16, // 12: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 13: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	16, // 14: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	16, // 15: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 16: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 17: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	16, // 18: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	16, // 19: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	16, // 20: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	17, // 21: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	16, // 22: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	16, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	16, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	16, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	16, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	16, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	16, // 8: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	16, // 9: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 10: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
+	16, // 11: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 12: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
+	16, // 13: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	16, // 14: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 15: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
+	16, // 16: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 17: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
+	16, // 18: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	16, // 19: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 20: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
+	16, // 22: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	16, // 23: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	16, // 24: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	17, // 25: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	16, // 26: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }

@@ -1,0 +1,22 @@
+package licensing
+
+import "time"
+
+// begin has the time of a license begin to run where nothing holds it up: its terms have a duration and no end yet, and no first
+// activation is to come.
+func (l *License) begin(now time.Time) {
+	if l.StartsAt.After(now) {
+		l.Announced = StatusNotStarted
+	}
+	if !l.hasDuration() || !l.ExpiresAt.IsZero() || l.FirstActivation && l.CurrentDevices == 0 {
+		return
+	}
+	l.setExpiry(l.endAfter(later(l.StartsAt, now)), now)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
