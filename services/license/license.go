@@ -6,14 +6,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
-	"github.com/latchkey-dev/latchkey/pkg/token"
-	"github.com/latchkey-dev/latchkey/proto/claims"
-	"github.com/latchkey-dev/latchkey/proto/openapi"
-	"github.com/latchkey-dev/latchkey/services/license/internal/api"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
-	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
-	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
@@ -54,26 +48,4 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil
-}
-
-func (s *Service) routes(cfg Config) {
-	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
-	api.New(api.Deps{
-		Seats:         s.seats,
-		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
-		Idempotency:   s.Idempotency,
-		Families:      s.auth.Families,
-		Clock:         s.Clock,
-		Tokens:        token.NewVerifier(s.auth.SigningKeys, s.Clock, claims.AudienceAccess),
-		OfflineTokens: token.NewVerifier(s.auth.SigningKeys, s.Clock, claims.AudienceOffline),
-		TokenAttempts: app.NewClientAttempts(s.Core),
-		TokenQuota:    app.NewTokenQuota(s.Core, cfg.TokenLimit),
-		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
-		RequireAPIKey: s.guard.Require(),
-	}).Routes(public)
-	manage.New(manage.Deps{
-		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
-		RequireActor: s.RequireActor(),
-	}).Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
 }

@@ -10,17 +10,17 @@ var dialect = recipe{
 	steps: []step{
 		{file: licenseFolder + "dialect/plain/plain.go", add: example("dialect.go.txt")},
 		{
-			file:  "services/license/license.go",
+			file:  "services/license/routes.go",
 			after: `"github.com/latchkey-dev/latchkey/services/license/internal/api"`,
 			add:   "\t\"github.com/latchkey-dev/latchkey/pkg/httpx\"\n\t\"github.com/latchkey-dev/latchkey/services/license/internal/dialect/plain\"\n",
 		},
 		{
-			file:  "services/license/license.go",
+			file:  "services/license/routes.go",
 			after: "OpenAPI: openapi.License,",
 			add:   " Errors: map[string]httpx.ErrorWriter{plain.Path: plain.WriteError},",
 		},
 		{
-			file:  "services/license/license.go",
+			file:  "services/license/routes.go",
 			after: "}).Routes(public)",
 			add:   "\tplain.New(plain.Deps{Seats: s.seats, RequireAPIKey: s.guard.Require()}).Routes(public)\n",
 		},

@@ -1,0 +1,35 @@
+package license
+
+import (
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/services/license/internal/api"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
+	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
+)
+
+// routes puts the surfaces on the public and the internal port.
+func (s *Service) routes(cfg Config) {
+	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
+	api.New(api.Deps{
+		Seats:         s.seats,
+		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
+		Idempotency:   s.Idempotency,
+		Families:      s.auth.Families,
+		Clock:         s.Clock,
+		Tokens:        token.NewVerifier(s.auth.SigningKeys, s.Clock, claims.AudienceAccess),
+		OfflineTokens: token.NewVerifier(s.auth.SigningKeys, s.Clock, claims.AudienceOffline),
+		TokenAttempts: app.NewClientAttempts(s.Core),
+		TokenQuota:    app.NewTokenQuota(s.Core, cfg.TokenLimit),
+		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
+		RequireAPIKey: s.guard.Require(),
+	}).Routes(public)
+	manage.New(manage.Deps{
+		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
+		RequireActor: s.RequireActor(),
+	}).Routes(s.InternalEngine())
+	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
+}
