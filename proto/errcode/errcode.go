@@ -40,3 +40,17 @@ const (
 	InternalError        = "INTERNAL_ERROR"
 	ServiceUnavailable   = "SERVICE_UNAVAILABLE"
 )
+
+// The codes of products, releases, policies and further keys.
+const (
+	ProductInactive      = "PRODUCT_INACTIVE"
+	VersionNotCovered    = "VERSION_NOT_COVERED"
+	EnrollmentKeyInvalid = "ENROLLMENT_KEY_INVALID"
+	ProductNotFound      = "PRODUCT_NOT_FOUND"
+	ProductExists        = "PRODUCT_EXISTS"
+	ProductInUse         = "PRODUCT_IN_USE"
+	ReleaseNotFound      = "RELEASE_NOT_FOUND"
+	ReleaseExists        = "RELEASE_EXISTS"
+	PolicyNotFound       = "POLICY_NOT_FOUND"
+	PolicyExists         = "POLICY_EXISTS"
+)

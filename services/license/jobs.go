@@ -16,7 +16,7 @@ func Watches() []string {
 	return append([]string{
 		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,
 		eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring,
-		eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated,
+		eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated, eventsv1.TypeProductUpdated,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 

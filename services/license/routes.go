@@ -6,6 +6,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license/internal/api"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
@@ -29,6 +30,7 @@ func (s *Service) routes(cfg Config) {
 	}).Routes(public)
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
+		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
 	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))

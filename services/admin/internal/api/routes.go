@@ -30,6 +30,9 @@ const (
 	search     = licenses + "/search"      // nor this
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
+	products   = "/api/v1/admin/products"
+	product    = products + "/:code"
+	releases   = product + "/releases"
 	apiKeys    = "/api/v1/admin/api-keys"
 )
 
@@ -50,6 +53,15 @@ func (a *API) table() []route {
 		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
 		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
+		{http.MethodPost, products, adminkey.Operator, toLicense},
+		{http.MethodGet, products, adminkey.Viewer, toLicense},
+		{http.MethodGet, product, adminkey.Viewer, toLicense},
+		{http.MethodPatch, product, adminkey.Operator, toLicense},
+		{http.MethodDelete, product, adminkey.Operator, toLicense},
+		{http.MethodPost, releases, adminkey.Operator, toLicense},
+		{http.MethodGet, releases, adminkey.Viewer, toLicense},
+		{http.MethodPatch, releases + "/:version", adminkey.Operator, toLicense},
+		{http.MethodDelete, releases + "/:version", adminkey.Operator, toLicense},
 		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},
 		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, own(a.searchAudit, auditFilters...)},
 		{http.MethodPost, keys, adminkey.Owner, own(a.createKey)},

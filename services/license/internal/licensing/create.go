@@ -37,7 +37,8 @@ type Licenses struct {
 // NewLicense is what an administrator says of a license to be made. Nil members take their defaults.
 type NewLicense struct {
 	CustomerID string
-	Product    string
+	// Product is the code or the name of a product; one that is not there is made. Empty is the default product.
+	Product string
 	// Key brings an existing key along; nil: one is made.
 	Key *string
 	TermsChange
@@ -70,10 +71,9 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 		if made[i], errs[i] = n.license(now); errs[i] != nil {
 			continue
 		}
-		l := &made[i].License
 		good = append(good, i)
-		inserts = append(inserts, NewRow{License: *l, Key: made[i].Key, Events: []proto.Message{
-			created(l, now), audited(by, "license.create", l.ID, nil, l.auditView()),
+		inserts = append(inserts, NewRow{License: made[i].License, Key: made[i].Key, Events: func(l *License) []proto.Message {
+			return []proto.Message{created(l, now), audited(by, "license.create", l.ID, nil, l.auditView())}
 		}})
 	}
 	if len(inserts) == 0 {
@@ -84,7 +84,7 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 		return nil, nil, err
 	}
 	for k, i := range good {
-		errs[i] = refused[k]
+		made[i].License, errs[i] = inserts[k].License, refused[k]
 	}
 	return made, errs, nil
 }

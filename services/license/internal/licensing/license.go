@@ -16,7 +16,7 @@ type License struct {
 	// ID is a UUID.
 	ID         string
 	CustomerID string
-	// Product is the product's name.
+	// Product is the product's code.
 	Product string
 	// MaskedKey shows the beginning of the license key only.
 	MaskedKey string

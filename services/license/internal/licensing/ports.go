@@ -124,9 +124,11 @@ type Signer interface {
 
 // NewRow is a license to be inserted, with its key and the events that tell of it.
 type NewRow struct {
+	// License names its product by code or name; one that is not there is made. Once it is inserted, it has the code.
 	License License
 	Key     string
-	Events  []proto.Message
+	// Events are asked for the license as it is inserted; nil for none.
+	Events func(*License) []proto.Message
 }
 
 // Change is a license under lock together with some of its devices.

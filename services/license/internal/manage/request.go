@@ -11,8 +11,10 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 )
 
 // maxText is the longest name or identifier, in characters.
@@ -26,6 +28,23 @@ func licenseID(c *gin.Context) string {
 		return uuid.Nil.String()
 	}
 	return id
+}
+
+// code reads the code of the path. What is none becomes empty, which nothing has as its code.
+func code(c *gin.Context) string {
+	if text := c.Param("code"); catalog.IsCode(text) {
+		return text
+	}
+	return ""
+}
+
+// releaseVersion reads the version of the path. What cannot be one becomes empty, which no release has.
+func releaseVersion(c *gin.Context) string {
+	version := jsonbody.Identifier(c.Param("version"))
+	if jsonbody.TextProblem(version) != "" {
+		return ""
+	}
+	return version
 }
 
 // change makes a change in the name of who asks, once per Idempotency-Key of theirs.
@@ -48,7 +67,7 @@ func ifVersion(c *gin.Context) (*int, error) {
 	}
 	tag := entityTag.FindStringSubmatch(strings.TrimSpace(sent[0]))
 	if tag == nil {
-		return nil, apierr.InvalidField("If-Match", `must be the ETag of a license, for example "3"`)
+		return nil, apierr.InvalidField("If-Match", `must be the ETag of what is changed, for example "3"`)
 	}
 	version, err := strconv.Atoi(tag[1])
 	if err != nil || strconv.Itoa(version) != tag[1] {
@@ -57,7 +76,7 @@ func ifVersion(c *gin.Context) (*int, error) {
 	return &version, nil
 }
 
-// setETag announces the version of the license that the answer shows.
+// setETag announces the version of what the answer shows.
 func setETag(c *gin.Context, version int) {
 	c.Header("ETag", `"`+strconv.Itoa(version)+`"`)
 }

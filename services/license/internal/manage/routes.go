@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -19,6 +20,7 @@ type Deps struct {
 	Licenses    *licensing.Licenses
 	Seats       *licensing.Seats
 	Catalog     licensing.Catalog
+	Products    *catalog.Products
 	Idempotency *idempotency.Store
 	Clock       clock.Clock
 	// RequireActor admits what admin forwards.
@@ -55,4 +57,18 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.GET("/:license_id/devices", paged, wire.Wrap(m.listDevices))
 	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
+	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
+}
+
+func (m *Manage) productRoutes(g gin.IRouter) {
+	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
+	g.POST("", plain, wire.Wrap(m.createProduct))
+	g.GET("", listed, wire.Wrap(m.listProducts))
+	g.GET("/:code", plain, wire.Wrap(m.getProduct))
+	g.PATCH("/:code", plain, wire.Wrap(m.updateProduct))
+	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteProduct))
+	g.POST("/:code/releases", plain, wire.Wrap(m.createRelease))
+	g.GET("/:code/releases", listed, wire.Wrap(m.listReleases))
+	g.PATCH("/:code/releases/:version", plain, wire.Wrap(m.updateRelease))
+	g.DELETE("/:code/releases/:version", plain, httpx.NoMembers(), wire.Wrap(m.deleteRelease))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -81,8 +82,9 @@ func (k keyRows) resealRow(ctx context.Context, row licenseRow) error {
 }
 
 var (
-	_ licensing.Store   = (*Store)(nil)
-	_ licensing.Catalog = (*Store)(nil)
-	_ licensing.Lookup  = (*Lookup)(nil)
-	_ licensing.Seen    = (*Seen)(nil)
+	_ licensing.Store      = (*Store)(nil)
+	_ licensing.Catalog    = (*Store)(nil)
+	_ licensing.Lookup     = (*Lookup)(nil)
+	_ licensing.Seen       = (*Seen)(nil)
+	_ catalog.ProductStore = (*Store)(nil)
 )

@@ -10,12 +10,6 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-type productRow struct {
-	ID        string
-	Name      string
-	CreatedAt time.Time
-}
-
 // licenseRow mirrors the table licenses. Product is read from products, never written.
 type licenseRow struct {
 	ID         string

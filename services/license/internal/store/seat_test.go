@@ -60,7 +60,7 @@ func (b *harness) license(name string, seats int, change func(*licensing.License
 	b.t.Helper()
 	l := licensing.License{
 		ID:        uuid.NewString(),
-		Product:   "p",
+		Product:   licensing.DefaultProduct,
 		Terms:     licensing.Terms{MaxDevices: seats},
 		IsActive:  true,
 		Version:   1,

@@ -64,14 +64,20 @@ const keyPurpose = "license-key"
 // Create implements licensing.Store.
 func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, error) {
 	var errs []error
+	var codes []string
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if err := s.keys.Guard(tx); err != nil {
 			return err
 		}
-		errs = make([]error, len(rows))
-		products := map[string]string{} // ids by name: a bulk names few
+		errs, codes = make([]error, len(rows)), make([]string, len(rows))
+		products := map[string]productRow{} // by what names them: a bulk names few
 		for i, row := range rows {
-			taken, err := s.create(ctx, tx, row, products)
+			product, err := s.productOf(ctx, tx, row.License.Product, products)
+			if err != nil {
+				return err
+			}
+			codes[i] = product.Code
+			taken, err := s.create(ctx, tx, row, product)
 			if err != nil {
 				return err
 			}
@@ -81,32 +87,31 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 		}
 		return nil
 	})
+	for i, code := range codes {
+		rows[i].License.Product = code
+	}
 	return errs, translate(err)
 }
 
-func (s *Store) create(ctx context.Context, tx *gorm.DB, n licensing.NewRow, products map[string]string) (keyTaken bool, err error) {
-	productID, known := products[n.License.Product]
-	if !known {
-		if productID, err = s.product(tx, n.License.Product); err != nil {
-			return false, err
-		}
-		products[n.License.Product] = productID
-	}
+func (s *Store) create(
+	ctx context.Context, tx *gorm.DB, n licensing.NewRow, product productRow,
+) (keyTaken bool, err error) {
 	keyTaken, err = s.keyTaken(tx, n.Key)
 	if err != nil || keyTaken {
 		return keyTaken, err
 	}
+	n.License.Product = product.Code
 	row := newLicenseRow(&n.License)
-	row.ProductID = productID
+	row.ProductID = product.ID
 	if err := sealKey(s.keys.Ring, &row, n.Key); err != nil {
 		return false, err
 	}
 	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
 	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).Omit("numeric_id", "Product").Create(&row)
-	if res.Error != nil || res.RowsAffected == 0 {
-		return res.Error == nil, res.Error
+	if res.Error != nil || res.RowsAffected == 0 || n.Events == nil {
+		return res.Error == nil && res.RowsAffected == 0, res.Error
 	}
-	return false, s.publish(ctx, tx, n.License.ID, n.Events)
+	return false, s.publish(ctx, tx, n.License.ID, n.Events(&n.License))
 }
 
 // keyTaken looks under the other master keys, of whose hashes the unique index knows nothing.
@@ -137,22 +142,6 @@ func sealKey(ring *keyring.Ring, row *licenseRow, key string) error {
 	mac := ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
 	row.KeyHash, row.KeySealed, row.MasterKey = mac.Sum[:], sealed, mac.Key
 	return nil
-}
-
-// product returns the id of a product, which is made when nobody has named it before.
-func (s *Store) product(tx *gorm.DB, name string) (string, error) {
-	var row productRow
-	err := tx.Table("products").Where("name = ?", name).Take(&row).Error
-	if !errors.Is(err, db.ErrNotFound) {
-		return row.ID, err
-	}
-	made := productRow{ID: uuid.Must(uuid.NewV7()).String(), Name: name, CreatedAt: s.clock.Now()}
-	if err := tx.Table("products").Clauses(onConflictDoNothing("name")).Create(&made).Error; err != nil {
-		return "", err
-	}
-	// Somebody else may have been faster: what stands in the table counts.
-	err = tx.Table("products").Where("name = ?", name).Take(&row).Error
-	return row.ID, err
 }
 
 // Change implements licensing.Store.
@@ -295,5 +284,5 @@ func translate(err error) error {
 	return db.Error(err)
 }
 
-// licenseColumns reads a license together with the name of its product.
-const licenseColumns = "licenses.*, (SELECT name FROM products WHERE products.id = licenses.product_id) AS product"
+// licenseColumns reads a license together with the code of its product.
+const licenseColumns = "licenses.*, (SELECT code FROM products WHERE products.id = licenses.product_id) AS product"

@@ -32,9 +32,10 @@ type License struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	Product    string                 `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
-	IsTest     bool                   `protobuf:"varint,4,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
-	IsActive   bool                   `protobuf:"varint,5,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
+	// product is the code of the product.
+	Product  string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	IsTest   bool   `protobuf:"varint,4,opt,name=is_test,json=isTest,proto3" json:"is_test,omitempty"`
+	IsActive bool   `protobuf:"varint,5,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
 	// status is what the license was at the time of the event: "active", "in_grace", "expired", "not_started", "suspended" or
 	// "inactive".
 	Status         string                 `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
@@ -48,8 +49,10 @@ type License struct {
 	SuspendedAt      *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=suspended_at,json=suspendedAt,proto3" json:"suspended_at,omitempty"`
 	SuspendedUntil   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=suspended_until,json=suspendedUntil,proto3" json:"suspended_until,omitempty"`
 	SuspensionReason string                 `protobuf:"bytes,14,opt,name=suspension_reason,json=suspensionReason,proto3" json:"suspension_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// policy is the code of the policy that the terms came from, empty where there is none.
+	Policy        string `protobuf:"bytes,30,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *License) Reset() {
@@ -176,6 +179,13 @@ func (x *License) GetSuspendedUntil() *timestamppb.Timestamp {
 func (x *License) GetSuspensionReason() string {
 	if x != nil {
 		return x.SuspensionReason
+	}
+	return ""
+}
+
+func (x *License) GetPolicy() string {
+	if x != nil {
+		return x.Policy
 	}
 	return ""
 }
@@ -2004,7 +2014,7 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xcc\x04\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe4\x04\n" +
 	"\aLicense\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -2024,7 +2034,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"started_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12=\n" +
 	"\fsuspended_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vsuspendedAt\x12C\n" +
 	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
-	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\"\xbd\x04\n" +
+	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\x12\x16\n" +
+	"\x06policy\x18\x1e \x01(\tR\x06policy\"\xbd\x04\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +

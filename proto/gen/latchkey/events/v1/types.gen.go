@@ -26,6 +26,12 @@ const (
 	TypeLicenseUpdated             = "license.updated"
 	TypeLicenseValidated           = "license.validated"
 	TypeLicenseValidationFailed    = "license.validation.failed"
+	TypePolicyCreated              = "policy.created"
+	TypePolicyDeleted              = "policy.deleted"
+	TypePolicyUpdated              = "policy.updated"
+	TypeProductCreated             = "product.created"
+	TypeProductDeleted             = "product.deleted"
+	TypeProductUpdated             = "product.updated"
 	TypeSigningKeyRevoked          = "signing_key.revoked"
 	TypeSigningKeyRotated          = "signing_key.rotated"
 )

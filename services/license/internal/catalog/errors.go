@@ -1,0 +1,34 @@
+package catalog
+
+import (
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// The reasons why products, releases and policies cannot be found or changed.
+var (
+	ErrProductNotFound = apierr.New(apierr.NotFound, errcode.ProductNotFound,
+		"no product has this code; codes are case-sensitive, and the list of products shows them")
+	ErrProductExists = apierr.New(apierr.Conflict, errcode.ProductExists,
+		"a product has this code or this name already; choose another, or change that product")
+	ErrProductInUse = apierr.New(apierr.Conflict, errcode.ProductInUse,
+		"licenses or policies name this product, or it is the default; set is_active false to stop its use")
+	ErrReleaseNotFound = apierr.New(apierr.NotFound, errcode.ReleaseNotFound,
+		"the product has no release of this version; the list of its releases shows them")
+	ErrReleaseExists = apierr.New(apierr.Conflict, errcode.ReleaseExists,
+		"the product has a release of this version already; change that one")
+	ErrPolicyNotFound = apierr.New(apierr.NotFound, errcode.PolicyNotFound,
+		"no policy has this code; codes are case-sensitive, and the list of policies shows them")
+	ErrPolicyExists = apierr.New(apierr.Conflict, errcode.PolicyExists,
+		"a policy has this code already; choose another, or change that policy")
+)
+
+// checkVersion refuses a change of what has another version than the caller has read; nil stands for any.
+func checkVersion(wanted *int, version int) error {
+	if wanted == nil || *wanted == version {
+		return nil
+	}
+	return licensing.ErrVersion.WithMessagef("it has changed since it was read; read it again and repeat the change").
+		With("version", version)
+}

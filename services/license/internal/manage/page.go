@@ -1,0 +1,104 @@
+package manage
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// spanParameters say which part of a list is asked for: either a page, or a cursor, which reads on where another answer ended.
+var spanParameters = []string{"page", "per_page", "cursor"}
+
+// pageBody is what lists answer beside their items.
+type pageBody struct {
+	// Page is null where a cursor was asked for.
+	Page    *int `json:"page"`
+	PerPage int  `json:"per_page"`
+	// Total and TotalPages are null where there are more items than are counted; TotalAtLeast is set then.
+	Total        *int    `json:"total"`
+	TotalPages   *int    `json:"total_pages"`
+	TotalAtLeast *int    `json:"total_at_least,omitempty"`
+	NextCursor   *string `json:"next_cursor"`
+}
+
+// querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits tells whether a position is one of the
+// list.
+func querySpan(c *gin.Context, fits func(*licensing.Position) bool) (licensing.Span, error) {
+	p, err := httpx.QueryPage(c, 50, 100)
+	if err != nil {
+		return licensing.Span{}, err
+	}
+	span := licensing.Span{Page: p.Page, PerPage: p.PerPage}
+	cursor, err := httpx.QueryText(c, "cursor", maxText)
+	if cursor == "" || err != nil {
+		return span, err
+	}
+	if c.Query("page") != "" {
+		return span, apierr.InvalidField("cursor", "send page or cursor, not both")
+	}
+	if span.After = decodeCursor(cursor); span.After == nil || !fits(span.After) {
+		return span, apierr.InvalidField("cursor", "must be the next_cursor of another answer")
+	}
+	return span, nil
+}
+
+// inTime tells whether a position is one of a list by time.
+func inTime(p *licensing.Position) bool {
+	return p.At.Year() >= 1970 && p.At.Year() <= 9999 && uuid.Validate(p.Key) == nil
+}
+
+// inCodes tells whether a position is one of a list by code.
+func inCodes(p *licensing.Position) bool { return p.At.IsZero() && catalog.IsCode(p.Key) }
+
+func newPageBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
+	body := pageBody{PerPage: span.PerPage}
+	if span.After == nil {
+		body.Page = &span.Page
+	}
+	if p.Total > licensing.MaxTotal {
+		body.TotalAtLeast = &p.Total
+	} else {
+		pages := (p.Total + span.PerPage - 1) / span.PerPage
+		body.Total, body.TotalPages = &p.Total, &pages
+	}
+	if p.Next != nil {
+		body.NextCursor = new(encodeCursor(*p.Next))
+	}
+	return body
+}
+
+// encodeCursor hides a position in one word, so that nobody takes it for more than it is.
+func encodeCursor(p licensing.Position) string {
+	at := ""
+	if !p.At.IsZero() {
+		at = strconv.FormatInt(p.At.UnixMicro(), 36)
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(at + " " + p.Key))
+}
+
+// decodeCursor is nil for what is no cursor.
+func decodeCursor(cursor string) *licensing.Position {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	at, key, ok := strings.Cut(string(text), " ")
+	if err != nil || !ok || key == "" {
+		return nil
+	}
+	p := &licensing.Position{Key: key}
+	if at != "" {
+		micros, err := strconv.ParseInt(at, 36, 64)
+		if err != nil {
+			return nil
+		}
+		p.At = time.UnixMicro(micros).UTC()
+	}
+	return p
+}

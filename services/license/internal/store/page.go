@@ -1,0 +1,75 @@
+package store
+
+import (
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// order is one in which a list can be read on from any of its rows.
+type order[R any] struct {
+	by string
+	// after holds for the rows behind the one with the values.
+	after    string
+	values   func(*licensing.Position) []any
+	position func(*R) licensing.Position
+}
+
+// newestFirst is the order of a column with a time, and of ids among equal times.
+func newestFirst[R any](column string, at func(*R) (time.Time, string)) order[R] {
+	return order[R]{
+		by:     column + " DESC, id DESC",
+		after:  "(" + column + ", id) < (?, ?)",
+		values: func(p *licensing.Position) []any { return []any{p.At, p.Key} },
+		position: func(row *R) licensing.Position {
+			at, id := at(row)
+			return licensing.Position{At: at.UTC(), Key: id}
+		},
+	}
+}
+
+// byCode is the order of the column code.
+func byCode[R any](code func(*R) string) order[R] {
+	return order[R]{
+		by:       "code",
+		after:    "code > ?",
+		values:   func(p *licensing.Position) []any { return []any{p.Key} },
+		position: func(row *R) licensing.Position { return licensing.Position{Key: code(row)} },
+	}
+}
+
+// readPage reads a part of the rows that each query of q selects, and makes items of them.
+func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
+	licensing.Page[T], error,
+) {
+	var page licensing.Page[T]
+	counted := q().Select("1").Limit(licensing.MaxTotal + 1)
+	var total int64
+	if err := q().Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted).Count(&total).Error; err != nil {
+		return page, db.Error(err)
+	}
+	page.Total = int(total)
+	find := q().Select(columns).Order(o.by).Limit(span.PerPage + 1) // one more tells whether any follows
+	if span.After != nil {
+		find = find.Where(o.after, o.values(span.After)...)
+	} else {
+		find = find.Offset((span.Page - 1) * span.PerPage)
+	}
+	var rows []R
+	if err := find.Find(&rows).Error; err != nil {
+		return page, db.Error(err)
+	}
+	if len(rows) > span.PerPage {
+		rows = rows[:span.PerPage]
+		next := o.position(&rows[span.PerPage-1])
+		page.Next = &next
+	}
+	page.Items = make([]T, len(rows))
+	for i := range rows {
+		page.Items[i] = item(&rows[i])
+	}
+	return page, nil
+}

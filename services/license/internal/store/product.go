@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type productRow struct {
+	ID                  string
+	Code                string
+	Name                string
+	AuthorizationMethod string
+	IsActive            bool
+	MinVersion          string
+	Metadata            string
+	Version             int
+	CreatedAt           time.Time
+	// UpdatedAt is null for a product of which only its name was ever written.
+	UpdatedAt *time.Time
+}
+
+// productColumns are those of productRow.
+var productColumns = []string{
+	"id", "code", "name", "authorization_method", "is_active", "min_version", "metadata", "version", "created_at", "updated_at",
+}
+
+func newProductRow(p *catalog.Product) productRow {
+	return productRow{
+		ID:                  p.ID,
+		Code:                p.Code,
+		Name:                p.Name,
+		AuthorizationMethod: p.AuthorizationMethod,
+		IsActive:            p.IsActive,
+		MinVersion:          p.MinVersion,
+		Metadata:            encodeMetadata(p.Metadata),
+		Version:             p.Version,
+		CreatedAt:           p.CreatedAt,
+		UpdatedAt:           nullable(p.UpdatedAt),
+	}
+}
+
+func (r *productRow) product() catalog.Product {
+	p := catalog.Product{
+		ID:                  r.ID,
+		Code:                r.Code,
+		Name:                r.Name,
+		AuthorizationMethod: r.AuthorizationMethod,
+		IsActive:            r.IsActive,
+		MinVersion:          r.MinVersion,
+		Metadata:            json.RawMessage(r.Metadata),
+		Version:             r.Version,
+		CreatedAt:           r.CreatedAt.UTC(),
+		UpdatedAt:           r.CreatedAt.UTC(),
+	}
+	if r.UpdatedAt != nil {
+		p.UpdatedAt = r.UpdatedAt.UTC()
+	}
+	return p
+}
+
+// CreateProduct implements catalog.ProductStore.
+func (s *Store) CreateProduct(ctx context.Context, p catalog.Product, events []proto.Message) error {
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		row := newProductRow(&p)
+		if err := tx.Table("products").Create(&row).Error; err != nil {
+			return err
+		}
+		return s.publish(ctx, tx, p.ID, events)
+	})
+	return duplicate(err, catalog.ErrProductExists)
+}
+
+// Product implements catalog.ProductStore.
+func (s *Store) Product(ctx context.Context, code string) (catalog.Product, error) {
+	return findProduct(s.db.Read(ctx), code)
+}
+
+func findProduct(tx *gorm.DB, code string) (catalog.Product, error) {
+	var row productRow
+	err := tx.Table("products").Select(productColumns).Where("code = ?", code).Take(&row).Error
+	return row.product(), missing(err, catalog.ErrProductNotFound)
+}
+
+// Products implements catalog.ProductStore.
+func (s *Store) Products(ctx context.Context, span licensing.Span) (licensing.Page[catalog.Product], error) {
+	all := func() *gorm.DB { return s.db.Read(ctx).Table("products") }
+	return readPage(all, productColumns, span, byCode(func(r *productRow) string { return r.Code }), (*productRow).product)
+}
+
+// ChangeProduct implements catalog.ProductStore.
+func (s *Store) ChangeProduct(
+	ctx context.Context, code string, decide func(*catalog.Product) ([]proto.Message, error),
+) (p catalog.Product, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if p, err = findProduct(s.db.Lock(tx), code); err != nil {
+			return err
+		}
+		events, err := decide(&p)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		row := newProductRow(&p)
+		res := tx.Table("products").Where("id = ?", p.ID).Select("*").Omit("id", "code", "created_at").UpdateColumns(&row)
+		if err := wroteOne(res, "product"); err != nil {
+			return err
+		}
+		return s.publish(ctx, tx, p.ID, events)
+	})
+	return p, duplicate(err, catalog.ErrProductExists)
+}
+
+// DeleteProduct implements catalog.ProductStore. A license that is just being made holds its product.
+func (s *Store) DeleteProduct(
+	ctx context.Context, code string, decide func(*catalog.Product) ([]proto.Message, error),
+) error {
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		p, err := findProduct(s.db.Lock(tx), code)
+		if err != nil {
+			return err
+		}
+		events, err := decide(&p)
+		if err != nil {
+			return err
+		}
+		for _, table := range []string{"licenses", "policies"} {
+			var used []string
+			if err := tx.Table(table).Where("product_id = ?", p.ID).Limit(1).Pluck("id", &used).Error; err != nil {
+				return err
+			}
+			if len(used) > 0 {
+				return catalog.ErrProductInUse
+			}
+		}
+		for _, statement := range []string{"DELETE FROM releases WHERE product_id = ?", "DELETE FROM products WHERE id = ?"} {
+			if err := tx.Exec(statement, p.ID).Error; err != nil {
+				return err
+			}
+		}
+		return s.publish(ctx, tx, p.ID, events)
+	}))
+}
+
+// productOf is namedProduct, which asks for each product once.
+func (s *Store) productOf(
+	ctx context.Context, tx *gorm.DB, text string, known map[string]productRow,
+) (row productRow, err error) {
+	row, ok := known[text]
+	if !ok {
+		row, err = s.namedProduct(ctx, tx, text)
+		known[text] = row
+	}
+	return row, err
+}
+
+// namedProduct finds the product that a license names, by its code or else by its name, and makes one where there is none. It
+// is held: nobody deletes it before the license is there.
+func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (productRow, error) {
+	row, err := holdProduct(tx, text)
+	if !errors.Is(err, db.ErrNotFound) {
+		return row, err
+	}
+	p := catalog.Named(text, s.clock.Now())
+	for range 2 {
+		made := newProductRow(&p)
+		res := tx.Table("products").Clauses(clause.OnConflict{DoNothing: true}).Create(&made)
+		if res.Error != nil {
+			return row, res.Error
+		}
+		if res.RowsAffected == 1 {
+			return made, s.publish(ctx, tx, p.ID, []proto.Message{p.Created()})
+		}
+		// Somebody else was faster, or another product has the code.
+		if row, err = holdProduct(tx, text); !errors.Is(err, db.ErrNotFound) {
+			return row, err
+		}
+		p.Recode()
+	}
+	return row, err
+}
+
+func holdProduct(tx *gorm.DB, text string) (row productRow, err error) {
+	err = tx.Clauses(clause.Locking{Strength: "KEY SHARE"}).Table("products").Select(productColumns).
+		Where("code = ? OR name = ?", text, text).
+		Order(clause.OrderBy{Expression: clause.Expr{SQL: "code <> ?", Vars: []any{text}}}).Take(&row).Error
+	return row, err
+}
+
+// missing is notFound where there is no such row.
+func missing(err, notFound error) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return notFound
+	}
+	return db.Error(err)
+}
+
+// duplicate is taken where a unique index refused a row.
+func duplicate(err, taken error) error {
+	if db.IsDuplicate(err) {
+		return taken
+	}
+	return db.Error(err)
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type releaseRow struct {
+	ID              string
+	ProductID       string
+	Version         string
+	ReleasedAt      time.Time
+	Channel         string
+	Environment     string
+	URL             string `gorm:"column:url"`
+	Size            *int64
+	SHA256          string `gorm:"column:sha256"`
+	MD5             string `gorm:"column:md5"`
+	RequiresVersion string
+	ReleaseNotesURL string `gorm:"column:release_notes_url"`
+	EULAURL         string `gorm:"column:eula_url"`
+	Enabled         bool
+	CreatedAt       time.Time
+}
+
+func newReleaseRow(productID string, r *catalog.Release) releaseRow {
+	return releaseRow{
+		ID:              r.ID,
+		ProductID:       productID,
+		Version:         r.Version,
+		ReleasedAt:      r.ReleasedAt,
+		Channel:         r.Channel,
+		Environment:     r.Environment,
+		URL:             r.URL,
+		Size:            r.Size,
+		SHA256:          r.SHA256,
+		MD5:             r.MD5,
+		RequiresVersion: r.RequiresVersion,
+		ReleaseNotesURL: r.ReleaseNotesURL,
+		EULAURL:         r.EULAURL,
+		Enabled:         r.Enabled,
+		CreatedAt:       r.CreatedAt,
+	}
+}
+
+func (r *releaseRow) release() catalog.Release {
+	return catalog.Release{ID: r.ID, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), ReleaseTerms: catalog.ReleaseTerms{
+		ReleasedAt:      r.ReleasedAt.UTC(),
+		Channel:         r.Channel,
+		Environment:     r.Environment,
+		URL:             r.URL,
+		Size:            r.Size,
+		SHA256:          r.SHA256,
+		MD5:             r.MD5,
+		RequiresVersion: r.RequiresVersion,
+		ReleaseNotesURL: r.ReleaseNotesURL,
+		EULAURL:         r.EULAURL,
+		Enabled:         r.Enabled,
+	}}
+}
+
+// Releases implements catalog.ProductStore.
+func (s *Store) Releases(ctx context.Context, product string, span licensing.Span) (licensing.Page[catalog.Release], error) {
+	p, err := s.Product(ctx, product)
+	if err != nil {
+		return licensing.Page[catalog.Release]{}, err
+	}
+	all := func() *gorm.DB { return s.db.Read(ctx).Table("releases").Where("product_id = ?", p.ID) }
+	latest := newestFirst("released_at", func(r *releaseRow) (time.Time, string) { return r.ReleasedAt, r.ID })
+	return readPage(all, "*", span, latest, (*releaseRow).release)
+}
+
+// ChangeReleases implements catalog.ProductStore. It locks the product.
+func (s *Store) ChangeReleases(ctx context.Context, product, version string, decide catalog.ReleaseDecision) error {
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		p, err := findProduct(s.db.Lock(tx), product)
+		if err != nil {
+			return err
+		}
+		var rows []releaseRow
+		if err := tx.Table("releases").Where("product_id = ? AND version = ?", p.ID, version).Find(&rows).Error; err != nil {
+			return err
+		}
+		var old *catalog.Release
+		if len(rows) > 0 {
+			found := rows[0].release()
+			old = &found
+		}
+		next, events, err := decide(&p, old)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if err := writeRelease(tx, p.ID, old, next); err != nil {
+			return err
+		}
+		return s.publish(ctx, tx, p.ID, events)
+	}))
+}
+
+func writeRelease(tx *gorm.DB, productID string, old, next *catalog.Release) error {
+	if next == nil {
+		return tx.Exec("DELETE FROM releases WHERE id = ?", old.ID).Error
+	}
+	row := newReleaseRow(productID, next)
+	if old == nil {
+		return tx.Table("releases").Create(&row).Error
+	}
+	res := tx.Table("releases").Where("id = ?", old.ID).Select("*").
+		Omit("id", "product_id", "version", "created_at").UpdateColumns(&row)
+	return wroteOne(res, "release")
+}
