@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"net/http"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -34,7 +35,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, []forwardedRoute{
 	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 	{"license", "GET", licenses, ``, 200, theLicenseList},
 	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},
@@ -54,7 +55,7 @@ var forwardedRoutes = []forwardedRoute{
 	{"auth", "PATCH", apiKeysPath + "/" + licenseID, `{}`, 200, `{` + aKey},
 	{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200, `{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
 	{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200, `{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
-}
+})
 
 // ownerOf is the double of the service that answers a route.
 func (s *suite) ownerOf(r forwardedRoute) *peer {
