@@ -136,13 +136,16 @@ func (e *Error) WithRetryAfter(d time.Duration) *Error {
 
 // Failures that no rule owns.
 var (
-	ErrInternal    = New(Internal, errcode.InternalError, "something went wrong on our side; try again, and quote the X-Request-ID when you report it")
-	ErrUnavailable = New(Unavailable, errcode.ServiceUnavailable, "a part of the system is away for the moment; try again shortly").WithRetryAfter(2 * time.Second)
+	ErrInternal = New(Internal, errcode.InternalError,
+		"something went wrong on our side; try again, and quote the X-Request-ID when you report it")
+	ErrUnavailable = New(Unavailable, errcode.ServiceUnavailable,
+		"a part of the system is away for the moment; try again shortly").WithRetryAfter(2 * time.Second)
 )
 
 // InvalidFields is a VALIDATION_ERROR whose details.fields names each bad member and what is wrong with it.
 func InvalidFields(fields map[string]string) *Error {
-	return New(Invalid, errcode.ValidationError, "the request has members that are not acceptable; see details.fields").With("fields", fields)
+	return New(Invalid, errcode.ValidationError, "the request has members that are not acceptable; see details.fields").
+		With("fields", fields)
 }
 
 // InvalidField is InvalidFields for a single member.

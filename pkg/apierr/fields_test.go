@@ -19,8 +19,9 @@ func TestFields(t *testing.T) {
 	f.OneOf("odd", "z", "x", "y")
 	got := From(f.Err()).Details["fields"].(map[string]string)
 	for name, want := range map[string]string{
-		"blank": "is required", "long": "must have at most 3 characters", "low": "must be from 1 to 5", "high": "must be from 1 to 5",
-		"odd": "must be one of x, y",
+		"blank": "is required", "long": "must have at most 3 characters", "low": "must be from 1 to 5",
+		"high": "must be from 1 to 5",
+		"odd":  "must be one of x, y",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)

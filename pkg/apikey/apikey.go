@@ -1,8 +1,8 @@
 // Package apikey guards routes by API key: who calls (X-API-Key), whether the key may call this endpoint, and how
 // often. Keys are kept in memory for a minute, and for a quarter of an hour while the service that knows them is away.
 //
-// Remote knows auth's generated client, which is no building block; without it license and analytics would each need the
-// same copy of it.
+// Remote knows auth's generated client, which is no building block; without it license and analytics would each need
+// the same copy of it.
 package apikey
 
 import (
@@ -36,8 +36,10 @@ const PerAddress = "address"
 
 // What the guard refuses with.
 var (
-	ErrInvalid    = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
-	ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.EndpointNotAllowed, "the API key may not call this endpoint; use a key whose allowed_endpoints cover it")
+	ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey,
+		"the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
+	ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.EndpointNotAllowed,
+		"the API key may not call this endpoint; use a key whose allowed_endpoints cover it")
 )
 
 // Key is what a guard needs to know of an API key.

@@ -62,7 +62,8 @@ func TestAllows(t *testing.T) {
 func FuzzAllows(f *testing.F) {
 	f.Add("/a/*/b", "/a/c/b")
 	f.Fuzz(func(t *testing.T, pattern, path string) {
-		if apikey.Allows([]string{pattern}, path) && !strings.ContainsRune(pattern, '*') && !strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")) {
+		if apikey.Allows([]string{pattern}, path) && !strings.ContainsRune(pattern, '*') &&
+			!strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")) {
 			t.Errorf("%q covers %q", pattern, path)
 		}
 	})
@@ -157,7 +158,8 @@ func TestGuardKeepsKeys(t *testing.T) {
 	r := newRig(t)
 	s := r.key(apikey.Key{ClientName: "app"})
 	for range 5 {
-		if rec := r.call(s, here); rec.Code != 200 || rec.Body.String() != "app" || rec.Header().Get("X-RateLimit-Limit") != "" {
+		if rec := r.call(s, here); rec.Code != 200 || rec.Body.String() != "app" ||
+			rec.Header().Get("X-RateLimit-Limit") != "" {
 			t.Fatalf("got %d %s %v", rec.Code, rec.Body, rec.Header())
 		}
 	}
@@ -191,8 +193,10 @@ func TestGuardForgetsOnEvents(t *testing.T) {
 		"revoked": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.revoked", id)) },
 		"rotated": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.rotated", id)) },
 		"updated": func(g *apikey.Guard, id string) { g.OnEvent(changed("apikey.updated", id)) },
-		"damaged": func(g *apikey.Guard, _ string) { g.OnEvent(event.Event{Type: "apikey.revoked", Data: []byte("{")}) },
-		"gap":     func(g *apikey.Guard, _ string) { g.OnGap() },
+		"damaged": func(g *apikey.Guard, _ string) {
+			g.OnEvent(event.Event{Type: "apikey.revoked", Data: []byte("{")})
+		},
+		"gap": func(g *apikey.Guard, _ string) { g.OnGap() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -217,7 +221,8 @@ func changed(eventType, id string) event.Event {
 func TestGuardAsksNobodyAboutNonsense(t *testing.T) {
 	r := newRig(t)
 	good := r.key(apikey.Key{})
-	for _, s := range []string{"", "sk_", "sk_your_api_key_here", good + "x", good[:len(good)-1], strings.ToUpper(good)} {
+	for _, s := range []string{"", "sk_", "sk_your_api_key_here", good + "x", good[:len(good)-1],
+		strings.ToUpper(good)} {
 		r.want(r.call(s, here), 401)
 	}
 	if n := r.source.lookUps.Load(); n != 0 {
@@ -249,7 +254,8 @@ func TestGuardOrderAndHeaders(t *testing.T) {
 		rec := r.call(s, here)
 		r.want(rec, 403) // before 429
 		h := rec.Header()
-		if h.Get("X-RateLimit-Limit") != "2" || h.Get("X-RateLimit-Remaining") != remaining || h.Get("X-RateLimit-Reset") != "60" {
+		if h.Get("X-RateLimit-Limit") != "2" || h.Get("X-RateLimit-Remaining") != remaining ||
+			h.Get("X-RateLimit-Reset") != "60" {
 			t.Errorf("call %d: %v", i+1, h)
 		}
 	}
@@ -307,7 +313,8 @@ func TestCallsThatTheClientAbandonsCount(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				fmt.Fprintf(conn, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n%s: %s\r\n\r\n", apikey.Header, s)
+				fmt.Fprintf(conn, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n%s: %s\r\n\r\n",
+					apikey.Header, s)
 				<-began
 				if err := leave(conn.(*net.TCPConn)); err != nil {
 					t.Fatal(err)
@@ -431,7 +438,11 @@ func TestEndedKeysAreRemembered(t *testing.T) {
 // BenchmarkWarm is what the guard adds to a request.
 func BenchmarkWarm(b *testing.B) {
 	s := secret.New(apikey.Prefix)
-	k := apikey.Key{ID: "id", Allowed: []string{"/api/v1/license/*", "/api/v1/auth/token"}, Limit: ratelimit.Limit{PerMinute: 1e9, PerHour: 1e9}}
+	k := apikey.Key{
+		ID:      "id",
+		Allowed: []string{"/api/v1/license/*", "/api/v1/auth/token"},
+		Limit:   ratelimit.Limit{PerMinute: 1e9, PerHour: 1e9},
+	}
 	guard := apikey.NewGuard(&source{keys: map[[32]byte]apikey.Key{secret.Hash(s): k}},
 		apikey.Options{Clock: clock.System{}, Limiter: ratelimit.NewLocal(clock.System{}), Link: &link{alive: true}})
 	for name, handlers := range map[string][]gin.HandlerFunc{

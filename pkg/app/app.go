@@ -1,5 +1,5 @@
-// Package app is the program around a service: its settings, its commands, and the way it starts, drains and ends. The main
-// function of a service calls Main and nothing else.
+// Package app is the program around a service: its settings, its commands, and the way it starts, drains and ends. The
+// main function of a service calls Main and nothing else.
 package app
 
 import (
@@ -23,14 +23,15 @@ type Service struct {
 	Name string
 	// Short says in a line what the service does, for --help.
 	Short string
-	// Config is a pointer to the service's settings, a struct that embeds Base. Values in it before Main are defaults. It is
-	// filled when a command runs.
+	// Config is a pointer to the service's settings, a struct that embeds Base. Values in it before Main are defaults.
+	// It is filled when a command runs.
 	Config     any
 	Migrations []db.Migrations
 	// Queues are all durable queues of the suite.
 	Queues []bus.Queue
 	New    func(deps Deps) (Running, error)
-	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB and Clock.
+	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB
+	// and Clock.
 	MasterKeys func(deps Deps) (*masterkey.Register, error)
 	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps, or
 	// WithDatabase.
@@ -52,8 +53,8 @@ type Deps struct {
 
 // Worker is what goes on beside serving.
 type Worker interface {
-	// Run does the background work until ctx ends and then finishes what it holds; it ends after the last request has been
-	// answered.
+	// Run does the background work until ctx ends and then finishes what it holds; it ends after the last request has
+	// been answered.
 	Run(ctx context.Context) error
 	// Drain turns readiness off.
 	Drain()

@@ -85,7 +85,8 @@ var (
 func goodEnv(t *testing.T) {
 	t.Helper()
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LATCHKEY_") && !strings.HasPrefix(name, "LATCHKEY_TEST_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LATCHKEY_") &&
+			!strings.HasPrefix(name, "LATCHKEY_TEST_") {
 			t.Setenv(name, "")
 		}
 	}
@@ -123,38 +124,60 @@ func TestCommands(t *testing.T) {
 		out  []string
 		logs []string
 	}{
-		"version":         {args: "version", out: []string{"test ", "go1."}},
-		"help":            {args: "--help", out: []string{"serve", "migrate", "config", "version", "healthcheck", "LATCHKEY_DATABASE_URL", "_FILE", "--addr", "--config"}},
-		"no command":      {args: "", out: []string{"Available Commands"}},
-		"unknown command": {args: "sevre", code: exitUsage, logs: []string{"unknown command", "Did you mean", "serve", "test --help"}},
-		"unknown flag":    {args: "serve --adr x", code: exitUsage, logs: []string{"unknown flag: --adr"}},
-		"too many":        {args: "serve now", code: exitUsage, logs: []string{"unknown command \"now\""}},
-		"check":           {args: "config check", out: []string{"the settings of test are fine"}},
-		"check tells all": {args: "config check --addr 5001 --log-level loud", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage, logs: []string{
-			"- LATCHKEY_ADDR (addr): must be host:port", "- LATCHKEY_LOG_LEVEL (log_level): must be debug, info, warn or error",
+		"version": {args: "version", out: []string{"test ", "go1."}},
+		"help": {args: "--help", out: []string{"serve", "migrate", "config", "version", "healthcheck",
+			"LATCHKEY_DATABASE_URL", "_FILE", "--addr", "--config"}},
+		"no command": {args: "", out: []string{"Available Commands"}},
+		"unknown command": {args: "sevre", code: exitUsage,
+			logs: []string{"unknown command", "Did you mean", "serve", "test --help"}},
+		"unknown flag": {args: "serve --adr x", code: exitUsage, logs: []string{"unknown flag: --adr"}},
+		"too many":     {args: "serve now", code: exitUsage, logs: []string{"unknown command \"now\""}},
+		"check":        {args: "config check", out: []string{"the settings of test are fine"}},
+		"check tells all": {args: "config check --addr 5001 --log-level loud", env: map[string]string{
+			"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc",
+			"LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage, logs: []string{
+			"- LATCHKEY_ADDR (addr): must be host:port",
+			"- LATCHKEY_LOG_LEVEL (log_level): must be debug, info, warn or error",
 		}},
-		"check tells all that is missing": {args: "config check", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage, logs: []string{
-			"- LATCHKEY_DATABASE_URL (database_url): is missing", "- LATCHKEY_AMQP_URL (amqp_url): is missing", "- LATCHKEY_MASTER_KEY (master_key): must be base64 of 32 bytes",
-			"- LATCHKEY_INTERNAL_KEY (internal_key): ",
-		}},
-		"a setting of another program": {args: "config check", env: map[string]string{"LATCHKEY_DATA_DIR": "/x", "LATCHKEY_AUTH_ADDR": ":1"}, code: exitUsage, logs: []string{
-			"- LATCHKEY_DATA_DIR: is for the suite in one process", "- LATCHKEY_AUTH_ADDR: is for the suite in one process (latchkey); set LATCHKEY_ADDR",
-		}},
-		"key that peers do not know": {args: "config check", env: map[string]string{"LATCHKEY_INTERNAL_KEY": rpc.FormatKey(rpc.NewIdentity("test").Key)}, code: exitUsage,
-			logs: []string{"LATCHKEY_INTERNAL_KEY", "LATCHKEY_INTERNAL_PEERS", "add test:"}},
-		"peers without the service itself": {args: "config check", env: map[string]string{"LATCHKEY_INTERNAL_PEERS": rpc.NewIdentity("auth").PeerEntry()},
-			code: exitUsage, logs: []string{"LATCHKEY_INTERNAL_KEY", "add test:"}},
-		"peers with a typing slip": {args: "config check", env: map[string]string{"LATCHKEY_INTERNAL_PEERS": rpc.NewIdentity("licence").PeerEntry()},
-			code: exitUsage, logs: []string{`LATCHKEY_INTERNAL_PEERS`, `names "licence", which is no service; there are auth, license`}},
-		"an unknown subcommand":   {args: "config foo", code: exitUsage, logs: []string{`unknown command "foo"`}},
-		"new key":                 {args: "internal-key", out: []string{"private, LATCHKEY_INTERNAL_KEY of test: ", "test:"}},
-		"check, unknown variable": {args: "config check", env: map[string]string{"LATCHKEY_ADRR": "x"}, code: exitUsage, logs: []string{"LATCHKEY_ADRR: there is no such setting; did you mean LATCHKEY_ADDR?"}},
-		"sisters' variables":      {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x", "LATCHKEY_ADMIN_API_KEY_FILE": "/x"}, out: []string{"fine"}},
-		"print":                   {args: "config print --addr :9", out: []string{"***", "postgres://ann:xxxxx@127.0.0.1:1/x", "LATCHKEY_MASTER_KEY", "--addr", "default"}},
-		"serve without settings":  {args: "serve", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": ""}, code: exitUsage, logs: []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL", "config print"}},
-		"migrate needs database":  {args: "migrate", env: map[string]string{"LATCHKEY_DATABASE_URL": "", "LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": ""}, code: exitUsage, logs: []string{"LATCHKEY_DATABASE_URL (database_url): is missing"}},
-		"health of nobody":        {args: "healthcheck --addr 127.0.0.1:1", code: exitFailed, logs: []string{"not alive"}},
-		"database never comes":    {args: "serve --start-timeout 300ms", code: exitFailed, logs: []string{"127.0.0.1:1"}},
+		"check tells all that is missing": {args: "config check", env: map[string]string{"LATCHKEY_DATABASE_URL": "",
+			"LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": "abc", "LATCHKEY_INTERNAL_KEY": "hush"}, code: exitUsage,
+			logs: []string{
+				"- LATCHKEY_DATABASE_URL (database_url): is missing", "- LATCHKEY_AMQP_URL (amqp_url): is missing",
+				"- LATCHKEY_MASTER_KEY (master_key): must be base64 of 32 bytes",
+				"- LATCHKEY_INTERNAL_KEY (internal_key): ",
+			}},
+		"a setting of another program": {args: "config check",
+			env: map[string]string{"LATCHKEY_DATA_DIR": "/x", "LATCHKEY_AUTH_ADDR": ":1"}, code: exitUsage,
+			logs: []string{
+				"- LATCHKEY_DATA_DIR: is for the suite in one process",
+				"- LATCHKEY_AUTH_ADDR: is for the suite in one process (latchkey); set LATCHKEY_ADDR",
+			}},
+		"key that peers do not know": {args: "config check",
+			env:  map[string]string{"LATCHKEY_INTERNAL_KEY": rpc.FormatKey(rpc.NewIdentity("test").Key)},
+			code: exitUsage, logs: []string{"LATCHKEY_INTERNAL_KEY", "LATCHKEY_INTERNAL_PEERS", "add test:"}},
+		"peers without the service itself": {args: "config check",
+			env: map[string]string{"LATCHKEY_INTERNAL_PEERS": rpc.NewIdentity("auth").PeerEntry()}, code: exitUsage,
+			logs: []string{"LATCHKEY_INTERNAL_KEY", "add test:"}},
+		"peers with a typing slip": {args: "config check",
+			env: map[string]string{"LATCHKEY_INTERNAL_PEERS": rpc.NewIdentity("licence").PeerEntry()}, code: exitUsage,
+			logs: []string{`LATCHKEY_INTERNAL_PEERS`, `names "licence", which is no service; there are auth, license`}},
+		"an unknown subcommand": {args: "config foo", code: exitUsage, logs: []string{`unknown command "foo"`}},
+		"new key": {args: "internal-key",
+			out: []string{"private, LATCHKEY_INTERNAL_KEY of test: ", "test:"}},
+		"check, unknown variable": {args: "config check", env: map[string]string{"LATCHKEY_ADRR": "x"}, code: exitUsage,
+			logs: []string{"LATCHKEY_ADRR: there is no such setting; did you mean LATCHKEY_ADDR?"}},
+		"sisters' variables": {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x",
+			"LATCHKEY_ADMIN_API_KEY_FILE": "/x"}, out: []string{"fine"}},
+		"print": {args: "config print --addr :9",
+			out: []string{"***", "postgres://ann:xxxxx@127.0.0.1:1/x", "LATCHKEY_MASTER_KEY", "--addr", "default"}},
+		"serve without settings": {args: "serve", env: map[string]string{"LATCHKEY_DATABASE_URL": "",
+			"LATCHKEY_AMQP_URL": ""}, code: exitUsage,
+			logs: []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL", "config print"}},
+		"migrate needs database": {args: "migrate", env: map[string]string{"LATCHKEY_DATABASE_URL": "",
+			"LATCHKEY_AMQP_URL": "", "LATCHKEY_MASTER_KEY": ""}, code: exitUsage,
+			logs: []string{"LATCHKEY_DATABASE_URL (database_url): is missing"}},
+		"health of nobody":     {args: "healthcheck --addr 127.0.0.1:1", code: exitFailed, logs: []string{"not alive"}},
+		"database never comes": {args: "serve --start-timeout 300ms", code: exitFailed, logs: []string{"127.0.0.1:1"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +199,8 @@ func TestCommands(t *testing.T) {
 					t.Errorf("no %q in the log\n%s", want, logs.String())
 				}
 			}
-			if told := out.String() + logs.String(); strings.Contains(told, "hush") || strings.Contains(told, password) {
+			if told := out.String() + logs.String(); strings.Contains(told, "hush") ||
+				strings.Contains(told, password) {
 				t.Errorf("tells a secret:\n%s%s", out.String(), logs.String())
 			}
 		})
@@ -203,13 +227,16 @@ func TestMigrateAndServeOnTheRealThing(t *testing.T) {
 		}
 		return nil
 	})
-	if status, body := get(t, public+"/readyz"); status != 200 || !strings.Contains(body, `"database":"ok"`) || !strings.Contains(body, `"status":"ready"`) {
+	if status, body := get(t, public+"/readyz"); status != 200 || !strings.Contains(body, `"database":"ok"`) ||
+		!strings.Contains(body, `"status":"ready"`) {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
-	if code := Execute(t.Context(), service(), []string{"healthcheck", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs); code != 0 {
+	if code := Execute(t.Context(), service(), []string{"healthcheck", "--addr", strings.TrimPrefix(public, "http://")},
+		io.Discard, &logs); code != 0 {
 		t.Errorf("healthcheck ended with %d", code)
 	}
-	other := Execute(t.Context(), service(), []string{"serve", "--addr", strings.TrimPrefix(public, "http://")}, io.Discard, &logs)
+	other := Execute(t.Context(), service(), []string{"serve", "--addr", strings.TrimPrefix(public, "http://")},
+		io.Discard, &logs)
 	if other != exitFailed || !strings.Contains(logs.String(), "LATCHKEY_ADDR") {
 		t.Errorf("a second one on the address ended with %d\n%s", other, logs.String())
 	}
@@ -239,18 +266,21 @@ func TestExtraCommand(t *testing.T) {
 		})
 	}}
 	var out, logs buffer
-	if code := Execute(t.Context(), service(extra), []string{"extra"}, &out, &logs); code != 0 || out.String() != "<nil> true" {
+	if code := Execute(t.Context(), service(extra), []string{"extra"}, &out, &logs); code != 0 ||
+		out.String() != "<nil> true" {
 		t.Errorf("ended with %d: %s\n%s", code, out.String(), logs.String())
 	}
 }
 
-// A command that has to be possible without a broker does not wait for one, and one whose argument is wrong ends with exit code 2.
+// A command that has to be possible without a broker does not wait for one, and one whose argument is wrong ends with
+// exit code 2.
 func TestCommandWithoutABroker(t *testing.T) {
 	goodEnv(t)
 	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
 	extra := &cobra.Command{Use: "extra", RunE: func(cmd *cobra.Command, _ []string) error {
 		return WithDatabase(cmd, func(ctx context.Context, d Deps) error {
-			return &ArgumentError{Err: fmt.Errorf("database: %v, bus: %v", d.DB.Ping(ctx), d.Bus.Publish(ctx, make([]event.Event, 1)) == nil)}
+			return &ArgumentError{Err: fmt.Errorf("database: %v, bus: %v", d.DB.Ping(ctx),
+				d.Bus.Publish(ctx, make([]event.Event, 1)) == nil)}
 		})
 	}}
 	var logs buffer
@@ -319,9 +349,10 @@ func TestHealth(t *testing.T) {
 		ready  bool
 		broker string
 	}{
-		"all well":     {bus.State{Connected: true}, false, true, "ok"},
-		"broker away":  {bus.State{}, false, true, "degraded: no connection; events wait"},
-		"broker full":  {bus.State{Connected: true, Blocked: true}, false, true, "degraded: it takes no messages at the moment; events wait"},
+		"all well":    {bus.State{Connected: true}, false, true, "ok"},
+		"broker away": {bus.State{}, false, true, "degraded: no connection; events wait"},
+		"broker full": {bus.State{Connected: true, Blocked: true}, false, true,
+			"degraded: it takes no messages at the moment; events wait"},
 		"no database":  {bus.State{Connected: true}, true, false, "ok"},
 		"nothing left": {bus.State{}, true, false, "degraded: no connection; events wait"},
 	} {
@@ -332,7 +363,8 @@ func TestHealth(t *testing.T) {
 				d.DB.Close()
 			}
 			r := NewHealth(d, nil).Ready(t.Context())
-			if r.Ready != tt.ready || r.Dependencies["broker"] != tt.broker || (r.Dependencies["database"] == "ok") == tt.closed {
+			if r.Ready != tt.ready || r.Dependencies["broker"] != tt.broker ||
+				(r.Dependencies["database"] == "ok") == tt.closed {
 				t.Errorf("got %+v", r)
 			}
 		})
@@ -342,7 +374,9 @@ func TestHealth(t *testing.T) {
 // TestHealthOfADatabaseThatCannotBeChanged: a full disk leaves reading possible.
 func TestHealthOfADatabaseThatCannotBeChanged(t *testing.T) {
 	d := deps(t)
-	err := d.DB.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("PRAGMA query_only = ON").Error })
+	err := d.DB.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("PRAGMA query_only = ON").Error
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

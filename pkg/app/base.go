@@ -74,7 +74,8 @@ func (b Base) PublicMetrics() bool {
 	return b.Env == Development
 }
 
-// EventLog is how long sent events are kept; without a setting the default, so that a Config made by hand forgets nothing.
+// EventLog is how long sent events are kept; without a setting the default, so that a Config made by hand forgets
+// nothing.
 func (b Base) EventLog() time.Duration {
 	return time.Duration(cmp.Or(b.EventLogDays, 400)) * 24 * time.Hour
 }
@@ -87,8 +88,8 @@ func (b Base) LimitAddresses() bool {
 	return b.Env == Production
 }
 
-// Attempts bounds the refused credentials that one client address may send, perMinute of one kind; nil where calls are not
-// limited by client address.
+// Attempts bounds the refused credentials that one client address may send, perMinute of one kind; nil where calls are
+// not limited by client address.
 func (b Base) Attempts(c clock.Clock, perMinute int) *guard.Attempts {
 	if !b.LimitAddresses() {
 		return nil

@@ -14,7 +14,12 @@ import (
 )
 
 func goodBase() Base {
-	b := Base{Addr: ":5001", InternalAddr: ":5101", DatabaseURL: "postgres://x/y", AMQPURL: "amqp://u:" + password + "@x/"}
+	b := Base{
+		Addr:         ":5001",
+		InternalAddr: ":5101",
+		DatabaseURL:  "postgres://x/y",
+		AMQPURL:      "amqp://u:" + password + "@x/",
+	}
 	id := rpc.NewIdentity("auth")
 	b.Introduce(id, id, rpc.NewIdentity("license"))
 	config.Defaults(&b)
@@ -29,35 +34,50 @@ func TestBaseValidate(t *testing.T) {
 		change func(*Base)
 		want   []string // settings named, none = fine
 	}{
-		"good":                    {func(*Base) {}, nil},
-		"missing":                 {func(b *Base) { b.InternalKey = "" }, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"no peers":                {func(b *Base) { b.InternalPeers = nil }, []string{"LATCHKEY_INTERNAL_PEERS"}},
-		"peers without keys":      {func(b *Base) { b.InternalPeers = []string{"auth", "license"} }, []string{"LATCHKEY_INTERNAL_PEERS"}},
-		"short key":               {func(b *Base) { b.InternalKey = "short" }, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"monotonous":              {func(b *Base) { b.InternalKey = secret.Secret(strings.Repeat("A", 43)) }, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"text for a key":          {func(b *Base) { b.InternalKey = textKey }, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"text in development":     {func(b *Base) { b.InternalKey, b.Env = textKey, Development }, nil},
-		"bad servers":             {func(b *Base) { b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y" }, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"M13: key of the profile": {func(b *Base) { b.InternalKey = "ZGV2LWludGVybmFsLWtleS1vZi1hdXRoLS0tLS0tLS0=" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"good":     {func(*Base) {}, nil},
+		"missing":  {func(b *Base) { b.InternalKey = "" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"no peers": {func(b *Base) { b.InternalPeers = nil }, []string{"LATCHKEY_INTERNAL_PEERS"}},
+		"peers without keys": {func(b *Base) { b.InternalPeers = []string{"auth", "license"} },
+			[]string{"LATCHKEY_INTERNAL_PEERS"}},
+		"short key": {func(b *Base) { b.InternalKey = "short" }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"monotonous": {func(b *Base) { b.InternalKey = secret.Secret(strings.Repeat("A", 43)) },
+			[]string{"LATCHKEY_INTERNAL_KEY"}},
+		"text for a key":      {func(b *Base) { b.InternalKey = textKey }, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"text in development": {func(b *Base) { b.InternalKey, b.Env = textKey, Development }, nil},
+		"bad servers": {func(b *Base) {
+			b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y"
+		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
+		"M13: key of the profile": {func(b *Base) { b.InternalKey = "ZGV2LWludGVybmFsLWtleS1vZi1hdXRoLS0tLS0tLS0=" },
+			[]string{"LATCHKEY_INTERNAL_KEY"}},
 		"M13: peer of the profile": {func(b *Base) {
 			b.InternalPeers = append(b.InternalPeers, "admin:LWF3IrWxcDOXJcGpyuz2JK5T4dow/iWLYJpU1CNtOYc=")
 		}, []string{"LATCHKEY_INTERNAL_PEERS"}},
 		"M13: passwords": {func(b *Base) {
 			b.DatabaseURL, b.AMQPURL = "postgres://x:dev@db/y", "amqp://guest:guest@mq/"
 		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"M13: password as a parameter":  {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" }, []string{"LATCHKEY_DATABASE_URL"}},
-		"M13: password in disguise":     {func(b *Base) { b.DatabaseURL = "postgres://x:d%65v@db/y" }, []string{"LATCHKEY_DATABASE_URL"}},
-		"M13: password left out":        {func(b *Base) { b.AMQPURL = "amqp://mq/" }, []string{"LATCHKEY_AMQP_URL"}}, // the driver's is guest
-		"M13: no password at all":       {func(b *Base) { b.AMQPURL = "amqps://mq/?auth_mechanism=external" }, nil},
-		"M13: passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" }, nil},
-		"proxies":                       {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every IPv4 is a proxy":     {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "0.0.0.0/0"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every IPv6 is a proxy":     {func(b *Base) { b.TrustedProxies = []string{"::/0"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every mapped IPv4":         {func(b *Base) { b.TrustedProxies = []string{"::ffff:0:0/96"} }, []string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: all of them, development":  {func(b *Base) { b.Env, b.TrustedProxies = Development, []string{"0.0.0.0/0"} }, nil},
-		"certificate without key":       {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
-		"key without certificate":       {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
-		"no such certificate":           {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
+		"M13: password as a parameter": {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" },
+			[]string{"LATCHKEY_DATABASE_URL"}},
+		"M13: password in disguise": {func(b *Base) { b.DatabaseURL = "postgres://x:d%65v@db/y" },
+			[]string{"LATCHKEY_DATABASE_URL"}},
+		// the driver's is guest
+		"M13: password left out":  {func(b *Base) { b.AMQPURL = "amqp://mq/" }, []string{"LATCHKEY_AMQP_URL"}},
+		"M13: no password at all": {func(b *Base) { b.AMQPURL = "amqps://mq/?auth_mechanism=external" }, nil},
+		"M13: passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" },
+			nil},
+		"proxies": {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} },
+			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
+		"L1: every IPv4 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "0.0.0.0/0"} },
+			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
+		"L1: every IPv6 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"::/0"} },
+			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
+		"L1: every mapped IPv4": {func(b *Base) { b.TrustedProxies = []string{"::ffff:0:0/96"} },
+			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
+		"L1: all of them, development": {func(b *Base) { b.Env, b.TrustedProxies = Development, []string{"0.0.0.0/0"} },
+			nil},
+		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
+		"key without certificate": {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
+		"no such certificate": {func(b *Base) { b.TLSCertFile, b.TLSKeyFile = "/nowhere", "/nowhere" },
+			[]string{"LATCHKEY_TLS_CERT_FILE"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +109,8 @@ func TestCheckMasterKey(t *testing.T) {
 		key  secret.Secret
 		fine bool
 	}{
-		{Production, goodKey, true}, {Production, "", false}, {Production, "abc", false}, {Production, secret.Secret(zeros), false},
+		{Production, goodKey, true}, {Production, "", false}, {Production, "abc", false},
+		{Production, secret.Secret(zeros), false},
 		{Development, secret.Secret(zeros), true}, {Development, "abc", false}, {Production, goodKey + goodKey, false},
 	} {
 		keys := MasterKeys{MasterKey: tt.key}
@@ -135,10 +156,12 @@ func TestHealthcheckOverTLS(t *testing.T) {
 	}
 }
 
-// TestExposedConnections: production warns of connections that carry secrets unencrypted, and of no other (finding L10).
+// TestExposedConnections: production warns of connections that carry secrets unencrypted, and of no other (finding
+// L10).
 func TestExposedConnections(t *testing.T) {
 	quiet := Base{
-		Env: Production, DatabaseURL: "postgres://db/x?sslmode=verify-full", AMQPURL: "amqps://mq/", AuthURL: "https://auth:5101",
+		Env: Production, DatabaseURL: "postgres://db/x?sslmode=verify-full",
+		AMQPURL: "amqps://mq/", AuthURL: "https://auth:5101",
 		LicenseURL: "http://127.0.0.1:5102", AnalyticsURL: "http://localhost:5103",
 	}
 	for name, tt := range map[string]struct {
@@ -146,8 +169,9 @@ func TestExposedConnections(t *testing.T) {
 		want   []string
 	}{
 		"all encrypted or local": {func(*Base) {}, nil},
-		"L10: sslmode=disable":   {func(b *Base) { b.DatabaseURL = "postgres://u:hush@db/x?sslmode=disable" }, []string{"LATCHKEY_DATABASE_URL"}},
-		"L10: amqp":              {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
+		"L10: sslmode=disable": {func(b *Base) { b.DatabaseURL = "postgres://u:hush@db/x?sslmode=disable" },
+			[]string{"LATCHKEY_DATABASE_URL"}},
+		"L10: amqp": {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
 		"L10: http to a peer": {
 			func(b *Base) { b.AuthURL, b.LicenseURL = "http://auth:5101", "http://10.0.0.1:5102" },
 			[]string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL"},
@@ -159,7 +183,8 @@ func TestExposedConnections(t *testing.T) {
 			tt.change(&b)
 			var logs buffer
 			b.WarnExposed(t.Context(), slog.New(slog.NewTextHandler(&logs, nil)))
-			if n := strings.Count(logs.String(), "level=WARN"); n != len(tt.want) || strings.Contains(logs.String(), "hush") {
+			if n := strings.Count(logs.String(), "level=WARN"); n != len(tt.want) ||
+				strings.Contains(logs.String(), "hush") {
 				t.Errorf("%d warnings, want %d:\n%s", n, len(tt.want), logs.String())
 			}
 			for _, setting := range tt.want {

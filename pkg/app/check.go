@@ -21,7 +21,8 @@ func (p *program) configCheckCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	withDatabase := cmd.Flags().Bool("database", false,
-		"open the database: does it answer, which schema versions does it have, and are all master keys here that its rows are under")
+		"open the database: does it answer, which schema versions does it have, and are all master keys here that "+
+			"its rows are under")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := p.loadChecked(cmd); err != nil {
 			return err
@@ -79,7 +80,8 @@ func (p *program) checkMasterKeys(ctx context.Context, d *db.DB, out io.Writer) 
 func checkVersions(versions []db.Version) error {
 	for _, v := range versions {
 		if v.Current > v.Known {
-			return fmt.Errorf("the schema %s is at version %d and this program knows only %d: run the newer program", v.Name, v.Current, v.Known)
+			return fmt.Errorf("the schema %s is at version %d and this program knows only %d: run the newer program",
+				v.Name, v.Current, v.Known)
 		}
 	}
 	return nil
@@ -87,5 +89,7 @@ func checkVersions(versions []db.Version) error {
 
 // hasRegister is false for a database that no service has migrated yet.
 func hasRegister(versions []db.Version) bool {
-	return slices.ContainsFunc(versions, func(v db.Version) bool { return v.Name == masterkey.Migrations.Name && v.Current > 0 })
+	return slices.ContainsFunc(versions, func(v db.Version) bool {
+		return v.Name == masterkey.Migrations.Name && v.Current > 0
+	})
 }

@@ -12,8 +12,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Clients is the settings of the services that applications call with an API key, some of them from a browser; the Config
-// of such a service embeds it.
+// Clients is the settings of the services that applications call with an API key, some of them from a browser; the
+// Config of such a service embeds it.
 type Clients struct {
 	CORSOrigins     []string `key:"cors_origins" help:"origins whose pages may call the API from a browser, by commas, such as https://app.example.com; * is any, none by default"`
 	RateLimitShared bool     `key:"rate_limit_shared" default:"true" help:"one limit for all replicas, through the database; false counts in each process"`
@@ -38,7 +38,8 @@ func NewClientAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock
 // NewAdminAttempts is NewClientAttempts for the credentials of administrators.
 func NewAdminAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock, adminFailures) }
 
-// NewGuard makes the guard of the routes that want an API key; keys knows the keys. The service watches apikey.Events for it.
+// NewGuard makes the guard of the routes that want an API key; keys knows the keys. The service watches apikey.Events
+// for it.
 func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {
 	limiter := ratelimit.NewLocal(c.Clock)
 	if s.RateLimitShared {
@@ -58,8 +59,8 @@ type TokenLimit struct {
 	TokenRateLimit *int `key:"token_rate_limit" min:"0" max:"1000000" help:"calls a minute of heartbeat, offline-token and refresh that the tokens of one device may make, in each process; 0: no limit; unset: 120 in production, 0 in development"`
 }
 
-// NewTokenQuota makes the limit of what the tokens of one device, or of one family, may do. It is counted in each process:
-// a device calls so often that a limit shared over the database would cost more than what it guards.
+// NewTokenQuota makes the limit of what the tokens of one device, or of one family, may do. It is counted in each
+// process: a device calls so often that a limit shared over the database would cost more than what it guards.
 func NewTokenQuota(c *Core, s TokenLimit) ratelimit.Quota {
 	q := ratelimit.Quota{Limiter: ratelimit.NewLocal(c.Clock)}
 	switch {
@@ -82,15 +83,16 @@ func NewTelemetry(c *Core) *telemetry.Recorder {
 	return t
 }
 
-// NewRefusals makes the recorder of refused tokens, which publishes through t; calls names the calls that take tokens, for
-// the help of the metric.
+// NewRefusals makes the recorder of refused tokens, which publishes through t; calls names the calls that take tokens,
+// for the help of the metric.
 func NewRefusals(c *Core, t *telemetry.Recorder, calls string) *refusal.Recorder {
 	return refusal.New(refusal.Options{
 		Clock: c.Clock,
 		Count: refusal.Counter(c.Metrics.Registerer(), c.Name, calls),
 		Publish: func(r refusal.Refusal) {
 			t.Record(Source(c.Name), r.LicenseID, r.At, &eventsv1.LicenseTokenRefused{
-				ErrorCode: r.ErrorCode, LicenseId: r.LicenseID, HardwareId: r.HardwareID, Ip: r.IP, Count: int32(r.Count),
+				ErrorCode: r.ErrorCode, LicenseId: r.LicenseID, HardwareId: r.HardwareID, Ip: r.IP,
+				Count: int32(r.Count),
 			})
 		},
 	})

@@ -15,18 +15,19 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	return commandGroup("config", "Look at the settings without starting anything", p.configCheckCommand(), &cobra.Command{
-		Use:   "print",
-		Short: "Show every setting and where its value comes from, secrets masked",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := p.load(cmd)
-			if printed := settings.Print(cmd.OutOrStdout()); printed != nil {
-				return printed
-			}
-			return err
-		},
-	})
+	return commandGroup("config", "Look at the settings without starting anything",
+		p.configCheckCommand(), &cobra.Command{
+			Use:   "print",
+			Short: "Show every setting and where its value comes from, secrets masked",
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				settings, err := p.load(cmd)
+				if printed := settings.Print(cmd.OutOrStdout()); printed != nil {
+					return printed
+				}
+				return err
+			},
+		})
 }
 
 // commandGroup is a command that does nothing by itself; what is none of its commands is an error.
@@ -55,12 +56,14 @@ func (p *program) internalKeyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "internal-key",
 		Short: "Make a key for the calls of this service to its peers, and show both halves of it",
-		Long: `Make a pair of keys. The private one is for this service alone; the public one is added to the list of peers of all services,
-and there before the private one is used. docs/operations.md has all steps.`,
+		Long: `Make a pair of keys. The private one is for this service alone; the public one is added to the list
+of peers of all services, and there before the private one is used. docs/operations.md has all
+steps.`,
 		Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			id := rpc.NewIdentity(p.Name)
-			fmt.Fprintf(cmd.OutOrStdout(), "private, LATCHKEY_INTERNAL_KEY of %s:   %s\npublic, for LATCHKEY_INTERNAL_PEERS of all: %s\n",
+			fmt.Fprintf(cmd.OutOrStdout(), "private, LATCHKEY_INTERNAL_KEY of %s:   %s\npublic, for "+
+				"LATCHKEY_INTERNAL_PEERS of all: %s\n",
 				p.Name, rpc.FormatKey(id.Key), id.PeerEntry())
 		},
 	}
@@ -105,8 +108,9 @@ func (p *program) migrateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database to this version's schema and end; serve does it too",
-		Long: `Bring the schema of the service in the database to this version and end. Any number of processes may do so at once.
-It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT on the database, and CREATE where the schema is missing.`,
+		Long: `Bring the schema of the service in the database to this version and end. Any number of processes may
+do so at once. It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT on the database, and
+CREATE where the schema is missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := p.load(cmd); err != nil {

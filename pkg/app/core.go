@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
-// Core is what all services are built around: Deps, an identity among the peer services, the event log, the answers kept
-// for Idempotency-Keys, the two engines, and the health that they report. A service embeds one and adds Run.
+// Core is what all services are built around: Deps, an identity among the peer services, the event log, the answers
+// kept for Idempotency-Keys, the two engines, and the health that they report. A service embeds one and adds Run.
 type Core struct {
 	*Health
 	Deps
@@ -91,8 +91,8 @@ func (c *Core) PublicEngine(p Public) *gin.Engine {
 	return c.public
 }
 
-// InternalEngine makes the engine that InternalHandler returns, with the routes that all services have. The service adds
-// its own.
+// InternalEngine makes the engine that InternalHandler returns, with the routes that all services have. The service
+// adds its own.
 func (c *Core) InternalEngine() *gin.Engine {
 	c.internal = httpx.NewEngine(c.base.HTTP(c.Name, c.Deps))
 	httpx.Meta(c.internal, httpx.MetaOptions{Service: c.Name, Ready: c.Ready, Metrics: c.Metrics.Handler()})

@@ -56,7 +56,8 @@ func listLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetter
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tTYPE\tEVENT\tDIED\tATTEMPTS\tREASON")
 	for _, l := range found {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", l.ID, l.Event.Type, l.Event.ID, l.DiedAt.UTC().Format(time.RFC3339), l.Attempts, l.Reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", l.ID, l.Event.Type, l.Event.ID, l.DiedAt.UTC().Format(time.RFC3339),
+			l.Attempts, l.Reason)
 	}
 	return w.Flush()
 }

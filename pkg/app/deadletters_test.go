@@ -23,7 +23,11 @@ import (
 
 func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 	q := bus.Queue{Name: "test.letters", Types: []string{"#"}}
-	b, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{q}, Log: testkit.Log(t)})
+	b, err := inproc.New(inproc.Config{
+		DB:     testkit.SQLite(t, inproc.Migrations),
+		Queues: []bus.Queue{q},
+		Log:    testkit.Log(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +73,11 @@ func TestDeadLettersAreListedAndReplayed(t *testing.T) {
 // A dead letter is seen in the metrics of whichever service consumes the queue, and still after it was replayed.
 func TestDeadLettersAreCounted(t *testing.T) {
 	q := bus.Queue{Name: "test.letters", Types: []string{"#"}}
-	b, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{q}, Log: testkit.Log(t)})
+	b, err := inproc.New(inproc.Config{
+		DB:     testkit.SQLite(t, inproc.Migrations),
+		Queues: []bus.Queue{q},
+		Log:    testkit.Log(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +87,12 @@ func TestDeadLettersAreCounted(t *testing.T) {
 		t.Helper()
 		answer := httptest.NewRecorder()
 		d.Metrics.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		for metric, want := range map[string]string{"latchkey_dead_letters": lying, "latchkey_dead_letters_made_total": made} {
-			if line := metric + `{queue="test.letters",service="test"} ` + want + "\n"; !strings.Contains(answer.Body.String(), line) {
+		for metric, want := range map[string]string{
+			"latchkey_dead_letters":            lying,
+			"latchkey_dead_letters_made_total": made,
+		} {
+			if line := metric + `{queue="test.letters",service="test"} ` + want +
+				"\n"; !strings.Contains(answer.Body.String(), line) {
 				t.Errorf("the metrics lack %s in\n%s", line, answer.Body)
 			}
 		}

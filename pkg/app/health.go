@@ -28,7 +28,8 @@ type Health struct {
 	keysFailed bool
 }
 
-// NewHealth looks at the database and the bus of d, and at keys where the service has master keys; elsewhere keys is nil.
+// NewHealth looks at the database and the bus of d, and at keys where the service has master keys; elsewhere keys is
+// nil.
 func NewHealth(d Deps, keys *masterkey.Register) *Health { return &Health{deps: d, keys: keys} }
 
 // Drain makes the service unready for good.
@@ -65,8 +66,8 @@ const healthAge = time.Second
 // writeAge is healthAge for the check that writes.
 const writeAge = 10 * time.Second
 
-// Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under: without a broker
-// the service answers from what it has, and sends its events later.
+// Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under:
+// without a broker the service answers from what it has, and sends its events later.
 func (h *Health) Ready(ctx context.Context) httpx.Readiness {
 	if h.draining.Load() {
 		return httpx.Readiness{Dependencies: map[string]string{"service": "away: it is shutting down"}}

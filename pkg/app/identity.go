@@ -23,7 +23,8 @@ func (b Base) Internal(service string) (rpc.Identity, rpc.Peers, error) {
 	return rpc.Identity{Service: service, Key: key}, peers, problemOf(&b, &b.InternalPeers, err)
 }
 
-// Introduce gives the service the identity id and peers, in place of settings: for processes that make their own, and tests.
+// Introduce gives the service the identity id and peers, in place of settings: for processes that make their own, and
+// tests.
 func (b *Base) Introduce(id rpc.Identity, peers ...rpc.Identity) {
 	b.InternalKey, b.InternalPeers = secret.Secret(rpc.FormatKey(id.Key)), nil
 	for _, peer := range peers {
@@ -44,7 +45,8 @@ func (b Base) checkIdentity() error {
 		return config.Problemf(&b, &b.InternalKey, "%s; %s", why, want)
 	}
 	if len(b.InternalPeers) == 0 {
-		return config.Problemf(&b, &b.InternalPeers, "is missing; set it to the public keys of all services, such as license:<base64>,admin:<base64>")
+		return config.Problemf(&b, &b.InternalPeers,
+			"is missing; set it to the public keys of all services, such as license:<base64>,admin:<base64>")
 	}
 	peers, err := rpc.ParsePeers(b.InternalPeers)
 	if err != nil {
@@ -56,7 +58,9 @@ func (b Base) checkIdentity() error {
 // checkPeers finds a public key whose private half everybody can know.
 func (b Base) checkPeers(peers rpc.Peers) error {
 	for service, keys := range peers {
-		if b.Env == Production && slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool { return secret.PublishedKey(key) }) {
+		if b.Env == Production && slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool {
+			return secret.PublishedKey(key)
+		}) {
 			return config.Problemf(&b, &b.InternalPeers, "has a key of %s that %s", service, secret.IsPublished)
 		}
 	}
@@ -66,8 +70,8 @@ func (b Base) checkPeers(peers rpc.Peers) error {
 // Services names the services of the suite, which are those that a list of peers may name.
 func Services() []string { return []string{"auth", "license", "analytics", "admin"} }
 
-// CheckKnownToPeers finds a list of peers that names a service that there is not, or lacks the key of the named service: the lists are
-// the same everywhere, so its calls would be refused.
+// CheckKnownToPeers finds a list of peers that names a service that there is not, or lacks the key of the named
+// service: the lists are the same everywhere, so its calls would be refused.
 func (b Base) CheckKnownToPeers(service string) error {
 	id, peers, err := b.Internal(service)
 	if err != nil {
@@ -75,14 +79,16 @@ func (b Base) CheckKnownToPeers(service string) error {
 	}
 	for name := range peers {
 		if name != service && !slices.Contains(Services(), name) {
-			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s", name, strings.Join(Services(), ", "))
+			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s",
+				name, strings.Join(Services(), ", "))
 		}
 	}
 	if peers.Knows(id) {
 		return nil
 	}
 	return config.Problemf(&b, &b.InternalKey,
-		"has a public half that LATCHKEY_INTERNAL_PEERS does not list: add %s there, on all services, before the key is used", id.PeerEntry())
+		"has a public half that LATCHKEY_INTERNAL_PEERS does not list: add %s there, on all services, before the "+
+			"key is used", id.PeerEntry())
 }
 
 // public tells whether others than this computer can reach an address.

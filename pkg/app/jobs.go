@@ -18,8 +18,8 @@ type Job func(ctx context.Context) error
 // pruneEvery is how often what nobody needs any more is deleted.
 const pruneEvery = time.Hour
 
-// RunJobs runs jobs and those of all services, which relay events and delete what is kept long enough, until ctx ends or
-// one of them fails.
+// RunJobs runs jobs and those of all services, which relay events and delete what is kept long enough, until ctx ends
+// or one of them fails.
 func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	g, ctx := errgroup.WithContext(ctx)
 	jobs = append(jobs, c.relay, c.Every(pruneEvery, "prune", c.prune))

@@ -144,11 +144,13 @@ func newRoot(p *program) *cobra.Command {
 func (p *program) long() string {
 	return fmt.Sprintf(`%s
 
-Start it with '%[2]s serve'. Every setting is a flag, an environment variable or a key of a YAML file (--config); flags win
-over the environment, the environment over the file. Secrets have no flag; each can be read from the file that its variable
-with _FILE at the end names. '%[2]s config check' says what is wrong, '%[2]s config print' where each value comes from.
+Start it with '%[2]s serve'. Every setting is a flag, an environment variable or a key of a YAML file
+(--config); flags win over the environment, the environment over the file. Secrets have no flag; each
+can be read from the file that its variable with _FILE at the end names. '%[2]s config check' says
+what is wrong, '%[2]s config print' where each value comes from.
 
-Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_KEY, LATCHKEY_INTERNAL_PEERS and the service's own secrets.
+Needed: LATCHKEY_DATABASE_URL, LATCHKEY_AMQP_URL, LATCHKEY_INTERNAL_KEY, LATCHKEY_INTERNAL_PEERS
+and the service's own secrets.
 Exit codes: 0 done, 1 failed, 2 wrong settings or arguments.
 
 Settings without a flag:
@@ -175,7 +177,8 @@ func (p *program) loadChecked(cmd *cobra.Command) error {
 }
 
 func (p *program) settingsError(err error) error {
-	hint := fmt.Sprintf("Run '%[1]s --help' for the settings, '%[1]s config print' for where each value comes from.", p.Name)
+	hint := fmt.Sprintf("Run '%[1]s --help' for the settings, '%[1]s config print' for where each value comes from.",
+		p.Name)
 	return NewSettingsError(p.Name, hint, err)
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// MasterKeys is the settings of a service that hashes or encrypts what it keeps; its Config embeds it. A new key is accepted before
-// it is used: it is the next one everywhere before it becomes the current one anywhere.
+// MasterKeys is the settings of a service that hashes or encrypts what it keeps; its Config embeds it. A new key is
+// accepted before it is used: it is the next one everywhere before it becomes the current one anywhere.
 type MasterKeys struct {
 	MasterKey         secret.Secret `key:"master_key" secret:"true" help:"base64 of 32 bytes; license keys, signing keys and kept answers are hashed and encrypted with keys made from it"`
 	MasterKeyNext     secret.Secret `key:"master_key_next" secret:"true" help:"will be the master key: opens what other replicas seal with it already"`
@@ -108,9 +108,10 @@ func (p *program) rotateMasterKeyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate-master-key",
 		Short: "Hash and encrypt anew, under the current master key, what the previous one protects",
-		Long: `Run this when every replica has the new key as LATCHKEY_MASTER_KEY and the old one as LATCHKEY_MASTER_KEY_PREVIOUS. It may be
-stopped and run again, and nothing stands still meanwhile. When it has ended well, nothing is under the previous key any more:
-take that away. docs/operations.md has all steps.`,
+		Long: `Run this when every replica has the new key as LATCHKEY_MASTER_KEY and the old one as
+LATCHKEY_MASTER_KEY_PREVIOUS. It may be stopped and run again, and nothing stands still meanwhile.
+When it has ended well, nothing is under the previous key any more: take that away.
+docs/operations.md has all steps.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return WithDatabase(cmd, func(ctx context.Context, d Deps) error {
@@ -119,11 +120,14 @@ take that away. docs/operations.md has all steps.`,
 				if err != nil {
 					return err
 				}
-				moved, err := keys.Rotate(ctx, func(what string, done int) { fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d\n", what, done) })
+				moved, err := keys.Rotate(ctx, func(what string, done int) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d\n", what, done)
+				})
 				if err != nil {
 					return p.masterKeyError(err)
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d rows were moved; everything is under master key %s now\n", moved, keys.Ring.Name())
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d rows were moved; everything is under master key %s now\n",
+					moved, keys.Ring.Name())
 				return err
 			})
 		},

@@ -58,7 +58,8 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 	check := func(key secret.Secret) (int, string) {
 		t.Setenv("LATCHKEY_MASTER_KEY", key.Reveal())
 		var out buffer
-		return Execute(t.Context(), sealingService(), []string{"config", "check", "--database"}, &out, &out), out.String()
+		return Execute(t.Context(), sealingService(), []string{"config", "check", "--database"}, &out,
+			&out), out.String()
 	}
 	if code, out := check(aMasterKey(2)); code != 0 || !strings.Contains(out, "schema masterkey: version 0 of 1") {
 		t.Errorf("a database that nobody has migrated: %d\n%s", code, out)
@@ -67,16 +68,19 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 		t.Fatalf("migrate ended with %d", code)
 	}
 	want := "rows under master key " + nameOf(aMasterKey(1)) + " (things: 3)"
-	if code, out := check(aMasterKey(2)); code != exitUsage || !strings.Contains(out, "LATCHKEY_MASTER_KEY") || !strings.Contains(out, want) {
+	if code, out := check(aMasterKey(2)); code != exitUsage || !strings.Contains(out, "LATCHKEY_MASTER_KEY") ||
+		!strings.Contains(out, want) {
 		t.Errorf("config check --database: %d\n%s", code, out)
 	}
 	for _, command := range []string{"serve", "rotate-master-key"} {
 		var logs buffer
-		if code := Execute(t.Context(), sealingService(), []string{command}, io.Discard, &logs); code != exitUsage || !strings.Contains(logs.String(), want) {
+		if code := Execute(t.Context(), sealingService(), []string{command}, io.Discard, &logs); code != exitUsage ||
+			!strings.Contains(logs.String(), want) {
 			t.Errorf("%s: %d\n%s", command, code, logs.String())
 		}
 	}
-	if code, out := check(aMasterKey(1)); code != 0 || !strings.Contains(out, nameOf(aMasterKey(1))+" (things: 3): configured") {
+	if code, out := check(aMasterKey(1)); code != 0 ||
+		!strings.Contains(out, nameOf(aMasterKey(1))+" (things: 3): configured") {
 		t.Errorf("the right key: %d\n%s", code, out)
 	}
 }
@@ -84,7 +88,8 @@ func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 func TestConfigCheckOfADatabaseThatIsAway(t *testing.T) {
 	goodEnv(t)
 	var logs buffer
-	code := Execute(t.Context(), sealingService(), strings.Fields("config check --database --start-timeout 300ms"), io.Discard, &logs)
+	code := Execute(t.Context(), sealingService(), strings.Fields("config check --database --start-timeout 300ms"),
+		io.Discard, &logs)
 	if code != exitFailed || !strings.Contains(logs.String(), "127.0.0.1:1") {
 		t.Errorf("ended with %d\n%s", code, logs.String())
 	}
@@ -106,11 +111,13 @@ func TestH2ReadinessSaysWhichMasterKeyIsMissing(t *testing.T) {
 		if r := NewHealth(deps, mine).Ready(t.Context()); !r.Ready || r.Dependencies["master_key"] != "ok" {
 			t.Errorf("before: %+v", r)
 		}
-		if err := of(MasterKeys{MasterKey: aMasterKey(2), MasterKeyPrevious: aMasterKey(1)}).Start(t.Context()); err != nil {
+		if err := of(MasterKeys{MasterKey: aMasterKey(2), MasterKeyPrevious: aMasterKey(1)}).
+			Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r := NewHealth(deps, mine).Ready(t.Context())
-		if r.Ready || !strings.Contains(r.Dependencies["master_key"], nameOf(aMasterKey(2))) || r.Dependencies["database"] != "ok" {
+		if r.Ready || !strings.Contains(r.Dependencies["master_key"], nameOf(aMasterKey(2))) ||
+			r.Dependencies["database"] != "ok" {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -121,13 +128,17 @@ func TestMasterKeySettings(t *testing.T) {
 		keys MasterKeys
 		want []string
 	}{
-		"one":          {MasterKeys{MasterKey: aMasterKey(1)}, nil},
-		"all":          {MasterKeys{aMasterKey(1), aMasterKey(2), aMasterKey(3)}, nil},
-		"none":         {MasterKeys{MasterKeyNext: aMasterKey(1)}, []string{"LATCHKEY_MASTER_KEY "}},
-		"next twice":   {MasterKeys{MasterKey: aMasterKey(1), MasterKeyNext: aMasterKey(1)}, []string{"LATCHKEY_MASTER_KEY_NEXT", "the same key"}},
-		"previous":     {MasterKeys{MasterKey: aMasterKey(1), MasterKeyPrevious: aMasterKey(1)}, []string{"LATCHKEY_MASTER_KEY_PREVIOUS", "the same key"}},
-		"broken next":  {MasterKeys{MasterKey: aMasterKey(1), MasterKeyNext: "x"}, []string{"LATCHKEY_MASTER_KEY_NEXT"}},
-		"both at once": {MasterKeys{aMasterKey(1), "x", "y"}, []string{"LATCHKEY_MASTER_KEY_NEXT", "LATCHKEY_MASTER_KEY_PREVIOUS"}},
+		"one":  {MasterKeys{MasterKey: aMasterKey(1)}, nil},
+		"all":  {MasterKeys{aMasterKey(1), aMasterKey(2), aMasterKey(3)}, nil},
+		"none": {MasterKeys{MasterKeyNext: aMasterKey(1)}, []string{"LATCHKEY_MASTER_KEY "}},
+		"next twice": {MasterKeys{MasterKey: aMasterKey(1), MasterKeyNext: aMasterKey(1)},
+			[]string{"LATCHKEY_MASTER_KEY_NEXT", "the same key"}},
+		"previous": {MasterKeys{MasterKey: aMasterKey(1), MasterKeyPrevious: aMasterKey(1)},
+			[]string{"LATCHKEY_MASTER_KEY_PREVIOUS", "the same key"}},
+		"broken next": {MasterKeys{MasterKey: aMasterKey(1), MasterKeyNext: "x"},
+			[]string{"LATCHKEY_MASTER_KEY_NEXT"}},
+		"both at once": {MasterKeys{aMasterKey(1), "x", "y"},
+			[]string{"LATCHKEY_MASTER_KEY_NEXT", "LATCHKEY_MASTER_KEY_PREVIOUS"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

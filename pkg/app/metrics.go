@@ -27,8 +27,8 @@ func (c *Core) observe() {
 	)
 }
 
-// ObserveDeadLetters shows operators how many events the consumer of a queue could not take in: those that lie there, and those
-// that were ever made, since what lies there is bounded. Alarm on the first one.
+// ObserveDeadLetters shows operators how many events the consumer of a queue could not take in: those that lie there,
+// and those that were ever made, since what lies there is bounded. Alarm on the first one.
 func (d Deps) ObserveDeadLetters(queue string) {
 	letters := d.Bus.DeadLetters(queue)
 	d.Metrics.Registerer().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -36,8 +36,9 @@ func (d Deps) ObserveDeadLetters(queue string) {
 		Help:        "Events that the consumer of the queue could not take in; -1 while they cannot be counted.",
 		ConstLabels: prometheus.Labels{"queue": queue},
 	}, func() float64 { return countWithin(letters.Count) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name:        "latchkey_dead_letters_made_total",
-		Help:        "Events that this process made dead letters of the queue, also those that were replayed or dropped since.",
+		Name: "latchkey_dead_letters_made_total",
+		Help: "Events that this process made dead letters of the queue, also those that were replayed or " +
+			"dropped since.",
 		ConstLabels: prometheus.Labels{"queue": queue},
 	}, func() float64 { return float64(letters.Made()) }))
 }

@@ -2,8 +2,8 @@ package app
 
 import "github.com/latchkey-dev/latchkey/pkg/config"
 
-// Names are the environment names of all settings of all services, so that a service does not take a peer's variable for a
-// typing error when they share an environment. A test of the suite compares the list with the structs.
+// Names are the environment names of all settings of all services, so that a service does not take a peer's variable
+// for a typing error when they share an environment. A test of the suite compares the list with the structs.
 func Names() []string {
 	return append(config.Names(&Base{}, &MasterKeys{}, &TokenLimit{}, &Clients{}),
 		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_SECRET_PREVIOUS", "LATCHKEY_ADMIN_API_KEY",

@@ -25,8 +25,9 @@ func (p *program) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the service until SIGTERM or Ctrl-C, which drain; a second one ends at once",
-		Long: `Run the service. It waits for the database and the broker, in any order of starting, for LATCHKEY_START_TIMEOUT, brings
-the schema up to date, and then answers on its public and its internal address.`,
+		Long: `Run the service. It waits for the database and the broker, in any order of starting, for
+LATCHKEY_START_TIMEOUT, brings the schema up to date, and then answers on its public and its
+internal address.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.loadChecked(cmd); err != nil {
@@ -71,7 +72,8 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 	defer out.Flush()
 	log := p.base().Logger(out).With("service", p.Name)
 	p.base().WarnExposed(ctx, log)
-	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout, fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
+	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout,
+		fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
 	defer cancel()
 
 	// The broker is dialed first because that happens in the background.
@@ -169,7 +171,8 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 		d.Log.Warn("the internal port can be reached from other computers: see to it that only the peer services do",
 			"address", p.base().InternalAddr, "setting", "LATCHKEY_INTERNAL_ADDR")
 	}
-	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"), "version", obs.ReadBuild().Version)
+	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"),
+		"version", obs.ReadBuild().Version)
 	return Run(ctx, listening, svc, Options{DrainDelay: p.base().DrainFor(), Log: d.Log})
 }
 

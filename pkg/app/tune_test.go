@@ -10,7 +10,14 @@ import (
 )
 
 func TestGCPercent(t *testing.T) {
-	for live, want := range map[uint64]int{0: 400, 5 << 20: 400, 20 << 20: 400, 40 << 20: 200, 80 << 20: 100, 1 << 30: 50} {
+	for live, want := range map[uint64]int{
+		0:        400,
+		5 << 20:  400,
+		20 << 20: 400,
+		40 << 20: 200,
+		80 << 20: 100,
+		1 << 30:  50,
+	} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("%d MiB live: %d, want %d", live>>20, got, want)
 		}

@@ -34,8 +34,8 @@ func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
 	return nil
 }
 
-// CheckMasterKey finds a master key that is missing or not base64 of 32 bytes, and in production one that is a sample. s points to
-// its setting in cfg.
+// CheckMasterKey finds a master key that is missing or not base64 of 32 bytes, and in production one that is a sample.
+// s points to its setting in cfg.
 func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
 	const want = "make one with: openssl rand -base64 32"
 	if *s == "" {
@@ -64,7 +64,8 @@ func (b Base) checkServers() error {
 		case err != nil:
 			problems = append(problems, problemOf(&b, s.url, err))
 		case b.Env == Production && secret.Published(s.password(*s.url)):
-			problems = append(problems, config.Problemf(&b, s.url, "has, or leaves out, a password that %s", secret.IsPublished))
+			problems = append(problems, config.Problemf(&b, s.url, "has, or leaves out, a password that %s",
+				secret.IsPublished))
 		}
 	}
 	return errors.Join(problems...)

@@ -9,14 +9,15 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// WarnExposed says once, at the start in production, which connections of the settings may carry secrets unencrypted over a
-// network. A private network may be reason enough to leave it so.
+// WarnExposed says once, at the start in production, which connections of the settings may carry secrets unencrypted
+// over a network. A private network may be reason enough to leave it so.
 func (b Base) WarnExposed(ctx context.Context, log *slog.Logger) {
 	if b.Env != Production {
 		return
 	}
 	for setting, host := range b.exposed() {
-		log.WarnContext(ctx, "a connection is not encrypted: use TLS unless the network is private", "setting", setting, "host", host)
+		log.WarnContext(ctx, "a connection is not encrypted: use TLS unless the network is private",
+			"setting", setting, "host", host)
 	}
 }
 

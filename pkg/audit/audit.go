@@ -1,5 +1,5 @@
-// Package audit makes the entries of the audit log. Whoever makes a change writes its entry in the transaction of the change,
-// as an event; admin gathers the entries.
+// Package audit makes the entries of the audit log. Whoever makes a change writes its entry in the transaction of the
+// change, as an event; admin gathers the entries.
 package audit
 
 import (
@@ -13,8 +13,9 @@ import (
 // Actor is who makes a change.
 type Actor = rpcv1.Actor
 
-// Entry is the event that tells of a change, named as in "license.update". before and after are the members that changed,
-// nil for none; they hold JSON values only, and never a secret. What is not JSON is a mistake of the program: Entry panics.
+// Entry is the event that tells of a change, named as in "license.update". before and after are the members that
+// changed, nil for none; they hold JSON values only, and never a secret. What is not JSON is a mistake of the program:
+// Entry panics.
 func Entry(by *Actor, action string, before, after map[string]any) *eventsv1.AuditRecorded {
 	return &eventsv1.AuditRecorded{Actor: by, Action: action, BeforeJson: text(before), AfterJson: text(after)}
 }

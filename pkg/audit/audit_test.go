@@ -26,7 +26,8 @@ func TestChanges(t *testing.T) {
 func TestEntry(t *testing.T) {
 	by := &audit.Actor{Id: "1"}
 	e := audit.Entry(by, "license.update", nil, map[string]any{"max_devices": 2})
-	if e.GetActor() != by || e.GetAction() != "license.update" || e.GetBeforeJson() != "" || e.GetAfterJson() != `{"max_devices":2}` {
+	if e.GetActor() != by || e.GetAction() != "license.update" || e.GetBeforeJson() != "" ||
+		e.GetAfterJson() != `{"max_devices":2}` {
 		t.Errorf("got %v", e)
 	}
 }

@@ -90,7 +90,8 @@ func TestRejected(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	q := bus.Queue{Name: "a", BatchSize: 7}.WithDefaults()
-	if q.BatchSize != 7 || q.BatchWait <= 0 || q.MaxAttempts <= 0 || q.MaxBytes <= 0 || q.MaxDeadLetters <= 0 || q.MaxDeadLetterBytes <= 0 {
+	if q.BatchSize != 7 || q.BatchWait <= 0 || q.MaxAttempts <= 0 || q.MaxBytes <= 0 || q.MaxDeadLetters <= 0 ||
+		q.MaxDeadLetterBytes <= 0 {
 		t.Errorf("got %+v", q)
 	}
 }

@@ -115,8 +115,8 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	return e.value, true
 }
 
-// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the value
-// in memory when the cache lets go of it. The zero Held holds none.
+// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the
+// value in memory when the cache lets go of it. The zero Held holds none.
 type Held[K comparable, V any] struct {
 	cache *Cache[K, V]
 	entry weak.Pointer[entry[V]]

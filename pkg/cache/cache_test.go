@@ -47,12 +47,15 @@ func TestAges(t *testing.T) {
 		{name: "fresh", age: 59 * time.Second, linked: true, want: 1, cached: true},
 		{name: "past its time", age: time.Minute, linked: true, want: 2},
 		{name: "source away", age: time.Minute, linked: true, fails: apierr.ErrUnavailable, want: 1, cached: true},
-		{name: "source out of time", age: time.Minute, linked: true, fails: context.DeadlineExceeded, want: 1, cached: true},
-		{name: "source away for too long", age: 15 * time.Minute, linked: true, fails: apierr.ErrUnavailable, err: apierr.ErrUnavailable},
+		{name: "source out of time", age: time.Minute, linked: true, fails: context.DeadlineExceeded, want: 1,
+			cached: true},
+		{name: "source away for too long", age: 15 * time.Minute, linked: true, fails: apierr.ErrUnavailable,
+			err: apierr.ErrUnavailable},
 		{name: "source refuses", age: time.Minute, linked: true, fails: gone, err: gone},
 		{name: "clock set forward", age: 24 * time.Hour, linked: true, want: 2},
 		{name: "clock set back", age: -3 * time.Hour, linked: true, want: 2},
-		{name: "clock set back, source away", age: -3 * time.Hour, linked: true, fails: apierr.ErrUnavailable, err: apierr.ErrUnavailable},
+		{name: "clock set back, source away", age: -3 * time.Hour, linked: true, fails: apierr.ErrUnavailable,
+			err: apierr.ErrUnavailable},
 		{name: "no link, young", age: 4 * time.Second, want: 1, cached: true},
 		{name: "no link, old", age: 5 * time.Second, want: 2},
 		{name: "no link, source away", age: 5 * time.Second, fails: apierr.ErrUnavailable, err: apierr.ErrUnavailable},
@@ -60,7 +63,13 @@ func TestAges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			now, l, s := clock.NewFake(start), &link{alive: true}, &source{}
-			c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: l}, now)
+			c := cache.New[string, int](cache.Options{
+				Capacity: 10,
+				TTL:      time.Minute,
+				Stale:    15 * time.Minute,
+				Unlinked: 5 * time.Second,
+				Link:     l,
+			}, now)
 			if _, cached, err := c.Fetch(t.Context(), "k", s.load); cached || err != nil {
 				t.Fatalf("first fetch: cached %v, error %v", cached, err)
 			}
@@ -242,7 +251,8 @@ func TestPanicWakesThoseWhoWait(t *testing.T) {
 		defer func() { _ = recover() }()
 		_, _, _ = c.Fetch(t.Context(), "k", func(context.Context) (int, error) { panic("broken") })
 	}()
-	if v, _, err := c.Fetch(t.Context(), "k", func(context.Context) (int, error) { return 2, nil }); v != 2 || err != nil {
+	if v, _, err := c.Fetch(t.Context(), "k", func(context.Context) (int, error) { return 2, nil }); v != 2 ||
+		err != nil {
 		t.Errorf("got %d, %v after a panic", v, err)
 	}
 }
@@ -261,7 +271,9 @@ func TestDropRace(t *testing.T) {
 					return
 				default:
 				}
-				_, _, _ = c.Fetch(context.Background(), "k", func(context.Context) (int, error) { return int(truth.Load()), nil })
+				_, _, _ = c.Fetch(context.Background(), "k", func(context.Context) (int, error) {
+					return int(truth.Load()), nil
+				})
 			}
 		})
 	}
@@ -279,7 +291,12 @@ func TestDropRace(t *testing.T) {
 }
 
 func TestHitAllocatesNothing(t *testing.T) {
-	c := cache.New[[32]byte, *int](cache.Options{Capacity: 10, TTL: time.Hour, Unlinked: time.Second, Link: &link{alive: true}}, clock.System{})
+	c := cache.New[[32]byte, *int](cache.Options{
+		Capacity: 10,
+		TTL:      time.Hour,
+		Unlinked: time.Second,
+		Link:     &link{alive: true},
+	}, clock.System{})
 	load := func(context.Context) (*int, error) { return new(int), nil }
 	k, ctx := [32]byte{1}, t.Context()
 	if _, _, err := c.Fetch(ctx, k, load); err != nil {
@@ -291,7 +308,12 @@ func TestHitAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkHit(b *testing.B) {
-	c := cache.New[[32]byte, *int](cache.Options{Capacity: 10, TTL: time.Hour, Unlinked: time.Second, Link: &link{alive: true}}, clock.System{})
+	c := cache.New[[32]byte, *int](cache.Options{
+		Capacity: 10,
+		TTL:      time.Hour,
+		Unlinked: time.Second,
+		Link:     &link{alive: true},
+	}, clock.System{})
 	load := func(context.Context) (*int, error) { return new(int), nil }
 	k, ctx := [32]byte{1}, b.Context()
 	b.ReportAllocs()
@@ -321,7 +343,12 @@ func TestWhatIsHeldEndsWithItsEntry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now, l := clock.NewFake(start), &link{alive: true}
-			c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute, Unlinked: 5 * time.Second, Link: l}, now)
+			c := cache.New[string, int](cache.Options{
+				Capacity: 10,
+				TTL:      time.Minute,
+				Unlinked: 5 * time.Second,
+				Link:     l,
+			}, now)
 			if _, held := c.Hold("k"); held {
 				t.Fatal("held before it was loaded")
 			}
@@ -395,9 +422,13 @@ func TestDropAllLeavesNothing(t *testing.T) {
 
 func TestASizedCacheStaysWithinItsBytes(t *testing.T) {
 	const bound, each = 1 << 20, 1000
-	c := cache.NewSized(cache.Options{Bytes: bound, TTL: time.Minute}, clock.NewFake(start), func(_ int, v []byte) int { return len(v) })
+	c := cache.NewSized(cache.Options{Bytes: bound, TTL: time.Minute}, clock.NewFake(start), func(_ int, v []byte) int {
+		return len(v)
+	})
 	fetch := func(k, size int) bool {
-		v, cached, err := c.Fetch(t.Context(), k, func(context.Context) ([]byte, error) { return make([]byte, size), nil })
+		v, cached, err := c.Fetch(t.Context(), k, func(context.Context) ([]byte, error) {
+			return make([]byte, size), nil
+		})
 		if err != nil || len(v) != size {
 			t.Fatalf("value %d has %d bytes, %v", k, len(v), err)
 		}

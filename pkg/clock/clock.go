@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Clock tells the time, in UTC and to the microsecond: what PostgreSQL keeps, so that a time read back equals the one written.
+// Clock tells the time, in UTC and to the microsecond: what PostgreSQL keeps, so that a time read back equals the one
+// written.
 type Clock interface {
 	Now() time.Time
 }

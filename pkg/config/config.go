@@ -1,17 +1,18 @@
-// Package config fills a service's configuration struct: flags win over the environment, the environment over a YAML file, the
-// file over defaults. What nobody knows is refused, with the nearest known name, because a setting that is silently ignored is
-// worse than none.
+// Package config fills a service's configuration struct: flags win over the environment, the environment over a YAML
+// file, the file over defaults. What nobody knows is refused, with the nearest known name, because a setting that is
+// silently ignored is worse than none.
 //
 // A field says everything about its setting in tags:
 //
 //	DatabaseURL  string        `key:"database_url" secret:"url" help:"..."`
 //	StartTimeout time.Duration `key:"start_timeout" default:"60s" help:"..."`
 //
-// key is the name in the file, with hyphens the flag, and in capitals after LATCHKEY_ the environment variable. secret:"true" hides the whole value, secret:"url" its password; both
-// have no flag, as flags show in process lists, and both can be read from a file named by <ENV>_FILE. A field that is not
-// zero before Load has that value as its default. An empty environment variable counts as not set. Kinds: string and
-// types made of it, bool, int, float64, time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the
-// outer one. What a value may be is said in tags too, and checked by Load:
+// key is the name in the file, with hyphens the flag, and in capitals after LATCHKEY_ the environment variable.
+// secret:"true" hides the whole value, secret:"url" its password; both have no flag, as flags show in process lists,
+// and both can be read from a file named by <ENV>_FILE. A field that is not zero before Load has that value as its
+// default. An empty environment variable counts as not set. Kinds: string and types made of it, bool, int, float64,
+// time.Duration, []string (commas), *bool, *time.Duration. Embedded structs belong to the outer one. What a value may
+// be is said in tags too, and checked by Load:
 //
 //	oneof:"json text"            one of these words
 //	min:"1" max:"3660"           bounds of a number or a duration
@@ -75,8 +76,8 @@ type Options struct {
 	Args  []string
 	// Known are environment names that other programs of the suite take and that are therefore no mistake.
 	Known []string
-	// Refused are environment names that the program cannot honour, each with what to do instead. Fields that have such a name
-	// keep their values.
+	// Refused are environment names that the program cannot honor, each with what to do instead. Fields that have such
+	// a name keep their values.
 	Refused map[string]string
 }
 
@@ -98,8 +99,9 @@ func addFlags(flags *pflag.FlagSet, fields []field) {
 	}
 }
 
-// Load fills dst, pointers to structs, for the program name. Where two fields have the same key, both get the same value, and
-// the first one decides what the default is. The error joins a *Problem per mistake; Settings is there also then.
+// Load fills dst, pointers to structs, for the program name. Where two fields have the same key, both get the same
+// value, and the first one decides what the default is. The error joins a *Problem per mistake; Settings is there also
+// then.
 func Load(name string, o Options, dst ...any) (*Settings, error) {
 	all := fieldsOf(dst...)
 	fields := slices.DeleteFunc(slices.Clone(all), func(f field) bool { return o.Refused[f.env] != "" })
@@ -229,8 +231,8 @@ func (l *loader) fill(f field) {
 	}
 }
 
-// Defaults fills what is zero in dst, a pointer to a struct, with the defaults of the tags, whatever the environment says.
-// It panics on a tag that is no value of its field.
+// Defaults fills what is zero in dst, a pointer to a struct, with the defaults of the tags, whatever the environment
+// says. It panics on a tag that is no value of its field.
 func Defaults(dst any) {
 	for _, f := range fieldsOf(dst) {
 		if err := f.set(f.initial()); err != nil {

@@ -67,24 +67,46 @@ func TestLoad(t *testing.T) {
 		start  sample
 		change func(*sample)
 	}{
-		"defaults":               {change: func(*sample) {}},
-		"the program's defaults": {start: sample{Addr: ":5001", shared: shared{Timeout: time.Second}}, change: func(s *sample) { s.Addr, s.Timeout = ":5001", time.Second }},
-		"environment": {env: map[string]string{"ADDR": ":2", "START_TIMEOUT": "1m30s", "MAX_CONNS": " 8 ", "RATIO": "1", "SHARED": "false", "METRICS_PUBLIC": "0", "TRUSTED_PROXIES": "a, b,,"}, change: func(s *sample) {
-			s.Addr, s.Timeout, s.Conns, s.Ratio, s.Shared, s.Public, s.Proxies = ":2", 90*time.Second, 8, 1, false, &no, []string{"a", "b"}
+		"defaults": {change: func(*sample) {}},
+		"the program's defaults": {start: sample{Addr: ":5001", shared: shared{Timeout: time.Second}},
+			change: func(s *sample) { s.Addr, s.Timeout = ":5001", time.Second }},
+		"environment": {env: map[string]string{"ADDR": ":2", "START_TIMEOUT": "1m30s", "MAX_CONNS": " 8 ", "RATIO": "1",
+			"SHARED": "false", "METRICS_PUBLIC": "0", "TRUSTED_PROXIES": "a, b,,"}, change: func(s *sample) {
+			s.Addr, s.Timeout, s.Conns, s.Ratio, s.Shared, s.Public, s.Proxies =
+				":2", 90*time.Second, 8, 1, false, &no, []string{"a", "b"}
 		}},
-		"empty is not set": {env: map[string]string{"ADDR": "", "MAX_CONNS": "", "METRICS_PUBLIC": ""}, change: func(*sample) {}},
-		"file": {file: "addr: ':3'\nmax_conns: 4\nratio: 0.25\nshared: false\ntrusted_proxies: [a, b]\nstart_timeout: 5s\n", change: func(s *sample) {
-			s.Addr, s.Conns, s.Ratio, s.Shared, s.Proxies, s.Timeout = ":3", 4, .25, false, []string{"a", "b"}, 5*time.Second
+		"empty is not set": {env: map[string]string{"ADDR": "", "MAX_CONNS": "", "METRICS_PUBLIC": ""},
+			change: func(*sample) {}},
+		"file": {file: "addr: ':3'\nmax_conns: 4\nratio: 0.25\nshared: false\ntrusted_proxies: [a, " +
+			"b]\nstart_timeout: 5s\n", change: func(s *sample) {
+			s.Addr, s.Conns, s.Ratio, s.Shared, s.Proxies, s.Timeout =
+				":3", 4, .25, false, []string{"a", "b"}, 5*time.Second
 		}},
-		"list as text in a file":  {file: "trusted_proxies: a,b\n", change: func(s *sample) { s.Proxies = []string{"a", "b"} }},
-		"digits in quotes":        {file: "internal_secret: '0012'\n", change: func(s *sample) { s.Secret = "0012" }},
-		"environment beats file":  {env: map[string]string{"ADDR": ":2"}, file: "addr: ':3'\nmax_conns: 4\n", change: func(s *sample) { s.Addr, s.Conns = ":2", 4 }},
-		"flag beats environment":  {env: map[string]string{"ADDR": ":2", "SHARED": "false"}, args: []string{"--addr", ":4", "--shared", "--trusted-proxies=x,y"}, change: func(s *sample) { s.Addr, s.Proxies = ":4", []string{"x", "y"} }},
-		"foreign variables":       {env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x", "AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SUITE_API_KEY": "x", "SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
-		"signs in secrets":        {env: map[string]string{"INTERNAL_SECRET": "a,b=c$d #e"}, change: func(s *sample) { s.Secret = "a,b=c$d #e" }},
-		"file named by the env":   {env: map[string]string{"CONFIG": "-"}, file: "addr: ':3'\n", change: func(s *sample) { s.Addr = ":3" }},
-		"secret from a file":      {env: map[string]string{"INTERNAL_SECRET_FILE": "hush\n", "DATABASE_URL_FILE": "postgres://x\r\n"}, change: func(s *sample) { s.Secret, s.URL = "hush", "postgres://x" }},
-		"secret file beats file":  {env: map[string]string{"INTERNAL_SECRET_FILE": "hush"}, file: "internal_secret: other\n", change: func(s *sample) { s.Secret = "hush" }},
+		"list as text in a file": {file: "trusted_proxies: a,b\n", change: func(s *sample) {
+			s.Proxies = []string{"a", "b"}
+		}},
+		"digits in quotes": {file: "internal_secret: '0012'\n", change: func(s *sample) { s.Secret = "0012" }},
+		"environment beats file": {env: map[string]string{"ADDR": ":2"}, file: "addr: ':3'\nmax_conns: 4\n",
+			change: func(s *sample) { s.Addr, s.Conns = ":2", 4 }},
+		"flag beats environment": {env: map[string]string{"ADDR": ":2", "SHARED": "false"},
+			args: []string{"--addr", ":4", "--shared", "--trusted-proxies=x,y"}, change: func(s *sample) {
+				s.Addr, s.Proxies = ":4", []string{"x", "y"}
+			}},
+		"foreign variables": {
+			env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x",
+				"AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SUITE_API_KEY": "x",
+				"SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
+		"signs in secrets": {env: map[string]string{"INTERNAL_SECRET": "a,b=c$d #e"}, change: func(s *sample) {
+			s.Secret = "a,b=c$d #e"
+		}},
+		"file named by the env": {env: map[string]string{"CONFIG": "-"}, file: "addr: ':3'\n",
+			change: func(s *sample) { s.Addr = ":3" }},
+		"secret from a file": {env: map[string]string{"INTERNAL_SECRET_FILE": "hush\n",
+			"DATABASE_URL_FILE": "postgres://x\r\n"}, change: func(s *sample) {
+			s.Secret, s.URL = "hush", "postgres://x"
+		}},
+		"secret file beats file": {env: map[string]string{"INTERNAL_SECRET_FILE": "hush"},
+			file: "internal_secret: other\n", change: func(s *sample) { s.Secret = "hush" }},
 		"blanks around are taken": {env: map[string]string{"ADDR": " :2 "}, change: func(s *sample) { s.Addr = ":2" }},
 	}
 	for name, tt := range tests {
@@ -123,22 +145,43 @@ func TestLoadRefuses(t *testing.T) {
 		file string
 		want []string
 	}{
-		"a typing error":          {env: map[string]string{"DATABSE_URL": "x"}, want: []string{"LATCHKEY_DATABSE_URL: there is no such setting; did you mean LATCHKEY_DATABASE_URL?"}},
-		"nothing like it":         {env: map[string]string{"ZZZZZZZZZZ": "x"}, want: []string{"LATCHKEY_ZZZZZZZZZZ: there is no such setting"}},
-		"_FILE of no secret":      {env: map[string]string{"ADR_FILE": "x"}, want: []string{"LATCHKEY_ADR_FILE: there is no such setting"}},
-		"unknown key":             {file: "adr: x\n", want: []string{"adr: there is no such setting in FILE; did you mean addr?"}},
-		"unknown section":         {file: "addr: {x: 1}\nother: {y: 1}\n", want: []string{"other.y: there is no such setting", "LATCHKEY_ADDR (addr): must be a single value"}},
-		"values":                  {env: map[string]string{"START_TIMEOUT": "hush", "MAX_CONNS": "1.5", "RATIO": "hush", "SHARED": "hush", "METRICS_PUBLIC": "hush"}, want: []string{"LATCHKEY_START_TIMEOUT (start_timeout): must be a duration such as 30s, 5m or 24h", "LATCHKEY_MAX_CONNS (max_conns): must be a whole number", "LATCHKEY_RATIO (ratio): must be a number", "LATCHKEY_SHARED (shared): must be true or false", "LATCHKEY_METRICS_PUBLIC (metrics_public): must be true or false"}},
-		"number for text":         {file: "internal_secret: 0012\n", want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): must be text; put it into quotes"}},
-		"list for a value":        {file: "addr: [a]\n", want: []string{"LATCHKEY_ADDR (addr): must be a single value"}},
-		"value for a list":        {file: "trusted_proxies: {a: 1}\n", want: []string{"LATCHKEY_TRUSTED_PROXIES (trusted_proxies): must be a list"}},
-		"file that is no YAML":    {file: "internal_secret: hush\n\t:::", want: []string{"LATCHKEY_CONFIG: FILE is not a YAML document"}},
-		"missing file":            {env: map[string]string{"CONFIG": "/nowhere/x.yaml"}, want: []string{"LATCHKEY_CONFIG: cannot read /nowhere/x.yaml: no such file or directory"}},
-		"secret twice":            {env: map[string]string{"INTERNAL_SECRET": "hush", "INTERNAL_SECRET_FILE": "hush"}, want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): is set, and LATCHKEY_INTERNAL_SECRET_FILE too; set one of them"}},
-		"empty secret file":       {env: map[string]string{"INTERNAL_SECRET_FILE": "\n"}, want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): ", " is empty"}},
-		"missing secret file":     {env: map[string]string{"INTERNAL_SECRET_FILE": "-"}, want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): cannot read /nowhere: no such file"}},
-		"everything at once":      {env: map[string]string{"DATABSE_URL": "x", "RATIO": "x"}, file: "adr: x\n", want: []string{"LATCHKEY_DATABSE_URL", "LATCHKEY_RATIO", "adr: "}},
-		"a number that overflows": {env: map[string]string{"MAX_CONNS": "99999999999999999999"}, want: []string{"must be a whole number"}},
+		"a typing error": {env: map[string]string{"DATABSE_URL": "x"},
+			want: []string{"LATCHKEY_DATABSE_URL: there is no such setting; did you mean LATCHKEY_DATABASE_URL?"}},
+		"nothing like it": {env: map[string]string{"ZZZZZZZZZZ": "x"},
+			want: []string{"LATCHKEY_ZZZZZZZZZZ: there is no such setting"}},
+		"_FILE of no secret": {env: map[string]string{"ADR_FILE": "x"},
+			want: []string{"LATCHKEY_ADR_FILE: there is no such setting"}},
+		"unknown key": {file: "adr: x\n",
+			want: []string{"adr: there is no such setting in FILE; did you mean addr?"}},
+		"unknown section": {file: "addr: {x: 1}\nother: {y: 1}\n",
+			want: []string{"other.y: there is no such setting", "LATCHKEY_ADDR (addr): must be a single value"}},
+		"values": {
+			env: map[string]string{"START_TIMEOUT": "hush", "MAX_CONNS": "1.5", "RATIO": "hush", "SHARED": "hush",
+				"METRICS_PUBLIC": "hush"}, want: []string{"LATCHKEY_START_TIMEOUT (start_timeout): must be a " +
+				"duration such as 30s, 5m or 24h", "LATCHKEY_MAX_CONNS (max_conns): must be a whole number",
+				"LATCHKEY_RATIO (ratio): must be a number", "LATCHKEY_SHARED (shared): must be true or false",
+				"LATCHKEY_METRICS_PUBLIC (metrics_public): must be true or false"}},
+		"number for text": {file: "internal_secret: 0012\n",
+			want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): must be text; put it into quotes"}},
+		"list for a value": {file: "addr: [a]\n",
+			want: []string{"LATCHKEY_ADDR (addr): must be a single value"}},
+		"value for a list": {file: "trusted_proxies: {a: 1}\n",
+			want: []string{"LATCHKEY_TRUSTED_PROXIES (trusted_proxies): must be a list"}},
+		"file that is no YAML": {file: "internal_secret: hush\n\t:::",
+			want: []string{"LATCHKEY_CONFIG: FILE is not a YAML document"}},
+		"missing file": {env: map[string]string{"CONFIG": "/nowhere/x.yaml"},
+			want: []string{"LATCHKEY_CONFIG: cannot read /nowhere/x.yaml: no such file or directory"}},
+		"secret twice": {env: map[string]string{"INTERNAL_SECRET": "hush", "INTERNAL_SECRET_FILE": "hush"},
+			want: []string{"LATCHKEY_INTERNAL_SECRET (internal_secret): is set, and LATCHKEY_INTERNAL_SECRET_FILE " +
+				"too; set one of them"}},
+		"empty secret file": {env: map[string]string{"INTERNAL_SECRET_FILE": "\n"},
+			want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): ", " is empty"}},
+		"missing secret file": {env: map[string]string{"INTERNAL_SECRET_FILE": "-"},
+			want: []string{"LATCHKEY_INTERNAL_SECRET_FILE (internal_secret): cannot read /nowhere: no such file"}},
+		"everything at once": {env: map[string]string{"DATABSE_URL": "x", "RATIO": "x"}, file: "adr: x\n",
+			want: []string{"LATCHKEY_DATABSE_URL", "LATCHKEY_RATIO", "adr: "}},
+		"a number that overflows": {env: map[string]string{"MAX_CONNS": "99999999999999999999"},
+			want: []string{"must be a whole number"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +207,8 @@ func TestLoadRefuses(t *testing.T) {
 				t.Fatal("accepted")
 			}
 			for _, want := range tt.want {
-				if want = strings.ReplaceAll(want, "FILE is", path+" is"); !strings.Contains(err.Error(), strings.ReplaceAll(want, " FILE;", " "+path+";")) {
+				if want = strings.ReplaceAll(want, "FILE is", path+" is"); !strings.Contains(err.Error(),
+					strings.ReplaceAll(want, " FILE;", " "+path+";")) {
 					t.Errorf("%q does not say %q", err, want)
 				}
 			}
@@ -217,8 +261,10 @@ func TestPrint(t *testing.T) {
 	}
 	for _, want := range [][]string{
 		{"database_url", "postgres://ann:xxxxx@db:5432/x?password=xxxxx&sslmode=disable", "LATCHKEY_DATABASE_URL"},
-		{"start_timeout", "1m0s", "default"}, {"addr", ":9", "--addr"}, {"internal_secret", "***", "LATCHKEY_INTERNAL_SECRET_FILE"},
-		{"trusted_proxies", "-", "default"}, {"max_conns", "8", "LATCHKEY_MAX_CONNS"}, {"ratio", "0.25", path}, {"metrics_public", "-", "default"},
+		{"start_timeout", "1m0s", "default"}, {"addr", ":9", "--addr"},
+		{"internal_secret", "***", "LATCHKEY_INTERNAL_SECRET_FILE"},
+		{"trusted_proxies", "-", "default"}, {"max_conns", "8", "LATCHKEY_MAX_CONNS"}, {"ratio", "0.25", path},
+		{"metrics_public", "-", "default"},
 	} {
 		found := false
 		for line := range strings.Lines(out.String()) {
@@ -278,7 +324,8 @@ func TestDefaults(t *testing.T) {
 func TestSuggest(t *testing.T) {
 	known := []string{"LATCHKEY_ADDR", "LATCHKEY_AMQP_URL", "LATCHKEY_AUTH_URL"}
 	for written, want := range map[string]string{
-		"LATCHKEY_ADR": "; did you mean LATCHKEY_ADDR?", "LATCHKEY_AMPQ_URL": "; did you mean LATCHKEY_AMQP_URL?", "LATCHKEY_SOMETHING_ELSE_ENTIRELY": "",
+		"LATCHKEY_ADR": "; did you mean LATCHKEY_ADDR?", "LATCHKEY_AMPQ_URL": "; did you mean LATCHKEY_AMQP_URL?",
+		"LATCHKEY_SOMETHING_ELSE_ENTIRELY": "",
 	} {
 		if got := suggest(written, known); got != want {
 			t.Errorf("%s: got %q, want %q", written, got, want)
@@ -300,14 +347,16 @@ func TestRules(t *testing.T) {
 		"LATCHKEY_RATIO": {[]string{"0", "1", ".5"}, []string{"-0.1", "1.1", "NaN", "Inf"}},
 		"LATCHKEY_DELAY": {[]string{"0s", "5m"}, []string{"-1ns", "5m1s"}},
 		"LATCHKEY_LEVEL": {[]string{"debug"}, []string{"DEBUG", "debug info"}},
-		"LATCHKEY_PEER":  {[]string{"http://h", "https://[::1]:1/"}, []string{"h", "ftp://h", "http://", "http:///x", "http://h:65536", "http://h/x", "http://h?x"}},
-		"LATCHKEY_ADDR":  {[]string{":0", "[::1]:65535", "host:1"}, []string{"1", "h:", "h:65536", "h h:1"}},
+		"LATCHKEY_PEER": {[]string{"http://h", "https://[::1]:1/"},
+			[]string{"h", "ftp://h", "http://", "http:///x", "http://h:65536", "http://h/x", "http://h?x"}},
+		"LATCHKEY_ADDR": {[]string{":0", "[::1]:65535", "host:1"}, []string{"1", "h:", "h:65536", "h h:1"}},
 	} {
 		for _, value := range append(tt.good, tt.bad...) {
 			clean(t)
 			t.Setenv(setting, value)
 			_, err := Load("test", Options{}, &ruled{})
-			if fine := slices.Contains(tt.good, value); fine != (err == nil) || !fine && !strings.HasPrefix(err.Error(), setting+" (") {
+			if fine := slices.Contains(tt.good, value); fine != (err == nil) ||
+				!fine && !strings.HasPrefix(err.Error(), setting+" (") {
 				t.Errorf("%s=%s: got %v", setting, value, err)
 			}
 		}
@@ -346,8 +395,10 @@ func TestRefusedSettings(t *testing.T) {
 	} {
 		clean(t)
 		got := sample{Addr: ":7"}
-		o := Options{Args: set(), Refused: map[string]string{"LATCHKEY_ADDR": "is not for here", "LATCHKEY_INTERNAL_SECRET": "is not for here"}}
-		if _, err := Load("test", o, &got); err == nil || name != "flag" && !strings.Contains(err.Error(), "is not for here") || got.Addr != ":7" {
+		o := Options{Args: set(), Refused: map[string]string{"LATCHKEY_ADDR": "is not for here",
+			"LATCHKEY_INTERNAL_SECRET": "is not for here"}}
+		if _, err := Load("test", o, &got); err == nil ||
+			name != "flag" && !strings.Contains(err.Error(), "is not for here") || got.Addr != ":7" {
 			t.Errorf("%s: got %v and %q", name, err, got.Addr)
 		}
 	}

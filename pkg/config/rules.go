@@ -71,7 +71,8 @@ func (f field) checkBounds(v reflect.Value) error {
 		inside = v.Int() >= int64(mustParse(time.ParseDuration, f.rules.min)) &&
 			v.Int() <= int64(mustParse(time.ParseDuration, f.rules.max))
 	case v.CanInt():
-		inside = v.Int() >= int64(mustParse(strconv.Atoi, f.rules.min)) && v.Int() <= int64(mustParse(strconv.Atoi, f.rules.max))
+		inside = v.Int() >= int64(mustParse(strconv.Atoi, f.rules.min)) &&
+			v.Int() <= int64(mustParse(strconv.Atoi, f.rules.max))
 	case v.CanFloat():
 		parse := func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
 		inside = v.Float() >= mustParse(parse, f.rules.min) && v.Float() <= mustParse(parse, f.rules.max)
@@ -124,8 +125,10 @@ func checkURL(value string, allowed []string) error {
 			return errors.New("is no well-formed URL; percent-encode special characters of a password")
 		case strings.HasPrefix(begin, "http") && u.Hostname() == "":
 			return errors.New("must name a host, for example http://auth:5101")
-		case strings.HasPrefix(begin, "http") && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != ""):
-			return errors.New("must end after the host and port, for example http://auth:5101: a path of its own is not asked")
+		case strings.HasPrefix(begin, "http") &&
+			(strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != ""):
+			return errors.New(
+				"must end after the host and port, for example http://auth:5101: a path of its own is not asked")
 		case u.Port() != "":
 			return checkPort(u.Port())
 		}

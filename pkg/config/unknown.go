@@ -13,13 +13,14 @@ import (
 const prefix = "LATCHKEY_"
 
 // linked are the variables that Kubernetes sets in every container for a Service named latchkey-something.
-var linked = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+var linked = regexp.MustCompile(
+	`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
-// foreign are the variables that are none of a service's business: LATCHKEY_TEST_* belongs to the tests, and LATCHKEY_SUITE_* is
-// what scripts/suite tells the command that it runs.
+// foreign are the variables that are none of a service's business: LATCHKEY_TEST_* belongs to the tests, and
+// LATCHKEY_SUITE_* is what scripts/suite tells the command that it runs.
 var foreign = regexp.MustCompile(`^LATCHKEY_(TEST|SUITE)_`)
 
-// refuseVariables finds typing errors in the environment, and settings that the program cannot honour.
+// refuseVariables finds typing errors in the environment, and settings that the program cannot honor.
 func (l *loader) refuseVariables(o Options) {
 	names := append([]string{envConfig}, o.Known...)
 	for _, f := range l.fields {
@@ -34,7 +35,8 @@ func (l *loader) refuseVariables(o Options) {
 			l.problem("", name, "%s", reason)
 			continue
 		}
-		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) || linked.MatchString(name) {
+		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) ||
+			linked.MatchString(name) {
 			continue
 		}
 		l.problem("", name, "there is no such setting%s", suggest(name, names))

@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// TestAnotherProcessHasTheSQLiteFile: a transaction waits for it no longer than its context allows, and gets the file when it
-// comes free before.
+// TestAnotherProcessHasTheSQLiteFile: a transaction waits for it no longer than its context allows, and gets the file
+// when it comes free before.
 func TestAnotherProcessHasTheSQLiteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	d, err := db.Open(t.Context(), db.Config{URL: "sqlite:" + path, Schema: "test"})

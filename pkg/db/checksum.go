@@ -60,8 +60,9 @@ func (d *DB) checkApplied(ctx context.Context, current int64, known []checksumRo
 	}
 	for _, row := range known {
 		if row.Version <= current && sums[row.Version] != row.SHA256 {
-			return fmt.Errorf("migration %d of %s differs from the one that made this database, so its schema is another one than this program needs; "+
-				"run the program that made it, or start on an empty database", row.Version, row.Source)
+			return fmt.Errorf("migration %d of %s differs from the one that made this database, so its schema is "+
+				"another one than this program needs; run the program that made it, or start on an empty database",
+				row.Version, row.Source)
 		}
 	}
 	return nil
@@ -79,12 +80,14 @@ func (d *DB) noteChecksums(ctx context.Context, current int64, known []checksumR
 			return err
 		}
 		if !exists {
-			const create = "CREATE TABLE " + checksumTable + " (source text, version bigint, sha256 text NOT NULL, PRIMARY KEY (source, version))"
+			const create = "CREATE TABLE " + checksumTable +
+				" (source text, version bigint, sha256 text NOT NULL, PRIMARY KEY (source, version))"
 			if err := tx.Exec(create).Error; err != nil {
 				return fmt.Errorf("create the table of checksums: %w", err)
 			}
 		}
-		if err := tx.Where("source = ? AND version > ?", known[0].Source, current).Delete(&checksumRow{}).Error; err != nil {
+		if err := tx.Where("source = ? AND version > ?", known[0].Source, current).
+			Delete(&checksumRow{}).Error; err != nil {
 			return err
 		}
 		for _, row := range known {

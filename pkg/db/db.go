@@ -73,7 +73,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	case "sqlite":
 		return openSQLite(ctx, cfg, rest)
 	}
-	return nil, errors.New("the database URL must be of the form postgres://user:password@host:port/name or sqlite:<path>")
+	return nil, errors.New("the database URL must be of the form postgres://user:password@host:port/name or " +
+		"sqlite:<path>")
 }
 
 // open makes a gorm handle that leaves transactions, logging and statement caches to this package and the drivers.
@@ -102,8 +103,8 @@ func (d *DB) Ping(ctx context.Context) error {
 	return Error(handle.PingContext(ctx))
 }
 
-// CheckWritable finds out whether a change would be accepted, by a transaction that changes nothing that anybody reads. On
-// SQLite a full disk leaves reading possible. PostgreSQL is not tried: its disk is not this process's to watch.
+// CheckWritable finds out whether a change would be accepted, by a transaction that changes nothing that anybody reads.
+// On SQLite a full disk leaves reading possible. PostgreSQL is not tried: its disk is not this process's to watch.
 func (d *DB) CheckWritable(ctx context.Context) error {
 	if d.engine != SQLite {
 		return nil
@@ -169,7 +170,8 @@ func (d *DB) Await(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the database at %s did not answer in %d tries; check that it runs and that the database URL names it: %w",
+			return fmt.Errorf("the database at %s did not answer in %d tries; check that it runs and that the "+
+				"database URL names it: %w",
 				d.address, try, err)
 		case <-time.After(pause):
 		}

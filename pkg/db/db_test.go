@@ -90,7 +90,13 @@ func ptr[T any](v T) *T { return &v }
 func TestRowsComeBackAsTheyWere(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		rows := insert(t, d,
-			note{ID: ptr(idA), Hidden: false, Body: db.JSON(`{"a": 1}`), At: noon.Add(123456 * time.Microsecond), Until: ptr(noon.In(time.FixedZone("", 3600)))},
+			note{
+				ID:     ptr(idA),
+				Hidden: false,
+				Body:   db.JSON(`{"a": 1}`),
+				At:     noon.Add(123456 * time.Microsecond),
+				Until:  ptr(noon.In(time.FixedZone("", 3600))),
+			},
 			note{ID: ptr(idB), Stars: 5, Hidden: true, At: noon.Add(1999 * time.Nanosecond)})
 		if rows[0].Seq != 1 || rows[1].Seq != 2 {
 			t.Fatalf("seqs %d and %d, want 1 and 2", rows[0].Seq, rows[1].Seq)
@@ -100,7 +106,8 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []note{
-			{Seq: 1, ID: ptr(idA), Body: db.JSON(`{"a": 1}`), At: noon.Add(123456 * time.Microsecond), Until: ptr(noon)},
+			{Seq: 1, ID: ptr(idA), Body: db.JSON(`{"a": 1}`), At: noon.Add(123456 * time.Microsecond),
+				Until: ptr(noon)},
 			{Seq: 2, ID: ptr(idB), Stars: 5, Hidden: true, At: noon.Add(time.Microsecond)},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -116,12 +123,14 @@ func TestTimesSortAndCompareAcrossZonesAndFractions(t *testing.T) {
 	east := time.FixedZone("", 5*3600)
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		for i, at := range []time.Time{
-			noon.Add(120 * time.Millisecond), noon, noon.Add(time.Second).In(east), noon.Add(100 * time.Millisecond), noon.Add(-time.Microsecond).In(east),
+			noon.Add(120 * time.Millisecond), noon, noon.Add(time.Second).In(east), noon.Add(100 * time.Millisecond),
+			noon.Add(-time.Microsecond).In(east),
 		} {
 			insert(t, d, note{Seq: int64(i + 1), At: at})
 		}
 		var seqs []int64
-		err := d.Read(t.Context()).Raw("SELECT seq FROM notes WHERE at >= ? ORDER BY at", noon.In(east)).Scan(&seqs).Error
+		err := d.Read(t.Context()).Raw("SELECT seq FROM notes WHERE at >= ? ORDER BY at", noon.In(east)).
+			Scan(&seqs).Error
 		if diff := cmp.Diff([]int64{2, 4, 1, 3}, seqs); err != nil || diff != "" {
 			t.Fatal(err, diff)
 		}
@@ -171,15 +180,20 @@ func TestGormStatementsThatServicesUse(t *testing.T) {
 			if err := d.Lock(tx).Where("seq = ?", 2).Take(&locked).Error; err == nil {
 				t.Error("a used destination must add its key to the condition") // a trap of gorm, kept in mind here
 			}
-			res := tx.Model(&note{}).Where("seq = ? AND stars < ?", 1, 5).Updates(map[string]any{"stars": gorm.Expr("stars + 1"), "at": noon})
+			res := tx.Model(&note{}).Where("seq = ? AND stars < ?", 1, 5).
+				Updates(map[string]any{"stars": gorm.Expr("stars + 1"), "at": noon})
 			if res.RowsAffected != 1 {
 				t.Errorf("%d rows updated, want 1", res.RowsAffected)
 			}
-			upsert := clause.OnConflict{Columns: []clause.Column{{Name: "seq"}}, DoUpdates: clause.AssignmentColumns([]string{"stars"})}
+			upsert := clause.OnConflict{
+				Columns:   []clause.Column{{Name: "seq"}},
+				DoUpdates: clause.AssignmentColumns([]string{"stars"}),
+			}
 			if err := tx.Clauses(upsert).Create(&note{Seq: 2, Stars: 4}).Error; err != nil {
 				return err
 			}
-			if res := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&note{Seq: 2}); res.Error != nil || res.RowsAffected != 0 {
+			if res := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&note{Seq: 2}); res.Error != nil ||
+				res.RowsAffected != 0 {
 				t.Errorf("on conflict do nothing: %d rows, %v", res.RowsAffected, res.Error)
 			}
 			return nil
@@ -188,7 +202,8 @@ func TestGormStatementsThatServicesUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []note
-		err = d.Read(t.Context()).Select("seq", "stars", "at").Where("seq IN ?", []int64{1, 2}).Order("seq").Offset(0).Limit(9).Find(&got).Error
+		err = d.Read(t.Context()).Select("seq", "stars", "at").Where("seq IN ?", []int64{1, 2}).Order("seq").Offset(0).
+			Limit(9).Find(&got).Error
 		want := []note{{Seq: 1, Stars: 2, At: noon}, {Seq: 2, Stars: 4}}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Fatal(err, diff)
@@ -197,7 +212,9 @@ func TestGormStatementsThatServicesUse(t *testing.T) {
 		if !errors.Is(err, db.ErrNotFound) {
 			t.Fatalf("%v, want ErrNotFound", err)
 		}
-		if err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Delete(&note{}).Error }); !errors.Is(err, gorm.ErrMissingWhereClause) {
+		if err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Delete(&note{}).Error
+		}); !errors.Is(err, gorm.ErrMissingWhereClause) {
 			t.Fatalf("delete without a condition: %v", err)
 		}
 	})

@@ -76,7 +76,8 @@ func connectionLost(err error) bool {
 		return false // the caller has gone, not the server
 	}
 	return errors.As(err, &connect) || errors.As(err, &network) ||
-		slices.ContainsFunc([]error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, pgconn.ErrConnClosed},
+		slices.ContainsFunc([]error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+			pgconn.ErrConnClosed},
 			func(lost error) bool { return errors.Is(err, lost) })
 }
 
@@ -84,7 +85,8 @@ func serverRefuses(err error) bool {
 	if code := pgCode(err); code != "" {
 		return code[:2] == "08" || code[:2] == "53" || slices.Contains(pgAway, code)
 	}
-	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN}, sqliteCode(err)&0xff)
+	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN},
+		sqliteCode(err)&0xff)
 }
 
 // pgCode is the SQLSTATE of err, "" when it has none.

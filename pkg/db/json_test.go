@@ -10,7 +10,11 @@ import (
 
 func TestJSONIsADocumentInADocument(t *testing.T) {
 	type box struct{ In db.JSON }
-	for text, want := range map[string]string{`{"In":{"a":1}}`: `{"In":{"a":1}}`, `{}`: `{"In":null}`, `{"In":null}`: `{"In":null}`} {
+	for text, want := range map[string]string{
+		`{"In":{"a":1}}`: `{"In":{"a":1}}`,
+		`{}`:             `{"In":null}`,
+		`{"In":null}`:    `{"In":null}`,
+	} {
 		var b box
 		if err := json.Unmarshal([]byte(text), &b); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,8 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 		return err
 	}
 	if current > known {
-		return fmt.Errorf("the database is at version %d and this program knows only %d; run the newer program, or restore a backup from before it",
+		return fmt.Errorf("the database is at version %d and this program knows only %d; run the newer program, or "+
+			"restore a backup from before it",
 			current, known)
 	}
 	if err := d.checkApplied(ctx, current, sums); err != nil {

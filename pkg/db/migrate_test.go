@@ -39,7 +39,8 @@ func eachConfig(t *testing.T, test func(t *testing.T, cfg db.Config)) {
 }
 
 // slow takes long enough for others to get in between.
-const slow = `CREATE TABLE slow AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT max(i) AS i FROM n`
+const slow = `CREATE TABLE slow AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+	SELECT max(i) AS i FROM n`
 
 func TestMigrateFromManyProcessesAtOnce(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
@@ -86,7 +87,8 @@ func TestMigrateRefusesADatabaseThatIsNewer(t *testing.T) {
 func TestAFailedMigrationLeavesNothingAndCanBeMended(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
 		d := testkit.Open(t, cfg)
-		if err := d.Migrate(t.Context(), source("s", "CREATE TABLE a (n integer);\nINSERT INTO nowhere VALUES (1)")); err == nil {
+		if err := d.Migrate(t.Context(), source("s",
+			"CREATE TABLE a (n integer);\nINSERT INTO nowhere VALUES (1)")); err == nil {
 			t.Fatal("no error")
 		}
 		if err := d.Migrate(t.Context(), source("s", "CREATE TABLE a (n integer)")); err != nil {
@@ -133,7 +135,8 @@ func TestMigrateRefusesAnotherHistory(t *testing.T) {
 				testkit.Open(t, cfg, source("s", a, b))
 				d := testkit.Open(t, cfg)
 				versions, told := d.Versions(t.Context(), tt.next)
-				if name == "one more" && (len(versions) != 1 || versions[0] != db.Version{Name: "s", Current: 2, Known: 3}) {
+				if name == "one more" && (len(versions) != 1 ||
+					versions[0] != db.Version{Name: "s", Current: 2, Known: 3}) {
 					t.Errorf("versions %+v", versions)
 				}
 				for _, err := range []error{told, d.Migrate(t.Context(), tt.next), d.Migrate(t.Context(), tt.next)} {
@@ -157,11 +160,14 @@ func TestMigrateRefusesAnotherHistory(t *testing.T) {
 func TestMigrateRefusesAnUnknownHistory(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
 		d := testkit.Open(t, cfg, notes)
-		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("DROP TABLE migration_checksums").Error })
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("DROP TABLE migration_checksums").Error
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Migrate(t.Context(), notes); err == nil || !strings.Contains(err.Error(), "start on an empty database") {
+		if err := d.Migrate(t.Context(), notes); err == nil ||
+			!strings.Contains(err.Error(), "start on an empty database") {
 			t.Fatalf("error %v", err)
 		}
 	})
@@ -178,7 +184,8 @@ func TestMigrateIsMendedAfterAnInterruption(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := d.Migrate(t.Context(), source("s", "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)")); err != nil {
+			if err := d.Migrate(t.Context(),
+				source("s", "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)")); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -41,7 +41,8 @@ func closedPort(t *testing.T) string {
 func TestAStoppedServer(t *testing.T) {
 	var logged bytes.Buffer
 	d, err := db.Open(t.Context(), db.Config{
-		URL: "postgres://lk:" + password + "@" + closedPort(t) + "/app", Schema: "s", Log: slog.New(slog.NewTextHandler(&logged, nil)),
+		URL: "postgres://lk:" + password + "@" + closedPort(t) + "/app", Schema: "s",
+		Log: slog.New(slog.NewTextHandler(&logged, nil)),
 	})
 	if err != nil {
 		t.Fatalf("Open waits for the server: %v", err)
@@ -67,7 +68,8 @@ func TestAStoppedServer(t *testing.T) {
 	if text := calls["await"].Error(); !strings.Contains(text, "tries") || !strings.Contains(text, "/app") {
 		t.Errorf("Await does not say what was tried: %s", text)
 	}
-	if text := logged.String(); !strings.Contains(text, "waiting for the database") || strings.Contains(text, password) {
+	if text := logged.String(); !strings.Contains(text, "waiting for the database") ||
+		strings.Contains(text, password) {
 		t.Errorf("logged %s", text)
 	}
 	if err := d.Close(); err != nil {
@@ -86,8 +88,10 @@ func TestAwaitReturnsWhenTheServerAnswers(t *testing.T) {
 func TestBadURLsAreRefusedWithoutThePassword(t *testing.T) {
 	for _, address := range []string{
 		"", "mysql://lk:" + password + "@h/x", "host=h password=" + password, "sqlite:", "sqlite::memory:",
-		"postgres://lk:" + password + "@h:port/x", "postgres://lk:%zz" + password + "@h/x", "postgres://lk:" + password + "/x@h:5432/x",
-		"postgres://lk:" + password + "@h/x?sslmode=maybe", "postgres://lk:" + password + "@h/x?connect_timeout=" + password,
+		"postgres://lk:" + password + "@h:port/x", "postgres://lk:%zz" + password + "@h/x",
+		"postgres://lk:" + password + "/x@h:5432/x",
+		"postgres://lk:" + password + "@h/x?sslmode=maybe",
+		"postgres://lk:" + password + "@h/x?connect_timeout=" + password,
 		"postgres://h/x?password=" + password + "&sslmode=" + password, "postgres://lk:a b" + password + "@h\x7f/x",
 	} {
 		_, err := db.Open(t.Context(), db.Config{URL: address})
@@ -156,10 +160,13 @@ func TestSettingsOfSQLite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	d := testkit.Open(t, db.Config{URL: "sqlite:" + filepath.Join(dir, "x.db")}, notes)
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "100", "temp_store": "2", "wal_autocheckpoint": "4000",
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "100", "temp_store": "2",
+		"wal_autocheckpoint": "4000",
 	} {
 		var got string
-		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Raw("PRAGMA " + pragma).Scan(&got).Error })
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Raw("PRAGMA " + pragma).Scan(&got).Error
+		})
 		if err != nil || got != want {
 			t.Errorf("%s is %s, want %s (%v)", pragma, got, want, err)
 		}

@@ -76,11 +76,13 @@ func openPostgres(cfg Config) (*DB, error) {
 // be a password.
 func parsePostgres(cfg Config) (*pgx.ConnConfig, error) {
 	if _, err := url.Parse(cfg.URL); err != nil {
-		return nil, errors.New("the database URL cannot be read: expected postgres://user:password@host:port/name, with special characters of the password percent-encoded")
+		return nil, errors.New("the database URL cannot be read: expected postgres://user:password@host:port/name, " +
+			"with special characters of the password percent-encoded")
 	}
 	conn, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
-		return nil, errors.New("the database URL has a part that PostgreSQL does not know: check host, port, sslmode and the other parameters")
+		return nil, errors.New("the database URL has a part that PostgreSQL does not know: check host, port, " +
+			"sslmode and the other parameters")
 	}
 	for name, value := range pgLimits {
 		if _, set := conn.RuntimeParams[name]; !set {
@@ -160,14 +162,16 @@ func (m pgMigrator) createSchema(ctx context.Context, holder *sql.Conn) error {
 		return nil
 	}
 	var usable bool
-	err := holder.QueryRowContext(ctx, `SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')
+	err := holder.QueryRowContext(ctx, `SELECT has_schema_privilege(oid, 'USAGE')
+		AND has_schema_privilege(oid, 'CREATE')
 		FROM pg_namespace WHERE nspname = $1`, m.schema).Scan(&usable)
 	name := pgx.Identifier{m.schema}.Sanitize()
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return m.makeSchema(ctx, holder, name)
 	case err == nil && !usable:
-		return fmt.Errorf("the schema %s belongs to another role: have an administrator run ALTER SCHEMA %s OWNER TO %s", name, name, m.role())
+		return fmt.Errorf("the schema %s belongs to another role: have an administrator run ALTER SCHEMA %s OWNER "+
+			"TO %s", name, name, m.role())
 	}
 	return err
 }
@@ -175,7 +179,8 @@ func (m pgMigrator) createSchema(ctx context.Context, holder *sql.Conn) error {
 func (m pgMigrator) makeSchema(ctx context.Context, holder *sql.Conn, name string) error {
 	_, err := holder.ExecContext(ctx, "CREATE SCHEMA "+name)
 	if pgCode(err) == "42501" { // insufficient_privilege
-		return fmt.Errorf("there is no schema %s, and this role may not create it: have an administrator run CREATE SCHEMA %s AUTHORIZATION %s: %w",
+		return fmt.Errorf("there is no schema %s, and this role may not create it: have an administrator run CREATE "+
+			"SCHEMA %s AUTHORIZATION %s: %w",
 			name, name, m.role(), err)
 	}
 	if err != nil {

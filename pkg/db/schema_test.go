@@ -19,11 +19,12 @@ func TestL14TheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
 		setup string // by an administrator; %ROLE and %DB are the role and the database
 		want  string // part of the error; empty: none
 	}{
-		"made for it":               {"CREATE SCHEMA license AUTHORIZATION %ROLE", ""},
-		"it may make it":            {"GRANT CREATE ON DATABASE %DB TO %ROLE", ""},
-		"it may not make it":        {"", "CREATE SCHEMA \"license\" AUTHORIZATION"},
-		"another role's":            {"CREATE SCHEMA license", "ALTER SCHEMA \"license\" OWNER TO"},
-		"another's, which it reads": {"CREATE SCHEMA license; GRANT USAGE ON SCHEMA license TO %ROLE", "belongs to another role"},
+		"made for it":        {"CREATE SCHEMA license AUTHORIZATION %ROLE", ""},
+		"it may make it":     {"GRANT CREATE ON DATABASE %DB TO %ROLE", ""},
+		"it may not make it": {"", "CREATE SCHEMA \"license\" AUTHORIZATION"},
+		"another role's":     {"CREATE SCHEMA license", "ALTER SCHEMA \"license\" OWNER TO"},
+		"another's, which it reads": {"CREATE SCHEMA license; GRANT USAGE ON SCHEMA license TO %ROLE",
+			"belongs to another role"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, err := url.Parse(testkit.Postgres(t))
@@ -44,7 +45,8 @@ func TestL14TheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
 			}
 			defer func() { _ = d.Close() }()
 			err = d.Migrate(t.Context(), notes)
-			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			if test.want == "" && err != nil ||
+				test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("migrate: %v, want %q", err, test.want)
 			}
 		})

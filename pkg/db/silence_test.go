@@ -98,7 +98,8 @@ func awaitIdle(t *testing.T, backend int) {
 	testkit.Eventually(t, 20*time.Second, func() error {
 		var idle bool
 		err := observer.Read(t.Context()).Raw(
-			"SELECT now() - state_change > '1.1 seconds' FROM pg_stat_activity WHERE pid = ? AND state = 'idle'", backend).Scan(&idle).Error
+			"SELECT now() - state_change > '1.1 seconds' FROM pg_stat_activity WHERE pid = ? AND state = 'idle'",
+			backend).Scan(&idle).Error
 		if err == nil && !idle {
 			err = errors.New("the connection is not idle yet")
 		}

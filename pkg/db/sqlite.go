@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// sqliteBusy is how long a statement waits for another process that holds the file, in milliseconds: briefly, because
-	// nothing ends that wait early. Transactions try to begin for as long as their context allows.
+	// sqliteBusy is how long a statement waits for another process that holds the file, in milliseconds: briefly,
+	// because nothing ends that wait early. Transactions try to begin for as long as their context allows.
 	sqliteBusy = "100"
 	// sqliteMigrationBusy is sqliteBusy for migrations, which are not tried again.
 	sqliteMigrationBusy = "10000"

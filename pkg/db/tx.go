@@ -51,7 +51,9 @@ func (d *DB) attempt(ctx context.Context, fn func(ctx context.Context, tx *gorm.
 // such as calls to other services, holds no connection. When fn returns nil, finish runs in the same transaction, and
 // it commits. When fn or finish fails or panics, everything is rolled back. fn runs once: only a step that begins the
 // transaction is retried. A unit inside a unit or a transaction joins it.
-func (d *DB) InUnit(ctx context.Context, fn func(ctx context.Context) error, finish func(ctx context.Context, tx *gorm.DB) error) error {
+func (d *DB) InUnit(
+	ctx context.Context, fn func(ctx context.Context) error, finish func(ctx context.Context, tx *gorm.DB) error,
+) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
 	if d.frame(ctx) != nil {

@@ -161,7 +161,9 @@ func eachEngineCase[T any](t *testing.T, cases map[string]T, test func(t *testin
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		for name := range cases {
 			t.Run(name, func(t *testing.T) {
-				err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("DELETE FROM notes").Error })
+				err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+					return tx.Exec("DELETE FROM notes").Error
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -278,7 +280,8 @@ func TestInUnit(t *testing.T) {
 		tt, after := cases[name], 0
 		var err error
 		panicked := panics(func() {
-			err = d.InUnit(t.Context(), func(ctx context.Context) error { return tt.fn(ctx, d, func() { after++ }) }, tt.finish)
+			err = d.InUnit(t.Context(), func(ctx context.Context) error { return tt.fn(ctx, d, func() { after++ }) },
+				tt.finish)
 		})
 		if p, ok := panicked.(error); ok {
 			err = p
@@ -375,7 +378,8 @@ func TestOnlyTheBeginningStepOfAUnitIsRetried(t *testing.T) {
 		err := d.InUnit(t.Context(), func(ctx context.Context) error {
 			return errors.Join(d.Tx(ctx, flaky("first")), d.Tx(ctx, flaky("second")))
 		}, nothing)
-		if diff := cmp.Diff(map[string]int{"first": 2, "second": 1}, tries); diff != "" || !errors.Is(err, apierr.ErrUnavailable) {
+		if diff := cmp.Diff(map[string]int{"first": 2, "second": 1}, tries); diff != "" ||
+			!errors.Is(err, apierr.ErrUnavailable) {
 			t.Fatal(err, diff)
 		}
 	})
@@ -446,7 +450,8 @@ func TestADeadlineIsAnOutage(t *testing.T) {
 		if !errors.Is(err, apierr.ErrUnavailable) || count(t, d) != 0 {
 			t.Fatalf("%v, %d rows", err, count(t, d))
 		}
-		slow := `SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT i FROM n) AS all_n`
+		slow := `SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+			WHERE i < 100000000) SELECT i FROM n) AS all_n`
 		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		var n int

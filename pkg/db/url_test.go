@@ -8,7 +8,8 @@ import (
 func TestCheckURL(t *testing.T) {
 	for url, fine := range map[string]bool{
 		"sqlite:x.db": true, "postgres://u:p@h:5432/d": true, "postgresql://h/d?sslmode=require": true,
-		"postgres://u:hush%zz@h/d": false, "postgres://u:hush@h/d?sslmode=maybe": false, "postgres://u:hush@h:x/d": false,
+		"postgres://u:hush%zz@h/d": false, "postgres://u:hush@h/d?sslmode=maybe": false,
+		"postgres://u:hush@h:x/d": false,
 	} {
 		err := CheckURL(url)
 		if (err == nil) != fine {

@@ -85,7 +85,8 @@ func (e Event) Check() error {
 		name, value string
 		required    bool
 	}{
-		{"type", e.Type, true}, {"source", e.Source, true}, {"subject", e.Subject, false}, {"traceparent", e.Trace, false},
+		{"type", e.Type, true}, {"source", e.Source, true}, {"subject", e.Subject, false},
+		{"traceparent", e.Trace, false},
 	} {
 		if a.required && a.value == "" {
 			return fmt.Errorf("event %s: %s is missing", e.ID, a.name)

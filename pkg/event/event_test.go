@@ -48,7 +48,10 @@ func fill(msg protoreflect.Message, text string, at time.Time) {
 		m.Seconds, m.Nanos = at.Unix(), int32(at.Nanosecond())
 		return
 	case *structpb.Struct:
-		m.Fields = map[string]*structpb.Value{text: structpb.NewNumberValue(1.5), "list": structpb.NewListValue(&structpb.ListValue{})}
+		m.Fields = map[string]*structpb.Value{
+			text:   structpb.NewNumberValue(1.5),
+			"list": structpb.NewListValue(&structpb.ListValue{}),
+		}
 		return
 	}
 	for i := range msg.Descriptor().Fields().Len() {
@@ -72,8 +75,10 @@ func fill(msg protoreflect.Message, text string, at time.Time) {
 
 // The own encoder must write what protojson writes, byte for byte once that is without blanks.
 func TestDataEqualsProtojson(t *testing.T) {
-	texts := []string{"", "plain", "quote \" backslash \\ slash / <html>&", "\x00\b\f\n\r\t\x1f\x7f", "Gerät 日本 \u2028 😀 \ufffd"}
-	times := []time.Time{at, at.Truncate(time.Second), at.Truncate(time.Millisecond), at.Add(7), time.Unix(0, 0), time.Unix(-1, 5)}
+	texts := []string{"", "plain", "quote \" backslash \\ slash / <html>&",
+		"\x00\b\f\n\r\t\x1f\x7f", "Gerät 日本 \u2028 😀 \ufffd"}
+	times := []time.Time{at, at.Truncate(time.Second), at.Truncate(time.Millisecond), at.Add(7), time.Unix(0, 0),
+		time.Unix(-1, 5)}
 	for eventType, empty := range messages(t) {
 		cases := []proto.Message{empty}
 		for i := range len(texts) + len(times) {
@@ -113,7 +118,8 @@ func FuzzDataEqualsProtojson(f *testing.F) {
 	f.Add("\xff", "\ud7ff", "\ufffd", int64(-62135596800), int32(999_999_999))
 	f.Fuzz(func(t *testing.T, a, b, c string, seconds int64, nanos int32) {
 		msg := &eventsv1.LicenseDeviceLimitExceeded{
-			LicenseId: a, DeviceName: b, Os: c, MaxDevices: nanos, ClientTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
+			LicenseId: a, DeviceName: b, Os: c, MaxDevices: nanos,
+			ClientTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
 		}
 		if err := equalsProtojson(msg); err != nil {
 			t.Error(err)
@@ -124,11 +130,16 @@ func FuzzDataEqualsProtojson(f *testing.F) {
 // FuzzMessage: data of a known type is read as protojson reads it, and an unknown type is no error.
 func FuzzMessage(f *testing.F) {
 	for _, data := range []string{
-		`{"license_id":"x","hardware_id":"aä","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":-1,"returning":false,"country":"DE","lat":-12.5,"lon":0}`,
-		`{"client_time":null,"x":null,"version":null}`, `{"client_time":"2026-03-18T12:00:00.5Z"}`, `{"client_time":"2026-03-18T12:00:00+01:00"}`,
-		`{}`, `{"version":1.0}`, `{"version":01}`, `{"version":1e3}`, `{"version":"7"}`, `{"version":4294967296}`, `{"OS":"x"}`, `{"licenseId":"x"}`, `{"os":null}`,
-		`{"x":[1]}`, `{"x":{}}`, `{"os":"a\nb"}`, `{"os":"\u0041"}`, `{"os":"a"} `, `{"os":"a",}`, `{"os" : "a"}`, `{"client_time":"x"}`, `{"x":tru}`,
-		`{"os":"a","os":"b"}`, `{"os":null,"os":"b"}`, `{"client_time":"2026-03-18T12:00:00,5Z"}`, `{"client_time":"0000-01-01T00:00:00Z"}`, `{"x":1.5}`, `{"":1}`,
+		`{"license_id":"x","hardware_id":"aä","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,` +
+			`"version":-1,"returning":false,"country":"DE","lat":-12.5,"lon":0}`,
+		`{"client_time":null,"x":null,"version":null}`, `{"client_time":"2026-03-18T12:00:00.5Z"}`,
+		`{"client_time":"2026-03-18T12:00:00+01:00"}`,
+		`{}`, `{"version":1.0}`, `{"version":01}`, `{"version":1e3}`, `{"version":"7"}`, `{"version":4294967296}`,
+		`{"OS":"x"}`, `{"licenseId":"x"}`, `{"os":null}`,
+		`{"x":[1]}`, `{"x":{}}`, `{"os":"a\nb"}`, `{"os":"\u0041"}`, `{"os":"a"} `, `{"os":"a",}`, `{"os" : "a"}`,
+		`{"client_time":"x"}`, `{"x":tru}`,
+		`{"os":"a","os":"b"}`, `{"os":null,"os":"b"}`, `{"client_time":"2026-03-18T12:00:00,5Z"}`,
+		`{"client_time":"0000-01-01T00:00:00Z"}`, `{"x":1.5}`, `{"":1}`,
 		`{"returning":true}`, `{"returning":"true"}`, `[]`, `{`, ``,
 	} {
 		f.Add(eventsv1.TypeLicenseActivated, []byte(data))
@@ -199,7 +210,8 @@ func TestEncodeWritesCloudEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"latchkey/license","type":"license.activated",` +
+	want := `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"latchkey/license",` +
+		`"type":"license.activated",` +
 		`"subject":"a\"b","time":"2026-01-02T03:04:05.678901Z","datacontenttype":"application/json","data":{"n":1}}`
 	if string(raw) != want {
 		t.Errorf("got  %s\nwant %s", raw, want)
@@ -228,7 +240,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-const valid = `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"s","type":"t","time":"2026-01-02T03:04:05Z","data":{}}`
+const valid = `{"specversion":"1.0","id":"0197a3c1-0000-7000-8000-000000000001","source":"s","type":"t",` +
+	`"time":"2026-01-02T03:04:05Z","data":{}}`
 
 func TestDecodeRefuses(t *testing.T) {
 	if _, err := event.Decode([]byte(valid)); err != nil {
@@ -256,20 +269,21 @@ func TestDecodeRefuses(t *testing.T) {
 		"no version":        replace(`specversion`, `version`),
 		"no id":             replace(`"id"`, `"x"`),
 		"an id of another":  replace(`0197a3c1-0000-7000-8000-000000000001`, `1`),
-		"a braced id":       replace(`"0197a3c1-0000-7000-8000-000000000001"`, `"{0197a3c1-0000-7000-8000-000000000001}"`),
-		"a number for id":   replace(`"0197a3c1-0000-7000-8000-000000000001"`, `1`),
-		"no source":         replace(`"s"`, `""`),
-		"no type":           replace(`"t"`, `""`),
-		"a long type":       replace(`"t"`, `"`+strings.Repeat("t", 256)+`"`),
-		"no time":           replace(`"time"`, `"x"`),
-		"a date":            replace(`2026-01-02T03:04:05Z`, `2026-01-02`),
-		"the year 0":        replace(`2026-01-02T03:04:05Z`, `0001-01-01T00:00:00+01:00`),
-		"no data":           replace(`"data"`, `"x"`),
-		"null data":         replace(`{}`, `null`),
-		"a list as data":    replace(`{}`, `[]`),
-		"another content":   replace(`"data"`, `"datacontenttype":"text/plain","data"`),
-		"deep nesting":      strings.Repeat("[", 100_000),
-		"too large":         valid + strings.Repeat(" ", event.MaxEncoded),
+		"a braced id": replace(`"0197a3c1-0000-7000-8000-000000000001"`,
+			`"{0197a3c1-0000-7000-8000-000000000001}"`),
+		"a number for id": replace(`"0197a3c1-0000-7000-8000-000000000001"`, `1`),
+		"no source":       replace(`"s"`, `""`),
+		"no type":         replace(`"t"`, `""`),
+		"a long type":     replace(`"t"`, `"`+strings.Repeat("t", 256)+`"`),
+		"no time":         replace(`"time"`, `"x"`),
+		"a date":          replace(`2026-01-02T03:04:05Z`, `2026-01-02`),
+		"the year 0":      replace(`2026-01-02T03:04:05Z`, `0001-01-01T00:00:00+01:00`),
+		"no data":         replace(`"data"`, `"x"`),
+		"null data":       replace(`{}`, `null`),
+		"a list as data":  replace(`{}`, `[]`),
+		"another content": replace(`"data"`, `"datacontenttype":"text/plain","data"`),
+		"deep nesting":    strings.Repeat("[", 100_000),
+		"too large":       valid + strings.Repeat(" ", event.MaxEncoded),
 	} {
 		if events, err := event.Decode([]byte(raw)); err == nil {
 			t.Errorf("%s: decoded %+v", name, events)
@@ -326,7 +340,8 @@ func TestTelemetry(t *testing.T) {
 }
 
 func TestPublishers(t *testing.T) {
-	if got := event.Publishers("audit.recorded"); !slices.Equal(got, []string{"auth", "license", "analytics", "admin"}) {
+	if got := event.Publishers("audit.recorded"); !slices.Equal(got,
+		[]string{"auth", "license", "analytics", "admin"}) {
 		t.Errorf("audit.recorded: %v", got)
 	}
 	if got := event.Publishers("unknown"); got != nil {
@@ -340,7 +355,8 @@ func TestPublishers(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{valid, "[" + valid + "," + valid + "]", "{}", "[]", "null", strings.Replace(valid, "{}", `{"a":[1e400]}`, 1)} {
+	for _, seed := range []string{valid, "[" + valid + "," + valid + "]", "{}", "[]", "null",
+		strings.Replace(valid, "{}", `{"a":[1e400]}`, 1)} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -364,7 +380,8 @@ func FuzzDecode(f *testing.F) {
 
 func validated() *eventsv1.LicenseValidated {
 	return &eventsv1.LicenseValidated{
-		LicenseId: "0197a3c1-0000-7000-8000-000000000001", HardwareId: "5CD1234XYZ-00:1A:2B:3C:4D:5E", DeviceName: "laptop",
+		LicenseId:  "0197a3c1-0000-7000-8000-000000000001",
+		HardwareId: "5CD1234XYZ-00:1A:2B:3C:4D:5E", DeviceName: "laptop",
 		Os: "Windows 11", AppVersion: "4.2.1", SessionId: "s-1", Ip: "203.0.113.7", ClientTime: timestamppb.New(at),
 	}
 }

@@ -13,8 +13,9 @@ type address struct {
 	paced    int64     // of the token bucket of look-ups beyond the limit: up to when its tokens are spent
 }
 
-// state finds or makes the state of an address. What has nothing left to remember is forgotten once a minute; where there are
-// too many addresses nevertheless, any other is forgotten: that helps no attacker, who with so many addresses has the limit of each anyway.
+// state finds or makes the state of an address. What has nothing left to remember is forgotten once a minute; where
+// there are too many addresses nevertheless, any other is forgotten: that helps no attacker, who with so many addresses
+// has the limit of each anyway.
 func (a *Attempts) state(from string, now int64) *address {
 	if now >= a.sweepAt {
 		a.sweepAt = now + window.Microseconds()
@@ -48,7 +49,8 @@ func (a *Attempts) makeRoom() {
 // failed is the number of failures within the last minute. Those of a later future mean that the clock was set back.
 func (s *address) failed(now int64) int {
 	gone := 0
-	for gone < len(s.failures) && (s.failures[gone]+window.Microseconds() <= now || s.failures[gone] > now+window.Microseconds()) {
+	for gone < len(s.failures) && (s.failures[gone]+window.Microseconds() <= now ||
+		s.failures[gone] > now+window.Microseconds()) {
 		gone++
 	}
 	s.failures = s.failures[gone:]
@@ -66,7 +68,8 @@ func (s *address) take(now int64, limit int) {
 	}
 }
 
-// spare is how many credentials may yet be looked at beyond the limit. A pace from the future means that the clock was set back.
+// spare is how many credentials may yet be looked at beyond the limit. A pace from the future means that the clock was
+// set back.
 func (s *address) spare(now int64) int {
 	s.paced = min(max(s.paced, now-madeBurst*madePace), now)
 	return int((now - s.paced) / madePace)

@@ -8,7 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/token"
 )
 
-// Bearer returns the token of the header Authorization. A credential that is missing, of another kind, or sent twice is token.ErrInvalid.
+// Bearer returns the token of the header Authorization. A credential that is missing, of another kind, or sent twice is
+// token.ErrInvalid.
 func Bearer(h http.Header) (string, error) {
 	const say = "send the access token once, in the header \"Authorization: Bearer <token>\""
 	sent := h["Authorization"]

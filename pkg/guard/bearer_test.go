@@ -7,7 +7,8 @@ import (
 
 func TestBearer(t *testing.T) {
 	for header, want := range map[string]string{
-		"Bearer abc": "abc", "bearer abc": "abc", "Bearer  abc ": "abc", "": "", "Bearer": "", "Bearer ": "", "Basic abc": "", "abc": "",
+		"Bearer abc": "abc", "bearer abc": "abc", "Bearer  abc ": "abc", "": "", "Bearer": "", "Bearer ": "",
+		"Basic abc": "", "abc": "",
 	} {
 		h := http.Header{}
 		if header != "" {

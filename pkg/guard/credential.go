@@ -19,9 +19,9 @@ type Credential struct {
 // Made identifies a credential that package secret made, by the SHA-256 of its text.
 func Made(sum [sha256.Size]byte) Credential { return Credential{sum: sum, made: true} }
 
-// Of identifies a credential by its text. One that secret.New(prefix) cannot have made was chosen by people. It is known together
-// with the address that sent it: having been good elsewhere does not make it exempt here, so that a guesser learns nothing of
-// one that is in daily use.
+// Of identifies a credential by its text. One that secret.New(prefix) cannot have made was chosen by people. It is
+// known together with the address that sent it: having been good elsewhere does not make it exempt here, so that a
+// guesser learns nothing of one that is in daily use.
 func Of(c *gin.Context, prefix, text string) Credential {
 	if secret.WellFormed(prefix, text) {
 		return Made(secret.Hash(text))

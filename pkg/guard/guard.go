@@ -1,9 +1,9 @@
-// Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh tokens and
-// signed tokens. An address that had too many refused within a minute is answered 429 before its next credential is looked at,
-// so that a guesser whose next guess is right does not learn it. What nobody can guess, because package secret made it, is looked
-// at nevertheless, one at a time and so many a second: honest callers behind the same address are not locked out by an old client,
-// also not by a process that has just started, and a flood costs a bounded number of look-ups. No request header changes what an
-// address may do.
+// Package guard keeps client addresses from guessing credentials: API keys, admin keys, the admin secret, refresh
+// tokens and signed tokens. An address that had too many refused within a minute is answered 429 before its next
+// credential is looked at, so that a guesser whose next guess is right does not learn it. What nobody can guess,
+// because package secret made it, is looked at nevertheless, one at a time and so many a second: honest callers behind
+// the same address are not locked out by an old client, also not by a process that has just started, and a flood costs
+// a bounded number of look-ups. No request header changes what an address may do.
 package guard
 
 import (
@@ -25,10 +25,11 @@ import (
 
 const (
 	window = time.Minute
-	// atOnce is how many credentials of one address, of which nothing is known, are looked at together; further ones wait.
+	// atOnce is how many credentials of one address, of which nothing is known, are looked at together; further ones
+	// wait.
 	atOnce = 4
-	// goodFor is how long a credential that passed is looked at whatever others failed with: as long as a refresh token lives,
-	// which is shown an hour or weeks after it was made.
+	// goodFor is how long a credential that passed is looked at whatever others failed with: as long as a refresh token
+	// lives, which is shown an hour or weeks after it was made.
 	goodFor = 30 * 24 * time.Hour
 	// What is remembered at most: credentials that passed, and addresses that failed.
 	goodKept      = 50_000
@@ -39,8 +40,8 @@ const (
 var ErrLimited = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
 	"too many refused credentials came from this address; correct the credential, and wait as long as Retry-After says")
 
-// Attempts bounds the refused credentials of one kind that an address may send. Each process counts by itself: a failure must
-// not cost a statement of the database. A nil Attempts bounds nothing.
+// Attempts bounds the refused credentials of one kind that an address may send. Each process counts by itself: a
+// failure must not cost a statement of the database. A nil Attempts bounds nothing.
 type Attempts struct {
 	clock clock.Clock
 	limit int
@@ -57,11 +58,11 @@ func New(c clock.Clock, limit int) *Attempts {
 	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
 }
 
-// Try has check look at a credential, unless the client's address had too many refused. A check that ends in a 401 counts
-// against the address, or against the credential alone where it is secret.ErrEnded; so does one whose client left before its end. A
-// credential that passed within goodFor is always looked at. Others of one address wait in the order in which they came, as long as
-// the request may take, and are looked at four at a time; beyond the limit only those that Made identifies, one at a time, up to
-// madeBurst at once and madePerSecond after that.
+// Try has check look at a credential, unless the client's address had too many refused. A check that ends in a 401
+// counts against the address, or against the credential alone where it is secret.ErrEnded; so does one whose client
+// left before its end. A credential that passed within goodFor is always looked at. Others of one address wait in the
+// order in which they came, as long as the request may take, and are looked at four at a time; beyond the limit only
+// those that Made identifies, one at a time, up to madeBurst at once and madePerSecond after that.
 func (a *Attempts) Try(c *gin.Context, credential Credential, check func() error) error {
 	if a == nil {
 		return check()
@@ -94,8 +95,8 @@ func (a *Attempts) Trust(credential Credential) {
 	}
 }
 
-// Refuse counts a failure that is known without looking further: no credential, two, or none that could ever pass. It returns
-// err, or ErrLimited when the address had too many before. Errors that are not a 401 are returned as they are.
+// Refuse counts a failure that is known without looking further: no credential, two, or none that could ever pass. It
+// returns err, or ErrLimited when the address had too many before. Errors that are not a 401 are returned as they are.
 func (a *Attempts) Refuse(c *gin.Context, err error) error {
 	return a.refuse(httpx.ClientNetwork(c), err)
 }
@@ -120,8 +121,8 @@ func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
 	return a.RefuseEnded(c, Made(sha256.Sum256([]byte(raw))), err)
 }
 
-// RefuseEnded is Refuse for a credential that may have been good once. Where err says so, it is no guess, and counts by itself: an old
-// client must not use up what the clients beside it need.
+// RefuseEnded is Refuse for a credential that may have been good once. Where err says so, it is no guess, and counts by
+// itself: an old client must not use up what the clients beside it need.
 func (a *Attempts) RefuseEnded(c *gin.Context, credential Credential, err error) error {
 	from := httpx.ClientNetwork(c)
 	if errors.Is(err, secret.ErrEnded) || token.Ours(err) {

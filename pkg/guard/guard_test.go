@@ -96,7 +96,8 @@ func TestM4TheRightGuessIsNotAnsweredEither(t *testing.T) {
 	rec := r.call(here, "right")
 	r.want(rec, 429)
 	if rec.Header().Get("Retry-After") != "57" || r.looked.Load() != 3 {
-		t.Errorf("Retry-After %s, %d credentials were looked at, want 57 and 3", rec.Header().Get("Retry-After"), r.looked.Load())
+		t.Errorf("Retry-After %s, %d credentials were looked at, want 57 and 3",
+			rec.Header().Get("Retry-After"), r.looked.Load())
 	}
 	r.want(r.call("192.0.2.2:1", "right"), 200)
 	r.attempts.good.InvalidateAll()
@@ -156,8 +157,8 @@ func (r *rig) together(verdict func(credential string) error) *atomic.Int32 {
 	return &most
 }
 
-// TestColdStart: good credentials of which the process knows nothing yet are never refused, however many come at once. They wait for
-// each other: as many are looked at as may fail, and a few at most.
+// TestColdStart: good credentials of which the process knows nothing yet are never refused, however many come at once.
+// They wait for each other: as many are looked at as may fail, and a few at most.
 func TestColdStart(t *testing.T) {
 	for limit, want := range map[int]int32{1: 1, 3: 3, 100: atOnce} {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,7 +195,8 @@ func TestGuessesAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		if refused.Load() != 10 || limited.Load() != 90 || r.looked.Load() != 10 {
-			t.Errorf("%d refused, %d limited, %d looked at; want 10, 90, 10", refused.Load(), limited.Load(), r.looked.Load())
+			t.Errorf("%d refused, %d limited, %d looked at; want 10, 90, 10",
+				refused.Load(), limited.Load(), r.looked.Load())
 		}
 	})
 }
@@ -224,12 +226,14 @@ func TestWaitingEndsWithTheRequest(t *testing.T) {
 	})
 }
 
-// TestM3NoHeaderRaisesTheLimit: of every peer, whatever a request says of itself, as many failures are admitted as without.
+// TestM3NoHeaderRaisesTheLimit: of every peer, whatever a request says of itself, as many failures are admitted as
+// without.
 func TestM3NoHeaderRaisesTheLimit(t *testing.T) {
 	headers := map[string][]string{
 		"none": nil, "X-Forwarded-For": {"203.0.113.5"}, "X-Forwarded-For twice": {"203.0.113.5", "203.0.113.6"},
 		"X-Forwarded-For of garbage": {"\x00,;"}, "X-Forwarded-For of loopback": {"127.0.0.1"},
-		"Forwarded": {"for=203.0.113.5"}, "X-Real-IP": {"203.0.113.5"}, "X-Client-IP": {"203.0.113.5"}, "True-Client-IP": {"203.0.113.5"},
+		"Forwarded": {"for=203.0.113.5"}, "X-Real-IP": {"203.0.113.5"}, "X-Client-IP": {"203.0.113.5"},
+		"True-Client-IP":   {"203.0.113.5"},
 		"CF-Connecting-IP": {"203.0.113.5"}, "X-Forwarded": {"203.0.113.5"}, "Via": {"1.1 proxy"},
 	}
 	for _, peer := range []string{here, "127.0.0.1:1", "10.0.0.1:1", "[::1]:1", "[fe80::1%eth0]:1"} {
@@ -274,7 +278,8 @@ func TestTokens(t *testing.T) {
 		return r.do(req).Code
 	}
 	var got []int
-	for _, raw := range []string{"ended", "ended", "ended", "ended too", "ended too", "made up", "made up too", "made up", "ended too"} {
+	for _, raw := range []string{"ended", "ended", "ended", "ended too", "ended too", "made up", "made up too",
+		"made up", "ended too"} {
 		got = append(got, ask(raw))
 	}
 	if want := []int{401, 401, 429, 401, 401, 401, 401, 429, 429}; !slices.Equal(got, want) {
@@ -316,8 +321,8 @@ func TestAddressesAreBounded(t *testing.T) {
 	}
 }
 
-// TestWhatNobodyCanGuess: beyond the limit a credential that package secret made is looked at, one at a time for each address, and
-// waits rather than being refused. The wrong ones are no admitted failures.
+// TestWhatNobodyCanGuess: beyond the limit a credential that package secret made is looked at, one at a time for each
+// address, and waits rather than being refused. The wrong ones are no admitted failures.
 func TestWhatNobodyCanGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 2)
@@ -358,7 +363,8 @@ func TestWhatHasEndedIsNoGuess(t *testing.T) {
 		return errWrong
 	}
 	var got []int
-	for _, credential := range []string{"old 1", "old 1", "old 1", "old 2", "old 2", "old 2", "wrong", "wrong", "wrong"} {
+	for _, credential := range []string{"old 1", "old 1", "old 1", "old 2", "old 2", "old 2", "wrong", "wrong",
+		"wrong"} {
 		got = append(got, r.call(here, credential).Code)
 	}
 	if want := []int{401, 401, 429, 401, 401, 429, 401, 401, 429}; !slices.Equal(got, want) {

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// madeBurst and madePerSecond bound the look-ups of an address beyond its limit: of credentials that nobody can guess, but
-	// anybody can make up. That many have a place in the queue, and it grows again at this rate.
+	// madeBurst and madePerSecond bound the look-ups of an address beyond its limit: of credentials that nobody can
+	// guess, but anybody can make up. That many have a place in the queue, and it grows again at this rate.
 	madeBurst     = 64
 	madePerSecond = 20
 	madePace      = int64(time.Second/time.Microsecond) / madePerSecond
@@ -23,8 +23,9 @@ type waiter struct {
 	err        error
 }
 
-// enter waits for a place among those of the address that are being looked at, behind all that came before. A place is free
-// while the failures known and those that may yet come of the places taken stay within the limit, and where no place is taken.
+// enter waits for a place among those of the address that are being looked at, behind all that came before. A place is
+// free while the failures known and those that may yet come of the places taken stay within the limit, and where no
+// place is taken.
 func (a *Attempts) enter(ctx context.Context, from string, credential Credential) (*address, error) {
 	w := &waiter{credential: credential, decided: make(chan struct{})}
 	withdraw, err := a.queue(from, w)

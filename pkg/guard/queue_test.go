@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// beyond makes a rig whose address here is beyond its limit, and in which look-ups of the keys that package secret made go on when
-// the test lets them. began says which one is looked at.
+// beyond makes a rig whose address here is beyond its limit, and in which look-ups of the keys that package secret made
+// go on when the test lets them. began says which one is looked at.
 func beyond(t *testing.T) (r *rig, began chan string, goOn chan struct{}) {
 	r = newRig(t, 1)
 	r.want(r.call(here, "wrong"), 401)
@@ -26,8 +26,8 @@ func beyond(t *testing.T) (r *rig, began chan string, goOn chan struct{}) {
 	return r, began, goOn
 }
 
-// TestFloodWaitsInOrder: beyond the limit those who have a place in the queue are looked at in the order in which they came, one for
-// each that is done; the others are refused at once, and leave the order as it is.
+// TestFloodWaitsInOrder: beyond the limit those who have a place in the queue are looked at in the order in which they
+// came, one for each that is done; the others are refused at once, and leave the order as it is.
 func TestFloodWaitsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, began, goOn := beyond(t)
@@ -122,7 +122,8 @@ func TestFloodOfMadeUpKeysCostsBoundedLookUps(t *testing.T) {
 				r.clock.Advance(time.Second)
 				flood()
 			}
-			if got, most := r.looked.Load(), int32(limit+madeBurst+seconds*madePerSecond); got > most || !abandoned && got < most {
+			if got, most := r.looked.Load(), int32(limit+madeBurst+seconds*madePerSecond); got > most ||
+				!abandoned && got < most {
 				t.Errorf("%d look-ups, want %d", got, most)
 			}
 			limited := r.call(here, secret.New("sk_"))

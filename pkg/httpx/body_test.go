@@ -41,7 +41,8 @@ func TestBindMediaTypes(t *testing.T) {
 	r := bindRig(t)
 	for given, accepted := range map[string]bool{
 		"": true, "application/json": true, "application/json; charset=utf-8": true, "Application/JSON ": true,
-		"text/plain": false, "application/x-www-form-urlencoded": false, "application/jsonx": false, "application/problem+json": false, ";": false,
+		"text/plain": false, "application/x-www-form-urlencoded": false, "application/jsonx": false,
+		"application/problem+json": false, ";": false,
 	} {
 		var headers []string
 		if given != "" {
@@ -86,13 +87,15 @@ func TestTooLargeIsAnsweredToWhoSendsFirst(t *testing.T) {
 	const size = 12 << 20
 	server := httptest.NewServer(bindRig(t))
 	defer server.Close()
-	for _, head := range []string{"Content-Length: " + strconv.Itoa(size) + "\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n" + strconv.FormatInt(size, 16) + "\r\n"} {
+	for _, head := range []string{"Content-Length: " + strconv.Itoa(size) + "\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n" + strconv.FormatInt(size, 16) + "\r\n"} {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if _, err := io.WriteString(conn, "POST /bind HTTP/1.1\r\nHost: x\r\n"+head+strings.Repeat("x", size)+"\r\n0\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "POST /bind HTTP/1.1\r\nHost: x\r\n"+head+strings.Repeat("x", size)+
+			"\r\n0\r\n\r\n"); err != nil {
 			t.Fatalf("the connection was cut: %v", err)
 		}
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -137,7 +140,8 @@ func TestBindEmptyBodies(t *testing.T) {
 func TestBindBrokenOffBody(t *testing.T) {
 	r := bindRig(t)
 	for _, length := range []int64{20, -1} {
-		req := httptest.NewRequest("POST", "/bind", io.MultiReader(strings.NewReader(`{"name":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		req := httptest.NewRequest("POST", "/bind",
+			io.MultiReader(strings.NewReader(`{"name":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
 		req.ContentLength = length
 		w := httptest.NewRecorder()
 		r.ServeHTTP(w, req)

@@ -41,7 +41,8 @@ func TestCORS(t *testing.T) {
 					t.Errorf("%s: got %d for %q", path, w.Code, got)
 				}
 				exposed := w.Header().Get("Access-Control-Expose-Headers")
-				if tt.allowed != "" && (!strings.Contains(strings.ToLower(exposed), "x-ratelimit-reset") || !strings.Contains(exposed, "Retry-After")) {
+				if tt.allowed != "" && (!strings.Contains(strings.ToLower(exposed), "x-ratelimit-reset") ||
+					!strings.Contains(exposed, "Retry-After")) {
 					t.Errorf("exposed are %q", exposed)
 				}
 			}
@@ -50,7 +51,8 @@ func TestCORS(t *testing.T) {
 			if got := w.Header().Get("Access-Control-Allow-Origin"); got != tt.allowed {
 				t.Errorf("preflight: got %d %v", w.Code, w.Header())
 			}
-			if tt.allowed != "" && (w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Methods") != "POST") {
+			if tt.allowed != "" && (w.Code != http.StatusNoContent ||
+				w.Header().Get("Access-Control-Allow-Methods") != "POST") {
 				t.Errorf("preflight: got %d %v", w.Code, w.Header())
 			}
 		})
@@ -71,7 +73,8 @@ func TestCheckOrigins(t *testing.T) {
 	if err := CheckOrigins([]string{"*", "https://a.example", "http://localhost:3000", "http://[::1]:80"}); err != nil {
 		t.Error(err)
 	}
-	for _, bad := range []string{"", "a.example", "https://", "https://a.example/", "https://a.example/x", "ftp://a.example", "https://u@a.example", "null", "https://*.example"} {
+	for _, bad := range []string{"", "a.example", "https://", "https://a.example/", "https://a.example/x",
+		"ftp://a.example", "https://u@a.example", "null", "https://*.example"} {
 		if CheckOrigins([]string{"*", bad}) == nil {
 			t.Errorf("%q is accepted", bad)
 		}

@@ -19,7 +19,8 @@ import (
 // docsPolicy lets the page run what this server serves and talk to this server; styles are also set inline by the
 // viewer.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; " +
-	"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
+	"frame-ancestors 'none'"
 
 const docsPage = `<!doctype html>
 <html lang="en">

@@ -122,7 +122,11 @@ func TestOnlyMethods(t *testing.T) {
 			t.Errorf("%s: Allow is %q", method, allow)
 		}
 	}
-	for path, method := range map[string]string{"/things/import": "POST", "/things/imports": "GET", "/things/1": "DELETE"} {
+	for path, method := range map[string]string{
+		"/things/import":  "POST",
+		"/things/imports": "GET",
+		"/things/1":       "DELETE",
+	} {
 		if w := r.do(t, method, path, ""); w.Code != 200 {
 			t.Errorf("%s %s: %d", method, path, w.Code)
 		}
@@ -139,7 +143,8 @@ func TestPanicIsA500ThatLeaksNothing(t *testing.T) {
 	}
 	line := r.lines(t)[0]
 	text, _ := line["error"].(string)
-	if !strings.Contains(text, "the secret plan") || !strings.Contains(text, "engine_test.go") || line["level"] != "ERROR" || line["request_id"] != "abc" {
+	if !strings.Contains(text, "the secret plan") || !strings.Contains(text, "engine_test.go") ||
+		line["level"] != "ERROR" || line["request_id"] != "abc" {
 		t.Errorf("the log line is %v", line)
 	}
 }
@@ -172,11 +177,12 @@ func TestErrors(t *testing.T) {
 		retryAfter string
 		logged     bool
 	}{
-		"typed":        {apierr.New(apierr.Conflict, "TAKEN", "taken").With("a", 1), 409, "TAKEN", "", false},
-		"wrapped":      {fmt.Errorf("doing: %w", apierr.New(apierr.NotFound, "GONE", "gone")), 404, "GONE", "", false},
-		"untyped":      {secret, 500, "INTERNAL_ERROR", "", true},
-		"unavailable":  {apierr.ErrUnavailable.WithCause(secret), 503, "SERVICE_UNAVAILABLE", "2", true},
-		"rounded up":   {apierr.New(apierr.RateLimited, "SLOW", "slow").WithRetryAfter(1100 * time.Millisecond), 429, "SLOW", "2", false},
+		"typed":       {apierr.New(apierr.Conflict, "TAKEN", "taken").With("a", 1), 409, "TAKEN", "", false},
+		"wrapped":     {fmt.Errorf("doing: %w", apierr.New(apierr.NotFound, "GONE", "gone")), 404, "GONE", "", false},
+		"untyped":     {secret, 500, "INTERNAL_ERROR", "", true},
+		"unavailable": {apierr.ErrUnavailable.WithCause(secret), 503, "SERVICE_UNAVAILABLE", "2", true},
+		"rounded up": {apierr.New(apierr.RateLimited, "SLOW", "slow").WithRetryAfter(1100 * time.Millisecond), 429,
+			"SLOW", "2", false},
 		"deadline":     {fmt.Errorf("query: %w", context.DeadlineExceeded), 503, "SERVICE_UNAVAILABLE", "2", true},
 		"client left":  {context.Canceled, 503, "SERVICE_UNAVAILABLE", "2", true},
 		"bad details":  {apierr.New(apierr.Invalid, "ODD", "odd").With("f", func() {}), 400, "ODD", "", false},
@@ -220,7 +226,8 @@ func TestRequestID(t *testing.T) {
 	r.GET("/", func(c *gin.Context) { seen = RequestID(c) })
 	long := strings.Repeat("a", 128)
 	for given, kept := range map[string]bool{
-		"": false, "abc": true, "A.b_c-9": true, long: true, long + "a": false, "a b": false, "a\"b": false, "é": false, "a\tb": false, "{x}": false,
+		"": false, "abc": true, "A.b_c-9": true, long: true, long + "a": false, "a b": false, "a\"b": false, "é": false,
+		"a\tb": false, "{x}": false,
 	} {
 		var headers []string
 		if given != "" {
@@ -239,7 +246,8 @@ func TestRequestID(t *testing.T) {
 			t.Errorf("answered %q, but the context has %q and the log %v", got, seen, last["request_id"])
 		}
 	}
-	if w := r.do(t, "GET", "/", "", "X-Request-ID", "a", "X-Request-ID", "b"); uuid.Validate(w.Header().Get("X-Request-ID")) != nil {
+	if w := r.do(t, "GET", "/", "", "X-Request-ID", "a", "X-Request-ID",
+		"b"); uuid.Validate(w.Header().Get("X-Request-ID")) != nil {
 		t.Error("two ids were taken for one")
 	}
 }
@@ -265,9 +273,12 @@ func TestAccessLine(t *testing.T) {
 	}
 	got[1]["request_id"], got[2]["request_id"] = "-", "-"
 	want := []map[string]any{
-		{"level": "INFO", "msg": "request", "method": "POST", "route": "/things/:id", "status": 200.0, "request_id": "abc", "client_ip": "192.0.2.1"},
-		{"level": "DEBUG", "msg": "request", "method": "GET", "route": "/healthz", "status": 200.0, "request_id": "-", "client_ip": "192.0.2.1"},
-		{"level": "INFO", "msg": "request", "method": "other", "route": "unmatched", "status": 405.0, "request_id": "-", "client_ip": "192.0.2.1", "error_code": "METHOD_NOT_ALLOWED"},
+		{"level": "INFO", "msg": "request", "method": "POST", "route": "/things/:id", "status": 200.0,
+			"request_id": "abc", "client_ip": "192.0.2.1"},
+		{"level": "DEBUG", "msg": "request", "method": "GET", "route": "/healthz", "status": 200.0, "request_id": "-",
+			"client_ip": "192.0.2.1"},
+		{"level": "INFO", "msg": "request", "method": "other", "route": "unmatched", "status": 405.0, "request_id": "-",
+			"client_ip": "192.0.2.1", "error_code": "METHOD_NOT_ALLOWED"},
 	}
 	want[2]["route"] = got[2]["route"] // gin tells the template of a 405 or not, by version
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -438,29 +449,40 @@ func TestClientIP(t *testing.T) {
 		want    string
 		known   bool
 	}{
-		"direct":                        {"203.0.113.5:1", nil, "203.0.113.5", true},
-		"direct IPv6":                   {"[2001:db8::1]:1", nil, "2001:db8::1", true},
-		"spoofed by a stranger":         {"203.0.113.5:1", []string{"X-Forwarded-For", "1.2.3.4"}, "203.0.113.5", true},
-		"unnamed proxy":                 {"192.168.1.1:1", []string{"X-Forwarded-For", "1.2.3.4"}, "192.168.1.1", false},
-		"unnamed proxy, Forwarded":      {"127.0.0.1:1", []string{"Forwarded", "for=1.2.3.4"}, "127.0.0.1", false},
-		"unnamed proxy, X-Real-IP":      {"[::1]:1", []string{"X-Real-IP", "1.2.3.4"}, "::1", false},
-		"named proxy":                   {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
-		"named proxy, direct":           {"10.1.1.1:1", nil, "10.1.1.1", true},
-		"named by address":              {"192.0.2.7:1", []string{"X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
-		"mapped into IPv6":              {"[::ffff:10.1.1.1]:1", []string{"X-Forwarded-For", "::ffff:1.2.3.4"}, "1.2.3.4", true},
-		"two proxies":                   {"10.1.1.1:1", []string{"X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.2.2.2"}, "1.2.3.4", true},
-		"a line of the proxy's own":     {"10.1.1.1:1", []string{"X-Forwarded-For", "6.6.6.6", "X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
-		"only proxies":                  {"10.1.1.1:1", []string{"X-Forwarded-For", "10.3.3.3, 10.2.2.2"}, "10.3.3.3", true},
-		"garbage":                       {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, unknown"}, "10.1.1.1", false},
-		"garbage beyond the client":     {"10.1.1.1:1", []string{"X-Forwarded-For", "unknown, 1.2.3.4"}, "1.2.3.4", true},
-		"no element":                    {"10.1.1.1:1", []string{"X-Forwarded-For", " , "}, "10.1.1.1", false},
-		"empty elements":                {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, ,", "X-Forwarded-For", ""}, "1.2.3.4", true},
-		"with a port":                   {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4:5678"}, "1.2.3.4", true},
-		"IPv6 in brackets":              {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]"}, "2001:db8::7", true},
-		"IPv6 with a port":              {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]:443"}, "2001:db8::7", true},
-		"X-Real-IP alone from a proxy":  {"10.1.1.1:1", []string{"X-Real-IP", "6.6.6.6"}, "10.1.1.1", false},
-		"Forwarded alone from a proxy":  {"10.1.1.1:1", []string{"Forwarded", "for=6.6.6.6"}, "10.1.1.1", false},
-		"X-Real-IP is not believed":     {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4", "X-Real-IP", "6.6.6.6"}, "1.2.3.4", true},
+		"direct":                {"203.0.113.5:1", nil, "203.0.113.5", true},
+		"direct IPv6":           {"[2001:db8::1]:1", nil, "2001:db8::1", true},
+		"spoofed by a stranger": {"203.0.113.5:1", []string{"X-Forwarded-For", "1.2.3.4"}, "203.0.113.5", true},
+		"unnamed proxy": {"192.168.1.1:1", []string{"X-Forwarded-For", "1.2.3.4"}, "192.168.1.1",
+			false},
+		"unnamed proxy, Forwarded": {"127.0.0.1:1", []string{"Forwarded", "for=1.2.3.4"}, "127.0.0.1", false},
+		"unnamed proxy, X-Real-IP": {"[::1]:1", []string{"X-Real-IP", "1.2.3.4"}, "::1", false},
+		"named proxy":              {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
+		"named proxy, direct":      {"10.1.1.1:1", nil, "10.1.1.1", true},
+		"named by address":         {"192.0.2.7:1", []string{"X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
+		"mapped into IPv6": {"[::ffff:10.1.1.1]:1", []string{"X-Forwarded-For", "::ffff:1.2.3.4"},
+			"1.2.3.4", true},
+		"two proxies": {"10.1.1.1:1", []string{"X-Forwarded-For", "6.6.6.6, 1.2.3.4, 10.2.2.2"},
+			"1.2.3.4", true},
+		"a line of the proxy's own": {"10.1.1.1:1",
+			[]string{"X-Forwarded-For", "6.6.6.6", "X-Forwarded-For", "1.2.3.4"}, "1.2.3.4", true},
+		"only proxies": {"10.1.1.1:1", []string{"X-Forwarded-For", "10.3.3.3, 10.2.2.2"}, "10.3.3.3",
+			true},
+		"garbage": {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4, unknown"}, "10.1.1.1",
+			false},
+		"garbage beyond the client": {"10.1.1.1:1", []string{"X-Forwarded-For", "unknown, 1.2.3.4"}, "1.2.3.4",
+			true},
+		"no element": {"10.1.1.1:1", []string{"X-Forwarded-For", " , "}, "10.1.1.1", false},
+		"empty elements": {"10.1.1.1:1",
+			[]string{"X-Forwarded-For", "1.2.3.4, ,", "X-Forwarded-For", ""}, "1.2.3.4", true},
+		"with a port": {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4:5678"}, "1.2.3.4", true},
+		"IPv6 in brackets": {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]"}, "2001:db8::7",
+			true},
+		"IPv6 with a port": {"10.1.1.1:1", []string{"X-Forwarded-For", "[2001:db8::7]:443"}, "2001:db8::7",
+			true},
+		"X-Real-IP alone from a proxy": {"10.1.1.1:1", []string{"X-Real-IP", "6.6.6.6"}, "10.1.1.1", false},
+		"Forwarded alone from a proxy": {"10.1.1.1:1", []string{"Forwarded", "for=6.6.6.6"}, "10.1.1.1", false},
+		"X-Real-IP is not believed": {"10.1.1.1:1", []string{"X-Forwarded-For", "1.2.3.4", "X-Real-IP", "6.6.6.6"},
+			"1.2.3.4", true},
 		"zone does not reach the limit": {"10.1.1.1:1", []string{"X-Forwarded-For", "fe80::1%eth0"}, "fe80::1", true},
 	}
 	for name, tt := range tests {
@@ -535,7 +557,11 @@ func BenchmarkEngine(b *testing.B) {
 	}
 	bare := gin.New()
 	bare.POST("/validate", handler)
-	full := NewEngine(Options{Service: "test", Log: obs.NewLogger(obs.NewBuffer(io.Discard), "info", "json"), Metrics: obs.NewMetrics("test")})
+	full := NewEngine(Options{
+		Service: "test",
+		Log:     obs.NewLogger(obs.NewBuffer(io.Discard), "info", "json"),
+		Metrics: obs.NewMetrics("test"),
+	})
 	full.POST("/validate", handler)
 	silent := NewEngine(Options{Service: "test", Log: slog.New(slog.DiscardHandler)})
 	silent.POST("/validate", handler)

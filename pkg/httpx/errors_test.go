@@ -30,8 +30,12 @@ func TestErrorsOfAGroup(t *testing.T) {
 	for _, group := range []string{"/v4", "/v40"} {
 		r.POST(group+"/guarded", refuse, ok)
 		r.POST(group+"/read", read)
-		r.GET(group+"/late", Wrap(func(*gin.Context) error { return fmt.Errorf("read a license: %w", context.DeadlineExceeded) }))
-		r.GET(group+"/busy", Wrap(func(*gin.Context) error { return apierr.ErrUnavailable.WithRetryAfter(time.Second) }))
+		r.GET(group+"/late", Wrap(func(*gin.Context) error {
+			return fmt.Errorf("read a license: %w", context.DeadlineExceeded)
+		}))
+		r.GET(group+"/busy", Wrap(func(*gin.Context) error {
+			return apierr.ErrUnavailable.WithRetryAfter(time.Second)
+		}))
 		r.GET(group+"/boom", func(*gin.Context) { panic("the secret plan") })
 	}
 	for name, test := range map[string]struct {
@@ -47,8 +51,10 @@ func TestErrorsOfAGroup(t *testing.T) {
 		"its slash":       {method: "GET", path: "/", want: "NOT_FOUND|404"},
 		"method":          {method: "DELETE", path: "/read", want: "METHOD_NOT_ALLOWED|405"},
 		"body":            {method: "POST", path: "/read", body: `{"n":"x"}`, want: "VALIDATION_ERROR|400"},
-		"large body":      {method: "POST", path: "/read", body: `{"n":` + strings.Repeat("1", 200) + `}`, want: "PAYLOAD_TOO_LARGE|413"},
-		"content type":    {method: "POST", path: "/read", body: `n=1`, contentType: "text/csv", want: "UNSUPPORTED_MEDIA_TYPE|415"},
+		"large body": {method: "POST", path: "/read", body: `{"n":` + strings.Repeat("1", 200) + `}`,
+			want: "PAYLOAD_TOO_LARGE|413"},
+		"content type": {method: "POST", path: "/read", body: `n=1`, contentType: "text/csv",
+			want: "UNSUPPORTED_MEDIA_TYPE|415"},
 		"slash at an end": {method: "POST", path: "/guarded/", want: "SLOW_DOWN|429"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,8 @@ func TestInProcessIsLikeARealHop(t *testing.T) {
 	})}}
 	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), valueKey{}, 1), time.Minute)
 	defer cancel()
-	req, _ := http.NewRequestWithContext(ctx, "POST", "http://auth/a%2fb?q=1", closer{strings.NewReader("hello"), closed})
+	req, _ := http.NewRequestWithContext(ctx, "POST", "http://auth/a%2fb?q=1",
+		closer{strings.NewReader("hello"), closed})
 	req.Header.Set("X-In", "mine")
 	res, err := client.Do(req)
 	if err != nil {
@@ -45,7 +46,8 @@ func TestInProcessIsLikeARealHop(t *testing.T) {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	<-closed
-	if res.StatusCode != 418 || string(body) != "hello" || res.Header.Get("X-Out") != "1" || res.Header.Get("X-Late") != "" || res.ContentLength != 5 {
+	if res.StatusCode != 418 || string(body) != "hello" || res.Header.Get("X-Out") != "1" ||
+		res.Header.Get("X-Late") != "" || res.ContentLength != 5 {
 		t.Errorf("got %v %s", res, body)
 	}
 	if req.Header.Get("X-In") != "mine" {
@@ -64,7 +66,8 @@ func (c closer) Close() error {
 }
 
 func TestInProcessStatusWithoutAWord(t *testing.T) {
-	res, err := InProcess{"a": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}.RoundTrip(mustRequest(t.Context(), "http://a/"))
+	res, err := InProcess{"a": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}.RoundTrip(
+		mustRequest(t.Context(), "http://a/"))
 	if err != nil || res.StatusCode != 200 {
 		t.Errorf("got %v %v", res, err)
 	}
@@ -78,7 +81,9 @@ func TestInProcessUnknownHost(t *testing.T) {
 }
 
 func TestInProcessPanicIsABrokenConnection(t *testing.T) {
-	_, err := InProcess{"a": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })}.RoundTrip(mustRequest(t.Context(), "http://a/"))
+	_, err := InProcess{"a": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic("boom")
+	})}.RoundTrip(mustRequest(t.Context(), "http://a/"))
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 func FuzzAppendStringIsWhatJSONWrites(f *testing.F) {
-	for _, s := range []string{"", "plain", `"quoted" \`, "<a href='x'>&</a>", "\x00\x1f\x7f\n\t", "äöü €", "\u2028\u2029", "\xff cut \xc3", "😀"} {
+	for _, s := range []string{"", "plain", `"quoted" \`, "<a href='x'>&</a>", "\x00\x1f\x7f\n\t", "äöü €",
+		"\u2028\u2029", "\xff cut \xc3", "😀"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -28,7 +29,8 @@ func TestWriteJSONAnswersAsGinDoes(t *testing.T) {
 	r := newRig(t, nil)
 	r.GET("/gin", func(c *gin.Context) { c.JSON(http.StatusCreated, gin.H{"a": 1}) })
 	r.GET("/ours", func(c *gin.Context) { WriteJSON(c, http.StatusCreated, []byte(`{"a":1}`)) })
-	want, got := r.do(t, "GET", "/gin", "", headerRequestID, "same"), r.do(t, "GET", "/ours", "", headerRequestID, "same")
+	want, got := r.do(t, "GET", "/gin", "", headerRequestID, "same"), r.do(t, "GET", "/ours", "", headerRequestID,
+		"same")
 	if got.Code != want.Code || got.Body.String() != want.Body.String() {
 		t.Errorf("got %d %s, want %d %s", got.Code, got.Body, want.Code, want.Body)
 	}

@@ -31,7 +31,8 @@ func TestMeta(t *testing.T) {
 		status int
 		want   string
 	}{
-		{true, "ok", 200, "ready"}, {true, "degraded: no connection", 200, "degraded"}, {false, "ok", 503, "unavailable"},
+		{true, "ok", 200, "ready"}, {true, "degraded: no connection", 200, "degraded"},
+		{false, "ok", 503, "unavailable"},
 	} {
 		state = Readiness{Ready: tt.ready, Dependencies: map[string]string{"broker": tt.broker}}
 		w := r.do(t, "GET", "/readyz", "")
@@ -41,7 +42,8 @@ func TestMeta(t *testing.T) {
 		}
 	}
 	var version map[string]string
-	if err := json.Unmarshal(r.do(t, "GET", "/version", "").Body.Bytes(), &version); err != nil || version["service"] != "test" || version["go"] == "" || version["version"] == "" || version["commit"] == "" {
+	if err := json.Unmarshal(r.do(t, "GET", "/version", "").Body.Bytes(), &version); err != nil ||
+		version["service"] != "test" || version["go"] == "" || version["version"] == "" || version["commit"] == "" {
 		t.Errorf("/version: %v %v", version, err)
 	}
 	if w := r.do(t, "GET", "/metrics", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "go_goroutines") {
@@ -63,7 +65,8 @@ func TestMetaLeavesOut(t *testing.T) {
 
 func TestOpenAPIIsTheDocument(t *testing.T) {
 	r := newRig(t, nil)
-	const document = "openapi: 3.1.0\ninfo: {title: A, version: \"1.0\"}\nx:\n  z: &same [1, 2.50, true, null, \"true\", 2026-01-31]\n  a: *same\n  text: |\n    two\n    lines\n"
+	const document = "openapi: 3.1.0\ninfo: {title: A, version: \"1.0\"}\nx:\n  z: &same [1, 2.50, true, null, " +
+		"\"true\", 2026-01-31]\n  a: *same\n  text: |\n    two\n    lines\n"
 	Meta(r.Engine, MetaOptions{Service: "test", OpenAPI: []byte(document)})
 	var got any
 	if err := json.Unmarshal(r.do(t, "GET", "/openapi.json", "").Body.Bytes(), &got); err != nil {
@@ -78,7 +81,12 @@ func TestOpenAPIIsTheDocument(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	for name, document := range map[string][]byte{"auth": openapi.Auth, "license": openapi.License, "analytics": openapi.Analytics, "admin": openapi.Admin} {
+	for name, document := range map[string][]byte{
+		"auth":      openapi.Auth,
+		"license":   openapi.License,
+		"analytics": openapi.Analytics,
+		"admin":     openapi.Admin,
+	} {
 		r := newRig(t, nil)
 		Meta(r.Engine, MetaOptions{Service: name, OpenAPI: document})
 		if w := r.do(t, "GET", "/openapi.json", ""); w.Code != 200 || !json.Valid(w.Body.Bytes()) {
@@ -92,7 +100,8 @@ func TestDocs(t *testing.T) {
 	Meta(r.Engine, MetaOptions{Service: "<test>", OpenAPI: openapi.Auth})
 	page := r.do(t, "GET", "/docs", "")
 	policy := page.Header().Get("Content-Security-Policy")
-	if page.Code != 200 || strings.Contains(page.Body.String(), "<test>") || !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "script-src 'self';") {
+	if page.Code != 200 || strings.Contains(page.Body.String(), "<test>") ||
+		!strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "script-src 'self';") {
 		t.Errorf("/docs: %d %s %s", page.Code, policy, page.Body)
 	}
 	if strings.Contains(page.Body.String(), "://") {
@@ -108,7 +117,8 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	plain := r.do(t, "GET", "/docs/swagger-ui-bundle.js", "")
-	if plain.Code != http.StatusOK || plain.Header().Get("Content-Encoding") != "" || !strings.Contains(plain.Body.String(), "SwaggerUIBundle") {
+	if plain.Code != http.StatusOK || plain.Header().Get("Content-Encoding") != "" ||
+		!strings.Contains(plain.Body.String(), "SwaggerUIBundle") {
 		t.Errorf("without gzip: %d %v", plain.Code, plain.Header())
 	}
 	for _, path := range []string{"/docs/nothing", "/docs/../docs.go", "/docs/swagger-ui.css.gz/x", "/docs/."} {
@@ -130,7 +140,8 @@ func TestL6DocsAreUnzippedOnce(t *testing.T) {
 		r.ServeHTTP(w, httptest.NewRequest("GET", "/docs/swagger-ui-bundle.js", nil))
 	}
 	runtime.ReadMemStats(&after)
-	if size := uint64(first.Body.Len()); first.Code != http.StatusOK || size < 500_000 || after.TotalAlloc-before.TotalAlloc > times*size/2 {
+	if size := uint64(first.Body.Len()); first.Code != http.StatusOK || size < 500_000 ||
+		after.TotalAlloc-before.TotalAlloc > times*size/2 {
 		t.Errorf("%d bytes of work for %d answers of %d bytes", after.TotalAlloc-before.TotalAlloc, times, size)
 	}
 }

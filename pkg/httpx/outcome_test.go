@@ -50,8 +50,9 @@ func TestAccessLineOfEachOutcome(t *testing.T) {
 		return l
 	}
 	for path, want := range map[string]map[string]any{
-		"/good":    line("INFO", "/good", 204),
-		"/bad":     line("ERROR", "/bad", 500, "error_code", "INTERNAL_ERROR", "error", apierr.ErrInternal.WithCause(io.ErrUnexpectedEOF).Error()),
+		"/good": line("INFO", "/good", 204),
+		"/bad": line("ERROR", "/bad", 500, "error_code", "INTERNAL_ERROR", "error",
+			apierr.ErrInternal.WithCause(io.ErrUnexpectedEOF).Error()),
 		"/nowhere": line("INFO", "unmatched", 404, "error_code", "NOT_FOUND"),
 	} {
 		if diff := cmp.Diff(want, accessLine(t, path)); diff != "" {

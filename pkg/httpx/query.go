@@ -107,8 +107,9 @@ func query(c *gin.Context, name string) (string, error) {
 	return values[0], nil
 }
 
-// KnownQuery refuses query parameters other than those named, with the nearest of them. What Bind refuses with 413 or 415 it
-// refuses first, because the size and type of a body come before its content; the body of a GET is not looked at.
+// KnownQuery refuses query parameters other than those named, with the nearest of them. What Bind refuses with 413 or
+// 415 it refuses first, because the size and type of a body come before its content; the body of a GET is not looked
+// at.
 func KnownQuery(c *gin.Context, names ...string) error {
 	if c.Request.Method != http.MethodGet {
 		if _, err := jsonBody(c); err != nil {

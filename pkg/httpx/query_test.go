@@ -38,14 +38,20 @@ func TestQuery(t *testing.T) {
 	}
 	tests := []struct{ kind, query, want string }{ // want "" = refused
 		{"int", "", "7"}, {"int", "q=1", "1"}, {"int", "q=100", "100"}, {"int", "other=x", "7"},
-		{"int", "q=0", ""}, {"int", "q=101", ""}, {"int", "q=-1", ""}, {"int", "q=1.5", ""}, {"int", "q=1e1", ""}, {"int", "q=x", ""},
-		{"int", "q=", ""}, {"int", "q=1&q=2", ""}, {"int", "q=99999999999999999999", ""}, {"int", "q=%zz", ""}, {"int", "q=+1", ""}, {"int", "q=%20" + "1", ""},
-		{"bool", "", "nil"}, {"bool", "q=true", "true"}, {"bool", "q=false", "false"}, {"bool", "q=1", ""}, {"bool", "q=TRUE", ""}, {"bool", "q=", ""},
-		{"time", "", "nil"}, {"time", "q=2026-01-31", "2026-01-31T00:00:00Z"}, {"time", "q=2026-01-31T02:00:00%2B02:00", "2026-01-31T00:00:00Z"},
+		{"int", "q=0", ""}, {"int", "q=101", ""}, {"int", "q=-1", ""}, {"int", "q=1.5", ""}, {"int", "q=1e1", ""},
+		{"int", "q=x", ""},
+		{"int", "q=", ""}, {"int", "q=1&q=2", ""}, {"int", "q=99999999999999999999", ""}, {"int", "q=%zz", ""},
+		{"int", "q=+1", ""}, {"int", "q=%20" + "1", ""},
+		{"bool", "", "nil"}, {"bool", "q=true", "true"}, {"bool", "q=false", "false"}, {"bool", "q=1", ""},
+		{"bool", "q=TRUE", ""}, {"bool", "q=", ""},
+		{"time", "", "nil"}, {"time", "q=2026-01-31", "2026-01-31T00:00:00Z"},
+		{"time", "q=2026-01-31T02:00:00%2B02:00", "2026-01-31T00:00:00Z"},
 		{"time", "q=2026-01-31T02:00:00.1234567Z", "2026-01-31T02:00:00.123456Z"},
-		{"time", "q=2026-01-31T02:00:00+02:00", ""}, {"time", "q=2026-13-01", ""}, {"time", "q=yesterday", ""}, {"time", "q=2026-01-31T02:00:00", ""}, {"time", "q=0000-01-01", ""},
+		{"time", "q=2026-01-31T02:00:00+02:00", ""}, {"time", "q=2026-13-01", ""}, {"time", "q=yesterday", ""},
+		{"time", "q=2026-01-31T02:00:00", ""}, {"time", "q=0000-01-01", ""},
 		{"text", "q=abc", "abc"}, {"text", "q=%C3%A9%C3%A9%C3%A9%C3%A9%C3%A9", "ééééé"},
-		{"text", "q=abcdef", ""}, {"text", "q=a%00", ""}, {"text", "q=a%0a", ""}, {"text", "q=%ff", ""}, {"text", "q=%ed%a0%80", ""},
+		{"text", "q=abcdef", ""}, {"text", "q=a%00", ""}, {"text", "q=a%0a", ""}, {"text", "q=%ff", ""},
+		{"text", "q=%ed%a0%80", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.kind+" "+tt.query, func(t *testing.T) {
@@ -53,7 +59,8 @@ func TestQuery(t *testing.T) {
 			c.Request = httptest.NewRequest("GET", "/?"+tt.query, nil)
 			got, err := readers[tt.kind](c)
 			if tt.want == "" {
-				if e := apierr.From(err); e == nil || e.Code != errcode.ValidationError || len(e.Details["fields"].(map[string]string)) != 1 {
+				if e := apierr.From(err); e == nil || e.Code != errcode.ValidationError ||
+					len(e.Details["fields"].(map[string]string)) != 1 {
 					t.Errorf("got %q, %v", got, err)
 				}
 				return
@@ -88,7 +95,8 @@ func TestC3UnknownQuery(t *testing.T) {
 		"?%ff=1":        "is unknown",
 	} {
 		w := r.do(t, "GET", "/"+query, "")
-		if want == "" && w.Code != http.StatusOK || want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
+		if want == "" && w.Code != http.StatusOK ||
+			want != "" && (w.Code != 400 || !strings.Contains(w.Body.String(), want)) {
 			t.Errorf("%s: got %d %s", query, w.Code, w.Body)
 		}
 	}

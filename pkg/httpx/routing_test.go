@@ -36,13 +36,16 @@ func TestC14HeadAndSlashes(t *testing.T) {
 		status       int
 		seen         string
 	}{
-		{"HEAD", "/things", 200, "/things"}, {"GET", "/things/", 200, "/things"}, {"HEAD", "/things///", 200, "/things"},
-		{"POST", "/things/", 200, "/things"}, {"HEAD", "/metrics", 200, "/metrics"}, {"GET", "/metrics/", 200, "/metrics"},
+		{"HEAD", "/things", 200, "/things"}, {"GET", "/things/", 200, "/things"},
+		{"HEAD", "/things///", 200, "/things"},
+		{"POST", "/things/", 200, "/things"}, {"HEAD", "/metrics", 200, "/metrics"},
+		{"GET", "/metrics/", 200, "/metrics"},
 		{"GET", "/things/%2f", 200, "/things"}, {"HEAD", "/things/5/parts/", 418, "/things/5/parts"},
 	} {
 		w := r.do(t, tt.method, tt.path, "")
 		seen := w.Header()["X-Path"]
-		if w.Code != tt.status || seen[len(seen)-1] != tt.seen || w.Header().Get("Location") != "" || w.Header().Get("Allow") != "" {
+		if w.Code != tt.status || seen[len(seen)-1] != tt.seen || w.Header().Get("Location") != "" ||
+			w.Header().Get("Allow") != "" {
 			t.Errorf("%s %s: got %d %v", tt.method, tt.path, w.Code, w.Header())
 		}
 	}
@@ -72,7 +75,8 @@ func TestHeadHasNoBody(t *testing.T) {
 func TestP3Hints(t *testing.T) {
 	r := routingRig(t)
 	for path, want := range map[string]string{
-		"/orders/5":                           "this is the things service; this path is served by the orders service, usually on port 5009",
+		"/orders/5": "this is the things service; this path is served by the orders " +
+			"service, usually on port 5009",
 		"/thing":                              "did you mean /things?",
 		"/Things":                             "did you mean /things?",
 		"/things/7/part":                      "did you mean /things/7/parts?",
@@ -94,7 +98,10 @@ func TestP3Hints(t *testing.T) {
 // P5: the refusal of a media type says what came.
 func TestP5MediaTypeIsNamed(t *testing.T) {
 	r := bindRig(t)
-	for name, value := range map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"} {
+	for name, value := range map[string]string{
+		"Content-Type":     "application/x-www-form-urlencoded",
+		"Content-Encoding": "gzip",
+	} {
 		w := r.do(t, "POST", "/bind", "{}", name, value)
 		wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")
 		if !strings.Contains(w.Body.String(), name+` was \"`+value+`\"; send`) {
@@ -102,10 +109,12 @@ func TestP5MediaTypeIsNamed(t *testing.T) {
 		}
 	}
 	for wrong, headers := range map[string][]string{
-		`Content-Type was \"application/json, application/json\"`: {"Content-Type", "application/json", "Content-Type", "application/json"},
-		`Content-Type was \"application/json, text/plain\"`:       {"Content-Type", "application/json", "Content-Type", "text/plain"},
-		`Content-Encoding was \"identity, gzip\"`:                 {"Content-Encoding", "identity", "Content-Encoding", "gzip"},
-		`Content-Type was \"text/plain\"`:                         {"Content-Encoding", "identity", "Content-Type", "text/plain"},
+		`Content-Type was \"application/json, application/json\"`: {"Content-Type", "application/json", "Content-Type",
+			"application/json"},
+		`Content-Type was \"application/json, text/plain\"`: {"Content-Type", "application/json", "Content-Type",
+			"text/plain"},
+		`Content-Encoding was \"identity, gzip\"`: {"Content-Encoding", "identity", "Content-Encoding", "gzip"},
+		`Content-Type was \"text/plain\"`:         {"Content-Encoding", "identity", "Content-Type", "text/plain"},
 	} {
 		w := r.do(t, "POST", "/bind", "{}", headers...)
 		wantError(t, w, 415, "UNSUPPORTED_MEDIA_TYPE")

@@ -43,8 +43,9 @@ func (r rig) within(ctx context.Context, d time.Duration, id string) (created, e
 	})
 }
 
-// TestALostReplyDoesNotBlockTheKey loses the database's answer at each step of a call. The clock stands still, so that no lease
-// runs out: once the database is there again the key is free, or has its answer, and the change has happened once.
+// TestALostReplyDoesNotBlockTheKey loses the database's answer at each step of a call. The clock stands still, so that
+// no lease runs out: once the database is there again the key is free, or has its answer, and the change has happened
+// once.
 func TestALostReplyDoesNotBlockTheKey(t *testing.T) {
 	for name, at := range map[string]struct {
 		text string

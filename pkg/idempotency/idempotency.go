@@ -1,5 +1,5 @@
-// Package idempotency answers a repeated call with its first answer. What a call with an Idempotency-Key changes and the answer
-// to it are committed together, so a client that lost the answer may ask again: the change happens once.
+// Package idempotency answers a repeated call with its first answer. What a call with an Idempotency-Key changes and
+// the answer to it are committed together, so a client that lost the answer may ask again: the change happens once.
 package idempotency
 
 import (
@@ -19,11 +19,12 @@ import (
 )
 
 const (
-	// A call has its key until its own deadline, or for longestCall without one, and for leaseMargin more: from then on another
-	// with the same key is let in. That matters only when the key could not be given back.
+	// A call has its key until its own deadline, or for longestCall without one, and for leaseMargin more: from then on
+	// another with the same key is let in. That matters only when the key could not be given back.
 	longestCall = 10 * time.Second
 	leaseMargin = time.Second
-	// longestLease is more than any call may run: what seems to be leased for longer was so before the clock was set back.
+	// longestLease is more than any call may run: what seems to be leased for longer was so before the clock was set
+	// back.
 	longestLease = 2 * time.Minute
 	// kept is how long an answer is repeated.
 	kept = 24 * time.Hour
@@ -69,11 +70,11 @@ type Key struct {
 	Request [32]byte
 }
 
-// Do runs fn, or answers as it did before for the same key and request, marked as httpx.MarkReplayed does. fn runs inside
-// db.InUnit, and its result is kept in the same transaction as its changes. Errors and panics leave nothing behind, refusals
-// among them, as their cause may be gone by the next call: the key is given back at once, or as soon as the database is there.
-// Another request under the key is ErrReused; one that is still running is ErrInUse. Reservations and kept answers are looked up in
-// reservation.go.
+// Do runs fn, or answers as it did before for the same key and request, marked as httpx.MarkReplayed does. fn runs
+// inside db.InUnit, and its result is kept in the same transaction as its changes. Errors and panics leave nothing
+// behind, refusals among them, as their cause may be gone by the next call: the key is given back at once, or as soon
+// as the database is there. Another request under the key is ErrReused; one that is still running is ErrInUse.
+// Reservations and kept answers are looked up in reservation.go.
 //
 // ctx must carry no transaction. T is kept as JSON and must survive it: a secret.Secret in it would come back as stars.
 func Do[T any](ctx context.Context, s *Store, k Key, fn func(ctx context.Context) (T, error)) (T, error) {

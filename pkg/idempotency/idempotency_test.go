@@ -103,7 +103,8 @@ func TestARepeatedCallGetsTheFirstAnswer(t *testing.T) {
 			t.Fatalf("%d effects, want 1", n)
 		}
 		var raw []byte
-		if err := r.db.Read(t.Context()).Raw("SELECT answer FROM idempotency_keys").Row().Scan(&raw); err != nil || len(raw) == 0 || strings.Contains(string(raw), "s3cret") {
+		if err := r.db.Read(t.Context()).Raw("SELECT answer FROM idempotency_keys").Row().Scan(&raw); err != nil ||
+			len(raw) == 0 || strings.Contains(string(raw), "s3cret") {
 			t.Fatalf("the answer is kept as %q (%v)", raw, err)
 		}
 	})
@@ -310,7 +311,8 @@ func TestAnAnswerUnderAnUnknownMasterKeyIsNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.store = idempotency.New(r.db, ring(t, 2), r.clock)
-		if _, err := r.create(key, "second", nil); !errors.Is(err, keyring.ErrUnknownKey) || r.count(t, "effects") != 1 {
+		if _, err := r.create(key, "second", nil); !errors.Is(err, keyring.ErrUnknownKey) ||
+			r.count(t, "effects") != 1 {
 			t.Fatalf("%v, %d effects", err, r.count(t, "effects"))
 		}
 	})
@@ -334,7 +336,8 @@ func TestFromRequest(t *testing.T) {
 		req := httptest.NewRequest("POST", "/api/v1/admin/licenses", nil)
 		req.Header["Idempotency-Key"] = tt.headers
 		got, err := idempotency.FromRequest(req, "admin-1", []byte(`{}`))
-		if refused := err != nil; got.Key != tt.want || refused != tt.refused || refused && apierr.From(err).Kind != apierr.Invalid {
+		if refused := err != nil; got.Key != tt.want || refused != tt.refused ||
+			refused && apierr.From(err).Kind != apierr.Invalid {
 			t.Errorf("%s: %q, %v", name, got.Key, err)
 		}
 	}
@@ -357,7 +360,8 @@ func TestFromRequestKnowsAPathHoweverItIsEscaped(t *testing.T) {
 
 func TestFromRequestTellsRequestsApart(t *testing.T) {
 	seen := map[[32]byte]string{}
-	for _, call := range [][3]string{{"POST", "/a", "{}"}, {"PUT", "/a", "{}"}, {"POST", "/b", "{}"}, {"POST", "/a?x", "{}"}, {"POST", "/a", "{ }"}, {"POST", "/a", ""}} {
+	for _, call := range [][3]string{{"POST", "/a", "{}"}, {"PUT", "/a", "{}"}, {"POST", "/b", "{}"},
+		{"POST", "/a?x", "{}"}, {"POST", "/a", "{ }"}, {"POST", "/a", ""}} {
 		req := httptest.NewRequest(call[0], call[1], nil)
 		req.Header.Set("Idempotency-Key", "k")
 		k, err := idempotency.FromRequest(req, "s", []byte(call[2]))

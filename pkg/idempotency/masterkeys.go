@@ -23,7 +23,8 @@ func (s *Store) countByMasterKey(tx *gorm.DB) (map[string]int, error) {
 		Name []byte
 		N    int
 	}
-	err := tx.Table("idempotency_keys").Select("substr(answer, ?, ?) AS name, count(*) AS n", keyring.NameAt+1, keyring.NameSize).
+	err := tx.Table("idempotency_keys").Select("substr(answer, ?, ?) AS name, count(*) AS n",
+		keyring.NameAt+1, keyring.NameSize).
 		Where("answer IS NOT NULL AND expires_at > ?", s.clock.Now()).Group("name").Find(&rows).Error
 	counts := map[string]int{}
 	for _, row := range rows {
@@ -38,14 +39,16 @@ type sealed struct {
 	Answer     []byte
 }
 
-// reseal goes through the table once, in the order of its primary key. What is written meanwhile is under the current key.
+// reseal goes through the table once, in the order of its primary key. What is written meanwhile is under the current
+// key.
 func (s *Store) reseal(ctx context.Context, progress func(done int)) (done int, err error) {
 	const batch = 200
 	var last sealed
 	for {
 		var rows []sealed
 		err := s.db.Read(ctx).Table("idempotency_keys").Select("scope", "key", "answer").
-			Where("answer IS NOT NULL AND expires_at > ? AND (scope, key) > (?, ?)", s.clock.Now(), last.Scope, last.Key).
+			Where("answer IS NOT NULL AND expires_at > ? AND (scope, key) > (?, ?)",
+				s.clock.Now(), last.Scope, last.Key).
 			Where("substr(answer, ?, ?) <> ?", keyring.NameAt+1, keyring.NameSize, []byte(s.ring.Name())).
 			Order("scope, key").Limit(batch).Find(&rows).Error
 		if err != nil || len(rows) == 0 {

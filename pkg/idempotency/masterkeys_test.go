@@ -18,7 +18,8 @@ func TestKeptAnswersMoveToANewMasterKey(t *testing.T) {
 		old, both, fresh := ring(t, 1), ring(t, 2, 1), ring(t, 2)
 		call := func(i int, by *keyring.Ring, made string) (created, error) {
 			k := idempotency.Key{Scope: fmt.Sprint("admin-", i%3), Key: fmt.Sprint(i)}
-			return idempotency.Do(t.Context(), idempotency.New(r.db, by, r.clock), k, func(context.Context) (created, error) { return created{Secret: made}, nil })
+			return idempotency.Do(t.Context(), idempotency.New(r.db, by, r.clock), k,
+				func(context.Context) (created, error) { return created{Secret: made}, nil })
 		}
 		for i := range answers {
 			if _, err := call(i, old, fmt.Sprint("answer ", i)); err != nil {

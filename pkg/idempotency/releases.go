@@ -9,7 +9,8 @@ import (
 const (
 	// releasePause is between two rounds of giving keys back while the database is away.
 	releasePause = 200 * time.Millisecond
-	// releasesKept bounds the keys that wait to be given back. Those of more calls are free when their leases run out, seconds later.
+	// releasesKept bounds the keys that wait to be given back. Those of more calls are free when their leases run out,
+	// seconds later.
 	releasesKept = 1000
 )
 

@@ -36,7 +36,8 @@ func TestReleasesAreBounded(t *testing.T) {
 		away.Store(false)
 		time.Sleep(10 * time.Second)
 		if _, working := s.state(); removed.Load() != releasesKept || most.Load() != 1 || working {
-			t.Errorf("afterwards %d were removed by %d goroutines, still working: %v", removed.Load(), most.Load(), working)
+			t.Errorf("afterwards %d were removed by %d goroutines, still working: %v",
+				removed.Load(), most.Load(), working)
 		}
 	})
 }

@@ -18,7 +18,9 @@ const (
 )
 
 // Answer is Do for the request of c and the Idempotency-Key that it carries. scope says whose key that is.
-func Answer[T any](c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error)) (answer T, err error) {
+func Answer[T any](
+	c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error),
+) (answer T, err error) {
 	body, err := httpx.Body(c)
 	if err != nil {
 		return answer, err
@@ -30,8 +32,8 @@ func Answer[T any](c *gin.Context, s *Store, scope string, fn func(ctx context.C
 	return Do(c.Request.Context(), s, key, fn)
 }
 
-// FromRequest reads the key of a request with the given body. Without the header, Key.Key is empty; one that is not 1 to 255
-// printable ASCII characters is a VALIDATION_ERROR.
+// FromRequest reads the key of a request with the given body. Without the header, Key.Key is empty; one that is not 1
+// to 255 printable ASCII characters is a VALIDATION_ERROR.
 func FromRequest(r *http.Request, scope string, body []byte) (Key, error) {
 	values := r.Header.Values(header)
 	if len(values) == 0 {

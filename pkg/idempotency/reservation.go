@@ -82,8 +82,8 @@ func (s *Store) takeOver(tx *gorm.DB, r reservation, now time.Time) error {
 	return one(tx.Exec(update, r.Request[:], r.owner, now.Add(r.lease), now.Add(kept), r.Scope, r.Key.Key))
 }
 
-// keep stores the answer if the key is still this call's. A call that outlived its lease and was taken over fails here, and
-// its changes with it.
+// keep stores the answer if the key is still this call's. A call that outlived its lease and was taken over fails here,
+// and its changes with it.
 func (s *Store) keep(tx *gorm.DB, r reservation, answer any) error {
 	sealed, err := s.seal(r.Key, answer)
 	if err != nil {
@@ -93,8 +93,8 @@ func (s *Store) keep(tx *gorm.DB, r reservation, answer any) error {
 	return one(tx.Exec(update, sealed, r.Scope, r.Key.Key, r.owner))
 }
 
-// release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. What cannot be done within
-// the time of the call is done after it.
+// release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. What cannot be
+// done within the time of the call is done after it.
 func (s *Store) release(ctx context.Context, r reservation) {
 	if ctx.Err() != nil || s.remove(ctx, r) != nil {
 		s.releases.add(r)
@@ -105,7 +105,9 @@ func (s *Store) remove(ctx context.Context, r reservation) error {
 	const remove = `DELETE FROM idempotency_keys WHERE scope = ? AND key = ? AND owner = ? AND answer IS NULL`
 	ctx, cancel := context.WithTimeout(ctx, leaseMargin)
 	defer cancel()
-	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(remove, r.Scope, r.Key.Key, r.owner).Error })
+	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(remove, r.Scope, r.Key.Key, r.owner).Error
+	})
 }
 
 // one demands that a guarded statement hit its row; otherwise somebody else has the key.

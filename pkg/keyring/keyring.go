@@ -1,6 +1,6 @@
-// Package keyring makes keyed hashes and ciphertexts under the suite's master key. Every service and purpose has keys of
-// its own, derived by HKDF-SHA256, and every result names the master key it was made under, so that master keys can change:
-// the current one makes, the others check and open.
+// Package keyring makes keyed hashes and ciphertexts under the suite's master key. Every service and purpose has keys
+// of its own, derived by HKDF-SHA256, and every result names the master key it was made under, so that master keys can
+// change: the current one makes, the others check and open.
 package keyring
 
 import (
@@ -64,8 +64,8 @@ type keys struct {
 	aead   cipher.AEAD
 }
 
-// New makes the ring of a service. Keys are 32 random bytes each; others are those that were or will be current: they check and
-// open, and make nothing.
+// New makes the ring of a service. Keys are 32 random bytes each; others are those that were or will be current: they
+// check and open, and make nothing.
 func New(service string, current []byte, others ...[]byte) (*Ring, error) {
 	r := &Ring{service: service, derived: map[string][]*keys{}}
 	for _, key := range append([][]byte{current}, others...) {
@@ -87,7 +87,8 @@ func ParseKey(s string) ([]byte, error) {
 	key, err := base64.RawStdEncoding.Strict().DecodeString(s)
 	if err != nil || len(key) != KeySize {
 		// The decoder's error would quote the key.
-		return nil, fmt.Errorf("keyring: a master key must be the base64 of %d bytes, for example from: openssl rand -base64 32", KeySize)
+		return nil, fmt.Errorf("keyring: a master key must be the base64 of %d bytes, for example from: openssl "+
+			"rand -base64 32", KeySize)
 	}
 	return key, nil
 }
@@ -112,7 +113,8 @@ func (r *Ring) MAC(purpose string, data []byte) MAC {
 	return MAC{Key: r.masters[0].name, Sum: r.keys(purpose)[0].sum(data)}
 }
 
-// MACs are the keyed hashes of data under every master key, the current one first: a value stored earlier is one of them.
+// MACs are the keyed hashes of data under every master key, the current one first: a value stored earlier is one of
+// them.
 func (r *Ring) MACs(purpose string, data []byte) []MAC {
 	derived := r.keys(purpose)
 	macs := make([]MAC, len(derived))
@@ -122,8 +124,8 @@ func (r *Ring) MACs(purpose string, data []byte) []MAC {
 	return macs
 }
 
-// Seal encrypts plain under the current master key (AES-256-GCM). bound is what it belongs to, a row's id for instance: Open
-// demands the same.
+// Seal encrypts plain under the current master key (AES-256-GCM). bound is what it belongs to, a row's id for instance:
+// Open demands the same.
 func (r *Ring) Seal(purpose string, plain, bound []byte) ([]byte, error) {
 	name := r.masters[0].name
 	sealed := make([]byte, NameAt+NameSize+nonceSize, NameAt+NameSize+nonceSize+len(plain)+16)

@@ -1,7 +1,7 @@
-// Package masterkey keeps a register of the master keys under which a service's rows were made, so that a process without one of
-// them says so instead of answering that things do not exist. A key is registered before the first row is written under it;
-// therefore a look-up by keyed hash that finds nothing, followed by a Check that finds every registered key in the ring,
-// proves that there is nothing.
+// Package masterkey keeps a register of the master keys under which a service's rows were made, so that a process
+// without one of them says so instead of answering that things do not exist. A key is registered before the first row
+// is written under it; therefore a look-up by keyed hash that finds nothing, followed by a Check that finds every
+// registered key in the ring, proves that there is nothing.
 package masterkey
 
 import (
@@ -33,8 +33,8 @@ type Rows struct {
 	What string
 	// Count tells how many there are by name of the master key.
 	Count func(tx *gorm.DB) (map[string]int, error)
-	// Reseal moves those under other master keys of the ring to the current one, beside live traffic. It can be stopped and run
-	// again. progress hears how many are done; Reseal returns the same number.
+	// Reseal moves those under other master keys of the ring to the current one, beside live traffic. It can be stopped
+	// and run again. progress hears how many are done; Reseal returns the same number.
 	Reseal func(ctx context.Context, progress func(done int)) (int, error)
 }
 
@@ -86,17 +86,19 @@ func (e *MissingError) Error() string {
 	for i, u := range e.Missing {
 		missing[i] = u.String()
 	}
-	return fmt.Sprintf("the database holds rows under master key %s, which this process does not have (it has %s): set that key as "+
-		"LATCHKEY_MASTER_KEY, or as LATCHKEY_MASTER_KEY_PREVIOUS or LATCHKEY_MASTER_KEY_NEXT while keys are being changed",
+	return fmt.Sprintf("the database holds rows under master key %s, which this process does not have (it has %s): "+
+		"set that key as LATCHKEY_MASTER_KEY, or as LATCHKEY_MASTER_KEY_PREVIOUS or LATCHKEY_MASTER_KEY_NEXT while "+
+		"keys are being changed",
 		strings.Join(missing, " and "), strings.Join(e.Configured, ", "))
 }
 
 // ErrMissing is what callers are told meanwhile.
 var ErrMissing = apierr.ErrUnavailable.WithMessagef(
-	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").WithRetryAfter(5 * time.Second)
+	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").
+	WithRetryAfter(5 * time.Second)
 
-// Start registers the current master key; a process calls it before it answers anything. It fails with a *MissingError when rows
-// are under keys that are not in the ring. Keys that protect nothing any more are forgotten.
+// Start registers the current master key; a process calls it before it answers anything. It fails with a *MissingError
+// when rows are under keys that are not in the ring. Keys that protect nothing any more are forgotten.
 func (r *Register) Start(ctx context.Context) error {
 	usages, err := r.Usage(ctx) // before the lock: it is counted again under it only for a reason
 	if err == nil {
@@ -178,19 +180,22 @@ func (r *Register) usages(tx *gorm.DB) ([]Usage, error) {
 
 // Complain is a *MissingError when usages has rows under keys that are not in the ring.
 func (r *Register) Complain(usages []Usage) error {
-	return r.missing(slices.DeleteFunc(slices.Clone(usages), func(u Usage) bool { return u.Configured || len(u.Counts) == 0 }))
+	return r.missing(slices.DeleteFunc(slices.Clone(usages), func(u Usage) bool {
+		return u.Configured || len(u.Counts) == 0
+	}))
 }
 
-// Check fails with ErrMissing, whose cause is a *MissingError without counts, when a key is registered that is not in the ring.
-// It costs one small query.
+// Check fails with ErrMissing, whose cause is a *MissingError without counts, when a key is registered that is not in
+// the ring. It costs one small query.
 func (r *Register) Check(ctx context.Context) error {
 	_, err := r.check(r.db.Read(ctx))
 	return err
 }
 
-// Guard is Check within the transaction of one who is about to write under the current key something that must be unique beyond
-// master keys, and registers that key. Until the transaction ends no process starts with a key that this one does not have; and
-// while the ring has several keys, such transactions wait for one another, since a unique index sees the hashes of one key only.
+// Guard is Check within the transaction of one who is about to write under the current key something that must be
+// unique beyond master keys, and registers that key. Until the transaction ends no process starts with a key that this
+// one does not have; and while the ring has several keys, such transactions wait for one another, since a unique index
+// sees the hashes of one key only.
 func (r *Register) Guard(tx *gorm.DB) error {
 	lock := "KEY SHARE"
 	if len(r.Ring.Names()) > 1 {

@@ -32,7 +32,9 @@ type rig struct {
 }
 
 func each(t *testing.T, test func(r rig)) {
-	testkit.EachEngine(t, []db.Migrations{masterkey.Migrations, things}, func(t *testing.T, d *db.DB) { test(rig{t, d}) })
+	testkit.EachEngine(t, []db.Migrations{masterkey.Migrations, things}, func(t *testing.T, d *db.DB) {
+		test(rig{t, d})
+	})
 }
 
 func (r rig) ring(keys ...byte) *keyring.Ring {
@@ -118,7 +120,8 @@ func TestRowsThatNoRegisterKnowsAreSeenAtStart(t *testing.T) {
 		r.must(r.d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
 			return tx.Exec("INSERT INTO things VALUES ('restored')").Error
 		}))
-		if err := r.process(1).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "restored (things: 1)") {
+		if err := r.process(1).Start(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), "restored (things: 1)") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -141,9 +144,13 @@ func TestH2CheckAndGuardWhileAKeyIsMissing(t *testing.T) {
 		r.must(r.process(1).Start(t.Context()))
 		r.must(r.process(2, 1).Start(t.Context())) // somebody skipped the step in which all others accept key 2
 		r.must(r.write(r.process(2, 1)))
-		for name, err := range map[string]error{"check": r.process(1).Check(t.Context()), "guard": r.write(r.process(1))} {
+		for name, err := range map[string]error{
+			"check": r.process(1).Check(t.Context()),
+			"guard": r.write(r.process(1)),
+		} {
 			e := apierr.From(err)
-			if err == nil || e.Kind != apierr.Unavailable || e.RetryAfter == 0 || !strings.Contains(err.Error(), r.name(2)) {
+			if err == nil || e.Kind != apierr.Unavailable || e.RetryAfter == 0 ||
+				!strings.Contains(err.Error(), r.name(2)) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -189,9 +196,11 @@ func TestRotateTellsOfALateWriter(t *testing.T) {
 	})
 }
 
-// TestStartWaitsForAWriterUnderWay: the rows of a transaction that passed Guard count, although they are not committed yet.
+// TestStartWaitsForAWriterUnderWay: the rows of a transaction that passed Guard count, although they are not committed
+// yet.
 func TestStartWaitsForAWriterUnderWay(t *testing.T) {
-	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "test"}, masterkey.Migrations, things) // SQLite has one writer
+	// SQLite has one writer
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "test"}, masterkey.Migrations, things)
 	r := rig{t, d}
 	started := make(chan error, 1)
 	r.must(r.process(1).Start(t.Context()))
@@ -201,7 +210,9 @@ func TestStartWaitsForAWriterUnderWay(t *testing.T) {
 		go func() { started <- r.process(2).Start(context.Background()) }()
 		testkit.Eventually(t, 10*time.Second, func() error {
 			var waiting int
-			err := d.Read(t.Context()).Raw("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'master_keys'::regclass").Scan(&waiting).Error
+			err := d.Read(t.Context()).
+				Raw("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'master_keys'::regclass").
+				Scan(&waiting).Error
 			if err == nil && waiting == 0 {
 				err = errors.New("nobody waits")
 			}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// Rotate moves everything that other master keys of the ring protect to the current one, and forgets those keys. It can be stopped
-// and run again, and nothing stands still meanwhile. It fails when rows remain, because another process still writes under
-// another key. progress hears what is being moved and how many are done; Rotate returns how many rows it moved in all.
+// Rotate moves everything that other master keys of the ring protect to the current one, and forgets those keys. It can
+// be stopped and run again, and nothing stands still meanwhile. It fails when rows remain, because another process
+// still writes under another key. progress hears what is being moved and how many are done; Rotate returns how many
+// rows it moved in all.
 func (r *Register) Rotate(ctx context.Context, progress func(what string, done int)) (moved int, err error) {
 	if err := r.Start(ctx); err != nil {
 		return 0, err
@@ -32,8 +33,8 @@ func (r *Register) complete(ctx context.Context) error {
 	}
 	for _, u := range usages {
 		if u.Name != r.Ring.Name() {
-			return fmt.Errorf("rows were written under master key %s meanwhile: a process still has it as LATCHKEY_MASTER_KEY; "+
-				"make %s current everywhere, then run this again", u, r.Ring.Name())
+			return fmt.Errorf("rows were written under master key %s meanwhile: a process still has it as "+
+				"LATCHKEY_MASTER_KEY; make %s current everywhere, then run this again", u, r.Ring.Name())
 		}
 	}
 	return nil

@@ -1,4 +1,5 @@
-// Package nearest finds the name that somebody may have meant who wrote another one: a setting, a member, a query parameter, a path.
+// Package nearest finds the name that somebody may have meant who wrote another one: a setting, a member, a query
+// parameter, a path.
 package nearest
 
 import (
@@ -11,7 +12,8 @@ import (
 // Longest is the longest name that others are compared with, in bytes: the work is bounded by its square.
 const Longest = 128
 
-// Name is the one of known that is nearest to written, "" when none is near. Letter case, hyphens and underscores make no difference.
+// Name is the one of known that is nearest to written, "" when none is near. Letter case, hyphens and underscores make
+// no difference.
 func Name(written string, known []string) string {
 	if len(written) > Longest {
 		return ""

@@ -104,8 +104,8 @@ func redactOne(a slog.Attr) slog.Attr {
 // secretWords are looked for in attribute names, in lower case and without separators. A name such as "token_id" or
 // "api_key_id" tells which secret, not the secret, and passes.
 var secretWords = [...]string{
-	"apikey", "adminkey", "token", "authorization", "password", "passwd", "secret", "licensekey", "masterkey", "privatekey",
-	"cookie", "credential",
+	"apikey", "adminkey", "token", "authorization", "password", "passwd", "secret", "licensekey", "masterkey",
+	"privatekey", "cookie", "credential",
 }
 
 var harmlessEndings = [...]string{"id", "hash", "name", "count", "type", "expiresat", "reason", "file"}

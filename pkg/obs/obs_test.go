@@ -26,8 +26,9 @@ func TestLoggerHidesSecrets(t *testing.T) {
 		var out bytes.Buffer
 		log := NewLogger(&out, "info", format)
 		for _, name := range []string{
-			"api_key", "X-API-Key", "apiKey", "token", "access_token", "Authorization", "password", "db_password", "secret", "internal_secret",
-			"license_key", "LicenseKey", "admin.key", "master-key", "private_key", "cookie", "credentials",
+			"api_key", "X-API-Key", "apiKey", "token", "access_token", "Authorization", "password", "db_password",
+			"secret", "internal_secret", "license_key", "LicenseKey", "admin.key", "master-key", "private_key",
+			"cookie", "credentials",
 		} {
 			log.Info("m", name, canary)
 			log.Info("m", slog.Group("request", name, canary))
@@ -47,8 +48,8 @@ func TestLoggerHidesSecrets(t *testing.T) {
 func TestLoggerShowsTheRest(t *testing.T) {
 	var out bytes.Buffer
 	log := NewLogger(&out, "info", "json")
-	log.Info("m", "token_id", "a1", "api_key_id", "a2", "key", "a3", "license_id", "a4", "token_type", "a5", "password_file", "a6",
-		"err", errors.New("a7"), slog.Group("g", "n", "a8"), "license_key_hash", "a9")
+	log.Info("m", "token_id", "a1", "api_key_id", "a2", "key", "a3", "license_id", "a4", "token_type", "a5",
+		"password_file", "a6", "err", errors.New("a7"), slog.Group("g", "n", "a8"), "license_key_hash", "a9")
 	for i := '1'; i <= '9'; i++ {
 		if !strings.Contains(out.String(), "a"+string(i)) {
 			t.Errorf("a%c is hidden in %s", i, out.String())

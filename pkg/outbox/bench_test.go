@@ -55,8 +55,10 @@ func fill(b *testing.B, d *db.DB, n int) {
 	b.Helper()
 	const insert = `WITH e AS (INSERT INTO outbox (id, type, source, subject, occurred_at, data)
 		SELECT gen_random_uuid(), 'license.activated', 'latchkey/license', md5(n::text), now(), json_build_object(
-			'license_id', gen_random_uuid(), 'device_id', gen_random_uuid(), 'hardware_id', md5(n::text), 'device_name', '', 'os_name', '',
-			'os_version', '', 'app_version', '', 'session_id', '', 'ip', '127.0.0.1', 'returning', false, 'current_devices', 1,
+			'license_id', gen_random_uuid(), 'device_id', gen_random_uuid(), 'hardware_id',
+			md5(n::text), 'device_name', '', 'os_name', '',
+			'os_version', '', 'app_version', '', 'session_id', '', 'ip', '127.0.0.1', 'returning',
+			false, 'current_devices', 1,
 			'max_devices', 100, 'version', 1)
 		FROM generate_series(1, ?) AS n RETURNING seq)
 		INSERT INTO outbox_unsent SELECT seq FROM e`

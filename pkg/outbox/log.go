@@ -10,13 +10,16 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// Republish sends every event that happened since a time once more, in the order of seq, so that a consumer can be rebuilt from
-// the log. It holds one page in memory. progress, which may be nil, hears how far it is. It returns how many were sent, also
-// when it fails half-way; starting again is harmless.
-func (o *Outbox) Republish(ctx context.Context, pub bus.Publisher, since time.Time, progress func(sent, total int)) (int, error) {
+// Republish sends every event that happened since a time once more, in the order of seq, so that a consumer can be
+// rebuilt from the log. It holds one page in memory. progress, which may be nil, hears how far it is. It returns how
+// many were sent, also when it fails half-way; starting again is harmless.
+func (o *Outbox) Republish(
+	ctx context.Context, pub bus.Publisher, since time.Time, progress func(sent, total int),
+) (int, error) {
 	const (
 		bounds = `SELECT count(*) AS total, coalesce(max(seq), 0) AS last FROM outbox WHERE occurred_at >= ?`
-		page   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ? ORDER BY seq LIMIT ?`
+		page   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ?
+			ORDER BY seq LIMIT ?`
 	)
 	// What is written from now on is the relay's: without an end this would run after a busy service for ever.
 	var end struct {
@@ -44,7 +47,8 @@ func (o *Outbox) Republish(ctx context.Context, pub bus.Publisher, since time.Ti
 	}
 }
 
-// Prune deletes sent events that happened before a time, a page per transaction, and returns how many. Unsent ones stay.
+// Prune deletes sent events that happened before a time, a page per transaction, and returns how many. Unsent ones
+// stay.
 func (o *Outbox) Prune(ctx context.Context, before time.Time) (int, error) {
 	const page = `SELECT seq, occurred_at FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`
 	for pruned, seq := 0, int64(0); ; {
@@ -77,7 +81,8 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 		return 0, nil
 	}
 	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		res := tx.Exec(`DELETE FROM outbox WHERE seq IN ? AND seq NOT IN (SELECT seq FROM outbox_unsent WHERE seq IN ?)`, seqs, seqs)
+		res := tx.Exec(`DELETE FROM outbox WHERE seq IN ?
+			AND seq NOT IN (SELECT seq FROM outbox_unsent WHERE seq IN ?)`, seqs, seqs)
 		n = int(res.RowsAffected)
 		return res.Error
 	})

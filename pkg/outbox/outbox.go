@@ -1,6 +1,6 @@
-// Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the change that
-// it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent rows stay as the
-// service's event log until they are pruned.
+// Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the
+// change that it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent
+// rows stay as the service's event log until they are pruned.
 package outbox
 
 import (
@@ -19,8 +19,9 @@ import (
 //go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
-// Migrations make the tables outbox and outbox_unsent. Columns seq and created_at fill themselves; a statement that writes events
-// on its own gives the others, writes their seqs into outbox_unsent as well, and calls Wake after its commit.
+// Migrations make the tables outbox and outbox_unsent. Columns seq and created_at fill themselves; a statement that
+// writes events on its own gives the others, writes their seqs into outbox_unsent as well, and calls Wake after its
+// commit.
 var Migrations = db.Migrations{Name: "outbox", FS: files}
 
 // Outbox is the outbox of one service. It is safe for concurrent use.
@@ -64,9 +65,11 @@ func toEvents(rows []row) []event.Event {
 	return events
 }
 
-// Add writes msg as an event about subject, which happened at at, into tx, with the trace that ctx carries; the relay is woken
-// when the transaction has committed. ctx and tx are those that db.Tx handed out.
-func (o *Outbox) Add(ctx context.Context, tx *gorm.DB, subject string, at time.Time, msg proto.Message) (event.Event, error) {
+// Add writes msg as an event about subject, which happened at at, into tx, with the trace that ctx carries; the relay
+// is woken when the transaction has committed. ctx and tx are those that db.Tx handed out.
+func (o *Outbox) Add(
+	ctx context.Context, tx *gorm.DB, subject string, at time.Time, msg proto.Message,
+) (event.Event, error) {
 	e, err := event.New(o.source, subject, at, msg)
 	if err != nil {
 		return event.Event{}, err
@@ -114,9 +117,11 @@ func (o *Outbox) Pending(ctx context.Context) (int, error) {
 	return n, db.Error(err)
 }
 
-// List returns the events about subject since a time, newest first and at most limit of them, and how many there are in all.
-// Types in exclude are left out.
-func (o *Outbox) List(ctx context.Context, subject string, since time.Time, exclude []string, limit int) ([]event.Event, int, error) {
+// List returns the events about subject since a time, newest first and at most limit of them, and how many there are in
+// all. Types in exclude are left out.
+func (o *Outbox) List(
+	ctx context.Context, subject string, since time.Time, exclude []string, limit int,
+) ([]event.Event, int, error) {
 	// A NOT IN of nothing would be NOT IN (NULL), which is never true.
 	exclude = append([]string{""}, exclude...)
 	const where = ` FROM outbox WHERE subject = ? AND occurred_at >= ? AND type NOT IN ?`

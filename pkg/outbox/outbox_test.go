@@ -72,7 +72,8 @@ func add(t *testing.T, d *db.DB, o *Outbox, subject string, n int) []string {
 	defer cancel()
 	err := d.Tx(patient, func(ctx context.Context, tx *gorm.DB) error {
 		for i := range ids {
-			e, err := o.Add(ctx, tx, subject, noon.Add(time.Duration(i)*time.Second), &eventsv1.LicenseActivated{LicenseId: subject})
+			e, err := o.Add(ctx, tx, subject, noon.Add(time.Duration(i)*time.Second),
+				&eventsv1.LicenseActivated{LicenseId: subject})
 			if err != nil {
 				return err
 			}
@@ -118,7 +119,8 @@ func TestEventsArriveAsTheyWereWritten(t *testing.T) {
 		o, pub := New(d, "latchkey/license"), &publisher{}
 		var want []event.Event
 		err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) error {
-			e, err := o.Add(ctx, tx, "lic-1", noon, &eventsv1.LicenseActivated{LicenseId: "lic-1", DeviceName: `Zoë's "PC" \u0000 🦆`})
+			e, err := o.Add(ctx, tx, "lic-1", noon,
+				&eventsv1.LicenseActivated{LicenseId: "lic-1", DeviceName: `Zoë's "PC" \u0000 🦆`})
 			want = append(want, e)
 			return err
 		})
@@ -130,7 +132,8 @@ func TestEventsArriveAsTheyWereWritten(t *testing.T) {
 		if diff := cmp.Diff(want, pub.events); diff != "" {
 			t.Fatal(diff)
 		}
-		if e := pub.events[0]; e.Type != "license.activated" || e.Source != "latchkey/license" || e.Time.Location() != time.UTC {
+		if e := pub.events[0]; e.Type != "license.activated" || e.Source != "latchkey/license" ||
+			e.Time.Location() != time.UTC {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -337,7 +340,9 @@ func TestPublishingHoldsUpNoWriter(t *testing.T) {
 // A command has its events published before it ends, and leaves to a relay what the bus does not take.
 func TestFlush(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
-		o, pub := New(d, "latchkey/test"), &publisher{before: func(context.Context, []event.Event) error { return errRefused }}
+		o, pub := New(d, "latchkey/test"), &publisher{before: func(context.Context, []event.Event) error {
+			return errRefused
+		}}
 		ids := add(t, d, o, "subject", 3)
 		if err := o.Flush(t.Context(), pub); !errors.Is(err, errRefused) || len(pub.ids()) > 0 {
 			t.Errorf("the bus refuses: %v", err)

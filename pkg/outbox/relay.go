@@ -20,15 +20,15 @@ const (
 	pollEvery = time.Second
 	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
 	publishTimeout = 10 * time.Second
-	// gatherFor lets commits come together, because claiming, confirming and committing a batch costs as much as many events do.
-	// It is what a change waits before others can hear of it.
+	// gatherFor lets commits come together, because claiming, confirming and committing a batch costs as much as many
+	// events do. It is what a change waits before others can hear of it.
 	gatherFor      = 25 * time.Millisecond
 	backoffFirst   = 100 * time.Millisecond
 	backoffLongest = 10 * time.Second
 )
 
-// Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many, share the
-// work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
+// Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many,
+// share the work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
 func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
 	for failures := 0; ctx.Err() == nil; {
 		n, err := o.relayBatch(ctx, pub)
@@ -49,8 +49,8 @@ func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger)
 	return nil
 }
 
-// Flush publishes what has not been sent, once; what the bus does not confirm is left to a relay. It is for a command, whose events
-// would otherwise wait until the relay of some process looks for them.
+// Flush publishes what has not been sent, once; what the bus does not confirm is left to a relay. It is for a command,
+// whose events would otherwise wait until the relay of some process looks for them.
 func (o *Outbox) Flush(ctx context.Context, pub bus.Publisher) error {
 	for {
 		if n, err := o.relayBatch(ctx, pub); err != nil || n < batchSize {
@@ -69,8 +69,8 @@ func (o *Outbox) relayBatch(ctx context.Context, pub bus.Publisher) (int, error)
 	return o.relayPostgres(ctx, pub)
 }
 
-// relayPostgres deletes the entries of a batch in a transaction that stays open while it publishes, so that another relay takes
-// those behind them. A row with a lower seq that commits late is simply found unsent next time.
+// relayPostgres deletes the entries of a batch in a transaction that stays open while it publishes, so that another
+// relay takes those behind them. A row with a lower seq that commits late is simply found unsent next time.
 func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, err error) {
 	const (
 		// A crash of the server that undoes the commit makes the batch be sent again; nobody need wait for its disk.
@@ -96,8 +96,8 @@ func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, e
 	return n, err
 }
 
-// relaySQLite publishes outside any transaction: there is one lock for all writers, and a consumer in the same process may have
-// to write before it can confirm. Two relays at once would send rows twice, which consumers bear.
+// relaySQLite publishes outside any transaction: there is one lock for all writers, and a consumer in the same process
+// may have to write before it can confirm. Two relays at once would send rows twice, which consumers bear.
 func (o *Outbox) relaySQLite(ctx context.Context, pub bus.Publisher) (int, error) {
 	const (
 		unsent = `SELECT ` + rowColumns + ` FROM outbox_unsent JOIN outbox USING (seq) ORDER BY seq LIMIT ?`
@@ -117,7 +117,9 @@ func (o *Outbox) relaySQLite(ctx context.Context, pub bus.Publisher) (int, error
 	if err != nil {
 		return 0, err
 	}
-	return len(rows), o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(sent, string(list)).Error })
+	return len(rows), o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(sent, string(list)).Error
+	})
 }
 
 func seqsOf(rows []row) []int64 {

@@ -45,7 +45,8 @@ func TestSixtyFirstCallOfAnyMinuteIsRefused(t *testing.T) {
 			}
 			now.Advance(900 * time.Millisecond) // the 60 calls take 54 s
 		}
-		if d := l.Take(t.Context(), "k", limit); d.Allowed || d.Remaining != 0 || d.RetryAfter != 6*time.Second || d.Reset != 6*time.Second {
+		if d := l.Take(t.Context(), "k", limit); d.Allowed || d.Remaining != 0 || d.RetryAfter != 6*time.Second ||
+			d.Reset != 6*time.Second {
 			t.Fatalf("61st call: %+v", d)
 		}
 		if d := l.Take(t.Context(), "other", limit); !d.Allowed {
@@ -145,7 +146,8 @@ func TestLoweredLimit(t *testing.T) {
 // A random stream of calls against the definition: no minute and no hour may hold more admitted calls than the limit,
 // and up to 4,096 no call may be refused while both have room.
 func TestAgainstTheDefinition(t *testing.T) {
-	for _, limit := range []ratelimit.Limit{{PerMinute: 7}, {PerMinute: 7, PerHour: 40}, {PerHour: 20}, {PerMinute: 4096}, {PerMinute: 6000, PerHour: 50000}} {
+	for _, limit := range []ratelimit.Limit{{PerMinute: 7}, {PerMinute: 7, PerHour: 40}, {PerHour: 20},
+		{PerMinute: 4096}, {PerMinute: 6000, PerHour: 50000}} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			now := clock.NewFake(start)
 			l := ratelimit.NewLocal(now)
@@ -156,7 +158,8 @@ func TestAgainstTheDefinition(t *testing.T) {
 			for range 20_000 {
 				now.Advance(time.Duration(random.Int64N(int64(mean) * 3 / 2)))
 				minute, hour := minutes.count(admitted, now.Now()), hours.count(admitted, now.Now())
-				room := (limit.PerMinute == 0 || minute < limit.PerMinute) && (limit.PerHour == 0 || hour < limit.PerHour)
+				room := (limit.PerMinute == 0 || minute < limit.PerMinute) &&
+					(limit.PerHour == 0 || hour < limit.PerHour)
 				d := l.Take(t.Context(), "k", limit)
 				if d.Allowed && !room {
 					t.Fatalf("admitted beyond the limit: %d in the minute, %d in the hour", minute, hour)
@@ -206,13 +209,15 @@ func TestLargeLimit(t *testing.T) {
 func TestTwoReplicasActAsOne(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
-		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)), ratelimit.NewShared(d, now, testkit.Log(t))}
+		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)),
+			ratelimit.NewShared(d, now, testkit.Log(t))}
 		var admitted [2]atomic.Int32
 		var wg sync.WaitGroup
 		for worker := range 20 {
 			wg.Go(func() {
 				for range 10 {
-					if replicas[worker%2].Take(context.Background(), "k", ratelimit.Limit{PerMinute: 60, PerHour: 1000}).Allowed {
+					if replicas[worker%2].Take(context.Background(), "k",
+						ratelimit.Limit{PerMinute: 60, PerHour: 1000}).Allowed {
 						admitted[worker%2].Add(1)
 					}
 				}
@@ -228,7 +233,8 @@ func TestTwoReplicasActAsOne(t *testing.T) {
 func TestTwoReplicasWithChunksNeverExceedTheLimit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
-		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)), ratelimit.NewShared(d, now, testkit.Log(t))}
+		replicas := []ratelimit.Limiter{ratelimit.NewShared(d, now, testkit.Log(t)),
+			ratelimit.NewShared(d, now, testkit.Log(t))}
 		limit, admitted := ratelimit.Limit{PerMinute: 600}, 0
 		for i := range 1300 {
 			if replicas[i%2].Take(t.Context(), "k", limit).Allowed {
@@ -346,7 +352,8 @@ func TestQuota(t *testing.T) {
 		}
 	}
 	var e *apierr.Error
-	if err := q.Admit(t.Context(), "k"); !errors.As(err, &e) || e.Kind != apierr.RateLimited || e.RetryAfter != time.Minute {
+	if err := q.Admit(t.Context(), "k"); !errors.As(err, &e) || e.Kind != apierr.RateLimited ||
+		e.RetryAfter != time.Minute {
 		t.Errorf("refused with %#v", e)
 	}
 	if err := q.Admit(t.Context(), "other"); err != nil {

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// publishedPerMinute is how many refusals of one chain become events within any minute. The others are counted in the next.
+	// publishedPerMinute is how many refusals of one chain become events within any minute. The others are counted in
+	// the next.
 	publishedPerMinute = 10
 	// chainsWatched bounds the chains whose refusals are counted; the refusals of more only count in the metric.
 	chainsWatched = 10_000

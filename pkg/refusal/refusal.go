@@ -1,5 +1,6 @@
-// Package refusal tells of refused tokens: each counts in a metric, and those of tokens that carry our signature become events, so
-// many a minute that neither who makes tokens up nor who presents an ended one again and again can fill a table.
+// Package refusal tells of refused tokens: each counts in a metric, and those of tokens that carry our signature become
+// events, so many a minute that neither who makes tokens up nor who presents an ended one again and again can fill a
+// table.
 package refusal
 
 import (
@@ -39,7 +40,8 @@ func Signed(raw, ip string) Token {
 	return t
 }
 
-// Verified is the token raw that err of package token refused: nothing is believed of it unless it carries our signature.
+// Verified is the token raw that err of package token refused: nothing is believed of it unless it carries our
+// signature.
 func Verified(err error, raw, ip string) Token {
 	if !token.Ours(err) {
 		return Token{IP: ip}
@@ -99,8 +101,8 @@ func refuses(k apierr.Kind) bool {
 	return k == apierr.Unauthenticated || k == apierr.Forbidden || k == apierr.NotFound
 }
 
-// Counter registers latchkey_<service>_refused_tokens_total and returns what counts in it. calls names the calls, for its help.
-// Most refusals are seen nowhere else.
+// Counter registers latchkey_<service>_refused_tokens_total and returns what counts in it. calls names the calls, for
+// its help. Most refusals are seen nowhere else.
 func Counter(r prometheus.Registerer, service, calls string) func(reason string) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "latchkey_" + service + "_refused_tokens_total",

@@ -25,7 +25,9 @@ type told struct {
 func recorder(c clock.Clock) (*Recorder, *told) {
 	t := &told{reasons: map[string]int{}}
 	return New(Options{
-		Clock: c, Count: func(reason string) { t.reasons[reason]++ }, Publish: func(r Refusal) { t.published = append(t.published, r) },
+		Clock: c, Count: func(reason string) { t.reasons[reason]++ }, Publish: func(r Refusal) {
+			t.published = append(t.published, r)
+		},
 	}), t
 }
 
@@ -37,9 +39,11 @@ func TestNote(t *testing.T) {
 		reason    string
 		published string
 	}{
-		"revoked":           {token.Refused("revoked"), ours, "revoked", "INVALID_TOKEN"},
-		"no seat":           {apierr.New(apierr.Forbidden, "DEVICE_NOT_ACTIVATED", ""), ours, "device_not_activated", "DEVICE_NOT_ACTIVATED"},
-		"no license":        {apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", ""), ours, "license_not_found", "LICENSE_NOT_FOUND"},
+		"revoked": {token.Refused("revoked"), ours, "revoked", "INVALID_TOKEN"},
+		"no seat": {apierr.New(apierr.Forbidden, "DEVICE_NOT_ACTIVATED", ""), ours, "device_not_activated",
+			"DEVICE_NOT_ACTIVATED"},
+		"no license": {apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", ""), ours, "license_not_found",
+			"LICENSE_NOT_FOUND"},
 		"made up":           {token.Refused("signature"), Token{IP: "192.0.2.1"}, "signature", ""},
 		"passed":            {nil, ours, "", ""},
 		"too often":         {apierr.New(apierr.RateLimited, "RATE_LIMIT_EXCEEDED", ""), ours, "", ""},
@@ -51,11 +55,13 @@ func TestNote(t *testing.T) {
 			if err := r.Note(tt.err, tt.token); !errors.Is(err, tt.err) {
 				t.Errorf("it returns %v", err)
 			}
-			if want := map[string]int{tt.reason: 1}; tt.reason != "" && !cmp.Equal(got.reasons, want) || tt.reason == "" && len(got.reasons) > 0 {
+			if want := map[string]int{tt.reason: 1}; tt.reason != "" && !cmp.Equal(got.reasons, want) ||
+				tt.reason == "" && len(got.reasons) > 0 {
 				t.Errorf("counted %v", got.reasons)
 			}
 			if tt.published == "" && len(got.published) > 0 ||
-				tt.published != "" && (len(got.published) != 1 || got.published[0].ErrorCode != tt.published || got.published[0].Token != ours) {
+				tt.published != "" && (len(got.published) != 1 || got.published[0].ErrorCode != tt.published ||
+					got.published[0].Token != ours) {
 				t.Errorf("published %+v", got.published)
 			}
 		})

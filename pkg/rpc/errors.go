@@ -32,8 +32,8 @@ var wireCodes = map[apierr.Kind]connect.Code{
 	apierr.Unavailable:        connect.CodeUnavailable,
 }
 
-// toWire is the Connect error of a handler's failure. The cause of a failure of ours travels as its message, so that the
-// service at the front can log it: between services that is no leak.
+// toWire is the Connect error of a handler's failure. The cause of a failure of ours travels as its message, so that
+// the service at the front can log it: between services that is no leak.
 func toWire(ctx context.Context, err error) error {
 	e := httpx.Typed(err)
 	cause := errors.New(e.Message)
@@ -74,9 +74,10 @@ func fromInfo(info *rpcv1.ErrorInfo) *apierr.Error {
 	return e
 }
 
-// Error is the *apierr.Error behind a failed call. A peer service's typed failure is itself again, kind and code; a peer service that
-// cannot be reached or takes too long is apierr.ErrUnavailable; everything else, a refused service token among it, is a fault
-// between us and not the user's: apierr.ErrInternal. Clients made with NewClientOptions have applied it already.
+// Error is the *apierr.Error behind a failed call. A peer service's typed failure is itself again, kind and code; a
+// peer service that cannot be reached or takes too long is apierr.ErrUnavailable; everything else, a refused service
+// token among it, is a fault between us and not the user's: apierr.ErrInternal. Clients made with NewClientOptions have
+// applied it already.
 func Error(err error) error {
 	if err == nil {
 		return nil

@@ -44,14 +44,14 @@ type Answer struct {
 // ownHeaders are the headers of an answer that belong to one connection.
 var ownHeaders = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Transfer-Encoding"}
 
-// maxAnswer caps what a peer service answers to a person, in bytes. The largest answers of a documented request, those to a
-// bulk-create of 10 MiB and to a list of events, stay well below.
+// maxAnswer caps what a peer service answers to a person, in bytes. The largest answers of a documented request, those
+// to a bulk-create of 10 MiB and to a list of events, stay well below.
 const maxAnswer = 32 << 20
 
 // Forward answers the request of c as the peer service does. Both bodies are held whole, within their limits: a slow
 // client costs the peer service nothing, what did not arrive there is sent again, and an answer that breaks off is an
-// outage and not half an answer. Errors: ErrUnavailable when the peer service is away, with "outcome": "unknown" among its
-// details when a change may have been made all the same; ErrInternal when the peer service does not know us.
+// outage and not half an answer. Errors: ErrUnavailable when the peer service is away, with "outcome": "unknown" among
+// its details when a change may have been made all the same; ErrInternal when the peer service does not know us.
 func (g *Gateway) Forward(c *gin.Context, by *Actor) error {
 	body, err := forwardedBody(c)
 	if err != nil {
@@ -74,8 +74,8 @@ func forwardedBody(c *gin.Context) ([]byte, error) {
 	return httpx.Body(c)
 }
 
-// forwardedHeader is what an API reads of the headers of a request. Idempotency-Key comes with POST alone: net/http repeats a
-// request that has one after a broken connection, and no other method honors it.
+// forwardedHeader is what an API reads of the headers of a request. Idempotency-Key comes with POST alone: net/http
+// repeats a request that has one after a broken connection, and no other method honors it.
 func forwardedHeader(r *http.Request) http.Header {
 	names := []string{"Content-Type", "Content-Encoding", "If-Match"}
 	if r.Method == http.MethodPost {
@@ -157,8 +157,10 @@ func (c *call) failure(err error) error {
 	case c.method == http.MethodGet || neverSent(err):
 		return apierr.ErrUnavailable.WithCause(err)
 	}
-	return apierr.ErrUnavailable.WithMessagef("a part of the system went away before it answered; the change may have been made: "+
-		"look before you send it again, or send it again with the same Idempotency-Key or If-Match").With("outcome", "unknown").WithCause(err)
+	return apierr.ErrUnavailable.WithMessagef(
+		"a part of the system went away before it answered; the change may have been made: "+
+			"look before you send it again, or send it again with the same Idempotency-Key or If-Match").
+		With("outcome", "unknown").WithCause(err)
 }
 
 func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
@@ -179,7 +181,8 @@ func (g *Gateway) send(ctx context.Context, request call) (*Answer, error) {
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: read}, err
 }
 
-// withoutQuery is err as a log may show it: net/http names the whole URL, whose query may hold a license key or an address.
+// withoutQuery is err as a log may show it: net/http names the whole URL, whose query may hold a license key or an
+// address.
 func (g *Gateway) withoutQuery(request call, err error) error {
 	var way *url.Error
 	if errors.As(err, &way) {
@@ -188,8 +191,8 @@ func (g *Gateway) withoutQuery(request call, err error) error {
 	return fmt.Errorf("%s at %s: %w", request.name(), g.peer, err)
 }
 
-// check tells answers of the peer service from those of a proxy in front of it. A 401 means that it refused our service token, and
-// says nothing about the credential of the person.
+// check tells answers of the peer service from those of a proxy in front of it. A 401 means that it refused our service
+// token, and says nothing about the credential of the person.
 func (g *Gateway) check(a *Answer) error {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {

@@ -35,7 +35,11 @@ type owner struct {
 
 func newOwner(gateway func(o *owner) *Gateway) *owner {
 	o := &owner{handle: echo}
-	o.engine = httpx.NewEngine(httpx.Options{Service: "auth", Log: obs.NewLogger(&o.log, "info", "json"), MaxBody: 4 << 20})
+	o.engine = httpx.NewEngine(httpx.Options{
+		Service: "auth",
+		Log:     obs.NewLogger(&o.log, "info", "json"),
+		MaxBody: 4 << 20,
+	})
 	group := o.engine.Group("/manage", RequireActor("auth", peers, "license"))
 	group.Any("/*rest", httpx.Wrap(func(c *gin.Context) error { return o.handle(c) }))
 	o.front = httpx.NewEngine(httpx.Options{Service: "license", MaxBody: 2 << 20})
@@ -53,7 +57,8 @@ func echo(c *gin.Context) error {
 	c.Header("ETag", `"7"`)
 	httpx.MarkReplayed(c.Request.Context())
 	c.JSON(http.StatusAccepted, map[string]any{
-		"method": c.Request.Method, "uri": c.Request.RequestURI, "body": string(body), "header": c.Request.Header, "by": ActorOf(c),
+		"method": c.Request.Method, "uri": c.Request.RequestURI, "body": string(body), "header": c.Request.Header,
+		"by": ActorOf(c),
 	})
 	return nil
 }
@@ -92,9 +97,11 @@ func TestForward(t *testing.T) {
 	eachWay(t, func(t *testing.T, o *owner) {
 		large := strings.Repeat("x", 1<<21)
 		rec := o.ask("POST", "/manage/a%20b/%2e%2e/c?x=1&x=%ff", large, http.Header{
-			"Content-Type": {"application/json"}, "If-Match": {`"1"`, `"2"`}, "Idempotency-Key": {"once"}, "X-Request-Id": {"r-1"},
-			"X-Admin-Api-Key": {"ak_secret"}, "Cookie": {"a=b"}, "Authorization": {"Bearer mine"}, "X-Forwarded-For": {"192.0.2.1"},
-			"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+			"Content-Type": {"application/json"}, "If-Match": {`"1"`, `"2"`}, "Idempotency-Key": {"once"},
+			"X-Request-Id":    {"r-1"},
+			"X-Admin-Api-Key": {"ak_secret"}, "Cookie": {"a=b"}, "Authorization": {"Bearer mine"},
+			"X-Forwarded-For": {"192.0.2.1"},
+			"Traceparent":     {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 		})
 		var got struct {
 			Method, URI, Body string
@@ -104,11 +111,13 @@ func TestForward(t *testing.T) {
 		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusAccepted {
 			t.Fatalf("%d %v", rec.Code, err)
 		}
-		if got.Method != "POST" || got.URI != "/manage/a%20b/%2e%2e/c?x=1&x=%ff" || got.Body != large || got.By.GetName() != ada.Name || got.By.GetIp() != ada.Ip {
+		if got.Method != "POST" || got.URI != "/manage/a%20b/%2e%2e/c?x=1&x=%ff" || got.Body != large ||
+			got.By.GetName() != ada.Name || got.By.GetIp() != ada.Ip {
 			t.Errorf("got %s %s, %d bytes, by %v", got.Method, got.URI, len(got.Body), got.By)
 		}
 		h := got.Header
-		if len(h["If-Match"]) != 2 || h.Get("Idempotency-Key") != "once" || h.Get("X-Request-Id") != "r-1" || h.Get("Traceparent") == "" {
+		if len(h["If-Match"]) != 2 || h.Get("Idempotency-Key") != "once" || h.Get("X-Request-Id") != "r-1" ||
+			h.Get("Traceparent") == "" {
 			t.Errorf("headers are missing: %v", h)
 		}
 		for _, secret := range []string{"X-Admin-Api-Key", "Cookie", "X-Forwarded-For"} {
@@ -116,12 +125,18 @@ func TestForward(t *testing.T) {
 				t.Errorf("the peer sees %s: %v", secret, h)
 			}
 		}
-		for name, want := range map[string]string{"Etag": `"7"`, httpx.HeaderReplayed: "true", "X-Request-Id": "r-1", "Cache-Control": "no-store"} {
+		for name, want := range map[string]string{
+			"Etag":               `"7"`,
+			httpx.HeaderReplayed: "true",
+			"X-Request-Id":       "r-1",
+			"Cache-Control":      "no-store",
+		} {
 			if values := rec.Header().Values(name); len(values) != 1 || values[0] != want {
 				t.Errorf("%s: %q, want %q", name, values, want)
 			}
 		}
-		if rec := o.ask("PATCH", "/manage/a", "{}", http.Header{"Idempotency-Key": {"once"}}); strings.Contains(rec.Body.String(), "once") {
+		if rec := o.ask("PATCH", "/manage/a", "{}",
+			http.Header{"Idempotency-Key": {"once"}}); strings.Contains(rec.Body.String(), "once") {
 			t.Errorf("a change that does not read its key could be repeated for it: %s", rec.Body)
 		}
 	})
@@ -130,17 +145,20 @@ func TestForward(t *testing.T) {
 func TestForwardRefusals(t *testing.T) {
 	eachWay(t, func(t *testing.T, o *owner) {
 		o.handle = func(*gin.Context) error {
-			return apierr.New(apierr.Conflict, "TAKEN", "taken").With("n", json.Number("12345678901234567890")).WithRetryAfter(3 * time.Second)
+			return apierr.New(apierr.Conflict, "TAKEN", "taken").With("n", json.Number("12345678901234567890")).
+				WithRetryAfter(3 * time.Second)
 		}
 		rec := o.ask("POST", "/manage/a", "{}", nil)
-		if want := `{"details":{"n":12345678901234567890},"error":"taken","error_code":"TAKEN"}`; rec.Code != 409 || rec.Body.String() != want || rec.Header().Get("Retry-After") != "3" {
+		if want := `{"details":{"n":12345678901234567890},"error":"taken","error_code":"TAKEN"}`; rec.Code != 409 ||
+			rec.Body.String() != want || rec.Header().Get("Retry-After") != "3" {
 			t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 		}
 		o.handle = func(*gin.Context) error { panic("a defect") }
 		if rec := o.ask("GET", "/manage/a", "", nil); rec.Code != 500 || strings.Contains(rec.Body.String(), "defect") {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
-		if rec := o.ask("POST", "/manage/a", strings.Repeat("x", 2<<20+1), nil); rec.Code != http.StatusRequestEntityTooLarge {
+		if rec := o.ask("POST", "/manage/a", strings.Repeat("x", 2<<20+1),
+			nil); rec.Code != http.StatusRequestEntityTooLarge {
 			t.Errorf("%d %s", rec.Code, rec.Body)
 		}
 	})
@@ -160,7 +178,8 @@ func TestForwardedHeader(t *testing.T) {
 	}
 }
 
-// TestM9OnlyTheGatewayNamesPersons: another service, an unknown key, another audience and nobody in particular are refused.
+// TestM9OnlyTheGatewayNamesPersons: another service, an unknown key, another audience and nobody in particular are
+// refused.
 func TestM9OnlyTheGatewayNamesPersons(t *testing.T) {
 	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
 	o.handle = func(*gin.Context) error { t.Error("it was answered"); return nil }
@@ -176,13 +195,15 @@ func TestM9OnlyTheGatewayNamesPersons(t *testing.T) {
 		"nobody with an id":    {gatewayOf(license, "http://auth", o.inProcess()), &Actor{Name: "Ada"}},
 		"no key":               {gatewayOf(Identity{Service: "license"}, "http://auth", o.inProcess()), ada},
 	} {
-		if _, err := tt.gateway.Get(t.Context(), tt.by, "/manage/a"); apierr.From(err) == nil || apierr.From(err).Kind != apierr.Internal {
+		if _, err := tt.gateway.Get(t.Context(), tt.by, "/manage/a"); apierr.From(err) == nil ||
+			apierr.From(err).Kind != apierr.Internal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	rec := httptest.NewRecorder()
 	o.engine.ServeHTTP(rec, httptest.NewRequest("GET", "/manage/a", nil))
-	if rec.Code != http.StatusUnauthorized || !strings.Contains(o.log.String(), "analytics may not ask in the name of a person") {
+	if rec.Code != http.StatusUnauthorized ||
+		!strings.Contains(o.log.String(), "analytics may not ask in the name of a person") {
 		t.Errorf("%d, and the log says\n%s", rec.Code, o.log.String())
 	}
 }
@@ -212,8 +233,10 @@ func TestForwardRetries(t *testing.T) {
 				return gatewayOf(license, server.URL, w)
 			})
 			rec := o.ask(tt.method, "/manage/a", `{"a":1}`, nil)
-			if rec.Code != tt.status || w.tried.Load() != tt.tries || (rec.Code == 503) != (rec.Header().Get("Retry-After") != "") {
-				t.Errorf("%d after %d tries, want %d after %d\n%s", rec.Code, w.tried.Load(), tt.status, tt.tries, rec.Body)
+			if rec.Code != tt.status || w.tried.Load() != tt.tries ||
+				(rec.Code == 503) != (rec.Header().Get("Retry-After") != "") {
+				t.Errorf("%d after %d tries, want %d after %d\n%s",
+					rec.Code, w.tried.Load(), tt.status, tt.tries, rec.Body)
 			}
 			unknown := strings.Contains(rec.Body.String(), `"outcome":"unknown"`)
 			if want := name == "reset, may be there"; unknown != want {
@@ -241,7 +264,8 @@ func TestNoQueryIsLogged(t *testing.T) {
 		g := gatewayOf(license, "http://auth", w)
 		front.Any("/manage/*rest", httpx.Wrap(func(c *gin.Context) error { return g.Forward(c, ada) }))
 		for _, method := range []string{"GET", "POST"} {
-			front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/manage/licenses?license_key="+secret, strings.NewReader("{}")))
+			front.ServeHTTP(httptest.NewRecorder(),
+				httptest.NewRequest(method, "/manage/licenses?license_key="+secret, strings.NewReader("{}")))
 		}
 		if strings.Contains(log.String(), secret) || !strings.Contains(log.String(), "GET /manage/licenses at auth: ") {
 			t.Errorf("%s: the log says\n%s", name, log.String())
@@ -271,7 +295,8 @@ func TestM9ATokenInSomebodysNameIsForOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for request, status := range map[string]int{
-		"GET /manage/a": 202, "GET /manage/a?b=c": 202, "POST /manage/a": 401, "GET /manage/b": 401, "GET /manage/%61": 401,
+		"GET /manage/a": 202, "GET /manage/a?b=c": 202, "POST /manage/a": 401, "GET /manage/b": 401,
+		"GET /manage/%61": 401,
 	} {
 		method, uri, _ := strings.Cut(request, " ")
 		r := httptest.NewRequest(method, uri, nil)
@@ -283,7 +308,8 @@ func TestM9ATokenInSomebodysNameIsForOneRequest(t *testing.T) {
 		}
 	}
 	g := gate{newVerifier("auth", peers, clock.System{}), Callers{"/p": {"license"}}}
-	if _, err := g.admit(t.Context(), connect.Spec{Procedure: "/p"}, connect.Peer{}, http.Header{"Authorization": {"Bearer " + token}}); err == nil {
+	if _, err := g.admit(t.Context(), connect.Spec{Procedure: "/p"}, connect.Peer{},
+		http.Header{"Authorization": {"Bearer " + token}}); err == nil {
 		t.Error("a procedure was admitted in the name of a person")
 	}
 }
@@ -296,7 +322,12 @@ type fixed struct {
 }
 
 func (f fixed) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: f.status, Header: http.Header{"Content-Type": {f.kind}}, Body: io.NopCloser(f.body), Request: r}, nil
+	return &http.Response{
+		StatusCode: f.status,
+		Header:     http.Header{"Content-Type": {f.kind}},
+		Body:       io.NopCloser(f.body),
+		Request:    r,
+	}, nil
 }
 
 type torn struct{}
@@ -313,8 +344,9 @@ func TestForwardOfForeignAnswers(t *testing.T) {
 		"another program":           {fixed{200, "text/plain", strings.NewReader("hello")}, 500},
 		"a redirect":                {fixed{302, "", strings.NewReader("")}, 500},
 		"our token is refused":      {fixed{401, "application/json", strings.NewReader("{}")}, 500},
-		"broken off":                {fixed{200, "application/json", io.MultiReader(strings.NewReader("{"), torn{})}, 503},
-		"too much":                  {fixed{200, "application/json", bytes.NewReader(make([]byte, maxAnswer+1))}, 500},
+		"broken off": {fixed{200, "application/json", io.MultiReader(strings.NewReader("{"), torn{})},
+			503},
+		"too much": {fixed{200, "application/json", bytes.NewReader(make([]byte, maxAnswer+1))}, 500},
 	} {
 		o := newOwner(func(*owner) *Gateway { return gatewayOf(license, "http://auth", tt.answer) })
 		rec := o.ask("POST", "/manage/a", "{}", nil)

@@ -50,7 +50,8 @@ func (id Identity) PeerEntry() string {
 // Peers are the public keys of services by name. A service has several while its key is being changed.
 type Peers map[string][]ed25519.PublicKey
 
-// ParsePeers reads entries such as "license:" and base64 of the 32 bytes of a public key. A service may be there several times.
+// ParsePeers reads entries such as "license:" and base64 of the 32 bytes of a public key. A service may be there
+// several times.
 func ParsePeers(entries []string) (Peers, error) {
 	peers := Peers{}
 	for i, entry := range entries {
@@ -58,7 +59,8 @@ func ParsePeers(entries []string) (Peers, error) {
 		key, err := parse32(encoded)
 		if !ok || service == "" || err != nil {
 			// Not quoted: it may be a private key by mistake.
-			return nil, fmt.Errorf("entry %d is not the name of a service, a colon, and base64 of a public key of 32 bytes", i+1)
+			return nil, fmt.Errorf("entry %d is not the name of a service, a colon, and base64 of a public key of "+
+				"32 bytes", i+1)
 		}
 		peers[service] = append(peers[service], key)
 	}

@@ -17,14 +17,15 @@ const (
 	retryPause = 25 * time.Millisecond
 )
 
-// retried carries out a call again when the peer service could not be reached, for example because one of its replicas has just
-// ended: on another connection, within the deadline of the call. A call that may have arrived is repeated only if its procedure
-// is marked idempotent in the contract (option idempotency_level).
+// retried carries out a call again when the peer service could not be reached, for example because one of its replicas
+// has just ended: on another connection, within the deadline of the call. A call that may have arrived is repeated only
+// if its procedure is marked idempotent in the contract (option idempotency_level).
 func retried(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		for try := 0; ; try++ {
 			res, err := next(ctx, req)
-			if err == nil || try == maxRetries || !worthRetrying(req.Spec(), err) || !paused(ctx, rand.N(retryPause<<try)) {
+			if err == nil || try == maxRetries || !worthRetrying(req.Spec(), err) ||
+				!paused(ctx, rand.N(retryPause<<try)) {
 				return res, err
 			}
 		}
@@ -37,7 +38,8 @@ func worthRetrying(spec connect.Spec, err error) bool {
 		wire *connect.Error
 		way  *url.Error // connect has codes of its own for these
 	)
-	if !errors.As(err, &wire) || len(wire.Details()) > 0 || wire.Code() != connect.CodeUnavailable && !errors.As(err, &way) {
+	if !errors.As(err, &wire) || len(wire.Details()) > 0 ||
+		wire.Code() != connect.CodeUnavailable && !errors.As(err, &way) {
 		return false
 	}
 	return spec.IdempotencyLevel != connect.IdempotencyUnknown || neverSent(err)

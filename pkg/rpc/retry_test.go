@@ -41,13 +41,16 @@ func TestRetries(t *testing.T) {
 		tries   int64
 		fine    bool
 	}{
-		"nothing fails":                     {tries: 1, fine: true},
-		"refused":                           {fails: []error{refused, refused}, tries: 3, fine: true},
-		"refused for good":                  {fails: []error{refused, refused, refused, refused, refused}, tries: 4},
-		"reset, it may have arrived":        {fails: []error{reset}, tries: 1},
-		"reset, without side effects":       {level: connect.IdempotencyNoSideEffects, fails: []error{reset, reset}, tries: 3, fine: true},
-		"reset, idempotent":                 {level: connect.IdempotencyIdempotent, fails: []error{reset}, tries: 2, fine: true},
-		"reset for good":                    {level: connect.IdempotencyIdempotent, fails: []error{reset, reset, reset, reset, reset}, tries: 4},
+		"nothing fails":              {tries: 1, fine: true},
+		"refused":                    {fails: []error{refused, refused}, tries: 3, fine: true},
+		"refused for good":           {fails: []error{refused, refused, refused, refused, refused}, tries: 4},
+		"reset, it may have arrived": {fails: []error{reset}, tries: 1},
+		"reset, without side effects": {level: connect.IdempotencyNoSideEffects, fails: []error{reset, reset},
+			tries: 3, fine: true},
+		"reset, idempotent": {level: connect.IdempotencyIdempotent, fails: []error{reset}, tries: 2,
+			fine: true},
+		"reset for good": {level: connect.IdempotencyIdempotent,
+			fails: []error{reset, reset, reset, reset, reset}, tries: 4},
 		"the peer says that it is too busy": {level: connect.IdempotencyIdempotent, handler: full, tries: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +90,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestSilentPeer: a call on a link that swallows everything ends with the time of its caller, and the next one after the link is
-// back succeeds on a connection of its own.
+// TestSilentPeer: a call on a link that swallows everything ends with the time of its caller, and the next one after
+// the link is back succeeds on a connection of its own.
 func TestSilentPeer(t *testing.T) {
 	s := newPeer(t)
 	link := testkit.NewLink(t, strings.TrimPrefix(s.url, "http://"))

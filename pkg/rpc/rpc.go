@@ -1,8 +1,9 @@
-// Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token, signed
-// by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr) that arrive as they left.
-// Requests of people are not asked anew: a Gateway forwards them, with who asks in the token.
+// Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token,
+// signed by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr)
+// that arrive as they left. Requests of people are not asked anew: a Gateway forwards them, with who asks in the token.
 //
-//	client := authv1connect.NewAuthServiceClient(rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
+//	client := authv1connect.NewAuthServiceClient(
+//		rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)
 //	path, handler := authv1connect.NewAuthServiceHandler(impl, rpc.Serve("auth", peers, Callers)...)
 package rpc
 
@@ -28,8 +29,8 @@ const (
 	longestCall = 30 * time.Second
 )
 
-// NewClientOptions makes the clients of the peer service named audience: calls carry a service token, the request id and the caller's
-// trace, end after 5 s, and fail with an *apierr.Error as Error describes.
+// NewClientOptions makes the clients of the peer service named audience: calls carry a service token, the request id
+// and the caller's trace, end after 5 s, and fail with an *apierr.Error as Error describes.
 func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 	c := &caller{signer: newSigner(id, audience, clock.System{})}
 	return []connect.ClientOption{
@@ -48,8 +49,9 @@ func HTTPClient(rt http.RoundTripper) *http.Client {
 			TLSHandshakeTimeout: time.Second,
 			MaxIdleConns:        256,
 			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     400 * time.Millisecond, // less than a draining server waits before it closes a quiet connection
-			ForceAttemptHTTP2:   true,
+			// less than a draining server waits before it closes a quiet connection
+			IdleConnTimeout:   400 * time.Millisecond,
+			ForceAttemptHTTP2: true,
 		}
 	}
 	return &http.Client{Transport: rt, Timeout: longestCall, CheckRedirect: refuseRedirects}

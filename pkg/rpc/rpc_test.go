@@ -73,7 +73,9 @@ func newPeer(t *testing.T) *peer {
 	return s
 }
 
-func (s *peer) call(ctx context.Context, rt http.RoundTripper, in string, opts ...connect.ClientOption) (string, error) {
+func (s *peer) call(
+	ctx context.Context, rt http.RoundTripper, in string, opts ...connect.ClientOption,
+) (string, error) {
 	if opts == nil {
 		opts = NewClientOptions(license, "auth")
 	}
@@ -150,7 +152,8 @@ func TestKeysAreReadAndWritten(t *testing.T) {
 	if read.Knows(Identity{"analytics", license.Key}) {
 		t.Error("a key of license counts for analytics")
 	}
-	for _, bad := range []string{"", "license", "license:", "license:abc", ":" + strings.TrimPrefix(license.PeerEntry(), "license:"), license.PeerEntry() + "x"} {
+	for _, bad := range []string{"", "license", "license:", "license:abc",
+		":" + strings.TrimPrefix(license.PeerEntry(), "license:"), license.PeerEntry() + "x"} {
 		if _, err := ParsePeers([]string{bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
@@ -256,7 +259,9 @@ func TestSignerRenewsInTime(t *testing.T) {
 func TestErrorsCrossTheHop(t *testing.T) {
 	s := newPeer(t)
 	for kind := apierr.Internal; kind <= apierr.Unavailable; kind++ {
-		sent := apierr.New(kind, "A_CODE", "a message").With("limits", map[string]any{"max": 5, "big": uint64(1 << 60)}).WithRetryAfter(90 * time.Second).WithCause(errors.New("deep inside"))
+		sent := apierr.New(kind, "A_CODE", "a message").
+			With("limits", map[string]any{"max": 5, "big": uint64(1 << 60)}).WithRetryAfter(90 * time.Second).
+			WithCause(errors.New("deep inside"))
 		s.handler = func(context.Context, string) (string, error) { return "", sent }
 		_, err := s.call(t.Context(), nil, "x")
 		var got *apierr.Error
@@ -270,7 +275,8 @@ func TestErrorsCrossTheHop(t *testing.T) {
 		e := httpx.NewEngine(httpx.Options{})
 		e.GET("/", httpx.Wrap(func(*gin.Context) error { return err }))
 		e.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		if w.Code != kind.Status() || !strings.Contains(w.Body.String(), `"limits":{"big":1152921504606846976,"max":5}`) {
+		if w.Code != kind.Status() || !strings.Contains(w.Body.String(),
+			`"limits":{"big":1152921504606846976,"max":5}`) {
 			t.Errorf("%v: the user sees %d %s", kind, w.Code, w.Body)
 		}
 		ours := kind == apierr.Internal || kind == apierr.Unavailable
@@ -286,15 +292,17 @@ func TestUntypedFailures(t *testing.T) {
 		handler func(context.Context, string) (string, error)
 		kind    apierr.Kind
 	}{
-		"plain error": {func(context.Context, string) (string, error) { return "", errors.New("deep inside") }, apierr.Internal},
+		"plain error": {func(context.Context, string) (string, error) { return "", errors.New("deep inside") },
+			apierr.Internal},
 		"bad request": {func(context.Context, string) (string, error) {
 			return "", connect.NewError(connect.CodeInvalidArgument, errors.New("deep inside"))
 		}, apierr.Internal},
 		"unauthenticated": {func(context.Context, string) (string, error) {
 			return "", connect.NewError(connect.CodeUnauthenticated, errors.New("deep inside"))
 		}, apierr.Internal},
-		"deadline": {func(context.Context, string) (string, error) { return "", context.DeadlineExceeded }, apierr.Unavailable},
-		"panic":    {func(context.Context, string) (string, error) { panic("deep inside") }, apierr.Internal},
+		"deadline": {func(context.Context, string) (string, error) { return "", context.DeadlineExceeded },
+			apierr.Unavailable},
+		"panic": {func(context.Context, string) (string, error) { panic("deep inside") }, apierr.Internal},
 	}
 	for name, tt := range tests {
 		s.handler, s.log = tt.handler, bytes.Buffer{}
@@ -312,7 +320,9 @@ func TestUntypedFailures(t *testing.T) {
 func TestSisterAway(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	overloaded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
+	overloaded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(503)
+	}))
 	defer overloaded.Close()
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client leaves
@@ -373,7 +383,8 @@ func TestMessageCaps(t *testing.T) {
 	if _, err := s.call(t.Context(), nil, large); err == nil {
 		t.Error("a huge request was sent")
 	}
-	plain := connect.WithInterceptors(connect.UnaryInterceptorFunc((&caller{signer: newSigner(license, "auth", clock.System{})}).wrap))
+	plain := connect.WithInterceptors(connect.UnaryInterceptorFunc(
+		(&caller{signer: newSigner(license, "auth", clock.System{})}).wrap))
 	if _, err := s.call(t.Context(), nil, large, plain); err == nil {
 		t.Error("a huge request was taken")
 	}
@@ -411,7 +422,9 @@ func TestRequestIDAndTraceTravel(t *testing.T) {
 
 func TestTokenIsNotCarriedElsewhere(t *testing.T) {
 	var got string
-	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") }))
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got = r.Header.Get("Authorization")
+	}))
 	defer thief.Close()
 	moved := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
 	defer moved.Close()

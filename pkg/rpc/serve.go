@@ -15,12 +15,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
-// Callers says which services may ask what: names by procedure, for example "/latchkey.auth.v1.AuthService/ListPublicKeys". Nobody
-// may ask a procedure that is not in it.
+// Callers says which services may ask what: names by procedure, for example
+// "/latchkey.auth.v1.AuthService/ListPublicKeys". Nobody may ask a procedure that is not in it.
 type Callers map[string][]string
 
-// Serve makes the handlers of the service named audience. They take calls with a token of one of peers that callers let ask the
-// procedure, before a message is read, and send failures so that the caller's Error finds them again.
+// Serve makes the handlers of the service named audience. They take calls with a token of one of peers that callers let
+// ask the procedure, before a message is read, and send failures so that the caller's Error finds them again.
 func Serve(audience string, peers Peers, callers Callers) []connect.HandlerOption {
 	g := gate{newVerifier(audience, peers, clock.System{}), callers}
 	return []connect.HandlerOption{
@@ -64,7 +64,8 @@ func answer(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 			if p != nil {
 				httpx.Report(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-				res, err = nil, toWire(ctx, apierr.ErrInternal.WithCause(fmt.Errorf("panic in %s", req.Spec().Procedure)))
+				res, err = nil, toWire(ctx, apierr.ErrInternal.WithCause(
+					fmt.Errorf("panic in %s", req.Spec().Procedure)))
 			}
 		}()
 		res, err = next(ctx, req)

@@ -122,7 +122,8 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 		if key := v.peers.find(claims.Issuer, kid); key != nil {
 			return key, nil
 		}
-		return nil, fmt.Errorf("key %q of service %q is not in LATCHKEY_INTERNAL_PEERS of %s", kid, claims.Issuer, v.audience)
+		return nil, fmt.Errorf("key %q of service %q is not in LATCHKEY_INTERNAL_PEERS of %s",
+			kid, claims.Issuer, v.audience)
 	})
 	if err != nil {
 		return nil, err

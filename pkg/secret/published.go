@@ -26,7 +26,8 @@ var published = sync.OnceValue(func() map[[sha256.Size]byte]bool {
 	return hashes
 })
 
-// Published tells whether s stands, or ever stood, in the source of Latchkey: in a profile, an example or a test. Everybody can know it.
+// Published tells whether s stands, or ever stood, in the source of Latchkey: in a profile, an example or a test.
+// Everybody can know it.
 func Published(s string) bool { return published()[sha256.Sum256([]byte(strings.TrimSpace(s)))] }
 
 // PublishedKey is Published for a key of raw bytes, however its base64 is written.

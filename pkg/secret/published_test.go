@@ -30,7 +30,8 @@ var shapes = map[string]*regexp.Regexp{
 
 // random tells what chance may have made from a word or the name of a test.
 func random(s string) bool {
-	return !strings.HasPrefix(s, "Test") && strings.ContainsAny(s, "0123456789") && strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz") &&
+	return !strings.HasPrefix(s, "Test") && strings.ContainsAny(s, "0123456789") &&
+		strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz") &&
 		strings.ContainsAny(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 }
 
@@ -74,12 +75,14 @@ func TestM13WhatStandsInTheRepositoryIsPublished(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := secretsIn(text)
-		if strings.Contains(file, "-secrets/") && !bytes.Contains(text, []byte("://")) { // a file for each, with nothing else in it
+		// a file for each, with nothing else in it
+		if strings.Contains(file, "-secrets/") && !bytes.Contains(text, []byte("://")) {
 			found = append(found, strings.Fields(string(text))...)
 		}
 		for _, s := range found {
 			if !secret.Published(s) {
-				t.Errorf("a secret stands in the source: make a random one where it is used, or add this line to pkg/secret/published.txt:\n%x %s",
+				t.Errorf("a secret stands in the source: make a random one where it is used, or add this line to "+
+					"pkg/secret/published.txt:\n%x %s",
 					sha256.Sum256([]byte(s)), file)
 			}
 		}
@@ -107,7 +110,8 @@ func TestSecretsAreFound(t *testing.T) {
 		`"TestM13NamesOfTestsHaveLettersOfBothKinds"`: "",
 		"POSTGRES_PASSWORD=\nX_KEY=$(make-a-secret)":  "",
 	} {
-		if found := strings.Join(secretsIn([]byte(text)), " "); (want == "") != (found == "") || !strings.Contains(found, want) {
+		if found := strings.Join(secretsIn([]byte(text)), " "); (want == "") != (found == "") ||
+			!strings.Contains(found, want) {
 			t.Errorf("%q: found %q, want %q", text, found, want)
 		}
 	}
@@ -119,7 +123,8 @@ func TestPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !secret.Published(standard) || !secret.Published(" "+standard+"\n") || !secret.PublishedKey(raw) || !secret.Published("dev") {
+	if !secret.Published(standard) || !secret.Published(" "+standard+"\n") || !secret.PublishedKey(raw) ||
+		!secret.Published("dev") {
 		t.Error("a published secret passes")
 	}
 	if secret.Published("") || secret.Published(secret.New("")) {

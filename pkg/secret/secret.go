@@ -1,6 +1,6 @@
-// Package secret makes, checks and hides high-entropy secrets: API keys, admin keys, refresh tokens, and the shared secrets
-// of a configuration. A made secret is its prefix, 43 base-62 digits of 256 random bits, and six digits of checksum, so that a
-// typing error is told from a wrong secret without asking anyone.
+// Package secret makes, checks and hides high-entropy secrets: API keys, admin keys, refresh tokens, and the shared
+// secrets of a configuration. A made secret is its prefix, 43 base-62 digits of 256 random bits, and six digits of
+// checksum, so that a typing error is told from a wrong secret without asking anyone.
 package secret
 
 import (
@@ -16,7 +16,8 @@ import (
 	"strings"
 )
 
-// Secret is text that shows itself only through Reveal. Formatting, JSON and logs get "***", or nothing when it is empty.
+// Secret is text that shows itself only through Reveal. Formatting, JSON and logs get "***", or nothing when it is
+// empty.
 type Secret string
 
 const hidden = "***"
@@ -47,7 +48,8 @@ const (
 	sumDigits  = 6  // 62^6 > 2^32
 )
 
-// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Whoever sends it did not guess it.
+// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Whoever sends it
+// did not guess it.
 var ErrEnded = errors.New("the secret was good once and has ended")
 
 // Digits is the number of characters that a made secret has after its prefix.
@@ -68,8 +70,8 @@ func New(prefix string) string {
 	return s + string(sum[:])
 }
 
-// WellFormed tells whether s is a secret as New(prefix) makes them: its length, alphabet and checksum. It costs no look-up
-// and says nothing about whether the secret opens anything.
+// WellFormed tells whether s is a secret as New(prefix) makes them: its length, alphabet and checksum. It costs no
+// look-up and says nothing about whether the secret opens anything.
 func WellFormed(prefix, s string) bool {
 	if len(s) != len(prefix)+bodyDigits+sumDigits || !strings.HasPrefix(s, prefix) {
 		return false
@@ -97,7 +99,8 @@ func checksum(s string) (digits [sumDigits]byte) {
 	return digits
 }
 
-// Hash is the SHA-256 of s: the only form in which made secrets are stored. Their entropy is the protection, so it may be fast.
+// Hash is the SHA-256 of s: the only form in which made secrets are stored. Their entropy is the protection, so it may
+// be fast.
 func Hash(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 
 // Equal compares in a time that tells nothing about either, lengths included.
@@ -112,8 +115,9 @@ const (
 )
 
 // samples are pieces of secrets that come out of examples, in lower case.
-var samples = [...]string{"changeme", "change-me", "change_me", "password", "example", "sample", "placeholder", "insecure",
-	"default", "your-secret", "your_secret", "yoursecret", "supersecret", "super-secret", "0123456789", "abcdefghij", "qwertyuiop"}
+var samples = [...]string{"changeme", "change-me", "change_me", "password", "example", "sample", "placeholder",
+	"insecure", "default", "your-secret", "your_secret", "yoursecret", "supersecret", "super-secret", "0123456789",
+	"abcdefghij", "qwertyuiop"}
 
 // IsPublished is what Weak says of a secret that Published knows.
 const IsPublished = "stands in the published source of Latchkey, so everybody can know it; make a random one"
@@ -139,8 +143,8 @@ func Weak(s string) string {
 	return ""
 }
 
-// WeakKey is Weak for a key of 32 raw bytes. Random ones pass: a key of fewer than eight different bytes, or of printable
-// characters only, comes up at random less than once in ten trillion times.
+// WeakKey is Weak for a key of 32 raw bytes. Random ones pass: a key of fewer than eight different bytes, or of
+// printable characters only, comes up at random less than once in ten trillion times.
 func WeakKey(key []byte) string {
 	if PublishedKey(key) {
 		return IsPublished

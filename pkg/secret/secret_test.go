@@ -21,7 +21,8 @@ func TestSecretHidesItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, shown := range map[string]string{
-		"%v": fmt.Sprintf("%v", s), "%+v": fmt.Sprintf("%+v", s), "%#v": fmt.Sprintf("%#v", s), "%s": fmt.Sprintf("token %s", s.Token),
+		"%v": fmt.Sprintf("%v", s), "%+v": fmt.Sprintf("%+v", s), "%#v": fmt.Sprintf("%#v", s),
+		"%s": fmt.Sprintf("token %s", s.Token),
 		"%q": fmt.Sprintf("%q", s.Token), "json": string(asJSON), "slog": log.String(),
 	} {
 		if strings.Contains(shown, canary) {
@@ -50,7 +51,8 @@ func TestNewIsWellFormed(t *testing.T) {
 func TestWellFormedRefuses(t *testing.T) {
 	good := secret.New("sk_")
 	for name, s := range map[string]string{
-		"empty": "", "prefix only": "sk_", "other prefix": "rt_" + good[3:], "cut off": good[:len(good)-1], "longer": good + "0",
+		"empty": "", "prefix only": "sk_", "other prefix": "rt_" + good[3:], "cut off": good[:len(good)-1],
+		"longer":      good + "0",
 		"not base 62": good[:10] + "-" + good[11:], "from the documentation": "sk_your_api_key_here",
 	} {
 		if secret.WellFormed("sk_", s) {
@@ -79,7 +81,8 @@ func TestEqual(t *testing.T) {
 
 func TestWeak(t *testing.T) {
 	for _, weak := range []string{
-		"", "short", strings.Repeat("a", 64), strings.Repeat("abc", 20), "please-CHANGEME-please-please-please-1", "this-is-an-example-secret-of-some-length",
+		"", "short", strings.Repeat("a", 64), strings.Repeat("abc", 20), "please-CHANGEME-please-please-please-1",
+		"this-is-an-example-secret-of-some-length",
 		"0123456789abcdef0123456789abcdef",
 	} {
 		if secret.Weak(weak) == "" {

@@ -42,7 +42,8 @@ func (r *Recorder) look(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var rows int
-	err := r.cfg.DB.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM telemetry_spill LIMIT 1) AS found`).Scan(&rows).Error
+	err := r.cfg.DB.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM telemetry_spill LIMIT 1) AS found`).
+		Scan(&rows).Error
 	if err == nil {
 		r.away = rows > 0
 	}
@@ -124,8 +125,8 @@ func (r *Recorder) drain(ctx context.Context) {
 	}
 }
 
-// drainAll publishes the spilled batches, oldest first, once no change of state waits in the outbox: those must arrive first.
-// It returns early when many wait.
+// drainAll publishes the spilled batches, oldest first, once no change of state waits in the outbox: those must arrive
+// first. It returns early when many wait.
 func (r *Recorder) drainAll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.look(ctx); err != nil || !r.isAway() {
@@ -183,7 +184,8 @@ type spilled struct {
 func (r *Recorder) claim(ctx context.Context) (rows []spilled, claim string, err error) {
 	const (
 		take = `UPDATE telemetry_spill SET claim = ?, claimed_until = ?
-			WHERE seq IN (SELECT seq FROM telemetry_spill WHERE claimed_until IS NULL OR claimed_until < ? ORDER BY seq LIMIT ?)
+			WHERE seq IN (SELECT seq FROM telemetry_spill WHERE claimed_until IS NULL OR claimed_until < ?
+			ORDER BY seq LIMIT ?)
 			AND (claimed_until IS NULL OR claimed_until < ?)`
 		read = `SELECT events, payload FROM telemetry_spill WHERE claim = ? ORDER BY seq`
 	)

@@ -107,7 +107,8 @@ func run(t *testing.T, r *telemetry.Recorder) (stop func()) {
 
 func spilled(t *testing.T, d *db.DB) (events int) {
 	t.Helper()
-	if err := d.Read(t.Context()).Raw(`SELECT coalesce(sum(events), 0) FROM telemetry_spill`).Scan(&events).Error; err != nil {
+	if err := d.Read(t.Context()).Raw(`SELECT coalesce(sum(events), 0) FROM telemetry_spill`).
+		Scan(&events).Error; err != nil {
 		t.Fatal(err)
 	}
 	return events
@@ -180,10 +181,11 @@ func TestSpilledEventsFollowTheChangesOfState(t *testing.T) {
 		b := &bus{away: true}
 		var backlog, asked atomic.Int32
 		backlog.Store(3)
-		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t), Backlog: func(context.Context) (int, error) {
-			asked.Add(1)
-			return int(backlog.Load()), nil
-		}})
+		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t),
+			Backlog: func(context.Context) (int, error) {
+				asked.Add(1)
+				return int(backlog.Load()), nil
+			}})
 		run(t, r)
 		want := record(r, 0, 700)
 		awaitSpilled(t, d, 700)
@@ -226,12 +228,19 @@ func TestBeyondTheCapEventsAreDroppedAndCounted(t *testing.T) {
 func TestM6TheCapCountsBytesToo(t *testing.T) {
 	const most = 64 << 10
 	eachInBubble(t, func(t *testing.T, d *db.DB) {
-		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}, Log: testkit.Log(t), MaxBatch: 100, CapBytes: most})
+		r := telemetry.New(telemetry.Config{
+			DB:       d,
+			Pub:      &bus{away: true},
+			Log:      testkit.Log(t),
+			MaxBatch: 100,
+			CapBytes: most,
+		})
 		stop := run(t, r)
 		record(r, 0, 500)
 		stop()
 		var bytes int
-		if err := d.Read(t.Context()).Raw(`SELECT sum(length(payload)) FROM telemetry_spill`).Scan(&bytes).Error; err != nil {
+		if err := d.Read(t.Context()).Raw(`SELECT sum(length(payload)) FROM telemetry_spill`).
+			Scan(&bytes).Error; err != nil {
 			t.Fatal(err)
 		}
 		stored := spilled(t, d)
@@ -323,7 +332,8 @@ func TestTheClaimOfAKilledProcessRunsOut(t *testing.T) {
 		stop()
 		claim := func(until time.Time) {
 			err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
-				return tx.Exec(`UPDATE telemetry_spill SET claim = ?, claimed_until = ?`, "018f4b1e-0000-7000-8000-000000000001", until).Error
+				return tx.Exec(`UPDATE telemetry_spill SET claim = ?, claimed_until = ?`,
+					"018f4b1e-0000-7000-8000-000000000001", until).Error
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// AMQP returns the URL of a fresh RabbitMQ virtual host, which is deleted when the test ends. Without a management URL in the
-// environment it is the plain broker's, and the test must use names of its own.
+// AMQP returns the URL of a fresh RabbitMQ virtual host, which is deleted when the test ends. Without a management URL
+// in the environment it is the plain broker's, and the test must use names of its own.
 func AMQP(t testing.TB) string {
 	t.Helper()
 	broker := server(t, envAMQP, "RabbitMQ broker")
@@ -30,7 +30,8 @@ func AMQP(t testing.TB) string {
 	if user == "" {
 		user = "guest"
 	}
-	manage(t, http.MethodPut, management, "/api/permissions/"+name+"/"+url.PathEscape(user), `{"configure":".*","write":".*","read":".*"}`)
+	manage(t, http.MethodPut, management, "/api/permissions/"+name+"/"+url.PathEscape(user),
+		`{"configure":".*","write":".*","read":".*"}`)
 	address.Path = "/" + name
 	return address.String()
 }

@@ -83,9 +83,9 @@ func EachEngine(t *testing.T, migrations []db.Migrations, test func(t *testing.T
 	})
 }
 
-// EachEngineInBubble is EachEngine with a clock, that of package time, which stands still while anything is under way, the
-// database included: how long something takes is what it waits for, and no deadline passes because the computer is busy. See
-// testing/synctest for what test may not do.
+// EachEngineInBubble is EachEngine with a clock, that of package time, which stands still while anything is under way,
+// the database included: how long something takes is what it waits for, and no deadline passes because the computer is
+// busy. See testing/synctest for what test may not do.
 func EachEngineInBubble(t *testing.T, migrations []db.Migrations, test func(t *testing.T, d *db.DB)) {
 	t.Helper()
 	in := func(cfg db.Config) func(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// NotCovered ends a test whose means are missing: as a skip that the test command counts and reports loudly, or as a failure
-// where everything must be real.
+// NotCovered ends a test whose means are missing: as a skip that the test command counts and reports loudly, or as a
+// failure where everything must be real.
 func NotCovered(t testing.TB, format string, args ...any) {
 	t.Helper()
 	missing := fmt.Sprintf(format, args...)

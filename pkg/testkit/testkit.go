@@ -1,8 +1,8 @@
 // Package testkit gives tests real databases and brokers of their own, and ways to wait without sleeping.
 //
 // A server comes from the environment: LATCHKEY_TEST_DATABASE_URL (a PostgreSQL role that may create databases),
-// LATCHKEY_TEST_AMQP_URL, and LATCHKEY_TEST_AMQP_MANAGEMENT_URL for a virtual host per test. Without one the test is skipped with a
-// message that starts with "NOT COVERED:"; with LATCHKEY_TEST_REQUIRE_REAL=1 it fails instead.
+// LATCHKEY_TEST_AMQP_URL, and LATCHKEY_TEST_AMQP_MANAGEMENT_URL for a virtual host per test. Without one the test is
+// skipped with a message that starts with "NOT COVERED:"; with LATCHKEY_TEST_REQUIRE_REAL=1 it fails instead.
 package testkit
 
 import (
@@ -54,8 +54,8 @@ func NewLink(t testing.TB, targets ...string) *link.Link {
 	return l
 }
 
-// Log returns a logger that is heard only when the test fails or runs verbosely. Unlike t.Log it may be used by a goroutine
-// that outlives the test.
+// Log returns a logger that is heard only when the test fails or runs verbosely. Unlike t.Log it may be used by a
+// goroutine that outlives the test.
 func Log(t testing.TB) *slog.Logger {
 	out := &output{to: t.Output()}
 	t.Cleanup(out.close)

@@ -19,7 +19,9 @@ func TestEachEngineStartsEmpty(t *testing.T) {
 	for range 2 {
 		testkit.EachEngine(t, []db.Migrations{things}, func(t *testing.T, d *db.DB) {
 			var n int
-			err := d.Read(t.Context()).Raw("INSERT INTO things (id) VALUES ('018f4b1e-0000-7000-8000-000000000001') RETURNING 1").Scan(&n).Error
+			err := d.Read(t.Context()).
+				Raw("INSERT INTO things (id) VALUES ('018f4b1e-0000-7000-8000-000000000001') RETURNING 1").
+				Scan(&n).Error
 			if d.Engine() == db.Postgres && (err != nil || n != 1) {
 				t.Fatalf("insert: %v", err)
 			}

@@ -45,7 +45,8 @@ func EncodeJWKS(keys map[string]ed25519.PublicKey) []byte {
 	return b
 }
 
-// ParseJWKS reads a key set. Keys of other kinds are passed over; a damaged or doubled Ed25519 key spoils the whole set.
+// ParseJWKS reads a key set. Keys of other kinds are passed over; a damaged or doubled Ed25519 key spoils the whole
+// set.
 func ParseJWKS(b []byte) (map[string]ed25519.PublicKey, error) {
 	var set jwks
 	if err := json.Unmarshal(b, &set); err != nil {

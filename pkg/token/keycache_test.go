@@ -95,13 +95,16 @@ func TestRemoteKeys(t *testing.T) {
 		{name: "no set yet and auth away", change: publish(down), kid: "a", want: "unavailable", fetches: 1},
 		{name: "first", change: publish(nil, "a"), kid: "a", want: "ok", fetches: 1},
 		{name: "kept", kid: "a", want: "ok"},
-		{name: "M12: a key that signs at once is fetched, however new the set is", change: publish(nil, "a", "b"), kid: "b", want: "ok", fetches: 1},
+		{name: "M12: a key that signs at once is fetched, however new the set is",
+			change: publish(nil, "a", "b"), kid: "b", want: "ok", fetches: 1},
 		{name: "unknown to auth too", kid: "c", want: "key", fetches: 1},
-		{name: "unknown while auth is away: no verdict", change: publish(down), kid: "c", want: "unavailable", fetches: 1},
+		{name: "unknown while auth is away: no verdict",
+			change: publish(down), kid: "c", want: "unavailable", fetches: 1},
 		{name: "known while auth is away", kid: "a", want: "ok"},
 		{name: "old: serves, and is fetched behind", after: 5 * time.Minute, kid: "a", want: "ok", fetches: 1},
 		{name: "very old while auth is away", after: 48 * time.Hour, kid: "a", want: "ok", fetches: 1},
-		{name: "auth is back: the old set serves once more", change: publish(nil, "b"), kid: "a", want: "ok", fetches: 1},
+		{name: "auth is back: the old set serves once more",
+			change: publish(nil, "b"), kid: "a", want: "ok", fetches: 1},
 		{name: "and then no more", kid: "a", want: "key", fetches: 1},
 		{name: "the clock was set back", after: -time.Hour, kid: "b", want: "ok", fetches: 1},
 		{name: "M12: revoked", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
@@ -120,8 +123,10 @@ func TestRemoteKeys(t *testing.T) {
 				l.down.Store(true)
 				p.publish(down)
 			}, kid: "d", want: "ok", fetches: 1},
-		{name: "M12: without the bus, then", after: time.Microsecond, change: publish(nil, "e"), kid: "d", want: "key", fetches: 1},
-		{name: "M12: without the bus and without auth", after: 5 * time.Second, change: publish(down), kid: "e", want: "unavailable", fetches: 1},
+		{name: "M12: without the bus, then", after: time.Microsecond, change: publish(nil, "e"), kid: "d", want: "key",
+			fetches: 1},
+		{name: "M12: without the bus and without auth",
+			after: 5 * time.Second, change: publish(down), kid: "e", want: "unavailable", fetches: 1},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		now, p, l := clock.NewFake(start), &publisher{}, &link{}

@@ -1,5 +1,6 @@
-// Package token signs and checks the suite's JSON Web Tokens (RFC 7519). There is one algorithm, EdDSA with Ed25519 (RFC 8037),
-// and keys are found by the kid header in a set that is known beforehand: nothing inside a token decides how it is checked.
+// Package token signs and checks the suite's JSON Web Tokens (RFC 7519). There is one algorithm, EdDSA with Ed25519
+// (RFC 8037), and keys are found by the kid header in a set that is known beforehand: nothing inside a token decides
+// how it is checked.
 package token
 
 import (
@@ -32,8 +33,8 @@ var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the t
 // Refused is ErrInvalid with a reason.
 func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
 
-// Ours tells whether the token that err refuses carries our signature: it has ended or is for something else, but nobody made
-// it up.
+// Ours tells whether the token that err refuses carries our signature: it has ended or is for something else, but
+// nobody made it up.
 func Ours(err error) bool {
 	var e *apierr.Error
 	if !errors.As(err, &e) || !e.Is(ErrInvalid) {
@@ -63,8 +64,8 @@ func Sign(key ed25519.PrivateKey, kid string, claims jwt.Claims) (string, error)
 	return signed, nil
 }
 
-// Verify checks raw and fills into, a pointer to claims. It demands EdDSA, a known kid, our issuer, the given audience, exp,
-// iat and sub. It fails with ErrInvalid, or with what the key set failed with.
+// Verify checks raw and fills into, a pointer to claims. It demands EdDSA, a known kid, our issuer, the given audience,
+// exp, iat and sub. It fails with ErrInvalid, or with what the key set failed with.
 func Verify(ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims) error {
 	_, err := verify(ctx, keys, c, audience, raw, into)
 	return err
@@ -76,12 +77,15 @@ type signer struct {
 	key ed25519.PublicKey
 }
 
-func verify(ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims) (by signer, err error) {
+func verify(
+	ctx context.Context, keys KeySet, c clock.Clock, audience, raw string, into jwt.Claims,
+) (by signer, err error) {
 	if len(raw) > maxSize || strings.Count(raw, ".") != 2 {
 		return by, Refused("malformed")
 	}
 	// Times are checked below, apart from the parser, whose leeway would also lengthen exp.
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(),
+		jwt.WithoutClaimsValidation())
 	_, err = parser.ParseWithClaims(raw, into, func(t *jwt.Token) (_ any, err error) {
 		kid, ok := t.Header["kid"].(string)
 		if _, critical := t.Header["crit"]; critical || !ok || kid == "" {

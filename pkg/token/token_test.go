@@ -43,7 +43,8 @@ func newKey(t testing.TB) (ed25519.PublicKey, ed25519.PrivateKey) {
 func access(change ...func(*claims.Access)) *claims.Access {
 	c := &claims.Access{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceAccess}, Subject: "license-1", ID: "token-1",
+			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceAccess}, Subject: "license-1",
+			ID:       "token-1",
 			IssuedAt: jwt.NewNumericDate(start), ExpiresAt: jwt.NewNumericDate(start.Add(time.Hour)),
 		},
 		HardwareID: "device-1", FamilyID: "family-1",
@@ -87,8 +88,11 @@ func TestVerify(t *testing.T) {
 		{name: "from the future", raw: good, after: -6 * time.Second, reason: "not_yet_valid"},
 		{name: "other key", raw: sign(t, stranger, access()), reason: "signature"},
 		{name: "issuer", raw: sign(t, private, access(func(c *claims.Access) { c.Issuer = "x" })), reason: "issuer"},
-		{name: "audience", raw: sign(t, private, access(func(c *claims.Access) { c.Audience = jwt.ClaimStrings{claims.AudienceOffline} })), reason: "audience"},
-		{name: "no audience", raw: sign(t, private, access(func(c *claims.Access) { c.Audience = nil })), reason: "claims"},
+		{name: "audience", raw: sign(t, private, access(func(c *claims.Access) {
+			c.Audience = jwt.ClaimStrings{claims.AudienceOffline}
+		})), reason: "audience"},
+		{name: "no audience", raw: sign(t, private, access(func(c *claims.Access) { c.Audience = nil })),
+			reason: "claims"},
 		{name: "no exp", raw: sign(t, private, access(func(c *claims.Access) { c.ExpiresAt = nil })), reason: "claims"},
 		{name: "no iat", raw: sign(t, private, access(func(c *claims.Access) { c.IssuedAt = nil })), reason: "claims"},
 		{name: "no sub", raw: sign(t, private, access(func(c *claims.Access) { c.Subject = "" })), reason: "claims"},
@@ -106,7 +110,8 @@ func TestVerify(t *testing.T) {
 					if reason(err) != tt.reason || (err == nil) != (tt.reason == "") {
 						t.Fatalf("error %v, want reason %q", err, tt.reason)
 					}
-					if err == nil && (got.Subject != "license-1" || got.HardwareID != "device-1" || got.FamilyID != "family-1") {
+					if err == nil && (got.Subject != "license-1" || got.HardwareID != "device-1" ||
+						got.FamilyID != "family-1") {
 						t.Errorf("claims %+v", got)
 					}
 				}
@@ -135,7 +140,8 @@ func TestEveryAlteredCharacterIsNoticed(t *testing.T) {
 				continue
 			}
 			raw := good[:i] + string(other) + good[i+1:]
-			if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw, &claims.Access{}); err == nil {
+			if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw,
+				&claims.Access{}); err == nil {
 				t.Fatalf("character %d may be %q", i, other)
 			}
 		}
@@ -149,13 +155,17 @@ func TestForgedHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, header := range []string{
-		`{"alg":"none","kid":"k1"}`, `{"alg":"NONE","kid":"k1"}`, `{"alg":"","kid":"k1"}`, `{"kid":"k1"}`, `{"alg":"HS256","kid":"k1"}`,
-		`{"alg":"ES256","kid":"k1"}`, `{"alg":"RS256","kid":"k1"}`, `{"alg":"EdDSA"}`, `{"alg":"EdDSA","kid":""}`, `{"alg":"EdDSA","kid":["k1"]}`,
+		`{"alg":"none","kid":"k1"}`, `{"alg":"NONE","kid":"k1"}`, `{"alg":"","kid":"k1"}`, `{"kid":"k1"}`,
+		`{"alg":"HS256","kid":"k1"}`,
+		`{"alg":"ES256","kid":"k1"}`, `{"alg":"RS256","kid":"k1"}`, `{"alg":"EdDSA"}`, `{"alg":"EdDSA","kid":""}`,
+		`{"alg":"EdDSA","kid":["k1"]}`,
 		`{"alg":"EdDSA","kid":"k1","crit":["exp"]}`, `{"alg":"EdDSA","kid":"https://example.com/key"}`,
 	} {
-		unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+		unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+			base64.RawURLEncoding.EncodeToString(payload)
 		raw := unsigned + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(private, []byte(unsigned)))
-		if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw, &claims.Access{}); reason(err) == "" {
+		if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw,
+			&claims.Access{}); reason(err) == "" {
 			t.Errorf("%s: %v", header, err)
 		}
 	}
@@ -166,7 +176,8 @@ func TestThePublicKeyIsNoPassword(t *testing.T) {
 	public, _ := newKey(t)
 	encoded := base64.RawURLEncoding.EncodeToString(public)
 	for name, password := range map[string][]byte{
-		"bytes": public, "base64": []byte(encoded), "JWKS": token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": public}), "nothing": {},
+		"bytes": public, "base64": []byte(encoded),
+		"JWKS": token.EncodeJWKS(map[string]ed25519.PublicKey{"k1": public}), "nothing": {},
 	} {
 		forged := jwt.NewWithClaims(jwt.SigningMethodHS256, access())
 		forged.Header["kid"] = "k1"
@@ -206,7 +217,8 @@ func TestJWKS(t *testing.T) {
 	for name, doc := range map[string]string{
 		"no JSON": "x", "short": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAA"}]}`,
 		"no kid": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"` + x + `"}]}`,
-		"twice":  `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + x + `"},{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + x + `"}]}`,
+		"twice": `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + x +
+			`"},{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + x + `"}]}`,
 	} {
 		if _, err := token.ParseJWKS([]byte(doc)); err == nil {
 			t.Errorf("%s: taken", name)
@@ -237,7 +249,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good)
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, raw string) {
-		if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw, &claims.Access{}); err == nil && raw != good {
+		if err := token.Verify(t.Context(), keys{"k1": public}, clock.NewFake(start), claims.AudienceAccess, raw,
+			&claims.Access{}); err == nil && raw != good {
 			t.Errorf("%q is accepted", raw)
 		}
 	})

@@ -27,13 +27,13 @@ type Access struct {
 	HardwareID string `json:"hardware_id"`
 	// FamilyID names the chain of tokens that began with one call of auth/token; a revoked family refuses its tokens.
 	FamilyID string `json:"fid"`
-	// LicenseVersion is the license's when the family began. A device that takes a seat, and a license that is deactivated,
-	// make the tokens of earlier versions void for good.
+	// LicenseVersion is the license's when the family began. A device that takes a seat, and a license that is
+	// deactivated, make the tokens of earlier versions void for good.
 	LicenseVersion int `json:"license_version"`
 }
 
-// SlowClock is how far a device's clock may be behind for it to take an offline token at once: the iat claim is set back by so
-// much, because libraries refuse tokens issued in their future. Nothing else depends on that claim.
+// SlowClock is how far a device's clock may be behind for it to take an offline token at once: the iat claim is set
+// back by so much, because libraries refuse tokens issued in their future. Nothing else depends on that claim.
 const SlowClock = 5 * time.Minute
 
 // Offline lets a device run without the server until it expires. Subject is the license id.

@@ -1,5 +1,5 @@
-// Package openapi embeds the OpenAPI 3.1 document of each service. They are written by hand and checked by tests: against the
-// routers, and against every response that the tests see.
+// Package openapi embeds the OpenAPI 3.1 document of each service. They are written by hand and checked by tests:
+// against the routers, and against every response that the tests see.
 package openapi
 
 import _ "embed"

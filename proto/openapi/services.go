@@ -14,8 +14,8 @@ var services = []struct {
 	{"admin", 5004, []string{"/api/v1/admin"}},
 }
 
-// ServiceOf tells which service serves a public path, and its usual port; "" for paths that every service has, and for those that
-// none has.
+// ServiceOf tells which service serves a public path, and its usual port; "" for paths that every service has, and for
+// those that none has.
 func ServiceOf(path string) (service string, port int) {
 	for _, s := range services {
 		for _, begin := range s.paths {

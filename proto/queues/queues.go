@@ -19,7 +19,12 @@ type Queue struct {
 
 // Analytics feeds the analytics service. One consumer at a time, because one process holds the detectors' state.
 func Analytics() Queue {
-	return Queue{Name: "analytics.events", Types: []string{"license.#", "device.#"}, SingleActive: true, MaxBytes: 1 << 30}
+	return Queue{
+		Name:         "analytics.events",
+		Types:        []string{"license.#", "device.#"},
+		SingleActive: true,
+		MaxBytes:     1 << 30,
+	}
 }
 
 // Audit feeds the audit log of the admin service.

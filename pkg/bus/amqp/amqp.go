@@ -74,7 +74,9 @@ func Dial(cfg Config) (*Bus, error) {
 	}
 	b.topology = topologyOf(slices.Collect(maps.Values(b.queues))...)
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.publishing = newLink("publish", cfg, b.log, func(conn *amqp091.Connection) error { return b.ensure(conn, b.topology) })
+	b.publishing = newLink("publish", cfg, b.log, func(conn *amqp091.Connection) error {
+		return b.ensure(conn, b.topology)
+	})
 	b.consuming = newLink("consume", cfg, b.log, nil)
 	b.publisher = newPublisher(b)
 	b.links.Go(func() { b.publishing.run(b.ctx) })
@@ -108,7 +110,8 @@ func (b *Bus) Await(ctx context.Context) error {
 	defer cancel()
 	for _, l := range []*link{b.publishing, b.consuming} {
 		if _, err := l.await(ctx); err != nil {
-			return fmt.Errorf("the broker at %s did not answer (%s); check that it runs and that the broker URL names it: %w",
+			return fmt.Errorf("the broker at %s did not answer (%s); check that it runs and that the broker URL "+
+				"names it: %w",
 				l.address, l.state().Detail, err)
 		}
 	}
@@ -147,7 +150,9 @@ func (b *Bus) until(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // repeat runs session on the consuming connection, again whenever it fails, until ctx ends (nil) or Close (ErrClosed).
-func (b *Bus) repeat(caller context.Context, what string, session func(context.Context, *amqp091.Connection) error) error {
+func (b *Bus) repeat(
+	caller context.Context, what string, session func(context.Context, *amqp091.Connection) error,
+) error {
 	ctx, cancel := b.until(caller)
 	defer cancel()
 	for n := 1; ; n++ {

@@ -79,10 +79,12 @@ func TestAwaitSaysWhatWasTried(t *testing.T) {
 	defer func() { _ = b.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := b.Await(ctx); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "hunter2") {
+	if err := b.Await(ctx); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") ||
+		strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
 	}
-	if err := b.Publish(t.Context(), bustest.Activations(t, 1)); err == nil || !strings.Contains(err.Error(), "no connection") {
+	if err := b.Publish(t.Context(), bustest.Activations(t, 1)); err == nil ||
+		!strings.Contains(err.Error(), "no connection") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -113,7 +115,8 @@ func TestMessagesOnTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.ContentType != want.contentType || got.RoutingKey != want.key || got.Type != want.key || len(carried) != want.events ||
+		if got.ContentType != want.contentType || got.RoutingKey != want.key || got.Type != want.key ||
+			len(carried) != want.events ||
 			got.MessageId != events[total].ID || got.DeliveryMode != amqp091.Persistent || got.AppId != "test" ||
 			!got.Timestamp.Equal(events[0].Time.Truncate(time.Second)) {
 			t.Errorf("got %s %s with %d events: %+v", got.ContentType, got.RoutingKey, len(carried), got)
@@ -138,9 +141,11 @@ func TestEventsAreKeptForAConsumerThatNeverRan(t *testing.T) {
 func TestPoisonBecomesADeadLetter(t *testing.T) {
 	address := testkit.AMQP(t)
 	b, sink, ch := dial(t, address, everything), &bustest.Sink{}, channel(t, address)
-	bodies := []string{"", "{", "null", "[]", `{"specversion":"1.0"}`, "\xff", strings.Repeat("[", 200_000), "{}" + strings.Repeat(" ", event.MaxEncoded)}
+	bodies := []string{"", "{", "null", "[]", `{"specversion":"1.0"}`, "\xff", strings.Repeat("[", 200_000),
+		"{}" + strings.Repeat(" ", event.MaxEncoded)}
 	for _, body := range bodies {
-		err := ch.PublishWithContext(t.Context(), "latchkey.events", "license.activated", true, false, amqp091.Publishing{Body: []byte(body)})
+		err := ch.PublishWithContext(t.Context(), "latchkey.events", "license.activated", true, false,
+			amqp091.Publishing{Body: []byte(body)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +175,8 @@ func TestLettersOfTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := bustest.DeadLetters(t, b, shared.Name, 1)[0]
-	if l.ID != events[0].ID || l.Event.ID != events[0].ID || l.Reason != "the broker gave it up: rejected" || time.Since(l.DiedAt) > time.Hour {
+	if l.ID != events[0].ID || l.Event.ID != events[0].ID || l.Reason != "the broker gave it up: rejected" ||
+		time.Since(l.DiedAt) > time.Hour {
 		t.Errorf("got %+v", l)
 	}
 }
@@ -213,7 +219,8 @@ func TestAConsumerSurvivesTheLossOfItsQueue(t *testing.T) {
 
 func TestAQueueWithOtherSettingsIsUsed(t *testing.T) {
 	address := testkit.AMQP(t)
-	if _, err := channel(t, address).QueueDeclare(everything.Name, true, false, false, false, amqp091.Table{"x-queue-type": "quorum"}); err != nil {
+	if _, err := channel(t, address).
+		QueueDeclare(everything.Name, true, false, false, false, amqp091.Table{"x-queue-type": "quorum"}); err != nil {
 		t.Fatal(err)
 	}
 	b, sink := dial(t, address, everything), &bustest.Sink{}
@@ -266,7 +273,8 @@ func TestInvalidationsOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoked := bustest.Event(t, &eventsv1.ApiKeyRevoked{}, "key")
-	events := slices.Concat(bustest.Activations(t, 101), []event.Event{revoked}, validations(t, 3), bustest.Activations(t, 1))
+	events := slices.Concat(bustest.Activations(t, 101), []event.Event{revoked}, validations(t, 3),
+		bustest.Activations(t, 1))
 	if err := b.Publish(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +298,10 @@ func TestInvalidationsOnTheWire(t *testing.T) {
 
 // BenchmarkPublish is per event, in calls as the outbox makes them.
 func BenchmarkPublish(b *testing.B) {
-	for name, events := range map[string][]event.Event{"state": bustest.Activations(b, 1000), "telemetry": validations(b, 500)} {
+	for name, events := range map[string][]event.Event{
+		"state":     bustest.Activations(b, 1000),
+		"telemetry": validations(b, 500),
+	} {
 		b.Run(name, func(b *testing.B) {
 			bus, err := amqp.Dial(amqp.Config{URL: testkit.AMQP(b), Name: "bench", Queues: []bus.Queue{shared}})
 			if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
-// DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see those
-// that the first holds in its hands.
+// DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see
+// those that the first holds in its hands.
 func (b *Bus) DeadLetters(queue string) bus.DeadLetters {
 	return &deadLetters{bus: b, queue: queue}
 }
@@ -41,7 +41,8 @@ func (d *deadLetters) Made() uint64 {
 	return made.Load()
 }
 
-// List implements bus.DeadLetters. It takes the dead letters and gives all of them back at once, which keeps their order.
+// List implements bus.DeadLetters. It takes the dead letters and gives all of them back at once, which keeps their
+// order.
 func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
 	var letters []bus.DeadLetter
 	err := d.visit(ctx, func(v *visit) error {
@@ -95,7 +96,8 @@ func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error
 		exchange: deadExchange(d.queue),
 		key:      d.queue,
 		Publishing: amqp091.Publishing{
-			Headers: amqp091.Table{headerKey: publishedUnder(*got)}, ContentType: got.ContentType, DeliveryMode: amqp091.Persistent, MessageId: got.MessageId,
+			Headers: amqp091.Table{headerKey: publishedUnder(*got)}, ContentType: got.ContentType,
+			DeliveryMode: amqp091.Persistent, MessageId: got.MessageId,
 			Type: got.Type, Timestamp: got.Timestamp, AppId: got.AppId, Body: got.Body,
 		},
 	}
@@ -109,8 +111,8 @@ func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error
 type visit struct {
 	ch    *amqp091.Channel
 	queue string
-	// left is how many of the dead letters that were there at first have not been taken; later ones are not looked at, so
-	// that replaying a letter that dies again at once comes to an end.
+	// left is how many of the dead letters that were there at first have not been taken; later ones are not looked at,
+	// so that replaying a letter that dies again at once comes to an end.
 	left int
 	// held is how many were taken and not removed.
 	held int

@@ -126,7 +126,8 @@ func (l *link) serve(ctx context.Context, conn *amqp091.Connection) {
 				blockings = nil
 				continue
 			}
-			l.log.WarnContext(ctx, "the broker changed whether it takes messages", "blocked", b.Active, "reason", b.Reason)
+			l.log.WarnContext(ctx, "the broker changed whether it takes messages",
+				"blocked", b.Active, "reason", b.Reason)
 			l.setBlocked(b)
 		case err := <-closed:
 			if err == nil {

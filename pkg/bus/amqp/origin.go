@@ -27,7 +27,8 @@ func checkOrigin(d amqp091.Delivery, events []event.Event, types []string) error
 	}
 	for _, e := range events {
 		if e.Type != key {
-			return fmt.Errorf("the message was published under the routing key %.100q and carries an event of type %.100q",
+			return fmt.Errorf(
+				"the message was published under the routing key %.100q and carries an event of type %.100q",
 				key, e.Type)
 		}
 	}

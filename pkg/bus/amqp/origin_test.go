@@ -21,7 +21,8 @@ var smuggled = map[string]func(t *testing.T, ch *amqp091.Channel, exchange strin
 		send(t, ch, exchange, "license.updated", amqp091.Publishing{Body: encoded(t, e)})
 	},
 	"second in a batch": func(t *testing.T, ch *amqp091.Channel, exchange string, e event.Event) {
-		send(t, ch, exchange, "license.activated", amqp091.Publishing{Body: encoded(t, bustest.Activations(t, 1)[0], e)})
+		send(t, ch, exchange, "license.activated",
+			amqp091.Publishing{Body: encoded(t, bustest.Activations(t, 1)[0], e)})
 	},
 	"by a second key": func(t *testing.T, ch *amqp091.Channel, exchange string, e event.Event) {
 		headers := amqp091.Table{"CC": []any{e.Type}}
@@ -61,9 +62,11 @@ func TestM10AQueueBelievesOnlyTheRoutingKey(t *testing.T) {
 			address := testkit.AMQP(t)
 			b, sink := dial(t, address, everything), &bustest.Sink{}
 			bustest.Consume(t, b, everything, sink.Handle)
-			smuggle(t, channel(t, address), "latchkey.events", bustest.Event(t, &eventsv1.LicenseDeactivated{}, "smuggled"))
+			smuggle(t, channel(t, address), "latchkey.events",
+				bustest.Event(t, &eventsv1.LicenseDeactivated{}, "smuggled"))
 			for range 2 { // a replay makes it no better
-				if l := bustest.DeadLetters(t, b, everything.Name, 1)[0]; l.ID != "smuggled" || !strings.Contains(l.Reason, "the message ") {
+				if l := bustest.DeadLetters(t, b, everything.Name, 1)[0]; l.ID != "smuggled" ||
+					!strings.Contains(l.Reason, "the message ") {
 					t.Errorf("got %+v", l)
 				}
 				if n, err := b.DeadLetters(everything.Name).Replay(t.Context()); n != 1 || err != nil {
@@ -85,7 +88,8 @@ func TestM10AWatchBelievesOnlyTheRoutingKey(t *testing.T) {
 			bustest.Watch(t, b, seen.Watch("license.*"))
 			seen.AwaitAlive(t)
 			gaps := seen.Gaps()
-			smuggle(t, channel(t, address), "latchkey.invalidations", bustest.Event(t, &eventsv1.LicenseDeactivated{}, "smuggled"))
+			smuggle(t, channel(t, address), "latchkey.invalidations",
+				bustest.Event(t, &eventsv1.LicenseDeactivated{}, "smuggled"))
 			testkit.Eventually(t, patience, func() error {
 				if seen.Gaps() == gaps {
 					return fmt.Errorf("the watch has not forgotten what it cannot trust any more")

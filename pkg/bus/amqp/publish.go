@@ -211,7 +211,8 @@ func (c *confirmChannel) write(msgs []message) (pending []*amqp091.DeferredConfi
 	pending = make([]*amqp091.DeferredConfirmation, len(msgs))
 	for i, m := range msgs {
 		mandatory := m.exchange != invalidations
-		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, mandatory, false, m.Publishing); err != nil {
+		if pending[i], err = c.ch.PublishWithDeferredConfirm(m.exchange, m.key, mandatory, false,
+			m.Publishing); err != nil {
 			return nil, err
 		}
 	}

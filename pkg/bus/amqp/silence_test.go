@@ -42,7 +42,8 @@ func TestSilentBroker(t *testing.T) {
 				}
 				return nil
 			})
-			if err := b.Publish(t.Context(), events[1:]); err == nil || !strings.Contains(err.Error(), "no connection") {
+			if err := b.Publish(t.Context(), events[1:]); err == nil ||
+				!strings.Contains(err.Error(), "no connection") {
 				t.Errorf("a publish to a silent broker does not fail at once: %v", err)
 			}
 			if seen.Link.Alive() {
@@ -62,14 +63,20 @@ func TestSilentFromTheStart(t *testing.T) {
 	address := testkit.AMQP(t)
 	link := testkit.NewLink(t, host(t, address))
 	link.Silence()
-	b, err := amqp.Dial(amqp.Config{URL: over(t, address, link), Name: "test", Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
+	b, err := amqp.Dial(amqp.Config{
+		URL:    over(t, address, link),
+		Name:   "test",
+		Queues: []bus.Queue{everything},
+		Log:    testkit.Log(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := b.Await(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "did not answer") {
+	if err := b.Await(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), "did not answer") {
 		t.Errorf("got %v", err)
 	}
 	link.Heal()

@@ -58,7 +58,8 @@ func topologyOf(queues ...bus.Queue) topology {
 	for _, q := range queues {
 		dead, deadLetters := deadExchange(q.Name), deadQueue(q.Name)
 		t.exchanges = append(t.exchanges, exchangeDeclaration{dead, amqp091.ExchangeDirect})
-		t.queues = append(t.queues, queueDeclaration{deadLetters, deadArguments(q)}, queueDeclaration{q.Name, arguments(q)})
+		t.queues = append(t.queues, queueDeclaration{deadLetters, deadArguments(q)},
+			queueDeclaration{q.Name, arguments(q)})
 		t.bindings = append(t.bindings, binding{dead, deadLetters, deadLetters}, binding{dead, q.Name, q.Name})
 		for _, pattern := range q.Types {
 			t.bindings = append(t.bindings, binding{exchange, q.Name, pattern})

@@ -113,7 +113,8 @@ func (w *watcher) receive(d amqp091.Delivery) {
 	}
 	r := open(d, w.Types)
 	if r.poison != nil {
-		w.bus.log.Error("a watched message is not believed; forgetting everything", "routing_key", d.RoutingKey, "error", r.poison)
+		w.bus.log.Error("a watched message is not believed; forgetting everything",
+			"routing_key", d.RoutingKey, "error", r.poison)
 		w.OnGap()
 		return
 	}

@@ -204,7 +204,8 @@ func same(got, want []event.Event) error {
 		return fmt.Errorf("%d events, want %d", len(got), len(want))
 	}
 	for i := range got {
-		if got[i].ID != want[i].ID || got[i].Type != want[i].Type || string(got[i].Data) != string(want[i].Data) || !got[i].Time.Equal(want[i].Time) {
+		if got[i].ID != want[i].ID || got[i].Type != want[i].Type || string(got[i].Data) != string(want[i].Data) ||
+			!got[i].Time.Equal(want[i].Time) {
 			return fmt.Errorf("event %d is %+v, want %+v", i, got[i], want[i])
 		}
 	}

@@ -147,7 +147,8 @@ func deadAndReplayed(t *testing.T, open Open) {
 	if err := same([]event.Event{deadLetter.Event}, events[2:3]); err != nil {
 		t.Error(err)
 	}
-	if deadLetter.Reason != "no such license" || deadLetter.Attempts != 3 || alone.Load() != 3 || time.Since(deadLetter.DiedAt) > time.Hour {
+	if deadLetter.Reason != "no such license" || deadLetter.Attempts != 3 || alone.Load() != 3 ||
+		time.Since(deadLetter.DiedAt) > time.Hour {
 		t.Errorf("got %+v after %d attempts", deadLetter, alone.Load())
 	}
 	if made := b.DeadLetters(all().Name).Made(); made != 1 {
@@ -188,7 +189,8 @@ func rejectsSome(t *testing.T, open Open) {
 	})
 	wait()
 	for i, deadLetter := range DeadLetters(t, b, all().Name, 2) {
-		if deadLetter.Event.ID != events[[]int{2, 7}[i]].ID || deadLetter.Attempts != 1 || deadLetter.Reason != "never" {
+		if deadLetter.Event.ID != events[[]int{2, 7}[i]].ID || deadLetter.Attempts != 1 ||
+			deadLetter.Reason != "never" {
 			t.Errorf("got %+v", deadLetter)
 		}
 	}

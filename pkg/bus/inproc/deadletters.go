@@ -96,7 +96,8 @@ func (d *deadLetters) Made() uint64 {
 
 // List implements bus.DeadLetters.
 func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, error) {
-	const list = `SELECT id, queue, message, reason, attempts, died_at FROM bus_dead_letters WHERE queue = ? ORDER BY seq LIMIT ?`
+	const list = `SELECT id, queue, message, reason, attempts, died_at FROM bus_dead_letters WHERE queue = ?
+		ORDER BY seq LIMIT ?`
 	if err := d.known(); err != nil {
 		return nil, err
 	}
@@ -131,7 +132,9 @@ func (d *deadLetters) Drop(ctx context.Context, ids ...string) (int, error) {
 }
 
 // remove calls take with the named dead letters, or with all when none is named; take removes them.
-func (d *deadLetters) remove(ctx context.Context, ids []string, take func(ctx context.Context, seq int64) error) (int, error) {
+func (d *deadLetters) remove(
+	ctx context.Context, ids []string, take func(ctx context.Context, seq int64) error,
+) (int, error) {
 	const present = `SELECT seq, id FROM bus_dead_letters WHERE queue = ? ORDER BY seq`
 	if err := d.known(); err != nil {
 		return 0, err

@@ -32,7 +32,8 @@ func TestConformanceOnSQLite(t *testing.T) {
 
 func TestConformanceOnPostgres(t *testing.T) {
 	bustest.Run(t, func(t *testing.T, queues ...bus.Queue) bus.Bus {
-		return open(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "test"}, inproc.Migrations), queues...)
+		return open(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "test"}, inproc.Migrations),
+			queues...)
 	})
 }
 
@@ -85,7 +86,8 @@ func TestNewWantsADatabaseAndNamedQueues(t *testing.T) {
 		"no database": {},
 		"no name":     {DB: d, Queues: []bus.Queue{{Types: []string{"#"}}}},
 		"no type":     {DB: d, Queues: []bus.Queue{{Name: "a"}}},
-		"twice":       {DB: d, Queues: []bus.Queue{{Name: "a", Types: []string{"#"}}, {Name: "a", Types: []string{"#"}}}},
+		"twice": {DB: d, Queues: []bus.Queue{{Name: "a", Types: []string{"#"}},
+			{Name: "a", Types: []string{"#"}}}},
 	} {
 		if _, err := inproc.New(cfg); err == nil {
 			t.Errorf("%s: no error", name)

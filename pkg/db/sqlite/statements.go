@@ -24,7 +24,8 @@ func (c Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	own, ok := opened.(rawConn)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("%T is not the connection that this package was made for", opened), opened.Close())
+		return nil, errors.Join(fmt.Errorf("%T is not the connection that this package was made for", opened),
+			opened.Close())
 	}
 	return &conn{rawConn: own, statements: map[string]*list.Element{}, recent: list.New()}, nil
 }

@@ -29,7 +29,8 @@ import (
 // any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
 //
 //	max:"100"          bounds the entries of a list while it is read
-//	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are looked for
+//	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are
+//	                   looked for
 //	text:"key"         reads the same for license keys, within which line breaks and tabs are let pass
 //	time:"end"         reads a time.Time as an End
 //	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it

@@ -37,7 +37,8 @@ func TestDecodeRows(t *testing.T) {
 	for row, want := range wrong {
 		t.Run(row, func(t *testing.T) {
 			var got rows
-			if err := Decode([]byte(`{"before":"b","list":[{"name":"a"},`+row+`,{"name":"c"}],"after":"a"}`), &got); err != nil {
+			if err := Decode([]byte(`{"before":"b","list":[{"name":"a"},`+row+`,{"name":"c"}],"after":"a"}`),
+				&got); err != nil {
 				t.Fatalf("the body was refused: %v", fieldsOf(t, err))
 			}
 			if len(got.List) != 3 || got.Before != "b" || got.After != "a" {
@@ -66,7 +67,8 @@ func TestDecodeRefusesRows(t *testing.T) {
 		"cut off":          {`{"list":[{"name":"a\u0000"},{"name":"b"`, "body"},
 		"trailing data":    {`{"list":[{"name":1}]}x`, "body"},
 		"too deep, broken": {`{"list":[{},{"x":` + strings.Repeat("[", 40) + `}]}`, "body"},
-		"too deep around":  {`{"list":[{}],"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "x" + strings.Repeat("[0]", 31)},
+		"too deep around": {`{"list":[{}],"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`,
+			"x" + strings.Repeat("[0]", 31)},
 		"beside the rows":  {`{"list":[{"name":1}],"after":1}`, "after"},
 		"no list":          {`{"list":{}}`, "list"},
 		"too many":         {`{"list":[1,2,3,4,5,6,7,8,9]}`, "list"},

@@ -56,7 +56,8 @@ func TestC10DateAsAnEnd(t *testing.T) {
 	day := time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC)
 	last := day.Add(24*time.Hour - time.Second)
 	var got dates
-	if err := Decode([]byte(`{"starts_at":"2028-02-29","expires_at":"2028-02-29","maintenance_until":"2028-02-29"}`), &got); err != nil {
+	if err := Decode([]byte(`{"starts_at":"2028-02-29","expires_at":"2028-02-29","maintenance_until":"2028-02-29"}`),
+		&got); err != nil {
 		t.Fatal(fieldsOf(t, err))
 	}
 	if !got.Start.Equal(day) || !got.End.Equal(last) || !got.Patch.Value.Equal(last) {
@@ -66,13 +67,15 @@ func TestC10DateAsAnEnd(t *testing.T) {
 	if err := Decode([]byte(`{"expires_at":"2028-02-29T13:00:00+01:00"}`), &got); err != nil || !got.End.Equal(noon) {
 		t.Errorf("got %v, %v", got.End, err)
 	}
-	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00", "1970-01-01", "1999-12-31T23:59:59Z"} {
+	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00", "1970-01-01",
+		"1999-12-31T23:59:59Z"} {
 		fields := fieldsOf(t, Decode([]byte(`{"expires_at":"`+zero+`","maintenance_until":"`+zero+`"}`), &got))
 		if fields["expires_at"] != badEnd || fields["maintenance_until"] != badEnd {
 			t.Errorf("C2: %s: got %v", zero, fields)
 		}
 	}
-	if got = (dates{}); Decode([]byte(`{"expires_at":null,"maintenance_until":null}`), &got) != nil || got.End != nil || !got.Patch.Null {
+	if got = (dates{}); Decode([]byte(`{"expires_at":null,"maintenance_until":null}`), &got) != nil || got.End != nil ||
+		!got.Patch.Null {
 		t.Errorf("null: got %+v", got)
 	}
 }
@@ -93,13 +96,15 @@ func (settable) Unsettable() map[string]string {
 func TestC3UnknownMembers(t *testing.T) {
 	for in, want := range map[string]map[string]string{
 		`{"max_devices":1,"metadata":{"any":{"thing":1}},"free":{"more":"x"}}`: nil,
-		`{"max_device":1}`:      {"max_device": "is unknown; did you mean max_devices?"},
-		`{"maxDevices":1}`:      {"maxDevices": "is unknown; did you mean max_devices?"},
-		`{"colour":1}`:          {"colour": "is unknown; known are customer_id, free, max_devices, metadata, os_info, rows"},
+		`{"max_device":1}`: {"max_device": "is unknown; did you mean max_devices?"},
+		`{"maxDevices":1}`: {"maxDevices": "is unknown; did you mean max_devices?"},
+		`{"colour":1}`: {"colour": "is unknown; known are customer_id, free, max_devices, metadata, " +
+			"os_info, rows"},
 		`{"is_active":false}`:   {"is_active": "cannot be set here"},
 		`{"expires_in_days":1}`: {"expires_in_days": "cannot be set here; send expires_at"},
 		`{"os_info":{"nam":1}}`: {"os_info.nam": "is unknown; did you mean name?"},
-		`{"":1}`:                {"body": "is unknown; known are customer_id, free, max_devices, metadata, os_info, rows"},
+		`{"":1}`: {
+			"body": "is unknown; known are customer_id, free, max_devices, metadata, os_info, rows"},
 	} {
 		if diff := cmp.Diff(want, fieldsOf(t, DecodeStrict([]byte(in), &settable{}))); diff != "" {
 			t.Errorf("%s: %s", in, diff)

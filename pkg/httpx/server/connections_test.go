@@ -98,7 +98,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		}
 	}
 	if newcomer.closed || idle[0].closed || closed != 1 || len(k.open) != maxConnections {
-		t.Errorf("newcomer closed %v, busy one closed %v, %d closed of %d", newcomer.closed, idle[0].closed, closed, len(k.open))
+		t.Errorf("newcomer closed %v, busy one closed %v, %d closed of %d",
+			newcomer.closed, idle[0].closed, closed, len(k.open))
 	}
 }
 
@@ -126,7 +127,8 @@ func TestUnfinishedRequestsMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"+body); err != nil {
+		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"+
+			body); err != nil {
 			t.Fatal(err)
 		}
 		return conn

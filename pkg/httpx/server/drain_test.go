@@ -116,11 +116,12 @@ func TestDrainCutsNobody(t *testing.T) {
 // close; so is one whose request came before.
 func TestDrainAnswersTheLastRequest(t *testing.T) {
 	began, started, release := make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
-	addr, stop, ended := serving(t, Drain{Begin: func() { close(began) }, Delay: time.Minute}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started <- struct{}{}
-		<-release
-		hello(w, r)
-	}))
+	addr, stop, ended := serving(t, Drain{Begin: func() { close(began) }, Delay: time.Minute},
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			started <- struct{}{}
+			<-release
+			hello(w, r)
+		}))
 	quiet, busy := &wire{addr: addr}, &wire{addr: addr}
 	answer := make(chan *http.Response)
 	ask := func(w *wire) {

@@ -65,7 +65,8 @@ func documented(p []byte) []byte {
 		return plainError([]byte("HTTP/1.1 400 Bad Request"), http.StatusBadRequest, text)
 	}
 	if bytes.HasPrefix(p, plainExpect) {
-		return plainError(plainExpect, http.StatusExpectationFailed, []byte("the header Expect may only be 100-continue"))
+		return plainError(plainExpect, http.StatusExpectationFailed,
+			[]byte("the header Expect may only be 100-continue"))
 	}
 	if !bytes.HasPrefix(p, plainStart) {
 		return nil

@@ -40,8 +40,10 @@ func TestP8ErrorsOfTheServerItself(t *testing.T) {
 			if tt.server.TLSCert == "" {
 				return
 			}
-			res, body := exchange(t, func() (net.Conn, error) { return net.Dial("tcp", addr) }, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			if res.StatusCode != 400 || !strings.Contains(string(body), "https://") || res.Header.Get("Content-Type") != httpx.JSONType {
+			res, body := exchange(t, func() (net.Conn, error) { return net.Dial("tcp", addr) },
+				"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if res.StatusCode != 400 || !strings.Contains(string(body), "https://") ||
+				res.Header.Get("Content-Type") != httpx.JSONType {
 				t.Errorf("plain HTTP where TLS is spoken: %d %s", res.StatusCode, body)
 			}
 		})
@@ -54,14 +56,16 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 		status  int
 		code    string
 	}{
-		"large header":        {"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", 431, "HEADERS_TOO_LARGE"},
+		"large header": {"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n",
+			431, "HEADERS_TOO_LARGE"},
 		"no HTTP":             {"hello\r\n\r\n", 400, "MALFORMED_REQUEST"},
 		"no host":             {"GET / HTTP/1.1\r\n\r\n", 400, "MALFORMED_REQUEST"},
 		"bad header":          {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, "MALFORMED_REQUEST"},
 		"bad length":          {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"},
 		"unknown expectation": {"GET / HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n", 417, "MALFORMED_REQUEST"},
 		"unknown version":     {"GET / HTTP/3.7\r\nHost: x\r\n\r\n", 505, "MALFORMED_REQUEST"},
-		"transfer encoding":   {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "MALFORMED_REQUEST"},
+		"transfer encoding": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+			501, "MALFORMED_REQUEST"},
 	} {
 		res, body := exchange(t, dial, tt.request)
 		var e struct {
@@ -69,7 +73,8 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 			ErrorCode string         `json:"error_code"`
 			Details   map[string]any `json:"details"`
 		}
-		if err := json.Unmarshal(body, &e); err != nil || res.StatusCode != tt.status || e.ErrorCode != tt.code || e.Error == "" || e.Details == nil {
+		if err := json.Unmarshal(body, &e); err != nil || res.StatusCode != tt.status || e.ErrorCode != tt.code ||
+			e.Error == "" || e.Details == nil {
 			t.Errorf("%s: got %d %s", name, res.StatusCode, body)
 		}
 		if res.Header.Get("Content-Type") != httpx.JSONType || !res.Close {
@@ -105,14 +110,17 @@ func exchange(t *testing.T, dial func() (net.Conn, error), request string) (*htt
 
 func TestOnlyWholePlainErrorsAreRewritten(t *testing.T) {
 	for _, p := range []string{
-		"", "HTTP/1.1 ", "HTTP/1.1 400 Bad Request\r\n\r\n", string(plainHeader), "HTTP/1.1 " + string(plainHeader), "HTTP/1.1 4x0 Bad" + string(plainHeader),
-		"HTTP/1.1 400 Bad Request\r\nDate: today" + string(plainHeader), "x" + string(plainStart) + "400 Bad Request" + string(plainHeader),
+		"", "HTTP/1.1 ", "HTTP/1.1 400 Bad Request\r\n\r\n", string(plainHeader), "HTTP/1.1 " + string(plainHeader),
+		"HTTP/1.1 4x0 Bad" + string(plainHeader),
+		"HTTP/1.1 400 Bad Request\r\nDate: today" + string(plainHeader),
+		"x" + string(plainStart) + "400 Bad Request" + string(plainHeader),
 	} {
 		if got := documented([]byte(p)); got != nil {
 			t.Errorf("%q became %q", p, got)
 		}
 	}
-	if got := string(documented([]byte(string(plainToTLS) + "Client sent an HTTP request"))); !strings.Contains(got, "MALFORMED_REQUEST") {
+	if got := string(documented([]byte(string(plainToTLS) + "Client sent an HTTP request"))); !strings.Contains(
+		got, "MALFORMED_REQUEST") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -46,7 +46,8 @@ func TestServeDrains(t *testing.T) {
 		<-release
 		hello(w, r)
 	})
-	l, err := Listen(Server{Name: "public", Addr: "127.0.0.1:0", Handler: slow}, Server{Name: "internal", Addr: "127.0.0.1:0", Handler: http.HandlerFunc(hello)})
+	l, err := Listen(Server{Name: "public", Addr: "127.0.0.1:0", Handler: slow},
+		Server{Name: "internal", Addr: "127.0.0.1:0", Handler: http.HandlerFunc(hello)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +105,8 @@ func TestListenNamesAddressAndSetting(t *testing.T) {
 	defer taken.Close()
 	free := Server{Name: "internal", Addr: "127.0.0.1:0"}
 	_, err = Listen(free, Server{Name: "public", Addr: taken.Addr().String(), Setting: "LATCHKEY_ADDR"})
-	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "LATCHKEY_ADDR") {
+	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) ||
+		!strings.Contains(err.Error(), "LATCHKEY_ADDR") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -164,7 +166,13 @@ func TestTLSServes(t *testing.T) {
 		t.Error("started without a certificate")
 	}
 	writeCertificate(t, cert, key, "localhost")
-	l, err := Listen(Server{Name: "public", Addr: "127.0.0.1:0", Handler: http.HandlerFunc(hello), TLSCert: cert, TLSKey: key})
+	l, err := Listen(Server{
+		Name:    "public",
+		Addr:    "127.0.0.1:0",
+		Handler: http.HandlerFunc(hello),
+		TLSCert: cert,
+		TLSKey:  key,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +183,9 @@ func TestTLSServes(t *testing.T) {
 	if url := l.URL("public"); !strings.HasPrefix(url, "https://") || get(t, client, url) != "hello" {
 		t.Errorf("at %s", url)
 	}
-	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}}
+	old := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11},
+	}}
 	if _, err := old.Get(l.URL("public")); err == nil {
 		t.Error("spoke TLS 1.1")
 	}
@@ -200,7 +210,11 @@ func writeCertificate(t *testing.T, certFile, keyFile, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: name},
+		NotAfter:     time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +223,10 @@ func writeCertificate(t *testing.T, certFile, keyFile, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: raw}} {
+	for path, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: der},
+		keyFile:  {Type: "PRIVATE KEY", Bytes: raw},
+	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Rules fails t when a package that matches pattern (as of go list, relative to the test's folder) depends, directly or not,
-// on a package whose path is one of forbidden or lies below it. Test files do not count.
+// Rules fails t when a package that matches pattern (as of go list, relative to the test's folder) depends, directly or
+// not, on a package whose path is one of forbidden or lies below it. Test files do not count.
 //
 //	archtest.Rules(t, "./internal/credential", "gorm.io", "github.com/gin-gonic", "github.com/rabbitmq")
 func Rules(t testing.TB, pattern string, forbidden ...string) {
@@ -20,13 +20,15 @@ func Rules(t testing.TB, pattern string, forbidden ...string) {
 	for _, dep := range deps {
 		for _, f := range forbidden {
 			if dep == f || strings.HasPrefix(dep, f+"/") {
-				t.Errorf("%s depends on %s, which is not for it; `go list -deps -f '{{.ImportPath}} {{.Imports}}' %s` shows the way", pattern, dep, pattern)
+				t.Errorf("%s depends on %s, which is not for it; `go list -deps -f '{{.ImportPath}} {{.Imports}}' "+
+					"%s` shows the way", pattern, dep, pattern)
 			}
 		}
 	}
 }
 
-// Imports fails t when a package that matches pattern imports, in its own files, one of forbidden or what lies below it.
+// Imports fails t when a package that matches pattern imports, in its own files, one of forbidden or what lies below
+// it.
 func Imports(t testing.TB, pattern string, forbidden ...string) {
 	t.Helper()
 	for _, line := range list(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, pattern) {

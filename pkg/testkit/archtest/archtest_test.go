@@ -53,15 +53,19 @@ func TestManagement(t *testing.T) {
 		edit func(s *archtest.Surface)
 		want int
 	}{
-		"fine":             {func(*archtest.Surface) {}, 0},
-		"nobody serves it": {func(s *archtest.Surface) { s.Owners = map[string]gin.RoutesInfo{"a": routes(things)} }, 1},
+		"fine": {func(*archtest.Surface) {}, 0},
+		"nobody serves it": {func(s *archtest.Surface) { s.Owners = map[string]gin.RoutesInfo{"a": routes(things)} },
+			1},
 		"two serve it": {func(s *archtest.Surface) {
 			s.Owners = map[string]gin.RoutesInfo{"a": routes(things, thing), "b": routes(thing)}
 		}, 1},
-		"own and served":    {func(s *archtest.Surface) { s.Owners = map[string]gin.RoutesInfo{"a": routes(things, thing, log)} }, 1},
-		"hidden":            {func(s *archtest.Surface) { s.Gateway = routes(things, log) }, 1},
-		"own and not shown": {func(s *archtest.Surface) { s.Own = []string{"GET " + log, "GET /api/v1/admin/nothing"} }, 1},
-		"nothing at all":    {func(s *archtest.Surface) { *s = archtest.Surface{} }, 1},
+		"own and served": {func(s *archtest.Surface) {
+			s.Owners = map[string]gin.RoutesInfo{"a": routes(things, thing, log)}
+		}, 1},
+		"hidden": {func(s *archtest.Surface) { s.Gateway = routes(things, log) }, 1},
+		"own and not shown": {func(s *archtest.Surface) { s.Own = []string{"GET " + log, "GET /api/v1/admin/nothing"} },
+			1},
+		"nothing at all": {func(s *archtest.Surface) { *s = archtest.Surface{} }, 1},
 	} {
 		surface, s := fine, &spy{TB: t}
 		tt.edit(&surface)

@@ -20,7 +20,8 @@ type Surface struct {
 }
 
 // Management fails t unless each route of the gateway has one implementation: its own, or that of the one owner which
-// serves it under the same path, and to which the gateway may add. An owner serves nothing that the gateway does not show.
+// serves it under the same path, and to which the gateway may add. An owner serves nothing that the gateway does not
+// show.
 func Management(t testing.TB, s Surface) {
 	t.Helper()
 	owners := map[string][]string{}

@@ -43,7 +43,8 @@ var functions = []struct{ file, name string }{
 	{"internal/store/store.go", "New"},
 }
 
-// folders are what the folders of internal that are no rules may not import. Names without a slash are of the service's own.
+// folders are what the folders of internal that are no rules may not import. Names without a slash are of the service's
+// own.
 var folders = map[string][]string{
 	"api":     {"gorm.io/", "store", "rpc", "github.com/rabbitmq/"},
 	"manage":  {"gorm.io/", "store", "api", "rpc", "github.com/rabbitmq/"},
@@ -56,7 +57,8 @@ var folders = map[string][]string{
 
 // rules are what the other folders of internal, which hold the rules, may not import.
 var rules = []string{
-	"api", "manage", "rpc", "peers", "store", "gorm.io/", "github.com/gin-gonic/", "github.com/rabbitmq/", "net/http", "database/sql",
+	"api", "manage", "rpc", "peers", "store", "gorm.io/", "github.com/gin-gonic/", "github.com/rabbitmq/", "net/http",
+	"database/sql",
 }
 
 // Skeleton fails t for everything in which the service in the folder dir, called as the folder, departs from what all
@@ -76,7 +78,8 @@ func Skeleton(t testing.TB, dir string) {
 	}
 	facade, err := os.ReadFile(s.path("NAME.go"))
 	if lines := bytes.Count(facade, []byte("\n")); err == nil && lines >= maxFacade {
-		t.Errorf("%s has %d lines: a facade has fewer than %d, and leaves the work to jobs.go, commands.go and internal",
+		t.Errorf(
+			"%s has %d lines: a facade has fewer than %d, and leaves the work to jobs.go, commands.go and internal",
 			s.path("NAME.go"), lines, maxFacade)
 	}
 	s.checkFolders()
@@ -127,7 +130,8 @@ func (s service) checkImports(path string, file *ast.File, forbidden []string) {
 		if slices.ContainsFunc(forbidden, func(f string) bool {
 			return own == f || imported == f || strings.HasSuffix(f, "/") && strings.HasPrefix(imported, f)
 		}) {
-			s.Errorf("%s imports %s, which is not for this folder: see the table in docs/architecture.md", path, imported)
+			s.Errorf("%s imports %s, which is not for this folder: see the table in docs/architecture.md",
+				path, imported)
 		}
 	}
 }

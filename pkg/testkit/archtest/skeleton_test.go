@@ -49,16 +49,22 @@ func TestSkeletonTellsWhatIsWrong(t *testing.T) {
 		"internal/selling/selling.go":          "package selling\nvar now = time.Now()\n",
 	}
 	for name, tt := range map[string]struct{ path, text, want string }{
-		"fine":                   {},
-		"no jobs":                {"jobs.go", "", "jobs.go is missing: what runs beside serving"},
-		"no routes":              {"internal/api/routes.go", "package api\n", "lacks the function Routes"},
-		"no handler":             {"internal/rpc/rpc.go", "package rpc\n", "lacks the function NewHandler"},
-		"long facade":            {"shop.go", "package shop\nfunc New() {}\n" + strings.Repeat("\n", 78), "has 80 lines"},
-		"rules that know gin":    {"internal/selling/selling.go", "package selling\nimport _ \"github.com/gin-gonic/gin\"\n", "gin, which is not for this folder"},
-		"handlers that know SQL": {"internal/api/sell.go", "package api\nimport _ \"" + services + "shop/internal/store\"\n", "store, which is not"},
-		"another service":        {"internal/api/sell.go", "package api\nimport _ \"" + services + "auth\"\n", "through internal/peers"},
-		"a port elsewhere":       {"internal/selling/selling.go", "package selling\ntype Till interface{}\n", "interface Till"},
-		"a refusal elsewhere":    {"internal/selling/selling.go", "package selling\nvar ErrGone = apierr.New(1)\n", "declares ErrGone"},
+		"fine":       {},
+		"no jobs":    {"jobs.go", "", "jobs.go is missing: what runs beside serving"},
+		"no routes":  {"internal/api/routes.go", "package api\n", "lacks the function Routes"},
+		"no handler": {"internal/rpc/rpc.go", "package rpc\n", "lacks the function NewHandler"},
+		"long facade": {"shop.go", "package shop\nfunc New() {}\n" + strings.Repeat("\n", 78),
+			"has 80 lines"},
+		"rules that know gin": {"internal/selling/selling.go",
+			"package selling\nimport _ \"github.com/gin-gonic/gin\"\n", "gin, which is not for this folder"},
+		"handlers that know SQL": {"internal/api/sell.go",
+			"package api\nimport _ \"" + services + "shop/internal/store\"\n", "store, which is not"},
+		"another service": {"internal/api/sell.go", "package api\nimport _ \"" + services + "auth\"\n",
+			"through internal/peers"},
+		"a port elsewhere": {"internal/selling/selling.go", "package selling\ntype Till interface{}\n",
+			"interface Till"},
+		"a refusal elsewhere": {"internal/selling/selling.go", "package selling\nvar ErrGone = apierr.New(1)\n",
+			"declares ErrGone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "shop")

@@ -21,10 +21,11 @@ type Route struct {
 	Wrong []string
 	// Limit is how many failures an address has a minute.
 	Limit int
-	// Unguessable says that nobody guesses these credentials, because they are signed or random: good ones are never refused for others'
-	// failures, also not the first time, as after a restart.
+	// Unguessable says that nobody guesses these credentials, because they are signed or random: good ones are never
+	// refused for others' failures, also not the first time, as after a restart.
 	Unguessable bool
-	// Ended makes a credential that was good once. Nil where there is none: an administrator's secret that was replaced is forgotten.
+	// Ended makes a credential that was good once. Nil where there is none: an administrator's secret that was replaced
+	// is forgotten.
 	Ended func(t *testing.T) string
 	// InBody says that the credential is a member of the body, which cannot carry it twice.
 	InBody bool
@@ -33,11 +34,13 @@ type Route struct {
 // headers are what a request may say of where it comes from.
 var headers = map[string][]string{
 	"none": nil, "X-Forwarded-For": {"203.0.113.5"}, "X-Forwarded-For, twice": {"203.0.113.5", "203.0.113.6"},
-	"X-Forwarded-For, garbage": {",;,"}, "Forwarded": {"for=203.0.113.5"}, "X-Real-IP": {"203.0.113.5"}, "X-Client-IP": {"203.0.113.5"},
+	"X-Forwarded-For, garbage": {",;,"}, "Forwarded": {"for=203.0.113.5"}, "X-Real-IP": {"203.0.113.5"},
+	"X-Client-IP":      {"203.0.113.5"},
 	"CF-Connecting-IP": {"203.0.113.5"}, "True-Client-IP": {"203.0.113.5"},
 }
 
-// Check runs the checks as subtests. Each comes from addresses of its own, private ones, where a proxy that nobody named may be.
+// Check runs the checks as subtests. Each comes from addresses of its own, private ones, where a proxy that nobody
+// named may be.
 func Check(t *testing.T, r Route) {
 	t.Run("M4: after too many guesses the right one is not answered", func(t *testing.T) { r.guess(t, "10.4.0.1:1") })
 	t.Run("what was good lately passes while others fail", func(t *testing.T) { r.goodLately(t, "10.4.0.2:1") })
@@ -58,7 +61,8 @@ func (r Route) guess(t *testing.T, peer string) {
 	good := r.Good(t)
 	r.fail(t, peer)
 	want := http.StatusTooManyRequests
-	if got := r.send(peer, r.Request(good)); r.Unguessable && admitted(got) != nil || !r.Unguessable && got.Code != want {
+	if got := r.send(peer, r.Request(good)); r.Unguessable && admitted(got) != nil ||
+		!r.Unguessable && got.Code != want {
 		t.Errorf("the right one is answered %d", got.Code)
 	}
 	got := r.send(peer, r.Request(r.Wrong[0]))
@@ -81,7 +85,8 @@ func (r Route) goodLately(t *testing.T, peer string) {
 	}
 }
 
-// ended: clients that still send an old credential, each as often as it may, use up nothing of what others from their address have.
+// ended: clients that still send an old credential, each as often as it may, use up nothing of what others from their
+// address have.
 func (r Route) ended(t *testing.T, peer string) {
 	for range 2 {
 		old := r.Ended(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
-// RateLimitsArePruned checks that a service empties the table of rate limits of what has expired, also where that is more than
-// one statement deletes. start starts the service on d.
+// RateLimitsArePruned checks that a service empties the table of rate limits of what has expired, also where that is
+// more than one statement deletes. start starts the service on d.
 func RateLimitsArePruned(t *testing.T, d *db.DB, start func()) {
 	t.Helper()
 	const many = 1100

@@ -1,4 +1,5 @@
-// Package jsontest makes JSON that is well formed and otherwise unreasonable, for tests that any of it is answered without a failure.
+// Package jsontest makes JSON that is well formed and otherwise unreasonable, for tests that any of it is answered
+// without a failure.
 package jsontest
 
 import (
@@ -9,12 +10,15 @@ import (
 
 // texts are JSON strings that a careful server takes and a careless one stumbles over.
 var texts = []string{
-	`""`, `"x"`, `"\\u0000"`, `"\"\\\/"`, `"\u2028\u2029"`, `"\ufffe\uffff"`, `"\ud83d\ude00"`, `"e\u0301"`, "\"\u202e\u200b\"", `"'; DROP TABLE licenses; --"`,
+	`""`, `"x"`, `"\\u0000"`, `"\"\\\/"`, `"\u2028\u2029"`, `"\ufffe\uffff"`, `"\ud83d\ude00"`, `"e\u0301"`,
+	"\"\u202e\u200b\"", `"'; DROP TABLE licenses; --"`,
 	`"%s%n%00"`, `"2026-02-28"`, `"0001-01-01T00:00:00Z"`, `"9999-12-31T23:59:59Z"`, `"true"`, `"null"`, `"1e400"`,
-	`"00000000-0000-0000-0000-000000000000"`, `"` + strings.Repeat("\u00e9", 255) + `"`, `"` + strings.Repeat(`\ud83d\ude00`, 64) + `"`,
+	`"00000000-0000-0000-0000-000000000000"`,
+	`"` + strings.Repeat("\u00e9", 255) + `"`, `"` + strings.Repeat(`\ud83d\ude00`, 64) + `"`,
 }
 
-var numbers = []string{"0", "-0", "1", "-1", "1.5", "5.0", "1e3", "1e308", "-1e-308", "2147483648", "9223372036854775807", "12345678901234567890"}
+var numbers = []string{"0", "-0", "1", "-1", "1.5", "5.0", "1e3", "1e308", "-1e-308", "2147483648",
+	"9223372036854775807", "12345678901234567890"}
 
 // Members are the members of an object, without its braces: some of the names, each with any value, some of them twice.
 func Members(r *rand.Rand, names ...string) string { return members(r, 0, names...) }

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// Link is a network between clients and servers, in this process, that a test can break. New connections go to the servers in
-// turn, and past those that refuse, as with a load balancer.
+// Link is a network between clients and servers, in this process, that a test can break. New connections go to the
+// servers in turn, and past those that refuse, as with a load balancer.
 type Link struct {
 	// Addr is where clients connect.
 	Addr string
@@ -43,12 +43,12 @@ func Open(targets ...string) (*Link, error) {
 	return l, nil
 }
 
-// Silence makes the link swallow everything: connections stay, new ones are accepted, and nothing comes through. Heal ends
-// that; what was sent meanwhile then arrives.
+// Silence makes the link swallow everything: connections stay, new ones are accepted, and nothing comes through. Heal
+// ends that; what was sent meanwhile then arrives.
 func (l *Link) Silence() { l.set(true) }
 
-// MuteAfter swallows all answers from the moment on at which a client has said text for the nth time: that arrives, and nobody
-// hears what came of it.
+// MuteAfter swallows all answers from the moment on at which a client has said text for the nth time: that arrives, and
+// nobody hears what came of it.
 func (l *Link) MuteAfter(text string, nth int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,8 +58,8 @@ func (l *Link) MuteAfter(text string, nth int) {
 // Heal lets everything through again.
 func (l *Link) Heal() { l.set(false) }
 
-// Strand makes the connections of the moment swallow everything for good, as when a router on their way was replaced. New ones
-// work.
+// Strand makes the connections of the moment swallow everything for good, as when a router on their way was replaced.
+// New ones work.
 func (l *Link) Strand() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

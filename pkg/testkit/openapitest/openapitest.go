@@ -1,5 +1,5 @@
-// Package openapitest holds an OpenAPI document against the service that it describes: the routes against the paths, and every
-// answer that tests see against the schemas.
+// Package openapitest holds an OpenAPI document against the service that it describes: the routes against the paths,
+// and every answer that tests see against the schemas.
 //
 //	engine := newRouter(...)                                    // the service's gin engine
 //	openapitest.Check(t, openapi.Auth, engine.Routes())         // once per service
@@ -31,9 +31,9 @@ var optional = regexp.MustCompile(`^[A-Z]+ /(healthz|readyz|metrics|openapi\.jso
 
 var parameter = regexp.MustCompile(`[:*]([A-Za-z_]+)`)
 
-// Check demands that doc is a valid OpenAPI document whose examples fit its schemas, that every operation has a summary, an
-// operationId and an error answer, one that takes an Idempotency-Key also the refusals of that, and that its operations are exactly the
-// given routes. A parameter has the same name in both.
+// Check demands that doc is a valid OpenAPI document whose examples fit its schemas, that every operation has a
+// summary, an operationId and an error answer, one that takes an Idempotency-Key also the refusals of that, and that
+// its operations are exactly the given routes. A parameter has the same name in both.
 func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 	t.Helper()
 	d := load(t, doc)
@@ -64,10 +64,10 @@ func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 	}
 }
 
-// Wrap returns a handler that answers as h does and fails t when an answer is not as documented: status, headers that the
-// document requires, content type and body. Where the answer is a 2xx, the request must be as documented too, and where it is
-// replayed, the operation must take an Idempotency-Key. For a path or
-// method that the document does not know, the answer must be its schema Error with 404 or 405.
+// Wrap returns a handler that answers as h does and fails t when an answer is not as documented: status, headers that
+// the document requires, content type and body. Where the answer is a 2xx, the request must be as documented too, and
+// where it is replayed, the operation must take an Idempotency-Key. For a path or method that the document does not
+// know, the answer must be its schema Error with 404 or 405.
 func Wrap(t testing.TB, doc []byte, h http.Handler) http.Handler {
 	t.Helper()
 	v := newValidator(t, doc)
@@ -86,8 +86,8 @@ func Wrap(t testing.TB, doc []byte, h http.Handler) http.Handler {
 	})
 }
 
-// Validate is the check of Wrap for one answer that came over the network. The bodies of both can be read again afterwards;
-// that of the request is taken from GetBody.
+// Validate is the check of Wrap for one answer that came over the network. The bodies of both can be read again
+// afterwards; that of the request is taken from GetBody.
 func Validate(t testing.TB, doc []byte, req *http.Request, resp *http.Response) {
 	t.Helper()
 	var sent []byte

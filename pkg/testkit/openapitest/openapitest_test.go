@@ -21,11 +21,16 @@ paths:
       operationId: createThing
       summary: Create a thing.
       parameters: [{name: id, in: path, required: true, schema: {type: string}}]
-      requestBody: {content: {application/json: {schema: {type: object, required: [name], properties: {name: {type: string}}}}}}
+      requestBody:
+        content:
+          application/json: {schema: {type: object, required: [name], properties: {name: {type: string}}}}
       responses:
         "200":
           description: Done.
-          content: {application/json: {schema: {type: object, required: [at], properties: {at: {type: [integer, "null"]}}, additionalProperties: false}}}
+          content:
+            application/json:
+              schema:
+                {type: object, required: [at], properties: {at: {type: [integer, "null"]}}, additionalProperties: false}
         "400":
           description: Wrong.
           content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}
@@ -60,10 +65,13 @@ func TestCheck(t *testing.T) {
 		routes gin.RoutesInfo
 		want   string
 	}{
-		"agree":        {gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}, {Method: "GET", Path: "/healthz"}, {Method: "GET", Path: "/docs/*file"}}, ""},
-		"undocumented": {gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}, {Method: "GET", Path: "/things/:id"}}, "GET /things/{id}: the router has it"},
-		"not routed":   {nil, "POST /things/{id}: the document has it"},
-		"other name":   {gin.RoutesInfo{{Method: "POST", Path: "/things/:thing"}}, "POST /things/{thing}: the router has it"},
+		"agree": {gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}, {Method: "GET", Path: "/healthz"},
+			{Method: "GET", Path: "/docs/*file"}}, ""},
+		"undocumented": {gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}, {Method: "GET", Path: "/things/:id"}},
+			"GET /things/{id}: the router has it"},
+		"not routed": {nil, "POST /things/{id}: the document has it"},
+		"other name": {gin.RoutesInfo{{Method: "POST", Path: "/things/:thing"}},
+			"POST /things/{thing}: the router has it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &spy{TB: t}
@@ -76,7 +84,8 @@ func TestCheck(t *testing.T) {
 func TestIdempotencyKeysAreDocumented(t *testing.T) {
 	const parameter = "{name: Idempotency-Key, in: header, schema: {type: string}}"
 	takes := strings.Replace(document, "parameters: [", "parameters: ["+parameter+", ", 1)
-	whole := strings.Replace(takes, "        \"400\":\n", "        \"409\": {description: Wrong.}\n        \"422\": {description: Wrong.}\n        \"400\":\n", 1)
+	whole := strings.Replace(takes, "        \"400\":\n",
+		"        \"409\": {description: Wrong.}\n        \"422\": {description: Wrong.}\n        \"400\":\n", 1)
 	for document, want := range map[string]string{takes: "lacks its refusals", whole: ""} {
 		s := &spy{TB: t}
 		openapitest.Check(s, []byte(document), gin.RoutesInfo{{Method: "POST", Path: "/things/:id"}})
@@ -89,7 +98,8 @@ func TestIdempotencyKeysAreDocumented(t *testing.T) {
 			w.Header().Set("Idempotency-Replayed", "true")
 			_, _ = w.Write([]byte(`{"at": 1}`))
 		}))
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/things/1", strings.NewReader(`{"name": "a"}`)))
+		h.ServeHTTP(httptest.NewRecorder(),
+			httptest.NewRequest("POST", "/things/1", strings.NewReader(`{"name": "a"}`)))
 		s.want(t, want)
 	}
 }
@@ -100,11 +110,14 @@ func TestWrap(t *testing.T) {
 		status       int
 		answer, want string
 	}{
-		"as documented":        {"/things/1", `{"name": "a"}`, 200, `{"at": null}`, ""},
-		"missing member":       {"/things/1", `{"name": "a"}`, 200, `{}`, "the answer 200 is not as documented"},
-		"more members":         {"/things/1", `{"name": "a"}`, 200, `{"at": 1, "x": 1}`, "the answer 200 is not as documented"},
-		"wrong type":           {"/things/1", `{"name": "a"}`, 200, `{"at": "now"}`, "the answer 200 is not as documented"},
-		"unknown status":       {"/things/1", `{"name": "a"}`, 409, `{"error": "x"}`, "the answer 409 is not as documented"},
+		"as documented":  {"/things/1", `{"name": "a"}`, 200, `{"at": null}`, ""},
+		"missing member": {"/things/1", `{"name": "a"}`, 200, `{}`, "the answer 200 is not as documented"},
+		"more members": {"/things/1", `{"name": "a"}`, 200, `{"at": 1, "x": 1}`,
+			"the answer 200 is not as documented"},
+		"wrong type": {"/things/1", `{"name": "a"}`, 200, `{"at": "now"}`,
+			"the answer 200 is not as documented"},
+		"unknown status": {"/things/1", `{"name": "a"}`, 409, `{"error": "x"}`,
+			"the answer 409 is not as documented"},
 		"error":                {"/things/1", `{`, 400, `{"error": "x"}`, ""},
 		"request not as told":  {"/things/1", `{"name": 5}`, 200, `{"at": 1}`, "the request is not as documented"},
 		"unknown path":         {"/nothing", ``, 404, `{"error": "x"}`, ""},
@@ -134,7 +147,8 @@ func TestValidateOverTheNetwork(t *testing.T) {
 		_, _ = w.Write([]byte(`{}`))
 	}))
 	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/things/1", strings.NewReader(`{"name": "a"}`))
+	req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/things/1",
+		strings.NewReader(`{"name": "a"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

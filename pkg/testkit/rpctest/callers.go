@@ -19,9 +19,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 )
 
-// CheckCallers asks every procedure of the named service, those of file, as each of the four services and as one with an unknown
-// key. want says, by name of the procedure, who may.
-func CheckCallers(t *testing.T, h http.Handler, service string, file protoreflect.FileDescriptor, want map[string][]string) {
+// CheckCallers asks every procedure of the named service, those of file, as each of the four services and as one with
+// an unknown key. want says, by name of the procedure, who may.
+func CheckCallers(
+	t *testing.T, h http.Handler, service string, file protoreflect.FileDescriptor, want map[string][]string,
+) {
 	t.Helper()
 	procedures := Procedures(file)
 	if len(procedures) != len(want) {
@@ -42,8 +44,8 @@ func CheckCallers(t *testing.T, h http.Handler, service string, file protoreflec
 
 // ask sends an empty message and tells whether the service looked at it.
 func ask(t *testing.T, h http.Handler, id rpc.Identity, service, procedure string) bool {
-	client := connect.NewClient[emptypb.Empty, emptypb.Empty](rpc.HTTPClient(httpx.InProcess{service: h}), "http://"+service+procedure,
-		rpc.NewClientOptions(id, service)...)
+	client := connect.NewClient[emptypb.Empty, emptypb.Empty](rpc.HTTPClient(httpx.InProcess{service: h}),
+		"http://"+service+procedure, rpc.NewClientOptions(id, service)...)
 	_, err := client.CallUnary(t.Context(), connect.NewRequest(&emptypb.Empty{}))
 	var refused *connect.Error
 	if !errors.As(err, &refused) {

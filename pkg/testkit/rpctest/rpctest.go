@@ -1,5 +1,5 @@
-// Package rpctest lets tests speak between services: identities of the four services, doubles that any of them may ask, and a check
-// of who may ask what.
+// Package rpctest lets tests speak between services: identities of the four services, doubles that any of them may ask,
+// and a check of who may ask what.
 package rpctest
 
 import (
@@ -74,7 +74,8 @@ func Procedures(file protoreflect.FileDescriptor) (procedures []string) {
 
 // Front forwards every request to the internal handler of the named service, as admin does once it knows that by asks.
 func Front(service string, internal http.Handler, by *rpc.Actor) http.Handler {
-	to := rpc.NewGateway(Identity("admin"), service, "http://"+service, rpc.HTTPClient(httpx.InProcess{service: internal}))
+	to := rpc.NewGateway(Identity("admin"), service, "http://"+service,
+		rpc.HTTPClient(httpx.InProcess{service: internal}))
 	e := httpx.NewEngine(httpx.Options{Service: "admin", MaxBody: 10 << 20, Timeout: 20 * time.Second})
 	e.NoRoute(httpx.Wrap(func(c *gin.Context) error { return to.Forward(c, by) }))
 	return e

@@ -1,4 +1,5 @@
-// Command eventtypes writes a constant for the type of each event, from the options of its message; scripts/gen runs it.
+// Command eventtypes writes a constant for the type of each event, from the options of its message; scripts/gen runs
+// it.
 package main
 
 import (

@@ -112,7 +112,9 @@ func (d *Deliverer) giveUp(ctx context.Context, e event.Event, reason string, at
 }
 
 func (d *Deliverer) store(ctx context.Context, dead []Dead) error {
-	return Persist(ctx, d.Log.With("queue", d.Queue.Name, "dead_letters", len(dead)), func() error { return d.Store(ctx, dead) })
+	return Persist(ctx, d.Log.With("queue", d.Queue.Name, "dead_letters", len(dead)), func() error {
+		return d.Store(ctx, dead)
+	})
 }
 
 // Persist stores dead letters, however long that takes. It fails only when ctx ends.
@@ -136,7 +138,8 @@ func (d *Deliverer) try(ctx context.Context, events []event.Event) error {
 		if !unavailable(err) {
 			return err
 		}
-		d.Log.WarnContext(ctx, "what the handler needs is away; waiting for it", "queue", d.Queue.Name, "events", len(events), "error", err)
+		d.Log.WarnContext(ctx, "what the handler needs is away; waiting for it",
+			"queue", d.Queue.Name, "events", len(events), "error", err)
 		if err := Pause(ctx, n); err != nil {
 			return err
 		}
@@ -146,7 +149,8 @@ func (d *Deliverer) try(ctx context.Context, events []event.Event) error {
 func (d *Deliverer) call(ctx context.Context, events []event.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			d.Log.ErrorContext(ctx, "a handler panicked", "queue", d.Queue.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			d.Log.ErrorContext(ctx, "a handler panicked", "queue", d.Queue.Name, "panic", fmt.Sprint(p),
+				"stack", string(debug.Stack()))
 			err = fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()

@@ -61,18 +61,32 @@ func TestDeliver(t *testing.T) {
 		script      script
 		calls, dead []string
 	}{
-		"nothing":               {ids: ""},
-		"all at once":           {ids: "abc", calls: []string{"abc"}},
-		"in halves":             {ids: "abc", script: script{answers: map[string][]error{"abc": {errBroken}}}, calls: []string{"abc", "a", "bc"}},
-		"again":                 {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken}}}, calls: []string{"a", "a", "a"}},
-		"three times, no more":  {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken, errBroken}}}, calls: []string{"a", "a", "a"}, dead: []string{"a broken 3"}},
-		"the bad one of four":   {ids: "abcd", script: script{answers: map[string][]error{"abcd": {errBroken}, "cd": {errBroken}, "d": {errBroken, errBroken, errBroken}}}, calls: []string{"abcd", "ab", "cd", "c", "d", "d", "d"}, dead: []string{"d broken 3"}},
-		"rejected in a batch":   {ids: "abc", script: script{answers: map[string][]error{"abc": {bus.Rejected{0: errBroken, 2: errBroken}}}}, calls: []string{"abc"}, dead: []string{"a broken 1", "c broken 1"}},
-		"the others go on":      {ids: "ab", script: script{answers: map[string][]error{"ab": {errBroken}, "a": {bus.Rejected{0: errBroken}}}}, calls: []string{"ab", "a", "b"}, dead: []string{"a broken 1"}},
-		"away is no attempt":    {ids: "a", script: script{answers: map[string][]error{"a": {away, away, errBroken, away, errBroken}}}, calls: []string{"a", "a", "a", "a", "a", "a"}},
-		"a batch waits as one":  {ids: "ab", script: script{answers: map[string][]error{"ab": {away, away}}}, calls: []string{"ab", "ab", "ab"}},
-		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}}, calls: []string{"a"}, dead: []string{"a " + away.Error() + " 1"}},
-		"storing is repeated":   {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: errBroken}}}, refuse: 4}, calls: []string{"a"}, dead: []string{"a broken 1"}},
+		"nothing":     {ids: ""},
+		"all at once": {ids: "abc", calls: []string{"abc"}},
+		"in halves": {ids: "abc", script: script{answers: map[string][]error{"abc": {errBroken}}},
+			calls: []string{"abc", "a", "bc"}},
+		"again": {ids: "a", script: script{answers: map[string][]error{"a": {errBroken, errBroken}}},
+			calls: []string{"a", "a", "a"}},
+		"three times, no more": {ids: "a", script: script{answers: map[string][]error{
+			"a": {errBroken, errBroken, errBroken}}}, calls: []string{"a", "a", "a"}, dead: []string{"a broken 3"}},
+		"the bad one of four": {ids: "abcd", script: script{answers: map[string][]error{"abcd": {errBroken},
+			"cd": {errBroken}, "d": {errBroken, errBroken, errBroken}}},
+			calls: []string{"abcd", "ab", "cd", "c", "d", "d", "d"}, dead: []string{"d broken 3"}},
+		"rejected in a batch": {ids: "abc",
+			script: script{answers: map[string][]error{"abc": {bus.Rejected{0: errBroken, 2: errBroken}}}},
+			calls:  []string{"abc"}, dead: []string{"a broken 1", "c broken 1"}},
+		"the others go on": {ids: "ab", script: script{answers: map[string][]error{"ab": {errBroken},
+			"a": {bus.Rejected{0: errBroken}}}}, calls: []string{"ab", "a", "b"}, dead: []string{"a broken 1"}},
+		"away is no attempt": {ids: "a", script: script{answers: map[string][]error{
+			"a": {away, away, errBroken, away, errBroken}}}, calls: []string{"a", "a", "a", "a", "a", "a"}},
+		"a batch waits as one": {ids: "ab", script: script{answers: map[string][]error{"ab": {away, away}}},
+			calls: []string{"ab", "ab", "ab"}},
+		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}},
+			calls: []string{"a"}, dead: []string{"a " + away.Error() + " 1"}},
+		"storing is repeated": {ids: "a", script: script{
+			answers: map[string][]error{"a": {bus.Rejected{0: errBroken}}},
+			refuse:  4,
+		}, calls: []string{"a"}, dead: []string{"a broken 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,7 +110,12 @@ func deliver(t *testing.T, ctx context.Context, s *script, ids string) error {
 	for _, id := range ids {
 		events = append(events, event.Event{ID: string(id)})
 	}
-	d := &delivery.Deliverer{Queue: bus.Queue{Name: "q", MaxAttempts: 3}, Handle: s.handle, Store: s.store, Log: testkit.Log(t)}
+	d := &delivery.Deliverer{
+		Queue:  bus.Queue{Name: "q", MaxAttempts: 3},
+		Handle: s.handle,
+		Store:  s.store,
+		Log:    testkit.Log(t),
+	}
 	return d.Deliver(ctx, events)
 }
 
@@ -131,7 +150,12 @@ func TestDeliverEndsWithItsContext(t *testing.T) {
 
 func TestPauseGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for n, most := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 7: 5 * time.Second, 1000: 5 * time.Second} {
+		for n, most := range map[int]time.Duration{
+			1:    100 * time.Millisecond,
+			2:    200 * time.Millisecond,
+			7:    5 * time.Second,
+			1000: 5 * time.Second,
+		} {
 			begin := time.Now()
 			if err := delivery.Pause(t.Context(), n); err != nil {
 				t.Fatal(err)
