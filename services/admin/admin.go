@@ -1,6 +1,6 @@
-// Package admin is the management service, the gateway through which licenses are made, found and changed: it keeps the keys
-// and roles of those who may, and the audit log of what they did. The licenses themselves belong to the license service,
-// the figures to analytics; admin asks them.
+// Package admin is the management service, the gateway through which licenses are made, found and changed: it keeps the
+// keys and roles of those who may, and the audit log of what they did. The licenses themselves belong to the license
+// service, the figures to analytics; admin asks them.
 package admin
 
 import (

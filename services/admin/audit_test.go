@@ -72,8 +72,10 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 			}
 		}
 		got := s.audit("?license_id="+licenseID, 2)
-		if e := got.Entries[1]; e.AuditID != one.ID || e.OccurredAt != "2026-03-02T12:00:00Z" || e.Actor.Name != "Ada" || e.Actor.Role != "operator" ||
-			e.Action != "license.update" || *e.LicenseID != licenseID || string(e.Before) != "null" || *e.IP != "192.0.2.7" || *e.RequestID != "req-1" {
+		if e := got.Entries[1]; e.AuditID != one.ID || e.OccurredAt != "2026-03-02T12:00:00Z" ||
+			e.Actor.Name != "Ada" || e.Actor.Role != "operator" ||
+			e.Action != "license.update" || *e.LicenseID != licenseID || string(e.Before) != "null" ||
+			*e.IP != "192.0.2.7" || *e.RequestID != "req-1" {
 			t.Errorf("%+v", e)
 		}
 		if after := string(got.Entries[1].After); !strings.Contains(after, "12345678901234567890") {
@@ -90,7 +92,8 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 		} {
 			s.audit(query, total)
 		}
-		if page := s.audit("?actor_id=a1&per_page=1&page=2", 2); len(page.Entries) != 1 || page.TotalPages != 2 || page.Entries[0].AuditID != one.ID {
+		if page := s.audit("?actor_id=a1&per_page=1&page=2", 2); len(page.Entries) != 1 || page.TotalPages != 2 ||
+			page.Entries[0].AuditID != one.ID {
 			t.Errorf("%+v", page)
 		}
 		if past := s.audit("?actor_id=a1&page=9", 2); len(past.Entries) != 0 {
@@ -101,13 +104,15 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 
 func TestAuditEntryOfAChangeOfKeys(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
-		res := s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"viewer"}`, header("X-Request-ID", "my-request"))
+		res := s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"viewer"}`,
+			header("X-Request-ID", "my-request"))
 		var made keyAnswer
 		res.want(http.StatusCreated, &made)
 		s.call(ownerKey, "DELETE", keysPath+"/"+made.ID, nil, nil).want(http.StatusOK, nil)
 		created := s.audit("?action=admin_key.create", 1).Entries[0]
 		diffJSON(t, fmt.Sprintf(`{"id":%q,"name":"Ada","role":"viewer"}`, made.ID), created.After)
-		if created.Actor.Name != "configuration" || created.LicenseID != nil || *created.IP != "192.0.2.1" || *created.RequestID != "my-request" {
+		if created.Actor.Name != "configuration" || created.LicenseID != nil || *created.IP != "192.0.2.1" ||
+			*created.RequestID != "my-request" {
 			t.Errorf("%+v", created)
 		}
 		deleted := s.audit("?action=admin_key.delete", 1).Entries[0]
@@ -162,7 +167,8 @@ func TestAuditOverRabbitMQ(t *testing.T) {
 
 func TestAuditRefusesBadFilters(t *testing.T) {
 	s := onSQLite(t, nil)
-	for _, query := range []string{"?license_id=x", "?license_id=", "?actor_id=", "?action=%00", "?after=soon", "?before=2026-13-01", "?page=0", "?per_page=101"} {
+	for _, query := range []string{"?license_id=x", "?license_id=", "?actor_id=", "?action=%00", "?after=soon",
+		"?before=2026-13-01", "?page=0", "?per_page=101"} {
 		s.call(ownerKey, "GET", auditPath+query, nil, nil).fails(http.StatusBadRequest, errcode.ValidationError)
 	}
 }

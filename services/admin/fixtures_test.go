@@ -18,13 +18,19 @@ const (
 	apiKeysPath = "/api/v1/admin/api-keys"
 
 	// theLicense is the license that the peer knows.
-	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme","product":"default","license_type":"perpetual",` +
-		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation","timezone":"UTC","starts_at":null,"grace_hours":0,` +
-		`"maintenance_until":null,"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,"suspension_reason":null,` +
-		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,"features":["export"],"metadata":{"big":12345678901234567890},` +
-		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,"deactivated_at":null,"deactivation_reason":null}`
+	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme",` +
+		`"product":"default","license_type":"perpetual",` +
+		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation",` +
+		`"timezone":"UTC","starts_at":null,"grace_hours":0,` +
+		`"maintenance_until":null,"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,` +
+		`"suspension_reason":null,` +
+		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,` +
+		`"features":["export"],"metadata":{"big":12345678901234567890},` +
+		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,` +
+		`"deactivated_at":null,"deactivation_reason":null}`
 	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,"total":101,"total_pages":3}`
-	aKey           = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +
+	aKey           = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],` +
+		`"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +
 		`"created_at":"2026-03-02T12:00:00Z","expires_at":null}`
 )
 
@@ -42,19 +48,27 @@ var forwardedRoutes = slices.Concat(catalogRoutes, []forwardedRoute{
 	{"license", "POST", licenses + "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`, 201,
 		`{"created":[{"index":0,` + theLicense[1:] + `],"failed":[],"total":1,"created_count":1,"failed_count":0}`},
 	{"license", "PATCH", theLicenses, `{}`, 200, theLicense},
-	{"license", "DELETE", theLicenses, `{}`, 200, `{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},
-	{"license", "POST", theLicenses + "/reveal-key", `{}`, 200, `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
+	{"license", "DELETE", theLicenses, `{}`, 200,
+		`{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},
+	{"license", "POST", theLicenses + "/reveal-key", `{}`, 200,
+		`{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
 	{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
 		`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
-	{"license", "GET", theLicenses + "/devices", ``, 200, `{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
-	{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200, `{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
-		`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,"current_devices":1}}`},
-	{"license", "GET", theLicenses + "/events", ``, 200, `{"license_id":"` + licenseID + `","hours":24,"events":[],"total":0}`},
+	{"license", "GET", theLicenses + "/devices", ``, 200,
+		`{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
+	{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200,
+		`{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
+			`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,` +
+			`"current_devices":1}}`},
+	{"license", "GET", theLicenses + "/events", ``, 200,
+		`{"license_id":"` + licenseID + `","hours":24,"events":[],"total":0}`},
 	{"auth", "POST", apiKeysPath, `{"client_name":"a"}`, 201, `{"api_key":"sk_x",` + aKey},
 	{"auth", "GET", apiKeysPath, ``, 200, `{"api_keys":[{` + aKey + `]}`},
 	{"auth", "PATCH", apiKeysPath + "/" + licenseID, `{}`, 200, `{` + aKey},
-	{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200, `{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
-	{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200, `{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
+	{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200,
+		`{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
+	{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200,
+		`{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
 })
 
 // ownerOf is the double of the service that answers a route.
@@ -68,24 +82,51 @@ func (s *suite) answerAll() {
 		s.ownerOf(r).reply(r.method+" "+r.path, with(r.status, r.answer))
 	}
 	s.license.reply("GET "+theLicenses, with(http.StatusOK, theLicense))
-	on(s.license, licensev1connect.LicenseServiceCountLicensesProcedure, func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
-		return &licensev1.CountLicensesResponse{Total: 120, Active: 100, Inactive: 15, Expired: 5, Test: 8, Expiring_30Days: 12, ActiveDevices: 260}, nil
-	})
+	on(s.license, licensev1connect.LicenseServiceCountLicensesProcedure,
+		func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
+			return &licensev1.CountLicensesResponse{
+				Total:           120,
+				Active:          100,
+				Inactive:        15,
+				Expired:         5,
+				Test:            8,
+				Expiring_30Days: 12,
+				ActiveDevices:   260,
+			}, nil
+		})
 	s.answerAnalytics()
 }
 
 func (s *suite) answerAnalytics() {
 	a := s.analytics
-	on(a, analyticsv1connect.AnalyticsServiceLicenseStatisticsProcedure, func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {
-		return &analyticsv1.LicenseStatisticsResponse{
-			ValidationsTotal: 4211, Validations_24H: 96, FailedValidations_24H: 1, LastValidatedAt: timestamppb.New(now), RiskScore: 0.12,
-		}, nil
-	})
-	on(a, analyticsv1connect.AnalyticsServiceLicenseUsageProcedure, func(r *analyticsv1.LicenseUsageRequest) (*analyticsv1.LicenseUsageResponse, error) {
-		counts := &analyticsv1.UsageCounts{Validations: 96, FailedValidations: 1, Activations: 2, Heartbeats: 40, UniqueDevices: 2}
-		return &analyticsv1.LicenseUsageResponse{Totals: counts, Daily: []*analyticsv1.DayUsage{{Date: "2026-03-02", Counts: counts}}}, nil
-	})
-	on(a, analyticsv1connect.AnalyticsServiceStatisticsProcedure, func(*analyticsv1.StatisticsRequest) (*analyticsv1.StatisticsResponse, error) {
-		return &analyticsv1.StatisticsResponse{Validations_24H: 88123, FailedValidations_24H: 420, AnomaliesOpen: 3, Anomalies_24H: 1}, nil
-	})
+	on(a, analyticsv1connect.AnalyticsServiceLicenseStatisticsProcedure,
+		func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {
+			return &analyticsv1.LicenseStatisticsResponse{
+				ValidationsTotal: 4211, Validations_24H: 96, FailedValidations_24H: 1,
+				LastValidatedAt: timestamppb.New(now), RiskScore: 0.12,
+			}, nil
+		})
+	on(a, analyticsv1connect.AnalyticsServiceLicenseUsageProcedure,
+		func(r *analyticsv1.LicenseUsageRequest) (*analyticsv1.LicenseUsageResponse, error) {
+			counts := &analyticsv1.UsageCounts{
+				Validations:       96,
+				FailedValidations: 1,
+				Activations:       2,
+				Heartbeats:        40,
+				UniqueDevices:     2,
+			}
+			return &analyticsv1.LicenseUsageResponse{
+				Totals: counts,
+				Daily:  []*analyticsv1.DayUsage{{Date: "2026-03-02", Counts: counts}},
+			}, nil
+		})
+	on(a, analyticsv1connect.AnalyticsServiceStatisticsProcedure,
+		func(*analyticsv1.StatisticsRequest) (*analyticsv1.StatisticsResponse, error) {
+			return &analyticsv1.StatisticsResponse{
+				Validations_24H:       88123,
+				FailedValidations_24H: 420,
+				AnomaliesOpen:         3,
+				Anomalies_24H:         1,
+			}, nil
+		})
 }

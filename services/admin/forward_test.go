@@ -16,12 +16,13 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin"
 )
 
-// Every route that admin does not answer itself: the request arrives at the owner as it came, with who asks, and the answer
-// comes back as it left.
+// Every route that admin does not answer itself: the request arrives at the owner as it came, with who asks, and the
+// answer comes back as it left.
 func TestForwardedRoutes(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
-	own := map[string]bool{"GET " + theLicenses: true, "GET " + theLicenses + "/usage": true, "GET /api/v1/admin/statistics": true, "GET " + auditPath: true}
+	own := map[string]bool{"GET " + theLicenses: true, "GET " + theLicenses + "/usage": true,
+		"GET /api/v1/admin/statistics": true, "GET " + auditPath: true}
 	known := map[string]forwardedRoute{}
 	for _, r := range forwardedRoutes {
 		known[r.method+" "+r.path] = r
@@ -55,20 +56,23 @@ func (s *suite) isForwarded(r forwardedRoute) {
 		s.t.Errorf("answered %d %v %s", res.status, res.header, res.body)
 	}
 	got := asked[request](s.t.(*testing.T), s.ownerOf(r))
-	if got.method != r.method || got.uri != r.path+"?page=%31&x=a&x=b" || got.body != r.body || len(got.header["If-Match"]) != 2 {
+	if got.method != r.method || got.uri != r.path+"?page=%31&x=a&x=b" || got.body != r.body ||
+		len(got.header["If-Match"]) != 2 {
 		s.t.Errorf("the owner got %+v", got)
 	}
 	if key := got.header.Get("Idempotency-Key"); (key == "once") != (r.method == http.MethodPost) {
 		s.t.Errorf("the owner got the key %q", key)
 	}
-	if long := strings.HasSuffix(r.path, "/bulk-create"); got.left > 20*time.Second || (got.left > httpx.DefaultTimeout) != long {
+	if long := strings.HasSuffix(r.path, "/bulk-create"); got.left > 20*time.Second ||
+		(got.left > httpx.DefaultTimeout) != long {
 		s.t.Errorf("the owner has %v left", got.left)
 	}
 	if got.header.Get("X-Admin-API-Key") != "" {
 		s.t.Error("the owner sees the admin key")
 	}
 	by := got.by
-	if by.GetRole() != "owner" || by.GetName() != "configuration" || by.GetId() == "" || by.GetIp() != "192.0.2.1" || by.GetRequestId() != res.header.Get("X-Request-ID") {
+	if by.GetRole() != "owner" || by.GetName() != "configuration" || by.GetId() == "" || by.GetIp() != "192.0.2.1" ||
+		by.GetRequestId() != res.header.Get("X-Request-ID") {
 		s.t.Errorf("by %v", by)
 	}
 	for _, other := range []*peer{s.license, s.auth, s.analytics} {
@@ -84,7 +88,8 @@ func TestForwardedInTheCallersName(t *testing.T) {
 	s.answerAll()
 	id, key := s.newKey("other \U0001F511", "operator")
 	s.call(key, "POST", licenses, `{"customer_id":"a"}`, nil).want(http.StatusCreated, nil)
-	if by := asked[request](t, s.license).by; by.GetId() != id || by.GetName() != "other \U0001F511" || by.GetRole() != "operator" {
+	if by := asked[request](t, s.license).by; by.GetId() != id || by.GetName() != "other \U0001F511" ||
+		by.GetRole() != "operator" {
 		t.Errorf("by %v", by)
 	}
 }
@@ -97,12 +102,16 @@ func TestOwnersErrorsPassThrough(t *testing.T) {
 		status int
 		code   string
 	}{
-		"typed":             {apierr.InvalidField("max_devices", "must be from 1 to 1000000"), 400, errcode.ValidationError},
-		"conflict":          {apierr.New(apierr.Conflict, errcode.LicenseKeyExists, "taken"), 409, errcode.LicenseKeyExists},
-		"away":              {apierr.ErrUnavailable, 503, errcode.ServiceUnavailable},
-		"untyped":           {errors.New("disk on fire"), 500, errcode.InternalError},
-		"untyped bad input": {connect.NewError(connect.CodeInvalidArgument, errors.New("what fire?")), 500, errcode.InternalError},
-		"no credential":     {apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "of services, on fire"), 500, errcode.InternalError},
+		"typed": {apierr.InvalidField("max_devices", "must be from 1 to 1000000"), 400,
+			errcode.ValidationError},
+		"conflict": {apierr.New(apierr.Conflict, errcode.LicenseKeyExists, "taken"), 409,
+			errcode.LicenseKeyExists},
+		"away":    {apierr.ErrUnavailable, 503, errcode.ServiceUnavailable},
+		"untyped": {errors.New("disk on fire"), 500, errcode.InternalError},
+		"untyped bad input": {connect.NewError(connect.CodeInvalidArgument, errors.New("what fire?")), 500,
+			errcode.InternalError},
+		"no credential": {apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "of services, on fire"), 500,
+			errcode.InternalError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)
@@ -121,7 +130,8 @@ func TestOwnersErrorsPassThrough(t *testing.T) {
 // TestRefusedIdempotencyKeysOfDevices are answered as documented.
 func TestRefusedIdempotencyKeysOfDevices(t *testing.T) {
 	s := onSQLite(t, nil)
-	for code, kind := range map[string]apierr.Kind{errcode.IdempotencyKeyReused: apierr.Unprocessable, errcode.IdempotencyKeyInUse: apierr.Conflict} {
+	for code, kind := range map[string]apierr.Kind{errcode.IdempotencyKeyReused: apierr.Unprocessable,
+		errcode.IdempotencyKeyInUse: apierr.Conflict} {
 		for _, path := range []string{theLicenses + "/devices/deactivate", theLicenses + "/transfer"} {
 			s.license.reply("POST "+path, func(*gin.Context) error { return apierr.New(kind, code, "refused") })
 			s.call(ownerKey, "POST", path, `{}`, header("Idempotency-Key", "k")).fails(kind.Status(), code)
@@ -146,7 +156,8 @@ func TestForwardedBodies(t *testing.T) {
 		if got := asked[request](t, s.ownerOf(r)); got.body != body {
 			t.Errorf("%s %s: %d bytes arrived", r.method, r.path, len(got.body))
 		}
-		s.through(s.engine, ownerKey, r.method, r.path, body+"x", nil).fails(http.StatusRequestEntityTooLarge, errcode.PayloadTooLarge)
+		s.through(s.engine, ownerKey, r.method, r.path, body+"x", nil).
+			fails(http.StatusRequestEntityTooLarge, errcode.PayloadTooLarge)
 	}
 	s.nobodyWasAsked()
 }
@@ -160,7 +171,8 @@ func TestOwnerAway(t *testing.T) {
 		if strings.HasPrefix(op.path, keysPath) || op.path == auditPath || strings.HasSuffix(op.path, "/statistics") {
 			continue
 		}
-		res := s.call(ownerKey, op.method, op.path, nil, nil).fails(http.StatusServiceUnavailable, errcode.ServiceUnavailable)
+		res := s.call(ownerKey, op.method, op.path, nil, nil).
+			fails(http.StatusServiceUnavailable, errcode.ServiceUnavailable)
 		if res.header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: no Retry-After", op.method, op.path)
 		}

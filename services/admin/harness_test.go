@@ -85,14 +85,22 @@ func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
 
 func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
 	t.Helper()
-	s := &suite{t: t, auth: newPeer(), license: newPeer(), analytics: newPeer(), clock: clock.NewFake(now.Add(-time.Hour)), bus: b}
+	s := &suite{
+		t:         t,
+		auth:      newPeer(),
+		license:   newPeer(),
+		analytics: newPeer(),
+		clock:     clock.NewFake(now.Add(-time.Hour)),
+		bus:       b,
+	}
 	s.deps = app.Deps{
 		Log: testkit.Log(t), DB: d, Bus: b, Clock: s.clock, Metrics: obs.NewMetrics("admin"),
 		HTTP: httpx.InProcess{
 			"auth":    s.auth.owner("auth"),
 			"license": s.licenseDouble(),
 			"analytics": s.analytics.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
-				return analyticsv1connect.NewAnalyticsServiceHandler(analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
+				return analyticsv1connect.NewAnalyticsServiceHandler(
+					analyticsv1connect.UnimplementedAnalyticsServiceHandler{}, o...)
 			}, "analytics", analyticsv1.File_latchkey_analytics_v1_analytics_proto),
 		},
 	}
@@ -126,9 +134,11 @@ func config() admin.Config {
 // licenseDouble answers what admin forwards and what it asks.
 func (s *suite) licenseDouble() http.Handler {
 	e := s.license.owner("license")
-	httpx.Mount(e, "/"+licensev1connect.LicenseServiceName+"/", s.license.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
-		return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{}, o...)
-	}, "license", licensev1.File_latchkey_license_v1_license_proto))
+	httpx.Mount(e, "/"+licensev1connect.LicenseServiceName+"/",
+		s.license.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
+			return licensev1connect.NewLicenseServiceHandler(licensev1connect.UnimplementedLicenseServiceHandler{},
+				o...)
+		}, "license", licensev1.File_latchkey_license_v1_license_proto))
 	return e
 }
 
@@ -215,7 +225,8 @@ func (s *peer) manage(c *gin.Context) error {
 		return err
 	}
 	deadline, _ := c.Request.Context().Deadline()
-	r := request{c.Request.Method, c.Request.RequestURI, string(body), c.Request.Header, rpc.ActorOf(c), time.Until(deadline)}
+	r := request{c.Request.Method, c.Request.RequestURI, string(body), c.Request.Header, rpc.ActorOf(c),
+		time.Until(deadline)}
 	s.mu.Lock()
 	s.asked = append(s.asked, r)
 	answer := s.replies[c.Request.Method+" "+c.Request.URL.Path]
@@ -248,7 +259,9 @@ func (s *peer) calls() []any {
 	return asked
 }
 
-func (s *peer) connect(mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor) http.Handler {
+func (s *peer) connect(
+	mount func(...connect.HandlerOption) (string, http.Handler), audience string, file protoreflect.FileDescriptor,
+) http.Handler {
 	intercept := connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			s.mu.Lock()
@@ -345,7 +358,8 @@ func (s *suite) newKey(name, role string) (id, key string) {
 		ID          string `json:"id"`
 		AdminAPIKey string `json:"admin_api_key"`
 	}
-	s.call(ownerKey, "POST", "/api/v1/admin/keys", map[string]string{"name": name, "role": role}, nil).want(http.StatusCreated, &made)
+	s.call(ownerKey, "POST", "/api/v1/admin/keys", map[string]string{"name": name, "role": role}, nil).
+		want(http.StatusCreated, &made)
 	return made.ID, made.AdminAPIKey
 }
 

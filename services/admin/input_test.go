@@ -17,25 +17,27 @@ var badBodies = map[string]struct {
 	status int
 	code   string
 }{
-	"truncated":           {`{"customer_id":"a"`, nil, 400, errcode.ValidationError},
-	"no JSON":             {`hello`, nil, 400, errcode.ValidationError},
-	"list":                {`[]`, nil, 400, errcode.ValidationError},
-	"null":                {`null`, nil, 400, errcode.ValidationError},
-	"text":                {`"x"`, nil, 400, errcode.ValidationError},
-	"two objects":         {`{} {}`, nil, 400, errcode.ValidationError},
-	"trailing garbage":    {`{}x`, nil, 400, errcode.ValidationError},
-	"byte order mark":     {"\ufeff{}", nil, 400, errcode.ValidationError},
-	"UTF-16":              {"{\x00}\x00", nil, 400, errcode.ValidationError},
-	"NUL in a string":     {`{"x":"a\u0000b"}`, nil, 400, errcode.ValidationError},
-	"raw NUL":             {"{\"x\":\"a\x00b\"}", nil, 400, errcode.ValidationError},
-	"control character":   {`{"x":"a\u001bb"}`, nil, 400, errcode.ValidationError},
-	"invalid UTF-8":       {"{\"x\":\"a\xffb\"}", nil, 400, errcode.ValidationError},
-	"lone surrogate":      {`{"x":"\ud800"}`, nil, 400, errcode.ValidationError},
-	"deep nesting":        {`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, nil, 400, errcode.ValidationError},
-	"comment":             {`{/* */}`, nil, 400, errcode.ValidationError},
-	"NaN":                 {`{"x":NaN}`, nil, 400, errcode.ValidationError},
-	"2 MiB":               {`{"x":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, errcode.PayloadTooLarge},
-	"another media type":  {`customer_id=a`, contentType("application/x-www-form-urlencoded"), 415, errcode.UnsupportedMediaType},
+	"truncated":         {`{"customer_id":"a"`, nil, 400, errcode.ValidationError},
+	"no JSON":           {`hello`, nil, 400, errcode.ValidationError},
+	"list":              {`[]`, nil, 400, errcode.ValidationError},
+	"null":              {`null`, nil, 400, errcode.ValidationError},
+	"text":              {`"x"`, nil, 400, errcode.ValidationError},
+	"two objects":       {`{} {}`, nil, 400, errcode.ValidationError},
+	"trailing garbage":  {`{}x`, nil, 400, errcode.ValidationError},
+	"byte order mark":   {"\ufeff{}", nil, 400, errcode.ValidationError},
+	"UTF-16":            {"{\x00}\x00", nil, 400, errcode.ValidationError},
+	"NUL in a string":   {`{"x":"a\u0000b"}`, nil, 400, errcode.ValidationError},
+	"raw NUL":           {"{\"x\":\"a\x00b\"}", nil, 400, errcode.ValidationError},
+	"control character": {`{"x":"a\u001bb"}`, nil, 400, errcode.ValidationError},
+	"invalid UTF-8":     {"{\"x\":\"a\xffb\"}", nil, 400, errcode.ValidationError},
+	"lone surrogate":    {`{"x":"\ud800"}`, nil, 400, errcode.ValidationError},
+	"deep nesting": {`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, nil, 400,
+		errcode.ValidationError},
+	"comment": {`{/* */}`, nil, 400, errcode.ValidationError},
+	"NaN":     {`{"x":NaN}`, nil, 400, errcode.ValidationError},
+	"2 MiB":   {`{"x":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, errcode.PayloadTooLarge},
+	"another media type": {`customer_id=a`, contentType("application/x-www-form-urlencoded"), 415,
+		errcode.UnsupportedMediaType},
 	"compressed":          {`{}`, header("Content-Encoding", "gzip"), 415, errcode.UnsupportedMediaType},
 	"duplicated and torn": {`{"x":1,"x":`, nil, 400, errcode.ValidationError},
 }
@@ -91,22 +93,26 @@ func TestWrongMembers(t *testing.T) {
 	s := onSQLite(t, nil)
 	for _, member := range []string{"name", "role"} {
 		for _, value := range []string{`1`, `true`, `[]`, `{}`} {
-			res := s.call(ownerKey, "POST", keysPath, `{"`+member+`":`+value+`}`, nil).fails(400, errcode.ValidationError)
+			res := s.call(ownerKey, "POST", keysPath, `{"`+member+`":`+value+`}`, nil).
+				fails(400, errcode.ValidationError)
 			if !strings.Contains(string(res.body), `"`+member+`":"must`) {
 				t.Errorf("%s = %s: %s", member, value, res.body)
 			}
 		}
 	}
-	for _, bad := range []string{`{}`, `{"name":"a"}`, `{"role":"owner"}`, `{"name":" ","role":"owner"}`, `{"name":"a","role":"Owner"}`, `{"name":"` + strings.Repeat("ä", 256) + `","role":"owner"}`} {
+	for _, bad := range []string{`{}`, `{"name":"a"}`, `{"role":"owner"}`, `{"name":" ","role":"owner"}`,
+		`{"name":"a","role":"Owner"}`, `{"name":"` + strings.Repeat("ä", 256) + `","role":"owner"}`} {
 		s.call(ownerKey, "POST", keysPath, bad, nil).fails(400, errcode.ValidationError)
 	}
 	for _, bad := range []string{strings.Repeat("k", 256), "k\tk", "ü"} {
-		s.call(ownerKey, "POST", keysPath, `{"name":"a","role":"viewer"}`, header("Idempotency-Key", bad)).fails(400, errcode.ValidationError)
+		s.call(ownerKey, "POST", keysPath, `{"name":"a","role":"viewer"}`, header("Idempotency-Key", bad)).
+			fails(400, errcode.ValidationError)
 	}
 	s.nobodyWasAsked()
 }
 
-// TestIntegratorC3KnownNames: what the call does not take is refused by name, with what to do; a body of nothing else is fine.
+// TestIntegratorC3KnownNames: what the call does not take is refused by name, with what to do; a body of nothing else
+// is fine.
 func TestIntegratorC3KnownNames(t *testing.T) {
 	s := onSQLite(t, nil)
 	for _, test := range []struct{ method, path, body, says string }{
@@ -118,7 +124,8 @@ func TestIntegratorC3KnownNames(t *testing.T) {
 		{"GET", "/api/v1/admin/statistics?days=1", ``, "none is taken here"},
 		{"GET", auditPath + "?actr_id=1", ``, "did you mean actor_id?"},
 	} {
-		res := s.through(s.engine, ownerKey, test.method, test.path, test.body, nil).fails(http.StatusBadRequest, errcode.ValidationError)
+		res := s.through(s.engine, ownerKey, test.method, test.path, test.body, nil).
+			fails(http.StatusBadRequest, errcode.ValidationError)
 		if !strings.Contains(string(res.body), test.says) {
 			t.Errorf("%s %s %s: %s", test.method, test.path, test.body, res.body)
 		}
@@ -129,18 +136,21 @@ func TestIntegratorC3KnownNames(t *testing.T) {
 func TestBadQueries(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
-	numbers := []string{"", "0", "-1", "1.5", "x", "1e3", "9223372036854775808", strings.Repeat("9", 400), "%00", "%ff", "1&NAME=2"}
+	numbers := []string{"", "0", "-1", "1.5", "x", "1e3", "9223372036854775808", strings.Repeat("9", 400), "%00", "%ff",
+		"1&NAME=2"}
 	times := []string{"", "soon", "2026-13-01", "0000-01-01T00:00:00Z", "99999-01-01", "2026-01-01T10:00:00", "%00"}
 	texts := []string{"", "%00", "%ff", strings.Repeat("a", 256), "a%0ab"}
 	for path, params := range map[string]map[string][]string{
 		theLicenses + "/usage": {"days": append(slices.Clone(numbers), "367")},
-		auditPath:              {"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "after": times, "before": times, "actor_id": texts, "action": texts, "license_id": texts},
+		auditPath: {"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "after": times,
+			"before": times, "actor_id": texts, "action": texts, "license_id": texts},
 	} {
 		t.Run(path, func(t *testing.T) {
 			s := s.in(t)
 			for name, values := range params {
 				for _, value := range values {
-					s.call(ownerKey, "GET", path+"?"+name+"="+strings.ReplaceAll(value, "NAME", name), nil, nil).fails(400, errcode.ValidationError)
+					s.call(ownerKey, "GET", path+"?"+name+"="+strings.ReplaceAll(value, "NAME", name), nil, nil).
+						fails(400, errcode.ValidationError)
 				}
 			}
 			s.call(ownerKey, "GET", path+"?%zz=1", nil, nil).fails(400, errcode.ValidationError)
@@ -160,8 +170,10 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 	for _, op := range operations(t) {
 		t.Run(op.method+" "+op.path, func(t *testing.T) {
 			s := s.in(t)
-			for _, method := range []string{"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "TRACE", "MADEUP"} {
-				if slices.Contains(methods[op.path], method) || method == "HEAD" && slices.Contains(methods[op.path], "GET") {
+			for _, method := range []string{"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "TRACE",
+				"MADEUP"} {
+				if slices.Contains(methods[op.path], method) ||
+					method == "HEAD" && slices.Contains(methods[op.path], "GET") {
 					continue
 				}
 				res := s.through(s.engine, ownerKey, method, op.path, nil, nil)
@@ -175,7 +187,8 @@ func TestUnknownIDsAndMethods(t *testing.T) {
 			if !strings.HasPrefix(op.path, keysPath+"/") {
 				return
 			}
-			for _, id := range []string{"1", "x", licenseID + "0", licenseID[:35], "%7B" + licenseID[2:] + "%7D", "%00", "%ff", "' OR 1=1--", strings.Repeat("a", 9000), strings.ReplaceAll(licenseID, "-", "")} {
+			for _, id := range []string{"1", "x", licenseID + "0", licenseID[:35], "%7B" + licenseID[2:] + "%7D", "%00",
+				"%ff", "' OR 1=1--", strings.Repeat("a", 9000), strings.ReplaceAll(licenseID, "-", "")} {
 				path := strings.Replace(op.path, licenseID, strings.ReplaceAll(id, " ", "%20"), 1)
 				s.through(s.engine, ownerKey, op.method, path, nil, nil).fails(http.StatusNotFound, errcode.NotFound)
 			}
@@ -192,7 +205,8 @@ func FuzzAnyBytesToAnyEndpoint(f *testing.F) {
 		f.Add(0, []byte(bad.body))
 	}
 	targets := [][2]string{
-		{"POST", keysPath}, {"DELETE", keysPath + "/" + licenseID}, {"POST", licenses}, {"PATCH", apiKeysPath + "/" + licenseID},
+		{"POST", keysPath}, {"DELETE", keysPath + "/" + licenseID}, {"POST", licenses},
+		{"PATCH", apiKeysPath + "/" + licenseID},
 	}
 	s := onSQLite(f, nil)
 	s.answerAll()

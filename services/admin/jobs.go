@@ -32,7 +32,8 @@ func (s *Service) configure(ctx context.Context) error {
 		switch {
 		case err == nil:
 			if !live {
-				s.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
+				s.Log.ErrorContext(ctx,
+					"LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
 			}
 			close(s.configured)
 			return nil

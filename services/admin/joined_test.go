@@ -68,16 +68,20 @@ func TestGetLicense(t *testing.T) {
 		answer func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error)
 		want   string
 	}{
-		"known": {nil, `"statistics":{"validations_total":4211,"validations_24h":96,"failed_validations_24h":1,"active_devices":2,"last_validated_at":"2026-03-02T12:00:00Z","risk_score":0.12}}`},
+		"known": {nil, `"statistics":{"validations_total":4211,"validations_24h":96,"failed_validations_24h":1,` +
+			`"active_devices":2,"last_validated_at":"2026-03-02T12:00:00Z","risk_score":0.12}}`},
 		"not seen yet": {func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {
 			return nil, apierr.New(apierr.NotFound, errcode.LicenseNotFound, "never seen")
-		}, `"statistics":{"validations_total":0,"validations_24h":0,"failed_validations_24h":0,"active_devices":2,"last_validated_at":null,"risk_score":0}}`},
+		}, `"statistics":{"validations_total":0,"validations_24h":0,"failed_validations_24h":0,"active_devices":2,` +
+			`"last_validated_at":null,"risk_score":0}}`},
 		"away": {func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {
 			return nil, apierr.ErrUnavailable
-		}, `"statistics":{"validations_total":null,"validations_24h":null,"failed_validations_24h":null,"active_devices":2,"last_validated_at":null,"risk_score":null},"degraded":["analytics"]}`},
+		}, `"statistics":{"validations_total":null,"validations_24h":null,"failed_validations_24h":null,` +
+			`"active_devices":2,"last_validated_at":null,"risk_score":null},"degraded":["analytics"]}`},
 		"broken": {func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {
 			return nil, errors.New("a defect")
-		}, `"statistics":{"validations_total":null,"validations_24h":null,"failed_validations_24h":null,"active_devices":2,"last_validated_at":null,"risk_score":null},"degraded":["analytics"]}`},
+		}, `"statistics":{"validations_total":null,"validations_24h":null,"failed_validations_24h":null,` +
+			`"active_devices":2,"last_validated_at":null,"risk_score":null},"degraded":["analytics"]}`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +105,8 @@ func TestGetLicense(t *testing.T) {
 	s.license.reply("GET "+theLicenses, func(*gin.Context) error { return errNoLicense })
 	s.call(ownerKey, "GET", theLicenses, nil, nil).fails(http.StatusNotFound, errcode.LicenseNotFound)
 	s.license.reply("GET "+theLicenses, func(*gin.Context) error { return apierr.ErrUnavailable })
-	if res := s.call(ownerKey, "GET", theLicenses, nil, nil).fails(http.StatusServiceUnavailable, errcode.ServiceUnavailable); res.header.Get("Retry-After") == "" {
+	if res := s.call(ownerKey, "GET", theLicenses, nil, nil).
+		fails(http.StatusServiceUnavailable, errcode.ServiceUnavailable); res.header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
 }
@@ -122,17 +127,21 @@ func TestAnalyticsIsWaitedForInPartOfTheTime(t *testing.T) {
 func TestUsage(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
-	counts := `"validations":96,"failed_validations":1,"activations":2,"deactivations":0,"heartbeats":40,"unique_devices":2`
+	counts := `"validations":96,"failed_validations":1,"activations":2,"deactivations":0,"heartbeats":40,` +
+		`"unique_devices":2`
 	res := s.call(ownerKey, "GET", theLicenses+"/usage", nil, nil).want(http.StatusOK, nil)
-	diffJSON(t, `{"license_id":"`+licenseID+`","days":30,"totals":{`+counts+`},"daily":[{"date":"2026-03-02",`+counts+`}]}`, res.body)
-	diffProto(t, &analyticsv1.LicenseUsageRequest{LicenseId: licenseID, Days: 30}, asked[*analyticsv1.LicenseUsageRequest](t, s.analytics))
+	diffJSON(t, `{"license_id":"`+licenseID+`","days":30,"totals":{`+counts+`},"daily":[{"date":"2026-03-02",`+counts+
+		`}]}`, res.body)
+	diffProto(t, &analyticsv1.LicenseUsageRequest{LicenseId: licenseID, Days: 30},
+		asked[*analyticsv1.LicenseUsageRequest](t, s.analytics))
 	if calls := s.license.calls(); len(calls) != 0 {
 		t.Errorf("the license service was asked: %v", calls)
 	}
 
-	on(s.analytics, analyticsv1connect.AnalyticsServiceLicenseUsageProcedure, func(*analyticsv1.LicenseUsageRequest) (*analyticsv1.LicenseUsageResponse, error) {
-		return nil, apierr.New(apierr.NotFound, errcode.LicenseNotFound, "never seen")
-	})
+	on(s.analytics, analyticsv1connect.AnalyticsServiceLicenseUsageProcedure,
+		func(*analyticsv1.LicenseUsageRequest) (*analyticsv1.LicenseUsageResponse, error) {
+			return nil, apierr.New(apierr.NotFound, errcode.LicenseNotFound, "never seen")
+		})
 	none := `"validations":0,"failed_validations":0,"activations":0,"deactivations":0,"heartbeats":0,"unique_devices":0`
 	res = s.call(ownerKey, "GET", theLicenses+"/usage?days=3", nil, nil).want(http.StatusOK, nil)
 	diffJSON(t, `{"license_id":"`+licenseID+`","days":3,"totals":{`+none+`},"daily":[
@@ -144,7 +153,8 @@ func TestUsage(t *testing.T) {
 
 func TestStatistics(t *testing.T) {
 	const (
-		fromLicense   = `"licenses":{"total":120,"active":100,"inactive":15,"expired":5,"test":8,"expiring_30_days":12},"devices":{"active":260},`
+		fromLicense = `"licenses":{"total":120,"active":100,"inactive":15,"expired":5,"test":8,` +
+			`"expiring_30_days":12},"devices":{"active":260},`
 		fromAnalytics = `"validations":{"last_24h":88123,"failed_24h":420},"anomalies":{"open":3,"last_24h":1},`
 		noLicense     = `"licenses":null,"devices":null,`
 		noAnalytics   = `"validations":null,"anomalies":null,`
@@ -163,14 +173,16 @@ func TestStatistics(t *testing.T) {
 			s := onSQLite(t, nil)
 			s.answerAll()
 			if !test.license {
-				on(s.license, licensev1connect.LicenseServiceCountLicensesProcedure, func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
-					return nil, apierr.ErrUnavailable
-				})
+				on(s.license, licensev1connect.LicenseServiceCountLicensesProcedure,
+					func(*licensev1.CountLicensesRequest) (*licensev1.CountLicensesResponse, error) {
+						return nil, apierr.ErrUnavailable
+					})
 			}
 			if !test.analytics {
-				on(s.analytics, analyticsv1connect.AnalyticsServiceStatisticsProcedure, func(*analyticsv1.StatisticsRequest) (*analyticsv1.StatisticsResponse, error) {
-					return nil, apierr.ErrUnavailable
-				})
+				on(s.analytics, analyticsv1connect.AnalyticsServiceStatisticsProcedure,
+					func(*analyticsv1.StatisticsRequest) (*analyticsv1.StatisticsResponse, error) {
+						return nil, apierr.ErrUnavailable
+					})
 			}
 			res := s.call(ownerKey, "GET", "/api/v1/admin/statistics", nil, nil).want(http.StatusOK, nil)
 			diffJSON(t, "{"+test.want+"}", res.body)

@@ -43,7 +43,8 @@ func TestAdminKeys(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
 		var made keyAnswer
 		s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"owner"}`, nil).want(http.StatusCreated, &made)
-		if !secret.WellFormed("ak_", made.AdminAPIKey) || made.Name != "Ada" || made.Role != "owner" || made.CreatedAt != "2026-03-02T12:00:00Z" {
+		if !secret.WellFormed("ak_", made.AdminAPIKey) || made.Name != "Ada" || made.Role != "owner" ||
+			made.CreatedAt != "2026-03-02T12:00:00Z" {
 			t.Errorf("%+v", made)
 		}
 		list := s.keys()
@@ -57,7 +58,8 @@ func TestAdminKeys(t *testing.T) {
 			t.Errorf("%+v", gone)
 		}
 		s.call(ownerKey, "GET", keysPath, nil, nil).fails(http.StatusUnauthorized, errcode.InvalidAdminKey)
-		s.call(made.AdminAPIKey, "DELETE", keysPath+"/"+list[0].ID, nil, nil).fails(http.StatusNotFound, errcode.NotFound)
+		s.call(made.AdminAPIKey, "DELETE", keysPath+"/"+list[0].ID, nil, nil).
+			fails(http.StatusNotFound, errcode.NotFound)
 		s.call(made.AdminAPIKey, "DELETE", keysPath+"/"+made.ID, nil, nil).fails(http.StatusConflict, errcode.LastOwner)
 		for _, id := range []string{"x", licenseID, "%7B" + licenseID + "%7D"} {
 			s.call(made.AdminAPIKey, "DELETE", keysPath+"/"+id, nil, nil).fails(http.StatusNotFound, errcode.NotFound)
@@ -78,8 +80,10 @@ func TestAdminKeyIsMadeOncePerIdempotencyKey(t *testing.T) {
 		if n := len(s.keys()); n != 2 {
 			t.Errorf("%d keys", n)
 		}
-		s.call(ownerKey, "POST", keysPath, `{"name":"Bob","role":"viewer"}`, once).fails(http.StatusUnprocessableEntity, errcode.IdempotencyKeyReused)
-		s.call(ownerKey, "POST", keysPath, body, header("Idempotency-Key", "")).fails(http.StatusBadRequest, errcode.ValidationError)
+		s.call(ownerKey, "POST", keysPath, `{"name":"Bob","role":"viewer"}`, once).
+			fails(http.StatusUnprocessableEntity, errcode.IdempotencyKeyReused)
+		s.call(ownerKey, "POST", keysPath, body, header("Idempotency-Key", "")).
+			fails(http.StatusBadRequest, errcode.ValidationError)
 		_, other := s.newKey("other", "owner")
 		var theirs keyAnswer
 		s.call(other, "POST", keysPath, body, once).want(http.StatusCreated, &theirs)
@@ -134,8 +138,8 @@ func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
 	})
 }
 
-// TestM5ConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before. It must be
-// an owner's.
+// TestM5ConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before.
+// It must be an owner's.
 func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *suite) {
 		_, made := s.newKey("made", "owner")
@@ -159,7 +163,8 @@ func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := service.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "LATCHKEY_ADMIN_API_KEY") || !strings.Contains(err.Error(), role) {
+			if err := service.Run(t.Context()); err == nil ||
+				!strings.Contains(err.Error(), "LATCHKEY_ADMIN_API_KEY") || !strings.Contains(err.Error(), role) {
 				t.Errorf("a %s key as the owner key: %v", role, err)
 			}
 			s.call(next, "GET", keysPath, nil, nil).want(200, nil)
@@ -246,7 +251,8 @@ func TestGuessesOfAdminKeys(t *testing.T) {
 func TestConfigValidate(t *testing.T) {
 	good := config()
 	good.DatabaseURL, good.AMQPURL, good.AuthURL = "postgres://x", "amqp://x", "http://auth"
-	good.DatabaseMaxConns, good.EventLogDays, good.StartTimeout, good.LogLevel, good.LogFormat = 1, 1, time.Second, "info", "json"
+	good.DatabaseMaxConns, good.EventLogDays, good.StartTimeout, good.LogLevel, good.LogFormat =
+		1, 1, time.Second, "info", "json"
 	for name, test := range map[string]struct {
 		edit func(*admin.Config)
 		want string
@@ -254,10 +260,12 @@ func TestConfigValidate(t *testing.T) {
 		"good":                    {func(*admin.Config) {}, ""},
 		"no owner key is fine":    {func(c *admin.Config) { c.AdminAPIKey = "" }, ""},
 		"weak key in development": {func(c *admin.Config) { c.AdminAPIKey = "short" }, ""},
-		"weak key in production":  {func(c *admin.Config) { c.Env, c.AdminAPIKey = app.Production, "short" }, "LATCHKEY_ADMIN_API_KEY"},
-		"no master key":           {func(c *admin.Config) { c.MasterKey = "" }, "LATCHKEY_MASTER_KEY"},
-		"bad previous master key": {func(c *admin.Config) { c.MasterKeyPrevious = "x" }, "LATCHKEY_MASTER_KEY_PREVIOUS"},
-		"base":                    {func(c *admin.Config) { c.TrustedProxies = []string{"x"} }, "LATCHKEY_TRUSTED_PROXIES"},
+		"weak key in production": {func(c *admin.Config) { c.Env, c.AdminAPIKey = app.Production, "short" },
+			"LATCHKEY_ADMIN_API_KEY"},
+		"no master key": {func(c *admin.Config) { c.MasterKey = "" }, "LATCHKEY_MASTER_KEY"},
+		"bad previous master key": {func(c *admin.Config) { c.MasterKeyPrevious = "x" },
+			"LATCHKEY_MASTER_KEY_PREVIOUS"},
+		"base": {func(c *admin.Config) { c.TrustedProxies = []string{"x"} }, "LATCHKEY_TRUSTED_PROXIES"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good

@@ -80,7 +80,9 @@ func TestRoleMatrix(t *testing.T) {
 		"API key":      header("X-API-Key", ownerKey),
 		"admin secret": header("X-Admin-Secret", ownerKey),
 		"bearer":       header("Authorization", "Bearer "+ownerKey),
-		"query":        func(r *http.Request) { r.URL.RawQuery = "X-Admin-API-Key=" + ownerKey + "&api_key=" + ownerKey },
+		"query": func(r *http.Request) {
+			r.URL.RawQuery = "X-Admin-API-Key=" + ownerKey + "&api_key=" + ownerKey
+		},
 		"sent twice": func(r *http.Request) {
 			r.Header.Add("X-Admin-API-Key", ownerKey)
 			r.Header.Add("X-Admin-API-Key", ownerKey)
@@ -91,7 +93,8 @@ func TestRoleMatrix(t *testing.T) {
 			s := s.in(t)
 			for name, edit := range refused {
 				res := s.call("", op.method, op.path, nil, edit)
-				if res.status != http.StatusUnauthorized || !strings.Contains(string(res.body), errcode.InvalidAdminKey) {
+				if res.status != http.StatusUnauthorized ||
+					!strings.Contains(string(res.body), errcode.InvalidAdminKey) {
 					t.Errorf("%s: %d %s", name, res.status, res.body)
 				}
 			}

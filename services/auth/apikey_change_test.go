@@ -17,7 +17,8 @@ import (
 // TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
 func TestC5ChangeAnAPIKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
-		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/auth/token"], "rate_limit": {"per_minute": 1, "per_hour": 50}}`)
+		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/auth/token"], ` +
+			`"rate_limit": {"per_minute": 1, "per_hour": 50}}`)
 		client := headers{"X-API-Key": k.APIKey}
 		w.issue(client)
 		w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(429, errcode.RateLimitExceeded)
@@ -35,8 +36,10 @@ func TestC5ChangeAnAPIKey(t *testing.T) {
 			}
 			return nil
 		})
-		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": ["/other"], "client_name": "new", "expires_at": "2099-12-31"}`).is(200, "").into(&changed)
-		if changed.ClientName != "new" || fmt.Sprint(changed.AllowedEndpoints) != "[/other]" || changed.RateLimit.PerMinute != 600 || changed.ExpiresAt == nil {
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": ["/other"], "client_name": "new", `+
+			`"expires_at": "2099-12-31"}`).is(200, "").into(&changed)
+		if changed.ClientName != "new" || fmt.Sprint(changed.AllowedEndpoints) != "[/other]" ||
+			changed.RateLimit.PerMinute != 600 || changed.ExpiresAt == nil {
 			w.Errorf("changed to %+v", changed)
 		}
 		testkit.Eventually(w, patience, func() error {
@@ -45,13 +48,16 @@ func TestC5ChangeAnAPIKey(t *testing.T) {
 			}
 			return nil
 		})
-		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": [], "expires_at": null}`).is(200, "").into(&changed)
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"allowed_endpoints": [], "expires_at": null}`).is(200, "").
+			into(&changed)
 		if len(changed.AllowedEndpoints) != 2 || changed.ExpiresAt != nil {
 			w.Errorf("changed to %+v", changed)
 		}
 		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, ``).is(200, "")
 		var audited eventsv1.AuditRecorded
-		if w.awaitEvent(2, &audited); audited.Action != "api_key.update" || !strings.Contains(audited.BeforeJson, `"per_minute":1`) || !strings.Contains(audited.AfterJson, `"per_minute":600`) {
+		if w.awaitEvent(2, &audited); audited.Action != "api_key.update" ||
+			!strings.Contains(audited.BeforeJson, `"per_minute":1`) ||
+			!strings.Contains(audited.AfterJson, `"per_minute":600`) {
 			w.Errorf("audit entry %+v", &audited)
 		}
 		w.call("DELETE", keysPath+"/"+k.ID, asAdmin, "").is(200, "")
@@ -61,19 +67,22 @@ func TestC5ChangeAnAPIKey(t *testing.T) {
 	})
 }
 
-// TestAPatchOfAnAPIKeyTellsWhatChanged: nothing of one that changes nothing, and only the members that differ otherwise.
+// TestAPatchOfAnAPIKeyTellsWhatChanged: nothing of one that changes nothing, and only the members that differ
+// otherwise.
 func TestAPatchOfAnAPIKeyTellsWhatChanged(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["*"], "expires_at": "2099-12-31"}`)
 		for _, same := range []string{
-			``, `{}`, `{"client_name": "app"}`, `{"allowed_endpoints": ["*"], "rate_limit": {"per": "key"}, "expires_at": "2099-12-31"}`,
+			``, `{}`, `{"client_name": "app"}`,
+			`{"allowed_endpoints": ["*"], "rate_limit": {"per": "key"}, "expires_at": "2099-12-31"}`,
 			`{"client_name": "new"}`,
 		} {
 			w.call("PATCH", keysPath+"/"+k.ID, asAdmin, same).is(200, "")
 		}
 		var audited eventsv1.AuditRecorded
 		w.awaitEvent(2, &audited)
-		before, after := `{"api_key_id":"`+k.ID+`","client_name":"app"}`, `{"api_key_id":"`+k.ID+`","client_name":"new"}`
+		before, after := `{"api_key_id":"`+k.ID+`","client_name":"app"}`, `{"api_key_id":"`+k.ID+
+			`","client_name":"new"}`
 		if audited.Action != "api_key.update" || audited.BeforeJson != before || audited.AfterJson != after {
 			w.Errorf("audit entry %v", &audited)
 		}
@@ -136,21 +145,25 @@ const managed = "/api/v1/admin/api-keys"
 func TestC5APIKeysForAdmin(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		once := headers{"Idempotency-Key": "once"}
-		made := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, "")
-		if again := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},"expires_at":"2099-01-31"}`).is(201, ""); again.body != made.body {
+		made := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},`+
+			`"expires_at":"2099-01-31"}`).is(201, "")
+		if again := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},`+
+			`"expires_at":"2099-01-31"}`).is(201, ""); again.body != made.body {
 			w.Errorf("made %s, again %s", made.body, again.body)
 		}
 		var k, changed, rotated apiKey
 		made.into(&k)
 		w.issue(headers{"X-API-Key": k.APIKey})
-		w.manage("PATCH", "/"+strings.ToUpper(k.ID), nil, `{"rate_limit":{"per_minute":0},"expires_at":null}`).is(200, "").into(&changed)
+		w.manage("PATCH", "/"+strings.ToUpper(k.ID), nil, `{"rate_limit":{"per_minute":0},"expires_at":null}`).
+			is(200, "").into(&changed)
 		want := k
 		want.APIKey, want.RateLimit.PerMinute, want.ExpiresAt = "", 0, nil
 		if diff := cmp.Diff(want, changed); diff != "" {
 			w.Errorf("changed (-want +got):\n%s", diff)
 		}
 		w.manage("POST", "/"+k.ID+"/rotate", nil, `{"grace_seconds":60}`).is(200, "").into(&rotated)
-		if rotated.APIKey == "" || rotated.APIKey == k.APIKey || rotated.OldExpiresAt == nil || !rotated.OldExpiresAt.Equal(w.clock.Now().Add(time.Minute)) {
+		if rotated.APIKey == "" || rotated.APIKey == k.APIKey || rotated.OldExpiresAt == nil ||
+			!rotated.OldExpiresAt.Equal(w.clock.Now().Add(time.Minute)) {
 			w.Errorf("rotated %+v", rotated)
 		}
 		var list struct {
@@ -161,7 +174,8 @@ func TestC5APIKeysForAdmin(t *testing.T) {
 			w.Errorf("list (-want +got):\n%s", diff)
 		}
 		gone := w.manage("DELETE", "/"+strings.ToUpper(k.ID), nil, "").is(200, "")
-		if at := w.clock.Now().UTC().Format(time.RFC3339Nano); strings.TrimSpace(gone.body) != `{"id":"`+k.ID+`","revoked":true,"revoked_at":"`+at+`"}` {
+		if at := w.clock.Now().UTC().Format(time.RFC3339Nano); strings.TrimSpace(gone.body) != `{"id":"`+k.ID+
+			`","revoked":true,"revoked_at":"`+at+`"}` {
 			w.Errorf("revoked %s", gone.body)
 		}
 		for _, id := range []string{k.ID, "no-uuid", "%ff", "%00", "%7B" + k.ID + "%7D"} {
@@ -170,7 +184,8 @@ func TestC5APIKeysForAdmin(t *testing.T) {
 		}
 		for i, action := range []string{"api_key.create", "api_key.update", "api_key.rotate", "api_key.revoke"} {
 			var audited eventsv1.AuditRecorded
-			if w.awaitEvent(i+1, &audited); audited.Action != action || audited.Actor.Name != "Ada" || audited.Actor.Ip != "192.0.2.7" {
+			if w.awaitEvent(i+1, &audited); audited.Action != action || audited.Actor.Name != "Ada" ||
+				audited.Actor.Ip != "192.0.2.7" {
 				w.Errorf("audit entry %d: %v", i+1, &audited)
 			}
 		}
@@ -193,7 +208,8 @@ func TestAPIKeysForAdminRefuse(t *testing.T) {
 		{"DELETE", id, `{"reason":"x"}`, "is unknown"},
 		{"DELETE", id, `x`, "body"},
 	} {
-		if got := w.manage(tt.method, tt.path, nil, tt.body).is(400, errcode.ValidationError); !strings.Contains(got.body, tt.says) {
+		if got := w.manage(tt.method, tt.path, nil, tt.body).
+			is(400, errcode.ValidationError); !strings.Contains(got.body, tt.says) {
 			t.Errorf("%s %s %s: %s", tt.method, tt.path, tt.body, got.body)
 		}
 	}

@@ -36,10 +36,12 @@ func TestCreateAPIKey(t *testing.T) {
 		if diff := cmp.Diff([]string{"/api/v1/license/*", "/api/v1/auth/token"}, k.AllowedEndpoints); diff != "" {
 			w.Error(diff)
 		}
-		if k.RateLimit.PerMinute != 60 || k.RateLimit.PerHour != 1000 || k.RateLimit.Per != "address" || k.ExpiresAt != nil {
+		if k.RateLimit.PerMinute != 60 || k.RateLimit.PerHour != 1000 || k.RateLimit.Per != "address" ||
+			k.ExpiresAt != nil {
 			w.Errorf("defaults %+v", k)
 		}
-		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, "per": "address"}, "expires_at": "2099-12-31"}`)
+		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, ` +
+			`"per": "address"}, "expires_at": "2099-12-31"}`)
 		if own.RateLimit.PerMinute != 0 || own.RateLimit.PerHour != 1000 || own.RateLimit.Per != "address" ||
 			own.ExpiresAt == nil || !own.ExpiresAt.Equal(time.Date(2099, 12, 31, 23, 59, 59, 0, time.UTC)) {
 			w.Errorf("own settings %+v", own)
@@ -62,7 +64,8 @@ func TestCreateAPIKey(t *testing.T) {
 		}
 		var audited eventsv1.AuditRecorded
 		e := w.awaitEvent(1, &audited)
-		if audited.Action != "api_key.create" || audited.Actor.Role != "owner" || audited.Actor.RequestId == "" || strings.Contains(string(e.Data), k.APIKey) {
+		if audited.Action != "api_key.create" || audited.Actor.Role != "owner" || audited.Actor.RequestId == "" ||
+			strings.Contains(string(e.Data), k.APIKey) {
 			w.Errorf("audit entry %s", e.Data)
 		}
 	})
@@ -72,7 +75,8 @@ func TestOnlyHashesAreKept(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app"}`)
 		p := w.issue(headers{"X-API-Key": k.APIKey})
-		for _, table := range []string{"api_keys", "api_key_secrets", "token_families", "refresh_tokens", "outbox", "idempotency_keys"} {
+		for _, table := range []string{"api_keys", "api_key_secrets", "token_families", "refresh_tokens", "outbox",
+			"idempotency_keys"} {
 			var rows []map[string]any
 			w.must(w.db.Read(w.Context()).Table(table).Find(&rows).Error)
 			dump := fmt.Sprintf("%s", rows)
@@ -119,7 +123,8 @@ func TestRotateAPIKey(t *testing.T) {
 			w.issue(headers{"X-API-Key": s})
 		}
 		w.clock.Advance(time.Minute) // also in the guard's memory, the old secret ends
-		w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": k.APIKey}, tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
+		w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": k.APIKey}, tokenBody(licenseID, device)).
+			is(401, errcode.InvalidAPIKey)
 		w.issue(headers{"X-API-Key": next.APIKey})
 
 		var last apiKey
@@ -127,7 +132,8 @@ func TestRotateAPIKey(t *testing.T) {
 		var rotated eventsv1.ApiKeyRotated
 		w.awaitEvent(2, &rotated)
 		testkit.Eventually(w, patience, func() error {
-			if got := w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": next.APIKey}, tokenBody(licenseID, device)); got.status != 401 {
+			if got := w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": next.APIKey},
+				tokenBody(licenseID, device)); got.status != 401 {
 				return fmt.Errorf("the secret without grace is answered %d", got.status)
 			}
 			return nil
@@ -138,11 +144,14 @@ func TestRotateAPIKey(t *testing.T) {
 
 func TestAPIKeyExpires(t *testing.T) {
 	w := onSQLite(t)
-	k := w.createKey(fmt.Sprintf(`{"client_name": "app", "expires_at": %q}`, w.clock.Now().Add(10*time.Second).Format(time.RFC3339)))
+	k := w.createKey(fmt.Sprintf(`{"client_name": "app", "expires_at": %q}`,
+		w.clock.Now().Add(10*time.Second).Format(time.RFC3339)))
 	w.issue(headers{"X-API-Key": k.APIKey})
 	w.clock.Advance(10 * time.Second)
-	w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": k.APIKey}, tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
-	res, err := w.auth.LookUpAPIKey(w.Context(), connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: hash(k.APIKey)}))
+	w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": k.APIKey}, tokenBody(licenseID, device)).
+		is(401, errcode.InvalidAPIKey)
+	res, err := w.auth.LookUpAPIKey(w.Context(),
+		connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: hash(k.APIKey)}))
 	w.must(err)
 	if !res.Msg.Ended {
 		t.Error("peer services are told that the key holds")
@@ -151,16 +160,21 @@ func TestAPIKeyExpires(t *testing.T) {
 
 func TestLookUpAPIKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
-		k := w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 5, "per": "address"}, "expires_at": "2099-12-31"}`)
-		res, err := w.auth.LookUpAPIKey(w.Context(), connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: hash(k.APIKey)}))
+		k := w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 5, "per": "address"}, ` +
+			`"expires_at": "2099-12-31"}`)
+		res, err := w.auth.LookUpAPIKey(w.Context(),
+			connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: hash(k.APIKey)}))
 		w.must(err)
 		got := res.Msg
-		if got.ApiKeyId != k.ID || got.ClientName != "app" || got.RateLimit.PerMinute != 5 || got.RateLimit.PerHour != 1000 ||
-			got.RateLimit.Per != "address" || !got.ExpiresAt.AsTime().Equal(*k.ExpiresAt) || !slices.Equal(got.AllowedEndpoints, k.AllowedEndpoints) {
+		if got.ApiKeyId != k.ID || got.ClientName != "app" || got.RateLimit.PerMinute != 5 ||
+			got.RateLimit.PerHour != 1000 ||
+			got.RateLimit.Per != "address" || !got.ExpiresAt.AsTime().Equal(*k.ExpiresAt) ||
+			!slices.Equal(got.AllowedEndpoints, k.AllowedEndpoints) {
 			w.Errorf("got %v", got)
 		}
 		for _, bad := range [][]byte{hash("sk_other"), nil, {1}, make([]byte, 33)} {
-			if _, err := w.auth.LookUpAPIKey(w.Context(), connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: bad})); err == nil {
+			if _, err := w.auth.LookUpAPIKey(w.Context(),
+				connect.NewRequest(&authv1.LookUpAPIKeyRequest{Sha256: bad})); err == nil {
 				w.Errorf("a hash of %d bytes is known", len(bad))
 			}
 		}
@@ -203,7 +217,9 @@ func TestIdempotencyKey(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		// In a bubble, because a limiter leaves alone a database that is late.
-		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { limits(t, shared) }) })
+		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { limits(t, shared) })
+		})
 	}
 }
 
@@ -217,7 +233,8 @@ func limits(t *testing.T, shared bool) {
 		}
 	}
 	a := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(429, errcode.RateLimitExceeded)
-	want := headers{"Retry-After": "60", "X-Ratelimit-Limit": "60", "X-Ratelimit-Remaining": "0", "X-Ratelimit-Reset": "60"}
+	want := headers{"Retry-After": "60", "X-Ratelimit-Limit": "60", "X-Ratelimit-Remaining": "0",
+		"X-Ratelimit-Reset": "60"}
 	for name, value := range want {
 		if got := a.header.Get(name); got != value {
 			w.Errorf("%s: %q, want %q", name, got, value)
@@ -255,7 +272,8 @@ func TestTwoReplicasShareALimit(t *testing.T) {
 
 func TestEndpointNotAllowed(t *testing.T) {
 	w := onSQLite(t)
-	k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/license"], "rate_limit": {"per_minute": 2}}`)
+	k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/license"], ` +
+		`"rate_limit": {"per_minute": 2}}`)
 	client := headers{"X-API-Key": k.APIKey}
 	for range 3 {
 		a := w.call("POST", "/api/v1/auth/token", client, "no json").is(403, errcode.EndpointNotAllowed)
@@ -269,24 +287,37 @@ func TestCredentials(t *testing.T) {
 	w := onSQLite(t)
 	good := w.createKey(`{"client_name": "app"}`)
 	admin := []struct{ method, path string }{
-		{"POST", keyPath}, {"GET", keysPath}, {"DELETE", keysPath + "/" + good.ID}, {"POST", keysPath + "/" + good.ID + "/rotate"},
+		{"POST", keyPath}, {"GET", keysPath}, {"DELETE", keysPath + "/" + good.ID},
+		{"POST", keysPath + "/" + good.ID + "/rotate"},
 	}
 	for _, r := range admin {
 		for name, h := range map[string]headers{
-			"none": nil, "empty": {"X-Admin-Secret": ""}, "wrong": {"X-Admin-Secret": adminSecret + "x"}, "api key": {"X-Admin-Secret": good.APIKey},
+			"none": nil, "empty": {"X-Admin-Secret": ""}, "wrong": {"X-Admin-Secret": adminSecret + "x"},
+			"api key":    {"X-Admin-Secret": good.APIKey},
 			"as api key": {"X-API-Key": adminSecret}, "as bearer": {"Authorization": "Bearer " + adminSecret},
 		} {
-			t.Run(r.method+" "+r.path+" "+name, func(t *testing.T) { w.in(t).call(r.method, r.path, h, "{").is(401, errcode.InvalidAdminSecret) })
+			t.Run(r.method+" "+r.path+" "+name, func(t *testing.T) {
+				w.in(t).call(r.method, r.path, h, "{").is(401, errcode.InvalidAdminSecret)
+			})
 		}
 	}
 	for name, h := range map[string]headers{
-		"none": nil, "empty": {"X-API-Key": ""}, "documentation": {"X-API-Key": "sk_your_api_key_here"}, "unknown": {"X-API-Key": secret.New("sk_")},
+		"none": nil, "empty": {"X-API-Key": ""}, "documentation": {"X-API-Key": "sk_your_api_key_here"},
+		"unknown":      {"X-API-Key": secret.New("sk_")},
 		"admin secret": {"X-API-Key": adminSecret}, "as bearer": {"Authorization": "Bearer " + good.APIKey},
 	} {
-		t.Run("token "+name, func(t *testing.T) { w.in(t).call("POST", "/api/v1/auth/token", h, "{").is(401, errcode.InvalidAPIKey) })
+		t.Run("token "+name, func(t *testing.T) {
+			w.in(t).call("POST", "/api/v1/auth/token", h, "{").is(401, errcode.InvalidAPIKey)
+		})
 	}
-	for name, h := range map[string]headers{"none": nil, "basic": {"Authorization": "Basic abc"}, "no token": {"Authorization": "Bearer "}} {
-		t.Run("verify "+name, func(t *testing.T) { w.in(t).call("POST", "/api/v1/auth/verify", h, "").is(401, errcode.InvalidToken) })
+	for name, h := range map[string]headers{
+		"none":     nil,
+		"basic":    {"Authorization": "Basic abc"},
+		"no token": {"Authorization": "Bearer "},
+	} {
+		t.Run("verify "+name, func(t *testing.T) {
+			w.in(t).call("POST", "/api/v1/auth/verify", h, "").is(401, errcode.InvalidToken)
+		})
 	}
 	t.Run("two keys", func(t *testing.T) {
 		for name, path := range map[string]string{"X-API-Key": "/api/v1/auth/token", "X-Admin-Secret": keyPath} {
@@ -317,15 +348,20 @@ func TestBadInput(t *testing.T) {
 		{"POST", keysPath + "/" + k.ID + "/rotate", asAdmin},
 	}
 	bodies := map[string]string{
-		"malformed": "{", "an array": "[]", "text": `"x"`, "null": "null", "trailing data": `{} {}`, "NUL": "{\"client_name\": \"a\\u0000b\"}",
-		"invalid UTF-8": "{\"x\": \"\xff\"}", "lone surrogate": `{"x": "\ud800"}`, "nesting": strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
+		"malformed": "{", "an array": "[]", "text": `"x"`, "null": "null", "trailing data": `{} {}`,
+		"NUL":           "{\"client_name\": \"a\\u0000b\"}",
+		"invalid UTF-8": "{\"x\": \"\xff\"}", "lone surrogate": `{"x": "\ud800"}`,
+		"nesting": strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
 	}
 	for _, r := range routes {
 		for name, body := range bodies {
-			t.Run(r.path+" "+name, func(t *testing.T) { w.in(t).call(r.method, r.path, r.h, body).is(400, errcode.ValidationError) })
+			t.Run(r.path+" "+name, func(t *testing.T) {
+				w.in(t).call(r.method, r.path, r.h, body).is(400, errcode.ValidationError)
+			})
 		}
 		t.Run(r.path+" 2 MiB", func(t *testing.T) {
-			w.in(t).call(r.method, r.path, r.h, `{"x":"`+strings.Repeat("a", 2<<20)+`"}`).is(413, errcode.PayloadTooLarge)
+			w.in(t).call(r.method, r.path, r.h, `{"x":"`+strings.Repeat("a", 2<<20)+`"}`).
+				is(413, errcode.PayloadTooLarge)
 		})
 		t.Run(r.path+" media type", func(t *testing.T) {
 			h := headers{"Content-Type": "text/xml"}
@@ -334,7 +370,9 @@ func TestBadInput(t *testing.T) {
 			}
 			w.in(t).call(r.method, r.path, h, `<x/>`).is(415, errcode.UnsupportedMediaType)
 		})
-		t.Run(r.path+" method", func(t *testing.T) { w.in(t).call("PUT", r.path, r.h, "").is(405, errcode.MethodNotAllowed) })
+		t.Run(r.path+" method", func(t *testing.T) {
+			w.in(t).call("PUT", r.path, r.h, "").is(405, errcode.MethodNotAllowed)
+		})
 	}
 	w.call("GET", "/api/v1/auth/nothing", nil, "").is(404, errcode.NotFound)
 	var list struct {
@@ -361,7 +399,8 @@ func TestBadMembers(t *testing.T) {
 		{"/api/v1/auth/token", client, ``, []string{"body"}},
 		{"/api/v1/auth/token", client, tokenBody(licenseID, long), []string{"hardware_id"}},
 		{"/api/v1/auth/token", client, `{"license_id": 5, "hardware_id": null}`, []string{"license_id"}},
-		{"/api/v1/auth/token", client, `{"license_id": null, "hardware_id": null}`, []string{"hardware_id", "license_id"}},
+		{"/api/v1/auth/token", client, `{"license_id": null, "hardware_id": null}`,
+			[]string{"hardware_id", "license_id"}},
 		{"/api/v1/auth/refresh", nil, `{}`, []string{"refresh_token"}},
 		{"/api/v1/auth/refresh", nil, `{"refresh_token": 5}`, []string{"refresh_token"}},
 		{keyPath, asAdmin, `{}`, []string{"client_name"}},
@@ -369,13 +408,17 @@ func TestBadMembers(t *testing.T) {
 		{keyPath, asAdmin, `{"client_name": "` + long + `"}`, []string{"client_name"}},
 		{keyPath, asAdmin, `{"client_name": "a", "allowed_endpoints": ["api"]}`, []string{"allowed_endpoints[0]"}},
 		{keyPath, asAdmin, `{"client_name": "a", "allowed_endpoints": "*"}`, []string{"allowed_endpoints"}},
-		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": -1, "per_hour": 5, "per": "day"}}`, []string{"rate_limit.per", "rate_limit.per_minute"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": -1, "per_hour": 5, "per": "day"}}`,
+			[]string{"rate_limit.per", "rate_limit.per_minute"}},
 		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per": ""}}`, []string{"rate_limit.per"}},
 		{keyPath, asAdmin, `{"client_name": null}`, []string{"client_name"}},
 		{keyPath, asAdmin, `{"client_name": "a", "expires_at": "0001-01-01T00:00:00Z"}`, []string{"expires_at"}},
-		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": 1.5}}`, []string{"rate_limit.per_minute"}},
-		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 99999999999999999999}}`, []string{"rate_limit.per_hour"}},
-		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 1000000001}}`, []string{"rate_limit.per_hour"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_minute": 1.5}}`,
+			[]string{"rate_limit.per_minute"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 99999999999999999999}}`,
+			[]string{"rate_limit.per_hour"}},
+		{keyPath, asAdmin, `{"client_name": "a", "rate_limit": {"per_hour": 1000000001}}`,
+			[]string{"rate_limit.per_hour"}},
 		{keyPath, asAdmin, `{"client_name": "a", "expires_at": "2001-01-01"}`, []string{"expires_at"}},
 		{keyPath, asAdmin, `{"client_name": "a", "expires_at": "tomorrow"}`, []string{"expires_at"}},
 		{keysPath + "/" + k.ID + "/rotate", asAdmin, `{"grace_seconds": -1}`, []string{"grace_seconds"}},
@@ -383,11 +426,15 @@ func TestBadMembers(t *testing.T) {
 		{keysPath + "/" + k.ID + "/rotate", asAdmin, `{"grace_seconds": 9000000000000}`, []string{"grace_seconds"}},
 	}
 	for _, patch := range []struct{ body, want string }{
-		{`{"client_name": " "}`, "client_name"}, {`{"client_name": null}`, "client_name"}, {`{"allowed_endpoints": ["api"]}`, "allowed_endpoints[0]"},
-		{`{"rate_limit": {"per": "day"}}`, "rate_limit.per"}, {`{"rate_limit": {"per_minutes": 5}}`, "rate_limit.per_minutes"},
-		{`{"expires_at": "2001-01-01"}`, "expires_at"}, {`{"api_key": "sk_x"}`, "api_key"}, {`{"rate_limit": null}`, "rate_limit"},
+		{`{"client_name": " "}`, "client_name"}, {`{"client_name": null}`, "client_name"},
+		{`{"allowed_endpoints": ["api"]}`, "allowed_endpoints[0]"},
+		{`{"rate_limit": {"per": "day"}}`, "rate_limit.per"},
+		{`{"rate_limit": {"per_minutes": 5}}`, "rate_limit.per_minutes"},
+		{`{"expires_at": "2001-01-01"}`, "expires_at"}, {`{"api_key": "sk_x"}`, "api_key"},
+		{`{"rate_limit": null}`, "rate_limit"},
 	} {
-		if a := w.call("PATCH", keysPath+"/"+k.ID, asAdmin, patch.body).is(400, errcode.ValidationError); !strings.Contains(a.body, strconv.Quote(patch.want)+":") {
+		if a := w.call("PATCH", keysPath+"/"+k.ID, asAdmin, patch.body).
+			is(400, errcode.ValidationError); !strings.Contains(a.body, strconv.Quote(patch.want)+":") {
 			t.Errorf("PATCH %s: %s", patch.body, a.body)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package auth is the auth service: it makes API keys and tokens and tells which of them still hold. The service is a value:
-// it listens nowhere, and several may run in one process.
+// Package auth is the auth service: it makes API keys and tokens and tells which of them still hold. The service is a
+// value: it listens nowhere, and several may run in one process.
 package auth
 
 import (

@@ -32,8 +32,8 @@ func TestWhoImportsWhom(t *testing.T) {
 	archtest.Imports(t, "./internal/api", "gorm.io", "github.com/latchkey-dev/latchkey/services/auth/internal/store")
 	archtest.Imports(t, "./internal/manage", "gorm.io", "github.com/latchkey-dev/latchkey/services/auth/internal/store")
 	archtest.Imports(t, "./internal/rpc", "gorm.io", "github.com/latchkey-dev/latchkey/services/auth/internal/store")
-	archtest.Rules(t, "./...", "github.com/latchkey-dev/latchkey/services/license", "github.com/latchkey-dev/latchkey/services/analytics",
-		"github.com/latchkey-dev/latchkey/services/admin")
+	archtest.Rules(t, "./...", "github.com/latchkey-dev/latchkey/services/license",
+		"github.com/latchkey-dev/latchkey/services/analytics", "github.com/latchkey-dev/latchkey/services/admin")
 }
 
 func TestValidateNamesWhatIsMissing(t *testing.T) {
@@ -52,10 +52,11 @@ func TestValidateNamesWhatIsMissing(t *testing.T) {
 
 func TestM9WhoMayAskWhat(t *testing.T) {
 	w := onSQLite(t)
-	rpctest.CheckCallers(t, w.service.InternalHandler(), auth.Name, authv1.File_latchkey_auth_v1_auth_proto, map[string][]string{
-		"LookUpAPIKey":     {"license", "analytics"},
-		"CheckAccessToken": {"license"}, "SignOfflineToken": {"license"}, "ListPublicKeys": {"license"},
-	})
+	rpctest.CheckCallers(t, w.service.InternalHandler(), auth.Name, authv1.File_latchkey_auth_v1_auth_proto,
+		map[string][]string{
+			"LookUpAPIKey":     {"license", "analytics"},
+			"CheckAccessToken": {"license"}, "SignOfflineToken": {"license"}, "ListPublicKeys": {"license"},
+		})
 	rpctest.CheckManagement(t, w.service.InternalHandler().(*gin.Engine), auth.Name)
 }
 
@@ -71,7 +72,8 @@ func TestRotateMasterKey(t *testing.T) {
 		}
 		ring, err = keyring.New(auth.Name, masterKey(2)) // the old key is gone
 		w.must(err)
-		keys, err := store.New(w.db, outbox.New(w.db, "latchkey/auth"), masterkey.New(w.db, ring)).SigningKeys(w.Context())
+		keys, err := store.New(w.db, outbox.New(w.db, "latchkey/auth"), masterkey.New(w.db, ring)).
+			SigningKeys(w.Context())
 		w.must(err)
 		if keys[0].ID != w.kidOf(p.Access) {
 			w.Errorf("key %s, want %s", keys[0].ID, w.kidOf(p.Access))

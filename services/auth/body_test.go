@@ -10,7 +10,8 @@ import (
 // M8: what anybody may send without a credential is small.
 func TestM8SmallBodiesWithoutCredential(t *testing.T) {
 	w := onSQLite(t)
-	w.call("POST", "/api/v1/auth/refresh", nil, `{"refresh_token":"`+strings.Repeat("x", 16<<10)+`"}`).is(413, errcode.PayloadTooLarge)
+	w.call("POST", "/api/v1/auth/refresh", nil, `{"refresh_token":"`+strings.Repeat("x", 16<<10)+`"}`).
+		is(413, errcode.PayloadTooLarge)
 }
 
 // C8: a token read from a file or a form comes with what was around it.
@@ -31,7 +32,8 @@ func TestC10KeyEndsWithItsDay(t *testing.T) {
 	if k.ClientName != "app" {
 		t.Errorf("the name is %q", k.ClientName)
 	}
-	if k := w.createKey(`{"client_name": "app", "expires_at": null, "rate_limit": null, "allowed_endpoints": null}`); k.ExpiresAt != nil {
+	if k := w.createKey(`{"client_name": "app", "expires_at": null, "rate_limit": null, ` +
+		`"allowed_endpoints": null}`); k.ExpiresAt != nil {
 		t.Errorf("null ends at %v", k.ExpiresAt)
 	}
 }

@@ -23,7 +23,8 @@ import (
 
 // Migrations is everything that the service keeps in its schema.
 var Migrations = []db.Migrations{
-	store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations, masterkey.Migrations,
+	store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations,
+	masterkey.Migrations,
 }
 
 // Program is the service as a program. cfg is filled when a command runs.
@@ -46,16 +47,17 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	return masterkey.New(deps.DB, ring, store.SigningKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+	return masterkey.New(deps.DB, ring, store.SigningKeyRows(deps.DB, ring),
+		idempotency.Rows(deps.DB, ring, deps.Clock)), nil
 }
 
 func rotateSigningKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate-signing-key",
 		Short: "Add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
-		Long: `Add a signing key. It is published at once and signs from ten minutes later on, so that every holder of the
-key set has it by then. The key before it stays published until the last token that it signed has ended. Nothing has to
-be restarted.`,
+		Long: `Add a signing key. It is published at once and signs from ten minutes later on, so that every holder
+of the key set has it by then. The key before it stays published until the last token that it signed
+has ended. Nothing has to be restarted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
@@ -78,13 +80,14 @@ func revokeSigningKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke-signing-key KID",
 		Short: "Refuse every token of a signing key from now on, because its private half may have leaked",
-		Long: `Withdraw a signing key at once. It leaves the published key set and signs nothing more; every access token and
-offline token that it signed is refused. If it was the key that signs, a new one is made and signs at once. Refresh
-tokens are not signed: devices get new access tokens for them as usual. Nothing has to be restarted, and the broker may
-be away.
+		Long: `Withdraw a signing key at once. It leaves the published key set and signs nothing more; every access
+token and offline token that it signed is refused. If it was the key that signs, a new one is made
+and signs at once. Refresh tokens are not signed: devices get new access tokens for them as usual.
+Nothing has to be restarted, and the broker may be away.
 
-KID is the key's name in /.well-known/jwks.json, and in the header of its tokens. Revoking a key again changes nothing.
-For a key that has not leaked, rotate-signing-key replaces it without any token being refused.`,
+KID is the key's name in /.well-known/jwks.json, and in the header of its tokens. Revoking a key
+again changes nothing. For a key that has not leaked, rotate-signing-key replaces it without any
+token being refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.WithDatabase(cmd, func(ctx context.Context, d app.Deps) error {
@@ -118,9 +121,10 @@ func explain(r credential.Revocation) string {
 	} else {
 		text += fmt.Sprintf("key %s signs, as before\n", r.Signer.ID)
 	}
-	return text + `devices get new access tokens by their refresh tokens; offline tokens of the key have to be asked for again
-whoever keeps a copy of /.well-known/jwks.json must fetch it anew: until then the copy accepts the revoked key
-`
+	return text + "devices get new access tokens by their refresh tokens; " +
+		"offline tokens of the key have to be asked for again\n" +
+		"whoever keeps a copy of /.well-known/jwks.json must fetch it anew: " +
+		"until then the copy accepts the revoked key\n"
 }
 
 // announceFor bounds the wait for a broker to tell the running processes by.

@@ -78,11 +78,13 @@ func TestM12CommandsWithAndWithoutABroker(t *testing.T) {
 		heard := &heardBus{}
 		run(heard, revoke(keys[0].ID), keys[0].ID+" is revoked", "signs at once", "within a second")
 		run(nil, revoke(keys[1].ID), keys[1].ID+" is revoked", "signs, as before")
-		if !slices.Contains(heard.types, "signing_key.rotated") || !slices.Contains(heard.types, "signing_key.revoked") {
+		if !slices.Contains(heard.types, "signing_key.rotated") ||
+			!slices.Contains(heard.types, "signing_key.revoked") {
 			t.Errorf("heard of %v", heard.types)
 		}
 		var wrong *app.ArgumentError
-		if err := revoke("x")(deps, io.Discard); !errors.As(err, &wrong) || !strings.Contains(err.Error(), keys[1].ID+"  revoked at") {
+		if err := revoke("x")(deps, io.Discard); !errors.As(err, &wrong) ||
+			!strings.Contains(err.Error(), keys[1].ID+"  revoked at") {
 			t.Errorf("an unknown key: %v", err)
 		}
 	})

@@ -55,14 +55,16 @@ func TestGuessesOfTheAdminSecret(t *testing.T) {
 		made := secret.New("as_")
 		w := onSQLite(t, limitAddresses, func(c *auth.Config) { c.AdminSecret = secret.Secret(made) })
 		guardtest.Check(t, guardtest.Route{
-			Handler: w.handler, Request: carrying("GET", keysPath, "X-Admin-Secret", "", ""), Limit: adminFailures, Unguessable: true,
-			Good:  func(*testing.T) string { return made },
-			Wrong: []string{"wrong", made + "x", secret.New("as_")},
+			Handler: w.handler, Request: carrying("GET", keysPath, "X-Admin-Secret", "", ""), Limit: adminFailures,
+			Unguessable: true,
+			Good:        func(*testing.T) string { return made },
+			Wrong:       []string{"wrong", made + "x", secret.New("as_")},
 		})
 	})
 }
 
-// While the admin secret is being changed, both open the same, on replicas that know of the change and, with the old one, on others.
+// While the admin secret is being changed, both open the same, on replicas that know of the change and, with the old
+// one, on others.
 func TestPreviousAdminSecret(t *testing.T) {
 	const next = "hG5sD7jH2fY9bC4nW0Lp6Rx1Km8vT3qZ"
 	w := onSQLite(t, limitAddresses, func(c *auth.Config) { c.AdminSecret, c.AdminSecretPrevious = next, adminSecret })
@@ -75,7 +77,8 @@ func TestPreviousAdminSecret(t *testing.T) {
 		w.call("GET", keysPath, headers{"X-Admin-Secret": s}, "").is(401, "INVALID_ADMIN_SECRET")
 	}
 	same := auth.Config{AdminSecret: next, AdminSecretPrevious: next}
-	if err := same.Validate(); err == nil || !strings.Contains(err.Error(), "LATCHKEY_ADMIN_SECRET_PREVIOUS (admin_secret_previous): is the same") {
+	if err := same.Validate(); err == nil || !strings.Contains(err.Error(),
+		"LATCHKEY_ADMIN_SECRET_PREVIOUS (admin_secret_previous): is the same") {
 		t.Errorf("twice the same secret: %v", err)
 	}
 }
@@ -84,12 +87,14 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		for way := range 3 {
 			w.Run([]string{"revoked", "rotated", "expired"}[way], func(t *testing.T) {
-				w.in(t).call("POST", "/api/v1/auth/token", headers{"X-API-Key": w.in(t).endedKey(way)}, tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
+				w.in(t).call("POST", "/api/v1/auth/token", headers{"X-API-Key": w.in(t).endedKey(way)},
+					tokenBody(licenseID, device)).is(401, errcode.InvalidAPIKey)
 			})
 		}
 		ways := 0
 		guardtest.Check(w.T, guardtest.Route{
-			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/token", "X-API-Key", "", tokenBody(licenseID, device)), Limit: clientFailures, Unguessable: true,
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/token", "X-API-Key", "",
+				tokenBody(licenseID, device)), Limit: clientFailures, Unguessable: true,
 			Good:  func(t *testing.T) string { return w.in(t).client()["X-API-Key"] },
 			Ended: func(t *testing.T) string { ways++; return w.in(t).endedKey(ways) },
 			Wrong: []string{"sk_nonsense", secret.New("sk_"), secret.New("ak_")},
@@ -108,7 +113,8 @@ func (w *harness) endedKey(way int) string {
 		w.call("POST", keysPath+"/"+k.ID+"/rotate", asAdmin, "").is(200, "")
 	default:
 		end := w.clock.Now().Add(time.Second)
-		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, fmt.Sprintf(`{"expires_at": %q}`, end.Format(time.RFC3339))).is(200, "")
+		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, fmt.Sprintf(`{"expires_at": %q}`, end.Format(time.RFC3339))).
+			is(200, "")
 		w.clock.Advance(time.Second)
 	}
 	return k.APIKey
@@ -119,7 +125,8 @@ func TestRefusedTokensAreLimited(t *testing.T) {
 		client := w.client()
 		other := w.in(w.T)
 		guardtest.Check(w.T, guardtest.Route{
-			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/verify", "Authorization", "Bearer ", ""), Limit: clientFailures, Unguessable: true,
+			Handler: w.handler, Request: carrying("POST", "/api/v1/auth/verify", "Authorization", "Bearer ", ""),
+			Limit: clientFailures, Unguessable: true,
 			Good:  func(t *testing.T) string { return other.in(t).issue(client).Access },
 			Wrong: []string{"x.y.z", "nonsense", forged(w.issue(client).Access)},
 		})
@@ -132,7 +139,8 @@ func forged(raw string) string {
 	return raw[:strings.IndexByte(raw, '.')+1] + body + "." + strings.Repeat("A", len(signature))
 }
 
-// TestBackEndsVerifyAllTheirUsers from one address: good tokens are never limited, and of tokens that ended each counts by itself.
+// TestBackEndsVerifyAllTheirUsers from one address: good tokens are never limited, and of tokens that ended each counts
+// by itself.
 func TestBackEndsVerifyAllTheirUsers(t *testing.T) {
 	w := onSQLite(t, limitAddresses)
 	client := w.client()
@@ -161,7 +169,8 @@ func TestGuessesOfRefreshTokens(t *testing.T) {
 		guardtest.Check(w.T, guardtest.Route{
 			Handler: w.handler, Limit: clientFailures, Unguessable: true, InBody: true,
 			Request: func(credentials ...string) *http.Request {
-				return httptest.NewRequest("POST", "/api/v1/auth/refresh", strings.NewReader(fmt.Sprintf(`{"refresh_token": %q}`, credentials[0])))
+				return httptest.NewRequest("POST", "/api/v1/auth/refresh",
+					strings.NewReader(fmt.Sprintf(`{"refresh_token": %q}`, credentials[0])))
 			},
 			Good: func(t *testing.T) string { return other.in(t).issue(client).Refresh },
 			Ended: func(t *testing.T) string {
@@ -186,7 +195,8 @@ func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
 		for range 30 {
 			go func() {
 				for {
-					req := httptest.NewRequest("POST", "/api/v1/auth/token", strings.NewReader(tokenBody(licenseID, device)))
+					req := httptest.NewRequest("POST", "/api/v1/auth/token",
+						strings.NewReader(tokenBody(licenseID, device)))
 					req.Header.Set("X-API-Key", client["X-API-Key"])
 					rec := httptest.NewRecorder()
 					w.handler.ServeHTTP(rec, req)
@@ -249,12 +259,14 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
-		guardtest.RateLimitsArePruned(t, d, func() { newHarness(t, d, func(c *auth.Config) { c.RateLimitShared = true }) })
+		guardtest.RateLimitsArePruned(t, d, func() {
+			newHarness(t, d, func(c *auth.Config) { c.RateLimitShared = true })
+		})
 	})
 }
 
-// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their access tokens
-// have ended; until then peer services may rely on what they know of them.
+// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their
+// access tokens have ended; until then peer services may rely on what they know of them.
 func TestM6OneSeatCannotFillTheTables(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		const kept = 100
@@ -290,13 +302,15 @@ func TestM6OneSeatCannotFillTheTablesAtOnce(t *testing.T) {
 		rows := make([]map[string]any, live-1)
 		for i := range rows {
 			id, now := fmt.Sprintf("0199c1f0-6a52-7c3e-9d58-%012d", i), w.clock.Now()
-			rows[i] = map[string]any{"id": id, "license_id": licenseID, "hardware_id": device, "license_version": 0, "created_at": now,
-				"expires_at": now.Add(30 * 24 * time.Hour), "current_sha256": make([]byte, 32), "in_use": false, "rotations": 0}
+			rows[i] = map[string]any{"id": id, "license_id": licenseID, "hardware_id": device, "license_version": 0,
+				"created_at": now, "expires_at": now.Add(30 * 24 * time.Hour), "current_sha256": make([]byte, 32),
+				"in_use": false, "rotations": 0}
 		}
 		w.must(w.db.Tx(w.Context(), func(_ context.Context, tx *gorm.DB) error {
 			return tx.Table("token_families").CreateInBatches(rows, 100).Error
 		}))
-		refused := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(429, errcode.RateLimitExceeded)
+		refused := w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).
+			is(429, errcode.RateLimitExceeded)
 		if refused.header.Get("Retry-After") == "" {
 			w.Error("429 without Retry-After")
 		}

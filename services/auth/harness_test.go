@@ -48,7 +48,8 @@ const (
 	device      = "device-123"
 )
 
-// patience is how long a test waits for what must happen, on however busy a computer. The clocks stand still, so what is remembered does not end by itself.
+// patience is how long a test waits for what must happen, on however busy a computer. The clocks stand still, so what
+// is remembered does not end by itself.
 const patience = 20 * time.Second
 
 // license answers what auth asks its peer service: nil is a device in good standing.
@@ -74,7 +75,9 @@ func (l *license) reseat() {
 	l.activated = l.version
 }
 
-func (l *license) CheckDevice(_ context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
+func (l *license) CheckDevice(
+	_ context.Context, req *connect.Request[licensev1.CheckDeviceRequest],
+) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.check != nil {
@@ -136,7 +139,13 @@ func onSQLite(t *testing.T, change ...func(*auth.Config)) *harness {
 
 func newHarness(t *testing.T, d *db.DB, change ...func(*auth.Config)) *harness {
 	t.Helper()
-	w := &harness{T: t, db: d, clock: clock.NewFake(time.Now().Truncate(time.Second)), license: &license{version: 2, activated: 2}, seen: &witness{}}
+	w := &harness{
+		T:       t,
+		db:      d,
+		clock:   clock.NewFake(time.Now().Truncate(time.Second)),
+		license: &license{version: 2, activated: 2},
+		seen:    &witness{},
+	}
 	b, err := inproc.New(inproc.Config{DB: d, Log: testkit.Log(t)})
 	w.must(err)
 	cfg := auth.DefaultConfig()
@@ -147,14 +156,16 @@ func newHarness(t *testing.T, d *db.DB, change ...func(*auth.Config)) *harness {
 	for _, c := range change {
 		c(&cfg)
 	}
-	path, handler := licensev1connect.NewLicenseServiceHandler(w.license, rpctest.Serve("license", licensev1.File_latchkey_license_v1_license_proto)...)
+	path, handler := licensev1connect.NewLicenseServiceHandler(w.license,
+		rpctest.Serve("license", licensev1.File_latchkey_license_v1_license_proto)...)
 	mux := http.NewServeMux()
 	mux.Handle(path, handler)
 	peers := httpx.InProcess{"license": mux}
 	w.bus, w.cfg, w.peers = b, cfg, peers
 	w.build()
 	peers["auth"] = w.service.InternalHandler()
-	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(peers), "http://auth", rpctest.Client("license", "auth")...)
+	w.auth = authv1connect.NewAuthServiceClient(rpc.HTTPClient(peers), "http://auth",
+		rpctest.Client("license", "auth")...)
 	ada := &rpc.Actor{Id: "k-1", Name: "Ada", Role: "owner", Ip: "192.0.2.7"}
 	w.admin = openapitest.Wrap(t, openapi.Admin, rpctest.Front("auth", peers["auth"], ada))
 	ring, err := keyring.New(auth.Name, masterKey(1))
@@ -350,7 +361,8 @@ func (w *harness) createKey(body string) apiKey {
 // client is the header of a key without limits.
 func (w *harness) client() headers {
 	w.Helper()
-	return headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 0, "per_hour": 0}}`).APIKey}
+	return headers{"X-API-Key": w.createKey(
+		`{"client_name": "app", "rate_limit": {"per_minute": 0, "per_hour": 0}}`).APIKey}
 }
 
 type pair struct {

@@ -234,7 +234,8 @@ func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
 		kid := w.kidOf(w.issue(w.client()).Access)
 		first := w.revoke(kid)
 		again := w.revoke(kid)
-		if !again.Before || again.New || !again.Key.RevokedAt.Equal(first.Key.RevokedAt) || again.Signer.ID != first.Signer.ID {
+		if !again.Before || again.New || !again.Key.RevokedAt.Equal(first.Key.RevokedAt) ||
+			again.Signer.ID != first.Signer.ID {
 			w.Errorf("again: %+v after %+v", again, first)
 		}
 		pending, err := w.command().RotateSigningKey(w.Context(), operator)
@@ -243,7 +244,8 @@ func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
 		if !errors.Is(err, credential.ErrNoSigningKey) {
 			w.Fatalf("an unknown key: %v", err)
 		}
-		for _, line := range []string{kid + "  revoked at ", first.Signer.ID + "  signs\n", pending.ID + "  published, signs from "} {
+		for _, line := range []string{kid + "  revoked at ", first.Signer.ID + "  signs\n",
+			pending.ID + "  published, signs from "} {
 			if !strings.Contains(err.Error()+"\n", line) {
 				w.Errorf("%q is not in: %v", line, err)
 			}

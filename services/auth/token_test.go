@@ -41,7 +41,8 @@ func TestTokenJourney(t *testing.T) {
 		}
 		w.verify(first.Access).is(200, "").into(&v)
 		now := w.clock.Now()
-		if !v.Valid || v.LicenseID != licenseID || v.HardwareID != device || !v.IssuedAt.Equal(now) || !v.ExpiresAt.Equal(now.Add(time.Hour)) {
+		if !v.Valid || v.LicenseID != licenseID || v.HardwareID != device || !v.IssuedAt.Equal(now) ||
+			!v.ExpiresAt.Equal(now.Add(time.Hour)) {
 			w.Errorf("verified %+v at %s", v, now)
 		}
 		var second pair
@@ -72,7 +73,8 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 			w.Errorf("reason %q", reason)
 		}
 		for name, a := range map[string]answer{
-			"first access": w.verify(first.Access), "second access": w.verify(second.Access), "second refresh": w.refresh(second.Refresh),
+			"first access": w.verify(first.Access), "second access": w.verify(second.Access),
+			"second refresh": w.refresh(second.Refresh),
 		} {
 			if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
 				w.Errorf("%s: reason %q", name, reason)
@@ -81,10 +83,12 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 		w.verify(bystander.Access).is(200, "")
 		var reused eventsv1.LicenseTokenReused
 		e := w.awaitEvent(1, &reused)
-		if e.Subject != licenseID || reused.LicenseId != licenseID || reused.HardwareId != device || reused.FamilyId == "" {
+		if e.Subject != licenseID || reused.LicenseId != licenseID || reused.HardwareId != device ||
+			reused.FamilyId == "" {
 			w.Errorf("event %+v", &reused)
 		}
-		res, err := w.auth.CheckAccessToken(w.Context(), connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: reused.FamilyId, TokenId: licenseID}))
+		res, err := w.auth.CheckAccessToken(w.Context(),
+			connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: reused.FamilyId, TokenId: licenseID}))
 		w.must(err)
 		if !res.Msg.Revoked {
 			w.Error("peers are told that the family stands")
@@ -151,7 +155,8 @@ func TestC7LostAnswers(t *testing.T) {
 			var c claims.Access
 			_, _, err := jwt.NewParser().ParseUnverified(lost.Access, &c)
 			w.must(err)
-			res, err := w.auth.CheckAccessToken(w.Context(), connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: c.FamilyID, TokenId: c.ID}))
+			res, err := w.auth.CheckAccessToken(w.Context(),
+				connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: c.FamilyID, TokenId: c.ID}))
 			w.must(err)
 			if res.Msg.Revoked || res.Msg.Void {
 				w.Errorf("refused: %v", res.Msg)
@@ -188,7 +193,8 @@ func (w *harness) dies(reused, last pair) {
 	w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
 }
 
-// TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is refused.
+// TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is
+// refused.
 func TestC7IdempotencyKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
@@ -208,12 +214,14 @@ func TestC7IdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestTokensAreIssuedOncePerIdempotencyKey: who lost the answer gets the same pair, and each device has keys of its own.
+// TestTokensAreIssuedOncePerIdempotencyKey: who lost the answer gets the same pair, and each device has keys of its
+// own.
 func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		key := w.client()
 		ask := func(body string) answer {
-			return w.call("POST", "/api/v1/auth/token", headers{"X-API-Key": key["X-API-Key"], "Idempotency-Key": "t-1"}, body)
+			return w.call("POST", "/api/v1/auth/token",
+				headers{"X-API-Key": key["X-API-Key"], "Idempotency-Key": "t-1"}, body)
 		}
 		body := func(hardwareID, more string) string {
 			return fmt.Sprintf(`{"license_id": %q, "hardware_id": %q%s}`, licenseID, hardwareID, more)
@@ -233,7 +241,8 @@ func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is in use.
+// TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is
+// in use.
 func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
 	for name, use := range map[string]func(w *harness, second pair){
 		"its access token was used":  func(w *harness, second pair) { w.verify(second.Access).is(200, "") },
@@ -245,7 +254,8 @@ func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
 				var second pair
 				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&second)
 				use(w, second)
-				if reason := w.refreshOnce("r-1", first.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+				if reason := w.refreshOnce("r-1", first.Refresh).is(401, errcode.InvalidToken).
+					reason(); reason != "reused" {
 					w.Errorf("reason %q", reason)
 				}
 				w.verify(second.Access).is(401, errcode.InvalidToken)
@@ -257,7 +267,8 @@ func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
 
 func (w *harness) refreshOnce(key, token string) answer {
 	w.Helper()
-	return w.call("POST", "/api/v1/auth/refresh", headers{"Idempotency-Key": key}, fmt.Sprintf(`{"refresh_token": %q}`, token))
+	return w.call("POST", "/api/v1/auth/refresh", headers{"Idempotency-Key": key},
+		fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
 // TestC7ManyRefreshesAtOnce: one chain is left, and it works.
@@ -298,10 +309,14 @@ func TestLicenseRefuses(t *testing.T) {
 		later   int
 		laterIs string
 	}{
-		{apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no such license"), 404, errcode.LicenseNotFound, 401, errcode.InvalidToken},
-		{apierr.New(apierr.Forbidden, errcode.LicenseInactive, "inactive"), 403, errcode.LicenseInactive, 401, errcode.InvalidToken},
-		{apierr.New(apierr.Forbidden, errcode.LicenseExpired, "expired"), 403, errcode.LicenseExpired, 401, errcode.InvalidToken},
-		{apierr.New(apierr.Forbidden, errcode.DeviceNotActivated, "not activated"), 403, errcode.DeviceNotActivated, 401, errcode.InvalidToken},
+		{apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no such license"), 404, errcode.LicenseNotFound, 401,
+			errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.LicenseInactive, "inactive"), 403, errcode.LicenseInactive, 401,
+			errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.LicenseExpired, "expired"), 403, errcode.LicenseExpired, 401,
+			errcode.InvalidToken},
+		{apierr.New(apierr.Forbidden, errcode.DeviceNotActivated, "not activated"), 403, errcode.DeviceNotActivated,
+			401, errcode.InvalidToken},
 		{apierr.ErrUnavailable, 503, errcode.ServiceUnavailable, 503, errcode.ServiceUnavailable},
 		{errors.New("broken"), 500, errcode.InternalError, 500, errcode.InternalError},
 	}
@@ -318,13 +333,14 @@ func TestLicenseRefuses(t *testing.T) {
 	w.refresh(p.Refresh).is(200, "") // no refusal used it up
 	var refused eventsv1.LicenseTokenRefused
 	w.awaitEvent(1, &refused)
-	if refused.ErrorCode != errcode.InvalidToken || refused.LicenseId != licenseID || refused.HardwareId != device || refused.Ip == "" || refused.Count != 1 {
+	if refused.ErrorCode != errcode.InvalidToken || refused.LicenseId != licenseID || refused.HardwareId != device ||
+		refused.Ip == "" || refused.Count != 1 {
 		w.Errorf("event %+v", &refused)
 	}
 }
 
-// TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a minute
-// are published; the next one says how many were not.
+// TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a
+// minute are published; the next one says how many were not.
 func TestM6OnlyOurTokensMakeEvents(t *testing.T) {
 	w := onSQLite(t)
 	p := w.issue(w.client())
@@ -358,7 +374,8 @@ func TestLicenseIDsThatAreNone(t *testing.T) {
 	w := onSQLite(t)
 	client := w.client()
 	w.license.set(func(string, string) error { return errors.New("license was asked") })
-	for _, id := range []string{"no-uuid", "urn:uuid:" + licenseID, "{" + licenseID + "}", strings.ReplaceAll(licenseID, "-", "")} {
+	for _, id := range []string{"no-uuid", "urn:uuid:" + licenseID, "{" + licenseID + "}",
+		strings.ReplaceAll(licenseID, "-", "")} {
 		w.call("POST", "/api/v1/auth/token", client, tokenBody(id, device)).is(404, errcode.LicenseNotFound)
 	}
 }
@@ -372,7 +389,8 @@ func TestTokenAttacks(t *testing.T) {
 	_, stranger, err := ed25519.GenerateKey(nil)
 	w.must(err)
 	offline, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
-		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(time.Hour)),
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now),
+		ExpiresAt: timestamppb.New(now.Add(time.Hour)),
 	}))
 	w.must(err)
 
@@ -460,7 +478,8 @@ func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	w := onSQLite(t)
 	now := w.clock.Now()
 	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
-		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now),
+		ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
 	}))
 	w.must(err)
 	keys := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
@@ -478,12 +497,18 @@ func TestC9SlowClocks(t *testing.T) {
 	w := onSQLite(t)
 	now := w.clock.Now()
 	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
-		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now), ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
+		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now),
+		ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
 	}))
 	w.must(err)
 	keys, err := w.store.SigningKeys(w.Context())
 	w.must(err)
-	for behind, want := range map[time.Duration]bool{0: true, time.Second: true, 5 * time.Minute: true, 5*time.Minute + time.Second: false} {
+	for behind, want := range map[time.Duration]bool{
+		0:                           true,
+		time.Second:                 true,
+		5 * time.Minute:             true,
+		5*time.Minute + time.Second: false,
+	} {
 		_, err := jwt.Parse(res.Msg.Token, func(*jwt.Token) (any, error) { return keys[0].Private.Public(), nil },
 			jwt.WithIssuedAt(), jwt.WithTimeFunc(func() time.Time { return now.Add(-behind) }))
 		if (err == nil) != want {

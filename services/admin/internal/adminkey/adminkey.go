@@ -1,5 +1,5 @@
-// Package adminkey holds the rules of admin keys: who may use the management API, and as what. Only the SHA-256 of a key is
-// ever kept; the keys carry enough randomness that nothing slower is needed.
+// Package adminkey holds the rules of admin keys: who may use the management API, and as what. Only the SHA-256 of a
+// key is ever kept; the keys carry enough randomness that nothing slower is needed.
 package adminkey
 
 import (
@@ -46,8 +46,8 @@ type Keys struct {
 // New returns the use cases over a store.
 func New(s Store, c clock.Clock) *Keys { return &Keys{store: s, clock: c} }
 
-// WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a key that
-// the service made, one that is not mistyped.
+// WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a
+// key that the service made, one that is not mistyped.
 func WellFormed(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -96,8 +96,8 @@ func (k *Keys) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, 
 }
 
 // Configure puts the owner key from the configuration in force. live is false when that key had been revoked: a revoked
-// key stays revoked, so that a leaked key cannot come back with an old configuration. An empty configured changes nothing,
-// but then some owner must exist already.
+// key stays revoked, so that a leaked key cannot come back with an old configuration. An empty configured changes
+// nothing, but then some owner must exist already.
 func (k *Keys) Configure(ctx context.Context, configured secret.Secret) (live bool, err error) {
 	if configured == "" {
 		return true, k.requireOwner(ctx)

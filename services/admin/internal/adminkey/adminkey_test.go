@@ -31,8 +31,10 @@ func TestAdminKeysAreCheckedByTheirForm(t *testing.T) {
 		other = "y"
 	}
 	for key, want := range map[string]bool{
-		made: true, made[:len(made)-1] + "-": false, made[:10] + other + made[11:]: false, made + "x": true, "ak_a key from a configuration": true, "x": true,
-		"": false, strings.Repeat("x", 512): true, strings.Repeat("x", 513): false, "schlüssel": false, "a\x7f": false, "a\tb": false,
+		made: true, made[:len(made)-1] + "-": false, made[:10] + other + made[11:]: false, made + "x": true,
+		"ak_a key from a configuration": true, "x": true,
+		"": false, strings.Repeat("x", 512): true, strings.Repeat("x", 513): false, "schlüssel": false, "a\x7f": false,
+		"a\tb": false,
 	} {
 		if got := WellFormed(key); got != want {
 			t.Errorf("%q: %v", key, got)

@@ -1,6 +1,6 @@
 // Package api is the public HTTP surface of admin, the gateway of management. It checks who asks and whether the role
-// allows it, and forwards to the service that owns the data, which answers. Admin's own are admin keys, the audit log, and
-// answers that join several services.
+// allows it, and forwards to the service that owns the data, which answers. Admin's own are admin keys, the audit log,
+// and answers that join several services.
 package api
 
 import (

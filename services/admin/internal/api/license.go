@@ -29,7 +29,8 @@ type addedToLicense struct {
 	Degraded   []string          `json:"degraded,omitempty"`
 }
 
-// getLicense answers a license with its statistics. While analytics is away its figures are null, because zeros would lie.
+// getLicense answers a license with its statistics. While analytics is away its figures are null, because zeros would
+// lie.
 func (a *API) getLicense(c *gin.Context) error {
 	var (
 		license *rpc.Answer

@@ -137,7 +137,8 @@ func (s *licenseStatistics) set(m *analyticsv1.LicenseStatisticsResponse) {
 func (a *API) askAnalytics(ctx context.Context, id string) *analyticsv1.LicenseStatisticsResponse {
 	ctx, cancel := context.WithTimeout(ctx, partDeadline)
 	defer cancel()
-	res, err := a.Analytics.LicenseStatistics(ctx, connect.NewRequest(&analyticsv1.LicenseStatisticsRequest{LicenseId: id}))
+	res, err := a.Analytics.LicenseStatistics(ctx,
+		connect.NewRequest(&analyticsv1.LicenseStatisticsRequest{LicenseId: id}))
 	switch {
 	case err == nil:
 		return res.Msg
@@ -169,7 +170,8 @@ func sideBySide(fns ...func()) {
 	wg.Wait()
 }
 
-// count turns a figure of analytics into a whole number: protobuf's JSON would quote 64-bit integers, so they travel as doubles.
+// count turns a figure of analytics into a whole number: protobuf's JSON would quote 64-bit integers, so they travel as
+// doubles.
 func count(figure float64) *int64 {
 	n := int64(figure)
 	return &n

@@ -32,8 +32,8 @@ type usageBody struct {
 	Daily     []dayUsage  `json:"daily"`
 }
 
-// licenseUsage answers the use of a license by day. One that exists and that analytics has not seen yet has days without
-// use.
+// licenseUsage answers the use of a license by day. One that exists and that analytics has not seen yet has days
+// without use.
 func (a *API) licenseUsage(c *gin.Context) error {
 	days, err := httpx.QueryInt(c, "days", 30, 1, 366)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
-// entryRow is one line of the audit log. Its primary key is the id of the event that brought it, which makes the table its
-// own inbox: a second delivery finds the row there.
+// entryRow is one line of the audit log. Its primary key is the id of the event that brought it, which makes the table
+// its own inbox: a second delivery finds the row there.
 type entryRow struct {
 	AuditID    string
 	OccurredAt time.Time

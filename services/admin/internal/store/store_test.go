@@ -28,8 +28,9 @@ func TestStore(t *testing.T) {
 func subject(d *db.DB) storetest.Subject {
 	o := outbox.New(d, "latchkey/admin")
 	s := store.New(d, o)
-	return storetest.Subject{Keys: s, Audit: s, Announced: func(ctx context.Context, about string) ([]event.Event, error) {
-		events, _, err := o.List(ctx, about, time.Time{}, nil, 100)
-		return events, err
-	}}
+	return storetest.Subject{Keys: s, Audit: s,
+		Announced: func(ctx context.Context, about string) ([]event.Event, error) {
+			events, _, err := o.List(ctx, about, time.Time{}, nil, 100)
+			return events, err
+		}}
 }

@@ -18,7 +18,8 @@ import (
 type Tokens interface {
 	IssueTokens(ctx context.Context, from credential.Caller, licenseID, hardwareID string, once credential.Once) (
 		credential.Pair, error)
-	RefreshTokens(ctx context.Context, from credential.Caller, raw string, once credential.Once) (credential.Pair, error)
+	RefreshTokens(ctx context.Context, from credential.Caller, raw string,
+		once credential.Once) (credential.Pair, error)
 	VerifyToken(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
 	KeySet(ctx context.Context) ([]byte, error)
 }
@@ -30,16 +31,16 @@ type Deps struct {
 	APIKeys *manage.Manage
 	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.
 	RequireAPIKey gin.HandlerFunc
-	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before. Empty
-	// ones open nothing.
+	// AdminSecrets open the administrator's routes: the current one and, while it is being changed, the one before.
+	// Empty ones open nothing.
 	AdminSecrets []secret.Secret
 	Idempotency  *idempotency.Store
 	// TokenAttempts and AdminAttempts bound the tokens and the admin secrets that one client address may have refused.
 	TokenAttempts, AdminAttempts *guard.Attempts
 }
 
-// API is the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while goroutines
-// of the database may still look at their context.
+// API is the handlers. They hand c.Request.Context() on and never c: gin uses c again for another request while
+// goroutines of the database may still look at their context.
 type API struct{ Deps }
 
 // New returns the handlers.

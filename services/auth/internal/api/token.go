@@ -103,7 +103,8 @@ func (a *API) once(c *gin.Context, owner string) (credential.Once, error) {
 	if err != nil || key.Key == "" {
 		return nil, err
 	}
-	return func(ctx context.Context, subject string, fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
+	return func(ctx context.Context, subject string,
+		fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
 		key.Scope = owner + subject
 		return idempotency.Do(ctx, a.Idempotency, key, fn)
 	}, nil

@@ -51,7 +51,8 @@ type AccessState struct {
 	Void bool
 }
 
-// UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known are revoked.
+// UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known
+// are revoked.
 func (s *Service) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
 	familyID, known := canonicalID(familyID)
 	accessID, given := canonicalID(accessID)

@@ -92,7 +92,8 @@ func (n NewAPIKey) wrong(now time.Time) map[string]string {
 	}
 	for i, p := range n.Allowed {
 		if !strings.HasPrefix(p, "/") && p != "*" || len(p) > maxName {
-			wrong[fmt.Sprintf("allowed_endpoints[%d]", i)] = fmt.Sprintf("must be \"*\", or a path or glob that begins with / and has at most %d characters", maxName)
+			wrong[fmt.Sprintf("allowed_endpoints[%d]", i)] = fmt.Sprintf(
+				"must be \"*\", or a path or glob that begins with / and has at most %d characters", maxName)
 		}
 	}
 	for name, limit := range map[string]*int{"rate_limit.per_minute": n.PerMinute, "rate_limit.per_hour": n.PerHour} {
@@ -116,8 +117,8 @@ func invalid(wrong map[string]string) error {
 	return nil
 }
 
-// key is the key that was asked for, defaults filled in. One without endpoints of its own is for an application that is given
-// to customers: each of them has its allowance, so that none uses up another's.
+// key is the key that was asked for, defaults filled in. One without endpoints of its own is for an application that is
+// given to customers: each of them has its allowance, so that none uses up another's.
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
 	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now}
 	k.RateLimit = RateLimit{
@@ -224,8 +225,8 @@ func (p APIKeyPatch) apply(k APIKey) APIKey {
 	return k
 }
 
-// UpdateAPIKey changes a key, for all of its secrets, and returns it as it is now. A patch that changes nothing publishes
-// nothing. An id that names no key in force is ErrAPIKeyNotFound.
+// UpdateAPIKey changes a key, for all of its secrets, and returns it as it is now. A patch that changes nothing
+// publishes nothing. An id that names no key in force is ErrAPIKeyNotFound.
 func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIKeyPatch) (APIKey, error) {
 	now := s.Clock.Now()
 	if err := p.validate(now); err != nil {
@@ -243,7 +244,8 @@ func (s *Service) UpdateAPIKey(ctx context.Context, by *Actor, id string, p APIK
 			return k, nil
 		}
 		was["api_key_id"], is["api_key_id"] = k.ID, k.ID // nothing else in the entry names the key
-		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}}, audited(by, "api_key.update", k.ID, was, is)}
+		return k, []Record{{k.ID, &eventsv1.ApiKeyUpdated{ApiKeyId: k.ID}},
+			audited(by, "api_key.update", k.ID, was, is)}
 	})
 	if err != nil {
 		return APIKey{}, fmt.Errorf("update API key: %w", err)
@@ -259,7 +261,8 @@ func (s *Service) RevokeAPIKey(ctx context.Context, by *Actor, id string) (time.
 	}
 	now := s.Clock.Now()
 	err := s.Keys.RevokeKey(ctx, id, now, func(k APIKey) []Record {
-		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}}, audited(by, "api_key.revoke", k.ID, k.audited(), nil)}
+		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}},
+			audited(by, "api_key.revoke", k.ID, k.audited(), nil)}
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("revoke API key: %w", err)
@@ -268,10 +271,13 @@ func (s *Service) RevokeAPIKey(ctx context.Context, by *Actor, id string) (time.
 }
 
 // RotateAPIKey gives a key a new secret, which is returned. Its old one lives for grace seconds more.
-func (s *Service) RotateAPIKey(ctx context.Context, by *Actor, id string, graceSeconds int) (APIKey, string, time.Time, error) {
+func (s *Service) RotateAPIKey(
+	ctx context.Context, by *Actor, id string, graceSeconds int,
+) (APIKey, string, time.Time, error) {
 	id, ok := canonicalID(id)
 	if graceSeconds < 0 || graceSeconds > maxGraceSeconds {
-		return APIKey{}, "", time.Time{}, apierr.InvalidField("grace_seconds", fmt.Sprintf("must be from 0 to %d", maxGraceSeconds))
+		return APIKey{}, "", time.Time{}, apierr.InvalidField("grace_seconds",
+			fmt.Sprintf("must be from 0 to %d", maxGraceSeconds))
 	}
 	if !ok {
 		return APIKey{}, "", time.Time{}, ErrAPIKeyNotFound

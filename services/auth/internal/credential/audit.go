@@ -17,7 +17,8 @@ func audited(by *Actor, action, subject string, before, after map[string]any) Re
 func (k APIKey) audited() map[string]any {
 	m := map[string]any{
 		"api_key_id": k.ID, "client_name": k.ClientName, "allowed_endpoints": k.Allowed,
-		"rate_limit": map[string]any{"per_minute": k.RateLimit.PerMinute, "per_hour": k.RateLimit.PerHour, "per": k.RateLimit.Per},
+		"rate_limit": map[string]any{"per_minute": k.RateLimit.PerMinute, "per_hour": k.RateLimit.PerHour,
+			"per": k.RateLimit.Per},
 		"expires_at": nil,
 	}
 	if !k.ExpiresAt.IsZero() {

@@ -25,11 +25,14 @@ var (
 	errReused       = token.Refused("reused").WithCause(errNotAccepted)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.
 	ErrTooManyTokens = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
-		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").WithRetryAfter(time.Minute)
-	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound, "no license has this license_id; check it")
+		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").
+		WithRetryAfter(time.Minute)
+	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
+		"no license has this license_id; check it")
 )
 
-// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and returns err.
+// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
+// returns err.
 func (s *Service) refused(err error, from Caller, f Family) error {
 	return s.Refusals.Note(err, refusal.Token{
 		Chain:      f.ID,

@@ -32,7 +32,8 @@ const (
 // Family is the chain of tokens that began with one call of auth/token for a device on a license.
 type Family struct {
 	ID, LicenseID, HardwareID string
-	// LicenseVersion is the license's when the family began; license tells from it whether the device has left its seat since.
+	// LicenseVersion is the license's when the family began; license tells from it whether the device has left its seat
+	// since.
 	LicenseVersion int
 	CreatedAt      time.Time
 	// RevokedAt zero: in force.
@@ -45,9 +46,9 @@ type Family struct {
 	Rotations int
 }
 
-// Accepts is the rule of rotation. The current refresh token is good for a new pair. So is its predecessor as long as nothing
-// of the current pair was used, since that answer may have been lost; the current pair is void then. Any other token of
-// the family, used up or void, is presented by a second party: one of the two has stolen it.
+// Accepts is the rule of rotation. The current refresh token is good for a new pair. So is its predecessor as long as
+// nothing of the current pair was used, since that answer may have been lost; the current pair is void then. Any other
+// token of the family, used up or void, is presented by a second party: one of the two has stolen it.
 func (f Family) Accepts(hash [32]byte) bool {
 	return hash == f.Current || hash == f.Previous && !f.InUse
 }
@@ -62,8 +63,8 @@ type RefreshToken struct {
 	ExpiresAt time.Time
 }
 
-// Once makes a pair at most once, as the caller's Idempotency-Key asks for. subject is what the pair is for: each has keys of
-// its own. It runs fn in a transaction.
+// Once makes a pair at most once, as the caller's Idempotency-Key asks for. subject is what the pair is for: each has
+// keys of its own. It runs fn in a transaction.
 type Once func(ctx context.Context, subject string, fn func(ctx context.Context) (Pair, error)) (Pair, error)
 
 // Pair is what a client gets.
@@ -78,8 +79,8 @@ type Caller struct {
 	IP string
 }
 
-// IssueTokens begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does. once
-// is nil where the caller sent no Idempotency-Key.
+// IssueTokens begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does.
+// once is nil where the caller sent no Idempotency-Key.
 func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardwareID string, once Once) (Pair, error) {
 	if err := validateDevice(licenseID, hardwareID); err != nil {
 		return Pair{}, err
@@ -109,9 +110,10 @@ func (s *Service) IssueTokens(ctx context.Context, from Caller, licenseID, hardw
 	})
 }
 
-// RefreshTokens takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
-// family: two parties hold it. Every refusal is INVALID_TOKEN. once is nil where the caller sent no Idempotency-Key: then calls
-// with one token that come at the same time share a pair, so that an application which refreshes twice goes on with either.
+// RefreshTokens takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not
+// revokes the family: two parties hold it. Every refusal is INVALID_TOKEN. once is nil where the caller sent no
+// Idempotency-Key: then calls with one token that come at the same time share a pair, so that an application which
+// refreshes twice goes on with either.
 func (s *Service) RefreshTokens(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
@@ -150,8 +152,8 @@ func (s *Service) refresh(ctx context.Context, from Caller, hash [32]byte, once 
 	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
 		return Pair{}, err
 	}
-	// Reuse is checked before once repeats an earlier answer: a client that uses the new pair does not need it again, and anybody
-	// else must not get it.
+	// Reuse is checked before once repeats an earlier answer: a client that uses the new pair does not need it again,
+	// and anybody else must not get it.
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
 		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })

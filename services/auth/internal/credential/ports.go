@@ -20,7 +20,8 @@ type KeyStore interface {
 	RevokeKey(ctx context.Context, id string, at time.Time, records func(APIKey) []Record) error
 	// RotateKey adds a secret to a key that is not revoked and ends its other secrets at oldEnd, unless they end
 	// earlier.
-	RotateKey(ctx context.Context, id string, s KeySecret, oldEnd time.Time, records func(APIKey) []Record) (APIKey, error)
+	RotateKey(ctx context.Context, id string, s KeySecret, oldEnd time.Time,
+		records func(APIKey) []Record) (APIKey, error)
 }
 
 // FamilyStore keeps chains of refresh tokens. Ids are canonical UUIDs.
@@ -49,7 +50,8 @@ type SigningStore interface {
 	AddSigningKey(ctx context.Context, k SigningKey, records ...Record) (bool, error)
 	// RevokeSigningKey revokes a key and adds its successor, nil for none; both or neither. It reports false, and
 	// changes nothing, when the key is revoked already, or there is a key of the successor's generation.
-	RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *SigningKey, records ...Record) (bool, error)
+	RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *SigningKey,
+		records ...Record) (bool, error)
 	// SigningKeyStands tells whether the key is there and not revoked.
 	SigningKeyStands(ctx context.Context, id string) (bool, error)
 	// ExtendSigningKey lets the key be published at least until then.

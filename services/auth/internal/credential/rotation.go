@@ -13,7 +13,8 @@ import (
 
 var (
 	// ErrRotationUnderWay says that another rotation came first.
-	ErrRotationUnderWay = errors.New("the signing keys have just been changed by others; look at the key set before you try again")
+	ErrRotationUnderWay = errors.New("the signing keys have just been changed by others; look at the key set before " +
+		"you try again")
 	// ErrNoSigningKey says that there is no signing key of this name.
 	ErrNoSigningKey = errors.New("there is no such signing key")
 )
@@ -31,7 +32,8 @@ func (s *Service) RotateSigningKey(ctx context.Context, by *Actor) (SigningKey, 
 	}
 	before := map[string]any{"kid": signer(inForce(keys), now).ID}
 	added, err := s.Signing.AddSigningKey(ctx, k,
-		audited(by, "signing_key.rotate", k.ID, before, map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
+		audited(by, "signing_key.rotate", k.ID, before,
+			map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
 		Record{k.ID, &eventsv1.SigningKeyRotated{Kid: k.ID, SignsFrom: timestamp(k.SignsFrom)}})
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("add signing key: %w", err)

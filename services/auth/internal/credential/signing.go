@@ -136,7 +136,8 @@ type Offline struct {
 func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	now := s.Clock.Now()
 	if o.ExpiresAt.After(now.Add(maxOffline)) {
-		return "", apierr.ErrInternal.WithCause(fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
+		return "", apierr.ErrInternal.WithCause(
+			fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
 	}
 	if !o.ExpiresAt.After(now) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
 		return "", apierr.ErrInternal.WithCause(errors.New("an offline token needs ids and an end in the future"))
@@ -156,7 +157,8 @@ func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
 	}
 	return token.Sign(k.Private, k.ID, &claims.Offline{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID, ID: o.TokenID,
+			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID,
+			ID:       o.TokenID,
 			IssuedAt: jwt.NewNumericDate(o.IssuedAt.Add(-claims.SlowClock)), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
 		},
 		HardwareID:     o.HardwareID,

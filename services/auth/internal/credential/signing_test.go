@@ -39,7 +39,8 @@ func TestWhoSignsAndWhoIsPublished(t *testing.T) {
 		{"the first", start, "a", []string{"a", "b", "c"}},
 		{"just before the second", start.AddDate(0, 0, 1).Add(-time.Microsecond), "a", []string{"a", "b", "c"}},
 		{"the second", start.AddDate(0, 0, 1), "b", []string{"a", "b", "c"}},
-		{"the last access token of the first, and a day", start.AddDate(0, 0, 2).Add(time.Hour), "c", []string{"a", "b", "c"}},
+		{"the last access token of the first, and a day",
+			start.AddDate(0, 0, 2).Add(time.Hour), "c", []string{"a", "b", "c"}},
 		{"a moment later", start.AddDate(0, 0, 2).Add(time.Hour + time.Microsecond), "c", []string{"b", "c"}},
 		{"the offline token of the second, and a day", start.AddDate(0, 0, 13), "c", []string{"b", "c"}},
 		{"a moment later again", start.AddDate(0, 0, 13).Add(time.Microsecond), "c", []string{"c"}},
@@ -61,7 +62,8 @@ func TestWhoSignsAndWhoIsPublished(t *testing.T) {
 func TestEarlier(t *testing.T) {
 	late := start.Add(time.Hour)
 	for _, tt := range []struct{ a, b, want time.Time }{
-		{start, late, start}, {late, start, start}, {time.Time{}, late, late}, {late, time.Time{}, late}, {time.Time{}, time.Time{}, time.Time{}},
+		{start, late, start}, {late, start, start}, {time.Time{}, late, late}, {late, time.Time{}, late},
+		{time.Time{}, time.Time{}, time.Time{}},
 	} {
 		if got := earlier(tt.a, tt.b); !got.Equal(tt.want) {
 			t.Errorf("earlier(%s, %s) = %s", tt.a, tt.b, got)
@@ -72,7 +74,8 @@ func TestEarlier(t *testing.T) {
 func TestCanonicalID(t *testing.T) {
 	const id = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
 	for in, want := range map[string]string{
-		id: id, "01985D1C-7A3E-7C52-9D4B-0D2F6C1E8A10": id, "": "", "urn:uuid:" + id: "", "{" + id + "}": "", "01985d1c7a3e7c529d4b0d2f6c1e8a10": "",
+		id: id, "01985D1C-7A3E-7C52-9D4B-0D2F6C1E8A10": id, "": "", "urn:uuid:" + id: "", "{" + id + "}": "",
+		"01985d1c7a3e7c529d4b0d2f6c1e8a10": "",
 	} {
 		if got, ok := canonicalID(in); got != want || ok != (want != "") {
 			t.Errorf("%q: %q, %v", in, got, ok)

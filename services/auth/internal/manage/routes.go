@@ -1,5 +1,5 @@
-// Package manage answers what administrators ask of API keys, in the form of the public API: what admin forwards, on the
-// internal port, and what the holder of the admin secret asks, on the public one. rpc.ActorOf tells who that is.
+// Package manage answers what administrators ask of API keys, in the form of the public API: what admin forwards, on
+// the internal port, and what the holder of the admin secret asks, on the public one. rpc.ActorOf tells who that is.
 package manage
 
 import (
@@ -17,7 +17,8 @@ import (
 type Keys interface {
 	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
 	APIKeys(ctx context.Context) ([]credential.APIKey, error)
-	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
+	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string,
+		p credential.APIKeyPatch) (credential.APIKey, error)
 	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
 	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (
 		k credential.APIKey, revealed string, oldEnd time.Time, err error)

@@ -31,7 +31,9 @@ func NewHandler(rules *credential.Service, opts ...connect.HandlerOption) (strin
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
-func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+func (s server) LookUpAPIKey(
+	ctx context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest],
+) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
 	var hash [32]byte
 	if copy(hash[:], req.Msg.Sha256) != len(hash) || len(req.Msg.Sha256) != len(hash) {
 		return nil, apierr.InvalidField("sha256", "must have 32 bytes")
@@ -54,7 +56,9 @@ func (s server) LookUpAPIKey(ctx context.Context, req *connect.Request[authv1.Lo
 }
 
 // CheckAccessToken implements authv1connect.AuthServiceHandler.
-func (s server) CheckAccessToken(ctx context.Context, req *connect.Request[authv1.CheckAccessTokenRequest]) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
+func (s server) CheckAccessToken(
+	ctx context.Context, req *connect.Request[authv1.CheckAccessTokenRequest],
+) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
 	state, err := s.rules.UseAccess(ctx, req.Msg.FamilyId, req.Msg.TokenId)
 	if err != nil {
 		return nil, err
@@ -63,7 +67,9 @@ func (s server) CheckAccessToken(ctx context.Context, req *connect.Request[authv
 }
 
 // SignOfflineToken implements authv1connect.AuthServiceHandler.
-func (s server) SignOfflineToken(ctx context.Context, req *connect.Request[authv1.SignOfflineTokenRequest]) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
+func (s server) SignOfflineToken(
+	ctx context.Context, req *connect.Request[authv1.SignOfflineTokenRequest],
+) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
 	signed, err := s.rules.SignOffline(ctx, credential.Offline{
 		TokenID:        req.Msg.TokenId,
 		LicenseID:      req.Msg.LicenseId,
@@ -80,7 +86,9 @@ func (s server) SignOfflineToken(ctx context.Context, req *connect.Request[authv
 }
 
 // ListPublicKeys implements authv1connect.AuthServiceHandler.
-func (s server) ListPublicKeys(ctx context.Context, _ *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
+func (s server) ListPublicKeys(
+	ctx context.Context, _ *connect.Request[authv1.ListPublicKeysRequest],
+) (*connect.Response[authv1.ListPublicKeysResponse], error) {
 	set, err := s.rules.CurrentKeySet(ctx)
 	if err != nil {
 		return nil, err

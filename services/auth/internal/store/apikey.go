@@ -73,7 +73,9 @@ func newKeySecretRow(id string, s credential.KeySecret) keySecretRow {
 }
 
 // CreateKey implements credential.KeyStore.
-func (s *Store) CreateKey(ctx context.Context, k credential.APIKey, first credential.KeySecret, records ...credential.Record) error {
+func (s *Store) CreateKey(
+	ctx context.Context, k credential.APIKey, first credential.KeySecret, records ...credential.Record,
+) error {
 	row, err := newKeyRow(k)
 	if err != nil {
 		return fmt.Errorf("encode allowed endpoints: %w", err)
@@ -93,7 +95,8 @@ func (s *Store) CreateKey(ctx context.Context, k credential.APIKey, first creden
 // Keys implements credential.KeyStore.
 func (s *Store) Keys(ctx context.Context) ([]credential.APIKey, error) {
 	var rows []keyRow
-	if err := s.db.Read(ctx).Where("revoked_at IS NULL").Order("created_at DESC, id DESC").Find(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Where("revoked_at IS NULL").Order("created_at DESC, id DESC").
+		Find(&rows).Error; err != nil {
 		return nil, db.Error(err)
 	}
 	keys := make([]credential.APIKey, len(rows))
@@ -130,7 +133,10 @@ func (s *Store) KeyBySecret(ctx context.Context, hash [32]byte) (credential.APIK
 }
 
 // UpdateKey implements credential.KeyStore.
-func (s *Store) UpdateKey(ctx context.Context, id string, at time.Time, change func(credential.APIKey) (credential.APIKey, []credential.Record)) error {
+func (s *Store) UpdateKey(
+	ctx context.Context, id string, at time.Time,
+	change func(credential.APIKey) (credential.APIKey, []credential.Record),
+) error {
 	return s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		k, err := s.lockKey(tx, id)
 		if err != nil {
@@ -141,7 +147,8 @@ func (s *Store) UpdateKey(ctx context.Context, id string, at time.Time, change f
 		if err != nil {
 			return fmt.Errorf("encode allowed endpoints: %w", err)
 		}
-		if err := tx.Model(&keyRow{}).Where("id = ?", id).Select("*").Omit("id", "created_at").Updates(&row).Error; err != nil {
+		if err := tx.Model(&keyRow{}).Where("id = ?", id).Select("*").Omit("id", "created_at").
+			Updates(&row).Error; err != nil {
 			return fmt.Errorf("update API key: %w", err)
 		}
 		return s.record(ctx, tx, at, records)
@@ -149,7 +156,9 @@ func (s *Store) UpdateKey(ctx context.Context, id string, at time.Time, change f
 }
 
 // RevokeKey implements credential.KeyStore.
-func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time, records func(credential.APIKey) []credential.Record) error {
+func (s *Store) RevokeKey(
+	ctx context.Context, id string, at time.Time, records func(credential.APIKey) []credential.Record,
+) error {
 	return s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		k, err := s.lockKey(tx, id)
 		if err != nil {
@@ -163,12 +172,16 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time, records 
 }
 
 // RotateKey implements credential.KeyStore.
-func (s *Store) RotateKey(ctx context.Context, id string, next credential.KeySecret, oldEnd time.Time, records func(credential.APIKey) []credential.Record) (k credential.APIKey, err error) {
+func (s *Store) RotateKey(
+	ctx context.Context, id string, next credential.KeySecret, oldEnd time.Time,
+	records func(credential.APIKey) []credential.Record,
+) (k credential.APIKey, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if k, err = s.lockKey(tx, id); err != nil {
 			return err
 		}
-		ended := tx.Model(&keySecretRow{}).Where("api_key_id = ? AND (expires_at IS NULL OR expires_at > ?)", id, oldEnd).Update("expires_at", oldEnd)
+		ended := tx.Model(&keySecretRow{}).Where("api_key_id = ? AND (expires_at IS NULL OR expires_at > ?)",
+			id, oldEnd).Update("expires_at", oldEnd)
 		if ended.Error != nil {
 			return fmt.Errorf("end old secrets: %w", ended.Error)
 		}

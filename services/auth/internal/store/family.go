@@ -85,8 +85,9 @@ func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first cre
 	})
 }
 
-// A device has the newest familiesKept families, and those with a live access token, which are at most familiesLive, so that none
-// fills the table. What peer services keep of a live token stays true: it is not forgotten behind their backs.
+// A device has the newest familiesKept families, and those with a live access token, which are at most familiesLive, so
+// that none fills the table. What peer services keep of a live token stays true: it is not forgotten behind their
+// backs.
 const (
 	familiesKept = 100
 	familiesLive = 1000
@@ -96,15 +97,19 @@ const (
 
 // boundFamilies forgets the oldest families of the device of the newest one, or refuses that one.
 func boundFamilies(tx *gorm.DB, newest familyRow) error {
-	// The end of a family is that of its newest refresh token: those that end later have a pair from within the life of an access token.
+	// The end of a family is that of its newest refresh token: those that end later have a pair from within the life of
+	// an access token.
 	live := newest.ExpiresAt.Add(-credential.AccessFor)
 	const oldest = `DELETE FROM token_families WHERE id IN (SELECT id FROM (SELECT id, expires_at FROM token_families
-		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) AS old WHERE expires_at <= ? LIMIT ?)`
-	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, familiesLive+pruneBatch, familiesKept, live, familiesForgotten).Error; err != nil {
+		WHERE license_id = ? AND hardware_id = ? ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) AS old
+		WHERE expires_at <= ? LIMIT ?)`
+	if err := tx.Exec(oldest, newest.LicenseID, newest.HardwareID, familiesLive+pruneBatch, familiesKept, live,
+		familiesForgotten).Error; err != nil {
 		return fmt.Errorf("forget the oldest token families: %w", err)
 	}
 	var left int64
-	err := tx.Model(&familyRow{}).Where("license_id = ? AND hardware_id = ? AND expires_at > ?", newest.LicenseID, newest.HardwareID, live).Count(&left).Error
+	err := tx.Model(&familyRow{}).Where("license_id = ? AND hardware_id = ? AND expires_at > ?",
+		newest.LicenseID, newest.HardwareID, live).Count(&left).Error
 	if err != nil {
 		return fmt.Errorf("count live token families: %w", err)
 	}
@@ -123,7 +128,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (credential.Fam
 		TokenExpiresAt time.Time
 	}
 	err := s.db.Read(ctx).Table("token_families AS f").
-		Select("f.*, t.access_id AS token_access_id, t.created_at AS token_created_at, t.expires_at AS token_expires_at").
+		Select("f.*, t.access_id AS token_access_id, t.created_at AS token_created_at, t.expires_at AS "+
+			"token_expires_at").
 		Joins("JOIN refresh_tokens AS t ON t.family_id = f.id").
 		Where("t.sha256 = ?", hash[:]).Take(&row).Error
 	if err != nil {
@@ -135,8 +141,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (credential.Fam
 	}, nil
 }
 
-// rotationsKept is how many refresh tokens of a family are remembered, so that no client can fill the table. One forgotten is
-// refused as unknown; at one rotation an hour, tokens end before they are forgotten.
+// rotationsKept is how many refresh tokens of a family are remembered, so that no client can fill the table. One
+// forgotten is refused as unknown; at one rotation an hour, tokens end before they are forgotten.
 const rotationsKept = 1000
 
 // Rotate implements credential.FamilyStore.
@@ -160,12 +166,14 @@ func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) e
 	made := newRefreshRow(next, rotation)
 	steps := []*gorm.DB{
 		tx.Model(&familyRow{}).Where("id = ?", f.ID).Updates(map[string]any{
-			"current_sha256": next.Hash[:], "previous_sha256": t.Hash[:], "in_use": false, "rotations": rotation, "expires_at": next.ExpiresAt,
+			"current_sha256": next.Hash[:], "previous_sha256": t.Hash[:], "in_use": false, "rotations": rotation,
+			"expires_at": next.ExpiresAt,
 		}),
 		tx.Create(&made),
 	}
 	if rotation > rotationsKept {
-		steps = append(steps, tx.Where("family_id = ? AND rotation <= ?", f.ID, rotation-rotationsKept).Delete(&refreshRow{}))
+		steps = append(steps, tx.Where("family_id = ? AND rotation <= ?", f.ID, rotation-rotationsKept).
+			Delete(&refreshRow{}))
 	}
 	if f.Current != t.Hash {
 		steps = append(steps, tx.Model(&refreshRow{}).Where("sha256 = ?", f.Current[:]).Update("void", true))
@@ -179,7 +187,9 @@ func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) e
 }
 
 // RevokeFamily implements credential.FamilyStore.
-func (s *Store) RevokeFamily(ctx context.Context, id string, at time.Time, records ...credential.Record) (revoked bool, err error) {
+func (s *Store) RevokeFamily(
+	ctx context.Context, id string, at time.Time, records ...credential.Record,
+) (revoked bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		res := tx.Model(&familyRow{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", at)
 		if revoked = res.Error == nil && res.RowsAffected == 1; !revoked {
@@ -199,7 +209,8 @@ func (s *Store) UseAccess(ctx context.Context, familyID, accessID string) (crede
 		}
 		noted := false
 		err = s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			res := tx.Model(&familyRow{}).Where("id = ? AND current_sha256 = ? AND revoked_at IS NULL", familyID, current).Update("in_use", true)
+			res := tx.Model(&familyRow{}).Where("id = ? AND current_sha256 = ? AND revoked_at IS NULL",
+				familyID, current).Update("in_use", true)
 			noted = res.RowsAffected == 1
 			return res.Error
 		})
@@ -209,9 +220,11 @@ func (s *Store) UseAccess(ctx context.Context, familyID, accessID string) (crede
 	}
 }
 
-// accessState also returns the hash of the current refresh token where its pair is the one asked about, could be replaced, and
-// is not in use yet.
-func (s *Store) accessState(ctx context.Context, familyID, accessID string) (state credential.AccessState, current []byte, err error) {
+// accessState also returns the hash of the current refresh token where its pair is the one asked about, could be
+// replaced, and is not in use yet.
+func (s *Store) accessState(
+	ctx context.Context, familyID, accessID string,
+) (state credential.AccessState, current []byte, err error) {
 	var row struct {
 		Family familyRow `gorm:"embedded"`
 		Sha256 []byte
@@ -233,13 +246,15 @@ func (s *Store) accessState(ctx context.Context, familyID, accessID string) (sta
 
 const pruneBatch = 500
 
-// Prune deletes refresh tokens, families and secrets of API keys that ended before then, in small batches, and returns how many
-// rows those were. A refresh token is kept until its end, used or not: until then its reuse must be noticed.
+// Prune deletes refresh tokens, families and secrets of API keys that ended before then, in small batches, and returns
+// how many rows those were. A refresh token is kept until its end, used or not: until then its reuse must be noticed.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for _, ended := range []string{
-		"DELETE FROM refresh_tokens WHERE sha256 IN (SELECT sha256 FROM refresh_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-		"DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+		"DELETE FROM refresh_tokens WHERE sha256 IN (SELECT sha256 FROM refresh_tokens WHERE expires_at < ? " +
+			"ORDER BY expires_at LIMIT ?)",
+		"DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? " +
+			"ORDER BY expires_at LIMIT ?)",
 		"DELETE FROM api_key_secrets WHERE sha256 IN (SELECT sha256 FROM api_key_secrets WHERE expires_at < ? LIMIT ?)",
 	} {
 		n, err := s.prune(ctx, ended, before)

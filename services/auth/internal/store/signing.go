@@ -49,7 +49,8 @@ func signingKey(ring *keyring.Ring, r signingRow) (credential.SigningKey, error)
 		return credential.SigningKey{}, fmt.Errorf("open signing key %s: %w", r.ID, err)
 	}
 	if len(seed) != ed25519.SeedSize {
-		return credential.SigningKey{}, fmt.Errorf("open signing key %s: %w", r.ID, errors.New("it has the wrong length"))
+		return credential.SigningKey{}, fmt.Errorf("open signing key %s: %w", r.ID,
+			errors.New("it has the wrong length"))
 	}
 	return credential.SigningKey{
 		ID: r.ID, Generation: r.Generation, Private: ed25519.NewKeyFromSeed(seed),

@@ -1,5 +1,5 @@
-// Package store keeps auth's credentials in its database: API keys and refresh tokens as hashes, signing keys sealed under the
-// master key. Every change commits its events with it.
+// Package store keeps auth's credentials in its database: API keys and refresh tokens as hashes, signing keys sealed
+// under the master key. Every change commits its events with it.
 package store
 
 import (

@@ -30,7 +30,9 @@ func TestStore(t *testing.T) {
 		}
 	}
 	t.Run("sqlite", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) (storetest.Store, func() int) { return open(t, testkit.SQLite(t, migrations...)) })
+		storetest.Run(t, func(t *testing.T) (storetest.Store, func() int) {
+			return open(t, testkit.SQLite(t, migrations...))
+		})
 	})
 	t.Run("postgres", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) (storetest.Store, func() int) {

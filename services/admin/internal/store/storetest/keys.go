@@ -56,7 +56,8 @@ func addedKeyIsFound(t *testing.T, s Subject) {
 		t.Errorf("list: %v, %v", keys, err)
 	}
 	m := recorded(t, s, want.ID)["admin_key.create"]
-	if m.GetActor().GetName() != "Ada" || !strings.Contains(m.GetAfterJson(), `"role":"operator"`) || m.GetBeforeJson() != "" {
+	if m.GetActor().GetName() != "Ada" || !strings.Contains(m.GetAfterJson(), `"role":"operator"`) ||
+		m.GetBeforeJson() != "" {
 		t.Errorf("recorded %v", m)
 	}
 }
@@ -71,7 +72,8 @@ func revokedKeyIsGone(t *testing.T, s Subject) {
 	if _, err := s.Keys.ByHash(t.Context(), hashOf("viewer")); !errors.Is(err, adminkey.ErrInvalidKey) {
 		t.Errorf("a revoked key is found: %v", err)
 	}
-	if _, err := s.Keys.RevokeKey(t.Context(), k.ID, record("admin_key.delete")); !errors.Is(err, adminkey.ErrNotFound) {
+	if _, err := s.Keys.RevokeKey(t.Context(), k.ID,
+		record("admin_key.delete")); !errors.Is(err, adminkey.ErrNotFound) {
 		t.Errorf("revoked twice: %v", err)
 	}
 	if keys, err := s.Keys.Keys(t.Context()); err != nil || len(keys) != 1 {
@@ -80,14 +82,16 @@ func revokedKeyIsGone(t *testing.T, s Subject) {
 	if m := recorded(t, s, k.ID)["admin_key.delete"]; !strings.Contains(m.GetBeforeJson(), `"name":"viewer"`) {
 		t.Errorf("recorded %v", m)
 	}
-	if _, err := s.Keys.RevokeKey(t.Context(), newID(t), record("admin_key.delete")); !errors.Is(err, adminkey.ErrNotFound) {
+	if _, err := s.Keys.RevokeKey(t.Context(), newID(t),
+		record("admin_key.delete")); !errors.Is(err, adminkey.ErrNotFound) {
 		t.Errorf("unknown id: %v", err)
 	}
 }
 
 func lastOwnerStays(t *testing.T, s Subject) {
 	first := add(t, s, "first", adminkey.Owner)
-	if _, err := s.Keys.RevokeKey(t.Context(), first.ID, record("admin_key.delete")); !errors.Is(err, adminkey.ErrLastOwner) {
+	if _, err := s.Keys.RevokeKey(t.Context(), first.ID,
+		record("admin_key.delete")); !errors.Is(err, adminkey.ErrLastOwner) {
 		t.Fatalf("the last owner: %v", err)
 	}
 	if m := recorded(t, s, first.ID)["admin_key.delete"]; m != nil {
@@ -163,7 +167,8 @@ func configuredByManyReplicas(t *testing.T, s Subject) {
 	for _, secret := range []string{"new", "new", "new", "new", "rival", "rival"} {
 		k := newKey(t, "configuration", adminkey.Owner)
 		wg.Go(func() {
-			if _, err := s.Keys.ConfigureOwner(t.Context(), k, hashOf(secret), record("admin_key.configure")); err != nil {
+			if _, err := s.Keys.ConfigureOwner(t.Context(), k, hashOf(secret),
+				record("admin_key.configure")); err != nil {
 				t.Errorf("configure: %v", err)
 			}
 		})

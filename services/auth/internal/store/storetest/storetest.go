@@ -30,8 +30,9 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 // Run runs the suite; open returns an empty store, and how many events it has committed.
 func Run(t *testing.T, open func(t *testing.T) (s Store, events func() int)) {
 	for name, test := range map[string]func(*testing.T, Store, func() int){
-		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families, "C7: lost answers": lostAnswers,
-		"C7: one chain": oneChain, "M6: forgotten": forgotten, "revoked family": revokedFamily,
+		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families,
+		"C7: lost answers": lostAnswers,
+		"C7: one chain":    oneChain, "M6: forgotten": forgotten, "revoked family": revokedFamily,
 		"signing keys": signingKeys, "one first key": oneFirstKey,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +80,8 @@ func keys(t *testing.T, s Store, events func() int) {
 	k, hash := newKey(t, s)
 	got, held, err := s.KeyBySecret(t.Context(), hash)
 	must(t, err)
-	if diff := cmp.Diff(k, got); diff != "" || held.Hash != hash || !held.ExpiresAt.IsZero() || !held.CreatedAt.Equal(now) {
+	if diff := cmp.Diff(k, got); diff != "" || held.Hash != hash || !held.ExpiresAt.IsZero() ||
+		!held.CreatedAt.Equal(now) {
 		t.Errorf("key: %s secret: %+v", diff, held)
 	}
 	if _, _, err := s.KeyBySecret(t.Context(), [32]byte{}); !errors.Is(err, credential.ErrAPIKeyNotFound) {
@@ -145,7 +147,9 @@ func revokeOnce(t *testing.T, s Store, events func() int) {
 	var wg sync.WaitGroup
 	for range 5 {
 		wg.Go(func() {
-			err := s.RevokeKey(context.Background(), k.ID, now, func(k credential.APIKey) []credential.Record { return []credential.Record{created(k)} })
+			err := s.RevokeKey(context.Background(), k.ID, now, func(k credential.APIKey) []credential.Record {
+				return []credential.Record{created(k)}
+			})
 			switch {
 			case err == nil:
 				revoked.Add(1)
@@ -219,7 +223,9 @@ func access(t *testing.T, s Store, f credential.Family, of credential.RefreshTok
 }
 
 // exchange presents the refresh token of a pair and returns the next pair.
-func exchange(t *testing.T, s Store, f credential.Family, of credential.RefreshToken, want bool) credential.RefreshToken {
+func exchange(
+	t *testing.T, s Store, f credential.Family, of credential.RefreshToken, want bool,
+) credential.RefreshToken {
 	t.Helper()
 	made := next(t, f)
 	if got, err := s.Rotate(t.Context(), of, made); err != nil || got != want {
@@ -253,8 +259,8 @@ func lostAnswers(t *testing.T, s Store, _ func() int) {
 	}
 }
 
-// oneChain has one token exchanged by many at once, while another presents the access token of the first pair that comes of it:
-// exactly one refresh token is good afterwards, and no pair that was admitted becomes void.
+// oneChain has one token exchanged by many at once, while another presents the access token of the first pair that
+// comes of it: exactly one refresh token is good afterwards, and no pair that was admitted becomes void.
 func oneChain(t *testing.T, s Store, _ func() int) {
 	f, first := newFamily(t, s)
 	const callers = 8
