@@ -58,14 +58,19 @@ func (a *auth) endedKey(key string) string {
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
-func (a *auth) LookUpAPIKey(_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+func (a *auth) LookUpAPIKey(
+	_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest],
+) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
 	if _, ended := a.ended.Load(string(req.Msg.Sha256)); ended {
 		return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "ended", Ended: true}), nil
 	}
 	if sum := sha256.Sum256([]byte(a.key)); a.revoked.Load() || string(sum[:]) != string(req.Msg.Sha256) {
 		return nil, apikey.ErrInvalid
 	}
-	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "k", AllowedEndpoints: []string{"/api/v1/analytics/*"}}), nil
+	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{
+		ApiKeyId:         "k",
+		AllowedEndpoints: []string{"/api/v1/analytics/*"},
+	}), nil
 }
 
 // world is where services run: a database, a way to the bus, and auth.
@@ -102,9 +107,17 @@ func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
 }
 
 func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
-	w := &world{t: t, db: d, dial: dial, clock: clock.System{}, auth: &auth{key: secret.New(apikey.Prefix)}, pub: dial()}
+	w := &world{
+		t:     t,
+		db:    d,
+		dial:  dial,
+		clock: clock.System{},
+		auth:  &auth{key: secret.New(apikey.Prefix)},
+		pub:   dial(),
+	}
 	mux := http.NewServeMux()
-	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))
+	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth,
+		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))
 	w.sister = httpx.InProcess{"auth": mux}
 	return w
 }
@@ -118,7 +131,14 @@ func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, s
 	for _, edit := range edits {
 		edit(&cfg)
 	}
-	s, err := analytics.New(cfg, app.Deps{Log: testkit.Log(w.t), DB: w.db, Bus: w.dial(), HTTP: w.sister, Clock: w.clock, Metrics: obs.NewMetrics(analytics.Name)})
+	s, err := analytics.New(cfg, app.Deps{
+		Log:     testkit.Log(w.t),
+		DB:      w.db,
+		Bus:     w.dial(),
+		HTTP:    w.sister,
+		Clock:   w.clock,
+		Metrics: obs.NewMetrics(analytics.Name),
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -158,12 +178,14 @@ func newEvent(eventType string, at time.Time, members map[string]any) event.Even
 }
 
 func client(s *analytics.Service) analyticsv1connect.AnalyticsServiceClient {
-	return analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
+	return analyticsv1connect.NewAnalyticsServiceClient(
+		rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
 		rpctest.Client("admin", "analytics")...)
 }
 
 func validations(ctx context.Context, s *analytics.Service, license string) (float64, error) {
-	res, err := client(s).LicenseStatistics(ctx, connect.NewRequest(&analyticsv1.LicenseStatisticsRequest{LicenseId: license}))
+	res, err := client(s).
+		LicenseStatistics(ctx, connect.NewRequest(&analyticsv1.LicenseStatisticsRequest{LicenseId: license}))
 	if err != nil {
 		return 0, err
 	}
@@ -184,16 +206,21 @@ func TestService(t *testing.T) {
 		seen := w.watch("anomaly.detected")
 		s, _ := w.start()
 		license, now := uuid.NewString(), time.Now()
-		if _, err := validations(t.Context(), s, license); !errors.Is(err, apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", "")) {
+		if _, err := validations(t.Context(), s, license); !errors.Is(err,
+			apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", "")) {
 			t.Errorf("unknown license: %v", err)
 		}
 		poison := newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": 7})
-		events := []event.Event{newEvent("license.created", now, map[string]any{"license_id": license, "customer_id": "acme", "max_devices": 2, "is_active": true, "version": 1}), poison}
+		events := []event.Event{newEvent("license.created", now,
+			map[string]any{"license_id": license, "customer_id": "acme", "max_devices": 2, "is_active": true,
+				"version": 1}), poison}
 		for i := range 40 {
 			events = append(events,
-				newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": fmt.Sprint("d", i%2), "ip": "192.0.2.1"}),
-				newEvent("license.validation.failed", now.Add(time.Duration(i-50)*time.Minute), map[string]any{"ip": "203.0.113.9",
-					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)}))
+				newEvent("license.validated", now,
+					map[string]any{"license_id": license, "hardware_id": fmt.Sprint("d", i%2), "ip": "192.0.2.1"}),
+				newEvent("license.validation.failed", now.Add(time.Duration(i-50)*time.Minute),
+					map[string]any{"ip": "203.0.113.9",
+						"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)}))
 		}
 		w.publish(events...)
 		testkit.Eventually(t, patience, func() error {
@@ -239,7 +266,9 @@ func (w *world) watch(eventType string) <-chan event.Event {
 	w.t.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
-		_ = w.pub.Watch(ctx, bus.Watch{Types: []string{eventType}, OnEvent: func(e event.Event) { seen <- e }, OnGap: func() { ready <- struct{}{} }})
+		_ = w.pub.Watch(ctx, bus.Watch{Types: []string{eventType}, OnEvent: func(e event.Event) {
+			seen <- e
+		}, OnGap: func() { ready <- struct{}{} }})
 	}()
 	<-ready
 	return seen
@@ -248,7 +277,8 @@ func (w *world) watch(eventType string) <-chan event.Event {
 func (w *world) checkRPC(s *analytics.Service, license string) {
 	t := w.t
 	t.Helper()
-	res, err := client(s).LicenseUsage(t.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: 7}))
+	res, err := client(s).
+		LicenseUsage(t.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: 7}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,13 +286,15 @@ func (w *world) checkRPC(s *analytics.Service, license string) {
 		t.Errorf("usage: %v", res.Msg)
 	}
 	for _, days := range []int32{0, 367, -1} {
-		_, err := client(s).LicenseUsage(t.Context(), connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: days}))
+		_, err := client(s).LicenseUsage(t.Context(),
+			connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: license, Days: days}))
 		if apierr.From(err).Code != "VALIDATION_ERROR" {
 			t.Errorf("usage of %d days: %v", days, err)
 		}
 	}
 	all, err := client(s).Statistics(t.Context(), connect.NewRequest(&analyticsv1.StatisticsRequest{}))
-	if err != nil || all.Msg.Validations_24H != 40 || all.Msg.FailedValidations_24H != 40 || all.Msg.AnomaliesOpen != 1 || all.Msg.Anomalies_24H != 1 {
+	if err != nil || all.Msg.Validations_24H != 40 || all.Msg.FailedValidations_24H != 40 ||
+		all.Msg.AnomaliesOpen != 1 || all.Msg.Anomalies_24H != 1 {
 		t.Errorf("statistics: %v, %v", all, err)
 	}
 }
@@ -303,7 +335,8 @@ func TestStandby(t *testing.T) {
 			}
 			var events []event.Event
 			for range 100 {
-				events = append(events, newEvent("license.validated", time.Now(), map[string]any{"license_id": license, "hardware_id": "a"}))
+				events = append(events, newEvent("license.validated", time.Now(),
+					map[string]any{"license_id": license, "hardware_id": "a"}))
 			}
 			w.publish(events...)
 			w.publish(events[:10]...) // as a publisher does that does not know whether the first time succeeded
@@ -322,7 +355,8 @@ func TestStandby(t *testing.T) {
 func TestInternalPort(t *testing.T) {
 	w := newWorldOnSQLite(t)
 	s, _ := w.start()
-	foreign := analyticsv1connect.NewAnalyticsServiceClient(rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
+	foreign := analyticsv1connect.NewAnalyticsServiceClient(
+		rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
 		rpc.NewClientOptions(rpc.NewIdentity("admin"), "analytics")...)
 	if _, err := foreign.Statistics(t.Context(), connect.NewRequest(&analyticsv1.StatisticsRequest{})); err == nil {
 		t.Error("a token signed with another key was accepted")
@@ -336,9 +370,10 @@ func TestInternalPort(t *testing.T) {
 
 func TestM9WhoMayAskWhat(t *testing.T) {
 	s, _ := newWorldOnSQLite(t).start()
-	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto, map[string][]string{
-		"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"}, "Statistics": {"admin"},
-	})
+	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto,
+		map[string][]string{
+			"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"}, "Statistics": {"admin"},
+		})
 }
 
 func newWorldOnSQLite(t *testing.T) *world {

@@ -35,6 +35,8 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
-		guardtest.RateLimitsArePruned(t, w.db, func() { w.start(func(c *analytics.Config) { c.RateLimitShared = true }) })
+		guardtest.RateLimitsArePruned(t, w.db, func() {
+			w.start(func(c *analytics.Config) { c.RateLimitShared = true })
+		})
 	})
 }

@@ -26,7 +26,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{Name: "latchkey_analytics_consumer_lag_seconds",
 			Help: "Age of the oldest event of the last batch when it was stored."}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latchkey_analytics_batch_duration_seconds",
-			Help: "Time to take in one batch of events.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+			Help:    "Time to take in one batch of events.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}
 	r.MustRegister(m.events, m.lag, m.batch)
 	return m

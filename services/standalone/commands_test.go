@@ -89,7 +89,8 @@ func TestM12RevokeSigningKey(t *testing.T) {
 	if out, code := d.command("revoke-signing-key", kid); code != 0 || !strings.Contains(out, kid+" is revoked") {
 		t.Fatalf("%d %s", code, out)
 	}
-	if out, code := d.command("rotate-signing-key"); code != 0 || !strings.Contains(out, "is published and signs from") {
+	if out, code := d.command("rotate-signing-key"); code != 0 ||
+		!strings.Contains(out, "is published and signs from") {
 		t.Errorf("%d %s", code, out)
 	}
 
@@ -97,7 +98,8 @@ func TestM12RevokeSigningKey(t *testing.T) {
 	defer stop()
 	d.post(401, c.AuthURL+"/api/v1/auth/verify", "Authorization", "Bearer "+before["access_token"], "{}")
 	d.post(401, c.LicenseURL+"/api/v1/license/heartbeat", "Authorization", "Bearer "+before["access_token"], "{}")
-	after := d.post(200, c.AuthURL+"/api/v1/auth/refresh", "Accept", "*/*", fmt.Sprintf(`{"refresh_token":%q}`, before["refresh_token"]))
+	after := d.post(200, c.AuthURL+"/api/v1/auth/refresh", "Accept", "*/*",
+		fmt.Sprintf(`{"refresh_token":%q}`, before["refresh_token"]))
 	d.post(200, c.LicenseURL+"/api/v1/license/heartbeat", "Authorization", "Bearer "+after["access_token"], "{}")
 }
 
@@ -114,7 +116,8 @@ func TestRotateMasterKey(t *testing.T) {
 		t.Errorf("without the key before: %d %s", code, out)
 	}
 	t.Setenv("LATCHKEY_MASTER_KEY_PREVIOUS", made.MasterKey)
-	if out, code := d.command("rotate-master-key"); code != 0 || strings.Count(out, "everything is under master key") != 3 {
+	if out, code := d.command("rotate-master-key"); code != 0 ||
+		strings.Count(out, "everything is under master key") != 3 {
 		t.Errorf("%d %s", code, out)
 	}
 	if err := os.Unsetenv("LATCHKEY_MASTER_KEY_PREVIOUS"); err != nil {
@@ -129,13 +132,15 @@ func TestRotateMasterKey(t *testing.T) {
 
 func TestUnknownCommands(t *testing.T) {
 	d := installation{t, t.TempDir()}
-	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"}, {"rotate-signing-key", "a"}} {
+	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"},
+		{"rotate-signing-key", "a"}} {
 		if out, code := d.command(args...); code != 2 || !strings.Contains(out, args[0]) {
 			t.Errorf("%v: %d %s", args, code, out)
 		}
 	}
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--help"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "revoke-signing-key KID") {
+	if err := run(t.Context(), []string{"--help"}, &out, io.Discard); err != nil ||
+		!strings.Contains(out.String(), "revoke-signing-key KID") {
 		t.Errorf("help: %v\n%s", err, out.String())
 	}
 }
@@ -146,7 +151,8 @@ func TestCommandsNeedData(t *testing.T) {
 	var logs bytes.Buffer
 	setEnvironment(t, program)
 	err := run(t.Context(), []string{"--data-dir", dir, "rotate-signing-key"}, io.Discard, &logs)
-	if code := app.Fail(&logs, program, err); code != 2 || !strings.Contains(logs.String(), "has no data that a command could work on") {
+	if code := app.Fail(&logs, program, err); code != 2 ||
+		!strings.Contains(logs.String(), "has no data that a command could work on") {
 		t.Errorf("%d %s", code, logs.String())
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {

@@ -34,10 +34,12 @@ func openDataDir(path string) (*dataDir, error) {
 	d := &dataDir{path: path, lock: flock.New(filepath.Join(path, "lock"))}
 	free, err := d.lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s cannot be locked: %w; choose another one with --data-dir", path, err)
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w; choose another one with --data-dir",
+			path, err)
 	}
 	if !free {
-		return nil, fmt.Errorf("another Latchkey process is using the data directory %s: stop it, or choose another directory with --data-dir (and other ports)", path)
+		return nil, fmt.Errorf("another Latchkey process is using the data directory %s: stop it, or choose another "+
+			"directory with --data-dir (and other ports)", path)
 	}
 	if err := d.readSecrets(); err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -1,12 +1,13 @@
-// Command latchkey is the whole suite in one process: auth, license, analytics and admin on ports 5001 to 5004 of 127.0.0.1.
-// It needs nothing: its data is SQLite in a directory, its bus is in the process. On its first start it makes its secrets, a
-// demo license, and a key for the API, and says how to use them.
+// Command latchkey is the whole suite in one process: auth, license, analytics and admin on ports 5001 to 5004 of
+// 127.0.0.1. It needs nothing: its data is SQLite in a directory, its bus is in the process. On its first start it
+// makes its secrets, a demo license, and a key for the API, and says how to use them.
 //
 //	latchkey [--data-dir latchkey-data]
 //
 // A few commands change its keys while it is stopped: see commands.
 //
-// With LATCHKEY_DATABASE_URL and LATCHKEY_AMQP_URL it runs on PostgreSQL and RabbitMQ. latchkey --help lists the settings.
+// With LATCHKEY_DATABASE_URL and LATCHKEY_AMQP_URL it runs on PostgreSQL and RabbitMQ. latchkey --help lists the
+// settings.
 package main
 
 import (

@@ -43,7 +43,8 @@ func (o *output) String() string {
 
 // anyPort lets the system choose the four ports.
 func anyPort(dir string) []string {
-	return []string{"--data-dir", dir, "--auth-addr=127.0.0.1:0", "--license-addr=127.0.0.1:0", "--analytics-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
+	return []string{"--data-dir", dir, "--auth-addr=127.0.0.1:0", "--license-addr=127.0.0.1:0",
+		"--analytics-addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0"}
 }
 
 // start runs the program until stop, which must end it well, and returns once it has welcomed.
@@ -88,7 +89,8 @@ func validate(t *testing.T, c credentials.Credentials, endpoint string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.LicenseURL+"/api/v1/license/"+endpoint, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.LicenseURL+"/api/v1/license/"+endpoint,
+		bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +109,8 @@ func TestFirstAndLaterStarts(t *testing.T) {
 	if status := validate(t, first, "activate"); status != http.StatusCreated {
 		t.Errorf("activate answers %d", status)
 	}
-	for _, want := range []string{first.AuthURL + "/docs", first.LicenseURL + "/api/v1/license/validate", filepath.Join(dir, credentials.File)} {
+	for _, want := range []string{first.AuthURL + "/docs", first.LicenseURL + "/api/v1/license/validate",
+		filepath.Join(dir, credentials.File)} {
 		if !strings.Contains(welcome, want) {
 			t.Errorf("the welcome lacks %s:\n%s", want, welcome)
 		}
@@ -117,10 +120,12 @@ func TestFirstAndLaterStarts(t *testing.T) {
 			t.Errorf("what may be a journal shows a secret:\n%s", welcome)
 		}
 	}
-	if calls := firstCalls(first, "file", true); !strings.Contains(calls, first.APIKey) || !strings.Contains(calls, first.LicenseKey) {
+	if calls := firstCalls(first, "file", true); !strings.Contains(calls, first.APIKey) ||
+		!strings.Contains(calls, first.LicenseKey) {
 		t.Errorf("the calls for a terminal lack the demo's keys:\n%s", calls)
 	}
-	if err := run(t.Context(), anyPort(dir), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+	if err := run(t.Context(), anyPort(dir), io.Discard, io.Discard); err == nil ||
+		!strings.Contains(err.Error(), "--data-dir") {
 		t.Errorf("a second process on the same data: %v", err)
 	}
 	stop()
@@ -130,7 +135,8 @@ func TestFirstAndLaterStarts(t *testing.T) {
 	if status := validate(t, later, "validate"); status != http.StatusOK {
 		t.Errorf("validate after a restart answers %d", status)
 	}
-	first.AuthURL, first.LicenseURL, first.AnalyticsURL, first.AdminURL = later.AuthURL, later.LicenseURL, later.AnalyticsURL, later.AdminURL
+	first.AuthURL, first.LicenseURL, first.AnalyticsURL, first.AdminURL =
+		later.AuthURL, later.LicenseURL, later.AnalyticsURL, later.AdminURL
 	if diff := cmp.Diff(first, later); diff != "" {
 		t.Errorf("a later start changed credentials (-first +later):\n%s", diff)
 	}
@@ -153,7 +159,8 @@ func TestCredentialsFile(t *testing.T) {
 	if err := credentials.ReadJSON(filepath.Join(dir, credentials.File), &members); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"admin_api_key", "admin_secret", "admin_url", "analytics_url", "api_key", "auth_url", "license_id", "license_key", "license_url"}
+	want := []string{"admin_api_key", "admin_secret", "admin_url", "analytics_url", "api_key", "auth_url", "license_id",
+		"license_key", "license_url"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(members))); diff != "" {
 		t.Error(diff)
 	}
@@ -176,7 +183,12 @@ func TestL12NoDemoOnAGivenDatabase(t *testing.T) {
 	if c.LicenseID+c.LicenseKey+c.APIKey != "" || !strings.Contains(welcome, "no demo license") {
 		t.Errorf("the credentials are of the other database, or were made in this one: %+v\n%s", c, welcome)
 	}
-	owner := client.Client{AuthURL: c.AuthURL, AdminURL: c.AdminURL, AdminSecret: c.AdminSecret, AdminAPIKey: c.AdminAPIKey}
+	owner := client.Client{
+		AuthURL:     c.AuthURL,
+		AdminURL:    c.AdminURL,
+		AdminSecret: c.AdminSecret,
+		AdminAPIKey: c.AdminAPIKey,
+	}
 	if n := licenses(t, c); n != 0 {
 		t.Errorf("%d licenses were made", n)
 	}

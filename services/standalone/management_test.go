@@ -34,10 +34,12 @@ func TestManagementHasOneImplementation(t *testing.T) {
 	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	surface := archtest.Surface{Gateway: s.public["admin"].(*gin.Engine).Routes(), Owners: map[string]gin.RoutesInfo{}, Own: []string{
-		"POST /api/v1/admin/keys", "GET /api/v1/admin/keys", "DELETE /api/v1/admin/keys/:key_id", "GET /api/v1/admin/audit",
-		"GET /api/v1/admin/statistics", "GET /api/v1/admin/licenses/:license_id/usage",
-	}}
+	surface := archtest.Surface{Gateway: s.public["admin"].(*gin.Engine).Routes(), Owners: map[string]gin.RoutesInfo{},
+		Own: []string{
+			"POST /api/v1/admin/keys", "GET /api/v1/admin/keys", "DELETE /api/v1/admin/keys/:key_id",
+			"GET /api/v1/admin/audit",
+			"GET /api/v1/admin/statistics", "GET /api/v1/admin/licenses/:license_id/usage",
+		}}
 	for name, internal := range s.internal {
 		surface.Owners[name] = internal.(*gin.Engine).Routes()
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// settings are those of the program itself, and those of the services, to which the same flags, environment and file apply.
-// Where both have a setting, the default here counts.
+// settings are those of the program itself, and those of the services, to which the same flags, environment and file
+// apply. Where both have a setting, the default here counts.
 type settings struct {
 	DataDir       string        `key:"data_dir" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
 	AuthAddr      string        `key:"auth_addr" default:"127.0.0.1:5001" form:"address" help:"host:port of the auth service"`
@@ -56,7 +56,8 @@ const (
 func refused() map[string]string {
 	const inside = "the services of one process ask each other inside it; leave it out"
 	return map[string]string{
-		"LATCHKEY_ADDR":           "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and LATCHKEY_ADMIN_ADDR instead",
+		"LATCHKEY_ADDR": "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and " +
+			"LATCHKEY_ADMIN_ADDR instead",
 		"LATCHKEY_INTERNAL_ADDR":  inside,
 		"LATCHKEY_AUTH_URL":       inside,
 		"LATCHKEY_LICENSE_URL":    inside,
@@ -72,8 +73,10 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
 	o := config.Options{Flags: flags, Args: args, Refused: refused()}
 	flags.Usage = func() {
-		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the file that --config names:\n%s\n"+
-			"Settings without a flag, as others would see it; each can stand in a file that the variable with _FILE at its end names:\n%s",
+		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is "+
+			"stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the "+
+			"file that --config names:\n%s\nSettings without a flag, as others would see it; each can stand in a "+
+			"file that the variable with _FILE at its end names:\n%s",
 			commandUsages(), flags.FlagUsages(), config.Secrets(o, set.all()...))
 	}
 	_, err := config.Load(program, o, set.all()...)
@@ -95,7 +98,8 @@ func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analyti
 func (s *settings) makeDataDir() error {
 	if len(s.command) > 0 {
 		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
-			return config.Problemf(s, &s.DataDir, "has no data that a command could work on (%v); name the directory of the suite", err)
+			return config.Problemf(s, &s.DataDir,
+				"has no data that a command could work on (%v); name the directory of the suite", err)
 		}
 		return nil
 	}
@@ -105,8 +109,8 @@ func (s *settings) makeDataDir() error {
 	return nil
 }
 
-// complete gives the services what they need to run in one process: of the secrets made those that the settings do not name,
-// and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use.
+// complete gives the services what they need to run in one process: of the secrets made those that the settings do not
+// name, and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use.
 func (s *settings) complete(made *secrets) error {
 	for _, keys := range []*app.MasterKeys{&s.auth.MasterKeys, &s.license.MasterKeys, &s.admin.MasterKeys} {
 		use(&keys.MasterKey, &made.MasterKey)
@@ -118,7 +122,8 @@ func (s *settings) complete(made *secrets) error {
 			clients.CORSOrigins = []string{"*"}
 		}
 	}
-	services := map[string]*app.Base{"auth": &s.auth.Base, "license": &s.license.Base, "analytics": &s.analytics.Base, "admin": &s.admin.Base}
+	services := map[string]*app.Base{"auth": &s.auth.Base, "license": &s.license.Base, "analytics": &s.analytics.Base,
+		"admin": &s.admin.Base}
 	introduce(services)
 	for _, base := range services {
 		base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"

@@ -25,20 +25,23 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// nonsense has values that are refused, by environment name, for every setting of every program. A program that takes a setting
-// that is missing here fails TestM1NonsenseIsRefused.
+// nonsense has values that are refused, by environment name, for every setting of every program. A program that takes a
+// setting that is missing here fails TestM1NonsenseIsRefused.
 var nonsense = map[string][]string{
-	"LATCHKEY_ENV":                   {"prod", "Production", "1"},
-	"LATCHKEY_ADDR":                  {"nonsense", "5001", "host:", ":99999", ":-1", "a b:1", "http://x:1"},
-	"LATCHKEY_INTERNAL_ADDR":         {"nonsense", ":x"},
-	"LATCHKEY_AUTH_ADDR":             {"nonsense", ":99999"},
-	"LATCHKEY_LICENSE_ADDR":          {"nonsense", ":99999"},
-	"LATCHKEY_ANALYTICS_ADDR":        {"nonsense", ":99999"},
-	"LATCHKEY_ADMIN_ADDR":            {"nonsense", ":99999"},
-	"LATCHKEY_DATABASE_URL":          {"nonsense", "mysql://u:hunter2@h/d", "postgres://", "postgres://u:hunter2%zz@h/d", "postgres://u:hunter2@h:99999/d", "postgres://u:hunter2@h/d?sslmode=maybe"},
-	"LATCHKEY_DATABASE_MAX_CONNS":    {"0", "-1", "many", "1.5", "99999999", "9223372036854775808"},
-	"LATCHKEY_AMQP_URL":              {"nonsense", "http://h/", "amqp://", "amqp://u:hunter2%zz@h/", "amqp://u:hunter2@h:99999/"},
-	"LATCHKEY_AUTH_URL":              {"auth:5101", "ftp://x", "http://", "http://:5101", "http://auth:99999", "http://auth:x"},
+	"LATCHKEY_ENV":            {"prod", "Production", "1"},
+	"LATCHKEY_ADDR":           {"nonsense", "5001", "host:", ":99999", ":-1", "a b:1", "http://x:1"},
+	"LATCHKEY_INTERNAL_ADDR":  {"nonsense", ":x"},
+	"LATCHKEY_AUTH_ADDR":      {"nonsense", ":99999"},
+	"LATCHKEY_LICENSE_ADDR":   {"nonsense", ":99999"},
+	"LATCHKEY_ANALYTICS_ADDR": {"nonsense", ":99999"},
+	"LATCHKEY_ADMIN_ADDR":     {"nonsense", ":99999"},
+	"LATCHKEY_DATABASE_URL": {"nonsense", "mysql://u:hunter2@h/d", "postgres://",
+		"postgres://u:hunter2%zz@h/d", "postgres://u:hunter2@h:99999/d", "postgres://u:hunter2@h/d?sslmode=maybe"},
+	"LATCHKEY_DATABASE_MAX_CONNS": {"0", "-1", "many", "1.5", "99999999", "9223372036854775808"},
+	"LATCHKEY_AMQP_URL": {"nonsense", "http://h/", "amqp://", "amqp://u:hunter2%zz@h/",
+		"amqp://u:hunter2@h:99999/"},
+	"LATCHKEY_AUTH_URL": {"auth:5101", "ftp://x", "http://", "http://:5101", "http://auth:99999",
+		"http://auth:x"},
 	"LATCHKEY_LICENSE_URL":           {"license:5101", "https://"},
 	"LATCHKEY_ANALYTICS_URL":         {"nonsense"},
 	"LATCHKEY_INTERNAL_KEY":          {"hunter2"},
@@ -91,7 +94,8 @@ var goodSettings = func() map[string]string {
 func programs(t *testing.T) map[string]func(logs io.Writer) int {
 	check := func(name string, cfg func() any) func(io.Writer) int {
 		return func(logs io.Writer) int {
-			return app.Execute(t.Context(), app.Service{Name: name, Config: cfg()}, []string{"config", "check"}, io.Discard, logs)
+			return app.Execute(t.Context(), app.Service{Name: name, Config: cfg()}, []string{"config", "check"},
+				io.Discard, logs)
 		}
 	}
 	return map[string]func(io.Writer) int{
@@ -135,7 +139,8 @@ func taken(name string) []string {
 func setEnvironment(t *testing.T, name string) {
 	t.Helper()
 	for _, variable := range os.Environ() {
-		if key, _, _ := strings.Cut(variable, "="); strings.HasPrefix(key, "LATCHKEY_") && !strings.HasPrefix(key, "LATCHKEY_TEST_") {
+		if key, _, _ := strings.Cut(variable, "="); strings.HasPrefix(key, "LATCHKEY_") &&
+			!strings.HasPrefix(key, "LATCHKEY_TEST_") {
 			t.Setenv(key, "")
 		}
 	}
@@ -146,8 +151,8 @@ func setEnvironment(t *testing.T, name string) {
 	}
 }
 
-// TestM1NonsenseIsRefused: no program takes nonsense for any of its settings. It ends with exit code 2 and a line that names the
-// setting, and shows no secret.
+// TestM1NonsenseIsRefused: no program takes nonsense for any of its settings. It ends with exit code 2 and a line that
+// names the setting, and shows no secret.
 func TestM1NonsenseIsRefused(t *testing.T) {
 	for name, run := range programs(t) {
 		setEnvironment(t, name)
@@ -164,7 +169,8 @@ func TestM1NonsenseIsRefused(t *testing.T) {
 					t.Setenv(setting, value)
 					var logs bytes.Buffer
 					code := run(&logs)
-					if code != 2 || !strings.Contains(logs.String(), "\n  - "+setting) && !strings.Contains(logs.String(), beside[setting]) {
+					if code != 2 || !strings.Contains(logs.String(), "\n  - "+setting) &&
+						!strings.Contains(logs.String(), beside[setting]) {
 						t.Errorf("exit code %d:\n%s", code, logs.String())
 					}
 					if strings.Contains(logs.String(), "hunter2") {
@@ -177,9 +183,11 @@ func TestM1NonsenseIsRefused(t *testing.T) {
 }
 
 // beside names the setting that is missing where one of a pair is set.
-var beside = map[string]string{"LATCHKEY_TLS_CERT_FILE": "LATCHKEY_TLS_KEY_FILE", "LATCHKEY_TLS_KEY_FILE": "LATCHKEY_TLS_CERT_FILE"}
+var beside = map[string]string{"LATCHKEY_TLS_CERT_FILE": "LATCHKEY_TLS_KEY_FILE",
+	"LATCHKEY_TLS_KEY_FILE": "LATCHKEY_TLS_CERT_FILE"}
 
-// published has a secret that stands in the source, and that nothing else is wrong with, for every secret setting of every program.
+// published has a secret that stands in the source, and that nothing else is wrong with, for every secret setting of
+// every program.
 var published = map[string]string{
 	"LATCHKEY_DATABASE_URL":          "postgres://u:dev@127.0.0.1:1/d",
 	"LATCHKEY_AMQP_URL":              "amqp://u:dev@127.0.0.1:1/",
@@ -194,7 +202,8 @@ var published = map[string]string{
 
 const publishedKey = "3q2+7wEjRWeJq83v/ty6mHZUMhDerb7v8PGis8TV5vc="
 
-// TestM13PublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development does.
+// TestM13PublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development
+// does.
 func TestM13PublishedSecretsAreRefused(t *testing.T) {
 	for name, run := range programs(t) {
 		for _, setting := range taken(name) {
@@ -230,7 +239,7 @@ var isSecret = func() map[string]bool {
 	return secrets
 }()
 
-// TestM1OtherProgramsSettings: a setting that a program cannot honour is refused, in the environment and in a file.
+// TestM1OtherProgramsSettings: a setting that a program cannot honor is refused, in the environment and in a file.
 func TestM1OtherProgramsSettings(t *testing.T) {
 	for name, run := range programs(t) {
 		settings := []string{"LATCHKEY_DATA_DIR", "LATCHKEY_AUTH_ADDR"}
@@ -251,11 +260,13 @@ func TestM1OtherProgramsSettings(t *testing.T) {
 	}
 	t.Run("in a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "settings.yaml")
-		if err := os.WriteFile(file, []byte("internal_addr: ':5101'\nauth_addr: '127.0.0.1:7'\nretention_days: 7\n"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte("internal_addr: ':5101'\nauth_addr: '127.0.0.1:7'\nretention_days: 7\n"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		set, err := loadSettings([]string{"--config", file, "--data-dir", t.TempDir()}, io.Discard)
-		if err == nil || !strings.Contains(err.Error(), "- internal_addr: the services of one process") || strings.Count(err.Error(), "  - ") != 1 {
+		if err == nil || !strings.Contains(err.Error(), "- internal_addr: the services of one process") ||
+			strings.Count(err.Error(), "  - ") != 1 {
 			t.Errorf("got %v", err)
 		}
 		if set.AuthAddr != "127.0.0.1:7" || set.analytics.RetentionDays != 7 {
@@ -271,7 +282,8 @@ func TestM1HelpShowsEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, setting := range taken(program) {
-		if shown := regexp.MustCompile(`\b` + setting + `\b`).MatchString(out.String()); shown == (refused()[setting] != "") {
+		if shown := regexp.MustCompile(`\b` + setting + `\b`).
+			MatchString(out.String()); shown == (refused()[setting] != "") {
 			t.Errorf("%s is shown: %v", setting, shown)
 		}
 	}
@@ -296,11 +308,17 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := set.auth.Base
-	if want.Env != app.Production || len(want.TrustedProxies) != 1 || *want.AddressLimits || !*want.MetricsPublic || want.EventLogDays != 7 || want.StartTimeout.Seconds() != 7 ||
-		want.DatabaseMaxConns != 7 || want.DatabaseURL != goodSettings["LATCHKEY_DATABASE_URL"] || set.DrainDelay.Seconds() != 7 {
+	if want.Env != app.Production || len(want.TrustedProxies) != 1 || *want.AddressLimits || !*want.MetricsPublic ||
+		want.EventLogDays != 7 || want.StartTimeout.Seconds() != 7 ||
+		want.DatabaseMaxConns != 7 || want.DatabaseURL != goodSettings["LATCHKEY_DATABASE_URL"] ||
+		set.DrainDelay.Seconds() != 7 {
 		t.Errorf("auth got %+v", want)
 	}
-	for name, got := range map[string]app.Base{"license": set.license.Base, "analytics": set.analytics.Base, "admin": set.admin.Base} {
+	for name, got := range map[string]app.Base{
+		"license":   set.license.Base,
+		"analytics": set.analytics.Base,
+		"admin":     set.admin.Base,
+	} {
 		if got.InternalKey == want.InternalKey {
 			t.Errorf("%s has the private key of auth", name)
 		}
@@ -313,7 +331,8 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 		t.Error("rate_limit_shared did not reach all")
 	}
 	for setting, got := range map[string]string{
-		"LATCHKEY_ADMIN_SECRET": made.AdminSecret, "LATCHKEY_ADMIN_API_KEY": made.AdminAPIKey, "LATCHKEY_MASTER_KEY": made.MasterKey,
+		"LATCHKEY_ADMIN_SECRET": made.AdminSecret, "LATCHKEY_ADMIN_API_KEY": made.AdminAPIKey,
+		"LATCHKEY_MASTER_KEY": made.MasterKey,
 	} {
 		if got != goodSettings[setting] {
 			t.Errorf("%s is not in force", setting)
@@ -325,7 +344,8 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 func TestCORSFollowsTheEnvironment(t *testing.T) {
 	for _, tt := range []struct{ env, origins, want string }{
 		{app.Development, "", "*"}, {app.Production, "", ""},
-		{app.Development, "https://a.example", "https://a.example"}, {app.Production, "https://a.example", "https://a.example"},
+		{app.Development, "https://a.example", "https://a.example"},
+		{app.Production, "https://a.example", "https://a.example"},
 	} {
 		setEnvironment(t, program)
 		t.Setenv("LATCHKEY_ENV", tt.env)

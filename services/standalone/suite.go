@@ -103,7 +103,9 @@ func settingsProblem(err error) error {
 	return err
 }
 
-func (s *suite) openDatabase(ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger) (*db.DB, error) {
+func (s *suite) openDatabase(
+	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger,
+) (*db.DB, error) {
 	url := s.settings.DatabaseURL
 	if url == "" {
 		url = "sqlite:" + s.data.file(name+".db")
@@ -154,7 +156,8 @@ func (s *suite) close() error {
 	return errors.Join(errs...)
 }
 
-// serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are answered.
+// serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are
+// answered.
 func (s *suite) serve(ctx context.Context, ready func(ctx context.Context, urls map[string]string) error) error {
 	listening, err := server.Listen(s.servers()...)
 	if err != nil {
@@ -222,8 +225,8 @@ func (s *suite) Drain() {
 	}
 }
 
-// Run runs what the services do in the background. They end one after the other, so that those who consume events outlive
-// those who publish their last ones.
+// Run runs what the services do in the background. They end one after the other, so that those who consume events
+// outlive those who publish their last ones.
 func (s *suite) Run(ctx context.Context) error {
 	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	stop := make([]context.CancelFunc, len(s.services))

@@ -14,8 +14,9 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
-// prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo license are
-// made when there are none. A database that somebody else runs gets neither: it may be in use, or become so.
+// prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo
+// license are made when there are none. A database that somebody else runs gets neither: it may be in use, or become
+// so.
 func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (credentials.Credentials, error) {
 	var before credentials.Credentials
 	d := s.data
@@ -24,7 +25,8 @@ func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (
 	}
 	c := before
 	c.AdminSecret, c.AdminAPIKey = d.secrets.AdminSecret, d.secrets.AdminAPIKey
-	c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL = urls["auth"], urls["license"], urls["analytics"], urls["admin"]
+	c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL =
+		urls["auth"], urls["license"], urls["analytics"], urls["admin"]
 	if s.settings.DatabaseURL != "" {
 		c.APIKey, c.LicenseID, c.LicenseKey = "", "", ""
 	} else {
@@ -76,19 +78,20 @@ Latchkey is running. Ctrl-C stops it.
 All keys and addresses: %[6]s
 `
 
-// welcome says where everything is. On a terminal it shows the demo key and the demo license, elsewhere (a journal, a file)
-// where they stand; and no other secret anywhere.
+// welcome says where everything is. On a terminal it shows the demo key and the demo license, elsewhere (a journal, a
+// file) where they stand; and no other secret anywhere.
 func welcome(out io.Writer, dir string, c credentials.Credentials) {
 	file := filepath.Join(dir, credentials.File)
-	fmt.Fprintf(out, greeting, c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL, firstCalls(c, file, app.IsTerminal(out)), file)
+	fmt.Fprintf(out, greeting, c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL,
+		firstCalls(c, file, app.IsTerminal(out)), file)
 }
 
 // firstCalls are lines to paste.
 func firstCalls(c credentials.Credentials, file string, show bool) string {
 	if c.LicenseKey == "" {
 		return fmt.Sprintf("This database has no demo license. To make a license, with the admin_api_key of %s:\n\n"+
-			"    curl %s/api/v1/admin/licenses \\\n      -H \"X-Admin-API-Key: $ADMIN_API_KEY\" -H 'Content-Type: application/json' \\\n"+
-			"      -d '{\"customer_id\": \"acme\", \"max_devices\": 5}'\n", file, c.AdminURL)
+			"    curl %s/api/v1/admin/licenses \\\n      -H \"X-Admin-API-Key: $ADMIN_API_KEY\" -H 'Content-Type: "+
+			"application/json' \\\n      -d '{\"customer_id\": \"acme\", \"max_devices\": 5}'\n", file, c.AdminURL)
 	}
 	title := "Activate the demo license, then validate it:"
 	if !show {

@@ -92,7 +92,8 @@ func (c Client) HasLicense(ctx context.Context, id string) (bool, error) {
 	return err == nil, err
 }
 
-// Ready asks the service at url whether it can do its work; the error has what it says. A nil transport means the network.
+// Ready asks the service at url whether it can do its work; the error has what it says. A nil transport means the
+// network.
 func Ready(ctx context.Context, transport http.RoundTripper, url string) error {
 	_, err := Client{HTTP: transport}.do(ctx, call{method: http.MethodGet, url: url + "/readyz"}, http.StatusOK, nil)
 	return err
@@ -106,8 +107,8 @@ type call struct {
 
 const timeout = 15 * time.Second
 
-// do makes a call and decodes its answer into out unless that is nil. Another status than want is an error with what the
-// service says.
+// do makes a call and decodes its answer into out unless that is nil. Another status than want is an error with what
+// the service says.
 func (c Client) do(ctx context.Context, call call, want int, out any) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

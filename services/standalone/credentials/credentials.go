@@ -1,4 +1,5 @@
-// Package credentials is the file credentials.json, which tells the owner of a suite, and their scripts, how to reach it.
+// Package credentials is the file credentials.json, which tells the owner of a suite, and their scripts, how to reach
+// it.
 package credentials
 
 import (

@@ -53,7 +53,8 @@ func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
 		wrong.Add("license_id", "must be the id of a license")
 	}
 	if q.Status != "" {
-		wrong.OneOf("status", q.Status, usage.StatusOpen, usage.StatusClosed, usage.StatusConfirmed, usage.StatusFalsePositive)
+		wrong.OneOf("status", q.Status, usage.StatusOpen, usage.StatusClosed, usage.StatusConfirmed,
+			usage.StatusFalsePositive)
 	}
 	if q.Severity != "" {
 		wrong.OneOf("severity", q.Severity, "low", "medium", "high", "critical")

@@ -17,7 +17,8 @@ var abuses = map[string]func(k *harness) (subject string){
 	"key_enumeration": func(k *harness) string {
 		for i := range 40 {
 			k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(i-60)*time.Minute), body{
-				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i)})
+				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND",
+				"license_key_hash": fmt.Sprintf("%064x", i)})
 		}
 		return "ip:203.0.113.9"
 	},
@@ -25,8 +26,10 @@ var abuses = map[string]func(k *harness) (subject string){
 	"seat_overuse": func(k *harness) string {
 		id := k.create(1, 2, nil)
 		for i := range 24 {
-			k.add(eventsv1.TypeLicenseDeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour), body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
-				"device_name": fmt.Sprint("pc", i%8), "ip": fmt.Sprintf("198.51.100.%d", i%8), "current_devices": 2, "max_devices": 2, "error_code": "DEVICE_LIMIT_EXCEEDED"})
+			k.add(eventsv1.TypeLicenseDeviceLimitExceeded, now.Add(time.Duration(i-24)*3*time.Hour),
+				body{"license_id": id, "hardware_id": fmt.Sprint("extra", i%8),
+					"device_name": fmt.Sprint("pc", i%8), "ip": fmt.Sprintf("198.51.100.%d", i%8), "current_devices": 2,
+					"max_devices": 2, "error_code": "DEVICE_LIMIT_EXCEEDED"})
 		}
 		return "license:" + id
 	},
@@ -34,8 +37,9 @@ var abuses = map[string]func(k *harness) (subject string){
 		id := k.create(1, 1, nil)
 		for i := range 36 {
 			for device := range 3 {
-				k.add(eventsv1.TypeLicenseHeartbeat, now.Add(time.Duration(i-40)*5*time.Minute+time.Duration(device)*time.Second), body{"license_id": id,
-					"hardware_id": fmt.Sprint("d", device), "ip": fmt.Sprintf("198.51.%d.7", 100+device)})
+				k.add(eventsv1.TypeLicenseHeartbeat,
+					now.Add(time.Duration(i-40)*5*time.Minute+time.Duration(device)*time.Second), body{"license_id": id,
+						"hardware_id": fmt.Sprint("d", device), "ip": fmt.Sprintf("198.51.%d.7", 100+device)})
 			}
 		}
 		return "license:" + id
@@ -43,12 +47,14 @@ var abuses = map[string]func(k *harness) (subject string){
 	"dormant_reactivated": func(k *harness) string {
 		id := k.create(1, 3, nil)
 		for day := range 20 {
-			k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-140), body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
+			k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-140),
+				body{"license_id": id, "hardware_id": "old", "ip": "192.0.2.7"})
 		}
 		for day := range 5 {
 			for device := range 3 {
-				k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-5).Add(time.Duration(device)*time.Hour), body{"license_id": id,
-					"hardware_id": fmt.Sprint("new", device), "ip": fmt.Sprintf("203.%d.113.7", device)})
+				k.add(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, day-5).Add(time.Duration(device)*time.Hour),
+					body{"license_id": id,
+						"hardware_id": fmt.Sprint("new", device), "ip": fmt.Sprintf("203.%d.113.7", device)})
 			}
 		}
 		return "license:" + id
@@ -66,7 +72,8 @@ func TestDetectors(t *testing.T) {
 					t.Fatalf("anomalies: %v, want one of %s", list, subject)
 				}
 				a := list[0].(map[string]any)
-				if at(a, "evidence", "0", "event_id") == nil || a["reason"] == "" || a["suggestion"] == "" || a["score"].(float64) <= 0 {
+				if at(a, "evidence", "0", "event_id") == nil || a["reason"] == "" || a["suggestion"] == "" ||
+					a["score"].(float64) <= 0 {
 					t.Errorf("the anomaly does not explain itself: %v", a)
 				}
 				announced(t, k, subject, kind, a["anomaly_id"].(string))
@@ -130,7 +137,8 @@ func TestDetectFindsTheSame(t *testing.T) {
 	each(t, func(t *testing.T, k *harness) {
 		id := busy(k)
 		live := at(k.get("/anomalies?type=device_churn"), "anomalies", "0", "anomaly_id")
-		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", ""); at(a.body, "anomalies", "0", "anomaly_id") != live {
+		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect",
+			""); at(a.body, "anomalies", "0", "anomaly_id") != live {
 			t.Errorf("on request another anomaly was found than live (%v): %s", live, a.text)
 		}
 		before := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"sensitivity": 2}`).body
@@ -145,11 +153,14 @@ func TestDetectFindsTheSame(t *testing.T) {
 		today := k.call("POST", "/licenses/"+id+"/anomalies/detect", "").body
 		for _, to := range []string{k.clock.Now().Format(time.DateOnly), "2999-12-31"} {
 			through := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"to": "`+to+`"}`).body
-			if at(through, "checked", "events") != at(today, "checked", "events") || at(through, "window", "to") != at(today, "window", "to") {
-				t.Errorf("to %s: %v of %v, without: %v of %v", to, through["checked"], through["window"], today["checked"], today["window"])
+			if at(through, "checked", "events") != at(today, "checked", "events") ||
+				at(through, "window", "to") != at(today, "window", "to") {
+				t.Errorf("to %s: %v of %v, without: %v of %v", to, through["checked"], through["window"],
+					today["checked"], today["window"])
 			}
 		}
-		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"from": "2026-01-01", "to": "2026-01-02"}`).body; len(a["anomalies"].([]any)) != 0 {
+		if a := k.call("POST", "/licenses/"+id+"/anomalies/detect",
+			`{"from": "2026-01-01", "to": "2026-01-02"}`).body; len(a["anomalies"].([]any)) != 0 {
 			t.Errorf("a span without use has anomalies: %v", a["anomalies"])
 		}
 	})
@@ -171,7 +182,8 @@ func TestJudge(t *testing.T) {
 		if top := at(k.get("/reports/usage"), "by_license", "0", "anomalies"); top != 0.0 {
 			t.Errorf("the report counts %v open anomalies", top)
 		}
-		k.add(eventsv1.TypeLicenseActivated, now, body{"license_id": id, "hardware_id": "one-more", "ip": "203.0.113.1", "version": 999, "current_devices": 2, "max_devices": 2})
+		k.add(eventsv1.TypeLicenseActivated, now, body{"license_id": id, "hardware_id": "one-more", "ip": "203.0.113.1",
+			"version": 999, "current_devices": 2, "max_devices": 2})
 		if n := len(k.get("/anomalies?type=device_churn")["anomalies"].([]any)); n != 1 {
 			t.Errorf("%d anomalies after more of the same, want the judged one only", n)
 		}
@@ -186,14 +198,17 @@ func TestJudge(t *testing.T) {
 			if err := e.Into(&entry); err != nil {
 				t.Fatal(err)
 			}
-			if by := entry.Actor; by.Id != "all" || by.Name != "tests" || by.Role != "client" || by.Ip == "" || by.RequestId == "" {
+			if by := entry.Actor; by.Id != "all" || by.Name != "tests" || by.Role != "client" || by.Ip == "" ||
+				by.RequestId == "" {
 				t.Errorf("the audit log names %v", by)
 			}
-			entries = append(entries, fmt.Sprint(entry.Action, " ", entry.LicenseId == id, " ", strings.ReplaceAll(entry.BeforeJson+" "+entry.AfterJson, anomaly, "A")))
+			entries = append(entries, fmt.Sprint(entry.Action, " ", entry.LicenseId == id, " ",
+				strings.ReplaceAll(entry.BeforeJson+" "+entry.AfterJson, anomaly, "A")))
 		}
 		want := []string{ // newest first
 			`anomaly.judge true {"anomaly_id":"A","status":"false_positive"} {"anomaly_id":"A","status":"open"}`,
-			`anomaly.judge true {"anomaly_id":"A","note":"","status":"open"} {"anomaly_id":"A","note":"they moved","status":"false_positive"}`,
+			`anomaly.judge true {"anomaly_id":"A","note":"","status":"open"} {"anomaly_id":"A","note":"they moved",` +
+				`"status":"false_positive"}`,
 		}
 		if diff := cmp.Diff(want, entries); diff != "" {
 			t.Errorf("entries of the audit log (-want +got):\n%s", diff)
@@ -205,8 +220,9 @@ func TestAnomalyPages(t *testing.T) {
 	each(t, func(t *testing.T, k *harness) {
 		for i := range 3 {
 			for n := range 40 {
-				k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(n-60)*time.Minute), body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
-					"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", n)})
+				k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(n-60)*time.Minute),
+					body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
+						"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", n)})
 			}
 		}
 		seen := map[string]bool{}

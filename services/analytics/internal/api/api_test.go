@@ -32,7 +32,8 @@ func TestShapes(t *testing.T) {
 	each(t, func(t *testing.T, k *harness) {
 		id := busy(k)
 		other := k.create(2, 1, body{"expires_at": now.AddDate(0, 0, 10), "customer_id": "globex"})
-		k.add(eventsv1.TypeLicenseActivated, now.AddDate(0, 0, -50), body{"license_id": other, "hardware_id": "a", "version": 2, "current_devices": 2, "max_devices": 1})
+		k.add(eventsv1.TypeLicenseActivated, now.AddDate(0, 0, -50),
+			body{"license_id": other, "hardware_id": "a", "version": 2, "current_devices": 2, "max_devices": 1})
 		for name, a := range map[string]answer{
 			"patterns":   k.call("GET", "/licenses/"+id+"/patterns?days=30", ""),
 			"detect":     k.call("POST", "/licenses/"+id+"/anomalies/detect", ""),
@@ -56,18 +57,28 @@ func busy(k *harness) string {
 	for day := -29; day <= 0; day++ {
 		start := usage.DayOf(now).AddDate(0, 0, day)
 		for hour := 7; hour < 10; hour++ {
-			k.add(eventsv1.TypeLicenseValidated, start.Add(time.Duration(hour)*time.Hour), body{"license_id": id, "hardware_id": "steady", "app_version": "1.4", "ip": "192.0.2.7", "country": "DE"})
+			k.add(eventsv1.TypeLicenseValidated, start.Add(time.Duration(hour)*time.Hour),
+				body{"license_id": id, "hardware_id": "steady", "app_version": "1.4", "ip": "192.0.2.7",
+					"country": "DE"})
 		}
-		k.add(eventsv1.TypeLicenseHeartbeat, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "steady", "ip": "192.0.2.7", "country": "DE"})
-		k.add(eventsv1.TypeLicenseValidationFailed, start.Add(9*time.Hour), body{"license_id": id, "hardware_id": "x", "error_code": "DEVICE_NOT_ACTIVATED"})
+		k.add(eventsv1.TypeLicenseHeartbeat, start.Add(9*time.Hour),
+			body{"license_id": id, "hardware_id": "steady", "ip": "192.0.2.7", "country": "DE"})
+		k.add(eventsv1.TypeLicenseValidationFailed, start.Add(9*time.Hour),
+			body{"license_id": id, "hardware_id": "x", "error_code": "DEVICE_NOT_ACTIVATED"})
 	}
 	for day := -4; day <= 0; day++ {
 		for i := range 4 {
-			at, hw := usage.DayOf(now).AddDate(0, 0, day).Add(time.Duration(i*2)*time.Hour), fmt.Sprintf("temp-%d-%d", day, i)
+			at, hw := usage.DayOf(now).AddDate(0, 0, day).
+				Add(time.Duration(i*2)*time.Hour), fmt.Sprintf("temp-%d-%d", day, i)
 			version += 2
-			k.add(eventsv1.TypeLicenseActivated, at, body{"license_id": id, "hardware_id": hw, "device_name": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day), "version": version, "current_devices": 2, "max_devices": 2})
-			k.add(eventsv1.TypeLicenseValidated, at.Add(time.Minute), body{"license_id": id, "hardware_id": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day)})
-			k.add(eventsv1.TypeDeviceDeactivated, at.Add(time.Hour), body{"license_id": id, "hardware_id": hw, "by": "client", "version": version + 1, "current_devices": 1, "max_devices": 2})
+			k.add(eventsv1.TypeLicenseActivated, at, body{"license_id": id, "hardware_id": hw, "device_name": hw,
+				"ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day), "version": version, "current_devices": 2,
+				"max_devices": 2})
+			k.add(eventsv1.TypeLicenseValidated, at.Add(time.Minute),
+				body{"license_id": id, "hardware_id": hw, "ip": fmt.Sprintf("198.51.%d.%d", 100+i, 10-day)})
+			k.add(eventsv1.TypeDeviceDeactivated, at.Add(time.Hour),
+				body{"license_id": id, "hardware_id": hw, "by": "client", "version": version + 1, "current_devices": 1,
+					"max_devices": 2})
 		}
 	}
 	return id
@@ -122,13 +133,15 @@ func TestEmpty(t *testing.T) {
 		k.get("/anomalies")
 		id := k.create(1, 1, nil)
 		p := k.get("/licenses/" + id + "/patterns")
-		if at(p, "activity", "validations") != 0.0 || at(p, "data_quality", "confidence") != "low" || at(p, "trend", "direction") != "unknown" {
+		if at(p, "activity", "validations") != 0.0 || at(p, "data_quality", "confidence") != "low" ||
+			at(p, "trend", "direction") != "unknown" {
 			t.Errorf("patterns of a license without use: %v", p)
 		}
 		if r := k.get("/licenses/" + id + "/risk-score"); r["risk_score"] != 0.0 || r["risk_level"] != "low" {
 			t.Errorf("risk of a license without use: %v", r)
 		}
-		if d := k.call("POST", "/licenses/"+id+"/anomalies/detect", "{}"); d.status != 200 || d.body["new"] != 0.0 || at(d.body, "checked", "events") != 0.0 {
+		if d := k.call("POST", "/licenses/"+id+"/anomalies/detect", "{}"); d.status != 200 || d.body["new"] != 0.0 ||
+			at(d.body, "checked", "events") != 0.0 {
 			t.Errorf("detect on a license created before the window: %s", d.text)
 		}
 		if r := k.get("/reports/usage"); at(r, "unused", "0", "license_id") != id {
@@ -161,18 +174,22 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/licenses/" + id + "/anomalies/detect", "[]", 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": 7}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "yesterday"}`, 400, "VALIDATION_ERROR"},
-		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2026-03-02", "to": "2026-03-01"}`, 400, "VALIDATION_ERROR"},
-		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2020-03-02", "to": "2026-03-01"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2026-03-02", "to": "2026-03-01"}`,
+			400, "VALIDATION_ERROR"},
+		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2020-03-02", "to": "2026-03-01"}`,
+			400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "0001-01-01"}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"to": "0001-01-01T00:00:00Z"}`, 400, "VALIDATION_ERROR"},
-		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2999-01-01", "to": "2999-01-02"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/licenses/" + id + "/anomalies/detect", `{"from": "2999-01-01", "to": "2999-01-02"}`,
+			400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"sensitivity": 3}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"sensitivity": -1e300}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"sensitivity": "high"}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"x": "\u0000"}`, 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", "{\"x\": \"\xff\"}", 400, "VALIDATION_ERROR"},
 		{"POST", "/licenses/" + id + "/anomalies/detect", `{"x": ` + deep + `}`, 400, "VALIDATION_ERROR"},
-		{"POST", "/licenses/" + id + "/anomalies/detect", `{"x": "` + strings.Repeat("a", 2<<20) + `"}`, 413, "PAYLOAD_TOO_LARGE"},
+		{"POST", "/licenses/" + id + "/anomalies/detect", `{"x": "` + strings.Repeat("a", 2<<20) + `"}`, 413,
+			"PAYLOAD_TOO_LARGE"},
 		{"GET", "/licenses/" + id + "/anomalies/detect", "", 405, "METHOD_NOT_ALLOWED"},
 		{"DELETE", "/dashboard", "", 405, "METHOD_NOT_ALLOWED"},
 		{"GET", "/reports/usage?format=xml", "", 400, "VALIDATION_ERROR"},
@@ -194,12 +211,14 @@ func TestBadInput(t *testing.T) {
 		{"PATCH", "/anomalies/" + licenseID(9), `{"status": null}`, 400, "VALIDATION_ERROR"},
 		{"PATCH", "/anomalies/" + licenseID(9), `{"note": null}`, 400, "VALIDATION_ERROR"},
 		{"PATCH", "/anomalies/" + licenseID(9), `{"note": 1}`, 400, "VALIDATION_ERROR"},
-		{"PATCH", "/anomalies/" + licenseID(9), `{"note": "` + strings.Repeat("a", 2001) + `"}`, 400, "VALIDATION_ERROR"},
+		{"PATCH", "/anomalies/" + licenseID(9), `{"note": "` + strings.Repeat("a", 2001) + `"}`, 400,
+			"VALIDATION_ERROR"},
 		{"GET", "/nothing", "", 404, "NOT_FOUND"},
 	} {
 		a := k.call(c.method, c.path, c.body)
 		if a.status != c.status || a.body["error_code"] != c.code {
-			t.Errorf("%s %.80s %.60s: %d %.200s, want %d %s", c.method, c.path, c.body, a.status, a.text, c.status, c.code)
+			t.Errorf("%s %.80s %.60s: %d %.200s, want %d %s",
+				c.method, c.path, c.body, a.status, a.text, c.status, c.code)
 		}
 	}
 }
@@ -208,13 +227,19 @@ func TestCredentials(t *testing.T) {
 	k := newHarness(t, testkit.SQLite(t, migrations...))
 	id := k.create(1, 1, nil)
 	narrow := k.newKey(apikey.Key{ID: "narrow", Allowed: []string{"/api/v1/license/*"}})
-	limited := k.newKey(apikey.Key{ID: "limited", Allowed: []string{"/api/v1/analytics/*"}, Limit: ratelimit.Limit{PerMinute: 2, PerHour: 100}})
+	limited := k.newKey(apikey.Key{
+		ID:      "limited",
+		Allowed: []string{"/api/v1/analytics/*"},
+		Limit:   ratelimit.Limit{PerMinute: 2, PerHour: 100},
+	})
 	for _, route := range k.engine.Routes() {
-		path := strings.NewReplacer(":license_id", id, ":anomaly_id", id).Replace(strings.TrimPrefix(route.Path, "/api/v1/analytics"))
+		path := strings.NewReplacer(":license_id", id, ":anomaly_id", id).
+			Replace(strings.TrimPrefix(route.Path, "/api/v1/analytics"))
 		if a := k.callAs("", route.Method, path, ""); a.status != 401 || a.body["error_code"] != "INVALID_API_KEY" {
 			t.Errorf("%s %s without a key: %d %s", route.Method, path, a.status, a.text)
 		}
-		if a := k.callAs(narrow, route.Method, path, ""); a.status != 403 || a.body["error_code"] != "ENDPOINT_NOT_ALLOWED" {
+		if a := k.callAs(narrow, route.Method, path, ""); a.status != 403 ||
+			a.body["error_code"] != "ENDPOINT_NOT_ALLOWED" {
 			t.Errorf("%s %s with a key for others: %d %s", route.Method, path, a.status, a.text)
 		}
 	}
@@ -239,7 +264,8 @@ func TestReport(t *testing.T) {
 			}
 			id := k.create(n, 2, body{"customer_id": customer})
 			for range n {
-				k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Hour), body{"license_id": id, "hardware_id": "a", "app_version": fmt.Sprint(n % 2)})
+				k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Hour),
+					body{"license_id": id, "hardware_id": "a", "app_version": fmt.Sprint(n % 2)})
 			}
 		}
 		var seen []string
@@ -249,7 +275,8 @@ func TestReport(t *testing.T) {
 			for _, l := range r["by_license"].([]any) {
 				seen = append(seen, at(l, "license_id").(string))
 			}
-			if totals := r["totals"].(map[string]any); totals["licenses"] != 4.0 || totals["validations"] != 10.0 || totals["devices"] != 4.0 {
+			if totals := r["totals"].(map[string]any); totals["licenses"] != 4.0 || totals["validations"] != 10.0 ||
+				totals["devices"] != 4.0 {
 				t.Fatalf("totals of a customer: %v", totals)
 			}
 			next, more := r["next_cursor"].(string)
@@ -265,7 +292,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("by_version: %v", v)
 		}
 		lines := strings.Split(strings.TrimSpace(k.call("GET", "/reports/usage?format=csv", "").text), "\n")
-		if len(lines) != 6 || !strings.HasPrefix(lines[0], "license_id,customer_id,validations,") || !strings.HasPrefix(lines[2], licenseID(2)+",acme,2,0,1,2,1,") ||
+		if len(lines) != 6 || !strings.HasPrefix(lines[0], "license_id,customer_id,validations,") ||
+			!strings.HasPrefix(lines[2], licenseID(2)+",acme,2,0,1,2,1,") ||
 			!strings.Contains(lines[5], ",'=1+1,5,") {
 			t.Errorf("CSV:\n%s", strings.Join(lines, "\n"))
 		}
@@ -277,9 +305,11 @@ func TestDashboardFigures(t *testing.T) {
 		id := k.create(1, 5, nil)
 		k.consume() // by itself, so that it does not count as lag
 		for i := range 10 {
-			k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Duration(i)*20*time.Second-time.Second), body{"license_id": id, "hardware_id": fmt.Sprint("d", i%2), "app_version": "3"})
+			k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Duration(i)*20*time.Second-time.Second),
+				body{"license_id": id, "hardware_id": fmt.Sprint("d", i%2), "app_version": "3"})
 		}
-		k.add(eventsv1.TypeLicenseValidationFailed, now.Add(-30*time.Second), body{"license_id": "", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": "ab", "ip": "192.0.2.1"})
+		k.add(eventsv1.TypeLicenseValidationFailed, now.Add(-30*time.Second),
+			body{"license_id": "", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": "ab", "ip": "192.0.2.1"})
 		k.add(eventsv1.TypeLicenseValidated, now.Add(-23*time.Hour), body{"license_id": id, "hardware_id": "d0"})
 		k.add(eventsv1.TypeLicenseValidated, now.Add(-25*time.Hour), body{"license_id": id, "hardware_id": "d0"})
 		d := k.get("/dashboard")

@@ -140,7 +140,13 @@ func (k *harness) event(eventType string, at time.Time, b body) event.Event {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", k.events), Type: eventType, Source: "latchkey/license", Time: at, Data: raw}
+	return event.Event{
+		ID:     fmt.Sprintf("02890000-0000-7000-8000-%012d", k.events),
+		Type:   eventType,
+		Source: "latchkey/license",
+		Time:   at,
+		Data:   raw,
+	}
 }
 
 // published is the events of a type that the service has published about a subject.
@@ -159,7 +165,8 @@ func licenseID(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d
 func (k *harness) create(n, seats int, more body) string {
 	k.t.Helper()
 	id := licenseID(n)
-	b := body{"license_id": id, "customer_id": "acme", "license_type": "standard", "max_devices": seats, "is_active": true, "version": 1}
+	b := body{"license_id": id, "customer_id": "acme", "license_type": "standard", "max_devices": seats,
+		"is_active": true, "version": 1}
 	maps.Copy(b, more)
 	k.add(eventsv1.TypeLicenseCreated, now.AddDate(0, 0, -60), b)
 	return id

@@ -82,8 +82,8 @@ func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 	begin := func() error {
 		c.Header("Content-Type", "text/csv; charset=utf-8")
 		c.Header("Content-Disposition", `attachment; filename="latchkey-usage.csv"`)
-		return w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices", "peak_concurrent", "utilisation",
-			"last_seen", "risk_score", "anomalies", "expires_at"})
+		return w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices",
+			"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at"})
 	}
 	begun := false
 	err := a.Usage.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
@@ -110,8 +110,10 @@ func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 func csvRow(l *usage.LicenseUsage) []string {
 	count := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{
-		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices), strconv.Itoa(l.MaxDevices),
-		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilisation, 'f', -1, 64), csvTime(l.LastSeen), strconv.Itoa(l.RiskScore),
+		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices),
+		strconv.Itoa(l.MaxDevices),
+		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilisation, 'f', -1, 64), csvTime(l.LastSeen),
+		strconv.Itoa(l.RiskScore),
 		count(l.Anomalies), csvTime(l.ExpiresAt),
 	}
 }

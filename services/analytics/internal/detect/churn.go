@@ -106,7 +106,8 @@ func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
 	case t.offline > 0:
 	case t.jobs():
 		score = min(score, scoreTest)
-		explained = "build jobs: short stays that end cleanly point to them, but the network is not known to be a hosting one"
+		explained = "build jobs: short stays that end cleanly point to them, but the network is not known to be a " +
+			"hosting one"
 	case 10*t.returning < 2*t.arrivals:
 		score = min(score, scoreTest)
 		explained = "new computers in one office: no device has come back, all from " + count(len(t.blocks), "network")
@@ -134,6 +135,6 @@ func (m *churn) describe(f *Finding, st *step, t turnover, allowed float64, wind
 		"reinstallation: devices with the same name and network were counted once",
 		fmt.Sprintf("re-imaging in one burst: the devices came on %s", count(len(t.days), "day")),
 	}
-	f.Suggestion = "Look at the devices list. If one customer needs many computers in turn, offer more seats or floating use; " +
-		"else limit how often a seat may move."
+	f.Suggestion = "Look at the devices list. If one customer needs many computers in turn, offer more seats or " +
+		"floating use; else limit how often a seat may move."
 }

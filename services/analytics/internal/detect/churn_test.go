@@ -42,9 +42,12 @@ func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
 
 func churnStories() []story {
 	return []story{
-		{"one seat passed around the world", func() *scenario { return passedAround(1, 10, 2, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "14 replaced devices"},
-		{"three seats passed around", func() *scenario { return passedAround(3, 10, 3, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "21 replaced devices"},
-		{"forty devices in one day", func() *scenario { return passedAround(2, 1, 40, far) }, map[Kind]Severity{DeviceChurn: SeverityHigh}, "35 replaced devices in 24 hours"},
+		{"one seat passed around the world", func() *scenario { return passedAround(1, 10, 2, far) },
+			map[Kind]Severity{DeviceChurn: SeverityHigh}, "14 replaced devices"},
+		{"three seats passed around", func() *scenario { return passedAround(3, 10, 3, far) },
+			map[Kind]Severity{DeviceChurn: SeverityHigh}, "21 replaced devices"},
+		{"forty devices in one day", func() *scenario { return passedAround(2, 1, 40, far) },
+			map[Kind]Severity{DeviceChurn: SeverityHigh}, "35 replaced devices in 24 hours"},
 		{"support transfers the seat every day", func() *scenario {
 			s := licensed(1)
 			s.activate(day(0, 9), "pc-0", home)
@@ -61,7 +64,8 @@ func churnStories() []story {
 				for k := range 3 {
 					hw, at := fmt.Sprintf("pc-%d", (d*3+k)%9), day(d, 9+float64(k))
 					s.activate(at, hw, officeLine)
-					s.add(at.Add(time.Minute), eventsv1.TypeLicenseOfflineTokenIssued, hw, officeLine).OfflineUntil = at.AddDate(0, 0, 3)
+					s.add(at.Add(time.Minute), eventsv1.TypeLicenseOfflineTokenIssued, hw,
+						officeLine).OfflineUntil = at.AddDate(0, 0, 3)
 					s.deactivate(at.Add(2*time.Minute), hw, officeLine)
 				}
 			}
@@ -75,7 +79,8 @@ func churnStories() []story {
 		}, nil, ""},
 
 		{"ci jobs on hosting networks", func() *scenario { return passedAround(2, 30, 25, buildRunner) }, nil, ""},
-		{"ci without geo data is a note at most", func() *scenario { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
+		{"ci without geo data is a note at most",
+			func() *scenario { return passedAround(2, 20, 6, func(int) where { return officeLine }) },
 			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"ci beside a server that activates at each start", func() *scenario {
 			s := passedAround(2, 30, 25, buildRunner)

@@ -107,7 +107,8 @@ func TestDisorderChangesNoKinds(t *testing.T) {
 func TestTelemetryAfterAnOutage(t *testing.T) {
 	e := New()
 	telemetry := func(o Observation) bool {
-		return o.Type == eventsv1.TypeLicenseHeartbeat || o.Type == eventsv1.TypeLicenseValidated || o.Type == eventsv1.TypeLicenseValidationFailed
+		return o.Type == eventsv1.TypeLicenseHeartbeat || o.Type == eventsv1.TypeLicenseValidated ||
+			o.Type == eventsv1.TypeLicenseValidationFailed
 	}
 	for _, st := range everyStory() {
 		if st.want != nil {
@@ -147,7 +148,9 @@ func TestBacklogIsNoJourney(t *testing.T) {
 func TestUnknownCIIsExplained(t *testing.T) {
 	sc := passedAround(2, 20, 6, func(int) where { return officeLine })
 	found := play(New(), sc.license, sc.ordered())
-	if len(found) == 0 || !slices.ContainsFunc(found[0].Considered, func(s string) bool { return strings.HasPrefix(s, "build jobs: short stays") }) {
+	if len(found) == 0 || !slices.ContainsFunc(found[0].Considered, func(s string) bool {
+		return strings.HasPrefix(s, "build jobs: short stays")
+	}) {
 		t.Errorf("build jobs were not considered: %+v", found)
 	}
 }
@@ -173,7 +176,8 @@ func TestOneOpenFindingPerKind(t *testing.T) {
 			continue
 		}
 		prev := churn[i-1]
-		if f.Key != prev.Key || !f.DetectedAt.Equal(prev.DetectedAt) || !f.FirstSeen.Equal(prev.FirstSeen) || f.LastSeen.Before(prev.LastSeen) {
+		if f.Key != prev.Key || !f.DetectedAt.Equal(prev.DetectedAt) || !f.FirstSeen.Equal(prev.FirstSeen) ||
+			f.LastSeen.Before(prev.LastSeen) {
 			t.Errorf("update %+v does not continue %+v", f, prev)
 		}
 	}
@@ -208,13 +212,17 @@ func TestSensitivity(t *testing.T) {
 
 // noise makes the worst for a state: nothing ever repeats.
 func noise(i int, rng *rand.Rand) Observation {
-	types := []string{eventsv1.TypeLicenseActivated, eventsv1.TypeDeviceDeactivated, eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseOfflineTokenIssued}
+	types := []string{eventsv1.TypeLicenseActivated, eventsv1.TypeDeviceDeactivated, eventsv1.TypeLicenseHeartbeat,
+		eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseValidationFailed,
+		eventsv1.TypeLicenseOfflineTokenIssued}
 	o := Observation{
 		EventID: fmt.Sprintf("%064x", rng.Uint64()), Type: types[rng.IntN(len(types))], LicenseID: "lic-1",
-		At: monday.Add(time.Duration(i)*7*time.Second + time.Duration(rng.Int64N(1e9))), HardwareID: fmt.Sprint(rng.Uint32()), SessionID: fmt.Sprint(rng.Uint64()),
+		At:         monday.Add(time.Duration(i)*7*time.Second + time.Duration(rng.Int64N(1e9))),
+		HardwareID: fmt.Sprint(rng.Uint32()), SessionID: fmt.Sprint(rng.Uint64()),
 		IP:      fmt.Sprintf("%d.%d.%d.%d", 1+rng.IntN(220), rng.IntN(256), rng.IntN(256), rng.IntN(256)),
 		Country: "DE", Lat: rng.Float64()*180 - 90, Lon: rng.Float64()*360 - 180, ASN: rng.Uint32(), NetKind: "isp",
-		FromHardwareID: fmt.Sprint(rng.Uint32()), ToHardwareID: fmt.Sprint(rng.Uint32()), ErrorCode: codeDeviceLimitExceeded,
+		FromHardwareID: fmt.Sprint(rng.Uint32()), ToHardwareID: fmt.Sprint(rng.Uint32()),
+		ErrorCode:    codeDeviceLimitExceeded,
 		OfflineUntil: monday.AddDate(3, 0, 0),
 	}
 	if rng.IntN(2) == 0 {
@@ -255,7 +263,16 @@ func TestFullStateStaysSmall(t *testing.T) {
 	s.begin()
 	s.history = history{clock: now, first: at(), seatsAt: at()}
 	for range maxDevices {
-		s.devices = append(s.devices, device{ID: rng.Uint64(), First: at(), Last: at(), Since: at(), Left: at(), Offline: at(), Run: at(), Block: rng.Uint64()})
+		s.devices = append(s.devices, device{
+			ID:      rng.Uint64(),
+			First:   at(),
+			Last:    at(),
+			Since:   at(),
+			Left:    at(),
+			Offline: at(),
+			Run:     at(),
+			Block:   rng.Uint64(),
+		})
 	}
 	for range maxPlaces {
 		s.places = append(s.places, visited{place{rng.Uint64(), -9000, -18000, 1 << 31, 0x5a5a, kindVPN}, at(), at()})
@@ -269,7 +286,8 @@ func TestFullStateStaysSmall(t *testing.T) {
 		t := m.evidence()
 		*t = trail{at(), at(), at(), at(), 99, nil}
 		for range maxNotes {
-			t.Notes = append(t.Notes, note{strings.Repeat("x", maxEventID), at(), uint64(len(licenseDetectors[i].words) - 1)})
+			t.Notes = append(t.Notes, note{strings.Repeat("x", maxEventID), at(),
+				uint64(len(licenseDetectors[i].words) - 1)})
 		}
 	}
 	data, err := s.MarshalBinary()
@@ -308,7 +326,8 @@ func fill(m memory, rng *rand.Rand, at func() int64) {
 		m.lastUse, m.longestGap = at(), at()
 		for range maxWake {
 			w := &m.wake
-			w.Devices, w.Blocks, w.Days = append(w.Devices, rng.Uint64()), append(w.Blocks, rng.Uint64()), append(w.Days, at()/microsPerDay)
+			w.Devices, w.Blocks, w.Days = append(w.Devices, rng.Uint64()), append(w.Blocks, rng.Uint64()),
+				append(w.Days, at()/microsPerDay)
 		}
 	}
 }
@@ -343,7 +362,8 @@ func TestLimitOfItsTime(t *testing.T) {
 	sc := licensed(50)
 	for d := range 6 {
 		for i := range 6 {
-			sc.add(day(d, 9+float64(i)), eventsv1.TypeLicenseDeviceLimitExceeded, fmt.Sprintf("extra-%d", i), far(i)).MaxDevices = 1
+			sc.add(day(d, 9+float64(i)), eventsv1.TypeLicenseDeviceLimitExceeded, fmt.Sprintf("extra-%d", i),
+				far(i)).MaxDevices = 1
 			sc.add(day(d, 9.5+float64(i)), eventsv1.TypeLicenseValidated, "own", home)
 		}
 	}
@@ -365,7 +385,12 @@ func TestUnmarshalRefusesForeignBytes(t *testing.T) {
 	}
 	other := slices.Clone(good)
 	other[0]++
-	for name, data := range map[string][]byte{"empty": nil, "other version": other, "cut": good[:len(good)-1], "longer": append(slices.Clone(good), 0)} {
+	for name, data := range map[string][]byte{
+		"empty":         nil,
+		"other version": other,
+		"cut":           good[:len(good)-1],
+		"longer":        append(slices.Clone(good), 0),
+	} {
 		kept := s
 		if err := kept.UnmarshalBinary(data); !errors.Is(err, ErrState) {
 			t.Errorf("%s: error %v, want ErrState", name, err)

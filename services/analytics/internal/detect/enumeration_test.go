@@ -14,14 +14,15 @@ import (
 
 // guess is an unknown key tried so many seconds after monday.
 func guess(second int, key, hw, ip string) Observation {
-	return Observation{EventID: fmt.Sprintf("g-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidationFailed, At: monday.Add(time.Duration(second) * time.Second),
-		HardwareID: hw, IP: ip, ErrorCode: codeLicenseNotFound, KeyHash: key}
+	return Observation{EventID: fmt.Sprintf("g-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidationFailed,
+		At: monday.Add(time.Duration(second) * time.Second), HardwareID: hw, IP: ip, ErrorCode: codeLicenseNotFound,
+		KeyHash: key}
 }
 
 // success is a validation that went well.
 func success(second int, hw, ip string) Observation {
-	return Observation{EventID: fmt.Sprintf("s-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidated, At: monday.Add(time.Duration(second) * time.Second),
-		LicenseID: "lic-" + hw, HardwareID: hw, IP: ip}
+	return Observation{EventID: fmt.Sprintf("s-%06d-%s", second, hw), Type: eventsv1.TypeLicenseValidated,
+		At: monday.Add(time.Duration(second) * time.Second), LicenseID: "lic-" + hw, HardwareID: hw, IP: ip}
 }
 
 func playAddress(e Engine, obs []Observation) []Finding {
@@ -63,7 +64,8 @@ func addressStories() []addressStory {
 	return []addressStory{
 		{"twelve keys in a minute", each(12, 5, one), SeverityMedium},
 		{"sixty keys by one device", each(60, 10, one), SeverityHigh},
-		{"three hundred keys by changing devices", each(300, 1, func(i int) string { return fmt.Sprint("hw-", i) }), SeverityCritical},
+		{"three hundred keys by changing devices",
+			each(300, 1, func(i int) string { return fmt.Sprint("hw-", i) }), SeverityCritical},
 		{"slow guesser, two keys an hour", each(60, 1800, one), SeverityMedium},
 		{"no hardware id at all", each(40, 20, func(int) string { return "" }), SeverityHigh},
 		{"guesser that finds a key", func() []Observation {
@@ -128,7 +130,8 @@ func addressStories() []addressStory {
 		}, ""},
 		{"help desk tries nine keys over a day", each(9, 3600, one), ""},
 		{"A1: guesser in a private network who says to be a proxy", proxied(each(200, 5, one)), SeverityMedium},
-		{"A1: 45 clients that mistype behind a proxy that nobody named", proxied(each(45, 60, func(i int) string { return fmt.Sprint("pc-", i) })), ""},
+		{"A1: 45 clients that mistype behind a proxy that nobody named",
+			proxied(each(45, 60, func(i int) string { return fmt.Sprint("pc-", i) })), ""},
 		{"known license with many failures", func() (obs []Observation) {
 			for i := range 100 {
 				o := guess(i, fmt.Sprint("key-", i), "pc", ip)
@@ -150,8 +153,10 @@ func TestKeyEnumeration(t *testing.T) {
 			}
 			for _, f := range found {
 				checkFinding(t, f, obs)
-				if strings.TrimPrefix(f.Subject, "ip:proxy ") != "203.0.113.9" && f.Subject != "ip:203.0.113.9" || f.LicenseID != "" || !strings.Contains(f.Reason, f.Observed[:strings.Index(f.Observed, " in ")]) {
-					t.Errorf("subject %q, license %q, reason %q, observed %q", f.Subject, f.LicenseID, f.Reason, f.Observed)
+				if strings.TrimPrefix(f.Subject, "ip:proxy ") != "203.0.113.9" && f.Subject != "ip:203.0.113.9" ||
+					f.LicenseID != "" || !strings.Contains(f.Reason, f.Observed[:strings.Index(f.Observed, " in ")]) {
+					t.Errorf("subject %q, license %q, reason %q, observed %q",
+						f.Subject, f.LicenseID, f.Reason, f.Observed)
 				}
 			}
 		})
@@ -192,7 +197,8 @@ func TestEnumerationSurvivesRestartsAndDisorder(t *testing.T) {
 
 func TestAddressKey(t *testing.T) {
 	for in, want := range map[string]string{
-		"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "nobody": "",
+		"203.0.113.9": "203.0.113.9", "::ffff:203.0.113.9": "203.0.113.9", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+		"fe80::1%eth0": "fe80::/64", "": "", "nobody": "",
 	} {
 		if got := AddressKey(in, false); got != want {
 			t.Errorf("AddressKey(%q) = %q, want %q", in, got, want)
@@ -205,7 +211,8 @@ func TestEnumerationWithinIPv6Block(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var obs []Observation
 	for i := range 30 {
-		obs = append(obs, guess(i, fmt.Sprint("key-", i), "hw", fmt.Sprintf("2001:db8:1:2:%x::%x", rng.IntN(9999), rng.IntN(9999))))
+		obs = append(obs, guess(i, fmt.Sprint("key-", i), "hw",
+			fmt.Sprintf("2001:db8:1:2:%x::%x", rng.IntN(9999), rng.IntN(9999))))
 	}
 	found := playAddress(New(), obs)
 	if len(found) == 0 || found[0].Subject != "ip:2001:db8:1:2::/64" {

@@ -51,7 +51,8 @@ var cmpEmpty = cmp.Transformer("sorted", func(m map[Kind]Severity) []string {
 func reasons(found []Finding) string {
 	var b strings.Builder
 	for _, f := range found {
-		fmt.Fprintf(&b, "%s %s %s %.2f %s | %s\n", f.DetectedAt.Format(time.DateTime), f.Status, f.Severity, f.Score, f.Type, f.Reason)
+		fmt.Fprintf(&b, "%s %s %s %.2f %s | %s\n", f.DetectedAt.Format(time.DateTime), f.Status, f.Severity, f.Score,
+			f.Type, f.Reason)
 	}
 	return b.String()
 }

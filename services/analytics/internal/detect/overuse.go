@@ -203,7 +203,8 @@ func (r weekOfRefusals) describe(f *Finding, st *step, allowed float64) {
 		count(len(r.blocks), "network"))
 	f.Expected = Expected{High: allowed}
 	f.Considered = []string{
-		"retries: a refusal followed by success within a minute, and repeated attempts within a minute, were not counted",
+		"retries: a refusal followed by success within a minute, and repeated attempts within a minute, " +
+			"were not counted",
 		"a growing team: the limit was not raised while the refusals went on",
 		"one colleague trying: more than one device was refused",
 	}

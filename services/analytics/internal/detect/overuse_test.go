@@ -23,12 +23,18 @@ func overuseStories() []story {
 		return s
 	}
 	return []story{
-		{"eight devices try for one seat for a week", func() *scenario { return refused(1, 8, 7, far) }, map[Kind]Severity{SeatOveruse: SeverityHigh}, "8 devices found no free seat"},
-		{"thirty devices try for five seats", func() *scenario { return refused(5, 30, 5, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "30 devices"},
-		{"leak seen within the day", func() *scenario { return refused(2, 20, 1, far) }, map[Kind]Severity{SeatOveruse: SeverityCritical}, "devices found no free seat"},
-		{"team too large for its seats", func() *scenario { return refused(5, 6, 10, func(int) where { return officeLine }) },
+		{"eight devices try for one seat for a week", func() *scenario { return refused(1, 8, 7, far) },
+			map[Kind]Severity{SeatOveruse: SeverityHigh}, "8 devices found no free seat"},
+		{"thirty devices try for five seats", func() *scenario { return refused(5, 30, 5, far) },
+			map[Kind]Severity{SeatOveruse: SeverityCritical}, "30 devices"},
+		{"leak seen within the day", func() *scenario { return refused(2, 20, 1, far) },
+			map[Kind]Severity{SeatOveruse: SeverityCritical}, "devices found no free seat"},
+		{"team too large for its seats", func() *scenario {
+			return refused(5, 6, 10, func(int) where { return officeLine })
+		},
 			map[Kind]Severity{SeatOveruse: SeverityMedium}, "6 devices"},
-		{"class with too few seats is a note", func() *scenario { return refused(5, 25, 1, func(int) where { return officeLine }) },
+		{"class with too few seats is a note",
+			func() *scenario { return refused(5, 25, 1, func(int) where { return officeLine }) },
 			map[Kind]Severity{SeatOveruse: SeverityLow}, "devices found no free seat"},
 		{"two clients hammer without backoff", func() *scenario {
 			s := licensed(1)
@@ -87,7 +93,8 @@ func overuseStories() []story {
 			s := licensed(2)
 			for d := range 30 {
 				for i := range 10 {
-					s.add(day(d, 9+float64(i)), eventsv1.TypeLicenseValidationFailed, fmt.Sprintf("pc-%d", i), officeLine).ErrorCode = "LICENSE_EXPIRED"
+					s.add(day(d, 9+float64(i)), eventsv1.TypeLicenseValidationFailed, fmt.Sprintf("pc-%d", i),
+						officeLine).ErrorCode = "LICENSE_EXPIRED"
 				}
 			}
 			return s
@@ -99,7 +106,8 @@ func overuseStories() []story {
 					s.refuse(day(d, 9+float64(i)), fmt.Sprintf("new-%d-%d", d/2, i), officeLine)
 				}
 				if d%2 == 1 {
-					s.add(day(d, 16), eventsv1.TypeLicenseActivated, fmt.Sprintf("grown-%d", d), officeLine).MaxDevices = 10 + 5*d
+					s.add(day(d, 16), eventsv1.TypeLicenseActivated, fmt.Sprintf("grown-%d", d),
+						officeLine).MaxDevices = 10 + 5*d
 				}
 			}
 			for i := range s.obs {

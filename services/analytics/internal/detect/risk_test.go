@@ -18,15 +18,21 @@ func TestRisk(t *testing.T) {
 	}{
 		{"nothing", nil, 0, "low"},
 		{"fresh sharing", []Weighted{{Type: AccountSharing, Strength: 0.8, LastSeen: now, Feedback: 1}}, 60, "high"},
-		{"the same a half-life later", []Weighted{{Type: AccountSharing, Strength: 0.8, LastSeen: at(14), Feedback: 1}}, 30, "guarded"},
-		{"a kind that nobody finds any more", []Weighted{{Type: "impossible_travel", Strength: 0.8, LastSeen: now, Feedback: 1}}, 24, "low"},
+		{"the same a half-life later", []Weighted{{Type: AccountSharing, Strength: 0.8, LastSeen: at(14), Feedback: 1}},
+			30, "guarded"},
+		{"a kind that nobody finds any more", []Weighted{
+			{Type: "impossible_travel", Strength: 0.8, LastSeen: now, Feedback: 1}}, 24, "low"},
 		{"strongest of a kind only", []Weighted{
-			{Type: SeatOveruse, Strength: 0.4, LastSeen: now, Feedback: 1}, {Type: SeatOveruse, Strength: 0.8, LastSeen: now, Feedback: 1}}, 44, "guarded"},
+			{Type: SeatOveruse, Strength: 0.4, LastSeen: now, Feedback: 1},
+			{Type: SeatOveruse, Strength: 0.8, LastSeen: now, Feedback: 1}}, 44, "guarded"},
 		{"two kinds", []Weighted{
-			{Type: AccountSharing, Strength: 0.8, LastSeen: now, Feedback: 1}, {Type: SeatOveruse, Strength: 0.8, LastSeen: now, Feedback: 1}}, 78, "critical"},
+			{Type: AccountSharing, Strength: 0.8, LastSeen: now, Feedback: 1},
+			{Type: SeatOveruse, Strength: 0.8, LastSeen: now, Feedback: 1}}, 78, "critical"},
 		{"a false positive is out", []Weighted{{Type: AccountSharing, Strength: 0.9, LastSeen: now}}, 0, "low"},
-		{"the future is out", []Weighted{{Type: AccountSharing, Strength: 0.9, LastSeen: at(-1), Feedback: 1}}, 0, "low"},
-		{"never certain", []Weighted{{Type: AccountSharing, Strength: 1, LastSeen: now, Feedback: 1.5}}, 99, "critical"},
+		{"the future is out", []Weighted{{Type: AccountSharing, Strength: 0.9, LastSeen: at(-1), Feedback: 1}}, 0,
+			"low"},
+		{"never certain", []Weighted{{Type: AccountSharing, Strength: 1, LastSeen: now, Feedback: 1.5}}, 99,
+			"critical"},
 	} {
 		got := Risk(tc.in, now)
 		if got.Value != tc.value || got.Level != tc.level {
@@ -41,7 +47,8 @@ func TestRiskFactorsAddUp(t *testing.T) {
 	for range 500 {
 		var in []Weighted
 		for range 1 + rng.IntN(8) {
-			in = append(in, Weighted{Type: all[rng.IntN(len(all))], Strength: rng.Float64(), Feedback: Feedback(rng.IntN(3), rng.IntN(3)),
+			in = append(in, Weighted{Type: all[rng.IntN(len(all))], Strength: rng.Float64(),
+				Feedback: Feedback(rng.IntN(3), rng.IntN(3)),
 				LastSeen: now.Add(-time.Duration(rng.Int64N(int64(90 * 24 * time.Hour))))})
 		}
 		s := Risk(in, now)
@@ -59,7 +66,16 @@ func TestRiskFactorsAddUp(t *testing.T) {
 }
 
 func TestLevelsAndFeedback(t *testing.T) {
-	for value, want := range map[int]string{0: "low", 24: "low", 25: "guarded", 49: "guarded", 50: "high", 74: "high", 75: "critical", 100: "critical"} {
+	for value, want := range map[int]string{
+		0:   "low",
+		24:  "low",
+		25:  "guarded",
+		49:  "guarded",
+		50:  "high",
+		74:  "high",
+		75:  "critical",
+		100: "critical",
+	} {
 		if got := Level(value); got != want {
 			t.Errorf("Level(%d) = %q, want %q", value, got, want)
 		}

@@ -151,7 +151,8 @@ func (r *runner) inUse(at int64) (n int) {
 // proof says whether coming back to network a shows that the device ran on another one at the same time, and by what.
 func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	others := slices.DeleteFunc(slices.Clone(r.Streams), func(b stream) bool {
-		return b.Block == a.Block || b.Last <= a.Last || st.networkOf(b.Block) == nil || st.networkOf(b.Block).near(st.place)
+		return b.Block == a.Block || b.Last <= a.Last || st.networkOf(b.Block) == nil ||
+			st.networkOf(b.Block).near(st.place)
 	})
 	if len(others) == 0 {
 		return 0, false

@@ -56,7 +56,8 @@ func day(d int, hour float64) time.Time {
 
 func (s *scenario) add(at time.Time, kind, hw string, w where) *Observation {
 	s.obs = append(s.obs, Observation{
-		EventID: fmt.Sprintf("ev-%06d", len(s.obs)), Type: kind, At: at, LicenseID: s.license.ID, HardwareID: hw, By: "client",
+		EventID: fmt.Sprintf("ev-%06d", len(s.obs)), Type: kind, At: at, LicenseID: s.license.ID, HardwareID: hw,
+		By: "client",
 		IP: w.ip, Country: w.country, Lat: w.lat, Lon: w.lon, ASN: w.asn, NetKind: w.kind,
 	})
 	return &s.obs[len(s.obs)-1]
@@ -119,7 +120,8 @@ func worst(found []Finding) map[Kind]Severity {
 // checkFinding holds a finding against what each must carry.
 func checkFinding(t *testing.T, f Finding, obs []Observation) {
 	t.Helper()
-	if f.Key == "" || f.Subject == "" || f.Reason == "" || f.Observed == "" || f.Suggestion == "" || len(f.Considered) == 0 {
+	if f.Key == "" || f.Subject == "" || f.Reason == "" || f.Observed == "" || f.Suggestion == "" ||
+		len(f.Considered) == 0 {
 		t.Errorf("finding lacks words: %+v", f)
 	}
 	if f.Score <= 0 || f.Score >= 1 || f.Severity != severityOf(f.Score) {

@@ -223,13 +223,15 @@ func (m *sharing) describeTogether(f *Finding, st *step, running int) {
 		"a lowered limit: the larger one of the last 30 days was allowed",
 		"a seat handed over: only devices that went on running side by side were counted",
 	}
-	f.Suggestion = "Sign the devices out and have the customer activate again; offer more seats if all devices are theirs."
+	f.Suggestion = "Sign the devices out and have the customer activate again; " +
+		"offer more seats if all devices are theirs."
 }
 
 func (m *sharing) describeOverlap(f *Finding, best uint64) {
 	n := len(m.overlaps)
 	f.Observed = fmt.Sprintf("%s in 24 hours", count(n, "overlap"))
-	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the strongest that %s.",
+	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the "+
+		"strongest that %s.",
 		n, sharingDetector.words[best])
 	f.Expected = Expected{High: float64(overlapsPerDay - 1)}
 	f.Considered = []string{

@@ -26,7 +26,8 @@ func copies(n int, offset time.Duration, session string) *scenario {
 // and a session id that all of them send neither.
 func TestCopiesOnManyNetworks(t *testing.T) {
 	for n := 2; n <= maxStreams+4; n++ {
-		for _, offset := range []time.Duration{0, 37 * time.Second, 5 * time.Minute / time.Duration(n), 97 * time.Second} {
+		for _, offset := range []time.Duration{0, 37 * time.Second, 5 * time.Minute / time.Duration(n),
+			97 * time.Second} {
 			for _, session := range []string{"", "same"} {
 				if session != "" && n < manyNetworks && n*int(offset) >= int(4*time.Minute) {
 					continue // may be one client that takes turns between its uplinks
@@ -34,7 +35,8 @@ func TestCopiesOnManyNetworks(t *testing.T) {
 				sc := copies(n, offset, session)
 				found := play(New(), sc.license, sc.ordered())
 				if got := worst(found)[AccountSharing]; got != SeverityHigh {
-					t.Errorf("%d networks, %v apart, session %q: %q, want high\n%s", n, offset, session, got, reasons(found))
+					t.Errorf("%d networks, %v apart, session %q: %q, want high\n%s",
+						n, offset, session, got, reasons(found))
 				}
 			}
 		}
@@ -69,11 +71,14 @@ func sharingStories() []story {
 	return []story{
 		{"copied computer in two cities", func() *scenario { return copied(berlin, madrid, 97*time.Second, false) },
 			map[Kind]Severity{AccountSharing: SeverityCritical}, "same hardware id"},
-		{"copied computer with sessions and no geo data", func() *scenario { return copied(home, officeLine, 97*time.Second, true) },
+		{"copied computer with sessions and no geo data",
+			func() *scenario { return copied(home, officeLine, 97*time.Second, true) },
 			map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
-		{"copied computer without sessions or geo data", func() *scenario { return copied(home, officeLine, 97*time.Second, false) },
+		{"copied computer without sessions or geo data",
+			func() *scenario { return copied(home, officeLine, 97*time.Second, false) },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "two rhythms"},
-		{"one id flaps between two networks each minute", func() *scenario { return alternating([]where{home, officeLine}, time.Minute, none) },
+		{"one id flaps between two networks each minute",
+			func() *scenario { return alternating([]where{home, officeLine}, time.Minute, none) },
 			map[Kind]Severity{AccountSharing: SeverityHigh}, "alternated"},
 		{"five devices run on two seats", func() *scenario {
 			s := licensed(2)
@@ -118,7 +123,8 @@ func sharingStories() []story {
 		{"vpn on and off with one session and no geo data", func() *scenario {
 			s := licensed(1)
 			for i, at := 0, day(0, 8); at.Before(day(2, 0)); i, at = i+1, at.Add(15*time.Minute) {
-				s.runs(at, at.Add(15*time.Minute), time.Minute, "laptop", []where{home, {ip: "185.65.134.9"}}[i%2], "same")
+				s.runs(at, at.Add(15*time.Minute), time.Minute, "laptop", []where{home, {ip: "185.65.134.9"}}[i%2],
+					"same")
 			}
 			return s
 		}, nil, ""},
@@ -166,7 +172,9 @@ func sharingStories() []story {
 			return alternating([]where{{ip: "80.187.1.1"}, {ip: "80.187.9.1"}, {ip: "80.187.3.1"}}, time.Minute, none)
 		}, nil, ""},
 		{"two uplinks with one session", func() *scenario {
-			return alternating([]where{home, officeLine, officeLine, home}, time.Minute, func(i int) string { return fmt.Sprintf("s%d", i/500) })
+			return alternating([]where{home, officeLine, officeLine, home}, time.Minute, func(i int) string {
+				return fmt.Sprintf("s%d", i/500)
+			})
 		}, nil, ""},
 		{"two uplinks at random without sessions", func() *scenario {
 			var seq []where
@@ -177,7 +185,8 @@ func sharingStories() []story {
 			}
 			return alternating(seq, 5*time.Minute, none)
 		}, nil, ""},
-		{"two uplinks in turn", func() *scenario { return alternating([]where{home, officeLine}, 5*time.Minute, none) }, nil, ""},
+		{"two uplinks in turn", func() *scenario { return alternating([]where{home, officeLine}, 5*time.Minute, none) },
+			nil, ""},
 		{"shaky line fails over to mobile", func() *scenario {
 			seq := []where{home, home, home, cafe, home, home, cafe, cafe, home, home, home, home, cafe, home}
 			return alternating(seq, 5*time.Minute, none)
@@ -207,7 +216,9 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"shuttle between two cities", func() *scenario { return alternating([]where{berlin, munich}, 2*time.Hour, none) }, nil, ""},
+		{"shuttle between two cities", func() *scenario {
+			return alternating([]where{berlin, munich}, 2*time.Hour, none)
+		}, nil, ""},
 		{"hardware ids change within one office", func() *scenario {
 			s := licensed(2)
 			for d := range 7 {

@@ -19,19 +19,32 @@ var loads = []struct {
 	{"validated", func(n int) event.Event {
 		// 10,000 licenses with two devices each; a week's worth of time every 100,000 events.
 		at := now.AddDate(0, 0, -20).Add(time.Duration(n) * 6 * time.Second)
-		return loadEvent(n, eventsv1.TypeLicenseValidated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d","device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7","client_time":null}`,
-			n%10_000, n%20_000, n%3, n%4, n%250))
+		return loadEvent(n, eventsv1.TypeLicenseValidated, at,
+			fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","hardware_id":"device-%d",`+
+				`"device_name":"desk","os":"Linux 6","app_version":"1.%d","session_id":"","ip":"10.%d.%d.7",`+
+				`"client_time":null}`,
+				n%10_000, n%20_000, n%3, n%4, n%250))
 	}},
 	{"activated", func(n int) event.Event {
 		// 10,000 licenses that take one device after another, from behind one proxy.
 		at := now.Add(-time.Hour).Add(time.Duration(n) * 10 * time.Microsecond)
-		return loadEvent(n, eventsv1.TypeLicenseActivated, at, fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d","device_id":"03890000-0000-7000-8000-%012d","hardware_id":"%064x","device_name":"","os":"","app_version":"","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":1,"returning":false,"country":"","lat":0,"lon":0,"asn":0,"net_kind":""}`,
-			n%10_000, n, n))
+		return loadEvent(n, eventsv1.TypeLicenseActivated, at,
+			fmt.Appendf(nil, `{"license_id":"01890000-0000-7000-8000-%012d",`+
+				`"device_id":"03890000-0000-7000-8000-%012d","hardware_id":"%064x","device_name":"","os":"",`+
+				`"app_version":"","ip":"127.0.0.1","current_devices":1,"max_devices":1000000,"version":1,`+
+				`"returning":false,"country":"","lat":0,"lon":0,"asn":0,"net_kind":""}`,
+				n%10_000, n, n))
 	}},
 }
 
 func loadEvent(n int, eventType string, at time.Time, data []byte) event.Event {
-	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", n), Type: eventType, Source: "latchkey/license", Time: at, Data: data}
+	return event.Event{
+		ID:     fmt.Sprintf("02890000-0000-7000-8000-%012d", n),
+		Type:   eventType,
+		Source: "latchkey/license",
+		Time:   at,
+		Data:   data,
+	}
 }
 
 // BenchmarkIngest takes in batches of the queue's size, after every license was heard of once, and prints events/s;

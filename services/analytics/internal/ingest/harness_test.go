@@ -76,13 +76,20 @@ func (s *script) event(eventType string, at time.Time, b body) event.Event {
 	if err != nil {
 		panic(err)
 	}
-	return event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", s.n), Type: eventType, Source: "latchkey/license", Time: at, Data: raw}
+	return event.Event{
+		ID:     fmt.Sprintf("02890000-0000-7000-8000-%012d", s.n),
+		Type:   eventType,
+		Source: "latchkey/license",
+		Time:   at,
+		Data:   raw,
+	}
 }
 
 // created makes the license known.
 func (s *script) created(at time.Time, seats int) event.Event {
-	return s.event(eventsv1.TypeLicenseCreated, at, body{"customer_id": "acme", "product": "demo", "license_type": "standard",
-		"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil})
+	return s.event(eventsv1.TypeLicenseCreated, at,
+		body{"customer_id": "acme", "product": "demo", "license_type": "standard",
+			"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil})
 }
 
 // emptied is a harness of its own on an empty database of the same engine.

@@ -26,8 +26,10 @@ func month(s *script) []event.Event {
 		b["version"], b["current_devices"], b["max_devices"] = version, current, 3
 		events = append(events, s.event(eventType, at, b))
 	}
-	seat(eventsv1.TypeLicenseActivated, start.Add(time.Hour), 1, body{"hardware_id": "A", "device_name": "alpha", "ip": "192.0.2.1"})
-	seat(eventsv1.TypeLicenseActivated, start.Add(2*time.Hour), 2, body{"hardware_id": "B", "device_name": "beta", "ip": "192.0.2.2"})
+	seat(eventsv1.TypeLicenseActivated, start.Add(time.Hour), 1,
+		body{"hardware_id": "A", "device_name": "alpha", "ip": "192.0.2.1"})
+	seat(eventsv1.TypeLicenseActivated, start.Add(2*time.Hour), 2,
+		body{"hardware_id": "B", "device_name": "beta", "ip": "192.0.2.2"})
 	for day := range 30 {
 		at := start.AddDate(0, 0, day)
 		appVersion := "1.0"
@@ -45,12 +47,15 @@ func month(s *script) []event.Event {
 			use(eventsv1.TypeLicenseValidated, "B", 9)
 		}
 		if day%10 == 0 {
-			events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, at.Add(7*time.Hour), body{"hardware_id": "X", "error_code": "DEVICE_NOT_ACTIVATED"}))
+			events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, at.Add(7*time.Hour),
+				body{"hardware_id": "X", "error_code": "DEVICE_NOT_ACTIVATED"}))
 		}
 	}
 	seat(eventsv1.TypeDeviceDeactivated, start.AddDate(0, 0, 20).Add(10*time.Hour), 1, body{"hardware_id": "B"})
-	seat(eventsv1.TypeLicenseTransferred, start.AddDate(0, 0, 25).Add(10*time.Hour), 1, body{"from_hardware_id": "A", "to_hardware_id": "C"})
-	events = append(events, s.event(eventsv1.TypeLicenseDeviceLimitExceeded, start.AddDate(0, 0, 26).Add(10*time.Hour), body{"hardware_id": "Y", "error_code": "DEVICE_LIMIT_EXCEEDED"}))
+	seat(eventsv1.TypeLicenseTransferred, start.AddDate(0, 0, 25).Add(10*time.Hour), 1,
+		body{"from_hardware_id": "A", "to_hardware_id": "C"})
+	events = append(events, s.event(eventsv1.TypeLicenseDeviceLimitExceeded, start.AddDate(0, 0, 26).Add(10*time.Hour),
+		body{"hardware_id": "Y", "error_code": "DEVICE_LIMIT_EXCEEDED"}))
 	return events
 }
 
@@ -91,12 +96,14 @@ func TestMonth(t *testing.T) {
 		a := r.answers()
 
 		want := usage.DayUsage{UniqueDevices: 2, Counts: usage.Counts{
-			Validations: 80, Failures: 3, Activations: 2, Deactivations: 1, Heartbeats: 30, Events: 1 + 80 + 3 + 2 + 1 + 30 + 2,
+			Validations: 80, Failures: 3, Activations: 2, Deactivations: 1, Heartbeats: 30,
+			Events: 1 + 80 + 3 + 2 + 1 + 30 + 2,
 		}}
 		if diff := cmp.Diff(want, a.Total); diff != "" {
 			t.Errorf("total usage (-want +got):\n%s", diff)
 		}
-		if len(a.Daily) != 30 || a.Daily[0].Activations != 2 || a.Daily[0].Validations != 3 || a.Daily[29].Validations != 2 || a.Daily[29].UniqueDevices != 1 {
+		if len(a.Daily) != 30 || a.Daily[0].Activations != 2 || a.Daily[0].Validations != 3 ||
+			a.Daily[29].Validations != 2 || a.Daily[29].UniqueDevices != 1 {
 			t.Errorf("daily usage: %d days, first %+v, last %+v", len(a.Daily), a.Daily[0], a.Daily[29])
 		}
 		p := a.Patterns
@@ -112,14 +119,23 @@ func TestMonth(t *testing.T) {
 		if diff := cmp.Diff([]string{"2.0", "1.0"}, d.List[0].Versions); diff != "" {
 			t.Errorf("versions of the device last seen (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(map[string]int64{"DEVICE_NOT_ACTIVATED": 3, "DEVICE_LIMIT_EXCEEDED": 1}, p.Failures.ByCode); diff != "" {
+		if diff := cmp.Diff(map[string]int64{"DEVICE_NOT_ACTIVATED": 3, "DEVICE_LIMIT_EXCEEDED": 1},
+			p.Failures.ByCode); diff != "" {
 			t.Errorf("failures by code (-want +got):\n%s", diff)
 		}
-		if a.Figures.ValidationsTotal != 80 || a.Figures.Validations24h != 2 || !a.Figures.LastValidatedAt.Equal(now.Add(-3*time.Hour+time.Minute)) {
+		if a.Figures.ValidationsTotal != 80 || a.Figures.Validations24h != 2 ||
+			!a.Figures.LastValidatedAt.Equal(now.Add(-3*time.Hour+time.Minute)) {
 			t.Errorf("figures: %+v", a.Figures)
 		}
 		totals := a.Report.Totals
-		if totals != (usage.Totals{Licenses: 1, Active: 1, Devices: 2, Validations: 80, Failures: 3, SeatUtilisation: 0.3333}) {
+		if totals != (usage.Totals{
+			Licenses:        1,
+			Active:          1,
+			Devices:         2,
+			Validations:     80,
+			Failures:        3,
+			SeatUtilisation: 0.3333,
+		}) {
 			t.Errorf("report totals: %+v", totals)
 		}
 	})
@@ -156,15 +172,18 @@ func TestPoison(t *testing.T) {
 		"NUL":                    s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "a\x00b"}),
 		"NUL in the type":        {ID: good.ID, Type: "license.\x00", Time: now, Data: []byte(`{}`)},
 		"future":                 s.event(eventsv1.TypeLicenseValidated, now.AddDate(0, 0, 2), nil),
-		"before all time":        s.event(eventsv1.TypeLicenseValidated, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), nil),
-		"id no UUID":             {ID: "7", Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`{}`)},
-		"data no object":         {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`[]`)},
-		"data no UTF-8":          {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte("{\"a\":\"\xff\"}")},
+		"before all time": s.event(eventsv1.TypeLicenseValidated, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
+			nil),
+		"id no UUID":     {ID: "7", Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`{}`)},
+		"data no object": {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now, Data: []byte(`[]`)},
+		"data no UTF-8": {ID: good.ID, Type: eventsv1.TypeLicenseValidated, Time: now,
+			Data: []byte("{\"a\":\"\xff\"}")},
 	}
 	each(t, func(t *testing.T, r *harness) {
 		for name, bad := range poison {
 			var rejected bus.Rejected
-			if err := r.consumer.Handle(t.Context(), []event.Event{bad}); !errors.As(err, &rejected) || rejected[0] == nil {
+			if err := r.consumer.Handle(t.Context(), []event.Event{bad}); !errors.As(err, &rejected) ||
+				rejected[0] == nil {
 				t.Errorf("%s alone: %v, want it rejected", name, err)
 			}
 		}
@@ -189,7 +208,8 @@ func TestFencing(t *testing.T) {
 		s, second := &script{}, r.another()
 		r.handle(s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"}))
 		stale := []event.Event{s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}
-		if err := second.Handle(t.Context(), []event.Event{s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}); err != nil {
+		if err := second.Handle(t.Context(), []event.Event{
+			s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "A"})}); err != nil {
 			t.Fatalf("the second consumer: %v", err)
 		}
 		if err := r.consumer.Handle(t.Context(), stale); !errors.Is(err, usage.ErrFenced) {
@@ -235,9 +255,11 @@ func TestRestart(t *testing.T) {
 func guessing(s *script, start time.Time) []event.Event {
 	var events []event.Event
 	for i := range 40 {
-		events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, start.Add(time.Duration(i)*time.Minute), body{
-			"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", i),
-		}))
+		events = append(events, s.event(eventsv1.TypeLicenseValidationFailed, start.Add(time.Duration(i)*time.Minute),
+			body{
+				"license_id": "", "ip": "203.0.113.9", "error_code": "LICENSE_NOT_FOUND",
+				"license_key_hash": fmt.Sprintf("%064x", i),
+			}))
 	}
 	return events
 }

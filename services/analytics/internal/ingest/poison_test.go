@@ -85,7 +85,8 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 		s, counting := &script{}, r.counting()
 		var batches [][]event.Event
 		for range 5 {
-			batches = append(batches, []event.Event{s.event(eventsv1.TypeLicenseValidated, now, nil), s.event(eventsv1.TypeLicenseUpdated, now, nil)})
+			batches = append(batches, []event.Event{s.event(eventsv1.TypeLicenseValidated, now, nil),
+				s.event(eventsv1.TypeLicenseUpdated, now, nil)})
 		}
 		for _, c := range []struct {
 			name    string
@@ -96,8 +97,11 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 			// the replay.
 			{"new events", batches, countingStore{asked: 1, loads: 6, commits: 5, taken: 10}},
 			{"the same again", batches, countingStore{asked: 5, loads: 1}},
-			{"half a batch", [][]event.Event{{batches[0][0], s.event(eventsv1.TypeLicenseValidated, now, nil)}}, countingStore{asked: 1, loads: 2, commits: 1, taken: 1}},
-			{"new ones after that", [][]event.Event{{s.event(eventsv1.TypeLicenseValidated, now, nil)}, {s.event(eventsv1.TypeLicenseValidated, now, nil)}}, countingStore{asked: 1, loads: 2, commits: 2, taken: 2}},
+			{"half a batch", [][]event.Event{{batches[0][0], s.event(eventsv1.TypeLicenseValidated, now, nil)}},
+				countingStore{asked: 1, loads: 2, commits: 1, taken: 1}},
+			{"new ones after that", [][]event.Event{{s.event(eventsv1.TypeLicenseValidated, now, nil)},
+				{s.event(eventsv1.TypeLicenseValidated, now, nil)}},
+				countingStore{asked: 1, loads: 2, commits: 2, taken: 2}},
 		} {
 			*counting = countingStore{Store: counting.Store}
 			for _, batch := range c.batches {
@@ -147,16 +151,20 @@ func TestH1EveryTextIsTakenIn(t *testing.T) {
 func TestM6SessionDataIsNotKept(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		s := &script{}
-		for _, data := range []any{body{"a": strings.Repeat("x", 4000)}, body{"session_data": body{"x": `"session_data"`}}, nil, "text"} {
-			r.handle(s.event(eventsv1.TypeLicenseHeartbeat, now, body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))
+		for _, data := range []any{body{"a": strings.Repeat("x", 4000)},
+			body{"session_data": body{"x": `"session_data"`}}, nil, "text"} {
+			r.handle(s.event(eventsv1.TypeLicenseHeartbeat, now,
+				body{"hardware_id": "A", "app_version": `"session_data"`, "session_data": data}))
 		}
 		kept := 0
-		err := r.store.Events(t.Context(), license, now.Add(-time.Hour), now.Add(time.Hour), func(e *usage.Event) error {
-			if kept++; len(e.Data) > 200 || strings.Contains(string(e.Data), `"session_data":`) || e.AppVersion != `"session_data"` {
-				t.Errorf("kept %d bytes: %.200s", len(e.Data), e.Data)
-			}
-			return nil
-		})
+		err := r.store.Events(t.Context(), license, now.Add(-time.Hour), now.Add(time.Hour),
+			func(e *usage.Event) error {
+				if kept++; len(e.Data) > 200 || strings.Contains(string(e.Data), `"session_data":`) ||
+					e.AppVersion != `"session_data"` {
+					t.Errorf("kept %d bytes: %.200s", len(e.Data), e.Data)
+				}
+				return nil
+			})
 		if err != nil || kept != 4 {
 			t.Errorf("%d events are kept, %v", kept, err)
 		}
@@ -167,7 +175,8 @@ func TestM6SessionDataIsNotKept(t *testing.T) {
 func eventMessages() (found []protoreflect.MessageType) {
 	pkg := eventsv1.File_latchkey_events_v1_license_proto.Package()
 	protoregistry.GlobalTypes.RangeMessages(func(m protoreflect.MessageType) bool {
-		if m.Descriptor().ParentFile().Package() == pkg && proto.GetExtension(m.Descriptor().Options(), eventsv1.E_Type).(string) != "" {
+		if m.Descriptor().ParentFile().Package() == pkg &&
+			proto.GetExtension(m.Descriptor().Options(), eventsv1.E_Type).(string) != "" {
 			found = append(found, m)
 		}
 		return true
@@ -193,7 +202,8 @@ func fill(m protoreflect.Message, random *rand.Rand) {
 				panic(err)
 			}
 			m.Set(f, protoreflect.ValueOfMessage(data.ProtoReflect()))
-		case f.Kind() == protoreflect.MessageKind && !f.IsList() && f.Message().FullName() != "google.protobuf.Timestamp":
+		case f.Kind() == protoreflect.MessageKind && !f.IsList() &&
+			f.Message().FullName() != "google.protobuf.Timestamp":
 			fill(m.Mutable(f).Message(), random)
 		}
 	}

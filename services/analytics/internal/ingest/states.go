@@ -97,7 +97,8 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 	if !isLicense {
 		s.address = &detect.AddressState{}
 		if err := s.address.UnmarshalBinary(stored.Data); stored.Data != nil && err != nil {
-			c.log.Warn("detectors start anew for an address whose state cannot be read", "subject", subject, "error", err)
+			c.log.Warn("detectors start anew for an address whose state cannot be read",
+				"subject", subject, "error", err)
 		}
 		return s, nil
 	}
@@ -120,7 +121,9 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 }
 
 // rebuild shows the detectors the events of a license up to position again. Their findings are known.
-func (c *stateCache) rebuild(ctx context.Context, store Store, id string, position int64) (*detect.LicenseState, error) {
+func (c *stateCache) rebuild(
+	ctx context.Context, store Store, id string, position int64,
+) (*detect.LicenseState, error) {
 	rebuilt := &detect.LicenseState{}
 	err := eachLogged(ctx, store, usage.Logged{}, id, func(page []usage.Logged) error {
 		for i := range page {

@@ -119,13 +119,17 @@ func abuse(r *rand.Rand, n int) []event.Event {
 		e := event.Event{ID: fmt.Sprintf("02890000-0000-7000-8000-%012d", i), Time: at}
 		switch r.IntN(8) {
 		case 0:
-			e.Type, e.Data = eventsv1.TypeLicenseValidationFailed, fmt.Appendf(nil, `{"ip":"203.0.113.%d","error_code":"LICENSE_NOT_FOUND","license_key_hash":"%d"}`, r.IntN(2), i)
+			e.Type, e.Data = eventsv1.TypeLicenseValidationFailed, fmt.Appendf(nil,
+				`{"ip":"203.0.113.%d","error_code":"LICENSE_NOT_FOUND","license_key_hash":"%d"}`, r.IntN(2), i)
 		case 1:
-			e.Type, e.Data = eventsv1.TypeLicenseUpdated, fmt.Appendf(nil, `{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d}`, id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
+			e.Type, e.Data = eventsv1.TypeLicenseUpdated, fmt.Appendf(nil,
+				`{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d}`, id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
 		case 2:
-			e.Type, e.Data = eventsv1.TypeDeviceDeactivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d"}`, id, r.IntN(40))
+			e.Type, e.Data = eventsv1.TypeDeviceDeactivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d"}`,
+				id, r.IntN(40))
 		default:
-			e.Type, e.Data = eventsv1.TypeLicenseActivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d","ip":"203.0.%d.1","version":%d}`, id, r.IntN(40), r.IntN(5), i+1)
+			e.Type, e.Data = eventsv1.TypeLicenseActivated, fmt.Appendf(nil,
+				`{"license_id":%q,"hardware_id":"d%d","ip":"203.0.%d.1","version":%d}`, id, r.IntN(40), r.IntN(5), i+1)
 		}
 		events[i] = e
 	}
@@ -250,7 +254,8 @@ func TestStatesAreBoundedByBytes(t *testing.T) {
 	c.bounds.stateBytes = 100_000
 	events := abuse(rand.New(rand.NewPCG(3, 3)), 3000)
 	for i := range events {
-		events[i].Data = bytes.Replace(events[i].Data, []byte("01890000-0000-7000-8000-0000000000"), fmt.Appendf(nil, "01890000-0000-7000-8000-00000000%02d", i%100), 1)
+		events[i].Data = bytes.Replace(events[i].Data, []byte("01890000-0000-7000-8000-0000000000"),
+			fmt.Appendf(nil, "01890000-0000-7000-8000-00000000%02d", i%100), 1)
 	}
 	for len(events) > 0 {
 		if err := c.Handle(t.Context(), events[:100]); err != nil {
@@ -261,7 +266,8 @@ func TestStatesAreBoundedByBytes(t *testing.T) {
 			sum += s.bytes
 		}
 		if sum != held.bytes || sum > c.bounds.stateBytes {
-			t.Fatalf("%d states of %d bytes are held, %d were counted; the bound is %d", len(held.states), sum, held.bytes, c.bounds.stateBytes)
+			t.Fatalf("%d states of %d bytes are held, %d were counted; the bound is %d",
+				len(held.states), sum, held.bytes, c.bounds.stateBytes)
 		}
 		events = events[100:]
 	}

@@ -31,7 +31,9 @@ func NewHandler(u *usage.Service, opts ...connect.HandlerOption) (string, http.H
 }
 
 // LicenseStatistics implements analyticsv1connect.AnalyticsServiceHandler.
-func (s server) LicenseStatistics(ctx context.Context, req *connect.Request[analyticsv1.LicenseStatisticsRequest]) (*connect.Response[analyticsv1.LicenseStatisticsResponse], error) {
+func (s server) LicenseStatistics(
+	ctx context.Context, req *connect.Request[analyticsv1.LicenseStatisticsRequest],
+) (*connect.Response[analyticsv1.LicenseStatisticsResponse], error) {
 	f, err := s.usage.Figures(ctx, req.Msg.LicenseId)
 	if err != nil {
 		return nil, err
@@ -47,7 +49,9 @@ func (s server) LicenseStatistics(ctx context.Context, req *connect.Request[anal
 }
 
 // LicenseUsage implements analyticsv1connect.AnalyticsServiceHandler.
-func (s server) LicenseUsage(ctx context.Context, req *connect.Request[analyticsv1.LicenseUsageRequest]) (*connect.Response[analyticsv1.LicenseUsageResponse], error) {
+func (s server) LicenseUsage(
+	ctx context.Context, req *connect.Request[analyticsv1.LicenseUsageRequest],
+) (*connect.Response[analyticsv1.LicenseUsageResponse], error) {
 	days := int(req.Msg.Days)
 	if days < 1 || days > usage.MaxDays {
 		return nil, apierr.InvalidField("days", "must be a whole number from 1 to 366")
@@ -78,7 +82,9 @@ func newCounts(d *usage.DayUsage) *analyticsv1.UsageCounts {
 }
 
 // Statistics implements analyticsv1connect.AnalyticsServiceHandler.
-func (s server) Statistics(ctx context.Context, _ *connect.Request[analyticsv1.StatisticsRequest]) (*connect.Response[analyticsv1.StatisticsResponse], error) {
+func (s server) Statistics(
+	ctx context.Context, _ *connect.Request[analyticsv1.StatisticsRequest],
+) (*connect.Response[analyticsv1.StatisticsResponse], error) {
 	f, err := s.usage.FleetFigures(ctx)
 	if err != nil {
 		return nil, err

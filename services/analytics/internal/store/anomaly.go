@@ -152,7 +152,8 @@ func (s *Store) knownAnomalies(tx *gorm.DB, findings []detect.Finding) ([]usage.
 		}
 	}
 	var rows []anomalyRow
-	err := tx.Raw(`SELECT * FROM anomalies WHERE subject IN ? AND (closed_at IS NULL OR last_seen >= ?) ORDER BY detected_at, anomaly_id`,
+	err := tx.Raw(`SELECT * FROM anomalies WHERE subject IN ? AND (closed_at IS NULL OR last_seen >= ?)
+		ORDER BY detected_at, anomaly_id`,
 		keysOf(subjects), since.Add(-usage.EpisodeGap)).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read known anomalies: %w", err)
@@ -249,7 +250,8 @@ func (s *Store) CountAnomalies(ctx context.Context, since time.Time) (open, rece
 	var n struct{ Open, Recent int64 }
 	err = s.db.Read(ctx).Raw(`SELECT
 		(SELECT count(*) FROM anomalies WHERE closed_at IS NULL AND status <> ?) AS open,
-		(SELECT count(*) FROM anomalies WHERE detected_at >= ?) AS recent`, usage.StatusFalsePositive, since).Scan(&n).Error
+		(SELECT count(*) FROM anomalies WHERE detected_at >= ?) AS recent`,
+		usage.StatusFalsePositive, since).Scan(&n).Error
 	return n.Open, n.Recent, db.Error(err)
 }
 
@@ -260,7 +262,8 @@ func (s *Store) CloseAnomalies(ctx context.Context, now time.Time) (closed int, 
 			return err
 		}
 		var rows []anomalyRow
-		err := tx.Raw(`SELECT * FROM anomalies WHERE closed_at IS NULL AND last_seen <= ? LIMIT 1000`, now.Add(-usage.EpisodeGap)).Scan(&rows).Error
+		err := tx.Raw(`SELECT * FROM anomalies WHERE closed_at IS NULL AND last_seen <= ? LIMIT 1000`,
+			now.Add(-usage.EpisodeGap)).Scan(&rows).Error
 		if err != nil {
 			return err
 		}

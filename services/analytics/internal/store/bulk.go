@@ -40,7 +40,8 @@ type table struct {
 // merges are by the names that tags give them; a column without one is replaced.
 var merges = map[string]merge{"": replace, "key": key, "add": add, "or": or, "latest": latest}
 
-// tableOf is the table of which R is a row: the tag of each field, col:"name,kind" or col:"name,kind,merge", is its column.
+// tableOf is the table of which R is a row: the tag of each field, col:"name,kind" or col:"name,kind,merge", is its
+// column.
 func tableOf[R any](name string) table {
 	t := table{name: name}
 	row := reflect.TypeFor[R]()
@@ -80,7 +81,9 @@ func (t table) update(tx *gorm.DB, engine db.Engine, rows any) error {
 
 // upsert adds rows; those that exist are merged.
 func (t table) upsert(tx *gorm.DB, engine db.Engine, rows any) error {
-	return t.send(engine, rows, func(source string, params []any) error { return tx.Exec(t.upsertSQL(source), params...).Error })
+	return t.send(engine, rows, func(source string, params []any) error {
+		return tx.Exec(t.upsertSQL(source), params...).Error
+	})
 }
 
 // send calls statement with a query that reads the rows from its parameters: once for all rows, more often on SQLite,
@@ -136,7 +139,8 @@ func (t table) upsertSQL(source string) string {
 		}
 		sets = append(sets, c.name+" = "+strings.NewReplacer("{t}", t.name, "{c}", c.name).Replace(string(c.merge)))
 	}
-	return t.insertSQL() + source + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
+	return t.insertSQL() + source + " ON CONFLICT (" + strings.Join(keys, ", ") + ") DO UPDATE SET " +
+		strings.Join(sets, ", ")
 }
 
 func (t table) updateSQL(source string) string {
@@ -148,7 +152,8 @@ func (t table) updateSQL(source string) string {
 		}
 		sets = append(sets, c.name+" = r."+c.name)
 	}
-	return "UPDATE " + t.name + " AS t SET " + strings.Join(sets, ", ") + " FROM (" + source + ") r WHERE " + strings.Join(where, " AND ")
+	return "UPDATE " + t.name + " AS t SET " + strings.Join(sets, ", ") + " FROM (" + source + ") r WHERE " +
+		strings.Join(where, " AND ")
 }
 
 func (t table) insertSQL() string { return "INSERT INTO " + t.name + " (" + t.list() + ") " }
@@ -173,12 +178,14 @@ func (t table) source(engine db.Engine, n int) string {
 		values[i] = fmt.Sprintf("column%d AS %s", i+1, c.name)
 	}
 	row := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-	return "SELECT " + strings.Join(values, ", ") + " FROM (VALUES " + row + strings.Repeat(", "+row, n-1) + ") WHERE true"
+	return "SELECT " + strings.Join(values, ", ") + " FROM (VALUES " + row + strings.Repeat(", "+row, n-1) +
+		") WHERE true"
 }
 
 // unnest is source for PostgreSQL.
 func (t table) unnest() string {
-	names, arrays, values := make([]string, len(t.columns)), make([]string, len(t.columns)), make([]string, len(t.columns))
+	names, arrays, values := make([]string, len(t.columns)), make([]string, len(t.columns)),
+		make([]string, len(t.columns))
 	for i, c := range t.columns {
 		names[i] = c.name
 		arrays[i], values[i] = "?::"+c.kind+"[]", c.name
@@ -186,7 +193,8 @@ func (t table) unnest() string {
 			arrays[i], values[i] = "?::text[]", c.name+"::"+c.kind+" AS "+c.name
 		}
 	}
-	return "SELECT " + strings.Join(values, ", ") + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" + strings.Join(names, ", ") + ") WHERE true"
+	return "SELECT " + strings.Join(values, ", ") + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS r(" +
+		strings.Join(names, ", ") + ") WHERE true"
 }
 
 // document says whether the column holds JSON.

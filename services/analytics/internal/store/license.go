@@ -39,7 +39,8 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 		return nil, err
 	}
 	var failures []licenseFailureRow
-	err = s.db.Read(ctx).Raw(`SELECT error_code, sum(failures) AS failures FROM license_failures WHERE license_id = ? AND day >= ? GROUP BY error_code`,
+	err = s.db.Read(ctx).Raw(`SELECT error_code, sum(failures) AS failures FROM license_failures
+		WHERE license_id = ? AND day >= ? GROUP BY error_code`,
 		l.ID, w.From).Scan(&failures).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read failures: %w", err))
@@ -47,14 +48,16 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 	for _, f := range failures {
 		h.Failures[f.ErrorCode] = f.Failures
 	}
-	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM networks WHERE license_id = ? AND last_day >= ?`, l.ID, w.From).Scan(&h.Networks).Error
+	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM networks WHERE license_id = ? AND last_day >= ?`, l.ID, w.From).
+		Scan(&h.Networks).Error
 	return h, db.Error(err)
 }
 
 // Days implements usage.Store.
 func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]usage.Day, error) {
 	var rows []dayRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM license_days WHERE license_id = ? AND day >= ? ORDER BY day`, licenseID, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT * FROM license_days WHERE license_id = ? AND day >= ? ORDER BY day`,
+		licenseID, from).Scan(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read days: %w", err))
 	}
@@ -71,7 +74,8 @@ func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]u
 
 func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, error) {
 	var rows []deviceRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM devices WHERE license_id = ? ORDER BY hardware_id`, licenseID).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT * FROM devices WHERE license_id = ? ORDER BY hardware_id`, licenseID).
+		Scan(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read devices: %w", err))
 	}
@@ -88,8 +92,9 @@ func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, 
 
 func (s *Store) deviceDays(ctx context.Context, licenses []string, from time.Time) ([]usage.DeviceDay, error) {
 	var rows []deviceDayRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM device_days WHERE license_id IN ? AND day >= ? ORDER BY license_id, day, hardware_id`,
-		licenses, from).Scan(&rows).Error
+	err := s.db.Read(ctx).
+		Raw(`SELECT * FROM device_days WHERE license_id IN ? AND day >= ? ORDER BY license_id, day, hardware_id`,
+			licenses, from).Scan(&rows).Error
 	days := make([]usage.DeviceDay, len(rows))
 	for i, r := range rows {
 		days[i] = r.day()

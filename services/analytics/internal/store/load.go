@@ -16,7 +16,8 @@ const consumerName = "events"
 func (s *Store) TakeOver(ctx context.Context) (p usage.Progress, err error) {
 	err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return tx.Raw(`INSERT INTO consumer (name, epoch) VALUES (?, 1)
-			ON CONFLICT (name) DO UPDATE SET epoch = consumer.epoch + 1 RETURNING epoch, taken, replay_after`, consumerName).Scan(&p).Error
+			ON CONFLICT (name) DO UPDATE SET epoch = consumer.epoch + 1 RETURNING epoch, taken, replay_after`,
+			consumerName).Scan(&p).Error
 	})
 	return p, err
 }
@@ -118,7 +119,10 @@ func (r *loggedRow) logged() usage.Logged {
 		ExpiresAt:   r.ExpiresAt,
 	}
 	return usage.Logged{
-		Event:    usage.Event{Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()}, Data: r.Data},
+		Event: usage.Event{
+			Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()},
+			Data:        r.Data,
+		},
 		Position: r.Position,
 		License:  l.license(),
 	}

@@ -21,7 +21,8 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	for {
 		var rows []eventRow
 		err := s.db.Read(ctx).Raw(`SELECT * FROM events WHERE license_id = ? AND occurred_at >= ? AND occurred_at <= ?
-			AND (occurred_at > ? OR event_id > ?) ORDER BY occurred_at, event_id LIMIT ?`, licenseID, last, to, last, id, page).Scan(&rows).Error
+			AND (occurred_at > ? OR event_id > ?) ORDER BY occurred_at, event_id LIMIT ?`,
+			licenseID, last, to, last, id, page).Scan(&rows).Error
 		if err != nil {
 			return db.Error(fmt.Errorf("read events: %w", err))
 		}
@@ -58,8 +59,10 @@ func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Tim
 		Type string
 		N    int64
 	}
-	err := s.db.Read(ctx).Raw(`SELECT type, count(*) AS n FROM events WHERE license_id = ? AND occurred_at > ? AND type IN ? GROUP BY type`,
-		licenseID, since, []string{eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseValidationFailed}).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT type, count(*) AS n FROM events
+		WHERE license_id = ? AND occurred_at > ? AND type IN ? GROUP BY type`,
+		licenseID, since, []string{eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseValidationFailed}).
+		Scan(&rows).Error
 	var c usage.Counts
 	for _, r := range rows {
 		if r.Type == eventsv1.TypeLicenseValidated {
@@ -91,7 +94,8 @@ func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
 		table, condition string
 		args             []any
 	}{
-		{"events", "occurred_at < ? AND position <= (SELECT coalesce(max(replay_after), 0) FROM consumer)", []any{x.Events}},
+		{"events", "occurred_at < ? AND position <= (SELECT coalesce(max(replay_after), 0) FROM consumer)",
+			[]any{x.Events}},
 		{"inbox", "expires_at < ?", []any{x.Now}},
 		{"telemetry_inbox", "expires_at < ?", []any{x.Now}},
 		{"detector_states", "updated_at < ?", []any{x.States}},
@@ -115,9 +119,11 @@ func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
 // prune deletes by the rows' physical names, which needs no key: ctid on PostgreSQL, rowid on SQLite.
 func (s *Store) prune(ctx context.Context, table, condition string, args []any) (pruned int64, err error) {
 	const portion = 5000
-	query := "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE " + condition + " LIMIT ?)"
+	query := "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE " + condition +
+		" LIMIT ?)"
 	if s.db.Engine() == db.Postgres {
-		query = "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " + table + " WHERE " + condition + " LIMIT ?))"
+		query = "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " + table + " WHERE " + condition +
+			" LIMIT ?))"
 	}
 	for {
 		var n int64

@@ -25,7 +25,8 @@ const (
 func (s *Store) Overview(ctx context.Context, now time.Time) (*usage.Overview, error) {
 	o := &usage.Overview{Versions: []usage.VersionDevices{}, Countries: []usage.CountryDevices{}}
 	steps := []func(context.Context, time.Time, *usage.Overview) error{
-		s.overviewTotals, s.overviewProgress, s.overviewDevices, s.overviewFailures, s.overviewAnomalies, s.overviewRisk,
+		s.overviewTotals, s.overviewProgress, s.overviewDevices, s.overviewFailures, s.overviewAnomalies,
+		s.overviewRisk,
 	}
 	for _, step := range steps {
 		if err := step(ctx, now, o); err != nil {
@@ -37,7 +38,8 @@ func (s *Store) Overview(ctx context.Context, now time.Time) (*usage.Overview, e
 
 func (s *Store) overviewTotals(ctx context.Context, now time.Time, o *usage.Overview) error {
 	var row struct{ Licenses, Usable, Devices int64 }
-	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses, coalesce(sum(CASE WHEN `+usable+` THEN 1 ELSE 0 END), 0) AS usable,
+	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses, coalesce(sum(CASE WHEN `+usable+` THEN 1 ELSE 0 END),
+		0) AS usable,
 		coalesce(sum(l.current_devices), 0) AS devices FROM licenses l`, now).Scan(&row).Error
 	o.Licenses, o.ActiveLicenses, o.Devices = row.Licenses, row.Usable, row.Devices
 	return err
@@ -48,7 +50,8 @@ func (s *Store) overviewProgress(ctx context.Context, _ time.Time, o *usage.Over
 		LagMS        *int64 `gorm:"column:lag_ms"`
 		FirstEventAt stamp
 	}
-	err := s.db.Read(ctx).Raw(`SELECT lag_ms, first_event_at FROM consumer WHERE name = ?`, consumerName).Scan(&row).Error
+	err := s.db.Read(ctx).Raw(`SELECT lag_ms, first_event_at FROM consumer WHERE name = ?`, consumerName).
+		Scan(&row).Error
 	o.FirstEventAt, o.Lag = row.FirstEventAt.utc(), -1
 	if row.LagMS != nil {
 		o.Lag = time.Duration(*row.LagMS) * time.Millisecond
@@ -62,8 +65,10 @@ func (s *Store) overviewDevices(ctx context.Context, now time.Time, o *usage.Ove
 		AppVersion, Country string
 		Devices, Live       int64
 	}
-	err := s.db.Read(ctx).Raw(`SELECT app_version, country, count(*) AS devices, sum(CASE WHEN last_seen >= ? THEN 1 ELSE 0 END) AS live
-		FROM devices WHERE last_seen >= ? GROUP BY app_version, country`, now.Add(-usage.LiveFor), now.AddDate(0, 0, -recentDays)).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT app_version, country, count(*) AS devices,
+		sum(CASE WHEN last_seen >= ? THEN 1 ELSE 0 END) AS live
+		FROM devices WHERE last_seen >= ? GROUP BY app_version, country`,
+		now.Add(-usage.LiveFor), now.AddDate(0, 0, -recentDays)).Scan(&rows).Error
 	versions, countries := map[string]int64{}, map[string]int64{}
 	for _, r := range rows {
 		o.LiveDevices += r.Live
@@ -90,8 +95,9 @@ func mostFirst(counts map[string]int64) []string {
 
 func (s *Store) overviewFailures(ctx context.Context, now time.Time, o *usage.Overview) error {
 	var rows []fleetFailureRow
-	err := s.db.Read(ctx).Raw(`SELECT error_code, sum(failures) AS failures FROM fleet_failures WHERE starts_at > ? GROUP BY error_code`,
-		now.Add(-24*time.Hour)).Scan(&rows).Error
+	err := s.db.Read(ctx).
+		Raw(`SELECT error_code, sum(failures) AS failures FROM fleet_failures WHERE starts_at > ? GROUP BY error_code`,
+			now.Add(-24*time.Hour)).Scan(&rows).Error
 	o.Failures = map[string]int64{}
 	for _, r := range rows {
 		o.Failures[r.ErrorCode] = r.Failures
@@ -109,8 +115,9 @@ func (s *Store) overviewAnomalies(ctx context.Context, now time.Time, o *usage.O
 		Type string
 		N    int64
 	}
-	err = s.db.Read(ctx).Raw(`SELECT type, count(*) AS n FROM anomalies WHERE closed_at IS NULL AND status <> ? GROUP BY type`,
-		usage.StatusFalsePositive).Scan(&rows).Error
+	err = s.db.Read(ctx).
+		Raw(`SELECT type, count(*) AS n FROM anomalies WHERE closed_at IS NULL AND status <> ? GROUP BY type`,
+			usage.StatusFalsePositive).Scan(&rows).Error
 	if err != nil {
 		return err
 	}
@@ -127,7 +134,8 @@ func (s *Store) overviewRisk(ctx context.Context, _ time.Time, o *usage.Overview
 		Score int
 		N     int64
 	}
-	err := s.db.Read(ctx).Raw(`SELECT risk_score AS score, count(*) AS n FROM licenses WHERE risk_score > 0 GROUP BY risk_score`).Scan(&bands).Error
+	err := s.db.Read(ctx).Raw(`SELECT risk_score AS score, count(*) AS n FROM licenses WHERE risk_score > 0
+		GROUP BY risk_score`).Scan(&bands).Error
 	if err != nil {
 		return err
 	}
@@ -148,7 +156,8 @@ func (s *Store) overviewRisk(ctx context.Context, _ time.Time, o *usage.Overview
 // Fleet implements usage.Store.
 func (s *Store) Fleet(ctx context.Context, step string, from time.Time) ([]usage.FleetPoint, error) {
 	var rows []fleetRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM fleet WHERE step = ? AND starts_at >= ? ORDER BY starts_at`, step, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT * FROM fleet WHERE step = ? AND starts_at >= ? ORDER BY starts_at`, step, from).
+		Scan(&rows).Error
 	points := make([]usage.FleetPoint, len(rows))
 	for i, r := range rows {
 		points[i] = usage.FleetPoint{

@@ -44,18 +44,21 @@ func (s *Store) reportTotals(ctx context.Context, q usage.ReportQuery, f *usage.
 		coalesce(sum(CASE WHEN `+usable+` THEN l.current_devices ELSE 0 END), 0) AS taken,
 		coalesce(sum(CASE WHEN `+usable+` THEN l.max_devices ELSE 0 END), 0) AS seats,
 		min(l.first_event_at) AS first FROM licenses l WHERE `+ofCustomer, w.From, w.To, w.To, c, c).Scan(&row).Error
-	f.Totals.Licenses, f.Totals.Active, f.SeatsTaken, f.Seats, f.FirstEventAt = row.Licenses, row.Active, row.Taken, row.Seats, row.First.utc()
+	f.Totals.Licenses, f.Totals.Active, f.SeatsTaken, f.Seats, f.FirstEventAt =
+		row.Licenses, row.Active, row.Taken, row.Seats, row.First.utc()
 	return err
 }
 
 func (s *Store) reportCounts(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {
 	var row struct{ Validations, Failures, Events int64 }
-	const sums = `SELECT coalesce(sum(d.validations), 0) AS validations, coalesce(sum(d.failures), 0) AS failures, coalesce(sum(d.events), 0) AS events FROM `
+	const sums = `SELECT coalesce(sum(d.validations), 0) AS validations, coalesce(sum(d.failures), 0) AS failures,
+		coalesce(sum(d.events), 0) AS events FROM `
 	tx := s.db.Read(ctx)
 	if q.CustomerID == "" {
 		tx = tx.Raw(sums+`fleet d WHERE d.step = ? AND d.starts_at >= ?`, usage.StepDay, q.Window.From)
 	} else {
-		tx = tx.Raw(sums+`licenses l JOIN license_days d ON d.license_id = l.license_id WHERE l.customer_id = ? AND d.day >= ?`, q.CustomerID, q.Window.From)
+		tx = tx.Raw(sums+`licenses l JOIN license_days d ON d.license_id = l.license_id
+			WHERE l.customer_id = ? AND d.day >= ?`, q.CustomerID, q.Window.From)
 	}
 	err := tx.Scan(&row).Error
 	f.Totals.Validations, f.Totals.Failures, f.Events = row.Validations, row.Failures, row.Events
@@ -64,7 +67,8 @@ func (s *Store) reportCounts(ctx context.Context, q usage.ReportQuery, f *usage.
 
 func (s *Store) reportDevices(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {
 	c, from := q.CustomerID, q.Window.From
-	const seen = ` FROM devices d JOIN licenses l ON l.license_id = d.license_id WHERE d.last_seen >= ? AND ` + ofCustomer
+	const seen = ` FROM devices d JOIN licenses l ON l.license_id = d.license_id WHERE d.last_seen >= ? AND ` +
+		ofCustomer
 	if err := s.db.Read(ctx).Raw(`SELECT count(*)`+seen, from, c, c).Scan(&f.Totals.Devices).Error; err != nil {
 		return err
 	}
@@ -83,7 +87,8 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 	w, c := q.Window, q.CustomerID
 	f.OverLimit, f.Unused, f.Expiring = []usage.LicenseSeats{}, []usage.LicenseIdle{}, []usage.LicenseEnd{}
 	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices FROM licenses l
-		WHERE l.current_devices > l.max_devices AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`, c, c, listed).Scan(&f.OverLimit).Error
+		WHERE l.current_devices > l.max_devices
+		AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`, c, c, listed).Scan(&f.OverLimit).Error
 	if err != nil {
 		return err
 	}
@@ -136,12 +141,17 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 		after = "00000000-0000-0000-0000-000000000000"
 	}
 	var rows []pageRow
-	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices, l.last_seen, l.risk_score, l.expires_at,
-		(SELECT coalesce(sum(d.validations), 0) FROM license_days d WHERE d.license_id = l.license_id AND d.day >= ?) AS validations,
-		(SELECT coalesce(sum(d.failures), 0) FROM license_days d WHERE d.license_id = l.license_id AND d.day >= ?) AS failures,
-		(SELECT count(*) FROM anomalies a WHERE a.license_id = l.license_id AND a.closed_at IS NULL AND a.status <> ?) AS anomalies
+	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices, l.last_seen,
+		l.risk_score, l.expires_at,
+		(SELECT coalesce(sum(d.validations), 0) FROM license_days d
+		WHERE d.license_id = l.license_id AND d.day >= ?) AS validations,
+		(SELECT coalesce(sum(d.failures), 0) FROM license_days d
+		WHERE d.license_id = l.license_id AND d.day >= ?) AS failures,
+		(SELECT count(*) FROM anomalies a WHERE a.license_id = l.license_id AND a.closed_at IS NULL
+		AND a.status <> ?) AS anomalies
 		FROM licenses l WHERE l.license_id > ? AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`,
-		q.Window.From, q.Window.From, usage.StatusFalsePositive, after, q.CustomerID, q.CustomerID, q.Limit).Scan(&rows).Error
+		q.Window.From, q.Window.From, usage.StatusFalsePositive, after, q.CustomerID, q.CustomerID, q.Limit).
+		Scan(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read a page of licenses: %w", err))
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// riskMemory is how long an anomaly can weigh on a risk score: far more than the half-life of evidence (detect/risk.go).
+// riskMemory is how long an anomaly can weigh on a risk score: far more than the half-life of evidence
+// (detect/risk.go).
 const riskMemory = 360 * 24 * time.Hour
 
 var scoreTable = tableOf[scoreRow]("risk_scores")
@@ -46,7 +47,8 @@ func (s *Store) rescore(tx *gorm.DB, licenses []string, now time.Time) error {
 	rows := make([]scoreRow, len(licenses))
 	for i, id := range licenses {
 		rows[i] = scoreRow{id, at(usage.DayOf(now)), usage.ScoreOf(of[id], now).Value}
-		if err := tx.Exec(`UPDATE licenses SET risk_score = ? WHERE license_id = ?`, rows[i].Score, id).Error; err != nil {
+		if err := tx.Exec(`UPDATE licenses SET risk_score = ? WHERE license_id = ?`,
+			rows[i].Score, id).Error; err != nil {
 			return fmt.Errorf("keep the risk of a license: %w", err)
 		}
 	}
@@ -79,7 +81,8 @@ func (s *Store) RescoreAfter(ctx context.Context, after string, now time.Time) (
 // Scores implements usage.Store.
 func (s *Store) Scores(ctx context.Context, licenseID string, from time.Time) ([]usage.DayScore, error) {
 	var rows []scoreRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM risk_scores WHERE license_id = ? AND day >= ? ORDER BY day`, licenseID, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Raw(`SELECT * FROM risk_scores WHERE license_id = ? AND day >= ? ORDER BY day`,
+		licenseID, from).Scan(&rows).Error
 	scores := make([]usage.DayScore, len(rows))
 	for i, r := range rows {
 		scores[i] = usage.DayScore{Date: usage.Date(r.Day.utc()), Score: r.Score}

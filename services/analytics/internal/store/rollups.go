@@ -115,7 +115,8 @@ func (s *Store) writeRollups(tx *gorm.DB, r *rollupRows, late []usage.Day) error
 		write func(table, *gorm.DB, db.Engine, any) error
 		rows  any
 	}{
-		{licenseTable, table.insert, r.newLicenses}, {licenseTable, table.update, r.knownLicenses}, {usedTable, table.update, r.usedLicenses},
+		{licenseTable, table.insert, r.newLicenses}, {licenseTable, table.update, r.knownLicenses},
+		{usedTable, table.update, r.usedLicenses},
 		{dayTable, table.insert, r.pastDays}, {dayTable, table.upsert, lateDays},
 		{deviceTable, table.insert, r.newDevices}, {deviceTable, table.update, r.knownDevices},
 		{deviceDayTable, table.insert, r.pastDeviceDays}, {deviceDayTable, table.upsert, r.lateDeviceDays},

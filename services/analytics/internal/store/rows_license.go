@@ -124,7 +124,8 @@ func newUsedRow(l *usage.License) usedRow {
 
 // onlyUsed says whether the rows of l and of what it was before differ in the columns of usedTable only.
 func onlyUsed(l, old *usage.License) bool {
-	return l.Identity.Version == old.Identity.Version && l.Active.Version == old.Active.Version && l.ExpiresAt.Version == old.ExpiresAt.Version &&
+	return l.Identity.Version == old.Identity.Version && l.Active.Version == old.Active.Version &&
+		l.ExpiresAt.Version == old.ExpiresAt.Version &&
 		l.CreatedAt.Equal(old.CreatedAt) && l.FirstEventAt.Equal(old.FirstEventAt)
 }
 
@@ -212,7 +213,8 @@ func (r *dayRow) day() (usage.Day, error) {
 	d := usage.Day{
 		DayKey: usage.DayKey{LicenseID: r.LicenseID, Day: r.Day.utc()},
 		Counts: usage.Counts{Validations: r.Validations,
-			Failures: r.Failures, Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats, Events: r.Events},
+			Failures: r.Failures, Activations: r.Activations, Deactivations: r.Deactivations, Heartbeats: r.Heartbeats,
+			Events: r.Events},
 	}
 	hours := r.Hours
 	for h := range d.Hours {

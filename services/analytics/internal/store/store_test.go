@@ -54,10 +54,16 @@ func (c *consumer) takeOver() {
 // batch is the events, which are in order, with their changes complete.
 func (c *consumer) batch(events ...usage.Event) *usage.Batch {
 	c.t.Helper()
-	b := &usage.Batch{Epoch: c.progress.Epoch, Events: events, Position: c.progress.Taken + int64(len(events)), Changes: usage.Fold(events)}
+	b := &usage.Batch{
+		Epoch:    c.progress.Epoch,
+		Events:   events,
+		Position: c.progress.Taken + int64(len(events)),
+		Changes:  usage.Fold(events),
+	}
 	b.ReplayAfter = b.Position
 	var err error
-	b.Before, err = c.Rollups(c.t.Context(), slices.Collect(maps.Keys(b.Changes.Licenses)), slices.Collect(maps.Keys(b.Changes.Devices)))
+	b.Before, err = c.Rollups(c.t.Context(), slices.Collect(maps.Keys(b.Changes.Licenses)),
+		slices.Collect(maps.Keys(b.Changes.Devices)))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -94,7 +100,8 @@ func TestTextSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []usage.Device{{DeviceKey: usage.DeviceKey{LicenseID: id(1), HardwareID: odd},
-			Name: usage.Latest{Value: odd, At: now}, OS: usage.Latest{Value: odd, At: now}, Version: usage.Latest{Value: odd, At: now},
+			Name: usage.Latest{Value: odd, At: now}, OS: usage.Latest{Value: odd, At: now},
+			Version:   usage.Latest{Value: odd, At: now},
 			FirstSeen: now, LastSeen: now, Versions: []usage.AppVersion{{Version: odd, LastSeen: now}}}}
 		if diff := cmp.Diff(want, h.Devices); diff != "" {
 			t.Errorf("device (-want +got):\n%s", diff)
@@ -106,7 +113,8 @@ func TestLicenseSurvives(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
 		end := now.AddDate(1, 0, 0)
 		e := use(1, now, detect.Observation{MaxDevices: 1_000_000})
-		e.Type, e.CustomerID, e.Product, e.LicenseType, e.IsTest, e.IsActive = eventsv1.TypeLicenseCreated, odd, "p", "floating", true, true
+		e.Type, e.CustomerID, e.Product, e.LicenseType, e.IsTest, e.IsActive =
+			eventsv1.TypeLicenseCreated, odd, "p", "floating", true, true
 		e.ExpiresAt, e.Version = end, 7
 		s.commit(e)
 		got, err := s.License(t.Context(), id(1))
@@ -114,9 +122,13 @@ func TestLicenseSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := &usage.License{ID: id(1), CreatedAt: now, FirstEventAt: now,
-			Identity:   usage.Versioned[usage.Identity]{Value: usage.Identity{CustomerID: odd, Product: "p", Type: "floating", IsTest: true}, Version: 7},
+			Identity: usage.Versioned[usage.Identity]{
+				Value:   usage.Identity{CustomerID: odd, Product: "p", Type: "floating", IsTest: true},
+				Version: 7,
+			},
 			MaxDevices: usage.Versioned[int]{Value: 1_000_000, Version: 7}, Seats: usage.Versioned[int]{Version: 7},
-			Active: usage.Versioned[bool]{Value: true, Version: 7}, ExpiresAt: usage.Versioned[time.Time]{Value: end, Version: 7}}
+			Active:    usage.Versioned[bool]{Value: true, Version: 7},
+			ExpiresAt: usage.Versioned[time.Time]{Value: end, Version: 7}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("license (-want +got):\n%s", diff)
 		}
@@ -202,7 +214,8 @@ func TestStatesSurvive(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.progress.Taken = b.Position
-			want := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: round + 1}, subjects[1]: {Position: round + 1}}
+			want := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: round + 1},
+				subjects[1]: {Position: round + 1}}
 			got, err := s.States(t.Context(), subjects)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 				t.Errorf("round %d: states (-want +got):\n%s%v", round, diff, err)
@@ -212,8 +225,9 @@ func TestStatesSurvive(t *testing.T) {
 }
 
 func finding(at time.Time, score float64) detect.Finding {
-	return detect.Finding{Key: "device_churn " + at.Format(time.RFC3339Nano), Type: detect.DeviceChurn, Subject: "license:" + id(1), LicenseID: id(1),
-		Severity: detect.SeverityMedium, Score: score, FirstSeen: at, DetectedAt: at, LastSeen: at, Reason: odd,
+	return detect.Finding{Key: "device_churn " + at.Format(time.RFC3339Nano), Type: detect.DeviceChurn,
+		Subject: "license:" + id(1), LicenseID: id(1), Severity: detect.SeverityMedium, Score: score, FirstSeen: at,
+		DetectedAt: at, LastSeen: at, Reason: odd,
 		Evidence: []detect.Evidence{{EventID: id(7), OccurredAt: at, What: "x"}}}
 }
 
@@ -291,7 +305,8 @@ func TestRiskAges(t *testing.T) {
 func TestPrune(t *testing.T) {
 	each(t, func(t *testing.T, s *consumer) {
 		old, day := now.AddDate(0, 0, -100), 24*time.Hour
-		s.commit(use(1, old, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}), use(2, now, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}))
+		s.commit(use(1, old, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}),
+			use(2, now, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}))
 		count := func() (n int) {
 			t.Helper()
 			if err := s.Events(t.Context(), id(1), old, now, func(*usage.Event) error { n++; return nil }); err != nil {
@@ -299,7 +314,12 @@ func TestPrune(t *testing.T) {
 			}
 			return n
 		}
-		x := store.Expiry{Now: now, Events: now.Add(-90 * day), States: now.Add(-400 * day), Rollups: now.Add(-800 * day)}
+		x := store.Expiry{
+			Now:     now,
+			Events:  now.Add(-90 * day),
+			States:  now.Add(-400 * day),
+			Rollups: now.Add(-800 * day),
+		}
 		if n, err := s.Prune(t.Context(), x); err != nil || count() != 1 {
 			t.Fatalf("pruned %d rows, %v; %d events are left", n, err, count())
 		}
@@ -307,10 +327,12 @@ func TestPrune(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Networks != 1 {
+		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 ||
+			h.Networks != 1 {
 			t.Errorf("the days went with the events: %+v, %v", h, err)
 		}
-		if err := s.Write(t.Context(), now, s.batch(use(1, old, detect.Observation{}))); !errors.Is(err, usage.ErrRepeated) {
+		if err := s.Write(t.Context(), now,
+			s.batch(use(1, old, detect.Observation{}))); !errors.Is(err, usage.ErrRepeated) {
 			t.Errorf("a pruned event again: %v", err)
 		}
 		x.Rollups = now.Add(-day)
@@ -321,7 +343,8 @@ func TestPrune(t *testing.T) {
 			t.Errorf("days after their time: %+v, %v", h, err)
 		}
 		s.commit(use(3, old, detect.Observation{HardwareID: "a"}))
-		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 || h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
+		if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 ||
+			h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
 			t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
 		}
 	})

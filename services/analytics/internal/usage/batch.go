@@ -10,7 +10,8 @@ import (
 // Why a batch was not written.
 var (
 	// ErrFenced says that another process has become the consumer since the epoch was taken.
-	ErrFenced = errors.New("another process has become the consumer of the events; what this one remembers is out of date")
+	ErrFenced = errors.New(
+		"another process has become the consumer of the events; what this one remembers is out of date")
 	// ErrRepeated says that an event of the batch was taken in before.
 	ErrRepeated = errors.New("an event of the batch was taken in before")
 )

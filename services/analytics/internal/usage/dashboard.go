@@ -105,7 +105,8 @@ type Overview struct {
 }
 
 func newDashboard(now time.Time, o *Overview, minutes, hours []FleetPoint) *Dashboard {
-	day, live := sum(minutes, now.Add(-24*time.Hour)), sum(minutes, now.Truncate(time.Minute).Add(-liveMinutes*time.Minute))
+	day, live := sum(minutes, now.Add(-24*time.Hour)), sum(minutes,
+		now.Truncate(time.Minute).Add(-liveMinutes*time.Minute))
 	d := &Dashboard{
 		GeneratedAt: now, Window: Window{now.Add(-24 * time.Hour), now, 1},
 		Live: Live{

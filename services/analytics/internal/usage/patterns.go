@@ -365,8 +365,10 @@ func (p *Patterns) sentences() []string {
 		return []string{fmt.Sprintf("Not used in the last %d days.", p.Window.Days)}
 	}
 	s := []string{
-		fmt.Sprintf("Used on %d of the last %d days: %d validations, %d heartbeats.", a.ActiveDays, p.Window.Days, a.Validations, a.Heartbeats),
-		fmt.Sprintf("%d devices seen, %d of %d seats taken now, at most %d devices within an hour.", d.Seen, d.ActiveNow, d.MaxDevices, d.PeakConcurrent),
+		fmt.Sprintf("Used on %d of the last %d days: %d validations, %d heartbeats.",
+			a.ActiveDays, p.Window.Days, a.Validations, a.Heartbeats),
+		fmt.Sprintf("%d devices seen, %d of %d seats taken now, at most %d devices within an hour.",
+			d.Seen, d.ActiveNow, d.MaxDevices, d.PeakConcurrent),
 	}
 	if h := a.TypicalHours; h.From != nil {
 		s = append(s, fmt.Sprintf("Mostly used from %02d:00 to %02d:00 UTC.", *h.From, *h.To))
@@ -375,7 +377,8 @@ func (p *Patterns) sentences() []string {
 		s = append(s, fmt.Sprintf("%d validations failed.", a.Failures))
 	}
 	if p.Trend.Direction == "up" || p.Trend.Direction == "down" {
-		s = append(s, fmt.Sprintf("Use went %s by %.0f%% in the second half of the window.", p.Trend.Direction, *p.Trend.ChangePercent))
+		s = append(s, fmt.Sprintf("Use went %s by %.0f%% in the second half of the window.",
+			p.Trend.Direction, *p.Trend.ChangePercent))
 	}
 	return s
 }

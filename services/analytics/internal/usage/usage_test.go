@@ -17,8 +17,10 @@ var now = time.Date(2026, 3, 18, 12, 0, 0, 0, time.UTC)
 // someEvents is a mix of everything that rollups are made of, at times that collide.
 func someEvents(r *rand.Rand, n int) []Event {
 	types := []string{
-		eventsv1.TypeLicenseCreated, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,
-		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseValidated,
+		eventsv1.TypeLicenseCreated, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseDeactivated,
+		eventsv1.TypeLicenseReactivated,
+		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseHeartbeat,
+		eventsv1.TypeLicenseValidated,
 		eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeDeviceDeactivated,
 		eventsv1.TypeLicenseTokenRefused,
 	}
@@ -26,9 +28,12 @@ func someEvents(r *rand.Rand, n int) []Event {
 	events := make([]Event, n)
 	for i := range events {
 		events[i] = Event{Observation: detect.Observation{
-			EventID: fmt.Sprint(i), Type: types[r.IntN(len(types))], At: now.Add(-time.Duration(r.IntN(400)) * 7 * time.Minute),
-			LicenseID: pick("l", 3), HardwareID: pick("h", 4), FromHardwareID: pick("h", 4), ToHardwareID: pick("h", 4), DeviceName: pick("n", 3),
-			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2), MaxDevices: r.IntN(5),
+			EventID: fmt.Sprint(i), Type: types[r.IntN(len(types))],
+			At:        now.Add(-time.Duration(r.IntN(400)) * 7 * time.Minute),
+			LicenseID: pick("l", 3), HardwareID: pick("h", 4), FromHardwareID: pick("h", 4), ToHardwareID: pick("h", 4),
+			DeviceName: pick("n", 3),
+			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2),
+			MaxDevices: r.IntN(5),
 		}, CustomerID: pick("c", 2), CurrentDevices: r.IntN(5), IsActive: r.IntN(2) == 0, Version: int64(i + 1)}
 	}
 	return events
@@ -85,13 +90,15 @@ func TestLicenseVersions(t *testing.T) {
 	events := []Event{
 		event(eventsv1.TypeLicenseCreated, 1, Event{CustomerID: "acme", IsActive: true, Observation: seats(2)}),
 		event(eventsv1.TypeLicenseActivated, 2, Event{CurrentDevices: 1, Observation: seats(2)}),
-		event(eventsv1.TypeLicenseUpdated, 3, Event{CustomerID: "globex", IsActive: true, ExpiresAt: end, Observation: seats(5)}),
+		event(eventsv1.TypeLicenseUpdated, 3,
+			Event{CustomerID: "globex", IsActive: true, ExpiresAt: end, Observation: seats(5)}),
 		event(eventsv1.TypeLicenseDeactivated, 4, Event{}),
 		event(eventsv1.TypeLicenseReactivated, 5, Event{Observation: seats(7)}),
 		event(eventsv1.TypeDeviceDeactivated, 6, Event{CurrentDevices: 0, Observation: seats(7)}),
 	}
 	l := Fold(events).Licenses["l"]
-	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value || !l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
+	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value ||
+		!l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
 		t.Errorf("after everything: %+v", l)
 	}
 	l = Fold(events[:4]).Licenses["l"]
@@ -110,7 +117,8 @@ func TestLicenseVersions(t *testing.T) {
 
 func TestNetworkOf(t *testing.T) {
 	for ip, want := range map[string]string{
-		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3": "2001:db8:1::/48", "fe80::1%eth0": "fe80::/48", "": "", "x": "",
+		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3": "2001:db8:1::/48",
+		"fe80::1%eth0": "fe80::/48", "": "", "x": "",
 	} {
 		if got := networkOf(ip); got != want {
 			t.Errorf("network of %q: %q, want %q", ip, got, want)
@@ -149,7 +157,13 @@ func TestTypicalHours(t *testing.T) {
 	if h := newTypicalHours([24]int64{8: 49}); h.From != nil {
 		t.Error("49 events show habits")
 	}
-	for hour, want := range map[int]string{13: "UTC+00:00", 12: "UTC+01:00", 22: "UTC-09:00", 1: "UTC-12:00", 4: "UTC+09:00"} {
+	for hour, want := range map[int]string{
+		13: "UTC+00:00",
+		12: "UTC+01:00",
+		22: "UTC-09:00",
+		1:  "UTC-12:00",
+		4:  "UTC+09:00",
+	} {
 		var h [24]int64
 		h[hour] = 100
 		if got := newTypicalHours(h); *got.TimezoneGuess != want {
