@@ -1,5 +1,5 @@
-// Package brokerdefs makes deploy/rabbitmq/topology.json from the contracts of the queues and the events and from what the
-// services watch.
+// Package brokerdefs makes deploy/rabbitmq/topology.json from the contracts of the queues and the events and from what
+// the services watch.
 package brokerdefs
 
 import (

@@ -81,7 +81,8 @@ func newBroker(t *testing.T) (c *composition, management string) {
 func (c *composition) amqpURL(t *testing.T, user string) string {
 	t.Helper()
 	if user == "operator" {
-		return "amqp://operator:" + readSecret(t, c.compose, "rabbitmq_operator_password") + "@" + c.broker + "/latchkey"
+		return "amqp://operator:" + readSecret(t, c.compose, "rabbitmq_operator_password") + "@" + c.broker +
+			"/latchkey"
 	}
 	return strings.Replace(readSecret(t, c.compose, user+"_amqp_url"), "rabbitmq:5672", c.broker, 1)
 }
@@ -254,13 +255,14 @@ func watches(user string) []attempt {
 		}})
 	}
 	try := func(exchange, key string, allowed bool) {
-		attempts = append(attempts, attempt{"listen to " + key + " of " + exchange, allowed, func(ch *amqp.Channel) error {
-			name, err := nameless(ch, nil)
-			if err != nil {
-				return err
-			}
-			return ch.QueueBind(name, key, exchange, false, nil)
-		}})
+		attempts = append(attempts, attempt{"listen to " + key + " of " + exchange, allowed,
+			func(ch *amqp.Channel) error {
+				name, err := nameless(ch, nil)
+				if err != nil {
+					return err
+				}
+				return ch.QueueBind(name, key, exchange, false, nil)
+			}})
 	}
 	for _, key := range append(event.Types(), "#", "*.*", "license.#", "apikey.*", "") {
 		try(events, key, false)
@@ -293,7 +295,8 @@ func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 	t.Cleanup(func() { _ = b.Close() })
 	testkit.Eventually(t, time.Minute, func() error {
 		detail := b.State().Detail
-		if !strings.Contains(detail, "lacks the queue analytics.events") || !strings.Contains(detail, "import the definitions") {
+		if !strings.Contains(detail, "lacks the queue analytics.events") ||
+			!strings.Contains(detail, "import the definitions") {
 			return fmt.Errorf("the state says %q", detail)
 		}
 		return nil

@@ -88,7 +88,8 @@ func (s slice) guess(t *testing.T, apiKey string) {
 	for i := range 30 {
 		body := map[string]any{"license_key": fmt.Sprintf("LIC-GUESSED%05d", i), "hardware_id": "guesser"}
 		var answer struct{}
-		ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/validate", "X-API-Key", apiKey, body, http.StatusNotFound, &answer)
+		ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/validate", "X-API-Key", apiKey, body, http.StatusNotFound,
+			&answer)
 	}
 }
 
@@ -103,7 +104,8 @@ func (s slice) makeAdminKey(t *testing.T) {
 			var log struct {
 				Total int `json:"total"`
 			}
-			ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/audit?action="+action, "X-Admin-API-Key", s.adminAPIKey, nil, http.StatusOK, &log)
+			ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/audit?action="+action, "X-Admin-API-Key", s.adminAPIKey,
+				nil, http.StatusOK, &log)
 			if log.Total == 0 {
 				return errors.New("the audit log has no " + action)
 			}

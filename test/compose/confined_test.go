@@ -28,7 +28,8 @@ func TestL8EveryContainerIsConfined(t *testing.T) {
 		}
 		ours := strings.HasPrefix(service.Image, "latchkey/") // USER in deploy/Dockerfile
 		if !ours && (service.User == "" || service.User == "root" || !exactVersion.MatchString(service.Image)) {
-			t.Errorf("%s runs %s as %q, want an exact version and another user than root", name, service.Image, service.User)
+			t.Errorf("%s runs %s as %q, want an exact version and another user than root",
+				name, service.Image, service.User)
 		}
 	}
 }
@@ -43,7 +44,9 @@ func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 		for _, network := range service.Networks {
 			inside[network] = append(inside[network], name)
 		}
-		leadsOut := slices.ContainsFunc(service.Networks, func(network string) bool { return !c.Networks[network].Internal })
+		leadsOut := slices.ContainsFunc(service.Networks, func(network string) bool {
+			return !c.Networks[network].Internal
+		})
 		if published := len(service.Ports) > 0; published != leadsOut {
 			t.Errorf("%s publishes %v in the networks %v", name, service.Ports, service.Networks)
 		}

@@ -27,7 +27,8 @@ func (c *composition) wantRolesConfined(t *testing.T) {
 		for _, other := range suiteServices {
 			if other != service {
 				tries = append(tries,
-					"SELECT * FROM "+other+".outbox", "CREATE TABLE "+other+".x (n int)", "DROP SCHEMA "+other+" CASCADE",
+					"SELECT * FROM "+other+".outbox", "CREATE TABLE "+other+".x (n int)",
+					"DROP SCHEMA "+other+" CASCADE",
 					"ALTER SCHEMA "+other+" RENAME TO x", "SET ROLE latchkey_"+other)
 			}
 		}
@@ -39,7 +40,8 @@ func (c *composition) wantRolesConfined(t *testing.T) {
 			}
 		}
 		var own bool
-		if err := conn.QueryRow(t.Context(), "SELECT count(*) >= 0 FROM "+service+".outbox").Scan(&own); err != nil || !own {
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) >= 0 FROM "+service+".outbox").Scan(&own); err != nil ||
+			!own {
 			t.Errorf("%s cannot read its own tables: %v", service, err)
 		}
 		if err := conn.Close(t.Context()); err != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
-// composition is docker-compose.yml at work without a container engine: the built binaries with exactly its commands and its
-// environment. Only the names of hosts and the ports become those of private servers.
+// composition is docker-compose.yml at work without a container engine: the built binaries with exactly its commands
+// and its environment. Only the names of hosts and the ports become those of private servers.
 type composition struct {
 	compose
 	bin string
@@ -60,7 +60,12 @@ func newComposition(t *testing.T) *composition {
 func newSettings(t *testing.T) *composition {
 	t.Helper()
 	values := makeSecrets(t)
-	return &composition{compose: loadCompose(t, values), mounts: t.TempDir(), hosts: strings.NewReplacer(), public: map[string]string{}}
+	return &composition{
+		compose: loadCompose(t, values),
+		mounts:  t.TempDir(),
+		hosts:   strings.NewReplacer(),
+		public:  map[string]string{},
+	}
 }
 
 // makeSecrets is what an environment file says after deploy/make-secrets.
@@ -98,7 +103,8 @@ func readSecret(t *testing.T, c compose, name string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// environ is the environment of the container of a service, with the files of the secrets that it is given, and no others.
+// environ is the environment of the container of a service, with the files of the secrets that it is given, and no
+// others.
 func (c *composition) environ(t *testing.T, name string) (environ []string) {
 	t.Helper()
 	folder := filepath.Join(c.mounts, name)
@@ -117,7 +123,8 @@ func (c *composition) environ(t *testing.T, name string) (environ []string) {
 	return environ
 }
 
-// startServers starts PostgreSQL and RabbitMQ, prepares them with the scripts that docker-compose.yml mounts, and maps hosts.
+// startServers starts PostgreSQL and RabbitMQ, prepares them with the scripts that docker-compose.yml mounts, and maps
+// hosts.
 func (c *composition) startServers(t *testing.T) {
 	t.Helper()
 	postgres, err := servers.StartPostgreSQL(t.Context(), servers.Options{})
@@ -140,7 +147,8 @@ func (c *composition) startServers(t *testing.T) {
 		environment := c.Services[name].Environment
 		public, internal := environment["LATCHKEY_ADDR"], environment["LATCHKEY_INTERNAL_ADDR"]
 		c.public[name] = "http://" + servers.Address(ports[2*i])
-		hosts = append(hosts, name+internal, servers.Address(ports[2*i+1]), public, servers.Address(ports[2*i]), internal, servers.Address(ports[2*i+1]))
+		hosts = append(hosts, name+internal, servers.Address(ports[2*i+1]), public, servers.Address(ports[2*i]),
+			internal, servers.Address(ports[2*i+1]))
 	}
 	c.hosts = strings.NewReplacer(hosts...)
 }
@@ -181,7 +189,8 @@ func (c *composition) createDatabase(t *testing.T, postgres *servers.PostgreSQL)
 	}
 	host, port, _ := strings.Cut(hostOf(t, postgres.URL), ":")
 	script := exec.Command("sh", mounted(t, service, "/docker-entrypoint-initdb.d/roles.sh"))
-	script.Env = append(c.environ(t, "postgres"), "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host, "PGPORT="+port)
+	script.Env = append(c.environ(t, "postgres"), "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host,
+		"PGPORT="+port)
 	if out, err := script.CombinedOutput(); err != nil {
 		t.Fatalf("roles.sh: %v\n%s", err, out)
 	}
@@ -248,7 +257,9 @@ func (c *composition) up(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := p.Await(ctx, func(ctx context.Context) error { return client.Ready(ctx, nil, c.public[name]) }); err != nil {
+		if err := p.Await(ctx, func(ctx context.Context) error {
+			return client.Ready(ctx, nil, c.public[name])
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -274,7 +285,8 @@ func TestComposeServesALicenseFromCreationToUsage(t *testing.T) {
 	s.guess(t, s.run(t))
 	s.makeAdminKey(t)
 	bus.await(t,
-		events+" auth apikey.created", events+" license license.activated", events+" analytics anomaly.detected", events+" admin audit.recorded",
+		events+" auth apikey.created", events+" license license.activated", events+" analytics anomaly.detected",
+		events+" admin audit.recorded",
 		invalidations+" auth apikey.created", invalidations+" license license.activated",
 		invalidations+"  tick.auth", invalidations+"  tick.license", invalidations+"  tick.analytics",
 	)
@@ -284,7 +296,8 @@ func TestComposeServesALicenseFromCreationToUsage(t *testing.T) {
 	c.wantNothingRefused(t)
 }
 
-// wantNothingRefused finds permissions that docker-compose.yml fails to give: a service without one goes on and complains.
+// wantNothingRefused finds permissions that docker-compose.yml fails to give: a service without one goes on and
+// complains.
 func (c *composition) wantNothingRefused(t *testing.T) {
 	t.Helper()
 	for _, name := range suiteServices {
@@ -303,8 +316,8 @@ func (c *composition) wantNothingRefused(t *testing.T) {
 	}
 }
 
-// slice is the way of one license through all services: create, activate, validate, event, usage. run returns the API key that it
-// made for that.
+// slice is the way of one license through all services: create, activate, validate, event, usage. run returns the API
+// key that it made for that.
 type slice struct {
 	authURL, licenseURL, adminURL string
 	adminSecret, adminAPIKey      string
@@ -312,8 +325,14 @@ type slice struct {
 
 func (s slice) run(t *testing.T) (apiKey string) {
 	t.Helper()
-	owner := client.Client{AuthURL: s.authURL, AdminURL: s.adminURL, AdminSecret: s.adminSecret, AdminAPIKey: s.adminAPIKey}
-	key, err := owner.CreateAPIKey(t.Context(), client.APIKeyRequest{ClientName: t.Name(), AllowedEndpoints: []string{"*"}})
+	owner := client.Client{
+		AuthURL:     s.authURL,
+		AdminURL:    s.adminURL,
+		AdminSecret: s.adminSecret,
+		AdminAPIKey: s.adminAPIKey,
+	}
+	key, err := owner.CreateAPIKey(t.Context(),
+		client.APIKeyRequest{ClientName: t.Name(), AllowedEndpoints: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +344,8 @@ func (s slice) run(t *testing.T) (apiKey string) {
 	var activation struct {
 		Activated bool `json:"activated"`
 	}
-	ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/activate", "X-API-Key", key, device, http.StatusCreated, &activation)
+	ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/activate", "X-API-Key", key, device, http.StatusCreated,
+		&activation)
 	if !activation.Activated {
 		t.Error("activate does not say activated")
 	}
@@ -333,7 +353,8 @@ func (s slice) run(t *testing.T) (apiKey string) {
 		Valid     bool   `json:"valid"`
 		LicenseID string `json:"license_id"`
 	}
-	ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/validate", "X-API-Key", key, device, http.StatusOK, &validation)
+	ask(t, http.MethodPost, s.licenseURL+"/api/v1/license/validate", "X-API-Key", key, device, http.StatusOK,
+		&validation)
 	if !validation.Valid || validation.LicenseID != license.LicenseID {
 		t.Errorf("validate answers %+v", validation)
 	}
@@ -341,15 +362,16 @@ func (s slice) run(t *testing.T) (apiKey string) {
 	return key
 }
 
-// awaitUsage waits until analytics has counted the one activation and the one validation; yesterday's too, in case it has just
-// turned midnight.
+// awaitUsage waits until analytics has counted the one activation and the one validation; yesterday's too, in case it
+// has just turned midnight.
 func (s slice) awaitUsage(t *testing.T, licenseID string) {
 	t.Helper()
 	testkit.Eventually(t, time.Minute, func() error {
 		var usage struct {
 			Totals struct{ Activations, Validations int } `json:"totals"`
 		}
-		ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "X-Admin-API-Key", s.adminAPIKey, nil, http.StatusOK, &usage)
+		ask(t, http.MethodGet, s.adminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "X-Admin-API-Key",
+			s.adminAPIKey, nil, http.StatusOK, &usage)
 		if usage.Totals.Activations != 1 || usage.Totals.Validations != 1 {
 			return fmt.Errorf("usage shows %+v, want one activation and one validation", usage.Totals)
 		}

@@ -13,7 +13,8 @@ const repository = "../.."
 
 var (
 	link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	// named is a file or folder of the repository in code font. Decisions and the change log tell of the code as it was.
+	// named is a file or folder of the repository in code font. Decisions and the change log tell of the code as it
+	// was.
 	named = regexp.MustCompile("`((?:deploy|docs|pkg|proto|scripts|services|test)/[A-Za-z0-9_./-]*)`")
 )
 

@@ -41,9 +41,11 @@ func longNames(w *world) {
 		"control characters": `{"` + name + `":"` + strings.Repeat("\x01", 200_000) + `"}`,
 		"invalid UTF-8":      `{"` + name + `":"` + strings.Repeat("\xff", 200_000) + `"}`,
 		"lone surrogates":    `{"` + name + `":"` + strings.Repeat(`\ud800`, 60_000) + `"}`,
-		"many long names":    strings.Repeat(`{"`+name[:10_000]+`":`, 30) + `"` + strings.Repeat("\x01", 100_000) + `"` + strings.Repeat("}", 30),
+		"many long names": strings.Repeat(`{"`+name[:10_000]+`":`, 30) + `"` + strings.Repeat("\x01", 100_000) +
+			`"` + strings.Repeat("}", 30),
 	} {
-		for _, url := range []string{w.AuthURL + "/api/v1/auth/refresh", w.LicenseURL + "/api/v1/license/validate-offline"} {
+		for _, url := range []string{w.AuthURL + "/api/v1/auth/refresh",
+			w.LicenseURL + "/api/v1/license/validate-offline"} {
 			if a := w.call("POST", url, body); a.status != 400 && a.status != 413 || a.code() == "" {
 				w.Errorf("%s at %s: %d %.200s", shape, url, a.status, a.raw)
 			}
@@ -57,11 +59,14 @@ func longNames(w *world) {
 // hidingText: what the API lets in is counted, whatever it says.
 func hidingText(w *world) {
 	id, key := w.create(`{"customer_id":"h1","max_devices":9}`)
-	texts := []string{`\\u0000`, `x\\u0000`, `\\\\u0000`, `\"\\u0000\"`, `\ufeff`, `\u2028`, `{\"a\":1}`, `\ud83d\ude00`}
+	texts := []string{`\\u0000`, `x\\u0000`, `\\\\u0000`, `\"\\u0000\"`, `\ufeff`, `\u2028`, `{\"a\":1}`,
+		`\ud83d\ude00`}
 	for i, text := range texts {
 		pc := fmt.Sprintf("pc-%d", i)
-		w.want(w.license("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_name":"%s"}`, key, pc, text)), 201, "")
-		w.want(w.license("validate", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"app_version":"%s","session_id":"%[3]s"}`, key, pc, text)), 200, "")
+		w.want(w.license("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_name":"%s"}`,
+			key, pc, text)), 201, "")
+		w.want(w.license("validate", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"app_version":"%s",`+
+			`"session_id":"%[3]s"}`, key, pc, text)), 200, "")
 	}
 	w.usage(id, "activations", len(texts))
 	w.usage(id, "validations", len(texts))
@@ -106,7 +111,8 @@ func stolenDevice(w *world) {
 			return w.admin("POST", "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"pc","reason":"stolen"}`)
 		},
 		"transferred there and back": func(id string) answer {
-			w.want(w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"pc","to_hardware_id":"other"}`), 200, "")
+			w.want(w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"pc","to_hardware_id":"other"}`),
+				200, "")
 			return w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"other","to_hardware_id":"pc"}`)
 		},
 	} {
@@ -120,7 +126,8 @@ func stolenDevice(w *world) {
 		w.refuseAll(access, refresh, offline)
 		access, _, offline = w.threeTokens(id, "pc")
 		w.want(w.call("POST", w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
-		w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
+		w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline)),
+			200, "")
 	}
 }
 
@@ -141,7 +148,8 @@ func manyDevices(w *world) {
 	const cycles = 120
 	for i := range cycles {
 		pc := fmt.Sprintf("%d%s", i, wide[:len(wide)-16])
-		body := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_name":%[3]q,"os_info":{"name":%[3]q,"version":%[3]q}}`, key, pc, wide)
+		body := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_name":%[3]q,"os_info":{"name":%[3]q,`+
+			`"version":%[3]q}}`, key, pc, wide)
 		w.want(w.license("activate", body), 201, "")
 		w.want(w.license("deactivate", device(key, pc)), 200, "")
 	}
@@ -159,8 +167,9 @@ func doubledMember(w *world) {
 	id, key := w.create(`{"customer_id":"m11"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, _ := w.pair(id, "pc")
-	for _, body := range []string{`{"session_data":{"a":1,"a":2}}`, `{"session_data":{"a":{"b":1,"b":2}}}`, `{"session_data":{"":1}}`,
-		`{"session_data":{"a":1e308}}`, `{"session_data":{"a":null}}`, `{"session_data":null}`} {
+	for _, body := range []string{`{"session_data":{"a":1,"a":2}}`, `{"session_data":{"a":{"b":1,"b":2}}}`,
+		`{"session_data":{"":1}}`, `{"session_data":{"a":1e308}}`, `{"session_data":{"a":null}}`,
+		`{"session_data":null}`} {
 		a := w.call("POST", w.LicenseURL+"/api/v1/license/heartbeat", body, "Authorization", "Bearer "+access)
 		if a.status != 200 && a.status != 400 {
 			w.Errorf("%s: %d %s", body, a.status, a.raw)
@@ -189,7 +198,8 @@ func shortKeys(w *world) {
 func doubledIfMatch(w *world) {
 	id, _ := w.create(`{"customer_id":"l3"}`)
 	for name, values := range map[string][]string{"empty": {""}, "twice": {"*", `"99"`}} {
-		req, err := http.NewRequest("PATCH", w.AdminURL+"/api/v1/admin/licenses/"+id, strings.NewReader(`{"max_devices":3}`))
+		req, err := http.NewRequest("PATCH", w.AdminURL+"/api/v1/admin/licenses/"+id,
+			strings.NewReader(`{"max_devices":3}`))
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -209,7 +219,8 @@ func doubledIfMatch(w *world) {
 func sharedIdempotencyKey(w *world) {
 	_, key := w.create(`{"customer_id":"l4","max_devices":2}`)
 	for _, pc := range []string{"a", "b"} {
-		w.want(w.call("POST", w.LicenseURL+"/api/v1/license/activate", device(key, pc), "X-API-Key", w.APIKey, "Idempotency-Key", "install"), 201, "")
+		w.want(w.call("POST", w.LicenseURL+"/api/v1/license/activate", device(key, pc), "X-API-Key", w.APIKey,
+			"Idempotency-Key", "install"), 201, "")
 	}
 }
 
@@ -238,10 +249,11 @@ func doubledCredentials(w *world) {
 	}
 }
 
-// TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header. Honest callers beside the
-// guesser go on, those too whom the process does not know yet.
+// TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header. Honest
+// callers beside the guesser go on, those too whom the process does not know yet.
 func TestGuessers(t *testing.T) {
-	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=true"}})
+	s, err := suite.Start(context.Background(),
+		suite.Options{Embedded: true, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +265,8 @@ func TestGuessers(t *testing.T) {
 	w := &world{T: t, Suite: s, embedded: true}
 	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "")
 	w.admin("GET", "/licenses", "")
-	_, unused := w.apiKey(`{"client_name":"unused","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,"per_hour":0}}`)
+	_, unused := w.apiKey(`{"client_name":"unused","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +
+		`"per_hour":0}}`)
 	admitted := func(method, url, header string) int {
 		n := 0
 		for i := range 200 {
@@ -278,7 +291,8 @@ func TestGuessers(t *testing.T) {
 			t.Errorf("%s of %s: %d of 200 guesses were answered", door.header, door.url, n)
 		}
 	}
-	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", unused), 200, "")
+	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", unused), 200,
+		"")
 	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "")
 	w.want(w.admin("GET", "/licenses", ""), 200, "")
 }

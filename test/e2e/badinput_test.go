@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 )
 
-// TestBadInput sends every operation of the four documents what it must refuse: a documented error, never a 5xx, and nothing is
-// written.
+// TestBadInput sends every operation of the four documents what it must refuse: a documented error, never a 5xx, and
+// nothing is written.
 func TestBadInput(t *testing.T) {
 	each(t, func(w *world) {
 		b := newAttacker(w)
@@ -46,14 +46,20 @@ func TestBadInput(t *testing.T) {
 func TestBulkRowsStandAlone(t *testing.T) {
 	each(t, func(w *world) {
 		// A control character that is not escaped is no JSON at all, so no row can be told from the next.
-		w.want(w.admin(http.MethodPost, "/licenses/bulk-create", "{\"licenses\":[{\"customer_id\":\"a\x01\"}]}"), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.admin(http.MethodPost, "/licenses/bulk-create", "{\"licenses\":[{\"customer_id\":\"a\x01\"}]}"),
+			http.StatusBadRequest, "VALIDATION_ERROR")
 		rows := []string{
-			`7`, `null`, `[]`, `"x"`, `{}`, `{"customer_id":null}`, `{"customer_id":"a","max_devices":"5"}`, `{"customer_id":"a","max_devices":99999999999999999999}`,
-			`{"customer_id":"a","max_devices":-1}`, `{"customer_id":"a","metadata":[]}`, `{"customer_id":"a","features":[null]}`,
-			strings.Repeat("[", 40) + strings.Repeat("]", 40), `{"customer_id":"a","metadata":{"n":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
-			`{"customer_id":"a\u0000"}`, `{"customer_id":"\ud800"}`, `{"customer_id":"a","metadata":{"n":1e400}}`, "{\"customer_id\":\"\xff\"}",
+			`7`, `null`, `[]`, `"x"`, `{}`, `{"customer_id":null}`, `{"customer_id":"a","max_devices":"5"}`,
+			`{"customer_id":"a","max_devices":99999999999999999999}`,
+			`{"customer_id":"a","max_devices":-1}`,
+			`{"customer_id":"a","metadata":[]}`, `{"customer_id":"a","features":[null]}`,
+			strings.Repeat("[", 40) + strings.Repeat("]", 40),
+			`{"customer_id":"a","metadata":{"n":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
+			`{"customer_id":"a\u0000"}`, `{"customer_id":"\ud800"}`, `{"customer_id":"a","metadata":{"n":1e400}}`,
+			"{\"customer_id\":\"\xff\"}",
 		}
-		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+strings.Join(rows, ",")+`]}`), http.StatusMultiStatus, "")
+		a := w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+strings.Join(rows, ",")+`]}`),
+			http.StatusMultiStatus, "")
 		if a.body["created_count"] != 0.0 || a.body["failed_count"] != float64(len(rows)) {
 			w.Errorf("rows that must all fail: %s", a.raw)
 		}
@@ -89,8 +95,8 @@ type attacker struct {
 	others map[string]string
 }
 
-// TestTheLargestAnswers: what one request may create, answers show: nothing grows on its way into JSON, and no answer is too
-// large for the gateway.
+// TestTheLargestAnswers: what one request may create, answers show: nothing grows on its way into JSON, and no answer
+// is too large for the gateway.
 func TestTheLargestAnswers(t *testing.T) {
 	each(t, func(w *world) {
 		rows := make([]string, 100)
@@ -114,10 +120,14 @@ func newAttacker(w *world) *attacker {
 	b := &attacker{world: w}
 	b.victim, b.key = w.create(`{"customer_id":"victim","max_devices":3}`)
 	w.want(w.license("activate", device(b.key, "device-123")), http.StatusCreated, "")
-	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-123"}`, b.victim), "X-API-Key", w.APIKey), http.StatusOK, "")
+	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-123"}`, b.victim), "X-API-Key", w.APIKey), http.StatusOK,
+		"")
 	access := pair.text("access_token")
-	offline := w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization", "Bearer "+access), http.StatusCreated, "")
-	b.good = map[string]string{"X-API-Key": w.APIKey, "X-Admin-Secret": w.AdminSecret, "X-Admin-API-Key": w.AdminAPIKey, "Authorization": access}
+	offline := w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization",
+		"Bearer "+access), http.StatusCreated, "")
+	b.good = map[string]string{"X-API-Key": w.APIKey, "X-Admin-Secret": w.AdminSecret, "X-Admin-API-Key": w.AdminAPIKey,
+		"Authorization": access}
 	b.others = maps.Clone(b.good)
 	b.others["refresh token"], b.others["offline token"] = pair.text("refresh_token"), offline.text("token")
 	b.others["license key"], b.others["license id"] = b.key, b.victim
@@ -131,7 +141,8 @@ func (b *attacker) as(t *testing.T) *attacker {
 	return &other
 }
 
-// state is everything that a request could have changed: the victim, its devices and audit entries, and how much there is of all else.
+// state is everything that a request could have changed: the victim, its devices and audit entries, and how much there
+// is of all else.
 func (b *attacker) state() string {
 	b.Helper()
 	license := b.want(b.admin(http.MethodGet, "/licenses/"+b.victim, ""), http.StatusOK, "")
@@ -142,9 +153,11 @@ func (b *attacker) state() string {
 		delete(d.(map[string]any), "last_seen_at") // the good credential was seen
 	}
 	events := b.want(b.admin(http.MethodGet, "/licenses/"+b.victim+"/events", ""), http.StatusOK, "")
-	keys := b.want(b.call(http.MethodGet, b.AuthURL+"/api/v1/auth/api-keys", "", "X-Admin-Secret", b.AdminSecret), http.StatusOK, "")
+	keys := b.want(b.call(http.MethodGet, b.AuthURL+"/api/v1/auth/api-keys", "", "X-Admin-Secret", b.AdminSecret),
+		http.StatusOK, "")
 	admins := b.want(b.admin(http.MethodGet, "/keys", ""), http.StatusOK, "")
-	text, err := json.Marshal([]any{license.body, all.body["total"], devices.body, events.body["total"], keys.body, admins.body})
+	text, err := json.Marshal([]any{license.body, all.body["total"], devices.body, events.body["total"], keys.body,
+		admins.body})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -157,7 +170,8 @@ func (b *attacker) operations() (all []operation) {
 	for _, service := range []struct {
 		url string
 		doc []byte
-	}{{b.AuthURL, openapi.Auth}, {b.LicenseURL, openapi.License}, {b.AnalyticsURL, openapi.Analytics}, {b.AdminURL, openapi.Admin}} {
+	}{{b.AuthURL, openapi.Auth}, {b.LicenseURL, openapi.License}, {b.AnalyticsURL, openapi.Analytics},
+		{b.AdminURL, openapi.Admin}} {
 		doc, err := openapi3.NewLoader().LoadFromData(service.doc)
 		if err != nil {
 			b.Fatal(err)
@@ -255,7 +269,8 @@ func (b *attacker) credential(op operation) []string {
 
 // invalidCredential is the error code of a wrong credential, by its header.
 var invalidCredential = map[string]string{
-	"X-API-Key": "INVALID_API_KEY", "X-Admin-API-Key": "INVALID_ADMIN_KEY", "X-Admin-Secret": "INVALID_ADMIN_SECRET", "Authorization": "INVALID_TOKEN",
+	"X-API-Key": "INVALID_API_KEY", "X-Admin-API-Key": "INVALID_ADMIN_KEY", "X-Admin-Secret": "INVALID_ADMIN_SECRET",
+	"Authorization": "INVALID_TOKEN",
 }
 
 // credentials sends the example with no credential, wrong ones, and those of another kind.
@@ -265,7 +280,8 @@ func (b *attacker) credentials(op operation) {
 	}
 	body, code := example(op), invalidCredential[op.header]
 	wrong := map[string]string{
-		"empty": "", "garbage": "garbage", "blank": " ", "long": strings.Repeat("x", 10_000), "cut": b.good[op.header][:len(b.good[op.header])-1],
+		"empty": "", "garbage": "garbage", "blank": " ", "long": strings.Repeat("x", 10_000),
+		"cut":    b.good[op.header][:len(b.good[op.header])-1],
 		"longer": b.good[op.header] + "x", "quoted": "' OR 1=1 --", "bytes": "\xff\xfe",
 	}
 	for kind, value := range b.others {
@@ -311,12 +327,14 @@ func (b *attacker) methods(op operation) {
 			b.Errorf("%s: %s, Allow %q, want %q", method, a.code(), allowed, want)
 		}
 	}
-	b.refused(operation{}, "below the path", b.send(op, b.at(op, b.victim)+"/nothing/here", ""), http.StatusNotFound, http.StatusMethodNotAllowed)
+	b.refused(operation{}, "below the path", b.send(op, b.at(op, b.victim)+"/nothing/here", ""), http.StatusNotFound,
+		http.StatusMethodNotAllowed)
 }
 
 // ids sends ids of nothing, in the path and in the body.
 func (b *attacker) ids(op operation) {
-	ids := []string{unknownID, "not-a-uuid", "0", "-1", "%00", "%ff", "%F0%9F%94%91", "..%2f..%2fkeys", strings.Repeat("x", 5000), strings.ToUpper(unknownID), "'%20OR%201=1"}
+	ids := []string{unknownID, "not-a-uuid", "0", "-1", "%00", "%ff", "%F0%9F%94%91", "..%2f..%2fkeys",
+		strings.Repeat("x", 5000), strings.ToUpper(unknownID), "'%20OR%201=1"}
 	if pathParameter.MatchString(op.path) {
 		for _, id := range ids {
 			b.refused(op, "id "+id, b.send(op, b.at(op, id), example(op)), http.StatusNotFound)
@@ -328,7 +346,8 @@ func (b *attacker) ids(op operation) {
 			continue
 		}
 		for _, id := range []string{unknownID, "not-a-uuid", "0", "' OR 1=1", "LIC-ZZZZZZZZZZZZ"} {
-			b.refused(op, member+" "+id, b.send(op, b.at(op, b.victim), replaced(op, member, fmt.Sprintf("%q", id))), http.StatusNotFound)
+			b.refused(op, member+" "+id, b.send(op, b.at(op, b.victim), replaced(op, member, fmt.Sprintf("%q", id))),
+				http.StatusNotFound)
 		}
 	}
 }
@@ -365,10 +384,17 @@ func (b *attacker) headers(op operation) {
 			continue
 		}
 		for _, key := range []string{strings.Repeat("k", 256), "\xff", "a\tb"} {
-			b.refused(op, "Idempotency-Key", b.send(op, b.at(op, b.victim), example(op), "Idempotency-Key", key), http.StatusBadRequest)
+			b.refused(op, "Idempotency-Key", b.send(op, b.at(op, b.victim), example(op), "Idempotency-Key", key),
+				http.StatusBadRequest)
 		}
 	}
-	for id, kept := range map[string]bool{"my-Request_1.2": true, "with blank": false, strings.Repeat("r", 129): false, "\xff": false, "<script>": false} {
+	for id, kept := range map[string]bool{
+		"my-Request_1.2":         true,
+		"with blank":             false,
+		strings.Repeat("r", 129): false,
+		"\xff":                   false,
+		"<script>":               false,
+	} {
 		a := b.call("BREW", b.at(op, b.victim), "", "X-Request-ID", id)
 		if got := a.header.Get("X-Request-ID"); got == "" || (got == id) != kept {
 			b.Errorf("X-Request-ID %q was answered with %q", id, got)
@@ -383,12 +409,17 @@ func (b *attacker) bodies(op operation) {
 	}
 	limit := op.maxBody()
 	bad := map[string]string{
-		"malformed": `{"a":`, "not JSON": `hello`, "array": `[]`, "null": `null`, "number": `7`, "text": `"x"`, "true": `true`,
-		"trailing data": example(op) + `{}`, "trailing comma": `{"a":1,}`, "single quotes": `{'a':1}`, "comment": `{/**/}`,
-		"NUL": "\x00", "NUL in text": `{"a":"\u0000"}`, "raw NUL": "{\"a\":\"\x00\"}", "control character": "{\"a\":\"\x01\"}",
-		"invalid UTF-8": "{\"a\":\"\xff\"}", "invalid UTF-8 in a name": "{\"\xff\":1}", "lone surrogate": `{"a":"\ud800"}`, "lone low surrogate": `{"\udc00":1}`,
-		"deep object": strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), "deep array": `{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`,
-		"UTF-16": "\xff\xfe{\x00}\x00",
+		"malformed": `{"a":`, "not JSON": `hello`, "array": `[]`, "null": `null`, "number": `7`, "text": `"x"`,
+		"true":          `true`,
+		"trailing data": example(op) + `{}`, "trailing comma": `{"a":1,}`, "single quotes": `{'a':1}`,
+		"comment": `{/**/}`,
+		"NUL":     "\x00", "NUL in text": `{"a":"\u0000"}`, "raw NUL": "{\"a\":\"\x00\"}",
+		"control character": "{\"a\":\"\x01\"}",
+		"invalid UTF-8":     "{\"a\":\"\xff\"}", "invalid UTF-8 in a name": "{\"\xff\":1}",
+		"lone surrogate": `{"a":"\ud800"}`, "lone low surrogate": `{"\udc00":1}`,
+		"deep object": strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
+		"deep array":  `{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`,
+		"UTF-16":      "\xff\xfe{\x00}\x00",
 	}
 	if op.RequestBody.Value.Required {
 		bad["empty"], bad["blank"] = "", " \n"
@@ -396,10 +427,13 @@ func (b *attacker) bodies(op operation) {
 	for what, body := range bad {
 		b.refused(op, "body "+what, b.send(op, b.at(op, b.victim), body), op.badBody(body))
 	}
-	b.refused(op, "body too large", b.send(op, b.at(op, b.victim), `{"a":"`+strings.Repeat("x", limit+1<<20)+`"}`), http.StatusRequestEntityTooLarge)
+	b.refused(op, "body too large", b.send(op, b.at(op, b.victim), `{"a":"`+strings.Repeat("x", limit+1<<20)+`"}`),
+		http.StatusRequestEntityTooLarge)
 	b.refused(op, "body too large, length unknown", b.chunked(op, limit+1<<20), http.StatusRequestEntityTooLarge)
-	for _, contentType := range []string{"text/plain", "application/xml", "application/x-www-form-urlencoded", "application/jsonp", "nonsense"} {
-		b.refused(op, contentType, b.send(op, b.at(op, b.victim), example(op), "Content-Type", contentType), http.StatusUnsupportedMediaType)
+	for _, contentType := range []string{"text/plain", "application/xml", "application/x-www-form-urlencoded",
+		"application/jsonp", "nonsense"} {
+		b.refused(op, contentType, b.send(op, b.at(op, b.victim), example(op), "Content-Type", contentType),
+			http.StatusUnsupportedMediaType)
 	}
 }
 
@@ -438,10 +472,13 @@ func (endless) Read(p []byte) (int, error) {
 func (b *attacker) members(op operation) {
 	schemas := members(op)
 	values := []string{
-		`null`, `true`, `0`, `-1`, `1.5`, `7`, `99999999999999999999`, `-99999999999999999999`, `""`, `"x"`, `"7"`, `[]`, `{}`, `[1]`, `[null]`, `[{}]`, `[""]`, `{"":1}`,
-		`"` + strings.Repeat("x", 300) + `"`, `["` + strings.Repeat("x", 300) + `"]`, `[` + strings.Repeat(`"x",`, 10_000) + `"x"]`, `"not a time"`, `"2026-13-45"`,
+		`null`, `true`, `0`, `-1`, `1.5`, `7`, `99999999999999999999`, `-99999999999999999999`, `""`, `"x"`, `"7"`,
+		`[]`, `{}`, `[1]`, `[null]`, `[{}]`, `[""]`, `{"":1}`,
+		`"` + strings.Repeat("x", 300) + `"`, `["` + strings.Repeat("x", 300) + `"]`,
+		`[` + strings.Repeat(`"x",`, 10_000) + `"x"]`, `"not a time"`, `"2026-13-45"`,
 	}
-	never := []string{`1e400`, `-1e400`, `"\u0000"`, `"a\u0001"`, `"\ud800"`, "\"\xff\"", `"` + strings.Repeat("x", 70_000) + `"`, `NaN`, `01`, strings.Repeat("[", 40) + strings.Repeat("]", 40)}
+	never := []string{`1e400`, `-1e400`, `"\u0000"`, `"a\u0001"`, `"\ud800"`, "\"\xff\"",
+		`"` + strings.Repeat("x", 70_000) + `"`, `NaN`, `01`, strings.Repeat("[", 40) + strings.Repeat("]", 40)}
 	for name, schema := range schemas {
 		for _, value := range values {
 			if accepts(schema, value) {
@@ -456,9 +493,11 @@ func (b *attacker) members(op operation) {
 			if op.OperationID == "bulkCreateLicenses" && strings.HasPrefix(value, "[[") {
 				continue // rows, which fail alone: TestBulkRowsStandAlone
 			}
-			if name != "token" && name != "refresh_token" || !strings.Contains(value, "xxx") { // long ones are tokens, only no good ones
+			// long ones are tokens, only no good ones
+			if name != "token" && name != "refresh_token" || !strings.Contains(value, "xxx") {
 				body := replaced(op, name, value)
-				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), body), op.badBody(body))
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, b.victim), body),
+					op.badBody(body))
 			}
 		}
 	}

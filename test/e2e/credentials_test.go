@@ -12,8 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestDatabaseAndBrokerUsersAreReplacedUnderLoad walks the sequence of docs/operations.md: a second user with the rights of the
-// first, a rolling restart to it, and back. No call fails, and no session of the former user is left after its turn.
+// TestDatabaseAndBrokerUsersAreReplacedUnderLoad walks the sequence of docs/operations.md: a second user with the
+// rights of the first, a rolling restart to it, and back. No call fails, and no session of the former user is left
+// after its turn.
 func TestDatabaseAndBrokerUsersAreReplacedUnderLoad(t *testing.T) {
 	w := start(t, false)
 	former := w.user(w.Postgres.URL)
@@ -32,7 +33,8 @@ func TestDatabaseAndBrokerUsersAreReplacedUnderLoad(t *testing.T) {
 			p.Set("LATCHKEY_DATABASE_URL="+next.database, "LATCHKEY_AMQP_URL="+next.broker)
 			w.restart(p.Name)
 		}
-		if n := w.countIn("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'latchkey-%' AND usename <> '" + next.user + "'"); n != 0 {
+		if n := w.countIn("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'latchkey-%' " +
+			"AND usename <> '" + next.user + "'"); n != 0 {
 			t.Errorf("%d sessions of the former user are left", n)
 		}
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
-// shared are the two suites that all tests use, started by whoever needs them first. A test that breaks something mends it.
+// shared are the two suites that all tests use, started by whoever needs them first. A test that breaks something mends
+// it.
 var shared struct {
 	mu     sync.Mutex
 	suites map[bool]*suite.Suite
@@ -54,7 +55,8 @@ func start(t *testing.T, embedded bool) *world {
 		// Not the test's context: the suite outlives it.
 		s, err = suite.Start(context.Background(), suite.Options{
 			Embedded: embedded, Replicas: replicas,
-			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0", "LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
+			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0",
+				"LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
 		})
 		if err == nil {
 			shared.suites[embedded] = s
@@ -143,7 +145,8 @@ func (w *world) want(a answer, status int, code string) answer {
 
 func (w *world) admin(method, path, body string, headers ...string) answer {
 	w.Helper()
-	return w.call(method, w.AdminURL+"/api/v1/admin"+path, body, append([]string{"X-Admin-API-Key", w.AdminAPIKey}, headers...)...)
+	return w.call(method, w.AdminURL+"/api/v1/admin"+path, body,
+		append([]string{"X-Admin-API-Key", w.AdminAPIKey}, headers...)...)
 }
 
 func (w *world) license(endpoint, body string) answer {
@@ -172,11 +175,13 @@ func (w *world) eventually(timeout time.Duration, cond func() error) {
 	testkit.Eventually(w.T, timeout, cond)
 }
 
-// usage waits until analytics has counted so many of one kind for a license; yesterday's too, in case it has just turned midnight.
+// usage waits until analytics has counted so many of one kind for a license; yesterday's too, in case it has just
+// turned midnight.
 func (w *world) usage(licenseID, member string, want int) {
 	w.Helper()
 	w.eventually(60*time.Second, func() error {
-		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "", "X-Admin-API-Key", w.AdminAPIKey)
+		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "",
+			"X-Admin-API-Key", w.AdminAPIKey)
 		if err != nil || a.status != http.StatusOK {
 			return fmt.Errorf("usage: %d %s %v", a.status, a.raw, err)
 		}

@@ -15,7 +15,8 @@ import (
 func TestExamples(t *testing.T) {
 	each(t, func(w *world) {
 		w.license("activate", device(w.LicenseKey, "device-123")) // already there from another test, or now
-		adapt := strings.NewReplacer("sk_your_api_key", w.APIKey, "http://localhost:5002", w.LicenseURL, "LIC-XXXXXXXXXXXX", w.LicenseKey)
+		adapt := strings.NewReplacer("sk_your_api_key", w.APIKey, "http://localhost:5002", w.LicenseURL,
+			"LIC-XXXXXXXXXXXX", w.LicenseKey)
 		for file, interpreter := range map[string]string{
 			"validate.py": interpreter(t, "-c", "import requests", "python3", "/usr/bin/python3"),
 			"validate.js": interpreter(t, "-e", "fetch", "node"),

@@ -39,8 +39,8 @@ func (w *world) activations(key string, workers int) (stop func() int64) {
 	return stop
 }
 
-// insists asks until it is answered, as an SDK does: 409 then tells that a call counted whose answer was lost. Giving up would
-// leave open whether one did.
+// insists asks until it is answered, as an SDK does: 409 then tells that a call counted whose answer was lost. Giving
+// up would leave open whether one did.
 func (w *world) insists(key, hardware string) bool {
 	for deadline := time.Now().Add(2 * time.Minute); !w.activated(key, hardware); pause(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -52,7 +52,8 @@ func (w *world) insists(key, hardware string) bool {
 }
 
 func (w *world) activated(key, hardware string) bool {
-	a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, hardware), "X-API-Key", w.APIKey)
+	a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, hardware), "X-API-Key",
+		w.APIKey)
 	return err == nil && (a.status == http.StatusCreated || a.status == http.StatusConflict)
 }
 
@@ -120,7 +121,9 @@ func TestKillAnalyticsWhileConsuming(t *testing.T) {
 
 func TestKillBroker(t *testing.T) {
 	w := start(t, false)
-	w.brokerAway("kill broker", func() error { w.RabbitMQ.Kill(); return nil }, func() error { return w.RabbitMQ.Restart(t.Context()) })
+	w.brokerAway("kill broker", func() error { w.RabbitMQ.Kill(); return nil }, func() error {
+		return w.RabbitMQ.Restart(t.Context())
+	})
 }
 
 // TestHalfOpenBroker: a broker that accepts connections and never answers is noticed by its missing heartbeats.
@@ -130,8 +133,8 @@ func TestHalfOpenBroker(t *testing.T) {
 	w.brokerAway("half-open broker", w.RabbitMQ.Freeze, w.RabbitMQ.Thaw)
 }
 
-// brokerAway demands that everything goes on while the broker is away and readiness tells of it, and that every event arrives once
-// it is back.
+// brokerAway demands that everything goes on while the broker is away and readiness tells of it, and that every event
+// arrives once it is back.
 func (w *world) brokerAway(name string, away, back func() error) {
 	w.Helper()
 	id, key := w.create(fmt.Sprintf(`{"customer_id":%q,"max_devices":100000}`, name))
@@ -146,7 +149,8 @@ func (w *world) brokerAway(name string, away, back func() error) {
 		w.admin(http.MethodGet, "/licenses/"+id, ""),
 		w.admin(http.MethodGet, "/statistics", ""),
 		w.analytics(http.MethodGet, "/dashboard"),
-		w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-1"}`, id), "X-API-Key", w.APIKey),
+		w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
+			fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-1"}`, id), "X-API-Key", w.APIKey),
 		w.call(http.MethodGet, w.LicenseURL+"/readyz", ""),
 	} {
 		w.want(call, http.StatusOK, "")
@@ -174,7 +178,8 @@ func TestAnalyticsDownHurtsNobody(t *testing.T) {
 	w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
 	w.want(w.admin(http.MethodGet, "/licenses/"+id, ""), http.StatusOK, "")
 	statistics := w.want(w.admin(http.MethodGet, "/statistics", ""), http.StatusOK, "")
-	if statistics.body["validations"] != nil || !strings.Contains(fmt.Sprint(statistics.body["degraded"]), "analytics") {
+	if statistics.body["validations"] != nil ||
+		!strings.Contains(fmt.Sprint(statistics.body["degraded"]), "analytics") {
 		t.Errorf("statistics do not say what is missing: %s", statistics.raw)
 	}
 	w.want(w.admin(http.MethodGet, "/licenses/"+id+"/usage", ""), http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE")
@@ -184,7 +189,8 @@ func TestAuthDownKnownKeysGoOn(t *testing.T) {
 	w := start(t, false)
 	id, key := w.create(`{"customer_id":"no auth","max_devices":5}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
-	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"pc"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
+	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":"pc"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
 	access := []string{"Authorization", "Bearer " + pair.text("access_token")}
 	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/heartbeat", "{}", access...), http.StatusOK, "")
 	for _, name := range []string{"auth", "auth-2"} {
@@ -193,8 +199,10 @@ func TestAuthDownKnownKeysGoOn(t *testing.T) {
 	}
 	w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
 	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/heartbeat", "{}", access...), http.StatusOK, "")
-	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", access...), http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE")
-	unseen := w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/validate", device(key, "pc"), "X-API-Key", "sk_garbage")
+	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", access...),
+		http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE")
+	unseen := w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/validate", device(key, "pc"), "X-API-Key",
+		"sk_garbage")
 	w.want(unseen, http.StatusUnauthorized, "INVALID_API_KEY")
 }
 
@@ -222,7 +230,8 @@ func TestBrokerBackStateFirst(t *testing.T) {
 	}
 }
 
-// subscribe binds a durable queue of our own, as any user of the bus may; the result drains n messages and returns their types.
+// subscribe binds a durable queue of our own, as any user of the bus may; the result drains n messages and returns
+// their types.
 func (w *world) subscribe(queue string, types ...string) (drain func(n int) []string) {
 	w.Helper()
 	channel := w.channel()

@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
-// TestM6Floods: neither somebody without a credential nor a device on its one seat fills the tables. Floods as large as may be
-// leave as many rows and bytes as the limits allow.
+// TestM6Floods: neither somebody without a credential nor a device on its one seat fills the tables. Floods as large as
+// may be leave as many rows and bytes as the limits allow.
 func TestM6Floods(t *testing.T) {
 	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{
 		"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=20"}})
@@ -61,7 +61,8 @@ func TestM6Floods(t *testing.T) {
 	if n := w.count("auth", `SELECT count(*) FROM refresh_tokens`); n > 25 {
 		t.Errorf("%d refresh tokens of one seat", n)
 	}
-	if n := w.count("auth", `SELECT count(*) FROM telemetry_spill`) + w.count("license", `SELECT count(*) FROM telemetry_spill`); n > 0 {
+	if n := w.count("auth", `SELECT count(*) FROM telemetry_spill`) +
+		w.count("license", `SELECT count(*) FROM telemetry_spill`); n > 0 {
 		t.Errorf("%d batches of events were put aside", n)
 	}
 }
@@ -84,12 +85,14 @@ func (w *world) flood(method, url, body, bearer string) {
 // logged is the number of rows in analytics' event log, and of their bytes.
 func (w *world) logged() (rows, bytes int) {
 	w.Helper()
-	return w.count("analytics", `SELECT count(*) FROM events`), w.count("analytics", `SELECT coalesce(sum(length(data)), 0) FROM events`)
+	return w.count("analytics", `SELECT count(*) FROM events`), w.count("analytics",
+		`SELECT coalesce(sum(length(data)), 0) FROM events`)
 }
 
 func (w *world) count(service, query string) (n int) {
 	w.Helper()
-	files, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+"?mode=ro&_pragma=busy_timeout(10000)")
+	files, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+
+		"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		w.Fatal(err)
 	}

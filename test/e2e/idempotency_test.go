@@ -28,7 +28,8 @@ func (w *world) creations() []creation {
 	w.Helper()
 	id, key := w.create(`{"customer_id":"idempotency","max_devices":100}`)
 	w.want(w.license("activate", device(key, "holder")), http.StatusCreated, "")
-	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"holder"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
+	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":"holder"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
 	keyID, _ := w.apiKey(`{"client_name":"to be rotated"}`)
 	at := func(service, path string) (urls []string) {
 		for _, url := range w.URLs(service) {
@@ -47,13 +48,25 @@ func (w *world) creations() []creation {
 	}
 	admin, owner := w.AdminURL+"/api/v1/admin", []string{"X-Admin-API-Key", w.AdminAPIKey}
 	return []creation{
-		{"create", at("admin", "/api/v1/admin/licenses"), `{"customer_id":"idem"}`, `{"customer_id":"idem","max_devices":2}`, owner[0], owner[1], 201, count("total", admin+"/licenses?customer_id=idem", owner...)},
-		{"bulk-create", at("admin", "/api/v1/admin/licenses/bulk-create"), `{"licenses":[{"customer_id":"idem bulk"},{"customer_id":7}]}`, `{"licenses":[{"customer_id":"idem bulk"}]}`, owner[0], owner[1], 207, count("total", admin+"/licenses?customer_id=idem%20bulk", owner...)},
-		{"admin key", at("admin", "/api/v1/admin/keys"), `{"name":"idem","role":"viewer"}`, `{"name":"idem","role":"operator"}`, owner[0], owner[1], 201, count("admin_keys", admin+"/keys", owner...)},
-		{"api-key", at("auth", "/api/v1/auth/api-key"), `{"client_name":"idem"}`, `{"client_name":"idem 2"}`, "X-Admin-Secret", w.AdminSecret, 201, count("api_keys", w.AuthURL+"/api/v1/auth/api-keys", "X-Admin-Secret", w.AdminSecret)},
-		{"rotate", at("auth", "/api/v1/auth/api-keys/"+keyID+"/rotate"), `{"grace_seconds":60}`, `{"grace_seconds":61}`, "X-Admin-Secret", w.AdminSecret, 200, nil},
-		{"activate", at("license", "/api/v1/license/activate"), device(key, "idem"), `{"license_key":"` + key + `","hardware_id":"idem","device_name":"other"}`, "X-API-Key", w.APIKey, 201, func() int { active, _ := w.devices(id); return active }},
-		{"offline-token", at("license", "/api/v1/license/offline-token"), `{"duration_hours":2}`, `{"duration_hours":3}`, "Authorization", "Bearer " + pair.text("access_token"), 201, nil},
+		{"create", at("admin", "/api/v1/admin/licenses"), `{"customer_id":"idem"}`,
+			`{"customer_id":"idem","max_devices":2}`,
+			owner[0], owner[1], 201, count("total", admin+"/licenses?customer_id=idem", owner...)},
+		{"bulk-create", at("admin", "/api/v1/admin/licenses/bulk-create"),
+			`{"licenses":[{"customer_id":"idem bulk"},{"customer_id":7}]}`,
+			`{"licenses":[{"customer_id":"idem bulk"}]}`,
+			owner[0], owner[1], 207, count("total", admin+"/licenses?customer_id=idem%20bulk", owner...)},
+		{"admin key", at("admin", "/api/v1/admin/keys"), `{"name":"idem","role":"viewer"}`,
+			`{"name":"idem","role":"operator"}`, owner[0], owner[1], 201, count("admin_keys", admin+"/keys", owner...)},
+		{"api-key", at("auth", "/api/v1/auth/api-key"), `{"client_name":"idem"}`, `{"client_name":"idem 2"}`,
+			"X-Admin-Secret", w.AdminSecret, 201,
+			count("api_keys", w.AuthURL+"/api/v1/auth/api-keys", "X-Admin-Secret", w.AdminSecret)},
+		{"rotate", at("auth", "/api/v1/auth/api-keys/"+keyID+"/rotate"), `{"grace_seconds":60}`, `{"grace_seconds":61}`,
+			"X-Admin-Secret", w.AdminSecret, 200, nil},
+		{"activate", at("license", "/api/v1/license/activate"), device(key, "idem"),
+			`{"license_key":"` + key + `","hardware_id":"idem","device_name":"other"}`,
+			"X-API-Key", w.APIKey, 201, func() int { active, _ := w.devices(id); return active }},
+		{"offline-token", at("license", "/api/v1/license/offline-token"), `{"duration_hours":2}`,
+			`{"duration_hours":3}`, "Authorization", "Bearer " + pair.text("access_token"), 201, nil},
 	}
 }
 
@@ -91,13 +104,15 @@ func (w *world) idempotent(c creation, key string) {
 	first := w.want(ask(0, c.body), c.status, "")
 	for _, a := range answers {
 		switch {
-		case a.status == http.StatusConflict && a.code() == "IDEMPOTENCY_KEY_IN_USE" && a.header.Get("Retry-After") != "":
+		case a.status == http.StatusConflict && a.code() == "IDEMPOTENCY_KEY_IN_USE" &&
+			a.header.Get("Retry-After") != "":
 		case a.status != c.status || string(a.raw) != string(first.raw):
 			w.Errorf("other answers to one key: %d %s and %s", a.status, a.raw, first.raw)
 		}
 	}
 	for i := range c.urls {
-		if again := w.want(ask(i, c.body), c.status, ""); string(again.raw) != string(first.raw) || again.header.Get("ETag") != first.header.Get("ETag") {
+		if again := w.want(ask(i, c.body), c.status, ""); string(again.raw) != string(first.raw) ||
+			again.header.Get("ETag") != first.header.Get("ETag") {
 			w.Errorf("the answer changed: %s and %s", first.raw, again.raw)
 		}
 		w.want(ask(i, c.other), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
@@ -107,19 +122,26 @@ func (w *world) idempotent(c creation, key string) {
 	}
 }
 
-// TestIdempotencyKeepsNoRefusals: the cause of a refusal may be gone by the next call; and a key belongs to who used it.
+// TestIdempotencyKeepsNoRefusals: the cause of a refusal may be gone by the next call; and a key belongs to who used
+// it.
 func TestIdempotencyKeepsNoRefusals(t *testing.T) {
 	each(t, func(w *world) {
 		mine := fmt.Sprintf(`{"customer_id":"refused","license_key":"MY-OWN-%s"}`, rand.Text())
 		refusal, shared := rand.Text(), rand.Text()
 		w.want(w.admin(http.MethodPost, "/licenses", mine), http.StatusCreated, "")
-		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict, "LICENSE_KEY_EXISTS")
-		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict, "LICENSE_KEY_EXISTS")
-		w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"refused"}`, "Idempotency-Key", refusal), http.StatusCreated, "")
+		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict,
+			"LICENSE_KEY_EXISTS")
+		w.want(w.admin(http.MethodPost, "/licenses", mine, "Idempotency-Key", refusal), http.StatusConflict,
+			"LICENSE_KEY_EXISTS")
+		w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"refused"}`, "Idempotency-Key", refusal),
+			http.StatusCreated, "")
 
-		other := w.want(w.admin(http.MethodPost, "/keys", `{"name":"other","role":"operator"}`), http.StatusCreated, "").text("admin_api_key")
-		a := w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"two"}`, "Idempotency-Key", shared), http.StatusCreated, "")
-		b := w.want(w.call(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses", `{"customer_id":"two"}`, "X-Admin-API-Key", other, "Idempotency-Key", shared), http.StatusCreated, "")
+		other := w.want(w.admin(http.MethodPost, "/keys", `{"name":"other","role":"operator"}`), http.StatusCreated,
+			"").text("admin_api_key")
+		a := w.want(w.admin(http.MethodPost, "/licenses", `{"customer_id":"two"}`, "Idempotency-Key", shared),
+			http.StatusCreated, "")
+		b := w.want(w.call(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses", `{"customer_id":"two"}`,
+			"X-Admin-API-Key", other, "Idempotency-Key", shared), http.StatusCreated, "")
 		if a.text("license_id") == b.text("license_id") {
 			t.Error("an administrator was given what another one had made")
 		}
@@ -130,8 +152,10 @@ func TestIdempotencyKeepsNoRefusals(t *testing.T) {
 func TestAuditOfAuth(t *testing.T) {
 	each(t, func(w *world) {
 		id, key := w.apiKey(`{"client_name":"audited"}`)
-		rotated := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-keys/"+id+"/rotate", "", "X-Admin-Secret", w.AdminSecret), http.StatusOK, "")
-		w.want(w.call(http.MethodDelete, w.AuthURL+"/api/v1/auth/api-keys/"+id, "", "X-Admin-Secret", w.AdminSecret, "X-Request-ID", "e2e-audit"), http.StatusOK, "")
+		rotated := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-keys/"+id+"/rotate", "", "X-Admin-Secret",
+			w.AdminSecret), http.StatusOK, "")
+		w.want(w.call(http.MethodDelete, w.AuthURL+"/api/v1/auth/api-keys/"+id, "", "X-Admin-Secret", w.AdminSecret,
+			"X-Request-ID", "e2e-audit"), http.StatusOK, "")
 		var seen string
 		w.eventually(2*time.Second, func() error {
 			seen = ""
@@ -159,12 +183,15 @@ func TestIfMatch(t *testing.T) {
 		id, _ := w.create(`{"customer_id":"versions"}`)
 		path := "/licenses/" + id
 		first := w.want(w.admin(http.MethodGet, path, ""), http.StatusOK, "").header.Get("ETag")
-		second := w.want(w.admin(http.MethodPatch, path, `{"max_devices":2}`, "If-Match", first), http.StatusOK, "").header.Get("ETag")
+		second := w.want(w.admin(http.MethodPatch, path, `{"max_devices":2}`, "If-Match", first), http.StatusOK,
+			"").header.Get("ETag")
 		if first == "" || second == "" || first == second {
 			t.Fatalf("ETags %q and %q", first, second)
 		}
-		w.want(w.admin(http.MethodPatch, path, `{"max_devices":3}`, "If-Match", first), http.StatusPreconditionFailed, "VERSION_MISMATCH")
-		w.want(w.admin(http.MethodDelete, path, "", "If-Match", first), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.admin(http.MethodPatch, path, `{"max_devices":3}`, "If-Match", first), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
+		w.want(w.admin(http.MethodDelete, path, "", "If-Match", first), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		for _, nonsense := range []string{`"nonsense"`, `"999999999999999999999999"`, `"-1"`, "\xff", `"`} {
 			a := w.admin(http.MethodPatch, path, `{"max_devices":3}`, "If-Match", nonsense)
 			if a.status != http.StatusPreconditionFailed && a.status != http.StatusBadRequest {
@@ -175,7 +202,8 @@ func TestIfMatch(t *testing.T) {
 		if now.header.Get("ETag") != second || now.body["max_devices"] != 2.0 {
 			t.Errorf("a refused change was made: %s", now.raw)
 		}
-		if unchanged := w.want(w.admin(http.MethodPatch, path, `{}`, "If-Match", second), http.StatusOK, ""); unchanged.header.Get("ETag") != second {
+		if unchanged := w.want(w.admin(http.MethodPatch, path, `{}`, "If-Match", second), http.StatusOK,
+			""); unchanged.header.Get("ETag") != second {
 			t.Errorf("nothing changed, but the ETag did: %v", unchanged.header)
 		}
 		w.want(w.admin(http.MethodPatch, path, `{"max_devices":4}`, "If-Match", "*"), http.StatusOK, "")
@@ -184,7 +212,8 @@ func TestIfMatch(t *testing.T) {
 		won := make([]bool, 8)
 		for i := range won {
 			race.Go(func() {
-				a, err := try(http.MethodPatch, w.AdminURL+"/api/v1/admin"+path, fmt.Sprintf(`{"max_devices":%d}`, 10+i), "X-Admin-API-Key", w.AdminAPIKey, "If-Match", tag)
+				a, err := try(http.MethodPatch, w.AdminURL+"/api/v1/admin"+path,
+					fmt.Sprintf(`{"max_devices":%d}`, 10+i), "X-Admin-API-Key", w.AdminAPIKey, "If-Match", tag)
 				w.tolerate(a, err, http.StatusOK, http.StatusPreconditionFailed)
 				won[i] = a.status == http.StatusOK
 			})
@@ -193,7 +222,8 @@ func TestIfMatch(t *testing.T) {
 		if text, _ := json.Marshal(won); strings.Count(string(text), "true") != 1 {
 			t.Errorf("of 8 changes of the same version, these were made: %s", text)
 		}
-		w.want(w.admin(http.MethodDelete, path, "", "If-Match", w.admin(http.MethodGet, path, "").header.Get("ETag")), http.StatusOK, "")
+		w.want(w.admin(http.MethodDelete, path, "", "If-Match", w.admin(http.MethodGet, path, "").header.Get("ETag")),
+			http.StatusOK, "")
 	})
 }
 
@@ -204,7 +234,8 @@ func TestEventsOfALicense(t *testing.T) {
 		w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 		w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"max_devices":2}`), http.StatusOK, "")
-		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"max_devices":2}`), http.StatusOK, "") // changes nothing, so no event
+		// changes nothing, so no event
+		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"max_devices":2}`), http.StatusOK, "")
 		w.want(w.admin(http.MethodDelete, "/licenses/"+id, `{"reason":"over"}`), http.StatusOK, "")
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"is_active":true}`), http.StatusOK, "")
 		a := w.want(w.admin(http.MethodGet, "/licenses/"+id+"/events?hours=1", ""), http.StatusOK, "")
@@ -212,11 +243,13 @@ func TestEventsOfALicense(t *testing.T) {
 		for _, e := range a.body["events"].([]any) {
 			event := e.(map[string]any)
 			types = append(types, event["type"].(string))
-			if data := event["data"].(map[string]any); data["license_id"] != id || event["event_id"] == "" || !strings.HasSuffix(event["occurred_at"].(string), "Z") {
+			if data := event["data"].(map[string]any); data["license_id"] != id || event["event_id"] == "" ||
+				!strings.HasSuffix(event["occurred_at"].(string), "Z") {
 				t.Errorf("event %v", event)
 			}
 		}
-		if got, want := fmt.Sprint(types), "[license.reactivated license.deactivated license.updated license.activated license.created]"; got != want || a.body["total"] != 5.0 {
+		if got, want := fmt.Sprint(types), "[license.reactivated license.deactivated license.updated "+
+			"license.activated license.created]"; got != want || a.body["total"] != 5.0 {
 			t.Errorf("%v events %s, want %s", a.body["total"], got, want)
 		}
 		if strings.Contains(string(a.raw), key) {
@@ -233,7 +266,8 @@ func TestAuditKeepsNumbers(t *testing.T) {
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"metadata":{"n":`+after+`}}`), http.StatusOK, "")
 		w.eventually(2*time.Second, func() error {
 			a := w.admin(http.MethodGet, "/audit?action=license.update&license_id="+id, "")
-			if a.status != http.StatusOK || !strings.Contains(string(a.raw), before) || !strings.Contains(string(a.raw), after) {
+			if a.status != http.StatusOK || !strings.Contains(string(a.raw), before) ||
+				!strings.Contains(string(a.raw), after) {
 				return fmt.Errorf("the audit log has %d %s", a.status, a.raw)
 			}
 			return nil

@@ -50,11 +50,13 @@ func endAtCreation(w *world) {
 	if a.text("expires_at") != end {
 		w.Errorf("got %s", a.raw)
 	}
-	a = w.want(w.admin("POST", "/licenses/bulk-create", `{"licenses":[{"customer_id":"c1","expires_at":"`+end+`"}]}`), 201, "")
+	a = w.want(w.admin("POST", "/licenses/bulk-create", `{"licenses":[{"customer_id":"c1","expires_at":"`+end+`"}]}`),
+		201, "")
 	if !strings.Contains(string(a.raw), end) {
 		w.Errorf("bulk row: %s", a.raw)
 	}
-	w.want(w.admin("POST", "/licenses", `{"customer_id":"c1","expires_at":"`+end+`","expires_in_days":3}`), 400, "VALIDATION_ERROR")
+	w.want(w.admin("POST", "/licenses", `{"customer_id":"c1","expires_at":"`+end+`","expires_in_days":3}`), 400,
+		"VALIDATION_ERROR")
 	a = w.want(w.admin("POST", "/licenses", `{"customer_id":"c1","expires_at":null,"expires_in_days":null}`), 201, "")
 	if end, given := a.body["expires_at"]; !given || end != nil {
 		w.Errorf("without an end: %s", a.raw)
@@ -63,7 +65,8 @@ func endAtCreation(w *world) {
 
 func zeroDate(w *world) {
 	id, key := w.create(`{"customer_id":"c2","expires_in_days":30}`)
-	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00", "1970-01-01T00:00:00Z"} {
+	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00",
+		"1970-01-01T00:00:00Z"} {
 		w.want(w.admin("PATCH", "/licenses/"+id, `{"expires_at":"`+zero+`"}`), 400, "VALIDATION_ERROR")
 		w.want(w.admin("POST", "/licenses", `{"customer_id":"c2","expires_at":"`+zero+`"}`), 400, "VALIDATION_ERROR")
 	}
@@ -96,8 +99,14 @@ func knownNames(w *world) {
 	if !strings.Contains(string(found.raw), id) || strings.Contains(string(found.raw), key) {
 		w.Errorf("search by key: %s", found.raw)
 	}
-	for query, hint := range map[string]string{"limit=5": "", "customerid=x": "customer_id", "stauts=active": "status", "status=broken": "status"} {
-		if a := w.want(w.admin("GET", "/licenses?"+query, ""), 400, "VALIDATION_ERROR"); !strings.Contains(string(a.raw), hint) {
+	for query, hint := range map[string]string{
+		"limit=5":       "",
+		"customerid=x":  "customer_id",
+		"stauts=active": "status",
+		"status=broken": "status",
+	} {
+		if a := w.want(w.admin("GET", "/licenses?"+query, ""), 400,
+			"VALIDATION_ERROR"); !strings.Contains(string(a.raw), hint) {
 			w.Errorf("%s: %s", query, a.raw)
 		}
 	}
@@ -113,9 +122,12 @@ func knownNames(w *world) {
 }
 
 func nullIsAbsent(w *world) {
-	_, key := w.create(`{"customer_id":"c4","product":null,"max_devices":null,"features":null,"metadata":null,"is_test":null,"license_key":null}`)
-	w.want(w.license("activate", `{"license_key":"`+key+`","hardware_id":"pc-1","device_name":null,"os_info":null,"app_version":null}`), 201, "")
-	w.want(w.license("validate", `{"license_key":"`+key+`","hardware_id":"pc-1","app_version":null,"session_id":null,"client_time":null}`), 200, "")
+	_, key := w.create(`{"customer_id":"c4","product":null,"max_devices":null,"features":null,"metadata":null,` +
+		`"is_test":null,"license_key":null}`)
+	w.want(w.license("activate", `{"license_key":"`+key+
+		`","hardware_id":"pc-1","device_name":null,"os_info":null,"app_version":null}`), 201, "")
+	w.want(w.license("validate", `{"license_key":"`+key+
+		`","hardware_id":"pc-1","app_version":null,"session_id":null,"client_time":null}`), 200, "")
 	w.apiKey(`{"client_name":"nulls","allowed_endpoints":null,"rate_limit":null,"expires_at":null}`)
 	id, _ := w.create(`{"customer_id":"c4"}`)
 	w.want(w.admin("PATCH", "/licenses/"+id, `{"customer_id":null}`), 400, "VALIDATION_ERROR")
@@ -164,8 +176,8 @@ func shippedKey(w *world) {
 // pair takes a token pair for a fresh device.
 func (w *world) pair(licenseID, hardwareID string) (access, refresh string) {
 	w.Helper()
-	a := w.want(w.call("POST", w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, licenseID, hardwareID),
-		"X-API-Key", w.APIKey), 200, "")
+	a := w.want(w.call("POST", w.AuthURL+"/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, licenseID, hardwareID), "X-API-Key", w.APIKey), 200, "")
 	return a.text("access_token"), a.text("refresh_token")
 }
 
@@ -195,7 +207,8 @@ func pastedKeys(w *world) {
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	body := strings.TrimPrefix(key, "LIC-")
 	wide := strings.Map(func(r rune) rune { return r - '!' + '！' }, key)
-	forms := []string{key + "\r\n", "\n" + key, "\t" + key, " " + key + " ", strings.ToLower(key), "\u200b" + key, key + "\u200e", "\ufeff" + key, wide}
+	forms := []string{key + "\r\n", "\n" + key, "\t" + key, " " + key + " ", strings.ToLower(key), "\u200b" + key,
+		key + "\u200e", "\ufeff" + key, wide}
 	for _, hyphen := range "\u2010\u2011\u2012\u2013\u2014\u2212\uff0d" {
 		forms = append(forms, "LIC"+string(hyphen)+body)
 	}
@@ -206,8 +219,10 @@ func pastedKeys(w *world) {
 		}
 	}
 	access, _ := w.pair(id, "pc")
-	offline := w.want(w.call("POST", w.LicenseURL+"/api/v1/license/offline-token", `{}`, "Authorization", "Bearer "+access), 201, "").text("token")
-	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline+"\n")), 200, "")
+	offline := w.want(w.call("POST", w.LicenseURL+"/api/v1/license/offline-token", `{}`, "Authorization",
+		"Bearer "+access), 201, "").text("token")
+	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline+"\n")),
+		200, "")
 	for _, form := range []string{" pc", "pc ", "pc\n", "\ufeffpc"} {
 		if a := w.license("validate", device(key, form)); a.body["valid"] != true {
 			w.Errorf("hardware id %q: %s", form, a.raw)
@@ -240,8 +255,8 @@ func dateAsEnd(w *world) {
 
 func placeholders(w *world) {
 	_, key := w.create(`{"customer_id":"c11","max_devices":9}`)
-	for _, id := range []string{"None", "null", "undefined", "Default string", "To be filled by O.E.M.", "00000000-0000-0000-0000-000000000000",
-		"FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "unknown"} {
+	for _, id := range []string{"None", "null", "undefined", "Default string", "To be filled by O.E.M.",
+		"00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "unknown"} {
 		w.want(w.license("activate", device(key, id)), 400, "HARDWARE_ID_NOT_UNIQUE")
 	}
 }
@@ -277,7 +292,8 @@ func handedRound(w *world) {
 func renamedDevice(w *world) {
 	id, key := w.create(`{"customer_id":"c13"}`)
 	say := func(endpoint, name, version string) answer {
-		return w.license(endpoint, fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","device_name":%q,"os_info":{"name":"macOS","version":%q}}`,
+		return w.license(endpoint, fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","device_name":%q,`+
+			`"os_info":{"name":"macOS","version":%q}}`,
 			key, name, version))
 	}
 	shown := func(want ...string) {
@@ -306,7 +322,8 @@ func head(w *world) {
 	for _, path := range []string{"/healthz", "/readyz", "/version", "/openapi.json", "/docs"} {
 		for _, url := range []string{w.AuthURL, w.LicenseURL, w.AnalyticsURL, w.AdminURL} {
 			get, headed := w.call("GET", url+path, ""), w.call("HEAD", url+path, "")
-			if headed.status != get.status || len(headed.raw) > 0 || headed.header.Get("Content-Type") != get.header.Get("Content-Type") {
+			if headed.status != get.status || len(headed.raw) > 0 ||
+				headed.header.Get("Content-Type") != get.header.Get("Content-Type") {
 				w.Errorf("HEAD %s%s: %d %v, GET %d", url, path, headed.status, headed.header, get.status)
 			}
 		}
@@ -320,7 +337,8 @@ func transferToSeated(w *world) {
 	id, key := w.create(`{"customer_id":"p1","max_devices":2}`)
 	w.want(w.license("activate", device(key, "a")), 201, "")
 	w.want(w.license("activate", device(key, "b")), 201, "")
-	a := w.want(w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`), 409, "ALREADY_ACTIVATED")
+	a := w.want(w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`), 409,
+		"ALREADY_ACTIVATED")
 	if !strings.Contains(a.text("error"), "seat") || strings.Contains(a.text("error"), "nothing needs to be done") {
 		w.Errorf("got %s", a.raw)
 	}
@@ -334,7 +352,8 @@ func withoutBody(w *world) {
 }
 
 func otherService(w *world) {
-	a := w.want(w.call("POST", w.AuthURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey), 404, "NOT_FOUND")
+	a := w.want(w.call("POST", w.AuthURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey),
+		404, "NOT_FOUND")
 	if !strings.Contains(string(a.raw), "license") || !strings.Contains(string(a.raw), "5002") {
 		w.Errorf("no hint which service it is: %s", a.raw)
 	}
@@ -355,7 +374,8 @@ func formContentType(w *world) {
 	if !strings.Contains(a.text("error"), "application/x-www-form-urlencoded") {
 		w.Errorf("got %s", a.raw)
 	}
-	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey, "Content-Type", ""), 200, "")
+	w.want(w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey,
+		"Content-Type", ""), 200, "")
 }
 
 func lostChange(w *world) {
@@ -363,10 +383,12 @@ func lostChange(w *world) {
 	w.want(w.license("activate", device(key, "a")), 201, "")
 	for name, change := range map[string]func() answer{
 		"transfer": func() answer {
-			return w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, "Idempotency-Key", "t-"+id)
+			return w.admin("POST", "/licenses/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`,
+				"Idempotency-Key", "t-"+id)
 		},
 		"deactivate": func() answer {
-			return w.admin("POST", "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"c"}`, "Idempotency-Key", "d-"+id)
+			return w.admin("POST", "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"c"}`, "Idempotency-Key",
+				"d-"+id)
 		},
 	} {
 		if name == "deactivate" {
@@ -379,7 +401,8 @@ func lostChange(w *world) {
 	}
 	w.want(w.license("activate", device(key, "own")), 201, "")
 	leave := func() answer {
-		return w.call("POST", w.LicenseURL+"/api/v1/license/deactivate", device(key, "own"), "X-API-Key", w.APIKey, "Idempotency-Key", "o-"+id)
+		return w.call("POST", w.LicenseURL+"/api/v1/license/deactivate", device(key, "own"), "X-API-Key", w.APIKey,
+			"Idempotency-Key", "o-"+id)
 	}
 	first, again := w.want(leave(), 200, ""), w.want(leave(), 200, "")
 	if string(first.raw) != string(again.raw) {

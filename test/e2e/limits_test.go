@@ -14,20 +14,23 @@ import (
 
 func (w *world) apiKey(body string) (id, key string) {
 	w.Helper()
-	a := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", w.AdminSecret), http.StatusCreated, "")
+	a := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", w.AdminSecret),
+		http.StatusCreated, "")
 	return a.text("id"), a.text("api_key")
 }
 
 // TestRateLimit: one limit, however many processes share the calls.
 func TestRateLimit(t *testing.T) {
 	each(t, func(w *world) {
-		_, own := w.apiKey(`{"client_name":"own limits","allowed_endpoints":["*"],"rate_limit":{"per_minute":7,"per_hour":100}}`)
+		_, own := w.apiKey(`{"client_name":"own limits","allowed_endpoints":["*"],"rate_limit":{"per_minute":7,` +
+			`"per_hour":100}}`)
 		_, usual := w.apiKey(`{"client_name":"usual limits","allowed_endpoints":["*"]}`)
 		for key, limit := range map[string]int{own: 7, usual: 60} {
 			urls := w.URLs("license")
 			served := make([]int, len(urls))
 			for i := range limit + 5 {
-				a := w.call(http.MethodPost, urls[i%len(urls)]+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", key)
+				a := w.call(http.MethodPost, urls[i%len(urls)]+"/api/v1/license/validate", device(w.LicenseKey, "x"),
+					"X-API-Key", key)
 				if want := http.StatusOK; i >= limit {
 					want = http.StatusTooManyRequests
 					if a.status != want || a.header.Get("Retry-After") == "" {
@@ -48,7 +51,8 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// TestSeatRace: 40 devices race for 5 seats over HTTP, on all processes, with devices that leave, transfers and limit changes.
+// TestSeatRace: 40 devices race for 5 seats over HTTP, on all processes, with devices that leave, transfers and limit
+// changes.
 func TestSeatRace(t *testing.T) {
 	each(t, func(w *world) {
 		id, key := w.create(`{"customer_id":"race","max_devices":5}`)
@@ -60,24 +64,28 @@ func TestSeatRace(t *testing.T) {
 			all.Go(func() {
 				url, hardware := urls[i%len(urls)], fmt.Sprintf("device-%d", i)
 				for round := range 3 {
-					a, err := try(http.MethodPost, url+"/api/v1/license/activate", device(key, hardware), "X-API-Key", w.APIKey)
+					a, err := try(http.MethodPost, url+"/api/v1/license/activate", device(key, hardware), "X-API-Key",
+						w.APIKey)
 					w.tolerate(a, err, http.StatusCreated, http.StatusForbidden, http.StatusConflict)
 					if a.status == http.StatusCreated {
 						taken.Add(1)
 					}
 					switch (i + round) % 4 {
 					case 0:
-						a, err = try(http.MethodPost, url+"/api/v1/license/deactivate", device(key, hardware), "X-API-Key", w.APIKey)
+						a, err = try(http.MethodPost, url+"/api/v1/license/deactivate", device(key, hardware),
+							"X-API-Key", w.APIKey)
 						w.tolerate(a, err, http.StatusOK, http.StatusNotFound)
 						if a.status == http.StatusOK {
 							left.Add(1)
 						}
 					case 1:
 						a, err = try(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses/"+id+"/transfer",
-							fmt.Sprintf(`{"from_hardware_id":%q,"to_hardware_id":"%s-moved"}`, hardware, hardware), "X-Admin-API-Key", w.AdminAPIKey)
+							fmt.Sprintf(`{"from_hardware_id":%q,"to_hardware_id":"%s-moved"}`, hardware, hardware),
+							"X-Admin-API-Key", w.AdminAPIKey)
 						w.tolerate(a, err, http.StatusOK, http.StatusNotFound, http.StatusConflict)
 					case 2:
-						a, err = try(http.MethodPatch, w.AdminURL+"/api/v1/admin/licenses/"+id, fmt.Sprintf(`{"max_devices":%d}`, 4+round%2), "X-Admin-API-Key", w.AdminAPIKey)
+						a, err = try(http.MethodPatch, w.AdminURL+"/api/v1/admin/licenses/"+id,
+							fmt.Sprintf(`{"max_devices":%d}`, 4+round%2), "X-Admin-API-Key", w.AdminAPIKey)
 						w.tolerate(a, err, http.StatusOK)
 					}
 				}
@@ -89,7 +97,8 @@ func TestSeatRace(t *testing.T) {
 		}
 		active, counter := w.devices(id)
 		if active > 5 || active != counter || int64(active) != taken.Load()-left.Load() {
-			t.Errorf("%d devices, counter %d, %d activations and %d departures acknowledged", active, counter, taken.Load(), left.Load())
+			t.Errorf("%d devices, counter %d, %d activations and %d departures acknowledged",
+				active, counter, taken.Load(), left.Load())
 		}
 		w.usage(id, "activations", int(taken.Load()))
 	})
@@ -139,7 +148,8 @@ func (w *world) within(what string, status int, code string, ask func(url string
 // TestChangesAreSeenWithinASecond by every process, although validations are cached for five minutes.
 func TestChangesAreSeenWithinASecond(t *testing.T) {
 	each(t, func(w *world) {
-		keyID, apiKey := w.apiKey(`{"client_name":"to be revoked","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,"per_hour":0}}`)
+		keyID, apiKey := w.apiKey(`{"client_name":"to be revoked","allowed_endpoints":["*"],` +
+			`"rate_limit":{"per_minute":0,"per_hour":0}}`)
 		id, key := w.create(`{"customer_id":"c","max_devices":2}`)
 		ask := func(url string) (answer, error) {
 			return try(http.MethodPost, url+"/api/v1/license/validate", device(key, "pc"), "X-API-Key", apiKey)
@@ -155,7 +165,8 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 		}
 		w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 		warm()
-		w.want(w.admin(http.MethodPost, "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"pc"}`), http.StatusOK, "")
+		w.want(w.admin(http.MethodPost, "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"pc"}`), http.StatusOK,
+			"")
 		w.within("a device was deactivated", http.StatusOK, "DEVICE_NOT_ACTIVATED", ask)
 		w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 		warm()
@@ -173,7 +184,8 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 		w.within("a license was deactivated", http.StatusForbidden, "LICENSE_INACTIVE", ask)
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"is_active":true}`), http.StatusOK, "")
 		w.within("a license was revived", http.StatusOK, "", ask)
-		w.want(w.call(http.MethodDelete, w.AuthURL+"/api/v1/auth/api-keys/"+keyID, "", "X-Admin-Secret", w.AdminSecret), http.StatusOK, "")
+		w.want(w.call(http.MethodDelete, w.AuthURL+"/api/v1/auth/api-keys/"+keyID, "", "X-Admin-Secret", w.AdminSecret),
+			http.StatusOK, "")
 		w.within("an API key was revoked", http.StatusUnauthorized, "INVALID_API_KEY", ask)
 	})
 }

@@ -20,9 +20,13 @@ import (
 // canary stands wherever a client may put a credential.
 const canary = "hush-4711-hush"
 
-// TestNoCredentialIsLogged: whatever a request holds, and wherever, the log tells only its method, its route and what became of it.
+// TestNoCredentialIsLogged: whatever a request holds, and wherever, the log tells only its method, its route and what
+// became of it.
 func TestNoCredentialIsLogged(t *testing.T) {
-	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{"LATCHKEY_LOG_LEVEL=debug", "LATCHKEY_ADDRESS_LIMITS=false"}})
+	s, err := suite.Start(context.Background(), suite.Options{
+		Embedded: true,
+		Settings: []string{"LATCHKEY_LOG_LEVEL=debug", "LATCHKEY_ADDRESS_LIMITS=false"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +58,10 @@ func TestNoCredentialIsLogged(t *testing.T) {
 		t.Errorf("the log has %d requests", n)
 	}
 	for name, secret := range map[string]string{
-		"the canary": canary, "the canary in base64": base64.StdEncoding.EncodeToString([]byte("x:" + canary)), "the license key": key,
-		"the access token": access, "the refresh token": refresh, "the API key": w.APIKey, "the admin key": w.AdminAPIKey, "the admin secret": w.AdminSecret,
+		"the canary": canary, "the canary in base64": base64.StdEncoding.EncodeToString([]byte("x:" + canary)),
+		"the license key":  key,
+		"the access token": access, "the refresh token": refresh, "the API key": w.APIKey,
+		"the admin key": w.AdminAPIKey, "the admin secret": w.AdminSecret,
 	} {
 		if at := strings.Index(log, secret); at >= 0 {
 			start := strings.LastIndexByte(log[:at], '\n') + 1
@@ -70,27 +76,37 @@ func (w *world) everywhere(service, secret string) {
 	w.Helper()
 	escaped := url.QueryEscape(secret)
 	paths := []string{
-		"/?license_key=" + escaped, "/healthz?token=" + escaped, "/readyz?" + escaped, "/" + escaped, "/api/v1/" + escaped + "/x", "/docs/" + escaped,
-		"/api/v1/license/validate?license_key=" + escaped, "/api/v1/license/validate/" + escaped, "/api/v1/auth/api-keys/" + escaped,
-		"/api/v1/auth/verify?token=" + escaped, "/api/v1/admin/licenses?license_key=" + escaped, "/api/v1/admin/licenses?" + escaped + "=1",
-		"/api/v1/admin/licenses/" + escaped, "/api/v1/admin/keys/" + escaped, "/api/v1/analytics/license/" + escaped + "/report?" + escaped,
-		"/api/v1/license/heartbeat", "/api/v1/license/validate-offline", "/api/v1/auth/refresh", "/api/v1/auth/token", "/api/v1/admin/licenses",
-		"/%68ush?a=%ZZ" + escaped,
+		"/?license_key=" + escaped, "/healthz?token=" + escaped, "/readyz?" + escaped, "/" + escaped,
+		"/api/v1/" + escaped + "/x", "/docs/" + escaped,
+		"/api/v1/license/validate?license_key=" + escaped, "/api/v1/license/validate/" + escaped,
+		"/api/v1/auth/api-keys/" + escaped,
+		"/api/v1/auth/verify?token=" + escaped, "/api/v1/admin/licenses?license_key=" + escaped,
+		"/api/v1/admin/licenses?" + escaped + "=1",
+		"/api/v1/admin/licenses/" + escaped, "/api/v1/admin/keys/" + escaped,
+		"/api/v1/analytics/license/" + escaped + "/report?" + escaped,
+		"/api/v1/license/heartbeat", "/api/v1/license/validate-offline", "/api/v1/auth/refresh", "/api/v1/auth/token",
+		"/api/v1/admin/licenses", "/%68ush?a=%ZZ" + escaped,
 	}
 	bodies := []string{
-		fmt.Sprintf(`{"license_key":%q,"hardware_id":"x"}`, secret), fmt.Sprintf(`{"token":%q,"refresh_token":%q}`, secret, secret),
-		fmt.Sprintf(`{%q:1,"license_key":[%q],"hardware_id":{"a":%q}}`, secret, secret, secret), secret, `{"a":"` + secret,
+		fmt.Sprintf(`{"license_key":%q,"hardware_id":"x"}`, secret),
+		fmt.Sprintf(`{"token":%q,"refresh_token":%q}`, secret, secret),
+		fmt.Sprintf(`{%q:1,"license_key":[%q],"hardware_id":{"a":%q}}`, secret, secret, secret), secret,
+		`{"a":"` + secret,
 	}
 	credentials := [][]string{
-		{"X-API-Key", secret}, {"X-Admin-Secret", secret}, {"X-Admin-API-Key", secret}, {"Authorization", "Bearer " + secret},
-		{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+secret))}, {"Cookie", "session=" + secret}, {"Idempotency-Key", secret},
-		{"If-Match", secret}, {"Content-Type", "text/" + secret}, {"X-Request-ID", secret + "/"}, {"User-Agent", secret}, {"Referer", "http://x/?k=" + secret},
+		{"X-API-Key", secret}, {"X-Admin-Secret", secret}, {"X-Admin-API-Key", secret},
+		{"Authorization", "Bearer " + secret},
+		{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+secret))},
+		{"Cookie", "session=" + secret}, {"Idempotency-Key", secret},
+		{"If-Match", secret}, {"Content-Type", "text/" + secret}, {"X-Request-ID", secret + "/"},
+		{"User-Agent", secret}, {"Referer", "http://x/?k=" + secret},
 		{"X-API-Key", w.APIKey, "X-Admin-API-Key", w.AdminAPIKey, "X-Admin-Secret", w.AdminSecret},
 	}
 	for i, path := range paths {
 		for j := range credentials { // each path meets each credential, with a method and a body in turn
 			method, body := []string{"POST", "GET", "PATCH", "DELETE", "PUT"}[(i+j)%5], bodies[(i+j)%len(bodies)]
-			if _, err := try(method, service+path, body, credentials[j]...); err != nil && !strings.Contains(err.Error(), "invalid URL escape") {
+			if _, err := try(method, service+path, body, credentials[j]...); err != nil &&
+				!strings.Contains(err.Error(), "invalid URL escape") {
 				w.Fatal(err)
 			}
 		}
@@ -101,9 +117,11 @@ func (w *world) everywhere(service, secret string) {
 func (w *world) unreadable(service, secret string) {
 	w.Helper()
 	for _, request := range []string{
-		"GET /?license_key=" + secret + " HTTP/9.9\r\n\r\n", secret + "\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n" + secret + "\r\n\r\n",
+		"GET /?license_key=" + secret + " HTTP/9.9\r\n\r\n", secret + "\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\n" + secret + "\r\n\r\n",
 		"GET /" + secret + " HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + secret + "\r\n\r\n",
-		"GET /%zz" + secret + " HTTP/1.1\r\nHost: a\r\n\r\n", secret + " / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"GET /%zz" + secret + " HTTP/1.1\r\nHost: a\r\n\r\n",
+		secret + " / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 		"GET http://x:" + secret + "@a/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: " + secret + "\r\nConnection: close\r\nX-Forwarded-For: " + secret + "\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat(secret, 2000) + "\r\n\r\n",

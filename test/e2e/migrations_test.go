@@ -18,7 +18,8 @@ import (
 
 // schemaOf is everything that a database's services have made, a line each.
 const schemaOf = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
-	SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '')
+	SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || data_type || ' ' ||
+		is_nullable || ' ' || coalesce(column_default, '')
 		FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
 	UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 	UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
@@ -85,8 +86,8 @@ func TestMigrationsTogether(t *testing.T) {
 	}
 }
 
-// TestKillDuringMigrations kills migrations at random points; the next one finishes what they left, and the schema is that of an
-// undisturbed one.
+// TestKillDuringMigrations kills migrations at random points; the next one finishes what they left, and the schema is
+// that of an undisturbed one.
 func TestKillDuringMigrations(t *testing.T) {
 	const rounds, kills = 4, 4
 	w := start(t, false)
@@ -110,7 +111,8 @@ func TestKillDuringMigrations(t *testing.T) {
 				}
 			}
 			w.ran(with(w.settings(service), "LATCHKEY_DATABASE_URL", database), service, "migrate")
-			if diff := cmp.Diff(strings.Split(w.schema(fresh), "\n"), strings.Split(w.schema(database), "\n")); diff != "" {
+			if diff := cmp.Diff(strings.Split(w.schema(fresh), "\n"),
+				strings.Split(w.schema(database), "\n")); diff != "" {
 				t.Errorf("%s: -undisturbed +killed:\n%s", service, diff)
 			}
 		}

@@ -35,8 +35,10 @@ var dbPassword = secret.New("")
 func (w *world) settings(service string) map[string]string {
 	w.Helper()
 	e := w.environment()
-	s := map[string]string{"PATH": os.Getenv("PATH"), "LATCHKEY_ENV": "production", "LATCHKEY_ADDR": strings.TrimPrefix(w.URLs(service)[0], "http://")}
-	for _, name := range []string{"DATABASE_URL", "AMQP_URL", "INTERNAL_PEERS", "MASTER_KEY", "ADMIN_SECRET", "ADMIN_API_KEY"} {
+	s := map[string]string{"PATH": os.Getenv("PATH"), "LATCHKEY_ENV": "production",
+		"LATCHKEY_ADDR": strings.TrimPrefix(w.URLs(service)[0], "http://")}
+	for _, name := range []string{"DATABASE_URL", "AMQP_URL", "INTERNAL_PEERS", "MASTER_KEY", "ADMIN_SECRET",
+		"ADMIN_API_KEY"} {
 		s["LATCHKEY_"+name] = e[name]
 	}
 	s["LATCHKEY_INTERNAL_KEY"] = e[strings.ToUpper(service)+"_INTERNAL_KEY"]
@@ -92,13 +94,16 @@ func TestCommands(t *testing.T) {
 		}
 		w.ran(settings, service, "config", "check")
 		w.ran(with(settings, "LATCHKEY_SUITE_MODE", "processes", "LATCHKEY_TEST_X", "y"), service, "config", "check")
-		printed := w.ran(with(settings, "LATCHKEY_DATABASE_URL", "postgres://me:"+dbPassword+"@db:5432/x"), service, "config", "print")
-		for _, hidden := range []string{dbPassword, settings["LATCHKEY_INTERNAL_KEY"], settings["LATCHKEY_MASTER_KEY"], settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
+		printed := w.ran(with(settings, "LATCHKEY_DATABASE_URL", "postgres://me:"+dbPassword+"@db:5432/x"), service,
+			"config", "print")
+		for _, hidden := range []string{dbPassword, settings["LATCHKEY_INTERNAL_KEY"], settings["LATCHKEY_MASTER_KEY"],
+			settings["LATCHKEY_ADMIN_SECRET"], settings["LATCHKEY_ADMIN_API_KEY"]} {
 			if strings.Contains(printed, hidden) {
 				t.Errorf("%s config print shows a secret:\n%s", service, printed)
 			}
 		}
-		if !strings.Contains(printed, "internal_key") || !strings.Contains(printed, "LATCHKEY_ADDR") || !strings.Contains(printed, settings["LATCHKEY_ADDR"]) {
+		if !strings.Contains(printed, "internal_key") || !strings.Contains(printed, "LATCHKEY_ADDR") ||
+			!strings.Contains(printed, settings["LATCHKEY_ADDR"]) {
 			t.Errorf("%s config print:\n%s", service, printed)
 		}
 		w.ran(settings, service, "healthcheck")
@@ -107,7 +112,8 @@ func TestCommands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, code := w.run(with(settings, "LATCHKEY_ADDR", servers.Address(ports[0])), service, "healthcheck"); code == 0 {
+		if out, code := w.run(with(settings, "LATCHKEY_ADDR", servers.Address(ports[0])), service,
+			"healthcheck"); code == 0 {
 			t.Errorf("%s healthcheck of nothing: %s", service, out)
 		}
 		if out, code := w.run(settings, service, "no-such-command"); code != 2 {
@@ -123,34 +129,42 @@ func TestRefusedSettings(t *testing.T) {
 		pairs []string
 		want  []string
 	}{
-		"no database":     {[]string{"LATCHKEY_DATABASE_URL", ""}, []string{"LATCHKEY_DATABASE_URL"}},
-		"no broker":       {[]string{"LATCHKEY_AMQP_URL", ""}, []string{"LATCHKEY_AMQP_URL"}},
-		"neither":         {[]string{"LATCHKEY_DATABASE_URL", "", "LATCHKEY_AMQP_URL", ""}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"no key":          {[]string{"LATCHKEY_INTERNAL_KEY", ""}, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"short key":       {[]string{"LATCHKEY_INTERNAL_KEY", "short"}, []string{"LATCHKEY_INTERNAL_KEY", "32"}},
-		"weak key":        {[]string{"LATCHKEY_INTERNAL_KEY", strings.Repeat("A", 43)}, []string{"LATCHKEY_INTERNAL_KEY"}},
-		"no peers":        {[]string{"LATCHKEY_INTERNAL_PEERS", ""}, []string{"LATCHKEY_INTERNAL_PEERS"}},
-		"misspelled":      {[]string{"LATCHKEY_DATABSE_URL", "x"}, []string{"LATCHKEY_DATABSE_URL", "did you mean LATCHKEY_DATABASE_URL"}},
-		"unknown":         {[]string{"LATCHKEY_WHATEVER", "x"}, []string{"LATCHKEY_WHATEVER"}},
-		"no address":      {[]string{"LATCHKEY_ADDR", "nowhere"}, []string{"LATCHKEY_ADDR"}},
-		"no environment":  {[]string{"LATCHKEY_ENV", "prod"}, []string{"LATCHKEY_ENV", "production"}},
-		"another engine":  {[]string{"LATCHKEY_DATABASE_URL", "mysql://me:" + dbPassword + "@db/x"}, []string{"LATCHKEY_DATABASE_URL"}},
-		"no URL at all":   {[]string{"LATCHKEY_DATABASE_URL", "nonsense"}, []string{"LATCHKEY_DATABASE_URL"}},
-		"another broker":  {[]string{"LATCHKEY_AMQP_URL", "kafka://me:" + dbPassword + "@mq/"}, []string{"LATCHKEY_AMQP_URL"}},
-		"missing file":    {[]string{"LATCHKEY_INTERNAL_KEY", "", "LATCHKEY_INTERNAL_KEY_FILE", "/nowhere"}, []string{"LATCHKEY_INTERNAL_KEY_FILE"}},
+		"no database": {[]string{"LATCHKEY_DATABASE_URL", ""}, []string{"LATCHKEY_DATABASE_URL"}},
+		"no broker":   {[]string{"LATCHKEY_AMQP_URL", ""}, []string{"LATCHKEY_AMQP_URL"}},
+		"neither": {[]string{"LATCHKEY_DATABASE_URL", "", "LATCHKEY_AMQP_URL", ""},
+			[]string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
+		"no key":    {[]string{"LATCHKEY_INTERNAL_KEY", ""}, []string{"LATCHKEY_INTERNAL_KEY"}},
+		"short key": {[]string{"LATCHKEY_INTERNAL_KEY", "short"}, []string{"LATCHKEY_INTERNAL_KEY", "32"}},
+		"weak key": {[]string{"LATCHKEY_INTERNAL_KEY", strings.Repeat("A", 43)},
+			[]string{"LATCHKEY_INTERNAL_KEY"}},
+		"no peers": {[]string{"LATCHKEY_INTERNAL_PEERS", ""}, []string{"LATCHKEY_INTERNAL_PEERS"}},
+		"misspelled": {[]string{"LATCHKEY_DATABSE_URL", "x"},
+			[]string{"LATCHKEY_DATABSE_URL", "did you mean LATCHKEY_DATABASE_URL"}},
+		"unknown":        {[]string{"LATCHKEY_WHATEVER", "x"}, []string{"LATCHKEY_WHATEVER"}},
+		"no address":     {[]string{"LATCHKEY_ADDR", "nowhere"}, []string{"LATCHKEY_ADDR"}},
+		"no environment": {[]string{"LATCHKEY_ENV", "prod"}, []string{"LATCHKEY_ENV", "production"}},
+		"another engine": {[]string{"LATCHKEY_DATABASE_URL", "mysql://me:" + dbPassword + "@db/x"},
+			[]string{"LATCHKEY_DATABASE_URL"}},
+		"no URL at all": {[]string{"LATCHKEY_DATABASE_URL", "nonsense"}, []string{"LATCHKEY_DATABASE_URL"}},
+		"another broker": {[]string{"LATCHKEY_AMQP_URL", "kafka://me:" + dbPassword + "@mq/"},
+			[]string{"LATCHKEY_AMQP_URL"}},
+		"missing file": {[]string{"LATCHKEY_INTERNAL_KEY", "", "LATCHKEY_INTERNAL_KEY_FILE", "/nowhere"},
+			[]string{"LATCHKEY_INTERNAL_KEY_FILE"}},
 		"bad proxies":     {[]string{"LATCHKEY_TRUSTED_PROXIES", "everyone"}, []string{"LATCHKEY_TRUSTED_PROXIES"}},
 		"bad peer":        {[]string{"LATCHKEY_AUTH_URL", "auth:5101"}, []string{"LATCHKEY_AUTH_URL"}},
 		"endless waiting": {[]string{"LATCHKEY_START_TIMEOUT", "-1s"}, []string{"LATCHKEY_START_TIMEOUT"}},
 	}
 	// The admin key may be missing: once there are others it is not needed.
-	own := map[string][]string{"auth": {"ADMIN_SECRET", "MASTER_KEY"}, "license": {"MASTER_KEY"}, "admin": {"ADMIN_API_KEY"}}
+	own := map[string][]string{"auth": {"ADMIN_SECRET", "MASTER_KEY"}, "license": {"MASTER_KEY"},
+		"admin": {"ADMIN_API_KEY"}}
 	for _, service := range services {
 		for name, tt := range tests {
 			w.refuses(service, name, with(w.settings(service), tt.pairs...), tt.want)
 		}
 		for _, setting := range own[service] {
 			for _, value := range []string{"short", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="} {
-				w.refuses(service, setting+" "+value, with(w.settings(service), "LATCHKEY_"+setting, value), []string{"LATCHKEY_" + setting})
+				w.refuses(service, setting+" "+value, with(w.settings(service), "LATCHKEY_"+setting, value),
+					[]string{"LATCHKEY_" + setting})
 			}
 		}
 	}
@@ -169,22 +183,28 @@ func (w *world) refuses(service, what string, settings map[string]string, want [
 	}
 }
 
-// TestWaitingEnds: a service waits for its database and broker for a bounded time, and says what for, without passwords.
+// TestWaitingEnds: a service waits for its database and broker for a bounded time, and says what for, without
+// passwords.
 func TestWaitingEnds(t *testing.T) {
 	w := start(t, false)
 	ports, err := servers.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := with(w.settings("license"), "LATCHKEY_START_TIMEOUT", "1s", "LATCHKEY_ADDR", servers.Address(ports[1]), "LATCHKEY_INTERNAL_ADDR", servers.Address(ports[2]))
+	settings := with(w.settings("license"), "LATCHKEY_START_TIMEOUT", "1s", "LATCHKEY_ADDR", servers.Address(ports[1]),
+		"LATCHKEY_INTERNAL_ADDR", servers.Address(ports[2]))
 	nobody := servers.Address(ports[0])
 	for url, says := range map[string]string{
 		"postgres://me:" + dbPassword + "@" + nobody + "/x?sslmode=disable": "waiting for the database",
 		"amqp://me:" + dbPassword + "@" + nobody + "/":                      "cannot reach the broker",
 	} {
-		setting := map[bool]string{true: "LATCHKEY_AMQP_URL", false: "LATCHKEY_DATABASE_URL"}[strings.HasPrefix(url, "amqp")]
+		setting := map[bool]string{
+			true:  "LATCHKEY_AMQP_URL",
+			false: "LATCHKEY_DATABASE_URL",
+		}[strings.HasPrefix(url, "amqp")]
 		out, code := w.run(with(settings, setting, url), "license", "serve")
-		if code != 1 || !strings.Contains(out, nobody) || !strings.Contains(out, says) || strings.Contains(out, dbPassword) {
+		if code != 1 || !strings.Contains(out, nobody) || !strings.Contains(out, says) ||
+			strings.Contains(out, dbPassword) {
 			t.Errorf("%s leads nowhere: exit code %d\n%s", setting, code, out)
 		}
 	}
@@ -202,7 +222,8 @@ func (w *world) works() {
 func TestStartOrders(t *testing.T) {
 	w := start(t, false)
 	for _, order := range [][]string{
-		{"admin", "analytics", "license", "auth"}, {"analytics", "admin", "auth", "license"}, {"license", "auth", "admin", "analytics"},
+		{"admin", "analytics", "license", "auth"}, {"analytics", "admin", "auth", "license"},
+		{"license", "auth", "admin", "analytics"},
 	} {
 		for _, p := range w.Processes {
 			if err := p.Stop(); err != nil {
@@ -250,7 +271,8 @@ func (w *world) mend(restart func(context.Context) error) {
 	})
 }
 
-// TestStartedBeforeTheDatabase: the service waits and then serves; those that run say 503 at once, and go on afterwards.
+// TestStartedBeforeTheDatabase: the service waits and then serves; those that run say 503 at once, and go on
+// afterwards.
 func TestStartedBeforeTheDatabase(t *testing.T) {
 	w := start(t, false)
 	if err := w.Process("license-2").Stop(); err != nil {
@@ -265,7 +287,8 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 	w.mend(w.Postgres.Restart)
 	w.Postgres.Kill()
 	p := w.waits("license-2", "waiting for the database")
-	for _, a := range []answer{w.admin(http.MethodPost, "/licenses", `{"customer_id":"x"}`), w.admin(http.MethodGet, "/licenses/"+id, ""), w.license("activate", device(key, "other"))} {
+	for _, a := range []answer{w.admin(http.MethodPost, "/licenses", `{"customer_id":"x"}`),
+		w.admin(http.MethodGet, "/licenses/"+id, ""), w.license("activate", device(key, "other"))} {
 		if w.want(a, http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"); a.header.Get("Retry-After") == "" {
 			t.Errorf("no Retry-After: %v", a.header)
 		}
@@ -278,7 +301,8 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.eventually(60*time.Second, func() error {
-		a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, "other"), "X-API-Key", w.APIKey)
+		a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, "other"), "X-API-Key",
+			w.APIKey)
 		if err == nil && a.status != http.StatusCreated {
 			err = fmt.Errorf("activate: %d %s", a.status, a.raw)
 		}
@@ -297,7 +321,8 @@ func TestStartedBeforeTheBroker(t *testing.T) {
 	}
 	w.mend(w.RabbitMQ.Restart)
 	w.RabbitMQ.Kill()
-	waiting := []*suite.Process{w.waits("license-2", "cannot reach the broker"), w.waits("analytics", "cannot reach the broker")}
+	waiting := []*suite.Process{w.waits("license-2", "cannot reach the broker"),
+		w.waits("analytics", "cannot reach the broker")}
 	if err := w.RabbitMQ.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +355,8 @@ func TestStopDuringRequests(t *testing.T) {
 					url = w.URLs("license")[1]
 					byTheSecond.Add(1)
 				}
-				a, err := try(http.MethodPost, url+"/api/v1/license/activate", device(key, fmt.Sprintf("pc-%d-%d", worker, i)), "X-API-Key", w.APIKey)
+				a, err := try(http.MethodPost, url+"/api/v1/license/activate",
+					device(key, fmt.Sprintf("pc-%d-%d", worker, i)), "X-API-Key", w.APIKey)
 				if err != nil || a.status != http.StatusCreated {
 					t.Errorf("a request failed: %d %s %v", a.status, a.raw, err)
 					return
@@ -385,7 +411,8 @@ func TestSecondProcessOnTheSameData(t *testing.T) {
 	}
 	data := filepath.Join(w.Dir, "latchkey-data")
 	out, code := w.run(settings, "latchkey", "--data-dir", data)
-	if code == 0 || !strings.Contains(out, "another Latchkey process") || !strings.Contains(out, data) || !strings.Contains(out, "--data-dir") {
+	if code == 0 || !strings.Contains(out, "another Latchkey process") || !strings.Contains(out, data) ||
+		!strings.Contains(out, "--data-dir") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	w.want(w.license("validate", device(w.LicenseKey, "x")), http.StatusOK, "")
@@ -395,14 +422,16 @@ func TestSecondProcessOnTheSameData(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	w := start(t, false)
 	settings := w.settings("analytics")
-	letters := func() int { return strings.Count(w.ran(settings, "analytics", "dead-letters", "list"), "\n") - 1 } // without the headings
+	// without the headings
+	letters := func() int { return strings.Count(w.ran(settings, "analytics", "dead-letters", "list"), "\n") - 1 }
 	before := letters()
 	channel := w.channel()
 	for _, body := range []string{`not JSON`, `{"specversion":"1.0"}`, `[]`} {
 		// Caches, which listen to the second exchange, must bear it too.
 		for _, exchange := range []string{"latchkey.events", "latchkey.invalidations"} {
 			err := channel.PublishWithContext(t.Context(), exchange, "license.activated", true, false, amqp.Publishing{
-				ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: "poison", Body: []byte(body),
+				ContentType: "application/cloudevents+json", DeliveryMode: amqp.Persistent, MessageId: "poison",
+				Body: []byte(body),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -438,12 +467,15 @@ func TestRepublish(t *testing.T) {
 	w.usage(id, "deactivations", 1)
 	figures := func() string { // of the days of use, which midnight does not change
 		a := w.want(w.admin(http.MethodGet, "/licenses/"+id+"/usage?days=3", ""), http.StatusOK, "")
-		used := slices.DeleteFunc(a.body["daily"].([]any), func(day any) bool { return day.(map[string]any)["activations"] == 0.0 })
+		used := slices.DeleteFunc(a.body["daily"].([]any), func(day any) bool {
+			return day.(map[string]any)["activations"] == 0.0
+		})
 		return fmt.Sprint(a.body["totals"], used)
 	}
 	before := figures()
 	for range 2 {
-		if out := w.ran(w.settings("license"), "license", "republish", "--since", since); !strings.Contains(out, "events published again") {
+		if out := w.ran(w.settings("license"), "license", "republish", "--since",
+			since); !strings.Contains(out, "events published again") {
 			t.Errorf("republish: %s", out)
 		}
 	}
@@ -465,7 +497,8 @@ func TestRepublish(t *testing.T) {
 		t.Errorf("rebuilding changed the figures from %s to %s", before, after)
 	}
 	for _, args := range [][]string{{"republish", "--since", "yesterday"}, {"republish"}} {
-		if out, code := w.run(w.settings("license"), "license", args...); code != 2 || !strings.Contains(out, "2026-01-31") {
+		if out, code := w.run(w.settings("license"), "license", args...); code != 2 ||
+			!strings.Contains(out, "2026-01-31") {
 			t.Errorf("%v: exit code %d, want 2 and the form of a date: %s", args, code, out)
 		}
 	}

@@ -8,14 +8,15 @@ import (
 	"testing"
 )
 
-// TestOrderOfChecks sends requests with several things wrong at once to every operation of the four documents. The first of them
-// is told: the credential (401), what it may do (403), its limit (429), the body's type and size (415, 413), its content (400), and
-// only then what is missing (404).
+// TestOrderOfChecks sends requests with several things wrong at once to every operation of the four documents. The
+// first of them is told: the credential (401), what it may do (403), its limit (429), the body's type and size (415,
+// 413), its content (400), and only then what is missing (404).
 func TestOrderOfChecks(t *testing.T) {
 	each(t, func(w *world) {
 		c := &checks{attacker: newAttacker(w)}
 		c.closed = c.apiKey(`{"client_name":"closed","allowed_endpoints":["/nothing"]}`)
-		c.viewer = c.want(c.admin(http.MethodPost, "/keys", `{"name":"looks on","role":"viewer"}`), http.StatusCreated, "").text("admin_api_key")
+		c.viewer = c.want(c.admin(http.MethodPost, "/keys", `{"name":"looks on","role":"viewer"}`), http.StatusCreated,
+			"").text("admin_api_key")
 		for _, op := range c.operations() {
 			if op.header == "" && op.RequestBody == nil {
 				continue
@@ -39,13 +40,15 @@ type checks struct {
 
 func (c *checks) apiKey(body string) string {
 	c.Helper()
-	return c.want(c.call(http.MethodPost, c.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", c.AdminSecret), http.StatusCreated, "").text("api_key")
+	return c.want(c.call(http.MethodPost, c.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", c.AdminSecret),
+		http.StatusCreated, "").text("api_key")
 }
 
 // worst is a request with a body of another type that is malformed, too large, and for a license that does not exist.
 func (c *checks) worst(op operation, credential string) answer {
 	c.Helper()
-	return c.call(op.method, c.at(op, unknownID), "{"+strings.Repeat("x", op.maxBody()), op.header, op.prefix+credential, "Content-Type", "text/plain")
+	return c.call(op.method, c.at(op, unknownID), "{"+strings.Repeat("x", op.maxBody()), op.header,
+		op.prefix+credential, "Content-Type", "text/plain")
 }
 
 func (c *checks) told(what string, a answer, status int, code string) {
@@ -65,7 +68,8 @@ func (c *checks) permission(op operation) {
 	switch {
 	case op.header == "X-API-Key":
 		c.told("a key for other endpoints", c.worst(op, c.closed), http.StatusForbidden, "ENDPOINT_NOT_ALLOWED")
-	case op.header == "X-Admin-API-Key" && op.method != http.MethodGet && !strings.Contains(op.Description, "Role: viewer"):
+	case op.header == "X-Admin-API-Key" && op.method != http.MethodGet &&
+		!strings.Contains(op.Description, "Role: viewer"):
 		c.told("a role that only reads", c.worst(op, c.viewer), http.StatusForbidden, "ROLE_NOT_ALLOWED")
 	}
 }

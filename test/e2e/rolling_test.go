@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// roundRobin is a client in front of all replicas, which tries the next one when a connection is refused, and hides no other
-// failure: Go's own client would repeat what a cut connection loses.
+// roundRobin is a client in front of all replicas, which tries the next one when a connection is refused, and hides no
+// other failure: Go's own client would repeat what a cut connection loses.
 type roundRobin struct {
 	*world
 	turn atomic.Int64
@@ -38,8 +38,8 @@ func (c *credential) use(name, value string) {
 
 func (c *credential) header() []string { return []string{c.name, *c.value.Load()} }
 
-// behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that were quiet,
-// before a draining server does.
+// behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that
+// were quiet, before a draining server does.
 func (w *world) behindGateway() *roundRobin {
 	plain := client.Transport
 	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
@@ -84,22 +84,28 @@ func (r *roundRobin) journeys(id, key string) []func(device string) error {
 	token := func(pc string) string { return fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc) }
 	return []func(string) error{
 		func(pc string) error {
-			return expect(http.StatusCreated, "license", http.MethodPost, "/api/v1/license/activate", device(key, pc), r.asClient.header()...)
+			return expect(http.StatusCreated, "license", http.MethodPost, "/api/v1/license/activate", device(key, pc),
+				r.asClient.header()...)
 		},
 		func(pc string) error {
-			return expect(http.StatusOK, "license", http.MethodPost, "/api/v1/license/validate", device(key, pc), r.asClient.header()...)
+			return expect(http.StatusOK, "license", http.MethodPost, "/api/v1/license/validate", device(key, pc),
+				r.asClient.header()...)
 		},
 		func(pc string) error {
-			return expect(http.StatusOK, "auth", http.MethodPost, "/api/v1/auth/token", token(pc), r.asClient.header()...)
+			return expect(http.StatusOK, "auth", http.MethodPost, "/api/v1/auth/token", token(pc),
+				r.asClient.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusOK, "admin", http.MethodGet, "/api/v1/admin/licenses/"+id, "", r.asOwner.header()...)
+			return expect(http.StatusOK, "admin", http.MethodGet, "/api/v1/admin/licenses/"+id, "",
+				r.asOwner.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusCreated, "admin", http.MethodPost, "/api/v1/admin/licenses", `{"customer_id":"rolling"}`, r.asOwner.header()...)
+			return expect(http.StatusCreated, "admin", http.MethodPost, "/api/v1/admin/licenses",
+				`{"customer_id":"rolling"}`, r.asOwner.header()...)
 		},
 		func(string) error {
-			return expect(http.StatusOK, "analytics", http.MethodGet, "/api/v1/analytics/dashboard", "", r.asClient.header()...)
+			return expect(http.StatusOK, "analytics", http.MethodGet, "/api/v1/analytics/dashboard", "",
+				r.asClient.header()...)
 		},
 	}
 }
@@ -132,7 +138,8 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 	return stop
 }
 
-// TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call fails.
+// TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call
+// fails.
 func TestRollingRestart(t *testing.T) {
 	w := start(t, false)
 	r := w.behindGateway()

@@ -25,7 +25,8 @@ func TestEveryRotationUnderLoad(t *testing.T) {
 	w := start(t, false)
 	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"rotations","max_devices":1000000}`)
-	apiKeyID, apiKey := w.apiKey(`{"client_name":"rotations","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,"per_hour":0}}`)
+	apiKeyID, apiKey := w.apiKey(`{"client_name":"rotations","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +
+		`"per_hour":0}}`)
 	r.asClient.use("X-API-Key", apiKey)
 	stop := r.load(3, append(r.journeys(id, key), r.protected))
 
@@ -69,21 +70,24 @@ func (r *roundRobin) protected(pc string) (err error) {
 	id, key := made.text("license_id"), made.text("license_key")
 	shown := post(200, "admin", "/api/v1/admin/licenses/"+id+"/reveal-key", "", owner...)
 	if err == nil && (again.text("license_key") != key || shown.text("license_key") != key) {
-		err = fmt.Errorf("a license was made with %s, then the answer was %s and its key %s", made.raw, again.raw, shown.raw)
+		err = fmt.Errorf("a license was made with %s, then the answer was %s and its key %s",
+			made.raw, again.raw, shown.raw)
 	}
 	post(201, "license", "/api/v1/license/activate", device(key, pc), r.asClient.header()...)
 	post(404, "license", "/api/v1/license/validate", device("LIC-0000-0000-0000-0000", pc), r.asClient.header()...)
 	post(401, "license", "/api/v1/license/validate", device(key, pc), "X-API-Key", secret.New("sk_"))
 	ask(200, "auth", http.MethodGet, "/api/v1/auth/api-keys", "", r.asVendor.header()...)
 
-	pair := post(200, "auth", "/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc), r.asClient.header()...)
+	pair := post(200, "auth", "/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc),
+		r.asClient.header()...)
 	for range 2 {
 		bearer := []string{"Authorization", "Bearer " + pair.text("access_token")}
 		post(200, "auth", "/api/v1/auth/verify", "", bearer...)
 		post(200, "license", "/api/v1/license/heartbeat", "{}", bearer...)
 		offline := post(201, "license", "/api/v1/license/offline-token", "{}", bearer...)
 		post(200, "license", "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline.text("token")))
-		pair = post(200, "auth", "/api/v1/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, pair.text("refresh_token")))
+		pair = post(200, "auth", "/api/v1/auth/refresh",
+			fmt.Sprintf(`{"refresh_token":%q}`, pair.text("refresh_token")))
 	}
 	return err
 }
@@ -146,7 +150,8 @@ type replacement struct {
 func (r *roundRobin) newSecrets() *replacement {
 	r.Helper()
 	n := &replacement{old: r.Secrets, Secrets: suite.NewSecrets()}
-	n.ownerKey = r.want(r.admin(http.MethodPost, "/keys", `{"name":"successor","role":"owner"}`), 201, "").text("admin_api_key")
+	n.ownerKey = r.want(r.admin(http.MethodPost, "/keys", `{"name":"successor","role":"owner"}`), 201, "").
+		text("admin_api_key")
 	r.asOwner.use("X-Admin-API-Key", n.ownerKey)
 	return n
 }
@@ -178,7 +183,8 @@ func (n *replacement) used(service string) []string {
 
 // alone are the settings of the last step: what was there is gone.
 func (n *replacement) alone(string) []string {
-	return []string{"LATCHKEY_INTERNAL_PEERS=" + n.Peers, "LATCHKEY_MASTER_KEY_PREVIOUS=", "LATCHKEY_ADMIN_SECRET_PREVIOUS="}
+	return []string{"LATCHKEY_INTERNAL_PEERS=" + n.Peers, "LATCHKEY_MASTER_KEY_PREVIOUS=",
+		"LATCHKEY_ADMIN_SECRET_PREVIOUS="}
 }
 
 // restartAll restarts all processes with other settings, one after the other in random order.
@@ -195,9 +201,11 @@ func (r *roundRobin) restartAll(settings func(service string) []string) {
 func (r *roundRobin) moveRows(n *replacement) {
 	r.Helper()
 	for _, service := range []string{"auth", "license", "admin"} {
-		settings := with(r.settings(service), "LATCHKEY_MASTER_KEY", n.Master, "LATCHKEY_MASTER_KEY_PREVIOUS", n.old.Master,
-			"LATCHKEY_INTERNAL_KEY", rpc.FormatKey(n.Identities[service].Key), "LATCHKEY_INTERNAL_PEERS", n.Peers)
-		if out := r.ran(settings, service, "rotate-master-key"); !strings.Contains(out, "everything is under master key") {
+		settings := with(r.settings(service), "LATCHKEY_MASTER_KEY", n.Master, "LATCHKEY_MASTER_KEY_PREVIOUS",
+			n.old.Master, "LATCHKEY_INTERNAL_KEY", rpc.FormatKey(n.Identities[service].Key), "LATCHKEY_INTERNAL_PEERS",
+			n.Peers)
+		if out := r.ran(settings, service, "rotate-master-key"); !strings.Contains(
+			out, "everything is under master key") {
 			r.Errorf("%s rotate-master-key: %s", service, out)
 		}
 	}
@@ -235,8 +243,10 @@ func TestM12RevokedSigningKey(t *testing.T) {
 			w.want(w.call(http.MethodPost, url+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
 		}
 		for _, url := range w.URLs("license") {
-			w.want(w.call(http.MethodPost, url+"/api/v1/license/heartbeat", "{}", "Authorization", "Bearer "+access), 200, "")
-			w.want(w.call(http.MethodPost, url+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
+			w.want(w.call(http.MethodPost, url+"/api/v1/license/heartbeat", "{}", "Authorization", "Bearer "+access),
+				200, "")
+			w.want(w.call(http.MethodPost, url+"/api/v1/license/validate-offline",
+				fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
 		}
 	}
 	all(access, offline)
@@ -258,13 +268,15 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	}
 	next := w.want(w.refresh(refresh), 200, "")
 	access = next.text("access_token")
-	issued := w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization", "Bearer "+access)
+	issued := w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization",
+		"Bearer "+access)
 	all(access, w.want(issued, 201, "").text("token"))
 	if out, code := revoke(header.Kid); code != 0 || !strings.Contains(out, "already; nothing was changed") {
 		t.Errorf("again: exit code %d\n%s", code, out)
 	}
 	w.eventually(10*time.Second, func() error {
-		if a := w.admin(http.MethodGet, "/audit?action=signing_key.revoke", ""); !strings.Contains(string(a.raw), header.Kid) {
+		if a := w.admin(http.MethodGet, "/audit?action=signing_key.revoke",
+			""); !strings.Contains(string(a.raw), header.Kid) {
 			return fmt.Errorf("no audit entry: %s", a.raw)
 		}
 		return nil

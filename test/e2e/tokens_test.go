@@ -24,7 +24,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 )
 
-// TestTokenAttacks: every forged, borrowed or ended token is refused, by every endpoint that takes one, at every process.
+// TestTokenAttacks: every forged, borrowed or ended token is refused, by every endpoint that takes one, at every
+// process.
 func TestTokenAttacks(t *testing.T) {
 	each(t, func(w *world) {
 		f := newForge(w)
@@ -40,7 +41,8 @@ func TestTokenAttacks(t *testing.T) {
 					}
 				}
 				// What the forge signs with auth's own key is good: the attacks fail for the reason that they name.
-				if a, err := door.knock(f.sign(f.private, merged(door.claims, map[string]any{"more": 1}))); err != nil || a.status >= 300 {
+				if a, err := door.knock(f.sign(f.private,
+					merged(door.claims, map[string]any{"more": 1}))); err != nil || a.status >= 300 {
 					t.Errorf("a token signed by auth's key: %d %s %v", a.status, a.raw, err)
 				}
 			})
@@ -52,16 +54,21 @@ func TestTokenAttacks(t *testing.T) {
 func TestOfflineTokenNeedsThePublicKeyOnly(t *testing.T) {
 	each(t, func(w *world) {
 		f := newForge(w)
-		parsed, err := jwt.Parse(f.offline, func(token *jwt.Token) (any, error) { return f.public[token.Header["kid"].(string)], nil },
+		parsed, err := jwt.Parse(f.offline, func(token *jwt.Token) (any, error) {
+			return f.public[token.Header["kid"].(string)], nil
+		},
 			jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithAudience("latchkey-offline"), jwt.WithExpirationRequired())
 		if err != nil {
 			t.Fatal(err)
 		}
 		claims := parsed.Claims.(jwt.MapClaims)
-		if claims["sub"] != f.licenseID || claims["hardware_id"] != "pc" || fmt.Sprint(claims["features"]) != "[export]" || claims["jti"] == nil || claims["iat"] == nil {
+		if claims["sub"] != f.licenseID || claims["hardware_id"] != "pc" ||
+			fmt.Sprint(claims["features"]) != "[export]" || claims["jti"] == nil || claims["iat"] == nil {
 			w.Errorf("claims: %v", claims)
 		}
-		if _, err := jwt.Parse(f.offline[:len(f.offline)-4]+"AAAA", func(token *jwt.Token) (any, error) { return f.public[token.Header["kid"].(string)], nil }); err == nil {
+		if _, err := jwt.Parse(f.offline[:len(f.offline)-4]+"AAAA", func(token *jwt.Token) (any, error) {
+			return f.public[token.Header["kid"].(string)], nil
+		}); err == nil {
 			w.Error("an altered token passes")
 		}
 	})
@@ -81,9 +88,11 @@ func newForge(w *world) *forge {
 	f := &forge{world: w, public: map[string]ed25519.PublicKey{}}
 	id, key := w.create(`{"customer_id":"tokens","max_devices":2,"features":["export"]}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
-	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":"pc"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
+	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":"pc"}`, id), "X-API-Key", w.APIKey), http.StatusOK, "")
 	f.licenseID, f.access, f.refresh = id, pair.text("access_token"), pair.text("refresh_token")
-	f.offline = w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization", "Bearer "+f.access), http.StatusCreated, "").text("token")
+	f.offline = w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/offline-token", "{}", "Authorization",
+		"Bearer "+f.access), http.StatusCreated, "").text("token")
 	f.readKeys()
 	return f
 }
@@ -105,7 +114,8 @@ func (f *forge) readKeys() {
 	for _, k := range set.body["keys"].([]any) {
 		jwk := k.(map[string]any)
 		x, err := base64.RawURLEncoding.DecodeString(jwk["x"].(string))
-		if err != nil || jwk["kty"] != "OKP" || jwk["crv"] != "Ed25519" || jwk["d"] != nil || len(x) != ed25519.PublicKeySize {
+		if err != nil || jwk["kty"] != "OKP" || jwk["crv"] != "Ed25519" || jwk["d"] != nil ||
+			len(x) != ed25519.PublicKeySize {
 			f.Fatalf("key %v: %v", jwk, err)
 		}
 		f.public[jwk["kid"].(string)] = x
@@ -149,7 +159,8 @@ func (f *forge) signingKey() ed25519.PrivateKey {
 	}
 	defer d.Close()
 	var sealed []byte
-	if err := d.Read(f.Context()).Raw("SELECT sealed_private FROM signing_keys WHERE id = ?", f.kid).Row().Scan(&sealed); err != nil {
+	if err := d.Read(f.Context()).Raw("SELECT sealed_private FROM signing_keys WHERE id = ?", f.kid).Row().
+		Scan(&sealed); err != nil {
 		f.Fatal(err)
 	}
 	seed, err := ring.Open("signing-key", sealed, []byte(f.kid))
@@ -175,18 +186,20 @@ func (f *forge) doors() (doors []door) {
 	f.decode(f.offline, 1, &offline)
 	bearer := func(service, path string) {
 		for i, url := range f.URLs(service) {
-			doors = append(doors, door{fmt.Sprintf("%s-%d", filepath.Base(path), i+1), f.access, []string{f.offline, f.refresh}, access, func(token string) (answer, error) {
-				return try(http.MethodPost, url+path, "{}", "Authorization", "Bearer "+token)
-			}})
+			doors = append(doors, door{fmt.Sprintf("%s-%d", filepath.Base(path), i+1), f.access,
+				[]string{f.offline, f.refresh}, access, func(token string) (answer, error) {
+					return try(http.MethodPost, url+path, "{}", "Authorization", "Bearer "+token)
+				}})
 		}
 	}
 	bearer("auth", "/api/v1/auth/verify")
 	bearer("license", "/api/v1/license/heartbeat")
 	bearer("license", "/api/v1/license/offline-token")
 	for i, url := range f.URLs("license") {
-		doors = append(doors, door{fmt.Sprintf("validate-offline-%d", i+1), f.offline, []string{f.access, f.refresh}, offline, func(token string) (answer, error) {
-			return try(http.MethodPost, url+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, token))
-		}})
+		doors = append(doors, door{fmt.Sprintf("validate-offline-%d", i+1), f.offline, []string{f.access, f.refresh},
+			offline, func(token string) (answer, error) {
+				return try(http.MethodPost, url+"/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, token))
+			}})
 	}
 	return doors
 }
@@ -198,10 +211,13 @@ func (f *forge) attacks(d door) map[string]string {
 		all[fmt.Sprintf("token of another kind %d", i)] = token
 	}
 	for what, change := range map[string]jwt.MapClaims{
-		"no expiry": {"exp": nil}, "expired": {"exp": time.Now().Add(-time.Second).Unix()}, "expiry is text": {"exp": "tomorrow"}, "expiry is zero": {"exp": 0},
-		"expiry is negative": {"exp": -1}, "wrong audience": {"aud": "somebody"}, "no audience": {"aud": nil}, "audience of refresh": {"aud": "latchkey-refresh"},
-		"wrong issuer": {"iss": "somebody"}, "no issuer": {"iss": nil}, "no issue time": {"iat": nil}, "issued tomorrow": {"iat": time.Now().Add(24 * time.Hour).Unix()},
-		"not yet valid": {"nbf": time.Now().Add(time.Hour).Unix()}, "no subject": {"sub": nil},
+		"no expiry": {"exp": nil}, "expired": {"exp": time.Now().Add(-time.Second).Unix()},
+		"expiry is text": {"exp": "tomorrow"}, "expiry is zero": {"exp": 0},
+		"expiry is negative": {"exp": -1}, "wrong audience": {"aud": "somebody"}, "no audience": {"aud": nil},
+		"audience of refresh": {"aud": "latchkey-refresh"},
+		"wrong issuer":        {"iss": "somebody"}, "no issuer": {"iss": nil}, "no issue time": {"iat": nil},
+		"issued tomorrow": {"iat": time.Now().Add(24 * time.Hour).Unix()},
+		"not yet valid":   {"nbf": time.Now().Add(time.Hour).Unix()}, "no subject": {"sub": nil},
 		"device is a number": {"hardware_id": 7},
 	} {
 		all["signed by auth, "+what] = f.sign(f.private, merged(d.claims, change))
@@ -213,24 +229,34 @@ func (f *forge) attacks(d door) map[string]string {
 	all["audience of the other kind"] = f.sign(f.private, merged(d.claims, jwt.MapClaims{"aud": other}))
 	all["another key, same kid"] = f.sign(f.strange, d.claims)
 	for what, header := range map[string]map[string]any{
-		"no kid": {"kid": nil}, "unknown kid": {"kid": "unknown"}, "kid is a path": {"kid": "../../etc/passwd"}, "kid is a number": {"kid": 1}, "crit": {"crit": []string{"exp"}}, "alg none but signed": {"alg": "none"},
+		"no kid": {"kid": nil}, "unknown kid": {"kid": "unknown"}, "kid is a path": {"kid": "../../etc/passwd"},
+		"kid is a number": {"kid": 1}, "crit": {"crit": []string{"exp"}}, "alg none but signed": {"alg": "none"},
 		"alg of another curve": {"alg": "ES256"}, "alg in small letters": {"alg": "eddsa"},
 	} {
-		all[what] = f.raw(merged(map[string]any{"alg": "EdDSA", "typ": "JWT", "kid": f.kid}, header), d.claims, func(text []byte) []byte { return ed25519.Sign(f.private, text) })
+		all[what] = f.raw(merged(map[string]any{"alg": "EdDSA", "typ": "JWT", "kid": f.kid}, header), d.claims,
+			func(text []byte) []byte { return ed25519.Sign(f.private, text) })
 	}
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", ""} {
-		all["alg "+alg] = f.raw(map[string]any{"alg": alg, "typ": "JWT", "kid": f.kid}, d.claims, func([]byte) []byte { return nil })
-	}
-	public := f.public[f.kid]
-	for what, key := range map[string][]byte{"bytes": public, "base64": []byte(base64.RawURLEncoding.EncodeToString(public)), "nothing": {}} {
-		all["HS256 with the public key, "+what] = f.raw(map[string]any{"alg": "HS256", "typ": "JWT", "kid": f.kid}, d.claims, func(text []byte) []byte {
-			mac := hmac.New(sha256.New, key)
-			mac.Write(text)
-			return mac.Sum(nil)
+		all["alg "+alg] = f.raw(map[string]any{"alg": alg, "typ": "JWT", "kid": f.kid}, d.claims, func([]byte) []byte {
+			return nil
 		})
 	}
+	public := f.public[f.kid]
+	for what, key := range map[string][]byte{
+		"bytes":   public,
+		"base64":  []byte(base64.RawURLEncoding.EncodeToString(public)),
+		"nothing": {},
+	} {
+		all["HS256 with the public key, "+what] = f.raw(map[string]any{"alg": "HS256", "typ": "JWT", "kid": f.kid},
+			d.claims, func(text []byte) []byte {
+				mac := hmac.New(sha256.New, key)
+				mac.Write(text)
+				return mac.Sum(nil)
+			})
+	}
 	all["embedded key"] = f.raw(map[string]any{"alg": "EdDSA", "kid": f.kid, "jwk": map[string]any{
-		"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(f.strange.Public().(ed25519.PublicKey)),
+		"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(
+			f.strange.Public().(ed25519.PublicKey)),
 	}}, d.claims, func(text []byte) []byte { return ed25519.Sign(f.strange, text) })
 	f.alter(all, d.genuine)
 	return all
@@ -249,13 +275,17 @@ func (f *forge) alter(all map[string]string, token string) {
 	all["without signature"] = parts[0] + "." + parts[1] + "."
 	all["padded"] = token + "="
 	all["with a blank in it"] = token[:last] + " " + token[last:]
-	all["signature of nothing"] = parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64))
-	all["payload of another"] = parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + parts[2]
+	all["signature of nothing"] = parts[0] + "." + parts[1] + "." +
+		base64.RawURLEncoding.EncodeToString(make([]byte, 64))
+	all["payload of another"] = parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." +
+		parts[2]
 }
 
 // sign makes a token as auth does.
 func (f *forge) sign(key ed25519.PrivateKey, claims jwt.MapClaims) string {
-	return f.raw(map[string]any{"alg": "EdDSA", "typ": "JWT", "kid": f.kid}, claims, func(text []byte) []byte { return ed25519.Sign(key, text) })
+	return f.raw(map[string]any{"alg": "EdDSA", "typ": "JWT", "kid": f.kid}, claims, func(text []byte) []byte {
+		return ed25519.Sign(key, text)
+	})
 }
 
 func (f *forge) raw(header, claims map[string]any, sign func(text []byte) []byte) string {

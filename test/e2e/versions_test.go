@@ -14,9 +14,9 @@ import (
 // compatible names the breaks of compatibility; versions from its last change on run beside one another.
 const compatible = "testdata/compatible.md"
 
-// TestPreviousVersionBesideTheNew puts the oldest compatible version in the place of each process, one after the other in random
-// order, and then the new one again, under load: each state in between is one of a rolling update or of its way back, and no call
-// fails.
+// TestPreviousVersionBesideTheNew puts the oldest compatible version in the place of each process, one after the other
+// in random order, and then the new one again, under load: each state in between is one of a rolling update or of its
+// way back, and no call fails.
 func TestPreviousVersionBesideTheNew(t *testing.T) {
 	w := start(t, false)
 	// A commit that only moves the file breaks nothing: it is a rename (R), neither an addition nor a change.
@@ -24,7 +24,8 @@ func TestPreviousVersionBesideTheNew(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "git", log...).Output()
 	commit := strings.TrimSpace(string(out))
 	if err != nil || commit == "" {
-		t.Fatalf("git log %s: %q, %v; the test needs the git working tree, with this file committed", compatible, commit, err)
+		t.Fatalf("git log %s: %q, %v; the test needs the git working tree, with this file committed",
+			compatible, commit, err)
 	}
 	previous, err := suite.BuildCommit(t.Context(), commit, t.TempDir())
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// engineAnswers tells whether a container engine can be used. The program alone says nothing: it is often installed without one.
+// engineAnswers tells whether a container engine can be used. The program alone says nothing: it is often installed
+// without one.
 func engineAnswers(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return errors.New("docker is not installed")
@@ -33,7 +34,8 @@ func runContainer(ctx context.Context, port string, args ...string) (c *containe
 	if err := engineAnswers(ctx); err != nil {
 		return nil, "", err
 	}
-	command := append([]string{"run", "--detach", "--rm", "--label", "latchkey-test", "--publish", "127.0.0.1::" + port}, args...)
+	command := append([]string{"run", "--detach", "--rm", "--label", "latchkey-test", "--publish",
+		"127.0.0.1::" + port}, args...)
 	id, err := docker(ctx, command...)
 	if err != nil {
 		return nil, "", err
@@ -84,8 +86,8 @@ const (
 )
 
 func containerPostgreSQL(ctx context.Context) (Server, error) {
-	c, address, err := runContainer(ctx, "5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust", "--env", "POSTGRES_USER="+superuser,
-		postgresImage, "-c", "fsync=off", "-c", "max_connections=300")
+	c, address, err := runContainer(ctx, "5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust", "--env",
+		"POSTGRES_USER="+superuser, postgresImage, "-c", "fsync=off", "-c", "max_connections=300")
 	if err != nil {
 		return Server{}, err
 	}
@@ -94,13 +96,17 @@ func containerPostgreSQL(ctx context.Context) (Server, error) {
 	if err := awaitContainer(ctx, c, ping); err != nil {
 		return Server{}, err
 	}
-	return Server{Source: "container of " + postgresImage, Environ: []string{EnvDatabaseURL + "=" + url}, stop: c.stop}, nil
+	return Server{
+		Source:  "container of " + postgresImage,
+		Environ: []string{EnvDatabaseURL + "=" + url},
+		stop:    c.stop,
+	}, nil
 }
 
 func containerRabbitMQ(ctx context.Context) (Server, error) {
 	password := secret.New("") // programs in production refuse those that everybody knows
-	c, address, err := runContainer(ctx, "5672", "--publish", "127.0.0.1::15672", "--env", "RABBITMQ_DEFAULT_USER="+superuser,
-		"--env", "RABBITMQ_DEFAULT_PASS="+password, rabbitImage)
+	c, address, err := runContainer(ctx, "5672", "--publish", "127.0.0.1::15672", "--env",
+		"RABBITMQ_DEFAULT_USER="+superuser, "--env", "RABBITMQ_DEFAULT_PASS="+password, rabbitImage)
 	if err != nil {
 		return Server{}, err
 	}
@@ -110,7 +116,10 @@ func containerRabbitMQ(ctx context.Context) (Server, error) {
 	}
 	login := superuser + ":" + password + "@"
 	url := "amqp://" + login + address + "/"
-	if err := awaitContainer(ctx, c, func(context.Context) error { _, err := pingRabbitMQ(url); return err }); err != nil {
+	if err := awaitContainer(ctx, c, func(context.Context) error {
+		_, err := pingRabbitMQ(url)
+		return err
+	}); err != nil {
 		return Server{}, err
 	}
 	return Server{

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Group is a directory and the processes that live in it. When the process that made the group is killed, a small shell that
-// outlives it ends the group's processes and removes the directory.
+// Group is a directory and the processes that live in it. When the process that made the group is killed, a small shell
+// that outlives it ends the group's processes and removes the directory.
 type Group struct {
 	// Dir holds the logs of the processes, and whatever else they need.
 	Dir string
@@ -61,8 +61,8 @@ func (g *Group) Start(name string, cmd *exec.Cmd) (*Process, error) {
 		return nil, err
 	}
 	g.processes = append(g.processes, p)
-	// SIGQUIT to a postmaster ends its sessions too and frees its shared memory; what ignores it is killed. Without -s, the kill of
-	// dash takes the -- for a process.
+	// SIGQUIT to a postmaster ends its sessions too and frees its shared memory; what ignores it is killed. Without -s,
+	// the kill of dash takes the -- for a process.
 	p.onEnd = g.Path(name + ".end")
 	return p, g.onKilled(name, fmt.Sprintf("kill -s QUIT %[1]d; sleep 1; kill -s KILL -- -%[1]d", p.PID()))
 }

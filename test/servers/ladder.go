@@ -41,8 +41,8 @@ func (s Server) Stop() error {
 // rung is one way to come by a server; an error sends the ladder on to the next one.
 type rung func(ctx context.Context) (Server, error)
 
-// FindPostgreSQL returns a server for the tests: the one named in the environment, else one in a container, else one started
-// privately from installed programs.
+// FindPostgreSQL returns a server for the tests: the one named in the environment, else one in a container, else one
+// started privately from installed programs.
 func FindPostgreSQL(ctx context.Context, o Options) Server {
 	return climb(ctx, "PostgreSQL", givenPostgreSQL, containerPostgreSQL, func(ctx context.Context) (Server, error) {
 		p, err := StartPostgreSQL(ctx, o)

@@ -10,23 +10,23 @@ import (
 	"sync"
 )
 
-// Ports from which the private servers choose: below 32768, where Linux begins to give out ports to outgoing connections, so
-// that a server that was killed finds its port free again.
+// Ports from which the private servers choose: below 32768, where Linux begins to give out ports to outgoing
+// connections, so that a server that was killed finds its port free again.
 const (
 	firstPort = 20000
 	lastPort  = 32000
 )
 
-// reserved holds the UDP ports of the numbers that FreePorts has given out: what keeps them from its callers in other processes,
-// such as the tests of another package, until this process ends.
+// reserved holds the UDP ports of the numbers that FreePorts has given out: what keeps them from its callers in other
+// processes, such as the tests of another package, until this process ends.
 var reserved struct {
 	sync.Mutex
 	ports []net.PacketConn
 }
 
-// FreePorts returns n different ports of 127.0.0.1 on which nothing listens, and which no other caller of FreePorts is given as
-// long as this process lives. A program of somebody else may still be quicker to take one: whoever starts a server tries again
-// with new ports.
+// FreePorts returns n different ports of 127.0.0.1 on which nothing listens, and which no other caller of FreePorts is
+// given as long as this process lives. A program of somebody else may still be quicker to take one: whoever starts a
+// server tries again with new ports.
 func FreePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	for range 50 * n {

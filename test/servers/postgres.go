@@ -120,7 +120,8 @@ func (p *PostgreSQL) makeData(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd := p.command(ctx, "initdb", "-D", p.data(), "-U", superuser, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+	cmd := p.command(ctx, "initdb", "-D", p.data(), "-U", superuser, "--auth=trust", "--encoding=UTF8", "--locale=C",
+		"--no-sync")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -128,7 +129,8 @@ func (p *PostgreSQL) makeData(ctx context.Context) error {
 }
 
 func (p *PostgreSQL) serve(ctx context.Context) error {
-	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300", "timezone=UTC", "log_checkpoints=off"}
+	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
+		"timezone=UTC", "log_checkpoints=off"}
 	if !p.options.Durable {
 		settings = append(settings, "fsync=off", "full_page_writes=off")
 	}
@@ -196,7 +198,8 @@ func postgresBin() (string, error) {
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
 		folders = append(folders, strings.TrimSpace(string(out)))
 	}
-	folders = append(folders, "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
+	folders = append(folders, "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin",
+		"/usr/local/opt/postgresql*/bin")
 	for _, folder := range folders {
 		if initdb, ok := firstProgram(filepath.Join(folder, "initdb")); ok {
 			if _, ok := firstProgram(filepath.Join(filepath.Dir(initdb), "postgres")); ok {
@@ -204,5 +207,6 @@ func postgresBin() (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("PostgreSQL: %w (looked in PATH, pg_config --bindir, /usr/lib/postgresql and Homebrew)", ErrNotInstalled)
+	return "", fmt.Errorf("PostgreSQL: %w (looked in PATH, pg_config --bindir, /usr/lib/postgresql and Homebrew)",
+		ErrNotInstalled)
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Process is a program that was started, in a process group of its own: Ctrl-C in the terminal does not reach it, and one
-// signal reaches all of it.
+// Process is a program that was started, in a process group of its own: Ctrl-C in the terminal does not reach it, and
+// one signal reaches all of it.
 type Process struct {
 	// Name of the process in its group.
 	Name string
@@ -65,8 +65,8 @@ func (p *Process) Kill() {
 	_ = os.Remove(p.onEnd)
 }
 
-// Stop asks the process to end with the given signal, and kills it when it does not within the given time. It tells whether
-// the process ended by itself, with exit code 0.
+// Stop asks the process to end with the given signal, and kills it when it does not within the given time. It tells
+// whether the process ended by itself, with exit code 0.
 func (p *Process) Stop(ask syscall.Signal, patience time.Duration) bool {
 	select {
 	case <-p.done:

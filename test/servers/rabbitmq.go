@@ -39,8 +39,9 @@ type RabbitMQ struct {
 
 type rabbitPorts struct{ amqp, management, distribution, epmd int }
 
-// Settled waits until the definition of a queue is on the disk. RabbitMQ 3.10 acknowledges a declaration some time before it
-// writes it: a queue that the node was killed right after is gone, and a quorum queue may be there without ever answering.
+// Settled waits until the definition of a queue is on the disk. RabbitMQ 3.10 acknowledges a declaration some time
+// before it writes it: a queue that the node was killed right after is gone, and a quorum queue may be there without
+// ever answering.
 func (r *RabbitMQ) Settled(ctx context.Context, queue string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -107,8 +108,8 @@ func (r *RabbitMQ) Restart(ctx context.Context) error {
 	return r.serve(ctx)
 }
 
-// Freeze stops the node where it is, as a half-open network does for those who look from outside: connections stay, the kernel
-// accepts new ones, and nothing answers. Thaw ends that.
+// Freeze stops the node where it is, as a half-open network does for those who look from outside: connections stay, the
+// kernel accepts new ones, and nothing answers. Thaw ends that.
 func (r *RabbitMQ) Freeze() error { return syscall.Kill(-r.node.PID(), syscall.SIGSTOP) }
 
 // Thaw lets a frozen node go on.
@@ -139,7 +140,8 @@ func (r *RabbitMQ) create(ctx context.Context, epmd string) error {
 		return err
 	}
 	// The Erlang name server is ours, so that nodes of others do not come to depend on one that ends with this node.
-	names := exec.CommandContext(context.WithoutCancel(ctx), epmd, "-port", strconv.Itoa(r.ports.epmd), "-address", "127.0.0.1")
+	names := exec.CommandContext(context.WithoutCancel(ctx), epmd, "-port", strconv.Itoa(r.ports.epmd), "-address",
+		"127.0.0.1")
 	if _, err := r.group.Start("epmd", names); err != nil {
 		return err
 	}
@@ -223,21 +225,24 @@ func (r *RabbitMQ) ping(ctx context.Context) (err error) {
 	return nil
 }
 
-// rabbitPrograms finds the server's own script, because the wrapper that Debian puts into PATH changes the user and drops the
-// environment, and epmd.
+// rabbitPrograms finds the server's own script, because the wrapper that Debian puts into PATH changes the user and
+// drops the environment, and epmd.
 func rabbitPrograms() (script, epmd string, err error) {
-	script, ok := firstProgram("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
+	script, ok := firstProgram("/usr/lib/rabbitmq/bin/rabbitmq-server",
+		"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
 		"/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server", "/usr/local/opt/rabbitmq/sbin/rabbitmq-server",
 		"/opt/rabbitmq*/sbin/rabbitmq-server")
 	if !ok {
 		if script, err = exec.LookPath("rabbitmq-server"); err != nil || strings.HasPrefix(script, "/usr/sbin/") {
-			return "", "", fmt.Errorf("RabbitMQ: %w (looked in /usr/lib/rabbitmq, /opt/rabbitmq, Homebrew and PATH)", ErrNotInstalled)
+			return "", "", fmt.Errorf("RabbitMQ: %w (looked in /usr/lib/rabbitmq, /opt/rabbitmq, Homebrew and PATH)",
+				ErrNotInstalled)
 		}
 	}
 	if epmd, err = exec.LookPath("epmd"); err == nil {
 		return script, epmd, nil
 	}
-	if epmd, ok = firstProgram("/usr/lib/erlang/erts-*/bin/epmd", "/usr/local/lib/erlang/erts-*/bin/epmd", "/opt/homebrew/lib/erlang/erts-*/bin/epmd"); ok {
+	if epmd, ok = firstProgram("/usr/lib/erlang/erts-*/bin/epmd", "/usr/local/lib/erlang/erts-*/bin/epmd",
+		"/opt/homebrew/lib/erlang/erts-*/bin/epmd"); ok {
 		return script, epmd, nil
 	}
 	return "", "", fmt.Errorf("RabbitMQ: %w (epmd of Erlang was not found)", ErrNotInstalled)

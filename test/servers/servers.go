@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package servers starts private PostgreSQL and RabbitMQ servers for tests and measurements: from the installed programs, on
-// free ports of 127.0.0.1, with their data in a directory of their own. It ends exactly what it started, also when the
-// process that started it is killed. Kill and Restart exist for tests of faults.
+// Package servers starts private PostgreSQL and RabbitMQ servers for tests and measurements: from the installed
+// programs, on free ports of 127.0.0.1, with their data in a directory of their own. It ends exactly what it started,
+// also when the process that started it is killed. Kill and Restart exist for tests of faults.
 package servers
 
 import (
@@ -24,7 +24,8 @@ type Options struct {
 	Durable bool
 }
 
-// startTimeout bounds a start including the wait for the first answer. A RabbitMQ node takes six seconds on an idle computer.
+// startTimeout bounds a start including the wait for the first answer. A RabbitMQ node takes six seconds on an idle
+// computer.
 const startTimeout = 90 * time.Second
 
 // attempts to start a server on new ports, when another process was quicker to take one.

@@ -102,8 +102,8 @@ func TestPostgreSQLKeepsCommittedRowsOverKill(t *testing.T) {
 }
 
 func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
-	// RabbitMQ 3.10 itself can lose a queue that was declared in the first seconds of a node's life, whatever is on the disk. What is
-	// tested is that Kill and Restart keep the data: once is proof.
+	// RabbitMQ 3.10 itself can lose a queue that was declared in the first seconds of a node's life, whatever is on the
+	// disk. What is tested is that Kill and Restart keep the data: once is proof.
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		err := keptOverKill(t)
@@ -156,7 +156,8 @@ func publishOne(t *testing.T, address string) {
 	if err := ch.Confirm(false); err != nil {
 		t.Fatal(err)
 	}
-	confirm, err := ch.PublishWithDeferredConfirmWithContext(t.Context(), "", "kept-over-a-kill", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent})
+	confirm, err := ch.PublishWithDeferredConfirmWithContext(t.Context(), "", "kept-over-a-kill", true, false,
+		amqp.Publishing{DeliveryMode: amqp.Persistent})
 	if err != nil {
 		t.Fatal(err)
 	}

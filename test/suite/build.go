@@ -58,8 +58,8 @@ func Build(ctx context.Context, o Options) (bin string, err error) {
 	return bin, buildServices(ctx, root, bin)
 }
 
-// BuildCommit makes the binaries of the four services as they were in a commit, and returns their folder, which is below dir. The
-// working tree and what git knows of it stay as they are.
+// BuildCommit makes the binaries of the four services as they were in a commit, and returns their folder, which is
+// below dir. The working tree and what git knows of it stay as they are.
 func BuildCommit(ctx context.Context, commit, dir string) (bin string, err error) {
 	root, err := findRoot()
 	if err != nil {
@@ -90,9 +90,10 @@ func buildServices(ctx context.Context, root, bin string) error {
 }
 
 func goBuild(ctx context.Context, root, output string, packages ...string) error {
-	// Without the commit in it, a binary need not be linked again after each commit; without the folder in them, packages that are
-	// alike in two commits are compiled once.
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-trimpath", "-o", output}, packages...)...)
+	// Without the commit in it, a binary need not be linked again after each commit; without the folder in them,
+	// packages that are alike in two commits are compiled once.
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-trimpath", "-o", output},
+		packages...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the images are built
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
-// equip makes what every user of the suite wants: an API key without limits and a license. It asks the public API for them, as
-// an owner would.
+// equip makes what every user of the suite wants: an API key without limits and a license. It asks the public API for
+// them, as an owner would.
 func (s *Suite) equip(ctx context.Context) error {
 	if s.options.Embedded {
 		// The file comes last: the process writes it with the help of its own services, once they are ready.
@@ -31,7 +31,11 @@ func (s *Suite) equip(ctx context.Context) error {
 		return err
 	}
 	s.APIKey = key
-	license, err := c.CreateLicense(ctx, client.LicenseRequest{CustomerID: "suite", MaxDevices: 5, Features: []string{"pro"}})
+	license, err := c.CreateLicense(ctx, client.LicenseRequest{
+		CustomerID: "suite",
+		MaxDevices: 5,
+		Features:   []string{"pro"},
+	})
 	if err != nil {
 		return err
 	}

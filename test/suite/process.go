@@ -67,7 +67,8 @@ func (p *Process) Stop() error {
 	}
 	if !p.running.Stop(syscall.SIGTERM, 30*time.Second) {
 		log, _ := os.ReadFile(p.Log()) // without it there is less to tell
-		return fmt.Errorf("%s did not drain, or ended with an error; the end of its log:\n%s", p.Name, log[max(0, len(log)-3000):])
+		return fmt.Errorf("%s did not drain, or ended with an error; the end of its log:\n%s",
+			p.Name, log[max(0, len(log)-3000):])
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
-// Secrets of a suite, strong enough for production settings. A test that rotates one changes it here, too, so that Environ tells it.
+// Secrets of a suite, strong enough for production settings. A test that rotates one changes it here, too, so that
+// Environ tells it.
 type Secrets struct {
 	Admin, Master string
 	Identities    map[string]rpc.Identity // by service
@@ -34,7 +35,8 @@ func NewSecrets() Secrets {
 	master := make([]byte, 32)
 	rand.Read(master)
 	s := Secrets{
-		Admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(), Master: base64.StdEncoding.EncodeToString(master),
+		Admin: rand.Text() + rand.Text(), adminKey: rand.Text() + rand.Text(),
+		Master:     base64.StdEncoding.EncodeToString(master),
 		Identities: map[string]rpc.Identity{},
 	}
 	var entries []string
@@ -99,7 +101,8 @@ func (s *Suite) names() (names []string) {
 
 // planServices gives every process its ports and settings.
 func (s *Suite) planServices() error {
-	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1, "admin": s.options.Replicas}
+	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1,
+		"admin": s.options.Replicas}
 	ports, err := servers.FreePorts(2 * (3*s.options.Replicas + 1))
 	if err != nil {
 		return err
@@ -110,7 +113,12 @@ func (s *Suite) planServices() error {
 		for n := range replicas[service] {
 			public, internal := servers.Address(ports[0]), servers.Address(ports[1])
 			ports = ports[2:]
-			p := &Process{Name: service, URLs: map[string]string{service: "http://" + public}, InternalURL: "http://" + internal, group: s.group}
+			p := &Process{
+				Name:        service,
+				URLs:        map[string]string{service: "http://" + public},
+				InternalURL: "http://" + internal,
+				group:       s.group,
+			}
 			if n > 0 {
 				p.Name = fmt.Sprintf("%s-%d", service, n+1)
 			}
@@ -129,7 +137,8 @@ func (s *Suite) planServices() error {
 	}
 	s.Credentials = credentials.Credentials{
 		AdminSecret: s.Secrets.Admin, AdminAPIKey: s.Secrets.adminKey,
-		AuthURL: s.URLs("auth")[0], LicenseURL: s.URLs("license")[0], AnalyticsURL: s.URLs("analytics")[0], AdminURL: s.URLs("admin")[0],
+		AuthURL: s.URLs("auth")[0], LicenseURL: s.URLs("license")[0], AnalyticsURL: s.URLs("analytics")[0],
+		AdminURL: s.URLs("admin")[0],
 	}
 	return nil
 }
@@ -173,7 +182,8 @@ func (s *Suite) settings(service string, peers map[string]string) []string {
 		"LATCHKEY_INTERNAL_PEERS=" + s.Secrets.Peers,
 		"LATCHKEY_MASTER_KEY=" + s.Secrets.Master,
 	}
-	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth"}, "admin": {"auth", "license", "analytics"}}
+	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth"},
+		"admin": {"auth", "license", "analytics"}}
 	for _, peer := range asks[service] {
 		settings = append(settings, "LATCHKEY_"+strings.ToUpper(peer)+"_URL="+peers[peer])
 	}

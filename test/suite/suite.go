@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package suite runs a whole Latchkey for tests, examples and measurements: the four services as processes of their own on a
-// private PostgreSQL and RabbitMQ, with as many replicas as wanted, or the one process of the embedded default. Processes can
-// be killed and started again.
+// Package suite runs a whole Latchkey for tests, examples and measurements: the four services as processes of their own
+// on a private PostgreSQL and RabbitMQ, with as many replicas as wanted, or the one process of the embedded default.
+// Processes can be killed and started again.
 package suite
 
 import (
@@ -32,7 +32,8 @@ type Options struct {
 	Embedded bool
 	// Durable keeps PostgreSQL's fsync on, for measurements.
 	Durable bool
-	// Root is the folder of the repository; empty means the working directory, or the first folder above with a go.work.
+	// Root is the folder of the repository; empty means the working directory, or the first folder above with a
+	// go.work.
 	Root string
 	// Settings are added to the environment of every process, as NAME=value.
 	Settings []string
@@ -42,7 +43,8 @@ type Options struct {
 
 // Suite is a running Latchkey.
 type Suite struct {
-	// Credentials of the suite. The API key may do everything without a limit. The URLs are those of the first replicas.
+	// Credentials of the suite. The API key may do everything without a limit. The URLs are those of the first
+	// replicas.
 	credentials.Credentials
 	Secrets Secrets
 	// Postgres and RabbitMQ are nil in the embedded suite.
@@ -94,7 +96,8 @@ func (s *Suite) start(ctx context.Context) (err error) {
 	return credentials.WriteJSON(filepath.Join(s.Dir, credentials.File), s.Credentials)
 }
 
-// Stop asks every process to end, ends the servers, and removes all data. It fails when a process did not end by itself.
+// Stop asks every process to end, ends the servers, and removes all data. It fails when a process did not end by
+// itself.
 func (s *Suite) Stop() error {
 	var errs []error
 	for _, p := range slices.Backward(s.Processes) {
@@ -191,7 +194,8 @@ func together(functions ...func() error) error {
 // startTimeout bounds the start of the processes.
 const startTimeout = 90 * time.Second
 
-// hostEnviron is what the processes see of our own environment; the settings of whoever runs the suite must not reach them.
+// hostEnviron is what the processes see of our own environment; the settings of whoever runs the suite must not reach
+// them.
 func hostEnviron() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 }

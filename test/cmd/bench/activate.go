@@ -16,8 +16,8 @@ const (
 	activateAim   = 1.0
 )
 
-// activate measures fresh activations over HTTP against the same work done by pgbench: on a database of its own with no service
-// behind it, so that pgbench has neither events to publish nor caches to keep.
+// activate measures fresh activations over HTTP against the same work done by pgbench: on a database of its own with no
+// service behind it, so that pgbench has neither events to publish nor caches to keep.
 func (b *bench) activate(ctx context.Context) error {
 	database, err := b.newDatabase(ctx, "pgbench")
 	if err != nil {
@@ -33,7 +33,8 @@ func (b *bench) activate(ctx context.Context) error {
 		return err
 	}
 	processes := map[string]int{
-		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
+		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(),
+		"RabbitMQ": b.suite.RabbitMQ.PID(),
 	}
 	bench := pgbench{bin: b.suite.Postgres.Bin, url: database, dir: b.group.Dir, span: b.span}
 	wrong := b.atMost(row{Name: "fresh activation, wrong answers", Floor: new(0.0)})
@@ -46,8 +47,9 @@ func (b *bench) activate(ctx context.Context) error {
 			ratio: b.ratio("fresh activation of pgbench, one statement, "+set.name, activateFloor, activateAim),
 			plain: b.info("fresh activation of pgbench, plain transaction, "+set.name, ""),
 			rate:  b.info("  activations, "+set.name, "/s"), p99: b.info("  activations, "+set.name+", p99", "ms"),
-			cpu: b.meters("activations, "+set.name, processes),
-			one: b.info("  pgbench, one statement, "+set.name, "/s"), four: b.info("  pgbench, plain transaction, "+set.name, "/s"),
+			cpu:  b.meters("activations, "+set.name, processes),
+			one:  b.info("  pgbench, one statement, "+set.name, "/s"),
+			four: b.info("  pgbench, plain transaction, "+set.name, "/s"),
 		}
 		for round := range b.rounds {
 			if err := a.round(ctx, bench, round); err != nil {

@@ -20,7 +20,9 @@ func (b *bench) compareBuilds(ctx context.Context) error {
 	})
 }
 
-func (b *bench) withEmbedded(ctx context.Context, root string, measure func(ctx context.Context, s *installation) error) error {
+func (b *bench) withEmbedded(
+	ctx context.Context, root string, measure func(ctx context.Context, s *installation) error,
+) error {
 	e, err := startEmbedded(ctx, root, licenses, b.progress)
 	if err != nil {
 		return err
@@ -48,7 +50,8 @@ func (b *bench) compareActivations(ctx context.Context, now, before *installatio
 	return nil
 }
 
-// activateOnce activates devices until the time of a round is over and everything is stored, and returns how many a second.
+// activateOnce activates devices until the time of a round is over and everything is stored, and returns how many a
+// second.
 func (b *bench) activateOnce(ctx context.Context, s *installation, cpu *row) (perSecond float64, err error) {
 	used := s.cpuSeconds()
 	o, err := drive(ctx, activation(s.url, s.apiKey), b.span, b.freshDevices(licenses))

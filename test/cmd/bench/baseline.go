@@ -38,8 +38,8 @@ type baselineLimits struct {
 	CurrentDevices int `json:"current_devices"`
 }
 
-// baseline is a bare gin handler: it reads the body that validate reads and writes the JSON that validate writes about license 1,
-// and does nothing else.
+// baseline is a bare gin handler: it reads the body that validate reads and writes the JSON that validate writes about
+// license 1, and does nothing else.
 func baseline() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()

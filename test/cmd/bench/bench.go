@@ -141,7 +141,8 @@ func (b *bench) serveLicense(ctx context.Context, name string, cmd *exec.Cmd) (r
 	if err != nil {
 		return replica{}, err
 	}
-	cmd.Env = append(cmd.Env, "LATCHKEY_ADDR="+servers.Address(ports[0]), "LATCHKEY_INTERNAL_ADDR="+servers.Address(ports[1]))
+	cmd.Env = append(cmd.Env, "LATCHKEY_ADDR="+servers.Address(ports[0]),
+		"LATCHKEY_INTERNAL_ADDR="+servers.Address(ports[1]))
 	r := replica{url: "http://" + servers.Address(ports[0])}
 	if r.Process, err = b.group.Start(name, cmd); err != nil {
 		return r, err
@@ -188,7 +189,8 @@ func (b *bench) newDatabase(ctx context.Context, name string) (string, error) {
 func (b *bench) newKey(ctx context.Context, perMinute, perHour int) (string, error) {
 	c := client.Client{AuthURL: b.suite.AuthURL, AdminSecret: b.suite.AdminSecret}
 	return c.CreateAPIKey(ctx, client.APIKeyRequest{
-		ClientName: "bench", AllowedEndpoints: []string{"*"}, RateLimit: &client.RateLimit{PerMinute: perMinute, PerHour: perHour},
+		ClientName: "bench", AllowedEndpoints: []string{"*"},
+		RateLimit: &client.RateLimit{PerMinute: perMinute, PerHour: perHour},
 	})
 }
 
@@ -200,11 +202,19 @@ const (
 
 // validation is the validate endpoint at url.
 func validation(url, apiKey string) target {
-	return target{url: url, path: validatePath, apiKey: apiKey, status: "200", marks: []string{`"valid":true`}, named: true, memory: fromMemory}
+	return target{
+		url:    url,
+		path:   validatePath,
+		apiKey: apiKey,
+		status: "200",
+		marks:  []string{`"valid":true`},
+		named:  true,
+		memory: fromMemory,
+	}
 }
 
-// warm asks for every license until all answers come from memory: a process that has just started forgets once more when its
-// link to the broker stands.
+// warm asks for every license until all answers come from memory: a process that has just started forgets once more
+// when its link to the broker stands.
 func warm(ctx context.Context, url, apiKey string, count int64) error {
 	for range 20 {
 		o, err := drive(ctx, validation(url, apiKey), 0, each(count))
@@ -218,8 +228,8 @@ func warm(ctx context.Context, url, apiKey string, count int64) error {
 	return fmt.Errorf("%s does not keep %d licenses in memory", url, count)
 }
 
-// settle waits until nothing is left to do of what was measured before: no event in an outbox or spilled, none in the queue.
-// What analytics has not consumed by then is thrown away.
+// settle waits until nothing is left to do of what was measured before: no event in an outbox or spilled, none in the
+// queue. What analytics has not consumed by then is thrown away.
 func (b *bench) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -248,7 +258,8 @@ func (b *bench) settle(ctx context.Context) error {
 }
 
 func (b *bench) unsent(ctx context.Context) (sum int, err error) {
-	const unsent = `SELECT (SELECT count(*) FROM license.outbox_unsent) + (SELECT count(*) FROM license.telemetry_spill)`
+	const unsent = `SELECT (SELECT count(*) FROM license.outbox_unsent) + (SELECT count(*)
+		FROM license.telemetry_spill)`
 	for _, conn := range b.watched {
 		var n int
 		if err := conn.QueryRow(ctx, unsent).Scan(&n); err != nil {
@@ -300,5 +311,12 @@ func (b *bench) freshDevices(count int64) func(conn, i int) (call, bool) {
 }
 
 func activation(url, apiKey string) target {
-	return target{url: url, path: activatePath, apiKey: apiKey, status: "201", marks: []string{`"activated":true`}, named: true}
+	return target{
+		url:    url,
+		path:   activatePath,
+		apiKey: apiKey,
+		status: "201",
+		marks:  []string{`"activated":true`},
+		named:  true,
+	}
 }

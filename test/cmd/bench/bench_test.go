@@ -52,15 +52,19 @@ func TestPgbenchDoesTheWorkOfAnActivation(t *testing.T) {
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	for hardware, statements := range []string{oneStatement, plainTransaction} {
 		values := strings.NewReplacer(":license", "1", ":hardware", strconv.Itoa(hardware))
-		if _, err := conn.PgConn().Exec(t.Context(), "SET search_path = license; "+values.Replace(statements)).ReadAll(); err != nil {
+		if _, err := conn.PgConn().Exec(t.Context(), "SET search_path = license; "+values.Replace(statements)).
+			ReadAll(); err != nil {
 			t.Fatal(err)
 		}
 		var seats, version, devices, events int
-		err := conn.QueryRow(t.Context(), `SELECT current_devices, version, (SELECT count(*) FROM devices WHERE is_active),
-			(SELECT count(*) FROM outbox JOIN outbox_unsent USING (seq) WHERE type = 'license.activated' AND subject = licenses.id::text) FROM licenses`).
+		err := conn.QueryRow(t.Context(), `SELECT current_devices,
+			version, (SELECT count(*) FROM devices WHERE is_active),
+			(SELECT count(*) FROM outbox JOIN outbox_unsent USING (seq)
+			WHERE type = 'license.activated' AND subject = licenses.id::text) FROM licenses`).
 			Scan(&seats, &version, &devices, &events)
 		if want := hardware + 2; err != nil || seats != want || version != want || devices != want || events != want-1 {
-			t.Errorf("%d seats, version %d, %d devices, %d events after\n%s: %v", seats, version, devices, events, statements, err)
+			t.Errorf("%d seats, version %d, %d devices, %d events after\n%s: %v",
+				seats, version, devices, events, statements, err)
 		}
 	}
 }
@@ -79,7 +83,8 @@ func TestBaselineReadsAndAnswersAsValidateDoes(t *testing.T) {
 		if want != http.StatusOK {
 			continue
 		}
-		const answer = `{"valid":true,"license_id":"00000000-0000-7000-8000-000000000001","expires_at":"2099-01-01T00:00:00Z","features":["pro"],` +
+		const answer = `{"valid":true,"license_id":"00000000-0000-7000-8000-000000000001",` +
+			`"expires_at":"2099-01-01T00:00:00Z","features":["pro"],` +
 			`"limits":{"max_devices":1000000,"current_devices":1},"cached":true}`
 		if diff := cmp.Diff(answer, w.Body.String()); diff != "" {
 			t.Error(diff)
@@ -88,7 +93,12 @@ func TestBaselineReadsAndAnswersAsValidateDoes(t *testing.T) {
 }
 
 func TestNumbersMakeLicenses(t *testing.T) {
-	for n, want := range map[int64]string{1: "LIC-000000000001", 31: "LIC-00000000000Z", 32: "LIC-000000000010", 1_000_000: "LIC-00000000YGJ0"} {
+	for n, want := range map[int64]string{
+		1:         "LIC-000000000001",
+		31:        "LIC-00000000000Z",
+		32:        "LIC-000000000010",
+		1_000_000: "LIC-00000000YGJ0",
+	} {
 		if got := licenseKey(n); got != want {
 			t.Errorf("key of %d is %s, want %s", n, got, want)
 		}
@@ -150,7 +160,8 @@ func TestDriveCountsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.requests != count || o.wrong != count/4 || o.first == nil || len(o.latencies) != count || o.percentile(0.99) == 0 {
+	if o.requests != count || o.wrong != count/4 || o.first == nil || len(o.latencies) != count ||
+		o.percentile(0.99) == 0 {
 		t.Errorf("%d requests, %d wrong (%v), %d latencies", o.requests, o.wrong, o.first, len(o.latencies))
 	}
 	for n := int64(1); n <= count; n++ {
@@ -181,10 +192,12 @@ func TestReport(t *testing.T) {
 		t.Errorf("median %v, %s, %s, missed %v", good.median(), good.verdict(), slow.verdict(), p.missed())
 	}
 	var table, asJSON strings.Builder
-	if err := p.writeTable(&table); err != nil || !strings.Contains(table.String(), "0.50 - 0.90") || !strings.Contains(table.String(), "123 /s") {
+	if err := p.writeTable(&table); err != nil || !strings.Contains(table.String(), "0.50 - 0.90") ||
+		!strings.Contains(table.String(), "123 /s") {
 		t.Errorf("%v\n%s", err, table.String())
 	}
-	if err := p.writeJSON(&asJSON); err != nil || !json.Valid([]byte(asJSON.String())) || !strings.Contains(asJSON.String(), `"median": 0.75`) {
+	if err := p.writeJSON(&asJSON); err != nil || !json.Valid([]byte(asJSON.String())) ||
+		!strings.Contains(asJSON.String(), `"median": 0.75`) {
 		t.Errorf("%v\n%s", err, asJSON.String())
 	}
 	wrong := p.atMost(row{Name: "wrong answers", Floor: new(0.0)})

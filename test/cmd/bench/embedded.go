@@ -23,7 +23,9 @@ type embedded struct {
 }
 
 // startEmbedded starts it from the repository at root and loads licenses 1 to count.
-func startEmbedded(ctx context.Context, root string, count int64, progress io.Writer, settings ...string) (*embedded, error) {
+func startEmbedded(
+	ctx context.Context, root string, count int64, progress io.Writer, settings ...string,
+) (*embedded, error) {
 	s, err := suite.Start(ctx, suite.Options{Root: root, Embedded: true, Progress: progress, Settings: settings})
 	if err != nil {
 		return nil, err
@@ -48,7 +50,8 @@ func (e *embedded) pid() int { return e.Process("latchkey").PID() }
 // openSQLite opens a database file as the services do: synchronous, one writer.
 func openSQLite(file string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+file+
-		"?_txlock=immediate&_time_format=sqlite&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)")
+		"?_txlock=immediate&_time_format=sqlite&_pragma=journal_mode(WAL)"+
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)")
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}
@@ -71,7 +74,8 @@ func fillSQLite(ctx context.Context, file, masterKey string, count int64) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, `INSERT INTO products (id, name, created_at) VALUES (?, 'bench', ?)`, uuidText(rows.product), rows.now); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO products (id, name, created_at) VALUES (?, 'bench', ?)`,
+		uuidText(rows.product), rows.now); err != nil {
 		return err
 	}
 	if err := insertRows(ctx, tx, "licenses", licenseColumns, count, rows.license); err != nil {
@@ -83,9 +87,12 @@ func fillSQLite(ctx context.Context, file, masterKey string, count int64) error 
 	return tx.Commit()
 }
 
-func insertRows(ctx context.Context, tx *sql.Tx, table string, columns []string, count int64, values func(n int64) ([]any, error)) error {
-	statement, err := tx.PrepareContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", table, strings.Join(columns, ", "),
-		strings.Repeat(", ?", len(columns)-1)))
+func insertRows(
+	ctx context.Context, tx *sql.Tx, table string, columns []string, count int64, values func(n int64) ([]any, error),
+) error {
+	statement, err := tx.PrepareContext(ctx,
+		fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", table, strings.Join(columns, ", "),
+			strings.Repeat(", ?", len(columns)-1)))
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,17 @@ import (
 
 // Goals of the embedded default.
 const (
-	// embeddedFloor is the share of the rate of bare transactions, one per activation, that activations over HTTP reach.
+	// embeddedFloor is the share of the rate of bare transactions, one per activation, that activations over HTTP
+	// reach.
 	embeddedFloor, embeddedAim = 0.5, 1.0
-	// warmMany is how many licenses are in memory when it is read, and warmMemoryAim what the process then takes, in MB.
+	// warmMany is how many licenses are in memory when it is read, and warmMemoryAim what the process then takes, in
+	// MB.
 	warmMany      = 100_000
 	warmMemoryAim = 250.0
 )
 
-// embedded measures the suite in one process: its memory with many licenses, and activations against bare transactions of SQLite.
+// embedded measures the suite in one process: its memory with many licenses, and activations against bare transactions
+// of SQLite.
 func (b *bench) embedded(ctx context.Context) error {
 	many, err := startEmbedded(ctx, filepath.Dir(b.bin), warmMany, b.progress)
 	if err != nil {
@@ -54,7 +57,8 @@ func (b *bench) embeddedMemory(ctx context.Context, s *installation) error {
 	if err := awaitReturnedMemory(ctx); err != nil {
 		return err
 	}
-	b.atMost(row{Name: "embedded, memory with 100,000 warm licenses", Unit: "MB", Aim: new(warmMemoryAim)}).add(residentMB(s.pids()[0]))
+	b.atMost(row{Name: "embedded, memory with 100,000 warm licenses", Unit: "MB", Aim: new(warmMemoryAim)}).
+		add(residentMB(s.pids()[0]))
 	b.info("  embedded, memory right after they were asked for", "MB").add(atOnce)
 	return nil
 }
@@ -137,10 +141,12 @@ func bareActivation(ctx context.Context, db *sql.DB, c call) error {
 	}{
 		{`UPDATE licenses SET current_devices = current_devices + 1, version = version + 1, updated_at = ?
 			WHERE id = ? AND is_active AND current_devices < max_devices`, []any{now, license}},
-		{`INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at,
+		{`INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
+			activated_at,
 			activated_version, last_seen_at) VALUES (?, ?, ?, '', '', '', '', true, ?, 2, ?)`,
 			[]any{uuidText(uuidOf(c.device, 3)), license, hardwareID(c.device), now, now}},
-		{`INSERT INTO outbox (id, type, source, subject, occurred_at, data) VALUES (?, 'license.activated', 'latchkey/license', ?, ?,
+		{`INSERT INTO outbox (id, type, source, subject, occurred_at, data)
+			VALUES (?, 'license.activated', 'latchkey/license', ?, ?,
 			json_object('license_id', ?, 'hardware_id', ?))`,
 			[]any{uuidText(uuidOf(c.device, 4)), license, now, license, hardwareID(c.device)}},
 		{`INSERT INTO outbox_unsent VALUES (last_insert_rowid())`, nil},

@@ -184,12 +184,14 @@ func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
 	return nil
 }
 
-// forget has the license processes drop few licenses behind first, by what caches hear when another replica has changed them.
+// forget has the license processes drop few licenses behind first, by what caches hear when another replica has changed
+// them.
 func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 	events := make([]event.Event, few)
 	for i := range events {
 		n := first + 1 + int64(i)
-		e, err := event.New("bench", licenseID(n), time.Now(), &eventsv1.LicenseActivated{LicenseId: licenseID(n), HardwareId: hardwareID(n)})
+		e, err := event.New("bench", licenseID(n), time.Now(),
+			&eventsv1.LicenseActivated{LicenseId: licenseID(n), HardwareId: hardwareID(n)})
 		if err != nil {
 			return err
 		}
@@ -199,8 +201,14 @@ func (b *bench) forget(ctx context.Context, w *world, first int64) error {
 	if err != nil {
 		return err
 	}
-	message := amqp.Publishing{ContentType: event.ContentTypeBatch, MessageId: events[0].ID, Type: events[0].Type, Body: body}
-	if err := b.channel.PublishWithContext(ctx, "latchkey.invalidations", events[0].Type, false, false, message); err != nil {
+	message := amqp.Publishing{
+		ContentType: event.ContentTypeBatch,
+		MessageId:   events[0].ID,
+		Type:        events[0].Type,
+		Body:        body,
+	}
+	if err := b.channel.PublishWithContext(ctx, "latchkey.invalidations", events[0].Type, false, false,
+		message); err != nil {
 		return err
 	}
 	last := validation(w.url, b.suite.APIKey)

@@ -44,7 +44,9 @@ func (b *bench) onBoth(ctx context.Context, measure func(ctx context.Context, s 
 	return b.onProcesses(ctx, measure)
 }
 
-func (b *bench) onEmbedded(ctx context.Context, e *embedded, measure func(ctx context.Context, s *installation) error) error {
+func (b *bench) onEmbedded(
+	ctx context.Context, e *embedded, measure func(ctx context.Context, s *installation) error,
+) error {
 	license, err := openSQLite(e.file("license"))
 	if err != nil {
 		return err
@@ -55,7 +57,9 @@ func (b *bench) onEmbedded(ctx context.Context, e *embedded, measure func(ctx co
 		return err
 	}
 	defer analytics.Close()
-	s := &installation{name: embeddedName, url: e.LicenseURL, apiKey: e.APIKey, pids: func() []int { return []int{e.pid()} }}
+	s := &installation{name: embeddedName, url: e.LicenseURL, apiKey: e.APIKey, pids: func() []int {
+		return []int{e.pid()}
+	}}
 	s.fill = func(ctx context.Context, events []event.Event) error {
 		before, err := s.taken(ctx)
 		if err == nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 )
 
-// Licenses are numbered from 1: id, key and first device follow from the number, so that a million of them need no memory.
+// Licenses are numbered from 1: id, key and first device follow from the number, so that a million of them need no
+// memory.
 
 // crockford are the 32 symbols of license keys.
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -80,14 +81,15 @@ const (
 )
 
 var licenseColumns = []string{
-	"id", "key_hash", "key_sealed", "master_key", "masked_key", "customer_id", "product_id", "license_type", "max_devices", "current_devices",
-	"max_offline_hours", "is_active", "is_test", "features", "metadata", "version", "grace_hours", "expires_at", "usable_until",
-	"plain_terms", "expiry_notice", "created_at",
+	"id", "key_hash", "key_sealed", "master_key", "masked_key", "customer_id", "product_id", "license_type",
+	"max_devices", "current_devices", "max_offline_hours", "is_active", "is_test", "features", "metadata", "version",
+	"grace_hours", "expires_at", "usable_until", "plain_terms", "expiry_notice", "created_at",
 	"updated_at", "deactivation_reason", "deactivated_version",
 }
 
 var deviceColumns = []string{
-	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "app_version", "is_active", "activated_at", "activated_version", "last_seen_at",
+	"id", "license_id", "hardware_id", "name", "os_name", "os_version", "app_version", "is_active", "activated_at",
+	"activated_version", "last_seen_at",
 }
 
 // rows are licenses with an active device each, as the service itself would write them.
@@ -135,7 +137,8 @@ func fill(ctx context.Context, url, masterKey string, count int64) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, `INSERT INTO license.products (id, name, created_at) VALUES ($1, 'bench', $2)`, rows.product, rows.now); err != nil {
+	if _, err := conn.Exec(ctx, `INSERT INTO license.products (id, name, created_at) VALUES ($1, 'bench', $2)`,
+		rows.product, rows.now); err != nil {
 		return err
 	}
 	if err := copyRows(ctx, conn, "licenses", licenseColumns, count, rows.license); err != nil {
@@ -148,7 +151,10 @@ func fill(ctx context.Context, url, masterKey string, count int64) error {
 	return err
 }
 
-func copyRows(ctx context.Context, conn *pgx.Conn, table string, columns []string, count int64, values func(n int64) ([]any, error)) error {
+func copyRows(
+	ctx context.Context, conn *pgx.Conn, table string, columns []string, count int64,
+	values func(n int64) ([]any, error),
+) error {
 	n := int64(0)
 	rows := pgx.CopyFromFunc(func() ([]any, error) {
 		if n++; n > count {

@@ -39,7 +39,8 @@ type call struct{ license, device int64 }
 type outcome struct {
 	requests int
 	took     time.Duration
-	// wrong counts answers that were not what they should have been, and broken connections; first is the first of them.
+	// wrong counts answers that were not what they should have been, and broken connections; first is the first of
+	// them.
 	wrong int
 	first error
 	// misses counts right answers without target.memory.
@@ -59,9 +60,9 @@ func (o outcome) percentile(p float64) float64 {
 	return float64(o.latencies[min(int(p*float64(len(o.latencies))), len(o.latencies)-1)])
 }
 
-// drive sends what next names over all connections until span is over (if it is positive) or next has no more. The generator
-// shares the computer with what it measures, so it does as little as can be: it patches a request that is ready, and looks
-// for what must be in the answer.
+// drive sends what next names over all connections until span is over (if it is positive) or next has no more. The
+// generator shares the computer with what it measures, so it does as little as can be: it patches a request that is
+// ready, and looks for what must be in the answer.
 func drive(ctx context.Context, t target, span time.Duration, next func(conn, i int) (call, bool)) (outcome, error) {
 	workers := make([]*worker, connections)
 	for i := range workers {
@@ -121,10 +122,17 @@ func newWorker(ctx context.Context, t target, number int) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{target: t, number: number, conn: conn, answer: make([]byte, 16<<10), latencies: make([]uint32, 0, 1<<15)}
+	w := &worker{
+		target:    t,
+		number:    number,
+		conn:      conn,
+		answer:    make([]byte, 16<<10),
+		latencies: make([]uint32, 0, 1<<15),
+	}
 	key, hardware := strings.Repeat("k", keyLen), strings.Repeat("h", hardwareLen)
 	body := `{"license_key":"` + key + `","hardware_id":"` + hardware + `"}`
-	w.request = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+	w.request = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nX-Api-Key: %s\r\nContent-Type: "+
+		"application/json\r\nContent-Length: %d\r\n\r\n%s",
 		t.path, host, t.apiKey, len(body), body)
 	w.key = within(w.request, key)
 	w.hardware = within(w.request, hardware)
@@ -203,7 +211,8 @@ var (
 	contentLength = []byte("\r\nContent-Length: ")
 )
 
-// receive reads one answer. What is compared answers with a Content-Length always; nothing is sent ahead, so nothing can follow it.
+// receive reads one answer. What is compared answers with a Content-Length always; nothing is sent ahead, so nothing
+// can follow it.
 func (w *worker) receive() (head, body []byte, err error) {
 	n, whole := 0, -1
 	for {

@@ -1,7 +1,8 @@
 //go:build unix
 
-// Command bench is what scripts/bench runs: it starts a whole Latchkey beside what it is compared with, and prints ratios that
-// were measured in one run, in turns. Rates of one computer say little; a ratio of the same minute can be held to a floor.
+// Command bench is what scripts/bench runs: it starts a whole Latchkey beside what it is compared with, and prints
+// ratios that were measured in one run, in turns. Rates of one computer say little; a ratio of the same minute can be
+// held to a floor.
 package main
 
 import (
@@ -66,8 +67,10 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.root, "root", "", "folder of the repository; default: here or above")
 	flags.StringVar(&o.only, "only", "", "measurements to make, separated by commas: "+strings.Join(names(), ", "))
 	flags.DurationVar(&o.span, "span", 0, "time that each target is under load in a round; default 2s, with --quick 1s")
-	flags.StringVar(&o.profileDir, "profile", "", "measure nothing: write profiles of a license process under load to this folder, for go tool pprof")
-	flags.StringVar(&o.against, "against", "", "folder of another checkout of Latchkey, whose embedded activations are measured in turns with this one's")
+	flags.StringVar(&o.profileDir, "profile", "", "measure nothing: write profiles of a license process under load "+
+		"to this folder, for go tool pprof")
+	flags.StringVar(&o.against, "against", "", "folder of another checkout of Latchkey, whose embedded activations "+
+		"are measured in turns with this one's")
 	_ = flags.Parse(args) // ExitOnError
 	if flags.NArg() > 0 || o.rounds < 1 {
 		return o, errors.New("unknown argument, or no rounds; see --help")

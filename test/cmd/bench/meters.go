@@ -4,7 +4,8 @@ package main
 
 import "os"
 
-// meter tells the processor time that a process and its descendants, but of this one only itself, take for 10,000 requests.
+// meter tells the processor time that a process and its descendants, but of this one only itself, take for 10,000
+// requests.
 type meter struct {
 	pid    int
 	before float64

@@ -14,7 +14,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/queues"
 )
 
-// Goals of the issue: the share of the broker's confirmed publish rate at which events go from an outbox into analytics' tables.
+// Goals of the issue: the share of the broker's confirmed publish rate at which events go from an outbox into
+// analytics' tables.
 const (
 	outboxFloor = 0.50
 	outboxAim   = 0.70
@@ -93,7 +94,8 @@ func (b *bench) commitToOutbox(ctx context.Context, events []event.Event) error 
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM license.outbox`).Scan(&last); err != nil {
 			return err
 		}
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"license", "outbox"}, columns, pgx.CopyFromRows(rows)); err != nil {
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"license", "outbox"}, columns,
+			pgx.CopyFromRows(rows)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO license.outbox_unsent SELECT seq FROM license.outbox WHERE seq > $1`, last)
@@ -143,7 +145,8 @@ func (b *bench) storeRate(ctx context.Context, events []event.Event) (float64, e
 		ids[i] = e.ID
 	}
 	var stored int
-	if err := b.database.QueryRow(ctx, `SELECT count(*) FROM analytics.inbox WHERE event_id = ANY($1::uuid[])`, ids).Scan(&stored); err != nil {
+	if err := b.database.QueryRow(ctx, `SELECT count(*) FROM analytics.inbox WHERE event_id = ANY($1::uuid[])`, ids).
+		Scan(&stored); err != nil {
 		return 0, err
 	}
 	if stored != len(events) {
@@ -157,7 +160,8 @@ func (b *bench) awaitStored(ctx context.Context, id string) (time.Time, error) {
 	defer tick.Stop()
 	for {
 		var there bool
-		if err := b.database.QueryRow(ctx, `SELECT EXISTS (SELECT FROM analytics.inbox WHERE event_id = $1)`, id).Scan(&there); err != nil {
+		if err := b.database.QueryRow(ctx, `SELECT EXISTS (SELECT FROM analytics.inbox WHERE event_id = $1)`, id).
+			Scan(&there); err != nil {
 			return time.Time{}, fmt.Errorf("waiting for event %s to be stored: %w", id, err)
 		}
 		if there {
@@ -167,8 +171,9 @@ func (b *bench) awaitStored(ctx context.Context, id string) (time.Time, error) {
 	}
 }
 
-// publishRate is how many messages such as e the broker confirms per second for one publisher, on the way that events take:
-// through their exchange into analytics' queue, from which nobody takes meanwhile. The queue is empty before and after.
+// publishRate is how many messages such as e the broker confirms per second for one publisher, on the way that events
+// take: through their exchange into analytics' queue, from which nobody takes meanwhile. The queue is empty before and
+// after.
 func (b *bench) publishRate(ctx context.Context, e event.Event) (float64, error) {
 	body, err := e.Encode()
 	if err != nil {
@@ -182,7 +187,13 @@ func (b *bench) publishRate(ctx context.Context, e event.Event) (float64, error)
 	if err := ch.Confirm(false); err != nil {
 		return 0, err
 	}
-	message := amqp.Publishing{ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: e.ID, Type: e.Type, Body: body}
+	message := amqp.Publishing{
+		ContentType:  event.ContentType,
+		DeliveryMode: amqp.Persistent,
+		MessageId:    e.ID,
+		Type:         e.Type,
+		Body:         body,
+	}
 	var window [publishWindow]*amqp.DeferredConfirmation
 	confirmed, start := 0, time.Now()
 	for i := 0; time.Since(start) < b.span; i++ {

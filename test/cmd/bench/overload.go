@@ -19,7 +19,8 @@ import (
 // crowd is how many connections activate at once; far more than the database can carry.
 const crowd = 2000
 
-// overload measures what a crowd that activates does to those who are let in, to warm validations beside them, and to memory.
+// overload measures what a crowd that activates does to those who are let in, to warm validations beside them, and to
+// memory.
 func (b *bench) overload(ctx context.Context) error {
 	license, url := b.suite.Process("license"), b.suite.LicenseURL
 	if err := warm(ctx, url, b.suite.APIKey, licenses); err != nil {
@@ -29,7 +30,8 @@ func (b *bench) overload(ctx context.Context) error {
 	p50, p99 := b.info("  activations let in, p50", "ms"), b.info("  activations let in, p99", "ms")
 	accepted, refused := b.info("  activations let in", ""), b.info("  activations refused", "")
 	alone, beside := b.info("  warm validate alone, p99", "ms"), b.info("  warm validate beside the crowd, p99", "ms")
-	before, peak, after := b.info("  resident memory before", "MB"), b.info("  resident memory meanwhile", "MB"), b.info("  resident memory once quiet", "MB")
+	before, peak, after := b.info("  resident memory before", "MB"), b.info("  resident memory meanwhile", "MB"),
+		b.info("  resident memory once quiet", "MB")
 	for range b.rounds {
 		quiet, err := drive(ctx, validation(url, b.suite.APIKey), b.span, anyOf(licenses))
 		if err != nil {
@@ -76,7 +78,8 @@ type crowding struct {
 	first     error
 }
 
-// run has everyone activate one device after the other until ctx ends. Who is refused asks again at once: the worst of clients.
+// run has everyone activate one device after the other until ctx ends. Who is refused asks again at once: the worst of
+// clients.
 func (c *crowding) run(ctx context.Context) {
 	var all sync.WaitGroup
 	for number := range crowd {
@@ -104,7 +107,8 @@ func (c *crowding) visit(ctx context.Context, number int) error {
 		what, _ := c.next(number, i)
 		body := fmt.Sprintf(`{"license_key":%q,"hardware_id":"crowd-%d"}`, licenseKey(what.license), what.device)
 		begun := time.Now()
-		_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		_, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Type: "+
+			"application/json\r\nContent-Length: %d\r\n\r\n%s",
 			c.path, c.apiKey, len(body), body)
 		if err != nil {
 			return err

@@ -22,8 +22,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
-// profiledCommand starts this program as the license service with net/http/pprof on an address of its own. The shipped binaries
-// have no profiler.
+// profiledCommand starts this program as the license service with net/http/pprof on an address of its own. The shipped
+// binaries have no profiler.
 const profiledCommand = "profiled-license"
 
 func serveProfiled(ctx context.Context, addr string) {
@@ -44,8 +44,8 @@ func serveProfiled(ctx context.Context, addr string) {
 // profileTime is how long the profiled process is under load.
 const profileTime = 10 * time.Second
 
-// profiles writes where warm validations, with and without a limit, and fresh activations spend processor time and memory: to
-// validate.cpu, validate.allocs, limited.cpu and so on in the folder of --profile.
+// profiles writes where warm validations, with and without a limit, and fresh activations spend processor time and
+// memory: to validate.cpu, validate.allocs, limited.cpu and so on in the folder of --profile.
 func (b *bench) profiles(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -86,7 +86,9 @@ func (b *bench) profiles(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) profile(ctx context.Context, name, address string, t target, next func(conn, i int) (call, bool)) error {
+func (b *bench) profile(
+	ctx context.Context, name, address string, t target, next func(conn, i int) (call, bool),
+) error {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
@@ -99,7 +101,8 @@ func (b *bench) profile(ctx context.Context, name, address string, t target, nex
 	for _, kind := range []string{"profile", "allocs"} {
 		g.Go(func() error {
 			file := filepath.Join(b.profileDir, name+"."+strings.Replace(kind, "profile", "cpu", 1))
-			return fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", address, kind, int(profileTime.Seconds())), file)
+			return fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d",
+				address, kind, int(profileTime.Seconds())), file)
 		})
 	}
 	return g.Wait()

@@ -105,7 +105,9 @@ func (p *report) row(r *row) *row {
 
 // missed tells whether a floor was missed or never measured.
 func (p *report) missed() bool {
-	return slices.ContainsFunc(p.Rows, func(r *row) bool { return r.Floor != nil && (len(r.Values) == 0 || !r.reaches(r.Floor)) })
+	return slices.ContainsFunc(p.Rows, func(r *row) bool {
+		return r.Floor != nil && (len(r.Values) == 0 || !r.reaches(r.Floor))
+	})
 }
 
 func (p *report) writeJSON(w io.Writer) error {
@@ -125,8 +127,8 @@ func (p *report) writeTable(w io.Writer) error {
 		if len(r.Values) == 0 {
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s - %s\t%s\t%s\t%s\n", r.Name, r.show(r.median()), r.show(slices.Min(r.Values)), r.show(slices.Max(r.Values)),
-			r.goal(r.Floor), r.goal(r.Aim), r.verdict())
+		fmt.Fprintf(t, "%s\t%s\t%s - %s\t%s\t%s\t%s\n", r.Name, r.show(r.median()), r.show(slices.Min(r.Values)),
+			r.show(slices.Max(r.Values)), r.goal(r.Floor), r.goal(r.Aim), r.verdict())
 	}
 	return t.Flush()
 }

@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 )
 
-// statements counts what one validation and one activation ask of PostgreSQL and of auth, on the wire: a license process
-// reaches both through counting relays. Nothing is taken off for the work that goes on without any request.
+// statements counts what one validation and one activation ask of PostgreSQL and of auth, on the wire: a license
+// process reaches both through counting relays. Nothing is taken off for the work that goes on without any request.
 func (b *bench) statements(ctx context.Context) error {
 	database, err := url.Parse(b.suite.Postgres.URL)
 	if err != nil {
@@ -48,12 +48,14 @@ func (b *bench) statements(ctx context.Context) error {
 	statements := b.atMost(row{Name: "SQL statements per warm validate", Floor: new(0.005)})
 	calls := b.atMost(row{Name: "calls of auth per warm validate", Floor: new(0.005)})
 	for range b.rounds {
-		if err := c.drive(ctx, validation(license.url, b.suite.APIKey), anyOf(licenses), statements, calls); err != nil {
+		if err := c.drive(ctx, validation(license.url, b.suite.APIKey), anyOf(licenses), statements,
+			calls); err != nil {
 			return err
 		}
 	}
 	return c.drive(ctx, activation(license.url, b.suite.APIKey), b.freshDevices(licenses),
-		b.info("SQL statements per fresh activation, relay included", ""), b.info("calls of auth per fresh activation", ""))
+		b.info("SQL statements per fresh activation, relay included", ""),
+		b.info("calls of auth per fresh activation", ""))
 }
 
 // counted is a bench whose license process goes through two relays.
@@ -63,7 +65,9 @@ type counted struct {
 }
 
 // drive adds to the rows what a request asked for on average.
-func (c counted) drive(ctx context.Context, t target, next func(conn, i int) (call, bool), statements, calls *row) error {
+func (c counted) drive(
+	ctx context.Context, t target, next func(conn, i int) (call, bool), statements, calls *row,
+) error {
 	sql, hops := c.sql.count.Load(), c.hops.count.Load()
 	o, err := drive(ctx, t, c.span, next)
 	if err := cmp.Or(err, o.first); err != nil {
@@ -130,8 +134,8 @@ func countWrites(r *relay, to io.Writer, from io.Reader) error {
 	}
 }
 
-// countStatements reads the messages of a PostgreSQL client (postgresql.org/docs/15/protocol-message-formats.html) and counts
-// Query and Execute: one for each statement that runs, BEGIN and COMMIT included.
+// countStatements reads the messages of a PostgreSQL client (postgresql.org/docs/15/protocol-message-formats.html) and
+// counts Query and Execute: one for each statement that runs, BEGIN and COMMIT included.
 func countStatements(r *relay, to io.Writer, from io.Reader) error {
 	in := bufio.NewReader(from)
 	head := make([]byte, 5)

@@ -56,9 +56,11 @@ func (b *bench) validate(ctx context.Context) error {
 	}
 	own := map[string]int{"server": bare.PID(), "load generator": os.Getpid()}
 	all := map[string]int{
-		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(), "RabbitMQ": b.suite.RabbitMQ.PID(),
+		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(),
+		"RabbitMQ": b.suite.RabbitMQ.PID(),
 	}
-	answers := tally{b.atMost(row{Name: "warm validate, wrong answers", Floor: new(0.0)}), b.info("warm validate, answers not from memory", "")}
+	answers := tally{b.atMost(row{Name: "warm validate, wrong answers", Floor: new(0.0)}),
+		b.info("warm validate, answers not from memory", "")}
 	first := b.ratio("warm validate of a bare handler, unlimited key", validateFloor, validateAim)
 	second := b.ratio("warm validate of a bare handler, limited key", validateFloor, validateAim)
 	err = b.compare(ctx, answers,
@@ -80,7 +82,14 @@ func (b *bench) validate(ctx context.Context) error {
 }
 
 func (b *bench) bareTarget() target {
-	return target{url: b.bare, path: validatePath, apiKey: b.suite.APIKey, status: "200", marks: []string{`"valid":true`}, memory: fromMemory}
+	return target{
+		url:    b.bare,
+		path:   validatePath,
+		apiKey: b.suite.APIKey,
+		status: "200",
+		marks:  []string{`"valid":true`},
+		memory: fromMemory,
+	}
 }
 
 // sameAnswer makes sure that the baseline does the same work.
@@ -117,7 +126,8 @@ func (b *bench) compare(ctx context.Context, answers tally, contenders ...*conte
 		for _, c := range contenders {
 			c.record(contenders[0])
 		}
-		b.say("round %d: %.0f/s bare, %.0f/s validate", round+1, contenders[0].outcome.perSecond(), contenders[1].outcome.perSecond())
+		b.say("round %d: %.0f/s bare, %.0f/s validate",
+			round+1, contenders[0].outcome.perSecond(), contenders[1].outcome.perSecond())
 	}
 	return nil
 }

@@ -29,8 +29,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// BenchmarkHandler compares the handlers without any network: what validate costs beyond the bare one is all ours. For the
-// ranked list of where it goes: go test -bench Handler/validate -cpuprofile cpu.out
+// BenchmarkHandler compares the handlers without any network: what validate costs beyond the bare one is all ours. For
+// the ranked list of where it goes: go test -bench Handler/validate -cpuprofile cpu.out
 func BenchmarkHandler(b *testing.B) {
 	b.Run("bare", func(b *testing.B) { serve(b, baseline(), "") })
 	b.Run("validate", func(b *testing.B) {
@@ -44,7 +44,8 @@ const benchmarked = 10_000
 func serve(b *testing.B, h http.Handler, apiKey string) {
 	bodies := make([][]byte, benchmarked)
 	for i := range bodies {
-		bodies[i] = fmt.Appendf(nil, `{"license_key":%q,"hardware_id":%q}`, licenseKey(int64(i+1)), hardwareID(int64(i+1)))
+		bodies[i] = fmt.Appendf(nil, `{"license_key":%q,"hardware_id":%q}`,
+			licenseKey(int64(i+1)), hardwareID(int64(i+1)))
 	}
 	w := &discarding{header: http.Header{}}
 	ask := func(body []byte) {
@@ -88,7 +89,8 @@ func (w *discarding) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// warmLicense is the license service over a real database, with a bus that takes everything and an auth that knows one key.
+// warmLicense is the license service over a real database, with a bus that takes everything and an auth that knows one
+// key.
 func warmLicense(b *testing.B, apiKey string) http.Handler {
 	app.Tune() // as its program does
 	masterKey := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
@@ -97,7 +99,8 @@ func warmLicense(b *testing.B, apiKey string) http.Handler {
 	if err := fill(b.Context(), url, masterKey, benchmarked); err != nil {
 		b.Fatal(err)
 	}
-	_, auth := authv1connect.NewAuthServiceHandler(oneKey{hash: secret.Hash(apiKey)}, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...)
+	_, auth := authv1connect.NewAuthServiceHandler(oneKey{hash: secret.Hash(apiKey)},
+		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...)
 	cfg := license.DefaultConfig()
 	cfg.Env, cfg.AuthURL, cfg.MasterKey = app.Production, "http://auth", secret.Secret(masterKey)
 	rpctest.Introduce(&cfg.Base, license.Name)
@@ -127,7 +130,9 @@ type oneKey struct {
 	hash [32]byte
 }
 
-func (a oneKey) LookUpAPIKey(_ context.Context, r *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+func (a oneKey) LookUpAPIKey(
+	_ context.Context, r *connect.Request[authv1.LookUpAPIKeyRequest],
+) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
 	if !bytes.Equal(r.Msg.GetSha256(), a.hash[:]) {
 		return nil, connect.NewError(connect.CodeUnauthenticated, nil)
 	}

@@ -23,7 +23,8 @@ type mutant struct {
 	// the whole package.
 	dir, in string
 	edit    edit
-	// tests are the names of the tests that ought to notice, with blanks between; they are in pkg, a pattern for go test.
+	// tests are the names of the tests that ought to notice, with blanks between; they are in pkg, a pattern for go
+	// test.
 	pkg, tests string
 }
 

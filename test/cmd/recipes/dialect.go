@@ -12,7 +12,8 @@ var dialect = recipe{
 		{
 			file:  "services/license/routes.go",
 			after: `"github.com/latchkey-dev/latchkey/services/license/internal/api"`,
-			add:   "\t\"github.com/latchkey-dev/latchkey/pkg/httpx\"\n\t\"github.com/latchkey-dev/latchkey/services/license/internal/dialect/plain\"\n",
+			add: "\t\"github.com/latchkey-dev/latchkey/pkg/httpx\"\n" +
+				"\t\"github.com/latchkey-dev/latchkey/services/license/internal/dialect/plain\"\n",
 		},
 		{
 			file:  "services/license/routes.go",

@@ -44,7 +44,8 @@ var eventMember = recipe{
 	section: "Add a member to an event",
 	most:    3,
 	steps: []step{
-		{file: "proto/latchkey/events/v1/license.proto", after: "int32 days_left = 3;", add: "  bool last_notice = 7;\n"},
+		{file: "proto/latchkey/events/v1/license.proto",
+			after: "int32 days_left = 3;", add: "  bool last_notice = 7;\n"},
 		{
 			file:  licenseFolder + "licensing/expiring.go",
 			after: "DaysLeft: int32(",

@@ -10,8 +10,10 @@ var licenseMember = recipe{
 	section: "Add a member to a license",
 	most:    8,
 	steps: []step{
-		{file: licenseFolder + "licensing/license.go", after: "Metadata json.RawMessage", add: "\tPurchaseOrder string\n"},
-		{file: licenseFolder + "licensing/create.go", after: "Metadata json.RawMessage", add: "\tPurchaseOrder string\n"},
+		{file: licenseFolder + "licensing/license.go", after: "Metadata json.RawMessage",
+			add: "\tPurchaseOrder string\n"},
+		{file: licenseFolder + "licensing/create.go", after: "Metadata json.RawMessage",
+			add: "\tPurchaseOrder string\n"},
 		{
 			file:  licenseFolder + "licensing/create.go",
 			after: "Metadata: n.Metadata,",
@@ -27,7 +29,8 @@ var licenseMember = recipe{
 			after: `"metadata": metadataValue`,
 			add:   "\t\t\"purchase_order\": l.PurchaseOrder,\n",
 		},
-		{file: licenseFolder + "licensing/update.go", after: "Metadata *json.RawMessage", add: "\tPurchaseOrder *string\n"},
+		{file: licenseFolder + "licensing/update.go", after: "Metadata *json.RawMessage",
+			add: "\tPurchaseOrder *string\n"},
 		{
 			file:  licenseFolder + "licensing/update.go",
 			after: `l := License{CustomerID: "any"}`,
@@ -43,7 +46,8 @@ var licenseMember = recipe{
 			after: "Metadata json.RawMessage",
 			add:   "\tPurchaseOrder string `json:\"purchase_order\"`\n",
 		},
-		{file: licenseFolder + "manage/body.go", after: "object(l.Metadata),", add: "\t\tPurchaseOrder: l.PurchaseOrder,\n"},
+		{file: licenseFolder + "manage/body.go", after: "object(l.Metadata),",
+			add: "\t\tPurchaseOrder: l.PurchaseOrder,\n"},
 		{
 			file:  licenseFolder + "manage/body.go",
 			after: "Metadata jsonbody.Object",

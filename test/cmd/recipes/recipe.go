@@ -31,8 +31,8 @@ type recipe struct {
 // step adds a text to a file.
 type step struct {
 	file string // below the root of the repository
-	// after is in the line behind which the text goes, in no other; where it is empty, the file is new. A text without an
-	// end of line goes into the line, right behind after.
+	// after is in the line behind which the text goes, in no other; where it is empty, the file is new. A text without
+	// an end of line goes into the line, right behind after.
 	after string
 	add   string
 }
@@ -68,7 +68,8 @@ func (r *recipe) follow(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	out, err := t.goTool(ctx, "test", append([]string{"-v", "-count=1", "-vet=off", "-run=^(" + r.tests + ")$"}, r.packages...)...)
+	out, err := t.goTool(ctx, "test", append([]string{"-v", "-count=1", "-vet=off", "-run=^(" + r.tests + ")$"},
+		r.packages...)...)
 	if err == nil && !strings.Contains(out, "--- PASS") {
 		err = fmt.Errorf("no test ran:\n%s", out)
 	}

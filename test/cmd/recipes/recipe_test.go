@@ -51,7 +51,8 @@ func TestInsert(t *testing.T) {
 
 func TestDocumented(t *testing.T) {
 	root := t.TempDir()
-	const page = "# Contributing\n\n## Add a thing\n\nTouch `a.go` and a file in `dir/`.\n\n## Add a package\n\n`dir/<name>/`\n\n## Add another\n\n`b.go`\n"
+	const page = "# Contributing\n\n## Add a thing\n\nTouch `a.go` and a file in `dir/`.\n\n## Add a " +
+		"package\n\n`dir/<name>/`\n\n## Add another\n\n`b.go`\n"
 	if err := os.WriteFile(filepath.Join(root, "CONTRIBUTING.md"), []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,11 @@ func TestDocumented(t *testing.T) {
 		recipe recipe
 		want   string
 	}{
-		"fine":         {recipe{section: "Add a thing", steps: []step{known, added, known, {file: "d_test.go"}}, most: 2}, ""},
+		"fine": {recipe{
+			section: "Add a thing",
+			steps:   []step{known, added, known, {file: "d_test.go"}},
+			most:    2,
+		}, ""},
 		"new folder":   {recipe{section: "Add a package", steps: []step{{file: "dir/new/c.go"}}, most: 1}, ""},
 		"no section":   {recipe{section: "Add nothing", most: 1}, "no section"},
 		"not named":    {recipe{section: "Add a thing", steps: []step{unknown}, most: 1}, "does not name b.go"},

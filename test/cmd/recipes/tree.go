@@ -77,7 +77,8 @@ func (t *tree) generate(ctx context.Context) error {
 			return err
 		}
 	}
-	const buf = `PATH=$("$0" --path protoc-gen-go):$("$0" --path protoc-gen-connect-go):$PATH; export PATH; "$0" buf generate`
+	const buf = `export PATH=$("$0" --path protoc-gen-go):$("$0" --path protoc-gen-connect-go):$PATH
+		"$0" buf generate`
 	if _, err := run(ctx, made, "bash", "-c", buf, filepath.Join(t.root, "scripts/tool")); err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 // notCovered marks the reason of a test that was skipped for lack of a server.
 const notCovered = "NOT COVERED"
 
-// tally reads what go test -json prints, shows it as go test alone would, and counts. Only this way are the reasons of skipped
-// tests seen: go test keeps them to itself unless it is verbose.
+// tally reads what go test -json prints, shows it as go test alone would, and counts. Only this way are the reasons of
+// skipped tests seen: go test keeps them to itself unless it is verbose.
 type tally struct {
 	verbose bool
 	out     io.Writer

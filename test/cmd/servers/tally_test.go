@@ -14,7 +14,7 @@ const events = `{"Action":"start","Package":"p"}
 {"Action":"pass","Package":"p","Test":"TestGood"}
 {"Action":"output","Package":"p","Test":"TestBad","Output":"    bad_test.go:3: why\n"}
 {"Action":"fail","Package":"p","Test":"TestBad"}
-{"Action":"output","Package":"p","Test":"TestFar","Output":"    far.go:9: NOT COVERED: RabbitMQ: set LATCHKEY_TEST_AMQP_URL\n"}
+{"Action":"output","Package":"p","Test":"TestFar","Output":"    far.go:9: NOT COVERED: RabbitMQ: set a URL\n"}
 {"Action":"skip","Package":"p","Test":"TestFar"}
 {"Action":"output","Package":"p","Test":"TestHung","Output":"stuck here\n"}
 {"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
@@ -38,7 +38,7 @@ func TestTally(t *testing.T) {
 	if got := tally.String(); got != "1 passed, 1 failed, 1 skipped" {
 		t.Error(got)
 	}
-	if got := tally.gaps(); !slices.Equal(got, []string{"1 tests: RabbitMQ: set LATCHKEY_TEST_AMQP_URL"}) {
+	if got := tally.gaps(); !slices.Equal(got, []string{"1 tests: RabbitMQ: set a URL"}) {
 		t.Errorf("%q", got)
 	}
 }

@@ -41,7 +41,8 @@ func test(ctx context.Context, args []string) (int, error) {
 		return 0, errors.New("--require-real: refusing to run with gaps")
 	}
 
-	fmt.Println("==> Building and running the tests. The first build takes minutes, because everything is compiled once")
+	fmt.Println(
+		"==> Building and running the tests. The first build takes minutes, because everything is compiled once")
 	started := time.Now()
 	tally := &tally{verbose: slices.Contains(plan.arguments, "-v"), out: os.Stdout}
 	code, err := goTest(ctx, tally, plan, g)
@@ -202,5 +203,6 @@ func isFlag(name string) func(string) bool {
 }
 
 func isPackage(arg string) bool {
-	return arg == "work" || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "../") || strings.HasPrefix(arg, "github.com/latchkey-dev/")
+	return arg == "work" || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "../") ||
+		strings.HasPrefix(arg, "github.com/latchkey-dev/")
 }
