@@ -2,10 +2,13 @@ package admin_test
 
 const (
 	theProduct = "/api/v1/admin/products/editor"
-	aProduct   = `{"product_id":"` + licenseID + `","code":"editor","name":"Editor","authorization_method":"key","is_active":true,"min_version":null,` +
+	aProduct   = `{"product_id":"` + licenseID + `","code":"editor","name":"Editor","authorization_method":"key",` +
+		`"is_active":true,"min_version":null,` +
 		`"metadata":{},"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z"}`
-	aRelease = `{"version":"2.1.0","released_at":"2026-03-02T11:00:00Z","channel":null,"environment":null,"url":null,"size":null,"sha256":null,"md5":null,` +
-		`"requires_version":null,"release_notes_url":null,"eula_url":null,"enabled":true,"created_at":"2026-03-02T11:00:00Z"}`
+	aRelease = `{"version":"2.1.0","released_at":"2026-03-02T11:00:00Z","channel":null,"environment":null,` +
+		`"url":null,"size":null,"sha256":null,"md5":null,` +
+		`"requires_version":null,"release_notes_url":null,"eula_url":null,"enabled":true,` +
+		`"created_at":"2026-03-02T11:00:00Z"}`
 	onePage = `"page":1,"per_page":50,"total":1,"total_pages":1,"next_cursor":null}`
 )
 
@@ -17,7 +20,9 @@ var catalogRoutes = []forwardedRoute{
 	{"license", "PATCH", theProduct, `{}`, 200, aProduct},
 	{"license", "DELETE", theProduct, ``, 200, `{"code":"editor","deleted":true}`},
 	{"license", "POST", theProduct + "/releases", `{"version":"2.1.0"}`, 201, aRelease},
-	{"license", "GET", theProduct + "/releases", ``, 200, `{"product":"editor","releases":[` + aRelease + `],` + onePage},
+	{"license", "GET", theProduct + "/releases", ``, 200,
+		`{"product":"editor","releases":[` + aRelease + `],` + onePage},
 	{"license", "PATCH", theProduct + "/releases/2.1.0", `{}`, 200, aRelease},
-	{"license", "DELETE", theProduct + "/releases/2.1.0", ``, 200, `{"product":"editor","version":"2.1.0","deleted":true}`},
+	{"license", "DELETE", theProduct + "/releases/2.1.0", ``, 200,
+		`{"product":"editor","version":"2.1.0","deleted":true}`},
 }

@@ -25,8 +25,8 @@ import (
 // The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
 // itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
 //
-// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime), End,
-// any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
+// Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime),
+// End, any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:
 //
 //	max:"100"          bounds the entries of a list while it is read
 //	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are

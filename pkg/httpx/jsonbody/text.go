@@ -38,8 +38,8 @@ const (
 	badEnd   = "must be in the year 2000 or later; only null means without end"
 )
 
-// End is when something ends: a time, or a date alone, which is the last second of its day. The zero dates of languages are
-// refused.
+// End is when something ends: a time, or a date alone, which is the last second of its day. The zero dates of languages
+// are refused.
 type End struct {
 	time.Time
 	// Day tells that a date alone was sent. Time is then the last second of that day in UTC.
