@@ -22,8 +22,10 @@ const Name = "auth"
 // Service is the auth service.
 type Service struct {
 	*app.Core
-	rules     *credential.Service
 	store     *store.Store
+	keys      *credential.APIKeys
+	signing   *credential.SigningKeys
+	tokens    *credential.Tokens
 	telemetry *telemetry.Recorder
 	guard     *apikey.Guard
 }
@@ -39,25 +41,26 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Core: core, store: store.New(deps.DB, core.Outbox, keys), telemetry: app.NewTelemetry(core)}
-	s.rules = credential.New(credential.Deps{
+	s.keys = credential.NewAPIKeys(s.store, deps.Clock)
+	s.signing = credential.NewSigningKeys(s.store, deps.Clock, core.Link)
+	s.tokens = credential.NewTokens(credential.TokenDeps{
 		Clock:        deps.Clock,
-		Keys:         s.store,
+		Keys:         s.signing,
 		Families:     s.store,
-		Signing:      s.store,
 		Devices:      peers.NewDevices(core),
-		Link:         core.Link,
 		AdmitRefresh: app.NewTokenQuota(core, cfg.TokenLimit).Admit,
 		Refusals:     app.NewRefusals(core, s.telemetry, "token, refresh and verify"),
 	})
-	s.guard = app.NewGuard(core, cfg.Clients, api.KeySource{Rules: s.rules})
+	s.guard = app.NewGuard(core, cfg.Clients, api.KeySource{Keys: s.keys})
 	s.routes(cfg)
 	return s, nil
 }
 
 func (s *Service) routes(cfg Config) {
-	managed := manage.New(manage.Deps{Keys: s.rules, Idempotency: s.Idempotency, RequireActor: s.RequireActor()})
+	managed := manage.New(manage.Deps{Keys: s.keys, Idempotency: s.Idempotency, RequireActor: s.RequireActor()})
 	api.New(api.Deps{
-		Tokens:        s.rules,
+		Tokens:        s.tokens,
+		SigningKeys:   s.signing,
 		APIKeys:       managed,
 		RequireAPIKey: s.guard.Require(),
 		AdminSecrets:  []secret.Secret{cfg.AdminSecret, cfg.AdminSecretPrevious},
@@ -66,5 +69,5 @@ func (s *Service) routes(cfg Config) {
 		AdminAttempts: app.NewAdminAttempts(s.Core),
 	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.Auth, CORSOrigins: cfg.CORSOrigins}))
 	managed.Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.rules, s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(rpc.Deps{APIKeys: s.keys, Tokens: s.tokens, SigningKeys: s.signing}, s.ForPeers(rpc.Callers)...))
 }

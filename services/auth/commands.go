@@ -70,8 +70,8 @@ has ended. Nothing has to be restarted.`,
 // RotateSigningKey is the command rotate-signing-key: it adds a key, and writes to out what it did and what happens
 // next.
 func RotateSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer) error {
-	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
-		k, err := rules.RotateSigningKey(ctx, operator())
+	return changeSigningKeys(ctx, cfg, d, out, func(keys *credential.SigningKeys) (string, error) {
+		k, err := keys.Rotate(ctx, operator())
 		return fmt.Sprintf("key %s is published and signs from %s on\n", k.ID, k.SignsFrom.Format(time.RFC3339)), err
 	})
 }
@@ -100,8 +100,8 @@ token being refused.`,
 // RevokeSigningKey is the command revoke-signing-key: it withdraws a key, and writes to out what it did and what
 // happens next. A kid that no key has is an *app.ArgumentError, which lists the keys.
 func RevokeSigningKey(ctx context.Context, cfg Config, d app.Deps, out io.Writer, kid string) error {
-	return changeSigningKeys(ctx, cfg, d, out, func(rules *credential.Service) (string, error) {
-		r, err := rules.RevokeSigningKey(ctx, operator(), kid)
+	return changeSigningKeys(ctx, cfg, d, out, func(keys *credential.SigningKeys) (string, error) {
+		r, err := keys.Revoke(ctx, operator(), kid)
 		if errors.Is(err, credential.ErrNoSigningKey) {
 			err = &app.ArgumentError{Err: err}
 		}
@@ -133,14 +133,14 @@ const announceFor = 3 * time.Second
 // changeSigningKeys makes a change, has the processes that run hear of it, and says how it went. The broker may be
 // away: they find out by themselves. Without a bus nothing runs.
 func changeSigningKeys(
-	ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.Service) (string, error),
+	ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.SigningKeys) (string, error),
 ) error {
 	keys, err := MasterKeys(cfg, d)
 	if err != nil {
 		return err
 	}
 	events := outbox.New(d.DB, app.Source(Name))
-	said, err := change(credential.New(credential.Deps{Clock: d.Clock, Signing: store.New(d.DB, events, keys)}))
+	said, err := change(credential.NewSigningKeys(store.New(d.DB, events, keys), d.Clock, nil))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func Watches() []string { return append(apikey.Events(), token.KeyEvents()...) }
 
 // Run relays events, hears of changed API keys and signing keys and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	return s.RunJobs(ctx, s.telemetry.Run, s.Watch(Watches(), s.guard, s.rules), s.Prune(s.prune))
+	return s.RunJobs(ctx, s.telemetry.Run, s.Watch(Watches(), s.guard, s.signing), s.Prune(s.prune))
 }
 
 func (s *Service) prune(ctx context.Context) error {

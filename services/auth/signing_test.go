@@ -57,7 +57,7 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 		for i := range sets {
 			wg.Go(func() {
 				s := store.New(d, outbox.New(d, "latchkey/auth"), masterkey.New(d, ring))
-				set, err := credential.New(credential.Deps{Clock: w.clock, Signing: s}).KeySet(context.Background())
+				set, err := credential.NewSigningKeys(s, w.clock, nil).KeySet(context.Background())
 				if err != nil {
 					t.Error(err)
 				}
@@ -74,8 +74,8 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 }
 
 // command is what the commands of the auth binary work with: a process of its own, on the same database.
-func (w *harness) command() *credential.Service {
-	return credential.New(credential.Deps{Clock: w.clock, Signing: w.store})
+func (w *harness) command() *credential.SigningKeys {
+	return credential.NewSigningKeys(w.store, w.clock, nil)
 }
 
 var operator = &credential.Actor{Id: "test", Role: "owner"}
@@ -102,7 +102,7 @@ func TestRotateSigningKey(t *testing.T) {
 		there := w.replicaOn(w.bus)
 		p := w.issue(w.client())
 		old := w.kidOf(p.Access)
-		k, err := w.command().RotateSigningKey(w.Context(), operator)
+		k, err := w.command().Rotate(w.Context(), operator)
 		w.must(err)
 		for _, replica := range []*harness{w, there} {
 			replica.hears(old, k.ID)
@@ -138,10 +138,10 @@ func (w *harness) kidOf(raw string) string {
 func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		now := w.clock.Now()
-		rules := credential.New(credential.Deps{Clock: w.clock, Signing: w.store})
+		keys := credential.NewSigningKeys(w.store, w.clock, nil)
 		end := now.Add(claims.MaxOfflineHours * time.Hour)
 		sign := func(end time.Time) (string, error) {
-			return rules.SignOffline(w.Context(), credential.Offline{
+			return keys.SignOffline(w.Context(), credential.Offline{
 				TokenID: "t", LicenseID: licenseID, HardwareID: device, IssuedAt: now, ExpiresAt: end,
 			})
 		}
@@ -151,11 +151,11 @@ func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 		if err == nil {
 			w.Error("M9: a token is signed for longer than any license may allow")
 		}
-		_, err = rules.RotateSigningKey(w.Context(), nil)
+		_, err = keys.Rotate(w.Context(), nil)
 		w.must(err)
 		for at, want := range map[time.Time]bool{end.Add(-time.Second): true, end.Add(3 * 24 * time.Hour): false} {
 			w.clock.Set(at)
-			set, err := rules.KeySet(w.Context())
+			set, err := keys.KeySet(w.Context())
 			w.must(err)
 			if got := slices.Contains(kids(w.T, set), w.kidOf(signed)); got != want {
 				w.Errorf("at %s the key is published: %v", at, got)
@@ -167,7 +167,7 @@ func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 // revoke revokes a key as the command does.
 func (w *harness) revoke(kid string) credential.Revocation {
 	w.Helper()
-	r, err := w.command().RevokeSigningKey(w.Context(), operator, kid)
+	r, err := w.command().Revoke(w.Context(), operator, kid)
 	w.must(err)
 	return r
 }
@@ -238,9 +238,9 @@ func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
 			again.Signer.ID != first.Signer.ID {
 			w.Errorf("again: %+v after %+v", again, first)
 		}
-		pending, err := w.command().RotateSigningKey(w.Context(), operator)
+		pending, err := w.command().Rotate(w.Context(), operator)
 		w.must(err)
-		_, err = w.command().RevokeSigningKey(w.Context(), operator, "nonsense")
+		_, err = w.command().Revoke(w.Context(), operator, "nonsense")
 		if !errors.Is(err, credential.ErrNoSigningKey) {
 			w.Fatalf("an unknown key: %v", err)
 		}
@@ -269,7 +269,7 @@ func TestM12WhoSignsAfterwards(t *testing.T) {
 				client := w.client()
 				names := map[string]string{w.kidOf(w.issue(client).Access): "a"}
 				for _, name := range []string{"b", "c"} {
-					k, err := w.command().RotateSigningKey(w.Context(), operator)
+					k, err := w.command().Rotate(w.Context(), operator)
 					w.must(err)
 					names[k.ID] = name
 					if name == "b" {
@@ -312,7 +312,7 @@ func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
 		var done atomic.Int32
 		for range 4 {
 			all.Go(func() {
-				r, err := w.command().RevokeSigningKey(w.Context(), operator, kid)
+				r, err := w.command().Revoke(w.Context(), operator, kid)
 				if err != nil {
 					w.Errorf("revoke: %v", err)
 				}
@@ -321,7 +321,7 @@ func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				_, err := w.command().RotateSigningKey(w.Context(), operator)
+				_, err := w.command().Rotate(w.Context(), operator)
 				if err != nil && !errors.Is(err, credential.ErrRotationUnderWay) {
 					w.Errorf("rotate: %v", err)
 				}

@@ -8,14 +8,14 @@ import (
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
-// KeySource lets auth's own guard ask the rules, where the other services ask auth.
+// KeySource lets auth's own guard ask the keys themselves, where the other services ask auth.
 type KeySource struct {
-	Rules *credential.Service
+	Keys *credential.APIKeys
 }
 
 // LookUpAPIKey implements apikey.Source.
 func (s KeySource) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (apikey.Key, error) {
-	k, err := s.Rules.LookUpAPIKey(ctx, sha256)
+	k, err := s.Keys.LookUp(ctx, sha256)
 	return apikey.Key{
 		ID: k.ID, ClientName: k.ClientName, Allowed: k.Allowed, ExpiresAt: k.End, Ended: k.Ended,
 		Limit:      ratelimit.Limit{PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour},

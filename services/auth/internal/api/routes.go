@@ -16,17 +16,21 @@ import (
 
 // Tokens are the use cases of devices.
 type Tokens interface {
-	IssueTokens(ctx context.Context, from credential.Caller, licenseID, hardwareID string, once credential.Once) (
+	Issue(ctx context.Context, from credential.Caller, licenseID, hardwareID string, once credential.Once) (
 		credential.Pair, error)
-	RefreshTokens(ctx context.Context, from credential.Caller, raw string,
-		once credential.Once) (credential.Pair, error)
-	VerifyToken(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
+	Refresh(ctx context.Context, from credential.Caller, raw string, once credential.Once) (credential.Pair, error)
+	Verify(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
+}
+
+// SigningKeys publishes the keys that verify tokens.
+type SigningKeys interface {
 	KeySet(ctx context.Context) ([]byte, error)
 }
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Tokens Tokens
+	Tokens      Tokens
+	SigningKeys SigningKeys
 	// APIKeys answers the administrator.
 	APIKeys *manage.Manage
 	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.

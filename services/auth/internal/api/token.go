@@ -58,7 +58,7 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	pair, err := a.Tokens.IssueTokens(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID, once)
+	pair, err := a.Tokens.Issue(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID, once)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (a *API) refreshTokens(c *gin.Context) error {
 
 func (a *API) tryRefresh(c *gin.Context, raw string, once credential.Once) (pair credential.Pair, err error) {
 	err = a.TokenAttempts.Try(c, guard.Of(c, credential.RefreshPrefix, raw), func() error {
-		pair, err = a.Tokens.RefreshTokens(c.Request.Context(), caller(c), raw, once)
+		pair, err = a.Tokens.Refresh(c.Request.Context(), caller(c), raw, once)
 		return err
 	})
 	return pair, err
@@ -115,7 +115,7 @@ func (a *API) verifyToken(c *gin.Context) error {
 	if err != nil {
 		return a.TokenAttempts.Refuse(c, err)
 	}
-	v, err := a.Tokens.VerifyToken(c.Request.Context(), caller(c), raw)
+	v, err := a.Tokens.Verify(c.Request.Context(), caller(c), raw)
 	if err != nil {
 		return a.TokenAttempts.RefuseToken(c, raw, err)
 	}
@@ -132,7 +132,7 @@ func (a *API) verifyToken(c *gin.Context) error {
 
 // keySet lets others keep the answer for as long as our own services do.
 func (a *API) keySet(c *gin.Context) error {
-	set, err := a.Tokens.KeySet(c.Request.Context())
+	set, err := a.SigningKeys.KeySet(c.Request.Context())
 	if err != nil {
 		return err
 	}

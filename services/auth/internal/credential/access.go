@@ -15,11 +15,11 @@ type Verified struct {
 	IssuedAt, ExpiresAt            time.Time
 }
 
-// VerifyToken tells whether an access token holds now: its signature, its family, and its device on its license. Every
+// Verify tells whether an access token holds now: its signature, its family, and its device on its license. Every
 // refusal is INVALID_TOKEN.
-func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Verified, error) {
+func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified, error) {
 	var c claims.Access
-	if err := s.ring.access.Verify(ctx, raw, &c); err != nil {
+	if err := s.access.Verify(ctx, raw, &c); err != nil {
 		return Verified{}, s.Refusals.Note(err, refusal.Verified(err, raw, from.IP))
 	}
 	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
@@ -32,7 +32,7 @@ func (s *Service) VerifyToken(ctx context.Context, from Caller, raw string) (Ver
 	}, nil
 }
 
-func (s *Service) holds(ctx context.Context, f Family, accessID string) error {
+func (s *Tokens) holds(ctx context.Context, f Family, accessID string) error {
 	state, err := s.UseAccess(ctx, f.ID, accessID)
 	if err != nil {
 		return err
@@ -43,17 +43,9 @@ func (s *Service) holds(ctx context.Context, f Family, accessID string) error {
 	return s.standing(ctx, f)
 }
 
-// AccessState is what became of an access token after it was signed.
-type AccessState struct {
-	// Revoked refuses all tokens of the family.
-	Revoked bool
-	// Void refuses this one: its pair was replaced before anything of it was used. A token in use never becomes void.
-	Void bool
-}
-
 // UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known
 // are revoked.
-func (s *Service) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
+func (s *Tokens) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
 	familyID, known := canonicalID(familyID)
 	accessID, given := canonicalID(accessID)
 	if !known || !given {

@@ -4,15 +4,16 @@
 package credential
 
 import (
-	"context"
+	"fmt"
 
-	"golang.org/x/sync/singleflight"
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/latchkey-dev/latchkey/pkg/clock"
-	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
+
+// maxName bounds names and ids, in characters.
+const maxName = 255
 
 // Record is an event that must be committed together with a change.
 type Record struct {
@@ -20,33 +21,22 @@ type Record struct {
 	Message proto.Message
 }
 
-// Deps is what the rules are given.
-type Deps struct {
-	Clock    clock.Clock
-	Keys     KeyStore
-	Families FamilyStore
-	Signing  SigningStore
-	Devices  Devices
-	// Refusals notes refused tokens.
-	Refusals *refusal.Recorder
-	// Link tells whether the events of other processes arrive at OnEvent. Nil counts as yes.
-	Link interface{ Alive() bool }
-	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
-	AdmitRefresh func(ctx context.Context, familyID string) error
-}
-
-// Service carries out the rules. It is safe for concurrent use.
-type Service struct {
-	Deps
-	ring *signingRing
-	// refreshes are those under way, by the token they came with.
-	refreshes singleflight.Group
-}
-
-// New makes the service.
-func New(d Deps) *Service {
-	return &Service{Deps: d, ring: newSigningRing(d)}
-}
-
 // Actor is who makes a change, for the audit log.
 type Actor = rpcv1.Actor
+
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return id.String(), nil
+}
+
+// canonicalID accepts the usual text form only, in either case.
+func canonicalID(s string) (string, bool) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != len(uuid.Nil.String()) {
+		return "", false
+	}
+	return id.String(), true
+}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -30,14 +29,3 @@ var (
 	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
 		"no license has this license_id; check it")
 )
-
-// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
-// returns err.
-func (s *Service) refused(err error, from Caller, f Family) error {
-	return s.Refusals.Note(err, refusal.Token{
-		Chain:      f.ID,
-		LicenseID:  f.LicenseID,
-		HardwareID: f.HardwareID,
-		IP:         from.IP,
-	})
-}

@@ -19,33 +19,33 @@ var (
 	ErrNoSigningKey = errors.New("there is no such signing key")
 )
 
-// RotateSigningKey adds a key and returns it. It is published at once and signs from SignsFrom on.
-func (s *Service) RotateSigningKey(ctx context.Context, by *Actor) (SigningKey, error) {
-	keys, err := s.ring.read(ctx)
+// Rotate adds a key and returns it. It is published at once and signs from SignsFrom on.
+func (s *SigningKeys) Rotate(ctx context.Context, by *Actor) (SigningKey, error) {
+	keys, err := s.read(ctx)
 	if err != nil {
 		return SigningKey{}, err
 	}
-	now := s.Clock.Now()
+	now := s.clock.Now()
 	k, err := newSigningKey(nextGeneration(keys), now, now.Add(publishAhead))
 	if err != nil {
 		return SigningKey{}, err
 	}
 	before := map[string]any{"kid": signer(inForce(keys), now).ID}
-	added, err := s.Signing.AddSigningKey(ctx, k,
+	added, err := s.store.AddSigningKey(ctx, k,
 		audited(by, "signing_key.rotate", k.ID, before,
 			map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
 		Record{k.ID, &eventsv1.SigningKeyRotated{Kid: k.ID, SignsFrom: timestamp(k.SignsFrom)}})
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("add signing key: %w", err)
 	}
-	s.ring.keys.Drop()
+	s.memory.Drop()
 	if !added {
 		return SigningKey{}, ErrRotationUnderWay
 	}
 	return k, nil
 }
 
-// Revocation is what came of RevokeSigningKey.
+// Revocation is what came of SigningKeys.Revoke.
 type Revocation struct {
 	// Key is the revoked one; Before tells that it was revoked already, and nothing was changed.
 	Key    SigningKey
@@ -58,14 +58,14 @@ type Revocation struct {
 // revokeAttempts bounds the attempts of a revocation while others change the keys at the same time.
 const revokeAttempts = 5
 
-// RevokeSigningKey withdraws a key whose private half others may have: it leaves the key set, signs nothing more, and
+// Revoke withdraws a key whose private half others may have: it leaves the key set, signs nothing more, and
 // every token that it signed is refused. If it was the one that signs, a new key signs at once; that one cannot be
 // published ahead, so verifiers fetch the set when they meet it. It fails with ErrNoSigningKey.
-func (s *Service) RevokeSigningKey(ctx context.Context, by *Actor, kid string) (Revocation, error) {
+func (s *SigningKeys) Revoke(ctx context.Context, by *Actor, kid string) (Revocation, error) {
 	for range revokeAttempts {
 		r, done, err := s.tryRevoke(ctx, by, kid)
 		if err != nil || done {
-			s.ring.keys.Drop()
+			s.memory.Drop()
 			return r, err
 		}
 	}
@@ -73,12 +73,12 @@ func (s *Service) RevokeSigningKey(ctx context.Context, by *Actor, kid string) (
 }
 
 // tryRevoke reports false when others changed the keys meanwhile.
-func (s *Service) tryRevoke(ctx context.Context, by *Actor, kid string) (r Revocation, done bool, err error) {
-	keys, err := s.ring.read(ctx)
+func (s *SigningKeys) tryRevoke(ctx context.Context, by *Actor, kid string) (r Revocation, done bool, err error) {
+	keys, err := s.read(ctx)
 	if err != nil {
 		return r, false, err
 	}
-	now := s.Clock.Now()
+	now := s.clock.Now()
 	i := slices.IndexFunc(keys, func(k SigningKey) bool { return k.ID == kid })
 	if i < 0 {
 		return r, false, fmt.Errorf("%w: %q; these are known:\n%s", ErrNoSigningKey, kid, describe(keys, now))
@@ -96,7 +96,7 @@ func (s *Service) tryRevoke(ctx context.Context, by *Actor, kid string) (r Revoc
 		r.New, successor = true, &r.Signer
 	}
 	r.Key.RevokedAt = now
-	done, err = s.Signing.RevokeSigningKey(ctx, kid, now, successor, r.records(by)...)
+	done, err = s.store.RevokeSigningKey(ctx, kid, now, successor, r.records(by)...)
 	if err != nil {
 		err = fmt.Errorf("revoke signing key: %w", err)
 	}

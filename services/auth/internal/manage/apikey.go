@@ -103,7 +103,7 @@ func (m *Manage) CreateAPIKey(c *gin.Context) error {
 	}
 	by := rpc.ActorOf(c)
 	res, err := idempotency.Answer(c, m.Idempotency, by.GetId(), func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, err := m.Keys.CreateAPIKey(ctx, by, req.key())
+		k, revealed, err := m.Keys.Create(ctx, by, req.key())
 		return newAPIKeyResponse(k, revealed), err
 	})
 	if err != nil {
@@ -115,7 +115,7 @@ func (m *Manage) CreateAPIKey(c *gin.Context) error {
 
 // ListAPIKeys answers the keys in force, newest first.
 func (m *Manage) ListAPIKeys(c *gin.Context) error {
-	keys, err := m.Keys.APIKeys(c.Request.Context())
+	keys, err := m.Keys.List(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (m *Manage) UpdateAPIKey(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &req); err != nil {
 		return err
 	}
-	k, err := m.Keys.UpdateAPIKey(c.Request.Context(), rpc.ActorOf(c), c.Param("id"), req.patch())
+	k, err := m.Keys.Update(c.Request.Context(), rpc.ActorOf(c), c.Param("id"), req.patch())
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (m *Manage) UpdateAPIKey(c *gin.Context) error {
 // RevokeAPIKey ends a key at once.
 func (m *Manage) RevokeAPIKey(c *gin.Context) error {
 	id, _ := httpx.UUID(c.Param("id")) // no key has the empty id
-	at, err := m.Keys.RevokeAPIKey(c.Request.Context(), rpc.ActorOf(c), id)
+	at, err := m.Keys.Revoke(c.Request.Context(), rpc.ActorOf(c), id)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (m *Manage) RotateAPIKey(c *gin.Context) error {
 	}
 	by := rpc.ActorOf(c)
 	res, err := idempotency.Answer(c, m.Idempotency, by.GetId(), func(ctx context.Context) (apiKeyResponse, error) {
-		k, revealed, oldEnd, err := m.Keys.RotateAPIKey(ctx, by, c.Param("id"), req.GraceSeconds)
+		k, revealed, oldEnd, err := m.Keys.Rotate(ctx, by, c.Param("id"), req.GraceSeconds)
 		res := newAPIKeyResponse(k, revealed)
 		res.OldExpiresAt = &oldEnd
 		return res, err

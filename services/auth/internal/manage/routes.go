@@ -15,12 +15,11 @@ import (
 
 // Keys are the use cases of the administrator.
 type Keys interface {
-	CreateAPIKey(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
-	APIKeys(ctx context.Context) ([]credential.APIKey, error)
-	UpdateAPIKey(ctx context.Context, by *credential.Actor, id string,
-		p credential.APIKeyPatch) (credential.APIKey, error)
-	RevokeAPIKey(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
-	RotateAPIKey(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (
+	Create(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
+	List(ctx context.Context) ([]credential.APIKey, error)
+	Update(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
+	Revoke(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
+	Rotate(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (
 		k credential.APIKey, revealed string, oldEnd time.Time, err error)
 }
 

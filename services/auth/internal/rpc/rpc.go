@@ -23,11 +23,18 @@ var Callers = rpc.Callers{
 	authv1connect.AuthServiceSignOfflineTokenProcedure: {"license"},
 }
 
-type server struct{ rules *credential.Service }
+// Deps is what the handlers work with.
+type Deps struct {
+	APIKeys     *credential.APIKeys
+	Tokens      *credential.Tokens
+	SigningKeys *credential.SigningKeys
+}
+
+type server struct{ Deps }
 
 // NewHandler returns the path and the handler of AuthService.
-func NewHandler(rules *credential.Service, opts ...connect.HandlerOption) (string, http.Handler) {
-	return authv1connect.NewAuthServiceHandler(server{rules}, opts...)
+func NewHandler(d Deps, opts ...connect.HandlerOption) (string, http.Handler) {
+	return authv1connect.NewAuthServiceHandler(server{d}, opts...)
 }
 
 // LookUpAPIKey implements authv1connect.AuthServiceHandler.
@@ -38,7 +45,7 @@ func (s server) LookUpAPIKey(
 	if copy(hash[:], req.Msg.Sha256) != len(hash) || len(req.Msg.Sha256) != len(hash) {
 		return nil, apierr.InvalidField("sha256", "must have 32 bytes")
 	}
-	k, err := s.rules.LookUpAPIKey(ctx, hash)
+	k, err := s.APIKeys.LookUp(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +66,7 @@ func (s server) LookUpAPIKey(
 func (s server) CheckAccessToken(
 	ctx context.Context, req *connect.Request[authv1.CheckAccessTokenRequest],
 ) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
-	state, err := s.rules.UseAccess(ctx, req.Msg.FamilyId, req.Msg.TokenId)
+	state, err := s.Tokens.UseAccess(ctx, req.Msg.FamilyId, req.Msg.TokenId)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +77,7 @@ func (s server) CheckAccessToken(
 func (s server) SignOfflineToken(
 	ctx context.Context, req *connect.Request[authv1.SignOfflineTokenRequest],
 ) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
-	signed, err := s.rules.SignOffline(ctx, credential.Offline{
+	signed, err := s.SigningKeys.SignOffline(ctx, credential.Offline{
 		TokenID:        req.Msg.TokenId,
 		LicenseID:      req.Msg.LicenseId,
 		HardwareID:     req.Msg.HardwareId,
@@ -89,7 +96,7 @@ func (s server) SignOfflineToken(
 func (s server) ListPublicKeys(
 	ctx context.Context, _ *connect.Request[authv1.ListPublicKeysRequest],
 ) (*connect.Response[authv1.ListPublicKeysResponse], error) {
-	set, err := s.rules.CurrentKeySet(ctx)
+	set, err := s.SigningKeys.CurrentKeySet(ctx)
 	if err != nil {
 		return nil, err
 	}

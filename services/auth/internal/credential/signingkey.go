@@ -1,19 +1,11 @@
 package credential
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/token"
-	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
 const (
@@ -22,11 +14,7 @@ const (
 	publishAhead = 10 * time.Minute
 	// keptAfter is how long a key stays published after the last token that it may have signed ended.
 	keptAfter = 24 * time.Hour
-	// extendBy is the step in which the need for a key is written down, so that this costs one write a day.
-	extendBy = 24 * time.Hour
-	// maxOffline bounds offline tokens, whatever the asking service says; it allows for clocks that differ.
-	maxOffline = claims.MaxOfflineHours*time.Hour + time.Minute
-	kidBytes   = 8
+	kidBytes  = 8
 )
 
 // SigningKey signs tokens from SignsFrom until the next generation does.
@@ -121,67 +109,4 @@ func needed(k, next SigningKey) time.Time {
 		return k.NeededUntil
 	}
 	return end
-}
-
-// Offline is what an offline token says.
-type Offline struct {
-	TokenID, LicenseID, HardwareID string
-	Features                       []string
-	IssuedAt, ExpiresAt            time.Time
-	LicenseVersion                 int
-}
-
-// SignOffline signs a token that a device checks without the server, and sees to it that its key stays published
-// until then.
-func (s *Service) SignOffline(ctx context.Context, o Offline) (string, error) {
-	now := s.Clock.Now()
-	if o.ExpiresAt.After(now.Add(maxOffline)) {
-		return "", apierr.ErrInternal.WithCause(
-			fmt.Errorf("an offline token lives %d hours at most", claims.MaxOfflineHours))
-	}
-	if !o.ExpiresAt.After(now) || o.TokenID == "" || o.LicenseID == "" || o.HardwareID == "" {
-		return "", apierr.ErrInternal.WithCause(errors.New("an offline token needs ids and an end in the future"))
-	}
-	k, err := s.ring.signer(ctx)
-	if err != nil {
-		return "", err
-	}
-	if o.ExpiresAt.After(k.NeededUntil) {
-		if err := s.Signing.ExtendSigningKey(ctx, k.ID, o.ExpiresAt.Add(extendBy)); err != nil {
-			return "", fmt.Errorf("extend signing key: %w", err)
-		}
-		s.ring.keys.Drop()
-	}
-	if o.Features == nil {
-		o.Features = []string{} // clients get a list, never null
-	}
-	return token.Sign(k.Private, k.ID, &claims.Offline{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceOffline}, Subject: o.LicenseID,
-			ID:       o.TokenID,
-			IssuedAt: jwt.NewNumericDate(o.IssuedAt.Add(-claims.SlowClock)), ExpiresAt: jwt.NewNumericDate(o.ExpiresAt),
-		},
-		HardwareID:     o.HardwareID,
-		Features:       o.Features,
-		LicenseVersion: o.LicenseVersion,
-	})
-}
-
-// KeySet is the published key set as JSON (RFC 7517), from memory.
-func (s *Service) KeySet(ctx context.Context) ([]byte, error) {
-	set, err := s.ring.published(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return token.EncodeJWKS(set), nil
-}
-
-// CurrentKeySet is KeySet as the store has it now, for those who keep it in memory themselves: they ask when they
-// have heard of a change that this process may not have heard of yet.
-func (s *Service) CurrentKeySet(ctx context.Context) ([]byte, error) {
-	set, err := s.ring.current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return token.EncodeJWKS(set), nil
 }

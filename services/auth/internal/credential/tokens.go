@@ -1,0 +1,154 @@
+package credential
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
+)
+
+// TokenDeps is what Tokens works with.
+type TokenDeps struct {
+	Clock    clock.Clock
+	Keys     *SigningKeys
+	Families FamilyStore
+	Devices  Devices
+	// Refusals notes refused tokens.
+	Refusals *refusal.Recorder
+	// AdmitRefresh counts a call of refresh against the limit of its family, or fails.
+	AdmitRefresh func(ctx context.Context, familyID string) error
+}
+
+// Tokens issues, refreshes and verifies the access and refresh tokens of devices. It is safe for concurrent use.
+type Tokens struct {
+	TokenDeps
+	access *token.Verifier
+	// refreshes are those under way, by the token they came with.
+	refreshes singleflight.Group
+}
+
+// NewTokens is the rules over d.
+func NewTokens(d TokenDeps) *Tokens {
+	return &Tokens{TokenDeps: d, access: token.NewVerifier(d.Keys, d.Clock, claims.AudienceAccess)}
+}
+
+// Issue begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does.
+// once is nil where the caller sent no Idempotency-Key.
+func (s *Tokens) Issue(ctx context.Context, from Caller, licenseID, hardwareID string, once Once) (Pair, error) {
+	if err := validateDevice(licenseID, hardwareID); err != nil {
+		return Pair{}, err
+	}
+	f := Family{LicenseID: licenseID, HardwareID: hardwareID, CreatedAt: s.Clock.Now()}
+	if err := s.checkNamed(ctx, &f); err != nil {
+		return Pair{}, s.refused(err, from, f)
+	}
+	id, err := newID()
+	if err != nil {
+		return Pair{}, err
+	}
+	f.ID = id
+	pair, next, err := s.mint(ctx, f)
+	if err != nil {
+		return Pair{}, err
+	}
+	if once == nil {
+		once = direct
+	}
+	device := sha256.Sum256([]byte(licenseID + "\x00" + hardwareID))
+	return once(ctx, "device "+hex.EncodeToString(device[:]), func(ctx context.Context) (Pair, error) {
+		if err := s.Families.CreateFamily(ctx, f, next); err != nil {
+			return Pair{}, fmt.Errorf("create token family: %w", err)
+		}
+		return pair, nil
+	})
+}
+
+// direct is Once for a call without an Idempotency-Key.
+func direct(ctx context.Context, _ string, fn func(ctx context.Context) (Pair, error)) (Pair, error) {
+	return fn(ctx)
+}
+
+// standing asks whether the device still stands on its license, and makes any refusal one of the token.
+func (s *Tokens) standing(ctx context.Context, f Family) error {
+	err := s.Devices.CheckFamily(ctx, f)
+	var refusal *apierr.Error
+	if errors.As(err, &refusal) && isRefusal(refusal.Kind) {
+		return token.Refused(strings.ToLower(refusal.Code)).WithCause(err)
+	}
+	return err
+}
+
+func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
+
+// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license.
+func (s *Tokens) checkNamed(ctx context.Context, f *Family) error {
+	id, ok := canonicalID(f.LicenseID)
+	if !ok {
+		f.LicenseID = ""
+		return errLicenseNotFound
+	}
+	f.LicenseID = id
+	version, err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID)
+	f.LicenseVersion = version
+	return err
+}
+
+// mint signs an access token of the family and makes a refresh token that is yet to be stored.
+func (s *Tokens) mint(ctx context.Context, f Family) (Pair, RefreshToken, error) {
+	id, err := newID()
+	if err != nil {
+		return Pair{}, RefreshToken{}, err
+	}
+	now := s.Clock.Now()
+	access, err := s.Keys.sign(ctx, &claims.Access{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: claims.Issuer, Audience: jwt.ClaimStrings{claims.AudienceAccess}, Subject: f.LicenseID, ID: id,
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(AccessFor)),
+		},
+		HardwareID: f.HardwareID, FamilyID: f.ID, LicenseVersion: f.LicenseVersion,
+	})
+	if err != nil {
+		return Pair{}, RefreshToken{}, err
+	}
+	refresh := secret.New(RefreshPrefix)
+	next := RefreshToken{
+		Hash:      secret.Hash(refresh),
+		FamilyID:  f.ID,
+		AccessID:  id,
+		CreatedAt: now,
+		ExpiresAt: now.Add(refreshFor),
+	}
+	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
+}
+
+func validateDevice(licenseID, hardwareID string) error {
+	wrong := apierr.Fields{}
+	for name, value := range map[string]string{"license_id": licenseID, "hardware_id": hardwareID} {
+		wrong.Require(name, value)
+		wrong.MaxLen(name, value, maxName)
+	}
+	return wrong.Err()
+}
+
+// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
+// returns err.
+func (s *Tokens) refused(err error, from Caller, f Family) error {
+	return s.Refusals.Note(err, refusal.Token{
+		Chain:      f.ID,
+		LicenseID:  f.LicenseID,
+		HardwareID: f.HardwareID,
+		IP:         from.IP,
+	})
+}
