@@ -23,7 +23,8 @@ const (
 		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation",` +
 		`"timezone":"UTC","starts_at":null,"grace_hours":0,` +
 		`"maintenance_until":null,"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,` +
-		`"suspension_reason":null,` +
+		`"suspension_reason":null,"device_match":null,"device_idle_minutes":null,"transfer_limit":null,` +
+		`"new_devices":null,"prevent_vm":false,"networks":null,"countries":null,"transfers_used":0,` +
 		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,` +
 		`"features":["export"],"metadata":{"big":12345678901234567890},` +
 		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,` +

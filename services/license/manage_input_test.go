@@ -112,9 +112,12 @@ func TestManageWrongTypes(t *testing.T) {
 		"customer_id": text, "max_devices": number, "max_offline_hours": number, "features": list, "is_test": truth, "metadata": object,
 		"license_type": text, "is_trial": truth, "offline_activation": truth, "duration_days": number, "duration_months": number, "starts": text,
 		"timezone": text, "starts_at": text, "grace_hours": number, "maintenance_until": text,
+		"device_match": text, "device_idle_minutes": number, "transfer_limit": number, "new_devices": object, "prevent_vm": truth,
+		"networks": object, "countries": object,
 	}
 	nullable := []string{
 		"license_type", "max_devices", "duration_days", "duration_months", "starts_at", "expires_at", "maintenance_until",
+		"device_match", "device_idle_minutes", "transfer_limit", "new_devices", "networks", "countries",
 	}
 	update := map[string]string{"is_active": truth, "expires_at": text, "deactivation_reason": text}
 	create := map[string]string{"product": text, "license_key": text, "expires_in_days": number}

@@ -200,9 +200,23 @@ func TestUpdateChangesWhatIsPresent(t *testing.T) {
 			`{"expires_at":"2000-01-01"}`:        {"expires_at": "2000-01-01T23:59:59Z", "status": "expired"},
 			`{"grace_hours":48}`:                 {"grace_hours": 48.0},
 			`{"maintenance_until":"2099-01-31"}`: {"maintenance_until": "2099-01-31T23:59:59Z"},
-			`{"features":[]}`:                    {"features": []any{}},
-			`{"features":["b","a"]}`:             {"features": []any{"b", "a"}},
-			`{"metadata":{"n":1}}`:               {"metadata": map[string]any{"n": 1.0}},
+			`{"device_match":"most"}`:            {"device_match": "most"},
+			`{"device_idle_minutes":10}`:         {"device_idle_minutes": 10.0},
+			`{"transfer_limit":0}`:               {"transfer_limit": 0.0},
+			`{"prevent_vm":true}`:                {"prevent_vm": true},
+			`{"new_devices":{"limit":2,"window_hours":24}}`: {
+				"new_devices": map[string]any{"limit": 2.0, "window_hours": 24.0},
+			},
+			`{"networks":{"allow":["192.0.2.77/24","::ffff:198.51.100.7"],"deny":[]}}`: {
+				"networks": map[string]any{"allow": []any{"192.0.2.0/24", "198.51.100.7/32"}, "deny": []any{}},
+			},
+			`{"countries":{"deny":["de"]}}`: {
+				"countries": map[string]any{"allow": []any{}, "deny": []any{"DE"}},
+			},
+			`{"networks":{"allow":[],"deny":[]},"device_match":null}`: nil,
+			`{"features":[]}`:        {"features": []any{}},
+			`{"features":["b","a"]}`: {"features": []any{"b", "a"}},
+			`{"metadata":{"n":1}}`:   {"metadata": map[string]any{"n": 1.0}},
 			`{"is_active":false,"deactivation_reason":"x"}`: {
 				"is_active": false, "status": "inactive", "deactivation_reason": "x", "deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
 			},

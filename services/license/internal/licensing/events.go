@@ -92,6 +92,7 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 		Version:        int32(l.Version),
 		CreatedAt:      timestamp(l.CreatedAt),
 		StartedAt:      timestamp(l.StartedAt),
+		TransfersUsed:  int32(l.TransfersUsed),
 		Terms: &eventsv1.Terms{
 			LicenseType:       l.LicenseType(),
 			MaxDevices:        int32(l.MaxDevices),
@@ -107,6 +108,7 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 			Starts:            l.Starts(),
 			Timezone:          l.Timezone,
 			MaintenanceUntil:  timestamp(l.MaintenanceUntil),
+			Devices:           l.Devices.event(),
 		},
 	}
 	if s := l.Suspension; s != nil {

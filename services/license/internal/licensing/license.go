@@ -37,6 +37,9 @@ type License struct {
 	Suspension *Suspension
 	// Announced is the last status that events told of, of those which come by time alone.
 	Announced Status
+	// TransfersUsed is how many transfers count against the transfer limit, FreedSeats how many seats were freed by deactivation
+	// and not taken again. Both are kept only while there is a limit.
+	TransfersUsed, FreedSeats int
 	// DeactivatedAt is zero while the license is active.
 	DeactivatedAt      time.Time
 	DeactivationReason string

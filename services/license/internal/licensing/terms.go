@@ -58,6 +58,8 @@ type Terms struct {
 	GraceHours int
 	// MaintenanceUntil is the end of the time in which a release must have come out to be covered; zero for no end.
 	MaintenanceUntil time.Time
+	// Devices is nil for a license without rules about devices.
+	Devices *DeviceTerms
 }
 
 // DefaultTerms are those of a license of which nothing else is said.
@@ -104,7 +106,7 @@ func (t *Terms) UsableUntil() time.Time {
 // Plain tells that the store may activate by its one fast statement, which checks only that the license is active and not
 // suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
 func (t *Terms) Plain() bool {
-	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart()
+	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart() && t.Devices == nil
 }
 
 // endAfter is the end of a time that begins at start, as long as the duration.
@@ -117,7 +119,7 @@ func (t *Terms) endAfter(start time.Time) time.Time {
 
 // view is what the audit log shows of the terms, by their public names.
 func (t *Terms) view() map[string]any {
-	return map[string]any{
+	view := map[string]any{
 		"license_type": t.LicenseType(), "is_trial": t.IsTrial, "max_devices": countValue(t.MaxDevices, Unlimited),
 		"max_offline_hours": t.MaxOfflineHours, "offline_activation": t.OfflineActivation,
 		"features": append([]string{}, t.Features...), "duration_days": countValue(t.DurationDays, 0),
@@ -125,6 +127,8 @@ func (t *Terms) view() map[string]any {
 		"starts_at": timeValue(t.StartsAt), "expires_at": timeValue(t.ExpiresAt), "grace_hours": t.GraceHours,
 		"maintenance_until": timeValue(t.MaintenanceUntil),
 	}
+	t.viewDevices(view)
+	return view
 }
 
 // countValue is n, or null where n stands for none.

@@ -77,6 +77,7 @@ type TermsChange struct {
 	ExpiresInDays    *int
 	GraceHours       *int
 	MaintenanceUntil Optional[End]
+	Devices          DeviceChange
 }
 
 // apply changes the terms, save the end, which has a notice of its own: see License.applyTerms.
@@ -91,6 +92,7 @@ func (t *Terms) apply(c *TermsChange) {
 	set(&t.Timezone, c.Timezone)
 	setOr(&t.StartsAt, c.StartsAt, time.Time{})
 	set(&t.GraceHours, c.GraceHours)
+	t.applyDevices(&c.Devices)
 	if c.MaintenanceUntil.Present {
 		t.MaintenanceUntil = c.MaintenanceUntil.Value.orNever(c.MaintenanceUntil.Null, t)
 	}
@@ -163,6 +165,7 @@ func (c *TermsChange) problems(p map[string]string) {
 	}
 	c.durationProblems(p)
 	c.timeProblems(p)
+	c.deviceProblems(p)
 }
 
 // durationProblems notes what is wrong with the duration that is given.

@@ -27,6 +27,7 @@ type licenseBody struct {
 	StartedAt          *time.Time       `json:"started_at"`
 	SuspendedAt        *time.Time       `json:"suspended_at"`
 	SuspendedUntil     *time.Time       `json:"suspended_until"`
+	TransfersUsed      int              `json:"transfers_used"`
 	SuspensionReason   *string          `json:"suspension_reason"`
 	DeactivatedAt      *time.Time       `json:"deactivated_at"`
 	DeactivationReason *string          `json:"deactivation_reason"`
@@ -49,6 +50,7 @@ func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
 		CreatedAt:          l.CreatedAt.UTC(),
 		UpdatedAt:          l.UpdatedAt.UTC(),
 		StartedAt:          httpx.TimeOrNull(l.StartedAt),
+		TransfersUsed:      l.TransfersUsed,
 		DeactivatedAt:      httpx.TimeOrNull(l.DeactivatedAt),
 		DeactivationReason: httpx.TextOrNull(l.DeactivationReason),
 	}
@@ -109,6 +111,7 @@ func (newLicense) Unsettable() map[string]string {
 		"version":             "",
 		"created_at":          "",
 		"updated_at":          "",
+		"transfers_used":      "devices use transfers up when they follow others",
 		"deactivated_at":      "",
 		"deactivation_reason": "a license is made active; change it afterwards by PATCH or DELETE",
 	}
@@ -140,6 +143,7 @@ func (licenseChange) Unsettable() map[string]string {
 		"version":           "send the ETag in If-Match",
 		"created_at":        "",
 		"updated_at":        "",
+		"transfers_used":    "use /reset-transfers",
 		"deactivated_at":    "set is_active",
 	}
 }

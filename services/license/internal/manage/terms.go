@@ -28,6 +28,7 @@ type termsBody struct {
 	ExpiresAt         *time.Time `json:"expires_at"`
 	GraceHours        int        `json:"grace_hours"`
 	MaintenanceUntil  *time.Time `json:"maintenance_until"`
+	deviceTermsBody
 }
 
 func newTermsBody(t *licensing.Terms) termsBody {
@@ -46,6 +47,7 @@ func newTermsBody(t *licensing.Terms) termsBody {
 		ExpiresAt:         httpx.TimeOrNull(t.ExpiresAt),
 		GraceHours:        t.GraceHours,
 		MaintenanceUntil:  httpx.TimeOrNull(t.MaintenanceUntil),
+		deviceTermsBody:   newDeviceTermsBody(t.Devices),
 	}
 }
 
@@ -58,6 +60,7 @@ type nullableTerms struct {
 	StartsAt         jsonbody.Optional[time.Time]    `json:"starts_at" null:"ok"`
 	ExpiresAt        jsonbody.Optional[jsonbody.End] `json:"expires_at" null:"ok"`
 	MaintenanceUntil jsonbody.Optional[jsonbody.End] `json:"maintenance_until" null:"ok"`
+	nullableDeviceTerms
 }
 
 func (t *nullableTerms) change() licensing.TermsChange {
@@ -69,6 +72,7 @@ func (t *nullableTerms) change() licensing.TermsChange {
 		StartsAt:         licensing.Optional[time.Time](t.StartsAt),
 		ExpiresAt:        end(t.ExpiresAt),
 		MaintenanceUntil: end(t.MaintenanceUntil),
+		Devices:          t.nullableDeviceTerms.change(),
 	}
 }
 
@@ -89,6 +93,7 @@ type newTerms struct {
 	Timezone          *string   `json:"timezone" text:"identifier"`
 	ExpiresInDays     *int      `json:"expires_in_days"`
 	GraceHours        *int      `json:"grace_hours"`
+	PreventVM         *bool     `json:"prevent_vm"`
 }
 
 func (t *newTerms) change() licensing.TermsChange {
@@ -101,6 +106,7 @@ func (t *newTerms) change() licensing.TermsChange {
 	c.Timezone = t.Timezone
 	c.ExpiresInDays = t.ExpiresInDays
 	c.GraceHours = t.GraceHours
+	c.Devices.PreventVM = t.PreventVM
 	return c
 }
 
@@ -115,6 +121,7 @@ type changedTerms struct {
 	Timezone          jsonbody.Optional[string]   `json:"timezone" text:"identifier"`
 	ExpiresInDays     jsonbody.Optional[int]      `json:"expires_in_days"`
 	GraceHours        jsonbody.Optional[int]      `json:"grace_hours"`
+	PreventVM         jsonbody.Optional[bool]     `json:"prevent_vm"`
 }
 
 func (t *changedTerms) change() licensing.TermsChange {
@@ -127,5 +134,6 @@ func (t *changedTerms) change() licensing.TermsChange {
 	c.Timezone = t.Timezone.Pointer()
 	c.ExpiresInDays = t.ExpiresInDays.Pointer()
 	c.GraceHours = t.GraceHours.Pointer()
+	c.Devices.PreventVM = t.PreventVM.Pointer()
 	return c
 }

@@ -27,6 +27,9 @@ type licenseRow struct {
 	UsableUntil        *time.Time
 	PlainTerms         bool
 	NeedsChecks        bool
+	DeviceIdleMinutes  *int // repeats the term for statements
+	TransfersUsed      int
+	FreedSeats         int
 	CurrentDevices     int
 	IsActive           bool
 	IsTest             bool
@@ -57,6 +60,9 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		UsableUntil:        nullable(l.UsableUntil()),
 		PlainTerms:         l.Plain(),
 		NeedsChecks:        !l.Plain(),
+		DeviceIdleMinutes:  idleMinutes(&l.Terms),
+		TransfersUsed:      l.TransfersUsed,
+		FreedSeats:         l.FreedSeats,
 		CurrentDevices:     l.CurrentDevices,
 		IsActive:           l.IsActive,
 		IsTest:             l.IsTest,
@@ -84,6 +90,8 @@ func (r *licenseRow) license() licensing.License {
 		CustomerID:         r.CustomerID,
 		Product:            r.Product,
 		Terms:              r.Terms.terms(),
+		TransfersUsed:      r.TransfersUsed,
+		FreedSeats:         r.FreedSeats,
 		CurrentDevices:     r.CurrentDevices,
 		IsActive:           r.IsActive,
 		IsTest:             r.IsTest,
@@ -127,6 +135,7 @@ type termsRow struct {
 	ExpiresAt         *time.Time
 	GraceHours        int
 	MaintenanceUntil  *time.Time
+	DeviceRules       *string
 }
 
 func newTermsRow(t *licensing.Terms) termsRow {
@@ -145,6 +154,7 @@ func newTermsRow(t *licensing.Terms) termsRow {
 		ExpiresAt:         nullable(t.ExpiresAt),
 		GraceHours:        t.GraceHours,
 		MaintenanceUntil:  nullable(t.MaintenanceUntil),
+		DeviceRules:       encodeTerms(t.Devices),
 	}
 }
 
@@ -164,6 +174,7 @@ func (r *termsRow) terms() licensing.Terms {
 		ExpiresAt:         value(r.ExpiresAt),
 		GraceHours:        r.GraceHours,
 		MaintenanceUntil:  value(r.MaintenanceUntil),
+		Devices:           decodeTerms[licensing.DeviceTerms](r.DeviceRules),
 	}
 	if t.Type == unnamedType {
 		t.Type = ""
@@ -263,6 +274,25 @@ func decodeFeatures(text string) []string {
 	list := []string{}
 	_ = json.Unmarshal([]byte(text), &list) // written by encodeFeatures
 	return list
+}
+
+// encodeTerms is the column of structured terms: NULL for none.
+func encodeTerms[T any](terms *T) *string {
+	if terms == nil {
+		return nil
+	}
+	b, _ := json.Marshal(terms) // texts and numbers always marshal
+	text := string(b)
+	return &text
+}
+
+func decodeTerms[T any](text *string) *T {
+	if text == nil {
+		return nil
+	}
+	terms := new(T)
+	_ = json.Unmarshal([]byte(*text), terms) // written by encodeTerms
+	return terms
 }
 
 func encodeMetadata(m json.RawMessage) string {

@@ -50,7 +50,9 @@ type License struct {
 	SuspendedUntil   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=suspended_until,json=suspendedUntil,proto3" json:"suspended_until,omitempty"`
 	SuspensionReason string                 `protobuf:"bytes,14,opt,name=suspension_reason,json=suspensionReason,proto3" json:"suspension_reason,omitempty"`
 	// policy is the code of the policy that the terms came from, empty where there is none.
-	Policy        string `protobuf:"bytes,30,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy string `protobuf:"bytes,30,opt,name=policy,proto3" json:"policy,omitempty"`
+	// transfers_used is how many transfers count against the transfer_limit.
+	TransfersUsed int32 `protobuf:"varint,60,opt,name=transfers_used,json=transfersUsed,proto3" json:"transfers_used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +192,13 @@ func (x *License) GetPolicy() string {
 	return ""
 }
 
+func (x *License) GetTransfersUsed() int32 {
+	if x != nil {
+		return x.TransfersUsed
+	}
+	return 0
+}
+
 // Terms are what was agreed on a license.
 type Terms struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -215,8 +224,10 @@ type Terms struct {
 	Timezone string `protobuf:"bytes,15,opt,name=timezone,proto3" json:"timezone,omitempty"`
 	// maintenance_until is absent where maintenance has no end.
 	MaintenanceUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=maintenance_until,json=maintenanceUntil,proto3" json:"maintenance_until,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// devices is absent for a license that has no rules about devices.
+	Devices       *DeviceTerms `protobuf:"bytes,60,opt,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Terms) Reset() {
@@ -347,6 +358,213 @@ func (x *Terms) GetMaintenanceUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Terms) GetDevices() *DeviceTerms {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+// DeviceTerms are the rules of a license about devices; what is absent is not asked.
+type DeviceTerms struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// device_match is "any", "two", "most" or "all".
+	DeviceMatch       string      `protobuf:"bytes,1,opt,name=device_match,json=deviceMatch,proto3" json:"device_match,omitempty"`
+	DeviceIdleMinutes int32       `protobuf:"varint,2,opt,name=device_idle_minutes,json=deviceIdleMinutes,proto3" json:"device_idle_minutes,omitempty"`
+	TransferLimit     *int32      `protobuf:"varint,3,opt,name=transfer_limit,json=transferLimit,proto3,oneof" json:"transfer_limit,omitempty"`
+	NewDevices        *NewDevices `protobuf:"bytes,4,opt,name=new_devices,json=newDevices,proto3" json:"new_devices,omitempty"`
+	PreventVm         bool        `protobuf:"varint,5,opt,name=prevent_vm,json=preventVm,proto3" json:"prevent_vm,omitempty"`
+	Networks          *AllowDeny  `protobuf:"bytes,6,opt,name=networks,proto3" json:"networks,omitempty"`
+	Countries         *AllowDeny  `protobuf:"bytes,7,opt,name=countries,proto3" json:"countries,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *DeviceTerms) Reset() {
+	*x = DeviceTerms{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceTerms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceTerms) ProtoMessage() {}
+
+func (x *DeviceTerms) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceTerms.ProtoReflect.Descriptor instead.
+func (*DeviceTerms) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DeviceTerms) GetDeviceMatch() string {
+	if x != nil {
+		return x.DeviceMatch
+	}
+	return ""
+}
+
+func (x *DeviceTerms) GetDeviceIdleMinutes() int32 {
+	if x != nil {
+		return x.DeviceIdleMinutes
+	}
+	return 0
+}
+
+func (x *DeviceTerms) GetTransferLimit() int32 {
+	if x != nil && x.TransferLimit != nil {
+		return *x.TransferLimit
+	}
+	return 0
+}
+
+func (x *DeviceTerms) GetNewDevices() *NewDevices {
+	if x != nil {
+		return x.NewDevices
+	}
+	return nil
+}
+
+func (x *DeviceTerms) GetPreventVm() bool {
+	if x != nil {
+		return x.PreventVm
+	}
+	return false
+}
+
+func (x *DeviceTerms) GetNetworks() *AllowDeny {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+func (x *DeviceTerms) GetCountries() *AllowDeny {
+	if x != nil {
+		return x.Countries
+	}
+	return nil
+}
+
+// NewDevices is how many devices never seen before may take a seat within some hours.
+type NewDevices struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	WindowHours   int32                  `protobuf:"varint,2,opt,name=window_hours,json=windowHours,proto3" json:"window_hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewDevices) Reset() {
+	*x = NewDevices{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewDevices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewDevices) ProtoMessage() {}
+
+func (x *NewDevices) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewDevices.ProtoReflect.Descriptor instead.
+func (*NewDevices) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NewDevices) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *NewDevices) GetWindowHours() int32 {
+	if x != nil {
+		return x.WindowHours
+	}
+	return 0
+}
+
+// AllowDeny admits what is in allow, or anything if that is empty, and is not in deny.
+type AllowDeny struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Allow         []string               `protobuf:"bytes,1,rep,name=allow,proto3" json:"allow,omitempty"`
+	Deny          []string               `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowDeny) Reset() {
+	*x = AllowDeny{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowDeny) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowDeny) ProtoMessage() {}
+
+func (x *AllowDeny) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowDeny.ProtoReflect.Descriptor instead.
+func (*AllowDeny) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AllowDeny) GetAllow() []string {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
+func (x *AllowDeny) GetDeny() []string {
+	if x != nil {
+		return x.Deny
+	}
+	return nil
+}
+
 // LicenseCreated says that a license exists; analytics learns of it here.
 type LicenseCreated struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -369,7 +587,7 @@ type LicenseCreated struct {
 
 func (x *LicenseCreated) Reset() {
 	*x = LicenseCreated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +599,7 @@ func (x *LicenseCreated) String() string {
 func (*LicenseCreated) ProtoMessage() {}
 
 func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[2]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +612,7 @@ func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseCreated.ProtoReflect.Descriptor instead.
 func (*LicenseCreated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{2}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LicenseCreated) GetLicenseId() string {
@@ -503,7 +721,7 @@ type LicenseUpdated struct {
 
 func (x *LicenseUpdated) Reset() {
 	*x = LicenseUpdated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +733,7 @@ func (x *LicenseUpdated) String() string {
 func (*LicenseUpdated) ProtoMessage() {}
 
 func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[3]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +746,7 @@ func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseUpdated.ProtoReflect.Descriptor instead.
 func (*LicenseUpdated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{3}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LicenseUpdated) GetLicenseId() string {
@@ -637,7 +855,7 @@ type LicenseDeactivated struct {
 
 func (x *LicenseDeactivated) Reset() {
 	*x = LicenseDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +867,7 @@ func (x *LicenseDeactivated) String() string {
 func (*LicenseDeactivated) ProtoMessage() {}
 
 func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[4]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +880,7 @@ func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeactivated.ProtoReflect.Descriptor instead.
 func (*LicenseDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{4}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LicenseDeactivated) GetLicenseId() string {
@@ -768,7 +986,7 @@ type LicenseReactivated struct {
 
 func (x *LicenseReactivated) Reset() {
 	*x = LicenseReactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +998,7 @@ func (x *LicenseReactivated) String() string {
 func (*LicenseReactivated) ProtoMessage() {}
 
 func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +1011,7 @@ func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseReactivated.ProtoReflect.Descriptor instead.
 func (*LicenseReactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LicenseReactivated) GetLicenseId() string {
@@ -893,7 +1111,7 @@ type LicenseActivated struct {
 
 func (x *LicenseActivated) Reset() {
 	*x = LicenseActivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1123,7 @@ func (x *LicenseActivated) String() string {
 func (*LicenseActivated) ProtoMessage() {}
 
 func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1136,7 @@ func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivated.ProtoReflect.Descriptor instead.
 func (*LicenseActivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LicenseActivated) GetLicenseId() string {
@@ -1035,7 +1253,7 @@ type LicenseTransferred struct {
 
 func (x *LicenseTransferred) Reset() {
 	*x = LicenseTransferred{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1265,7 @@ func (x *LicenseTransferred) String() string {
 func (*LicenseTransferred) ProtoMessage() {}
 
 func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1278,7 @@ func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseTransferred.ProtoReflect.Descriptor instead.
 func (*LicenseTransferred) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LicenseTransferred) GetLicenseId() string {
@@ -1134,7 +1352,7 @@ type DeviceDeactivated struct {
 
 func (x *DeviceDeactivated) Reset() {
 	*x = DeviceDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1364,7 @@ func (x *DeviceDeactivated) String() string {
 func (*DeviceDeactivated) ProtoMessage() {}
 
 func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1377,7 @@ func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceDeactivated.ProtoReflect.Descriptor instead.
 func (*DeviceDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeviceDeactivated) GetLicenseId() string {
@@ -1256,7 +1474,7 @@ type LicenseOfflineTokenIssued struct {
 
 func (x *LicenseOfflineTokenIssued) Reset() {
 	*x = LicenseOfflineTokenIssued{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1486,7 @@ func (x *LicenseOfflineTokenIssued) String() string {
 func (*LicenseOfflineTokenIssued) ProtoMessage() {}
 
 func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1499,7 @@ func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseOfflineTokenIssued.ProtoReflect.Descriptor instead.
 func (*LicenseOfflineTokenIssued) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LicenseOfflineTokenIssued) GetLicenseId() string {
@@ -1348,7 +1566,7 @@ type LicenseExpiring struct {
 
 func (x *LicenseExpiring) Reset() {
 	*x = LicenseExpiring{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1578,7 @@ func (x *LicenseExpiring) String() string {
 func (*LicenseExpiring) ProtoMessage() {}
 
 func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1591,7 @@ func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseExpiring.ProtoReflect.Descriptor instead.
 func (*LicenseExpiring) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LicenseExpiring) GetLicenseId() string {
@@ -1437,7 +1655,7 @@ type LicenseValidated struct {
 
 func (x *LicenseValidated) Reset() {
 	*x = LicenseValidated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1667,7 @@ func (x *LicenseValidated) String() string {
 func (*LicenseValidated) ProtoMessage() {}
 
 func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1680,7 @@ func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidated.ProtoReflect.Descriptor instead.
 func (*LicenseValidated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LicenseValidated) GetLicenseId() string {
@@ -1551,7 +1769,7 @@ type LicenseValidationFailed struct {
 
 func (x *LicenseValidationFailed) Reset() {
 	*x = LicenseValidationFailed{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1781,7 @@ func (x *LicenseValidationFailed) String() string {
 func (*LicenseValidationFailed) ProtoMessage() {}
 
 func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1794,7 @@ func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidationFailed.ProtoReflect.Descriptor instead.
 func (*LicenseValidationFailed) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LicenseValidationFailed) GetLicenseId() string {
@@ -1683,7 +1901,7 @@ type LicenseHeartbeat struct {
 
 func (x *LicenseHeartbeat) Reset() {
 	*x = LicenseHeartbeat{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1913,7 @@ func (x *LicenseHeartbeat) String() string {
 func (*LicenseHeartbeat) ProtoMessage() {}
 
 func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1926,7 @@ func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseHeartbeat.ProtoReflect.Descriptor instead.
 func (*LicenseHeartbeat) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LicenseHeartbeat) GetLicenseId() string {
@@ -1804,7 +2022,7 @@ type LicenseDeviceLimitExceeded struct {
 
 func (x *LicenseDeviceLimitExceeded) Reset() {
 	*x = LicenseDeviceLimitExceeded{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +2034,7 @@ func (x *LicenseDeviceLimitExceeded) String() string {
 func (*LicenseDeviceLimitExceeded) ProtoMessage() {}
 
 func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +2047,7 @@ func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeviceLimitExceeded.ProtoReflect.Descriptor instead.
 func (*LicenseDeviceLimitExceeded) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{14}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LicenseDeviceLimitExceeded) GetLicenseId() string {
@@ -1940,7 +2158,7 @@ type LicenseActivationRefused struct {
 
 func (x *LicenseActivationRefused) Reset() {
 	*x = LicenseActivationRefused{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2170,7 @@ func (x *LicenseActivationRefused) String() string {
 func (*LicenseActivationRefused) ProtoMessage() {}
 
 func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2183,7 @@ func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivationRefused.ProtoReflect.Descriptor instead.
 func (*LicenseActivationRefused) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{15}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LicenseActivationRefused) GetErrorCode() string {
@@ -2014,7 +2232,7 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xe4\x04\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\x8b\x05\n" +
 	"\aLicense\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -2035,7 +2253,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\fsuspended_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vsuspendedAt\x12C\n" +
 	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
 	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\x12\x16\n" +
-	"\x06policy\x18\x1e \x01(\tR\x06policy\"\xbd\x04\n" +
+	"\x06policy\x18\x1e \x01(\tR\x06policy\x12%\n" +
+	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xf8\x04\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
@@ -2054,7 +2273,26 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0fduration_months\x18\r \x01(\x05R\x0edurationMonths\x12\x16\n" +
 	"\x06starts\x18\x0e \x01(\tR\x06starts\x12\x1a\n" +
 	"\btimezone\x18\x0f \x01(\tR\btimezone\x12G\n" +
-	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\"\xe7\x03\n" +
+	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\x129\n" +
+	"\adevices\x18< \x01(\v2\x1f.latchkey.events.v1.DeviceTermsR\adevices\"\xf7\x02\n" +
+	"\vDeviceTerms\x12!\n" +
+	"\fdevice_match\x18\x01 \x01(\tR\vdeviceMatch\x12.\n" +
+	"\x13device_idle_minutes\x18\x02 \x01(\x05R\x11deviceIdleMinutes\x12*\n" +
+	"\x0etransfer_limit\x18\x03 \x01(\x05H\x00R\rtransferLimit\x88\x01\x01\x12?\n" +
+	"\vnew_devices\x18\x04 \x01(\v2\x1e.latchkey.events.v1.NewDevicesR\n" +
+	"newDevices\x12\x1d\n" +
+	"\n" +
+	"prevent_vm\x18\x05 \x01(\bR\tpreventVm\x129\n" +
+	"\bnetworks\x18\x06 \x01(\v2\x1d.latchkey.events.v1.AllowDenyR\bnetworks\x12;\n" +
+	"\tcountries\x18\a \x01(\v2\x1d.latchkey.events.v1.AllowDenyR\tcountriesB\x11\n" +
+	"\x0f_transfer_limit\"E\n" +
+	"\n" +
+	"NewDevices\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12!\n" +
+	"\fwindow_hours\x18\x02 \x01(\x05R\vwindowHours\"5\n" +
+	"\tAllowDeny\x12\x14\n" +
+	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
+	"\x04deny\x18\x02 \x03(\tR\x04deny\"\xe7\x03\n" +
 	"\x0eLicenseCreated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -2298,60 +2536,67 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                    // 0: latchkey.events.v1.License
 	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
-	(*LicenseCreated)(nil),             // 2: latchkey.events.v1.LicenseCreated
-	(*LicenseUpdated)(nil),             // 3: latchkey.events.v1.LicenseUpdated
-	(*LicenseDeactivated)(nil),         // 4: latchkey.events.v1.LicenseDeactivated
-	(*LicenseReactivated)(nil),         // 5: latchkey.events.v1.LicenseReactivated
-	(*LicenseActivated)(nil),           // 6: latchkey.events.v1.LicenseActivated
-	(*LicenseTransferred)(nil),         // 7: latchkey.events.v1.LicenseTransferred
-	(*DeviceDeactivated)(nil),          // 8: latchkey.events.v1.DeviceDeactivated
-	(*LicenseOfflineTokenIssued)(nil),  // 9: latchkey.events.v1.LicenseOfflineTokenIssued
-	(*LicenseExpiring)(nil),            // 10: latchkey.events.v1.LicenseExpiring
-	(*LicenseValidated)(nil),           // 11: latchkey.events.v1.LicenseValidated
-	(*LicenseValidationFailed)(nil),    // 12: latchkey.events.v1.LicenseValidationFailed
-	(*LicenseHeartbeat)(nil),           // 13: latchkey.events.v1.LicenseHeartbeat
-	(*LicenseDeviceLimitExceeded)(nil), // 14: latchkey.events.v1.LicenseDeviceLimitExceeded
-	(*LicenseActivationRefused)(nil),   // 15: latchkey.events.v1.LicenseActivationRefused
-	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 17: google.protobuf.Struct
+	(*DeviceTerms)(nil),                // 2: latchkey.events.v1.DeviceTerms
+	(*NewDevices)(nil),                 // 3: latchkey.events.v1.NewDevices
+	(*AllowDeny)(nil),                  // 4: latchkey.events.v1.AllowDeny
+	(*LicenseCreated)(nil),             // 5: latchkey.events.v1.LicenseCreated
+	(*LicenseUpdated)(nil),             // 6: latchkey.events.v1.LicenseUpdated
+	(*LicenseDeactivated)(nil),         // 7: latchkey.events.v1.LicenseDeactivated
+	(*LicenseReactivated)(nil),         // 8: latchkey.events.v1.LicenseReactivated
+	(*LicenseActivated)(nil),           // 9: latchkey.events.v1.LicenseActivated
+	(*LicenseTransferred)(nil),         // 10: latchkey.events.v1.LicenseTransferred
+	(*DeviceDeactivated)(nil),          // 11: latchkey.events.v1.DeviceDeactivated
+	(*LicenseOfflineTokenIssued)(nil),  // 12: latchkey.events.v1.LicenseOfflineTokenIssued
+	(*LicenseExpiring)(nil),            // 13: latchkey.events.v1.LicenseExpiring
+	(*LicenseValidated)(nil),           // 14: latchkey.events.v1.LicenseValidated
+	(*LicenseValidationFailed)(nil),    // 15: latchkey.events.v1.LicenseValidationFailed
+	(*LicenseHeartbeat)(nil),           // 16: latchkey.events.v1.LicenseHeartbeat
+	(*LicenseDeviceLimitExceeded)(nil), // 17: latchkey.events.v1.LicenseDeviceLimitExceeded
+	(*LicenseActivationRefused)(nil),   // 18: latchkey.events.v1.LicenseActivationRefused
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 20: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	16, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	19, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	16, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	16, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	16, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	16, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	16, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
-	16, // 8: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	16, // 9: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 10: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	16, // 11: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 12: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	16, // 13: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	16, // 14: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 15: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	16, // 16: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 17: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	16, // 18: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	16, // 19: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 20: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	16, // 22: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	16, // 23: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	16, // 24: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	17, // 25: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	16, // 26: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	19, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	19, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	19, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	19, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	19, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	2,  // 8: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
+	3,  // 9: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
+	4,  // 10: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
+	4,  // 11: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
+	19, // 12: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	19, // 13: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
+	19, // 15: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 16: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
+	19, // 17: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	19, // 18: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 19: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
+	19, // 20: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
+	19, // 22: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	19, // 23: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 24: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 25: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
+	19, // 26: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	19, // 27: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	19, // 28: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	20, // 29: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	19, // 30: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -2360,13 +2605,14 @@ func file_latchkey_events_v1_license_proto_init() {
 		return
 	}
 	file_latchkey_events_v1_options_proto_init()
+	file_latchkey_events_v1_license_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
