@@ -166,7 +166,7 @@ func TestCommands(t *testing.T) {
 			out: []string{"private, LATCHKEY_INTERNAL_KEY of test: ", "test:"}},
 		"check, unknown variable": {args: "config check", env: map[string]string{"LATCHKEY_ADRR": "x"}, code: exitUsage,
 			logs: []string{"LATCHKEY_ADRR: there is no such setting; did you mean LATCHKEY_ADDR?"}},
-		"sisters' variables": {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x",
+		"variables of other services": {args: "config check", env: map[string]string{"LATCHKEY_ADMIN_SECRET": "x",
 			"LATCHKEY_ADMIN_API_KEY_FILE": "/x"}, out: []string{"fine"}},
 		"print": {args: "config print --addr :9",
 			out: []string{"***", "postgres://ann:xxxxx@127.0.0.1:1/x", "LATCHKEY_MASTER_KEY", "--addr", "default"}},

@@ -95,7 +95,7 @@ func TestLoad(t *testing.T) {
 		"foreign variables": {
 			env: map[string]string{"AUTH_PORT_5001_TCP_ADDR": "10.0.0.1", "AUTH_SERVICE_HOST": "x",
 				"AUTH_SERVICE_PORT_HTTP": "1", "AUTH_PORT": "tcp://x", "TEST_ANYTHING": "x", "SUITE_API_KEY": "x",
-				"SISTER": "x", "SISTER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
+				"PEER": "x", "PEER_FILE": "/x", "NOTHING": ""}, change: func(*sample) {}},
 		"signs in secrets": {env: map[string]string{"INTERNAL_SECRET": "a,b=c$d #e"}, change: func(s *sample) {
 			s.Secret = "a,b=c$d #e"
 		}},
@@ -127,7 +127,7 @@ func TestLoad(t *testing.T) {
 				}
 			}
 			got := tt.start
-			if _, err := Load("test", Options{Args: tt.args, Known: []string{"LATCHKEY_SISTER"}}, &got); err != nil {
+			if _, err := Load("test", Options{Args: tt.args, Known: []string{"LATCHKEY_PEER"}}, &got); err != nil {
 				t.Fatal(err)
 			}
 			want := defaults()

@@ -28,7 +28,7 @@ type Service struct {
 	*app.Core
 	cfg   Config
 	store *store.Store
-	keys  *adminkey.Keys
+	keys  *adminkey.Registry
 	// configured is closed once the owner key of the configuration is in force: until then its holder would be refused.
 	configured chan struct{}
 }

@@ -38,7 +38,7 @@ type auditAnswer struct {
 }
 
 // audit waits until the log has total entries of the query.
-func (s *suite) audit(query string, total int) auditAnswer {
+func (s *harness) audit(query string, total int) auditAnswer {
 	s.t.Helper()
 	var out auditAnswer
 	testkit.Eventually(s.t, patience, func() error {
@@ -64,7 +64,7 @@ func change(t *testing.T, licenseID string, at time.Time) event.Event {
 }
 
 func TestAuditGathersWhatServicesRecord(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		one, two := change(t, licenseID, now), change(t, licenseID, now.Add(time.Minute))
 		for _, batch := range [][]event.Event{{one}, {one, two, one}, {two}} {
 			if err := s.bus.Publish(t.Context(), batch); err != nil {
@@ -103,7 +103,7 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 }
 
 func TestAuditEntryOfAChangeOfKeys(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		res := s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"viewer"}`,
 			header("X-Request-ID", "my-request"))
 		var made keyAnswer
@@ -125,7 +125,7 @@ func TestAuditEntryOfAChangeOfKeys(t *testing.T) {
 
 // An entry that cannot be read becomes a dead letter, and those that came with it are taken in.
 func TestUnreadableAuditEntryIsSetAside(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		good, bad, nameless := change(t, licenseID, now), change(t, licenseID, now), change(t, licenseID, now)
 		bad.Data = json.RawMessage(`{"action":"license.update","license_id":"no UUID"}`)
 		nameless.Data = json.RawMessage(`{}`)

@@ -73,12 +73,12 @@ var forwardedRoutes = slices.Concat(catalogRoutes, []forwardedRoute{
 })
 
 // ownerOf is the double of the service that answers a route.
-func (s *suite) ownerOf(r forwardedRoute) *peer {
+func (s *harness) ownerOf(r forwardedRoute) *peer {
 	return map[string]*peer{"license": s.license, "auth": s.auth}[r.owner]
 }
 
 // answerAll makes the peers answer everything.
-func (s *suite) answerAll() {
+func (s *harness) answerAll() {
 	for _, r := range forwardedRoutes {
 		s.ownerOf(r).reply(r.method+" "+r.path, with(r.status, r.answer))
 	}
@@ -98,7 +98,7 @@ func (s *suite) answerAll() {
 	s.answerAnalytics()
 }
 
-func (s *suite) answerAnalytics() {
+func (s *harness) answerAnalytics() {
 	a := s.analytics
 	on(a, analyticsv1connect.AnalyticsServiceLicenseStatisticsProcedure,
 		func(*analyticsv1.LicenseStatisticsRequest) (*analyticsv1.LicenseStatisticsResponse, error) {

@@ -45,7 +45,7 @@ func TestForwardedRoutes(t *testing.T) {
 	}
 }
 
-func (s *suite) isForwarded(r forwardedRoute) {
+func (s *harness) isForwarded(r forwardedRoute) {
 	s.t.Helper()
 	s.ownerOf(r).calls()
 	res := s.call(ownerKey, r.method, r.path+"?page=%31&x=a&x=b", r.body, func(req *http.Request) {

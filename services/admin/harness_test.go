@@ -46,8 +46,8 @@ const patience = 20 * time.Second
 
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// suite is a running admin service with real stores and a real bus, and peers that answer what a test tells them.
-type suite struct {
+// harness is a running admin service with real stores and a real bus, and peers that answer what a test tells them.
+type harness struct {
 	t         testing.TB
 	service   *admin.Service
 	handler   http.Handler
@@ -60,13 +60,13 @@ type suite struct {
 	bus       bus.Bus
 }
 
-// eachEngine runs test on a suite over every engine.
-func eachEngine(t *testing.T, test func(t *testing.T, s *suite)) {
+// eachEngine runs test on a harness over every engine.
+func eachEngine(t *testing.T, test func(t *testing.T, s *harness)) {
 	testkit.EachEngine(t, migrations(), func(t *testing.T, d *db.DB) { test(t, start(t, d, nil)) })
 }
 
-// onSQLite runs a suite on the quicker engine, for tests of what is the same on both.
-func onSQLite(t testing.TB, edit func(*admin.Config)) *suite {
+// onSQLite runs a harness on the quicker engine, for tests of what is the same on both.
+func onSQLite(t testing.TB, edit func(*admin.Config)) *harness {
 	return start(t, testkit.SQLite(t, migrations()...), edit)
 }
 
@@ -74,7 +74,7 @@ func migrations() []db.Migrations {
 	return append([]db.Migrations{inproc.Migrations}, admin.Migrations...)
 }
 
-func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
+func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *harness {
 	t.Helper()
 	b, err := inproc.New(inproc.Config{DB: d, Queues: admin.Queues, Log: testkit.Log(t)})
 	if err != nil {
@@ -83,9 +83,9 @@ func start(t testing.TB, d *db.DB, edit func(*admin.Config)) *suite {
 	return startOn(t, d, b, edit)
 }
 
-func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *suite {
+func startOn(t testing.TB, d *db.DB, b bus.Bus, edit func(*admin.Config)) *harness {
 	t.Helper()
-	s := &suite{
+	s := &harness{
 		t:         t,
 		auth:      newPeer(),
 		license:   newPeer(),
@@ -132,7 +132,7 @@ func config() admin.Config {
 }
 
 // licenseDouble answers what admin forwards and what it asks.
-func (s *suite) licenseDouble() http.Handler {
+func (s *harness) licenseDouble() http.Handler {
 	e := s.license.owner("license")
 	httpx.Mount(e, "/"+licensev1connect.LicenseServiceName+"/",
 		s.license.connect(func(o ...connect.HandlerOption) (string, http.Handler) {
@@ -142,15 +142,15 @@ func (s *suite) licenseDouble() http.Handler {
 	return e
 }
 
-// in is the suite for a subtest, which then fails by itself.
-func (s *suite) in(t testing.TB) *suite {
+// in is the harness for a subtest, which then fails by itself.
+func (s *harness) in(t testing.TB) *harness {
 	sub := *s
 	sub.t = t
 	return &sub
 }
 
 // run runs the background work until the test ends, and waits for the owner key.
-func (s *suite) run() {
+func (s *harness) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.service.Run(ctx) }()
@@ -281,12 +281,12 @@ func (s *peer) connect(
 }
 
 // call sends a request with a key; body may be a string, or anything that is JSON. edit may be nil.
-func (s *suite) call(key, method, path string, body any, edit func(*http.Request)) *answer {
+func (s *harness) call(key, method, path string, body any, edit func(*http.Request)) *answer {
 	s.t.Helper()
 	return s.through(s.handler, key, method, path, body, edit)
 }
 
-func (s *suite) through(h http.Handler, key, method, path string, body any, edit func(*http.Request)) *answer {
+func (s *harness) through(h http.Handler, key, method, path string, body any, edit func(*http.Request)) *answer {
 	s.t.Helper()
 	var raw []byte
 	switch b := body.(type) {
@@ -352,7 +352,7 @@ func (a *answer) fails(status int, code string) *answer {
 }
 
 // newKey makes an admin key through the API.
-func (s *suite) newKey(name, role string) (id, key string) {
+func (s *harness) newKey(name, role string) (id, key string) {
 	s.t.Helper()
 	var made struct {
 		ID          string `json:"id"`

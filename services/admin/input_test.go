@@ -78,7 +78,7 @@ func TestBadBodies(t *testing.T) {
 }
 
 // nobodyWasAsked fails the test when a peer heard of what was refused.
-func (s *suite) nobodyWasAsked() {
+func (s *harness) nobodyWasAsked() {
 	s.t.Helper()
 	if calls := append(append(s.license.calls(), s.auth.calls()...), s.analytics.calls()...); len(calls) > 0 {
 		s.t.Errorf("%d bad requests reached a peer, the first: %v", len(calls), calls[0])

@@ -30,7 +30,7 @@ type keyAnswer struct {
 	DeletedAt   string `json:"deleted_at"`
 }
 
-func (s *suite) keys() []keyAnswer {
+func (s *harness) keys() []keyAnswer {
 	s.t.Helper()
 	var list struct {
 		AdminKeys []keyAnswer `json:"admin_keys"`
@@ -40,7 +40,7 @@ func (s *suite) keys() []keyAnswer {
 }
 
 func TestAdminKeys(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		var made keyAnswer
 		s.call(ownerKey, "POST", keysPath, `{"name":"Ada","role":"owner"}`, nil).want(http.StatusCreated, &made)
 		if !secret.WellFormed("ak_", made.AdminAPIKey) || made.Name != "Ada" || made.Role != "owner" ||
@@ -68,7 +68,7 @@ func TestAdminKeys(t *testing.T) {
 }
 
 func TestAdminKeyIsMadeOncePerIdempotencyKey(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		const body = `{"name":"Ada","role":"viewer"}`
 		once := header("Idempotency-Key", "one")
 		var first, second keyAnswer
@@ -99,7 +99,7 @@ func TestAdminKeyIsMadeOncePerIdempotencyKey(t *testing.T) {
 }
 
 func TestTwoOwnersDeletedAtOnceLeaveOne(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		first := s.keys()[0]
 		id, second := s.newKey("second", "owner")
 		var wg sync.WaitGroup
@@ -124,7 +124,7 @@ func TestTwoOwnersDeletedAtOnceLeaveOne(t *testing.T) {
 }
 
 func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		const changed = "ak_changed-owner-key-of-the-tests-98765432109876"
 		_, made := s.newKey("made", "owner")
 		replica := restart(t, s, changed)
@@ -141,7 +141,7 @@ func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
 // TestM5ConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before.
 // It must be an owner's.
 func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *suite) {
+	eachEngine(t, func(t *testing.T, s *harness) {
 		_, made := s.newKey("made", "owner")
 		weaker := map[string]string{}
 		for _, role := range []string{"viewer", "operator"} {
@@ -173,14 +173,14 @@ func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
 }
 
 // ownDeps are the deps of another process: the same, but with metrics of its own.
-func (s *suite) ownDeps() app.Deps {
+func (s *harness) ownDeps() app.Deps {
 	deps := s.deps
 	deps.Metrics = obs.NewMetrics("admin")
 	return deps
 }
 
 // restart runs a second replica on the same database with another configured key.
-func restart(t *testing.T, s *suite, key secret.Secret) *suite {
+func restart(t *testing.T, s *harness, key secret.Secret) *harness {
 	t.Helper()
 	cfg := config()
 	cfg.AdminAPIKey = key

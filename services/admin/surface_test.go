@@ -21,9 +21,9 @@ func TestDocumentNamesTheRoutes(t *testing.T) {
 }
 
 func TestImports(t *testing.T) {
-	sisters := []string{module + "auth", module + "license", module + "analytics", module + "standalone"}
+	others := []string{module + "auth", module + "license", module + "analytics", module + "standalone"}
 	wires := []string{"gorm.io", "github.com/gin-gonic", "github.com/rabbitmq"}
-	archtest.Rules(t, "./...", sisters...)
+	archtest.Rules(t, "./...", others...)
 	archtest.Rules(t, "./internal/adminkey", wires...)
 	archtest.Rules(t, "./internal/audit", wires...)
 	archtest.Imports(t, "./internal/api", "gorm.io", module+"admin/internal/store")

@@ -40,7 +40,6 @@ type Service struct {
 	store    *store.Store
 	consumer *ingest.Consumer
 	metrics  *metrics
-	usage    *usage.Service
 	guard    *apikey.Guard
 }
 
@@ -55,12 +54,16 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox), metrics: newMetrics(deps.Metrics.Registerer()),
 	}
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
-	s.usage = usage.NewService(s.store, s.store, engine, deps.Clock)
+	reports := usage.NewReports(s.store, s.store, deps.Clock)
 	deps.ObserveDeadLetters(queue().Name)
 	s.guard = app.NewGuard(core, cfg.Clients, peers.NewAPIKeys(core))
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.Analytics, CORSOrigins: cfg.CORSOrigins})
-	api.New(api.Deps{Usage: s.usage, RequireAPIKey: s.guard.Require()}).Routes(public)
+	api.New(api.Deps{
+		Reports:       reports,
+		Anomalies:     usage.NewAnomalies(s.store, s.store, engine, deps.Clock),
+		RequireAPIKey: s.guard.Require(),
+	}).Routes(public)
 	s.InternalEngine()
-	s.Mount(rpc.NewHandler(s.usage, s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(reports, s.ForPeers(rpc.Callers)...))
 	return s, nil
 }

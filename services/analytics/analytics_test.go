@@ -73,26 +73,26 @@ func (a *auth) LookUpAPIKey(
 	}), nil
 }
 
-// world is where services run: a database, a way to the bus, and auth.
-type world struct {
-	t      *testing.T
-	db     *db.DB
-	dial   func() bus.Bus
-	auth   *auth
-	sister httpx.InProcess
-	clock  clock.Clock
+// harness is where services run: a database, a way to the bus, and auth.
+type harness struct {
+	t     *testing.T
+	db    *db.DB
+	dial  func() bus.Bus
+	auth  *auth
+	peers httpx.InProcess
+	clock clock.Clock
 	// pub is the bus as the license service has it.
 	pub bus.Bus
 }
 
-func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func eachHarness(t *testing.T, test func(t *testing.T, w *harness)) {
 	t.Run("embedded", func(t *testing.T) {
-		test(t, newWorldOnSQLite(t))
+		test(t, newHarnessOnSQLite(t))
 	})
 	t.Run("servers", func(t *testing.T) {
 		d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "analytics"}, analytics.Migrations...)
 		url := testkit.AMQP(t)
-		test(t, newWorld(t, d, func() bus.Bus {
+		test(t, newHarness(t, d, func() bus.Bus {
 			b, err := amqp.Dial(amqp.Config{URL: url, Name: "analytics", Queues: analytics.Queues, Log: testkit.Log(t)})
 			if err != nil {
 				t.Fatal(err)
@@ -106,8 +106,8 @@ func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
-	w := &world{
+func newHarness(t *testing.T, d *db.DB, dial func() bus.Bus) *harness {
+	w := &harness{
 		t:     t,
 		db:    d,
 		dial:  dial,
@@ -118,12 +118,12 @@ func newWorld(t *testing.T, d *db.DB, dial func() bus.Bus) *world {
 	mux := http.NewServeMux()
 	mux.Handle(authv1connect.NewAuthServiceHandler(w.auth,
 		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))
-	w.sister = httpx.InProcess{"auth": mux}
+	w.peers = httpx.InProcess{"auth": mux}
 	return w
 }
 
 // start runs a service until stop is called.
-func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, stop func()) {
+func (w *harness) start(edits ...func(*analytics.Config)) (s *analytics.Service, stop func()) {
 	w.t.Helper()
 	cfg := analytics.DefaultConfig()
 	cfg.Env, cfg.AuthURL = app.Development, "http://auth"
@@ -135,7 +135,7 @@ func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, s
 		Log:     testkit.Log(w.t),
 		DB:      w.db,
 		Bus:     w.dial(),
-		HTTP:    w.sister,
+		HTTP:    w.peers,
 		Clock:   w.clock,
 		Metrics: obs.NewMetrics(analytics.Name),
 	})
@@ -160,7 +160,7 @@ func (w *world) start(edits ...func(*analytics.Config)) (s *analytics.Service, s
 	return s, stop
 }
 
-func (w *world) publish(events ...event.Event) {
+func (w *harness) publish(events ...event.Event) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
@@ -192,7 +192,7 @@ func validations(ctx context.Context, s *analytics.Service, license string) (flo
 	return res.Msg.ValidationsTotal, nil
 }
 
-func (w *world) call(s *analytics.Service, path string) int {
+func (w *harness) call(s *analytics.Service, path string) int {
 	req := httptest.NewRequest("GET", "/api/v1/analytics"+path, nil)
 	req.Header.Set(apikey.Header, w.auth.key)
 	rec := httptest.NewRecorder()
@@ -200,9 +200,9 @@ func (w *world) call(s *analytics.Service, path string) int {
 	return rec.Code
 }
 
-// TestService follows events from the bus to the sisters, the API and back to the bus.
+// TestService follows events from the bus to the peerss, the API and back to the bus.
 func TestService(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
+	eachHarness(t, func(t *testing.T, w *harness) {
 		seen := w.watch("anomaly.detected")
 		s, _ := w.start()
 		license, now := uuid.NewString(), time.Now()
@@ -259,7 +259,7 @@ func TestService(t *testing.T) {
 }
 
 // watch starts to listen for events of a type.
-func (w *world) watch(eventType string) <-chan event.Event {
+func (w *harness) watch(eventType string) <-chan event.Event {
 	seen, ready := make(chan event.Event, 10), make(chan struct{}, 10)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -274,7 +274,7 @@ func (w *world) watch(eventType string) <-chan event.Event {
 	return seen
 }
 
-func (w *world) checkRPC(s *analytics.Service, license string) {
+func (w *harness) checkRPC(s *analytics.Service, license string) {
 	t := w.t
 	t.Helper()
 	res, err := client(s).
@@ -302,7 +302,7 @@ func (w *world) checkRPC(s *analytics.Service, license string) {
 // TestRevokedKey demands that the event of a revocation end the key: the clock stands still, so the cache's time is
 // never over.
 func TestRevokedKey(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
+	eachHarness(t, func(t *testing.T, w *harness) {
 		w.clock = clock.NewFake(time.Now())
 		s, _ := w.start()
 		testkit.Eventually(t, patience, func() error {
@@ -324,7 +324,7 @@ func TestRevokedKey(t *testing.T) {
 
 // TestStandby runs two processes, ends the one at work in the middle, and counts.
 func TestStandby(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
+	eachHarness(t, func(t *testing.T, w *harness) {
 		_, stop := w.start()
 		second, _ := w.start()
 		license := uuid.NewString()
@@ -353,7 +353,7 @@ func TestStandby(t *testing.T) {
 
 // TestInternalPort demands a service token: no public credential opens it.
 func TestInternalPort(t *testing.T) {
-	w := newWorldOnSQLite(t)
+	w := newHarnessOnSQLite(t)
 	s, _ := w.start()
 	foreign := analyticsv1connect.NewAnalyticsServiceClient(
 		rpc.HTTPClient(httpx.InProcess{"analytics": s.InternalHandler()}), "http://analytics",
@@ -369,18 +369,18 @@ func TestInternalPort(t *testing.T) {
 }
 
 func TestM9WhoMayAskWhat(t *testing.T) {
-	s, _ := newWorldOnSQLite(t).start()
+	s, _ := newHarnessOnSQLite(t).start()
 	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto,
 		map[string][]string{
 			"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"}, "Statistics": {"admin"},
 		})
 }
 
-func newWorldOnSQLite(t *testing.T) *world {
+func newHarnessOnSQLite(t *testing.T) *harness {
 	d := testkit.SQLite(t, append([]db.Migrations{inproc.Migrations}, analytics.Migrations...)...)
 	b, err := inproc.New(inproc.Config{DB: d, Queues: analytics.Queues, Log: testkit.Log(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWorld(t, d, func() bus.Bus { return b })
+	return newHarness(t, d, func() bus.Bus { return b })
 }

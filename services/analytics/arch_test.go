@@ -18,7 +18,7 @@ func TestImports(t *testing.T) {
 	archtest.Imports(t, "./internal/api", "gorm.io", services+"analytics/internal/store")
 	archtest.Imports(t, "./internal/rpc", "gorm.io", services+"analytics/internal/store")
 	archtest.Imports(t, ".", "gorm.io")
-	for _, sister := range []string{"auth", "license", "admin", "standalone"} {
-		archtest.Rules(t, "./...", services+sister)
+	for _, peers := range []string{"auth", "license", "admin", "standalone"} {
+		archtest.Rules(t, "./...", services+peers)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestGuessesOfAPIKeys(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
+	eachHarness(t, func(t *testing.T, w *harness) {
 		on := true
 		s, _ := w.start(func(c *analytics.Config) { c.AddressLimits = &on })
 		guardtest.Check(t, guardtest.Route{
@@ -34,7 +34,7 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
+	eachHarness(t, func(t *testing.T, w *harness) {
 		guardtest.RateLimitsArePruned(t, w.db, func() {
 			w.start(func(c *analytics.Config) { c.RateLimitShared = true })
 		})

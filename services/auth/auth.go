@@ -69,5 +69,6 @@ func (s *Service) routes(cfg Config) {
 		AdminAttempts: app.NewAdminAttempts(s.Core),
 	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.Auth, CORSOrigins: cfg.CORSOrigins}))
 	managed.Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(rpc.Deps{APIKeys: s.keys, Tokens: s.tokens, SigningKeys: s.signing}, s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(rpc.Deps{APIKeys: s.keys, Tokens: s.tokens, SigningKeys: s.signing},
+		s.ForPeers(rpc.Callers)...))
 }

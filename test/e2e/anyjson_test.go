@@ -17,7 +17,7 @@ import (
 // and some of them twice. Whatever is wrong with them, it is the caller's mistake.
 func TestAnyJSONIsNoFailure(t *testing.T) {
 	const times = 60
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		b := newAttacker(w)
 		for _, op := range b.operations() {
 			if len(members(op)) == 0 {

@@ -17,8 +17,8 @@ import (
 
 // TestAttacks replays the attacks that once succeeded, as far as they show from outside.
 func TestAttacks(t *testing.T) {
-	each(t, func(w *world) {
-		for name, test := range map[string]func(w *world){
+	each(t, func(w *harness) {
+		for name, test := range map[string]func(w *harness){
 			"C1 bad characters under long names":      longNames,
 			"H1 a text that hid a client":             hidingText,
 			"M2 tokens of a device that was put out":  stolenDevice,
@@ -30,12 +30,12 @@ func TestAttacks(t *testing.T) {
 			"L4 one Idempotency-Key on two devices":   sharedIdempotencyKey,
 			"credential headers given twice":          doubledCredentials,
 		} {
-			w.Run(name, func(t *testing.T) { test(&world{T: t, Suite: w.Suite, embedded: w.embedded}) })
+			w.Run(name, func(t *testing.T) { test(&harness{T: t, Suite: w.Suite, embedded: w.embedded}) })
 		}
 	})
 }
 
-func longNames(w *world) {
+func longNames(w *harness) {
 	name := strings.Repeat("A", 200_000)
 	for shape, body := range map[string]string{
 		"control characters": `{"` + name + `":"` + strings.Repeat("\x01", 200_000) + `"}`,
@@ -57,7 +57,7 @@ func longNames(w *world) {
 }
 
 // hidingText: what the API lets in is counted, whatever it says.
-func hidingText(w *world) {
+func hidingText(w *harness) {
 	id, key := w.create(`{"customer_id":"h1","max_devices":9}`)
 	texts := []string{`\\u0000`, `x\\u0000`, `\\\\u0000`, `\"\\u0000\"`, `\ufeff`, `\u2028`, `{\"a\":1}`,
 		`\ud83d\ude00`}
@@ -73,7 +73,7 @@ func hidingText(w *world) {
 }
 
 // threeTokens takes every kind of token for a device that has a seat.
-func (w *world) threeTokens(licenseID, hardwareID string) (access, refresh, offline string) {
+func (w *harness) threeTokens(licenseID, hardwareID string) (access, refresh, offline string) {
 	w.Helper()
 	access, refresh = w.pair(licenseID, hardwareID)
 	a := w.call("POST", w.LicenseURL+"/api/v1/license/offline-token", `{}`, "Authorization", "Bearer "+access)
@@ -81,7 +81,7 @@ func (w *world) threeTokens(licenseID, hardwareID string) (access, refresh, offl
 }
 
 // refuseAll demands that within a second none of the tokens is good for anything, at any process.
-func (w *world) refuseAll(access, refresh, offline string) {
+func (w *harness) refuseAll(access, refresh, offline string) {
 	w.Helper()
 	bearer := []string{"Authorization", "Bearer " + access}
 	refused := func(statuses []int, url, body string, headers ...string) {
@@ -105,7 +105,7 @@ func (w *world) refuseAll(access, refresh, offline string) {
 	w.want(w.refresh(refresh), 401, "INVALID_TOKEN")
 }
 
-func stolenDevice(w *world) {
+func stolenDevice(w *harness) {
 	for name, leave := range map[string]func(id string) answer{
 		"deactivated": func(id string) answer {
 			return w.admin("POST", "/licenses/"+id+"/devices/deactivate", `{"hardware_id":"pc","reason":"stolen"}`)
@@ -131,7 +131,7 @@ func stolenDevice(w *world) {
 	}
 }
 
-func revivedLicense(w *world) {
+func revivedLicense(w *harness) {
 	id, key := w.create(`{"customer_id":"m2"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh, offline := w.threeTokens(id, "pc")
@@ -142,7 +142,7 @@ func revivedLicense(w *world) {
 	w.want(w.call("POST", w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
 }
 
-func manyDevices(w *world) {
+func manyDevices(w *harness) {
 	id, key := w.create(`{"customer_id":"m7"}`)
 	wide := strings.Repeat("😀", 255)
 	const cycles = 120
@@ -163,7 +163,7 @@ func manyDevices(w *world) {
 	}
 }
 
-func doubledMember(w *world) {
+func doubledMember(w *harness) {
 	id, key := w.create(`{"customer_id":"m11"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, _ := w.pair(id, "pc")
@@ -177,7 +177,7 @@ func doubledMember(w *world) {
 	}
 }
 
-func shortKeys(w *world) {
+func shortKeys(w *harness) {
 	for _, key := range []string{"lic-7788", "ABCD1234", "ABCDEFGH-12345678-XYZ"} {
 		own := key + strings.ToUpper(fmt.Sprintf("%x", len(w.Dir)))
 		a := w.admin("POST", "/licenses", fmt.Sprintf(`{"customer_id":"l1","license_key":%q}`, own))
@@ -195,7 +195,7 @@ func shortKeys(w *world) {
 	}
 }
 
-func doubledIfMatch(w *world) {
+func doubledIfMatch(w *harness) {
 	id, _ := w.create(`{"customer_id":"l3"}`)
 	for name, values := range map[string][]string{"empty": {""}, "twice": {"*", `"99"`}} {
 		req, err := http.NewRequest("PATCH", w.AdminURL+"/api/v1/admin/licenses/"+id,
@@ -216,7 +216,7 @@ func doubledIfMatch(w *world) {
 	}
 }
 
-func sharedIdempotencyKey(w *world) {
+func sharedIdempotencyKey(w *harness) {
 	_, key := w.create(`{"customer_id":"l4","max_devices":2}`)
 	for _, pc := range []string{"a", "b"} {
 		w.want(w.call("POST", w.LicenseURL+"/api/v1/license/activate", device(key, pc), "X-API-Key", w.APIKey,
@@ -224,7 +224,7 @@ func sharedIdempotencyKey(w *world) {
 	}
 }
 
-func doubledCredentials(w *world) {
+func doubledCredentials(w *harness) {
 	for _, door := range []struct{ method, url, header, value string }{
 		{"POST", w.LicenseURL + "/api/v1/license/validate", "X-Api-Key", w.APIKey},
 		{"GET", w.AnalyticsURL + "/api/v1/analytics/dashboard", "X-Api-Key", w.APIKey},
@@ -262,7 +262,7 @@ func TestGuessers(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, Suite: s, embedded: true}
+	w := &harness{T: t, Suite: s, embedded: true}
 	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "")
 	w.admin("GET", "/licenses", "")
 	_, unused := w.apiKey(`{"client_name":"unused","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +

@@ -21,7 +21,7 @@ import (
 // TestBadInput sends every operation of the four documents what it must refuse: a documented error, never a 5xx, and
 // nothing is written.
 func TestBadInput(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		b := newAttacker(w)
 		before := b.state()
 		for _, op := range b.operations() {
@@ -44,7 +44,7 @@ func TestBadInput(t *testing.T) {
 
 // TestBulkRowsStandAlone: rows with wrong types or text fail by themselves.
 func TestBulkRowsStandAlone(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		// A control character that is not escaped is no JSON at all, so no row can be told from the next.
 		w.want(w.admin(http.MethodPost, "/licenses/bulk-create", "{\"licenses\":[{\"customer_id\":\"a\x01\"}]}"),
 			http.StatusBadRequest, "VALIDATION_ERROR")
@@ -87,7 +87,7 @@ type operation struct {
 
 // attacker knows a license with a device, and everything that could change when a refusal is none.
 type attacker struct {
-	*world
+	*harness
 	victim, key string
 	// credential by header.
 	good map[string]string
@@ -98,7 +98,7 @@ type attacker struct {
 // TestTheLargestAnswers: what one request may create, answers show: nothing grows on its way into JSON, and no answer
 // is too large for the gateway.
 func TestTheLargestAnswers(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		rows := make([]string, 100)
 		for i := range rows {
 			rows[i] = `{"customer_id":"largest","metadata":{"a":"` + strings.Repeat("<", 65_000) + `"}}`
@@ -115,9 +115,9 @@ func TestTheLargestAnswers(t *testing.T) {
 	})
 }
 
-func newAttacker(w *world) *attacker {
+func newAttacker(w *harness) *attacker {
 	w.Helper()
-	b := &attacker{world: w}
+	b := &attacker{harness: w}
 	b.victim, b.key = w.create(`{"customer_id":"victim","max_devices":3}`)
 	w.want(w.license("activate", device(b.key, "device-123")), http.StatusCreated, "")
 	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
@@ -136,8 +136,8 @@ func newAttacker(w *world) *attacker {
 
 // as lets a subtest speak for the attacker.
 func (b *attacker) as(t *testing.T) *attacker {
-	world, other := *b.world, *b
-	world.T, other.world = t, &world
+	inner, other := *b.harness, *b
+	inner.T, other.harness = t, &inner
 	return &other
 }
 

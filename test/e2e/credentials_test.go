@@ -54,7 +54,7 @@ func as(address, user string) string {
 	return u.String()
 }
 
-func (w *world) user(address string) string {
+func (w *harness) user(address string) string {
 	w.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *world) user(address string) string {
 	return u.User.Username()
 }
 
-func (w *world) countIn(query string) (n int) {
+func (w *harness) countIn(query string) (n int) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
 	if err != nil {
@@ -77,7 +77,7 @@ func (w *world) countIn(query string) (n int) {
 }
 
 // brokerAPI asks RabbitMQ's management API to change something.
-func (w *world) brokerAPI(method, path, body string) {
+func (w *harness) brokerAPI(method, path, body string) {
 	w.Helper()
 	req, err := http.NewRequestWithContext(w.Context(), method, w.RabbitMQ.ManagementURL+path, strings.NewReader(body))
 	if err != nil {

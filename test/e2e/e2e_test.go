@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // start returns the shared suite of a mode.
-func start(t *testing.T, embedded bool) *world {
+func start(t *testing.T, embedded bool) *harness {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -69,17 +69,17 @@ func start(t *testing.T, embedded bool) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{T: t, Suite: s, embedded: embedded}
+	return &harness{T: t, Suite: s, embedded: embedded}
 }
 
 // each runs a test on both suites.
-func each(t *testing.T, test func(w *world)) {
+func each(t *testing.T, test func(w *harness)) {
 	t.Run("embedded", func(t *testing.T) { test(start(t, true)) })
 	t.Run("processes", func(t *testing.T) { test(start(t, false)) })
 }
 
-// world is a suite as a test sees it.
-type world struct {
+// harness is a running suite and the test that drives it.
+type harness struct {
 	*testing.T
 	*suite.Suite
 	embedded bool
@@ -126,7 +126,7 @@ func try(method, url, body string, headers ...string) (answer, error) {
 }
 
 // call makes a call that must be answered.
-func (w *world) call(method, url, body string, headers ...string) answer {
+func (w *harness) call(method, url, body string, headers ...string) answer {
 	w.Helper()
 	a, err := try(method, url, body, headers...)
 	if err != nil {
@@ -135,7 +135,7 @@ func (w *world) call(method, url, body string, headers ...string) answer {
 	return a
 }
 
-func (w *world) want(a answer, status int, code string) answer {
+func (w *harness) want(a answer, status int, code string) answer {
 	w.Helper()
 	if a.status != status || code != "" && a.code() != code {
 		w.Fatalf("got %d %s, want %d %s", a.status, a.raw, status, code)
@@ -143,23 +143,23 @@ func (w *world) want(a answer, status int, code string) answer {
 	return a
 }
 
-func (w *world) admin(method, path, body string, headers ...string) answer {
+func (w *harness) admin(method, path, body string, headers ...string) answer {
 	w.Helper()
 	return w.call(method, w.AdminURL+"/api/v1/admin"+path, body,
 		append([]string{"X-Admin-API-Key", w.AdminAPIKey}, headers...)...)
 }
 
-func (w *world) license(endpoint, body string) answer {
+func (w *harness) license(endpoint, body string) answer {
 	w.Helper()
 	return w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/"+endpoint, body, "X-API-Key", w.APIKey)
 }
 
-func (w *world) analytics(method, path string) answer {
+func (w *harness) analytics(method, path string) answer {
 	w.Helper()
 	return w.call(method, w.AnalyticsURL+"/api/v1/analytics"+path, "", "X-API-Key", w.APIKey)
 }
 
-func (w *world) create(body string) (id, key string) {
+func (w *harness) create(body string) (id, key string) {
 	w.Helper()
 	a := w.want(w.admin(http.MethodPost, "/licenses", body), http.StatusCreated, "")
 	return a.text("license_id"), a.text("license_key")
@@ -170,14 +170,14 @@ func device(key, hardwareID string) string {
 }
 
 // eventually waits until cond is met.
-func (w *world) eventually(timeout time.Duration, cond func() error) {
+func (w *harness) eventually(timeout time.Duration, cond func() error) {
 	w.Helper()
 	testkit.Eventually(w.T, timeout, cond)
 }
 
 // usage waits until analytics has counted so many of one kind for a license; yesterday's too, in case it has just
 // turned midnight.
-func (w *world) usage(licenseID, member string, want int) {
+func (w *harness) usage(licenseID, member string, want int) {
 	w.Helper()
 	w.eventually(60*time.Second, func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "",
@@ -194,7 +194,7 @@ func (w *world) usage(licenseID, member string, want int) {
 }
 
 // devices counts the active devices of a license as admin shows them, and what the license's counter says.
-func (w *world) devices(licenseID string) (active, counter int) {
+func (w *harness) devices(licenseID string) (active, counter int) {
 	w.Helper()
 	const perPage = 1000
 	for page := 1; ; page++ {

@@ -13,7 +13,7 @@ import (
 
 // TestExamples runs the examples of the main API's document, adapted in key and address only.
 func TestExamples(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		w.license("activate", device(w.LicenseKey, "device-123")) // already there from another test, or now
 		adapt := strings.NewReplacer("sk_your_api_key", w.APIKey, "http://localhost:5002", w.LicenseURL,
 			"LIC-XXXXXXXXXXXX", w.LicenseKey)

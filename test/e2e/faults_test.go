@@ -16,7 +16,7 @@ import (
 )
 
 // activations activates devices one after the other on n workers until stopped, and counts what was acknowledged.
-func (w *world) activations(key string, workers int) (stop func() int64) {
+func (w *harness) activations(key string, workers int) (stop func() int64) {
 	var acknowledged, next atomic.Int64
 	done := make(chan struct{})
 	var all sync.WaitGroup
@@ -41,7 +41,7 @@ func (w *world) activations(key string, workers int) (stop func() int64) {
 
 // insists asks until it is answered, as an SDK does: 409 then tells that a call counted whose answer was lost. Giving
 // up would leave open whether one did.
-func (w *world) insists(key, hardware string) bool {
+func (w *harness) insists(key, hardware string) bool {
 	for deadline := time.Now().Add(2 * time.Minute); !w.activated(key, hardware); pause(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Errorf("%s cannot be activated", hardware)
@@ -51,7 +51,7 @@ func (w *world) insists(key, hardware string) bool {
 	return true
 }
 
-func (w *world) activated(key, hardware string) bool {
+func (w *harness) activated(key, hardware string) bool {
 	a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, hardware), "X-API-Key",
 		w.APIKey)
 	return err == nil && (a.status == http.StatusCreated || a.status == http.StatusConflict)
@@ -64,7 +64,7 @@ func pause(d time.Duration) {
 	<-timer.C
 }
 
-func (w *world) restart(service string) {
+func (w *harness) restart(service string) {
 	w.Helper()
 	if err := w.Process(service).Restart(w.Context()); err != nil {
 		w.Fatal(err)
@@ -72,7 +72,7 @@ func (w *world) restart(service string) {
 }
 
 // until waits until some activations have been counted by the license itself.
-func (w *world) until(id string, n int) {
+func (w *harness) until(id string, n int) {
 	w.Helper()
 	w.eventually(60*time.Second, func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+id, "", "X-Admin-API-Key", w.AdminAPIKey)
@@ -84,7 +84,7 @@ func (w *world) until(id string, n int) {
 }
 
 // ledger demands that every acknowledged activation is there, and reached analytics exactly once.
-func (w *world) ledger(id string, acknowledged int64) {
+func (w *harness) ledger(id string, acknowledged int64) {
 	w.Helper()
 	active, counter := w.devices(id)
 	if int64(active) != acknowledged || counter != active {
@@ -94,7 +94,7 @@ func (w *world) ledger(id string, acknowledged int64) {
 }
 
 func TestKillLicenseDuringActivations(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"kill license","max_devices":100000}`)
 		stop := w.activations(key, 4)
 		for round := 1; round <= 3; round++ {
@@ -107,7 +107,7 @@ func TestKillLicenseDuringActivations(t *testing.T) {
 }
 
 func TestKillAnalyticsWhileConsuming(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"kill analytics","max_devices":100000}`)
 		stop := w.activations(key, 4)
 		for round := 1; round <= 3; round++ {
@@ -135,7 +135,7 @@ func TestHalfOpenBroker(t *testing.T) {
 
 // brokerAway demands that everything goes on while the broker is away and readiness tells of it, and that every event
 // arrives once it is back.
-func (w *world) brokerAway(name string, away, back func() error) {
+func (w *harness) brokerAway(name string, away, back func() error) {
 	w.Helper()
 	id, key := w.create(fmt.Sprintf(`{"customer_id":%q,"max_devices":100000}`, name))
 	stop := w.activations(key, 4)
@@ -232,7 +232,7 @@ func TestBrokerBackStateFirst(t *testing.T) {
 
 // subscribe binds a durable queue of our own, as any user of the bus may; the result drains n messages and returns
 // their types.
-func (w *world) subscribe(queue string, types ...string) (drain func(n int) []string) {
+func (w *harness) subscribe(queue string, types ...string) (drain func(n int) []string) {
 	w.Helper()
 	channel := w.channel()
 	if _, err := channel.QueueDeclare(queue, true, false, false, false, nil); err != nil {
@@ -262,7 +262,7 @@ func (w *world) subscribe(queue string, types ...string) (drain func(n int) []st
 	}
 }
 
-func (w *world) channel() *amqp.Channel {
+func (w *harness) channel() *amqp.Channel {
 	w.Helper()
 	connection, err := amqp.Dial(w.RabbitMQ.URL)
 	if err != nil {

@@ -29,7 +29,7 @@ func TestM6Floods(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, Suite: s, embedded: true}
+	w := &harness{T: t, Suite: s, embedded: true}
 	id, key := w.create(`{"customer_id":"flood"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh := w.pair(id, "pc")
@@ -68,7 +68,7 @@ func TestM6Floods(t *testing.T) {
 }
 
 // flood makes a thousand calls, eight at a time.
-func (w *world) flood(method, url, body, bearer string) {
+func (w *harness) flood(method, url, body, bearer string) {
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {
@@ -83,13 +83,13 @@ func (w *world) flood(method, url, body, bearer string) {
 }
 
 // logged is the number of rows in analytics' event log, and of their bytes.
-func (w *world) logged() (rows, bytes int) {
+func (w *harness) logged() (rows, bytes int) {
 	w.Helper()
 	return w.count("analytics", `SELECT count(*) FROM events`), w.count("analytics",
 		`SELECT coalesce(sum(length(data)), 0) FROM events`)
 }
 
-func (w *world) count(service, query string) (n int) {
+func (w *harness) count(service, query string) (n int) {
 	w.Helper()
 	files, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+
 		"?mode=ro&_pragma=busy_timeout(10000)")

@@ -24,7 +24,7 @@ type creation struct {
 	made func() int
 }
 
-func (w *world) creations() []creation {
+func (w *harness) creations() []creation {
 	w.Helper()
 	id, key := w.create(`{"customer_id":"idempotency","max_devices":100}`)
 	w.want(w.license("activate", device(key, "holder")), http.StatusCreated, "")
@@ -72,7 +72,7 @@ func (w *world) creations() []creation {
 
 // TestIdempotency: one key, one effect, one answer, at whichever process and however many ask at once.
 func TestIdempotency(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		for _, c := range w.creations() {
 			w.Run(c.name, func(t *testing.T) {
 				here := *w
@@ -83,7 +83,7 @@ func TestIdempotency(t *testing.T) {
 	})
 }
 
-func (w *world) idempotent(c creation, key string) {
+func (w *harness) idempotent(c creation, key string) {
 	before := 0
 	if c.made != nil {
 		before = c.made()
@@ -125,7 +125,7 @@ func (w *world) idempotent(c creation, key string) {
 // TestIdempotencyKeepsNoRefusals: the cause of a refusal may be gone by the next call; and a key belongs to who used
 // it.
 func TestIdempotencyKeepsNoRefusals(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		mine := fmt.Sprintf(`{"customer_id":"refused","license_key":"MY-OWN-%s"}`, rand.Text())
 		refusal, shared := rand.Text(), rand.Text()
 		w.want(w.admin(http.MethodPost, "/licenses", mine), http.StatusCreated, "")
@@ -150,7 +150,7 @@ func TestIdempotencyKeepsNoRefusals(t *testing.T) {
 
 // TestAuditOfAuth: changes made at auth are in admin's audit log within two seconds, without secrets.
 func TestAuditOfAuth(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.apiKey(`{"client_name":"audited"}`)
 		rotated := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-keys/"+id+"/rotate", "", "X-Admin-Secret",
 			w.AdminSecret), http.StatusOK, "")
@@ -179,7 +179,7 @@ func TestAuditOfAuth(t *testing.T) {
 
 // TestIfMatch: who has not seen the last version changes nothing.
 func TestIfMatch(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, _ := w.create(`{"customer_id":"versions"}`)
 		path := "/licenses/" + id
 		first := w.want(w.admin(http.MethodGet, path, ""), http.StatusOK, "").header.Get("ETag")
@@ -229,7 +229,7 @@ func TestIfMatch(t *testing.T) {
 
 // TestEventsOfALicense: changes of state, newest first, and nothing of others.
 func TestEventsOfALicense(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"events"}`)
 		w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 		w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
@@ -261,7 +261,7 @@ func TestEventsOfALicense(t *testing.T) {
 // TestAuditKeepsNumbers: what no float64 holds reaches the audit log as it was sent.
 func TestAuditKeepsNumbers(t *testing.T) {
 	const before, after = "12345678901234567890", "9007199254740993"
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, _ := w.create(`{"customer_id":"numbers","metadata":{"n":` + before + `}}`)
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"metadata":{"n":`+after+`}}`), http.StatusOK, "")
 		w.eventually(2*time.Second, func() error {

@@ -15,8 +15,8 @@ import (
 
 // TestIntegrators replays what integrators stumbled over, with the requests that they sent.
 func TestIntegrators(t *testing.T) {
-	each(t, func(w *world) {
-		for name, test := range map[string]func(w *world){
+	each(t, func(w *harness) {
+		for name, test := range map[string]func(w *harness){
 			"C1 an end given at creation counts":           endAtCreation,
 			"C2 a zero date is no perpetual license":       zeroDate,
 			"C3 known names mean something or are refused": knownNames,
@@ -39,12 +39,12 @@ func TestIntegrators(t *testing.T) {
 			"P7 a change whose answer was lost":            lostChange,
 			"P8 a large header":                            largeHeader,
 		} {
-			w.Run(name, func(t *testing.T) { test(&world{T: t, Suite: w.Suite, embedded: w.embedded}) })
+			w.Run(name, func(t *testing.T) { test(&harness{T: t, Suite: w.Suite, embedded: w.embedded}) })
 		}
 	})
 }
 
-func endAtCreation(w *world) {
+func endAtCreation(w *harness) {
 	const end = "2099-01-31T00:00:00Z"
 	a := w.want(w.admin("POST", "/licenses", `{"customer_id":"c1","expires_at":"`+end+`"}`), 201, "")
 	if a.text("expires_at") != end {
@@ -63,7 +63,7 @@ func endAtCreation(w *world) {
 	}
 }
 
-func zeroDate(w *world) {
+func zeroDate(w *harness) {
 	id, key := w.create(`{"customer_id":"c2","expires_in_days":30}`)
 	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T01:00:00+01:00",
 		"1970-01-01T00:00:00Z"} {
@@ -78,7 +78,7 @@ func zeroDate(w *world) {
 	}
 }
 
-func knownNames(w *world) {
+func knownNames(w *harness) {
 	customer := fmt.Sprintf("c3-%d", time.Now().UnixNano())
 	id, key := w.create(`{"customer_id":"` + customer + `","expires_in_days":30}`)
 	w.want(w.license("activate", device(key, customer+"-pc")), 201, "")
@@ -121,7 +121,7 @@ func knownNames(w *world) {
 	}
 }
 
-func nullIsAbsent(w *world) {
+func nullIsAbsent(w *harness) {
 	_, key := w.create(`{"customer_id":"c4","product":null,"max_devices":null,"features":null,"metadata":null,` +
 		`"is_test":null,"license_key":null}`)
 	w.want(w.license("activate", `{"license_key":"`+key+
@@ -133,7 +133,7 @@ func nullIsAbsent(w *world) {
 	w.want(w.admin("PATCH", "/licenses/"+id, `{"customer_id":null}`), 400, "VALIDATION_ERROR")
 }
 
-func changeAPIKey(w *world) {
+func changeAPIKey(w *harness) {
 	id, key := w.apiKey(`{"client_name":"c5","allowed_endpoints":["*"]}`)
 	validate := func() answer {
 		return w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", key)
@@ -159,7 +159,7 @@ func changeAPIKey(w *world) {
 	})
 }
 
-func shippedKey(w *world) {
+func shippedKey(w *harness) {
 	per := func(body string) any {
 		a := w.want(w.call("POST", w.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", w.AdminSecret), 201, "")
 		limit, _ := a.body["rate_limit"].(map[string]any)
@@ -174,19 +174,19 @@ func shippedKey(w *world) {
 }
 
 // pair takes a token pair for a fresh device.
-func (w *world) pair(licenseID, hardwareID string) (access, refresh string) {
+func (w *harness) pair(licenseID, hardwareID string) (access, refresh string) {
 	w.Helper()
 	a := w.want(w.call("POST", w.AuthURL+"/api/v1/auth/token",
 		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, licenseID, hardwareID), "X-API-Key", w.APIKey), 200, "")
 	return a.text("access_token"), a.text("refresh_token")
 }
 
-func (w *world) refresh(token string, headers ...string) answer {
+func (w *harness) refresh(token string, headers ...string) answer {
 	w.Helper()
 	return w.call("POST", w.AuthURL+"/api/v1/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, token), headers...)
 }
 
-func lostRefresh(w *world) {
+func lostRefresh(w *harness) {
 	id, key := w.create(`{"customer_id":"c7"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	_, first := w.pair(id, "pc")
@@ -202,7 +202,7 @@ func lostRefresh(w *world) {
 	w.want(w.refresh(fourth.text("refresh_token")), 401, "INVALID_TOKEN")
 }
 
-func pastedKeys(w *world) {
+func pastedKeys(w *harness) {
 	id, key := w.create(`{"customer_id":"c8"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	body := strings.TrimPrefix(key, "LIC-")
@@ -231,7 +231,7 @@ func pastedKeys(w *world) {
 }
 
 // slowClock: clients check an offline token themselves, some with a clock that is minutes late.
-func slowClock(w *world) {
+func slowClock(w *harness) {
 	f := newForge(w)
 	claims := jwt.MapClaims{}
 	if _, _, err := jwt.NewParser().ParseUnverified(f.offline, claims); err != nil {
@@ -243,7 +243,7 @@ func slowClock(w *world) {
 	}
 }
 
-func dateAsEnd(w *world) {
+func dateAsEnd(w *harness) {
 	id, key := w.create(`{"customer_id":"c10"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	today := time.Now().UTC().Format(time.DateOnly)
@@ -253,7 +253,7 @@ func dateAsEnd(w *world) {
 	}
 }
 
-func placeholders(w *world) {
+func placeholders(w *harness) {
 	_, key := w.create(`{"customer_id":"c11","max_devices":9}`)
 	for _, id := range []string{"None", "null", "undefined", "Default string", "To be filled by O.E.M.",
 		"00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "unknown"} {
@@ -262,7 +262,7 @@ func placeholders(w *world) {
 }
 
 // handedRound: one seat that 60 networks pass on is churn; from one network it may be an installer under test.
-func handedRound(w *world) {
+func handedRound(w *harness) {
 	rounds := func(network func(i int) string) (licenseID string) {
 		id, key := w.create(`{"customer_id":"c12","max_devices":1}`)
 		for i := range 60 {
@@ -289,7 +289,7 @@ func handedRound(w *world) {
 	}
 }
 
-func renamedDevice(w *world) {
+func renamedDevice(w *harness) {
 	id, key := w.create(`{"customer_id":"c13"}`)
 	say := func(endpoint, name, version string) answer {
 		return w.license(endpoint, fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","device_name":%q,`+
@@ -318,7 +318,7 @@ func renamedDevice(w *world) {
 	shown(`"Newest name"`, `"16"`)
 }
 
-func head(w *world) {
+func head(w *harness) {
 	for _, path := range []string{"/healthz", "/readyz", "/version", "/openapi.json", "/docs"} {
 		for _, url := range []string{w.AuthURL, w.LicenseURL, w.AnalyticsURL, w.AdminURL} {
 			get, headed := w.call("GET", url+path, ""), w.call("HEAD", url+path, "")
@@ -333,7 +333,7 @@ func head(w *world) {
 	w.want(w.license("validate/", device(w.LicenseKey, "x")), 200, "")
 }
 
-func transferToSeated(w *world) {
+func transferToSeated(w *harness) {
 	id, key := w.create(`{"customer_id":"p1","max_devices":2}`)
 	w.want(w.license("activate", device(key, "a")), 201, "")
 	w.want(w.license("activate", device(key, "b")), 201, "")
@@ -344,14 +344,14 @@ func transferToSeated(w *world) {
 	}
 }
 
-func withoutBody(w *world) {
+func withoutBody(w *harness) {
 	a := w.want(w.license("validate", ""), 400, "VALIDATION_ERROR")
 	if !strings.Contains(string(a.raw), "empty") {
 		w.Errorf("got %s", a.raw)
 	}
 }
 
-func otherService(w *world) {
+func otherService(w *harness) {
 	a := w.want(w.call("POST", w.AuthURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey),
 		404, "NOT_FOUND")
 	if !strings.Contains(string(a.raw), "license") || !strings.Contains(string(a.raw), "5002") {
@@ -359,7 +359,7 @@ func otherService(w *world) {
 	}
 }
 
-func wholeNumbers(w *world) {
+func wholeNumbers(w *harness) {
 	a := w.want(w.admin("POST", "/licenses", `{"customer_id":"p4","max_devices":5.0}`), 201, "")
 	if a.body["max_devices"] != 5.0 {
 		w.Errorf("got %s", a.raw)
@@ -367,7 +367,7 @@ func wholeNumbers(w *world) {
 	w.want(w.admin("POST", "/licenses", `{"customer_id":"p4","max_devices":5.5}`), 400, "VALIDATION_ERROR")
 }
 
-func formContentType(w *world) {
+func formContentType(w *harness) {
 	a := w.call("POST", w.LicenseURL+"/api/v1/license/validate", device(w.LicenseKey, "x"), "X-API-Key", w.APIKey,
 		"Content-Type", "application/x-www-form-urlencoded")
 	w.want(a, 415, "UNSUPPORTED_MEDIA_TYPE")
@@ -378,7 +378,7 @@ func formContentType(w *world) {
 		"Content-Type", ""), 200, "")
 }
 
-func lostChange(w *world) {
+func lostChange(w *harness) {
 	id, key := w.create(`{"customer_id":"p7","max_devices":2}`)
 	w.want(w.license("activate", device(key, "a")), 201, "")
 	for name, change := range map[string]func() answer{
@@ -410,7 +410,7 @@ func lostChange(w *world) {
 	}
 }
 
-func largeHeader(w *world) {
+func largeHeader(w *harness) {
 	req, err := http.NewRequest("GET", w.LicenseURL+"/healthz", nil)
 	if err != nil {
 		w.Fatal(err)

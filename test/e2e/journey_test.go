@@ -12,7 +12,7 @@ import (
 
 // TestJourney walks through every endpoint of the main API as its document shows them.
 func TestJourney(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"acme","max_devices":5,"expires_in_days":365,"features":["feature1",` +
 			`"feature2"],"is_test":false,"metadata":{"custom":"data"}}`)
 		if !strings.HasPrefix(key, "LIC-") {
@@ -25,7 +25,7 @@ func TestJourney(t *testing.T) {
 	})
 }
 
-func (w *world) activate(key string) {
+func (w *harness) activate(key string) {
 	w.Helper()
 	a := w.want(w.license("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":"device-123",`+
 		`"device_name":"Desk","os_info":{"name":"Windows","version":"10"}}`, key)), http.StatusCreated, "")
@@ -42,7 +42,7 @@ func (w *world) activate(key string) {
 	w.want(w.license("validate", device("LIC-XXXXXXXXXXXX", "device-123")), http.StatusNotFound, "LICENSE_NOT_FOUND")
 }
 
-func (w *world) tokens(id, key string) {
+func (w *harness) tokens(id, key string) {
 	w.Helper()
 	body := fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-123"}`, id)
 	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token", body, "X-API-Key", w.APIKey), http.StatusOK,
@@ -83,7 +83,7 @@ func (w *world) tokens(id, key string) {
 	}
 }
 
-func (w *world) manage(id string) {
+func (w *harness) manage(id string) {
 	w.Helper()
 	l := w.want(w.admin(http.MethodGet, "/licenses/"+id, ""), http.StatusOK, "")
 	if _, ok := l.body["statistics"].(map[string]any); !ok || strings.Count(l.text("license_key"), "*") != 8 {
@@ -139,7 +139,7 @@ func (w *world) manage(id string) {
 	w.want(w.admin(http.MethodDelete, "/licenses/"+id, ""), http.StatusOK, "")
 }
 
-func (w *world) analyze(id string) {
+func (w *harness) analyze(id string) {
 	w.Helper()
 	w.usage(id, "activations", 1)
 	w.usage(id, "heartbeats", 1)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func (w *world) apiKey(body string) (id, key string) {
+func (w *harness) apiKey(body string) (id, key string) {
 	w.Helper()
 	a := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/api-key", body, "X-Admin-Secret", w.AdminSecret),
 		http.StatusCreated, "")
@@ -21,7 +21,7 @@ func (w *world) apiKey(body string) (id, key string) {
 
 // TestRateLimit: one limit, however many processes share the calls.
 func TestRateLimit(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		_, own := w.apiKey(`{"client_name":"own limits","allowed_endpoints":["*"],"rate_limit":{"per_minute":7,` +
 			`"per_hour":100}}`)
 		_, usual := w.apiKey(`{"client_name":"usual limits","allowed_endpoints":["*"]}`)
@@ -54,7 +54,7 @@ func TestRateLimit(t *testing.T) {
 // TestSeatRace: 40 devices race for 5 seats over HTTP, on all processes, with devices that leave, transfers and limit
 // changes.
 func TestSeatRace(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"race","max_devices":5}`)
 		urls := w.URLs("license")
 		var taken, left atomic.Int64
@@ -105,7 +105,7 @@ func TestSeatRace(t *testing.T) {
 }
 
 // watchSeats looks at the license while others change it; the result is the most devices that were ever seen.
-func (w *world) watchSeats(id string, limit int) (stop func() int) {
+func (w *harness) watchSeats(id string, limit int) (stop func() int) {
 	done, worst := make(chan struct{}), make(chan int)
 	go func() {
 		most := 0
@@ -125,14 +125,14 @@ func (w *world) watchSeats(id string, limit int) (stop func() int) {
 	return func() int { close(done); return <-worst }
 }
 
-func (w *world) tolerate(a answer, err error, statuses ...int) {
+func (w *harness) tolerate(a answer, err error, statuses ...int) {
 	if err != nil || !slices.Contains(statuses, a.status) {
 		w.Errorf("got %d %s %v, want one of %v", a.status, a.raw, err, statuses)
 	}
 }
 
 // within demands that every process of license answers so within a second.
-func (w *world) within(what string, status int, code string, ask func(url string) (answer, error)) {
+func (w *harness) within(what string, status int, code string, ask func(url string) (answer, error)) {
 	w.Helper()
 	for _, url := range w.URLs("license") {
 		w.eventually(time.Second, func() error {
@@ -147,7 +147,7 @@ func (w *world) within(what string, status int, code string, ask func(url string
 
 // TestChangesAreSeenWithinASecond by every process, although validations are cached for five minutes.
 func TestChangesAreSeenWithinASecond(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		keyID, apiKey := w.apiKey(`{"client_name":"to be revoked","allowed_endpoints":["*"],` +
 			`"rate_limit":{"per_minute":0,"per_hour":0}}`)
 		id, key := w.create(`{"customer_id":"c","max_devices":2}`)

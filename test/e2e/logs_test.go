@@ -35,7 +35,7 @@ func TestNoCredentialIsLogged(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	w := &world{T: t, Suite: s, embedded: true}
+	w := &harness{T: t, Suite: s, embedded: true}
 	id, key := w.create(`{"customer_id":"logs"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh := w.pair(id, "pc")
@@ -72,7 +72,7 @@ func TestNoCredentialIsLogged(t *testing.T) {
 }
 
 // everywhere sends secret in every place of requests that the service can read.
-func (w *world) everywhere(service, secret string) {
+func (w *harness) everywhere(service, secret string) {
 	w.Helper()
 	escaped := url.QueryEscape(secret)
 	paths := []string{
@@ -114,7 +114,7 @@ func (w *world) everywhere(service, secret string) {
 }
 
 // unreadable sends what no server can read as a request.
-func (w *world) unreadable(service, secret string) {
+func (w *harness) unreadable(service, secret string) {
 	w.Helper()
 	for _, request := range []string{
 		"GET /?license_key=" + secret + " HTTP/9.9\r\n\r\n", secret + "\r\n\r\n",

@@ -27,7 +27,7 @@ const schemaOf = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 ) AS l(line)`
 
 // database makes an empty one and returns its URL.
-func (w *world) database(name string) string {
+func (w *harness) database(name string) string {
 	w.Helper()
 	w.sql("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)")
 	w.sql("CREATE DATABASE " + name + " TEMPLATE template0")
@@ -39,7 +39,7 @@ func (w *world) database(name string) string {
 	return u.String()
 }
 
-func (w *world) schema(database string) string {
+func (w *harness) schema(database string) string {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), database)
 	if err != nil {
@@ -57,7 +57,7 @@ func (w *world) schema(database string) string {
 }
 
 // migrating is the migrate command of a service, not started yet.
-func (w *world) migrating(ctx context.Context, service, database string) *exec.Cmd {
+func (w *harness) migrating(ctx context.Context, service, database string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "../../bin/"+service, "migrate")
 	for name, value := range with(w.settings(service), "LATCHKEY_DATABASE_URL", database) {
 		cmd.Env = append(cmd.Env, name+"="+value)

@@ -32,7 +32,7 @@ var services = []string{"auth", "license", "analytics", "admin"}
 var dbPassword = secret.New("")
 
 // settings are the environment of one service of the suite, by name.
-func (w *world) settings(service string) map[string]string {
+func (w *harness) settings(service string) map[string]string {
 	w.Helper()
 	e := w.environment()
 	s := map[string]string{"PATH": os.Getenv("PATH"), "LATCHKEY_ENV": "production",
@@ -60,7 +60,7 @@ func with(settings map[string]string, pairs ...string) map[string]string {
 }
 
 // run runs a program that the suite has built to its end, within a minute.
-func (w *world) run(settings map[string]string, program string, args ...string) (output string, code int) {
+func (w *harness) run(settings map[string]string, program string, args ...string) (output string, code int) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
@@ -75,7 +75,7 @@ func (w *world) run(settings map[string]string, program string, args ...string) 
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func (w *world) ran(settings map[string]string, program string, args ...string) string {
+func (w *harness) ran(settings map[string]string, program string, args ...string) string {
 	w.Helper()
 	out, code := w.run(settings, program, args...)
 	if code != 0 {
@@ -170,7 +170,7 @@ func TestRefusedSettings(t *testing.T) {
 	}
 }
 
-func (w *world) refuses(service, what string, settings map[string]string, want []string) {
+func (w *harness) refuses(service, what string, settings map[string]string, want []string) {
 	w.Helper()
 	out, code := w.run(settings, service, "serve")
 	if code != 2 || strings.Contains(out, dbPassword) {
@@ -211,7 +211,7 @@ func TestWaitingEnds(t *testing.T) {
 }
 
 // works demands that the suite does what it is for, the whole way from an activation to usage figures.
-func (w *world) works() {
+func (w *harness) works() {
 	w.Helper()
 	id, key := w.create(`{"customer_id":"works"}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
@@ -242,7 +242,7 @@ func TestStartOrders(t *testing.T) {
 }
 
 // waits starts a stopped process, which has to wait for what the test took away, until its log says so.
-func (w *world) waits(service, what string) *suite.Process {
+func (w *harness) waits(service, what string) *suite.Process {
 	w.Helper()
 	p := w.Process(service)
 	before, _ := os.ReadFile(p.Log()) // nothing is fine too
@@ -260,7 +260,7 @@ func (w *world) waits(service, what string) *suite.Process {
 }
 
 // mend repairs what a failed test would leave broken for the others.
-func (w *world) mend(restart func(context.Context) error) {
+func (w *harness) mend(restart func(context.Context) error) {
 	w.Cleanup(func() {
 		if !w.Failed() {
 			return
@@ -381,7 +381,7 @@ func TestStopDuringRequests(t *testing.T) {
 }
 
 // balance watches the second process of license as a load balancer does; the result tells whether it takes requests.
-func (w *world) balance(done <-chan struct{}, all *sync.WaitGroup) *atomic.Bool {
+func (w *harness) balance(done <-chan struct{}, all *sync.WaitGroup) *atomic.Bool {
 	var ready atomic.Bool
 	all.Go(func() {
 		for {
@@ -504,7 +504,7 @@ func TestRepublish(t *testing.T) {
 	}
 }
 
-func (w *world) sql(statement string) {
+func (w *harness) sql(statement string) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
 	if err != nil {

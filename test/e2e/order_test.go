@@ -12,7 +12,7 @@ import (
 // first of them is told: the credential (401), what it may do (403), its limit (429), the body's type and size (415,
 // 413), its content (400), and only then what is missing (404).
 func TestOrderOfChecks(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		c := &checks{attacker: newAttacker(w)}
 		c.closed = c.apiKey(`{"client_name":"closed","allowed_endpoints":["/nothing"]}`)
 		c.viewer = c.want(c.admin(http.MethodPost, "/keys", `{"name":"looks on","role":"viewer"}`), http.StatusCreated,

@@ -19,7 +19,7 @@ import (
 // roundRobin is a client in front of all replicas, which tries the next one when a connection is refused, and hides no
 // other failure: Go's own client would repeat what a cut connection loses.
 type roundRobin struct {
-	*world
+	*harness
 	turn atomic.Int64
 	// What the calls carry. A test may replace it while they go on.
 	asClient, asOwner, asVendor credential
@@ -40,11 +40,11 @@ func (c *credential) header() []string { return []string{c.name, *c.value.Load()
 
 // behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that
 // were quiet, before a draining server does.
-func (w *world) behindGateway() *roundRobin {
+func (w *harness) behindGateway() *roundRobin {
 	plain := client.Transport
 	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
 	w.Cleanup(func() { client.Transport = plain })
-	r := &roundRobin{world: w}
+	r := &roundRobin{harness: w}
 	r.asClient.use("X-API-Key", w.APIKey)
 	r.asOwner.use("X-Admin-API-Key", w.AdminAPIKey)
 	r.asVendor.use("X-Admin-Secret", w.AdminSecret)

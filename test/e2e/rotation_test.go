@@ -251,7 +251,7 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	}
 	all(access, offline)
 	var header struct{ Kid string }
-	(&forge{world: w}).decode(access, 0, &header)
+	(&forge{harness: w}).decode(access, 0, &header)
 	revoke := func(kid string) (string, int) { return w.run(w.settings("auth"), "auth", "revoke-signing-key", kid) }
 	if out, code := revoke("0123456789abcdef"); code != 2 || !strings.Contains(out, header.Kid+"  signs") {
 		t.Errorf("an unknown key: exit code %d\n%s", code, out)

@@ -19,7 +19,7 @@ import (
 // in the values and names of free objects too: all calls count in the figures, the audit log has every change, nothing
 // is a dead letter.
 func TestH1NoTextBecomesADeadLetter(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		const rounds = 40
 		before := w.deadLetters()
 		random := rand.New(rand.NewPCG(41, 3))
@@ -80,7 +80,7 @@ func TestH1NoTextBecomesADeadLetter(t *testing.T) {
 var deadLetters = regexp.MustCompile(`(?m)^latchkey_dead_letters\{[^}]*\} (\S+)$`)
 
 // deadLetters is how many analytics and admin have; other tests of the shared suite leave some.
-func (w *world) deadLetters() string {
+func (w *harness) deadLetters() string {
 	w.Helper()
 	if !w.embedded {
 		list := func(service string) int {

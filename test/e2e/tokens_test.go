@@ -27,7 +27,7 @@ import (
 // TestTokenAttacks: every forged, borrowed or ended token is refused, by every endpoint that takes one, at every
 // process.
 func TestTokenAttacks(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		f := newForge(w)
 		for _, door := range f.doors() {
 			w.Run(door.name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestTokenAttacks(t *testing.T) {
 
 // TestOfflineTokenNeedsThePublicKeyOnly checks an offline token as a client without any Latchkey code does.
 func TestOfflineTokenNeedsThePublicKeyOnly(t *testing.T) {
-	each(t, func(w *world) {
+	each(t, func(w *harness) {
 		f := newForge(w)
 		parsed, err := jwt.Parse(f.offline, func(token *jwt.Token) (any, error) {
 			return f.public[token.Header["kid"].(string)], nil
@@ -76,16 +76,16 @@ func TestOfflineTokenNeedsThePublicKeyOnly(t *testing.T) {
 
 // forge makes tokens: with auth's own private key, as who stole it could not tell apart, and with others.
 type forge struct {
-	*world
+	*harness
 	licenseID, access, refresh, offline string
 	kid                                 string
 	public                              map[string]ed25519.PublicKey
 	private, strange                    ed25519.PrivateKey
 }
 
-func newForge(w *world) *forge {
+func newForge(w *harness) *forge {
 	w.Helper()
-	f := &forge{world: w, public: map[string]ed25519.PublicKey{}}
+	f := &forge{harness: w, public: map[string]ed25519.PublicKey{}}
 	id, key := w.create(`{"customer_id":"tokens","max_devices":2,"features":["export"]}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
@@ -98,7 +98,7 @@ func newForge(w *world) *forge {
 }
 
 // environment is what the suite tells other programs, without the prefix of the names.
-func (w *world) environment() map[string]string {
+func (w *harness) environment() map[string]string {
 	all := map[string]string{}
 	for _, entry := range w.Environ() {
 		name, value, _ := strings.Cut(strings.TrimPrefix(entry, "LATCHKEY_SUITE_"), "=")

@@ -79,7 +79,7 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return first, nil
 }
 
-// Images of the container rung, pinned so that a test means the same everywhere.
+// Images of the containers, pinned so that a test means the same everywhere.
 const (
 	postgresImage = "postgres:17.6-alpine"
 	rabbitImage   = "rabbitmq:4.1-management-alpine"

@@ -23,7 +23,7 @@ type Process struct {
 	Name string
 	// URLs are the public addresses by service; a process of the embedded suite has all four.
 	URLs map[string]string
-	// InternalURL is where sisters ask; empty in the embedded suite.
+	// InternalURL is where peer services ask; empty in the embedded suite.
 	InternalURL string
 
 	group   *servers.Group

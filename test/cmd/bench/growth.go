@@ -29,8 +29,8 @@ const few = 1_000
 // warmUpTime bounds the warming of the many: entries live five minutes, and rounds have to fit in behind it.
 const warmUpTime = 150 * time.Second
 
-// world is a license process over a database of its own.
-type world struct {
+// populated is a license process over a database of its own that holds so many licenses.
+type populated struct {
 	replica
 	count int64
 	// hot is how many licenses are warm: all, unless warming took too long.
@@ -44,36 +44,36 @@ func (b *bench) growth(ctx context.Context) error {
 	if b.quick {
 		many = 100_000
 	}
-	worlds, err := b.worlds(ctx, few, many)
+	processes, err := b.populate(ctx, few, many)
 	if err != nil {
 		return err
 	}
-	for _, w := range worlds {
+	for _, w := range processes {
 		defer w.Kill()
 	}
 	if err := b.suite.Process("analytics").Stop(); err != nil {
 		return err
 	}
-	for _, w := range worlds {
+	for _, w := range processes {
 		if err := b.heat(ctx, w); err != nil {
 			return err
 		}
 	}
-	if err := b.growthRounds(ctx, worlds); err != nil {
+	if err := b.growthRounds(ctx, processes); err != nil {
 		return err
 	}
-	b.info("  memory with that many warm", "MB").add(residentMB(worlds[1].PID()))
+	b.info("  memory with that many warm", "MB").add(residentMB(processes[1].PID()))
 	return b.suite.Process("analytics").Restart(ctx)
 }
 
-// growthRounds compares the second world with the first.
-func (b *bench) growthRounds(ctx context.Context, worlds []*world) error {
-	from := fmt.Sprintf(", %d licenses of %d", worlds[1].count, worlds[0].count)
-	b.info("  licenses that were warm", "").add(float64(worlds[1].hot))
+// growthRounds compares the second process with the first.
+func (b *bench) growthRounds(ctx context.Context, processes []*populated) error {
+	from := fmt.Sprintf(", %d licenses of %d", processes[1].count, processes[0].count)
+	b.info("  licenses that were warm", "").add(float64(processes[1].hot))
 	misses := b.info("  answers that came from elsewhere than they should", "")
 	steps := []struct {
 		ratio *row
-		take  func(ctx context.Context, w *world, round int) error
+		take  func(ctx context.Context, w *populated, round int) error
 	}{
 		{b.ratio("warm validate"+from, growthWarm, growthAim), b.warmRound},
 		{b.ratio("cold validate"+from, growthCold, growthAim), b.coldRound},
@@ -81,8 +81,8 @@ func (b *bench) growthRounds(ctx context.Context, worlds []*world) error {
 	}
 	for _, step := range steps {
 		for round := range b.rounds {
-			for i := range worlds {
-				w := worlds[(i+round)%len(worlds)]
+			for i := range processes {
+				w := processes[(i+round)%len(processes)]
 				if err := step.take(ctx, w, round); err != nil {
 					return err
 				}
@@ -91,7 +91,7 @@ func (b *bench) growthRounds(ctx context.Context, worlds []*world) error {
 					return fmt.Errorf("%d wrong answers: %w", w.round.wrong, w.round.first)
 				}
 			}
-			small, large := worlds[0].round.perSecond(), worlds[1].round.perSecond()
+			small, large := processes[0].round.perSecond(), processes[1].round.perSecond()
 			step.ratio.add(large / small)
 			b.say("round %d, %s: %.0f/s and %.0f/s", round+1, step.ratio.Name, large, small)
 		}
@@ -99,8 +99,8 @@ func (b *bench) growthRounds(ctx context.Context, worlds []*world) error {
 	return nil
 }
 
-// worlds starts a license process for each number of licenses.
-func (b *bench) worlds(ctx context.Context, counts ...int64) (worlds []*world, err error) {
+// populate starts a license process for each number of licenses.
+func (b *bench) populate(ctx context.Context, counts ...int64) (processes []*populated, err error) {
 	for _, count := range counts {
 		name := fmt.Sprintf("licenses%d", count)
 		database, err := b.newDatabase(ctx, name)
@@ -118,12 +118,12 @@ func (b *bench) worlds(ctx context.Context, counts ...int64) (worlds []*world, e
 		if err != nil {
 			return nil, err
 		}
-		worlds = append(worlds, &world{replica: license, count: count})
+		processes = append(processes, &populated{replica: license, count: count})
 	}
-	return worlds, nil
+	return processes, nil
 }
 
-func (b *bench) heat(ctx context.Context, w *world) error {
+func (b *bench) heat(ctx context.Context, w *populated) error {
 	b.say("warming %d licenses", w.count)
 	if err := warm(ctx, w.url, b.suite.APIKey, few); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (b *bench) heat(ctx context.Context, w *world) error {
 	return nil
 }
 
-func (b *bench) warmRound(ctx context.Context, w *world, _ int) (err error) {
+func (b *bench) warmRound(ctx context.Context, w *populated, _ int) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (b *bench) warmRound(ctx context.Context, w *world, _ int) (err error) {
 	return err
 }
 
-func (b *bench) activationRound(ctx context.Context, w *world, _ int) (err error) {
+func (b *bench) activationRound(ctx context.Context, w *populated, _ int) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (b *bench) activationRound(ctx context.Context, w *world, _ int) (err error
 }
 
 // coldRound asks for few licenses that the process has just forgotten, again and again until the time is up.
-func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
+func (b *bench) coldRound(ctx context.Context, w *populated, round int) error {
 	w.round = outcome{}
 	t := validation(w.url, b.suite.APIKey)
 	t.memory = fromDatabase
@@ -186,7 +186,7 @@ func (b *bench) coldRound(ctx context.Context, w *world, round int) error {
 
 // forget has the license processes drop few licenses behind first, by what caches hear when another replica has changed
 // them.
-func (b *bench) forget(ctx context.Context, w *world, first int64) error {
+func (b *bench) forget(ctx context.Context, w *populated, first int64) error {
 	events := make([]event.Event, few)
 	for i := range events {
 		n := first + 1 + int64(i)

@@ -37,14 +37,14 @@ type Key struct {
 	CreatedAt time.Time
 }
 
-// Keys is the use cases of admin keys.
-type Keys struct {
+// Registry makes, lists, revokes and recognizes admin keys.
+type Registry struct {
 	store Store
 	clock clock.Clock
 }
 
-// New returns the use cases over a store.
-func New(s Store, c clock.Clock) *Keys { return &Keys{store: s, clock: c} }
+// New returns the registry of the keys in a store.
+func New(s Store, c clock.Clock) *Registry { return &Registry{store: s, clock: c} }
 
 // WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a
 // key that the service made, one that is not mistyped.
@@ -61,57 +61,57 @@ func WellFormed(s string) bool {
 }
 
 // Authenticate finds the key of a secret. Each call asks the store, so a deletion counts at once on every replica.
-func (k *Keys) Authenticate(ctx context.Context, presented string) (Key, error) {
+func (r *Registry) Authenticate(ctx context.Context, presented string) (Key, error) {
 	if !WellFormed(presented) {
 		return Key{}, ErrInvalidKey
 	}
-	return k.store.ByHash(ctx, secret.Hash(presented))
+	return r.store.ByHash(ctx, secret.Hash(presented))
 }
 
 // List answers the live keys, oldest first.
-func (k *Keys) List(ctx context.Context) ([]Key, error) { return k.store.Keys(ctx) }
+func (r *Registry) List(ctx context.Context) ([]Key, error) { return r.store.Keys(ctx) }
 
 // Create makes a key and answers it with its secret, which is not kept.
-func (k *Keys) Create(ctx context.Context, actor *audit.Actor, name string, role Role) (Key, string, error) {
+func (r *Registry) Create(ctx context.Context, actor *audit.Actor, name string, role Role) (Key, string, error) {
 	if err := check(name, role); err != nil {
 		return Key{}, "", err
 	}
-	key, err := k.fresh(name, role)
+	key, err := r.fresh(name, role)
 	if err != nil {
 		return Key{}, "", err
 	}
 	shown := secret.New(Prefix)
-	r := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.Members()}
-	if err := k.store.AddKey(ctx, key, secret.Hash(shown), r); err != nil {
+	created := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.Members()}
+	if err := r.store.AddKey(ctx, key, secret.Hash(shown), created); err != nil {
 		return Key{}, "", err
 	}
 	return key, shown, nil
 }
 
 // Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner.
-func (k *Keys) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, time.Time, error) {
-	now := k.clock.Now()
-	key, err := k.store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
+func (r *Registry) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, time.Time, error) {
+	now := r.clock.Now()
+	key, err := r.store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
 	return key, now, err
 }
 
 // Configure puts the owner key from the configuration in force. live is false when that key had been revoked: a revoked
 // key stays revoked, so that a leaked key cannot come back with an old configuration. An empty configured changes
 // nothing, but then some owner must exist already.
-func (k *Keys) Configure(ctx context.Context, configured secret.Secret) (live bool, err error) {
+func (r *Registry) Configure(ctx context.Context, configured secret.Secret) (live bool, err error) {
 	if configured == "" {
-		return true, k.requireOwner(ctx)
+		return true, r.requireOwner(ctx)
 	}
-	key, err := k.fresh(configuredName, Owner)
+	key, err := r.fresh(configuredName, Owner)
 	if err != nil {
 		return false, err
 	}
-	r := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
-	return k.store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), r)
+	done := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
+	return r.store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), done)
 }
 
-func (k *Keys) requireOwner(ctx context.Context) error {
-	keys, err := k.store.Keys(ctx)
+func (r *Registry) requireOwner(ctx context.Context) error {
+	keys, err := r.store.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,12 +123,12 @@ func (k *Keys) requireOwner(ctx context.Context) error {
 	return ErrNoOwner
 }
 
-func (k *Keys) fresh(name string, role Role) (Key, error) {
+func (r *Registry) fresh(name string, role Role) (Key, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Key{}, fmt.Errorf("make an id: %w", err)
 	}
-	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: k.clock.Now()}, nil
+	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: r.clock.Now()}, nil
 }
 
 // Members is the key as the audit log shows it.

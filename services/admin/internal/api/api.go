@@ -16,7 +16,7 @@ import (
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Keys  *adminkey.Keys
+	Keys  *adminkey.Registry
 	Audit audit.Log
 	peers.Peers
 	Idempotency *idempotency.Store

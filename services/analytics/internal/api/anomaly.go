@@ -27,7 +27,7 @@ func (a *API) anomalies(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Usage.Anomalies(c.Request.Context(), q)
+	found, err := a.Anomalies.List(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *API) judge(c *gin.Context) error {
 		return err
 	}
 	j := usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()}
-	judged, err := a.Usage.Judge(c.Request.Context(), actor(c), c.Param("anomaly_id"), j)
+	judged, err := a.Anomalies.Judge(c.Request.Context(), actor(c), c.Param("anomaly_id"), j)
 	if err != nil {
 		return err
 	}

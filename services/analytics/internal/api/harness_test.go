@@ -70,7 +70,11 @@ func newHarness(t testing.TB, d *db.DB) *harness {
 	k.consumer = ingest.New(st, engine, k.clock, testkit.Log(t))
 	guard := apikey.NewGuard(k.keys, apikey.Options{Clock: k.clock, Limiter: ratelimit.NewLocal(k.clock)})
 	k.engine = httpx.NewEngine(httpx.Options{Service: "analytics", Log: testkit.Log(t), Clock: k.clock})
-	api.New(api.Deps{Usage: usage.NewService(st, st, engine, k.clock), RequireAPIKey: guard.Require()}).Routes(k.engine)
+	api.New(api.Deps{
+		Reports:       usage.NewReports(st, st, k.clock),
+		Anomalies:     usage.NewAnomalies(st, st, engine, k.clock),
+		RequireAPIKey: guard.Require(),
+	}).Routes(k.engine)
 	k.handler = openapitest.Wrap(t, openapi.Analytics, k.engine)
 	return k
 }

@@ -23,7 +23,7 @@ func (a *API) patterns(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.Usage.Patterns(c.Request.Context(), c.Param("license_id"), days)
+	p, err := a.Reports.Patterns(c.Request.Context(), c.Param("license_id"), days)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (a *API) detect(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Usage.Detect(c.Request.Context(), c.Param("license_id"), d)
+	found, err := a.Anomalies.Detect(c.Request.Context(), c.Param("license_id"), d)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (r detectRequest) detection() (usage.Detection, error) {
 }
 
 func (a *API) risk(c *gin.Context) error {
-	r, err := a.Usage.Risk(c.Request.Context(), c.Param("license_id"))
+	r, err := a.Anomalies.Risk(c.Request.Context(), c.Param("license_id"))
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 func (a *API) dashboard(c *gin.Context) error {
-	d, err := a.Usage.Dashboard(c.Request.Context())
+	d, err := a.Reports.Dashboard(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (a *API) report(c *gin.Context) error {
 	case format != "" && format != "json":
 		return apierr.InvalidField("format", "must be json or csv")
 	}
-	r, err := a.Usage.Report(c.Request.Context(), q)
+	r, err := a.Reports.Report(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	if q.After != "" && (len(q.After) != 36 || uuid.Validate(q.After) != nil) {
 		return q, errCursor
 	}
-	q.Window = a.Usage.Window(days)
+	q.Window = a.Reports.Window(days)
 	return q, nil
 }
 
@@ -86,7 +86,7 @@ func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 			"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at"})
 	}
 	begun := false
-	err := a.Usage.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
+	err := a.Reports.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
 		if !begun {
 			begun = true
 			if err := begin(); err != nil {

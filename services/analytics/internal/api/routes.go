@@ -16,7 +16,8 @@ const longWork = 60 * time.Second
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Usage *usage.Service
+	Reports   *usage.Reports
+	Anomalies *usage.Anomalies
 	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.
 	RequireAPIKey gin.HandlerFunc
 }

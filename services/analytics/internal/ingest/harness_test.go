@@ -35,14 +35,14 @@ type harness struct {
 	store    *store.Store
 	outbox   *outbox.Outbox
 	consumer *ingest.Consumer
-	usage    *usage.Service
+	reports  *usage.Reports
 }
 
 func newHarness(t testing.TB, d *db.DB) *harness {
 	r := &harness{t: t, engine: d.Engine(), clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics")}
 	r.store = store.New(d, r.outbox)
 	r.consumer = r.another()
-	r.usage = usage.NewService(r.store, r.store, detect.New(), r.clock)
+	r.reports = usage.NewReports(r.store, r.store, r.clock)
 	return r
 }
 

@@ -79,13 +79,13 @@ func (r *harness) answers() answers {
 	}
 	var a answers
 	var err error
-	a.Patterns, err = r.usage.Patterns(ctx, license, 30)
+	a.Patterns, err = r.reports.Patterns(ctx, license, 30)
 	must(err)
-	a.Figures, err = r.usage.Figures(ctx, license)
+	a.Figures, err = r.reports.Figures(ctx, license)
 	must(err)
-	a.Total, a.Daily, err = r.usage.Usage(ctx, license, 30)
+	a.Total, a.Daily, err = r.reports.Usage(ctx, license, 30)
 	must(err)
-	a.Report, err = r.usage.Report(ctx, usage.ReportQuery{Window: r.usage.Window(30), Limit: 10})
+	a.Report, err = r.reports.Report(ctx, usage.ReportQuery{Window: r.reports.Window(30), Limit: 10})
 	must(err)
 	return a
 }
@@ -187,7 +187,7 @@ func TestPoison(t *testing.T) {
 				t.Errorf("%s alone: %v, want it rejected", name, err)
 			}
 		}
-		if _, err := r.usage.Figures(t.Context(), license); !errors.Is(err, usage.ErrLicenseNotFound) {
+		if _, err := r.reports.Figures(t.Context(), license); !errors.Is(err, usage.ErrLicenseNotFound) {
 			t.Errorf("something was written: %v", err)
 		}
 		for name, bad := range poison {
@@ -197,7 +197,7 @@ func TestPoison(t *testing.T) {
 				t.Errorf("%s beside others: %v, want it alone rejected", name, err)
 			}
 		}
-		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1 {
+		if f, err := r.reports.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1 {
 			t.Errorf("the good event: %+v, %v", f, err)
 		}
 	})
@@ -215,13 +215,13 @@ func TestFencing(t *testing.T) {
 		if err := r.consumer.Handle(t.Context(), stale); !errors.Is(err, usage.ErrFenced) {
 			t.Fatalf("the first consumer commits after it was replaced: %v", err)
 		}
-		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 2 {
+		if f, err := r.reports.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 2 {
 			t.Fatalf("after the stale commit: %+v, %v", f, err)
 		}
 		if err := r.consumer.Handle(t.Context(), stale); err != nil {
 			t.Fatalf("the first consumer, when it is given events again: %v", err)
 		}
-		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 3 {
+		if f, err := r.reports.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 3 {
 			t.Errorf("after it took over again: %+v, %v", f, err)
 		}
 	})
@@ -232,7 +232,7 @@ func TestRestart(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		events := guessing(&script{}, now.Add(-time.Hour))
 		r.handle(events...)
-		want, err := r.usage.Anomalies(t.Context(), usage.AnomalyQuery{})
+		want, err := r.store.Anomalies(t.Context(), usage.AnomalyQuery{})
 		if err != nil || len(want) == 0 {
 			t.Fatalf("one consumer: %d anomalies, %v", len(want), err)
 		}
@@ -241,7 +241,7 @@ func TestRestart(t *testing.T) {
 			r2.consumer = r2.another()
 			r2.handle(e)
 		}
-		got, err := r2.usage.Anomalies(t.Context(), usage.AnomalyQuery{})
+		got, err := r2.store.Anomalies(t.Context(), usage.AnomalyQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}

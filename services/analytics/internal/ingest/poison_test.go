@@ -41,7 +41,7 @@ func TestH1PoisonCostsOnlyItself(t *testing.T) {
 		if counting.commits != 1 {
 			t.Errorf("%d commits for one batch", counting.commits)
 		}
-		if f, err := r.usage.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1980 {
+		if f, err := r.reports.Figures(t.Context(), license); err != nil || f.ValidationsTotal != 1980 {
 			t.Errorf("%+v, %v", f, err)
 		}
 	})

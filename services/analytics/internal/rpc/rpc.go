@@ -23,18 +23,18 @@ var Callers = rpc.Callers{
 	analyticsv1connect.AnalyticsServiceStatisticsProcedure:        {"admin"},
 }
 
-type server struct{ usage *usage.Service }
+type server struct{ reports *usage.Reports }
 
 // NewHandler returns the path and the handler of AnalyticsService.
-func NewHandler(u *usage.Service, opts ...connect.HandlerOption) (string, http.Handler) {
-	return analyticsv1connect.NewAnalyticsServiceHandler(server{u}, opts...)
+func NewHandler(r *usage.Reports, opts ...connect.HandlerOption) (string, http.Handler) {
+	return analyticsv1connect.NewAnalyticsServiceHandler(server{r}, opts...)
 }
 
 // LicenseStatistics implements analyticsv1connect.AnalyticsServiceHandler.
 func (s server) LicenseStatistics(
 	ctx context.Context, req *connect.Request[analyticsv1.LicenseStatisticsRequest],
 ) (*connect.Response[analyticsv1.LicenseStatisticsResponse], error) {
-	f, err := s.usage.Figures(ctx, req.Msg.LicenseId)
+	f, err := s.reports.Figures(ctx, req.Msg.LicenseId)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s server) LicenseUsage(
 	if days < 1 || days > usage.MaxDays {
 		return nil, apierr.InvalidField("days", "must be a whole number from 1 to 366")
 	}
-	total, daily, err := s.usage.Usage(ctx, req.Msg.LicenseId, days)
+	total, daily, err := s.reports.Usage(ctx, req.Msg.LicenseId, days)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func newCounts(d *usage.DayUsage) *analyticsv1.UsageCounts {
 func (s server) Statistics(
 	ctx context.Context, _ *connect.Request[analyticsv1.StatisticsRequest],
 ) (*connect.Response[analyticsv1.StatisticsResponse], error) {
-	f, err := s.usage.FleetFigures(ctx)
+	f, err := s.reports.FleetFigures(ctx)
 	if err != nil {
 		return nil, err
 	}

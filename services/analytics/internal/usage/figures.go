@@ -27,17 +27,17 @@ type FleetFigures struct {
 }
 
 // Figures of one license.
-func (s *Service) Figures(ctx context.Context, licenseID string) (*Figures, error) {
-	l, err := s.license(ctx, licenseID)
+func (r *Reports) Figures(ctx context.Context, licenseID string) (*Figures, error) {
+	l, err := find(ctx, r.store, licenseID)
 	if err != nil {
 		return nil, err
 	}
-	now := s.clock.Now()
-	recent, err := s.log.CountSince(ctx, l.ID, now.Add(-24*time.Hour))
+	now := r.clock.Now()
+	recent, err := r.log.CountSince(ctx, l.ID, now.Add(-24*time.Hour))
 	if err != nil {
 		return nil, err
 	}
-	anomalies, err := s.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	anomalies, err := r.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +52,13 @@ func (s *Service) Figures(ctx context.Context, licenseID string) (*Figures, erro
 
 // Usage is one row per day of the last days, oldest first, days without use included; and the sum, whose devices are
 // distinct over the whole span.
-func (s *Service) Usage(ctx context.Context, licenseID string, days int) (total DayUsage, daily []DayUsage, err error) {
-	l, err := s.license(ctx, licenseID)
+func (r *Reports) Usage(ctx context.Context, licenseID string, days int) (total DayUsage, daily []DayUsage, err error) {
+	l, err := find(ctx, r.store, licenseID)
 	if err != nil {
 		return total, nil, err
 	}
-	w := LastDays(s.clock.Now(), days)
-	h, err := s.store.History(ctx, l, w)
+	w := LastDays(r.clock.Now(), days)
+	h, err := r.store.History(ctx, l, w)
 	if err != nil {
 		return total, nil, err
 	}
@@ -86,13 +86,13 @@ func (s *Service) Usage(ctx context.Context, licenseID string, days int) (total 
 }
 
 // FleetFigures of the whole installation.
-func (s *Service) FleetFigures(ctx context.Context) (*FleetFigures, error) {
-	since := s.clock.Now().Add(-24 * time.Hour)
-	minutes, err := s.store.Fleet(ctx, StepMinute, since)
+func (r *Reports) FleetFigures(ctx context.Context) (*FleetFigures, error) {
+	since := r.clock.Now().Add(-24 * time.Hour)
+	minutes, err := r.store.Fleet(ctx, StepMinute, since)
 	if err != nil {
 		return nil, err
 	}
-	open, recent, err := s.log.CountAnomalies(ctx, since)
+	open, recent, err := r.log.CountAnomalies(ctx, since)
 	if err != nil {
 		return nil, err
 	}

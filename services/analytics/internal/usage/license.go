@@ -1,7 +1,10 @@
 package usage
 
 import (
+	"context"
 	"time"
+
+	"github.com/google/uuid"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -106,4 +109,19 @@ func (l *License) setTerms(b *Event) {
 	l.MaxDevices = Versioned[int]{b.MaxDevices, v}
 	l.Active = Versioned[bool]{b.IsActive, v}
 	l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
+}
+
+// find reads the license of an id in any notation.
+func find(ctx context.Context, s Store, id string) (*License, error) {
+	id, ok := canonical(id)
+	if !ok {
+		return nil, ErrLicenseNotFound
+	}
+	return s.License(ctx, id)
+}
+
+// canonical is the id in the usual notation of UUIDs, and whether it is one.
+func canonical(id string) (string, bool) {
+	parsed, err := uuid.Parse(id)
+	return parsed.String(), err == nil && len(id) == 36
 }

@@ -107,7 +107,9 @@ func (s *SigningKeys) sign(ctx context.Context, c jwt.Claims) (string, error) {
 
 // PublicKey implements token.KeySet.
 func (s *SigningKeys) PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error) {
-	keys, err := s.memory.Get(ctx, func(keys []SigningKey) bool { return publishedKey(keys, kid, s.clock.Now()) != nil })
+	keys, err := s.memory.Get(ctx, func(keys []SigningKey) bool {
+		return publishedKey(keys, kid, s.clock.Now()) != nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -38,13 +38,13 @@ func (s Server) Stop() error {
 	return s.stop()
 }
 
-// rung is one way to come by a server; an error sends the ladder on to the next one.
-type rung func(ctx context.Context) (Server, error)
+// source is one way to come by a server; after an error the next one is tried.
+type source func(ctx context.Context) (Server, error)
 
 // FindPostgreSQL returns a server for the tests: the one named in the environment, else one in a container, else one
 // started privately from installed programs.
 func FindPostgreSQL(ctx context.Context, o Options) Server {
-	return climb(ctx, "PostgreSQL", givenPostgreSQL, containerPostgreSQL, func(ctx context.Context) (Server, error) {
+	return firstOf(ctx, "PostgreSQL", givenPostgreSQL, containerPostgreSQL, func(ctx context.Context) (Server, error) {
 		p, err := StartPostgreSQL(ctx, o)
 		if err != nil {
 			return Server{}, err
@@ -58,7 +58,7 @@ func FindPostgreSQL(ctx context.Context, o Options) Server {
 
 // FindRabbitMQ is the same for RabbitMQ.
 func FindRabbitMQ(ctx context.Context) Server {
-	return climb(ctx, "RabbitMQ", givenRabbitMQ, containerRabbitMQ, func(ctx context.Context) (Server, error) {
+	return firstOf(ctx, "RabbitMQ", givenRabbitMQ, containerRabbitMQ, func(ctx context.Context) (Server, error) {
 		r, err := StartRabbitMQ(ctx)
 		if err != nil {
 			return Server{}, err
@@ -70,10 +70,11 @@ func FindRabbitMQ(ctx context.Context) Server {
 	})
 }
 
-func climb(ctx context.Context, name string, rungs ...rung) Server {
+// firstOf is the server of the first source that has one.
+func firstOf(ctx context.Context, name string, sources ...source) Server {
 	var failures []error
-	for _, r := range rungs {
-		s, err := r(ctx)
+	for _, get := range sources {
+		s, err := get(ctx)
 		if err == nil {
 			s.Name = name
 			return s

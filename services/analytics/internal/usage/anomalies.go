@@ -1,0 +1,149 @@
+package usage
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+)
+
+// maxChecked bounds the events that one detection reads.
+const maxChecked = 200_000
+
+// Anomalies finds, lists and judges what looks like abuse, and tells how risky licenses are.
+type Anomalies struct {
+	store  Store
+	log    Log
+	engine detect.Engine
+	clock  clock.Clock
+}
+
+// NewAnomalies answers from store and log, and detects with engine.
+func NewAnomalies(store Store, log Log, engine detect.Engine, c clock.Clock) *Anomalies {
+	return &Anomalies{store, log, engine, c}
+}
+
+// List lists anomalies, newest first.
+func (a *Anomalies) List(ctx context.Context, q AnomalyQuery) ([]Anomaly, error) {
+	return a.log.Anomalies(ctx, q)
+}
+
+// Judge notes what by says about an anomaly.
+func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgement) (*Anomaly, error) {
+	id, ok := canonical(id)
+	if !ok {
+		return nil, ErrAnomalyNotFound
+	}
+	now := a.clock.Now()
+	return a.log.ChangeAnomaly(ctx, id, now, func(found *Anomaly) *eventsv1.AuditRecorded {
+		return found.judge(by, j, now)
+	})
+}
+
+// Detect runs the detectors over the license's stored events and records what they find. Asked again it finds the same.
+func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (*Detected, error) {
+	l, err := find(ctx, a.store, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	now := a.clock.Now()
+	if d, err = d.bounded(now); err != nil {
+		return nil, err
+	}
+	findings, checked, err := a.detect(ctx, l, d)
+	if err != nil {
+		return nil, err
+	}
+	created, err := a.log.Record(ctx, findings, now)
+	if err != nil {
+		return nil, err
+	}
+	anomalies, err := a.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	if err != nil {
+		return nil, err
+	}
+	days := int(DayOf(d.To).Sub(DayOf(d.From))/(24*time.Hour)) + 1
+	w := Window{d.From, d.To, days}
+	score := ScoreOf(anomalies, now)
+	checked.TookMS = float64(a.clock.Now().Sub(now).Microseconds()) / 1000
+	return &Detected{
+		LicenseID: l.ID, GeneratedAt: now, Window: w, DataQuality: quality(w, int64(checked.Events), l.FirstEventAt),
+		Checked: checked, Anomalies: within(anomalies, d), New: created, RiskScore: score.Value, RiskLevel: score.Level,
+	}, nil
+}
+
+// bounded fills in the span that is checked when none is asked for.
+func (d Detection) bounded(now time.Time) (Detection, error) {
+	if d.To.IsZero() || d.To.After(now) {
+		d.To = now
+	}
+	if d.From.IsZero() {
+		d.From = d.To.AddDate(0, 0, -30)
+	}
+	switch {
+	case !d.From.Before(d.To):
+		return d, apierr.InvalidField("from", "must lie before to")
+	case d.To.Sub(d.From) > MaxDays*24*time.Hour:
+		return d, apierr.InvalidField("from", "must lie at most 366 days before to")
+	}
+	return d, nil
+}
+
+func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]detect.Finding, Checked, error) {
+	engine, state, license := a.engine.WithSensitivity(d.Sensitivity), &detect.LicenseState{}, l.Detectable()
+	checked := Checked{From: d.From, To: d.To}
+	var findings []detect.Finding
+	err := a.log.Events(ctx, l.ID, d.From, d.To, func(e *Event) error {
+		if checked.Events++; checked.Events > maxChecked {
+			return apierr.InvalidField("from", "the span holds more than 200000 events; choose a shorter one")
+		}
+		findings = append(findings, engine.License(state, license, e.Observation)...)
+		return nil
+	})
+	return findings, checked, err
+}
+
+func within(anomalies []Anomaly, d Detection) []Anomaly {
+	found := []Anomaly{}
+	for _, a := range anomalies {
+		if !a.FirstSeen.After(d.To) && !a.LastSeen.Before(d.From) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// Risk is the license's risk score now.
+func (a *Anomalies) Risk(ctx context.Context, licenseID string) (*Risk, error) {
+	l, err := find(ctx, a.store, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	now := a.clock.Now()
+	w := LastDays(now, HistoryDays)
+	anomalies, err := a.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	if err != nil {
+		return nil, err
+	}
+	history, err := a.store.Scores(ctx, l.ID, w.From)
+	if err != nil {
+		return nil, err
+	}
+	q, err := a.quality(ctx, l, w)
+	if err != nil {
+		return nil, err
+	}
+	return newRisk(l, now, anomalies, history, q), nil
+}
+
+func (a *Anomalies) quality(ctx context.Context, l *License, w Window) (DataQuality, error) {
+	days, err := a.store.Days(ctx, l.ID, w.From)
+	if err != nil {
+		return DataQuality{}, err
+	}
+	return quality(w, eventsIn(w, days), l.FirstEventAt), nil
+}
