@@ -42,13 +42,18 @@ func FromRequest(r *http.Request, scope string, body []byte) (Key, error) {
 	if len(values) > 1 || !printable(values[0]) {
 		return Key{}, apierr.InvalidField(header, "must be one header of 1 to 255 printable ASCII characters")
 	}
-	k := Key{Scope: scope, Key: values[0]}
+	return Operation(r, scope, values[0], body), nil
+}
+
+// Operation is the key of a request that names its operation in its body: operation must not be empty.
+func Operation(r *http.Request, scope, operation string, body []byte) Key {
+	k := Key{Scope: scope, Key: operation}
 	called := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery} // a path may be escaped in several ways
 	h := sha256.New()
 	h.Write([]byte(r.Method + "\x00" + called.RequestURI() + "\x00"))
 	h.Write(body)
 	h.Sum(k.Request[:0])
-	return k, nil
+	return k
 }
 
 func printable(key string) bool {

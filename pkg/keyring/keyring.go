@@ -6,6 +6,7 @@ package keyring
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -124,6 +125,22 @@ func (r *Ring) MACs(purpose string, data []byte) []MAC {
 	return macs
 }
 
+// SigningKey is a pair of keys for signatures (Ed25519) and the name of the master key that it was made from.
+type SigningKey struct {
+	Name string
+	Key  ed25519.PrivateKey
+}
+
+// SigningKeys are the pairs for a purpose from every master key, the current one first: what was signed earlier was
+// signed by one of them. Making them takes a moment, so callers keep them.
+func (r *Ring) SigningKeys(purpose string) []SigningKey {
+	keys := make([]SigningKey, len(r.masters))
+	for i, m := range r.masters {
+		keys[i] = SigningKey{Name: m.name, Key: ed25519.NewKeyFromSeed(stretch(m.key, "sign", r.service, purpose))}
+	}
+	return keys
+}
+
 // Seal encrypts plain under the current master key (AES-256-GCM). bound is what it belongs to, a row's id for instance:
 // Open demands the same.
 func (r *Ring) Seal(purpose string, plain, bound []byte) ([]byte, error) {
@@ -190,14 +207,7 @@ func (r *Ring) keys(purpose string) []*keys {
 
 // derive stretches a master key of the right length; none of its steps can fail then.
 func derive(masterKey []byte, service, purpose string) *keys {
-	stretch := func(use string) []byte {
-		key, err := hkdf.Key(sha256.New, masterKey, nil, "latchkey/"+use+"/"+service+"/"+purpose, 32)
-		if err != nil {
-			panic("keyring: " + err.Error())
-		}
-		return key
-	}
-	block, err := aes.NewCipher(stretch("seal"))
+	block, err := aes.NewCipher(stretch(masterKey, "seal", service, purpose))
 	if err != nil {
 		panic("keyring: " + err.Error())
 	}
@@ -205,8 +215,17 @@ func derive(masterKey []byte, service, purpose string) *keys {
 	if err != nil {
 		panic("keyring: " + err.Error())
 	}
-	macKey := stretch("mac")
+	macKey := stretch(masterKey, "mac", service, purpose)
 	return &keys{aead: aead, hashes: sync.Pool{New: func() any { return hmac.New(sha256.New, macKey) }}}
+}
+
+// stretch derives 32 bytes for one use.
+func stretch(masterKey []byte, use, service, purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, masterKey, nil, "latchkey/"+use+"/"+service+"/"+purpose, 32)
+	if err != nil {
+		panic("keyring: " + err.Error())
+	}
+	return key
 }
 
 func (k *keys) sum(data []byte) (sum [32]byte) {

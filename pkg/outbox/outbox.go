@@ -6,6 +6,7 @@ package outbox
 import (
 	"context"
 	"embed"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -75,31 +76,35 @@ func (o *Outbox) Add(
 		return event.Event{}, err
 	}
 	e.Trace = trace.Parent(ctx)
-	// An event that the bus would refuse must not get in: it would hold up all that follow.
-	if err := e.Check(); err != nil {
-		return event.Event{}, err
-	}
-	if err := o.insert(tx, e); err != nil {
-		return event.Event{}, db.Error(err)
-	}
-	db.AfterCommit(ctx, o.Wake)
-	return e, nil
+	return e, o.AddAll(ctx, tx, []event.Event{e})
 }
 
-func (o *Outbox) insert(tx *gorm.DB, e event.Event) error {
-	const (
-		insert = `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)`
-		both   = `WITH e AS (` + insert + ` RETURNING seq) INSERT INTO outbox_unsent SELECT seq FROM e`
-		unsent = `INSERT INTO outbox_unsent VALUES (last_insert_rowid())`
-	)
-	values := []any{e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace}
+// AddAll writes events, whose subjects and traces are set, into tx in one statement, as Add does one.
+func (o *Outbox) AddAll(ctx context.Context, tx *gorm.DB, events []event.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	values := make([]any, 0, 7*len(events))
+	for _, e := range events {
+		// An event that the bus would refuse must not get in: it would hold up all that follow.
+		if err := e.Check(); err != nil {
+			return err
+		}
+		values = append(values, e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace)
+	}
+	insert := `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)` +
+		strings.Repeat(", (?, ?, ?, ?, ?, ?, ?)", len(events)-1)
+	db.AfterCommit(ctx, o.Wake)
 	if o.db.Engine() == db.Postgres {
-		return tx.Exec(both, values...).Error
+		both := `WITH e AS (` + insert + ` RETURNING seq) INSERT INTO outbox_unsent SELECT seq FROM e`
+		return db.Error(tx.Exec(both, values...).Error)
 	}
 	if err := tx.Exec(insert, values...).Error; err != nil {
-		return err
+		return db.Error(err)
 	}
-	return tx.Exec(unsent).Error
+	// The numbers that a transaction is given follow one another.
+	unsent := `INSERT INTO outbox_unsent SELECT seq FROM outbox WHERE seq > last_insert_rowid() - ?`
+	return db.Error(tx.Exec(unsent, len(events)).Error)
 }
 
 // Wake tells the relay of this process that there are new rows. Relays of other processes find them within a second.

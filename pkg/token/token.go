@@ -47,10 +47,27 @@ func Ours(err error) bool {
 	return true
 }
 
+// Ended tells whether a token was refused only because its time is over: what it says is true, and was filled in.
+func Ended(err error) bool {
+	var e *apierr.Error
+	return errors.As(err, &e) && e.Is(ErrInvalid) && e.Details["reason"] == "expired"
+}
+
 // KeySet finds public keys.
 type KeySet interface {
 	// PublicKey returns the key named kid, or ErrInvalid when there is none.
 	PublicKey(ctx context.Context, kid string) (ed25519.PublicKey, error)
+}
+
+// Keys is a key set that is known from the beginning.
+type Keys map[string]ed25519.PublicKey
+
+// PublicKey implements KeySet.
+func (k Keys) PublicKey(_ context.Context, kid string) (ed25519.PublicKey, error) {
+	if key := k[kid]; key != nil {
+		return key, nil
+	}
+	return nil, Refused("key")
 }
 
 // Sign makes a token of claims, signed by the key that is published as kid.

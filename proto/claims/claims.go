@@ -15,6 +15,7 @@ const Issuer = "latchkey"
 const (
 	AudienceAccess  = "latchkey"
 	AudienceOffline = "latchkey-offline"
+	AudienceLease   = "latchkey-lease"
 )
 
 // MaxOfflineHours is the longest life that a license may allow its offline tokens; the keys that signed them are
@@ -43,4 +44,18 @@ type Offline struct {
 	Features   []string `json:"features"`
 	// LicenseVersion is as in Access.
 	LicenseVersion int `json:"license_version"`
+}
+
+// Lease proves that a device holds a slot of a floating license until the token expires, also to an application that
+// cannot reach the server. Subject is the license id, ID the lease's. License signs it; its keys are at
+// /api/v1/license/leases/keys.
+type Lease struct {
+	jwt.RegisteredClaims
+	HardwareID string   `json:"hardware_id"`
+	SessionID  string   `json:"session_id,omitempty"`
+	Features   []string `json:"features"`
+	// Entitlement is the one that the lease claims, empty for none.
+	Entitlement string `json:"entitlement,omitempty"`
+	// BorrowedUntil is until when the device may do without renewals, absent for a lease that is not borrowed.
+	BorrowedUntil *jwt.NumericDate `json:"borrowed_until,omitempty"`
 }

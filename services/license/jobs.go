@@ -2,6 +2,7 @@ package license
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,6 +21,9 @@ func Watches() []string {
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
+// noteExpiredEvery is how late license.lease.expired may come. The slots are free before.
+const noteExpiredEvery = 10 * time.Second
+
 // Run relays events, writes what was batched, listens for changes of state and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	return s.RunJobs(ctx,
@@ -27,6 +31,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.seen.Run,
 		s.Watch(Watches(), s.lookup, s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(time.Minute, "announce expiring licenses", s.announce),
+		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Prune(s.prune),
 	)
 }
@@ -36,7 +41,13 @@ func (s *Service) announce(ctx context.Context) error {
 	return err
 }
 
-func (s *Service) prune(ctx context.Context) error {
-	_, err := s.store.PruneDevices(ctx)
+func (s *Service) noteExpired(ctx context.Context) error {
+	_, err := s.leases.NoteExpired(ctx)
 	return err
+}
+
+func (s *Service) prune(ctx context.Context) error {
+	_, errDevices := s.store.PruneDevices(ctx)
+	_, errLeases := s.store.PruneLeases(ctx)
+	return errors.Join(errDevices, errLeases)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
@@ -19,6 +20,7 @@ type Service struct {
 	*app.Core
 	licenses  *licensing.Licenses
 	seats     *licensing.Seats
+	leases    *lease.Leases
 	store     *store.Store
 	lookup    *store.Lookup
 	seen      *store.Seen
@@ -43,8 +45,11 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.lookup.OnEvent,
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
-	s.licenses = &licensing.Licenses{Store: s.store, Catalog: s.store, Clock: deps.Clock}
+	s.licenses = &licensing.Licenses{
+		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
+	}
 	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
+	s.leases = &lease.Leases{Seats: s.seats, Store: s.store, Tokens: lease.NewTokens(keys.Ring, deps.Clock)}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

@@ -18,6 +18,7 @@ func (s *Service) routes(cfg Config) {
 	api.New(api.Deps{
 		Seats:         s.seats,
 		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
+		Leases:        s.leases,
 		Idempotency:   s.Idempotency,
 		Families:      s.auth.Families,
 		Clock:         s.Clock,
@@ -30,6 +31,7 @@ func (s *Service) routes(cfg Config) {
 	}).Routes(public)
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
+		Leases:       s.leases,
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())

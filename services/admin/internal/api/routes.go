@@ -51,6 +51,8 @@ func (a *API) table() []route {
 		{http.MethodPost, license + "/transfer", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/devices", adminkey.Viewer, toLicense},
 		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, toLicense},
+		{http.MethodGet, license + "/leases", adminkey.Viewer, toLicense},
+		{http.MethodDelete, license + "/leases/:lease_id", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
 		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
 		{http.MethodPost, products, adminkey.Operator, toLicense},

@@ -62,15 +62,19 @@ func bindDevice(c *gin.Context) (*deviceRequest, error) {
 		return nil, err
 	}
 	f := apierr.Fields{}
-	f.Require("license_key", req.LicenseKey)
-	f.MaxLen("license_key", req.LicenseKey, maxText)
-	if licensing.BrokenKey(req.LicenseKey) {
-		f.Add("license_key", "must not contain control characters")
-	}
-	f.Require("hardware_id", req.HardwareID)
-	f.MaxLen("hardware_id", req.HardwareID, maxText)
 	req.check(f)
 	return req, f.Err()
+}
+
+func (r *deviceRequest) check(f apierr.Fields) {
+	f.Require("license_key", r.LicenseKey)
+	f.MaxLen("license_key", r.LicenseKey, maxText)
+	if licensing.BrokenKey(r.LicenseKey) {
+		f.Add("license_key", "must not contain control characters")
+	}
+	f.Require("hardware_id", r.HardwareID)
+	f.MaxLen("hardware_id", r.HardwareID, maxText)
+	r.clientMembers.check(f)
 }
 
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {

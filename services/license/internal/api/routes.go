@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -18,6 +19,7 @@ import (
 type Deps struct {
 	Seats       *licensing.Seats
 	Offline     *licensing.Offline
+	Leases      *lease.Leases
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
@@ -52,4 +54,8 @@ func (a *API) Routes(r gin.IRouter) {
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, wire.Wrap(a.validateOffline))
+	g.GET("/leases/keys", wire.Wrap(a.leaseKeys))
+	g.POST("/leases", a.RequireAPIKey, wire.Wrap(a.checkOutLease))
+	g.POST("/leases/:lease_id/renew", deviceBody, wire.Wrap(a.renewLease))
+	g.DELETE("/leases/:lease_id", deviceBody, wire.Wrap(a.releaseLease))
 }

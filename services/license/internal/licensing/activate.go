@@ -21,7 +21,7 @@ type Activation struct {
 // Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID for a new
 // device, and the verdicts on an activation.
 func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation, error) {
-	licenseID, err := s.idByKey(ctx, key, c)
+	licenseID, err := s.IDByKey(ctx, key, c)
 	if err != nil {
 		return Activation{}, err
 	}
@@ -68,8 +68,8 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 // activate is the rule of activation, under the lock of the license.
 func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
 	old, returning := ch.Devices[d.HardwareID]
-	if !returning && isPlaceholder(d.HardwareID) {
-		return Activation{}, &DeviceError{refusal{ErrHardwareID}, d.HardwareID}
+	if err := ch.CheckNew(d.HardwareID); err != nil {
+		return Activation{}, err
 	}
 	seated := returning && old.IsActive
 	err := Decide(Request{Operation: OperationActivate, License: &ch.License, Seated: seated, Device: old, Now: now})

@@ -12,8 +12,8 @@ import (
 // Use cases for devices look a license up by its key through the two functions here, never through Lookup: these publish each
 // refusal of an unknown key, and guessed keys show in nothing else.
 
-// idByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
-func (s *Seats) idByKey(ctx context.Context, key string, c Client) (string, error) {
+// IDByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
+func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, error) {
 	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
 	if err != nil {
 		s.activationRefused(s.Clock.Now(), "", key, c, err)
@@ -21,7 +21,7 @@ func (s *Seats) idByKey(ctx context.Context, key string, c Client) (string, erro
 	return licenseID, err
 }
 
-// licenseByKey is idByKey for a validation: it finds the license, from memory (cached) where it can.
+// licenseByKey is IDByKey for a validation: it finds the license, from memory (cached) where it can.
 func (s *Seats) licenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
 	if l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key)); err != nil {
 		err = s.validationFailed(s.Clock.Now(), "", key, c, err)

@@ -39,6 +39,12 @@ var (
 		"another license has this license_key; choose another or leave it out to have one made")
 	ErrVersion = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch,
 		"the license has changed since it was read; read it again and repeat the change")
+	ErrNotFloating = apierr.New(apierr.Forbidden, errcode.FloatingNotAllowed,
+		"the license has no floating leases; activate the device instead, or ask its vendor")
+	ErrNotBorrowable = apierr.New(apierr.Forbidden, errcode.BorrowingNotAllowed,
+		"leases of the license cannot be borrowed; leave out borrow_until and renew the lease in time")
+	ErrLeaseLimit = apierr.New(apierr.Forbidden, errcode.LeaseLimitExceeded,
+		"all slots of the license are taken; wait until one is given back or ends")
 	ErrToken = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; obtain a new one")
 )
 

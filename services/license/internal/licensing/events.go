@@ -109,6 +109,7 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 			Timezone:          l.Timezone,
 			MaintenanceUntil:  timestamp(l.MaintenanceUntil),
 			Devices:           l.Devices.event(),
+			Floating:          l.Floating.event(),
 		},
 	}
 	if s := l.Suspension; s != nil {
@@ -189,3 +190,9 @@ func audited(by *Actor, action, licenseID string, before, after map[string]any) 
 	entry.LicenseId = licenseID
 	return entry
 }
+
+// Snapshot is the state of a license as events carry it.
+func Snapshot(l *License, now time.Time) *eventsv1.License { return snapshot(l, now) }
+
+// CutText is what an event carries of a text that a client chose.
+func CutText(s string) string { return cutText(s) }

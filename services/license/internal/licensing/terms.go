@@ -60,6 +60,8 @@ type Terms struct {
 	MaintenanceUntil time.Time
 	// Devices is nil for a license without rules about devices.
 	Devices *DeviceTerms
+	// Floating is nil for a license without leases.
+	Floating *FloatingTerms
 }
 
 // DefaultTerms are those of a license of which nothing else is said.
@@ -125,7 +127,7 @@ func (t *Terms) view() map[string]any {
 		"features": append([]string{}, t.Features...), "duration_days": countValue(t.DurationDays, 0),
 		"duration_months": countValue(t.DurationMonths, 0), "starts": t.Starts(), "timezone": t.Timezone,
 		"starts_at": timeValue(t.StartsAt), "expires_at": timeValue(t.ExpiresAt), "grace_hours": t.GraceHours,
-		"maintenance_until": timeValue(t.MaintenanceUntil),
+		"maintenance_until": timeValue(t.MaintenanceUntil), "floating": t.floatingView(),
 	}
 	t.viewDevices(view)
 	return view

@@ -78,6 +78,10 @@ type TermsChange struct {
 	GraceHours       *int
 	MaintenanceUntil Optional[End]
 	Devices          DeviceChange
+	// Floating null is none.
+	Floating Optional[FloatingTerms]
+	// ShortLeases admits leases too short for production.
+	ShortLeases bool
 }
 
 // apply changes the terms, save the end, which has a notice of its own: see License.applyTerms.
@@ -93,6 +97,7 @@ func (t *Terms) apply(c *TermsChange) {
 	setOr(&t.StartsAt, c.StartsAt, time.Time{})
 	set(&t.GraceHours, c.GraceHours)
 	t.applyDevices(&c.Devices)
+	t.applyFloating(c)
 	if c.MaintenanceUntil.Present {
 		t.MaintenanceUntil = c.MaintenanceUntil.Value.orNever(c.MaintenanceUntil.Null, t)
 	}

@@ -49,8 +49,8 @@ func checkTransfer(from, to string) error {
 
 func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 	target, ok := ch.Devices[to]
-	if !ok && isPlaceholder(to) {
-		return Device{}, &DeviceError{refusal{ErrHardwareID}, to}
+	if err := ch.CheckNew(to); err != nil {
+		return Device{}, err
 	}
 	if err := ch.License.Check(now); err != nil {
 		return Device{}, err

@@ -29,6 +29,7 @@ type Patch struct {
 // Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
 // others, ErrNotFound, ErrVersion.
 func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
+	p.ShortLeases = s.ShortLeases
 	if err := p.check(); err != nil {
 		return License{}, err
 	}

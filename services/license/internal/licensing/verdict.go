@@ -6,17 +6,20 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// Operation is what shall be done with a license.
+// Operation is what shall be done with a license. Checks name several at once.
 type Operation uint8
+
+// OperationAny asks only what every operation asks.
+const OperationAny Operation = 0
 
 // The operations.
 const (
-	// OperationAny asks only what every operation asks.
-	OperationAny Operation = iota
 	// OperationUse is what a device with a seat does: validations, heartbeats, tokens.
-	OperationUse
+	OperationUse Operation = 1 << iota
 	// OperationActivate gives a device a seat.
 	OperationActivate
+	// OperationLease gives a device a slot, or renews its lease.
+	OperationLease
 )
 
 // Request is what a verdict is about.
@@ -28,7 +31,9 @@ type Request struct {
 	Seated bool
 	// Device is the device as it is stored, nil where it was never seen on the license or was not loaded.
 	Device *Device
-	Now    time.Time
+	// Lease is what a lease needs, nil for other operations.
+	Lease *LeaseNeed
+	Now   time.Time
 }
 
 // Status is what a license is at a time. It is computed, never stored.
@@ -49,7 +54,7 @@ type check struct {
 	name string
 	// refusal has the code, and as its message the reason and, after a semicolon, the remedy.
 	refusal *apierr.Error
-	// of is the operation that asks it, OperationAny for all.
+	// of is the operations that ask it, OperationAny for all.
 	of Operation
 	// status is that of a license which does not pass, empty where the check is about a device.
 	status Status
@@ -109,9 +114,25 @@ var checks = [...]check{
 		},
 	},
 	{
-		name: "activated", refusal: ErrNotActivated, of: OperationUse,
-		passes: func(r Request) bool { return r.Seated },
+		name: "floating", refusal: ErrNotFloating, of: OperationLease,
+		passes: func(r Request) bool { return r.License.Floating != nil },
+		facts:  func(r Request) (any, any) { return r.License.floatingView(), nil },
+	},
+	{
+		name: "borrowing_allowed", refusal: ErrNotBorrowable, of: OperationLease,
+		passes: func(r Request) bool { return !r.Lease.borrows() || r.License.borrowMaxHours() > 0 },
+		facts:  func(r Request) (any, any) { return r.Lease.borrows(), r.License.borrowMaxHours() },
+	},
+	{
+		// Where a lease needs no seat, a device asks for one without.
+		name: "activated", refusal: ErrNotActivated, of: OperationUse | OperationLease,
+		passes: func(r Request) bool { return r.Seated || r.Operation == OperationLease && r.License.LeaseIsSeat() },
 		facts:  seated,
+	},
+	{
+		name: "slot_free", refusal: ErrLeaseLimit, of: OperationLease,
+		passes: func(r Request) bool { return r.Lease.slotFree() },
+		facts:  func(r Request) (any, any) { return r.Lease.facts() },
 	},
 }
 
@@ -121,7 +142,7 @@ func seated(r Request) (observed, limit any) { return r.Seated, nil }
 func (r Request) failed() *check {
 	for i := range checks {
 		c := &checks[i]
-		if (c.of == OperationAny || c.of == r.Operation) && !c.passes(r) {
+		if (c.of == OperationAny || c.of&r.Operation != 0) && !c.passes(r) {
 			return c
 		}
 	}

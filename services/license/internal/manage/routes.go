@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -21,6 +22,7 @@ type Deps struct {
 	Seats       *licensing.Seats
 	Catalog     licensing.Catalog
 	Products    *catalog.Products
+	Leases      *lease.Leases
 	Idempotency *idempotency.Store
 	Clock       clock.Clock
 	// RequireActor admits what admin forwards.
@@ -56,6 +58,8 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/transfer", plain, wire.Wrap(m.transferDevice))
 	g.GET("/:license_id/devices", paged, wire.Wrap(m.listDevices))
 	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
+	g.GET("/:license_id/leases", paged, wire.Wrap(m.listLeases))
+	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 }

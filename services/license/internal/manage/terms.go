@@ -29,6 +29,8 @@ type termsBody struct {
 	GraceHours        int        `json:"grace_hours"`
 	MaintenanceUntil  *time.Time `json:"maintenance_until"`
 	deviceTermsBody
+	// Floating is null for a license without leases.
+	Floating *licensing.FloatingTerms `json:"floating"`
 }
 
 func newTermsBody(t *licensing.Terms) termsBody {
@@ -48,18 +50,20 @@ func newTermsBody(t *licensing.Terms) termsBody {
 		GraceHours:        t.GraceHours,
 		MaintenanceUntil:  httpx.TimeOrNull(t.MaintenanceUntil),
 		deviceTermsBody:   newDeviceTermsBody(t.Devices),
+		Floating:          t.Floating,
 	}
 }
 
 // nullableTerms are those whose null has a meaning.
 type nullableTerms struct {
-	LicenseType      jsonbody.Optional[string]       `json:"license_type" null:"ok"`
-	MaxDevices       jsonbody.Optional[int]          `json:"max_devices" null:"ok"`
-	DurationDays     jsonbody.Optional[int]          `json:"duration_days" null:"ok"`
-	DurationMonths   jsonbody.Optional[int]          `json:"duration_months" null:"ok"`
-	StartsAt         jsonbody.Optional[time.Time]    `json:"starts_at" null:"ok"`
-	ExpiresAt        jsonbody.Optional[jsonbody.End] `json:"expires_at" null:"ok"`
-	MaintenanceUntil jsonbody.Optional[jsonbody.End] `json:"maintenance_until" null:"ok"`
+	LicenseType      jsonbody.Optional[string]        `json:"license_type" null:"ok"`
+	MaxDevices       jsonbody.Optional[int]           `json:"max_devices" null:"ok"`
+	DurationDays     jsonbody.Optional[int]           `json:"duration_days" null:"ok"`
+	DurationMonths   jsonbody.Optional[int]           `json:"duration_months" null:"ok"`
+	StartsAt         jsonbody.Optional[time.Time]     `json:"starts_at" null:"ok"`
+	ExpiresAt        jsonbody.Optional[jsonbody.End]  `json:"expires_at" null:"ok"`
+	MaintenanceUntil jsonbody.Optional[jsonbody.End]  `json:"maintenance_until" null:"ok"`
+	Floating         jsonbody.Optional[floatingTerms] `json:"floating" null:"ok"`
 	nullableDeviceTerms
 }
 
@@ -73,6 +77,7 @@ func (t *nullableTerms) change() licensing.TermsChange {
 		ExpiresAt:        end(t.ExpiresAt),
 		MaintenanceUntil: end(t.MaintenanceUntil),
 		Devices:          t.nullableDeviceTerms.change(),
+		Floating:         floating(t.Floating),
 	}
 }
 

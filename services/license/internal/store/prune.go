@@ -26,12 +26,18 @@ DELETE FROM devices WHERE NOT is_active AND id IN (
 
 // PruneDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
 // thousand that left last. Those that may still run offline stay. It returns how many those were.
-func (s *Store) PruneDevices(ctx context.Context) (total int, err error) {
+func (s *Store) PruneDevices(ctx context.Context) (int, error) {
 	now := s.clock.Now()
+	return s.pruneRows(ctx, pruneDevices, devicesKept, now.Add(-devicesKeptFor), now)
+}
+
+// pruneRows repeats a statement, whose last parameter is how many rows it may delete, until there are no more.
+func (s *Store) pruneRows(ctx context.Context, statement string, params ...any) (total int, err error) {
+	params = append(params, pruneBatch)
 	for {
 		var n int
 		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			res := tx.Exec(pruneDevices, devicesKept, now.Add(-devicesKeptFor), now, pruneBatch)
+			res := tx.Exec(statement, params...)
 			n = int(res.RowsAffected)
 			return res.Error
 		})

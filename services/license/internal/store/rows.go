@@ -136,6 +136,8 @@ type termsRow struct {
 	GraceHours        int
 	MaintenanceUntil  *time.Time
 	DeviceRules       *string
+	// Floating is JSON.
+	Floating *string
 }
 
 func newTermsRow(t *licensing.Terms) termsRow {
@@ -155,6 +157,7 @@ func newTermsRow(t *licensing.Terms) termsRow {
 		GraceHours:        t.GraceHours,
 		MaintenanceUntil:  nullable(t.MaintenanceUntil),
 		DeviceRules:       encodeTerms(t.Devices),
+		Floating:          encodeTerms(t.Floating),
 	}
 }
 
@@ -175,6 +178,7 @@ func (r *termsRow) terms() licensing.Terms {
 		GraceHours:        r.GraceHours,
 		MaintenanceUntil:  value(r.MaintenanceUntil),
 		Devices:           decodeTerms[licensing.DeviceTerms](r.DeviceRules),
+		Floating:          decodeTerms[licensing.FloatingTerms](r.Floating),
 	}
 	if t.Type == unnamedType {
 		t.Type = ""

@@ -38,6 +38,7 @@ type Store struct {
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
 	seats     *batch.Batcher[string, seatRequest, seatResult]
+	leases    *batch.Batcher[string, leaseRequest, leaseResult]
 }
 
 // Deps is what a Store works with.
@@ -55,6 +56,7 @@ type Deps struct {
 func New(d Deps) *Store {
 	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
 	s.seats = batch.New(batches(d.DB.Engine()), seatRequest.licenseID, s.runBatch)
+	s.leases = batch.New(batches(d.DB.Engine()), leaseRequest.licenseID, s.runLeaseBatch)
 	return s
 }
 
@@ -174,6 +176,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 			if err := voidOffline(tx, licenseID); err != nil {
 				return err
 			}
+		}
+		if err := s.leaveSeats(tx, known, ch); err != nil {
+			return err
 		}
 		return s.publish(ctx, tx, licenseID, ch.Events())
 	}))

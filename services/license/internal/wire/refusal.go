@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -29,6 +30,8 @@ func Refusal(err error) error {
 		hours   *licensing.OfflineHoursError
 		version *licensing.VersionError
 		token   *licensing.TokenError
+		ended   *lease.EndedError
+		borrow  *lease.BorrowError
 	)
 	switch {
 	case errors.As(err, &verdict):
@@ -43,6 +46,10 @@ func Refusal(err error) error {
 		return apierr.From(err).With("version", version.Version)
 	case errors.As(err, &token):
 		return apierr.From(err).With("reason", reason(token.Cause))
+	case errors.As(err, &ended):
+		return apierr.From(err).With("slot_free", ended.SlotFree)
+	case errors.As(err, &borrow):
+		return apierr.From(err).With("borrow_max_hours", borrow.MaxHours)
 	}
 	return err
 }
@@ -56,6 +63,8 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 	case errcode.LicenseSuspended:
 		s := v.License.Suspension
 		e = e.With("suspended_until", httpx.TimeOrNull(s.Until)).With("suspension_reason", httpx.TextOrNull(s.Reason))
+	case errcode.LeaseLimitExceeded:
+		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.LicenseExpired:

@@ -224,6 +224,8 @@ type Terms struct {
 	Timezone string `protobuf:"bytes,15,opt,name=timezone,proto3" json:"timezone,omitempty"`
 	// maintenance_until is absent where maintenance has no end.
 	MaintenanceUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=maintenance_until,json=maintenanceUntil,proto3" json:"maintenance_until,omitempty"`
+	// floating is absent where the license has no floating leases.
+	Floating *FloatingTerms `protobuf:"bytes,50,opt,name=floating,proto3" json:"floating,omitempty"`
 	// devices is absent for a license that has no rules about devices.
 	Devices       *DeviceTerms `protobuf:"bytes,60,opt,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -354,6 +356,13 @@ func (x *Terms) GetTimezone() string {
 func (x *Terms) GetMaintenanceUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.MaintenanceUntil
+	}
+	return nil
+}
+
+func (x *Terms) GetFloating() *FloatingTerms {
+	if x != nil {
+		return x.Floating
 	}
 	return nil
 }
@@ -2228,6 +2237,735 @@ func (x *LicenseActivationRefused) GetViaProxy() bool {
 	return false
 }
 
+// FloatingTerms let devices share slots by leases.
+type FloatingTerms struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Slots        int32                  `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
+	LeaseSeconds int32                  `protobuf:"varint,2,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
+	// overflow is "refuse" or "evict_oldest".
+	Overflow       string `protobuf:"bytes,3,opt,name=overflow,proto3" json:"overflow,omitempty"`
+	BorrowMaxHours int32  `protobuf:"varint,4,opt,name=borrow_max_hours,json=borrowMaxHours,proto3" json:"borrow_max_hours,omitempty"`
+	// activation is "required" or "none".
+	Activation    string `protobuf:"bytes,5,opt,name=activation,proto3" json:"activation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FloatingTerms) Reset() {
+	*x = FloatingTerms{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FloatingTerms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FloatingTerms) ProtoMessage() {}
+
+func (x *FloatingTerms) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FloatingTerms.ProtoReflect.Descriptor instead.
+func (*FloatingTerms) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FloatingTerms) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *FloatingTerms) GetLeaseSeconds() int32 {
+	if x != nil {
+		return x.LeaseSeconds
+	}
+	return 0
+}
+
+func (x *FloatingTerms) GetOverflow() string {
+	if x != nil {
+		return x.Overflow
+	}
+	return ""
+}
+
+func (x *FloatingTerms) GetBorrowMaxHours() int32 {
+	if x != nil {
+		return x.BorrowMaxHours
+	}
+	return 0
+}
+
+func (x *FloatingTerms) GetActivation() string {
+	if x != nil {
+		return x.Activation
+	}
+	return ""
+}
+
+// Lease is what the events of a lease say of it. Its times are those of the database's clock, which decides who holds a slot: a
+// lease takes its slot from leased_at until, at the latest, lease_expires_at.
+type Lease struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	LeaseId        string                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	HardwareId     string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	SessionId      string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Entitlement    string                 `protobuf:"bytes,4,opt,name=entitlement,proto3" json:"entitlement,omitempty"`
+	LeasedAt       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=leased_at,json=leasedAt,proto3" json:"leased_at,omitempty"`
+	LeaseExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=lease_expires_at,json=leaseExpiresAt,proto3" json:"lease_expires_at,omitempty"`
+	// borrowed_until is absent for a lease that is not borrowed.
+	BorrowedUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=borrowed_until,json=borrowedUntil,proto3" json:"borrowed_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Lease) GetLeaseId() string {
+	if x != nil {
+		return x.LeaseId
+	}
+	return ""
+}
+
+func (x *Lease) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *Lease) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *Lease) GetEntitlement() string {
+	if x != nil {
+		return x.Entitlement
+	}
+	return ""
+}
+
+func (x *Lease) GetLeasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeasedAt
+	}
+	return nil
+}
+
+func (x *Lease) GetLeaseExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeaseExpiresAt
+	}
+	return nil
+}
+
+func (x *Lease) GetBorrowedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BorrowedUntil
+	}
+	return nil
+}
+
+// LicenseLeased says that a device took a slot of a floating license. Renewals publish nothing.
+type LicenseLeased struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	SessionId  string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	DeviceName string                 `protobuf:"bytes,4,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Os         string                 `protobuf:"bytes,5,opt,name=os,proto3" json:"os,omitempty"`
+	AppVersion string                 `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Ip         string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy   bool                   `protobuf:"varint,8,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	ClientTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
+	Lease      *Lease                 `protobuf:"bytes,10,opt,name=lease,proto3" json:"lease,omitempty"`
+	Slots      int32                  `protobuf:"varint,11,opt,name=slots,proto3" json:"slots,omitempty"`
+	// in_use counts the lease.
+	InUse int32 `protobuf:"varint,12,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	// after_denial_seconds is how long ago the process that gave the lease had denied the device one; absent where that was more
+	// than 60 seconds ago, or never.
+	AfterDenialSeconds *float64 `protobuf:"fixed64,13,opt,name=after_denial_seconds,json=afterDenialSeconds,proto3,oneof" json:"after_denial_seconds,omitempty"`
+	License            *License `protobuf:"bytes,14,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *LicenseLeased) Reset() {
+	*x = LicenseLeased{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseLeased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseLeased) ProtoMessage() {}
+
+func (x *LicenseLeased) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseLeased.ProtoReflect.Descriptor instead.
+func (*LicenseLeased) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LicenseLeased) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *LicenseLeased) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
+func (x *LicenseLeased) GetClientTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClientTime
+	}
+	return nil
+}
+
+func (x *LicenseLeased) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *LicenseLeased) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *LicenseLeased) GetInUse() int32 {
+	if x != nil {
+		return x.InUse
+	}
+	return 0
+}
+
+func (x *LicenseLeased) GetAfterDenialSeconds() float64 {
+	if x != nil && x.AfterDenialSeconds != nil {
+		return *x.AfterDenialSeconds
+	}
+	return 0
+}
+
+func (x *LicenseLeased) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseLeaseReleased says that a lease was given back before its end.
+type LicenseLeaseReleased struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Lease      *Lease                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	ReleasedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=released_at,json=releasedAt,proto3" json:"released_at,omitempty"`
+	// by is "client", "admin", or "deactivation" where the device left its seat.
+	By            string   `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	License       *License `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseLeaseReleased) Reset() {
+	*x = LicenseLeaseReleased{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseLeaseReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseLeaseReleased) ProtoMessage() {}
+
+func (x *LicenseLeaseReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseLeaseReleased.ProtoReflect.Descriptor instead.
+func (*LicenseLeaseReleased) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *LicenseLeaseReleased) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseReleased) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseReleased) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *LicenseLeaseReleased) GetReleasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReleasedAt
+	}
+	return nil
+}
+
+func (x *LicenseLeaseReleased) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *LicenseLeaseReleased) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseLeaseExpired says that a lease ended at its lease_expires_at. It may come some seconds later than that.
+type LicenseLeaseExpired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId    string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Lease         *Lease                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	License       *License               `protobuf:"bytes,4,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseLeaseExpired) Reset() {
+	*x = LicenseLeaseExpired{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseLeaseExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseLeaseExpired) ProtoMessage() {}
+
+func (x *LicenseLeaseExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseLeaseExpired.ProtoReflect.Descriptor instead.
+func (*LicenseLeaseExpired) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *LicenseLeaseExpired) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseExpired) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseExpired) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *LicenseLeaseExpired) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseLeaseEvicted says that a lease lost its slot to another device.
+type LicenseLeaseEvicted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Lease      *Lease                 `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	EvictedAt  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=evicted_at,json=evictedAt,proto3" json:"evicted_at,omitempty"`
+	// by_lease_id is the lease that has the slot now.
+	ByLeaseId     string   `protobuf:"bytes,5,opt,name=by_lease_id,json=byLeaseId,proto3" json:"by_lease_id,omitempty"`
+	License       *License `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseLeaseEvicted) Reset() {
+	*x = LicenseLeaseEvicted{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseLeaseEvicted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseLeaseEvicted) ProtoMessage() {}
+
+func (x *LicenseLeaseEvicted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseLeaseEvicted.ProtoReflect.Descriptor instead.
+func (*LicenseLeaseEvicted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *LicenseLeaseEvicted) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseEvicted) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseEvicted) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *LicenseLeaseEvicted) GetEvictedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EvictedAt
+	}
+	return nil
+}
+
+func (x *LicenseLeaseEvicted) GetByLeaseId() string {
+	if x != nil {
+		return x.ByLeaseId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseEvicted) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseLeaseDenied says that a device was refused a lease, or the renewal of one.
+type LicenseLeaseDenied struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// license_id is empty for an unknown key.
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	SessionId  string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	DeviceName string                 `protobuf:"bytes,4,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Os         string                 `protobuf:"bytes,5,opt,name=os,proto3" json:"os,omitempty"`
+	AppVersion string                 `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Ip         string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
+	ClientTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
+	ErrorCode  string                 `protobuf:"bytes,9,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	Reason     string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	// slots and in_use are those of a license whose slots were all taken.
+	Slots int32 `protobuf:"varint,11,opt,name=slots,proto3" json:"slots,omitempty"`
+	InUse int32 `protobuf:"varint,12,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	// earliest_end is when the first of its leases ends, unless it is renewed.
+	EarliestEnd *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=earliest_end,json=earliestEnd,proto3" json:"earliest_end,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool     `protobuf:"varint,14,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	License       *License `protobuf:"bytes,15,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseLeaseDenied) Reset() {
+	*x = LicenseLeaseDenied{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseLeaseDenied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseLeaseDenied) ProtoMessage() {}
+
+func (x *LicenseLeaseDenied) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseLeaseDenied.ProtoReflect.Descriptor instead.
+func (*LicenseLeaseDenied) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *LicenseLeaseDenied) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetClientTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClientTime
+	}
+	return nil
+}
+
+func (x *LicenseLeaseDenied) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LicenseLeaseDenied) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *LicenseLeaseDenied) GetInUse() int32 {
+	if x != nil {
+		return x.InUse
+	}
+	return 0
+}
+
+func (x *LicenseLeaseDenied) GetEarliestEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestEnd
+	}
+	return nil
+}
+
+func (x *LicenseLeaseDenied) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
+func (x *LicenseLeaseDenied) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
@@ -2254,7 +2992,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
 	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\x12\x16\n" +
 	"\x06policy\x18\x1e \x01(\tR\x06policy\x12%\n" +
-	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xf8\x04\n" +
+	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xb7\x05\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
@@ -2273,7 +3011,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0fduration_months\x18\r \x01(\x05R\x0edurationMonths\x12\x16\n" +
 	"\x06starts\x18\x0e \x01(\tR\x06starts\x12\x1a\n" +
 	"\btimezone\x18\x0f \x01(\tR\btimezone\x12G\n" +
-	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\x129\n" +
+	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\x12=\n" +
+	"\bfloating\x182 \x01(\v2!.latchkey.events.v1.FloatingTermsR\bfloating\x129\n" +
 	"\adevices\x18< \x01(\v2\x1f.latchkey.events.v1.DeviceTermsR\adevices\"\xf7\x02\n" +
 	"\vDeviceTerms\x12!\n" +
 	"\fdevice_match\x18\x01 \x01(\tR\vdeviceMatch\x12.\n" +
@@ -2522,7 +3261,99 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x1b\n" +
-	"\tvia_proxy\x18\x06 \x01(\bR\bviaProxy:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\tvia_proxy\x18\x06 \x01(\bR\bviaProxy:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xb0\x01\n" +
+	"\rFloatingTerms\x12\x14\n" +
+	"\x05slots\x18\x01 \x01(\x05R\x05slots\x12#\n" +
+	"\rlease_seconds\x18\x02 \x01(\x05R\fleaseSeconds\x12\x1a\n" +
+	"\boverflow\x18\x03 \x01(\tR\boverflow\x12(\n" +
+	"\x10borrow_max_hours\x18\x04 \x01(\x05R\x0eborrowMaxHours\x12\x1e\n" +
+	"\n" +
+	"activation\x18\x05 \x01(\tR\n" +
+	"activation\"\xc6\x02\n" +
+	"\x05Lease\x12\x19\n" +
+	"\blease_id\x18\x01 \x01(\tR\aleaseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId\x12 \n" +
+	"\ventitlement\x18\x04 \x01(\tR\ventitlement\x127\n" +
+	"\tleased_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bleasedAt\x12D\n" +
+	"\x10lease_expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0eleaseExpiresAt\x12A\n" +
+	"\x0eborrowed_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rborrowedUntil\"\xae\x04\n" +
+	"\rLicenseLeased\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x1f\n" +
+	"\vdevice_name\x18\x04 \x01(\tR\n" +
+	"deviceName\x12\x0e\n" +
+	"\x02os\x18\x05 \x01(\tR\x02os\x12\x1f\n" +
+	"\vapp_version\x18\x06 \x01(\tR\n" +
+	"appVersion\x12\x0e\n" +
+	"\x02ip\x18\a \x01(\tR\x02ip\x12\x1b\n" +
+	"\tvia_proxy\x18\b \x01(\bR\bviaProxy\x12;\n" +
+	"\vclient_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"clientTime\x12/\n" +
+	"\x05lease\x18\n" +
+	" \x01(\v2\x19.latchkey.events.v1.LeaseR\x05lease\x12\x14\n" +
+	"\x05slots\x18\v \x01(\x05R\x05slots\x12\x15\n" +
+	"\x06in_use\x18\f \x01(\x05R\x05inUse\x125\n" +
+	"\x14after_denial_seconds\x18\r \x01(\x01H\x00R\x12afterDenialSeconds\x88\x01\x01\x125\n" +
+	"\alicense\x18\x0e \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1d\xea\xe0\x18\x0elicense.leased\xfa\xe0\x18\alicenseB\x17\n" +
+	"\x15_after_denial_seconds\"\xb2\x02\n" +
+	"\x14LicenseLeaseReleased\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12/\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.latchkey.events.v1.LeaseR\x05lease\x12;\n" +
+	"\vreleased_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"releasedAt\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:%\xea\xe0\x18\x16license.lease.released\xfa\xe0\x18\alicense\"\xe3\x01\n" +
+	"\x13LicenseLeaseExpired\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12/\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.latchkey.events.v1.LeaseR\x05lease\x125\n" +
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:$\xea\xe0\x18\x15license.lease.expired\xfa\xe0\x18\alicense\"\xbe\x02\n" +
+	"\x13LicenseLeaseEvicted\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12/\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.latchkey.events.v1.LeaseR\x05lease\x129\n" +
+	"\n" +
+	"evicted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tevictedAt\x12\x1e\n" +
+	"\vby_lease_id\x18\x05 \x01(\tR\tbyLeaseId\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:$\xea\xe0\x18\x15license.lease.evicted\xfa\xe0\x18\alicense\"\xb2\x04\n" +
+	"\x12LicenseLeaseDenied\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x1f\n" +
+	"\vdevice_name\x18\x04 \x01(\tR\n" +
+	"deviceName\x12\x0e\n" +
+	"\x02os\x18\x05 \x01(\tR\x02os\x12\x1f\n" +
+	"\vapp_version\x18\x06 \x01(\tR\n" +
+	"appVersion\x12\x0e\n" +
+	"\x02ip\x18\a \x01(\tR\x02ip\x12;\n" +
+	"\vclient_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"clientTime\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\t \x01(\tR\terrorCode\x12\x16\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tR\x06reason\x12\x14\n" +
+	"\x05slots\x18\v \x01(\x05R\x05slots\x12\x15\n" +
+	"\x06in_use\x18\f \x01(\x05R\x05inUse\x12=\n" +
+	"\fearliest_end\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vearliestEnd\x12\x1b\n" +
+	"\tvia_proxy\x18\x0e \x01(\bR\bviaProxy\x125\n" +
+	"\alicense\x18\x0f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:'\xea\xe0\x18\x14license.lease.denied\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -2536,7 +3367,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                    // 0: latchkey.events.v1.License
 	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
@@ -2557,46 +3388,71 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseHeartbeat)(nil),           // 16: latchkey.events.v1.LicenseHeartbeat
 	(*LicenseDeviceLimitExceeded)(nil), // 17: latchkey.events.v1.LicenseDeviceLimitExceeded
 	(*LicenseActivationRefused)(nil),   // 18: latchkey.events.v1.LicenseActivationRefused
-	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 20: google.protobuf.Struct
+	(*FloatingTerms)(nil),              // 19: latchkey.events.v1.FloatingTerms
+	(*Lease)(nil),                      // 20: latchkey.events.v1.Lease
+	(*LicenseLeased)(nil),              // 21: latchkey.events.v1.LicenseLeased
+	(*LicenseLeaseReleased)(nil),       // 22: latchkey.events.v1.LicenseLeaseReleased
+	(*LicenseLeaseExpired)(nil),        // 23: latchkey.events.v1.LicenseLeaseExpired
+	(*LicenseLeaseEvicted)(nil),        // 24: latchkey.events.v1.LicenseLeaseEvicted
+	(*LicenseLeaseDenied)(nil),         // 25: latchkey.events.v1.LicenseLeaseDenied
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 27: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	19, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	26, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	19, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	19, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	19, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	19, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	19, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
-	2,  // 8: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
-	3,  // 9: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
-	4,  // 10: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
-	4,  // 11: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	19, // 12: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	19, // 13: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 14: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	19, // 15: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 16: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	19, // 17: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	19, // 18: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 19: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	19, // 20: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	19, // 22: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	19, // 23: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 24: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 25: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	19, // 26: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	19, // 27: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	19, // 28: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	20, // 29: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	19, // 30: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	26, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	26, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	26, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	26, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	26, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	19, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
+	2,  // 9: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
+	3,  // 10: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
+	4,  // 11: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
+	4,  // 12: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
+	26, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	26, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 15: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
+	26, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 17: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
+	26, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	26, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
+	26, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 22: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
+	26, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	26, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 26: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
+	26, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	26, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	26, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	27, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	26, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	26, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	26, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	26, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	26, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	20, // 36: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 37: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
+	20, // 38: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
+	26, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	0,  // 40: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
+	20, // 41: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 42: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
+	20, // 43: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
+	26, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	0,  // 45: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
+	26, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	26, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	0,  // 48: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -2606,13 +3462,14 @@ func file_latchkey_events_v1_license_proto_init() {
 	}
 	file_latchkey_events_v1_options_proto_init()
 	file_latchkey_events_v1_license_proto_msgTypes[2].OneofWrappers = []any{}
+	file_latchkey_events_v1_license_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,179 @@
+package lease
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Request is a device that wants a slot.
+type Request struct {
+	// Client names the holder by HardwareID and SessionID.
+	licensing.Client
+	// Entitlement is a code that the license must grant, empty for none.
+	Entitlement string
+	// BorrowUntil is until when the device wants to do without renewals, zero for not.
+	BorrowUntil time.Time
+	// deniedAgo is how long ago the device was denied a lease, nil for never.
+	deniedAgo *time.Duration
+}
+
+func (r *Request) holder() Holder { return Holder{r.HardwareID, r.SessionID} }
+
+// Grant is a lease that was just given or renewed.
+type Grant struct {
+	Lease Lease
+	Slots Slots
+	// Created is false for one that the holder had already.
+	Created bool
+	// Token proves the lease, also without the server.
+	Token    string
+	features []string
+}
+
+// CheckOut gives a device a lease, or renews the one that it has for the same session. Errors: licensing.ErrNotFound,
+// licensing.ErrHardwareID, BorrowError, and the verdicts on a lease.
+func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, error) {
+	licenseID, err := s.Seats.IDByKey(ctx, key, r.Client)
+	if err != nil {
+		return Grant{}, err
+	}
+	if ago, ok := s.denials.since(licenseID, r.HardwareID, s.Seats.Clock.Now()); ok {
+		r.deniedAgo = &ago
+	}
+	call := Call{LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement}
+	g, err := s.grant(ctx, call, func(p *Pool) (Grant, error) { return p.checkOut(newID(), &r) })
+	if err != nil {
+		return Grant{}, s.refused(licenseID, r.Client, err)
+	}
+	if r.deniedAgo != nil {
+		s.denials.forget(licenseID, r.HardwareID)
+	}
+	return g, nil
+}
+
+// grant carries out a call that gives or renews a lease, and signs the proof of it.
+func (s *Leases) grant(ctx context.Context, c Call, decide func(*Pool) (Grant, error)) (Grant, error) {
+	var g Grant
+	err := s.Store.ChangeLeases(ctx, c, func(p *Pool) (err error) {
+		g, err = decide(p)
+		return err
+	})
+	if err != nil {
+		return Grant{}, err // what decide noted may still be written to
+	}
+	g.Token, err = s.Tokens.sign(&g.Lease, g.features)
+	return g, err
+}
+
+// checkOut is the rule of a lease that a device asks for, under the lock of the license. id is that of a new one.
+func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
+	held := p.heldBy(r.holder())
+	stale := held != nil && !held.live(p.Now)
+	if held == nil || stale {
+		return p.give(id, r, held)
+	}
+	if err := p.judge(r.holder(), held, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
+		return Grant{}, err
+	}
+	end, borrowed, err := p.until(r.BorrowUntil, held.BorrowedUntil)
+	if err != nil {
+		return Grant{}, err
+	}
+	held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
+	p.extend(held, end, borrowed)
+	return p.granted(held, false), nil
+}
+
+// give makes a lease. stale is one of the same holder that has expired and is not noted yet, or nil.
+func (p *Pool) give(id string, r *Request, stale *Lease) (Grant, error) {
+	if err := p.admit(r); err != nil {
+		return Grant{}, err
+	}
+	end, borrowed, err := p.until(r.BorrowUntil, time.Time{})
+	if err != nil {
+		return Grant{}, err
+	}
+	if stale != nil {
+		p.expire(stale)
+	}
+	l := &Lease{
+		ID:            id,
+		LicenseID:     p.License.ID,
+		Holder:        r.holder(),
+		DeviceName:    r.DeviceName,
+		Entitlement:   r.Entitlement,
+		LeasedAt:      p.Now,
+		LastSeenAt:    p.Now,
+		ExpiresAt:     end,
+		BorrowedUntil: borrowed,
+	}
+	p.makeRoom(l.ID)
+	p.add(l)
+	p.Emit(leased(p, l, r))
+	return p.granted(l, true), nil
+}
+
+// admit judges a device that has no lease. One that needs no seat may be new, and then its id must be its own.
+func (p *Pool) admit(r *Request) error {
+	if err := p.judge(r.holder(), nil, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
+		return err
+	}
+	if p.License.LeaseIsSeat() {
+		return p.CheckNew(r.HardwareID)
+	}
+	return nil
+}
+
+// makeRoom ends leases for another, which the verdict has allowed.
+func (p *Pool) makeRoom(forLease string) {
+	if p.excess() == 0 {
+		return
+	}
+	for _, l := range p.evictable()[:p.excess()] {
+		l.end(Evicted, p.Now)
+		p.InUse--
+		p.change(l)
+		p.Emit(evicted(p, l, forLease))
+	}
+}
+
+func (p *Pool) add(l *Lease) {
+	p.InUse++
+	if p.EarliestEnd.IsZero() || l.ExpiresAt.Before(p.EarliestEnd) {
+		p.EarliestEnd = l.ExpiresAt
+	}
+	p.Named, p.Evictable = append(p.Named, l), append(p.Evictable, l)
+	p.change(l)
+}
+
+// expire notes that a lease has expired.
+func (p *Pool) expire(l *Lease) {
+	p.change(l)
+	p.Emit(l.Expire(&p.License, p.Now))
+}
+
+func (p *Pool) extend(l *Lease, end, borrowed time.Time) {
+	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
+	p.change(l)
+}
+
+func (p *Pool) granted(l *Lease, created bool) Grant {
+	return Grant{Lease: *l, Slots: p.Slots(), Created: created, features: p.License.Features}
+}
+
+// refused remembers a denial for lack of slots, publishes it, and returns err.
+func (s *Leases) refused(licenseID string, c licensing.Client, err error) error {
+	now := s.Seats.Clock.Now()
+	if errors.Is(err, licensing.ErrLeaseLimit) {
+		s.denials.note(licenseID, c.HardwareID, now)
+	}
+	var verdict *licensing.RefusedError
+	if errors.As(err, &verdict) {
+		s.Seats.Telemetry.Record(licensing.Source, licenseID, now, deniedEvent(verdict, c))
+	}
+	return err
+}

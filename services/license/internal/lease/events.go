@@ -1,0 +1,114 @@
+package lease
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// timestamp leaves out what is not set.
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func lease(l *Lease) *eventsv1.Lease {
+	return &eventsv1.Lease{
+		LeaseId:        l.ID,
+		HardwareId:     l.HardwareID,
+		SessionId:      licensing.CutText(l.SessionID),
+		Entitlement:    l.Entitlement,
+		LeasedAt:       timestamp(l.LeasedAt),
+		LeaseExpiresAt: timestamp(l.ExpiresAt),
+		BorrowedUntil:  timestamp(l.BorrowedUntil),
+	}
+}
+
+func leased(p *Pool, l *Lease, r *Request) *eventsv1.LicenseLeased {
+	e := &eventsv1.LicenseLeased{
+		LicenseId:  l.LicenseID,
+		HardwareId: l.HardwareID,
+		SessionId:  licensing.CutText(r.SessionID),
+		DeviceName: licensing.CutText(r.DeviceName),
+		Os:         licensing.CutText(r.OS()),
+		AppVersion: licensing.CutText(r.AppVersion),
+		Ip:         r.IP,
+		ViaProxy:   r.ViaProxy,
+		ClientTime: timestamp(r.Time),
+		Lease:      lease(l),
+		Slots:      int32(p.Slots().Total),
+		InUse:      int32(p.InUse),
+		License:    licensing.Snapshot(&p.License, p.Now),
+	}
+	if r.deniedAgo != nil {
+		seconds := r.deniedAgo.Seconds()
+		e.AfterDenialSeconds = &seconds
+	}
+	return e
+}
+
+func released(license *licensing.License, l *Lease, by string, now time.Time) *eventsv1.LicenseLeaseReleased {
+	return &eventsv1.LicenseLeaseReleased{
+		LicenseId:  l.LicenseID,
+		HardwareId: l.HardwareID,
+		Lease:      lease(l),
+		ReleasedAt: timestamp(l.EndedAt),
+		By:         by,
+		License:    licensing.Snapshot(license, now),
+	}
+}
+
+func expired(license *licensing.License, l *Lease, now time.Time) *eventsv1.LicenseLeaseExpired {
+	return &eventsv1.LicenseLeaseExpired{
+		LicenseId: l.LicenseID, HardwareId: l.HardwareID, Lease: lease(l), License: licensing.Snapshot(license, now),
+	}
+}
+
+func evicted(p *Pool, l *Lease, byLease string) *eventsv1.LicenseLeaseEvicted {
+	return &eventsv1.LicenseLeaseEvicted{
+		LicenseId:  l.LicenseID,
+		HardwareId: l.HardwareID,
+		Lease:      lease(l),
+		EvictedAt:  timestamp(l.EndedAt),
+		ByLeaseId:  byLease,
+		License:    licensing.Snapshot(&p.License, p.Now),
+	}
+}
+
+// deniedEvent tells of a verdict against a lease, with the slots where they were the reason.
+func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.LicenseLeaseDenied {
+	reason := apierr.From(v)
+	e := &eventsv1.LicenseLeaseDenied{
+		LicenseId:  v.License.ID,
+		HardwareId: c.HardwareID,
+		SessionId:  licensing.CutText(c.SessionID),
+		DeviceName: licensing.CutText(c.DeviceName),
+		Os:         licensing.CutText(c.OS()),
+		AppVersion: licensing.CutText(c.AppVersion),
+		Ip:         c.IP,
+		ViaProxy:   c.ViaProxy,
+		ClientTime: timestamp(c.Time),
+		ErrorCode:  reason.Code,
+		Reason:     reason.Message,
+		License:    licensing.Snapshot(v.License, v.Now),
+	}
+	if reason.Is(licensing.ErrLeaseLimit) {
+		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse), timestamp(v.Lease.EarliestEnd)
+	}
+	return e
+}
+
+func releaseAudited(by *licensing.Actor, l *Lease) *eventsv1.AuditRecorded {
+	entry := audit.Entry(by, "lease.release", map[string]any{
+		"lease_id": l.ID, "hardware_id": l.HardwareID, "session_id": l.SessionID, "ended": false,
+	}, map[string]any{"lease_id": l.ID, "ended": true})
+	entry.LicenseId = l.LicenseID
+	return entry
+}

@@ -1,0 +1,142 @@
+package lease
+
+import (
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Pool is the leases of one license under its lock, as far as calls name them.
+type Pool struct {
+	// Change has the license, the devices that calls name, and the events.
+	licensing.Change
+	// Now is the time by the clock of the database, read under the lock.
+	Now time.Time
+	// InUse counts the live leases of the license, and EarliestEnd is when the first of them ends, zero for none.
+	InUse       int
+	EarliestEnd time.Time
+	// EntitlementInUse counts them by the entitlements that calls name.
+	EntitlementInUse map[string]int
+	// Named are the leases that calls name.
+	Named []*Lease
+	// Evictable are leases to choose from when one has to go: those longest unseen, as many as there are calls.
+	Evictable []*Lease
+	changed   []*Lease
+}
+
+// Changed are the leases to be written, in the order in which they were changed.
+func (p *Pool) Changed() []*Lease { return p.changed }
+
+func (p *Pool) change(l *Lease) {
+	if !slices.Contains(p.changed, l) {
+		p.changed = append(p.changed, l)
+	}
+}
+
+// Slots are those of the license.
+func (p *Pool) Slots() Slots {
+	if p.License.Floating == nil {
+		return Slots{InUse: p.InUse}
+	}
+	return Slots{Total: p.License.Floating.Slots, InUse: p.InUse}
+}
+
+// find is a named lease by its id.
+func (p *Pool) find(id string) (*Lease, error) {
+	for _, l := range p.Named {
+		if l.ID == id {
+			return l, nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// heldBy is the lease of a holder that is not over as far as is noted, nil for none: it may have expired.
+func (p *Pool) heldBy(h Holder) *Lease {
+	for _, l := range p.Named {
+		if l.Holder == h && l.Ending == "" {
+			return l
+		}
+	}
+	return nil
+}
+
+// evictable are the leases that may lose their slots to others, longest unseen first.
+func (p *Pool) evictable() (free []*Lease) {
+	if f := p.License.Floating; f == nil || f.Overflow != licensing.OverflowEvictOldest {
+		return nil
+	}
+	for _, l := range p.Evictable {
+		if l.live(p.Now) && !l.borrowed(p.Now) {
+			free = append(free, l)
+		}
+	}
+	slices.SortStableFunc(free, func(a, b *Lease) int { return a.LastSeenAt.Compare(b.LastSeenAt) })
+	return free
+}
+
+// excess is how many leases must go for one more.
+func (p *Pool) excess() int { return max(p.InUse-p.License.Floating.Slots+1, 0) }
+
+// judge is the verdict on a lease for a holder, which held already has if it is not nil.
+func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) error {
+	// A refusal outlives the lock, and others may change the license under it.
+	license := p.License
+	need := &licensing.LeaseNeed{
+		Borrows:     borrows,
+		Held:        held != nil,
+		InUse:       p.InUse,
+		EarliestEnd: p.EarliestEnd,
+	}
+	if f := license.Floating; f != nil {
+		need.Slots, need.Evicts = f.Slots, len(p.evictable()) >= p.excess()
+	}
+	d := p.Devices[h.HardwareID]
+	return licensing.Decide(licensing.Request{
+		Operation: licensing.OperationLease,
+		License:   &license,
+		Seated:    d != nil && d.IsActive,
+		Device:    d,
+		Lease:     need,
+		Now:       p.Now,
+	})
+}
+
+// ended is the refusal of what somebody wants to do with a lease that is over, nil for one that is live.
+func (p *Pool) ended(l *Lease) error {
+	var reason = ErrExpired
+	switch {
+	case l.live(p.Now):
+		return nil
+	case l.Ending == Released:
+		reason = ErrReleased
+	case l.Ending == Evicted:
+		reason = ErrEvicted
+	}
+	return &EndedError{reason: reason, SlotFree: p.judge(l.Holder, nil, l.Entitlement, false) == nil}
+}
+
+// until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
+// license and its grace. asked is the time that the device names; where it names none, what was borrowed before
+// stays.
+func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time, err error) {
+	f := p.License.Floating
+	most := p.Now.Add(time.Duration(f.BorrowMaxHours) * time.Hour)
+	if !asked.IsZero() && (!asked.After(p.Now) || asked.After(most)) {
+		return end, asked, &BorrowError{MaxHours: f.BorrowMaxHours}
+	}
+	if borrowed = asked; borrowed.IsZero() && before.After(p.Now) {
+		borrowed = before
+	}
+	if end = p.Now.Add(time.Duration(f.LeaseSeconds) * time.Second); end.Before(borrowed) {
+		end = borrowed
+	}
+	if usable := p.License.UsableUntil(); !usable.IsZero() && usable.Before(end) {
+		end = usable
+	}
+	if end.Before(borrowed) {
+		borrowed = end
+	}
+	return end, borrowed, nil
+}

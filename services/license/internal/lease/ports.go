@@ -1,0 +1,28 @@
+package lease
+
+import (
+	"context"
+)
+
+// Store keeps leases.
+type Store interface {
+	// ChangeLeases locks the license of a call, loads what the call names of its leases, lets decide change them, and
+	// writes what differs, with the events. Calls that come at the same time share a transaction; one whose decide
+	// fails must have changed nothing, and hinders no other. decide may run more than once, and still after
+	// ChangeLeases has failed because its context ended. Errors: licensing.ErrNotFound.
+	ChangeLeases(ctx context.Context, c Call, decide func(*Pool) error) error
+	// ExpireLeases notes up to limit leases that have expired, each with its event, and returns how many there were.
+	ExpireLeases(ctx context.Context, limit int) (int, error)
+	// Leases reads one page of the live leases of a license, latest first, and its slots; licensing.ErrNotFound.
+	Leases(ctx context.Context, licenseID string, page, perPage int) (leases []Lease, slots Slots, err error)
+}
+
+// Call says which leases of a license a call is about. Empty members name none.
+type Call struct {
+	LicenseID string
+	LeaseID   string
+	// Holder finds the lease that it has now, and its device.
+	Holder Holder
+	// Entitlement is the code of the entitlement whose leases are to be counted.
+	Entitlement string
+}

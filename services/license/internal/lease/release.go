@@ -1,0 +1,73 @@
+package lease
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Who gives a lease back, as events name it.
+const (
+	byClient       = "client"
+	byAdmin        = "admin"
+	byDeactivation = "deactivation"
+)
+
+// Release gives a lease back; once more does no harm. Errors: ErrNotFound, EndedError for a lease that ended otherwise.
+func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error) {
+	return s.release(ctx, proof.call(), func(p *Pool) (Lease, error) { return p.release(proof.LeaseID, byClient) })
+}
+
+// ReleaseFor is Release for an administrator.
+func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
+	call := Call{LicenseID: licenseID, LeaseID: leaseID}
+	return s.release(ctx, call, func(p *Pool) (Lease, error) {
+		before := len(p.Events())
+		l, err := p.release(leaseID, byAdmin)
+		if err == nil && len(p.Events()) > before {
+			p.Emit(releaseAudited(by, &l))
+		}
+		return l, err
+	})
+}
+
+func (s *Leases) release(ctx context.Context, c Call, decide func(*Pool) (Lease, error)) (Lease, Slots, error) {
+	var l Lease
+	var slots Slots
+	err := s.Store.ChangeLeases(ctx, c, func(p *Pool) (err error) {
+		l, err = decide(p)
+		slots = p.Slots()
+		return err
+	})
+	if err != nil {
+		return Lease{}, Slots{}, err
+	}
+	return l, slots, nil
+}
+
+func (p *Pool) release(id, by string) (Lease, error) {
+	l, err := p.find(id)
+	if err != nil {
+		return Lease{}, err
+	}
+	if l.Ending == Released {
+		return *l, nil
+	}
+	if err := p.ended(l); err != nil {
+		return Lease{}, err
+	}
+	l.end(Released, p.Now)
+	p.InUse--
+	p.change(l)
+	p.Emit(released(&p.License, l, by, p.Now))
+	return *l, nil
+}
+
+// LeaveSeat ends a live lease of a device that has left its seat, under the lock of the license, and returns the event.
+func (l *Lease) LeaveSeat(license *licensing.License, now time.Time) proto.Message {
+	l.end(Released, now)
+	return released(license, l, byDeactivation, now)
+}

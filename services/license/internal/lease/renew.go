@@ -1,0 +1,46 @@
+package lease
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Proof is what a lease token says: which lease the caller has, or had.
+type Proof struct {
+	LicenseID, LeaseID string
+	Holder
+}
+
+func (p *Proof) call() Call {
+	return Call{LicenseID: p.LicenseID, LeaseID: p.LeaseID, Holder: p.Holder}
+}
+
+// Renew extends a live lease. Errors: ErrNotFound, EndedError, and the verdicts on a lease.
+func (s *Leases) Renew(ctx context.Context, proof Proof, c licensing.Client) (Grant, error) {
+	g, err := s.grant(ctx, proof.call(), func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID) })
+	if err != nil {
+		return Grant{}, s.refused(proof.LicenseID, c, err)
+	}
+	return g, nil
+}
+
+func (p *Pool) renew(id string) (Grant, error) {
+	l, err := p.find(id)
+	if err == nil {
+		err = p.ended(l)
+	}
+	if err == nil {
+		err = p.judge(l.Holder, l, l.Entitlement, false)
+	}
+	if err != nil {
+		return Grant{}, err
+	}
+	end, borrowed, err := p.until(time.Time{}, l.BorrowedUntil)
+	if err != nil {
+		return Grant{}, err
+	}
+	p.extend(l, end, borrowed)
+	return p.granted(l, false), nil
+}

@@ -1,0 +1,158 @@
+package licensing
+
+import (
+	"fmt"
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Bounds and defaults of floating terms.
+const (
+	DefaultLeaseSeconds = 900
+
+	maxSlots          = 100_000
+	minLeaseSeconds   = 10
+	maxLeaseSeconds   = 86_400
+	maxBorrowHours    = 8760
+	shortLeaseSeconds = 1 // in development
+)
+
+// Overflow is what happens to a device that wants a lease when all slots are taken.
+type Overflow string
+
+// The ways to deal with an overflow.
+const (
+	OverflowRefuse      Overflow = "refuse"
+	OverflowEvictOldest Overflow = "evict_oldest" // the lease that was longest unseen ends, never a borrowed one
+)
+
+// LeaseActivation says whether a device needs a seat for a lease.
+type LeaseActivation string
+
+// With LeaseActivationNone a live lease counts as a seat.
+const (
+	LeaseActivationRequired LeaseActivation = "required"
+	LeaseActivationNone     LeaseActivation = "none"
+)
+
+// FloatingTerms let devices share slots by leases. Stored and shown in the audit log as JSON.
+type FloatingTerms struct {
+	Slots int `json:"slots"`
+	// LeaseSeconds is how long a lease holds its slot unless it is renewed.
+	LeaseSeconds int      `json:"lease_seconds"`
+	Overflow     Overflow `json:"overflow"`
+	// BorrowMaxHours is how far ahead a lease may be borrowed, 0 for not at all.
+	BorrowMaxHours int             `json:"borrow_max_hours"`
+	Activation     LeaseActivation `json:"activation"`
+}
+
+// DefaultFloatingTerms are those of which nothing is said but the number of slots.
+func DefaultFloatingTerms(slots int) FloatingTerms {
+	return FloatingTerms{
+		Slots:        slots,
+		LeaseSeconds: DefaultLeaseSeconds,
+		Overflow:     OverflowRefuse,
+		Activation:   LeaseActivationRequired,
+	}
+}
+
+// LeaseIsSeat tells that a device with a live lease acts as if it had a seat.
+func (t *Terms) LeaseIsSeat() bool {
+	return t.Floating != nil && t.Floating.Activation == LeaseActivationNone
+}
+
+func (t *Terms) applyFloating(c *TermsChange) {
+	if c.Floating.Present {
+		t.Floating = nil
+	}
+	if c.Floating.given() {
+		t.Floating = &c.Floating.Value
+	}
+}
+
+func (t *Terms) borrowMaxHours() int {
+	if t.Floating == nil {
+		return 0
+	}
+	return t.Floating.BorrowMaxHours
+}
+
+// floatingProblems notes what is wrong with the floating terms that are given.
+func (c *TermsChange) floatingProblems(p map[string]string) {
+	if !c.Floating.given() {
+		return
+	}
+	least := minLeaseSeconds
+	if c.ShortLeases {
+		least = shortLeaseSeconds
+	}
+	f := c.Floating.Value
+	within := func(name string, n, least, most int) {
+		if n < least || n > most {
+			p["floating."+name] = fmt.Sprintf("must be from %d to %d", least, most)
+		}
+	}
+	within("slots", f.Slots, 1, maxSlots)
+	within("lease_seconds", f.LeaseSeconds, least, maxLeaseSeconds)
+	within("borrow_max_hours", f.BorrowMaxHours, 0, maxBorrowHours)
+	if f.Overflow != OverflowRefuse && f.Overflow != OverflowEvictOldest {
+		p["floating.overflow"] = fmt.Sprintf("must be %q or %q", OverflowRefuse, OverflowEvictOldest)
+	}
+	if f.Activation != LeaseActivationRequired && f.Activation != LeaseActivationNone {
+		p["floating.activation"] = fmt.Sprintf("must be %q or %q", LeaseActivationRequired, LeaseActivationNone)
+	}
+}
+
+// floatingView is what the audit log shows of the floating terms.
+func (t *Terms) floatingView() any {
+	f := t.Floating
+	if f == nil {
+		return nil
+	}
+	return map[string]any{
+		"slots": f.Slots, "lease_seconds": f.LeaseSeconds, "overflow": string(f.Overflow),
+		"borrow_max_hours": f.BorrowMaxHours, "activation": string(f.Activation),
+	}
+}
+
+func (f *FloatingTerms) event() *eventsv1.FloatingTerms {
+	if f == nil {
+		return nil
+	}
+	return &eventsv1.FloatingTerms{
+		Slots:          int32(f.Slots),
+		LeaseSeconds:   int32(f.LeaseSeconds),
+		Overflow:       string(f.Overflow),
+		BorrowMaxHours: int32(f.BorrowMaxHours),
+		Activation:     string(f.Activation),
+	}
+}
+
+// LeaseNeed is what a verdict on a lease looks at beside the license.
+type LeaseNeed struct {
+	// Borrows tells that the device wants to do without renewals for a time.
+	Borrows bool
+	// Held tells that the device has the lease already: it needs no other slot.
+	Held bool
+	// Slots are those that there are, InUse those that are taken, and EarliestEnd is when the first is free again,
+	// unless renewed.
+	Slots, InUse int
+	EarliestEnd  time.Time
+	// Evicts tells that another lease may lose its slot to the device.
+	Evicts bool
+}
+
+// The following take the nil of a call that knows of no lease, as when the verdict is only explained.
+
+func (n *LeaseNeed) borrows() bool { return n != nil && n.Borrows }
+
+// slotFree holds for a lease that has, or would find, a slot.
+func (n *LeaseNeed) slotFree() bool { return n == nil || n.Held || n.Evicts || n.InUse < n.Slots }
+
+func (n *LeaseNeed) facts() (inUse, slots any) {
+	if n == nil {
+		return nil, nil
+	}
+	return n.InUse, n.Slots
+}

@@ -1,0 +1,78 @@
+package manage
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
+)
+
+type leaseBody struct {
+	LeaseID       string     `json:"lease_id"`
+	HardwareID    string     `json:"hardware_id"`
+	SessionID     *string    `json:"session_id"`
+	DeviceName    *string    `json:"device_name"`
+	Entitlement   *string    `json:"entitlement"`
+	LeasedAt      time.Time  `json:"leased_at"`
+	LastSeenAt    time.Time  `json:"last_seen_at"`
+	ExpiresAt     time.Time  `json:"expires_at"`
+	BorrowedUntil *time.Time `json:"borrowed_until"`
+}
+
+func newLeaseBody(l *lease.Lease) leaseBody {
+	return leaseBody{
+		LeaseID:       l.ID,
+		HardwareID:    l.HardwareID,
+		SessionID:     httpx.TextOrNull(l.SessionID),
+		DeviceName:    httpx.TextOrNull(l.DeviceName),
+		Entitlement:   httpx.TextOrNull(l.Entitlement),
+		LeasedAt:      l.LeasedAt,
+		LastSeenAt:    l.LastSeenAt,
+		ExpiresAt:     l.ExpiresAt,
+		BorrowedUntil: httpx.TimeOrNull(l.BorrowedUntil),
+	}
+}
+
+type leasesBody struct {
+	LicenseID string          `json:"license_id"`
+	Leases    []leaseBody     `json:"leases"`
+	Slots     wire.LeaseSlots `json:"slots"`
+	httpx.Page
+}
+
+func (m *Manage) listLeases(c *gin.Context) error {
+	p, err := httpx.QueryPage(c, 100, 1000)
+	if err != nil {
+		return err
+	}
+	id := licenseID(c)
+	leases, slots, err := m.Leases.Store.Leases(c.Request.Context(), id, p.Page, p.PerPage)
+	if err != nil {
+		return err
+	}
+	body := leasesBody{LicenseID: id, Leases: []leaseBody{}, Slots: wire.LeaseSlots(slots), Page: p.Of(slots.InUse)}
+	for i := range leases {
+		body.Leases = append(body.Leases, newLeaseBody(&leases[i]))
+	}
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}
+
+func (m *Manage) releaseLease(c *gin.Context) error {
+	id, _ := httpx.UUID(c.Param("lease_id"))
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (wire.ReleasedLease, error) {
+		l, slots, err := m.Leases.ReleaseFor(ctx, by, licenseID(c), id)
+		return wire.NewReleasedLease(&l, slots), err
+	})
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}

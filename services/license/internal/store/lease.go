@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// leaseRow mirrors the table leases.
+type leaseRow struct {
+	ID            string
+	LicenseID     string
+	HardwareID    string
+	SessionID     string
+	DeviceName    string
+	Entitlement   string
+	LeasedAt      time.Time
+	LastSeenAt    time.Time
+	ExpiresAt     time.Time
+	BorrowedUntil *time.Time
+	Ending        string
+	EndedAt       *time.Time
+}
+
+func newLeaseRow(l *lease.Lease) leaseRow {
+	return leaseRow{
+		ID:            l.ID,
+		LicenseID:     l.LicenseID,
+		HardwareID:    l.HardwareID,
+		SessionID:     l.SessionID,
+		DeviceName:    l.DeviceName,
+		Entitlement:   l.Entitlement,
+		LeasedAt:      l.LeasedAt,
+		LastSeenAt:    l.LastSeenAt,
+		ExpiresAt:     l.ExpiresAt,
+		BorrowedUntil: nullable(l.BorrowedUntil),
+		Ending:        string(l.Ending),
+		EndedAt:       nullable(l.EndedAt),
+	}
+}
+
+func (r *leaseRow) lease() *lease.Lease {
+	return &lease.Lease{
+		ID:            r.ID,
+		LicenseID:     r.LicenseID,
+		Holder:        lease.Holder{HardwareID: r.HardwareID, SessionID: r.SessionID},
+		DeviceName:    r.DeviceName,
+		Entitlement:   r.Entitlement,
+		LeasedAt:      r.LeasedAt.UTC(),
+		LastSeenAt:    r.LastSeenAt.UTC(),
+		ExpiresAt:     r.ExpiresAt.UTC(),
+		BorrowedUntil: value(r.BorrowedUntil),
+		Ending:        lease.Ending(r.Ending),
+		EndedAt:       value(r.EndedAt),
+	}
+}
+
+// leaseRequest is a call that changes leases. trace goes with its events.
+type leaseRequest struct {
+	lease.Call
+	decide func(*lease.Pool) error
+	trace  string
+}
+
+func (r leaseRequest) licenseID() string { return r.LicenseID }
+
+// leaseResult is what came of a request: settled is false when somebody else held the license.
+type leaseResult struct {
+	settled bool
+	err     error
+}
+
+// ChangeLeases implements lease.Store. It runs a call in a batch with others, unless it is part of a transaction, and
+// alone if the batch gave no result.
+func (s *Store) ChangeLeases(ctx context.Context, c lease.Call, decide func(*lease.Pool) error) error {
+	if uuid.Validate(c.LicenseID) != nil {
+		return licensing.ErrNotFound
+	}
+	r := leaseRequest{Call: c, decide: decide, trace: trace.Parent(ctx)}
+	if !s.db.InTx(ctx) {
+		o, err := s.leases.Do(ctx, r)
+		if err != nil {
+			return translate(err)
+		}
+		if o.settled {
+			return o.err
+		}
+	}
+	all, err := s.runLeases(ctx, []leaseRequest{r}, false)
+	if err != nil {
+		return translate(err)
+	}
+	return all[0].err
+}
+
+// runLeaseBatch settles nothing when the transaction fails because of what one of them brought, as runBatch does.
+func (s *Store) runLeaseBatch(wanted []leaseRequest) ([]leaseResult, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+	defer cancel()
+	all, err := s.runLeases(ctx, wanted, true)
+	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
+		return make([]leaseResult, len(wanted)), nil
+	}
+	return all, err
+}
+
+// runLeases carries out requests in one transaction. With skip it leaves out those whose license somebody else holds,
+// who must not keep the others waiting; otherwise it waits, and there is one request.
+func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) ([]leaseResult, error) {
+	var all []leaseResult
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		pools, err := s.loadPools(tx, batch, skip)
+		if err != nil {
+			return err
+		}
+		var events []event.Event
+		if all, events, err = decideAll(batch, pools, skip); err != nil {
+			return err
+		}
+		if err := writePools(tx, pools); err != nil {
+			return err
+		}
+		return s.outbox.AddAll(ctx, tx, events)
+	})
+	return all, err
+}
+
+// decideAll lets each request decide, in their order, and gathers the events.
+func decideAll(
+	batch []leaseRequest, pools map[string]*pool, skipped bool,
+) (all []leaseResult, events []event.Event, err error) {
+	all = make([]leaseResult, len(batch))
+	for i, r := range batch {
+		p := pools[r.LicenseID]
+		if p == nil {
+			all[i] = leaseResult{settled: !skipped, err: licensing.ErrNotFound}
+			continue
+		}
+		before := len(p.Events())
+		all[i] = leaseResult{settled: true, err: r.decide(&p.Pool)}
+		for _, msg := range p.Events()[before:] {
+			e, err := event.New(licensing.Source, r.LicenseID, p.Now, msg)
+			if err != nil {
+				return nil, nil, err
+			}
+			e.Trace = r.trace
+			events = append(events, e)
+		}
+	}
+	return all, events, nil
+}
+
+// writePools writes the leases that were changed, and licenses whose time has begun with a lease.
+func writePools(tx *gorm.DB, pools map[string]*pool) error {
+	var rows []leaseRow
+	for _, p := range pools {
+		if err := writeLicense(tx, &p.before, &p.License); err != nil {
+			return err
+		}
+		for _, l := range p.Changed() {
+			rows = append(rows, newLeaseRow(l))
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return writeLeases(tx, rows)
+}
+
+func writeLeases(tx *gorm.DB, rows []leaseRow) error {
+	return tx.Table("leases").Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "id"}},
+		DoUpdates: clause.AssignmentColumns([]string{
+			"entitlement", "last_seen_at", "expires_at", "borrowed_until", "ending", "ended_at",
+		}),
+	}).Create(&rows).Error
+}
+
+// leaseTime is the time that leases are judged by: that of the database, because the clocks of processes differ.
+// SQLite has one process only, and a clock that a test has set is everybody's.
+func (s *Store) leaseTime(tx *gorm.DB) (now time.Time, err error) {
+	if _, set := s.clock.(*clock.Fake); set || s.db.Engine() == db.SQLite {
+		return s.clock.Now(), nil
+	}
+	err = tx.Raw("SELECT clock_timestamp()").Scan(&now).Error
+	return now.UTC(), err
+}
+
+// wantedRow is a request as the statements read it.
+type wantedRow struct {
+	LicenseID  string  `json:"license_id"`
+	HardwareID string  `json:"hardware_id"`
+	SessionID  string  `json:"session_id"`
+	LeaseID    *string `json:"lease_id"`
+}
+
+func wantedRows(batch []leaseRequest, pools map[string]*pool) (string, error) {
+	wanted := []wantedRow{}
+	for _, r := range batch {
+		if pools[r.LicenseID] == nil {
+			continue
+		}
+		row := wantedRow{LicenseID: r.LicenseID, HardwareID: r.Holder.HardwareID, SessionID: r.Holder.SessionID}
+		if uuid.Validate(r.LeaseID) == nil {
+			row.LeaseID = &r.LeaseID
+		}
+		wanted = append(wanted, row)
+	}
+	document, err := json.Marshal(wanted)
+	return string(document), err
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// dueLeases are those that have expired and are not noted yet. Licenses that others hold are passed over until the
+// next time.
+const dueLeases = `SELECT * FROM leases WHERE ending = '' AND expires_at <= ? ORDER BY expires_at LIMIT ?`
+
+// ExpireLeases implements lease.Store.
+func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		now, err := s.leaseTime(tx)
+		if err != nil {
+			return err
+		}
+		var due []leaseRow
+		if err := tx.Raw(dueLeases, now, limit).Find(&due).Error; err != nil || len(due) == 0 {
+			return err
+		}
+		n, err = s.expireLeases(ctx, tx, due, now)
+		return err
+	})
+	return n, translate(err)
+}
+
+// expireLeases notes the leases of the licenses that it can lock, and reads them once more then.
+func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, now time.Time) (int, error) {
+	batch, ids := make([]leaseRequest, len(due)), make([]string, len(due))
+	for i := range due {
+		batch[i].LicenseID, ids[i] = due[i].LicenseID, due[i].ID
+	}
+	pools, err := s.lockLicenses(tx, batch, true)
+	if err != nil {
+		return 0, err
+	}
+	var rows []leaseRow
+	err = tx.Raw(`SELECT * FROM leases WHERE id IN ? AND ending = '' AND expires_at <= ?`, ids, now).Find(&rows).Error
+	if err != nil {
+		return 0, err
+	}
+	var events []event.Event
+	var noted []string
+	for i := range rows {
+		p := pools[rows[i].LicenseID]
+		if p == nil {
+			continue
+		}
+		e, err := event.New(licensing.Source, rows[i].LicenseID, now, rows[i].lease().Expire(&p.License, now))
+		if err != nil {
+			return 0, err
+		}
+		events, noted = append(events, e), append(noted, rows[i].ID)
+	}
+	if len(noted) == 0 {
+		return 0, nil
+	}
+	err = tx.Exec(`UPDATE leases SET ending = ?, ended_at = expires_at WHERE id IN ?`, lease.Expired, noted).Error
+	if err != nil {
+		return 0, err
+	}
+	return len(noted), s.outbox.AddAll(ctx, tx, events)
+}
+
+// leaveSeats ends the leases of the devices that have left their seats in a change.
+func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *licensing.Change) error {
+	var left []string
+	for hardwareID, d := range ch.Devices {
+		if before[hardwareID].IsActive && !d.IsActive {
+			left = append(left, hardwareID)
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	now, err := s.leaseTime(tx)
+	if err != nil {
+		return err
+	}
+	var rows []leaseRow
+	err = tx.Raw(`SELECT * FROM leases WHERE license_id = ? AND hardware_id IN ? AND ending = '' AND expires_at > ?`,
+		ch.License.ID, left, now).Find(&rows).Error
+	for i := range rows {
+		l := rows[i].lease()
+		ch.Emit(l.LeaveSeat(&ch.License, now))
+		rows[i] = newLeaseRow(l)
+	}
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return writeLeases(tx, rows)
+}
+
+// Leases implements lease.Store.
+func (s *Store) Leases(ctx context.Context, licenseID string, page, perPage int) ([]lease.Lease, lease.Slots, error) {
+	l, err := s.Find(ctx, licenseID)
+	if err != nil {
+		return nil, lease.Slots{}, err
+	}
+	now, err := s.leaseTime(s.db.Read(ctx))
+	if err != nil {
+		return nil, lease.Slots{}, translate(err)
+	}
+	const live = `license_id = @id AND ending = '' AND expires_at > @now`
+	named := []any{sql.Named("id", licenseID), sql.Named("now", now)}
+	var total int64
+	if err := s.db.Read(ctx).Table("leases").Where(live, named...).Count(&total).Error; err != nil {
+		return nil, lease.Slots{}, translate(err)
+	}
+	var rows []leaseRow
+	err = s.db.Read(ctx).Table("leases").Where(live, named...).Order("leased_at DESC, id DESC").
+		Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
+	leases := make([]lease.Lease, len(rows))
+	for i := range rows {
+		leases[i] = *rows[i].lease()
+	}
+	slots := lease.Slots{InUse: int(total)}
+	if l.Floating != nil {
+		slots.Total = l.Floating.Slots
+	}
+	return leases, slots, translate(err)
+}
+
+const (
+	// leasesKept is how many ended leases each license remembers.
+	leasesKept = 1000
+	// leasesKeptFor is how long an ended lease is remembered, for the client that asks what became of it.
+	leasesKeptFor = 7 * 24 * time.Hour
+)
+
+const pruneLeases = `
+DELETE FROM leases WHERE ending <> '' AND id IN (
+	SELECT id FROM (
+		SELECT id, ended_at, row_number() OVER (PARTITION BY license_id ORDER BY ended_at DESC, id DESC) AS place
+		FROM leases WHERE ending <> ''
+	) AS ended
+	WHERE place > ? OR ended_at < ? LIMIT ?)`
+
+// PruneLeases deletes, in small batches, leases that ended more than a week ago, and of each license all but the
+// thousand that ended last. It returns how many those were.
+func (s *Store) PruneLeases(ctx context.Context) (int, error) {
+	return s.pruneRows(ctx, pruneLeases, leasesKept, s.clock.Now().Add(-leasesKeptFor))
+}

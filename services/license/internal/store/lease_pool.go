@@ -1,0 +1,158 @@
+package store
+
+import (
+	"database/sql"
+	"maps"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+const (
+	wantedPostgres = `WITH wanted AS (
+		SELECT (w->>'license_id')::uuid AS license_id, w->>'hardware_id' AS hardware_id, w->>'session_id' AS session_id,
+			(w->>'lease_id')::uuid AS lease_id
+		FROM json_array_elements(?::json) AS w)`
+	wantedSQLite = `WITH wanted AS (
+		SELECT value->>'license_id' AS license_id, value->>'hardware_id' AS hardware_id,
+			value->>'session_id' AS session_id, value->>'lease_id' AS lease_id
+		FROM json_each(?))`
+	namedLeases = `
+	SELECT l.* FROM leases l JOIN wanted w ON l.license_id = w.license_id AND l.hardware_id = w.hardware_id
+		AND l.session_id = w.session_id AND l.ending = ''
+	UNION SELECT l.* FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
+	namedDevices = `
+	SELECT * FROM devices WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted)`
+	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
+		WHERE license_id IN @ids AND ending = '' AND expires_at > @now GROUP BY license_id`
+	oldestLeases = `SELECT * FROM leases
+		WHERE license_id = @id AND ending = '' AND expires_at > @now
+			AND (borrowed_until IS NULL OR borrowed_until <= @now)
+		ORDER BY last_seen_at, id LIMIT @most`
+)
+
+// pool is a lease.Pool with the license as it was read, and its leases by id: no lease is there twice.
+type pool struct {
+	lease.Pool
+	before licensing.License
+	byID   map[string]*lease.Lease
+	calls  int
+}
+
+// loadPools locks the licenses of a batch, those that somebody else holds left out with skip, and loads what the
+// requests name.
+func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, skip bool) (map[string]*pool, error) {
+	pools, err := s.lockLicenses(tx, batch, skip)
+	if err != nil || len(pools) == 0 {
+		return pools, err
+	}
+	now, err := s.leaseTime(tx) // under the locks: whoever had them before has an earlier time
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pools {
+		p.Now = now
+	}
+	document, err := wantedRows(batch, pools)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.loadNamed(tx, document, pools); err != nil {
+		return nil, err
+	}
+	return pools, loadCounts(tx, pools)
+}
+
+func (s *Store) lockLicenses(tx *gorm.DB, batch []leaseRequest, skip bool) (map[string]*pool, error) {
+	calls := map[string]int{}
+	for _, r := range batch {
+		calls[r.LicenseID]++
+	}
+	lock := clause.Locking{Strength: "NO KEY UPDATE"}
+	if skip {
+		lock.Options = clause.LockingOptionsSkipLocked
+	}
+	var rows []licenseRow
+	ids := slices.Collect(maps.Keys(calls))
+	err := tx.Clauses(lock).Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
+	pools := make(map[string]*pool, len(rows))
+	for i := range rows {
+		p := &pool{before: rows[i].license(), byID: map[string]*lease.Lease{}, calls: calls[rows[i].ID]}
+		p.License, p.Devices = rows[i].license(), map[string]*licensing.Device{}
+		pools[rows[i].ID] = p
+	}
+	return pools, err
+}
+
+// loadNamed loads the leases and devices that requests name.
+func (s *Store) loadNamed(tx *gorm.DB, document string, pools map[string]*pool) error {
+	wanted := wantedPostgres
+	if s.db.Engine() == db.SQLite {
+		wanted = wantedSQLite
+	}
+	var leases []leaseRow
+	if err := tx.Raw(wanted+namedLeases, document).Find(&leases).Error; err != nil {
+		return err
+	}
+	for i := range leases {
+		p := pools[leases[i].LicenseID]
+		p.Named = append(p.Named, p.lease(&leases[i]))
+	}
+	var devices []deviceRow
+	err := tx.Raw(wanted+namedDevices, document).Find(&devices).Error
+	for i := range devices {
+		d := devices[i].device()
+		pools[d.LicenseID].Devices[d.HardwareID] = &d
+	}
+	return err
+}
+
+func (p *pool) lease(row *leaseRow) *lease.Lease {
+	if p.byID[row.ID] == nil {
+		p.byID[row.ID] = row.lease()
+	}
+	return p.byID[row.ID]
+}
+
+// loadCounts counts the live leases, and loads those that may have to go for others.
+func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
+	var counts []struct {
+		LicenseID   string
+		InUse       int
+		EarliestEnd db.Time
+	}
+	ids := slices.Collect(maps.Keys(pools))
+	err := tx.Raw(countLeases, sql.Named("ids", ids), sql.Named("now", pools[ids[0]].Now)).Find(&counts).Error
+	if err != nil {
+		return err
+	}
+	for _, c := range counts {
+		pools[c.LicenseID].InUse, pools[c.LicenseID].EarliestEnd = c.InUse, c.EarliestEnd.Time
+	}
+	for _, p := range pools {
+		if err := p.loadEvictable(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadEvictable loads as many as all requests together could need.
+func (p *pool) loadEvictable(tx *gorm.DB) error {
+	f := p.License.Floating
+	if f == nil || f.Overflow != licensing.OverflowEvictOldest || p.InUse+p.calls <= f.Slots {
+		return nil
+	}
+	var rows []leaseRow
+	err := tx.Raw(oldestLeases, sql.Named("id", p.License.ID), sql.Named("now", p.Now),
+		sql.Named("most", p.calls+p.InUse+p.calls-f.Slots)).Find(&rows).Error
+	for i := range rows {
+		p.Evictable = append(p.Evictable, p.lease(&rows[i]))
+	}
+	return err
+}
