@@ -213,7 +213,7 @@ func TestService(t *testing.T) {
 		poison := newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": 7})
 		events := []event.Event{newEvent("license.created", now,
 			map[string]any{"license_id": license, "customer_id": "acme", "max_devices": 2, "is_active": true,
-				"version": 1}), poison}
+				"version": 1, "license": map[string]any{}}), poison}
 		for i := range 40 {
 			events = append(events,
 				newEvent("license.validated", now,

@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
-	"github.com/latchkey-dev/latchkey/services/analytics/internal/store"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
 const (
@@ -60,7 +60,7 @@ func (s *Service) rescore(ctx context.Context) error {
 
 func (s *Service) prune(ctx context.Context) error {
 	now := s.Clock.Now()
-	_, err := s.store.Prune(ctx, store.Expiry{
+	_, err := s.store.Prune(ctx, usage.Expiry{
 		Now: now, Events: now.Add(-s.cfg.retention()), States: now.Add(-statesKept), Rollups: now.Add(-rollupsKept),
 	})
 	return err

@@ -170,7 +170,7 @@ func (k *harness) create(n, seats int, more body) string {
 	k.t.Helper()
 	id := licenseID(n)
 	b := body{"license_id": id, "customer_id": "acme", "license_type": "standard", "max_devices": seats,
-		"is_active": true, "version": 1}
+		"is_active": true, "version": 1, "license": body{}}
 	maps.Copy(b, more)
 	k.add(eventsv1.TypeLicenseCreated, now.AddDate(0, 0, -60), b)
 	return id

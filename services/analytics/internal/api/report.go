@@ -109,12 +109,14 @@ func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 
 func csvRow(l *usage.LicenseUsage) []string {
 	count := func(n int64) string { return strconv.FormatInt(n, 10) }
+	limit := ""
+	if l.MaxDevices != nil {
+		limit = strconv.Itoa(*l.MaxDevices)
+	}
 	return []string{
-		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices),
-		strconv.Itoa(l.MaxDevices),
+		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices), limit,
 		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilisation, 'f', -1, 64), csvTime(l.LastSeen),
-		strconv.Itoa(l.RiskScore),
-		count(l.Anomalies), csvTime(l.ExpiresAt),
+		strconv.Itoa(l.RiskScore), count(l.Anomalies), csvTime(l.ExpiresAt),
 	}
 }
 

@@ -58,11 +58,22 @@ var texts = map[protoreflect.Name]func(*usage.Event) *string{
 	"license_type":     func(e *usage.Event) *string { return &e.LicenseType },
 }
 
+// times are the members that are times, likewise.
+var times = map[protoreflect.Name]func(*usage.Event) *time.Time{
+	"client_time":     func(e *usage.Event) *time.Time { return &e.ClientTime },
+	"starts_at":       func(e *usage.Event) *time.Time { return &e.StartsAt },
+	"expires_at":      func(e *usage.Event) *time.Time { return &e.ExpiresAt },
+	"suspended_at":    func(e *usage.Event) *time.Time { return &e.SuspendedAt },
+	"suspended_until": func(e *usage.Event) *time.Time { return &e.SuspendedUntil },
+}
+
 // readMessage takes over the members of a message, and of the license and its terms within it.
 func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 	msg.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if text := texts[field.Name()]; text != nil {
 			*text(e), err = storable(v.String())
+		} else if at := times[field.Name()]; at != nil {
+			*at(e) = timeOf(v)
 		} else {
 			err = readMember(e, field.Name(), v)
 		}
@@ -71,7 +82,7 @@ func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 	return err
 }
 
-// readMember takes over a member that is no text, or not any text.
+// readMember takes over a member that is no time and no text, or not any text.
 func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) error {
 	switch name {
 	case "license_id":
@@ -92,11 +103,12 @@ func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) er
 		e.CurrentDevices = int(v.Int())
 	case "version":
 		e.Version = v.Int()
-	case "client_time":
-		e.ClientTime = timeOf(v)
-	case "expires_at":
-		e.ExpiresAt = timeOf(v)
-	case "license", "terms":
+	case "grace_hours":
+		e.GraceHours = int(v.Int())
+	case "license":
+		e.Snapshot = true
+		return readMessage(e, v.Message())
+	case "terms":
 		return readMessage(e, v.Message())
 	}
 	return nil

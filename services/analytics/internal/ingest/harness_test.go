@@ -89,7 +89,7 @@ func (s *script) event(eventType string, at time.Time, b body) event.Event {
 func (s *script) created(at time.Time, seats int) event.Event {
 	return s.event(eventsv1.TypeLicenseCreated, at,
 		body{"customer_id": "acme", "product": "demo", "license_type": "standard",
-			"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil})
+			"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil, "license": body{}})
 }
 
 // emptied is a harness of its own on an empty database of the same engine.

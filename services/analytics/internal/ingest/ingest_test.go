@@ -113,7 +113,7 @@ func TestMonth(t *testing.T) {
 			t.Errorf("activity: %+v", p.Activity)
 		}
 		d := p.Devices
-		if d.Seen != 2 || d.ActiveNow != 1 || d.MaxDevices != 3 || d.PeakConcurrent != 2 || d.New != 2 {
+		if d.Seen != 2 || d.ActiveNow != 1 || *d.MaxDevices != 3 || d.PeakConcurrent != 2 || d.New != 2 {
 			t.Errorf("devices: %+v", d)
 		}
 		if diff := cmp.Diff([]string{"2.0", "1.0"}, d.List[0].Versions); diff != "" {

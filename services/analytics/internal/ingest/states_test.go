@@ -123,7 +123,8 @@ func abuse(r *rand.Rand, n int) []event.Event {
 				`{"ip":"203.0.113.%d","error_code":"LICENSE_NOT_FOUND","license_key_hash":"%d"}`, r.IntN(2), i)
 		case 1:
 			e.Type, e.Data = eventsv1.TypeLicenseUpdated, fmt.Appendf(nil,
-				`{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d}`, id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
+				`{"license_id":%q,"max_devices":%d,"is_test":%t,"version":%d,"license":{}}`,
+				id, 1+r.IntN(3), r.IntN(2) == 0, i+1)
 		case 2:
 			e.Type, e.Data = eventsv1.TypeDeviceDeactivated, fmt.Appendf(nil, `{"license_id":%q,"hardware_id":"d%d"}`,
 				id, r.IntN(40))

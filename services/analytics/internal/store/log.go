@@ -74,14 +74,6 @@ func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Tim
 	return c, db.Error(err)
 }
 
-// Expiry says before when each kind of row is forgotten.
-type Expiry struct {
-	Now time.Time
-	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that
-	// of days.
-	Events, States, Rollups time.Time
-}
-
 // minutesKept is how long the fleet's series is kept by the minute, hoursKept by the hour.
 const (
 	minutesKept = 48 * time.Hour
@@ -89,7 +81,7 @@ const (
 )
 
 // Prune forgets what has expired, in small portions, and returns how many rows.
-func (s *Store) Prune(ctx context.Context, x Expiry) (pruned int64, err error) {
+func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err error) {
 	for _, p := range []struct {
 		table, condition string
 		args             []any

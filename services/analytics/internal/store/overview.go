@@ -38,9 +38,8 @@ func (s *Store) Overview(ctx context.Context, now time.Time) (*usage.Overview, e
 
 func (s *Store) overviewTotals(ctx context.Context, now time.Time, o *usage.Overview) error {
 	var row struct{ Licenses, Usable, Devices int64 }
-	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses, coalesce(sum(CASE WHEN `+usable+` THEN 1 ELSE 0 END),
-		0) AS usable,
-		coalesce(sum(l.current_devices), 0) AS devices FROM licenses l`, now).Scan(&row).Error
+	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses, coalesce(sum(CASE WHEN ? THEN 1 ELSE 0 END), 0) AS usable,
+		coalesce(sum(l.current_devices), 0) AS devices FROM licenses l`, usable(now)).Scan(&row).Error
 	o.Licenses, o.ActiveLicenses, o.Devices = row.Licenses, row.Usable, row.Devices
 	return err
 }

@@ -3,6 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
@@ -11,8 +15,17 @@ import (
 // listed bounds each list of licenses that need attention.
 const listed = 100
 
-// usable holds for licenses that may be used at the moment given: one of which only use is known counts as active.
-const usable = `(l.active_version = 0 OR l.is_active) AND (l.expires_at IS NULL OR l.expires_at > ?)`
+// usable is usage.License.Usable as a condition on licenses l.
+func usable(now time.Time) clause.Expr {
+	return gorm.Expr(`(l.active_version = 0 OR l.is_active) AND (l.starts_at IS NULL OR l.starts_at <= ?)
+		AND (l.expires_at IS NULL OR l.expires_at > ? OR l.usable_until > ?)
+		AND (l.suspended_at IS NULL OR l.suspended_until <= ?)`, now, now, now, now)
+}
+
+// limited holds for usable licenses with a number of seats.
+func limited(now time.Time) clause.Expr {
+	return gorm.Expr(`l.max_devices < ? AND ?`, usage.Unlimited, usable(now))
+}
 
 // ofCustomer holds for the licenses of a customer, or for all when both arguments are "".
 const ofCustomer = `(? = '' OR l.customer_id = ?)`
@@ -41,9 +54,10 @@ func (s *Store) reportTotals(ctx context.Context, q usage.ReportQuery, f *usage.
 	w, c := q.Window, q.CustomerID
 	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses,
 		coalesce(sum(CASE WHEN l.last_seen >= ? THEN 1 ELSE 0 END), 0) AS active,
-		coalesce(sum(CASE WHEN `+usable+` THEN l.current_devices ELSE 0 END), 0) AS taken,
-		coalesce(sum(CASE WHEN `+usable+` THEN l.max_devices ELSE 0 END), 0) AS seats,
-		min(l.first_event_at) AS first FROM licenses l WHERE `+ofCustomer, w.From, w.To, w.To, c, c).Scan(&row).Error
+		coalesce(sum(CASE WHEN ? THEN l.current_devices ELSE 0 END), 0) AS taken,
+		coalesce(sum(CASE WHEN ? THEN l.max_devices ELSE 0 END), 0) AS seats,
+		min(l.first_event_at) AS first FROM licenses l WHERE `+ofCustomer,
+		w.From, limited(w.To), limited(w.To), c, c).Scan(&row).Error
 	f.Totals.Licenses, f.Totals.Active, f.SeatsTaken, f.Seats, f.FirstEventAt =
 		row.Licenses, row.Active, row.Taken, row.Seats, row.First.utc()
 	return err
@@ -94,8 +108,8 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 	}
 	var unused, expiring []licenseRow
 	err = s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.last_seen FROM licenses l
-		WHERE (l.last_seen IS NULL OR l.last_seen < ?) AND `+usable+` AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`,
-		w.From, w.To, c, c, listed).Scan(&unused).Error
+		WHERE (l.last_seen IS NULL OR l.last_seen < ?) AND ? AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`,
+		w.From, usable(w.To), c, c, listed).Scan(&unused).Error
 	if err != nil {
 		return err
 	}
@@ -107,8 +121,8 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 		})
 	}
 	err = s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.expires_at FROM licenses l
-		WHERE l.expires_at <= ? AND `+usable+` AND `+ofCustomer+` ORDER BY l.expires_at, l.license_id LIMIT ?`,
-		w.To.Add(usage.ExpiringWithin), w.To, c, c, listed).Scan(&expiring).Error
+		WHERE l.expires_at <= ? AND ? AND `+ofCustomer+` ORDER BY l.expires_at, l.license_id LIMIT ?`,
+		w.To.Add(usage.ExpiringWithin), usable(w.To), c, c, listed).Scan(&expiring).Error
 	for i := range expiring {
 		f.Expiring = append(f.Expiring, usage.LicenseEnd{
 			LicenseID:  expiring[i].LicenseID,
@@ -183,9 +197,9 @@ func (r *pageRow) usage(days []usage.DeviceDay) usage.LicenseUsage {
 		Validations:    r.Validations,
 		Failures:       r.Failures,
 		Devices:        usage.DistinctDevices(days),
-		MaxDevices:     r.MaxDevices,
+		MaxDevices:     usage.Limit(r.MaxDevices),
 		PeakConcurrent: usage.Peak(days),
-		Utilisation:    usage.Share(r.CurrentDevices, int64(r.MaxDevices)),
+		Utilisation:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
 		LastSeen:       r.LastSeen.orNil(),
 		RiskScore:      r.RiskScore,
 		Anomalies:      r.Anomalies,

@@ -26,7 +26,12 @@ type licenseRow struct {
 	SeatsVersion    int64  `col:"seats_version,bigint"`
 	IsActive        bool   `col:"is_active,boolean"`
 	ActiveVersion   int64  `col:"active_version,bigint"`
+	StartsAt        stamp  `col:"starts_at,timestamptz"`
 	ExpiresAt       stamp  `col:"expires_at,timestamptz"`
+	GraceHours      int    `col:"grace_hours,bigint"`
+	UsableUntil     stamp  `col:"usable_until,timestamptz"`
+	SuspendedAt     stamp  `col:"suspended_at,timestamptz"`
+	SuspendedUntil  stamp  `col:"suspended_until,timestamptz"`
 	ExpiryVersion   int64  `col:"expiry_version,bigint"`
 	CreatedAt       stamp  `col:"created_at,timestamptz"`
 	FirstEventAt    stamp  `col:"first_event_at,timestamptz"`
@@ -46,7 +51,7 @@ type licenseRow struct {
 }
 
 func newLicenseRow(l *usage.License) licenseRow {
-	id, day := l.Identity.Value, newDayRow(&l.Days[len(l.Days)-1])
+	id, span, day := l.Identity.Value, l.Span.Value, newDayRow(&l.Days[len(l.Days)-1])
 	return licenseRow{
 		LicenseID:        l.ID,
 		CustomerID:       id.CustomerID,
@@ -60,8 +65,13 @@ func newLicenseRow(l *usage.License) licenseRow {
 		SeatsVersion:     l.Seats.Version,
 		IsActive:         l.Active.Value,
 		ActiveVersion:    l.Active.Version,
-		ExpiresAt:        at(l.ExpiresAt.Value),
-		ExpiryVersion:    l.ExpiresAt.Version,
+		StartsAt:         at(span.StartsAt),
+		ExpiresAt:        at(span.ExpiresAt),
+		GraceHours:       span.GraceHours,
+		UsableUntil:      at(span.UsableUntil()),
+		SuspendedAt:      at(span.SuspendedAt),
+		SuspendedUntil:   at(span.SuspendedUntil),
+		ExpiryVersion:    l.Span.Version,
 		CreatedAt:        at(l.CreatedAt),
 		FirstEventAt:     at(l.FirstEventAt),
 		LastSeen:         at(l.LastSeen),
@@ -125,7 +135,7 @@ func newUsedRow(l *usage.License) usedRow {
 // onlyUsed says whether the rows of l and of what it was before differ in the columns of usedTable only.
 func onlyUsed(l, old *usage.License) bool {
 	return l.Identity.Version == old.Identity.Version && l.Active.Version == old.Active.Version &&
-		l.ExpiresAt.Version == old.ExpiresAt.Version &&
+		l.Span.Version == old.Span.Version &&
 		l.CreatedAt.Equal(old.CreatedAt) && l.FirstEventAt.Equal(old.FirstEventAt)
 }
 
@@ -167,7 +177,13 @@ func (r *licenseRow) license() *usage.License {
 	l.MaxDevices.Value, l.MaxDevices.Version = r.MaxDevices, r.LimitVersion
 	l.Seats.Value, l.Seats.Version = r.CurrentDevices, r.SeatsVersion
 	l.Active.Value, l.Active.Version = r.IsActive, r.ActiveVersion
-	l.ExpiresAt.Value, l.ExpiresAt.Version = r.ExpiresAt.utc(), r.ExpiryVersion
+	l.Span.Value, l.Span.Version = usage.Span{
+		StartsAt:       r.StartsAt.utc(),
+		ExpiresAt:      r.ExpiresAt.utc(),
+		GraceHours:     r.GraceHours,
+		SuspendedAt:    r.SuspendedAt.utc(),
+		SuspendedUntil: r.SuspendedUntil.utc(),
+	}, r.ExpiryVersion
 	return l
 }
 

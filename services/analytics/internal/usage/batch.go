@@ -70,3 +70,11 @@ func NewRollups() Rollups {
 		Networks: map[NetworkKey]time.Time{},
 	}
 }
+
+// Expiry says before when each kind of row is forgotten.
+type Expiry struct {
+	Now time.Time
+	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that
+	// of days.
+	Events, States, Rollups time.Time
+}

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,15 +29,37 @@ type Identity struct {
 	IsTest                    bool
 }
 
+// Span is when a license may be used; a zero time is none.
+type Span struct {
+	StartsAt time.Time
+	// ExpiresAt is zero for a perpetual license. It may be used for GraceHours more.
+	ExpiresAt  time.Time
+	GraceHours int
+	// SuspendedUntil is zero for a suspension without an end.
+	SuspendedAt, SuspendedUntil time.Time
+}
+
+// UsableUntil is the end with grace; zero: none.
+func (s Span) UsableUntil() time.Time {
+	if s.ExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	return s.ExpiresAt.Add(time.Duration(s.GraceHours) * time.Hour)
+}
+
+func (s Span) holds(now time.Time) bool {
+	suspended := !s.SuspendedAt.IsZero() && (s.SuspendedUntil.IsZero() || s.SuspendedUntil.After(now))
+	return !suspended && !s.StartsAt.After(now) && (s.ExpiresAt.IsZero() || s.UsableUntil().After(now))
+}
+
 // License is what analytics knows of a license. Each part has its own version because events carry different parts.
 type License struct {
-	ID         string
-	Identity   Versioned[Identity]
-	MaxDevices Versioned[int]
-	Seats      Versioned[int]
-	Active     Versioned[bool]
-	// ExpiresAt is zero for a perpetual license.
-	ExpiresAt       Versioned[time.Time]
+	ID              string
+	Identity        Versioned[Identity]
+	MaxDevices      Versioned[int]
+	Seats           Versioned[int]
+	Active          Versioned[bool]
+	Span            Versioned[Span]
 	CreatedAt       time.Time
 	FirstEventAt    time.Time
 	LastSeen        time.Time
@@ -48,12 +71,28 @@ type License struct {
 	Days []Day
 }
 
+// Unlimited is the MaxDevices of a license for any number of devices.
+const Unlimited = math.MaxInt32
+
+// Limit is a MaxDevices as answers have it: nil where it is Unlimited.
+func Limit(maxDevices int) *int {
+	if maxDevices == Unlimited {
+		return nil
+	}
+	return &maxDevices
+}
+
+// SeatShare is the share of seats that is taken.
+func SeatShare(taken int64, maxDevices int) float64 {
+	if maxDevices == Unlimited {
+		return 0
+	}
+	return Share(taken, int64(maxDevices))
+}
+
 // Usable says whether the license may be used at the moment. One of which only use is known counts as active.
 func (l *License) Usable(now time.Time) bool {
-	if l.Active.Version > 0 && !l.Active.Value {
-		return false
-	}
-	return l.ExpiresAt.Value.IsZero() || l.ExpiresAt.Value.After(now)
+	return (l.Active.Version == 0 || l.Active.Value) && l.Span.Value.holds(now)
 }
 
 // Merge adds what o knows.
@@ -62,7 +101,7 @@ func (l *License) Merge(o *License) {
 	l.MaxDevices.merge(o.MaxDevices)
 	l.Seats.merge(o.Seats)
 	l.Active.merge(o.Active)
-	l.ExpiresAt.merge(o.ExpiresAt)
+	l.Span.merge(o.Span)
 	l.CreatedAt = earlier(l.CreatedAt, o.CreatedAt)
 	l.FirstEventAt = earlier(l.FirstEventAt, o.FirstEventAt)
 	l.LastSeen = later(l.LastSeen, o.LastSeen)
@@ -80,35 +119,25 @@ func licenseOf(e *Event) *License {
 	if e.Type == eventsv1.TypeLicenseValidated {
 		l.LastValidatedAt, l.Validations = e.At, 1
 	}
-	b, v := e, e.Version
-	switch e.Type {
-	case eventsv1.TypeLicenseCreated:
+	if e.Type == eventsv1.TypeLicenseCreated {
 		l.CreatedAt = e.At
-		l.setTerms(b)
-		l.Seats = Versioned[int]{0, v}
-	case eventsv1.TypeLicenseUpdated:
-		l.setTerms(b)
-	case eventsv1.TypeLicenseDeactivated:
-		l.Active = Versioned[bool]{false, v}
-	case eventsv1.TypeLicenseReactivated:
-		l.Active = Versioned[bool]{true, v}
-		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
-		l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
-	case eventsv1.TypeLicenseExpiring:
-		l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
-	case eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeDeviceDeactivated:
-		l.MaxDevices = Versioned[int]{b.MaxDevices, v}
-		l.Seats = Versioned[int]{b.CurrentDevices, v}
+	}
+	if e.Snapshot || tellsSeats(e.Type) {
+		l.MaxDevices = Versioned[int]{e.MaxDevices, e.Version}
+		l.Seats = Versioned[int]{e.CurrentDevices, e.Version}
+	}
+	if e.Snapshot {
+		l.Identity = Versioned[Identity]{Identity{e.CustomerID, e.Product, e.LicenseType, e.IsTest}, e.Version}
+		l.Active = Versioned[bool]{e.IsActive, e.Version}
+		l.Span = Versioned[Span]{e.Span, e.Version}
 	}
 	return l
 }
 
-func (l *License) setTerms(b *Event) {
-	v := b.Version
-	l.Identity = Versioned[Identity]{Identity{b.CustomerID, b.Product, b.LicenseType, b.IsTest}, v}
-	l.MaxDevices = Versioned[int]{b.MaxDevices, v}
-	l.Active = Versioned[bool]{b.IsActive, v}
-	l.ExpiresAt = Versioned[time.Time]{b.ExpiresAt, v}
+// tellsSeats says whether events of the type carry the seats of the license without the rest of it.
+func tellsSeats(eventType string) bool {
+	return eventType == eventsv1.TypeLicenseActivated || eventType == eventsv1.TypeLicenseTransferred ||
+		eventType == eventsv1.TypeDeviceDeactivated
 }
 
 // find reads the license of an id in any notation.

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
@@ -15,7 +16,7 @@ const maxListedDevices = 500
 type DevicePatterns struct {
 	Seen           int             `json:"seen"`
 	ActiveNow      int             `json:"active_now"`
-	MaxDevices     int             `json:"max_devices"`
+	MaxDevices     *int            `json:"max_devices"`
 	PeakConcurrent int             `json:"peak_concurrent"`
 	New            int             `json:"new"`
 	ChurnPerWeek   float64         `json:"churn_per_week"`
@@ -45,9 +46,16 @@ type CountryShare struct {
 	Share   float64 `json:"share"`
 }
 
+func (p *DevicePatterns) seats() string {
+	if p.MaxDevices == nil {
+		return fmt.Sprintf("%d seats", p.ActiveNow)
+	}
+	return fmt.Sprintf("%d of %d seats", p.ActiveNow, *p.MaxDevices)
+}
+
 func newDevicePatterns(w Window, h *History) DevicePatterns {
 	p := DevicePatterns{
-		MaxDevices:     h.License.MaxDevices.Value,
+		MaxDevices:     Limit(h.License.MaxDevices.Value),
 		PeakConcurrent: Peak(h.DeviceDays),
 		List:           []DevicePortion{},
 	}

@@ -232,8 +232,8 @@ func (p *Patterns) sentences() []string {
 	s := []string{
 		fmt.Sprintf("Used on %d of the last %d days: %d validations, %d heartbeats.",
 			a.ActiveDays, p.Window.Days, a.Validations, a.Heartbeats),
-		fmt.Sprintf("%d devices seen, %d of %d seats taken now, at most %d devices within an hour.",
-			d.Seen, d.ActiveNow, d.MaxDevices, d.PeakConcurrent),
+		fmt.Sprintf("%d devices seen, %s taken now, at most %d devices within an hour.",
+			d.Seen, d.seats(), d.PeakConcurrent),
 	}
 	if h := a.TypicalHours; h.From != nil {
 		s = append(s, fmt.Sprintf("Mostly used from %02d:00 to %02d:00 UTC.", *h.From, *h.To))

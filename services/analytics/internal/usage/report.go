@@ -30,7 +30,7 @@ type Report struct {
 }
 
 // Totals are the figures of a report. Active licenses were used in the window, idle ones not; SeatUtilisation is the
-// share of the seats of usable licenses that is taken now, from 0 to 1, or more where limits were lowered.
+// share of the seats of usable, limited licenses that is taken now, from 0 to 1, or more where limits were lowered.
 type Totals struct {
 	Licenses        int64   `json:"licenses"`
 	Active          int64   `json:"active"`
@@ -41,15 +41,15 @@ type Totals struct {
 	SeatUtilisation float64 `json:"seat_utilisation"`
 }
 
-// LicenseUsage is one license's line of a report. Utilisation is the share of its seats taken now; Anomalies counts
-// those open.
+// LicenseUsage is one license's line of a report. MaxDevices is null, and Utilisation 0, where the number
+// of devices is not limited; else Utilisation is the share of the seats taken now. Anomalies counts those open.
 type LicenseUsage struct {
 	LicenseID      string     `json:"license_id"`
 	CustomerID     string     `json:"customer_id"`
 	Validations    int64      `json:"validations"`
 	Failures       int64      `json:"failures"`
 	Devices        int64      `json:"devices"`
-	MaxDevices     int        `json:"max_devices"`
+	MaxDevices     *int       `json:"max_devices"`
 	PeakConcurrent int        `json:"peak_concurrent"`
 	Utilisation    float64    `json:"utilisation"`
 	LastSeen       *time.Time `json:"last_seen"`

@@ -19,11 +19,13 @@ const (
 // Parts of the license's state are those of Version.
 type Event struct {
 	detect.Observation
+	// Snapshot tells that the event carries the license's whole state.
+	Snapshot                         bool
 	CustomerID, Product, LicenseType string
 	IsTest, IsActive                 bool
 	CurrentDevices                   int
-	ExpiresAt                        time.Time
-	Version                          int64
+	Span
+	Version int64
 	// Data is the body as it is stored.
 	Data []byte
 }

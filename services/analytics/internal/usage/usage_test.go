@@ -3,6 +3,7 @@ package usage
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ func someEvents(r *rand.Rand, n int) []Event {
 			AppVersion: pick("v", 30), IP: fmt.Sprintf("192.0.%d.1", r.IntN(3)), ErrorCode: pick("E", 2),
 			MaxDevices: r.IntN(5),
 		}, CustomerID: pick("c", 2), CurrentDevices: r.IntN(5), IsActive: r.IntN(2) == 0, Version: int64(i + 1)}
+		events[i].Snapshot = strings.HasPrefix(events[i].Type, "license.") && r.IntN(2) == 0
 	}
 	return events
 }
@@ -88,21 +90,24 @@ func TestLicenseVersions(t *testing.T) {
 		return e
 	}
 	events := []Event{
-		event(eventsv1.TypeLicenseCreated, 1, Event{CustomerID: "acme", IsActive: true, Observation: seats(2)}),
+		event(eventsv1.TypeLicenseCreated, 1, Event{Snapshot: true, CustomerID: "acme", IsActive: true,
+			Observation: seats(2)}),
 		event(eventsv1.TypeLicenseActivated, 2, Event{CurrentDevices: 1, Observation: seats(2)}),
-		event(eventsv1.TypeLicenseUpdated, 3,
-			Event{CustomerID: "globex", IsActive: true, ExpiresAt: end, Observation: seats(5)}),
-		event(eventsv1.TypeLicenseDeactivated, 4, Event{}),
-		event(eventsv1.TypeLicenseReactivated, 5, Event{Observation: seats(7)}),
+		event(eventsv1.TypeLicenseUpdated, 3, Event{Snapshot: true, CustomerID: "globex", IsActive: true,
+			CurrentDevices: 1, Span: Span{ExpiresAt: end}, Observation: seats(5)}),
+		event(eventsv1.TypeLicenseDeactivated, 4, Event{Snapshot: true, CustomerID: "globex", CurrentDevices: 1,
+			Span: Span{ExpiresAt: end}, Observation: seats(5)}),
+		event(eventsv1.TypeLicenseReactivated, 5, Event{Snapshot: true, CustomerID: "globex", IsActive: true,
+			CurrentDevices: 1, Observation: seats(7)}),
 		event(eventsv1.TypeDeviceDeactivated, 6, Event{CurrentDevices: 0, Observation: seats(7)}),
 	}
 	l := Fold(events).Licenses["l"]
 	if l.Identity.Value.CustomerID != "globex" || l.MaxDevices.Value != 7 || l.Seats.Value != 0 || !l.Active.Value ||
-		!l.ExpiresAt.Value.IsZero() || !l.Usable(now) {
+		!l.Span.Value.ExpiresAt.IsZero() || !l.Usable(now) {
 		t.Errorf("after everything: %+v", l)
 	}
 	l = Fold(events[:4]).Licenses["l"]
-	if l.Usable(now) || l.MaxDevices.Value != 5 || l.Seats.Value != 1 || !l.ExpiresAt.Value.Equal(end) {
+	if l.Usable(now) || l.MaxDevices.Value != 5 || l.Seats.Value != 1 || !l.Span.Value.ExpiresAt.Equal(end) {
 		t.Errorf("after the deactivation: %+v", l)
 	}
 	l = Fold(events[:3]).Licenses["l"]
@@ -112,6 +117,30 @@ func TestLicenseVersions(t *testing.T) {
 	l = Fold([]Event{event(eventsv1.TypeLicenseValidated, 0, Event{})}).Licenses["l"]
 	if !l.Usable(now) {
 		t.Error("a license of which only use is known counts as unusable")
+	}
+}
+
+func TestUsable(t *testing.T) {
+	before, after := now.Add(-time.Hour), now.Add(time.Hour)
+	for name, tt := range map[string]struct {
+		span Span
+		want bool
+	}{
+		"perpetual":             {Span{}, true},
+		"started now":           {Span{StartsAt: now}, true},
+		"not started":           {Span{StartsAt: after}, false},
+		"not ended":             {Span{ExpiresAt: after}, true},
+		"ends now":              {Span{ExpiresAt: now}, false},
+		"in grace":              {Span{ExpiresAt: before, GraceHours: 2}, true},
+		"grace ends now":        {Span{ExpiresAt: before, GraceHours: 1}, false},
+		"suspended":             {Span{SuspendedAt: before}, false},
+		"suspended for a while": {Span{SuspendedAt: before, SuspendedUntil: after}, false},
+		"suspension ends now":   {Span{SuspendedAt: before, SuspendedUntil: now}, true},
+	} {
+		l := License{Active: Versioned[bool]{true, 1}, Span: Versioned[Span]{tt.span, 1}}
+		if got := l.Usable(now); got != tt.want {
+			t.Errorf("%s: usable %t", name, got)
+		}
 	}
 }
 

@@ -1,0 +1,85 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+func finding(at time.Time, score float64) detect.Finding {
+	return detect.Finding{Key: "device_churn " + at.Format(time.RFC3339Nano), Type: detect.DeviceChurn,
+		Subject: "license:" + id(1), LicenseID: id(1), Severity: detect.SeverityMedium, Score: score, FirstSeen: at,
+		DetectedAt: at, LastSeen: at, Reason: odd,
+		Evidence: []detect.Evidence{{EventID: id(7), OccurredAt: at, What: "x"}}}
+}
+
+// episodes follows one subject through two stretches of the same kind.
+func episodes(t *testing.T, s *consumer) {
+	s.commit(use(1, now, detect.Observation{}))
+	record := func(wall time.Time, want int, f ...detect.Finding) {
+		t.Helper()
+		if n, err := s.Record(t.Context(), f, wall); err != nil || n != want {
+			t.Fatalf("record: %d new, %v, want %d", n, err, want)
+		}
+	}
+	statuses := func() (all []string) {
+		t.Helper()
+		list, err := s.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: id(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			all = append(all, a.Status)
+		}
+		return all
+	}
+	record(now, 1, finding(now, 0.5))
+	record(now, 0, finding(now, 0.5))
+	record(now.Add(time.Hour), 0, finding(now.Add(time.Hour), 0.7))
+	if diff := cmp.Diff([]string{"open"}, statuses()); diff != "" {
+		t.Fatalf("after three findings of one stretch (-want +got):\n%s", diff)
+	}
+	later := now.Add(26 * time.Hour)
+	if n, err := s.CloseAnomalies(t.Context(), later); err != nil || n != 1 {
+		t.Fatalf("close: %d, %v", n, err)
+	}
+	next := now.Add(72 * time.Hour)
+	record(next, 1, finding(next, 0.6))
+	if diff := cmp.Diff([]string{"open", "closed"}, statuses()); diff != "" {
+		t.Errorf("after the second stretch (-want +got):\n%s", diff)
+	}
+	// Without the closing in between, a new stretch closes the one before.
+	last := next.Add(72 * time.Hour)
+	record(last, 1, finding(last, 0.6))
+	record(last, 1, finding(now.AddDate(0, -1, 0), 0.9)) // found on request, long over
+	if diff := cmp.Diff([]string{"open", "closed", "closed", "closed"}, statuses()); diff != "" {
+		t.Errorf("in the end (-want +got):\n%s", diff)
+	}
+	if open, _, err := s.CountAnomalies(t.Context(), now); err != nil || open != 1 {
+		t.Errorf("%d open, %v", open, err)
+	}
+}
+
+// riskAges keeps a score per day, and lets it fade.
+func riskAges(t *testing.T, s *consumer) {
+	s.commit(use(1, now, detect.Observation{}))
+	if _, err := s.Record(t.Context(), []detect.Finding{finding(now, 0.9)}, now); err != nil {
+		t.Fatal(err)
+	}
+	for day := 1; day <= 30; day++ {
+		if next, err := s.RescoreAfter(t.Context(), "", now.AddDate(0, 0, day)); err != nil || next != "" {
+			t.Fatalf("rescore: %q, %v", next, err)
+		}
+	}
+	scores, err := s.Scores(t.Context(), id(1), now.AddDate(0, 0, -1))
+	if err != nil || len(scores) != 31 {
+		t.Fatalf("%d scores, %v", len(scores), err)
+	}
+	if first, last := scores[0].Score, scores[30].Score; first <= 0 || last <= 0 || last >= first/2 {
+		t.Errorf("the score went from %d to %d in 30 days", first, last)
+	}
+}

@@ -1,0 +1,157 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+func eventsOnce(t *testing.T, s *consumer) {
+	changed := use(3, now, detect.Observation{})
+	changed.Type = eventsv1.TypeLicenseUpdated
+	a, b := use(1, now, detect.Observation{HardwareID: "a"}), use(2, now, detect.Observation{HardwareID: "a"})
+	s.commit(a, changed)
+	for _, again := range [][]usage.Event{{a}, {a, b}, {b, changed}} {
+		if err := s.Write(t.Context(), now, s.batch(again...)); !errors.Is(err, usage.ErrRepeated) {
+			t.Errorf("a batch with an event that was taken in before: %v", err)
+		}
+	}
+	taken, err := s.Taken(t.Context(), []usage.Event{a, b, changed})
+	if diff := cmp.Diff(map[string]bool{a.EventID: true, changed.EventID: true}, taken); diff != "" || err != nil {
+		t.Errorf("taken in before (-want +got):\n%s%v", diff, err)
+	}
+	s.commit(b)
+	if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
+		t.Errorf("license: %+v, %v", l, err)
+	}
+}
+
+// eventLog reads more than one page, with many events at the same time.
+func eventLog(t *testing.T, s *consumer) {
+	const total = 6000
+	for n := 0; n < total; n += 1000 {
+		var events []usage.Event
+		for i := n; i < n+1000; i++ {
+			events = append(events, use(total-i, now.Add(-time.Duration(i/4000)*time.Minute), detect.Observation{}))
+		}
+		s.commit(events...)
+	}
+	var last *usage.Event
+	seen := 0
+	err := s.Events(t.Context(), id(1), now.Add(-time.Hour), now, func(e *usage.Event) error {
+		if last != nil && (e.At.Before(last.At) || e.At.Equal(last.At) && e.EventID <= last.EventID) {
+			return fmt.Errorf("%s at %s comes after %s at %s", e.EventID, e.At, last.EventID, last.At)
+		}
+		last = e
+		seen++
+		return nil
+	})
+	if err != nil || seen != total {
+		t.Errorf("read %d of %d events: %v", seen, total, err)
+	}
+}
+
+// rollback demands that a batch which cannot be written leaves nothing, and can come again.
+func rollback(t *testing.T, s *consumer) {
+	b := s.batch(use(1, now, detect.Observation{}))
+	b.Findings = []detect.Finding{finding(now, 0.5)} // the last that is written
+	b.Findings[0].Expected.Value = math.NaN()
+	if err := s.Write(t.Context(), now, b); err == nil {
+		t.Fatal("a finding that cannot be stored was written")
+	}
+	if _, err := s.License(t.Context(), id(1)); !errors.Is(err, usage.ErrLicenseNotFound) {
+		t.Errorf("something was left: %v", err)
+	}
+	s.commit(use(1, now, detect.Observation{}))
+}
+
+func statesSurvive(t *testing.T, s *consumer) {
+	subjects := []string{"ip:192.0.2.1", "license:" + id(1), "license:" + id(2)}
+	state := map[string][]byte{subjects[0]: {0, 1, 255}, subjects[1]: {}}
+	for round := range int64(2) {
+		b := s.batch(use(int(round), now, detect.Observation{}))
+		b.States = state
+		if err := s.Write(t.Context(), now, b); err != nil {
+			t.Fatal(err)
+		}
+		s.progress.Taken = b.Position
+		want := map[string]usage.State{subjects[0]: {Data: state[subjects[0]], Position: round + 1},
+			subjects[1]: {Position: round + 1}}
+		got, err := s.States(t.Context(), subjects)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("round %d: states (-want +got):\n%s%v", round, diff, err)
+		}
+	}
+}
+
+func prune(t *testing.T, s *consumer) {
+	old, day := now.AddDate(0, 0, -100), 24*time.Hour
+	s.commit(use(1, old, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}),
+		use(2, now, detect.Observation{HardwareID: "a", IP: "192.0.2.1"}))
+	count := func() (n int) {
+		t.Helper()
+		if err := s.Events(t.Context(), id(1), old, now, func(*usage.Event) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	x := usage.Expiry{
+		Now:     now,
+		Events:  now.Add(-90 * day),
+		States:  now.Add(-400 * day),
+		Rollups: now.Add(-800 * day),
+	}
+	if n, err := s.Prune(t.Context(), x); err != nil || count() != 1 {
+		t.Fatalf("pruned %d rows, %v; %d events are left", n, err, count())
+	}
+	l, err := s.License(t.Context(), id(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 ||
+		h.Networks != 1 {
+		t.Errorf("the days went with the events: %+v, %v", h, err)
+	}
+	if err := s.Write(t.Context(), now,
+		s.batch(use(1, old, detect.Observation{}))); !errors.Is(err, usage.ErrRepeated) {
+		t.Errorf("a pruned event again: %v", err)
+	}
+	x.Rollups = now.Add(-day)
+	if _, err := s.Prune(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 1 {
+		t.Errorf("days after their time: %+v, %v", h, err)
+	}
+	s.commit(use(3, old, detect.Observation{HardwareID: "a"}))
+	if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 ||
+		h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
+		t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
+	}
+}
+
+// epochs demands that who was replaced as the consumer writes no more.
+func epochs(t *testing.T, s *consumer) {
+	s.commit(use(1, now, detect.Observation{HardwareID: "A"}))
+	stale := s.batch(use(2, now, detect.Observation{HardwareID: "A"}))
+	s.takeOver()
+	if s.progress.Taken != 1 || s.progress.ReplayAfter != 1 {
+		t.Errorf("the next consumer goes on from %+v", s.progress)
+	}
+	if err := s.Write(t.Context(), now, stale); !errors.Is(err, usage.ErrFenced) {
+		t.Fatalf("write under the earlier epoch: %v", err)
+	}
+	s.commit(use(2, now, detect.Observation{HardwareID: "A"}))
+	if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {
+		t.Errorf("license: %+v, %v; want 2 validations", l, err)
+	}
+}
