@@ -1,0 +1,93 @@
+package licensefile
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"time"
+)
+
+// RevocationsFormat is the value of Revocations.Format.
+const RevocationsFormat = "latchkey-revocations/1"
+
+// Revocations is a revocation list, in JSON: the licenses and devices that may not use what they hold for offline use.
+type Revocations struct {
+	Format string `json:"format"`
+	// Number grows with each change. A machine keeps the list with the highest number that it has seen.
+	Number int `json:"number"`
+	// Since is the number of the list whose changes this is; 0 for a whole list.
+	Since    int          `json:"since"`
+	IssuedAt time.Time    `json:"issued_at"`
+	Revoked  []Revocation `json:"revoked"`
+	// Reinstated are those that left the list after Since.
+	Reinstated []Revocation `json:"reinstated"`
+	// NextUpdate is when a machine should have a newer list.
+	NextUpdate time.Time `json:"next_update"`
+}
+
+// Revocation is a license, or one device of it, on a list.
+type Revocation struct {
+	LicenseID string `json:"license_id"`
+	// HardwareID is absent where all devices of the license are meant.
+	HardwareID string `json:"hardware_id,omitempty"`
+	// Reason is suspended, deactivated or device_deactivated.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+// OpenRevocations reads a signed revocation list. Errors: ErrAltered, ErrKind.
+func OpenRevocations(root ed25519.PublicKey, file []byte) (*Revocations, error) {
+	opened, err := Open(root, file)
+	if err != nil {
+		return nil, err
+	}
+	if opened.Kind != KindRevocations {
+		return nil, ErrKind
+	}
+	var list Revocations
+	if json.Unmarshal(opened.Payload, &list) != nil || list.Format != RevocationsFormat {
+		return nil, ErrAltered
+	}
+	c := opened.Certificate
+	if list.IssuedAt.Before(c.NotBefore) || list.IssuedAt.After(c.NotAfter) {
+		return nil, ErrAltered
+	}
+	return &list, nil
+}
+
+// Apply returns the list after the changes of a later one, or the later one when it is whole. A list of changes since another
+// number than the list's, and an older list, change nothing.
+func (r *Revocations) Apply(later *Revocations) *Revocations {
+	switch {
+	case r != nil && later.Number <= r.Number:
+		return r
+	case later.Since == 0:
+		return later
+	case r == nil || later.Since > r.Number:
+		return r
+	}
+	next := *later
+	next.Since, next.Revoked, next.Reinstated = 0, nil, nil
+	changed := func(e Revocation) bool {
+		return holds(later.Revoked, e.LicenseID, e.HardwareID) || holds(later.Reinstated, e.LicenseID, e.HardwareID)
+	}
+	for _, e := range r.Revoked {
+		if !changed(e) {
+			next.Revoked = append(next.Revoked, e)
+		}
+	}
+	next.Revoked = append(next.Revoked, later.Revoked...)
+	return &next
+}
+
+func (r *Revocations) has(licenseID, hardwareID string) bool {
+	return r != nil && (holds(r.Revoked, licenseID, "") || holds(r.Revoked, licenseID, hardwareID))
+}
+
+func holds(list []Revocation, licenseID, hardwareID string) bool {
+	for _, e := range list {
+		if e.LicenseID == licenseID && e.HardwareID == hardwareID {
+			return true
+		}
+	}
+	return false
+}
