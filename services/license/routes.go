@@ -1,12 +1,16 @@
 package license
 
 import (
+	"time"
+
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license/internal/api"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
@@ -14,11 +18,17 @@ import (
 
 // routes puts the surfaces on the public and the internal port.
 func (s *Service) routes(cfg Config) {
+	files := &licensefile.Files{
+		Store: s.store, Lookup: s.lookup, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
+	}
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
 		Seats:         s.seats,
 		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Leases:        s.leases,
+		Files:         files,
+		Revocations:   &licensefile.Revocations{Store: s.store, Keys: files.Keys, Clock: s.Clock},
+		FileKeys:      cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: 10 * time.Second}, s.Clock),
 		Idempotency:   s.Idempotency,
 		Families:      s.auth.Families,
 		Clock:         s.Clock,
@@ -33,6 +43,7 @@ func (s *Service) routes(cfg Config) {
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		Leases:       s.leases,
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
+		Files:        files,
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
 	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))

@@ -49,6 +49,7 @@ func (a *API) table() []route {
 		{http.MethodDelete, license, adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/reveal-key", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/transfer", adminkey.Operator, toLicense},
+		{http.MethodPost, license + "/license-file", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/devices", adminkey.Viewer, toLicense},
 		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/leases", adminkey.Viewer, toLicense},

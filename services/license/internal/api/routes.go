@@ -4,6 +4,7 @@ package api
 import (
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
@@ -11,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -20,6 +22,10 @@ type Deps struct {
 	Seats       *licensing.Seats
 	Offline     *licensing.Offline
 	Leases      *lease.Leases
+	Files       *licensefile.Files
+	Revocations *licensefile.Revocations
+	// FileKeys keeps the published keys of license files.
+	FileKeys    *cache.Cache[struct{}, []licensefile.Key]
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
@@ -51,6 +57,9 @@ func (a *API) Routes(r gin.IRouter) {
 	g.POST("/validate", a.RequireAPIKey, wire.Wrap(a.validate))
 	g.POST("/activate", a.RequireAPIKey, wire.Wrap(a.activate))
 	g.POST("/deactivate", a.RequireAPIKey, wire.Wrap(a.deactivate))
+	g.POST("/license-file", a.RequireAPIKey, wire.Wrap(a.licenseFile))
+	g.GET("/revocations", a.RequireAPIKey, wire.Wrap(a.revocations))
+	g.GET("/keys", wire.Wrap(a.fileKeys)) // public keys, for anybody
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, wire.Wrap(a.validateOffline))

@@ -39,15 +39,7 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 }
 
 func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now time.Time) (Activation, error) {
-	d := Device{
-		ID:          newID(),
-		LicenseID:   licenseID,
-		HardwareID:  c.HardwareID,
-		Profile:     c.profile(),
-		IsActive:    true,
-		ActivatedAt: now,
-		LastSeenAt:  now,
-	}
+	d := newDevice(licenseID, c, now)
 	if !isPlaceholder(c.HardwareID) {
 		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 		if err != nil {
@@ -65,6 +57,18 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 	return a, err
 }
 
+func newDevice(licenseID string, c Client, now time.Time) Device {
+	return Device{
+		ID:          newID(),
+		LicenseID:   licenseID,
+		HardwareID:  c.HardwareID,
+		Profile:     c.profile(),
+		IsActive:    true,
+		ActivatedAt: now,
+		LastSeenAt:  now,
+	}
+}
+
 // activate is the rule of activation, under the lock of the license.
 func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
 	old, returning := ch.Devices[d.HardwareID]
@@ -79,6 +83,7 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	if returning {
 		// Not OfflineUntil: the offline tokens of the seat that it left are void.
 		d.ID, d.Profile, d.SessionData = old.ID, old.Profile.With(d.Profile), old.SessionData
+		d.OfflineHorizon, d.PublicKey, d.UsageReports = old.OfflineHorizon, old.PublicKey, old.UsageReports
 	}
 	ch.License.CurrentDevices++
 	ch.License.touch(now)

@@ -35,6 +35,8 @@ var (
 	ErrOffline = apierr.New(apierr.Conflict, errcode.OfflineTokenActive,
 		"the device holds an offline token that has not expired; it can leave its seat afterwards, or an "+
 			"administrator can deactivate it")
+	ErrOfflineNotAllowed = apierr.New(apierr.Forbidden, errcode.OfflineNotAllowed,
+		"the license does not allow offline activation; ask its vendor to allow it")
 	ErrKeyExists = apierr.New(apierr.Conflict, errcode.LicenseKeyExists,
 		"another license has this license_key; choose another or leave it out to have one made")
 	ErrVersion = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch,

@@ -93,9 +93,7 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	if seat := (Seat{&ch.License, d.active()}); seat.revokes(t.LicenseVersion) {
 		return RevokedToken()
 	}
-	if t.ExpiresAt.After(d.OfflineUntil) {
-		d.OfflineUntil = t.ExpiresAt
-	}
+	ch.holdOffline(d, t.ExpiresAt)
 	ch.Emit(&eventsv1.LicenseOfflineTokenIssued{
 		LicenseId:     t.LicenseID,
 		HardwareId:    t.HardwareID,
@@ -106,6 +104,13 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 		ViaProxy:      c.ViaProxy,
 	})
 	return nil
+}
+
+// holdOffline notes that a device with a seat may run without the server until a time.
+func (ch *Change) holdOffline(d *Device, until time.Time) {
+	d.OfflineUntil = later(d.OfflineUntil, until)
+	d.OfflineHorizon = later(d.OfflineHorizon, until)
+	ch.OfflineHorizon = later(ch.OfflineHorizon, until)
 }
 
 // CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause is the

@@ -138,7 +138,9 @@ type Change struct {
 	Devices map[string]*Device
 	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
 	OfflineVoid bool
-	events      []proto.Message
+	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero for nothing.
+	OfflineHorizon time.Time
+	events         []proto.Message
 }
 
 // Emit adds an event, written when the change is.

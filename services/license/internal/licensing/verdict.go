@@ -20,6 +20,8 @@ const (
 	OperationActivate
 	// OperationLease gives a device a slot, or renews its lease.
 	OperationLease
+	// OperationFile gives a device with a seat a license file.
+	OperationFile
 )
 
 // Request is what a verdict is about.
@@ -100,6 +102,11 @@ var checks = [...]check{
 			return end.IsZero() || r.Now.Before(end)
 		},
 		facts: func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.License.UsableUntil()) },
+	},
+	{
+		name: "offline_allowed", refusal: ErrOfflineNotAllowed, of: OperationFile,
+		passes: func(r Request) bool { return r.License.OfflineActivation },
+		facts:  func(r Request) (any, any) { return r.License.OfflineActivation, true },
 	},
 	{
 		name: "not_activated", refusal: ErrActivated, of: OperationActivate,

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -23,6 +24,7 @@ type Deps struct {
 	Catalog     licensing.Catalog
 	Products    *catalog.Products
 	Leases      *lease.Leases
+	Files       *licensefile.Files
 	Idempotency *idempotency.Store
 	Clock       clock.Clock
 	// RequireActor admits what admin forwards.
@@ -60,6 +62,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
 	g.GET("/:license_id/leases", paged, wire.Wrap(m.listLeases))
 	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
+	g.POST("/:license_id/license-file", plain, wire.Wrap(m.issueLicenseFile))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 }
@@ -71,6 +74,7 @@ func (m *Manage) productRoutes(g gin.IRouter) {
 	g.GET("/:code", plain, wire.Wrap(m.getProduct))
 	g.PATCH("/:code", plain, wire.Wrap(m.updateProduct))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteProduct))
+	g.POST("/:code/signing-key/rotate", plain, wire.Wrap(m.rotateSigningKey))
 	g.POST("/:code/releases", plain, wire.Wrap(m.createRelease))
 	g.GET("/:code/releases", listed, wire.Wrap(m.listReleases))
 	g.PATCH("/:code/releases/:version", plain, wire.Wrap(m.updateRelease))

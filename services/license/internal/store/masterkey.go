@@ -26,12 +26,15 @@ type keyRows struct {
 	ring *keyring.Ring
 }
 
-func (k keyRows) count(tx *gorm.DB) (map[string]int, error) {
+func (k keyRows) count(tx *gorm.DB) (map[string]int, error) { return countByMasterKey(tx, "licenses") }
+
+// countByMasterKey counts the rows of a table by their column master_key.
+func countByMasterKey(tx *gorm.DB, table string) (map[string]int, error) {
 	var rows []struct {
 		MasterKey string
 		N         int
 	}
-	err := tx.Table("licenses").Select("master_key, count(*) AS n").Group("master_key").Find(&rows).Error
+	err := tx.Table(table).Select("master_key, count(*) AS n").Group("master_key").Find(&rows).Error
 	counts := map[string]int{}
 	for _, row := range rows {
 		counts[row.MasterKey] = row.N

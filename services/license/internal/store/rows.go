@@ -203,6 +203,9 @@ type deviceRow struct {
 	LastSeenAt       *time.Time
 	DeactivatedAt    *time.Time
 	OfflineUntil     *time.Time
+	OfflineHorizon   *time.Time
+	PublicKey        []byte
+	UsageReports     int64
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -220,6 +223,9 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		LastSeenAt:       nullable(d.LastSeenAt),
 		DeactivatedAt:    nullable(d.DeactivatedAt),
 		OfflineUntil:     nullable(d.OfflineUntil),
+		OfflineHorizon:   nullable(d.OfflineHorizon),
+		PublicKey:        d.PublicKey,
+		UsageReports:     d.UsageReports,
 	}
 }
 
@@ -235,6 +241,9 @@ func (r *deviceRow) device() licensing.Device {
 		LastSeenAt:       value(r.LastSeenAt),
 		DeactivatedAt:    value(r.DeactivatedAt),
 		OfflineUntil:     value(r.OfflineUntil),
+		OfflineHorizon:   value(r.OfflineHorizon),
+		PublicKey:        r.PublicKey,
+		UsageReports:     r.UsageReports,
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -259,6 +268,9 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"activated_version": d.ActivatedVersion,
 		"deactivated_at":    nullable(d.DeactivatedAt),
 		"offline_until":     nullable(d.OfflineUntil),
+		"offline_horizon":   nullable(d.OfflineHorizon),
+		"public_key":        d.PublicKey,
+		"usage_reports":     d.UsageReports,
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

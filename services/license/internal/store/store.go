@@ -180,6 +180,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		if err := s.leaveSeats(tx, known, ch); err != nil {
 			return err
 		}
+		if err := holdOffline(tx, licenseID, ch.OfflineHorizon); err != nil {
+			return err
+		}
 		return s.publish(ctx, tx, licenseID, ch.Events())
 	}))
 }

@@ -2966,6 +2966,126 @@ func (x *LicenseLeaseDenied) GetLicense() *License {
 	return nil
 }
 
+// LicenseFileIssued says that a license file was given out for use without the server.
+type LicenseFileIssued struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	FileId    string                 `protobuf:"bytes,2,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// kid names the key that signed the file.
+	Kid string `protobuf:"bytes,3,opt,name=kid,proto3" json:"kid,omitempty"`
+	// hardware_ids are the machines that the file is for; none for any machine.
+	HardwareIds []string               `protobuf:"bytes,4,rep,name=hardware_ids,json=hardwareIds,proto3" json:"hardware_ids,omitempty"`
+	Encrypted   bool                   `protobuf:"varint,5,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
+	ExpiresAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Ip          string                 `protobuf:"bytes,7,opt,name=ip,proto3" json:"ip,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool     `protobuf:"varint,8,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	Version       int32    `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License `protobuf:"bytes,10,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseFileIssued) Reset() {
+	*x = LicenseFileIssued{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseFileIssued) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseFileIssued) ProtoMessage() {}
+
+func (x *LicenseFileIssued) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseFileIssued.ProtoReflect.Descriptor instead.
+func (*LicenseFileIssued) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *LicenseFileIssued) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseFileIssued) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *LicenseFileIssued) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *LicenseFileIssued) GetHardwareIds() []string {
+	if x != nil {
+		return x.HardwareIds
+	}
+	return nil
+}
+
+func (x *LicenseFileIssued) GetEncrypted() bool {
+	if x != nil {
+		return x.Encrypted
+	}
+	return false
+}
+
+func (x *LicenseFileIssued) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseFileIssued) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *LicenseFileIssued) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
+func (x *LicenseFileIssued) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseFileIssued) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
@@ -3353,7 +3473,21 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x06in_use\x18\f \x01(\x05R\x05inUse\x12=\n" +
 	"\fearliest_end\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vearliestEnd\x12\x1b\n" +
 	"\tvia_proxy\x18\x0e \x01(\bR\bviaProxy\x125\n" +
-	"\alicense\x18\x0f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:'\xea\xe0\x18\x14license.lease.denied\xf0\xe0\x18\x01\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\alicense\x18\x0f \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:'\xea\xe0\x18\x14license.lease.denied\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xfb\x02\n" +
+	"\x11LicenseFileIssued\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x17\n" +
+	"\afile_id\x18\x02 \x01(\tR\x06fileId\x12\x10\n" +
+	"\x03kid\x18\x03 \x01(\tR\x03kid\x12!\n" +
+	"\fhardware_ids\x18\x04 \x03(\tR\vhardwareIds\x12\x1c\n" +
+	"\tencrypted\x18\x05 \x01(\bR\tencrypted\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
+	"\x02ip\x18\a \x01(\tR\x02ip\x12\x1b\n" +
+	"\tvia_proxy\x18\b \x01(\bR\bviaProxy\x12\x18\n" +
+	"\aversion\x18\t \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\n" +
+	" \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.file_issued\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -3367,7 +3501,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                    // 0: latchkey.events.v1.License
 	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
@@ -3395,64 +3529,67 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseLeaseExpired)(nil),        // 23: latchkey.events.v1.LicenseLeaseExpired
 	(*LicenseLeaseEvicted)(nil),        // 24: latchkey.events.v1.LicenseLeaseEvicted
 	(*LicenseLeaseDenied)(nil),         // 25: latchkey.events.v1.LicenseLeaseDenied
-	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 27: google.protobuf.Struct
+	(*LicenseFileIssued)(nil),          // 26: latchkey.events.v1.LicenseFileIssued
+	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 28: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	26, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	27, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	26, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	26, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	26, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	26, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	26, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	27, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	27, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	27, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	27, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	27, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	19, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	2,  // 9: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
 	3,  // 10: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 11: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 12: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	26, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	26, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	27, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	26, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 17: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	26, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	26, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	27, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	26, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 22: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	26, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	26, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	27, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 26: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	26, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	26, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	26, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	27, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	26, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	26, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	26, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	26, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	26, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	27, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	27, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	27, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	28, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	27, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	27, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	27, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	27, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	27, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	20, // 36: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 37: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	20, // 38: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	26, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	27, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 40: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	20, // 41: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 42: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	20, // 43: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	26, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	27, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 45: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	26, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	26, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	27, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	27, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	27, // 49: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 50: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -3469,7 +3606,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

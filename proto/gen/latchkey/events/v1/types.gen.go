@@ -22,6 +22,7 @@ const (
 	TypeLicenseDeactivated         = "license.deactivated"
 	TypeLicenseDeviceLimitExceeded = "license.device_limit_exceeded"
 	TypeLicenseExpiring            = "license.expiring"
+	TypeLicenseFileIssued          = "license.file_issued"
 	TypeLicenseHeartbeat           = "license.heartbeat"
 	TypeLicenseLeaseDenied         = "license.lease.denied"
 	TypeLicenseLeaseEvicted        = "license.lease.evicted"

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
+)
+
+// maxNonce bounds the nonce of a request for a license file, in characters.
+const maxNonce = 128
+
+// fileRequest is the request of a machine without a network, which somebody carries to a machine with one.
+type fileRequest struct {
+	deviceRequest
+	Nonce string `json:"nonce" text:"identifier"`
+	// DevicePublicKey is the base64 of the 32 bytes of an Ed25519 key.
+	DevicePublicKey string `json:"device_public_key" text:"identifier"`
+	ValidHours      *int   `json:"valid_hours"`
+	Encrypt         bool   `json:"encrypt"`
+}
+
+func (a *API) licenseFile(c *gin.Context) error {
+	req := &fileRequest{}
+	if err := httpx.Bind(c, req); err != nil {
+		return err
+	}
+	wanted, err := req.wanted()
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
+	if err != nil {
+		return err
+	}
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (wire.LicenseFile, error) {
+		made, err := a.Files.IssueByKey(ctx, req.LicenseKey, wanted, req.client(c))
+		return wire.NewLicenseFile(&made), err
+	})
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusCreated, resp)
+	return nil
+}
+
+func (r *fileRequest) wanted() (licensefile.Request, error) {
+	f := apierr.Fields{}
+	r.check(f)
+	f.MaxLen("nonce", r.Nonce, maxNonce)
+	wanted := licensefile.Request{Nonce: r.Nonce, Encrypt: r.Encrypt}
+	if r.ValidHours != nil {
+		f.Range("valid_hours", *r.ValidHours, 1, licensefile.MaxHours)
+		wanted.Hours = *r.ValidHours
+	}
+	if r.DevicePublicKey != "" {
+		public, err := base64.StdEncoding.Strict().DecodeString(r.DevicePublicKey)
+		if err != nil || len(public) != ed25519.PublicKeySize {
+			f.Add("device_public_key", fmt.Sprintf("must be the base64 of the %d bytes of an Ed25519 key", ed25519.PublicKeySize))
+		}
+		wanted.PublicKey = public
+	}
+	return wanted, f.Err()
+}
+
+type fileKeysResponse struct {
+	Root fileRoot  `json:"root"`
+	Keys []fileKey `json:"keys"`
+}
+
+type fileRoot struct {
+	KID       string `json:"kid"`
+	PublicKey string `json:"public_key"`
+	PEM       string `json:"public_key_pem"`
+}
+
+type fileKey struct {
+	KID         string    `json:"kid"`
+	Use         string    `json:"use"`
+	Product     *string   `json:"product"`
+	PublicKey   string    `json:"public_key"`
+	Certificate string    `json:"certificate"`
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"`
+	IsCurrent   bool      `json:"is_current"`
+}
+
+// fileKeys answers anybody, so it asks the database at most once in ten seconds.
+func (a *API) fileKeys(c *gin.Context) error {
+	keys, _, err := a.FileKeys.Fetch(c.Request.Context(), struct{}{}, a.Files.Keys.Listed)
+	if err != nil {
+		return err
+	}
+	resp := fileKeysResponse{Keys: []fileKey{}}
+	for _, k := range keys {
+		public := base64.StdEncoding.EncodeToString(k.Public)
+		if k.Certificate == nil {
+			resp.Root = fileRoot{KID: k.KID, PublicKey: public, PEM: file.PublicPEM(k.Public)}
+			continue
+		}
+		resp.Keys = append(resp.Keys, fileKey{
+			KID: k.KID, Use: k.Use, Product: httpx.TextOrNull(k.Product), PublicKey: public,
+			Certificate: base64.StdEncoding.EncodeToString(k.Certificate),
+			NotBefore:   k.NotBefore, NotAfter: k.NotAfter, IsCurrent: k.RetiredAt.IsZero(),
+		})
+	}
+	c.PureJSON(http.StatusOK, resp)
+	return nil
+}
+
+type revocationsResponse struct {
+	*file.Revocations
+	// SignedList is the same in the form that a machine without a network checks.
+	SignedList string `json:"signed_list"`
+}
+
+// maxListNumber is the largest integer that all readers of JSON agree on.
+const maxListNumber = 1<<53 - 1
+
+func (a *API) revocations(c *gin.Context) error {
+	since, err := httpx.QueryInt(c, "since", 0, 0, maxListNumber)
+	if err != nil {
+		return err
+	}
+	list, signed, err := a.Revocations.List(c.Request.Context(), since)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		c.Status(http.StatusNotModified)
+		return nil
+	}
+	c.PureJSON(http.StatusOK, revocationsResponse{list, signed})
+	return nil
+}

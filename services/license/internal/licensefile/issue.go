@@ -1,0 +1,213 @@
+package licensefile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+const (
+	// MaxHours is the longest life of a file that an administrator may ask for: ten years.
+	MaxHours = 10 * 8760
+	// MaxMachines is how many machines one file may name.
+	MaxMachines = 100
+)
+
+// Files are the use cases of license files.
+type Files struct {
+	Store  Store
+	Lookup licensing.Lookup
+	Keys   *Keys
+	Clock  clock.Clock
+}
+
+// Request says what file is wanted.
+type Request struct {
+	// HardwareIDs are the machines that it is for; none for any machine.
+	HardwareIDs []string
+	// Hours is the life of the file; 0 is as long as the license allows its offline tokens. A file never outlives the license.
+	Hours int
+	// Encrypt has only holders of the license key read it.
+	Encrypt bool
+	// Nonce is put into the file, so that a machine knows it for the answer to its request.
+	Nonce string
+	// ByMachine holds the file to the license's max_offline_hours, which administrators may go beyond.
+	ByMachine bool
+	// PublicKey is the Ed25519 key with which the machine will sign usage reports; nil for none.
+	PublicKey []byte
+}
+
+// File is a license file and what is in it.
+type File struct {
+	ID        string
+	LicenseID string
+	KID       string
+	Machines  []string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	// Text is the file.
+	Text string
+}
+
+// Issue makes a file for an administrator. Machines that have no seat take one each, all or none. Errors: VALIDATION_ERROR,
+// licensing.ErrNotFound, the verdicts on an activation and on a file.
+func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string, r Request) (File, error) {
+	if err := r.check(MaxHours); err != nil {
+		return File{}, err
+	}
+	return s.issue(ctx, licenseID, r, licensing.Client{}, func(ch *licensing.Change, f File) {
+		ch.Audit(by, "license.issue_file", nil, map[string]any{
+			"file_id": f.ID, "hardware_ids": f.Machines, "expires_at": f.ExpiresAt, "encrypt": r.Encrypt,
+		})
+	})
+}
+
+// IssueByKey makes a file for one machine that has the license key, and gives it a seat if it has none. Errors as Issue.
+func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensing.Client) (File, error) {
+	r.HardwareIDs = []string{c.HardwareID}
+	if err := r.check(MaxHours); err != nil {
+		return File{}, err
+	}
+	licenseID, err := s.Lookup.IDByKey(ctx, licensing.NormalizeKey(key))
+	if err != nil {
+		return File{}, err
+	}
+	r.ByMachine = true
+	return s.issue(ctx, licenseID, r, c, nil)
+}
+
+func (r *Request) check(maxHours int) error {
+	problems := map[string]string{}
+	if r.Hours < 0 || r.Hours > maxHours {
+		problems["valid_hours"] = fmt.Sprintf("must be from 1 to %d", maxHours)
+	}
+	if len(r.HardwareIDs) > MaxMachines {
+		problems["hardware_ids"] = fmt.Sprintf("must have at most %d entries", MaxMachines)
+	}
+	if len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	slices.Sort(r.HardwareIDs)
+	r.HardwareIDs = slices.Compact(r.HardwareIDs)
+	return nil
+}
+
+func (s *Files) issue(
+	ctx context.Context, licenseID string, r Request, c licensing.Client, note func(*licensing.Change, File),
+) (made File, err error) {
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err != nil {
+		return File{}, err
+	}
+	// Keys and secrets are read before the transaction begins; the product of a license never changes.
+	key, err := s.Keys.signer(ctx, file.UseLicenses, l.Product)
+	if err != nil {
+		return File{}, err
+	}
+	secret := ""
+	if r.Encrypt {
+		if secret, err = s.Store.Key(ctx, licenseID); err != nil {
+			return File{}, err
+		}
+	}
+	err = s.Store.Change(ctx, licenseID, r.HardwareIDs, func(ch *licensing.Change) error {
+		issued, err := r.issue(ch, key.KID, c, s.Clock.Now())
+		if err != nil {
+			return err
+		}
+		made = newFile(ch, issued)
+		if made.Text, err = r.text(ch, issued, key, secret); err == nil && note != nil {
+			note(ch, made)
+		}
+		return err
+	})
+	return made, err
+}
+
+// issue is the rule, under the lock of the license.
+func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, now time.Time) (licensing.File, error) {
+	f := licensing.File{
+		ID: uuid.Must(uuid.NewV7()).String(), KID: kid, Encrypted: r.Encrypt, IssuedAt: now.Truncate(time.Second),
+	}
+	for _, hardwareID := range r.HardwareIDs {
+		c.HardwareID = hardwareID
+		d, err := ch.SeatForFile(c, now)
+		if err != nil {
+			return licensing.File{}, err
+		}
+		if r.PublicKey != nil {
+			d.PublicKey = r.PublicKey
+		}
+		f.Devices = append(f.Devices, d)
+	}
+	if len(r.HardwareIDs) == 0 {
+		if err := ch.CheckFile(now); err != nil {
+			return licensing.File{}, err
+		}
+	}
+	if most := ch.License.MaxOfflineHours; r.ByMachine && r.Hours > most {
+		return licensing.File{}, apierr.InvalidField("valid_hours", fmt.Sprintf("must be from 1 to %d, the license's max_offline_hours", most))
+	}
+	f.ExpiresAt = r.end(&ch.License, f.IssuedAt)
+	ch.IssueFile(f, c, now)
+	return f, nil
+}
+
+func (r *Request) end(l *licensing.License, issued time.Time) time.Time {
+	hours := r.Hours
+	if hours == 0 {
+		hours = l.MaxOfflineHours
+	}
+	end := issued.Add(time.Duration(hours) * time.Hour)
+	if last := l.UsableUntil(); !last.IsZero() && end.After(last) {
+		return last.Truncate(time.Second)
+	}
+	return end
+}
+
+func newFile(ch *licensing.Change, f licensing.File) File {
+	made := File{ID: f.ID, LicenseID: ch.License.ID, KID: f.KID, IssuedAt: f.IssuedAt, ExpiresAt: f.ExpiresAt}
+	for _, d := range f.Devices {
+		made.Machines = append(made.Machines, d.HardwareID)
+	}
+	return made
+}
+
+func (r *Request) text(ch *licensing.Change, f licensing.File, key *Key, secret string) (string, error) {
+	l := &ch.License
+	payload, err := json.Marshal(file.Payload{
+		Format: file.Format,
+		FileID: f.ID,
+		License: file.License{
+			LicenseID:  l.ID,
+			CustomerID: l.CustomerID,
+			Product:    l.Product,
+			Status:     string(l.Status(f.IssuedAt)),
+			Version:    l.Version,
+			Terms:      l.Terms.View(),
+		},
+		Machines:  r.HardwareIDs,
+		Nonce:     r.Nonce,
+		IssuedAt:  f.IssuedAt,
+		ExpiresAt: f.ExpiresAt,
+	})
+	if err != nil {
+		return "", err
+	}
+	if !r.Encrypt {
+		return string(key.fileSigner().Sign(file.KindLicense, payload)), nil
+	}
+	if payload, err = file.Encrypt(payload, licensing.NormalizeKey(secret)); err != nil {
+		return "", err
+	}
+	return string(key.fileSigner().Sign(file.KindEncryptedLicense, payload)), nil
+}

@@ -1,0 +1,57 @@
+package licensefile
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+)
+
+// nextUpdate is how long a revocation list counts as new.
+const nextUpdate = 24 * time.Hour
+
+// Revocations are the use cases of the revocation list: the licenses that are suspended or deactivated, and the devices that left
+// their seats, while somebody may still go on without the server.
+type Revocations struct {
+	Store RevocationStore
+	Keys  *Keys
+	Clock clock.Clock
+}
+
+// List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil when nothing
+// has. Of a number that is too old, or was never given out, the answer is the whole list.
+func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocations, signed string, err error) {
+	now := s.Clock.Now().Truncate(time.Second)
+	number, pruned, entries, err := s.Store.Revocations(ctx, now)
+	if err != nil || since == number {
+		return nil, "", err
+	}
+	if since < pruned || since > number {
+		since = 0
+	}
+	list = &file.Revocations{
+		Format: file.RevocationsFormat, Number: number, Since: since, IssuedAt: now, NextUpdate: now.Add(nextUpdate),
+		Revoked: []file.Revocation{}, Reinstated: []file.Revocation{},
+	}
+	for _, e := range entries {
+		shown := file.Revocation{LicenseID: e.LicenseID, HardwareID: e.HardwareID, Reason: e.Reason, Since: e.ChangedAt}
+		switch {
+		case e.Number <= since:
+		case e.Revoked:
+			list.Revoked = append(list.Revoked, shown)
+		case since > 0:
+			list.Reinstated = append(list.Reinstated, shown)
+		}
+	}
+	key, err := s.Keys.signer(ctx, file.UseRevocations, "")
+	if err != nil {
+		return nil, "", err
+	}
+	payload, err := json.Marshal(list)
+	if err != nil {
+		return nil, "", err
+	}
+	return list, string(key.fileSigner().Sign(file.KindRevocations, payload)), nil
+}

@@ -1,0 +1,67 @@
+package licensing
+
+import (
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// File is a license file as far as the license has to know of it.
+type File struct {
+	ID string
+	// KID names the key that signs it.
+	KID string
+	// Devices are the machines that it is for; none for any machine.
+	Devices   []*Device
+	Encrypted bool
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of Activate, and the
+// verdict on a file.
+func (ch *Change) SeatForFile(c Client, now time.Time) (*Device, error) {
+	d := ch.Devices[c.HardwareID]
+	if d == nil || !d.IsActive {
+		if _, err := ch.activate(newDevice(ch.License.ID, c, now), c, now); err != nil {
+			return nil, err
+		}
+		d = ch.Devices[c.HardwareID]
+	}
+	return d, Decide(Request{Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Now: now})
+}
+
+// CheckFile is the verdict on a file for any machine.
+func (ch *Change) CheckFile(now time.Time) error {
+	return Decide(Request{Operation: OperationFile, License: &ch.License, Now: now})
+}
+
+// IssueFile notes a file: the seats of its machines are not freed while it lives, and revocation lists name them.
+func (ch *Change) IssueFile(f File, c Client, now time.Time) {
+	var hardwareIDs []string
+	for _, d := range f.Devices {
+		ch.holdOffline(d, f.ExpiresAt)
+		hardwareIDs = append(hardwareIDs, d.HardwareID)
+	}
+	ch.OfflineHorizon = later(ch.OfflineHorizon, f.ExpiresAt)
+	ch.Emit(&eventsv1.LicenseFileIssued{
+		LicenseId:   ch.License.ID,
+		FileId:      f.ID,
+		Kid:         f.KID,
+		HardwareIds: hardwareIDs,
+		Encrypted:   f.Encrypted,
+		ExpiresAt:   timestamp(f.ExpiresAt),
+		Ip:          c.IP,
+		ViaProxy:    c.ViaProxy,
+		Version:     int32(ch.License.Version),
+		License:     snapshot(&ch.License, now),
+	})
+}
+
+// Audit adds an entry about the license to the audit log.
+func (ch *Change) Audit(by *Actor, action string, before, after map[string]any) {
+	ch.Emit(audited(by, action, ch.License.ID, before, after))
+}
+
+// View is the terms by their public names, for readers outside of this package.
+func (t *Terms) View() map[string]any { return t.view() }

@@ -1,0 +1,90 @@
+package manage
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
+)
+
+func (m *Manage) issueLicenseFile(c *gin.Context) error {
+	var in struct {
+		HardwareIDs []string `json:"hardware_ids" text:"identifier"`
+		ValidHours  *int     `json:"valid_hours"`
+		Encrypt     bool     `json:"encrypt"`
+	}
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	bad := apierr.Fields{}
+	if in.HardwareIDs != nil && (len(in.HardwareIDs) == 0 || len(in.HardwareIDs) > licensefile.MaxMachines) {
+		bad.Add("hardware_ids", "must have 1 to 100 entries; leave it out for a file that any machine may use")
+	}
+	for _, id := range in.HardwareIDs {
+		checkHardwareID(bad, "hardware_ids", id)
+	}
+	wanted := licensefile.Request{HardwareIDs: in.HardwareIDs, Encrypt: in.Encrypt}
+	if in.ValidHours != nil {
+		bad.Range("valid_hours", *in.ValidHours, 1, licensefile.MaxHours)
+		wanted.Hours = *in.ValidHours
+	}
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (wire.LicenseFile, error) {
+		made, err := m.Files.Issue(ctx, by, licenseID(c), wanted)
+		return wire.NewLicenseFile(&made), err
+	})
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusCreated, body)
+	return nil
+}
+
+// maxOverlap is how long the signing key before may be published beside the new one, in hours: a year.
+const maxOverlap = 8760
+
+type signingKeyBody struct {
+	Product   string    `json:"product"`
+	KID       string    `json:"kid"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+}
+
+func (m *Manage) rotateSigningKey(c *gin.Context) error {
+	var in struct {
+		OverlapHours *int `json:"overlap_hours"`
+	}
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	hours := 0
+	if in.OverlapHours != nil {
+		bad := apierr.Fields{}
+		bad.Range("overlap_hours", *in.OverlapHours, 0, maxOverlap)
+		if err := bad.Err(); err != nil {
+			return err
+		}
+		hours = *in.OverlapHours
+	}
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (signingKeyBody, error) {
+		k, err := m.Files.Keys.Rotate(ctx, by, c.Param("code"), time.Duration(hours)*time.Hour)
+		if err != nil {
+			return signingKeyBody{}, err
+		}
+		return signingKeyBody{Product: k.Product, KID: k.KID, NotBefore: k.NotBefore, NotAfter: k.NotAfter}, nil
+	})
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}
