@@ -80,6 +80,9 @@ func Wrap(t testing.TB, doc []byte, h http.Handler) http.Handler {
 		v.validate(t, withBody(r, body), rec.Code, rec.Header(), rec.Body.Bytes())
 		maps.Copy(w.Header(), rec.Header())
 		w.WriteHeader(rec.Code)
+		if rec.Body.Len() == 0 {
+			return // a 304 may not even be followed by nothing
+		}
 		if _, err := w.Write(rec.Body.Bytes()); err != nil {
 			t.Errorf("write the answer on: %v", err)
 		}

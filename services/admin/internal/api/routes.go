@@ -56,6 +56,7 @@ func (a *API) table() []route {
 		{http.MethodDelete, license + "/leases/:lease_id", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
 		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
+		{http.MethodPost, product + "/signing-key/rotate", adminkey.Owner, toLicense},
 		{http.MethodPost, products, adminkey.Operator, toLicense},
 		{http.MethodGet, products, adminkey.Viewer, toLicense},
 		{http.MethodGet, product, adminkey.Viewer, toLicense},

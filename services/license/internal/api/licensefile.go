@@ -105,7 +105,7 @@ func (a *API) fileKeys(c *gin.Context) error {
 	resp := fileKeysResponse{Keys: []fileKey{}}
 	for _, k := range keys {
 		public := base64.StdEncoding.EncodeToString(k.Public)
-		if k.Certificate == nil {
+		if k.IsRoot() {
 			resp.Root = fileRoot{KID: k.KID, PublicKey: public, PEM: file.PublicPEM(k.Public)}
 			continue
 		}

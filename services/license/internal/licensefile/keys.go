@@ -78,6 +78,9 @@ func (s *Keys) Rotate(ctx context.Context, by *licensing.Actor, product string, 
 	return &next, s.Store.ReplaceFileKey(ctx, next, s.now().Add(overlap), entry)
 }
 
+// IsRoot tells the root from the keys that it certified.
+func (k *Key) IsRoot() bool { return k.Use == useRoot }
+
 // signer is the current key of a use and product.
 func (s *Keys) signer(ctx context.Context, use, product string) (*Key, error) {
 	k, err := s.current(ctx, use, product, func(now time.Time) (Key, error) { return s.certified(ctx, use, product, now) })

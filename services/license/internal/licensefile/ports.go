@@ -39,7 +39,7 @@ type Key struct {
 	Use, Product string
 	// Private is nil in a list.
 	Private ed25519.PrivateKey
-	// Certificate is what the root says of the key; nil for the root, which holds its public key in Public.
+	// Certificate is what the root says of the key; empty for the root.
 	Certificate []byte
 	Public      ed25519.PublicKey
 	NotBefore   time.Time

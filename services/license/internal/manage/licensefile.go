@@ -76,7 +76,11 @@ func (m *Manage) rotateSigningKey(c *gin.Context) error {
 		hours = *in.OverlapHours
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (signingKeyBody, error) {
-		k, err := m.Files.Keys.Rotate(ctx, by, c.Param("code"), time.Duration(hours)*time.Hour)
+		p, err := m.Products.Store.Product(ctx, c.Param("code"))
+		if err != nil {
+			return signingKeyBody{}, err
+		}
+		k, err := m.Files.Keys.Rotate(ctx, by, p.Code, time.Duration(hours)*time.Hour)
 		if err != nil {
 			return signingKeyBody{}, err
 		}

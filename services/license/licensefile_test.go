@@ -1,0 +1,256 @@
+package license_test
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+)
+
+// root is what an application pins.
+func (w *world) root() ed25519.PublicKey {
+	w.t.Helper()
+	got := w.call(http.MethodGet, "/api/v1/license/keys", "")
+	w.want(got, http.StatusOK, "")
+	root, err := file.ParsePublicPEM([]byte(got.body["root"].(map[string]any)["public_key_pem"].(string)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return root
+}
+
+// verify checks a file as a machine without a network does.
+func (w *world) verify(root ed25519.PublicKey, got answer, hardwareID string) (*file.Payload, error) {
+	w.t.Helper()
+	text, _ := got.body["license_file"].(string)
+	return file.Verify([]byte(text), file.Check{Root: root, Product: "default", HardwareID: hardwareID, Now: w.clock.Now()})
+}
+
+func TestLicenseFiles(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(2, 10)
+		root := w.root()
+
+		got := w.post("license-file", `{"license_key":"`+key+`","hardware_id":"pc-1","nonce":"n-1"}`)
+		w.want(got, http.StatusCreated, "")
+		p, err := w.verify(root, got, "pc-1")
+		if err != nil || p.Nonce != "n-1" || p.License.LicenseID != id || p.License.Terms["max_devices"] != 2.0 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if _, err := w.verify(root, got, "pc-2"); !errors.Is(err, file.ErrMachine) {
+			t.Errorf("another machine: %v", err)
+		}
+		if end := w.clock.Now().Add(10 * 24 * time.Hour); p.ExpiresAt.After(end) {
+			t.Errorf("the file outlives its license: %v after %v", p.ExpiresAt, end)
+		}
+		// The file took a seat, which cannot be left while the file is good.
+		w.want(w.post("activate", device(key, "pc-1")), http.StatusConflict, "ALREADY_ACTIVATED")
+		w.want(w.post("deactivate", device(key, "pc-1")), http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2","pc-3"]}`), http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
+		if n := w.get(id)["current_devices"]; n != 1.0 {
+			t.Errorf("a refused file took seats: %v", n)
+		}
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2"],"valid_hours":87600}`), http.StatusCreated, "")
+
+		whole := w.manage(http.MethodPost, "/"+id+"/license-file", "")
+		w.want(whole, http.StatusCreated, "")
+		if _, err := w.verify(root, whole, "any-machine"); err != nil {
+			t.Errorf("a file for any machine: %v", err)
+		}
+		e := w.await(func(e event.Event) bool { return e.Type == "license.file_issued" })
+		if e.Subject != id {
+			t.Errorf("event about %s", e.Subject)
+		}
+	})
+}
+
+func TestEncryptedLicenseFile(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		got := w.post("license-file", `{"license_key":"`+key+`","hardware_id":"pc-1","encrypt":true}`)
+		w.want(got, http.StatusCreated, "")
+		if _, err := w.verify(w.root(), got, "pc-1"); !errors.Is(err, file.ErrKey) {
+			t.Errorf("without the license key: %v", err)
+		}
+		check := file.Check{Root: w.root(), Product: "default", HardwareID: "pc-1", LicenseKey: key, Now: w.clock.Now()}
+		if _, err := file.Verify([]byte(got.body["license_file"].(string)), check); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLicenseFileRefusals(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 0)
+		w.update(id, `{"max_offline_hours":48}`)
+		for _, tt := range []struct {
+			name, body string
+			status     int
+			code       string
+		}{
+			{"no key", `{"hardware_id":"pc"}`, 400, "VALIDATION_ERROR"},
+			{"unknown key", device("LIC-UNKNOWN", "pc"), 404, "LICENSE_NOT_FOUND"},
+			{"a placeholder", device(key, "None"), 400, "HARDWARE_ID_NOT_UNIQUE"},
+			{"too long", `{"license_key":"` + key + `","hardware_id":"pc","valid_hours":49}`, 400, "VALIDATION_ERROR"},
+			{"no hours", `{"license_key":"` + key + `","hardware_id":"pc","valid_hours":0}`, 400, "VALIDATION_ERROR"},
+			{"short device key", `{"license_key":"` + key + `","hardware_id":"pc","device_public_key":"AAAA"}`, 400, "VALIDATION_ERROR"},
+			{"no base64", `{"license_key":"` + key + `","hardware_id":"pc","device_public_key":"%"}`, 400, "VALIDATION_ERROR"},
+		} {
+			w.want(w.post("license-file", tt.body), tt.status, tt.code)
+		}
+		for _, body := range []string{`{"hardware_ids":[]}`, `{"hardware_ids":[""]}`, `{"valid_hours":87601}`, `{"x":1}`} {
+			w.want(w.manage(http.MethodPost, "/"+id+"/license-file", body), 400, "VALIDATION_ERROR")
+		}
+		w.update(id, `{"offline_activation":false}`)
+		w.want(w.post("license-file", device(key, "pc")), 403, "OFFLINE_NOT_ALLOWED")
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", ""), 403, "OFFLINE_NOT_ALLOWED")
+		w.want(w.manage(http.MethodPost, "/"+unknown+"/license-file", ""), 404, "LICENSE_NOT_FOUND")
+		if n := w.get(id)["current_devices"]; n != 0.0 || slices.Contains(w.logged(id), "license.file_issued") {
+			t.Errorf("refusals left %v seats taken, and %v", n, w.logged(id))
+		}
+	})
+}
+
+// TestFilesOutliveTheKeysThatSignedThem rotates the key of a product.
+func TestFilesOutliveTheKeysThatSignedThem(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		root := w.root()
+		before := w.post("license-file", device(key, "pc"))
+		rotate := func(product, body string) answer {
+			return w.ask(w.admin, http.MethodPost, "/api/v1/admin/products/"+product+"/signing-key/rotate", body)
+		}
+		w.want(rotate("nothing", ""), http.StatusNotFound, "PRODUCT_NOT_FOUND")
+		w.want(rotate("default", `{"overlap_hours":-1}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		rotated := rotate("default", `{"overlap_hours":24}`)
+		w.want(rotated, http.StatusOK, "")
+		after := w.post("license-file", device(key, "pc"))
+		if after.body["kid"] != rotated.body["kid"] || before.body["kid"] == after.body["kid"] {
+			t.Errorf("keys %v, rotated to %v, then %v", before.body["kid"], rotated.body["kid"], after.body["kid"])
+		}
+		for _, got := range []answer{before, after} {
+			if _, err := w.verify(root, got, "pc"); err != nil {
+				t.Error(err)
+			}
+		}
+		listed := func() (kids []any) {
+			for _, k := range w.call(http.MethodGet, "/api/v1/license/keys", "").body["keys"].([]any) {
+				kids = append(kids, k.(map[string]any)["kid"])
+			}
+			return kids
+		}
+		w.clock.Advance(time.Minute)
+		if kids := listed(); !slices.Contains(kids, before.body["kid"]) || !slices.Contains(kids, after.body["kid"]) {
+			t.Errorf("published within the overlap: %v", kids)
+		}
+		w.clock.Advance(24 * time.Hour)
+		if kids := listed(); slices.Contains(kids, before.body["kid"]) {
+			t.Errorf("published after the overlap: %v", kids)
+		}
+	})
+}
+
+// TestOneRootForAll: whoever asks first makes the root, and all get the same.
+func TestOneRootForAll(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		roots := make([]string, 40)
+		var all sync.WaitGroup
+		for i := range roots {
+			all.Go(func() {
+				rec := httptest.NewRecorder()
+				w.public.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/api/v1/license/keys", nil))
+				var body struct{ Root struct{ KID string } }
+				if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil || rec.Code != http.StatusOK {
+					t.Errorf("%d %s", rec.Code, rec.Body)
+				}
+				roots[i] = body.Root.KID
+			})
+		}
+		all.Wait()
+		if slices.Sort(roots); roots[0] == "" || roots[0] != roots[len(roots)-1] {
+			t.Errorf("roots %v", slices.Compact(roots))
+		}
+	})
+}
+
+// revocations is the list, or the changes after since; nil for 304.
+func (w *world) revocations(since int) *file.Revocations {
+	w.t.Helper()
+	path := fmt.Sprintf("/api/v1/license/revocations?since=%d", since)
+	req := httptest.NewRequest(http.MethodGet, path, nil)
+	req.Header.Set("X-API-Key", w.auth.apiKey)
+	rec := httptest.NewRecorder()
+	w.public.ServeHTTP(rec, req)
+	if rec.Code == http.StatusNotModified {
+		return nil
+	}
+	var body struct {
+		SignedList string `json:"signed_list"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil || rec.Code != http.StatusOK {
+		w.t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	list, err := file.OpenRevocations(w.root(), []byte(body.SignedList))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return list
+}
+
+func TestRevocationList(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.want(w.call(http.MethodGet, "/api/v1/license/revocations", ""), http.StatusUnauthorized, "INVALID_API_KEY")
+		w.want(w.call(http.MethodGet, "/api/v1/license/revocations?since=x", "", "X-API-Key", w.auth.apiKey), 400, "VALIDATION_ERROR")
+		id, key := w.create(3, 0)
+		other, _ := w.create(1, 0)
+		issued := w.post("license-file", device(key, "pc-1"))
+		w.want(w.post("license-file", device(key, "pc-2")), http.StatusCreated, "")
+		first := w.revocations(0)
+		if len(first.Revoked) != 0 {
+			t.Fatalf("nobody was revoked: %+v", first)
+		}
+		if w.revocations(first.Number) != nil {
+			t.Error("no change, and yet a list")
+		}
+		// A license of which nobody holds anything is not on the list.
+		w.want(w.manage(http.MethodDelete, "/"+other, ""), http.StatusOK, "")
+		if w.revocations(first.Number) != nil {
+			t.Error("a license without offline use is on the list")
+		}
+
+		w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"pc-1"}`), http.StatusOK, "")
+		second := w.revocations(first.Number)
+		if len(second.Revoked) != 1 || second.Revoked[0].HardwareID != "pc-1" || second.Number != first.Number+1 {
+			t.Fatalf("after a device left: %+v", second)
+		}
+		check := file.Check{Root: w.root(), Product: "default", HardwareID: "pc-1", Now: w.clock.Now(), Revoked: first.Apply(second)}
+		if _, err := file.Verify([]byte(issued.body["license_file"].(string)), check); !errors.Is(err, file.ErrRevoked) {
+			t.Errorf("the file of a device that left: %v", err)
+		}
+
+		w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "")
+		third := w.revocations(second.Number)
+		if !slices.ContainsFunc(third.Revoked, func(e file.Revocation) bool { return e.LicenseID == id && e.HardwareID == "" }) {
+			t.Errorf("after the license was deactivated: %+v", third)
+		}
+		w.update(id, `{"is_active":true}`)
+		fourth := w.revocations(third.Number)
+		if !slices.ContainsFunc(fourth.Reinstated, func(e file.Revocation) bool { return e.LicenseID == id && e.HardwareID == "" }) {
+			t.Errorf("after it was reactivated: %+v", fourth)
+		}
+		// Once nothing that was given out is good any more, nobody has to be named.
+		w.clock.Advance(31 * 24 * time.Hour)
+		if whole := w.revocations(0); len(whole.Revoked) != 0 {
+			t.Errorf("after the files ended: %+v", whole)
+		}
+	})
+}
