@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1/analyticsv1connect"
@@ -38,14 +38,13 @@ func (s server) LicenseStatistics(
 	if err != nil {
 		return nil, err
 	}
-	res := &analyticsv1.LicenseStatisticsResponse{
-		ValidationsTotal: float64(f.ValidationsTotal), Validations_24H: float64(f.Validations24h),
-		FailedValidations_24H: float64(f.Failures24h), RiskScore: float64(f.RiskScore),
-	}
-	if !f.LastValidatedAt.IsZero() {
-		res.LastValidatedAt = timestamppb.New(f.LastValidatedAt)
-	}
-	return connect.NewResponse(res), nil
+	return connect.NewResponse(&analyticsv1.LicenseStatisticsResponse{
+		ValidationsTotal:      float64(f.ValidationsTotal),
+		Validations_24H:       float64(f.Validations24h),
+		FailedValidations_24H: float64(f.Failures24h),
+		LastValidatedAt:       event.Timestamp(f.LastValidatedAt),
+		RiskScore:             float64(f.RiskScore),
+	}), nil
 }
 
 // LicenseUsage implements analyticsv1connect.AnalyticsServiceHandler.

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -74,7 +73,7 @@ func (s *APIKeys) Create(ctx context.Context, by *Actor, n NewAPIKey) (APIKey, s
 		ApiKeyId:         k.ID,
 		ClientName:       k.ClientName,
 		AllowedEndpoints: k.Allowed,
-		ExpiresAt:        timestamp(k.ExpiresAt),
+		ExpiresAt:        event.Timestamp(k.ExpiresAt),
 	}
 	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
 	if err := s.store.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
@@ -157,7 +156,7 @@ func (s *APIKeys) Rotate(
 	}, oldEnd, func(k APIKey) []Record {
 		after := map[string]any{"api_key_id": k.ID, "old_secret_expires_at": rfc3339(oldEnd)}
 		return []Record{
-			{k.ID, &eventsv1.ApiKeyRotated{ApiKeyId: k.ID, OldExpiresAt: timestamppb.New(oldEnd)}},
+			{k.ID, &eventsv1.ApiKeyRotated{ApiKeyId: k.ID, OldExpiresAt: event.Timestamp(oldEnd)}},
 			audited(by, "api_key.rotate", k.ID, nil, after),
 		}
 	})

@@ -3,8 +3,6 @@ package credential
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 )
 
@@ -28,10 +26,3 @@ func (k APIKey) audited() map[string]any {
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -34,7 +35,7 @@ func (s *SigningKeys) Rotate(ctx context.Context, by *Actor) (SigningKey, error)
 	added, err := s.store.AddSigningKey(ctx, k,
 		audited(by, "signing_key.rotate", k.ID, before,
 			map[string]any{"kid": k.ID, "signs_from": rfc3339(k.SignsFrom)}),
-		Record{k.ID, &eventsv1.SigningKeyRotated{Kid: k.ID, SignsFrom: timestamp(k.SignsFrom)}})
+		Record{k.ID, &eventsv1.SigningKeyRotated{Kid: k.ID, SignsFrom: event.Timestamp(k.SignsFrom)}})
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("add signing key: %w", err)
 	}

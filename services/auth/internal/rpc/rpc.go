@@ -6,9 +6,9 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
@@ -49,17 +49,14 @@ func (s server) LookUpAPIKey(
 	if err != nil {
 		return nil, err
 	}
-	res := &authv1.LookUpAPIKeyResponse{
+	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{
 		ApiKeyId: k.ID, ClientName: k.ClientName, AllowedEndpoints: k.Allowed,
 		RateLimit: &authv1.RateLimit{
 			PerMinute: int32(k.RateLimit.PerMinute), PerHour: int32(k.RateLimit.PerHour), Per: k.RateLimit.Per,
 		},
-		Ended: k.Ended,
-	}
-	if !k.End.IsZero() {
-		res.ExpiresAt = timestamppb.New(k.End)
-	}
-	return connect.NewResponse(res), nil
+		ExpiresAt: event.Timestamp(k.End),
+		Ended:     k.Ended,
+	}), nil
 }
 
 // CheckAccessToken implements authv1connect.AuthServiceHandler.
