@@ -189,13 +189,23 @@ func writeLeases(tx *gorm.DB, rows []leaseRow) error {
 	}).Create(&rows).Error
 }
 
-// leaseTime is the time that leases are judged by: that of the database, because the clocks of processes differ.
-// SQLite has one process only, and a clock that a test has set is everybody's.
-func (s *Store) leaseTime(tx *gorm.DB) (now time.Time, err error) {
-	if _, set := s.clock.(*clock.Fake); set || s.db.Engine() == db.SQLite {
-		return s.clock.Now(), nil
+// leaseNow is the time that leases are judged by, as a parameter of a statement: that of the database, because the
+// clocks of processes differ. SQLite has one process only, and a clock that a test has set is everybody's.
+func leaseNow(d *db.DB, c clock.Clock) any {
+	if _, set := c.(*clock.Fake); set || d.Engine() == db.SQLite {
+		return c.Now()
 	}
-	err = tx.Raw("SELECT clock_timestamp()").Scan(&now).Error
+	// Not that of the beginning of the statement, which may be before the last change that it sees.
+	return gorm.Expr("clock_timestamp()")
+}
+
+// leaseTime is leaseNow as a value. Where leases are to be counted after it, it is read under the lock of their license.
+func (s *Store) leaseTime(tx *gorm.DB) (now time.Time, err error) {
+	expr := leaseNow(s.db, s.clock)
+	if at, ok := expr.(time.Time); ok {
+		return at, nil
+	}
+	err = tx.Raw("SELECT ?", expr).Scan(&now).Error
 	return now.UTC(), err
 }
 

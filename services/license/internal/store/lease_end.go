@@ -106,12 +106,8 @@ func (s *Store) Leases(ctx context.Context, licenseID string, page, perPage int)
 	if err != nil {
 		return nil, lease.Slots{}, err
 	}
-	now, err := s.leaseTime(s.db.Read(ctx))
-	if err != nil {
-		return nil, lease.Slots{}, translate(err)
-	}
 	const live = `license_id = @id AND ending = '' AND expires_at > @now`
-	named := []any{sql.Named("id", licenseID), sql.Named("now", now)}
+	named := []any{sql.Named("id", licenseID), sql.Named("now", leaseNow(s.db, s.clock))}
 	var total int64
 	if err := s.db.Read(ctx).Table("leases").Where(live, named...).Count(&total).Error; err != nil {
 		return nil, lease.Slots{}, translate(err)
