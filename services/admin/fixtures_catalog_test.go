@@ -9,6 +9,9 @@ const (
 		`"url":null,"size":null,"sha256":null,"md5":null,` +
 		`"requires_version":null,"release_notes_url":null,"eula_url":null,"enabled":true,` +
 		`"created_at":"2026-03-02T11:00:00Z"}`
+	thePolicy = "/api/v1/admin/policies/editor"
+	aPolicy   = `{"policy_id":"` + licenseID + `","code":"pro","name":"Pro","product":null,` + theTerms +
+		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z"}`
 	onePage = `"page":1,"per_page":50,"total":1,"total_pages":1,"next_cursor":null}`
 )
 
@@ -29,4 +32,10 @@ var catalogRoutes = []forwardedRoute{
 	{"license", "PATCH", theProduct + "/releases/2.1.0", `{}`, 200, aRelease},
 	{"license", "DELETE", theProduct + "/releases/2.1.0", ``, 200,
 		`{"product":"editor","version":"2.1.0","deleted":true}`},
+	{"license", "POST", theLicenses + "/change-policy", `{"policy":"pro"}`, 200, theLicense},
+	{"license", "POST", "/api/v1/admin/policies", `{"code":"pro"}`, 201, aPolicy},
+	{"license", "GET", "/api/v1/admin/policies", ``, 200, `{"policies":[` + aPolicy + `],` + onePage},
+	{"license", "GET", thePolicy, ``, 200, aPolicy},
+	{"license", "PATCH", thePolicy, `{}`, 200, aPolicy},
+	{"license", "DELETE", thePolicy, ``, 200, `{"code":"pro","deleted":true}`},
 }

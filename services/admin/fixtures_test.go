@@ -19,16 +19,19 @@ const (
 
 	// theLicense is the license that the peer knows.
 	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme",` +
-		`"product":"default","license_type":"perpetual",` +
-		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation",` +
-		`"timezone":"UTC","starts_at":null,"grace_hours":0,` +
-		`"maintenance_until":null,"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,` +
-		`"suspension_reason":null,"device_match":null,"device_idle_minutes":null,"transfer_limit":null,` +
-		`"new_devices":null,"prevent_vm":false,"networks":null,"countries":null,"transfers_used":0,` +
-		`"max_devices":5,"current_devices":2,"max_offline_hours":720,"is_active":true,"is_test":false,` +
-		`"features":["export"],"metadata":{"big":12345678901234567890},` +
-		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z","expires_at":null,` +
+		`"product":"default","policy":null,` + theTerms +
+		`"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,` +
+		`"suspension_reason":null,"transfers_used":0,"current_devices":2,"is_active":true,"is_test":false,` +
+		`"metadata":{"big":12345678901234567890},` +
+		`"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z",` +
 		`"deactivated_at":null,"deactivation_reason":null}`
+	// theTerms are those of theLicense.
+	theTerms = `"license_type":"perpetual",` +
+		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation",` +
+		`"timezone":"UTC","starts_at":null,"grace_hours":0,"maintenance_until":null,` +
+		`"device_match":null,"device_idle_minutes":null,"transfer_limit":null,` +
+		`"new_devices":null,"prevent_vm":false,"networks":null,"countries":null,` +
+		`"max_devices":5,"max_offline_hours":720,"features":["export"],"expires_at":null,`
 	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,"total":101,"total_pages":3}`
 	aKey           = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],` +
 		`"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +

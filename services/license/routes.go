@@ -44,6 +44,7 @@ func (s *Service) routes(cfg Config) {
 		Leases:       s.leases,
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:        files,
+		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
 	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))

@@ -33,6 +33,8 @@ const (
 	products   = "/api/v1/admin/products"
 	product    = products + "/:code"
 	releases   = product + "/releases"
+	policies   = "/api/v1/admin/policies"
+	policy     = policies + "/:code"
 	apiKeys    = "/api/v1/admin/api-keys"
 )
 
@@ -62,6 +64,12 @@ func (a *API) table() []route {
 		{http.MethodGet, product, adminkey.Viewer, toLicense},
 		{http.MethodPatch, product, adminkey.Operator, toLicense},
 		{http.MethodDelete, product, adminkey.Operator, toLicense},
+		{http.MethodPost, license + "/change-policy", adminkey.Operator, toLicense},
+		{http.MethodPost, policies, adminkey.Operator, toLicense},
+		{http.MethodGet, policies, adminkey.Viewer, toLicense},
+		{http.MethodGet, policy, adminkey.Viewer, toLicense},
+		{http.MethodPatch, policy, adminkey.Operator, toLicense},
+		{http.MethodDelete, policy, adminkey.Operator, toLicense},
 		{http.MethodPost, releases, adminkey.Operator, toLicense},
 		{http.MethodGet, releases, adminkey.Viewer, toLicense},
 		{http.MethodPatch, releases + "/:version", adminkey.Operator, toLicense},

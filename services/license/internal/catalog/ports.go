@@ -30,3 +30,17 @@ type ProductStore interface {
 
 // ReleaseDecision is what becomes of a release of a product.
 type ReleaseDecision func(p *Product, old *Release) (release *Release, events []proto.Message, err error)
+
+// PolicyStore keeps policies, as ProductStore does products.
+type PolicyStore interface {
+	// CreatePolicy inserts a policy; ErrPolicyExists, VALIDATION_ERROR where its product is not there.
+	CreatePolicy(ctx context.Context, p Policy, events []proto.Message) error
+	// FindPolicy reads a policy by its code; ErrPolicyNotFound.
+	FindPolicy(ctx context.Context, code string) (Policy, error)
+	// Policies reads a part of the policies, by code.
+	Policies(ctx context.Context, span licensing.Span) (licensing.Page[Policy], error)
+	// ChangePolicy lets decide change a policy; ErrPolicyNotFound.
+	ChangePolicy(ctx context.Context, code string, decide func(*Policy) ([]proto.Message, error)) (Policy, error)
+	// DeletePolicy removes a policy when decide lets it; ErrPolicyNotFound.
+	DeletePolicy(ctx context.Context, code string, decide func(*Policy) ([]proto.Message, error)) error
+}

@@ -41,6 +41,8 @@ type NewLicense struct {
 	CustomerID string
 	// Product is the code or the name of a product; one that is not there is made. Empty is the default product.
 	Product string
+	// Policy is the code of the policy whose terms the license takes, save those that TermsChange names; empty for none.
+	Policy string
 	// Key brings an existing key along; nil: one is made.
 	Key *string
 	TermsChange
@@ -69,9 +71,17 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 	made, errs = make([]Created, len(rows)), make([]error, len(rows))
 	var good []int
 	var inserts []NewRow
+	policies := policyReader{catalog: s.Catalog}
 	for i, n := range rows {
 		n.ShortLeases = s.ShortLeases
-		if made[i], errs[i] = n.license(now); errs[i] != nil {
+		policy, err := policies.named(ctx, n.Policy)
+		if err == nil {
+			made[i], err = n.license(policy, now)
+		}
+		if isOutage(err) {
+			return nil, nil, err
+		}
+		if errs[i] = err; err != nil {
 			continue
 		}
 		good = append(good, i)
@@ -92,7 +102,7 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 	return made, errs, nil
 }
 
-func (n *NewLicense) license(now time.Time) (Created, error) {
+func (n *NewLicense) license(policy *Policy, now time.Time) (Created, error) {
 	l := License{
 		ID:         newID(),
 		CustomerID: n.CustomerID,
@@ -110,6 +120,9 @@ func (n *NewLicense) license(now time.Time) (Created, error) {
 	}
 	problems := l.problems()
 	n.TermsChange.problems(problems)
+	if problem := l.takePolicy(policy, n.Product, now); problem != "" {
+		problems["policy"] = problem
+	}
 	l.applyTerms(&n.TermsChange, now)
 	key, problem := n.key()
 	if problem != "" {
@@ -157,7 +170,7 @@ func checkText(problems map[string]string, name, value string, required bool) {
 func (l *License) auditView() map[string]any {
 	view := l.Terms.view()
 	maps.Copy(view, map[string]any{
-		"customer_id": l.CustomerID, "product": l.Product, "is_active": l.IsActive, "is_test": l.IsTest,
+		"customer_id": l.CustomerID, "product": l.Product, "policy": textValue(l.Policy), "is_active": l.IsActive, "is_test": l.IsTest,
 		"metadata": metadataValue(l.Metadata), "deactivation_reason": nil, "version": l.Version,
 	})
 	if l.DeactivationReason != "" {

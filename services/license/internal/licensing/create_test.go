@@ -79,7 +79,7 @@ func FuzzNewLicense(f *testing.F) {
 				MaxDevices: Some(number), MaxOfflineHours: &number, ExpiresInDays: &days, Features: new(in.list()),
 			},
 		}
-		made, err := n.license(noon)
+		made, err := n.license(nil, noon)
 		if err != nil {
 			if !explained(err) {
 				t.Fatalf("refused without saying why: %v", err)

@@ -93,29 +93,35 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 		CreatedAt:      timestamp(l.CreatedAt),
 		StartedAt:      timestamp(l.StartedAt),
 		TransfersUsed:  int32(l.TransfersUsed),
-		Terms: &eventsv1.Terms{
-			LicenseType:       l.LicenseType(),
-			MaxDevices:        int32(l.MaxDevices),
-			MaxOfflineHours:   int32(l.MaxOfflineHours),
-			Features:          l.Features,
-			StartsAt:          timestamp(l.StartsAt),
-			ExpiresAt:         timestamp(l.ExpiresAt),
-			GraceHours:        int32(l.GraceHours),
-			IsTrial:           l.IsTrial,
-			OfflineActivation: l.OfflineActivation,
-			DurationDays:      int32(l.DurationDays),
-			DurationMonths:    int32(l.DurationMonths),
-			Starts:            l.Starts(),
-			Timezone:          l.Timezone,
-			MaintenanceUntil:  timestamp(l.MaintenanceUntil),
-			Devices:           l.Devices.event(),
-			Floating:          l.Floating.event(),
-		},
+		Policy:         l.Policy,
+		Terms:          termsSnapshot(&l.Terms),
 	}
 	if s := l.Suspension; s != nil {
 		snap.SuspendedAt, snap.SuspendedUntil, snap.SuspensionReason = timestamp(s.At), timestamp(s.Until), s.Reason
 	}
 	return snap
+}
+
+// termsSnapshot is the terms as events carry them.
+func termsSnapshot(t *Terms) *eventsv1.Terms {
+	return &eventsv1.Terms{
+		LicenseType:       t.LicenseType(),
+		MaxDevices:        int32(t.MaxDevices),
+		MaxOfflineHours:   int32(t.MaxOfflineHours),
+		Features:          t.Features,
+		StartsAt:          timestamp(t.StartsAt),
+		ExpiresAt:         timestamp(t.ExpiresAt),
+		GraceHours:        int32(t.GraceHours),
+		IsTrial:           t.IsTrial,
+		OfflineActivation: t.OfflineActivation,
+		DurationDays:      int32(t.DurationDays),
+		DurationMonths:    int32(t.DurationMonths),
+		Starts:            t.Starts(),
+		Timezone:          t.Timezone,
+		MaintenanceUntil:  timestamp(t.MaintenanceUntil),
+		Devices:           t.Devices.event(),
+		Floating:          t.Floating.event(),
+	}
 }
 
 func created(l *License, now time.Time) *eventsv1.LicenseCreated {

@@ -55,6 +55,10 @@ type Store interface {
 type Catalog interface {
 	// Find reads a license; ErrNotFound.
 	Find(ctx context.Context, licenseID string) (License, error)
+	// Policy reads the policy with a code; nil for none.
+	Policy(ctx context.Context, code string) (*Policy, error)
+	// PolicyCodes reads the codes of the policies, up to a thousand.
+	PolicyCodes(ctx context.Context) ([]string, error)
 	// List reads one page, newest first, and how many licenses match in all.
 	List(ctx context.Context, f Filter, now time.Time) (page []License, total int, err error)
 	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.

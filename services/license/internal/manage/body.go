@@ -11,10 +11,11 @@ import (
 
 // licenseBody is a license as the public API shows it.
 type licenseBody struct {
-	LicenseID  string `json:"license_id"`
-	LicenseKey string `json:"license_key"`
-	CustomerID string `json:"customer_id"`
-	Product    string `json:"product"`
+	LicenseID  string  `json:"license_id"`
+	LicenseKey string  `json:"license_key"`
+	CustomerID string  `json:"customer_id"`
+	Product    string  `json:"product"`
+	Policy     *string `json:"policy"`
 	termsBody
 	CurrentDevices     int              `json:"current_devices"`
 	Status             licensing.Status `json:"status"`
@@ -40,6 +41,7 @@ func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
 		LicenseKey:         l.MaskedKey,
 		CustomerID:         l.CustomerID,
 		Product:            l.Product,
+		Policy:             httpx.TextOrNull(l.Policy),
 		termsBody:          newTermsBody(&l.Terms),
 		CurrentDevices:     l.CurrentDevices,
 		Status:             l.Status(now),
@@ -80,6 +82,7 @@ func object(raw []byte) json.RawMessage {
 type newLicense struct {
 	CustomerID string  `json:"customer_id" text:"identifier"`
 	Product    string  `json:"product" text:"identifier"`
+	Policy     string  `json:"policy" text:"identifier"`
 	LicenseKey *string `json:"license_key" text:"key"`
 	newTerms
 	IsTest   bool            `json:"is_test"`
@@ -90,6 +93,7 @@ func (n newLicense) wanted() licensing.NewLicense {
 	return licensing.NewLicense{
 		CustomerID:  n.CustomerID,
 		Product:     n.Product,
+		Policy:      n.Policy,
 		Key:         n.LicenseKey,
 		TermsChange: n.newTerms.change(),
 		IsTest:      n.IsTest,

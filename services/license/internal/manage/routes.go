@@ -23,6 +23,7 @@ type Deps struct {
 	Seats       *licensing.Seats
 	Catalog     licensing.Catalog
 	Products    *catalog.Products
+	Policies    *catalog.Policies
 	Leases      *lease.Leases
 	Files       *licensefile.Files
 	Idempotency *idempotency.Store
@@ -64,7 +65,18 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
 	g.POST("/:license_id/license-file", plain, wire.Wrap(m.issueLicenseFile))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
+	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
+	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
+}
+
+func (m *Manage) policyRoutes(g gin.IRouter) {
+	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
+	g.POST("", plain, wire.Wrap(m.createPolicy))
+	g.GET("", listed, wire.Wrap(m.listPolicies))
+	g.GET("/:code", plain, wire.Wrap(m.getPolicy))
+	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
+	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
 }
 
 func (m *Manage) productRoutes(g gin.IRouter) {

@@ -90,4 +90,5 @@ var (
 	_ licensing.Lookup     = (*Lookup)(nil)
 	_ licensing.Seen       = (*Seen)(nil)
 	_ catalog.ProductStore = (*Store)(nil)
+	_ catalog.PolicyStore  = (*Store)(nil)
 )

@@ -20,7 +20,8 @@ type licenseRow struct {
 	MaskedKey  string
 	CustomerID string
 	ProductID  string
-	Product    string   `gorm:"<-:false"`
+	Product    string `gorm:"<-:false"`
+	Policy     *string
 	Terms      termsRow `gorm:"embedded"`
 	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is for those
 	// of the program of before, which overwrites it by what it knows of terms.
@@ -56,6 +57,7 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		ID:                 l.ID,
 		MaskedKey:          l.MaskedKey,
 		CustomerID:         l.CustomerID,
+		Policy:             textOrNull(l.Policy),
 		Terms:              newTermsRow(&l.Terms),
 		UsableUntil:        nullable(l.UsableUntil()),
 		PlainTerms:         l.Plain(),
@@ -89,6 +91,7 @@ func (r *licenseRow) license() licensing.License {
 		MaskedKey:          r.MaskedKey,
 		CustomerID:         r.CustomerID,
 		Product:            r.Product,
+		Policy:             textOrNone(r.Policy),
 		Terms:              r.Terms.terms(),
 		TransfersUsed:      r.TransfersUsed,
 		FreedSeats:         r.FreedSeats,
@@ -330,6 +333,20 @@ func value(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
+}
+
+func textOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func textOrNone(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 func onConflictDoNothing(column string) clause.OnConflict {

@@ -76,16 +76,13 @@ CREATE TABLE policies (
     starts_at          datetime,
     expires_at         datetime,
     grace_hours        integer  NOT NULL,
-    usable_until       datetime,
-    plain_terms        boolean  NOT NULL,
     is_trial           boolean  NOT NULL DEFAULT false,
     duration_days      integer  NOT NULL DEFAULT 0,
     duration_months    integer  NOT NULL DEFAULT 0,
     first_activation   boolean  NOT NULL DEFAULT false,
     timezone           text     NOT NULL DEFAULT 'UTC',
     maintenance_until  datetime,
-    offline_activation boolean  NOT NULL DEFAULT true,
-    needs_checks       boolean  NOT NULL DEFAULT false
+    offline_activation boolean  NOT NULL DEFAULT true
 );
 
 -- A license keeps the code of the policy that its terms came from, also when that policy is gone.
