@@ -26,49 +26,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-func TestAllows(t *testing.T) {
-	tests := []struct {
-		pattern, path string
-		want          bool
-	}{
-		{"/api/v1/license", "/api/v1/license", true},
-		{"/api/v1/license", "/api/v1/license/validate", true},
-		{"/api/v1/license/", "/api/v1/license/validate", true},
-		{"/api/v1/license", "/api/v1/licenses", false},
-		{"/api/v1/license/validate", "/api/v1/license", false},
-		{"/api/v1/license/*", "/api/v1/license/validate", true},
-		{"/api/v1/license/*", "/api/v1/license", false},
-		{"/api/v1/analytics/*", "/api/v1/analytics/licenses/1/patterns", true},
-		{"/api/*/license/*", "/api/v2/license/validate", true},
-		{"/api/*/patterns", "/api/v1/analytics/licenses/1/patterns", true},
-		{"/api/*/patterns", "/api/v1/analytics/licenses/1/patterns2", false},
-		{"*", "/anything", true},
-		{"**", "/anything", true},
-		{"/", "/anything", true},
-		{"", "/anything", true},
-		{"/a*b*c", "/axxbxxbc", true},
-		{"/a*b*c", "/axxbxxcb", false},
-	}
-	for _, tt := range tests {
-		if got := apikey.Allows([]string{"/other", tt.pattern}, tt.path); got != tt.want {
-			t.Errorf("%q covers %q: %v", tt.pattern, tt.path, got)
-		}
-	}
-	if apikey.Allows(nil, "/x") {
-		t.Error("no pattern allows something")
-	}
-}
-
-func FuzzAllows(f *testing.F) {
-	f.Add("/a/*/b", "/a/c/b")
-	f.Fuzz(func(t *testing.T, pattern, path string) {
-		if apikey.Allows([]string{pattern}, path) && !strings.ContainsRune(pattern, '*') &&
-			!strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")) {
-			t.Errorf("%q covers %q", pattern, path)
-		}
-	})
-}
-
 type source struct {
 	keys    map[[32]byte]apikey.Key
 	err     error
@@ -433,33 +390,4 @@ func TestEndedKeysAreRemembered(t *testing.T) {
 	r.source.keys[secret.Hash(s)] = k
 	r.guard.OnEvent(changed("apikey.updated", k.ID))
 	r.want(r.call(s, here), 200)
-}
-
-// BenchmarkWarm is what the guard adds to a request.
-func BenchmarkWarm(b *testing.B) {
-	s := secret.New(apikey.Prefix)
-	k := apikey.Key{
-		ID:      "id",
-		Allowed: []string{"/api/v1/license/*", "/api/v1/auth/token"},
-		Limit:   ratelimit.Limit{PerMinute: 1e9, PerHour: 1e9},
-	}
-	guard := apikey.NewGuard(&source{keys: map[[32]byte]apikey.Key{secret.Hash(s): k}},
-		apikey.Options{Clock: clock.System{}, Limiter: ratelimit.NewLocal(clock.System{}), Link: &link{alive: true}})
-	for name, handlers := range map[string][]gin.HandlerFunc{
-		"bare":    {func(*gin.Context) {}},
-		"guarded": {guard.Require(), func(*gin.Context) {}},
-	} {
-		b.Run(name, func(b *testing.B) {
-			gin.SetMode(gin.ReleaseMode)
-			e := gin.New()
-			e.POST("/api/v1/license/validate", handlers...)
-			req := httptest.NewRequest(http.MethodPost, "/api/v1/license/validate", nil)
-			req.Header.Set(apikey.Header, s)
-			rec := httptest.NewRecorder()
-			b.ReportAllocs()
-			for b.Loop() {
-				e.ServeHTTP(rec, req)
-			}
-		})
-	}
 }

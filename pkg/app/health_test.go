@@ -1,0 +1,62 @@
+package app
+
+import (
+	"context"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+)
+
+func TestHealth(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state  bus.State
+		closed bool
+		ready  bool
+		broker string
+	}{
+		"all well":    {bus.State{Connected: true}, false, true, "ok"},
+		"broker away": {bus.State{}, false, true, "degraded: no connection; events wait"},
+		"broker full": {bus.State{Connected: true, Blocked: true}, false, true,
+			"degraded: it takes no messages at the moment; events wait"},
+		"no database":  {bus.State{Connected: true}, true, false, "ok"},
+		"nothing left": {bus.State{}, true, false, "degraded: no connection; events wait"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deps(t)
+			d.Bus = fakeBus{state: tt.state}
+			if tt.closed {
+				d.DB.Close()
+			}
+			r := NewHealth(d, nil).Ready(t.Context())
+			if r.Ready != tt.ready || r.Dependencies["broker"] != tt.broker ||
+				(r.Dependencies["database"] == "ok") == tt.closed {
+				t.Errorf("got %+v", r)
+			}
+		})
+	}
+}
+
+// TestHealthOfADatabaseThatCannotBeChanged: a full disk leaves reading possible.
+func TestHealthOfADatabaseThatCannotBeChanged(t *testing.T) {
+	d := deps(t)
+	err := d.DB.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("PRAGMA query_only = ON").Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewHealth(d, nil).Ready(t.Context())
+	if got := r.Dependencies["database"]; r.Ready || got != "away: it takes no changes; is its disk full?" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestHealthOfACallerWhoLeft(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r := NewHealth(deps(t), nil).Ready(ctx); !r.Ready {
+		t.Errorf("got %+v", r)
+	}
+}

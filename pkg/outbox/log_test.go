@@ -1,0 +1,118 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+func TestRepublish(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, pub := New(d, "test"), &publisher{}
+		all := add(t, d, o, "lic", batchSize+10)
+		var progress []string
+		n, err := o.Republish(t.Context(), pub, noon.Add(5*time.Second), func(sent, total int) {
+			progress = append(progress, fmt.Sprintf("%d/%d", sent, total))
+		})
+		if err != nil || n != batchSize+5 {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+		if diff := cmp.Diff(all[5:], pub.ids()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"1000/1005", "1005/1005"}, progress); diff != "" {
+			t.Error(diff)
+		}
+		if pending, err := o.Pending(t.Context()); pending != len(all) || err != nil {
+			t.Errorf("%d unsent: republishing is not relaying (%v)", pending, err)
+		}
+	})
+}
+
+func TestRepublishEndsThoughEventsKeepComing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		add(t, d, o, "lic", 3)
+		pub := &publisher{before: func(context.Context, []event.Event) error {
+			add(t, d, o, "meanwhile", 1)
+			return nil
+		}}
+		if n, err := o.Republish(t.Context(), pub, time.Time{}, nil); n != 3 || err != nil {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+	})
+}
+
+func TestRepublishSaysHowFarItCame(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o, calls := New(d, "test"), 0
+		pub := &publisher{before: func(context.Context, []event.Event) error {
+			if calls++; calls > 1 {
+				return errRefused
+			}
+			return nil
+		}}
+		add(t, d, o, "lic", batchSize+10)
+		n, err := o.Republish(t.Context(), pub, time.Time{}, nil)
+		if n != batchSize || !errors.Is(err, errRefused) {
+			t.Fatalf("%d sent, %v", n, err)
+		}
+	})
+}
+
+func TestList(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		ids := add(t, d, o, "lic", 4)
+		add(t, d, o, "another", 2)
+		for name, tt := range map[string]struct {
+			subject string
+			since   time.Time
+			exclude []string
+			limit   int
+			want    []string
+			total   int
+		}{
+			"newest first":  {"lic", noon, nil, 10, []string{ids[3], ids[2], ids[1], ids[0]}, 4},
+			"inclusive":     {"lic", noon.Add(2 * time.Second), nil, 10, []string{ids[3], ids[2]}, 2},
+			"limited":       {"lic", noon, []string{"license.created"}, 1, []string{ids[3]}, 4},
+			"type left out": {"lic", noon, []string{"x", "license.activated"}, 10, []string{}, 0},
+			"unknown":       {"nobody", noon, nil, 10, []string{}, 0},
+		} {
+			events, total, err := o.List(t.Context(), tt.subject, tt.since, tt.exclude, tt.limit)
+			if diff := cmp.Diff(tt.want, idsOf(events)); diff != "" || total != tt.total || err != nil {
+				t.Errorf("%s: %d in all, %v %s", name, total, err, diff)
+			}
+		}
+	})
+}
+
+func TestPruneDeletesOnlyWhatIsOldAndSent(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		ids := add(t, d, o, "lic", batchSize+20)
+		if n, err := o.Prune(t.Context(), noon.Add(time.Hour)); n != 0 || err != nil {
+			t.Fatalf("%d unsent events pruned, %v", n, err)
+		}
+		stop := relay(t, o, &publisher{})
+		awaitSent(t, o)
+		stop()
+		if n, err := o.Prune(t.Context(), noon.Add((batchSize+10)*time.Second)); n != batchSize+10 || err != nil {
+			t.Fatalf("%d pruned, %v", n, err)
+		}
+		left, _, err := o.List(t.Context(), "lic", noon, nil, 100)
+		if diff := cmp.Diff(10, len(left)); diff != "" || err != nil || left[9].ID != ids[batchSize+10] {
+			t.Fatal(diff, err)
+		}
+		if n, err := o.Prune(t.Context(), noon); n != 0 || err != nil {
+			t.Fatalf("%d pruned of nothing old, %v", n, err)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+)
+
+func TestSpilledEventsFollowTheChangesOfState(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		b := &bus{away: true}
+		var backlog, asked atomic.Int32
+		backlog.Store(3)
+		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t),
+			Backlog: func(context.Context) (int, error) {
+				asked.Add(1)
+				return int(backlog.Load()), nil
+			}})
+		run(t, r)
+		want := record(r, 0, 700)
+		awaitSpilled(t, d, 700)
+		b.setAway(false)
+		want = append(want, record(r, 700, 800)...)
+		awaitSpilled(t, d, 800)
+		asked.Store(0)
+		testkit.Eventually(t, patience, func() error {
+			if asked.Load() < 5 {
+				return errors.New("nobody looks whether changes of state wait")
+			}
+			return nil
+		})
+		if got := b.subjects(); len(got) != 0 {
+			t.Fatalf("%d events overtook the changes of state", len(got))
+		}
+		backlog.Store(0)
+		b.await(t, want)
+		awaitSpilled(t, d, 0)
+		want = append(want, record(r, 800, 801)...)
+		b.await(t, want)
+		if r.Dropped() != 0 {
+			t.Errorf("%d dropped", r.Dropped())
+		}
+	})
+}
+
+func TestBeyondTheCapEventsAreDroppedAndCounted(t *testing.T) {
+	eachInBubble(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}, Log: testkit.Log(t), MaxBatch: 100, Cap: 250})
+		stop := run(t, r)
+		record(r, 0, 500)
+		stop()
+		if stored, dropped := spilled(t, d), r.Dropped(); stored != 200 || dropped != 300 {
+			t.Errorf("%d stored and %d dropped, want 200 and 300", stored, dropped)
+		}
+	})
+}
+
+func TestM6TheCapCountsBytesToo(t *testing.T) {
+	const most = 64 << 10
+	eachInBubble(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{
+			DB:       d,
+			Pub:      &bus{away: true},
+			Log:      testkit.Log(t),
+			MaxBatch: 100,
+			CapBytes: most,
+		})
+		stop := run(t, r)
+		record(r, 0, 500)
+		stop()
+		var bytes int
+		if err := d.Read(t.Context()).Raw(`SELECT sum(length(payload)) FROM telemetry_spill`).
+			Scan(&bytes).Error; err != nil {
+			t.Fatal(err)
+		}
+		stored := spilled(t, d)
+		if bytes > most || stored == 0 || stored+int(r.Dropped()) != 500 || r.Dropped() == 0 {
+			t.Errorf("%d stored in %d bytes and %d dropped", stored, bytes, r.Dropped())
+		}
+	})
+}
+
+// A process that was killed while it published leaves a claim behind, which must run out.
+func TestTheClaimOfAKilledProcessRunsOut(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}})
+		stop := run(t, r)
+		want := record(r, 0, 10)
+		stop()
+		claim := func(until time.Time) {
+			err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+				return tx.Exec(`UPDATE telemetry_spill SET claim = ?, claimed_until = ?`,
+					"018f4b1e-0000-7000-8000-000000000001", until).Error
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := &bus{}
+		claim(time.Now().Add(time.Hour))
+		heir := run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
+		heir()
+		if n := len(b.subjects()); n != 0 {
+			t.Fatalf("%d events were published that another process had claimed", n)
+		}
+		claim(time.Now().Add(-time.Second))
+		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
+		b.await(t, want)
+	})
+}

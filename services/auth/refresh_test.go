@@ -1,0 +1,251 @@
+package auth_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+func TestReuseRevokesTheFamily(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		client := w.client()
+		first, bystander := w.issue(client), w.issue(client)
+		var second pair
+		w.refresh(first.Refresh).is(200, "").into(&second)
+		w.verify(second.Access).is(200, "")
+		if reason := w.refresh(first.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+			w.Errorf("reason %q", reason)
+		}
+		for name, a := range map[string]answer{
+			"first access": w.verify(first.Access), "second access": w.verify(second.Access),
+			"second refresh": w.refresh(second.Refresh),
+		} {
+			if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
+				w.Errorf("%s: reason %q", name, reason)
+			}
+		}
+		w.verify(bystander.Access).is(200, "")
+		var reused eventsv1.LicenseTokenReused
+		e := w.awaitEvent(1, &reused)
+		if e.Subject != licenseID || reused.LicenseId != licenseID || reused.HardwareId != device ||
+			reused.FamilyId == "" {
+			w.Errorf("event %+v", &reused)
+		}
+		res, err := w.auth.CheckAccessToken(w.Context(),
+			connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: reused.FamilyId, TokenId: licenseID}))
+		w.must(err)
+		if !res.Msg.Revoked {
+			w.Error("peers are told that the family stands")
+		}
+		w.refresh(first.Refresh).is(401, errcode.InvalidToken)
+		w.awaitEvent(5, &eventsv1.LicenseTokenRefused{})
+		if n := len(w.events("license.token.reused")); n != 1 {
+			w.Errorf("%d events of reuse, want 1", n)
+		}
+	})
+}
+
+// TestM2TokensOfASeatThatWasLeft: those issued before the device came back stay refused, those issued afterwards hold.
+func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		client := w.client()
+		first := w.issue(client)
+		var old pair
+		w.refresh(first.Refresh).is(200, "").into(&old)
+		w.license.reseat()
+		for name, a := range map[string]answer{
+			"first access": w.verify(first.Access), "access": w.verify(old.Access), "refresh": w.refresh(old.Refresh),
+		} {
+			if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
+				w.Errorf("%s: reason %q", name, reason)
+			}
+		}
+		fresh := w.issue(client)
+		w.verify(fresh.Access).is(200, "")
+		w.refresh(fresh.Refresh).is(200, "")
+	})
+}
+
+// TestC7LostAnswers refreshes again although the first answer is not known to have arrived.
+func TestC7LostAnswers(t *testing.T) {
+	next := func(w *harness, refresh string) (p pair) {
+		w.Helper()
+		w.refresh(refresh).is(200, "").into(&p)
+		return p
+	}
+	for name, test := range map[string]func(w *harness, first, lost pair){
+		"C7: nothing of the lost pair was used": func(w *harness, first, lost pair) {
+			again := next(w, first.Refresh)
+			if again.Refresh == lost.Refresh || again.Access == lost.Access {
+				w.Error("the pair is not new")
+			}
+			w.verify(lost.Access).is(401, errcode.InvalidToken)
+			w.verify(first.Access).is(200, "") // the hour of an earlier access token is not cut short
+			w.verify(again.Access).is(200, "")
+			next(w, again.Refresh)
+		},
+		"C7: many lost answers in a row": func(w *harness, first, _ pair) {
+			last := first
+			for range 5 {
+				last = next(w, first.Refresh)
+			}
+			next(w, last.Refresh)
+		},
+		"C7: its access token was used here": func(w *harness, first, lost pair) {
+			w.verify(lost.Access).is(200, "")
+			w.dies(first, lost)
+		},
+		"C7: its access token was used at another service": func(w *harness, first, lost pair) {
+			var c claims.Access
+			_, _, err := jwt.NewParser().ParseUnverified(lost.Access, &c)
+			w.must(err)
+			res, err := w.auth.CheckAccessToken(w.Context(),
+				connect.NewRequest(&authv1.CheckAccessTokenRequest{FamilyId: c.FamilyID, TokenId: c.ID}))
+			w.must(err)
+			if res.Msg.Revoked || res.Msg.Void {
+				w.Errorf("refused: %v", res.Msg)
+			}
+			w.dies(first, lost)
+		},
+		"C7: its refresh token was used": func(w *harness, first, lost pair) {
+			last := next(w, lost.Refresh)
+			w.dies(first, last)
+		},
+		"C7: the void one is presented": func(w *harness, first, lost pair) {
+			again := next(w, first.Refresh)
+			w.dies(lost, again)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(w *harness) {
+				first := w.issue(w.client())
+				w.refresh(first.Refresh).is(200, "")
+				test(w, first, next(w, first.Refresh))
+			})
+		})
+	}
+}
+
+// dies presents a refresh token that two parties hold, and expects the end of its family.
+func (w *harness) dies(reused, last pair) {
+	w.Helper()
+	if reason := w.refresh(reused.Refresh).is(401, errcode.InvalidToken).reason(); reason != "reused" {
+		w.Errorf("reason %q", reason)
+	}
+	w.verify(last.Access).is(401, errcode.InvalidToken)
+	w.refresh(last.Refresh).is(401, errcode.InvalidToken)
+	w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+}
+
+// TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is
+// refused.
+func TestC7IdempotencyKey(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		first := w.issue(w.client())
+		once := w.refreshOnce("r-1", first.Refresh).is(200, "")
+		var second pair
+		once.into(&second)
+		if again := w.refreshOnce("r-1", first.Refresh).is(200, ""); again.body != once.body {
+			w.Errorf("first %s\nagain %s", once.body, again.body)
+		}
+		w.refreshOnce("r-1", second.Refresh).is(422, errcode.IdempotencyKeyReused)
+		w.verify(second.Access).is(200, "")
+
+		// A reuse that is refused under a key ends the family all the same.
+		w.refreshOnce("r-2", first.Refresh).is(401, errcode.InvalidToken)
+		w.verify(second.Access).is(401, errcode.InvalidToken)
+		w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+	})
+}
+
+// TestTokensAreIssuedOncePerIdempotencyKey: who lost the answer gets the same pair, and each device has keys of its
+// own.
+func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		key := w.client()
+		ask := func(body string) answer {
+			return w.call("POST", "/api/v1/auth/token",
+				headers{"X-API-Key": key["X-API-Key"], "Idempotency-Key": "t-1"}, body)
+		}
+		body := func(hardwareID, more string) string {
+			return fmt.Sprintf(`{"license_id": %q, "hardware_id": %q%s}`, licenseID, hardwareID, more)
+		}
+		var first, again, other pair
+		ask(body(device, "")).is(200, "").into(&first)
+		ask(body(device, "")).is(200, "").into(&again)
+		if first != again {
+			w.Errorf("first %v, again %v", first, again)
+		}
+		ask(body(device, " ")).is(422, errcode.IdempotencyKeyReused)
+		ask(body("another-device", "")).is(200, "").into(&other)
+		if other.Refresh == first.Refresh {
+			w.Error("another device got the same pair")
+		}
+		w.verify(first.Access).is(200, "")
+	})
+}
+
+// TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is
+// in use.
+func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
+	for name, use := range map[string]func(w *harness, second pair){
+		"its access token was used":  func(w *harness, second pair) { w.verify(second.Access).is(200, "") },
+		"its refresh token was used": func(w *harness, second pair) { w.refresh(second.Refresh).is(200, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(w *harness) {
+				first := w.issue(w.client())
+				var second pair
+				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&second)
+				use(w, second)
+				if reason := w.refreshOnce("r-1", first.Refresh).is(401, errcode.InvalidToken).
+					reason(); reason != "reused" {
+					w.Errorf("reason %q", reason)
+				}
+				w.verify(second.Access).is(401, errcode.InvalidToken)
+				w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
+			})
+		})
+	}
+}
+
+func (w *harness) refreshOnce(key, token string) answer {
+	w.Helper()
+	return w.call("POST", "/api/v1/auth/refresh", headers{"Idempotency-Key": key},
+		fmt.Sprintf(`{"refresh_token": %q}`, token))
+}
+
+// TestC7ManyRefreshesAtOnce: one chain is left, and it works.
+func TestC7ManyRefreshesAtOnce(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		first := w.issue(w.client())
+		results := make([]answer, 40)
+		var wg sync.WaitGroup
+		for i := range results {
+			wg.Go(func() { results[i] = w.refresh(first.Refresh) })
+		}
+		wg.Wait()
+		live := map[string]bool{}
+		for _, a := range results {
+			var p pair
+			a.is(200, "").into(&p)
+			if w.verify(p.Access).status == 200 {
+				live[p.Refresh] = true
+			}
+		}
+		if len(live) != 1 {
+			w.Fatalf("%d chains are live, want 1", len(live))
+		}
+		for refresh := range live {
+			w.refresh(refresh).is(200, "")
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+)
+
+// Pages of any origin may call a suite on its default, and none that is in production, unless the setting names them.
+func TestCORSFollowsTheEnvironment(t *testing.T) {
+	for _, tt := range []struct{ env, origins, want string }{
+		{app.Development, "", "*"}, {app.Production, "", ""},
+		{app.Development, "https://a.example", "https://a.example"},
+		{app.Production, "https://a.example", "https://a.example"},
+	} {
+		setEnvironment(t, program)
+		t.Setenv("LATCHKEY_ENV", tt.env)
+		t.Setenv("LATCHKEY_CORS_ORIGINS", tt.origins)
+		set, err := loadSettings([]string{"--data-dir", t.TempDir()}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := newSecrets()
+		if err := set.complete(&made); err != nil {
+			t.Fatal(err)
+		}
+		for _, clients := range []app.Clients{set.auth.Clients, set.license.Clients, set.analytics.Clients} {
+			if got := strings.Join(clients.CORSOrigins, ","); got != tt.want {
+				t.Errorf("%s, %q: %q", tt.env, tt.origins, got)
+			}
+		}
+	}
+}
+
+// TestM1ServesTLS: with a certificate the whole suite speaks TLS (finding P6).
+func TestM1ServesTLS(t *testing.T) {
+	pair := httptest.NewTLSServer(http.NotFoundHandler())
+	defer pair.Close()
+	cert, key := writePair(t, pair.TLS.Certificates[0])
+	t.Setenv("LATCHKEY_TLS_CERT_FILE", cert)
+	t.Setenv("LATCHKEY_TLS_KEY_FILE", key)
+	c, _, stop := start(t, anyPort(t.TempDir()))
+	defer stop()
+	for _, url := range []string{c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL} {
+		res, err := pair.Client().Get(url + "/healthz")
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK || !strings.HasPrefix(url, "https://") {
+			t.Errorf("%s answers %d", url, res.StatusCode)
+		}
+		if res, err := http.Get("http" + strings.TrimPrefix(url, "https") + "/healthz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				t.Errorf("%s answers plain HTTP too", url)
+			}
+		}
+	}
+}
+
+// writePair writes a certificate and its key as PEM files.
+func writePair(t *testing.T, pair tls.Certificate) (cert, key string) {
+	t.Helper()
+	raw, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", pair.Certificate[0]), write("key.pem", "PRIVATE KEY", raw)
+}
