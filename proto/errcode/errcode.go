@@ -14,6 +14,8 @@ const (
 
 // The codes of what the main API leaves open.
 const (
+	LicensePerpetual     = "LICENSE_PERPETUAL"
+	LicenseNotTrial      = "LICENSE_NOT_TRIAL"
 	LicenseSuspended     = "LICENSE_SUSPENDED"
 	LicenseNotStarted    = "LICENSE_NOT_STARTED"
 	InvalidAPIKey        = "INVALID_API_KEY"

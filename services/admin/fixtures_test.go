@@ -61,6 +61,10 @@ var forwardedRoutes = slices.Concat(catalogRoutes, []forwardedRoute{
 			`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z","expires_at":"2026-03-03T12:00:00Z",` +
 			`"license_file":"-----BEGIN LATCHKEY CERTIFICATE-----"}`,
 	},
+	{"license", "POST", theLicenses + "/renew", `{"days":30}`, 200, theLicense},
+	{"license", "POST", theLicenses + "/suspend", `{"reason":"unpaid"}`, 200, theLicense},
+	{"license", "POST", theLicenses + "/reinstate", `{}`, 200, theLicense},
+	{"license", "POST", theLicenses + "/convert", `{}`, 200, theLicense},
 	{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
 		`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
 	{"license", "GET", theLicenses + "/devices", ``, 200,
@@ -96,8 +100,11 @@ func (s *harness) answerAll() {
 			return &licensev1.CountLicensesResponse{
 				Total:           120,
 				Active:          100,
-				Inactive:        15,
+				InGrace:         2,
+				Inactive:        12,
 				Expired:         5,
+				Suspended:       2,
+				NotStarted:      1,
 				Test:            8,
 				Expiring_30Days: 12,
 				ActiveDevices:   260,

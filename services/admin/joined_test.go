@@ -153,8 +153,8 @@ func TestUsage(t *testing.T) {
 
 func TestStatistics(t *testing.T) {
 	const (
-		fromLicense = `"licenses":{"total":120,"active":100,"inactive":15,"expired":5,"test":8,` +
-			`"expiring_30_days":12},"devices":{"active":260},`
+		fromLicense = `"licenses":{"total":120,"active":100,"in_grace":2,"inactive":12,"expired":5,` +
+			`"suspended":2,"not_started":1,"test":8,"expiring_30_days":12},"devices":{"active":260},`
 		fromAnalytics = `"validations":{"last_24h":88123,"failed_24h":420},"anomalies":{"open":3,"last_24h":1},`
 		noLicense     = `"licenses":null,"devices":null,`
 		noAnalytics   = `"validations":null,"anomalies":null,`

@@ -18,6 +18,9 @@ func Watches() []string {
 		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,
 		eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseUpdated, eventsv1.TypeLicenseExpiring,
 		eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated, eventsv1.TypeProductUpdated,
+		eventsv1.TypeLicenseStarted, eventsv1.TypeLicenseInGrace, eventsv1.TypeLicenseExpired,
+		eventsv1.TypeLicenseRenewed, eventsv1.TypeLicenseSuspended, eventsv1.TypeLicenseReinstated,
+		eventsv1.TypeLicenseConverted,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
@@ -30,15 +33,16 @@ func (s *Service) Run(ctx context.Context) error {
 		s.telemetry.Run,
 		s.seen.Run,
 		s.Watch(Watches(), s.lookup, s.auth.Families, s.auth.SigningKeys, s.guard),
-		s.Every(time.Minute, "announce expiring licenses", s.announce),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
+		s.Every(time.Minute, "announce what time alone changes", s.announce),
 		s.Prune(s.prune),
 	)
 }
 
 func (s *Service) announce(ctx context.Context) error {
-	_, err := s.licenses.AnnounceExpiring(ctx)
-	return err
+	_, expiring := s.licenses.AnnounceExpiring(ctx)
+	_, due := s.licenses.AnnounceDue(ctx)
+	return errors.Join(expiring, due)
 }
 
 func (s *Service) noteExpired(ctx context.Context) error {

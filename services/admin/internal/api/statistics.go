@@ -39,8 +39,11 @@ type statisticsBody struct {
 type licenseCounts struct {
 	Total          int32 `json:"total"`
 	Active         int32 `json:"active"`
+	InGrace        int32 `json:"in_grace"`
 	Inactive       int32 `json:"inactive"`
 	Expired        int32 `json:"expired"`
+	Suspended      int32 `json:"suspended"`
+	NotStarted     int32 `json:"not_started"`
 	Test           int32 `json:"test"`
 	Expiring30Days int32 `json:"expiring_30_days"`
 }
@@ -95,8 +98,11 @@ func (b *statisticsBody) setLicenses(m *licensev1.CountLicensesResponse) {
 	b.Licenses = &licenseCounts{
 		Total:          m.GetTotal(),
 		Active:         m.GetActive(),
+		InGrace:        m.GetInGrace(),
 		Inactive:       m.GetInactive(),
 		Expired:        m.GetExpired(),
+		Suspended:      m.GetSuspended(),
+		NotStarted:     m.GetNotStarted(),
 		Test:           m.GetTest(),
 		Expiring30Days: m.GetExpiring_30Days(),
 	}

@@ -85,6 +85,8 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 		d.ID, d.Profile, d.SessionData = old.ID, old.Profile.With(d.Profile), old.SessionData
 		d.OfflineHorizon, d.PublicKey, d.UsageReports = old.OfflineHorizon, old.PublicKey, old.UsageReports
 	}
+	ch.Start(now)
+	ch.Announce(now)
 	ch.License.CurrentDevices++
 	ch.License.touch(now)
 	d.ActivatedVersion = ch.License.Version

@@ -172,9 +172,14 @@ func (l *License) auditView() map[string]any {
 	maps.Copy(view, map[string]any{
 		"customer_id": l.CustomerID, "product": l.Product, "policy": textValue(l.Policy), "is_active": l.IsActive, "is_test": l.IsTest,
 		"metadata": metadataValue(l.Metadata), "deactivation_reason": nil, "version": l.Version,
+		"suspended_at": nil, "suspended_until": nil, "suspension_reason": nil,
 	})
 	if l.DeactivationReason != "" {
 		view["deactivation_reason"] = l.DeactivationReason
+	}
+	if s := l.Suspension; s != nil {
+		view["suspended_at"], view["suspended_until"] = timeValue(s.At), timeValue(s.Until)
+		view["suspension_reason"] = s.Reason
 	}
 	return view
 }

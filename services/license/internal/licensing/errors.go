@@ -18,8 +18,12 @@ var (
 		"the license is suspended; wait for the end of the suspension or ask its vendor to reinstate the license")
 	ErrNotStarted = apierr.New(apierr.Forbidden, errcode.LicenseNotStarted,
 		"the license has not started; wait for its start or ask its vendor")
-	ErrExpired = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
-	ErrLimit   = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded,
+	ErrExpired   = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
+	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
+		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")
+	ErrNotTrial = apierr.New(apierr.Conflict, errcode.LicenseNotTrial,
+		"the license is no trial; change its terms by PATCH, or renew it")
+	ErrLimit = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded,
 		"all seats of the license are taken; deactivate a device or raise max_devices")
 	ErrActivated = apierr.New(apierr.Conflict, errcode.AlreadyActivated,
 		"the license is already activated on this device; nothing needs to be done")
@@ -53,6 +57,10 @@ var (
 // errTargetSeated is ErrActivated for a transfer.
 var errTargetSeated = ErrActivated.WithMessagef("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
 	"to free the other seat, deactivate from_hardware_id")
+
+// errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
+var errNothingToRenew = ErrPerpetual.WithMessagef("the time of the license begins to run with its first activation, so it has no end " +
+	"that could move; change its duration by PATCH")
 
 // errOfflineHours names the member because it is the only one of the call.
 var errOfflineHours = apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours")

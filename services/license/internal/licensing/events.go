@@ -190,6 +190,79 @@ func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 	}
 }
 
+func suspended(l *License, now time.Time) *eventsv1.LicenseSuspended {
+	return &eventsv1.LicenseSuspended{
+		LicenseId:      l.ID,
+		CustomerId:     l.CustomerID,
+		Reason:         l.Suspension.Reason,
+		SuspendedAt:    timestamp(l.Suspension.At),
+		SuspendedUntil: timestamp(l.Suspension.Until),
+		Version:        int32(l.Version),
+		License:        snapshot(l, now),
+	}
+}
+
+// Who ended a suspension, as events tell it.
+const (
+	reinstatedByAdmin = "admin"
+	reinstatedByTime  = "time"
+)
+
+func reinstated(l *License, by string, now time.Time) *eventsv1.LicenseReinstated {
+	return &eventsv1.LicenseReinstated{
+		LicenseId: l.ID, CustomerId: l.CustomerID, By: by, Version: int32(l.Version), License: snapshot(l, now),
+	}
+}
+
+func renewed(l *License, previous, now time.Time) *eventsv1.LicenseRenewed {
+	return &eventsv1.LicenseRenewed{
+		LicenseId:         l.ID,
+		CustomerId:        l.CustomerID,
+		PreviousExpiresAt: timestamp(previous),
+		ExpiresAt:         timestamp(l.ExpiresAt),
+		Version:           int32(l.Version),
+		License:           snapshot(l, now),
+	}
+}
+
+func converted(l *License, now time.Time) *eventsv1.LicenseConverted {
+	return &eventsv1.LicenseConverted{
+		LicenseId: l.ID, CustomerId: l.CustomerID, Version: int32(l.Version), License: snapshot(l, now),
+	}
+}
+
+func started(l *License, at, now time.Time) *eventsv1.LicenseStarted {
+	return &eventsv1.LicenseStarted{
+		LicenseId:  l.ID,
+		CustomerId: l.CustomerID,
+		StartedAt:  timestamp(at),
+		ExpiresAt:  timestamp(l.ExpiresAt),
+		Version:    int32(l.Version),
+		License:    snapshot(l, now),
+	}
+}
+
+func inGrace(l *License, now time.Time) *eventsv1.LicenseInGrace {
+	return &eventsv1.LicenseInGrace{
+		LicenseId:   l.ID,
+		CustomerId:  l.CustomerID,
+		ExpiresAt:   timestamp(l.ExpiresAt),
+		GraceEndsAt: timestamp(l.UsableUntil()),
+		Version:     int32(l.Version),
+		License:     snapshot(l, now),
+	}
+}
+
+func expired(l *License, now time.Time) *eventsv1.LicenseExpired {
+	return &eventsv1.LicenseExpired{
+		LicenseId:  l.ID,
+		CustomerId: l.CustomerID,
+		ExpiresAt:  timestamp(l.ExpiresAt),
+		Version:    int32(l.Version),
+		License:    snapshot(l, now),
+	}
+}
+
 // audited is an entry of the audit log; before and after hold JSON values only.
 func audited(by *Actor, action, licenseID string, before, after map[string]any) *eventsv1.AuditRecorded {
 	entry := audit.Entry(by, action, before, after)

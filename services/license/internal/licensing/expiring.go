@@ -15,6 +15,7 @@ const day = 24 * time.Hour
 
 // applyTerms changes the terms; an end that is given in days counts from now, and a duration without an end begins to run.
 func (l *License) applyTerms(c *TermsChange, now time.Time) {
+	usableUntil := l.UsableUntil()
 	l.Terms.apply(c)
 	switch {
 	case c.ExpiresInDays != nil:
@@ -23,6 +24,9 @@ func (l *License) applyTerms(c *TermsChange, now time.Time) {
 		l.setExpiry(c.ExpiresAt.Value.orNever(c.ExpiresAt.Null, &l.Terms), now)
 	}
 	l.begin(now)
+	if l.Announced != StatusNotStarted && !l.UsableUntil().Equal(usableUntil) {
+		l.Announced = ""
+	}
 }
 
 // setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five

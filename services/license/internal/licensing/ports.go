@@ -47,6 +47,8 @@ type Store interface {
 	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
+	// Due finds up to limit licenses that have a status which nobody has told of.
+	Due(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	// Key reveals the license key.
 	Key(ctx context.Context, licenseID string) (string, error)
 }
@@ -95,10 +97,11 @@ type Event struct {
 	Data []byte
 }
 
-// Counts are the figures of the whole installation. Active means usable now; Active + Inactive + Expired = Total, save licenses
-// that have not started.
+// Counts are the figures of the whole installation. Active means usable now, InGrace is a part of it; Active + Inactive + Expired +
+// Suspended + NotStarted = Total.
 type Counts struct {
-	Total, Active, Inactive, Expired, Test, Expiring30Days, ActiveDevices int
+	Total, Active, InGrace, Inactive, Expired, Suspended, NotStarted int
+	Test, Expiring30Days, ActiveDevices                              int
 }
 
 // Seen notes that a device was seen, to be written later in batches. It never blocks and never fails.

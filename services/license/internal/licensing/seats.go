@@ -105,6 +105,7 @@ func (s *Seats) seat(ctx context.Context, licenseID, hardwareID string) (Seat, e
 // seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The device of a
 // license that nobody may use is not looked up.
 func (s *Seats) seatOn(ctx context.Context, l *License, hardwareID string, now time.Time) (seat Seat, cached bool, err error) {
+	s.announce(ctx, l, now)
 	if err := l.Check(now); err != nil {
 		return Seat{}, false, err
 	}

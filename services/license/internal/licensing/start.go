@@ -14,6 +14,19 @@ func (l *License) begin(now time.Time) {
 	l.setExpiry(l.endAfter(later(l.StartsAt, now)), now)
 }
 
+// Start has the time of a license begin to run with its first use: an activation, a lease or a file. It does nothing where the
+// time runs already.
+func (ch *Change) Start(now time.Time) {
+	l := &ch.License
+	if !l.AwaitsStart() {
+		return
+	}
+	l.StartedAt = now
+	l.setExpiry(l.endAfter(now), now)
+	l.touch(now)
+	ch.Emit(started(l, now, now))
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -69,16 +69,24 @@ func (p *Patch) check() error {
 	return nil
 }
 
-// patch applies a Patch that check has passed.
-func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
-	before := ch.License
-	if p.IfVersion != nil && *p.IfVersion != before.Version {
+// alteration is a change of a license that an administrator makes.
+type alteration struct {
+	// ifVersion refuses it with VersionError unless the license has this version.
+	ifVersion *int
+	make      func(*License) error
+	// action names it in the audit log, event tells of it; changed are the members that differ.
+	action func(before, after *License) string
+	event  func(before, after *License, changed []string) proto.Message
+}
+
+// alter makes a change with its event and its audit entry, or nothing of them where nothing differs.
+func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
+	before, l := ch.License, &ch.License
+	if a.ifVersion != nil && *a.ifVersion != before.Version {
 		return &VersionError{refusal{ErrVersion}, before.Version}
 	}
-	l := &ch.License
-	l.apply(&p, now)
-	if p.DeactivationReason != nil && l.IsActive {
-		return apierr.InvalidField("deactivation_reason", "the license is active; send it with is_active false")
+	if err := a.make(l); err != nil {
+		return err
 	}
 	was, is := audit.Changes(before.auditView(), l.auditView())
 	if len(is) == 0 {
@@ -89,9 +97,40 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 	if before.IsActive && !l.IsActive {
 		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
 	}
-	ch.Emit(changeEvent(&before, l, slices.Sorted(maps.Keys(is)), now))
-	ch.Emit(audited(by, changeAction(&before, l), l.ID, was, is))
+	ch.Emit(a.event(&before, l, slices.Sorted(maps.Keys(is))))
+	ch.Emit(audited(by, a.action(&before, l), l.ID, was, is))
 	return nil
+}
+
+// alter is Change.alter for a license by its id; it answers the license after it.
+func (s *Licenses) alter(ctx context.Context, by *Actor, licenseID string, a alteration) (License, error) {
+	var out License
+	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
+		if err := ch.alter(by, a, s.Clock.Now()); err != nil {
+			return err
+		}
+		out = ch.License
+		return nil
+	})
+	return out, err
+}
+
+// patch applies a Patch that check has passed.
+func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
+	return ch.alter(by, alteration{
+		ifVersion: p.IfVersion,
+		make: func(l *License) error {
+			l.apply(&p, now)
+			if p.DeactivationReason != nil && l.IsActive {
+				return apierr.InvalidField("deactivation_reason", "the license is active; send it with is_active false")
+			}
+			return nil
+		},
+		action: changeAction,
+		event: func(before, after *License, changed []string) proto.Message {
+			return changeEvent(before, after, changed, now)
+		},
+	}, now)
 }
 
 func (l *License) apply(p *Patch, now time.Time) {

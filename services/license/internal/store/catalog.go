@@ -96,12 +96,17 @@ func (s *Store) Events(ctx context.Context, licenseID string, since time.Time, l
 
 // Count implements licensing.Catalog.
 func (s *Store) Count(ctx context.Context, now time.Time) (licensing.Counts, error) {
-	var row struct{ Total, Active, Inactive, Expired, Test, Expiring, Seats int }
+	var row struct {
+		Total, Active, InGrace, Inactive, Expired, Suspended, NotStarted, Test, Expiring, Seats int
+	}
 	counts := `
 SELECT count(*) AS total,
 	count(CASE WHEN ` + usable + ` THEN 1 END) AS active,
 	count(CASE WHEN ` + conditions[licensing.StatusInactive] + ` THEN 1 END) AS inactive,
 	count(CASE WHEN ` + conditions[licensing.StatusExpired] + ` THEN 1 END) AS expired,
+	count(CASE WHEN ` + conditions[licensing.StatusInGrace] + ` THEN 1 END) AS in_grace,
+	count(CASE WHEN ` + conditions[licensing.StatusSuspended] + ` THEN 1 END) AS suspended,
+	count(CASE WHEN ` + conditions[licensing.StatusNotStarted] + ` THEN 1 END) AS not_started,
 	count(CASE WHEN is_test THEN 1 END) AS test,
 	count(CASE WHEN ` + conditions[licensing.StatusActive] + ` AND expires_at <= @in_30_days THEN 1 END) AS expiring,
 	coalesce(sum(current_devices), 0) AS seats
@@ -110,8 +115,11 @@ FROM licenses`
 	return licensing.Counts{
 		Total:          row.Total,
 		Active:         row.Active,
+		InGrace:        row.InGrace,
 		Inactive:       row.Inactive,
 		Expired:        row.Expired,
+		Suspended:      row.Suspended,
+		NotStarted:     row.NotStarted,
 		Test:           row.Test,
 		Expiring30Days: row.Expiring,
 		ActiveDevices:  row.Seats,

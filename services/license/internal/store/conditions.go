@@ -31,3 +31,12 @@ var conditions = map[licensing.Status]string{
 func having(status licensing.Status, now time.Time) clause.NamedExpr {
 	return clause.NamedExpr{SQL: conditions[status], Vars: []any{sql.Named("now", now)}}
 }
+
+// due hold for the licenses that have a status at @now of which nobody has told. What is written out again after a status makes a
+// partial index serve the condition.
+var due = []string{
+	conditions[licensing.StatusExpired] + " AND expires_at <= @now AND announced <> 'expired'",
+	conditions[licensing.StatusInGrace] + " AND announced <> 'expired' AND announced <> 'in_grace'",
+	started + " AND announced = 'not_started'",
+	"is_active = true AND suspended_until IS NOT NULL AND suspended_until <= @now",
+}

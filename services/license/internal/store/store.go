@@ -3,6 +3,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -263,6 +264,23 @@ func (s *Store) Expiring(ctx context.Context, now time.Time, days, limit int) ([
 		Where("expiry_notice = 0 OR expiry_notice > ?", days).
 		Order("expires_at").Limit(limit).Pluck("id", &ids).Error
 	return ids, translate(err)
+}
+
+// Due implements licensing.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	var ids []string
+	for _, condition := range due {
+		var found []string
+		err := s.db.Read(ctx).Table("licenses").Where(condition, sql.Named("now", now)).
+			Limit(limit-len(ids)).Pluck("id", &found).Error
+		if err != nil {
+			return nil, translate(err)
+		}
+		if ids = append(ids, found...); len(ids) == limit {
+			break
+		}
+	}
+	return ids, nil
 }
 
 // Key implements licensing.Store.

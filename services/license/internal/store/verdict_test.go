@@ -39,6 +39,7 @@ func randomLicense(random *rand.Rand) licensing.License {
 			l.Suspension.Until = grid()
 		}
 	}
+	l.Announced = []licensing.Status{"", licensing.StatusNotStarted, licensing.StatusActive, licensing.StatusInGrace}[random.IntN(4)]
 	if random.IntN(4) == 0 && l.ExpiresAt.IsZero() {
 		l.DurationDays, l.FirstActivation = 1, true
 	}
@@ -77,6 +78,7 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 		status := row.License.Status(now)
 		want[status] = append(want[status], row.License.ID)
 	}
+	b.dueAgrees(rows, now)
 	for _, status := range statuses {
 		page, total, err := b.List(b.t.Context(), licensing.Filter{Status: status, Page: 1, PerPage: len(rows)}, now)
 		if err != nil {
@@ -97,9 +99,34 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 		b.t.Fatal(err)
 	}
 	active := len(want[licensing.StatusActive]) + len(want[licensing.StatusInGrace])
-	if counts.Active != active || counts.Expired != len(want[licensing.StatusExpired]) ||
+	if counts.Active != active || counts.InGrace != len(want[licensing.StatusInGrace]) ||
+		counts.Suspended != len(want[licensing.StatusSuspended]) || counts.NotStarted != len(want[licensing.StatusNotStarted]) ||
+		counts.Expired != len(want[licensing.StatusExpired]) ||
 		counts.Inactive != len(want[licensing.StatusInactive]) || counts.Total != len(rows) {
 		b.t.Errorf("at %s: counts %+v, want %v", now, counts, want)
+	}
+}
+
+// dueAgrees compares the licenses that the schedule finds with those that the rules have something to tell of.
+func (b *harness) dueAgrees(rows []licensing.NewRow, now time.Time) {
+	b.t.Helper()
+	var want []string
+	for _, row := range rows {
+		if ch := (licensing.Change{License: row.License}); ch.Announce(now) {
+			want = append(want, row.License.ID)
+		}
+	}
+	got, err := b.Due(b.t.Context(), now, len(rows))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if got = slices.Compact(got); !slices.Equal(got, want) {
+		b.t.Errorf("at %s %d licenses are due, %d have a status to tell of", now, len(got), len(want))
+	}
+	if some, err := b.Due(b.t.Context(), now, 3); err != nil || len(some) > 3 || len(some) < min(3, len(want)) {
+		b.t.Errorf("asked for 3 of %d: %v, %v", len(want), some, err)
 	}
 }
 

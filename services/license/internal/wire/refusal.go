@@ -68,7 +68,7 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.LicenseExpired:
-		e = e.With("expires_at", v.License.ExpiresAt)
+		e = e.With("expires_at", v.License.ExpiresAt).With("is_trial", v.License.IsTrial)
 	case errcode.AlreadyActivated:
 		e = e.With("device_id", v.Device.ID).With("hardware_id", v.Device.HardwareID).
 			With("device_name", httpx.TextOrNull(v.Device.Name)).With("activated_at", v.Device.ActivatedAt)

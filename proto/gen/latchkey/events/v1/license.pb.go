@@ -3086,6 +3086,580 @@ func (x *LicenseFileIssued) GetLicense() *License {
 	return nil
 }
 
+// LicenseStarted says that the time of a license has begun: by its first activation, or because its starts_at has come.
+type LicenseStarted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// expires_at is absent for a perpetual license.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Version       int32                  `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseStarted) Reset() {
+	*x = LicenseStarted{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseStarted) ProtoMessage() {}
+
+func (x *LicenseStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseStarted.ProtoReflect.Descriptor instead.
+func (*LicenseStarted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *LicenseStarted) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseStarted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseStarted) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *LicenseStarted) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseStarted) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseStarted) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseInGrace says, once per end, that a license has passed its end and can still be used.
+type LicenseInGrace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId    string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	GraceEndsAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=grace_ends_at,json=graceEndsAt,proto3" json:"grace_ends_at,omitempty"`
+	Version       int32                  `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseInGrace) Reset() {
+	*x = LicenseInGrace{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseInGrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseInGrace) ProtoMessage() {}
+
+func (x *LicenseInGrace) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseInGrace.ProtoReflect.Descriptor instead.
+func (*LicenseInGrace) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LicenseInGrace) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseInGrace) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseInGrace) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseInGrace) GetGraceEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GraceEndsAt
+	}
+	return nil
+}
+
+func (x *LicenseInGrace) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseInGrace) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseExpired says, once per end, that a license cannot be used any more because of its end, grace included.
+type LicenseExpired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId    string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Version       int32                  `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,5,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseExpired) Reset() {
+	*x = LicenseExpired{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseExpired) ProtoMessage() {}
+
+func (x *LicenseExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseExpired.ProtoReflect.Descriptor instead.
+func (*LicenseExpired) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *LicenseExpired) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseExpired) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseExpired) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseExpired) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseExpired) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseRenewed says that the end of a license moved.
+type LicenseRenewed struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId         string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId        string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PreviousExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=previous_expires_at,json=previousExpiresAt,proto3" json:"previous_expires_at,omitempty"`
+	ExpiresAt         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Version           int32                  `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	License           *License               `protobuf:"bytes,6,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *LicenseRenewed) Reset() {
+	*x = LicenseRenewed{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseRenewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseRenewed) ProtoMessage() {}
+
+func (x *LicenseRenewed) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseRenewed.ProtoReflect.Descriptor instead.
+func (*LicenseRenewed) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LicenseRenewed) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseRenewed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseRenewed) GetPreviousExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseRenewed) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *LicenseRenewed) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseRenewed) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseSuspended says that the use of a license was taken away for a time, or that the reason or end of that changed.
+type LicenseSuspended struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId   string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId  string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	Reason      string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	SuspendedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=suspended_at,json=suspendedAt,proto3" json:"suspended_at,omitempty"`
+	// suspended_until is absent where the suspension has no end.
+	SuspendedUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=suspended_until,json=suspendedUntil,proto3" json:"suspended_until,omitempty"`
+	Version        int32                  `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	License        *License               `protobuf:"bytes,7,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LicenseSuspended) Reset() {
+	*x = LicenseSuspended{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseSuspended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseSuspended) ProtoMessage() {}
+
+func (x *LicenseSuspended) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseSuspended.ProtoReflect.Descriptor instead.
+func (*LicenseSuspended) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LicenseSuspended) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseSuspended) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseSuspended) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LicenseSuspended) GetSuspendedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspendedAt
+	}
+	return nil
+}
+
+func (x *LicenseSuspended) GetSuspendedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SuspendedUntil
+	}
+	return nil
+}
+
+func (x *LicenseSuspended) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseSuspended) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseReinstated says that a suspension ended.
+type LicenseReinstated struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// by is "admin", or "time" where the suspension came to its own end.
+	By            string   `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	Version       int32    `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License `protobuf:"bytes,5,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseReinstated) Reset() {
+	*x = LicenseReinstated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseReinstated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseReinstated) ProtoMessage() {}
+
+func (x *LicenseReinstated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseReinstated.ProtoReflect.Descriptor instead.
+func (*LicenseReinstated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *LicenseReinstated) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseReinstated) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseReinstated) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *LicenseReinstated) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseReinstated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseConverted says that a trial became a full license.
+type LicenseConverted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId     string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId    string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	Version       int32                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,4,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseConverted) Reset() {
+	*x = LicenseConverted{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseConverted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseConverted) ProtoMessage() {}
+
+func (x *LicenseConverted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseConverted.ProtoReflect.Descriptor instead.
+func (*LicenseConverted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *LicenseConverted) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseConverted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseConverted) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseConverted) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
@@ -3487,7 +4061,72 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\tvia_proxy\x18\b \x01(\bR\bviaProxy\x12\x18\n" +
 	"\aversion\x18\t \x01(\x05R\aversion\x125\n" +
 	"\alicense\x18\n" +
-	" \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.file_issued\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	" \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.file_issued\xfa\xe0\x18\alicense\"\xb7\x02\n" +
+	"\x0eLicenseStarted\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x129\n" +
+	"\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0flicense.started\xfa\xe0\x18\alicense\"\xbd\x02\n" +
+	"\x0eLicenseInGrace\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12>\n" +
+	"\rgrace_ends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vgraceEndsAt\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1f\xea\xe0\x18\x10license.in_grace\xfa\xe0\x18\alicense\"\xfc\x01\n" +
+	"\x0eLicenseExpired\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x05 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0flicense.expired\xfa\xe0\x18\alicense\"\xc8\x02\n" +
+	"\x0eLicenseRenewed\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12J\n" +
+	"\x13previous_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x11previousExpiresAt\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x06 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0flicense.renewed\xfa\xe0\x18\alicense\"\xe1\x02\n" +
+	"\x10LicenseSuspended\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12=\n" +
+	"\fsuspended_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsuspendedAt\x12C\n" +
+	"\x0fsuspended_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12\x18\n" +
+	"\aversion\x18\x06 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\a \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense: \xea\xe0\x18\x11license.suspended\xfa\xe0\x18\alicense\"\xd7\x01\n" +
+	"\x11LicenseReinstated\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x05 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:!\xea\xe0\x18\x12license.reinstated\xfa\xe0\x18\alicense\"\xc5\x01\n" +
+	"\x10LicenseConverted\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense: \xea\xe0\x18\x11license.converted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -3501,7 +4140,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                    // 0: latchkey.events.v1.License
 	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
@@ -3530,66 +4169,89 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseLeaseEvicted)(nil),        // 24: latchkey.events.v1.LicenseLeaseEvicted
 	(*LicenseLeaseDenied)(nil),         // 25: latchkey.events.v1.LicenseLeaseDenied
 	(*LicenseFileIssued)(nil),          // 26: latchkey.events.v1.LicenseFileIssued
-	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 28: google.protobuf.Struct
+	(*LicenseStarted)(nil),             // 27: latchkey.events.v1.LicenseStarted
+	(*LicenseInGrace)(nil),             // 28: latchkey.events.v1.LicenseInGrace
+	(*LicenseExpired)(nil),             // 29: latchkey.events.v1.LicenseExpired
+	(*LicenseRenewed)(nil),             // 30: latchkey.events.v1.LicenseRenewed
+	(*LicenseSuspended)(nil),           // 31: latchkey.events.v1.LicenseSuspended
+	(*LicenseReinstated)(nil),          // 32: latchkey.events.v1.LicenseReinstated
+	(*LicenseConverted)(nil),           // 33: latchkey.events.v1.LicenseConverted
+	(*timestamppb.Timestamp)(nil),      // 34: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 35: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	27, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	34, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	27, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	27, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	27, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	27, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	27, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	34, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	34, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	34, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	34, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	34, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	19, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	2,  // 9: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
 	3,  // 10: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 11: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 12: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	27, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	27, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	34, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 15: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	27, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 17: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	27, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	27, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	34, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	27, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 22: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	27, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	27, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	34, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 26: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	27, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	27, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	27, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	28, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	27, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	27, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	27, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	27, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	27, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	34, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	34, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	34, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	35, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	34, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	34, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	34, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	34, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	34, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	20, // 36: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 37: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	20, // 38: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	27, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	34, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 40: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	20, // 41: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 42: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	20, // 43: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	27, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	34, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 45: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	27, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	27, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	34, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	34, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	27, // 49: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 49: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 50: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	34, // 51: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	34, // 52: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 53: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
+	34, // 54: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 55: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	0,  // 56: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
+	34, // 57: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 58: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
+	34, // 59: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	34, // 60: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 61: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
+	34, // 62: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	34, // 63: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	0,  // 64: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
+	0,  // 65: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
+	0,  // 66: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -3606,7 +4268,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

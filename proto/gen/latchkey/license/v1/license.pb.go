@@ -178,13 +178,16 @@ func (*CountLicensesRequest) Descriptor() ([]byte, []int) {
 type CountLicensesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Total int32                  `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
-	// active means usable now; active + inactive + expired = total.
+	// active means usable now, in_grace is a part of it; active + inactive + expired + suspended + not_started = total.
 	Active          int32 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
 	Inactive        int32 `protobuf:"varint,3,opt,name=inactive,proto3" json:"inactive,omitempty"`
 	Expired         int32 `protobuf:"varint,4,opt,name=expired,proto3" json:"expired,omitempty"`
 	Test            int32 `protobuf:"varint,5,opt,name=test,proto3" json:"test,omitempty"`
 	Expiring_30Days int32 `protobuf:"varint,6,opt,name=expiring_30_days,json=expiring30Days,proto3" json:"expiring_30_days,omitempty"`
 	ActiveDevices   int32 `protobuf:"varint,7,opt,name=active_devices,json=activeDevices,proto3" json:"active_devices,omitempty"`
+	Suspended       int32 `protobuf:"varint,8,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	NotStarted      int32 `protobuf:"varint,9,opt,name=not_started,json=notStarted,proto3" json:"not_started,omitempty"`
+	InGrace         int32 `protobuf:"varint,10,opt,name=in_grace,json=inGrace,proto3" json:"in_grace,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -268,6 +271,27 @@ func (x *CountLicensesResponse) GetActiveDevices() int32 {
 	return 0
 }
 
+func (x *CountLicensesResponse) GetSuspended() int32 {
+	if x != nil {
+		return x.Suspended
+	}
+	return 0
+}
+
+func (x *CountLicensesResponse) GetNotStarted() int32 {
+	if x != nil {
+		return x.NotStarted
+	}
+	return 0
+}
+
+func (x *CountLicensesResponse) GetInGrace() int32 {
+	if x != nil {
+		return x.InGrace
+	}
+	return 0
+}
+
 var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
@@ -284,7 +308,7 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
 	"\x0flicense_version\x18\x02 \x01(\x05R\x0elicenseVersion\"\x16\n" +
-	"\x14CountLicensesRequest\"\xe0\x01\n" +
+	"\x14CountLicensesRequest\"\xba\x02\n" +
 	"\x15CountLicensesResponse\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06active\x18\x02 \x01(\x05R\x06active\x12\x1a\n" +
@@ -292,7 +316,12 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\aexpired\x18\x04 \x01(\x05R\aexpired\x12\x12\n" +
 	"\x04test\x18\x05 \x01(\x05R\x04test\x12(\n" +
 	"\x10expiring_30_days\x18\x06 \x01(\x05R\x0eexpiring30Days\x12%\n" +
-	"\x0eactive_devices\x18\a \x01(\x05R\ractiveDevices2\xe4\x01\n" +
+	"\x0eactive_devices\x18\a \x01(\x05R\ractiveDevices\x12\x1c\n" +
+	"\tsuspended\x18\b \x01(\x05R\tsuspended\x12\x1f\n" +
+	"\vnot_started\x18\t \x01(\x05R\n" +
+	"notStarted\x12\x19\n" +
+	"\bin_grace\x18\n" +
+	" \x01(\x05R\ainGrace2\xe4\x01\n" +
 	"\x0eLicenseService\x12e\n" +
 	"\vCheckDevice\x12'.latchkey.license.v1.CheckDeviceRequest\x1a(.latchkey.license.v1.CheckDeviceResponse\"\x03\x90\x02\x01\x12k\n" +
 	"\rCountLicenses\x12).latchkey.license.v1.CountLicensesRequest\x1a*.latchkey.license.v1.CountLicensesResponse\"\x03\x90\x02\x01BJZHgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1;licensev1b\x06proto3"

@@ -1,0 +1,112 @@
+package licensing
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is told of
+// once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is first.
+
+// dueBatch is how many licenses the schedule asks for at once.
+const dueBatch = 500
+
+// AnnounceDue tells of every status that has come since the last time, however many replicas look. It returns of how many
+// licenses it told.
+func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
+	told := 0
+	for {
+		ids, err := s.Store.Due(ctx, s.Clock.Now(), dueBatch)
+		if err != nil {
+			return told, err
+		}
+		progress := 0
+		for _, id := range ids {
+			err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
+				if ch.Announce(s.Clock.Now()) {
+					progress++
+				}
+				return nil
+			})
+			if err != nil {
+				return told, err
+			}
+		}
+		if told += progress; len(ids) < dueBatch || progress == 0 {
+			return told, nil
+		}
+	}
+}
+
+// announceTime bounds what a call spends on an announcement that is not its own business.
+const announceTime = 500 * time.Millisecond
+
+// announce tells of a status that a call has met. That it fails is no reason to fail the call: the schedule comes.
+func (s *Seats) announce(ctx context.Context, l *License, now time.Time) {
+	if !l.mayHaveNews(now) || !l.hasNews(now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, announceTime)
+	defer cancel()
+	_ = s.Store.Change(ctx, l.ID, nil, func(ch *Change) error {
+		ch.Announce(now)
+		return nil
+	})
+}
+
+// mayHaveNews is false for all but few licenses, at next to no cost.
+func (l *License) mayHaveNews(now time.Time) bool {
+	return l.Announced == StatusNotStarted || l.Suspension != nil || !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt)
+}
+
+func (l *License) hasNews(now time.Time) bool {
+	return l.IsActive && (l.suspensionOver(now) || l.nextStatus(now) != "")
+}
+
+func (l *License) suspensionOver(now time.Time) bool {
+	return l.Suspension != nil && !l.Suspension.holds(now)
+}
+
+// nextStatus is the status to tell of next, empty for none.
+func (l *License) nextStatus(now time.Time) Status {
+	switch status := l.Status(now); {
+	case status == l.Announced:
+		return ""
+	case l.Announced == StatusNotStarted && (status == StatusActive || status == StatusInGrace || status == StatusExpired):
+		return StatusActive
+	case status == StatusInGrace, status == StatusExpired:
+		return status
+	}
+	return ""
+}
+
+// Announce tells of every status that has come, and whether there was any. Under the lock it decides anew: somebody else may
+// have been faster.
+func (ch *Change) Announce(now time.Time) bool {
+	l := &ch.License
+	if !l.hasNews(now) {
+		return false
+	}
+	l.touch(now)
+	if l.suspensionOver(now) {
+		l.Suspension = nil
+		ch.Emit(reinstated(l, reinstatedByTime, now))
+	}
+	for status := l.nextStatus(now); status != ""; status = l.nextStatus(now) {
+		l.Announced = status
+		ch.Emit(statusEvent(l, status, now))
+	}
+	return true
+}
+
+func statusEvent(l *License, status Status, now time.Time) proto.Message {
+	switch status {
+	case StatusInGrace:
+		return inGrace(l, now)
+	case StatusExpired:
+		return expired(l, now)
+	}
+	return started(l, l.StartsAt, now)
+}

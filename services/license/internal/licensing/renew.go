@@ -1,0 +1,107 @@
+package licensing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// Renewal is how far the end of a license moves. Without Days, Months and Until it moves by the duration of the license.
+type Renewal struct {
+	IfVersion *int
+	// At most one of Days, Months and Until is given.
+	Days, Months *int
+	Until        *End
+	// From is RenewFromExpiry, or RenewFromNow for a renewal that begins with the call; empty means the first.
+	From string
+}
+
+// Where a renewal begins.
+const (
+	RenewFromExpiry = "expiry"
+	RenewFromNow    = "now"
+)
+
+// Renew moves the end of a license. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrPerpetual.
+func (s *Licenses) Renew(ctx context.Context, by *Actor, licenseID string, r Renewal) (License, error) {
+	if err := r.check(); err != nil {
+		return License{}, err
+	}
+	now := s.Clock.Now()
+	return s.alter(ctx, by, licenseID, alteration{
+		ifVersion: r.IfVersion,
+		make:      func(l *License) error { return l.renew(&r, now) },
+		action:    func(*License, *License) string { return "license.renew" },
+		event: func(before, l *License, _ []string) proto.Message {
+			return renewed(l, before.ExpiresAt, now)
+		},
+	})
+}
+
+// check tells what is wrong with a renewal whatever the license.
+func (r *Renewal) check() error {
+	problems := map[string]string{}
+	given := 0
+	if r.Days != nil {
+		given++
+		inRange(problems, "days", *r.Days, 1, maxExpiryDays)
+	}
+	if r.Months != nil {
+		given++
+		inRange(problems, "months", *r.Months, 1, maxDurationMonths)
+	}
+	if r.Until != nil {
+		given++
+		yearProblem(problems, "until", r.Until.At, "to take the end away, set expires_at to null by PATCH")
+	}
+	if given > 1 {
+		problems["days"] = "send one of days, months and until"
+	}
+	if oneOf(problems, "from", r.From, "", RenewFromExpiry, RenewFromNow); r.From != "" && r.Until != nil {
+		problems["from"] = "goes with days or months; until is an end by itself"
+	}
+	if len(problems) > 0 {
+		return apierr.InvalidFields(problems)
+	}
+	return nil
+}
+
+func (l *License) renew(r *Renewal, now time.Time) error {
+	switch {
+	case l.AwaitsStart():
+		return errNothingToRenew
+	case l.ExpiresAt.IsZero():
+		return ErrPerpetual
+	case r.Days == nil && r.Months == nil && r.Until == nil && !l.hasDuration():
+		return apierr.InvalidField("days", "the license has no duration of its own; send days, months or until")
+	}
+	end := l.renewedEnd(r, now)
+	if r.Until != nil && !end.After(l.ExpiresAt) {
+		return apierr.InvalidField("until", "must be after the end of the license, "+l.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	if end.Year() > lastYear {
+		return apierr.InvalidField("days", fmt.Sprintf("the end would come after the year %d", lastYear))
+	}
+	l.setExpiry(end, now)
+	return nil
+}
+
+func (l *License) renewedEnd(r *Renewal, now time.Time) time.Time {
+	from := l.ExpiresAt
+	if r.From == RenewFromNow {
+		from = now
+	}
+	switch {
+	case r.Until != nil:
+		return r.Until.in(l.Location())
+	case r.Days != nil:
+		return from.Add(time.Duration(*r.Days) * day)
+	case r.Months != nil:
+		return AddMonths(from, *r.Months, l.Location())
+	}
+	return l.endAfter(from)
+}

@@ -1,0 +1,92 @@
+package manage
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// renewLicense moves the end of a license.
+func (m *Manage) renewLicense(c *gin.Context) error {
+	var in struct {
+		Days   *int          `json:"days"`
+		Months *int          `json:"months"`
+		Until  *jsonbody.End `json:"until"`
+		From   string        `json:"from"`
+	}
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
+		return m.Licenses.Renew(ctx, by, licenseID(c), licensing.Renewal{
+			IfVersion: ifVersion, Days: in.Days, Months: in.Months, Until: endOrNil(in.Until), From: in.From,
+		})
+	})
+}
+
+// suspendLicense takes the use of a license away until it is reinstated.
+func (m *Manage) suspendLicense(c *gin.Context) error {
+	var in struct {
+		Reason string        `json:"reason"`
+		Until  *jsonbody.End `json:"until"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
+		return m.Licenses.Suspend(ctx, by, licenseID(c), licensing.NewSuspension{
+			IfVersion: ifVersion, Reason: in.Reason, Until: endOrNil(in.Until),
+		})
+	})
+}
+
+// reinstateLicense ends a suspension.
+func (m *Manage) reinstateLicense(c *gin.Context) error {
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
+		return m.Licenses.Reinstate(ctx, by, licenseID(c), ifVersion)
+	})
+}
+
+// convertLicense makes a full license of a trial, with the terms that are sent.
+func (m *Manage) convertLicense(c *gin.Context) error {
+	var in changedTerms
+	if err := httpx.BindOptional(c, &in); err != nil {
+		return err
+	}
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
+		return m.Licenses.Convert(ctx, by, licenseID(c), ifVersion, in.change())
+	})
+}
+
+// alter answers a change of a license with the license after it.
+func (m *Manage) alter(
+	c *gin.Context, fn func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error),
+) error {
+	version, err := ifVersion(c)
+	if err != nil {
+		return err
+	}
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
+		l, err := fn(ctx, by, version)
+		return newLicenseBody(&l, m.Clock.Now()), err
+	})
+	if err != nil {
+		return err
+	}
+	setETag(c, body.Version)
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}
+
+func endOrNil(e *jsonbody.End) *licensing.End {
+	if e == nil {
+		return nil
+	}
+	return &licensing.End{At: e.Time, Day: e.Day}
+}
