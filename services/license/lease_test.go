@@ -3,10 +3,13 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
 // floating makes a license with floating terms, given as JSON, and a thousand seats.
@@ -83,5 +86,153 @@ func TestALeaseFromCheckoutToRelease(t *testing.T) {
 		w.clock.Advance(10 * time.Second)
 		w.want(w.checkOut(key, "pc-2"), http.StatusCreated, "")
 		w.await(func(e event.Event) bool { return e.Type == "license.lease.released" && e.Subject == id })
+	})
+}
+
+func TestALeaseCountsAsASeatWhereNoneIsNeeded(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.floating(`{"slots":5,"activation":"none"}`)
+		valid := func() any { return w.post("validate", device(key, "pc-1")).body["valid"] }
+		if valid() != false {
+			t.Error("a device without a lease is valid")
+		}
+		lease := w.checkOut(key, "pc-1")
+		if valid() != true {
+			t.Error("a device with a lease is not valid")
+		}
+		w.release(lease)
+		if valid() != false {
+			t.Error("a device that gave its lease back is valid")
+		}
+		w.checkOut(key, "pc-1")
+		w.clock.Advance(15 * time.Minute)
+		if valid() != false {
+			t.Error("a device whose lease has expired is valid")
+		}
+	})
+}
+
+func TestADeviceThatLeavesItsSeatGivesItsLeasesBack(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":2}`)
+		w.want(w.checkOut(key, "pc-1"), http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
+		w.post("activate", device(key, "pc-1"))
+		w.post("activate", device(key, "pc-2"))
+		lease := w.checkOut(key, "pc-1")
+		w.want(lease, http.StatusCreated, "")
+		w.want(w.checkOut(key, "pc-2"), http.StatusCreated, "")
+		w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"pc-1"}`), http.StatusOK, "")
+		w.want(w.renew(lease), http.StatusConflict, "LEASE_RELEASED")
+		if list := w.manage(http.MethodGet, "/"+id+"/leases", ""); slotsOf(list) != "1 of 2" {
+			t.Errorf("%s", list.raw)
+		}
+		left := w.await(func(e event.Event) bool { return e.Type == "license.lease.released" && e.Subject == id })
+		if !strings.Contains(string(left.Data), `"by":"deactivation"`) {
+			t.Errorf("%s", left.Data)
+		}
+	})
+}
+
+// TestALeaseTokenIsProofByItself: whoever has the published keys can check it, and nothing else passes for it.
+func TestALeaseTokenIsProofByItself(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":2,"activation":"none","borrow_max_hours":48}`)
+		until := w.clock.Now().Add(47 * time.Hour).Truncate(time.Second)
+		lease := w.checkOut(key, "pc-1", fmt.Sprintf(`"borrow_until":%q`, until.Format(time.RFC3339)))
+		w.want(lease, http.StatusCreated, "")
+		keys, err := token.ParseJWKS([]byte(w.call(http.MethodGet, "/api/v1/license/leases/keys", "").raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := lease.body["lease_token"].(string)
+		verify := func() (c claims.Lease, err error) {
+			err = token.Verify(t.Context(), token.Keys(keys), w.clock, claims.AudienceLease, raw, &c)
+			return c, err
+		}
+		w.clock.Advance(46 * time.Hour)
+		c, err := verify()
+		if err != nil || c.Subject != id || c.HardwareID != "pc-1" || c.ID != lease.body["lease_id"] || !c.BorrowedUntil.Time.Equal(until) {
+			t.Errorf("%+v, %v", c, err)
+		}
+		w.clock.Advance(time.Hour)
+		if _, err := verify(); !token.Ended(err) {
+			t.Errorf("a lease that has ended: %v", err)
+		}
+		w.want(w.renew(lease), http.StatusConflict, "LEASE_EXPIRED")
+		other := w.checkOut(key, "pc-2")
+		path := "/api/v1/license/leases/" + other.body["lease_id"].(string)
+		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodDelete, path, ""), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw+"x"), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodPost, path+"/renew", "", w.bearer(id, "pc-2")...), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.renew(other), http.StatusOK, "")
+	})
+}
+
+func TestBadLeases(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, plain := w.create(5, 0)
+		w.want(w.checkOut(plain, "pc-1"), http.StatusForbidden, "FLOATING_NOT_ALLOWED")
+		w.want(w.checkOut("LIC-000000000000", "pc-1"), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		_, key := w.floating(`{"slots":5,"activation":"none"}`)
+		ahead := w.clock.Now().Add(time.Hour).Format(time.RFC3339)
+		w.want(w.checkOut(key, "pc-1", fmt.Sprintf(`"borrow_until":%q`, ahead)), http.StatusForbidden, "BORROWING_NOT_ALLOWED")
+		w.want(w.checkOut(key, "unknown"), http.StatusBadRequest, "HARDWARE_ID_NOT_UNIQUE")
+		for _, member := range []string{
+			`"borrow_until":"soon"`, `"borrow_until":5`, `"session_id":{}`, `"entitlement":"` + strings.Repeat("x", 65) + `"`,
+			`"operation_id":"` + strings.Repeat("x", 256) + `"`, `"operation_id":7`, `"session_id":"a\u0000b"`,
+		} {
+			w.want(w.checkOut(key, "pc-1", member), http.StatusBadRequest, "VALIDATION_ERROR")
+		}
+		for _, terms := range []string{
+			`{}`, `{"slots":0}`, `{"slots":100001}`, `{"slots":"5"}`, `[]`, `5`, `{"slots":1,"lease_seconds":0}`,
+			`{"slots":1,"lease_seconds":86401}`, `{"slots":1,"overflow":"wait"}`, `{"slots":1,"borrow_max_hours":-1}`,
+			`{"slots":1,"activation":"maybe"}`, `{"slots":1,"lease_secs":5}`, `{"slots":1.5}`,
+		} {
+			made := w.manage(http.MethodPost, "", `{"customer_id":"acme","floating":`+terms+`}`)
+			w.want(made, http.StatusBadRequest, "VALIDATION_ERROR")
+		}
+	})
+}
+
+func TestAnOperationIsCarriedOutOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.floating(`{"slots":5,"activation":"none"}`)
+		first := w.checkOut(key, "pc-1", `"operation_id":"op-1"`)
+		again := w.checkOut(key, "pc-1", `"operation_id":"op-1"`)
+		if first.raw != again.raw || again.status != http.StatusCreated {
+			t.Errorf("%s, then %d %s", first.raw, again.status, again.raw)
+		}
+		w.want(w.checkOut(key, "pc-1", `"operation_id":"op-1"`, `"session_id":"other"`), http.StatusUnprocessableEntity,
+			"IDEMPOTENCY_KEY_REUSED")
+		w.want(w.checkOut(key, "pc-2", `"operation_id":"op-1"`), http.StatusCreated, "")
+	})
+}
+
+func TestAnAdministratorEndsALease(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":1,"activation":"none"}`)
+		lease := w.checkOut(key, "pc-1")
+		path := "/" + id + "/leases/" + lease.body["lease_id"].(string)
+		w.want(w.manage(http.MethodDelete, path, ""), http.StatusOK, "")
+		w.want(w.manage(http.MethodDelete, path, ""), http.StatusOK, "")
+		w.want(w.manage(http.MethodDelete, "/"+id+"/leases/nonsense", ""), http.StatusNotFound, "LEASE_NOT_FOUND")
+		w.want(w.manage(http.MethodGet, "/nonsense/leases", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.want(w.renew(lease), http.StatusConflict, "LEASE_RELEASED")
+		entry := w.await(func(e event.Event) bool {
+			return e.Type == "audit.recorded" && strings.Contains(string(e.Data), "lease.release")
+		})
+		if !strings.Contains(string(entry.Data), "pc-1") {
+			t.Errorf("%s", entry.Data)
+		}
+		terms := w.manage(http.MethodPatch, "/"+id, `{"floating":{"slots":7}}`)
+		floating, _ := terms.body["floating"].(map[string]any)
+		if floating["slots"] != 7.0 || floating["lease_seconds"] != 900.0 || floating["activation"] != "required" {
+			t.Errorf("%s", terms.raw)
+		}
+		terms = w.manage(http.MethodPatch, "/"+id, `{"floating":null}`)
+		if terms.body["floating"] != nil {
+			t.Errorf("%s", terms.raw)
+		}
 	})
 }

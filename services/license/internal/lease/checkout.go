@@ -71,35 +71,43 @@ func (s *Leases) grant(ctx context.Context, c Call, decide func(*Pool) (Grant, e
 
 // checkOut is the rule of a lease that a device asks for, under the lock of the license. id is that of a new one.
 func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
-	held := p.heldBy(r.holder())
-	stale := held != nil && !held.live(p.Now)
-	if held == nil || stale {
-		return p.give(id, r, held)
+	noted := p.heldBy(r.holder())
+	held := noted
+	if noted != nil && !noted.live(p.Now) {
+		held = nil
 	}
-	if err := p.judge(r.holder(), held, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
+	if err := p.admit(r, held); err != nil {
 		return Grant{}, err
 	}
-	end, borrowed, err := p.until(r.BorrowUntil, held.BorrowedUntil)
-	if err != nil {
-		return Grant{}, err
+	if held != nil {
+		held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
+		p.extend(held, r.BorrowUntil)
+		return p.granted(held, false), nil
 	}
-	held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
-	p.extend(held, end, borrowed)
-	return p.granted(held, false), nil
+	if noted != nil {
+		p.change(noted)
+		p.Emit(noted.Expire(&p.License, p.Now))
+	}
+	return p.granted(p.give(id, r), true), nil
 }
 
-// give makes a lease. stale is one of the same holder that has expired and is not noted yet, or nil.
-func (p *Pool) give(id string, r *Request, stale *Lease) (Grant, error) {
-	if err := p.admit(r); err != nil {
-		return Grant{}, err
+// admit judges a request; held is the live lease that the holder has, or nil. A device that needs no seat may be new,
+// and then its id must be its own.
+func (p *Pool) admit(r *Request, held *Lease) error {
+	if err := p.judge(r.holder(), held, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
+		return err
 	}
-	end, borrowed, err := p.until(r.BorrowUntil, time.Time{})
-	if err != nil {
-		return Grant{}, err
+	if held == nil && p.License.LeaseIsSeat() {
+		if err := p.CheckNew(r.HardwareID); err != nil {
+			return err
+		}
 	}
-	if stale != nil {
-		p.expire(stale)
-	}
+	return p.checkBorrow(r.BorrowUntil)
+}
+
+// give makes the lease that was admitted.
+func (p *Pool) give(id string, r *Request) *Lease {
+	end, borrowed := p.until(r.BorrowUntil, time.Time{})
 	l := &Lease{
 		ID:            id,
 		LicenseID:     p.License.ID,
@@ -114,18 +122,7 @@ func (p *Pool) give(id string, r *Request, stale *Lease) (Grant, error) {
 	p.makeRoom(l.ID)
 	p.add(l)
 	p.Emit(leased(p, l, r))
-	return p.granted(l, true), nil
-}
-
-// admit judges a device that has no lease. One that needs no seat may be new, and then its id must be its own.
-func (p *Pool) admit(r *Request) error {
-	if err := p.judge(r.holder(), nil, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
-		return err
-	}
-	if p.License.LeaseIsSeat() {
-		return p.CheckNew(r.HardwareID)
-	}
-	return nil
+	return l
 }
 
 // makeRoom ends leases for another, which the verdict has allowed.
@@ -150,13 +147,9 @@ func (p *Pool) add(l *Lease) {
 	p.change(l)
 }
 
-// expire notes that a lease has expired.
-func (p *Pool) expire(l *Lease) {
-	p.change(l)
-	p.Emit(l.Expire(&p.License, p.Now))
-}
-
-func (p *Pool) extend(l *Lease, end, borrowed time.Time) {
+// extend renews a live lease.
+func (p *Pool) extend(l *Lease, borrow time.Time) {
+	end, borrowed := p.until(borrow, l.BorrowedUntil)
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
 	p.change(l)
 }

@@ -3,21 +3,12 @@ package lease
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
-
-// timestamp leaves out what is not set.
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
-}
 
 func lease(l *Lease) *eventsv1.Lease {
 	return &eventsv1.Lease{
@@ -25,9 +16,9 @@ func lease(l *Lease) *eventsv1.Lease {
 		HardwareId:     l.HardwareID,
 		SessionId:      licensing.CutText(l.SessionID),
 		Entitlement:    l.Entitlement,
-		LeasedAt:       timestamp(l.LeasedAt),
-		LeaseExpiresAt: timestamp(l.ExpiresAt),
-		BorrowedUntil:  timestamp(l.BorrowedUntil),
+		LeasedAt:       event.Timestamp(l.LeasedAt),
+		LeaseExpiresAt: event.Timestamp(l.ExpiresAt),
+		BorrowedUntil:  event.Timestamp(l.BorrowedUntil),
 	}
 }
 
@@ -41,7 +32,7 @@ func leased(p *Pool, l *Lease, r *Request) *eventsv1.LicenseLeased {
 		AppVersion: licensing.CutText(r.AppVersion),
 		Ip:         r.IP,
 		ViaProxy:   r.ViaProxy,
-		ClientTime: timestamp(r.Time),
+		ClientTime: event.Timestamp(r.Time),
 		Lease:      lease(l),
 		Slots:      int32(p.Slots().Total),
 		InUse:      int32(p.InUse),
@@ -59,7 +50,7 @@ func released(license *licensing.License, l *Lease, by string, now time.Time) *e
 		LicenseId:  l.LicenseID,
 		HardwareId: l.HardwareID,
 		Lease:      lease(l),
-		ReleasedAt: timestamp(l.EndedAt),
+		ReleasedAt: event.Timestamp(l.EndedAt),
 		By:         by,
 		License:    licensing.Snapshot(license, now),
 	}
@@ -76,7 +67,7 @@ func evicted(p *Pool, l *Lease, byLease string) *eventsv1.LicenseLeaseEvicted {
 		LicenseId:  l.LicenseID,
 		HardwareId: l.HardwareID,
 		Lease:      lease(l),
-		EvictedAt:  timestamp(l.EndedAt),
+		EvictedAt:  event.Timestamp(l.EndedAt),
 		ByLeaseId:  byLease,
 		License:    licensing.Snapshot(&p.License, p.Now),
 	}
@@ -94,13 +85,13 @@ func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.Licens
 		AppVersion: licensing.CutText(c.AppVersion),
 		Ip:         c.IP,
 		ViaProxy:   c.ViaProxy,
-		ClientTime: timestamp(c.Time),
+		ClientTime: event.Timestamp(c.Time),
 		ErrorCode:  reason.Code,
 		Reason:     reason.Message,
 		License:    licensing.Snapshot(v.License, v.Now),
 	}
 	if reason.Is(licensing.ErrLeaseLimit) {
-		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse), timestamp(v.Lease.EarliestEnd)
+		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse), event.Timestamp(v.Lease.EarliestEnd)
 	}
 	return e
 }

@@ -117,19 +117,23 @@ func (p *Pool) ended(l *Lease) error {
 	return &EndedError{reason: reason, SlotFree: p.judge(l.Holder, nil, l.Entitlement, false) == nil}
 }
 
-// until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
-// license and its grace. asked is the time that the device names; where it names none, what was borrowed before
-// stays.
-func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time, err error) {
-	f := p.License.Floating
-	most := p.Now.Add(time.Duration(f.BorrowMaxHours) * time.Hour)
-	if !asked.IsZero() && (!asked.After(p.Now) || asked.After(most)) {
-		return end, asked, &BorrowError{MaxHours: f.BorrowMaxHours}
+// checkBorrow refuses a time to borrow until, zero for none, that is past or too far ahead.
+func (p *Pool) checkBorrow(until time.Time) error {
+	most := p.License.Floating.BorrowMaxHours
+	if !until.IsZero() && (!until.After(p.Now) || until.After(p.Now.Add(time.Duration(most)*time.Hour))) {
+		return &BorrowError{MaxHours: most}
 	}
+	return nil
+}
+
+// until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
+// license and its grace. asked is the time that the device names; where it names none, what was borrowed before stays.
+func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time) {
 	if borrowed = asked; borrowed.IsZero() && before.After(p.Now) {
 		borrowed = before
 	}
-	if end = p.Now.Add(time.Duration(f.LeaseSeconds) * time.Second); end.Before(borrowed) {
+	end = p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds) * time.Second)
+	if end.Before(borrowed) {
 		end = borrowed
 	}
 	if usable := p.License.UsableUntil(); !usable.IsZero() && usable.Before(end) {
@@ -138,5 +142,5 @@ func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time, err erro
 	if end.Before(borrowed) {
 		borrowed = end
 	}
-	return end, borrowed, nil
+	return end, borrowed
 }

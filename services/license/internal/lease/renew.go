@@ -37,10 +37,6 @@ func (p *Pool) renew(id string) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	end, borrowed, err := p.until(time.Time{}, l.BorrowedUntil)
-	if err != nil {
-		return Grant{}, err
-	}
-	p.extend(l, end, borrowed)
+	p.extend(l, time.Time{})
 	return p.granted(l, false), nil
 }

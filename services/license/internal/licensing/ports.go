@@ -18,6 +18,8 @@ type Lookup interface {
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
 	// ActiveDevice finds a device that holds a seat; nil when it holds none.
 	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (d *ActiveDevice, cached bool, err error)
+	// LeasedDevice finds a device with a live lease, by the lease's id, and always asks the database; nil when it has none.
+	LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*ActiveDevice, error)
 	// Forget drops what memory holds of a license and one of its devices, so that the next look-up asks the database.
 	Forget(licenseID, hardwareID string)
 	// KeyHash is the keyed hash of a normalized key in hexadecimal, for events about keys that nobody has.

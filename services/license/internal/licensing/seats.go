@@ -110,6 +110,9 @@ func (s *Seats) seatOn(ctx context.Context, l *License, hardwareID string, now t
 		return Seat{}, false, err
 	}
 	d, cached, err := s.Lookup.ActiveDevice(ctx, l.ID, hardwareID)
+	if err == nil && d == nil && l.LeaseIsSeat() {
+		d, err = s.Lookup.LeasedDevice(ctx, l.ID, hardwareID)
+	}
 	if err == nil {
 		err = Decide(Request{Operation: OperationUse, License: l, Seated: d != nil, Now: now})
 	}

@@ -171,6 +171,7 @@ func (c *TermsChange) problems(p map[string]string) {
 	c.durationProblems(p)
 	c.timeProblems(p)
 	c.deviceProblems(p)
+	c.floatingProblems(p)
 }
 
 // durationProblems notes what is wrong with the duration that is given.

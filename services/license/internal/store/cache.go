@@ -39,8 +39,9 @@ type CacheOptions struct {
 
 // Lookup implements licensing.Lookup: warm answers take no SQL and no network.
 type Lookup struct {
-	db   *db.DB
-	keys *masterkey.Register
+	db    *db.DB
+	keys  *masterkey.Register
+	clock clock.Clock
 	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
 	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
@@ -64,6 +65,7 @@ func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions
 	return &Lookup{
 		db:       d,
 		keys:     keys,
+		clock:    c,
 		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, issuedSize),
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),

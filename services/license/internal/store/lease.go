@@ -133,9 +133,19 @@ func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) 
 		if err := writePools(tx, pools); err != nil {
 			return err
 		}
+		s.tell(ctx, pools, events)
 		return s.outbox.AddAll(ctx, tx, events)
 	})
 	return all, err
+}
+
+// tell has the caches of this process hear of licenses that were changed. A lease alone changes nothing that they hold.
+func (s *Store) tell(ctx context.Context, pools map[string]*pool, events []event.Event) {
+	for _, e := range events {
+		if p := pools[e.Subject]; p.License.Version != p.before.Version {
+			db.AfterCommit(ctx, func() { s.committed(e) })
+		}
+	}
 }
 
 // decideAll lets each request decide, in their order, and gathers the events.
@@ -199,7 +209,8 @@ func leaseNow(d *db.DB, c clock.Clock) any {
 	return gorm.Expr("clock_timestamp()")
 }
 
-// leaseTime is leaseNow as a value. Where leases are to be counted after it, it is read under the lock of their license.
+// leaseTime is leaseNow as a value. Where leases are to be counted after it, it is read under the lock of their
+// license.
 func (s *Store) leaseTime(tx *gorm.DB) (now time.Time, err error) {
 	expr := leaseNow(s.db, s.clock)
 	if at, ok := expr.(time.Time); ok {

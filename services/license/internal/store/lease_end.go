@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"gorm.io/gorm"
@@ -98,32 +97,6 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		return err
 	}
 	return writeLeases(tx, rows)
-}
-
-// Leases implements lease.Store.
-func (s *Store) Leases(ctx context.Context, licenseID string, page, perPage int) ([]lease.Lease, lease.Slots, error) {
-	l, err := s.Find(ctx, licenseID)
-	if err != nil {
-		return nil, lease.Slots{}, err
-	}
-	const live = `license_id = @id AND ending = '' AND expires_at > @now`
-	named := []any{sql.Named("id", licenseID), sql.Named("now", leaseNow(s.db, s.clock))}
-	var total int64
-	if err := s.db.Read(ctx).Table("leases").Where(live, named...).Count(&total).Error; err != nil {
-		return nil, lease.Slots{}, translate(err)
-	}
-	var rows []leaseRow
-	err = s.db.Read(ctx).Table("leases").Where(live, named...).Order("leased_at DESC, id DESC").
-		Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
-	leases := make([]lease.Lease, len(rows))
-	for i := range rows {
-		leases[i] = *rows[i].lease()
-	}
-	slots := lease.Slots{InUse: int(total)}
-	if l.Floating != nil {
-		slots.Total = l.Floating.Slots
-	}
-	return leases, slots, translate(err)
 }
 
 const (

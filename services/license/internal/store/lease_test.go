@@ -87,7 +87,8 @@ func (c *crowd) device(hardwareID string, random *rand.Rand) {
 	}
 }
 
-// fails tells of what is neither success nor a refusal. An overloaded computer refuses with 503, and nothing is done then.
+// fails tells of what is neither success nor a refusal. An overloaded computer refuses with 503, and nothing is done
+// then.
 func (c *crowd) fails(err error) bool {
 	var e *apierr.Error
 	if err == nil || errors.As(err, &e) && (e.Kind == apierr.Forbidden || e.Kind == apierr.Conflict || e.Kind == apierr.Unavailable) {
@@ -111,7 +112,8 @@ func (c *crowd) sample() {
 	}
 }
 
-// TestNeverMoreLeasesThanSlots: one process is two seconds ahead of the other, and what happened is read from the events.
+// TestNeverMoreLeasesThanSlots: one process is two seconds ahead of the other, and what happened is read from the
+// events.
 func TestNeverMoreLeasesThanSlots(t *testing.T) {
 	for _, overflow := range []licensing.Overflow{licensing.OverflowRefuse, licensing.OverflowEvictOldest} {
 		t.Run(string(overflow), func(t *testing.T) {
