@@ -42,7 +42,6 @@ const (
 	BorrowingNotAllowed  = "BORROWING_NOT_ALLOWED"
 	OfflineNotAllowed    = "OFFLINE_NOT_ALLOWED"
 	RootKeyExists        = "ROOT_KEY_EXISTS"
-	ReportNotSigned      = "REPORT_NOT_SIGNED"
 	VersionMismatch      = "VERSION_MISMATCH"
 	LastOwner            = "LAST_OWNER"
 	IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED"

@@ -34,7 +34,7 @@ func Program(cfg *Config) app.Service {
 		Queues:     bus.AllQueues(),
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
-		Commands:   []*cobra.Command{republishCommand()},
+		Commands:   []*cobra.Command{republishCommand(), exportRootKeyCommand(cfg), importRootKeyCommand(cfg)},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/license"
 )
 
 // command is what the program does instead of serving, with the settings that it serves with. It has the data
@@ -36,6 +37,23 @@ var commands = map[string]command{
 		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
 			return s.with(ctx, auth.Name, func(d app.Deps) error {
 				return auth.RevokeSigningKey(ctx, s.settings.auth, d, out, args[0])
+			})
+		},
+	},
+	"export-root-key": {
+		short: "print the private root key of license files, for cold storage",
+		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
+			return s.with(ctx, license.Name, func(d app.Deps) error {
+				return license.ExportRootKey(ctx, s.settings.license, d, out)
+			})
+		},
+	},
+	"import-root-key": {
+		args:  []string{"FILE"},
+		short: "take a root key of license files from cold storage, before the first file is issued",
+		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
+			return s.with(ctx, license.Name, func(d app.Deps) error {
+				return license.ImportRootKey(ctx, s.settings.license, d, args[0], out)
 			})
 		},
 	},

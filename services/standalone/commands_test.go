@@ -130,6 +130,43 @@ func TestRotateMasterKey(t *testing.T) {
 	}
 }
 
+// TestRootKeyMovesToANewInstallation: clients that pin the root of the lost installation accept the files of the new one.
+func TestRootKeyMovesToANewInstallation(t *testing.T) {
+	lost, fresh := installation{t, t.TempDir()}, installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(lost.dir))
+	stop()
+	private, code := lost.command("export-root-key")
+	if code != 0 || !strings.HasPrefix(private, "-----BEGIN PRIVATE KEY-----") {
+		t.Fatalf("export: %d %s", code, private)
+	}
+	file := filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(file, []byte(private), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, stop = start(t, anyPort(fresh.dir))
+	stop()
+	for range 2 { // the same key again changes nothing
+		if out, code := fresh.command("import-root-key", file); code != 0 {
+			t.Fatalf("import: %d %s", code, out)
+		}
+	}
+	if again, code := fresh.command("export-root-key"); code != 0 || again != private {
+		t.Errorf("the new installation has another root: %d", code)
+	}
+	another := installation{t, t.TempDir()}
+	_, _, stop = start(t, anyPort(another.dir))
+	stop()
+	if _, code := another.command("export-root-key"); code != 0 {
+		t.Fatal("no root was made")
+	}
+	if out, code := another.command("import-root-key", file); code == 0 || !strings.Contains(out, "has another root key") {
+		t.Errorf("import beside another root: %d %s", code, out)
+	}
+	if out, code := fresh.command("import-root-key", "/dev/null"); code == 0 || !strings.Contains(out, "no private key") {
+		t.Errorf("import of nothing: %d %s", code, out)
+	}
+}
+
 func TestUnknownCommands(t *testing.T) {
 	d := installation{t, t.TempDir()}
 	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"},

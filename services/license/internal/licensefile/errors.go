@@ -5,10 +5,5 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-var (
-	errRootExists = apierr.New(apierr.Conflict, errcode.RootKeyExists,
-		"this installation has another root key, which its clients pin; import a root key before the first file is issued")
-	errUnsigned = apierr.New(apierr.Forbidden, errcode.ReportNotSigned,
-		"the usage report is not signed by the key of this device; sign it with the key whose public part the device sent "+
-			"with its request for a license file")
-)
+var errRootExists = apierr.New(apierr.Conflict, errcode.RootKeyExists,
+	"this installation has another root key, which its clients pin; import a root key before the first file is issued")

@@ -1,0 +1,73 @@
+//go:build unix
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// shellBlock is a fenced block of a page with commands for a shell.
+var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+
+// refused is the comment behind a call that the page expects to be refused, such as "# 403 LICENSE_EXPIRED".
+var refused = regexp.MustCompile(`(?m)^(.*)# (4\d\d) ([A-Z_]+)$`)
+
+// shellPrelude has each call of a page fail unless it is answered as the page says: well, or with the status and error
+// code in WANT.
+const shellPrelude = `set -euo pipefail
+curl() {
+	if [[ -z ${WANT:-} ]]; then command curl --silent --show-error --fail-with-body "$@"; return; fi
+	local answer; answer=$(command curl --silent --show-error --write-out ' %{http_code}' "$@")
+	[[ $answer == *"\"${WANT#* }\""*" ${WANT% *}" ]] || { echo "wanted $WANT: $answer" >&2; exit 1; }
+}
+export -f curl
+`
+
+// TestPages runs the commands of the pages for users on the embedded suite, each page from its first block to its last.
+func TestPages(t *testing.T) {
+	w := start(t, true)
+	pages, err := filepath.Glob("../../docs/licensing/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("pages %v, %v", pages, err)
+	}
+	pages = append(pages, "../../docs/license-file.md")
+	for _, page := range pages {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			raw, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script := shellPrelude
+			for _, block := range shellBlock.FindAllStringSubmatch(string(raw), -1) {
+				script += expectRefusals(block[1])
+			}
+			script = strings.NewReplacer("http://127.0.0.1:5001", w.AuthURL, "http://127.0.0.1:5002", w.LicenseURL,
+				"http://127.0.0.1:5003", w.AnalyticsURL, "http://127.0.0.1:5004", w.AdminURL).Replace(script)
+			cmd := exec.Command("bash", "-c", script)
+			cmd.Dir = w.Dir // with latchkey-data in it
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v:\n%s\n%s", err, out, script)
+			}
+		})
+	}
+}
+
+// expectRefusals puts what the comment behind a call says before the call, which may have several lines.
+func expectRefusals(block string) string {
+	lines := strings.SplitAfter(block, "\n")
+	begin := 0
+	for i, line := range lines {
+		if m := refused.FindStringSubmatch(strings.TrimSuffix(line, "\n")); m != nil {
+			lines[begin] = "WANT='" + m[2] + " " + m[3] + "' " + lines[begin]
+		}
+		if !strings.HasSuffix(line, "\\\n") {
+			begin = i + 1
+		}
+	}
+	return strings.Join(lines, "")
+}
