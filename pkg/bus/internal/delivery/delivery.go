@@ -44,15 +44,9 @@ func (d *Deliverer) Deliver(ctx context.Context, events []event.Event) error {
 	case 1:
 		return d.single(ctx, events)
 	}
-	err := d.try(ctx, events)
-	var rejected bus.Rejected
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.As(err, &rejected):
-		return d.reject(ctx, events, rejected)
+	settled, err := d.attempt(ctx, events)
+	if settled {
+		return err
 	}
 	d.Log.WarnContext(ctx, "a batch failed; its halves are tried by themselves",
 		"queue", d.Queue.Name, "events", len(events), "error", err)
@@ -65,15 +59,10 @@ func (d *Deliverer) Deliver(ctx context.Context, events []event.Event) error {
 
 func (d *Deliverer) single(ctx context.Context, one []event.Event) error {
 	for attempt := 1; ; attempt++ {
-		err := d.try(ctx, one)
-		var rejected bus.Rejected
+		settled, err := d.attempt(ctx, one)
 		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &rejected):
-			return d.reject(ctx, one, rejected)
+		case settled:
+			return err
 		case attempt >= d.Queue.MaxAttempts:
 			return d.giveUp(ctx, one[0], err.Error(), attempt)
 		}
@@ -83,6 +72,21 @@ func (d *Deliverer) single(ctx context.Context, one []event.Event) error {
 			return err
 		}
 	}
+}
+
+// attempt hands the events over. When settled is false, err is why they failed and they have to be tried again.
+func (d *Deliverer) attempt(ctx context.Context, events []event.Event) (settled bool, err error) {
+	err = d.try(ctx, events)
+	var rejected bus.Rejected
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return true, ctx.Err()
+	case errors.As(err, &rejected):
+		return true, d.reject(ctx, events, rejected)
+	}
+	return false, err
 }
 
 // reject makes dead letters of the named events, in their order, with one line in the log for all.

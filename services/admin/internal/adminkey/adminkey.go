@@ -137,20 +137,15 @@ func (k Key) Members() map[string]any {
 }
 
 func check(name string, role Role) error {
-	bad := map[string]string{}
-	switch n := utf8.RuneCountInString(name); {
-	case strings.TrimSpace(name) == "":
-		bad["name"] = "is required"
-	case n > maxName:
-		bad["name"] = fmt.Sprintf("has %d characters; at most %d are allowed", n, maxName)
+	bad := apierr.Fields{}
+	bad.Require("name", name)
+	if n := utf8.RuneCountInString(name); n > maxName {
+		bad.Add("name", fmt.Sprintf("has %d characters; at most %d are allowed", n, maxName))
 	}
 	if !role.Known() {
-		bad["role"] = "must be owner, operator or viewer"
+		bad.Add("role", "must be owner, operator or viewer")
 	}
-	if len(bad) > 0 {
-		return apierr.InvalidFields(bad)
-	}
-	return nil
+	return bad.Err()
 }
 
 // system is the actor of changes that no caller asked for.
