@@ -112,6 +112,40 @@ func TestALeaseCountsAsASeatWhereNoneIsNeeded(t *testing.T) {
 	})
 }
 
+// TestALeaseStartsALicense: what this process keeps of the license in memory is dropped.
+func TestALeaseStartsALicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","duration_days":30,"starts":"first_activation",
+			"floating":{"slots":5,"activation":"none"}}`)
+		id, key := made.body["license_id"].(string), made.body["license_key"].(string)
+		if v := w.post("validate", device(key, "pc-1")); v.body["expires_at"] != nil {
+			t.Errorf("%s", v.raw)
+		}
+		end := w.clock.Now().AddDate(0, 0, 30).Format(time.RFC3339Nano)
+		w.want(w.checkOut(key, "pc-1"), http.StatusCreated, "")
+		if v := w.post("validate", device(key, "pc-1")); v.body["expires_at"] != end || v.body["valid"] != true {
+			t.Errorf("want the end %s: %s", end, v.raw)
+		}
+		w.await(func(e event.Event) bool { return e.Type == "license.started" && e.Subject == id })
+	})
+}
+
+// TestASuspendedLicenseKeepsItsLeases to their ends, and gives no others.
+func TestASuspendedLicenseKeepsItsLeases(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":2,"activation":"none"}`)
+		lease := w.checkOut(key, "pc-1")
+		w.want(w.manage(http.MethodPost, "/"+id+"/suspend", `{"reason":"unpaid"}`), http.StatusOK, "")
+		w.want(w.checkOut(key, "pc-2"), http.StatusForbidden, "LICENSE_SUSPENDED")
+		w.want(w.renew(lease), http.StatusForbidden, "LICENSE_SUSPENDED")
+		if list := w.manage(http.MethodGet, "/"+id+"/leases", ""); slotsOf(list) != "1 of 2" {
+			t.Errorf("%s", list.raw)
+		}
+		w.want(w.manage(http.MethodPost, "/"+id+"/reinstate", `{}`), http.StatusOK, "")
+		w.want(w.renew(lease), http.StatusOK, "")
+	})
+}
+
 func TestADeviceThatLeavesItsSeatGivesItsLeasesBack(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.floating(`{"slots":2}`)

@@ -100,6 +100,7 @@ func measurements() []measurement {
 		{"validate", (*bench).validate},
 		{"statements", (*bench).statements},
 		{"activate", (*bench).activate},
+		{"lease", (*bench).lease},
 		{"overload", (*bench).overload},
 		{"outbox", (*bench).outbox},
 		{"growth", (*bench).growth},

@@ -105,8 +105,9 @@ func (p *Pool) admit(r *Request, held *Lease) error {
 	return p.checkBorrow(r.BorrowUntil)
 }
 
-// give makes the lease that was admitted.
+// give makes the lease that was admitted. It is the first use of a license whose time has not begun.
 func (p *Pool) give(id string, r *Request) *Lease {
+	p.Start(p.Now)
 	end, borrowed := p.until(r.BorrowUntil, time.Time{})
 	l := &Lease{
 		ID:            id,

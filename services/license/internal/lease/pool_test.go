@@ -142,6 +142,21 @@ func TestEndsAreCutToTheEndOfGrace(t *testing.T) {
 	}
 }
 
+func TestALeaseStartsTheTimeOfALicense(t *testing.T) {
+	s := newStory(t, same)
+	s.pool.License.FirstActivation, s.pool.License.DurationDays = true, 1
+	if _, err := s.take("a", borrow(48*time.Hour)); err == nil || !s.pool.License.ExpiresAt.IsZero() {
+		t.Errorf("%v, and the license ends at %s", err, s.pool.License.ExpiresAt)
+	}
+	s.took("a", borrow(24*time.Hour))
+	s.wait(time.Hour)
+	l := s.took("b", borrow(25*time.Hour))
+	end := noon.Add(24 * time.Hour)
+	if !s.pool.License.ExpiresAt.Equal(end) || !l.ExpiresAt.Equal(end) {
+		t.Errorf("the license ends at %s, a lease of it at %s, want %s", s.pool.License.ExpiresAt, l.ExpiresAt, end)
+	}
+}
+
 func TestBorrowing(t *testing.T) {
 	s := newStory(t, same)
 	for _, until := range []time.Duration{0, -time.Hour, 24*time.Hour + 1} {
