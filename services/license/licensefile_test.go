@@ -120,6 +120,19 @@ func TestLicenseFileRefusals(t *testing.T) {
 	})
 }
 
+func TestAFileStartsTheClock(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","duration_days":30,"starts":"first_activation"}`)
+		w.want(made, http.StatusCreated, "")
+		id := made.body["license_id"].(string)
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", ""), http.StatusCreated, "")
+		end := w.clock.Now().Add(30 * 24 * time.Hour).Format(time.RFC3339Nano)
+		if got := w.get(id); got["expires_at"] != end || !slices.Contains(w.logged(id), "license.started") {
+			t.Errorf("ends %v, want %v; %v", got["expires_at"], end, w.logged(id))
+		}
+	})
+}
+
 // TestFilesOutliveTheKeysThatSignedThem rotates the key of a product.
 func TestFilesOutliveTheKeysThatSignedThem(t *testing.T) {
 	eachWorld(t, func(w *world) {

@@ -150,7 +150,7 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 		f.Devices = append(f.Devices, d)
 	}
 	if len(r.HardwareIDs) == 0 {
-		if err := ch.CheckFile(now); err != nil {
+		if err := ch.StartForFile(now); err != nil {
 			return licensing.File{}, err
 		}
 	}
@@ -191,6 +191,7 @@ func (r *Request) text(ch *licensing.Change, f licensing.File, key *Key, secret 
 			LicenseID:  l.ID,
 			CustomerID: l.CustomerID,
 			Product:    l.Product,
+			Policy:     l.Policy,
 			Status:     string(l.Status(f.IssuedAt)),
 			Version:    l.Version,
 			Terms:      l.Terms.View(),

@@ -31,9 +31,13 @@ func (ch *Change) SeatForFile(c Client, now time.Time) (*Device, error) {
 	return d, Decide(Request{Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Now: now})
 }
 
-// CheckFile is the verdict on a file for any machine.
-func (ch *Change) CheckFile(now time.Time) error {
-	return Decide(Request{Operation: OperationFile, License: &ch.License, Now: now})
+// StartForFile has the time of a license begin to run with a file for any machine. Errors: the verdict on the file.
+func (ch *Change) StartForFile(now time.Time) error {
+	err := Decide(Request{Operation: OperationFile, License: &ch.License, Now: now})
+	if err == nil {
+		ch.Start(now)
+	}
+	return err
 }
 
 // IssueFile notes a file: the seats of its machines are not freed while it lives, and revocation lists name them.
