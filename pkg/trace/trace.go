@@ -19,7 +19,15 @@ func FromHeader(ctx context.Context, h http.Header) context.Context {
 	if len(given) != 1 || !valid(given[0]) {
 		return ctx
 	}
-	return context.WithValue(ctx, key{}, given[0])
+	return With(ctx, given[0])
+}
+
+// With is ctx with the traceparent that another context carries, for what one call does for many.
+func With(ctx context.Context, parent string) context.Context {
+	if parent == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, key{}, parent)
 }
 
 // Parent is the traceparent that ctx carries, "" when it carries none.

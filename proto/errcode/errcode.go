@@ -70,3 +70,12 @@ const (
 	PolicyNotFound       = "POLICY_NOT_FOUND"
 	PolicyExists         = "POLICY_EXISTS"
 )
+
+// The codes of entitlements and counters.
+const (
+	EntitlementMissing       = "ENTITLEMENT_MISSING"
+	EntitlementExpired       = "ENTITLEMENT_EXPIRED"
+	EntitlementNotFound      = "ENTITLEMENT_NOT_FOUND"
+	ConsumptionLimitExceeded = "CONSUMPTION_LIMIT_EXCEEDED"
+	CounterNotFound          = "COUNTER_NOT_FOUND"
+)

@@ -28,7 +28,7 @@ const (
 	// theTerms are those of theLicense.
 	theTerms = `"license_type":"perpetual",` +
 		`"is_trial":false,"offline_activation":true,"duration_days":null,"duration_months":null,"starts":"creation",` +
-		`"timezone":"UTC","starts_at":null,"grace_hours":0,"maintenance_until":null,` +
+		`"timezone":"UTC","starts_at":null,"grace_hours":0,"maintenance_until":null,"entitlements":[],"counters":[],` +
 		`"device_match":null,"device_idle_minutes":null,"transfer_limit":null,` +
 		`"new_devices":null,"prevent_vm":false,"networks":null,"countries":null,` +
 		`"max_devices":5,"max_offline_hours":720,"features":["export"],"expires_at":null,`
@@ -45,7 +45,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, []forwardedRoute{
 	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 	{"license", "GET", licenses, ``, 200, theLicenseList},
 	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},

@@ -6,6 +6,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
@@ -21,6 +22,7 @@ type Service struct {
 	licenses  *licensing.Licenses
 	seats     *licensing.Seats
 	leases    *lease.Leases
+	counters  *counter.Counters
 	store     *store.Store
 	lookup    *store.Lookup
 	seen      *store.Seen
@@ -50,6 +52,9 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
 	s.leases = &lease.Leases{Seats: s.seats, Store: s.store, Tokens: lease.NewTokens(keys.Ring, deps.Clock)}
+	s.counters = &counter.Counters{
+		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
+	}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

@@ -214,9 +214,11 @@ func TestUpdateChangesWhatIsPresent(t *testing.T) {
 				"countries": map[string]any{"allow": []any{}, "deny": []any{"DE"}},
 			},
 			`{"networks":{"allow":[],"deny":[]},"device_match":null}`: nil,
-			`{"features":[]}`:        {"features": []any{}},
-			`{"features":["b","a"]}`: {"features": []any{"b", "a"}},
-			`{"metadata":{"n":1}}`:   {"metadata": map[string]any{"n": 1.0}},
+			`{"metadata":{"n":1}}`: {"metadata": map[string]any{"n": 1.0}},
+			`{"features":[]}`:      {"features": []any{}, "entitlements": []any{}},
+			`{"features":["b","a"]}`: {
+				"features": []any{"b", "a"}, "entitlements": []any{bareEntitlement("b"), bareEntitlement("a")},
+			},
 			`{"is_active":false,"deactivation_reason":"x"}`: {
 				"is_active": false, "status": "inactive", "deactivation_reason": "x", "deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
 			},

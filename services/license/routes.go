@@ -24,6 +24,7 @@ func (s *Service) routes(cfg Config) {
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
 		Seats:         s.seats,
+		Counters:      s.counters,
 		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Leases:        s.leases,
 		Files:         files,
@@ -42,6 +43,7 @@ func (s *Service) routes(cfg Config) {
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		Leases:       s.leases,
+		Counters:     s.counters,
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:        files,
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},

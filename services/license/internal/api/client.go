@@ -49,7 +49,7 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 	}
 }
 
-// deviceRequest is the body of validate, activate and deactivate.
+// deviceRequest is the body of activate and deactivate, and a part of others.
 type deviceRequest struct {
 	LicenseKey string `json:"license_key" text:"key"`
 	HardwareID string `json:"hardware_id" text:"identifier"`

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -26,6 +27,7 @@ type Deps struct {
 	Revocations *licensefile.Revocations
 	// FileKeys keeps the published keys of license files.
 	FileKeys    *cache.Cache[struct{}, []licensefile.Key]
+	Counters    *counter.Counters
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
@@ -60,6 +62,8 @@ func (a *API) Routes(r gin.IRouter) {
 	g.POST("/license-file", a.RequireAPIKey, wire.Wrap(a.licenseFile))
 	g.GET("/revocations", a.RequireAPIKey, wire.Wrap(a.revocations))
 	g.GET("/keys", wire.Wrap(a.fileKeys)) // public keys, for anybody
+	g.POST("/consume", a.RequireAPIKey, wire.Wrap(a.consume))
+	g.POST("/consume/undo", a.RequireAPIKey, wire.Wrap(a.undoConsume))
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, wire.Wrap(a.validateOffline))

@@ -280,6 +280,6 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 	if err != nil {
 		return nil, err
 	}
-	offline.Features = seat.Granted(offline.Features)
+	offline.Features = seat.Granted(offline.Features, a.Clock.Now())
 	return &offline, nil
 }

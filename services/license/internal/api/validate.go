@@ -1,7 +1,9 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -22,6 +25,15 @@ type validateResponse struct {
 	Features  []string    `json:"features"`
 	Limits    wire.Limits `json:"limits"`
 	Cached    bool        `json:"cached"`
+	// Entitlements and Counters are there where the call named some.
+	Entitlements map[string]entitlementAnswer `json:"entitlements,omitempty"`
+	Counters     map[string]wire.Counter      `json:"counters,omitempty"`
+}
+
+type entitlementAnswer struct {
+	Granted   bool       `json:"granted"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	ErrorCode string     `json:"error_code,omitempty"`
 }
 
 // appendJSON appends what encoding/json makes of r, in a fifth of its time: no answer is asked for as often.
@@ -36,7 +48,19 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 	b = appendCount(append(b, `,"limits":{"max_devices":`...), r.Limits.MaxDevices)
 	b = strconv.AppendInt(append(b, `,"current_devices":`...), int64(r.Limits.CurrentDevices), 10)
 	b = strconv.AppendBool(append(b, `},"cached":`...), r.Cached)
+	if r.Entitlements != nil {
+		b = appendRare(append(b, `,"entitlements":`...), r.Entitlements)
+	}
+	if r.Counters != nil {
+		b = appendRare(append(b, `,"counters":`...), r.Counters)
+	}
 	return append(b, '}')
+}
+
+// appendRare appends what most answers do not have.
+func appendRare(b []byte, v any) []byte {
+	encoded, _ := json.Marshal(v) // maps of plain structs always marshal
+	return append(b, encoded...)
 }
 
 // appendTime takes times of the years 0 to 9999, which the database holds to.
@@ -68,12 +92,47 @@ func appendStrings(b []byte, list []string) []byte {
 	return append(b, ']')
 }
 
+// validateRequest may ask of entitlements, and need some of them, and consume.
+type validateRequest struct {
+	deviceRequest
+	Entitlements        []string         `json:"entitlements" text:"identifier" max:"100"`
+	RequireEntitlements []string         `json:"require_entitlements" text:"identifier" max:"100"`
+	Consume             map[string]int64 `json:"consume"`
+	OperationID         string           `json:"operation_id" text:"identifier"`
+}
+
+func bindValidate(c *gin.Context) (*validateRequest, error) {
+	req := &validateRequest{}
+	if err := httpx.Bind(c, req); err != nil {
+		return nil, err
+	}
+	f := apierr.Fields{}
+	req.deviceRequest.check(f)
+	for _, code := range req.Entitlements {
+		f.MaxLen("entitlements", code, maxText)
+	}
+	for _, code := range req.RequireEntitlements {
+		f.MaxLen("require_entitlements", code, maxText)
+	}
+	if len(req.Consume) > maxConsumed {
+		f.Add("consume", fmt.Sprintf("must have at most %d members", maxConsumed))
+	}
+	for name, amount := range req.Consume {
+		checkAmount(f, "consume."+name, amount)
+	}
+	f.MaxLen("operation_id", req.OperationID, maxText)
+	return req, f.Err()
+}
+
+// maxConsumed is how many counters one call may name.
+const maxConsumed = 32
+
 func (a *API) validate(c *gin.Context) error {
-	req, err := bindDevice(c)
+	req, err := bindValidate(c)
 	if err != nil {
 		return err
 	}
-	v, err := a.Seats.Validate(c.Request.Context(), req.LicenseKey, req.client(c))
+	resp, err := a.validated(c, req)
 	if refused(err) {
 		httpx.WriteErrorWith(c, wire.Refusal(err), map[string]any{"valid": false})
 		return nil
@@ -81,19 +140,57 @@ func (a *API) validate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 256)))
+	return nil
+}
+
+func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse, error) {
+	ctx, client := c.Request.Context(), req.client(c)
+	var (
+		v      licensing.Validation
+		states []counter.State
+		err    error
+	)
+	switch {
+	case len(req.Consume) > 0:
+		v, states, err = a.Counters.Validate(ctx, req.LicenseKey, client, counter.Use{
+			Amounts: req.Consume, OperationID: req.OperationID, Required: req.RequireEntitlements,
+		})
+	case len(req.RequireEntitlements) > 0:
+		v, err = a.Seats.ValidateAnd(ctx, req.LicenseKey, client, licensing.Require(req.RequireEntitlements))
+	default:
+		v, err = a.Seats.Validate(ctx, req.LicenseKey, client)
+	}
+	if err != nil {
+		return validateResponse{}, err
+	}
+	now := a.Clock.Now()
 	resp := validateResponse{
 		Valid:     v.Valid,
 		LicenseID: v.License.ID,
 		ExpiresAt: httpx.TimeOrNull(v.License.ExpiresAt),
-		Features:  v.License.Features,
+		Features:  v.License.UsableFeatures(now),
 		Limits:    wire.NewLimits(v.License.Limits()),
 		Cached:    v.Cached,
 	}
 	if !v.Valid {
 		resp.ErrorCode = licensing.ErrNotActivated.Code
 	}
-	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 256)))
-	return nil
+	if len(req.Entitlements) > 0 {
+		resp.Entitlements = newEntitlementAnswers(v.License.AskEntitlements(req.Entitlements, now))
+	}
+	if len(states) > 0 {
+		resp.Counters = wire.NewCounters(states)
+	}
+	return resp, nil
+}
+
+func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[string]entitlementAnswer {
+	answers := make(map[string]entitlementAnswer, len(asked))
+	for code, a := range asked {
+		answers[code] = entitlementAnswer{a.Granted, httpx.TimeOrNull(a.ExpiresAt), a.ErrorCode}
+	}
+	return answers
 }
 
 // refused tells a verdict on the license from a failure to reach one: only the first says "valid": false.

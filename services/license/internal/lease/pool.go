@@ -92,6 +92,10 @@ func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) er
 	if f := license.Floating; f != nil {
 		need.Slots, need.Evicts = f.Slots, len(p.evictable()) >= p.excess()
 	}
+	var needs *licensing.Needs
+	if entitlement != "" {
+		needs = &licensing.Needs{Entitlements: []string{entitlement}}
+	}
 	d := p.Devices[h.HardwareID]
 	return licensing.Decide(licensing.Request{
 		Operation: licensing.OperationLease,
@@ -99,6 +103,7 @@ func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) er
 		Seated:    d != nil && d.IsActive,
 		Device:    d,
 		Lease:     need,
+		Needs:     needs,
 		Now:       p.Now,
 	})
 }

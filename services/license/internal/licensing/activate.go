@@ -93,6 +93,6 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	ch.Devices[d.HardwareID] = &d
 	ch.Emit(activated(&ch.License, &d, c, returning))
 	return Activation{
-		Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.Features, Limits: ch.License.Limits(),
+		Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.UsableFeatures(now), Limits: ch.License.Limits(),
 	}, nil
 }

@@ -21,10 +21,10 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, erro
 	return licenseID, err
 }
 
-// licenseByKey is IDByKey for a validation: it finds the license, from memory (cached) where it can.
-func (s *Seats) licenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
+// LicenseByKey is IDByKey for a call of a device with a seat: it finds the license, from memory (cached) where it can.
+func (s *Seats) LicenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
 	if l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key)); err != nil {
-		err = s.validationFailed(s.Clock.Now(), "", key, c, err)
+		err = s.UseRefused(s.Clock.Now(), "", key, c, err)
 	}
 	return l, cached, err
 }
@@ -71,8 +71,8 @@ func (s *Seats) activationRefused(now time.Time, licenseID, key string, c Client
 	})
 }
 
-// validationFailed publishes the refusal and returns err.
-func (s *Seats) validationFailed(now time.Time, licenseID, key string, c Client, err error) error {
+// UseRefused publishes the refusal of a device that wanted to use the license, and returns err.
+func (s *Seats) UseRefused(now time.Time, licenseID, key string, c Client, err error) error {
 	refusal := refusalOf(err)
 	if refusal == nil {
 		return err

@@ -29,6 +29,16 @@ var (
 		"the license is already activated on this device; nothing needs to be done")
 	ErrNotActivated = apierr.New(apierr.Forbidden, errcode.DeviceNotActivated,
 		"the license is not activated on this device; activate it first")
+	ErrEntitlementMissing = apierr.New(apierr.Forbidden, errcode.EntitlementMissing,
+		"the license does not include this entitlement; ask its vendor to add it")
+	ErrEntitlementExpired = apierr.New(apierr.Forbidden, errcode.EntitlementExpired,
+		"this entitlement of the license has expired; ask its vendor to renew it")
+	ErrConsumption = apierr.New(apierr.Forbidden, errcode.ConsumptionLimitExceeded,
+		"the counter has no room for this amount; wait for its reset or ask the vendor for a higher limit")
+	ErrNoEntitlement = apierr.New(apierr.NotFound, errcode.EntitlementNotFound,
+		"the license has no entitlement with this code; see its entitlements")
+	ErrNoCounter = apierr.New(apierr.NotFound, errcode.CounterNotFound,
+		"the license has no counter of this name; see its counters")
 	ErrNoDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")
 	ErrHardwareID = apierr.New(apierr.Invalid, errcode.HardwareIDNotUnique,

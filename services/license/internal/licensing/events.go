@@ -94,7 +94,7 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 		StartedAt:      timestamp(l.StartedAt),
 		TransfersUsed:  int32(l.TransfersUsed),
 		Policy:         l.Policy,
-		Terms:          termsSnapshot(&l.Terms),
+		Terms:          termsSnapshot(&l.Terms, now),
 	}
 	if s := l.Suspension; s != nil {
 		snap.SuspendedAt, snap.SuspendedUntil, snap.SuspensionReason = timestamp(s.At), timestamp(s.Until), s.Reason
@@ -103,12 +103,12 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 }
 
 // termsSnapshot is the terms as events carry them.
-func termsSnapshot(t *Terms) *eventsv1.Terms {
+func termsSnapshot(t *Terms, now time.Time) *eventsv1.Terms {
 	return &eventsv1.Terms{
 		LicenseType:       t.LicenseType(),
 		MaxDevices:        int32(t.MaxDevices),
 		MaxOfflineHours:   int32(t.MaxOfflineHours),
-		Features:          t.Features,
+		Features:          t.UsableFeatures(now),
 		StartsAt:          timestamp(t.StartsAt),
 		ExpiresAt:         timestamp(t.ExpiresAt),
 		GraceHours:        int32(t.GraceHours),
@@ -121,6 +121,8 @@ func termsSnapshot(t *Terms) *eventsv1.Terms {
 		MaintenanceUntil:  timestamp(t.MaintenanceUntil),
 		Devices:           t.Devices.event(),
 		Floating:          t.Floating.event(),
+		Entitlements:      entitlementsOf(t),
+		Counters:          countersOf(t),
 	}
 }
 
@@ -132,7 +134,7 @@ func created(l *License, now time.Time) *eventsv1.LicenseCreated {
 		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
-		Features:    l.Features,
+		Features:    l.UsableFeatures(now),
 		CreatedAt:   timestamp(l.CreatedAt),
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		Version:     int32(l.Version),
@@ -149,7 +151,7 @@ func updated(l *License, changed []string, now time.Time) *eventsv1.LicenseUpdat
 		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
-		Features:    l.Features,
+		Features:    l.UsableFeatures(now),
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		Version:     int32(l.Version),
 		IsActive:    l.IsActive,
@@ -169,7 +171,7 @@ func deactivated(l *License, now time.Time) *eventsv1.LicenseDeactivated {
 		LicenseType:   l.LicenseType(),
 		MaxDevices:    int32(l.MaxDevices),
 		IsTest:        l.IsTest,
-		Features:      l.Features,
+		Features:      l.UsableFeatures(now),
 		ExpiresAt:     timestamp(l.ExpiresAt),
 		License:       snapshot(l, now),
 	}
@@ -183,7 +185,7 @@ func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 		LicenseType: l.LicenseType(),
 		MaxDevices:  int32(l.MaxDevices),
 		IsTest:      l.IsTest,
-		Features:    l.Features,
+		Features:    l.UsableFeatures(now),
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		Version:     int32(l.Version),
 		License:     snapshot(l, now),

@@ -74,7 +74,7 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 		ID:             newID(),
 		LicenseID:      l.ID,
 		HardwareID:     h.HardwareID,
-		Features:       l.Features,
+		Features:       l.UsableFeatures(now),
 		IssuedAt:       issued,
 		ExpiresAt:      expires,
 		LicenseVersion: h.LicenseVersion,

@@ -38,7 +38,7 @@ func (p *Policy) Apply(c *TermsChange, problems map[string]string) {
 func (p *Policy) View() map[string]any { return p.Terms.view() }
 
 // Snapshot is the terms of the policy as events carry them.
-func (p *Policy) Snapshot() *eventsv1.Terms { return termsSnapshot(&p.Terms) }
+func (p *Policy) Snapshot() *eventsv1.Terms { return termsSnapshot(&p.Terms, time.Time{}) }
 
 // policyReader reads each policy once.
 type policyReader struct {

@@ -46,10 +46,10 @@ func (s Seat) revokes(licenseVersion int) bool {
 }
 
 // Granted are those of a token's features that the license still has.
-func (s Seat) Granted(features []string) []string {
-	granted := []string{} // never null
+func (s Seat) Granted(features []string, now time.Time) []string {
+	granted, usable := []string{}, s.License.UsableFeatures(now) // never null
 	for _, f := range features {
-		if slices.Contains(s.License.Features, f) {
+		if slices.Contains(usable, f) {
 			granted = append(granted, f)
 		}
 	}
@@ -79,6 +79,9 @@ func (s *Seats) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
 	}
 	return seat, err
 }
+
+// NoteSeen notes that a device with a seat was seen, and what it says of itself.
+func (s *Seats) NoteSeen(d *Device, c Client) { s.seen(d.LicenseID, d.active(), c, nil) }
 
 // seen notes that a device was seen, and what it says of itself.
 func (s *Seats) seen(licenseID string, d *ActiveDevice, c Client, sessionData []byte) {

@@ -45,7 +45,11 @@ type Terms struct {
 	MaxDevices int
 	// MaxOfflineHours bounds the life of an offline token.
 	MaxOfflineHours int
-	Features        []string
+	// Features are the codes of the entitlements without an end of their own.
+	Features []string
+	// Entitlements are those with more than a code, nil for none; Counters likewise.
+	Entitlements []Entitlement
+	Counters     []CounterTerms
 	// DurationDays or DurationMonths is how long the license runs, and what a renewal adds; at most one is not 0.
 	DurationDays, DurationMonths int
 	// Timezone is the IANA name of the zone in which months are counted and days end.
@@ -108,7 +112,8 @@ func (t *Terms) UsableUntil() time.Time {
 // Plain tells that the store may activate by its one fast statement, which checks only that the license is active and not
 // suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
 func (t *Terms) Plain() bool {
-	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart() && t.Devices == nil
+	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart() && t.Devices == nil &&
+		!t.hasEndingEntitlement()
 }
 
 // endAfter is the end of a time that begins at start, as long as the duration.
@@ -128,6 +133,8 @@ func (t *Terms) view() map[string]any {
 		"duration_months": countValue(t.DurationMonths, 0), "starts": t.Starts(), "timezone": t.Timezone,
 		"starts_at": timeValue(t.StartsAt), "expires_at": timeValue(t.ExpiresAt), "grace_hours": t.GraceHours,
 		"maintenance_until": timeValue(t.MaintenanceUntil), "floating": t.floatingView(),
+		"entitlements": entitlementsView(t.AllEntitlements()),
+		"counters":     countersView(t.Counters),
 	}
 	t.viewDevices(view)
 	return view

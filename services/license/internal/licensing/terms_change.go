@@ -3,13 +3,11 @@ package licensing
 import (
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
 const (
-	maxFeatures       = 100
 	maxFeature        = 64
 	maxExpiryDays     = 36_500
 	maxDurationMonths = 1_200
@@ -64,7 +62,10 @@ type TermsChange struct {
 	// MaxDevices null is Unlimited.
 	MaxDevices      Optional[int]
 	MaxOfflineHours *int
-	Features        *[]string
+	// Features names entitlements by their codes alone, see Terms.applyEntitlements.
+	Features     *[]string
+	Entitlements *[]Entitlement
+	Counters     *[]CounterTerms
 	// At most one of DurationDays and DurationMonths has a value; it takes the place of either.
 	DurationDays, DurationMonths Optional[int]
 	// Starts is StartsAtCreation or StartsAtFirstActivation.
@@ -91,7 +92,10 @@ func (t *Terms) apply(c *TermsChange) {
 	set(&t.OfflineActivation, c.OfflineActivation)
 	setOr(&t.MaxDevices, c.MaxDevices, Unlimited)
 	set(&t.MaxOfflineHours, c.MaxOfflineHours)
-	set(&t.Features, c.Features)
+	t.applyEntitlements(c)
+	if c.Counters != nil {
+		t.Counters = append([]CounterTerms(nil), *c.Counters...) // nil where there are none
+	}
 	t.applyDuration(c)
 	set(&t.Timezone, c.Timezone)
 	setOr(&t.StartsAt, c.StartsAt, time.Time{})
@@ -160,14 +164,8 @@ func (c *TermsChange) problems(p map[string]string) {
 	if _, ok := zoneOf(t.Timezone); !ok {
 		p["timezone"] = "must be the name of a time zone, as Europe/Berlin or UTC"
 	}
-	if len(t.Features) > maxFeatures {
-		p["features"] = fmt.Sprintf("must have at most %d entries", maxFeatures)
-	}
-	for _, f := range t.Features {
-		if n := utf8.RuneCountInString(f); n < 1 || n > maxFeature {
-			p["features"] = fmt.Sprintf("each must have 1 to %d characters", maxFeature)
-		}
-	}
+	c.entitlementProblems(p)
+	c.counterProblems(p)
 	c.durationProblems(p)
 	c.timeProblems(p)
 	c.deviceProblems(p)

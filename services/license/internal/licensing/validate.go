@@ -19,14 +19,24 @@ type Validation struct {
 // Validate tells whether a device may run the software. Errors: ErrNotFound and the verdicts on the license; a device
 // without a seat is a result, not an error. Each call publishes one event.
 func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation, error) {
-	l, cached, err := s.licenseByKey(ctx, key, c)
+	return s.ValidateAnd(ctx, key, c, nil)
+}
+
+// ValidateAnd is Validate for a call that also wants something of a license that may be used: what then fails with is the error.
+func (s *Seats) ValidateAnd(
+	ctx context.Context, key string, c Client, then func(Request) error,
+) (Validation, error) {
+	l, cached, err := s.LicenseByKey(ctx, key, c)
 	if err != nil {
 		return Validation{}, err
 	}
 	now := s.Clock.Now()
 	seat, deviceCached, err := s.seatOn(ctx, l, c.HardwareID, now)
+	if err == nil && then != nil {
+		err = then(Request{Operation: OperationUse, License: l, Seated: true, Now: now})
+	}
 	if err != nil {
-		err = s.validationFailed(now, l.ID, key, c, err)
+		err = s.UseRefused(now, l.ID, key, c, err)
 		if errors.Is(err, ErrNotActivated) { // told to the caller as a result
 			return Validation{License: l}, nil
 		}

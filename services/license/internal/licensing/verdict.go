@@ -35,6 +35,8 @@ type Request struct {
 	Device *Device
 	// Lease is what a lease needs, nil for other operations.
 	Lease *LeaseNeed
+	// Needs is nil for a call that asks for no entitlement and no counter.
+	Needs *Needs
 	Now   time.Time
 }
 
@@ -135,6 +137,21 @@ var checks = [...]check{
 		name: "activated", refusal: ErrNotActivated, of: OperationUse | OperationLease,
 		passes: func(r Request) bool { return r.Seated || r.Operation == OperationLease && r.License.LeaseIsSeat() },
 		facts:  seated,
+	},
+	{
+		name: "entitlement_granted", refusal: ErrEntitlementMissing, of: OperationUse | OperationLease,
+		passes: func(r Request) bool { return !r.lacks(ErrEntitlementMissing) },
+		facts:  neededEntitlements,
+	},
+	{
+		name: "entitlement_not_expired", refusal: ErrEntitlementExpired, of: OperationUse | OperationLease,
+		passes: func(r Request) bool { return !r.lacks(ErrEntitlementExpired) },
+		facts:  neededEntitlements,
+	},
+	{
+		name: "counter_has_room", refusal: ErrConsumption, of: OperationUse,
+		passes: func(r Request) bool { return r.Full() == nil },
+		facts:  neededCounters,
 	},
 	{
 		name: "slot_free", refusal: ErrLeaseLimit, of: OperationLease,

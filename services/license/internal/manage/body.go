@@ -42,7 +42,7 @@ func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
 		CustomerID:         l.CustomerID,
 		Product:            l.Product,
 		Policy:             httpx.TextOrNull(l.Policy),
-		termsBody:          newTermsBody(&l.Terms),
+		termsBody:          newTermsBody(&l.Terms, now),
 		CurrentDevices:     l.CurrentDevices,
 		Status:             l.Status(now),
 		IsActive:           l.IsActive,

@@ -31,7 +31,7 @@ func newPolicyBody(p catalog.Policy) policyBody {
 		Code:      p.Code,
 		Name:      p.Name,
 		Product:   httpx.TextOrNull(p.Product),
-		termsBody: newTermsBody(&p.Terms),
+		termsBody: newTermsBody(&p.Terms, time.Time{}), // whatever their ends
 		Version:   p.Version,
 		CreatedAt: p.CreatedAt.UTC(),
 		UpdatedAt: p.UpdatedAt.UTC(),

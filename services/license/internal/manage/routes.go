@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -21,6 +22,7 @@ import (
 type Deps struct {
 	Licenses    *licensing.Licenses
 	Seats       *licensing.Seats
+	Counters    *counter.Counters
 	Catalog     licensing.Catalog
 	Products    *catalog.Products
 	Policies    *catalog.Policies
@@ -68,6 +70,16 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.GET("/:license_id/leases", paged, wire.Wrap(m.listLeases))
 	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
 	g.POST("/:license_id/license-file", plain, wire.Wrap(m.issueLicenseFile))
+	g.GET("/:license_id/entitlements", paged, wire.Wrap(m.listEntitlements))
+	g.PUT("/:license_id/entitlements/:code", plain, wire.Wrap(m.putEntitlement))
+	g.DELETE("/:license_id/entitlements/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteEntitlement))
+	g.GET("/:license_id/counters", paged, wire.Wrap(m.listCounters))
+	g.PUT("/:license_id/counters/:name", plain, wire.Wrap(m.putCounter))
+	g.DELETE("/:license_id/counters/:name", plain, httpx.NoMembers(), wire.Wrap(m.deleteCounter))
+	g.POST("/:license_id/counters/:name/adjust", plain, wire.Wrap(m.adjustCounter))
+	g.POST("/:license_id/counters/:name/set", plain, wire.Wrap(m.setCounter))
+	g.POST("/:license_id/counters/:name/reset", plain, wire.Wrap(m.resetCounter))
+	g.GET("/:license_id/counters/:name/history", paged, wire.Wrap(m.counterHistory))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))

@@ -30,17 +30,19 @@ type termsBody struct {
 	MaintenanceUntil  *time.Time `json:"maintenance_until"`
 	deviceTermsBody
 	// Floating is null for a license without leases.
-	Floating *licensing.FloatingTerms `json:"floating"`
+	Floating     *licensing.FloatingTerms `json:"floating"`
+	Entitlements []entitlementBody        `json:"entitlements"`
+	Counters     []counterTermsBody       `json:"counters"`
 }
 
-func newTermsBody(t *licensing.Terms) termsBody {
+func newTermsBody(t *licensing.Terms, now time.Time) termsBody {
 	return termsBody{
 		LicenseType:       t.LicenseType(),
 		IsTrial:           t.IsTrial,
 		MaxDevices:        wire.CountOrNull(t.MaxDevices, licensing.Unlimited),
 		MaxOfflineHours:   t.MaxOfflineHours,
 		OfflineActivation: t.OfflineActivation,
-		Features:          append([]string{}, t.Features...), // never null
+		Features:          append([]string{}, t.UsableFeatures(now)...), // never null
 		DurationDays:      wire.CountOrNull(t.DurationDays, 0),
 		DurationMonths:    wire.CountOrNull(t.DurationMonths, 0),
 		Starts:            t.Starts(),
@@ -51,6 +53,8 @@ func newTermsBody(t *licensing.Terms) termsBody {
 		MaintenanceUntil:  httpx.TimeOrNull(t.MaintenanceUntil),
 		deviceTermsBody:   newDeviceTermsBody(t.Devices),
 		Floating:          t.Floating,
+		Entitlements:      newEntitlementBodies(t.AllEntitlements()),
+		Counters:          newCounterTermsBodies(t.Counters),
 	}
 }
 
@@ -88,15 +92,17 @@ func end(o jsonbody.Optional[jsonbody.End]) licensing.Optional[licensing.End] {
 // newTerms is the terms of a license to create.
 type newTerms struct {
 	nullableTerms
-	IsTrial           *bool     `json:"is_trial"`
-	MaxOfflineHours   *int      `json:"max_offline_hours"`
-	OfflineActivation *bool     `json:"offline_activation"`
-	Features          *[]string `json:"features" text:"identifier"`
-	Starts            *string   `json:"starts"`
-	Timezone          *string   `json:"timezone" text:"identifier"`
-	ExpiresInDays     *int      `json:"expires_in_days"`
-	GraceHours        *int      `json:"grace_hours"`
-	PreventVM         *bool     `json:"prevent_vm"`
+	IsTrial           *bool             `json:"is_trial"`
+	MaxOfflineHours   *int              `json:"max_offline_hours"`
+	OfflineActivation *bool             `json:"offline_activation"`
+	Features          *[]string         `json:"features" text:"identifier"`
+	Starts            *string           `json:"starts"`
+	Timezone          *string           `json:"timezone" text:"identifier"`
+	ExpiresInDays     *int              `json:"expires_in_days"`
+	GraceHours        *int              `json:"grace_hours"`
+	PreventVM         *bool             `json:"prevent_vm"`
+	Entitlements      *[]newEntitlement `json:"entitlements" max:"100"`
+	Counters          *[]newCounter     `json:"counters" max:"32"`
 }
 
 func (t *newTerms) change() licensing.TermsChange {
@@ -110,21 +116,25 @@ func (t *newTerms) change() licensing.TermsChange {
 	c.ExpiresInDays = t.ExpiresInDays
 	c.GraceHours = t.GraceHours
 	c.Devices.PreventVM = t.PreventVM
+	c.Entitlements = newEntitlements(t.Entitlements)
+	c.Counters = newCounters(t.Counters)
 	return c
 }
 
 // changedTerms is what PATCH takes of the terms.
 type changedTerms struct {
 	nullableTerms
-	IsTrial           jsonbody.Optional[bool]     `json:"is_trial"`
-	MaxOfflineHours   jsonbody.Optional[int]      `json:"max_offline_hours"`
-	OfflineActivation jsonbody.Optional[bool]     `json:"offline_activation"`
-	Features          jsonbody.Optional[[]string] `json:"features" text:"identifier"`
-	Starts            jsonbody.Optional[string]   `json:"starts"`
-	Timezone          jsonbody.Optional[string]   `json:"timezone" text:"identifier"`
-	ExpiresInDays     jsonbody.Optional[int]      `json:"expires_in_days"`
-	GraceHours        jsonbody.Optional[int]      `json:"grace_hours"`
-	PreventVM         jsonbody.Optional[bool]     `json:"prevent_vm"`
+	IsTrial           jsonbody.Optional[bool]             `json:"is_trial"`
+	MaxOfflineHours   jsonbody.Optional[int]              `json:"max_offline_hours"`
+	OfflineActivation jsonbody.Optional[bool]             `json:"offline_activation"`
+	Features          jsonbody.Optional[[]string]         `json:"features" text:"identifier"`
+	Starts            jsonbody.Optional[string]           `json:"starts"`
+	Timezone          jsonbody.Optional[string]           `json:"timezone" text:"identifier"`
+	ExpiresInDays     jsonbody.Optional[int]              `json:"expires_in_days"`
+	GraceHours        jsonbody.Optional[int]              `json:"grace_hours"`
+	PreventVM         jsonbody.Optional[bool]             `json:"prevent_vm"`
+	Entitlements      jsonbody.Optional[[]newEntitlement] `json:"entitlements" max:"100"`
+	Counters          jsonbody.Optional[[]newCounter]     `json:"counters" max:"32"`
 }
 
 func (t *changedTerms) change() licensing.TermsChange {
@@ -138,5 +148,7 @@ func (t *changedTerms) change() licensing.TermsChange {
 	c.ExpiresInDays = t.ExpiresInDays.Pointer()
 	c.GraceHours = t.GraceHours.Pointer()
 	c.Devices.PreventVM = t.PreventVM.Pointer()
+	c.Entitlements = newEntitlements(t.Entitlements.Pointer())
+	c.Counters = newCounters(t.Counters.Pointer())
 	return c
 }

@@ -130,6 +130,8 @@ type termsRow struct {
 	MaxOfflineHours   int
 	OfflineActivation bool
 	Features          string
+	Entitlements      []licensing.Entitlement  `gorm:"serializer:json"`
+	Counters          []licensing.CounterTerms `gorm:"serializer:json"`
 	DurationDays      int
 	DurationMonths    int
 	FirstActivation   bool
@@ -151,6 +153,8 @@ func newTermsRow(t *licensing.Terms) termsRow {
 		MaxOfflineHours:   t.MaxOfflineHours,
 		OfflineActivation: t.OfflineActivation,
 		Features:          encodeFeatures(t.Features),
+		Entitlements:      t.Entitlements,
+		Counters:          t.Counters,
 		DurationDays:      t.DurationDays,
 		DurationMonths:    t.DurationMonths,
 		FirstActivation:   t.FirstActivation,
@@ -172,6 +176,8 @@ func (r *termsRow) terms() licensing.Terms {
 		MaxOfflineHours:   r.MaxOfflineHours,
 		OfflineActivation: r.OfflineActivation,
 		Features:          decodeFeatures(r.Features),
+		Entitlements:      r.Entitlements,
+		Counters:          r.Counters,
 		DurationDays:      r.DurationDays,
 		DurationMonths:    r.DurationMonths,
 		FirstActivation:   r.FirstActivation,

@@ -173,6 +173,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 				return err
 			}
 		}
+		if err := dropCounters(tx, &before, &ch.License); err != nil {
+			return err
+		}
 		if ch.OfflineVoid {
 			if err := voidOffline(tx, licenseID); err != nil {
 				return err

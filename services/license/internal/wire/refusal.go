@@ -72,8 +72,26 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 	case errcode.AlreadyActivated:
 		e = e.With("device_id", v.Device.ID).With("hardware_id", v.Device.HardwareID).
 			With("device_name", httpx.TextOrNull(v.Device.Name)).With("activated_at", v.Device.ActivatedAt)
+	case errcode.EntitlementMissing, errcode.EntitlementExpired:
+		e = lacking(e, v)
+	case errcode.ConsumptionLimitExceeded:
+		e = full(e, v.Full())
 	}
 	return e.With("license_id", v.License.ID)
+}
+
+func lacking(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
+	code, _, _ := v.Lacking()
+	if e = e.With("entitlement", code); e.Code == errcode.EntitlementExpired {
+		ended, _ := v.License.Entitlement(code)
+		e = e.With("expires_at", ended.ExpiresAt)
+	}
+	return e
+}
+
+func full(e *apierr.Error, n *licensing.CounterNeed) *apierr.Error {
+	return e.With("counter", n.Terms.Name).With("amount", n.Amount).With("used", n.Used).
+		With("limit", n.Terms.Limit).With("overage", n.Terms.Overage).With("resets_at", httpx.TimeOrNull(n.ResetsAt))
 }
 
 // reason is why a token whose signature is good was refused, such as "license_inactive".

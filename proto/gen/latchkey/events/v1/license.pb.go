@@ -226,6 +226,9 @@ type Terms struct {
 	MaintenanceUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=maintenance_until,json=maintenanceUntil,proto3" json:"maintenance_until,omitempty"`
 	// floating is absent where the license has no floating leases.
 	Floating *FloatingTerms `protobuf:"bytes,50,opt,name=floating,proto3" json:"floating,omitempty"`
+	// entitlements are those with more than a code, whether they have ended or not; features are the codes that are usable now.
+	Entitlements []*Entitlement `protobuf:"bytes,40,rep,name=entitlements,proto3" json:"entitlements,omitempty"`
+	Counters     []*Counter     `protobuf:"bytes,41,rep,name=counters,proto3" json:"counters,omitempty"`
 	// devices is absent for a license that has no rules about devices.
 	Devices       *DeviceTerms `protobuf:"bytes,60,opt,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -363,6 +366,20 @@ func (x *Terms) GetMaintenanceUntil() *timestamppb.Timestamp {
 func (x *Terms) GetFloating() *FloatingTerms {
 	if x != nil {
 		return x.Floating
+	}
+	return nil
+}
+
+func (x *Terms) GetEntitlements() []*Entitlement {
+	if x != nil {
+		return x.Entitlements
+	}
+	return nil
+}
+
+func (x *Terms) GetCounters() []*Counter {
+	if x != nil {
+		return x.Counters
 	}
 	return nil
 }
@@ -574,6 +591,182 @@ func (x *AllowDeny) GetDeny() []string {
 	return nil
 }
 
+// Entitlement is a part of a product that a license grants.
+type Entitlement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// expires_at is absent for one without an end of its own.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// slots is 0 for as many leases as the license has.
+	Slots         int32  `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
+	Counter       string `protobuf:"bytes,5,opt,name=counter,proto3" json:"counter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entitlement) Reset() {
+	*x = Entitlement{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entitlement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entitlement) ProtoMessage() {}
+
+func (x *Entitlement) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entitlement.ProtoReflect.Descriptor instead.
+func (*Entitlement) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Entitlement) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Entitlement) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Entitlement) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *Entitlement) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Entitlement) GetCounter() string {
+	if x != nil {
+		return x.Counter
+	}
+	return ""
+}
+
+// Counter is what was agreed on the consumption of something. Numbers above 2^53 do not occur.
+type Counter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// limit is absent for unlimited.
+	Limit *float64 `protobuf:"fixed64,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
+	// overage is absent for any amount beyond the limit.
+	Overage       *float64 `protobuf:"fixed64,3,opt,name=overage,proto3,oneof" json:"overage,omitempty"`
+	AllowNegative bool     `protobuf:"varint,4,opt,name=allow_negative,json=allowNegative,proto3" json:"allow_negative,omitempty"`
+	// reset is "daily", "weekly", "monthly", "annually", or empty for never.
+	Reset_ string `protobuf:"bytes,5,opt,name=reset,proto3" json:"reset,omitempty"`
+	// anchor is "calendar" or "start".
+	Anchor        string `protobuf:"bytes,6,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	PerDevice     bool   `protobuf:"varint,7,opt,name=per_device,json=perDevice,proto3" json:"per_device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counter) Reset() {
+	*x = Counter{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counter) ProtoMessage() {}
+
+func (x *Counter) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counter.ProtoReflect.Descriptor instead.
+func (*Counter) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Counter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Counter) GetLimit() float64 {
+	if x != nil && x.Limit != nil {
+		return *x.Limit
+	}
+	return 0
+}
+
+func (x *Counter) GetOverage() float64 {
+	if x != nil && x.Overage != nil {
+		return *x.Overage
+	}
+	return 0
+}
+
+func (x *Counter) GetAllowNegative() bool {
+	if x != nil {
+		return x.AllowNegative
+	}
+	return false
+}
+
+func (x *Counter) GetReset_() string {
+	if x != nil {
+		return x.Reset_
+	}
+	return ""
+}
+
+func (x *Counter) GetAnchor() string {
+	if x != nil {
+		return x.Anchor
+	}
+	return ""
+}
+
+func (x *Counter) GetPerDevice() bool {
+	if x != nil {
+		return x.PerDevice
+	}
+	return false
+}
+
 // LicenseCreated says that a license exists; analytics learns of it here.
 type LicenseCreated struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -596,7 +789,7 @@ type LicenseCreated struct {
 
 func (x *LicenseCreated) Reset() {
 	*x = LicenseCreated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +801,7 @@ func (x *LicenseCreated) String() string {
 func (*LicenseCreated) ProtoMessage() {}
 
 func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[5]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +814,7 @@ func (x *LicenseCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseCreated.ProtoReflect.Descriptor instead.
 func (*LicenseCreated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{5}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LicenseCreated) GetLicenseId() string {
@@ -730,7 +923,7 @@ type LicenseUpdated struct {
 
 func (x *LicenseUpdated) Reset() {
 	*x = LicenseUpdated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +935,7 @@ func (x *LicenseUpdated) String() string {
 func (*LicenseUpdated) ProtoMessage() {}
 
 func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[6]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +948,7 @@ func (x *LicenseUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseUpdated.ProtoReflect.Descriptor instead.
 func (*LicenseUpdated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{6}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LicenseUpdated) GetLicenseId() string {
@@ -864,7 +1057,7 @@ type LicenseDeactivated struct {
 
 func (x *LicenseDeactivated) Reset() {
 	*x = LicenseDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1069,7 @@ func (x *LicenseDeactivated) String() string {
 func (*LicenseDeactivated) ProtoMessage() {}
 
 func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[7]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1082,7 @@ func (x *LicenseDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeactivated.ProtoReflect.Descriptor instead.
 func (*LicenseDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{7}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LicenseDeactivated) GetLicenseId() string {
@@ -995,7 +1188,7 @@ type LicenseReactivated struct {
 
 func (x *LicenseReactivated) Reset() {
 	*x = LicenseReactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1200,7 @@ func (x *LicenseReactivated) String() string {
 func (*LicenseReactivated) ProtoMessage() {}
 
 func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[8]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1213,7 @@ func (x *LicenseReactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseReactivated.ProtoReflect.Descriptor instead.
 func (*LicenseReactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{8}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LicenseReactivated) GetLicenseId() string {
@@ -1120,7 +1313,7 @@ type LicenseActivated struct {
 
 func (x *LicenseActivated) Reset() {
 	*x = LicenseActivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1325,7 @@ func (x *LicenseActivated) String() string {
 func (*LicenseActivated) ProtoMessage() {}
 
 func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[9]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1338,7 @@ func (x *LicenseActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivated.ProtoReflect.Descriptor instead.
 func (*LicenseActivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{9}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LicenseActivated) GetLicenseId() string {
@@ -1262,7 +1455,7 @@ type LicenseTransferred struct {
 
 func (x *LicenseTransferred) Reset() {
 	*x = LicenseTransferred{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1467,7 @@ func (x *LicenseTransferred) String() string {
 func (*LicenseTransferred) ProtoMessage() {}
 
 func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[10]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1480,7 @@ func (x *LicenseTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseTransferred.ProtoReflect.Descriptor instead.
 func (*LicenseTransferred) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{10}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LicenseTransferred) GetLicenseId() string {
@@ -1361,7 +1554,7 @@ type DeviceDeactivated struct {
 
 func (x *DeviceDeactivated) Reset() {
 	*x = DeviceDeactivated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1566,7 @@ func (x *DeviceDeactivated) String() string {
 func (*DeviceDeactivated) ProtoMessage() {}
 
 func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[11]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,7 +1579,7 @@ func (x *DeviceDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceDeactivated.ProtoReflect.Descriptor instead.
 func (*DeviceDeactivated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{11}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeviceDeactivated) GetLicenseId() string {
@@ -1483,7 +1676,7 @@ type LicenseOfflineTokenIssued struct {
 
 func (x *LicenseOfflineTokenIssued) Reset() {
 	*x = LicenseOfflineTokenIssued{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1688,7 @@ func (x *LicenseOfflineTokenIssued) String() string {
 func (*LicenseOfflineTokenIssued) ProtoMessage() {}
 
 func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[12]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1701,7 @@ func (x *LicenseOfflineTokenIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseOfflineTokenIssued.ProtoReflect.Descriptor instead.
 func (*LicenseOfflineTokenIssued) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{12}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LicenseOfflineTokenIssued) GetLicenseId() string {
@@ -1575,7 +1768,7 @@ type LicenseExpiring struct {
 
 func (x *LicenseExpiring) Reset() {
 	*x = LicenseExpiring{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1780,7 @@ func (x *LicenseExpiring) String() string {
 func (*LicenseExpiring) ProtoMessage() {}
 
 func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[13]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1793,7 @@ func (x *LicenseExpiring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseExpiring.ProtoReflect.Descriptor instead.
 func (*LicenseExpiring) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{13}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LicenseExpiring) GetLicenseId() string {
@@ -1664,7 +1857,7 @@ type LicenseValidated struct {
 
 func (x *LicenseValidated) Reset() {
 	*x = LicenseValidated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1869,7 @@ func (x *LicenseValidated) String() string {
 func (*LicenseValidated) ProtoMessage() {}
 
 func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[14]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1882,7 @@ func (x *LicenseValidated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidated.ProtoReflect.Descriptor instead.
 func (*LicenseValidated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{14}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LicenseValidated) GetLicenseId() string {
@@ -1778,7 +1971,7 @@ type LicenseValidationFailed struct {
 
 func (x *LicenseValidationFailed) Reset() {
 	*x = LicenseValidationFailed{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1983,7 @@ func (x *LicenseValidationFailed) String() string {
 func (*LicenseValidationFailed) ProtoMessage() {}
 
 func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[15]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1996,7 @@ func (x *LicenseValidationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseValidationFailed.ProtoReflect.Descriptor instead.
 func (*LicenseValidationFailed) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{15}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LicenseValidationFailed) GetLicenseId() string {
@@ -1910,7 +2103,7 @@ type LicenseHeartbeat struct {
 
 func (x *LicenseHeartbeat) Reset() {
 	*x = LicenseHeartbeat{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2115,7 @@ func (x *LicenseHeartbeat) String() string {
 func (*LicenseHeartbeat) ProtoMessage() {}
 
 func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[16]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2128,7 @@ func (x *LicenseHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseHeartbeat.ProtoReflect.Descriptor instead.
 func (*LicenseHeartbeat) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{16}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LicenseHeartbeat) GetLicenseId() string {
@@ -2031,7 +2224,7 @@ type LicenseDeviceLimitExceeded struct {
 
 func (x *LicenseDeviceLimitExceeded) Reset() {
 	*x = LicenseDeviceLimitExceeded{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2236,7 @@ func (x *LicenseDeviceLimitExceeded) String() string {
 func (*LicenseDeviceLimitExceeded) ProtoMessage() {}
 
 func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[17]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2249,7 @@ func (x *LicenseDeviceLimitExceeded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseDeviceLimitExceeded.ProtoReflect.Descriptor instead.
 func (*LicenseDeviceLimitExceeded) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{17}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LicenseDeviceLimitExceeded) GetLicenseId() string {
@@ -2167,7 +2360,7 @@ type LicenseActivationRefused struct {
 
 func (x *LicenseActivationRefused) Reset() {
 	*x = LicenseActivationRefused{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2372,7 @@ func (x *LicenseActivationRefused) String() string {
 func (*LicenseActivationRefused) ProtoMessage() {}
 
 func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[18]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2385,7 @@ func (x *LicenseActivationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseActivationRefused.ProtoReflect.Descriptor instead.
 func (*LicenseActivationRefused) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{18}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LicenseActivationRefused) GetErrorCode() string {
@@ -2253,7 +2446,7 @@ type FloatingTerms struct {
 
 func (x *FloatingTerms) Reset() {
 	*x = FloatingTerms{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2458,7 @@ func (x *FloatingTerms) String() string {
 func (*FloatingTerms) ProtoMessage() {}
 
 func (x *FloatingTerms) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[19]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2471,7 @@ func (x *FloatingTerms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FloatingTerms.ProtoReflect.Descriptor instead.
 func (*FloatingTerms) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{19}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FloatingTerms) GetSlots() int32 {
@@ -2334,7 +2527,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2539,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[20]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2552,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{20}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Lease) GetLeaseId() string {
@@ -2438,7 +2631,7 @@ type LicenseLeased struct {
 
 func (x *LicenseLeased) Reset() {
 	*x = LicenseLeased{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2643,7 @@ func (x *LicenseLeased) String() string {
 func (*LicenseLeased) ProtoMessage() {}
 
 func (x *LicenseLeased) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[21]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2656,7 @@ func (x *LicenseLeased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseLeased.ProtoReflect.Descriptor instead.
 func (*LicenseLeased) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{21}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LicenseLeased) GetLicenseId() string {
@@ -2580,7 +2773,7 @@ type LicenseLeaseReleased struct {
 
 func (x *LicenseLeaseReleased) Reset() {
 	*x = LicenseLeaseReleased{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2785,7 @@ func (x *LicenseLeaseReleased) String() string {
 func (*LicenseLeaseReleased) ProtoMessage() {}
 
 func (x *LicenseLeaseReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[22]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2798,7 @@ func (x *LicenseLeaseReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseLeaseReleased.ProtoReflect.Descriptor instead.
 func (*LicenseLeaseReleased) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{22}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LicenseLeaseReleased) GetLicenseId() string {
@@ -2663,7 +2856,7 @@ type LicenseLeaseExpired struct {
 
 func (x *LicenseLeaseExpired) Reset() {
 	*x = LicenseLeaseExpired{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2868,7 @@ func (x *LicenseLeaseExpired) String() string {
 func (*LicenseLeaseExpired) ProtoMessage() {}
 
 func (x *LicenseLeaseExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[23]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +2881,7 @@ func (x *LicenseLeaseExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseLeaseExpired.ProtoReflect.Descriptor instead.
 func (*LicenseLeaseExpired) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{23}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LicenseLeaseExpired) GetLicenseId() string {
@@ -2735,7 +2928,7 @@ type LicenseLeaseEvicted struct {
 
 func (x *LicenseLeaseEvicted) Reset() {
 	*x = LicenseLeaseEvicted{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2940,7 @@ func (x *LicenseLeaseEvicted) String() string {
 func (*LicenseLeaseEvicted) ProtoMessage() {}
 
 func (x *LicenseLeaseEvicted) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[24]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2953,7 @@ func (x *LicenseLeaseEvicted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseLeaseEvicted.ProtoReflect.Descriptor instead.
 func (*LicenseLeaseEvicted) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{24}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LicenseLeaseEvicted) GetLicenseId() string {
@@ -2833,7 +3026,7 @@ type LicenseLeaseDenied struct {
 
 func (x *LicenseLeaseDenied) Reset() {
 	*x = LicenseLeaseDenied{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +3038,7 @@ func (x *LicenseLeaseDenied) String() string {
 func (*LicenseLeaseDenied) ProtoMessage() {}
 
 func (x *LicenseLeaseDenied) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[25]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +3051,7 @@ func (x *LicenseLeaseDenied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseLeaseDenied.ProtoReflect.Descriptor instead.
 func (*LicenseLeaseDenied) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{25}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LicenseLeaseDenied) GetLicenseId() string {
@@ -2988,7 +3181,7 @@ type LicenseFileIssued struct {
 
 func (x *LicenseFileIssued) Reset() {
 	*x = LicenseFileIssued{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3193,7 @@ func (x *LicenseFileIssued) String() string {
 func (*LicenseFileIssued) ProtoMessage() {}
 
 func (x *LicenseFileIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[26]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3206,7 @@ func (x *LicenseFileIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseFileIssued.ProtoReflect.Descriptor instead.
 func (*LicenseFileIssued) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{26}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LicenseFileIssued) GetLicenseId() string {
@@ -3102,7 +3295,7 @@ type LicenseStarted struct {
 
 func (x *LicenseStarted) Reset() {
 	*x = LicenseStarted{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +3307,7 @@ func (x *LicenseStarted) String() string {
 func (*LicenseStarted) ProtoMessage() {}
 
 func (x *LicenseStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[27]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +3320,7 @@ func (x *LicenseStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseStarted.ProtoReflect.Descriptor instead.
 func (*LicenseStarted) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{27}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LicenseStarted) GetLicenseId() string {
@@ -3187,7 +3380,7 @@ type LicenseInGrace struct {
 
 func (x *LicenseInGrace) Reset() {
 	*x = LicenseInGrace{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3199,7 +3392,7 @@ func (x *LicenseInGrace) String() string {
 func (*LicenseInGrace) ProtoMessage() {}
 
 func (x *LicenseInGrace) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[28]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3212,7 +3405,7 @@ func (x *LicenseInGrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseInGrace.ProtoReflect.Descriptor instead.
 func (*LicenseInGrace) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{28}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LicenseInGrace) GetLicenseId() string {
@@ -3271,7 +3464,7 @@ type LicenseExpired struct {
 
 func (x *LicenseExpired) Reset() {
 	*x = LicenseExpired{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3283,7 +3476,7 @@ func (x *LicenseExpired) String() string {
 func (*LicenseExpired) ProtoMessage() {}
 
 func (x *LicenseExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[29]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3296,7 +3489,7 @@ func (x *LicenseExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseExpired.ProtoReflect.Descriptor instead.
 func (*LicenseExpired) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{29}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LicenseExpired) GetLicenseId() string {
@@ -3349,7 +3542,7 @@ type LicenseRenewed struct {
 
 func (x *LicenseRenewed) Reset() {
 	*x = LicenseRenewed{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3361,7 +3554,7 @@ func (x *LicenseRenewed) String() string {
 func (*LicenseRenewed) ProtoMessage() {}
 
 func (x *LicenseRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[30]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3374,7 +3567,7 @@ func (x *LicenseRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseRenewed.ProtoReflect.Descriptor instead.
 func (*LicenseRenewed) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{30}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LicenseRenewed) GetLicenseId() string {
@@ -3436,7 +3629,7 @@ type LicenseSuspended struct {
 
 func (x *LicenseSuspended) Reset() {
 	*x = LicenseSuspended{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3448,7 +3641,7 @@ func (x *LicenseSuspended) String() string {
 func (*LicenseSuspended) ProtoMessage() {}
 
 func (x *LicenseSuspended) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[31]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3461,7 +3654,7 @@ func (x *LicenseSuspended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseSuspended.ProtoReflect.Descriptor instead.
 func (*LicenseSuspended) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{31}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LicenseSuspended) GetLicenseId() string {
@@ -3528,7 +3721,7 @@ type LicenseReinstated struct {
 
 func (x *LicenseReinstated) Reset() {
 	*x = LicenseReinstated{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3540,7 +3733,7 @@ func (x *LicenseReinstated) String() string {
 func (*LicenseReinstated) ProtoMessage() {}
 
 func (x *LicenseReinstated) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[32]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3553,7 +3746,7 @@ func (x *LicenseReinstated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseReinstated.ProtoReflect.Descriptor instead.
 func (*LicenseReinstated) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{32}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LicenseReinstated) GetLicenseId() string {
@@ -3604,7 +3797,7 @@ type LicenseConverted struct {
 
 func (x *LicenseConverted) Reset() {
 	*x = LicenseConverted{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3616,7 +3809,7 @@ func (x *LicenseConverted) String() string {
 func (*LicenseConverted) ProtoMessage() {}
 
 func (x *LicenseConverted) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[33]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3629,7 +3822,7 @@ func (x *LicenseConverted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicenseConverted.ProtoReflect.Descriptor instead.
 func (*LicenseConverted) Descriptor() ([]byte, []int) {
-	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{33}
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LicenseConverted) GetLicenseId() string {
@@ -3660,6 +3853,249 @@ func (x *LicenseConverted) GetLicense() *License {
 	return nil
 }
 
+// LicenseConsumed says what devices consumed. Consumptions that were carried out together are told together.
+type LicenseConsumed struct {
+	state         protoimpl.MessageState         `protogen:"open.v1"`
+	LicenseId     string                         `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	Consumptions  []*LicenseConsumed_Consumption `protobuf:"bytes,2,rep,name=consumptions,proto3" json:"consumptions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseConsumed) Reset() {
+	*x = LicenseConsumed{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseConsumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseConsumed) ProtoMessage() {}
+
+func (x *LicenseConsumed) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseConsumed.ProtoReflect.Descriptor instead.
+func (*LicenseConsumed) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LicenseConsumed) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseConsumed) GetConsumptions() []*LicenseConsumed_Consumption {
+	if x != nil {
+		return x.Consumptions
+	}
+	return nil
+}
+
+// LicenseCounterThreshold says that a counter reached 80, 90 or 100 per cent of its limit, or went beyond it. Of the thresholds
+// that one call reached it tells the highest, and each once in a period, or again after it fell five points below.
+type LicenseCounterThreshold struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	Counter   string                 `protobuf:"bytes,2,opt,name=counter,proto3" json:"counter,omitempty"`
+	Threshold int32                  `protobuf:"varint,3,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	// overage is true where more than the limit was consumed.
+	Overage bool    `protobuf:"varint,4,opt,name=overage,proto3" json:"overage,omitempty"`
+	Used    float64 `protobuf:"fixed64,5,opt,name=used,proto3" json:"used,omitempty"`
+	Limit   float64 `protobuf:"fixed64,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	// resets_at is absent for a counter that never starts again at 0.
+	ResetsAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=resets_at,json=resetsAt,proto3" json:"resets_at,omitempty"`
+	Version       int32                  `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License               `protobuf:"bytes,9,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseCounterThreshold) Reset() {
+	*x = LicenseCounterThreshold{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseCounterThreshold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseCounterThreshold) ProtoMessage() {}
+
+func (x *LicenseCounterThreshold) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseCounterThreshold.ProtoReflect.Descriptor instead.
+func (*LicenseCounterThreshold) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *LicenseCounterThreshold) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseCounterThreshold) GetCounter() string {
+	if x != nil {
+		return x.Counter
+	}
+	return ""
+}
+
+func (x *LicenseCounterThreshold) GetThreshold() int32 {
+	if x != nil {
+		return x.Threshold
+	}
+	return 0
+}
+
+func (x *LicenseCounterThreshold) GetOverage() bool {
+	if x != nil {
+		return x.Overage
+	}
+	return false
+}
+
+func (x *LicenseCounterThreshold) GetUsed() float64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *LicenseCounterThreshold) GetLimit() float64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *LicenseCounterThreshold) GetResetsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResetsAt
+	}
+	return nil
+}
+
+func (x *LicenseCounterThreshold) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseCounterThreshold) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+type LicenseConsumed_Consumption struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Counter    string                 `protobuf:"bytes,1,opt,name=counter,proto3" json:"counter,omitempty"`
+	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	// amount is the sum of the calls; it is negative where more was given back.
+	Amount float64 `protobuf:"fixed64,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Calls  int32   `protobuf:"varint,4,opt,name=calls,proto3" json:"calls,omitempty"`
+	// used is what the counter showed after the last of them.
+	Used          float64 `protobuf:"fixed64,5,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseConsumed_Consumption) Reset() {
+	*x = LicenseConsumed_Consumption{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseConsumed_Consumption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseConsumed_Consumption) ProtoMessage() {}
+
+func (x *LicenseConsumed_Consumption) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseConsumed_Consumption.ProtoReflect.Descriptor instead.
+func (*LicenseConsumed_Consumption) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{36, 0}
+}
+
+func (x *LicenseConsumed_Consumption) GetCounter() string {
+	if x != nil {
+		return x.Counter
+	}
+	return ""
+}
+
+func (x *LicenseConsumed_Consumption) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseConsumed_Consumption) GetAmount() float64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *LicenseConsumed_Consumption) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *LicenseConsumed_Consumption) GetUsed() float64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
 var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
@@ -3686,7 +4122,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
 	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\x12\x16\n" +
 	"\x06policy\x18\x1e \x01(\tR\x06policy\x12%\n" +
-	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xb7\x05\n" +
+	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xb5\x06\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
@@ -3706,7 +4142,9 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x06starts\x18\x0e \x01(\tR\x06starts\x12\x1a\n" +
 	"\btimezone\x18\x0f \x01(\tR\btimezone\x12G\n" +
 	"\x11maintenance_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x10maintenanceUntil\x12=\n" +
-	"\bfloating\x182 \x01(\v2!.latchkey.events.v1.FloatingTermsR\bfloating\x129\n" +
+	"\bfloating\x182 \x01(\v2!.latchkey.events.v1.FloatingTermsR\bfloating\x12C\n" +
+	"\fentitlements\x18( \x03(\v2\x1f.latchkey.events.v1.EntitlementR\fentitlements\x127\n" +
+	"\bcounters\x18) \x03(\v2\x1b.latchkey.events.v1.CounterR\bcounters\x129\n" +
 	"\adevices\x18< \x01(\v2\x1f.latchkey.events.v1.DeviceTermsR\adevices\"\xf7\x02\n" +
 	"\vDeviceTerms\x12!\n" +
 	"\fdevice_match\x18\x01 \x01(\tR\vdeviceMatch\x12.\n" +
@@ -3725,7 +4163,26 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\fwindow_hours\x18\x02 \x01(\x05R\vwindowHours\"5\n" +
 	"\tAllowDeny\x12\x14\n" +
 	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
-	"\x04deny\x18\x02 \x03(\tR\x04deny\"\xe7\x03\n" +
+	"\x04deny\x18\x02 \x03(\tR\x04deny\"\xa0\x01\n" +
+	"\vEntitlement\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
+	"\x05slots\x18\x04 \x01(\x05R\x05slots\x12\x18\n" +
+	"\acounter\x18\x05 \x01(\tR\acounter\"\xe1\x01\n" +
+	"\aCounter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\x05limit\x18\x02 \x01(\x01H\x00R\x05limit\x88\x01\x01\x12\x1d\n" +
+	"\aoverage\x18\x03 \x01(\x01H\x01R\aoverage\x88\x01\x01\x12%\n" +
+	"\x0eallow_negative\x18\x04 \x01(\bR\rallowNegative\x12\x14\n" +
+	"\x05reset\x18\x05 \x01(\tR\x05reset\x12\x16\n" +
+	"\x06anchor\x18\x06 \x01(\tR\x06anchor\x12\x1d\n" +
+	"\n" +
+	"per_device\x18\a \x01(\bR\tperDeviceB\b\n" +
+	"\x06_limitB\n" +
+	"\n" +
+	"\b_overage\"\xe7\x03\n" +
 	"\x0eLicenseCreated\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -4126,7 +4583,29 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x05R\aversion\x125\n" +
-	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense: \xea\xe0\x18\x11license.converted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense: \xea\xe0\x18\x11license.converted\xfa\xe0\x18\alicense\"\xb7\x02\n" +
+	"\x0fLicenseConsumed\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12S\n" +
+	"\fconsumptions\x18\x02 \x03(\v2/.latchkey.events.v1.LicenseConsumed.ConsumptionR\fconsumptions\x1a\x8a\x01\n" +
+	"\vConsumption\x12\x18\n" +
+	"\acounter\x18\x01 \x01(\tR\acounter\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x01R\x06amount\x12\x14\n" +
+	"\x05calls\x18\x04 \x01(\x05R\x05calls\x12\x12\n" +
+	"\x04used\x18\x05 \x01(\x01R\x04used:#\xea\xe0\x18\x10license.consumed\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xe8\x02\n" +
+	"\x17LicenseCounterThreshold\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x18\n" +
+	"\acounter\x18\x02 \x01(\tR\acounter\x12\x1c\n" +
+	"\tthreshold\x18\x03 \x01(\x05R\tthreshold\x12\x18\n" +
+	"\aoverage\x18\x04 \x01(\bR\aoverage\x12\x12\n" +
+	"\x04used\x18\x05 \x01(\x01R\x04used\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x01R\x05limit\x127\n" +
+	"\tresets_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bresetsAt\x12\x18\n" +
+	"\aversion\x18\b \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\t \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:(\xea\xe0\x18\x19license.counter.threshold\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -4140,118 +4619,129 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
-	(*License)(nil),                    // 0: latchkey.events.v1.License
-	(*Terms)(nil),                      // 1: latchkey.events.v1.Terms
-	(*DeviceTerms)(nil),                // 2: latchkey.events.v1.DeviceTerms
-	(*NewDevices)(nil),                 // 3: latchkey.events.v1.NewDevices
-	(*AllowDeny)(nil),                  // 4: latchkey.events.v1.AllowDeny
-	(*LicenseCreated)(nil),             // 5: latchkey.events.v1.LicenseCreated
-	(*LicenseUpdated)(nil),             // 6: latchkey.events.v1.LicenseUpdated
-	(*LicenseDeactivated)(nil),         // 7: latchkey.events.v1.LicenseDeactivated
-	(*LicenseReactivated)(nil),         // 8: latchkey.events.v1.LicenseReactivated
-	(*LicenseActivated)(nil),           // 9: latchkey.events.v1.LicenseActivated
-	(*LicenseTransferred)(nil),         // 10: latchkey.events.v1.LicenseTransferred
-	(*DeviceDeactivated)(nil),          // 11: latchkey.events.v1.DeviceDeactivated
-	(*LicenseOfflineTokenIssued)(nil),  // 12: latchkey.events.v1.LicenseOfflineTokenIssued
-	(*LicenseExpiring)(nil),            // 13: latchkey.events.v1.LicenseExpiring
-	(*LicenseValidated)(nil),           // 14: latchkey.events.v1.LicenseValidated
-	(*LicenseValidationFailed)(nil),    // 15: latchkey.events.v1.LicenseValidationFailed
-	(*LicenseHeartbeat)(nil),           // 16: latchkey.events.v1.LicenseHeartbeat
-	(*LicenseDeviceLimitExceeded)(nil), // 17: latchkey.events.v1.LicenseDeviceLimitExceeded
-	(*LicenseActivationRefused)(nil),   // 18: latchkey.events.v1.LicenseActivationRefused
-	(*FloatingTerms)(nil),              // 19: latchkey.events.v1.FloatingTerms
-	(*Lease)(nil),                      // 20: latchkey.events.v1.Lease
-	(*LicenseLeased)(nil),              // 21: latchkey.events.v1.LicenseLeased
-	(*LicenseLeaseReleased)(nil),       // 22: latchkey.events.v1.LicenseLeaseReleased
-	(*LicenseLeaseExpired)(nil),        // 23: latchkey.events.v1.LicenseLeaseExpired
-	(*LicenseLeaseEvicted)(nil),        // 24: latchkey.events.v1.LicenseLeaseEvicted
-	(*LicenseLeaseDenied)(nil),         // 25: latchkey.events.v1.LicenseLeaseDenied
-	(*LicenseFileIssued)(nil),          // 26: latchkey.events.v1.LicenseFileIssued
-	(*LicenseStarted)(nil),             // 27: latchkey.events.v1.LicenseStarted
-	(*LicenseInGrace)(nil),             // 28: latchkey.events.v1.LicenseInGrace
-	(*LicenseExpired)(nil),             // 29: latchkey.events.v1.LicenseExpired
-	(*LicenseRenewed)(nil),             // 30: latchkey.events.v1.LicenseRenewed
-	(*LicenseSuspended)(nil),           // 31: latchkey.events.v1.LicenseSuspended
-	(*LicenseReinstated)(nil),          // 32: latchkey.events.v1.LicenseReinstated
-	(*LicenseConverted)(nil),           // 33: latchkey.events.v1.LicenseConverted
-	(*timestamppb.Timestamp)(nil),      // 34: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),            // 35: google.protobuf.Struct
+	(*License)(nil),                     // 0: latchkey.events.v1.License
+	(*Terms)(nil),                       // 1: latchkey.events.v1.Terms
+	(*DeviceTerms)(nil),                 // 2: latchkey.events.v1.DeviceTerms
+	(*NewDevices)(nil),                  // 3: latchkey.events.v1.NewDevices
+	(*AllowDeny)(nil),                   // 4: latchkey.events.v1.AllowDeny
+	(*Entitlement)(nil),                 // 5: latchkey.events.v1.Entitlement
+	(*Counter)(nil),                     // 6: latchkey.events.v1.Counter
+	(*LicenseCreated)(nil),              // 7: latchkey.events.v1.LicenseCreated
+	(*LicenseUpdated)(nil),              // 8: latchkey.events.v1.LicenseUpdated
+	(*LicenseDeactivated)(nil),          // 9: latchkey.events.v1.LicenseDeactivated
+	(*LicenseReactivated)(nil),          // 10: latchkey.events.v1.LicenseReactivated
+	(*LicenseActivated)(nil),            // 11: latchkey.events.v1.LicenseActivated
+	(*LicenseTransferred)(nil),          // 12: latchkey.events.v1.LicenseTransferred
+	(*DeviceDeactivated)(nil),           // 13: latchkey.events.v1.DeviceDeactivated
+	(*LicenseOfflineTokenIssued)(nil),   // 14: latchkey.events.v1.LicenseOfflineTokenIssued
+	(*LicenseExpiring)(nil),             // 15: latchkey.events.v1.LicenseExpiring
+	(*LicenseValidated)(nil),            // 16: latchkey.events.v1.LicenseValidated
+	(*LicenseValidationFailed)(nil),     // 17: latchkey.events.v1.LicenseValidationFailed
+	(*LicenseHeartbeat)(nil),            // 18: latchkey.events.v1.LicenseHeartbeat
+	(*LicenseDeviceLimitExceeded)(nil),  // 19: latchkey.events.v1.LicenseDeviceLimitExceeded
+	(*LicenseActivationRefused)(nil),    // 20: latchkey.events.v1.LicenseActivationRefused
+	(*FloatingTerms)(nil),               // 21: latchkey.events.v1.FloatingTerms
+	(*Lease)(nil),                       // 22: latchkey.events.v1.Lease
+	(*LicenseLeased)(nil),               // 23: latchkey.events.v1.LicenseLeased
+	(*LicenseLeaseReleased)(nil),        // 24: latchkey.events.v1.LicenseLeaseReleased
+	(*LicenseLeaseExpired)(nil),         // 25: latchkey.events.v1.LicenseLeaseExpired
+	(*LicenseLeaseEvicted)(nil),         // 26: latchkey.events.v1.LicenseLeaseEvicted
+	(*LicenseLeaseDenied)(nil),          // 27: latchkey.events.v1.LicenseLeaseDenied
+	(*LicenseFileIssued)(nil),           // 28: latchkey.events.v1.LicenseFileIssued
+	(*LicenseStarted)(nil),              // 29: latchkey.events.v1.LicenseStarted
+	(*LicenseInGrace)(nil),              // 30: latchkey.events.v1.LicenseInGrace
+	(*LicenseExpired)(nil),              // 31: latchkey.events.v1.LicenseExpired
+	(*LicenseRenewed)(nil),              // 32: latchkey.events.v1.LicenseRenewed
+	(*LicenseSuspended)(nil),            // 33: latchkey.events.v1.LicenseSuspended
+	(*LicenseReinstated)(nil),           // 34: latchkey.events.v1.LicenseReinstated
+	(*LicenseConverted)(nil),            // 35: latchkey.events.v1.LicenseConverted
+	(*LicenseConsumed)(nil),             // 36: latchkey.events.v1.LicenseConsumed
+	(*LicenseCounterThreshold)(nil),     // 37: latchkey.events.v1.LicenseCounterThreshold
+	(*LicenseConsumed_Consumption)(nil), // 38: latchkey.events.v1.LicenseConsumed.Consumption
+	(*timestamppb.Timestamp)(nil),       // 39: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),             // 40: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	34, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	39, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	34, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	34, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	34, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	34, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	34, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
-	19, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
-	2,  // 9: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
-	3,  // 10: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
-	4,  // 11: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
-	4,  // 12: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	34, // 13: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	34, // 14: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 15: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	34, // 16: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 17: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	34, // 18: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	34, // 19: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 20: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	34, // 21: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 22: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	34, // 23: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	34, // 24: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 25: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 26: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	34, // 27: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	34, // 28: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	34, // 29: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	35, // 30: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	34, // 31: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	34, // 32: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	34, // 33: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	34, // 34: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	34, // 35: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
-	20, // 36: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
-	0,  // 37: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
-	20, // 38: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	34, // 39: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
-	0,  // 40: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
-	20, // 41: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
-	0,  // 42: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
-	20, // 43: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	34, // 44: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
-	0,  // 45: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	34, // 46: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	34, // 47: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
-	0,  // 48: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	34, // 49: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 50: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	34, // 51: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	34, // 52: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 53: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	34, // 54: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 55: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
-	0,  // 56: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	34, // 57: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 58: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	34, // 59: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	34, // 60: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 61: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	34, // 62: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	34, // 63: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
-	0,  // 64: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
-	0,  // 65: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
-	0,  // 66: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	39, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	39, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	39, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	39, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	39, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	21, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
+	5,  // 9: latchkey.events.v1.Terms.entitlements:type_name -> latchkey.events.v1.Entitlement
+	6,  // 10: latchkey.events.v1.Terms.counters:type_name -> latchkey.events.v1.Counter
+	2,  // 11: latchkey.events.v1.Terms.devices:type_name -> latchkey.events.v1.DeviceTerms
+	3,  // 12: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
+	4,  // 13: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
+	4,  // 14: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
+	39, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	39, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 18: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
+	39, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 20: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
+	39, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	39, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 23: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
+	39, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 25: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
+	39, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	39, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 29: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
+	39, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	39, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	39, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	40, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	39, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	39, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	39, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	39, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	39, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
+	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
+	39, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
+	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
+	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
+	39, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
+	39, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	39, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
+	39, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
+	39, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	39, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
+	39, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
+	39, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
+	39, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	39, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
+	39, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	39, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
+	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
+	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
+	38, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	39, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -4261,14 +4751,15 @@ func file_latchkey_events_v1_license_proto_init() {
 	}
 	file_latchkey_events_v1_options_proto_init()
 	file_latchkey_events_v1_license_proto_msgTypes[2].OneofWrappers = []any{}
-	file_latchkey_events_v1_license_proto_msgTypes[21].OneofWrappers = []any{}
+	file_latchkey_events_v1_license_proto_msgTypes[6].OneofWrappers = []any{}
+	file_latchkey_events_v1_license_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,200 @@
+package counter
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Use is what a call consumes.
+type Use struct {
+	// Amounts are by the names of counters.
+	Amounts map[string]int64
+	// Entitlement is consumed where Amounts is empty: Amount counts on its counter.
+	Entitlement string
+	Amount      int64
+	// OperationID names the operation within the license, empty for one that cannot be repeated or undone.
+	OperationID string
+	// Required are further entitlements that must be granted.
+	Required []string
+}
+
+// Consumption is what was consumed, and what the counters show afterwards.
+type Consumption struct {
+	License     *licensing.License
+	OperationID string
+	States      []State
+	// Undone tells of an operation that was undone since: nothing of it counts any more.
+	Undone bool
+	device *licensing.Device
+}
+
+// operationKept is how long an operation is remembered at least.
+const operationKept = 24 * time.Hour
+
+// OperationKept is how long the store keeps an operation.
+const OperationKept = operationKept + time.Hour
+
+// Consume counts what a device consumes, or repeats its answer for an operation that was carried out before. Errors:
+// licensing.ErrNotFound, the verdicts on the use of the license, ErrReused, VALIDATION_ERROR.
+func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, u Use) (Consumption, error) {
+	found, _, err := s.Seats.LicenseByKey(ctx, key, c)
+	if err != nil {
+		return Consumption{}, err
+	}
+	now := s.Clock.Now()
+	done, err := s.consume(ctx, found.ID, c, u, now)
+	if err != nil {
+		return Consumption{}, s.Seats.UseRefused(now, found.ID, key, c, err)
+	}
+	if done.device != nil {
+		s.Seats.NoteSeen(done.device, c)
+	}
+	return done, nil
+}
+
+func (s *Counters) consume(
+	ctx context.Context, licenseID string, c licensing.Client, u Use, now time.Time,
+) (done Consumption, err error) {
+	selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: u.OperationID}
+	err = s.change(ctx, selected, func(l *Ledger) (err error) {
+		done, err = l.consume(c, u, now)
+		return err
+	})
+	if err != nil {
+		return Consumption{}, err
+	}
+	return done, nil
+}
+
+// Validate is licensing.Seats.Validate for a call that consumes as well: it does both or neither. Errors: those of both.
+func (s *Counters) Validate(ctx context.Context, key string, c licensing.Client, u Use) (licensing.Validation, []State, error) {
+	var done Consumption
+	v, err := s.Seats.ValidateAnd(ctx, key, c, func(r licensing.Request) (err error) {
+		done, err = s.consume(ctx, r.License.ID, c, u, r.Now)
+		return err
+	})
+	v.Cached = false
+	return v, done.States, err
+}
+
+// consume is the rule of consumption, under the lock of the license.
+func (l *Ledger) consume(c licensing.Client, u Use, now time.Time) (Consumption, error) {
+	if o := l.Operations[u.OperationID]; o != nil {
+		return l.repeat(o, u.hash(c.HardwareID))
+	}
+	r := l.request(c.HardwareID, now)
+	if err := licensing.Decide(r); err != nil {
+		return Consumption{}, err
+	}
+	needs, err := l.needs(u, now)
+	if err != nil {
+		return Consumption{}, err
+	}
+	r.Needs = &needs
+	if err := licensing.Decide(r); err != nil {
+		return Consumption{}, err
+	}
+	done := Consumption{License: &l.License, OperationID: u.OperationID, device: r.Device}
+	var applied []Applied
+	for i := range needs.Counters {
+		a, state := l.add(needs.Counters[i].Terms, needs.Counters[i].Amount, c.HardwareID, now)
+		l.record(a, c.HardwareID, state.Used)
+		applied, done.States = append(applied, a), append(done.States, state)
+	}
+	if u.OperationID != "" {
+		l.Operations[u.OperationID] = &Operation{
+			ID:         u.OperationID,
+			Request:    u.hash(c.HardwareID),
+			HardwareID: c.HardwareID,
+			At:         now,
+			Applied:    applied,
+			Answer:     done.States,
+		}
+	}
+	return done, nil
+}
+
+// repeat answers as the operation did.
+func (l *Ledger) repeat(o *Operation, request string) (Consumption, error) {
+	if o.Request != request {
+		return Consumption{}, ErrReused
+	}
+	return Consumption{License: &l.License, OperationID: o.ID, States: o.Answer, Undone: !o.UndoneAt.IsZero()}, nil
+}
+
+// request is what the device asks before its needs are known.
+func (l *Ledger) request(hardwareID string, now time.Time) licensing.Request {
+	d := l.Devices[hardwareID]
+	return licensing.Request{
+		Operation: licensing.OperationUse,
+		License:   &l.License,
+		Seated:    d != nil && d.IsActive,
+		Device:    d,
+		Now:       now,
+	}
+}
+
+// needs is what u needs of the license, its counters in the order of their names.
+func (l *Ledger) needs(u Use, now time.Time) (licensing.Needs, error) {
+	needs := licensing.Needs{Entitlements: slices.Clip(u.Required)}
+	amounts := u.Amounts
+	if u.Entitlement != "" {
+		needs.Entitlements = append(needs.Entitlements, u.Entitlement)
+		e, _ := l.License.Entitlement(u.Entitlement)
+		switch {
+		case l.License.Grants(e.Code, now) != nil:
+			return needs, nil // which is refused
+		case e.Counter == "":
+			return needs, errNoEntitlementCounter.With("entitlement", e.Code)
+		}
+		amounts = map[string]int64{e.Counter: u.Amount}
+	}
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		n, err := l.need(name, amounts[name], now)
+		if err != nil {
+			return needs, err
+		}
+		needs.Counters = append(needs.Counters, n)
+		needs.Entitlements = append(needs.Entitlements, l.entitlementsOf(name, now)...)
+	}
+	return needs, nil
+}
+
+// entitlementsOf is the entitlement that consumption of a counter needs: one of those that name it, none where none does.
+func (l *Ledger) entitlementsOf(counter string, now time.Time) (codes []string) {
+	for i := range l.License.Entitlements {
+		if e := &l.License.Entitlements[i]; e.Counter == counter {
+			if codes = append(codes, e.Code); l.License.Grants(e.Code, now) == nil {
+				return codes[len(codes)-1:]
+			}
+		}
+	}
+	return codes[:min(1, len(codes))]
+}
+
+func (l *Ledger) need(name string, amount int64, now time.Time) (licensing.CounterNeed, error) {
+	t := l.License.Counter(name)
+	if t == nil {
+		return licensing.CounterNeed{}, errUnknown.With("counter", name)
+	}
+	if amount < 0 && !t.AllowNegative {
+		return licensing.CounterNeed{}, apierr.InvalidField(name, "must not be negative: this counter allows no giving back")
+	}
+	c, _ := l.counter(t, now)
+	return licensing.CounterNeed{Terms: t, Used: c.Used, Amount: amount, ResetsAt: c.ResetsAt}, nil
+}
+
+// hash is equal for requests that consume the same.
+func (u *Use) hash(hardwareID string) string {
+	text, _ := json.Marshal([]any{hardwareID, u.Amounts, u.Entitlement, u.Amount}) // texts and numbers always marshal
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,77 @@
+package counter
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Correction is what an administrator wants of a counter, whatever its limit.
+type Correction struct {
+	Counter string
+	// Action is EntryAdjusted, which adds Number, EntrySet, which sets the counter to it, or EntryReset.
+	Action string
+	Number int64
+	Reason string
+}
+
+// Corrected is a counter after a correction.
+type Corrected struct {
+	State State
+	// Clamped tells that the result would have been below 0 or above licensing.MaxCount.
+	Clamped bool
+}
+
+// Correct changes the number of a counter. Errors: licensing.ErrNotFound, licensing.ErrNoCounter.
+func (s *Counters) Correct(ctx context.Context, by *licensing.Actor, licenseID string, c Correction) (Corrected, error) {
+	var done Corrected
+	err := s.change(ctx, Selection{LicenseID: licenseID}, func(l *Ledger) (err error) {
+		done, err = l.correct(by, c, s.Clock.Now())
+		return err
+	})
+	return done, err
+}
+
+// correct is the rule of Correct, under the lock of the license.
+func (l *Ledger) correct(by *licensing.Actor, wanted Correction, now time.Time) (Corrected, error) {
+	t := l.License.Counter(wanted.Counter)
+	if t == nil {
+		return Corrected{}, licensing.ErrNoCounter
+	}
+	c := l.current(t, now)
+	before, exact := c.Used, wanted.result(c.Used)
+	c.Used = min(max(0, exact), licensing.MaxCount)
+	if wanted.Action == EntryReset {
+		c.restart(now)
+	}
+	l.put(c, t, now)
+	l.note(Entry{
+		Counter:    t.Name,
+		Action:     wanted.Action,
+		At:         now,
+		UsedBefore: before,
+		UsedAfter:  c.Used,
+		Reason:     wanted.Reason,
+		ActorID:    by.GetId(),
+		ActorName:  by.GetName(),
+	})
+	l.Emit(audited(by, "license.counter."+auditActions[wanted.Action], &l.License,
+		map[string]any{"counter": t.Name, "used": before},
+		map[string]any{"counter": t.Name, "used": c.Used, "reason": wanted.Reason}))
+	return Corrected{State: c.state(t), Clamped: c.Used != exact}, nil
+}
+
+// auditActions name the actions as the audit log does.
+var auditActions = map[string]string{EntryAdjusted: "adjust", EntrySet: "set", EntryReset: "reset"}
+
+// result is what the counter would show if numbers had no bounds.
+func (c *Correction) result(used int64) int64 {
+	switch c.Action {
+	case EntryAdjusted:
+		return used + c.Number
+	case EntrySet:
+		return c.Number
+	}
+	return 0
+}

@@ -1,0 +1,20 @@
+package counter
+
+import (
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// The reasons why nothing is counted, beside the verdicts on the license.
+var (
+	// errUnknown is licensing.ErrNoCounter for a name in a body.
+	errUnknown = apierr.New(apierr.Invalid, errcode.CounterNotFound,
+		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
+	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
+		"this entitlement names no counter, so nothing of it can be consumed")
+	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
+		"this operation_id came before with another request; use a new one for a new operation")
+)
+
+// errNoOperation is told by its member, because operations have no path.
+var errNoOperation = apierr.InvalidField("operation_id", "no operation of this device in the last 24 hours has this id")

@@ -1,0 +1,67 @@
+package manage
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+)
+
+type historyBody struct {
+	LicenseID string      `json:"license_id"`
+	Counter   string      `json:"counter"`
+	History   []entryBody `json:"history"`
+	httpx.Page
+}
+
+type entryBody struct {
+	EntryID    string    `json:"entry_id"`
+	Action     string    `json:"action"`
+	At         time.Time `json:"at"`
+	UsedBefore int64     `json:"used_before"`
+	UsedAfter  int64     `json:"used_after"`
+	Reason     *string   `json:"reason"`
+	// Actor is the administrator, null for the calendar.
+	Actor *actorBody `json:"actor"`
+}
+
+type actorBody struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func newEntryBody(e *counter.Entry) entryBody {
+	body := entryBody{
+		EntryID:    e.ID,
+		Action:     e.Action,
+		At:         e.At.UTC(),
+		UsedBefore: e.UsedBefore,
+		UsedAfter:  e.UsedAfter,
+		Reason:     httpx.TextOrNull(e.Reason),
+	}
+	if e.ActorID != "" {
+		body.Actor = &actorBody{e.ActorID, e.ActorName}
+	}
+	return body
+}
+
+func (m *Manage) counterHistory(c *gin.Context) error {
+	p, err := httpx.QueryPage(c, 50, 100)
+	if err != nil {
+		return err
+	}
+	id, name := licenseID(c), counterName(c)
+	entries, total, err := m.Counters.History(c.Request.Context(), id, name, p.Page, p.PerPage)
+	if err != nil {
+		return err
+	}
+	body := historyBody{LicenseID: id, Counter: name, History: []entryBody{}, Page: p.Of(total)}
+	for i := range entries {
+		body.History = append(body.History, newEntryBody(&entries[i]))
+	}
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}

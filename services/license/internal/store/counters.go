@@ -1,0 +1,176 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Counters implements counter.Store. Changes that come at the same time share a transaction, as activations do; what they change of
+// one license they change one after another in one Ledger.
+type Counters struct {
+	*Store
+	together *batch.Batcher[string, counterChange, counterResult]
+}
+
+// NewCounters returns the store of counters in the database of s.
+func NewCounters(s *Store) *Counters {
+	c := &Counters{Store: s}
+	c.together = batch.New(batches(s.db.Engine()), counterChange.licenseID, c.runBatch)
+	return c
+}
+
+// counterChange is one call that changes counters.
+type counterChange struct {
+	ctx context.Context // only for its trace
+	counter.Selection
+	decide func(*counter.Ledger) error
+}
+
+func (c counterChange) licenseID() string { return c.LicenseID }
+
+// counterResult is what came of a change: settled is false when somebody else held the license, or nobody has its id.
+type counterResult struct {
+	settled bool
+	err     error
+}
+
+// Change implements counter.Store. Within a transaction, and when the batch gave no result, a change goes by itself.
+func (s *Counters) Change(ctx context.Context, selected counter.Selection, decide func(*counter.Ledger) error) error {
+	if uuid.Validate(selected.LicenseID) != nil {
+		return licensing.ErrNotFound
+	}
+	c := counterChange{ctx, selected, decide}
+	if !s.db.InTx(ctx) {
+		if r, err := s.together.Do(ctx, c); err != nil || r.settled {
+			return translate(cmp.Or(err, r.err))
+		}
+	}
+	all, err := s.run(ctx, []counterChange{c}, clause.Locking{Strength: "NO KEY UPDATE"})
+	switch {
+	case err != nil:
+		return translate(err)
+	case !all[0].settled:
+		return licensing.ErrNotFound
+	}
+	return all[0].err
+}
+
+// runBatch settles nothing when the transaction fails because of what one of them brought: each then goes by itself. After an
+// outage nobody knows what was committed, so the failure is everyone's.
+func (s *Counters) runBatch(changes []counterChange) ([]counterResult, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+	defer cancel()
+	// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
+	all, err := s.run(ctx, changes, clause.Locking{Strength: "NO KEY UPDATE", Options: "SKIP LOCKED"})
+	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
+		return make([]counterResult, len(changes)), nil
+	}
+	return all, err
+}
+
+func (s *Counters) run(ctx context.Context, changes []counterChange, lock clause.Locking) (all []counterResult, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		ledgers, err := loadLedgers(tx, changes, lock)
+		if err != nil {
+			return err
+		}
+		all = make([]counterResult, len(changes))
+		for i, c := range changes {
+			l := ledgers[c.LicenseID]
+			if l == nil {
+				continue
+			}
+			told := len(l.Events())
+			all[i] = counterResult{settled: true, err: c.decide(l.Ledger)}
+			traced := trace.With(ctx, trace.Parent(c.ctx))
+			if err := s.publish(traced, tx, c.LicenseID, l.Events()[told:]); err != nil {
+				return err
+			}
+		}
+		return writeLedgers(ctx, tx, ledgers)
+	})
+	return all, err
+}
+
+// Read implements counter.Store.
+func (s *Counters) Read(ctx context.Context, licenseID string) (licensing.License, map[string]counter.Counter, error) {
+	l, err := s.Find(ctx, licenseID)
+	if err != nil {
+		return l, nil, err
+	}
+	var rows []counterRow
+	err = s.db.Read(ctx).Table("counters").Where("license_id = ?", licenseID).Find(&rows).Error
+	counters := map[string]counter.Counter{}
+	for _, row := range rows {
+		counters[row.Name] = row.counter()
+	}
+	return l, counters, translate(err)
+}
+
+// Parts implements counter.Store.
+func (s *Counters) Parts(
+	ctx context.Context, licenseID string, c counter.Counter, limit int,
+) ([]counter.DevicePart, error) {
+	parts := []counter.DevicePart{}
+	err := s.db.Read(ctx).Table("counter_devices").Select("hardware_id", "used").
+		Where("license_id = ? AND counter = ? AND period = ? AND used > 0", licenseID, c.Name, c.Period).
+		Order("used DESC, hardware_id").Limit(limit).Find(&parts).Error
+	return parts, translate(err)
+}
+
+// History implements counter.Store.
+func (s *Counters) History(
+	ctx context.Context, licenseID, name string, page, perPage int,
+) ([]counter.Entry, int, error) {
+	of := func() *gorm.DB {
+		return s.db.Read(ctx).Table("counter_history").Where("license_id = ? AND counter = ?", licenseID, name)
+	}
+	var total int64
+	if err := of().Count(&total).Error; err != nil {
+		return nil, 0, translate(err)
+	}
+	var rows []entryRow
+	err := of().Order("at DESC, id DESC").Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
+	entries := make([]counter.Entry, len(rows))
+	for i, row := range rows {
+		entries[i] = row.Entry
+		entries[i].At = row.At.UTC()
+	}
+	return entries, int(total), translate(err)
+}
+
+// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at 0.
+func dropCounters(tx *gorm.DB, before, after *licensing.License) error {
+	var gone []string
+	for i := range before.Counters {
+		if name := before.Counters[i].Name; after.Counter(name) == nil {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	slices.Sort(gone)
+	for _, statement := range []string{
+		`DELETE FROM counters WHERE license_id = ? AND name IN ?`,
+		`DELETE FROM counter_devices WHERE license_id = ? AND counter IN ?`,
+		`DELETE FROM counter_history WHERE license_id = ? AND counter IN ?`,
+	} {
+		if err := tx.Exec(statement, after.ID, gone).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}

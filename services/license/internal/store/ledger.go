@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// ledger is a counter.Ledger with what the tables hold of it.
+type ledger struct {
+	*counter.Ledger
+	counters   map[string]counter.Counter
+	parts      map[counter.Device]counter.Part
+	operations map[string]*counter.Operation
+}
+
+// ledgers are by the ids of licenses.
+type ledgers map[string]*ledger
+
+// loadLedgers locks the licenses of changes and loads what the changes name. Without the lock of its license nobody writes to a
+// counter, so what is read after it stays true.
+func loadLedgers(tx *gorm.DB, changes []counterChange, lock clause.Locking) (ledgers, error) {
+	var ids []string
+	for _, c := range changes {
+		ids = append(ids, c.LicenseID)
+	}
+	var rows []licenseRow
+	err := tx.Clauses(lock).Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
+	held := make(ledgers, len(rows))
+	for i := range rows {
+		held[rows[i].ID] = newLedger(rows[i].license())
+	}
+	for _, load := range []func(*gorm.DB, []counterChange) error{
+		held.loadCounters, held.loadDevices, held.loadParts, held.loadOperations,
+	} {
+		if err == nil && len(held) > 0 {
+			err = load(tx, changes)
+		}
+	}
+	return held, err
+}
+
+func newLedger(l licensing.License) *ledger {
+	return &ledger{
+		Ledger: &counter.Ledger{
+			Change:     licensing.Change{License: l, Devices: map[string]*licensing.Device{}},
+			Counters:   map[string]counter.Counter{},
+			Parts:      map[counter.Device]counter.Part{},
+			Operations: map[string]*counter.Operation{},
+		},
+		counters:   map[string]counter.Counter{},
+		parts:      map[counter.Device]counter.Part{},
+		operations: map[string]*counter.Operation{},
+	}
+}
+
+func (held ledgers) loadCounters(tx *gorm.DB, _ []counterChange) error {
+	var ids []string
+	for id := range held {
+		ids = append(ids, id)
+	}
+	var rows []counterRow
+	err := tx.Table("counters").Where("license_id IN ?", ids).Find(&rows).Error
+	for i := range rows {
+		l, c := held[rows[i].LicenseID], rows[i].counter()
+		l.counters[c.Name], l.Counters[c.Name] = c, c
+	}
+	return err
+}
+
+func (held ledgers) loadDevices(tx *gorm.DB, changes []counterChange) error {
+	var rows []deviceRow
+	q, any := held.either("hardware_id", changes, func(c counterChange) string { return c.HardwareID })
+	if !any {
+		return nil
+	}
+	err := tx.Table("devices").Where(q).Find(&rows).Error
+	for i := range rows {
+		d := rows[i].device()
+		held[d.LicenseID].Devices[d.HardwareID] = &d
+	}
+	return err
+}
+
+func (held ledgers) loadParts(tx *gorm.DB, changes []counterChange) error {
+	q, any := held.either("hardware_id", changes, func(c counterChange) string {
+		if l := held[c.LicenseID]; l != nil && l.License.CountsDevices() {
+			return c.HardwareID
+		}
+		return ""
+	})
+	if !any {
+		return nil
+	}
+	var rows []partRow
+	err := tx.Table("counter_devices").Where(q).Find(&rows).Error
+	for _, r := range rows {
+		l, d := held[r.LicenseID], counter.Device{Counter: r.Counter, HardwareID: r.HardwareID}
+		l.parts[d] = counter.Part{Period: r.Period, Used: r.Used}
+		l.Parts[d] = l.parts[d]
+	}
+	return err
+}
+
+func (held ledgers) loadOperations(tx *gorm.DB, changes []counterChange) error {
+	q, any := held.either("operation_id", changes, func(c counterChange) string { return c.OperationID })
+	if !any {
+		return nil
+	}
+	var rows []operationRow
+	err := tx.Table("counter_operations").Where(q).Find(&rows).Error
+	for i := range rows {
+		l, o := held[rows[i].LicenseID], rows[i].operation()
+		l.operations[o.ID], l.Operations[o.ID] = o, o
+	}
+	return err
+}
+
+// either selects the rows whose license and column are those of one of the changes; any is false where no change has a value.
+func (held ledgers) either(column string, changes []counterChange, value func(counterChange) string) (q clause.Expr, any bool) {
+	var either []string
+	for _, c := range changes {
+		if v := value(c); v != "" && held[c.LicenseID] != nil {
+			either = append(either, "license_id = ? AND "+column+" = ?")
+			q.Vars = append(q.Vars, c.LicenseID, v)
+		}
+	}
+	q.SQL = "(" + strings.Join(either, ") OR (") + ")"
+	return q, len(either) > 0
+}
+
+// writeLedgers writes what differs from what was loaded, one statement for each table.
+func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
+	var (
+		counters   []counterRow
+		parts      []partRow
+		operations []operationRow
+		entries    []entryRow
+	)
+	for id, l := range held {
+		for name, c := range l.Counters {
+			if c != l.counters[name] {
+				counters = append(counters, newCounterRow(id, c))
+			}
+		}
+		for d, p := range l.Parts {
+			if p != l.parts[d] {
+				parts = append(parts, partRow{id, d.Counter, d.HardwareID, p.Period, p.Used})
+			}
+		}
+		for name, o := range l.Operations {
+			if o != l.operations[name] {
+				operations = append(operations, newOperationRow(id, o))
+			}
+		}
+		for _, e := range l.Entries {
+			entries = append(entries, entryRow{id, e})
+		}
+		if l.AfterCommit != nil {
+			db.AfterCommit(ctx, l.AfterCommit)
+		}
+	}
+	err := upsert(tx, "counters", counters, "license_id", "name")
+	if err == nil {
+		err = upsert(tx, "counter_devices", parts, "license_id", "hardware_id", "counter")
+	}
+	if err == nil {
+		err = upsert(tx, "counter_operations", operations, "license_id", "operation_id")
+	}
+	if err == nil {
+		err = upsert(tx, "counter_history", entries, "id")
+	}
+	return err
+}
+
+// upsert inserts rows, or overwrites those with the same key.
+func upsert[T any](tx *gorm.DB, table string, rows []T, key ...string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	conflict := clause.OnConflict{UpdateAll: true}
+	for _, column := range key {
+		conflict.Columns = append(conflict.Columns, clause.Column{Name: column})
+	}
+	return tx.Table(table).Clauses(conflict).Create(&rows).Error
+}
