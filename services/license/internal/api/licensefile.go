@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -24,11 +22,9 @@ const maxNonce = 128
 // fileRequest is the request of a machine without a network, which somebody carries to a machine with one.
 type fileRequest struct {
 	deviceRequest
-	Nonce string `json:"nonce" text:"identifier"`
-	// DevicePublicKey is the base64 of the 32 bytes of an Ed25519 key.
-	DevicePublicKey string `json:"device_public_key" text:"identifier"`
-	ValidHours      *int   `json:"valid_hours"`
-	Encrypt         bool   `json:"encrypt"`
+	Nonce      string `json:"nonce" text:"identifier"`
+	ValidHours *int   `json:"valid_hours"`
+	Encrypt    bool   `json:"encrypt"`
 }
 
 func (a *API) licenseFile(c *gin.Context) error {
@@ -63,13 +59,6 @@ func (r *fileRequest) wanted() (licensefile.Request, error) {
 	if r.ValidHours != nil {
 		f.Range("valid_hours", *r.ValidHours, 1, licensefile.MaxHours)
 		wanted.Hours = *r.ValidHours
-	}
-	if r.DevicePublicKey != "" {
-		public, err := base64.StdEncoding.Strict().DecodeString(r.DevicePublicKey)
-		if err != nil || len(public) != ed25519.PublicKeySize {
-			f.Add("device_public_key", fmt.Sprintf("must be the base64 of the %d bytes of an Ed25519 key", ed25519.PublicKeySize))
-		}
-		wanted.PublicKey = public
 	}
 	return wanted, f.Err()
 }

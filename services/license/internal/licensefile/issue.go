@@ -42,8 +42,6 @@ type Request struct {
 	Nonce string
 	// ByMachine holds the file to the license's max_offline_hours, which administrators may go beyond.
 	ByMachine bool
-	// PublicKey is the Ed25519 key with which the machine will sign usage reports; nil for none.
-	PublicKey []byte
 }
 
 // File is a license file and what is in it.
@@ -143,9 +141,6 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 		d, err := ch.SeatForFile(c, now)
 		if err != nil {
 			return licensing.File{}, err
-		}
-		if r.PublicKey != nil {
-			d.PublicKey = r.PublicKey
 		}
 		f.Devices = append(f.Devices, d)
 	}

@@ -1,5 +1,5 @@
-// Package licensefile has the use cases of license files: the keys that sign them, the files of machines without a network, the
-// list of those that were revoked, and the usage that such machines report. Their form is package licensefile of proto.
+// Package licensefile has the use cases of license files: the keys that sign them, the files of machines without a network,
+// and the list of those that were revoked. Their form is package licensefile of proto.
 package licensefile
 
 import (

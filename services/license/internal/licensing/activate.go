@@ -83,7 +83,7 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	if returning {
 		// Not OfflineUntil: the offline tokens of the seat that it left are void.
 		d.ID, d.Profile, d.SessionData = old.ID, old.Profile.With(d.Profile), old.SessionData
-		d.OfflineHorizon, d.PublicKey, d.UsageReports = old.OfflineHorizon, old.PublicKey, old.UsageReports
+		d.OfflineHorizon = old.OfflineHorizon
 	}
 	ch.Start(now)
 	ch.Announce(now)

@@ -29,10 +29,6 @@ type Device struct {
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
 	// outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time
-	// PublicKey is the Ed25519 key with which the device signs its usage reports, nil where it brought none; UsageReports is
-	// the sequence number of the last one that was counted.
-	PublicKey    []byte `json:",omitempty"`
-	UsageReports int64  `json:",omitempty"`
 }
 
 func (d *Device) active() *ActiveDevice {

@@ -213,8 +213,6 @@ type deviceRow struct {
 	DeactivatedAt    *time.Time
 	OfflineUntil     *time.Time
 	OfflineHorizon   *time.Time
-	PublicKey        []byte
-	UsageReports     int64
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -233,8 +231,6 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		DeactivatedAt:    nullable(d.DeactivatedAt),
 		OfflineUntil:     nullable(d.OfflineUntil),
 		OfflineHorizon:   nullable(d.OfflineHorizon),
-		PublicKey:        d.PublicKey,
-		UsageReports:     d.UsageReports,
 	}
 }
 
@@ -251,8 +247,6 @@ func (r *deviceRow) device() licensing.Device {
 		DeactivatedAt:    value(r.DeactivatedAt),
 		OfflineUntil:     value(r.OfflineUntil),
 		OfflineHorizon:   value(r.OfflineHorizon),
-		PublicKey:        r.PublicKey,
-		UsageReports:     r.UsageReports,
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -278,8 +272,6 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"deactivated_at":    nullable(d.DeactivatedAt),
 		"offline_until":     nullable(d.OfflineUntil),
 		"offline_horizon":   nullable(d.OfflineHorizon),
-		"public_key":        d.PublicKey,
-		"usage_reports":     d.UsageReports,
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

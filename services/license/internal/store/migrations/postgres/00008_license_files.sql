@@ -4,8 +4,6 @@
 -- those who must not; it outlives seats and tokens that are void.
 ALTER TABLE licenses ADD COLUMN offline_horizon timestamptz;
 ALTER TABLE devices ADD COLUMN offline_horizon timestamptz;
-ALTER TABLE devices ADD COLUMN public_key bytea;
-ALTER TABLE devices ADD COLUMN usage_reports bigint NOT NULL DEFAULT 0;
 UPDATE devices SET offline_horizon = offline_until WHERE offline_until IS NOT NULL;
 UPDATE licenses SET offline_horizon = (SELECT max(offline_until) FROM devices WHERE devices.license_id = licenses.id);
 CREATE INDEX licenses_offline_horizon ON licenses (offline_horizon) WHERE offline_horizon IS NOT NULL;
@@ -55,7 +53,5 @@ DROP TABLE revocations;
 DROP TABLE file_keys;
 DROP INDEX devices_offline_horizon;
 DROP INDEX licenses_offline_horizon;
-ALTER TABLE devices DROP COLUMN usage_reports;
-ALTER TABLE devices DROP COLUMN public_key;
 ALTER TABLE devices DROP COLUMN offline_horizon;
 ALTER TABLE licenses DROP COLUMN offline_horizon;
