@@ -53,5 +53,5 @@ func (s *Service) noteExpired(ctx context.Context) error {
 func (s *Service) prune(ctx context.Context) error {
 	_, errDevices := s.store.PruneDevices(ctx)
 	_, errLeases := s.store.PruneLeases(ctx)
-	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx))
+	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx), s.store.PruneCounters(ctx))
 }

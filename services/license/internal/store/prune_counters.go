@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+)
+
+// historyKept is how long the history of a counter is remembered.
+const historyKept = 2 * 365 * 24 * time.Hour
+
+const (
+	pruneOperations = `
+DELETE FROM counter_operations WHERE (license_id, operation_id) IN (
+	SELECT license_id, operation_id FROM counter_operations WHERE created_at < ? LIMIT ?)`
+	pruneHistory = `DELETE FROM counter_history WHERE id IN (SELECT id FROM counter_history WHERE at < ? LIMIT ?)`
+	pruneParts   = `
+DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
+	SELECT d.license_id, d.hardware_id, d.counter FROM counter_devices d
+	JOIN counters c ON c.license_id = d.license_id AND c.name = d.counter WHERE d.period < c.period LIMIT ?)`
+)
+
+// PruneCounters deletes, in small batches, operations and history whose time is over, and parts of devices from earlier
+// periods.
+func (s *Store) PruneCounters(ctx context.Context) error {
+	now := s.clock.Now()
+	err := s.pruneBatches(ctx, pruneOperations, now.Add(-counter.OperationKept), pruneBatch)
+	if err == nil {
+		err = s.pruneBatches(ctx, pruneHistory, now.Add(-historyKept), pruneBatch)
+	}
+	if err == nil {
+		err = s.pruneBatches(ctx, pruneParts, pruneBatch)
+	}
+	return err
+}
+
+// pruneBatches repeats a statement, in a transaction each, until it deletes less than a whole batch.
+func (s *Store) pruneBatches(ctx context.Context, statement string, values ...any) error {
+	for {
+		var n int64
+		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			res := tx.Exec(statement, values...)
+			n = res.RowsAffected
+			return res.Error
+		})
+		if err != nil || n < pruneBatch {
+			return translate(err)
+		}
+	}
+}
