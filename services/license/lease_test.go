@@ -270,3 +270,24 @@ func TestAnAdministratorEndsALease(t *testing.T) {
 		}
 	})
 }
+
+func TestLeasesOfAnEntitlement(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","floating":{"slots":3,"activation":"none"},
+			"entitlements":[{"code":"cad","slots":1},{"code":"viewer"}]}`)
+		w.want(made, http.StatusCreated, "")
+		key := made.body["license_key"].(string)
+		w.want(w.checkOut(key, "pc-1", `"entitlement":"nothing"`), http.StatusForbidden, "ENTITLEMENT_MISSING")
+		first := w.checkOut(key, "pc-1", `"entitlement":"cad"`)
+		w.want(first, http.StatusCreated, "")
+		full := w.checkOut(key, "pc-2", `"entitlement":"cad"`)
+		w.want(full, http.StatusForbidden, "LEASE_LIMIT_EXCEEDED")
+		details := full.body["details"].(map[string]any)
+		if details["slots"] != 1.0 || details["in_use"] != 1.0 || details["earliest_end"] != first.body["expires_at"] {
+			t.Errorf("%v", details)
+		}
+		w.want(w.checkOut(key, "pc-2", `"entitlement":"viewer"`), http.StatusCreated, "")
+		w.release(first)
+		w.want(w.checkOut(key, "pc-2", `"entitlement":"cad"`), http.StatusOK, "")
+	})
+}

@@ -80,7 +80,9 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 		return Grant{}, err
 	}
 	if held != nil {
+		p.claim(held.Entitlement, -1)
 		held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
+		p.claim(held.Entitlement, 1)
 		p.extend(held, r.BorrowUntil)
 		return p.granted(held, false), nil
 	}
@@ -94,7 +96,11 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 // admit judges a request; held is the live lease that the holder has, or nil. A device that needs no seat may be new,
 // and then its id must be its own.
 func (p *Pool) admit(r *Request, held *Lease) error {
-	if err := p.judge(r.holder(), held, r.Entitlement, !r.BorrowUntil.IsZero()); err != nil {
+	entitlement := r.Entitlement
+	if held != nil {
+		entitlement = cmp.Or(entitlement, held.Entitlement)
+	}
+	if err := p.judge(r.holder(), held, entitlement, !r.BorrowUntil.IsZero()); err != nil {
 		return err
 	}
 	if held == nil && p.License.LeaseIsSeat() {
@@ -134,6 +140,7 @@ func (p *Pool) makeRoom(forLease string) {
 	for _, l := range p.evictable()[:p.excess()] {
 		l.end(Evicted, p.Now)
 		p.InUse--
+		p.claim(l.Entitlement, -1)
 		p.change(l)
 		p.Emit(evicted(p, l, forLease))
 	}
@@ -141,6 +148,7 @@ func (p *Pool) makeRoom(forLease string) {
 
 func (p *Pool) add(l *Lease) {
 	p.InUse++
+	p.claim(l.Entitlement, 1)
 	if p.EarliestEnd.IsZero() || l.ExpiresAt.Before(p.EarliestEnd) {
 		p.EarliestEnd = l.ExpiresAt
 	}
@@ -156,7 +164,7 @@ func (p *Pool) extend(l *Lease, borrow time.Time) {
 }
 
 func (p *Pool) granted(l *Lease, created bool) Grant {
-	return Grant{Lease: *l, Slots: p.Slots(), Created: created, features: p.License.Features}
+	return Grant{Lease: *l, Slots: p.Slots(), Created: created, features: p.License.UsableFeatures(p.Now)}
 }
 
 // refused remembers a denial for lack of slots, publishes it, and returns err.

@@ -16,13 +16,19 @@ type Pool struct {
 	// InUse counts the live leases of the license, and EarliestEnd is when the first of them ends, zero for none.
 	InUse       int
 	EarliestEnd time.Time
-	// EntitlementInUse counts them by the entitlements that calls name.
-	EntitlementInUse map[string]int
+	// Entitled are the live leases that claim an entitlement, by the codes that calls name.
+	Entitled map[string]Usage
 	// Named are the leases that calls name.
 	Named []*Lease
 	// Evictable are leases to choose from when one has to go: those longest unseen, as many as there are calls.
 	Evictable []*Lease
 	changed   []*Lease
+}
+
+// Usage is how many live leases there are of something, and when the first of them ends.
+type Usage struct {
+	InUse       int
+	EarliestEnd time.Time
 }
 
 // Changed are the leases to be written, in the order in which they were changed.
@@ -95,6 +101,7 @@ func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) er
 	var needs *licensing.Needs
 	if entitlement != "" {
 		needs = &licensing.Needs{Entitlements: []string{entitlement}}
+		p.needEntitlement(need, held, entitlement)
 	}
 	d := p.Devices[h.HardwareID]
 	return licensing.Decide(licensing.Request{
@@ -106,6 +113,26 @@ func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) er
 		Needs:     needs,
 		Now:       p.Now,
 	})
+}
+
+// needEntitlement has a lease that is to claim an entitlement with slots of its own need one of these, unless it has
+// one. Nobody loses such a slot to another.
+func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code string) {
+	e, _ := p.License.Entitlement(code)
+	used := p.Entitled[code]
+	if e.Slots == 0 || used.InUse < e.Slots || held != nil && held.Entitlement == code {
+		return
+	}
+	need.Slots, need.InUse, need.EarliestEnd = e.Slots, used.InUse, used.EarliestEnd
+	need.Held, need.Evicts = false, false
+}
+
+// claim counts a lease that claims an entitlement, or with -1 one that does so no more.
+func (p *Pool) claim(code string, n int) {
+	if used, named := p.Entitled[code]; named {
+		used.InUse += n
+		p.Entitled[code] = used
+	}
 }
 
 // ended is the refusal of what somebody wants to do with a lease that is over, nil for one that is live.

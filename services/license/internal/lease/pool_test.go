@@ -253,6 +253,33 @@ func TestSessionsOfADevice(t *testing.T) {
 	s.refused(err, ErrNotFound)
 }
 
+func TestEntitlementsOfLeases(t *testing.T) {
+	s := newStory(t, func(f *licensing.FloatingTerms) { f.Slots = 5 })
+	s.pool.License.Features = []string{"cad", "free"}
+	s.pool.License.Entitlements = []licensing.Entitlement{{Code: "cad", Slots: 1}, {Code: "old", ExpiresAt: noon}}
+	s.pool.Entitled = map[string]Usage{"cad": {}, "free": {}}
+	claim := func(code string) func(*Request) { return func(r *Request) { r.Entitlement = code } }
+	_, err := s.take("a", claim("nothing"))
+	s.refused(err, licensing.ErrEntitlementMissing)
+	_, err = s.take("a", claim("old"))
+	s.refused(err, licensing.ErrEntitlementExpired)
+	a := s.took("a", claim("cad"))
+	s.took("a", claim("cad"))
+	_, err = s.take("b", claim("cad"))
+	s.refused(err, licensing.ErrLeaseLimit)
+	s.took("b", claim("free"))
+	_, err = s.take("b", claim("cad"))
+	s.refused(err, licensing.ErrLeaseLimit)
+	s.took("a", claim("free"))
+	s.took("b", claim("cad"))
+	if s.pool.InUse != 2 || s.pool.Entitled["cad"].InUse != 1 || s.pool.Entitled["free"].InUse != 1 {
+		t.Errorf("%d slots, %v", s.pool.InUse, s.pool.Entitled)
+	}
+	s.pool.License.Features = nil
+	_, err = s.pool.renew(a.ID)
+	s.refused(err, licensing.ErrEntitlementMissing)
+}
+
 // TestRefusalsLeaveNoTrace: nothing is changed and nothing told.
 func TestRefusalsLeaveNoTrace(t *testing.T) {
 	s := newStory(t, func(f *licensing.FloatingTerms) { f.Slots = 1 })

@@ -61,6 +61,7 @@ func (p *Pool) release(id, by string) (Lease, error) {
 	}
 	l.end(Released, p.Now)
 	p.InUse--
+	p.claim(l.Entitlement, -1)
 	p.change(l)
 	p.Emit(released(&p.License, l, by, p.Now))
 	return *l, nil

@@ -30,6 +30,9 @@ const (
 	SELECT * FROM devices WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted)`
 	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE license_id IN @ids AND ending = '' AND expires_at > @now GROUP BY license_id`
+	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
+		WHERE license_id IN @ids AND entitlement IN @codes AND ending = '' AND expires_at > @now
+		GROUP BY license_id, entitlement`
 	oldestLeases = `SELECT * FROM leases
 		WHERE license_id = @id AND ending = '' AND expires_at > @now
 			AND (borrowed_until IS NULL OR borrowed_until <= @now)
@@ -65,6 +68,9 @@ func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, skip bool) (map[str
 	if err := s.loadNamed(tx, document, pools); err != nil {
 		return nil, err
 	}
+	if err := loadEntitled(tx, batch, pools); err != nil {
+		return nil, err
+	}
 	return pools, loadCounts(tx, pools)
 }
 
@@ -84,6 +90,7 @@ func (s *Store) lockLicenses(tx *gorm.DB, batch []leaseRequest, skip bool) (map[
 	for i := range rows {
 		p := &pool{before: rows[i].license(), byID: map[string]*lease.Lease{}, calls: calls[rows[i].ID]}
 		p.License, p.Devices = rows[i].license(), map[string]*licensing.Device{}
+		p.Entitled = map[string]lease.Usage{}
 		pools[rows[i].ID] = p
 	}
 	return pools, err
@@ -140,6 +147,32 @@ func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
 		}
 	}
 	return nil
+}
+
+// loadEntitled counts the live leases that claim an entitlement which a request names.
+func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) error {
+	var codes []string
+	for _, r := range batch {
+		if p := pools[r.LicenseID]; p != nil && r.Entitlement != "" {
+			p.Entitled[r.Entitlement] = lease.Usage{}
+			codes = append(codes, r.Entitlement)
+		}
+	}
+	if len(codes) == 0 {
+		return nil
+	}
+	var counts []struct {
+		LicenseID, Entitlement string
+		InUse                  int
+		EarliestEnd            db.Time
+	}
+	ids := slices.Collect(maps.Keys(pools))
+	err := tx.Raw(countEntitled, sql.Named("ids", ids), sql.Named("codes", codes), sql.Named("now", pools[ids[0]].Now)).
+		Find(&counts).Error
+	for _, c := range counts {
+		pools[c.LicenseID].Entitled[c.Entitlement] = lease.Usage{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
+	}
+	return err
 }
 
 // loadEvictable loads as many as all requests together could need.
