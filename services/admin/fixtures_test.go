@@ -61,6 +61,8 @@ var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, []forwardedRou
 			`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z","expires_at":"2026-03-03T12:00:00Z",` +
 			`"license_file":"-----BEGIN LATCHKEY CERTIFICATE-----"}`,
 	},
+	{"license", "POST", "/api/v1/admin/explain", `{"license_id":"` + licenseID + `","hardware_id":"a"}`, 200,
+		`{"verdict":"allowed","error_code":null,"checks":[],"device":null,"license":null}`},
 	{"license", "POST", theLicenses + "/renew", `{"days":30}`, 200, theLicense},
 	{"license", "POST", theLicenses + "/suspend", `{"reason":"unpaid"}`, 200, theLicense},
 	{"license", "POST", theLicenses + "/reinstate", `{}`, 200, theLicense},

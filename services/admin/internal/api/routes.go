@@ -46,6 +46,7 @@ func (a *API) table() []route {
 		{http.MethodGet, licenses, adminkey.Viewer, toLicense},
 		{http.MethodPost, bulkCreate, adminkey.Operator, large(toLicense)},
 		{http.MethodPost, search, adminkey.Viewer, toLicense},
+		{http.MethodPost, "/api/v1/admin/explain", adminkey.Viewer, toLicense},
 		{http.MethodGet, license, adminkey.Viewer, own(a.getLicense)},
 		{http.MethodPatch, license, adminkey.Operator, toLicense},
 		{http.MethodDelete, license, adminkey.Operator, toLicense},

@@ -26,6 +26,7 @@ type activateResponse struct {
 	ExpiresAt   *time.Time  `json:"expires_at"`
 	Features    []string    `json:"features"`
 	Limits      wire.Limits `json:"limits"`
+	wire.Standing
 }
 
 func (a *API) activate(c *gin.Context) error {
@@ -59,6 +60,7 @@ func newActivateResponse(a licensing.Activation) activateResponse {
 		ExpiresAt:   httpx.TimeOrNull(a.ExpiresAt),
 		Features:    a.Features,
 		Limits:      wire.NewLimits(a.Limits),
+		Standing:    wire.NewStanding(&a.Terms, a.Status),
 	}
 }
 

@@ -25,6 +25,7 @@ type validateResponse struct {
 	Features  []string    `json:"features"`
 	Limits    wire.Limits `json:"limits"`
 	Cached    bool        `json:"cached"`
+	wire.Standing
 	// Entitlements and Counters are there where the call named some.
 	Entitlements map[string]entitlementAnswer `json:"entitlements,omitempty"`
 	Counters     map[string]wire.Counter      `json:"counters,omitempty"`
@@ -48,6 +49,7 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 	b = appendCount(append(b, `,"limits":{"max_devices":`...), r.Limits.MaxDevices)
 	b = strconv.AppendInt(append(b, `,"current_devices":`...), int64(r.Limits.CurrentDevices), 10)
 	b = strconv.AppendBool(append(b, `},"cached":`...), r.Cached)
+	b = appendStanding(b, &r.Standing)
 	if r.Entitlements != nil {
 		b = appendRare(append(b, `,"entitlements":`...), r.Entitlements)
 	}
@@ -61,6 +63,28 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 func appendRare(b []byte, v any) []byte {
 	encoded, _ := json.Marshal(v) // maps of plain structs always marshal
 	return append(b, encoded...)
+}
+
+func appendStanding(b []byte, s *wire.Standing) []byte {
+	b = httpx.AppendString(append(b, `,"license_type":`...), s.LicenseType)
+	b = strconv.AppendBool(append(b, `,"is_trial":`...), s.IsTrial)
+	b = httpx.AppendString(append(b, `,"status":`...), string(s.Status))
+	if s.Grace {
+		b = append(b, `,"grace":true`...)
+	}
+	if s.GraceEndsAt != nil {
+		b = appendTime(append(b, `,"grace_ends_at":`...), s.GraceEndsAt)
+	}
+	if s.Starts != "" {
+		b = httpx.AppendString(append(b, `,"starts":`...), s.Starts)
+	}
+	if s.DurationDays != 0 {
+		b = strconv.AppendInt(append(b, `,"duration_days":`...), int64(s.DurationDays), 10)
+	}
+	if s.DurationMonths != 0 {
+		b = strconv.AppendInt(append(b, `,"duration_months":`...), int64(s.DurationMonths), 10)
+	}
+	return b
 }
 
 // appendTime takes times of the years 0 to 9999, which the database holds to.
@@ -172,6 +196,7 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 		Features:  v.License.UsableFeatures(now),
 		Limits:    wire.NewLimits(v.License.Limits()),
 		Cached:    v.Cached,
+		Standing:  wire.NewStanding(&v.License.Terms, v.Status),
 	}
 	if !v.Valid {
 		resp.ErrorCode = licensing.ErrNotActivated.Code

@@ -24,6 +24,10 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 	for _, r := range []validateResponse{
 		{},
 		{Valid: true, LicenseID: "018f4b1e-0000-7000-8000-000000000001", ExpiresAt: &end, Features: []string{"a", "b"}, Cached: true},
+		{Valid: true, Standing: wire.Standing{
+			LicenseType: "time-limited", IsTrial: true, Status: "in_grace", Grace: true, GraceEndsAt: &end,
+			Starts: "first_activation", DurationDays: 14, DurationMonths: 1,
+		}},
 		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{}, Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
 	} {
 		sameAsJSON(t, r)

@@ -11,9 +11,10 @@ import (
 // Activation is a device that has just taken a seat, and what it needs to know of its license.
 type Activation struct {
 	Device Device
-	// ExpiresAt is zero for a perpetual license.
-	ExpiresAt time.Time
-	Features  []string
+	// Terms are those of the license, with the features that are usable now. Of a plain license they are only what an
+	// answer shows: type, end and features.
+	Terms
+	Status Status
 	// Limits count the device.
 	Limits Limits
 }
@@ -92,7 +93,7 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	d.ActivatedVersion = ch.License.Version
 	ch.Devices[d.HardwareID] = &d
 	ch.Emit(activated(&ch.License, &d, c, returning))
-	return Activation{
-		Device: d, ExpiresAt: ch.License.ExpiresAt, Features: ch.License.UsableFeatures(now), Limits: ch.License.Limits(),
-	}, nil
+	terms := ch.License.Terms
+	terms.Features = ch.License.UsableFeatures(now)
+	return Activation{Device: d, Terms: terms, Status: ch.License.usableStatus(now), Limits: ch.License.Limits()}, nil
 }

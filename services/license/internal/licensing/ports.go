@@ -65,6 +65,8 @@ type Catalog interface {
 	PolicyCodes(ctx context.Context) ([]string, error)
 	// List reads one page, newest first, and how many licenses match in all.
 	List(ctx context.Context, f Filter, now time.Time) (page []License, total int, err error)
+	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
+	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
 	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
 	Devices(ctx context.Context, licenseID string, page, perPage int) (devices []Device, total int, err error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.

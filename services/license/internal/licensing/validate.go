@@ -12,6 +12,8 @@ type Validation struct {
 	// Valid is false when the device has no seat yet.
 	Valid   bool
 	License *License
+	// Status is StatusActive or StatusInGrace.
+	Status Status
 	// Cached tells that no database was asked.
 	Cached bool
 }
@@ -38,7 +40,7 @@ func (s *Seats) ValidateAnd(
 	if err != nil {
 		err = s.UseRefused(now, l.ID, key, c, err)
 		if errors.Is(err, ErrNotActivated) { // told to the caller as a result
-			return Validation{License: l}, nil
+			return Validation{License: l, Status: l.usableStatus(now)}, nil
 		}
 		return Validation{}, err
 	}
@@ -55,5 +57,5 @@ func (s *Seats) ValidateAnd(
 		ViaProxy:   c.ViaProxy,
 		ClientTime: timestamp(c.Time),
 	})
-	return Validation{Valid: true, License: l, Cached: cached && deviceCached}, nil
+	return Validation{Valid: true, License: l, Status: l.usableStatus(now), Cached: cached && deviceCached}, nil
 }

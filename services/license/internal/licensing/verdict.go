@@ -162,11 +162,14 @@ var checks = [...]check{
 
 func seated(r Request) (observed, limit any) { return r.Seated, nil }
 
+// asks tells whether the check is one of an operation.
+func (c *check) asks(o Operation) bool { return c.of == OperationAny || c.of&o != 0 }
+
 // failed is the first check that r does not pass, nil if it passes all.
 func (r Request) failed() *check {
 	for i := range checks {
 		c := &checks[i]
-		if (c.of == OperationAny || c.of&r.Operation != 0) && !c.passes(r) {
+		if c.asks(r.Operation) && !c.passes(r) {
 			return c
 		}
 	}
@@ -191,6 +194,11 @@ func (l *License) Status(now time.Time) Status {
 	if c := (Request{License: l, Now: now}).failed(); c != nil {
 		return c.status
 	}
+	return l.usableStatus(now)
+}
+
+// usableStatus is the status of a license that passes the checks.
+func (l *License) usableStatus(now time.Time) Status {
 	if !l.ExpiresAt.IsZero() && !now.Before(l.ExpiresAt) {
 		return StatusInGrace
 	}

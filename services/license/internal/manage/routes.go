@@ -82,6 +82,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.GET("/:license_id/counters/:name/history", paged, wire.Wrap(m.counterHistory))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
+	r.POST("/api/v1/admin/explain", m.RequireActor, httpx.StrictMembers(), plain, wire.Wrap(m.explain))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }

@@ -62,6 +62,16 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	return q
 }
 
+// FindDevice implements licensing.Catalog.
+func (s *Store) FindDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.Device, error) {
+	found, err := loadDevices(s.db.Read(ctx), licenseID, []string{hardwareID})
+	d, known := found[hardwareID]
+	if err != nil || !known {
+		return nil, translate(err)
+	}
+	return &d, nil
+}
+
 // Devices implements licensing.Catalog.
 func (s *Store) Devices(ctx context.Context, licenseID string, page, perPage int) ([]licensing.Device, int, error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {

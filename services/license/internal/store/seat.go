@@ -36,7 +36,7 @@ WITH wanted AS (
 		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
 -- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
 ), license AS (
-	SELECT id, needs_checks, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	SELECT id, needs_checks, is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, version FROM licenses
 	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
 -- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every device.
 ), device AS (
@@ -64,7 +64,7 @@ WITH wanted AS (
 	INSERT INTO outbox_unsent SELECT seq FROM event
 )
 -- What came of the requests whose license was held; the others are not settled.
-SELECT wanted.device_id, nth IS NOT NULL AS taken, expires_at, features, max_devices, current_devices + nth AS current_devices
+SELECT wanted.device_id, nth IS NOT NULL AS taken, license_type, is_trial, expires_at, features, max_devices, current_devices + nth AS current_devices
 FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device_id = wanted.device_id`
 
 // seatStatementWaiting waits for the license instead. With one activation only, nobody else waits with it.
@@ -171,6 +171,8 @@ func (s *Store) seatsCommitted(batch []seatRequest, all []seatResult) {
 type seatRow struct {
 	DeviceID       string
 	Taken          bool
+	LicenseType    string
+	IsTrial        bool
 	ExpiresAt      *time.Time
 	Features       string
 	MaxDevices     int
@@ -190,8 +192,11 @@ func seatResults(batch []seatRequest, rows []seatRow) []seatResult {
 		}
 		all[i].settled = true
 		if row.Taken {
+			terms := termsRow{
+				LicenseType: row.LicenseType, IsTrial: row.IsTrial, ExpiresAt: row.ExpiresAt, Features: row.Features,
+			}
 			all[i].seat = &licensing.Activation{
-				Device: a.device, ExpiresAt: value(row.ExpiresAt), Features: decodeFeatures(row.Features),
+				Device: a.device, Terms: terms.terms(), Status: licensing.StatusActive,
 				Limits: licensing.Limits{MaxDevices: row.MaxDevices, CurrentDevices: row.CurrentDevices},
 			}
 		}

@@ -14,7 +14,7 @@ import (
 // SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows travel as
 // one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
-	holdLicensesSQLite = `SELECT id, needs_checks, is_active, expires_at, features, max_devices, current_devices, version FROM licenses
+	holdLicensesSQLite = `SELECT id, needs_checks, is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, version FROM licenses
 		WHERE id IN (SELECT value FROM json_each(?))`
 	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 			activated_at, activated_version, last_seen_at)
@@ -38,6 +38,8 @@ type heldLicense struct {
 	ID             string
 	NeedsChecks    bool
 	IsActive       bool
+	LicenseType    string
+	IsTrial        bool
 	ExpiresAt      *time.Time
 	Features       string
 	MaxDevices     int
@@ -202,8 +204,9 @@ func (l *heldLicense) add(e *seatEntry) {
 }
 
 func (l *heldLicense) seat(d *licensing.Device) *licensing.Activation {
+	terms := termsRow{LicenseType: l.LicenseType, IsTrial: l.IsTrial, ExpiresAt: l.ExpiresAt, Features: l.Features}
 	return &licensing.Activation{
-		Device: *d, ExpiresAt: value(l.ExpiresAt), Features: decodeFeatures(l.Features),
+		Device: *d, Terms: terms.terms(), Status: licensing.StatusActive,
 		Limits: licensing.Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices + l.added.Seats},
 	}
 }

@@ -1,0 +1,167 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// explain asks what a call would be answered.
+func (w *world) explain(body string) answer {
+	w.t.Helper()
+	got := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain", body)
+	w.want(got, http.StatusOK, "")
+	return got
+}
+
+// failed is the first check of an explanation that fails.
+func (a answer) failed() map[string]any {
+	for _, c := range a.body["checks"].([]any) {
+		if check := c.(map[string]any); check["passed"] == false {
+			return check
+		}
+	}
+	return nil
+}
+
+// TestExplainSaysWhatTheCallAnswers: over licenses in many states and devices with and without a seat, explain has the verdict,
+// the code and the words of the call, and changes nothing.
+func TestExplainSaysWhatTheCallAnswers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		refusals := map[any]int{}
+		for i := range 96 {
+			id, key := w.someLicense(i)
+			w.clock.Advance(time.Minute)
+			before, events := w.get(id), len(w.logged(id))
+			for _, hardwareID := range []string{"pc", "other", "unknown", "00000000"} {
+				for _, operation := range []string{"activate", "validate"} {
+					call := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q`, key, hardwareID)
+					explained := w.explain(call + `,"operation":"` + operation + `"}`)
+					if diff := cmp.Diff(before, w.get(id)); diff != "" || len(w.logged(id)) != events {
+						t.Fatalf("explaining %s changed the license:\n%s", operation, diff)
+					}
+					if operation == "activate" && explained.body["verdict"] == "allowed" {
+						continue // the call would change the license for the next question
+					}
+					w.agrees(explained, w.post(operation, call+`}`))
+					refusals[explained.body["error_code"]]++
+					before, events = w.get(id), len(w.logged(id))
+				}
+			}
+		}
+		for _, code := range []string{
+			"LICENSE_INACTIVE", "LICENSE_SUSPENDED", "LICENSE_NOT_STARTED", "LICENSE_EXPIRED", "DEVICE_LIMIT_EXCEEDED", "ALREADY_ACTIVATED",
+			"DEVICE_NOT_ACTIVATED", "HARDWARE_ID_NOT_UNIQUE",
+		} {
+			if refusals[code] == 0 {
+				t.Errorf("nothing was refused with %s: %v", code, refusals)
+			}
+		}
+	})
+}
+
+// someLicense makes a license whose state the bits of i say, with a seat taken by pc where that is possible.
+func (w *world) someLicense(i int) (id, key string) {
+	w.t.Helper()
+	id, key = w.create(1+i%2, 30)
+	w.activate(key, "pc")
+	ago := w.clock.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	switch i / 2 % 6 {
+	case 1:
+		w.update(id, `{"is_active":false}`)
+	case 2:
+		w.alter(id, "suspend", `{"reason":"unpaid"}`)
+	case 3:
+		w.update(id, `{"starts_at":"2090-01-01"}`)
+	case 4:
+		w.update(id, `{"expires_at":"`+ago+`"}`)
+	case 5:
+		w.update(id, `{"expires_at":"`+ago+`","grace_hours":5}`)
+	}
+	if i/12%2 == 1 {
+		w.deactivate(id, "pc")
+	}
+	return id, key
+}
+
+// agrees compares an explanation with the answer of the call.
+func (w *world) agrees(explained, called answer) {
+	w.t.Helper()
+	code, reason := called.body["error_code"], called.body["error"]
+	if explained.body["error_code"] != code {
+		w.t.Errorf("explained as %v, answered %s", explained.body["error_code"], called.raw)
+		return
+	}
+	failed := explained.failed()
+	switch {
+	case code == nil:
+		if explained.body["verdict"] != "allowed" || failed != nil {
+			w.t.Errorf("allowed, explained as %s", explained.raw)
+		}
+	case failed == nil || explained.body["verdict"] != "refused" || failed["remedy"] == nil:
+		w.t.Errorf("refused with %v, explained as %s", code, explained.raw)
+	case called.status != http.StatusOK && failed["reason"] != reason: // a validation without a seat is answered without words
+		w.t.Errorf("refused with %q, explained with %q", reason, failed["reason"])
+	}
+}
+
+func TestExplainUnknownAndLater(t *testing.T) {
+	w, id := untouched(t)
+	unknownKey := w.explain(`{"license_key":"LIC-0000-0000-0000","hardware_id":"pc","operation":"activate"}`)
+	if unknownKey.body["error_code"] != "LICENSE_NOT_FOUND" || unknownKey.body["license"] != nil || len(unknownKey.body["checks"].([]any)) < 5 {
+		t.Errorf("%s", unknownKey.raw)
+	}
+	if got := w.explain(`{"license_id":"` + unknown + `","hardware_id":"pc"}`); got.body["error_code"] != "LICENSE_NOT_FOUND" {
+		t.Errorf("%s", got.raw)
+	}
+	late := w.explain(`{"license_id":"` + id + `","hardware_id":"pc","operation":"activate","at":"2090-01-01T00:00:00Z"}`)
+	if late.body["error_code"] != "LICENSE_EXPIRED" || late.body["license"].(map[string]any)["status"] != "expired" {
+		t.Errorf("%s", late.raw)
+	}
+	for _, bad := range []string{
+		``, `{}`, `{"hardware_id":"pc"}`, `{"license_key":"x"}`, `{"license_key":"x","license_id":"y","hardware_id":"pc"}`,
+		`{"license_id":"y","hardware_id":"pc","operation":"steal"}`, `{"license_id":"y","hardware_id":"pc","at":"0001-01-01"}`,
+		`{"license_id":"y","hardware_id":"pc","password":"x"}`,
+	} {
+		got := w.ask(w.front(ada), http.MethodPost, "/api/v1/admin/explain", bad)
+		w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
+	}
+}
+
+// TestAnswersSayHowTheLicenseStands: validate and activate tell of a trial, of the start that is to come, and of grace.
+func TestAnswersSayHowTheLicenseStands(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,"starts":"first_activation","grace_hours":48}`)
+		key := made.body["license_key"].(string)
+		shows := func(got answer, want map[string]any) {
+			t.Helper()
+			want["license_type"], want["is_trial"] = "time-limited", true
+			for _, member := range []string{"license_type", "is_trial", "status", "grace", "grace_ends_at", "starts", "duration_days", "expires_at"} {
+				if diff := cmp.Diff(want[member], got.body[member]); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", member, diff)
+				}
+			}
+		}
+		shows(w.post("validate", device(key, "pc")), map[string]any{"status": "active", "starts": "first_activation", "duration_days": 14.0})
+		end := w.at(14 * 24 * time.Hour)
+		shows(w.post("activate", device(key, "pc")), map[string]any{"status": "active", "expires_at": end})
+		shows(w.post("validate", device(key, "pc")), map[string]any{"status": "active", "expires_at": end})
+		w.clock.Advance(15 * 24 * time.Hour)
+		shows(w.post("validate", device(key, "pc")), map[string]any{
+			"status": "in_grace", "expires_at": end, "grace": true, "grace_ends_at": w.at(24 * time.Hour),
+		})
+		if e := w.eventually("license.in_grace"); e.Subject != made.body["license_id"] {
+			t.Errorf("told of %s", e.Subject)
+		}
+		plain, _ := w.create(1, 0)
+		w.want(w.manage("POST", "/"+plain+"/reveal-key", ""), http.StatusOK, "")
+		_, short := w.create(2, 30) // the short way of activation
+		got := w.post("activate", device(short, "pc"))
+		if got.body["license_type"] != "time-limited" || got.body["is_trial"] != false || got.body["status"] != "active" {
+			t.Errorf("%s", got.raw)
+		}
+	})
+}
