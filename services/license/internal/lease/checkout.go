@@ -32,6 +32,8 @@ type Grant struct {
 	// Token proves the lease, also without the server.
 	Token    string
 	features []string
+	// device is the holder's, nil for one that never had a seat.
+	device *licensing.Device
 }
 
 // CheckOut gives a device a lease, or renews the one that it has for the same session. Errors: licensing.ErrNotFound,
@@ -45,7 +47,7 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 		r.deniedAgo = &ago
 	}
 	call := Call{LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement}
-	g, err := s.grant(ctx, call, func(p *Pool) (Grant, error) { return p.checkOut(newID(), &r) })
+	g, err := s.grant(ctx, call, r.Client, func(p *Pool) (Grant, error) { return p.checkOut(newID(), &r) })
 	if err != nil {
 		return Grant{}, s.refused(licenseID, r.Client, err)
 	}
@@ -56,7 +58,9 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 }
 
 // grant carries out a call that gives or renews a lease, and signs the proof of it.
-func (s *Leases) grant(ctx context.Context, c Call, decide func(*Pool) (Grant, error)) (Grant, error) {
+func (s *Leases) grant(
+	ctx context.Context, c Call, who licensing.Client, decide func(*Pool) (Grant, error),
+) (Grant, error) {
 	var g Grant
 	err := s.Store.ChangeLeases(ctx, c, func(p *Pool) (err error) {
 		g, err = decide(p)
@@ -64,6 +68,9 @@ func (s *Leases) grant(ctx context.Context, c Call, decide func(*Pool) (Grant, e
 	})
 	if err != nil {
 		return Grant{}, err // what decide noted may still be written to
+	}
+	if d := g.device; d != nil && d.IsActive {
+		s.Seats.NoteSeen(d, who)
 	}
 	g.Token, err = s.Tokens.sign(&g.Lease, g.features)
 	return g, err
@@ -164,7 +171,13 @@ func (p *Pool) extend(l *Lease, borrow time.Time) {
 }
 
 func (p *Pool) granted(l *Lease, created bool) Grant {
-	return Grant{Lease: *l, Slots: p.Slots(), Created: created, features: p.License.UsableFeatures(p.Now)}
+	return Grant{
+		Lease:    *l,
+		Slots:    p.Slots(),
+		Created:  created,
+		features: p.License.UsableFeatures(p.Now),
+		device:   p.Devices[l.HardwareID],
+	}
 }
 
 // refused remembers a denial for lack of slots, publishes it, and returns err.

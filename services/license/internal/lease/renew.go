@@ -19,7 +19,7 @@ func (p *Proof) call() Call {
 
 // Renew extends a live lease. Errors: ErrNotFound, EndedError, and the verdicts on a lease.
 func (s *Leases) Renew(ctx context.Context, proof Proof, c licensing.Client) (Grant, error) {
-	g, err := s.grant(ctx, proof.call(), func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID) })
+	g, err := s.grant(ctx, proof.call(), c, func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID) })
 	if err != nil {
 		return Grant{}, s.refused(proof.LicenseID, c, err)
 	}

@@ -224,3 +224,52 @@ func allEvents(t *testing.T, r *replica, licenseID string) []event.Event {
 	}
 	return all
 }
+
+// TestEndedLeasesAreForgotten: that one has expired is told once, and of those that ended the newest thousand stay for a week.
+func TestEndedLeasesAreForgotten(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		f := licensing.DefaultFloatingTerms(2)
+		f.Activation = licensing.LeaseActivationNone
+		made := create(t, r, floating(f))
+		leases := r.leases(t, d, r.clock)
+		take := func(hardwareID string) lease.Grant {
+			t.Helper()
+			g, err := leases.CheckOut(t.Context(), made.Key, lease.Request{Client: client(hardwareID)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		take("expires")
+		r.clock.Advance(15 * time.Minute)
+		for _, want := range []int{1, 0} {
+			if n, err := leases.NoteExpired(t.Context()); err != nil || n != want {
+				t.Errorf("%d leases have expired, want %d (%v)", n, want, err)
+			}
+		}
+		if n := events(t, r, made.License.ID, "license.lease.expired"); n != 1 {
+			t.Errorf("%d times it was told", n)
+		}
+		for range 1005 {
+			proof := lease.Proof{LicenseID: made.License.ID, LeaseID: take("comes and goes").Lease.ID}
+			if _, _, err := leases.Release(t.Context(), proof); err != nil {
+				t.Fatal(err)
+			}
+		}
+		take("stays")
+		pruned := func() int {
+			n, err := leases.Store.(*store.Store).PruneLeases(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if n := pruned(); n != 6 {
+			t.Errorf("%d leases were forgotten, want 6 of 1006", n)
+		}
+		r.clock.Advance(7*24*time.Hour + time.Second)
+		if n := pruned(); n != 1000 {
+			t.Errorf("%d leases were forgotten after a week, want 1000", n)
+		}
+	})
+}
