@@ -33,7 +33,8 @@ const certificatePrefix = "latchkey-certificate-v1\n"
 
 // Certificate is what the root says of a signing key. In a file it stands behind the 64 bytes of the root's signature.
 type Certificate struct {
-	// PublicKey is the base64 of the key in DER (SubjectPublicKeyInfo, RFC 8410). It comes first, where a shell finds it.
+	// PublicKey is the base64 of the key in DER (SubjectPublicKeyInfo, RFC 8410). It comes first, where a shell finds
+	// it.
 	PublicKey string `json:"public_key"`
 	// KID is the first 16 hexadecimal digits of the SHA-256 of the key in DER.
 	KID string `json:"kid"`

@@ -8,8 +8,8 @@ import (
 	"crypto/sha256"
 )
 
-// An encrypted payload is a salt, a nonce, and the ciphertext with its tag (AES-256-GCM). The key is HKDF-SHA256 (RFC 5869) of
-// the license key in its normalized form, with the salt and with encryptInfo.
+// An encrypted payload is a salt, a nonce, and the ciphertext with its tag (AES-256-GCM). The key is HKDF-SHA256 (RFC
+// 5869) of the license key in its normalized form, with the salt and with encryptInfo.
 const (
 	saltSize    = 16
 	nonceSize   = 12
@@ -17,7 +17,8 @@ const (
 	encryptInfo = "latchkey-encrypted-license-v1"
 )
 
-// Encrypt returns the payload of an encrypted file, which the license key opens. The key is taken in its normalized form.
+// Encrypt returns the payload of an encrypted file, which the license key opens. The key is taken in its normalized
+// form.
 func Encrypt(payload []byte, licenseKey string) ([]byte, error) {
 	head := make([]byte, saltSize+nonceSize, saltSize+nonceSize+len(payload)+tagSize)
 	if _, err := rand.Read(head); err != nil {

@@ -91,8 +91,8 @@ type Check struct {
 // slowClock is how far the clock of a machine may be behind.
 const slowClock = 5 * time.Minute
 
-// Verify reads a license file and tells whether it lets the machine run the product now. Errors: ErrAltered and those above;
-// all that are not ErrAltered come with the payload.
+// Verify reads a license file and tells whether it lets the machine run the product now. Errors: ErrAltered and those
+// above; all that are not ErrAltered come with the payload.
 func Verify(file []byte, c Check) (*Payload, error) {
 	opened, err := Open(c.Root, file)
 	if err != nil {

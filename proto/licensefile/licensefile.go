@@ -1,8 +1,10 @@
-// Package licensefile is the contract of license files and revocation lists: what a machine without a network checks by the
-// public key of the installation's root alone. docs/license-file.md describes the bytes and checks a file with openssl.
+// Package licensefile is the contract of license files and revocation lists: what a machine without a network checks by
+// the public key of the installation's root alone. docs/license-file.md describes the bytes and checks a file with
+// openssl.
 //
-// A file has three armored sections: a certificate, by which the root names a signing key; a payload; and the signature of
-// that key over a prefix that tells the kind of the payload, and the payload's exact bytes. Keys are Ed25519 (RFC 8032).
+// A file has three armored sections: a certificate, by which the root names a signing key; a payload; and the signature
+// of that key over a prefix that tells the kind of the payload, and the payload's exact bytes. Keys are Ed25519 (RFC
+// 8032).
 package licensefile
 
 import (
@@ -77,8 +79,8 @@ type Opened struct {
 	Payload     []byte
 }
 
-// Open checks that a file is, byte for byte, what a key signed that root certified. It says nothing of times, products and
-// machines. ErrAltered otherwise.
+// Open checks that a file is, byte for byte, what a key signed that root certified. It says nothing of times, products
+// and machines. ErrAltered otherwise.
 func Open(root ed25519.PublicKey, file []byte) (*Opened, error) {
 	sections, err := parse(file)
 	if err != nil {
@@ -89,7 +91,8 @@ func Open(root ed25519.PublicKey, file []byte) (*Opened, error) {
 		return nil, err
 	}
 	kind, payload := Kind(sections[1].name), sections[1].content
-	if certificate.Use != kind.use() || !ed25519.Verify(key, append([]byte(kind.Prefix()), payload...), sections[2].content) {
+	if certificate.Use != kind.use() || !ed25519.Verify(key, append([]byte(kind.Prefix()), payload...),
+		sections[2].content) {
 		return nil, ErrAltered
 	}
 	return &Opened{Kind: kind, Certificate: *certificate, Payload: payload}, nil
@@ -100,8 +103,8 @@ type section struct {
 	content []byte
 }
 
-// parse reads the three sections. The frame has one form only: what does not come out the same when it is written again is
-// refused, so that no byte of a file can be changed.
+// parse reads the three sections. The frame has one form only: what does not come out the same when it is written again
+// is refused, so that no byte of a file can be changed.
 func parse(file []byte) ([]section, error) {
 	if len(file) > MaxSize {
 		return nil, ErrAltered

@@ -58,7 +58,13 @@ func payload(t *testing.T, change func(*licensefile.Payload)) []byte {
 
 func check() licensefile.Check {
 	root, _ := pair(1)
-	return licensefile.Check{Root: root, Product: "editor", HardwareID: "machine-1", LicenseKey: licenseKey, Now: now.Add(time.Hour)}
+	return licensefile.Check{
+		Root:       root,
+		Product:    "editor",
+		HardwareID: "machine-1",
+		LicenseKey: licenseKey,
+		Now:        now.Add(time.Hour),
+	}
 }
 
 func TestVerify(t *testing.T) {
@@ -79,10 +85,12 @@ func TestVerify(t *testing.T) {
 	}{
 		{"good", plain, nil, nil},
 		{"encrypted", sealed, nil, nil},
-		{"any machine", signer(t, nil).Sign(licensefile.KindLicense, payload(t, func(p *licensefile.Payload) { p.Machines = nil })),
+		{"any machine", signer(t, nil).
+			Sign(licensefile.KindLicense, payload(t, func(p *licensefile.Payload) { p.Machines = nil })),
 			func(c *licensefile.Check) { c.HardwareID = "another" }, nil},
 		{"no machine", signer(t, nil).Sign(licensefile.KindLicense,
-			payload(t, func(p *licensefile.Payload) { p.Machines = licensefile.Machines{} })), nil, licensefile.ErrMachine},
+			payload(t, func(p *licensefile.Payload) { p.Machines = licensefile.Machines{} })), nil,
+			licensefile.ErrMachine},
 		{"other license key", sealed, func(c *licensefile.Check) { c.LicenseKey = "LIC-OTHER" }, licensefile.ErrKey},
 		{"other root", plain, func(c *licensefile.Check) { c.Root, _ = pair(2) }, licensefile.ErrAltered},
 		{"no root", plain, func(c *licensefile.Check) { c.Root = nil }, licensefile.ErrAltered},
@@ -93,13 +101,17 @@ func TestVerify(t *testing.T) {
 		{"clock a little behind", plain, func(c *licensefile.Check) { c.Now = now.Add(-4 * time.Minute) }, nil},
 		{"clock behind", plain, func(c *licensefile.Check) { c.Now = now.Add(-time.Hour) }, licensefile.ErrEarly},
 		{"license revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1"}), licensefile.ErrRevoked},
-		{"machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-1"}), licensefile.ErrRevoked},
-		{"another machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-2"}), nil},
+		{"machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-1"}),
+			licensefile.ErrRevoked},
+		{"another machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-2"}),
+			nil},
 		{"the key of another product", signer(t, func(c *licensefile.Certificate) { c.Product = "viewer" }).
 			Sign(licensefile.KindLicense, payload(t, nil)), nil, licensefile.ErrAltered},
 		{"a key for lists", signer(t, func(c *licensefile.Certificate) { c.Use = licensefile.UseRevocations }).
 			Sign(licensefile.KindLicense, payload(t, nil)), nil, licensefile.ErrAltered},
-		{"issued after its key's time", signer(t, func(c *licensefile.Certificate) { c.NotAfter = now.Add(-time.Minute) }).
+		{"issued after its key's time", signer(t, func(c *licensefile.Certificate) {
+			c.NotAfter = now.Add(-time.Minute)
+		}).
 			Sign(licensefile.KindLicense, payload(t, nil)), nil, licensefile.ErrAltered},
 		{"a list", signer(t, func(c *licensefile.Certificate) { c.Use = licensefile.UseRevocations }).
 			Sign(licensefile.KindRevocations, []byte("{}")), nil, licensefile.ErrKind},

@@ -54,8 +54,8 @@ func OpenRevocations(root ed25519.PublicKey, file []byte) (*Revocations, error) 
 	return &list, nil
 }
 
-// Apply returns the list after the changes of a later one, or the later one when it is whole. A list of changes since another
-// number than the list's, and an older list, change nothing.
+// Apply returns the list after the changes of a later one, or the later one when it is whole. A list of changes since
+// another number than the list's, and an older list, change nothing.
 func (r *Revocations) Apply(later *Revocations) *Revocations {
 	switch {
 	case r != nil && later.Number <= r.Number:

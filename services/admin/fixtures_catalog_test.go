@@ -23,7 +23,8 @@ var catalogRoutes = []forwardedRoute{
 	{"license", "PATCH", theProduct, `{}`, 200, aProduct},
 	{
 		"license", "POST", theProduct + "/signing-key/rotate", `{"overlap_hours":24}`, 200,
-		`{"product":"editor","kid":"9e11f6f9def41f7f","not_before":"2026-03-02T12:00:00Z","not_after":"2036-02-28T12:00:00Z"}`,
+		`{"product":"editor","kid":"9e11f6f9def41f7f","not_before":"2026-03-02T12:00:00Z",` +
+			`"not_after":"2036-02-28T12:00:00Z"}`,
 	},
 	{"license", "DELETE", theProduct, ``, 200, `{"code":"editor","deleted":true}`},
 	{"license", "POST", theProduct + "/releases", `{"version":"2.1.0"}`, 201, aRelease},

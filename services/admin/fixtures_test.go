@@ -57,8 +57,10 @@ var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, []forwardedRou
 	{"license", "POST", theLicenses + "/reveal-key", `{}`, 200,
 		`{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
 	{
-		"license", "POST", theLicenses + "/license-file", `{"valid_hours":24}`, 201, `{"file_id":"` + licenseID + `","license_id":"` + licenseID +
-			`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z","expires_at":"2026-03-03T12:00:00Z",` +
+		"license", "POST", theLicenses + "/license-file", `{"valid_hours":24}`, 201,
+		`{"file_id":"` + licenseID + `","license_id":"` + licenseID +
+			`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z",` +
+			`"expires_at":"2026-03-03T12:00:00Z",` +
 			`"license_file":"-----BEGIN LATCHKEY CERTIFICATE-----"}`,
 	},
 	{"license", "POST", "/api/v1/admin/explain", `{"license_id":"` + licenseID + `","hardware_id":"a"}`, 200,

@@ -130,7 +130,8 @@ func TestRotateMasterKey(t *testing.T) {
 	}
 }
 
-// TestRootKeyMovesToANewInstallation: clients that pin the root of the lost installation accept the files of the new one.
+// TestRootKeyMovesToANewInstallation: clients that pin the root of the lost installation accept the files of the new
+// one.
 func TestRootKeyMovesToANewInstallation(t *testing.T) {
 	lost, fresh := installation{t, t.TempDir()}, installation{t, t.TempDir()}
 	_, _, stop := start(t, anyPort(lost.dir))
@@ -159,10 +160,12 @@ func TestRootKeyMovesToANewInstallation(t *testing.T) {
 	if _, code := another.command("export-root-key"); code != 0 {
 		t.Fatal("no root was made")
 	}
-	if out, code := another.command("import-root-key", file); code == 0 || !strings.Contains(out, "has another root key") {
+	if out, code := another.command("import-root-key", file); code == 0 ||
+		!strings.Contains(out, "has another root key") {
 		t.Errorf("import beside another root: %d %s", code, out)
 	}
-	if out, code := fresh.command("import-root-key", "/dev/null"); code == 0 || !strings.Contains(out, "no private key") {
+	if out, code := fresh.command("import-root-key", "/dev/null"); code == 0 ||
+		!strings.Contains(out, "no private key") {
 		t.Errorf("import of nothing: %d %s", code, out)
 	}
 }

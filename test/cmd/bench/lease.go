@@ -14,7 +14,8 @@ const (
 )
 
 // leaseTerms need no seat, so that a checkout is all that a device does; no lease ends during a measurement.
-const leaseTerms = `{"slots": 100000, "lease_seconds": 86400, "overflow": "refuse", "borrow_max_hours": 0, "activation": "none"}`
+const leaseTerms = `{"slots": 100000, "lease_seconds": 86400, "overflow": "refuse", "borrow_max_hours": 0, ` +
+	`"activation": "none"}`
 
 // lease measures checkouts of leases by devices that nobody has seen against their activations.
 func (b *bench) lease(ctx context.Context) error {
