@@ -19,16 +19,18 @@ const (
 const pruneDevices = `
 DELETE FROM devices WHERE NOT is_active AND id IN (
 	SELECT id FROM (
-		SELECT id, deactivated_at, offline_horizon, row_number() OVER (PARTITION BY license_id ORDER BY deactivated_at DESC, id DESC) AS place
+		SELECT id, deactivated_at, offline_until, offline_horizon,
+			row_number() OVER (PARTITION BY license_id ORDER BY deactivated_at DESC, id DESC) AS place
 		FROM devices WHERE NOT is_active
 	) AS gone
-	WHERE (place > ? OR deactivated_at < ?) AND (offline_horizon IS NULL OR offline_horizon < ?) LIMIT ?)`
+	WHERE (place > ? OR deactivated_at < ?) AND (offline_horizon IS NULL OR offline_horizon < ?)
+		AND (offline_until IS NULL OR offline_until < ?) LIMIT ?)`
 
 // PruneDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
 // thousand that left last. Those that may still run offline stay. It returns how many those were.
 func (s *Store) PruneDevices(ctx context.Context) (int, error) {
 	now := s.clock.Now()
-	return s.pruneRows(ctx, pruneDevices, devicesKept, now.Add(-devicesKeptFor), now)
+	return s.pruneRows(ctx, pruneDevices, devicesKept, now.Add(-devicesKeptFor), now, now)
 }
 
 // pruneRows repeats a statement, whose last parameter is how many rows it may delete, until there are no more.
