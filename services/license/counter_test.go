@@ -465,3 +465,22 @@ func TestConsumedEvents(t *testing.T) {
 		})
 	})
 }
+
+// TestEntitlementsOfAPolicy go together with those of the license, which win by their codes.
+func TestEntitlementsOfAPolicy(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		policy := w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies", `{"code":"pro","name":"Pro","counters":[{"name":"c","limit":5}],
+			"features":["plain"],"entitlements":[{"code":"a","name":"A"},{"code":"b","name":"B"}]}`)
+		w.want(policy, http.StatusCreated, "")
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","policy":"pro","entitlements":[{"code":"b","name":"mine"},{"code":"c"}]}`)
+		w.want(made, http.StatusCreated, "")
+		names := map[string]any{}
+		for _, e := range made.body["entitlements"].([]any) {
+			names[e.(map[string]any)["code"].(string)] = e.(map[string]any)["name"]
+		}
+		if got := fmt.Sprint(names); got != "map[a:A b:mine c:<nil> plain:<nil>]" {
+			t.Errorf("the license has %s", got)
+		}
+		w.wantUsed(made.body["license_id"].(string), "c", 0)
+	})
+}

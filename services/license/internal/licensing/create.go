@@ -123,7 +123,11 @@ func (n *NewLicense) license(policy *Policy, now time.Time) (Created, error) {
 	if problem := l.takePolicy(policy, n.Product, now); problem != "" {
 		problems["policy"] = problem
 	}
-	l.applyTerms(&n.TermsChange, now)
+	change := l.mergingEntitlements(n.TermsChange)
+	l.applyTerms(&change, now)
+	if len(l.AllEntitlements()) > maxEntitlements {
+		problems["entitlements"] = fmt.Sprintf("must be at most %d, those of the policy included", maxEntitlements)
+	}
 	key, problem := n.key()
 	if problem != "" {
 		problems["license_key"] = problem

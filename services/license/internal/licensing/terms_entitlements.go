@@ -163,6 +163,21 @@ func (t *Terms) withEntitlement(e Entitlement) []Entitlement {
 	return append(all, e)
 }
 
+// mergingEntitlements is c with the entitlements that the terms have already, such as those of a policy, beside its own: where
+// both have a code, that of c wins.
+func (t *Terms) mergingEntitlements(c TermsChange) TermsChange {
+	if c.Entitlements == nil {
+		return c
+	}
+	merged := *t
+	for _, e := range *c.Entitlements {
+		merged.setEntitlements(merged.withEntitlement(e))
+	}
+	all := merged.AllEntitlements()
+	c.Entitlements = &all
+	return c
+}
+
 // entitlementProblems notes what is wrong with features and entitlements.
 func (c *TermsChange) entitlementProblems(p map[string]string) {
 	codes := map[string]bool{}
