@@ -81,7 +81,7 @@ var events = []mutant{
 		name:   "event-outside-transaction",
 		breaks: "an event is published although its change was rolled back",
 		dir:    "pkg/outbox",
-		in:     "insert",
+		in:     "AddAll",
 		edit:   replace("tx.Exec(both", "o.db.Read(context.Background()).Exec(both"),
 		pkg:    outboxTests, tests: "TestAnEventSharesTheFateOfItsTransaction",
 	},
