@@ -84,7 +84,9 @@ type Filter struct {
 	// Key is a license key as somebody typed it.
 	Key *string
 	// Status is empty for all.
-	Status                      Status
+	Status Status
+	// LicenseType is empty for all.
+	LicenseType                 string
 	IsActive, IsTest            *bool
 	CreatedAfter, CreatedBefore *time.Time
 	ExpiresAfter, ExpiresBefore *time.Time

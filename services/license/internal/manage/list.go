@@ -14,8 +14,12 @@ import (
 
 // filters are the parameters of the list.
 var filters = []string{
-	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
+	"customer_id", "hardware_id", "license_key", "status", "license_type", "is_active", "is_test", "created_after", "created_before",
 	"expires_after", "expires_before", "page", "per_page",
+}
+
+var types = []string{
+	licensing.TypePerpetual, licensing.TypeTimeLimited, licensing.TypeSubscription, licensing.TypeConsumption,
 }
 
 var statuses = []string{
@@ -84,7 +88,8 @@ func queryFilter(c *gin.Context) (licensing.Filter, error) {
 		CustomerID:    q.identifier("customer_id"),
 		HardwareID:    q.identifier("hardware_id"),
 		Key:           q.identifier("license_key"),
-		Status:        q.status(),
+		Status:        licensing.Status(q.oneOf("status", statuses)),
+		LicenseType:   q.oneOf("license_type", types),
 		IsActive:      read(&q, "is_active", httpx.QueryBool),
 		IsTest:        read(&q, "is_test", httpx.QueryBool),
 		CreatedAfter:  read(&q, "created_after", httpx.QueryTime),
@@ -113,16 +118,17 @@ func (q *query) identifier(name string) *string {
 	return httpx.TextOrNull(value)
 }
 
-func (q *query) status() licensing.Status {
+// oneOf reads a parameter that has one of the allowed values, or is absent.
+func (q *query) oneOf(name string, allowed []string) string {
 	if q.err != nil {
 		return ""
 	}
-	status, err := httpx.QueryText(q.c, "status", maxText)
-	if q.err = err; status == "" || err != nil {
+	value, err := httpx.QueryText(q.c, name, maxText)
+	if q.err = err; value == "" || err != nil {
 		return ""
 	}
 	bad := apierr.Fields{}
-	bad.OneOf("status", status, statuses...)
+	bad.OneOf(name, value, allowed...)
 	q.err = bad.Err()
-	return licensing.Status(status)
+	return value
 }

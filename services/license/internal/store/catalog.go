@@ -59,6 +59,9 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	if f.Status != "" {
 		q = q.Where(having(f.Status, now))
 	}
+	if f.LicenseType != "" {
+		q = q.Where(ofType(f.LicenseType))
+	}
 	return q
 }
 

@@ -32,6 +32,19 @@ func having(status licensing.Status, now time.Time) clause.NamedExpr {
 	return clause.NamedExpr{SQL: conditions[status], Vars: []any{sql.Named("now", now)}}
 }
 
+// hasEnd holds for licenses that have an end, or get one with their first activation.
+const hasEnd = "(expires_at IS NOT NULL OR duration_days > 0 OR duration_months > 0)"
+
+// ofType selects the licenses of a type: those whose vendor named it, and those whose end says it. It repeats
+// Terms.LicenseType, and is tested against it.
+func ofType(name string) clause.Expr {
+	unnamed := map[string]string{
+		licensing.TypePerpetual:   " OR license_type = '" + unnamedType + "' AND NOT " + hasEnd,
+		licensing.TypeTimeLimited: " OR license_type = '" + unnamedType + "' AND " + hasEnd,
+	}
+	return clause.Expr{SQL: "(license_type = ?" + unnamed[name] + ")", Vars: []any{name}}
+}
+
 // due hold for the licenses that have a status at @now of which nobody has told. What is written out again after a status makes a
 // partial index serve the condition.
 var due = []string{

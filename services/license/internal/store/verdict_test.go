@@ -39,6 +39,9 @@ func randomLicense(random *rand.Rand) licensing.License {
 			l.Suspension.Until = grid()
 		}
 	}
+	if random.IntN(4) == 0 {
+		l.Type = licensing.TypeSubscription
+	}
 	l.Announced = []licensing.Status{"", licensing.StatusNotStarted, licensing.StatusActive, licensing.StatusInGrace}[random.IntN(4)]
 	if random.IntN(4) == 0 && l.ExpiresAt.IsZero() {
 		l.DurationDays, l.FirstActivation = 1, true
@@ -94,6 +97,7 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 			b.t.Errorf("at %s %d licenses are listed as %s, %d are", now, len(got), status, len(want[status]))
 		}
 	}
+	b.typesAgree(rows, now)
 	counts, err := b.Count(b.t.Context(), now)
 	if err != nil {
 		b.t.Fatal(err)
@@ -104,6 +108,21 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 		counts.Expired != len(want[licensing.StatusExpired]) ||
 		counts.Inactive != len(want[licensing.StatusInactive]) || counts.Total != len(rows) {
 		b.t.Errorf("at %s: counts %+v, want %v", now, counts, want)
+	}
+}
+
+// typesAgree compares the lists by type with the type that the terms say.
+func (b *harness) typesAgree(rows []licensing.NewRow, now time.Time) {
+	b.t.Helper()
+	want := map[string]int{}
+	for i := range rows {
+		want[rows[i].License.LicenseType()]++
+	}
+	for _, name := range []string{licensing.TypePerpetual, licensing.TypeTimeLimited, licensing.TypeSubscription} {
+		_, total, err := b.List(b.t.Context(), licensing.Filter{LicenseType: name, Page: 1, PerPage: 1}, now)
+		if err != nil || total != want[name] || total == 0 {
+			b.t.Errorf("%d licenses are listed as %s, %d are: %v", total, name, want[name], err)
+		}
 	}
 }
 
