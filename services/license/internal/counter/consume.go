@@ -74,8 +74,11 @@ func (s *Counters) consume(
 	return done, nil
 }
 
-// Validate is licensing.Seats.Validate for a call that consumes as well: it does both or neither. Errors: those of both.
-func (s *Counters) Validate(ctx context.Context, key string, c licensing.Client, u Use) (licensing.Validation, []State, error) {
+// Validate is licensing.Seats.Validate for a call that consumes as well: it does both or neither. Errors: those of
+// both.
+func (s *Counters) Validate(
+	ctx context.Context, key string, c licensing.Client, u Use,
+) (licensing.Validation, []State, error) {
 	var done Consumption
 	v, err := s.Seats.ValidateAnd(ctx, key, c, func(r licensing.Request) (err error) {
 		done, err = s.consume(ctx, r.License.ID, c, u, r.Now)
@@ -168,7 +171,8 @@ func (l *Ledger) needs(u Use, now time.Time) (licensing.Needs, error) {
 	return needs, nil
 }
 
-// entitlementsOf is the entitlement that consumption of a counter needs: one of those that name it, none where none does.
+// entitlementsOf is the entitlement that consumption of a counter needs: one of those that name it, none where none
+// does.
 func (l *Ledger) entitlementsOf(counter string, now time.Time) (codes []string) {
 	for i := range l.License.Entitlements {
 		if e := &l.License.Entitlements[i]; e.Counter == counter {

@@ -24,7 +24,9 @@ type Corrected struct {
 }
 
 // Correct changes the number of a counter. Errors: licensing.ErrNotFound, licensing.ErrNoCounter.
-func (s *Counters) Correct(ctx context.Context, by *licensing.Actor, licenseID string, c Correction) (Corrected, error) {
+func (s *Counters) Correct(
+	ctx context.Context, by *licensing.Actor, licenseID string, c Correction,
+) (Corrected, error) {
 	var done Corrected
 	err := s.change(ctx, Selection{LicenseID: licenseID}, func(l *Ledger) (err error) {
 		done, err = l.correct(by, c, s.Clock.Now())

@@ -1,5 +1,5 @@
-// Package counter holds the rules of consumption: what a license's counters have counted, when they start again at 0, and what
-// may still be consumed. What was agreed on a counter is a term of its license (licensing.CounterTerms).
+// Package counter holds the rules of consumption: what a license's counters have counted, when they start again at 0,
+// and what may still be consumed. What was agreed on a counter is a term of its license (licensing.CounterTerms).
 package counter
 
 import (
@@ -67,8 +67,8 @@ type State struct {
 	DeviceUsed *int64 `json:"device_used,omitempty"`
 }
 
-// at is the counter at a time: when its period has ended, it has begun anew, and ended tells so. A clock that is behind another's
-// ends no period again, because only ResetsAt counts.
+// at is the counter at a time: when its period has ended, it has begun anew, and ended tells so. A clock that is behind
+// another's ends no period again, because only ResetsAt counts.
 func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 	ended = !c.ResetsAt.IsZero() && !now.Before(c.ResetsAt)
 	if key := s.String(); ended || c.Schedule != key {

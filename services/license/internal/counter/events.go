@@ -30,7 +30,9 @@ func thresholdReached(
 }
 
 // audited is an entry of the audit log about the number of a counter.
-func audited(by *licensing.Actor, action string, l *licensing.License, before, after map[string]any) *eventsv1.AuditRecorded {
+func audited(
+	by *licensing.Actor, action string, l *licensing.License, before, after map[string]any,
+) *eventsv1.AuditRecorded {
 	entry := audit.Entry(by, action, before, after)
 	entry.LicenseId = l.ID
 	return entry

@@ -8,11 +8,11 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Ledger is a license under lock with what was counted on it. Several calls may share one, one after another: a call that is
-// refused must leave it as it was.
+// Ledger is a license under lock with what was counted on it. Several calls may share one, one after another: a call
+// that is refused must leave it as it was.
 type Ledger struct {
-	// Change is not for changes of the license: its terms are changed elsewhere. Devices, Parts and Operations hold what the
-	// selections name and exists.
+	// Change is not for changes of the license: its terms are changed elsewhere. Devices, Parts and Operations hold
+	// what the selections name and exists.
 	licensing.Change
 	Counters   map[string]Counter
 	Parts      map[Device]Part

@@ -33,7 +33,8 @@ func (s schedule) String() string {
 	return s.reset + " " + s.zone.String()
 }
 
-// period is the period around a time: the last boundary that is not after it, and the next one. The end is zero for never.
+// period is the period around a time: the last boundary that is not after it, and the next one. The end is zero for
+// never.
 func (s schedule) period(now time.Time) (from, to time.Time) {
 	if s.reset == licensing.ResetNever {
 		return s.start, time.Time{}
@@ -82,8 +83,8 @@ func (s schedule) calendar(now time.Time) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// boundary is n steps after first. It is always counted from first: from the 31st it is the last day of a short month, and the
-// 31st again in the next.
+// boundary is n steps after first. It is always counted from first: from the 31st it is the last day of a short month,
+// and the 31st again in the next.
 func (s schedule) boundary(first time.Time, n int) time.Time {
 	switch s.reset {
 	case licensing.ResetDaily:

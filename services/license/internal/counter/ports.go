@@ -9,15 +9,17 @@ import (
 
 // Store keeps what was counted.
 type Store interface {
-	// Change locks a license, loads its counters and what the selection names, lets decide change them, and writes what differs
-	// with its events. When decide fails nothing of it is written. Those that come at the same time share a transaction, and
-	// those on one license a Ledger: decide must not wait, and may be called more than once. licensing.ErrNotFound.
+	// Change locks a license, loads its counters and what the selection names, lets decide change them, and writes what
+	// differs with its events. When decide fails nothing of it is written. Those that come at the same time share a
+	// transaction, and those on one license a Ledger: decide must not wait, and may be called more than once.
+	// licensing.ErrNotFound.
 	Change(ctx context.Context, s Selection, decide func(*Ledger) error) error
 	// Read reads a license and its counters as they are stored, without a lock; licensing.ErrNotFound.
 	Read(ctx context.Context, licenseID string) (licensing.License, map[string]Counter, error)
 	// Parts reads the devices that consumed most of a counter in a period, at most limit of them.
 	Parts(ctx context.Context, licenseID string, c Counter, limit int) ([]DevicePart, error)
-	// History reads one page of what administrators and the calendar did to a counter, newest first, and how much there is.
+	// History reads one page of what administrators and the calendar did to a counter, newest first, and how much there
+	// is.
 	History(ctx context.Context, licenseID, name string, page, perPage int) ([]Entry, int, error)
 }
 

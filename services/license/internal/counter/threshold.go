@@ -11,7 +11,8 @@ var thresholds = [...]int{overage, 100, 90, 80}
 // leeway is how many points below a threshold a counter must fall before it is announced again.
 const leeway = 5
 
-// crossed notes the thresholds that the counter has reached and left, and returns the highest that it has newly reached, 0 for none.
+// crossed notes the thresholds that the counter has reached and left, and returns the highest that it has newly
+// reached, 0 for none.
 func (c *Counter) crossed(t *licensing.CounterTerms) int {
 	if t.Limit == nil {
 		c.Announced = 0

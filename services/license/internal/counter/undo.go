@@ -18,8 +18,8 @@ type Undo struct {
 	device   *licensing.Device
 }
 
-// Undo takes an operation of the device back, once; a repeated call answers what was refunded then. Errors: those of Consume, and
-// VALIDATION_ERROR for an operation that is not known.
+// Undo takes an operation of the device back, once; a repeated call answers what was refunded then. Errors: those of
+// Consume, and VALIDATION_ERROR for an operation that is not known.
 func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, operationID string) (Undo, error) {
 	found, _, err := s.Seats.LicenseByKey(ctx, key, c)
 	if err != nil {

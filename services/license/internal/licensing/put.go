@@ -7,9 +7,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. ifVersion is that of Patch.
-// Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
-func (s *Licenses) PutEntitlement(ctx context.Context, by *Actor, licenseID string, ifVersion *int, e Entitlement) (License, error) {
+// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. ifVersion is that of
+// Patch. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
+func (s *Licenses) PutEntitlement(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, e Entitlement,
+) (License, error) {
 	if err := problemsOf(e.problems); err != nil {
 		return License{}, err
 	}
@@ -20,7 +22,9 @@ func (s *Licenses) PutEntitlement(ctx context.Context, by *Actor, licenseID stri
 }
 
 // DeleteEntitlement takes an entitlement from a license. Errors: ErrNotFound, ErrNoEntitlement, ErrVersion.
-func (s *Licenses) DeleteEntitlement(ctx context.Context, by *Actor, licenseID string, ifVersion *int, code string) (License, error) {
+func (s *Licenses) DeleteEntitlement(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, code string,
+) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
 		if _, ok := t.Entitlement(code); !ok {
 			return TermsChange{}, ErrNoEntitlement
@@ -30,9 +34,11 @@ func (s *Licenses) DeleteEntitlement(ctx context.Context, by *Actor, licenseID s
 	})
 }
 
-// PutCounter gives a license a counter, or puts its terms in place of those of the counter with its name, which goes on counting.
-// Errors: those of PutEntitlement.
-func (s *Licenses) PutCounter(ctx context.Context, by *Actor, licenseID string, ifVersion *int, c CounterTerms) (License, error) {
+// PutCounter gives a license a counter, or puts its terms in place of those of the counter with its name, which goes on
+// counting. Errors: those of PutEntitlement.
+func (s *Licenses) PutCounter(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, c CounterTerms,
+) (License, error) {
 	if err := problemsOf(c.problems); err != nil {
 		return License{}, err
 	}
@@ -43,7 +49,9 @@ func (s *Licenses) PutCounter(ctx context.Context, by *Actor, licenseID string, 
 }
 
 // DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrNoCounter, ErrVersion.
-func (s *Licenses) DeleteCounter(ctx context.Context, by *Actor, licenseID string, ifVersion *int, name string) (License, error) {
+func (s *Licenses) DeleteCounter(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, name string,
+) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
 		if t.Counter(name) == nil {
 			return TermsChange{}, ErrNoCounter

@@ -32,8 +32,8 @@ const (
 	AnchorStart = "start"
 )
 
-// CounterTerms are what was agreed on the consumption of something. What was consumed is kept by package counter. Stored
-// as JSON.
+// CounterTerms are what was agreed on the consumption of something. What was consumed is kept by package counter.
+// Stored as JSON.
 type CounterTerms struct {
 	Name string `json:"name"`
 	// Limit is nil for unlimited.

@@ -19,8 +19,8 @@ const (
 	maxEntitlementBytes = 64 << 10
 )
 
-// Entitlement is a part of a product that a license grants. The bare ones, which have nothing but a code, stand in Terms.Features
-// alone. Stored as JSON.
+// Entitlement is a part of a product that a license grants. The bare ones, which have nothing but a code, stand in
+// Terms.Features alone. Stored as JSON.
 type Entitlement struct {
 	Code string `json:"code"`
 	Name string `json:"name,omitempty"`
@@ -118,7 +118,8 @@ func (t *Terms) Grants(code string, now time.Time) *apierr.Error {
 	return nil
 }
 
-// setEntitlements replaces all entitlements. Features become the codes of those without an end, which need no look at a clock.
+// setEntitlements replaces all entitlements. Features become the codes of those without an end, which need no look at a
+// clock.
 func (t *Terms) setEntitlements(all []Entitlement) {
 	t.Features, t.Entitlements = nil, nil
 	for _, e := range all {
@@ -131,7 +132,8 @@ func (t *Terms) setEntitlements(all []Entitlement) {
 	}
 }
 
-// applyEntitlements changes the entitlements: codes alone keep what is known of an entitlement that has the code already.
+// applyEntitlements changes the entitlements: codes alone keep what is known of an entitlement that has the code
+// already.
 func (t *Terms) applyEntitlements(c *TermsChange) {
 	if c.Entitlements == nil && c.Features == nil {
 		return
@@ -163,8 +165,8 @@ func (t *Terms) withEntitlement(e Entitlement) []Entitlement {
 	return append(all, e)
 }
 
-// mergingEntitlements is c with the entitlements that the terms have already, such as those of a policy, beside its own: where
-// both have a code, that of c wins.
+// mergingEntitlements is c with the entitlements that the terms have already, such as those of a policy, beside its
+// own: where both have a code, that of c wins.
 func (t *Terms) mergingEntitlements(c TermsChange) TermsChange {
 	if c.Entitlements == nil {
 		return c

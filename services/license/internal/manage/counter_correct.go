@@ -55,7 +55,8 @@ type correctedBody struct {
 	Clamped bool `json:"clamped"`
 }
 
-// correct carries out a correction with a number, the member of the body called name, which is at least the number least.
+// correct carries out a correction with a number, the member of the body called name, which is at least the number
+// least.
 func (m *Manage) correct(c *gin.Context, wanted counter.Correction, name string, number *int64, least int64) error {
 	bad := apierr.Fields{}
 	bad.MaxLen("reason", wanted.Reason, maxText)

@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Counters implements counter.Store. Changes that come at the same time share a transaction, as activations do; what they change of
-// one license they change one after another in one Ledger.
+// Counters implements counter.Store. Changes that come at the same time share a transaction, as activations do; what
+// they change of one license they change one after another in one Ledger.
 type Counters struct {
 	*Store
 	together *batch.Batcher[string, counterChange, counterResult]
@@ -67,12 +67,13 @@ func (s *Counters) Change(ctx context.Context, selected counter.Selection, decid
 	return all[0].err
 }
 
-// runBatch settles nothing when the transaction fails because of what one of them brought: each then goes by itself. After an
-// outage nobody knows what was committed, so the failure is everyone's.
+// runBatch settles nothing when the transaction fails because of what one of them brought: each then goes by itself.
+// After an outage nobody knows what was committed, so the failure is everyone's.
 func (s *Counters) runBatch(changes []counterChange) ([]counterResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
 	defer cancel()
-	// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
+	// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a
+	// circle.
 	all, err := s.run(ctx, changes, clause.Locking{Strength: "NO KEY UPDATE", Options: "SKIP LOCKED"})
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {
 		return make([]counterResult, len(changes)), nil
@@ -80,7 +81,9 @@ func (s *Counters) runBatch(changes []counterChange) ([]counterResult, error) {
 	return all, err
 }
 
-func (s *Counters) run(ctx context.Context, changes []counterChange, lock clause.Locking) (all []counterResult, err error) {
+func (s *Counters) run(
+	ctx context.Context, changes []counterChange, lock clause.Locking,
+) (all []counterResult, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		ledgers, err := loadLedgers(tx, changes, lock)
 		if err != nil {
@@ -151,7 +154,8 @@ func (s *Counters) History(
 	return entries, int(total), translate(err)
 }
 
-// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at 0.
+// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at
+// 0.
 func dropCounters(tx *gorm.DB, before, after *licensing.License) error {
 	var gone []string
 	for i := range before.Counters {

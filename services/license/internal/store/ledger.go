@@ -23,8 +23,8 @@ type ledger struct {
 // ledgers are by the ids of licenses.
 type ledgers map[string]*ledger
 
-// loadLedgers locks the licenses of changes and loads what the changes name. Without the lock of its license nobody writes to a
-// counter, so what is read after it stays true.
+// loadLedgers locks the licenses of changes and loads what the changes name. Without the lock of its license nobody
+// writes to a counter, so what is read after it stays true.
 func loadLedgers(tx *gorm.DB, changes []counterChange, lock clause.Locking) (ledgers, error) {
 	var ids []string
 	for _, c := range changes {
@@ -122,8 +122,11 @@ func (held ledgers) loadOperations(tx *gorm.DB, changes []counterChange) error {
 	return err
 }
 
-// either selects the rows whose license and column are those of one of the changes; any is false where no change has a value.
-func (held ledgers) either(column string, changes []counterChange, value func(counterChange) string) (q clause.Expr, any bool) {
+// either selects the rows whose license and column are those of one of the changes; any is false where no change has a
+// value.
+func (held ledgers) either(
+	column string, changes []counterChange, value func(counterChange) string,
+) (q clause.Expr, any bool) {
 	var either []string
 	for _, c := range changes {
 		if v := value(c); v != "" && held[c.LicenseID] != nil {
