@@ -25,6 +25,7 @@ require (
 )
 
 require (
+	github.com/oschwald/maxminddb-golang/v2 v2.9.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	golang.org/x/time v0.16.0 // indirect
 )

@@ -45,7 +45,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, deviceRoutes, []forwardedRoute{
 	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 	{"license", "GET", licenses, ``, 200, theLicenseList},
 	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},

@@ -14,7 +14,8 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	CacheBytes int64 `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	CacheBytes int64  `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	GeoIPFile  string `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
 }
 
 // The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.
@@ -38,7 +39,14 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkCache())
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkCache(), c.checkGeoIP())
+}
+
+func (c *Config) checkGeoIP() error {
+	if _, err := openCountries(c.GeoIPFile); err != nil {
+		return config.Problemf(c, &c.GeoIPFile, "must be a database of countries in MaxMind's format: %v", err)
+	}
+	return nil
 }
 
 func (c *Config) checkCache() error {

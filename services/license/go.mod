@@ -10,6 +10,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/latchkey-dev/latchkey/pkg v0.0.0
 	github.com/latchkey-dev/latchkey/proto v0.0.0
+	github.com/oschwald/maxminddb-golang/v2 v2.9.0
 	github.com/spf13/cobra v1.10.2
 	google.golang.org/protobuf v1.36.12
 	gorm.io/gorm v1.31.2

@@ -21,6 +21,7 @@ func Watches() []string {
 		eventsv1.TypeLicenseStarted, eventsv1.TypeLicenseInGrace, eventsv1.TypeLicenseExpired,
 		eventsv1.TypeLicenseRenewed, eventsv1.TypeLicenseSuspended, eventsv1.TypeLicenseReinstated,
 		eventsv1.TypeLicenseConverted,
+		eventsv1.TypeDeviceRebound, eventsv1.TypeDeviceCulled, eventsv1.TypeDeviceBlocked, eventsv1.TypeDeviceUnblocked,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
@@ -32,9 +33,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.RunJobs(ctx,
 		s.telemetry.Run,
 		s.seen.Run,
-		s.Watch(Watches(), s.lookup, s.auth.Families, s.auth.SigningKeys, s.guard),
-		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
+		s.Watch(Watches(), s.lookup, s.blocks, s.auth.Families, s.auth.SigningKeys, s.guard),
+		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
+		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Prune(s.prune),
 	)
 }
@@ -47,6 +49,11 @@ func (s *Service) announce(ctx context.Context) error {
 
 func (s *Service) noteExpired(ctx context.Context) error {
 	_, err := s.leases.NoteExpired(ctx)
+	return err
+}
+
+func (s *Service) cull(ctx context.Context) error {
+	_, err := s.seats.Cull(ctx)
 	return err
 }
 

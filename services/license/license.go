@@ -5,6 +5,7 @@ package license
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -25,6 +26,7 @@ type Service struct {
 	counters  *counter.Counters
 	store     *store.Store
 	lookup    *store.Lookup
+	blocks    *store.Blocks
 	seen      *store.Seen
 	telemetry *telemetry.Recorder
 	auth      peers.Auth
@@ -43,14 +45,27 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	s := &Service{Core: core, auth: peers.NewAuth(core), telemetry: app.NewTelemetry(core)}
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: core.Link})
+	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, core.Link)
 	s.store = store.New(store.Deps{
-		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.lookup.OnEvent,
+		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
 	})
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.licenses = &licensing.Licenses{
 		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
 	}
-	s.seats = &licensing.Seats{Lookup: s.lookup, Store: s.store, Seen: s.seen, Telemetry: s.telemetry, Clock: deps.Clock}
+	geo, err := openCountries(cfg.GeoIPFile)
+	if err != nil {
+		return nil, err
+	}
+	s.seats = &licensing.Seats{
+		Lookup:    s.lookup,
+		Store:     s.store,
+		Seen:      s.seen,
+		Telemetry: s.telemetry,
+		Blocks:    s.blocks,
+		Geo:       geo,
+		Clock:     deps.Clock,
+	}
 	s.leases = &lease.Leases{Seats: s.seats, Store: s.store, Tokens: lease.NewTokens(keys.Ring, deps.Clock)}
 	s.counters = &counter.Counters{
 		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
@@ -58,4 +73,10 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil
+}
+
+// committed drops from memory what a change of this process has made old, before the bus tells of it.
+func (s *Service) committed(e event.Event) {
+	s.lookup.OnEvent(e)
+	s.blocks.OnEvent(e)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license/internal/api"
+	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -44,6 +45,7 @@ func (s *Service) routes(cfg Config) {
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		Leases:       s.leases,
 		Counters:     s.counters,
+		Blocks:       &block.Blocks{Store: s.store, Clock: s.Clock},
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:        files,
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -30,6 +31,7 @@ const (
 	search     = licenses + "/search"      // nor this
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
+	blocks     = "/api/v1/admin/blocks"
 	products   = "/api/v1/admin/products"
 	product    = products + "/:code"
 	releases   = product + "/releases"
@@ -71,9 +73,15 @@ func (a *API) table() []route {
 		{http.MethodPost, license + "/counters/:name/set", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/counters/:name/reset", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/counters/:name/history", adminkey.Viewer, toLicense},
+		{http.MethodPost, product + "/signing-key/rotate", adminkey.Owner, toLicense},
+		{http.MethodGet, license + "/devices/:device_id", adminkey.Viewer, toLicense},
+		{http.MethodPatch, license + "/devices/:device_id", adminkey.Operator, toLicense},
+		{http.MethodPost, license + "/reset-transfers", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
 		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
-		{http.MethodPost, product + "/signing-key/rotate", adminkey.Owner, toLicense},
+		{http.MethodPost, blocks, adminkey.Operator, toLicense},
+		{http.MethodGet, blocks, adminkey.Viewer, toLicense},
+		{http.MethodDelete, blocks + "/:block_id", adminkey.Operator, toLicense},
 		{http.MethodPost, products, adminkey.Operator, toLicense},
 		{http.MethodGet, products, adminkey.Viewer, toLicense},
 		{http.MethodGet, product, adminkey.Viewer, toLicense},
@@ -102,9 +110,18 @@ func (a *API) table() []route {
 	}
 }
 
+// onlyDeactivated keeps /devices/deactivate of a license from being taken for the path of a device.
+func onlyDeactivated(c *gin.Context) {
+	if strings.HasPrefix(c.Request.URL.Path, licenses+"/") && strings.HasSuffix(c.Request.URL.Path, "/devices/deactivate") &&
+		c.FullPath() != license+"/devices/deactivate" {
+		httpx.OnlyMethods(c.Request.URL.Path, http.MethodPost)(c)
+	}
+}
+
 // Routes adds the routes of table to r.
 func (a *API) Routes(r gin.IRouter) {
 	r.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost))
+	r.Use(onlyDeactivated)
 	for _, line := range a.table() {
 		r.Handle(line.method, line.path, a.require(line.role), httpx.Wrap(line.handler))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
@@ -29,12 +30,35 @@ type activateResponse struct {
 	wire.Standing
 }
 
+// activateRequest is the body of activate.
+type activateRequest struct {
+	deviceRequest
+	Variables map[string]string `json:"variables"`
+}
+
+func bindActivation(c *gin.Context) (*activateRequest, error) {
+	req := &activateRequest{}
+	if err := httpx.Bind(c, req); err != nil {
+		return nil, err
+	}
+	f := apierr.Fields{}
+	req.check(f)
+	licensing.VariablesProblems(f, req.Variables)
+	return req, f.Err()
+}
+
+func (r *activateRequest) client(c *gin.Context) licensing.Client {
+	client := r.deviceRequest.client(c)
+	client.Variables = r.Variables
+	return client
+}
+
 func (a *API) activate(c *gin.Context) error {
-	req, err := bindDevice(c)
+	req, err := bindActivation(c)
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, req))
+	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,13 @@ type osInfo struct {
 
 // clientMembers are the optional members that validate, activate and heartbeat share.
 type clientMembers struct {
-	DeviceName string    `json:"device_name" text:"identifier"`
-	OSInfo     osInfo    `json:"os_info"`
-	AppVersion string    `json:"app_version" text:"identifier"`
-	SessionID  string    `json:"session_id" text:"identifier"`
-	ClientTime time.Time `json:"client_time"`
+	DeviceName string            `json:"device_name" text:"identifier"`
+	OSInfo     osInfo            `json:"os_info"`
+	AppVersion string            `json:"app_version" text:"identifier"`
+	SessionID  string            `json:"session_id" text:"identifier"`
+	ClientTime time.Time         `json:"client_time"`
+	IsVM       bool              `json:"is_vm"`
+	Components map[string]string `json:"components"`
 }
 
 func (m *clientMembers) check(f apierr.Fields) {
@@ -33,6 +35,9 @@ func (m *clientMembers) check(f apierr.Fields) {
 	f.MaxLen("os_info.version", m.OSInfo.Version, maxText)
 	f.MaxLen("app_version", m.AppVersion, maxText)
 	f.MaxLen("session_id", m.SessionID, maxText)
+	if len(m.Components) > 0 {
+		licensing.ComponentsProblems(f, "components", m.Components)
+	}
 }
 
 func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Client {
@@ -46,6 +51,8 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 		Time:       m.ClientTime,
 		IP:         httpx.ClientIP(c),
 		ViaProxy:   httpx.ViaProxy(c),
+		IsVM:       m.IsVM,
+		Components: licensing.RealComponents(m.Components),
 	}
 }
 

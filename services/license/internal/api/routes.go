@@ -64,6 +64,8 @@ func (a *API) Routes(r gin.IRouter) {
 	g.GET("/keys", wire.Wrap(a.fileKeys)) // public keys, for anybody
 	g.POST("/consume", a.RequireAPIKey, wire.Wrap(a.consume))
 	g.POST("/consume/undo", a.RequireAPIKey, wire.Wrap(a.undoConsume))
+	g.PUT("/devices/variables", a.RequireAPIKey, wire.Wrap(a.putVariables))
+	g.PATCH("/devices/:device_id", a.RequireAPIKey, wire.Wrap(a.labelDevice))
 	g.POST("/heartbeat", deviceBody, a.accessToken, a.asHolder(a.heartbeat))
 	g.POST("/offline-token", deviceBody, a.accessToken, a.asHolder(a.offlineToken))
 	g.POST("/validate-offline", deviceBody, wire.Wrap(a.validateOffline))

@@ -41,7 +41,11 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 
 func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now time.Time) (Activation, error) {
 	d := newDevice(licenseID, c, now)
-	if !isPlaceholder(c.HardwareID) {
+	block, err := s.blockByID(ctx, licenseID, &c, now)
+	if err != nil {
+		return Activation{}, err
+	}
+	if block == nil && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
 		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 		if err != nil {
 			return Activation{}, err
@@ -51,8 +55,8 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 		}
 	}
 	var a Activation
-	err := s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
-		a, err = ch.activate(d, c, now)
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
+		a, err = ch.activate(d, c, s.around(&ch.License, &c, block), now)
 		return err
 	})
 	return a, err
@@ -67,24 +71,44 @@ func newDevice(licenseID string, c Client, now time.Time) Device {
 		IsActive:    true,
 		ActivatedAt: now,
 		LastSeenAt:  now,
+		Components:  c.Components,
+		Variables:   c.Variables,
 	}
 }
 
-// activate is the rule of activation, under the lock of the license.
-func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error) {
-	old, returning := ch.Devices[d.HardwareID]
-	if err := ch.CheckNew(d.HardwareID); err != nil {
-		return Activation{}, err
+// blockByID is blockOf, which needs the license only where there are blocks.
+func (s *Seats) blockByID(ctx context.Context, licenseID string, c *Client, now time.Time) (*Block, error) {
+	if any, err := s.Blocks.Any(ctx); !any || err != nil {
+		return nil, err
 	}
-	seated := returning && old.IsActive
-	err := Decide(Request{Operation: OperationActivate, License: &ch.License, Seated: seated, Device: old, Now: now})
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	return s.blockOf(ctx, l, "", c, now)
+}
+
+// activate is the rule of activation, under the lock of the license.
+func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Time) (Activation, error) {
+	old, err := ch.device(&c, now)
 	if err != nil {
 		return Activation{}, err
 	}
-	if returning {
-		// Not OfflineUntil: the offline tokens of the seat that it left are void.
-		d.ID, d.Profile, d.SessionData = old.ID, old.Profile.With(d.Profile), old.SessionData
-		d.OfflineHorizon = old.OfflineHorizon
+	if old == nil {
+		if err := ch.CheckNew(d.HardwareID); err != nil {
+			return Activation{}, err
+		}
+	}
+	if err := ch.admit(old, &c, around, now); err != nil {
+		return Activation{}, err
+	}
+	if old != nil && old.IsActive { // it was recognized, and so keeps its seat under the new id
+		return ch.activation(old, now), nil
+	}
+	ch.License.takesSeat(old)
+	d.FirstActivatedAt = now
+	if old != nil {
+		d.returns(old)
 	}
 	ch.Start(now)
 	ch.Announce(now)
@@ -92,8 +116,49 @@ func (ch *Change) activate(d Device, c Client, now time.Time) (Activation, error
 	ch.License.touch(now)
 	d.ActivatedVersion = ch.License.Version
 	ch.Devices[d.HardwareID] = &d
-	ch.Emit(activated(&ch.License, &d, c, returning))
+	ch.Emit(activated(&ch.License, &d, c, old != nil))
+	return ch.activation(&d, now), nil
+}
+
+// admit is the verdict on an activation. old is nil for a device that is new to the license. One that has its seat is refused,
+// unless it has just been recognized under a new id.
+func (ch *Change) admit(old *Device, c *Client, around *Surroundings, now time.Time) error {
+	seated := old != nil && old.IsActive
+	r := Request{
+		Operation: OperationActivate, License: &ch.License, Seated: seated, Device: old, Around: around, Now: now,
+	}
+	if seated && old.rebound {
+		r.Operation = OperationUse
+		return Decide(r)
+	}
+	if !seated && ch.License.CurrentDevices >= ch.License.MaxDevices {
+		if _, err := ch.cull(now); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.Newcomers, err = ch.newcomers(old, now); err != nil {
+		return err
+	}
+	return Decide(r)
+}
+
+// returns takes over what is known of a device that was there before. Not OfflineUntil: the offline tokens of the seat that it
+// left are void.
+func (d *Device) returns(old *Device) {
+	d.ID, d.HardwareID, d.Profile, d.SessionData = old.ID, old.HardwareID, old.Profile.With(d.Profile), old.SessionData
+	d.OfflineHorizon = old.OfflineHorizon
+	d.FirstActivatedAt, d.Label = old.FirstActivatedAt, old.Label
+	if d.Variables == nil {
+		d.Variables = old.Variables
+	}
+	if d.Components == nil {
+		d.Components = old.Components
+	}
+}
+
+func (ch *Change) activation(d *Device, now time.Time) Activation {
 	terms := ch.License.Terms
 	terms.Features = ch.License.UsableFeatures(now)
-	return Activation{Device: d, Terms: terms, Status: ch.License.usableStatus(now), Limits: ch.License.Limits()}, nil
+	return Activation{Device: *d, Terms: terms, Status: ch.License.usableStatus(now), Limits: ch.License.Limits()}
 }

@@ -21,10 +21,18 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 	var out Deactivation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
-		if d, ok := ch.Devices[c.HardwareID]; ok && d.IsActive && d.HoldsOfflineToken(now) {
+		d, err := ch.device(&c, now)
+		if err != nil {
+			return err
+		}
+		hardwareID := c.HardwareID
+		if d != nil {
+			hardwareID = d.HardwareID
+		}
+		if d != nil && d.IsActive && d.HoldsOfflineToken(now) {
 			return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
 		}
-		out, err = ch.deactivate(c.HardwareID, now)
+		out, err = ch.deactivate(hardwareID, now)
 		if err != nil {
 			return err
 		}
@@ -57,6 +65,7 @@ func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, er
 	}
 	d.IsActive, d.DeactivatedAt = false, now
 	ch.License.CurrentDevices--
+	ch.License.freesSeat()
 	ch.License.touch(now)
 	return Deactivation{Device: *d, License: ch.License}, nil
 }

@@ -24,6 +24,15 @@ type Device struct {
 	// LastSeenAt may lag by two seconds, because it is written in batches.
 	LastSeenAt    time.Time
 	DeactivatedAt time.Time
+	// FirstActivatedAt is zero for a device that came by the short way of activation.
+	FirstActivatedAt time.Time
+	// Label is what a person calls the device, Variables what the application keeps with it.
+	Label     string
+	Variables map[string]string `json:",omitempty"`
+	// rebound tells that the device has just been recognized under its hardware id.
+	rebound bool
+	// Components are to be stored, as hashes; nil leaves those that are.
+	Components map[string]string `json:",omitempty"`
 	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
 	OfflineUntil time.Time
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
@@ -67,6 +76,12 @@ type Client struct {
 	OSVersion  string
 	AppVersion string
 	SessionID  string
+	// Components are what the device is made of, by name; placeholders are left out.
+	Components map[string]string
+	// IsVM tells that the client says it runs in a virtual machine.
+	IsVM bool
+	// Variables are what an activation sets, nil for nothing.
+	Variables map[string]string
 	// Time is the client's own clock, zero if it sent none.
 	Time time.Time
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.

@@ -39,8 +39,18 @@ var (
 		"the license has no entitlement with this code; see its entitlements")
 	ErrNoCounter = apierr.New(apierr.NotFound, errcode.CounterNotFound,
 		"the license has no counter of this name; see its counters")
+	ErrBlocked = apierr.New(apierr.Forbidden, errcode.DeviceBlocked,
+		"the device, its network or one of its components is blocked; ask the vendor of the license, who has the reason")
+	ErrEnvironment = apierr.New(apierr.Forbidden, errcode.EnvironmentForbidden,
+		"the license is not for use from this network or country, or in a virtual machine; use it elsewhere or ask its vendor")
+	ErrTooManyNew = apierr.New(apierr.Forbidden, errcode.TooManyNewDevices,
+		"too many devices that were never seen before took seats lately; try again later or ask the vendor of the license")
+	ErrTransfers = apierr.New(apierr.Forbidden, errcode.TransferLimit,
+		"no more devices may follow others onto seats that were freed; ask the vendor of the license to reset its transfers")
 	ErrNoDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")
+	ErrNoSuchDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
+		"the license has no device with this device_id; the list of its devices shows them")
 	ErrHardwareID = apierr.New(apierr.Invalid, errcode.HardwareIDNotUnique,
 		"this hardware_id is a placeholder that many computers report, and devices would share a seat; send "+
 			"an id of the installation instead (/etc/machine-id on Linux, MachineGuid in "+

@@ -21,12 +21,16 @@ type File struct {
 // SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of Activate, and the
 // verdict on a file.
 func (ch *Change) SeatForFile(c Client, now time.Time) (*Device, error) {
-	d := ch.Devices[c.HardwareID]
+	d, err := ch.device(&c, now)
+	if err != nil {
+		return nil, err
+	}
 	if d == nil || !d.IsActive {
-		if _, err := ch.activate(newDevice(ch.License.ID, c, now), c, now); err != nil {
+		a, err := ch.activate(newDevice(ch.License.ID, c, now), c, nil, now)
+		if err != nil {
 			return nil, err
 		}
-		d = ch.Devices[c.HardwareID]
+		d = ch.Devices[a.Device.HardwareID]
 	}
 	return d, Decide(Request{Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Now: now})
 }

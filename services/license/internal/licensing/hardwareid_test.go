@@ -30,7 +30,7 @@ func TestC11NewDevicesOnly(t *testing.T) {
 	ch := license()
 	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
 	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareID} {
-		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Client{HardwareID: hardwareID}, noon)
+		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Client{HardwareID: hardwareID}, nil, noon)
 		if !errors.Is(err, want) {
 			t.Errorf("activate %s: %v, want %v", hardwareID, err, want)
 		}
@@ -41,7 +41,7 @@ func TestC11NewDevicesOnly(t *testing.T) {
 		to   string
 		want error
 	}{{"null", ErrHardwareID}, {"None", nil}} {
-		if _, err := ch.transfer("desk", tc.to, noon); !errors.Is(err, tc.want) {
+		if _, err := ch.transfer(Move{From: "desk", To: tc.to}, noon); !errors.Is(err, tc.want) {
 			t.Errorf("transfer to %s: %v, want %v", tc.to, err, tc.want)
 		}
 	}

@@ -11,11 +11,12 @@ import (
 // Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors
 // as CheckHolder.
 func (s *Seats) Heartbeat(ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
-	seat, err := s.CheckHolder(ctx, h)
+	seat, err := s.checkHolder(ctx, h, &c)
 	if err != nil {
 		return nil, err
 	}
 	l, now, said := seat.License, s.Clock.Now(), c.texts()
+	c.HardwareID = seat.HardwareID
 	s.seen(l.ID, seat.Device, c, sessionJSON)
 	s.record(l.ID, now, &eventsv1.LicenseHeartbeat{
 		LicenseId:   l.ID,

@@ -37,10 +37,11 @@ type Offline struct {
 // IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as CheckHolder,
 // and OfflineHoursError.
 func (s *Offline) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
-	seat, err := s.Seats.CheckHolder(ctx, h)
+	seat, err := s.Seats.checkHolder(ctx, h, &c)
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
+	h.HardwareID = seat.HardwareID
 	t, err := newOfflineToken(seat.License, h, hours, s.Clock.Now())
 	if err != nil {
 		return OfflineToken{}, "", err
@@ -90,7 +91,7 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if seat := (Seat{&ch.License, d.active()}); seat.revokes(t.LicenseVersion) {
+	if seat := (Seat{License: &ch.License, Device: d.active()}); seat.revokes(t.LicenseVersion) {
 		return RevokedToken()
 	}
 	ch.holdOffline(d, t.ExpiresAt)

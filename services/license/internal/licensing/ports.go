@@ -20,6 +20,8 @@ type Lookup interface {
 	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (d *ActiveDevice, cached bool, err error)
 	// LeasedDevice finds a device with a live lease, by the lease's id, and always asks the database; nil when it has none.
 	LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*ActiveDevice, error)
+	// Alias is the hardware id that the device has now which had this one before; empty for none.
+	Alias(ctx context.Context, licenseID, hardwareID string) (string, error)
 	// Forget drops what memory holds of a license and one of its devices, so that the next look-up asks the database.
 	Forget(licenseID, hardwareID string)
 	// KeyHash is the keyed hash of a normalized key in hexadecimal, for events about keys that nobody has.
@@ -51,6 +53,8 @@ type Store interface {
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
 	// Due finds up to limit licenses that have a status which nobody has told of.
 	Due(ctx context.Context, now time.Time, limit int) (ids []string, err error)
+	// Idle finds up to limit licenses that have seats to be freed, because nobody was seen on them for as long as they allow.
+	Idle(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	// Key reveals the license key.
 	Key(ctx context.Context, licenseID string) (string, error)
 }
@@ -69,6 +73,8 @@ type Catalog interface {
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
 	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
 	Devices(ctx context.Context, licenseID string, page, perPage int) (devices []Device, total int, err error)
+	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound, ErrNoSuchDevice.
+	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
 	// Count counts licenses and seats as of now.
@@ -144,11 +150,33 @@ type NewRow struct {
 	Events func(*License) []proto.Message
 }
 
+// DeviceReads finds devices of a license that is under lock. Those that Idle, ByAlias and Matching return may be put into
+// Change.Devices, and are changed there like those that were named.
+type DeviceReads interface {
+	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last counted did:
+	// they are counted from the latest on.
+	NewSince(since time.Time, limit int) (n int, oldest time.Time, err error)
+	// Idle finds the devices that nobody was seen on since a time and that hold no offline token at now.
+	Idle(since, now time.Time) ([]*Device, error)
+	// ByAlias finds the device that had this hardware id before; nil for none.
+	ByAlias(hardwareID string) (*Device, error)
+	// Matching finds devices that share components, up to a number of them; the likeliest first.
+	Matching(components map[string]string) ([]Match, error)
+}
+
+// Match is a device that shares components with another: so many are Equal of those Compared, which both sides know.
+type Match struct {
+	Device          *Device
+	Equal, Compared int
+}
+
 // Change is a license under lock together with some of its devices.
 type Change struct {
 	License License
 	// Devices holds the named devices that exist, by hardware id. Entries may be changed and added.
 	Devices map[string]*Device
+	// Reads finds further devices of the license, under the same lock.
+	Reads DeviceReads
 	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
 	OfflineVoid bool
 	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero for nothing.

@@ -20,7 +20,10 @@ type Seats struct {
 	Store     Store
 	Seen      Seen
 	Telemetry Telemetry
-	Clock     clock.Clock
+	Blocks    Blocks
+	// Geo is nil where no database of countries is configured.
+	Geo   Geo
+	Clock clock.Clock
 }
 
 func (s *Seats) record(licenseID string, at time.Time, msg proto.Message) {
@@ -34,6 +37,8 @@ func (s *Seats) KeyHash(key string) string { return s.Lookup.KeyHash(NormalizeKe
 type Seat struct {
 	License *License
 	Device  *ActiveDevice
+	// HardwareID is what the device is called now, which may be another id than that of the call.
+	HardwareID string
 }
 
 // LicenseVersion is what a token issued now carries. License and device may have been cached at different times.
@@ -67,13 +72,21 @@ type Holder struct {
 // its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	s.Lookup.Forget(licenseID, hardwareID)
-	return s.seat(ctx, licenseID, hardwareID)
+	seat, err := s.seat(ctx, licenseID, &Client{HardwareID: hardwareID})
+	if err != nil || seat.HardwareID == hardwareID {
+		return seat, err
+	}
+	return s.CheckDevice(ctx, licenseID, seat.HardwareID)
 }
 
 // CheckHolder tells whether the holder of a token may act on the license now. Errors: those of CheckDevice, and a
 // TokenError when the token is from before the device took its seat or the license was deactivated.
 func (s *Seats) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
-	seat, err := s.seat(ctx, h.LicenseID, h.HardwareID)
+	return s.checkHolder(ctx, h, &Client{HardwareID: h.HardwareID})
+}
+
+func (s *Seats) checkHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
+	seat, err := s.seat(ctx, h.LicenseID, c)
 	if err == nil && seat.revokes(h.LicenseVersion) {
 		err = RevokedToken()
 	}
@@ -96,28 +109,43 @@ func (s *Seats) seen(licenseID string, d *ActiveDevice, c Client, sessionData []
 	})
 }
 
-func (s *Seats) seat(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
+func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err != nil {
 		return Seat{}, err
 	}
-	seat, _, err := s.seatOn(ctx, l, hardwareID, s.Clock.Now())
+	seat, _, err := s.seatOn(ctx, l, c, s.Clock.Now())
 	return seat, err
 }
 
 // seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The device of a
 // license that nobody may use is not looked up.
-func (s *Seats) seatOn(ctx context.Context, l *License, hardwareID string, now time.Time) (seat Seat, cached bool, err error) {
+func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
 	if err := l.Check(now); err != nil {
 		return Seat{}, false, err
 	}
-	d, cached, err := s.Lookup.ActiveDevice(ctx, l.ID, hardwareID)
-	if err == nil && d == nil && l.LeaseIsSeat() {
-		d, err = s.Lookup.LeasedDevice(ctx, l.ID, hardwareID)
+	seat = Seat{License: l, HardwareID: c.HardwareID}
+	seat.Device, cached, err = s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
+	if err == nil && seat.Device == nil && l.rules().Match != MatchNone {
+		seat.HardwareID, seat.Device, err = s.recognize(ctx, l, c, now)
 	}
+	if err == nil && seat.Device == nil && l.LeaseIsSeat() {
+		seat.HardwareID = c.HardwareID
+		seat.Device, err = s.Lookup.LeasedDevice(ctx, l.ID, c.HardwareID)
+	}
+	if err != nil {
+		return seat, cached, err
+	}
+	deviceID := ""
+	if seat.Device != nil {
+		deviceID = seat.Device.ID
+	}
+	around, err := s.surroundings(ctx, l, deviceID, c, now)
 	if err == nil {
-		err = Decide(Request{Operation: OperationUse, License: l, Seated: d != nil, Now: now})
+		err = Decide(Request{
+			Operation: OperationUse, License: l, Seated: seat.Device != nil, Around: around, Now: now,
+		})
 	}
-	return Seat{License: l, Device: d}, cached, err
+	return seat, cached, err
 }

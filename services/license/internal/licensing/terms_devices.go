@@ -114,7 +114,7 @@ func (t *Terms) applyDevices(c *DeviceChange) {
 	setOr(&rules.NewDevices, pointer(c.NewDevices), nil)
 	set(&rules.PreventVM, c.PreventVM)
 	if c.Networks.Present {
-		rules.Networks = parsed(c.Networks.Value, parseNetwork)
+		rules.Networks = parsed(c.Networks.Value, ParseNetwork)
 	}
 	if c.Countries.Present {
 		rules.Countries = parsed(c.Countries.Value, parseCountry)
@@ -148,8 +148,8 @@ func parsed[T any](said AllowDeny[string], parse func(string) (T, bool)) *AllowD
 	return lists
 }
 
-// parseNetwork reads an address or a CIDR block; addresses of IPv4 in the form of IPv6 are those of IPv4.
-func parseNetwork(text string) (netip.Prefix, bool) {
+// ParseNetwork reads an address or a CIDR block; addresses of IPv4 in the form of IPv6 are those of IPv4.
+func ParseNetwork(text string) (netip.Prefix, bool) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), true
@@ -192,7 +192,7 @@ func (c *TermsChange) deviceProblems(p map[string]string) {
 		inRange(p, "new_devices.limit", d.NewDevices.Value.Limit, 1, maxNewDevices)
 		inRange(p, "new_devices.window_hours", d.NewDevices.Value.WindowHours, 1, maxNewDeviceHours)
 	}
-	listProblems(p, "networks", d.Networks.Value, "an address or a network, as 192.0.2.0/24", parseNetwork)
+	listProblems(p, "networks", d.Networks.Value, "an address or a network, as 192.0.2.0/24", ParseNetwork)
 	listProblems(p, "countries", d.Countries.Value, "a country code of two letters, as DE", parseCountry)
 }
 

@@ -8,15 +8,23 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
+// Move is the transfer of a seat from one hardware id to another.
+type Move struct {
+	From, To string
+	// Force passes the transfer limit of the license, and does not count against it.
+	Force bool
+}
+
 // Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID when the
 // other device is new, the verdicts on the license, ErrNoDevice, ErrActivated when the other device has a seat already.
-func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID, from, to string) (Device, error) {
+func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Move) (Device, error) {
+	from, to := m.From, m.To
 	if err := checkTransfer(from, to); err != nil {
 		return Device{}, err
 	}
 	var moved Device
 	err := s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
-		if moved, err = ch.transfer(from, to, s.Clock.Now()); err != nil {
+		if moved, err = ch.transfer(m, s.Clock.Now()); err != nil {
 			return err
 		}
 		ch.Emit(&eventsv1.LicenseTransferred{
@@ -47,7 +55,8 @@ func checkTransfer(from, to string) error {
 	return nil
 }
 
-func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
+func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
+	from, to := m.From, m.To
 	target, ok := ch.Devices[to]
 	if err := ch.CheckNew(to); err != nil {
 		return Device{}, err
@@ -63,8 +72,14 @@ func (ch *Change) transfer(from, to string, now time.Time) (Device, error) {
 			refusal{errTargetSeated}, Request{License: &ch.License, Seated: true, Device: target, Now: now},
 		}
 	}
+	if !ok && !m.Force && ch.License.rules().TransferLimit != nil {
+		if !ch.License.transfersLeft() {
+			return Device{}, &RefusedError{refusal{ErrTransfers}, Request{License: &ch.License, Now: now}}
+		}
+		ch.License.TransfersUsed++
+	}
 	if !ok {
-		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to}
+		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to, FirstActivatedAt: now}
 		ch.Devices[to] = target
 	}
 	ch.Devices[from].IsActive, ch.Devices[from].DeactivatedAt = false, now

@@ -33,7 +33,7 @@ func (s *Seats) ValidateAnd(
 		return Validation{}, err
 	}
 	now := s.Clock.Now()
-	seat, deviceCached, err := s.seatOn(ctx, l, c.HardwareID, now)
+	seat, deviceCached, err := s.seatOn(ctx, l, &c, now)
 	if err == nil && then != nil {
 		err = then(Request{Operation: OperationUse, License: l, Seated: true, Now: now})
 	}
@@ -44,6 +44,7 @@ func (s *Seats) ValidateAnd(
 		}
 		return Validation{}, err
 	}
+	c.HardwareID = seat.HardwareID
 	s.seen(l.ID, seat.Device, c, nil)
 	said := c.texts()
 	s.record(l.ID, now, &eventsv1.LicenseValidated{

@@ -37,7 +37,11 @@ type Request struct {
 	Lease *LeaseNeed
 	// Needs is nil for a call that asks for no entitlement and no counter.
 	Needs *Needs
-	Now   time.Time
+	// Around is nil where nothing of the surroundings is asked.
+	Around *Surroundings
+	// Newcomers are nil where they are not counted.
+	Newcomers *Newcomers
+	Now       time.Time
 }
 
 // Status is what a license is at a time. It is computed, never stored.
@@ -111,6 +115,21 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return r.License.OfflineActivation, true },
 	},
 	{
+		name: "not_blocked", refusal: ErrBlocked,
+		passes: func(r Request) bool { return r.Around == nil || r.Around.Block == nil },
+		facts: func(r Request) (any, any) {
+			if r.Around == nil || r.Around.Block == nil {
+				return nil, nil
+			}
+			return r.Around.Block.ID, nil
+		},
+	},
+	{
+		name: "environment_allowed", refusal: ErrEnvironment,
+		passes: func(r Request) bool { return r.Around.Broken(r.License) == "" },
+		facts:  func(r Request) (any, any) { return r.Around.facts(r.License) },
+	},
+	{
 		name: "not_activated", refusal: ErrActivated, of: OperationActivate,
 		passes: func(r Request) bool { return !r.Seated },
 		facts:  seated,
@@ -121,6 +140,21 @@ var checks = [...]check{
 		facts: func(r Request) (any, any) {
 			return r.License.CurrentDevices, countValue(r.License.MaxDevices, Unlimited)
 		},
+	},
+	{
+		name: "new_devices", refusal: ErrTooManyNew, of: OperationActivate,
+		passes: func(r Request) bool { return !r.Newcomers.full() },
+		facts: func(r Request) (any, any) {
+			if r.Newcomers == nil {
+				return nil, r.License.rules().NewDevices
+			}
+			return r.Newcomers.Count, r.License.rules().NewDevices
+		},
+	},
+	{
+		name: "transfers_left", refusal: ErrTransfers, of: OperationActivate,
+		passes: func(r Request) bool { return !r.License.isTransfer(r.Device) || r.License.transfersLeft() },
+		facts:  func(r Request) (any, any) { return r.License.TransfersUsed, r.License.rules().TransferLimit },
 	},
 	{
 		name: "floating", refusal: ErrNotFloating, of: OperationLease,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
@@ -28,6 +29,7 @@ type deviceBody struct {
 	AppVersion *string `json:"app_version"`
 	// SessionData is the object of the last heartbeat, null before the first.
 	SessionData   json.RawMessage `json:"session_data"`
+	Label         *string         `json:"label"`
 	IsActive      bool            `json:"is_active"`
 	ActivatedAt   *time.Time      `json:"activated_at"`
 	LastSeenAt    *time.Time      `json:"last_seen_at"`
@@ -41,6 +43,7 @@ func newDeviceBody(d *licensing.Device) deviceBody {
 		DeviceName:    httpx.TextOrNull(d.Name),
 		AppVersion:    httpx.TextOrNull(d.AppVersion),
 		SessionData:   d.SessionData,
+		Label:         httpx.TextOrNull(d.Label),
 		IsActive:      d.IsActive,
 		ActivatedAt:   httpx.TimeOrNull(d.ActivatedAt),
 		LastSeenAt:    httpx.TimeOrNull(d.LastSeenAt),
@@ -138,17 +141,78 @@ func (m *Manage) transferDevice(c *gin.Context) error {
 	var in struct {
 		FromHardwareID string `json:"from_hardware_id" text:"identifier"`
 		ToHardwareID   string `json:"to_hardware_id" text:"identifier"`
+		Force          bool   `json:"force"`
 	}
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (transferredBody, error) {
-		moved, err := m.Seats.Transfer(ctx, by, licenseID(c), in.FromHardwareID, in.ToHardwareID)
+		moved, err := m.Seats.Transfer(ctx, by, licenseID(c), licensing.Move{
+			From: in.FromHardwareID, To: in.ToHardwareID, Force: in.Force,
+		})
 		return transferredBody{true, in.FromHardwareID, in.ToHardwareID, moved.ID}, err
 	})
 	if err != nil {
 		return err
 	}
+	c.PureJSON(http.StatusOK, body)
+	return nil
+}
+
+// oneDevice is a device with its variables, which a list would be too long for.
+type oneDevice struct {
+	LicenseID string `json:"license_id"`
+	deviceBody
+	Variables map[string]string `json:"variables"`
+}
+
+func newOneDevice(d *licensing.Device) oneDevice {
+	return oneDevice{LicenseID: d.LicenseID, deviceBody: newDeviceBody(d), Variables: wire.Variables(d.Variables)}
+}
+
+func (m *Manage) getDevice(c *gin.Context) error {
+	d, err := m.Catalog.Device(c.Request.Context(), licenseID(c), c.Param("device_id"))
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusOK, newOneDevice(&d))
+	return nil
+}
+
+func (m *Manage) labelDevice(c *gin.Context) error {
+	var in struct {
+		Label jsonbody.Optional[string] `json:"label" null:"ok"`
+	}
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	bad := apierr.Fields{}
+	bad.MaxLen("label", in.Label.Value, maxText)
+	if !in.Label.Present {
+		bad.Add("label", "is required; null takes the label away")
+	}
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	id, _ := httpx.UUID(c.Param("device_id"))
+	d, err := m.Licenses.LabelDevice(c.Request.Context(), rpc.ActorOf(c), licenseID(c), id, in.Label.Value)
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusOK, newOneDevice(&d))
+	return nil
+}
+
+// resetTransfers lets the transfers of a license count from nothing again.
+func (m *Manage) resetTransfers(c *gin.Context) error {
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
+		l, err := m.Licenses.ResetTransfers(ctx, by, licenseID(c))
+		return newLicenseBody(&l, m.Clock.Now()), err
+	})
+	if err != nil {
+		return err
+	}
+	setETag(c, body.Version)
 	c.PureJSON(http.StatusOK, body)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -24,6 +25,7 @@ type Deps struct {
 	Seats       *licensing.Seats
 	Counters    *counter.Counters
 	Catalog     licensing.Catalog
+	Blocks      *block.Blocks
 	Products    *catalog.Products
 	Policies    *catalog.Policies
 	Leases      *lease.Leases
@@ -80,9 +82,13 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/counters/:name/set", plain, wire.Wrap(m.setCounter))
 	g.POST("/:license_id/counters/:name/reset", plain, wire.Wrap(m.resetCounter))
 	g.GET("/:license_id/counters/:name/history", paged, wire.Wrap(m.counterHistory))
-	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
 	r.POST("/api/v1/admin/explain", m.RequireActor, httpx.StrictMembers(), plain, wire.Wrap(m.explain))
+	g.GET("/:license_id/devices/:device_id", plain, wire.Wrap(m.getDevice))
+	g.PATCH("/:license_id/devices/:device_id", plain, wire.Wrap(m.labelDevice))
+	g.POST("/:license_id/reset-transfers", plain, httpx.NoMembers(), wire.Wrap(m.resetTransfers))
+	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
+	m.blockRoutes(r.Group("/api/v1/admin/blocks", m.RequireActor, httpx.StrictMembers()))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }
@@ -94,6 +100,13 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 	g.GET("/:code", plain, wire.Wrap(m.getPolicy))
 	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
+}
+
+func (m *Manage) blockRoutes(g gin.IRouter) {
+	plain := httpx.OnlyQuery()
+	g.POST("", plain, wire.Wrap(m.createBlock))
+	g.GET("", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listBlocks))
+	g.DELETE("/:block_id", plain, httpx.NoMembers(), wire.Wrap(m.deleteBlock))
 }
 
 func (m *Manage) productRoutes(g gin.IRouter) {

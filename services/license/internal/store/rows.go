@@ -213,6 +213,9 @@ type deviceRow struct {
 	DeactivatedAt    *time.Time
 	OfflineUntil     *time.Time
 	OfflineHorizon   *time.Time
+	FirstActivatedAt *time.Time
+	Label            string
+	Variables        *string
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -231,6 +234,9 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		DeactivatedAt:    nullable(d.DeactivatedAt),
 		OfflineUntil:     nullable(d.OfflineUntil),
 		OfflineHorizon:   nullable(d.OfflineHorizon),
+		FirstActivatedAt: nullable(d.FirstActivatedAt),
+		Label:            d.Label,
+		Variables:        encodeVariables(d.Variables),
 	}
 }
 
@@ -247,6 +253,9 @@ func (r *deviceRow) device() licensing.Device {
 		DeactivatedAt:    value(r.DeactivatedAt),
 		OfflineUntil:     value(r.OfflineUntil),
 		OfflineHorizon:   value(r.OfflineHorizon),
+		FirstActivatedAt: value(r.FirstActivatedAt),
+		Label:            r.Label,
+		Variables:        decodeVariables(r.Variables),
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -272,6 +281,9 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"deactivated_at":    nullable(d.DeactivatedAt),
 		"offline_until":     nullable(d.OfflineUntil),
 		"offline_horizon":   nullable(d.OfflineHorizon),
+		"hardware_id":       d.HardwareID,
+		"label":             d.Label,
+		"variables":         encodeVariables(d.Variables),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

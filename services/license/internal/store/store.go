@@ -158,7 +158,11 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		if err != nil {
 			return err
 		}
-		ch := &licensing.Change{License: before, Devices: map[string]*licensing.Device{}}
+		ch := &licensing.Change{
+			License: before,
+			Devices: map[string]*licensing.Device{},
+			Reads:   &deviceReads{tx: s.db.Lock(tx), licenseID: licenseID, known: known, ring: s.keys.Ring},
+		}
 		for hardwareID, d := range known {
 			ch.Devices[hardwareID] = &d
 		}
@@ -169,7 +173,7 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 			return err
 		}
 		for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
-			if err := writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
+			if err := s.writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
 				return err
 			}
 		}
@@ -226,19 +230,6 @@ func writeLicense(tx *gorm.DB, before, after *licensing.License) error {
 	res := tx.Table("licenses").Where("id = ? AND version = ?", after.ID, before.Version).
 		Select("*").Omit(lastingColumns...).UpdateColumns(&row)
 	return wroteOne(res, "license")
-}
-
-func writeDevice(tx *gorm.DB, known map[string]licensing.Device, after *licensing.Device) error {
-	before, ok := known[after.HardwareID]
-	if !ok {
-		row := newDeviceRow(after)
-		return tx.Table("devices").Omit("numeric_id").Create(&row).Error
-	}
-	if reflect.DeepEqual(&before, after) {
-		return nil
-	}
-	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).Updates(deviceChanges(after))
-	return wroteOne(res, "device")
 }
 
 func wroteOne(res *gorm.DB, what string) error {

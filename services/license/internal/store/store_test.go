@@ -39,6 +39,7 @@ type replica struct {
 	store  *store.Store
 	outbox *outbox.Outbox
 	lookup *store.Lookup
+	blocks *store.Blocks
 	link   *bus.Link
 	clock  *clock.Fake
 	// refused counts the telemetry events.
@@ -48,7 +49,7 @@ type replica struct {
 // rules puts the use cases over the store and that lookup.
 func (r *replica) rules(lookup licensing.Lookup) {
 	r.Licenses = &licensing.Licenses{Store: r.store, Catalog: r.store, Clock: r.clock}
-	r.Seats = &licensing.Seats{Lookup: lookup, Store: r.store, Seen: r, Telemetry: r, Clock: r.clock}
+	r.Seats = &licensing.Seats{Lookup: lookup, Store: r.store, Seen: r, Telemetry: r, Clock: r.clock, Blocks: r.blocks}
 	r.Offline = &licensing.Offline{Seats: r.Seats, Store: r.store, Signer: r, Clock: r.clock}
 }
 
@@ -79,6 +80,7 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	tell := func(e event.Event) {
 		for _, r := range all {
 			r.lookup.OnEvent(e)
+			r.blocks.OnEvent(e)
 		}
 	}
 	for i := range all {
@@ -86,6 +88,7 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 		r.link.Tick()
 		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: r.link})
 		r.store = store.New(store.Deps{DB: d, Outbox: r.outbox, Keys: keys(t, d, 1), Clock: r.clock, Committed: tell})
+		r.blocks = store.NewBlocks(d, keys(t, d, 1).Ring, r.clock, r.link)
 		r.rules(r.lookup)
 		all[i] = r
 	}
@@ -390,7 +393,7 @@ func TestSeatRace(t *testing.T) {
 						left.Add(1)
 					}
 				case 1:
-					_, err := r.Transfer(context.Background(), admin, id, me.HardwareID, me.HardwareID+"-moved")
+					_, err := r.Transfer(context.Background(), admin, id, licensing.Move{From: me.HardwareID, To: me.HardwareID + "-moved"})
 					tolerate(t, err, licensing.ErrNoDevice, licensing.ErrActivated)
 				case 2:
 					limit := 4 + round%2
@@ -466,7 +469,7 @@ func TestLookupIsWarmUntilSomethingChanges(t *testing.T) {
 		if err != nil || v.License.CurrentDevices != 2 {
 			t.Errorf("the other process still counts %d devices: %v", v.License.CurrentDevices, err)
 		}
-		if _, err := here.Transfer(t.Context(), admin, made.License.ID, "desk", "tower"); err != nil {
+		if _, err := here.Transfer(t.Context(), admin, made.License.ID, licensing.Move{From: "desk", To: "tower"}); err != nil {
 			t.Fatal(err)
 		}
 		if v, err := there.Validate(t.Context(), made.Key, client("desk")); err != nil || v.Valid {

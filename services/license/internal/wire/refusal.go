@@ -69,6 +69,12 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.LicenseExpired:
 		e = e.With("expires_at", v.License.ExpiresAt).With("is_trial", v.License.IsTrial)
+	case errcode.EnvironmentForbidden:
+		e = e.With("rule", v.Around.Broken(v.License))
+	case errcode.TooManyNewDevices:
+		e = e.With("retry_at", v.Newcomers.RetryAt)
+	case errcode.TransferLimit:
+		e = e.With("transfer_limit", v.License.Devices.TransferLimit)
 	case errcode.AlreadyActivated:
 		e = e.With("device_id", v.Device.ID).With("hardware_id", v.Device.HardwareID).
 			With("device_name", httpx.TextOrNull(v.Device.Name)).With("activated_at", v.Device.ActivatedAt)

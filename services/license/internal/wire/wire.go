@@ -54,3 +54,11 @@ func CountOrNull(n, null int) *int {
 	}
 	return &n
 }
+
+// Variables are those of a device, never null.
+func Variables(variables map[string]string) map[string]string {
+	if variables == nil {
+		return map[string]string{}
+	}
+	return variables
+}

@@ -1,0 +1,19 @@
+package block
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Store keeps blocks. Every method that changes something writes the events of the change in the same transaction.
+type Store interface {
+	// AddBlock inserts a block; licensing.ErrNotFound where it names a license that does not exist.
+	AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error
+	// RemoveBlock deletes a block; ErrNotFound.
+	RemoveBlock(ctx context.Context, id string, events func(*licensing.Block) []proto.Message) error
+	// Blocks reads a part of the blocks, newest first.
+	Blocks(ctx context.Context, span licensing.Span) (licensing.Page[licensing.Block], error)
+}

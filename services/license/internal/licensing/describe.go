@@ -1,0 +1,151 @@
+package licensing
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"unicode/utf8"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// Bounds of the variables of a device: their number, the characters of a name, and the bytes of a value.
+const (
+	maxVariables    = 64
+	maxVariableName = 64
+	maxVariable     = 1 << 10
+)
+
+// VariablesProblems notes what is wrong with variables.
+func VariablesProblems(p map[string]string, variables map[string]string) {
+	if len(variables) > maxVariables {
+		p["variables"] = fmt.Sprintf("must have at most %d members", maxVariables)
+		return
+	}
+	for name, value := range variables {
+		if n := utf8.RuneCountInString(name); n < 1 || n > maxVariableName {
+			p["variables"] = fmt.Sprintf("each name must have 1 to %d characters", maxVariableName)
+		}
+		if len(value) > maxVariable {
+			p["variables"] = fmt.Sprintf("each value must have at most %d bytes", maxVariable)
+		}
+	}
+}
+
+// SetVariables replaces what an application keeps with its own device. Errors: ErrNotFound, the verdicts on its use.
+func (s *Seats) SetVariables(ctx context.Context, key string, c Client, variables map[string]string) (Device, error) {
+	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
+		if maps.Equal(d.Variables, variables) {
+			return "", nil
+		}
+		d.Variables = variables
+		return "variables", nil
+	})
+}
+
+// SetLabel names the device of a client, which must be the one with the id. Errors: ErrNotFound, the verdicts on its use,
+// ErrNoDevice.
+func (s *Seats) SetLabel(ctx context.Context, key string, c Client, deviceID, label string) (Device, error) {
+	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
+		if d.ID != deviceID {
+			return "", &DeviceError{refusal{ErrNoDevice}, c.HardwareID}
+		}
+		return d.setLabel(label), nil
+	})
+}
+
+// setLabel tells by the name of the member what it changed.
+func (d *Device) setLabel(label string) (changed string) {
+	if d.Label == label {
+		return ""
+	}
+	d.Label = label
+	return "label"
+}
+
+func (s *Seats) describeOwn(
+	ctx context.Context, key string, c Client, describe func(*Device) (changed string, err error),
+) (Device, error) {
+	licenseID, err := s.IDByKey(ctx, key, c)
+	if err != nil {
+		return Device{}, err
+	}
+	var out Device
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+		now := s.Clock.Now()
+		d, err := ch.device(&c, now)
+		if err != nil {
+			return err
+		}
+		around := s.around(&ch.License, &c, nil)
+		seated := d != nil && d.IsActive
+		err = Decide(Request{
+			Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Around: around, Now: now,
+		})
+		if err != nil {
+			return err
+		}
+		changed, err := describe(d)
+		if err != nil {
+			return err
+		}
+		ch.described(d, changed, "client")
+		out = *d
+		return nil
+	})
+	return out, err
+}
+
+func (ch *Change) described(d *Device, changed, by string) {
+	if changed == "" {
+		return
+	}
+	ch.Emit(&eventsv1.DeviceUpdated{
+		LicenseId: ch.License.ID, DeviceId: d.ID, HardwareId: d.HardwareID, Changed: []string{changed}, By: by,
+	})
+}
+
+// LabelDevice names a device for an administrator. Errors: ErrNotFound, ErrNoSuchDevice.
+func (s *Licenses) LabelDevice(ctx context.Context, by *Actor, licenseID, deviceID, label string) (Device, error) {
+	found, err := s.Catalog.Device(ctx, licenseID, deviceID)
+	if err != nil {
+		return Device{}, err
+	}
+	var out Device
+	err = s.Store.Change(ctx, licenseID, []string{found.HardwareID}, func(ch *Change) error {
+		d := ch.Devices[found.HardwareID]
+		if d == nil || d.ID != deviceID {
+			return ErrNoSuchDevice // it came back under another id meanwhile
+		}
+		before := d.Label
+		changed := d.setLabel(label)
+		out = *d
+		if changed == "" {
+			return nil
+		}
+		ch.described(d, changed, "admin")
+		ch.Emit(audited(by, "device.label", licenseID,
+			map[string]any{"device_id": deviceID, "label": textValue(before)},
+			map[string]any{"device_id": deviceID, "label": textValue(label)}))
+		return nil
+	})
+	return out, err
+}
+
+// ResetTransfers lets the transfers of a license count from nothing again. Errors: ErrNotFound.
+func (s *Licenses) ResetTransfers(ctx context.Context, by *Actor, licenseID string) (License, error) {
+	var out License
+	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
+		l, now := &ch.License, s.Clock.Now()
+		if used := l.TransfersUsed; used > 0 {
+			l.TransfersUsed = 0
+			l.touch(now)
+			ch.Emit(updated(l, []string{"transfers_used"}, now))
+			ch.Emit(audited(by, "license.reset_transfers", l.ID,
+				map[string]any{"transfers_used": used}, map[string]any{"transfers_used": 0}))
+		}
+		out = *l
+		return nil
+	})
+	return out, err
+}

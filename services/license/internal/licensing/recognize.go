@@ -1,0 +1,172 @@
+package licensing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// errUnknownDevice ends a Change that was to recognize a device and did not.
+var errUnknownDevice = errors.New("no device has these components")
+
+// RealComponents are those that tell a device from others: without those of no value, and placeholders of firmware.
+func RealComponents(said map[string]string) map[string]string {
+	var found map[string]string
+	for name, value := range said {
+		if value == "" || isPlaceholder(value) {
+			continue
+		}
+		if found == nil {
+			found = make(map[string]string, len(said))
+		}
+		found[name] = value
+	}
+	return found
+}
+
+// Bounds of what a device says of its components.
+const (
+	maxComponents    = 16
+	maxComponentName = 64
+)
+
+// ComponentsProblems notes what is wrong with components, by the name of their member.
+func ComponentsProblems(p map[string]string, name string, said map[string]string) {
+	if len(said) > maxComponents {
+		p[name] = fmt.Sprintf("must have at most %d members", maxComponents)
+		return
+	}
+	for component, value := range said {
+		ComponentProblems(p, name, Component{component, value})
+	}
+}
+
+// ComponentProblems is ComponentsProblems for one of them.
+func ComponentProblems(p map[string]string, name string, c Component) {
+	if n := utf8.RuneCountInString(c.Name); n < 1 || n > maxComponentName || strings.ContainsRune(c.Name, 0) {
+		p[name] = fmt.Sprintf("each name must have 1 to %d characters", maxComponentName)
+	}
+	if n := utf8.RuneCountInString(c.Value); n > maxText {
+		p[name] = fmt.Sprintf("each value must have at most %d characters", maxText)
+	}
+}
+
+// recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil for none.
+// The license must ask for it. Errors: the verdicts on the use of a device that is recognized anew; nothing is written then.
+func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.Time) (
+	hardwareID string, d *ActiveDevice, err error,
+) {
+	if isPlaceholder(c.HardwareID) {
+		return "", nil, nil
+	}
+	if hardwareID, err = s.Lookup.Alias(ctx, l.ID, c.HardwareID); err != nil {
+		return "", nil, err
+	}
+	if hardwareID != "" {
+		d, _, err = s.Lookup.ActiveDevice(ctx, l.ID, hardwareID)
+		return hardwareID, d, err
+	}
+	if len(c.Components) < minCompared {
+		return "", nil, nil
+	}
+	around, err := s.surroundings(ctx, l, "", c, now)
+	if err != nil {
+		return "", nil, err
+	}
+	err = s.Store.Change(ctx, l.ID, []string{c.HardwareID}, func(ch *Change) error {
+		found, err := ch.device(c, now)
+		if err != nil || found == nil || !found.IsActive {
+			return errors.Join(err, errUnknownDevice)
+		}
+		hardwareID, d = found.HardwareID, found.active()
+		return Decide(Request{
+			Operation: OperationUse, License: &ch.License, Seated: true, Device: found, Around: around, Now: now,
+		})
+	})
+	if errors.Is(err, errUnknownDevice) {
+		return "", nil, nil
+	}
+	return hardwareID, d, err
+}
+
+// device is the device of a client, nil for one that is new to the license. One that is recognized by its components alone
+// takes the hardware id of the client.
+func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
+	if d := ch.Devices[c.HardwareID]; d != nil {
+		return d, nil
+	}
+	match := ch.License.rules().Match
+	if match == MatchNone || isPlaceholder(c.HardwareID) {
+		return nil, nil
+	}
+	d, err := ch.Reads.ByAlias(c.HardwareID)
+	if err != nil || d != nil {
+		if d != nil {
+			ch.Devices[d.HardwareID] = d
+		}
+		return d, err
+	}
+	if len(c.Components) < minCompared {
+		return nil, nil
+	}
+	candidates, err := ch.Reads.Matching(c.Components)
+	if err != nil {
+		return nil, err
+	}
+	best := match.best(candidates)
+	if best == nil {
+		return nil, nil
+	}
+	ch.rebind(best, c, now)
+	return best.Device, nil
+}
+
+// best is the candidate that is recognized: one with a seat rather than one without, then the one with the most equal
+// components, then the one seen last. Nil for none.
+func (m DeviceMatch) best(candidates []Match) (best *Match) {
+	for i := range candidates {
+		c := &candidates[i]
+		if m.Recognizes(c.Equal, c.Compared) && (best == nil || c.before(best)) {
+			best = c
+		}
+	}
+	return best
+}
+
+func (m *Match) before(other *Match) bool {
+	switch {
+	case m.Device.IsActive != other.Device.IsActive:
+		return m.Device.IsActive
+	case m.Equal != other.Equal:
+		return m.Equal > other.Equal
+	}
+	return m.Device.LastSeenAt.After(other.Device.LastSeenAt)
+}
+
+// rebind gives a device the hardware id that a client calls it by; its former ones stay known.
+func (ch *Change) rebind(m *Match, c *Client, now time.Time) {
+	d, from := m.Device, m.Device.HardwareID
+	delete(ch.Devices, from)
+	d.HardwareID, d.Components, d.rebound = c.HardwareID, c.Components, true
+	ch.Devices[d.HardwareID] = d
+	ch.License.touch(now)
+	ch.Emit(&eventsv1.DeviceRebound{
+		LicenseId:      ch.License.ID,
+		DeviceId:       d.ID,
+		HardwareId:     d.HardwareID,
+		FromHardwareId: from,
+		Matched:        int32(m.Equal),
+		Compared:       int32(m.Compared),
+		Ip:             c.IP,
+		ViaProxy:       c.ViaProxy,
+		CurrentDevices: int32(ch.License.CurrentDevices),
+		MaxDevices:     int32(ch.License.MaxDevices),
+		Version:        int32(ch.License.Version),
+		License:        snapshot(&ch.License, now),
+	})
+}

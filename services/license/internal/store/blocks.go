@@ -1,0 +1,281 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/license/internal/block"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+type blockRow struct {
+	ID            string
+	HardwareID    string
+	Network       string
+	Component     string
+	ComponentHash []byte
+	LicenseID     *string
+	Product       string
+	Reason        string
+	BlockedUntil  *time.Time
+	CreatedAt     time.Time
+}
+
+func newBlockRow(b *licensing.Block, ring *keyring.Ring) blockRow {
+	row := blockRow{
+		ID:           b.ID,
+		HardwareID:   b.HardwareID,
+		Component:    b.Component.Name,
+		Product:      b.Product,
+		Reason:       b.Reason,
+		BlockedUntil: nullable(b.Until),
+		CreatedAt:    b.CreatedAt,
+	}
+	if b.Network.IsValid() {
+		row.Network = b.Network.String()
+	}
+	if b.LicenseID != "" {
+		row.LicenseID = &b.LicenseID
+	}
+	if c := b.Component; c.Name != "" {
+		mac := ring.MAC(componentPurpose, componentData(c.Name, c.Value))
+		row.ComponentHash = mac.Sum[:]
+	}
+	return row
+}
+
+func (r *blockRow) block() licensing.Block {
+	b := licensing.Block{
+		ID:         r.ID,
+		HardwareID: r.HardwareID,
+		Component:  licensing.Component{Name: r.Component},
+		Product:    r.Product,
+		Reason:     r.Reason,
+		Until:      value(r.BlockedUntil),
+		CreatedAt:  r.CreatedAt.UTC(),
+	}
+	if r.Network != "" {
+		b.Network, _ = netip.ParsePrefix(r.Network) // written by newBlockRow
+	}
+	if r.LicenseID != nil {
+		b.LicenseID = *r.LicenseID
+	}
+	return b
+}
+
+// AddBlock implements block.Store.
+func (s *Store) AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error {
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if b.LicenseID != "" {
+			if _, err := lockLicense(s.db, tx, b.LicenseID); errors.Is(err, db.ErrNotFound) {
+				return licensing.ErrNotFound
+			} else if err != nil {
+				return err
+			}
+		}
+		row := newBlockRow(&b, s.keys.Ring)
+		if err := tx.Table("blocks").Create(&row).Error; err != nil {
+			return err
+		}
+		return s.publish(ctx, tx, cmp.Or(b.LicenseID, b.ID), events)
+	}))
+}
+
+// RemoveBlock implements block.Store.
+func (s *Store) RemoveBlock(ctx context.Context, id string, events func(*licensing.Block) []proto.Message) error {
+	if uuid.Validate(id) != nil {
+		return block.ErrNotFound
+	}
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		var row blockRow
+		if err := missing(s.db.Lock(tx).Table("blocks").Where("id = ?", id).Take(&row).Error, block.ErrNotFound); err != nil {
+			return err
+		}
+		if err := tx.Exec("DELETE FROM blocks WHERE id = ?", id).Error; err != nil {
+			return err
+		}
+		b := row.block()
+		return s.publish(ctx, tx, cmp.Or(b.LicenseID, b.ID), events(&b))
+	}))
+}
+
+// Blocks implements block.Store.
+func (s *Store) Blocks(ctx context.Context, span licensing.Span) (licensing.Page[licensing.Block], error) {
+	all := func() *gorm.DB { return s.db.Read(ctx).Table("blocks") }
+	newest := newestFirst("created_at", func(r *blockRow) (time.Time, string) { return r.CreatedAt, r.ID })
+	return readPage(all, "*", span, newest, (*blockRow).block)
+}
+
+// blocksStale is how long blocks stay in force while the database is away.
+const blocksStale = time.Hour
+
+// Blocks implements licensing.Blocks: all blocks are in memory.
+type Blocks struct {
+	db   *db.DB
+	ring *keyring.Ring
+	all  *cache.Cache[struct{}, *blockSet]
+	// held spares the look-up in the cache, for which every validation would pay.
+	held atomic.Pointer[cache.Held[struct{}, *blockSet]]
+}
+
+// NewBlocks returns blocks that are read when somebody asks. link tells whether changes of them arrive.
+func NewBlocks(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Blocks {
+	options := cache.Options{Capacity: 1, TTL: validFor, Stale: blocksStale, Unlinked: unlinkedFor, Link: link}
+	return &Blocks{db: d, ring: ring, all: cache.New[struct{}, *blockSet](options, c)}
+}
+
+// blockSet is blocks by what they block.
+type blockSet struct {
+	hardware map[string][]*licensing.Block
+	// devices are those of which a component is stored that is blocked, components what is blocked of new ones.
+	devices    map[string][]*licensing.Block
+	components map[string][]*licensing.Block
+	networks   map[netip.Prefix][]*licensing.Block
+	// bits are the lengths of the networks, each once.
+	bits []int
+	size int
+}
+
+func (b *Blocks) set(ctx context.Context) (*blockSet, error) {
+	if held := b.held.Load(); held != nil {
+		if set, ok := held.Value(); ok {
+			return set, nil
+		}
+	}
+	set, _, err := b.all.Fetch(ctx, struct{}{}, b.read)
+	if held, ok := b.all.Hold(struct{}{}); ok {
+		b.held.Store(&held)
+	}
+	return set, err
+}
+
+func (b *Blocks) read(ctx context.Context) (*blockSet, error) {
+	var rows []blockRow
+	if err := b.db.Read(ctx).Table("blocks").Order("created_at, id").Find(&rows).Error; err != nil {
+		return nil, db.Error(err)
+	}
+	set := &blockSet{
+		hardware:   map[string][]*licensing.Block{},
+		devices:    map[string][]*licensing.Block{},
+		components: map[string][]*licensing.Block{},
+		networks:   map[netip.Prefix][]*licensing.Block{},
+		size:       len(rows),
+	}
+	for i := range rows {
+		set.add(&rows[i])
+	}
+	var holders []struct {
+		DeviceID string
+		Hash     []byte
+	}
+	err := b.db.Read(ctx).Table("device_components").Select("device_id", "hash").
+		Where("hash IN (SELECT component_hash FROM blocks WHERE component_hash IS NOT NULL)").Find(&holders).Error
+	for _, h := range holders {
+		set.devices[h.DeviceID] = append(set.devices[h.DeviceID], set.components[string(h.Hash)]...)
+	}
+	return set, db.Error(err)
+}
+
+func (s *blockSet) add(row *blockRow) {
+	block := row.block()
+	switch {
+	case row.HardwareID != "":
+		s.hardware[row.HardwareID] = append(s.hardware[row.HardwareID], &block)
+	case row.Network != "":
+		s.networks[block.Network] = append(s.networks[block.Network], &block)
+		if !slices.Contains(s.bits, block.Network.Bits()) {
+			s.bits = append(s.bits, block.Network.Bits())
+		}
+	default:
+		hash := string(row.ComponentHash)
+		s.components[hash] = append(s.components[hash], &block)
+	}
+}
+
+// Any implements licensing.Blocks.
+func (b *Blocks) Any(ctx context.Context) (bool, error) {
+	set, err := b.set(ctx)
+	return err == nil && set.size > 0, err
+}
+
+// Find implements licensing.Blocks.
+func (b *Blocks) Find(ctx context.Context, s licensing.Suspect) (*licensing.Block, error) {
+	set, err := b.set(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if found := inForce(set.hardware[s.HardwareID], s); found != nil {
+		return found, nil
+	}
+	if found := inForce(set.devices[s.DeviceID], s); found != nil {
+		return found, nil
+	}
+	if found := set.network(s); found != nil {
+		return found, nil
+	}
+	if len(set.components) == 0 {
+		return nil, nil
+	}
+	for name, value := range s.Components {
+		for _, mac := range b.ring.MACs(componentPurpose, componentData(name, value)) {
+			if found := inForce(set.components[string(mac.Sum[:])], s); found != nil {
+				return found, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (s *blockSet) network(suspect licensing.Suspect) *licensing.Block {
+	addr, err := netip.ParseAddr(suspect.IP)
+	if err != nil {
+		return nil
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, bits := range s.bits {
+		network, err := addr.Prefix(bits)
+		if err != nil {
+			continue // longer than addresses of this kind
+		}
+		if found := inForce(s.networks[network], suspect); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+func inForce(blocks []*licensing.Block, s licensing.Suspect) *licensing.Block {
+	for _, b := range blocks {
+		if b.InForce(s) {
+			return b
+		}
+	}
+	return nil
+}
+
+// OnEvent forgets the blocks when one was added or removed.
+func (b *Blocks) OnEvent(e event.Event) {
+	if strings.HasPrefix(e.Type, "device.") && (e.Type == eventsv1.TypeDeviceBlocked || e.Type == eventsv1.TypeDeviceUnblocked) {
+		b.all.DropAll()
+	}
+}
+
+// OnGap forgets the blocks: changes may have been missed.
+func (b *Blocks) OnGap() { b.all.DropAll() }

@@ -1,0 +1,265 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+const (
+	// maxAliases is how many former hardware ids of a device stay known.
+	maxAliases = 5
+	// maxCandidates is how many devices are looked at to recognize one by its components, maxIdle how many seats of a license
+	// are freed in one transaction.
+	maxCandidates = 20
+	maxIdle       = 1000
+)
+
+// writeDevice writes what a change made of a device; known are those that were read, by the hardware ids that they had.
+func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, after *licensing.Device) error {
+	before, ok := known[after.HardwareID]
+	if !ok || before.ID != after.ID {
+		before, ok = readAs(known, after.ID)
+	}
+	if ok && reflect.DeepEqual(&before, after) {
+		return nil
+	}
+	if !ok {
+		row := newDeviceRow(after)
+		if err := tx.Table("devices").Omit("numeric_id").Create(&row).Error; err != nil {
+			return err
+		}
+		return writeComponents(tx, s.keys.Ring, after)
+	}
+	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).Updates(deviceChanges(after))
+	if err := wroteOne(res, "device"); err != nil {
+		return err
+	}
+	if before.HardwareID != after.HardwareID {
+		if err := s.writeAlias(tx, &before, after); err != nil {
+			return err
+		}
+	}
+	return writeComponents(tx, s.keys.Ring, after)
+}
+
+// readAs finds a device by its id.
+func readAs(known map[string]licensing.Device, id string) (licensing.Device, bool) {
+	for _, d := range known {
+		if d.ID == id {
+			return d, true
+		}
+	}
+	return licensing.Device{}, false
+}
+
+type aliasRow struct {
+	LicenseID, HardwareID, DeviceID string
+	CreatedAt                       time.Time
+}
+
+// writeAlias keeps the hardware id that a device had, and forgets the oldest ones.
+func (s *Store) writeAlias(tx *gorm.DB, before, after *licensing.Device) error {
+	row := aliasRow{
+		LicenseID: after.LicenseID, HardwareID: before.HardwareID, DeviceID: after.ID, CreatedAt: s.clock.Now(),
+	}
+	const (
+		taken   = "DELETE FROM device_aliases WHERE license_id = ? AND hardware_id IN ?"
+		tooMany = `DELETE FROM device_aliases WHERE device_id = ? AND hardware_id NOT IN (SELECT hardware_id FROM device_aliases
+			WHERE device_id = ? ORDER BY created_at DESC, hardware_id LIMIT ?)`
+	)
+	if err := tx.Exec(taken, after.LicenseID, []string{before.HardwareID, after.HardwareID}).Error; err != nil {
+		return err
+	}
+	if err := tx.Table("device_aliases").Create(&row).Error; err != nil {
+		return err
+	}
+	return tx.Exec(tooMany, after.ID, after.ID, maxAliases).Error
+}
+
+// componentPurpose binds the hashes of components to what they are for.
+const componentPurpose = "device-component"
+
+func componentData(name, value string) []byte { return []byte(name + "\x00" + value) }
+
+type componentRow struct {
+	DeviceID, LicenseID, Name string
+	Hash                      []byte
+}
+
+// writeComponents replaces what is stored of a device's components, if the device said any.
+func writeComponents(tx *gorm.DB, ring *keyring.Ring, d *licensing.Device) error {
+	if d.Components == nil {
+		return nil
+	}
+	var rows []componentRow
+	for _, name := range slices.Sorted(maps.Keys(d.Components)) {
+		mac := ring.MAC(componentPurpose, componentData(name, d.Components[name]))
+		rows = append(rows, componentRow{d.ID, d.LicenseID, name, mac.Sum[:]})
+	}
+	if err := tx.Exec("DELETE FROM device_components WHERE device_id = ?", d.ID).Error; err != nil {
+		return err
+	}
+	return tx.Table("device_components").Create(&rows).Error
+}
+
+// deviceReads implements licensing.DeviceReads within a transaction that holds the license.
+type deviceReads struct {
+	tx        *gorm.DB
+	licenseID string
+	// known gets what is read, so that changes of it are noticed.
+	known map[string]licensing.Device
+	ring  *keyring.Ring
+}
+
+func (r *deviceReads) devices() *gorm.DB {
+	return r.tx.Session(&gorm.Session{}).Table("devices").Where("license_id = ?", r.licenseID)
+}
+
+func (r *deviceReads) note(rows []deviceRow) []*licensing.Device {
+	found := make([]*licensing.Device, len(rows))
+	for i := range rows {
+		d := rows[i].device()
+		r.known[d.HardwareID] = d
+		found[i] = &d
+	}
+	return found
+}
+
+// NewSince implements licensing.DeviceReads.
+func (r *deviceReads) NewSince(since time.Time, limit int) (n int, oldest time.Time, err error) {
+	var times []time.Time
+	err = r.devices().Where("first_activated_at > ?", since).Order("first_activated_at DESC").Limit(limit).
+		Pluck("first_activated_at", &times).Error
+	if len(times) > 0 {
+		oldest = times[len(times)-1].UTC()
+	}
+	return len(times), oldest, err
+}
+
+// isIdle holds for devices that were not seen since @since, save those that may still run offline at @now.
+const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= ?
+	AND (devices.offline_until IS NULL OR devices.offline_until <= ?)`
+
+// Idle implements licensing.DeviceReads.
+func (r *deviceReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
+	var rows []deviceRow
+	err := r.devices().Where(isIdle, since, now).Order("id").Limit(maxIdle).Find(&rows).Error
+	return r.note(rows), err
+}
+
+// ByAlias implements licensing.DeviceReads.
+func (r *deviceReads) ByAlias(hardwareID string) (*licensing.Device, error) {
+	var rows []deviceRow
+	alias := r.tx.Session(&gorm.Session{NewDB: true}).Table("device_aliases").Select("device_id").
+		Where("license_id = ? AND hardware_id = ?", r.licenseID, hardwareID)
+	if err := r.devices().Where("id IN (?)", alias).Limit(1).Find(&rows).Error; err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return r.note(rows)[0], nil
+}
+
+// matching counts, for each device that shares a component, how many of the components named are known of it, and how many of
+// these are equal.
+const matching = `SELECT c.device_id, count(*) AS compared, count(CASE WHEN c.hash IN @hashes THEN 1 END) AS equal
+	FROM device_components c JOIN devices d ON d.id = c.device_id
+	WHERE c.name IN @names AND c.device_id IN (
+		SELECT device_id FROM device_components WHERE hash IN @hashes AND license_id = @license)
+	GROUP BY c.device_id, d.is_active, d.last_seen_at ORDER BY d.is_active DESC, equal DESC, d.last_seen_at DESC LIMIT @limit`
+
+// Matching implements licensing.DeviceReads.
+func (r *deviceReads) Matching(components map[string]string) ([]licensing.Match, error) {
+	names := slices.Sorted(maps.Keys(components))
+	var hashes [][]byte
+	for _, name := range names {
+		for _, mac := range r.ring.MACs(componentPurpose, componentData(name, components[name])) {
+			hashes = append(hashes, mac.Sum[:])
+		}
+	}
+	var counts []struct {
+		DeviceID        string
+		Compared, Equal int
+	}
+	err := r.tx.Session(&gorm.Session{NewDB: true}).Raw(matching, map[string]any{
+		"hashes": hashes, "names": names, "license": r.licenseID, "limit": maxCandidates,
+	}).Scan(&counts).Error
+	if err != nil || len(counts) == 0 {
+		return nil, err
+	}
+	ids := make([]string, len(counts))
+	for i, c := range counts {
+		ids[i] = c.DeviceID
+	}
+	var rows []deviceRow
+	if err := r.devices().Where("id IN ?", ids).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	byID := map[string]*licensing.Device{}
+	for _, d := range r.note(rows) {
+		byID[d.ID] = d
+	}
+	matches := make([]licensing.Match, 0, len(counts))
+	for _, c := range counts {
+		matches = append(matches, licensing.Match{Device: byID[c.DeviceID], Equal: c.Equal, Compared: c.Compared})
+	}
+	return matches, nil
+}
+
+// Idle implements licensing.Store.
+func (s *Store) Idle(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	// Each license has a time of its own, and the engines have no arithmetic of times in common.
+	idle := "EXISTS (SELECT 1 FROM devices WHERE devices.license_id = licenses.id AND " + isIdle + ")"
+	var minutes []int
+	read := func() *gorm.DB { return s.db.Read(ctx).Table("licenses") }
+	err := read().Where("device_idle_minutes IS NOT NULL").Distinct().Pluck("device_idle_minutes", &minutes).Error
+	if err != nil {
+		return nil, translate(err)
+	}
+	var ids []string
+	for _, m := range minutes {
+		var some []string
+		err := read().Where("device_idle_minutes = ?", m).
+			Where(idle, now.Add(-time.Duration(m)*time.Minute), now).Limit(limit-len(ids)).Pluck("id", &some).Error
+		if ids = append(ids, some...); err != nil || len(ids) >= limit {
+			return ids, translate(err)
+		}
+	}
+	return ids, nil
+}
+
+// Device implements licensing.Catalog.
+func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensing.Device, error) {
+	if _, err := s.Find(ctx, licenseID); err != nil {
+		return licensing.Device{}, err
+	}
+	if uuid.Validate(deviceID) != nil {
+		return licensing.Device{}, licensing.ErrNoSuchDevice
+	}
+	var row deviceRow
+	err := s.db.Read(ctx).Table("devices").Where("license_id = ? AND id = ?", licenseID, deviceID).Take(&row).Error
+	if errors.Is(err, db.ErrNotFound) {
+		return licensing.Device{}, licensing.ErrNoSuchDevice
+	}
+	return row.device(), db.Error(err)
+}
+
+// Alias implements licensing.Lookup.
+func (l *Lookup) Alias(ctx context.Context, licenseID, hardwareID string) (string, error) {
+	var ids []string
+	err := l.db.Read(ctx).Table("devices").Joins("JOIN device_aliases a ON a.device_id = devices.id").
+		Where("a.license_id = ? AND a.hardware_id = ?", licenseID, hardwareID).Limit(1).Pluck("devices.hardware_id", &ids).Error
+	if err != nil || len(ids) == 0 {
+		return "", translate(err)
+	}
+	return ids[0], nil
+}
