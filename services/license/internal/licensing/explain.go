@@ -81,11 +81,11 @@ func (s *Licenses) asked(ctx context.Context, q Question) (*License, error) {
 		}
 		return &l, err
 	}
-	found, _, err := s.Catalog.List(ctx, Filter{Key: q.Key, Page: 1, PerPage: 1}, q.At)
-	if err != nil || len(found) == 0 {
+	found, err := s.Catalog.List(ctx, Filter{Key: q.Key, Page: 1, PerPage: 1}, q.At)
+	if err != nil || len(found.Items) == 0 {
 		return nil, err
 	}
-	return &found[0], nil
+	return &found.Items[0], nil
 }
 
 // judge asks every check of the operation, and the one of a new device's id, which stands before the others where a device

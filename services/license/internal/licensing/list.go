@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// List reads one page of the licenses that f selects, newest first, and how many there are in all. A search by key gets an
-// audit entry for the license that has the key, one an hour for each administrator.
-func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (page []License, total int, err error) {
+// List reads a part of the licenses that f selects, newest first. A search by key gets an audit entry for the license that has
+// the key, one an hour for each administrator.
+func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (Page[License], error) {
 	now := s.Clock.Now()
 	if f.Key != nil {
 		if err := s.auditSearch(ctx, by, *f.Key, now); err != nil {
-			return nil, 0, err
+			return Page[License]{}, err
 		}
 	}
 	return s.Catalog.List(ctx, f, now)
@@ -20,11 +20,11 @@ func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (page []Licens
 // auditSearch notes that by asked for a key, whatever page and other filters came with it: that nothing matches them tells
 // of the license, too.
 func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now time.Time) error {
-	holders, _, err := s.Catalog.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
-	if err != nil || len(holders) == 0 {
+	holders, err := s.Catalog.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
+	if err != nil || len(holders.Items) == 0 {
 		return err
 	}
-	found := find{by.GetId(), holders[0].ID}
+	found := find{by.GetId(), holders.Items[0].ID}
 	if s.finds.in(now, found) {
 		return nil
 	}

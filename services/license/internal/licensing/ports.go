@@ -67,8 +67,8 @@ type Catalog interface {
 	Policy(ctx context.Context, code string) (*Policy, error)
 	// PolicyCodes reads the codes of the policies, up to a thousand.
 	PolicyCodes(ctx context.Context) ([]string, error)
-	// List reads one page, newest first, and how many licenses match in all.
-	List(ctx context.Context, f Filter, now time.Time) (page []License, total int, err error)
+	// List reads a part of the licenses that match, newest first.
+	List(ctx context.Context, f Filter, now time.Time) (Page[License], error)
 	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
 	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
@@ -89,6 +89,10 @@ type Filter struct {
 	HardwareID *string
 	// Key is a license key as somebody typed it.
 	Key *string
+	// Product and Policy are codes.
+	Product, Policy *string
+	// Search is how the customer, the key as it is shown, or a device with a seat begins.
+	Search *string
 	// Status is empty for all.
 	Status Status
 	// LicenseType is empty for all.
@@ -96,8 +100,9 @@ type Filter struct {
 	IsActive, IsTest            *bool
 	CreatedAfter, CreatedBefore *time.Time
 	ExpiresAfter, ExpiresBefore *time.Time
-	// Page counts from 1.
+	// Page counts from 1; After takes its place where it is not nil.
 	Page, PerPage int
+	After         *Position
 }
 
 // Event is a change of state as the event log keeps it.

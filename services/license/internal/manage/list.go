@@ -14,8 +14,8 @@ import (
 
 // filters are the parameters of the list.
 var filters = []string{
-	"customer_id", "hardware_id", "license_key", "status", "license_type", "is_active", "is_test", "created_after", "created_before",
-	"expires_after", "expires_before", "page", "per_page",
+	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
+	"expires_after", "expires_before", "product", "policy", "license_type", "search", "page", "per_page", "cursor",
 }
 
 var types = []string{
@@ -29,11 +29,11 @@ var statuses = []string{
 
 type licensesBody struct {
 	Licenses []licenseBody `json:"licenses"`
-	httpx.Page
+	pageBody
 }
 
 func (m *Manage) listLicenses(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 50, 100)
+	span, err := querySpan(c, inTime)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (m *Manage) listLicenses(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.answerList(c, p, f)
+	return m.answerList(c, span, f)
 }
 
 // searchLicenses finds a license by its key, which stays out of URLs and logs. The audit log notes who asked.
@@ -58,20 +58,18 @@ func (m *Manage) searchLicenses(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	return m.answerList(c, httpx.Page{Page: 1, PerPage: 50}, licensing.Filter{Key: &in.LicenseKey})
+	return m.answerList(c, licensing.Span{Page: 1, PerPage: 50}, licensing.Filter{Key: &in.LicenseKey})
 }
 
-func (m *Manage) answerList(c *gin.Context, p httpx.Page, f licensing.Filter) error {
-	f.Page, f.PerPage = p.Page, p.PerPage
-	licenses, total, err := m.Licenses.List(c.Request.Context(), rpc.ActorOf(c), f)
+func (m *Manage) answerList(c *gin.Context, span licensing.Span, f licensing.Filter) error {
+	f.Page, f.PerPage, f.After = span.Page, span.PerPage, span.After
+	page, err := m.Licenses.List(c.Request.Context(), rpc.ActorOf(c), f)
 	if err != nil {
 		return err
 	}
-	body := licensesBody{Licenses: []licenseBody{}, Page: p.Of(total)}
 	now := m.Clock.Now()
-	for i := range licenses {
-		body.Licenses = append(body.Licenses, newLicenseBody(&licenses[i], now))
-	}
+	show := func(l licensing.License) licenseBody { return newLicenseBody(&l, now) }
+	body := licensesBody{bodies(page.Items, show), newPageBody(span, page)}
 	c.PureJSON(http.StatusOK, body)
 	return nil
 }
@@ -90,6 +88,9 @@ func queryFilter(c *gin.Context) (licensing.Filter, error) {
 		Key:           q.identifier("license_key"),
 		Status:        licensing.Status(q.oneOf("status", statuses)),
 		LicenseType:   q.oneOf("license_type", types),
+		Product:       q.identifier("product"),
+		Policy:        q.identifier("policy"),
+		Search:        q.identifier("search"),
 		IsActive:      read(&q, "is_active", httpx.QueryBool),
 		IsTest:        read(&q, "is_test", httpx.QueryBool),
 		CreatedAfter:  read(&q, "created_after", httpx.QueryTime),

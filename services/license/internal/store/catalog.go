@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -20,49 +19,6 @@ func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, 
 	var row licenseRow
 	err := s.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", licenseID).Take(&row).Error
 	return row.license(), translate(err)
-}
-
-// List implements licensing.Catalog.
-func (s *Store) List(ctx context.Context, f licensing.Filter, now time.Time) ([]licensing.License, int, error) {
-	var total int64
-	if err := s.matching(ctx, f, now).Count(&total).Error; err != nil {
-		return nil, 0, translate(err)
-	}
-	var rows []licenseRow
-	err := s.matching(ctx, f, now).Select(licenseColumns).Order("created_at DESC, id DESC").
-		Limit(f.PerPage).Offset((f.Page - 1) * f.PerPage).Find(&rows).Error
-	page := make([]licensing.License, len(rows))
-	for i := range rows {
-		page[i] = rows[i].license()
-	}
-	return page, int(total), translate(err)
-}
-
-func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time) *gorm.DB {
-	q := s.db.Read(ctx).Table("licenses")
-	where := func(set bool, condition string, value any) {
-		if set {
-			q = q.Where(condition, value)
-		}
-	}
-	where(f.CustomerID != nil, "customer_id = ?", f.CustomerID)
-	where(f.IsActive != nil, "is_active = ?", f.IsActive)
-	where(f.IsTest != nil, "is_test = ?", f.IsTest)
-	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)
-	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
-	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
-	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
-	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)", f.HardwareID)
-	if f.Key != nil {
-		q = q.Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(*f.Key)))
-	}
-	if f.Status != "" {
-		q = q.Where(having(f.Status, now))
-	}
-	if f.LicenseType != "" {
-		q = q.Where(ofType(f.LicenseType))
-	}
-	return q
 }
 
 // FindDevice implements licensing.Catalog.

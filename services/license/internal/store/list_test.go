@@ -70,6 +70,10 @@ func cast(d *db.DB, value string) string {
 func TestListReadsIndexes(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		known := fill(t, r, d)
+		hw1999 := 1 // and those of which it is the beginning
+		if many(d) > 19_999 {
+			hw1999 += 10
+		}
 		each, text := many(d)/1000, func(s string) *string { return &s }
 		var plans []string
 		explain := func(tx *gorm.DB) { plans = append(plans, plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars)) }
@@ -85,15 +89,20 @@ func TestListReadsIndexes(t *testing.T) {
 			"customer_id":     {licensing.Filter{CustomerID: text("customer-7")}, each},
 			"status inactive": {licensing.Filter{Status: licensing.StatusInactive}, each},
 			"status expired":  {licensing.Filter{Status: licensing.StatusExpired}, each},
+			"product":         {licensing.Filter{Product: text("nothing")}, 0},
+			"policy":          {licensing.Filter{Policy: text("nothing")}, 0},
+			"license_type":    {licensing.Filter{LicenseType: "subscription"}, 0},
+			"search device":   {licensing.Filter{Search: text("hw-1999")}, hw1999},
+			"search nothing":  {licensing.Filter{Search: text("zzz")}, 0},
 			"no license_key":  {licensing.Filter{Key: text("LIC-000000000000")}, 0},
 		} {
 			plans = nil
 			tt.filter.Page, tt.filter.PerPage = 1, 50
-			page, total, err := r.store.List(t.Context(), tt.filter, noon)
+			page, total, err := listed(r.store.List(t.Context(), tt.filter, noon))
 			if err != nil || total != tt.want || len(page) != min(tt.want, 50) {
 				t.Errorf("%s: %d of %d licenses, want %d (%v)", name, len(page), total, tt.want, err)
 			}
-			if len(plans) != 2 {
+			if len(plans) < 2 {
 				t.Errorf("%s: %d queries were explained, want the page and the total", name, len(plans))
 			}
 			for _, p := range plans {
@@ -139,3 +148,7 @@ func plan(t *testing.T, d *db.DB, query string, args []any) string {
 
 // whole is a scan of all licenses or devices, by itself or in the order of an index.
 var whole = regexp.MustCompile(`(?m)Seq Scan on (licenses|devices)|^SCAN (licenses|devices)|licenses_created_at`)
+
+func listed(p licensing.Page[licensing.License], err error) ([]licensing.License, int, error) {
+	return p.Items, p.Total, err
+}

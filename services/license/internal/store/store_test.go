@@ -212,7 +212,7 @@ func TestKeysAreUnique(t *testing.T) {
 		if n := events(t, r, made[0].License.ID, "license.created"); n != 0 {
 			t.Error("a refused row published")
 		}
-		_, total, err := r.store.List(t.Context(), licensing.Filter{Page: 1, PerPage: 10}, r.clock.Now())
+		_, total, err := listed(r.store.List(t.Context(), licensing.Filter{Page: 1, PerPage: 10}, r.clock.Now()))
 		if err != nil || total != 2 {
 			t.Errorf("%d licenses, %v", total, err)
 		}
@@ -537,7 +537,7 @@ func TestList(t *testing.T) {
 			"expires before":          {licensing.Filter{ExpiresBefore: at(24 * 365)}, 1},
 		} {
 			tc.filter.Page, tc.filter.PerPage = 1, 2
-			page, total, err := r.store.List(t.Context(), tc.filter, r.clock.Now())
+			page, total, err := listed(r.store.List(t.Context(), tc.filter, r.clock.Now()))
 			if err != nil || total != tc.want || len(page) != min(tc.want, 2) {
 				t.Errorf("%s: %d of %d, want %d: %v", name, len(page), total, tc.want, err)
 			}
@@ -545,7 +545,7 @@ func TestList(t *testing.T) {
 				t.Errorf("%s: not newest first", name)
 			}
 		}
-		page, total, err := r.store.List(t.Context(), licensing.Filter{Page: 3, PerPage: 2}, r.clock.Now())
+		page, total, err := listed(r.store.List(t.Context(), licensing.Filter{Page: 3, PerPage: 2}, r.clock.Now()))
 		if err != nil || total != 3 || len(page) != 0 {
 			t.Errorf("past the end: %d of %d, %v", len(page), total, err)
 		}

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// List implements licensing.Catalog.
+func (s *Store) List(
+	ctx context.Context, f licensing.Filter, now time.Time,
+) (licensing.Page[licensing.License], error) {
+	var conditions []clause.Expression
+	if f.Search != nil {
+		condition, err := s.beginning(ctx, *f.Search)
+		if err != nil {
+			return licensing.Page[licensing.License]{}, err
+		}
+		conditions = append(conditions, condition)
+	}
+	if f.Product != nil {
+		// Looked up first: the planner then knows how many licenses the product has.
+		var ids []string
+		if err := s.db.Read(ctx).Table("products").Where("code = ?", f.Product).Pluck("id", &ids).Error; err != nil {
+			return licensing.Page[licensing.License]{}, translate(err)
+		}
+		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "product_id"}, Values: anys(ids)})
+	}
+	matching := func() *gorm.DB {
+		q := s.matching(ctx, f, now)
+		for _, condition := range conditions {
+			q = q.Where(condition)
+		}
+		return q
+	}
+	span := licensing.Span{Page: f.Page, PerPage: f.PerPage, After: f.After}
+	newest := newestFirst("created_at", func(r *licenseRow) (time.Time, string) { return r.CreatedAt, r.ID })
+	return readPage(matching, licenseColumns, span, newest, (*licenseRow).license)
+}
+
+func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time) *gorm.DB {
+	q := s.db.Read(ctx).Table("licenses")
+	where := func(set bool, condition string, value any) {
+		if set {
+			q = q.Where(condition, value)
+		}
+	}
+	where(f.CustomerID != nil, "customer_id = ?", f.CustomerID)
+	where(f.Policy != nil, "policy = ?", f.Policy)
+	where(f.IsActive != nil, "is_active = ?", f.IsActive)
+	where(f.IsTest != nil, "is_test = ?", f.IsTest)
+	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)
+	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
+	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
+	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
+	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)", f.HardwareID)
+	if f.Key != nil {
+		q = q.Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(*f.Key)))
+	}
+	if f.LicenseType != "" {
+		q = q.Where(ofType(f.LicenseType))
+	}
+	if f.Status != "" {
+		q = q.Where(having(f.Status, now))
+	}
+	return q
+}
+
+// fewFound is up to how many licenses a search looks up first. Of more than that, a page is soon full when all are gone
+// through, newest first.
+const fewFound = 2000
+
+// beginning selects the licenses of which the customer, the key as it is shown, or a device with a seat begins with a text.
+func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, error) {
+	between := "%[1]s >= @begin AND %[1]s < @end"
+	if s.db.Engine() == db.Postgres {
+		between = "%[1]s ~>=~ @begin AND %[1]s ~<~ @end" // by bytes, as the indexes are, whatever the collation
+	}
+	begins := func(column string) string { return strings.ReplaceAll(between, "%[1]s", column) }
+	key := strings.NewReplacer("@begin", "@key", "@end", "@key_end").Replace(begins("masked_key"))
+	bounds := []any{
+		sql.Named("begin", text), sql.Named("end", text+lastRune),
+		sql.Named("key", strings.ToUpper(text)), sql.Named("key_end", strings.ToUpper(text)+lastRune),
+	}
+	device := "is_active AND " + begins("hardware_id")
+	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` + key +
+		` UNION ALL SELECT license_id FROM devices WHERE ` + device
+	var ids []string
+	err := s.db.Read(ctx).Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
+		Scan(&ids).Error
+	if len(ids) <= fewFound {
+		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)
+	}
+	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
+		" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds}, translate(err)
+}
+
+// lastRune follows every other one.
+const lastRune = "\U0010FFFF"
+
+func anys(texts []string) []any {
+	values := make([]any, len(texts))
+	for i, text := range texts {
+		values[i] = text
+	}
+	return values
+}
