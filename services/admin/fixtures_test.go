@@ -69,6 +69,12 @@ var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, deviceRoutes, 
 	{"license", "POST", theLicenses + "/suspend", `{"reason":"unpaid"}`, 200, theLicense},
 	{"license", "POST", theLicenses + "/reinstate", `{}`, 200, theLicense},
 	{"license", "POST", theLicenses + "/convert", `{}`, 200, theLicense},
+	{"license", "GET", theLicenses + "/leases", ``, 200,
+		`{"license_id":"` + licenseID + `","leases":[],"slots":{"total":5,"in_use":0},` +
+			`"page":1,"per_page":100,"total":0,"total_pages":0}`},
+	{"license", "DELETE", theLicenses + "/leases/" + licenseID, `{}`, 200,
+		`{"released":true,"lease_id":"` + licenseID + `","license_id":"` + licenseID +
+			`","hardware_id":"a","released_at":"2026-03-02T12:00:00Z","slots":{"total":5,"in_use":0}}`},
 	{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
 		`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
 	{"license", "GET", theLicenses + "/devices", ``, 200,

@@ -20,7 +20,7 @@ import (
 // routes puts the surfaces on the public and the internal port.
 func (s *Service) routes(cfg Config) {
 	files := &licensefile.Files{
-		Store: s.store, Lookup: s.lookup, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
+		Store: s.store, Seats: s.seats, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
 	}
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{

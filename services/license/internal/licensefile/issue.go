@@ -24,10 +24,10 @@ const (
 
 // Files are the use cases of license files.
 type Files struct {
-	Store  Store
-	Lookup licensing.Lookup
-	Keys   *Keys
-	Clock  clock.Clock
+	Store Store
+	Seats *licensing.Seats
+	Keys  *Keys
+	Clock clock.Clock
 }
 
 // Request says what file is wanted.
@@ -75,12 +75,16 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	if err := r.check(MaxHours); err != nil {
 		return File{}, err
 	}
-	licenseID, err := s.Lookup.IDByKey(ctx, licensing.NormalizeKey(key))
+	licenseID, err := s.Seats.IDByKey(ctx, key, c)
 	if err != nil {
 		return File{}, err
 	}
 	r.ByMachine = true
-	return s.issue(ctx, licenseID, r, c, nil)
+	made, err := s.issue(ctx, licenseID, r, c, nil)
+	if err != nil {
+		s.Seats.ActivationRefused(s.Clock.Now(), licenseID, key, c, err)
+	}
+	return made, err
 }
 
 func (r *Request) check(maxHours int) error {
@@ -102,7 +106,7 @@ func (r *Request) check(maxHours int) error {
 func (s *Files) issue(
 	ctx context.Context, licenseID string, r Request, c licensing.Client, note func(*licensing.Change, File),
 ) (made File, err error) {
-	l, _, err := s.Lookup.License(ctx, licenseID)
+	l, _, err := s.Seats.Lookup.License(ctx, licenseID)
 	if err != nil {
 		return File{}, err
 	}

@@ -35,7 +35,7 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 	if errors.Is(err, ErrActivated) && errors.As(err, &refused) {
 		s.seen(licenseID, refused.Device.active(), c, nil)
 	}
-	s.activationRefused(now, licenseID, key, c, err)
+	s.ActivationRefused(now, licenseID, key, c, err)
 	return Activation{}, err
 }
 

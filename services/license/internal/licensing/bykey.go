@@ -16,7 +16,7 @@ import (
 func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, error) {
 	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
 	if err != nil {
-		s.activationRefused(s.Clock.Now(), "", key, c, err)
+		s.ActivationRefused(s.Clock.Now(), "", key, c, err)
 	}
 	return licenseID, err
 }
@@ -38,9 +38,9 @@ func refusalOf(err error) *apierr.Error {
 	return refusal
 }
 
-// activationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty for an
+// ActivationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty for an
 // unknown key.
-func (s *Seats) activationRefused(now time.Time, licenseID, key string, c Client, err error) {
+func (s *Seats) ActivationRefused(now time.Time, licenseID, key string, c Client, err error) {
 	refusal := refusalOf(err)
 	if refusal == nil {
 		return
