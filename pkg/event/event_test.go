@@ -57,6 +57,10 @@ func fill(msg protoreflect.Message, text string, at time.Time) {
 	for i := range msg.Descriptor().Fields().Len() {
 		fd := msg.Descriptor().Fields().Get(i)
 		switch {
+		case fd.IsList() && fd.Kind() == protoreflect.MessageKind:
+			element := msg.Mutable(fd).List().NewElement()
+			fill(element.Message(), text, at)
+			msg.Mutable(fd).List().Append(element)
 		case fd.IsList():
 			msg.Mutable(fd).List().Append(protoreflect.ValueOfString(text))
 		case fd.Kind() == protoreflect.MessageKind:
@@ -67,6 +71,8 @@ func fill(msg protoreflect.Message, text string, at time.Time) {
 			msg.Set(fd, protoreflect.ValueOfBool(true))
 		case fd.Kind() == protoreflect.Int32Kind:
 			msg.Set(fd, protoreflect.ValueOfInt32(-2147483648))
+		case fd.Kind() == protoreflect.Int64Kind:
+			msg.Set(fd, protoreflect.ValueOfInt64(-9007199254740991))
 		case fd.Kind() == protoreflect.DoubleKind:
 			msg.Set(fd, protoreflect.ValueOfFloat64(1e-7))
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -61,4 +62,10 @@ func (s *Service) prune(ctx context.Context) error {
 	_, errDevices := s.store.PruneDevices(ctx)
 	_, errLeases := s.store.PruneLeases(ctx)
 	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx), s.store.PruneCounters(ctx))
+}
+
+// committed drops from memory what a change of this process has made old, before the bus tells of it.
+func (s *Service) committed(e event.Event) {
+	s.lookup.OnEvent(e)
+	s.blocks.OnEvent(e)
 }

@@ -5,7 +5,6 @@ package license
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
-	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -73,10 +72,4 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil
-}
-
-// committed drops from memory what a change of this process has made old, before the bus tells of it.
-func (s *Service) committed(e event.Event) {
-	s.lookup.OnEvent(e)
-	s.blocks.OnEvent(e)
 }

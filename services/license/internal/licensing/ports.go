@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -194,3 +195,17 @@ func (c *Change) Emit(msg proto.Message) { c.events = append(c.events, msg) }
 
 // Events returns what was emitted, in order.
 func (c *Change) Events() []proto.Message { return c.events }
+
+// Blocks finds what blocks a device, without a statement: it keeps the blocks in memory.
+type Blocks interface {
+	// Any tells whether there are blocks at all.
+	Any(ctx context.Context) (bool, error)
+	// Find is the block that is in force for a device, nil for none.
+	Find(ctx context.Context, s Suspect) (*Block, error)
+}
+
+// Geo knows the countries of addresses.
+type Geo interface {
+	// Country is a code of two letters (ISO 3166-1), empty where the address belongs to none that is known.
+	Country(addr netip.Addr) string
+}

@@ -42,20 +42,6 @@ type Suspect struct {
 	Now        time.Time
 }
 
-// Blocks finds what blocks a device, without a statement: it keeps the blocks in memory.
-type Blocks interface {
-	// Any tells whether there are blocks at all.
-	Any(ctx context.Context) (bool, error)
-	// Find is the block that is in force for a device, nil for none.
-	Find(ctx context.Context, s Suspect) (*Block, error)
-}
-
-// Geo knows the countries of addresses.
-type Geo interface {
-	// Country is a code of two letters (ISO 3166-1), empty where the address belongs to none that is known.
-	Country(addr netip.Addr) string
-}
-
 // Surroundings are where a device is, and what stands against it. Nil, where nothing of it is asked, passes all checks.
 type Surroundings struct {
 	// Block is nil for a device that nobody has blocked.
