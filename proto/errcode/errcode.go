@@ -59,16 +59,13 @@ const (
 
 // The codes of products, releases, policies and further keys.
 const (
-	ProductInactive      = "PRODUCT_INACTIVE"
-	VersionNotCovered    = "VERSION_NOT_COVERED"
-	EnrollmentKeyInvalid = "ENROLLMENT_KEY_INVALID"
-	ProductNotFound      = "PRODUCT_NOT_FOUND"
-	ProductExists        = "PRODUCT_EXISTS"
-	ProductInUse         = "PRODUCT_IN_USE"
-	ReleaseNotFound      = "RELEASE_NOT_FOUND"
-	ReleaseExists        = "RELEASE_EXISTS"
-	PolicyNotFound       = "POLICY_NOT_FOUND"
-	PolicyExists         = "POLICY_EXISTS"
+	ProductNotFound = "PRODUCT_NOT_FOUND"
+	ProductExists   = "PRODUCT_EXISTS"
+	ProductInUse    = "PRODUCT_IN_USE"
+	ReleaseNotFound = "RELEASE_NOT_FOUND"
+	ReleaseExists   = "RELEASE_EXISTS"
+	PolicyNotFound  = "POLICY_NOT_FOUND"
+	PolicyExists    = "POLICY_EXISTS"
 )
 
 // The codes of entitlements and counters.
