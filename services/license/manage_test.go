@@ -482,7 +482,7 @@ func TestListDevices(t *testing.T) {
 		devices := list.body["devices"].([]any)
 		pc, bare := devices[0].(map[string]any), devices[1].(map[string]any)
 		want := map[string]any{
-			"device_id": pc["device_id"], "hardware_id": "pc", "device_name": nil, "os_info": map[string]any{"name": "Windows", "version": "10"},
+			"device_id": pc["device_id"], "hardware_id": "pc", "device_name": nil, "label": nil, "os_info": map[string]any{"name": "Windows", "version": "10"},
 			"app_version": "2.1", "session_data": map[string]any{"project": "demo"}, "is_active": false,
 			"activated_at": now, "last_seen_at": now, "deactivated_at": now,
 		}

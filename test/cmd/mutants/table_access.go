@@ -123,7 +123,7 @@ var credentials = []mutant{
 		name:   "if-match-ignored",
 		breaks: "If-Match holds no change up",
 		dir:    "services/license/internal/licensing",
-		edit:   never("*p.IfVersion !="),
+		edit:   never("*a.ifVersion !="),
 		pkg:    licenseAPI, tests: "TestVersions",
 	},
 	{
