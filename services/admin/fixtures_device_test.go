@@ -2,7 +2,8 @@ package admin_test
 
 const (
 	theDevice = theLicenses + "/devices/" + licenseID
-	aDevice   = `{"license_id":"` + licenseID + `","device_id":"` + licenseID + `","hardware_id":"desk","device_name":null,` +
+	aDevice   = `{"license_id":"` + licenseID + `","device_id":"` + licenseID + `",` +
+		`"hardware_id":"desk","device_name":null,` +
 		`"label":"Reception","os_info":null,"app_version":null,"session_data":null,"is_active":true,` +
 		`"activated_at":"2026-03-02T11:00:00Z","last_seen_at":null,"deactivated_at":null,"variables":{"room":"4.12"}}`
 	theBlocks = "/api/v1/admin/blocks"

@@ -32,7 +32,8 @@ const (
 		`"device_match":null,"device_idle_minutes":null,"transfer_limit":null,` +
 		`"new_devices":null,"prevent_vm":false,"networks":null,"countries":null,` +
 		`"max_devices":5,"max_offline_hours":720,"features":["export"],"expires_at":null,`
-	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,"total":101,"total_pages":3,"next_cursor":null}`
+	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,` +
+		`"total":101,"total_pages":3,"next_cursor":null}`
 	aKey           = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],` +
 		`"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +
 		`"created_at":"2026-03-02T12:00:00Z","expires_at":null}`

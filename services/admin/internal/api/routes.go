@@ -112,9 +112,10 @@ func (a *API) table() []route {
 
 // onlyDeactivated keeps /devices/deactivate of a license from being taken for the path of a device.
 func onlyDeactivated(c *gin.Context) {
-	if strings.HasPrefix(c.Request.URL.Path, licenses+"/") && strings.HasSuffix(c.Request.URL.Path, "/devices/deactivate") &&
-		c.FullPath() != license+"/devices/deactivate" {
-		httpx.OnlyMethods(c.Request.URL.Path, http.MethodPost)(c)
+	const end = "/devices/deactivate"
+	path := c.Request.URL.Path
+	if strings.HasPrefix(path, licenses+"/") && strings.HasSuffix(path, end) && c.FullPath() != license+end {
+		httpx.OnlyMethods(path, http.MethodPost)(c)
 	}
 }
 
