@@ -40,6 +40,8 @@ func newAttacker(w *harness) *attacker {
 	b := &attacker{harness: w}
 	b.victim, b.key = w.create(`{"customer_id":"victim","max_devices":3}`)
 	w.want(w.license("activate", device(b.key, "device-123")), http.StatusCreated, "")
+	// The policy that the documents' examples name; another test may have made it.
+	w.admin(http.MethodPost, "/policies", `{"code":"pro-yearly","duration_months":12}`)
 	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
 		fmt.Sprintf(`{"license_id":%q,"hardware_id":"device-123"}`, b.victim), "X-API-Key", w.APIKey), http.StatusOK,
 		"")

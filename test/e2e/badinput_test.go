@@ -156,13 +156,25 @@ func (b *attacker) methods(op operation) {
 		http.StatusMethodNotAllowed)
 }
 
+// byLeaseToken holds for the operations whose credential is the token of the lease that the path names.
+func byLeaseToken(op operation) bool {
+	return op.OperationID == "renewLease" || op.OperationID == "releaseLease"
+}
+
 // ids sends ids of nothing, in the path and in the body.
 func (b *attacker) ids(op operation) {
 	ids := []string{unknownID, "not-a-uuid", "0", "-1", "%00", "%ff", "%F0%9F%94%91", "..%2f..%2fkeys",
 		strings.Repeat("x", 5000), strings.ToUpper(unknownID), "'%20OR%201=1"}
+	if byLeaseToken(op) {
+		return // without the token of the lease nobody learns whether it exists
+	}
 	if pathParameter.MatchString(op.path) {
+		want := []int{http.StatusNotFound}
+		if op.method == http.MethodPut {
+			want = append(want, http.StatusBadRequest) // the path names what is to be made
+		}
 		for _, id := range ids {
-			b.refused(op, "id "+id, b.send(op, b.at(op, id), example(op)), http.StatusNotFound)
+			b.refused(op, "id "+id, b.send(op, b.at(op, id), example(op)), want...)
 		}
 		return
 	}
@@ -205,7 +217,7 @@ func (b *attacker) queries(op operation) {
 // headers sends an Idempotency-Key that is none, and looks at request ids.
 func (b *attacker) headers(op operation) {
 	for _, p := range op.Parameters {
-		if p.Value.In != "header" || p.Value.Name != "Idempotency-Key" {
+		if p.Value.In != "header" || p.Value.Name != "Idempotency-Key" || byLeaseToken(op) {
 			continue
 		}
 		for _, key := range []string{strings.Repeat("k", 256), "\xff", "a\tb"} {

@@ -114,7 +114,8 @@ func (a *API) table() []route {
 func onlyDeactivated(c *gin.Context) {
 	const end = "/devices/deactivate"
 	path := c.Request.URL.Path
-	if strings.HasPrefix(path, licenses+"/") && strings.HasSuffix(path, end) && c.FullPath() != license+end {
+	id, ok := strings.CutPrefix(strings.TrimSuffix(path, end), licenses+"/")
+	if ok && strings.HasSuffix(path, end) && !strings.Contains(id, "/") && c.FullPath() != license+end {
 		httpx.OnlyMethods(path, http.MethodPost)(c)
 	}
 }

@@ -184,6 +184,10 @@ func (t *Terms) mergingEntitlements(c TermsChange) TermsChange {
 func (c *TermsChange) entitlementProblems(p map[string]string) {
 	codes := map[string]bool{}
 	if c.Features != nil {
+		if len(*c.Features) > maxEntitlements {
+			p["features"] = fmt.Sprintf("must have at most %d entries", maxEntitlements)
+			return
+		}
 		for _, code := range *c.Features {
 			codes[code] = true
 			checkCode(p, "features", code, "each must have")

@@ -18,7 +18,7 @@ type question struct {
 	LicenseKey *string `json:"license_key" text:"key"`
 	LicenseID  *string `json:"license_id" text:"identifier"`
 	// Operation is validate where it is left out.
-	Operation   string     `json:"operation"`
+	Operation   *string    `json:"operation"`
 	HardwareID  string     `json:"hardware_id" text:"identifier"`
 	BorrowUntil *time.Time `json:"borrow_until" time:"end"`
 	At          *time.Time `json:"at"`
@@ -94,8 +94,15 @@ func (q *question) check() error {
 	}
 	bad.Require("hardware_id", q.HardwareID)
 	bad.MaxLen("hardware_id", q.HardwareID, maxText)
-	if _, ok := operations[q.Operation]; !ok && q.Operation != "" {
-		bad.OneOf("operation", q.Operation, "validate", "activate", "token", "lease", "file")
+	for name, text := range map[string]string{
+		"device_name": q.DeviceName, "os_info.name": q.OSInfo.Name, "os_info.version": q.OSInfo.Version,
+		"app_version": q.AppVersion, "session_id": q.SessionID, "entitlement": q.Entitlement,
+		"operation_id": q.OperationID, "address": q.Address,
+	} {
+		bad.MaxLen(name, text, maxText)
+	}
+	if q.Operation != nil {
+		bad.OneOf("operation", *q.Operation, "validate", "activate", "token", "lease", "file")
 	}
 	if q.At != nil && (q.At.Year() < 2000 || q.At.Year() > 9000) {
 		bad.Add("at", "must be in a year from 2000 to 9000; leave it out for now")
@@ -105,8 +112,8 @@ func (q *question) check() error {
 
 func (q *question) question() licensing.Question {
 	asked := licensing.Question{Key: q.LicenseKey, HardwareID: q.HardwareID, Operation: licensing.OperationUse}
-	if q.Operation != "" {
-		asked.Operation = operations[q.Operation]
+	if q.Operation != nil {
+		asked.Operation = operations[*q.Operation]
 	}
 	if q.LicenseID != nil {
 		asked.LicenseID = *q.LicenseID

@@ -76,7 +76,7 @@ func (m *Manage) rotateSigningKey(c *gin.Context) error {
 		hours = *in.OverlapHours
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (signingKeyBody, error) {
-		p, err := m.Products.Store.Product(ctx, c.Param("code"))
+		p, err := m.Products.Store.Product(ctx, code(c))
 		if err != nil {
 			return signingKeyBody{}, err
 		}
