@@ -265,3 +265,33 @@ func TestRevocationList(t *testing.T) {
 		}
 	})
 }
+
+// TestRotationsAtOnce: whoever rotates gets a key that is published, and one of them is the current one.
+func TestRotationsAtOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := make([]answer, 8)
+		var all sync.WaitGroup
+		for i := range made {
+			all.Go(func() {
+				const path = "/api/v1/admin/products/default/signing-key/rotate"
+				made[i] = w.ask(w.admin, http.MethodPost, path, `{"overlap_hours":24}`)
+			})
+		}
+		all.Wait()
+		current, listed := 0, map[any]bool{}
+		for _, k := range w.call(http.MethodGet, "/api/v1/license/keys", "").body["keys"].([]any) {
+			listed[k.(map[string]any)["kid"]] = true
+			if k.(map[string]any)["is_current"] == true {
+				current++
+			}
+		}
+		for _, got := range made {
+			if w.want(got, http.StatusOK, ""); !listed[got.body["kid"]] {
+				t.Errorf("%v was answered and is not published: %v", got.body["kid"], listed)
+			}
+		}
+		if current != 1 {
+			t.Errorf("%d current keys", current)
+		}
+	})
+}

@@ -59,7 +59,7 @@ type File struct {
 // Issue makes a file for an administrator. Machines that have no seat take one each, all or none. Errors: VALIDATION_ERROR,
 // licensing.ErrNotFound, the verdicts on an activation and on a file.
 func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string, r Request) (File, error) {
-	if err := r.check(MaxHours); err != nil {
+	if err := r.check(); err != nil {
 		return File{}, err
 	}
 	return s.issue(ctx, licenseID, r, licensing.Client{}, func(ch *licensing.Change, f File) {
@@ -72,7 +72,7 @@ func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string
 // IssueByKey makes a file for one machine that has the license key, and gives it a seat if it has none. Errors as Issue.
 func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensing.Client) (File, error) {
 	r.HardwareIDs = []string{c.HardwareID}
-	if err := r.check(MaxHours); err != nil {
+	if err := r.check(); err != nil {
 		return File{}, err
 	}
 	licenseID, err := s.Seats.IDByKey(ctx, key, c)
@@ -87,10 +87,10 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	return made, err
 }
 
-func (r *Request) check(maxHours int) error {
+func (r *Request) check() error {
 	problems := map[string]string{}
-	if r.Hours < 0 || r.Hours > maxHours {
-		problems["valid_hours"] = fmt.Sprintf("must be from 1 to %d", maxHours)
+	if r.Hours < 0 || r.Hours > MaxHours {
+		problems["valid_hours"] = fmt.Sprintf("must be from 1 to %d", MaxHours)
 	}
 	if len(r.HardwareIDs) > MaxMachines {
 		problems["hardware_ids"] = fmt.Sprintf("must have at most %d entries", MaxMachines)

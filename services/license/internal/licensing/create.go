@@ -172,7 +172,7 @@ func checkText(problems map[string]string, name, value string, required bool) {
 
 // auditView is what the audit log shows of a license, in the form of the public API.
 func (l *License) auditView() map[string]any {
-	view := l.Terms.view()
+	view := l.Terms.View()
 	maps.Copy(view, map[string]any{
 		"customer_id": l.CustomerID, "product": l.Product, "policy": textValue(l.Policy), "is_active": l.IsActive, "is_test": l.IsTest,
 		"metadata": metadataValue(l.Metadata), "deactivation_reason": nil, "version": l.Version,

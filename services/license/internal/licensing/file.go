@@ -70,6 +70,3 @@ func (ch *Change) IssueFile(f File, c Client, now time.Time) {
 func (ch *Change) Audit(by *Actor, action string, before, after map[string]any) {
 	ch.Emit(audited(by, action, ch.License.ID, before, after))
 }
-
-// View is the terms by their public names, for readers outside of this package.
-func (t *Terms) View() map[string]any { return t.view() }

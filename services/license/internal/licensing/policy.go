@@ -35,7 +35,7 @@ func (p *Policy) Apply(c *TermsChange, problems map[string]string) {
 }
 
 // View is what the audit log shows of the terms of the policy, by their public names.
-func (p *Policy) View() map[string]any { return p.Terms.view() }
+func (p *Policy) View() map[string]any { return p.Terms.View() }
 
 // Snapshot is the terms of the policy as events carry them.
 func (p *Policy) Snapshot() *eventsv1.Terms { return termsSnapshot(&p.Terms, time.Time{}) }

@@ -124,8 +124,8 @@ func (t *Terms) endAfter(start time.Time) time.Time {
 	return start.Add(time.Duration(t.DurationDays) * day)
 }
 
-// view is what the audit log shows of the terms, by their public names.
-func (t *Terms) view() map[string]any {
+// View is the terms by their public names, as the audit log and license files show them.
+func (t *Terms) View() map[string]any {
 	view := map[string]any{
 		"license_type": t.LicenseType(), "is_trial": t.IsTrial, "max_devices": countValue(t.MaxDevices, Unlimited),
 		"max_offline_hours": t.MaxOfflineHours, "offline_activation": t.OfflineActivation,

@@ -96,7 +96,12 @@ func (s *Store) insertFileKey(tx *gorm.DB, k licensefile.Key) error {
 // ReplaceFileKey implements licensefile.KeyStore.
 func (s *Store) ReplaceFileKey(ctx context.Context, k licensefile.Key, listedUntil time.Time, event proto.Message) error {
 	return translate(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		err := tx.Table("file_keys").Where("use = ? AND product = ? AND retired_at IS NULL", k.Use, k.Product).
+		// Replacements wait for one another at the root: of two at once, the second retires the key of the first.
+		err := s.db.Lock(tx).Table("file_keys").Where("use = 'root' AND retired_at IS NULL").Take(&fileKeyRow{}).Error
+		if err != nil {
+			return err
+		}
+		err = tx.Table("file_keys").Where("use = ? AND product = ? AND retired_at IS NULL", k.Use, k.Product).
 			Updates(map[string]any{"retired_at": k.NotBefore, "listed_until": listedUntil}).Error
 		if err != nil {
 			return err
