@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"strconv"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
@@ -17,7 +19,13 @@ type checksumRow struct {
 	Source  string
 	Version int64
 	SHA256  string `gorm:"column:sha256"`
+	// Needs is the newest migration that a program must know to run on the schema that this one leaves, 0 for one that
+	// only adds what older programs do not notice.
+	Needs int64
 }
+
+// needs is the line of a migration that older programs cannot live with, as they look for what it takes away.
+var needs = regexp.MustCompile(`(?m)^-- latchkey:needs (\d{1,9})$`)
 
 const checksumTable = "migration_checksums"
 
@@ -34,29 +42,35 @@ func checksums(source string, files fs.FS, migrations []*goose.Source) ([]checks
 		}
 		sum := sha256.Sum256(text)
 		rows[i] = checksumRow{Source: source, Version: m.Version, SHA256: hex.EncodeToString(sum[:])}
+		if line := needs.FindSubmatch(text); line != nil {
+			rows[i].Needs, _ = strconv.ParseInt(string(line[1]), 10, 64) // at most nine digits
+		}
 	}
 	return rows, nil
 }
 
 // checkApplied fails when a migration up to version current is not, or not known to be, the one that the database
-// applied.
+// applied, or when a newer program has made a schema that this one cannot use.
 func (d *DB) checkApplied(ctx context.Context, current int64, known []checksumRow) error {
 	if current == 0 {
 		return nil
 	}
-	exists, err := d.hasTable(d.Read(ctx), checksumTable)
+	applied, err := d.applied(ctx, known[0].Source)
 	if err != nil {
 		return err
 	}
-	var applied []checksumRow
-	if exists {
-		if err := d.Read(ctx).Where("source = ?", known[0].Source).Find(&applied).Error; err != nil {
-			return err
-		}
-	}
 	sums := map[int64]string{}
+	var needed int64
 	for _, row := range applied {
 		sums[row.Version] = row.SHA256
+		if row.Version <= current {
+			needed = max(needed, row.Needs)
+		}
+	}
+	if newest := known[len(known)-1].Version; needed > newest {
+		return fmt.Errorf("the database is at version %d of %s, for programs that know version %d, and this one knows "+
+			"only %d; run the newer program, or restore a backup from before it",
+			current, known[0].Source, needed, newest)
 	}
 	for _, row := range known {
 		if row.Version <= current && sums[row.Version] != row.SHA256 {
@@ -68,6 +82,25 @@ func (d *DB) checkApplied(ctx context.Context, current int64, known []checksumRo
 	return nil
 }
 
+// applied is empty for a database that was made before checksums were kept.
+func (d *DB) applied(ctx context.Context, source string) (rows []checksumRow, err error) {
+	exists, err := d.hasTable(d.Read(ctx), checksumTable)
+	if err != nil || !exists {
+		return nil, err
+	}
+	// Columns are named because PostgreSQL refuses a prepared "SELECT *" once a column was added.
+	columns := []string{"version", "sha256"}
+	hasNeeds, err := d.hasColumn(d.Read(ctx), checksumTable, "needs")
+	if err != nil {
+		return nil, err
+	}
+	if hasNeeds {
+		columns = append(columns, "needs")
+	}
+	err = d.Read(ctx).Select(columns).Where("source = ?", source).Find(&rows).Error
+	return rows, err
+}
+
 // noteChecksums keeps the checksums of the migrations after version current, before they are applied: those of applied
 // ones are then known however the program ends.
 func (d *DB) noteChecksums(ctx context.Context, current int64, known []checksumRow) error {
@@ -75,16 +108,8 @@ func (d *DB) noteChecksums(ctx context.Context, current int64, known []checksumR
 		return nil
 	}
 	return d.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		exists, err := d.hasTable(tx, checksumTable)
-		if err != nil {
+		if err := d.prepareChecksums(tx); err != nil {
 			return err
-		}
-		if !exists {
-			const create = "CREATE TABLE " + checksumTable +
-				" (source text, version bigint, sha256 text NOT NULL, PRIMARY KEY (source, version))"
-			if err := tx.Exec(create).Error; err != nil {
-				return fmt.Errorf("create the table of checksums: %w", err)
-			}
 		}
 		if err := tx.Where("source = ? AND version > ?", known[0].Source, current).
 			Delete(&checksumRow{}).Error; err != nil {
@@ -100,4 +125,21 @@ func (d *DB) noteChecksums(ctx context.Context, current int64, known []checksumR
 		}
 		return nil
 	})
+}
+
+func (d *DB) prepareChecksums(tx *gorm.DB) error {
+	const create = "CREATE TABLE IF NOT EXISTS " + checksumTable +
+		" (source text, version bigint, sha256 text NOT NULL, PRIMARY KEY (source, version))"
+	if err := tx.Exec(create).Error; err != nil {
+		return fmt.Errorf("create the table of checksums: %w", err)
+	}
+	hasNeeds, err := d.hasColumn(tx, checksumTable, "needs")
+	if err != nil || hasNeeds {
+		return err
+	}
+	const add = "ALTER TABLE " + checksumTable + " ADD COLUMN needs bigint NOT NULL DEFAULT 0"
+	if err := tx.Exec(add).Error; err != nil {
+		return fmt.Errorf("add a column to the table of checksums: %w", err)
+	}
+	return nil
 }

@@ -27,8 +27,10 @@ type Migrations struct {
 var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the
-// others wait and find nothing to do. It fails when the database is newer than this program knows, or was made by other
-// migrations.
+// others wait and find nothing to do. A database that a newer program has migrated is left as it is, so that programs of
+// before start again while an upgrade is rolled out; it fails when a migration of the newer program says that they
+// cannot use its schema (a line "-- latchkey:needs 7" in the migration: they must know version 7), or when the database
+// was made by other migrations.
 func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -51,13 +53,13 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	if err != nil {
 		return err
 	}
-	if current > known {
-		return fmt.Errorf("the database is at version %d and this program knows only %d; run the newer program, or "+
-			"restore a backup from before it",
-			current, known)
-	}
 	if err := d.checkApplied(ctx, current, sums); err != nil {
 		return err
+	}
+	if current > known {
+		d.log.WarnContext(ctx, "a newer program has migrated the database; this one goes on without what was added",
+			"source", source.Name, "version", current, "known", known)
+		return nil
 	}
 	if err := d.noteChecksums(ctx, current, sums); err != nil {
 		return err
@@ -98,7 +100,7 @@ type Version struct {
 	Current, Known int64
 }
 
-// Versions reads the histories of sources and changes nothing. It fails when the database was made by other migrations.
+// Versions reads the histories of sources and changes nothing. It fails where Migrate would.
 func (d *DB) Versions(ctx context.Context, sources ...Migrations) ([]Version, error) {
 	var versions []Version
 	for _, source := range sources {
@@ -141,6 +143,16 @@ func (d *DB) hasTable(tx *gorm.DB, table string) (exists bool, err error) {
 		query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)"
 	}
 	err = tx.Raw(query, table).Scan(&exists).Error
+	return exists, err
+}
+
+func (d *DB) hasColumn(tx *gorm.DB, table, column string) (exists bool, err error) {
+	query := "SELECT EXISTS (SELECT 1 FROM information_schema.columns " +
+		"WHERE table_schema = current_schema() AND table_name = ? AND column_name = ?)"
+	if d.engine == SQLite {
+		query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = ?)"
+	}
+	err = tx.Raw(query, table, column).Scan(&exists).Error
 	return exists, err
 }
 

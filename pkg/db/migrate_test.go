@@ -74,12 +74,51 @@ func TestMigrateCreatesAndUsesItsSchemaWhateverTheURLSays(t *testing.T) {
 	}
 }
 
-func TestMigrateRefusesADatabaseThatIsNewer(t *testing.T) {
+// TestProgramsOfBeforeStartOnANewerDatabase, unless a migration takes away what they look for.
+func TestProgramsOfBeforeStartOnANewerDatabase(t *testing.T) {
+	const a, b, c = "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)", "ALTER TABLE a RENAME TO c"
+	for name, tt := range map[string]struct {
+		newest, before db.Migrations
+		refused        bool
+	}{
+		"added to":                     {source("s", a, b), source("s", a), false},
+		"needs what it knows":          {source("s", a, "-- latchkey:needs 1\n"+b), source("s", a), false},
+		"needs more":                   {source("s", a, "-- latchkey:needs 2\n"+c), source("s", a), true},
+		"needs more, and was added to": {source("s", a, "-- latchkey:needs 2\n"+c, b), source("s", a), true},
+		"knows all but what was added": {source("s", a, "-- latchkey:needs 2\n"+c, b),
+			source("s", a, "-- latchkey:needs 2\n"+c), false},
+		"says it where it is not a line":  {source("s", a, "-- not: -- latchkey:needs 2\n"+b), source("s", a), false},
+		"added to, of another beginning":  {source("s", b, a), source("s", a), true},
+		"needs more, as of another table": {source("other", a, "-- latchkey:needs 2\n"+c), source("s", b), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachConfig(t, func(t *testing.T, cfg db.Config) {
+				testkit.Open(t, cfg, tt.newest)
+				d := testkit.Open(t, cfg)
+				_, told := d.Versions(t.Context(), tt.before)
+				for _, err := range []error{told, d.Migrate(t.Context(), tt.before)} {
+					if (err != nil) != tt.refused {
+						t.Errorf("error %v, refused %t", err, tt.refused)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestMigrateAddsToTheChecksumsOfBefore: they did not say which programs a schema needs.
+func TestMigrateAddsToTheChecksumsOfBefore(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
-		testkit.Open(t, cfg, source("s", "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)"))
-		err := testkit.Open(t, cfg).Migrate(t.Context(), source("s", "CREATE TABLE a (n integer)"))
-		if err == nil || !strings.Contains(err.Error(), "version 2 and this program knows only 1") {
-			t.Fatalf("error %v", err)
+		d := testkit.Open(t, cfg, notes)
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("ALTER TABLE migration_checksums DROP COLUMN needs").Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := source("s", "-- latchkey:needs 1\nCREATE TABLE a (n integer)")
+		if err := d.Migrate(t.Context(), notes, newer, newer); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
