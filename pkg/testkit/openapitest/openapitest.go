@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -148,14 +149,22 @@ type validator struct {
 	router routers.Router
 }
 
+// validators are kept by document: most tests of a package make a service of their own and describe it by the same one,
+// whose reading takes a third of such a test.
+var validators sync.Map // of string to *validator
+
 func newValidator(t testing.TB, doc []byte) *validator {
 	t.Helper()
+	if v, ok := validators.Load(string(doc)); ok {
+		return v.(*validator)
+	}
 	d := load(t, doc)
 	router, err := legacy.NewRouter(d)
 	if err != nil {
 		t.Fatalf("route the OpenAPI document: %v", err)
 	}
-	return &validator{doc: d, router: router}
+	v, _ := validators.LoadOrStore(string(doc), &validator{doc: d, router: router})
+	return v.(*validator)
 }
 
 func (v *validator) validate(t testing.TB, req *http.Request, status int, header http.Header, body []byte) {
