@@ -59,13 +59,15 @@ const (
 
 // The codes of products, releases, policies and further keys.
 const (
-	ProductNotFound = "PRODUCT_NOT_FOUND"
-	ProductExists   = "PRODUCT_EXISTS"
-	ProductInUse    = "PRODUCT_IN_USE"
-	ReleaseNotFound = "RELEASE_NOT_FOUND"
-	ReleaseExists   = "RELEASE_EXISTS"
-	PolicyNotFound  = "POLICY_NOT_FOUND"
-	PolicyExists    = "POLICY_EXISTS"
+	ProductInactive   = "PRODUCT_INACTIVE"
+	VersionNotCovered = "VERSION_NOT_COVERED"
+	ProductNotFound   = "PRODUCT_NOT_FOUND"
+	ProductExists     = "PRODUCT_EXISTS"
+	ProductInUse      = "PRODUCT_IN_USE"
+	ReleaseNotFound   = "RELEASE_NOT_FOUND"
+	ReleaseExists     = "RELEASE_EXISTS"
+	PolicyNotFound    = "POLICY_NOT_FOUND"
+	PolicyExists      = "POLICY_EXISTS"
 )
 
 // The codes of entitlements and counters.

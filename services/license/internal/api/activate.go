@@ -24,6 +24,8 @@ type activateResponse struct {
 	HardwareID  string      `json:"hardware_id"`
 	DeviceName  *string     `json:"device_name"`
 	ActivatedAt time.Time   `json:"activated_at"`
+	Product     string      `json:"product"`
+	Policy      *string     `json:"policy"`
 	ExpiresAt   *time.Time  `json:"expires_at"`
 	Features    []string    `json:"features"`
 	Limits      wire.Limits `json:"limits"`
@@ -81,6 +83,8 @@ func newActivateResponse(a licensing.Activation) activateResponse {
 		HardwareID:  a.Device.HardwareID,
 		DeviceName:  httpx.TextOrNull(a.Device.Name),
 		ActivatedAt: a.Device.ActivatedAt,
+		Product:     a.Product,
+		Policy:      httpx.TextOrNull(a.Policy),
 		ExpiresAt:   httpx.TimeOrNull(a.ExpiresAt),
 		Features:    a.Features,
 		Limits:      wire.NewLimits(a.Limits),

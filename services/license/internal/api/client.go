@@ -60,6 +60,8 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 type deviceRequest struct {
 	LicenseKey string `json:"license_key" text:"key"`
 	HardwareID string `json:"hardware_id" text:"identifier"`
+	// Product is the code of the product that the application is, empty for any.
+	Product string `json:"product" text:"identifier"`
 	clientMembers
 }
 
@@ -81,9 +83,12 @@ func (r *deviceRequest) check(f apierr.Fields) {
 	}
 	f.Require("hardware_id", r.HardwareID)
 	f.MaxLen("hardware_id", r.HardwareID, maxText)
+	f.MaxLen("product", r.Product, maxText)
 	r.clientMembers.check(f)
 }
 
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {
-	return r.clientMembers.client(c, r.HardwareID)
+	client := r.clientMembers.client(c, r.HardwareID)
+	client.Product = r.Product
+	return client
 }

@@ -21,6 +21,8 @@ type validateResponse struct {
 	Valid     bool        `json:"valid"`
 	ErrorCode string      `json:"error_code,omitempty"`
 	LicenseID string      `json:"license_id"`
+	Product   string      `json:"product"`
+	Policy    *string     `json:"policy"`
 	ExpiresAt *time.Time  `json:"expires_at"`
 	Features  []string    `json:"features"`
 	Limits    wire.Limits `json:"limits"`
@@ -44,6 +46,8 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 		b = httpx.AppendString(append(b, `,"error_code":`...), r.ErrorCode)
 	}
 	b = httpx.AppendString(append(b, `,"license_id":`...), r.LicenseID)
+	b = httpx.AppendString(append(b, `,"product":`...), r.Product)
+	b = appendText(append(b, `,"policy":`...), r.Policy)
 	b = appendTime(append(b, `,"expires_at":`...), r.ExpiresAt)
 	b = appendStrings(append(b, `,"features":`...), r.Features)
 	b = appendCount(append(b, `,"limits":{"max_devices":`...), r.Limits.MaxDevices)
@@ -93,6 +97,21 @@ func appendTime(b []byte, t *time.Time) []byte {
 		return append(b, "null"...)
 	}
 	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+}
+
+// textOrNull is httpx.TextOrNull without a copy on the heap.
+func textOrNull(text *string) *string {
+	if *text == "" {
+		return nil
+	}
+	return text
+}
+
+func appendText(b []byte, text *string) []byte {
+	if text == nil {
+		return append(b, "null"...)
+	}
+	return httpx.AppendString(b, *text)
 }
 
 func appendCount(b []byte, n *int) []byte {
@@ -192,6 +211,8 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	resp := validateResponse{
 		Valid:     v.Valid,
 		LicenseID: v.License.ID,
+		Product:   v.License.Product,
+		Policy:    textOrNull(&v.License.Policy),
 		ExpiresAt: httpx.TimeOrNull(v.License.ExpiresAt),
 		Features:  v.License.UsableFeatures(now),
 		Limits:    wire.NewLimits(v.License.Limits()),

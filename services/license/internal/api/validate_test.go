@@ -41,7 +41,7 @@ func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
 		end := time.Unix(seconds, nanos).UTC()
 		sameAsJSON(t, validateResponse{
 			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
-			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached,
+			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached, Product: id, Policy: &feature,
 		})
 	})
 }

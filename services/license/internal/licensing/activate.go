@@ -15,6 +15,8 @@ type Activation struct {
 	// answer shows: type, end and features.
 	Terms
 	Status Status
+	// Product and Policy are codes, Policy empty for none.
+	Product, Policy string
 	// Limits count the device.
 	Limits Limits
 }
@@ -53,6 +55,9 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 		if taken != nil {
 			return *taken, nil
 		}
+	}
+	if c.released, err = s.releaseOf(ctx, licenseID, c.AppVersion); err != nil {
+		return Activation{}, err
 	}
 	var a Activation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
@@ -125,7 +130,14 @@ func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Ti
 func (ch *Change) admit(old *Device, c *Client, around *Surroundings, now time.Time) error {
 	seated := old != nil && old.IsActive
 	r := Request{
-		Operation: OperationActivate, License: &ch.License, Seated: seated, Device: old, Around: around, Now: now,
+		Operation:  OperationActivate,
+		License:    &ch.License,
+		Seated:     seated,
+		Device:     old,
+		Around:     around,
+		AppVersion: c.AppVersion,
+		ReleasedAt: c.released,
+		Now:        now,
 	}
 	if seated && old.rebound {
 		r.Operation = OperationUse
@@ -160,5 +172,12 @@ func (d *Device) returns(old *Device) {
 func (ch *Change) activation(d *Device, now time.Time) Activation {
 	terms := ch.License.Terms
 	terms.Features = ch.License.UsableFeatures(now)
-	return Activation{Device: *d, Terms: terms, Status: ch.License.usableStatus(now), Limits: ch.License.Limits()}
+	return Activation{
+		Device:  *d,
+		Terms:   terms,
+		Status:  ch.License.usableStatus(now),
+		Product: ch.License.Product,
+		Policy:  ch.License.Policy,
+		Limits:  ch.License.Limits(),
+	}
 }

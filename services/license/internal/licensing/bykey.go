@@ -15,6 +15,9 @@ import (
 // IDByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
 func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, error) {
 	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
+	if err == nil && c.Product != "" {
+		err = s.checkProduct(ctx, licenseID, c.Product)
+	}
 	if err != nil {
 		s.ActivationRefused(s.Clock.Now(), "", key, c, err)
 	}
@@ -23,10 +26,23 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, erro
 
 // LicenseByKey is IDByKey for a call of a device with a seat: it finds the license, from memory (cached) where it can.
 func (s *Seats) LicenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
-	if l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key)); err != nil {
+	l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	if err == nil && c.Product != "" && l.Product != c.Product {
+		err = ErrNotFound
+	}
+	if err != nil {
 		err = s.UseRefused(s.Clock.Now(), "", key, c, err)
 	}
 	return l, cached, err
+}
+
+// checkProduct tells whether a license is for the product. Licenses never change theirs, so memory may answer.
+func (s *Seats) checkProduct(ctx context.Context, licenseID, product string) error {
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err == nil && l.Product != product {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of it.

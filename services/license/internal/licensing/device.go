@@ -87,6 +87,10 @@ type Client struct {
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
 	IP       string
 	ViaProxy bool
+	// Product is the code of the product that the application asks for, empty for any: a license of another is not found.
+	Product string
+	// released is when AppVersion came out, where the verdict depends on that.
+	released time.Time
 }
 
 // profile is what the client says of the device.

@@ -18,6 +18,10 @@ var (
 		"the license is suspended; wait for the end of the suspension or ask its vendor to reinstate the license")
 	ErrNotStarted = apierr.New(apierr.Forbidden, errcode.LicenseNotStarted,
 		"the license has not started; wait for its start or ask its vendor")
+	ErrProductInactive = apierr.New(apierr.Forbidden, errcode.ProductInactive,
+		"the product of the license is switched off; ask its vendor")
+	ErrVersionNotCovered = apierr.New(apierr.Forbidden, errcode.VersionNotCovered,
+		"the license does not cover this version of the application; install one that it covers, or renew its maintenance")
 	ErrExpired   = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
 	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
 		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")

@@ -17,6 +17,8 @@ type Question struct {
 	Key        *string
 	Operation  Operation
 	HardwareID string
+	// Product is the code of the product that the application asks for, AppVersion its version; both may be empty.
+	Product, AppVersion string
 	// Lease is what a lease needs, nil for other operations.
 	Lease *LeaseNeed
 	// At is the instant of the call; zero for now.
@@ -61,19 +63,34 @@ func (s *Licenses) Explain(ctx context.Context, q Question) (Explanation, error)
 			return Explanation{}, err
 		}
 	}
-	e.judge(Request{
-		Operation: q.Operation,
-		License:   l,
-		Seated:    e.Device != nil && e.Device.IsActive,
-		Device:    e.Device,
-		Lease:     q.Lease,
-		Now:       q.At,
-	}, q.HardwareID)
+	r := Request{
+		Operation:  q.Operation,
+		License:    l,
+		Seated:     e.Device != nil && e.Device.IsActive,
+		Device:     e.Device,
+		Lease:      q.Lease,
+		AppVersion: q.AppVersion,
+		Now:        q.At,
+	}
+	if l != nil && l.needsRelease(q.AppVersion) {
+		if r.ReleasedAt, err = s.Catalog.ReleasedAt(ctx, l.Product, q.AppVersion); err != nil {
+			return Explanation{}, err
+		}
+	}
+	e.judge(r, q.HardwareID)
 	return e, nil
 }
 
-// asked is the license of a question, nil for none.
+// asked is the license of a question, nil for none and for one of another product.
 func (s *Licenses) asked(ctx context.Context, q Question) (*License, error) {
+	l, err := s.named(ctx, q)
+	if l != nil && q.Product != "" && l.Product != q.Product {
+		return nil, err
+	}
+	return l, err
+}
+
+func (s *Licenses) named(ctx context.Context, q Question) (*License, error) {
 	if q.Key == nil {
 		l, err := s.Catalog.Find(ctx, q.LicenseID)
 		if errors.Is(err, ErrNotFound) {

@@ -18,6 +18,8 @@ type License struct {
 	CustomerID string
 	// Product is the product's code.
 	Product string
+	// ProductRules are nil for a product that demands nothing.
+	ProductRules *ProductRules
 	// Policy is the code of the policy that the terms came from, empty for none. The policy may be gone.
 	Policy string
 	// MaskedKey shows the beginning of the license key only.

@@ -23,6 +23,8 @@ type Lookup interface {
 	LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*ActiveDevice, error)
 	// Alias is the hardware id that the device has now which had this one before; empty for none.
 	Alias(ctx context.Context, licenseID, hardwareID string) (string, error)
+	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
+	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// Forget drops what memory holds of a license and one of its devices, so that the next look-up asks the database.
 	Forget(licenseID, hardwareID string)
 	// KeyHash is the keyed hash of a normalized key in hexadecimal, for events about keys that nobody has.
@@ -76,6 +78,8 @@ type Catalog interface {
 	Devices(ctx context.Context, licenseID string, page, perPage int) (devices []Device, total int, err error)
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound, ErrNoSuchDevice.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
+	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
+	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
 	// Count counts licenses and seats as of now.

@@ -122,7 +122,11 @@ func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, er
 // license that nobody may use is not looked up.
 func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
-	if err := l.Check(now); err != nil {
+	r := Request{License: l, AppVersion: c.AppVersion, Now: now}
+	if r.ReleasedAt, err = s.releasedAt(ctx, l, c.AppVersion); err != nil {
+		return Seat{}, false, err
+	}
+	if err := Decide(r); err != nil {
 		return Seat{}, false, err
 	}
 	seat = Seat{License: l, HardwareID: c.HardwareID}
@@ -141,11 +145,9 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	if seat.Device != nil {
 		deviceID = seat.Device.ID
 	}
-	around, err := s.surroundings(ctx, l, deviceID, c, now)
-	if err == nil {
-		err = Decide(Request{
-			Operation: OperationUse, License: l, Seated: seat.Device != nil, Around: around, Now: now,
-		})
+	r.Operation, r.Seated = OperationUse, seat.Device != nil
+	if r.Around, err = s.surroundings(ctx, l, deviceID, c, now); err == nil {
+		err = Decide(r)
 	}
 	return seat, cached, err
 }

@@ -112,8 +112,8 @@ func (t *Terms) UsableUntil() time.Time {
 // Plain tells that the store may activate by its one fast statement, which checks only that the license is active and not
 // suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
 func (t *Terms) Plain() bool {
-	return t.StartsAt.IsZero() && t.GraceHours == 0 && !t.AwaitsStart() && t.Devices == nil &&
-		!t.hasEndingEntitlement()
+	return t.StartsAt.IsZero() && t.GraceHours == 0 && t.MaintenanceUntil.IsZero() && !t.AwaitsStart() &&
+		t.Devices == nil && !t.hasEndingEntitlement()
 }
 
 // endAfter is the end of a time that begins at start, as long as the duration.

@@ -41,7 +41,11 @@ type Request struct {
 	Around *Surroundings
 	// Newcomers are nil where they are not counted.
 	Newcomers *Newcomers
-	Now       time.Time
+	// AppVersion is the version of the application, empty where it does not say it.
+	AppVersion string
+	// ReleasedAt is when that version came out, zero where nobody said.
+	ReleasedAt time.Time
+	Now        time.Time
 }
 
 // Status is what a license is at a time. It is computed, never stored.
@@ -96,6 +100,11 @@ var checks = [...]check{
 		},
 	},
 	{
+		name: "product_active", refusal: ErrProductInactive,
+		passes: func(r Request) bool { return !r.License.productRules().Inactive },
+		facts:  func(r Request) (any, any) { return !r.License.productRules().Inactive, true },
+	},
+	{
 		name: "started", refusal: ErrNotStarted, status: StatusNotStarted,
 		passes: func(r Request) bool { return !r.Now.Before(r.License.StartsAt) },
 		facts:  func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.License.StartsAt) },
@@ -113,6 +122,11 @@ var checks = [...]check{
 		name: "offline_allowed", refusal: ErrOfflineNotAllowed, of: OperationFile,
 		passes: func(r Request) bool { return r.License.OfflineActivation },
 		facts:  func(r Request) (any, any) { return r.License.OfflineActivation, true },
+	},
+	{
+		name: "version_covered", refusal: ErrVersionNotCovered,
+		passes: versionCovered,
+		facts:  versionFacts,
 	},
 	{
 		name: "not_blocked", refusal: ErrBlocked,
@@ -225,8 +239,11 @@ func (l *License) Check(now time.Time) error {
 
 // Status is what the license is at a time.
 func (l *License) Status(now time.Time) Status {
-	if c := (Request{License: l, Now: now}).failed(); c != nil {
-		return c.status
+	r := Request{License: l, Now: now}
+	for i := range checks {
+		if c := &checks[i]; c.status != "" && !c.passes(r) {
+			return c.status
+		}
 	}
 	return l.usableStatus(now)
 }

@@ -20,12 +20,13 @@ type question struct {
 	// Operation is validate where it is left out.
 	Operation   *string    `json:"operation"`
 	HardwareID  string     `json:"hardware_id" text:"identifier"`
+	Product     string     `json:"product" text:"identifier"`
+	AppVersion  string     `json:"app_version" text:"identifier"`
 	BorrowUntil *time.Time `json:"borrow_until" time:"end"`
 	At          *time.Time `json:"at"`
 	// What follows decides nothing yet; the calls that are explained have it.
 	DeviceName  string    `json:"device_name" text:"identifier"`
 	OSInfo      osInfo    `json:"os_info"`
-	AppVersion  string    `json:"app_version" text:"identifier"`
 	SessionID   string    `json:"session_id" text:"identifier"`
 	ClientTime  time.Time `json:"client_time"`
 	Entitlement string    `json:"entitlement" text:"identifier"`
@@ -96,7 +97,7 @@ func (q *question) check() error {
 	bad.MaxLen("hardware_id", q.HardwareID, maxText)
 	for name, text := range map[string]string{
 		"device_name": q.DeviceName, "os_info.name": q.OSInfo.Name, "os_info.version": q.OSInfo.Version,
-		"app_version": q.AppVersion, "session_id": q.SessionID, "entitlement": q.Entitlement,
+		"product": q.Product, "app_version": q.AppVersion, "session_id": q.SessionID, "entitlement": q.Entitlement,
 		"operation_id": q.OperationID, "address": q.Address,
 	} {
 		bad.MaxLen(name, text, maxText)
@@ -111,7 +112,13 @@ func (q *question) check() error {
 }
 
 func (q *question) question() licensing.Question {
-	asked := licensing.Question{Key: q.LicenseKey, HardwareID: q.HardwareID, Operation: licensing.OperationUse}
+	asked := licensing.Question{
+		Key:        q.LicenseKey,
+		Operation:  licensing.OperationUse,
+		HardwareID: q.HardwareID,
+		Product:    q.Product,
+		AppVersion: q.AppVersion,
+	}
 	if q.Operation != nil {
 		asked.Operation = operations[*q.Operation]
 	}

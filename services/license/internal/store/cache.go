@@ -14,12 +14,14 @@ import (
 	"unsafe"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -46,6 +48,8 @@ type Lookup struct {
 	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
 	devices  *cache.Cache[seat, *licensing.ActiveDevice]
+	// releases are when the versions of a product came out, by the code of the product.
+	releases *cache.Cache[string, map[string]time.Time]
 }
 
 // issued is what a key was issued for.
@@ -69,6 +73,9 @@ func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions
 		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, issuedSize),
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),
+		releases: cache.New[string, map[string]time.Time](cache.Options{
+			Capacity: 100, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link,
+		}, c),
 	}
 }
 
@@ -191,6 +198,34 @@ func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string)
 	return d, cached, translate(err)
 }
 
+// ReleasedAt implements licensing.Lookup.
+func (l *Lookup) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
+	known, _, err := l.releases.Fetch(ctx, product, func(ctx context.Context) (map[string]time.Time, error) {
+		rows, err := releasesOf(l.db.Read(ctx), product)
+		released := make(map[string]time.Time, len(rows))
+		for _, row := range rows {
+			released[row.Version] = row.ReleasedAt.UTC()
+		}
+		return released, err
+	})
+	return known[version], err
+}
+
+// ReleasedAt implements licensing.Catalog.
+func (s *Store) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
+	rows, err := releasesOf(s.db.Read(ctx).Where("version = ?", version), product)
+	if len(rows) == 0 {
+		return time.Time{}, err
+	}
+	return rows[0].ReleasedAt.UTC(), nil
+}
+
+func releasesOf(tx *gorm.DB, product string) (rows []releaseRow, err error) {
+	err = tx.Table("releases").Select("version", "released_at").
+		Where("product_id = (SELECT id FROM products WHERE code = ?)", product).Find(&rows).Error
+	return rows, db.Error(err)
+}
+
 // Forget implements licensing.Lookup.
 func (l *Lookup) Forget(licenseID, hardwareID string) {
 	l.licenses.Drop(licenseID)
@@ -211,6 +246,10 @@ func (l *Lookup) KeyHash(key string) string {
 // OnEvent drops what a change of state has made old. It takes the changes of this process right after their commit, and
 // those of others from the bus. Its own come from there once more, perhaps much later: what was read after the change stays.
 func (l *Lookup) OnEvent(e event.Event) {
+	if e.Type == eventsv1.TypeProductUpdated {
+		l.forgetProduct(e)
+		return
+	}
 	if !strings.HasPrefix(e.Type, "license.") && !strings.HasPrefix(e.Type, "device.") {
 		return
 	}
@@ -233,8 +272,21 @@ func (l *Lookup) OnEvent(e event.Event) {
 	}
 }
 
+// forgetProduct drops what memory holds of a product, in its licenses, too.
+func (l *Lookup) forgetProduct(e event.Event) {
+	var changed eventsv1.ProductUpdated
+	if e.Into(&changed) != nil {
+		l.OnGap()
+		return
+	}
+	code := changed.GetProduct().GetCode()
+	l.releases.Drop(code)
+	l.licenses.DropIf(func(_ string, l *licensing.License) bool { return l.Product == code })
+}
+
 // OnGap forgets everything: changes may have been missed.
 func (l *Lookup) OnGap() {
 	l.licenses.DropAll()
 	l.devices.DropAll()
+	l.releases.DropAll()
 }

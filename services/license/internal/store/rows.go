@@ -21,8 +21,11 @@ type licenseRow struct {
 	CustomerID string
 	ProductID  string
 	Product    string `gorm:"<-:false"`
-	Policy     *string
-	Terms      termsRow `gorm:"embedded"`
+	// What the product demands is read from there, too.
+	ProductIsActive   bool   `gorm:"<-:false"`
+	ProductMinVersion string `gorm:"<-:false"`
+	Policy            *string
+	Terms             termsRow `gorm:"embedded"`
 	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is for those
 	// of the program of before, which overwrites it by what it knows of terms.
 	UsableUntil        *time.Time
@@ -91,6 +94,7 @@ func (r *licenseRow) license() licensing.License {
 		MaskedKey:          r.MaskedKey,
 		CustomerID:         r.CustomerID,
 		Product:            r.Product,
+		ProductRules:       r.productRules(),
 		Policy:             textOrNone(r.Policy),
 		Terms:              r.Terms.terms(),
 		TransfersUsed:      r.TransfersUsed,
@@ -121,6 +125,14 @@ func (r *licenseRow) suspension() *licensing.Suspension {
 
 // unnamedType stands for the type of a license whose vendor named none. It is what the program of before calls every license.
 const unnamedType = "standard"
+
+// productRules are nil for a product that demands nothing, so that most licenses do without.
+func (r *licenseRow) productRules() *licensing.ProductRules {
+	if r.ProductIsActive && r.ProductMinVersion == "" {
+		return nil
+	}
+	return &licensing.ProductRules{Inactive: !r.ProductIsActive, MinVersion: r.ProductMinVersion}
+}
 
 // termsRow is the columns of the terms.
 type termsRow struct {

@@ -36,13 +36,15 @@ WITH wanted AS (
 		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
 -- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
 ), license AS (
-	SELECT id, needs_checks, is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, version FROM licenses
-	WHERE id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
+	SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, l.version, policy,
+		code AS product, p.is_active AND min_version = '' AS product_open
+	FROM licenses l JOIN products p ON p.id = product_id
+	WHERE l.id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE OF l SKIP LOCKED
 -- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every device.
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
-	WHERE NOT needs_checks AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
+	WHERE NOT needs_checks AND product_open AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
 -- Those that were not here before, numbered anew.
@@ -64,7 +66,8 @@ WITH wanted AS (
 	INSERT INTO outbox_unsent SELECT seq FROM event
 )
 -- What came of the requests whose license was held; the others are not settled.
-SELECT wanted.device_id, nth IS NOT NULL AS taken, license_type, is_trial, expires_at, features, max_devices, current_devices + nth AS current_devices
+SELECT wanted.device_id, nth IS NOT NULL AS taken, license_type, is_trial, expires_at, features, max_devices,
+	current_devices + nth AS current_devices, product, policy
 FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device_id = wanted.device_id`
 
 // seatStatementWaiting waits for the license instead. With one activation only, nobody else waits with it.
@@ -177,6 +180,8 @@ type seatRow struct {
 	Features       string
 	MaxDevices     int
 	CurrentDevices int
+	Product        string
+	Policy         *string
 }
 
 func seatResults(batch []seatRequest, rows []seatRow) []seatResult {
@@ -197,6 +202,7 @@ func seatResults(batch []seatRequest, rows []seatRow) []seatResult {
 			}
 			all[i].seat = &licensing.Activation{
 				Device: a.device, Terms: terms.terms(), Status: licensing.StatusActive,
+				Product: row.Product, Policy: textOrNone(row.Policy),
 				Limits: licensing.Limits{MaxDevices: row.MaxDevices, CurrentDevices: row.CurrentDevices},
 			}
 		}

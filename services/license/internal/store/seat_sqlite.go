@@ -14,8 +14,10 @@ import (
 // SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows travel as
 // one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
-	holdLicensesSQLite = `SELECT id, needs_checks, is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, version FROM licenses
-		WHERE id IN (SELECT value FROM json_each(?))`
+	holdLicensesSQLite = `SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices,
+			current_devices, l.version, policy, code AS product, p.is_active AND min_version = '' AS product_open
+		FROM licenses l JOIN products p ON p.id = product_id
+		WHERE l.id IN (SELECT value FROM json_each(?))`
 	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 			activated_at, activated_version, last_seen_at)
 		SELECT value->>'device_id', value->>'license_id', value->>'hardware_id', value->>'name', value->>'os_name',
@@ -45,6 +47,9 @@ type heldLicense struct {
 	MaxDevices     int
 	CurrentDevices int
 	Version        int
+	Policy         *string
+	Product        string
+	ProductOpen    bool
 
 	asked int // how many of the batch want a seat
 	added seatCount
@@ -128,7 +133,7 @@ func (held heldLicenses) admit(batch []seatRequest) (admitted []seatEntry) {
 
 func (l *heldLicense) admits(d *licensing.Device) bool {
 	l.asked++
-	usable := !l.NeedsChecks && l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt))
+	usable := !l.NeedsChecks && l.ProductOpen && l.IsActive && (l.ExpiresAt == nil || l.ExpiresAt.After(d.ActivatedAt))
 	return usable && l.CurrentDevices+l.asked <= l.MaxDevices
 }
 
@@ -207,6 +212,7 @@ func (l *heldLicense) seat(d *licensing.Device) *licensing.Activation {
 	terms := termsRow{LicenseType: l.LicenseType, IsTrial: l.IsTrial, ExpiresAt: l.ExpiresAt, Features: l.Features}
 	return &licensing.Activation{
 		Device: *d, Terms: terms.terms(), Status: licensing.StatusActive,
+		Product: l.Product, Policy: textOrNone(l.Policy),
 		Limits: licensing.Limits{MaxDevices: l.MaxDevices, CurrentDevices: l.CurrentDevices + l.added.Seats},
 	}
 }

@@ -110,7 +110,8 @@ func (s *Store) create(
 		return false, err
 	}
 	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
-	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).Omit("numeric_id", "Product").Create(&row)
+	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).
+		Omit("numeric_id", "Product", "ProductIsActive", "ProductMinVersion").Create(&row)
 	if res.Error != nil || res.RowsAffected == 0 || n.Events == nil {
 		return res.Error == nil && res.RowsAffected == 0, res.Error
 	}
@@ -304,5 +305,7 @@ func translate(err error) error {
 	return db.Error(err)
 }
 
-// licenseColumns reads a license together with the code of its product.
-const licenseColumns = "licenses.*, (SELECT code FROM products WHERE products.id = licenses.product_id) AS product"
+// licenseColumns reads a license together with the code of its product and what that demands.
+const licenseColumns = `licenses.*, (SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
+	(SELECT is_active FROM products WHERE products.id = licenses.product_id) AS product_is_active,
+	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version`

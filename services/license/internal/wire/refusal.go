@@ -67,6 +67,13 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
+	case errcode.VersionNotCovered:
+		if rules := v.License.ProductRules; rules != nil && rules.MinVersion != "" {
+			e = e.With("min_version", rules.MinVersion)
+		}
+		if end := v.License.MaintenanceUntil; !end.IsZero() {
+			e = e.With("maintenance_until", end)
+		}
 	case errcode.LicenseExpired:
 		e = e.With("expires_at", v.License.ExpiresAt).With("is_trial", v.License.IsTrial)
 	case errcode.EnvironmentForbidden:
