@@ -16,6 +16,7 @@ const (
 const (
 	LicensePerpetual     = "LICENSE_PERPETUAL"
 	LicenseNotTrial      = "LICENSE_NOT_TRIAL"
+	EnrollmentKeyInvalid = "ENROLLMENT_KEY_INVALID"
 	LicenseSuspended     = "LICENSE_SUSPENDED"
 	LicenseNotStarted    = "LICENSE_NOT_STARTED"
 	InvalidAPIKey        = "INVALID_API_KEY"

@@ -44,7 +44,8 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	return masterkey.New(deps.DB, ring, store.KeyRows(deps.DB, ring), store.FileKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+	return masterkey.New(deps.DB, ring, store.KeyRows(deps.DB, ring), store.FormerKeyRows(deps.DB, ring),
+		store.FileKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
 }
 
 func republishCommand() *cobra.Command {

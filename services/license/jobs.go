@@ -21,7 +21,7 @@ func Watches() []string {
 		eventsv1.TypeLicenseTokenReused, eventsv1.TypeDeviceDeactivated, eventsv1.TypeProductUpdated,
 		eventsv1.TypeLicenseStarted, eventsv1.TypeLicenseInGrace, eventsv1.TypeLicenseExpired,
 		eventsv1.TypeLicenseRenewed, eventsv1.TypeLicenseSuspended, eventsv1.TypeLicenseReinstated,
-		eventsv1.TypeLicenseConverted,
+		eventsv1.TypeLicenseConverted, eventsv1.TypeLicenseKeyRotated, eventsv1.TypeLicenseEnrollmentKeyDeleted,
 		eventsv1.TypeDeviceRebound, eventsv1.TypeDeviceCulled, eventsv1.TypeDeviceBlocked, eventsv1.TypeDeviceUnblocked,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
@@ -61,7 +61,8 @@ func (s *Service) cull(ctx context.Context) error {
 func (s *Service) prune(ctx context.Context) error {
 	_, errDevices := s.store.PruneDevices(ctx)
 	_, errLeases := s.store.PruneLeases(ctx)
-	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx), s.store.PruneCounters(ctx))
+	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx), s.store.PruneCounters(ctx),
+		s.store.PruneFormerKeys(ctx))
 }
 
 // committed drops from memory what a change of this process has made old, before the bus tells of it.

@@ -45,7 +45,7 @@ const OperationKept = operationKept + time.Hour
 // Consume counts what a device consumes, or repeats its answer for an operation that was carried out before. Errors:
 // licensing.ErrNotFound, the verdicts on the use of the license, ErrReused, VALIDATION_ERROR.
 func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, u Use) (Consumption, error) {
-	found, _, err := s.Seats.LicenseByKey(ctx, key, c)
+	found, _, err := s.Seats.LicenseByKey(ctx, key, &c)
 	if err != nil {
 		return Consumption{}, err
 	}
@@ -93,7 +93,7 @@ func (l *Ledger) consume(c licensing.Client, u Use, now time.Time) (Consumption,
 	if o := l.Operations[u.OperationID]; o != nil {
 		return l.repeat(o, u.hash(c.HardwareID))
 	}
-	r := l.request(c.HardwareID, now)
+	r := l.request(&c, now)
 	if err := licensing.Decide(r); err != nil {
 		return Consumption{}, err
 	}
@@ -134,14 +134,15 @@ func (l *Ledger) repeat(o *Operation, request string) (Consumption, error) {
 }
 
 // request is what the device asks before its needs are known.
-func (l *Ledger) request(hardwareID string, now time.Time) licensing.Request {
-	d := l.Devices[hardwareID]
+func (l *Ledger) request(c *licensing.Client, now time.Time) licensing.Request {
+	d := l.Devices[c.HardwareID]
 	return licensing.Request{
-		Operation: licensing.OperationUse,
-		License:   &l.License,
-		Seated:    d != nil && d.IsActive,
-		Device:    d,
-		Now:       now,
+		Operation:  licensing.OperationUse,
+		License:    &l.License,
+		Seated:     d != nil && d.IsActive,
+		Device:     d,
+		Enrollment: c.Enrolled(d),
+		Now:        now,
 	}
 }
 

@@ -21,7 +21,7 @@ type Undo struct {
 // Undo takes an operation of the device back, once; a repeated call answers what was refunded then. Errors: those of
 // Consume, and VALIDATION_ERROR for an operation that is not known.
 func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, operationID string) (Undo, error) {
-	found, _, err := s.Seats.LicenseByKey(ctx, key, c)
+	found, _, err := s.Seats.LicenseByKey(ctx, key, &c)
 	if err != nil {
 		return Undo{}, err
 	}
@@ -29,7 +29,7 @@ func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ope
 	selected := Selection{LicenseID: found.ID, HardwareID: c.HardwareID, OperationID: operationID}
 	var undone Undo
 	err = s.change(ctx, selected, func(l *Ledger) (err error) {
-		undone, err = l.undo(operationID, c.HardwareID, now)
+		undone, err = l.undo(operationID, &c, now)
 		return err
 	})
 	if err != nil {
@@ -40,13 +40,13 @@ func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ope
 }
 
 // undo is the rule of Undo, under the lock of the license.
-func (l *Ledger) undo(operationID, hardwareID string, now time.Time) (Undo, error) {
-	r := l.request(hardwareID, now)
+func (l *Ledger) undo(operationID string, c *licensing.Client, now time.Time) (Undo, error) {
+	r := l.request(c, now)
 	if err := licensing.Decide(r); err != nil {
 		return Undo{}, err
 	}
 	o := l.Operations[operationID]
-	if o == nil || o.HardwareID != hardwareID {
+	if o == nil || o.HardwareID != c.HardwareID {
 		return Undo{}, errNoOperation
 	}
 	if o.UndoneAt.IsZero() {

@@ -39,7 +39,7 @@ type Grant struct {
 // CheckOut gives a device a lease, or renews the one that it has for the same session. Errors: licensing.ErrNotFound,
 // licensing.ErrHardwareID, BorrowError, and the verdicts on a lease.
 func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, error) {
-	licenseID, err := s.Seats.IDByKey(ctx, key, r.Client)
+	licenseID, err := s.Seats.IDByKey(ctx, key, &r.Client)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -107,6 +107,9 @@ func (p *Pool) admit(r *Request, held *Lease) error {
 	if held != nil {
 		entitlement = cmp.Or(entitlement, held.Entitlement)
 	}
+	if err := p.checkKey(r); err != nil {
+		return err
+	}
 	if err := p.judge(r.holder(), held, entitlement, !r.BorrowUntil.IsZero()); err != nil {
 		return err
 	}
@@ -116,6 +119,16 @@ func (p *Pool) admit(r *Request, held *Lease) error {
 		}
 	}
 	return p.checkBorrow(r.BorrowUntil)
+}
+
+// checkKey is the verdict on the key that the request came by. A lease without a seat is nothing that an enrollment key gives: its
+// devices are counted by seats.
+func (p *Pool) checkKey(r *Request) error {
+	d := p.Devices[r.HardwareID]
+	if r.Enrollment != nil && p.License.LeaseIsSeat() && (d == nil || !d.IsActive) {
+		d = &licensing.Device{}
+	}
+	return p.CheckKey(&r.Client, d, p.Now)
 }
 
 // give makes the lease that was admitted. It is the first use of a license whose time has not begun.

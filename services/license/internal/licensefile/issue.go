@@ -75,7 +75,7 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	if err := r.check(); err != nil {
 		return File{}, err
 	}
-	licenseID, err := s.Seats.IDByKey(ctx, key, c)
+	licenseID, err := s.Seats.IDByKey(ctx, key, &c)
 	if err != nil {
 		return File{}, err
 	}

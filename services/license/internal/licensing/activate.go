@@ -24,7 +24,7 @@ type Activation struct {
 // Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID for a new
 // device, and the verdicts on an activation.
 func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation, error) {
-	licenseID, err := s.IDByKey(ctx, key, c)
+	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
 		return Activation{}, err
 	}
@@ -47,7 +47,7 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 	if err != nil {
 		return Activation{}, err
 	}
-	if block == nil && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
+	if c.Enrollment == nil && block == nil && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
 		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 		if err != nil {
 			return Activation{}, err
@@ -112,6 +112,9 @@ func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Ti
 	}
 	ch.License.takesSeat(old)
 	d.FirstActivatedAt = now
+	if c.Enrollment != nil {
+		d.EnrollmentKeyID = c.Enrollment.ID
+	}
 	if old != nil {
 		d.returns(old)
 	}
@@ -139,6 +142,10 @@ func (ch *Change) admit(old *Device, c *Client, around *Surroundings, now time.T
 		ReleasedAt: c.released,
 		Now:        now,
 	}
+	var err error
+	if r.Enrollment, err = ch.enrollment(c, old); err != nil {
+		return err
+	}
 	if seated && old.rebound {
 		r.Operation = OperationUse
 		return Decide(r)
@@ -148,7 +155,6 @@ func (ch *Change) admit(old *Device, c *Client, around *Surroundings, now time.T
 			return err
 		}
 	}
-	var err error
 	if r.Newcomers, err = ch.newcomers(old, now); err != nil {
 		return err
 	}

@@ -12,26 +12,27 @@ import (
 // Use cases for devices look a license up by its key through the two functions here, never through Lookup: these publish each
 // refusal of an unknown key, and guessed keys show in nothing else.
 
-// IDByKey finds the id of a license by its key as somebody typed it. Errors: ErrNotFound.
-func (s *Seats) IDByKey(ctx context.Context, key string, c Client) (string, error) {
-	licenseID, err := s.Lookup.IDByKey(ctx, NormalizeKey(key))
+// IDByKey finds the id of a license by its key as somebody typed it, or by an enrollment key, and notes the latter in c. Errors:
+// ErrNotFound.
+func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID string, err error) {
+	licenseID, c.Enrollment, err = s.Lookup.IDByKey(ctx, NormalizeKey(key))
 	if err == nil && c.Product != "" {
 		err = s.checkProduct(ctx, licenseID, c.Product)
 	}
 	if err != nil {
-		s.ActivationRefused(s.Clock.Now(), "", key, c, err)
+		s.ActivationRefused(s.Clock.Now(), "", key, *c, err)
 	}
 	return licenseID, err
 }
 
 // LicenseByKey is IDByKey for a call of a device with a seat: it finds the license, from memory (cached) where it can.
-func (s *Seats) LicenseByKey(ctx context.Context, key string, c Client) (l *License, cached bool, err error) {
-	l, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *License, cached bool, err error) {
+	l, c.Enrollment, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
 	if err == nil && c.Product != "" && l.Product != c.Product {
 		err = ErrNotFound
 	}
 	if err != nil {
-		err = s.UseRefused(s.Clock.Now(), "", key, c, err)
+		err = s.UseRefused(s.Clock.Now(), "", key, *c, err)
 	}
 	return l, cached, err
 }

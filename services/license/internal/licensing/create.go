@@ -85,9 +85,11 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 			continue
 		}
 		good = append(good, i)
-		inserts = append(inserts, NewRow{License: made[i].License, Key: made[i].Key, Events: func(l *License) []proto.Message {
-			return []proto.Message{created(l, now), audited(by, "license.create", l.ID, nil, l.auditView())}
-		}})
+		inserts = append(inserts, NewRow{
+			License: made[i].License, Key: made[i].Key, Imported: n.Key != nil, Events: func(l *License) []proto.Message {
+				return []proto.Message{created(l, now), audited(by, "license.create", l.ID, nil, l.auditView())}
+			},
+		})
 	}
 	if len(inserts) == 0 {
 		return made, errs, nil

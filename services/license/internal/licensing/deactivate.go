@@ -14,7 +14,7 @@ type Deactivation struct {
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
 // ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
-	licenseID, err := s.IDByKey(ctx, key, c)
+	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
 		return Deactivation{}, err
 	}
@@ -28,6 +28,9 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 		hardwareID := c.HardwareID
 		if d != nil {
 			hardwareID = d.HardwareID
+		}
+		if e := c.Enrolled(d); e != nil && (e.Foreign || !e.Key.Live(now)) {
+			return &RefusedError{refusal{ErrEnrollmentKey}, Request{License: &ch.License, Enrollment: e, Now: now}}
 		}
 		if d != nil && d.IsActive && d.HoldsOfflineToken(now) {
 			return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}

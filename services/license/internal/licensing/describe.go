@@ -66,7 +66,7 @@ func (d *Device) setLabel(label string) (changed string) {
 func (s *Seats) describeOwn(
 	ctx context.Context, key string, c Client, describe func(*Device) (changed string, err error),
 ) (Device, error) {
-	licenseID, err := s.IDByKey(ctx, key, c)
+	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
 		return Device{}, err
 	}
@@ -80,7 +80,8 @@ func (s *Seats) describeOwn(
 		around := s.around(&ch.License, &c, nil)
 		seated := d != nil && d.IsActive
 		err = Decide(Request{
-			Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Around: around, Now: now,
+			Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Around: around,
+			Enrollment: c.Enrolled(d), Now: now,
 		})
 		if err != nil {
 			return err

@@ -38,10 +38,16 @@ type Device struct {
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
 	// outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time
+	// EnrollmentKeyID is the enrollment key by which the device took its seat, empty for a license key.
+	EnrollmentKeyID string
 }
 
 func (d *Device) active() *ActiveDevice {
-	return &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	if d.EnrollmentKeyID != "" {
+		active.EnrollmentKeyID = &d.EnrollmentKeyID
+	}
+	return active
 }
 
 // HoldsOfflineToken tells whether the device may still run without the server.
@@ -71,6 +77,8 @@ func (p Profile) With(said Profile) Profile {
 // Client is what an application says of itself and of the device that it runs on. All but HardwareID is optional.
 type Client struct {
 	HardwareID string
+	// Enrollment is the enrollment key that the call came by, nil for a license key. The look-up of the key sets it.
+	Enrollment *EnrollmentKey
 	DeviceName string
 	OSName     string
 	OSVersion  string

@@ -12,6 +12,11 @@ import (
 var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
 		"no license has this key or id; check it for typing slips")
+	ErrEnrollmentKey = apierr.New(apierr.Forbidden, errcode.EnrollmentKeyInvalid,
+		"the enrollment key has ended, has no seat left, or is not the one that the device came by; use the license key or ask "+
+			"the vendor for another enrollment key")
+	ErrNoEnrollmentKey = apierr.New(apierr.NotFound, errcode.NotFound,
+		"the license has no enrollment key with this id; list its enrollment keys")
 	ErrInactive = apierr.New(apierr.Forbidden, errcode.LicenseInactive,
 		"the license is deactivated; ask its vendor to reactivate it")
 	ErrSuspended = apierr.New(apierr.Forbidden, errcode.LicenseSuspended,

@@ -32,7 +32,9 @@ func (ch *Change) SeatForFile(c Client, now time.Time) (*Device, error) {
 		}
 		d = ch.Devices[a.Device.HardwareID]
 	}
-	return d, Decide(Request{Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Now: now})
+	return d, Decide(Request{
+		Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Enrollment: c.Enrolled(d), Now: now,
+	})
 }
 
 // StartForFile has the time of a license begin to run with a file for any machine. Errors: the verdict on the file.

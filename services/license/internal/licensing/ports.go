@@ -11,10 +11,10 @@ import (
 // Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is shared
 // and must not be changed.
 type Lookup interface {
-	// LicenseByKey finds a license by its normalized key; ErrNotFound.
-	LicenseByKey(ctx context.Context, key string) (l *License, cached bool, err error)
-	// IDByKey finds only the id of a license by its normalized key; ErrNotFound.
-	IDByKey(ctx context.Context, key string) (licenseID string, err error)
+	// LicenseByKey finds a license by a normalized key; ErrNotFound. e is not nil for an enrollment key, which may have ended.
+	LicenseByKey(ctx context.Context, key string) (l *License, e *EnrollmentKey, cached bool, err error)
+	// IDByKey is LicenseByKey for the id of the license alone.
+	IDByKey(ctx context.Context, key string) (licenseID string, e *EnrollmentKey, err error)
 	// License finds a license by its id; ErrNotFound.
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
 	// ActiveDevice finds a device that holds a seat; nil when it holds none.
@@ -37,6 +37,8 @@ type ActiveDevice struct {
 	// ActivatedVersion is as in Device.
 	ActivatedVersion int
 	Profile
+	// EnrollmentKeyID is as in Device, nil for none: few devices have one, and many are kept in memory.
+	EnrollmentKeyID *string
 }
 
 // Store keeps licenses and devices. Every method that changes something writes the events of the change in the same
@@ -82,6 +84,8 @@ type Catalog interface {
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
+	// EnrollmentKeys reads a part of the enrollment keys of a license that were not deleted, newest first; ErrNotFound.
+	EnrollmentKeys(ctx context.Context, licenseID string, span Span) (Page[EnrollmentKey], error)
 	// Count counts licenses and seats as of now.
 	Count(ctx context.Context, now time.Time) (Counts, error)
 }
@@ -156,6 +160,8 @@ type NewRow struct {
 	// License names its product by code or name; one that is not there is made. Once it is inserted, it has the code.
 	License License
 	Key     string
+	// Imported tells that somebody brought the key along.
+	Imported bool
 	// Events are asked for the license as it is inserted; nil for none.
 	Events func(*License) []proto.Message
 }
@@ -172,6 +178,10 @@ type DeviceReads interface {
 	ByAlias(hardwareID string) (*Device, error)
 	// Matching finds devices that share components, up to a number of them; the likeliest first.
 	Matching(components map[string]string) ([]Match, error)
+	// EnrollmentKey is an enrollment key of the license with the seats that were taken by it; nil for none.
+	EnrollmentKey(id string) (*EnrollmentKey, error)
+	// LiveEnrollmentKeys counts the enrollment keys of the license that were not deleted.
+	LiveEnrollmentKeys() (int, error)
 }
 
 // Match is a device that shares components with another: so many are Equal of those Compared, which both sides know.
@@ -191,7 +201,9 @@ type Change struct {
 	OfflineVoid bool
 	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero for nothing.
 	OfflineHorizon time.Time
-	events         []proto.Message
+	// Keys is what happens to the keys of the license, nil for nothing.
+	Keys   *KeyChange
+	events []proto.Message
 }
 
 // Emit adds an event, written when the change is.

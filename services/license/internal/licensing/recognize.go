@@ -85,7 +85,8 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 		}
 		hardwareID, d = found.HardwareID, found.active()
 		return Decide(Request{
-			Operation: OperationUse, License: &ch.License, Seated: true, Device: found, Around: around, Now: now,
+			Operation: OperationUse, License: &ch.License, Seated: true, Device: found, Around: around,
+			Enrollment: c.Enrolled(found), Now: now,
 		})
 	})
 	if errors.Is(err, errUnknownDevice) {

@@ -122,7 +122,7 @@ func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, er
 // license that nobody may use is not looked up.
 func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
-	r := Request{License: l, AppVersion: c.AppVersion, Now: now}
+	r := Request{License: l, AppVersion: c.AppVersion, Enrollment: c.enrolledActive(nil), Now: now}
 	if r.ReleasedAt, err = s.releasedAt(ctx, l, c.AppVersion); err != nil {
 		return Seat{}, false, err
 	}
@@ -145,7 +145,7 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	if seat.Device != nil {
 		deviceID = seat.Device.ID
 	}
-	r.Operation, r.Seated = OperationUse, seat.Device != nil
+	r.Operation, r.Seated, r.Enrollment = OperationUse, seat.Device != nil, c.enrolledActive(seat.Device)
 	if r.Around, err = s.surroundings(ctx, l, deviceID, c, now); err == nil {
 		err = Decide(r)
 	}

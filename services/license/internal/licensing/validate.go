@@ -28,7 +28,7 @@ func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation,
 func (s *Seats) ValidateAnd(
 	ctx context.Context, key string, c Client, then func(Request) error,
 ) (Validation, error) {
-	l, cached, err := s.LicenseByKey(ctx, key, c)
+	l, cached, err := s.LicenseByKey(ctx, key, &c)
 	if err != nil {
 		return Validation{}, err
 	}

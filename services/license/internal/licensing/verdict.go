@@ -45,6 +45,8 @@ type Request struct {
 	AppVersion string
 	// ReleasedAt is when that version came out, zero where nobody said.
 	ReleasedAt time.Time
+	// Enrollment is nil for a call that came by no enrollment key.
+	Enrollment *Enrollment
 	Now        time.Time
 }
 
@@ -83,6 +85,11 @@ var checks = [...]check{
 		name: "known", refusal: ErrNotFound,
 		passes: func(r Request) bool { return r.License != nil },
 		facts:  func(r Request) (any, any) { return r.License.ID, nil },
+	},
+	{
+		name: "enrollment_key", refusal: ErrEnrollmentKey,
+		passes: func(r Request) bool { return r.Enrollment.admits(r) },
+		facts:  func(r Request) (any, any) { return r.Enrollment.facts() },
 	},
 	{
 		name: "active", refusal: ErrInactive, status: StatusInactive,

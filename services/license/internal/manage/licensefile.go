@@ -49,8 +49,8 @@ func (m *Manage) issueLicenseFile(c *gin.Context) error {
 	return nil
 }
 
-// maxOverlap is how long the signing key before may be published beside the new one, in hours: a year.
-const maxOverlap = 8760
+// maxOverlap is how long the signing key before may be published beside the new one: a year.
+const maxOverlap = 8760 * time.Hour
 
 type signingKeyBody struct {
 	Product   string    `json:"product"`
@@ -60,27 +60,16 @@ type signingKeyBody struct {
 }
 
 func (m *Manage) rotateSigningKey(c *gin.Context) error {
-	var in struct {
-		OverlapHours *int `json:"overlap_hours"`
-	}
-	if err := httpx.BindOptional(c, &in); err != nil {
+	overlap, err := bindOverlap(c, maxOverlap)
+	if err != nil {
 		return err
-	}
-	hours := 0
-	if in.OverlapHours != nil {
-		bad := apierr.Fields{}
-		bad.Range("overlap_hours", *in.OverlapHours, 0, maxOverlap)
-		if err := bad.Err(); err != nil {
-			return err
-		}
-		hours = *in.OverlapHours
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (signingKeyBody, error) {
 		p, err := m.Products.Store.Product(ctx, code(c))
 		if err != nil {
 			return signingKeyBody{}, err
 		}
-		k, err := m.Files.Keys.Rotate(ctx, by, p.Code, time.Duration(hours)*time.Hour)
+		k, err := m.Files.Keys.Rotate(ctx, by, p.Code, overlap)
 		if err != nil {
 			return signingKeyBody{}, err
 		}

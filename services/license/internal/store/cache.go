@@ -44,7 +44,7 @@ type Lookup struct {
 	db    *db.DB
 	keys  *masterkey.Register
 	clock clock.Clock
-	// ids finds the license of a key's hash. A key never changes its license, so this needs no dropping.
+	// ids finds the license of a key's hash.
 	ids      *cache.Cache[[32]byte, *issued]
 	licenses *cache.Cache[string, *licensing.License]
 	devices  *cache.Cache[seat, *licensing.ActiveDevice]
@@ -57,20 +57,30 @@ type issued struct {
 	licenseID string
 	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it here.
 	license atomic.Pointer[cache.Held[string, *licensing.License]]
+	// bounds is nil for a key that is the license's own now, as nearly all are.
+	bounds *keyBounds
+}
+
+// keyBounds are what a key is good for that a license had before, or that is one for enrollment.
+type keyBounds struct {
+	until      time.Time
+	enrollment *licensing.EnrollmentKey
 }
 
 type seat struct{ licenseID, hardwareID string }
 
 // NewLookup returns an empty lookup.
-func NewLookup(d *db.DB, keys *masterkey.Register, c clock.Clock, o CacheOptions) *Lookup {
+func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOptions) *Lookup {
 	state := cache.Options{Bytes: o.Bytes / 4, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link}
+	keys := state
+	keys.TTL = time.Hour
 	licenses := state
 	licenses.Bytes = o.Bytes / 2 // a license takes about as much as its key and a device together
 	return &Lookup{
 		db:       d,
-		keys:     keys,
+		keys:     register,
 		clock:    c,
-		ids:      cache.NewSized(cache.Options{Bytes: o.Bytes / 4, TTL: time.Hour, Unlinked: time.Hour}, c, issuedSize),
+		ids:      cache.NewSized(keys, c, issuedSize),
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),
 		releases: cache.New[string, map[string]time.Time](cache.Options{
@@ -118,46 +128,57 @@ func referred(v reflect.Value) (size int) {
 func (l *Lookup) Bytes() int64 { return l.ids.Bytes() + l.licenses.Bytes() + l.devices.Bytes() }
 
 // LicenseByKey implements licensing.Lookup.
-func (l *Lookup) LicenseByKey(ctx context.Context, key string) (*licensing.License, bool, error) {
-	of, err := l.byKey(ctx, key)
+func (l *Lookup) LicenseByKey(
+	ctx context.Context, key string,
+) (license *licensing.License, e *licensing.EnrollmentKey, cached bool, err error) {
+	of, e, err := l.byKey(ctx, key)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	if held := of.license.Load(); held != nil {
 		if license, ok := held.Value(); ok {
-			return license, true, nil
+			return license, e, true, nil
 		}
 	}
-	license, cached, err := l.license(ctx, of.licenseID)
+	license, cached, err = l.license(ctx, of.licenseID)
 	if held, ok := l.licenses.Hold(of.licenseID); ok {
 		of.license.Store(&held)
 	}
-	return license, cached, err
+	return license, e, cached, err
 }
 
 // IDByKey implements licensing.Lookup.
-func (l *Lookup) IDByKey(ctx context.Context, key string) (string, error) {
-	of, err := l.byKey(ctx, key)
+func (l *Lookup) IDByKey(ctx context.Context, key string) (string, *licensing.EnrollmentKey, error) {
+	of, e, err := l.byKey(ctx, key)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return of.licenseID, nil
+	return of.licenseID, e, nil
 }
 
-func (l *Lookup) byKey(ctx context.Context, key string) (*issued, error) {
+func (l *Lookup) byKey(ctx context.Context, key string) (*issued, *licensing.EnrollmentKey, error) {
 	mac := l.keys.Ring.MAC(keyPurpose, []byte(key))
 	of, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) })
-	return of, err
+	if err != nil || of.bounds == nil {
+		return of, nil, err
+	}
+	if until := of.bounds.until; !until.IsZero() && !l.clock.Now().Before(until) {
+		return nil, nil, licensing.ErrNotFound
+	}
+	return of, of.bounds.enrollment, nil
 }
 
 // readID finds the license of a key. "Not found" is said only when no license can be under a master key that this process lacks.
 func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
-	var row licenseRow
-	err := l.db.Read(ctx).Table("licenses").Select("id").Where("key_hash IN ?", keyHashes(l.keys.Ring, key)).Take(&row).Error
+	found, err := findKey(func() *gorm.DB { return l.db.Read(ctx) }, l.keys.Ring, key, l.clock.Now())
 	if errors.Is(err, db.ErrNotFound) {
 		err = cmp.Or(l.keys.Check(ctx), err)
 	}
-	return &issued{licenseID: row.ID}, translate(err)
+	of := &issued{licenseID: found.LicenseID}
+	if found.Enrollment != nil || !found.ValidUntil.IsZero() {
+		of.bounds = &keyBounds{found.ValidUntil, found.Enrollment}
+	}
+	return of, translate(err)
 }
 
 // License implements licensing.Lookup.
@@ -185,12 +206,14 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, bool, error) {
 	d, cached, err := l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
 		var row deviceRow
-		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version", "name", "os_name", "os_version", "app_version").
+		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version", "name", "os_name", "os_version", "app_version", "enrollment_key_id").
 			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
 		if err != nil {
 			return nil, err
 		}
-		return &licensing.ActiveDevice{ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile()}, nil
+		return &licensing.ActiveDevice{
+			ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(), EnrollmentKeyID: row.EnrollmentKeyID,
+		}, nil
 	})
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, false, nil
@@ -253,6 +276,9 @@ func (l *Lookup) OnEvent(e event.Event) {
 	if !strings.HasPrefix(e.Type, "license.") && !strings.HasPrefix(e.Type, "device.") {
 		return
 	}
+	if e.Type == eventsv1.TypeLicenseKeyRotated || e.Type == eventsv1.TypeLicenseEnrollmentKeyDeleted {
+		l.ids.DropIf(func(_ [32]byte, of *issued) bool { return of.licenseID == e.Subject })
+	}
 	var change struct {
 		HardwareID     string `json:"hardware_id"`
 		FromHardwareID string `json:"from_hardware_id"`
@@ -286,6 +312,7 @@ func (l *Lookup) forgetProduct(e event.Event) {
 
 // OnGap forgets everything: changes may have been missed.
 func (l *Lookup) OnGap() {
+	l.ids.DropAll()
 	l.licenses.DropAll()
 	l.devices.DropAll()
 	l.releases.DropAll()

@@ -84,7 +84,7 @@ func TestTheBytesOfALookupAreThoseOfTheHeap(t *testing.T) {
 		lookup := store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon), store.CacheOptions{Bytes: 1 << 30, Link: r.link})
 		before := heap()
 		for _, key := range made {
-			l, _, err := lookup.LicenseByKey(t.Context(), licensing.NormalizeKey(key))
+			l, _, _, err := lookup.LicenseByKey(t.Context(), licensing.NormalizeKey(key))
 			if err != nil {
 				t.Fatal(err)
 			}

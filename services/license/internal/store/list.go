@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -33,6 +34,13 @@ func (s *Store) List(
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "product_id"}, Values: anys(ids)})
 	}
+	if f.Key != nil {
+		found, err := findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(*f.Key), now)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return licensing.Page[licensing.License]{}, translate(err)
+		}
+		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(found.ids(now))})
+	}
 	matching := func() *gorm.DB {
 		q := s.matching(ctx, f, now)
 		for _, condition := range conditions {
@@ -61,9 +69,6 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
 	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
 	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)", f.HardwareID)
-	if f.Key != nil {
-		q = q.Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(*f.Key)))
-	}
 	if f.LicenseType != "" {
 		q = q.Where(ofType(f.LicenseType))
 	}

@@ -228,6 +228,7 @@ type deviceRow struct {
 	FirstActivatedAt *time.Time
 	Label            string
 	Variables        *string
+	EnrollmentKeyID  *string
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -249,6 +250,7 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		FirstActivatedAt: nullable(d.FirstActivatedAt),
 		Label:            d.Label,
 		Variables:        encodeVariables(d.Variables),
+		EnrollmentKeyID:  textOrNull(d.EnrollmentKeyID),
 	}
 }
 
@@ -268,6 +270,7 @@ func (r *deviceRow) device() licensing.Device {
 		FirstActivatedAt: value(r.FirstActivatedAt),
 		Label:            r.Label,
 		Variables:        decodeVariables(r.Variables),
+		EnrollmentKeyID:  textOrNone(r.EnrollmentKeyID),
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -296,6 +299,7 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"hardware_id":       d.HardwareID,
 		"label":             d.Label,
 		"variables":         encodeVariables(d.Variables),
+		"enrollment_key_id": textOrNull(d.EnrollmentKeyID),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

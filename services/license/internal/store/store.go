@@ -61,9 +61,6 @@ func New(d Deps) *Store {
 	return s
 }
 
-// keyPurpose binds hashes and ciphertexts of license keys to what they are for.
-const keyPurpose = "license-key"
-
 // Create implements licensing.Store.
 func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, error) {
 	var errs []error
@@ -99,53 +96,31 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 func (s *Store) create(
 	ctx context.Context, tx *gorm.DB, n licensing.NewRow, product productRow,
 ) (keyTaken bool, err error) {
-	keyTaken, err = s.keyTaken(tx, n.Key)
+	keyTaken, err = s.keyTaken(tx, &n)
 	if err != nil || keyTaken {
 		return keyTaken, err
 	}
 	n.License.Product = product.Code
 	row := newLicenseRow(&n.License)
 	row.ProductID = product.ID
-	if err := sealKey(s.keys.Ring, &row, n.Key); err != nil {
+	sealed, err := sealKey(s.keys.Ring, row.ID, n.Key)
+	if err != nil {
 		return false, err
 	}
+	row.KeyHash, row.KeySealed, row.MasterKey = sealed.KeyHash, sealed.KeySealed, sealed.MasterKey
 	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
 	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).
 		Omit("numeric_id", "Product", "ProductIsActive", "ProductMinVersion").Create(&row)
-	if res.Error != nil || res.RowsAffected == 0 || n.Events == nil {
-		return res.Error == nil && res.RowsAffected == 0, res.Error
+	if res.Error != nil || res.RowsAffected == 0 {
+		return res.Error == nil, res.Error
 	}
-	return false, s.publish(ctx, tx, n.License.ID, n.Events(&n.License))
-}
-
-// keyTaken looks under the other master keys, of whose hashes the unique index knows nothing.
-func (s *Store) keyTaken(tx *gorm.DB, key string) (bool, error) {
-	others := keyHashes(s.keys.Ring, licensing.NormalizeKey(key))[1:]
-	if len(others) == 0 {
+	if keyTaken, err = s.wasTaken(tx, &n); err != nil || keyTaken {
+		return keyTaken, errors.Join(err, tx.Exec("DELETE FROM licenses WHERE id = ?", row.ID).Error)
+	}
+	if n.Events == nil {
 		return false, nil
 	}
-	var n int64
-	err := tx.Table("licenses").Where("key_hash IN ?", others).Limit(1).Count(&n).Error
-	return n > 0, err
-}
-
-// keyHashes are the hashes that a key may be found by, that under the current master key first.
-func keyHashes(ring *keyring.Ring, normalized string) [][]byte {
-	var sums [][]byte
-	for _, mac := range ring.MACs(keyPurpose, []byte(normalized)) {
-		sums = append(sums, mac.Sum[:])
-	}
-	return sums
-}
-
-func sealKey(ring *keyring.Ring, row *licenseRow, key string) error {
-	sealed, err := ring.Seal(keyPurpose, []byte(key), []byte(row.ID))
-	if err != nil {
-		return fmt.Errorf("seal license key: %w", err)
-	}
-	mac := ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
-	row.KeyHash, row.KeySealed, row.MasterKey = mac.Sum[:], sealed, mac.Key
-	return nil
+	return false, s.publish(ctx, tx, n.License.ID, n.Events(&n.License))
 }
 
 // Change implements licensing.Store.
@@ -177,6 +152,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 			if err := s.writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
 				return err
 			}
+		}
+		if err := s.writeKeys(tx, &ch.License, ch.Keys); err != nil {
+			return err
 		}
 		if err := dropCounters(tx, &before, &ch.License); err != nil {
 			return err

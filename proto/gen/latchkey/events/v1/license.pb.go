@@ -4018,6 +4018,222 @@ func (x *LicenseCounterThreshold) GetLicense() *License {
 	return nil
 }
 
+// LicenseKeyRotated says that a license got another key.
+type LicenseKeyRotated struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// former_key_valid_until is absent where the key of before stopped at once, and all former keys with it.
+	FormerKeyValidUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=former_key_valid_until,json=formerKeyValidUntil,proto3" json:"former_key_valid_until,omitempty"`
+	Version             int32                  `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	License             *License               `protobuf:"bytes,5,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *LicenseKeyRotated) Reset() {
+	*x = LicenseKeyRotated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseKeyRotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseKeyRotated) ProtoMessage() {}
+
+func (x *LicenseKeyRotated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseKeyRotated.ProtoReflect.Descriptor instead.
+func (*LicenseKeyRotated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *LicenseKeyRotated) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseKeyRotated) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LicenseKeyRotated) GetFormerKeyValidUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FormerKeyValidUntil
+	}
+	return nil
+}
+
+func (x *LicenseKeyRotated) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseKeyRotated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseEnrollmentKeyCreated says that a license has another enrollment key.
+type LicenseEnrollmentKeyCreated struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId       string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	EnrollmentKeyId string                 `protobuf:"bytes,2,opt,name=enrollment_key_id,json=enrollmentKeyId,proto3" json:"enrollment_key_id,omitempty"`
+	Label           string                 `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
+	License         *License               `protobuf:"bytes,4,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *LicenseEnrollmentKeyCreated) Reset() {
+	*x = LicenseEnrollmentKeyCreated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseEnrollmentKeyCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseEnrollmentKeyCreated) ProtoMessage() {}
+
+func (x *LicenseEnrollmentKeyCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseEnrollmentKeyCreated.ProtoReflect.Descriptor instead.
+func (*LicenseEnrollmentKeyCreated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *LicenseEnrollmentKeyCreated) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyCreated) GetEnrollmentKeyId() string {
+	if x != nil {
+		return x.EnrollmentKeyId
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyCreated) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyCreated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// LicenseEnrollmentKeyDeleted says that an enrollment key stopped working. The devices that came by it have their seats still.
+type LicenseEnrollmentKeyDeleted struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId       string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	EnrollmentKeyId string                 `protobuf:"bytes,2,opt,name=enrollment_key_id,json=enrollmentKeyId,proto3" json:"enrollment_key_id,omitempty"`
+	Label           string                 `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
+	License         *License               `protobuf:"bytes,4,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *LicenseEnrollmentKeyDeleted) Reset() {
+	*x = LicenseEnrollmentKeyDeleted{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseEnrollmentKeyDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseEnrollmentKeyDeleted) ProtoMessage() {}
+
+func (x *LicenseEnrollmentKeyDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseEnrollmentKeyDeleted.ProtoReflect.Descriptor instead.
+func (*LicenseEnrollmentKeyDeleted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *LicenseEnrollmentKeyDeleted) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyDeleted) GetEnrollmentKeyId() string {
+	if x != nil {
+		return x.EnrollmentKeyId
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyDeleted) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *LicenseEnrollmentKeyDeleted) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 type LicenseConsumed_Consumption struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Counter    string                 `protobuf:"bytes,1,opt,name=counter,proto3" json:"counter,omitempty"`
@@ -4033,7 +4249,7 @@ type LicenseConsumed_Consumption struct {
 
 func (x *LicenseConsumed_Consumption) Reset() {
 	*x = LicenseConsumed_Consumption{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4045,7 +4261,7 @@ func (x *LicenseConsumed_Consumption) String() string {
 func (*LicenseConsumed_Consumption) ProtoMessage() {}
 
 func (x *LicenseConsumed_Consumption) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[38]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4605,7 +4821,27 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x05limit\x18\x06 \x01(\x01R\x05limit\x127\n" +
 	"\tresets_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bresetsAt\x12\x18\n" +
 	"\aversion\x18\b \x01(\x05R\aversion\x125\n" +
-	"\alicense\x18\t \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:(\xea\xe0\x18\x19license.counter.threshold\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\alicense\x18\t \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:(\xea\xe0\x18\x19license.counter.threshold\xfa\xe0\x18\alicense\"\x99\x02\n" +
+	"\x11LicenseKeyRotated\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12O\n" +
+	"\x16former_key_valid_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x13formerKeyValidUntil\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\x05 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\"\xea\xe0\x18\x13license.key_rotated\xfa\xe0\x18\alicense\"\xe4\x01\n" +
+	"\x1bLicenseEnrollmentKeyCreated\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12*\n" +
+	"\x11enrollment_key_id\x18\x02 \x01(\tR\x0fenrollmentKeyId\x12\x14\n" +
+	"\x05label\x18\x03 \x01(\tR\x05label\x125\n" +
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:-\xea\xe0\x18\x1elicense.enrollment_key.created\xfa\xe0\x18\alicense\"\xe4\x01\n" +
+	"\x1bLicenseEnrollmentKeyDeleted\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12*\n" +
+	"\x11enrollment_key_id\x18\x02 \x01(\tR\x0fenrollmentKeyId\x12\x14\n" +
+	"\x05label\x18\x03 \x01(\tR\x05label\x125\n" +
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:-\xea\xe0\x18\x1elicense.enrollment_key.deleted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -4619,7 +4855,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                     // 0: latchkey.events.v1.License
 	(*Terms)(nil),                       // 1: latchkey.events.v1.Terms
@@ -4659,19 +4895,22 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseConverted)(nil),            // 35: latchkey.events.v1.LicenseConverted
 	(*LicenseConsumed)(nil),             // 36: latchkey.events.v1.LicenseConsumed
 	(*LicenseCounterThreshold)(nil),     // 37: latchkey.events.v1.LicenseCounterThreshold
-	(*LicenseConsumed_Consumption)(nil), // 38: latchkey.events.v1.LicenseConsumed.Consumption
-	(*timestamppb.Timestamp)(nil),       // 39: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),             // 40: google.protobuf.Struct
+	(*LicenseKeyRotated)(nil),           // 38: latchkey.events.v1.LicenseKeyRotated
+	(*LicenseEnrollmentKeyCreated)(nil), // 39: latchkey.events.v1.LicenseEnrollmentKeyCreated
+	(*LicenseEnrollmentKeyDeleted)(nil), // 40: latchkey.events.v1.LicenseEnrollmentKeyDeleted
+	(*LicenseConsumed_Consumption)(nil), // 41: latchkey.events.v1.LicenseConsumed.Consumption
+	(*timestamppb.Timestamp)(nil),       // 42: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),             // 43: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	39, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	42, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	39, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	39, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	39, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	39, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	39, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	39, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	42, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	42, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	42, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	42, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	42, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	21, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	5,  // 9: latchkey.events.v1.Terms.entitlements:type_name -> latchkey.events.v1.Entitlement
 	6,  // 10: latchkey.events.v1.Terms.counters:type_name -> latchkey.events.v1.Counter
@@ -4679,69 +4918,73 @@ var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	3,  // 12: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 13: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 14: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	39, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
-	39, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	39, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	42, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 18: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	39, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	39, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	39, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	42, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 23: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	39, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 25: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	39, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	39, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	39, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	42, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 29: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	39, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	39, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	39, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	40, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	39, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	39, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	39, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	39, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	39, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	42, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	42, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	42, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	43, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	42, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	42, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	42, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	42, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	42, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	39, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	42, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	39, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	42, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	39, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	39, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	42, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	42, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	39, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	39, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	39, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	42, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	39, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	39, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	42, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
 	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	39, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	39, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	39, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	42, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	39, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	39, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	42, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	42, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
 	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
 	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
 	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	38, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
-	39, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	41, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	42, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
 	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	42, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
+	0,  // 74: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
+	0,  // 75: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
+	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
+	77, // [77:77] is the sub-list for method output_type
+	77, // [77:77] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -4759,7 +5002,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// keyPurpose binds hashes and ciphertexts of license keys to what they are for.
+const keyPurpose = "license-key"
+
+// keyHashes are the hashes that a key may be found by, that under the current master key first.
+func keyHashes(ring *keyring.Ring, normalized string) [][]byte {
+	var sums [][]byte
+	for _, mac := range ring.MACs(keyPurpose, []byte(normalized)) {
+		sums = append(sums, mac.Sum[:])
+	}
+	return sums
+}
+
+// sealedKey is a license key as rows keep it.
+type sealedKey struct {
+	KeyHash   []byte
+	KeySealed []byte
+	MasterKey string
+}
+
+func sealKey(ring *keyring.Ring, licenseID, key string) (sealedKey, error) {
+	sealed, err := ring.Seal(keyPurpose, []byte(key), []byte(licenseID))
+	if err != nil {
+		return sealedKey{}, fmt.Errorf("seal license key: %w", err)
+	}
+	mac := ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
+	return sealedKey{KeyHash: mac.Sum[:], KeySealed: sealed, MasterKey: mac.Key}, nil
+}
+
+// foundKey is what a key opens.
+type foundKey struct {
+	LicenseID string
+	// ValidUntil is when a key that the license had before a rotation stops; zero for others.
+	ValidUntil time.Time
+	// Enrollment is nil for a key of the license itself.
+	Enrollment *licensing.EnrollmentKey
+}
+
+// findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment key. It asks
+// in this order, so that a rotation under way hides no key. db.ErrNotFound.
+func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time) (foundKey, error) {
+	hashes := keyHashes(ring, key)
+	var found foundKey
+	err := read().Table("licenses").Select("id AS license_id").Where("key_hash IN ?", hashes).Take(&found.LicenseID).Error
+	if !errors.Is(err, db.ErrNotFound) {
+		return found, err
+	}
+	var former formerKeyRow
+	err = read().Table("former_keys").Select("license_id", "valid_until").
+		Where("key_hash IN ? AND valid_until > ?", hashes, now).Take(&former).Error
+	if !errors.Is(err, db.ErrNotFound) {
+		return foundKey{LicenseID: former.LicenseID, ValidUntil: former.ValidUntil.UTC()}, err
+	}
+	var enrollment enrollmentKeyRow
+	err = read().Table("enrollment_keys").Where("key_sha256 = ?", enrollmentHash(key)).Take(&enrollment).Error
+	if err != nil {
+		return foundKey{}, err
+	}
+	e := enrollment.key()
+	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, nil
+}
+
+// ids is the license that the key opens now, or none.
+func (f *foundKey) ids(now time.Time) []string {
+	if f.LicenseID == "" || f.Enrollment != nil && !f.Enrollment.Live(now) {
+		return nil
+	}
+	return []string{f.LicenseID}
+}
+
+// formerKeyRow mirrors the table former_keys.
+type formerKeyRow struct {
+	ID         string
+	LicenseID  string
+	KeyHash    []byte
+	KeySealed  []byte
+	MasterKey  string
+	ValidUntil time.Time
+}
+
+// writeKeys carries out what a change does to the keys of its license.
+func (s *Store) writeKeys(tx *gorm.DB, l *licensing.License, c *licensing.KeyChange) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Rotate != nil:
+		return s.rotateKey(tx, l, c.Rotate)
+	case c.Add != nil:
+		return insertEnrollmentKey(tx, c.Add)
+	}
+	return s.deleteEnrollmentKey(tx, l.ID, c.Delete)
+}
+
+const (
+	keepFormerKey = `INSERT INTO former_keys (id, license_id, key_hash, key_sealed, master_key, valid_until)
+		SELECT ?, id, key_hash, key_sealed, master_key, ? FROM licenses WHERE id = ?`
+	dropFormerKeys = `DELETE FROM former_keys WHERE license_id = ? AND id NOT IN (
+		SELECT id FROM former_keys WHERE license_id = ? AND valid_until > ? ORDER BY valid_until DESC, id DESC LIMIT ?)`
+)
+
+// rotateKey puts another key in place of that of a license.
+func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotation) error {
+	former := 0
+	if !r.Until.IsZero() {
+		former = licensing.MaxFormerKeys
+		if err := tx.Exec(keepFormerKey, uuid.Must(uuid.NewV7()).String(), r.Until, l.ID).Error; err != nil {
+			return err
+		}
+	}
+	if err := tx.Exec(dropFormerKeys, l.ID, l.ID, s.clock.Now(), former).Error; err != nil {
+		return err
+	}
+	sealed, err := sealKey(s.keys.Ring, l.ID, r.Key)
+	if err != nil {
+		return err
+	}
+	return tx.Table("licenses").Where("id = ?", l.ID).Updates(map[string]any{
+		"key_hash": sealed.KeyHash, "key_sealed": sealed.KeySealed, "master_key": sealed.MasterKey,
+		"masked_key": l.MaskedKey,
+	}).Error
+}
+
+// keyTaken looks under the other master keys, of whose hashes the unique index knows nothing.
+func (s *Store) keyTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
+	hashes := keyHashes(s.keys.Ring, licensing.NormalizeKey(n.Key))
+	if len(hashes) == 1 {
+		return false, nil
+	}
+	var count int64
+	err := tx.Table("licenses").Where("key_hash IN ?", hashes[1:]).Limit(1).Count(&count).Error
+	return count > 0, err
+}
+
+// wasTaken tells whether an imported key still works for a license that had it. It is asked after the insertion, which has waited
+// for a rotation that was taking the key away.
+func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
+	if !n.Imported {
+		return false, nil
+	}
+	hashes := keyHashes(s.keys.Ring, licensing.NormalizeKey(n.Key))
+	var count int64
+	err := tx.Table("former_keys").Where("key_hash IN ? AND valid_until > ?", hashes, s.clock.Now()).
+		Limit(1).Count(&count).Error
+	return count > 0, err
+}
+
+// PruneFormerKeys deletes the former keys that have stopped working.
+func (s *Store) PruneFormerKeys(ctx context.Context) error {
+	_, err := s.pruneRows(ctx, "DELETE FROM former_keys WHERE id IN (SELECT id FROM former_keys WHERE valid_until <= ? LIMIT ?)",
+		s.clock.Now())
+	return err
+}
+
+func enrollmentHash(normalized string) []byte {
+	sum := sha256.Sum256([]byte(normalized))
+	return sum[:]
+}

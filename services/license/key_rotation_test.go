@@ -1,0 +1,160 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+)
+
+// rotate gives a license another key and returns it.
+func (w *world) rotate(id string, overlapHours int) string {
+	w.t.Helper()
+	got := w.manage(http.MethodPost, "/"+id+"/rotate-key", fmt.Sprintf(`{"overlap_hours":%d}`, overlapHours))
+	w.want(got, http.StatusOK, "")
+	key, _ := got.body["license_key"].(string)
+	if key == "" || strings.Contains(key, "*") {
+		w.t.Fatalf("no key in %s", got.raw)
+	}
+	return key
+}
+
+// found tells how many licenses a search by key finds.
+func (w *world) found(key string) int {
+	w.t.Helper()
+	got := w.manage(http.MethodPost, "/search", fmt.Sprintf(`{"license_key":%q}`, key))
+	w.want(got, http.StatusOK, "")
+	return len(got.body["licenses"].([]any))
+}
+
+// The former key works to the instant of its end, on every replica, and finds the license; seats stay.
+func TestRotateKeyWithAnOverlap(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.auth.limit = nil
+		other := w.replica()
+		id, old := w.create(2, 0)
+		w.want(w.post("activate", device(old, "pc")), http.StatusCreated, "")
+		w.want(other.post("validate", device(old, "pc")), http.StatusOK, "")
+		key := w.rotate(id, 24)
+		for _, process := range []*world{w, other} {
+			for _, k := range []string{old, key} {
+				if got := process.post("validate", device(k, "pc")); got.body["valid"] != true {
+					t.Errorf("within the overlap: %s", got.raw)
+				}
+			}
+		}
+		w.want(w.post("activate", device(old, "laptop")), http.StatusCreated, "")
+		if w.found(old) != 1 || w.found(key) != 1 {
+			t.Error("a key does not find the license")
+		}
+		w.eventually("license.key_rotated")
+		w.clock.Advance(24 * time.Hour)
+		for _, process := range []*world{w, other} {
+			w.want(process.post("validate", device(old, "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+			w.want(process.post("activate", device(old, "third")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+			w.want(process.post("validate", device(key, "pc")), http.StatusOK, "")
+		}
+		if w.found(old) != 0 {
+			t.Error("a key that has ended finds the license")
+		}
+	})
+}
+
+// Without an overlap all former keys stop at once, here at the end of the call and elsewhere as soon as the event is there; also
+// where the link is down, once memory has ended.
+func TestRotateKeyAtOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.auth.limit = nil
+		other, deaf := w.replica(), w.replicaOn(deafBus{w.bus.Bus})
+		id, first := w.create(1, 0)
+		w.want(w.post("activate", device(first, "pc")), http.StatusCreated, "")
+		second := w.rotate(id, 24)
+		for _, process := range []*world{w, other, deaf} {
+			w.want(process.post("validate", device(first, "pc")), http.StatusOK, "")
+			w.want(process.post("validate", device(second, "pc")), http.StatusOK, "")
+		}
+		third := w.rotate(id, 0)
+		for _, key := range []string{first, second} {
+			for _, endpoint := range []string{"validate", "activate", "deactivate"} {
+				w.want(w.post(endpoint, device(key, "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+			}
+			testkit.Eventually(t, patience, func() error {
+				if got := other.post("validate", device(key, "pc")); got.status != http.StatusNotFound {
+					return fmt.Errorf("the other replica answers %d", got.status)
+				}
+				return nil
+			})
+		}
+		w.clock.Advance(5 * time.Second) // as long as a replica remembers that hears of nothing
+		w.want(deaf.post("validate", device(second, "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.want(w.post("validate", device(third, "pc")), http.StatusOK, "")
+	})
+}
+
+// Of the former keys five work at a time: those that end last.
+func TestRotateKeyOftenWithinTheOverlap(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.auth.limit = nil
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		keys := []string{key}
+		for i := range 7 {
+			keys = append(keys, w.rotate(id, 10+i))
+		}
+		for i, k := range keys {
+			status := http.StatusOK
+			if i < 2 {
+				status = http.StatusNotFound
+			}
+			if got := w.post("validate", device(k, "pc")); got.status != status {
+				t.Errorf("key %d: %d, want %d", i, got.status, status)
+			}
+		}
+	})
+}
+
+// A key that still works for the license that had it cannot be brought along for another, and is free when it has ended.
+func TestAFormerKeyIsTaken(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		const brought = `{"customer_id":"b","license_key":"OLIVE-TREE-1"}`
+		made := w.manage(http.MethodPost, "", strings.Replace(brought, `"b"`, `"a"`, 1))
+		w.want(made, http.StatusCreated, "")
+		w.rotate(made.body["license_id"].(string), 1)
+		w.want(w.manage(http.MethodPost, "", brought), http.StatusConflict, "LICENSE_KEY_EXISTS")
+		if _, total := w.list(nil); total != 1 {
+			t.Errorf("%d licenses after the refusal", total)
+		}
+		w.clock.Advance(time.Hour)
+		w.want(w.manage(http.MethodPost, "", brought), http.StatusCreated, "")
+	})
+}
+
+func TestRotateKeyAnswersAndRefusals(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(1, 0)
+		path := "/" + id + "/rotate-key"
+		first := w.manage(http.MethodPost, path, `{"overlap_hours":1}`, "Idempotency-Key", "once")
+		again := w.manage(http.MethodPost, path, `{"overlap_hours":1}`, "Idempotency-Key", "once")
+		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" || first.header.Get("ETag") != `"2"` {
+			t.Errorf("first %s\nagain %s", first.raw, again.raw)
+		}
+		if want := w.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano); first.body["former_key_valid_until"] != want {
+			t.Errorf("%v, want %s", first.body["former_key_valid_until"], want)
+		}
+		w.want(w.manage(http.MethodPost, path, `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		for _, bad := range []string{`{"overlap_hours":-1}`, `{"overlap_hours":8761}`, `{"overlap_hours":"1"}`, `{"overlap":1}`} {
+			w.want(w.manage(http.MethodPost, path, bad), http.StatusBadRequest, "VALIDATION_ERROR")
+		}
+		w.want(w.manage(http.MethodPost, "/"+unknown+"/rotate-key", `{}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		if version := w.get(id)["version"]; version != 2.0 {
+			t.Errorf("version %v after refusals, want 2", version)
+		}
+		revealed := w.manage(http.MethodPost, "/"+id+"/reveal-key", `{}`)
+		if revealed.body["license_key"] != first.body["license_key"] {
+			t.Errorf("revealed %v", revealed.body)
+		}
+	})
+}
