@@ -71,6 +71,9 @@ const (
 	PolicyExists      = "POLICY_EXISTS"
 )
 
+// The codes of customers.
+const CustomerNotFound = "CUSTOMER_NOT_FOUND"
+
 // The codes of entitlements and counters.
 const (
 	EntitlementMissing       = "ENTITLEMENT_MISSING"

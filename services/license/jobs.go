@@ -38,6 +38,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Watch(Watches(), s.lookup, s.blocks, s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
+		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
 		s.Prune(s.prune),
 	)
 }
@@ -55,6 +56,11 @@ func (s *Service) noteExpired(ctx context.Context) error {
 
 func (s *Service) cull(ctx context.Context) error {
 	_, err := s.seats.Cull(ctx)
+	return err
+}
+
+func (s *Service) meetCustomers(ctx context.Context) error {
+	_, err := s.store.MeetCustomers(ctx)
 	return err
 }
 

@@ -32,6 +32,8 @@ const (
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
 	blocks     = "/api/v1/admin/blocks"
+	customers  = "/api/v1/admin/customers"
+	customer   = customers + "/:customer_id"
 	products   = "/api/v1/admin/products"
 	product    = products + "/:code"
 	releases   = product + "/releases"
@@ -86,6 +88,10 @@ func (a *API) table() []route {
 		{http.MethodPost, blocks, adminkey.Operator, toLicense},
 		{http.MethodGet, blocks, adminkey.Viewer, toLicense},
 		{http.MethodDelete, blocks + "/:block_id", adminkey.Operator, toLicense},
+		{http.MethodGet, customers, adminkey.Viewer, toLicense},
+		{http.MethodGet, customer, adminkey.Viewer, toLicense},
+		{http.MethodPut, customer, adminkey.Operator, toLicense},
+		{http.MethodPatch, customer, adminkey.Operator, toLicense},
 		{http.MethodPost, products, adminkey.Operator, toLicense},
 		{http.MethodGet, products, adminkey.Viewer, toLicense},
 		{http.MethodGet, product, adminkey.Viewer, toLicense},

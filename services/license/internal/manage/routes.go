@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -26,6 +27,7 @@ type Deps struct {
 	Counters    *counter.Counters
 	Catalog     licensing.Catalog
 	Blocks      *block.Blocks
+	Customers   *customer.Customers
 	Products    *catalog.Products
 	Policies    *catalog.Policies
 	Leases      *lease.Leases
@@ -93,6 +95,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/reset-transfers", plain, httpx.NoMembers(), wire.Wrap(m.resetTransfers))
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	m.blockRoutes(r.Group("/api/v1/admin/blocks", m.RequireActor, httpx.StrictMembers()))
+	m.customerRoutes(r.Group("/api/v1/admin/customers", m.RequireActor, httpx.StrictMembers()))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }
@@ -111,6 +114,14 @@ func (m *Manage) blockRoutes(g gin.IRouter) {
 	g.POST("", plain, wire.Wrap(m.createBlock))
 	g.GET("", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listBlocks))
 	g.DELETE("/:block_id", plain, httpx.NoMembers(), wire.Wrap(m.deleteBlock))
+}
+
+func (m *Manage) customerRoutes(g gin.IRouter) {
+	plain := httpx.OnlyQuery()
+	g.GET("", httpx.OnlyQuery(append([]string{"customer_id", "search"}, spanParameters...)...), wire.Wrap(m.listCustomers))
+	g.GET("/:customer_id", plain, wire.Wrap(m.getCustomer))
+	g.PUT("/:customer_id", plain, wire.Wrap(m.putCustomer))
+	g.PATCH("/:customer_id", plain, wire.Wrap(m.updateCustomer))
 }
 
 func (m *Manage) productRoutes(g gin.IRouter) {

@@ -84,11 +84,7 @@ const fewFound = 2000
 
 // beginning selects the licenses of which the customer, the key as it is shown, or a device with a seat begins with a text.
 func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, error) {
-	between := "%[1]s >= @begin AND %[1]s < @end"
-	if s.db.Engine() == db.Postgres {
-		between = "%[1]s ~>=~ @begin AND %[1]s ~<~ @end" // by bytes, as the indexes are, whatever the collation
-	}
-	begins := func(column string) string { return strings.ReplaceAll(between, "%[1]s", column) }
+	begins := s.begins
 	key := strings.NewReplacer("@begin", "@key", "@end", "@key_end").Replace(begins("masked_key"))
 	bounds := []any{
 		sql.Named("begin", text), sql.Named("end", text+lastRune),
@@ -105,6 +101,14 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 	}
 	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
 		" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds}, translate(err)
+}
+
+// begins holds for the rows whose column begins with the text between @begin and @end.
+func (s *Store) begins(column string) string {
+	if s.db.Engine() == db.Postgres {
+		return column + " ~>=~ @begin AND " + column + " ~<~ @end" // by bytes, as the indexes are, whatever the collation
+	}
+	return column + " >= @begin AND " + column + " < @end"
 }
 
 // lastRune follows every other one.

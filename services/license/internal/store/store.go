@@ -70,6 +70,7 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 			return err
 		}
 		errs, codes = make([]error, len(rows)), make([]string, len(rows))
+		var customers []string
 		products := map[string]productRow{} // by what names them: a bulk names few
 		for i, row := range rows {
 			product, err := s.productOf(ctx, tx, row.License.Product, products)
@@ -83,9 +84,11 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 			}
 			if taken {
 				errs[i] = licensing.ErrKeyExists
+				continue
 			}
+			customers = append(customers, row.License.CustomerID)
 		}
-		return nil
+		return meetCustomers(tx, customers, s.clock.Now())
 	})
 	for i, code := range codes {
 		rows[i].License.Product = code
@@ -146,6 +149,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 			return err
 		}
 		if err := writeLicense(tx, &before, &ch.License); err != nil {
+			return err
+		}
+		if err := s.moveCustomer(tx, &before, &ch.License); err != nil {
 			return err
 		}
 		for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
