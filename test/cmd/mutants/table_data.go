@@ -39,7 +39,7 @@ var seats = []mutant{
 		name:   "seat-statement-unlocked",
 		breaks: "the statement of an activation counts on a state that others are changing",
 		dir:    "services/license/internal/store",
-		edit:   replace(" FOR NO KEY UPDATE SKIP LOCKED", ""),
+		edit:   replace(" FOR NO KEY UPDATE OF l SKIP LOCKED", ""),
 		pkg:    licenseStore, tests: "TestSeatRace TestALicenseThatSomebodyHoldsIsSkipped",
 	},
 	{
