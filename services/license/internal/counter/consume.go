@@ -50,7 +50,7 @@ func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, 
 		return Consumption{}, err
 	}
 	now := s.Clock.Now()
-	done, err := s.consume(ctx, found.ID, c, u, now)
+	done, err := s.consume(ctx, found.ID, &c, u, now)
 	if err != nil {
 		return Consumption{}, s.Seats.UseRefused(now, found.ID, key, c, err)
 	}
@@ -61,11 +61,15 @@ func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, 
 }
 
 func (s *Counters) consume(
-	ctx context.Context, licenseID string, c licensing.Client, u Use, now time.Time,
+	ctx context.Context, licenseID string, c *licensing.Client, u Use, now time.Time,
 ) (done Consumption, err error) {
+	caller, err := s.Seats.User(ctx, licenseID, c)
+	if err != nil {
+		return Consumption{}, err
+	}
 	selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: u.OperationID}
 	err = s.change(ctx, selected, func(l *Ledger) (err error) {
-		done, err = l.consume(c, u, now)
+		done, err = l.consume(caller, u, now)
 		return err
 	})
 	if err != nil {
@@ -81,7 +85,8 @@ func (s *Counters) Validate(
 ) (licensing.Validation, []State, error) {
 	var done Consumption
 	v, err := s.Seats.ValidateAnd(ctx, key, c, func(r licensing.Request) (err error) {
-		done, err = s.consume(ctx, r.License.ID, c, u, r.Now)
+		c.HardwareID = r.HardwareID
+		done, err = s.consume(ctx, r.License.ID, &c, u, r.Now)
 		return err
 	})
 	v.Cached = false
@@ -89,11 +94,11 @@ func (s *Counters) Validate(
 }
 
 // consume is the rule of consumption, under the lock of the license.
-func (l *Ledger) consume(c licensing.Client, u Use, now time.Time) (Consumption, error) {
+func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption, error) {
 	if o := l.Operations[u.OperationID]; o != nil {
 		return l.repeat(o, u.hash(c.HardwareID))
 	}
-	r := l.request(&c, now)
+	r := c.Asks(licensing.OperationUse, &l.License, l.Devices[c.HardwareID], now)
 	if err := licensing.Decide(r); err != nil {
 		return Consumption{}, err
 	}
@@ -131,19 +136,6 @@ func (l *Ledger) repeat(o *Operation, request string) (Consumption, error) {
 		return Consumption{}, ErrReused
 	}
 	return Consumption{License: &l.License, OperationID: o.ID, States: o.Answer, Undone: !o.UndoneAt.IsZero()}, nil
-}
-
-// request is what the device asks before its needs are known.
-func (l *Ledger) request(c *licensing.Client, now time.Time) licensing.Request {
-	d := l.Devices[c.HardwareID]
-	return licensing.Request{
-		Operation:  licensing.OperationUse,
-		License:    &l.License,
-		Seated:     d != nil && d.IsActive,
-		Device:     d,
-		Enrollment: c.Enrolled(d),
-		Now:        now,
-	}
 }
 
 // needs is what u needs of the license, its counters in the order of their names.

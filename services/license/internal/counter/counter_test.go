@@ -29,7 +29,7 @@ func books(counters ...licensing.CounterTerms) *Ledger {
 }
 
 func (l *Ledger) take(name string, amount int64, now time.Time) (State, error) {
-	done, err := l.consume(licensing.Client{HardwareID: "pc"}, Use{Amounts: map[string]int64{name: amount}}, now)
+	done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}}, Use{Amounts: map[string]int64{name: amount}}, now)
 	if err != nil {
 		return State{}, err
 	}
@@ -230,7 +230,7 @@ func TestARefusedCallLeavesNothing(t *testing.T) {
 		"entitlement":   {"pc", Use{Amounts: map[string]int64{"large": 1}, Required: []string{"x"}}, errcode.EntitlementMissing},
 	} {
 		tc.use.OperationID = "o"
-		_, err := l.consume(licensing.Client{HardwareID: tc.device}, tc.use, noon)
+		_, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: tc.device}}, tc.use, noon)
 		if got := apierr.From(err); got == nil || got.Code != tc.code {
 			t.Errorf("%s: %v, want %s", name, err, tc.code)
 		}
@@ -244,7 +244,7 @@ func TestARefusedCallLeavesNothing(t *testing.T) {
 func TestPartsOfDevices(t *testing.T) {
 	l := books(licensing.CounterTerms{Name: "c", Reset: licensing.ResetDaily, Anchor: licensing.AnchorCalendar, PerDevice: true})
 	take := func(device string, amount int64, now time.Time) string {
-		done, err := l.consume(licensing.Client{HardwareID: device}, Use{Amounts: map[string]int64{"c": amount}}, now)
+		done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: device}}, Use{Amounts: map[string]int64{"c": amount}}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestEntitlements(t *testing.T) {
 		"counter of none":         {Use{Amounts: map[string]int64{"free": 1}}, noon.Add(time.Hour), ""},
 	} {
 		code := ""
-		if _, err := l.consume(licensing.Client{HardwareID: "pc"}, tc.use, tc.now); err != nil {
+		if _, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}}, tc.use, tc.now); err != nil {
 			code = apierr.From(err).Code
 		}
 		if code != tc.code {

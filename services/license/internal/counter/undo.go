@@ -26,22 +26,34 @@ func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ope
 		return Undo{}, err
 	}
 	now := s.Clock.Now()
-	selected := Selection{LicenseID: found.ID, HardwareID: c.HardwareID, OperationID: operationID}
-	var undone Undo
-	err = s.change(ctx, selected, func(l *Ledger) (err error) {
-		undone, err = l.undo(operationID, &c, now)
-		return err
-	})
+	undone, err := s.undo(ctx, found.ID, &c, operationID, now)
 	if err != nil {
 		return Undo{}, s.Seats.UseRefused(now, found.ID, key, c, err)
 	}
-	s.Seats.NoteSeen(undone.device, c)
+	if undone.device != nil {
+		s.Seats.NoteSeen(undone.device, c)
+	}
 	return undone, nil
 }
 
+func (s *Counters) undo(
+	ctx context.Context, licenseID string, c *licensing.Client, operationID string, now time.Time,
+) (undone Undo, err error) {
+	caller, err := s.Seats.User(ctx, licenseID, c)
+	if err != nil {
+		return Undo{}, err
+	}
+	selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: operationID}
+	err = s.change(ctx, selected, func(l *Ledger) (err error) {
+		undone, err = l.undo(caller, operationID, now)
+		return err
+	})
+	return undone, err
+}
+
 // undo is the rule of Undo, under the lock of the license.
-func (l *Ledger) undo(operationID string, c *licensing.Client, now time.Time) (Undo, error) {
-	r := l.request(c, now)
+func (l *Ledger) undo(c licensing.Caller, operationID string, now time.Time) (Undo, error) {
+	r := c.Asks(licensing.OperationUse, &l.License, l.Devices[c.HardwareID], now)
 	if err := licensing.Decide(r); err != nil {
 		return Undo{}, err
 	}

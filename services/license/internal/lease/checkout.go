@@ -19,6 +19,7 @@ type Request struct {
 	BorrowUntil time.Time
 	// deniedAgo is how long ago the device was denied a lease, nil for never.
 	deniedAgo *time.Duration
+	caller    licensing.Caller
 }
 
 func (r *Request) holder() Holder { return Holder{r.HardwareID, r.SessionID} }
@@ -42,6 +43,9 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 	licenseID, err := s.Seats.IDByKey(ctx, key, &r.Client)
 	if err != nil {
 		return Grant{}, err
+	}
+	if r.caller, err = s.Seats.Recognized(ctx, licenseID, &r.Client); err != nil {
+		return Grant{}, s.refused(licenseID, r.Client, err)
 	}
 	if ago, ok := s.denials.since(licenseID, r.HardwareID, s.Seats.Clock.Now()); ok {
 		r.deniedAgo = &ago
@@ -107,10 +111,10 @@ func (p *Pool) admit(r *Request, held *Lease) error {
 	if held != nil {
 		entitlement = cmp.Or(entitlement, held.Entitlement)
 	}
-	if err := p.checkKey(r); err != nil {
-		return err
-	}
-	if err := p.judge(r.holder(), held, entitlement, !r.BorrowUntil.IsZero()); err != nil {
+	err := p.judge(wish{
+		Holder: r.holder(), held: held, entitlement: entitlement, borrows: !r.BorrowUntil.IsZero(), caller: r.caller,
+	})
+	if err != nil {
 		return err
 	}
 	if held == nil && p.License.LeaseIsSeat() {
@@ -119,16 +123,6 @@ func (p *Pool) admit(r *Request, held *Lease) error {
 		}
 	}
 	return p.checkBorrow(r.BorrowUntil)
-}
-
-// checkKey is the verdict on the key that the request came by. A lease without a seat is nothing that an enrollment key gives: its
-// devices are counted by seats.
-func (p *Pool) checkKey(r *Request) error {
-	d := p.Devices[r.HardwareID]
-	if r.Enrollment != nil && p.License.LeaseIsSeat() && (d == nil || !d.IsActive) {
-		d = &licensing.Device{}
-	}
-	return p.CheckKey(&r.Client, d, p.Now)
 }
 
 // give makes the lease that was admitted. It is the first use of a license whose time has not begun.

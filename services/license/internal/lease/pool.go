@@ -85,13 +85,23 @@ func (p *Pool) evictable() (free []*Lease) {
 // excess is how many leases must go for one more.
 func (p *Pool) excess() int { return max(p.InUse-p.License.Floating.Slots+1, 0) }
 
-// judge is the verdict on a lease for a holder, which held already has if it is not nil.
-func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) error {
+// wish is a lease that a holder wants.
+type wish struct {
+	Holder
+	// held is the live lease that the holder has, nil for none.
+	held        *Lease
+	entitlement string
+	borrows     bool
+	caller      licensing.Caller
+}
+
+// judge is the verdict on a lease that somebody wants.
+func (p *Pool) judge(w wish) error {
 	// A refusal outlives the lock, and others may change the license under it.
 	license := p.License
 	need := &licensing.LeaseNeed{
-		Borrows:     borrows,
-		Held:        held != nil,
+		Borrows:     w.borrows,
+		Held:        w.held != nil,
 		InUse:       p.InUse,
 		EarliestEnd: p.EarliestEnd,
 	}
@@ -99,20 +109,16 @@ func (p *Pool) judge(h Holder, held *Lease, entitlement string, borrows bool) er
 		need.Slots, need.Evicts = f.Slots, len(p.evictable()) >= p.excess()
 	}
 	var needs *licensing.Needs
-	if entitlement != "" {
-		needs = &licensing.Needs{Entitlements: []string{entitlement}}
-		p.needEntitlement(need, held, entitlement)
+	if w.entitlement != "" {
+		needs = &licensing.Needs{Entitlements: []string{w.entitlement}}
+		p.needEntitlement(need, w.held, w.entitlement)
 	}
-	d := p.Devices[h.HardwareID]
-	return licensing.Decide(licensing.Request{
-		Operation: licensing.OperationLease,
-		License:   &license,
-		Seated:    d != nil && d.IsActive,
-		Device:    d,
-		Lease:     need,
-		Needs:     needs,
-		Now:       p.Now,
-	})
+	r := w.caller.Asks(licensing.OperationLease, &license, p.Devices[w.HardwareID], p.Now)
+	r.Lease, r.Needs = need, needs
+	if r.Enrollment != nil && license.LeaseIsSeat() && !r.Seated {
+		r.Enrollment.Foreign = true // an enrollment key counts its devices by seats
+	}
+	return licensing.Decide(r)
 }
 
 // needEntitlement has a lease that is to claim an entitlement with slots of its own need one of these, unless it has
@@ -146,7 +152,7 @@ func (p *Pool) ended(l *Lease) error {
 	case l.Ending == Evicted:
 		reason = ErrEvicted
 	}
-	return &EndedError{reason: reason, SlotFree: p.judge(l.Holder, nil, l.Entitlement, false) == nil}
+	return &EndedError{reason: reason, SlotFree: p.judge(wish{Holder: l.Holder, entitlement: l.Entitlement}) == nil}
 }
 
 // checkBorrow refuses a time to borrow until, zero for none, that is past or too far ahead.

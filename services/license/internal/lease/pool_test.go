@@ -99,7 +99,7 @@ func TestAnExpiredLeaseIsGoneAtItsInstant(t *testing.T) {
 	_, err = s.take("c")
 	s.refused(err, licensing.ErrLeaseLimit)
 	s.wait(1)
-	_, err = s.pool.renew(first.ID)
+	_, err = s.pool.renew(first.ID, licensing.Caller{})
 	s.refused(err, ErrExpired)
 	s.took("c")
 	again := s.took("a")
@@ -113,13 +113,13 @@ func TestRenewalsGoOnWhileTheLicenseIsUsable(t *testing.T) {
 	l := s.took("a")
 	for range 3 {
 		s.wait(14 * time.Minute)
-		g, err := s.pool.renew(l.ID)
+		g, err := s.pool.renew(l.ID, licensing.Caller{})
 		if err != nil || !g.Lease.ExpiresAt.Equal(s.pool.Now.Add(15*time.Minute)) || g.Lease.ID != l.ID {
 			t.Fatalf("%+v, %v", g, err)
 		}
 	}
 	s.pool.License.IsActive = false
-	_, err := s.pool.renew(l.ID)
+	_, err := s.pool.renew(l.ID, licensing.Caller{})
 	s.refused(err, licensing.ErrInactive)
 	if s.live() != "a" {
 		t.Errorf("%q holds a slot of a license that is switched off, want a to its end", s.live())
@@ -127,7 +127,7 @@ func TestRenewalsGoOnWhileTheLicenseIsUsable(t *testing.T) {
 	_, err = s.take("b")
 	s.refused(err, licensing.ErrInactive)
 	s.pool.License.IsActive, s.pool.License.Floating = true, nil
-	_, err = s.pool.renew(l.ID)
+	_, err = s.pool.renew(l.ID, licensing.Caller{})
 	s.refused(err, licensing.ErrNotFloating)
 }
 
@@ -167,7 +167,7 @@ func TestBorrowing(t *testing.T) {
 	}
 	l := s.took("a", borrow(24*time.Hour))
 	s.wait(20 * time.Hour)
-	if g, err := s.pool.renew(l.ID); err != nil || !g.Lease.ExpiresAt.Equal(l.ExpiresAt) {
+	if g, err := s.pool.renew(l.ID, licensing.Caller{}); err != nil || !g.Lease.ExpiresAt.Equal(l.ExpiresAt) {
 		t.Errorf("a renewal ends a borrowed lease %s after noon, %v", g.Lease.ExpiresAt.Sub(noon), err)
 	}
 	s.wait(4*time.Hour - 1)
@@ -185,11 +185,11 @@ func TestEviction(t *testing.T) {
 	s.wait(time.Second)
 	b := s.took("b")
 	s.wait(time.Second)
-	if _, err := s.pool.renew(a.ID); err != nil {
+	if _, err := s.pool.renew(a.ID, licensing.Caller{}); err != nil {
 		t.Fatal(err)
 	}
 	s.took("c")
-	_, err := s.pool.renew(b.ID)
+	_, err := s.pool.renew(b.ID, licensing.Caller{})
 	s.refused(err, ErrEvicted)
 	if s.live() != "a c" || s.pool.InUse != 2 {
 		t.Errorf("%q hold %d slots, want a and c: b was longest unseen", s.live(), s.pool.InUse)
@@ -215,7 +215,7 @@ func TestLeasesNeedSeatsWhereTheTermsSaySo(t *testing.T) {
 	s.refused(err, licensing.ErrNotActivated)
 	l := s.took("seated")
 	s.pool.Devices["seated"].IsActive = false
-	_, err = s.pool.renew(l.ID)
+	_, err = s.pool.renew(l.ID, licensing.Caller{})
 	s.refused(err, licensing.ErrNotActivated)
 	s = newStory(t, same)
 	_, err = s.take("unknown")
@@ -238,18 +238,18 @@ func TestSessionsOfADevice(t *testing.T) {
 			t.Errorf("%+v, %v; %d slots", l, err, s.pool.InUse)
 		}
 	}
-	_, err = s.pool.renew(one.ID)
+	_, err = s.pool.renew(one.ID, licensing.Caller{})
 	s.refused(err, ErrReleased)
 	var ended *EndedError
 	if !errors.As(err, &ended) || !ended.SlotFree {
 		t.Errorf("%+v", ended)
 	}
 	s.took("b")
-	_, err = s.pool.renew(one.ID)
+	_, err = s.pool.renew(one.ID, licensing.Caller{})
 	if !errors.As(err, &ended) || ended.SlotFree {
 		t.Errorf("%+v", ended)
 	}
-	_, err = s.pool.renew("another")
+	_, err = s.pool.renew("another", licensing.Caller{})
 	s.refused(err, ErrNotFound)
 }
 
@@ -276,7 +276,7 @@ func TestEntitlementsOfLeases(t *testing.T) {
 		t.Errorf("%d slots, %v", s.pool.InUse, s.pool.Entitled)
 	}
 	s.pool.License.Features = nil
-	_, err = s.pool.renew(a.ID)
+	_, err = s.pool.renew(a.ID, licensing.Caller{})
 	s.refused(err, licensing.ErrEntitlementMissing)
 }
 
@@ -294,7 +294,7 @@ func TestRefusalsLeaveNoTrace(t *testing.T) {
 	_, err = s.pool.release("another", byClient)
 	s.refused(err, ErrNotFound)
 	s.wait(time.Hour)
-	_, err = s.pool.renew(l.ID)
+	_, err = s.pool.renew(l.ID, licensing.Caller{})
 	s.refused(err, ErrExpired)
 	if len(s.pool.Events()) != events || len(s.pool.Changed()) != changed || *s.pool.Named[0] != before {
 		t.Errorf("%d events and %d changes more, the lease is %+v", len(s.pool.Events())-events, len(s.pool.Changed())-changed,

@@ -19,20 +19,25 @@ func (p *Proof) call() Call {
 
 // Renew extends a live lease. Errors: ErrNotFound, EndedError, and the verdicts on a lease.
 func (s *Leases) Renew(ctx context.Context, proof Proof, c licensing.Client) (Grant, error) {
-	g, err := s.grant(ctx, proof.call(), c, func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID) })
+	caller, err := s.Seats.Caller(ctx, proof.LicenseID, &c)
+	if err != nil {
+		return Grant{}, err
+	}
+	renew := func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID, caller) }
+	g, err := s.grant(ctx, proof.call(), c, renew)
 	if err != nil {
 		return Grant{}, s.refused(proof.LicenseID, c, err)
 	}
 	return g, nil
 }
 
-func (p *Pool) renew(id string) (Grant, error) {
+func (p *Pool) renew(id string, caller licensing.Caller) (Grant, error) {
 	l, err := p.find(id)
 	if err == nil {
 		err = p.ended(l)
 	}
 	if err == nil {
-		err = p.judge(l.Holder, l, l.Entitlement, false)
+		err = p.judge(wish{Holder: l.Holder, held: l, entitlement: l.Entitlement, caller: caller})
 	}
 	if err != nil {
 		return Grant{}, err

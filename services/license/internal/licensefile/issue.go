@@ -42,6 +42,8 @@ type Request struct {
 	Nonce string
 	// ByMachine holds the file to the license's max_offline_hours, which administrators may go beyond.
 	ByMachine bool
+	// machines are those of HardwareIDs.
+	machines []licensing.Caller
 }
 
 // File is a license file and what is in it.
@@ -121,6 +123,10 @@ func (s *Files) issue(
 			return File{}, err
 		}
 	}
+	r.machines, err = s.machines(ctx, licenseID, r.HardwareIDs, c)
+	if err != nil {
+		return File{}, err
+	}
 	err = s.Store.Change(ctx, licenseID, r.HardwareIDs, func(ch *licensing.Change) error {
 		issued, err := r.issue(ch, key.KID, c, s.Clock.Now())
 		if err != nil {
@@ -135,20 +141,34 @@ func (s *Files) issue(
 	return made, err
 }
 
+// machines are those that have the hardware ids, each with what c says.
+func (s *Files) machines(
+	ctx context.Context, licenseID string, hardwareIDs []string, c licensing.Client,
+) (machines []licensing.Caller, err error) {
+	machines = make([]licensing.Caller, len(hardwareIDs))
+	for i, hardwareID := range hardwareIDs {
+		client := c
+		client.HardwareID = hardwareID
+		if machines[i], err = s.Seats.Caller(ctx, licenseID, &client); err != nil {
+			return nil, err
+		}
+	}
+	return machines, nil
+}
+
 // issue is the rule, under the lock of the license.
 func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, now time.Time) (licensing.File, error) {
 	f := licensing.File{
 		ID: uuid.Must(uuid.NewV7()).String(), KID: kid, Encrypted: r.Encrypt, IssuedAt: now.Truncate(time.Second),
 	}
-	for _, hardwareID := range r.HardwareIDs {
-		c.HardwareID = hardwareID
-		d, err := ch.SeatForFile(c, now)
+	for _, machine := range r.machines {
+		d, err := ch.SeatForFile(machine, now)
 		if err != nil {
 			return licensing.File{}, err
 		}
 		f.Devices = append(f.Devices, d)
 	}
-	if len(r.HardwareIDs) == 0 {
+	if len(r.machines) == 0 {
 		if err := ch.StartForFile(now); err != nil {
 			return licensing.File{}, err
 		}

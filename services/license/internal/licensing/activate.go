@@ -43,11 +43,15 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 
 func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now time.Time) (Activation, error) {
 	d := newDevice(licenseID, c, now)
-	block, err := s.blockByID(ctx, licenseID, &c, now)
+	caller, err := s.caller(ctx, &c)
 	if err != nil {
 		return Activation{}, err
 	}
-	if c.Enrollment == nil && block == nil && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
+	blocked, err := s.blockedByID(ctx, licenseID, caller, now)
+	if err != nil {
+		return Activation{}, err
+	}
+	if c.Enrollment == nil && !blocked && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
 		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
 		if err != nil {
 			return Activation{}, err
@@ -56,15 +60,25 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 			return *taken, nil
 		}
 	}
-	if c.released, err = s.releaseOf(ctx, licenseID, c.AppVersion); err != nil {
+	if caller.released, err = s.releaseOf(ctx, licenseID, c.AppVersion); err != nil {
 		return Activation{}, err
 	}
 	var a Activation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
-		a, err = ch.activate(d, c, s.around(&ch.License, &c, block), now)
+		a, err = ch.activate(d, caller, now)
 		return err
 	})
 	return a, err
+}
+
+// blockedByID tells whether a client without a device on the license is blocked. It needs the license only where there are
+// blocks.
+func (s *Seats) blockedByID(ctx context.Context, licenseID string, c Caller, now time.Time) (bool, error) {
+	if c.blocks == nil {
+		return false, nil
+	}
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	return err == nil && c.block(l, "", now) != nil, err
 }
 
 func newDevice(licenseID string, c Client, now time.Time) Device {
@@ -81,21 +95,9 @@ func newDevice(licenseID string, c Client, now time.Time) Device {
 	}
 }
 
-// blockByID is blockOf, which needs the license only where there are blocks.
-func (s *Seats) blockByID(ctx context.Context, licenseID string, c *Client, now time.Time) (*Block, error) {
-	if any, err := s.Blocks.Any(ctx); !any || err != nil {
-		return nil, err
-	}
-	l, _, err := s.Lookup.License(ctx, licenseID)
-	if err != nil {
-		return nil, err
-	}
-	return s.blockOf(ctx, l, "", c, now)
-}
-
 // activate is the rule of activation, under the lock of the license.
-func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Time) (Activation, error) {
-	old, err := ch.device(&c, now)
+func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error) {
+	old, err := ch.device(c.Client, now)
 	if err != nil {
 		return Activation{}, err
 	}
@@ -104,7 +106,7 @@ func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Ti
 			return Activation{}, err
 		}
 	}
-	if err := ch.admit(old, &c, around, now); err != nil {
+	if err := ch.admit(old, c, now); err != nil {
 		return Activation{}, err
 	}
 	if old != nil && old.IsActive { // it was recognized, and so keeps its seat under the new id
@@ -124,33 +126,23 @@ func (ch *Change) activate(d Device, c Client, around *Surroundings, now time.Ti
 	ch.License.touch(now)
 	d.ActivatedVersion = ch.License.Version
 	ch.Devices[d.HardwareID] = &d
-	ch.Emit(activated(&ch.License, &d, c, old != nil))
+	ch.Emit(activated(&ch.License, &d, *c.Client, old != nil))
 	return ch.activation(&d, now), nil
 }
 
 // admit is the verdict on an activation. old is nil for a device that is new to the license. One that has its seat is refused,
 // unless it has just been recognized under a new id.
-func (ch *Change) admit(old *Device, c *Client, around *Surroundings, now time.Time) error {
-	seated := old != nil && old.IsActive
-	r := Request{
-		Operation:  OperationActivate,
-		License:    &ch.License,
-		Seated:     seated,
-		Device:     old,
-		Around:     around,
-		AppVersion: c.AppVersion,
-		ReleasedAt: c.released,
-		Now:        now,
-	}
+func (ch *Change) admit(old *Device, c Caller, now time.Time) error {
+	r := c.Asks(OperationActivate, &ch.License, old, now)
 	var err error
-	if r.Enrollment, err = ch.enrollment(c, old); err != nil {
+	if r.Enrollment, err = ch.enrollment(c.Client, old); err != nil {
 		return err
 	}
-	if seated && old.rebound {
+	if r.Seated && old.rebound {
 		r.Operation = OperationUse
 		return Decide(r)
 	}
-	if !seated && ch.License.CurrentDevices >= ch.License.MaxDevices {
+	if !r.Seated && ch.License.CurrentDevices >= ch.License.MaxDevices {
 		if _, err := ch.cull(now); err != nil {
 			return err
 		}

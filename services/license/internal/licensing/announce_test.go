@@ -104,7 +104,7 @@ func TestFirstActivationStartsTheClock(t *testing.T) {
 	for i, hardwareID := range []string{"one", "two"} {
 		now := noon.Add(time.Duration(i) * day)
 		d := Device{ID: hardwareID, HardwareID: hardwareID, IsActive: true, ActivatedAt: now}
-		a, err := ch.activate(d, Client{HardwareID: hardwareID}, nil, now)
+		a, err := ch.activate(d, Caller{Client: &Client{HardwareID: hardwareID}}, now)
 		if err != nil || !a.ExpiresAt.Equal(noon.Add(14*day)) {
 			t.Fatalf("%s: ends %s, %v", hardwareID, a.ExpiresAt, err)
 		}

@@ -82,7 +82,7 @@ func TestActivate(t *testing.T) {
 				tc.edit(ch)
 			}
 			before := ch.License
-			a, err := ch.activate(Device{ID: "fresh", LicenseID: "l", HardwareID: tc.device, IsActive: true, ActivatedAt: noon}, Client{HardwareID: tc.device}, nil, noon)
+			a, err := ch.activate(Device{ID: "fresh", LicenseID: "l", HardwareID: tc.device, IsActive: true, ActivatedAt: noon}, Caller{Client: &Client{HardwareID: tc.device}}, noon)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
@@ -115,11 +115,11 @@ func cmpID(same string) string {
 
 func TestRefusalsExplainThemselves(t *testing.T) {
 	var full, seated *RefusedError
-	_, err := license(booked).activate(Device{HardwareID: "new"}, Client{}, nil, noon)
+	_, err := license(booked).activate(Device{HardwareID: "new"}, Caller{Client: &Client{}}, noon)
 	if !errors.As(err, &full) || full.License.Limits() != (Limits{MaxDevices: 2, CurrentDevices: 2}) {
 		t.Errorf("%v does not tell the limits", err)
 	}
-	_, err = license().activate(Device{HardwareID: "desk"}, Client{HardwareID: "desk"}, nil, noon)
+	_, err = license().activate(Device{HardwareID: "desk"}, Caller{Client: &Client{HardwareID: "desk"}}, noon)
 	if !errors.As(err, &seated) || seated.Device.ID != "d1" {
 		t.Errorf("%v does not tell the activation that is there", err)
 	}

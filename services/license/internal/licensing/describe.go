@@ -70,6 +70,10 @@ func (s *Seats) describeOwn(
 	if err != nil {
 		return Device{}, err
 	}
+	caller, err := s.Caller(ctx, licenseID, &c)
+	if err != nil {
+		return Device{}, err
+	}
 	var out Device
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
@@ -77,13 +81,7 @@ func (s *Seats) describeOwn(
 		if err != nil {
 			return err
 		}
-		around := s.around(&ch.License, &c, nil)
-		seated := d != nil && d.IsActive
-		err = Decide(Request{
-			Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Around: around,
-			Enrollment: c.Enrolled(d), Now: now,
-		})
-		if err != nil {
+		if err := Decide(caller.Asks(OperationUse, &ch.License, d, now)); err != nil {
 			return err
 		}
 		changed, err := describe(d)

@@ -97,8 +97,6 @@ type Client struct {
 	ViaProxy bool
 	// Product is the code of the product that the application asks for, empty for any: a license of another is not found.
 	Product string
-	// released is when AppVersion came out, where the verdict depends on that.
-	released time.Time
 }
 
 // profile is what the client says of the device.

@@ -92,15 +92,6 @@ func (e *Enrollment) facts() (observed, limit any) {
 	return e.Key.Devices, countValue(e.Key.MaxDevices, Unlimited)
 }
 
-// CheckKey is the verdict on the key that a client came by. It may outlive the lock of the license.
-func (ch *Change) CheckKey(c *Client, d *Device, now time.Time) error {
-	if c.Enrollment == nil {
-		return nil
-	}
-	license := ch.License
-	return Decide(Request{License: &license, Enrollment: c.Enrolled(d), Now: now})
-}
-
 // enrollment is Client.Enrolled with the key as it is now, and the seats that were taken by it.
 func (ch *Change) enrollment(c *Client, d *Device) (*Enrollment, error) {
 	e := c.Enrolled(d)

@@ -20,21 +20,19 @@ type File struct {
 
 // SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of Activate, and the
 // verdict on a file.
-func (ch *Change) SeatForFile(c Client, now time.Time) (*Device, error) {
-	d, err := ch.device(&c, now)
+func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
+	d, err := ch.device(c.Client, now)
 	if err != nil {
 		return nil, err
 	}
 	if d == nil || !d.IsActive {
-		a, err := ch.activate(newDevice(ch.License.ID, c, now), c, nil, now)
+		a, err := ch.activate(newDevice(ch.License.ID, *c.Client, now), c, now)
 		if err != nil {
 			return nil, err
 		}
 		d = ch.Devices[a.Device.HardwareID]
 	}
-	return d, Decide(Request{
-		Operation: OperationFile, License: &ch.License, Seated: true, Device: d, Enrollment: c.Enrolled(d), Now: now,
-	})
+	return d, Decide(c.Asks(OperationFile, &ch.License, d, now))
 }
 
 // StartForFile has the time of a license begin to run with a file for any machine. Errors: the verdict on the file.

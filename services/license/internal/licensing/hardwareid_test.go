@@ -30,7 +30,7 @@ func TestC11NewDevicesOnly(t *testing.T) {
 	ch := license()
 	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
 	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareID} {
-		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Client{HardwareID: hardwareID}, nil, noon)
+		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Caller{Client: &Client{HardwareID: hardwareID}}, noon)
 		if !errors.Is(err, want) {
 			t.Errorf("activate %s: %v, want %v", hardwareID, err, want)
 		}

@@ -212,12 +212,16 @@ func (c *Change) Emit(msg proto.Message) { c.events = append(c.events, msg) }
 // Events returns what was emitted, in order.
 func (c *Change) Events() []proto.Message { return c.events }
 
-// Blocks finds what blocks a device, without a statement: it keeps the blocks in memory.
+// Blocks keeps the blocks in memory.
 type Blocks interface {
-	// Any tells whether there are blocks at all.
-	Any(ctx context.Context) (bool, error)
+	// Current are the blocks that there are now, nil for none.
+	Current(ctx context.Context) (BlockSet, error)
+}
+
+// BlockSet finds what blocks a device, without a statement.
+type BlockSet interface {
 	// Find is the block that is in force for a device, nil for none.
-	Find(ctx context.Context, s Suspect) (*Block, error)
+	Find(s Suspect) *Block
 }
 
 // Geo knows the countries of addresses.

@@ -74,7 +74,7 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 	if len(c.Components) < minCompared {
 		return "", nil, nil
 	}
-	around, err := s.surroundings(ctx, l, "", c, now)
+	caller, err := s.Caller(ctx, l.ID, c)
 	if err != nil {
 		return "", nil, err
 	}
@@ -84,15 +84,52 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 			return errors.Join(err, errUnknownDevice)
 		}
 		hardwareID, d = found.HardwareID, found.active()
-		return Decide(Request{
-			Operation: OperationUse, License: &ch.License, Seated: true, Device: found, Around: around,
-			Enrollment: c.Enrolled(found), Now: now,
-		})
+		return Decide(caller.Asks(OperationUse, &ch.License, found, now))
 	})
 	if errors.Is(err, errUnknownDevice) {
 		return "", nil, nil
 	}
 	return hardwareID, d, err
+}
+
+// Recognized is Caller for a use case that recognizes no device under the lock: the client gets the hardware id that its device
+// has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized anew.
+func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Caller, error) {
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err == nil && l.rules().Match != MatchNone {
+		err = s.rename(ctx, l, c)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return s.Caller(ctx, licenseID, c)
+}
+
+func (s *Seats) rename(ctx context.Context, l *License, c *Client) error {
+	d, _, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
+	if err != nil || d != nil {
+		return err
+	}
+	hardwareID, d, err := s.recognize(ctx, l, c, s.Clock.Now())
+	if d != nil {
+		c.HardwareID = hardwareID
+	}
+	return err
+}
+
+// User is Recognized for the use of a license, where a live lease may be as good as a seat.
+func (s *Seats) User(ctx context.Context, licenseID string, c *Client) (Caller, error) {
+	caller, err := s.Recognized(ctx, licenseID, c)
+	if err != nil {
+		return Caller{}, err
+	}
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err == nil && l.LeaseIsSeat() {
+		var leased *ActiveDevice
+		leased, err = s.Lookup.LeasedDevice(ctx, licenseID, c.HardwareID)
+		caller.leased = leased != nil
+	}
+	return caller, err
 }
 
 // device is the device of a client, nil for one that is new to the license. One that is recognized by its components alone

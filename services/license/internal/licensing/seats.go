@@ -122,9 +122,15 @@ func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, er
 // license that nobody may use is not looked up.
 func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
-	r := Request{License: l, AppVersion: c.AppVersion, Enrollment: c.enrolledActive(nil), Now: now}
-	if r.ReleasedAt, err = s.releasedAt(ctx, l, c.AppVersion); err != nil {
+	caller, err := s.caller(ctx, c)
+	if err == nil {
+		caller.released, err = s.releasedAt(ctx, l, c.AppVersion)
+	}
+	if err != nil {
 		return Seat{}, false, err
+	}
+	r := Request{
+		License: l, AppVersion: c.AppVersion, ReleasedAt: caller.released, Enrollment: c.enrolledActive(nil), Now: now,
 	}
 	if err := Decide(r); err != nil {
 		return Seat{}, false, err
@@ -146,8 +152,6 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 		deviceID = seat.Device.ID
 	}
 	r.Operation, r.Seated, r.Enrollment = OperationUse, seat.Device != nil, c.enrolledActive(seat.Device)
-	if r.Around, err = s.surroundings(ctx, l, deviceID, c, now); err == nil {
-		err = Decide(r)
-	}
-	return seat, cached, err
+	r.Around = caller.around(l, deviceID, now)
+	return seat, cached, Decide(r)
 }

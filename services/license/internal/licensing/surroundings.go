@@ -1,7 +1,6 @@
 package licensing
 
 import (
-	"context"
 	"net/netip"
 	"time"
 )
@@ -35,7 +34,7 @@ func (b *Block) InForce(s Suspect) bool {
 type Suspect struct {
 	LicenseID, Product string
 	HardwareID         string
-	// DeviceID finds the components that are stored of a device; empty for one that is new.
+	// DeviceID finds what is stored of a device, its former hardware ids and its components; empty for one that is new.
 	DeviceID   string
 	IP         string
 	Components map[string]string
@@ -90,42 +89,4 @@ func (s *Surroundings) facts(l *License) (observed, limit any) {
 	return found, map[string]any{
 		ruleNetworks: d.Networks, ruleCountries: d.Countries, rulePreventVM: d.PreventVM,
 	}
-}
-
-// surroundings are those of a client of a license. A plain license costs nothing where nobody has blocked anything.
-func (s *Seats) surroundings(
-	ctx context.Context, l *License, deviceID string, c *Client, now time.Time,
-) (*Surroundings, error) {
-	block, err := s.blockOf(ctx, l, deviceID, c, now)
-	if err != nil || block == nil && l.Devices == nil {
-		return nil, err
-	}
-	return s.around(l, c, block), nil
-}
-
-func (s *Seats) blockOf(ctx context.Context, l *License, deviceID string, c *Client, now time.Time) (*Block, error) {
-	if any, err := s.Blocks.Any(ctx); !any || err != nil {
-		return nil, err
-	}
-	return s.Blocks.Find(ctx, Suspect{
-		LicenseID:  l.ID,
-		Product:    l.Product,
-		HardwareID: c.HardwareID,
-		DeviceID:   deviceID,
-		IP:         c.IP,
-		Components: c.Components,
-		Now:        now,
-	})
-}
-
-// around are the surroundings with a block that was found before.
-func (s *Seats) around(l *License, c *Client, block *Block) *Surroundings {
-	around := &Surroundings{Block: block, IsVM: c.IsVM}
-	if addr, err := netip.ParseAddr(c.IP); err == nil {
-		around.Addr = addr.Unmap().WithZone("")
-	}
-	if s.Geo != nil && around.Addr.IsValid() && l.Devices != nil && l.Devices.Countries != nil {
-		around.Country, around.Located = s.Geo.Country(around.Addr), true
-	}
-	return around
 }

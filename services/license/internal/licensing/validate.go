@@ -35,7 +35,9 @@ func (s *Seats) ValidateAnd(
 	now := s.Clock.Now()
 	seat, deviceCached, err := s.seatOn(ctx, l, &c, now)
 	if err == nil && then != nil {
-		err = then(Request{Operation: OperationUse, License: l, Seated: true, Now: now})
+		err = then(Request{
+			Operation: OperationUse, License: l, Seated: true, HardwareID: seat.HardwareID, Now: now,
+		})
 	}
 	if err != nil {
 		err = s.UseRefused(now, l.ID, key, c, err)

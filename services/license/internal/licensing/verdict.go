@@ -47,6 +47,8 @@ type Request struct {
 	ReleasedAt time.Time
 	// Enrollment is nil for a call that came by no enrollment key.
 	Enrollment *Enrollment
+	// HardwareID is what the device is called, empty where nothing is asked of it.
+	HardwareID string
 	Now        time.Time
 }
 

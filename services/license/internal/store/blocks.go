@@ -151,6 +151,7 @@ type blockSet struct {
 	// bits are the lengths of the networks, each once.
 	bits []int
 	size int
+	ring *keyring.Ring
 }
 
 func (b *Blocks) set(ctx context.Context) (*blockSet, error) {
@@ -177,20 +178,44 @@ func (b *Blocks) read(ctx context.Context) (*blockSet, error) {
 		components: map[string][]*licensing.Block{},
 		networks:   map[netip.Prefix][]*licensing.Block{},
 		size:       len(rows),
+		ring:       b.ring,
 	}
 	for i := range rows {
 		set.add(&rows[i])
 	}
+	return set, db.Error(set.readDevices(b.db.Read(ctx)))
+}
+
+// readDevices finds the devices that have, or had, what is blocked.
+func (set *blockSet) readDevices(tx *gorm.DB) error {
+	const (
+		components = `SELECT device_id, hash FROM device_components
+			WHERE hash IN (SELECT component_hash FROM blocks WHERE component_hash IS NOT NULL)`
+		// A device with neither former ids nor components is always called by the id that it sends.
+		renamed = `SELECT a.device_id, b.hardware_id FROM blocks b JOIN device_aliases a ON a.hardware_id = b.hardware_id
+			WHERE b.license_id IS NULL OR b.license_id = a.license_id
+			UNION SELECT c.device_id, b.hardware_id FROM device_components c JOIN devices d ON d.id = c.device_id
+			JOIN blocks b ON b.hardware_id = d.hardware_id WHERE b.license_id IS NULL OR b.license_id = c.license_id`
+	)
 	var holders []struct {
-		DeviceID string
-		Hash     []byte
+		DeviceID   string
+		Hash       []byte
+		HardwareID string
 	}
-	err := b.db.Read(ctx).Table("device_components").Select("device_id", "hash").
-		Where("hash IN (SELECT component_hash FROM blocks WHERE component_hash IS NOT NULL)").Find(&holders).Error
-	for _, h := range holders {
-		set.devices[h.DeviceID] = append(set.devices[h.DeviceID], set.components[string(h.Hash)]...)
+	for _, statement := range []string{components, renamed} {
+		if err := tx.Raw(statement).Scan(&holders).Error; err != nil {
+			return err
+		}
+		for _, h := range holders {
+			blocks := set.components[string(h.Hash)]
+			if h.HardwareID != "" {
+				blocks = set.hardware[h.HardwareID]
+			}
+			set.devices[h.DeviceID] = append(set.devices[h.DeviceID], blocks...)
+		}
+		holders = nil
 	}
-	return set, db.Error(err)
+	return nil
 }
 
 func (s *blockSet) add(row *blockRow) {
@@ -209,38 +234,29 @@ func (s *blockSet) add(row *blockRow) {
 	}
 }
 
-// Any implements licensing.Blocks.
-func (b *Blocks) Any(ctx context.Context) (bool, error) {
+// Current implements licensing.Blocks.
+func (b *Blocks) Current(ctx context.Context) (licensing.BlockSet, error) {
 	set, err := b.set(ctx)
-	return err == nil && set.size > 0, err
-}
-
-// Find implements licensing.Blocks.
-func (b *Blocks) Find(ctx context.Context, s licensing.Suspect) (*licensing.Block, error) {
-	set, err := b.set(ctx)
-	if err != nil {
+	if err != nil || set.size == 0 {
 		return nil, err
 	}
-	if found := inForce(set.hardware[s.HardwareID], s); found != nil {
-		return found, nil
-	}
-	if found := inForce(set.devices[s.DeviceID], s); found != nil {
-		return found, nil
-	}
-	if found := set.network(s); found != nil {
-		return found, nil
-	}
-	if len(set.components) == 0 {
-		return nil, nil
+	return set, nil
+}
+
+// Find implements licensing.BlockSet.
+func (set *blockSet) Find(s licensing.Suspect) *licensing.Block {
+	found := cmp.Or(inForce(set.hardware[s.HardwareID], s), inForce(set.devices[s.DeviceID], s), set.network(s))
+	if found != nil || len(set.components) == 0 {
+		return found
 	}
 	for name, value := range s.Components {
-		for _, mac := range b.ring.MACs(componentPurpose, componentData(name, value)) {
+		for _, mac := range set.ring.MACs(componentPurpose, componentData(name, value)) {
 			if found := inForce(set.components[string(mac.Sum[:])], s); found != nil {
-				return found, nil
+				return found
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 func (s *blockSet) network(suspect licensing.Suspect) *licensing.Block {

@@ -84,7 +84,10 @@ func (s *Store) writeAlias(tx *gorm.DB, before, after *licensing.Device) error {
 	if err := tx.Table("device_aliases").Create(&row).Error; err != nil {
 		return err
 	}
-	return tx.Exec(tooMany, after.ID, after.ID, maxAliases).Error
+	if err := tx.Exec(tooMany, after.ID, after.ID, maxAliases).Error; err != nil {
+		return err
+	}
+	return renameHolder(tx, after.LicenseID, before.HardwareID, after.HardwareID)
 }
 
 // componentPurpose binds the hashes of components to what they are for.

@@ -27,7 +27,8 @@ const (
 		AND l.session_id = w.session_id AND l.ending = ''
 	UNION SELECT l.* FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
 	namedDevices = `
-	SELECT * FROM devices WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted)`
+	SELECT * FROM devices WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
+		UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
 	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE license_id IN @ids AND ending = '' AND expires_at > @now GROUP BY license_id`
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
