@@ -82,3 +82,9 @@ const (
 	ConsumptionLimitExceeded = "CONSUMPTION_LIMIT_EXCEEDED"
 	CounterNotFound          = "COUNTER_NOT_FOUND"
 )
+
+// The codes of groups and users.
+const (
+	GroupNotFound      = "GROUP_NOT_FOUND"
+	GroupLimitExceeded = "GROUP_LIMIT_EXCEEDED"
+)

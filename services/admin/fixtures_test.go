@@ -19,7 +19,7 @@ const (
 
 	// theLicense is the license that the peer knows.
 	theLicense = `{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2********","customer_id":"acme",` +
-		`"product":"default","policy":null,` + theTerms +
+		`"product":"default","policy":null,"group_id":null,` + theTerms +
 		`"status":"active","started_at":null,"suspended_at":null,"suspended_until":null,` +
 		`"suspension_reason":null,"transfers_used":0,"current_devices":2,"is_active":true,"is_test":false,` +
 		`"metadata":{"big":12345678901234567890},` +
@@ -46,7 +46,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, peopleRoutes, []forwardedRoute{
 	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 	{"license", "GET", licenses, ``, 200, theLicenseList},
 	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},

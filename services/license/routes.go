@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
@@ -48,6 +49,7 @@ func (s *Service) routes(cfg Config) {
 		Counters:     s.counters,
 		Blocks:       &block.Blocks{Store: s.store, Clock: s.Clock},
 		Customers:    &customer.Customers{Store: s.store, Clock: s.Clock},
+		Groups:       &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:        files,
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},

@@ -34,6 +34,7 @@ const (
 	blocks     = "/api/v1/admin/blocks"
 	customers  = "/api/v1/admin/customers"
 	customer   = customers + "/:customer_id"
+	groups     = "/api/v1/admin/groups"
 	products   = "/api/v1/admin/products"
 	product    = products + "/:code"
 	releases   = product + "/releases"
@@ -92,6 +93,11 @@ func (a *API) table() []route {
 		{http.MethodGet, customer, adminkey.Viewer, toLicense},
 		{http.MethodPut, customer, adminkey.Operator, toLicense},
 		{http.MethodPatch, customer, adminkey.Operator, toLicense},
+		{http.MethodPost, groups, adminkey.Operator, toLicense},
+		{http.MethodGet, groups, adminkey.Viewer, toLicense},
+		{http.MethodGet, groups + "/:group_id", adminkey.Viewer, toLicense},
+		{http.MethodPatch, groups + "/:group_id", adminkey.Operator, toLicense},
+		{http.MethodDelete, groups + "/:group_id", adminkey.Operator, toLicense},
 		{http.MethodPost, products, adminkey.Operator, toLicense},
 		{http.MethodGet, products, adminkey.Viewer, toLicense},
 		{http.MethodGet, product, adminkey.Viewer, toLicense},

@@ -3,7 +3,6 @@ package catalog
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
-	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // The reasons why products, releases and policies cannot be found or changed.
@@ -23,12 +22,3 @@ var (
 	ErrPolicyExists = apierr.New(apierr.Conflict, errcode.PolicyExists,
 		"a policy has this code already; choose another, or change that policy")
 )
-
-// checkVersion refuses a change of what has another version than the caller has read; nil stands for any.
-func checkVersion(wanted *int, version int) error {
-	if wanted == nil || *wanted == version {
-		return nil
-	}
-	return licensing.ErrVersion.WithMessagef("it has changed since it was read; read it again and repeat the change").
-		With("version", version)
-}

@@ -83,7 +83,7 @@ func (s *Policies) Update(
 		return Policy{}, apierr.InvalidFields(problems)
 	}
 	return s.Store.ChangePolicy(ctx, code, func(p *Policy) ([]proto.Message, error) {
-		if err := checkVersion(version, p.Version); err != nil {
+		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
 		before := p.auditView()
@@ -104,7 +104,7 @@ func (s *Policies) Update(
 // Delete removes a policy; its licenses stay as they are and keep its code. Errors: ErrPolicyNotFound, VERSION_MISMATCH.
 func (s *Policies) Delete(ctx context.Context, by *licensing.Actor, code string, version *int) error {
 	return s.Store.DeletePolicy(ctx, code, func(p *Policy) ([]proto.Message, error) {
-		if err := checkVersion(version, p.Version); err != nil {
+		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
 		return []proto.Message{

@@ -103,7 +103,7 @@ func (s *Products) Update(
 		return Product{}, apierr.InvalidFields(problems)
 	}
 	return s.Store.ChangeProduct(ctx, code, func(p *Product) ([]proto.Message, error) {
-		if err := checkVersion(version, p.Version); err != nil {
+		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
 		before := p.auditView()
@@ -128,7 +128,7 @@ func (s *Products) Delete(ctx context.Context, by *licensing.Actor, code string,
 		if p.Code == licensing.DefaultProduct {
 			return nil, ErrProductInUse
 		}
-		if err := checkVersion(version, p.Version); err != nil {
+		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
 		return []proto.Message{

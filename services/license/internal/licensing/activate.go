@@ -147,6 +147,11 @@ func (ch *Change) admit(old *Device, c Caller, now time.Time) error {
 			return err
 		}
 	}
+	if !r.Seated {
+		if r.Group, err = ch.group(); err != nil {
+			return err
+		}
+	}
 	if r.Newcomers, err = ch.newcomers(old, now); err != nil {
 		return err
 	}

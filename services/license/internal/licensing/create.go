@@ -43,6 +43,8 @@ type NewLicense struct {
 	Product string
 	// Policy is the code of the policy whose terms the license takes, save those that TermsChange names; empty for none.
 	Policy string
+	// GroupID is empty for none.
+	GroupID string
 	// Key brings an existing key along; nil: one is made.
 	Key *string
 	TermsChange
@@ -56,7 +58,7 @@ type Created struct {
 	Key     string
 }
 
-// Create makes a license. Errors: VALIDATION_ERROR, ErrKeyExists.
+// Create makes a license. Errors: VALIDATION_ERROR, ErrKeyExists, GroupError.
 func (s *Licenses) Create(ctx context.Context, by *Actor, n NewLicense) (Created, error) {
 	created, errs, err := s.CreateMany(ctx, by, []NewLicense{n})
 	if err != nil {
@@ -109,6 +111,7 @@ func (n *NewLicense) license(policy *Policy, now time.Time) (Created, error) {
 		ID:         newID(),
 		CustomerID: n.CustomerID,
 		Product:    cmp.Or(n.Product, DefaultProduct),
+		GroupID:    n.GroupID,
 		Terms:      DefaultTerms(),
 		IsActive:   true,
 		IsTest:     n.IsTest,
@@ -155,6 +158,7 @@ func (l *License) problems() map[string]string {
 	checkText(p, "customer_id", l.CustomerID, true)
 	checkText(p, "product", l.Product, false)
 	checkText(p, "deactivation_reason", l.DeactivationReason, false)
+	checkGroupID(p, l.GroupID)
 	if len(l.Metadata) > maxMetadataBytes {
 		p["metadata"] = "must be at most 64 KiB of JSON"
 	} else if m := bytes.TrimSpace(l.Metadata); len(m) > 0 && m[0] != '{' {
@@ -176,7 +180,8 @@ func checkText(problems map[string]string, name, value string, required bool) {
 func (l *License) auditView() map[string]any {
 	view := l.Terms.View()
 	maps.Copy(view, map[string]any{
-		"customer_id": l.CustomerID, "product": l.Product, "policy": textValue(l.Policy), "is_active": l.IsActive, "is_test": l.IsTest,
+		"customer_id": l.CustomerID, "product": l.Product, "policy": textValue(l.Policy),
+		"group_id": textValue(l.GroupID), "is_active": l.IsActive, "is_test": l.IsTest,
 		"metadata": metadataValue(l.Metadata), "deactivation_reason": nil, "version": l.Version,
 		"suspended_at": nil, "suspended_until": nil, "suspension_reason": nil,
 	})

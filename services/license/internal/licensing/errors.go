@@ -34,6 +34,8 @@ var (
 		"the license is no trial; change its terms by PATCH, or renew it")
 	ErrLimit = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded,
 		"all seats of the license are taken; deactivate a device or raise max_devices")
+	ErrGroupLimit = apierr.New(apierr.Forbidden, errcode.GroupLimitExceeded,
+		"all seats of the group of the license are taken; deactivate a device of the group or raise its max_devices")
 	ErrActivated = apierr.New(apierr.Conflict, errcode.AlreadyActivated,
 		"the license is already activated on this device; nothing needs to be done")
 	ErrNotActivated = apierr.New(apierr.Forbidden, errcode.DeviceNotActivated,

@@ -94,6 +94,7 @@ func snapshot(l *License, now time.Time) *eventsv1.License {
 		StartedAt:      timestamp(l.StartedAt),
 		TransfersUsed:  int32(l.TransfersUsed),
 		Policy:         l.Policy,
+		GroupId:        l.GroupID,
 		Terms:          termsSnapshot(&l.Terms, now),
 	}
 	if s := l.Suspension; s != nil {

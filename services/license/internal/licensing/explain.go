@@ -77,6 +77,11 @@ func (s *Licenses) Explain(ctx context.Context, q Question) (Explanation, error)
 			return Explanation{}, err
 		}
 	}
+	if l != nil && l.GroupID != "" {
+		if r.Group, err = s.Catalog.Group(ctx, l.GroupID); err != nil {
+			return Explanation{}, err
+		}
+	}
 	e.judge(r, q.HardwareID)
 	return e, nil
 }

@@ -22,6 +22,8 @@ type License struct {
 	ProductRules *ProductRules
 	// Policy is the code of the policy that the terms came from, empty for none. The policy may be gone.
 	Policy string
+	// GroupID is the id of the group whose limits the license shares, empty for none.
+	GroupID string
 	// MaskedKey shows the beginning of the license key only.
 	MaskedKey string
 	Terms
@@ -68,8 +70,8 @@ func (s *Suspension) holds(now time.Time) bool {
 	return s != nil && (s.Until.IsZero() || now.Before(s.Until))
 }
 
-// Plain is Terms.Plain of a license that is not suspended.
-func (l *License) Plain() bool { return l.Terms.Plain() && l.Suspension == nil }
+// Plain is Terms.Plain of a license that is not suspended and in no group.
+func (l *License) Plain() bool { return l.Terms.Plain() && l.Suspension == nil && l.GroupID == "" }
 
 // Began is when the time of the license began to run, or will; zero while it awaits its first activation.
 func (l *License) Began() time.Time {

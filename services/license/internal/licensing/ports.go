@@ -44,8 +44,8 @@ type ActiveDevice struct {
 // Store keeps licenses and devices. Every method that changes something writes the events of the change in the same
 // transaction.
 type Store interface {
-	// Create inserts licenses with their keys; errs[i] is ErrKeyExists where row i's key is taken, and then nothing of that
-	// row is written.
+	// Create inserts licenses with their keys; errs[i] is ErrKeyExists where row i's key is taken, ErrUnknownGroup or a
+	// GroupError where its group does not take it, and then nothing of that row is written.
 	Create(ctx context.Context, rows []NewRow) (errs []error, err error)
 	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes what
 	// differs. When decide fails nothing is written. ErrNotFound.
@@ -72,6 +72,8 @@ type Catalog interface {
 	Policy(ctx context.Context, code string) (*Policy, error)
 	// PolicyCodes reads the codes of the policies, up to a thousand.
 	PolicyCodes(ctx context.Context) ([]string, error)
+	// Group reads a group; nil for none.
+	Group(ctx context.Context, id string) (*Group, error)
 	// List reads a part of the licenses that match, newest first.
 	List(ctx context.Context, f Filter, now time.Time) (Page[License], error)
 	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
@@ -100,6 +102,8 @@ type Filter struct {
 	Key *string
 	// Product and Policy are codes.
 	Product, Policy *string
+	// GroupID is a UUID.
+	GroupID *string
 	// Search is how the customer, the key as it is shown, or a device with a seat begins.
 	Search *string
 	// Status is empty for all.
@@ -166,9 +170,9 @@ type NewRow struct {
 	Events func(*License) []proto.Message
 }
 
-// DeviceReads finds devices of a license that is under lock. Those that Idle, ByAlias and Matching return may be put into
+// LockedReads finds devices of a license that is under lock, and what else its seats depend on. Those that Idle, ByAlias and Matching return may be put into
 // Change.Devices, and are changed there like those that were named.
-type DeviceReads interface {
+type LockedReads interface {
 	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last counted did:
 	// they are counted from the latest on.
 	NewSince(since time.Time, limit int) (n int, oldest time.Time, err error)
@@ -182,6 +186,8 @@ type DeviceReads interface {
 	EnrollmentKey(id string) (*EnrollmentKey, error)
 	// LiveEnrollmentKeys counts the enrollment keys of the license that were not deleted.
 	LiveEnrollmentKeys() (int, error)
+	// Group locks a group and counts what is used of it; nil for none.
+	Group(id string) (*Group, error)
 }
 
 // Match is a device that shares components with another: so many are Equal of those Compared, which both sides know.
@@ -195,8 +201,8 @@ type Change struct {
 	License License
 	// Devices holds the named devices that exist, by hardware id. Entries may be changed and added.
 	Devices map[string]*Device
-	// Reads finds further devices of the license, under the same lock.
-	Reads DeviceReads
+	// Reads finds further devices of the license, under the same lock, and its group.
+	Reads LockedReads
 	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
 	OfflineVoid bool
 	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero for nothing.

@@ -18,6 +18,8 @@ type Patch struct {
 	// IfVersion refuses the change with VersionError unless the license has this version.
 	IfVersion  *int
 	CustomerID *string
+	// GroupID null is none.
+	GroupID Optional[string]
 	TermsChange
 	IsActive *bool
 	IsTest   *bool
@@ -27,7 +29,7 @@ type Patch struct {
 }
 
 // Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
-// others, ErrNotFound, ErrVersion.
+// others, ErrNotFound, ErrVersion, GroupError.
 func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
 	p.ShortLeases = s.ShortLeases
 	if err := p.check(); err != nil {
@@ -54,14 +56,27 @@ func (s *Licenses) Delete(ctx context.Context, by *Actor, licenseID string, ifVe
 	return s.Update(ctx, by, licenseID, p)
 }
 
+// CheckVersion refuses a change of what has another version than the caller has read; nil stands for any.
+func CheckVersion(wanted *int, version int) error {
+	if wanted == nil || *wanted == version {
+		return nil
+	}
+	return ErrVersion.WithMessagef("it has changed since it was read; read it again and repeat the change").
+		With("version", version)
+}
+
 // check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that is
 // fine without them.
 func (p *Patch) check() error {
 	l := License{CustomerID: "any"}
 	set(&l.CustomerID, p.CustomerID)
+	setOr(&l.GroupID, p.GroupID, "")
 	set(&l.Metadata, p.Metadata)
 	set(&l.DeactivationReason, p.DeactivationReason)
 	problems := l.problems()
+	if p.GroupID.given() && l.GroupID == "" {
+		problems["group_id"] = "must be the group_id of a group, or null for none"
+	}
 	p.TermsChange.problems(problems)
 	if len(problems) > 0 {
 		return apierr.InvalidFields(problems)
@@ -86,6 +101,9 @@ func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 		return &VersionError{refusal{ErrVersion}, before.Version}
 	}
 	if err := a.make(l); err != nil {
+		return err
+	}
+	if err := ch.joinGroup(before.GroupID); err != nil {
 		return err
 	}
 	was, is := audit.Changes(before.auditView(), l.auditView())
@@ -135,6 +153,7 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 
 func (l *License) apply(p *Patch, now time.Time) {
 	set(&l.CustomerID, p.CustomerID)
+	setOr(&l.GroupID, p.GroupID, "")
 	set(&l.IsTest, p.IsTest)
 	set(&l.Metadata, p.Metadata)
 	l.applyTerms(&p.TermsChange, now)

@@ -39,6 +39,8 @@ type Request struct {
 	Needs *Needs
 	// Around is nil where nothing of the surroundings is asked.
 	Around *Surroundings
+	// Group is the group of the license, nil for none and where no seat is asked for.
+	Group *Group
 	// Newcomers are nil where they are not counted.
 	Newcomers *Newcomers
 	// AppVersion is the version of the application, empty where it does not say it.
@@ -163,6 +165,11 @@ var checks = [...]check{
 		facts: func(r Request) (any, any) {
 			return r.License.CurrentDevices, countValue(r.License.MaxDevices, Unlimited)
 		},
+	},
+	{
+		name: "group_seat_free", refusal: ErrGroupLimit, of: OperationActivate,
+		passes: func(r Request) bool { return r.Group.seatFree() },
+		facts:  func(r Request) (any, any) { return r.Group.seats() },
 	},
 	{
 		name: "new_devices", refusal: ErrTooManyNew, of: OperationActivate,

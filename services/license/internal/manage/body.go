@@ -16,6 +16,7 @@ type licenseBody struct {
 	CustomerID string  `json:"customer_id"`
 	Product    string  `json:"product"`
 	Policy     *string `json:"policy"`
+	GroupID    *string `json:"group_id"`
 	termsBody
 	CurrentDevices     int              `json:"current_devices"`
 	Status             licensing.Status `json:"status"`
@@ -42,6 +43,7 @@ func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
 		CustomerID:         l.CustomerID,
 		Product:            l.Product,
 		Policy:             httpx.TextOrNull(l.Policy),
+		GroupID:            httpx.TextOrNull(l.GroupID),
 		termsBody:          newTermsBody(&l.Terms, now),
 		CurrentDevices:     l.CurrentDevices,
 		Status:             l.Status(now),
@@ -83,6 +85,7 @@ type newLicense struct {
 	CustomerID string  `json:"customer_id" text:"identifier"`
 	Product    string  `json:"product" text:"identifier"`
 	Policy     string  `json:"policy" text:"identifier"`
+	GroupID    string  `json:"group_id" text:"identifier"`
 	LicenseKey *string `json:"license_key" text:"key"`
 	newTerms
 	IsTest   bool            `json:"is_test"`
@@ -94,6 +97,7 @@ func (n newLicense) wanted() licensing.NewLicense {
 		CustomerID:  n.CustomerID,
 		Product:     n.Product,
 		Policy:      n.Policy,
+		GroupID:     canonicalID(n.GroupID),
 		Key:         n.LicenseKey,
 		TermsChange: n.newTerms.change(),
 		IsTest:      n.IsTest,
@@ -124,6 +128,7 @@ func (newLicense) Unsettable() map[string]string {
 // licenseChange is what PATCH takes: only the members that are present change.
 type licenseChange struct {
 	CustomerID jsonbody.Optional[string] `json:"customer_id" text:"identifier"`
+	GroupID    jsonbody.Optional[string] `json:"group_id" text:"identifier" null:"ok"`
 	changedTerms
 	IsActive           jsonbody.Optional[bool]            `json:"is_active"`
 	IsTest             jsonbody.Optional[bool]            `json:"is_test"`
@@ -153,8 +158,10 @@ func (licenseChange) Unsettable() map[string]string {
 }
 
 func (l licenseChange) patch() licensing.Patch {
+	l.GroupID.Value = canonicalID(l.GroupID.Value)
 	return licensing.Patch{
 		CustomerID:         l.CustomerID.Pointer(),
+		GroupID:            licensing.Optional[string](l.GroupID),
 		TermsChange:        l.changedTerms.change(),
 		IsActive:           l.IsActive.Pointer(),
 		IsTest:             l.IsTest.Pointer(),

@@ -15,7 +15,7 @@ import (
 // filters are the parameters of the list.
 var filters = []string{
 	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
-	"expires_after", "expires_before", "product", "policy", "license_type", "search", "page", "per_page", "cursor",
+	"expires_after", "expires_before", "product", "policy", "group_id", "license_type", "search", "page", "per_page", "cursor",
 }
 
 var types = []string{
@@ -90,6 +90,7 @@ func queryFilter(c *gin.Context) (licensing.Filter, error) {
 		LicenseType:   q.oneOf("license_type", types),
 		Product:       q.identifier("product"),
 		Policy:        q.identifier("policy"),
+		GroupID:       q.uuid("group_id"),
 		Search:        q.identifier("search"),
 		IsActive:      read(&q, "is_active", httpx.QueryBool),
 		IsTest:        read(&q, "is_test", httpx.QueryBool),
@@ -117,6 +118,19 @@ func (q *query) identifier(name string) *string {
 	value, err := httpx.QueryIdentifier(q.c, name, maxText)
 	q.err = err
 	return httpx.TextOrNull(value)
+}
+
+// uuid reads a parameter that is the id of something.
+func (q *query) uuid(name string) *string {
+	value := q.identifier(name)
+	if value == nil {
+		return nil
+	}
+	id, ok := httpx.UUID(*value)
+	if !ok {
+		q.err = apierr.InvalidField(name, "must be a UUID")
+	}
+	return &id
 }
 
 // oneOf reads a parameter that has one of the allowed values, or is absent.

@@ -30,6 +30,14 @@ func licenseID(c *gin.Context) string {
 	return id
 }
 
+// canonicalID is how an id is written by ourselves. What is none stays as it is: the rules say so.
+func canonicalID(text string) string {
+	if id, ok := httpx.UUID(text); ok {
+		return id
+	}
+	return text
+}
+
 // code reads the code of the path. What is none becomes empty, which nothing has as its code.
 func code(c *gin.Context) string {
 	if text := c.Param("code"); catalog.IsCode(text) {

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -28,6 +29,7 @@ type Deps struct {
 	Catalog     licensing.Catalog
 	Blocks      *block.Blocks
 	Customers   *customer.Customers
+	Groups      *group.Groups
 	Products    *catalog.Products
 	Policies    *catalog.Policies
 	Leases      *lease.Leases
@@ -96,6 +98,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
 	m.blockRoutes(r.Group("/api/v1/admin/blocks", m.RequireActor, httpx.StrictMembers()))
 	m.customerRoutes(r.Group("/api/v1/admin/customers", m.RequireActor, httpx.StrictMembers()))
+	m.groupRoutes(r.Group("/api/v1/admin/groups", m.RequireActor, httpx.StrictMembers()))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }
@@ -107,6 +110,15 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 	g.GET("/:code", plain, wire.Wrap(m.getPolicy))
 	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
+}
+
+func (m *Manage) groupRoutes(g gin.IRouter) {
+	plain := httpx.OnlyQuery()
+	g.POST("", plain, wire.Wrap(m.createGroup))
+	g.GET("", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listGroups))
+	g.GET("/:group_id", plain, wire.Wrap(m.getGroup))
+	g.PATCH("/:group_id", plain, wire.Wrap(m.updateGroup))
+	g.DELETE("/:group_id", httpx.Timeout(bulkTime), plain, httpx.NoMembers(), wire.Wrap(m.deleteGroup))
 }
 
 func (m *Manage) blockRoutes(g gin.IRouter) {

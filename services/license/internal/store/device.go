@@ -116,8 +116,8 @@ func writeComponents(tx *gorm.DB, ring *keyring.Ring, d *licensing.Device) error
 	return tx.Table("device_components").Create(&rows).Error
 }
 
-// deviceReads implements licensing.DeviceReads within a transaction that holds the license.
-type deviceReads struct {
+// lockedReads implements licensing.LockedReads within a transaction that holds the license.
+type lockedReads struct {
 	tx        *gorm.DB
 	licenseID string
 	// known gets what is read, so that changes of it are noticed.
@@ -125,11 +125,11 @@ type deviceReads struct {
 	ring  *keyring.Ring
 }
 
-func (r *deviceReads) devices() *gorm.DB {
+func (r *lockedReads) devices() *gorm.DB {
 	return r.tx.Session(&gorm.Session{}).Table("devices").Where("license_id = ?", r.licenseID)
 }
 
-func (r *deviceReads) note(rows []deviceRow) []*licensing.Device {
+func (r *lockedReads) note(rows []deviceRow) []*licensing.Device {
 	found := make([]*licensing.Device, len(rows))
 	for i := range rows {
 		d := rows[i].device()
@@ -139,8 +139,8 @@ func (r *deviceReads) note(rows []deviceRow) []*licensing.Device {
 	return found
 }
 
-// NewSince implements licensing.DeviceReads.
-func (r *deviceReads) NewSince(since time.Time, limit int) (n int, oldest time.Time, err error) {
+// NewSince implements licensing.LockedReads.
+func (r *lockedReads) NewSince(since time.Time, limit int) (n int, oldest time.Time, err error) {
 	var times []time.Time
 	err = r.devices().Where("first_activated_at > ?", since).Order("first_activated_at DESC").Limit(limit).
 		Pluck("first_activated_at", &times).Error
@@ -154,15 +154,15 @@ func (r *deviceReads) NewSince(since time.Time, limit int) (n int, oldest time.T
 const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= ?
 	AND (devices.offline_until IS NULL OR devices.offline_until <= ?)`
 
-// Idle implements licensing.DeviceReads.
-func (r *deviceReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
+// Idle implements licensing.LockedReads.
+func (r *lockedReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
 	var rows []deviceRow
 	err := r.devices().Where(isIdle, since, now).Order("id").Limit(maxIdle).Find(&rows).Error
 	return r.note(rows), err
 }
 
-// ByAlias implements licensing.DeviceReads.
-func (r *deviceReads) ByAlias(hardwareID string) (*licensing.Device, error) {
+// ByAlias implements licensing.LockedReads.
+func (r *lockedReads) ByAlias(hardwareID string) (*licensing.Device, error) {
 	var rows []deviceRow
 	alias := r.tx.Session(&gorm.Session{NewDB: true}).Table("device_aliases").Select("device_id").
 		Where("license_id = ? AND hardware_id = ?", r.licenseID, hardwareID)
@@ -180,8 +180,8 @@ const matching = `SELECT c.device_id, count(*) AS compared, count(CASE WHEN c.ha
 		SELECT device_id FROM device_components WHERE hash IN @hashes AND license_id = @license)
 	GROUP BY c.device_id, d.is_active, d.last_seen_at ORDER BY d.is_active DESC, equal DESC, d.last_seen_at DESC LIMIT @limit`
 
-// Matching implements licensing.DeviceReads.
-func (r *deviceReads) Matching(components map[string]string) ([]licensing.Match, error) {
+// Matching implements licensing.LockedReads.
+func (r *lockedReads) Matching(components map[string]string) ([]licensing.Match, error) {
 	names := slices.Sorted(maps.Keys(components))
 	var hashes [][]byte
 	for _, name := range names {

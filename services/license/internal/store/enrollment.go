@@ -73,7 +73,7 @@ func (s *Store) deleteEnrollmentKey(tx *gorm.DB, licenseID, id string) error {
 }
 
 // EnrollmentKey implements licensing.DeviceReads.
-func (r *deviceReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error) {
+func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error) {
 	if uuid.Validate(id) != nil {
 		return nil, nil
 	}
@@ -88,14 +88,14 @@ func (r *deviceReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error)
 }
 
 // LiveEnrollmentKeys implements licensing.DeviceReads.
-func (r *deviceReads) LiveEnrollmentKeys() (int, error) {
+func (r *lockedReads) LiveEnrollmentKeys() (int, error) {
 	var n int64
 	err := r.plain().Table("enrollment_keys").Where("license_id = ? AND deleted_at IS NULL", r.licenseID).Count(&n).Error
 	return int(n), err
 }
 
 // plain reads without locks: that of the license holds off whoever would change what is read.
-func (r *deviceReads) plain() *gorm.DB { return r.tx.Session(&gorm.Session{NewDB: true}) }
+func (r *lockedReads) plain() *gorm.DB { return r.tx.Session(&gorm.Session{NewDB: true}) }
 
 // EnrollmentKeys implements licensing.Catalog.
 func (s *Store) EnrollmentKeys(

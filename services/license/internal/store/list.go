@@ -62,6 +62,7 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	}
 	where(f.CustomerID != nil, "customer_id = ?", f.CustomerID)
 	where(f.Policy != nil, "policy = ?", f.Policy)
+	where(f.GroupID != nil, "group_id = ?", f.GroupID)
 	where(f.IsActive != nil, "is_active = ?", f.IsActive)
 	where(f.IsTest != nil, "is_test = ?", f.IsTest)
 	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)

@@ -25,6 +25,7 @@ type licenseRow struct {
 	ProductIsActive   bool   `gorm:"<-:false"`
 	ProductMinVersion string `gorm:"<-:false"`
 	Policy            *string
+	GroupID           *string
 	Terms             termsRow `gorm:"embedded"`
 	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is for those
 	// of the program of before, which overwrites it by what it knows of terms.
@@ -61,6 +62,7 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		MaskedKey:          l.MaskedKey,
 		CustomerID:         l.CustomerID,
 		Policy:             textOrNull(l.Policy),
+		GroupID:            textOrNull(l.GroupID),
 		Terms:              newTermsRow(&l.Terms),
 		UsableUntil:        nullable(l.UsableUntil()),
 		PlainTerms:         l.Plain(),
@@ -96,6 +98,7 @@ func (r *licenseRow) license() licensing.License {
 		Product:            r.Product,
 		ProductRules:       r.productRules(),
 		Policy:             textOrNone(r.Policy),
+		GroupID:            textOrNone(r.GroupID),
 		Terms:              r.Terms.terms(),
 		TransfersUsed:      r.TransfersUsed,
 		FreedSeats:         r.FreedSeats,

@@ -71,8 +71,15 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 		}
 		errs, codes = make([]error, len(rows)), make([]string, len(rows))
 		var customers []string
+		groups, err := s.lockGroups(tx, rows)
+		if err != nil {
+			return err
+		}
 		products := map[string]productRow{} // by what names them: a bulk names few
 		for i, row := range rows {
+			if errs[i] = groups.admit(row.License.GroupID); errs[i] != nil {
+				continue
+			}
 			product, err := s.productOf(ctx, tx, row.License.Product, products)
 			if err != nil {
 				return err
@@ -84,6 +91,7 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 			}
 			if taken {
 				errs[i] = licensing.ErrKeyExists
+				groups.release(row.License.GroupID)
 				continue
 			}
 			customers = append(customers, row.License.CustomerID)
@@ -140,7 +148,7 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		ch := &licensing.Change{
 			License: before,
 			Devices: map[string]*licensing.Device{},
-			Reads:   &deviceReads{tx: s.db.Lock(tx), licenseID: licenseID, known: known, ring: s.keys.Ring},
+			Reads:   &lockedReads{tx: s.db.Lock(tx), licenseID: licenseID, known: known, ring: s.keys.Ring},
 		}
 		for hardwareID, d := range known {
 			ch.Devices[hardwareID] = &d

@@ -32,6 +32,7 @@ func Refusal(err error) error {
 		token   *licensing.TokenError
 		ended   *lease.EndedError
 		borrow  *lease.BorrowError
+		group   *licensing.GroupError
 	)
 	switch {
 	case errors.As(err, &verdict):
@@ -50,8 +51,17 @@ func Refusal(err error) error {
 		return apierr.From(err).With("slot_free", ended.SlotFree)
 	case errors.As(err, &borrow):
 		return apierr.From(err).With("borrow_max_hours", borrow.MaxHours)
+	case errors.As(err, &group):
+		return withGroup(apierr.From(err), &group.Group)
 	}
 	return err
+}
+
+// withGroup tells of the limits of a group.
+func withGroup(e *apierr.Error, g *licensing.Group) *apierr.Error {
+	return e.With("group_id", g.ID).With("current_devices", g.CurrentDevices).
+		With("max_devices", CountOrNull(g.MaxDevices, licensing.Unlimited)).
+		With("current_licenses", g.CurrentLicenses).With("max_licenses", CountOrNull(g.MaxLicenses, licensing.Unlimited))
 }
 
 func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
@@ -60,6 +70,8 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		return e
 	case errcode.DeviceLimitExceeded:
 		return e.With("limits", NewLimits(v.License.Limits()))
+	case errcode.GroupLimitExceeded:
+		e = withGroup(e, v.Group)
 	case errcode.LicenseSuspended:
 		s := v.License.Suspension
 		e = e.With("suspended_until", httpx.TimeOrNull(s.Until)).With("suspension_reason", httpx.TextOrNull(s.Reason))

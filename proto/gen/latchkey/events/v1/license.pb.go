@@ -53,6 +53,8 @@ type License struct {
 	Policy string `protobuf:"bytes,30,opt,name=policy,proto3" json:"policy,omitempty"`
 	// transfers_used is how many transfers count against the transfer_limit.
 	TransfersUsed int32 `protobuf:"varint,60,opt,name=transfers_used,json=transfersUsed,proto3" json:"transfers_used,omitempty"`
+	// group_id is the group whose limits the license shares, empty where there is none.
+	GroupId       string `protobuf:"bytes,70,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -197,6 +199,13 @@ func (x *License) GetTransfersUsed() int32 {
 		return x.TransfersUsed
 	}
 	return 0
+}
+
+func (x *License) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
 }
 
 // Terms are what was agreed on a license.
@@ -4316,7 +4325,7 @@ var File_latchkey_events_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\x8b\x05\n" +
+	" latchkey/events/v1/license.proto\x12\x12latchkey.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xa6\x05\n" +
 	"\aLicense\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -4338,7 +4347,8 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x0fsuspended_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0esuspendedUntil\x12+\n" +
 	"\x11suspension_reason\x18\x0e \x01(\tR\x10suspensionReason\x12\x16\n" +
 	"\x06policy\x18\x1e \x01(\tR\x06policy\x12%\n" +
-	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\"\xb5\x06\n" +
+	"\x0etransfers_used\x18< \x01(\x05R\rtransfersUsed\x12\x19\n" +
+	"\bgroup_id\x18F \x01(\tR\agroupId\"\xb5\x06\n" +
 	"\x05Terms\x12!\n" +
 	"\flicense_type\x18\x01 \x01(\tR\vlicenseType\x12\x1f\n" +
 	"\vmax_devices\x18\x02 \x01(\x05R\n" +
