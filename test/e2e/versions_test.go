@@ -3,11 +3,16 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
@@ -27,11 +32,7 @@ func TestPreviousVersionBesideTheNew(t *testing.T) {
 		t.Fatalf("git log %s: %q, %v; the test needs the git working tree, with this file committed",
 			compatible, commit, err)
 	}
-	previous, err := suite.BuildCommit(t.Context(), commit, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("beside commit %.12s", commit)
+	previous := buildCommit(t, commit)
 	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"versions","max_devices":1000000}`)
 	stop := r.load(4, r.journeys(id, key))
@@ -50,4 +51,72 @@ func TestPreviousVersionBesideTheNew(t *testing.T) {
 		t.Errorf("%d devices, counter %d", active, counter)
 	}
 	w.usage(id, "activations", active)
+}
+
+func buildCommit(t *testing.T, commit string) (bin string) {
+	t.Helper()
+	bin, err := suite.BuildCommit(t.Context(), commit, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("beside commit %.12s", commit)
+	return bin
+}
+
+// beforeTerms is the last commit whose licenses had seats, an end and features, and nothing else.
+const beforeTerms = "1e1bc45"
+
+// TestRollOutOverLicensesOfBefore upgrades a database of the build that knew no terms, process by process with admin
+// last, while both versions work on it: no call fails, and licenses of before are what they were.
+func TestRollOutOverLicensesOfBefore(t *testing.T) {
+	s, err := suite.Start(t.Context(), suite.Options{Bin: buildCommit(t, beforeTerms), Replicas: 2,
+		Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0"}})
+	if errors.Is(err, servers.ErrNotInstalled) {
+		testkit.NotCovered(t, "the roll-out over a database of before: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &harness{T: t, Suite: s}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error("the suite did not end well:", err)
+		}
+	})
+	id, key := w.create(`{"customer_id":"of before","max_devices":1000000,"product":"Photo Lab 2","features":["export"]}`)
+	ended, endedKey := w.create(`{"customer_id":"of before","license_type":"standard"}`)
+	w.want(w.admin(http.MethodPatch, "/licenses/"+ended, `{"expires_at":"2020-01-01T00:00:00Z"}`), http.StatusOK, "")
+	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
+
+	r := w.behindGateway()
+	stop := r.load(2, r.journeys(id, key))
+	for _, service := range []string{"analytics", "auth", "license", "admin"} {
+		for _, p := range w.Processes {
+			if p.Service() == service {
+				p.Use(w.Bin)
+				w.restart(p.Name)
+			}
+		}
+	}
+	t.Logf("%d calls answered", stop())
+
+	active, counter := w.devices(id)
+	if active == 0 || counter != active {
+		t.Errorf("%d devices, counter %d", active, counter)
+	}
+	w.usage(id, "activations", active)
+	valid := w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
+	if valid.body["valid"] != true || fmt.Sprint(valid.body["features"]) != "[export]" {
+		t.Errorf("a license of before: %s", valid.raw)
+	}
+	w.want(w.license("validate", device(endedKey, "pc")), http.StatusForbidden, "LICENSE_EXPIRED")
+	for license, want := range map[string]string{
+		id: "perpetual active Photo-Lab-2", ended: "time-limited expired default",
+	} {
+		a := w.want(w.admin(http.MethodGet, "/licenses/"+license, ""), http.StatusOK, "")
+		got := fmt.Sprint(a.body["license_type"], " ", a.body["status"], " ", a.body["product"])
+		if got != want {
+			t.Errorf("a license of before is %s, want %s", got, want)
+		}
+	}
 }

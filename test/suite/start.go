@@ -3,6 +3,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -123,7 +124,7 @@ func (s *Suite) planServices() error {
 				p.Name = fmt.Sprintf("%s-%d", service, n+1)
 			}
 			internals[service] = append(internals[service], internal)
-			p.argv = []string{filepath.Join(s.Bin, service), "serve"}
+			p.argv = []string{filepath.Join(cmp.Or(s.options.Bin, s.Bin), service), "serve"}
 			p.environ = []string{"LATCHKEY_ADDR=" + public, "LATCHKEY_INTERNAL_ADDR=" + internal}
 			s.Processes = append(s.Processes, p)
 		}

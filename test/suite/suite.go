@@ -35,6 +35,8 @@ type Options struct {
 	// Root is the folder of the repository; empty means the working directory, or the first folder above with a
 	// go.work.
 	Root string
+	// Bin is the folder of binaries to begin with, those of another version, say; empty means those of Root.
+	Bin string
 	// Settings are added to the environment of every process, as NAME=value.
 	Settings []string
 	// Progress hears what is being done; nil is silent.
@@ -54,7 +56,7 @@ type Suite struct {
 	Processes []*Process
 	// Dir holds the logs, credentials.json, and the embedded suite's data in latchkey-data.
 	Dir string
-	// Bin is the folder of the built binaries.
+	// Bin is the folder of the binaries built from Root.
 	Bin string
 
 	options Options
