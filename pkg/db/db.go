@@ -84,8 +84,10 @@ func open(dialector gorm.Dialector) (*gorm.DB, error) {
 		DisableNestedTransaction: true,
 		DisableAutomaticPing:     true,
 		TranslateError:           true,
-		Logger:                   logger.Discard,
-		NowFunc:                  func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+		// PostgreSQL refuses a prepared "SELECT *" once a program of the next version has added a column.
+		QueryFields: true,
+		Logger:      logger.Discard,
+		NowFunc:     func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
 	})
 }
 

@@ -17,7 +17,20 @@ import (
 
 // activations activates devices one after the other on n workers until stopped, and counts what was acknowledged.
 func (w *harness) activations(key string, workers int) (stop func() int64) {
-	var acknowledged, next atomic.Int64
+	return w.repeat(workers, func(n int64) bool { return w.activated(key, fmt.Sprintf("device-%d", n)) }).stop
+}
+
+// repeated are calls that go on until stopped. Each is made again until it is answered, as an SDK does: giving up would
+// leave open whether it counted.
+type repeated struct {
+	acknowledged atomic.Int64
+	stop         func() int64
+}
+
+// repeat makes numbered calls one after the other on each worker; call is false when it has to be made again.
+func (w *harness) repeat(workers int, call func(n int64) bool) *repeated {
+	r := &repeated{}
+	var next atomic.Int64
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for range workers {
@@ -28,29 +41,28 @@ func (w *harness) activations(key string, workers int) (stop func() int64) {
 					return
 				default:
 				}
-				if w.insists(key, fmt.Sprintf("device-%d", next.Add(1))) {
-					acknowledged.Add(1)
+				if w.insists(call, next.Add(1)) {
+					r.acknowledged.Add(1)
 				}
 			}
 		})
 	}
-	stop = sync.OnceValue(func() int64 { close(done); all.Wait(); return acknowledged.Load() })
-	w.Cleanup(func() { stop() }) // when the test ends early
-	return stop
+	r.stop = sync.OnceValue(func() int64 { close(done); all.Wait(); return r.acknowledged.Load() })
+	w.Cleanup(func() { r.stop() }) // when the test ends early
+	return r
 }
 
-// insists asks until it is answered, as an SDK does: 409 then tells that a call counted whose answer was lost. Giving
-// up would leave open whether one did.
-func (w *harness) insists(key, hardware string) bool {
-	for deadline := time.Now().Add(2 * time.Minute); !w.activated(key, hardware); pause(50 * time.Millisecond) {
+func (w *harness) insists(call func(n int64) bool, n int64) bool {
+	for deadline := time.Now().Add(2 * time.Minute); !call(n); pause(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.Errorf("%s cannot be activated", hardware)
+			w.Errorf("call %d is not answered", n)
 			return false
 		}
 	}
 	return true
 }
 
+// activated is also true for 409, which tells that a call counted whose answer was lost.
 func (w *harness) activated(key, hardware string) bool {
 	a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, hardware), "X-API-Key",
 		w.APIKey)

@@ -23,6 +23,8 @@ type roundRobin struct {
 	turn atomic.Int64
 	// What the calls carry. A test may replace it while they go on.
 	asClient, asOwner, asVendor credential
+	// again has calls that were answered 500 made once more.
+	again bool
 }
 
 // credential is a header with a secret.
@@ -56,7 +58,8 @@ func (r *roundRobin) ask(service, method, path, body string, headers ...string) 
 	urls := r.URLs(service)
 	for deadline := time.Now().Add(time.Minute); ; {
 		a, err := try(method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
-		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+		failed := r.again && err == nil && a.status == http.StatusInternalServerError
+		if !failed && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
 			return a, err
 		}
 		pause(5 * time.Millisecond)

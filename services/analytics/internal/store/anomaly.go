@@ -152,9 +152,9 @@ func (s *Store) knownAnomalies(tx *gorm.DB, findings []detect.Finding) ([]usage.
 		}
 	}
 	var rows []anomalyRow
-	err := tx.Raw(`SELECT * FROM anomalies WHERE subject IN ? AND (closed_at IS NULL OR last_seen >= ?)
-		ORDER BY detected_at, anomaly_id`,
-		keysOf(subjects), since.Add(-usage.EpisodeGap)).Scan(&rows).Error
+	err := tx.Table("anomalies").
+		Where("subject IN ? AND (closed_at IS NULL OR last_seen >= ?)", keysOf(subjects), since.Add(-usage.EpisodeGap)).
+		Order("detected_at, anomaly_id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read known anomalies: %w", err)
 	}
@@ -262,8 +262,8 @@ func (s *Store) CloseAnomalies(ctx context.Context, now time.Time) (closed int, 
 			return err
 		}
 		var rows []anomalyRow
-		err := tx.Raw(`SELECT * FROM anomalies WHERE closed_at IS NULL AND last_seen <= ? LIMIT 1000`,
-			now.Add(-usage.EpisodeGap)).Scan(&rows).Error
+		err := tx.Table("anomalies").Where("closed_at IS NULL AND last_seen <= ?", now.Add(-usage.EpisodeGap)).
+			Limit(1000).Find(&rows).Error
 		if err != nil {
 			return err
 		}

@@ -228,6 +228,10 @@ func (t table) findSQL(keys table, source string) string {
 	for i, c := range keys.columns {
 		on[i] = "t." + c.name + " = k." + c.name
 	}
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = "t." + c.name
+	}
 	// CROSS JOIN keeps SQLite from scanning the table to look for its rows among the keys.
-	return "SELECT t.* FROM (" + source + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
+	return "SELECT " + strings.Join(names, ", ") + " FROM (" + source + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
 }

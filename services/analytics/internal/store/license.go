@@ -15,7 +15,7 @@ const historyBefore = 56 * 24 * time.Hour
 // License implements usage.Store.
 func (s *Store) License(ctx context.Context, id string) (*usage.License, error) {
 	var rows []licenseRow
-	if err := s.db.Read(ctx).Raw(`SELECT * FROM licenses WHERE license_id = ?`, id).Scan(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Table("licenses").Where("license_id = ?", id).Find(&rows).Error; err != nil {
 		return nil, db.Error(fmt.Errorf("read license: %w", err))
 	}
 	if len(rows) == 0 {
@@ -56,8 +56,8 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 // Days implements usage.Store.
 func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]usage.Day, error) {
 	var rows []dayRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM license_days WHERE license_id = ? AND day >= ? ORDER BY day`,
-		licenseID, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Table("license_days").Where("license_id = ? AND day >= ?", licenseID, from).
+		Order("day").Find(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read days: %w", err))
 	}
@@ -74,8 +74,8 @@ func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]u
 
 func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, error) {
 	var rows []deviceRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM devices WHERE license_id = ? ORDER BY hardware_id`, licenseID).
-		Scan(&rows).Error
+	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("hardware_id").
+		Find(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read devices: %w", err))
 	}
@@ -92,9 +92,8 @@ func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, 
 
 func (s *Store) deviceDays(ctx context.Context, licenses []string, from time.Time) ([]usage.DeviceDay, error) {
 	var rows []deviceDayRow
-	err := s.db.Read(ctx).
-		Raw(`SELECT * FROM device_days WHERE license_id IN ? AND day >= ? ORDER BY license_id, day, hardware_id`,
-			licenses, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Table("device_days").Where("license_id IN ? AND day >= ?", licenses, from).
+		Order("license_id, day, hardware_id").Find(&rows).Error
 	days := make([]usage.DeviceDay, len(rows))
 	for i, r := range rows {
 		days[i] = r.day()

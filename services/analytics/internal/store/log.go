@@ -20,9 +20,10 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	last, id := from, "00000000-0000-0000-0000-000000000000"
 	for {
 		var rows []eventRow
-		err := s.db.Read(ctx).Raw(`SELECT * FROM events WHERE license_id = ? AND occurred_at >= ? AND occurred_at <= ?
-			AND (occurred_at > ? OR event_id > ?) ORDER BY occurred_at, event_id LIMIT ?`,
-			licenseID, last, to, last, id, page).Scan(&rows).Error
+		err := s.db.Read(ctx).Table("events").
+			Where(`license_id = ? AND occurred_at >= ? AND occurred_at <= ? AND (occurred_at > ? OR event_id > ?)`,
+				licenseID, last, to, last, id).
+			Order("occurred_at, event_id").Limit(page).Find(&rows).Error
 		if err != nil {
 			return db.Error(fmt.Errorf("read events: %w", err))
 		}

@@ -155,8 +155,8 @@ func (s *Store) overviewRisk(ctx context.Context, _ time.Time, o *usage.Overview
 // Fleet implements usage.Store.
 func (s *Store) Fleet(ctx context.Context, step string, from time.Time) ([]usage.FleetPoint, error) {
 	var rows []fleetRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM fleet WHERE step = ? AND starts_at >= ? ORDER BY starts_at`, step, from).
-		Scan(&rows).Error
+	err := s.db.Read(ctx).Table("fleet").Where("step = ? AND starts_at >= ?", step, from).
+		Order("starts_at").Find(&rows).Error
 	points := make([]usage.FleetPoint, len(rows))
 	for i, r := range rows {
 		points[i] = usage.FleetPoint{

@@ -31,8 +31,8 @@ func (s *Store) rescore(tx *gorm.DB, licenses []string, now time.Time) error {
 		return nil
 	}
 	var found []anomalyRow
-	err := tx.Raw(`SELECT * FROM anomalies WHERE license_id IN ? AND last_seen >= ? ORDER BY detected_at, anomaly_id`,
-		licenses, now.Add(-riskMemory)).Scan(&found).Error
+	err := tx.Table("anomalies").Where("license_id IN ? AND last_seen >= ?", licenses, now.Add(-riskMemory)).
+		Order("detected_at, anomaly_id").Find(&found).Error
 	if err != nil {
 		return fmt.Errorf("read anomalies: %w", err)
 	}
@@ -81,8 +81,8 @@ func (s *Store) RescoreAfter(ctx context.Context, after string, now time.Time) (
 // Scores implements usage.Store.
 func (s *Store) Scores(ctx context.Context, licenseID string, from time.Time) ([]usage.DayScore, error) {
 	var rows []scoreRow
-	err := s.db.Read(ctx).Raw(`SELECT * FROM risk_scores WHERE license_id = ? AND day >= ? ORDER BY day`,
-		licenseID, from).Scan(&rows).Error
+	err := s.db.Read(ctx).Table("risk_scores").Where("license_id = ? AND day >= ?", licenseID, from).
+		Order("day").Find(&rows).Error
 	scores := make([]usage.DayScore, len(rows))
 	for i, r := range rows {
 		scores[i] = usage.DayScore{Date: usage.Date(r.Day.utc()), Score: r.Score}

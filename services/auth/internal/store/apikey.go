@@ -25,6 +25,8 @@ type keyRow struct {
 	RevokedAt        *time.Time
 }
 
+var keyColumns = db.Columns("k", keyRow{})
+
 // TableName implements gorm's Tabler.
 func (keyRow) TableName() string { return "api_keys" }
 
@@ -118,7 +120,7 @@ func (s *Store) KeyBySecret(ctx context.Context, hash [32]byte) (credential.APIK
 		SecretExpiresAt *time.Time
 	}
 	err := s.db.Read(ctx).Table("api_keys AS k").
-		Select("k.*, s.created_at AS secret_created_at, s.expires_at AS secret_expires_at").
+		Select(keyColumns+", s.created_at AS secret_created_at, s.expires_at AS secret_expires_at").
 		Joins("JOIN api_key_secrets AS s ON s.api_key_id = k.id").
 		Where("s.sha256 = ?", hash[:]).Take(&row).Error
 	if err != nil {

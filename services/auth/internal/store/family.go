@@ -26,6 +26,8 @@ type familyRow struct {
 	Rotations      int
 }
 
+var familyColumns = db.Columns("f", familyRow{})
+
 // TableName implements gorm's Tabler.
 func (familyRow) TableName() string { return "token_families" }
 
@@ -128,8 +130,8 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (credential.Fam
 		TokenExpiresAt time.Time
 	}
 	err := s.db.Read(ctx).Table("token_families AS f").
-		Select("f.*, t.access_id AS token_access_id, t.created_at AS token_created_at, t.expires_at AS "+
-			"token_expires_at").
+		Select(familyColumns+
+			", t.access_id AS token_access_id, t.created_at AS token_created_at, t.expires_at AS token_expires_at").
 		Joins("JOIN refresh_tokens AS t ON t.family_id = f.id").
 		Where("t.sha256 = ?", hash[:]).Take(&row).Error
 	if err != nil {
@@ -230,7 +232,7 @@ func (s *Store) accessState(
 		Sha256 []byte
 		Void   bool
 	}
-	err = s.db.Read(ctx).Table("token_families AS f").Select("f.*, t.sha256, t.void").
+	err = s.db.Read(ctx).Table("token_families AS f").Select(familyColumns+", t.sha256, t.void").
 		Joins("LEFT JOIN refresh_tokens AS t ON t.family_id = f.id AND t.access_id = ?", accessID).
 		Where("f.id = ?", familyID).Take(&row).Error
 	if errors.Is(err, db.ErrNotFound) {

@@ -44,7 +44,7 @@ func (r *enrollmentKeyRow) key() licensing.EnrollmentKey {
 }
 
 // enrollmentColumns reads an enrollment key with the seats that were taken by it.
-const enrollmentColumns = `enrollment_keys.*,
+var enrollmentColumns = db.Columns("enrollment_keys", enrollmentKeyRow{}, "devices") + `,
 	(SELECT count(*) FROM devices WHERE enrollment_key_id = enrollment_keys.id AND is_active) AS devices`
 
 func insertEnrollmentKey(tx *gorm.DB, n *licensing.NewEnrollment) error {

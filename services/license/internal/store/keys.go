@@ -68,7 +68,7 @@ func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time
 		return foundKey{LicenseID: former.LicenseID, ValidUntil: former.ValidUntil.UTC()}, err
 	}
 	var enrollment enrollmentKeyRow
-	err = read().Table("enrollment_keys").Where("key_sha256 = ?", enrollmentHash(key)).Take(&enrollment).Error
+	err = read().Table("enrollment_keys").Omit("devices").Where("key_sha256 = ?", enrollmentHash(key)).Take(&enrollment).Error
 	if err != nil {
 		return foundKey{}, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // dueLeases are those that have expired and are not noted yet. Licenses that others hold are passed over until the
 // next time.
-const dueLeases = `SELECT * FROM leases WHERE ending = '' AND expires_at <= ? ORDER BY expires_at LIMIT ?`
+const dueLeases = `ending = '' AND expires_at <= ?`
 
 // ExpireLeases implements lease.Store.
 func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, err error) {
@@ -24,7 +24,8 @@ func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, err error) 
 			return err
 		}
 		var due []leaseRow
-		if err := tx.Raw(dueLeases, now, limit).Find(&due).Error; err != nil || len(due) == 0 {
+		err = tx.Table("leases").Where(dueLeases, now).Order("expires_at").Limit(limit).Find(&due).Error
+		if err != nil || len(due) == 0 {
 			return err
 		}
 		n, err = s.expireLeases(ctx, tx, due, now)
@@ -44,8 +45,7 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 		return 0, err
 	}
 	var rows []leaseRow
-	err = tx.Raw(`SELECT * FROM leases WHERE id IN ? AND ending = '' AND expires_at <= ?`, ids, now).Find(&rows).Error
-	if err != nil {
+	if err := tx.Table("leases").Where("id IN ?", ids).Where(dueLeases, now).Find(&rows).Error; err != nil {
 		return 0, err
 	}
 	var events []event.Event
@@ -87,7 +87,7 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		return err
 	}
 	var rows []leaseRow
-	err = tx.Raw(`SELECT * FROM leases WHERE license_id = ? AND hardware_id IN ? AND ending = '' AND expires_at > ?`,
+	err = tx.Table("leases").Where("license_id = ? AND hardware_id IN ? AND ending = '' AND expires_at > ?",
 		ch.License.ID, left, now).Find(&rows).Error
 	for i := range rows {
 		l := rows[i].lease()

@@ -22,22 +22,25 @@ const (
 		SELECT value->>'license_id' AS license_id, value->>'hardware_id' AS hardware_id,
 			value->>'session_id' AS session_id, value->>'lease_id' AS lease_id
 		FROM json_each(?))`
-	namedLeases = `
-	SELECT l.* FROM leases l JOIN wanted w ON l.license_id = w.license_id AND l.hardware_id = w.hardware_id
-		AND l.session_id = w.session_id AND l.ending = ''
-	UNION SELECT l.* FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
-	namedDevices = `
-	SELECT * FROM devices WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
-		UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
 	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE license_id IN @ids AND ending = '' AND expires_at > @now GROUP BY license_id`
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE license_id IN @ids AND entitlement IN @codes AND ending = '' AND expires_at > @now
 		GROUP BY license_id, entitlement`
-	oldestLeases = `SELECT * FROM leases
-		WHERE license_id = @id AND ending = '' AND expires_at > @now
-			AND (borrowed_until IS NULL OR borrowed_until <= @now)
-		ORDER BY last_seen_at, id LIMIT @most`
+	evictableLeases = `license_id = @id AND ending = '' AND expires_at > @now
+		AND (borrowed_until IS NULL OR borrowed_until <= @now)`
+)
+
+var (
+	leaseColumns = db.Columns("l", leaseRow{})
+	namedLeases  = `
+	SELECT ` + leaseColumns + ` FROM leases l JOIN wanted w ON l.license_id = w.license_id
+		AND l.hardware_id = w.hardware_id AND l.session_id = w.session_id AND l.ending = ''
+	UNION SELECT ` + leaseColumns + ` FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
+	namedDevices = `
+	SELECT ` + db.Columns("d", deviceRow{}) + ` FROM devices d
+	WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
+		UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
 )
 
 // pool is a lease.Pool with the license as it was read, and its leases by id: no lease is there twice.
@@ -183,8 +186,8 @@ func (p *pool) loadEvictable(tx *gorm.DB) error {
 		return nil
 	}
 	var rows []leaseRow
-	err := tx.Raw(oldestLeases, sql.Named("id", p.License.ID), sql.Named("now", p.Now),
-		sql.Named("most", p.calls+p.InUse+p.calls-f.Slots)).Find(&rows).Error
+	err := tx.Table("leases").Where(evictableLeases, sql.Named("id", p.License.ID), sql.Named("now", p.Now)).
+		Order("last_seen_at, id").Limit(p.calls + p.InUse + p.calls - f.Slots).Find(&rows).Error
 	for i := range rows {
 		p.Evictable = append(p.Evictable, p.lease(&rows[i]))
 	}

@@ -28,7 +28,8 @@ type policyRow struct {
 }
 
 // policyColumns reads a policy together with the code of its product.
-const policyColumns = "policies.*, (SELECT code FROM products WHERE products.id = policies.product_id) AS product"
+var policyColumns = db.Columns("policies", policyRow{}, "product") +
+	", (SELECT code FROM products WHERE products.id = policies.product_id) AS product"
 
 func newPolicyRow(p *catalog.Policy) policyRow {
 	return policyRow{

@@ -298,6 +298,7 @@ func translate(err error) error {
 }
 
 // licenseColumns reads a license together with the code of its product and what that demands.
-const licenseColumns = `licenses.*, (SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
+var licenseColumns = db.Columns("licenses", licenseRow{}, "product", "product_is_active", "product_min_version") + `,
+	(SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
 	(SELECT is_active FROM products WHERE products.id = licenses.product_id) AS product_is_active,
 	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version`
