@@ -42,6 +42,7 @@ const (
 	FloatingNotAllowed   = "FLOATING_NOT_ALLOWED"
 	BorrowingNotAllowed  = "BORROWING_NOT_ALLOWED"
 	OfflineNotAllowed    = "OFFLINE_NOT_ALLOWED"
+	InvalidSignature     = "INVALID_SIGNATURE"
 	RootKeyExists        = "ROOT_KEY_EXISTS"
 	VersionMismatch      = "VERSION_MISMATCH"
 	LastOwner            = "LAST_OWNER"

@@ -1,5 +1,5 @@
-// Package licensefile is the contract of license files and revocation lists: what a machine without a network checks by
-// the public key of the installation's root alone. docs/license-file.md describes the bytes and checks a file with
+// Package licensefile is the contract of license files, revocation lists and usage reports: what a machine without a network
+// checks by the public key of the installation's root alone, and what it says of itself. docs/license-file.md describes the bytes and checks a file with
 // openssl.
 //
 // A file has three armored sections: a certificate, by which the root names a signing key; a payload; and the signature
@@ -103,12 +103,25 @@ type section struct {
 	content []byte
 }
 
-// parse reads the three sections. The frame has one form only: what does not come out the same when it is written again
-// is refused, so that no byte of a file can be changed.
+// parse reads the three sections of a file that a certified key signed.
 func parse(file []byte) ([]section, error) {
 	if len(file) > MaxSize {
 		return nil, ErrAltered
 	}
+	sections, err := parseFrame(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(sections) != 3 || sections[0].name != sectionCertificate || sections[2].name != sectionSignature ||
+		Kind(sections[1].name).use() == "" {
+		return nil, ErrAltered
+	}
+	return sections, nil
+}
+
+// parseFrame reads the sections of a file, at most three. The frame has one form only: what does not come out the same when
+// it is written again is refused, so that no byte of a file can be changed.
+func parseFrame(file []byte) ([]section, error) {
 	var sections []section
 	for rest := string(file); rest != ""; {
 		var s section
@@ -117,10 +130,6 @@ func parse(file []byte) ([]section, error) {
 			return nil, ErrAltered
 		}
 		sections = append(sections, s)
-	}
-	if len(sections) != 3 || sections[0].name != sectionCertificate || sections[2].name != sectionSignature ||
-		Kind(sections[1].name).use() == "" {
-		return nil, ErrAltered
 	}
 	var again bytes.Buffer
 	for _, s := range sections {

@@ -25,6 +25,9 @@ type fileRequest struct {
 	Nonce      string `json:"nonce" text:"identifier"`
 	ValidHours *int   `json:"valid_hours"`
 	Encrypt    bool   `json:"encrypt"`
+	// DevicePublicKey is the base64 of the key that is to sign the machine's usage reports.
+	DevicePublicKey string `json:"device_public_key" text:"identifier"`
+	publicKey       []byte
 }
 
 func (a *API) licenseFile(c *gin.Context) error {
@@ -41,7 +44,9 @@ func (a *API) licenseFile(c *gin.Context) error {
 		return err
 	}
 	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (wire.LicenseFile, error) {
-		made, err := a.Files.IssueByKey(ctx, req.LicenseKey, wanted, req.client(c))
+		client := req.client(c)
+		client.PublicKey = req.publicKey
+		made, err := a.Files.IssueByKey(ctx, req.LicenseKey, wanted, client)
 		return wire.NewLicenseFile(&made), err
 	})
 	if err != nil {
@@ -55,12 +60,25 @@ func (r *fileRequest) wanted() (licensefile.Request, error) {
 	f := apierr.Fields{}
 	r.check(f)
 	f.MaxLen("nonce", r.Nonce, maxNonce)
+	if r.DevicePublicKey != "" {
+		r.readPublicKey(f)
+	}
 	wanted := licensefile.Request{Nonce: r.Nonce, Encrypt: r.Encrypt}
 	if r.ValidHours != nil {
 		f.Range("valid_hours", *r.ValidHours, 1, licensefile.MaxHours)
 		wanted.Hours = *r.ValidHours
 	}
 	return wanted, f.Err()
+}
+
+func (r *fileRequest) readPublicKey(f apierr.Fields) {
+	der, err := base64.StdEncoding.DecodeString(r.DevicePublicKey)
+	if err == nil {
+		r.publicKey, err = file.ParsePublicKey(der)
+	}
+	if err != nil {
+		f.Add("device_public_key", "must be the base64 of an Ed25519 public key, its 32 bytes or in DER")
+	}
 }
 
 type fileKeysResponse struct {

@@ -65,6 +65,7 @@ func (a *API) Routes(r gin.IRouter) {
 	g.POST("/activate", a.RequireAPIKey, wire.Wrap(a.activate))
 	g.POST("/deactivate", a.RequireAPIKey, wire.Wrap(a.deactivate))
 	g.POST("/license-file", a.RequireAPIKey, wire.Wrap(a.licenseFile))
+	g.POST("/usage-report", a.RequireAPIKey, wire.Wrap(a.usageReport))
 	g.GET("/revocations", a.RequireAPIKey, wire.Wrap(a.revocations))
 	g.GET("/keys", wire.Wrap(a.fileKeys)) // public keys, for anybody
 	g.POST("/consume", a.RequireAPIKey, wire.Wrap(a.consume))

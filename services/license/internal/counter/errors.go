@@ -12,6 +12,13 @@ var (
 		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
 		"this entitlement names no counter, so nothing of it can be consumed")
+	errReportSignature = apierr.New(apierr.Unauthenticated, errcode.InvalidSignature,
+		"the usage report is not signed by the key that this device sent with its last request for a license file; "+
+			"ask for a file with device_public_key first")
+	errReportReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
+		"this report_id came before with another report; use a new one for a new report")
+	errTooManyReports = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
+		"this device has sent too many usage reports within 400 days; report longer times at once")
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
 		"this operation_id came before with another request; use a new one for a new operation")
 )

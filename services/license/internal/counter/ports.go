@@ -18,6 +18,8 @@ type Store interface {
 	Read(ctx context.Context, licenseID string) (licensing.License, map[string]Counter, error)
 	// Parts reads the devices that consumed most of a counter in a period, at most limit of them.
 	Parts(ctx context.Context, licenseID string, c Counter, limit int) ([]DevicePart, error)
+	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
+	FindDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.Device, error)
 	// History reads one page of what administrators and the calendar did to a counter, newest first, and how much there
 	// is.
 	History(ctx context.Context, licenseID, name string, page, perPage int) ([]Entry, int, error)
@@ -25,7 +27,7 @@ type Store interface {
 
 // Selection is what a change needs beside the license and its counters. Empty members name nothing.
 type Selection struct {
-	LicenseID, HardwareID, OperationID string
+	LicenseID, HardwareID, OperationID, ReportID string
 }
 
 // DevicePart is a device and what it consumed.

@@ -33,6 +33,8 @@ type Device struct {
 	rebound bool
 	// Components are to be stored, as hashes; nil leaves those that are.
 	Components map[string]string `json:",omitempty"`
+	// PublicKey is the Ed25519 key that signs the device's usage reports, nil for none.
+	PublicKey []byte `json:",omitempty"`
 	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
 	OfflineUntil time.Time
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
@@ -90,6 +92,8 @@ type Client struct {
 	IsVM bool
 	// Variables are what an activation sets, nil for nothing.
 	Variables map[string]string
+	// PublicKey is the key that is to sign the device's usage reports; nil leaves the one that it has.
+	PublicKey []byte
 	// Time is the client's own clock, zero if it sent none.
 	Time time.Time
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.

@@ -32,6 +32,9 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 		}
 		d = ch.Devices[a.Device.HardwareID]
 	}
+	if c.PublicKey != nil {
+		d.PublicKey = c.PublicKey
+	}
 	return d, Decide(c.Asks(OperationFile, &ch.License, d, now))
 }
 

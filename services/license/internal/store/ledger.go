@@ -18,6 +18,7 @@ type ledger struct {
 	counters   map[string]counter.Counter
 	parts      map[counter.Device]counter.Part
 	operations map[string]*counter.Operation
+	reports    map[counter.ReportKey]*counter.KeptReport
 }
 
 // ledgers are by the ids of licenses.
@@ -37,7 +38,7 @@ func loadLedgers(tx *gorm.DB, changes []counterChange, lock clause.Locking) (led
 		held[rows[i].ID] = newLedger(rows[i].license())
 	}
 	for _, load := range []func(*gorm.DB, []counterChange) error{
-		held.loadCounters, held.loadDevices, held.loadParts, held.loadOperations,
+		held.loadCounters, held.loadDevices, held.loadParts, held.loadOperations, held.loadReports,
 	} {
 		if err == nil && len(held) > 0 {
 			err = load(tx, changes)
@@ -50,13 +51,16 @@ func newLedger(l licensing.License) *ledger {
 	return &ledger{
 		Ledger: &counter.Ledger{
 			Change:     licensing.Change{License: l, Devices: map[string]*licensing.Device{}},
-			Counters:   map[string]counter.Counter{},
-			Parts:      map[counter.Device]counter.Part{},
-			Operations: map[string]*counter.Operation{},
+			Counters:    map[string]counter.Counter{},
+			Parts:       map[counter.Device]counter.Part{},
+			Operations:  map[string]*counter.Operation{},
+			Reports:     map[counter.ReportKey]*counter.KeptReport{},
+			ReportsKept: map[string]int{},
 		},
 		counters:   map[string]counter.Counter{},
 		parts:      map[counter.Device]counter.Part{},
 		operations: map[string]*counter.Operation{},
+		reports:    map[counter.ReportKey]*counter.KeptReport{},
 	}
 }
 
@@ -144,6 +148,7 @@ func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
 		counters   []counterRow
 		parts      []partRow
 		operations []operationRow
+		reports    []reportRow
 		entries    []entryRow
 	)
 	for id, l := range held {
@@ -162,6 +167,11 @@ func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
 				operations = append(operations, newOperationRow(id, o))
 			}
 		}
+		for key, r := range l.Reports {
+			if r != l.reports[key] {
+				reports = append(reports, newReportRow(id, key, r))
+			}
+		}
 		for _, e := range l.Entries {
 			entries = append(entries, entryRow{id, e})
 		}
@@ -175,6 +185,9 @@ func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
 	}
 	if err == nil {
 		err = upsert(tx, "counter_operations", operations, "license_id", "operation_id")
+	}
+	if err == nil {
+		err = upsert(tx, "usage_reports", reports, "license_id", "device_id", "report_id")
 	}
 	if err == nil {
 		err = upsert(tx, "counter_history", entries, "id")

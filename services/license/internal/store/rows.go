@@ -232,6 +232,7 @@ type deviceRow struct {
 	Label            string
 	Variables        *string
 	EnrollmentKeyID  *string
+	PublicKey        []byte
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -254,6 +255,7 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		Label:            d.Label,
 		Variables:        encodeVariables(d.Variables),
 		EnrollmentKeyID:  textOrNull(d.EnrollmentKeyID),
+		PublicKey:        d.PublicKey,
 	}
 }
 
@@ -274,6 +276,7 @@ func (r *deviceRow) device() licensing.Device {
 		Label:            r.Label,
 		Variables:        decodeVariables(r.Variables),
 		EnrollmentKeyID:  textOrNone(r.EnrollmentKeyID),
+		PublicKey:        r.PublicKey,
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -303,6 +306,7 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"label":             d.Label,
 		"variables":         encodeVariables(d.Variables),
 		"enrollment_key_id": textOrNull(d.EnrollmentKeyID),
+		"public_key":        d.PublicKey,
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt
