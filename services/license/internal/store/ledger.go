@@ -50,7 +50,7 @@ func loadLedgers(tx *gorm.DB, changes []counterChange, lock clause.Locking) (led
 func newLedger(l licensing.License) *ledger {
 	return &ledger{
 		Ledger: &counter.Ledger{
-			Change:     licensing.Change{License: l, Devices: map[string]*licensing.Device{}},
+			Change:      licensing.Change{License: l, Devices: map[string]*licensing.Device{}},
 			Counters:    map[string]counter.Counter{},
 			Parts:       map[counter.Device]counter.Part{},
 			Operations:  map[string]*counter.Operation{},
