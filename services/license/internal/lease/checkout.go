@@ -83,11 +83,12 @@ func (s *Leases) grant(
 // checkOut is the rule of a lease that a device asks for, under the lock of the license. id is that of a new one.
 func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 	noted := p.heldBy(r.holder())
-	held := noted
-	if noted != nil && !noted.live(p.Now) {
-		held = nil
+	held := p.liveOf(r.holder())
+	err := p.judge(r.wish(held))
+	if err == nil {
+		err = p.checkBorrow(r.BorrowUntil)
 	}
-	if err := p.admit(r, held); err != nil {
+	if err != nil {
 		return Grant{}, err
 	}
 	if held != nil {
@@ -104,25 +105,15 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 	return p.granted(p.give(id, r), true), nil
 }
 
-// admit judges a request; held is the live lease that the holder has, or nil. A device that needs no seat may be new,
-// and then its id must be its own.
-func (p *Pool) admit(r *Request, held *Lease) error {
+// wish is what the request wants; held is the live lease that the holder has, or nil.
+func (r *Request) wish(held *Lease) wish {
 	entitlement := r.Entitlement
 	if held != nil {
 		entitlement = cmp.Or(entitlement, held.Entitlement)
 	}
-	err := p.judge(wish{
+	return wish{
 		Holder: r.holder(), held: held, entitlement: entitlement, borrows: !r.BorrowUntil.IsZero(), caller: r.caller,
-	})
-	if err != nil {
-		return err
 	}
-	if held == nil && p.License.LeaseIsSeat() {
-		if err := p.CheckNew(r.HardwareID); err != nil {
-			return err
-		}
-	}
-	return p.checkBorrow(r.BorrowUntil)
 }
 
 // give makes the lease that was admitted. It is the first use of a license whose time has not begun.

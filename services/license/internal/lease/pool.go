@@ -68,6 +68,14 @@ func (p *Pool) heldBy(h Holder) *Lease {
 	return nil
 }
 
+// liveOf is the live lease of a holder, nil for none.
+func (p *Pool) liveOf(h Holder) *Lease {
+	if l := p.heldBy(h); l != nil && l.live(p.Now) {
+		return l
+	}
+	return nil
+}
+
 // evictable are the leases that may lose their slots to others, longest unseen first.
 func (p *Pool) evictable() (free []*Lease) {
 	if f := p.License.Floating; f == nil || f.Overflow != licensing.OverflowEvictOldest {
@@ -99,26 +107,29 @@ type wish struct {
 func (p *Pool) judge(w wish) error {
 	// A refusal outlives the lock, and others may change the license under it.
 	license := p.License
-	need := &licensing.LeaseNeed{
+	r := w.caller.Asks(licensing.OperationLease, &license, p.Devices[w.HardwareID], p.Now)
+	p.complete(&r, w)
+	return licensing.Decide(r)
+}
+
+// complete adds to a request for a lease what it needs of the leases.
+func (p *Pool) complete(r *licensing.Request, w wish) {
+	r.Lease = &licensing.LeaseNeed{
 		Borrows:     w.borrows,
 		Held:        w.held != nil,
 		InUse:       p.InUse,
 		EarliestEnd: p.EarliestEnd,
 	}
-	if f := license.Floating; f != nil {
-		need.Slots, need.Evicts = f.Slots, len(p.evictable()) >= p.excess()
+	if f := p.License.Floating; f != nil {
+		r.Lease.Slots, r.Lease.Evicts = f.Slots, len(p.evictable()) >= p.excess()
 	}
-	var needs *licensing.Needs
 	if w.entitlement != "" {
-		needs = &licensing.Needs{Entitlements: []string{w.entitlement}}
-		p.needEntitlement(need, w.held, w.entitlement)
+		r.Needs = &licensing.Needs{Entitlements: []string{w.entitlement}}
+		p.needEntitlement(r.Lease, w.held, w.entitlement)
 	}
-	r := w.caller.Asks(licensing.OperationLease, &license, p.Devices[w.HardwareID], p.Now)
-	r.Lease, r.Needs = need, needs
-	if r.Enrollment != nil && license.LeaseIsSeat() && !r.Seated {
+	if r.Enrollment != nil && p.License.LeaseIsSeat() && !r.Seated {
 		r.Enrollment.Foreign = true // an enrollment key counts its devices by seats
 	}
-	return licensing.Decide(r)
 }
 
 // needEntitlement has a lease that is to claim an entitlement with slots of its own need one of these, unless it has

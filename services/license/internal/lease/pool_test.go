@@ -52,6 +52,7 @@ func (s *story) take(device string, edits ...func(*Request)) (Grant, error) {
 	for _, edit := range edits {
 		edit(r)
 	}
+	r.caller = licensing.Caller{Client: &r.Client}
 	return s.pool.checkOut(fmt.Sprintf("lease-%d", s.next), r)
 }
 

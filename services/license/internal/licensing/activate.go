@@ -101,12 +101,11 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 	if err != nil {
 		return Activation{}, err
 	}
-	if old == nil {
-		if err := ch.CheckNew(d.HardwareID); err != nil {
-			return Activation{}, err
-		}
+	r, err := ch.wants(OperationActivate, old, c, now)
+	if err == nil {
+		err = Decide(r)
 	}
-	if err := ch.admit(old, c, now); err != nil {
+	if err != nil {
 		return Activation{}, err
 	}
 	if old != nil && old.IsActive { // it was recognized, and so keeps its seat under the new id
@@ -130,32 +129,30 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 	return ch.activation(&d, now), nil
 }
 
-// admit is the verdict on an activation. old is nil for a device that is new to the license. One that has its seat is refused,
-// unless it has just been recognized under a new id.
-func (ch *Change) admit(old *Device, c Caller, now time.Time) error {
-	r := c.Asks(OperationActivate, &ch.License, old, now)
+// wants is what an activation puts before the checks; seats that were left idle are freed for it. old is nil for a device that is
+// new to the license. One that has its seat is refused, unless it has just been recognized under a new id.
+func (ch *Change) wants(o Operation, old *Device, c Caller, now time.Time) (Request, error) {
+	r := c.Asks(o, &ch.License, old, now)
 	var err error
 	if r.Enrollment, err = ch.enrollment(c.Client, old); err != nil {
-		return err
+		return Request{}, err
 	}
 	if r.Seated && old.rebound {
 		r.Operation = OperationUse
-		return Decide(r)
+		return r, nil
 	}
 	if !r.Seated && ch.License.CurrentDevices >= ch.License.MaxDevices {
 		if _, err := ch.cull(now); err != nil {
-			return err
+			return Request{}, err
 		}
 	}
 	if !r.Seated {
 		if r.Group, err = ch.group(); err != nil {
-			return err
+			return Request{}, err
 		}
 	}
-	if r.Newcomers, err = ch.newcomers(old, now); err != nil {
-		return err
-	}
-	return Decide(r)
+	r.Newcomers, err = ch.newcomers(old, now)
+	return r, err
 }
 
 // returns takes over what is known of a device that was there before. Not OfflineUntil: the offline tokens of the seat that it

@@ -39,11 +39,14 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 	if c.Client == nil {
 		return r
 	}
+	r.HardwareID, r.AppVersion, r.ReleasedAt = c.HardwareID, c.AppVersion, c.released
+	if d != nil && !d.IsActive && o&OperationActivate == 0 {
+		d = nil // a device without a seat is nobody to those who do not give it one
+	}
 	deviceID := ""
 	if d != nil {
 		deviceID = d.ID
 	}
-	r.HardwareID, r.AppVersion, r.ReleasedAt = c.HardwareID, c.AppVersion, c.released
 	r.Around, r.Enrollment = c.around(l, deviceID, now), c.Enrolled(d)
 	return r
 }

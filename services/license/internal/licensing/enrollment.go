@@ -82,7 +82,7 @@ func (e *Enrollment) admits(r Request) bool {
 	case e.Foreign || !e.Key.Live(r.Now):
 		return false
 	}
-	return r.Operation != OperationActivate || r.Seated || e.Key.Devices < e.Key.MaxDevices
+	return r.Operation&OperationActivate == 0 || r.Seated || e.Key.Devices < e.Key.MaxDevices
 }
 
 func (e *Enrollment) facts() (observed, limit any) {

@@ -3,7 +3,6 @@ package licensing
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +12,14 @@ import (
 // Question is a call that is to be explained, not made.
 type Question struct {
 	// LicenseID or Key names the license.
-	LicenseID  string
-	Key        *string
-	Operation  Operation
-	HardwareID string
-	// Product is the code of the product that the application asks for, AppVersion its version; both may be empty.
-	Product, AppVersion string
-	// Lease is what a lease needs, nil for other operations.
-	Lease *LeaseNeed
+	LicenseID string
+	Key       *string
+	Operation Operation
+	// Client is what the call says of the application and its device.
+	Client Client
+	// Facts adds what other packages know of the request, such as counters and leases; nil for nothing. A refusal of the call
+	// that is no verdict is its error.
+	Facts func(ctx context.Context, r *Request) error
 	// At is the instant of the call; zero for now.
 	At time.Time
 }
@@ -48,83 +47,105 @@ type Answer struct {
 	Reason, Remedy string
 }
 
-// Explain tells what a call would be answered and why. It reads the database and changes nothing.
-func (s *Licenses) Explain(ctx context.Context, q Question) (Explanation, error) {
+// Explainer tells what calls would be answered. It goes their way on copies, of which nothing is written.
+type Explainer struct {
+	Seats   *Seats
+	Catalog Catalog
+}
+
+// Explain tells what a call would be answered and why. Errors: those of the call that are no verdicts.
+func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error) {
 	if q.At.IsZero() {
-		q.At = s.Clock.Now()
+		q.At = s.Seats.Clock.Now()
 	}
-	l, err := s.asked(ctx, q)
+	e := Explanation{At: q.At}
+	ch, err := s.asked(ctx, &q)
+	if errors.Is(err, ErrNotFound) {
+		e.judge(Request{Operation: q.Operation, Now: q.At})
+		return e, nil
+	}
 	if err != nil {
 		return Explanation{}, err
 	}
-	e := Explanation{License: l, At: q.At}
-	if l != nil && q.HardwareID != "" {
-		if e.Device, err = s.Catalog.FindDevice(ctx, l.ID, q.HardwareID); err != nil {
+	stored := ch.License
+	e.License = &stored
+	r, err := s.request(ctx, ch, &q)
+	if err != nil {
+		return Explanation{}, err
+	}
+	if r.Device != nil { // as it is stored: it may have been recognized under another id
+		d, err := s.Catalog.Device(ctx, stored.ID, r.Device.ID)
+		if err != nil {
 			return Explanation{}, err
 		}
+		e.Device, r.HardwareID = &d, d.HardwareID
 	}
-	r := Request{
-		Operation:  q.Operation,
-		License:    l,
-		Seated:     e.Device != nil && e.Device.IsActive,
-		Device:     e.Device,
-		Lease:      q.Lease,
-		AppVersion: q.AppVersion,
-		Now:        q.At,
-	}
-	if l != nil && l.needsRelease(q.AppVersion) {
-		if r.ReleasedAt, err = s.Catalog.ReleasedAt(ctx, l.Product, q.AppVersion); err != nil {
-			return Explanation{}, err
-		}
-	}
-	if l != nil && l.GroupID != "" {
-		if r.Group, err = s.Catalog.Group(ctx, l.GroupID); err != nil {
-			return Explanation{}, err
-		}
-	}
-	e.judge(r, q.HardwareID)
-	return e, nil
+	err = e.complete(ctx, r, q.Facts)
+	return e, err
 }
 
-// asked is the license of a question, nil for none and for one of another product.
-func (s *Licenses) asked(ctx context.Context, q Question) (*License, error) {
-	l, err := s.named(ctx, q)
-	if l != nil && q.Product != "" && l.Product != q.Product {
-		return nil, err
+// asked is the license of a question with the device that it names, ErrNotFound also for a license of another product.
+func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err error) {
+	if q.Key != nil {
+		q.LicenseID, q.Client.Enrollment, err = s.Catalog.ByKey(ctx, *q.Key, q.At)
 	}
-	return l, err
+	if err == nil {
+		ch, err = s.Catalog.Peek(ctx, q.LicenseID, []string{q.Client.HardwareID})
+	}
+	if err == nil && q.Client.Product != "" && q.Client.Product != ch.License.Product {
+		err = ErrNotFound
+	}
+	return ch, err
 }
 
-func (s *Licenses) named(ctx context.Context, q Question) (*License, error) {
-	if q.Key == nil {
-		l, err := s.Catalog.Find(ctx, q.LicenseID)
-		if errors.Is(err, ErrNotFound) {
-			return nil, nil
+// request is what the call would put before the checks.
+func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Request, error) {
+	c, err := s.Seats.caller(ctx, &q.Client)
+	if err == nil && ch.License.needsRelease(c.AppVersion) {
+		c.released, err = s.Catalog.ReleasedAt(ctx, ch.License.Product, c.AppVersion)
+	}
+	if err != nil {
+		return Request{}, err
+	}
+	d, err := ch.device(c.Client, q.At)
+	if err != nil {
+		return Request{}, err
+	}
+	if q.Operation == OperationFile && (d == nil || !d.IsActive) {
+		q.Operation |= OperationActivate // a file takes a seat
+	}
+	if q.Operation&OperationActivate != 0 {
+		return ch.wants(q.Operation, d, c, q.At)
+	}
+	if q.Operation == OperationUse && ch.License.LeaseIsSeat() {
+		lease, err := s.Seats.Lookup.LeasedDevice(ctx, ch.License.ID, q.Client.HardwareID)
+		if err != nil {
+			return Request{}, err
 		}
-		return &l, err
+		c.leased = lease != nil
 	}
-	found, err := s.Catalog.List(ctx, Filter{Key: q.Key, Page: 1, PerPage: 1}, q.At)
-	if err != nil || len(found.Items) == 0 {
-		return nil, err
-	}
-	return &found.Items[0], nil
+	return c.Asks(q.Operation, &ch.License, d, q.At), nil
 }
 
-// judge asks every check of the operation, and the one of a new device's id, which stands before the others where a device
-// becomes known.
-func (e *Explanation) judge(r Request, hardwareID string) {
+// complete judges a request once its facts are known. Facts that nobody gets, because the verdict comes before them, are no error.
+func (e *Explanation) complete(ctx context.Context, r Request, facts func(context.Context, *Request) error) error {
+	var err error
+	if facts != nil {
+		err = facts(ctx, &r)
+	}
+	e.judge(r)
+	var bad *apierr.Error
+	if errors.As(err, &bad) && bad.Kind == apierr.Invalid && e.Refusal != nil {
+		return nil
+	}
+	return err
+}
+
+// judge asks every check of the operation.
+func (e *Explanation) judge(r Request) {
 	for i := range checks {
 		if c := &checks[i]; c.asks(r.Operation) {
 			e.add(c.answer(r), c.refusal)
-		}
-	}
-	if r.License != nil && r.Operation&(OperationActivate|OperationLease) != 0 {
-		ownID := r.Device != nil || !isPlaceholder(hardwareID)
-		a := Answer{Check: "hardware_id_unique", Passed: &ownID, Observed: hardwareID}
-		a.explain(ErrHardwareID)
-		e.Checks = slices.Insert(e.Checks, 1, a)
-		if !ownID {
-			e.Refusal = ErrHardwareID
 		}
 	}
 }

@@ -26,6 +26,9 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 		return nil, err
 	}
 	if d == nil || !d.IsActive {
+		if err := Decide(c.Asks(OperationFile, &ch.License, d, now)); err != nil {
+			return nil, err
+		}
 		a, err := ch.activate(newDevice(ch.License.ID, *c.Client, now), c, now)
 		if err != nil {
 			return nil, err

@@ -84,6 +84,10 @@ type Catalog interface {
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
 	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
+	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
+	ByKey(ctx context.Context, key string, now time.Time) (licenseID string, e *EnrollmentKey, err error)
+	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written. ErrNotFound.
+	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*Change, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
 	// EnrollmentKeys reads a part of the enrollment keys of a license that were not deleted, newest first; ErrNotFound.

@@ -91,6 +91,11 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return r.License.ID, nil },
 	},
 	{
+		name: "hardware_id_unique", refusal: ErrHardwareID, of: OperationActivate | OperationLease | OperationFile,
+		passes: hasOwnID,
+		facts:  func(r Request) (any, any) { return r.HardwareID, nil },
+	},
+	{
 		name: "enrollment_key", refusal: ErrEnrollmentKey,
 		passes: func(r Request) bool { return r.Enrollment.admits(r) },
 		facts:  func(r Request) (any, any) { return r.Enrollment.facts() },
@@ -222,6 +227,12 @@ var checks = [...]check{
 		passes: func(r Request) bool { return r.Lease.slotFree() },
 		facts:  func(r Request) (any, any) { return r.Lease.facts() },
 	},
+}
+
+// hasOwnID tells whether a device that would be new to the license has an id of its own.
+func hasOwnID(r Request) bool {
+	newDevice := r.Operation&OperationLease == 0 || r.License.LeaseIsSeat()
+	return r.Device != nil || !newDevice || r.HardwareID == "" || !isPlaceholder(r.HardwareID)
 }
 
 func seated(r Request) (observed, limit any) { return r.Seated, nil }

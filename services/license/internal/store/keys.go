@@ -76,6 +76,18 @@ func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time
 	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, nil
 }
 
+func (s *Store) findKey(ctx context.Context, key string, now time.Time) (foundKey, error) {
+	return findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(key), now)
+}
+
+// ByKey implements licensing.Catalog.
+func (s *Store) ByKey(
+	ctx context.Context, key string, now time.Time,
+) (licenseID string, e *licensing.EnrollmentKey, err error) {
+	found, err := s.findKey(ctx, key, now)
+	return found.LicenseID, found.Enrollment, translate(err)
+}
+
 // ids is the license that the key opens now, or none.
 func (f *foundKey) ids(now time.Time) []string {
 	if f.LicenseID == "" || f.Enrollment != nil && !f.Enrollment.Live(now) {

@@ -40,7 +40,7 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 	for i := range due {
 		batch[i].LicenseID, ids[i] = due[i].LicenseID, due[i].ID
 	}
-	pools, err := s.lockLicenses(tx, batch, true)
+	pools, err := loadLicenses(tx.Clauses(leaseLock(true)), batch)
 	if err != nil {
 		return 0, err
 	}

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -54,7 +57,7 @@ type pool struct {
 // loadPools locks the licenses of a batch, those that somebody else holds left out with skip, and loads what the
 // requests name.
 func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, skip bool) (map[string]*pool, error) {
-	pools, err := s.lockLicenses(tx, batch, skip)
+	pools, err := loadLicenses(tx.Clauses(leaseLock(skip)), batch)
 	if err != nil || len(pools) == 0 {
 		return pools, err
 	}
@@ -62,34 +65,60 @@ func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, skip bool) (map[str
 	if err != nil {
 		return nil, err
 	}
+	return pools, s.fillPools(tx, batch, pools, now)
+}
+
+func leaseLock(skip bool) clause.Locking {
+	lock := clause.Locking{Strength: "NO KEY UPDATE"}
+	if skip {
+		lock.Options = clause.LockingOptionsSkipLocked
+	}
+	return lock
+}
+
+// fillPools loads the leases and devices of licenses as they stand at a time.
+func (s *Store) fillPools(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool, now time.Time) error {
 	for _, p := range pools {
 		p.Now = now
 	}
 	document, err := wantedRows(batch, pools)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.loadNamed(tx, document, pools); err != nil {
-		return nil, err
+		return err
 	}
 	if err := loadEntitled(tx, batch, pools); err != nil {
-		return nil, err
+		return err
 	}
-	return pools, loadCounts(tx, pools)
+	return loadCounts(tx, pools)
 }
 
-func (s *Store) lockLicenses(tx *gorm.DB, batch []leaseRequest, skip bool) (map[string]*pool, error) {
+// PeekLeases implements lease.Store.
+func (s *Store) PeekLeases(ctx context.Context, c lease.Call, now time.Time) (*lease.Pool, error) {
+	if uuid.Validate(c.LicenseID) != nil {
+		return nil, licensing.ErrNotFound
+	}
+	batch, tx := []leaseRequest{{Call: c}}, s.db.Read(ctx)
+	pools, err := loadLicenses(tx, batch)
+	switch {
+	case err != nil:
+		return nil, translate(err)
+	case pools[c.LicenseID] == nil:
+		return nil, licensing.ErrNotFound
+	}
+	return &pools[c.LicenseID].Pool, translate(s.fillPools(tx, batch, pools, now))
+}
+
+// loadLicenses loads those of a batch, by tx, which may lock them.
+func loadLicenses(tx *gorm.DB, batch []leaseRequest) (map[string]*pool, error) {
 	calls := map[string]int{}
 	for _, r := range batch {
 		calls[r.LicenseID]++
 	}
-	lock := clause.Locking{Strength: "NO KEY UPDATE"}
-	if skip {
-		lock.Options = clause.LockingOptionsSkipLocked
-	}
 	var rows []licenseRow
 	ids := slices.Collect(maps.Keys(calls))
-	err := tx.Clauses(lock).Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
+	err := tx.Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
 	pools := make(map[string]*pool, len(rows))
 	for i := range rows {
 		p := &pool{before: rows[i].license(), byID: map[string]*lease.Lease{}, calls: calls[rows[i].ID]}

@@ -35,7 +35,7 @@ func (s *Store) List(
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "product_id"}, Values: anys(ids)})
 	}
 	if f.Key != nil {
-		found, err := findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(*f.Key), now)
+		found, err := s.findKey(ctx, *f.Key, now)
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return licensing.Page[licensing.License]{}, translate(err)
 		}

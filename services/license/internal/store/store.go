@@ -145,14 +145,9 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		if err != nil {
 			return err
 		}
-		ch := &licensing.Change{
-			License: before,
-			Devices: map[string]*licensing.Device{},
-			Reads:   &lockedReads{tx: s.db.Lock(tx), licenseID: licenseID, known: known, ring: s.keys.Ring},
-		}
-		for hardwareID, d := range known {
-			ch.Devices[hardwareID] = &d
-		}
+		ch := newChange(&before, known, &lockedReads{
+			tx: s.db.Lock(tx), licenseID: licenseID, known: known, ring: s.keys.Ring,
+		})
 		if err := decide(ch); err != nil {
 			return err
 		}
@@ -186,6 +181,26 @@ func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []stri
 		}
 		return s.publish(ctx, tx, licenseID, ch.Events())
 	}))
+}
+
+// Peek implements licensing.Catalog.
+func (s *Store) Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*licensing.Change, error) {
+	l, err := s.Find(ctx, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	known, err := loadDevices(s.db.Read(ctx), licenseID, hardwareIDs)
+	return newChange(&l, known, &lockedReads{
+		tx: s.db.Read(ctx), licenseID: licenseID, known: known, ring: s.keys.Ring,
+	}), translate(err)
+}
+
+func newChange(l *licensing.License, known map[string]licensing.Device, reads *lockedReads) *licensing.Change {
+	ch := &licensing.Change{License: *l, Devices: map[string]*licensing.Device{}, Reads: reads}
+	for hardwareID, d := range known {
+		ch.Devices[hardwareID] = &d
+	}
+	return ch
 }
 
 func voidOffline(tx *gorm.DB, licenseID string) error {

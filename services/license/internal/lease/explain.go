@@ -1,0 +1,23 @@
+package lease
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Facts adds to a request for a lease, which is to be explained, what it needs of the leases. Errors: BorrowError.
+func (s *Leases) Facts(ctx context.Context, r *licensing.Request, wanted Request) error {
+	wanted.HardwareID = r.HardwareID
+	p, err := s.Store.PeekLeases(ctx, Call{
+		LicenseID: r.License.ID, Holder: wanted.holder(), Entitlement: wanted.Entitlement,
+	}, r.Now)
+	if err != nil {
+		return err
+	}
+	p.complete(r, wanted.wish(p.liveOf(wanted.holder())))
+	if p.License.Floating == nil {
+		return nil
+	}
+	return p.checkBorrow(wanted.BorrowUntil)
+}

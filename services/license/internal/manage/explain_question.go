@@ -1,0 +1,211 @@
+package manage
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// question is the body of explain: a call that is to be explained, with the members that the call has.
+type question struct {
+	LicenseKey *string `json:"license_key" text:"key"`
+	LicenseID  *string `json:"license_id" text:"identifier"`
+	// Operation is validate where it is left out.
+	Operation  *string           `json:"operation"`
+	HardwareID string            `json:"hardware_id" text:"identifier"`
+	Product    string            `json:"product" text:"identifier"`
+	AppVersion string            `json:"app_version" text:"identifier"`
+	Components map[string]string `json:"components"`
+	IsVM       bool              `json:"is_vm"`
+	Address    string            `json:"address" text:"identifier"`
+	At         *time.Time        `json:"at"`
+	SessionID  string            `json:"session_id" text:"identifier"`
+
+	// What follows is of some operations only.
+	RequireEntitlements []string         `json:"require_entitlements" text:"identifier" max:"100"`
+	Consume             map[string]int64 `json:"consume"`
+	Counter             string           `json:"counter" text:"identifier"`
+	Amount              *int64           `json:"amount"`
+	Entitlement         string           `json:"entitlement" text:"identifier"`
+	BorrowUntil         *time.Time       `json:"borrow_until" time:"end"`
+
+	// What follows decides nothing; the calls that are explained have it.
+	Entitlements []string          `json:"entitlements" text:"identifier" max:"100"`
+	DeviceName   string            `json:"device_name" text:"identifier"`
+	OSInfo       osInfo            `json:"os_info"`
+	ClientTime   time.Time         `json:"client_time"`
+	OperationID  string            `json:"operation_id" text:"identifier"`
+	Variables    map[string]string `json:"variables"`
+}
+
+// The names of the operations that can be explained.
+const (
+	explainValidate = "validate"
+	explainActivate = "activate"
+	explainToken    = "token"
+	explainConsume  = "consume"
+	explainLease    = "lease"
+	explainFile     = "file"
+)
+
+var operations = map[string]licensing.Operation{
+	explainValidate: licensing.OperationUse,
+	explainActivate: licensing.OperationActivate,
+	explainToken:    licensing.OperationUse,
+	explainConsume:  licensing.OperationUse,
+	explainLease:    licensing.OperationLease,
+	explainFile:     licensing.OperationFile,
+}
+
+// maxConsumed is how many counters one call may name.
+const maxConsumed = 32
+
+func (q *question) operation() string {
+	if q.Operation == nil {
+		return explainValidate
+	}
+	return *q.Operation
+}
+
+func (q *question) check() error {
+	bad := apierr.Fields{}
+	if (q.LicenseKey == nil) == (q.LicenseID == nil) {
+		bad.Add("license_key", "send either license_key or license_id")
+	}
+	if q.LicenseKey != nil {
+		bad.Require("license_key", *q.LicenseKey)
+		bad.MaxLen("license_key", *q.LicenseKey, maxText)
+	}
+	bad.Require("hardware_id", q.HardwareID)
+	bad.OneOf("operation", q.operation(), slices.Sorted(maps.Keys(operations))...)
+	q.checkTexts(bad)
+	licensing.ComponentsProblems(bad, "components", q.Components)
+	licensing.VariablesProblems(bad, q.Variables)
+	if _, err := netip.ParseAddr(q.Address); q.Address != "" && err != nil {
+		bad.Add("address", "must be an IP address")
+	}
+	if q.At != nil && (q.At.Year() < 2000 || q.At.Year() > 9000) {
+		bad.Add("at", "must be in a year from 2000 to 9000; leave it out for now")
+	}
+	q.checkAmounts(bad)
+	q.checkOperation(bad)
+	return bad.Err()
+}
+
+func (q *question) checkTexts(bad apierr.Fields) {
+	for name, text := range map[string]string{
+		"hardware_id": q.HardwareID, "device_name": q.DeviceName, "os_info.name": q.OSInfo.Name,
+		"os_info.version": q.OSInfo.Version, "product": q.Product, "app_version": q.AppVersion,
+		"session_id": q.SessionID, "counter": q.Counter, "entitlement": q.Entitlement,
+		"operation_id": q.OperationID, "address": q.Address,
+	} {
+		bad.MaxLen(name, text, maxText)
+	}
+	for name, list := range map[string][]string{
+		"entitlements": q.Entitlements, "require_entitlements": q.RequireEntitlements,
+	} {
+		for _, code := range list {
+			bad.MaxLen(name, code, maxText)
+		}
+	}
+}
+
+func (q *question) checkAmounts(bad apierr.Fields) {
+	if len(q.Consume) > maxConsumed {
+		bad.Add("consume", fmt.Sprintf("must have at most %d members", maxConsumed))
+	}
+	for _, amount := range q.Consume {
+		checkAmount(bad, "consume", amount)
+	}
+	if q.Amount != nil {
+		checkAmount(bad, "amount", *q.Amount)
+	}
+}
+
+func checkAmount(bad apierr.Fields, name string, amount int64) {
+	if amount < -licensing.MaxCount || amount > licensing.MaxCount {
+		bad.Add(name, fmt.Sprintf("must be a whole number up to %d", licensing.MaxCount))
+	}
+}
+
+// checkOperation refuses members that would decide nothing, because the operation has none such.
+func (q *question) checkOperation(bad apierr.Fields) {
+	members := []struct {
+		name  string
+		given bool
+		of    []string
+	}{
+		{"require_entitlements", len(q.RequireEntitlements) > 0, []string{explainValidate}},
+		{"consume", len(q.Consume) > 0, []string{explainValidate}},
+		{"counter", q.Counter != "", []string{explainConsume}},
+		{"amount", q.Amount != nil, []string{explainConsume}},
+		{"entitlement", q.Entitlement != "", []string{explainConsume, explainLease}},
+		{"borrow_until", q.BorrowUntil != nil, []string{explainLease}},
+	}
+	for _, m := range members {
+		if m.given && !slices.Contains(m.of, q.operation()) {
+			bad.Add(m.name, "goes with operation "+strings.Join(m.of, " or "))
+		}
+	}
+	if q.operation() == explainConsume && (q.Counter == "") == (q.Entitlement == "") {
+		bad.Add("counter", "send either counter or entitlement")
+	}
+}
+
+func (m *Manage) question(q *question) licensing.Question {
+	asked := licensing.Question{
+		Key:       q.LicenseKey,
+		Operation: operations[q.operation()],
+		Client:    licensing.Client{HardwareID: q.HardwareID, Product: q.Product},
+		Facts:     m.facts(q),
+	}
+	if q.operation() != explainToken { // for which auth says nothing but the device
+		asked.Client.AppVersion, asked.Client.IP, asked.Client.IsVM = q.AppVersion, q.Address, q.IsVM
+		asked.Client.Components = licensing.RealComponents(q.Components)
+	}
+	if q.LicenseID != nil {
+		asked.LicenseID = *q.LicenseID
+	}
+	if q.At != nil {
+		asked.At = *q.At
+	}
+	return asked
+}
+
+// facts is what finds out about leases and counters for the operation, nil for nothing.
+func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) error {
+	switch q.operation() {
+	case explainLease:
+		wanted := lease.Request{Client: licensing.Client{SessionID: q.SessionID}, Entitlement: q.Entitlement}
+		if q.BorrowUntil != nil {
+			wanted.BorrowUntil = *q.BorrowUntil
+		}
+		return func(ctx context.Context, r *licensing.Request) error { return m.Leases.Facts(ctx, r, wanted) }
+	case explainConsume, explainValidate:
+		return func(ctx context.Context, r *licensing.Request) error { return m.Counters.Facts(ctx, r, q.use()) }
+	}
+	return nil
+}
+
+func (q *question) use() counter.Use {
+	amount := int64(1)
+	if q.Amount != nil {
+		amount = *q.Amount
+	}
+	switch {
+	case q.Entitlement != "":
+		return counter.Use{Entitlement: q.Entitlement, Amount: amount}
+	case q.Counter != "":
+		return counter.Use{Amounts: map[string]int64{q.Counter: amount}}
+	}
+	return counter.Use{Amounts: q.Consume, Required: q.RequireEntitlements}
+}
