@@ -120,7 +120,7 @@ func (s *Store) RemoveBlock(ctx context.Context, id string, events func(*licensi
 func (s *Store) Blocks(ctx context.Context, span licensing.Span) (licensing.Page[licensing.Block], error) {
 	all := func() *gorm.DB { return s.db.Read(ctx).Table("blocks") }
 	newest := newestFirst("created_at", func(r *blockRow) (time.Time, string) { return r.CreatedAt, r.ID })
-	return readPage(all, "*", span, newest, (*blockRow).block)
+	return readPage(all, allColumns, span, newest, (*blockRow).block)
 }
 
 // blocksStale is how long blocks stay in force while the database is away.

@@ -189,7 +189,7 @@ func (s *Store) Customers(
 		q = func() *gorm.DB { return all().Where(condition) }
 	}
 	newest := newestFirst("created_at", func(r *customerRow) (time.Time, string) { return r.CreatedAt, r.ID })
-	return readPage(q, "*", span, newest, (*customerRow).customer)
+	return readPage(q, allColumns, span, newest, (*customerRow).customer)
 }
 
 // customersLike selects the customers of which the id, the e-mail address or the company begins with a text. Those that are few are

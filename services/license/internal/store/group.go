@@ -183,7 +183,7 @@ func (s *Store) Group(ctx context.Context, id string) (*licensing.Group, error) 
 func (s *Store) Groups(ctx context.Context, span licensing.Span) (licensing.Page[licensing.Group], error) {
 	all := func() *gorm.DB { return s.db.Read(ctx).Table("license_groups") }
 	newest := newestFirst("created_at", func(r *groupRow) (time.Time, string) { return r.CreatedAt, r.ID })
-	page, err := readPage(all, "*", span, newest, (*groupRow).group)
+	page, err := readPage(all, allColumns, span, newest, (*groupRow).group)
 	if err != nil || len(page.Items) == 0 {
 		return page, err
 	}

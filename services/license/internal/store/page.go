@@ -41,6 +41,10 @@ func byCode[R any](code func(*R) string) order[R] {
 	}
 }
 
+// allColumns has readPage name each column of the row: PostgreSQL refuses a prepared "SELECT *" once a program of the
+// next version has added one.
+var allColumns []string
+
 // readPage reads a part of the rows that each query of q selects, and makes items of them.
 func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
 	licensing.Page[T], error,

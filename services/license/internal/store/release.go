@@ -73,7 +73,7 @@ func (s *Store) Releases(ctx context.Context, product string, span licensing.Spa
 	}
 	all := func() *gorm.DB { return s.db.Read(ctx).Table("releases").Where("product_id = ?", p.ID) }
 	latest := newestFirst("released_at", func(r *releaseRow) (time.Time, string) { return r.ReleasedAt, r.ID })
-	return readPage(all, "*", span, latest, (*releaseRow).release)
+	return readPage(all, allColumns, span, latest, (*releaseRow).release)
 }
 
 // ChangeReleases implements catalog.ProductStore. It locks the product.
