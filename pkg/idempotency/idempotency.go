@@ -4,8 +4,10 @@ package idempotency
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
 	"errors"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -68,6 +70,14 @@ type Key struct {
 	Key string
 	// Request is the SHA-256 of method, path and body.
 	Request [32]byte
+}
+
+// Part is the key of a part of the call, for one that is carried out in several transactions: a repeated call finds the parts that
+// are done.
+func (k Key) Part(n int) Key {
+	name := sha256.Sum256([]byte(k.Key))
+	k.Key = fmt.Sprintf("part %d of %x", n, name)
+	return k
 }
 
 // Do runs fn, or answers as it did before for the same key and request, marked as httpx.MarkReplayed does. fn runs

@@ -46,7 +46,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, peopleRoutes, []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, bulkRoutes, peopleRoutes, []forwardedRoute{
 	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 	{"license", "GET", licenses, ``, 200, theLicenseList},
 	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -157,6 +158,8 @@ type world struct {
 	// sisters are the internal ports, this service's own among them.
 	sisters httpx.InProcess
 	config  license.Config
+	// log is nil for that of the test.
+	log *slog.Logger
 	// public checks every answer against the OpenAPI document.
 	public http.Handler
 	// engine and internal are the two ports.
@@ -238,7 +241,7 @@ func (w *world) replica() *world { return w.replicaOn(w.bus.Bus) }
 
 func (w *world) replicaOn(b bus.Bus) *world {
 	noticed := &noticedBus{Bus: b, watched: make(chan struct{}, 1)}
-	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: noticed, sisters: maps.Clone(w.sisters), config: w.config}
+	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: noticed, sisters: maps.Clone(w.sisters), config: w.config, log: w.log}
 	r.serve()
 	return r
 }
@@ -247,7 +250,7 @@ func (w *world) replicaOn(b bus.Bus) *world {
 func (w *world) serve() {
 	w.t.Helper()
 	s, err := license.New(w.config, app.Deps{
-		Log: testkit.Log(w.t), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("license"),
+		Log: cmp.Or(w.log, testkit.Log(w.t)), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("license"),
 	})
 	if err != nil {
 		w.t.Fatal(err)

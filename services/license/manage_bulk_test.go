@@ -1,145 +1,262 @@
 package license_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"slices"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// outcome is how each row ended, in the order of the answer.
-func outcome(bulk answer) (rows []string) {
-	for _, row := range bulk.body["created"].([]any) {
-		rows = append(rows, fmt.Sprint(row.(map[string]any)["index"]))
-	}
-	for _, row := range bulk.body["failed"].([]any) {
-		failed := row.(map[string]any)
-		details := failed["details"].(map[string]any)
-		for field := range details["fields"].(map[string]any) {
-			rows = append(rows, fmt.Sprint(failed["index"], " ", failed["error_code"], " ", field))
-		}
-	}
-	return rows
-}
-
-func (w *world) bulk(body string, headers ...string) answer {
+// many makes n licenses of a customer and returns their ids.
+func (w *world) many(customer string, n int, rest string) (ids []string) {
 	w.t.Helper()
-	return w.manage("POST", "/bulk-create", body, headers...)
+	row := fmt.Sprintf(`{"customer_id":%q%s}`, customer, rest)
+	made := w.bulk(`{"licenses":[` + strings.Repeat(row+",", n-1) + row + `]}`)
+	w.want(made, http.StatusCreated, "")
+	for _, l := range made.body["created"].([]any) {
+		ids = append(ids, l.(map[string]any)["license_id"].(string))
+	}
+	return ids
 }
 
-// A row that is wrong in its types, its text or by the rules fails alone, and the others are made.
-func TestBulkCreate(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		w.create(1, 0)
-		made := w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"b","max_devices":"many"},{},7,null,{"customer_id":"x","metadata":[]},
-			{"customer_id":"a\u0000"},{"customer_id":"\ud800"},{"customer_id":"b","metadata":{"n":[1e400]}},`+"{\"customer_id\":\"\xff\"}"+`,
-			{"customer_id":"c","max_devices":0},{"customer_id":"c","license_key":""},{"customer_id":"c","license_key":"OLIVE-TREE-1"}]}`, "Idempotency-Key", "1")
-		w.want(made, http.StatusMultiStatus, "")
-		want := []string{
-			"0", "12", "1 VALIDATION_ERROR max_devices", "2 VALIDATION_ERROR customer_id", "3 VALIDATION_ERROR body", "4 VALIDATION_ERROR body",
-			"5 VALIDATION_ERROR metadata", "6 VALIDATION_ERROR customer_id", "7 VALIDATION_ERROR customer_id", "8 VALIDATION_ERROR metadata.n[0]",
-			"9 VALIDATION_ERROR customer_id", "10 VALIDATION_ERROR max_devices", "11 VALIDATION_ERROR license_key",
+func (w *world) bulkChange(body string, headers ...string) answer {
+	w.t.Helper()
+	return w.manage(http.MethodPost, "/bulk", body, headers...)
+}
+
+// results are the outcomes of a bulk change by license.
+func results(a answer) map[string]map[string]any {
+	found := map[string]map[string]any{}
+	for _, r := range a.body["results"].([]any) {
+		result := r.(map[string]any)
+		found[result["license_id"].(string)] = result
+	}
+	return found
+}
+
+// atChunk does something when so many licenses of a bulk change are done.
+type atChunk struct {
+	slog.Handler
+	done int
+	then func()
+}
+
+// Handle implements slog.Handler.
+func (h *atChunk) Handle(ctx context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if r.Message == "bulk change" && a.Key == "done" && a.Value.Int64() == int64(h.done) {
+			h.then()
 		}
-		if diff := cmp.Diff(want, outcome(made)); diff != "" {
-			w.t.Errorf("outcome (-want +got):\n%s", diff)
-		}
-		if made.body["total"] != 13.0 || made.body["created_count"] != 2.0 || made.body["failed_count"] != 11.0 {
-			w.t.Errorf("%s", made.raw)
-		}
-		for _, row := range made.body["created"].([]any) {
-			created := row.(map[string]any)
-			kept := w.get(created["license_id"].(string))
-			kept["license_key"], kept["index"] = created["license_key"], created["index"]
-			if diff := cmp.Diff(kept, created); diff != "" || strings.Contains(created["license_key"].(string), "*") {
-				w.t.Errorf("row %v (-kept +answered):\n%s", created["index"], diff)
-			}
-		}
-		if _, total := w.list(nil); total != 3 {
-			w.t.Errorf("%d licenses, want 3", total)
-		}
+		return true
 	})
+	return h.Handler.Handle(ctx, r)
 }
 
-func TestBulkCreateWithAnIdempotencyKey(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		const rows = `{"licenses":[{"customer_id":"a","license_key":"OLIVE-TREE-1"},{"customer_id":"b","license_key":"olive-tree-1"},7]}`
-		first, again := w.bulk(rows, "Idempotency-Key", "once"), w.bulk(rows, "Idempotency-Key", "once")
-		if first.status != http.StatusMultiStatus || again.status != first.status || first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" {
-			w.t.Errorf("first %d %s\nagain %d %s", first.status, first.raw, again.status, again.raw)
-		}
-		failed := first.body["failed"].([]any)[0].(map[string]any)
-		if failed["index"] != 1.0 || failed["error_code"] != "LICENSE_KEY_EXISTS" || fmt.Sprint(failed["details"]) != "map[]" {
-			w.t.Errorf("%s", first.raw)
-		}
-		w.want(w.bulk(rows+" ", "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
-		if _, total := w.list(nil); total != 1 {
-			w.t.Errorf("%d licenses, want 1", total)
-		}
-	})
+func text(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
 }
 
-// A row that nests more deeply than is allowed fails alone, however deep it is and wherever in it that lies.
-func TestBulkCreateDeepRows(t *testing.T) {
-	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
-	nested := func(levels int) string {
-		return strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
-	}
-	made := w.bulk(`{"licenses":[{"customer_id":"a","metadata":` + nested(29) + `},{"customer_id":"a","metadata":` + nested(30) + `},
-		{"customer_id":"a","x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `},{"customer_id":` + nested(500) + `},{"customer_id":"b"}]}`)
-	w.want(made, http.StatusMultiStatus, "")
-	deepest := "metadata" + strings.Repeat(".a", 29)
-	want := []string{
-		"0", "4", "1 VALIDATION_ERROR " + deepest, "2 VALIDATION_ERROR x" + strings.Repeat("[0]", 29), "2 VALIDATION_ERROR x",
-		"3 VALIDATION_ERROR customer_id", "3 VALIDATION_ERROR customer_id" + strings.Repeat(".a", 29),
-	}
-	got := outcome(made)
-	slices.Sort(got)
-	slices.Sort(want)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("outcome (-want +got):\n%s", diff)
-	}
-	w.want(w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"a","metadata":`+nested(40)+`]}`), http.StatusBadRequest, "VALIDATION_ERROR")
-}
-
-// TestBulkCreateOfNothingIsNotKept: an answer of refusals alone is none to repeat.
-func TestBulkCreateOfNothingIsNotKept(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		const refused, accepted = `{"licenses":[{"customer_id":""},7]}`, `{"licenses":[{"customer_id":"a"}]}`
-		for _, body := range []string{refused, refused, accepted} {
-			made := w.bulk(body, "Idempotency-Key", "once")
-			if made.body["total"] == nil || made.header.Get("Idempotency-Replayed") != "" {
-				w.t.Errorf("%s: %d %s, replayed %q", body, made.status, made.raw, made.header.Get("Idempotency-Replayed"))
-			}
-		}
-		if _, total := w.list(nil); total != 1 {
-			w.t.Errorf("%d licenses, want 1", total)
-		}
-	})
-}
-
-func TestBulkCreateLimits(t *testing.T) {
-	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
-	made := w.bulk(`{"licenses":[1,2]}`)
-	if made.status != http.StatusMultiStatus || made.body["total"] != 2.0 || made.body["failed_count"] != 2.0 {
-		t.Errorf("%s", made.raw)
-	}
-	rows := strings.Repeat(`{"customer_id":"a"},`, 999) + `{"customer_id":"a"}`
-	w.want(w.bulk(`{"licenses":[`+rows+`]}`), http.StatusCreated, "")
-	for _, bad := range []string{
-		`{}`, `{"licenses":null}`, `{"licenses":[]}`, `{"licenses":{}}`, `{"licenses":[` + rows + `,1]}`, `{"licenses":[{"customer_id":"a"},{"customer_id":"b"]}`,
-		`{"licenses":[{"customer_id":"a"}]}{}`,
-		`{"licenses":[{"customer_id":"a"}],"x":"\u0000"}`, `{"x":"` + strings.Repeat("x", 2<<20) + `"}`,
+// Each action does what the call for one license does; a dry run says it before and does nothing.
+func TestBulkActions(t *testing.T) {
+	for _, test := range []struct{ name, terms, action, params, member, to string }{
+		{"renew", `,"expires_at":"2099-01-01T00:00:00Z"`, "renew", `{"days":10}`, "expires_at", `"2099-01-11T00:00:00Z"`},
+		{"suspend", ``, "suspend", `{"reason":"unpaid"}`, "suspension_reason", `"unpaid"`},
+		{"deactivate", ``, "deactivate", `{"reason":"gone"}`, "is_active", `false`},
+		{"convert", `,"is_trial":true`, "convert", `{"max_devices":7}`, "is_trial", `false`},
+		{"update", ``, "update", `{"max_devices":9}`, "max_devices", `9`},
+		{"change-policy", ``, "change-policy", `{"policy":"school"}`, "policy", `"school"`},
 	} {
-		w.want(w.bulk(bad), http.StatusBadRequest, "VALIDATION_ERROR")
+		t.Run(test.name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				w.want(w.ask(w.admin, "POST", "/api/v1/admin/policies", `{"code":"school","grace_hours":24}`), http.StatusCreated, "")
+				ids := w.many("acme", 3, test.terms)
+				body := fmt.Sprintf(`{"action":%q,"params":%s,"license_ids":%s`, test.action, test.params, text(ids))
+				before := w.get(ids[0])["version"]
+				for dryRun, version := range map[string]any{"": before, `,"dry_run":true`: before} {
+					tried := w.bulkChange(body + dryRun + "}")
+					w.want(tried, http.StatusOK, "")
+					change, _ := results(tried)[ids[0]]["change"].(map[string]any)[test.member].(map[string]any)
+					if text(change["to"]) != test.to || tried.body["dry_run"] != true || w.get(ids[0])["version"] != version {
+						t.Errorf("dry run: %s", tried.raw)
+					}
+				}
+				done := w.bulkChange(body + `,"dry_run":false}`)
+				w.want(done, http.StatusOK, "")
+				for _, id := range ids {
+					change, _ := results(done)[id]["change"].(map[string]any)[test.member].(map[string]any)
+					if text(change["to"]) != test.to || text(w.get(id)[test.member]) != test.to {
+						t.Errorf("%s: %s", id, done.raw)
+					}
+				}
+				if done.body["ok_count"] != 3.0 || done.body["failed_count"] != 0.0 {
+					t.Errorf("%s", done.raw)
+				}
+			})
+		})
 	}
-	w.want(w.bulk(`{"x":"`+strings.Repeat("x", 11<<20)+`"}`), http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
-	if _, total := w.list(nil); total != 1000 {
-		t.Errorf("%d licenses", total)
+}
+
+// Suspended and deactivated licenses come back by the filter of their status.
+func TestBulkByFilter(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		mine, others := w.many("acme", 4, ""), w.many("other", 2, "")
+		w.want(w.bulkChange(`{"action":"suspend","params":{"reason":"x"},"filter":{"customer_id":"acme"},"dry_run":false}`), http.StatusOK, "")
+		if w.get(mine[3])["status"] != "suspended" || w.get(others[0])["status"] != "active" {
+			t.Error("not exactly the licenses of the filter are suspended")
+		}
+		done := w.bulkChange(`{"action":"reinstate","filter":{"status":"suspended"},"dry_run":false}`)
+		if done.body["ok_count"] != 4.0 || w.get(mine[0])["status"] != "active" {
+			t.Errorf("%s", done.raw)
+		}
+		if none := w.bulkChange(`{"action":"reinstate","filter":{"status":"suspended"},"dry_run":false}`); none.body["ok_count"] != 0.0 {
+			t.Errorf("%s", none.raw)
+		}
+	})
+}
+
+// What cannot change fails alone, and leaves nothing behind.
+func TestBulkRefusalsStandAlone(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		good, perpetual := w.many("a", 1, `,"expires_in_days":5`)[0], w.many("a", 1, "")[0]
+		body := fmt.Sprintf(`{"action":"renew","params":{"days":1},"license_ids":[%q,%q,%q,"x",%q],"dry_run":false}`,
+			good, perpetual, unknown, strings.ToUpper(good))
+		done := w.bulkChange(body)
+		w.want(done, http.StatusMultiStatus, "")
+		got := results(done)
+		want := map[string]any{good: nil, perpetual: "LICENSE_PERPETUAL", unknown: "LICENSE_NOT_FOUND", "x": "LICENSE_NOT_FOUND"}
+		for id, code := range want {
+			if got[id] == nil || got[id]["error_code"] != code || (got[id]["ok"] == true) != (code == nil) {
+				t.Errorf("%s: %v, want %v", id, got[id], code)
+			}
+		}
+		if len(got) != 4 || done.body["failed_count"] != 3.0 || w.get(perpetual)["version"] != 1.0 || w.get(good)["version"] != 2.0 {
+			t.Errorf("%s", done.raw)
+		}
+	})
+}
+
+// A call that broke off after some chunks is repeated with its key: what is done stays as it is, the rest is done, and each license
+// has one event. The licenses that a filter found at first are those that change, also when it would find others now.
+func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ids := w.many("acme", 450, `,"expires_at":"2099-01-01T00:00:00Z"`)
+		const body = `{"action":"renew","params":{"days":1},"filter":{"expires_before":"2099-01-01T12:00:00Z"},"dry_run":false}`
+		ctx, leave := context.WithCancel(t.Context())
+		w.log = slog.New(&atChunk{Handler: testkit.Log(t).Handler(), done: 200, then: leave})
+		req := httptest.NewRequestWithContext(ctx, http.MethodPost, managed+"/bulk", strings.NewReader(body))
+		req.Header.Set("Idempotency-Key", "renewal")
+		broken := httptest.NewRecorder()
+		w.replica().admin.ServeHTTP(broken, req)
+		if broken.Code != http.StatusServiceUnavailable {
+			t.Errorf("broken off: %d %s", broken.Code, broken.Body)
+		}
+		if _, changed := w.list(url.Values{"expires_after": {"2099-01-02"}}); changed != 200 {
+			t.Errorf("%d licenses are changed, want 200", changed)
+		}
+		w.want(w.bulkChange(body+" ", "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		var done answer
+		testkit.Eventually(t, patience, func() error { // the key is given back as soon as the database has heard of it
+			if done = w.bulkChange(body, "Idempotency-Key", "renewal"); done.status != http.StatusOK {
+				return fmt.Errorf("%d %s", done.status, done.raw)
+			}
+			return nil
+		})
+		if done.body["ok_count"] != 450.0 || done.header.Get("Idempotency-Replayed") != "" {
+			t.Errorf("%v of %d licenses are done, replayed %q", done.body["ok_count"], len(ids), done.header.Get("Idempotency-Replayed"))
+		}
+		again := w.bulkChange(body, "Idempotency-Key", "renewal")
+		if again.raw != done.raw || again.header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("the repeated answer differs, or is not marked")
+		}
+		for _, id := range []string{ids[0], ids[199], ids[200], ids[449]} {
+			if l := w.get(id); l["expires_at"] != "2099-01-02T00:00:00Z" || l["version"] != 2.0 {
+				t.Errorf("%s ends at %v with version %v", id, l["expires_at"], l["version"])
+			}
+		}
+		testkit.Eventually(t, patience, func() error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			renewals := map[string]int{}
+			for _, e := range w.published {
+				if e.Type == "license.renewed" {
+					renewals[e.Subject]++
+				}
+			}
+			for id, n := range renewals {
+				if n != 1 {
+					t.Fatalf("%d events of %s", n, id)
+				}
+			}
+			if len(renewals) != 450 {
+				return fmt.Errorf("events of %d licenses", len(renewals))
+			}
+			return nil
+		})
+	})
+}
+
+func TestApplyPolicy(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		policies := func(method, path, body string) answer {
+			return w.ask(w.admin, method, "/api/v1/admin/policies"+path, body)
+		}
+		w.want(policies("POST", "", `{"code":"school","max_devices":5}`), http.StatusCreated, "")
+		of, other := w.many("a", 2, `,"policy":"school"`), w.many("a", 1, "")[0]
+		w.want(policies("PATCH", "/school", `{"max_devices":8}`), http.StatusOK, "")
+		tried := policies("POST", "/school/apply", "")
+		change := results(tried)[of[0]]["change"]
+		if text(change) != `{"max_devices":{"from":5,"to":8}}` || tried.body["ok_count"] != 2.0 || w.get(of[0])["max_devices"] != 5.0 {
+			t.Errorf("%s", tried.raw)
+		}
+		w.want(policies("POST", "/school/apply", `{"dry_run":false}`), http.StatusOK, "")
+		if w.get(of[1])["max_devices"] != 8.0 || w.get(other)["version"] != 1.0 {
+			t.Error("the policy was not applied to its licenses alone")
+		}
+		again := policies("POST", "/school/apply", `{"dry_run":false}`)
+		if text(results(again)[of[0]]["change"]) != `{}` || w.get(of[0])["version"] != 2.0 {
+			t.Errorf("%s", again.raw)
+		}
+		w.want(policies("POST", "/none/apply", ""), http.StatusNotFound, "POLICY_NOT_FOUND")
+	})
+}
+
+func TestBulkInput(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
+	ids := strings.Repeat(`"x",`, 10_000) + `"x"`
+	for _, bad := range []string{
+		`{}`, `{"action":"renew"}`, `{"action":"explode","license_ids":["x"]}`, `{"action":7,"license_ids":["x"]}`,
+		`{"action":"renew","license_ids":["x"],"filter":{"status":"active"}}`, `{"action":"renew","filter":{}}`,
+		`{"action":"renew","filter":{"status":"happy"}}`, `{"action":"renew","filter":{"customer_id":""}}`,
+		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
+		`{"action":"renew","params":{"weeks":1},"license_ids":["x"]}`, `{"action":"reinstate","params":{"days":1},"license_ids":["x"]}`,
+		`{"action":"suspend","params":{},"license_ids":["x"]}`, `{"action":"change-policy","license_ids":["x"]}`,
+		`{"action":"change-policy","params":{"policy":"none"},"license_ids":["x"]}`, `{"action":"update","params":[],"license_ids":["x"]}`,
+		`{"action":"update","params":{"license_key":"a"},"license_ids":["x"]}`, `{"action":"renew","license_ids":[` + ids + `]}`,
+		`{"action":"renew","license_ids":["` + strings.Repeat("x", 300) + `"]}`, `{"action":"renew","license_ids":["a\u0000"]}`,
+		`{"action":"deactivate","params":{"reason":"` + strings.Repeat("x", 300) + `"},"license_ids":["x"]}`,
+	} {
+		w.want(w.bulkChange(bad), http.StatusBadRequest, "VALIDATION_ERROR")
+	}
+	if got := w.bulkChange(`{"action":"renew","license_ids":[]}`); got.status != http.StatusOK || len(got.body["results"].([]any)) != 0 {
+		t.Errorf("%s", got.raw)
+	}
+}
+
+// A change that is too long to be shown ten thousand times is named without its values.
+func TestBulkChangesAreShort(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
+	id := w.many("a", 1, "")[0]
+	body := fmt.Sprintf(`{"action":"update","params":{"metadata":{"x":%q}},"license_ids":[%q]}`, strings.Repeat("x", 3000), id)
+	if got := w.bulkChange(body); text(results(got)[id]["change"]) != `{"metadata":{}}` {
+		t.Errorf("%s", got.raw)
 	}
 }

@@ -45,6 +45,7 @@ func (s *Service) routes(cfg Config) {
 	}).Routes(public)
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
+		Log:          s.Log,
 		Leases:       s.leases,
 		Counters:     s.counters,
 		Blocks:       &block.Blocks{Store: s.store, Clock: s.Clock},

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
@@ -25,12 +27,15 @@ func own(h httpx.Handler, names ...string) httpx.Handler {
 	}
 }
 
-// large lets a handler read larger bodies than the rest, and take longer.
-func large(h httpx.Handler) httpx.Handler {
-	body, timeout := httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime)
+// large lets a handler read larger bodies than the rest.
+func large(h httpx.Handler) httpx.Handler { return after(httpx.MaxBody(maxBulkBody), h) }
+
+// longer gives a handler more time than the rest have.
+func longer(t time.Duration, h httpx.Handler) httpx.Handler { return after(httpx.Timeout(t), h) }
+
+func after(first gin.HandlerFunc, h httpx.Handler) httpx.Handler {
 	return func(c *gin.Context) error {
-		body(c)
-		timeout(c)
+		first(c)
 		return h(c)
 	}
 }

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// maxBulkBody is the largest body of bulk-create, in bytes, and bulkTime its time: both are the license service's.
-	maxBulkBody = 10 << 20
-	bulkTime    = 20 * time.Second
+	// maxBulkBody is the largest body about many licenses, in bytes. bulkTime is the time of a bulk-create, and bulkChangeTime that of
+	// a change of many licenses. All are the license service's.
+	maxBulkBody    = 10 << 20
+	bulkTime       = 20 * time.Second
+	bulkChangeTime = 25 * time.Second
 )
 
 // route is one line of the public surface. Its credential is the admin key in X-Admin-API-Key, which must have the role
@@ -28,6 +30,7 @@ type route struct {
 const (
 	licenses   = "/api/v1/admin/licenses"
 	bulkCreate = licenses + "/bulk-create" // no license id
+	bulkChange = licenses + "/bulk"        // nor this
 	search     = licenses + "/search"      // nor this
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
@@ -49,7 +52,8 @@ func (a *API) table() []route {
 	return []route{
 		{http.MethodPost, licenses, adminkey.Operator, toLicense},
 		{http.MethodGet, licenses, adminkey.Viewer, toLicense},
-		{http.MethodPost, bulkCreate, adminkey.Operator, large(toLicense)},
+		{http.MethodPost, bulkCreate, adminkey.Operator, large(longer(bulkTime, toLicense))},
+		{http.MethodPost, bulkChange, adminkey.Operator, large(longer(bulkChangeTime, toLicense))},
 		{http.MethodPost, search, adminkey.Viewer, toLicense},
 		{http.MethodPost, "/api/v1/admin/explain", adminkey.Viewer, toLicense},
 		{http.MethodGet, license, adminkey.Viewer, own(a.getLicense)},
@@ -109,6 +113,7 @@ func (a *API) table() []route {
 		{http.MethodGet, policy, adminkey.Viewer, toLicense},
 		{http.MethodPatch, policy, adminkey.Operator, toLicense},
 		{http.MethodDelete, policy, adminkey.Operator, toLicense},
+		{http.MethodPost, policy + "/apply", adminkey.Operator, longer(bulkChangeTime, toLicense)},
 		{http.MethodPost, releases, adminkey.Operator, toLicense},
 		{http.MethodGet, releases, adminkey.Viewer, toLicense},
 		{http.MethodPatch, releases + "/:version", adminkey.Operator, toLicense},
@@ -138,7 +143,8 @@ func onlyDeactivated(c *gin.Context) {
 
 // Routes adds the routes of table to r.
 func (a *API) Routes(r gin.IRouter) {
-	r.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost))
+	r.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost),
+		httpx.OnlyMethods(bulkChange, http.MethodPost))
 	r.Use(onlyDeactivated)
 	for _, line := range a.table() {
 		r.Handle(line.method, line.path, a.require(line.role), httpx.Wrap(line.handler))

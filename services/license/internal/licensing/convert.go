@@ -12,21 +12,32 @@ import (
 // Convert makes a full license of a trial, with new terms where c names some; a duration among them begins to run. Key, devices
 // and history stay. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrNotTrial.
 func (s *Licenses) Convert(ctx context.Context, by *Actor, licenseID string, ifVersion *int, c TermsChange) (License, error) {
+	if err := c.checkConversion(); err != nil {
+		return License{}, err
+	}
+	return s.alter(ctx, by, licenseID, conversion(ifVersion, c, s.Clock.Now()))
+}
+
+// checkConversion tells what is wrong with the terms of a conversion whatever the license.
+func (c *TermsChange) checkConversion() error {
 	problems := map[string]string{}
 	c.problems(problems)
 	if c.IsTrial != nil && *c.IsTrial {
 		problems["is_trial"] = "a converted license is none; leave it out"
 	}
 	if len(problems) > 0 {
-		return License{}, apierr.InvalidFields(problems)
+		return apierr.InvalidFields(problems)
 	}
-	now := s.Clock.Now()
-	return s.alter(ctx, by, licenseID, alteration{
+	return nil
+}
+
+func conversion(ifVersion *int, c TermsChange, now time.Time) alteration {
+	return alteration{
 		ifVersion: ifVersion,
 		make:      func(l *License) error { return l.convert(&c, now) },
 		action:    func(*License, *License) string { return "license.convert" },
 		event:     func(_, l *License, _ []string) proto.Message { return converted(l, now) },
-	})
+	}
 }
 
 func (l *License) convert(c *TermsChange, now time.Time) error {

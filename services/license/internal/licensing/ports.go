@@ -76,6 +76,8 @@ type Catalog interface {
 	Group(ctx context.Context, id string) (*Group, error)
 	// List reads a part of the licenses that match, newest first.
 	List(ctx context.Context, f Filter, now time.Time) (Page[License], error)
+	// LicenseIDs reads the ids of the licenses that match, in their order, up to a number of them; of f, the page is left aside.
+	LicenseIDs(ctx context.Context, f Filter, now time.Time, limit int) ([]string, error)
 	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
 	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
@@ -108,7 +110,7 @@ type Filter struct {
 	Product, Policy *string
 	// GroupID is a UUID.
 	GroupID *string
-	// Search is how the customer, the key as it is shown, or a device with a seat begins.
+	// Search is how the customer, the key as it is shown, or the id or name of a device with a seat begins.
 	Search *string
 	// Status is empty for all.
 	Status Status

@@ -31,15 +31,18 @@ func (s *Licenses) Renew(ctx context.Context, by *Actor, licenseID string, r Ren
 	if err := r.check(); err != nil {
 		return License{}, err
 	}
-	now := s.Clock.Now()
-	return s.alter(ctx, by, licenseID, alteration{
+	return s.alter(ctx, by, licenseID, r.alteration(s.Clock.Now()))
+}
+
+func (r Renewal) alteration(now time.Time) alteration {
+	return alteration{
 		ifVersion: r.IfVersion,
 		make:      func(l *License) error { return l.renew(&r, now) },
 		action:    func(*License, *License) string { return "license.renew" },
 		event: func(before, l *License, _ []string) proto.Message {
 			return renewed(l, before.ExpiresAt, now)
 		},
-	})
+	}
 }
 
 // check tells what is wrong with a renewal whatever the license.

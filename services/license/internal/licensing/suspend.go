@@ -21,16 +21,20 @@ type NewSuspension struct {
 // Suspend takes the use of a license away until it is reinstated; seats, tokens and history stay. On a suspended license it
 // changes reason and end. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
 func (s *Licenses) Suspend(ctx context.Context, by *Actor, licenseID string, n NewSuspension) (License, error) {
-	if err := n.check(s.Clock.Now()); err != nil {
+	now := s.Clock.Now()
+	if err := n.check(now); err != nil {
 		return License{}, err
 	}
-	now := s.Clock.Now()
-	return s.alter(ctx, by, licenseID, alteration{
+	return s.alter(ctx, by, licenseID, n.alteration(now))
+}
+
+func (n NewSuspension) alteration(now time.Time) alteration {
+	return alteration{
 		ifVersion: n.IfVersion,
 		make:      func(l *License) error { return l.suspend(&n, now) },
 		action:    func(*License, *License) string { return "license.suspend" },
 		event:     func(_, l *License, _ []string) proto.Message { return suspended(l, now) },
-	})
+	}
 }
 
 // check tells what is wrong with a suspension whatever the license. The end of a day is judged with its time zone.
@@ -67,8 +71,11 @@ func (l *License) suspend(n *NewSuspension, now time.Time) error {
 
 // Reinstate ends a suspension; a license that is not suspended stays as it is. Errors: ErrNotFound, ErrVersion.
 func (s *Licenses) Reinstate(ctx context.Context, by *Actor, licenseID string, ifVersion *int) (License, error) {
-	now := s.Clock.Now()
-	return s.alter(ctx, by, licenseID, alteration{
+	return s.alter(ctx, by, licenseID, reinstatement(ifVersion, s.Clock.Now()))
+}
+
+func reinstatement(ifVersion *int, now time.Time) alteration {
+	return alteration{
 		ifVersion: ifVersion,
 		make: func(l *License) error {
 			l.Suspension = nil
@@ -76,5 +83,5 @@ func (s *Licenses) Reinstate(ctx context.Context, by *Actor, licenseID string, i
 		},
 		action: func(*License, *License) string { return "license.reinstate" },
 		event:  func(_, l *License, _ []string) proto.Message { return reinstated(l, reinstatedByAdmin, now) },
-	})
+	}
 }

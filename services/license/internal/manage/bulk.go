@@ -2,109 +2,199 @@ package manage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
-type createdRow struct {
-	Index int `json:"index"`
-	licenseBody
+const (
+	// bulkChunk is how many licenses change in one transaction, and chunkTime how long that may take: what a killed process was
+	// doing is free again after that.
+	bulkChunk = 100
+	chunkTime = 5 * time.Second
+	// maxChange is the longest change of a license that a bulk change shows, in bytes of JSON: ten thousand fit into one answer.
+	maxChange = 2 << 10
+)
+
+// bulk is a change of many licenses.
+type bulk struct {
+	name   string
+	do     licensing.Action
+	dryRun bool
+	// licenses are the ids, as the caller wrote or as a filter finds them.
+	licenses func(ctx context.Context) ([]string, error)
 }
 
-type failedRow struct {
-	Index     int    `json:"index"`
-	Error     string `json:"error"`
-	ErrorCode string `json:"error_code"`
-	// Details is never null.
-	Details map[string]any `json:"details"`
+type bulkResult struct {
+	LicenseID string  `json:"license_id"`
+	OK        bool    `json:"ok"`
+	ErrorCode *string `json:"error_code"`
+	Error     *string `json:"error"`
+	// Change is never null; it is empty where nothing changes.
+	Change map[string]memberChange `json:"change"`
 }
 
-type bulkBody struct {
-	Created      []createdRow `json:"created"`
-	Failed       []failedRow  `json:"failed"`
-	Total        int          `json:"total"`
-	CreatedCount int          `json:"created_count"`
-	FailedCount  int          `json:"failed_count"`
+// memberChange is left empty where the change of a license is too long to be shown.
+type memberChange struct {
+	From json.RawMessage `json:"from,omitempty"`
+	To   json.RawMessage `json:"to,omitempty"`
 }
 
-// errNoneCreated keeps an answer of refusals alone from being kept for its Idempotency-Key: their cause may be gone by the
-// next call.
-var errNoneCreated = errors.New("no row became a license")
+type bulkAnswer struct {
+	DryRun      bool         `json:"dry_run"`
+	Results     []bulkResult `json:"results"`
+	OKCount     int          `json:"ok_count"`
+	FailedCount int          `json:"failed_count"`
+}
 
-// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are
-// created.
-func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
-	var in struct {
-		Licenses []jsonbody.Row[newLicense] `json:"licenses" max:"1000"`
+// answerBulk carries out a change of many licenses, or tries it, and answers what came of each.
+func (m *Manage) answerBulk(c *gin.Context, b bulk) error {
+	run := m.tryBulk
+	if !b.dryRun {
+		run = m.runBulk
 	}
-	if err := httpx.Bind(c, &in); err != nil {
+	results, err := run(c, b)
+	if err != nil {
 		return err
 	}
-	if len(in.Licenses) == 0 {
-		return apierr.InvalidField("licenses", "must have at least one entry")
-	}
-	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (bulkBody, error) {
-		body, err := m.createRows(ctx, by, in.Licenses)
-		if err == nil && body.CreatedCount == 0 {
-			err = errNoneCreated
+	answer := bulkAnswer{DryRun: b.dryRun, Results: results}
+	for i := range results {
+		if results[i].OK {
+			answer.OKCount++
 		}
-		return body, err
-	})
-	if err != nil && !errors.Is(err, errNoneCreated) {
-		return err
 	}
-	status := http.StatusCreated
-	if body.FailedCount > 0 {
+	answer.FailedCount = len(results) - answer.OKCount
+	status := http.StatusOK
+	if answer.FailedCount > 0 {
 		status = http.StatusMultiStatus
 	}
-	c.PureJSON(status, body)
+	c.PureJSON(status, answer)
 	return nil
 }
 
-// createRows hands the rows of the right shape to the rules and answers all of them, in their order.
-func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.Row[newLicense]) (bulkBody, error) {
-	var wanted []licensing.NewLicense
-	for i := range rows {
-		if rows[i].Err() == nil {
-			wanted = append(wanted, rows[i].Value.wanted())
-		}
-	}
-	made, refusals, err := m.Licenses.CreateMany(ctx, by, wanted)
+func (m *Manage) tryBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
+	ids, err := b.licenses(c.Request.Context())
 	if err != nil {
-		return bulkBody{}, err
+		return nil, err
 	}
-	body := bulkBody{Created: []createdRow{}, Failed: []failedRow{}, Total: len(rows)}
-	next := 0
-	for i := range rows {
-		refusal := rows[i].Err()
-		if refusal == nil {
-			if refusal = refusals[next]; refusal == nil {
-				body.Created = append(body.Created, createdRow{i, newCreatedBody(&made[next], m.Clock.Now())})
-			}
-			next++
-		}
-		if refusal != nil {
-			body.Failed = append(body.Failed, newFailedRow(i, refusal))
-		}
-	}
-	body.CreatedCount, body.FailedCount = len(body.Created), len(body.Failed)
-	return body, nil
+	results, err := m.Licenses.Try(c.Request.Context(), rpc.ActorOf(c), ids, b.do)
+	return bodies(results, newBulkResult), err
 }
 
-func newFailedRow(index int, refusal error) failedRow {
-	e := apierr.From(wire.Refusal(refusal))
-	row := failedRow{Index: index, Error: e.Message, ErrorCode: e.Code, Details: e.Details}
-	if row.Details == nil {
-		row.Details = map[string]any{}
+// errNoneChanged keeps the answers of a chunk of refusals alone from being kept: their cause may be gone by the next call.
+var errNoneChanged = errors.New("no license of the chunk could be changed")
+
+// runBulk changes the licenses in chunks. Each is one transaction, together with its results under an Idempotency-Key of its own,
+// which follows from that of the call: a call that is repeated after it broke off finds what is done, and does the rest.
+func (m *Manage) runBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
+	key, err := bulkKey(c)
+	if err != nil {
+		return nil, err
 	}
-	return row
+	ctx := c.Request.Context()
+	// What a filter finds now is what a repeated call works on.
+	ids, err := idempotency.Do(ctx, m.Idempotency, key, b.licenses)
+	if err != nil {
+		return nil, err
+	}
+	results, changed := make([]bulkResult, 0, len(ids)), false
+	for n := 0; len(results) < len(ids); n++ {
+		chunk := ids[len(results):min(len(results)+bulkChunk, len(ids))]
+		done, fresh, err := m.runChunk(ctx, key.Part(n), rpc.ActorOf(c), chunk, b.do)
+		if err != nil {
+			return nil, brokenOff(err, len(results), len(ids))
+		}
+		results, changed = append(results, done...), changed || fresh
+		m.Log.InfoContext(ctx, "bulk change", "action", b.name, "done", len(results), "of", len(ids))
+	}
+	if changed { // not all of it is a repeated answer
+		c.Writer.Header().Del(httpx.HeaderReplayed)
+	}
+	return results, nil
+}
+
+// bulkKey is the Idempotency-Key of a call, or one that nobody repeats.
+func bulkKey(c *gin.Context) (idempotency.Key, error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return idempotency.Key{}, err
+	}
+	by := rpc.ActorOf(c).GetId()
+	key, err := idempotency.FromRequest(c.Request, by, body)
+	if err == nil && key.Key == "" {
+		key = idempotency.Operation(c.Request, by, "bulk "+rpc.ActorOf(c).GetRequestId()+" "+newOperation(), body)
+	}
+	return key, err
+}
+
+// runChunk changes some licenses; fresh tells that it was not done before.
+func (m *Manage) runChunk(
+	ctx context.Context, key idempotency.Key, by *rpc.Actor, ids []string, do licensing.Action,
+) (results []bulkResult, fresh bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, chunkTime)
+	defer cancel()
+	var refused []bulkResult
+	results, err = idempotency.Do(ctx, m.Idempotency, key, func(ctx context.Context) ([]bulkResult, error) {
+		fresh = true
+		done, err := m.Licenses.Apply(ctx, by, ids, do)
+		if err != nil {
+			return nil, err
+		}
+		shown := bodies(done, newBulkResult)
+		for i := range shown {
+			if shown[i].OK {
+				return shown, nil
+			}
+		}
+		refused = shown
+		return nil, errNoneChanged
+	})
+	if errors.Is(err, errNoneChanged) {
+		return refused, true, nil
+	}
+	return results, fresh, err
+}
+
+// brokenOff tells how far a bulk change came before an outage or the end of its time.
+func brokenOff(err error, done, of int) error {
+	if e := apierr.From(err); e.Kind == apierr.Unavailable {
+		return e.With("done", done).With("of", of).
+			WithMessagef("%d of %d licenses are done; repeat the call with the same Idempotency-Key, and the rest is done", done, of)
+	}
+	return err
+}
+
+func newBulkResult(r licensing.BulkResult) bulkResult {
+	body := bulkResult{LicenseID: r.LicenseID, OK: r.Refusal == nil, Change: newChange(r.Before, r.After)}
+	if r.Refusal != nil {
+		e := apierr.From(wire.Refusal(r.Refusal))
+		body.ErrorCode, body.Error, body.Change = &e.Code, &e.Message, map[string]memberChange{}
+	}
+	return body
+}
+
+func newChange(before, after map[string]any) map[string]memberChange {
+	change, size := make(map[string]memberChange, len(after)), 0
+	for name := range after {
+		from, _ := json.Marshal(before[name]) // values of the audit log always marshal
+		to, _ := json.Marshal(after[name])
+		change[name] = memberChange{from, to}
+		size += len(name) + len(from) + len(to)
+	}
+	if size > maxChange {
+		for name := range change {
+			change[name] = memberChange{}
+		}
+	}
+	return change
 }

@@ -1,7 +1,6 @@
 package manage
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -66,13 +65,10 @@ func (m *Manage) listLeases(c *gin.Context) error {
 
 func (m *Manage) releaseLease(c *gin.Context) error {
 	id, _ := httpx.UUID(c.Param("lease_id"))
-	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (wire.ReleasedLease, error) {
-		l, slots, err := m.Leases.ReleaseFor(ctx, by, licenseID(c), id)
-		return wire.NewReleasedLease(&l, slots), err
-	})
+	l, slots, err := m.Leases.ReleaseFor(c.Request.Context(), rpc.ActorOf(c), licenseID(c), id)
 	if err != nil {
 		return err
 	}
-	c.PureJSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, wire.NewReleasedLease(&l, slots))
 	return nil
 }

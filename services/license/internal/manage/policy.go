@@ -149,11 +149,14 @@ func (m *Manage) deletePolicy(c *gin.Context) error {
 	return nil
 }
 
+// policyName is the body of change-policy.
+type policyName struct {
+	Policy string `json:"policy" text:"identifier"`
+}
+
 // changePolicy gives a license the terms of a policy.
 func (m *Manage) changePolicy(c *gin.Context) error {
-	var in struct {
-		Policy string `json:"policy" text:"identifier"`
-	}
+	var in policyName
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,6 +36,7 @@ type Deps struct {
 	Leases      *lease.Leases
 	Files       *licensefile.Files
 	Idempotency *idempotency.Store
+	Log         *slog.Logger
 	Clock       clock.Clock
 	// RequireActor admits what admin forwards.
 	RequireActor gin.HandlerFunc
@@ -51,6 +53,8 @@ const (
 	maxBulkBody = 10 << 20
 	// bulkTime is how long a bulk-create may take.
 	bulkTime = 20 * time.Second
+	// bulkChangeTime is how long a change of many licenses may take.
+	bulkChangeTime = 25 * time.Second
 )
 
 // Routes adds the routes to r.
@@ -61,6 +65,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("", plain, wire.Wrap(m.createLicense))
 	g.GET("", httpx.OnlyQuery(filters...), wire.Wrap(m.listLicenses))
 	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.bulkCreateLicenses))
+	g.POST("/bulk", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.changeLicenses))
 	g.POST("/search", plain, wire.Wrap(m.searchLicenses))
 	g.GET("/:license_id", plain, wire.Wrap(m.getLicense))
 	g.PATCH("/:license_id", plain, wire.Wrap(m.updateLicense))
@@ -110,6 +115,7 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 	g.GET("/:code", plain, wire.Wrap(m.getPolicy))
 	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
+	g.POST("/:code/apply", httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.applyPolicy))
 }
 
 func (m *Manage) groupRoutes(g gin.IRouter) {

@@ -12,37 +12,49 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
+// renewal is the body of renew.
+type renewal struct {
+	Days   *int          `json:"days"`
+	Months *int          `json:"months"`
+	Until  *jsonbody.End `json:"until"`
+	From   string        `json:"from"`
+}
+
+func (r renewal) wanted(ifVersion *int) licensing.Renewal {
+	return licensing.Renewal{
+		IfVersion: ifVersion, Days: r.Days, Months: r.Months, Until: endOrNil(r.Until), From: r.From,
+	}
+}
+
+// suspension is the body of suspend.
+type suspension struct {
+	Reason string        `json:"reason"`
+	Until  *jsonbody.End `json:"until"`
+}
+
+func (s suspension) wanted(ifVersion *int) licensing.NewSuspension {
+	return licensing.NewSuspension{IfVersion: ifVersion, Reason: s.Reason, Until: endOrNil(s.Until)}
+}
+
 // renewLicense moves the end of a license.
 func (m *Manage) renewLicense(c *gin.Context) error {
-	var in struct {
-		Days   *int          `json:"days"`
-		Months *int          `json:"months"`
-		Until  *jsonbody.End `json:"until"`
-		From   string        `json:"from"`
-	}
+	var in renewal
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
 	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Renew(ctx, by, licenseID(c), licensing.Renewal{
-			IfVersion: ifVersion, Days: in.Days, Months: in.Months, Until: endOrNil(in.Until), From: in.From,
-		})
+		return m.Licenses.Renew(ctx, by, licenseID(c), in.wanted(ifVersion))
 	})
 }
 
 // suspendLicense takes the use of a license away until it is reinstated.
 func (m *Manage) suspendLicense(c *gin.Context) error {
-	var in struct {
-		Reason string        `json:"reason"`
-		Until  *jsonbody.End `json:"until"`
-	}
+	var in suspension
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
 	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Suspend(ctx, by, licenseID(c), licensing.NewSuspension{
-			IfVersion: ifVersion, Reason: in.Reason, Until: endOrNil(in.Until),
-		})
+		return m.Licenses.Suspend(ctx, by, licenseID(c), in.wanted(ifVersion))
 	})
 }
 

@@ -18,39 +18,58 @@ import (
 func (s *Store) List(
 	ctx context.Context, f licensing.Filter, now time.Time,
 ) (licensing.Page[licensing.License], error) {
+	selected, err := s.selecting(ctx, f, now)
+	if err != nil {
+		return licensing.Page[licensing.License]{}, translate(err)
+	}
+	span := licensing.Span{Page: f.Page, PerPage: f.PerPage, After: f.After}
+	newest := newestFirst("created_at", func(r *licenseRow) (time.Time, string) { return r.CreatedAt, r.ID })
+	return readPage(selected, licenseColumns, span, newest, (*licenseRow).license)
+}
+
+// LicenseIDs implements licensing.Catalog.
+func (s *Store) LicenseIDs(ctx context.Context, f licensing.Filter, now time.Time, limit int) ([]string, error) {
+	selected, err := s.selecting(ctx, f, now)
+	if err != nil {
+		return nil, translate(err)
+	}
+	ids := []string{}
+	err = selected().Order("id").Limit(limit).Pluck("id", &ids).Error
+	return ids, translate(err)
+}
+
+// selecting makes queries for the licenses that match. What other tables say is looked up first: the planner then knows how many
+// licenses that are.
+func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time) (func() *gorm.DB, error) {
 	var conditions []clause.Expression
 	if f.Search != nil {
 		condition, err := s.beginning(ctx, *f.Search)
 		if err != nil {
-			return licensing.Page[licensing.License]{}, err
+			return nil, err
 		}
 		conditions = append(conditions, condition)
 	}
 	if f.Product != nil {
-		// Looked up first: the planner then knows how many licenses the product has.
 		var ids []string
 		if err := s.db.Read(ctx).Table("products").Where("code = ?", f.Product).Pluck("id", &ids).Error; err != nil {
-			return licensing.Page[licensing.License]{}, translate(err)
+			return nil, err
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "product_id"}, Values: anys(ids)})
 	}
 	if f.Key != nil {
 		found, err := s.findKey(ctx, *f.Key, now)
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
-			return licensing.Page[licensing.License]{}, translate(err)
+			return nil, err
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(found.ids(now))})
 	}
-	matching := func() *gorm.DB {
+	return func() *gorm.DB {
 		q := s.matching(ctx, f, now)
 		for _, condition := range conditions {
 			q = q.Where(condition)
 		}
 		return q
-	}
-	span := licensing.Span{Page: f.Page, PerPage: f.PerPage, After: f.After}
-	newest := newestFirst("created_at", func(r *licenseRow) (time.Time, string) { return r.CreatedAt, r.ID })
-	return readPage(matching, licenseColumns, span, newest, (*licenseRow).license)
+	}, nil
 }
 
 func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time) *gorm.DB {
@@ -91,9 +110,10 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 		sql.Named("begin", text), sql.Named("end", text+lastRune),
 		sql.Named("key", strings.ToUpper(text)), sql.Named("key_end", strings.ToUpper(text)+lastRune),
 	}
-	device := "is_active AND " + begins("hardware_id")
+	device := "is_active AND (" + begins("hardware_id") + " OR name <> '' AND " + begins("name") + ")"
 	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` + key +
-		` UNION ALL SELECT license_id FROM devices WHERE ` + device
+		` UNION ALL SELECT license_id FROM devices WHERE is_active AND ` + begins("hardware_id") +
+		` UNION ALL SELECT license_id FROM devices WHERE is_active AND name <> '' AND ` + begins("name")
 	var ids []string
 	err := s.db.Read(ctx).Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
 		Scan(&ids).Error

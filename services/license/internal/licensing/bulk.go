@@ -1,0 +1,120 @@
+package licensing
+
+import (
+	"context"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
+)
+
+// MaxBulk is how many licenses one bulk change may be about.
+const MaxBulk = 10_000
+
+// Action is a change that is made to each of many licenses, in the name of by.
+type Action func(ch *Change, by *Actor, now time.Time) error
+
+// BulkResult is what came of an Action for one license.
+type BulkResult struct {
+	LicenseID string
+	// Refusal is nil where the license changed, or had nothing to change.
+	Refusal error
+	// Before and After are the members that differ, by their public names.
+	Before, After map[string]any
+}
+
+// RenewAll is Renew for many licenses. Errors: VALIDATION_ERROR.
+func (s *Licenses) RenewAll(r Renewal) (Action, error) {
+	return func(ch *Change, by *Actor, now time.Time) error { return ch.alter(by, r.alteration(now), now) }, r.check()
+}
+
+// SuspendAll is Suspend for many licenses. Errors: VALIDATION_ERROR.
+func (s *Licenses) SuspendAll(n NewSuspension) (Action, error) {
+	return func(ch *Change, by *Actor, now time.Time) error {
+		return ch.alter(by, n.alteration(now), now)
+	}, n.check(s.Clock.Now())
+}
+
+// ReinstateAll is Reinstate for many licenses.
+func (s *Licenses) ReinstateAll() Action {
+	return func(ch *Change, by *Actor, now time.Time) error { return ch.alter(by, reinstatement(nil, now), now) }
+}
+
+// ConvertAll is Convert for many licenses. Errors: VALIDATION_ERROR.
+func (s *Licenses) ConvertAll(c TermsChange) (Action, error) {
+	c.ShortLeases = s.ShortLeases
+	return func(ch *Change, by *Actor, now time.Time) error {
+		return ch.alter(by, conversion(nil, c, now), now)
+	}, c.checkConversion()
+}
+
+// UpdateAll is Update for many licenses. Errors: VALIDATION_ERROR.
+func (s *Licenses) UpdateAll(p Patch) (Action, error) {
+	p.ShortLeases = s.ShortLeases
+	return func(ch *Change, by *Actor, now time.Time) error { return ch.patch(by, p, now) }, p.check()
+}
+
+// ChangePolicyAll is ChangePolicy for many licenses. Errors: VALIDATION_ERROR.
+func (s *Licenses) ChangePolicyAll(ctx context.Context, code string) (Action, error) {
+	if code == "" {
+		return nil, apierr.InvalidField("policy", "is required")
+	}
+	reader := policyReader{catalog: s.Catalog}
+	policy, err := reader.named(ctx, code)
+	return func(ch *Change, by *Actor, now time.Time) error { return ch.takePolicy(by, policy, now) }, err
+}
+
+// Apply makes a change to licenses, each standing alone. One that is refused leaves nothing behind. Errors: outages only.
+func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+	return s.each(ids, func(id string, decide func(*Change) error) error {
+		return s.Store.Change(ctx, id, nil, decide)
+	}, by, do)
+}
+
+// Try tells what Apply would do, and does nothing.
+func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+	return s.each(ids, func(id string, decide func(*Change) error) error {
+		l, err := s.Catalog.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		return decide(&Change{License: l})
+	}, by, do)
+}
+
+func (s *Licenses) each(
+	ids []string, change func(id string, decide func(*Change) error) error, by *Actor, do Action,
+) ([]BulkResult, error) {
+	results := make([]BulkResult, len(ids))
+	for i, id := range ids {
+		r := &results[i]
+		r.LicenseID = id
+		r.Refusal = change(id, func(ch *Change) error {
+			before := ch.License.auditView()
+			if err := do(ch, by, s.Clock.Now()); err != nil {
+				return err
+			}
+			r.Before, r.After = audit.Changes(before, ch.License.auditView())
+			delete(r.Before, "version")
+			delete(r.After, "version")
+			return nil
+		})
+		if isOutage(r.Refusal) {
+			return nil, r.Refusal
+		}
+	}
+	return results, nil
+}
+
+// ErrTooMany refuses a filter that matches more licenses than one bulk change may be about.
+var ErrTooMany = apierr.InvalidField("filter",
+	"matches more than 10000 licenses; narrow it, for example by created_before and created_after, and send several calls")
+
+// Select is the ids of the licenses that f selects. Errors: ErrTooMany.
+func (s *Licenses) Select(ctx context.Context, f Filter) ([]string, error) {
+	ids, err := s.Catalog.LicenseIDs(ctx, f, s.Clock.Now(), MaxBulk+1)
+	if err == nil && len(ids) > MaxBulk {
+		err = ErrTooMany
+	}
+	return ids, err
+}
