@@ -48,6 +48,8 @@ type Key struct {
 	// Allowed are paths, each covering what lies below it, or globs in which * stands for any characters.
 	Allowed []string
 	Limit   ratelimit.Limit
+	// Product is the code of the product to whose licenses the key is bound, empty for all.
+	Product string
 	// PerAddress gives each client address its own allowance.
 	PerAddress bool
 	// ExpiresAt is when the secret is refused; zero: never.
@@ -130,6 +132,7 @@ func (r remote) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (Key, error) 
 			PerHour:   int(res.Msg.GetRateLimit().GetPerHour()),
 		},
 		PerAddress: res.Msg.GetRateLimit().GetPer() == PerAddress,
+		Product:    res.Msg.Product,
 		Ended:      res.Msg.Ended,
 	}
 	if end := res.Msg.ExpiresAt; end != nil {

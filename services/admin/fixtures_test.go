@@ -34,7 +34,7 @@ const (
 		`"max_devices":5,"max_offline_hours":720,"features":["export"],"expires_at":null,`
 	theLicenseList = `{"licenses":[` + theLicense + `],"page":1,"per_page":50,` +
 		`"total":101,"total_pages":3,"next_cursor":null}`
-	aKey = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],` +
+	aKey = `"id":"` + licenseID + `","client_name":"app","allowed_endpoints":["*"],"product":null,` +
 		`"rate_limit":{"per_minute":60,"per_hour":1000,"per":"key"},` +
 		`"created_at":"2026-03-02T12:00:00Z","expires_at":null}`
 )

@@ -59,6 +59,14 @@ type license struct {
 	check func(licenseID, hardwareID string) error
 	// version is the license's; activated is the version with which its devices took their seats.
 	version, activated int32
+	// product is the one that the last license asked about must have.
+	product string
+}
+
+func (l *license) askedProduct() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.product
 }
 
 func (l *license) set(check func(licenseID, hardwareID string) error) {
@@ -80,6 +88,7 @@ func (l *license) CheckDevice(
 ) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.product = req.Msg.GetProduct()
 	if l.check != nil {
 		if err := l.check(req.Msg.LicenseId, req.Msg.HardwareId); err != nil {
 			return nil, err
@@ -340,6 +349,7 @@ type apiKey struct {
 	ID               string   `json:"id"`
 	APIKey           string   `json:"api_key"`
 	ClientName       string   `json:"client_name"`
+	Product          *string  `json:"product"`
 	AllowedEndpoints []string `json:"allowed_endpoints"`
 	RateLimit        struct {
 		PerMinute int    `json:"per_minute"`

@@ -58,7 +58,9 @@ type authDouble struct {
 	kid    string
 	key    ed25519.PrivateKey // that signs, the only one published
 	apiKey string
-	limit  *authv1.RateLimit
+	// product is the one to which apiKey is bound.
+	product string
+	limit   *authv1.RateLimit
 
 	keyRevoked atomic.Bool
 	endedKeys  sync.Map // by their hashes
@@ -94,7 +96,7 @@ func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1
 	if !bytes.Equal(req.Msg.GetSha256(), known[:]) || a.keyRevoked.Load() {
 		return nil, apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "no such key")
 	}
-	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit}), nil
+	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit, Product: a.product}), nil
 }
 
 // endedKey makes an API key one that was good once.

@@ -18,6 +18,7 @@ func (s KeySource) LookUpAPIKey(ctx context.Context, sha256 [32]byte) (apikey.Ke
 	k, err := s.Keys.LookUp(ctx, sha256)
 	return apikey.Key{
 		ID: k.ID, ClientName: k.ClientName, Allowed: k.Allowed, ExpiresAt: k.End, Ended: k.Ended,
+		Product:    k.Product,
 		Limit:      ratelimit.Limit{PerMinute: k.RateLimit.PerMinute, PerHour: k.RateLimit.PerHour},
 		PerAddress: k.RateLimit.Per == apikey.PerAddress,
 	}, err

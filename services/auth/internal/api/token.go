@@ -142,4 +142,6 @@ func (a *API) keySet(c *gin.Context) error {
 }
 
 // caller is where the request comes from; an address that may be a proxy's is left out.
-func caller(c *gin.Context) credential.Caller { return credential.Caller{IP: httpx.KnownClientIP(c)} }
+func caller(c *gin.Context) credential.Caller {
+	return credential.Caller{IP: httpx.KnownClientIP(c), Product: apikey.Of(c).Product}
+}

@@ -34,6 +34,8 @@ type APIKey struct {
 	// Allowed are paths, each covering what lies below it, or globs with *.
 	Allowed   []string
 	RateLimit RateLimit
+	// Product is the code of the product to whose licenses the key is bound, empty for all.
+	Product   string
 	CreatedAt time.Time
 	// ExpiresAt zero: never.
 	ExpiresAt time.Time
@@ -74,6 +76,7 @@ func (s *APIKeys) Create(ctx context.Context, by *Actor, n NewAPIKey) (APIKey, s
 		ClientName:       k.ClientName,
 		AllowedEndpoints: k.Allowed,
 		ExpiresAt:        event.Timestamp(k.ExpiresAt),
+		Product:          k.Product,
 	}
 	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
 	if err := s.store.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {

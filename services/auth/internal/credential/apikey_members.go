@@ -2,6 +2,7 @@ package credential
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,11 +22,16 @@ const (
 type NewAPIKey struct {
 	ClientName string
 	Allowed    []string
-	PerMinute  *int
-	PerHour    *int
-	Per        *string
-	ExpiresAt  *time.Time
+	// Product is the code of a product, empty for all.
+	Product   string
+	PerMinute *int
+	PerHour   *int
+	Per       *string
+	ExpiresAt *time.Time
 }
+
+// productCode is the form of the codes that the license service gives products.
+var productCode = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // defaultEndpoints is what an application needs that leaves the vendor's hands: no analytics.
 func defaultEndpoints() []string { return []string{"/api/v1/license/*", "/api/v1/auth/token"} }
@@ -34,6 +40,9 @@ func defaultEndpoints() []string { return []string{"/api/v1/license/*", "/api/v1
 func (n NewAPIKey) validate(now time.Time) error {
 	wrong := apierr.Fields{}
 	wrong.Require("client_name", n.ClientName)
+	if n.Product != "" && !productCode.MatchString(n.Product) {
+		wrong.Add("product", "must have 1 to 64 letters, digits and . _ -")
+	}
 	n.check(wrong, now)
 	return wrong.Err()
 }
@@ -70,7 +79,7 @@ func checkEndpoints(wrong apierr.Fields, patterns []string) {
 // key is the key that was asked for, defaults filled in. One without endpoints of its own is for an application that is
 // given to customers: each of them has its allowance, so that none uses up another's.
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
-	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, CreatedAt: now}
+	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, Product: n.Product, CreatedAt: now}
 	k.RateLimit = RateLimit{
 		PerMinute: or(n.PerMinute, defaultMinute),
 		PerHour:   or(n.PerHour, defaultHour),

@@ -17,7 +17,10 @@ func (k APIKey) audited() map[string]any {
 		"api_key_id": k.ID, "client_name": k.ClientName, "allowed_endpoints": k.Allowed,
 		"rate_limit": map[string]any{"per_minute": k.RateLimit.PerMinute, "per_hour": k.RateLimit.PerHour,
 			"per": k.RateLimit.Per},
-		"expires_at": nil,
+		"product": nil, "expires_at": nil,
+	}
+	if k.Product != "" {
+		m["product"] = k.Product
 	}
 	if !k.ExpiresAt.IsZero() {
 		m["expires_at"] = rfc3339(k.ExpiresAt)

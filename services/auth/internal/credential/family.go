@@ -61,6 +61,8 @@ type Pair struct {
 type Caller struct {
 	// IP is empty where it is not known for certain.
 	IP string
+	// Product is the code of the product to whose licenses the caller is bound, empty for all.
+	Product string
 }
 
 // AccessState is what became of an access token after it was signed.

@@ -51,7 +51,7 @@ func (s *Tokens) Issue(ctx context.Context, from Caller, licenseID, hardwareID s
 		return Pair{}, err
 	}
 	f := Family{LicenseID: licenseID, HardwareID: hardwareID, CreatedAt: s.Clock.Now()}
-	if err := s.checkNamed(ctx, &f); err != nil {
+	if err := s.checkNamed(ctx, &f, from.Product); err != nil {
 		return Pair{}, s.refused(err, from, f)
 	}
 	id, err := newID()
@@ -92,15 +92,16 @@ func (s *Tokens) standing(ctx context.Context, f Family) error {
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
-// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license.
-func (s *Tokens) checkNamed(ctx context.Context, f *Family) error {
+// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license, which must be of the
+// product, if that is not empty.
+func (s *Tokens) checkNamed(ctx context.Context, f *Family, product string) error {
 	id, ok := canonicalID(f.LicenseID)
 	if !ok {
 		f.LicenseID = ""
 		return errLicenseNotFound
 	}
 	f.LicenseID = id
-	version, err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID)
+	version, err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID, product)
 	f.LicenseVersion = version
 	return err
 }

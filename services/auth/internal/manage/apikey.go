@@ -17,6 +17,7 @@ import (
 type createAPIKeyRequest struct {
 	ClientName       string            `json:"client_name" text:"identifier"`
 	AllowedEndpoints []string          `json:"allowed_endpoints" text:"identifier"`
+	Product          string            `json:"product" text:"identifier"`
 	RateLimit        *rateLimitRequest `json:"rate_limit"`
 	ExpiresAt        *time.Time        `json:"expires_at" time:"end"`
 }
@@ -29,7 +30,9 @@ type rateLimitRequest struct {
 
 // key is what is asked for; members that are absent take the defaults of the rules.
 func (r createAPIKeyRequest) key() credential.NewAPIKey {
-	n := credential.NewAPIKey{ClientName: r.ClientName, Allowed: r.AllowedEndpoints, ExpiresAt: r.ExpiresAt}
+	n := credential.NewAPIKey{
+		ClientName: r.ClientName, Allowed: r.AllowedEndpoints, Product: r.Product, ExpiresAt: r.ExpiresAt,
+	}
 	if l := r.RateLimit; l != nil {
 		n.PerMinute, n.PerHour, n.Per = l.PerMinute, l.PerHour, l.Per
 	}
@@ -42,6 +45,11 @@ type updateAPIKeyRequest struct {
 	AllowedEndpoints jsonbody.Optional[[]string]         `json:"allowed_endpoints" text:"identifier"`
 	RateLimit        jsonbody.Optional[rateLimitRequest] `json:"rate_limit"`
 	ExpiresAt        jsonbody.Optional[time.Time]        `json:"expires_at" null:"ok" time:"end"`
+}
+
+// Unsettable implements jsonbody.Unsettable.
+func (updateAPIKeyRequest) Unsettable() map[string]string {
+	return map[string]string{"product": "it cannot change; make another key"}
 }
 
 func (r updateAPIKeyRequest) patch() credential.APIKeyPatch {
@@ -61,6 +69,7 @@ type apiKeyResponse struct {
 	APIKey           string            `json:"api_key,omitempty"`
 	ClientName       string            `json:"client_name"`
 	AllowedEndpoints []string          `json:"allowed_endpoints"`
+	Product          *string           `json:"product"`
 	RateLimit        rateLimitResponse `json:"rate_limit"`
 	CreatedAt        time.Time         `json:"created_at"`
 	ExpiresAt        *time.Time        `json:"expires_at"`
@@ -77,7 +86,7 @@ type rateLimitResponse struct {
 func newAPIKeyResponse(k credential.APIKey, revealed string) apiKeyResponse {
 	r := apiKeyResponse{
 		ID: k.ID, APIKey: revealed, ClientName: k.ClientName, AllowedEndpoints: k.Allowed, CreatedAt: k.CreatedAt,
-		RateLimit: rateLimitResponse(k.RateLimit),
+		Product: httpx.TextOrNull(k.Product), RateLimit: rateLimitResponse(k.RateLimit),
 	}
 	if !k.ExpiresAt.IsZero() {
 		r.ExpiresAt = &k.ExpiresAt

@@ -27,9 +27,9 @@ func NewDevices(c *app.Core) Devices {
 }
 
 // CheckDevice implements credential.Devices.
-func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID string) (int, error) {
+func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID, product string) (int, error) {
 	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
-		LicenseId: licenseID, HardwareId: hardwareID,
+		LicenseId: licenseID, HardwareId: hardwareID, Product: product,
 	}))
 	if err != nil {
 		return 0, err

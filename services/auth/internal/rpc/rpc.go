@@ -56,6 +56,7 @@ func (s server) LookUpAPIKey(
 		},
 		ExpiresAt: event.Timestamp(k.End),
 		Ended:     k.Ended,
+		Product:   k.Product,
 	}), nil
 }
 

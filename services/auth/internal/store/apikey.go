@@ -17,6 +17,7 @@ type keyRow struct {
 	ID               string
 	ClientName       string
 	AllowedEndpoints db.JSON
+	Product          string
 	PerMinute        int
 	PerHour          int
 	Per              string
@@ -36,6 +37,7 @@ func newKeyRow(k credential.APIKey) (keyRow, error) {
 		ID:               k.ID,
 		ClientName:       k.ClientName,
 		AllowedEndpoints: allowed,
+		Product:          k.Product,
 		PerMinute:        k.RateLimit.PerMinute,
 		PerHour:          k.RateLimit.PerHour,
 		Per:              k.RateLimit.Per,
@@ -49,6 +51,7 @@ func (r keyRow) key() (credential.APIKey, error) {
 	k := credential.APIKey{
 		ID:         r.ID,
 		ClientName: r.ClientName,
+		Product:    r.Product,
 		CreatedAt:  r.CreatedAt.UTC(),
 		ExpiresAt:  orZero(r.ExpiresAt),
 		RevokedAt:  orZero(r.RevokedAt),

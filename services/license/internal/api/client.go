@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -89,6 +90,6 @@ func (r *deviceRequest) check(f apierr.Fields) {
 
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {
 	client := r.clientMembers.client(c, r.HardwareID)
-	client.Product = r.Product
+	client.Product, client.BoundProduct = r.Product, apikey.Of(c).Product
 	return client
 }

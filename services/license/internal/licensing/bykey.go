@@ -16,8 +16,8 @@ import (
 // ErrNotFound.
 func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID string, err error) {
 	licenseID, c.Enrollment, err = s.Lookup.IDByKey(ctx, NormalizeKey(key))
-	if err == nil && c.Product != "" {
-		err = s.checkProduct(ctx, licenseID, c.Product)
+	if err == nil && (c.Product != "" || c.BoundProduct != "") {
+		err = s.checkProduct(ctx, licenseID, c)
 	}
 	if err != nil {
 		s.ActivationRefused(s.Clock.Now(), "", key, *c, err)
@@ -28,7 +28,7 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID s
 // LicenseByKey is IDByKey for a call of a device with a seat: it finds the license, from memory (cached) where it can.
 func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *License, cached bool, err error) {
 	l, c.Enrollment, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
-	if err == nil && c.Product != "" && l.Product != c.Product {
+	if err == nil && !c.isFor(l) {
 		err = ErrNotFound
 	}
 	if err != nil {
@@ -37,13 +37,18 @@ func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *Lic
 	return l, cached, err
 }
 
-// checkProduct tells whether a license is for the product. Licenses never change theirs, so memory may answer.
-func (s *Seats) checkProduct(ctx context.Context, licenseID, product string) error {
+// checkProduct is isFor for the id of a license. Licenses never change theirs, so memory may answer.
+func (s *Seats) checkProduct(ctx context.Context, licenseID string, c *Client) error {
 	l, _, err := s.Lookup.License(ctx, licenseID)
-	if err == nil && l.Product != product {
+	if err == nil && !c.isFor(l) {
 		err = ErrNotFound
 	}
 	return err
+}
+
+// isFor tells whether a license is for the product that the client asks for, and for the one to which its caller is bound.
+func (c *Client) isFor(l *License) bool {
+	return (c.Product == "" || c.Product == l.Product) && (c.BoundProduct == "" || c.BoundProduct == l.Product)
 }
 
 // refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of it.

@@ -101,6 +101,8 @@ type Client struct {
 	ViaProxy bool
 	// Product is the code of the product that the application asks for, empty for any: a license of another is not found.
 	Product string
+	// BoundProduct is the code of the product to which the caller is bound, empty for any: to the caller, no others exist.
+	BoundProduct string
 }
 
 // profile is what the client says of the device.

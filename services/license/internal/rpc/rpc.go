@@ -49,7 +49,11 @@ func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.
 
 func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
 	if m.LicenseVersion == nil {
-		return s.seats.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
+		seat, err := s.seats.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
+		if seat.License != nil && m.GetProduct() != "" && seat.License.Product != m.GetProduct() {
+			err = licensing.ErrNotFound
+		}
+		return seat, err
 	}
 	return s.seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),

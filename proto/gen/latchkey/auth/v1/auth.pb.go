@@ -78,7 +78,9 @@ type LookUpAPIKeyResponse struct {
 	// expires_at is absent where this secret has no end; it is the earlier of the key's end and a rotated secret's.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// ended refuses the secret: it is revoked, replaced or expired.
-	Ended         bool `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended bool `protobuf:"varint,6,opt,name=ended,proto3" json:"ended,omitempty"`
+	// product is the code of the product to whose licenses the key is bound, empty for all.
+	Product       string `protobuf:"bytes,7,opt,name=product,proto3" json:"product,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,6 +155,13 @@ func (x *LookUpAPIKeyResponse) GetEnded() bool {
 		return x.Ended
 	}
 	return false
+}
+
+func (x *LookUpAPIKeyResponse) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
 }
 
 // RateLimit is an allowance; 0 means no limit in that window.
@@ -546,7 +555,7 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"\x1blatchkey/auth/v1/auth.proto\x12\x10latchkey.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"-\n" +
 	"\x13LookUpAPIKeyRequest\x12\x16\n" +
-	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"\x8f\x02\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"\xa9\x02\n" +
 	"\x14LookUpAPIKeyResponse\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
@@ -557,7 +566,8 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"rate_limit\x18\x04 \x01(\v2\x1b.latchkey.auth.v1.RateLimitR\trateLimit\x129\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
-	"\x05ended\x18\x06 \x01(\bR\x05ended\"W\n" +
+	"\x05ended\x18\x06 \x01(\bR\x05ended\x12\x18\n" +
+	"\aproduct\x18\a \x01(\tR\aproduct\"W\n" +
 	"\tRateLimit\x12\x1d\n" +
 	"\n" +
 	"per_minute\x18\x01 \x01(\x05R\tperMinute\x12\x19\n" +

@@ -186,8 +186,10 @@ type ApiKeyCreated struct {
 	ClientName       string                 `protobuf:"bytes,2,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`
 	AllowedEndpoints []string               `protobuf:"bytes,3,rep,name=allowed_endpoints,json=allowedEndpoints,proto3" json:"allowed_endpoints,omitempty"`
 	ExpiresAt        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// product is the code of the product to whose licenses the key is bound, empty for all.
+	Product       string `protobuf:"bytes,5,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApiKeyCreated) Reset() {
@@ -246,6 +248,13 @@ func (x *ApiKeyCreated) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *ApiKeyCreated) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
 }
 
 // ApiKeyUpdated says that the name, the endpoints, the limits or the end of an API key changed.
@@ -519,7 +528,7 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
 	"hardwareId\x12\x1b\n" +
 	"\tfamily_id\x18\x03 \x01(\tR\bfamilyId\x12\x0e\n" +
-	"\x02ip\x18\x04 \x01(\tR\x02ip: \xea\xe0\x18\x14license.token.reused\xfa\xe0\x18\x04auth\"\xd2\x01\n" +
+	"\x02ip\x18\x04 \x01(\tR\x02ip: \xea\xe0\x18\x14license.token.reused\xfa\xe0\x18\x04auth\"\xec\x01\n" +
 	"\rApiKeyCreated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
@@ -527,7 +536,8 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"clientName\x12+\n" +
 	"\x11allowed_endpoints\x18\x03 \x03(\tR\x10allowedEndpoints\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt:\x1a\xea\xe0\x18\x0eapikey.created\xfa\xe0\x18\x04auth\"I\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aproduct\x18\x05 \x01(\tR\aproduct:\x1a\xea\xe0\x18\x0eapikey.created\xfa\xe0\x18\x04auth\"I\n" +
 	"\rApiKeyUpdated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId:\x1a\xea\xe0\x18\x0eapikey.updated\xfa\xe0\x18\x04auth\"\x8b\x01\n" +

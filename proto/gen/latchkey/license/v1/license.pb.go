@@ -30,8 +30,10 @@ type CheckDeviceRequest struct {
 	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
 	// license_version is that of the device's token; absent: a token is about to be issued.
 	LicenseVersion *int32 `protobuf:"varint,3,opt,name=license_version,json=licenseVersion,proto3,oneof" json:"license_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// product is the code of the product that the license must have, empty for any.
+	Product       string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckDeviceRequest) Reset() {
@@ -83,6 +85,13 @@ func (x *CheckDeviceRequest) GetLicenseVersion() int32 {
 		return *x.LicenseVersion
 	}
 	return 0
+}
+
+func (x *CheckDeviceRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
 }
 
 type CheckDeviceResponse struct {
@@ -296,13 +305,14 @@ var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
-	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x01\n" +
+	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n" +
 	"\x12CheckDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
 	"hardwareId\x12,\n" +
-	"\x0flicense_version\x18\x03 \x01(\x05H\x00R\x0elicenseVersion\x88\x01\x01B\x12\n" +
+	"\x0flicense_version\x18\x03 \x01(\x05H\x00R\x0elicenseVersion\x88\x01\x01\x12\x18\n" +
+	"\aproduct\x18\x04 \x01(\tR\aproductB\x12\n" +
 	"\x10_license_version\"y\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
