@@ -105,6 +105,22 @@ func TestBulkActions(t *testing.T) {
 	}
 }
 
+// A dry run asks the group, too.
+func TestBulkIntoAGroup(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.ask(w.admin, http.MethodPost, "/api/v1/admin/groups", `{"name":"g","max_licenses":2}`)
+		w.want(made, http.StatusCreated, "")
+		ids := w.many("a", 3, "")
+		body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s`, made.body["group_id"], text(ids))
+		w.want(w.bulkChange(body+"}"), http.StatusOK, "")
+		done := w.bulkChange(body + `,"dry_run":false}`)
+		if done.status != http.StatusMultiStatus || done.body["ok_count"] != 2.0 {
+			t.Errorf("%d %s", done.status, done.raw)
+		}
+		w.want(w.bulkChange(fmt.Sprintf(`{"action":"renew","filter":{"group_id":%q}}`, unknown)), http.StatusOK, "")
+	})
+}
+
 // Suspended and deactivated licenses come back by the filter of their status.
 func TestBulkByFilter(t *testing.T) {
 	eachWorld(t, func(w *world) {
@@ -234,7 +250,7 @@ func TestBulkInput(t *testing.T) {
 		`{}`, `{"action":"renew"}`, `{"action":"explode","license_ids":["x"]}`, `{"action":7,"license_ids":["x"]}`,
 		`{"action":"renew","license_ids":["x"],"filter":{"status":"active"}}`, `{"action":"renew","filter":{}}`,
 		`{"action":"renew","filter":{"status":"happy"}}`, `{"action":"renew","filter":{"customer_id":""}}`,
-		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
+		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","filter":{"group_id":"x"}}`, `{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
 		`{"action":"renew","params":{"weeks":1},"license_ids":["x"]}`, `{"action":"reinstate","params":{"days":1},"license_ids":["x"]}`,
 		`{"action":"suspend","params":{},"license_ids":["x"]}`, `{"action":"change-policy","license_ids":["x"]}`,
 		`{"action":"change-policy","params":{"policy":"none"},"license_ids":["x"]}`, `{"action":"update","params":[],"license_ids":["x"]}`,

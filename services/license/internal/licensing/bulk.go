@@ -78,9 +78,19 @@ func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) 
 		if err != nil {
 			return err
 		}
-		return decide(&Change{License: l})
+		return decide(&Change{License: l, Reads: triedReads{catalog: s.Catalog, ctx: ctx}})
 	}, by, do)
 }
+
+// triedReads finds what a change that is only tried asks for, without locks.
+type triedReads struct {
+	LockedReads // of devices, nothing is asked
+	catalog     Catalog
+	ctx         context.Context
+}
+
+// Group implements LockedReads.
+func (r triedReads) Group(id string) (*Group, error) { return r.catalog.Group(r.ctx, id) }
 
 func (s *Licenses) each(
 	ids []string, change func(id string, decide func(*Change) error) error, by *Actor, do Action,

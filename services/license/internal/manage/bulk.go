@@ -110,7 +110,7 @@ func (m *Manage) runBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
 	results, changed := make([]bulkResult, 0, len(ids)), false
 	for n := 0; len(results) < len(ids); n++ {
 		chunk := ids[len(results):min(len(results)+bulkChunk, len(ids))]
-		done, fresh, err := m.runChunk(ctx, key.Part(n), rpc.ActorOf(c), chunk, b.do)
+		done, fresh, err := m.tryChunk(ctx, key.Part(n), rpc.ActorOf(c), chunk, b.do)
 		if err != nil {
 			return nil, brokenOff(err, len(results), len(ids))
 		}
@@ -135,6 +135,21 @@ func bulkKey(c *gin.Context) (idempotency.Key, error) {
 		key = idempotency.Operation(c.Request, by, "bulk "+rpc.ActorOf(c).GetRequestId()+" "+newOperation(), body)
 	}
 	return key, err
+}
+
+// chunkTries is how often a chunk is begun: it locks many licenses, and the database may end it in favor of somebody else.
+const chunkTries = 3
+
+func (m *Manage) tryChunk(
+	ctx context.Context, key idempotency.Key, by *rpc.Actor, ids []string, do licensing.Action,
+) (results []bulkResult, fresh bool, err error) {
+	for range chunkTries {
+		results, fresh, err = m.runChunk(ctx, key, by, ids, do)
+		if !errors.Is(err, apierr.ErrUnavailable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return results, fresh, err
 }
 
 // runChunk changes some licenses; fresh tells that it was not done before.

@@ -32,6 +32,7 @@ type bulkFilter struct {
 	HardwareID    *string    `json:"hardware_id" text:"identifier"`
 	Product       *string    `json:"product" text:"identifier"`
 	Policy        *string    `json:"policy" text:"identifier"`
+	GroupID       *string    `json:"group_id" text:"identifier"`
 	LicenseType   string     `json:"license_type"`
 	Status        string     `json:"status"`
 	Search        *string    `json:"search" text:"identifier"`
@@ -49,6 +50,7 @@ func (f *bulkFilter) wanted() licensing.Filter {
 		HardwareID:    f.HardwareID,
 		Product:       f.Product,
 		Policy:        f.Policy,
+		GroupID:       f.GroupID,
 		LicenseType:   f.LicenseType,
 		Status:        licensing.Status(f.Status),
 		Search:        f.Search,
@@ -66,11 +68,18 @@ func (f *bulkFilter) check(bad apierr.Fields) {
 		bad.Add("filter", "must have at least one member, or all licenses would change")
 	}
 	for name, text := range map[string]*string{
-		"customer_id": f.CustomerID, "hardware_id": f.HardwareID, "product": f.Product, "policy": f.Policy, "search": f.Search,
+		"customer_id": f.CustomerID, "hardware_id": f.HardwareID, "product": f.Product, "policy": f.Policy,
+		"search": f.Search,
 	} {
 		if text != nil {
 			bad.Require("filter."+name, *text)
 			bad.MaxLen("filter."+name, *text, maxText)
+		}
+	}
+	if f.GroupID != nil {
+		id, ok := httpx.UUID(*f.GroupID)
+		if *f.GroupID = id; !ok {
+			bad.Add("filter.group_id", "must be the group_id of a group")
 		}
 	}
 	bad.OneOf("filter.license_type", cmp.Or(f.LicenseType, types[0]), types...)
