@@ -148,7 +148,8 @@ func TestBadBlocks(t *testing.T) {
 				w.t.Errorf("%s: %s", body, got.raw)
 			}
 		}
-		w.want(w.blocks("POST", "", `{"reason":"x","hardware_id":"a","license_id":"`+unknown+`"}`), 404, errcode.LicenseNotFound)
+		w.want(w.blocks("POST", "", `{"reason":"x","hardware_id":"a","license_id":"`+unknown+`"}`), 404,
+			errcode.LicenseNotFound)
 		for _, id := range []string{unknown, "no"} {
 			w.want(w.blocks("DELETE", "/"+id, ""), http.StatusNotFound, errcode.BlockNotFound)
 		}
@@ -454,8 +455,8 @@ func TestABlockHoldsForAllCalls(t *testing.T) {
 	})
 }
 
-// TestABlockHoldsForTheDevice: whatever a device calls itself, by a former id, by a new one, or by one that it gets later, what
-// blocks one of its ids blocks it.
+// TestABlockHoldsForTheDevice: whatever a device calls itself, by a former id, by a new one, or by one that it gets
+// later, what blocks one of its ids blocks it.
 func TestABlockHoldsForTheDevice(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, blocked := range []string{"first", "second"} {
@@ -487,7 +488,8 @@ func TestABlockHoldsForTheDevice(t *testing.T) {
 // TestLeasesAndCountersOfARecognizedDevice: a device keeps its lease and its counts under whatever id it is known by.
 func TestLeasesAndCountersOfARecognizedDevice(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		id, key := w.with(`"max_devices":1,"device_match":"two","floating":{"slots":1},"counters":[{"name":"exports","per_device":true}]`)
+		id, key := w.with(`"max_devices":1,"device_match":"two","floating":{"slots":1},` +
+			`"counters":[{"name":"exports","per_device":true}]`)
 		same := components("c", "d")
 		w.want(w.post("activate", says(key, "first", same)), http.StatusCreated, "")
 		held := w.post("leases", says(key, "first", nil))
@@ -501,7 +503,8 @@ func TestLeasesAndCountersOfARecognizedDevice(t *testing.T) {
 				w.t.Errorf("%s: %s", sent, again.raw)
 			}
 			w.want(w.post("consume", says(key, sent, map[string]any{"counter": "exports"})), http.StatusOK, "")
-			w.want(w.post("validate", says(key, sent, map[string]any{"consume": map[string]any{"exports": 1}})), http.StatusOK, "")
+			w.want(w.post("validate", says(key, sent, map[string]any{"consume": map[string]any{"exports": 1}})),
+				http.StatusOK, "")
 		}
 		w.want(w.post("leases", says(key, "third", same)), http.StatusOK, "")
 		w.want(w.post("deactivate", says(key, "third", nil)), http.StatusOK, "")
@@ -512,7 +515,8 @@ func TestLeasesAndCountersOfARecognizedDevice(t *testing.T) {
 	})
 }
 
-// TestALeaseIsASeatForCounters: where leases need no seat, a device consumes by its lease, and does so no more without one.
+// TestALeaseIsASeatForCounters: where leases need no seat, a device consumes by its lease, and does so no more without
+// one.
 func TestALeaseIsASeatForCounters(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.with(`"floating":{"slots":1,"activation":"none"},"counters":[{"name":"exports"}]`)

@@ -29,7 +29,8 @@ func books(counters ...licensing.CounterTerms) *Ledger {
 }
 
 func (l *Ledger) take(name string, amount int64, now time.Time) (State, error) {
-	done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}}, Use{Amounts: map[string]int64{name: amount}}, now)
+	done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}},
+		Use{Amounts: map[string]int64{name: amount}}, now)
 	if err != nil {
 		return State{}, err
 	}
@@ -52,22 +53,29 @@ func TestRoom(t *testing.T) {
 		amounts        []int64
 		want           string // the state after the last amount that was counted, and a minus for each that was refused
 	}{
-		"to the limit":              {number(5), number(0), false, []int64{3, 2}, "5 used, 0 left, 0 over"},
-		"past the limit":            {number(5), number(0), false, []int64{3, 3, 2}, "-5 used, 0 left, 0 over"},
-		"all or nothing":            {number(5), number(0), false, []int64{6}, "-0 used, 5 left, 0 over"},
-		"into the overage":          {number(5), number(2), false, []int64{4, 3}, "7 used, 0 left, 2 over"},
-		"past the overage":          {number(5), number(2), false, []int64{4, 3, 1}, "-7 used, 0 left, 2 over"},
-		"any overage":               {number(5), nil, false, []int64{1000}, "1000 used, 0 left, 995 over"},
-		"unlimited":                 {nil, number(0), false, []int64{1000}, "1000 used, any left, 0 over"},
-		"no limit at all":           {number(0), number(0), false, []int64{1, 0}, "-0 used, 0 left, 0 over"},
-		"the largest number":        {nil, nil, false, []int64{licensing.MaxCount, 1, 0}, "-9007199254740991 used, any left, 0 over"},
-		"large limit and overage":   {number(licensing.MaxCount), number(licensing.MaxCount), false, []int64{licensing.MaxCount, 1}, "-9007199254740991 used, 0 left, 0 over"},
+		"to the limit":     {number(5), number(0), false, []int64{3, 2}, "5 used, 0 left, 0 over"},
+		"past the limit":   {number(5), number(0), false, []int64{3, 3, 2}, "-5 used, 0 left, 0 over"},
+		"all or nothing":   {number(5), number(0), false, []int64{6}, "-0 used, 5 left, 0 over"},
+		"into the overage": {number(5), number(2), false, []int64{4, 3}, "7 used, 0 left, 2 over"},
+		"past the overage": {number(5), number(2), false, []int64{4, 3, 1}, "-7 used, 0 left, 2 over"},
+		"any overage":      {number(5), nil, false, []int64{1000}, "1000 used, 0 left, 995 over"},
+		"unlimited":        {nil, number(0), false, []int64{1000}, "1000 used, any left, 0 over"},
+		"no limit at all":  {number(0), number(0), false, []int64{1, 0}, "-0 used, 0 left, 0 over"},
+		"the largest number": {nil, nil, false, []int64{licensing.MaxCount, 1, 0},
+			"-9007199254740991 used, any left, 0 over"},
+		"large limit and overage": {number(licensing.MaxCount), number(licensing.MaxCount), false,
+			[]int64{licensing.MaxCount, 1}, "-9007199254740991 used, 0 left, 0 over"},
 		"no giving back":            {number(5), number(0), false, []int64{3, -1}, "-3 used, 2 left, 0 over"},
 		"giving back":               {number(5), number(0), true, []int64{3, -1}, "2 used, 3 left, 0 over"},
 		"giving back more than all": {number(5), number(0), true, []int64{3, -10, 5}, "5 used, 0 left, 0 over"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := books(licensing.CounterTerms{Name: "c", Limit: tc.limit, Overage: tc.overage, AllowNegative: tc.negative})
+			l := books(licensing.CounterTerms{
+				Name:          "c",
+				Limit:         tc.limit,
+				Overage:       tc.overage,
+				AllowNegative: tc.negative,
+			})
 			refused := ""
 			for _, amount := range tc.amounts {
 				if _, err := l.take("c", amount, noon); err != nil {
@@ -105,7 +113,13 @@ func TestALimitBelowWhatIsUsed(t *testing.T) {
 
 // TestReset: once at each boundary, also with a clock behind that of another process, and never by a refused call.
 func TestReset(t *testing.T) {
-	l := books(licensing.CounterTerms{Name: "c", Limit: number(5), Overage: number(0), Reset: licensing.ResetDaily, Anchor: licensing.AnchorCalendar})
+	l := books(licensing.CounterTerms{
+		Name:    "c",
+		Limit:   number(5),
+		Overage: number(0),
+		Reset:   licensing.ResetDaily,
+		Anchor:  licensing.AnchorCalendar,
+	})
 	midnight := time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC)
 	for _, step := range []struct {
 		now    time.Time
@@ -140,7 +154,12 @@ func TestReset(t *testing.T) {
 
 // TestOtherTermsKeepTheNumber: a new schedule moves the end of the period and takes nothing away.
 func TestOtherTermsKeepTheNumber(t *testing.T) {
-	l := books(licensing.CounterTerms{Name: "c", Limit: number(5), Reset: licensing.ResetDaily, Anchor: licensing.AnchorCalendar})
+	l := books(licensing.CounterTerms{
+		Name:   "c",
+		Limit:  number(5),
+		Reset:  licensing.ResetDaily,
+		Anchor: licensing.AnchorCalendar,
+	})
 	if _, err := l.take("c", 3, noon); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +169,8 @@ func TestOtherTermsKeepTheNumber(t *testing.T) {
 		t.Errorf("%s, resets at %v (%v)", state, state.ResetsAt, err)
 	}
 	l.License.Timezone = "America/New_York"
-	if state, err = l.take("c", 0, noon); err != nil || !state.ResetsAt.Equal(time.Date(2026, 4, 1, 4, 0, 0, 0, time.UTC)) {
+	if state, err = l.take("c", 0, noon); err != nil ||
+		!state.ResetsAt.Equal(time.Date(2026, 4, 1, 4, 0, 0, 0, time.UTC)) {
 		t.Errorf("in New York it resets at %v (%v)", state.ResetsAt, err)
 	}
 }
@@ -203,7 +223,12 @@ func thresholdsOf(l *Ledger) string {
 
 // TestThresholdsOfEachPeriod are announced anew.
 func TestThresholdsOfEachPeriod(t *testing.T) {
-	l := books(licensing.CounterTerms{Name: "c", Limit: number(10), Reset: licensing.ResetDaily, Anchor: licensing.AnchorCalendar})
+	l := books(licensing.CounterTerms{
+		Name:   "c",
+		Limit:  number(10),
+		Reset:  licensing.ResetDaily,
+		Anchor: licensing.AnchorCalendar,
+	})
 	for day := range 2 {
 		if _, err := l.take("c", 9, noon.AddDate(0, 0, day)); err != nil {
 			t.Fatal(err)
@@ -223,11 +248,13 @@ func TestARefusedCallLeavesNothing(t *testing.T) {
 		use    Use
 		code   string
 	}{
-		"no room":       {"pc", Use{Amounts: map[string]int64{"large": 1, "small": 2}}, errcode.ConsumptionLimitExceeded},
+		"no room": {"pc", Use{Amounts: map[string]int64{"large": 1, "small": 2}},
+			errcode.ConsumptionLimitExceeded},
 		"unknown":       {"pc", Use{Amounts: map[string]int64{"large": 1, "other": 1}}, errcode.CounterNotFound},
 		"negative":      {"pc", Use{Amounts: map[string]int64{"large": 1, "small": -1}}, errcode.ValidationError},
 		"not activated": {"other", Use{Amounts: map[string]int64{"large": 1}}, errcode.DeviceNotActivated},
-		"entitlement":   {"pc", Use{Amounts: map[string]int64{"large": 1}, Required: []string{"x"}}, errcode.EntitlementMissing},
+		"entitlement": {"pc", Use{Amounts: map[string]int64{"large": 1}, Required: []string{"x"}},
+			errcode.EntitlementMissing},
 	} {
 		tc.use.OperationID = "o"
 		_, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: tc.device}}, tc.use, noon)
@@ -242,15 +269,22 @@ func TestARefusedCallLeavesNothing(t *testing.T) {
 
 // TestPartsOfDevices are kept beside the sum, and begin anew with it.
 func TestPartsOfDevices(t *testing.T) {
-	l := books(licensing.CounterTerms{Name: "c", Reset: licensing.ResetDaily, Anchor: licensing.AnchorCalendar, PerDevice: true})
+	l := books(licensing.CounterTerms{
+		Name:      "c",
+		Reset:     licensing.ResetDaily,
+		Anchor:    licensing.AnchorCalendar,
+		PerDevice: true,
+	})
 	take := func(device string, amount int64, now time.Time) string {
-		done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: device}}, Use{Amounts: map[string]int64{"c": amount}}, now)
+		done, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: device}},
+			Use{Amounts: map[string]int64{"c": amount}}, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return fmt.Sprint(done.States[0].Used, " of which ", *done.States[0].DeviceUsed)
 	}
-	got := []string{take("pc", 3, noon), take("laptop", 2, noon), take("pc", 1, noon), take("laptop", 1, noon.AddDate(0, 0, 1))}
+	got := []string{take("pc", 3, noon), take("laptop", 2, noon), take("pc", 1, noon),
+		take("laptop", 1, noon.AddDate(0, 0, 1))}
 	if want := "[3 of which 3 5 of which 2 6 of which 4 1 of which 1]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
@@ -260,7 +294,8 @@ func TestPartsOfDevices(t *testing.T) {
 func TestEntitlements(t *testing.T) {
 	l := books(licensing.CounterTerms{Name: "c"}, licensing.CounterTerms{Name: "free"})
 	l.License.Entitlements = []licensing.Entitlement{
-		{Code: "old", Counter: "c", ExpiresAt: noon}, {Code: "new", Counter: "c", ExpiresAt: noon.Add(time.Hour)}, {Code: "no counter", Name: "x"},
+		{Code: "old", Counter: "c", ExpiresAt: noon}, {Code: "new", Counter: "c", ExpiresAt: noon.Add(time.Hour)},
+		{Code: "no counter", Name: "x"},
 	}
 	l.License.Features = []string{"no counter", "bare"}
 	for name, tc := range map[string]struct {
@@ -268,18 +303,20 @@ func TestEntitlements(t *testing.T) {
 		now  time.Time
 		code string
 	}{
-		"granted":                 {Use{Entitlement: "new", Amount: 1}, noon, ""},
-		"expired":                 {Use{Entitlement: "old", Amount: 1}, noon, errcode.EntitlementExpired},
-		"in its last moment":      {Use{Entitlement: "old", Amount: 1}, noon.Add(-1), ""},
-		"missing":                 {Use{Entitlement: "x", Amount: 1}, noon, errcode.EntitlementMissing},
-		"without a counter":       {Use{Entitlement: "no counter", Amount: 1}, noon, errcode.CounterNotFound},
-		"bare":                    {Use{Entitlement: "bare", Amount: 1}, noon, errcode.CounterNotFound},
-		"counter of a granted":    {Use{Amounts: map[string]int64{"c": 1}}, noon, ""},
-		"counter of expired ones": {Use{Amounts: map[string]int64{"c": 1}}, noon.Add(time.Hour), errcode.EntitlementExpired},
-		"counter of none":         {Use{Amounts: map[string]int64{"free": 1}}, noon.Add(time.Hour), ""},
+		"granted":              {Use{Entitlement: "new", Amount: 1}, noon, ""},
+		"expired":              {Use{Entitlement: "old", Amount: 1}, noon, errcode.EntitlementExpired},
+		"in its last moment":   {Use{Entitlement: "old", Amount: 1}, noon.Add(-1), ""},
+		"missing":              {Use{Entitlement: "x", Amount: 1}, noon, errcode.EntitlementMissing},
+		"without a counter":    {Use{Entitlement: "no counter", Amount: 1}, noon, errcode.CounterNotFound},
+		"bare":                 {Use{Entitlement: "bare", Amount: 1}, noon, errcode.CounterNotFound},
+		"counter of a granted": {Use{Amounts: map[string]int64{"c": 1}}, noon, ""},
+		"counter of expired ones": {Use{Amounts: map[string]int64{"c": 1}}, noon.Add(time.Hour),
+			errcode.EntitlementExpired},
+		"counter of none": {Use{Amounts: map[string]int64{"free": 1}}, noon.Add(time.Hour), ""},
 	} {
 		code := ""
-		if _, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}}, tc.use, tc.now); err != nil {
+		if _, err := l.consume(licensing.Caller{Client: &licensing.Client{HardwareID: "pc"}}, tc.use,
+			tc.now); err != nil {
 			code = apierr.From(err).Code
 		}
 		if code != tc.code {

@@ -12,8 +12,8 @@ type Store interface {
 	// fails must have changed nothing, and hinders no other. decide may run more than once, and still after
 	// ChangeLeases has failed because its context ended. Errors: licensing.ErrNotFound.
 	ChangeLeases(ctx context.Context, c Call, decide func(*Pool) error) error
-	// PeekLeases is what a call names of the leases of a license as they stand at a time, without a lock: nothing of its changes
-	// is written. licensing.ErrNotFound.
+	// PeekLeases is what a call names of the leases of a license as they stand at a time, without a lock: nothing of
+	// its changes is written. licensing.ErrNotFound.
 	PeekLeases(ctx context.Context, c Call, now time.Time) (*Pool, error)
 	// ExpireLeases notes up to limit leases that have expired, each with its event, and returns how many there were.
 	ExpireLeases(ctx context.Context, limit int) (int, error)

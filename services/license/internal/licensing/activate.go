@@ -21,8 +21,8 @@ type Activation struct {
 	Limits Limits
 }
 
-// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID for a new
-// device, and the verdicts on an activation.
+// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID
+// for a new device, and the verdicts on an activation.
 func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation, error) {
 	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
@@ -52,7 +52,9 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 		return Activation{}, err
 	}
 	if c.Enrollment == nil && !blocked && c.Components == nil && c.Variables == nil && !isPlaceholder(c.HardwareID) {
-		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message { return activated(&License{ID: licenseID}, &d, c, false) })
+		taken, err := s.Store.TakeSeat(ctx, d, func() proto.Message {
+			return activated(&License{ID: licenseID}, &d, c, false)
+		})
 		if err != nil {
 			return Activation{}, err
 		}
@@ -71,8 +73,8 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 	return a, err
 }
 
-// blockedByID tells whether a client without a device on the license is blocked. It needs the license only where there are
-// blocks.
+// blockedByID tells whether a client without a device on the license is blocked. It needs the license only where there
+// are blocks.
 func (s *Seats) blockedByID(ctx context.Context, licenseID string, c Caller, now time.Time) (bool, error) {
 	if c.blocks == nil {
 		return false, nil
@@ -129,8 +131,9 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 	return ch.activation(&d, now), nil
 }
 
-// wants is what an activation puts before the checks; seats that were left idle are freed for it. old is nil for a device that is
-// new to the license. One that has its seat is refused, unless it has just been recognized under a new id.
+// wants is what an activation puts before the checks; seats that were left idle are freed for it. old is nil for a
+// device that is new to the license. One that has its seat is refused, unless it has just been recognized under a new
+// id.
 func (ch *Change) wants(o Operation, old *Device, c Caller, now time.Time) (Request, error) {
 	r := c.Asks(o, &ch.License, old, now)
 	var err error
@@ -155,8 +158,8 @@ func (ch *Change) wants(o Operation, old *Device, c Caller, now time.Time) (Requ
 	return r, err
 }
 
-// returns takes over what is known of a device that was there before. Not OfflineUntil: the offline tokens of the seat that it
-// left are void.
+// returns takes over what is known of a device that was there before. Not OfflineUntil: the offline tokens of the seat
+// that it left are void.
 func (d *Device) returns(old *Device) {
 	d.ID, d.HardwareID, d.Profile, d.SessionData = old.ID, old.HardwareID, old.Profile.With(d.Profile), old.SessionData
 	d.OfflineHorizon = old.OfflineHorizon

@@ -40,15 +40,33 @@ func TestAnnounce(t *testing.T) {
 		at      []time.Time
 		want    string
 	}{
-		"perpetual":                {License{IsActive: true}, every(time.Hour, 99), ""},
-		"grace and end":            {License{IsActive: true, Terms: ends}, every(time.Hour, 99), "InGrace Expired"},
-		"the end alone":            {License{IsActive: true, Terms: Terms{ExpiresAt: noon}}, every(time.Hour, 9), "Expired"},
-		"a start":                  {License{IsActive: true, Terms: Terms{StartsAt: noon.Add(hours(1))}, Announced: StatusNotStarted}, every(time.Hour, 9), "Started"},
-		"a start, and so on":       {License{IsActive: true, Terms: Terms{StartsAt: noon.Add(hours(1)), ExpiresAt: noon.Add(hours(2)), GraceHours: 1}, Announced: StatusNotStarted}, every(time.Hour, 9), "Started InGrace Expired"},
-		"two weeks later":          {License{IsActive: true, Terms: Terms{StartsAt: noon.Add(hours(1)), ExpiresAt: noon.Add(hours(2)), GraceHours: 1}, Announced: StatusNotStarted}, every(14*day, 2), "Started Expired"},
-		"inactive":                 {License{Terms: ends}, every(time.Hour, 9), ""},
-		"suspended meanwhile":      {License{IsActive: true, Terms: ends, Suspension: &Suspension{At: noon}}, every(time.Hour, 99), ""},
-		"suspended into the grace": {License{IsActive: true, Terms: ends, Suspension: &Suspension{At: noon, Until: noon.Add(hours(6))}}, every(time.Hour, 99), "Reinstated InGrace Expired"},
+		"perpetual":     {License{IsActive: true}, every(time.Hour, 99), ""},
+		"grace and end": {License{IsActive: true, Terms: ends}, every(time.Hour, 99), "InGrace Expired"},
+		"the end alone": {License{IsActive: true, Terms: Terms{ExpiresAt: noon}}, every(time.Hour, 9),
+			"Expired"},
+		"a start": {License{
+			IsActive:  true,
+			Terms:     Terms{StartsAt: noon.Add(hours(1))},
+			Announced: StatusNotStarted,
+		}, every(time.Hour, 9), "Started"},
+		"a start, and so on": {License{IsActive: true, Terms: Terms{
+			StartsAt:   noon.Add(hours(1)),
+			ExpiresAt:  noon.Add(hours(2)),
+			GraceHours: 1,
+		}, Announced: StatusNotStarted}, every(time.Hour, 9), "Started InGrace Expired"},
+		"two weeks later": {License{IsActive: true, Terms: Terms{
+			StartsAt:   noon.Add(hours(1)),
+			ExpiresAt:  noon.Add(hours(2)),
+			GraceHours: 1,
+		}, Announced: StatusNotStarted}, every(14*day, 2), "Started Expired"},
+		"inactive": {License{Terms: ends}, every(time.Hour, 9), ""},
+		"suspended meanwhile": {License{IsActive: true, Terms: ends, Suspension: &Suspension{At: noon}},
+			every(time.Hour, 99), ""},
+		"suspended into the grace": {License{
+			IsActive:   true,
+			Terms:      ends,
+			Suspension: &Suspension{At: noon, Until: noon.Add(hours(6))},
+		}, every(time.Hour, 99), "Reinstated InGrace Expired"},
 	} {
 		if got := strings.Join(told(tc.license, tc.at...), " "); got != tc.want {
 			t.Errorf("%s: told %q, want %q", name, got, tc.want)
@@ -56,12 +74,15 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
-// TestEveryStatusIsToldOfOnce: over random lives, with calls at random instants, what is told is what a walk through the
-// statuses shows: each once, in order, and what mayHaveNews passes over is no news.
+// TestEveryStatusIsToldOfOnce: over random lives, with calls at random instants, what is told is what a walk through
+// the statuses shows: each once, in order, and what mayHaveNews passes over is no news.
 func TestEveryStatusIsToldOfOnce(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 11))
 	for range 2000 {
-		l := License{IsActive: true, Terms: Terms{ExpiresAt: noon.Add(hours(random.IntN(40))), GraceHours: random.IntN(20)}}
+		l := License{IsActive: true, Terms: Terms{
+			ExpiresAt:  noon.Add(hours(random.IntN(40))),
+			GraceHours: random.IntN(20),
+		}}
 		if random.IntN(2) == 0 {
 			l.StartsAt, l.Announced = noon.Add(hours(1+random.IntN(30))), StatusNotStarted
 		}
@@ -84,7 +105,9 @@ func TestEveryStatusIsToldOfOnce(t *testing.T) {
 		}
 		// A grace may begin and end between two calls; nothing else can be missed.
 		got := told(l, at...)
-		want := slices.DeleteFunc(slices.Clone(statuses), func(s string) bool { return s == "InGrace" && !slices.Contains(got, s) })
+		want := slices.DeleteFunc(slices.Clone(statuses), func(s string) bool {
+			return s == "InGrace" && !slices.Contains(got, s)
+		})
 		if fmt.Sprint(got) != fmt.Sprint(want) || l.GraceHours > 4 && len(got) != len(statuses) && len(at) > 150 {
 			t.Fatalf("%+v: told %v, its statuses were %v", l.Terms, got, statuses)
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Caller is a client with what was found of it before its license is locked: under the lock nothing waits for another statement.
-// The zero value is one of which nothing is asked.
+// Caller is a client with what was found of it before its license is locked: under the lock nothing waits for another
+// statement. The zero value is one of which nothing is asked.
 type Caller struct {
 	*Client
 	geo    Geo
@@ -51,8 +51,8 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 	return r
 }
 
-// around are the surroundings of the caller, nil where nothing of them is asked: a plain license costs nothing where nobody has
-// blocked anything. deviceID is empty for a device that the license does not have.
+// around are the surroundings of the caller, nil where nothing of them is asked: a plain license costs nothing where
+// nobody has blocked anything. deviceID is empty for a device that the license does not have.
 func (c Caller) around(l *License, deviceID string, now time.Time) *Surroundings {
 	block := c.block(l, deviceID, now)
 	if block == nil && l.Devices == nil {

@@ -74,7 +74,8 @@ func TestActivate(t *testing.T) {
 		"expired at this instant": {edit: expiredNow, device: "new", want: ErrExpired},
 		"last microsecond":        {edit: lastMoment, device: "new"},
 		"perpetual":               {edit: perpetual, device: "new"},
-		"inactive beats full":     {edit: func(ch *Change) { inactive(ch); booked(ch) }, device: "new", want: ErrInactive},
+		"inactive beats full": {edit: func(ch *Change) { inactive(ch); booked(ch) }, device: "new",
+			want: ErrInactive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := license()
@@ -82,12 +83,19 @@ func TestActivate(t *testing.T) {
 				tc.edit(ch)
 			}
 			before := ch.License
-			a, err := ch.activate(Device{ID: "fresh", LicenseID: "l", HardwareID: tc.device, IsActive: true, ActivatedAt: noon}, Caller{Client: &Client{HardwareID: tc.device}}, noon)
+			a, err := ch.activate(Device{
+				ID:          "fresh",
+				LicenseID:   "l",
+				HardwareID:  tc.device,
+				IsActive:    true,
+				ActivatedAt: noon,
+			}, Caller{Client: &Client{HardwareID: tc.device}}, noon)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
 			if tc.want != nil {
-				if len(ch.Events()) != 0 || ch.License.Version != before.Version || ch.License.CurrentDevices != before.CurrentDevices {
+				if len(ch.Events()) != 0 || ch.License.Version != before.Version ||
+					ch.License.CurrentDevices != before.CurrentDevices {
 					t.Fatal("a refusal changed something")
 				}
 				return
@@ -96,10 +104,12 @@ func TestActivate(t *testing.T) {
 				t.Errorf("device id %q, want %q", a.Device.ID, want)
 			}
 			if ch.License.CurrentDevices != occupied(ch) || ch.License.Version != before.Version+1 {
-				t.Errorf("%d seats counted for %d devices, version %d", ch.License.CurrentDevices, occupied(ch), ch.License.Version)
+				t.Errorf("%d seats counted for %d devices, version %d",
+					ch.License.CurrentDevices, occupied(ch), ch.License.Version)
 			}
 			e := ch.Events()[0].(*eventsv1.LicenseActivated)
-			if e.GetReturning() != tc.returned || int(e.GetCurrentDevices()) != ch.License.CurrentDevices || int(e.GetVersion()) != ch.License.Version {
+			if e.GetReturning() != tc.returned || int(e.GetCurrentDevices()) != ch.License.CurrentDevices ||
+				int(e.GetVersion()) != ch.License.Version {
 				t.Errorf("event %v does not tell the state after the change", e)
 			}
 		})
@@ -219,20 +229,38 @@ func TestPatch(t *testing.T) {
 		event proto.Message
 		check func(l License) bool
 	}{
-		"nothing":             {patch: Patch{}},
-		"same value":          {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(3)}}},
-		"limit below use":     {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(1)}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.MaxDevices == 1 && l.CurrentDevices == 2 }},
-		"limit zero":          {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(0)}}, want: apierr.InvalidField("", "")},
-		"limit too high":      {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(1_000_001)}}, want: apierr.InvalidField("", "")},
-		"reason too long":     {patch: Patch{IsActive: &yes, DeactivationReason: &long}, want: apierr.InvalidField("", "")},
-		"no customer":         {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
-		"version matches":     {patch: Patch{IfVersion: ptr(7), TermsChange: TermsChange{MaxDevices: Some(9)}}, event: &eventsv1.LicenseUpdated{}},
-		"version differs":     {patch: Patch{IfVersion: ptr(6), TermsChange: TermsChange{MaxDevices: Some(9)}}, want: ErrVersion},
-		"off, with reason":    {patch: Patch{IsActive: &no, DeactivationReason: &reason}, event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool { return l.DeactivatedAt.Equal(noon) && l.DeactivationReason == reason }},
-		"off when off":        {edit: inactive, patch: Patch{IsActive: &no}},
-		"on again":            {edit: inactive, patch: Patch{IsActive: &yes}, event: &eventsv1.LicenseReactivated{}, check: func(l License) bool { return l.DeactivatedAt.IsZero() && l.DeactivationReason == "" }},
-		"expires at once":     {patch: Patch{TermsChange: TermsChange{ExpiresAt: Some(End{At: past})}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return errors.Is(l.Check(noon), ErrExpired) }},
-		"perpetual":           {patch: Patch{TermsChange: TermsChange{ExpiresAt: Null[End]()}}, event: &eventsv1.LicenseUpdated{}, check: func(l License) bool { return l.Check(noon.AddDate(500, 0, 0)) == nil }},
+		"nothing":    {patch: Patch{}},
+		"same value": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(3)}}},
+		"limit below use": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(1)}},
+			event: &eventsv1.LicenseUpdated{}, check: func(l License) bool {
+				return l.MaxDevices == 1 && l.CurrentDevices == 2
+			}},
+		"limit zero": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(0)}},
+			want: apierr.InvalidField("", "")},
+		"limit too high": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(1_000_001)}},
+			want: apierr.InvalidField("", "")},
+		"reason too long": {patch: Patch{IsActive: &yes, DeactivationReason: &long},
+			want: apierr.InvalidField("", "")},
+		"no customer": {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
+		"version matches": {patch: Patch{IfVersion: ptr(7), TermsChange: TermsChange{MaxDevices: Some(9)}},
+			event: &eventsv1.LicenseUpdated{}},
+		"version differs": {patch: Patch{IfVersion: ptr(6), TermsChange: TermsChange{MaxDevices: Some(9)}},
+			want: ErrVersion},
+		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
+			event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool {
+				return l.DeactivatedAt.Equal(noon) && l.DeactivationReason == reason
+			}},
+		"off when off": {edit: inactive, patch: Patch{IsActive: &no}},
+		"on again": {edit: inactive, patch: Patch{IsActive: &yes}, event: &eventsv1.LicenseReactivated{},
+			check: func(l License) bool { return l.DeactivatedAt.IsZero() && l.DeactivationReason == "" }},
+		"expires at once": {patch: Patch{TermsChange: TermsChange{ExpiresAt: Some(End{At: past})}},
+			event: &eventsv1.LicenseUpdated{}, check: func(l License) bool {
+				return errors.Is(l.Check(noon), ErrExpired)
+			}},
+		"perpetual": {patch: Patch{TermsChange: TermsChange{ExpiresAt: Null[End]()}},
+			event: &eventsv1.LicenseUpdated{}, check: func(l License) bool {
+				return l.Check(noon.AddDate(500, 0, 0)) == nil
+			}},
 		"reason while active": {patch: Patch{DeactivationReason: &reason}, want: apierr.InvalidField("", "")},
 		"reason when off": {
 			edit: inactive, patch: Patch{DeactivationReason: &reason}, event: &eventsv1.LicenseUpdated{},
@@ -257,7 +285,8 @@ func TestPatch(t *testing.T) {
 				}
 				return
 			}
-			if got, want := proto.MessageName(ch.Events()[0]), proto.MessageName(tc.event); got != want || len(ch.Events()) != 2 {
+			if got, want := proto.MessageName(ch.Events()[0]), proto.MessageName(tc.event); got != want ||
+				len(ch.Events()) != 2 {
 				t.Errorf("published %v and %d more, want %v and an audit entry", got, len(ch.Events())-1, want)
 			}
 			if ch.License.Version != 8 {
@@ -278,18 +307,20 @@ func TestOfflineTokenLife(t *testing.T) {
 		hours *int
 		want  time.Duration // 0: refused
 	}{
-		"default":            {max: 720, want: 24 * time.Hour},
-		"default above max":  {max: 8, want: 8 * time.Hour},
-		"longest":            {max: 720, hours: hours(720), want: 720 * time.Hour},
-		"too long":           {max: 720, hours: hours(721)},
-		"zero":               {max: 720, hours: hours(0)},
-		"negative":           {max: 720, hours: hours(-1)},
-		"never past the end": {max: 720, hours: hours(48), ends: noon.Add(3*time.Hour + 500*time.Millisecond), want: 3 * time.Hour},
-		"in its last hour":   {max: 720, hours: hours(48), ends: noon.Add(59 * time.Minute), want: 59 * time.Minute},
-		"end is far":         {max: 720, hours: hours(48), ends: noon.Add(100 * day), want: 48 * time.Hour},
+		"default":           {max: 720, want: 24 * time.Hour},
+		"default above max": {max: 8, want: 8 * time.Hour},
+		"longest":           {max: 720, hours: hours(720), want: 720 * time.Hour},
+		"too long":          {max: 720, hours: hours(721)},
+		"zero":              {max: 720, hours: hours(0)},
+		"negative":          {max: 720, hours: hours(-1)},
+		"never past the end": {max: 720, hours: hours(48), ends: noon.Add(3*time.Hour + 500*time.Millisecond),
+			want: 3 * time.Hour},
+		"in its last hour": {max: 720, hours: hours(48), ends: noon.Add(59 * time.Minute), want: 59 * time.Minute},
+		"end is far":       {max: 720, hours: hours(48), ends: noon.Add(100 * day), want: 48 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token, err := newOfflineToken(&License{ID: "l", Terms: Terms{MaxOfflineHours: tc.max, ExpiresAt: tc.ends}}, Holder{HardwareID: "desk"}, tc.hours, noon)
+			token, err := newOfflineToken(&License{ID: "l", Terms: Terms{MaxOfflineHours: tc.max, ExpiresAt: tc.ends}},
+				Holder{HardwareID: "desk"}, tc.hours, noon)
 			if tc.want == 0 {
 				if apierr.From(err).Kind != apierr.Invalid {
 					t.Fatalf("got %v, want a validation error", err)

@@ -17,8 +17,8 @@ type Question struct {
 	Operation Operation
 	// Client is what the call says of the application and its device.
 	Client Client
-	// Facts adds what other packages know of the request, such as counters and leases; nil for nothing. A refusal of the call
-	// that is no verdict is its error.
+	// Facts adds what other packages know of the request, such as counters and leases; nil for nothing. A refusal of
+	// the call that is no verdict is its error.
 	Facts func(ctx context.Context, r *Request) error
 	// At is the instant of the call; zero for now.
 	At time.Time
@@ -42,8 +42,8 @@ type Answer struct {
 	// Passed is nil where there is no license to ask about.
 	Passed          *bool
 	Observed, Limit any
-	// Reason is the message that the refused call answers, Remedy the part of it that says what to do; both are empty where
-	// the check passed.
+	// Reason is the message that the refused call answers, Remedy the part of it that says what to do; both are empty
+	// where the check passed.
 	Reason, Remedy string
 }
 
@@ -127,7 +127,8 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 	return c.Asks(q.Operation, &ch.License, d, q.At), nil
 }
 
-// complete judges a request once its facts are known. Facts that nobody gets, because the verdict comes before them, are no error.
+// complete judges a request once its facts are known. Facts that nobody gets, because the verdict comes before them,
+// are no error.
 func (e *Explanation) complete(ctx context.Context, r Request, facts func(context.Context, *Request) error) error {
 	var err error
 	if facts != nil {

@@ -18,8 +18,8 @@ type File struct {
 	ExpiresAt time.Time
 }
 
-// SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of Activate, and the
-// verdict on a file.
+// SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of
+// Activate, and the verdict on a file.
 func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 	d, err := ch.device(c.Client, now)
 	if err != nil {

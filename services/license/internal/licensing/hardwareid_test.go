@@ -7,9 +7,11 @@ import (
 
 func TestC11Placeholders(t *testing.T) {
 	for _, id := range []string{
-		"None", "null", "undefined", "NIL", "Default string", "default_string", "To be filled by O.E.M.", "To Be Filled By OEM", "System Serial Number",
-		"unknown", "N/A", "NA", "0", "0000", "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}", "00:00:00:00:00:00",
-		"FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "ff:ff:ff:ff:ff:ff", "123456789", "Not Specified", "Not Applicable", "---", "xxxxxxxx",
+		"None", "null", "undefined", "NIL", "Default string", "default_string", "To be filled by O.E.M.",
+		"To Be Filled By OEM", "System Serial Number",
+		"unknown", "N/A", "NA", "0", "0000", "00000000-0000-0000-0000-000000000000",
+		"{00000000-0000-0000-0000-000000000000}", "00:00:00:00:00:00", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+		"ff:ff:ff:ff:ff:ff", "123456789", "Not Specified", "Not Applicable", "---", "xxxxxxxx",
 		"03000200-0400-0500-0006-000700080009",
 	} {
 		if !isPlaceholder(id) {
@@ -17,7 +19,8 @@ func TestC11Placeholders(t *testing.T) {
 		}
 	}
 	for _, id := range []string{
-		"device-123", "pc-1", "a", "f", "1", "00000001", "f0f0", "nonesuch", "漢", "4c4c4544-0042-3510-8054-b7c04f4d5831", "52:54:00:12:34:56", "unknown-7",
+		"device-123", "pc-1", "a", "f", "1", "00000001", "f0f0", "nonesuch", "漢",
+		"4c4c4544-0042-3510-8054-b7c04f4d5831", "52:54:00:12:34:56", "unknown-7",
 	} {
 		if isPlaceholder(id) {
 			t.Errorf("%q is refused", id)
@@ -30,7 +33,8 @@ func TestC11NewDevicesOnly(t *testing.T) {
 	ch := license()
 	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
 	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareID} {
-		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true}, Caller{Client: &Client{HardwareID: hardwareID}}, noon)
+		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true},
+			Caller{Client: &Client{HardwareID: hardwareID}}, noon)
 		if !errors.Is(err, want) {
 			t.Errorf("activate %s: %v, want %v", hardwareID, err, want)
 		}

@@ -56,8 +56,9 @@ func ComponentProblems(p map[string]string, name string, c Component) {
 	}
 }
 
-// recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil for none.
-// The license must ask for it. Errors: the verdicts on the use of a device that is recognized anew; nothing is written then.
+// recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil
+// for none. The license must ask for it. Errors: the verdicts on the use of a device that is recognized anew; nothing
+// is written then.
 func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.Time) (
 	hardwareID string, d *ActiveDevice, err error,
 ) {
@@ -92,8 +93,8 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 	return hardwareID, d, err
 }
 
-// Recognized is Caller for a use case that recognizes no device under the lock: the client gets the hardware id that its device
-// has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized anew.
+// Recognized is Caller for a use case that recognizes no device under the lock: the client gets the hardware id that
+// its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized anew.
 func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Caller, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err == nil && l.rules().Match != MatchNone {
@@ -132,8 +133,8 @@ func (s *Seats) User(ctx context.Context, licenseID string, c *Client) (Caller, 
 	return caller, err
 }
 
-// device is the device of a client, nil for one that is new to the license. One that is recognized by its components alone
-// takes the hardware id of the client.
+// device is the device of a client, nil for one that is new to the license. One that is recognized by its components
+// alone takes the hardware id of the client.
 func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
 	if d := ch.Devices[c.HardwareID]; d != nil {
 		return d, nil

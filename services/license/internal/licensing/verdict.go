@@ -77,13 +77,13 @@ type check struct {
 	// status is that of a license which does not pass, empty where the check is about a device.
 	status Status
 	passes func(Request) bool
-	// facts are what was found, and what it was measured by: JSON values of the public API, nil for none. It is not asked where
-	// there is no license.
+	// facts are what was found, and what it was measured by: JSON values of the public API, nil for none. It is not
+	// asked where there is no license.
 	facts func(Request) (observed, limit any)
 }
 
-// checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the only place
-// that decides; SQL that repeats a part of them (store/conditions.go) is tested against them.
+// checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the
+// only place that decides; SQL that repeats a part of them (store/conditions.go) is tested against them.
 var checks = [...]check{
 	{
 		name: "known", refusal: ErrNotFound,

@@ -23,8 +23,8 @@ func (l *License) productRules() ProductRules {
 	return *l.ProductRules
 }
 
-// versionCovered tells whether the application is new enough for the product, and came out before the maintenance ended. One that
-// does not say its version, and a release that nobody listed, are covered.
+// versionCovered tells whether the application is new enough for the product, and came out before the maintenance
+// ended. One that does not say its version, and a release that nobody listed, are covered.
 func versionCovered(r Request) bool {
 	if r.AppVersion == "" {
 		return true
@@ -51,8 +51,8 @@ func (l *License) needsRelease(version string) bool {
 	return version != "" && !l.MaintenanceUntil.IsZero()
 }
 
-// CompareVersions orders versions as semantic versions (semver.org) are: by their numbers, and a pre-release before its release;
-// what follows a plus does not count. Other texts are compared part by part in the same way.
+// CompareVersions orders versions as semantic versions (semver.org) are: by their numbers, and a pre-release before its
+// release; what follows a plus does not count. Other texts are compared part by part in the same way.
 func CompareVersions(a, b string) int {
 	aCore, aPre, aIsPre := cutVersion(a)
 	bCore, bPre, bIsPre := cutVersion(b)

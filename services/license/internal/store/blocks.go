@@ -105,7 +105,8 @@ func (s *Store) RemoveBlock(ctx context.Context, id string, events func(*licensi
 	}
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		var row blockRow
-		if err := missing(s.db.Lock(tx).Table("blocks").Where("id = ?", id).Take(&row).Error, block.ErrNotFound); err != nil {
+		if err := missing(s.db.Lock(tx).Table("blocks").Where("id = ?", id).Take(&row).Error,
+			block.ErrNotFound); err != nil {
 			return err
 		}
 		if err := tx.Exec("DELETE FROM blocks WHERE id = ?", id).Error; err != nil {
@@ -192,7 +193,8 @@ func (set *blockSet) readDevices(tx *gorm.DB) error {
 		components = `SELECT device_id, hash FROM device_components
 			WHERE hash IN (SELECT component_hash FROM blocks WHERE component_hash IS NOT NULL)`
 		// A device with neither former ids nor components is always called by the id that it sends.
-		renamed = `SELECT a.device_id, b.hardware_id FROM blocks b JOIN device_aliases a ON a.hardware_id = b.hardware_id
+		renamed = `SELECT a.device_id, b.hardware_id FROM blocks b
+			JOIN device_aliases a ON a.hardware_id = b.hardware_id
 			WHERE b.license_id IS NULL OR b.license_id = a.license_id
 			UNION SELECT c.device_id, b.hardware_id FROM device_components c JOIN devices d ON d.id = c.device_id
 			JOIN blocks b ON b.hardware_id = d.hardware_id WHERE b.license_id IS NULL OR b.license_id = c.license_id`
@@ -288,7 +290,8 @@ func inForce(blocks []*licensing.Block, s licensing.Suspect) *licensing.Block {
 
 // OnEvent forgets the blocks when one was added or removed.
 func (b *Blocks) OnEvent(e event.Event) {
-	if strings.HasPrefix(e.Type, "device.") && (e.Type == eventsv1.TypeDeviceBlocked || e.Type == eventsv1.TypeDeviceUnblocked) {
+	if strings.HasPrefix(e.Type, "device.") &&
+		(e.Type == eventsv1.TypeDeviceBlocked || e.Type == eventsv1.TypeDeviceUnblocked) {
 		b.all.DropAll()
 	}
 }

@@ -100,10 +100,11 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 	return writeLeases(tx, rows)
 }
 
-// renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease under that id
-// as well stays, and ends by itself.
+// renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease
+// under that id as well stays, and ends by itself.
 func renameHolder(tx *gorm.DB, licenseID, from, to string) error {
-	return tx.Exec(`UPDATE leases SET hardware_id = @to WHERE license_id = @license AND hardware_id = @from AND ending = ''
+	return tx.Exec(`UPDATE leases SET hardware_id = @to
+		WHERE license_id = @license AND hardware_id = @from AND ending = ''
 		AND session_id NOT IN (
 			SELECT session_id FROM leases WHERE license_id = @license AND hardware_id = @to AND ending = '')`,
 		sql.Named("license", licenseID), sql.Named("from", from), sql.Named("to", to)).Error
