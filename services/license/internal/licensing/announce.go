@@ -83,14 +83,14 @@ func (l *License) nextStatus(now time.Time) Status {
 }
 
 // Announce tells of every status that has come, and whether there was any. Under the lock it decides anew: somebody else may
-// have been faster.
+// have been faster. Nobody has changed the license, so it keeps its version, unless its suspension is over.
 func (ch *Change) Announce(now time.Time) bool {
 	l := &ch.License
 	if !l.hasNews(now) {
 		return false
 	}
-	l.touch(now)
 	if l.suspensionOver(now) {
+		l.touch(now)
 		l.Suspension = nil
 		ch.Emit(reinstated(l, reinstatedByTime, now))
 	}

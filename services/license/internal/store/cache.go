@@ -289,6 +289,10 @@ func (l *Lookup) OnEvent(e event.Event) {
 		l.devices.DropAll()
 		return
 	}
+	if tellsOfTime(e.Type) {
+		l.licenses.Drop(e.Subject)
+		return
+	}
 	shows := func(version int) bool { return change.Version > 0 && version >= change.Version }
 	l.licenses.DropUnless(e.Subject, func(l *licensing.License) bool { return shows(l.Version) })
 	for _, hardwareID := range []string{change.HardwareID, change.FromHardwareID} {
@@ -296,6 +300,12 @@ func (l *Lookup) OnEvent(e event.Event) {
 			l.devices.DropUnless(seat{e.Subject, hardwareID}, func(d *licensing.ActiveDevice) bool { return shows(d.ActivatedVersion) })
 		}
 	}
+}
+
+// tellsOfTime holds for events of a status that came with time: the license was told of, and kept its version.
+func tellsOfTime(eventType string) bool {
+	return eventType == eventsv1.TypeLicenseStarted || eventType == eventsv1.TypeLicenseInGrace ||
+		eventType == eventsv1.TypeLicenseExpired
 }
 
 // forgetProduct drops what memory holds of a product, in its licenses, too.
