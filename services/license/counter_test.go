@@ -188,6 +188,14 @@ func TestMeteredValidate(t *testing.T) {
 		if again := w.post("validate", with(key, `"consume":{"a":2,"b":1},"operation_id":"o"`)); again.raw != got.raw {
 			w.t.Errorf("first %s, again %s", got.raw, again.raw)
 		}
+		byHeader := func(amount int) answer {
+			body := with(key, fmt.Sprintf(`"consume":{"a":%d}`, amount))
+			return w.post("validate", body, "Idempotency-Key", "p")
+		}
+		w.want(byHeader(0), http.StatusOK, "")
+		w.want(byHeader(0), http.StatusOK, "")
+		w.want(byHeader(1), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		w.want(w.post("validate", with(key, `"consume":{"a":0},"operation_id":"p"`)), http.StatusOK, "")
 		refused := w.post("validate", with(key, `"consume":{"a":2,"b":1}`))
 		w.want(refused, http.StatusForbidden, "CONSUMPTION_LIMIT_EXCEEDED")
 		if refused.body["valid"] != false {

@@ -175,6 +175,9 @@ func (a *API) validate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.nameOperation(c, req); err != nil {
+		return err
+	}
 	resp, err := a.validated(c, req)
 	if refused(err) {
 		httpx.WriteErrorWith(c, wire.Refusal(err), map[string]any{"valid": false})
@@ -185,6 +188,16 @@ func (a *API) validate(c *gin.Context) error {
 	}
 	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 256)))
 	return nil
+}
+
+// nameOperation has the Idempotency-Key of a call that consumes name its operation where the body does not.
+func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
+	if len(req.Consume) == 0 || req.OperationID != "" {
+		return nil
+	}
+	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
+	req.OperationID = key.Key
+	return err
 }
 
 func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse, error) {
