@@ -120,3 +120,29 @@ func TestStatusInputs(t *testing.T) {
 		w.want(w.manage("POST", "/no-uuid/"+action, body), http.StatusNotFound, "LICENSE_NOT_FOUND")
 	}
 }
+
+// TestRenewalsKeepTheDayOfTheMonth: a shorter month cuts it, a longer one has it again, until somebody sets another end.
+func TestRenewalsKeepTheDayOfTheMonth(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.with(`"expires_at":"2090-01-31T10:00:00Z"`)
+		renewed := func(body, want string) {
+			w.t.Helper()
+			if got := w.alter(id, "renew", body)["expires_at"]; got != want+"T10:00:00Z" {
+				w.t.Errorf("renewed by %s it ends %v, want %s", body, got, want)
+			}
+		}
+		renewed(`{"months":1}`, "2090-02-28")
+		renewed(`{"months":1}`, "2090-03-31")
+		renewed(`{"months":1}`, "2090-04-30")
+		renewed(`{"months":24}`, "2092-04-30")
+		renewed(`{"months":1}`, "2092-05-31")
+		renewed(`{"months":9}`, "2093-02-28")
+		renewed(`{"days":1}`, "2093-03-01")
+		renewed(`{"months":1}`, "2093-04-01")
+		w.update(id, `{"expires_at":"2094-02-28T10:00:00Z"}`)
+		renewed(`{"months":1}`, "2094-03-28")
+		begun, _ := w.with(`"duration_months":1,"starts_at":"2090-01-31T10:00:00Z"`)
+		id = begun
+		renewed(`{}`, "2090-03-31")
+	})
+}

@@ -41,11 +41,16 @@ func (t *Terms) Location() *time.Location {
 // AddMonths moves an instant by calendar months of a time zone, at the same time of the day. The 31st becomes the last day of a
 // shorter month.
 func AddMonths(at time.Time, months int, zone *time.Location) time.Time {
+	return addMonthsTo(0, at, months, zone)
+}
+
+// addMonthsTo is AddMonths onto a day of the month, or that of at if this is later.
+func addMonthsTo(day int, at time.Time, months int, zone *time.Location) time.Time {
 	wall := WallClock(at, zone)
-	year, month, dayOfMonth := wall.Date()
+	year, month, today := wall.Date()
 	last := time.Date(year, month+time.Month(months)+1, 0, 0, 0, 0, 0, time.UTC).Day()
-	moved := wall.AddDate(0, 0, min(dayOfMonth, last)-dayOfMonth) // onto a day that the other month has
-	return InZone(moved.AddDate(0, months, 0), zone)
+	first := wall.AddDate(0, 0, 1-today) // which every month has
+	return InZone(first.AddDate(0, months, min(max(day, today), last)-1), zone)
 }
 
 // WallClock is what a clock in a time zone shows at an instant, written as if it were UTC, so that days and months can be added

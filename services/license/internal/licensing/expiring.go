@@ -38,7 +38,7 @@ func (l *License) setExpiry(end, now time.Time) {
 	if l.ExpiresAt.Equal(end) {
 		return
 	}
-	l.ExpiresAt, l.ExpiryNotice = end, 0
+	l.ExpiresAt, l.ExpiryNotice, l.EndDay = end, 0, 0
 	if l.Announced != StatusNotStarted {
 		l.Announced = ""
 	}

@@ -31,6 +31,8 @@ type License struct {
 	CurrentDevices int
 	IsActive       bool
 	IsTest         bool
+	// EndDay is the day of the month that ExpiresAt had before a shorter month cut it, for renewals by months; 0 for none.
+	EndDay int8
 	// Metadata is a JSON object, byte for byte as the vendor sent it.
 	Metadata json.RawMessage
 	// Version grows with each change of the license or of its seats.

@@ -83,6 +83,7 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 		return apierr.InvalidField("days", "the license has no duration of its own; send days, months or until")
 	}
 	end := l.renewedEnd(r, now)
+	endDay := l.nextEndDay(r, now)
 	if r.Until != nil && !end.After(l.ExpiresAt) {
 		return apierr.InvalidField("until", "must be after the end of the license, "+l.ExpiresAt.UTC().Format(time.RFC3339))
 	}
@@ -90,8 +91,31 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 		return apierr.InvalidField("days", fmt.Sprintf("the end would come after the year %d", lastYear))
 	}
 	l.setExpiry(end, now)
+	l.EndDay = endDay
 	return nil
 }
+
+// nextEndDay is the EndDay of the license after a renewal: that of the end which it counts months from, 0 where it counts none.
+func (l *License) nextEndDay(r *Renewal, now time.Time) int8 {
+	if r.Until != nil || r.Days != nil || r.Months == nil && l.DurationMonths == 0 {
+		return 0
+	}
+	if r.From == RenewFromNow {
+		return dayOfMonth(now, l.Location())
+	}
+	return l.endDay()
+}
+
+// endDay is the day of the month that renewals by months return to: EndDay counts where a shorter month may have cut it.
+func (l *License) endDay() int8 {
+	today, next := dayOfMonth(l.ExpiresAt, l.Location()), dayOfMonth(l.ExpiresAt.Add(day), l.Location())
+	if next < today {
+		return max(l.EndDay, today)
+	}
+	return today
+}
+
+func dayOfMonth(at time.Time, zone *time.Location) int8 { return int8(at.In(zone).Day()) }
 
 func (l *License) renewedEnd(r *Renewal, now time.Time) time.Time {
 	from := l.ExpiresAt
@@ -104,7 +128,17 @@ func (l *License) renewedEnd(r *Renewal, now time.Time) time.Time {
 	case r.Days != nil:
 		return from.Add(time.Duration(*r.Days) * day)
 	case r.Months != nil:
-		return AddMonths(from, *r.Months, l.Location())
+		return l.monthsAfter(from, *r.Months)
+	case l.DurationMonths > 0:
+		return l.monthsAfter(from, l.DurationMonths)
 	}
 	return l.endAfter(from)
+}
+
+// monthsAfter is AddMonths, which returns to the day of the month that an earlier end of the license had.
+func (l *License) monthsAfter(from time.Time, months int) time.Time {
+	if from.Equal(l.ExpiresAt) {
+		return addMonthsTo(int(l.endDay()), from, months, l.Location())
+	}
+	return AddMonths(from, months, l.Location())
 }

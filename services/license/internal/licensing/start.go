@@ -11,7 +11,15 @@ func (l *License) begin(now time.Time) {
 	if !l.hasDuration() || !l.ExpiresAt.IsZero() || l.FirstActivation && l.CurrentDevices == 0 {
 		return
 	}
-	l.setExpiry(l.endAfter(later(l.StartsAt, now)), now)
+	l.runFrom(later(l.StartsAt, now), now)
+}
+
+// runFrom has the time of a license begin to run.
+func (l *License) runFrom(start, now time.Time) {
+	l.setExpiry(l.endAfter(start), now)
+	if l.DurationMonths > 0 {
+		l.EndDay = dayOfMonth(start, l.Location())
+	}
 }
 
 // Start has the time of a license begin to run with its first use: an activation, a lease or a file. It does nothing where the
@@ -22,7 +30,7 @@ func (ch *Change) Start(now time.Time) {
 		return
 	}
 	l.StartedAt = now
-	l.setExpiry(l.endAfter(now), now)
+	l.runFrom(now, now)
 	l.touch(now)
 	ch.Emit(started(l, now, now))
 }

@@ -41,6 +41,7 @@ type licenseRow struct {
 	Metadata           string
 	Version            int
 	ExpiryNotice       int
+	EndDay             int8
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
 	StartedAt          *time.Time
@@ -76,6 +77,7 @@ func newLicenseRow(l *licensing.License) licenseRow {
 		Metadata:           encodeMetadata(l.Metadata),
 		Version:            l.Version,
 		ExpiryNotice:       l.ExpiryNotice,
+		EndDay:             l.EndDay,
 		CreatedAt:          l.CreatedAt,
 		UpdatedAt:          l.UpdatedAt,
 		StartedAt:          nullable(l.StartedAt),
@@ -108,6 +110,7 @@ func (r *licenseRow) license() licensing.License {
 		Metadata:           json.RawMessage(r.Metadata),
 		Version:            r.Version,
 		ExpiryNotice:       r.ExpiryNotice,
+		EndDay:             r.EndDay,
 		CreatedAt:          r.CreatedAt,
 		UpdatedAt:          r.UpdatedAt,
 		StartedAt:          value(r.StartedAt),
