@@ -88,3 +88,33 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 	})
 	return n, err
 }
+
+// Rewrite has edit change what the events about subject say, a page per transaction, sent or not. It is for what must not be kept;
+// events are not changed otherwise.
+func (o *Outbox) Rewrite(
+	ctx context.Context, subject string, edit func(data []byte, at time.Time) (edited []byte, changed bool),
+) error {
+	const page = `SELECT ` + rowColumns + ` FROM outbox WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?`
+	for seq := int64(0); ; {
+		var rows []row
+		err := o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			if err := tx.Raw(page, subject, seq, batchSize).Scan(&rows).Error; err != nil {
+				return err
+			}
+			for _, r := range rows {
+				edited, changed := edit([]byte(r.Data), r.OccurredAt.UTC())
+				if !changed {
+					continue
+				}
+				if err := tx.Exec(`UPDATE outbox SET data = ? WHERE seq = ?`, db.JSON(edited), r.Seq).Error; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(rows) < batchSize {
+			return db.Error(err)
+		}
+		seq = rows[len(rows)-1].Seq
+	}
+}

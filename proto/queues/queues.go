@@ -21,7 +21,7 @@ type Queue struct {
 func Analytics() Queue {
 	return Queue{
 		Name:         "analytics.events",
-		Types:        []string{"license.#", "device.#"},
+		Types:        []string{"license.#", "device.#", eventsv1.TypeCustomerErased},
 		SingleActive: true,
 		MaxBytes:     1 << 30,
 	}
@@ -32,5 +32,11 @@ func Audit() Queue {
 	return Queue{Name: "admin.audit", Types: []string{eventsv1.TypeAuditRecorded}, MaxBytes: 1 << 30}
 }
 
+// Erasures tells the admin service whom its audit log must forget. It is no part of Audit, which programs of before consume: they
+// would take its events for entries that cannot be read.
+func Erasures() Queue {
+	return Queue{Name: "admin.erasures", Types: []string{eventsv1.TypeCustomerErased}, MaxBytes: 1 << 30}
+}
+
 // All are all of them.
-func All() []Queue { return []Queue{Analytics(), Audit()} }
+func All() []Queue { return []Queue{Analytics(), Audit(), Erasures()} }

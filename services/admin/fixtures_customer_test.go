@@ -13,5 +13,6 @@ var customerRoutes = []forwardedRoute{
 	{"license", "GET", theCustomers, ``, 200, `{"customers":[{` + aCustomer + `}],` + onePage},
 	{"license", "GET", theCustomers + "/a", ``, 200, `{` + aCustomer + `,` + theirLicenses + `}`},
 	{"license", "PUT", theCustomers + "/a", `{}`, 201, `{` + aCustomer + `}`},
+	{"license", "POST", theCustomers + "/a/erase", ``, 200, `{` + aCustomer + `}`},
 	{"license", "PATCH", theCustomers + "/a", `{}`, 200, `{` + aCustomer + `}`},
 }

@@ -23,6 +23,7 @@ func Watches() []string {
 		eventsv1.TypeLicenseRenewed, eventsv1.TypeLicenseSuspended, eventsv1.TypeLicenseReinstated,
 		eventsv1.TypeLicenseConverted, eventsv1.TypeLicenseKeyRotated, eventsv1.TypeLicenseEnrollmentKeyDeleted,
 		eventsv1.TypeDeviceRebound, eventsv1.TypeDeviceCulled, eventsv1.TypeDeviceBlocked, eventsv1.TypeDeviceUnblocked,
+		eventsv1.TypeCustomerErased,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
@@ -39,6 +40,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
+		s.Every(time.Minute, "erase customers from the event log", s.store.ScrubErased),
 		s.Prune(s.prune),
 	)
 }

@@ -97,6 +97,7 @@ func (a *API) table() []route {
 		{http.MethodGet, customer, adminkey.Viewer, toLicense},
 		{http.MethodPut, customer, adminkey.Operator, toLicense},
 		{http.MethodPatch, customer, adminkey.Operator, toLicense},
+		{http.MethodPost, customer + "/erase", adminkey.Owner, toLicense},
 		{http.MethodPost, groups, adminkey.Operator, toLicense},
 		{http.MethodGet, groups, adminkey.Viewer, toLicense},
 		{http.MethodGet, groups + "/:group_id", adminkey.Viewer, toLicense},

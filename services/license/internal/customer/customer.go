@@ -122,9 +122,8 @@ func (s *Customers) Update(
 // alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what they were:
 // what is known of a person stands in one place, so that it can be erased.
 func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now time.Time) ([]proto.Message, error) {
-	if version != nil && *version != c.Version {
-		return nil, licensing.ErrVersion.WithMessagef("the customer has changed since it was read; read it again and repeat the change").
-			With("version", c.Version)
+	if err := c.checkVersion(version); err != nil {
+		return nil, err
 	}
 	before, action := c.Profile.view(), "customer.update"
 	if make(); c.Version == 0 {
@@ -141,6 +140,15 @@ func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now tim
 	return []proto.Message{audit.Entry(by, action, nil, map[string]any{
 		"customer_id": c.CustomerID, "changed": changed, "version": c.Version,
 	})}, nil
+}
+
+// checkVersion refuses a change of a customer that has another version than the caller has read; nil stands for any.
+func (c *Customer) checkVersion(wanted *int) error {
+	if wanted == nil || *wanted == c.Version {
+		return nil
+	}
+	return licensing.ErrVersion.WithMessagef("the customer has changed since it was read; read it again and repeat the change").
+		With("version", c.Version)
 }
 
 func (p *Profile) apply(c Change) {

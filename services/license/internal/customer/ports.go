@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/proto/erasure"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -22,6 +23,12 @@ type Store interface {
 	// is not nil; else it is ErrNotFound.
 	ChangeCustomer(ctx context.Context, customerID string, fresh *Customer,
 		decide func(*Customer) ([]proto.Message, error)) (Customer, error)
+	// EraseCustomer lets decide change a customer that is to be forgotten, deletes what is known of the persons on its licenses,
+	// and writes the events of the customer (by its ID) and of each license (by its id). ErrNotFound.
+	EraseCustomer(ctx context.Context, customerID string, decide func(*Customer) (erasure.Rule, error),
+		events func(*Customer, erasure.Rule, []Erased) map[string][]proto.Message) (Customer, error)
+	// ScrubErased cleans the event log of the customers that were erased.
+	ScrubErased(ctx context.Context) error
 }
 
 // Filter selects customers; empty members do not filter.

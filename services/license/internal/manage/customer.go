@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -256,5 +257,25 @@ func (m *Manage) updateCustomer(c *gin.Context) error {
 	}
 	setETag(c, changed.Version)
 	c.PureJSON(http.StatusOK, newCustomerBody(changed))
+	return nil
+}
+
+// eraseCustomer cannot be undone. The answer shows the id that the customer has from now on.
+func (m *Manage) eraseCustomer(c *gin.Context) error {
+	version, err := ifVersion(c)
+	if err != nil {
+		return err
+	}
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (customerBody, error) {
+		erased, err := m.Customers.Erase(ctx, by, customerID(c), version)
+		return newCustomerBody(erased), err
+	})
+	if err != nil {
+		return err
+	}
+	// What this leaves, because it fails or takes longer than a call may, a job of the service cleans within a minute.
+	_ = m.Customers.Store.ScrubErased(c.Request.Context())
+	setETag(c, body.Version)
+	c.PureJSON(http.StatusOK, body)
 	return nil
 }

@@ -140,6 +140,7 @@ func (m *Manage) customerRoutes(g gin.IRouter) {
 	g.GET("/:customer_id", plain, wire.Wrap(m.getCustomer))
 	g.PUT("/:customer_id", plain, wire.Wrap(m.putCustomer))
 	g.PATCH("/:customer_id", plain, wire.Wrap(m.updateCustomer))
+	g.POST("/:customer_id/erase", plain, httpx.NoMembers(), wire.Wrap(m.eraseCustomer))
 }
 
 func (m *Manage) productRoutes(g gin.IRouter) {

@@ -273,6 +273,11 @@ func (l *Lookup) OnEvent(e event.Event) {
 		l.forgetProduct(e)
 		return
 	}
+	if e.Type == eventsv1.TypeCustomerErased {
+		l.licenses.Drop(e.Subject)
+		l.devices.DropAll() // any of them may hold a name
+		return
+	}
 	if !strings.HasPrefix(e.Type, "license.") && !strings.HasPrefix(e.Type, "device.") {
 		return
 	}

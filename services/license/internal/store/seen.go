@@ -124,7 +124,8 @@ func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error
 func (s *Seen) writeMore(ctx context.Context, batch []*licensing.Sighting) error {
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		for _, seen := range batch {
-			if err := tx.Table("devices").Where("id = ?", seen.DeviceID).Updates(sightingChanges(seen)).Error; err != nil {
+			q := tx.Table("devices").Where("id = ? AND (erased_at IS NULL OR erased_at < ?)", seen.DeviceID, seen.At)
+			if err := q.Updates(sightingChanges(seen)).Error; err != nil {
 				return err
 			}
 		}

@@ -4243,6 +4243,111 @@ func (x *LicenseEnrollmentKeyDeleted) GetLicense() *License {
 	return nil
 }
 
+// CustomerErased says that what is known of a customer must go: once for the customer itself, without license_id, and once for each
+// license that the customer has or had. Whoever keeps events obeys it, also for events that arrive later.
+type CustomerErased struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	// erased_as is the customer_id that takes the place of the former one.
+	ErasedAs string `protobuf:"bytes,2,opt,name=erased_as,json=erasedAs,proto3" json:"erased_as,omitempty"`
+	// previous is the SHA-256, in hexadecimal, of salt, a zero byte and the former customer_id.
+	Salt     string                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
+	Previous string                 `protobuf:"bytes,4,opt,name=previous,proto3" json:"previous,omitempty"`
+	ErasedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
+	// had is true for a license that belongs to another customer now: of it the former customer_id alone is erased.
+	Had           bool     `protobuf:"varint,6,opt,name=had,proto3" json:"had,omitempty"`
+	Version       int32    `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License `protobuf:"bytes,8,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerErased) Reset() {
+	*x = CustomerErased{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerErased) ProtoMessage() {}
+
+func (x *CustomerErased) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerErased.ProtoReflect.Descriptor instead.
+func (*CustomerErased) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CustomerErased) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetErasedAs() string {
+	if x != nil {
+		return x.ErasedAs
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetSalt() string {
+	if x != nil {
+		return x.Salt
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetPrevious() string {
+	if x != nil {
+		return x.Previous
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
+}
+
+func (x *CustomerErased) GetHad() bool {
+	if x != nil {
+		return x.Had
+	}
+	return false
+}
+
+func (x *CustomerErased) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *CustomerErased) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 type LicenseConsumed_Consumption struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Counter    string                 `protobuf:"bytes,1,opt,name=counter,proto3" json:"counter,omitempty"`
@@ -4258,7 +4363,7 @@ type LicenseConsumed_Consumption struct {
 
 func (x *LicenseConsumed_Consumption) Reset() {
 	*x = LicenseConsumed_Consumption{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4270,7 +4375,7 @@ func (x *LicenseConsumed_Consumption) String() string {
 func (*LicenseConsumed_Consumption) ProtoMessage() {}
 
 func (x *LicenseConsumed_Consumption) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[41]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4851,7 +4956,17 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12*\n" +
 	"\x11enrollment_key_id\x18\x02 \x01(\tR\x0fenrollmentKeyId\x12\x14\n" +
 	"\x05label\x18\x03 \x01(\tR\x05label\x125\n" +
-	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:-\xea\xe0\x18\x1elicense.enrollment_key.deleted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\alicense\x18\x04 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:-\xea\xe0\x18\x1elicense.enrollment_key.deleted\xfa\xe0\x18\alicense\"\xb8\x02\n" +
+	"\x0eCustomerErased\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1b\n" +
+	"\terased_as\x18\x02 \x01(\tR\berasedAs\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\tR\x04salt\x12\x1a\n" +
+	"\bprevious\x18\x04 \x01(\tR\bprevious\x127\n" +
+	"\terased_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\x12\x10\n" +
+	"\x03had\x18\x06 \x01(\bR\x03had\x12\x18\n" +
+	"\aversion\x18\a \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\b \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0fcustomer.erased\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -4865,7 +4980,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                     // 0: latchkey.events.v1.License
 	(*Terms)(nil),                       // 1: latchkey.events.v1.Terms
@@ -4908,19 +5023,20 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseKeyRotated)(nil),           // 38: latchkey.events.v1.LicenseKeyRotated
 	(*LicenseEnrollmentKeyCreated)(nil), // 39: latchkey.events.v1.LicenseEnrollmentKeyCreated
 	(*LicenseEnrollmentKeyDeleted)(nil), // 40: latchkey.events.v1.LicenseEnrollmentKeyDeleted
-	(*LicenseConsumed_Consumption)(nil), // 41: latchkey.events.v1.LicenseConsumed.Consumption
-	(*timestamppb.Timestamp)(nil),       // 42: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),             // 43: google.protobuf.Struct
+	(*CustomerErased)(nil),              // 41: latchkey.events.v1.CustomerErased
+	(*LicenseConsumed_Consumption)(nil), // 42: latchkey.events.v1.LicenseConsumed.Consumption
+	(*timestamppb.Timestamp)(nil),       // 43: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	42, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	43, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	42, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	42, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	42, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	42, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	42, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	42, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	43, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	43, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	43, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	43, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	43, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	21, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	5,  // 9: latchkey.events.v1.Terms.entitlements:type_name -> latchkey.events.v1.Entitlement
 	6,  // 10: latchkey.events.v1.Terms.counters:type_name -> latchkey.events.v1.Counter
@@ -4928,73 +5044,75 @@ var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	3,  // 12: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 13: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 14: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	42, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
-	42, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	42, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	43, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 18: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	42, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	42, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	42, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	43, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 23: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	42, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 25: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	42, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	42, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	42, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	43, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 29: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	42, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	42, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	42, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	43, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	42, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	42, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	42, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	42, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	42, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	43, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	43, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	43, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	44, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	43, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	43, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	43, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	43, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	43, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	42, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	43, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	42, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	43, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	42, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	42, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	43, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	43, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	42, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	42, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	42, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	43, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	42, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	42, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	43, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
 	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	42, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	42, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	42, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	43, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	42, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	42, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	43, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	43, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
 	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
 	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
 	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	41, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
-	42, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	42, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	43, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
 	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
-	42, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
+	43, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
 	0,  // 74: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
 	0,  // 75: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
 	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
-	77, // [77:77] is the sub-list for method output_type
-	77, // [77:77] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	43, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
+	0,  // 78: latchkey.events.v1.CustomerErased.license:type_name -> latchkey.events.v1.License
+	79, // [79:79] is the sub-list for method output_type
+	79, // [79:79] is the sub-list for method input_type
+	79, // [79:79] is the sub-list for extension type_name
+	79, // [79:79] is the sub-list for extension extendee
+	0,  // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -5012,7 +5130,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

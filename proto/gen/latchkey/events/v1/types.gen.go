@@ -10,6 +10,7 @@ const (
 	TypeApiKeyRotated               = "apikey.rotated"
 	TypeApiKeyUpdated               = "apikey.updated"
 	TypeAuditRecorded               = "audit.recorded"
+	TypeCustomerErased              = "customer.erased"
 	TypeDeviceBlocked               = "device.blocked"
 	TypeDeviceCulled                = "device.culled"
 	TypeDeviceDeactivated           = "device.deactivated"

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/proto/erasure"
+	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+)
+
+// erasureRow mirrors the table erasures.
+type erasureRow struct {
+	ID         string
+	CustomerID string
+	Salt       string
+	Previous   string
+	ErasedAt   time.Time
+	ScrubbedAt *time.Time
+}
+
+func (r *erasureRow) rule() erasure.Rule {
+	return erasure.Rule{CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, At: r.ErasedAt.UTC()}
+}
+
+// forget deletes what tells of persons on the licenses that have the customer @new already, at @now. Leases that live keep one
+// session apart from another.
+var forget = []string{
+	`UPDATE devices SET name = '', label = '', variables = NULL, session_data = NULL, erased_at = @now
+		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	`UPDATE leases SET device_name = '', session_id = CASE WHEN ending = '' THEN CAST(id AS text) ELSE '' END
+		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	`UPDATE counter_history SET reason = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	`UPDATE blocks SET reason = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+}
+
+// EraseCustomer implements customer.Store.
+func (s *Store) EraseCustomer(
+	ctx context.Context, customerID string, decide func(*customer.Customer) (erasure.Rule, error),
+	events func(*customer.Customer, erasure.Rule, []customer.Erased) map[string][]proto.Message,
+) (c customer.Customer, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if c, err = s.lockCustomer(tx, customerID, nil); err != nil {
+			return err
+		}
+		rule, err := decide(&c)
+		if err == nil {
+			err = repeatErasure(tx, c.ID, &rule)
+		}
+		if err != nil {
+			return err
+		}
+		licenses, err := s.eraseLicenses(tx, customerID, rule)
+		if err != nil {
+			return err
+		}
+		if err := eraseRow(tx, &c, rule); err != nil {
+			return err
+		}
+		for subject, messages := range events(&c, rule, licenses) {
+			if err := s.publish(ctx, tx, subject, messages); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return c, db.Error(err)
+}
+
+// repeatErasure has the rule for a customer that was erased before look for the id that the customer had then.
+func repeatErasure(tx *gorm.DB, id string, r *erasure.Rule) error {
+	var rows []erasureRow
+	err := tx.Table("erasures").Where("id = ?", id).Find(&rows).Error
+	for i := range rows {
+		r.Salt, r.Previous = rows[i].Salt, rows[i].Previous
+	}
+	return err
+}
+
+func eraseRow(tx *gorm.DB, c *customer.Customer, r erasure.Rule) error {
+	row := newCustomerRow(c)
+	res := tx.Table("customers").Where("id = ?", c.ID).Select("*").Omit("id", "created_at").UpdateColumns(&row)
+	if err := wroteOne(res, "customer"); err != nil {
+		return err
+	}
+	return upsert(tx, "erasures", []erasureRow{{
+		ID: c.ID, CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, ErasedAt: r.At,
+	}}, "id")
+}
+
+// eraseLicenses locks the licenses that a customer has, one after another, cleans them, and returns them and those that it had.
+func (s *Store) eraseLicenses(tx *gorm.DB, customerID string, r erasure.Rule) ([]customer.Erased, error) {
+	var ids []string
+	if err := s.db.Lock(tx).Table("licenses").Where("customer_id = ?", customerID).Order("id").Pluck("id", &ids).Error; err != nil {
+		return nil, err
+	}
+	const own = `UPDATE licenses SET customer_id = @new, metadata = '{}', suspension_reason = '', deactivation_reason = '',
+		version = version + 1, updated_at = @now WHERE customer_id = @old`
+	params := map[string]any{"new": r.CustomerID, "old": customerID, "now": r.At}
+	for _, statement := range append([]string{own}, forget...) {
+		if err := tx.Exec(statement, params).Error; err != nil {
+			return nil, err
+		}
+	}
+	const former = `UPDATE former_customers SET customer_id = @new WHERE customer_id = @old`
+	if err := tx.Exec(former, params).Error; err != nil {
+		return nil, err
+	}
+	return erasedLicenses(tx, r.CustomerID)
+}
+
+func erasedLicenses(tx *gorm.DB, customerID string) ([]customer.Erased, error) {
+	var rows []licenseRow
+	err := tx.Table("licenses").Select(licenseColumns).
+		Where("customer_id = ? OR id IN (SELECT license_id FROM former_customers WHERE customer_id = ?)", customerID, customerID).
+		Order("id").Find(&rows).Error
+	licenses := make([]customer.Erased, len(rows))
+	for i := range rows {
+		licenses[i] = customer.Erased{License: rows[i].license(), Had: rows[i].CustomerID != customerID}
+	}
+	return licenses, err
+}
+
+// ScrubErased cleans the event log of customers that were erased, also after a process was killed at it.
+func (s *Store) ScrubErased(ctx context.Context) error {
+	var rows []erasureRow
+	if err := s.db.Read(ctx).Table("erasures").Where("scrubbed_at IS NULL").Order("erased_at").Find(&rows).Error; err != nil {
+		return db.Error(err)
+	}
+	for i := range rows {
+		if err := s.scrub(ctx, &rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
+	licenses, err := erasedLicenses(s.db.Read(ctx), row.CustomerID)
+	if err != nil {
+		return db.Error(err)
+	}
+	r := row.rule()
+	if err := s.outbox.Rewrite(ctx, row.ID, r.Apply); err != nil {
+		return err
+	}
+	for i := range licenses {
+		edit := r.Apply
+		if licenses[i].Had {
+			edit = func(data []byte, _ time.Time) ([]byte, bool) { return r.Rename(data) }
+		}
+		if err := s.outbox.Rewrite(ctx, licenses[i].License.ID, edit); err != nil {
+			return err
+		}
+	}
+	return db.Error(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Table("erasures").Where("id = ? AND previous = ?", row.ID, row.Previous).Update("scrubbed_at", s.clock.Now()).Error
+	}))
+}
