@@ -39,7 +39,7 @@ func (r *Rule) IsPrevious(text string) bool { return hash(r.Salt, text) == r.Pre
 var personal = map[string]bool{
 	"device_name": true, "label": true, "variables": true, "session_id": true, "session_data": true, "ip": true, "metadata": true,
 	"reason": true, "suspension_reason": true, "deactivation_reason": true, "email": true, "phone": true, "company": true,
-	"address": true, "network": true,
+	"address": true, "network": true, "evidence": true, "observed": true, "considered": true,
 }
 
 // documents are the members whose text is JSON itself.

@@ -41,6 +41,8 @@ type memory struct {
 	epoch, taken int64
 	rollups      *rollupCache
 	states       *stateCache
+	// erasures are those of the licenses of erased customers.
+	erasures map[string][]usage.Erasure
 }
 
 // New returns a consumer that detects with engine.
@@ -60,7 +62,15 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 		}
 		decoded = append(decoded, e)
 	}
-	if err := c.takeNew(ctx, now, inOrder(decoded)); err != nil {
+	decoded = inOrder(decoded)
+	erasures, err := erasuresIn(decoded)
+	if err != nil {
+		return err
+	}
+	if err := c.takeNew(ctx, now, decoded); err != nil {
+		return err
+	}
+	if err := c.erase(ctx, erasures); err != nil {
 		return err
 	}
 	return rejected.OrNil()
@@ -107,6 +117,9 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 		return err
 	}
 	c.memory, c.repeats = nil, true
+	if err := m.clean(events); err != nil {
+		return err
+	}
 	b := &usage.Batch{
 		Epoch:    m.epoch,
 		Events:   events,
@@ -144,6 +157,9 @@ func (c *Consumer) resume(ctx context.Context) (*memory, error) {
 		return nil, fmt.Errorf("take over the consumption of events: %w", err)
 	}
 	m := &memory{epoch: p.Epoch, taken: p.Taken, rollups: newRollupCache(c.bounds.rollups)}
+	if m.erasures, err = c.store.Erasures(ctx); err != nil {
+		return nil, fmt.Errorf("read erasures: %w", err)
+	}
 	m.states = newStateCache(c.engine, c.bounds, c.log)
 	if err := m.states.replay(ctx, c.store, p.ReplayAfter); err != nil {
 		return nil, fmt.Errorf("replay events to the detectors: %w", err)

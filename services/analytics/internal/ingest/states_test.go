@@ -85,6 +85,10 @@ func (j *journal) LogAfter(_ context.Context, last usage.Logged, licenseID strin
 	return page, nil
 }
 
+func (*journal) Erasures(context.Context) (map[string][]usage.Erasure, error) { return nil, nil }
+
+func (*journal) Erase(context.Context, *usage.Erasure) error { return nil }
+
 func (j *journal) Write(_ context.Context, _ time.Time, b *usage.Batch) error {
 	if err := j.fails("write"); err != nil {
 		return err

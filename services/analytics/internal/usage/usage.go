@@ -37,7 +37,7 @@ type Counts struct {
 	Activations   int64 `json:"activations"`
 	Deactivations int64 `json:"deactivations"`
 	Heartbeats    int64 `json:"heartbeats"`
-	// Events counts every event, also those that no other figure counts.
+	// Events counts every event, also those that no other figure counts, save erasures.
 	Events int64 `json:"events"`
 }
 
@@ -65,6 +65,8 @@ func countsOf(eventType string) Counts {
 		c.Deactivations = 1
 	case eventsv1.TypeLicenseHeartbeat:
 		c.Heartbeats = 1
+	case eventsv1.TypeCustomerErased:
+		c.Events = 0 // an erasure leaves the figures as they are
 	}
 	return c
 }

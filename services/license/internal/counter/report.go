@@ -81,7 +81,10 @@ func (s *Counters) Report(ctx context.Context, r Report) (Reported, error) {
 		done, err = l.report(d, &r, now)
 		return err
 	})
-	return done, err
+	if err != nil {
+		return Reported{}, err // done may be written still, by a transaction that outlives the call
+	}
+	return done, nil
 }
 
 // reporter is the device that has a hardware id, or had it; nil for none.

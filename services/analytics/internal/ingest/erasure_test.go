@@ -1,0 +1,128 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/erasure"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
+
+// erased is the event that tells of an erasure of the customer acme at a time.
+func (s *script) erased(at time.Time, version int, had bool) event.Event {
+	rule := erasure.New("acme", "erased-1", at)
+	return s.event(eventsv1.TypeCustomerErased, at, body{
+		"erased_as": rule.CustomerID, "salt": rule.Salt, "previous": rule.Previous, "erased_at": at, "had": had, "version": version,
+		"license": body{"license_id": license, "customer_id": "erased-1", "version": version, "is_active": true, "current_devices": 1},
+	})
+}
+
+// contents is the text of all tables of analytics' own.
+func contents(t testing.TB, d *db.DB) (all string) {
+	t.Helper()
+	for _, table := range []string{"events", "licenses", "devices", "networks", "detector_states", "anomalies", "erasures", "outbox"} {
+		var rows []map[string]any
+		if err := d.Read(t.Context()).Session(&gorm.Session{}).Table(table).Find(&rows).Error; err != nil {
+			t.Fatal(table, err)
+		}
+		for _, row := range rows {
+			for name, value := range row {
+				if raw, ok := value.([]byte); ok {
+					value = string(raw)
+				}
+				all += fmt.Sprintf("%s.%s %v\n", table, name, value)
+			}
+		}
+	}
+	return all
+}
+
+func left(t testing.TB, d *db.DB) (found []string) {
+	t.Helper()
+	all := contents(t, d)
+	for _, text := range []string{"acme", "alpha", "beta", "192.0.2.", "late-name"} {
+		for line := range strings.Lines(all) {
+			if strings.Contains(line, text) {
+				found = append(found, text+": "+line)
+			}
+		}
+	}
+	return found
+}
+
+// TestErasures: nothing is left of the customer and the persons, also of events that arrive later, and the figures are the same.
+func TestErasures(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		r, s := newHarness(t, d), &script{}
+		events := month(s)
+		late := s.event(eventsv1.TypeLicenseValidated, now.Add(-2*time.Hour),
+			body{"hardware_id": "C", "device_name": "late-name", "ip": "192.0.2.9", "customer_id": "acme"})
+		r.handle(events...)
+		if len(left(t, d)) == 0 {
+			t.Fatal("nothing is there to be erased")
+		}
+		before := r.answers()
+		erased := s.erased(now.Add(-time.Hour), 90, false)
+		r.handle(erased)
+		if found := left(t, d); len(found) > 0 {
+			t.Fatal(found)
+		}
+		if diff := cmp.Diff(before.Total, r.answers().Total); diff != "" {
+			t.Errorf("figures differ:\n%s", diff)
+		}
+		r.handle(erased) // delivered twice
+		r.handle(late)
+		r.consumer = r.another()
+		r.handle(s.event(eventsv1.TypeLicenseHeartbeat, now.Add(-90*time.Minute),
+			body{"hardware_id": "C", "device_name": "late-name", "ip": "192.0.2.9"}))
+		if found := left(t, d); len(found) > 0 {
+			t.Error(found)
+		}
+		fresh := s.event(eventsv1.TypeLicenseValidated, now, body{"hardware_id": "C", "device_name": "a new name"})
+		r.handle(fresh)
+		if !strings.Contains(contents(t, d), "a new name") {
+			t.Error("what came after the erasure is erased")
+		}
+	})
+}
+
+// TestErasureOfAFormerCustomer: what the license says of others stays.
+func TestErasureOfAFormerCustomer(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		r, s := newHarness(t, d), &script{}
+		r.handle(month(s)...)
+		r.handle(s.erased(now.Add(-time.Hour), 90, true))
+		all := contents(t, d)
+		if strings.Contains(all, "acme") || !strings.Contains(all, "alpha") || !strings.Contains(all, "192.0.2.1") {
+			t.Error(all)
+		}
+	})
+}
+
+// TestAnErasureThatFailsIsRepeated: the event is delivered until it was obeyed.
+func TestAnErasureThatFailsIsRepeated(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		r, s := newHarness(t, d), &script{}
+		r.handle(month(s)...)
+		erased := s.erased(now.Add(-time.Hour), 90, false)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.consumer.Handle(ctx, []event.Event{erased}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("handled although its time was over: %v", err)
+		}
+		r.handle(erased)
+		if found := left(t, d); len(found) > 0 {
+			t.Error(found)
+		}
+	})
+}

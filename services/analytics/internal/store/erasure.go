@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/proto/erasure"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
+)
+
+type erasureRow struct {
+	LicenseID  string
+	Previous   string
+	Salt       string
+	CustomerID string
+	ErasedAt   time.Time
+	Had        bool
+}
+
+// Erasures implements ingest.Store.
+func (s *Store) Erasures(ctx context.Context) (map[string][]usage.Erasure, error) {
+	var rows []erasureRow
+	err := s.db.Read(ctx).Table("erasures").Order("erased_at").Find(&rows).Error
+	all := map[string][]usage.Erasure{}
+	for _, r := range rows {
+		rule := erasure.Rule{CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, At: r.ErasedAt.UTC()}
+		all[r.LicenseID] = append(all[r.LicenseID], usage.Erasure{LicenseID: r.LicenseID, Rule: rule, Had: r.Had})
+	}
+	return all, db.Error(err)
+}
+
+// forget deletes what tells of persons on a license. Anomalies stay, without what they were seen by.
+var forget = []string{
+	`UPDATE devices SET name = '', name_at = NULL WHERE license_id = @license`,
+	`DELETE FROM networks WHERE license_id = @license`,
+	`DELETE FROM detector_states WHERE subject = @subject`,
+	`UPDATE anomalies SET reason = 'erased with the customer', observed = '', evidence = '[]', considered = '[]', note = ''
+		WHERE license_id = @license AND first_seen <= @at`,
+}
+
+// Erase implements ingest.Store.
+func (s *Store) Erase(ctx context.Context, e *usage.Erasure) error {
+	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		row := erasureRow{e.LicenseID, e.Previous, e.Salt, e.CustomerID, e.At, e.Had}
+		err := tx.Table("erasures").Clauses(clause.OnConflict{
+			Columns:   []clause.Column{{Name: "license_id"}, {Name: "previous"}},
+			DoUpdates: clause.AssignmentColumns([]string{"customer_id", "erased_at", "had"}),
+		}).Create(&row).Error
+		if err != nil || e.Had {
+			return err
+		}
+		for _, statement := range forget {
+			err := tx.Exec(statement, map[string]any{"license": e.LicenseID, "subject": "license:" + e.LicenseID, "at": e.At}).Error
+			if err != nil {
+				return err
+			}
+		}
+		return renameCustomer(tx, e)
+	})
+	if err != nil {
+		return db.Error(fmt.Errorf("erase license %s: %w", e.LicenseID, err))
+	}
+	if err := s.outbox.Rewrite(ctx, "license:"+e.LicenseID, e.Clean); err != nil {
+		return err
+	}
+	return s.cleanLog(ctx, e)
+}
+
+// renameCustomer is for a license whose latest event still had the former id.
+func renameCustomer(tx *gorm.DB, e *usage.Erasure) error {
+	var ids []string
+	err := tx.Table("licenses").Where("license_id = ?", e.LicenseID).Pluck("customer_id", &ids).Error
+	if err != nil || len(ids) == 0 || !e.IsPrevious(ids[0]) {
+		return err
+	}
+	return tx.Table("licenses").Where("license_id = ?", e.LicenseID).Update("customer_id", e.CustomerID).Error
+}
+
+// cleanLog cleans the events of a license, a page per transaction, and what the detectors remember of the addresses that they came
+// from: that is about one day, of attempts with wrong keys.
+func (s *Store) cleanLog(ctx context.Context, e *usage.Erasure) error {
+	const portion = 1000
+	for last, id := (time.Time{}), "00000000-0000-0000-0000-000000000000"; ; {
+		var rows []eventRow
+		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+			err := tx.Raw(`SELECT * FROM events WHERE license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)
+				ORDER BY occurred_at, event_id LIMIT ?`, e.LicenseID, last, last, id, portion).Scan(&rows).Error
+			for i := range rows {
+				if err == nil {
+					err = cleanEvent(tx, e, &rows[i])
+				}
+			}
+			return err
+		})
+		if err != nil || len(rows) < portion {
+			return db.Error(err)
+		}
+		last, id = rows[portion-1].OccurredAt.utc(), rows[portion-1].EventID
+	}
+}
+
+func cleanEvent(tx *gorm.DB, e *usage.Erasure, row *eventRow) error {
+	clean, changed := e.Clean(row.Data, row.OccurredAt.utc())
+	if !changed {
+		return nil
+	}
+	if before, err := row.event(); err == nil && before.IP != "" && !e.Had {
+		subjects := []string{"ip:" + before.IP, "ip:proxy " + before.IP}
+		if err := tx.Exec("DELETE FROM detector_states WHERE subject IN ?", subjects).Error; err != nil {
+			return err
+		}
+	}
+	return tx.Exec("UPDATE events SET data = ? WHERE license_id = ? AND occurred_at = ? AND event_id = ?",
+		db.JSON(clean), e.LicenseID, row.OccurredAt.utc(), row.EventID).Error
+}
