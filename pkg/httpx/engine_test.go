@@ -108,12 +108,13 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 }
 
 // A fixed path is not taken for a path with a parameter by the methods that only that one has.
-func TestOnlyMethods(t *testing.T) {
+func TestFixedPathsComeFirst(t *testing.T) {
 	r := newRig(t, nil)
-	r.Use(OnlyMethods("/things/import", "POST"))
 	r.POST("/things/import", ok)
 	r.GET("/things/:id", ok)
 	r.DELETE("/things/:id", ok)
+	r.GET("/things/:id/parts/list", ok)
+	r.PATCH("/things/:id/parts/:part", ok)
 	for _, method := range []string{"GET", "DELETE", "PUT", "HEAD", "BREW"} {
 		w := r.do(t, method, "/things/import", "")
 		wantError(t, w, 405, "METHOD_NOT_ALLOWED")
@@ -121,10 +122,17 @@ func TestOnlyMethods(t *testing.T) {
 			t.Errorf("%s: Allow is %q", method, allow)
 		}
 	}
+	w := r.do(t, "PATCH", "/things/1/parts/list", "")
+	wantError(t, w, 405, "METHOD_NOT_ALLOWED")
+	if allow := w.Header().Get("Allow"); allow != "GET" {
+		t.Errorf("Allow is %q", allow)
+	}
 	for path, method := range map[string]string{
-		"/things/import":  "POST",
-		"/things/imports": "GET",
-		"/things/1":       "DELETE",
+		"/things/import":        "POST",
+		"/things/imports":       "GET",
+		"/things/1":             "DELETE",
+		"/things/1/parts/list":  "HEAD",
+		"/things/1/parts/other": "PATCH",
 	} {
 		if w := r.do(t, method, path, ""); w.Code != 200 {
 			t.Errorf("%s %s: %d", method, path, w.Code)

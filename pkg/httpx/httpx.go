@@ -78,7 +78,8 @@ func NewEngine(o Options) *gin.Engine {
 	if len(o.CORSOrigins) > 0 {
 		e.Use(crossOrigin(o.CORSOrigins))
 	}
-	unrouted := &routing{engine: e, service: o.Service, elsewhere: o.Elsewhere}
+	unrouted := newRouting(e, o)
+	e.Use(unrouted.fixedFirst)
 	e.NoRoute(Wrap(unrouted.noRoute))
 	e.NoMethod(Wrap(unrouted.noMethod))
 	return e

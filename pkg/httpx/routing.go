@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -30,6 +31,104 @@ type routing struct {
 	engine    *gin.Engine
 	service   string
 	elsewhere Elsewhere
+	// closer are, by the path of a route with parameters, those that have fixed text in their places.
+	closer func() map[string][]*fixedRoute
+}
+
+// fixedRoute is a path that another one with parameters also takes, such as /things/import beside /things/:id.
+type fixedRoute struct {
+	parts   []string
+	methods []string
+}
+
+func newRouting(e *gin.Engine, o Options) *routing {
+	r := &routing{engine: e, service: o.Service, elsewhere: o.Elsewhere}
+	r.closer = sync.OnceValue(func() map[string][]*fixedRoute { return closerRoutes(e.Routes()) })
+	return r
+}
+
+// closerRoutes finds, for each path with parameters, the other paths that it also takes.
+func closerRoutes(routes gin.RoutesInfo) map[string][]*fixedRoute {
+	known := map[string]*fixedRoute{}
+	for _, route := range routes {
+		f := known[route.Path]
+		if f == nil {
+			f = &fixedRoute{parts: strings.Split(route.Path, "/")}
+			known[route.Path] = f
+		}
+		f.methods = append(f.methods, route.Method)
+	}
+	closer := map[string][]*fixedRoute{}
+	for path, f := range known {
+		for other, g := range known {
+			if other != path && g.isCloserThan(f.parts) {
+				closer[path] = append(closer[path], g)
+			}
+		}
+	}
+	return closer
+}
+
+// isCloserThan tells whether the path has fixed text wherever parts have it, and in place of some of their parameters.
+func (f *fixedRoute) isCloserThan(parts []string) bool {
+	if len(f.parts) != len(parts) {
+		return false
+	}
+	for i, part := range parts {
+		if f.parts[i] != part && !strings.HasPrefix(part, ":") {
+			return false
+		}
+	}
+	return true
+}
+
+// takes tells whether a path is one of the route.
+func (f *fixedRoute) takes(path string) bool {
+	given := strings.Split(path, "/")
+	if len(given) != len(f.parts) {
+		return false
+	}
+	for i, part := range f.parts {
+		if part != given[i] && !strings.HasPrefix(part, ":") {
+			return false
+		}
+	}
+	return true
+}
+
+// fixedFirst keeps a fixed path from being taken for a path with a parameter by methods that only the latter has: they are
+// answered as unknown, before any credential is asked for.
+func (r *routing) fixedFirst(c *gin.Context) {
+	f := r.fixed(c.FullPath(), c.Request.URL.Path)
+	if f == nil || c.Request.Method == http.MethodHead && slices.Contains(f.methods, http.MethodGet) {
+		return
+	}
+	c.Header("Allow", strings.Join(f.methods, ", "))
+	WriteError(c, errNoMethod)
+}
+
+// fixed is the fixed path that a request for path is one for, although its method led to the route, or to none (""); nil if there
+// is none.
+func (r *routing) fixed(route, path string) *fixedRoute {
+	closer := r.closer()
+	if route != "" {
+		return first(closer[route], path)
+	}
+	for _, routes := range closer {
+		if f := first(routes, path); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func first(routes []*fixedRoute, path string) *fixedRoute {
+	for _, f := range routes {
+		if f.takes(path) {
+			return f
+		}
+	}
+	return nil
 }
 
 // noRoute takes a path with slashes at its end for the one without. Guards then see that path, too. Other paths are
@@ -100,16 +199,4 @@ func (r *routing) similar(path string) string {
 		known = append(known, strings.Join(parts, "/"))
 	}
 	return nearest.Name(path, known)
-}
-
-// OnlyMethods keeps a fixed path from being taken for a path with a parameter, such as /things/import for /things/:id:
-// methods that only the latter has are answered as unknown. allow is the Allow header of that answer. It is for Use,
-// before the routes.
-func OnlyMethods(path, allow string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if c.Request.URL.Path == path && c.FullPath() != path {
-			c.Header("Allow", allow)
-			WriteError(c, errNoMethod)
-		}
-	}
 }

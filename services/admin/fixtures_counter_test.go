@@ -29,5 +29,5 @@ var counterRoutes = []forwardedRoute{
 	{"license", "POST", theCounter + "/reset", ``, 200, aCorrection},
 	{"license", "GET", theCounter + "/history", ``, 200,
 		`{"license_id":"` + licenseID + `","counter":"exports","history":[],"page":1,"per_page":50,"total":0,` +
-			`"total_pages":0}`},
+			`"total_pages":0,"next_cursor":null}`},
 }

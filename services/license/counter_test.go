@@ -344,6 +344,10 @@ func TestManageCounters(t *testing.T) {
 		if fmt.Sprint(actions, history.body["total"]) != "[reset set adjusted] 4" {
 			w.t.Errorf("%s", history.raw)
 		}
+		rest := w.manage("GET", fmt.Sprintf("/%s/counters/exports/history?cursor=%v", id, history.body["next_cursor"]), "")
+		if left := rest.body["history"].([]any); len(left) != 1 || rest.body["next_cursor"] != nil {
+			w.t.Errorf("%s", rest.raw)
+		}
 		first := w.manage("POST", "/"+id+"/counters/exports/adjust", `{"amount":2}`, "Idempotency-Key", "k")
 		again := w.manage("POST", "/"+id+"/counters/exports/adjust", `{"amount":2}`, "Idempotency-Key", "k")
 		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -132,21 +131,8 @@ func (a *API) table() []route {
 	}
 }
 
-// onlyDeactivated keeps /devices/deactivate of a license from being taken for the path of a device.
-func onlyDeactivated(c *gin.Context) {
-	const end = "/devices/deactivate"
-	path := c.Request.URL.Path
-	id, ok := strings.CutPrefix(strings.TrimSuffix(path, end), licenses+"/")
-	if ok && strings.HasSuffix(path, end) && !strings.Contains(id, "/") && c.FullPath() != license+end {
-		httpx.OnlyMethods(path, http.MethodPost)(c)
-	}
-}
-
 // Routes adds the routes of table to r.
 func (a *API) Routes(r gin.IRouter) {
-	r.Use(httpx.OnlyMethods(bulkCreate, http.MethodPost), httpx.OnlyMethods(search, http.MethodPost),
-		httpx.OnlyMethods(bulkChange, http.MethodPost))
-	r.Use(onlyDeactivated)
 	for _, line := range a.table() {
 		r.Handle(line.method, line.path, a.require(line.role), httpx.Wrap(line.handler))
 	}

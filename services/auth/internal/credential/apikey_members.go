@@ -22,8 +22,8 @@ const (
 type NewAPIKey struct {
 	ClientName string
 	Allowed    []string
-	// Product is the code of a product, empty for all.
-	Product   string
+	// Product is the code of a product, nil for all.
+	Product   *string
 	PerMinute *int
 	PerHour   *int
 	Per       *string
@@ -40,7 +40,7 @@ func defaultEndpoints() []string { return []string{"/api/v1/license/*", "/api/v1
 func (n NewAPIKey) validate(now time.Time) error {
 	wrong := apierr.Fields{}
 	wrong.Require("client_name", n.ClientName)
-	if n.Product != "" && !productCode.MatchString(n.Product) {
+	if n.Product != nil && !productCode.MatchString(*n.Product) {
 		wrong.Add("product", "must have 1 to 64 letters, digits and . _ -")
 	}
 	n.check(wrong, now)
@@ -79,7 +79,7 @@ func checkEndpoints(wrong apierr.Fields, patterns []string) {
 // key is the key that was asked for, defaults filled in. One without endpoints of its own is for an application that is
 // given to customers: each of them has its allowance, so that none uses up another's.
 func (n NewAPIKey) key(id string, now time.Time) APIKey {
-	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, Product: n.Product, CreatedAt: now}
+	k := APIKey{ID: id, ClientName: n.ClientName, Allowed: n.Allowed, Product: or(n.Product, ""), CreatedAt: now}
 	k.RateLimit = RateLimit{
 		PerMinute: or(n.PerMinute, defaultMinute),
 		PerHour:   or(n.PerHour, defaultHour),

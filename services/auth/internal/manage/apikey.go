@@ -17,7 +17,7 @@ import (
 type createAPIKeyRequest struct {
 	ClientName       string            `json:"client_name" text:"identifier"`
 	AllowedEndpoints []string          `json:"allowed_endpoints" text:"identifier"`
-	Product          string            `json:"product" text:"identifier"`
+	Product          *string           `json:"product" text:"identifier"`
 	RateLimit        *rateLimitRequest `json:"rate_limit"`
 	ExpiresAt        *time.Time        `json:"expires_at" time:"end"`
 }

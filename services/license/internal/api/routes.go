@@ -2,8 +2,6 @@
 package api
 
 import (
-	"net/http"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/cache"
@@ -57,9 +55,6 @@ var deviceBody = httpx.MaxBody(32 << 10)
 
 // Routes is the whole public surface of the service, beside what every service has.
 func (a *API) Routes(r gin.IRouter) {
-	// Names that are taken for an id otherwise.
-	r.Use(httpx.OnlyMethods("/api/v1/license/devices/variables", http.MethodPut),
-		httpx.OnlyMethods("/api/v1/license/leases/keys", http.MethodGet))
 	g := r.Group("/api/v1/license")
 	g.POST("/validate", a.RequireAPIKey, wire.Wrap(a.validate))
 	g.POST("/activate", a.RequireAPIKey, wire.Wrap(a.activate))

@@ -22,7 +22,7 @@ type Store interface {
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.Device, error)
 	// History reads one page of what administrators and the calendar did to a counter, newest first, and how much there
 	// is.
-	History(ctx context.Context, licenseID, name string, page, perPage int) ([]Entry, int, error)
+	History(ctx context.Context, licenseID, name string, span licensing.Span) (licensing.Page[Entry], error)
 }
 
 // Selection is what a change needs beside the license and its counters. Empty members name nothing.

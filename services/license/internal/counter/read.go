@@ -63,12 +63,12 @@ func (s *Counters) Find(ctx context.Context, licenseID, name string) (licensing.
 	return l, r, err
 }
 
-// History reads one page of the history of a counter, newest first. Errors: those of Find.
+// History reads a part of the history of a counter, newest first. Errors: those of Find.
 func (s *Counters) History(
-	ctx context.Context, licenseID, name string, page, perPage int,
-) ([]Entry, int, error) {
+	ctx context.Context, licenseID, name string, span licensing.Span,
+) (licensing.Page[Entry], error) {
 	if _, _, err := s.Find(ctx, licenseID, name); err != nil {
-		return nil, 0, err
+		return licensing.Page[Entry]{}, err
 	}
-	return s.Store.History(ctx, licenseID, name, page, perPage)
+	return s.Store.History(ctx, licenseID, name, span)
 }

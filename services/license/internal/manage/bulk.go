@@ -29,6 +29,7 @@ const (
 // bulk is a change of many licenses.
 type bulk struct {
 	name   string
+	key    idempotency.Key
 	do     licensing.Action
 	dryRun bool
 	// licenses are the ids, as the caller wrote or as a filter finds them.
@@ -82,6 +83,7 @@ func (m *Manage) answerBulk(c *gin.Context, b bulk) error {
 	return nil
 }
 
+// tryBulk keeps nothing under the key: to ask what would happen may be repeated as often as one likes.
 func (m *Manage) tryBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
 	ids, err := b.licenses(c.Request.Context())
 	if err != nil {
@@ -97,20 +99,16 @@ var errNoneChanged = errors.New("no license of the chunk could be changed")
 // runBulk changes the licenses in chunks. Each is one transaction, together with its results under an Idempotency-Key of its own,
 // which follows from that of the call: a call that is repeated after it broke off finds what is done, and does the rest.
 func (m *Manage) runBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
-	key, err := bulkKey(c)
-	if err != nil {
-		return nil, err
-	}
 	ctx := c.Request.Context()
 	// What a filter finds now is what a repeated call works on.
-	ids, err := idempotency.Do(ctx, m.Idempotency, key, b.licenses)
+	ids, err := idempotency.Do(ctx, m.Idempotency, b.key, b.licenses)
 	if err != nil {
 		return nil, err
 	}
 	results, changed := make([]bulkResult, 0, len(ids)), false
 	for n := 0; len(results) < len(ids); n++ {
 		chunk := ids[len(results):min(len(results)+bulkChunk, len(ids))]
-		done, fresh, err := m.tryChunk(ctx, key.Part(n), rpc.ActorOf(c), chunk, b.do)
+		done, fresh, err := m.tryChunk(ctx, b.key.Part(n), rpc.ActorOf(c), chunk, b.do)
 		if err != nil {
 			return nil, brokenOff(err, len(results), len(ids))
 		}

@@ -149,6 +149,9 @@ func (m *Manage) changeLicenses(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.key, err = bulkKey(c); err != nil {
+		return err
+	}
 	return m.answerBulk(c, b)
 }
 
@@ -212,6 +215,10 @@ func (m *Manage) applyPolicy(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
+	key, err := bulkKey(c)
+	if err != nil {
+		return err
+	}
 	p, err := m.Policies.Store.FindPolicy(c.Request.Context(), code(c))
 	if err != nil {
 		return err
@@ -221,7 +228,7 @@ func (m *Manage) applyPolicy(c *gin.Context) error {
 		return err
 	}
 	return m.answerBulk(c, bulk{
-		name: "apply-policy", do: do, dryRun: in.DryRun == nil || *in.DryRun,
+		name: "apply-policy", key: key, do: do, dryRun: in.DryRun == nil || *in.DryRun,
 		licenses: func(ctx context.Context) ([]string, error) {
 			return m.Licenses.Select(ctx, licensing.Filter{Policy: &p.Code})
 		},

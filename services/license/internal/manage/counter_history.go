@@ -14,7 +14,7 @@ type historyBody struct {
 	LicenseID string      `json:"license_id"`
 	Counter   string      `json:"counter"`
 	History   []entryBody `json:"history"`
-	httpx.Page
+	pageBody
 }
 
 type entryBody struct {
@@ -33,7 +33,7 @@ type actorBody struct {
 	Name string `json:"name"`
 }
 
-func newEntryBody(e *counter.Entry) entryBody {
+func newEntryBody(e counter.Entry) entryBody {
 	body := entryBody{
 		EntryID:    e.ID,
 		Action:     e.Action,
@@ -49,19 +49,15 @@ func newEntryBody(e *counter.Entry) entryBody {
 }
 
 func (m *Manage) counterHistory(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 50, 100)
+	span, err := querySpan(c, inTime)
 	if err != nil {
 		return err
 	}
 	id, name := licenseID(c), counterName(c)
-	entries, total, err := m.Counters.History(c.Request.Context(), id, name, p.Page, p.PerPage)
+	page, err := m.Counters.History(c.Request.Context(), id, name, span)
 	if err != nil {
 		return err
 	}
-	body := historyBody{LicenseID: id, Counter: name, History: []entryBody{}, Page: p.Of(total)}
-	for i := range entries {
-		body.History = append(body.History, newEntryBody(&entries[i]))
-	}
-	c.PureJSON(http.StatusOK, body)
+	c.PureJSON(http.StatusOK, historyBody{id, name, bodies(page.Items, newEntryBody), newPageBody(span, page)})
 	return nil
 }

@@ -94,7 +94,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/counters/:name/adjust", plain, wire.Wrap(m.adjustCounter))
 	g.POST("/:license_id/counters/:name/set", plain, wire.Wrap(m.setCounter))
 	g.POST("/:license_id/counters/:name/reset", plain, wire.Wrap(m.resetCounter))
-	g.GET("/:license_id/counters/:name/history", paged, wire.Wrap(m.counterHistory))
+	g.GET("/:license_id/counters/:name/history", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.counterHistory))
 	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
 	r.POST("/api/v1/admin/explain", m.RequireActor, httpx.StrictMembers(), plain, wire.Wrap(m.explain))
 	g.GET("/:license_id/devices/:device_id", plain, wire.Wrap(m.getDevice))

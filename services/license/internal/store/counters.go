@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -135,23 +136,18 @@ func (s *Counters) Parts(
 
 // History implements counter.Store.
 func (s *Counters) History(
-	ctx context.Context, licenseID, name string, page, perPage int,
-) ([]counter.Entry, int, error) {
+	ctx context.Context, licenseID, name string, span licensing.Span,
+) (licensing.Page[counter.Entry], error) {
 	of := func() *gorm.DB {
 		return s.db.Read(ctx).Table("counter_history").Where("license_id = ? AND counter = ?", licenseID, name)
 	}
-	var total int64
-	if err := of().Count(&total).Error; err != nil {
-		return nil, 0, translate(err)
-	}
-	var rows []entryRow
-	err := of().Order("at DESC, id DESC").Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
-	entries := make([]counter.Entry, len(rows))
-	for i, row := range rows {
-		entries[i] = row.Entry
-		entries[i].At = row.At.UTC()
-	}
-	return entries, int(total), translate(err)
+	newest := newestFirst("at", func(r *entryRow) (time.Time, string) { return r.At, r.ID })
+	return readPage(of, allColumns, span, newest, (*entryRow).entry)
+}
+
+func (r *entryRow) entry() counter.Entry {
+	r.At = r.At.UTC()
+	return r.Entry
 }
 
 // dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at
