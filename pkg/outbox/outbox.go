@@ -84,27 +84,51 @@ func (o *Outbox) AddAll(ctx context.Context, tx *gorm.DB, events []event.Event) 
 	if len(events) == 0 {
 		return nil
 	}
-	values := make([]any, 0, 7*len(events))
-	for _, e := range events {
+	for i := range events {
 		// An event that the bus would refuse must not get in: it would hold up all that follow.
-		if err := e.Check(); err != nil {
+		if err := events[i].Check(); err != nil {
 			return err
 		}
+	}
+	db.AfterCommit(ctx, o.Wake)
+	if o.db.Engine() == db.Postgres {
+		return db.Error(tx.Exec(addAll, columns(events)...).Error)
+	}
+	var values []any
+	for _, e := range events {
 		values = append(values, e.ID, e.Type, e.Source, e.Subject, e.Time, db.JSON(e.Data), e.Trace)
 	}
 	insert := `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)` +
 		strings.Repeat(", (?, ?, ?, ?, ?, ?, ?)", len(events)-1)
-	db.AfterCommit(ctx, o.Wake)
-	if o.db.Engine() == db.Postgres {
-		both := `WITH e AS (` + insert + ` RETURNING seq) INSERT INTO outbox_unsent SELECT seq FROM e`
-		return db.Error(tx.Exec(both, values...).Error)
-	}
 	if err := tx.Exec(insert, values...).Error; err != nil {
 		return db.Error(err)
 	}
 	// The numbers that a transaction is given follow one another.
 	unsent := `INSERT INTO outbox_unsent SELECT seq FROM outbox WHERE seq > last_insert_rowid() - ?`
 	return db.Error(tx.Exec(unsent, len(events)).Error)
+}
+
+// addAll is the same for any number of events, so that PostgreSQL prepares it once.
+const addAll = `WITH added AS (
+	INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace)
+	SELECT id, type, source, subject, at, data::json, trace
+	FROM unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::text[], ?::text[])
+		WITH ORDINALITY AS e(id, type, source, subject, at, data, trace, place)
+	ORDER BY place
+	RETURNING seq
+) INSERT INTO outbox_unsent SELECT seq FROM added`
+
+// columns are the parameters of addAll.
+func columns(events []event.Event) []any {
+	texts := make([]db.Array[string], 6)
+	times := make(db.Array[time.Time], len(events))
+	for i, e := range events {
+		for column, value := range []string{e.ID, e.Type, e.Source, e.Subject, string(e.Data), e.Trace} {
+			texts[column] = append(texts[column], value)
+		}
+		times[i] = e.Time
+	}
+	return []any{texts[0], texts[1], texts[2], texts[3], times, texts[4], texts[5]}
 }
 
 // Wake tells the relay of this process that there are new rows. Relays of other processes find them within a second.

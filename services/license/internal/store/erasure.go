@@ -87,7 +87,7 @@ func eraseRow(tx *gorm.DB, c *customer.Customer, r erasure.Rule) error {
 	if err := wroteOne(res, "customer"); err != nil {
 		return err
 	}
-	return upsert(tx, "erasures", []erasureRow{{
+	return db.Upsert(tx, "erasures", []erasureRow{{
 		ID: c.ID, CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, ErasedAt: r.At,
 	}}, "id")
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -184,19 +183,7 @@ func writePools(tx *gorm.DB, pools map[string]*pool) error {
 			rows = append(rows, newLeaseRow(l))
 		}
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	return writeLeases(tx, rows)
-}
-
-func writeLeases(tx *gorm.DB, rows []leaseRow) error {
-	return tx.Table("leases").Clauses(clause.OnConflict{
-		Columns: []clause.Column{{Name: "id"}},
-		DoUpdates: clause.AssignmentColumns([]string{
-			"entitlement", "last_seen_at", "expires_at", "borrowed_until", "ending", "ended_at",
-		}),
-	}).Create(&rows).Error
+	return db.Upsert(tx, "leases", rows, "id")
 }
 
 // leaseNow is the time that leases are judged by, as a parameter of a statement: that of the database, because the

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -45,7 +46,7 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 		return 0, err
 	}
 	var rows []leaseRow
-	if err := tx.Table("leases").Where("id IN ?", ids).Where(dueLeases, now).Find(&rows).Error; err != nil {
+	if err := tx.Table("leases").Where(db.In("id", ids)).Where(dueLeases, now).Find(&rows).Error; err != nil {
 		return 0, err
 	}
 	var events []event.Event
@@ -94,10 +95,10 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		ch.Emit(l.LeaveSeat(&ch.License, now))
 		rows[i] = newLeaseRow(l)
 	}
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return err
 	}
-	return writeLeases(tx, rows)
+	return db.Upsert(tx, "leases", rows, "id")
 }
 
 // renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease

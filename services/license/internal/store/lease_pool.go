@@ -26,9 +26,9 @@ const (
 			value->>'session_id' AS session_id, value->>'lease_id' AS lease_id
 		FROM json_each(?))`
 	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
-		WHERE license_id IN @ids AND ending = '' AND expires_at > @now GROUP BY license_id`
+		WHERE @licenses AND ending = '' AND expires_at > @now GROUP BY license_id`
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
-		WHERE license_id IN @ids AND entitlement IN @codes AND ending = '' AND expires_at > @now
+		WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
 		GROUP BY license_id, entitlement`
 	evictableLeases = `license_id = @id AND ending = '' AND expires_at > @now
 		AND (borrowed_until IS NULL OR borrowed_until <= @now)`
@@ -118,7 +118,7 @@ func loadLicenses(tx *gorm.DB, batch []leaseRequest) (map[string]*pool, error) {
 	}
 	var rows []licenseRow
 	ids := slices.Collect(maps.Keys(calls))
-	err := tx.Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
+	err := tx.Table("licenses").Select(licenseColumns).Where(db.In("id", ids)).Find(&rows).Error
 	pools := make(map[string]*pool, len(rows))
 	for i := range rows {
 		p := &pool{before: rows[i].license(), byID: map[string]*lease.Lease{}, calls: calls[rows[i].ID]}
@@ -167,7 +167,7 @@ func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
 		EarliestEnd db.Time
 	}
 	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countLeases, sql.Named("ids", ids), sql.Named("now", pools[ids[0]].Now)).Find(&counts).Error
+	err := tx.Raw(countLeases, sql.Named("licenses", db.In("license_id", ids)), sql.Named("now", pools[ids[0]].Now)).Find(&counts).Error
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 		EarliestEnd            db.Time
 	}
 	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countEntitled, sql.Named("ids", ids), sql.Named("codes", codes), sql.Named("now", pools[ids[0]].Now)).
+	err := tx.Raw(countEntitled, sql.Named("licenses", db.In("license_id", ids)), sql.Named("claims", db.In("entitlement", codes)), sql.Named("now", pools[ids[0]].Now)).
 		Find(&counts).Error
 	for _, c := range counts {
 		pools[c.LicenseID].Entitled[c.Entitlement] = lease.Usage{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}

@@ -32,7 +32,7 @@ func loadLedgers(tx *gorm.DB, changes []counterChange, lock clause.Locking) (led
 		ids = append(ids, c.LicenseID)
 	}
 	var rows []licenseRow
-	err := tx.Clauses(lock).Table("licenses").Select(licenseColumns).Where("id IN ?", ids).Find(&rows).Error
+	err := tx.Clauses(lock).Table("licenses").Select(licenseColumns).Where(db.In("id", ids)).Find(&rows).Error
 	held := make(ledgers, len(rows))
 	for i := range rows {
 		held[rows[i].ID] = newLedger(rows[i].license())
@@ -70,7 +70,7 @@ func (held ledgers) loadCounters(tx *gorm.DB, _ []counterChange) error {
 		ids = append(ids, id)
 	}
 	var rows []counterRow
-	err := tx.Table("counters").Where("license_id IN ?", ids).Find(&rows).Error
+	err := tx.Table("counters").Where(db.In("license_id", ids)).Find(&rows).Error
 	for i := range rows {
 		l, c := held[rows[i].LicenseID], rows[i].counter()
 		l.counters[c.Name], l.Counters[c.Name] = c, c
@@ -80,7 +80,7 @@ func (held ledgers) loadCounters(tx *gorm.DB, _ []counterChange) error {
 
 func (held ledgers) loadDevices(tx *gorm.DB, changes []counterChange) error {
 	var rows []deviceRow
-	q, any := held.either("hardware_id", changes, func(c counterChange) string { return c.HardwareID })
+	q, any := held.either(tx, "hardware_id", changes, func(c counterChange) string { return c.HardwareID })
 	if !any {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (held ledgers) loadDevices(tx *gorm.DB, changes []counterChange) error {
 }
 
 func (held ledgers) loadParts(tx *gorm.DB, changes []counterChange) error {
-	q, any := held.either("hardware_id", changes, func(c counterChange) string {
+	q, any := held.either(tx, "hardware_id", changes, func(c counterChange) string {
 		if l := held[c.LicenseID]; l != nil && l.License.CountsDevices() {
 			return c.HardwareID
 		}
@@ -113,7 +113,7 @@ func (held ledgers) loadParts(tx *gorm.DB, changes []counterChange) error {
 }
 
 func (held ledgers) loadOperations(tx *gorm.DB, changes []counterChange) error {
-	q, any := held.either("operation_id", changes, func(c counterChange) string { return c.OperationID })
+	q, any := held.either(tx, "operation_id", changes, func(c counterChange) string { return c.OperationID })
 	if !any {
 		return nil
 	}
@@ -126,20 +126,29 @@ func (held ledgers) loadOperations(tx *gorm.DB, changes []counterChange) error {
 	return err
 }
 
-// either selects the rows whose license and column are those of one of the changes; any is false where no change has a
-// value.
+// either selects the rows whose license and column are those of one of the changes; some is false where no change has a
+// value. On PostgreSQL its text is the same for all, as that of db.In.
 func (held ledgers) either(
-	column string, changes []counterChange, value func(counterChange) string,
-) (q clause.Expr, any bool) {
-	var either []string
+	tx *gorm.DB, column string, changes []counterChange, value func(counterChange) string,
+) (q clause.Expr, some bool) {
+	var ids, values db.Array[string]
 	for _, c := range changes {
 		if v := value(c); v != "" && held[c.LicenseID] != nil {
-			either = append(either, "license_id = ? AND "+column+" = ?")
-			q.Vars = append(q.Vars, c.LicenseID, v)
+			ids, values = append(ids, c.LicenseID), append(values, v)
 		}
 	}
+	if tx.Name() == "postgres" {
+		q.SQL = "(license_id, " + column + ") IN (SELECT * FROM unnest(?::uuid[], ?::text[]))"
+		q.Vars = []any{ids, values}
+		return q, len(ids) > 0
+	}
+	either := make([]string, len(ids))
+	for i := range ids {
+		either[i] = "license_id = ? AND " + column + " = ?"
+		q.Vars = append(q.Vars, ids[i], values[i])
+	}
 	q.SQL = "(" + strings.Join(either, ") OR (") + ")"
-	return q, len(either) > 0
+	return q, len(ids) > 0
 }
 
 // writeLedgers writes what differs from what was loaded, one statement for each table.
@@ -179,30 +188,18 @@ func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
 			db.AfterCommit(ctx, l.AfterCommit)
 		}
 	}
-	err := upsert(tx, "counters", counters, "license_id", "name")
+	err := db.Upsert(tx, "counters", counters, "license_id", "name")
 	if err == nil {
-		err = upsert(tx, "counter_devices", parts, "license_id", "hardware_id", "counter")
+		err = db.Upsert(tx, "counter_devices", parts, "license_id", "hardware_id", "counter")
 	}
 	if err == nil {
-		err = upsert(tx, "counter_operations", operations, "license_id", "operation_id")
+		err = db.Upsert(tx, "counter_operations", operations, "license_id", "operation_id")
 	}
 	if err == nil {
-		err = upsert(tx, "usage_reports", reports, "license_id", "device_id", "report_id")
+		err = db.Upsert(tx, "usage_reports", reports, "license_id", "device_id", "report_id")
 	}
 	if err == nil {
-		err = upsert(tx, "counter_history", entries, "id")
+		err = db.Upsert(tx, "counter_history", entries, "id")
 	}
 	return err
-}
-
-// upsert inserts rows, or overwrites those with the same key.
-func upsert[T any](tx *gorm.DB, table string, rows []T, key ...string) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	conflict := clause.OnConflict{UpdateAll: true}
-	for _, column := range key {
-		conflict.Columns = append(conflict.Columns, clause.Column{Name: column})
-	}
-	return tx.Table(table).Clauses(conflict).Create(&rows).Error
 }

@@ -34,7 +34,7 @@ func newReportRow(licenseID string, key counter.ReportKey, r *counter.KeptReport
 
 // loadReports loads the reports that changes name, and how many are kept of the devices that send them.
 func (held ledgers) loadReports(tx *gorm.DB, changes []counterChange) error {
-	q, any := held.either("report_id", changes, func(c counterChange) string { return c.ReportID })
+	q, any := held.either(tx, "report_id", changes, func(c counterChange) string { return c.ReportID })
 	if !any {
 		return nil
 	}
