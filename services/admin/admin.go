@@ -18,10 +18,13 @@ import (
 const Name = "admin"
 
 // Queues is what the service consumes.
-var Queues = []bus.Queue{auditQueue()}
+var Queues = []bus.Queue{auditQueue(), erasureQueue()}
 
 // auditQueue gathers the audit entries of all services.
 func auditQueue() bus.Queue { return bus.QueueOf(queues.Audit()) }
+
+// erasureQueue tells of customers that are to be forgotten.
+func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures()) }
 
 // Service is the management service.
 type Service struct {
@@ -47,6 +50,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.keys = adminkey.New(s.store, deps.Clock)
 	s.Await(s.configured, "the owner key waits for the database")
 	deps.ObserveDeadLetters(auditQueue().Name)
+	deps.ObserveDeadLetters(erasureQueue().Name)
 	s.routes()
 	return s, nil
 }

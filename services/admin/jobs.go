@@ -22,7 +22,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.configure(ctx); err != nil {
 		return err
 	}
-	return s.RunJobs(ctx, s.Consume(auditQueue(), s.record))
+	return s.RunJobs(ctx, s.Consume(auditQueue(), s.record), s.Consume(erasureQueue(), s.erase))
 }
 
 // configure puts the owner key of the configuration in force, and waits for the database while it is away.
@@ -64,6 +64,22 @@ func (s *Service) record(ctx context.Context, events []event.Event) error {
 	}
 	if err := s.store.Append(ctx, entries); err != nil {
 		return err
+	}
+	return rejected.OrNil()
+}
+
+// erase obeys erasures. An event that stays unread because of a failure comes again.
+func (s *Service) erase(ctx context.Context, events []event.Event) error {
+	rejected := bus.Rejected{}
+	for i, e := range events {
+		var m eventsv1.CustomerErased
+		if err := e.Into(&m); err != nil {
+			rejected[i] = err
+			continue
+		}
+		if err := s.store.Erase(ctx, audit.NewErasure(&m)); err != nil {
+			return err
+		}
 	}
 	return rejected.OrNil()
 }

@@ -6,6 +6,8 @@ import "context"
 type Log interface {
 	// Append adds the entries that are not there yet.
 	Append(ctx context.Context, entries []Entry) error
+	// Erase cleans the entries of an erased customer, those of later too.
+	Erase(ctx context.Context, x Erasure) error
 	// Search answers one page, newest first, and how many entries match in all.
 	Search(ctx context.Context, f Filter) (page []Entry, total int, err error)
 }

@@ -37,11 +37,14 @@ func (s *Store) Append(ctx context.Context, entries []audit.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	rows := make([]entryRow, len(entries))
-	for i, e := range entries {
-		rows[i] = newEntryRow(e)
-	}
 	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := cleanLate(tx, entries); err != nil {
+			return fmt.Errorf("read erasures: %w", err)
+		}
+		rows := make([]entryRow, len(entries))
+		for i, e := range entries {
+			rows[i] = newEntryRow(e)
+		}
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows).Error; err != nil {
 			return fmt.Errorf("append audit entries: %w", err)
 		}

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"audit: searched by each filter":           searchFilters,
 		"audit: pages do not overlap":              pages,
 		"audit: entry comes back as it was stored": entryRoundTrip,
+		"audit: customers are erased":              erases,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
