@@ -36,7 +36,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.telemetry.Run,
 		s.seen.Run,
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
-		s.Watch(Watches(), s.lookup, s.blocks, s.auth.Families, s.auth.SigningKeys, s.guard),
+		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
@@ -77,4 +77,5 @@ func (s *Service) prune(ctx context.Context) error {
 func (s *Service) committed(e event.Event) {
 	s.lookup.OnEvent(e)
 	s.blocks.OnEvent(e)
+	s.revoked.OnEvent(e)
 }

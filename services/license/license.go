@@ -26,6 +26,7 @@ type Service struct {
 	store     *store.Store
 	lookup    *store.Lookup
 	blocks    *store.Blocks
+	revoked   *store.Revocations
 	seen      *store.Seen
 	telemetry *telemetry.Recorder
 	auth      peers.Auth
@@ -48,6 +49,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.store = store.New(store.Deps{
 		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
 	})
+	s.revoked = store.NewRevocations(s.store, deps.Clock)
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 	s.licenses = &licensing.Licenses{
 		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
