@@ -16,9 +16,6 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
-// maxNonce bounds the nonce of a request for a license file, in characters.
-const maxNonce = 128
-
 // fileRequest is the request of a machine without a network, which somebody carries to a machine with one.
 type fileRequest struct {
 	deviceRequest
@@ -35,50 +32,27 @@ func (a *API) licenseFile(c *gin.Context) error {
 	if err := httpx.Bind(c, req); err != nil {
 		return err
 	}
-	wanted, err := req.wanted()
-	if err != nil {
-		return err
+	f := apierr.Fields{}
+	if req.check(f); len(f) > 0 {
+		return f.Err()
 	}
+	wanted := licensefile.Request{Nonce: req.Nonce, Hours: req.ValidHours, Encrypt: req.Encrypt}
 	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
 	if err != nil {
 		return err
 	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (wire.LicenseFile, error) {
-		client := req.client(c)
-		client.PublicKey = req.publicKey
-		made, err := a.Files.IssueByKey(ctx, req.LicenseKey, wanted, client)
-		return wire.NewLicenseFile(&made), err
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (wire.LicenseFile, error) {
+			client := req.client(c)
+			client.PublicKey = req.publicKey
+			made, err := a.Files.IssueByKey(ctx, req.LicenseKey, wanted, client)
+			return wire.NewLicenseFile(&made), err
+		})
 	if err != nil {
 		return err
 	}
 	c.PureJSON(http.StatusCreated, resp)
 	return nil
-}
-
-func (r *fileRequest) wanted() (licensefile.Request, error) {
-	f := apierr.Fields{}
-	r.check(f)
-	f.MaxLen("nonce", r.Nonce, maxNonce)
-	if r.DevicePublicKey != "" {
-		r.readPublicKey(f)
-	}
-	wanted := licensefile.Request{Nonce: r.Nonce, Encrypt: r.Encrypt}
-	if r.ValidHours != nil {
-		f.Range("valid_hours", *r.ValidHours, 1, licensefile.MaxHours)
-		wanted.Hours = *r.ValidHours
-	}
-	return wanted, f.Err()
-}
-
-func (r *fileRequest) readPublicKey(f apierr.Fields) {
-	der, err := base64.StdEncoding.DecodeString(r.DevicePublicKey)
-	if err == nil {
-		r.publicKey, err = file.ParsePublicKey(der)
-	}
-	if err != nil {
-		f.Add("device_public_key", "must be the base64 of an Ed25519 public key, its 32 bytes or in DER")
-	}
 }
 
 type fileKeysResponse struct {

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -65,14 +63,6 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 // audited is an entry of the audit log about something that is no license.
 func audited(by *licensing.Actor, action string, before, after map[string]any) proto.Message {
 	return audit.Entry(by, action, before, after)
-}
-
-// timestamp leaves out what is not set.
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
 }
 
 // object is a JSON object as it was sent, or an empty one.

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -126,7 +127,7 @@ func (p *Policy) snapshot() *eventsv1.Policy {
 		Name:      p.Name,
 		Product:   p.Product,
 		Version:   int32(p.Version),
-		CreatedAt: timestamp(p.CreatedAt),
+		CreatedAt: event.Timestamp(p.CreatedAt),
 		Terms:     p.Snapshot(),
 	}
 }

@@ -16,10 +16,12 @@ import (
 )
 
 const (
-	// MaxHours is the longest life of a file that an administrator may ask for: ten years.
-	MaxHours = 10 * 8760
-	// MaxMachines is how many machines one file may name.
-	MaxMachines = 100
+	// maxHours is the longest life of a file that an administrator may ask for: ten years.
+	maxHours = 10 * 8760
+	// maxMachines is how many machines one file may name.
+	maxMachines = 100
+	// maxNonce bounds the nonce, in characters.
+	maxNonce = 128
 )
 
 // Files are the use cases of license files.
@@ -32,10 +34,11 @@ type Files struct {
 
 // Request says what file is wanted.
 type Request struct {
-	// HardwareIDs are the machines that it is for; none for any machine.
+	// HardwareIDs are the machines that it is for; nil for any machine.
 	HardwareIDs []string
-	// Hours is the life of the file; 0 is as long as the license allows its offline tokens. A file never outlives the license.
-	Hours int
+	// Hours is the life of the file; nil is as long as the license allows its offline tokens. A file never outlives the
+	// license.
+	Hours *int
 	// Encrypt has only holders of the license key read it.
 	Encrypt bool
 	// Nonce is put into the file, so that a machine knows it for the answer to its request.
@@ -58,8 +61,8 @@ type File struct {
 	Text string
 }
 
-// Issue makes a file for an administrator. Machines that have no seat take one each, all or none. Errors: VALIDATION_ERROR,
-// licensing.ErrNotFound, the verdicts on an activation and on a file.
+// Issue makes a file for an administrator. Machines that have no seat take one each, all or none. Errors:
+// VALIDATION_ERROR, licensing.ErrNotFound, the verdicts on an activation and on a file.
 func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string, r Request) (File, error) {
 	if err := r.check(); err != nil {
 		return File{}, err
@@ -71,7 +74,8 @@ func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string
 	})
 }
 
-// IssueByKey makes a file for one machine that has the license key, and gives it a seat if it has none. Errors as Issue.
+// IssueByKey makes a file for one machine that has the license key, and gives it a seat if it has none. Errors as
+// Issue.
 func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensing.Client) (File, error) {
 	r.HardwareIDs = []string{c.HardwareID}
 	if err := r.check(); err != nil {
@@ -90,15 +94,17 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 }
 
 func (r *Request) check() error {
-	problems := map[string]string{}
-	if r.Hours < 0 || r.Hours > MaxHours {
-		problems["valid_hours"] = fmt.Sprintf("must be from 1 to %d", MaxHours)
+	bad := apierr.Fields{}
+	if r.Hours != nil {
+		bad.Range("valid_hours", *r.Hours, 1, maxHours)
 	}
-	if len(r.HardwareIDs) > MaxMachines {
-		problems["hardware_ids"] = fmt.Sprintf("must have at most %d entries", MaxMachines)
+	if r.HardwareIDs != nil && (len(r.HardwareIDs) == 0 || len(r.HardwareIDs) > maxMachines) {
+		bad.Add("hardware_ids", fmt.Sprintf(
+			"must have 1 to %d entries; leave it out for a file that any machine may use", maxMachines))
 	}
-	if len(problems) > 0 {
-		return apierr.InvalidFields(problems)
+	bad.MaxLen("nonce", r.Nonce, maxNonce)
+	if err := bad.Err(); err != nil {
+		return err
 	}
 	slices.Sort(r.HardwareIDs)
 	r.HardwareIDs = slices.Compact(r.HardwareIDs)
@@ -173,8 +179,9 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 			return licensing.File{}, err
 		}
 	}
-	if most := ch.License.MaxOfflineHours; r.ByMachine && r.Hours > most {
-		return licensing.File{}, apierr.InvalidField("valid_hours", fmt.Sprintf("must be from 1 to %d, the license's max_offline_hours", most))
+	if most := ch.License.MaxOfflineHours; r.ByMachine && r.Hours != nil && *r.Hours > most {
+		return licensing.File{}, apierr.InvalidField("valid_hours",
+			fmt.Sprintf("must be from 1 to %d, the license's max_offline_hours", most))
 	}
 	f.ExpiresAt = r.end(&ch.License, f.IssuedAt)
 	ch.IssueFile(f, c, now)
@@ -182,9 +189,9 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 }
 
 func (r *Request) end(l *licensing.License, issued time.Time) time.Time {
-	hours := r.Hours
-	if hours == 0 {
-		hours = l.MaxOfflineHours
+	hours := l.MaxOfflineHours
+	if r.Hours != nil {
+		hours = *r.Hours
 	}
 	end := issued.Add(time.Duration(hours) * time.Hour)
 	if last := l.UsableUntil(); !last.IsZero() && end.After(last) {

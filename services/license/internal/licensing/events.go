@@ -3,19 +3,13 @@ package licensing
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// timestamp leaves out what is not set.
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
-}
+// timestamp is event.Timestamp, which nearly all events here need.
+var timestamp = event.Timestamp
 
 // maxEventText is how many characters of a text that a client chose an event carries: events are kept for long, and everyone who has
 // a seat makes them. The row of the device keeps the whole text.

@@ -24,17 +24,10 @@ func (m *Manage) issueLicenseFile(c *gin.Context) error {
 		return err
 	}
 	bad := apierr.Fields{}
-	if in.HardwareIDs != nil && (len(in.HardwareIDs) == 0 || len(in.HardwareIDs) > licensefile.MaxMachines) {
-		bad.Add("hardware_ids", "must have 1 to 100 entries; leave it out for a file that any machine may use")
-	}
 	for _, id := range in.HardwareIDs {
 		checkHardwareID(bad, "hardware_ids", id)
 	}
-	wanted := licensefile.Request{HardwareIDs: in.HardwareIDs, Encrypt: in.Encrypt}
-	if in.ValidHours != nil {
-		bad.Range("valid_hours", *in.ValidHours, 1, licensefile.MaxHours)
-		wanted.Hours = *in.ValidHours
-	}
+	wanted := licensefile.Request{HardwareIDs: in.HardwareIDs, Hours: in.ValidHours, Encrypt: in.Encrypt}
 	if err := bad.Err(); err != nil {
 		return err
 	}

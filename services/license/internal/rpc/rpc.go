@@ -4,12 +4,11 @@ package rpc
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
@@ -43,7 +42,7 @@ func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.
 		return nil, wire.Refusal(err)
 	}
 	return connect.NewResponse(&licensev1.CheckDeviceResponse{
-		ExpiresAt: timestamp(seat.License.ExpiresAt), LicenseVersion: int32(seat.LicenseVersion()),
+		ExpiresAt: event.Timestamp(seat.License.ExpiresAt), LicenseVersion: int32(seat.LicenseVersion()),
 	}), nil
 }
 
@@ -78,12 +77,4 @@ func (s server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.
 		Expiring_30Days: int32(n.Expiring30Days),
 		ActiveDevices:   int32(n.ActiveDevices),
 	}), nil
-}
-
-// timestamp leaves out what is not set.
-func timestamp(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
 }
