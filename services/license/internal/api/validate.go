@@ -192,11 +192,13 @@ func (a *API) validate(c *gin.Context) error {
 
 // nameOperation has the Idempotency-Key of a call that consumes name its operation where the body does not.
 func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
-	if len(req.Consume) == 0 || req.OperationID != "" {
+	if len(c.Request.Header["Idempotency-Key"]) == 0 {
 		return nil
 	}
 	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
-	req.OperationID = key.Key
+	if len(req.Consume) > 0 && req.OperationID == "" {
+		req.OperationID = key.Key
+	}
 	return err
 }
 
