@@ -63,6 +63,13 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(found.ids(now))})
 	}
+	if f.Status == licensing.StatusInGrace {
+		since, err := s.graceSince(ctx, now)
+		if err != nil {
+			return nil, err
+		}
+		conditions = append(conditions, clause.Expr{SQL: "grace_hours > 0 AND expires_at > ?", Vars: []any{since}})
+	}
 	return func() *gorm.DB {
 		q := s.matching(ctx, f, now)
 		for _, condition := range conditions {
@@ -70,6 +77,14 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		return q
 	}, nil
+}
+
+// graceSince is an instant at which no license ended that is in grace still: the longest grace of all before now. It keeps the
+// search for the few in grace away from all that have ended.
+func (s *Store) graceSince(ctx context.Context, now time.Time) (time.Time, error) {
+	var hours int
+	err := s.db.Read(ctx).Table("licenses").Select("coalesce(max(grace_hours), 0)").Where("grace_hours > 0").Scan(&hours).Error
+	return now.Add(-time.Duration(hours) * time.Hour), err
 }
 
 func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time) *gorm.DB {
