@@ -88,8 +88,9 @@ func (s *Store) cleanLog(ctx context.Context, e *usage.Erasure) error {
 	for last, id := (time.Time{}), "00000000-0000-0000-0000-000000000000"; ; {
 		var rows []eventRow
 		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			err := tx.Raw(`SELECT * FROM events WHERE license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)
-				ORDER BY occurred_at, event_id LIMIT ?`, e.LicenseID, last, last, id, portion).Scan(&rows).Error
+			err := tx.Table("events").
+				Where("license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)", e.LicenseID, last, last, id).
+				Order("occurred_at, event_id").Limit(portion).Find(&rows).Error
 			for i := range rows {
 				if err == nil {
 					err = cleanEvent(tx, e, &rows[i])
