@@ -27,34 +27,37 @@ func (a answer) failed() map[string]any {
 	return nil
 }
 
-// TestExplainSaysWhatTheCallAnswers: over licenses in many states and devices with and without a seat, explain has the verdict,
-// the code and the words of the call, and changes nothing.
+// TestExplainSaysWhatTheCallAnswers: over licenses in many states and devices with and without a seat, explain has the
+// verdict, the code and the words of the call, and changes nothing.
 func TestExplainSaysWhatTheCallAnswers(t *testing.T) {
 	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
 		refusals := map[any]int{}
-		for i := range 96 {
+		more := map[string]string{"consume": `,"counter":"exports"`}
+		for i := range 48 {
 			id, key := w.someLicense(i)
 			w.clock.Advance(time.Minute)
 			before, events := w.get(id), len(w.logged(id))
 			for _, hardwareID := range []string{"pc", "other", "unknown", "00000000"} {
-				for _, operation := range []string{"activate", "validate"} {
-					call := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q`, key, hardwareID)
+				for operation, endpoint := range endpoints {
+					call := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q%s`, key, hardwareID, more[operation])
 					explained := w.explain(call + `,"operation":"` + operation + `"}`)
 					if diff := cmp.Diff(before, w.get(id)); diff != "" || len(w.logged(id)) != events {
 						t.Fatalf("explaining %s changed the license:\n%s", operation, diff)
 					}
-					if operation == "activate" && explained.body["verdict"] == "allowed" {
+					if operation != "validate" && explained.body["verdict"] == "allowed" {
 						continue // the call would change the license for the next question
 					}
-					w.agrees(explained, w.post(operation, call+`}`))
+					w.agrees(explained, w.post(endpoint, call+`}`))
 					refusals[explained.body["error_code"]]++
 					before, events = w.get(id), len(w.logged(id))
 				}
 			}
 		}
 		for _, code := range []string{
-			"LICENSE_INACTIVE", "LICENSE_SUSPENDED", "LICENSE_NOT_STARTED", "LICENSE_EXPIRED", "DEVICE_LIMIT_EXCEEDED", "ALREADY_ACTIVATED",
-			"DEVICE_NOT_ACTIVATED", "HARDWARE_ID_NOT_UNIQUE",
+			"LICENSE_INACTIVE", "LICENSE_SUSPENDED", "LICENSE_NOT_STARTED", "LICENSE_EXPIRED", "DEVICE_LIMIT_EXCEEDED",
+			"ALREADY_ACTIVATED", "DEVICE_NOT_ACTIVATED", "HARDWARE_ID_NOT_UNIQUE", "CONSUMPTION_LIMIT_EXCEEDED",
+			"LEASE_LIMIT_EXCEEDED", "OFFLINE_NOT_ALLOWED",
 		} {
 			if refusals[code] == 0 {
 				t.Errorf("nothing was refused with %s: %v", code, refusals)
@@ -66,8 +69,14 @@ func TestExplainSaysWhatTheCallAnswers(t *testing.T) {
 // someLicense makes a license whose state the bits of i say, with a seat taken by pc where that is possible.
 func (w *world) someLicense(i int) (id, key string) {
 	w.t.Helper()
-	id, key = w.create(1+i%2, 30)
+	id, key = w.with(fmt.Sprintf(
+		`"max_devices":%d,"expires_in_days":30,"offline_activation":%v,"counters":[{"name":"exports","limit":%d}],`+
+			`"floating":{"slots":1,"activation":%q}`,
+		1+i%2, i%3 > 0, i%4, []string{"none", "required"}[i/24]))
 	w.activate(key, "pc")
+	if i%5 < 2 {
+		w.want(w.checkOut(key, "pc", `"session_id":"another"`), http.StatusCreated, "")
+	}
 	ago := w.clock.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	switch i / 2 % 6 {
 	case 1:
@@ -84,6 +93,7 @@ func (w *world) someLicense(i int) (id, key string) {
 	if i/12%2 == 1 {
 		w.deactivate(id, "pc")
 	}
+	w.post("license-file", as(key, "None", "")) // makes the signing key, and tells of a status that has come
 	return id, key
 }
 
@@ -103,7 +113,8 @@ func (w *world) agrees(explained, called answer) {
 		}
 	case failed == nil || explained.body["verdict"] != "refused" || failed["remedy"] == nil:
 		w.t.Errorf("refused with %v, explained as %s", code, explained.raw)
-	case called.status != http.StatusOK && failed["reason"] != reason: // a validation without a seat is answered without words
+	// a validation without a seat is answered without words
+	case called.status != http.StatusOK && failed["reason"] != reason:
 		w.t.Errorf("refused with %q, explained with %q", reason, failed["reason"])
 	}
 }
@@ -111,19 +122,24 @@ func (w *world) agrees(explained, called answer) {
 func TestExplainUnknownAndLater(t *testing.T) {
 	w, id := untouched(t)
 	unknownKey := w.explain(`{"license_key":"LIC-0000-0000-0000","hardware_id":"pc","operation":"activate"}`)
-	if unknownKey.body["error_code"] != "LICENSE_NOT_FOUND" || unknownKey.body["license"] != nil || len(unknownKey.body["checks"].([]any)) < 5 {
+	if unknownKey.body["error_code"] != "LICENSE_NOT_FOUND" || unknownKey.body["license"] != nil ||
+		len(unknownKey.body["checks"].([]any)) < 5 {
 		t.Errorf("%s", unknownKey.raw)
 	}
-	if got := w.explain(`{"license_id":"` + unknown + `","hardware_id":"pc"}`); got.body["error_code"] != "LICENSE_NOT_FOUND" {
+	if got := w.explain(`{"license_id":"` + unknown +
+		`","hardware_id":"pc"}`); got.body["error_code"] != "LICENSE_NOT_FOUND" {
 		t.Errorf("%s", got.raw)
 	}
-	late := w.explain(`{"license_id":"` + id + `","hardware_id":"pc","operation":"activate","at":"2090-01-01T00:00:00Z"}`)
+	late := w.explain(`{"license_id":"` + id +
+		`","hardware_id":"pc","operation":"activate","at":"2090-01-01T00:00:00Z"}`)
 	if late.body["error_code"] != "LICENSE_EXPIRED" || late.body["license"].(map[string]any)["status"] != "expired" {
 		t.Errorf("%s", late.raw)
 	}
 	for _, bad := range []string{
-		``, `{}`, `{"hardware_id":"pc"}`, `{"license_key":"x"}`, `{"license_key":"x","license_id":"y","hardware_id":"pc"}`,
-		`{"license_id":"y","hardware_id":"pc","operation":"steal"}`, `{"license_id":"y","hardware_id":"pc","at":"0001-01-01"}`,
+		``, `{}`, `{"hardware_id":"pc"}`, `{"license_key":"x"}`,
+		`{"license_key":"x","license_id":"y","hardware_id":"pc"}`,
+		`{"license_id":"y","hardware_id":"pc","operation":"steal"}`,
+		`{"license_id":"y","hardware_id":"pc","at":"0001-01-01"}`,
 		`{"license_id":"y","hardware_id":"pc","password":"x"}`,
 	} {
 		got := w.ask(w.front(ada), http.MethodPost, "/api/v1/admin/explain", bad)
@@ -134,18 +150,21 @@ func TestExplainUnknownAndLater(t *testing.T) {
 // TestAnswersSayHowTheLicenseStands: validate and activate tell of a trial, of the start that is to come, and of grace.
 func TestAnswersSayHowTheLicenseStands(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,"starts":"first_activation","grace_hours":48}`)
+		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,`+
+			`"starts":"first_activation","grace_hours":48}`)
 		key := made.body["license_key"].(string)
 		shows := func(got answer, want map[string]any) {
 			t.Helper()
 			want["license_type"], want["is_trial"] = "time-limited", true
-			for _, member := range []string{"license_type", "is_trial", "status", "grace", "grace_ends_at", "starts", "duration_days", "expires_at"} {
+			for _, member := range []string{"license_type", "is_trial", "status", "grace", "grace_ends_at", "starts",
+				"duration_days", "expires_at"} {
 				if diff := cmp.Diff(want[member], got.body[member]); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", member, diff)
 				}
 			}
 		}
-		shows(w.post("validate", device(key, "pc")), map[string]any{"status": "active", "starts": "first_activation", "duration_days": 14.0})
+		shows(w.post("validate", device(key, "pc")),
+			map[string]any{"status": "active", "starts": "first_activation", "duration_days": 14.0})
 		end := w.at(14 * 24 * time.Hour)
 		shows(w.post("activate", device(key, "pc")), map[string]any{"status": "active", "expires_at": end})
 		shows(w.post("validate", device(key, "pc")), map[string]any{"status": "active", "expires_at": end})
@@ -160,7 +179,8 @@ func TestAnswersSayHowTheLicenseStands(t *testing.T) {
 		w.want(w.manage("POST", "/"+plain+"/reveal-key", ""), http.StatusOK, "")
 		_, short := w.create(2, 30) // the short way of activation
 		got := w.post("activate", device(short, "pc"))
-		if got.body["license_type"] != "time-limited" || got.body["is_trial"] != false || got.body["status"] != "active" {
+		if got.body["license_type"] != "time-limited" || got.body["is_trial"] != false ||
+			got.body["status"] != "active" {
 			t.Errorf("%s", got.raw)
 		}
 	})
