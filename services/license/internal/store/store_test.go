@@ -70,7 +70,7 @@ func keys(t *testing.T, d *db.DB, masterKeys ...byte) *masterkey.Register {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return masterkey.New(d, ring, store.KeyRows(d, ring))
+	return masterkey.New(d, ring, store.KeyRows(d, ring), store.FormerKeyRows(d, ring))
 }
 
 // replicas returns n processes over one database; each hears of the others' changes at once, as over a bus without delay.
