@@ -115,3 +115,31 @@ func writeRelease(tx *gorm.DB, productID string, old, next *catalog.Release) err
 		Omit("id", "product_id", "version", "created_at").UpdateColumns(&row)
 	return wroteOne(res, "release")
 }
+
+// ReleasedAt implements licensing.Lookup.
+func (l *Lookup) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
+	known, _, err := l.releases.Fetch(ctx, product, func(ctx context.Context) (map[string]time.Time, error) {
+		rows, err := releasesOf(l.db.Read(ctx), product)
+		released := make(map[string]time.Time, len(rows))
+		for _, row := range rows {
+			released[row.Version] = row.ReleasedAt.UTC()
+		}
+		return released, err
+	})
+	return known[version], err
+}
+
+// ReleasedAt implements licensing.Catalog.
+func (s *Store) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
+	rows, err := releasesOf(s.db.Read(ctx).Where("version = ?", version), product)
+	if len(rows) == 0 {
+		return time.Time{}, err
+	}
+	return rows[0].ReleasedAt.UTC(), nil
+}
+
+func releasesOf(tx *gorm.DB, product string) (rows []releaseRow, err error) {
+	err = tx.Table("releases").Select("version", "released_at").
+		Where("product_id = (SELECT id FROM products WHERE code = ?)", product).Find(&rows).Error
+	return rows, db.Error(err)
+}
