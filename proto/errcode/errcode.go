@@ -86,6 +86,12 @@ const (
 
 // The codes of groups and users.
 const (
-	GroupNotFound      = "GROUP_NOT_FOUND"
-	GroupLimitExceeded = "GROUP_LIMIT_EXCEEDED"
+	GroupNotFound           = "GROUP_NOT_FOUND"
+	GroupLimitExceeded      = "GROUP_LIMIT_EXCEEDED"
+	UserNotFound            = "USER_NOT_FOUND"
+	UserExists              = "USER_EXISTS"
+	UserLocked              = "USER_LOCKED"
+	UserNotAssigned         = "USER_NOT_ASSIGNED"
+	UserDeviceLimitExceeded = "USER_DEVICE_LIMIT_EXCEEDED"
+	InvalidCredentials      = "INVALID_CREDENTIALS"
 )

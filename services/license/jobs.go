@@ -24,6 +24,8 @@ func Watches() []string {
 		eventsv1.TypeLicenseConverted, eventsv1.TypeLicenseKeyRotated, eventsv1.TypeLicenseEnrollmentKeyDeleted,
 		eventsv1.TypeDeviceRebound, eventsv1.TypeDeviceCulled, eventsv1.TypeDeviceBlocked, eventsv1.TypeDeviceUnblocked,
 		eventsv1.TypeCustomerErased,
+		eventsv1.TypeUserUpdated, eventsv1.TypeUserDeleted, eventsv1.TypeUserPasswordChanged,
+		eventsv1.TypeUserAssigned, eventsv1.TypeUserUnassigned,
 	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
 }
 
@@ -36,7 +38,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.telemetry.Run,
 		s.seen.Run,
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
-		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.auth.Families, s.auth.SigningKeys, s.guard),
+		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.users, s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
@@ -78,4 +80,5 @@ func (s *Service) committed(e event.Event) {
 	s.lookup.OnEvent(e)
 	s.blocks.OnEvent(e)
 	s.revoked.OnEvent(e)
+	s.users.OnEvent(e)
 }

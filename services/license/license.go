@@ -5,6 +5,7 @@ package license
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -27,6 +28,8 @@ type Service struct {
 	lookup    *store.Lookup
 	blocks    *store.Blocks
 	revoked   *store.Revocations
+	users     *store.Users
+	ring      *keyring.Ring
 	seen      *store.Seen
 	telemetry *telemetry.Recorder
 	auth      peers.Auth
@@ -45,6 +48,8 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	s := &Service{Core: core, auth: peers.NewAuth(core), telemetry: app.NewTelemetry(core)}
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: core.Link})
+	s.users = store.NewUsers(deps.DB, deps.Clock, core.Link)
+	s.ring = keys.Ring
 	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, core.Link)
 	s.store = store.New(store.Deps{
 		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,

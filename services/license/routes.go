@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
 // routes puts the surfaces on the public and the internal port.
@@ -24,10 +25,12 @@ func (s *Service) routes(cfg Config) {
 	files := &licensefile.Files{
 		Store: s.store, Seats: s.seats, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
 	}
+	passwords := user.NewPasswords()
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
 		Seats:         s.seats,
 		Counters:      s.counters,
+		SignIns:       s.signIns(passwords),
 		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Leases:        s.leases,
 		Files:         files,
@@ -50,6 +53,7 @@ func (s *Service) routes(cfg Config) {
 		Counters:     s.counters,
 		Blocks:       &block.Blocks{Store: s.store, Clock: s.Clock},
 		Customers:    &customer.Customers{Store: s.store, Clock: s.Clock},
+		Users:        &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock},
 		Groups:       &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:        files,
@@ -57,4 +61,17 @@ func (s *Service) routes(cfg Config) {
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
 	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
+}
+
+// signIns are the use cases of users. Their attempts are counted over all replicas, also where calls with API keys are not.
+func (s *Service) signIns(passwords *user.Passwords) *user.SignIns {
+	return &user.SignIns{
+		Store:     s.store,
+		Passwords: passwords,
+		Tokens:    &user.Tokens{Ring: s.ring, Lookup: s.users, Clock: s.Clock},
+		Telemetry: s.telemetry,
+		Limiter:   app.NewSharedLimiter(s.Core),
+		Ring:      s.ring,
+		Clock:     s.Clock,
+	}
 }

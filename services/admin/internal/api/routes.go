@@ -37,6 +37,7 @@ const (
 	customers  = "/api/v1/admin/customers"
 	customer   = customers + "/:customer_id"
 	groups     = "/api/v1/admin/groups"
+	users      = "/api/v1/admin/users"
 	products   = "/api/v1/admin/products"
 	product    = products + "/:code"
 	releases   = product + "/releases"
@@ -97,6 +98,14 @@ func (a *API) table() []route {
 		{http.MethodPut, customer, adminkey.Operator, toLicense},
 		{http.MethodPatch, customer, adminkey.Operator, toLicense},
 		{http.MethodPost, customer + "/erase", adminkey.Owner, toLicense},
+		{http.MethodPost, users, adminkey.Operator, toLicense},
+		{http.MethodGet, users, adminkey.Viewer, toLicense},
+		{http.MethodGet, users + "/:user_id", adminkey.Viewer, toLicense},
+		{http.MethodPatch, users + "/:user_id", adminkey.Operator, toLicense},
+		{http.MethodDelete, users + "/:user_id", adminkey.Operator, toLicense},
+		{http.MethodPost, users + "/:user_id/reset-password", adminkey.Operator, toLicense},
+		{http.MethodPut, license + "/users/:user_id", adminkey.Operator, toLicense},
+		{http.MethodDelete, license + "/users/:user_id", adminkey.Operator, toLicense},
 		{http.MethodPost, groups, adminkey.Operator, toLicense},
 		{http.MethodGet, groups, adminkey.Viewer, toLicense},
 		{http.MethodGet, groups + "/:group_id", adminkey.Viewer, toLicense},

@@ -38,15 +38,17 @@ type activateRequest struct {
 	Variables map[string]string `json:"variables"`
 }
 
-func bindActivation(c *gin.Context) (*activateRequest, error) {
+func (a *API) bindActivation(c *gin.Context) (*activateRequest, error) {
 	req := &activateRequest{}
 	if err := httpx.Bind(c, req); err != nil {
 		return nil, err
 	}
 	f := apierr.Fields{}
 	req.check(f)
-	licensing.VariablesProblems(f, req.Variables)
-	return req, f.Err()
+	if licensing.VariablesProblems(f, req.Variables); len(f) > 0 {
+		return nil, f.Err()
+	}
+	return req, a.identify(c, &req.deviceRequest)
 }
 
 func (r *activateRequest) client(c *gin.Context) licensing.Client {
@@ -56,7 +58,7 @@ func (r *activateRequest) client(c *gin.Context) licensing.Client {
 }
 
 func (a *API) activate(c *gin.Context) error {
-	req, err := bindActivation(c)
+	req, err := a.bindActivation(c)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,11 @@ func newActivateResponse(a licensing.Activation) activateResponse {
 // deviceScope is whose Idempotency-Key a request with an API key carries. Many devices send one key that is shipped with an
 // application, so license and device belong to it.
 func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
-	device := sha256.Sum256([]byte(a.Seats.KeyHash(req.LicenseKey) + "\x00" + req.HardwareID))
+	license := a.Seats.KeyHash(req.LicenseKey)
+	if req.user != nil {
+		license += "\x00" + req.user.ID + req.LicenseID
+	}
+	device := sha256.Sum256([]byte(license + "\x00" + req.HardwareID))
 	return apikey.Of(c).ID + " " + hex.EncodeToString(device[:])
 }
 

@@ -60,24 +60,34 @@ func (m *clientMembers) client(c *gin.Context, hardwareID string) licensing.Clie
 // deviceRequest is the body of activate and deactivate, and a part of others.
 type deviceRequest struct {
 	LicenseKey string `json:"license_key" text:"key"`
+	// UserToken takes the place of LicenseKey, together with LicenseID where the user has several licenses.
+	UserToken  string `json:"user_token" text:"identifier"`
+	LicenseID  string `json:"license_id" text:"identifier"`
 	HardwareID string `json:"hardware_id" text:"identifier"`
 	// Product is the code of the product that the application is, empty for any.
 	Product string `json:"product" text:"identifier"`
 	clientMembers
+	user *licensing.SignedIn
 }
 
-func bindDevice(c *gin.Context) (*deviceRequest, error) {
+func (a *API) bindDevice(c *gin.Context) (*deviceRequest, error) {
 	req := &deviceRequest{}
 	if err := httpx.Bind(c, req); err != nil {
 		return nil, err
 	}
 	f := apierr.Fields{}
-	req.check(f)
-	return req, f.Err()
+	if req.check(f); len(f) > 0 {
+		return nil, f.Err()
+	}
+	return req, a.identify(c, req)
 }
 
 func (r *deviceRequest) check(f apierr.Fields) {
-	f.Require("license_key", r.LicenseKey)
+	if r.UserToken == "" {
+		f.Require("license_key", r.LicenseKey)
+	} else {
+		r.checkUser(f)
+	}
 	f.MaxLen("license_key", r.LicenseKey, maxText)
 	if licensing.BrokenKey(r.LicenseKey) {
 		f.Add("license_key", "must not contain control characters")
@@ -88,8 +98,22 @@ func (r *deviceRequest) check(f apierr.Fields) {
 	r.clientMembers.check(f)
 }
 
+// checkUser notes what is wrong with the members that name a user and a license of the user.
+func (r *deviceRequest) checkUser(f apierr.Fields) {
+	f.MaxLen("user_token", r.UserToken, maxText)
+	if r.LicenseID == "" {
+		return
+	}
+	id, ok := httpx.UUID(r.LicenseID)
+	if r.LicenseID = id; !ok {
+		f.Add("license_id", "must be the license_id of a license")
+	} else if r.LicenseKey != "" {
+		f.Add("license_id", "send either license_key or license_id")
+	}
+}
+
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {
 	client := r.clientMembers.client(c, r.HardwareID)
-	client.Product, client.BoundProduct = r.Product, apikey.Of(c).Product
+	client.Product, client.BoundProduct, client.User = r.Product, apikey.Of(c).Product, r.user
 	return client
 }

@@ -33,7 +33,7 @@ type consumeResponse struct {
 	Undone bool `json:"undone,omitempty"`
 }
 
-func bindConsume(c *gin.Context) (*consumeRequest, error) {
+func (a *API) bindConsume(c *gin.Context) (*consumeRequest, error) {
 	req := &consumeRequest{}
 	if err := httpx.Bind(c, req); err != nil {
 		return nil, err
@@ -52,7 +52,10 @@ func bindConsume(c *gin.Context) (*consumeRequest, error) {
 	if req.Amount != nil {
 		checkAmount(f, "amount", *req.Amount)
 	}
-	return req, f.Err()
+	if len(f) > 0 {
+		return nil, f.Err()
+	}
+	return req, a.identify(c, &req.deviceRequest)
 }
 
 func checkAmount(f apierr.Fields, name string, amount int64) {
@@ -76,7 +79,7 @@ func (r *consumeRequest) use() counter.Use {
 }
 
 func (a *API) consume(c *gin.Context) error {
-	req, err := bindConsume(c)
+	req, err := a.bindConsume(c)
 	if err != nil {
 		return err
 	}
@@ -126,6 +129,9 @@ func (a *API) undoConsume(c *gin.Context) error {
 	f.Require("operation_id", req.OperationID)
 	f.MaxLen("operation_id", req.OperationID, maxText)
 	if err := f.Err(); err != nil {
+		return err
+	}
+	if err := a.identify(c, &req.deviceRequest); err != nil {
 		return err
 	}
 	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))

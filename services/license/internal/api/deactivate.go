@@ -21,7 +21,7 @@ type deactivateResponse struct {
 }
 
 func (a *API) deactivate(c *gin.Context) error {
-	req, err := bindDevice(c)
+	req, err := a.bindDevice(c)
 	if err != nil {
 		return err
 	}

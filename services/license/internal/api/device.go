@@ -53,6 +53,9 @@ func (a *API) putVariables(c *gin.Context) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
+	if err := a.identify(c, &req.deviceRequest); err != nil {
+		return err
+	}
 	return a.describe(c, func(ctx context.Context) (licensing.Device, error) {
 		return a.Seats.SetVariables(ctx, req.LicenseKey, req.client(c), *req.Variables)
 	})
@@ -76,6 +79,9 @@ func (a *API) labelDevice(c *gin.Context) error {
 		f.MaxLen("label", *req.Label, maxText)
 	}
 	if err := f.Err(); err != nil {
+		return err
+	}
+	if err := a.identify(c, &req.deviceRequest); err != nil {
 		return err
 	}
 	id, _ := httpx.UUID(c.Param("device_id")) // what is none is not the device's own

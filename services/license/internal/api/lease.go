@@ -77,6 +77,9 @@ func (a *API) checkOutLease(c *gin.Context) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
+	if err := a.identify(c, &req.deviceRequest); err != nil {
+		return err
+	}
 	key, err := a.leaseOperation(c, req)
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ func (a *API) licenseFile(c *gin.Context) error {
 	if req.check(f); len(f) > 0 {
 		return f.Err()
 	}
+	if err := a.identify(c, &req.deviceRequest); err != nil {
+		return err
+	}
 	wanted := licensefile.Request{Nonce: req.Nonce, Hours: req.ValidHours, Encrypt: req.Encrypt}
 	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
 	if err != nil {

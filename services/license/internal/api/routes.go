@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
@@ -28,6 +29,7 @@ type Deps struct {
 	// FileKeys keeps the published keys of license files.
 	FileKeys    *cache.Cache[struct{}, []licensefile.Key]
 	Counters    *counter.Counters
+	SignIns     *user.SignIns
 	Idempotency *idempotency.Store
 	// Tokens checks access tokens, OfflineTokens offline tokens.
 	Tokens, OfflineTokens Tokens
@@ -57,6 +59,8 @@ var deviceBody = httpx.MaxBody(32 << 10)
 func (a *API) Routes(r gin.IRouter) {
 	g := r.Group("/api/v1/license")
 	g.POST("/validate", a.RequireAPIKey, wire.Wrap(a.validate))
+	g.POST("/users/sign-in", a.RequireAPIKey, wire.Wrap(a.signIn))
+	g.POST("/users/change-password", a.RequireAPIKey, wire.Wrap(a.changePassword))
 	g.POST("/activate", a.RequireAPIKey, wire.Wrap(a.activate))
 	g.POST("/deactivate", a.RequireAPIKey, wire.Wrap(a.deactivate))
 	g.POST("/license-file", a.RequireAPIKey, wire.Wrap(a.licenseFile))

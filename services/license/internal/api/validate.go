@@ -203,6 +203,9 @@ func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
 }
 
 func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse, error) {
+	if err := a.identify(c, &req.deviceRequest); err != nil {
+		return validateResponse{}, err
+	}
 	ctx, client := c.Request.Context(), req.client(c)
 	var (
 		v      licensing.Validation
@@ -257,5 +260,6 @@ func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[stri
 // refused tells a verdict on the license from a failure to reach one: only the first says "valid": false.
 func refused(err error) bool {
 	var e *apierr.Error
-	return errors.As(err, &e) && (e.Kind == apierr.NotFound || e.Kind == apierr.Forbidden)
+	return errors.As(err, &e) &&
+		(e.Kind == apierr.NotFound || e.Kind == apierr.Forbidden || e.Kind == apierr.Unauthenticated)
 }

@@ -20,8 +20,11 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// ByKey says that the licenses of a product are used by their keys.
-const ByKey = "key"
+// How the licenses of a product are used: by their keys, or by users who sign in.
+const (
+	ByKey  = "key"
+	ByUser = "user"
+)
 
 // Product is what licenses are for.
 type Product struct {
@@ -31,7 +34,7 @@ type Product struct {
 	Code string
 	// Name is unique too: a license may name its product by it.
 	Name string
-	// AuthorizationMethod is ByKey.
+	// AuthorizationMethod is ByKey or ByUser.
 	AuthorizationMethod string
 	IsActive            bool
 	// MinVersion is the oldest version of the application that may be used, empty for any.
@@ -150,8 +153,8 @@ func (p *Product) apply(c *ProductChange) {
 func (p *Product) problems(problems map[string]string) {
 	checkName(problems, p.Name)
 	checkText(problems, "min_version", p.MinVersion, maxVersion)
-	if p.AuthorizationMethod != ByKey {
-		problems["authorization_method"] = `must be "key"`
+	if p.AuthorizationMethod != ByKey && p.AuthorizationMethod != ByUser {
+		problems["authorization_method"] = `must be "key" or "user"`
 	}
 	if len(p.Metadata) > maxMetadataBytes {
 		problems["metadata"] = "must be at most 64 KiB of JSON"

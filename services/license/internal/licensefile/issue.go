@@ -67,7 +67,7 @@ func (s *Files) Issue(ctx context.Context, by *licensing.Actor, licenseID string
 	if err := r.check(); err != nil {
 		return File{}, err
 	}
-	return s.issue(ctx, licenseID, r, licensing.Client{}, func(ch *licensing.Change, f File) {
+	return s.issue(ctx, licenseID, r, licensing.Client{Trusted: true}, func(ch *licensing.Change, f File) {
 		ch.Audit(by, "license.issue_file", nil, map[string]any{
 			"file_id": f.ID, "hardware_ids": f.Machines, "expires_at": f.ExpiresAt, "encrypt": r.Encrypt,
 		})

@@ -118,6 +118,9 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 	if c.Enrollment != nil {
 		d.EnrollmentKeyID = c.Enrollment.ID
 	}
+	if c.Client != nil && c.User != nil {
+		d.UserID = c.User.ID
+	}
 	if old != nil {
 		d.returns(old)
 	}
@@ -150,7 +153,7 @@ func (ch *Change) wants(o Operation, old *Device, c Caller, now time.Time) (Requ
 		}
 	}
 	if !r.Seated {
-		if r.Group, err = ch.group(); err != nil {
+		if err = ch.shared(&r); err != nil {
 			return Request{}, err
 		}
 	}

@@ -15,11 +15,15 @@ import (
 // IDByKey finds the id of a license by its key as somebody typed it, or by an enrollment key, and notes the latter in c. Errors:
 // ErrNotFound.
 func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID string, err error) {
-	licenseID, c.Enrollment, err = s.Lookup.IDByKey(ctx, NormalizeKey(key))
+	if key == "" && c.User != nil {
+		licenseID, err = c.User.license()
+	} else {
+		licenseID, c.Enrollment, err = s.Lookup.IDByKey(ctx, NormalizeKey(key))
+	}
 	if err == nil && (c.Product != "" || c.BoundProduct != "") {
 		err = s.checkProduct(ctx, licenseID, c)
 	}
-	if err != nil {
+	if err != nil && key != "" {
 		s.ActivationRefused(s.Clock.Now(), "", key, *c, err)
 	}
 	return licenseID, err
@@ -27,14 +31,27 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID s
 
 // LicenseByKey is IDByKey for a call of a device with a seat: it finds the license, from memory (cached) where it can.
 func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *License, cached bool, err error) {
-	l, c.Enrollment, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	if key == "" && c.User != nil {
+		l, cached, err = s.licenseOfUser(ctx, c.User)
+	} else {
+		l, c.Enrollment, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
+	}
 	if err == nil && !c.isFor(l) {
 		err = ErrNotFound
 	}
-	if err != nil {
+	if err != nil && key != "" {
 		err = s.UseRefused(s.Clock.Now(), "", key, *c, err)
 	}
 	return l, cached, err
+}
+
+// licenseOfUser is the license that a signed-in user names, or has alone.
+func (s *Seats) licenseOfUser(ctx context.Context, u *SignedIn) (*License, bool, error) {
+	id, err := u.license()
+	if err != nil {
+		return nil, false, err
+	}
+	return s.Lookup.License(ctx, id)
 }
 
 // checkProduct is isFor for the id of a license. Licenses never change theirs, so memory may answer.
@@ -49,6 +66,14 @@ func (s *Seats) checkProduct(ctx context.Context, licenseID string, c *Client) e
 // isFor tells whether a license is for the product that the client asks for, and for the one to which its caller is bound.
 func (c *Client) isFor(l *License) bool {
 	return (c.Product == "" || c.Product == l.Product) && (c.BoundProduct == "" || c.BoundProduct == l.Product)
+}
+
+// keyHash is KeyHash, empty for a call by a user.
+func (s *Seats) keyHash(key string) string {
+	if key == "" {
+		return ""
+	}
+	return s.KeyHash(key)
 }
 
 // refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of it.
@@ -88,7 +113,7 @@ func (s *Seats) ActivationRefused(now time.Time, licenseID, key string, c Client
 		return
 	}
 	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
-		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.keyHash(key),
 		HardwareId: c.HardwareID, Ip: c.IP, ViaProxy: c.ViaProxy,
 	})
 }
@@ -115,7 +140,7 @@ func (s *Seats) UseRefused(now time.Time, licenseID, key string, c Client, err e
 		ClientTime:     timestamp(c.Time),
 		ErrorCode:      refusal.Code,
 		Reason:         refusal.Message,
-		LicenseKeyHash: s.Lookup.KeyHash(NormalizeKey(key)),
+		LicenseKeyHash: s.keyHash(key),
 	})
 	return err
 }

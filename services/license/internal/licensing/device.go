@@ -40,6 +40,8 @@ type Device struct {
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
 	// outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time
+	// UserID is the user who took the seat, empty for a license key.
+	UserID string
 	// EnrollmentKeyID is the enrollment key by which the device took its seat, empty for a license key.
 	EnrollmentKeyID string
 }
@@ -96,6 +98,10 @@ type Client struct {
 	PublicKey []byte
 	// Time is the client's own clock, zero if it sent none.
 	Time time.Time
+	// User is who signed in, nil for a call by a license key.
+	User *SignedIn
+	// Trusted tells of a call that needs no user: by a token that a device was given while it had its seat, or by an administrator.
+	Trusted bool
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
 	IP       string
 	ViaProxy bool

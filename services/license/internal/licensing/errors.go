@@ -36,6 +36,14 @@ var (
 		"all seats of the license are taken; deactivate a device or raise max_devices")
 	ErrGroupLimit = apierr.New(apierr.Forbidden, errcode.GroupLimitExceeded,
 		"all seats of the group of the license are taken; deactivate a device of the group or raise its max_devices")
+	ErrCredentials = apierr.New(apierr.Unauthenticated, errcode.InvalidCredentials,
+		"no user has signed in with this; sign in again and send the user_token")
+	ErrUserLocked = apierr.New(apierr.Forbidden, errcode.UserLocked,
+		"the user is locked; ask the vendor of the license")
+	ErrNotAssigned = apierr.New(apierr.Forbidden, errcode.UserNotAssigned,
+		"the license is not assigned to the user; ask the vendor of the license")
+	ErrUserLimit = apierr.New(apierr.Forbidden, errcode.UserDeviceLimitExceeded,
+		"the user has taken as many seats as the vendor allows; deactivate another device first")
 	ErrActivated = apierr.New(apierr.Conflict, errcode.AlreadyActivated,
 		"the license is already activated on this device; nothing needs to be done")
 	ErrNotActivated = apierr.New(apierr.Forbidden, errcode.DeviceNotActivated,

@@ -17,6 +17,8 @@ type Question struct {
 	Operation Operation
 	// Client is what the call says of the application and its device.
 	Client Client
+	// User is the e-mail of who would have signed in, empty for nobody.
+	User string
 	// Facts adds what other packages know of the request, such as counters and leases; nil for nothing. A refusal of
 	// the call that is no verdict is its error.
 	Facts func(ctx context.Context, r *Request) error
@@ -100,6 +102,15 @@ func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err err
 
 // request is what the call would put before the checks.
 func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Request, error) {
+	if q.User != "" {
+		u, err := s.Catalog.UserOf(ctx, &ch.License, q.User)
+		if err != nil {
+			return Request{}, err
+		}
+		if u != nil {
+			q.Client.User = &SignedIn{User: u}
+		}
+	}
 	c, err := s.Seats.caller(ctx, &q.Client)
 	if err == nil && ch.License.needsRelease(c.AppVersion) {
 		c.released, err = s.Catalog.ReleasedAt(ctx, ch.License.Product, c.AppVersion)

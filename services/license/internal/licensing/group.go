@@ -95,6 +95,16 @@ func (s *Licenses) LeaveGroup(ctx context.Context, by *Actor, licenseID, groupID
 	})
 }
 
+// shared finds what several licenses share of seats: the limits of the user, and those of the group, locked in this order.
+func (ch *Change) shared(r *Request) error {
+	if err := ch.user(r); err != nil {
+		return err
+	}
+	var err error
+	r.Group, err = ch.group()
+	return err
+}
+
 // group is the group of the license, under lock; nil for none.
 func (ch *Change) group() (*Group, error) {
 	if ch.License.GroupID == "" {

@@ -72,6 +72,9 @@ type Catalog interface {
 	Policy(ctx context.Context, code string) (*Policy, error)
 	// PolicyCodes reads the codes of the policies, up to a thousand.
 	PolicyCodes(ctx context.Context) ([]string, error)
+	// UserOf reads the user of the product of a license who has an e-mail; nil for none, and of several one to whom the
+	// license is assigned.
+	UserOf(ctx context.Context, l *License, email string) (*User, error)
 	// Group reads a group; nil for none.
 	Group(ctx context.Context, id string) (*Group, error)
 	// List reads a part of the licenses that match, newest first.
@@ -192,6 +195,10 @@ type LockedReads interface {
 	EnrollmentKey(id string) (*EnrollmentKey, error)
 	// LiveEnrollmentKeys counts the enrollment keys of the license that were not deleted.
 	LiveEnrollmentKeys() (int, error)
+	// User locks a user and counts the seats that the user has taken; nil for none.
+	User(id string) (*User, error)
+	// DevicesOf finds the seats that a user has taken on the license.
+	DevicesOf(userID string) ([]*Device, error)
 	// Group locks a group and counts what is used of it; nil for none.
 	Group(id string) (*Group, error)
 }

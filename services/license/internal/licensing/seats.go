@@ -72,7 +72,7 @@ type Holder struct {
 // its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	s.Lookup.Forget(licenseID, hardwareID)
-	seat, err := s.seat(ctx, licenseID, &Client{HardwareID: hardwareID})
+	seat, err := s.seat(ctx, licenseID, &Client{HardwareID: hardwareID, Trusted: true})
 	if err != nil || seat.HardwareID == hardwareID {
 		return seat, err
 	}
@@ -86,6 +86,7 @@ func (s *Seats) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
 }
 
 func (s *Seats) checkHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
+	c.Trusted = true
 	seat, err := s.seat(ctx, h.LicenseID, c)
 	if err == nil && seat.revokes(h.LicenseVersion) {
 		err = RevokedToken()
@@ -131,6 +132,10 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	}
 	r := Request{
 		License: l, AppVersion: c.AppVersion, ReleasedAt: caller.released, Enrollment: c.enrolledActive(nil), Now: now,
+	}
+	r.Trusted = c.Trusted
+	if c.User != nil {
+		r.User = c.User.User
 	}
 	if err := Decide(r); err != nil {
 		return Seat{}, false, err

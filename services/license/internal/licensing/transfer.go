@@ -86,6 +86,7 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version
+	target.UserID = ch.Devices[from].UserID
 	target.EnrollmentKeyID = ch.Devices[from].EnrollmentKeyID
 	target.OfflineUntil = time.Time{} // the offline tokens of a seat that it had before are void
 	return *target, nil

@@ -41,6 +41,10 @@ type Request struct {
 	Around *Surroundings
 	// Group is the group of the license, nil for none and where no seat is asked for.
 	Group *Group
+	// User is nil for a call of nobody who has signed in.
+	User *User
+	// Trusted is as in Client.
+	Trusted bool
 	// Newcomers are nil where they are not counted.
 	Newcomers *Newcomers
 	// AppVersion is the version of the application, empty where it does not say it.
@@ -145,6 +149,21 @@ var checks = [...]check{
 		facts:  versionFacts,
 	},
 	{
+		name: "user_signed_in", refusal: ErrCredentials, of: OperationUse | OperationActivate | OperationLease,
+		passes: signedIn,
+		facts:  func(r Request) (any, any) { return userID(r), nil },
+	},
+	{
+		name: "user_not_locked", refusal: ErrUserLocked, of: OperationUse | OperationActivate | OperationLease,
+		passes: userNotLocked,
+		facts:  func(r Request) (any, any) { return userID(r), nil },
+	},
+	{
+		name: "user_assigned", refusal: ErrNotAssigned, of: OperationUse | OperationActivate | OperationLease,
+		passes: userAssigned,
+		facts:  func(r Request) (any, any) { return userID(r), nil },
+	},
+	{
 		name: "not_blocked", refusal: ErrBlocked,
 		passes: func(r Request) bool { return r.Around == nil || r.Around.Block == nil },
 		facts: func(r Request) (any, any) {
@@ -175,6 +194,11 @@ var checks = [...]check{
 		name: "group_seat_free", refusal: ErrGroupLimit, of: OperationActivate,
 		passes: func(r Request) bool { return r.Group.seatFree() },
 		facts:  func(r Request) (any, any) { return r.Group.seats() },
+	},
+	{
+		name: "user_seat_free", refusal: ErrUserLimit, of: OperationActivate,
+		passes: userSeatFree,
+		facts:  userSeats,
 	},
 	{
 		name: "new_devices", refusal: ErrTooManyNew, of: OperationActivate,

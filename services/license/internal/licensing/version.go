@@ -13,6 +13,8 @@ type ProductRules struct {
 	Inactive bool
 	// MinVersion is the oldest version of the application that may be used, empty for any.
 	MinVersion string
+	// ByUser refuses calls of nobody who has signed in.
+	ByUser bool
 }
 
 // productRules are those of the product of the license.

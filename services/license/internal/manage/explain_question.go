@@ -23,6 +23,7 @@ type question struct {
 	Operation  *string           `json:"operation"`
 	HardwareID string            `json:"hardware_id" text:"identifier"`
 	Product    string            `json:"product" text:"identifier"`
+	User       string            `json:"user" text:"identifier"`
 	AppVersion string            `json:"app_version" text:"identifier"`
 	Components map[string]string `json:"components"`
 	IsVM       bool              `json:"is_vm"`
@@ -104,7 +105,7 @@ func (q *question) check() error {
 func (q *question) checkTexts(bad apierr.Fields) {
 	for name, text := range map[string]string{
 		"hardware_id": q.HardwareID, "device_name": q.DeviceName, "os_info.name": q.OSInfo.Name,
-		"os_info.version": q.OSInfo.Version, "product": q.Product, "app_version": q.AppVersion,
+		"os_info.version": q.OSInfo.Version, "product": q.Product, "user": q.User, "app_version": q.AppVersion,
 		"session_id": q.SessionID, "counter": q.Counter, "entitlement": q.Entitlement,
 		"operation_id": q.OperationID, "address": q.Address,
 	} {
@@ -166,12 +167,14 @@ func (m *Manage) question(q *question) licensing.Question {
 		Key:       q.LicenseKey,
 		Operation: operations[q.operation()],
 		Client:    licensing.Client{HardwareID: q.HardwareID, Product: q.Product},
+		User:      q.User,
 		Facts:     m.facts(q),
 	}
 	if q.operation() != explainToken { // for which auth says nothing but the device
 		asked.Client.AppVersion, asked.Client.IP, asked.Client.IsVM = q.AppVersion, q.Address, q.IsVM
 		asked.Client.Components = licensing.RealComponents(q.Components)
 	}
+	asked.Client.Trusted = q.operation() == explainToken
 	if q.LicenseID != nil {
 		asked.LicenseID = *q.LicenseID
 	}

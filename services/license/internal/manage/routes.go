@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
@@ -31,6 +32,7 @@ type Deps struct {
 	Blocks      *block.Blocks
 	Customers   *customer.Customers
 	Groups      *group.Groups
+	Users       *user.Users
 	Products    *catalog.Products
 	Policies    *catalog.Policies
 	Leases      *lease.Leases
@@ -104,6 +106,9 @@ func (m *Manage) Routes(r gin.IRouter) {
 	m.blockRoutes(r.Group("/api/v1/admin/blocks", m.RequireActor, httpx.StrictMembers()))
 	m.customerRoutes(r.Group("/api/v1/admin/customers", m.RequireActor, httpx.StrictMembers()))
 	m.groupRoutes(r.Group("/api/v1/admin/groups", m.RequireActor, httpx.StrictMembers()))
+	m.userRoutes(r.Group("/api/v1/admin/users", m.RequireActor, httpx.StrictMembers()))
+	g.PUT("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.assignUser))
+	g.DELETE("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.unassignUser))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }
@@ -116,6 +121,17 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
 	g.POST("/:code/apply", httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.applyPolicy))
+}
+
+func (m *Manage) userRoutes(g gin.IRouter) {
+	plain := httpx.OnlyQuery()
+	listed := httpx.OnlyQuery(append([]string{"product", "customer_id", "email", "license_id"}, spanParameters...)...)
+	g.POST("", plain, wire.Wrap(m.createUser))
+	g.GET("", listed, wire.Wrap(m.listUsers))
+	g.GET("/:user_id", plain, wire.Wrap(m.getUser))
+	g.PATCH("/:user_id", plain, wire.Wrap(m.updateUser))
+	g.DELETE("/:user_id", httpx.Timeout(bulkTime), plain, httpx.NoMembers(), wire.Wrap(m.deleteUser))
+	g.POST("/:user_id/reset-password", plain, wire.Wrap(m.resetPassword))
 }
 
 func (m *Manage) groupRoutes(g gin.IRouter) {

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm/clause"
 
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -24,6 +25,7 @@ type licenseRow struct {
 	// What the product demands is read from there, too.
 	ProductIsActive   bool   `gorm:"<-:false"`
 	ProductMinVersion string `gorm:"<-:false"`
+	ProductMethod     string `gorm:"<-:false"`
 	Policy            *string
 	GroupID           *string
 	Terms             termsRow `gorm:"embedded"`
@@ -134,10 +136,11 @@ const unnamedType = "standard"
 
 // productRules are nil for a product that demands nothing, so that most licenses do without.
 func (r *licenseRow) productRules() *licensing.ProductRules {
-	if r.ProductIsActive && r.ProductMinVersion == "" {
+	byUser := r.ProductMethod == catalog.ByUser
+	if r.ProductIsActive && r.ProductMinVersion == "" && !byUser {
 		return nil
 	}
-	return &licensing.ProductRules{Inactive: !r.ProductIsActive, MinVersion: r.ProductMinVersion}
+	return &licensing.ProductRules{Inactive: !r.ProductIsActive, MinVersion: r.ProductMinVersion, ByUser: byUser}
 }
 
 // termsRow is the columns of the terms.
@@ -236,6 +239,7 @@ type deviceRow struct {
 	Variables        *string
 	EnrollmentKeyID  *string
 	PublicKey        []byte
+	UserID           *string
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
@@ -259,6 +263,7 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		Variables:        encodeVariables(d.Variables),
 		EnrollmentKeyID:  textOrNull(d.EnrollmentKeyID),
 		PublicKey:        d.PublicKey,
+		UserID:           textOrNull(d.UserID),
 	}
 }
 
@@ -280,6 +285,7 @@ func (r *deviceRow) device() licensing.Device {
 		Variables:        decodeVariables(r.Variables),
 		EnrollmentKeyID:  textOrNone(r.EnrollmentKeyID),
 		PublicKey:        r.PublicKey,
+		UserID:           textOrNone(r.UserID),
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -310,6 +316,7 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"variables":         encodeVariables(d.Variables),
 		"enrollment_key_id": textOrNull(d.EnrollmentKeyID),
 		"public_key":        d.PublicKey,
+		"user_id":           textOrNull(d.UserID),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

@@ -15,7 +15,7 @@ import (
 // one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
 	holdLicensesSQLite = `SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices,
-			current_devices, l.version, policy, code AS product, p.is_active AND min_version = '' AS product_open
+			current_devices, l.version, policy, code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
 		FROM licenses l JOIN products p ON p.id = product_id
 		WHERE l.id IN (SELECT value FROM json_each(?))`
 	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,

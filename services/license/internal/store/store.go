@@ -121,7 +121,7 @@ func (s *Store) create(
 	row.KeyHash, row.KeySealed, row.MasterKey = sealed.KeyHash, sealed.KeySealed, sealed.MasterKey
 	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
 	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).
-		Omit("numeric_id", "Product", "ProductIsActive", "ProductMinVersion").Create(&row)
+		Omit("numeric_id", "Product", "ProductIsActive", "ProductMinVersion", "ProductMethod").Create(&row)
 	if res.Error != nil || res.RowsAffected == 0 {
 		return res.Error == nil, res.Error
 	}
@@ -313,7 +313,8 @@ func translate(err error) error {
 }
 
 // licenseColumns reads a license together with the code of its product and what that demands.
-var licenseColumns = db.Columns("licenses", licenseRow{}, "product", "product_is_active", "product_min_version") + `,
+var licenseColumns = db.Columns("licenses", licenseRow{}, "product", "product_is_active", "product_min_version", "product_method") + `,
 	(SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
 	(SELECT is_active FROM products WHERE products.id = licenses.product_id) AS product_is_active,
-	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version`
+	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version,
+	(SELECT authorization_method FROM products WHERE products.id = licenses.product_id) AS product_method`

@@ -70,6 +70,8 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		return e
 	case errcode.DeviceLimitExceeded:
 		return e.With("limits", NewLimits(v.License.Limits()))
+	case errcode.UserDeviceLimitExceeded:
+		e = e.With("max_devices", v.User.MaxDevices).With("current_devices", v.User.Devices)
 	case errcode.GroupLimitExceeded:
 		e = withGroup(e, v.Group)
 	case errcode.LicenseSuspended:

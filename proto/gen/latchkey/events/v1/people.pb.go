@@ -279,11 +279,524 @@ func (x *GroupDeleted) GetGroup() *Group {
 	return nil
 }
 
+// User is the state of a user after the change that an event tells of.
+type User struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	UserId string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// product is the code of the product.
+	Product    string `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	Email      string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	// max_devices is 2147483647 for any number.
+	MaxDevices    int32 `protobuf:"varint,5,opt,name=max_devices,json=maxDevices,proto3" json:"max_devices,omitempty"`
+	IsLocked      bool  `protobuf:"varint,6,opt,name=is_locked,json=isLocked,proto3" json:"is_locked,omitempty"`
+	Version       int32 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *User) Reset() {
+	*x = User{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*User) ProtoMessage() {}
+
+func (x *User) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use User.ProtoReflect.Descriptor instead.
+func (*User) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *User) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *User) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *User) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *User) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *User) GetMaxDevices() int32 {
+	if x != nil {
+		return x.MaxDevices
+	}
+	return 0
+}
+
+func (x *User) GetIsLocked() bool {
+	if x != nil {
+		return x.IsLocked
+	}
+	return false
+}
+
+func (x *User) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// UserCreated says that a user exists.
+type UserCreated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserCreated) Reset() {
+	*x = UserCreated{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserCreated) ProtoMessage() {}
+
+func (x *UserCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserCreated.ProtoReflect.Descriptor instead.
+func (*UserCreated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UserCreated) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// UserUpdated says that a user changed.
+type UserUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// changed names the members that the change touched, for example "email".
+	Changed       []string `protobuf:"bytes,2,rep,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserUpdated) Reset() {
+	*x = UserUpdated{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserUpdated) ProtoMessage() {}
+
+func (x *UserUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserUpdated.ProtoReflect.Descriptor instead.
+func (*UserUpdated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UserUpdated) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserUpdated) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+// UserDeleted says that a user is gone.
+type UserDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserDeleted) Reset() {
+	*x = UserDeleted{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserDeleted) ProtoMessage() {}
+
+func (x *UserDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserDeleted.ProtoReflect.Descriptor instead.
+func (*UserDeleted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UserDeleted) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// UserLocked says that an administrator locked a user. It comes beside user.updated.
+type UserLocked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserLocked) Reset() {
+	*x = UserLocked{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserLocked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserLocked) ProtoMessage() {}
+
+func (x *UserLocked) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserLocked.ProtoReflect.Descriptor instead.
+func (*UserLocked) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UserLocked) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// UserPasswordChanged says that a user has another password: whoever signed in with the one before is signed out.
+type UserPasswordChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	User  *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// by is "user" or "admin".
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserPasswordChanged) Reset() {
+	*x = UserPasswordChanged{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserPasswordChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserPasswordChanged) ProtoMessage() {}
+
+func (x *UserPasswordChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserPasswordChanged.ProtoReflect.Descriptor instead.
+func (*UserPasswordChanged) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UserPasswordChanged) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserPasswordChanged) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// UserSignedIn says that a user signed in.
+type UserSignedIn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Ip            string                 `protobuf:"bytes,2,opt,name=ip,proto3" json:"ip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserSignedIn) Reset() {
+	*x = UserSignedIn{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserSignedIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserSignedIn) ProtoMessage() {}
+
+func (x *UserSignedIn) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserSignedIn.ProtoReflect.Descriptor instead.
+func (*UserSignedIn) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UserSignedIn) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserSignedIn) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+// UserAssigned says that a license is assigned to a user.
+type UserAssigned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	LicenseId     string                 `protobuf:"bytes,2,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	License       *License               `protobuf:"bytes,3,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserAssigned) Reset() {
+	*x = UserAssigned{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserAssigned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserAssigned) ProtoMessage() {}
+
+func (x *UserAssigned) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserAssigned.ProtoReflect.Descriptor instead.
+func (*UserAssigned) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UserAssigned) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserAssigned) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *UserAssigned) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
+// UserUnassigned says that a license is not assigned to a user any more. device.deactivated tells of the seats that were freed.
+type UserUnassigned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	LicenseId     string                 `protobuf:"bytes,2,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	License       *License               `protobuf:"bytes,3,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserUnassigned) Reset() {
+	*x = UserUnassigned{}
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserUnassigned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserUnassigned) ProtoMessage() {}
+
+func (x *UserUnassigned) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_people_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserUnassigned.ProtoReflect.Descriptor instead.
+func (*UserUnassigned) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_people_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UserUnassigned) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UserUnassigned) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *UserUnassigned) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 var File_latchkey_events_v1_people_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_people_proto_rawDesc = "" +
 	"\n" +
-	"\x1flatchkey/events/v1/people.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xde\x02\n" +
+	"\x1flatchkey/events/v1/people.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/license.proto\x1a latchkey/events/v1/options.proto\"\xde\x02\n" +
 	"\x05Group\x12\x19\n" +
 	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
@@ -303,7 +816,43 @@ const file_latchkey_events_v1_people_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\v2\x19.latchkey.events.v1.GroupR\x05group\x12\x18\n" +
 	"\achanged\x18\x02 \x03(\tR\achanged:\x1c\xea\xe0\x18\rgroup.updated\xfa\xe0\x18\alicense\"]\n" +
 	"\fGroupDeleted\x12/\n" +
-	"\x05group\x18\x01 \x01(\v2\x19.latchkey.events.v1.GroupR\x05group:\x1c\xea\xe0\x18\rgroup.deleted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\x05group\x18\x01 \x01(\v2\x19.latchkey.events.v1.GroupR\x05group:\x1c\xea\xe0\x18\rgroup.deleted\xfa\xe0\x18\alicense\"\xc8\x01\n" +
+	"\x04User\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x12\x14\n" +
+	"\x05email\x18\x04 \x01(\tR\x05email\x12\x1f\n" +
+	"\vmax_devices\x18\x05 \x01(\x05R\n" +
+	"maxDevices\x12\x1b\n" +
+	"\tis_locked\x18\x06 \x01(\bR\bisLocked\x12\x18\n" +
+	"\aversion\x18\a \x01(\x05R\aversion\"X\n" +
+	"\vUserCreated\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user:\x1b\xea\xe0\x18\fuser.created\xfa\xe0\x18\alicense\"r\n" +
+	"\vUserUpdated\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user\x12\x18\n" +
+	"\achanged\x18\x02 \x03(\tR\achanged:\x1b\xea\xe0\x18\fuser.updated\xfa\xe0\x18\alicense\"X\n" +
+	"\vUserDeleted\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user:\x1b\xea\xe0\x18\fuser.deleted\xfa\xe0\x18\alicense\"V\n" +
+	"\n" +
+	"UserLocked\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user:\x1a\xea\xe0\x18\vuser.locked\xfa\xe0\x18\alicense\"y\n" +
+	"\x13UserPasswordChanged\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by:$\xea\xe0\x18\x15user.password_changed\xfa\xe0\x18\alicense\"o\n" +
+	"\fUserSignedIn\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user\x12\x0e\n" +
+	"\x02ip\x18\x02 \x01(\tR\x02ip:!\xea\xe0\x18\x0euser.signed_in\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xb0\x01\n" +
+	"\fUserAssigned\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x02 \x01(\tR\tlicenseId\x125\n" +
+	"\alicense\x18\x03 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1c\xea\xe0\x18\ruser.assigned\xfa\xe0\x18\alicense\"\xb4\x01\n" +
+	"\x0eUserUnassigned\x12,\n" +
+	"\x04user\x18\x01 \x01(\v2\x18.latchkey.events.v1.UserR\x04user\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x02 \x01(\tR\tlicenseId\x125\n" +
+	"\alicense\x18\x03 \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0fuser.unassigned\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_people_proto_rawDescOnce sync.Once
@@ -317,25 +866,45 @@ func file_latchkey_events_v1_people_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_people_proto_rawDescData
 }
 
-var file_latchkey_events_v1_people_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_latchkey_events_v1_people_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_latchkey_events_v1_people_proto_goTypes = []any{
 	(*Group)(nil),                 // 0: latchkey.events.v1.Group
 	(*GroupCreated)(nil),          // 1: latchkey.events.v1.GroupCreated
 	(*GroupUpdated)(nil),          // 2: latchkey.events.v1.GroupUpdated
 	(*GroupDeleted)(nil),          // 3: latchkey.events.v1.GroupDeleted
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*User)(nil),                  // 4: latchkey.events.v1.User
+	(*UserCreated)(nil),           // 5: latchkey.events.v1.UserCreated
+	(*UserUpdated)(nil),           // 6: latchkey.events.v1.UserUpdated
+	(*UserDeleted)(nil),           // 7: latchkey.events.v1.UserDeleted
+	(*UserLocked)(nil),            // 8: latchkey.events.v1.UserLocked
+	(*UserPasswordChanged)(nil),   // 9: latchkey.events.v1.UserPasswordChanged
+	(*UserSignedIn)(nil),          // 10: latchkey.events.v1.UserSignedIn
+	(*UserAssigned)(nil),          // 11: latchkey.events.v1.UserAssigned
+	(*UserUnassigned)(nil),        // 12: latchkey.events.v1.UserUnassigned
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*License)(nil),               // 14: latchkey.events.v1.License
 }
 var file_latchkey_events_v1_people_proto_depIdxs = []int32{
-	4, // 0: latchkey.events.v1.Group.created_at:type_name -> google.protobuf.Timestamp
-	4, // 1: latchkey.events.v1.Group.updated_at:type_name -> google.protobuf.Timestamp
-	0, // 2: latchkey.events.v1.GroupCreated.group:type_name -> latchkey.events.v1.Group
-	0, // 3: latchkey.events.v1.GroupUpdated.group:type_name -> latchkey.events.v1.Group
-	0, // 4: latchkey.events.v1.GroupDeleted.group:type_name -> latchkey.events.v1.Group
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	13, // 0: latchkey.events.v1.Group.created_at:type_name -> google.protobuf.Timestamp
+	13, // 1: latchkey.events.v1.Group.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: latchkey.events.v1.GroupCreated.group:type_name -> latchkey.events.v1.Group
+	0,  // 3: latchkey.events.v1.GroupUpdated.group:type_name -> latchkey.events.v1.Group
+	0,  // 4: latchkey.events.v1.GroupDeleted.group:type_name -> latchkey.events.v1.Group
+	4,  // 5: latchkey.events.v1.UserCreated.user:type_name -> latchkey.events.v1.User
+	4,  // 6: latchkey.events.v1.UserUpdated.user:type_name -> latchkey.events.v1.User
+	4,  // 7: latchkey.events.v1.UserDeleted.user:type_name -> latchkey.events.v1.User
+	4,  // 8: latchkey.events.v1.UserLocked.user:type_name -> latchkey.events.v1.User
+	4,  // 9: latchkey.events.v1.UserPasswordChanged.user:type_name -> latchkey.events.v1.User
+	4,  // 10: latchkey.events.v1.UserSignedIn.user:type_name -> latchkey.events.v1.User
+	4,  // 11: latchkey.events.v1.UserAssigned.user:type_name -> latchkey.events.v1.User
+	14, // 12: latchkey.events.v1.UserAssigned.license:type_name -> latchkey.events.v1.License
+	4,  // 13: latchkey.events.v1.UserUnassigned.user:type_name -> latchkey.events.v1.User
+	14, // 14: latchkey.events.v1.UserUnassigned.license:type_name -> latchkey.events.v1.License
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_people_proto_init() }
@@ -343,6 +912,7 @@ func file_latchkey_events_v1_people_proto_init() {
 	if File_latchkey_events_v1_people_proto != nil {
 		return
 	}
+	file_latchkey_events_v1_license_proto_init()
 	file_latchkey_events_v1_options_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -350,7 +920,7 @@ func file_latchkey_events_v1_people_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_people_proto_rawDesc), len(file_latchkey_events_v1_people_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -61,4 +61,12 @@ const (
 	TypeProductUpdated              = "product.updated"
 	TypeSigningKeyRevoked           = "signing_key.revoked"
 	TypeSigningKeyRotated           = "signing_key.rotated"
+	TypeUserAssigned                = "user.assigned"
+	TypeUserCreated                 = "user.created"
+	TypeUserDeleted                 = "user.deleted"
+	TypeUserLocked                  = "user.locked"
+	TypeUserPasswordChanged         = "user.password_changed"
+	TypeUserSignedIn                = "user.signed_in"
+	TypeUserUnassigned              = "user.unassigned"
+	TypeUserUpdated                 = "user.updated"
 )

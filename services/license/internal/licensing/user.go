@@ -1,0 +1,104 @@
+package licensing
+
+import (
+	"slices"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+// User is somebody who signs in to use licenses, as far as verdicts ask.
+type User struct {
+	ID    string
+	Email string
+	// MaxDevices bounds the seats that the user takes on all licenses together; it may be Unlimited.
+	MaxDevices int
+	IsLocked   bool
+	// Credentials grows when what proves the user becomes void.
+	Credentials int
+	// Licenses are the ids of those that are assigned to the user.
+	Licenses []string
+	// Devices is how many seats the user has taken. It is counted only under the lock of the user.
+	Devices int
+}
+
+// SignedIn is a user whom a call proved, and the license that it is about: empty for the only one that the user has.
+type SignedIn struct {
+	*User
+	LicenseID string
+}
+
+// license is the id of the license that the call is about.
+func (u *SignedIn) license() (string, error) {
+	switch {
+	case u.IsLocked:
+		return "", ErrUserLocked
+	case u.LicenseID != "" && slices.Contains(u.Licenses, u.LicenseID):
+		return u.LicenseID, nil
+	case u.LicenseID != "" || len(u.Licenses) == 0:
+		return "", ErrNotAssigned
+	case len(u.Licenses) > 1:
+		return "", apierr.InvalidField("license_id", "is required: the user has several licenses, which the sign-in names")
+	}
+	return u.Licenses[0], nil
+}
+
+// needsUser tells whether the call has to say who the user is.
+func (r Request) needsUser() bool { return r.License.productRules().ByUser && !r.Trusted }
+
+func signedIn(r Request) bool { return !r.needsUser() || r.User != nil }
+
+func userNotLocked(r Request) bool { return !r.needsUser() || r.User == nil || !r.User.IsLocked }
+
+func userAssigned(r Request) bool {
+	return !r.needsUser() || r.User == nil || slices.Contains(r.User.Licenses, r.License.ID)
+}
+
+func userSeatFree(r Request) bool {
+	return !r.needsUser() || r.User == nil || r.User.Devices < r.User.MaxDevices
+}
+
+// userID is the id of the user of a request, as a fact.
+func userID(r Request) any {
+	if r.User == nil {
+		return nil
+	}
+	return r.User.ID
+}
+
+func userSeats(r Request) (taken, limit any) {
+	if r.User == nil {
+		return nil, nil
+	}
+	return r.User.Devices, countValue(r.User.MaxDevices, Unlimited)
+}
+
+// user puts the user of a call as of now, under lock, before the checks, if the license is for users who sign in. One whose
+// credentials became void meanwhile is none.
+func (ch *Change) user(r *Request) error {
+	if r.User == nil || !ch.License.productRules().ByUser {
+		return nil
+	}
+	now, err := ch.Reads.User(r.User.ID)
+	if err == nil && now != nil && now.Credentials != r.User.Credentials && !now.IsLocked {
+		now = nil
+	}
+	r.User = now
+	return err
+}
+
+// FreeSeatsOf frees the seats that a user has taken on the license.
+func (ch *Change) FreeSeatsOf(user string, by *Actor, s *Licenses) error {
+	devices, err := ch.Reads.DevicesOf(user)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		ch.Devices[d.HardwareID] = d
+		out, err := ch.deactivate(d.HardwareID, s.Clock.Now())
+		if err != nil {
+			return err
+		}
+		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, "its user was unassigned"))
+	}
+	return nil
+}
