@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -85,6 +86,13 @@ func dump(t testing.TB, d *db.DB) map[string]string {
 func TestErase(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.plant()
+		user := func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(`INSERT INTO users (id, customer_id, email, email_folded, name, created_at)
+				VALUES (?, ?, ?, ?, ?, ?)`, unknown, planted[0], planted[2], planted[2], planted[1], w.clock.Now()).Error
+		}
+		if err := w.db.Tx(w.t.Context(), user); err != nil {
+			w.t.Fatal(err)
+		}
 		other, _ := w.create(1, 0)
 		if before := w.stored(planted[:8]); len(before) < 8 {
 			w.t.Fatalf("not planted: %v", before)

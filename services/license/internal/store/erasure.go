@@ -35,6 +35,10 @@ var forget = []string{
 		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`UPDATE counter_history SET reason = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`UPDATE blocks SET reason = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	// The column of e-mail addresses is unique; a user without a password signs in no more, and tokens are void.
+	`UPDATE users SET customer_id = @new, name = '', password_hash = '',
+		email = 'erased-' || CAST(id AS text), email_folded = 'erased-' || CAST(id AS text), known_addresses = '[]', is_locked = true,
+		credentials = credentials + 1, version = version + 1 WHERE customer_id = @old`,
 	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 }
 
@@ -145,8 +149,14 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 		return db.Error(err)
 	}
 	r := row.rule()
-	if err := s.outbox.Rewrite(ctx, row.ID, r.Apply); err != nil {
-		return err
+	var persons []string
+	if err := s.db.Read(ctx).Table("users").Where("customer_id = ?", row.CustomerID).Pluck("id", &persons).Error; err != nil {
+		return db.Error(err)
+	}
+	for _, subject := range append(persons, row.ID) {
+		if err := s.outbox.Rewrite(ctx, subject, r.Apply); err != nil {
+			return err
+		}
 	}
 	for i := range licenses {
 		edit := r.Apply
