@@ -96,8 +96,8 @@ func (f *fixedRoute) takes(path string) bool {
 	return true
 }
 
-// fixedFirst keeps a fixed path from being taken for a path with a parameter by methods that only the latter has: they are
-// answered as unknown, before any credential is asked for.
+// fixedFirst keeps a fixed path from being taken for a path with a parameter by methods that only the latter has: they
+// are answered as unknown, before any credential is asked for.
 func (r *routing) fixedFirst(c *gin.Context) {
 	f := r.fixed(c.FullPath(), c.Request.URL.Path)
 	if f == nil || c.Request.Method == http.MethodHead && slices.Contains(f.methods, http.MethodGet) {
@@ -107,8 +107,8 @@ func (r *routing) fixedFirst(c *gin.Context) {
 	WriteError(c, errNoMethod)
 }
 
-// fixed is the fixed path that a request for path is one for, although its method led to the route, or to none (""); nil if there
-// is none.
+// fixed is the fixed path that a request for path is one for, although its method led to the route, or to none ("");
+// nil if there is none.
 func (r *routing) fixed(route, path string) *fixedRoute {
 	closer := r.closer()
 	if route != "" {

@@ -72,8 +72,8 @@ type Key struct {
 	Request [32]byte
 }
 
-// Part is the key of a part of the call, for one that is carried out in several transactions: a repeated call finds the parts that
-// are done.
+// Part is the key of a part of the call, for one that is carried out in several transactions: a repeated call finds the
+// parts that are done.
 func (k Key) Part(n int) Key {
 	name := sha256.Sum256([]byte(k.Key))
 	k.Key = fmt.Sprintf("part %d of %x", n, name)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// To an API key that is bound to a product the licenses of others do not exist, on every endpoint that takes one; a product that
-// does not exist leaves nothing.
+// To an API key that is bound to a product the licenses of others do not exist, on every endpoint that takes one; a
+// product that does not exist leaves nothing.
 func TestAnAPIKeyBoundToAProduct(t *testing.T) {
 	calls := map[string]func(w *world, body string) answer{}
 	for _, endpoint := range []string{"validate", "activate", "leases", "license-file", "consume", "consume/undo", "deactivate"} {

@@ -63,8 +63,8 @@ func TestRotateKeyWithAnOverlap(t *testing.T) {
 	})
 }
 
-// Without an overlap all former keys stop at once, here at the end of the call and elsewhere as soon as the event is there; also
-// where the link is down, once memory has ended.
+// Without an overlap all former keys stop at once, here at the end of the call and elsewhere as soon as the event is
+// there; also where the link is down, once memory has ended.
 func TestRotateKeyAtOnce(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.auth.limit = nil
@@ -116,7 +116,8 @@ func TestRotateKeyOftenWithinTheOverlap(t *testing.T) {
 	})
 }
 
-// A key that still works for the license that had it cannot be brought along for another, and is free when it has ended.
+// A key that still works for the license that had it cannot be brought along for another, and is free when it has
+// ended.
 func TestAFormerKeyIsTaken(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		const brought = `{"customer_id":"b","license_key":"OLIVE-TREE-1"}`

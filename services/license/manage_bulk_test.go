@@ -160,8 +160,9 @@ func TestBulkRefusalsStandAlone(t *testing.T) {
 	})
 }
 
-// A call that broke off after some chunks is repeated with its key: what is done stays as it is, the rest is done, and each license
-// has one event. The licenses that a filter found at first are those that change, also when it would find others now.
+// A call that broke off after some chunks is repeated with its key: what is done stays as it is, the rest is done, and
+// each license has one event. The licenses that a filter found at first are those that change, also when it would find
+// others now.
 func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		ids := w.many("acme", 450, `,"expires_at":"2099-01-01T00:00:00Z"`)

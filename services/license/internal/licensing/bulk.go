@@ -64,7 +64,8 @@ func (s *Licenses) ChangePolicyAll(ctx context.Context, code string) (Action, er
 	return func(ch *Change, by *Actor, now time.Time) error { return ch.takePolicy(by, policy, now) }, err
 }
 
-// Apply makes a change to licenses, each standing alone. One that is refused leaves nothing behind. Errors: outages only.
+// Apply makes a change to licenses, each standing alone. One that is refused leaves nothing behind. Errors: outages
+// only.
 func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
 	return s.each(ids, func(id string, decide func(*Change) error) error {
 		return s.Store.Change(ctx, id, nil, decide)
@@ -118,7 +119,8 @@ func (s *Licenses) each(
 
 // ErrTooMany refuses a filter that matches more licenses than one bulk change may be about.
 var ErrTooMany = apierr.InvalidField("filter",
-	"matches more than 10000 licenses; narrow it, for example by created_before and created_after, and send several calls")
+	"matches more than 10000 licenses; narrow it, for example by created_before and created_after, and send several "+
+		"calls")
 
 // Select is the ids of the licenses that f selects. Errors: ErrTooMany.
 func (s *Licenses) Select(ctx context.Context, f Filter) ([]string, error) {

@@ -9,11 +9,11 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Use cases for devices look a license up by its key through the two functions here, never through Lookup: these publish each
-// refusal of an unknown key, and guessed keys show in nothing else.
+// Use cases for devices look a license up by its key through the two functions here, never through Lookup: these
+// publish each refusal of an unknown key, and guessed keys show in nothing else.
 
-// IDByKey finds the id of a license by its key as somebody typed it, or by an enrollment key, and notes the latter in c. Errors:
-// ErrNotFound.
+// IDByKey finds the id of a license by its key as somebody typed it, or by an enrollment key, and notes the latter in
+// c. Errors: ErrNotFound.
 func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID string, err error) {
 	if key == "" && c.User != nil {
 		licenseID, err = c.User.license()
@@ -63,7 +63,8 @@ func (s *Seats) checkProduct(ctx context.Context, licenseID string, c *Client) e
 	return err
 }
 
-// isFor tells whether a license is for the product that the client asks for, and for the one to which its caller is bound.
+// isFor tells whether a license is for the product that the client asks for, and for the one to which its caller is
+// bound.
 func (c *Client) isFor(l *License) bool {
 	return (c.Product == "" || c.Product == l.Product) && (c.BoundProduct == "" || c.BoundProduct == l.Product)
 }
@@ -85,8 +86,8 @@ func refusalOf(err error) *apierr.Error {
 	return refusal
 }
 
-// ActivationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty for an
-// unknown key.
+// ActivationRefused publishes the refusal of a device that wanted a seat, or wanted to leave one. licenseID is empty
+// for an unknown key.
 func (s *Seats) ActivationRefused(now time.Time, licenseID, key string, c Client, err error) {
 	refusal := refusalOf(err)
 	if refusal == nil {

@@ -21,8 +21,8 @@ const (
 	enrollmentSymbols = 26
 )
 
-// EnrollmentKey is a key for the roll-out of a license to many devices. It activates new devices, and serves only those that came
-// by it.
+// EnrollmentKey is a key for the roll-out of a license to many devices. It activates new devices, and serves only those
+// that came by it.
 type EnrollmentKey struct {
 	ID, LicenseID string
 	MaskedKey     string
@@ -56,8 +56,8 @@ type Enrollment struct {
 	Foreign bool
 }
 
-// Enrolled is how an enrollment key stands to a device, nil for a call that came by a license key. d is nil for a device that is
-// new to the license.
+// Enrolled is how an enrollment key stands to a device, nil for a call that came by a license key. d is nil for a
+// device that is new to the license.
 func (c *Client) Enrolled(d *Device) *Enrollment {
 	if c.Enrollment == nil {
 		return nil
@@ -100,7 +100,8 @@ func (ch *Change) enrollment(c *Client, d *Device) (*Enrollment, error) {
 	}
 	key, err := ch.Reads.EnrollmentKey(e.Key.ID)
 	if err == nil && key == nil {
-		key = &EnrollmentKey{ID: e.Key.ID, DeletedAt: ch.License.CreatedAt} // deleted so long ago that nothing is left of it
+		// It was deleted so long ago that nothing is left of it.
+		key = &EnrollmentKey{ID: e.Key.ID, DeletedAt: ch.License.CreatedAt}
 	}
 	return &Enrollment{Key: key, Foreign: e.Foreign}, err
 }
@@ -143,7 +144,8 @@ func (s *Licenses) AddEnrollmentKey(
 		}
 		ch.Keys = &KeyChange{Add: &made}
 		ch.Emit(&eventsv1.LicenseEnrollmentKeyCreated{
-			LicenseId: licenseID, EnrollmentKeyId: made.ID, Label: made.Label, License: snapshot(&ch.License, made.CreatedAt),
+			LicenseId: licenseID, EnrollmentKeyId: made.ID, Label: made.Label,
+			License: snapshot(&ch.License, made.CreatedAt),
 		})
 		ch.Emit(audited(by, "license.create_enrollment_key", licenseID, nil, made.auditView()))
 		return nil
@@ -186,8 +188,8 @@ func newEnrollmentKey() string {
 	return enrollmentPrefix + string(random[:])
 }
 
-// DeleteEnrollmentKey ends an enrollment key. The devices that came by it keep their seats, and need the license key from then on.
-// Errors: ErrNotFound, ErrNoEnrollmentKey.
+// DeleteEnrollmentKey ends an enrollment key. The devices that came by it keep their seats, and need the license key
+// from then on. Errors: ErrNotFound, ErrNoEnrollmentKey.
 func (s *Licenses) DeleteEnrollmentKey(ctx context.Context, by *Actor, licenseID, id string) (EnrollmentKey, error) {
 	var gone EnrollmentKey
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {

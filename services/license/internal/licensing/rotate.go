@@ -39,8 +39,8 @@ type Rotated struct {
 	FormerUntil time.Time
 }
 
-// RotateKey gives a license another key, which works at once; the one of before goes on for the overlap. Seats, leases and tokens
-// stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound, ErrVersion.
+// RotateKey gives a license another key, which works at once; the one of before goes on for the overlap. Seats, leases
+// and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound, ErrVersion.
 func (s *Licenses) RotateKey(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, overlap time.Duration,
 ) (Rotated, error) {

@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	// bulkChunk is how many licenses change in one transaction, and chunkTime how long that may take: what a killed process was
-	// doing is free again after that.
+	// bulkChunk is how many licenses change in one transaction, and chunkTime how long that may take: what a killed
+	// process was doing is free again after that.
 	bulkChunk = 100
 	chunkTime = 5 * time.Second
-	// maxChange is the longest change of a license that a bulk change shows, in bytes of JSON: ten thousand fit into one answer.
+	// maxChange is the longest change of a license that a bulk change shows, in bytes of JSON: ten thousand fit into
+	// one answer.
 	maxChange = 2 << 10
 )
 
@@ -93,11 +94,13 @@ func (m *Manage) tryBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
 	return bodies(results, newBulkResult), err
 }
 
-// errNoneChanged keeps the answers of a chunk of refusals alone from being kept: their cause may be gone by the next call.
+// errNoneChanged keeps the answers of a chunk of refusals alone from being kept: their cause may be gone by the next
+// call.
 var errNoneChanged = errors.New("no license of the chunk could be changed")
 
-// runBulk changes the licenses in chunks. Each is one transaction, together with its results under an Idempotency-Key of its own,
-// which follows from that of the call: a call that is repeated after it broke off finds what is done, and does the rest.
+// runBulk changes the licenses in chunks. Each is one transaction, together with its results under an Idempotency-Key
+// of its own, which follows from that of the call: a call that is repeated after it broke off finds what is done, and
+// does the rest.
 func (m *Manage) runBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
 	ctx := c.Request.Context()
 	// What a filter finds now is what a repeated call works on.
@@ -135,7 +138,8 @@ func bulkKey(c *gin.Context) (idempotency.Key, error) {
 	return key, err
 }
 
-// chunkTries is how often a chunk is begun: it locks many licenses, and the database may end it in favor of somebody else.
+// chunkTries is how often a chunk is begun: it locks many licenses, and the database may end it in favor of somebody
+// else.
 const chunkTries = 3
 
 func (m *Manage) tryChunk(
@@ -182,7 +186,8 @@ func (m *Manage) runChunk(
 func brokenOff(err error, done, of int) error {
 	if e := apierr.From(err); e.Kind == apierr.Unavailable {
 		return e.With("done", done).With("of", of).
-			WithMessagef("%d of %d licenses are done; repeat the call with the same Idempotency-Key, and the rest is done", done, of)
+			WithMessagef("%d of %d licenses are done; repeat the call with the same Idempotency-Key to have the rest done",
+				done, of)
 	}
 	return err
 }

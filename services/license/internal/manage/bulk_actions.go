@@ -89,16 +89,22 @@ func (f *bulkFilter) check(bad apierr.Fields) {
 // bulkActions are what can be done to many licenses, by the names that callers use.
 var bulkActions = map[string]func(*Manage, *gin.Context) (bulk, error){
 	"renew": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p renewal) (licensing.Action, error) { return m.Licenses.RenewAll(p.wanted(nil)) })
+		return bindBulk(m, c, func(p renewal) (licensing.Action, error) {
+			return m.Licenses.RenewAll(p.wanted(nil))
+		})
 	},
 	"suspend": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p suspension) (licensing.Action, error) { return m.Licenses.SuspendAll(p.wanted(nil)) })
+		return bindBulk(m, c, func(p suspension) (licensing.Action, error) {
+			return m.Licenses.SuspendAll(p.wanted(nil))
+		})
 	},
 	"reinstate": func(m *Manage, c *gin.Context) (bulk, error) {
 		return bindBulk(m, c, func(struct{}) (licensing.Action, error) { return m.Licenses.ReinstateAll(), nil })
 	},
 	"deactivate": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p deactivation) (licensing.Action, error) { return m.Licenses.UpdateAll(p.patch()) })
+		return bindBulk(m, c, func(p deactivation) (licensing.Action, error) {
+			return m.Licenses.UpdateAll(p.patch())
+		})
 	},
 	"reactivate": func(m *Manage, c *gin.Context) (bulk, error) {
 		return bindBulk(m, c, func(struct{}) (licensing.Action, error) {
@@ -106,7 +112,9 @@ var bulkActions = map[string]func(*Manage, *gin.Context) (bulk, error){
 		})
 	},
 	"convert": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p changedTerms) (licensing.Action, error) { return m.Licenses.ConvertAll(p.change()) })
+		return bindBulk(m, c, func(p changedTerms) (licensing.Action, error) {
+			return m.Licenses.ConvertAll(p.change())
+		})
 	},
 	"change-policy": func(m *Manage, c *gin.Context) (bulk, error) {
 		return bindBulk(m, c, func(p policyName) (licensing.Action, error) {
@@ -114,7 +122,9 @@ var bulkActions = map[string]func(*Manage, *gin.Context) (bulk, error){
 		})
 	},
 	"update": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p licenseChange) (licensing.Action, error) { return m.Licenses.UpdateAll(p.patch()) })
+		return bindBulk(m, c, func(p licenseChange) (licensing.Action, error) {
+			return m.Licenses.UpdateAll(p.patch())
+		})
 	},
 }
 

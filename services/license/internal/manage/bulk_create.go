@@ -36,12 +36,12 @@ type bulkBody struct {
 	FailedCount  int          `json:"failed_count"`
 }
 
-// errNoneCreated keeps an answer of refusals alone from being kept for its Idempotency-Key: their cause may be gone by the
-// next call.
+// errNoneCreated keeps an answer of refusals alone from being kept for its Idempotency-Key: their cause may be gone by
+// the next call.
 var errNoneCreated = errors.New("no row became a license")
 
-// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others are
-// created.
+// bulkCreateLicenses creates many licenses, each standing alone: a row with wrong types or text fails and the others
+// are created.
 func (m *Manage) bulkCreateLicenses(c *gin.Context) error {
 	var in struct {
 		Licenses []jsonbody.Row[newLicense] `json:"licenses" max:"1000"`

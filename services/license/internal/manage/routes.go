@@ -86,7 +86,8 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/license-file", plain, wire.Wrap(m.issueLicenseFile))
 	g.POST("/:license_id/enrollment-keys", plain, wire.Wrap(m.createEnrollmentKey))
 	g.GET("/:license_id/enrollment-keys", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listEnrollmentKeys))
-	g.DELETE("/:license_id/enrollment-keys/:enrollment_key_id", plain, httpx.NoMembers(), wire.Wrap(m.deleteEnrollmentKey))
+	g.DELETE("/:license_id/enrollment-keys/:enrollment_key_id", plain, httpx.NoMembers(),
+		wire.Wrap(m.deleteEnrollmentKey))
 	g.GET("/:license_id/entitlements", paged, wire.Wrap(m.listEntitlements))
 	g.PUT("/:license_id/entitlements/:code", plain, wire.Wrap(m.putEntitlement))
 	g.DELETE("/:license_id/entitlements/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteEntitlement))

@@ -63,7 +63,8 @@ func insertEnrollmentKey(tx *gorm.DB, n *licensing.NewEnrollment) error {
 
 func (s *Store) deleteEnrollmentKey(tx *gorm.DB, licenseID, id string) error {
 	const tooMany = `DELETE FROM enrollment_keys WHERE license_id = ? AND deleted_at IS NOT NULL AND id NOT IN (
-		SELECT id FROM enrollment_keys WHERE license_id = ? AND deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC LIMIT ?)`
+		SELECT id FROM enrollment_keys WHERE license_id = ? AND deleted_at IS NOT NULL
+		ORDER BY deleted_at DESC, id DESC LIMIT ?)`
 	res := tx.Table("enrollment_keys").Where("id = ? AND license_id = ? AND deleted_at IS NULL", id, licenseID).
 		Update("deleted_at", s.clock.Now())
 	if err := wroteOne(res, "enrollment key"); err != nil {
@@ -78,8 +79,8 @@ func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error)
 		return nil, nil
 	}
 	var row enrollmentKeyRow
-	err := r.plain().Table("enrollment_keys").Select(enrollmentColumns).Where("license_id = ? AND id = ?", r.licenseID, id).
-		Take(&row).Error
+	err := r.plain().Table("enrollment_keys").Select(enrollmentColumns).
+		Where("license_id = ? AND id = ?", r.licenseID, id).Take(&row).Error
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
 	}
@@ -90,7 +91,8 @@ func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error)
 // LiveEnrollmentKeys implements licensing.DeviceReads.
 func (r *lockedReads) LiveEnrollmentKeys() (int, error) {
 	var n int64
-	err := r.plain().Table("enrollment_keys").Where("license_id = ? AND deleted_at IS NULL", r.licenseID).Count(&n).Error
+	err := r.plain().Table("enrollment_keys").Where("license_id = ? AND deleted_at IS NULL", r.licenseID).
+		Count(&n).Error
 	return int(n), err
 }
 

@@ -52,12 +52,13 @@ type foundKey struct {
 	Enrollment *licensing.EnrollmentKey
 }
 
-// findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment key. It asks
-// in this order, so that a rotation under way hides no key. db.ErrNotFound.
+// findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment
+// key. It asks in this order, so that a rotation under way hides no key. db.ErrNotFound.
 func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time) (foundKey, error) {
 	hashes := keyHashes(ring, key)
 	var found foundKey
-	err := read().Table("licenses").Select("id AS license_id").Where("key_hash IN ?", hashes).Take(&found.LicenseID).Error
+	err := read().Table("licenses").Select("id AS license_id").Where("key_hash IN ?", hashes).
+		Take(&found.LicenseID).Error
 	if !errors.Is(err, db.ErrNotFound) {
 		return found, err
 	}
@@ -68,7 +69,8 @@ func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time
 		return foundKey{LicenseID: former.LicenseID, ValidUntil: former.ValidUntil.UTC()}, err
 	}
 	var enrollment enrollmentKeyRow
-	err = read().Table("enrollment_keys").Omit("devices").Where("key_sha256 = ?", enrollmentHash(key)).Take(&enrollment).Error
+	err = read().Table("enrollment_keys").Omit("devices").Where("key_sha256 = ?", enrollmentHash(key)).
+		Take(&enrollment).Error
 	if err != nil {
 		return foundKey{}, err
 	}
@@ -159,8 +161,8 @@ func (s *Store) keyTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	return count > 0, err
 }
 
-// wasTaken tells whether an imported key still works for a license that had it. It is asked after the insertion, which has waited
-// for a rotation that was taking the key away.
+// wasTaken tells whether an imported key still works for a license that had it. It is asked after the insertion, which
+// has waited for a rotation that was taking the key away.
 func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	if !n.Imported {
 		return false, nil
@@ -174,8 +176,8 @@ func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 
 // PruneFormerKeys deletes the former keys that have stopped working.
 func (s *Store) PruneFormerKeys(ctx context.Context) error {
-	_, err := s.pruneRows(ctx, "DELETE FROM former_keys WHERE id IN (SELECT id FROM former_keys WHERE valid_until <= ? LIMIT ?)",
-		s.clock.Now())
+	const ended = `DELETE FROM former_keys WHERE id IN (SELECT id FROM former_keys WHERE valid_until <= ? LIMIT ?)`
+	_, err := s.pruneRows(ctx, ended, s.clock.Now())
 	return err
 }
 

@@ -38,8 +38,8 @@ func (s *Store) LicenseIDs(ctx context.Context, f licensing.Filter, now time.Tim
 	return ids, translate(err)
 }
 
-// selecting makes queries for the licenses that match. What other tables say is looked up first: the planner then knows how many
-// licenses that are.
+// selecting makes queries for the licenses that match. What other tables say is looked up first: the planner then knows
+// how many licenses that are.
 func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time) (func() *gorm.DB, error) {
 	var conditions []clause.Expression
 	if f.Search != nil {
@@ -79,11 +79,12 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 	}, nil
 }
 
-// graceSince is an instant at which no license ended that is in grace still: the longest grace of all before now. It keeps the
-// search for the few in grace away from all that have ended.
+// graceSince is an instant at which no license ended that is in grace still: the longest grace of all before now. It
+// keeps the search for the few in grace away from all that have ended.
 func (s *Store) graceSince(ctx context.Context, now time.Time) (time.Time, error) {
 	var hours int
-	err := s.db.Read(ctx).Table("licenses").Select("coalesce(max(grace_hours), 0)").Where("grace_hours > 0").Scan(&hours).Error
+	err := s.db.Read(ctx).Table("licenses").Select("coalesce(max(grace_hours), 0)").Where("grace_hours > 0").
+		Scan(&hours).Error
 	return now.Add(-time.Duration(hours) * time.Hour), err
 }
 
@@ -117,7 +118,8 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 // through, newest first.
 const fewFound = 2000
 
-// beginning selects the licenses of which the customer, the key as it is shown, or a device with a seat begins with a text.
+// beginning selects the licenses of which the customer, the key as it is shown, or a device with a seat begins with a
+// text.
 func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, error) {
 	begins := s.begins
 	key := strings.NewReplacer("@begin", "@key", "@end", "@key_end").Replace(begins("masked_key"))
