@@ -126,6 +126,10 @@ func TestExplainUnknownAndLater(t *testing.T) {
 		len(unknownKey.body["checks"].([]any)) < 5 {
 		t.Errorf("%s", unknownKey.raw)
 	}
+	file := w.explain(`{"license_key":"LIC-0000-0000-0000","hardware_id":"pc","operation":"file"}`)
+	if len(file.body["checks"].([]any)) <= len(unknownKey.body["checks"].([]any)) {
+		t.Errorf("a file takes a seat, too: %s", file.raw)
+	}
 	if got := w.explain(`{"license_id":"` + unknown +
 		`","hardware_id":"pc"}`); got.body["error_code"] != "LICENSE_NOT_FOUND" {
 		t.Errorf("%s", got.raw)

@@ -63,6 +63,9 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	e := Explanation{At: q.At}
 	ch, err := s.asked(ctx, &q)
 	if errors.Is(err, ErrNotFound) {
+		if q.Operation == OperationFile {
+			q.Operation |= OperationActivate // nobody is known to have a seat
+		}
 		e.judge(Request{Operation: q.Operation, Now: q.At})
 		return e, nil
 	}
