@@ -280,3 +280,20 @@ func TestBadUsers(t *testing.T) {
 		}
 	})
 }
+
+func TestAnErasedCustomerHasNoUsers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		user := w.ada(`,"name":"Ada"`)
+		w.assigned(user)
+		token := w.token()
+		w.want(w.post("activate", byUser(token, "pc", nil)), http.StatusCreated, "")
+		w.want(w.ask(w.admin, http.MethodPost, "/api/v1/admin/customers/acme/erase", ""), http.StatusOK, "")
+		if got := w.users(http.MethodGet, "/"+user, ""); strings.Contains(strings.ToLower(got.raw), "ada") {
+			w.t.Errorf("the user shows: %s", got.raw)
+		}
+		w.want(w.post("validate", byUser(token, "pc", nil)), http.StatusForbidden, errcode.UserLocked)
+		w.want(w.signIn("ada@example.com", thePassword), http.StatusUnauthorized, errcode.InvalidCredentials)
+	})
+}

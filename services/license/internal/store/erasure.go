@@ -29,6 +29,9 @@ func (r *erasureRow) rule() erasure.Rule {
 // forget deletes what tells of persons on the licenses that have the customer @new already, at @now. Leases that live keep one
 // session apart from another.
 var forget = []string{
+	`UPDATE users SET email = CAST(id AS text), email_folded = CAST(id AS text), name = '', password_hash = '',
+		known_addresses = '[]', is_locked = true, credentials = credentials + 1, version = version + 1, updated_at = @now,
+		customer_id = @new WHERE customer_id = @old`,
 	`UPDATE devices SET name = '', label = '', variables = NULL, session_data = NULL, erased_at = @now
 		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`UPDATE leases SET device_name = '', session_id = CASE WHEN ending = '' THEN CAST(id AS text) ELSE '' END

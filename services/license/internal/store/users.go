@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
@@ -374,6 +375,9 @@ func (u *Users) User(ctx context.Context, id string) (*licensing.User, error) {
 
 // OnEvent forgets a user who changed.
 func (u *Users) OnEvent(e event.Event) {
+	if e.Type == eventsv1.TypeCustomerErased { // it took the users of the customer with it
+		u.users.DropAll()
+	}
 	if !strings.HasPrefix(e.Type, "user.") {
 		return
 	}
