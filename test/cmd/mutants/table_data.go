@@ -83,7 +83,7 @@ var events = []mutant{
 		breaks: "an event is published although its change was rolled back",
 		dir:    "pkg/outbox",
 		in:     "AddAll",
-		edit:   replace("tx.Exec(both", "o.db.Read(context.Background()).Exec(both"),
+		edit:   replace("tx.Exec(addAll", "o.db.Read(context.Background()).Exec(addAll"),
 		pkg:    outboxTests, tests: "TestAnEventSharesTheFateOfItsTransaction",
 	},
 	{
