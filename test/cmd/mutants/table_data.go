@@ -91,7 +91,7 @@ var events = []mutant{
 		breaks: "an event carries a license key",
 		dir:    "services/license/internal/licensing",
 		in:     "UseRefused",
-		edit:   replace("s.Lookup.KeyHash(NormalizeKey(key))", "key"),
+		edit:   replace("s.keyHash(key)", "key"),
 		pkg:    licenseAPI, tests: "TestValidate",
 	},
 	{
