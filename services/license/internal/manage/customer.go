@@ -115,7 +115,7 @@ type customerChange struct {
 	Company  jsonbody.Optional[string]          `json:"company" null:"ok" text:"identifier"`
 	Phone    jsonbody.Optional[string]          `json:"phone" null:"ok" text:"identifier"`
 	Address  jsonbody.Optional[addressBody]     `json:"address" null:"ok"`
-	Metadata jsonbody.Optional[jsonbody.Object] `json:"metadata"`
+	Metadata jsonbody.Optional[jsonbody.Object] `json:"metadata" null:"ok"`
 }
 
 // Unsettable implements jsonbody.Unsettable.
