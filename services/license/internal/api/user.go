@@ -43,8 +43,12 @@ func (r *userRequest) check(f apierr.Fields) {
 }
 
 func (r *userRequest) attempt(c *gin.Context) user.Attempt {
+	product := r.Product
+	if bound := apikey.Of(c).Product; bound != "" && bound != product {
+		product = "" // an API key that is bound to a product knows nobody of another
+	}
 	return user.Attempt{
-		Product: r.Product, Email: r.Email, CustomerID: r.CustomerID, Password: r.Password, IP: httpx.ClientIP(c),
+		Product: product, Email: r.Email, CustomerID: r.CustomerID, Password: r.Password, IP: httpx.ClientIP(c),
 	}
 }
 
