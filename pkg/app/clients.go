@@ -51,7 +51,8 @@ func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {
 	})
 }
 
-// NewSharedLimiter makes a limiter whose limits hold over all replicas, for calls that are rare and must not be guessed.
+// NewSharedLimiter makes a limiter whose limits hold over all replicas, for calls that are rare and must not be
+// guessed.
 func NewSharedLimiter(c *Core) ratelimit.Limiter {
 	limiter := ratelimit.NewShared(c.DB, c.Clock, c.Log)
 	c.limiters = append(c.limiters, limiter)

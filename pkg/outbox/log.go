@@ -89,8 +89,8 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 	return n, err
 }
 
-// Rewrite has edit change what the events about subject say, a page per transaction, sent or not. It is for what must not be kept;
-// events are not changed otherwise.
+// Rewrite has edit change what the events about subject say, a page per transaction, sent or not. It is for what must
+// not be kept; events are not changed otherwise.
 func (o *Outbox) Rewrite(
 	ctx context.Context, subject string, edit func(data []byte, at time.Time) (edited []byte, changed bool),
 ) error {
@@ -106,7 +106,8 @@ func (o *Outbox) Rewrite(
 				if !changed {
 					continue
 				}
-				if err := tx.Exec(`UPDATE outbox SET data = ? WHERE seq = ?`, db.JSON(edited), r.Seq).Error; err != nil {
+				if err := tx.Exec(`UPDATE outbox SET data = ? WHERE seq = ?`,
+					db.JSON(edited), r.Seq).Error; err != nil {
 					return err
 				}
 			}

@@ -1,5 +1,5 @@
-// Package erasure is the contract of erasing a customer: what of events and audit entries tells of a person. The services that keep
-// them clean their own by it.
+// Package erasure is the contract of erasing a customer: what of events and audit entries tells of a person. The
+// services that keep them clean their own by it.
 package erasure
 
 import (
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Rule says what is erased: the id of a customer, and in what is about its licenses what tells of persons. It does not hold the id,
-// but a salted hash.
+// Rule says what is erased: the id of a customer, and in what is about its licenses what tells of persons. It does not
+// hold the id, but a salted hash.
 type Rule struct {
 	// CustomerID takes the place of the id that the customer had.
 	CustomerID string
@@ -37,8 +37,10 @@ func (r *Rule) IsPrevious(text string) bool { return hash(r.Salt, text) == r.Pre
 
 // personal are the members that tell of persons wherever they stand.
 var personal = map[string]bool{
-	"device_name": true, "label": true, "variables": true, "session_id": true, "session_data": true, "ip": true, "metadata": true,
-	"reason": true, "suspension_reason": true, "deactivation_reason": true, "email": true, "phone": true, "company": true,
+	"device_name": true, "label": true, "variables": true, "session_id": true, "session_data": true, "ip": true,
+	"metadata": true,
+	"reason":   true, "suspension_reason": true, "deactivation_reason": true, "email": true, "phone": true,
+	"company": true,
 	"address": true, "network": true, "evidence": true, "observed": true, "considered": true,
 }
 
@@ -48,10 +50,12 @@ var documents = map[string]bool{"before_json": true, "after_json": true}
 // Rename returns JSON with the customer's new id wherever the old one stood, and whether it did.
 func (r *Rule) Rename(data []byte) ([]byte, bool) { return r.clean(data, false) }
 
-// Scrub is Rename of what is about the customer, and empties the members that tell of persons. Who made a change (actor) stays.
+// Scrub is Rename of what is about the customer, and empties the members that tell of persons. Who made a change
+// (actor) stays.
 func (r *Rule) Scrub(data []byte) ([]byte, bool) { return r.clean(data, true) }
 
-// Apply is Scrub for what happened up to the erasure, Rename for what came later: that is about a new person, or new consent.
+// Apply is Scrub for what happened up to the erasure, Rename for what came later: that is about a new person, or new
+// consent.
 func (r *Rule) Apply(data []byte, at time.Time) ([]byte, bool) { return r.clean(data, !at.After(r.At)) }
 
 func (r *Rule) clean(data []byte, persons bool) ([]byte, bool) {

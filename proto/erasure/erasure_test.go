@@ -13,15 +13,21 @@ func TestRules(t *testing.T) {
 	r := erasure.New("ada@example.com", "gone", noon)
 	for name, tt := range map[string]struct{ data, scrubbed, renamed string }{
 		"nothing": {`{"license_id":"l","n":1.50}`, `{"license_id":"l","n":1.50}`, `{"license_id":"l","n":1.50}`},
-		"the id":  {`{"customer_id":"ada@example.com","n":12345678901234567890}`, `{"customer_id":"gone","n":12345678901234567890}`, `{"customer_id":"gone","n":12345678901234567890}`},
-		"another": {`{"customer_id":"ada@example.co"}`, `{"customer_id":"ada@example.co"}`, `{"customer_id":"ada@example.co"}`},
-		"a device": {`{"device_name":"Ada's","ip":"192.0.2.1","hardware_id":"h"}`, `{"device_name":"","hardware_id":"h","ip":""}`,
+		"the id": {`{"customer_id":"ada@example.com","n":12345678901234567890}`,
+			`{"customer_id":"gone","n":12345678901234567890}`, `{"customer_id":"gone","n":12345678901234567890}`},
+		"another": {`{"customer_id":"ada@example.co"}`, `{"customer_id":"ada@example.co"}`,
+			`{"customer_id":"ada@example.co"}`},
+		"a device": {`{"device_name":"Ada's","ip":"192.0.2.1","hardware_id":"h"}`,
+			`{"device_name":"","hardware_id":"h","ip":""}`,
 			`{"device_name":"Ada's","ip":"192.0.2.1","hardware_id":"h"}`},
-		"an entry of the audit log": {`{"actor":{"name":"Op","ip":"192.0.2.9"},"after_json":"{\"customer_id\":\"ada@example.com\",\"metadata\":{\"a\":1}}"}`,
+		"an entry of the audit log": {`{"actor":{"name":"Op","ip":"192.0.2.9"},` +
+			`"after_json":"{\"customer_id\":\"ada@example.com\",\"metadata\":{\"a\":1}}"}`,
 			`{"actor":{"ip":"192.0.2.9","name":"Op"},"after_json":"{\"customer_id\":\"gone\",\"metadata\":{}}"}`,
-			`{"actor":{"ip":"192.0.2.9","name":"Op"},"after_json":"{\"customer_id\":\"gone\",\"metadata\":{\"a\":1}}"}`},
-		"a person":        {`{"email":"a@b","name":"Ada"}`, `{"email":"","name":""}`, `{"email":"a@b","name":"Ada"}`},
-		"an entitlement":  {`{"code":"x","name":"Export"}`, `{"code":"x","name":"Export"}`, `{"code":"x","name":"Export"}`},
+			`{"actor":{"ip":"192.0.2.9","name":"Op"},"after_json":"{\"customer_id\":\"gone\",` +
+				`\"metadata\":{\"a\":1}}"}`},
+		"a person": {`{"email":"a@b","name":"Ada"}`, `{"email":"","name":""}`, `{"email":"a@b","name":"Ada"}`},
+		"an entitlement": {`{"code":"x","name":"Export"}`, `{"code":"x","name":"Export"}`,
+			`{"code":"x","name":"Export"}`},
 		"what is no JSON": {`ada@example.com`, `ada@example.com`, `ada@example.com`},
 	} {
 		for want, clean := range map[string]func([]byte) ([]byte, bool){tt.scrubbed: r.Scrub, tt.renamed: r.Rename} {

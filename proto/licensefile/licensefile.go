@@ -1,6 +1,6 @@
-// Package licensefile is the contract of license files, revocation lists and usage reports: what a machine without a network
-// checks by the public key of the installation's root alone, and what it says of itself. docs/license-file.md describes the bytes and checks a file with
-// openssl.
+// Package licensefile is the contract of license files, revocation lists and usage reports: what a machine without a
+// network checks by the public key of the installation's root alone, and what it says of itself. docs/license-file.md
+// describes the bytes and checks a file with openssl.
 //
 // A file has three armored sections: a certificate, by which the root names a signing key; a payload; and the signature
 // of that key over a prefix that tells the kind of the payload, and the payload's exact bytes. Keys are Ed25519 (RFC
@@ -119,8 +119,8 @@ func parse(file []byte) ([]section, error) {
 	return sections, nil
 }
 
-// parseFrame reads the sections of a file, at most three. The frame has one form only: what does not come out the same when
-// it is written again is refused, so that no byte of a file can be changed.
+// parseFrame reads the sections of a file, at most three. The frame has one form only: what does not come out the same
+// when it is written again is refused, so that no byte of a file can be changed.
 func parseFrame(file []byte) ([]section, error) {
 	var sections []section
 	for rest := string(file); rest != ""; {

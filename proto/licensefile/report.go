@@ -10,8 +10,8 @@ import (
 // ReportFormat is the value of UsageReport.Format.
 const ReportFormat = "latchkey-usage-report/1"
 
-// KindUsageReport is what a machine without a network says it has consumed. Its file has no certificate: the device's own key signs
-// it, whose public part came with the request for a license file.
+// KindUsageReport is what a machine without a network says it has consumed. Its file has no certificate: the device's
+// own key signs it, whose public part came with the request for a license file.
 const KindUsageReport Kind = "USAGE REPORT"
 
 // MaxReportSize is the largest usage report, in bytes.

@@ -32,8 +32,8 @@ func Audit() Queue {
 	return Queue{Name: "admin.audit", Types: []string{eventsv1.TypeAuditRecorded}, MaxBytes: 1 << 30}
 }
 
-// Erasures tells the admin service whom its audit log must forget. It is no part of Audit, which programs of before consume: they
-// would take its events for entries that cannot be read.
+// Erasures tells the admin service whom its audit log must forget. It is no part of Audit, which programs of before
+// consume: they would take its events for entries that cannot be read.
 func Erasures() Queue {
 	return Queue{Name: "admin.erasures", Types: []string{eventsv1.TypeCustomerErased}, MaxBytes: 1 << 30}
 }

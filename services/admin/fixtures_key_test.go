@@ -3,13 +3,15 @@ package admin_test
 const (
 	theEnrollmentKeys = theLicenses + "/enrollment-keys"
 	anEnrollmentKey   = `{"enrollment_key_id":"` + licenseID + `","license_id":"` + licenseID + `",` +
-		`"enrollment_key":"ENR-7KQ2********","label":"classroom","max_devices":30,"current_devices":0,"expires_at":null,` +
+		`"enrollment_key":"ENR-7KQ2********","label":"classroom","max_devices":30,"current_devices":0,` +
+		`"expires_at":null,` +
 		`"created_at":"2026-03-02T11:00:00Z"}`
 )
 
 // bulkRoutes are those of changes of many licenses.
 var bulkRoutes = []forwardedRoute{
-	{"license", "POST", licenses + "/bulk", `{"action":"reinstate","license_ids":["` + licenseID + `"],"dry_run":false}`, 207,
+	{"license", "POST", licenses + "/bulk",
+		`{"action":"reinstate","license_ids":["` + licenseID + `"],"dry_run":false}`, 207,
 		`{"dry_run":false,"results":[{"license_id":"` + licenseID + `","ok":false,"error_code":"LICENSE_NOT_FOUND",` +
 			`"error":"no license","change":{}}],"ok_count":0,"failed_count":1}`},
 	{"license", "POST", "/api/v1/admin/policies/editor/apply", `{"dry_run":true}`, 200,

@@ -2,11 +2,15 @@ package admin_test
 
 const (
 	theGroups = "/api/v1/admin/groups"
-	theGroup  = `{"group_id":"` + licenseID + `","name":"physics","max_devices":50,"max_licenses":null,"current_devices":2,` +
-		`"current_licenses":1,"metadata":{},"version":3,"created_at":"2026-03-02T12:00:00Z","updated_at":"2026-03-02T12:00:00Z"}`
+	theGroup  = `{"group_id":"` + licenseID +
+		`","name":"physics","max_devices":50,"max_licenses":null,"current_devices":2,` +
+		`"current_licenses":1,"metadata":{},"version":3,"created_at":"2026-03-02T12:00:00Z",` +
+		`"updated_at":"2026-03-02T12:00:00Z"}`
 	theUsers = "/api/v1/admin/users"
-	theUser  = `{"user_id":"` + licenseID + `","product":"studio","customer_id":"acme","email":"ada@example.com","name":null,` +
-		`"max_devices":2,"is_locked":false,"must_change_password":true,"license_ids":[],"signed_in_at":null,"version":3,` +
+	theUser  = `{"user_id":"` + licenseID +
+		`","product":"studio","customer_id":"acme","email":"ada@example.com","name":null,` +
+		`"max_devices":2,"is_locked":false,"must_change_password":true,"license_ids":[],"signed_in_at":null,` +
+		`"version":3,` +
 		`"created_at":"2026-03-02T12:00:00Z","updated_at":"2026-03-02T12:00:00Z"}`
 )
 

@@ -46,54 +46,55 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, bulkRoutes, peopleRoutes, []forwardedRoute{
-	{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
-	{"license", "GET", licenses, ``, 200, theLicenseList},
-	{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},
-	{"license", "POST", licenses + "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`, 201,
-		`{"created":[{"index":0,` + theLicense[1:] + `],"failed":[],"total":1,"created_count":1,"failed_count":0}`},
-	{"license", "PATCH", theLicenses, `{}`, 200, theLicense},
-	{"license", "DELETE", theLicenses, `{}`, 200,
-		`{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},
-	{"license", "POST", theLicenses + "/reveal-key", `{}`, 200,
-		`{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
-	{
-		"license", "POST", theLicenses + "/license-file", `{"valid_hours":24}`, 201,
-		`{"file_id":"` + licenseID + `","license_id":"` + licenseID +
-			`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z",` +
-			`"expires_at":"2026-03-03T12:00:00Z",` +
-			`"license_file":"-----BEGIN LATCHKEY CERTIFICATE-----"}`,
-	},
-	{"license", "POST", "/api/v1/admin/explain", `{"license_id":"` + licenseID + `","hardware_id":"a"}`, 200,
-		`{"verdict":"allowed","error_code":null,"checks":[],"device":null,"license":null}`},
-	{"license", "POST", theLicenses + "/renew", `{"days":30}`, 200, theLicense},
-	{"license", "POST", theLicenses + "/suspend", `{"reason":"unpaid"}`, 200, theLicense},
-	{"license", "POST", theLicenses + "/reinstate", `{}`, 200, theLicense},
-	{"license", "POST", theLicenses + "/convert", `{}`, 200, theLicense},
-	{"license", "GET", theLicenses + "/leases", ``, 200,
-		`{"license_id":"` + licenseID + `","leases":[],"slots":{"total":5,"in_use":0},` +
-			`"page":1,"per_page":100,"total":0,"total_pages":0}`},
-	{"license", "DELETE", theLicenses + "/leases/" + licenseID, `{}`, 200,
-		`{"released":true,"lease_id":"` + licenseID + `","license_id":"` + licenseID +
-			`","hardware_id":"a","released_at":"2026-03-02T12:00:00Z","slots":{"total":5,"in_use":0}}`},
-	{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
-		`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
-	{"license", "GET", theLicenses + "/devices", ``, 200,
-		`{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
-	{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200,
-		`{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
-			`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,` +
-			`"current_devices":1}}`},
-	{"license", "GET", theLicenses + "/events", ``, 200,
-		`{"license_id":"` + licenseID + `","hours":24,"events":[],"total":0}`},
-	{"auth", "POST", apiKeysPath, `{"client_name":"a"}`, 201, `{"api_key":"sk_x",` + aKey},
-	{"auth", "GET", apiKeysPath, ``, 200, `{"api_keys":[{` + aKey + `]}`},
-	{"auth", "PATCH", apiKeysPath + "/" + licenseID, `{}`, 200, `{` + aKey},
-	{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200,
-		`{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
-	{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200,
-		`{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
-})
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, bulkRoutes,
+	peopleRoutes, []forwardedRoute{
+		{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
+		{"license", "GET", licenses, ``, 200, theLicenseList},
+		{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},
+		{"license", "POST", licenses + "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`, 201,
+			`{"created":[{"index":0,` + theLicense[1:] + `],"failed":[],"total":1,"created_count":1,"failed_count":0}`},
+		{"license", "PATCH", theLicenses, `{}`, 200, theLicense},
+		{"license", "DELETE", theLicenses, `{}`, 200,
+			`{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},
+		{"license", "POST", theLicenses + "/reveal-key", `{}`, 200,
+			`{"license_id":"` + licenseID + `","license_key":"LIC-7KQ2M9XWT4HD"}`},
+		{
+			"license", "POST", theLicenses + "/license-file", `{"valid_hours":24}`, 201,
+			`{"file_id":"` + licenseID + `","license_id":"` + licenseID +
+				`","hardware_ids":null,"kid":"9e11f6f9def41f7f","issued_at":"2026-03-02T12:00:00Z",` +
+				`"expires_at":"2026-03-03T12:00:00Z",` +
+				`"license_file":"-----BEGIN LATCHKEY CERTIFICATE-----"}`,
+		},
+		{"license", "POST", "/api/v1/admin/explain", `{"license_id":"` + licenseID + `","hardware_id":"a"}`, 200,
+			`{"verdict":"allowed","error_code":null,"checks":[],"device":null,"license":null}`},
+		{"license", "POST", theLicenses + "/renew", `{"days":30}`, 200, theLicense},
+		{"license", "POST", theLicenses + "/suspend", `{"reason":"unpaid"}`, 200, theLicense},
+		{"license", "POST", theLicenses + "/reinstate", `{}`, 200, theLicense},
+		{"license", "POST", theLicenses + "/convert", `{}`, 200, theLicense},
+		{"license", "GET", theLicenses + "/leases", ``, 200,
+			`{"license_id":"` + licenseID + `","leases":[],"slots":{"total":5,"in_use":0},` +
+				`"page":1,"per_page":100,"total":0,"total_pages":0}`},
+		{"license", "DELETE", theLicenses + "/leases/" + licenseID, `{}`, 200,
+			`{"released":true,"lease_id":"` + licenseID + `","license_id":"` + licenseID +
+				`","hardware_id":"a","released_at":"2026-03-02T12:00:00Z","slots":{"total":5,"in_use":0}}`},
+		{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
+			`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
+		{"license", "GET", theLicenses + "/devices", ``, 200,
+			`{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
+		{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200,
+			`{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
+				`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,` +
+				`"current_devices":1}}`},
+		{"license", "GET", theLicenses + "/events", ``, 200,
+			`{"license_id":"` + licenseID + `","hours":24,"events":[],"total":0}`},
+		{"auth", "POST", apiKeysPath, `{"client_name":"a"}`, 201, `{"api_key":"sk_x",` + aKey},
+		{"auth", "GET", apiKeysPath, ``, 200, `{"api_keys":[{` + aKey + `]}`},
+		{"auth", "PATCH", apiKeysPath + "/" + licenseID, `{}`, 200, `{` + aKey},
+		{"auth", "DELETE", apiKeysPath + "/" + licenseID, `{}`, 200,
+			`{"id":"` + licenseID + `","revoked":true,"revoked_at":"2026-03-02T12:00:00Z"}`},
+		{"auth", "POST", apiKeysPath + "/" + licenseID + "/rotate", `{}`, 200,
+			`{"api_key":"sk_y","old_api_key_expires_at":"2026-03-02T12:00:00Z",` + aKey},
+	})
 
 // ownerOf is the double of the service that answers a route.
 func (s *harness) ownerOf(r forwardedRoute) *peer {

@@ -47,15 +47,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Core: core, auth: peers.NewAuth(core), telemetry: app.NewTelemetry(core)}
-	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: core.Link})
-	s.users = store.NewUsers(deps.DB, deps.Clock, core.Link)
-	s.ring = keys.Ring
-	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, core.Link)
-	s.store = store.New(store.Deps{
-		DB: deps.DB, Outbox: core.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
-	})
-	s.revoked = store.NewRevocations(s.store, deps.Clock)
-	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
+	s.open(cfg, deps, keys)
 	s.licenses = &licensing.Licenses{
 		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
 	}

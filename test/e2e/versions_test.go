@@ -83,7 +83,8 @@ func TestRollOutOverLicensesOfBefore(t *testing.T) {
 			t.Error("the suite did not end well:", err)
 		}
 	})
-	id, key := w.create(`{"customer_id":"of before","max_devices":1000000,"product":"Photo Lab 2","features":["export"]}`)
+	id, key := w.create(`{"customer_id":"of before","max_devices":1000000,"product":"Photo Lab 2",` +
+		`"features":["export"]}`)
 	ended, endedKey := w.create(`{"customer_id":"of before"}`)
 	w.want(w.admin(http.MethodPatch, "/licenses/"+ended, `{"expires_at":"2020-01-01T00:00:00Z"}`), http.StatusOK, "")
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")

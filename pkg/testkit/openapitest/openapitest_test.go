@@ -82,8 +82,9 @@ func TestCheck(t *testing.T) {
 }
 
 func TestIdempotencyKeysAreDocumented(t *testing.T) {
-	const parameter = "{name: Idempotency-Key, in: header, schema: {type: string}}"
-	takes := strings.Replace(document, "parameters: [", "parameters: ["+parameter+", ", 1)
+	const parameter = "components:\n  parameters: {Key: {name: Idempotency-Key, in: header, schema: {type: string}}}\n"
+	takes := strings.Replace(document, "parameters: [", `parameters: [{$ref: "#/components/parameters/Key"}, `, 1)
+	takes = strings.Replace(takes, "components:\n", parameter, 1)
 	whole := strings.Replace(takes, "        \"400\":\n",
 		"        \"409\": {description: Wrong.}\n        \"422\": {description: Wrong.}\n        \"400\":\n", 1)
 	for document, want := range map[string]string{takes: "lacks its refusals", whole: ""} {

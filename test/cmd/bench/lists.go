@@ -20,11 +20,14 @@ const listLimit = 50
 // with a device. What is rare among them is so on purpose: the few of a status are the hardest to find.
 const (
 	listedLicenses = `INSERT INTO license.licenses (id, key_hash, key_sealed, master_key, masked_key, customer_id,
-			product_id, policy, license_type, max_devices, current_devices, max_offline_hours, is_active, is_test, features,
-			metadata, version, grace_hours, starts_at, expires_at, usable_until, suspended_at, plain_terms, needs_checks,
+			product_id, policy, license_type, max_devices, current_devices, max_offline_hours, is_active, is_test,
+			features,
+			metadata, version, grace_hours, starts_at, expires_at, usable_until, suspended_at, plain_terms,
+			needs_checks,
 			expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version)
 		SELECT md5('license' || n)::uuid, decode(md5('key' || n), 'hex'), '', $2,
-			'LIST-' || lpad((n % 9973)::text, 4, '0') || '********', 'customer-' || n / 10, (SELECT id FROM license.products LIMIT 1), 'policy-' || n % 50,
+			'LIST-' || lpad((n % 9973)::text, 4, '0') || '********', 'customer-' || n / 10, (SELECT id
+			FROM license.products LIMIT 1), 'policy-' || n % 50,
 			CASE WHEN n % 1000 = 0 THEN 'consumption' WHEN n % 3 = 0 THEN 'subscription' ELSE 'standard' END,
 			5, 1, 720, n % 20 > 0, n % 100 = 0, '[]', '{}', 1, CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
 			CASE WHEN n % 5000 = 1 THEN now() + interval '30 days' END,

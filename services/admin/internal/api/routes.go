@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxBulkBody is the largest body about many licenses, in bytes. bulkTime is the time of a bulk-create, and bulkChangeTime that of
-	// a change of many licenses. All are the license service's.
+	// maxBulkBody is the largest body about many licenses, in bytes. bulkTime is the time of a bulk-create, and
+	// bulkChangeTime that of a change of many licenses. All are the license service's.
 	maxBulkBody    = 10 << 20
 	bulkTime       = 20 * time.Second
 	bulkChangeTime = 25 * time.Second

@@ -21,8 +21,8 @@ func NewErasure(m *eventsv1.CustomerErased) Erasure {
 	}}
 }
 
-// Clean takes what is to be forgotten out of an entry that the erasure is about, and tells whether there was anything. Who made the
-// change stays.
+// Clean takes what is to be forgotten out of an entry that the erasure is about, and tells whether there was anything.
+// Who made the change stays.
 func (x *Erasure) Clean(e *Entry) bool {
 	changed := false
 	for _, members := range []*[]byte{(*[]byte)(&e.Before), (*[]byte)(&e.After)} {

@@ -23,8 +23,8 @@ func erasuresIn(events []usage.Event) (erasures []*usage.Erasure, err error) {
 	return erasures, nil
 }
 
-// erase erases what the store has by now, the batch that asked for it included. It is done again with the batch when it fails, and
-// memory begins anew after it.
+// erase erases what the store has by now, the batch that asked for it included. It is done again with the batch when it
+// fails, and memory begins anew after it.
 func (c *Consumer) erase(ctx context.Context, erasures []*usage.Erasure) error {
 	if len(erasures) == 0 {
 		return nil
@@ -52,7 +52,10 @@ func (m *memory) clean(events []usage.Event) error {
 			if !changed {
 				continue
 			}
-			cleaned := usage.Event{Observation: detect.Observation{EventID: e.EventID, Type: e.Type, At: e.At}, Data: data}
+			cleaned := usage.Event{
+				Observation: detect.Observation{EventID: e.EventID, Type: e.Type, At: e.At},
+				Data:        data,
+			}
 			if err := decode.Event(&cleaned); err != nil {
 				return fmt.Errorf("event %s without what was erased: %w", e.EventID, err)
 			}

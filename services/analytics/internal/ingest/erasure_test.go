@@ -22,15 +22,18 @@ import (
 func (s *script) erased(at time.Time, version int, had bool) event.Event {
 	rule := erasure.New("acme", "erased-1", at)
 	return s.event(eventsv1.TypeCustomerErased, at, body{
-		"erased_as": rule.CustomerID, "salt": rule.Salt, "previous": rule.Previous, "erased_at": at, "had": had, "version": version,
-		"license": body{"license_id": license, "customer_id": "erased-1", "version": version, "is_active": true, "current_devices": 1},
+		"erased_as": rule.CustomerID, "salt": rule.Salt, "previous": rule.Previous, "erased_at": at, "had": had,
+		"version": version,
+		"license": body{"license_id": license, "customer_id": "erased-1", "version": version, "is_active": true,
+			"current_devices": 1},
 	})
 }
 
 // contents is the text of all tables of analytics' own.
 func contents(t testing.TB, d *db.DB) (all string) {
 	t.Helper()
-	for _, table := range []string{"events", "licenses", "devices", "networks", "detector_states", "anomalies", "erasures", "outbox"} {
+	for _, table := range []string{"events", "licenses", "devices", "networks", "detector_states", "anomalies",
+		"erasures", "outbox"} {
 		var rows []map[string]any
 		if err := d.Read(t.Context()).Session(&gorm.Session{}).Table(table).Find(&rows).Error; err != nil {
 			t.Fatal(table, err)
@@ -60,7 +63,8 @@ func left(t testing.TB, d *db.DB) (found []string) {
 	return found
 }
 
-// TestErasures: nothing is left of the customer and the persons, also of events that arrive later, and the figures are the same.
+// TestErasures: nothing is left of the customer and the persons, also of events that arrive later, and the figures are
+// the same.
 func TestErasures(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		r, s := newHarness(t, d), &script{}

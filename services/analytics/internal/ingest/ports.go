@@ -23,8 +23,8 @@ type Store interface {
 	LogAfter(ctx context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error)
 	// Erasures reads the licenses of erased customers, by their ids, the earliest erasure first.
 	Erasures(ctx context.Context) (map[string][]usage.Erasure, error)
-	// Erase deletes from rollups, detector states, anomalies and the log what tells of persons, and notes that it did. It may be
-	// repeated, and after a failure has to be.
+	// Erase deletes from rollups, detector states, anomalies and the log what tells of persons, and notes that it did.
+	// It may be repeated, and after a failure has to be.
 	Erase(ctx context.Context, e *usage.Erasure) error
 	// Write commits the batch: all or nothing. It fails with usage.ErrFenced when the epoch is over, and with
 	// usage.ErrRepeated when an event was taken in before.

@@ -233,5 +233,6 @@ func (t table) findSQL(keys table, source string) string {
 		names[i] = "t." + c.name
 	}
 	// CROSS JOIN keeps SQLite from scanning the table to look for its rows among the keys.
-	return "SELECT " + strings.Join(names, ", ") + " FROM (" + source + ") k CROSS JOIN " + t.name + " t WHERE " + strings.Join(on, " AND ")
+	return "SELECT " + strings.Join(names, ", ") + " FROM (" + source + ") k CROSS JOIN " + t.name + " t WHERE " +
+		strings.Join(on, " AND ")
 }

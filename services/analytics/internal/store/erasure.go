@@ -39,7 +39,8 @@ var forget = []string{
 	`UPDATE devices SET name = '', name_at = NULL WHERE license_id = @license`,
 	`DELETE FROM networks WHERE license_id = @license`,
 	`DELETE FROM detector_states WHERE subject = @subject`,
-	`UPDATE anomalies SET reason = 'erased with the customer', observed = '', evidence = '[]', considered = '[]', note = ''
+	`UPDATE anomalies SET reason = 'erased with the customer', observed = '', evidence = '[]', considered = '[]',
+		note = ''
 		WHERE license_id = @license AND first_seen <= @at`,
 }
 
@@ -55,7 +56,8 @@ func (s *Store) Erase(ctx context.Context, e *usage.Erasure) error {
 			return err
 		}
 		for _, statement := range forget {
-			err := tx.Exec(statement, map[string]any{"license": e.LicenseID, "subject": "license:" + e.LicenseID, "at": e.At}).Error
+			err := tx.Exec(statement, map[string]any{"license": e.LicenseID, "subject": "license:" + e.LicenseID,
+				"at": e.At}).Error
 			if err != nil {
 				return err
 			}
@@ -81,15 +83,16 @@ func renameCustomer(tx *gorm.DB, e *usage.Erasure) error {
 	return tx.Table("licenses").Where("license_id = ?", e.LicenseID).Update("customer_id", e.CustomerID).Error
 }
 
-// cleanLog cleans the events of a license, a page per transaction, and what the detectors remember of the addresses that they came
-// from: that is about one day, of attempts with wrong keys.
+// cleanLog cleans the events of a license, a page per transaction, and what the detectors remember of the addresses
+// that they came from: that is about one day, of attempts with wrong keys.
 func (s *Store) cleanLog(ctx context.Context, e *usage.Erasure) error {
 	const portion = 1000
 	for last, id := (time.Time{}), "00000000-0000-0000-0000-000000000000"; ; {
 		var rows []eventRow
 		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 			err := tx.Table("events").
-				Where("license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)", e.LicenseID, last, last, id).
+				Where("license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)",
+					e.LicenseID, last, last, id).
 				Order("occurred_at, event_id").Limit(portion).Find(&rows).Error
 			for i := range rows {
 				if err == nil {

@@ -61,8 +61,8 @@ type SigningStore interface {
 // Devices asks the license service.
 type Devices interface {
 	// CheckDevice returns the version of the license when the device may act on it now, and otherwise
-	// LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED, or an error of kind Unavailable. Licenses
-	// of other products are not found, unless product is empty.
+	// LICENSE_NOT_FOUND, LICENSE_INACTIVE, LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED, or an error of kind Unavailable.
+	// Licenses of other products are not found, unless product is empty.
 	CheckDevice(ctx context.Context, licenseID, hardwareID, product string) (licenseVersion int, err error)
 	// CheckFamily is CheckDevice for tokens issued earlier; it fails with INVALID_TOKEN when the device has left its
 	// seat, or the license was deactivated, since Family.LicenseVersion.

@@ -92,8 +92,8 @@ func (s *Tokens) standing(ctx context.Context, f Family) error {
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
-// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license, which must be of the
-// product, if that is not empty.
+// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license, which
+// must be of the product, if that is not empty.
 func (s *Tokens) checkNamed(ctx context.Context, f *Family, product string) error {
 	id, ok := canonicalID(f.LicenseID)
 	if !ok {

@@ -83,11 +83,7 @@ func (a *API) bindDevice(c *gin.Context) (*deviceRequest, error) {
 }
 
 func (r *deviceRequest) check(f apierr.Fields) {
-	if r.UserToken == "" {
-		f.Require("license_key", r.LicenseKey)
-	} else {
-		r.checkUser(f)
-	}
+	r.checkUser(f)
 	f.MaxLen("license_key", r.LicenseKey, maxText)
 	if licensing.BrokenKey(r.LicenseKey) {
 		f.Add("license_key", "must not contain control characters")
@@ -101,15 +97,22 @@ func (r *deviceRequest) check(f apierr.Fields) {
 // checkUser notes what is wrong with the members that name a user and a license of the user.
 func (r *deviceRequest) checkUser(f apierr.Fields) {
 	f.MaxLen("user_token", r.UserToken, maxText)
+	if r.UserToken == "" {
+		f.Require("license_key", r.LicenseKey)
+	}
 	if r.LicenseID == "" {
 		return
 	}
 	id, ok := httpx.UUID(r.LicenseID)
-	if r.LicenseID = id; !ok {
+	switch {
+	case !ok:
 		f.Add("license_id", "must be the license_id of a license")
-	} else if r.LicenseKey != "" {
+	case r.LicenseKey != "":
 		f.Add("license_id", "send either license_key or license_id")
+	case r.UserToken == "":
+		f.Add("license_id", "goes with a user_token")
 	}
+	r.LicenseID = id
 }
 
 func (r *deviceRequest) client(c *gin.Context) licensing.Client {

@@ -158,12 +158,15 @@ func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, vers
 // ResetPassword gives a user a password, or one that is made; whoever has signed in with the one before is signed out. Errors:
 // VALIDATION_ERROR, ErrNotFound.
 func (s *Users) ResetPassword(ctx context.Context, by *licensing.Actor, id string, sent *string) (Created, error) {
+	password, made := given(sent)
+	p := apierr.Fields{}
+	if checkLength(p, "initial_password", password); len(p) > 0 {
+		return Created{}, p.Err()
+	}
 	known, err := s.Store.FindUser(ctx, id)
 	if err != nil {
 		return Created{}, err
 	}
-	password, made := given(sent)
-	p := apierr.Fields{}
 	if checkPassword(p, "initial_password", password, known.Email); len(p) > 0 {
 		return Created{}, p.Err()
 	}
@@ -295,10 +298,15 @@ func (u *User) setPassword(hash string, mustChange bool, now time.Time) {
 }
 
 func checkPassword(p apierr.Fields, name, password, email string) {
+	if Fold(password) == Fold(email) {
+		p.Add(name, "must not be the e-mail")
+	}
+	checkLength(p, name, password)
+}
+
+func checkLength(p apierr.Fields, name, password string) {
 	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
 		p.Add(name, fmt.Sprintf("must have %d to %d characters", minPassword, maxPassword))
-	} else if Fold(password) == Fold(email) {
-		p.Add(name, "must not be the e-mail")
 	}
 }
 

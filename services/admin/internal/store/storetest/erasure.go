@@ -12,19 +12,24 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
-// erases checks that nothing of a customer is left in the log, also of entries that arrive later, and that the entries stay.
+// erases checks that nothing of a customer is left in the log, also of entries that arrive later, and that the entries
+// stay.
 func erases(t *testing.T, s Subject) {
 	license, other := uuid.NewString(), uuid.NewString()
 	about := func(minute int, licenseID, after string) audit.Entry {
-		return entry(t, minute, func(e *audit.Entry) { e.LicenseID, e.Before, e.After = licenseID, nil, json.RawMessage(after) })
+		return entry(t, minute, func(e *audit.Entry) {
+			e.LicenseID, e.Before, e.After = licenseID, nil, json.RawMessage(after)
+		})
 	}
 	appendAll(t, s,
-		about(0, license, `{"customer_id":"ada@example.com","metadata":{"who":"Ada"},"max_devices":12345678901234567890}`),
+		about(0, license, `{"customer_id":"ada@example.com","metadata":{"who":"Ada"},`+
+			`"max_devices":12345678901234567890}`),
 		about(1, "", `{"customer_id":"ada@example.com","email":"ada@home.example","name":"Ada"}`),
 		about(2, "", `{"customer_id":"bob","email":"bob@home.example","name":"Bob"}`),
 		about(3, other, `{"customer_id":"ada@example.com","metadata":{"who":"Bob"}}`))
 	rule := erasure.New("ada@example.com", "erased-1", start.Add(time.Hour))
-	erasures := []audit.Erasure{{Rule: rule}, {Rule: rule, LicenseID: license}, {Rule: rule, LicenseID: other, Had: true}}
+	erasures := []audit.Erasure{{Rule: rule}, {Rule: rule, LicenseID: license},
+		{Rule: rule, LicenseID: other, Had: true}}
 	for range 2 { // delivered twice
 		for _, x := range erasures {
 			if err := s.Audit.Erase(t.Context(), x); err != nil {
@@ -46,7 +51,8 @@ func erases(t *testing.T, s Subject) {
 			t.Errorf("%s is left in %s", gone, text)
 		}
 	}
-	for _, kept := range []string{"bob@home.example", `"who":"Bob"`, "after the erasure", "12345678901234567890", "erased-1"} {
+	for _, kept := range []string{"bob@home.example", `"who":"Bob"`, "after the erasure", "12345678901234567890",
+		"erased-1"} {
 		if !strings.Contains(string(text), kept) {
 			t.Errorf("%s is gone from %s", kept, text)
 		}
