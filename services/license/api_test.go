@@ -18,9 +18,11 @@ import (
 
 func TestRulesKnowNeitherHTTPNorSQLNorTheBus(t *testing.T) {
 	archtest.Rules(t, "./internal/licensing", "gorm.io", "github.com/gin-gonic", "github.com/rabbitmq")
-	archtest.Imports(t, "./internal/licensing", "net/http", "database/sql", "github.com/latchkey-dev/latchkey/pkg/db", "github.com/latchkey-dev/latchkey/pkg/httpx")
+	archtest.Imports(t, "./internal/licensing", "net/http", "database/sql", "github.com/latchkey-dev/latchkey/pkg/db",
+		"github.com/latchkey-dev/latchkey/pkg/httpx")
 	archtest.Imports(t, "./internal/api", "gorm.io", "github.com/latchkey-dev/latchkey/services/license/internal/store")
-	archtest.Imports(t, "./internal/manage", "gorm.io", "github.com/latchkey-dev/latchkey/services/license/internal/store")
+	archtest.Imports(t, "./internal/manage", "gorm.io",
+		"github.com/latchkey-dev/latchkey/services/license/internal/store")
 	archtest.Imports(t, "./internal/rpc", "gorm.io", "github.com/latchkey-dev/latchkey/services/license/internal/store")
 }
 
@@ -39,7 +41,8 @@ func TestValidate(t *testing.T) {
 		w.want(w.post("activate", device(key, "device-123")), http.StatusCreated, "")
 		first := w.post("validate", device(strings.ToLower(key), "device-123"))
 		w.want(first, http.StatusOK, "")
-		if first.body["valid"] != true || first.body["cached"] != false || !strings.HasSuffix(first.body["expires_at"].(string), "Z") {
+		if first.body["valid"] != true || first.body["cached"] != false ||
+			!strings.HasSuffix(first.body["expires_at"].(string), "Z") {
 			t.Errorf("the first validation: %v", first.body)
 		}
 		w.warm(func() answer { return w.post("validate", device(key, "device-123")) })
@@ -79,7 +82,8 @@ func TestValidateSeesChangesAtOnce(t *testing.T) {
 func TestActivateAndDeactivate(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)
-		a := w.post("activate", `{"license_key":"`+key+`","hardware_id":"pc","device_name":"Büro","os_info":{"name":"Windows","version":"10"}}`)
+		a := w.post("activate", `{"license_key":"`+key+
+			`","hardware_id":"pc","device_name":"Büro","os_info":{"name":"Windows","version":"10"}}`)
 		w.want(a, http.StatusCreated, "")
 		if a.body["activated"] != true || a.body["device_name"] != "Büro" || a.body["expires_at"] != nil {
 			t.Errorf("activation: %v", a.body)
@@ -114,12 +118,14 @@ func TestC13RenamedDevice(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		said := func(name, system string) string {
-			return `{"license_key":"` + key + `","hardware_id":"pc","device_name":"` + name + `","os_info":{"name":"Windows","version":"` + system + `"}}`
+			return `{"license_key":"` + key + `","hardware_id":"pc","device_name":"` + name +
+				`","os_info":{"name":"Windows","version":"` + system + `"}}`
 		}
 		shows := func(name, system string) {
 			t.Helper()
 			testkit.Eventually(t, patience, func() error {
-				if list := w.manage("GET", "/"+id+"/devices", ""); !strings.Contains(list.raw, `"device_name":"`+name+`","os_info":{"name":"Windows","version":"`+system+`"}`) {
+				if list := w.manage("GET", "/"+id+"/devices", ""); !strings.Contains(list.raw,
+					`"device_name":"`+name+`","os_info":{"name":"Windows","version":"`+system+`"}`) {
 					return fmt.Errorf("the list shows %s", list.raw)
 				}
 				return nil
@@ -129,7 +135,8 @@ func TestC13RenamedDevice(t *testing.T) {
 		shows("First", "14")
 		w.want(w.post("validate", said("Second", "15")), http.StatusOK, "")
 		shows("Second", "15")
-		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", `{"device_name":"Third"}`, w.bearer(id, "pc")...), http.StatusOK, "")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", `{"device_name":"Third"}`, w.bearer(id, "pc")...),
+			http.StatusOK, "")
 		shows("Third", "15")
 		w.want(w.post("activate", said("Fourth", "16")), http.StatusConflict, "ALREADY_ACTIVATED")
 		shows("Fourth", "16")
@@ -146,7 +153,8 @@ func TestC13RenamedDevice(t *testing.T) {
 	})
 }
 
-// TestANewSystemComesWithoutTheOldVersion: a device that names another operating system is not shown with the version of the last one.
+// TestANewSystemComesWithoutTheOldVersion: a device that names another operating system is not shown with the version
+// of the last one.
 func TestANewSystemComesWithoutTheOldVersion(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
@@ -156,7 +164,8 @@ func TestANewSystemComesWithoutTheOldVersion(t *testing.T) {
 		shows := func(name, version string) {
 			t.Helper()
 			testkit.Eventually(t, patience, func() error {
-				if list := w.manage("GET", "/"+id+"/devices", ""); !strings.Contains(list.raw, `"os_info":{"name":"`+name+`","version":"`+version+`"}`) {
+				if list := w.manage("GET", "/"+id+"/devices", ""); !strings.Contains(list.raw,
+					`"os_info":{"name":"`+name+`","version":"`+version+`"}`) {
 					return fmt.Errorf("the list shows %s", list.raw)
 				}
 				return nil
@@ -186,22 +195,27 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("the same call again: %d %v", second.status, second.body)
 		}
 		other := strings.Replace(device(key, "pc"), "{", `{"device_name":"other",`, 1)
-		w.want(w.post("activate", other, "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		w.want(w.post("activate", other, "Idempotency-Key", "once"), http.StatusUnprocessableEntity,
+			"IDEMPOTENCY_KEY_REUSED")
 		refused := w.post("activate", device(key, "third"), "Idempotency-Key", "twice")
 		w.want(refused, http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
 		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
-		w.want(w.post("activate", device(key, "third"), "Idempotency-Key", "twice"), http.StatusCreated, "") // its cause is gone
-		w.want(w.post("activate", device(key, "pc"), "Idempotency-Key", "\x7f"), http.StatusBadRequest, "VALIDATION_ERROR")
+		// its cause is gone
+		w.want(w.post("activate", device(key, "third"), "Idempotency-Key", "twice"), http.StatusCreated, "")
+		w.want(w.post("activate", device(key, "pc"), "Idempotency-Key", "\x7f"), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 	})
 }
 
-// TestA6EventsCarryShortTexts: what a device says of itself is kept whole in its row alone, and of an unknown key's not at all.
+// TestA6EventsCarryShortTexts: what a device says of itself is kept whole in its row alone, and of an unknown key's not
+// at all.
 func TestA6EventsCarryShortTexts(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)
 		long := strings.Repeat("\U0001F5A5", 255)
 		say := func(key, hardwareID string) string {
-			return fmt.Sprintf(`{"license_key": %q, "hardware_id": %q, "device_name": "%s", "app_version": "%s", "session_id": "%s",
+			return fmt.Sprintf(`{"license_key": %q, "hardware_id": %q, "device_name": "%s", "app_version": "%s",
+				"session_id": "%s",
 				"os_info": {"name": "%s", "version": "%s"}}`, key, hardwareID, long, long, long, long, long)
 		}
 		for _, call := range []struct {
@@ -232,8 +246,10 @@ func TestL4EmptyIdempotencyKeysAreRefused(t *testing.T) {
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		for _, path := range []string{"activate", "deactivate", "offline-token"} {
 			for _, keys := range [][]string{{""}, {"", "a"}, {"a", ""}} {
-				req := httptest.NewRequest(http.MethodPost, "/api/v1/license/"+path, strings.NewReader(device(key, "pc")))
-				req.Header = http.Header{"X-Api-Key": {w.auth.apiKey}, "Authorization": {w.bearer(id, "pc")[1]}, "Idempotency-Key": keys}
+				req := httptest.NewRequest(http.MethodPost, "/api/v1/license/"+path,
+					strings.NewReader(device(key, "pc")))
+				req.Header = http.Header{"X-Api-Key": {w.auth.apiKey}, "Authorization": {w.bearer(id, "pc")[1]},
+					"Idempotency-Key": keys}
 				rec := httptest.NewRecorder()
 				w.public.ServeHTTP(rec, req)
 				if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "Idempotency-Key") {
@@ -252,7 +268,8 @@ func TestL4KeysOfDevicesAreToldApart(t *testing.T) {
 		for _, body := range []string{device(key, "pc"), device(key, "laptop"), device(second, "pc")} {
 			first := w.post("activate", body, "Idempotency-Key", "1")
 			w.want(first, http.StatusCreated, "")
-			if again := w.post("activate", body, "Idempotency-Key", "1"); fmt.Sprint(again.body) != fmt.Sprint(first.body) {
+			if again := w.post("activate", body, "Idempotency-Key", "1"); fmt.Sprint(again.body) != fmt.Sprint(
+				first.body) {
 				t.Errorf("first %v, again %v", first.body, again.body)
 			}
 		}
@@ -329,7 +346,8 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("event %s", e.Data)
 		}
 		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
-		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", token...), http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", token...), http.StatusForbidden,
+			"DEVICE_NOT_ACTIVATED")
 	})
 }
 
@@ -384,7 +402,8 @@ func TestOfflineToken(t *testing.T) {
 		}
 		v := check(got.body["token"])
 		w.want(v, http.StatusOK, "")
-		if v.body["license_id"] != id || v.body["expires_at"] != got.body["expires_at"] || v.body["issued_at"] != w.clock.Now().UTC().Truncate(time.Second).Format(time.RFC3339) ||
+		if v.body["license_id"] != id || v.body["expires_at"] != got.body["expires_at"] ||
+			v.body["issued_at"] != w.clock.Now().UTC().Truncate(time.Second).Format(time.RFC3339) ||
 			fmt.Sprint(v.body["features"]) != "[export]" {
 			t.Errorf("offline validation: %v", v.body)
 		}
@@ -394,7 +413,8 @@ func TestOfflineToken(t *testing.T) {
 			t.Errorf("details do not tell until when: %v", held.body)
 		}
 		w.want(check(strings.TrimPrefix(token[1], "Bearer ")), http.StatusUnauthorized, "INVALID_TOKEN")
-		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", "Authorization", "Bearer "+got.body["token"].(string)), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", "Authorization",
+			"Bearer "+got.body["token"].(string)), http.StatusUnauthorized, "INVALID_TOKEN")
 		w.deactivate(id, "pc")
 		revoked := check(got.body["token"])
 		w.want(revoked, http.StatusUnauthorized, "INVALID_TOKEN")
@@ -461,16 +481,22 @@ func TestBadInput(t *testing.T) {
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		credentials := append([]string{"X-API-Key", w.auth.apiKey}, w.bearer(id, "pc")...)
 		bodies := map[string]string{
-			"malformed": `{"license_key":`, "array": `[]`, "text": `"x"`, "null": `null`, "trailing": `{} {}`, "BOM": "\ufeff{}",
+			"malformed": `{"license_key":`, "array": `[]`, "text": `"x"`, "null": `null`, "trailing": `{} {}`,
+			"BOM":         "\ufeff{}",
 			"wrong types": `{"license_key":1,"hardware_id":[],"token":{},"session_data":"x","duration_hours":"24"}`,
-			"nulls":       `{"license_key":null,"hardware_id":null,"token":null,"session_data":null,"duration_hours":null}`,
-			"NUL":         `{"license_key":"a\u0000b","hardware_id":"x","token":"\u0000","session_data":{"a":"\u0000"},"app_version":"\u0000","duration_hours":1.5}`,
-			"bad UTF-8":   "{\"license_key\":\"\xff\",\"hardware_id\":\"x\",\"token\":\"\xff\",\"app_version\":\"\xff\"}",
+			"nulls": `{"license_key":null,"hardware_id":null,"token":null,"session_data":null,` +
+				`"duration_hours":null}`,
+			"NUL": `{"license_key":"a\u0000b","hardware_id":"x","token":"\u0000",` +
+				`"session_data":{"a":"\u0000"},"app_version":"\u0000","duration_hours":1.5}`,
+			"bad UTF-8": "{\"license_key\":\"\xff\",\"hardware_id\":\"x\",\"token\":\"\xff\"," +
+				"\"app_version\":\"\xff\"}",
 			"surrogate":   `{"license_key":"\ud800","hardware_id":"x","token":"\ud800","app_version":"\ud800"}`,
 			"huge number": `{"duration_hours":1e400,"license_key":9e99,"token":1,"session_data":1}`,
 			"negative":    `{"duration_hours":-1,"license_key":-1,"token":-1,"session_data":-1}`,
 			"deep":        strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
-			"long":        `{"license_key":"` + strings.Repeat("x", 256) + `","hardware_id":"` + strings.Repeat("y", 256) + `","token":"","app_version":"` + strings.Repeat("v", 256) + `","duration_hours":0}`,
+			"long": `{"license_key":"` + strings.Repeat("x", 256) + `","hardware_id":"` +
+				strings.Repeat("y", 256) + `","token":"","app_version":"` + strings.Repeat("v", 256) +
+				`","duration_hours":0}`,
 		}
 		endpoints := []string{"validate", "activate", "deactivate", "heartbeat", "offline-token", "validate-offline"}
 		for _, endpoint := range endpoints {
@@ -483,10 +509,14 @@ func TestBadInput(t *testing.T) {
 					t.Errorf("%s, %s: %d %v", endpoint, name, got.status, got.body)
 				}
 			}
-			big := w.call(http.MethodPost, "/api/v1/license/"+endpoint, `{"x":"`+strings.Repeat("x", 2<<20)+`"}`, credentials...)
+			big := w.call(http.MethodPost, "/api/v1/license/"+endpoint, `{"x":"`+strings.Repeat("x", 2<<20)+`"}`,
+				credentials...)
 			w.want(big, http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
-			w.want(w.call(http.MethodPost, "/api/v1/license/"+endpoint, "<a/>", slices.Concat(credentials, []string{"Content-Type", "text/xml"})...), http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE")
-			w.want(w.call(http.MethodGet, "/api/v1/license/"+endpoint, ""), http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
+			w.want(w.call(http.MethodPost, "/api/v1/license/"+endpoint, "<a/>",
+				slices.Concat(credentials, []string{"Content-Type", "text/xml"})...), http.StatusUnsupportedMediaType,
+				"UNSUPPORTED_MEDIA_TYPE")
+			w.want(w.call(http.MethodGet, "/api/v1/license/"+endpoint, ""), http.StatusMethodNotAllowed,
+				"METHOD_NOT_ALLOWED")
 		}
 		w.want(w.call(http.MethodPost, "/api/v1/license/nothing", "{}"), http.StatusNotFound, "NOT_FOUND")
 		if list := w.manage("GET", "/"+id+"/devices", ""); list.body["total"] != 1.0 {

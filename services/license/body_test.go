@@ -16,7 +16,8 @@ func TestC4NullIsAbsent(t *testing.T) {
 		body := `{"license_key":"` + key + `","hardware_id":"pc",` + nulls + `}`
 		w.want(w.post("activate", body), http.StatusCreated, "")
 		w.want(w.post("validate", body), http.StatusOK, "")
-		w.want(w.post("validate", `{"license_key":"`+key+`","hardware_id":"pc","os_info":{"name":null}}`), http.StatusOK, "")
+		w.want(w.post("validate", `{"license_key":"`+key+`","hardware_id":"pc","os_info":{"name":null}}`),
+			http.StatusOK, "")
 		bearer := w.bearer(id, "pc")
 		w.want(w.post("heartbeat", `{"session_data":null,`+nulls+`}`, bearer...), http.StatusOK, "")
 		w.want(w.post("offline-token", `{"duration_hours":null}`, bearer...), http.StatusCreated, "")
@@ -35,7 +36,8 @@ func TestP4WholeNumbers(t *testing.T) {
 				t.Errorf("%s: got %v", hours, got.body)
 			}
 		}
-		w.want(w.post("offline-token", `{"duration_hours":24.5}`, w.bearer(id, "pc")...), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.post("offline-token", `{"duration_hours":24.5}`, w.bearer(id, "pc")...), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 	})
 }
 
@@ -44,7 +46,8 @@ func TestC8IdentifiersAreTrimmed(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc\u00e9")), http.StatusCreated, "")
-		for _, k := range []string{key + "\r\n", "\n" + key, "\t" + key, " " + key + " ", "\ufeff" + key, key + "\u200b"} {
+		for _, k := range []string{key + "\r\n", "\n" + key, "\t" + key, " " + key + " ", "\ufeff" + key,
+			key + "\u200b"} {
 			got := w.post("validate", device(k, " pce\u0301\n"))
 			w.want(got, http.StatusOK, "")
 			if got.body["valid"] != true {
@@ -52,7 +55,8 @@ func TestC8IdentifiersAreTrimmed(t *testing.T) {
 			}
 		}
 		w.want(w.post("activate", device(key, "pce\u0301 ")), http.StatusConflict, "ALREADY_ACTIVATED")
-		w.want(w.post("validate", `{"license_key":"`+key+`","hardware_id":" \n"}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.post("validate", `{"license_key":"`+key+`","hardware_id":" \n"}`), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 		offline := w.post("offline-token", "", w.bearer(id, "pc\u00e9")...)
 		w.want(offline, http.StatusCreated, "")
 		token := offline.body["token"].(string)
@@ -76,13 +80,15 @@ func TestM8SmallBodiesWithoutAPIKey(t *testing.T) {
 	})
 }
 
-// M11: whatever a heartbeat's session data holds, it is no failure of the server; of a member given twice the last one counts.
+// M11: whatever a heartbeat's session data holds, it is no failure of the server; of a member given twice the last one
+// counts.
 func TestM11SessionData(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		for _, data := range []string{
-			`{"a":1,"a":2}`, `{"a":{"b":1,"b":[1]}}`, `{"":1}`, `{"a":1e308,"b":-0.0,"c":5e-300}`, `{"a":null}`, `{"\u2028":"\ufffe"}`, `null`,
+			`{"a":1,"a":2}`, `{"a":{"b":1,"b":[1]}}`, `{"":1}`, `{"a":1e308,"b":-0.0,"c":5e-300}`, `{"a":null}`,
+			`{"\u2028":"\ufffe"}`, `null`,
 		} {
 			w.want(w.post("heartbeat", `{"session_data":`+data+`}`, w.bearer(id, "pc")...), http.StatusOK, "")
 		}

@@ -10,7 +10,8 @@ import (
 // product that does not exist leaves nothing.
 func TestAnAPIKeyBoundToAProduct(t *testing.T) {
 	calls := map[string]func(w *world, body string) answer{}
-	for _, endpoint := range []string{"validate", "activate", "leases", "license-file", "consume", "consume/undo", "deactivate"} {
+	for _, endpoint := range []string{"validate", "activate", "leases", "license-file", "consume", "consume/undo",
+		"deactivate"} {
 		calls[endpoint] = func(w *world, body string) answer { return w.post(endpoint, body) }
 	}
 	calls["variables"] = func(w *world, body string) answer {
@@ -25,13 +26,15 @@ func TestAnAPIKeyBoundToAProduct(t *testing.T) {
 				w.auth.limit, w.auth.product = nil, bound
 				keys := map[string]string{}
 				for _, product := range []string{"editor", "viewer"} {
-					made := w.manage(http.MethodPost, "", fmt.Sprintf(`{"customer_id":"a","product":%q,"max_devices":9}`, product))
+					made := w.manage(http.MethodPost, "",
+						fmt.Sprintf(`{"customer_id":"a","product":%q,"max_devices":9}`, product))
 					w.want(made, http.StatusCreated, "")
 					keys[product] = made.body["license_key"].(string)
 				}
 				for name, call := range calls {
 					for product, key := range keys {
-						body := fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","counter":"n","operation_id":"o","variables":{},"label":"x"}`, key)
+						body := fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","counter":"n","operation_id":"o",`+
+							`"variables":{},"label":"x"}`, key)
 						if got := call(w, body); (got.body["error_code"] == "LICENSE_NOT_FOUND") != (product != bound) {
 							t.Errorf("%s of a license of %s: %d %s", name, product, got.status, got.raw)
 						}

@@ -21,7 +21,8 @@ import (
 
 // Migrations is everything that the service keeps in its schema.
 var Migrations = []db.Migrations{
-	store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations, masterkey.Migrations,
+	store.Migrations, outbox.Migrations, telemetry.Migrations, idempotency.Migrations, ratelimit.Migrations,
+	masterkey.Migrations,
 }
 
 // Program is the service as a program. cfg is filled when a command runs.
@@ -53,8 +54,9 @@ func republishCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "republish --since 2026-01-31",
 		Short: "Publish the event log again, so that analytics can be rebuilt",
-		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so it is safe to
-run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the log.`,
+		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so
+it is safe to run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the
+log.`,
 		Example: "  license republish --since 2026-01-31\n  license republish --since 2026-01-31T08:00:00Z",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since)

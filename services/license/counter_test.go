@@ -79,16 +79,19 @@ func TestConsume(t *testing.T) {
 				w.t.Errorf("%s is %v, want %v", member, got.body[member], value)
 			}
 		}
-		if got = w.consume(key, `"counter":"exports","amount":3`); got.body["overage_used"] != 1.0 || got.body["remaining"] != 0.0 {
+		if got = w.consume(key, `"counter":"exports","amount":3`); got.body["overage_used"] != 1.0 ||
+			got.body["remaining"] != 0.0 {
 			w.t.Errorf("beyond the limit: %s", got.raw)
 		}
 		full := w.consume(key, `"counter":"exports"`)
 		w.want(full, http.StatusForbidden, "CONSUMPTION_LIMIT_EXCEEDED")
-		if d := full.body["details"].(map[string]any); d["used"] != 6.0 || d["limit"] != 5.0 || d["counter"] != "exports" || d["resets_at"] == nil {
+		if d := full.body["details"].(map[string]any); d["used"] != 6.0 || d["limit"] != 5.0 ||
+			d["counter"] != "exports" || d["resets_at"] == nil {
 			w.t.Errorf("refused with %v", d)
 		}
 		w.want(w.consume(key, `"counter":"other"`), http.StatusBadRequest, "COUNTER_NOT_FOUND")
-		w.want(w.post("consume", device(key, "laptop")[:len(device(key, "laptop"))-1]+`,"counter":"exports"}`), http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
+		w.want(w.post("consume", device(key, "laptop")[:len(device(key, "laptop"))-1]+`,"counter":"exports"}`),
+			http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
 		w.wantUsed(id, "exports", 6)
 		w.clock.Set(midnight)
 		if got = w.consume(key, `"counter":"exports"`); got.body["used"] != 1.0 {
@@ -101,10 +104,14 @@ func TestConsumeBadInput(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.metered(`[{"name":"c"}]`)
 		for _, members := range []string{
-			`"amount":1`, `"counter":""`, `"counter":7`, `"counter":"c","entitlement":"e"`, `"counter":"c","amount":1.5`, `"counter":"c","amount":"1"`,
-			`"counter":"c","amount":9007199254740992`, `"counter":"c","amount":-9007199254740992`, `"counter":"c","amount":1e300`,
-			`"counter":"c","amount":99999999999999999999`, `"counter":"c","amount":-1`, `"counter":"c","operation_id":7`,
-			`"counter":"c","operation_id":"` + strings.Repeat("o", 256) + `"`, `"counter":"` + strings.Repeat("c", 256) + `"`, `"counter":"c\u0000"`,
+			`"amount":1`, `"counter":""`, `"counter":7`, `"counter":"c","entitlement":"e"`,
+			`"counter":"c","amount":1.5`, `"counter":"c","amount":"1"`,
+			`"counter":"c","amount":9007199254740992`, `"counter":"c","amount":-9007199254740992`,
+			`"counter":"c","amount":1e300`,
+			`"counter":"c","amount":99999999999999999999`,
+			`"counter":"c","amount":-1`, `"counter":"c","operation_id":7`,
+			`"counter":"c","operation_id":"` + strings.Repeat("o", 256) + `"`,
+			`"counter":"` + strings.Repeat("c", 256) + `"`, `"counter":"c\u0000"`,
 		} {
 			w.want(w.consume(key, members), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
@@ -113,7 +120,8 @@ func TestConsumeBadInput(t *testing.T) {
 			many += fmt.Sprintf(`"c%d":1,`, i)
 		}
 		for _, members := range []string{
-			`"consume":[]`, `"consume":{"c":"1"}`, `"consume":{"c":-1}`, `"consume":` + strings.TrimSuffix(many, ",") + `}`, `"entitlements":"e"`,
+			`"consume":[]`, `"consume":{"c":"1"}`, `"consume":{"c":-1}`,
+			`"consume":` + strings.TrimSuffix(many, ",") + `}`, `"entitlements":"e"`,
 			`"require_entitlements":[7]`, `"entitlements":["` + strings.Repeat("e", 256) + `"]`,
 		} {
 			w.want(w.post("validate", with(key, members)), http.StatusBadRequest, "VALIDATION_ERROR")
@@ -125,7 +133,8 @@ func TestConsumeBadInput(t *testing.T) {
 	})
 }
 
-// TestOperations: the same one answers again and counts once, another one under its id is refused, a refused one is not kept.
+// TestOperations: the same one answers again and counts once, another one under its id is refused, a refused one is not
+// kept.
 func TestOperations(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.metered(`[{"name":"c","limit":5}]`)
@@ -136,9 +145,11 @@ func TestOperations(t *testing.T) {
 		if again := w.consume(key, `"counter":"c","amount":2,"operation_id":"o"`); again.raw != first.raw {
 			w.t.Errorf("first %s, again %s", first.raw, again.raw)
 		}
-		w.want(w.consume(key, `"counter":"c","amount":3,"operation_id":"o"`), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		w.want(w.consume(key, `"counter":"c","amount":3,"operation_id":"o"`), http.StatusUnprocessableEntity,
+			"IDEMPOTENCY_KEY_REUSED")
 		w.want(w.consume(other, `"counter":"c","amount":3,"operation_id":"o"`), http.StatusOK, "")
-		w.want(w.consume(key, `"counter":"c","amount":4,"operation_id":"late"`), http.StatusForbidden, "CONSUMPTION_LIMIT_EXCEEDED")
+		w.want(w.consume(key, `"counter":"c","amount":4,"operation_id":"late"`), http.StatusForbidden,
+			"CONSUMPTION_LIMIT_EXCEEDED")
 		w.want(w.manage("POST", "/"+id+"/counters/c/set", `{"used":0}`), http.StatusOK, "")
 		w.want(w.consume(key, `"counter":"c","amount":4,"operation_id":"late"`), http.StatusOK, "")
 		w.wantUsed(id, "c", 4)
@@ -182,7 +193,8 @@ func TestMeteredValidate(t *testing.T) {
 		got := w.post("validate", with(key, `"consume":{"a":2,"b":1},"operation_id":"o"`))
 		w.want(got, http.StatusOK, "")
 		counters, _ := got.body["counters"].(map[string]any)
-		if a, _ := counters["a"].(map[string]any); got.body["valid"] != true || a["used"] != 2.0 || a["device_used"] != 2.0 || len(counters) != 2 {
+		if a, _ := counters["a"].(map[string]any); got.body["valid"] != true || a["used"] != 2.0 ||
+			a["device_used"] != 2.0 || len(counters) != 2 {
 			w.t.Errorf("%s", got.raw)
 		}
 		if again := w.post("validate", with(key, `"consume":{"a":2,"b":1},"operation_id":"o"`)); again.raw != got.raw {
@@ -220,7 +232,8 @@ func TestEntitlementsInValidate(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.auth.limit = &authv1.RateLimit{}
 		end := w.clock.Now().Add(time.Hour).UTC().Truncate(time.Second)
-		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","features":["plain"],"entitlements":[{"code":"trial","name":"Trial","expires_at":"`+end.Format(time.RFC3339)+`"}]}`)
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","features":["plain"],`+
+			`"entitlements":[{"code":"trial","name":"Trial","expires_at":"`+end.Format(time.RFC3339)+`"}]}`)
 		w.want(made, http.StatusCreated, "")
 		key := made.body["license_key"].(string)
 		active := w.post("activate", device(key, "pc"))
@@ -229,9 +242,11 @@ func TestEntitlementsInValidate(t *testing.T) {
 		for range 2 {
 			got := w.post("validate", asked)
 			answers, _ := json.Marshal(got.body["entitlements"])
-			want := `{"other":{"error_code":"ENTITLEMENT_MISSING","expires_at":null,"granted":false},"plain":{"expires_at":null,"granted":true},` +
+			want := `{"other":{"error_code":"ENTITLEMENT_MISSING","expires_at":null,"granted":false},` +
+				`"plain":{"expires_at":null,"granted":true},` +
 				`"trial":{"expires_at":"` + end.Format(time.RFC3339) + `","granted":true}}`
-			if string(answers) != want || fmt.Sprint(got.body["features"], active.body["features"]) != "[plain trial] [plain trial]" {
+			if string(answers) != want || fmt.Sprint(got.body["features"],
+				active.body["features"]) != "[plain trial] [plain trial]" {
 				w.t.Errorf("%s, want %s", got.raw, want)
 			}
 		}
@@ -242,14 +257,16 @@ func TestEntitlementsInValidate(t *testing.T) {
 			w.t.Errorf("%s", missing.raw)
 		}
 		w.clock.Set(end)
-		w.want(w.post("validate", with(key, `"require_entitlements":["trial"]`)), http.StatusForbidden, "ENTITLEMENT_EXPIRED")
+		w.want(w.post("validate", with(key, `"require_entitlements":["trial"]`)), http.StatusForbidden,
+			"ENTITLEMENT_EXPIRED")
 		if got := w.post("validate", asked); fmt.Sprint(got.body["features"], got.body["valid"]) != "[plain] true" {
 			w.t.Errorf("after its end: %s", got.raw)
 		}
 	})
 }
 
-// TestConsumeRace: 40 devices in two processes, with operations that come twice, while the limit moves and others activate.
+// TestConsumeRace: 40 devices in two processes, with operations that come twice, while the limit moves and others
+// activate.
 func TestConsumeRace(t *testing.T) {
 	const devices, each, limit, overage = 40, 6, 150, 25
 	eachWorld(t, func(w *world) {
@@ -281,7 +298,8 @@ func TestConsumeRace(t *testing.T) {
 		}
 		running.Go(func() {
 			for i := range 10 {
-				w.want(w.manage("PUT", "/"+id+"/counters/c", fmt.Sprintf(`{"limit":%d,"overage":%d}`, limit-i%3, overage)), http.StatusOK, "")
+				w.want(w.manage("PUT", "/"+id+"/counters/c",
+					fmt.Sprintf(`{"limit":%d,"overage":%d}`, limit-i%3, overage)), http.StatusOK, "")
 				w.want(w.post("activate", device(key, fmt.Sprint("other-", i))), http.StatusCreated, "")
 			}
 		})
@@ -311,16 +329,19 @@ func TestManageCounters(t *testing.T) {
 		id, key := w.metered(`[]`)
 		put := w.manage("PUT", "/"+id+"/counters/exports", `{"limit":10,"reset":"monthly","allow_negative":true}`)
 		w.want(put, http.StatusOK, "")
-		if put.body["overage"] != 0.0 || put.body["anchor"] != "calendar" || put.body["used"] != 0.0 || put.body["devices"] != nil {
+		if put.body["overage"] != 0.0 || put.body["anchor"] != "calendar" || put.body["used"] != 0.0 ||
+			put.body["devices"] != nil {
 			w.t.Errorf("%s", put.raw)
 		}
-		w.want(w.manage("PUT", "/"+id+"/counters/exports", `{"limit":10}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.manage("PUT", "/"+id+"/counters/exports", `{"limit":10}`, "If-Match", `"1"`),
+			http.StatusPreconditionFailed, "VERSION_MISMATCH")
 		if audit := string(w.audited("license.update").Data); !strings.Contains(audit, "exports") {
 			w.t.Errorf("audited as %s", audit)
 		}
 		w.want(w.consume(key, `"counter":"exports","amount":8`), http.StatusOK, "")
 		threshold := w.eventually("license.counter.threshold")
-		if data := string(threshold.Data); !strings.Contains(data, `"threshold":80`) || !strings.Contains(data, `"license":{`) {
+		if data := string(threshold.Data); !strings.Contains(data, `"threshold":80`) ||
+			!strings.Contains(data, `"license":{`) {
 			w.t.Errorf("%s", data)
 		}
 		corrections := []struct{ action, body, want string }{
@@ -344,7 +365,8 @@ func TestManageCounters(t *testing.T) {
 		if fmt.Sprint(actions, history.body["total"]) != "[reset set adjusted] 4" {
 			w.t.Errorf("%s", history.raw)
 		}
-		rest := w.manage("GET", fmt.Sprintf("/%s/counters/exports/history?cursor=%v", id, history.body["next_cursor"]), "")
+		rest := w.manage("GET", fmt.Sprintf("/%s/counters/exports/history?cursor=%v", id, history.body["next_cursor"]),
+			"")
 		if left := rest.body["history"].([]any); len(left) != 1 || rest.body["next_cursor"] != nil {
 			w.t.Errorf("%s", rest.raw)
 		}
@@ -366,38 +388,48 @@ func TestManageCountersBadInput(t *testing.T) {
 		id, _ := w.metered(`[{"name":"c"}]`)
 		at := "/" + id + "/counters/c"
 		for _, body := range []string{
-			`{"limit":-1}`, `{"limit":1.5}`, `{"limit":9007199254740992}`, `{"overage":-1}`, `{"reset":"hourly"}`, `{"anchor":"x"}`,
+			`{"limit":-1}`, `{"limit":1.5}`, `{"limit":9007199254740992}`, `{"overage":-1}`, `{"reset":"hourly"}`,
+			`{"anchor":"x"}`,
 			`{"allow_negative":1}`, `{"name":"d"}`, `{"used":3}`, `[]`, `{"limit":`,
 		} {
 			w.want(w.ask(w.front(ada), "PUT", managed+at, body), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
 		for path, bodies := range map[string][]string{
-			"/adjust": {`{}`, `{"amount":null}`, `{"amount":"1"}`, `{"amount":9007199254740992}`, `{"amount":1,"reason":"` + strings.Repeat("r", 256) + `"}`},
-			"/set":    {`{}`, `{"used":-1}`, `{"used":1.5}`},
-			"/reset":  {`{"used":1}`},
+			"/adjust": {`{}`, `{"amount":null}`, `{"amount":"1"}`, `{"amount":9007199254740992}`,
+				`{"amount":1,"reason":"` + strings.Repeat("r", 256) + `"}`},
+			"/set":   {`{}`, `{"used":-1}`, `{"used":1.5}`},
+			"/reset": {`{"used":1}`},
 		} {
 			for _, body := range bodies {
 				w.want(w.ask(w.front(ada), "POST", managed+at+path, body), http.StatusBadRequest, "VALIDATION_ERROR")
 			}
 		}
 		for _, call := range []struct{ method, path, body string }{
-			{"DELETE", "", ""}, {"POST", "/adjust", `{"amount":1}`}, {"POST", "/set", `{"used":1}`}, {"POST", "/reset", ""}, {"GET", "/history", ""},
+			{"DELETE", "", ""}, {"POST", "/adjust", `{"amount":1}`}, {"POST", "/set", `{"used":1}`},
+			{"POST", "/reset", ""}, {"GET", "/history", ""},
 		} {
-			w.want(w.manage(call.method, "/"+id+"/counters/other"+call.path, call.body), http.StatusNotFound, "COUNTER_NOT_FOUND")
-			w.want(w.manage(call.method, "/"+unknown+"/counters/c"+call.path, call.body), http.StatusNotFound, "LICENSE_NOT_FOUND")
+			w.want(w.manage(call.method, "/"+id+"/counters/other"+call.path, call.body), http.StatusNotFound,
+				"COUNTER_NOT_FOUND")
+			w.want(w.manage(call.method, "/"+unknown+"/counters/c"+call.path, call.body), http.StatusNotFound,
+				"LICENSE_NOT_FOUND")
 		}
 		w.want(w.manage("PUT", "/"+id+"/counters/a%20b", `{}`), http.StatusBadRequest, "VALIDATION_ERROR")
 		w.want(w.manage("PUT", "/"+unknown+"/counters/c", `{}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		w.want(w.manage("GET", "/"+unknown+"/counters", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		for _, members := range []string{
-			`"counters":[{"name":"a"},{"name":"a"}]`, `"counters":[{}]`, `"counters":[{"name":"a/b"}]`, `"counters":{}`, `"counters":[{"name":"a","limit":-1}]`,
+			`"counters":[{"name":"a"},{"name":"a"}]`, `"counters":[{}]`, `"counters":[{"name":"a/b"}]`, `"counters":{}`,
+			`"counters":[{"name":"a","limit":-1}]`,
 			`"counters":[` + strings.TrimSuffix(strings.Repeat(`{"name":"a"},`, 33), ",") + `]`,
-			`"entitlements":[{"code":"a"},{"code":"a"}]`, `"entitlements":[{}]`, `"entitlements":[{"code":"a","slots":0}]`,
-			`"entitlements":[{"code":"a","counter":"b c"}]`, `"entitlements":[{"code":"a","expires_at":"0001-01-01T00:00:00Z"}]`,
+			`"entitlements":[{"code":"a"},{"code":"a"}]`,
+			`"entitlements":[{}]`, `"entitlements":[{"code":"a","slots":0}]`,
+			`"entitlements":[{"code":"a","counter":"b c"}]`,
+			`"entitlements":[{"code":"a","expires_at":"0001-01-01T00:00:00Z"}]`,
 			`"entitlements":[{"code":"a","metadata":{"x":"` + strings.Repeat("x", 64<<10) + `"}}]`,
 		} {
-			w.want(w.ask(w.front(ada), "POST", managed, `{"customer_id":"a",`+members+`}`), http.StatusBadRequest, "VALIDATION_ERROR")
-			w.want(w.ask(w.front(ada), "PATCH", managed+"/"+id, `{`+members+`}`), http.StatusBadRequest, "VALIDATION_ERROR")
+			w.want(w.ask(w.front(ada), "POST", managed, `{"customer_id":"a",`+members+`}`), http.StatusBadRequest,
+				"VALIDATION_ERROR")
+			w.want(w.ask(w.front(ada), "PATCH", managed+"/"+id, `{`+members+`}`), http.StatusBadRequest,
+				"VALIDATION_ERROR")
 		}
 		w.wantUsed(id, "c", 0)
 	})
@@ -425,7 +457,8 @@ func TestManageEntitlements(t *testing.T) {
 			w.t.Errorf("%s", got.raw)
 		}
 		version := w.get(id)["version"]
-		w.want(w.manage("PUT", at+"/sync%20all", `{"name":"Sync","slots":2,"counter":"c","metadata":{"n":1}}`), http.StatusOK, "")
+		w.want(w.manage("PUT", at+"/sync%20all", `{"name":"Sync","slots":2,"counter":"c","metadata":{"n":1}}`),
+			http.StatusOK, "")
 		if got := w.get(id)["version"]; got != version {
 			w.t.Errorf("the same entitlement is a change: version %v, then %v", version, got)
 		}
@@ -437,7 +470,8 @@ func TestManageEntitlements(t *testing.T) {
 			w.t.Errorf("features alone left %s", listed.raw)
 		}
 		w.want(w.manage("DELETE", at+"/export", ""), http.StatusNotFound, "ENTITLEMENT_NOT_FOUND")
-		w.want(w.manage("DELETE", at+"/sync%20all", "", "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.manage("DELETE", at+"/sync%20all", "", "If-Match", `"1"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		w.want(w.manage("DELETE", at+"/sync%20all", ""), http.StatusOK, "")
 		if got := w.post("validate", device(key, "pc")); fmt.Sprint(got.body["features"]) != "[]" {
 			w.t.Errorf("%s", got.raw)
@@ -481,10 +515,12 @@ func TestConsumedEvents(t *testing.T) {
 // TestEntitlementsOfAPolicy go together with those of the license, which win by their codes.
 func TestEntitlementsOfAPolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		policy := w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies", `{"code":"pro","name":"Pro","counters":[{"name":"c","limit":5}],
+		policy := w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies", `{"code":"pro","name":"Pro",
+			"counters":[{"name":"c","limit":5}],
 			"features":["plain"],"entitlements":[{"code":"a","name":"A"},{"code":"b","name":"B"}]}`)
 		w.want(policy, http.StatusCreated, "")
-		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","policy":"pro","entitlements":[{"code":"b","name":"mine"},{"code":"c"}]}`)
+		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","policy":"pro","entitlements":[{"code":"b",`+
+			`"name":"mine"},{"code":"c"}]}`)
 		w.want(made, http.StatusCreated, "")
 		names := map[string]any{}
 		for _, e := range made.body["entitlements"].([]any) {

@@ -101,7 +101,8 @@ func TestDeleteAnEnrollmentKey(t *testing.T) {
 		w.want(w.post("validate", device(enrollment, "pc")), http.StatusForbidden, "ENROLLMENT_KEY_INVALID")
 		w.want(w.post("activate", device(enrollment, "new")), http.StatusForbidden, "ENROLLMENT_KEY_INVALID")
 		testkit.Eventually(t, patience, func() error {
-			if got := other.post("validate", device(enrollment, "pc")); got.body["error_code"] != "ENROLLMENT_KEY_INVALID" {
+			if got := other.post("validate",
+				device(enrollment, "pc")); got.body["error_code"] != "ENROLLMENT_KEY_INVALID" {
 				return fmt.Errorf("the other replica answers %s", got.raw)
 			}
 			return nil
@@ -130,7 +131,8 @@ func TestEnrollmentRace(t *testing.T) {
 		for i := range 3 * 40 {
 			running.Go(func() {
 				process, by := []*world{w, other}[i%2], []string{seven, five, key}[i%3]
-				if got := process.post("activate", device(by, fmt.Sprintf("pc-%d", i))); got.status == http.StatusCreated {
+				if got := process.post("activate",
+					device(by, fmt.Sprintf("pc-%d", i))); got.status == http.StatusCreated {
 					in[i%3].Add(1)
 				}
 			})
@@ -170,8 +172,8 @@ func TestEnrollmentKeysInOtherCalls(t *testing.T) {
 		w.want(w.post("leases", body("new", "")), http.StatusForbidden, refused)
 		w.want(w.post("license-file", body("foreign", "")), http.StatusForbidden, refused)
 		variables := func(hardwareID string) answer {
-			return w.call(http.MethodPut, "/api/v1/license/devices/variables", body(hardwareID, `,"variables":{"a":"b"}`),
-				"X-API-Key", w.auth.apiKey)
+			return w.call(http.MethodPut, "/api/v1/license/devices/variables",
+				body(hardwareID, `,"variables":{"a":"b"}`), "X-API-Key", w.auth.apiKey)
 		}
 		w.want(variables("own"), http.StatusOK, "")
 		w.want(variables("foreign"), http.StatusForbidden, refused)
@@ -184,7 +186,8 @@ func TestEnrollmentKeyInput(t *testing.T) {
 	path := "/" + id + "/enrollment-keys"
 	for _, bad := range []string{
 		`{}`, `{"label":""}`, `{"label":"` + strings.Repeat("x", 256) + `"}`, `{"label":"a","max_devices":0}`,
-		`{"label":"a","max_devices":1000001}`, `{"label":"a","expires_at":"2001-01-01"}`, `{"label":"a","expires_at":"soon"}`,
+		`{"label":"a","max_devices":1000001}`, `{"label":"a","expires_at":"2001-01-01"}`,
+		`{"label":"a","expires_at":"soon"}`,
 		`{"label":"a","enrollment_key":"ENR-1"}`, `{"label":"a\u0000"}`,
 	} {
 		w.want(w.manage(http.MethodPost, path, bad), http.StatusBadRequest, "VALIDATION_ERROR")
@@ -193,6 +196,7 @@ func TestEnrollmentKeyInput(t *testing.T) {
 		w.enroll(id, "")
 	}
 	w.want(w.manage(http.MethodPost, path, `{"label":"a"}`), http.StatusBadRequest, "VALIDATION_ERROR")
-	w.want(w.manage(http.MethodPost, "/"+unknown+"/enrollment-keys", `{"label":"a"}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
+	w.want(w.manage(http.MethodPost, "/"+unknown+"/enrollment-keys", `{"label":"a"}`), http.StatusNotFound,
+		"LICENSE_NOT_FOUND")
 	w.want(w.manage(http.MethodGet, "/"+unknown+"/enrollment-keys", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
 }

@@ -37,7 +37,8 @@ func (w *world) used(group string, licenses, devices int) {
 	w.t.Helper()
 	got := w.groups(http.MethodGet, "/"+group, "").body
 	if got["current_licenses"] != float64(licenses) || got["current_devices"] != float64(devices) {
-		w.t.Errorf("%v licenses with %v devices, want %d with %d", got["current_licenses"], got["current_devices"], licenses, devices)
+		w.t.Errorf("%v licenses with %v devices, want %d with %d",
+			got["current_licenses"], got["current_devices"], licenses, devices)
 	}
 }
 
@@ -51,7 +52,8 @@ func TestLicensesOfAGroupShareItsLimits(t *testing.T) {
 		_, plainKey := w.create(9, 0)
 		full := w.manage(http.MethodPost, "", `{"customer_id":"acme","group_id":"`+group+`"}`)
 		w.want(full, http.StatusForbidden, errcode.GroupLimitExceeded)
-		if d := full.body["details"].(map[string]any); d["group_id"] != group || d["max_licenses"] != 2.0 || d["current_licenses"] != 2.0 {
+		if d := full.body["details"].(map[string]any); d["group_id"] != group || d["max_licenses"] != 2.0 ||
+			d["current_licenses"] != 2.0 {
 			w.t.Errorf("details: %v", d)
 		}
 		w.want(w.post("activate", device(key, "a")), http.StatusCreated, "")
@@ -65,7 +67,8 @@ func TestLicensesOfAGroupShareItsLimits(t *testing.T) {
 			}
 		}
 		w.want(w.post("activate", device(key, "a")), http.StatusConflict, errcode.AlreadyActivated)
-		w.agrees(w.explain(`{"license_key":"`+key+`","hardware_id":"c","operation":"activate"}`), w.post("activate", device(key, "c")))
+		w.agrees(w.explain(`{"license_key":"`+key+`","hardware_id":"c","operation":"activate"}`),
+			w.post("activate", device(key, "c")))
 		w.used(group, 2, 2)
 		w.transfer(id, "a", "d")
 		w.deactivate(id, "d")
@@ -94,8 +97,10 @@ func TestLicensesMoveBetweenGroups(t *testing.T) {
 		w.update(id, `{"group_id":"`+big+`"}`)
 		w.activate(key, "b")
 		before := w.get(id)
-		w.want(w.manage(http.MethodPatch, "/"+id, `{"group_id":"`+small+`"}`), http.StatusForbidden, errcode.GroupLimitExceeded)
-		w.want(w.manage(http.MethodPatch, "/"+other, `{"group_id":"`+big+`"}`), http.StatusForbidden, errcode.GroupLimitExceeded)
+		w.want(w.manage(http.MethodPatch, "/"+id, `{"group_id":"`+small+`"}`), http.StatusForbidden,
+			errcode.GroupLimitExceeded)
+		w.want(w.manage(http.MethodPatch, "/"+other, `{"group_id":"`+big+`"}`), http.StatusForbidden,
+			errcode.GroupLimitExceeded)
 		if after := w.get(id); after["version"] != before["version"] || after["group_id"] != big {
 			w.t.Errorf("the refusals changed the license: %v", after)
 		}
@@ -106,7 +111,8 @@ func TestLicensesMoveBetweenGroups(t *testing.T) {
 		w.update(id, `{"group_id":null}`)
 		w.used(big, 0, 0)
 		w.update(other, `{"group_id":"`+big+`"}`)
-		w.want(w.groups(http.MethodDelete, "/"+big, "", "If-Match", `"7"`), http.StatusPreconditionFailed, errcode.VersionMismatch)
+		w.want(w.groups(http.MethodDelete, "/"+big, "", "If-Match", `"7"`), http.StatusPreconditionFailed,
+			errcode.VersionMismatch)
 		w.want(w.groups(http.MethodDelete, "/"+big, ""), http.StatusOK, "")
 		if got := w.get(other); got["group_id"] != nil {
 			w.t.Errorf("the group is gone, its license shows %v", got["group_id"])
@@ -174,8 +180,8 @@ func TestBulkCreateFillsAGroup(t *testing.T) {
 	})
 }
 
-// together makes calls at once, and counts how many of them were answered with a status. Those that a busy database turns away
-// come again, as clients do.
+// together makes calls at once, and counts how many of them were answered with a status. Those that a busy database
+// turns away come again, as clients do.
 func together(n, status int, call func(i int) answer) int {
 	var good atomic.Int32
 	var all sync.WaitGroup
@@ -200,7 +206,9 @@ func TestLimitsOfAGroupAreExactUnderRaces(t *testing.T) {
 		w.unlimitedCalls()
 		group := w.group(fmt.Sprintf(`,"max_devices":%d,"max_licenses":%d`, limit, limit))
 		body := `{"customer_id":"acme","max_devices":40,"group_id":"` + group + `"}`
-		if made := together(40, http.StatusCreated, func(int) answer { return w.manage(http.MethodPost, "", body) }); made != limit {
+		if made := together(40, http.StatusCreated, func(int) answer {
+			return w.manage(http.MethodPost, "", body)
+		}); made != limit {
 			w.t.Errorf("%d licenses were made, want %d", made, limit)
 		}
 		w.used(group, limit, 0)
@@ -244,7 +252,8 @@ func TestMovesIntoAGroupAndActivationsRace(t *testing.T) {
 			}
 		}
 		if got["current_devices"] != devices || devices > limit || devices < limit-1 {
-			w.t.Errorf("the group has %v devices, its licenses %v, the limit is %d", got["current_devices"], devices, limit)
+			w.t.Errorf("the group has %v devices, its licenses %v, the limit is %d",
+				got["current_devices"], devices, limit)
 		}
 	})
 }

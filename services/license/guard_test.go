@@ -65,8 +65,10 @@ func TestRefusedTokensAreLimited(t *testing.T) {
 			id, key = w.create(9, 30)
 			wrong := good(w.t.(*testing.T))
 			guardtest.Check(w.t.(*testing.T), guardtest.Route{
-				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures, Unguessable: true,
-				Good: good, Wrong: []string{"x.y.z", "nonsense", wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)},
+				Handler: w.public, Request: carrying(path, "Authorization", "Bearer ", ""), Limit: failures,
+				Unguessable: true,
+				Good:        good, Wrong: []string{"x.y.z", "nonsense",
+					wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)},
 			})
 			w.clock.Advance(time.Minute)
 		}
@@ -83,7 +85,8 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 		guardtest.Check(w.t.(*testing.T), guardtest.Route{
 			Handler: w.public, Limit: failures, Unguessable: true, InBody: true,
 			Request: func(credentials ...string) *http.Request {
-				return httptest.NewRequest(http.MethodPost, "/api/v1/license/validate-offline", strings.NewReader(fmt.Sprintf(`{"token": %q}`, credentials[0])))
+				return httptest.NewRequest(http.MethodPost, "/api/v1/license/validate-offline",
+					strings.NewReader(fmt.Sprintf(`{"token": %q}`, credentials[0])))
 			},
 			Good:  func(*testing.T) string { return good },
 			Wrong: []string{"x.y.z", "nonsense", good[:strings.LastIndexByte(good, '.')+1] + strings.Repeat("A", 86)},
@@ -91,8 +94,8 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 	})
 }
 
-// TestL2EventsDoNotNameAProxyAsTheClient: the address of a proxy that nobody named is marked as one. It is not left out: a client in a
-// private network would hide its guesses behind a header.
+// TestL2EventsDoNotNameAProxyAsTheClient: the address of a proxy that nobody named is marked as one. It is not left
+// out: a client in a private network would hide its guesses behind a header.
 func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
@@ -135,26 +138,29 @@ func TestA1NoRouteTakesGuessesUnseen(t *testing.T) {
 			if !ok {
 				continue
 			}
-			guess := strings.TrimSuffix(device("LIC-000000000000", "guess by "+name), "}") + `,"counter":"c","operation_id":"o"}`
+			guess := strings.TrimSuffix(device("LIC-000000000000", "guess by "+name), "}") +
+				`,"counter":"c","operation_id":"o"}`
 			answer := w.call(route.Method, route.Path, guess, append(w.bearer(id, "pc"), "X-API-Key", w.auth.apiKey)...)
 			if answer.body["error_code"] != "LICENSE_NOT_FOUND" {
 				continue
 			}
 			took = append(took, name)
 			w.await(func(e event.Event) bool {
-				return strings.Contains(string(e.Data), "guess by "+name) && strings.Contains(string(e.Data), `"license_key_hash":"`) &&
+				return strings.Contains(string(e.Data), "guess by "+name) &&
+					strings.Contains(string(e.Data), `"license_key_hash":"`) &&
 					slices.Contains([]string{"license.validation.failed", "license.activation.refused"}, e.Type)
 			})
 		}
 		slices.Sort(took)
-		if want := []string{"activate", "consume", "consume/undo", "deactivate", "leases", "license-file", "validate"}; !slices.Equal(took, want) {
+		if want := []string{"activate", "consume", "consume/undo", "deactivate", "leases", "license-file",
+			"validate"}; !slices.Equal(took, want) {
 			t.Errorf("routes that take a license key: %v, want %v", took, want)
 		}
 	})
 }
 
-// TestCallsThatTheClientAbandonsCount: the context of a request whose client half-closed or reset its connection is canceled. Whatever
-// becomes of the call, it counts against its API key.
+// TestCallsThatTheClientAbandonsCount: the context of a request whose client half-closed or reset its connection is
+// canceled. Whatever becomes of the call, it counts against its API key.
 func TestCallsThatTheClientAbandonsCount(t *testing.T) {
 	for _, endpoint := range []string{"activate", "deactivate", "validate"} {
 		eachWorld(t, func(w *world) {
@@ -210,8 +216,8 @@ func TestM6OneSeatCannotFlood(t *testing.T) {
 	})
 }
 
-// TestRevokedTokensTakeNothingFromTheirDevice: who holds a token that was revoked, with its family or as one from before the device
-// took its seat anew, cannot use up what the device may do with its new ones.
+// TestRevokedTokensTakeNothingFromTheirDevice: who holds a token that was revoked, with its family or as one from
+// before the device took its seat anew, cannot use up what the device may do with its new ones.
 func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	revocations := map[string]func(w *world, id, key string){
 		"family": func(w *world, _, _ string) {
@@ -225,7 +231,10 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	}
 	for name, revoke := range revocations {
 		testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
-			w := newWorld(t, d, withTokenLimit(4), func(c *license.Config) { c.AddressLimits = new(bool); *c.AddressLimits = true })
+			w := newWorld(t, d, withTokenLimit(4), func(c *license.Config) {
+				c.AddressLimits = new(bool)
+				*c.AddressLimits = true
+			})
 			id, key := w.create(1, 30)
 			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 			stolen := w.bearer(id, "pc")
@@ -252,6 +261,8 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
-		guardtest.RateLimitsArePruned(t, d, func() { newWorld(t, d, func(c *license.Config) { c.RateLimitShared = true }) })
+		guardtest.RateLimitsArePruned(t, d, func() {
+			newWorld(t, d, func(c *license.Config) { c.RateLimitShared = true })
+		})
 	})
 }

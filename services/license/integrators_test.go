@@ -34,10 +34,12 @@ func TestIntegratorC1EndGivenAtCreation(t *testing.T) {
 			want    any // nil: without end
 			bad     bool
 		}{
-			"none":                  {},
-			"days":                  {members: `,"expires_in_days":30`, want: at(now.Add(30 * 24 * time.Hour))},
-			"time":                  {members: `,"expires_at":"` + at(now.AddDate(1, 0, 0)) + `"`, want: at(now.AddDate(1, 0, 0))},
-			"time that is over":     {members: `,"expires_at":"` + at(now.Add(-time.Hour)) + `"`, want: at(now.Add(-time.Hour))},
+			"none": {},
+			"days": {members: `,"expires_in_days":30`, want: at(now.Add(30 * 24 * time.Hour))},
+			"time": {members: `,"expires_at":"` + at(now.AddDate(1, 0, 0)) + `"`,
+				want: at(now.AddDate(1, 0, 0))},
+			"time that is over": {members: `,"expires_at":"` + at(now.Add(-time.Hour)) + `"`,
+				want: at(now.Add(-time.Hour))},
 			"both":                  {members: `,"expires_in_days":30,"expires_at":"2099-01-01"`, bad: true},
 			"no days":               {members: `,"expires_in_days":0`, bad: true},
 			"too many days":         {members: `,"expires_in_days":36501`, bad: true},
@@ -75,8 +77,10 @@ func TestIntegratorC2ZeroDateIsNotPerpetual(t *testing.T) {
 		id, key := w.create(1, 30)
 		w.activate(key, "pc")
 		for _, bad := range []string{
-			`{"expires_at":"0001-01-01T00:00:00Z"}`, `{"expires_at":"0001-01-01T00:00:01Z"}`, `{"expires_at":"1970-01-01"}`,
-			`{"expires_in_days":1,"expires_at":"2099-01-01"}`, `{"expires_in_days":1,"expires_at":null}`, `{"expires_in_days":0}`,
+			`{"expires_at":"0001-01-01T00:00:00Z"}`, `{"expires_at":"0001-01-01T00:00:01Z"}`,
+			`{"expires_at":"1970-01-01"}`,
+			`{"expires_in_days":1,"expires_at":"2099-01-01"}`, `{"expires_in_days":1,"expires_at":null}`,
+			`{"expires_in_days":0}`,
 		} {
 			w.want(w.manage("PATCH", "/"+id, bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
@@ -121,9 +125,10 @@ func TestIntegratorC3Filters(t *testing.T) {
 			"active":                    {url.Values{"status": {"active"}}, []string{active}},
 			"expired":                   {url.Values{"status": {"expired"}}, []string{expired}},
 			"inactive":                  {url.Values{"status": {"inactive"}}, []string{inactive}},
-			"device and status":         {url.Values{"hardware_id": {"pc-1"}, "status": {"expired"}}, []string{expired}},
-			"customer and key":          {url.Values{"customer_id": {"acme"}, "license_key": {key}}, []string{active}},
-			"other customer":            {url.Values{"customer_id": {"brick"}, "license_key": {key}}, nil},
+			"device and status": {url.Values{"hardware_id": {"pc-1"}, "status": {"expired"}},
+				[]string{expired}},
+			"customer and key": {url.Values{"customer_id": {"acme"}, "license_key": {key}}, []string{active}},
+			"other customer":   {url.Values{"customer_id": {"brick"}, "license_key": {key}}, nil},
 		} {
 			got, total := w.list(tt.filter)
 			slices.Sort(got)
@@ -135,7 +140,8 @@ func TestIntegratorC3Filters(t *testing.T) {
 	})
 }
 
-// TestStatusIsWhatTheRulesSay: over random licenses and instants, each license has the one status by which it can be used.
+// TestStatusIsWhatTheRulesSay: over random licenses and instants, each license has the one status by which it can be
+// used.
 func TestStatusIsWhatTheRulesSay(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		codes := map[string]string{"": "active", "LICENSE_EXPIRED": "expired", "LICENSE_INACTIVE": "inactive"}
@@ -151,7 +157,8 @@ func TestStatusIsWhatTheRulesSay(t *testing.T) {
 		for range 3 {
 			want, got := map[string]string{}, map[string]string{}
 			for _, id := range ids {
-				want[id] = codes[refused(w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc"})))]
+				want[id] = codes[refused(w.asAuth.CheckDevice(t.Context(),
+					connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc"})))]
 			}
 			for _, status := range codes {
 				found, _ := w.list(url.Values{"status": {status}, "per_page": {"100"}})
@@ -183,7 +190,8 @@ func TestSearchByKeyIsAudited(t *testing.T) {
 
 		// A6: however often it is searched for, there is one entry an hour for each administrator.
 		entries := func() (n int64) {
-			if err := w.db.Read(t.Context()).Table("outbox").Where("CAST(data AS text) LIKE ?", "%find_by_key%").Count(&n).Error; err != nil {
+			if err := w.db.Read(t.Context()).Table("outbox").Where("CAST(data AS text) LIKE ?", "%find_by_key%").
+				Count(&n).Error; err != nil {
 				w.t.Fatal(err)
 			}
 			return n
@@ -213,31 +221,35 @@ func TestIntegratorP1TransferToADeviceWithASeat(t *testing.T) {
 		w.activate(key, "b")
 		got := w.manage("POST", "/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`)
 		w.want(got, http.StatusConflict, "ALREADY_ACTIVATED")
-		if !strings.Contains(got.raw, "nothing was moved") || !strings.Contains(got.raw, "deactivate from_hardware_id") {
+		if !strings.Contains(got.raw, "nothing was moved") ||
+			!strings.Contains(got.raw, "deactivate from_hardware_id") {
 			w.t.Errorf("got %s", got.raw)
 		}
 	})
 }
 
-// TestIntegratorP7LostAnswers: a change of devices that is asked for again with its Idempotency-Key answers as the first time and
-// changes nothing more.
+// TestIntegratorP7LostAnswers: a change of devices that is asked for again with its Idempotency-Key answers as the
+// first time and changes nothing more.
 func TestIntegratorP7LostAnswers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(2, 0)
 		w.activate(key, "a")
 		transfer := func(by, key, to string) answer {
 			front := w.front(&rpc.Actor{Id: by, RequestId: fmt.Sprint(rand.Int())})
-			return w.ask(front, "POST", managed+"/"+id+"/transfer", `{"from_hardware_id":"a","to_hardware_id":"`+to+`"}`, "Idempotency-Key", key)
+			return w.ask(front, "POST", managed+"/"+id+"/transfer",
+				`{"from_hardware_id":"a","to_hardware_id":"`+to+`"}`, "Idempotency-Key", key)
 		}
 		first, again := transfer("ada", "t", "b"), transfer("ada", "t", "b")
 		w.want(first, http.StatusOK, "")
-		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" || first.body["to_hardware_id"] != "b" {
+		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" ||
+			first.body["to_hardware_id"] != "b" {
 			w.t.Errorf("transfer: first %s, again %s", first.raw, again.raw)
 		}
 		w.want(transfer("ada", "t", "c"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 		w.want(transfer("bob", "t", "b"), http.StatusNotFound, "DEVICE_NOT_FOUND")
 		leave := func() answer {
-			return w.manage("POST", "/"+id+"/devices/deactivate", `{"hardware_id":"b","reason":"sold"}`, "Idempotency-Key", "d")
+			return w.manage("POST", "/"+id+"/devices/deactivate", `{"hardware_id":"b","reason":"sold"}`,
+				"Idempotency-Key", "d")
 		}
 		left, leftAgain := leave(), leave()
 		w.want(left, http.StatusOK, "")
@@ -273,7 +285,8 @@ func TestM7DevicesArePaged(t *testing.T) {
 	})
 }
 
-// TestNoSearchByKeyEscapesTheAudit: neither a page past the end nor a filter that the license does not match hides a search.
+// TestNoSearchByKeyEscapesTheAudit: neither a page past the end nor a filter that the license does not match hides a
+// search.
 func TestNoSearchByKeyEscapesTheAudit(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, more := range []url.Values{{"page": {"2"}}, {"customer_id": {"other"}}, {"status": {"inactive"}}} {

@@ -12,8 +12,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Watches are the types of the events that change what this service caches, one by one: telemetry must not come to every
-// replica.
+// Watches are the types of the events that change what this service caches, one by one: telemetry must not come to
+// every replica.
 func Watches() []string {
 	return append([]string{
 		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseDeactivated, eventsv1.TypeLicenseReactivated,

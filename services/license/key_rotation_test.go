@@ -139,14 +139,18 @@ func TestRotateKeyAnswersAndRefusals(t *testing.T) {
 		path := "/" + id + "/rotate-key"
 		first := w.manage(http.MethodPost, path, `{"overlap_hours":1}`, "Idempotency-Key", "once")
 		again := w.manage(http.MethodPost, path, `{"overlap_hours":1}`, "Idempotency-Key", "once")
-		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" || first.header.Get("ETag") != `"2"` {
+		if first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" ||
+			first.header.Get("ETag") != `"2"` {
 			t.Errorf("first %s\nagain %s", first.raw, again.raw)
 		}
-		if want := w.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano); first.body["former_key_valid_until"] != want {
+		if want := w.clock.Now().Add(time.Hour).UTC().
+			Format(time.RFC3339Nano); first.body["former_key_valid_until"] != want {
 			t.Errorf("%v, want %s", first.body["former_key_valid_until"], want)
 		}
-		w.want(w.manage(http.MethodPost, path, `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
-		for _, bad := range []string{`{"overlap_hours":-1}`, `{"overlap_hours":8761}`, `{"overlap_hours":"1"}`, `{"overlap":1}`} {
+		w.want(w.manage(http.MethodPost, path, `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
+		for _, bad := range []string{`{"overlap_hours":-1}`, `{"overlap_hours":8761}`, `{"overlap_hours":"1"}`,
+			`{"overlap":1}`} {
 			w.want(w.manage(http.MethodPost, path, bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
 		w.want(w.manage(http.MethodPost, "/"+unknown+"/rotate-key", `{}`), http.StatusNotFound, "LICENSE_NOT_FOUND")

@@ -185,7 +185,8 @@ func TestALeaseTokenIsProofByItself(t *testing.T) {
 		}
 		w.clock.Advance(46 * time.Hour)
 		c, err := verify()
-		if err != nil || c.Subject != id || c.HardwareID != "pc-1" || c.ID != lease.body["lease_id"] || !c.BorrowedUntil.Time.Equal(until) {
+		if err != nil || c.Subject != id || c.HardwareID != "pc-1" || c.ID != lease.body["lease_id"] ||
+			!c.BorrowedUntil.Time.Equal(until) {
 			t.Errorf("%+v, %v", c, err)
 		}
 		w.clock.Advance(time.Hour)
@@ -195,10 +196,13 @@ func TestALeaseTokenIsProofByItself(t *testing.T) {
 		w.want(w.renew(lease), http.StatusConflict, "LEASE_EXPIRED")
 		other := w.checkOut(key, "pc-2")
 		path := "/api/v1/license/leases/" + other.body["lease_id"].(string)
-		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw), http.StatusUnauthorized,
+			"INVALID_TOKEN")
 		w.want(w.call(http.MethodDelete, path, ""), http.StatusUnauthorized, "INVALID_TOKEN")
-		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw+"x"), http.StatusUnauthorized, "INVALID_TOKEN")
-		w.want(w.call(http.MethodPost, path+"/renew", "", w.bearer(id, "pc-2")...), http.StatusUnauthorized, "INVALID_TOKEN")
+		w.want(w.call(http.MethodDelete, path, "", "Authorization", "Bearer "+raw+"x"), http.StatusUnauthorized,
+			"INVALID_TOKEN")
+		w.want(w.call(http.MethodPost, path+"/renew", "", w.bearer(id, "pc-2")...), http.StatusUnauthorized,
+			"INVALID_TOKEN")
 		w.want(w.renew(other), http.StatusOK, "")
 	})
 }
@@ -210,10 +214,12 @@ func TestBadLeases(t *testing.T) {
 		w.want(w.checkOut("LIC-000000000000", "pc-1"), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		_, key := w.floating(`{"slots":5,"activation":"none"}`)
 		ahead := w.clock.Now().Add(time.Hour).Format(time.RFC3339)
-		w.want(w.checkOut(key, "pc-1", fmt.Sprintf(`"borrow_until":%q`, ahead)), http.StatusForbidden, "BORROWING_NOT_ALLOWED")
+		w.want(w.checkOut(key, "pc-1", fmt.Sprintf(`"borrow_until":%q`, ahead)), http.StatusForbidden,
+			"BORROWING_NOT_ALLOWED")
 		w.want(w.checkOut(key, "unknown"), http.StatusBadRequest, "HARDWARE_ID_NOT_UNIQUE")
 		for _, member := range []string{
-			`"borrow_until":"soon"`, `"borrow_until":5`, `"session_id":{}`, `"entitlement":"` + strings.Repeat("x", 65) + `"`,
+			`"borrow_until":"soon"`, `"borrow_until":5`, `"session_id":{}`,
+			`"entitlement":"` + strings.Repeat("x", 65) + `"`,
 			`"operation_id":"` + strings.Repeat("x", 256) + `"`, `"operation_id":7`, `"session_id":"a\u0000b"`,
 		} {
 			w.want(w.checkOut(key, "pc-1", member), http.StatusBadRequest, "VALIDATION_ERROR")

@@ -1,5 +1,5 @@
-// Package license is the license service: it issues license keys, ties them to devices and validates them. The service is
-// a value: it listens nowhere, and several may run in one process.
+// Package license is the license service: it issues license keys, ties them to devices and validates them. The service
+// is a value: it listens nowhere, and several may run in one process.
 package license
 
 import (

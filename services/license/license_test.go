@@ -85,7 +85,9 @@ func (a *authDouble) outage() error {
 	return nil
 }
 
-func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest]) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
+func (a *authDouble) LookUpAPIKey(
+	_ context.Context, req *connect.Request[authv1.LookUpAPIKeyRequest],
+) (*connect.Response[authv1.LookUpAPIKeyResponse], error) {
 	if err := a.outage(); err != nil {
 		return nil, err
 	}
@@ -96,7 +98,12 @@ func (a *authDouble) LookUpAPIKey(_ context.Context, req *connect.Request[authv1
 	if !bytes.Equal(req.Msg.GetSha256(), known[:]) || a.keyRevoked.Load() {
 		return nil, apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey, "no such key")
 	}
-	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{ApiKeyId: "key", AllowedEndpoints: []string{"/api/v1/license/*"}, RateLimit: a.limit, Product: a.product}), nil
+	return connect.NewResponse(&authv1.LookUpAPIKeyResponse{
+		ApiKeyId:         "key",
+		AllowedEndpoints: []string{"/api/v1/license/*"},
+		RateLimit:        a.limit,
+		Product:          a.product,
+	}), nil
 }
 
 // endedKey makes an API key one that was good once.
@@ -106,7 +113,9 @@ func (a *authDouble) endedKey(key string) string {
 	return key
 }
 
-func (a *authDouble) CheckAccessToken(_ context.Context, req *connect.Request[authv1.CheckAccessTokenRequest]) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
+func (a *authDouble) CheckAccessToken(
+	_ context.Context, req *connect.Request[authv1.CheckAccessTokenRequest],
+) (*connect.Response[authv1.CheckAccessTokenResponse], error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, req.Msg.GetTokenId())
@@ -115,7 +124,9 @@ func (a *authDouble) CheckAccessToken(_ context.Context, req *connect.Request[au
 	}), nil
 }
 
-func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[authv1.SignOfflineTokenRequest]) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
+func (a *authDouble) SignOfflineToken(
+	_ context.Context, req *connect.Request[authv1.SignOfflineTokenRequest],
+) (*connect.Response[authv1.SignOfflineTokenResponse], error) {
 	if err := a.outage(); err != nil {
 		return nil, err
 	}
@@ -123,13 +134,17 @@ func (a *authDouble) SignOfflineToken(_ context.Context, req *connect.Request[au
 		a.whileSigning()
 	}
 	signed, err := token.Sign(a.key, a.kid, claims.Offline{
-		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(), req.Msg.GetIssuedAt().AsTime().Add(-claims.SlowClock), req.Msg.GetExpiresAt().AsTime()),
-		HardwareID:       req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(), LicenseVersion: int(req.Msg.GetLicenseVersion()),
+		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(),
+			req.Msg.GetIssuedAt().AsTime().Add(-claims.SlowClock), req.Msg.GetExpiresAt().AsTime()),
+		HardwareID: req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(),
+		LicenseVersion: int(req.Msg.GetLicenseVersion()),
 	})
 	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), err
 }
 
-func (a *authDouble) ListPublicKeys(context.Context, *connect.Request[authv1.ListPublicKeysRequest]) (*connect.Response[authv1.ListPublicKeysResponse], error) {
+func (a *authDouble) ListPublicKeys(
+	context.Context, *connect.Request[authv1.ListPublicKeysRequest],
+) (*connect.Response[authv1.ListPublicKeysResponse], error) {
 	if err := a.outage(); err != nil {
 		return nil, err
 	}
@@ -204,10 +219,22 @@ func newWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
 	}
 	w := &world{
 		t: t, db: d, clock: clock.NewFake(time.Now()), config: config(edits...),
-		auth: &authDouble{kid: "k1", key: key, apiKey: secret.New("sk_"), limit: &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"}, revoked: map[string]bool{}, tokenID: "t-1"},
+		auth: &authDouble{
+			kid:     "k1",
+			key:     key,
+			apiKey:  secret.New("sk_"),
+			limit:   &authv1.RateLimit{PerMinute: 60, PerHour: 1000, Per: "key"},
+			revoked: map[string]bool{},
+			tokenID: "t-1",
+		},
 	}
-	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth, rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
-	events, err := inproc.New(inproc.Config{DB: testkit.SQLite(t, inproc.Migrations), Queues: []bus.Queue{everything}, Log: testkit.Log(t)})
+	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth,
+		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
+	events, err := inproc.New(inproc.Config{
+		DB:     testkit.SQLite(t, inproc.Migrations),
+		Queues: []bus.Queue{everything},
+		Log:    testkit.Log(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +270,16 @@ func (w *world) replica() *world { return w.replicaOn(w.bus.Bus) }
 
 func (w *world) replicaOn(b bus.Bus) *world {
 	noticed := &noticedBus{Bus: b, watched: make(chan struct{}, 1)}
-	r := &world{t: w.t, auth: w.auth, clock: w.clock, db: w.db, bus: noticed, sisters: maps.Clone(w.sisters), config: w.config, log: w.log}
+	r := &world{
+		t:       w.t,
+		auth:    w.auth,
+		clock:   w.clock,
+		db:      w.db,
+		bus:     noticed,
+		sisters: maps.Clone(w.sisters),
+		config:  w.config,
+		log:     w.log,
+	}
 	r.serve()
 	return r
 }
@@ -252,7 +288,8 @@ func (w *world) replicaOn(b bus.Bus) *world {
 func (w *world) serve() {
 	w.t.Helper()
 	s, err := license.New(w.config, app.Deps{
-		Log: cmp.Or(w.log, testkit.Log(w.t)), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock, Metrics: obs.NewMetrics("license"),
+		Log: cmp.Or(w.log, testkit.Log(w.t)), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock,
+		Metrics: obs.NewMetrics("license"),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -330,7 +367,8 @@ func (w *world) ask(h http.Handler, method, path, body string, headers ...string
 
 func (w *world) post(endpoint, body string, headers ...string) answer {
 	w.t.Helper()
-	return w.call(http.MethodPost, "/api/v1/license/"+endpoint, body, append([]string{"X-API-Key", w.auth.apiKey}, headers...)...)
+	return w.call(http.MethodPost, "/api/v1/license/"+endpoint, body,
+		append([]string{"X-API-Key", w.auth.apiKey}, headers...)...)
 }
 
 func (w *world) want(got answer, status int, code string) {
@@ -347,7 +385,8 @@ func (w *world) create(seats, expiresInDays int) (id, key string) {
 	if expiresInDays > 0 {
 		end = fmt.Sprint(expiresInDays)
 	}
-	made := w.manage(http.MethodPost, "", fmt.Sprintf(`{"customer_id":"acme","max_devices":%d,"features":["export"],"expires_in_days":%s}`, seats, end))
+	made := w.manage(http.MethodPost, "", fmt.Sprintf(
+		`{"customer_id":"acme","max_devices":%d,"features":["export"],"expires_in_days":%s}`, seats, end))
 	if made.status != http.StatusCreated {
 		w.t.Fatalf("%d %s", made.status, made.raw)
 	}
@@ -363,13 +402,15 @@ func device(key, hardwareID string) string {
 func (w *world) bearer(licenseID, hardwareID string) []string {
 	w.t.Helper()
 	now, version := w.clock.Now(), 0
-	if seat, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
+	if seat, err := w.asAuth.CheckDevice(w.t.Context(),
+		connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
 		version = int(seat.Msg.GetLicenseVersion())
 	}
 	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))
 	access.ID = w.auth.tokenID
 	raw, err := token.Sign(w.auth.key, w.auth.kid, claims.Access{
-		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: cmp.Or(w.auth.familyID, "family-1"), LicenseVersion: version,
+		RegisteredClaims: access, HardwareID: hardwareID, FamilyID: cmp.Or(w.auth.familyID, "family-1"),
+		LicenseVersion: version,
 	})
 	if err != nil {
 		w.t.Fatal(err)

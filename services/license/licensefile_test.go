@@ -36,7 +36,12 @@ func (w *world) root() ed25519.PublicKey {
 func (w *world) verify(root ed25519.PublicKey, got answer, hardwareID string) (*file.Payload, error) {
 	w.t.Helper()
 	text, _ := got.body["license_file"].(string)
-	return file.Verify([]byte(text), file.Check{Root: root, Product: "default", HardwareID: hardwareID, Now: w.clock.Now()})
+	return file.Verify([]byte(text), file.Check{
+		Root:       root,
+		Product:    "default",
+		HardwareID: hardwareID,
+		Now:        w.clock.Now(),
+	})
 }
 
 func TestLicenseFiles(t *testing.T) {
@@ -59,11 +64,13 @@ func TestLicenseFiles(t *testing.T) {
 		// The file took a seat, which cannot be left while the file is good.
 		w.want(w.post("activate", device(key, "pc-1")), http.StatusConflict, "ALREADY_ACTIVATED")
 		w.want(w.post("deactivate", device(key, "pc-1")), http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
-		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2","pc-3"]}`), http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2","pc-3"]}`),
+			http.StatusForbidden, "DEVICE_LIMIT_EXCEEDED")
 		if n := w.get(id)["current_devices"]; n != 1.0 {
 			t.Errorf("a refused file took seats: %v", n)
 		}
-		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2"],"valid_hours":87600}`), http.StatusCreated, "")
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc-2"],"valid_hours":87600}`),
+			http.StatusCreated, "")
 
 		whole := w.manage(http.MethodPost, "/"+id+"/license-file", "")
 		w.want(whole, http.StatusCreated, "")
@@ -109,7 +116,8 @@ func TestLicenseFileRefusals(t *testing.T) {
 		} {
 			w.want(w.post("license-file", tt.body), tt.status, tt.code)
 		}
-		for _, body := range []string{`{"hardware_ids":[]}`, `{"hardware_ids":[""]}`, `{"valid_hours":87601}`, `{"x":1}`} {
+		for _, body := range []string{`{"hardware_ids":[]}`, `{"hardware_ids":[""]}`, `{"valid_hours":87601}`,
+			`{"x":1}`} {
 			w.want(w.manage(http.MethodPost, "/"+id+"/license-file", body), 400, "VALIDATION_ERROR")
 		}
 		w.update(id, `{"offline_activation":false}`)
@@ -224,7 +232,8 @@ func (w *world) revocations(since int) *file.Revocations {
 func TestRevocationList(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.call(http.MethodGet, "/api/v1/license/revocations", ""), http.StatusUnauthorized, "INVALID_API_KEY")
-		w.want(w.call(http.MethodGet, "/api/v1/license/revocations?since=x", "", "X-API-Key", w.auth.apiKey), 400, "VALIDATION_ERROR")
+		w.want(w.call(http.MethodGet, "/api/v1/license/revocations?since=x", "", "X-API-Key", w.auth.apiKey), 400,
+			"VALIDATION_ERROR")
 		id, key := w.create(3, 0)
 		other, _ := w.create(1, 0)
 		issued := w.post("license-file", device(key, "pc-1"))
@@ -247,19 +256,30 @@ func TestRevocationList(t *testing.T) {
 		if len(second.Revoked) != 1 || second.Revoked[0].HardwareID != "pc-1" || second.Number != first.Number+1 {
 			t.Fatalf("after a device left: %+v", second)
 		}
-		check := file.Check{Root: w.root(), Product: "default", HardwareID: "pc-1", Now: w.clock.Now(), Revoked: first.Apply(second)}
-		if _, err := file.Verify([]byte(issued.body["license_file"].(string)), check); !errors.Is(err, file.ErrRevoked) {
+		check := file.Check{
+			Root:       w.root(),
+			Product:    "default",
+			HardwareID: "pc-1",
+			Now:        w.clock.Now(),
+			Revoked:    first.Apply(second),
+		}
+		if _, err := file.Verify([]byte(issued.body["license_file"].(string)),
+			check); !errors.Is(err, file.ErrRevoked) {
 			t.Errorf("the file of a device that left: %v", err)
 		}
 
 		w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "")
 		third := w.revocations(second.Number)
-		if !slices.ContainsFunc(third.Revoked, func(e file.Revocation) bool { return e.LicenseID == id && e.HardwareID == "" }) {
+		if !slices.ContainsFunc(third.Revoked, func(e file.Revocation) bool {
+			return e.LicenseID == id && e.HardwareID == ""
+		}) {
 			t.Errorf("after the license was deactivated: %+v", third)
 		}
 		w.update(id, `{"is_active":true}`)
 		fourth := w.revocations(third.Number)
-		if !slices.ContainsFunc(fourth.Reinstated, func(e file.Revocation) bool { return e.LicenseID == id && e.HardwareID == "" }) {
+		if !slices.ContainsFunc(fourth.Reinstated, func(e file.Revocation) bool {
+			return e.LicenseID == id && e.HardwareID == ""
+		}) {
 			t.Errorf("after it was reactivated: %+v", fourth)
 		}
 		// Once nothing that was given out is good any more, nobody has to be named.
@@ -300,7 +320,8 @@ func TestRotationsAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheRevocationListIsReadOnce: however often somebody asks, the database is asked again only when the list may have changed.
+// TestTheRevocationListIsReadOnce: however often somebody asks, the database is asked again only when the list may have
+// changed.
 func TestTheRevocationListIsReadOnce(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.auth.limit = &authv1.RateLimit{}

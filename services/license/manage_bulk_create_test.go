@@ -37,13 +37,18 @@ func (w *world) bulk(body string, headers ...string) answer {
 func TestBulkCreate(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.create(1, 0)
-		made := w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"b","max_devices":"many"},{},7,null,{"customer_id":"x","metadata":[]},
-			{"customer_id":"a\u0000"},{"customer_id":"\ud800"},{"customer_id":"b","metadata":{"n":[1e400]}},`+"{\"customer_id\":\"\xff\"}"+`,
-			{"customer_id":"c","max_devices":0},{"customer_id":"c","license_key":""},{"customer_id":"c","license_key":"OLIVE-TREE-1"}]}`, "Idempotency-Key", "1")
+		made := w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"b","max_devices":"many"},{},7,null,
+			{"customer_id":"x","metadata":[]},
+			{"customer_id":"a\u0000"},{"customer_id":"\ud800"},{"customer_id":"b","metadata":{"n":[1e400]}},
+			`+"{\"customer_id\":\"\xff\"}"+`,
+			{"customer_id":"c","max_devices":0},{"customer_id":"c","license_key":""},
+			{"customer_id":"c","license_key":"OLIVE-TREE-1"}]}`, "Idempotency-Key", "1")
 		w.want(made, http.StatusMultiStatus, "")
 		want := []string{
-			"0", "12", "1 VALIDATION_ERROR max_devices", "2 VALIDATION_ERROR customer_id", "3 VALIDATION_ERROR body", "4 VALIDATION_ERROR body",
-			"5 VALIDATION_ERROR metadata", "6 VALIDATION_ERROR customer_id", "7 VALIDATION_ERROR customer_id", "8 VALIDATION_ERROR metadata.n[0]",
+			"0", "12", "1 VALIDATION_ERROR max_devices", "2 VALIDATION_ERROR customer_id", "3 VALIDATION_ERROR body",
+			"4 VALIDATION_ERROR body",
+			"5 VALIDATION_ERROR metadata", "6 VALIDATION_ERROR customer_id", "7 VALIDATION_ERROR customer_id",
+			"8 VALIDATION_ERROR metadata.n[0]",
 			"9 VALIDATION_ERROR customer_id", "10 VALIDATION_ERROR max_devices", "11 VALIDATION_ERROR license_key",
 		}
 		if diff := cmp.Diff(want, outcome(made)); diff != "" {
@@ -68,13 +73,16 @@ func TestBulkCreate(t *testing.T) {
 
 func TestBulkCreateWithAnIdempotencyKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		const rows = `{"licenses":[{"customer_id":"a","license_key":"OLIVE-TREE-1"},{"customer_id":"b","license_key":"olive-tree-1"},7]}`
+		const rows = `{"licenses":[{"customer_id":"a","license_key":"OLIVE-TREE-1"},{"customer_id":"b",` +
+			`"license_key":"olive-tree-1"},7]}`
 		first, again := w.bulk(rows, "Idempotency-Key", "once"), w.bulk(rows, "Idempotency-Key", "once")
-		if first.status != http.StatusMultiStatus || again.status != first.status || first.raw != again.raw || again.header.Get("Idempotency-Replayed") != "true" {
+		if first.status != http.StatusMultiStatus || again.status != first.status || first.raw != again.raw ||
+			again.header.Get("Idempotency-Replayed") != "true" {
 			w.t.Errorf("first %d %s\nagain %d %s", first.status, first.raw, again.status, again.raw)
 		}
 		failed := first.body["failed"].([]any)[0].(map[string]any)
-		if failed["index"] != 1.0 || failed["error_code"] != "LICENSE_KEY_EXISTS" || fmt.Sprint(failed["details"]) != "map[]" {
+		if failed["index"] != 1.0 || failed["error_code"] != "LICENSE_KEY_EXISTS" ||
+			fmt.Sprint(failed["details"]) != "map[]" {
 			w.t.Errorf("%s", first.raw)
 		}
 		w.want(w.bulk(rows+" ", "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
@@ -90,12 +98,15 @@ func TestBulkCreateDeepRows(t *testing.T) {
 	nested := func(levels int) string {
 		return strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
 	}
-	made := w.bulk(`{"licenses":[{"customer_id":"a","metadata":` + nested(29) + `},{"customer_id":"a","metadata":` + nested(30) + `},
-		{"customer_id":"a","x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `},{"customer_id":` + nested(500) + `},{"customer_id":"b"}]}`)
+	made := w.bulk(`{"licenses":[{"customer_id":"a","metadata":` + nested(29) + `},
+		{"customer_id":"a","metadata":` + nested(30) + `},
+		{"customer_id":"a","x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `},
+		{"customer_id":` + nested(500) + `},{"customer_id":"b"}]}`)
 	w.want(made, http.StatusMultiStatus, "")
 	deepest := "metadata" + strings.Repeat(".a", 29)
 	want := []string{
-		"0", "4", "1 VALIDATION_ERROR " + deepest, "2 VALIDATION_ERROR x" + strings.Repeat("[0]", 29), "2 VALIDATION_ERROR x",
+		"0", "4", "1 VALIDATION_ERROR " + deepest, "2 VALIDATION_ERROR x" + strings.Repeat("[0]", 29),
+		"2 VALIDATION_ERROR x",
 		"3 VALIDATION_ERROR customer_id", "3 VALIDATION_ERROR customer_id" + strings.Repeat(".a", 29),
 	}
 	got := outcome(made)
@@ -104,7 +115,8 @@ func TestBulkCreateDeepRows(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
-	w.want(w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"a","metadata":`+nested(40)+`]}`), http.StatusBadRequest, "VALIDATION_ERROR")
+	w.want(w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"a","metadata":`+nested(40)+`]}`),
+		http.StatusBadRequest, "VALIDATION_ERROR")
 }
 
 // TestBulkCreateOfNothingIsNotKept: an answer of refusals alone is none to repeat.
@@ -114,7 +126,8 @@ func TestBulkCreateOfNothingIsNotKept(t *testing.T) {
 		for _, body := range []string{refused, refused, accepted} {
 			made := w.bulk(body, "Idempotency-Key", "once")
 			if made.body["total"] == nil || made.header.Get("Idempotency-Replayed") != "" {
-				w.t.Errorf("%s: %d %s, replayed %q", body, made.status, made.raw, made.header.Get("Idempotency-Replayed"))
+				w.t.Errorf("%s: %d %s, replayed %q", body, made.status, made.raw,
+					made.header.Get("Idempotency-Replayed"))
 			}
 		}
 		if _, total := w.list(nil); total != 1 {
@@ -132,7 +145,8 @@ func TestBulkCreateLimits(t *testing.T) {
 	rows := strings.Repeat(`{"customer_id":"a"},`, 999) + `{"customer_id":"a"}`
 	w.want(w.bulk(`{"licenses":[`+rows+`]}`), http.StatusCreated, "")
 	for _, bad := range []string{
-		`{}`, `{"licenses":null}`, `{"licenses":[]}`, `{"licenses":{}}`, `{"licenses":[` + rows + `,1]}`, `{"licenses":[{"customer_id":"a"},{"customer_id":"b"]}`,
+		`{}`, `{"licenses":null}`, `{"licenses":[]}`, `{"licenses":{}}`, `{"licenses":[` + rows + `,1]}`,
+		`{"licenses":[{"customer_id":"a"},{"customer_id":"b"]}`,
 		`{"licenses":[{"customer_id":"a"}]}{}`,
 		`{"licenses":[{"customer_id":"a"}],"x":"\u0000"}`, `{"x":"` + strings.Repeat("x", 2<<20) + `"}`,
 	} {

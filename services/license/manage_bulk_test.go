@@ -68,7 +68,8 @@ func text(v any) string {
 // Each action does what the call for one license does; a dry run says it before and does nothing.
 func TestBulkActions(t *testing.T) {
 	for _, test := range []struct{ name, terms, action, params, member, to string }{
-		{"renew", `,"expires_at":"2099-01-01T00:00:00Z"`, "renew", `{"days":10}`, "expires_at", `"2099-01-11T00:00:00Z"`},
+		{"renew", `,"expires_at":"2099-01-01T00:00:00Z"`,
+			"renew", `{"days":10}`, "expires_at", `"2099-01-11T00:00:00Z"`},
 		{"suspend", ``, "suspend", `{"reason":"unpaid"}`, "suspension_reason", `"unpaid"`},
 		{"deactivate", ``, "deactivate", `{"reason":"gone"}`, "is_active", `false`},
 		{"convert", `,"is_trial":true`, "convert", `{"max_devices":7}`, "is_trial", `false`},
@@ -77,7 +78,8 @@ func TestBulkActions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachWorld(t, func(w *world) {
-				w.want(w.ask(w.admin, "POST", "/api/v1/admin/policies", `{"code":"school","grace_hours":24}`), http.StatusCreated, "")
+				w.want(w.ask(w.admin, "POST", "/api/v1/admin/policies", `{"code":"school","grace_hours":24}`),
+					http.StatusCreated, "")
 				ids := w.many("acme", 3, test.terms)
 				body := fmt.Sprintf(`{"action":%q,"params":%s,"license_ids":%s`, test.action, test.params, text(ids))
 				before := w.get(ids[0])["version"]
@@ -85,7 +87,8 @@ func TestBulkActions(t *testing.T) {
 					tried := w.bulkChange(body + dryRun + "}")
 					w.want(tried, http.StatusOK, "")
 					change, _ := results(tried)[ids[0]]["change"].(map[string]any)[test.member].(map[string]any)
-					if text(change["to"]) != test.to || tried.body["dry_run"] != true || w.get(ids[0])["version"] != version {
+					if text(change["to"]) != test.to || tried.body["dry_run"] != true ||
+						w.get(ids[0])["version"] != version {
 						t.Errorf("dry run: %s", tried.raw)
 					}
 				}
@@ -111,7 +114,8 @@ func TestBulkIntoAGroup(t *testing.T) {
 		made := w.ask(w.admin, http.MethodPost, "/api/v1/admin/groups", `{"name":"g","max_licenses":2}`)
 		w.want(made, http.StatusCreated, "")
 		ids := w.many("a", 3, "")
-		body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s`, made.body["group_id"], text(ids))
+		body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s`,
+			made.body["group_id"], text(ids))
 		w.want(w.bulkChange(body+"}"), http.StatusOK, "")
 		done := w.bulkChange(body + `,"dry_run":false}`)
 		if done.status != http.StatusMultiStatus || done.body["ok_count"] != 2.0 {
@@ -125,7 +129,8 @@ func TestBulkIntoAGroup(t *testing.T) {
 func TestBulkByFilter(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		mine, others := w.many("acme", 4, ""), w.many("other", 2, "")
-		w.want(w.bulkChange(`{"action":"suspend","params":{"reason":"x"},"filter":{"customer_id":"acme"},"dry_run":false}`), http.StatusOK, "")
+		w.want(w.bulkChange(`{"action":"suspend","params":{"reason":"x"},"filter":{"customer_id":"acme"},`+
+			`"dry_run":false}`), http.StatusOK, "")
 		if w.get(mine[3])["status"] != "suspended" || w.get(others[0])["status"] != "active" {
 			t.Error("not exactly the licenses of the filter are suspended")
 		}
@@ -133,7 +138,8 @@ func TestBulkByFilter(t *testing.T) {
 		if done.body["ok_count"] != 4.0 || w.get(mine[0])["status"] != "active" {
 			t.Errorf("%s", done.raw)
 		}
-		if none := w.bulkChange(`{"action":"reinstate","filter":{"status":"suspended"},"dry_run":false}`); none.body["ok_count"] != 0.0 {
+		if none := w.bulkChange(`{"action":"reinstate","filter":{"status":"suspended"},` +
+			`"dry_run":false}`); none.body["ok_count"] != 0.0 {
 			t.Errorf("%s", none.raw)
 		}
 	})
@@ -148,13 +154,19 @@ func TestBulkRefusalsStandAlone(t *testing.T) {
 		done := w.bulkChange(body)
 		w.want(done, http.StatusMultiStatus, "")
 		got := results(done)
-		want := map[string]any{good: nil, perpetual: "LICENSE_PERPETUAL", unknown: "LICENSE_NOT_FOUND", "x": "LICENSE_NOT_FOUND"}
+		want := map[string]any{
+			good:      nil,
+			perpetual: "LICENSE_PERPETUAL",
+			unknown:   "LICENSE_NOT_FOUND",
+			"x":       "LICENSE_NOT_FOUND",
+		}
 		for id, code := range want {
 			if got[id] == nil || got[id]["error_code"] != code || (got[id]["ok"] == true) != (code == nil) {
 				t.Errorf("%s: %v, want %v", id, got[id], code)
 			}
 		}
-		if len(got) != 4 || done.body["failed_count"] != 3.0 || w.get(perpetual)["version"] != 1.0 || w.get(good)["version"] != 2.0 {
+		if len(got) != 4 || done.body["failed_count"] != 3.0 || w.get(perpetual)["version"] != 1.0 ||
+			w.get(good)["version"] != 2.0 {
 			t.Errorf("%s", done.raw)
 		}
 	})
@@ -166,7 +178,8 @@ func TestBulkRefusalsStandAlone(t *testing.T) {
 func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		ids := w.many("acme", 450, `,"expires_at":"2099-01-01T00:00:00Z"`)
-		const body = `{"action":"renew","params":{"days":1},"filter":{"expires_before":"2099-01-01T12:00:00Z"},"dry_run":false}`
+		const body = `{"action":"renew","params":{"days":1},"filter":{"expires_before":"2099-01-01T12:00:00Z"},` +
+			`"dry_run":false}`
 		ctx, leave := context.WithCancel(t.Context())
 		w.log = slog.New(&atChunk{Handler: testkit.Log(t).Handler(), done: 200, then: leave})
 		req := httptest.NewRequestWithContext(ctx, http.MethodPost, managed+"/bulk", strings.NewReader(body))
@@ -179,7 +192,8 @@ func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 		if _, changed := w.list(url.Values{"expires_after": {"2099-01-02"}}); changed != 200 {
 			t.Errorf("%d licenses are changed, want 200", changed)
 		}
-		w.want(w.bulkChange(body+" ", "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		w.want(w.bulkChange(body+" ", "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity,
+			"IDEMPOTENCY_KEY_REUSED")
 		var done answer
 		testkit.Eventually(t, patience, func() error { // the key is given back as soon as the database has heard of it
 			if done = w.bulkChange(body, "Idempotency-Key", "renewal"); done.status != http.StatusOK {
@@ -188,7 +202,8 @@ func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 			return nil
 		})
 		if done.body["ok_count"] != 450.0 || done.header.Get("Idempotency-Replayed") != "" {
-			t.Errorf("%v of %d licenses are done, replayed %q", done.body["ok_count"], len(ids), done.header.Get("Idempotency-Replayed"))
+			t.Errorf("%v of %d licenses are done, replayed %q",
+				done.body["ok_count"], len(ids), done.header.Get("Idempotency-Replayed"))
 		}
 		again := w.bulkChange(body, "Idempotency-Key", "renewal")
 		if again.raw != done.raw || again.header.Get("Idempotency-Replayed") != "true" {
@@ -229,7 +244,8 @@ func TestApplyPolicy(t *testing.T) {
 		w.want(policies("PATCH", "/school", `{"max_devices":8}`), http.StatusOK, "")
 		tried := policies("POST", "/school/apply", "")
 		change := results(tried)[of[0]]["change"]
-		if text(change) != `{"max_devices":{"from":5,"to":8}}` || tried.body["ok_count"] != 2.0 || w.get(of[0])["max_devices"] != 5.0 {
+		if text(change) != `{"max_devices":{"from":5,"to":8}}` || tried.body["ok_count"] != 2.0 ||
+			w.get(of[0])["max_devices"] != 5.0 {
 			t.Errorf("%s", tried.raw)
 		}
 		w.want(policies("POST", "/school/apply", `{"dry_run":false}`), http.StatusOK, "")
@@ -251,17 +267,23 @@ func TestBulkInput(t *testing.T) {
 		`{}`, `{"action":"renew"}`, `{"action":"explode","license_ids":["x"]}`, `{"action":7,"license_ids":["x"]}`,
 		`{"action":"renew","license_ids":["x"],"filter":{"status":"active"}}`, `{"action":"renew","filter":{}}`,
 		`{"action":"renew","filter":{"status":"happy"}}`, `{"action":"renew","filter":{"customer_id":""}}`,
-		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","filter":{"group_id":"x"}}`, `{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
-		`{"action":"renew","params":{"weeks":1},"license_ids":["x"]}`, `{"action":"reinstate","params":{"days":1},"license_ids":["x"]}`,
+		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","filter":{"group_id":"x"}}`,
+		`{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
+		`{"action":"renew","params":{"weeks":1},"license_ids":["x"]}`,
+		`{"action":"reinstate","params":{"days":1},"license_ids":["x"]}`,
 		`{"action":"suspend","params":{},"license_ids":["x"]}`, `{"action":"change-policy","license_ids":["x"]}`,
-		`{"action":"change-policy","params":{"policy":"none"},"license_ids":["x"]}`, `{"action":"update","params":[],"license_ids":["x"]}`,
-		`{"action":"update","params":{"license_key":"a"},"license_ids":["x"]}`, `{"action":"renew","license_ids":[` + ids + `]}`,
-		`{"action":"renew","license_ids":["` + strings.Repeat("x", 300) + `"]}`, `{"action":"renew","license_ids":["a\u0000"]}`,
+		`{"action":"change-policy","params":{"policy":"none"},"license_ids":["x"]}`,
+		`{"action":"update","params":[],"license_ids":["x"]}`,
+		`{"action":"update","params":{"license_key":"a"},"license_ids":["x"]}`,
+		`{"action":"renew","license_ids":[` + ids + `]}`,
+		`{"action":"renew","license_ids":["` + strings.Repeat("x", 300) + `"]}`,
+		`{"action":"renew","license_ids":["a\u0000"]}`,
 		`{"action":"deactivate","params":{"reason":"` + strings.Repeat("x", 300) + `"},"license_ids":["x"]}`,
 	} {
 		w.want(w.bulkChange(bad), http.StatusBadRequest, "VALIDATION_ERROR")
 	}
-	if got := w.bulkChange(`{"action":"renew","license_ids":[]}`); got.status != http.StatusOK || len(got.body["results"].([]any)) != 0 {
+	if got := w.bulkChange(`{"action":"renew","license_ids":[]}`); got.status != http.StatusOK ||
+		len(got.body["results"].([]any)) != 0 {
 		t.Errorf("%s", got.raw)
 	}
 }
@@ -270,7 +292,8 @@ func TestBulkInput(t *testing.T) {
 func TestBulkChangesAreShort(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
 	id := w.many("a", 1, "")[0]
-	body := fmt.Sprintf(`{"action":"update","params":{"metadata":{"x":%q}},"license_ids":[%q]}`, strings.Repeat("x", 3000), id)
+	body := fmt.Sprintf(`{"action":"update","params":{"metadata":{"x":%q}},"license_ids":[%q]}`,
+		strings.Repeat("x", 3000), id)
 	if got := w.bulkChange(body); text(results(got)[id]["change"]) != `{"metadata":{}}` {
 		t.Errorf("%s", got.raw)
 	}

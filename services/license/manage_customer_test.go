@@ -23,14 +23,16 @@ func (w *world) customers(method, path, body string, headers ...string) answer {
 	return w.ask(w.admin, method, "/api/v1/admin/customers"+path, body, headers...)
 }
 
-const adaLovelace = `{"name":"Ada Lovelace","email":"Ada@Example.com","company":"Engines","phone":"+44 1","metadata":{"vip":true},` +
+const adaLovelace = `{"name":"Ada Lovelace","email":"Ada@Example.com","company":"Engines","phone":"+44 1",` +
+	`"metadata":{"vip":true},` +
 	`"address":{"line1":"1 Street","city":"London","country":"GB"}}`
 
 func TestCustomersAreMadeByTheirFirstLicense(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.customers("GET", "/acme", ""), http.StatusNotFound, "CUSTOMER_NOT_FOUND")
 		id := w.manage("POST", "", `{"customer_id":"acme"}`).body["license_id"].(string)
-		w.want(w.manage("POST", "/bulk-create", `{"licenses":[{"customer_id":"acme"},{"customer_id":"b"},{"customer_id":""}]}`), 207, "")
+		w.want(w.manage("POST", "/bulk-create",
+			`{"licenses":[{"customer_id":"acme"},{"customer_id":"b"},{"customer_id":""}]}`), 207, "")
 		got := w.customers("GET", "/acme", "")
 		w.want(got, http.StatusOK, "")
 		if got.body["name"] != nil || got.body["version"] != 1.0 || got.header.Get("ETag") != `"1"` {
@@ -38,7 +40,8 @@ func TestCustomersAreMadeByTheirFirstLicense(t *testing.T) {
 		}
 		w.want(w.manage("DELETE", "/"+id, ""), http.StatusOK, "")
 		want := map[string]any{
-			"total": 2.0, "active": 1.0, "inactive": 1.0, "in_grace": 0.0, "not_started": 0.0, "expired": 0.0, "suspended": 0.0,
+			"total": 2.0, "active": 1.0, "inactive": 1.0, "in_grace": 0.0, "not_started": 0.0, "expired": 0.0,
+			"suspended": 0.0,
 		}
 		if diff := cmp.Diff(want, w.customers("GET", "/acme", "").body["licenses"]); diff != "" {
 			w.t.Error(diff)
@@ -54,7 +57,8 @@ func TestCustomersAreMadeByTheirFirstLicense(t *testing.T) {
 func TestARefusedLicenseMakesNoCustomer(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.manage("POST", "", `{"customer_id":"a","license_key":"the-key-of-a-license"}`), http.StatusCreated, "")
-		w.want(w.manage("POST", "", `{"customer_id":"b","license_key":"the-key-of-a-license"}`), http.StatusConflict, "LICENSE_KEY_EXISTS")
+		w.want(w.manage("POST", "", `{"customer_id":"b","license_key":"the-key-of-a-license"}`), http.StatusConflict,
+			"LICENSE_KEY_EXISTS")
 		w.want(w.customers("GET", "/b", ""), http.StatusNotFound, "CUSTOMER_NOT_FOUND")
 	})
 }
@@ -81,7 +85,8 @@ func TestPutAndChangeCustomers(t *testing.T) {
 		if same.body["version"] != 2.0 {
 			w.t.Errorf("a change of nothing: %s", same.raw)
 		}
-		w.want(w.customers("PATCH", "/ada@example.com", `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.customers("PATCH", "/ada@example.com", `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		replaced := w.customers("PUT", "/ada@example.com", `{"name":"A"}`)
 		w.want(replaced, http.StatusOK, "")
 		if replaced.body["email"] != nil || replaced.body["version"] != 3.0 {
@@ -100,8 +105,10 @@ func TestCustomersThatAreRefused(t *testing.T) {
 		before := w.customers("GET", "/a", "")
 		long := strings.Repeat("x", 256)
 		for _, bad := range []string{
-			`{"email":"nobody"}`, `{"email":"Ada <ada@example.com>"}`, `{"name":"` + long + `"}`, `{"address":{"country":"Germany"}}`,
-			`{"address":{"street":"x"}}`, `{"address":[]}`, `{"metadata":[]}`, `{"customer_id":"b"}`, `{"erased_at":null}`, `{"nmae":"x"}`, `[]`,
+			`{"email":"nobody"}`, `{"email":"Ada <ada@example.com>"}`, `{"name":"` + long + `"}`,
+			`{"address":{"country":"Germany"}}`,
+			`{"address":{"street":"x"}}`, `{"address":[]}`, `{"metadata":[]}`, `{"customer_id":"b"}`,
+			`{"erased_at":null}`, `{"nmae":"x"}`, `[]`,
 			`{"name":"a\u0000b"}`, `{} {}`, `{"metadata":{"x":"` + strings.Repeat("y", 64<<10) + `"}}`,
 		} {
 			for _, method := range []string{"PUT", "PATCH"} {
@@ -117,7 +124,8 @@ func TestCustomersThatAreRefused(t *testing.T) {
 		}
 		w.want(w.customers("PUT", "/new", `{}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
 		w.want(w.customers("GET", "/new", ""), http.StatusNotFound, "CUSTOMER_NOT_FOUND")
-		for _, bad := range []string{"?page=0", "?per_page=101", "?cursor=x", "?name=x", "?search=" + long, "?search=%00"} {
+		for _, bad := range []string{"?page=0", "?per_page=101", "?cursor=x", "?name=x", "?search=" + long,
+			"?search=%00"} {
 			w.want(w.customers("GET", bad, ""), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
 		if diff := cmp.Diff(before.body, w.customers("GET", "/a", "").body); diff != "" {
@@ -142,7 +150,8 @@ func TestListCustomers(t *testing.T) {
 			return ids, list.body["next_cursor"]
 		}
 		for search, want := range map[string]string{
-			"c-": "c-4 c-3 c-2 c-1 c-0", "c-3": "c-3", "P2@example": "c-2", "übung 1": "c-1", "C-": "", "p": "c-4 c-3 c-2 c-1 c-0", "%": "",
+			"c-": "c-4 c-3 c-2 c-1 c-0", "c-3": "c-3", "P2@example": "c-2", "übung 1": "c-1", "C-": "",
+			"p": "c-4 c-3 c-2 c-1 c-0", "%": "",
 		} {
 			if got, _ := ids(url.Values{"search": {search}}); strings.Join(got, " ") != want {
 				w.t.Errorf("%s: %v", search, got)
@@ -203,7 +212,8 @@ func TestACustomerIsMadeOnce(t *testing.T) {
 		}
 		all.Wait()
 		got := w.customers("GET", "/a", "")
-		if licenses := got.body["licenses"].(map[string]any); licenses["total"] != 40.0 || got.body["version"].(float64) < 40 {
+		if licenses := got.body["licenses"].(map[string]any); licenses["total"] != 40.0 ||
+			got.body["version"].(float64) < 40 {
 			w.t.Errorf("%s", got.raw)
 		}
 		if list := w.customers("GET", "", ""); list.body["total"] != 1.0 {

@@ -18,19 +18,23 @@ import (
 
 // planted are what must be found nowhere after an erasure.
 var planted = []string{
-	"planted-id@example.com", "Planted Name", "planted@mail.example", "planted-street", "Planted Laptop", "planted-label",
+	"planted-id@example.com", "Planted Name", "planted@mail.example", "planted-street", "Planted Laptop",
+	"planted-label",
 	"planted-variable", "planted-session", "198.51.100.77", "planted-metadata",
 }
 
 // plant makes a customer with a license on which all of planted is stored.
 func (w *world) plant() (id, key string) {
 	w.t.Helper()
-	made := w.manage("POST", "", `{"customer_id":"planted-id@example.com","max_devices":5,"metadata":{"who":"planted-metadata"}}`)
+	made := w.manage("POST", "", `{"customer_id":"planted-id@example.com","max_devices":5,`+
+		`"metadata":{"who":"planted-metadata"}}`)
 	w.want(made, http.StatusCreated, "")
 	id, key = made.body["license_id"].(string), made.body["license_key"].(string)
 	w.want(w.customers("PUT", "/planted-id@example.com",
-		`{"name":"Planted Name","email":"planted@mail.example","address":{"line1":"planted-street"}}`), http.StatusOK, "")
-	w.want(w.post("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":"h","device_name":"Planted Laptop","session_id":"planted-session",
+		`{"name":"Planted Name","email":"planted@mail.example","address":{"line1":"planted-street"}}`), http.StatusOK,
+		"")
+	w.want(w.post("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":"h","device_name":"Planted Laptop",
+		"session_id":"planted-session",
 		"variables":{"v":"planted-variable"}}`, key), "X-Forwarded-For", "198.51.100.77"), http.StatusCreated, "")
 	devices := w.manage("GET", "/"+id+"/devices", "")
 	deviceID := devices.body["devices"].([]any)[0].(map[string]any)["device_id"].(string)
@@ -59,7 +63,8 @@ func dump(t testing.TB, d *db.DB) map[string]string {
 	t.Helper()
 	names := `SELECT name FROM sqlite_master WHERE type = 'table'`
 	if d.Engine() == db.Postgres {
-		names = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'`
+		names = `SELECT table_name FROM information_schema.tables
+			WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'`
 	}
 	var tables []string
 	if err := d.Read(t.Context()).Raw(names).Scan(&tables).Error; err != nil || len(tables) == 0 {
@@ -88,7 +93,8 @@ func TestErase(t *testing.T) {
 		id, key := w.plant()
 		user := func(_ context.Context, tx *gorm.DB) error {
 			return tx.Exec(`INSERT INTO users (id, customer_id, email, email_folded, name, created_at)
-				VALUES (?, ?, ?, ?, ?, ?)`, unknown, planted[0], planted[2], planted[2], planted[1], w.clock.Now()).Error
+				VALUES (?, ?, ?, ?, ?, ?)`,
+				unknown, planted[0], planted[2], planted[2], planted[1], w.clock.Now()).Error
 		}
 		if err := w.db.Tx(w.t.Context(), user); err != nil {
 			w.t.Fatal(err)
@@ -161,8 +167,10 @@ func TestEraseACustomerWhoseLicenseMoved(t *testing.T) {
 func TestErasuresThatAreRefused(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.plant()
-		w.want(w.customers("POST", "/planted-id@example.com/erase", "", "If-Match", `"7"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
-		w.want(w.customers("POST", "/planted-id@example.com/erase", `{"x":1}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.customers("POST", "/planted-id@example.com/erase", "", "If-Match", `"7"`),
+			http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.customers("POST", "/planted-id@example.com/erase", `{"x":1}`), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 		w.want(w.customers("POST", "/%00/erase", ""), http.StatusNotFound, "CUSTOMER_NOT_FOUND")
 		if left := w.stored(planted[:8]); len(left) < 8 {
 			w.t.Errorf("a refused call erased: %v", left)

@@ -52,25 +52,27 @@ var badBodies = map[string]struct {
 	status int
 	code   string
 }{
-	"truncated":           {`{"customer_id":"a"`, nil, 400, "VALIDATION_ERROR"},
-	"no JSON":             {`hello`, nil, 400, "VALIDATION_ERROR"},
-	"list":                {`[]`, nil, 400, "VALIDATION_ERROR"},
-	"null":                {`null`, nil, 400, "VALIDATION_ERROR"},
-	"text":                {`"x"`, nil, 400, "VALIDATION_ERROR"},
-	"two objects":         {`{} {}`, nil, 400, "VALIDATION_ERROR"},
-	"trailing garbage":    {`{}x`, nil, 400, "VALIDATION_ERROR"},
-	"byte order mark":     {"\ufeff{}", nil, 400, "VALIDATION_ERROR"},
-	"UTF-16":              {"{\x00}\x00", nil, 400, "VALIDATION_ERROR"},
-	"NUL in a string":     {`{"x":"a\u0000b"}`, nil, 400, "VALIDATION_ERROR"},
-	"raw NUL":             {"{\"x\":\"a\x00b\"}", nil, 400, "VALIDATION_ERROR"},
-	"control character":   {`{"x":"a\u001bb"}`, nil, 400, "VALIDATION_ERROR"},
-	"invalid UTF-8":       {"{\"x\":\"a\xffb\"}", nil, 400, "VALIDATION_ERROR"},
-	"lone surrogate":      {`{"x":"\ud800"}`, nil, 400, "VALIDATION_ERROR"},
-	"deep nesting":        {`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, nil, 400, "VALIDATION_ERROR"},
-	"comment":             {`{/* */}`, nil, 400, "VALIDATION_ERROR"},
-	"NaN":                 {`{"x":NaN}`, nil, 400, "VALIDATION_ERROR"},
-	"2 MiB":               {`{"x":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, "PAYLOAD_TOO_LARGE"},
-	"another media type":  {`customer_id=a`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
+	"truncated":         {`{"customer_id":"a"`, nil, 400, "VALIDATION_ERROR"},
+	"no JSON":           {`hello`, nil, 400, "VALIDATION_ERROR"},
+	"list":              {`[]`, nil, 400, "VALIDATION_ERROR"},
+	"null":              {`null`, nil, 400, "VALIDATION_ERROR"},
+	"text":              {`"x"`, nil, 400, "VALIDATION_ERROR"},
+	"two objects":       {`{} {}`, nil, 400, "VALIDATION_ERROR"},
+	"trailing garbage":  {`{}x`, nil, 400, "VALIDATION_ERROR"},
+	"byte order mark":   {"\ufeff{}", nil, 400, "VALIDATION_ERROR"},
+	"UTF-16":            {"{\x00}\x00", nil, 400, "VALIDATION_ERROR"},
+	"NUL in a string":   {`{"x":"a\u0000b"}`, nil, 400, "VALIDATION_ERROR"},
+	"raw NUL":           {"{\"x\":\"a\x00b\"}", nil, 400, "VALIDATION_ERROR"},
+	"control character": {`{"x":"a\u001bb"}`, nil, 400, "VALIDATION_ERROR"},
+	"invalid UTF-8":     {"{\"x\":\"a\xffb\"}", nil, 400, "VALIDATION_ERROR"},
+	"lone surrogate":    {`{"x":"\ud800"}`, nil, 400, "VALIDATION_ERROR"},
+	"deep nesting": {`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, nil, 400,
+		"VALIDATION_ERROR"},
+	"comment": {`{/* */}`, nil, 400, "VALIDATION_ERROR"},
+	"NaN":     {`{"x":NaN}`, nil, 400, "VALIDATION_ERROR"},
+	"2 MiB":   {`{"x":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, "PAYLOAD_TOO_LARGE"},
+	"another media type": {`customer_id=a`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415,
+		"UNSUPPORTED_MEDIA_TYPE"},
 	"compressed":          {`{}`, []string{"Content-Encoding", "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"},
 	"duplicated and torn": {`{"x":1,"x":`, nil, 400, "VALIDATION_ERROR"},
 }
@@ -102,22 +104,27 @@ func TestManageWrongTypes(t *testing.T) {
 		object = "object"
 	)
 	wrong := map[string][]string{
-		text:   {`1`, `true`, `[]`, `{}`},
-		number: {`"1"`, `1.5`, `1e400`, `2147483648`, `-2147483649`, `9223372036854775807`, `9223372036854775808`, strings.Repeat("9", 400), `true`, `[]`, `{}`},
+		text: {`1`, `true`, `[]`, `{}`},
+		number: {`"1"`, `1.5`, `1e400`, `2147483648`, `-2147483649`, `9223372036854775807`, `9223372036854775808`,
+			strings.Repeat("9", 400), `true`, `[]`, `{}`},
 		truth:  {`1`, `"true"`, `[]`, `{}`},
 		list:   {`1`, `"a"`, `{}`, `[1]`, `[null]`, `[["a"]]`},
 		object: {`1`, `"a"`, `[]`, `true`},
 	}
 	members := map[string]string{
-		"customer_id": text, "max_devices": number, "max_offline_hours": number, "features": list, "is_test": truth, "metadata": object,
-		"license_type": text, "is_trial": truth, "offline_activation": truth, "duration_days": number, "duration_months": number, "starts": text,
+		"customer_id": text, "max_devices": number, "max_offline_hours": number, "features": list, "is_test": truth,
+		"metadata":     object,
+		"license_type": text, "is_trial": truth, "offline_activation": truth, "duration_days": number,
+		"duration_months": number, "starts": text,
 		"timezone": text, "starts_at": text, "grace_hours": number, "maintenance_until": text,
-		"device_match": text, "device_idle_minutes": number, "transfer_limit": number, "new_devices": object, "prevent_vm": truth,
-		"networks": object, "countries": object,
+		"device_match": text, "device_idle_minutes": number, "transfer_limit": number, "new_devices": object,
+		"prevent_vm": truth,
+		"networks":   object, "countries": object,
 	}
 	nullable := []string{
-		"license_type", "max_devices", "duration_days", "duration_months", "starts_at", "expires_at", "maintenance_until",
-		"device_match", "device_idle_minutes", "transfer_limit", "new_devices", "networks", "countries",
+		"license_type", "max_devices", "duration_days", "duration_months", "starts_at", "expires_at",
+		"maintenance_until", "device_match", "device_idle_minutes", "transfer_limit", "new_devices", "networks",
+		"countries",
 	}
 	update := map[string]string{"is_active": truth, "expires_at": text, "deactivation_reason": text}
 	create := map[string]string{"product": text, "license_key": text, "expires_in_days": number}
@@ -143,7 +150,8 @@ func TestManageWrongTypes(t *testing.T) {
 			for _, value := range values {
 				got := w.manage(test.method, test.path, `{"`+member+`":`+value+`}`)
 				details, _ := got.body["details"].(map[string]any)
-				if fields, _ := details["fields"].(map[string]any); got.status != 400 || fields[member] == nil && fields[member+"[0]"] == nil {
+				if fields, _ := details["fields"].(map[string]any); got.status != 400 ||
+					fields[member] == nil && fields[member+"[0]"] == nil {
 					t.Errorf("%s %s: %s = %.40s: %d %s", test.method, test.path, member, value, got.status, got.raw)
 				}
 			}
@@ -160,7 +168,8 @@ func TestManageBadMembers(t *testing.T) {
 		w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
 		return got
 	}
-	for _, at := range []string{"soon", "2026-13-01", "0000-01-01T00:00:00Z", "2026-01-01 10:00:00", "2026-01-01T10:00:00", ""} {
+	for _, at := range []string{"soon", "2026-13-01", "0000-01-01T00:00:00Z", "2026-01-01 10:00:00",
+		"2026-01-01T10:00:00", ""} {
 		bad("PATCH", "/"+id, `{"expires_at":"`+at+`"}`)
 	}
 	for _, path := range []string{"/" + id, "/no-uuid"} {
@@ -172,10 +181,12 @@ func TestManageBadMembers(t *testing.T) {
 		bad("PATCH", "/"+id, `{}`, "If-Match", tag)
 		bad("DELETE", "/"+id, ``, "If-Match", tag)
 	}
-	for _, body := range []string{`{}`, `{"hardware_id":""}`, `{"hardware_id":" "}`, `{"hardware_id":"` + long + `"}`, `{"hardware_id":"a","reason":"` + long + `"}`} {
+	for _, body := range []string{`{}`, `{"hardware_id":""}`, `{"hardware_id":" "}`, `{"hardware_id":"` + long + `"}`,
+		`{"hardware_id":"a","reason":"` + long + `"}`} {
 		bad("POST", "/"+id+"/devices/deactivate", body)
 	}
-	for _, body := range []string{`{}`, `{"from_hardware_id":"a"}`, `{"to_hardware_id":"b"}`, `{"from_hardware_id":"a","to_hardware_id":"` + long + `"}`} {
+	for _, body := range []string{`{}`, `{"from_hardware_id":"a"}`, `{"to_hardware_id":"b"}`,
+		`{"from_hardware_id":"a","to_hardware_id":"` + long + `"}`} {
 		bad("POST", "/"+id+"/transfer", body)
 	}
 	for _, body := range []string{``, `{}`, `{"license_key":" "}`, `{"license_key":"` + long + `"}`} {
@@ -192,13 +203,15 @@ func TestManageBadMembers(t *testing.T) {
 
 func TestManageBadQueries(t *testing.T) {
 	w, id := untouched(t)
-	numbers := []string{"", "0", "-1", "1.5", "x", "1e3", "9223372036854775808", strings.Repeat("9", 400), "%00", "%ff", "1&NAME=2"}
+	numbers := []string{"", "0", "-1", "1.5", "x", "1e3", "9223372036854775808", strings.Repeat("9", 400), "%00", "%ff",
+		"1&NAME=2"}
 	times := []string{"", "soon", "2026-13-01", "0000-01-01T00:00:00Z", "99999-01-01", "2026-01-01T10:00:00", "%00"}
 	truths := []string{"", "1", "yes", "TRUE", "null"}
 	texts := []string{"", "%00", "%ff", strings.Repeat("a", 256), "a%0ab"}
 	for path, params := range map[string]map[string][]string{
 		"": {
-			"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "is_active": truths, "is_test": truths, "customer_id": texts,
+			"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "is_active": truths, "is_test": truths,
+			"customer_id": texts,
 			"hardware_id": texts, "license_key": texts, "status": append(slices.Clone(texts), "broken"),
 			"created_after": times, "created_before": times, "expires_after": times, "expires_before": times,
 		},
@@ -207,7 +220,8 @@ func TestManageBadQueries(t *testing.T) {
 	} {
 		for name, values := range params {
 			for _, value := range values {
-				w.want(w.manage("GET", path+"?"+name+"="+strings.ReplaceAll(value, "NAME", name), ""), http.StatusBadRequest, "VALIDATION_ERROR")
+				w.want(w.manage("GET", path+"?"+name+"="+strings.ReplaceAll(value, "NAME", name), ""),
+					http.StatusBadRequest, "VALIDATION_ERROR")
 			}
 		}
 		w.want(w.manage("GET", path+"?%zz=1", ""), http.StatusBadRequest, "VALIDATION_ERROR")
@@ -216,9 +230,11 @@ func TestManageBadQueries(t *testing.T) {
 
 func TestManageUnknownLicenses(t *testing.T) {
 	w, id := untouched(t)
-	routes := append([]change{{"GET", "/{id}", ""}, {"GET", "/{id}/devices", ""}, {"GET", "/{id}/events", ""}}, changes...)
+	routes := append([]change{{"GET", "/{id}", ""}, {"GET", "/{id}/devices", ""}, {"GET", "/{id}/events", ""}},
+		changes...)
 	for _, bad := range []string{
-		"1", "x", id + "0", id[:35], "%7B" + id[2:] + "%7D", "%00", "%ff", "'%20OR%201=1--", strings.Repeat("a", 9000), strings.ReplaceAll(id, "-", ""), unknown,
+		"1", "x", id + "0", id[:35], "%7B" + id[2:] + "%7D", "%00", "%ff", "'%20OR%201=1--", strings.Repeat("a", 9000),
+		strings.ReplaceAll(id, "-", ""), unknown,
 	} {
 		for _, to := range routes {
 			if strings.Contains(to.path, "{id}") {
@@ -234,7 +250,8 @@ func TestIntegratorC3KnownNames(t *testing.T) {
 	w, id := untouched(t)
 	for _, test := range []struct{ method, path, body, says string }{
 		{"POST", "", `{"customer_id":"a","is_active":false}`, "PATCH or DELETE"},
-		{"POST", "", `{"customer_id":"a","license_type":"trial"}`, "perpetual, time-limited, subscription, consumption"},
+		{"POST", "", `{"customer_id":"a","license_type":"trial"}`,
+			"perpetual, time-limited, subscription, consumption"},
 		{"POST", "", `{"customer_id":"a","status":"active"}`, "cannot be set here"},
 		{"PATCH", "/" + id, `{"suspended_at":"2030-01-01"}`, "/suspend"},
 		{"POST", "", `{"customer_id":"a","duration_days":0}`, "from 1 to 36500"},
@@ -278,7 +295,8 @@ func FuzzAnyBytesToManagement(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which int, body []byte) {
 		to := changes[((which%len(changes))+len(changes))%len(changes)]
 		rec := httptest.NewRecorder()
-		front.ServeHTTP(rec, httptest.NewRequest(to.method, managed+strings.ReplaceAll(to.path, "{id}", unknown), bytes.NewReader(body)))
+		front.ServeHTTP(rec, httptest.NewRequest(to.method, managed+strings.ReplaceAll(to.path, "{id}", unknown),
+			bytes.NewReader(body)))
 		if rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
 			t.Errorf("%s %s: %d %s", to.method, to.path, rec.Code, rec.Body)
 		}

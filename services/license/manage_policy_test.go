@@ -21,21 +21,26 @@ func (w *world) policies(method, path, body string, headers ...string) answer {
 func TestPolicies(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor"}`), http.StatusCreated, "")
-		made := w.policies("POST", "", `{"code":"pro","product":"editor","max_devices":3,"duration_months":12,"features":["a"],"grace_hours":48}`)
+		made := w.policies("POST", "", `{"code":"pro","product":"editor","max_devices":3,"duration_months":12,`+
+			`"features":["a"],"grace_hours":48}`)
 		w.want(made, http.StatusCreated, "")
 		for member, want := range map[string]any{
-			"code": "pro", "name": "pro", "product": "editor", "max_devices": 3.0, "duration_months": 12.0, "duration_days": nil, "expires_at": nil,
-			"features": []any{"a"}, "grace_hours": 48.0, "version": 1.0, "license_type": "time-limited", "max_offline_hours": 720.0,
+			"code": "pro", "name": "pro", "product": "editor", "max_devices": 3.0, "duration_months": 12.0,
+			"duration_days": nil, "expires_at": nil,
+			"features": []any{"a"}, "grace_hours": 48.0, "version": 1.0, "license_type": "time-limited",
+			"max_offline_hours": 720.0,
 		} {
 			if diff := cmp.Diff(want, made.body[member]); diff != "" {
 				w.t.Errorf("%s (-want +got):\n%s", member, diff)
 			}
 		}
 		w.clock.Advance(time.Minute)
-		changed := w.policies("PATCH", "/pro", `{"max_devices":null,"name":"Pro","duration_days":30}`, "If-Match", `"1"`)
+		changed := w.policies("PATCH", "/pro", `{"max_devices":null,"name":"Pro","duration_days":30}`,
+			"If-Match", `"1"`)
 		w.want(changed, http.StatusOK, "")
 		want := made.body
-		want["max_devices"], want["name"], want["duration_days"], want["duration_months"], want["version"] = nil, "Pro", 30.0, nil, 2.0
+		want["max_devices"], want["name"], want["duration_days"], want["duration_months"], want["version"] =
+			nil, "Pro", 30.0, nil, 2.0
 		want["updated_at"] = w.clock.Now().UTC().Format(time.RFC3339Nano)
 		for what, got := range map[string]answer{"answered": changed, "shown": w.policies("GET", "/pro", "")} {
 			if diff := cmp.Diff(want, got.body); diff != "" || got.header.Get("ETag") != `"2"` {
@@ -62,17 +67,21 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		w.want(w.policies("POST", "", `{"code":"pro"}`), http.StatusCreated, "")
 		before := w.policies("GET", "", "")
 		for _, bad := range []string{
-			`{}`, `{"code":"a b"}`, `{"code":"x","product":"nothing"}`, `{"code":"x","max_devices":0}`, `{"code":"x","expires_in_days":3}`,
-			`{"code":"x","duration_days":1,"duration_months":1}`, `{"code":"x","name":" "}`, `{"code":"x","is_active":false}`, `{"code":"x","timezone":"Mars"}`,
+			`{}`, `{"code":"a b"}`, `{"code":"x","product":"nothing"}`, `{"code":"x","max_devices":0}`,
+			`{"code":"x","expires_in_days":3}`,
+			`{"code":"x","duration_days":1,"duration_months":1}`,
+			`{"code":"x","name":" "}`, `{"code":"x","is_active":false}`, `{"code":"x","timezone":"Mars"}`,
 		} {
 			w.want(w.policies("POST", "", bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
-		for _, bad := range []string{`{"code":"y"}`, `{"product":"default"}`, `{"max_devices":0}`, `{"name":""}`, `{"expires_in_days":3}`} {
+		for _, bad := range []string{`{"code":"y"}`, `{"product":"default"}`, `{"max_devices":0}`, `{"name":""}`,
+			`{"expires_in_days":3}`} {
 			w.want(w.policies("PATCH", "/pro", bad), http.StatusBadRequest, "VALIDATION_ERROR")
 			w.want(w.policies("PATCH", "/none", bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
 		w.want(w.policies("POST", "", `{"code":"pro"}`), http.StatusConflict, "POLICY_EXISTS")
-		w.want(w.policies("PATCH", "/pro", `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.policies("PATCH", "/pro", `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		w.want(w.policies("DELETE", "/pro", "", "If-Match", `"9"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
 		w.want(w.policies("PATCH", "/none", `{}`), http.StatusNotFound, "POLICY_NOT_FOUND")
 		w.want(w.policies("DELETE", "/none", ""), http.StatusNotFound, "POLICY_NOT_FOUND")
@@ -86,14 +95,17 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 func TestALicenseTakesAPolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor"}`), http.StatusCreated, "")
-		w.want(w.policies("POST", "", `{"code":"pro","product":"editor","max_devices":3,"duration_days":10,"features":["a"],"grace_hours":5}`), http.StatusCreated, "")
+		w.want(w.policies("POST", "", `{"code":"pro","product":"editor","max_devices":3,"duration_days":10,`+
+			`"features":["a"],"grace_hours":5}`), http.StatusCreated, "")
 		in := func(days int) string { return w.clock.Now().UTC().AddDate(0, 0, days).Format(time.RFC3339Nano) }
 		for _, tt := range []struct {
 			members string
 			want    map[string]any
 		}{
-			{``, map[string]any{"max_devices": 3.0, "expires_at": in(10), "features": []any{"a"}, "grace_hours": 5.0, "duration_days": 10.0}},
-			{`,"max_devices":7,"features":[]`, map[string]any{"max_devices": 7.0, "features": []any{}, "expires_at": in(10)}},
+			{``, map[string]any{"max_devices": 3.0, "expires_at": in(10), "features": []any{"a"}, "grace_hours": 5.0,
+				"duration_days": 10.0}},
+			{`,"max_devices":7,"features":[]`,
+				map[string]any{"max_devices": 7.0, "features": []any{}, "expires_at": in(10)}},
 			{`,"max_devices":null,"grace_hours":null`, map[string]any{"max_devices": nil, "grace_hours": 5.0}},
 			{`,"expires_at":null`, map[string]any{"expires_at": nil, "duration_days": nil}},
 			{`,"expires_in_days":3`, map[string]any{"expires_at": in(3), "duration_days": 10.0}},
@@ -115,14 +127,19 @@ func TestALicenseTakesAPolicy(t *testing.T) {
 		w.await(func(e event.Event) bool {
 			return e.Type == "license.created" && strings.Contains(string(e.Data), `"policy":"pro"`)
 		})
-		for bad, hint := range map[string]string{`"policy":"pros"`: "pro", `"policy":"pro","product":"default"`: "editor", `"policy":"nothing at all"`: "no policy"} {
+		for bad, hint := range map[string]string{
+			`"policy":"pros"`:                    "pro",
+			`"policy":"pro","product":"default"`: "editor",
+			`"policy":"nothing at all"`:          "no policy",
+		} {
 			got := w.manage("POST", "", `{"customer_id":"a",`+bad+`}`)
 			w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
 			if problem := fmt.Sprint(got.body["details"].(map[string]any)["fields"]); !strings.Contains(problem, hint) {
 				w.t.Errorf("%s: %s", bad, problem)
 			}
 		}
-		bulk := w.manage("POST", "/bulk-create", `{"licenses":[{"customer_id":"a","policy":"pro"},{"customer_id":"a","policy":"none"}]}`)
+		bulk := w.manage("POST", "/bulk-create",
+			`{"licenses":[{"customer_id":"a","policy":"pro"},{"customer_id":"a","policy":"none"}]}`)
 		if bulk.status != http.StatusMultiStatus || bulk.body["created_count"] != 1.0 {
 			w.t.Errorf("%s", bulk.raw)
 		}
@@ -132,7 +149,8 @@ func TestALicenseTakesAPolicy(t *testing.T) {
 func TestChangePolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, policy := range []string{
-			`{"code":"trial","duration_days":14,"is_trial":true,"features":["a"]}`, `{"code":"yearly","duration_months":12,"max_devices":9}`,
+			`{"code":"trial","duration_days":14,"is_trial":true,"features":["a"]}`,
+			`{"code":"yearly","duration_months":12,"max_devices":9}`,
 			`{"code":"forever"}`, `{"code":"other","product":"editor"}`,
 		} {
 			w.products("POST", "", `{"code":"editor"}`)
@@ -146,7 +164,8 @@ func TestChangePolicy(t *testing.T) {
 		yearly := change("yearly")
 		w.want(yearly, http.StatusOK, "")
 		for member, want := range map[string]any{
-			"policy": "yearly", "is_trial": false, "max_devices": 9.0, "features": []any{}, "max_offline_hours": 720.0, "expires_at": end, "version": 2.0,
+			"policy": "yearly", "is_trial": false, "max_devices": 9.0, "features": []any{}, "max_offline_hours": 720.0,
+			"expires_at": end, "version": 2.0,
 		} {
 			if diff := cmp.Diff(want, yearly.body[member]); diff != "" {
 				w.t.Errorf("%s (-want +got):\n%s", member, diff)
@@ -161,7 +180,8 @@ func TestChangePolicy(t *testing.T) {
 		for _, bad := range []string{"other", "none", ""} {
 			w.want(change(bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
-		w.want(w.manage("POST", "/"+unknown+"/change-policy", `{"policy":"yearly"}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.want(w.manage("POST", "/"+unknown+"/change-policy", `{"policy":"yearly"}`), http.StatusNotFound,
+			"LICENSE_NOT_FOUND")
 		w.audited("license.change_policy")
 		if got := w.logged(id); len(got) != 3 || got[0] != "license.updated" {
 			w.t.Errorf("%v", got)

@@ -25,8 +25,10 @@ func TestProducts(t *testing.T) {
 		made := w.products("POST", "", `{"code":"editor","metadata":{"n": 1.50}}`)
 		w.want(made, http.StatusCreated, "")
 		want := map[string]any{
-			"product_id": made.body["product_id"], "code": "editor", "name": "editor", "authorization_method": "key", "is_active": true,
-			"min_version": nil, "metadata": map[string]any{"n": 1.5}, "version": 1.0, "created_at": now, "updated_at": now,
+			"product_id": made.body["product_id"], "code": "editor", "name": "editor", "authorization_method": "key",
+			"is_active":   true,
+			"min_version": nil, "metadata": map[string]any{"n": 1.5}, "version": 1.0, "created_at": now,
+			"updated_at": now,
 		}
 		if diff := cmp.Diff(want, made.body); diff != "" {
 			w.t.Errorf("made (-want +got):\n%s", diff)
@@ -65,13 +67,17 @@ func TestProductsThatAreRefused(t *testing.T) {
 		before := w.products("GET", "", "")
 		long := strings.Repeat("x", 256)
 		for _, bad := range []string{
-			`{}`, `{"code":""}`, `{"code":"a b"}`, `{"code":"."}`, `{"code":".."}`, `{"code":"a/b"}`, `{"code":"` + long[:65] + `"}`,
-			`{"code":"x","name":"` + long + `"}`, `{"code":"x","name":" "}`, `{"code":"x","authorization_method":"magic"}`,
-			`{"code":"x","min_version":"` + long + `"}`, `{"code":"x","metadata":[]}`, `{"code":"x","product_id":"y"}`, `{"code":7}`,
+			`{}`, `{"code":""}`, `{"code":"a b"}`, `{"code":"."}`, `{"code":".."}`, `{"code":"a/b"}`,
+			`{"code":"` + long[:65] + `"}`,
+			`{"code":"x","name":"` + long + `"}`, `{"code":"x","name":" "}`,
+			`{"code":"x","authorization_method":"magic"}`,
+			`{"code":"x","min_version":"` + long + `"}`, `{"code":"x","metadata":[]}`, `{"code":"x","product_id":"y"}`,
+			`{"code":7}`,
 		} {
 			w.want(w.products("POST", "", bad), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
-		for _, bad := range []string{`{"code":"other"}`, `{"name":null}`, `{"name":""}`, `{"is_active":null}`, `{"metadata":7}`} {
+		for _, bad := range []string{`{"code":"other"}`, `{"name":null}`, `{"name":""}`, `{"is_active":null}`,
+			`{"metadata":7}`} {
 			for _, code := range []string{"editor", "nothing"} {
 				w.want(w.products("PATCH", "/"+code, bad), http.StatusBadRequest, "VALIDATION_ERROR")
 			}
@@ -79,8 +85,10 @@ func TestProductsThatAreRefused(t *testing.T) {
 		w.want(w.products("POST", "", `{"code":"editor"}`), http.StatusConflict, "PRODUCT_EXISTS")
 		w.want(w.products("POST", "", `{"code":"other","name":"Editor"}`), http.StatusConflict, "PRODUCT_EXISTS")
 		w.want(w.products("PATCH", "/default", `{"name":"Editor"}`), http.StatusConflict, "PRODUCT_EXISTS")
-		w.want(w.products("PATCH", "/editor", `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
-		w.want(w.products("DELETE", "/editor", "", "If-Match", `"9"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.products("PATCH", "/editor", `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
+		w.want(w.products("DELETE", "/editor", "", "If-Match", `"9"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		w.want(w.products("DELETE", "/editor", ""), http.StatusConflict, "PRODUCT_IN_USE")
 		w.want(w.products("DELETE", "/default", ""), http.StatusConflict, "PRODUCT_IN_USE")
 		for _, none := range []string{"nothing", "Editor", "a%20b", "%00", "%2e%2e"} {
@@ -99,13 +107,15 @@ func TestALicenseNamesItsProduct(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor","name":"The Editor"}`), http.StatusCreated, "")
 		for text, want := range map[string]string{
-			"editor": "editor", "The Editor": "editor", "": "default", "pro": "pro", "Pro Suite 2.0 (EU)": "Pro-Suite-2.0-EU", "Прога": "product",
+			"editor": "editor", "The Editor": "editor", "": "default", "pro": "pro",
+			"Pro Suite 2.0 (EU)": "Pro-Suite-2.0-EU", "Прога": "product",
 			strings.Repeat("é x", 80): strings.TrimSuffix(strings.Repeat("x-", 28), "-"),
 		} {
 			for range 2 {
 				made := w.manage("POST", "", fmt.Sprintf(`{"customer_id":"a","product":%q}`, text))
 				w.want(made, http.StatusCreated, "")
-				if got := made.body["product"]; got != want || w.get(made.body["license_id"].(string))["product"] != want {
+				if got := made.body["product"]; got != want ||
+					w.get(made.body["license_id"].(string))["product"] != want {
 					w.t.Errorf("%q became %v, want %s", text, got, want)
 				}
 			}
@@ -127,18 +137,22 @@ func TestReleases(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor"}`), http.StatusCreated, "")
 		now := w.clock.Now().UTC().Format(time.RFC3339Nano)
-		made := w.products("POST", "/editor/releases", `{"version":"2.0.0","channel":"beta","size":10,"url":"https://example.com/x"}`)
+		made := w.products("POST", "/editor/releases",
+			`{"version":"2.0.0","channel":"beta","size":10,"url":"https://example.com/x"}`)
 		w.want(made, http.StatusCreated, "")
 		want := map[string]any{
-			"version": "2.0.0", "released_at": now, "channel": "beta", "environment": nil, "url": "https://example.com/x", "size": 10.0,
-			"sha256": nil, "md5": nil, "requires_version": nil, "release_notes_url": nil, "eula_url": nil, "enabled": true, "created_at": now,
+			"version": "2.0.0", "released_at": now, "channel": "beta", "environment": nil,
+			"url": "https://example.com/x", "size": 10.0,
+			"sha256": nil, "md5": nil, "requires_version": nil, "release_notes_url": nil, "eula_url": nil,
+			"enabled": true, "created_at": now,
 		}
 		if diff := cmp.Diff(want, made.body); diff != "" {
 			w.t.Errorf("made (-want +got):\n%s", diff)
 		}
 		w.want(w.products("POST", "/editor/releases", `{"version":"2.0.0"}`), http.StatusConflict, "RELEASE_EXISTS")
 		w.want(w.products("POST", "/nothing/releases", `{"version":"2.0.0"}`), http.StatusNotFound, "PRODUCT_NOT_FOUND")
-		w.want(w.products("POST", "/editor/releases", `{"version":"1.0.0","released_at":"2025-01-01"}`), http.StatusCreated, "")
+		w.want(w.products("POST", "/editor/releases", `{"version":"1.0.0","released_at":"2025-01-01"}`),
+			http.StatusCreated, "")
 		changed := w.products("PATCH", "/editor/releases/2.0.0", `{"channel":null,"enabled":false}`)
 		want["channel"], want["enabled"] = nil, false
 		if diff := cmp.Diff(want, changed.body); diff != "" {
@@ -149,8 +163,10 @@ func TestReleases(t *testing.T) {
 			w.t.Errorf("-want +got:\n%s", diff)
 		}
 		for _, bad := range []string{
-			`{}`, `{"version":"a/b"}`, `{"version":".."}`, `{"version":"3","size":-1}`, `{"version":"3","sha256":"xyz"}`, `{"version":"3","md5":"0"}`,
-			`{"version":"3","url":"javascript:alert(1)"}`, `{"version":"3","url":"https://"}`, `{"version":"3","released_at":"0001-01-01T00:00:00Z"}`,
+			`{}`, `{"version":"a/b"}`, `{"version":".."}`, `{"version":"3","size":-1}`,
+			`{"version":"3","sha256":"xyz"}`, `{"version":"3","md5":"0"}`,
+			`{"version":"3","url":"javascript:alert(1)"}`,
+			`{"version":"3","url":"https://"}`, `{"version":"3","released_at":"0001-01-01T00:00:00Z"}`,
 			`{"version":"3","created_at":"2026-01-01"}`, `{"version":3}`,
 		} {
 			w.want(w.products("POST", "/editor/releases", bad), http.StatusBadRequest, "VALIDATION_ERROR")
@@ -182,13 +198,15 @@ func TestListsAreReadByPageAndByCursor(t *testing.T) {
 		w.want(w.products("POST", "", `{"code":"a"}`), http.StatusCreated, "")
 		for i := range 5 {
 			w.want(w.products("POST", "", fmt.Sprintf(`{"code":"p%d"}`, i)), http.StatusCreated, "")
-			w.want(w.products("POST", "/a/releases", fmt.Sprintf(`{"version":"%d","released_at":"2026-01-0%d"}`, i, 1+i/2)), http.StatusCreated, "")
+			w.want(w.products("POST", "/a/releases",
+				fmt.Sprintf(`{"version":"%d","released_at":"2026-01-0%d"}`, i, 1+i/2)), http.StatusCreated, "")
 		}
 		for path, list := range map[string][2]string{"": {"products", "code"}, "/a/releases": {"releases", "version"}} {
 			whole := named(w.products("GET", path, ""), list[0], list[1])
 			var paged, followed []string
 			for page := 1; page <= len(whole); page += 2 {
-				paged = append(paged, named(w.products("GET", fmt.Sprintf("%s?per_page=2&page=%d", path, 1+page/2), ""), list[0], list[1])...)
+				paged = append(paged, named(w.products("GET", fmt.Sprintf("%s?per_page=2&page=%d", path, 1+page/2), ""),
+					list[0], list[1])...)
 			}
 			next := ""
 			for {

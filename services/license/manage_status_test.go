@@ -14,7 +14,8 @@ func (w *world) alter(id, action, body string, headers ...string) map[string]any
 	w.t.Helper()
 	got := w.manage(http.MethodPost, "/"+id+"/"+action, body, headers...)
 	w.want(got, http.StatusOK, "")
-	if diff := cmp.Diff(got.body, w.get(id)); diff != "" || got.header.Get("ETag") != fmt.Sprintf(`"%v"`, got.body["version"]) {
+	if diff := cmp.Diff(got.body, w.get(id)); diff != "" ||
+		got.header.Get("ETag") != fmt.Sprintf(`"%v"`, got.body["version"]) {
 		w.t.Errorf("%s (-answered +kept):\n%s", action, diff)
 	}
 	return got.body
@@ -30,7 +31,8 @@ func TestSuspendAndReinstate(t *testing.T) {
 		w.activate(key, "pc")
 		token := w.bearer(id, "pc")
 		l := w.alter(id, "suspend", `{"reason":"unpaid","until":"`+w.at(time.Hour)+`"}`)
-		if l["status"] != "suspended" || l["is_active"] != true || l["suspension_reason"] != "unpaid" || l["suspended_until"] != w.at(time.Hour) {
+		if l["status"] != "suspended" || l["is_active"] != true || l["suspension_reason"] != "unpaid" ||
+			l["suspended_until"] != w.at(time.Hour) {
 			t.Errorf("%v", l)
 		}
 		for _, call := range []string{"validate", "activate"} {
@@ -44,7 +46,8 @@ func TestSuspendAndReinstate(t *testing.T) {
 		w.want(w.call("POST", "/api/v1/license/heartbeat", `{}`, token...), http.StatusForbidden, "LICENSE_SUSPENDED")
 		w.update(id, `{"is_active":true}`)
 		w.want(w.post("validate", device(key, "pc")), http.StatusForbidden, "LICENSE_SUSPENDED")
-		if l := w.alter(id, "reinstate", ``); l["status"] != "active" || l["suspended_at"] != nil || l["suspension_reason"] != nil {
+		if l := w.alter(id, "reinstate", ``); l["status"] != "active" || l["suspended_at"] != nil ||
+			l["suspension_reason"] != nil {
 			t.Errorf("%v", l)
 		}
 		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
@@ -66,28 +69,34 @@ func TestRenewAndConvert(t *testing.T) {
 		id, _ := w.create(2, 30)
 		first := w.alter(id, "renew", `{"days":10}`, "Idempotency-Key", "r")
 		again := w.manage("POST", "/"+id+"/renew", `{"days":10}`, "Idempotency-Key", "r")
-		if first["expires_at"] != w.at(40*24*time.Hour) || again.body["expires_at"] != first["expires_at"] || again.header.Get("Idempotency-Replayed") != "true" {
+		if first["expires_at"] != w.at(40*24*time.Hour) || again.body["expires_at"] != first["expires_at"] ||
+			again.header.Get("Idempotency-Replayed") != "true" {
 			t.Errorf("%v, again %s", first, again.raw)
 		}
-		w.want(w.manage("POST", "/"+id+"/renew", `{"days":1}`, "If-Match", `"1"`), http.StatusPreconditionFailed, "VERSION_MISMATCH")
+		w.want(w.manage("POST", "/"+id+"/renew", `{"days":1}`, "If-Match", `"1"`), http.StatusPreconditionFailed,
+			"VERSION_MISMATCH")
 		w.want(w.manage("POST", "/"+id+"/renew", ``), http.StatusBadRequest, "VALIDATION_ERROR")
 		w.want(w.manage("POST", "/"+id+"/convert", ``), http.StatusConflict, "LICENSE_NOT_TRIAL")
 		endless, _ := w.create(1, 0)
 		w.want(w.manage("POST", "/"+endless+"/renew", `{"days":1}`), http.StatusConflict, "LICENSE_PERPETUAL")
-		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,"starts":"first_activation"}`)
+		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,`+
+			`"starts":"first_activation"}`)
 		trial, key := made.body["license_id"].(string), made.body["license_key"].(string)
 		w.activate(key, "pc")
-		if l := w.get(trial); l["expires_at"] != w.at(14*24*time.Hour) || l["started_at"] != w.at(0) || l["license_type"] != "time-limited" {
+		if l := w.get(trial); l["expires_at"] != w.at(14*24*time.Hour) || l["started_at"] != w.at(0) ||
+			l["license_type"] != "time-limited" {
 			t.Errorf("after the first activation: %v", l)
 		}
 		w.clock.Advance(14 * 24 * time.Hour)
 		refused := w.post("validate", device(key, "pc"))
 		w.want(refused, http.StatusForbidden, "LICENSE_EXPIRED")
-		if details := refused.body["details"].(map[string]any); details["is_trial"] != true || details["expires_at"] != w.at(0) {
+		if details := refused.body["details"].(map[string]any); details["is_trial"] != true ||
+			details["expires_at"] != w.at(0) {
 			t.Errorf("%v", details)
 		}
 		l := w.alter(trial, "convert", `{"license_type":"subscription","duration_days":30,"max_devices":3}`)
-		if l["is_trial"] != false || l["expires_at"] != w.at(30*24*time.Hour) || l["license_type"] != "subscription" || l["max_devices"] != 3.0 {
+		if l["is_trial"] != false || l["expires_at"] != w.at(30*24*time.Hour) || l["license_type"] != "subscription" ||
+			l["max_devices"] != 3.0 {
 			t.Errorf("converted: %v", l)
 		}
 		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
@@ -103,11 +112,15 @@ func TestRenewAndConvert(t *testing.T) {
 func TestStatusInputs(t *testing.T) {
 	w, id := untouched(t)
 	for _, bad := range []struct{ action, body string }{
-		{"suspend", ``}, {"suspend", `{}`}, {"suspend", `{"reason":""}`}, {"suspend", `{"reason":7}`}, {"suspend", `{"reason":"x","until":"yesterday"}`},
-		{"suspend", `{"reason":"x","until":"2001-01-01"}`}, {"suspend", `{"reason":"x","until":"0001-01-01T00:00:00Z"}`}, {"suspend", `{"reason":"x","by":"me"}`},
-		{"renew", `{"days":-1}`}, {"renew", `{"days":1.5}`}, {"renew", `{"months":1e9}`}, {"renew", `{"until":"2001-01-01"}`}, {"renew", `{"day":1}`},
+		{"suspend", ``}, {"suspend", `{}`}, {"suspend", `{"reason":""}`}, {"suspend", `{"reason":7}`},
+		{"suspend", `{"reason":"x","until":"yesterday"}`},
+		{"suspend", `{"reason":"x","until":"2001-01-01"}`},
+		{"suspend", `{"reason":"x","until":"0001-01-01T00:00:00Z"}`}, {"suspend", `{"reason":"x","by":"me"}`},
+		{"renew", `{"days":-1}`}, {"renew", `{"days":1.5}`}, {"renew", `{"months":1e9}`},
+		{"renew", `{"until":"2001-01-01"}`}, {"renew", `{"day":1}`},
 		{"renew", `{"days":1,"until":"2030-01-01"}`}, {"renew", `[]`}, {"renew", `{"from":"there","days":1}`},
-		{"reinstate", `{"reason":"x"}`}, {"convert", `{"customer_id":"x"}`}, {"convert", `{"is_trial":true}`}, {"convert", `{"max_devices":0}`},
+		{"reinstate", `{"reason":"x"}`}, {"convert", `{"customer_id":"x"}`}, {"convert", `{"is_trial":true}`},
+		{"convert", `{"max_devices":0}`},
 	} {
 		got := w.manage("POST", "/"+id+"/"+bad.action, bad.body)
 		if got.status != http.StatusBadRequest || got.body["error_code"] != "VALIDATION_ERROR" {
@@ -121,7 +134,8 @@ func TestStatusInputs(t *testing.T) {
 	}
 }
 
-// TestRenewalsKeepTheDayOfTheMonth: a shorter month cuts it, a longer one has it again, until somebody sets another end.
+// TestRenewalsKeepTheDayOfTheMonth: a shorter month cuts it, a longer one has it again, until somebody sets another
+// end.
 func TestRenewalsKeepTheDayOfTheMonth(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, _ := w.with(`"expires_at":"2090-01-31T10:00:00Z"`)

@@ -60,20 +60,25 @@ func (w *world) list(query url.Values) (ids []string, total int) {
 
 func TestCreateLicense(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		made := w.manage("POST", "", `{"customer_id":"acme","max_devices":5,"max_offline_hours":24,"expires_in_days":365,"features":["a","b"],
+		made := w.manage("POST", "", `{"customer_id":"acme","max_devices":5,"max_offline_hours":24,
+			"expires_in_days":365,
+			"features":["a","b"],
 			"is_test":true,"metadata":{"n": 12345678901234567890,"x":"<"},"license_key":"OLD-KEY-1","product":"pro"}`)
 		w.want(made, http.StatusCreated, "")
 		want := map[string]any{
-			"license_key": "OLD-KEY-1", "customer_id": "acme", "product": "pro", "license_type": "time-limited", "max_devices": 5.0, "current_devices": 0.0,
+			"license_key": "OLD-KEY-1", "customer_id": "acme", "product": "pro", "license_type": "time-limited",
+			"max_devices": 5.0, "current_devices": 0.0,
 			"max_offline_hours": 24.0, "is_active": true, "is_test": true, "features": []any{"a", "b"}, "version": 1.0,
-			"expires_at": w.clock.Now().UTC().Add(365 * 24 * time.Hour).Format(time.RFC3339Nano), "deactivated_at": nil, "deactivation_reason": nil,
+			"expires_at": w.clock.Now().UTC().Add(365 * 24 * time.Hour).Format(time.RFC3339Nano), "deactivated_at": nil,
+			"deactivation_reason": nil,
 		}
 		for member, value := range want {
 			if diff := cmp.Diff(value, made.body[member]); diff != "" {
 				w.t.Errorf("%s (-want +got):\n%s", member, diff)
 			}
 		}
-		if made.header.Get("ETag") != `"1"` || !strings.Contains(made.raw, `"metadata":{"n":12345678901234567890,"x":"<"}`) {
+		if made.header.Get("ETag") != `"1"` ||
+			!strings.Contains(made.raw, `"metadata":{"n":12345678901234567890,"x":"<"}`) {
 			w.t.Errorf("%v %s", made.header, made.raw)
 		}
 		kept := w.get(made.body["license_id"].(string))
@@ -84,22 +89,27 @@ func TestCreateLicense(t *testing.T) {
 		if diff := cmp.Diff(made.body, kept); diff != "" {
 			w.t.Errorf("kept otherwise than answered (-answered +kept):\n%s", diff)
 		}
-		bare := w.manage("POST", "", `{"customer_id":"acme","expires_in_days":null,"is_trial":null,"starts":null,"timezone":null}`)
-		if bare.body["max_devices"] != 1.0 || bare.body["max_offline_hours"] != 720.0 || bare.body["product"] != "default" || bare.body["expires_at"] != nil ||
+		bare := w.manage("POST", "", `{"customer_id":"acme","expires_in_days":null,"is_trial":null,"starts":null,`+
+			`"timezone":null}`)
+		if bare.body["max_devices"] != 1.0 || bare.body["max_offline_hours"] != 720.0 ||
+			bare.body["product"] != "default" || bare.body["expires_at"] != nil ||
 			fmt.Sprint(bare.body["features"], bare.body["metadata"]) != "[] map[]" {
 			w.t.Errorf("defaults: %s", bare.raw)
 		}
-		w.want(w.ask(w.front(ada), "POST", managed, `{"customer_id":"a","license_key":""}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.ask(w.front(ada), "POST", managed, `{"customer_id":"a","license_key":""}`), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 	})
 }
 
 func TestCreateWithAnIdempotencyKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		create := func(by, key, customer string) answer {
-			return w.ask(w.front(&rpc.Actor{Id: by}), "POST", managed, `{"customer_id":"`+customer+`","metadata": { "a" : "<" }}`, "Idempotency-Key", key)
+			return w.ask(w.front(&rpc.Actor{Id: by}), "POST", managed,
+				`{"customer_id":"`+customer+`","metadata": { "a" : "<" }}`, "Idempotency-Key", key)
 		}
 		first, again := create("a", "once", "acme"), create("a", "once", "acme")
-		if first.status != http.StatusCreated || first.raw != again.raw || again.header.Get("ETag") != `"1"` || again.header.Get("Idempotency-Replayed") != "true" {
+		if first.status != http.StatusCreated || first.raw != again.raw || again.header.Get("ETag") != `"1"` ||
+			again.header.Get("Idempotency-Replayed") != "true" {
 			w.t.Errorf("first %s, again %v %s", first.raw, again.header, again.raw)
 		}
 		w.want(create("a", "once", "brick"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
@@ -122,7 +132,8 @@ func TestSearchByKey(t *testing.T) {
 		for typed, want := range map[string]float64{key: 1, strings.ToLower(key): 1, "LIC-NOSUCHKEY000": 0} {
 			found := w.manage("POST", "/search", `{"license_key":"`+typed+`"}`)
 			w.want(found, http.StatusOK, "")
-			if found.body["total"] != want || want == 1 && !strings.Contains(found.raw, id) || strings.Contains(found.raw, key) {
+			if found.body["total"] != want || want == 1 && !strings.Contains(found.raw, id) ||
+				strings.Contains(found.raw, key) {
 				w.t.Errorf("%s: %s", typed, found.raw)
 			}
 		}
@@ -148,7 +159,8 @@ func TestListPages(t *testing.T) {
 				w.t.Errorf("page %d of %d (-want +got):\n%s", page+1, total, diff)
 			}
 		}
-		if page := w.manage("GET", "?per_page=2", ""); page.body["page"] != 1.0 || page.body["per_page"] != 2.0 || page.body["total_pages"] != 3.0 {
+		if page := w.manage("GET", "?per_page=2", ""); page.body["page"] != 1.0 || page.body["per_page"] != 2.0 ||
+			page.body["total_pages"] != 3.0 {
 			w.t.Errorf("%s", page.raw)
 		}
 		w.update(newestFirst[1], `{"is_active":false}`)
@@ -157,10 +169,11 @@ func TestListPages(t *testing.T) {
 			"customer_id=acme":  newestFirst,
 			"customer_id=brick": nil,
 			"is_test=false":     newestFirst,
-			"created_after=" + begin.Add(time.Minute).Format(time.RFC3339Nano) + "&created_before=" + begin.Add(3*time.Minute).Format(time.RFC3339Nano): newestFirst[2:4],
-			"created_after=" + begin.AddDate(0, 0, 2).Format(time.DateOnly):                                                                             nil,
-			"expires_after=" + begin.Format(time.RFC3339Nano):                                                                                           nil,
-			"expires_before=2999-01-01": nil,
+			"created_after=" + begin.Add(time.Minute).Format(time.RFC3339Nano) + "&created_before=" +
+				begin.Add(3*time.Minute).Format(time.RFC3339Nano): newestFirst[2:4],
+			"created_after=" + begin.AddDate(0, 0, 2).Format(time.DateOnly): nil,
+			"expires_after=" + begin.Format(time.RFC3339Nano):               nil,
+			"expires_before=2999-01-01":                                     nil,
 		} {
 			values, err := url.ParseQuery(query)
 			if err != nil {
@@ -220,7 +233,8 @@ func TestUpdateChangesWhatIsPresent(t *testing.T) {
 				"features": []any{"b", "a"}, "entitlements": []any{bareEntitlement("b"), bareEntitlement("a")},
 			},
 			`{"is_active":false,"deactivation_reason":"x"}`: {
-				"is_active": false, "status": "inactive", "deactivation_reason": "x", "deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
+				"is_active": false, "status": "inactive", "deactivation_reason": "x",
+				"deactivated_at": w.clock.Now().UTC().Add(time.Second).Format(time.RFC3339Nano),
 			},
 		} {
 			now := w.clock.Now()
@@ -262,24 +276,28 @@ func TestVersions(t *testing.T) {
 			w.t.Errorf("a refused change was written:\n%s", diff)
 		}
 		for i, current := range []string{`"1"`, `*`, ` W/"3" `} {
-			w.want(w.manage("PATCH", "/"+id, fmt.Sprintf(`{"max_devices":%d}`, i+5), "If-Match", current), http.StatusOK, "")
+			w.want(w.manage("PATCH", "/"+id, fmt.Sprintf(`{"max_devices":%d}`, i+5), "If-Match", current),
+				http.StatusOK, "")
 		}
 		if l := w.get(id); l["version"] != 4.0 || l["max_devices"] != 7.0 {
 			w.t.Errorf("after the changes: %v", l)
 		}
 		gone := w.manage("DELETE", "/"+id, `{"reason":"refund"}`, "If-Match", `"4"`)
 		w.want(gone, http.StatusOK, "")
-		want := map[string]any{"license_id": id, "is_active": false, "deactivated_at": w.clock.Now().UTC().Format(time.RFC3339Nano)}
+		want := map[string]any{"license_id": id, "is_active": false,
+			"deactivated_at": w.clock.Now().UTC().Format(time.RFC3339Nano)}
 		if diff := cmp.Diff(want, gone.body); diff != "" || gone.header.Get("ETag") != `"5"` {
 			w.t.Errorf("%v (-want +got):\n%s", gone.header, diff)
 		}
 		for _, bad := range []string{unknown, "no-uuid", "{" + id + "}", strings.ReplaceAll(id, "-", "")} {
-			w.want(w.manage("PATCH", "/"+url.PathEscape(bad), `{"max_devices":9}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
+			w.want(w.manage("PATCH", "/"+url.PathEscape(bad), `{"max_devices":9}`), http.StatusNotFound,
+				"LICENSE_NOT_FOUND")
 		}
 	})
 }
 
-// TestCreateTakesKeysAsValidateDoes: a line break within a key of our own format does not count, in another key it is refused.
+// TestCreateTakesKeysAsValidateDoes: a line break within a key of our own format does not count, in another key it is
+// refused.
 func TestCreateTakesKeysAsValidateDoes(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		made := w.manage("POST", "", `{"customer_id":"a","license_key":"LIC-7Q2M\r\n0V9K-XT4I\n"}`)
@@ -291,8 +309,10 @@ func TestCreateTakesKeysAsValidateDoes(t *testing.T) {
 		for _, key := range []string{`LIC-7Q2M\n0V9K-XT4I`, `LIC7Q2M0V9KXT4I`} {
 			w.want(w.post("validate", `{"license_key":"`+key+`","hardware_id":"pc"}`), http.StatusOK, "")
 		}
-		w.want(w.manage("POST", "", `{"customer_id":"a","license_key":"ACME-PRO\nOLIVE"}`), http.StatusBadRequest, "VALIDATION_ERROR")
-		w.want(w.post("validate", `{"license_key":"ACME-PRO\nOLIVE","hardware_id":"pc"}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.manage("POST", "", `{"customer_id":"a","license_key":"ACME-PRO\nOLIVE"}`), http.StatusBadRequest,
+			"VALIDATION_ERROR")
+		w.want(w.post("validate", `{"license_key":"ACME-PRO\nOLIVE","hardware_id":"pc"}`), http.StatusBadRequest,
+			"VALIDATION_ERROR")
 	})
 }
 
@@ -309,7 +329,8 @@ func TestAChangeThatWouldChangeNothing(t *testing.T) {
 		} {
 			got := w.manage("PATCH", "/"+id, change)
 			w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
-			if fields := got.body["details"].(map[string]any)["fields"].(map[string]any); len(fields) != 1 || fields[member] == nil {
+			if fields := got.body["details"].(map[string]any)["fields"].(map[string]any); len(fields) != 1 ||
+				fields[member] == nil {
 				w.t.Errorf("%s: %s", change, got.raw)
 			}
 		}
@@ -330,7 +351,8 @@ func TestAChangeIsCheckedBeforeItsLicense(t *testing.T) {
 		id, _ := w.create(3, 30)
 		long := strings.Repeat("x", 256)
 		for _, bad := range []string{
-			`{"max_devices":0}`, `{"max_devices":1000001}`, `{"max_offline_hours":0}`, `{"customer_id":" "}`, `{"deactivation_reason":"` + long + `"}`,
+			`{"max_devices":0}`, `{"max_devices":1000001}`, `{"max_offline_hours":0}`, `{"customer_id":" "}`,
+			`{"deactivation_reason":"` + long + `"}`,
 			`{"features":[""]}`, `{"metadata":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`,
 		} {
 			for _, licenseID := range []string{id, unknown, "no-uuid"} {
@@ -341,7 +363,8 @@ func TestAChangeIsCheckedBeforeItsLicense(t *testing.T) {
 			}
 		}
 		for _, licenseID := range []string{id, unknown, "no-uuid"} {
-			w.want(w.manage("DELETE", "/"+licenseID, `{"reason":"`+long+`"}`, "If-Match", `"0"`), http.StatusBadRequest, "VALIDATION_ERROR")
+			w.want(w.manage("DELETE", "/"+licenseID, `{"reason":"`+long+`"}`, "If-Match", `"0"`), http.StatusBadRequest,
+				"VALIDATION_ERROR")
 		}
 	})
 }
@@ -408,20 +431,24 @@ func TestEveryAdministrativeChangeIsAuditedAndTold(t *testing.T) {
 		left := w.manage("POST", "/"+id+"/devices/deactivate", `{"hardware_id":"tower","reason":"stolen"}`)
 		want := map[string]any{
 			"deactivated": true, "device_id": moved.body["device_id"], "license_id": id, "hardware_id": "tower",
-			"deactivated_at": w.clock.Now().UTC().Format(time.RFC3339Nano), "limits": map[string]any{"max_devices": 5.0, "current_devices": 0.0},
+			"deactivated_at": w.clock.Now().UTC().Format(time.RFC3339Nano),
+			"limits":         map[string]any{"max_devices": 5.0, "current_devices": 0.0},
 		}
 		if diff := cmp.Diff(want, left.body); diff != "" {
 			w.t.Fatalf("deactivation (-want +got):\n%s", diff)
 		}
 		for action, told := range map[string]string{
-			"license.create": "license.created", "license.update": "license.updated", "license.deactivate": "license.deactivated",
-			"license.reactivate": "license.reactivated", "license.transfer": "license.transferred", "device.deactivate": "device.deactivated",
+			"license.create": "license.created", "license.update": "license.updated",
+			"license.deactivate": "license.deactivated",
+			"license.reactivate": "license.reactivated", "license.transfer": "license.transferred",
+			"device.deactivate": "device.deactivated",
 		} {
 			w.audited(action)
 			w.eventually(told)
 		}
 		types := []string{
-			"device.deactivated", "license.transferred", "license.reactivated", "license.deactivated", "license.updated", "license.activated", "license.created",
+			"device.deactivated", "license.transferred", "license.reactivated", "license.deactivated",
+			"license.updated", "license.activated", "license.created",
 		}
 		if diff := cmp.Diff(types, w.logged(id)); diff != "" {
 			w.t.Errorf("the log, newest first (-want +got):\n%s", diff)
@@ -455,10 +482,14 @@ func TestAuditKeepsNumbers(t *testing.T) {
 		for _, metadata := range []string{`{"n":12345678901234567890}`, `{"n":0.1234567890123456789}`} {
 			w.update(id, `{"metadata":`+metadata+`}`)
 		}
-		want := &eventsv1.AuditRecorded{BeforeJson: `{"metadata":{"n":12345678901234567890}}`, AfterJson: `{"metadata":{"n":0.1234567890123456789}}`}
+		want := &eventsv1.AuditRecorded{
+			BeforeJson: `{"metadata":{"n":12345678901234567890}}`,
+			AfterJson:  `{"metadata":{"n":0.1234567890123456789}}`,
+		}
 		w.await(func(e event.Event) bool {
 			var m eventsv1.AuditRecorded
-			return e.Type == "audit.recorded" && e.Into(&m) == nil && m.GetBeforeJson() == want.GetBeforeJson() && m.GetAfterJson() == want.GetAfterJson()
+			return e.Type == "audit.recorded" && e.Into(&m) == nil && m.GetBeforeJson() == want.GetBeforeJson() &&
+				m.GetAfterJson() == want.GetAfterJson()
 		})
 	})
 }
@@ -469,12 +500,15 @@ func TestListDevices(t *testing.T) {
 		w.activate(key, "bare")
 		w.clock.Advance(time.Second)
 		now := w.clock.Now().UTC().Format(time.RFC3339Nano)
-		w.want(w.post("activate", `{"license_key":"`+key+`","hardware_id":"pc","os_info":{"name":"Windows","version":"10"},"app_version":"2.1"}`), http.StatusCreated, "")
-		w.want(w.call("POST", "/api/v1/license/heartbeat", `{"session_data":{"project":"demo"}}`, w.bearer(id, "pc")...), http.StatusOK, "")
+		w.want(w.post("activate", `{"license_key":"`+key+`","hardware_id":"pc","os_info":{"name":"Windows",`+
+			`"version":"10"},"app_version":"2.1"}`), http.StatusCreated, "")
+		w.want(w.call("POST", "/api/v1/license/heartbeat", `{"session_data":{"project":"demo"}}`,
+			w.bearer(id, "pc")...), http.StatusOK, "")
 		w.deactivate(id, "pc")
 		var list answer
 		testkit.Eventually(w.t, patience, func() error {
-			if list = w.manage("GET", "/"+strings.ToUpper(id)+"/devices", ""); strings.Contains(list.raw, `"session_data":{`) {
+			if list = w.manage("GET", "/"+strings.ToUpper(id)+"/devices",
+				""); strings.Contains(list.raw, `"session_data":{`) {
 				return nil
 			}
 			return fmt.Errorf("the heartbeat is not written yet: %s", list.raw)
@@ -482,14 +516,16 @@ func TestListDevices(t *testing.T) {
 		devices := list.body["devices"].([]any)
 		pc, bare := devices[0].(map[string]any), devices[1].(map[string]any)
 		want := map[string]any{
-			"device_id": pc["device_id"], "hardware_id": "pc", "device_name": nil, "label": nil, "os_info": map[string]any{"name": "Windows", "version": "10"},
+			"device_id": pc["device_id"], "hardware_id": "pc", "device_name": nil, "label": nil,
+			"os_info":     map[string]any{"name": "Windows", "version": "10"},
 			"app_version": "2.1", "session_data": map[string]any{"project": "demo"}, "is_active": false,
 			"activated_at": now, "last_seen_at": now, "deactivated_at": now,
 		}
 		if diff := cmp.Diff(want, pc); diff != "" {
 			w.t.Errorf("-want +got:\n%s", diff)
 		}
-		if bare["os_info"] != nil || bare["session_data"] != nil || bare["app_version"] != nil || bare["is_active"] != true || bare["deactivated_at"] != nil {
+		if bare["os_info"] != nil || bare["session_data"] != nil || bare["app_version"] != nil ||
+			bare["is_active"] != true || bare["deactivated_at"] != nil {
 			w.t.Errorf("%v", bare)
 		}
 		delete(list.body, "devices")

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestOfflineTokenOfADeviceThatLeaves takes the seat away while auth signs: the token must not get out, nor hold up the seat.
+// TestOfflineTokenOfADeviceThatLeaves takes the seat away while auth signs: the token must not get out, nor hold up the
+// seat.
 func TestOfflineTokenOfADeviceThatLeaves(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 2)
@@ -30,8 +31,8 @@ func TestOfflineTokenOfADeviceThatLeaves(t *testing.T) {
 	})
 }
 
-// TestOfflineTokenRace lets one device ask for tokens and leave at the same time: whoever comes second is refused, so that no
-// token is out for a seat that was freed.
+// TestOfflineTokenRace lets one device ask for tokens and leave at the same time: whoever comes second is refused, so
+// that no token is out for a seat that was freed.
 func TestOfflineTokenRace(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
@@ -45,7 +46,8 @@ func TestOfflineTokenRace(t *testing.T) {
 			go func() { left <- w.post("deactivate", device(key, "pc")) }()
 			token, leave := <-issued, <-left
 			if (token.status == http.StatusCreated) == (leave.status == http.StatusOK) {
-				w.t.Fatalf("round %d: token %d %v, deactivation %d %v", round, token.status, token.body, leave.status, leave.body)
+				w.t.Fatalf("round %d: token %d %v, deactivation %d %v",
+					round, token.status, token.body, leave.status, leave.body)
 			}
 			if leave.status == http.StatusOK {
 				continue

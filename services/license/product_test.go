@@ -78,9 +78,12 @@ func TestVersionsThatALicenseCovers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor"}`), http.StatusCreated, "")
 		_, plain := w.made(`{"customer_id":"a","product":"editor","max_devices":9}`)
-		_, maintained := w.made(`{"customer_id":"a","product":"editor","max_devices":9,"maintenance_until":"2026-01-31"}`)
-		w.want(w.products("POST", "/editor/releases", `{"version":"2.0","released_at":"2026-02-01"}`), http.StatusCreated, "")
-		w.want(w.products("POST", "/editor/releases", `{"version":"1.9","released_at":"2026-01-31"}`), http.StatusCreated, "")
+		_, maintained := w.made(`{"customer_id":"a","product":"editor","max_devices":9,` +
+			`"maintenance_until":"2026-01-31"}`)
+		w.want(w.products("POST", "/editor/releases", `{"version":"2.0","released_at":"2026-02-01"}`),
+			http.StatusCreated, "")
+		w.want(w.products("POST", "/editor/releases", `{"version":"1.9","released_at":"2026-01-31"}`),
+			http.StatusCreated, "")
 		covered := func(key, version string, want bool) {
 			w.t.Helper()
 			status, code := http.StatusForbidden, "VERSION_NOT_COVERED"

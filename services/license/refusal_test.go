@@ -68,7 +68,8 @@ func TestRefusedTokensArePublishedAndCounted(t *testing.T) {
 					w.t.Fatalf("answered %d %v", got.status, got.body)
 				}
 				e, data := w.tokenRefused(func(*eventsv1.LicenseTokenRefused) bool { return true })
-				if e.Subject != id || data.LicenseId != id || data.HardwareId != "pc" || data.ErrorCode != tt.code || data.Ip == "" || data.Count != 1 {
+				if e.Subject != id || data.LicenseId != id || data.HardwareId != "pc" || data.ErrorCode != tt.code ||
+					data.Ip == "" || data.Count != 1 {
 					w.t.Errorf("subject %s: %+v", e.Subject, data)
 				}
 				w.refusalsCounted(tt.reason, 1)
@@ -78,7 +79,9 @@ func TestRefusedTokensArePublishedAndCounted(t *testing.T) {
 }
 
 // tokenRefused waits for the event that matches.
-func (w *world) tokenRefused(matches func(*eventsv1.LicenseTokenRefused) bool) (event.Event, *eventsv1.LicenseTokenRefused) {
+func (w *world) tokenRefused(
+	matches func(*eventsv1.LicenseTokenRefused) bool,
+) (event.Event, *eventsv1.LicenseTokenRefused) {
 	w.t.Helper()
 	var data *eventsv1.LicenseTokenRefused
 	e := w.await(func(e event.Event) bool {
@@ -98,8 +101,8 @@ func (w *world) refusalsCounted(reason string, n int) {
 	}
 }
 
-// TestM6EventsOfRefusedTokensAreLimited: of one family, and of the offline tokens of one device, ten a minute are published, and
-// none of tokens that somebody made up.
+// TestM6EventsOfRefusedTokensAreLimited: of one family, and of the offline tokens of one device, ten a minute are
+// published, and none of tokens that somebody made up.
 func TestM6EventsOfRefusedTokensAreLimited(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
@@ -118,7 +121,9 @@ func TestM6EventsOfRefusedTokensAreLimited(t *testing.T) {
 			return e.ErrorCode == "DEVICE_NOT_ACTIVATED" && e.Count == 21
 		})
 		w.checkOffline(h.offline)
-		w.tokenRefused(func(e *eventsv1.LicenseTokenRefused) bool { return e.ErrorCode == "INVALID_TOKEN" && e.Count == 21 })
+		w.tokenRefused(func(e *eventsv1.LicenseTokenRefused) bool {
+			return e.ErrorCode == "INVALID_TOKEN" && e.Count == 21
+		})
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n := 0

@@ -14,7 +14,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// becomes waits for invalidations to arrive. The world's clock stands still, so what is remembered does not end by itself.
+// becomes waits for invalidations to arrive. The world's clock stands still, so what is remembered does not end by
+// itself.
 func (w *world) becomes(what string, status int, code string, ask func() answer) {
 	w.t.Helper()
 	testkit.Eventually(w.t, patience, func() error {
@@ -87,7 +88,8 @@ func TestRevocationsAreHeard(t *testing.T) {
 }
 
 func TestReplicasShareALimit(t *testing.T) {
-	testkit.EachEngineInBubble(t, license.Migrations, func(t *testing.T, d *db.DB) { // a database that is late would be left alone
+	// a database that is late would be left alone
+	testkit.EachEngineInBubble(t, license.Migrations, func(t *testing.T, d *db.DB) {
 		first := newWorld(t, d, func(cfg *license.Config) { cfg.RateLimitShared = true })
 		both := []*world{first, first.replica()}
 		_, key := first.create(1, 0)

@@ -36,7 +36,8 @@ func ExportRootKey(ctx context.Context, cfg Config, deps app.Deps, out io.Writer
 	return pem.Encode(out, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// ImportRootKey makes what ExportRootKey wrote to file the root key of an installation that has none, and says so on out.
+// ImportRootKey makes what ExportRootKey wrote to file the root key of an installation that has none, and says so on
+// out.
 func ImportRootKey(ctx context.Context, cfg Config, deps app.Deps, file string, out io.Writer) error {
 	private, err := readPrivateKey(file)
 	if err != nil {
@@ -87,9 +88,10 @@ func fileKeys(ctx context.Context, cfg Config, deps app.Deps) (*licensefile.Keys
 
 func exportRootKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
-		Use:     "export-root-key",
-		Short:   "Print the private root key of license files, for cold storage",
-		Long:    "Print the private root key of license files (PEM, PKCS #8). Who has it can make files that every client accepts.",
+		Use:   "export-root-key",
+		Short: "Print the private root key of license files, for cold storage",
+		Long: "Print the private root key of license files (PEM, PKCS #8). Who has it can make files that every " +
+			"client accepts.",
 		Example: "  license export-root-key > root-private.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

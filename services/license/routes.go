@@ -28,14 +28,15 @@ func (s *Service) routes(cfg Config) {
 	passwords := user.NewPasswords()
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
-		Seats:         s.seats,
-		Counters:      s.counters,
-		SignIns:       s.signIns(passwords),
-		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
-		Leases:        s.leases,
-		Files:         files,
-		Revocations:   &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock},
-		FileKeys:      cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: 10 * time.Second}, s.Clock),
+		Seats:       s.seats,
+		Counters:    s.counters,
+		SignIns:     s.signIns(passwords),
+		Offline:     &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
+		Leases:      s.leases,
+		Files:       files,
+		Revocations: &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock},
+		FileKeys: cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: 10 * time.Second},
+			s.Clock),
 		Idempotency:   s.Idempotency,
 		Families:      s.auth.Families,
 		Clock:         s.Clock,
@@ -63,7 +64,8 @@ func (s *Service) routes(cfg Config) {
 	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
 }
 
-// signIns are the use cases of users. Their attempts are counted over all replicas, also where calls with API keys are not.
+// signIns are the use cases of users. Their attempts are counted over all replicas, also where calls with API keys are
+// not.
 func (s *Service) signIns(passwords *user.Passwords) *user.SignIns {
 	return &user.SignIns{
 		Store:     s.store,

@@ -52,7 +52,8 @@ func TestInternalPortWantsAServiceToken(t *testing.T) {
 			"another key":      rpc.NewClientOptions(rpc.NewIdentity("admin"), "license"),
 			"another audience": rpctest.Client("admin", "auth"),
 		} {
-			_, err := w.client(options...).CountLicenses(t.Context(), connect.NewRequest(&licensev1.CountLicensesRequest{}))
+			_, err := w.client(options...).
+				CountLicenses(t.Context(), connect.NewRequest(&licensev1.CountLicensesRequest{}))
 			if err == nil {
 				w.t.Errorf("%s is let in", name)
 			}
@@ -65,9 +66,10 @@ func TestInternalPortWantsAServiceToken(t *testing.T) {
 
 func TestM9WhoMayAskWhat(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
-	rpctest.CheckCallers(t, w.internal, license.Name, licensev1.File_latchkey_license_v1_license_proto, map[string][]string{
-		"CheckDevice": {"auth"}, "CountLicenses": {"admin"},
-	})
+	rpctest.CheckCallers(t, w.internal, license.Name, licensev1.File_latchkey_license_v1_license_proto,
+		map[string][]string{
+			"CheckDevice": {"auth"}, "CountLicenses": {"admin"},
+		})
 	rpctest.CheckManagement(t, w.internal, license.Name)
 }
 
@@ -96,7 +98,8 @@ func TestCheckDevice(t *testing.T) {
 		id, key := w.create(1, 1)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		check := func(licenseID, hardwareID string) (*connect.Response[licensev1.CheckDeviceResponse], error) {
-			return w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+			return w.asAuth.CheckDevice(t.Context(),
+				connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
 		}
 		resp, err := check(id, "pc")
 		if err != nil || resp.Msg.GetExpiresAt().AsTime().Format(time.RFC3339Nano) != w.get(id)["expires_at"] {
@@ -113,7 +116,8 @@ func TestCheckDevice(t *testing.T) {
 			w.t.Errorf("an expired license: %q", code)
 		}
 		w.want(w.manage("DELETE", "/"+id, `{"reason":"unpaid"}`), http.StatusOK, "")
-		if l := w.get(id); l["is_active"] != false || l["deactivation_reason"] != "unpaid" || l["deactivated_at"] == nil {
+		if l := w.get(id); l["is_active"] != false || l["deactivation_reason"] != "unpaid" ||
+			l["deactivated_at"] == nil {
 			w.t.Errorf("a deleted license: %v", l)
 		}
 		if code := refused(check(id, "pc")); code != "LICENSE_INACTIVE" {

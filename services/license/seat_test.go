@@ -39,12 +39,14 @@ var leaving = map[string]struct {
 
 func (w *world) deactivate(id, hardwareID string) {
 	w.t.Helper()
-	w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"`+hardwareID+`"}`), http.StatusOK, "")
+	w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"`+hardwareID+`"}`), http.StatusOK,
+		"")
 }
 
 func (w *world) transfer(id, from, to string) {
 	w.t.Helper()
-	w.want(w.manage(http.MethodPost, "/"+id+"/transfer", `{"from_hardware_id":"`+from+`","to_hardware_id":"`+to+`"}`), http.StatusOK, "")
+	w.want(w.manage(http.MethodPost, "/"+id+"/transfer", `{"from_hardware_id":"`+from+`","to_hardware_id":"`+to+`"}`),
+		http.StatusOK, "")
 }
 
 // held are the tokens of a device, and every way to present them.
@@ -57,8 +59,10 @@ type held struct {
 func (w *world) hold(id, hardwareID string) held {
 	w.t.Helper()
 	h := held{access: w.bearer(id, hardwareID)}
-	h.offline = w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":24}`, h.access...).body["token"].(string)
-	seat, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID}))
+	h.offline = w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":24}`,
+		h.access...).body["token"].(string)
+	seat, err := w.asAuth.CheckDevice(w.t.Context(),
+		connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID}))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -74,7 +78,8 @@ func (w *world) present(h held, id, hardwareID string) string {
 		w.outcome(w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":1}`, h.access...)),
 		w.outcome(w.call(http.MethodPost, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, h.offline))),
 	}
-	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID, LicenseVersion: &h.version}))
+	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(
+		&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: hardwareID, LicenseVersion: &h.version}))
 	if err == nil {
 		return strings.Join(append(answers, "OK"), " ")
 	}
@@ -89,8 +94,8 @@ func (w *world) outcome(a answer) string {
 }
 
 // TestM2TokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
-// replica that hears of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens issued
-// afterwards hold.
+// replica that hears of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
+// issued afterwards hold.
 func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"
 	for name, way := range leaving {

@@ -69,8 +69,12 @@ func TestM12RevokedSigningKey(t *testing.T) {
 		}
 		here.publish(&eventsv1.SigningKeyRevoked{Kid: "k1+"})
 		for name, w := range both {
-			w.becomes("heartbeat, "+name, http.StatusUnauthorized, "INVALID_TOKEN", func() answer { return w.heartbeat(fresh) })
-			w.becomes("offline, "+name, http.StatusUnauthorized, "INVALID_TOKEN", func() answer { return w.validateOffline(fresh) })
+			w.becomes("heartbeat, "+name, http.StatusUnauthorized, "INVALID_TOKEN", func() answer {
+				return w.heartbeat(fresh)
+			})
+			w.becomes("offline, "+name, http.StatusUnauthorized, "INVALID_TOKEN", func() answer {
+				return w.validateOffline(fresh)
+			})
 			w.want(w.heartbeat(here.signed(id, "pc")), http.StatusOK, "")
 		}
 	})

@@ -9,7 +9,8 @@ import (
 
 // A caller finds the events of a call by its trace, also when it called another service that asked this one.
 func TestEventsCarryTheCallersTrace(t *testing.T) {
-	const client, administrator = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+	const client, administrator = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 	eachWorld(t, func(w *world) {
 		id, key := w.create(3, 0)
 		if e := w.eventually("license.created"); e.Trace != "" {

@@ -136,28 +136,37 @@ func TestUsageReportsThatAreRefused(t *testing.T) {
 			"another device's key": {other.sign(nil), 401, "INVALID_SIGNATURE"},
 			"a device without key": {keyless.sign(nil), 401, "INVALID_SIGNATURE"},
 			"an unknown device":    {stranger.sign(nil), 401, "INVALID_SIGNATURE"},
-			"another license":      {change(func(r *file.UsageReport) { r.LicenseID = unknown }), 404, "LICENSE_NOT_FOUND"},
-			"no id of a license":   {change(func(r *file.UsageReport) { r.LicenseID = "x" }), 404, "LICENSE_NOT_FOUND"},
-			"an unknown counter":   {change(func(r *file.UsageReport) { r.Consumed["x"] = 1 }), 400, "COUNTER_NOT_FOUND"},
-			"nothing consumed":     {change(func(r *file.UsageReport) { r.Consumed = nil }), 400, "VALIDATION_ERROR"},
-			"less than nothing":    {change(func(r *file.UsageReport) { r.Consumed["exports"] = -1 }), 400, "VALIDATION_ERROR"},
-			"too much":             {change(func(r *file.UsageReport) { r.Consumed["exports"] = 1 << 53 }), 400, "VALIDATION_ERROR"},
-			"no report_id":         {change(func(r *file.UsageReport) { r.ReportID = " " }), 400, "VALIDATION_ERROR"},
-			"a long report_id":     {change(func(r *file.UsageReport) { r.ReportID = strings.Repeat("x", 256) }), 400, "VALIDATION_ERROR"},
-			"a zero byte":          {change(func(r *file.UsageReport) { r.ReportID = "a\x00" }), 400, "VALIDATION_ERROR"},
-			"no time":              {change(func(r *file.UsageReport) { r.To = time.Time{} }), 400, "VALIDATION_ERROR"},
-			"backwards":            {change(func(r *file.UsageReport) { r.From = r.To.Add(time.Second) }), 400, "VALIDATION_ERROR"},
-			"from the future":      {change(func(r *file.UsageReport) { r.To = r.To.Add(25 * time.Hour) }), 400, "VALIDATION_ERROR"},
-			"too old":              {change(func(r *file.UsageReport) { r.From, r.To = time.Unix(1, 0), r.To.Add(-401*24*time.Hour) }), 400, "VALIDATION_ERROR"},
+			"another license": {change(func(r *file.UsageReport) { r.LicenseID = unknown }), 404,
+				"LICENSE_NOT_FOUND"},
+			"no id of a license": {change(func(r *file.UsageReport) { r.LicenseID = "x" }), 404, "LICENSE_NOT_FOUND"},
+			"an unknown counter": {change(func(r *file.UsageReport) { r.Consumed["x"] = 1 }), 400, "COUNTER_NOT_FOUND"},
+			"nothing consumed":   {change(func(r *file.UsageReport) { r.Consumed = nil }), 400, "VALIDATION_ERROR"},
+			"less than nothing": {change(func(r *file.UsageReport) { r.Consumed["exports"] = -1 }), 400,
+				"VALIDATION_ERROR"},
+			"too much": {change(func(r *file.UsageReport) { r.Consumed["exports"] = 1 << 53 }), 400,
+				"VALIDATION_ERROR"},
+			"no report_id": {change(func(r *file.UsageReport) { r.ReportID = " " }), 400, "VALIDATION_ERROR"},
+			"a long report_id": {change(func(r *file.UsageReport) { r.ReportID = strings.Repeat("x", 256) }), 400,
+				"VALIDATION_ERROR"},
+			"a zero byte": {change(func(r *file.UsageReport) { r.ReportID = "a\x00" }), 400, "VALIDATION_ERROR"},
+			"no time":     {change(func(r *file.UsageReport) { r.To = time.Time{} }), 400, "VALIDATION_ERROR"},
+			"backwards": {change(func(r *file.UsageReport) { r.From = r.To.Add(time.Second) }), 400,
+				"VALIDATION_ERROR"},
+			"from the future": {change(func(r *file.UsageReport) { r.To = r.To.Add(25 * time.Hour) }), 400,
+				"VALIDATION_ERROR"},
+			"too old": {change(func(r *file.UsageReport) {
+				r.From, r.To = time.Unix(1, 0), r.To.Add(-401*24*time.Hour)
+			}), 400, "VALIDATION_ERROR"},
 			"too many counters": {change(func(r *file.UsageReport) {
 				for i := range 100 {
 					r.Consumed[fmt.Sprint(i)] = 0
 				}
 			}), 400, "VALIDATION_ERROR"},
-			"empty":          {"", 400, "VALIDATION_ERROR"},
-			"no report":      {"hello", 400, "VALIDATION_ERROR"},
-			"a license file": {w.post("license-file", device(w.reveal(id), "far-away")).body["license_file"].(string), 400, "VALIDATION_ERROR"},
-			"too long":       {strings.Repeat("x", 65<<10), 400, "VALIDATION_ERROR"},
+			"empty":     {"", 400, "VALIDATION_ERROR"},
+			"no report": {"hello", 400, "VALIDATION_ERROR"},
+			"a license file": {w.post("license-file", device(w.reveal(id), "far-away")).body["license_file"].(string),
+				400, "VALIDATION_ERROR"},
+			"too long": {strings.Repeat("x", 65<<10), 400, "VALIDATION_ERROR"},
 		} {
 			if got := w.report(tt.text); got.status != tt.status || got.body["error_code"] != tt.code {
 				w.t.Errorf("%s: %d %s", name, got.status, got.raw)
@@ -186,7 +195,8 @@ func TestAnAlteredReport(t *testing.T) {
 		for i := range text {
 			altered := []byte(text)
 			altered[i] ^= 1
-			if got := w.report(string(altered)); got.status != http.StatusBadRequest && got.status != http.StatusUnauthorized &&
+			if got := w.report(string(altered)); got.status != http.StatusBadRequest &&
+				got.status != http.StatusUnauthorized &&
 				got.status != http.StatusNotFound {
 				w.t.Fatalf("byte %d: %d %s", i, got.status, got.raw)
 			}
@@ -219,12 +229,15 @@ func TestAReportCountsOnceUnderRaces(t *testing.T) {
 	})
 }
 
-// TestReportsOfOneDeviceAreBounded: no device fills the table, and reports are forgotten only when they are too old to come again.
+// TestReportsOfOneDeviceAreBounded: no device fills the table, and reports are forgotten only when they are too old to
+// come again.
 func TestReportsOfOneDeviceAreBounded(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, m := w.meteredOffline(10)
 		send := func(i int) answer {
-			return w.report(m.sign(func(r *file.UsageReport) { r.ReportID, r.Consumed["exports"] = fmt.Sprint("r-", i), 1 }))
+			return w.report(m.sign(func(r *file.UsageReport) {
+				r.ReportID, r.Consumed["exports"] = fmt.Sprint("r-", i), 1
+			}))
 		}
 		const most = 1000
 		for i := range most {

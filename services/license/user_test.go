@@ -74,13 +74,15 @@ func TestAUserSignsInAndUsesALicense(t *testing.T) {
 		got := w.signIn("ada@EXAMPLE.com", thePassword)
 		w.want(got, http.StatusOK, "")
 		licenses := got.body["licenses"].([]any)
-		if got.body["must_change_password"] != true || len(licenses) != 1 || licenses[0].(map[string]any)["license_id"] != id {
+		if got.body["must_change_password"] != true || len(licenses) != 1 ||
+			licenses[0].(map[string]any)["license_id"] != id {
 			w.t.Errorf("%s", got.raw)
 		}
 		token := got.body["user_token"].(string)
 		w.want(w.post("activate", byUser(token, "pc", nil)), http.StatusCreated, "")
 		for _, body := range []string{
-			byUser(token, "pc", nil), byUser(token, "pc", map[string]any{"license_id": id}), byUser(token, "pc", map[string]any{"license_key": key}),
+			byUser(token, "pc", nil), byUser(token, "pc", map[string]any{"license_id": id}),
+			byUser(token, "pc", map[string]any{"license_key": key}),
 		} {
 			if got := w.post("validate", body); got.status != 200 || got.body["valid"] != true {
 				w.t.Errorf("%s: %d %s", body, got.status, got.raw)
@@ -88,7 +90,8 @@ func TestAUserSignsInAndUsesALicense(t *testing.T) {
 		}
 		for _, call := range []string{"validate", "activate"} {
 			w.want(w.post(call, device(key, "pc")), http.StatusUnauthorized, errcode.InvalidCredentials)
-			w.want(w.post(call, byUser(token[:len(token)-4]+"AAAA", "pc", nil)), http.StatusUnauthorized, errcode.InvalidCredentials)
+			w.want(w.post(call, byUser(token[:len(token)-4]+"AAAA", "pc", nil)), http.StatusUnauthorized,
+				errcode.InvalidCredentials)
 			w.want(w.post(call, byUser("nonsense", "pc", nil)), http.StatusUnauthorized, errcode.InvalidCredentials)
 		}
 		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "", w.bearer(id, "pc")...), http.StatusOK, "")
@@ -97,7 +100,8 @@ func TestAUserSignsInAndUsesALicense(t *testing.T) {
 		w.want(w.post("activate", byUser(token, "pc", map[string]any{"license_id": other})), http.StatusCreated, "")
 		w.want(w.post("deactivate", byUser(token, "pc", map[string]any{"license_id": other})), http.StatusOK, "")
 		w.clock.Advance(30 * 24 * time.Hour)
-		w.want(w.post("validate", byUser(token, "pc", map[string]any{"license_id": id})), http.StatusUnauthorized, errcode.InvalidCredentials)
+		w.want(w.post("validate", byUser(token, "pc", map[string]any{"license_id": id})), http.StatusUnauthorized,
+			errcode.InvalidCredentials)
 		w.eventually(eventsv1.TypeUserSignedIn)
 		for _, action := range []string{"user.create", "user.assign"} {
 			w.audited(action)
@@ -118,8 +122,9 @@ func TestATokenOfAUserDies(t *testing.T) {
 			}
 		}, errcode.InvalidCredentials},
 		"password changed": {func(w *world, _, _ string) {
-			got := w.post("users/change-password", `{"product":"studio","email":"ada@example.com","password":"`+thePassword+
-				`","new_password":"battery staple"}`)
+			got := w.post("users/change-password",
+				`{"product":"studio","email":"ada@example.com","password":"`+thePassword+
+					`","new_password":"battery staple"}`)
 			w.want(got, http.StatusOK, "")
 			if got.body["must_change_password"] != false {
 				w.t.Errorf("%s", got.raw)
@@ -156,7 +161,9 @@ func TestATokenOfAUserDies(t *testing.T) {
 						status = http.StatusUnauthorized
 					}
 					w.want(w.post(call, byUser(token, "pc", nil)), status, test.code)
-					replica.becomes(call, status, test.code, func() answer { return replica.post(call, byUser(token, "pc", nil)) })
+					replica.becomes(call, status, test.code, func() answer {
+						return replica.post(call, byUser(token, "pc", nil))
+					})
 				}
 			})
 		})
@@ -182,7 +189,8 @@ func TestGuessingAPassword(t *testing.T) {
 			w.t.Errorf("%q tells more than %q", known, unknown)
 		}
 		for _, email := range []string{"ada@example.com", "nobody@example.com"} {
-			if got := w.signIn(email, thePassword); got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+			if got := w.signIn(email, thePassword); got.status != http.StatusTooManyRequests ||
+				got.header.Get("Retry-After") == "" {
 				w.t.Errorf("%s: %d %s", email, got.status, got.raw)
 			}
 		}
@@ -202,10 +210,12 @@ func TestUsersOfSeveralCustomersWithOneEmail(t *testing.T) {
 		made := w.users(http.MethodPost, "", other)
 		w.want(made, http.StatusCreated, "")
 		w.want(w.signIn("ada@example.com", thePassword), http.StatusUnauthorized, errcode.InvalidCredentials)
-		got := w.post("users/sign-in", `{"product":"studio","customer_id":"other","email":"ada@example.com","password":"`+
+		got := w.post("users/sign-in", `{"product":"studio","customer_id":"other","email":"ada@example.com",`+
+			`"password":"`+
 			made.body["initial_password"].(string)+`"}`)
 		w.want(got, http.StatusOK, "")
-		if got := w.users(http.MethodGet, "?customer_id=other&product=studio&email=ada@example.com", ""); got.body["total"] != 1.0 {
+		if got := w.users(http.MethodGet, "?customer_id=other&product=studio&email=ada@example.com",
+			""); got.body["total"] != 1.0 {
 			w.t.Errorf("%s", got.raw)
 		}
 	})
@@ -223,7 +233,8 @@ func TestSeatsOfAUserAreExactUnderRaces(t *testing.T) {
 		}
 		token := w.token()
 		in := together(40, http.StatusCreated, func(i int) answer {
-			return w.post("activate", byUser(token, fmt.Sprint("pc-", i), map[string]any{"license_id": ids[i%len(ids)]}))
+			return w.post("activate", byUser(token, fmt.Sprint("pc-", i),
+				map[string]any{"license_id": ids[i%len(ids)]}))
 		})
 		if in != limit {
 			w.t.Errorf("%d devices got in, want %d", in, limit)
@@ -274,8 +285,10 @@ func TestBadUsers(t *testing.T) {
 		w.want(w.manage(http.MethodPut, "/"+plain+"/users/"+user, ""), http.StatusBadRequest, errcode.ValidationError)
 		w.want(w.manage(http.MethodPut, "/"+plain+"/users/nonsense", ""), http.StatusNotFound, errcode.UserNotFound)
 		w.want(w.users(http.MethodGet, "/nonsense", ""), http.StatusNotFound, errcode.UserNotFound)
-		w.want(w.users(http.MethodPatch, "/"+user, `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed, errcode.VersionMismatch)
-		if got := w.users(http.MethodGet, "", ""); strings.Contains(got.raw, "argon2") || strings.Contains(got.raw, thePassword) {
+		w.want(w.users(http.MethodPatch, "/"+user, `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed,
+			errcode.VersionMismatch)
+		if got := w.users(http.MethodGet, "", ""); strings.Contains(got.raw, "argon2") ||
+			strings.Contains(got.raw, thePassword) {
 			w.t.Errorf("a secret shows: %s", got.raw)
 		}
 	})

@@ -66,10 +66,11 @@ func (a *API) activate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (activateResponse, error) {
-		act, err := a.Seats.Activate(ctx, req.LicenseKey, req.client(c))
-		return newActivateResponse(act), err
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (activateResponse, error) {
+			act, err := a.Seats.Activate(ctx, req.LicenseKey, req.client(c))
+			return newActivateResponse(act), err
+		})
 	if err != nil {
 		return err
 	}
@@ -94,8 +95,8 @@ func newActivateResponse(a licensing.Activation) activateResponse {
 	}
 }
 
-// deviceScope is whose Idempotency-Key a request with an API key carries. Many devices send one key that is shipped with an
-// application, so license and device belong to it.
+// deviceScope is whose Idempotency-Key a request with an API key carries. Many devices send one key that is shipped
+// with an application, so license and device belong to it.
 func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
 	license := a.Seats.KeyHash(req.LicenseKey)
 	if req.user != nil {

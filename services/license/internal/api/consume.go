@@ -87,18 +87,19 @@ func (a *API) consume(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (consumeResponse, error) {
-		done, err := a.Counters.Consume(ctx, req.LicenseKey, req.client(c), req.use())
-		if err != nil {
-			return consumeResponse{}, err
-		}
-		return consumeResponse{
-			LicenseID:   done.License.ID,
-			Counter:     wire.NewCounter(&done.States[0]),
-			OperationID: httpx.TextOrNull(done.OperationID),
-			Undone:      done.Undone,
-		}, nil
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (consumeResponse, error) {
+			done, err := a.Counters.Consume(ctx, req.LicenseKey, req.client(c), req.use())
+			if err != nil {
+				return consumeResponse{}, err
+			}
+			return consumeResponse{
+				LicenseID:   done.License.ID,
+				Counter:     wire.NewCounter(&done.States[0]),
+				OperationID: httpx.TextOrNull(done.OperationID),
+				Undone:      done.Undone,
+			}, nil
+		})
 	if err != nil {
 		return err
 	}
@@ -138,19 +139,20 @@ func (a *API) undoConsume(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (undoResponse, error) {
-		undone, err := a.Counters.Undo(ctx, req.LicenseKey, req.client(c), req.OperationID)
-		if err != nil {
-			return undoResponse{}, err
-		}
-		return undoResponse{
-			LicenseID:   undone.License.ID,
-			OperationID: undone.OperationID,
-			UndoneAt:    undone.UndoneAt,
-			Refunded:    undone.Refunded,
-			Counters:    wire.NewCounters(undone.States),
-		}, nil
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (undoResponse, error) {
+			undone, err := a.Counters.Undo(ctx, req.LicenseKey, req.client(c), req.OperationID)
+			if err != nil {
+				return undoResponse{}, err
+			}
+			return undoResponse{
+				LicenseID:   undone.License.ID,
+				OperationID: undone.OperationID,
+				UndoneAt:    undone.UndoneAt,
+				Refunded:    undone.Refunded,
+				Counters:    wire.NewCounters(undone.States),
+			}, nil
+		})
 	if err != nil {
 		return err
 	}

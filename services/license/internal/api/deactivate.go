@@ -29,17 +29,18 @@ func (a *API) deactivate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (deactivateResponse, error) {
-		d, err := a.Seats.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
-		return deactivateResponse{
-			Deactivated:   true,
-			DeviceID:      d.Device.ID,
-			LicenseID:     d.License.ID,
-			HardwareID:    d.Device.HardwareID,
-			DeactivatedAt: d.Device.DeactivatedAt,
-			Limits:        wire.NewLimits(d.License.Limits()),
-		}, err
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (deactivateResponse, error) {
+			d, err := a.Seats.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
+			return deactivateResponse{
+				Deactivated:   true,
+				DeviceID:      d.Device.ID,
+				LicenseID:     d.License.ID,
+				HardwareID:    d.Device.HardwareID,
+				DeactivatedAt: d.Device.DeactivatedAt,
+				Limits:        wire.NewLimits(d.License.Limits()),
+			}, err
+		})
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,8 @@ type Tokens interface {
 	Verify(ctx context.Context, raw string, into jwt.Claims) error
 }
 
-// Families tells whether an access token is refused although its signature is good: its family was revoked, or its pair replaced
-// before it was used. Asking counts as use of the pair.
+// Families tells whether an access token is refused although its signature is good: its family was revoked, or its pair
+// replaced before it was used. Asking counts as use of the pair.
 type Families interface {
 	Refused(ctx context.Context, familyID, tokenID string) (bool, error)
 }
@@ -71,7 +71,8 @@ func (a *API) refuseToken(c *gin.Context, raw string, err error) error {
 	return a.TokenAttempts.RefuseToken(c, raw, err)
 }
 
-// asHolder has handle serve the holder of an access token that passed accessToken, and notes where its license or device refuses it.
+// asHolder has handle serve the holder of an access token that passed accessToken, and notes where its license or
+// device refuses it.
 func (a *API) asHolder(handle func(*gin.Context) error) gin.HandlerFunc {
 	return httpx.Wrap(func(c *gin.Context) error {
 		err := wire.Refusal(handle(c))
@@ -104,8 +105,8 @@ func (a *API) verify(c *gin.Context, raw string) (licensing.Holder, error) {
 	return holder, a.admit(ctx, holder)
 }
 
-// admit counts a call of a device, which may begin as many families of tokens as its API key lets it. A token that was revoked takes
-// nothing from the device, whose new tokens others may not use up; TokenAttempts counts it by itself.
+// admit counts a call of a device, which may begin as many families of tokens as its API key lets it. A token that was
+// revoked takes nothing from the device, whose new tokens others may not use up; TokenAttempts counts it by itself.
 func (a *API) admit(ctx context.Context, h licensing.Holder) error {
 	device := h.LicenseID + "|" + h.HardwareID
 	if err := a.TokenQuota.Admit(ctx, device); err != nil {
@@ -214,17 +215,18 @@ func (a *API) offlineToken(c *gin.Context) error {
 		return err
 	}
 	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, func(ctx context.Context) (offlineTokenResponse, error) {
-		t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
-		return offlineTokenResponse{
-			Token:         signed,
-			TokenID:       t.ID,
-			ExpiresAt:     t.ExpiresAt,
-			DurationHours: t.Hours,
-			LicenseID:     t.LicenseID,
-			HardwareID:    t.HardwareID,
-		}, err
-	})
+	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+		func(ctx context.Context) (offlineTokenResponse, error) {
+			t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
+			return offlineTokenResponse{
+				Token:         signed,
+				TokenID:       t.ID,
+				ExpiresAt:     t.ExpiresAt,
+				DurationHours: t.Hours,
+				LicenseID:     t.LicenseID,
+				HardwareID:    t.HardwareID,
+			}, err
+		})
 	if err != nil {
 		return err
 	}

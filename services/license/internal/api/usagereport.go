@@ -50,8 +50,8 @@ func newUsageReportResponse(r *counter.Reported) usageReportResponse {
 	return resp
 }
 
-// usageReport counts what a machine without a network has consumed. The report names its license and device, and its signature takes
-// the place of the license key.
+// usageReport counts what a machine without a network has consumed. The report names its license and device, and its
+// signature takes the place of the license key.
 func (a *API) usageReport(c *gin.Context) error {
 	var req struct {
 		UsageReport string `json:"usage_report" text:"key"`
@@ -128,7 +128,8 @@ func (p *reportPayload) check() error {
 	}
 	for name, amount := range p.Consumed {
 		if amount < 0 || amount > licensing.MaxCount || utf8.RuneCountInString(name) > maxText {
-			f.Add("usage_report.consumed", fmt.Sprintf("must have whole numbers from 0 to %d by the names of counters", licensing.MaxCount))
+			f.Add("usage_report.consumed", fmt.Sprintf("must have whole numbers from 0 to %d by the names of counters",
+				licensing.MaxCount))
 		}
 	}
 	if p.From.IsZero() || p.To.IsZero() {

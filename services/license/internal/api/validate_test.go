@@ -23,12 +23,14 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 	end := time.Date(2030, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 	for _, r := range []validateResponse{
 		{},
-		{Valid: true, LicenseID: "018f4b1e-0000-7000-8000-000000000001", ExpiresAt: &end, Features: []string{"a", "b"}, Cached: true},
+		{Valid: true, LicenseID: "018f4b1e-0000-7000-8000-000000000001",
+			ExpiresAt: &end, Features: []string{"a", "b"}, Cached: true},
 		{Valid: true, Standing: wire.Standing{
 			LicenseType: "time-limited", IsTrial: true, Status: "in_grace", Grace: true, GraceEndsAt: &end,
 			Starts: "first_activation", DurationDays: 14, DurationMonths: 1,
 		}},
-		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{}, Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
+		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{},
+			Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
 	} {
 		sameAsJSON(t, r)
 	}
@@ -37,11 +39,13 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
 	f.Add(true, "", "id", "feature", int64(1893553445), int64(678_900_000), 3, 1, true)
 	f.Add(false, "CODE", "<id>", "\xff\u2028\"", int64(-62135596800), int64(0), 0, -1, false)
-	f.Fuzz(func(t *testing.T, valid bool, code, id, feature string, seconds, nanos int64, seats, taken int, cached bool) {
+	f.Fuzz(func(t *testing.T, valid bool, code, id, feature string, seconds, nanos int64, seats, taken int,
+		cached bool) {
 		end := time.Unix(seconds, nanos).UTC()
 		sameAsJSON(t, validateResponse{
 			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
-			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached, Product: id, Policy: &feature,
+			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached, Product: id,
+			Policy: &feature,
 		})
 	})
 }

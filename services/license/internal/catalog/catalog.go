@@ -1,5 +1,5 @@
-// Package catalog holds the rules of what a vendor sells: products with their releases, and policies, which are named terms
-// for licenses. It knows neither HTTP nor SQL nor the bus, and keeps its state behind the ports of ports.go.
+// Package catalog holds the rules of what a vendor sells: products with their releases, and policies, which are named
+// terms for licenses. It knows neither HTTP nor SQL nor the bus, and keeps its state behind the ports of ports.go.
 package catalog
 
 import (

@@ -73,13 +73,16 @@ func (s *Policies) Create(ctx context.Context, by *licensing.Actor, n NewPolicy)
 	return p, err
 }
 
-// Update changes a policy that has the version, where that is not nil; the licenses that took it before stay as they are. A change
-// that changes nothing publishes nothing. Errors: VALIDATION_ERROR, ErrPolicyNotFound, VERSION_MISMATCH.
+// Update changes a policy that has the version, where that is not nil; the licenses that took it before stay as they
+// are. A change that changes nothing publishes nothing. Errors: VALIDATION_ERROR, ErrPolicyNotFound, VERSION_MISMATCH.
 func (s *Policies) Update(
 	ctx context.Context, by *licensing.Actor, code string, version *int, change PolicyChange,
 ) (Policy, error) {
 	change.ShortLeases = s.ShortLeases
-	tried, problems := Policy{Name: "any", Policy: licensing.Policy{Terms: licensing.DefaultTerms()}}, map[string]string{}
+	tried, problems := Policy{
+		Name:   "any",
+		Policy: licensing.Policy{Terms: licensing.DefaultTerms()},
+	}, map[string]string{}
 	if tried.apply(&change, problems); len(problems) > 0 {
 		return Policy{}, apierr.InvalidFields(problems)
 	}
@@ -102,7 +105,8 @@ func (s *Policies) Update(
 	})
 }
 
-// Delete removes a policy; its licenses stay as they are and keep its code. Errors: ErrPolicyNotFound, VERSION_MISMATCH.
+// Delete removes a policy; its licenses stay as they are and keep its code. Errors: ErrPolicyNotFound,
+// VERSION_MISMATCH.
 func (s *Policies) Delete(ctx context.Context, by *licensing.Actor, code string, version *int) error {
 	return s.Store.DeletePolicy(ctx, code, func(p *Policy) ([]proto.Message, error) {
 		if err := licensing.CheckVersion(version, p.Version); err != nil {

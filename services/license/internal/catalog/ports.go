@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// ProductStore keeps products and releases. Every method that changes something locks what it changes, and writes the events of the
-// change in the same transaction; when decide fails nothing is written.
+// ProductStore keeps products and releases. Every method that changes something locks what it changes, and writes the
+// events of the change in the same transaction; when decide fails nothing is written.
 type ProductStore interface {
 	// CreateProduct inserts a product; ErrProductExists.
 	CreateProduct(ctx context.Context, p Product, events []proto.Message) error
@@ -23,8 +23,8 @@ type ProductStore interface {
 	DeleteProduct(ctx context.Context, code string, decide func(*Product) ([]proto.Message, error)) error
 	// Releases reads a part of the releases of a product, newest first; ErrProductNotFound.
 	Releases(ctx context.Context, product string, span licensing.Span) (licensing.Page[Release], error)
-	// ChangeReleases lets decide make, change (it returns another) or remove (it returns nil) the release of a product that
-	// has the version; old is nil where there is none. ErrProductNotFound.
+	// ChangeReleases lets decide make, change (it returns another) or remove (it returns nil) the release of a product
+	// that has the version; old is nil where there is none. ErrProductNotFound.
 	ChangeReleases(ctx context.Context, product, version string, decide ReleaseDecision) error
 }
 

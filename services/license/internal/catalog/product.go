@@ -94,8 +94,8 @@ func (s *Products) Create(ctx context.Context, by *licensing.Actor, n NewProduct
 	return p, err
 }
 
-// Update changes a product that has the version, where that is not nil. A change that changes nothing publishes nothing.
-// Errors: VALIDATION_ERROR, ErrProductNotFound, VERSION_MISMATCH.
+// Update changes a product that has the version, where that is not nil. A change that changes nothing publishes
+// nothing. Errors: VALIDATION_ERROR, ErrProductNotFound, VERSION_MISMATCH.
 func (s *Products) Update(
 	ctx context.Context, by *licensing.Actor, code string, version *int, change ProductChange,
 ) (Product, error) {

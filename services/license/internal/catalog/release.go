@@ -56,13 +56,18 @@ type ReleaseChange struct {
 	Enabled         *bool
 }
 
-// CreateRelease adds a release to a product; without a date it was released now. Errors: VALIDATION_ERROR, ErrProductNotFound,
-// ErrReleaseExists.
+// CreateRelease adds a release to a product; without a date it was released now. Errors: VALIDATION_ERROR,
+// ErrProductNotFound, ErrReleaseExists.
 func (s *Products) CreateRelease(
 	ctx context.Context, by *licensing.Actor, product, version string, n ReleaseChange,
 ) (Release, error) {
 	now := s.Clock.Now()
-	r := Release{ID: newID(), Version: version, ReleaseTerms: ReleaseTerms{ReleasedAt: now, Enabled: true}, CreatedAt: now}
+	r := Release{
+		ID:           newID(),
+		Version:      version,
+		ReleaseTerms: ReleaseTerms{ReleasedAt: now, Enabled: true},
+		CreatedAt:    now,
+	}
 	r.apply(&n)
 	problems := map[string]string{}
 	if strings.TrimSpace(version) == "" {
@@ -74,17 +79,18 @@ func (s *Products) CreateRelease(
 	if r.problems(problems); len(problems) > 0 {
 		return Release{}, apierr.InvalidFields(problems)
 	}
-	err := s.Store.ChangeReleases(ctx, product, version, func(p *Product, old *Release) (*Release, []proto.Message, error) {
-		if old != nil {
-			return nil, nil, ErrReleaseExists
-		}
-		return &r, r.changed(p, audited(by, "release.create", nil, withCode(r.auditView(), "product", p.Code))), nil
-	})
+	err := s.Store.ChangeReleases(ctx, product, version,
+		func(p *Product, old *Release) (*Release, []proto.Message, error) {
+			if old != nil {
+				return nil, nil, ErrReleaseExists
+			}
+			return &r, r.changed(p, audited(by, "release.create", nil, withCode(r.auditView(), "product", p.Code))), nil
+		})
 	return r, err
 }
 
-// UpdateRelease changes a release. A change that changes nothing publishes nothing. Errors: VALIDATION_ERROR, ErrProductNotFound,
-// ErrReleaseNotFound.
+// UpdateRelease changes a release. A change that changes nothing publishes nothing. Errors: VALIDATION_ERROR,
+// ErrProductNotFound, ErrReleaseNotFound.
 func (s *Products) UpdateRelease(
 	ctx context.Context, by *licensing.Actor, product, version string, change ReleaseChange,
 ) (Release, error) {
@@ -95,31 +101,34 @@ func (s *Products) UpdateRelease(
 		return Release{}, apierr.InvalidFields(problems)
 	}
 	var out Release
-	err := s.Store.ChangeReleases(ctx, product, version, func(p *Product, old *Release) (*Release, []proto.Message, error) {
-		if old == nil {
-			return nil, nil, ErrReleaseNotFound
-		}
-		out = *old
-		out.apply(&change)
-		was, is := audit.Changes(old.auditView(), out.auditView())
-		if len(is) == 0 {
-			return old, nil, nil
-		}
-		is = withCode(withCode(is, "product", p.Code), "version", out.Version)
-		return &out, out.changed(p, audited(by, "release.update", was, is)), nil
-	})
+	err := s.Store.ChangeReleases(ctx, product, version,
+		func(p *Product, old *Release) (*Release, []proto.Message, error) {
+			if old == nil {
+				return nil, nil, ErrReleaseNotFound
+			}
+			out = *old
+			out.apply(&change)
+			was, is := audit.Changes(old.auditView(), out.auditView())
+			if len(is) == 0 {
+				return old, nil, nil
+			}
+			is = withCode(withCode(is, "product", p.Code), "version", out.Version)
+			return &out, out.changed(p, audited(by, "release.update", was, is)), nil
+		})
 	return out, err
 }
 
 // DeleteRelease removes a release; its version is then one that is not known, which every license covers. Errors:
 // ErrProductNotFound, ErrReleaseNotFound.
 func (s *Products) DeleteRelease(ctx context.Context, by *licensing.Actor, product, version string) error {
-	return s.Store.ChangeReleases(ctx, product, version, func(p *Product, old *Release) (*Release, []proto.Message, error) {
-		if old == nil {
-			return nil, nil, ErrReleaseNotFound
-		}
-		return nil, old.changed(p, audited(by, "release.delete", withCode(old.auditView(), "product", p.Code), nil)), nil
-	})
+	return s.Store.ChangeReleases(ctx, product, version,
+		func(p *Product, old *Release) (*Release, []proto.Message, error) {
+			if old == nil {
+				return nil, nil, ErrReleaseNotFound
+			}
+			return nil, old.changed(p, audited(by, "release.delete", withCode(old.auditView(), "product", p.Code),
+				nil)), nil
+		})
 }
 
 // changed are the events of a change of the release.
@@ -155,7 +164,8 @@ func (r *Release) problems(problems map[string]string) {
 	for name, text := range map[string]string{
 		"url": r.URL, "release_notes_url": r.ReleaseNotesURL, "eula_url": r.EULAURL,
 	} {
-		if at, err := url.Parse(text); text != "" && (err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http") {
+		if at, err := url.Parse(text); text != "" &&
+			(err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http") {
 			problems[name] = "must be a URL that begins with https:// or http://"
 		}
 		checkText(problems, name, text, maxURL)
@@ -179,7 +189,8 @@ func checkDigest(problems map[string]string, name, value string, digits int) {
 // auditView is what the audit log shows of a release, in the form of the public API.
 func (r *Release) auditView() map[string]any {
 	view := map[string]any{
-		"version": r.Version, "released_at": r.ReleasedAt.UTC().Format(time.RFC3339Nano), "channel": textValue(r.Channel),
+		"version": r.Version, "released_at": r.ReleasedAt.UTC().Format(time.RFC3339Nano),
+		"channel":     textValue(r.Channel),
 		"environment": textValue(r.Environment), "url": textValue(r.URL), "size": nil, "sha256": textValue(r.SHA256),
 		"md5": textValue(r.MD5), "requires_version": textValue(r.RequiresVersion),
 		"release_notes_url": textValue(r.ReleaseNotesURL), "eula_url": textValue(r.EULAURL), "enabled": r.Enabled,

@@ -183,7 +183,8 @@ func (l *Ledger) need(name string, amount int64, now time.Time) (licensing.Count
 		return licensing.CounterNeed{}, errUnknown.With("counter", name)
 	}
 	if amount < 0 && !t.AllowNegative {
-		return licensing.CounterNeed{}, apierr.InvalidField(name, "must not be negative: this counter allows no giving back")
+		return licensing.CounterNeed{}, apierr.InvalidField(name,
+			"must not be negative: this counter allows no giving back")
 	}
 	c, _ := l.counter(t, now)
 	return licensing.CounterNeed{Terms: t, Used: c.Used, Amount: amount, ResetsAt: c.ResetsAt}, nil

@@ -17,8 +17,8 @@ type Ledger struct {
 	Counters   map[string]Counter
 	Parts      map[Device]Part
 	Operations map[string]*Operation
-	// Reports are usage reports that were counted before, and those that are counted now; ReportsKept is how many are kept of
-	// each device that is named with a report.
+	// Reports are usage reports that were counted before, and those that are counted now; ReportsKept is how many are
+	// kept of each device that is named with a report.
 	Reports     map[ReportKey]*KeptReport
 	ReportsKept map[string]int
 	// Entries are to be added to the history.

@@ -56,8 +56,9 @@ type KeptReport struct {
 	KeptUntil time.Time
 }
 
-// Report counts what a device consumed without the network, once, whatever the limits and the state of the license: it has happened.
-// Errors: VALIDATION_ERROR, licensing.ErrNotFound, errReportSignature, errReportReused, errUnknown, errTooManyReports.
+// Report counts what a device consumed without the network, once, whatever the limits and the state of the license: it
+// has happened. Errors: VALIDATION_ERROR, licensing.ErrNotFound, errReportSignature, errReportReused, errUnknown,
+// errTooManyReports.
 func (s *Counters) Report(ctx context.Context, r Report) (Reported, error) {
 	now := s.Clock.Now()
 	if err := r.check(now); err != nil {
@@ -107,7 +108,8 @@ func (r *Report) check(now time.Time) error {
 	case r.To.After(now.Add(fastClock)):
 		return apierr.InvalidField("usage_report.to", "must not be ahead; set the clock of the machine")
 	case !r.keptUntil().After(now):
-		return apierr.InvalidField("usage_report.to", fmt.Sprintf("must not be more than %d days ago", int(reportLife.Hours()/24)))
+		return apierr.InvalidField("usage_report.to",
+			fmt.Sprintf("must not be more than %d days ago", int(reportLife.Hours()/24)))
 	}
 	return nil
 }

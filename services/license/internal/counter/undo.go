@@ -68,7 +68,13 @@ func (l *Ledger) undo(c licensing.Caller, operationID string, now time.Time) (Un
 		}
 		o = l.refund(o, now)
 	}
-	undone := Undo{License: &l.License, OperationID: o.ID, UndoneAt: o.UndoneAt, Refunded: map[string]int64{}, device: r.Device}
+	undone := Undo{
+		License:     &l.License,
+		OperationID: o.ID,
+		UndoneAt:    o.UndoneAt,
+		Refunded:    map[string]int64{},
+		device:      r.Device,
+	}
 	for _, a := range o.Applied {
 		undone.Refunded[a.Counter] = a.Refunded
 		if t := l.License.Counter(a.Counter); t != nil {

@@ -1,4 +1,5 @@
-// Package customer is what administrators do with customers: those whom a vendor gave licenses, known by the vendor's own ids.
+// Package customer is what administrators do with customers: those whom a vendor gave licenses, known by the vendor's
+// own ids.
 package customer
 
 import (
@@ -82,8 +83,8 @@ func New(customerID string, now time.Time) Customer {
 	}
 }
 
-// Put makes a customer, or replaces all that is said of one that has the version, where that is not nil; made tells which. Errors:
-// VALIDATION_ERROR, VERSION_MISMATCH.
+// Put makes a customer, or replaces all that is said of one that has the version, where that is not nil; made tells
+// which. Errors: VALIDATION_ERROR, VERSION_MISMATCH.
 func (s *Customers) Put(
 	ctx context.Context, by *licensing.Actor, customerID string, version *int, p Profile,
 ) (c Customer, made bool, err error) {
@@ -104,8 +105,8 @@ func (s *Customers) Put(
 	return c, made, err
 }
 
-// Update changes a customer that has the version, where that is not nil. A change that changes nothing is not noted. Errors:
-// VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
+// Update changes a customer that has the version, where that is not nil. A change that changes nothing is not noted.
+// Errors: VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
 func (s *Customers) Update(
 	ctx context.Context, by *licensing.Actor, customerID string, version *int, change Change,
 ) (Customer, error) {
@@ -119,8 +120,8 @@ func (s *Customers) Update(
 	})
 }
 
-// alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what they were:
-// what is known of a person stands in one place, so that it can be erased.
+// alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what
+// they were: what is known of a person stands in one place, so that it can be erased.
 func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now time.Time) ([]proto.Message, error) {
 	if err := c.checkVersion(version); err != nil {
 		return nil, err
@@ -147,7 +148,8 @@ func (c *Customer) checkVersion(wanted *int) error {
 	if wanted == nil || *wanted == c.Version {
 		return nil
 	}
-	return licensing.ErrVersion.WithMessagef("the customer has changed since it was read; read it again and repeat the change").
+	return licensing.ErrVersion.WithMessagef(
+		"the customer has changed since it was read; read it again and repeat the change").
 		With("version", c.Version)
 }
 
@@ -188,8 +190,9 @@ func (p *Profile) problems() map[string]string {
 	problems := map[string]string{}
 	a := &p.Address
 	for name, text := range map[string]string{
-		"name": p.Name, "email": p.Email, "company": p.Company, "phone": p.Phone, "address.line1": a.Line1, "address.line2": a.Line2,
-		"address.city": a.City, "address.state": a.State, "address.postal_code": a.PostalCode,
+		"name": p.Name, "email": p.Email, "company": p.Company, "phone": p.Phone, "address.line1": a.Line1,
+		"address.line2": a.Line2,
+		"address.city":  a.City, "address.state": a.State, "address.postal_code": a.PostalCode,
 	} {
 		if utf8.RuneCountInString(text) > maxText {
 			problems[name] = fmt.Sprintf("must have at most %d characters", maxText)

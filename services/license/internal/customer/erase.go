@@ -20,9 +20,9 @@ type Erased struct {
 	Had     bool
 }
 
-// Erase gives a customer that has the version, where that is not nil, an opaque id, and deletes what is known of it and of the
-// persons on its licenses; the licenses, their devices and their counters stay. Other services obey the events. Errors: ErrNotFound,
-// VERSION_MISMATCH.
+// Erase gives a customer that has the version, where that is not nil, an opaque id, and deletes what is known of it and
+// of the persons on its licenses; the licenses, their devices and their counters stay. Other services obey the events.
+// Errors: ErrNotFound, VERSION_MISMATCH.
 func (s *Customers) Erase(ctx context.Context, by *licensing.Actor, customerID string, version *int) (Customer, error) {
 	now := s.Clock.Now()
 	opaque := "erased-" + uuid.Must(uuid.NewRandom()).String()
@@ -39,9 +39,10 @@ func (s *Customers) Erase(ctx context.Context, by *licensing.Actor, customerID s
 		c.UpdatedAt = now
 		return rule, nil
 	}, func(c *Customer, r erasure.Rule, licenses []Erased) map[string][]proto.Message {
-		events := map[string][]proto.Message{c.ID: {erased(r, "", nil, false, now), audit.Entry(by, "customer.erase", nil, map[string]any{
-			"customer_id": c.CustomerID, "licenses": len(licenses), "version": c.Version,
-		})}}
+		events := map[string][]proto.Message{c.ID: {erased(r, "", nil, false, now),
+			audit.Entry(by, "customer.erase", nil, map[string]any{
+				"customer_id": c.CustomerID, "licenses": len(licenses), "version": c.Version,
+			})}}
 		for i := range licenses {
 			l := &licenses[i].License
 			events[l.ID] = []proto.Message{erased(r, l.ID, l, licenses[i].Had, now)}

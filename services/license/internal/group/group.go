@@ -1,4 +1,5 @@
-// Package group is what administrators do with groups: licenses that share limits. The rules of licensing ask the limits.
+// Package group is what administrators do with groups: licenses that share limits. The rules of licensing ask the
+// limits.
 package group
 
 import (
@@ -80,8 +81,8 @@ func (s *Groups) Find(ctx context.Context, id string) (licensing.Group, error) {
 	return *g, nil
 }
 
-// Update changes a group that has the version, where that is not nil. A change that changes nothing publishes nothing. Errors:
-// VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
+// Update changes a group that has the version, where that is not nil. A change that changes nothing publishes nothing.
+// Errors: VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
 func (s *Groups) Update(
 	ctx context.Context, by *licensing.Actor, id string, version *int, c Change,
 ) (licensing.Group, error) {
@@ -113,8 +114,8 @@ var errNotEmpty = errors.New("the group has licenses")
 // emptied is how many licenses leave a group between two attempts to delete it.
 const emptied = 100
 
-// Delete removes a group that has the version, where that is not nil. Its licenses stay, and leave it one by one before; what was
-// done remains done when it fails on the way. Errors: ErrNotFound, VERSION_MISMATCH.
+// Delete removes a group that has the version, where that is not nil. Its licenses stay, and leave it one by one
+// before; what was done remains done when it fails on the way. Errors: ErrNotFound, VERSION_MISMATCH.
 func (s *Groups) Delete(ctx context.Context, by *licensing.Actor, id string, version *int) error {
 	for {
 		err := s.Store.DeleteGroup(ctx, id, func(g *licensing.Group) ([]proto.Message, error) {

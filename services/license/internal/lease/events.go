@@ -91,7 +91,8 @@ func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.Licens
 		License:    licensing.Snapshot(v.License, v.Now),
 	}
 	if reason.Is(licensing.ErrLeaseLimit) {
-		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse), event.Timestamp(v.Lease.EarliestEnd)
+		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse),
+			event.Timestamp(v.Lease.EarliestEnd)
 	}
 	return e
 }

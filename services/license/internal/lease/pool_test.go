@@ -138,7 +138,8 @@ func TestEndsAreCutToTheEndOfGrace(t *testing.T) {
 	if l := s.took("a"); !l.ExpiresAt.Equal(noon.Add(10 * time.Minute)) {
 		t.Errorf("ends %s after noon", l.ExpiresAt.Sub(noon))
 	}
-	if l := s.took("b", borrow(5*time.Hour)); !l.ExpiresAt.Equal(noon.Add(10*time.Minute)) || !l.BorrowedUntil.Equal(l.ExpiresAt) {
+	if l := s.took("b", borrow(5*time.Hour)); !l.ExpiresAt.Equal(noon.Add(10*time.Minute)) ||
+		!l.BorrowedUntil.Equal(l.ExpiresAt) {
 		t.Errorf("borrowed until %s after noon, ends %s after", l.BorrowedUntil.Sub(noon), l.ExpiresAt.Sub(noon))
 	}
 }
@@ -298,8 +299,8 @@ func TestRefusalsLeaveNoTrace(t *testing.T) {
 	_, err = s.pool.renew(l.ID, licensing.Caller{})
 	s.refused(err, ErrExpired)
 	if len(s.pool.Events()) != events || len(s.pool.Changed()) != changed || *s.pool.Named[0] != before {
-		t.Errorf("%d events and %d changes more, the lease is %+v", len(s.pool.Events())-events, len(s.pool.Changed())-changed,
-			*s.pool.Named[0])
+		t.Errorf("%d events and %d changes more, the lease is %+v",
+			len(s.pool.Events())-events, len(s.pool.Changed())-changed, *s.pool.Named[0])
 	}
 }
 
@@ -314,7 +315,8 @@ func TestWhatEventsTell(t *testing.T) {
 	for _, msg := range s.pool.Events() {
 		switch e := msg.(type) {
 		case *eventsv1.LicenseLeased:
-			told = append(told, fmt.Sprintf("leased %s %d/%d %.1f", e.GetHardwareId(), e.GetInUse(), e.GetSlots(), e.GetAfterDenialSeconds()))
+			told = append(told, fmt.Sprintf("leased %s %d/%d %.1f", e.GetHardwareId(), e.GetInUse(), e.GetSlots(),
+				e.GetAfterDenialSeconds()))
 		case *eventsv1.LicenseLeaseEvicted:
 			told = append(told, fmt.Sprintf("evicted %s by %s", e.GetHardwareId(), e.GetByLeaseId()))
 		case *eventsv1.LicenseLeaseExpired:

@@ -41,7 +41,8 @@ func (s *Keys) Root(ctx context.Context) (*Key, error) {
 func newRoot(private ed25519.PrivateKey, now time.Time) Key {
 	public := private.Public().(ed25519.PublicKey)
 	return Key{
-		KID: file.KID(public), Use: useRoot, Private: private, Public: public, NotBefore: now, NotAfter: now.Add(rootLife),
+		KID: file.KID(public), Use: useRoot, Private: private, Public: public, NotBefore: now,
+		NotAfter: now.Add(rootLife),
 	}
 }
 
@@ -63,7 +64,8 @@ func (s *Keys) Listed(ctx context.Context) ([]Key, error) {
 	return s.Store.ListedFileKeys(ctx, s.now())
 }
 
-// Rotate has a new key sign the files of a product from now on. The one before is published for the overlap; its files stay good.
+// Rotate has a new key sign the files of a product from now on. The one before is published for the overlap; its files
+// stay good.
 func (s *Keys) Rotate(ctx context.Context, by *licensing.Actor, product string, overlap time.Duration) (*Key, error) {
 	before, err := s.signer(ctx, file.UseLicenses, product)
 	if err != nil {
@@ -83,7 +85,9 @@ func (k *Key) IsRoot() bool { return k.Use == useRoot }
 
 // signer is the current key of a use and product.
 func (s *Keys) signer(ctx context.Context, use, product string) (*Key, error) {
-	k, err := s.current(ctx, use, product, func(now time.Time) (Key, error) { return s.certified(ctx, use, product, now) })
+	k, err := s.current(ctx, use, product, func(now time.Time) (Key, error) {
+		return s.certified(ctx, use, product, now)
+	})
 	if err != nil || s.now().Before(k.NotAfter.Add(-renewKeys)) {
 		return k, err
 	}
@@ -116,7 +120,8 @@ func (s *Keys) certified(ctx context.Context, use, product string, now time.Time
 		return Key{}, err
 	}
 	k := Key{
-		KID: file.KID(public), Use: use, Product: product, Private: private, Public: public, NotBefore: now, NotAfter: now.Add(keyLife),
+		KID: file.KID(public), Use: use, Product: product, Private: private, Public: public, NotBefore: now,
+		NotAfter: now.Add(keyLife),
 	}
 	k.Certificate, err = file.Certify(root.Private, public, file.Certificate{
 		Use: use, Product: product, NotBefore: k.NotBefore, NotAfter: k.NotAfter,

@@ -1,5 +1,5 @@
-// Package licensefile has the use cases of license files: the keys that sign them, the files of machines without a network,
-// and the list of those that were revoked. Their form is package licensefile of proto.
+// Package licensefile has the use cases of license files: the keys that sign them, the files of machines without a
+// network, and the list of those that were revoked. Their form is package licensefile of proto.
 package licensefile
 
 import (
@@ -35,7 +35,8 @@ type KeyStore interface {
 // Key is an Ed25519 key.
 type Key struct {
 	KID string
-	// Use is useRoot or one of package licensefile of proto; Product is the code of the product that the key is for, else empty.
+	// Use is useRoot or one of package licensefile of proto; Product is the code of the product that the key is for,
+	// else empty.
 	Use, Product string
 	// Private is nil in a list.
 	Private ed25519.PrivateKey
@@ -50,8 +51,8 @@ type Key struct {
 
 // RevocationStore keeps the revocation list.
 type RevocationStore interface {
-	// Revocations brings the list up to date and returns its number, the number up to which changes are not known any more, and
-	// everyone who is on the list, or left it and is still remembered.
+	// Revocations brings the list up to date and returns its number, the number up to which changes are not known any
+	// more, and everyone who is on the list, or left it and is still remembered.
 	Revocations(ctx context.Context, now time.Time) (number, pruned int, entries []Revocation, err error)
 }
 

@@ -12,16 +12,16 @@ import (
 // nextUpdate is how long a revocation list counts as new.
 const nextUpdate = 24 * time.Hour
 
-// Revocations are the use cases of the revocation list: the licenses that are suspended or deactivated, and the devices that left
-// their seats, while somebody may still go on without the server.
+// Revocations are the use cases of the revocation list: the licenses that are suspended or deactivated, and the devices
+// that left their seats, while somebody may still go on without the server.
 type Revocations struct {
 	Store RevocationStore
 	Keys  *Keys
 	Clock clock.Clock
 }
 
-// List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil when nothing
-// has. Of a number that is too old, or was never given out, the answer is the whole list.
+// List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil
+// when nothing has. Of a number that is too old, or was never given out, the answer is the whole list.
 func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocations, signed string, err error) {
 	now := s.Clock.Now().Truncate(time.Second)
 	number, pruned, entries, err := s.Store.Revocations(ctx, now)

@@ -7,14 +7,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is told of
-// once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is first.
+// Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is
+// told of once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is first.
 
 // dueBatch is how many licenses the schedule asks for at once.
 const dueBatch = 500
 
-// AnnounceDue tells of every status that has come since the last time, however many replicas look. It returns of how many
-// licenses it told.
+// AnnounceDue tells of every status that has come since the last time, however many replicas look. It returns of how
+// many licenses it told.
 func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 	told := 0
 	for {
@@ -74,7 +74,8 @@ func (l *License) nextStatus(now time.Time) Status {
 	switch status := l.Status(now); {
 	case status == l.Announced:
 		return ""
-	case l.Announced == StatusNotStarted && (status == StatusActive || status == StatusInGrace || status == StatusExpired):
+	case l.Announced == StatusNotStarted &&
+		(status == StatusActive || status == StatusInGrace || status == StatusExpired):
 		return StatusActive
 	case status == StatusInGrace, status == StatusExpired:
 		return status
@@ -82,8 +83,8 @@ func (l *License) nextStatus(now time.Time) Status {
 	return ""
 }
 
-// Announce tells of every status that has come, and whether there was any. Under the lock it decides anew: somebody else may
-// have been faster. Nobody has changed the license, so it keeps its version, unless its suspension is over.
+// Announce tells of every status that has come, and whether there was any. Under the lock it decides anew: somebody
+// else may have been faster. Nobody has changed the license, so it keeps its version, unless its suspension is over.
 func (ch *Change) Announce(now time.Time) bool {
 	l := &ch.License
 	if !l.hasNews(now) {

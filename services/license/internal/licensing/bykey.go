@@ -77,7 +77,8 @@ func (s *Seats) keyHash(key string) string {
 	return s.KeyHash(key)
 }
 
-// refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of it.
+// refusalOf is the refusal that err tells of, nil for a failure: an outage refuses nobody, so nothing is published of
+// it.
 func refusalOf(err error) *apierr.Error {
 	var refusal *apierr.Error
 	if !errors.As(err, &refusal) || refusal.Kind == apierr.Internal || refusal.Kind == apierr.Unavailable {

@@ -7,8 +7,8 @@ import (
 	_ "time/tzdata" // a container without the time zones of its system still knows them
 )
 
-// zones remembers the time zones that were named, because reading one from its file costs what a whole validation costs. Only
-// names that exist get in, so it is bounded.
+// zones remembers the time zones that were named, because reading one from its file costs what a whole validation
+// costs. Only names that exist get in, so it is bounded.
 var zones sync.Map // string -> *time.Location
 
 // zoneOf finds a time zone by its IANA name. "Local" is none: it would be another one on each server.
@@ -38,8 +38,8 @@ func (t *Terms) Location() *time.Location {
 	return time.UTC
 }
 
-// AddMonths moves an instant by calendar months of a time zone, at the same time of the day. The 31st becomes the last day of a
-// shorter month.
+// AddMonths moves an instant by calendar months of a time zone, at the same time of the day. The 31st becomes the last
+// day of a shorter month.
 func AddMonths(at time.Time, months int, zone *time.Location) time.Time {
 	return addMonthsTo(0, at, months, zone)
 }
@@ -53,16 +53,16 @@ func addMonthsTo(day int, at time.Time, months int, zone *time.Location) time.Ti
 	return InZone(first.AddDate(0, months, min(max(day, today), last)-1), zone)
 }
 
-// WallClock is what a clock in a time zone shows at an instant, written as if it were UTC, so that days and months can be added
-// to it without a thought of daylight saving.
+// WallClock is what a clock in a time zone shows at an instant, written as if it were UTC, so that days and months can
+// be added to it without a thought of daylight saving.
 func WallClock(at time.Time, zone *time.Location) time.Time {
 	at = at.In(zone)
 	_, offset := at.Zone()
 	return at.UTC().Add(time.Duration(offset) * time.Second)
 }
 
-// InZone is the instant at which a clock in a time zone shows wall. What it skips in spring comes at the instant at which it
-// jumps, what it shows twice in autumn comes the first time.
+// InZone is the instant at which a clock in a time zone shows wall. What it skips in spring comes at the instant at
+// which it jumps, what it shows twice in autumn comes the first time.
 func InZone(wall time.Time, zone *time.Location) time.Time {
 	// No zone is further from UTC than that: one side of a change lies before, the other one behind.
 	const far = 26 * time.Hour

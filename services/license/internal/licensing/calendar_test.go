@@ -49,7 +49,8 @@ func TestAddMonths(t *testing.T) {
 
 // TestInZone: each wall clock of a year of half hours has one instant, and instants follow the clock.
 func TestInZone(t *testing.T) {
-	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kathmandu", "Africa/Casablanca"} {
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago",
+		"Asia/Kathmandu", "Africa/Casablanca"} {
 		zone, ok := zoneOf(name)
 		if !ok {
 			t.Fatal(name)
@@ -70,7 +71,8 @@ func TestInZone(t *testing.T) {
 func TestZoneNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"UTC": true, "Europe/Berlin": true, "America/Argentina/Buenos_Aires": true,
-		"": false, "Local": false, "local": false, "CEST2": false, "../UTC": false, "/etc/passwd": false, "Europe": false, "\x00": false,
+		"": false, "Local": false, "local": false, "CEST2": false, "../UTC": false, "/etc/passwd": false,
+		"Europe": false, "\x00": false,
 	} {
 		if _, ok := zoneOf(name); ok != want {
 			t.Errorf("%q is a zone: %v", name, ok)

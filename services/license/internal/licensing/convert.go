@@ -9,9 +9,11 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// Convert makes a full license of a trial, with new terms where c names some; a duration among them begins to run. Key, devices
-// and history stay. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrNotTrial.
-func (s *Licenses) Convert(ctx context.Context, by *Actor, licenseID string, ifVersion *int, c TermsChange) (License, error) {
+// Convert makes a full license of a trial, with new terms where c names some; a duration among them begins to run. Key,
+// devices and history stay. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrNotTrial.
+func (s *Licenses) Convert(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, c TermsChange,
+) (License, error) {
 	if err := c.checkConversion(); err != nil {
 		return License{}, err
 	}

@@ -41,7 +41,8 @@ type NewLicense struct {
 	CustomerID string
 	// Product is the code or the name of a product; one that is not there is made. Empty is the default product.
 	Product string
-	// Policy is the code of the policy whose terms the license takes, save those that TermsChange names; empty for none.
+	// Policy is the code of the policy whose terms the license takes, save those that TermsChange names; empty for
+	// none.
 	Policy string
 	// GroupID is empty for none.
 	GroupID string
@@ -68,7 +69,9 @@ func (s *Licenses) Create(ctx context.Context, by *Actor, n NewLicense) (Created
 }
 
 // CreateMany makes the licenses that can be made: errs[i] tells why created[i] was not, and each row stands alone.
-func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense) (made []Created, errs []error, err error) {
+func (s *Licenses) CreateMany(
+	ctx context.Context, by *Actor, rows []NewLicense,
+) (made []Created, errs []error, err error) {
 	now := s.Clock.Now()
 	made, errs = make([]Created, len(rows)), make([]error, len(rows))
 	var good []int
@@ -88,7 +91,8 @@ func (s *Licenses) CreateMany(ctx context.Context, by *Actor, rows []NewLicense)
 		}
 		good = append(good, i)
 		inserts = append(inserts, NewRow{
-			License: made[i].License, Key: made[i].Key, Imported: n.Key != nil, Events: func(l *License) []proto.Message {
+			License: made[i].License, Key: made[i].Key, Imported: n.Key != nil,
+			Events: func(l *License) []proto.Message {
 				return []proto.Message{created(l, now), audited(by, "license.create", l.ID, nil, l.auditView())}
 			},
 		})
@@ -195,8 +199,8 @@ func (l *License) auditView() map[string]any {
 	return view
 }
 
-// metadataValue is the metadata as it stands, to the last digit of its numbers. What is no JSON, as when there is none, shows
-// as {}.
+// metadataValue is the metadata as it stands, to the last digit of its numbers. What is no JSON, as when there is none,
+// shows as {}.
 func metadataValue(m json.RawMessage) json.RawMessage {
 	if !json.Valid(m) {
 		return json.RawMessage("{}")

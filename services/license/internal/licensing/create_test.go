@@ -11,7 +11,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// input spreads fuzzed values over the members that an administrator may set. Text arrives as UTF-8: the edge sees to it.
+// input spreads fuzzed values over the members that an administrator may set. Text arrives as UTF-8: the edge sees to
+// it.
 type input struct {
 	text, key, feature, metadata string
 	features, number, days       int
@@ -41,7 +42,8 @@ func seedInputs(f *testing.F) {
 // holds tells what an accepted license must be, whatever was asked for.
 func holds(t *testing.T, l *License) {
 	t.Helper()
-	if strings.TrimSpace(l.CustomerID) == "" || utf8.RuneCountInString(l.CustomerID) > 255 || utf8.RuneCountInString(l.Product) > 255 {
+	if strings.TrimSpace(l.CustomerID) == "" || utf8.RuneCountInString(l.CustomerID) > 255 ||
+		utf8.RuneCountInString(l.Product) > 255 {
 		t.Errorf("customer %q, product %q", l.CustomerID, l.Product)
 	}
 	if l.MaxDevices < 1 || l.MaxDevices > 1_000_000 || l.MaxOfflineHours < 1 {
@@ -127,8 +129,10 @@ func FuzzPatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		holds(t, &ch.License)
-		if ch.License.CurrentDevices != before.CurrentDevices || ch.License.Version != before.Version+len(ch.Events())/2 {
-			t.Errorf("version %d, %d devices after %d events", ch.License.Version, ch.License.CurrentDevices, len(ch.Events()))
+		if ch.License.CurrentDevices != before.CurrentDevices ||
+			ch.License.Version != before.Version+len(ch.Events())/2 {
+			t.Errorf("version %d, %d devices after %d events",
+				ch.License.Version, ch.License.CurrentDevices, len(ch.Events()))
 		}
 		if !ch.License.IsActive == ch.License.DeactivatedAt.IsZero() {
 			t.Errorf("active %v, deactivated at %s", ch.License.IsActive, ch.License.DeactivatedAt)

@@ -33,7 +33,8 @@ func (s *Seats) Cull(ctx context.Context) (total int, err error) {
 	return total, failed
 }
 
-// cull frees the seats of a license on which nobody was seen for too long. A device that may still run offline keeps its seat.
+// cull frees the seats of a license on which nobody was seen for too long. A device that may still run offline keeps
+// its seat.
 func (ch *Change) cull(now time.Time) (int, error) {
 	minutes := ch.License.rules().IdleMinutes
 	if minutes == 0 {

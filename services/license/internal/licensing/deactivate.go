@@ -45,8 +45,11 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 	return out, err
 }
 
-// DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound, ErrNoDevice.
-func (s *Seats) DeactivateDevice(ctx context.Context, by *Actor, licenseID, hardwareID, reason string) (Deactivation, error) {
+// DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound,
+// ErrNoDevice.
+func (s *Seats) DeactivateDevice(
+	ctx context.Context, by *Actor, licenseID, hardwareID, reason string,
+) (Deactivation, error) {
 	var out Deactivation
 	err := s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) (err error) {
 		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {

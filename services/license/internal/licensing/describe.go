@@ -43,8 +43,8 @@ func (s *Seats) SetVariables(ctx context.Context, key string, c Client, variable
 	})
 }
 
-// SetLabel names the device of a client, which must be the one with the id. Errors: ErrNotFound, the verdicts on its use,
-// ErrNoDevice.
+// SetLabel names the device of a client, which must be the one with the id. Errors: ErrNotFound, the verdicts on its
+// use, ErrNoDevice.
 func (s *Seats) SetLabel(ctx context.Context, key string, c Client, deviceID, label string) (Device, error) {
 	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
 		if d.ID != deviceID {

@@ -14,12 +14,13 @@ type Device struct {
 	// HardwareID is what the client calls itself; unique within the license.
 	HardwareID string
 	Profile
-	// SessionData is the JSON object of the last heartbeat, nil before the first, also in an answer that is kept as JSON.
+	// SessionData is the JSON object of the last heartbeat, nil before the first, also in an answer that is kept as
+	// JSON.
 	SessionData json.RawMessage `json:",omitempty"`
 	IsActive    bool
 	ActivatedAt time.Time
-	// ActivatedVersion is the Version of the license with which the device took its seat: its tokens of earlier versions are
-	// those of a seat that it has left.
+	// ActivatedVersion is the Version of the license with which the device took its seat: its tokens of earlier
+	// versions are those of a seat that it has left.
 	ActivatedVersion int
 	// LastSeenAt may lag by two seconds, because it is written in batches.
 	LastSeenAt    time.Time
@@ -37,8 +38,8 @@ type Device struct {
 	PublicKey []byte `json:",omitempty"`
 	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
 	OfflineUntil time.Time
-	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files included. It
-	// outlives the seat: until then a revocation list has to name the device.
+	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files
+	// included. It outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time
 	// UserID is the user who took the seat, empty for a license key.
 	UserID string
@@ -64,8 +65,8 @@ type Profile struct {
 	Name, OSName, OSVersion, AppVersion string
 }
 
-// With is p after the device has said more; what it leaves out stays, save the version of an operating system that it no
-// longer has.
+// With is p after the device has said more; what it leaves out stays, save the version of an operating system that it
+// no longer has.
 func (p Profile) With(said Profile) Profile {
 	if said.OSName != "" && said.OSName != p.OSName {
 		p.OSVersion = ""
@@ -100,14 +101,17 @@ type Client struct {
 	Time time.Time
 	// User is who signed in, nil for a call by a license key.
 	User *SignedIn
-	// Trusted tells of a call that needs no user: by a token that a device was given while it had its seat, or by an administrator.
+	// Trusted tells of a call that needs no user: by a token that a device was given while it had its seat, or by an
+	// administrator.
 	Trusted bool
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
 	IP       string
 	ViaProxy bool
-	// Product is the code of the product that the application asks for, empty for any: a license of another is not found.
+	// Product is the code of the product that the application asks for, empty for any: a license of another is not
+	// found.
 	Product string
-	// BoundProduct is the code of the product to which the caller is bound, empty for any: to the caller, no others exist.
+	// BoundProduct is the code of the product to which the caller is bound, empty for any: to the caller, no others
+	// exist.
 	BoundProduct string
 }
 

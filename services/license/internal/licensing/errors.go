@@ -7,14 +7,14 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// The reasons why a license cannot be used or changed. Most come as one of the types below, which errors.Is finds them in; the
-// types carry the facts, and who speaks to the client shows them in the form that it expects.
+// The reasons why a license cannot be used or changed. Most come as one of the types below, which errors.Is finds them
+// in; the types carry the facts, and who speaks to the client shows them in the form that it expects.
 var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
 		"no license has this key or id; check it for typing slips")
 	ErrEnrollmentKey = apierr.New(apierr.Forbidden, errcode.EnrollmentKeyInvalid,
-		"the enrollment key has ended, has no seat left, or is not the one that the device came by; use the license key or ask "+
-			"the vendor for another enrollment key")
+		"the enrollment key has ended, has no seat left, or is not the one that the device came by; use the license "+
+			"key or ask the vendor for another enrollment key")
 	ErrNoEnrollmentKey = apierr.New(apierr.NotFound, errcode.NotFound,
 		"the license has no enrollment key with this id; list its enrollment keys")
 	ErrInactive = apierr.New(apierr.Forbidden, errcode.LicenseInactive,
@@ -26,7 +26,8 @@ var (
 	ErrProductInactive = apierr.New(apierr.Forbidden, errcode.ProductInactive,
 		"the product of the license is switched off; ask its vendor")
 	ErrVersionNotCovered = apierr.New(apierr.Forbidden, errcode.VersionNotCovered,
-		"the license does not cover this version of the application; install one that it covers, or renew its maintenance")
+		"the license does not cover this version of the application; install one that it covers, or renew its "+
+			"maintenance")
 	ErrExpired   = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
 	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
 		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")
@@ -59,13 +60,17 @@ var (
 	ErrNoCounter = apierr.New(apierr.NotFound, errcode.CounterNotFound,
 		"the license has no counter of this name; see its counters")
 	ErrBlocked = apierr.New(apierr.Forbidden, errcode.DeviceBlocked,
-		"the device, its network or one of its components is blocked; ask the vendor of the license, who has the reason")
+		"the device, its network or one of its components is blocked; ask the vendor of the license, who has the "+
+			"reason")
 	ErrEnvironment = apierr.New(apierr.Forbidden, errcode.EnvironmentForbidden,
-		"the license is not for use from this network or country, or in a virtual machine; use it elsewhere or ask its vendor")
+		"the license is not for use from this network or country, or in a virtual machine; use it elsewhere or ask "+
+			"its vendor")
 	ErrTooManyNew = apierr.New(apierr.Forbidden, errcode.TooManyNewDevices,
-		"too many devices that were never seen before took seats lately; try again later or ask the vendor of the license")
+		"too many devices that were never seen before took seats lately; try again later or ask the vendor of the "+
+			"license")
 	ErrTransfers = apierr.New(apierr.Forbidden, errcode.TransferLimit,
-		"no more devices may follow others onto seats that were freed; ask the vendor of the license to reset its transfers")
+		"no more devices may follow others onto seats that were freed; ask the vendor of the license to reset its "+
+			"transfers")
 	ErrNoDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")
 	ErrNoSuchDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
@@ -94,12 +99,14 @@ var (
 )
 
 // errTargetSeated is ErrActivated for a transfer.
-var errTargetSeated = ErrActivated.WithMessagef("to_hardware_id has a seat of its own on this license, so nothing was moved; " +
-	"to free the other seat, deactivate from_hardware_id")
+var errTargetSeated = ErrActivated.WithMessagef(
+	"to_hardware_id has a seat of its own on this license, so nothing was moved; " +
+		"to free the other seat, deactivate from_hardware_id")
 
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
-var errNothingToRenew = ErrPerpetual.WithMessagef("the time of the license begins to run with its first activation, so it has no end " +
-	"that could move; change its duration by PATCH")
+var errNothingToRenew = ErrPerpetual.WithMessagef(
+	"the time of the license begins to run with its first activation, so it has no end " +
+		"that could move; change its duration by PATCH")
 
 // errOfflineHours names the member because it is the only one of the call.
 var errOfflineHours = apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours")
@@ -113,8 +120,8 @@ func (r refusal) Error() string { return r.reason.Error() }
 // Unwrap gives errors.Is and errors.As the reason.
 func (r refusal) Unwrap() error { return r.reason }
 
-// RefusedError is a verdict against a request, which has the facts: the license with its limits, and the device. They must not
-// be changed.
+// RefusedError is a verdict against a request, which has the facts: the license with its limits, and the device. They
+// must not be changed.
 type RefusedError struct {
 	refusal
 	Request
@@ -144,8 +151,8 @@ type VersionError struct {
 	Version int
 }
 
-// TokenError is ErrToken for a token whose signature is good. Cause is the verdict against its license or device; nil means that
-// the token itself was revoked.
+// TokenError is ErrToken for a token whose signature is good. Cause is the verdict against its license or device; nil
+// means that the token itself was revoked.
 type TokenError struct {
 	refusal
 	Cause *apierr.Error

@@ -11,8 +11,8 @@ import (
 // timestamp is event.Timestamp, which nearly all events here need.
 var timestamp = event.Timestamp
 
-// maxEventText is how many characters of a text that a client chose an event carries: events are kept for long, and everyone who has
-// a seat makes them. The row of the device keeps the whole text.
+// maxEventText is how many characters of a text that a client chose an event carries: events are kept for long, and
+// everyone who has a seat makes them. The row of the device keeps the whole text.
 const maxEventText = 64
 
 func cutText(s string) string {

@@ -13,7 +13,8 @@ var noticeDays = [...]int{1, 7, 30}
 
 const day = 24 * time.Hour
 
-// applyTerms changes the terms; an end that is given in days counts from now, and a duration without an end begins to run.
+// applyTerms changes the terms; an end that is given in days counts from now, and a duration without an end begins to
+// run.
 func (l *License) applyTerms(c *TermsChange, now time.Time) {
 	usableUntil := l.UsableUntil()
 	l.Terms.apply(c)

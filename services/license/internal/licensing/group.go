@@ -15,8 +15,8 @@ type Group struct {
 	// ID is a UUID.
 	ID   string
 	Name string
-	// MaxDevices bounds the seats that are taken on all licenses of the group together, MaxLicenses the licenses, whatever
-	// their state; both may be Unlimited. Lowering them below what is used keeps that and admits no more.
+	// MaxDevices bounds the seats that are taken on all licenses of the group together, MaxLicenses the licenses,
+	// whatever their state; both may be Unlimited. Lowering them below what is used keeps that and admits no more.
 	MaxDevices, MaxLicenses int
 	// CurrentDevices and CurrentLicenses are what is used.
 	CurrentDevices, CurrentLicenses int
@@ -35,8 +35,9 @@ type GroupError struct {
 }
 
 // errGroupFull is ErrGroupLimit for a license.
-var errGroupFull = ErrGroupLimit.WithMessagef("the group has no room for the license and its devices; raise the limits of the " +
-	"group, or choose another")
+var errGroupFull = ErrGroupLimit.WithMessagef(
+	"the group has no room for the license and its devices; raise the limits of the " +
+		"group, or choose another")
 
 // Admit takes a license with so many seats into the group. Errors: GroupError.
 func (g *Group) Admit(devices int) error {
@@ -95,7 +96,8 @@ func (s *Licenses) LeaveGroup(ctx context.Context, by *Actor, licenseID, groupID
 	})
 }
 
-// shared finds what several licenses share of seats: the limits of the user, and those of the group, locked in this order.
+// shared finds what several licenses share of seats: the limits of the user, and those of the group, locked in this
+// order.
 func (ch *Change) shared(r *Request) error {
 	if err := ch.user(r); err != nil {
 		return err

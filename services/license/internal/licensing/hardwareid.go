@@ -14,12 +14,14 @@ func init() {
 		"none", "null", "nil", "undefined", "nan", "n/a", "empty", "unknown", "invalid", "[object Object]",
 		// of firmware that nobody filled in
 		"not specified", "not applicable", "not available", "not present", "not defined", "not set", "no data",
-		"default", "default string", "to be filled by o.e.m.", "to be filled", "o.e.m.", "serial number", "no serial number",
-		"system serial number", "chassis serial number", "base board serial number", "board serial number", "system product name",
+		"default", "default string", "to be filled by o.e.m.", "to be filled", "o.e.m.", "serial number",
+		"no serial number",
+		"system serial number", "chassis serial number", "base board serial number", "board serial number",
+		"system product name",
 		"system manufacturer", "123456789", "1234567890", "0123456789",
 		// of boards and systems known for it
-		"03000200-0400-0500-0006-000700080009", "12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe",
-		"02:00:00:00:00:00", "9774d56d682e549c",
+		"03000200-0400-0500-0006-000700080009", "12345678-1234-5678-90ab-cddeefaabbcc",
+		"fefefefe-fefe-fefe-fefe-fefefefefefe", "02:00:00:00:00:00", "9774d56d682e549c",
 	} {
 		placeholders[plainID(id)] = true
 	}
@@ -38,7 +40,8 @@ func plainID(hardwareID string) string {
 // isPlaceholder tells whether a hardware id names no device in particular.
 func isPlaceholder(hardwareID string) bool {
 	id := plainID(hardwareID)
-	return placeholders[id] || strings.Trim(id, "0") == "" || len(id) >= 4 && (strings.Trim(id, "f") == "" || strings.Trim(id, "x") == "")
+	return placeholders[id] || strings.Trim(id, "0") == "" ||
+		len(id) >= 4 && (strings.Trim(id, "f") == "" || strings.Trim(id, "x") == "")
 }
 
 // CheckNew refuses, with ErrHardwareID, a device that is new to the license and has no id of its own.

@@ -8,9 +8,11 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none. Errors
-// as CheckHolder.
-func (s *Seats) Heartbeat(ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte) (*License, error) {
+// Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none.
+// Errors as CheckHolder.
+func (s *Seats) Heartbeat(
+	ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte,
+) (*License, error) {
 	seat, err := s.checkHolder(ctx, h, &c)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ import (
 
 const (
 	keyPrefix = "LIC-"
-	// keySymbols symbols of 5 bits each are 60 bits: guessing is held off by rate limits and the key_enumeration detector.
+	// keySymbols symbols of 5 bits each are 60 bits: guessing is held off by rate limits and the key_enumeration
+	// detector.
 	keySymbols = 12
 	// crockford is Douglas Crockford's base 32 (crockford.com/base32.html): no I, L, O or U.
 	crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -29,9 +30,9 @@ func NewKey() string {
 	return keyPrefix + string(random[:])
 }
 
-// NormalizeKey folds the ways in which people type a key into one form: what nobody sees at its ends, case, and the kind of
-// hyphen do not count. In keys of our own format, blanks, hyphens and full-width forms do not count anywhere, nor do the
-// confusable letters O, I and L.
+// NormalizeKey folds the ways in which people type a key into one form: what nobody sees at its ends, case, and the
+// kind of hyphen do not count. In keys of our own format, blanks, hyphens and full-width forms do not count anywhere,
+// nor do the confusable letters O, I and L.
 func NormalizeKey(typed string) string {
 	if own, ok := foldOwnKey(typed); ok {
 		return own
@@ -40,9 +41,11 @@ func NormalizeKey(typed string) string {
 	return norm.NFC.String(strings.Map(foldCase, norm.NFD.String(key)))
 }
 
-// BrokenKey tells of control characters, such as line breaks, within a key that is not of our own format; there they do not count.
+// BrokenKey tells of control characters, such as line breaks, within a key that is not of our own format; there they do
+// not count.
 func BrokenKey(typed string) bool {
-	return strings.ContainsFunc(typed, unicode.IsControl) && strings.ContainsFunc(NormalizeKey(typed), unicode.IsControl)
+	return strings.ContainsFunc(typed, unicode.IsControl) &&
+		strings.ContainsFunc(NormalizeKey(typed), unicode.IsControl)
 }
 
 // trimKey takes off what forms, files and terminals leave at the ends of a key.
@@ -107,8 +110,8 @@ func MaskKey(key string) string {
 	return string(runes[:4]) + keyMask
 }
 
-// importedKey is a key that a vendor brings along, as it is kept, and what is wrong with it; empty if nothing is. Within a key of
-// our own format, what cannot be printed does not count, as in NormalizeKey.
+// importedKey is a key that a vendor brings along, as it is kept, and what is wrong with it; empty if nothing is.
+// Within a key of our own format, what cannot be printed does not count, as in NormalizeKey.
 func importedKey(typed string) (key, problem string) {
 	key = trimKey(typed)
 	if _, own := foldOwnKey(key); own {

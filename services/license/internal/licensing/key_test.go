@@ -54,13 +54,15 @@ func TestNormalizeKey(t *testing.T) {
 func TestC8KeysAsTheyArrive(t *testing.T) {
 	const own, brought = "LIC-7Q2M0V9KXT41", "acme-pro-ölweide-12"
 	forms := map[string]string{"full-width": "ＬＩＣ－７Ｑ２Ｍ０Ｖ９ＫＸＴ４１", "full-width, small": "ｌｉｃ－７ｑ２ｍ０ｖ９ｋｘｔ４１",
-		"soft hyphen": "LIC-7Q2M\u00ad0V9KXT41", "zero width within": "LIC-7Q2M\u200b0V9K\u2060XT41", "ideographic blank": "LIC\u30007Q2M 0V9K XT41"}
+		"soft hyphen": "LIC-7Q2M\u00ad0V9KXT41", "zero width within": "LIC-7Q2M\u200b0V9K\u2060XT41",
+		"ideographic blank": "LIC\u30007Q2M 0V9K XT41"}
 	for name, typed := range forms {
 		if got := NormalizeKey(typed); got != own {
 			t.Errorf("%s: %q became %q", name, typed, got)
 		}
 	}
-	for _, end := range []string{"\r\n", "\n", "\t", " ", "\u00a0", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\u2028", "\u0085"} {
+	for _, end := range []string{"\r\n", "\n", "\t", " ", "\u00a0", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff",
+		"\u2028", "\u0085"} {
 		for _, key := range []string{own, brought} {
 			for _, typed := range []string{key + end, end + key, end + key + end} {
 				if got := NormalizeKey(typed); got != key {
@@ -121,7 +123,8 @@ func TestL1MaskedKeys(t *testing.T) {
 func FuzzNormalizeKey(f *testing.F) {
 	f.Add("lic 7q2m 0v9k xt4i")
 	f.Add("\xff\x00 O I L")
-	for _, typed := range []string{"ＬＩＣ－７Ｑ２Ｍ０Ｖ９ＫＸＴ４１", "\ufeffGROẞE\u2011STRASSE\u200b", "ǅ\u0345\u0301ΰ", "İı", "\u1f82\u0345", "\u212bngström", "\u13bc\uab8c"} {
+	for _, typed := range []string{"ＬＩＣ－７Ｑ２Ｍ０Ｖ９ＫＸＴ４１",
+		"\ufeffGROẞE\u2011STRASSE\u200b", "ǅ\u0345\u0301ΰ", "İı", "\u1f82\u0345", "\u212bngström", "\u13bc\uab8c"} {
 		f.Add(typed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {

@@ -31,7 +31,8 @@ type License struct {
 	CurrentDevices int
 	IsActive       bool
 	IsTest         bool
-	// EndDay is the day of the month that ExpiresAt had before a shorter month cut it, for renewals by months; 0 for none.
+	// EndDay is the day of the month that ExpiresAt had before a shorter month cut it, for renewals by months; 0 for
+	// none.
 	EndDay int8
 	// Metadata is a JSON object, byte for byte as the vendor sent it.
 	Metadata json.RawMessage
@@ -45,14 +46,14 @@ type License struct {
 	Suspension *Suspension
 	// Announced is the last status that events told of, of those which come by time alone.
 	Announced Status
-	// TransfersUsed is how many transfers count against the transfer limit, FreedSeats how many seats were freed by deactivation
-	// and not taken again. Both are kept only while there is a limit.
+	// TransfersUsed is how many transfers count against the transfer limit, FreedSeats how many seats were freed by
+	// deactivation and not taken again. Both are kept only while there is a limit.
 	TransfersUsed, FreedSeats int
 	// DeactivatedAt is zero while the license is active.
 	DeactivatedAt      time.Time
 	DeactivationReason string
-	// DeactivatedVersion is the Version with which the license was last deactivated, 0 if it never was. It stays when the
-	// license is active again: tokens of earlier versions do not come back.
+	// DeactivatedVersion is the Version with which the license was last deactivated, 0 if it never was. It stays when
+	// the license is active again: tokens of earlier versions do not come back.
 	DeactivatedVersion int
 	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
 	// expiry was set; 0 for none.

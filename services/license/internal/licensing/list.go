@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// List reads a part of the licenses that f selects, newest first. A search by key gets an audit entry for the license that has
-// the key, one an hour for each administrator.
+// List reads a part of the licenses that f selects, newest first. A search by key gets an audit entry for the license
+// that has the key, one an hour for each administrator.
 func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (Page[License], error) {
 	now := s.Clock.Now()
 	if f.Key != nil {
@@ -17,8 +17,8 @@ func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (Page[License]
 	return s.Catalog.List(ctx, f, now)
 }
 
-// auditSearch notes that by asked for a key, whatever page and other filters came with it: that nothing matches them tells
-// of the license, too.
+// auditSearch notes that by asked for a key, whatever page and other filters came with it: that nothing matches them
+// tells of the license, too.
 func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now time.Time) error {
 	holders, err := s.Catalog.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
 	if err != nil || len(holders.Items) == 0 {

@@ -27,8 +27,8 @@ func (ch *Change) newcomers(known *Device, now time.Time) (*Newcomers, error) {
 // full tells whether no newcomer is let in; nil never is.
 func (n *Newcomers) full() bool { return n != nil && !n.RetryAt.IsZero() }
 
-// isTransfer tells whether an activation of this device, nil for one that is new to the license, counts as a transfer: it takes
-// a seat that another left.
+// isTransfer tells whether an activation of this device, nil for one that is new to the license, counts as a transfer:
+// it takes a seat that another left.
 func (l *License) isTransfer(known *Device) bool {
 	return l.rules().TransferLimit != nil && known == nil && l.FreedSeats > 0
 }

@@ -34,8 +34,8 @@ type Offline struct {
 	Clock  clock.Clock
 }
 
-// IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as CheckHolder,
-// and OfflineHoursError.
+// IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as
+// CheckHolder, and OfflineHoursError.
 func (s *Offline) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
 	seat, err := s.Seats.checkHolder(ctx, h, &c)
 	if err != nil {
@@ -46,7 +46,8 @@ func (s *Offline) IssueOfflineToken(ctx context.Context, h Holder, c Client, hou
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
-	// Signed before the transaction begins: no peer service is called inside one. A token whose seat is gone by then is thrown away.
+	// Signed before the transaction begins: no peer service is called inside one. A token whose seat is gone by then is
+	// thrown away.
 	signed, err := s.Signer.SignOffline(ctx, t)
 	if err != nil {
 		return OfflineToken{}, "", err
@@ -114,8 +115,8 @@ func (ch *Change) holdOffline(d *Device, until time.Time) {
 	ch.OfflineHorizon = later(ch.OfflineHorizon, until)
 }
 
-// CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause is the
-// verdict against its license or device where there is one.
+// CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause
+// is the verdict against its license or device where there is one.
 func (s *Offline) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
 	seat, err := s.Seats.CheckHolder(ctx, h)
 	var verdict *RefusedError

@@ -88,8 +88,8 @@ func isOutage(err error) bool {
 	return err != nil && (!errors.As(err, &typed) || typed.Kind == apierr.Internal || typed.Kind == apierr.Unavailable)
 }
 
-// takePolicy gives a license that is being made the terms of a policy, nil for none, and tells what is wrong with that. product is
-// what the license named as its product.
+// takePolicy gives a license that is being made the terms of a policy, nil for none, and tells what is wrong with that.
+// product is what the license named as its product.
 func (l *License) takePolicy(p *Policy, product string, now time.Time) (problem string) {
 	if p == nil {
 		return ""
@@ -109,7 +109,8 @@ func otherProduct(p *Policy) string {
 	return fmt.Sprintf("is for licenses of the product %s", p.Product)
 }
 
-// setTerms replaces all terms. A running end stays where the new terms have a duration: renewals go by that from then on.
+// setTerms replaces all terms. A running end stays where the new terms have a duration: renewals go by that from then
+// on.
 func (l *License) setTerms(t Terms, now time.Time) {
 	end := t.ExpiresAt
 	if end.IsZero() && t.hasDuration() {
@@ -120,7 +121,8 @@ func (l *License) setTerms(t Terms, now time.Time) {
 	l.setExpiry(end, now)
 }
 
-// ChangePolicy gives a license the terms of another policy, or anew those of its own. Errors: VALIDATION_ERROR, ErrNotFound.
+// ChangePolicy gives a license the terms of another policy, or anew those of its own. Errors: VALIDATION_ERROR,
+// ErrNotFound.
 func (s *Licenses) ChangePolicy(ctx context.Context, by *Actor, licenseID, code string) (License, error) {
 	if code == "" {
 		return License{}, apierr.InvalidField("policy", "is required")

@@ -8,10 +8,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is shared
-// and must not be changed.
+// Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is
+// shared and must not be changed.
 type Lookup interface {
-	// LicenseByKey finds a license by a normalized key; ErrNotFound. e is not nil for an enrollment key, which may have ended.
+	// LicenseByKey finds a license by a normalized key; ErrNotFound. e is not nil for an enrollment key, which may have
+	// ended.
 	LicenseByKey(ctx context.Context, key string) (l *License, e *EnrollmentKey, cached bool, err error)
 	// IDByKey is LicenseByKey for the id of the license alone.
 	IDByKey(ctx context.Context, key string) (licenseID string, e *EnrollmentKey, err error)
@@ -19,7 +20,8 @@ type Lookup interface {
 	License(ctx context.Context, id string) (l *License, cached bool, err error)
 	// ActiveDevice finds a device that holds a seat; nil when it holds none.
 	ActiveDevice(ctx context.Context, licenseID, hardwareID string) (d *ActiveDevice, cached bool, err error)
-	// LeasedDevice finds a device with a live lease, by the lease's id, and always asks the database; nil when it has none.
+	// LeasedDevice finds a device with a live lease, by the lease's id, and always asks the database; nil when it has
+	// none.
 	LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*ActiveDevice, error)
 	// Alias is the hardware id that the device has now which had this one before; empty for none.
 	Alias(ctx context.Context, licenseID, hardwareID string) (string, error)
@@ -47,18 +49,19 @@ type Store interface {
 	// Create inserts licenses with their keys; errs[i] is ErrKeyExists where row i's key is taken, ErrUnknownGroup or a
 	// GroupError where its group does not take it, and then nothing of that row is written.
 	Create(ctx context.Context, rows []NewRow) (errs []error, err error)
-	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes what
-	// differs. When decide fails nothing is written. ErrNotFound.
+	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes
+	// what differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
 	// TakeSeat is the short way for a device never seen before, activated now, on a license of plain terms: one guarded
-	// statement, or transaction, shared with those that come at the same time. It returns nil when the guard refused, or when
-	// the terms are not plain; Change then decides.
+	// statement, or transaction, shared with those that come at the same time. It returns nil when the guard refused,
+	// or when the terms are not plain; Change then decides.
 	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
 	// Due finds up to limit licenses that have a status which nobody has told of.
 	Due(ctx context.Context, now time.Time, limit int) (ids []string, err error)
-	// Idle finds up to limit licenses that have seats to be freed, because nobody was seen on them for as long as they allow.
+	// Idle finds up to limit licenses that have seats to be freed, because nobody was seen on them for as long as they
+	// allow.
 	Idle(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	// Key reveals the license key.
 	Key(ctx context.Context, licenseID string) (string, error)
@@ -79,19 +82,23 @@ type Catalog interface {
 	Group(ctx context.Context, id string) (*Group, error)
 	// List reads a part of the licenses that match, newest first.
 	List(ctx context.Context, f Filter, now time.Time) (Page[License], error)
-	// LicenseIDs reads the ids of the licenses that match, in their order, up to a number of them; of f, the page is left aside.
+	// LicenseIDs reads the ids of the licenses that match, in their order, up to a number of them; of f, the page is
+	// left aside.
 	LicenseIDs(ctx context.Context, f Filter, now time.Time, limit int) ([]string, error)
 	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
-	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all; ErrNotFound.
+	// Devices reads one page of the devices of a license, latest activation first, and how many there are in all;
+	// ErrNotFound.
 	Devices(ctx context.Context, licenseID string, page, perPage int) (devices []Device, total int, err error)
-	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound, ErrNoSuchDevice.
+	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
+	// ErrNoSuchDevice.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
 	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
 	ByKey(ctx context.Context, key string, now time.Time) (licenseID string, e *EnrollmentKey, err error)
-	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written. ErrNotFound.
+	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written.
+	// ErrNotFound.
 	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*Change, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
@@ -101,8 +108,8 @@ type Catalog interface {
 	Count(ctx context.Context, now time.Time) (Counts, error)
 }
 
-// Filter selects licenses; nil members do not filter. The After bounds are inclusive, the Before bounds exclusive; expiry
-// bounds leave perpetual licenses out.
+// Filter selects licenses; nil members do not filter. The After bounds are inclusive, the Before bounds exclusive;
+// expiry bounds leave perpetual licenses out.
 type Filter struct {
 	CustomerID *string
 	// HardwareID finds the licenses on which this device has a seat.
@@ -136,8 +143,8 @@ type Event struct {
 	Data []byte
 }
 
-// Counts are the figures of the whole installation. Active means usable now, InGrace is a part of it; Active + Inactive + Expired +
-// Suspended + NotStarted = Total.
+// Counts are the figures of the whole installation. Active means usable now, InGrace is a part of it; Active + Inactive
+// + Expired + Suspended + NotStarted = Total.
 type Counts struct {
 	Total, Active, InGrace, Inactive, Expired, Suspended, NotStarted int
 	Test, Expiring30Days, ActiveDevices                              int
@@ -179,11 +186,11 @@ type NewRow struct {
 	Events func(*License) []proto.Message
 }
 
-// LockedReads finds devices of a license that is under lock, and what else its seats depend on. Those that Idle, ByAlias and Matching return may be put into
-// Change.Devices, and are changed there like those that were named.
+// LockedReads finds devices of a license that is under lock, and what else its seats depend on. Those that Idle,
+// ByAlias and Matching return may be put into Change.Devices, and are changed there like those that were named.
 type LockedReads interface {
-	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last counted did:
-	// they are counted from the latest on.
+	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last
+	// counted did: they are counted from the latest on.
 	NewSince(since time.Time, limit int) (n int, oldest time.Time, err error)
 	// Idle finds the devices that nobody was seen on since a time and that hold no offline token at now.
 	Idle(since, now time.Time) ([]*Device, error)
@@ -218,7 +225,8 @@ type Change struct {
 	Reads LockedReads
 	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
 	OfflineVoid bool
-	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero for nothing.
+	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero
+	// for nothing.
 	OfflineHorizon time.Time
 	// Keys is what happens to the keys of the license, nil for nothing.
 	Keys   *KeyChange

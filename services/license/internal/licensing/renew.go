@@ -10,7 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// Renewal is how far the end of a license moves. Without Days, Months and Until it moves by the duration of the license.
+// Renewal is how far the end of a license moves. Without Days, Months and Until it moves by the duration of the
+// license.
 type Renewal struct {
 	IfVersion *int
 	// At most one of Days, Months and Until is given.
@@ -85,7 +86,8 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 	end := l.renewedEnd(r, now)
 	endDay := l.nextEndDay(r, now)
 	if r.Until != nil && !end.After(l.ExpiresAt) {
-		return apierr.InvalidField("until", "must be after the end of the license, "+l.ExpiresAt.UTC().Format(time.RFC3339))
+		return apierr.InvalidField("until",
+			"must be after the end of the license, "+l.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if end.Year() > lastYear {
 		return apierr.InvalidField("days", fmt.Sprintf("the end would come after the year %d", lastYear))
@@ -95,7 +97,8 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 	return nil
 }
 
-// nextEndDay is the EndDay of the license after a renewal: that of the end which it counts months from, 0 where it counts none.
+// nextEndDay is the EndDay of the license after a renewal: that of the end which it counts months from, 0 where it
+// counts none.
 func (l *License) nextEndDay(r *Renewal, now time.Time) int8 {
 	if r.Until != nil || r.Days != nil || r.Months == nil && l.DurationMonths == 0 {
 		return 0
@@ -106,7 +109,8 @@ func (l *License) nextEndDay(r *Renewal, now time.Time) int8 {
 	return l.endDay()
 }
 
-// endDay is the day of the month that renewals by months return to: EndDay counts where a shorter month may have cut it.
+// endDay is the day of the month that renewals by months return to: EndDay counts where a shorter month may have cut
+// it.
 func (l *License) endDay() int8 {
 	today, next := dayOfMonth(l.ExpiresAt, l.Location()), dayOfMonth(l.ExpiresAt.Add(day), l.Location())
 	if next < today {

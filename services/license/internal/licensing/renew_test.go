@@ -28,26 +28,40 @@ func TestRenew(t *testing.T) {
 		want    string
 		refused error
 	}{
-		"days":                     {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(30)}, want: "2026-04-09T12:00:00Z"},
-		"months":                   {expires: "2026-03-31T12:00:00Z", renewal: Renewal{Months: new(1)}, want: "2026-04-30T12:00:00Z"},
-		"months of the time zone":  {terms: berlin, expires: "2026-03-15T11:00:00Z", renewal: Renewal{Months: new(1)}, want: "2026-04-15T10:00:00Z"},
-		"from expiry, long past":   {expires: "2025-03-10T12:00:00Z", renewal: Renewal{Days: new(30)}, want: "2025-04-09T12:00:00Z"},
-		"from now":                 {expires: "2025-03-10T12:00:00Z", renewal: Renewal{Days: new(30), From: "now"}, want: "2026-03-31T12:00:00Z"},
-		"its own days":             {terms: Terms{DurationDays: 14}, expires: "2026-03-10T12:00:00Z", want: "2026-03-24T12:00:00Z"},
-		"its own months, from now": {terms: Terms{DurationMonths: 12}, expires: "2026-03-10T12:00:00Z", renewal: Renewal{From: "now"}, want: "2027-03-01T12:00:00Z"},
-		"until a time":             {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Until: &End{At: utc(t, "2026-12-31T10:00:00Z")}}, want: "2026-12-31T10:00:00Z"},
-		"until a day of the zone":  {terms: berlin, expires: "2026-03-10T12:00:00Z", renewal: Renewal{Until: &End{utc(t, "2026-12-31T23:59:59Z"), true}}, want: "2026-12-31T22:59:59Z"},
-		"until before the end":     {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Until: &End{At: utc(t, "2026-03-10T12:00:00Z")}}, refused: invalid},
-		"no duration":              {expires: "2026-03-10T12:00:00Z", refused: invalid},
-		"two":                      {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), Months: new(1)}, refused: invalid},
-		"zero days":                {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(0)}, refused: invalid},
-		"too many months":          {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Months: new(1201)}, refused: invalid},
-		"beyond all years":         {expires: "8999-03-10T12:00:00Z", renewal: Renewal{Months: new(1200)}, refused: invalid},
-		"from elsewhere":           {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), From: "start"}, refused: invalid},
-		"from with until":          {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Until: &End{At: utc(t, "2026-12-31T10:00:00Z")}, From: "now"}, refused: invalid},
-		"perpetual":                {renewal: Renewal{Days: new(30)}, refused: ErrPerpetual},
-		"awaits its start":         {terms: Terms{DurationDays: 14, FirstActivation: true}, refused: ErrPerpetual},
-		"other version":            {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), IfVersion: new(1)}, refused: ErrVersion},
+		"days": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(30)},
+			want: "2026-04-09T12:00:00Z"},
+		"months": {expires: "2026-03-31T12:00:00Z", renewal: Renewal{Months: new(1)},
+			want: "2026-04-30T12:00:00Z"},
+		"months of the time zone": {terms: berlin, expires: "2026-03-15T11:00:00Z", renewal: Renewal{Months: new(1)},
+			want: "2026-04-15T10:00:00Z"},
+		"from expiry, long past": {expires: "2025-03-10T12:00:00Z", renewal: Renewal{Days: new(30)},
+			want: "2025-04-09T12:00:00Z"},
+		"from now": {expires: "2025-03-10T12:00:00Z", renewal: Renewal{Days: new(30), From: "now"},
+			want: "2026-03-31T12:00:00Z"},
+		"its own days": {terms: Terms{DurationDays: 14}, expires: "2026-03-10T12:00:00Z",
+			want: "2026-03-24T12:00:00Z"},
+		"its own months, from now": {terms: Terms{DurationMonths: 12}, expires: "2026-03-10T12:00:00Z",
+			renewal: Renewal{From: "now"}, want: "2027-03-01T12:00:00Z"},
+		"until a time": {expires: "2026-03-10T12:00:00Z",
+			renewal: Renewal{Until: &End{At: utc(t, "2026-12-31T10:00:00Z")}}, want: "2026-12-31T10:00:00Z"},
+		"until a day of the zone": {terms: berlin, expires: "2026-03-10T12:00:00Z",
+			renewal: Renewal{Until: &End{utc(t, "2026-12-31T23:59:59Z"), true}}, want: "2026-12-31T22:59:59Z"},
+		"until before the end": {expires: "2026-03-10T12:00:00Z",
+			renewal: Renewal{Until: &End{At: utc(t, "2026-03-10T12:00:00Z")}}, refused: invalid},
+		"no duration": {expires: "2026-03-10T12:00:00Z", refused: invalid},
+		"two": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), Months: new(1)},
+			refused: invalid},
+		"zero days":        {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(0)}, refused: invalid},
+		"too many months":  {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Months: new(1201)}, refused: invalid},
+		"beyond all years": {expires: "8999-03-10T12:00:00Z", renewal: Renewal{Months: new(1200)}, refused: invalid},
+		"from elsewhere": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), From: "start"},
+			refused: invalid},
+		"from with until": {expires: "2026-03-10T12:00:00Z",
+			renewal: Renewal{Until: &End{At: utc(t, "2026-12-31T10:00:00Z")}, From: "now"}, refused: invalid},
+		"perpetual":        {renewal: Renewal{Days: new(30)}, refused: ErrPerpetual},
+		"awaits its start": {terms: Terms{DurationDays: 14, FirstActivation: true}, refused: ErrPerpetual},
+		"other version": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), IfVersion: new(1)},
+			refused: ErrVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &oneLicense{License: License{Terms: tc.terms, IsActive: true, Version: 7}}
@@ -64,11 +78,13 @@ func TestRenew(t *testing.T) {
 				s.unchanged(t, before)
 				return
 			}
-			if got := after.ExpiresAt.UTC().Format(time.RFC3339); got != tc.want || after.Version != 8 || after.Announced != "" {
+			if got := after.ExpiresAt.UTC().Format(time.RFC3339); got != tc.want || after.Version != 8 ||
+				after.Announced != "" {
 				t.Errorf("ends %s, want %s: %+v", got, tc.want, after)
 			}
 			e := s.event(t, "license.renew").(*eventsv1.LicenseRenewed)
-			if !e.GetPreviousExpiresAt().AsTime().Equal(before.ExpiresAt) || !e.GetExpiresAt().AsTime().Equal(after.ExpiresAt) {
+			if !e.GetPreviousExpiresAt().AsTime().Equal(before.ExpiresAt) ||
+				!e.GetExpiresAt().AsTime().Equal(after.ExpiresAt) {
 				t.Errorf("told %v", e)
 			}
 		})
@@ -108,16 +124,19 @@ func TestSuspend(t *testing.T) {
 	if len(s.events) > 0 {
 		t.Errorf("the same suspension again told %v", s.events)
 	}
-	if got := suspend("fraud", &End{utc(t, "2026-03-05T23:59:59Z"), true}); !got.At.Equal(noon) || got.Until.Format(time.RFC3339) != "2026-03-05T14:59:59Z" {
+	if got := suspend("fraud", &End{utc(t, "2026-03-05T23:59:59Z"), true}); !got.At.Equal(noon) ||
+		got.Until.Format(time.RFC3339) != "2026-03-05T14:59:59Z" {
 		t.Errorf("%+v", got)
 	}
 	s.event(t, "license.suspend")
 	on := true
-	if _, err := s.licenses().Update(t.Context(), &Actor{}, "l", Patch{IsActive: &on}); err != nil || s.Suspension == nil {
+	if _, err := s.licenses().Update(t.Context(), &Actor{}, "l", Patch{IsActive: &on}); err != nil ||
+		s.Suspension == nil {
 		t.Errorf("is_active true reinstated: %+v, %v", s.Suspension, err)
 	}
 	for range 2 { // the second time nothing happens
-		if l, err := s.licenses().Reinstate(t.Context(), &Actor{}, "l", nil); err != nil || l.Suspension != nil || l.Version != 4 {
+		if l, err := s.licenses().Reinstate(t.Context(), &Actor{}, "l", nil); err != nil || l.Suspension != nil ||
+			l.Version != 4 {
 			t.Errorf("%+v, %v", l, err)
 		}
 	}
@@ -128,17 +147,25 @@ func TestSuspend(t *testing.T) {
 
 func TestConvert(t *testing.T) {
 	end := noon.Add(14 * day)
-	trial := License{Terms: Terms{IsTrial: true, MaxDevices: 1, MaxOfflineHours: 1, Timezone: "UTC", DurationDays: 14, ExpiresAt: end}, IsActive: true, Version: 1, CurrentDevices: 1}
+	trial := License{Terms: Terms{
+		IsTrial:         true,
+		MaxDevices:      1,
+		MaxOfflineHours: 1,
+		Timezone:        "UTC",
+		DurationDays:    14,
+		ExpiresAt:       end,
+	}, IsActive: true, Version: 1, CurrentDevices: 1}
 	for name, tc := range map[string]struct {
 		change TermsChange
 		ends   time.Time
 	}{
-		"as it is":          {ends: end},
-		"perpetual":         {change: TermsChange{ExpiresAt: Null[End]()}},
-		"a year from now":   {change: TermsChange{DurationMonths: Some(12)}, ends: noon.AddDate(1, 0, 0)},
-		"until":             {change: TermsChange{ExpiresAt: Some(End{At: noon.Add(day)})}, ends: noon.Add(day)},
-		"days":              {change: TermsChange{ExpiresInDays: new(3)}, ends: noon.Add(3 * day)},
-		"used, so it began": {change: TermsChange{DurationDays: Some(9), Starts: new(StartsAtFirstActivation)}, ends: noon.Add(9 * day)},
+		"as it is":        {ends: end},
+		"perpetual":       {change: TermsChange{ExpiresAt: Null[End]()}},
+		"a year from now": {change: TermsChange{DurationMonths: Some(12)}, ends: noon.AddDate(1, 0, 0)},
+		"until":           {change: TermsChange{ExpiresAt: Some(End{At: noon.Add(day)})}, ends: noon.Add(day)},
+		"days":            {change: TermsChange{ExpiresInDays: new(3)}, ends: noon.Add(3 * day)},
+		"used, so it began": {change: TermsChange{DurationDays: Some(9), Starts: new(StartsAtFirstActivation)},
+			ends: noon.Add(9 * day)},
 	} {
 		s := &oneLicense{License: trial}
 		l, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil, tc.change)
@@ -153,7 +180,8 @@ func TestConvert(t *testing.T) {
 		s.unchanged(t, before)
 	}
 	s := &oneLicense{License: trial}
-	if _, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil, TermsChange{IsTrial: new(true)}); apierr.From(err).Kind != apierr.Invalid {
+	if _, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil,
+		TermsChange{IsTrial: new(true)}); apierr.From(err).Kind != apierr.Invalid {
 		t.Errorf("a trial again: %v", err)
 	}
 	s.unchanged(t, trial)

@@ -13,8 +13,8 @@ import (
 // Source names this service in its events.
 const Source = "latchkey/license"
 
-// Seats are the use cases of devices, and of administrators for them: who may act on a license (here), take a seat (activate.go),
-// leave it (deactivate.go) and hand it over (transfer.go).
+// Seats are the use cases of devices, and of administrators for them: who may act on a license (here), take a seat
+// (activate.go), leave it (deactivate.go) and hand it over (transfer.go).
 type Seats struct {
 	Lookup    Lookup
 	Store     Store
@@ -44,8 +44,8 @@ type Seat struct {
 // LicenseVersion is what a token issued now carries. License and device may have been cached at different times.
 func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.ActivatedVersion) }
 
-// revokes tells whether a token of that version is from before the device took its seat, or from before the license was last
-// deactivated. Versions only grow, so such a token is void for good.
+// revokes tells whether a token of that version is from before the device took its seat, or from before the license was
+// last deactivated. Versions only grow, so such a token is void for good.
 func (s Seat) revokes(licenseVersion int) bool {
 	return licenseVersion < max(s.License.DeactivatedVersion, s.Device.ActivatedVersion)
 }
@@ -67,9 +67,8 @@ type Holder struct {
 	LicenseVersion        int
 }
 
-// CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of a
-// version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on
-// its use.
+// CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of
+// a version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
 	s.Lookup.Forget(licenseID, hardwareID)
 	seat, err := s.seat(ctx, licenseID, &Client{HardwareID: hardwareID, Trusted: true})
@@ -119,8 +118,8 @@ func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, er
 	return seat, err
 }
 
-// seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The device of a
-// license that nobody may use is not looked up.
+// seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The
+// device of a license that nobody may use is not looked up.
 func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
 	caller, err := s.caller(ctx, c)

@@ -2,8 +2,8 @@ package licensing
 
 import "time"
 
-// begin has the time of a license begin to run where nothing holds it up: its terms have a duration and no end yet, and no first
-// activation is to come.
+// begin has the time of a license begin to run where nothing holds it up: its terms have a duration and no end yet, and
+// no first activation is to come.
 func (l *License) begin(now time.Time) {
 	if l.StartsAt.After(now) {
 		l.Announced = StatusNotStarted
@@ -22,8 +22,8 @@ func (l *License) runFrom(start, now time.Time) {
 	}
 }
 
-// Start has the time of a license begin to run with its first use: an activation, a lease or a file. It does nothing where the
-// time runs already.
+// Start has the time of a license begin to run with its first use: an activation, a lease or a file. It does nothing
+// where the time runs already.
 func (ch *Change) Start(now time.Time) {
 	l := &ch.License
 	if !l.AwaitsStart() {

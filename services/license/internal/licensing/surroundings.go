@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Block refuses a device, a network, or whatever has a component. Exactly one of HardwareID, Network and Component is given.
+// Block refuses a device, a network, or whatever has a component. Exactly one of HardwareID, Network and Component is
+// given.
 type Block struct {
 	// ID is a UUID.
 	ID         string
@@ -20,8 +21,8 @@ type Block struct {
 	CreatedAt time.Time
 }
 
-// Component is a part of a device, such as its disk, and what tells it from others. The value of one that was stored is not
-// known any more: only its keyed hash is kept.
+// Component is a part of a device, such as its disk, and what tells it from others. The value of one that was stored is
+// not known any more: only its keyed hash is kept.
 type Component struct{ Name, Value string }
 
 // InForce tells whether the block holds now for a device on the license.

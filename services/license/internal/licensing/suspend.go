@@ -18,8 +18,8 @@ type NewSuspension struct {
 	Until *End
 }
 
-// Suspend takes the use of a license away until it is reinstated; seats, tokens and history stay. On a suspended license it
-// changes reason and end. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
+// Suspend takes the use of a license away until it is reinstated; seats, tokens and history stay. On a suspended
+// license it changes reason and end. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
 func (s *Licenses) Suspend(ctx context.Context, by *Actor, licenseID string, n NewSuspension) (License, error) {
 	now := s.Clock.Now()
 	if err := n.check(now); err != nil {

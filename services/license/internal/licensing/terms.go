@@ -9,8 +9,8 @@ import (
 const (
 	// MaxDevicesLimit is the largest number of seats beside Unlimited.
 	MaxDevicesLimit = 1_000_000
-	// Unlimited is MaxDevices of a license whose seats nobody counts. It is a number so that statements compare with it as with
-	// any other.
+	// Unlimited is MaxDevices of a license whose seats nobody counts. It is a number so that statements compare with it
+	// as with any other.
 	Unlimited              = math.MaxInt32
 	DefaultMaxOfflineHours = 720
 	DefaultTimezone        = "UTC"
@@ -30,8 +30,9 @@ const (
 	StartsAtFirstActivation = "first_activation"
 )
 
-// Terms are what was agreed on a license: one value in a license, in its creation, in a change of it and in its events. A new
-// term gets a member here and, when an administrator may set it, in TermsChange; CONTRIBUTING.md has the other files.
+// Terms are what was agreed on a license: one value in a license, in its creation, in a change of it and in its events.
+// A new term gets a member here and, when an administrator may set it, in TermsChange; CONTRIBUTING.md has the other
+// files.
 type Terms struct {
 	// Type is empty where the vendor named none; LicenseType says what it is then.
 	Type string
@@ -41,7 +42,8 @@ type Terms struct {
 	OfflineActivation bool
 	// FirstActivation tells that the duration runs from the first activation, not from the creation.
 	FirstActivation bool
-	// MaxDevices is the number of seats, or Unlimited. Lowering it below the devices in use keeps them and admits no more.
+	// MaxDevices is the number of seats, or Unlimited. Lowering it below the devices in use keeps them and admits no
+	// more.
 	MaxDevices int
 	// MaxOfflineHours bounds the life of an offline token.
 	MaxOfflineHours int
@@ -101,7 +103,8 @@ func (t *Terms) AwaitsStart() bool {
 	return t.FirstActivation && t.hasDuration() && t.ExpiresAt.IsZero()
 }
 
-// UsableUntil is the instant from which on the license cannot be used any more, zero for never: ExpiresAt and the grace after it.
+// UsableUntil is the instant from which on the license cannot be used any more, zero for never: ExpiresAt and the grace
+// after it.
 func (t *Terms) UsableUntil() time.Time {
 	if t.ExpiresAt.IsZero() {
 		return time.Time{}
@@ -109,8 +112,9 @@ func (t *Terms) UsableUntil() time.Time {
 	return t.ExpiresAt.Add(time.Duration(t.GraceHours) * time.Hour)
 }
 
-// Plain tells that the store may activate by its one fast statement, which checks only that the license is active and not
-// suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of the license.
+// Plain tells that the store may activate by its one fast statement, which checks only that the license is active and
+// not suspended, has not passed ExpiresAt, and has a free seat. Other terms are judged by the checks, under the lock of
+// the license.
 func (t *Terms) Plain() bool {
 	return t.StartsAt.IsZero() && t.GraceHours == 0 && t.MaintenanceUntil.IsZero() && !t.AwaitsStart() &&
 		t.Devices == nil && !t.hasEndingEntitlement()

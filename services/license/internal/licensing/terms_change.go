@@ -38,8 +38,8 @@ func Null[T any]() Optional[T] { return Optional[T]{Present: true, Null: true} }
 // End is when something ends.
 type End struct {
 	At time.Time
-	// Day tells that At is the last second, in UTC, of a day that was named without a time: the day ends when it does in the
-	// time zone of the license.
+	// Day tells that At is the last second, in UTC, of a day that was named without a time: the day ends when it does
+	// in the time zone of the license.
 	Day bool
 }
 
@@ -52,8 +52,8 @@ func (e End) in(zone *time.Location) time.Time {
 	return time.Date(year, month, dayOfMonth, 23, 59, 59, 0, zone).UTC()
 }
 
-// TermsChange is some of the terms; what is absent stays as it is. A new license changes the terms of its policy, or the default
-// ones.
+// TermsChange is some of the terms; what is absent stays as it is. A new license changes the terms of its policy, or
+// the default ones.
 type TermsChange struct {
 	// Type null is the type that the end says.
 	Type              Optional[string]

@@ -51,8 +51,8 @@ func (m DeviceMatch) Recognizes(equal, compared int) bool {
 	return false
 }
 
-// DeviceTerms are the rules about devices, which few licenses have. They are never changed in place: licenses share them. The
-// JSON is that of the public API, and of what is stored.
+// DeviceTerms are the rules about devices, which few licenses have. They are never changed in place: licenses share
+// them. The JSON is that of the public API, and of what is stored.
 type DeviceTerms struct {
 	Match DeviceMatch `json:"device_match,omitempty"`
 	// IdleMinutes is how long nobody must have been seen on a seat for it to be freed; 0 for never.

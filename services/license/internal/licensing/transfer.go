@@ -15,8 +15,9 @@ type Move struct {
 	Force bool
 }
 
-// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID when the
-// other device is new, the verdicts on the license, ErrNoDevice, ErrActivated when the other device has a seat already.
+// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID
+// when the other device is new, the verdicts on the license, ErrNoDevice, ErrActivated when the other device has a seat
+// already.
 func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Move) (Device, error) {
 	from, to := m.From, m.To
 	if err := checkTransfer(from, to); err != nil {
@@ -36,7 +37,8 @@ func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Mov
 			CurrentDevices: int32(ch.License.CurrentDevices),
 			MaxDevices:     int32(ch.License.MaxDevices),
 		})
-		ch.Emit(audited(by, "license.transfer", licenseID, map[string]any{"hardware_id": from}, map[string]any{"hardware_id": to}))
+		ch.Emit(audited(by, "license.transfer", licenseID, map[string]any{"hardware_id": from},
+			map[string]any{"hardware_id": to}))
 		return nil
 	})
 	return moved, err

@@ -28,8 +28,8 @@ type Patch struct {
 	Metadata           *json.RawMessage
 }
 
-// Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes before the
-// others, ErrNotFound, ErrVersion, GroupError.
+// Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes
+// before the others, ErrNotFound, ErrVersion, GroupError.
 func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
 	p.ShortLeases = s.ShortLeases
 	if err := p.check(); err != nil {
@@ -47,7 +47,9 @@ func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Pa
 }
 
 // Delete deactivates a license; it stays, with its devices, and can be revived. Errors: those of Update.
-func (s *Licenses) Delete(ctx context.Context, by *Actor, licenseID string, ifVersion *int, reason string) (License, error) {
+func (s *Licenses) Delete(
+	ctx context.Context, by *Actor, licenseID string, ifVersion *int, reason string,
+) (License, error) {
 	off := false
 	p := Patch{IfVersion: ifVersion, IsActive: &off}
 	if reason != "" {
@@ -65,8 +67,8 @@ func CheckVersion(wanted *int, version int) error {
 		With("version", version)
 }
 
-// check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that is
-// fine without them.
+// check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that
+// is fine without them.
 func (p *Patch) check() error {
 	l := License{CustomerID: "any"}
 	set(&l.CustomerID, p.CustomerID)

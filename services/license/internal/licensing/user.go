@@ -37,7 +37,8 @@ func (u *SignedIn) license() (string, error) {
 	case u.LicenseID != "" || len(u.Licenses) == 0:
 		return "", ErrNotAssigned
 	case len(u.Licenses) > 1:
-		return "", apierr.InvalidField("license_id", "is required: the user has several licenses, which the sign-in names")
+		return "", apierr.InvalidField("license_id",
+			"is required: the user has several licenses, which the sign-in names")
 	}
 	return u.Licenses[0], nil
 }
@@ -72,8 +73,8 @@ func userSeats(r Request) (taken, limit any) {
 	return r.User.Devices, countValue(r.User.MaxDevices, Unlimited)
 }
 
-// user puts the user of a call as of now, under lock, before the checks, if the license is for users who sign in. One whose
-// credentials became void meanwhile is none.
+// user puts the user of a call as of now, under lock, before the checks, if the license is for users who sign in. One
+// whose credentials became void meanwhile is none.
 func (ch *Change) user(r *Request) error {
 	if r.User == nil || !ch.License.productRules().ByUser {
 		return nil

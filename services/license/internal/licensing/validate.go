@@ -24,7 +24,8 @@ func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation,
 	return s.ValidateAnd(ctx, key, c, nil)
 }
 
-// ValidateAnd is Validate for a call that also wants something of a license that may be used: what then fails with is the error.
+// ValidateAnd is Validate for a call that also wants something of a license that may be used: what then fails with is
+// the error.
 func (s *Seats) ValidateAnd(
 	ctx context.Context, key string, c Client, then func(Request) error,
 ) (Validation, error) {

@@ -7,8 +7,9 @@ import (
 
 func TestVersionsInTheirOrder(t *testing.T) {
 	ordered := []string{
-		"", "0.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1",
-		"1.0.0", "1.0.1", "1.2", "1.10", "2", "10", "18446744073709551616", "2026.spring", "2026.summer", "x",
+		"", "0.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
+		"1.0.0-rc.1", "1.0.0", "1.0.1", "1.2", "1.10", "2", "10", "18446744073709551616", "2026.spring", "2026.summer",
+		"x",
 	}
 	for i, a := range ordered {
 		for j, b := range ordered {
@@ -16,12 +17,14 @@ func TestVersionsInTheirOrder(t *testing.T) {
 			if i != j {
 				want = 1 - 2*b2i(i < j)
 			}
-			if got := CompareVersions(a, b); sign(got) != want && !(a == "18446744073709551616" || b == "18446744073709551616") {
+			if got := CompareVersions(a, b); sign(got) != want &&
+				!(a == "18446744073709551616" || b == "18446744073709551616") {
 				t.Errorf("%q and %q: %d, want %d", a, b, got, want)
 			}
 		}
 	}
-	for _, same := range [][2]string{{"1", "1.0.0"}, {"v1.2.0", "1.2"}, {"1.0.0+build", "1.0.0"}, {"1.02", "1.2"}, {"1.0-RC", "1.0-rc"}} {
+	for _, same := range [][2]string{{"1", "1.0.0"}, {"v1.2.0", "1.2"}, {"1.0.0+build", "1.0.0"}, {"1.02", "1.2"},
+		{"1.0-RC", "1.0-rc"}} {
 		if CompareVersions(same[0], same[1]) != 0 || CompareVersions(same[1], same[0]) != 0 {
 			t.Errorf("%q and %q are not the same", same[0], same[1])
 		}
@@ -67,7 +70,8 @@ func TestVersionsThatAreCovered(t *testing.T) {
 			t.Errorf("%s: the status is %q", name, got)
 		}
 	}
-	if got := (&License{IsActive: true, ProductRules: &ProductRules{Inactive: true}}).Status(noon); got != StatusActive {
+	if got := (&License{IsActive: true, ProductRules: &ProductRules{Inactive: true}}).
+		Status(noon); got != StatusActive {
 		t.Errorf("of an inactive product: the status is %q", got)
 	}
 }

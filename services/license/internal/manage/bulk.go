@@ -186,7 +186,8 @@ func (m *Manage) runChunk(
 func brokenOff(err error, done, of int) error {
 	if e := apierr.From(err); e.Kind == apierr.Unavailable {
 		return e.With("done", done).With("of", of).
-			WithMessagef("%d of %d licenses are done; repeat the call with the same Idempotency-Key to have the rest done",
+			WithMessagef(
+				"%d of %d licenses are done; repeat the call with the same Idempotency-Key to have the rest done",
 				done, of)
 	}
 	return err

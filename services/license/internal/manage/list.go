@@ -15,7 +15,8 @@ import (
 // filters are the parameters of the list.
 var filters = []string{
 	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
-	"expires_after", "expires_before", "product", "policy", "group_id", "license_type", "search", "page", "per_page", "cursor",
+	"expires_after", "expires_before", "product", "policy", "group_id", "license_type", "search", "page", "per_page",
+	"cursor",
 }
 
 var types = []string{

@@ -15,7 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// spanParameters say which part of a list is asked for: either a page, or a cursor, which reads on where another answer ended.
+// spanParameters say which part of a list is asked for: either a page, or a cursor, which reads on where another answer
+// ended.
 var spanParameters = []string{"page", "per_page", "cursor"}
 
 // pageBody is what lists answer beside their items.
@@ -30,8 +31,8 @@ type pageBody struct {
 	NextCursor   *string `json:"next_cursor"`
 }
 
-// querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits tells whether a position is one of the
-// list.
+// querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits tells whether a position is
+// one of the list.
 func querySpan(c *gin.Context, fits func(*licensing.Position) bool) (licensing.Span, error) {
 	p, err := httpx.QueryPage(c, 50, 100)
 	if err != nil {

@@ -86,7 +86,8 @@ func (productChange) Unsettable() map[string]string { return fixedMembers("produ
 // fixedMembers are the members of what is shown by name that a change cannot change.
 func fixedMembers(id string) map[string]string {
 	return map[string]string{
-		id: "it cannot change", "code": "it never changes", "version": "send the ETag in If-Match", "created_at": "", "updated_at": "",
+		id: "it cannot change", "code": "it never changes", "version": "send the ETag in If-Match", "created_at": "",
+		"updated_at": "",
 	}
 }
 

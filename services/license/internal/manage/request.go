@@ -20,8 +20,8 @@ import (
 // maxText is the longest name or identifier, in characters.
 const maxText = 255
 
-// licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told before
-// a missing license (404), and the rules find the former.
+// licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told
+// before a missing license (404), and the rules find the former.
 func licenseID(c *gin.Context) string {
 	id, ok := httpx.UUID(c.Param("license_id"))
 	if !ok {

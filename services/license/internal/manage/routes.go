@@ -153,7 +153,8 @@ func (m *Manage) blockRoutes(g gin.IRouter) {
 
 func (m *Manage) customerRoutes(g gin.IRouter) {
 	plain := httpx.OnlyQuery()
-	g.GET("", httpx.OnlyQuery(append([]string{"customer_id", "search"}, spanParameters...)...), wire.Wrap(m.listCustomers))
+	g.GET("", httpx.OnlyQuery(append([]string{"customer_id", "search"}, spanParameters...)...),
+		wire.Wrap(m.listCustomers))
 	g.GET("/:customer_id", plain, wire.Wrap(m.getCustomer))
 	g.PUT("/:customer_id", plain, wire.Wrap(m.putCustomer))
 	g.PATCH("/:customer_id", plain, wire.Wrap(m.updateCustomer))

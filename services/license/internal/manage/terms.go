@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
-// The terms of a license are flat members of it. They are read in two ways: what cannot be null is absent then in a license to
-// create, and refused in a change of one. Null in the others means the same in both.
+// The terms of a license are flat members of it. They are read in two ways: what cannot be null is absent then in a
+// license to create, and refused in a change of one. Null in the others means the same in both.
 
 // termsBody is the terms as answers show them.
 type termsBody struct {

@@ -15,7 +15,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Families implements api.Families by asking auth once per family and once per token; auth's events tell what changes afterwards.
+// Families implements api.Families by asking auth once per family and once per token; auth's events tell what changes
+// afterwards.
 type Families struct {
 	auth    authv1connect.AuthServiceClient
 	revoked *cache.Cache[string, bool]

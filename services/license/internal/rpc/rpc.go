@@ -36,7 +36,9 @@ func NewHandler(
 }
 
 // CheckDevice implements the contract.
-func (s server) CheckDevice(ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest]) (*connect.Response[licensev1.CheckDeviceResponse], error) {
+func (s server) CheckDevice(
+	ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest],
+) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	seat, err := s.check(ctx, req.Msg)
 	if err != nil {
 		return nil, wire.Refusal(err)
@@ -60,7 +62,9 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 }
 
 // CountLicenses implements the contract.
-func (s server) CountLicenses(ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest]) (*connect.Response[licensev1.CountLicensesResponse], error) {
+func (s server) CountLicenses(
+	ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest],
+) (*connect.Response[licensev1.CountLicensesResponse], error) {
 	n, err := s.catalog.Count(ctx, s.clock.Now())
 	if err != nil {
 		return nil, err

@@ -50,7 +50,8 @@ func askForTooMuch(t *testing.T) {
 	for range 2 {
 		for i, key := range made {
 			v, err := r.Validate(t.Context(), key, client("device of "+key))
-			for errors.Is(err, context.DeadlineExceeded) || errors.Is(err, apierr.ErrUnavailable) { // the machine is busy with other tests
+			// the machine is busy with other tests
+			for errors.Is(err, context.DeadlineExceeded) || errors.Is(err, apierr.ErrUnavailable) {
 				v, err = r.Validate(t.Context(), key, client("device of "+key))
 			}
 			if err != nil || !v.Valid || v.License.ID != licenseNumber(i) || len(v.License.Metadata) < metadata {

@@ -55,7 +55,8 @@ type Lookup struct {
 // issued is what a key was issued for.
 type issued struct {
 	licenseID string
-	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it here.
+	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it
+	// here.
 	license atomic.Pointer[cache.Held[string, *licensing.License]]
 	// bounds is nil for a key that is the license's own now, as nearly all are.
 	bounds *keyBounds
@@ -168,7 +169,8 @@ func (l *Lookup) byKey(ctx context.Context, key string) (*issued, *licensing.Enr
 	return of, of.bounds.enrollment, nil
 }
 
-// readID finds the license of a key. "Not found" is said only when no license can be under a master key that this process lacks.
+// readID finds the license of a key. "Not found" is said only when no license can be under a master key that this
+// process lacks.
 func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
 	found, err := findKey(func() *gorm.DB { return l.db.Read(ctx) }, l.keys.Ring, key, l.clock.Now())
 	if errors.Is(err, db.ErrNotFound) {
@@ -203,18 +205,23 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 }
 
 // ActiveDevice implements licensing.Lookup. That there is none is never cached: the next activation counts at once.
-func (l *Lookup) ActiveDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, bool, error) {
-	d, cached, err := l.devices.Fetch(ctx, seat{licenseID, hardwareID}, func(ctx context.Context) (*licensing.ActiveDevice, error) {
-		var row deviceRow
-		err := l.db.Read(ctx).Table("devices").Select("id", "activated_version", "name", "os_name", "os_version", "app_version", "enrollment_key_id").
-			Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
-		if err != nil {
-			return nil, err
-		}
-		return &licensing.ActiveDevice{
-			ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(), EnrollmentKeyID: row.EnrollmentKeyID,
-		}, nil
-	})
+func (l *Lookup) ActiveDevice(
+	ctx context.Context, licenseID, hardwareID string,
+) (*licensing.ActiveDevice, bool, error) {
+	d, cached, err := l.devices.Fetch(ctx, seat{licenseID, hardwareID},
+		func(ctx context.Context) (*licensing.ActiveDevice, error) {
+			var row deviceRow
+			err := l.db.Read(ctx).Table("devices").
+				Select("id", "activated_version", "name", "os_name", "os_version", "app_version", "enrollment_key_id").
+				Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
+			if err != nil {
+				return nil, err
+			}
+			return &licensing.ActiveDevice{
+				ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(),
+				EnrollmentKeyID: row.EnrollmentKeyID,
+			}, nil
+		})
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -239,7 +246,8 @@ func (l *Lookup) KeyHash(key string) string {
 }
 
 // OnEvent drops what a change of state has made old. It takes the changes of this process right after their commit, and
-// those of others from the bus. Its own come from there once more, perhaps much later: what was read after the change stays.
+// those of others from the bus. Its own come from there once more, perhaps much later: what was read after the change
+// stays.
 func (l *Lookup) OnEvent(e event.Event) {
 	if e.Type == eventsv1.TypeProductUpdated {
 		l.forgetProduct(e)
@@ -274,7 +282,9 @@ func (l *Lookup) OnEvent(e event.Event) {
 	l.licenses.DropUnless(e.Subject, func(l *licensing.License) bool { return shows(l.Version) })
 	for _, hardwareID := range []string{change.HardwareID, change.FromHardwareID} {
 		if hardwareID != "" {
-			l.devices.DropUnless(seat{e.Subject, hardwareID}, func(d *licensing.ActiveDevice) bool { return shows(d.ActivatedVersion) })
+			l.devices.DropUnless(seat{e.Subject, hardwareID}, func(d *licensing.ActiveDevice) bool {
+				return shows(d.ActivatedVersion)
+			})
 		}
 	}
 }

@@ -46,8 +46,8 @@ func occupy(t *testing.T, r *replica, n int, change ...func(*licensing.License))
 // licenseNumber is the id of the i-th license that occupy makes.
 func licenseNumber(i int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", i) }
 
-// TestAtItsBoundALookupAnswersFromTheDatabase: with room for a tenth of the licenses, and little memory for the process, every
-// answer is right and the bound holds.
+// TestAtItsBoundALookupAnswersFromTheDatabase: with room for a tenth of the licenses, and little memory for the
+// process, every answer is right and the bound holds.
 func TestAtItsBoundALookupAnswersFromTheDatabase(t *testing.T) {
 	const many, bound = 300, 32 << 10
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
@@ -81,7 +81,8 @@ func TestTheBytesOfALookupAreThoseOfTheHeap(t *testing.T) {
 	const many = 2000
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := occupy(t, r, many)
-		lookup := store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon), store.CacheOptions{Bytes: 1 << 30, Link: r.link})
+		lookup := store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon),
+			store.CacheOptions{Bytes: 1 << 30, Link: r.link})
 		before := heap()
 		for _, key := range made {
 			l, _, _, err := lookup.LicenseByKey(t.Context(), licensing.NormalizeKey(key))
@@ -110,7 +111,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestAnEventThatComesLateDropsNothingNewer: a backlog of events of this process's own changes must not make its answers cold.
+// TestAnEventThatComesLateDropsNothingNewer: a backlog of events of this process's own changes must not make its
+// answers cold.
 func TestAnEventThatComesLateDropsNothingNewer(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		made := create(t, r, seats(3))

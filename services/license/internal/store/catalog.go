@@ -51,7 +51,9 @@ func (s *Store) Devices(ctx context.Context, licenseID string, page, perPage int
 }
 
 // Events implements licensing.Catalog.
-func (s *Store) Events(ctx context.Context, licenseID string, since time.Time, limit int) ([]licensing.Event, int, error) {
+func (s *Store) Events(
+	ctx context.Context, licenseID string, since time.Time, limit int,
+) ([]licensing.Event, int, error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return nil, 0, err
 	}
@@ -80,7 +82,8 @@ SELECT count(*) AS total,
 	count(CASE WHEN ` + conditions[licensing.StatusActive] + ` AND expires_at <= @in_30_days THEN 1 END) AS expiring,
 	coalesce(sum(current_devices), 0) AS seats
 FROM licenses`
-	err := s.db.Read(ctx).Raw(counts, sql.Named("now", now), sql.Named("in_30_days", now.AddDate(0, 0, 30))).Scan(&row).Error
+	err := s.db.Read(ctx).Raw(counts, sql.Named("now", now), sql.Named("in_30_days", now.AddDate(0, 0, 30))).
+		Scan(&row).Error
 	return licensing.Counts{
 		Total:          row.Total,
 		Active:         row.Active,

@@ -17,14 +17,16 @@ const (
 	unsuspended = "is_active = true AND (suspended_at IS NULL OR suspended_until <= @now)"
 )
 
-// conditions hold for the licenses that have a status at @now. They repeat the checks of the rules, and are tested against them.
+// conditions hold for the licenses that have a status at @now. They repeat the checks of the rules, and are tested
+// against them.
 var conditions = map[licensing.Status]string{
 	licensing.StatusActive:     started + " AND (expires_at IS NULL OR expires_at > @now)",
 	licensing.StatusInGrace:    usable + " AND expires_at <= @now",
 	licensing.StatusNotStarted: unsuspended + " AND starts_at > @now",
 	licensing.StatusExpired:    started + " AND usable_until <= @now",
-	licensing.StatusSuspended:  "is_active = true AND suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > @now)",
-	licensing.StatusInactive:   "is_active = false",
+	licensing.StatusSuspended: "is_active = true AND suspended_at IS NOT NULL AND (suspended_until IS NULL OR " +
+		"suspended_until > @now)",
+	licensing.StatusInactive: "is_active = false",
 }
 
 // having selects the licenses that have a status.
@@ -45,8 +47,8 @@ func ofType(name string) clause.Expr {
 	return clause.Expr{SQL: "(license_type = ?" + unnamed[name] + ")", Vars: []any{name}}
 }
 
-// due hold for the licenses that have a status at @now of which nobody has told. What is written out again after a status makes a
-// partial index serve the condition.
+// due hold for the licenses that have a status at @now of which nobody has told. What is written out again after a
+// status makes a partial index serve the condition.
 var due = []string{
 	conditions[licensing.StatusExpired] + " AND expires_at <= @now AND announced <> 'expired'",
 	conditions[licensing.StatusInGrace] + " AND announced <> 'expired' AND announced <> 'in_grace'",

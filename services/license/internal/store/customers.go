@@ -75,8 +75,8 @@ func (r *customerRow) customer() customer.Customer {
 	}
 }
 
-// meetCustomers makes the customers that licenses name and that nobody knows yet, in one statement. Their order keeps two that name
-// the same ones from waiting for each other in a circle.
+// meetCustomers makes the customers that licenses name and that nobody knows yet, in one statement. Their order keeps
+// two that name the same ones from waiting for each other in a circle.
 func meetCustomers(tx *gorm.DB, customerIDs []string, at time.Time) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(customerIDs)))
 	if len(ids) == 0 {
@@ -129,11 +129,12 @@ const firsts = `SELECT customer_id, created_at FROM licenses WHERE NOT EXISTS (
 		SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id
 	) AND NOT EXISTS (
 		SELECT 1 FROM licenses AS other
-		WHERE other.customer_id = licenses.customer_id AND (other.created_at, other.id) < (licenses.created_at, licenses.id)
+		WHERE other.customer_id = licenses.customer_id
+		AND (other.created_at, other.id) < (licenses.created_at, licenses.id)
 	)`
 
-// meetByLicense makes a customer of whom nothing but a license tells: the license is older than the table of customers, or was made
-// by a program that knows none.
+// meetByLicense makes a customer of whom nothing but a license tells: the license is older than the table of customers,
+// or was made by a program that knows none.
 func meetByLicense(tx *gorm.DB, customerID string) error {
 	_, err := meetSome(tx, firsts+" AND customer_id = ?", customerID)
 	return err
@@ -192,11 +193,12 @@ func (s *Store) Customers(
 	return readPage(q, allColumns, span, newest, (*customerRow).customer)
 }
 
-// customersLike selects the customers of which the id, the e-mail address or the company begins with a text. Those that are few are
-// looked up first, as in Store.beginning.
+// customersLike selects the customers of which the id, the e-mail address or the company begins with a text. Those that
+// are few are looked up first, as in Store.beginning.
 func (s *Store) customersLike(ctx context.Context, text string) (clause.Expression, error) {
 	folded := strings.NewReplacer("@begin", "@folded", "@end", "@folded_end")
-	id, email, company := s.begins("customer_id"), folded.Replace(s.begins("email_key")), folded.Replace(s.begins("company_key"))
+	id, email, company := s.begins("customer_id"), folded.Replace(s.begins("email_key")),
+		folded.Replace(s.begins("company_key"))
 	bounds := []any{
 		sql.Named("begin", text), sql.Named("end", text+lastRune),
 		sql.Named("folded", strings.ToLower(text)), sql.Named("folded_end", strings.ToLower(text)+lastRune),
@@ -204,7 +206,8 @@ func (s *Store) customersLike(ctx context.Context, text string) (clause.Expressi
 	few := "SELECT id FROM customers WHERE " + id + " UNION ALL SELECT id FROM customers WHERE " + email +
 		" UNION ALL SELECT id FROM customers WHERE " + company
 	var ids []string
-	err := s.db.Read(ctx).Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
+	err := s.db.Read(ctx).
+		Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
 		Scan(&ids).Error
 	if len(ids) <= fewFound {
 		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)

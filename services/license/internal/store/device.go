@@ -19,8 +19,8 @@ import (
 const (
 	// maxAliases is how many former hardware ids of a device stay known.
 	maxAliases = 5
-	// maxCandidates is how many devices are looked at to recognize one by its components, maxIdle how many seats of a license
-	// are freed in one transaction.
+	// maxCandidates is how many devices are looked at to recognize one by its components, maxIdle how many seats of a
+	// license are freed in one transaction.
 	maxCandidates = 20
 	maxIdle       = 1000
 )
@@ -41,7 +41,8 @@ func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, afte
 		}
 		return writeComponents(tx, s.keys.Ring, after)
 	}
-	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).Updates(deviceChanges(after))
+	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).
+		Updates(deviceChanges(after))
 	if err := wroteOne(res, "device"); err != nil {
 		return err
 	}
@@ -75,7 +76,8 @@ func (s *Store) writeAlias(tx *gorm.DB, before, after *licensing.Device) error {
 	}
 	const (
 		taken   = "DELETE FROM device_aliases WHERE license_id = ? AND hardware_id IN ?"
-		tooMany = `DELETE FROM device_aliases WHERE device_id = ? AND hardware_id NOT IN (SELECT hardware_id FROM device_aliases
+		tooMany = `DELETE FROM device_aliases
+			WHERE device_id = ? AND hardware_id NOT IN (SELECT hardware_id FROM device_aliases
 			WHERE device_id = ? ORDER BY created_at DESC, hardware_id LIMIT ?)`
 	)
 	if err := tx.Exec(taken, after.LicenseID, []string{before.HardwareID, after.HardwareID}).Error; err != nil {
@@ -172,13 +174,14 @@ func (r *lockedReads) ByAlias(hardwareID string) (*licensing.Device, error) {
 	return r.note(rows)[0], nil
 }
 
-// matching counts, for each device that shares a component, how many of the components named are known of it, and how many of
-// these are equal.
+// matching counts, for each device that shares a component, how many of the components named are known of it, and how
+// many of these are equal.
 const matching = `SELECT c.device_id, count(*) AS compared, count(CASE WHEN c.hash IN @hashes THEN 1 END) AS equal
 	FROM device_components c JOIN devices d ON d.id = c.device_id
 	WHERE c.name IN @names AND c.device_id IN (
 		SELECT device_id FROM device_components WHERE hash IN @hashes AND license_id = @license)
-	GROUP BY c.device_id, d.is_active, d.last_seen_at ORDER BY d.is_active DESC, equal DESC, d.last_seen_at DESC LIMIT @limit`
+	GROUP BY c.device_id, d.is_active, d.last_seen_at
+	ORDER BY d.is_active DESC, equal DESC, d.last_seen_at DESC LIMIT @limit`
 
 // Matching implements licensing.LockedReads.
 func (r *lockedReads) Matching(components map[string]string) ([]licensing.Match, error) {
@@ -260,7 +263,8 @@ func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensi
 func (l *Lookup) Alias(ctx context.Context, licenseID, hardwareID string) (string, error) {
 	var ids []string
 	err := l.db.Read(ctx).Table("devices").Joins("JOIN device_aliases a ON a.device_id = devices.id").
-		Where("a.license_id = ? AND a.hardware_id = ?", licenseID, hardwareID).Limit(1).Pluck("devices.hardware_id", &ids).Error
+		Where("a.license_id = ? AND a.hardware_id = ?", licenseID, hardwareID).Limit(1).
+		Pluck("devices.hardware_id", &ids).Error
 	if err != nil || len(ids) == 0 {
 		return "", translate(err)
 	}

@@ -26,11 +26,12 @@ func (r *erasureRow) rule() erasure.Rule {
 	return erasure.Rule{CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, At: r.ErasedAt.UTC()}
 }
 
-// forget deletes what tells of persons on the licenses that have the customer @new already, at @now. Leases that live keep one
-// session apart from another.
+// forget deletes what tells of persons on the licenses that have the customer @new already, at @now. Leases that live
+// keep one session apart from another.
 var forget = []string{
 	`UPDATE users SET email = CAST(id AS text), email_folded = CAST(id AS text), name = '', password_hash = '',
-		known_addresses = '[]', is_locked = true, credentials = credentials + 1, version = version + 1, updated_at = @now,
+		known_addresses = '[]', is_locked = true, credentials = credentials + 1, version = version + 1,
+		updated_at = @now,
 		customer_id = @new WHERE customer_id = @old`,
 	`UPDATE devices SET name = '', label = '', variables = NULL, session_data = NULL, erased_at = @now
 		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
@@ -40,7 +41,8 @@ var forget = []string{
 	`UPDATE blocks SET reason = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	// The column of e-mail addresses is unique; a user without a password signs in no more, and tokens are void.
 	`UPDATE users SET customer_id = @new, name = '', password_hash = '',
-		email = 'erased-' || CAST(id AS text), email_folded = 'erased-' || CAST(id AS text), known_addresses = '[]', is_locked = true,
+		email = 'erased-' || CAST(id AS text), email_folded = 'erased-' || CAST(id AS text), known_addresses = '[]',
+		is_locked = true,
 		credentials = credentials + 1, version = version + 1 WHERE customer_id = @old`,
 	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 }
@@ -99,13 +101,16 @@ func eraseRow(tx *gorm.DB, c *customer.Customer, r erasure.Rule) error {
 	}}, "id")
 }
 
-// eraseLicenses locks the licenses that a customer has, one after another, cleans them, and returns them and those that it had.
+// eraseLicenses locks the licenses that a customer has, one after another, cleans them, and returns them and those that
+// it had.
 func (s *Store) eraseLicenses(tx *gorm.DB, customerID string, r erasure.Rule) ([]customer.Erased, error) {
 	var ids []string
-	if err := s.db.Lock(tx).Table("licenses").Where("customer_id = ?", customerID).Order("id").Pluck("id", &ids).Error; err != nil {
+	if err := s.db.Lock(tx).Table("licenses").Where("customer_id = ?", customerID).Order("id").
+		Pluck("id", &ids).Error; err != nil {
 		return nil, err
 	}
-	const own = `UPDATE licenses SET customer_id = @new, metadata = '{}', suspension_reason = '', deactivation_reason = '',
+	const own = `UPDATE licenses SET customer_id = @new, metadata = '{}', suspension_reason = '',
+		deactivation_reason = '',
 		version = version + 1, updated_at = @now WHERE customer_id = @old`
 	params := map[string]any{"new": r.CustomerID, "old": customerID, "now": r.At}
 	for _, statement := range append([]string{own}, forget...) {
@@ -123,7 +128,8 @@ func (s *Store) eraseLicenses(tx *gorm.DB, customerID string, r erasure.Rule) ([
 func erasedLicenses(tx *gorm.DB, customerID string) ([]customer.Erased, error) {
 	var rows []licenseRow
 	err := tx.Table("licenses").Select(licenseColumns).
-		Where("customer_id = ? OR id IN (SELECT license_id FROM former_customers WHERE customer_id = ?)", customerID, customerID).
+		Where("customer_id = ? OR id IN (SELECT license_id FROM former_customers WHERE customer_id = ?)",
+			customerID, customerID).
 		Order("id").Find(&rows).Error
 	licenses := make([]customer.Erased, len(rows))
 	for i := range rows {
@@ -135,7 +141,8 @@ func erasedLicenses(tx *gorm.DB, customerID string) ([]customer.Erased, error) {
 // ScrubErased cleans the event log of customers that were erased, also after a process was killed at it.
 func (s *Store) ScrubErased(ctx context.Context) error {
 	var rows []erasureRow
-	if err := s.db.Read(ctx).Table("erasures").Where("scrubbed_at IS NULL").Order("erased_at").Find(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Table("erasures").Where("scrubbed_at IS NULL").Order("erased_at").
+		Find(&rows).Error; err != nil {
 		return db.Error(err)
 	}
 	for i := range rows {
@@ -153,7 +160,8 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 	}
 	r := row.rule()
 	var persons []string
-	if err := s.db.Read(ctx).Table("users").Where("customer_id = ?", row.CustomerID).Pluck("id", &persons).Error; err != nil {
+	if err := s.db.Read(ctx).Table("users").Where("customer_id = ?", row.CustomerID).
+		Pluck("id", &persons).Error; err != nil {
 		return db.Error(err)
 	}
 	for _, subject := range append(persons, row.ID) {
@@ -171,6 +179,7 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 		}
 	}
 	return db.Error(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		return tx.Table("erasures").Where("id = ? AND previous = ?", row.ID, row.Previous).Update("scrubbed_at", s.clock.Now()).Error
+		return tx.Table("erasures").Where("id = ? AND previous = ?", row.ID, row.Previous).
+			Update("scrubbed_at", s.clock.Now()).Error
 	}))
 }

@@ -40,7 +40,8 @@ func (r *fileKeyRow) key(ring *keyring.Ring) (*licensefile.Key, error) {
 	private := ed25519.NewKeyFromSeed(seed)
 	return &licensefile.Key{
 		KID: r.KID, Use: r.Use, Product: r.Product, Private: private, Public: private.Public().(ed25519.PublicKey),
-		Certificate: r.Certificate, NotBefore: r.NotBefore.UTC(), NotAfter: r.NotAfter.UTC(), RetiredAt: value(r.RetiredAt),
+		Certificate: r.Certificate, NotBefore: r.NotBefore.UTC(), NotAfter: r.NotAfter.UTC(),
+		RetiredAt: value(r.RetiredAt),
 	}, nil
 }
 
@@ -94,7 +95,9 @@ func (s *Store) insertFileKey(tx *gorm.DB, k licensefile.Key) error {
 }
 
 // ReplaceFileKey implements licensefile.KeyStore.
-func (s *Store) ReplaceFileKey(ctx context.Context, k licensefile.Key, listedUntil time.Time, event proto.Message) error {
+func (s *Store) ReplaceFileKey(
+	ctx context.Context, k licensefile.Key, listedUntil time.Time, event proto.Message,
+) error {
 	return translate(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		// Replacements wait for one another at the root: of two at once, the second retires the key of the first.
 		err := s.db.Lock(tx).Table("file_keys").Where("use = 'root' AND retired_at IS NULL").Take(&fileKeyRow{}).Error

@@ -73,8 +73,8 @@ func limitOrUnlimited(n *int) int {
 	return *n
 }
 
-// readGroups reads groups by their ids, in their order, with what is used of them. Where rows locks them, the use is counted by a
-// statement of its own afterwards: it sees what those who held the lock before have committed.
+// readGroups reads groups by their ids, in their order, with what is used of them. Where rows locks them, the use is
+// counted by a statement of its own afterwards: it sees what those who held the lock before have committed.
 func readGroups(rows, uses *gorm.DB, ids []string) ([]licensing.Group, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -127,7 +127,8 @@ func (r *lockedReads) Group(id string) (*licensing.Group, error) {
 // heldGroups are groups under lock, by id.
 type heldGroups map[string]*licensing.Group
 
-// lockGroups locks the groups of licenses that are to be made, in the order of their ids so that nobody waits in a circle.
+// lockGroups locks the groups of licenses that are to be made, in the order of their ids so that nobody waits in a
+// circle.
 func (s *Store) lockGroups(tx *gorm.DB, rows []licensing.NewRow) (heldGroups, error) {
 	var ids []string
 	for i := range rows {

@@ -167,7 +167,8 @@ func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
 		EarliestEnd db.Time
 	}
 	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countLeases, sql.Named("licenses", db.In("license_id", ids)), sql.Named("now", pools[ids[0]].Now)).Find(&counts).Error
+	err := tx.Raw(countLeases, sql.Named("licenses", db.In("license_id", ids)), sql.Named("now", pools[ids[0]].Now)).
+		Find(&counts).Error
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,8 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 		EarliestEnd            db.Time
 	}
 	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countEntitled, sql.Named("licenses", db.In("license_id", ids)), sql.Named("claims", db.In("entitlement", codes)), sql.Named("now", pools[ids[0]].Now)).
+	err := tx.Raw(countEntitled, sql.Named("licenses", db.In("license_id", ids)),
+		sql.Named("claims", db.In("entitlement", codes)), sql.Named("now", pools[ids[0]].Now)).
 		Find(&counts).Error
 	for _, c := range counts {
 		pools[c.LicenseID].Entitled[c.Entitlement] = lease.Usage{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}

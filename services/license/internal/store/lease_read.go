@@ -38,7 +38,8 @@ func (s *Store) Leases(ctx context.Context, licenseID string, page, perPage int)
 func (l *Lookup) LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, error) {
 	var rows []leaseRow
 	err := l.db.Read(ctx).Table("leases").
-		Where("license_id = ? AND hardware_id = ? AND ending = '' AND expires_at > ?", licenseID, hardwareID, leaseNow(l.db, l.clock)).
+		Where("license_id = ? AND hardware_id = ? AND ending = '' AND expires_at > ?",
+			licenseID, hardwareID, leaseNow(l.db, l.clock)).
 		Limit(1).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, translate(err)

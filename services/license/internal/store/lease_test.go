@@ -91,7 +91,8 @@ func (c *crowd) device(hardwareID string, random *rand.Rand) {
 // then.
 func (c *crowd) fails(err error) bool {
 	var e *apierr.Error
-	if err == nil || errors.As(err, &e) && (e.Kind == apierr.Forbidden || e.Kind == apierr.Conflict || e.Kind == apierr.Unavailable) {
+	if err == nil || errors.As(err, &e) && (e.Kind == apierr.Forbidden || e.Kind == apierr.Conflict ||
+		e.Kind == apierr.Unavailable) {
 		return false
 	}
 	c.t.Error(err)
@@ -126,7 +127,8 @@ func TestNeverMoreLeasesThanSlots(t *testing.T) {
 				c.processes = []*lease.Leases{r.leases(t, d, ahead(0)), r.leases(t, d, skew(d))}
 				var expired atomic.Int64
 				c.until = func() bool {
-					enough := c.granted.Load() >= 200 && (expired.Load() >= 3 || overflow == licensing.OverflowEvictOldest)
+					enough := c.granted.Load() >= 200 &&
+						(expired.Load() >= 3 || overflow == licensing.OverflowEvictOldest)
 					return enough || t.Failed()
 				}
 				var noting sync.WaitGroup
@@ -225,7 +227,8 @@ func allEvents(t *testing.T, r *replica, licenseID string) []event.Event {
 	return all
 }
 
-// TestEndedLeasesAreForgotten: that one has expired is told once, and of those that ended the newest thousand stay for a week.
+// TestEndedLeasesAreForgotten: that one has expired is told once, and of those that ended the newest thousand stay for
+// a week.
 func TestEndedLeasesAreForgotten(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		f := licensing.DefaultFloatingTerms(2)

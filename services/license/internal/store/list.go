@@ -104,7 +104,8 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
 	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
-	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)", f.HardwareID)
+	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)",
+		f.HardwareID)
 	if f.LicenseType != "" {
 		q = q.Where(ofType(f.LicenseType))
 	}
@@ -128,23 +129,27 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 		sql.Named("key", strings.ToUpper(text)), sql.Named("key_end", strings.ToUpper(text)+lastRune),
 	}
 	device := "is_active AND (" + begins("hardware_id") + " OR name <> '' AND " + begins("name") + ")"
-	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` + key +
+	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` +
+		key +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND ` + begins("hardware_id") +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND name <> '' AND ` + begins("name")
 	var ids []string
-	err := s.db.Read(ctx).Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
+	err := s.db.Read(ctx).
+		Raw("SELECT id FROM ("+few+") AS found LIMIT @limit", append(bounds, sql.Named("limit", fewFound+1))...).
 		Scan(&ids).Error
 	if len(ids) <= fewFound {
 		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)
 	}
 	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
-		" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds}, translate(err)
+			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds},
+		translate(err)
 }
 
 // begins holds for the rows whose column begins with the text between @begin and @end.
 func (s *Store) begins(column string) string {
 	if s.db.Engine() == db.Postgres {
-		return column + " ~>=~ @begin AND " + column + " ~<~ @end" // by bytes, as the indexes are, whatever the collation
+		// by bytes, as the indexes are, whatever the collation
+		return column + " ~>=~ @begin AND " + column + " ~<~ @end"
 	}
 	return column + " >= @begin AND " + column + " < @end"
 }

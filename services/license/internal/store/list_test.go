@@ -21,7 +21,8 @@ func many(d *db.DB) int {
 	return 100_000
 }
 
-// fill makes many licenses with a device each, for a thousand customers; one in a thousand is inactive, and as many are expired.
+// fill makes many licenses with a device each, for a thousand customers; one in a thousand is inactive, and as many are
+// expired.
 func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 	t.Helper()
 	known = create(t, r, seats(1)).Key
@@ -31,12 +32,17 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 		id, hash = `('00000000-0000-4000-8000-' || lpad(to_hex(i), 12, '0'))::uuid`, `decode(md5(i::text), 'hex')`
 	}
 	end := `CASE WHEN i % 1000 = 2 THEN ` + cast(d, "?") + ` ELSE ` + cast(d, "?") + ` END`
-	licenses := `INSERT INTO licenses (id, key_hash, key_sealed, master_key, masked_key, customer_id, product_id, license_type, max_devices,
-		current_devices, max_offline_hours, is_active, is_test, features, metadata, version, grace_hours, plain_terms, expires_at, usable_until,
-		expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version) ` + series + `SELECT ` + id + `, ` + hash + `, ` + hash + `, 'm', 'LIC-', 'customer-' || (i % 1000),
+	licenses := `INSERT INTO licenses (id, key_hash, key_sealed, master_key, masked_key, customer_id, product_id,
+		license_type, max_devices,
+		current_devices, max_offline_hours, is_active, is_test, features, metadata, version, grace_hours, plain_terms,
+		expires_at, usable_until,
+		expiry_notice, created_at, updated_at, deactivation_reason,
+		deactivated_version) ` + series + `SELECT ` + id + `, ` + hash + `, ` + hash + `, 'm', 'LIC-',
+		'customer-' || (i % 1000),
 		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]', '{}', 1, 0, true,
 		` + end + `, ` + end + `, 0, ` + cast(d, "?") + `, ` + cast(d, "?") + `, '', 0 FROM n`
-	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version) ` +
+	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
+		activated_at, activated_version) ` +
 		series + `SELECT ` + id + `, ` + id + `, 'hw-' || i, '', '', '', '', true, ` + cast(d, "?") + `, 1 FROM n`
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

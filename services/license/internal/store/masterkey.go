@@ -71,7 +71,8 @@ func (k keyRows) reseal(ctx context.Context, progress func(done int)) (done int,
 		for _, row := range rows {
 			switch err := k.resealRow(ctx, row); {
 			case db.IsDuplicate(err):
-				failures = append(failures, fmt.Errorf("license %s has a key that another license has under the current master key", row.LicenseID))
+				failures = append(failures, fmt.Errorf(
+					"license %s has a key that another license has under the current master key", row.LicenseID))
 			case err != nil:
 				return done, err
 			default:
@@ -94,7 +95,8 @@ func (k keyRows) resealRow(ctx context.Context, row keyRow) error {
 	}
 	return k.db.Statement(ctx, func(_ context.Context, tx *gorm.DB) error {
 		// Zero rows is fine: another run was faster.
-		return tx.Table(k.table).Where("id = ? AND master_key = ? AND key_sealed = ?", row.ID, row.MasterKey, row.KeySealed).Updates(map[string]any{
+		return tx.Table(k.table).Where("id = ? AND master_key = ? AND key_sealed = ?",
+			row.ID, row.MasterKey, row.KeySealed).Updates(map[string]any{
 			"key_hash": sealed.KeyHash, "key_sealed": sealed.KeySealed, "master_key": sealed.MasterKey,
 		}).Error
 	})

@@ -35,7 +35,8 @@ func (u under) store() *store.Store {
 }
 
 func (u under) find(key string) error {
-	lookup := store.NewLookup(u.d, keys(u.t, u.d, u.keys...), clock.NewFake(noon), store.CacheOptions{Bytes: 64 << 20, Link: bus.NewLink()})
+	lookup := store.NewLookup(u.d, keys(u.t, u.d, u.keys...), clock.NewFake(noon),
+		store.CacheOptions{Bytes: 64 << 20, Link: bus.NewLink()})
 	_, _, _, err := lookup.LicenseByKey(u.t.Context(), licensing.NormalizeKey(key))
 	return err
 }
@@ -150,7 +151,8 @@ func TestRotateMasterKeyIsResumed(t *testing.T) {
 			key := fmt.Sprintf("BROUGHT-ALONG-%d", i)
 			rows[i] = licensing.NewLicense{CustomerID: "acme", Key: &key}
 		}
-		made, refused, err := (&licensing.Licenses{Store: old.store(), Clock: clock.NewFake(noon)}).CreateMany(t.Context(), admin, rows)
+		made, refused, err := (&licensing.Licenses{Store: old.store(), Clock: clock.NewFake(noon)}).
+			CreateMany(t.Context(), admin, rows)
 		if err != nil || errors.Join(refused...) != nil {
 			t.Fatal(err, errors.Join(refused...))
 		}
@@ -210,7 +212,9 @@ func TestRotateMasterKeyPassesOverDoubles(t *testing.T) {
 // forgetMasterKeys leaves the database as one that was restored without the register.
 func forgetMasterKeys(t *testing.T, d *db.DB) {
 	t.Helper()
-	err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec("DELETE FROM master_keys").Error })
+	err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("DELETE FROM master_keys").Error
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

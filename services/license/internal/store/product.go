@@ -31,7 +31,8 @@ type productRow struct {
 
 // productColumns are those of productRow.
 var productColumns = []string{
-	"id", "code", "name", "authorization_method", "is_active", "min_version", "metadata", "version", "created_at", "updated_at",
+	"id", "code", "name", "authorization_method", "is_active", "min_version", "metadata", "version", "created_at",
+	"updated_at",
 }
 
 func newProductRow(p *catalog.Product) productRow {
@@ -94,7 +95,8 @@ func findProduct(tx *gorm.DB, code string) (catalog.Product, error) {
 // Products implements catalog.ProductStore.
 func (s *Store) Products(ctx context.Context, span licensing.Span) (licensing.Page[catalog.Product], error) {
 	all := func() *gorm.DB { return s.db.Read(ctx).Table("products") }
-	return readPage(all, productColumns, span, byCode(func(r *productRow) string { return r.Code }), (*productRow).product)
+	return readPage(all, productColumns, span, byCode(func(r *productRow) string { return r.Code }),
+		(*productRow).product)
 }
 
 // ChangeProduct implements catalog.ProductStore.
@@ -110,7 +112,8 @@ func (s *Store) ChangeProduct(
 			return err
 		}
 		row := newProductRow(&p)
-		res := tx.Table("products").Where("id = ?", p.ID).Select("*").Omit("id", "code", "created_at").UpdateColumns(&row)
+		res := tx.Table("products").Where("id = ?", p.ID).Select("*").Omit("id", "code", "created_at").
+			UpdateColumns(&row)
 		if err := wroteOne(res, "product"); err != nil {
 			return err
 		}
@@ -141,7 +144,8 @@ func (s *Store) DeleteProduct(
 				return catalog.ErrProductInUse
 			}
 		}
-		for _, statement := range []string{"DELETE FROM releases WHERE product_id = ?", "DELETE FROM products WHERE id = ?"} {
+		for _, statement := range []string{"DELETE FROM releases WHERE product_id = ?",
+			"DELETE FROM products WHERE id = ?"} {
 			if err := tx.Exec(statement, p.ID).Error; err != nil {
 				return err
 			}
@@ -162,8 +166,8 @@ func (s *Store) productOf(
 	return row, err
 }
 
-// namedProduct finds the product that a license names, by its code or else by its name, and makes one where there is none. It
-// is held: nobody deletes it before the license is there.
+// namedProduct finds the product that a license names, by its code or else by its name, and makes one where there is
+// none. It is held: nobody deletes it before the license is there.
 func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (productRow, error) {
 	row, err := holdProduct(tx, text)
 	if !errors.Is(err, db.ErrNotFound) {

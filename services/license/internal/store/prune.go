@@ -26,8 +26,8 @@ DELETE FROM devices WHERE NOT is_active AND id IN (
 	WHERE (place > ? OR deactivated_at < ?) AND (offline_horizon IS NULL OR offline_horizon < ?)
 		AND (offline_until IS NULL OR offline_until < ?) LIMIT ?)`
 
-// PruneDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all but the
-// thousand that left last. Those that may still run offline stay. It returns how many those were.
+// PruneDevices deletes, in small batches, devices that left their seats more than a year ago, and of each license all
+// but the thousand that left last. Those that may still run offline stay. It returns how many those were.
 func (s *Store) PruneDevices(ctx context.Context) (int, error) {
 	now := s.clock.Now()
 	return s.pruneRows(ctx, pruneDevices, devicesKept, now.Add(-devicesKeptFor), now, now)

@@ -25,18 +25,23 @@ func TestCountersForgetWhatIsOver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		exec(`INSERT INTO counters (license_id, name, used, period, schedule, announced) VALUES (?, 'c', 5, 3, 'never', 0)`, id)
+		exec(`INSERT INTO counters (license_id, name, used, period, schedule, announced)
+			VALUES (?, 'c', 5, 3, 'never', 0)`, id)
 		for device, period := range map[string]int{"old": 2, "new": 3} {
-			exec(`INSERT INTO counter_devices (license_id, counter, hardware_id, period, used) VALUES (?, 'c', ?, ?, 1)`,
+			exec(`INSERT INTO counter_devices (license_id, counter, hardware_id, period, used)
+				VALUES (?, 'c', ?, ?, 1)`,
 				id, device, period)
 		}
 		for operation, age := range map[string]time.Duration{"over": 26 * time.Hour, "kept": 24 * time.Hour} {
-			exec(`INSERT INTO counter_operations (license_id, operation_id, request, hardware_id, created_at, applied, answer)
+			exec(`INSERT INTO counter_operations (license_id, operation_id, request, hardware_id, created_at, applied,
+				answer)
 				VALUES (?, ?, '', 'pc', ?, '[]', '[]')`, id, operation, noon.Add(-age))
 		}
 		for _, years := range []int{1, 3} {
-			exec(`INSERT INTO counter_history (id, license_id, counter, action, at, used_before, used_after, reason, actor_id,
-				actor_name) VALUES (?, ?, 'c', 'set', ?, 0, 1, '', 'a', 'Ada')`, uuid.NewString(), id, noon.AddDate(-years, 0, 0))
+			exec(`INSERT INTO counter_history (id, license_id, counter, action, at, used_before, used_after, reason,
+				actor_id,
+				actor_name) VALUES (?, ?, 'c', 'set', ?, 0, 1, '', 'a', 'Ada')`,
+				uuid.NewString(), id, noon.AddDate(-years, 0, 0))
 		}
 		if err := r.store.PruneCounters(t.Context()); err != nil {
 			t.Fatal(err)

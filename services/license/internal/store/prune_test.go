@@ -11,14 +11,15 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// TestM7DevicesThatLeftAreForgotten: of many that took a seat in turn the newest thousand stay, and those that may still run
-// offline; of few, those of the last year. A device with a seat stays.
+// TestM7DevicesThatLeftAreForgotten: of many that took a seat in turn the newest thousand stay, and those that may
+// still run offline; of few, those of the last year. A device with a seat stays.
 func TestM7DevicesThatLeftAreForgotten(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		many, few := create(t, r, seats(2)).License.ID, create(t, r, seats(2))
 		left := func(licenseID, hardwareID string, at time.Time, offline any) {
 			t.Helper()
-			const insert = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at,
+			const insert = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version,
+				is_active, activated_at,
 				activated_version, deactivated_at, offline_until) VALUES (?, ?, ?, '', '', '', '', false, ?, 2, ?, ?)`
 			err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
 				return tx.Exec(insert, uuid.NewString(), licenseID, hardwareID, at, at, offline).Error

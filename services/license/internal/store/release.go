@@ -50,23 +50,26 @@ func newReleaseRow(productID string, r *catalog.Release) releaseRow {
 }
 
 func (r *releaseRow) release() catalog.Release {
-	return catalog.Release{ID: r.ID, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), ReleaseTerms: catalog.ReleaseTerms{
-		ReleasedAt:      r.ReleasedAt.UTC(),
-		Channel:         r.Channel,
-		Environment:     r.Environment,
-		URL:             r.URL,
-		Size:            r.Size,
-		SHA256:          r.SHA256,
-		MD5:             r.MD5,
-		RequiresVersion: r.RequiresVersion,
-		ReleaseNotesURL: r.ReleaseNotesURL,
-		EULAURL:         r.EULAURL,
-		Enabled:         r.Enabled,
-	}}
+	return catalog.Release{ID: r.ID, Version: r.Version, CreatedAt: r.CreatedAt.UTC(),
+		ReleaseTerms: catalog.ReleaseTerms{
+			ReleasedAt:      r.ReleasedAt.UTC(),
+			Channel:         r.Channel,
+			Environment:     r.Environment,
+			URL:             r.URL,
+			Size:            r.Size,
+			SHA256:          r.SHA256,
+			MD5:             r.MD5,
+			RequiresVersion: r.RequiresVersion,
+			ReleaseNotesURL: r.ReleaseNotesURL,
+			EULAURL:         r.EULAURL,
+			Enabled:         r.Enabled,
+		}}
 }
 
 // Releases implements catalog.ProductStore.
-func (s *Store) Releases(ctx context.Context, product string, span licensing.Span) (licensing.Page[catalog.Release], error) {
+func (s *Store) Releases(
+	ctx context.Context, product string, span licensing.Span,
+) (licensing.Page[catalog.Release], error) {
 	p, err := s.Product(ctx, product)
 	if err != nil {
 		return licensing.Page[catalog.Release]{}, err
@@ -84,7 +87,8 @@ func (s *Store) ChangeReleases(ctx context.Context, product, version string, dec
 			return err
 		}
 		var rows []releaseRow
-		if err := tx.Table("releases").Where("product_id = ? AND version = ?", p.ID, version).Find(&rows).Error; err != nil {
+		if err := tx.Table("releases").Where("product_id = ? AND version = ?", p.ID, version).
+			Find(&rows).Error; err != nil {
 			return err
 		}
 		var old *catalog.Release

@@ -27,12 +27,13 @@ type revocationKey struct{ licenseID, hardwareID string }
 
 func (r *revocationRow) key() revocationKey { return revocationKey{r.LicenseID, r.HardwareID} }
 
-// revoked finds whom the list has to name: licenses of which somebody may still have something for use without the server, and
-// such devices that have no seat.
+// revoked finds whom the list has to name: licenses of which somebody may still have something for use without the
+// server, and such devices that have no seat.
 const revoked = `
 SELECT id AS license_id, '' AS hardware_id, CASE WHEN is_active THEN 'suspended' ELSE 'deactivated' END AS reason
 FROM licenses
-WHERE offline_horizon > @now AND (NOT is_active OR (suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > @now)))
+WHERE offline_horizon > @now AND (NOT is_active
+OR (suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > @now)))
 UNION ALL
 SELECT license_id, hardware_id, 'device_deactivated' FROM devices WHERE NOT is_active AND offline_horizon > @now`
 
@@ -45,7 +46,8 @@ func (s *Store) Revocations(ctx context.Context, now time.Time) (int, int, []lic
 	if len(list.changes(now)) > 0 {
 		err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 			// The row of the list is locked, so that a number is given out once.
-			if err := s.db.Lock(tx).Table("revocation_list").Where("id = 1").Take(&struct{ ID int }{}).Error; err != nil {
+			if err := s.db.Lock(tx).Table("revocation_list").Where("id = 1").
+				Take(&struct{ ID int }{}).Error; err != nil {
 				return err
 			}
 			if list, err = readRevocations(tx, now); err != nil {
@@ -60,7 +62,8 @@ func (s *Store) Revocations(ctx context.Context, now time.Time) (int, int, []lic
 	entries := make([]licensefile.Revocation, 0, len(list.known))
 	for _, row := range list.known {
 		entries = append(entries, licensefile.Revocation{
-			LicenseID: row.LicenseID, HardwareID: row.HardwareID, Reason: row.Reason, Revoked: row.Revoked, Number: row.Number,
+			LicenseID: row.LicenseID, HardwareID: row.HardwareID, Reason: row.Reason, Revoked: row.Revoked,
+			Number:    row.Number,
 			ChangedAt: row.ChangedAt.UTC(),
 		})
 	}
@@ -152,6 +155,7 @@ func holdOffline(tx *gorm.DB, licenseID string, horizon time.Time) error {
 	if horizon.IsZero() {
 		return nil
 	}
-	return tx.Table("licenses").Where("id = ? AND (offline_horizon IS NULL OR offline_horizon < ?)", licenseID, horizon).
+	return tx.Table("licenses").Where("id = ? AND (offline_horizon IS NULL OR offline_horizon < ?)",
+		licenseID, horizon).
 		UpdateColumn("offline_horizon", horizon).Error
 }

@@ -15,7 +15,8 @@ import (
 // revocationsFor is how late the list may tell of what time alone revokes or reinstates.
 const revocationsFor = time.Second
 
-// Revocations implements licensefile.RevocationStore: however often somebody asks for the list, it is read once in a while.
+// Revocations implements licensefile.RevocationStore: however often somebody asks for the list, it is read once in a
+// while.
 type Revocations struct {
 	store *Store
 	known *cache.Cache[struct{}, knownRevocations]

@@ -29,8 +29,8 @@ type licenseRow struct {
 	Policy            *string
 	GroupID           *string
 	Terms             termsRow `gorm:"embedded"`
-	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is for those
-	// of the program of before, which overwrites it by what it knows of terms.
+	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is
+	// for those of the program of before, which overwrites it by what it knows of terms.
 	UsableUntil        *time.Time
 	PlainTerms         bool
 	NeedsChecks        bool
@@ -131,7 +131,8 @@ func (r *licenseRow) suspension() *licensing.Suspension {
 	return &licensing.Suspension{At: value(r.SuspendedAt), Until: value(r.SuspendedUntil), Reason: r.SuspensionReason}
 }
 
-// unnamedType stands for the type of a license whose vendor named none. It is what the program of before calls every license.
+// unnamedType stands for the type of a license whose vendor named none. It is what the program of before calls every
+// license.
 const unnamedType = "standard"
 
 // productRules are nil for a product that demands nothing, so that most licenses do without.

@@ -20,36 +20,45 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// seatStatement carries out activations in one statement of PostgreSQL, so that those which come together share its round trip
-// and its commit. Each is whole or not at all: only a device that got in is counted and has an event.
+// seatStatement carries out activations in one statement of PostgreSQL, so that those which come together share its
+// round trip and its commit. Each is whole or not at all: only a device that got in is counted and has an event.
 //
 // It repeats the checks of the rules as far as plain terms ask them, and leaves a license with other terms to Change.
 //
-// Requests on a license are numbered in the order of device ids, which is that of arrival, and as many are let in as seats are
-// free. A device that was on the license before uses up a number too, though Change lets it in; if that shuts out the last of the
-// others, it is refused here and tried again through Change.
+// Requests on a license are numbered in the order of device ids, which is that of arrival, and as many are let in as
+// seats are free. A device that was on the license before uses up a number too, though Change lets it in; if that shuts
+// out the last of the others, it is refused here and tried again through Change.
 const seatStatement = `
 -- The requests, numbered on each license.
 WITH wanted AS (
 	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
-	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[], ?::uuid[], ?::text[],
-		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at, event_id, type, data, trace)
--- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a circle.
+	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
+	?::uuid[], ?::text[],
+		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at,
+		event_id, type, data, trace)
+-- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting,
+and nobody can wait in a circle.
 ), license AS (
-	SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices, current_devices, l.version, policy,
+	SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices, current_devices,
+	l.version, policy,
 		code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
 	FROM licenses l JOIN products p ON p.id = product_id
 	WHERE l.id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE OF l SKIP LOCKED
--- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every device.
+-- The devices that get in. activated_version is the first that the license gets after the lock,
+so it is new to every device.
 ), device AS (
-	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at, activated_version, last_seen_at)
-	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at FROM wanted JOIN license ON id = license_id
-	WHERE NOT needs_checks AND product_open AND is_active AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
+	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at,
+	activated_version, last_seen_at)
+	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at
+	FROM wanted JOIN license ON id = license_id
+	WHERE NOT needs_checks AND product_open AND is_active AND (expires_at IS NULL OR expires_at > at)
+	AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
 -- Those that were not here before, numbered anew.
 ), seat AS (
-	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth FROM wanted JOIN device ON id = device_id
+	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth FROM wanted
+	JOIN device ON id = device_id
 -- They are counted on their licenses.
 ), counted AS (
 	UPDATE licenses SET current_devices = current_devices + nth, version = version + nth, updated_at = at
@@ -73,8 +82,9 @@ FROM wanted JOIN license ON id = wanted.license_id LEFT JOIN seat ON seat.device
 // seatStatementWaiting waits for the license instead. With one activation only, nobody else waits with it.
 var seatStatementWaiting = strings.Replace(seatStatement, " SKIP LOCKED", "", 1)
 
-// batches has a second batch at work while the first one commits, and more where there are processors for them, but none so
-// small that it gives up what going together saves. SQLite carries out one at a time, and each costs two writes to the disk.
+// batches has a second batch at work while the first one commits, and more where there are processors for them, but
+// none so small that it gives up what going together saves. SQLite carries out one at a time, and each costs two writes
+// to the disk.
 func batches(engine db.Engine) batch.Options {
 	if engine == db.SQLite {
 		return batch.Options{Size: 64, MaxConcurrent: 1, Linger: 2 * time.Millisecond, Patience: seatPatience}
@@ -85,7 +95,8 @@ func batches(engine db.Engine) batch.Options {
 const (
 	// seatPatience is how long an activation waits for its batch: whoever is let in shall be answered within a second.
 	seatPatience = 700 * time.Millisecond
-	// togetherTime bounds a batch: those who wait for it, and for the next one, must be answered while they still listen.
+	// togetherTime bounds a batch: those who wait for it, and for the next one, must be answered while they still
+	// listen.
 	togetherTime = 1500 * time.Millisecond
 )
 
@@ -97,14 +108,17 @@ type seatRequest struct {
 
 func (a seatRequest) licenseID() string { return a.device.LicenseID }
 
-// seatResult is what came of a request: settled is false when somebody else held the license, seat nil when there was none to have.
+// seatResult is what came of a request: settled is false when somebody else held the license, seat nil when there was
+// none to have.
 type seatResult struct {
 	settled bool
 	seat    *licensing.Activation
 }
 
 // TakeSeat implements licensing.Store.
-func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() proto.Message) (*licensing.Activation, error) {
+func (s *Store) TakeSeat(
+	ctx context.Context, d licensing.Device, msg func() proto.Message,
+) (*licensing.Activation, error) {
 	if uuid.Validate(d.LicenseID) != nil {
 		return nil, nil
 	}
@@ -117,7 +131,8 @@ func (s *Store) TakeSeat(ctx context.Context, d licensing.Device, msg func() pro
 	return o.seat, translate(err)
 }
 
-// requestSeat runs a in a batch with other requests, unless it is part of a transaction, and alone if the batch gave no result.
+// requestSeat runs a in a batch with other requests, unless it is part of a transaction, and alone if the batch gave no
+// result.
 func (s *Store) requestSeat(ctx context.Context, a seatRequest) (seatResult, error) {
 	if !s.db.InTx(ctx) {
 		if o, err := s.seats.Do(ctx, a); err != nil || o.settled {
@@ -131,8 +146,8 @@ func (s *Store) requestSeat(ctx context.Context, a seatRequest) (seatResult, err
 	return all[0], nil
 }
 
-// runBatch settles nothing when the statement fails because of what one of them brought: each then goes by itself. After an
-// outage nobody knows what was committed, so the failure is everyone's.
+// runBatch settles nothing when the statement fails because of what one of them brought: each then goes by itself.
+// After an outage nobody knows what was committed, so the failure is everyone's.
 func (s *Store) runBatch(wanted []seatRequest) ([]seatResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
 	defer cancel()

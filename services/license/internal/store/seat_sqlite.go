@@ -11,23 +11,28 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows travel as
-// one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
+// SQLite changes one table per statement, so seatStatement is five of them there, whatever the size of the batch: rows
+// travel as one JSON document. The transaction holds the only write lock, so what it has read stays true to its end.
 const (
-	holdLicensesSQLite = `SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices,
-			current_devices, l.version, policy, code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
+	holdLicensesSQLite = `SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features,
+		max_devices,
+			current_devices, l.version, policy, code AS product, p.is_active AND min_version = ''
+			AND authorization_method = 'key' AS product_open
 		FROM licenses l JOIN products p ON p.id = product_id
 		WHERE l.id IN (SELECT value FROM json_each(?))`
-	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
+	enterDevicesSQLite = `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version,
+		is_active,
 			activated_at, activated_version, last_seen_at)
 		SELECT value->>'device_id', value->>'license_id', value->>'hardware_id', value->>'name', value->>'os_name',
 			value->>'os_version', value->>'app_version', true, value->>'at', value->>'version', value->>'at'
 		FROM json_each(?) WHERE true ON CONFLICT (license_id, hardware_id) DO NOTHING RETURNING id`
 	countSeatsSQLite = `UPDATE licenses SET current_devices = current_devices + s.value->>'seats',
-		version = version + s.value->>'seats', updated_at = s.value->>'at' FROM json_each(?) s WHERE licenses.id = s.value->>'license_id'`
+		version = version + s.value->>'seats', updated_at = s.value->>'at' FROM json_each(?) s
+		WHERE licenses.id = s.value->>'license_id'`
 	logSeatsSQLite = `INSERT INTO outbox (id, type, source, subject, occurred_at, trace, data)
 		SELECT value->>'event_id', value->>'type', ?, value->>'license_id', value->>'at', value->>'trace',
-			json_set(value->'data', '$.current_devices', value->'current_devices', '$.max_devices', value->'max_devices', '$.version', value->'version')
+			json_set(value->'data', '$.current_devices', value->'current_devices', '$.max_devices',
+			value->'max_devices', '$.version', value->'version')
 		FROM json_each(?) ORDER BY key`
 	// The numbers that a transaction is given follow one another.
 	queueSeatsSQLite = `INSERT INTO outbox_unsent SELECT seq FROM outbox WHERE seq > last_insert_rowid() - ?`
@@ -62,7 +67,8 @@ type seatCount struct {
 	At        db.Time `json:"at"`
 }
 
-// seatEntry is an activation as enterDevicesSQLite reads it, and then, with the figures of the license that it makes, logSeatsSQLite.
+// seatEntry is an activation as enterDevicesSQLite reads it, and then, with the figures of the license that it makes,
+// logSeatsSQLite.
 type seatEntry struct {
 	DeviceID       string          `json:"device_id"`
 	LicenseID      string          `json:"license_id"`
@@ -181,7 +187,9 @@ func enterDevices(tx *gorm.DB, admitted []seatEntry) (map[string]*seatEntry, err
 }
 
 // seat numbers the devices that were entered.
-func (held heldLicenses) seat(batch []seatRequest, entered map[string]*seatEntry) (all []seatResult, entries []seatEntry) {
+func (held heldLicenses) seat(
+	batch []seatRequest, entered map[string]*seatEntry,
+) (all []seatResult, entries []seatEntry) {
 	all = make([]seatResult, len(batch))
 	for i := range batch {
 		l := held[batch[i].device.LicenseID]

@@ -39,7 +39,8 @@ type harness struct {
 
 func eachEngine(t *testing.T, test func(t *testing.T, b *harness)) {
 	t.Helper()
-	testkit.EachEngine(t, []db.Migrations{Migrations, outbox.Migrations, masterkey.Migrations}, func(t *testing.T, d *db.DB) { test(t, newHarness(t, d)) })
+	testkit.EachEngine(t, []db.Migrations{Migrations, outbox.Migrations, masterkey.Migrations},
+		func(t *testing.T, d *db.DB) { test(t, newHarness(t, d)) })
 }
 
 func newHarness(t *testing.T, d *db.DB) *harness {
@@ -77,8 +78,16 @@ func (b *harness) license(name string, seats int, change func(*licensing.License
 func (b *harness) want(license, hardwareID string) {
 	b.t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
-	d := licensing.Device{ID: id, LicenseID: b.ids[license], HardwareID: hardwareID, IsActive: true, ActivatedAt: noon, LastSeenAt: noon}
-	e, err := event.New(licensing.Source, d.LicenseID, noon, &eventsv1.LicenseActivated{LicenseId: d.LicenseID, DeviceId: id, HardwareId: hardwareID})
+	d := licensing.Device{
+		ID:          id,
+		LicenseID:   b.ids[license],
+		HardwareID:  hardwareID,
+		IsActive:    true,
+		ActivatedAt: noon,
+		LastSeenAt:  noon,
+	}
+	e, err := event.New(licensing.Source, d.LicenseID, noon,
+		&eventsv1.LicenseActivated{LicenseId: d.LicenseID, DeviceId: id, HardwareId: hardwareID})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -106,7 +115,8 @@ func (b *harness) send() (all []string) {
 	return all
 }
 
-// state is what the tables hold of a license: the counter, the active devices, the version, and its events in their order.
+// state is what the tables hold of a license: the counter, the active devices, the version, and its events in their
+// order.
 func (b *harness) state(name string) string {
 	b.t.Helper()
 	l, err := b.Find(b.t.Context(), b.ids[name])
@@ -124,7 +134,8 @@ func (b *harness) state(name string) string {
 		}
 	}
 	var events []string
-	err = b.db.Read(b.t.Context()).Raw(`SELECT (data->>'hardware_id') || (data->>'current_devices') || '/' || (data->>'max_devices') || 'v' || (data->>'version')
+	err = b.db.Read(b.t.Context()).Raw(`SELECT (data->>'hardware_id') || (data->>'current_devices') || '/' ||
+		(data->>'max_devices') || 'v' || (data->>'version')
 		FROM outbox WHERE subject = ? ORDER BY seq`, l.ID).Scan(&events).Error
 	if err != nil {
 		b.t.Fatal(err)
@@ -144,34 +155,39 @@ func TestABatchOfManyOutcomes(t *testing.T) {
 		b.want("wide", "old")
 		b.send()
 		for _, w := range [][2]string{
-			{"wide", "a"}, {"narrow", "b"}, {"off", "c"}, {"wide", "old"}, {"narrow", "d"}, {"over", "e"}, {"narrow", "f"}, {"wide", "g"},
+			{"wide", "a"}, {"narrow", "b"}, {"off", "c"}, {"wide", "old"}, {"narrow", "d"}, {"over", "e"},
+			{"narrow", "f"}, {"wide", "g"},
 			{"wide", "a"}, {"unknown", "h"},
 		} {
 			b.want(w[0], w[1])
 		}
 		want := []string{
-			"a: seat 2 of 5", "b: seat 1 of 2", "c: refused", "old: refused", "d: seat 2 of 2", "e: refused", "f: refused",
+			"a: seat 2 of 5", "b: seat 1 of 2", "c: refused", "old: refused", "d: seat 2 of 2", "e: refused",
+			"f: refused",
 			"g: seat 3 of 5", "a: refused", "h: not settled",
 		}
 		if diff := cmp.Diff(want, b.send()); diff != "" {
 			t.Errorf("outcomes, -want +got:\n%s", diff)
 		}
 		for name, want := range map[string]string{
-			"wide": "3 of 3, v4, old1/5v2 a2/5v3 g3/5v4", "narrow": "2 of 2, v3, b1/2v2 d2/2v3", "off": "0 of 0, v1, ", "over": "0 of 0, v1, ",
+			"wide": "3 of 3, v4, old1/5v2 a2/5v3 g3/5v4", "narrow": "2 of 2, v3, b1/2v2 d2/2v3", "off": "0 of 0, v1, ",
+			"over": "0 of 0, v1, ",
 		} {
 			if got := b.state(name); got != want {
 				t.Errorf("%s: %s, want %s", name, got, want)
 			}
 		}
 		if unsent, err := b.outbox.Pending(t.Context()); unsent != 5 || err != nil || len(b.told) != 5 {
-			t.Errorf("%d events wait to be sent, %v, and the caches were told of %d seats; want 5", unsent, err, len(b.told))
+			t.Errorf("%d events wait to be sent, %v, and the caches were told of %d seats; want 5",
+				unsent, err, len(b.told))
 		}
 	})
 }
 
 // TestALicenseThatSomebodyHoldsIsSkipped: on SQLite nobody can hold one license only.
 func TestALicenseThatSomebodyHoldsIsSkipped(t *testing.T) {
-	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
+	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations,
+		outbox.Migrations, masterkey.Migrations))
 	b.license("here", 5, same)
 	b.license("elsewhere", 5, same)
 	b.want("here", "a")
@@ -189,7 +205,8 @@ func TestALicenseThatSomebodyHoldsIsSkipped(t *testing.T) {
 	}
 }
 
-// TestASeatTakenInATransactionThatFails: with an Idempotency-Key the answer that is kept with the seat may not be written.
+// TestASeatTakenInATransactionThatFails: with an Idempotency-Key the answer that is kept with the seat may not be
+// written.
 func TestASeatTakenInATransactionThatFails(t *testing.T) {
 	eachEngine(t, func(t *testing.T, b *harness) {
 		b.license("one", 1, same)
@@ -225,11 +242,19 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 			OccurredAt                       time.Time
 			Data                             db.JSON
 		}
-		err := b.db.Read(t.Context()).Raw(`SELECT id, type, source, subject, trace, occurred_at, data FROM outbox`).Scan(&row).Error
+		err := b.db.Read(t.Context()).Raw(`SELECT id, type, source, subject, trace, occurred_at, data FROM outbox`).
+			Scan(&row).Error
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := event.Event{ID: row.ID, Type: row.Type, Source: row.Source, Subject: row.Subject, Trace: row.Trace, Time: row.OccurredAt.UTC()}
+		got := event.Event{
+			ID:      row.ID,
+			Type:    row.Type,
+			Source:  row.Source,
+			Subject: row.Subject,
+			Trace:   row.Trace,
+			Time:    row.OccurredAt.UTC(),
+		}
 		var gotData, sentData eventsv1.LicenseActivated
 		got.Data = []byte(row.Data)
 		if err := errors.Join(got.Into(&gotData), sent.Into(&sentData)); err != nil {
@@ -243,7 +268,8 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 			t.Errorf("-want +got:\n%s", cmp.Diff(sent, got))
 		}
 		devices, _, err := b.Devices(t.Context(), b.ids["one"], 1, 100)
-		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() || !devices[0].ActivatedAt.Equal(noon) ||
+		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() ||
+			!devices[0].ActivatedAt.Equal(noon) ||
 			!devices[0].LastSeenAt.Equal(noon) {
 			t.Errorf("devices %+v, %v", devices, err)
 		}
@@ -252,7 +278,8 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 
 // TestWhatOneBringsFailsNobodyElse: PostgreSQL stores no zero bytes, so the statement fails.
 func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
-	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations, outbox.Migrations, masterkey.Migrations))
+	b := newHarness(t, testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "license"}, Migrations,
+		outbox.Migrations, masterkey.Migrations))
 	b.license("one", 2, same)
 	b.want("one", "a")
 	b.want("one", "zero\x00")
@@ -276,7 +303,11 @@ func TestNobodyTriesAgainAfterAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &harness{t: t, ids: map[string]string{"one": uuid.NewString()}, Store: New(Deps{DB: away, Clock: clock.NewFake(noon)})}
+	b := &harness{
+		t:     t,
+		ids:   map[string]string{"one": uuid.NewString()},
+		Store: New(Deps{DB: away, Clock: clock.NewFake(noon)}),
+	}
 	b.want("one", "a")
 	if all, err := b.runBatch(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
 		t.Errorf("%+v, %v without a database", all, err)

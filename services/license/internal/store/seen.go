@@ -48,7 +48,8 @@ func (s *Seen) Seen(now licensing.Sighting) {
 		return
 	}
 	last.At = now.At
-	last.Said = last.Stored.With(last.Said).With(now.Said) // a version that was said belongs to the system that is stored
+	// a version that was said belongs to the system that is stored
+	last.Said = last.Stored.With(last.Said).With(now.Said)
 	if now.SessionData != nil {
 		last.SessionData = now.SessionData
 	}
@@ -84,7 +85,8 @@ func (s *Seen) flush(ctx context.Context) {
 	}
 }
 
-// write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by one.
+// write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by
+// one.
 func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) error {
 	bySecond := map[time.Time][]string{}
 	var withMore []*licensing.Sighting
@@ -151,7 +153,8 @@ func sightingChanges(seen *licensing.Sighting) map[string]any {
 		changes["session_data"] = string(seen.SessionData)
 	}
 	if p := seen.Stored.With(seen.Said); isNews(seen) {
-		changes["name"], changes["os_name"], changes["os_version"], changes["app_version"] = p.Name, p.OSName, p.OSVersion, p.AppVersion
+		changes["name"], changes["os_name"], changes["os_version"], changes["app_version"] =
+			p.Name, p.OSName, p.OSVersion, p.AppVersion
 	}
 	return changes
 }

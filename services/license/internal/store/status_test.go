@@ -17,7 +17,8 @@ import (
 // history is the types of a license's events, oldest first.
 func history(t *testing.T, r *replica, licenseID string) (types []string) {
 	t.Helper()
-	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), []string{eventsv1.TypeAuditRecorded}, 1000)
+	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), []string{eventsv1.TypeAuditRecorded},
+		1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,11 +35,13 @@ func TestAYearOfASubscription(t *testing.T) {
 		rs := replicas(t, d, 2)
 		r, trial := rs[0], true
 		made := create(t, r, with(licensing.TermsChange{
-			IsTrial: &trial, DurationDays: licensing.Some(14), Starts: new(licensing.StartsAtFirstActivation), GraceHours: new(72),
+			IsTrial: &trial, DurationDays: licensing.Some(14), Starts: new(licensing.StartsAtFirstActivation),
+			GraceHours: new(72),
 		}))
 		id := made.License.ID
 		day := 0
-		// until moves the clock day by day, with the schedule and a call of the device on each, and wants this of the last call.
+		// until moves the clock day by day, with the schedule and a call of the device on each, and wants this of the
+		// last call.
 		until := func(last int, want error) {
 			t.Helper()
 			var err error
@@ -79,7 +82,8 @@ func TestAYearOfASubscription(t *testing.T) {
 		until(63, licensing.ErrSuspended)
 		change(r.Reinstate(t.Context(), admin, id, nil))
 		until(64, nil)
-		change(r.Suspend(t.Context(), admin, id, licensing.NewSuspension{Reason: "abuse", Until: &licensing.End{At: noon.AddDate(0, 0, 67)}}))
+		change(r.Suspend(t.Context(), admin, id,
+			licensing.NewSuspension{Reason: "abuse", Until: &licensing.End{At: noon.AddDate(0, 0, 67)}}))
 		until(66, licensing.ErrSuspended)
 		until(70, nil)
 		until(365, licensing.ErrExpired)
@@ -122,7 +126,8 @@ func TestFirstActivationsAtOnce(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		rs := replicas(t, d, 2)
 		made := create(t, rs[0], with(licensing.TermsChange{
-			MaxDevices: licensing.Some(40), DurationMonths: licensing.Some(1), Starts: new(licensing.StartsAtFirstActivation),
+			MaxDevices: licensing.Some(40), DurationMonths: licensing.Some(1),
+			Starts: new(licensing.StartsAtFirstActivation),
 		}))
 		ends := make([]time.Time, 40)
 		together(40, func(i int) {

@@ -1,4 +1,5 @@
-// Package store keeps licenses and devices in PostgreSQL or SQLite. It is the only place of this service that knows gorm.
+// Package store keeps licenses and devices in PostgreSQL or SQLite. It is the only place of this service that knows
+// gorm.
 package store
 
 import (
@@ -48,8 +49,8 @@ type Deps struct {
 	Outbox *outbox.Outbox
 	Keys   *masterkey.Register
 	Clock  clock.Clock
-	// Committed is called after each commit with the events of the change, so that this process's caches do not wait for
-	// the bus.
+	// Committed is called after each commit with the events of the change, so that this process's caches do not wait
+	// for the bus.
 	Committed func(event.Event)
 }
 
@@ -135,7 +136,9 @@ func (s *Store) create(
 }
 
 // Change implements licensing.Store.
-func (s *Store) Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error) error {
+func (s *Store) Change(
+	ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error,
+) error {
 	return translate(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		before, err := lockLicense(s.db, tx, licenseID)
 		if err != nil {
@@ -204,7 +207,8 @@ func newChange(l *licensing.License, known map[string]licensing.Device, reads *l
 }
 
 func voidOffline(tx *gorm.DB, licenseID string) error {
-	return tx.Table("devices").Where("license_id = ? AND offline_until IS NOT NULL", licenseID).Update("offline_until", nil).Error
+	return tx.Table("devices").Where("license_id = ? AND offline_until IS NOT NULL", licenseID).
+		Update("offline_until", nil).Error
 }
 
 func lockLicense(d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
@@ -229,7 +233,8 @@ func loadDevices(tx *gorm.DB, licenseID string, hardwareIDs []string) (map[strin
 	return known, err
 }
 
-// writeLicense is guarded by the version that was read, although the row is locked: a lock lost is noticed, not overwritten.
+// writeLicense is guarded by the version that was read, although the row is locked: a lock lost is noticed, not
+// overwritten.
 func writeLicense(tx *gorm.DB, before, after *licensing.License) error {
 	if reflect.DeepEqual(before, after) {
 		return nil
@@ -291,7 +296,8 @@ func (s *Store) Key(ctx context.Context, licenseID string) (string, error) {
 		return "", licensing.ErrNotFound
 	}
 	var row licenseRow
-	if err := s.db.Read(ctx).Table("licenses").Select("id", "key_sealed").Where("id = ?", licenseID).Take(&row).Error; err != nil {
+	if err := s.db.Read(ctx).Table("licenses").Select("id", "key_sealed").Where("id = ?", licenseID).
+		Take(&row).Error; err != nil {
 		return "", translate(err)
 	}
 	key, err := s.keys.Ring.Open(keyPurpose, row.KeySealed, []byte(row.ID))
@@ -313,7 +319,8 @@ func translate(err error) error {
 }
 
 // licenseColumns reads a license together with the code of its product and what that demands.
-var licenseColumns = db.Columns("licenses", licenseRow{}, "product", "product_is_active", "product_min_version", "product_method") + `,
+var licenseColumns = db.Columns("licenses", licenseRow{},
+	"product", "product_is_active", "product_min_version", "product_method") + `,
 	(SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
 	(SELECT is_active FROM products WHERE products.id = licenses.product_id) AS product_is_active,
 	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version,

@@ -73,7 +73,8 @@ func keys(t *testing.T, d *db.DB, masterKeys ...byte) *masterkey.Register {
 	return masterkey.New(d, ring, store.KeyRows(d, ring), store.FormerKeyRows(d, ring))
 }
 
-// replicas returns n processes over one database; each hears of the others' changes at once, as over a bus without delay.
+// replicas returns n processes over one database; each hears of the others' changes at once, as over a bus without
+// delay.
 func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	t.Helper()
 	all := make([]*replica, n)
@@ -163,14 +164,16 @@ func TestCreateAndRead(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		days, five := 30, 5
 		metadata := []byte(`{"order": 12345678901234567890, "b":"x"}`)
-		made := create(t, r, licensing.NewLicense{Product: "pro", IsTest: true, Metadata: metadata, TermsChange: licensing.TermsChange{
-			MaxDevices: licensing.Some(five), ExpiresInDays: &days, Features: new([]string{"b", "a"}),
-		}})
+		made := create(t, r, licensing.NewLicense{Product: "pro", IsTest: true, Metadata: metadata,
+			TermsChange: licensing.TermsChange{
+				MaxDevices: licensing.Some(five), ExpiresInDays: &days, Features: new([]string{"b", "a"}),
+			}})
 		l, err := r.store.Find(t.Context(), made.License.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.Product != "pro" || l.MaxDevices != 5 || !l.ExpiresAt.Equal(noon.AddDate(0, 0, 30)) || !slices.Equal(l.Features, []string{"b", "a"}) || !l.IsTest || l.Version != 1 {
+		if l.Product != "pro" || l.MaxDevices != 5 || !l.ExpiresAt.Equal(noon.AddDate(0, 0, 30)) ||
+			!slices.Equal(l.Features, []string{"b", "a"}) || !l.IsTest || l.Version != 1 {
 			t.Errorf("read back %+v", l)
 		}
 		if string(l.Metadata) != string(metadata) {
@@ -200,13 +203,15 @@ func TestKeysAreUnique(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		create(t, r, licensing.NewLicense{Key: new("Acme-Olive-10")})
 		rows := []licensing.NewLicense{
-			{CustomerID: "c", Key: new(" ACME-olive-10 ")}, {CustomerID: "c", Key: new("acme-plum-11")}, {CustomerID: "c", Key: new("ACME-PLUM-11")}, {CustomerID: ""},
+			{CustomerID: "c", Key: new(" ACME-olive-10 ")}, {CustomerID: "c", Key: new("acme-plum-11")},
+			{CustomerID: "c", Key: new("ACME-PLUM-11")}, {CustomerID: ""},
 		}
 		made, errs, err := r.CreateMany(t.Context(), admin, rows)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !errors.Is(errs[0], licensing.ErrKeyExists) || errs[1] != nil || !errors.Is(errs[2], licensing.ErrKeyExists) || errs[3] == nil {
+		if !errors.Is(errs[0], licensing.ErrKeyExists) || errs[1] != nil ||
+			!errors.Is(errs[2], licensing.ErrKeyExists) || errs[3] == nil {
 			t.Errorf("outcomes %v", errs)
 		}
 		if n := events(t, r, made[0].License.ID, "license.created"); n != 0 {
@@ -223,7 +228,8 @@ func TestSameKeyFromManyCallers(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		var made atomic.Int64
 		together(20, func(int) {
-			_, err := r.Create(context.Background(), admin, licensing.NewLicense{CustomerID: "c", Key: new("the-one-and-only"), Product: "new product"})
+			_, err := r.Create(context.Background(), admin,
+				licensing.NewLicense{CustomerID: "c", Key: new("the-one-and-only"), Product: "new product"})
 			if err == nil {
 				made.Add(1)
 			} else if !errors.Is(err, licensing.ErrKeyExists) {
@@ -248,12 +254,14 @@ func TestActivationIsWholeOrNothing(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		made := create(t, r, seats(2))
 		id := made.License.ID
-		a, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "one", DeviceName: "One", OSName: "Linux", OSVersion: "6"})
+		a, err := r.Activate(t.Context(), made.Key,
+			licensing.Client{HardwareID: "one", DeviceName: "One", OSName: "Linux", OSVersion: "6"})
 		if err != nil || a.Limits != (licensing.Limits{MaxDevices: 2, CurrentDevices: 1}) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 		if n, err := r.outbox.Pending(t.Context()); n != 3 || err != nil {
-			t.Errorf("%d events wait for the relay, want those of the product, the license and the activation (%v)", n, err)
+			t.Errorf("%d events wait for the relay, want those of the product, the license and the activation (%v)",
+				n, err)
 		}
 		_, err = r.Activate(t.Context(), made.Key, client("one"))
 		if !errors.Is(err, licensing.ErrActivated) {
@@ -317,14 +325,15 @@ func TestOneDeviceActivatedManyTimesAtOnce(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if won.Load() != 1 || check(t, r, made.License.ID) != 1 || events(t, r, made.License.ID, "license.activated") != 1 {
+		if won.Load() != 1 || check(t, r, made.License.ID) != 1 ||
+			events(t, r, made.License.ID, "license.activated") != 1 {
 			t.Errorf("%d calls won, %d seats taken", won.Load(), check(t, r, made.License.ID))
 		}
 	})
 }
 
-// TestActivationsThatComeTogether has one among them that the database cannot store (PostgreSQL knows no zero bytes), and a
-// caller who has gone.
+// TestActivationsThatComeTogether has one among them that the database cannot store (PostgreSQL knows no zero bytes),
+// and a caller who has gone.
 func TestActivationsThatComeTogether(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		const licenses, devices, limit = 4, 10, 7
@@ -355,7 +364,8 @@ func TestActivationsThatComeTogether(t *testing.T) {
 			tolerate(t, err, licensing.ErrLimit)
 			if err == nil {
 				won[i%licenses].Add(1)
-				if a.Device.LicenseID != made[i%licenses].License.ID || a.Limits.CurrentDevices < 1 || a.Limits.CurrentDevices > limit {
+				if a.Device.LicenseID != made[i%licenses].License.ID || a.Limits.CurrentDevices < 1 ||
+					a.Limits.CurrentDevices > limit {
 					t.Errorf("got the answer %+v", a)
 				}
 			}
@@ -363,14 +373,15 @@ func TestActivationsThatComeTogether(t *testing.T) {
 		for i := range made {
 			id := made[i].License.ID
 			if won[i].Load() != limit || check(t, r, id) != limit || events(t, r, id, "license.activated") != limit {
-				t.Errorf("%d acknowledged, %d active, %d events, want %d of each", won[i].Load(), check(t, r, id), events(t, r, id, "license.activated"), limit)
+				t.Errorf("%d acknowledged, %d active, %d events, want %d of each",
+					won[i].Load(), check(t, r, id), events(t, r, id, "license.activated"), limit)
 			}
 		}
 	})
 }
 
-// TestSeatRace: 40 devices race for 5 seats, with devices that leave and return, transfers and limit changes among them, on
-// two processes.
+// TestSeatRace: 40 devices race for 5 seats, with devices that leave and return, transfers and limit changes among
+// them, on two processes.
 func TestSeatRace(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		rs := replicas(t, d, 2)
@@ -393,11 +404,13 @@ func TestSeatRace(t *testing.T) {
 						left.Add(1)
 					}
 				case 1:
-					_, err := r.Transfer(context.Background(), admin, id, licensing.Move{From: me.HardwareID, To: me.HardwareID + "-moved"})
+					_, err := r.Transfer(context.Background(), admin, id,
+						licensing.Move{From: me.HardwareID, To: me.HardwareID + "-moved"})
 					tolerate(t, err, licensing.ErrNoDevice, licensing.ErrActivated)
 				case 2:
 					limit := 4 + round%2
-					_, err := r.Update(context.Background(), admin, id, licensing.Patch{TermsChange: licensing.TermsChange{MaxDevices: licensing.Some(limit)}})
+					_, err := r.Update(context.Background(), admin, id,
+						licensing.Patch{TermsChange: licensing.TermsChange{MaxDevices: licensing.Some(limit)}})
 					tolerate(t, err)
 				}
 			}
@@ -407,7 +420,8 @@ func TestSeatRace(t *testing.T) {
 			t.Errorf("%d devices on 5 seats", active)
 		}
 		if int64(active) != activated.Load()-left.Load() {
-			t.Errorf("%d activations and %d departures were acknowledged, %d devices are active", activated.Load(), left.Load(), active)
+			t.Errorf("%d activations and %d departures were acknowledged, %d devices are active",
+				activated.Load(), left.Load(), active)
 		}
 		if n := events(t, rs[0], id, "license.activated"); int64(n) != activated.Load() {
 			t.Errorf("%d events for %d activations", n, activated.Load())
@@ -469,7 +483,8 @@ func TestLookupIsWarmUntilSomethingChanges(t *testing.T) {
 		if err != nil || v.License.CurrentDevices != 2 {
 			t.Errorf("the other process still counts %d devices: %v", v.License.CurrentDevices, err)
 		}
-		if _, err := here.Transfer(t.Context(), admin, made.License.ID, licensing.Move{From: "desk", To: "tower"}); err != nil {
+		if _, err := here.Transfer(t.Context(), admin, made.License.ID,
+			licensing.Move{From: "desk", To: "tower"}); err != nil {
 			t.Fatal(err)
 		}
 		if v, err := there.Validate(t.Context(), made.Key, client("desk")); err != nil || v.Valid {
@@ -514,7 +529,8 @@ func TestList(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
 		days := 10
 		for i, n := range []licensing.NewLicense{
-			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme", TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick"},
+			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme",
+				TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick"},
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			create(t, r, n)
@@ -563,13 +579,24 @@ func TestCount(t *testing.T) {
 			t.Fatal(err)
 		}
 		past := noon.Add(-time.Hour)
-		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off}, ended.License.ID: {TermsChange: licensing.TermsChange{ExpiresAt: licensing.Some(licensing.End{At: past})}}} {
+		for id, p := range map[string]licensing.Patch{dead.License.ID: {IsActive: &off},
+			ended.License.ID: {TermsChange: licensing.TermsChange{
+				ExpiresAt: licensing.Some(licensing.End{At: past}),
+			}}} {
 			if _, err := r.Update(t.Context(), admin, id, p); err != nil {
 				t.Fatal(err)
 			}
 		}
 		got, err := r.store.Count(t.Context(), noon)
-		want := licensing.Counts{Total: 4, Active: 2, Inactive: 1, Expired: 1, Test: 1, Expiring30Days: 1, ActiveDevices: 1}
+		want := licensing.Counts{
+			Total:          4,
+			Active:         2,
+			Inactive:       1,
+			Expired:        1,
+			Test:           1,
+			Expiring30Days: 1,
+			ActiveDevices:  1,
+		}
 		if err != nil || got != want {
 			t.Errorf("%+v, want %+v: %v", got, want, err)
 		}
@@ -623,30 +650,43 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !after[1].LastSeenAt.Equal(later) || string(after[0].SessionData) != `{"open":3}` || !after[0].LastSeenAt.Equal(later.Add(time.Second)) {
+		if !after[1].LastSeenAt.Equal(later) || string(after[0].SessionData) != `{"open":3}` ||
+			!after[0].LastSeenAt.Equal(later.Add(time.Second)) {
 			t.Errorf("after it: %+v", after)
 		}
 	})
 }
 
-// TestC13WhatADeviceSaysOfItself: the last word of each member counts, what is left out stays, and what is known is not written.
+// TestC13WhatADeviceSaysOfItself: the last word of each member counts, what is left out stays, and what is known is not
+// written.
 func TestC13WhatADeviceSaysOfItself(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := create(t, r, seats(2))
-		activated, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "pc", DeviceName: "Old", OSName: "Windows", OSVersion: "14", AppVersion: "1"})
+		activated, err := r.Activate(t.Context(), made.Key,
+			licensing.Client{HardwareID: "pc", DeviceName: "Old", OSName: "Windows", OSVersion: "14", AppVersion: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		forgotten := 0
 		flush := func(said ...licensing.Profile) licensing.Profile {
 			t.Helper()
-			seen := store.NewSeen(d, func(licenseID, hardwareID string) { forgotten++; r.lookup.ForgetDevice(licenseID, hardwareID) }, testkit.Log(t))
+			seen := store.NewSeen(d, func(licenseID, hardwareID string) {
+				forgotten++
+				r.lookup.ForgetDevice(licenseID, hardwareID)
+			}, testkit.Log(t))
 			known, _, err := r.lookup.ActiveDevice(t.Context(), made.License.ID, "pc")
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range said {
-				seen.Seen(licensing.Sighting{LicenseID: made.License.ID, HardwareID: "pc", DeviceID: known.ID, At: noon, Stored: known.Profile, Said: p})
+				seen.Seen(licensing.Sighting{
+					LicenseID:  made.License.ID,
+					HardwareID: "pc",
+					DeviceID:   known.ID,
+					At:         noon,
+					Stored:     known.Profile,
+					Said:       p,
+				})
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			stop()
@@ -659,13 +699,15 @@ func TestC13WhatADeviceSaysOfItself(t *testing.T) {
 			}
 			return devices[0].Profile
 		}
-		if got, want := flush(licensing.Profile{Name: "New"}, licensing.Profile{OSVersion: "15"}, licensing.Profile{}), (licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "1"}); got != want {
+		if got, want := flush(licensing.Profile{Name: "New"}, licensing.Profile{OSVersion: "15"}, licensing.Profile{}),
+			(licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "1"}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if forgotten != 1 {
 			t.Errorf("memory forgot the device %d times, want once", forgotten)
 		}
-		flush(licensing.Profile{Name: "New", OSName: "Windows"}, licensing.Profile{Name: "Other"}, licensing.Profile{Name: "New"})
+		flush(licensing.Profile{Name: "New", OSName: "Windows"}, licensing.Profile{Name: "Other"},
+			licensing.Profile{Name: "New"})
 		if forgotten != 1 {
 			t.Error("what was known was written again")
 		}
@@ -673,7 +715,8 @@ func TestC13WhatADeviceSaysOfItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		back, err := r.Activate(t.Context(), made.Key, licensing.Client{HardwareID: "pc", AppVersion: "2"})
-		if want := (licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "2"}); err != nil || back.Device.Profile != want {
+		if want := (licensing.Profile{Name: "New", OSName: "Windows", OSVersion: "15", AppVersion: "2"}); err != nil ||
+			back.Device.Profile != want {
 			t.Errorf("came back as %+v, want %+v (%v)", back.Device.Profile, want, err)
 		}
 	})

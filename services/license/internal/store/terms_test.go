@@ -18,10 +18,11 @@ func TestActivationOfTermsThatAreNotPlain(t *testing.T) {
 			terms licensing.Terms
 			want  error
 		}{
-			"started":       {licensing.Terms{MaxDevices: 1, StartsAt: noon}, nil},
-			"not started":   {licensing.Terms{MaxDevices: 1, StartsAt: noon.Add(time.Second)}, licensing.ErrNotStarted},
-			"in grace":      {licensing.Terms{MaxDevices: 1, ExpiresAt: noon, GraceHours: 1}, nil},
-			"grace is over": {licensing.Terms{MaxDevices: 1, ExpiresAt: noon.Add(-time.Hour), GraceHours: 1}, licensing.ErrExpired},
+			"started":     {licensing.Terms{MaxDevices: 1, StartsAt: noon}, nil},
+			"not started": {licensing.Terms{MaxDevices: 1, StartsAt: noon.Add(time.Second)}, licensing.ErrNotStarted},
+			"in grace":    {licensing.Terms{MaxDevices: 1, ExpiresAt: noon, GraceHours: 1}, nil},
+			"grace is over": {licensing.Terms{MaxDevices: 1, ExpiresAt: noon.Add(-time.Hour), GraceHours: 1},
+				licensing.ErrExpired},
 		} {
 			l := licensing.License{
 				ID:        uuid.NewString(),

@@ -242,9 +242,11 @@ func (s *Store) Named(ctx context.Context, product, foldedEmail, customerID stri
 func (s *Store) UserOf(ctx context.Context, l *licensing.License, email string) (*licensing.User, error) {
 	var rows []userRow
 	err := s.db.Read(ctx).Table("users").Select(userColumns).
-		Where("product_id = (SELECT id FROM products WHERE code = ?) AND email_folded = ?", l.Product, user.Fold(email)).
+		Where("product_id = (SELECT id FROM products WHERE code = ?) AND email_folded = ?",
+			l.Product, user.Fold(email)).
 		Order(clause.OrderBy{Expression: clause.Expr{
-			SQL: "(SELECT count(*) FROM license_users WHERE user_id = users.id AND license_id = ?) DESC, id", Vars: []any{l.ID},
+			SQL:  "(SELECT count(*) FROM license_users WHERE user_id = users.id AND license_id = ?) DESC, id",
+			Vars: []any{l.ID},
 		}}).Limit(1).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, db.Error(err)

@@ -42,7 +42,8 @@ func randomLicense(random *rand.Rand) licensing.License {
 	if random.IntN(4) == 0 {
 		l.Type = licensing.TypeSubscription
 	}
-	l.Announced = []licensing.Status{"", licensing.StatusNotStarted, licensing.StatusActive, licensing.StatusInGrace}[random.IntN(4)]
+	l.Announced = []licensing.Status{"", licensing.StatusNotStarted, licensing.StatusActive,
+		licensing.StatusInGrace}[random.IntN(4)]
 	if random.IntN(4) == 0 && l.ExpiresAt.IsZero() {
 		l.DurationDays, l.FirstActivation = 1, true
 	}
@@ -50,12 +51,13 @@ func randomLicense(random *rand.Rand) licensing.License {
 }
 
 var statuses = []licensing.Status{
-	licensing.StatusActive, licensing.StatusInGrace, licensing.StatusNotStarted, licensing.StatusExpired, licensing.StatusInactive,
+	licensing.StatusActive, licensing.StatusInGrace, licensing.StatusNotStarted, licensing.StatusExpired,
+	licensing.StatusInactive,
 	licensing.StatusSuspended,
 }
 
-// TestStatementsAgreeWithTheChecks puts random licenses before the rules and before each statement that repeats a part of them,
-// at many instants: the filter of the list, the counts, and the statement that gives seats.
+// TestStatementsAgreeWithTheChecks puts random licenses before the rules and before each statement that repeats a part
+// of them, at many instants: the filter of the list, the counts, and the statement that gives seats.
 func TestStatementsAgreeWithTheChecks(t *testing.T) {
 	eachEngine(t, func(t *testing.T, b *harness) {
 		random := rand.New(rand.NewPCG(2026, 11))
@@ -83,7 +85,8 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 	}
 	b.dueAgrees(rows, now)
 	for _, status := range statuses {
-		page, total, err := listed(b.List(b.t.Context(), licensing.Filter{Status: status, Page: 1, PerPage: len(rows)}, now))
+		page, total, err := listed(b.List(b.t.Context(), licensing.Filter{Status: status, Page: 1, PerPage: len(rows)},
+			now))
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -104,7 +107,8 @@ func (b *harness) agree(rows []licensing.NewRow, now time.Time) {
 	}
 	active := len(want[licensing.StatusActive]) + len(want[licensing.StatusInGrace])
 	if counts.Active != active || counts.InGrace != len(want[licensing.StatusInGrace]) ||
-		counts.Suspended != len(want[licensing.StatusSuspended]) || counts.NotStarted != len(want[licensing.StatusNotStarted]) ||
+		counts.Suspended != len(want[licensing.StatusSuspended]) ||
+		counts.NotStarted != len(want[licensing.StatusNotStarted]) ||
 		counts.Expired != len(want[licensing.StatusExpired]) ||
 		counts.Inactive != len(want[licensing.StatusInactive]) || counts.Total != len(rows) {
 		b.t.Errorf("at %s: counts %+v, want %v", now, counts, want)
@@ -149,8 +153,8 @@ func (b *harness) dueAgrees(rows []licensing.NewRow, now time.Time) {
 	}
 }
 
-// seatsAgree asks for two seats on each license. On plain terms the statement gives those that the rules give; on other terms it
-// gives none, whatever the rules say.
+// seatsAgree asks for two seats on each license. On plain terms the statement gives those that the rules give; on other
+// terms it gives none, whatever the rules say.
 func (b *harness) seatsAgree(rows []licensing.NewRow) {
 	b.t.Helper()
 	for _, row := range rows {
@@ -166,7 +170,11 @@ func (b *harness) seatsAgree(rows []licensing.NewRow) {
 	for i, result := range results {
 		l := rows[i/2].License
 		l.CurrentDevices = i % 2
-		allowed := licensing.Decide(licensing.Request{Operation: licensing.OperationActivate, License: &l, Now: noon}) == nil
+		allowed := licensing.Decide(licensing.Request{
+			Operation: licensing.OperationActivate,
+			License:   &l,
+			Now:       noon,
+		}) == nil
 		if want := allowed && l.Plain(); (result.seat != nil) != want || !result.settled {
 			b.t.Errorf("seat %d of %+v: %+v, want %v", 1+i%2, l, result, want)
 		}

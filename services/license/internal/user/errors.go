@@ -13,9 +13,11 @@ var (
 	ErrExists = apierr.New(apierr.Conflict, errcode.UserExists,
 		"a user of this product and customer has this e-mail already; change that user, or choose another e-mail")
 	// ErrSignIn is one answer to everything that may be wrong, so that nobody learns which e-mails are known.
-	ErrSignIn = licensing.ErrCredentials.WithMessagef("the e-mail or the password is wrong; where several customers of the " +
-		"product have a user with this e-mail, send customer_id, too")
+	ErrSignIn = licensing.ErrCredentials.WithMessagef(
+		"the e-mail or the password is wrong; where several customers of the " +
+			"product have a user with this e-mail, send customer_id, too")
 	errOtherProduct = apierr.InvalidField("user_id", "the user and the license are of different products")
 	errTooMany      = apierr.InvalidField("user_id", "the user has as many licenses as a user can have")
-	ErrByKey        = apierr.InvalidField("product", "its authorization_method is key; users are for products with user")
+	ErrByKey        = apierr.InvalidField("product",
+		"its authorization_method is key; users are for products with user")
 )

@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Store keeps users. Every method that changes something locks what it changes, and writes the events of the change in the same
-// transaction; when decide fails nothing is written.
+// Store keeps users. Every method that changes something locks what it changes, and writes the events of the change in
+// the same transaction; when decide fails nothing is written.
 type Store interface {
 	// CreateUser inserts a user; ErrExists, VALIDATION_ERROR where its product is not there or is not for users.
 	CreateUser(ctx context.Context, u User, events []proto.Message) error
@@ -25,8 +25,10 @@ type Store interface {
 	Named(ctx context.Context, product, foldedEmail, customerID string) ([]User, error)
 	// Assign gives a user a license, or nothing where the user has it; licensing.ErrNotFound, ErrNotFound.
 	Assign(ctx context.Context, licenseID, userID string, events Assignment) (User, error)
-	// Unassign takes a license from a user and frees the seats that the user has taken on it; licensing.ErrNotFound, ErrNotFound.
-	Unassign(ctx context.Context, licenseID, userID string, events Assignment, free func(*licensing.Change) error) (User, error)
+	// Unassign takes a license from a user and frees the seats that the user has taken on it; licensing.ErrNotFound,
+	// ErrNotFound.
+	Unassign(ctx context.Context, licenseID, userID string, events Assignment,
+		free func(*licensing.Change) error) (User, error)
 }
 
 // Assignment are the events of a license that a user gets or loses.

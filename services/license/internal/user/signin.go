@@ -18,9 +18,9 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Guesses that may fail before the next has to wait: five in a minute and twenty in an hour of one address at one account, and more
-// of all strange addresses together, so that a stranger who fails on purpose does not keep the user out who signed in from
-// elsewhere before.
+// Guesses that may fail before the next has to wait: five in a minute and twenty in an hour of one address at one
+// account, and more of all strange addresses together, so that a stranger who fails on purpose does not keep the user
+// out who signed in from elsewhere before.
 var (
 	ofAddress = ratelimit.Limit{PerMinute: 5, PerHour: 20}
 	ofAccount = ratelimit.Limit{PerMinute: 20, PerHour: 200}
@@ -56,7 +56,8 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// SignIn proves a user by the password. Errors: ErrSignIn, licensing.ErrUserLocked, ratelimit.ErrExceeded, apierr.ErrUnavailable.
+// SignIn proves a user by the password. Errors: ErrSignIn, licensing.ErrUserLocked, ratelimit.ErrExceeded,
+// apierr.ErrUnavailable.
 func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	u, err := s.prove(ctx, a)
 	if err != nil {
@@ -77,8 +78,8 @@ func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	return s.session(u), nil
 }
 
-// ChangePassword replaces the password of a user who knows it, and signs the user in; tokens of before are void. Errors: those of
-// SignIn, VALIDATION_ERROR.
+// ChangePassword replaces the password of a user who knows it, and signs the user in; tokens of before are void.
+// Errors: those of SignIn, VALIDATION_ERROR.
 func (s *SignIns) ChangePassword(ctx context.Context, a Attempt, password string) (Session, error) {
 	p := apierr.Fields{}
 	if checkPassword(p, "new_password", password, a.Email); password == a.Password {
@@ -152,7 +153,8 @@ func (s *SignIns) prove(ctx context.Context, a Attempt) (User, error) {
 	return u, nil
 }
 
-// admit counts an attempt, before its outcome is known so that many at once are no way around, and takes it back by passed.
+// admit counts an attempt, before its outcome is known so that many at once are no way around, and takes it back by
+// passed.
 func (s *SignIns) admit(ctx context.Context, u *User, a Attempt) (passed func(), err error) {
 	account := s.hash("account", a.Product+"\x00"+Fold(a.Email))
 	address := ratelimit.Quota{Limiter: s.Limiter, Limit: ofAddress}
@@ -175,7 +177,8 @@ func (s *SignIns) admit(ctx context.Context, u *User, a Attempt) (passed func(),
 	}, nil
 }
 
-// network is a hash of the address that a call came from: of IPv6 it is that of the network of 64 bits, which one customer has.
+// network is a hash of the address that a call came from: of IPv6 it is that of the network of 64 bits, which one
+// customer has.
 func (s *SignIns) network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

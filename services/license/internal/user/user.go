@@ -1,5 +1,5 @@
-// Package user is about the users of products that people sign in to: what administrators do with them, and how they sign in.
-// The rules of licensing ask who a user is, and the limits of users.
+// Package user is about the users of products that people sign in to: what administrators do with them, and how they
+// sign in. The rules of licensing ask who a user is, and the limits of users.
 package user
 
 import (
@@ -73,7 +73,8 @@ type Change struct {
 	IsLocked    *bool
 }
 
-// Created is a user who has just been made, or whose password was reset, and the password that was made: it is shown this once.
+// Created is a user who has just been made, or whose password was reset, and the password that was made: it is shown
+// this once.
 type Created struct {
 	User     User
 	Password string
@@ -128,8 +129,8 @@ func given(sent *string) (password, made string) {
 	return made, made
 }
 
-// Update changes a user who has the version, where that is not nil. A change that changes nothing publishes nothing. Errors:
-// VALIDATION_ERROR, ErrNotFound, ErrExists, VERSION_MISMATCH.
+// Update changes a user who has the version, where that is not nil. A change that changes nothing publishes nothing.
+// Errors: VALIDATION_ERROR, ErrNotFound, ErrExists, VERSION_MISMATCH.
 func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, version *int, c Change) (User, error) {
 	p := apierr.Fields{}
 	if c.problems(p); len(p) > 0 {
@@ -155,8 +156,8 @@ func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, vers
 	})
 }
 
-// ResetPassword gives a user a password, or one that is made; whoever has signed in with the one before is signed out. Errors:
-// VALIDATION_ERROR, ErrNotFound.
+// ResetPassword gives a user a password, or one that is made; whoever has signed in with the one before is signed out.
+// Errors: VALIDATION_ERROR, ErrNotFound.
 func (s *Users) ResetPassword(ctx context.Context, by *licensing.Actor, id string, sent *string) (Created, error) {
 	password, made := given(sent)
 	p := apierr.Fields{}
@@ -184,8 +185,8 @@ func (s *Users) ResetPassword(ctx context.Context, by *licensing.Actor, id strin
 	return Created{User: u, Password: made}, err
 }
 
-// Delete removes a user who has the version, where that is not nil. Seats that the user has taken are freed. Errors: ErrNotFound,
-// VERSION_MISMATCH.
+// Delete removes a user who has the version, where that is not nil. Seats that the user has taken are freed. Errors:
+// ErrNotFound, VERSION_MISMATCH.
 func (s *Users) Delete(ctx context.Context, by *licensing.Actor, id string, version *int) error {
 	u, err := s.Store.FindUser(ctx, id)
 	if err == nil {
@@ -233,8 +234,8 @@ func (s *Users) Assign(ctx context.Context, by *licensing.Actor, licenseID, user
 	})
 }
 
-// Unassign takes a license from a user, and frees the seats that the user has taken on it. Errors: licensing.ErrNotFound,
-// ErrNotFound.
+// Unassign takes a license from a user, and frees the seats that the user has taken on it. Errors:
+// licensing.ErrNotFound, ErrNotFound.
 func (s *Users) Unassign(ctx context.Context, by *licensing.Actor, licenseID, userID string) (User, error) {
 	events := func(u *User, l *licensing.License) ([]proto.Message, error) {
 		return []proto.Message{

@@ -61,7 +61,8 @@ func Refusal(err error) error {
 func withGroup(e *apierr.Error, g *licensing.Group) *apierr.Error {
 	return e.With("group_id", g.ID).With("current_devices", g.CurrentDevices).
 		With("max_devices", CountOrNull(g.MaxDevices, licensing.Unlimited)).
-		With("current_licenses", g.CurrentLicenses).With("max_licenses", CountOrNull(g.MaxLicenses, licensing.Unlimited))
+		With("current_licenses", g.CurrentLicenses).
+		With("max_licenses", CountOrNull(g.MaxLicenses, licensing.Unlimited))
 }
 
 func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
@@ -78,7 +79,8 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		s := v.License.Suspension
 		e = e.With("suspended_until", httpx.TimeOrNull(s.Until)).With("suspension_reason", httpx.TextOrNull(s.Reason))
 	case errcode.LeaseLimitExceeded:
-		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
+		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).
+			With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.VersionNotCovered:
