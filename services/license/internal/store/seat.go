@@ -33,32 +33,30 @@ const seatStatement = `
 WITH wanted AS (
 	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
 	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
-	?::uuid[], ?::text[],
-		?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at,
+		?::uuid[], ?::text[], ?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at,
 		event_id, type, data, trace)
--- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting,
-and nobody can wait in a circle.
+-- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can
+-- wait in a circle.
 ), license AS (
 	SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices, current_devices,
-	l.version, policy,
-		code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
+		l.version, policy, code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
 	FROM licenses l JOIN products p ON p.id = product_id
 	WHERE l.id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE OF l SKIP LOCKED
--- The devices that get in. activated_version is the first that the license gets after the lock,
-so it is new to every device.
+-- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every
+-- device.
 ), device AS (
 	INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active, activated_at,
-	activated_version, last_seen_at)
+		activated_version, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at
 	FROM wanted JOIN license ON id = license_id
 	WHERE NOT needs_checks AND product_open AND is_active AND (expires_at IS NULL OR expires_at > at)
-	AND current_devices + place <= max_devices
+		AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
 -- Those that were not here before, numbered anew.
 ), seat AS (
-	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth FROM wanted
-	JOIN device ON id = device_id
+	SELECT wanted.*, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS nth
+	FROM wanted JOIN device ON id = device_id
 -- They are counted on their licenses.
 ), counted AS (
 	UPDATE licenses SET current_devices = current_devices + nth, version = version + nth, updated_at = at
