@@ -12,7 +12,8 @@ type Deactivation struct {
 }
 
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
-// ErrNoDevice, ErrOffline while it could still run without the server and so one seat would serve many.
+// ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat would
+// serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
 	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
@@ -21,6 +22,9 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 	var out Deactivation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
+		if err := ch.onlyUsers(&c, now); err != nil {
+			return err
+		}
 		d, err := ch.device(&c, now)
 		if err != nil {
 			return err

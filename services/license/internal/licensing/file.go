@@ -26,7 +26,7 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 		return nil, err
 	}
 	if d == nil || !d.IsActive {
-		if err := Decide(c.Asks(OperationFile, &ch.License, d, now)); err != nil {
+		if err := ch.decideFile(c, d, now); err != nil {
 			return nil, err
 		}
 		a, err := ch.activate(newDevice(ch.License.ID, *c.Client, now), c, now)
@@ -38,12 +38,21 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 	if c.PublicKey != nil {
 		d.PublicKey = c.PublicKey
 	}
-	return d, Decide(c.Asks(OperationFile, &ch.License, d, now))
+	return d, ch.decideFile(c, d, now)
 }
 
-// StartForFile has the time of a license begin to run with a file for any machine. Errors: the verdict on the file.
+func (ch *Change) decideFile(c Caller, d *Device, now time.Time) error {
+	r := c.Asks(OperationFile, &ch.License, d, now)
+	if err := ch.user(&r); err != nil {
+		return err
+	}
+	return Decide(r)
+}
+
+// StartForFile has the time of a license begin to run with a file for any machine, which only an administrator gives.
+// Errors: the verdict on the file.
 func (ch *Change) StartForFile(now time.Time) error {
-	err := Decide(Request{Operation: OperationFile, License: &ch.License, Now: now})
+	err := Decide(Request{Operation: OperationFile, License: &ch.License, Trusted: true, Now: now})
 	if err == nil {
 		ch.Start(now)
 	}

@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"slices"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
@@ -85,6 +86,27 @@ func (ch *Change) user(r *Request) error {
 	}
 	r.User = now
 	return err
+}
+
+// onlyUsers refuses a call about a license of users by anybody else, in whatever state the license is. Errors: ErrCredentials,
+// ErrUserLocked, ErrNotAssigned.
+func (ch *Change) onlyUsers(c *Client, now time.Time) error {
+	r := Request{License: &ch.License, Now: now}
+	if c.User != nil {
+		r.User = c.User.User
+	}
+	if err := ch.user(&r); err != nil {
+		return err
+	}
+	switch {
+	case !signedIn(r):
+		return &RefusedError{refusal{ErrCredentials}, r}
+	case !userNotLocked(r):
+		return &RefusedError{refusal{ErrUserLocked}, r}
+	case !userAssigned(r):
+		return &RefusedError{refusal{ErrNotAssigned}, r}
+	}
+	return nil
 }
 
 // FreeSeatsOf frees the seats that a user has taken on the license.

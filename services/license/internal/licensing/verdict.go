@@ -22,6 +22,8 @@ const (
 	OperationLease
 	// OperationFile gives a device with a seat a license file.
 	OperationFile
+
+	operationsOfDevices = OperationUse | OperationActivate | OperationLease | OperationFile
 )
 
 // Request is what a verdict is about.
@@ -149,17 +151,17 @@ var checks = [...]check{
 		facts:  versionFacts,
 	},
 	{
-		name: "user_signed_in", refusal: ErrCredentials, of: OperationUse | OperationActivate | OperationLease,
+		name: "user_signed_in", refusal: ErrCredentials, of: operationsOfDevices,
 		passes: signedIn,
 		facts:  func(r Request) (any, any) { return userID(r), nil },
 	},
 	{
-		name: "user_not_locked", refusal: ErrUserLocked, of: OperationUse | OperationActivate | OperationLease,
+		name: "user_not_locked", refusal: ErrUserLocked, of: operationsOfDevices,
 		passes: userNotLocked,
 		facts:  func(r Request) (any, any) { return userID(r), nil },
 	},
 	{
-		name: "user_assigned", refusal: ErrNotAssigned, of: OperationUse | OperationActivate | OperationLease,
+		name: "user_assigned", refusal: ErrNotAssigned, of: operationsOfDevices,
 		passes: userAssigned,
 		facts:  func(r Request) (any, any) { return userID(r), nil },
 	},
