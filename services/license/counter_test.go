@@ -33,16 +33,6 @@ func with(key, members string) string {
 
 func (w *world) consume(key, members string) answer { return w.post("consume", with(key, members)) }
 
-// insist consumes as a client does that a busy server tells to try again.
-func (w *world) insist(key, members string) answer {
-	w.t.Helper()
-	got := w.consume(key, members)
-	for w.t.Context().Err() == nil && got.status == http.StatusServiceUnavailable {
-		got = w.consume(key, members)
-	}
-	return got
-}
-
 // counted is what a counter shows administrators.
 func (w *world) counted(id, name string) map[string]any {
 	w.t.Helper()
@@ -281,7 +271,8 @@ func TestConsumeRace(t *testing.T) {
 			running.Go(func() {
 				for n := range each {
 					operation := fmt.Sprintf("%d-%d", i/2, n) // two ask for each
-					got := both[i%2].insist(key, fmt.Sprintf(`"counter":"c","amount":2,"operation_id":%q`, operation))
+					members := fmt.Sprintf(`"counter":"c","amount":2,"operation_id":%q`, operation)
+					got := w.persist(func() answer { return both[i%2].consume(key, members) })
 					mu.Lock()
 					switch before, twice := granted[operation]; {
 					case got.status == http.StatusForbidden && got.body["error_code"] == "CONSUMPTION_LIMIT_EXCEEDED":
@@ -298,9 +289,9 @@ func TestConsumeRace(t *testing.T) {
 		}
 		running.Go(func() {
 			for i := range 10 {
-				w.want(w.manage("PUT", "/"+id+"/counters/c",
-					fmt.Sprintf(`{"limit":%d,"overage":%d}`, limit-i%3, overage)), http.StatusOK, "")
-				w.want(w.post("activate", device(key, fmt.Sprint("other-", i))), http.StatusCreated, "")
+				terms, other := fmt.Sprintf(`{"limit":%d,"overage":%d}`, limit-i%3, overage), fmt.Sprint("other-", i)
+				w.want(w.persist(func() answer { return w.manage("PUT", "/"+id+"/counters/c", terms) }), http.StatusOK, "")
+				w.want(w.persist(func() answer { return w.post("activate", device(key, other)) }), http.StatusCreated, "")
 			}
 		})
 		running.Wait()

@@ -1,7 +1,6 @@
 package license_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -13,10 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/latchkey-dev/latchkey/pkg/event"
-	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
@@ -316,36 +312,6 @@ func TestRotationsAtOnce(t *testing.T) {
 		}
 		if current != 1 {
 			t.Errorf("%d current keys", current)
-		}
-	})
-}
-
-// TestTheRevocationListIsReadOnce: however often somebody asks, the database is asked again only when the list may have
-// changed.
-func TestTheRevocationListIsReadOnce(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		w.auth.limit = &authv1.RateLimit{}
-		id, key := w.create(1, 0)
-		w.want(w.post("license-file", device(key, "pc")), http.StatusCreated, "")
-		number := w.revocations(0).Number
-		hide := func(from, to string) {
-			rename := func(_ context.Context, tx *gorm.DB) error {
-				return tx.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error
-			}
-			if err := w.db.Tx(w.t.Context(), rename); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-		hide("revocations", "hidden")
-		for range 10 {
-			if list := w.revocations(number); list != nil {
-				w.t.Fatalf("%+v", list)
-			}
-		}
-		hide("hidden", "revocations")
-		w.want(w.manage(http.MethodPost, "/"+id+"/suspend", `{"reason":"x"}`), http.StatusOK, "")
-		if list := w.revocations(number); list == nil || len(list.Revoked) != 1 {
-			w.t.Errorf("%+v", list)
 		}
 	})
 }

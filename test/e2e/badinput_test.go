@@ -177,6 +177,9 @@ func (b *attacker) ids(op operation) {
 			want = append(want, http.StatusBadRequest) // the path names what is to be made
 		}
 		for _, id := range ids {
+			if op.OperationID == "eraseCustomer" && id == unknownID {
+				continue // PUT makes a customer of any id, so another test may have made this one
+			}
 			b.refused(op, "id "+id, b.send(op, b.at(op, id), example(op)), want...)
 		}
 		return
