@@ -119,3 +119,33 @@ func (o *Outbox) Rewrite(
 		seq = rows[len(rows)-1].Seq
 	}
 }
+
+// scanned is how many seqs one statement of Subjects looks at.
+const scanned = 10_000
+
+// Subjects are those of the events of a type whose data match. It reads the whole log, which no index helps: it is for
+// jobs.
+func (o *Outbox) Subjects(
+	ctx context.Context, eventType string, match func(data []byte) bool,
+) (subjects []string, err error) {
+	const (
+		bounds = `SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), -1) AS last FROM outbox`
+		part   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq >= ? AND seq < ? AND type = ? ORDER BY seq`
+	)
+	var log struct{ First, Last int64 }
+	if err := o.db.Read(ctx).Raw(bounds).Scan(&log).Error; err != nil {
+		return nil, db.Error(err)
+	}
+	for seq := log.First; seq <= log.Last; seq += scanned {
+		var rows []row
+		if err := o.db.Read(ctx).Raw(part, seq, seq+scanned, eventType).Scan(&rows).Error; err != nil {
+			return nil, db.Error(err)
+		}
+		for _, r := range rows {
+			if match([]byte(r.Data)) {
+				subjects = append(subjects, r.Subject)
+			}
+		}
+	}
+	return subjects, nil
+}

@@ -116,3 +116,24 @@ func TestPruneDeletesOnlyWhatIsOldAndSent(t *testing.T) {
 		}
 	})
 }
+
+func TestSubjects(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		add(t, d, o, "one", 2)
+		add(t, d, o, "other", 1)
+		var eventType string
+		if err := d.Read(t.Context()).Raw("SELECT type FROM outbox LIMIT 1").Scan(&eventType).Error; err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		second := func([]byte) bool { seen++; return seen > 1 }
+		got, err := o.Subjects(t.Context(), eventType, second)
+		if diff := cmp.Diff([]string{"one", "other"}, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		if got, err := o.Subjects(t.Context(), "of.another.type", second); len(got) > 0 || err != nil {
+			t.Error(got, err)
+		}
+	})
+}

@@ -8,7 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // Rule says what is erased: the id of a customer, and in what is about its licenses what tells of persons. It does not
@@ -25,6 +28,11 @@ type Rule struct {
 func New(previous, customerID string, at time.Time) Rule {
 	salt := rand.Text()
 	return Rule{CustomerID: customerID, Salt: salt, Previous: hash(salt, previous), At: at}
+}
+
+// RuleOf is the rule that an event tells.
+func RuleOf(m *eventsv1.CustomerErased) Rule {
+	return Rule{CustomerID: m.GetErasedAs(), Salt: m.GetSalt(), Previous: m.GetPrevious(), At: m.GetErasedAt().AsTime()}
 }
 
 func hash(salt, text string) string {
@@ -97,7 +105,7 @@ func (c *cleaner) value(name string, value any) any {
 			v[i] = c.value("", v[i])
 		}
 	case map[string]any:
-		_, isPerson := v["email"]
+		isPerson := hasAny(v, "email", "user_id")
 		for member := range v {
 			switch {
 			case member == "actor":
@@ -109,6 +117,10 @@ func (c *cleaner) value(name string, value any) any {
 		}
 	}
 	return value
+}
+
+func hasAny(members map[string]any, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { _, has := members[name]; return has })
 }
 
 func (c *cleaner) text(name, text string) any {

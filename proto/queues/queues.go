@@ -32,11 +32,11 @@ func Audit() Queue {
 	return Queue{Name: "admin.audit", Types: []string{eventsv1.TypeAuditRecorded}, MaxBytes: 1 << 30}
 }
 
-// Erasures tells the admin service whom its audit log must forget. It is no part of Audit, which programs of before
+// Erasures tells a service whom its logs must forget: auth or admin. It is no part of Audit, which programs of before
 // consume: they would take its events for entries that cannot be read.
-func Erasures() Queue {
-	return Queue{Name: "admin.erasures", Types: []string{eventsv1.TypeCustomerErased}, MaxBytes: 1 << 30}
+func Erasures(service string) Queue {
+	return Queue{Name: service + ".erasures", Types: []string{eventsv1.TypeCustomerErased}, MaxBytes: 1 << 30}
 }
 
 // All are all of them.
-func All() []Queue { return []Queue{Analytics(), Audit(), Erasures()} }
+func All() []Queue { return []Queue{Analytics(), Audit(), Erasures("admin"), Erasures("auth")} }

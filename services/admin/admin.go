@@ -24,7 +24,7 @@ var Queues = []bus.Queue{auditQueue(), erasureQueue()}
 func auditQueue() bus.Queue { return bus.QueueOf(queues.Audit()) }
 
 // erasureQueue tells of customers that are to be forgotten.
-func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures()) }
+func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Service is the management service.
 type Service struct {

@@ -5,9 +5,11 @@ package auth
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
+	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/manage"
@@ -18,6 +20,12 @@ import (
 
 // Name is the service's, and that of its schema.
 const Name = "auth"
+
+// Queues is what the service consumes.
+var Queues = []bus.Queue{erasureQueue()}
+
+// erasureQueue tells of customers that are to be forgotten.
+func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Service is the auth service.
 type Service struct {
@@ -52,6 +60,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		Refusals:     app.NewRefusals(core, s.telemetry, "token, refresh and verify"),
 	})
 	s.guard = app.NewGuard(core, cfg.Clients, api.KeySource{Keys: s.keys})
+	deps.ObserveDeadLetters(erasureQueue().Name)
 	s.routes(cfg)
 	return s, nil
 }

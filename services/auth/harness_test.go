@@ -155,7 +155,7 @@ func newHarness(t *testing.T, d *db.DB, change ...func(*auth.Config)) *harness {
 		license: &license{version: 2, activated: 2},
 		seen:    &witness{},
 	}
-	b, err := inproc.New(inproc.Config{DB: d, Log: testkit.Log(t)})
+	b, err := inproc.New(inproc.Config{DB: d, Queues: auth.Queues, Log: testkit.Log(t)})
 	w.must(err)
 	cfg := auth.DefaultConfig()
 	cfg.Env, cfg.LicenseURL = app.Development, "http://license"

@@ -248,3 +248,19 @@ func TestReportsOfOneDeviceAreBounded(t *testing.T) {
 		w.wantUsed(id, "exports", most)
 	})
 }
+
+// To an API key that is bound to a product a report of a license of another is one of no license.
+func TestUsageReportByABoundAPIKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, m := w.meteredOffline(10)
+		report := m.sign(nil)
+		w.clock.Advance(time.Hour) // what was heard of the API key is not believed any more
+		w.auth.product = "another"
+		w.want(w.report(report), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.wantUsed(id, "exports", 0)
+		w.clock.Advance(time.Hour)
+		w.auth.product = "default"
+		w.want(w.report(report), http.StatusOK, "")
+		w.wantUsed(id, "exports", 3)
+	})
+}

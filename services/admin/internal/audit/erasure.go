@@ -16,9 +16,7 @@ type Erasure struct {
 
 // NewErasure is what an event tells to erase.
 func NewErasure(m *eventsv1.CustomerErased) Erasure {
-	return Erasure{LicenseID: m.GetLicenseId(), Had: m.GetHad(), Rule: erasure.Rule{
-		CustomerID: m.GetErasedAs(), Salt: m.GetSalt(), Previous: m.GetPrevious(), At: m.GetErasedAt().AsTime(),
-	}}
+	return Erasure{LicenseID: m.GetLicenseId(), Had: m.GetHad(), Rule: erasure.RuleOf(m)}
 }
 
 // Clean takes what is to be forgotten out of an entry that the erasure is about, and tells whether there was anything.

@@ -33,7 +33,5 @@ func ErasureOf(e *Event) (*Erasure, error) {
 	if err := (event.Event{ID: e.EventID, Type: e.Type, Data: e.Data}).Into(&m); err != nil {
 		return nil, err
 	}
-	return &Erasure{LicenseID: e.LicenseID, Had: m.GetHad(), Rule: erasure.Rule{
-		CustomerID: m.GetErasedAs(), Salt: m.GetSalt(), Previous: m.GetPrevious(), At: m.GetErasedAt().AsTime(),
-	}}, nil
+	return &Erasure{LicenseID: e.LicenseID, Had: m.GetHad(), Rule: erasure.RuleOf(&m)}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
@@ -69,6 +70,7 @@ func (a *API) usageReport(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	report.BoundProduct = apikey.Of(c).Product
 	done, err := a.Counters.Report(c.Request.Context(), report)
 	if err != nil {
 		return err

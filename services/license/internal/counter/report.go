@@ -26,6 +26,8 @@ const (
 // Report is what a device without a network says it has consumed.
 type Report struct {
 	ID, LicenseID, HardwareID string
+	// BoundProduct is the product that the caller's API key is bound to, empty for none.
+	BoundProduct string
 	// Consumed are amounts, none of them negative, by the names of counters.
 	Consumed map[string]int64
 	From, To time.Time
@@ -67,6 +69,9 @@ func (s *Counters) Report(ctx context.Context, r Report) (Reported, error) {
 	l, _, err := s.Store.Read(ctx, r.LicenseID)
 	if err != nil {
 		return Reported{}, err
+	}
+	if r.BoundProduct != "" && r.BoundProduct != l.Product {
+		return Reported{}, licensing.ErrNotFound
 	}
 	d, err := s.reporter(ctx, l.ID, r.HardwareID)
 	if err != nil {

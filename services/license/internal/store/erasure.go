@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 )
 
@@ -29,10 +31,6 @@ func (r *erasureRow) rule() erasure.Rule {
 // forget deletes what tells of persons on the licenses that have the customer @new already, at @now. Leases that live
 // keep one session apart from another.
 var forget = []string{
-	`UPDATE users SET email = CAST(id AS text), email_folded = CAST(id AS text), name = '', password_hash = '',
-		known_addresses = '[]', is_locked = true, credentials = credentials + 1, version = version + 1,
-		updated_at = @now,
-		customer_id = @new WHERE customer_id = @old`,
 	`UPDATE devices SET name = '', label = '', variables = NULL, session_data = NULL, erased_at = @now
 		WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`UPDATE leases SET device_name = '', session_id = CASE WHEN ending = '' THEN CAST(id AS text) ELSE '' END
@@ -42,8 +40,8 @@ var forget = []string{
 	// The column of e-mail addresses is unique; a user without a password signs in no more, and tokens are void.
 	`UPDATE users SET customer_id = @new, name = '', password_hash = '',
 		email = 'erased-' || CAST(id AS text), email_folded = 'erased-' || CAST(id AS text), known_addresses = '[]',
-		is_locked = true,
-		credentials = credentials + 1, version = version + 1 WHERE customer_id = @old`,
+		is_locked = true, credentials = credentials + 1, version = version + 1, updated_at = @now
+		WHERE customer_id = @old`,
 	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 }
 
@@ -159,10 +157,9 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 		return db.Error(err)
 	}
 	r := row.rule()
-	var persons []string
-	if err := s.db.Read(ctx).Table("users").Where("customer_id = ?", row.CustomerID).
-		Pluck("id", &persons).Error; err != nil {
-		return db.Error(err)
+	persons, err := s.persons(ctx, row)
+	if err != nil {
+		return err
 	}
 	for _, subject := range append(persons, row.ID) {
 		if err := s.outbox.Rewrite(ctx, subject, r.Apply); err != nil {
@@ -182,4 +179,18 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 		return tx.Table("erasures").Where("id = ? AND previous = ?", row.ID, row.Previous).
 			Update("scrubbed_at", s.clock.Now()).Error
 	}))
+}
+
+// persons are the users that an erased customer has and had, by their ids.
+func (s *Store) persons(ctx context.Context, row *erasureRow) (ids []string, err error) {
+	err = s.db.Read(ctx).Table("users").Where("customer_id = ?", row.CustomerID).Pluck("id", &ids).Error
+	if err != nil {
+		return nil, db.Error(err)
+	}
+	rule := row.rule()
+	deleted, err := s.outbox.Subjects(ctx, eventsv1.TypeUserDeleted, func(data []byte) bool {
+		_, names := rule.Rename(data)
+		return names || bytes.Contains(data, []byte(row.CustomerID))
+	})
+	return append(ids, deleted...), err
 }

@@ -152,7 +152,7 @@ func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, vers
 			u.Credentials++
 			events = append(events, &eventsv1.UserLocked{User: snapshot(u)})
 		}
-		return append(events, audit.Entry(by, "user.update", was, named(u, is))), nil
+		return append(events, audit.Entry(by, "user.update", named(u, was), named(u, is))), nil
 	})
 }
 
