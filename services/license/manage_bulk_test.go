@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -122,6 +124,38 @@ func TestBulkIntoAGroup(t *testing.T) {
 			t.Errorf("%d %s", done.status, done.raw)
 		}
 		w.want(w.bulkChange(fmt.Sprintf(`{"action":"renew","filter":{"group_id":%q}}`, unknown)), http.StatusOK, "")
+	})
+}
+
+// While licenses move into a group, devices take seats on them, and neither holds the other up.
+func TestBulkIntoAGroupBesideActivations(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		groups := []string{w.group(""), w.group("")}
+		ids := w.many("a", 100, `,"max_devices":9,"group_id":"`+groups[0]+`"`)
+		keys := make([]string, len(ids))
+		for i, id := range ids {
+			keys[i] = w.manage(http.MethodPost, "/"+id+"/reveal-key", "").body["license_key"].(string)
+		}
+		var all sync.WaitGroup
+		for round := range 4 {
+			all.Go(func() {
+				body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s,"dry_run":false}`,
+					groups[round%2], text(ids))
+				if done := w.bulkChange(body); done.status != http.StatusOK {
+					t.Errorf("the move: %d %s", done.status, done.raw)
+				}
+			})
+			all.Go(func() {
+				for i, key := range slices.Backward(keys) {
+					got := w.post("activate", device(key, fmt.Sprintf("pc-%d-%d", round, i)))
+					if got.status != http.StatusCreated {
+						t.Errorf("an activation: %d %s", got.status, got.raw)
+					}
+				}
+			})
+		}
+		all.Wait()
 	})
 }
 

@@ -63,7 +63,7 @@ func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, 
 func (s *Counters) consume(
 	ctx context.Context, licenseID string, c *licensing.Client, u Use, now time.Time,
 ) (done Consumption, err error) {
-	caller, err := s.Seats.User(ctx, licenseID, c)
+	caller, err := s.Seats.RecognizedForUse(ctx, licenseID, c)
 	if err != nil {
 		return Consumption{}, err
 	}

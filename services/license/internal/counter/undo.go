@@ -39,7 +39,7 @@ func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ope
 func (s *Counters) undo(
 	ctx context.Context, licenseID string, c *licensing.Client, operationID string, now time.Time,
 ) (undone Undo, err error) {
-	caller, err := s.Seats.User(ctx, licenseID, c)
+	caller, err := s.Seats.RecognizedForUse(ctx, licenseID, c)
 	if err != nil {
 		return Undo{}, err
 	}

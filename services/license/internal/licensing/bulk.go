@@ -64,9 +64,12 @@ func (s *Licenses) ChangePolicyAll(ctx context.Context, code string) (Action, er
 	return func(ch *Change, by *Actor, now time.Time) error { return ch.takePolicy(by, policy, now) }, err
 }
 
-// Apply makes a change to licenses, each standing alone. One that is refused leaves nothing behind. Errors: outages
-// only.
+// Apply makes a change to licenses within the transaction in ctx, each standing alone. One that is refused leaves
+// nothing behind. Errors: outages only.
 func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+	if err := s.Store.Lock(ctx, ids); err != nil {
+		return nil, err
+	}
 	return s.each(ids, func(id string, decide func(*Change) error) error {
 		return s.Store.Change(ctx, id, nil, decide)
 	}, by, do)

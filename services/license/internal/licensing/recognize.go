@@ -118,8 +118,8 @@ func (s *Seats) rename(ctx context.Context, l *License, c *Client) error {
 	return err
 }
 
-// User is Recognized for the use of a license, where a live lease may be as good as a seat.
-func (s *Seats) User(ctx context.Context, licenseID string, c *Client) (Caller, error) {
+// RecognizedForUse is Recognized for the use of a license, where a live lease may be as good as a seat.
+func (s *Seats) RecognizedForUse(ctx context.Context, licenseID string, c *Client) (Caller, error) {
 	caller, err := s.Recognized(ctx, licenseID, c)
 	if err != nil {
 		return Caller{}, err

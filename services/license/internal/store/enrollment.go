@@ -73,7 +73,7 @@ func (s *Store) deleteEnrollmentKey(tx *gorm.DB, licenseID, id string) error {
 	return tx.Exec(tooMany, licenseID, licenseID, deletedEnrollmentKeysKept).Error
 }
 
-// EnrollmentKey implements licensing.DeviceReads.
+// EnrollmentKey implements licensing.LockedReads.
 func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error) {
 	if uuid.Validate(id) != nil {
 		return nil, nil
@@ -88,7 +88,7 @@ func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error)
 	return &key, err
 }
 
-// LiveEnrollmentKeys implements licensing.DeviceReads.
+// LiveEnrollmentKeys implements licensing.LockedReads.
 func (r *lockedReads) LiveEnrollmentKeys() (int, error) {
 	var n int64
 	err := r.plain().Table("enrollment_keys").Where("license_id = ? AND deleted_at IS NULL", r.licenseID).
