@@ -290,8 +290,10 @@ func TestConsumeRace(t *testing.T) {
 		running.Go(func() {
 			for i := range 10 {
 				terms, other := fmt.Sprintf(`{"limit":%d,"overage":%d}`, limit-i%3, overage), fmt.Sprint("other-", i)
-				w.want(w.persist(func() answer { return w.manage("PUT", "/"+id+"/counters/c", terms) }), http.StatusOK, "")
-				w.want(w.persist(func() answer { return w.post("activate", device(key, other)) }), http.StatusCreated, "")
+				moved := w.persist(func() answer { return w.manage("PUT", "/"+id+"/counters/c", terms) })
+				w.want(moved, http.StatusOK, "")
+				activated := w.persist(func() answer { return w.post("activate", device(key, other)) })
+				w.want(activated, http.StatusCreated, "")
 			}
 		})
 		running.Wait()

@@ -33,13 +33,15 @@ const seatStatement = `
 WITH wanted AS (
 	SELECT *, row_number() OVER (PARTITION BY license_id ORDER BY device_id) AS place
 	FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
-		?::uuid[], ?::text[], ?::text[], ?::text[]) AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at,
-		event_id, type, data, trace)
+		?::uuid[], ?::text[], ?::text[], ?::text[])
+		AS w(device_id, license_id, hardware_id, name, os_name, os_version, app_version, at,
+			event_id, type, data, trace)
 -- Their licenses, locked. One that somebody else holds is skipped: it must not keep the others waiting, and nobody can
 -- wait in a circle.
 ), license AS (
 	SELECT l.id, needs_checks, l.is_active, license_type, is_trial, expires_at, features, max_devices, current_devices,
-		l.version, policy, code AS product, p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
+		l.version, policy, code AS product,
+		p.is_active AND min_version = '' AND authorization_method = 'key' AS product_open
 	FROM licenses l JOIN products p ON p.id = product_id
 	WHERE l.id IN (SELECT license_id FROM wanted) FOR NO KEY UPDATE OF l SKIP LOCKED
 -- The devices that get in. activated_version is the first that the license gets after the lock, so it is new to every
