@@ -134,8 +134,9 @@ func TestAnAPIKeyBoundToAProductSignsInItsUsersAlone(t *testing.T) {
 		if right.body["error"] != wrong.body["error"] {
 			w.t.Errorf("%q tells more than %q", right.body["error"], wrong.body["error"])
 		}
-		w.want(other.post("users/change-password", `{"product":"studio","email":"ada@example.com","password":"`+thePassword+
-			`","new_password":"battery staple"}`), http.StatusUnauthorized, errcode.InvalidCredentials)
+		w.want(other.post("users/change-password",
+			`{"product":"studio","email":"ada@example.com","password":"`+thePassword+
+				`","new_password":"battery staple"}`), http.StatusUnauthorized, errcode.InvalidCredentials)
 		for _, call := range []string{"validate", "activate", "deactivate", "leases", "license-file"} {
 			w.want(other.post(call, byUser(token, "pc", nil)), http.StatusNotFound, errcode.LicenseNotFound)
 		}

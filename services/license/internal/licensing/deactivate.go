@@ -12,8 +12,8 @@ type Deactivation struct {
 }
 
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
-// ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat would
-// serve many.
+// ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat
+// would serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
 	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {

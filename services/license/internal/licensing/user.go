@@ -88,8 +88,8 @@ func (ch *Change) user(r *Request) error {
 	return err
 }
 
-// onlyUsers refuses a call about a license of users by anybody else, in whatever state the license is. Errors: ErrCredentials,
-// ErrUserLocked, ErrNotAssigned.
+// onlyUsers refuses a call about a license of users by anybody else, in whatever state the license is. Errors:
+// ErrCredentials, ErrUserLocked, ErrNotAssigned.
 func (ch *Change) onlyUsers(c *Client, now time.Time) error {
 	r := Request{License: &ch.License, Now: now}
 	if c.User != nil {
