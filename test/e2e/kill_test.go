@@ -3,8 +3,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -85,6 +88,57 @@ func TestKillLicenseDuringRenewals(t *testing.T) {
 		if l.text("expires_at") != want || w.changes(id) != acknowledged {
 			t.Errorf("%d renewals acknowledged, the license ends %s, want %s; %d events",
 				acknowledged, l.text("expires_at"), want, w.changes(id))
+		}
+	})
+}
+
+// TestKillLicenseDuringABulkChange: whoever repeats the call with its Idempotency-Key has the rest done, and nothing
+// twice.
+func TestKillLicenseDuringABulkChange(t *testing.T) {
+	each(t, func(w *harness) {
+		const many = 2000
+		customer := fmt.Sprintf("kill bulk %d", time.Now().UnixNano())
+		row := fmt.Sprintf(`{"customer_id":%q,"expires_at":"2100-01-01T00:00:00Z"}`, customer)
+		for range many / 1000 {
+			rows := strings.TrimSuffix(strings.Repeat(row+",", 1000), ",")
+			w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+rows+`]}`), http.StatusCreated, "")
+		}
+		list := "/licenses?customer_id=" + url.QueryEscape(customer)
+		done := make(chan bool)
+		go func() {
+			done <- w.insists(func(int64) bool {
+				a, err := try(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses/bulk",
+					fmt.Sprintf(`{"action":"renew","params":{"days":1},"filter":{"customer_id":%q},"dry_run":false}`,
+						customer),
+					"X-Admin-API-Key", w.AdminAPIKey, "Idempotency-Key", customer)
+				return err == nil && a.status == http.StatusOK && a.body["ok_count"] == float64(many)
+			}, 1)
+		}()
+		w.eventually(time.Minute, func() error {
+			a := w.want(w.admin(http.MethodGet, list+"&per_page=1&expires_after=2100-01-01T12:00:00Z", ""),
+				http.StatusOK, "")
+			if a.body["total"] == 0.0 {
+				return errors.New("no license has been renewed yet")
+			}
+			return nil
+		})
+		w.Process("license").Kill9()
+		w.restart("license")
+		if !<-done {
+			return
+		}
+		for page := 1; page <= many/100; page++ {
+			a := w.want(w.admin(http.MethodGet, fmt.Sprintf("%s&per_page=100&page=%d", list, page), ""), http.StatusOK,
+				"")
+			for i, l := range a.body["licenses"].([]any) {
+				l := l.(map[string]any)
+				if l["expires_at"] != "2100-01-02T00:00:00Z" || l["version"] != 2.0 {
+					t.Fatalf("%v ends %v at version %v", l["license_id"], l["expires_at"], l["version"])
+				}
+				if id := l["license_id"].(string); i == 0 && w.changes(id) != 1 {
+					t.Errorf("%d events of the renewal of %s", w.changes(id), id)
+				}
+			}
 		}
 	})
 }
