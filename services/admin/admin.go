@@ -7,7 +7,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
-	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/api"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/peers"
@@ -19,12 +18,6 @@ const Name = "admin"
 
 // Queues is what the service consumes.
 var Queues = []bus.Queue{auditQueue(), erasureQueue()}
-
-// auditQueue gathers the audit entries of all services.
-func auditQueue() bus.Queue { return bus.QueueOf(queues.Audit()) }
-
-// erasureQueue tells of customers that are to be forgotten.
-func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Service is the management service.
 type Service struct {

@@ -10,12 +10,19 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
 // retryAfter is the time between attempts to reach the database at the start.
 const retryAfter = time.Second
+
+// auditQueue gathers the audit entries of all services.
+func auditQueue() bus.Queue { return bus.QueueOf(queues.Audit()) }
+
+// erasureQueue tells of customers that are to be forgotten.
+func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Run puts the configured owner key in force, relays events, fills the audit log and prunes, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {

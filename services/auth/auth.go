@@ -9,7 +9,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
-	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/api"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/manage"
@@ -23,9 +22,6 @@ const Name = "auth"
 
 // Queues is what the service consumes.
 var Queues = []bus.Queue{erasureQueue()}
-
-// erasureQueue tells of customers that are to be forgotten.
-func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Service is the auth service.
 type Service struct {

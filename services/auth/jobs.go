@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/proto/queues"
 )
 
 // endedKept is how long tokens and secrets stay in the database after their end, for those who look into a misuse.
@@ -17,6 +18,9 @@ const endedKept = 7 * 24 * time.Hour
 
 // Watches are the types of the events that change what this service caches.
 func Watches() []string { return append(apikey.Events(), token.KeyEvents()...) }
+
+// erasureQueue tells of customers that are to be forgotten.
+func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
 // Run relays events, hears of changed API keys and signing keys and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
