@@ -200,3 +200,13 @@ func TestEnrollmentKeyInput(t *testing.T) {
 		"LICENSE_NOT_FOUND")
 	w.want(w.manage(http.MethodGet, "/"+unknown+"/enrollment-keys", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
 }
+
+// An imported license key must not take the devices of an enrollment key to another license.
+func TestAnEnrollmentKeyIsNoLicenseKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(1, 0)
+		_, key := w.enroll(id, "")
+		made := w.manage(http.MethodPost, "", fmt.Sprintf(`{"customer_id":"other","license_key":%q}`, key))
+		w.want(made, http.StatusConflict, "")
+	})
+}

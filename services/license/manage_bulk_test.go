@@ -148,7 +148,8 @@ func TestBulkIntoAGroupBesideActivations(t *testing.T) {
 			})
 			all.Go(func() {
 				for i, key := range slices.Backward(keys) {
-					got := w.post("activate", device(key, fmt.Sprintf("pc-%d-%d", round, i)))
+					body := device(key, fmt.Sprintf("pc-%d-%d", round, i))
+					got := w.persist(func() answer { return w.post("activate", body) })
 					if got.status != http.StatusCreated {
 						t.Errorf("an activation: %d %s", got.status, got.raw)
 					}
@@ -156,6 +157,11 @@ func TestBulkIntoAGroupBesideActivations(t *testing.T) {
 			})
 		}
 		all.Wait()
+		for _, id := range ids {
+			if got := w.get(id)["current_devices"]; got != 4.0 {
+				t.Errorf("%v devices on a license that four activated on", got)
+			}
+		}
 	})
 }
 

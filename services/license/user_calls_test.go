@@ -178,3 +178,38 @@ func TestUsersAndGroupsChangeFromWhatWasRead(t *testing.T) {
 		}
 	})
 }
+
+// What users get without a seat of their own would stay with them when their license is taken away.
+func TestLeasesOfUsersNeedSeats(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		user := w.ada(`,"max_devices":1`)
+		id, _ := w.with(`"product":"studio","max_devices":5,"floating":{"slots":5,"activation":"none"}`)
+		w.want(w.manage(http.MethodPut, "/"+id+"/users/"+user, ""), http.StatusOK, "")
+		token := w.token()
+		refused := w.post("leases", byUser(token, "f1", nil))
+		w.want(refused, http.StatusForbidden, errcode.DeviceNotActivated)
+		w.want(w.post("activate", byUser(token, "f1", nil)), http.StatusCreated, "")
+		taken := w.post("leases", byUser(token, "f1", nil))
+		w.want(taken, http.StatusCreated, "")
+		w.want(w.post("activate", byUser(token, "f2", nil)), http.StatusForbidden, errcode.UserDeviceLimitExceeded)
+		w.want(w.manage(http.MethodDelete, "/"+id+"/users/"+user, ""), http.StatusOK, "")
+		renewed := w.post("leases/"+taken.body["lease_id"].(string)+"/renew", "",
+			"Authorization", "Bearer "+taken.body["lease_token"].(string))
+		if renewed.status < 400 {
+			t.Errorf("the lease of a user who lost the license was renewed: %s", renewed.raw)
+		}
+	})
+}
+
+func TestDevicesOfUsersGoOffline(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		id, _ := w.assigned(w.ada(""))
+		w.want(w.post("activate", byUser(w.token(), "desk", nil)), http.StatusCreated, "")
+		w.want(w.post("offline-token", "", w.bearer(id, "desk")...), http.StatusCreated, "")
+		encrypted := w.post("license-file", byUser(w.token(), "desk", map[string]any{"encrypt": true}))
+		w.want(encrypted, http.StatusBadRequest, "VALIDATION_ERROR")
+	})
+}

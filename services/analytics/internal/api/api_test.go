@@ -227,6 +227,7 @@ func TestCredentials(t *testing.T) {
 	k := newHarness(t, testkit.SQLite(t, migrations...))
 	id := k.create(1, 1, nil)
 	narrow := k.newKey(apikey.Key{ID: "narrow", Allowed: []string{"/api/v1/license/*"}})
+	bound := k.newKey(apikey.Key{ID: "bound", Allowed: []string{"*"}, Product: "editor"})
 	limited := k.newKey(apikey.Key{
 		ID:      "limited",
 		Allowed: []string{"/api/v1/analytics/*"},
@@ -238,9 +239,11 @@ func TestCredentials(t *testing.T) {
 		if a := k.callAs("", route.Method, path, ""); a.status != 401 || a.body["error_code"] != "INVALID_API_KEY" {
 			t.Errorf("%s %s without a key: %d %s", route.Method, path, a.status, a.text)
 		}
-		if a := k.callAs(narrow, route.Method, path, ""); a.status != 403 ||
-			a.body["error_code"] != "ENDPOINT_NOT_ALLOWED" {
-			t.Errorf("%s %s with a key for others: %d %s", route.Method, path, a.status, a.text)
+		for _, other := range []string{narrow, bound} {
+			if a := k.callAs(other, route.Method, path, ""); a.status != 403 ||
+				a.body["error_code"] != "ENDPOINT_NOT_ALLOWED" {
+				t.Errorf("%s %s with a key for others: %d %s", route.Method, path, a.status, a.text)
+			}
 		}
 	}
 	for i, want := range []int{200, 404, 429} {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -30,7 +31,7 @@ func New(d Deps) *API { return &API{d} }
 
 // Routes is the whole public surface of the service, beside what every service has.
 func (a *API) Routes(r gin.IRouter) {
-	v1 := r.Group("/api/v1/analytics", a.RequireAPIKey)
+	v1 := r.Group("/api/v1/analytics", a.RequireAPIKey, httpx.Wrap(refuseBound))
 	v1.GET("/licenses/:license_id/patterns", httpx.Wrap(a.patterns))
 	v1.POST("/licenses/:license_id/anomalies/detect", httpx.Timeout(longWork), httpx.Wrap(a.detect))
 	v1.GET("/licenses/:license_id/risk-score", httpx.Wrap(a.risk))
@@ -38,4 +39,13 @@ func (a *API) Routes(r gin.IRouter) {
 	v1.GET("/dashboard", httpx.Wrap(a.dashboard))
 	v1.GET("/anomalies", httpx.Wrap(a.anomalies))
 	v1.PATCH("/anomalies/:anomaly_id", httpx.Wrap(a.judge))
+}
+
+// refuseBound refuses API keys that are bound to a product: to them, licenses of other products do not exist, and what
+// is answered here is about all of them.
+func refuseBound(c *gin.Context) error {
+	if apikey.Of(c).Product != "" {
+		return apikey.ErrNotAllowed
+	}
+	return nil
 }

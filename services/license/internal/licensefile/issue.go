@@ -85,6 +85,10 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	if err != nil {
 		return File{}, err
 	}
+	if r.Encrypt && (c.User != nil || c.Enrollment != nil) {
+		return File{}, apierr.InvalidField("encrypt",
+			"needs the license key, which alone opens such a file; an enrollment key or a user_token does not")
+	}
 	r.ByMachine = true
 	made, err := s.issue(ctx, licenseID, r, c, nil)
 	if err != nil {

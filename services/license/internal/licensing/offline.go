@@ -88,8 +88,8 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	d := ch.Devices[t.HardwareID]
 	seated := d != nil && d.IsActive
-	err := Decide(Request{Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Now: now})
-	if err != nil {
+	r := Request{Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Trusted: true, Now: now}
+	if err := Decide(r); err != nil {
 		return err
 	}
 	if seat := (Seat{License: &ch.License, Device: d.active()}); seat.revokes(t.LicenseVersion) {

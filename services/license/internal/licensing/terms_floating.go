@@ -57,9 +57,10 @@ func DefaultFloatingTerms(slots int) FloatingTerms {
 	}
 }
 
-// LeaseIsSeat tells that a device with a live lease acts as if it had a seat.
-func (t *Terms) LeaseIsSeat() bool {
-	return t.Floating != nil && t.Floating.Activation == LeaseActivationNone
+// LeaseIsSeat tells that a device with a live lease acts as if it had a seat. Users always need the seat: it is what
+// their limits count, and what they lose with the license.
+func (l *License) LeaseIsSeat() bool {
+	return l.Floating != nil && l.Floating.Activation == LeaseActivationNone && !l.productRules().ByUser
 }
 
 func (t *Terms) applyFloating(c *TermsChange) {

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // What bounds the answer of listEvents: so many events, with so many bytes of data, though at least one.
@@ -48,8 +49,27 @@ func (m *Manage) listEvents(c *gin.Context) error {
 		if bytes += len(e.Data); bytes > maxEventBytes && len(body.Events) > 0 {
 			break
 		}
-		body.Events = append(body.Events, eventBody{e.ID, e.Type, e.At.UTC(), object(e.Data)})
+		shown, err := shownData(e.Type, e.Data)
+		if err != nil {
+			return err
+		}
+		body.Events = append(body.Events, eventBody{e.ID, e.Type, e.At.UTC(), shown})
 	}
 	c.PureJSON(http.StatusOK, body)
 	return nil
+}
+
+// shownData is what an administrator sees of an event. Of an erasure it leaves out what services recognize the erased
+// customer_id by: who knows the salt and the hash finds a short id by trying.
+func shownData(eventType string, data []byte) (json.RawMessage, error) {
+	if eventType != eventsv1.TypeCustomerErased {
+		return object(data), nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return nil, err
+	}
+	delete(members, "salt")
+	delete(members, "previous")
+	return json.Marshal(members)
 }

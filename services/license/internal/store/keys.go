@@ -161,8 +161,8 @@ func (s *Store) keyTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	return count > 0, err
 }
 
-// wasTaken tells whether an imported key still works for a license that had it. It is asked after the insertion, which
-// has waited for a rotation that was taking the key away.
+// wasTaken tells whether an imported key still works for a license that had it, or is an enrollment key. It is asked
+// after the insertion, which has waited for a rotation that was taking the key away.
 func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	if !n.Imported {
 		return false, nil
@@ -171,6 +171,11 @@ func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	var count int64
 	err := tx.Table("former_keys").Where("key_hash IN ? AND valid_until > ?", hashes, s.clock.Now()).
 		Limit(1).Count(&count).Error
+	if err != nil || count > 0 {
+		return count > 0, err
+	}
+	enrollment := enrollmentHash(licensing.NormalizeKey(n.Key))
+	err = tx.Table("enrollment_keys").Where("key_sha256 = ?", enrollment).Limit(1).Count(&count).Error
 	return count > 0, err
 }
 
