@@ -51,8 +51,8 @@ WITH wanted AS (
 		activated_version, last_seen_at)
 	SELECT device_id, license_id, hardware_id, name, os_name, os_version, app_version, true, at, version + 1, at
 	FROM wanted JOIN license ON id = license_id
-	WHERE NOT needs_checks AND product_open AND is_active AND (expires_at IS NULL OR expires_at > at)
-		AND current_devices + place <= max_devices
+	WHERE NOT needs_checks AND product_open AND is_active
+		AND (expires_at IS NULL OR expires_at > at) AND current_devices + place <= max_devices
 	ON CONFLICT (license_id, hardware_id) DO NOTHING
 	RETURNING id
 -- Those that were not here before, numbered anew.
