@@ -25,12 +25,17 @@ type baselineRequest struct {
 }
 
 type baselineAnswer struct {
-	Valid     bool           `json:"valid"`
-	LicenseID string         `json:"license_id"`
-	ExpiresAt *time.Time     `json:"expires_at"`
-	Features  []string       `json:"features"`
-	Limits    baselineLimits `json:"limits"`
-	Cached    bool           `json:"cached"`
+	Valid       bool           `json:"valid"`
+	LicenseID   string         `json:"license_id"`
+	Product     string         `json:"product"`
+	Policy      *string        `json:"policy"`
+	ExpiresAt   *time.Time     `json:"expires_at"`
+	Features    []string       `json:"features"`
+	Limits      baselineLimits `json:"limits"`
+	Cached      bool           `json:"cached"`
+	LicenseType string         `json:"license_type"`
+	IsTrial     bool           `json:"is_trial"`
+	Status      string         `json:"status"`
 }
 
 type baselineLimits struct {
@@ -52,6 +57,7 @@ func baseline() http.Handler {
 		}
 		c.JSON(http.StatusOK, baselineAnswer{
 			Valid: true, LicenseID: id, ExpiresAt: &expiry, Features: []string{feature}, Cached: true,
+			Product: "bench", LicenseType: "time-limited", Status: "active",
 			Limits: baselineLimits{MaxDevices: maxDevices, CurrentDevices: 1},
 		})
 	})
