@@ -158,7 +158,7 @@ type validator struct {
 }
 
 // validators are kept by document: most tests of a package make a service of their own and describe it by the same one,
-// whose reading takes a third of such a test.
+// and reading it takes longer than many of these tests.
 var validators sync.Map // of string to *validator
 
 func newValidator(t testing.TB, doc []byte) *validator {

@@ -137,9 +137,7 @@ func (m *Manage) listCounters(c *gin.Context) error {
 	for _, r := range pageOf(all, p) {
 		body.Counters = append(body.Counters, newCounterBody(&r))
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, l.Version, body)
 }
 
 // counterName reads the name of the path.
@@ -162,12 +160,10 @@ func (m *Manage) putCounter(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, struct {
+	return show(c, http.StatusOK, l.Version, struct {
 		LicenseID string `json:"license_id"`
 		counterBody
 	}{l.ID, newCounterBody(&r)})
-	return nil
 }
 
 func (m *Manage) deleteCounter(c *gin.Context) error {
@@ -179,11 +175,9 @@ func (m *Manage) deleteCounter(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, struct {
+	return show(c, http.StatusOK, l.Version, struct {
 		LicenseID string `json:"license_id"`
 		Name      string `json:"name"`
 		Deleted   bool   `json:"deleted"`
 	}{l.ID, counterName(c), true})
-	return nil
 }

@@ -215,9 +215,7 @@ func (m *Manage) getCustomer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, found.Version)
-	c.PureJSON(http.StatusOK, customerWithLicenses{newCustomerBody(found), newLicenseCounts(counts)})
-	return nil
+	return show(c, http.StatusOK, found.Version, customerWithLicenses{newCustomerBody(found), newLicenseCounts(counts)})
 }
 
 func (m *Manage) putCustomer(c *gin.Context) error {
@@ -233,13 +231,11 @@ func (m *Manage) putCustomer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, put.Version)
 	status := http.StatusOK
 	if made {
 		status = http.StatusCreated
 	}
-	c.PureJSON(status, newCustomerBody(put))
-	return nil
+	return show(c, status, put.Version, newCustomerBody(put))
 }
 
 func (m *Manage) updateCustomer(c *gin.Context) error {
@@ -255,9 +251,7 @@ func (m *Manage) updateCustomer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, changed.Version)
-	c.PureJSON(http.StatusOK, newCustomerBody(changed))
-	return nil
+	return show(c, http.StatusOK, changed.Version, newCustomerBody(changed))
 }
 
 // eraseCustomer cannot be undone. The answer shows the id that the customer has from now on.
@@ -275,7 +269,5 @@ func (m *Manage) eraseCustomer(c *gin.Context) error {
 	}
 	// What this leaves, because it fails or takes longer than a call may, a job of the service cleans within a minute.
 	_ = m.Customers.Store.ScrubErased(c.Request.Context())
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, body.Version, body)
 }

@@ -110,9 +110,7 @@ func (m *Manage) listEntitlements(c *gin.Context) error {
 		return err
 	}
 	all := newEntitlementBodies(l.AllEntitlements())
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, entitlementsBody{l.ID, pageOf(all, p), p.Of(len(all))})
-	return nil
+	return show(c, http.StatusOK, l.Version, entitlementsBody{l.ID, pageOf(all, p), p.Of(len(all))})
 }
 
 // pageOf is the part of a short list that is asked for.
@@ -135,12 +133,10 @@ func (m *Manage) putEntitlement(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, struct {
+	return show(c, http.StatusOK, l.Version, struct {
 		LicenseID string `json:"license_id"`
 		entitlementBody
 	}{l.ID, newEntitlementBody(&e)})
-	return nil
 }
 
 func (m *Manage) deleteEntitlement(c *gin.Context) error {
@@ -153,11 +149,9 @@ func (m *Manage) deleteEntitlement(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, struct {
+	return show(c, http.StatusOK, l.Version, struct {
 		LicenseID string `json:"license_id"`
 		Code      string `json:"code"`
 		Deleted   bool   `json:"deleted"`
 	}{l.ID, code, true})
-	return nil
 }

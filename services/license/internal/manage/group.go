@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
@@ -96,13 +95,7 @@ func (g groupChange) change() group.Change {
 }
 
 // groupID reads the id of the path. What is no UUID becomes one that no group has.
-func groupID(c *gin.Context) string {
-	id, ok := httpx.UUID(c.Param("group_id"))
-	if !ok {
-		return uuid.Nil.String()
-	}
-	return id
-}
+func groupID(c *gin.Context) string { return pathID(c, "group_id") }
 
 func (m *Manage) createGroup(c *gin.Context) error {
 	var in newGroup
@@ -116,9 +109,7 @@ func (m *Manage) createGroup(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusCreated, body)
-	return nil
+	return show(c, http.StatusCreated, body.Version, body)
 }
 
 func (m *Manage) listGroups(c *gin.Context) error {
@@ -143,9 +134,7 @@ func (m *Manage) getGroup(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, g.Version)
-	c.PureJSON(http.StatusOK, newGroupBody(g))
-	return nil
+	return show(c, http.StatusOK, g.Version, newGroupBody(g))
 }
 
 func (m *Manage) updateGroup(c *gin.Context) error {
@@ -161,9 +150,7 @@ func (m *Manage) updateGroup(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, g.Version)
-	c.PureJSON(http.StatusOK, newGroupBody(g))
-	return nil
+	return show(c, http.StatusOK, g.Version, newGroupBody(g))
 }
 
 // deleteGroup removes a group; its licenses stay, without one.

@@ -36,9 +36,7 @@ func (m *Manage) rotateLicenseKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, body.Version, body)
 }
 
 // bindOverlap reads for how long what is replaced goes on beside what takes its place.

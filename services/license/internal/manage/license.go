@@ -24,9 +24,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusCreated, body)
-	return nil
+	return show(c, http.StatusCreated, body.Version, body)
 }
 
 func (m *Manage) getLicense(c *gin.Context) error {
@@ -34,9 +32,7 @@ func (m *Manage) getLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, newLicenseBody(&l, m.Clock.Now()))
-	return nil
+	return show(c, http.StatusOK, l.Version, newLicenseBody(&l, m.Clock.Now()))
 }
 
 func (m *Manage) updateLicense(c *gin.Context) error {
@@ -54,9 +50,7 @@ func (m *Manage) updateLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, newLicenseBody(&l, m.Clock.Now()))
-	return nil
+	return show(c, http.StatusOK, l.Version, newLicenseBody(&l, m.Clock.Now()))
 }
 
 type deletedBody struct {
@@ -86,9 +80,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, l.Version)
-	c.PureJSON(http.StatusOK, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
-	return nil
+	return show(c, http.StatusOK, l.Version, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
 }
 
 // revealLicenseKey shows the whole key of a license again, which the audit log notes.

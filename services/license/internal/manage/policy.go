@@ -86,9 +86,7 @@ func (m *Manage) createPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusCreated, body)
-	return nil
+	return show(c, http.StatusCreated, body.Version, body)
 }
 
 func (m *Manage) listPolicies(c *gin.Context) error {
@@ -113,9 +111,7 @@ func (m *Manage) getPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, p.Version)
-	c.PureJSON(http.StatusOK, newPolicyBody(p))
-	return nil
+	return show(c, http.StatusOK, p.Version, newPolicyBody(p))
 }
 
 func (m *Manage) updatePolicy(c *gin.Context) error {
@@ -131,9 +127,7 @@ func (m *Manage) updatePolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, p.Version)
-	c.PureJSON(http.StatusOK, newPolicyBody(p))
-	return nil
+	return show(c, http.StatusOK, p.Version, newPolicyBody(p))
 }
 
 // deletePolicy removes a policy; its licenses stay as they are.
@@ -167,7 +161,5 @@ func (m *Manage) changePolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, body.Version, body)
 }

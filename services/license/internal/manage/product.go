@@ -113,9 +113,7 @@ func (m *Manage) createProduct(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusCreated, body)
-	return nil
+	return show(c, http.StatusCreated, body.Version, body)
 }
 
 func (m *Manage) listProducts(c *gin.Context) error {
@@ -149,9 +147,7 @@ func (m *Manage) getProduct(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, p.Version)
-	c.PureJSON(http.StatusOK, newProductBody(p))
-	return nil
+	return show(c, http.StatusOK, p.Version, newProductBody(p))
 }
 
 func (m *Manage) updateProduct(c *gin.Context) error {
@@ -167,9 +163,7 @@ func (m *Manage) updateProduct(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, p.Version)
-	c.PureJSON(http.StatusOK, newProductBody(p))
-	return nil
+	return show(c, http.StatusOK, p.Version, newProductBody(p))
 }
 
 type deletedCode struct {

@@ -22,8 +22,10 @@ const maxText = 255
 
 // licenseID reads the id of the path. What is no UUID becomes one that no license has: a bad member (400) is told
 // before a missing license (404), and the rules find the former.
-func licenseID(c *gin.Context) string {
-	id, ok := httpx.UUID(c.Param("license_id"))
+func licenseID(c *gin.Context) string { return pathID(c, "license_id") }
+
+func pathID(c *gin.Context, name string) string {
+	id, ok := httpx.UUID(c.Param(name))
 	if !ok {
 		return uuid.Nil.String()
 	}
@@ -84,7 +86,9 @@ func ifVersion(c *gin.Context) (*int, error) {
 	return &version, nil
 }
 
-// setETag announces the version of what the answer shows.
-func setETag(c *gin.Context, version int) {
+// show answers with something that has a version, which the ETag announces.
+func show(c *gin.Context, status, version int, body any) error {
 	c.Header("ETag", `"`+strconv.Itoa(version)+`"`)
+	c.PureJSON(status, body)
+	return nil
 }

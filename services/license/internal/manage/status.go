@@ -91,9 +91,7 @@ func (m *Manage) alter(
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, body.Version, body)
 }
 
 func endOrNil(e *jsonbody.End) *licensing.End {

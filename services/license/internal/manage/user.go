@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
@@ -119,13 +118,7 @@ func (u userChange) change() user.Change {
 }
 
 // userID reads the id of the path. What is no UUID becomes one that no user has.
-func userID(c *gin.Context) string {
-	id, ok := httpx.UUID(c.Param("user_id"))
-	if !ok {
-		return uuid.Nil.String()
-	}
-	return id
-}
+func userID(c *gin.Context) string { return pathID(c, "user_id") }
 
 func (m *Manage) createUser(c *gin.Context) error {
 	var in newUser
@@ -139,9 +132,7 @@ func (m *Manage) createUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusCreated, body)
-	return nil
+	return show(c, http.StatusCreated, body.Version, body)
 }
 
 func (m *Manage) listUsers(c *gin.Context) error {
@@ -180,9 +171,7 @@ func showUser(c *gin.Context, u user.User, err error) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, u.Version)
-	c.PureJSON(http.StatusOK, newUserBody(u))
-	return nil
+	return show(c, http.StatusOK, u.Version, newUserBody(u))
 }
 
 func (m *Manage) updateUser(c *gin.Context) error {
@@ -230,9 +219,7 @@ func (m *Manage) resetPassword(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	setETag(c, body.Version)
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return show(c, http.StatusOK, body.Version, body)
 }
 
 func (m *Manage) assignUser(c *gin.Context) error {
