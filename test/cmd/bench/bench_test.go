@@ -84,8 +84,9 @@ func TestBaselineReadsAndAnswersAsValidateDoes(t *testing.T) {
 			continue
 		}
 		const answer = `{"valid":true,"license_id":"00000000-0000-7000-8000-000000000001",` +
-			`"expires_at":"2099-01-01T00:00:00Z","features":["pro"],` +
-			`"limits":{"max_devices":1000000,"current_devices":1},"cached":true}`
+			`"product":"bench","policy":null,"expires_at":"2099-01-01T00:00:00Z","features":["pro"],` +
+			`"limits":{"max_devices":1000000,"current_devices":1},"cached":true,"license_type":"time-limited",` +
+			`"is_trial":false,"status":"active"}`
 		if diff := cmp.Diff(answer, w.Body.String()); diff != "" {
 			t.Error(diff)
 		}
