@@ -14,6 +14,15 @@ import (
 // Limit is an allowance; 0 means no limit in that window.
 type Limit struct {
 	PerMinute, PerHour int
+	// Delay needs PerHour: it counts the calls of that window.
+	Delay Delay
+}
+
+// Delay makes callers wait the longer the more they have called within the hour: from the call After on, each has to
+// come Shortest after the one before, the next twice as long after that, and so on up to Longest.
+type Delay struct {
+	After             int
+	Shortest, Longest time.Duration
 }
 
 // Decision is the answer to one call.

@@ -119,6 +119,44 @@ func TestRefund(t *testing.T) {
 	})
 }
 
+// TestDelaysGrow: each call comes as soon as it may, and the time before is refused.
+func TestDelaysGrow(t *testing.T) {
+	eachLimiter(t, func(t *testing.T, l ratelimit.Limiter, now *clock.Fake) {
+		limit := ratelimit.Limit{
+			PerHour: 100, Delay: ratelimit.Delay{After: 3, Shortest: 10 * time.Second, Longest: time.Minute},
+		}
+		for i, want := range []time.Duration{0, 0, 0, 10, 20, 40, 60, 60} {
+			want *= time.Second
+			if want > 0 {
+				if d := l.Take(t.Context(), "k", limit); d.Allowed || d.RetryAfter != want {
+					t.Fatalf("call %d at once: %+v, want a wait of %s", i+1, d, want)
+				}
+				now.Advance(want - time.Second)
+				if d := l.Take(t.Context(), "k", limit); d.Allowed || d.RetryAfter != time.Second {
+					t.Fatalf("call %d a second early: %+v", i+1, d)
+				}
+				now.Advance(time.Second)
+			}
+			if d := l.Take(t.Context(), "k", limit); !d.Allowed {
+				t.Fatalf("call %d: %+v", i+1, d)
+			}
+		}
+		now.Advance(time.Minute)
+		for range 10 { // those that are given back delay nobody
+			if d := l.Take(t.Context(), "k", limit); !d.Allowed {
+				t.Fatalf("after a call that was given back: %+v", d)
+			}
+			l.Refund(t.Context(), "k")
+		}
+		now.Advance(time.Hour)
+		for i := range 3 {
+			if d := l.Take(t.Context(), "k", limit); !d.Allowed {
+				t.Errorf("call %d an hour later: %+v", i+1, d)
+			}
+		}
+	})
+}
+
 func TestNoLimit(t *testing.T) {
 	eachLimiter(t, func(t *testing.T, l ratelimit.Limiter, _ *clock.Fake) {
 		if d := l.Take(t.Context(), "k", ratelimit.Limit{}); !d.Allowed || d.Limited() {

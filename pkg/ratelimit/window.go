@@ -99,6 +99,9 @@ func newUsage() usage {
 func (u *usage) take(now, ahead int64, n int, l Limit) (int, Decision) {
 	now = u.advance(now)
 	granted := min(n, u.room(l))
+	if u.delay(now, l.Delay) > 0 {
+		granted = 0
+	}
 	if granted > 0 {
 		at := now + ahead
 		if l.PerMinute > 0 {
@@ -148,7 +151,8 @@ func (u *usage) decide(now int64, allowed bool, l Limit) Decision {
 	d.Remaining = u.room(l)
 	d.Reset = seconds(tighter.until(now, 1))
 	if !allowed {
-		d.RetryAfter = max(seconds(max(wait(&u.minute, now, l.PerMinute), wait(&u.hour, now, l.PerHour))), time.Second)
+		micros := max(wait(&u.minute, now, l.PerMinute), wait(&u.hour, now, l.PerHour), u.delay(now, l.Delay))
+		d.RetryAfter = max(seconds(micros), time.Second)
 	}
 	return d
 }
@@ -159,6 +163,18 @@ func wait(w *window, now int64, limit int) int64 {
 		return 0
 	}
 	return w.until(now, w.total-limit+1)
+}
+
+// delay is the time until a delay admits the next call.
+func (u *usage) delay(now int64, d Delay) int64 {
+	if d.Shortest <= 0 || u.hour.total < d.After || u.hour.total == 0 {
+		return 0
+	}
+	step := d.Longest
+	if doubled := u.hour.total - d.After; doubled < 16 {
+		step = min(d.Shortest<<doubled, d.Longest)
+	}
+	return max(u.hour.runs[len(u.hour.runs)-1].at+step.Microseconds()-now, 0)
 }
 
 func seconds(micros int64) time.Duration {

@@ -170,35 +170,6 @@ func TestATokenOfAUserDies(t *testing.T) {
 	}
 }
 
-func TestGuessingAPassword(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		w.unlimitedCalls()
-		w.studio()
-		w.ada("")
-		w.token() // from here the user is known
-		var known, unknown string
-		for range 5 {
-			got := w.signIn("ada@example.com", "wrong guess")
-			w.want(got, http.StatusUnauthorized, errcode.InvalidCredentials)
-			known = got.body["error"].(string)
-			got = w.signIn("nobody@example.com", "wrong guess")
-			w.want(got, http.StatusUnauthorized, errcode.InvalidCredentials)
-			unknown = got.body["error"].(string)
-		}
-		if known != unknown {
-			w.t.Errorf("%q tells more than %q", known, unknown)
-		}
-		for _, email := range []string{"ada@example.com", "nobody@example.com"} {
-			if got := w.signIn(email, thePassword); got.status != http.StatusTooManyRequests ||
-				got.header.Get("Retry-After") == "" {
-				w.t.Errorf("%s: %d %s", email, got.status, got.raw)
-			}
-		}
-		w.clock.Advance(time.Minute)
-		w.token()
-	})
-}
-
 func TestUsersOfSeveralCustomersWithOneEmail(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()

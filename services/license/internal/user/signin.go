@@ -2,10 +2,7 @@ package user
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"net/netip"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -17,17 +14,6 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
-
-// Guesses that may fail before the next has to wait: five in a minute and twenty in an hour of one address at one
-// account, and more of all strange addresses together, so that a stranger who fails on purpose does not keep the user
-// out who signed in from elsewhere before.
-var (
-	ofAddress = ratelimit.Limit{PerMinute: 5, PerHour: 20}
-	ofAccount = ratelimit.Limit{PerMinute: 20, PerHour: 200}
-)
-
-// maxKnown is how many addresses of a user are known.
-const maxKnown = 5
 
 // SignIns are the use cases of users: they sign in, and change their passwords.
 type SignIns struct {
@@ -130,7 +116,7 @@ func (s *SignIns) prove(ctx context.Context, a Attempt) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	var u User
+	var u User // stays nobody where several have the e-mail
 	if len(found) == 1 {
 		u = found[0]
 	}
@@ -151,62 +137,4 @@ func (s *SignIns) prove(ctx context.Context, a Attempt) (User, error) {
 		return User{}, licensing.ErrUserLocked
 	}
 	return u, nil
-}
-
-// admit counts an attempt, before its outcome is known so that many at once are no way around, and takes it back by
-// passed.
-func (s *SignIns) admit(ctx context.Context, u *User, a Attempt) (passed func(), err error) {
-	account := s.hash("account", a.Product+"\x00"+Fold(a.Email))
-	address := ratelimit.Quota{Limiter: s.Limiter, Limit: ofAddress}
-	all := ratelimit.Quota{Limiter: s.Limiter, Limit: ofAccount}
-	from := s.network(a.IP)
-	pair := "sign-in|" + account + "|" + from
-	if err := address.Admit(ctx, pair); err != nil {
-		return nil, err
-	}
-	if slices.Contains(u.KnownAddresses, from) {
-		return func() { address.Refund(ctx, pair) }, nil
-	}
-	if err := all.Admit(ctx, "sign-in|"+account); err != nil {
-		address.Refund(ctx, pair)
-		return nil, err
-	}
-	return func() {
-		address.Refund(ctx, pair)
-		all.Refund(ctx, "sign-in|"+account)
-	}, nil
-}
-
-// network is a hash of the address that a call came from: of IPv6 it is that of the network of 64 bits, which one
-// customer has.
-func (s *SignIns) network(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ""
-	}
-	if addr = addr.Unmap(); addr.Is6() {
-		network, _ := addr.WithZone("").Prefix(64)
-		addr = network.Addr()
-	}
-	return s.hash("address", addr.String())
-}
-
-func (s *SignIns) hash(of, text string) string {
-	mac := s.Ring.MAC("sign-in", []byte(of+"\x00"+text))
-	return hex.EncodeToString(mac.Sum[:16])
-}
-
-// know notes where the user signed in from.
-func (u *User) know(from string, now time.Time) {
-	u.SignedInAt = now
-	if from == "" {
-		return
-	}
-	known := []string{from}
-	for _, other := range u.KnownAddresses {
-		if other != from && len(known) < maxKnown {
-			known = append(known, other)
-		}
-	}
-	u.KnownAddresses = known
 }
