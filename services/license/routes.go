@@ -26,7 +26,10 @@ func (s *Service) routes(cfg Config) {
 		Store: s.store, Seats: s.seats, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
 	}
 	passwords := user.NewPasswords()
-	public := s.PublicEngine(app.Public{OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins})
+	dialects := s.dialects(cfg)
+	public := s.PublicEngine(app.Public{
+		OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins, Errors: errorWriters(dialects),
+	})
 	api.New(api.Deps{
 		Seats:       s.seats,
 		Counters:    s.counters,
@@ -47,6 +50,9 @@ func (s *Service) routes(cfg Config) {
 		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
 		RequireAPIKey: s.guard.Require(),
 	}).Routes(public)
+	for _, d := range dialects {
+		d.routes(public)
+	}
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		Log:          s.Log,

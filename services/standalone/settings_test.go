@@ -62,6 +62,7 @@ var nonsense = map[string][]string{
 	"LATCHKEY_GEOIP_FILE":            {"/nowhere", "/dev/null"},
 	"LATCHKEY_CACHE_BYTES":           {"-1", "5", "x"},
 	"LATCHKEY_CORS_ORIGINS":          {"nonsense"},
+	"LATCHKEY_DIALECTS":              {"nonsense", "none,nonsense"},
 	"LATCHKEY_DOCS_DISABLED":         {"maybe"},
 	"LATCHKEY_RETENTION_DAYS":        {"0", "-1", "3661", "x"},
 	"LATCHKEY_DATA_DIR":              {"/dev/null/x"},

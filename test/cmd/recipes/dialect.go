@@ -10,20 +10,20 @@ var dialect = recipe{
 	steps: []step{
 		{file: licenseFolder + "dialect/plain/plain.go", add: example("dialect.go.txt")},
 		{
-			file:  "services/license/routes.go",
-			after: `"github.com/latchkey-dev/latchkey/services/license/internal/api"`,
-			add: "\t\"github.com/latchkey-dev/latchkey/pkg/httpx\"\n" +
-				"\t\"github.com/latchkey-dev/latchkey/services/license/internal/dialect/plain\"\n",
+			file:  "services/license/dialects.go",
+			after: `"github.com/latchkey-dev/latchkey/pkg/httpx"`,
+			add:   "\n\t\"github.com/latchkey-dev/latchkey/services/license/internal/dialect/plain\"",
 		},
 		{
-			file:  "services/license/routes.go",
-			after: "OpenAPI: openapi.License,",
-			add:   " Errors: map[string]httpx.ErrorWriter{plain.Path: plain.WriteError},",
+			file:  "services/license/dialects.go",
+			after: "dialectNames = []string{",
+			add:   `"plain", `,
 		},
 		{
-			file:  "services/license/routes.go",
-			after: "}).Routes(public)",
-			add:   "\tplain.New(plain.Deps{Seats: s.seats, RequireAPIKey: s.guard.Require()}).Routes(public)\n",
+			file:  "services/license/dialects.go",
+			after: "all := []dialect{",
+			add: "\n\t\t{\n\t\t\tname: \"plain\", paths: []string{plain.Path}, writeError: plain.WriteError,\n" +
+				"\t\t\troutes: plain.New(plain.Deps{Seats: s.seats, RequireAPIKey: s.guard.Require()}).Routes,\n\t\t},",
 		},
 		{file: "proto/openapi/license.yaml", after: "paths:", add: example("dialect_openapi.yaml")},
 		{file: "services/license/recipe_test.go", add: example("dialect_test.go.txt")},
