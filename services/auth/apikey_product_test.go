@@ -24,11 +24,11 @@ func TestAnAPIKeyBoundToAProduct(t *testing.T) {
 			w.Errorf("looked up: %v, %v", found, err)
 		}
 		w.issue(headers{"X-API-Key": k.APIKey})
-		if product := w.license.askedProduct(); product != "editor-2.x" {
+		if product := w.license.lastAsked().GetProduct(); product != "editor-2.x" {
 			w.Errorf("tokens were asked for of the product %q", product)
 		}
 		w.issue(w.client())
-		if product := w.license.askedProduct(); product != "" {
+		if product := w.license.lastAsked().GetProduct(); product != "" {
 			w.Errorf("a key without a product asked for %q", product)
 		}
 		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, `{"product": "viewer"}`).is(400, errcode.ValidationError)

@@ -59,14 +59,14 @@ type license struct {
 	check func(licenseID, hardwareID string) error
 	// version is the license's; activated is the version with which its devices took their seats.
 	version, activated int32
-	// product is the one that the last license asked about must have.
-	product string
+	// asked is the last question.
+	asked *licensev1.CheckDeviceRequest
 }
 
-func (l *license) askedProduct() string {
+func (l *license) lastAsked() *licensev1.CheckDeviceRequest {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.product
+	return l.asked
 }
 
 func (l *license) set(check func(licenseID, hardwareID string) error) {
@@ -88,7 +88,7 @@ func (l *license) CheckDevice(
 ) (*connect.Response[licensev1.CheckDeviceResponse], error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.product = req.Msg.GetProduct()
+	l.asked = req.Msg
 	if l.check != nil {
 		if err := l.check(req.Msg.LicenseId, req.Msg.HardwareId); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/golang-jwt/jwt/v5"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -23,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 func TestTokenJourney(t *testing.T) {
@@ -100,6 +102,32 @@ func TestLicenseRefuses(t *testing.T) {
 		refused.Ip == "" || refused.Count != 1 {
 		w.Errorf("event %+v", &refused)
 	}
+}
+
+// TestLicenseIsToldWhoCalls: where a device asks for tokens, its license is told all that a validation would tell it.
+func TestLicenseIsToldWhoCalls(t *testing.T) {
+	w := onSQLite(t)
+	var p pair
+	w.call("POST", "/api/v1/auth/token", w.client(),
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":"1.4","is_vm":true}`, licenseID, device)).
+		is(200, "").into(&p)
+	told := func(want *licensev1.CheckDeviceRequest) {
+		t.Helper()
+		want.LicenseId, want.HardwareId = licenseID, device
+		if got := w.license.lastAsked(); !proto.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+	}
+	const address = "192.0.2.1" // of requests that httptest makes
+	told(&licensev1.CheckDeviceRequest{Address: address, AppVersion: "1.4", IsVm: true})
+	version := proto.Int32(w.license.version)
+	w.refresh(p.Refresh).is(200, "").into(&p)
+	told(&licensev1.CheckDeviceRequest{Address: address, LicenseVersion: version})
+	w.verify(p.Access).is(200, "") // which a back end asks for its devices
+	told(&licensev1.CheckDeviceRequest{LicenseVersion: version})
+	w.call("POST", "/api/v1/auth/token", w.client(),
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":%q}`, licenseID, device, strings.Repeat("1", 256))).
+		is(400, errcode.ValidationError)
 }
 
 // TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 // endpoints are the calls that explain knows.
@@ -185,14 +188,25 @@ var refusedCalls = map[string]refusedCall{
 func TestExplainNamesTheCause(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()
+		tokens := map[any]bool{}
 		for name, refused := range refusedCalls {
 			t.Log(name)
-			w.explained(refused)
+			tokens[w.explained(refused)] = true
+		}
+		for _, code := range []any{
+			"LICENSE_INACTIVE", "LICENSE_SUSPENDED", "PRODUCT_INACTIVE", "LICENSE_NOT_STARTED", "LICENSE_EXPIRED",
+			"VERSION_NOT_COVERED", "DEVICE_BLOCKED", "ENVIRONMENT_NOT_ALLOWED", "DEVICE_NOT_ACTIVATED", nil,
+		} {
+			if !tokens[code] {
+				t.Errorf("no token was answered with %v: %v", code, tokens)
+			}
 		}
 	})
 }
 
-func (w *world) explained(refused refusedCall) {
+// explained makes a call that is refused, and compares it with its explanation; token is the code with which the device
+// would be refused a token.
+func (w *world) explained(refused refusedCall) (token any) {
 	w.t.Helper()
 	product := fmt.Sprintf("p%d", w.clock.Now().UnixNano())
 	w.clock.Advance(time.Second)
@@ -221,9 +235,9 @@ func (w *world) explained(refused refusedCall) {
 	call, _ := json.Marshal(body)
 	body["operation"], body["address"] = operation, "192.0.2.1"
 	question, _ := json.Marshal(body)
-	if operation == "file" || refused.code == "LICENSE_EXPIRED" {
-		// makes the signing key of the product, and tells of the end of the license
-		w.post(endpoints[operation], string(call))
+	w.post("validate", device(key, "pc")) // tells of the end of the license
+	if operation == "file" {
+		w.post(endpoints[operation], string(call)) // makes the signing key of the product
 	}
 	before, license := w.rows(), w.get(id)
 	explained := w.explain(string(question))
@@ -235,7 +249,38 @@ func (w *world) explained(refused refusedCall) {
 	if diff := cmp.Diff(before, w.rows()); diff != "" || !cmp.Equal(license, w.get(id)) {
 		w.t.Errorf("a refused %s wrote something: %s", operation, diff)
 	}
+	token = w.tokenAgrees(id, body)
+	if diff := cmp.Diff(before, w.rows()); diff != "" || !cmp.Equal(license, w.get(id)) {
+		w.t.Errorf("asking for a token wrote something: %s", diff)
+	}
 	w.unblock()
+	return token
+}
+
+// tokenAgrees asks for the token of a device as auth does, and compares the answer with its explanation.
+func (w *world) tokenAgrees(id string, of map[string]any) (code any) {
+	w.t.Helper()
+	asked := licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: of["hardware_id"].(string)}
+	question := map[string]any{"license_id": id, "hardware_id": asked.HardwareId, "operation": "token"}
+	for member, into := range map[string]*string{"app_version": &asked.AppVersion, "address": &asked.Address} {
+		if text, given := of[member].(string); given {
+			*into, question[member] = text, text
+		}
+	}
+	if asked.IsVm = of["is_vm"] == true; asked.IsVm {
+		question["is_vm"] = true
+	}
+	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&asked))
+	called := answer{status: http.StatusOK}
+	if err != nil {
+		e := apierr.From(err)
+		called = answer{status: e.Kind.Status(), raw: e.Error(), body: map[string]any{
+			"error_code": e.Code, "error": e.Message,
+		}}
+	}
+	body, _ := json.Marshal(question)
+	w.agrees(w.explain(string(body)), called)
+	return called.body["error_code"]
 }
 
 // unblock takes all blocks back.

@@ -16,7 +16,7 @@ import (
 
 // Tokens are the use cases of devices.
 type Tokens interface {
-	Issue(ctx context.Context, from credential.Caller, licenseID, hardwareID string, once credential.Once) (
+	Issue(ctx context.Context, from credential.Caller, d credential.Device, once credential.Once) (
 		credential.Pair, error)
 	Refresh(ctx context.Context, from credential.Caller, raw string, once credential.Once) (credential.Pair, error)
 	Verify(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)

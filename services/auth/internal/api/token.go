@@ -18,6 +18,8 @@ import (
 type tokenRequest struct {
 	LicenseID  string `json:"license_id" text:"identifier"`
 	HardwareID string `json:"hardware_id" text:"identifier"`
+	AppVersion string `json:"app_version" text:"identifier"`
+	IsVM       bool   `json:"is_vm"`
 }
 
 type refreshRequest struct {
@@ -58,7 +60,7 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	pair, err := a.Tokens.Issue(c.Request.Context(), caller(c), req.LicenseID, req.HardwareID, once)
+	pair, err := a.Tokens.Issue(c.Request.Context(), caller(c), credential.Device(req), once)
 	if err != nil {
 		return err
 	}
@@ -141,7 +143,9 @@ func (a *API) keySet(c *gin.Context) error {
 	return nil
 }
 
-// caller is where the request comes from; an address that may be a proxy's is left out.
+// caller is where the request comes from.
 func caller(c *gin.Context) credential.Caller {
-	return credential.Caller{IP: httpx.KnownClientIP(c), Product: apikey.Of(c).Product}
+	return credential.Caller{
+		IP: httpx.KnownClientIP(c), Address: httpx.ClientIP(c), Product: apikey.Of(c).Product,
+	}
 }

@@ -40,7 +40,7 @@ func (s *Tokens) holds(ctx context.Context, f Family, accessID string) error {
 	if state.Revoked || state.Void {
 		return errRevoked
 	}
-	return s.standing(ctx, f)
+	return s.standing(ctx, f, "") // it is not the device that calls
 }
 
 // UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known

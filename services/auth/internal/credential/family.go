@@ -57,10 +57,20 @@ type Pair struct {
 	ExpiresIn       time.Duration
 }
 
-// Caller is where a request comes from, for what is observed.
+// Device is who wants tokens.
+type Device struct {
+	LicenseID, HardwareID string
+	// AppVersion and IsVM are what the application says of itself and of its computer.
+	AppVersion string
+	IsVM       bool
+}
+
+// Caller is where a request comes from.
 type Caller struct {
 	// IP is empty where it is not known for certain.
 	IP string
+	// Address is IP, or that of a proxy which nobody named: license asks its rules about networks of it.
+	Address string
 	// Product is the code of the product to whose licenses the caller is bound, empty for all.
 	Product string
 }

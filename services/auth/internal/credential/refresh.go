@@ -56,7 +56,9 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 	// and anybody else must not get it.
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
-		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) { return s.rotate(ctx, f, t) })
+		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) {
+			return s.rotate(ctx, from, f, t)
+		})
 	}
 	if errors.Is(err, errNotAccepted) {
 		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
@@ -68,11 +70,11 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 }
 
 // rotate gives the next pair for t. It fails with errNotAccepted where the family does not accept t any more.
-func (s *Tokens) rotate(ctx context.Context, f Family, t RefreshToken) (Pair, error) {
+func (s *Tokens) rotate(ctx context.Context, from Caller, f Family, t RefreshToken) (Pair, error) {
 	if !s.Clock.Now().Before(t.ExpiresAt) {
 		return Pair{}, token.Refused("expired")
 	}
-	if err := s.standing(ctx, f); err != nil {
+	if err := s.standing(ctx, f, from.Address); err != nil {
 		return Pair{}, err
 	}
 	pair, next, err := s.mint(ctx, f)

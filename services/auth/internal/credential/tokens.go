@@ -46,12 +46,12 @@ func NewTokens(d TokenDeps) *Tokens {
 
 // Issue begins a family for a device that may act on the license. Otherwise it fails as Devices.CheckDevice does.
 // once is nil where the caller sent no Idempotency-Key.
-func (s *Tokens) Issue(ctx context.Context, from Caller, licenseID, hardwareID string, once Once) (Pair, error) {
-	if err := validateDevice(licenseID, hardwareID); err != nil {
+func (s *Tokens) Issue(ctx context.Context, from Caller, d Device, once Once) (Pair, error) {
+	if err := d.validate(); err != nil {
 		return Pair{}, err
 	}
-	f := Family{LicenseID: licenseID, HardwareID: hardwareID, CreatedAt: s.Clock.Now()}
-	if err := s.checkNamed(ctx, &f, from.Product); err != nil {
+	f := Family{HardwareID: d.HardwareID, CreatedAt: s.Clock.Now()}
+	if err := s.checkNamed(ctx, &f, from, d); err != nil {
 		return Pair{}, s.refused(err, from, f)
 	}
 	id, err := newID()
@@ -66,7 +66,7 @@ func (s *Tokens) Issue(ctx context.Context, from Caller, licenseID, hardwareID s
 	if once == nil {
 		once = direct
 	}
-	device := sha256.Sum256([]byte(licenseID + "\x00" + hardwareID))
+	device := sha256.Sum256([]byte(d.LicenseID + "\x00" + d.HardwareID))
 	return once(ctx, "device "+hex.EncodeToString(device[:]), func(ctx context.Context) (Pair, error) {
 		if err := s.Families.CreateFamily(ctx, f, next); err != nil {
 			return Pair{}, fmt.Errorf("create token family: %w", err)
@@ -80,9 +80,10 @@ func direct(ctx context.Context, _ string, fn func(ctx context.Context) (Pair, e
 	return fn(ctx)
 }
 
-// standing asks whether the device still stands on its license, and makes any refusal one of the token.
-func (s *Tokens) standing(ctx context.Context, f Family) error {
-	err := s.Devices.CheckFamily(ctx, f)
+// standing asks whether the device still stands on its license, and makes any refusal one of the token. address is
+// empty where it is not the device that asks.
+func (s *Tokens) standing(ctx context.Context, f Family, address string) error {
+	err := s.Devices.CheckFamily(ctx, f, address)
 	var refusal *apierr.Error
 	if errors.As(err, &refusal) && isRefusal(refusal.Kind) {
 		return token.Refused(strings.ToLower(refusal.Code)).WithCause(err)
@@ -92,16 +93,15 @@ func (s *Tokens) standing(ctx context.Context, f Family) error {
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
-// checkNamed makes the ids that a client named canonical, asks about them, and notes the version of the license, which
-// must be of the product, if that is not empty.
-func (s *Tokens) checkNamed(ctx context.Context, f *Family, product string) error {
-	id, ok := canonicalID(f.LicenseID)
+// checkNamed makes the id of the license that a client named canonical, asks about the device, and notes the version of
+// the license.
+func (s *Tokens) checkNamed(ctx context.Context, f *Family, from Caller, d Device) error {
+	id, ok := canonicalID(d.LicenseID)
 	if !ok {
-		f.LicenseID = ""
 		return errLicenseNotFound
 	}
-	f.LicenseID = id
-	version, err := s.Devices.CheckDevice(ctx, f.LicenseID, f.HardwareID, product)
+	f.LicenseID, d.LicenseID = id, id
+	version, err := s.Devices.CheckDevice(ctx, from, d)
 	f.LicenseVersion = version
 	return err
 }
@@ -134,12 +134,13 @@ func (s *Tokens) mint(ctx context.Context, f Family) (Pair, RefreshToken, error)
 	return Pair{Access: access, Refresh: refresh, ExpiresIn: AccessFor}, next, nil
 }
 
-func validateDevice(licenseID, hardwareID string) error {
+func (d *Device) validate() error {
 	wrong := apierr.Fields{}
-	for name, value := range map[string]string{"license_id": licenseID, "hardware_id": hardwareID} {
+	for name, value := range map[string]string{"license_id": d.LicenseID, "hardware_id": d.HardwareID} {
 		wrong.Require(name, value)
 		wrong.MaxLen(name, value, maxName)
 	}
+	wrong.MaxLen("app_version", d.AppVersion, maxName)
 	return wrong.Err()
 }
 

@@ -27,9 +27,10 @@ func NewDevices(c *app.Core) Devices {
 }
 
 // CheckDevice implements credential.Devices.
-func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID, product string) (int, error) {
+func (d Devices) CheckDevice(ctx context.Context, from credential.Caller, of credential.Device) (int, error) {
 	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
-		LicenseId: licenseID, HardwareId: hardwareID, Product: product,
+		LicenseId: of.LicenseID, HardwareId: of.HardwareID, AppVersion: of.AppVersion, IsVm: of.IsVM,
+		Product: from.Product, Address: from.Address,
 	}))
 	if err != nil {
 		return 0, err
@@ -38,9 +39,10 @@ func (d Devices) CheckDevice(ctx context.Context, licenseID, hardwareID, product
 }
 
 // CheckFamily implements credential.Devices.
-func (d Devices) CheckFamily(ctx context.Context, f credential.Family) error {
+func (d Devices) CheckFamily(ctx context.Context, f credential.Family, address string) error {
 	_, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: f.LicenseID, HardwareId: f.HardwareID, LicenseVersion: proto.Int32(int32(f.LicenseVersion)),
+		Address: address,
 	}))
 	return err
 }

@@ -112,7 +112,7 @@ func (a *API) admit(ctx context.Context, h licensing.Holder) error {
 	if err := a.TokenQuota.Admit(ctx, device); err != nil {
 		return err
 	}
-	_, err := a.Seats.CheckHolder(ctx, h)
+	_, err := a.Seats.CheckHolder(ctx, h, &licensing.Client{})
 	if errors.Is(err, licensing.ErrToken) {
 		a.TokenQuota.Refund(ctx, device)
 		return err

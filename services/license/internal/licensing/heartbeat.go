@@ -13,7 +13,7 @@ import (
 func (s *Seats) Heartbeat(
 	ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte,
 ) (*License, error) {
-	seat, err := s.checkHolder(ctx, h, &c)
+	seat, err := s.CheckHolder(ctx, h, &c)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ type Offline struct {
 // IssueOfflineToken has a token signed for the device of an access token. hours nil means the default. Errors as
 // CheckHolder, and OfflineHoursError.
 func (s *Offline) IssueOfflineToken(ctx context.Context, h Holder, c Client, hours *int) (OfflineToken, string, error) {
-	seat, err := s.Seats.checkHolder(ctx, h, &c)
+	seat, err := s.Seats.CheckHolder(ctx, h, &c)
 	if err != nil {
 		return OfflineToken{}, "", err
 	}
@@ -118,7 +118,7 @@ func (ch *Change) holdOffline(d *Device, until time.Time) {
 // CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause
 // is the verdict against its license or device where there is one.
 func (s *Offline) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
-	seat, err := s.Seats.CheckHolder(ctx, h)
+	seat, err := s.Seats.CheckHolder(ctx, h, &Client{})
 	var verdict *RefusedError
 	if errors.As(err, &verdict) || errors.Is(err, ErrNotFound) {
 		return Seat{}, &TokenError{refusal{ErrToken}, apierr.From(err)}

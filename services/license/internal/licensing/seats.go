@@ -69,23 +69,21 @@ type Holder struct {
 
 // CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of
 // a version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on its use.
-func (s *Seats) CheckDevice(ctx context.Context, licenseID, hardwareID string) (Seat, error) {
-	s.Lookup.Forget(licenseID, hardwareID)
-	seat, err := s.seat(ctx, licenseID, &Client{HardwareID: hardwareID, Trusted: true})
-	if err != nil || seat.HardwareID == hardwareID {
+func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Seat, error) {
+	s.Lookup.Forget(licenseID, c.HardwareID)
+	c.Trusted = true
+	seat, err := s.seat(ctx, licenseID, &c)
+	if err != nil || seat.HardwareID == c.HardwareID {
 		return seat, err
 	}
-	return s.CheckDevice(ctx, licenseID, seat.HardwareID)
+	c.HardwareID = seat.HardwareID
+	return s.CheckDevice(ctx, licenseID, c)
 }
 
-// CheckHolder tells whether the holder of a token may act on the license now. Errors: those of CheckDevice, and a
-// TokenError when the token is from before the device took its seat or the license was deactivated.
-func (s *Seats) CheckHolder(ctx context.Context, h Holder) (Seat, error) {
-	return s.checkHolder(ctx, h, &Client{HardwareID: h.HardwareID})
-}
-
-func (s *Seats) checkHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
-	c.Trusted = true
+// CheckHolder tells whether the holder of a token, who is the client, may act on the license now. Errors: those of
+// CheckDevice, and a TokenError when the token is from before the device took its seat or the license was deactivated.
+func (s *Seats) CheckHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
+	c.HardwareID, c.Trusted = h.HardwareID, true
 	seat, err := s.seat(ctx, h.LicenseID, c)
 	if err == nil && seat.revokes(h.LicenseVersion) {
 		err = RevokedToken()
@@ -111,6 +109,9 @@ func (s *Seats) seen(licenseID string, d *ActiveDevice, c Client, sessionData []
 
 func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err == nil && !c.isFor(l) {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return Seat{}, err
 	}

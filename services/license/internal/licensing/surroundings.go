@@ -46,7 +46,7 @@ type Suspect struct {
 type Surroundings struct {
 	// Block is nil for a device that nobody has blocked.
 	Block *Block
-	// Addr is invalid where the address of the client is not known, as when auth asks for its token.
+	// Addr is invalid where the address of the client is not known.
 	Addr netip.Addr
 	// Country is empty where it is not known; Located tells that a database was asked.
 	Country string

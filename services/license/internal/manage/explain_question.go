@@ -166,15 +166,20 @@ func (m *Manage) question(q *question) licensing.Question {
 	asked := licensing.Question{
 		Key:       q.LicenseKey,
 		Operation: operations[q.operation()],
-		Client:    licensing.Client{HardwareID: q.HardwareID, Product: q.Product},
-		User:      q.User,
-		Facts:     m.facts(q),
+		Client: licensing.Client{
+			HardwareID: q.HardwareID,
+			Product:    q.Product,
+			AppVersion: q.AppVersion,
+			IP:         q.Address,
+			IsVM:       q.IsVM,
+			Trusted:    q.operation() == explainToken,
+		},
+		User:  q.User,
+		Facts: m.facts(q),
 	}
-	if q.operation() != explainToken { // for which auth says nothing but the device
-		asked.Client.AppVersion, asked.Client.IP, asked.Client.IsVM = q.AppVersion, q.Address, q.IsVM
+	if q.operation() != explainToken { // for which devices name no components
 		asked.Client.Components = licensing.RealComponents(q.Components)
 	}
-	asked.Client.Trusted = q.operation() == explainToken
 	if q.LicenseID != nil {
 		asked.LicenseID = *q.LicenseID
 	}

@@ -49,16 +49,19 @@ func (s server) CheckDevice(
 }
 
 func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
+	c := licensing.Client{
+		HardwareID:   m.GetHardwareId(),
+		AppVersion:   m.GetAppVersion(),
+		IsVM:         m.GetIsVm(),
+		IP:           m.GetAddress(),
+		BoundProduct: m.GetProduct(),
+	}
 	if m.LicenseVersion == nil {
-		seat, err := s.seats.CheckDevice(ctx, m.GetLicenseId(), m.GetHardwareId())
-		if seat.License != nil && m.GetProduct() != "" && seat.License.Product != m.GetProduct() {
-			err = licensing.ErrNotFound
-		}
-		return seat, err
+		return s.seats.CheckDevice(ctx, m.GetLicenseId(), c)
 	}
 	return s.seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
-	})
+	}, &c)
 }
 
 // CountLicenses implements the contract.

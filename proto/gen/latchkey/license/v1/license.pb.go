@@ -31,7 +31,14 @@ type CheckDeviceRequest struct {
 	// license_version is that of the device's token; absent: a token is about to be issued.
 	LicenseVersion *int32 `protobuf:"varint,3,opt,name=license_version,json=licenseVersion,proto3,oneof" json:"license_version,omitempty"`
 	// product is the code of the product that the license must have, empty for any.
-	Product       string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	Product string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	// address is where the device calls from, empty where nobody knows; its networks and countries are asked only where it
+	// is given. It may be that of a proxy which nobody named.
+	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	// app_version is the version of the device's application, empty where it does not say it.
+	AppVersion string `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	// is_vm tells that the device says it is a virtual machine.
+	IsVm          bool `protobuf:"varint,7,opt,name=is_vm,json=isVm,proto3" json:"is_vm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -92,6 +99,27 @@ func (x *CheckDeviceRequest) GetProduct() string {
 		return x.Product
 	}
 	return ""
+}
+
+func (x *CheckDeviceRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *CheckDeviceRequest) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *CheckDeviceRequest) GetIsVm() bool {
+	if x != nil {
+		return x.IsVm
+	}
+	return false
 }
 
 type CheckDeviceResponse struct {
@@ -305,14 +333,18 @@ var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
-	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n" +
+	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x02\n" +
 	"\x12CheckDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
 	"hardwareId\x12,\n" +
 	"\x0flicense_version\x18\x03 \x01(\x05H\x00R\x0elicenseVersion\x88\x01\x01\x12\x18\n" +
-	"\aproduct\x18\x04 \x01(\tR\aproductB\x12\n" +
+	"\aproduct\x18\x04 \x01(\tR\aproduct\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x1f\n" +
+	"\vapp_version\x18\x06 \x01(\tR\n" +
+	"appVersion\x12\x13\n" +
+	"\x05is_vm\x18\a \x01(\bR\x04isVmB\x12\n" +
 	"\x10_license_version\"y\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
