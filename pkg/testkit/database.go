@@ -3,7 +3,6 @@ package testkit
 import (
 	"context"
 	"net/url"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +17,19 @@ const setupTimeout = 60 * time.Second
 // Postgres returns the URL of a fresh, empty PostgreSQL database, which is dropped when the test ends.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	return postgres(t, "template0")
+}
+
+// postgres is Postgres for a copy of a database.
+func postgres(t testing.TB, template string) string {
+	t.Helper()
 	server := server(t, envDatabase, "PostgreSQL server")
 	address, err := url.Parse(server)
 	if err != nil {
 		t.Fatalf("%s cannot be read", envDatabase)
 	}
 	name := uniqueName()
-	administer(t, server, "CREATE DATABASE "+name+" TEMPLATE template0")
+	administer(t, server, "CREATE DATABASE "+name+" TEMPLATE "+template)
 	t.Cleanup(func() { administer(t, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	address.Path = "/" + name
 	return address.String()
@@ -48,7 +53,7 @@ func administer(t testing.TB, server, statement string) {
 // SQLite returns a fresh SQLite database with migrations applied.
 func SQLite(t testing.TB, migrations ...db.Migrations) *db.DB {
 	t.Helper()
-	return Open(t, db.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db")}, migrations...)
+	return Open(t, db.Config{URL: migratedFile(t, migrations)}, migrations...)
 }
 
 // Open opens the database of cfg with migrations applied, and closes it when the test ends.
@@ -79,7 +84,7 @@ func EachEngine(t *testing.T, migrations []db.Migrations, test func(t *testing.T
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t, migrations...)) })
 	t.Run("postgres", func(t *testing.T) {
-		test(t, Open(t, db.Config{URL: Postgres(t), Schema: "test"}, migrations...))
+		test(t, Open(t, db.Config{URL: migratedPostgres(t, migrations), Schema: testSchema}, migrations...))
 	})
 }
 
@@ -92,9 +97,9 @@ func EachEngineInBubble(t *testing.T, migrations []db.Migrations, test func(t *t
 		return func(t *testing.T) { test(t, Open(t, cfg, migrations...)) }
 	}
 	t.Run("sqlite", func(t *testing.T) {
-		synctest.Test(t, in(db.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db")}))
+		synctest.Test(t, in(db.Config{URL: migratedFile(t, migrations)}))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		synctest.Test(t, in(db.Config{URL: Postgres(t), Schema: "test"}))
+		synctest.Test(t, in(db.Config{URL: migratedPostgres(t, migrations), Schema: testSchema}))
 	})
 }
