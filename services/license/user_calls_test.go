@@ -113,7 +113,39 @@ func TestALicenseOfUsersNeedsItsUser(t *testing.T) {
 		for _, body := range []string{"", `{"hardware_ids":["pc","other"]}`} { // an administrator needs no user
 			w.want(w.manage(http.MethodPost, "/"+id+"/license-file", body), http.StatusCreated, "")
 		}
+		w.explainsUsers(id, key, eve)
 	})
+}
+
+// explainsUsers compares explanations with calls of users to whom a license is not assigned, that are locked, or that
+// there are not, while it is usable and while it is not.
+func (w *world) explainsUsers(id, key, eve string) {
+	w.t.Helper()
+	w.want(w.users(http.MethodPost, "", `{"product":"studio","customer_id":"acme","email":"bob@example.com",`+
+		`"initial_password":"`+thePassword+`"}`), http.StatusCreated, "")
+	signedIn := w.signIn("bob@example.com", thePassword)
+	w.want(w.manage(http.MethodPut, "/"+id+"/users/"+signedIn.body["user_id"].(string), ""), http.StatusOK, "")
+	w.want(w.users(http.MethodPatch, "/"+signedIn.body["user_id"].(string), `{"is_locked":true}`), http.StatusOK, "")
+	tokens := map[string]string{
+		"eve@example.com": eve, "bob@example.com": signedIn.body["user_token"].(string), "nobody@example.com": "usr_x",
+	}
+	for _, active := range []bool{true, false} {
+		w.update(id, fmt.Sprintf(`{"is_active":%v}`, active))
+		for user, token := range tokens {
+			for member, value := range map[string]string{"license_id": id, "license_key": key} {
+				named := map[string]any{member: value, "hardware_id": "pc"}
+				for operation, endpoint := range endpoints {
+					call, question := maps.Clone(named), maps.Clone(named)
+					call["user_token"], question["user"], question["operation"] = token, user, operation
+					if operation == "consume" {
+						call["counter"], question["counter"] = "exports", "exports"
+					}
+					w.agrees(w.explain(text(question)), w.post(endpoint, text(call)))
+				}
+			}
+		}
+	}
+	w.update(id, `{"is_active":true}`)
 }
 
 // TestAnAPIKeyBoundToAProductSignsInItsUsersAlone: by the key of another application nobody learns whether a password

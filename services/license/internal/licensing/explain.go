@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,7 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	if err != nil {
 		return Explanation{}, err
 	}
+	e.named(r, &q)
 	if r.Device != nil { // as it is stored: it may have been recognized under another id
 		d, err := s.Catalog.Device(ctx, stored.ID, r.Device.ID)
 		if err != nil {
@@ -111,7 +113,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 			return Request{}, err
 		}
 		if u != nil {
-			q.Client.User = &SignedIn{User: u}
+			q.Client.User = &SignedIn{User: u, LicenseID: ch.License.ID}
 		}
 	}
 	c, err := s.Seats.caller(ctx, &q.Client)
@@ -141,6 +143,26 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 	return c.Asks(q.Operation, &ch.License, d, q.At), nil
 }
 
+// named judges the user whom a call names, which happens before anything else: somebody must have signed in, and a
+// license that is named by its id must be one of that user.
+func (e *Explanation) named(r Request, q *Question) {
+	if q.User == "" || q.Client.Trusted {
+		return
+	}
+	var err error
+	switch u := q.Client.User; {
+	case u == nil:
+		err = ErrCredentials
+	case q.Key == nil:
+		_, err = u.license()
+	}
+	for i := range checks {
+		if c := &checks[i]; errors.Is(err, c.refusal) {
+			e.add(c.refused(r), c.refusal)
+		}
+	}
+}
+
 // complete judges a request once its facts are known. Facts that nobody gets, because the verdict comes before them,
 // are no error.
 func (e *Explanation) complete(ctx context.Context, r Request, facts func(context.Context, *Request) error) error {
@@ -156,10 +178,12 @@ func (e *Explanation) complete(ctx context.Context, r Request, facts func(contex
 	return err
 }
 
-// judge asks every check of the operation.
+// judge asks every check of the operation, save what has been asked.
 func (e *Explanation) judge(r Request) {
+	asked := e.Checks
 	for i := range checks {
-		if c := &checks[i]; c.asks(r.Operation) {
+		c := &checks[i]
+		if c.asks(r.Operation) && !slices.ContainsFunc(asked, func(a Answer) bool { return a.Check == c.name }) {
 			e.add(c.answer(r), c.refusal)
 		}
 	}
@@ -178,17 +202,20 @@ func (c *check) answer(r Request) Answer {
 	if r.License == nil && c != &checks[0] {
 		return a
 	}
-	passed := c.passes(r)
-	if a.Passed = &passed; r.License != nil {
-		a.Observed, a.Limit = c.facts(r)
+	if !c.passes(r) {
+		return c.refused(r)
 	}
-	a.explain(c.refusal)
+	a.Passed = new(true)
+	a.Observed, a.Limit = c.facts(r)
 	return a
 }
 
-func (a *Answer) explain(refusal *apierr.Error) {
-	if !*a.Passed {
-		a.Reason = refusal.Message
-		_, a.Remedy, _ = strings.Cut(refusal.Message, "; ")
+// refused is the answer of a check that r does not pass.
+func (c *check) refused(r Request) Answer {
+	a := Answer{Check: c.name, Passed: new(false), Reason: c.refusal.Message}
+	_, a.Remedy, _ = strings.Cut(a.Reason, "; ")
+	if r.License != nil {
+		a.Observed, a.Limit = c.facts(r)
 	}
+	return a
 }
