@@ -32,6 +32,8 @@ const (
 	TooManyNewDevices    = "TOO_MANY_NEW_DEVICES"
 	TransferLimit        = "TRANSFER_LIMIT_EXCEEDED"
 	BlockNotFound        = "BLOCK_NOT_FOUND"
+	IntegrationNotFound  = "INTEGRATION_NOT_FOUND"
+	TooManyIntegrations  = "TOO_MANY_INTEGRATIONS"
 	LicenseKeyExists     = "LICENSE_KEY_EXISTS"
 	OfflineTokenActive   = "OFFLINE_TOKEN_ACTIVE"
 	LeaseNotFound        = "LEASE_NOT_FOUND"

@@ -46,7 +46,7 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, keyRoutes, bulkRoutes,
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, integrationRoutes, keyRoutes, bulkRoutes,
 	peopleRoutes, []forwardedRoute{
 		{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 		{"license", "GET", licenses, ``, 200, theLicenseList},

@@ -45,8 +45,11 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	return masterkey.New(deps.DB, ring, store.KeyRows(deps.DB, ring), store.FormerKeyRows(deps.DB, ring),
-		store.FileKeyRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+	rows := []masterkey.Rows{
+		store.KeyRows(deps.DB, ring), store.FormerKeyRows(deps.DB, ring), store.FileKeyRows(deps.DB, ring),
+		idempotency.Rows(deps.DB, ring, deps.Clock),
+	}
+	return masterkey.New(deps.DB, ring, append(rows, store.IntegrationRows(deps.DB, ring)...)...), nil
 }
 
 func republishCommand() *cobra.Command {

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
 // Watches are the types of the events that change what this service caches, one by one: telemetry must not come to
@@ -26,7 +27,7 @@ func Watches() []string {
 		eventsv1.TypeCustomerErased,
 		eventsv1.TypeUserUpdated, eventsv1.TypeUserDeleted, eventsv1.TypeUserPasswordChanged,
 		eventsv1.TypeUserAssigned, eventsv1.TypeUserUnassigned,
-	}, slices.Concat(apikey.Events(), token.KeyEvents())...)
+	}, slices.Concat(apikey.Events(), token.KeyEvents(), store.IntegrationEvents())...)
 }
 
 // noteExpiredEvery is how late license.lease.expired may come. The slots are free before.
@@ -38,7 +39,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.telemetry.Run,
 		s.seen.Run,
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
-		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.users, s.auth.Families, s.auth.SigningKeys, s.guard),
+		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.users, s.signers, s.auth.Families,
+			s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
@@ -81,4 +83,5 @@ func (s *Service) committed(e event.Event) {
 	s.blocks.OnEvent(e)
 	s.revoked.OnEvent(e)
 	s.users.OnEvent(e)
+	s.signers.OnEvent(e)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
@@ -29,6 +30,8 @@ type Service struct {
 	blocks    *store.Blocks
 	revoked   *store.Revocations
 	users     *store.Users
+	signers   *store.Signers
+	responses *integration.ResponseKeys
 	ring      *keyring.Ring
 	seen      *store.Seen
 	telemetry *telemetry.Recorder

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
@@ -55,15 +56,18 @@ func (s *Service) routes(cfg Config) {
 	}
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
-		Log:          s.Log,
-		Leases:       s.leases,
-		Counters:     s.counters,
-		Blocks:       &block.Blocks{Store: s.store, Clock: s.Clock},
-		Customers:    &customer.Customers{Store: s.store, Clock: s.Clock},
-		Users:        &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock},
-		Groups:       &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
-		Products:     &catalog.Products{Store: s.store, Clock: s.Clock},
-		Files:        files,
+		Log:       s.Log,
+		Leases:    s.leases,
+		Counters:  s.counters,
+		Blocks:    &block.Blocks{Store: s.store, Clock: s.Clock},
+		Customers: &customer.Customers{Store: s.store, Clock: s.Clock},
+		Users:     &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock},
+		Groups:    &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
+		Products:  &catalog.Products{Store: s.store, Clock: s.Clock},
+		Files:     files,
+		Integrations: &integration.Integrations{
+			Store: s.store, Responses: s.responses, Clock: s.Clock,
+		},
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())

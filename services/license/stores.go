@@ -3,6 +3,7 @@ package license
 import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
@@ -10,11 +11,13 @@ import (
 func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: s.Link})
 	s.users = store.NewUsers(deps.DB, deps.Clock, s.Link)
+	s.signers = store.NewSigners(deps.DB, keys.Ring, deps.Clock, s.Link)
 	s.ring = keys.Ring
 	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, s.Link)
 	s.store = store.New(store.Deps{
 		DB: deps.DB, Outbox: s.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
 	})
+	s.responses = integration.NewResponseKeys(s.store, deps.Clock)
 	s.revoked = store.NewRevocations(s.store, deps.Clock)
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 }

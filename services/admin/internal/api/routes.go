@@ -34,6 +34,7 @@ const (
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
 	blocks     = "/api/v1/admin/blocks"
+	springs    = "/api/v1/admin/integrations/licensespring"
 	customers  = "/api/v1/admin/customers"
 	customer   = customers + "/:customer_id"
 	groups     = "/api/v1/admin/groups"
@@ -93,6 +94,10 @@ func (a *API) table() []route {
 		{http.MethodPost, blocks, adminkey.Operator, toLicense},
 		{http.MethodGet, blocks, adminkey.Viewer, toLicense},
 		{http.MethodDelete, blocks + "/:block_id", adminkey.Operator, toLicense},
+		{http.MethodPost, springs, adminkey.Owner, toLicense},
+		{http.MethodGet, springs, adminkey.Owner, toLicense},
+		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
+		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},
 		{http.MethodGet, customers, adminkey.Viewer, toLicense},
 		{http.MethodGet, customer, adminkey.Viewer, toLicense},
 		{http.MethodPut, customer, adminkey.Operator, toLicense},

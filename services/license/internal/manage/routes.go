@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -25,21 +26,22 @@ import (
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Licenses    *licensing.Licenses
-	Seats       *licensing.Seats
-	Counters    *counter.Counters
-	Catalog     licensing.Catalog
-	Blocks      *block.Blocks
-	Customers   *customer.Customers
-	Groups      *group.Groups
-	Users       *user.Users
-	Products    *catalog.Products
-	Policies    *catalog.Policies
-	Leases      *lease.Leases
-	Files       *licensefile.Files
-	Idempotency *idempotency.Store
-	Log         *slog.Logger
-	Clock       clock.Clock
+	Licenses     *licensing.Licenses
+	Seats        *licensing.Seats
+	Counters     *counter.Counters
+	Catalog      licensing.Catalog
+	Blocks       *block.Blocks
+	Customers    *customer.Customers
+	Groups       *group.Groups
+	Users        *user.Users
+	Products     *catalog.Products
+	Policies     *catalog.Policies
+	Leases       *lease.Leases
+	Files        *licensefile.Files
+	Integrations *integration.Integrations
+	Idempotency  *idempotency.Store
+	Log          *slog.Logger
+	Clock        clock.Clock
 	// RequireActor admits what admin forwards.
 	RequireActor gin.HandlerFunc
 }
@@ -111,6 +113,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.PUT("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.assignUser))
 	g.DELETE("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.unassignUser))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
+	m.integrationRoutes(r.Group("/api/v1/admin/integrations/licensespring", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 }
 
@@ -122,6 +125,14 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 	g.PATCH("/:code", plain, wire.Wrap(m.updatePolicy))
 	g.DELETE("/:code", plain, httpx.NoMembers(), wire.Wrap(m.deletePolicy))
 	g.POST("/:code/apply", httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.applyPolicy))
+}
+
+func (m *Manage) integrationRoutes(g gin.IRouter) {
+	plain := httpx.OnlyQuery()
+	g.POST("", plain, wire.Wrap(m.createIntegration))
+	g.GET("", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listIntegrations))
+	g.POST("/:integration_id/rotate", plain, wire.Wrap(m.rotateIntegration))
+	g.DELETE("/:integration_id", plain, httpx.NoMembers(), wire.Wrap(m.deleteIntegration))
 }
 
 func (m *Manage) userRoutes(g gin.IRouter) {

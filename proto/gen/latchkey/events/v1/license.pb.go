@@ -4348,6 +4348,166 @@ func (x *CustomerErased) GetLicense() *License {
 	return nil
 }
 
+// IntegrationCreated says that calls may be signed with keys of another integration.
+type IntegrationCreated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	IntegrationId string                 `protobuf:"bytes,1,opt,name=integration_id,json=integrationId,proto3" json:"integration_id,omitempty"`
+	// kind is whose API its clients speak, such as "licensespring".
+	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntegrationCreated) Reset() {
+	*x = IntegrationCreated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntegrationCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntegrationCreated) ProtoMessage() {}
+
+func (x *IntegrationCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntegrationCreated.ProtoReflect.Descriptor instead.
+func (*IntegrationCreated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *IntegrationCreated) GetIntegrationId() string {
+	if x != nil {
+		return x.IntegrationId
+	}
+	return ""
+}
+
+func (x *IntegrationCreated) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+// IntegrationKeyRotated says that an integration has another key; that of before works for the overlap.
+type IntegrationKeyRotated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	IntegrationId string                 `protobuf:"bytes,1,opt,name=integration_id,json=integrationId,proto3" json:"integration_id,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntegrationKeyRotated) Reset() {
+	*x = IntegrationKeyRotated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntegrationKeyRotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntegrationKeyRotated) ProtoMessage() {}
+
+func (x *IntegrationKeyRotated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntegrationKeyRotated.ProtoReflect.Descriptor instead.
+func (*IntegrationKeyRotated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *IntegrationKeyRotated) GetIntegrationId() string {
+	if x != nil {
+		return x.IntegrationId
+	}
+	return ""
+}
+
+func (x *IntegrationKeyRotated) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+// IntegrationDeleted says that the keys of an integration sign nothing more.
+type IntegrationDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	IntegrationId string                 `protobuf:"bytes,1,opt,name=integration_id,json=integrationId,proto3" json:"integration_id,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntegrationDeleted) Reset() {
+	*x = IntegrationDeleted{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntegrationDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntegrationDeleted) ProtoMessage() {}
+
+func (x *IntegrationDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntegrationDeleted.ProtoReflect.Descriptor instead.
+func (*IntegrationDeleted) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *IntegrationDeleted) GetIntegrationId() string {
+	if x != nil {
+		return x.IntegrationId
+	}
+	return ""
+}
+
+func (x *IntegrationDeleted) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 type LicenseConsumed_Consumption struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Counter    string                 `protobuf:"bytes,1,opt,name=counter,proto3" json:"counter,omitempty"`
@@ -4363,7 +4523,7 @@ type LicenseConsumed_Consumption struct {
 
 func (x *LicenseConsumed_Consumption) Reset() {
 	*x = LicenseConsumed_Consumption{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4375,7 +4535,7 @@ func (x *LicenseConsumed_Consumption) String() string {
 func (*LicenseConsumed_Consumption) ProtoMessage() {}
 
 func (x *LicenseConsumed_Consumption) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[42]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4966,7 +5126,16 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\terased_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\x12\x10\n" +
 	"\x03had\x18\x06 \x01(\bR\x03had\x12\x18\n" +
 	"\aversion\x18\a \x01(\x05R\aversion\x125\n" +
-	"\alicense\x18\b \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0fcustomer.erased\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\alicense\x18\b \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense:\x1e\xea\xe0\x18\x0fcustomer.erased\xfa\xe0\x18\alicense\"s\n" +
+	"\x12IntegrationCreated\x12%\n" +
+	"\x0eintegration_id\x18\x01 \x01(\tR\rintegrationId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind:\"\xea\xe0\x18\x13integration.created\xfa\xe0\x18\alicense\"z\n" +
+	"\x15IntegrationKeyRotated\x12%\n" +
+	"\x0eintegration_id\x18\x01 \x01(\tR\rintegrationId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind:&\xea\xe0\x18\x17integration.key_rotated\xfa\xe0\x18\alicense\"s\n" +
+	"\x12IntegrationDeleted\x12%\n" +
+	"\x0eintegration_id\x18\x01 \x01(\tR\rintegrationId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind:\"\xea\xe0\x18\x13integration.deleted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -4980,7 +5149,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                     // 0: latchkey.events.v1.License
 	(*Terms)(nil),                       // 1: latchkey.events.v1.Terms
@@ -5024,19 +5193,22 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*LicenseEnrollmentKeyCreated)(nil), // 39: latchkey.events.v1.LicenseEnrollmentKeyCreated
 	(*LicenseEnrollmentKeyDeleted)(nil), // 40: latchkey.events.v1.LicenseEnrollmentKeyDeleted
 	(*CustomerErased)(nil),              // 41: latchkey.events.v1.CustomerErased
-	(*LicenseConsumed_Consumption)(nil), // 42: latchkey.events.v1.LicenseConsumed.Consumption
-	(*timestamppb.Timestamp)(nil),       // 43: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),             // 44: google.protobuf.Struct
+	(*IntegrationCreated)(nil),          // 42: latchkey.events.v1.IntegrationCreated
+	(*IntegrationKeyRotated)(nil),       // 43: latchkey.events.v1.IntegrationKeyRotated
+	(*IntegrationDeleted)(nil),          // 44: latchkey.events.v1.IntegrationDeleted
+	(*LicenseConsumed_Consumption)(nil), // 45: latchkey.events.v1.LicenseConsumed.Consumption
+	(*timestamppb.Timestamp)(nil),       // 46: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),             // 47: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	43, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	46, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	43, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	43, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	43, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	43, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	43, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	43, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	46, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	46, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	46, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	46, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	46, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	21, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	5,  // 9: latchkey.events.v1.Terms.entitlements:type_name -> latchkey.events.v1.Entitlement
 	6,  // 10: latchkey.events.v1.Terms.counters:type_name -> latchkey.events.v1.Counter
@@ -5044,69 +5216,69 @@ var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	3,  // 12: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 13: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 14: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	43, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
-	43, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	43, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	46, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 18: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	43, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	43, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	43, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	46, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 23: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	43, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 25: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	43, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	43, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	43, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	46, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 29: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	43, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	43, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	43, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	44, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	43, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	43, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	43, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	43, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	43, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	46, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	46, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	46, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	47, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	46, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	46, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	46, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	46, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	46, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	43, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	46, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	43, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	46, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	43, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	43, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	46, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	46, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	43, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	43, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	43, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	46, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	43, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	43, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	46, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
 	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	43, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	43, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	43, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	46, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	46, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	43, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	43, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	46, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	46, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
 	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
 	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
 	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	42, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
-	43, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	45, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	46, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
 	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
-	43, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
+	46, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
 	0,  // 74: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
 	0,  // 75: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
 	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
-	43, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
+	46, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
 	0,  // 78: latchkey.events.v1.CustomerErased.license:type_name -> latchkey.events.v1.License
 	79, // [79:79] is the sub-list for method output_type
 	79, // [79:79] is the sub-list for method input_type
@@ -5130,7 +5302,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,14 @@
+package integration
+
+import (
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// The reasons why an integration cannot be found or changed.
+var (
+	ErrNotFound = apierr.New(apierr.NotFound, errcode.IntegrationNotFound,
+		"no integration has this id; the list of integrations shows them")
+	ErrTooMany = apierr.New(apierr.Conflict, errcode.TooManyIntegrations,
+		"there are as many keys of integrations as can be, those that have ended among them; rotate less often")
+)

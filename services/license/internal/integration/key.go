@@ -1,0 +1,108 @@
+package integration
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+)
+
+// Key is what a client signs with: it names itself by APIKey or ClientID, and signs with the secret that goes with it.
+type Key struct {
+	ID            string
+	IntegrationID string
+	// APIKey is a UUID. It is known when the key has just been made, and stored as APIKeyHash.
+	APIKey     string
+	APIKeyHash [sha256.Size]byte
+	SharedKey  string
+	// ClientID and ClientSecret are those of OAuth.
+	ClientID, ClientSecret string
+	CreatedAt              time.Time
+	// ValidUntil is zero for the current key.
+	ValidUntil time.Time
+}
+
+func newKey(now time.Time) Key {
+	apiKey := uuid.NewString()
+	return Key{
+		ID:           newID(),
+		APIKey:       apiKey,
+		APIKeyHash:   secret.Hash(apiKey),
+		SharedKey:    secret.New(""),
+		ClientID:     uuid.NewString(),
+		ClientSecret: secret.New(""),
+		CreatedAt:    now,
+	}
+}
+
+// Live tells whether the key still signs at a time.
+func (k *Key) Live(i *Integration, now time.Time) bool {
+	return i.DeletedAt.IsZero() && (k.ValidUntil.IsZero() || now.Before(k.ValidUntil))
+}
+
+// Signer is a key and whose it is. It must not be changed.
+type Signer struct {
+	Integration *Integration
+	Key         *Key
+}
+
+// responseBits is the size of the key that signs answers: each answer carries up to two signatures, which would cost
+// seven times as much with the next common size.
+const responseBits = 2048
+
+// ResponseKeys are the keys that sign our answers. They are made when they are first needed.
+type ResponseKeys struct {
+	store ResponseStore
+	clock clock.Clock
+	made  *cache.Cache[string, *ResponseKey]
+}
+
+// NewResponseKeys returns the keys that a store keeps.
+func NewResponseKeys(store ResponseStore, c clock.Clock) *ResponseKeys {
+	options := cache.Options{Capacity: 4, TTL: time.Hour, Stale: 24 * time.Hour}
+	return &ResponseKeys{store: store, clock: c, made: cache.New[string, *ResponseKey](options, c)}
+}
+
+// ResponseKey is an RSA key.
+type ResponseKey struct{ *rsa.PrivateKey }
+
+// Key is the key of the integrations of a kind.
+func (s *ResponseKeys) Key(ctx context.Context, kind string) (*ResponseKey, error) {
+	key, _, err := s.made.Fetch(ctx, kind, func(ctx context.Context) (*ResponseKey, error) {
+		if der, err := s.store.ResponseKey(ctx, kind); err != nil || der != nil {
+			return parseResponseKey(der, err)
+		}
+		made, err := rsa.GenerateKey(rand.Reader, responseBits)
+		if err != nil {
+			return nil, err
+		}
+		return parseResponseKey(s.store.AddResponseKey(ctx, kind, x509.MarshalPKCS1PrivateKey(made), s.clock.Now()))
+	})
+	return key, err
+}
+
+func parseResponseKey(der []byte, err error) (*ResponseKey, error) {
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS1PrivateKey(der)
+	return &ResponseKey{key}, err
+}
+
+// PublicPEM is the public half, as openssl writes it.
+func (k *ResponseKey) PublicPEM() string {
+	der, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+	if err != nil {
+		panic("integration: " + err.Error()) // of RSA keys none fails
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
