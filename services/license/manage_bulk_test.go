@@ -110,19 +110,35 @@ func TestBulkActions(t *testing.T) {
 	}
 }
 
-// A dry run asks the group, too.
+// A dry run counts the places of the group, those of devices too, that the run would give away.
 func TestBulkIntoAGroup(t *testing.T) {
+	for name, limit := range map[string]string{"licenses": `,"max_licenses":2`, "devices": `,"max_devices":5`} {
+		t.Run(name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				w.unlimitedCalls()
+				group, ids := w.group(limit), w.many("a", 3, `,"max_devices":2`)
+				for _, id := range ids {
+					key := w.manage(http.MethodPost, "/"+id+"/reveal-key", "").body["license_key"].(string)
+					for _, pc := range []string{"one", "two"} {
+						w.want(w.post("activate", device(key, pc)), http.StatusCreated, "")
+					}
+				}
+				body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s`, group, text(ids))
+				tried := w.bulkChange(body + "}")
+				done := w.bulkChange(body + `,"dry_run":false}`)
+				if done.status != http.StatusMultiStatus || done.body["ok_count"] != 2.0 {
+					t.Errorf("%d %s", done.status, done.raw)
+				}
+				if told := strings.Replace(tried.raw, `"dry_run":true`, `"dry_run":false`, 1); told != done.raw {
+					t.Errorf("the dry run tells\n%s\nwant\n%s", tried.raw, done.raw)
+				}
+			})
+		})
+	}
+}
+
+func TestBulkOfAnUnknownGroup(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		made := w.ask(w.admin, http.MethodPost, "/api/v1/admin/groups", `{"name":"g","max_licenses":2}`)
-		w.want(made, http.StatusCreated, "")
-		ids := w.many("a", 3, "")
-		body := fmt.Sprintf(`{"action":"update","params":{"group_id":%q},"license_ids":%s`,
-			made.body["group_id"], text(ids))
-		w.want(w.bulkChange(body+"}"), http.StatusOK, "")
-		done := w.bulkChange(body + `,"dry_run":false}`)
-		if done.status != http.StatusMultiStatus || done.body["ok_count"] != 2.0 {
-			t.Errorf("%d %s", done.status, done.raw)
-		}
 		w.want(w.bulkChange(fmt.Sprintf(`{"action":"renew","filter":{"group_id":%q}}`, unknown)), http.StatusOK, "")
 	})
 }

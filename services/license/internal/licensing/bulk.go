@@ -77,12 +77,13 @@ func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action
 
 // Try tells what Apply would do, and does nothing.
 func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+	reads := triedReads{catalog: s.Catalog, ctx: ctx, groups: map[string]*Group{}}
 	return s.each(ids, func(id string, decide func(*Change) error) error {
 		l, err := s.Catalog.Find(ctx, id)
 		if err != nil {
 			return err
 		}
-		return decide(&Change{License: l, Reads: triedReads{catalog: s.Catalog, ctx: ctx}})
+		return decide(&Change{License: l, Reads: reads})
 	}, by, do)
 }
 
@@ -91,10 +92,21 @@ type triedReads struct {
 	LockedReads // of devices, nothing is asked
 	catalog     Catalog
 	ctx         context.Context
+	// groups are those that were asked for, with the places that they have given away meanwhile.
+	groups map[string]*Group
 }
 
 // Group implements LockedReads.
-func (r triedReads) Group(id string) (*Group, error) { return r.catalog.Group(r.ctx, id) }
+func (r triedReads) Group(id string) (*Group, error) {
+	if g := r.groups[id]; g != nil {
+		return g, nil
+	}
+	g, err := r.catalog.Group(r.ctx, id)
+	if err == nil {
+		r.groups[id] = g
+	}
+	return g, err
+}
 
 func (s *Licenses) each(
 	ids []string, change func(id string, decide func(*Change) error) error, by *Actor, do Action,
