@@ -51,6 +51,14 @@ var seats = []mutant{
 		pkg:    licenseStore, tests: "TestSeatRace",
 	},
 	{
+		name:   "bulk-locks-late",
+		breaks: "a bulk change locks a group before licenses that activations have locked",
+		dir:    "services/license/internal/licensing",
+		in:     "Apply",
+		edit:   replace("s.Store.Lock(ctx, ids)", "s.Store.Lock(ctx, nil)"),
+		pkg:    licenseAPI, tests: "TestBulkIntoAGroupBesideActivations",
+	},
+	{
 		name:   "seat-tried-twice",
 		breaks: "an activation is tried again although the first try may have been committed",
 		dir:    "services/license/internal/store",
