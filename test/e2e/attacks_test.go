@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
@@ -86,7 +85,7 @@ func (w *harness) refuseAll(access, refresh, offline string) {
 	bearer := []string{"Authorization", "Bearer " + access}
 	refused := func(statuses []int, url, body string, headers ...string) {
 		w.Helper()
-		w.eventually(time.Second, func() error {
+		w.eventually(func() error {
 			a, err := try("POST", url, body, headers...)
 			if err == nil && !slices.Contains(statuses, a.status) {
 				err = fmt.Errorf("%s: %d %s", url, a.status, a.raw)

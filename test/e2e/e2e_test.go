@@ -169,17 +169,20 @@ func device(key, hardwareID string) string {
 	return fmt.Sprintf(`{"license_key":%q,"hardware_id":%q}`, key, hardwareID)
 }
 
+// patience is for what takes seconds: much longer, because the computer may be busy.
+const patience = 3 * time.Minute
+
 // eventually waits until cond is met.
-func (w *harness) eventually(timeout time.Duration, cond func() error) {
+func (w *harness) eventually(cond func() error) {
 	w.Helper()
-	testkit.Eventually(w.T, timeout, cond)
+	testkit.Eventually(w.T, patience, cond)
 }
 
 // usage waits until analytics has counted so many of one kind for a license; yesterday's too, in case it has just
 // turned midnight.
 func (w *harness) usage(licenseID, member string, want int) {
 	w.Helper()
-	w.eventually(60*time.Second, func() error {
+	w.eventually(func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+licenseID+"/usage?days=2", "",
 			"X-Admin-API-Key", w.AdminAPIKey)
 		if err != nil || a.status != http.StatusOK {

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -27,7 +26,7 @@ func TestErasure(t *testing.T) {
 		p := w.plant()
 		usage := w.totals(p.id)
 		p.erase()
-		w.eventually(time.Minute, p.gone)
+		w.eventually(p.gone)
 		p.worksOn()
 		if diff := cmp.Diff(usage, w.totals(p.id)); diff != "" {
 			t.Errorf("the figures changed: %s", diff)
@@ -45,7 +44,7 @@ func TestErasureWhileAnalyticsIsAway(t *testing.T) {
 	p.erase()
 	w.restart("analytics")
 	w.usage(p.id, "validations", 2)
-	w.eventually(time.Minute, p.gone)
+	w.eventually(p.gone)
 }
 
 // planted is a customer of whom every service keeps something.
@@ -67,32 +66,30 @@ func (w *harness) plant() *planted {
 	p.profile()
 	p.device()
 	p.users()
-	for _, value := range p.values() {
-		w.eventually(time.Minute, func() error {
-			if len(w.stored(value)) == 0 {
-				return fmt.Errorf("%s was never stored", value)
-			}
-			return nil
-		})
-	}
-	for _, needs := range []string{"license.outbox", "analytics.events", "admin.audit_entries"} {
-		w.eventually(time.Minute, func() error {
-			if found := w.stored(p.customer); !slices.Contains(found, needs) {
-				return fmt.Errorf("%s is in %v alone", p.customer, found)
-			}
-			return nil
-		})
-	}
-	for _, needs := range []string{"license.outbox", "auth.outbox", "analytics.events"} {
-		w.eventually(time.Minute, func() error {
-			if found := w.stored(p.network); !slices.Contains(found, needs) {
-				return fmt.Errorf("%s is in %v alone", p.network, found)
-			}
-			return nil
-		})
-	}
+	w.eventually(p.everywhere)
 	w.usage(p.id, "validations", 1)
 	return p
+}
+
+// everywhere fails unless every service keeps what it is sent.
+func (p *planted) everywhere() error {
+	found := p.stored(p.values())
+	for _, value := range p.values() {
+		if len(found[value]) == 0 {
+			return fmt.Errorf("%s is not stored", value)
+		}
+	}
+	for value, tables := range map[string][]string{
+		p.customer: {"license.outbox", "analytics.events", "admin.audit_entries"},
+		p.network:  {"license.outbox", "auth.outbox", "analytics.events"},
+	} {
+		for _, table := range tables {
+			if !slices.Contains(found[value], table) {
+				return fmt.Errorf("%s is in %v alone", value, found[value])
+			}
+		}
+	}
+	return nil
 }
 
 // values are the texts that are planted.
@@ -172,7 +169,7 @@ func (p *planted) device() {
 // validate asks until every replica has heard of the state that the license has.
 func (p *planted) validate() {
 	p.Helper()
-	p.eventually(time.Minute, func() error {
+	p.eventually(func() error {
 		if a := p.licenseCall("validate", device(p.key, "pc")); a.status != http.StatusOK {
 			return fmt.Errorf("validate: %d %s", a.status, a.raw)
 		}
@@ -233,13 +230,10 @@ func (p *planted) worksOn() {
 
 // gone fails with the tables that tell of the customer still.
 func (p *planted) gone() error {
-	var errs []error
-	for _, value := range p.values() {
-		if tables := p.stored(value); len(tables) > 0 {
-			errs = append(errs, fmt.Errorf("%s is in %v", value, tables))
-		}
+	if found := p.stored(p.values()); len(found) > 0 {
+		return fmt.Errorf("%v", found)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // totals are the figures of a license.
@@ -249,19 +243,22 @@ func (w *harness) totals(licenseID string) any {
 	return a.body["totals"]
 }
 
-// stored are the tables of all services in which a text stands, as service.table.
-func (w *harness) stored(text string) (tables []string) {
+// stored are the tables of all services in which texts stand, as service.table, by text. Each table is read once: by the
+// other tests they have grown.
+func (w *harness) stored(texts []string) map[string][]string {
 	w.Helper()
+	found := map[string][]string{}
 	if !w.embedded {
-		return w.storedInPostgres(text)
+		w.storedInPostgres(texts, found)
+		return found
 	}
 	for _, service := range app.Services() {
-		tables = append(tables, w.storedInFile(service, text)...)
+		w.storedInFile(service, texts, found)
 	}
-	return tables
+	return found
 }
 
-func (w *harness) storedInPostgres(text string) (tables []string) {
+func (w *harness) storedInPostgres(texts []string, found map[string][]string) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
 	if err != nil {
@@ -276,22 +273,17 @@ func (w *harness) storedInPostgres(text string) (tables []string) {
 		w.Fatal(names, err)
 	}
 	for _, name := range names {
-		found := false
 		rows, _ := conn.Query(w.Context(), "SELECT * FROM "+name)
 		for rows.Next() {
-			found = found || contain(rows.RawValues(), text)
+			note(found, name, rows.RawValues(), texts)
 		}
 		if err := rows.Err(); err != nil {
 			w.Fatal(name, err)
 		}
-		if found {
-			tables = append(tables, name)
-		}
 	}
-	return tables
 }
 
-func (w *harness) storedInFile(service, text string) (tables []string) {
+func (w *harness) storedInFile(service string, texts []string, found map[string][]string) {
 	w.Helper()
 	file, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+
 		"?mode=ro&_pragma=busy_timeout(10000)")
@@ -300,25 +292,19 @@ func (w *harness) storedInFile(service, text string) (tables []string) {
 	}
 	defer file.Close()
 	var names []string
-	for _, row := range w.rows(file, "SELECT name FROM sqlite_master WHERE type = 'table'") {
+	w.rows(file, "SELECT name FROM sqlite_master WHERE type = 'table'", func(row [][]byte) {
 		names = append(names, string(row[0]))
-	}
+	})
 	if len(names) == 0 {
 		w.Fatalf("%s has no tables", service)
 	}
 	for _, name := range names {
-		for _, row := range w.rows(file, `SELECT * FROM "`+name+`"`) {
-			if contain(row, text) {
-				tables = append(tables, service+"."+name)
-				break
-			}
-		}
+		w.rows(file, `SELECT * FROM "`+name+`"`, func(row [][]byte) { note(found, service+"."+name, row, texts) })
 	}
-	return tables
 }
 
-// rows are the values of a query, as bytes.
-func (w *harness) rows(db *sql.DB, query string) (all [][][]byte) {
+// rows has see look at each row of a query, as bytes.
+func (w *harness) rows(db *sql.DB, query string, see func(row [][]byte)) {
 	w.Helper()
 	rows, err := db.QueryContext(w.Context(), query)
 	if err != nil {
@@ -326,21 +312,34 @@ func (w *harness) rows(db *sql.DB, query string) (all [][][]byte) {
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
+	row, places := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
+	for i := range row {
+		places[i] = &row[i]
+	}
 	for err == nil && rows.Next() {
-		row, places := make([][]byte, len(columns)), make([]any, len(columns))
-		for i := range row {
-			places[i] = &row[i]
+		if err = rows.Scan(places...); err == nil {
+			see(bytesOf(row))
 		}
-		err = rows.Scan(places...)
-		all = append(all, row)
 	}
 	if err := errors.Join(err, rows.Err()); err != nil {
 		w.Fatal(query, err)
 	}
-	return all
 }
 
-// contain tells whether a text stands in one of values, in letters of any case.
-func contain(values [][]byte, text string) bool {
-	return slices.ContainsFunc(values, func(v []byte) bool { return bytes.Contains(bytes.ToLower(v), []byte(text)) })
+func bytesOf(row []sql.RawBytes) [][]byte {
+	values := make([][]byte, len(row))
+	for i := range row {
+		values[i] = row[i]
+	}
+	return values
+}
+
+// note adds a table to those in which the texts stand that one of its rows has, in letters of any case.
+func note(found map[string][]string, table string, row [][]byte, texts []string) {
+	lower := bytes.ToLower(bytes.Join(row, []byte("\n")))
+	for _, text := range texts {
+		if bytes.Contains(lower, []byte(text)) && !slices.Contains(found[text], table) {
+			found[text] = append(found[text], table)
+		}
+	}
 }

@@ -53,7 +53,7 @@ func (w *harness) repeat(workers int, call func(n int64) bool) *repeated {
 }
 
 func (w *harness) insists(call func(n int64) bool, n int64) bool {
-	for deadline := time.Now().Add(2 * time.Minute); !call(n); pause(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !call(n); pause(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Errorf("call %d is not answered", n)
 			return false
@@ -86,7 +86,7 @@ func (w *harness) restart(service string) {
 // until waits until some activations have been counted by the license itself.
 func (w *harness) until(id string, n int) {
 	w.Helper()
-	w.eventually(60*time.Second, func() error {
+	w.eventually(func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/licenses/"+id, "", "X-Admin-API-Key", w.AdminAPIKey)
 		if got, _ := a.body["current_devices"].(float64); err == nil && int(got) < n {
 			err = fmt.Errorf("%v devices, waiting for %d", got, n)
@@ -167,7 +167,7 @@ func (w *harness) brokerAway(name string, away, back func() error) {
 	} {
 		w.want(call, http.StatusOK, "")
 	}
-	w.eventually(60*time.Second, func() error {
+	w.eventually(func() error {
 		ready, err := try(http.MethodGet, w.LicenseURL+"/readyz", "")
 		if err == nil && (ready.status != http.StatusOK || !strings.Contains(string(ready.raw), "degraded")) {
 			err = fmt.Errorf("readyz hides that the broker is away: %d %s", ready.status, ready.raw)
@@ -257,7 +257,7 @@ func (w *harness) subscribe(queue string, types ...string) (drain func(n int) []
 	}
 	return func(n int) (got []string) {
 		channel := w.channel()
-		w.eventually(60*time.Second, func() error {
+		w.eventually(func() error {
 			for {
 				m, ok, err := channel.Get(queue, true)
 				if err != nil || !ok {

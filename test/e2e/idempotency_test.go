@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // creation is an operation that makes something, at every process of its service.
@@ -157,7 +156,7 @@ func TestAuditOfAuth(t *testing.T) {
 		w.want(w.call(http.MethodDelete, w.AuthURL+"/api/v1/auth/api-keys/"+id, "", "X-Admin-Secret", w.AdminSecret,
 			"X-Request-ID", "e2e-audit"), http.StatusOK, "")
 		var seen string
-		w.eventually(2*time.Second, func() error {
+		w.eventually(func() error {
 			seen = ""
 			for _, action := range []string{"api_key.create", "api_key.rotate", "api_key.revoke"} {
 				a := w.admin(http.MethodGet, "/audit?per_page=20&action="+action, "")
@@ -264,7 +263,7 @@ func TestAuditKeepsNumbers(t *testing.T) {
 	each(t, func(w *harness) {
 		id, _ := w.create(`{"customer_id":"numbers","metadata":{"n":` + before + `}}`)
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"metadata":{"n":`+after+`}}`), http.StatusOK, "")
-		w.eventually(2*time.Second, func() error {
+		w.eventually(func() error {
 			a := w.admin(http.MethodGet, "/audit?action=license.update&license_id="+id, "")
 			if a.status != http.StatusOK || !strings.Contains(string(a.raw), before) ||
 				!strings.Contains(string(a.raw), after) {

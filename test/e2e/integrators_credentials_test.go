@@ -21,14 +21,14 @@ func changeAPIKey(w *harness) {
 	if limit, _ := a.body["rate_limit"].(map[string]any); limit["per_minute"] != 600.0 {
 		w.Errorf("PATCH: %s", a.raw)
 	}
-	w.eventually(10*time.Second, func() error {
+	w.eventually(func() error {
 		if got := validate().header.Get("X-RateLimit-Limit"); got != "600" {
 			return fmt.Errorf("the limit in force is %s", got)
 		}
 		return nil
 	})
 	w.want(w.admin("PATCH", "/api-keys/"+id, `{"rate_limit":{"per_minute":700},"client_name":"renamed"}`), 200, "")
-	w.eventually(10*time.Second, func() error {
+	w.eventually(func() error {
 		if got := validate().header.Get("X-RateLimit-Limit"); got != "700" {
 			return fmt.Errorf("the limit in force is %s", got)
 		}

@@ -186,7 +186,7 @@ func renamedDevice(w *harness) {
 	}
 	shown := func(want ...string) {
 		w.Helper()
-		w.eventually(20*time.Second, func() error {
+		w.eventually(func() error {
 			a := w.admin("GET", "/licenses/"+id+"/devices", "")
 			for _, text := range want {
 				if !strings.Contains(string(a.raw), text) {

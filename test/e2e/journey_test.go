@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestJourney walks through every endpoint of the main API as its document shows them.
@@ -73,7 +72,7 @@ func (w *harness) tokens(id, key string) {
 		"Bearer "+next.text("access_token")), http.StatusOK, "")
 	w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/refresh", refresh), http.StatusUnauthorized, "INVALID_TOKEN")
 	for _, url := range []string{w.AuthURL + "/api/v1/auth/verify", w.LicenseURL + "/api/v1/license/offline-token"} {
-		w.eventually(time.Second, func() error {
+		w.eventually(func() error {
 			a, err := try(http.MethodPost, url, "{}", "Authorization", "Bearer "+next.text("access_token"))
 			if err == nil && a.status != http.StatusUnauthorized {
 				err = fmt.Errorf("a token of a revoked family still works at %s: %d", url, a.status)
@@ -128,7 +127,7 @@ func (w *harness) manage(id string) {
 		w.Errorf("bulk: %s", bulk.raw)
 	}
 	w.want(w.admin(http.MethodGet, "/statistics", ""), http.StatusOK, "")
-	w.eventually(2*time.Second, func() error {
+	w.eventually(func() error {
 		a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/audit?license_id="+id, "", "X-Admin-API-Key",
 			w.AdminAPIKey)
 		if err == nil && !strings.Contains(string(a.raw), "license.reveal_key") {

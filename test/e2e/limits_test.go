@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 func (w *harness) apiKey(body string) (id, key string) {
@@ -135,7 +134,7 @@ func (w *harness) tolerate(a answer, err error, statuses ...int) {
 func (w *harness) within(what string, status int, code string, ask func(url string) (answer, error)) {
 	w.Helper()
 	for _, url := range w.URLs("license") {
-		w.eventually(time.Second, func() error {
+		w.eventually(func() error {
 			a, err := ask(url)
 			if err == nil && (a.status != status || code != "" && a.code() != code) {
 				err = fmt.Errorf("%s: %d %s, want %d %s", what, a.status, a.raw, status, code)
@@ -172,7 +171,7 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 		warm()
 		w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"max_devices":9}`), http.StatusOK, "")
 		for _, url := range w.URLs("license") {
-			w.eventually(time.Second, func() error {
+			w.eventually(func() error {
 				a, err := ask(url)
 				if limits, _ := a.body["limits"].(map[string]any); err == nil && limits["max_devices"] != 9.0 {
 					err = fmt.Errorf("the limit changed: %s", a.raw)

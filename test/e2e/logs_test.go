@@ -47,7 +47,7 @@ func TestNoCredentialIsLogged(t *testing.T) {
 	const last = "/the-last-one-of-this-test"
 	w.want(w.call("GET", w.AdminURL+last, "", "X-Request-ID", "the-last-request"), 404, "")
 	var log string
-	w.eventually(20*time.Second, func() error {
+	w.eventually(func() error {
 		raw, err := os.ReadFile(w.Process("latchkey").Log())
 		if log = string(raw); err == nil && !strings.Contains(log, "the-last-request") {
 			err = fmt.Errorf("the log ends before the last request: %d bytes", len(raw))

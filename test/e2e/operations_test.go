@@ -220,7 +220,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 	}
 	kept := func() {
-		w.eventually(30*time.Second, func() error {
+		w.eventually(func() error {
 			if n := letters() - before; n != 3 {
 				return fmt.Errorf("%d dead letters, want 3", n)
 			}

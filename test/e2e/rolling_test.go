@@ -56,7 +56,7 @@ func (w *harness) behindGateway() *roundRobin {
 // ask makes a call of a service until a replica takes it.
 func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
 	urls := r.URLs(service)
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(patience); ; {
 		a, err := try(method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
 		failed := r.again && err == nil && a.status == http.StatusInternalServerError
 		if !failed && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {

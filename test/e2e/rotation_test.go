@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -110,7 +109,7 @@ func (r *roundRobin) rotateSigningKey() {
 		r.Fatalf("rotate-signing-key: %s", out)
 	}
 	for _, url := range r.URLs("auth") {
-		r.eventually(time.Second, func() error { return publishes(url, said[1]) })
+		r.eventually(func() error { return publishes(url, said[1]) })
 	}
 	r.sql("UPDATE auth.signing_keys SET signs_from = now() WHERE id = '" + said[1] + "'")
 }
@@ -216,7 +215,7 @@ func (r *roundRobin) nothingOldOpens(apiKey string) {
 	r.Helper()
 	refused := func(service, method, path, name, value string) {
 		for _, url := range r.URLs(service) {
-			r.eventually(30*time.Second, func() error { // as long as the grace of the old API key
+			r.eventually(func() error { // as long as the grace of the old API key
 				a, err := try(method, url+path, "{}", name, value)
 				if err == nil && a.status != 401 {
 					err = fmt.Errorf("%s of before opens %s%s: %d", name, url, path, a.status)
@@ -274,7 +273,7 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	if out, code := revoke(header.Kid); code != 0 || !strings.Contains(out, "already; nothing was changed") {
 		t.Errorf("again: exit code %d\n%s", code, out)
 	}
-	w.eventually(10*time.Second, func() error {
+	w.eventually(func() error {
 		if a := w.admin(http.MethodGet, "/audit?action=signing_key.revoke",
 			""); !strings.Contains(string(a.raw), header.Kid) {
 			return fmt.Errorf("no audit entry: %s", a.raw)

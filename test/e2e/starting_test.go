@@ -85,7 +85,7 @@ func (w *harness) waits(service, what string) *suite.Process {
 	if err := p.Start(); err != nil {
 		w.Fatal(err)
 	}
-	w.eventually(60*time.Second, func() error {
+	w.eventually(func() error {
 		log, err := os.ReadFile(p.Log())
 		if err == nil && !bytes.Contains(log[len(before):], []byte(what)) {
 			err = fmt.Errorf("%s does not say %q: %s", service, what, log[len(before):])
@@ -136,7 +136,7 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 	if err := p.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(60*time.Second, func() error {
+	w.eventually(func() error {
 		a, err := try(http.MethodPost, w.LicenseURL+"/api/v1/license/activate", device(key, "other"), "X-API-Key",
 			w.APIKey)
 		if err == nil && a.status != http.StatusCreated {
@@ -203,7 +203,7 @@ func TestStopDuringRequests(t *testing.T) {
 	}
 	for range 3 {
 		target := byTheSecond.Load() + 50
-		w.eventually(30*time.Second, func() error {
+		w.eventually(func() error {
 			if byTheSecond.Load() < target {
 				return errors.New("waiting for requests to the second process")
 			}

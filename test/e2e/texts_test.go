@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
@@ -63,7 +62,7 @@ func TestH1NoTextBecomesADeadLetter(t *testing.T) {
 		} {
 			w.usage(id, member, want)
 		}
-		w.eventually(30*time.Second, func() error {
+		w.eventually(func() error {
 			a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/audit?action=license.update&license_id="+id, "",
 				"X-Admin-API-Key", w.AdminAPIKey)
 			if total, _ := a.body["total"].(float64); err != nil || total != rounds {
