@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -222,7 +223,7 @@ func TestAuthDownKnownKeysGoOn(t *testing.T) {
 func TestBrokerBackStateFirst(t *testing.T) {
 	w := start(t, false)
 	id, key := w.create(`{"customer_id":"state first","max_devices":1000}`)
-	seen := w.subscribe("e2e.order", "license.activated", "license.validated")
+	seen := w.subscribe("e2e.order", id, "license.activated", "license.validated")
 	if err := w.RabbitMQ.Settled(t.Context(), "e2e.order"); err != nil {
 		t.Fatal(err)
 	}
@@ -242,9 +243,9 @@ func TestBrokerBackStateFirst(t *testing.T) {
 	}
 }
 
-// subscribe binds a durable queue of our own, as any user of the bus may; the result drains n messages and returns
-// their types.
-func (w *harness) subscribe(queue string, types ...string) (drain func(n int) []string) {
+// subscribe binds a durable queue of our own, as any user of the bus may; the result waits for n messages about a
+// license and returns their types. What other tests did may still be on its way.
+func (w *harness) subscribe(queue, licenseID string, types ...string) (drain func(n int) []string) {
 	w.Helper()
 	channel := w.channel()
 	if _, err := channel.QueueDeclare(queue, true, false, false, false, nil); err != nil {
@@ -266,7 +267,9 @@ func (w *harness) subscribe(queue string, types ...string) (drain func(n int) []
 					}
 					return nil
 				}
-				got = append(got, m.RoutingKey)
+				if bytes.Contains(m.Body, []byte(licenseID)) {
+					got = append(got, m.RoutingKey)
+				}
 			}
 		})
 		_, _ = channel.QueueDelete(queue, false, false, false)
