@@ -120,6 +120,13 @@ func (o *Outbox) Rewrite(
 	}
 }
 
+// Rename gives the events about a subject another one. It is for what must not be kept.
+func (o *Outbox) Rename(ctx context.Context, subject, another string) error {
+	return db.Error(o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(`UPDATE outbox SET subject = ? WHERE subject = ?`, another, subject).Error
+	}))
+}
+
 // scanned is how many seqs one statement of Subjects looks at.
 const scanned = 10_000
 

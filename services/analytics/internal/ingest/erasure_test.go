@@ -16,6 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
 // erased is the event that tells of an erasure of the customer acme at a time.
@@ -111,6 +113,79 @@ func TestErasureOfAFormerCustomer(t *testing.T) {
 			t.Error(all)
 		}
 	})
+}
+
+// TestErasureOfAddresses: anomalies of the addresses that a person had stay, without them.
+func TestErasureOfAddresses(t *testing.T) {
+	for name, ip := range map[string]string{"IPv4": "192.0.2.77", "IPv6": "2001:db8:77::1"} {
+		t.Run(name, func(t *testing.T) {
+			testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+				r, s := newHarness(t, d), &script{}
+				r.handle(s.created(now.Add(-3*time.Hour), 3), s.event(eventsv1.TypeLicenseValidated,
+					now.Add(-3*time.Hour), body{"hardware_id": "A", "ip": ip}))
+				for i := range 60 {
+					r.handle(s.event(eventsv1.TypeLicenseValidationFailed, now.Add(-2*time.Hour+time.Duration(i)*time.Second),
+						body{"license_id": "", "license_key_hash": fmt.Sprint("h", i), "hardware_id": "B", "ip": ip,
+							"error_code": "LICENSE_NOT_FOUND"}))
+				}
+				subject := "ip:" + detect.AddressKey(ip, false)
+				if all := contents(t, d); !strings.Contains(all, "anomalies.subject "+subject) ||
+					!strings.Contains(all, "outbox.subject "+subject) {
+					t.Fatal("there is no anomaly of the address: ", all)
+				}
+				r.handle(s.erased(now.Add(-time.Hour), 90, false))
+				for line := range strings.Lines(contents(t, d)) {
+					if strings.Contains(line, subject[len("ip:"):]) && !strings.HasPrefix(line, "events.") {
+						t.Error(line)
+					}
+				}
+				if !strings.Contains(contents(t, d), "anomalies.subject ip:erased-") {
+					t.Error("the anomaly is gone")
+				}
+			})
+		})
+	}
+}
+
+// TestNobodyForgetsAnErasure: a process that took over before another one erased takes nothing in that was erased.
+func TestNobodyForgetsAnErasure(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		r, s := newHarness(t, d), &script{}
+		r.handle(month(s)...)
+		taker := r.another()
+		take := func(b body) error {
+			late := s.event(eventsv1.TypeLicenseHeartbeat, now.Add(-2*time.Hour), b)
+			return taker.Handle(t.Context(), []event.Event{late})
+		}
+		if err := take(body{"hardware_id": "C", "version": 91}); err != nil {
+			t.Fatal(err)
+		}
+		erased := decoded(t, s.erased(now.Add(-time.Hour), 90, false))
+		if err := r.store.Erase(t.Context(), erased); err != nil {
+			t.Fatal(err)
+		}
+		late := body{"hardware_id": "C", "device_name": "late-name", "customer_id": "acme", "ip": "192.0.2.9"}
+		if err := take(late); !errors.Is(err, usage.ErrFenced) {
+			t.Errorf("taken in by one who does not know of the erasure: %v", err)
+		}
+		if err := take(late); err != nil {
+			t.Error(err)
+		}
+		if found := left(t, d); len(found) > 0 {
+			t.Error(found)
+		}
+	})
+}
+
+func decoded(t *testing.T, e event.Event) *usage.Erasure {
+	t.Helper()
+	erasure, err := usage.ErasureOf(&usage.Event{
+		Observation: detect.Observation{EventID: e.ID, Type: e.Type, LicenseID: license}, Data: e.Data,
+	})
+	if err != nil || erasure == nil {
+		t.Fatal(erasure, err)
+	}
+	return erasure
 }
 
 // TestAnErasureThatFailsIsRepeated: the event is delivered until it was obeyed.

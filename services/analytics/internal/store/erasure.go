@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -34,19 +36,29 @@ func (s *Store) Erasures(ctx context.Context) (map[string][]usage.Erasure, error
 	return all, db.Error(err)
 }
 
+// erasedReason takes the place of why there is an anomaly.
+const erasedReason = "erased with the customer"
+
 // forget deletes what tells of persons on a license. Anomalies stay, without what they were seen by.
 var forget = []string{
 	`UPDATE devices SET name = '', name_at = NULL WHERE license_id = @license`,
 	`DELETE FROM networks WHERE license_id = @license`,
 	`DELETE FROM detector_states WHERE subject = @subject`,
-	`UPDATE anomalies SET reason = 'erased with the customer', observed = '', evidence = '[]', considered = '[]',
+	`UPDATE anomalies SET reason = '` + erasedReason + `', observed = '', evidence = '[]', considered = '[]',
 		note = ''
 		WHERE license_id = @license AND first_seen <= @at`,
 }
 
+// fence ends the epoch: a consumer that read the erasures before this one commits nothing more, and what it has
+// committed is there to be cleaned.
+const fence = `UPDATE consumer SET epoch = epoch + 1 WHERE name = ?`
+
 // Erase implements ingest.Store.
 func (s *Store) Erase(ctx context.Context, e *usage.Erasure) error {
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := tx.Exec(fence, consumerName).Error; err != nil {
+			return err
+		}
 		row := erasureRow{e.LicenseID, e.Previous, e.Salt, e.CustomerID, e.At, e.Had}
 		err := tx.Table("erasures").Clauses(clause.OnConflict{
 			Columns:   []clause.Column{{Name: "license_id"}, {Name: "previous"}},
@@ -83,23 +95,21 @@ func renameCustomer(tx *gorm.DB, e *usage.Erasure) error {
 	return tx.Table("licenses").Where("license_id = ?", e.LicenseID).Update("customer_id", e.CustomerID).Error
 }
 
-// cleanLog cleans the events of a license, a page per transaction, and what the detectors remember of the addresses
-// that they came from: that is about one day, of attempts with wrong keys.
+// cleanLog cleans the events of a license, a page per transaction, and what is known of the addresses that they came
+// from.
 func (s *Store) cleanLog(ctx context.Context, e *usage.Erasure) error {
-	const portion = 1000
+	const portion = 200
 	for last, id := (time.Time{}), "00000000-0000-0000-0000-000000000000"; ; {
 		var rows []eventRow
-		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 			err := tx.Table("events").
 				Where("license_id = ? AND occurred_at >= ? AND (occurred_at > ? OR event_id > ?)",
 					e.LicenseID, last, last, id).
 				Order("occurred_at, event_id").Limit(portion).Find(&rows).Error
-			for i := range rows {
-				if err == nil {
-					err = cleanEvent(tx, e, &rows[i])
-				}
+			if err != nil {
+				return err
 			}
-			return err
+			return s.cleanEvents(ctx, tx, e, rows)
 		})
 		if err != nil || len(rows) < portion {
 			return db.Error(err)
@@ -108,17 +118,61 @@ func (s *Store) cleanLog(ctx context.Context, e *usage.Erasure) error {
 	}
 }
 
-func cleanEvent(tx *gorm.DB, e *usage.Erasure, row *eventRow) error {
-	clean, changed := e.Clean(row.Data, row.OccurredAt.utc())
-	if !changed {
-		return nil
-	}
-	if before, err := row.event(); err == nil && before.IP != "" && !e.Had {
-		subjects := []string{"ip:" + before.IP, "ip:proxy " + before.IP}
-		if err := tx.Exec("DELETE FROM detector_states WHERE subject IN ?", subjects).Error; err != nil {
+func (s *Store) cleanEvents(ctx context.Context, tx *gorm.DB, e *usage.Erasure, rows []eventRow) error {
+	addresses := map[string]bool{}
+	for i := range rows {
+		row := &rows[i]
+		clean, changed := e.Clean(row.Data, row.OccurredAt.utc())
+		if !changed {
+			continue
+		}
+		if before, err := row.event(); err == nil && before.IP != "" && !e.Had {
+			addresses[before.IP] = true
+		}
+		err := tx.Exec("UPDATE events SET data = ? WHERE license_id = ? AND occurred_at = ? AND event_id = ?",
+			db.JSON(clean), e.LicenseID, row.OccurredAt.utc(), row.EventID).Error
+		if err != nil {
 			return err
 		}
 	}
-	return tx.Exec("UPDATE events SET data = ? WHERE license_id = ? AND occurred_at = ? AND event_id = ?",
-		db.JSON(clean), e.LicenseID, row.OccurredAt.utc(), row.EventID).Error
+	return s.forgetAddresses(ctx, tx, keysOf(addresses))
+}
+
+// forgetAddresses deletes what the detectors remember of addresses, which is about one day, of attempts with wrong keys,
+// and takes them out of their anomalies.
+func (s *Store) forgetAddresses(ctx context.Context, tx *gorm.DB, ips []string) error {
+	subjects := make([]string, 0, 2*len(ips))
+	for _, ip := range ips {
+		subjects = append(subjects, "ip:"+detect.AddressKey(ip, false), "ip:"+detect.AddressKey(ip, true))
+	}
+	these := db.In("subject", subjects)
+	if err := tx.Table("detector_states").Where(these).Delete(nil).Error; err != nil {
+		return err
+	}
+	var known []string
+	if err := tx.Table("anomalies").Where(these).Distinct().Pluck("subject", &known).Error; err != nil {
+		return err
+	}
+	for _, subject := range known {
+		if err := s.outbox.Rewrite(ctx, subject, withoutAddress); err != nil {
+			return err
+		}
+		if err := s.outbox.Rename(ctx, subject, "ip:erased"); err != nil {
+			return err
+		}
+	}
+	const anonymous = `UPDATE anomalies SET subject = 'ip:erased-' || CAST(anomaly_id AS text), reason = ?,
+		observed = '', evidence = '[]', considered = '[]', note = '' WHERE ?`
+	return tx.Exec(anonymous, erasedReason, these).Error
+}
+
+// withoutAddress is the announcement of an anomaly of an address that was erased.
+func withoutAddress(data []byte, _ time.Time) ([]byte, bool) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(data, &members) != nil {
+		return data, false
+	}
+	members["subject"], members["reason"] = []byte(`"ip:erased"`), []byte(`"`+erasedReason+`"`)
+	clean, err := json.Marshal(members)
+	return clean, err == nil
 }
