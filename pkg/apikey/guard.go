@@ -99,19 +99,30 @@ func (g *Guard) Require() gin.HandlerFunc {
 		case !d.Allowed:
 			httpx.WriteError(c, ratelimit.ErrExceeded.WithRetryAfter(d.RetryAfter))
 		default:
-			g.serve(c, bucket, d)
+			serve(c, g.opts.Limiter, bucket, d)
 		}
 	}
 }
 
+// Spend does for a caller who was admitted otherwise what Require does by a key's allowance.
+func Spend(c *gin.Context, l ratelimit.Limiter, bucket string, limit ratelimit.Limit) {
+	d := l.Take(c.Request.Context(), bucket, limit)
+	setHeaders(c.Writer.Header(), d)
+	if !d.Allowed {
+		httpx.WriteError(c, ratelimit.ErrExceeded.WithRetryAfter(d.RetryAfter))
+		return
+	}
+	serve(c, l, bucket, d)
+}
+
 // serve runs the handlers and gives the call back when they fail or panic, which a client that left can bring about as
 // often as it likes.
-func (g *Guard) serve(c *gin.Context, bucket string, d ratelimit.Decision) {
+func serve(c *gin.Context, l ratelimit.Limiter, bucket string, d ratelimit.Decision) {
 	ctx, ended := c.Request.Context(), false
 	defer func() {
 		failed := !ended || c.Writer.Status() >= http.StatusInternalServerError
 		if failed && d.Limited() && !httpx.ClientLeft(ctx) {
-			g.opts.Limiter.Refund(ctx, bucket)
+			l.Refund(ctx, bucket)
 		}
 	}()
 	c.Next()

@@ -41,14 +41,19 @@ func NewAdminAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock,
 // NewGuard makes the guard of the routes that want an API key; keys knows the keys. The service watches apikey.Events
 // for it.
 func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {
-	limiter := ratelimit.NewLocal(c.Clock)
-	if s.RateLimitShared {
-		limiter = ratelimit.NewShared(c.DB, c.Clock, c.Log)
-	}
-	c.limiters = append(c.limiters, limiter)
 	return apikey.NewGuard(keys, apikey.Options{
-		Clock: c.Clock, Limiter: limiter, Link: c.Link, Attempts: NewClientAttempts(c),
+		Clock: c.Clock, Limiter: NewClientLimiter(c, s), Link: c.Link, Attempts: NewClientAttempts(c),
 	})
+}
+
+// NewClientLimiter makes the limiter of what applications may call.
+func NewClientLimiter(c *Core, s Clients) ratelimit.Limiter {
+	if s.RateLimitShared {
+		return NewSharedLimiter(c)
+	}
+	limiter := ratelimit.NewLocal(c.Clock)
+	c.limiters = append(c.limiters, limiter)
+	return limiter
 }
 
 // NewSharedLimiter makes a limiter whose limits hold over all replicas, for calls that are rare and must not be

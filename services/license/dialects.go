@@ -6,12 +6,18 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/licensespring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 )
 
 // dialectNames are what the setting Dialects calls them.
-var dialectNames = []string{}
+var dialectNames = []string{licenseSpring}
+
+// licenseSpring is the name of the dialect of package dialect/licensespring.
+const licenseSpring = integration.LicenseSpring
 
 // noDialects is the setting that switches all of them off.
 const noDialects = "none"
@@ -30,8 +36,30 @@ type dialect struct {
 
 // dialects are those that are switched on.
 func (s *Service) dialects(cfg Config) []dialect {
-	all := []dialect{}
+	all := []dialect{{
+		name:       licenseSpring,
+		paths:      []string{licensespring.Path},
+		writeError: licensespring.WriteError,
+		routes:     s.licenseSpring(cfg).Routes,
+	}}
 	return slices.DeleteFunc(all, func(d dialect) bool { return !cfg.serves(d.name) })
+}
+
+func (s *Service) licenseSpring(cfg Config) *licensespring.Dialect {
+	return licensespring.New(licensespring.Deps{
+		Seats:     s.seats,
+		Counters:  s.counters,
+		Leases:    s.leases,
+		Licenses:  s.store,
+		Products:  s.store,
+		Customers: s.store,
+		Numbers:   s.store,
+		Signers:   s.signers,
+		Responses: s.responses,
+		Attempts:  app.NewClientAttempts(s.Core),
+		Limiter:   app.NewClientLimiter(s.Core, cfg.Clients),
+		Clock:     s.Clock,
+	})
 }
 
 // serves tells whether a dialect is switched on.

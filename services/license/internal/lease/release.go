@@ -21,6 +21,18 @@ func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error)
 	return s.release(ctx, proof.call(), func(p *Pool) (Lease, error) { return p.release(proof.LeaseID, byClient) })
 }
 
+// ReleaseHeld is Release for whoever holds a lease, by a client who proved that in another way. There may be none.
+func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, h Holder) error {
+	_, _, err := s.release(ctx, Call{LicenseID: licenseID, Holder: h}, func(p *Pool) (Lease, error) {
+		held := p.liveOf(h)
+		if held == nil {
+			return Lease{}, nil
+		}
+		return p.release(held.ID, byClient)
+	})
+	return err
+}
+
 // ReleaseFor is Release for an administrator.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}

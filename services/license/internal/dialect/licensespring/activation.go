@@ -1,0 +1,207 @@
+package licensespring
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// activationBody is the answer to an activation.
+type activationBody struct {
+	licenseBody      `json:",inline"`
+	Active           bool      `json:"active"`
+	DeviceID         int64     `json:"device_id"`
+	IsExpired        bool      `json:"is_expired"`
+	FloatingInUse    *int      `json:"floating_in_use,omitzero"`
+	InstallationFile *struct{} `json:"installation_file"`
+	LicenseSignature string    `json:"license_signature"`
+}
+
+// checkBody is the answer to a check.
+type checkBody struct {
+	licenseBody          `json:",inline"`
+	LicenseActive        bool    `json:"license_active"`
+	LicenseEnabled       bool    `json:"license_enabled"`
+	IsExpired            bool    `json:"is_expired"`
+	IsBorrowed           bool    `json:"is_borrowed"`
+	BorrowedUntil        *string `json:"borrowed_until"`
+	FloatingInUseDevices *int    `json:"floating_in_use_devices,omitzero"`
+	DeviceID             int64   `json:"device_id"`
+	LicenseSignature     string  `json:"license_signature"`
+}
+
+// activate gives the device a seat. One that has its seat gets the same answer: clients repeat activations.
+func (d *Dialect) activate(c *gin.Context) error {
+	r, err := body(c)
+	if err != nil {
+		return err
+	}
+	s, err := d.identify(c, r)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	if s.LeaseIsSeat() {
+		return d.activateByLease(c, s)
+	}
+	if len(r.Variables) > 0 {
+		s.client.Variables = r.Variables
+	}
+	made, err := d.Seats.Activate(ctx, s.key, s.client)
+	deviceID := made.Device.ID
+	if errors.Is(err, licensing.ErrActivated) {
+		deviceID, err = d.activatedBefore(ctx, s, err)
+	}
+	if err != nil {
+		return err
+	}
+	return d.answerActivation(c, s, deviceID, nil)
+}
+
+// activatedBefore is the device that has its seat already; its variables are set nevertheless.
+func (d *Dialect) activatedBefore(ctx context.Context, s *subject, err error) (deviceID string, _ error) {
+	var refused *licensing.RefusedError
+	if !errors.As(err, &refused) || refused.Device == nil {
+		return "", err
+	}
+	if s.client.Variables != nil {
+		if _, err := d.Seats.SetVariables(ctx, s.key, s.client, s.client.Variables); err != nil {
+			return "", err
+		}
+	}
+	return refused.Device.ID, nil
+}
+
+// activateByLease takes a slot of a license whose devices need no seat beside it.
+func (d *Dialect) activateByLease(c *gin.Context, s *subject) error {
+	g, err := d.Leases.CheckOut(c.Request.Context(), s.key, lease.Request{Client: s.client})
+	if err != nil {
+		return err
+	}
+	return d.answerActivation(c, s, "", &g.Slots.InUse)
+}
+
+func (d *Dialect) answerActivation(c *gin.Context, s *subject, deviceID string, inUse *int) error {
+	b, f, err := d.licenseNow(c.Request.Context(), s, deviceID)
+	if err != nil {
+		return err
+	}
+	key, err := d.Responses.Key(c.Request.Context(), integration.LicenseSpring)
+	if err != nil {
+		return err
+	}
+	body := activationBody{licenseBody: b, Active: true, DeviceID: f.numbers.Device, FloatingInUse: inUse}
+	if body.LicenseSignature, err = s.signature(key, b.ValidityPeriod); err != nil {
+		return err
+	}
+	return answerWith(c, key, printed(body))
+}
+
+// licenseNow is the license of a call as it is now, which is another than before an activation.
+func (d *Dialect) licenseNow(ctx context.Context, s *subject, deviceID string) (licenseBody, facts, error) {
+	l, err := d.Licenses.Find(ctx, s.ID)
+	if err != nil {
+		return licenseBody{}, facts{}, err
+	}
+	f, err := d.facts(ctx, &l, s.product, deviceID)
+	return newLicense(&l, s.sent.LicenseKey, f, d.Clock.Now()), f, err
+}
+
+// signature is license_signature of an answer.
+func (s *subject) signature(key *integration.ResponseKey, validity *string) (string, error) {
+	return signed(key, licenseText(s.sent.HardwareID, s.sent.LicenseKey, validity))
+}
+
+// check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the
+// device has.
+func (d *Dialect) check(c *gin.Context) error {
+	r, err := query(c)
+	if err != nil {
+		return err
+	}
+	s, err := d.identify(c, r)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	var grant *lease.Grant
+	if s.Floating != nil && !signerOf(c).Integration.ReadOnly {
+		g, err := d.Leases.CheckOut(ctx, s.key, lease.Request{Client: s.client})
+		if err != nil {
+			return err
+		}
+		grant = &g
+	}
+	v, err := d.Seats.Validate(ctx, s.key, s.client)
+	switch {
+	case err != nil:
+		return err
+	case !v.Valid:
+		return licensing.ErrNotActivated
+	}
+	deviceID, err := d.deviceID(ctx, s)
+	if err != nil {
+		return err
+	}
+	return d.answerCheck(c, s, deviceID, grant)
+}
+
+func (d *Dialect) answerCheck(c *gin.Context, s *subject, deviceID string, g *lease.Grant) error {
+	b, f, err := d.licenseNow(c.Request.Context(), s, deviceID)
+	if err != nil {
+		return err
+	}
+	key, err := d.Responses.Key(c.Request.Context(), integration.LicenseSpring)
+	if err != nil {
+		return err
+	}
+	body := checkBody{licenseBody: b, LicenseActive: true, LicenseEnabled: true, DeviceID: f.numbers.Device}
+	if g != nil {
+		body.FloatingInUseDevices = &g.Slots.InUse
+		if until := g.Lease.BorrowedUntil; until.After(d.Clock.Now()) {
+			body.IsBorrowed, body.BorrowedUntil = true, stamp(until)
+		}
+	}
+	if body.LicenseSignature, err = s.signature(key, b.ValidityPeriod); err != nil {
+		return err
+	}
+	return answerWith(c, key, printed(body))
+}
+
+// deviceID is the id of the device of a call that is known to have its seat; empty for one with a lease alone.
+func (d *Dialect) deviceID(ctx context.Context, s *subject) (string, error) {
+	device, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
+	if err != nil || device == nil {
+		return "", err
+	}
+	return device.ID, nil
+}
+
+// deactivate frees the seat of the device, and its slot.
+func (d *Dialect) deactivate(c *gin.Context) error {
+	r, err := body(c)
+	if err != nil {
+		return err
+	}
+	s, err := d.identify(c, r)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	if s.LeaseIsSeat() {
+		holder := lease.Holder{HardwareID: s.client.HardwareID}
+		if err := d.Leases.ReleaseHeld(ctx, s.ID, holder); err != nil {
+			return err
+		}
+		return word(c, "license_deactivated")
+	}
+	if _, err := d.Seats.DeactivateOwn(ctx, s.key, s.client); err != nil {
+		return err
+	}
+	return word(c, "license_deactivated")
+}

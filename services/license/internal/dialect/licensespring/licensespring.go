@@ -1,0 +1,63 @@
+// Package licensespring speaks the LicenseSpring License API v4 (docs/dialects/licensespring.md): applications that were
+// built for it work with Latchkey once they have its address, keys of an integration, and the public key that checks
+// our answers. Their "activation" is the seat of a device, their "consumption" a counter, their "floating slot" a lease,
+// their "product feature" an entitlement.
+package licensespring
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// Path is what the paths of all routes begin with.
+const Path = "/api/v4"
+
+// Deps is what the handlers work with.
+type Deps struct {
+	Seats    *licensing.Seats
+	Counters *counter.Counters
+	Leases   *lease.Leases
+	// Licenses reads what is not asked often enough to be kept in memory.
+	Licenses  licensing.Catalog
+	Products  catalog.ProductStore
+	Customers customer.Store
+	Numbers   integration.NumberStore
+	Signers   integration.Signers
+	Responses *integration.ResponseKeys
+	// Attempts bounds the refused signatures that one client address may send.
+	Attempts *guard.Attempts
+	// Limiter counts the calls of integrations.
+	Limiter ratelimit.Limiter
+	Clock   clock.Clock
+}
+
+// Dialect is the handlers.
+type Dialect struct{ Deps }
+
+// New returns the handlers.
+func New(d Deps) *Dialect { return &Dialect{d} }
+
+// maxBody caps the bodies of all calls, in bytes: variables of a device are the most of them.
+const maxBody = 128 << 10
+
+// Routes is the whole dialect. Each path is served with a slash at its end, too.
+func (d *Dialect) Routes(r gin.IRouter) {
+	g := r.Group(Path, httpx.MaxBody(maxBody))
+	g.GET("/public_key", wrap(d.publicKey)) // for anybody
+	read, write := d.admits(false), d.admits(true)
+	g.POST("/activate_license", write, wrap(d.activate))
+	g.GET("/check_license", read, wrap(d.check))
+	g.POST("/deactivate_license", write, wrap(d.deactivate))
+	g.GET("/product_details", read, wrap(d.productDetails))
+	g.GET("/products", read, wrap(d.products))
+}

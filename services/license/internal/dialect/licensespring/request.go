@@ -1,0 +1,178 @@
+package licensespring
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// maxText bounds identifiers and names, in characters.
+const maxText = 255
+
+// request is the members of all calls; each call looks at its own. Texts are as they were sent: signatures cover them.
+type request struct {
+	Product    string `json:"product" text:"identifier"`
+	HardwareID string `json:"hardware_id"`
+	LicenseKey string `json:"license_key"`
+	Username   string `json:"username"`
+	Password   string `json:"password"`
+
+	OSVersion  string            `json:"os_ver" text:"identifier"`
+	Hostname   string            `json:"hostname" text:"identifier"`
+	OSHostname string            `json:"os_hostname" text:"identifier"`
+	AppVersion string            `json:"app_ver" text:"identifier"`
+	IsVM       bool              `json:"is_vm"`
+	Variables  map[string]string `json:"variables"`
+
+	Feature       string `json:"feature" text:"identifier"`
+	Consumptions  *int64 `json:"consumptions"`
+	BorrowedUntil string `json:"borrowed_until" text:"identifier"`
+	Env           string `json:"env" text:"identifier"`
+	Channel       string `json:"channel" text:"identifier"`
+
+	AllowOverages         *bool `json:"allow_overages"`
+	IncludeExpired        bool  `json:"include_expired_features"`
+	IncludeLatestVersion  bool  `json:"include_latest_version"`
+	IncludeMetadataString bool  `json:"include_metadata_string"`
+}
+
+// flags and counts are the parameters of a query that are no texts.
+var (
+	flags = map[string]bool{
+		"is_vm": true, "allow_overages": true, "include_expired_features": true, "include_latest_version": true,
+		"include_metadata_string": true,
+	}
+	counts = map[string]bool{"consumptions": true}
+)
+
+// body reads the JSON of a call, whatever its media type says.
+func body(c *gin.Context) (*request, error) {
+	raw, err := httpx.Body(c)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return nil, invalid("missing_parameters", "some parameters are missing in the request: the body is empty")
+	}
+	return decoded(raw)
+}
+
+// query reads the parameters of a call as if they were JSON.
+func query(c *gin.Context) (*request, error) {
+	given, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return nil, invalid("validation_error", "the query cannot be read")
+	}
+	members := map[string]any{}
+	for name, values := range given {
+		members[name] = values[0]
+		if (flags[name] || counts[name]) && json.Valid([]byte(values[0])) {
+			members[name] = json.RawMessage(values[0])
+		}
+	}
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	return decoded(raw)
+}
+
+func decoded(raw []byte) (*request, error) {
+	if !json.Valid(raw) {
+		return nil, invalid("invalid_json", "the body is not valid JSON")
+	}
+	r := &request{}
+	if err := jsonbody.Decode(raw, r); err != nil {
+		return nil, err
+	}
+	f := apierr.Fields{}
+	for name, text := range map[string]string{
+		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
+		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
+		"feature": r.Feature, "env": r.Env, "channel": r.Channel, "password": r.Password,
+	} {
+		f.MaxLen(name, text, maxText)
+	}
+	licensing.VariablesProblems(f, r.Variables)
+	return r, f.Err()
+}
+
+// missing refuses a call that lacks a member.
+func missing(name string) error {
+	return invalid("missing_parameters", "some parameters are missing in the request: "+name)
+}
+
+// subject is what a call is about: the license, by which the client calls it, and the client.
+type subject struct {
+	*licensing.License
+	product catalog.Product
+	key     string
+	client  licensing.Client
+	sent    *request
+}
+
+// identify finds the license of a call of a device. Errors: those of the dialect, licensing.ErrNotFound.
+func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
+	product, err := d.product(c.Request.Context(), signerOf(c), r.Product)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{product: product, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r}
+	switch {
+	case s.client.HardwareID == "":
+		return nil, missing("hardware_id")
+	case product.AuthorizationMethod == catalog.ByUser:
+		return nil, errUserRequired
+	case s.key == "" && r.Username != "":
+		return nil, errKeyRequired
+	case s.key == "":
+		return nil, missing("license_key")
+	}
+	s.License, _, err = d.Seats.LicenseByKey(c.Request.Context(), s.key, &s.client)
+	return s, err
+}
+
+// product is one that the integration is for.
+func (d *Dialect) product(ctx context.Context, signer *integration.Signer, code string) (catalog.Product, error) {
+	if code == "" {
+		return catalog.Product{}, missing("product")
+	}
+	p, err := d.Products.Product(ctx, code)
+	switch {
+	case errors.Is(err, catalog.ErrProductNotFound):
+		return p, errUnknownProduct
+	case err != nil:
+		return p, err
+	case !signer.Integration.Allows(p.Code):
+		return p, errProductNotAllowed
+	case !p.IsActive:
+		return p, errDisabledProduct
+	}
+	return p, nil
+}
+
+// client is what the call says of the application and its device. The addresses that it says are not asked: rules look
+// at the one that the call came from.
+func (r *request) client(c *gin.Context) licensing.Client {
+	return licensing.Client{
+		HardwareID: jsonbody.Identifier(r.HardwareID),
+		DeviceName: cmp.Or(r.Hostname, r.OSHostname),
+		OSName:     r.OSVersion,
+		AppVersion: r.AppVersion,
+		IsVM:       r.IsVM,
+		IP:         httpx.ClientIP(c),
+		ViaProxy:   httpx.ViaProxy(c),
+		Product:    r.Product,
+	}
+}
