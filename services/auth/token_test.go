@@ -126,7 +126,8 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 	w.verify(p.Access).is(200, "") // which a back end asks for its devices
 	told(&licensev1.CheckDeviceRequest{LicenseVersion: version})
 	w.call("POST", "/api/v1/auth/token", w.client(),
-		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":%q}`, licenseID, device, strings.Repeat("1", 256))).
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":%q}`,
+			licenseID, device, strings.Repeat("1", 256))).
 		is(400, errcode.ValidationError)
 }
 

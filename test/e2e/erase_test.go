@@ -243,8 +243,8 @@ func (w *harness) totals(licenseID string) any {
 	return a.body["totals"]
 }
 
-// stored are the tables of all services in which texts stand, as service.table, by text. Each table is read once: by the
-// other tests they have grown.
+// stored are the tables of all services in which texts stand, as service.table, by text. Each table is read once: by
+// the other tests they have grown.
 func (w *harness) stored(texts []string) map[string][]string {
 	w.Helper()
 	found := map[string][]string{}

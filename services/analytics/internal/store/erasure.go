@@ -138,8 +138,8 @@ func (s *Store) cleanEvents(ctx context.Context, tx *gorm.DB, e *usage.Erasure, 
 	return s.forgetAddresses(ctx, tx, keysOf(addresses))
 }
 
-// forgetAddresses deletes what the detectors remember of addresses, which is about one day, of attempts with wrong keys,
-// and takes them out of their anomalies.
+// forgetAddresses deletes what the detectors remember of addresses, which is about one day, of attempts with wrong
+// keys, and takes them out of their anomalies.
 func (s *Store) forgetAddresses(ctx context.Context, tx *gorm.DB, ips []string) error {
 	subjects := make([]string, 0, 2*len(ips))
 	for _, ip := range ips {

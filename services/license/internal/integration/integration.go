@@ -177,12 +177,15 @@ func (n *Wanted) check() error {
 func (n *Wanted) integration(now time.Time) Integration {
 	slices.Sort(n.Products)
 	return Integration{
-		ID:        newID(),
-		Kind:      LicenseSpring,
-		Name:      n.Name,
-		Products:  slices.Compact(n.Products),
-		ReadOnly:  n.ReadOnly,
-		RateLimit: ratelimit.Limit{PerMinute: or(n.PerMinute, defaultPerMinute), PerHour: or(n.PerHour, defaultPerHour)},
+		ID:       newID(),
+		Kind:     LicenseSpring,
+		Name:     n.Name,
+		Products: slices.Compact(n.Products),
+		ReadOnly: n.ReadOnly,
+		RateLimit: ratelimit.Limit{
+			PerMinute: or(n.PerMinute, defaultPerMinute),
+			PerHour:   or(n.PerHour, defaultPerHour),
+		},
 		Per:       or(n.Per, PerAddress),
 		CreatedAt: now,
 	}
