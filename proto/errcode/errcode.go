@@ -97,3 +97,15 @@ const (
 	UserDeviceLimitExceeded = "USER_DEVICE_LIMIT_EXCEEDED"
 	InvalidCredentials      = "INVALID_CREDENTIALS"
 )
+
+// The codes of delegated keys.
+const (
+	OrganisationNotFound = "ORGANISATION_NOT_FOUND"
+	MasterNotFound       = "MASTER_NOT_FOUND"
+	MasterExists         = "MASTER_EXISTS"
+	SlaveNotFound        = "SLAVE_NOT_FOUND"
+	DelegatedKeyInvalid  = "DELEGATED_KEY_INVALID"
+	CreditExhausted      = "CREDIT_EXHAUSTED"
+	SlaveKeyUsed         = "SLAVE_KEY_USED"
+	RuntimeKeyMismatch   = "RUNTIME_KEY_MISMATCH"
+)

@@ -16,6 +16,8 @@ import (
 const (
 	UseLicenses    = "licenses"
 	UseRevocations = "revocations"
+	// UseDelegated signs the tokens of docs/dialects/delegated-keys.md, and no file.
+	UseDelegated = "delegated-keys"
 )
 
 func (k Kind) use() string {

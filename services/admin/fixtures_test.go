@@ -46,8 +46,8 @@ type forwardedRoute struct {
 	answer                    string
 }
 
-var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, integrationRoutes, keyRoutes, bulkRoutes,
-	peopleRoutes, []forwardedRoute{
+var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes, deviceRoutes, integrationRoutes,
+	keyRoutes, bulkRoutes, peopleRoutes, delegatedRoutes, []forwardedRoute{
 		{"license", "POST", licenses, `{"customer_id":"a"}`, 201, theLicense},
 		{"license", "GET", licenses, ``, 200, theLicenseList},
 		{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},

@@ -49,7 +49,8 @@ func operations(t *testing.T) []operation {
 		path = strings.NewReplacer("{license_id}", licenseID, "{key_id}", licenseID, "{code}", "editor",
 			"{customer_id}", "a", "{name}", "exports", "{version}", "2.1.0", "{device_id}", licenseID, "{block_id}",
 			licenseID, "{integration_id}", licenseID,
-			"{lease_id}", licenseID, "{group_id}", licenseID, "{user_id}", licenseID, "{enrollment_key_id}", licenseID).
+			"{lease_id}", licenseID, "{group_id}", licenseID, "{user_id}", licenseID, "{enrollment_key_id}", licenseID,
+			"{organisation}", anOrganisation, "{master}", anOrganisation, "{slave}", anOrganisation).
 			Replace(path)
 		for method, op := range item.Operations() {
 			role := roleWord.FindStringSubmatch(op.Description)

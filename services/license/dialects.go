@@ -9,15 +9,21 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
+	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/delegated"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/licensespring"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 )
 
 // dialectNames are what the setting Dialects calls them.
-var dialectNames = []string{licenseSpring}
+var dialectNames = []string{licenseSpring, delegatedKeys}
 
-// licenseSpring is the name of the dialect of package dialect/licensespring.
-const licenseSpring = integration.LicenseSpring
+const (
+	// licenseSpring is the name of the dialect of package dialect/licensespring.
+	licenseSpring = integration.LicenseSpring
+	// delegatedKeys is the name of the dialect of package dialect/delegated.
+	delegatedKeys = "delegated-keys"
+)
 
 // noDialects is the setting that switches all of them off.
 const noDialects = "none"
@@ -36,12 +42,20 @@ type dialect struct {
 
 // dialects are those that are switched on.
 func (s *Service) dialects(cfg Config) []dialect {
-	all := []dialect{{
-		name:       licenseSpring,
-		paths:      []string{licensespring.Path},
-		writeError: licensespring.WriteError,
-		routes:     s.licenseSpring(cfg).Routes,
-	}}
+	all := []dialect{
+		{
+			name:       licenseSpring,
+			paths:      []string{licensespring.Path},
+			writeError: licensespring.WriteError,
+			routes:     s.licenseSpring(cfg).Routes,
+		},
+		{
+			name:       delegatedKeys,
+			paths:      delegated.Paths,
+			writeError: delegated.WriteError,
+			routes:     s.delegatedKeys(cfg).Routes,
+		},
+	}
 	return slices.DeleteFunc(all, func(d dialect) bool { return !cfg.serves(d.name) })
 }
 
@@ -59,6 +73,17 @@ func (s *Service) licenseSpring(cfg Config) *licensespring.Dialect {
 		Attempts:  app.NewClientAttempts(s.Core),
 		Limiter:   app.NewClientLimiter(s.Core, cfg.Clients),
 		Clock:     s.Clock,
+	})
+}
+
+func (s *Service) delegatedKeys(cfg Config) *delegated.Dialect {
+	return delegated.New(delegated.Deps{
+		Keys: &delegation.Keys{
+			Store: s.store, Licenses: s.store, Seats: s.seats, Tokens: s.fileKeys, Clock: s.Clock,
+		},
+		Idempotency: s.Idempotency,
+		Attempts:    app.NewClientAttempts(s.Core),
+		Limiter:     app.NewClientLimiter(s.Core, cfg.Clients),
 	})
 }
 

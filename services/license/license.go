@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
@@ -29,6 +30,7 @@ type Service struct {
 	lookup    *store.Lookup
 	blocks    *store.Blocks
 	revoked   *store.Revocations
+	fileKeys  *licensefile.Keys
 	users     *store.Users
 	signers   *store.Signers
 	responses *integration.ResponseKeys
@@ -71,6 +73,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.counters = &counter.Counters{
 		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
 	}
+	s.fileKeys = &licensefile.Keys{Store: s.store, Clock: deps.Clock}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

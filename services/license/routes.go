@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
@@ -23,9 +24,7 @@ import (
 
 // routes puts the surfaces on the public and the internal port.
 func (s *Service) routes(cfg Config) {
-	files := &licensefile.Files{
-		Store: s.store, Seats: s.seats, Keys: &licensefile.Keys{Store: s.store, Clock: s.Clock}, Clock: s.Clock,
-	}
+	files := &licensefile.Files{Store: s.store, Seats: s.seats, Keys: s.fileKeys, Clock: s.Clock}
 	passwords := user.NewPasswords()
 	dialects := s.dialects(cfg)
 	public := s.PublicEngine(app.Public{
@@ -65,6 +64,9 @@ func (s *Service) routes(cfg Config) {
 		Groups:    &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:  &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:     files,
+		Delegation: &delegation.Organisations{
+			Store: s.store, Licenses: s.licenses, Catalog: s.store, Tokens: s.fileKeys, Clock: s.Clock,
+		},
 		Integrations: &integration.Integrations{
 			Store: s.store, Responses: s.responses, Clock: s.Clock,
 		},

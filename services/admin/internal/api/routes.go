@@ -45,6 +45,11 @@ const (
 	policies   = "/api/v1/admin/policies"
 	policy     = policies + "/:code"
 	apiKeys    = "/api/v1/admin/api-keys"
+
+	// Those of delegated keys.
+	delegated     = "/api/v1/admin/delegated"
+	organisations = delegated + "/organisations"
+	organisation  = organisations + "/:organisation"
 )
 
 // table is the whole public surface of the service, beside what every service has.
@@ -132,6 +137,16 @@ func (a *API) table() []route {
 		{http.MethodGet, releases, adminkey.Viewer, toLicense},
 		{http.MethodPatch, releases + "/:version", adminkey.Operator, toLicense},
 		{http.MethodDelete, releases + "/:version", adminkey.Operator, toLicense},
+		{http.MethodPost, organisations, adminkey.Owner, toLicense},
+		{http.MethodGet, organisations, adminkey.Owner, toLicense},
+		{http.MethodGet, organisation, adminkey.Owner, toLicense},
+		{http.MethodPost, organisation + "/credits", adminkey.Owner, toLicense},
+		{http.MethodPost, organisation + "/masters", adminkey.Owner, toLicense},
+		{http.MethodGet, organisation + "/masters", adminkey.Owner, toLicense},
+		{http.MethodGet, organisation + "/slaves", adminkey.Owner, toLicense},
+		{http.MethodGet, organisation + "/charges", adminkey.Owner, toLicense},
+		{http.MethodDelete, delegated + "/masters/:master", adminkey.Owner, toLicense},
+		{http.MethodDelete, delegated + "/slaves/:slave", adminkey.Owner, toLicense},
 		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},
 		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, own(a.searchAudit, auditFilters...)},
 		{http.MethodPost, keys, adminkey.Owner, own(a.createKey)},

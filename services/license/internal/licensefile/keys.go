@@ -64,6 +64,14 @@ func (s *Keys) Listed(ctx context.Context) ([]Key, error) {
 	return s.Store.ListedFileKeys(ctx, s.now())
 }
 
+// Delegated is the current key of the tokens of delegated keys. Clients pin it, and tokens have no end, so it lives as
+// long as the root.
+func (s *Keys) Delegated(ctx context.Context) (*Key, error) {
+	return s.current(ctx, file.UseDelegated, "", func(now time.Time) (Key, error) {
+		return s.certified(ctx, file.UseDelegated, "", now)
+	})
+}
+
 // Rotate has a new key sign the files of a product from now on. The one before is published for the overlap; its files
 // stay good.
 func (s *Keys) Rotate(ctx context.Context, by *licensing.Actor, product string, overlap time.Duration) (*Key, error) {
@@ -119,9 +127,13 @@ func (s *Keys) certified(ctx context.Context, use, product string, now time.Time
 	if err != nil {
 		return Key{}, err
 	}
+	life := keyLife
+	if use == file.UseDelegated {
+		life = rootLife
+	}
 	k := Key{
 		KID: file.KID(public), Use: use, Product: product, Private: private, Public: public, NotBefore: now,
-		NotAfter: now.Add(keyLife),
+		NotAfter: now.Add(life),
 	}
 	k.Certificate, err = file.Certify(root.Private, public, file.Certificate{
 		Use: use, Product: product, NotBefore: k.NotBefore, NotAfter: k.NotAfter,

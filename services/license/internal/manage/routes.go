@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -38,6 +39,7 @@ type Deps struct {
 	Policies     *catalog.Policies
 	Leases       *lease.Leases
 	Files        *licensefile.Files
+	Delegation   *delegation.Organisations
 	Integrations *integration.Integrations
 	Idempotency  *idempotency.Store
 	Log          *slog.Logger
@@ -115,6 +117,21 @@ func (m *Manage) Routes(r gin.IRouter) {
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.integrationRoutes(r.Group("/api/v1/admin/integrations/licensespring", m.RequireActor, httpx.StrictMembers()))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
+	m.delegatedRoutes(r.Group("/api/v1/admin/delegated", m.RequireActor, httpx.StrictMembers()))
+}
+
+func (m *Manage) delegatedRoutes(g gin.IRouter) {
+	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
+	g.POST("/organisations", plain, wire.Wrap(m.createOrganisation))
+	g.GET("/organisations", listed, wire.Wrap(m.listOrganisations))
+	g.GET("/organisations/:organisation", plain, wire.Wrap(m.getOrganisation))
+	g.POST("/organisations/:organisation/credits", plain, wire.Wrap(m.addCredit))
+	g.POST("/organisations/:organisation/masters", plain, wire.Wrap(m.createMaster))
+	g.GET("/organisations/:organisation/masters", listed, wire.Wrap(m.listMasters))
+	g.GET("/organisations/:organisation/slaves", listed, wire.Wrap(m.listSlaves))
+	g.GET("/organisations/:organisation/charges", listed, wire.Wrap(m.listCharges))
+	g.DELETE("/masters/:master", plain, httpx.NoMembers(), wire.Wrap(m.revokeMaster))
+	g.DELETE("/slaves/:slave", plain, httpx.NoMembers(), wire.Wrap(m.revokeSlave))
 }
 
 func (m *Manage) policyRoutes(g gin.IRouter) {

@@ -4508,6 +4508,132 @@ func (x *IntegrationDeleted) GetKind() string {
 	return ""
 }
 
+// LicenseDelegated says that a device was activated by a delegated key, which cost the organisation one credit.
+type LicenseDelegated struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId    string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	HardwareId   string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	Organisation string                 `protobuf:"bytes,3,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Master       string                 `protobuf:"bytes,4,opt,name=master,proto3" json:"master,omitempty"`
+	// slave is empty for an activation by the master key.
+	Slave         string   `protobuf:"bytes,5,opt,name=slave,proto3" json:"slave,omitempty"`
+	TotalCredit   int32    `protobuf:"varint,6,opt,name=total_credit,json=totalCredit,proto3" json:"total_credit,omitempty"`
+	UsedCredit    int32    `protobuf:"varint,7,opt,name=used_credit,json=usedCredit,proto3" json:"used_credit,omitempty"`
+	Ip            string   `protobuf:"bytes,8,opt,name=ip,proto3" json:"ip,omitempty"`
+	ViaProxy      bool     `protobuf:"varint,9,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	Version       int32    `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	License       *License `protobuf:"bytes,11,opt,name=license,proto3" json:"license,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseDelegated) Reset() {
+	*x = LicenseDelegated{}
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseDelegated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseDelegated) ProtoMessage() {}
+
+func (x *LicenseDelegated) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseDelegated.ProtoReflect.Descriptor instead.
+func (*LicenseDelegated) Descriptor() ([]byte, []int) {
+	return file_latchkey_events_v1_license_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *LicenseDelegated) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetMaster() string {
+	if x != nil {
+		return x.Master
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetSlave() string {
+	if x != nil {
+		return x.Slave
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetTotalCredit() int32 {
+	if x != nil {
+		return x.TotalCredit
+	}
+	return 0
+}
+
+func (x *LicenseDelegated) GetUsedCredit() int32 {
+	if x != nil {
+		return x.UsedCredit
+	}
+	return 0
+}
+
+func (x *LicenseDelegated) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *LicenseDelegated) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
+func (x *LicenseDelegated) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *LicenseDelegated) GetLicense() *License {
+	if x != nil {
+		return x.License
+	}
+	return nil
+}
+
 type LicenseConsumed_Consumption struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Counter    string                 `protobuf:"bytes,1,opt,name=counter,proto3" json:"counter,omitempty"`
@@ -4523,7 +4649,7 @@ type LicenseConsumed_Consumption struct {
 
 func (x *LicenseConsumed_Consumption) Reset() {
 	*x = LicenseConsumed_Consumption{}
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4535,7 +4661,7 @@ func (x *LicenseConsumed_Consumption) String() string {
 func (*LicenseConsumed_Consumption) ProtoMessage() {}
 
 func (x *LicenseConsumed_Consumption) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_events_v1_license_proto_msgTypes[45]
+	mi := &file_latchkey_events_v1_license_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5135,7 +5261,23 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind:&\xea\xe0\x18\x17integration.key_rotated\xfa\xe0\x18\alicense\"s\n" +
 	"\x12IntegrationDeleted\x12%\n" +
 	"\x0eintegration_id\x18\x01 \x01(\tR\rintegrationId\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind:\"\xea\xe0\x18\x13integration.deleted\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
+	"\x04kind\x18\x02 \x01(\tR\x04kind:\"\xea\xe0\x18\x13integration.deleted\xfa\xe0\x18\alicense\"\x88\x03\n" +
+	"\x10LicenseDelegated\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
+	"\vhardware_id\x18\x02 \x01(\tR\n" +
+	"hardwareId\x12\"\n" +
+	"\forganisation\x18\x03 \x01(\tR\forganisation\x12\x16\n" +
+	"\x06master\x18\x04 \x01(\tR\x06master\x12\x14\n" +
+	"\x05slave\x18\x05 \x01(\tR\x05slave\x12!\n" +
+	"\ftotal_credit\x18\x06 \x01(\x05R\vtotalCredit\x12\x1f\n" +
+	"\vused_credit\x18\a \x01(\x05R\n" +
+	"usedCredit\x12\x0e\n" +
+	"\x02ip\x18\b \x01(\tR\x02ip\x12\x1b\n" +
+	"\tvia_proxy\x18\t \x01(\bR\bviaProxy\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x05R\aversion\x125\n" +
+	"\alicense\x18\v \x01(\v2\x1b.latchkey.events.v1.LicenseR\alicense: \xea\xe0\x18\x11license.delegated\xfa\xe0\x18\alicenseBHZFgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_latchkey_events_v1_license_proto_rawDescOnce sync.Once
@@ -5149,7 +5291,7 @@ func file_latchkey_events_v1_license_proto_rawDescGZIP() []byte {
 	return file_latchkey_events_v1_license_proto_rawDescData
 }
 
-var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_latchkey_events_v1_license_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*License)(nil),                     // 0: latchkey.events.v1.License
 	(*Terms)(nil),                       // 1: latchkey.events.v1.Terms
@@ -5196,19 +5338,20 @@ var file_latchkey_events_v1_license_proto_goTypes = []any{
 	(*IntegrationCreated)(nil),          // 42: latchkey.events.v1.IntegrationCreated
 	(*IntegrationKeyRotated)(nil),       // 43: latchkey.events.v1.IntegrationKeyRotated
 	(*IntegrationDeleted)(nil),          // 44: latchkey.events.v1.IntegrationDeleted
-	(*LicenseConsumed_Consumption)(nil), // 45: latchkey.events.v1.LicenseConsumed.Consumption
-	(*timestamppb.Timestamp)(nil),       // 46: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),             // 47: google.protobuf.Struct
+	(*LicenseDelegated)(nil),            // 45: latchkey.events.v1.LicenseDelegated
+	(*LicenseConsumed_Consumption)(nil), // 46: latchkey.events.v1.LicenseConsumed.Consumption
+	(*timestamppb.Timestamp)(nil),       // 47: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),             // 48: google.protobuf.Struct
 }
 var file_latchkey_events_v1_license_proto_depIdxs = []int32{
-	46, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
+	47, // 0: latchkey.events.v1.License.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: latchkey.events.v1.License.terms:type_name -> latchkey.events.v1.Terms
-	46, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
-	46, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
-	46, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
-	46, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
-	46, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
-	46, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
+	47, // 2: latchkey.events.v1.License.started_at:type_name -> google.protobuf.Timestamp
+	47, // 3: latchkey.events.v1.License.suspended_at:type_name -> google.protobuf.Timestamp
+	47, // 4: latchkey.events.v1.License.suspended_until:type_name -> google.protobuf.Timestamp
+	47, // 5: latchkey.events.v1.Terms.starts_at:type_name -> google.protobuf.Timestamp
+	47, // 6: latchkey.events.v1.Terms.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 7: latchkey.events.v1.Terms.maintenance_until:type_name -> google.protobuf.Timestamp
 	21, // 8: latchkey.events.v1.Terms.floating:type_name -> latchkey.events.v1.FloatingTerms
 	5,  // 9: latchkey.events.v1.Terms.entitlements:type_name -> latchkey.events.v1.Entitlement
 	6,  // 10: latchkey.events.v1.Terms.counters:type_name -> latchkey.events.v1.Counter
@@ -5216,75 +5359,76 @@ var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	3,  // 12: latchkey.events.v1.DeviceTerms.new_devices:type_name -> latchkey.events.v1.NewDevices
 	4,  // 13: latchkey.events.v1.DeviceTerms.networks:type_name -> latchkey.events.v1.AllowDeny
 	4,  // 14: latchkey.events.v1.DeviceTerms.countries:type_name -> latchkey.events.v1.AllowDeny
-	46, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
-	46, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
-	46, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 15: latchkey.events.v1.Entitlement.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 16: latchkey.events.v1.LicenseCreated.created_at:type_name -> google.protobuf.Timestamp
+	47, // 17: latchkey.events.v1.LicenseCreated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 18: latchkey.events.v1.LicenseCreated.license:type_name -> latchkey.events.v1.License
-	46, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 19: latchkey.events.v1.LicenseUpdated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 20: latchkey.events.v1.LicenseUpdated.license:type_name -> latchkey.events.v1.License
-	46, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
-	46, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 21: latchkey.events.v1.LicenseDeactivated.deactivated_at:type_name -> google.protobuf.Timestamp
+	47, // 22: latchkey.events.v1.LicenseDeactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 23: latchkey.events.v1.LicenseDeactivated.license:type_name -> latchkey.events.v1.License
-	46, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 24: latchkey.events.v1.LicenseReactivated.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 25: latchkey.events.v1.LicenseReactivated.license:type_name -> latchkey.events.v1.License
-	46, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
-	46, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
-	46, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 26: latchkey.events.v1.LicenseActivated.client_time:type_name -> google.protobuf.Timestamp
+	47, // 27: latchkey.events.v1.LicenseOfflineTokenIssued.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 28: latchkey.events.v1.LicenseExpiring.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 29: latchkey.events.v1.LicenseExpiring.license:type_name -> latchkey.events.v1.License
-	46, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
-	46, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
-	46, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
-	47, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
-	46, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	46, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	46, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	46, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	46, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	47, // 30: latchkey.events.v1.LicenseValidated.client_time:type_name -> google.protobuf.Timestamp
+	47, // 31: latchkey.events.v1.LicenseValidationFailed.client_time:type_name -> google.protobuf.Timestamp
+	47, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
+	48, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
+	47, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
+	47, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	47, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	47, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	47, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
 	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
 	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	46, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	47, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
 	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
 	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
 	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
 	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	46, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	47, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
 	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	46, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	46, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	47, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	47, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
 	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	46, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	46, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	46, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	47, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	46, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	46, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	47, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
 	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	46, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	46, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	46, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	47, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	46, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	46, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	47, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	47, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
 	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
 	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
 	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	45, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
-	46, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	46, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	47, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
 	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
-	46, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
+	47, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
 	0,  // 74: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
 	0,  // 75: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
 	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
-	46, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
+	47, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
 	0,  // 78: latchkey.events.v1.CustomerErased.license:type_name -> latchkey.events.v1.License
-	79, // [79:79] is the sub-list for method output_type
-	79, // [79:79] is the sub-list for method input_type
-	79, // [79:79] is the sub-list for extension type_name
-	79, // [79:79] is the sub-list for extension extendee
-	0,  // [0:79] is the sub-list for field type_name
+	0,  // 79: latchkey.events.v1.LicenseDelegated.license:type_name -> latchkey.events.v1.License
+	80, // [80:80] is the sub-list for method output_type
+	80, // [80:80] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }
@@ -5302,7 +5446,7 @@ func file_latchkey_events_v1_license_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_events_v1_license_proto_rawDesc), len(file_latchkey_events_v1_license_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -30,6 +30,7 @@ const (
 	TypeLicenseCounterThreshold     = "license.counter.threshold"
 	TypeLicenseCreated              = "license.created"
 	TypeLicenseDeactivated          = "license.deactivated"
+	TypeLicenseDelegated            = "license.delegated"
 	TypeLicenseDeviceLimitExceeded  = "license.device_limit_exceeded"
 	TypeLicenseEnrollmentKeyCreated = "license.enrollment_key.created"
 	TypeLicenseEnrollmentKeyDeleted = "license.enrollment_key.deleted"

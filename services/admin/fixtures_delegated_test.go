@@ -1,0 +1,35 @@
+package admin_test
+
+const (
+	anOrganisation   = "29f45dfa37864357d8c02aa4"
+	theDelegated     = "/api/v1/admin/delegated"
+	theOrganisations = theDelegated + "/organisations"
+	organisationPath = theOrganisations + "/" + anOrganisation
+	theOrganisation  = `{"organisation":"29f45dfa37864357d8c02aa4","name":"Doe","total_credit":300,"used_credit":17,` +
+		`"created_at":"2026-03-02T12:00:00Z"}`
+	theMaster = `"master":"5c80f8f9fe12df25ad48c25b","organisation":"29f45dfa37864357d8c02aa4","product":"studio",` +
+		`"operating_system":"linux","comment":null,"license_id":"` + licenseID +
+		`","created_at":"2026-03-02T12:00:00Z","revoked_at":null`
+	theSlave = `{"slave":"6c80f8f9fe12df25ad48c25b","organisation":"29f45dfa37864357d8c02aa4",` +
+		`"master":"5c80f8f9fe12df25ad48c25b","comment":"X","used":false,"runtime_key":null,` +
+		`"created_at":"2026-03-02T12:00:00Z","used_at":null,"revoked_at":null}`
+	theCharge = `{"charge_id":"` + licenseID + `","kind":"credit","amount":300,"total_credit":300,"used_credit":0,` +
+		`"reason":"invoice","actor_id":"a","actor_name":"Ada","master":null,"slave":null,"license_id":null,` +
+		`"runtime_key":null,"at":"2026-03-02T12:00:00Z"}`
+	theOnlyPage = `"page":1,"per_page":50,"total":1,"total_pages":1,"next_cursor":null}`
+)
+
+// delegatedRoutes are those of delegated keys.
+var delegatedRoutes = []forwardedRoute{
+	{"license", "GET", theOrganisations, ``, 200, `{"organisations":[` + theOrganisation + `],` + theOnlyPage},
+	{"license", "POST", theOrganisations, `{"name":"Doe","credits":300}`, 201, theOrganisation},
+	{"license", "GET", organisationPath, ``, 200, theOrganisation},
+	{"license", "POST", organisationPath + "/credits", `{"amount":1,"reason":"invoice"}`, 200, theOrganisation},
+	{"license", "POST", organisationPath + "/masters", `{"product":"studio","operating_system":"linux"}`, 201,
+		`{` + theMaster + `,"master_key":"7JCVgZbG"}`},
+	{"license", "GET", organisationPath + "/masters", ``, 200, `{"masters":[{` + theMaster + `}],` + theOnlyPage},
+	{"license", "GET", organisationPath + "/slaves", ``, 200, `{"slaves":[` + theSlave + `],` + theOnlyPage},
+	{"license", "GET", organisationPath + "/charges", ``, 200, `{"charges":[` + theCharge + `],` + theOnlyPage},
+	{"license", "DELETE", theDelegated + "/masters/" + anOrganisation, ``, 200, `{` + theMaster + `}`},
+	{"license", "DELETE", theDelegated + "/slaves/" + anOrganisation, ``, 200, theSlave},
+}

@@ -1,0 +1,26 @@
+package delegation
+
+import (
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// The reasons why something is not found, or nothing is activated.
+var (
+	ErrOrganisationNotFound = apierr.New(apierr.NotFound, errcode.OrganisationNotFound,
+		"no organisation has this id; the list of organisations shows them")
+	ErrMasterNotFound = apierr.New(apierr.NotFound, errcode.MasterNotFound,
+		"no master has this id; the masters of the organisation show them")
+	ErrSlaveNotFound = apierr.New(apierr.NotFound, errcode.SlaveNotFound,
+		"no slave has this id; the slaves of the organisation show them")
+	ErrMasterExists = apierr.New(apierr.Conflict, errcode.MasterExists,
+		"the organisation has a master for this product and operating system; revoke that one first")
+	ErrKey = apierr.New(apierr.Unauthenticated, errcode.DelegatedKeyInvalid,
+		"the master or slave key is not valid; check that it was copied whole, or ask who gave it out")
+	ErrNoCredit = apierr.New(apierr.Forbidden, errcode.CreditExhausted,
+		"all credits of the organisation are used; ask the vendor for more")
+	ErrSlaveUsed = apierr.New(apierr.Forbidden, errcode.SlaveKeyUsed,
+		"the slave key has activated another device, and activates no further one; use another slave key")
+	ErrOtherMaster = apierr.New(apierr.Forbidden, errcode.RuntimeKeyMismatch,
+		"the runtime key belongs to another product or operating system; use a key of the master for that one")
+)

@@ -1,0 +1,46 @@
+package delegated
+
+import (
+	"crypto/sha256"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/guard"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// withKey finds a key, counts the call against its limit, and goes on with it. A call that ends in a failure of ours is
+// given back.
+func (d *Dialect) withKey(
+	c *gin.Context, text string, client licensing.Client, serve func(delegation.Key) error,
+) error {
+	k, err := d.find(c, text, client)
+	if err != nil {
+		return err
+	}
+	quota := ratelimit.Quota{Limiter: d.Limiter, Limit: limit}
+	bucket := "delegated-key " + k.ID()
+	if err := quota.Admit(c.Request.Context(), bucket); err != nil {
+		return err
+	}
+	err = serve(k)
+	if err != nil && httpx.Typed(err).Kind.Status() >= http.StatusInternalServerError &&
+		!httpx.ClientLeft(c.Request.Context()) {
+		quota.Refund(c.Request.Context(), bucket)
+	}
+	return err
+}
+
+// find looks for a key, unless the address had too many refused. What is too short or long for one is not looked up.
+func (d *Dialect) find(c *gin.Context, text string, client licensing.Client) (k delegation.Key, err error) {
+	client.IP, client.ViaProxy = httpx.ClientIP(c), httpx.ViaProxy(c)
+	err = d.Attempts.Try(c, guard.Made(sha256.Sum256([]byte(text))), func() error {
+		k, err = d.Keys.Find(c.Request.Context(), text, client)
+		return err
+	})
+	return k, err
+}
