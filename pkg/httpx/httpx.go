@@ -69,6 +69,8 @@ func NewEngine(o Options) *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
+	e.UseRawPath = true          // an escaped slash belongs to an id
+	e.UnescapePathValues = false // it takes a plus for a blank; see unescapeParams
 	e.ContextWithFallback = true // a *gin.Context passed as a context has the request's deadline and values
 	// gin's own ClientIP is not used.
 	if err := e.SetTrustedProxies(nil); err != nil {
@@ -79,7 +81,7 @@ func NewEngine(o Options) *gin.Engine {
 		e.Use(crossOrigin(o.CORSOrigins))
 	}
 	unrouted := newRouting(e, o)
-	e.Use(unrouted.fixedFirst)
+	e.Use(unescapeParams, unrouted.fixedFirst)
 	e.NoRoute(Wrap(unrouted.noRoute))
 	e.NoMethod(Wrap(unrouted.noMethod))
 	return e

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -131,16 +132,26 @@ func first(routes []*fixedRoute, path string) *fixedRoute {
 	return nil
 }
 
-// noRoute takes a path with slashes at its end for the one without. Guards then see that path, too. Other paths are
-// answered with a hint.
+// unescapeParams unescapes what stands in the places of parameters, where the path was matched as it was sent.
+func unescapeParams(c *gin.Context) {
+	if c.Request.URL.RawPath == "" {
+		return
+	}
+	for i := range c.Params {
+		if text, err := url.PathUnescape(c.Params[i].Value); err == nil {
+			c.Params[i].Value = text
+		}
+	}
+}
+
+// noRoute takes a path with slashes at its end for the one without, and one that is escaped more than it needs to be
+// for the same without that. Guards then see that path, too. Other paths are answered with a hint.
 func (r *routing) noRoute(c *gin.Context) error {
-	path := c.Request.URL.Path
-	if bare := strings.TrimRight(path, "/"); bare != "" && bare != path {
-		c.Request.URL.Path, c.Request.URL.RawPath = bare, ""
+	if simplify(c.Request.URL) {
 		r.again(c)
 		return nil
 	}
-	path = slashes.ReplaceAllString(path, "/") // of a base URL that ends in one
+	path := slashes.ReplaceAllString(c.Request.URL.Path, "/") // of a base URL that ends in one
 	if r.elsewhere != nil {
 		if service, port := r.elsewhere(path); service != "" && service != r.service {
 			return errNoRoute.With("service", service).With("port", port).
@@ -153,6 +164,25 @@ func (r *routing) noRoute(c *gin.Context) error {
 			"there is nothing at this path; did you mean %s? /openapi.json lists what there is", near)
 	}
 	return errNoRoute
+}
+
+// simplify brings a path that no route takes closer to one that may be meant.
+func simplify(u *url.URL) bool {
+	sent := u.EscapedPath()
+	if bare := strings.TrimRight(sent, "/"); bare != "" && bare != sent {
+		if path, err := url.PathUnescape(bare); err == nil {
+			u.Path = path
+			if u.RawPath != "" {
+				u.RawPath = bare
+			}
+			return true
+		}
+	}
+	if u.RawPath != "" {
+		u.RawPath = ""
+		return true
+	}
+	return false
 }
 
 // noMethod answers HEAD as GET; net/http leaves the body out.

@@ -58,6 +58,21 @@ func TestC14HeadAndSlashes(t *testing.T) {
 	}
 }
 
+// TestEscapedPaths: an escaped slash belongs to an id, and what is escaped without need is what it is.
+func TestEscapedPaths(t *testing.T) {
+	r := routingRig(t)
+	for path, id := range map[string]string{
+		"/things/a%2Fb/parts": "a/b", "/things/a%2Fb/parts//": "a/b", "/things/a+b%2F%2520/parts": "a+b/%20",
+		"/things/a%20b+c/parts": "a b+c", "/things/a%40b/parts": "a@b", "/th%69ngs/%41/p%61rts/": "A",
+	} {
+		if w := r.do(t, "GET", path, ""); w.Code != http.StatusTeapot || w.Body.String() != id {
+			t.Errorf("%s: %d %q, want %q", path, w.Code, w.Body, id)
+		}
+	}
+	wantError(t, r.do(t, "GET", "/things/a/b/parts", ""), 404, "NOT_FOUND")
+	wantError(t, r.do(t, "GET", "/things/a%2Fb", ""), 404, "NOT_FOUND")
+}
+
 func TestHeadHasNoBody(t *testing.T) {
 	server := httptest.NewServer(routingRig(t))
 	defer server.Close()

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // customers asks what ada asks at admin; path goes on below /api/v1/admin/customers.
@@ -230,4 +231,20 @@ func (w *world) persist(ask func() answer) answer {
 		got = ask()
 	}
 	return got
+}
+
+// TestCustomersOfAnyID: in a path an id is percent-encoded, a slash too.
+func TestCustomersOfAnyID(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for _, id := range []string{"acme/berlin", "https://example.com/a+b?c=d", "a%2Fb", "/", "50 % + x", "Ünï/¢"} {
+			path := "/api/v1/admin/customers/" + url.PathEscape(id)
+			w.want(w.ask(w.front(ada), http.MethodPut, path, `{"name":"x"}`), http.StatusCreated, "")
+			if got := w.ask(w.front(ada), http.MethodGet, path, ""); got.body["customer_id"] != id {
+				t.Errorf("%s: %s", path, got.raw)
+			}
+			w.want(w.ask(w.front(ada), http.MethodPatch, path, `{"company":"y"}`), http.StatusOK, "")
+			w.want(w.ask(w.front(ada), http.MethodPost, path+"/erase", ""), http.StatusOK, "")
+			w.want(w.ask(w.front(ada), http.MethodGet, path, ""), http.StatusNotFound, errcode.CustomerNotFound)
+		}
+	})
 }

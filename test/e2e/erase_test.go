@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ type planted struct {
 func (w *harness) plant() *planted {
 	w.Helper()
 	mark := strings.ToLower(rand.Text()[:8])
-	p := &planted{harness: w, mark: mark, customer: "id-" + mark + "@example.com"}
+	p := &planted{harness: w, mark: mark, customer: "id-" + mark + "/@example.com"}
 	p.network = fmt.Sprintf("2001:db8:%x:%x", 0x1000+int(mark[0])<<4, 0x1000+int(mark[1])<<4+int(mark[2]))
 	p.profile()
 	p.device()
@@ -144,7 +145,7 @@ func (p *planted) profile() {
 	p.Helper()
 	p.id, p.key = p.create(fmt.Sprintf(`{"customer_id":%q,"max_devices":1,"metadata":{"a":%q}}`, p.customer,
 		p.text("metadata")))
-	p.manages(http.MethodPut, "/customers/"+p.customer, `{"name":"<name>","email":"<mail>@example.com",
+	p.manages(http.MethodPut, "/customers/"+url.PathEscape(p.customer), `{"name":"<name>","email":"<mail>@example.com",
 		"company":"<company>","phone":"<phone>","address":{"city":"<city>"},"metadata":{"b":"<metadata>"}}`)
 	p.manages(http.MethodPatch, "/licenses/"+p.id, `{"metadata":{"a":["<metadata>"]}}`)
 	p.manages(http.MethodPost, "/licenses/"+p.id+"/enrollment-keys", `{"label":"<enrollment>","max_devices":1}`)
@@ -213,7 +214,7 @@ func (p *planted) users() {
 
 func (p *planted) erase() {
 	p.Helper()
-	erased := p.manages(http.MethodPost, "/customers/"+p.customer+"/erase", "")
+	erased := p.manages(http.MethodPost, "/customers/"+url.PathEscape(p.customer)+"/erase", "")
 	if id := erased.text("customer_id"); !strings.HasPrefix(id, "erased-") {
 		p.Fatalf("%s", erased.raw)
 	}
