@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -12,26 +14,31 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
-// DeadLetters is the command to look after what the consumer of a queue could not take in.
-func DeadLetters(queue string) *cobra.Command {
+// DeadLetters is the command to look after what the consumers of queues could not take in: those of the first queue,
+// unless --queue names another.
+func DeadLetters(queues ...string) *cobra.Command {
+	queue := queues[0]
+	with := func(do func(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, ids []string) error) runE {
+		return func(cmd *cobra.Command, ids []string) error {
+			if !slices.Contains(queues, queue) {
+				return &ArgumentError{fmt.Errorf("--queue has to be one of: %s", strings.Join(queues, ", "))}
+			}
+			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				return do(ctx, cmd, d.Bus.DeadLetters(queue), ids)
+			})
+		}
+	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List them, oldest first, and leave them where they are",
 		Args:  cobra.NoArgs,
 	}
 	limit := list.Flags().Int("limit", 100, "how many to show at most")
-	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		return WithDeps(cmd, func(ctx context.Context, d Deps) error {
-			return listLetters(ctx, cmd, d.Bus.DeadLetters(queue), *limit)
-		})
-	}
+	list.RunE = with(func(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, _ []string) error {
+		return listLetters(ctx, cmd, letters, *limit)
+	})
 	replay := &cobra.Command{
-		Use: "replay [id ...]", Short: "Give them another chance: those named, or all",
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
-				return replayLetters(ctx, cmd, d.Bus.DeadLetters(queue), ids)
-			})
-		},
+		Use: "replay [id ...]", Short: "Give them another chance: those named, or all", RunE: with(replayLetters),
 	}
 	drop := &cobra.Command{
 		Use: "drop {id ... | --all}", Short: "Delete them for good: those named, or all",
@@ -41,12 +48,15 @@ func DeadLetters(queue string) *cobra.Command {
 		if *all == (len(ids) > 0) {
 			return &ArgumentError{errors.New("dead-letters drop wants the ids that list shows, or --all")}
 		}
-		return WithDeps(cmd, func(ctx context.Context, d Deps) error {
-			return dropLetters(ctx, cmd, d.Bus.DeadLetters(queue), ids)
-		})
+		return with(dropLetters)(cmd, ids)
 	}
-	return commandGroup("dead-letters", "Events that could not be taken in", list, replay, drop)
+	group := commandGroup("dead-letters", "Events that could not be taken in", list, replay, drop)
+	group.PersistentFlags().StringVar(&queue, "queue", queue, "whose they are: "+strings.Join(queues, ", "))
+	return group
 }
+
+// runE is how cobra runs a command.
+type runE = func(cmd *cobra.Command, args []string) error
 
 func listLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, limit int) error {
 	found, err := letters.List(ctx, limit)

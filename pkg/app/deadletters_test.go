@@ -122,10 +122,10 @@ func TestDeadLettersAreCounted(t *testing.T) {
 	shows("0", "1")
 }
 
-// Nobody deletes all dead letters by forgetting to name some.
+// Nobody deletes all dead letters by forgetting to name some, or those of another queue.
 func TestDroppingAllIsSaid(t *testing.T) {
-	for _, args := range [][]string{{"drop"}, {"drop", "--all", "an-id"}} {
-		cmd := DeadLetters("q")
+	for _, args := range [][]string{{"drop"}, {"drop", "--all", "an-id"}, {"drop", "--all", "--queue", "r"}} {
+		cmd := DeadLetters("q", "p")
 		cmd.SetArgs(args)
 		cmd.SilenceUsage, cmd.SilenceErrors = true, true
 		if err := cmd.ExecuteContext(t.Context()); !errors.As(err, new(*ArgumentError)) {

@@ -37,7 +37,9 @@ func Program(cfg *Config) app.Service {
 		Queues:     bus.AllQueues(),
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
-		Commands:   []*cobra.Command{rotateSigningKeyCommand(cfg), revokeSigningKeyCommand(cfg)},
+		Commands: []*cobra.Command{
+			rotateSigningKeyCommand(cfg), revokeSigningKeyCommand(cfg), app.DeadLetters(erasureQueue().Name),
+		},
 	}
 }
 
