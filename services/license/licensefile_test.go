@@ -126,6 +126,30 @@ func TestLicenseFileRefusals(t *testing.T) {
 	})
 }
 
+// TestARefusedFileMakesNoKey: the first file of a product that is refused leaves nothing behind.
+func TestARefusedFileMakesNoKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.with(`"offline_activation":false`)
+		keys := func() (n int64) {
+			if err := w.db.Read(t.Context()).Table("file_keys").Count(&n).Error; err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		w.want(w.post("license-file", device(key, "pc")), http.StatusForbidden, "OFFLINE_NOT_ALLOWED")
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc"]}`), http.StatusForbidden,
+			"OFFLINE_NOT_ALLOWED")
+		if n := keys(); n != 0 {
+			t.Errorf("%d keys were made", n)
+		}
+		w.want(w.manage(http.MethodPatch, "/"+id, `{"offline_activation":true}`), http.StatusOK, "")
+		w.want(w.post("license-file", device(key, "pc")), http.StatusCreated, "")
+		if n := keys(); n != 2 {
+			t.Errorf("%d keys, want the root and that of the product", n)
+		}
+	})
+}
+
 func TestAFileStartsTheClock(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		made := w.manage(http.MethodPost, "", `{"customer_id":"acme","duration_days":30,"starts":"first_activation"}`)

@@ -122,6 +122,13 @@ func (s *Files) issue(
 	if err != nil {
 		return File{}, err
 	}
+	r.machines, err = s.machines(ctx, licenseID, r.HardwareIDs, c)
+	if err == nil {
+		err = s.tryFirst(ctx, l, r, c)
+	}
+	if err != nil {
+		return File{}, err
+	}
 	// Keys and secrets are read before the transaction begins; the product of a license never changes.
 	key, err := s.Keys.signer(ctx, file.UseLicenses, l.Product)
 	if err != nil {
@@ -132,10 +139,6 @@ func (s *Files) issue(
 		if secret, err = s.Store.Key(ctx, licenseID); err != nil {
 			return File{}, err
 		}
-	}
-	r.machines, err = s.machines(ctx, licenseID, r.HardwareIDs, c)
-	if err != nil {
-		return File{}, err
 	}
 	err = s.Store.Change(ctx, licenseID, r.HardwareIDs, func(ch *licensing.Change) error {
 		issued, err := r.issue(ch, key.KID, c, s.Clock.Now())
@@ -149,6 +152,18 @@ func (s *Files) issue(
 		return err
 	})
 	return made, err
+}
+
+// tryFirst refuses the first file of a product before a key is made for it: a refusal leaves nothing behind.
+func (s *Files) tryFirst(ctx context.Context, l *licensing.License, r Request, c licensing.Client) error {
+	if key, err := s.Keys.Store.CurrentFileKey(ctx, file.UseLicenses, l.Product); err != nil || key != nil {
+		return err
+	}
+	ch, err := s.Store.Peek(ctx, l.ID, r.HardwareIDs)
+	if err == nil {
+		_, err = r.issue(ch, "", c, s.Clock.Now())
+	}
+	return err
 }
 
 // machines are those that have the hardware ids, each with what c says.

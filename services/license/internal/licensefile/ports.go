@@ -12,10 +12,12 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Store keeps licenses; licensing.Store is one.
+// Store keeps licenses.
 type Store interface {
 	// Change is that of licensing.Store.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error) error
+	// Peek is that of licensing.Catalog.
+	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*licensing.Change, error)
 	// Key reveals the license key; licensing.ErrNotFound.
 	Key(ctx context.Context, licenseID string) (string, error)
 }
