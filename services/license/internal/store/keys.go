@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -52,30 +51,40 @@ type foundKey struct {
 	Enrollment *licensing.EnrollmentKey
 }
 
+// byKey asks once for all, because strangers try keys that nobody has. A key that is being rotated is found by one or
+// the other.
+const byKey = `SELECT 1 AS place, id AS license_id, id AS found FROM licenses WHERE key_hash IN @hashes
+	UNION ALL SELECT 2, license_id, id FROM former_keys WHERE key_hash IN @hashes AND valid_until > @now
+	UNION ALL SELECT 3, license_id, id FROM enrollment_keys WHERE key_sha256 = @enrollment
+	ORDER BY place LIMIT 1`
+
 // findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment
-// key. It asks in this order, so that a rotation under way hides no key. db.ErrNotFound.
+// key. db.ErrNotFound.
 func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time) (foundKey, error) {
-	hashes := keyHashes(ring, key)
-	var found foundKey
-	err := read().Table("licenses").Select("id AS license_id").Where("key_hash IN ?", hashes).
-		Take(&found.LicenseID).Error
-	if !errors.Is(err, db.ErrNotFound) {
-		return found, err
+	var rows []struct {
+		Place            int
+		LicenseID, Found string
 	}
-	var former formerKeyRow
-	err = read().Table("former_keys").Select("license_id", "valid_until").
-		Where("key_hash IN ? AND valid_until > ?", hashes, now).Take(&former).Error
-	if !errors.Is(err, db.ErrNotFound) {
+	err := read().Raw(byKey, map[string]any{
+		"hashes": keyHashes(ring, key), "enrollment": enrollmentHash(key), "now": now,
+	}).Scan(&rows).Error
+	switch {
+	case err != nil:
+		return foundKey{}, err
+	case len(rows) == 0:
+		return foundKey{}, db.ErrNotFound
+	case rows[0].Place == 1:
+		return foundKey{LicenseID: rows[0].LicenseID}, nil
+	case rows[0].Place == 2:
+		var former formerKeyRow
+		err := read().Table("former_keys").Select("license_id", "valid_until").Where("id = ?", rows[0].Found).
+			Take(&former).Error
 		return foundKey{LicenseID: former.LicenseID, ValidUntil: former.ValidUntil.UTC()}, err
 	}
 	var enrollment enrollmentKeyRow
-	err = read().Table("enrollment_keys").Omit("devices").Where("key_sha256 = ?", enrollmentHash(key)).
-		Take(&enrollment).Error
-	if err != nil {
-		return foundKey{}, err
-	}
+	err = read().Table("enrollment_keys").Omit("devices").Where("id = ?", rows[0].Found).Take(&enrollment).Error
 	e := enrollment.key()
-	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, nil
+	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, err
 }
 
 func (s *Store) findKey(ctx context.Context, key string, now time.Time) (foundKey, error) {

@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -39,6 +42,30 @@ func TestFormerKeysMoveToAnotherMasterKey(t *testing.T) {
 		for _, k := range []string{former, rotated.Key} {
 			if err := after.find(k); err != nil {
 				t.Errorf("%s under the new master key alone: %v", k, err)
+			}
+		}
+	})
+}
+
+// TestAKeyIsLookedUpOnce: a key that nobody has costs one statement, as that of a license does.
+func TestAKeyIsLookedUpOnce(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		statements := 0
+		count := func(*gorm.DB) { statements++ }
+		on := d.Read(t.Context()).Callback()
+		_ = on.Query().After("*").Register("count", count) // names that are free never fail
+		_ = on.Row().After("*").Register("count", count)
+		s := (&under{t, d, []byte{1}}).store()
+		licenses := &licensing.Licenses{Store: s, Clock: clock.NewFake(noon)}
+		made, err := licenses.Create(t.Context(), admin, licensing.NewLicense{CustomerID: "acme"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]error{made.Key: nil, "LIC-000000000000": licensing.ErrNotFound} {
+			statements = 0
+			id, _, err := s.ByKey(t.Context(), key, noon)
+			if !errors.Is(err, want) || (id != "") != (want == nil) || statements != 1 {
+				t.Errorf("%s: %q, %v after %d statements, want one", key, id, err, statements)
 			}
 		}
 	})
