@@ -257,3 +257,15 @@ func TestMovesIntoAGroupAndActivationsRace(t *testing.T) {
 		}
 	})
 }
+
+// TestAGroupBesideOtherRules: what is read of a group does not get in the way of what is read of devices.
+func TestAGroupBesideOtherRules(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.with(fmt.Sprintf(`"group_id":%q,"max_devices":5,"new_devices":{"limit":2,"window_hours":1},`+
+			`"device_match":"two"`, w.group(`,"max_devices":9`)))
+		for _, hardwareID := range []string{"a", "b"} {
+			w.want(w.post("activate", device(key, hardwareID)), http.StatusCreated, "")
+		}
+		w.want(w.post("activate", device(key, "c")), http.StatusForbidden, "TOO_MANY_NEW_DEVICES")
+	})
+}

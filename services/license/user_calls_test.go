@@ -12,7 +12,7 @@ import (
 )
 
 // everyTerm is for a license on which each call of a device does something.
-const everyTerm = `"product":"studio","max_devices":9,"floating":{"slots":9},"counters":[{"name":"exports"}]`
+const everyTerm = `"product":"studio","max_devices":9,"floating":{"slots":9},"features":["x"],"counters":[{"name":"exports"}]`
 
 // userCalls are the calls of a device that has its seat, in an order in which all of them are allowed.
 var userCalls = []struct {
@@ -22,6 +22,7 @@ var userCalls = []struct {
 }{
 	{http.MethodPost, "activate", http.StatusCreated, nil},
 	{http.MethodPost, "validate", http.StatusOK, nil},
+	{http.MethodPost, "validate", http.StatusOK, map[string]any{"require_entitlements": []string{"x"}}},
 	{http.MethodPost, "leases", http.StatusCreated, nil},
 	{http.MethodPost, "consume", http.StatusOK, map[string]any{"counter": "exports", "operation_id": "job"}},
 	{http.MethodPost, "consume/undo", http.StatusOK, map[string]any{"operation_id": "job"}},

@@ -15,6 +15,8 @@ func (s *Counters) Facts(ctx context.Context, r *licensing.Request, u Use) error
 	}
 	l := Ledger{Change: licensing.Change{License: license}, Counters: counters}
 	needs, err := l.needs(u, r.Now)
-	r.Needs = &needs
+	if err == nil { // or the call would ask nothing of what it needs
+		r.Needs = &needs
+	}
 	return err
 }

@@ -48,10 +48,7 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 	if d != nil {
 		deviceID = d.ID
 	}
-	r.Trusted = c.Trusted
-	if c.User != nil {
-		r.User = c.User.User
-	}
+	r.Trusted, r.User = c.Trusted, c.signedIn()
 	r.Around, r.Enrollment = c.around(l, deviceID, now), c.Enrolled(d)
 	return r
 }

@@ -63,6 +63,12 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	}
 	e := Explanation{At: q.At}
 	ch, err := s.asked(ctx, &q)
+	if err == nil {
+		e.named(&ch.License, &q)
+		if !q.Client.isFor(&ch.License) {
+			err = ErrNotFound
+		}
+	}
 	if errors.Is(err, ErrNotFound) {
 		if q.Operation == OperationFile {
 			q.Operation |= OperationActivate // nobody is known to have a seat
@@ -79,7 +85,6 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	if err != nil {
 		return Explanation{}, err
 	}
-	e.named(r, &q)
 	if r.Device != nil { // as it is stored: it may have been recognized under another id
 		d, err := s.Catalog.Device(ctx, stored.ID, r.Device.ID)
 		if err != nil {
@@ -91,7 +96,8 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	return e, err
 }
 
-// asked is the license of a question with the device that it names, ErrNotFound also for a license of another product.
+// asked is the license of a question with the device that it names; it puts down who came by an enrollment key, or has
+// signed in.
 func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err error) {
 	if q.Key != nil {
 		q.LicenseID, q.Client.Enrollment, err = s.Catalog.ByKey(ctx, *q.Key, q.At)
@@ -99,23 +105,18 @@ func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err err
 	if err == nil {
 		ch, err = s.Catalog.Peek(ctx, q.LicenseID, []string{q.Client.HardwareID})
 	}
-	if err == nil && q.Client.Product != "" && q.Client.Product != ch.License.Product {
-		err = ErrNotFound
+	if err != nil || q.User == "" {
+		return ch, err
+	}
+	u, err := s.Catalog.UserOf(ctx, &ch.License, q.User)
+	if u != nil {
+		q.Client.User = &SignedIn{User: u, LicenseID: ch.License.ID}
 	}
 	return ch, err
 }
 
 // request is what the call would put before the checks.
 func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Request, error) {
-	if q.User != "" {
-		u, err := s.Catalog.UserOf(ctx, &ch.License, q.User)
-		if err != nil {
-			return Request{}, err
-		}
-		if u != nil {
-			q.Client.User = &SignedIn{User: u, LicenseID: ch.License.ID}
-		}
-	}
 	c, err := s.Seats.caller(ctx, &q.Client)
 	if err == nil && ch.License.needsRelease(c.AppVersion) {
 		c.released, err = s.Catalog.ReleasedAt(ctx, ch.License.Product, c.AppVersion)
@@ -145,7 +146,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 
 // named judges the user whom a call names, which happens before anything else: somebody must have signed in, and a
 // license that is named by its id must be one of that user.
-func (e *Explanation) named(r Request, q *Question) {
+func (e *Explanation) named(l *License, q *Question) {
 	if q.User == "" || q.Client.Trusted {
 		return
 	}
@@ -158,7 +159,7 @@ func (e *Explanation) named(r Request, q *Question) {
 	}
 	for i := range checks {
 		if c := &checks[i]; errors.Is(err, c.refusal) {
-			e.add(c.refused(r), c.refusal)
+			e.add(c.refused(Request{License: l, User: q.Client.signedIn()}), c.refusal)
 		}
 	}
 }

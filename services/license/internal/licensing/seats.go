@@ -133,10 +133,7 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	r := Request{
 		License: l, AppVersion: c.AppVersion, ReleasedAt: caller.released, Enrollment: c.enrolledActive(nil), Now: now,
 	}
-	r.Trusted = c.Trusted
-	if c.User != nil {
-		r.User = c.User.User
-	}
+	r.Trusted, r.User = c.Trusted, c.signedIn()
 	if err := Decide(r); err != nil {
 		return Seat{}, false, err
 	}

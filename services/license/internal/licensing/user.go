@@ -28,6 +28,14 @@ type SignedIn struct {
 	LicenseID string
 }
 
+// signedIn is the user who makes the call, nil for nobody who has signed in.
+func (c *Client) signedIn() *User {
+	if c.User == nil {
+		return nil
+	}
+	return c.User.User
+}
+
 // license is the id of the license that the call is about.
 func (u *SignedIn) license() (string, error) {
 	switch {
@@ -91,10 +99,7 @@ func (ch *Change) user(r *Request) error {
 // onlyUsers refuses a call about a license of users by anybody else, in whatever state the license is. Errors:
 // ErrCredentials, ErrUserLocked, ErrNotAssigned.
 func (ch *Change) onlyUsers(c *Client, now time.Time) error {
-	r := Request{License: &ch.License, Now: now}
-	if c.User != nil {
-		r.User = c.User.User
-	}
+	r := Request{License: &ch.License, User: c.signedIn(), Now: now}
 	if err := ch.user(&r); err != nil {
 		return err
 	}

@@ -37,7 +37,12 @@ func (s *Seats) ValidateAnd(
 	seat, deviceCached, err := s.seatOn(ctx, l, &c, now)
 	if err == nil && then != nil {
 		err = then(Request{
-			Operation: OperationUse, License: l, Seated: true, HardwareID: seat.HardwareID, Now: now,
+			Operation:  OperationUse,
+			License:    l,
+			Seated:     true,
+			HardwareID: seat.HardwareID,
+			User:       c.signedIn(),
+			Now:        now,
 		})
 	}
 	if err != nil {

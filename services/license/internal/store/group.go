@@ -121,7 +121,7 @@ func oneGroup(rows, uses *gorm.DB, id string) (*licensing.Group, error) {
 
 // Group implements licensing.LockedReads.
 func (r *lockedReads) Group(id string) (*licensing.Group, error) {
-	return oneGroup(r.tx, r.tx.Session(&gorm.Session{NewDB: true}), id)
+	return oneGroup(r.tx.Session(&gorm.Session{}), r.plain(), id)
 }
 
 // heldGroups are groups under lock, by id.
