@@ -213,6 +213,33 @@ func eachWorld(t *testing.T, test func(w *world)) {
 var everything = bus.Queue{Name: "test", Types: []string{"#"}, BatchWait: time.Millisecond}
 
 func newWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
+	w := newStillWorld(t, d, edits...)
+	events, err := inproc.New(inproc.Config{
+		DB:     testkit.SQLite(t, inproc.Migrations),
+		Queues: []bus.Queue{everything},
+		Log:    testkit.Log(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = events.Close() })
+	w.bus = &noticedBus{Bus: events, watched: make(chan struct{}, 1)}
+	w.background(func(ctx context.Context) error { return events.Consume(ctx, everything, w.note) })
+	w.serve()
+	return w
+}
+
+// eachStillWorld is eachWorld where no job of the service runs, which would write something now and then.
+func eachStillWorld(t *testing.T, test func(w *world)) {
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		w := newStillWorld(t, d)
+		w.build()
+		test(w)
+	})
+}
+
+// newStillWorld is a world whose service is yet to be built; it runs no jobs unless it is served.
+func newStillWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -230,18 +257,6 @@ func newWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
 	}
 	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth,
 		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
-	events, err := inproc.New(inproc.Config{
-		DB:     testkit.SQLite(t, inproc.Migrations),
-		Queues: []bus.Queue{everything},
-		Log:    testkit.Log(t),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = events.Close() })
-	w.bus = &noticedBus{Bus: events, watched: make(chan struct{}, 1)}
-	w.background(func(ctx context.Context) error { return events.Consume(ctx, everything, w.note) })
-	w.serve()
 	return w
 }
 
@@ -287,6 +302,13 @@ func (w *world) replicaOn(b bus.Bus) *world {
 // serve starts the service and waits until it hears of events.
 func (w *world) serve() {
 	w.t.Helper()
+	s := w.build()
+	w.background(s.Run)
+	<-w.bus.watched
+}
+
+func (w *world) build() *license.Service {
+	w.t.Helper()
 	s, err := license.New(w.config, app.Deps{
 		Log: cmp.Or(w.log, testkit.Log(w.t)), DB: w.db, Bus: w.bus, HTTP: w.sisters, Clock: w.clock,
 		Metrics: obs.NewMetrics("license"),
@@ -300,8 +322,7 @@ func (w *world) serve() {
 	w.sisters["license"] = w.internal
 	w.admin = openapitest.Wrap(w.t, openapi.Admin, w.front(ada))
 	w.asAuth = w.client(rpctest.Client("auth", "license")...)
-	w.background(s.Run)
-	<-w.bus.watched
+	return s
 }
 
 // front asks the internal port in the name of by.

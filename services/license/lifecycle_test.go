@@ -40,7 +40,8 @@ func (l *lifecycle) status() string {
 
 // codes are what a device is answered while the license has a status.
 var codes = map[string]any{
-	"inactive": "LICENSE_INACTIVE", "suspended": "LICENSE_SUSPENDED", "expired": "LICENSE_EXPIRED", "active": nil,
+	"inactive": "LICENSE_INACTIVE", "suspended": "LICENSE_SUSPENDED", "not_started": "LICENSE_NOT_STARTED",
+	"expired": "LICENSE_EXPIRED", "active": nil, "in_grace": nil,
 }
 
 var steps = []func(l *lifecycle, device string, n int){
