@@ -41,9 +41,9 @@ func (s *subject) in(hours ...int) string { return s.at(hoursOf(pick(s, hours...
 // does asks for a change at admin, which may be refused, but not fail.
 func (s *subject) does(method, path string, body map[string]any) answer {
 	s.t.Helper()
-	got := s.ask(s.admin, method, "/api/v1/admin"+path, object(body))
+	got := s.ask(s.admin, method, "/api/v1/admin"+path, bodyOf(body))
 	s.story = append(s.story, fmt.Sprintf("%s %s: %s %s -> %d", s.clock.Now().UTC().Format("01-02 15:04"), method,
-		path, object(body), got.status))
+		path, bodyOf(body), got.status))
 	if got.status >= http.StatusInternalServerError {
 		s.fail("%s", got.raw)
 	}
@@ -60,8 +60,8 @@ func (s *subject) made(path string, body map[string]any) map[string]any {
 	return got.body
 }
 
-// object is a JSON object, empty for none.
-func object(members map[string]any) string {
+// bodyOf is a JSON object, empty for none.
+func bodyOf(members map[string]any) string {
 	if members == nil {
 		return ""
 	}

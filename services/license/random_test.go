@@ -222,7 +222,7 @@ func (s *subject) posts(c *randomCall, endpoint string, body map[string]any, hea
 			r.RemoteAddr = c.address + ":1234"
 			s.public.ServeHTTP(w, r)
 		})
-		return s.ask(from, http.MethodPost, "/api/v1/license/"+endpoint, object(body),
+		return s.ask(from, http.MethodPost, "/api/v1/license/"+endpoint, bodyOf(body),
 			append([]string{"X-API-Key", s.auth.apiKey}, headers...)...)
 	}
 }
