@@ -285,6 +285,53 @@ func TestM7DevicesArePaged(t *testing.T) {
 	})
 }
 
+// TestDevicesAndLeasesAreReadOn: a cursor shows each once, also when others come and go meanwhile, and the exact number.
+func TestDevicesAndLeasesAreReadOn(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		id, key := w.floating(`{"slots":99}`)
+		var newestFirst []string
+		add := func(name string) {
+			w.activate(key, name)
+			w.want(w.checkOut(key, name), http.StatusCreated, "")
+		}
+		for i := range 5 { // two and two at one instant
+			add(fmt.Sprint("pc-", i))
+			newestFirst = slices.Insert(newestFirst, 0, fmt.Sprint("pc-", i))
+			w.clock.Advance(time.Duration(i%2) * time.Second)
+		}
+		for _, list := range []string{"devices", "leases"} {
+			var got []string
+			for query := "per_page=2"; query != ""; {
+				page := w.manage("GET", "/"+id+"/"+list+"?"+query, "")
+				w.want(page, http.StatusOK, "")
+				for _, item := range page.body[list].([]any) {
+					got = append(got, item.(map[string]any)["hardware_id"].(string))
+				}
+				query = ""
+				if next, ok := page.body["next_cursor"].(string); ok {
+					query = "per_page=2&cursor=" + next
+					add("later " + list + fmt.Sprint(len(got)))
+				}
+			}
+			if slices.Sort(got); list == "devices" && !slices.Equal(got, slices.Sorted(slices.Values(newestFirst))) {
+				t.Errorf("%s: %v", list, got)
+			}
+			for _, name := range newestFirst {
+				if !slices.Contains(got, name) {
+					t.Errorf("%s: %s was never shown in %v", list, name, got)
+				}
+			}
+			if len(slices.Compact(slices.Clone(got))) != len(got) {
+				t.Errorf("%s: shown twice: %v", list, got)
+			}
+			for _, bad := range []string{"cursor=x", "cursor=x&page=1", "per_page=1001", "per_page=0"} {
+				w.want(w.manage("GET", "/"+id+"/"+list+"?"+bad, ""), http.StatusBadRequest, "VALIDATION_ERROR")
+			}
+		}
+	})
+}
+
 // TestNoSearchByKeyEscapesTheAudit: neither a page past the end nor a filter that the license does not match hides a
 // search.
 func TestNoSearchByKeyEscapesTheAudit(t *testing.T) {

@@ -529,7 +529,9 @@ func TestListDevices(t *testing.T) {
 			w.t.Errorf("%v", bare)
 		}
 		delete(list.body, "devices")
-		page := map[string]any{"license_id": id, "page": 1.0, "per_page": 100.0, "total": 2.0, "total_pages": 1.0}
+		page := map[string]any{
+			"license_id": id, "page": 1.0, "per_page": 100.0, "total": 2.0, "total_pages": 1.0, "next_cursor": nil,
+		}
 		if diff := cmp.Diff(page, list.body); diff != "" {
 			w.t.Errorf("-want +got:\n%s", diff)
 		}

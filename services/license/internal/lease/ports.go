@@ -3,6 +3,8 @@ package lease
 import (
 	"context"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // Store keeps leases.
@@ -17,8 +19,9 @@ type Store interface {
 	PeekLeases(ctx context.Context, c Call, now time.Time) (*Pool, error)
 	// ExpireLeases notes up to limit leases that have expired, each with its event, and returns how many there were.
 	ExpireLeases(ctx context.Context, limit int) (int, error)
-	// Leases reads one page of the live leases of a license, latest first, and its slots; licensing.ErrNotFound.
-	Leases(ctx context.Context, licenseID string, page, perPage int) (leases []Lease, slots Slots, err error)
+	// Leases reads a part of the live leases of a license, latest first, counts all, and reads its slots;
+	// licensing.ErrNotFound.
+	Leases(ctx context.Context, licenseID string, span licensing.Span) (licensing.Page[Lease], Slots, error)
 }
 
 // Call says which leases of a license a call is about. Empty members name none.

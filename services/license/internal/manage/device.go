@@ -58,22 +58,22 @@ func newDeviceBody(d *licensing.Device) deviceBody {
 type devicesBody struct {
 	LicenseID string       `json:"license_id"`
 	Devices   []deviceBody `json:"devices"`
-	httpx.Page
+	countedBody
 }
 
 func (m *Manage) listDevices(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 100, 1000)
+	span, err := querySpanOf(c, 100, 1000, inTime)
 	if err != nil {
 		return err
 	}
 	id := licenseID(c)
-	devices, total, err := m.Catalog.Devices(c.Request.Context(), id, p.Page, p.PerPage)
+	page, err := m.Catalog.Devices(c.Request.Context(), id, span)
 	if err != nil {
 		return err
 	}
-	body := devicesBody{LicenseID: id, Devices: []deviceBody{}, Page: p.Of(total)}
-	for i := range devices {
-		body.Devices = append(body.Devices, newDeviceBody(&devices[i]))
+	body := devicesBody{id, []deviceBody{}, newCountedBody(span, page)}
+	for i := range page.Items {
+		body.Devices = append(body.Devices, newDeviceBody(&page.Items[i]))
 	}
 	c.PureJSON(http.StatusOK, body)
 	return nil

@@ -42,22 +42,22 @@ type leasesBody struct {
 	LicenseID string          `json:"license_id"`
 	Leases    []leaseBody     `json:"leases"`
 	Slots     wire.LeaseSlots `json:"slots"`
-	httpx.Page
+	countedBody
 }
 
 func (m *Manage) listLeases(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 100, 1000)
+	span, err := querySpanOf(c, 100, 1000, inTime)
 	if err != nil {
 		return err
 	}
 	id := licenseID(c)
-	leases, slots, err := m.Leases.Store.Leases(c.Request.Context(), id, p.Page, p.PerPage)
+	page, slots, err := m.Leases.Store.Leases(c.Request.Context(), id, span)
 	if err != nil {
 		return err
 	}
-	body := leasesBody{LicenseID: id, Leases: []leaseBody{}, Slots: wire.LeaseSlots(slots), Page: p.Of(slots.InUse)}
-	for i := range leases {
-		body.Leases = append(body.Leases, newLeaseBody(&leases[i]))
+	body := leasesBody{id, []leaseBody{}, wire.LeaseSlots(slots), newCountedBody(span, page)}
+	for i := range page.Items {
+		body.Leases = append(body.Leases, newLeaseBody(&page.Items[i]))
 	}
 	c.PureJSON(http.StatusOK, body)
 	return nil

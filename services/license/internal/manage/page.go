@@ -34,7 +34,12 @@ type pageBody struct {
 // querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits tells whether a position is
 // one of the list.
 func querySpan(c *gin.Context, fits func(*licensing.Position) bool) (licensing.Span, error) {
-	p, err := httpx.QueryPage(c, 50, 100)
+	return querySpanOf(c, 50, 100, fits)
+}
+
+// querySpanOf is querySpan with another size of pages, and most as the largest.
+func querySpanOf(c *gin.Context, size, most int, fits func(*licensing.Position) bool) (licensing.Span, error) {
+	p, err := httpx.QueryPage(c, size, most)
 	if err != nil {
 		return licensing.Span{}, err
 	}
@@ -75,6 +80,23 @@ func newPageBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
 		body.NextCursor = new(encodeCursor(*p.Next))
 	}
 	return body
+}
+
+// countedBody is pageBody for lists of which all is counted.
+type countedBody struct {
+	Page       *int    `json:"page"`
+	PerPage    int     `json:"per_page"`
+	Total      int     `json:"total"`
+	TotalPages int     `json:"total_pages"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+func newCountedBody[T any](span licensing.Span, p licensing.Page[T]) countedBody {
+	b := newPageBody(span, p)
+	return countedBody{
+		Page: b.Page, PerPage: b.PerPage, Total: p.Total, TotalPages: (p.Total + span.PerPage - 1) / span.PerPage,
+		NextCursor: b.NextCursor,
+	}
 }
 
 // encodeCursor hides a position in one word, so that nobody takes it for more than it is.

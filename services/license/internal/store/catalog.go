@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -32,22 +33,16 @@ func (s *Store) FindDevice(ctx context.Context, licenseID, hardwareID string) (*
 }
 
 // Devices implements licensing.Catalog.
-func (s *Store) Devices(ctx context.Context, licenseID string, page, perPage int) ([]licensing.Device, int, error) {
+func (s *Store) Devices(
+	ctx context.Context, licenseID string, span licensing.Span,
+) (licensing.Page[licensing.Device], error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
-		return nil, 0, err
+		return licensing.Page[licensing.Device]{}, err
 	}
-	var total int64
-	if err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Count(&total).Error; err != nil {
-		return nil, 0, translate(err)
-	}
-	var rows []deviceRow
-	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("activated_at DESC, id DESC").
-		Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
-	devices := make([]licensing.Device, len(rows))
-	for i := range rows {
-		devices[i] = rows[i].device()
-	}
-	return devices, int(total), translate(err)
+	matching := func() *gorm.DB { return s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID) }
+	latest := newestFirst("activated_at", func(r *deviceRow) (time.Time, string) { return r.ActivatedAt, r.ID })
+	page, err := readCounted(matching, allColumns, span, latest, (*deviceRow).device)
+	return page, translate(err)
 }
 
 // Events implements licensing.Catalog.

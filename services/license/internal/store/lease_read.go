@@ -3,35 +3,34 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // Leases implements lease.Store.
-func (s *Store) Leases(ctx context.Context, licenseID string, page, perPage int) ([]lease.Lease, lease.Slots, error) {
+func (s *Store) Leases(
+	ctx context.Context, licenseID string, span licensing.Span,
+) (licensing.Page[lease.Lease], lease.Slots, error) {
 	l, err := s.Find(ctx, licenseID)
 	if err != nil {
-		return nil, lease.Slots{}, err
+		return licensing.Page[lease.Lease]{}, lease.Slots{}, err
 	}
-	const live = `license_id = @id AND ending = '' AND expires_at > @now`
-	named := []any{sql.Named("id", licenseID), sql.Named("now", leaseNow(s.db, s.clock))}
-	var total int64
-	if err := s.db.Read(ctx).Table("leases").Where(live, named...).Count(&total).Error; err != nil {
-		return nil, lease.Slots{}, translate(err)
+	now := leaseNow(s.db, s.clock)
+	live := func() *gorm.DB {
+		return s.db.Read(ctx).Table("leases").Where("license_id = @id AND ending = '' AND expires_at > @now",
+			sql.Named("id", licenseID), sql.Named("now", now))
 	}
-	var rows []leaseRow
-	err = s.db.Read(ctx).Table("leases").Where(live, named...).Order("leased_at DESC, id DESC").
-		Limit(perPage).Offset((page - 1) * perPage).Find(&rows).Error
-	leases := make([]lease.Lease, len(rows))
-	for i := range rows {
-		leases[i] = *rows[i].lease()
-	}
-	slots := lease.Slots{InUse: int(total)}
+	latest := newestFirst("leased_at", func(r *leaseRow) (time.Time, string) { return r.LeasedAt, r.ID })
+	page, err := readCounted(live, allColumns, span, latest, func(r *leaseRow) lease.Lease { return *r.lease() })
+	slots := lease.Slots{InUse: page.Total}
 	if l.Floating != nil {
 		slots.Total = l.Floating.Slots
 	}
-	return leases, slots, translate(err)
+	return page, slots, translate(err)
 }
 
 // LeasedDevice implements licensing.Lookup.

@@ -55,7 +55,29 @@ func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o o
 	if err := q().Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted).Count(&total).Error; err != nil {
 		return page, db.Error(err)
 	}
+	page, err := readSpan(q, columns, span, o, item)
 	page.Total = int(total)
+	return page, err
+}
+
+// readCounted is readPage for the rows of one license, which are counted however many they are.
+func readCounted[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
+	licensing.Page[T], error,
+) {
+	var total int64
+	if err := q().Count(&total).Error; err != nil {
+		return licensing.Page[T]{}, db.Error(err)
+	}
+	page, err := readSpan(q, columns, span, o, item)
+	page.Total = int(total)
+	return page, err
+}
+
+// readSpan is readPage without the total.
+func readSpan[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
+	licensing.Page[T], error,
+) {
+	var page licensing.Page[T]
 	find := q().Select(columns).Order(o.by).Limit(span.PerPage + 1) // one more tells whether any follows
 	if span.After != nil {
 		find = find.Where(o.after, o.values(span.After)...)

@@ -123,10 +123,11 @@ func (b *harness) state(name string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	devices, _, err := b.Devices(b.t.Context(), l.ID, 1, 10_000)
+	page, err := b.Devices(b.t.Context(), l.ID, licensing.Span{Page: 1, PerPage: 10_000})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	devices := page.Items
 	active := 0
 	for _, d := range devices {
 		if d.IsActive {
@@ -267,7 +268,8 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 		if got.Data, sent.Data = nil, nil; cmp.Diff(sent, got) != "" {
 			t.Errorf("-want +got:\n%s", cmp.Diff(sent, got))
 		}
-		devices, _, err := b.Devices(t.Context(), b.ids["one"], 1, 100)
+		page, err := b.Devices(t.Context(), b.ids["one"], licensing.Span{Page: 1, PerPage: 100})
+		devices := page.Items
 		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() ||
 			!devices[0].ActivatedAt.Equal(noon) ||
 			!devices[0].LastSeenAt.Equal(noon) {

@@ -124,6 +124,12 @@ func with(terms licensing.TermsChange) licensing.NewLicense {
 
 func client(hardwareID string) licensing.Client { return licensing.Client{HardwareID: hardwareID} }
 
+// devicesOf are all devices of a license, latest activation first.
+func devicesOf(t testing.TB, s licensing.Catalog, licenseID string) ([]licensing.Device, error) {
+	page, err := s.Devices(t.Context(), licenseID, licensing.Span{Page: 1, PerPage: 10_000})
+	return page.Items, err
+}
+
 // check holds the promises that every history must keep.
 func check(t *testing.T, r *replica, licenseID string) (active int) {
 	t.Helper()
@@ -131,7 +137,7 @@ func check(t *testing.T, r *replica, licenseID string) (active int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	devices, _, err := r.store.Devices(t.Context(), licenseID, 1, 10_000)
+	devices, err := devicesOf(t, r.store, licenseID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -630,7 +636,7 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
+		before, err := devicesOf(t, r.store, made.License.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -646,7 +652,7 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		if err := seen.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		after, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
+		after, err := devicesOf(t, r.store, made.License.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -693,7 +699,7 @@ func TestC13WhatADeviceSaysOfItself(t *testing.T) {
 			if err := seen.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
-			devices, _, err := r.store.Devices(t.Context(), made.License.ID, 1, 10_000)
+			devices, err := devicesOf(t, r.store, made.License.ID)
 			if err != nil || len(devices) != 1 || devices[0].ID != activated.Device.ID {
 				t.Fatalf("%v, %v", devices, err)
 			}
