@@ -70,6 +70,7 @@ func (s *Service) licenseSpring(cfg Config) *licensespring.Dialect {
 		Numbers:   s.store,
 		Signers:   s.signers,
 		Responses: s.responses,
+		Offline:   s.store,
 		Attempts:  app.NewClientAttempts(s.Core),
 		Limiter:   app.NewClientLimiter(s.Core, cfg.Clients),
 		Clock:     s.Clock,

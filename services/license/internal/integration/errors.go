@@ -11,4 +11,6 @@ var (
 		"no integration has this id; the list of integrations shows them")
 	ErrTooMany = apierr.New(apierr.Conflict, errcode.TooManyIntegrations,
 		"there are as many keys of integrations as can be, those that have ended among them; rotate less often")
+	ErrReused = apierr.New(apierr.Invalid, errcode.IdempotencyKeyReused,
+		"this request_id came before with another request; use a new one for a new request")
 )

@@ -42,3 +42,22 @@ type Signers interface {
 	ByAPIKey(ctx context.Context, apiKey string) (*Signer, error)
 	ByClientID(ctx context.Context, clientID string) (*Signer, error)
 }
+
+// OfflineRequest is a request that was carried by hand.
+type OfflineRequest struct {
+	// ID is the client's, unique within the license.
+	LicenseID, ID string
+	// Hash tells whether another request has the same id.
+	Hash string
+}
+
+// OfflineStore keeps the answers to requests that were carried by hand.
+type OfflineStore interface {
+	// OfflineAnswer is the answer that a request got before, nil for none; ErrReused.
+	OfflineAnswer(ctx context.Context, r OfflineRequest) ([]byte, error)
+	// AnswerOffline keeps what answer gives, in one transaction with what answer changes by its ctx, unless the request
+	// was answered before: then that is the answer. ErrReused, licensing.ErrNotFound.
+	AnswerOffline(
+		ctx context.Context, r OfflineRequest, answer func(ctx context.Context) ([]byte, error),
+	) ([]byte, error)
+}

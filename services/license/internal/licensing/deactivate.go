@@ -15,6 +15,15 @@ type Deactivation struct {
 // ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat
 // would serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
+	return s.deactivateOwn(ctx, key, c, false)
+}
+
+// DeactivateReturned is DeactivateOwn for a device that has given up what let it run without the server.
+func (s *Seats) DeactivateReturned(ctx context.Context, key string, c Client) (Deactivation, error) {
+	return s.deactivateOwn(ctx, key, c, true)
+}
+
+func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returned bool) (Deactivation, error) {
 	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {
 		return Deactivation{}, err
@@ -36,7 +45,7 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 		if e := c.Enrolled(d); e != nil && (e.Foreign || !e.Key.Live(now)) {
 			return &RefusedError{refusal{ErrEnrollmentKey}, Request{License: &ch.License, Enrollment: e, Now: now}}
 		}
-		if d != nil && d.IsActive && d.HoldsOfflineToken(now) {
+		if d != nil && d.IsActive && d.HoldsOfflineToken(now) && !returned {
 			return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
 		}
 		out, err = ch.deactivate(hardwareID, now)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"unicode/utf8"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -39,6 +40,24 @@ func (s *Seats) SetVariables(ctx context.Context, key string, c Client, variable
 			return "", nil
 		}
 		d.Variables = variables
+		return "variables", nil
+	})
+}
+
+// AddVariables is SetVariables for some variables: others stay. Errors: those of SetVariables, VALIDATION_ERROR where
+// there would be too many.
+func (s *Seats) AddVariables(ctx context.Context, key string, c Client, variables map[string]string) (Device, error) {
+	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
+		all := map[string]string{}
+		maps.Copy(all, d.Variables)
+		maps.Copy(all, variables)
+		if len(all) > maxVariables {
+			return "", apierr.InvalidField("variables", fmt.Sprintf("a device has at most %d", maxVariables))
+		}
+		if maps.Equal(d.Variables, all) {
+			return "", nil
+		}
+		d.Variables = all
 		return "variables", nil
 	})
 }

@@ -16,21 +16,28 @@ const readNumbers = `SELECT
 	coalesce((SELECT numeric_id FROM licenses WHERE id = @license), 0) AS license,
 	coalesce((SELECT numeric_id FROM devices WHERE id = @device), 0) AS device,
 	coalesce((SELECT numeric_id FROM users WHERE id = @user), 0) AS "user",
+	coalesce((SELECT numeric_id FROM releases WHERE id = @release), 0) AS release,
 	coalesce((SELECT numeric_id FROM products WHERE code = @product), 0) AS product,
 	coalesce((SELECT numeric_id FROM policies WHERE code = @policy), 0) AS policy`
 
 // Numbers implements integration.NumberStore.
 func (s *Store) Numbers(ctx context.Context, q integration.NumberQuery) (integration.Numbers, error) {
-	var n struct{ License, Device, User, Product, Policy int64 }
+	var n struct{ License, Device, User, Release, Product, Policy int64 }
 	err := s.db.Read(ctx).Raw(readNumbers, sql.Named("license", idOrNull(q.License)),
-		sql.Named("device", idOrNull(q.Device)), sql.Named("user", idOrNull(q.User)),
+		sql.Named("device", idOrNull(q.Device)), sql.Named("user", idOrNull(q.User)), sql.Named("release", idOrNull(q.Release)),
 		sql.Named("product", q.Product), sql.Named("policy", q.Policy)).Scan(&n).Error
 	if err != nil {
 		return integration.Numbers{}, translate(err)
 	}
 	features, err := s.featureNumbers(ctx, q.Features)
 	return integration.Numbers{
-		License: n.License, Device: n.Device, User: n.User, Product: n.Product, Policy: n.Policy, Features: features,
+		License:  n.License,
+		Device:   n.Device,
+		User:     n.User,
+		Release:  n.Release,
+		Product:  n.Product,
+		Policy:   n.Policy,
+		Features: features,
 	}, err
 }
 

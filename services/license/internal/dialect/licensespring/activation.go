@@ -32,7 +32,8 @@ type checkBody struct {
 	BorrowedUntil        *string `json:"borrowed_until"`
 	FloatingInUseDevices *int    `json:"floating_in_use_devices,omitzero"`
 	DeviceID             int64   `json:"device_id"`
-	LicenseSignature     string  `json:"license_signature"`
+	*latestVersion       `json:",inline"`
+	LicenseSignature     string `json:"license_signature"`
 }
 
 // activate gives the device a seat. One that has its seat gets the same answer: clients repeat activations.
@@ -166,6 +167,9 @@ func (d *Dialect) answerCheck(c *gin.Context, s *subject, deviceID string, g *le
 		if until := g.Lease.BorrowedUntil; until.After(d.Clock.Now()) {
 			body.IsBorrowed, body.BorrowedUntil = true, stamp(until)
 		}
+	}
+	if body.latestVersion, err = d.latest(c.Request.Context(), s); err != nil {
+		return err
 	}
 	if body.LicenseSignature, err = s.signature(key, b.ValidityPeriod); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -46,8 +47,12 @@ var (
 	errKeyRequired       = invalid("license_key_required", "licenses of this product are used by their license_key")
 	errUserRequired      = invalid("missing_parameters", "licenses of this product are used by username and password")
 	errNoConsumption     = invalid("license_type_not_allowed", "the license counts no consumption")
-	errTrialExpired      = invalid("trial_expired", "the trial has expired")
-	errVM                = invalid("vm_not_allowed", "the license is not for use in a virtual machine")
+	errBorrowUntil       = invalid("borrow_until_not_valid",
+		"borrowed_until must be a time ahead, no further than max_borrow_time")
+	errOfflineType = invalid("license_type_not_allowed",
+		"only trial, perpetual and consumption licenses can be activated offline")
+	errTrialExpired = invalid("trial_expired", "the trial has expired")
+	errVM           = invalid("vm_not_allowed", "the license is not for use in a virtual machine")
 )
 
 // codes are the clients' words for codes of the main API. Others are the same in lower case.
@@ -65,6 +70,7 @@ var codes = map[string]string{
 	errcode.EntitlementMissing:       "unsupported_product_feature",
 	errcode.EntitlementExpired:       "product_feature_expired",
 	errcode.LeaseLimitExceeded:       "floating_slots_exceeded",
+	errcode.CounterNotFound:          "unsupported_product_feature",
 	errcode.InternalError:            "internal_error",
 }
 
@@ -76,6 +82,10 @@ func wrap(handle httpx.Handler) gin.HandlerFunc {
 // telling is err with the code that clients expect where the facts of a refusal decide it.
 func telling(err error) error {
 	var verdict *licensing.RefusedError
+	var borrow *lease.BorrowError
+	if errors.As(err, &borrow) {
+		return errBorrowUntil
+	}
 	if !errors.As(err, &verdict) {
 		return err
 	}

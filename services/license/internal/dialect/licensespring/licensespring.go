@@ -1,7 +1,7 @@
-// Package licensespring speaks the LicenseSpring License API v4 (docs/dialects/licensespring.md): applications that were
-// built for it work with Latchkey once they have its address, keys of an integration, and the public key that checks
-// our answers. Their "activation" is the seat of a device, their "consumption" a counter, their "floating slot" a lease,
-// their "product feature" an entitlement.
+// Package licensespring speaks the LicenseSpring License API v4 (docs/dialects/licensespring.md): applications that
+// were built for it work with Latchkey once they have its address, keys of an integration, and the public key that
+// checks our answers. Their "activation" is the seat of a device, their "consumption" a counter, their "floating slot"
+// a lease, their "product feature" an entitlement.
 package licensespring
 
 import (
@@ -34,6 +34,7 @@ type Deps struct {
 	Numbers   integration.NumberStore
 	Signers   integration.Signers
 	Responses *integration.ResponseKeys
+	Offline   integration.OfflineStore
 	// Attempts bounds the refused signatures that one client address may send.
 	Attempts *guard.Attempts
 	// Limiter counts the calls of integrations.
@@ -58,6 +59,19 @@ func (d *Dialect) Routes(r gin.IRouter) {
 	g.POST("/activate_license", write, wrap(d.activate))
 	g.GET("/check_license", read, wrap(d.check))
 	g.POST("/deactivate_license", write, wrap(d.deactivate))
+	g.POST("/activate_offline", write, wrap(d.activateOffline))
+	g.POST("/deactivate_offline", write, wrap(d.deactivateOffline))
+	g.POST("/add_consumption", write, wrap(d.addConsumption))
+	g.POST("/add_feature_consumption", write, wrap(d.addFeatureConsumption))
+	g.GET("/check_license_feature", read, wrap(d.checkFeature))
+	g.POST("/floating/borrow", write, wrap(d.borrow))
+	g.POST("/floating/release", write, wrap(d.release))
+	g.POST("/floating/feature_borrow", write, wrap(d.borrowFeature))
+	g.POST("/floating/feature_release", write, wrap(d.releaseFeature))
+	g.POST("/track_device_variables", write, wrap(d.trackVariables))
+	g.GET("/get_device_variables", read, wrap(d.variables))
+	g.GET("/versions", read, wrap(d.versions))
+	g.GET("/installation_file", read, wrap(d.installationFile))
 	g.GET("/product_details", read, wrap(d.productDetails))
 	g.GET("/products", read, wrap(d.products))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 
 	"github.com/gin-gonic/gin"
@@ -40,6 +41,7 @@ type request struct {
 	BorrowedUntil string `json:"borrowed_until" text:"identifier"`
 	Env           string `json:"env" text:"identifier"`
 	Channel       string `json:"channel" text:"identifier"`
+	Version       string `json:"version" text:"identifier"`
 
 	AllowOverages         *bool `json:"allow_overages"`
 	IncludeExpired        bool  `json:"include_expired_features"`
@@ -100,12 +102,19 @@ func decoded(raw []byte) (*request, error) {
 	for name, text := range map[string]string{
 		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
 		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
-		"feature": r.Feature, "env": r.Env, "channel": r.Channel, "password": r.Password,
+		"feature": r.Feature, "env": r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
 	} {
 		f.MaxLen(name, text, maxText)
 	}
+	checkAmount(f, "consumptions", r.Consumptions)
 	licensing.VariablesProblems(f, r.Variables)
 	return r, f.Err()
+}
+
+func checkAmount(f apierr.Fields, name string, amount *int64) {
+	if amount != nil && (*amount < -licensing.MaxCount || *amount > licensing.MaxCount) {
+		f.Add(name, fmt.Sprintf("must be a whole number up to %d", licensing.MaxCount))
+	}
 }
 
 // missing refuses a call that lacks a member.

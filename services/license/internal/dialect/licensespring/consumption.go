@@ -1,0 +1,190 @@
+package licensespring
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// consumedBody is the answer to consumption of a license.
+type consumedBody struct {
+	ID          int64 `json:"id"`
+	consumption `json:",inline"`
+	Company     company `json:"company"`
+}
+
+// featureConsumedBody is the answer to consumption of a product feature.
+type featureConsumedBody struct {
+	ID              int64 `json:"id"`
+	LicenseID       int64 `json:"license_id"`
+	consumption     `json:",inline"`
+	IsFloating      bool    `json:"is_floating"`
+	IsFloatingCloud bool    `json:"is_floating_cloud"`
+	FloatingUsers   int     `json:"floating_users"`
+	Company         company `json:"company"`
+}
+
+// addConsumption counts on the counter of the license. How much more than the limit may be consumed is a term of the
+// license; clients that send it change nothing.
+func (d *Dialect) addConsumption(c *gin.Context) error {
+	s, err := d.subject(c)
+	if err != nil {
+		return err
+	}
+	t := mainCounter(s.License)
+	if t == nil {
+		return errNoConsumption
+	}
+	used, err := d.consume(c, s, counter.Use{Amounts: map[string]int64{t.Name: s.sent.amount()}})
+	if err != nil {
+		return err
+	}
+	n, err := d.Numbers.Numbers(c.Request.Context(), integration.NumberQuery{License: s.ID})
+	if err != nil {
+		return err
+	}
+	return d.answer(c, consumedBody{ID: n.License, consumption: newConsumption(t, used), Company: company{companyID}})
+}
+
+func (d *Dialect) addFeatureConsumption(c *gin.Context) error {
+	s, err := d.subject(c)
+	if err != nil {
+		return err
+	}
+	if s.sent.Feature == "" {
+		return missing("feature")
+	}
+	used, err := d.consume(c, s, counter.Use{Entitlement: s.sent.Feature, Amount: s.sent.amount()})
+	if err != nil {
+		return err
+	}
+	f, n, err := d.feature(c.Request.Context(), s)
+	if err != nil {
+		return err
+	}
+	f.consumption.TotalConsumptions = used
+	return d.answer(c, featureConsumedBody{
+		ID:              f.ID,
+		LicenseID:       n.License,
+		consumption:     *f.consumption,
+		IsFloatingCloud: f.IsFloatingCloud,
+		FloatingUsers:   f.FloatingUsers,
+		Company:         company{companyID},
+	})
+}
+
+// subject is what a call with a body is about.
+func (d *Dialect) subject(c *gin.Context) (*subject, error) {
+	r, err := body(c)
+	if err != nil {
+		return nil, err
+	}
+	return d.identify(c, r)
+}
+
+// amount is how much is consumed: one where the client does not say.
+func (r *request) amount() int64 {
+	if r.Consumptions == nil {
+		return 1
+	}
+	return *r.Consumptions
+}
+
+// consume counts, and returns what the counter shows then. An Idempotency-Key, which clients may add, names the
+// operation: the protocol has no name for it, so that calls without it that come twice count twice.
+func (d *Dialect) consume(c *gin.Context, s *subject, u counter.Use) (used int64, err error) {
+	u.OperationID = jsonbody.Identifier(c.GetHeader("Idempotency-Key"))
+	f := apierr.Fields{}
+	if f.MaxLen("Idempotency-Key", u.OperationID, maxText); len(f) > 0 {
+		return 0, f.Err()
+	}
+	done, err := d.Counters.Consume(c.Request.Context(), s.key, s.client, u)
+	if err != nil {
+		return 0, err
+	}
+	return done.States[0].Used, nil
+}
+
+// checkedFeature is the answer to a check of a product feature.
+type checkedFeature struct {
+	LicenseID            int64 `json:"license_id"`
+	featureBody          `json:",inline"`
+	FloatingInUseDevices *int            `json:"floating_in_use_devices,omitzero"`
+	MetadataString       *jsontext.Value `json:"metadata_string,omitzero"`
+}
+
+// checkFeature tells whether the device may use a product feature. Of a floating license it takes a slot of its own.
+func (d *Dialect) checkFeature(c *gin.Context) error {
+	r, err := query(c)
+	if err != nil {
+		return err
+	}
+	s, err := d.identify(c, r)
+	if err != nil {
+		return err
+	}
+	if r.Feature == "" {
+		return missing("feature")
+	}
+	ctx := c.Request.Context()
+	v, err := d.Seats.ValidateAnd(ctx, s.key, s.client, licensing.Require([]string{r.Feature}))
+	switch {
+	case err != nil:
+		return err
+	case !v.Valid:
+		return licensing.ErrNotActivated
+	}
+	f, n, err := d.feature(ctx, s)
+	if err != nil {
+		return err
+	}
+	b := checkedFeature{LicenseID: n.License, featureBody: f}
+	if f.IsFloatingCloud && !signerOf(c).Integration.ReadOnly {
+		g, err := d.Leases.CheckOut(ctx, s.key, s.featureLease())
+		if err != nil {
+			return err
+		}
+		b.FloatingInUseDevices = &g.Slots.InUse
+	}
+	if r.IncludeMetadataString {
+		text, err := jsontext.AppendQuote(nil, string(f.Metadata))
+		if err != nil {
+			return err
+		}
+		b.MetadataString = (*jsontext.Value)(&text)
+	}
+	return d.answer(c, b)
+}
+
+// feature is the entitlement that a call names, with the numbers of the license.
+func (d *Dialect) feature(ctx context.Context, s *subject) (featureBody, integration.Numbers, error) {
+	code := s.sent.Feature
+	e, ok := s.Entitlement(code)
+	if !ok || !slices.Contains(s.UsableFeatures(d.Clock.Now()), code) {
+		return featureBody{}, integration.Numbers{}, licensing.ErrEntitlementMissing
+	}
+	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{License: s.ID, Features: []string{code}})
+	if err != nil {
+		return featureBody{}, n, err
+	}
+	used, err := d.used(ctx, s.License)
+	return newFeature(&e, &s.Terms, n.Features[code], used), n, err
+}
+
+// featureLease is the lease of a product feature. It is another than that of the license on the same device.
+func (s *subject) featureLease() lease.Request {
+	client := s.client
+	client.SessionID = featureSession(s.sent.Feature)
+	return lease.Request{Client: client, Entitlement: s.sent.Feature}
+}
+
+func featureSession(code string) string { return "feature " + code }
