@@ -29,7 +29,9 @@ type springs struct {
 func (w *world) springs(members string) *springs {
 	w.t.Helper()
 	made := w.integrations(http.MethodPost, "", `{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
-	w.want(made, http.StatusCreated, "")
+	if made.status != http.StatusCreated {
+		w.t.Fatalf("%d %s", made.status, made.raw)
+	}
 	block, _ := pem.Decode([]byte(made.body["public_key_pem"].(string)))
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {

@@ -99,7 +99,7 @@ func (a *API) table() []route {
 		{http.MethodPost, blocks, adminkey.Operator, toLicense},
 		{http.MethodGet, blocks, adminkey.Viewer, toLicense},
 		{http.MethodDelete, blocks + "/:block_id", adminkey.Operator, toLicense},
-		{http.MethodPost, springs, adminkey.Owner, toLicense},
+		{http.MethodPost, springs, adminkey.Owner, longer(bulkTime, toLicense)},
 		{http.MethodGet, springs, adminkey.Owner, toLicense},
 		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
 		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},

@@ -146,7 +146,7 @@ func (m *Manage) policyRoutes(g gin.IRouter) {
 
 func (m *Manage) integrationRoutes(g gin.IRouter) {
 	plain := httpx.OnlyQuery()
-	g.POST("", plain, wire.Wrap(m.createIntegration))
+	g.POST("", httpx.Timeout(bulkTime), plain, wire.Wrap(m.createIntegration)) // the first may have to make the RSA key
 	g.GET("", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listIntegrations))
 	g.POST("/:integration_id/rotate", plain, wire.Wrap(m.rotateIntegration))
 	g.DELETE("/:integration_id", plain, httpx.NoMembers(), wire.Wrap(m.deleteIntegration))

@@ -5,6 +5,8 @@
 package licensespring
 
 import (
+	"time"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -51,10 +53,13 @@ func New(d Deps) *Dialect { return &Dialect{d} }
 // maxBody caps the bodies of all calls, in bytes: variables of a device are the most of them.
 const maxBody = 128 << 10
 
+// keyTime is how long the first call may take that needs the key of our answers: making it may take seconds.
+const keyTime = 10 * time.Second
+
 // Routes is the whole dialect. Each path is served with a slash at its end, too.
 func (d *Dialect) Routes(r gin.IRouter) {
 	g := r.Group(Path, httpx.MaxBody(maxBody))
-	g.GET("/public_key", wrap(d.publicKey)) // for anybody
+	g.GET("/public_key", httpx.Timeout(keyTime), wrap(d.publicKey)) // for anybody
 	read, write := d.admits(false), d.admits(true)
 	g.POST("/activate_license", write, wrap(d.activate))
 	g.GET("/check_license", read, wrap(d.check))
