@@ -24,7 +24,8 @@ const readNumbers = `SELECT
 func (s *Store) Numbers(ctx context.Context, q integration.NumberQuery) (integration.Numbers, error) {
 	var n struct{ License, Device, User, Release, Product, Policy int64 }
 	err := s.db.Read(ctx).Raw(readNumbers, sql.Named("license", idOrNull(q.License)),
-		sql.Named("device", idOrNull(q.Device)), sql.Named("user", idOrNull(q.User)), sql.Named("release", idOrNull(q.Release)),
+		sql.Named("device", idOrNull(q.Device)), sql.Named("user", idOrNull(q.User)),
+		sql.Named("release", idOrNull(q.Release)),
 		sql.Named("product", q.Product), sql.Named("policy", q.Policy)).Scan(&n).Error
 	if err != nil {
 		return integration.Numbers{}, translate(err)

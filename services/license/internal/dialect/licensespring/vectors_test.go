@@ -118,7 +118,8 @@ func TestLikeJavaScript(t *testing.T) {
 			t.Errorf("%s: %s, want %s", given, got, want)
 		}
 	}
-	if got := string(printed(errorBody{400, "x", "a<b & \"c\"\u2028"})); got != "{\"status\":400,\"code\":\"x\",\"message\":\"a<b & \\\"c\\\"\u2028\"}" {
+	want := "{\"status\":400,\"code\":\"x\",\"message\":\"a<b & \\\"c\\\"\u2028\"}"
+	if got := string(printed(errorBody{400, "x", "a<b & \"c\"\u2028"})); got != want {
 		t.Error(got)
 	}
 }
