@@ -26,7 +26,7 @@ var delegatedRoutes = []forwardedRoute{
 	{"license", "GET", organisationPath, ``, 200, theOrganisation},
 	{"license", "POST", organisationPath + "/credits", `{"amount":1,"reason":"invoice"}`, 200, theOrganisation},
 	{"license", "POST", organisationPath + "/masters", `{"product":"studio","operating_system":"linux"}`, 201,
-		`{` + theMaster + `,"master_key":"7JCVgZbG"}`},
+		`{` + theMaster + `,"master_key":"7JCVgZbG","public_key_pem":"-----BEGIN"}`},
 	{"license", "GET", organisationPath + "/masters", ``, 200, `{"masters":[{` + theMaster + `}],` + theOnlyPage},
 	{"license", "GET", organisationPath + "/slaves", ``, 200, `{"slaves":[` + theSlave + `],` + theOnlyPage},
 	{"license", "GET", organisationPath + "/charges", ``, 200, `{"charges":[` + theCharge + `],` + theOnlyPage},

@@ -164,7 +164,7 @@ func (b *attacker) refused(op operation, what string, a answer, statuses ...int)
 		return
 	}
 	message, code := a.text("error"), a.code()
-	if _, ok := a.body["details"].(map[string]any); !ok || message == "" || code == "" {
+	if _, ok := a.body["details"].(map[string]any); (!ok || message == "" || code == "") && !a.isOfDialect() {
 		b.Errorf("%s: not the shape of an error: %d %.300s", what, a.status, a.raw)
 	}
 	if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
@@ -176,6 +176,11 @@ func (b *attacker) refused(op operation, what string, a answer, statuses ...int)
 	if op.Operation != nil && a.status != http.StatusMethodNotAllowed && op.Responses.Status(a.status) == nil {
 		b.Errorf("%s: %d is not documented: %s", what, a.status, a.raw)
 	}
+}
+
+// isOfDialect tells whether an error has the form that clients of other vendors' APIs expect.
+func (a answer) isOfDialect() bool {
+	return len(a.body) == 3 && a.body["status"] == float64(a.status) && a.text("code") != "" && a.text("message") != ""
 }
 
 // send calls the operation on the victim with its good credential.

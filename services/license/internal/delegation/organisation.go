@@ -3,6 +3,7 @@ package delegation
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 
@@ -106,6 +107,8 @@ type WantedMaster struct {
 type NewMaster struct {
 	Master
 	Key string
+	// PublicKey checks the tokens of devices.
+	PublicKey ed25519.PublicKey
 }
 
 // AddMaster makes a master. Errors: VALIDATION_ERROR, ErrOrganisationNotFound, ErrMasterExists.
@@ -119,11 +122,12 @@ func (s *Organisations) AddMaster(
 		return NewMaster{}, err
 	}
 	// What devices check tokens by is there from now on.
-	if _, err := s.Tokens.Delegated(ctx); err != nil {
+	signer, err := s.Tokens.Delegated(ctx)
+	if err != nil {
 		return NewMaster{}, err
 	}
 	err = s.Store.Together(ctx, func(ctx context.Context) error {
-		made = NewMaster{Key: newKey(masterBytes), Master: Master{
+		made = NewMaster{Key: newKey(masterBytes), PublicKey: signer.Public, Master: Master{
 			ID:              newID(),
 			OrganisationID:  id,
 			Product:         w.Product,

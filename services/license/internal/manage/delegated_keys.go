@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 )
 
@@ -40,7 +41,8 @@ func newMasterBody(m delegation.Master) masterBody {
 // madeMasterBody is the answer of its creation, the only one with the key.
 type madeMasterBody struct {
 	masterBody
-	MasterKey string `json:"master_key"`
+	MasterKey    string `json:"master_key"`
+	PublicKeyPEM string `json:"public_key_pem"`
 }
 
 // newMaster is a master to create.
@@ -54,8 +56,8 @@ type newMaster struct {
 // Unsettable implements jsonbody.Unsettable.
 func (newMaster) Unsettable() map[string]string {
 	return map[string]string{
-		"master": "it is made", "master_key": "it is made", "organisation": "the path names it", "created_at": "",
-		"revoked_at": "delete the master",
+		"master": "it is made", "master_key": "it is made", "public_key_pem": "", "created_at": "",
+		"organisation": "the path names it", "revoked_at": "delete the master",
 	}
 }
 
@@ -102,7 +104,7 @@ func (m *Manage) createMaster(c *gin.Context) error {
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (madeMasterBody, error) {
 		made, err := m.Delegation.AddMaster(ctx, by, delegatedPathID(c, "organisation"), in.wanted())
-		return madeMasterBody{newMasterBody(made.Master), made.Key}, err
+		return madeMasterBody{newMasterBody(made.Master), made.Key, file.PublicPEM(made.PublicKey)}, err
 	})
 	if err != nil {
 		return err

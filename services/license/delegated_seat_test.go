@@ -1,0 +1,119 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license"
+)
+
+// Both APIs want the last seats of one license at once, at two processes: the seats are never more than the license
+// has, and only devices with one were charged for.
+func TestDelegatedKeysAndLicenseKeysShareTheSeats(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		id, key := w.create(7, 0)
+		organisation := w.organisation(100)
+		master := w.master(organisation, "linux", `,"license_id":"`+id+`"`).body["master_key"].(string)
+		both := []*world{w, w.replica()}
+		var mu sync.Mutex
+		byLicense, byDelegation := 0, 0
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() {
+				at, hardwareID := both[i/2%2], fmt.Sprintf("pc-%d", i)
+				var got answer
+				if i%2 == 0 {
+					got = at.post("activate", device(key, hardwareID))
+				} else {
+					got = at.delegated(master, hardwareID)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case got.status == http.StatusCreated && i%2 == 0:
+					byLicense++
+				case got.status == http.StatusCreated:
+					byDelegation++
+				case !strings.Contains(got.raw, errcode.DeviceLimitExceeded):
+					t.Errorf("%d %s", got.status, got.raw)
+				}
+			})
+		}
+		all.Wait()
+		used := w.delegation(http.MethodGet, "/organisations/"+organisation, "").body["used_credit"]
+		shown := w.seatsTaken(id)
+		if byLicense+byDelegation != 7 || shown != 7.0 || used != float64(byDelegation) {
+			t.Errorf("%d and %d seats, %v shown, %v charged", byLicense, byDelegation, shown, used)
+		}
+	})
+}
+
+// seatsTaken is what the license counts.
+func (w *world) seatsTaken(id string) any {
+	w.t.Helper()
+	return w.manage(http.MethodPatch, "/"+id, `{}`).body["current_devices"]
+}
+
+func TestARepeatedSlaveIsMadeOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		master := w.masterKey(w.organisation(1), "linux")
+		ask := func() answer {
+			return w.call(http.MethodPost, "/slaves", object("masterKey", master), "Idempotency-Key", "one")
+		}
+		first, again := ask(), ask()
+		if again.raw != first.raw || again.header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("%s, %s", first.raw, again.raw)
+		}
+	})
+}
+
+// A device that lost its seat to an administrator takes it again at no cost.
+func TestADeviceThatComesBackIsNotChargedFor(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		made := w.master(w.organisation(1), "linux", "")
+		master, id := made.body["master_key"].(string), made.body["license_id"].(string)
+		first := w.wantCredits(w.delegated(master, "pc-1"), 1, 1)
+		w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"pc-1"}`), http.StatusOK, "")
+		if again := w.wantCredits(w.delegated(master, "pc-1"), 1, 1); again != first {
+			t.Errorf("another token: %s", again)
+		}
+		if n := w.seatsTaken(id); n != 1.0 {
+			t.Errorf("%v devices", n)
+		}
+	})
+}
+
+func TestCreditsAreKeptInBounds(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		organisation := w.organisation(2)
+		master := w.masterKey(organisation, "linux")
+		w.wantCredits(w.delegated(master, "pc-1"), 2, 1)
+		credits := "/organisations/" + organisation + "/credits"
+		for _, body := range []string{`{"amount":-2,"reason":"typo"}`, `{"amount":0,"reason":"typo"}`,
+			`{"amount":1000000000,"reason":"typo"}`, `{"amount":1}`, `{"amount":1.5,"reason":"typo"}`,
+			`{"amount":99999999999999999999,"reason":"typo"}`} {
+			w.want(w.delegation(http.MethodPost, credits, body), http.StatusBadRequest, errcode.ValidationError)
+		}
+		w.want(w.delegation(http.MethodPost, credits, `{"amount":-1,"reason":"typo"}`), http.StatusOK, "")
+		w.wantRefused(w.delegated(master, "pc-2"), http.StatusBadRequest, errcode.CreditExhausted)
+		for _, id := range []string{"29f45dfa37864357d8c02aa4", "x", strings.ToUpper(organisation)} {
+			w.want(w.delegation(http.MethodGet, "/organisations/"+id, ""), http.StatusNotFound,
+				errcode.OrganisationNotFound)
+		}
+	})
+}
+
+func TestDialectsCanBeSwitchedOff(t *testing.T) {
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d, func(c *license.Config) { c.Dialects = []string{"none"} })
+		got := w.ask(w.engine, http.MethodPost, "/activate", `{}`)
+		w.want(got, http.StatusNotFound, errcode.NotFound)
+	})
+}
