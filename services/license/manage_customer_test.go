@@ -233,6 +233,35 @@ func (w *world) persist(ask func() answer) answer {
 	return got
 }
 
+// TestLicensesAreFoundByTheEmailOfTheirCustomer: also where so many begin like it that not all are looked up first.
+func TestLicensesAreFoundByTheEmailOfTheirCustomer(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		mine, _ := w.create(1, 0)
+		w.want(w.customers(http.MethodPut, "/acme", `{"email":"Ada@Example.com"}`), http.StatusOK, "")
+		w.many("other", 3, "")
+		found := func(search string) (ids []string) {
+			for _, l := range w.manage(http.MethodGet, "?search="+url.QueryEscape(search), "").body["licenses"].([]any) {
+				ids = append(ids, l.(map[string]any)["license_id"].(string))
+			}
+			return ids
+		}
+		for _, search := range []string{"ada@example.com", "ADA@", "a"} {
+			if got := found(search); len(got) != 1 || got[0] != mine {
+				t.Errorf("%s: %v, want %s", search, got, mine)
+			}
+		}
+		if got := found("da@example.com"); len(got) != 0 {
+			t.Errorf("the middle of an address found %v", got)
+		}
+		for range 21 {
+			w.many("ada@", 100, "")
+		}
+		if got := w.manage(http.MethodGet, "?search=ada@", "").body["total"]; got != 2101.0 {
+			t.Errorf("%v licenses, want 2101", got)
+		}
+	})
+}
+
 // TestCustomersOfAnyID: in a path an id is percent-encoded, a slash too.
 func TestCustomersOfAnyID(t *testing.T) {
 	eachWorld(t, func(w *world) {

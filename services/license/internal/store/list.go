@@ -119,18 +119,22 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 // through, newest first.
 const fewFound = 2000
 
-// beginning selects the licenses of which the customer, the key as it is shown, or a device with a seat begins with a
-// text.
+// beginning selects the licenses of which the customer, the customer's e-mail address, the key as it is shown, or a
+// device with a seat begins with a text.
 func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, error) {
 	begins := s.begins
 	key := strings.NewReplacer("@begin", "@key", "@end", "@key_end").Replace(begins("masked_key"))
 	bounds := []any{
 		sql.Named("begin", text), sql.Named("end", text+lastRune),
 		sql.Named("key", strings.ToUpper(text)), sql.Named("key_end", strings.ToUpper(text)+lastRune),
+		sql.Named("folded", strings.ToLower(text)), sql.Named("folded_end", strings.ToLower(text)+lastRune),
 	}
+	email := strings.NewReplacer("@begin", "@folded", "@end", "@folded_end").Replace(begins("customers.email_key"))
 	device := "is_active AND (" + begins("hardware_id") + " OR name <> '' AND " + begins("name") + ")"
 	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` +
 		key +
+		` UNION ALL SELECT licenses.id FROM customers JOIN licenses ON licenses.customer_id = customers.customer_id
+			WHERE ` + email +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND ` + begins("hardware_id") +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND name <> '' AND ` + begins("name")
 	var ids []string
@@ -141,6 +145,7 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)
 	}
 	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
+			" OR EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id AND " + email + ")" +
 			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds},
 		translate(err)
 }
