@@ -125,3 +125,23 @@ func TestCheckDevice(t *testing.T) {
 		}
 	})
 }
+
+// checkDevice asks as auth does, before it gives a device tokens, with the members that explain has.
+func (w *world) checkDevice(members map[string]any) answer {
+	w.t.Helper()
+	asked := licensev1.CheckDeviceRequest{IsVm: members["is_vm"] == true}
+	for member, into := range map[string]*string{
+		"license_id": &asked.LicenseId, "hardware_id": &asked.HardwareId, "app_version": &asked.AppVersion,
+		"address": &asked.Address,
+	} {
+		*into, _ = members[member].(string)
+	}
+	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&asked))
+	if err == nil {
+		return answer{status: http.StatusOK}
+	}
+	e := apierr.From(err)
+	return answer{status: e.Kind.Status(), raw: e.Error(), body: map[string]any{
+		"error_code": e.Code, "error": e.Message,
+	}}
+}

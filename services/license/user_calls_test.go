@@ -12,7 +12,8 @@ import (
 )
 
 // everyTerm is for a license on which each call of a device does something.
-const everyTerm = `"product":"studio","max_devices":9,"floating":{"slots":9},"features":["x"],"counters":[{"name":"exports"}]`
+const everyTerm = `"product":"studio","max_devices":9,"floating":{"slots":9},"features":["x"],` +
+	`"counters":[{"name":"exports"}]`
 
 // userCalls are the calls of a device that has its seat, in an order in which all of them are allowed.
 var userCalls = []struct {

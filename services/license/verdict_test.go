@@ -8,12 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 // endpoints are the calls that explain knows.
@@ -269,26 +266,6 @@ func (w *world) tokenAgrees(id string, of map[string]any) (code any) {
 	called := w.checkDevice(question)
 	w.agrees(w.explain(text(question)), called)
 	return called.body["error_code"]
-}
-
-// checkDevice asks as auth does, before it gives a device tokens, with the members that explain has.
-func (w *world) checkDevice(members map[string]any) answer {
-	w.t.Helper()
-	asked := licensev1.CheckDeviceRequest{IsVm: members["is_vm"] == true}
-	for member, into := range map[string]*string{
-		"license_id": &asked.LicenseId, "hardware_id": &asked.HardwareId, "app_version": &asked.AppVersion,
-		"address": &asked.Address,
-	} {
-		*into, _ = members[member].(string)
-	}
-	_, err := w.asAuth.CheckDevice(w.t.Context(), connect.NewRequest(&asked))
-	if err == nil {
-		return answer{status: http.StatusOK}
-	}
-	e := apierr.From(err)
-	return answer{status: e.Kind.Status(), raw: e.Error(), body: map[string]any{
-		"error_code": e.Code, "error": e.Message,
-	}}
 }
 
 // unblock takes all blocks back.
