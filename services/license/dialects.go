@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/delegated"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/licensespring"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
 // dialectNames are what the setting Dialects calls them.
@@ -41,13 +42,13 @@ type dialect struct {
 }
 
 // dialects are those that are switched on.
-func (s *Service) dialects(cfg Config) []dialect {
+func (s *Service) dialects(cfg Config, signIns *user.SignIns) []dialect {
 	all := []dialect{
 		{
 			name:       licenseSpring,
 			paths:      []string{licensespring.Path},
 			writeError: licensespring.WriteError,
-			routes:     s.licenseSpring(cfg).Routes,
+			routes:     s.licenseSpring(cfg, signIns).Routes,
 		},
 		{
 			name:       delegatedKeys,
@@ -59,12 +60,14 @@ func (s *Service) dialects(cfg Config) []dialect {
 	return slices.DeleteFunc(all, func(d dialect) bool { return !cfg.serves(d.name) })
 }
 
-func (s *Service) licenseSpring(cfg Config) *licensespring.Dialect {
+func (s *Service) licenseSpring(cfg Config, signIns *user.SignIns) *licensespring.Dialect {
 	return licensespring.New(licensespring.Deps{
 		Seats:     s.seats,
 		Counters:  s.counters,
 		Leases:    s.leases,
 		Licenses:  s.store,
+		SignIns:   signIns,
+		Users:     s.store,
 		Products:  s.store,
 		Customers: s.store,
 		Numbers:   s.store,

@@ -28,7 +28,8 @@ type springs struct {
 // springs makes an integration; members are more of its JSON.
 func (w *world) springs(members string) *springs {
 	w.t.Helper()
-	made := w.integrations(http.MethodPost, "", `{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
+	made := w.integrations(http.MethodPost, "",
+		`{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
 	if made.status != http.StatusCreated {
 		w.t.Fatalf("%d %s", made.status, made.raw)
 	}

@@ -277,3 +277,42 @@ func TestLicenseSpringVersions(t *testing.T) {
 		}
 	})
 }
+
+func TestLicenseSpringUsers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		s := w.springs("")
+		ada := w.ada("")
+		id, key := w.assigned(ada)
+		call := func(path, hardwareID, more string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodPost, path, fmt.Sprintf(
+				`{"product":"studio","username":"Ada@example.com","hardware_id":%q%s}`, hardwareID, more))
+		}
+		check := func(hardwareID string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodGet,
+				"check_license?product=studio&username=Ada%40example.com&hardware_id="+hardwareID, "")
+		}
+		s.refused(call("activate_license", "pc", ""), 400, "missing_parameters")
+		s.refused(check("pc"), 400, "missing_parameters")
+		s.refused(call("activate_license", "pc", `,"password":"wrong"`), 400, "invalid_credentials")
+		s.refused(s.post("activate_license", key, "pc", ""), 400, "license_not_found") // another product
+		made := s.object(call("activate_license", "pc", `,"password":"`+thePassword+`"`))
+		s.verify("pc#ada@example.com#", made["license_signature"].(string))
+		if made["license_key"] != nil || made["user"].(map[string]any)["email"] != "Ada@example.com" {
+			t.Errorf("activated: %v", made)
+		}
+		s.object(check("pc"))
+		s.refused(check("other"), 400, "missing_parameters")
+		eve := s.ask(http.MethodGet, "check_license?product=studio&username=eve%40example.com&hardware_id=pc", "")
+		s.refused(eve, 400, "missing_parameters")
+		licenses := s.ask(http.MethodGet,
+			"user_licenses?product=studio&username=Ada%40example.com&password=correct+horse", "")
+		if list := s.list(licenses); len(list) != 1 || list[0]["license"].(map[string]any)["id"] != made["id"] {
+			t.Errorf("licenses: %s", licenses.Body)
+		}
+		s.word(s.ask(http.MethodPost, "change_password", `{"product":"studio","username":"Ada@example.com",`+
+			`"password":"`+thePassword+`","new_password":"battery staple"}`), "password_changed")
+		s.word(call("deactivate_license", "pc", ""), "license_deactivated")
+		w.inUse(id, 0)
+	})
+}

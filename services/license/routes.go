@@ -26,14 +26,15 @@ import (
 func (s *Service) routes(cfg Config) {
 	files := &licensefile.Files{Store: s.store, Seats: s.seats, Keys: s.fileKeys, Clock: s.Clock}
 	passwords := user.NewPasswords()
-	dialects := s.dialects(cfg)
+	signIns := s.signIns(passwords)
+	dialects := s.dialects(cfg, signIns)
 	public := s.PublicEngine(app.Public{
 		OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins, Errors: errorWriters(dialects),
 	})
 	api.New(api.Deps{
 		Seats:       s.seats,
 		Counters:    s.counters,
-		SignIns:     s.signIns(passwords),
+		SignIns:     signIns,
 		Offline:     &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Leases:      s.leases,
 		Files:       files,

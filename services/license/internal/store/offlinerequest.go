@@ -98,7 +98,8 @@ func (s *Store) keepOfflineAnswer(tx *gorm.DB, r integration.OfflineRequest, ans
 
 // PruneOfflineRequests deletes answers that are too old to be asked for again.
 func (s *Store) PruneOfflineRequests(ctx context.Context) error {
-	const old = `DELETE FROM offline_requests WHERE id IN (SELECT id FROM offline_requests WHERE created_at < ? LIMIT ?)`
+	const old = `DELETE FROM offline_requests
+		WHERE id IN (SELECT id FROM offline_requests WHERE created_at < ? LIMIT ?)`
 	_, err := s.pruneRows(ctx, old, s.clock.Now().Add(-offlineRequestsKeptFor))
 	return err
 }

@@ -110,12 +110,18 @@ func (d *Dialect) licenseNow(ctx context.Context, s *subject, deviceID string) (
 		return licenseBody{}, facts{}, err
 	}
 	f, err := d.facts(ctx, &l, s.product, deviceID)
-	return newLicense(&l, s.sent.LicenseKey, f, d.Clock.Now()), f, err
+	if s.user == nil || err != nil {
+		return newLicense(&l, s.sent.LicenseKey, f, d.Clock.Now()), f, err
+	}
+	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{User: s.user.ID})
+	b := newLicense(&l, "", f, d.Clock.Now())
+	b.User = newUser(s.user, n.User)
+	return b, f, err
 }
 
 // signature is license_signature of an answer.
 func (s *subject) signature(key *integration.ResponseKey, validity *string) (string, error) {
-	return signed(key, licenseText(s.sent.HardwareID, s.sent.LicenseKey, validity))
+	return signed(key, licenseText(s.sent.HardwareID, s.sent.signedID(), validity))
 }
 
 // check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the

@@ -57,7 +57,10 @@ func (d *Dialect) borrowAs(c *gin.Context, s *subject, r lease.Request) error {
 		return err
 	}
 	b := borrowedBody{
-		BorrowedUntil: stamp(g.Lease.BorrowedUntil), DeviceID: n.Device, LicenseID: n.License, Company: company{companyID},
+		BorrowedUntil: stamp(g.Lease.BorrowedUntil),
+		DeviceID:      n.Device,
+		LicenseID:     n.License,
+		Company:       company{companyID},
 	}
 	if s.Floating != nil {
 		b.MaxBorrowTime = s.Floating.BorrowMaxHours

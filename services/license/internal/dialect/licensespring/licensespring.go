@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
 // Path is what the paths of all routes begin with.
@@ -31,6 +32,8 @@ type Deps struct {
 	Leases   *lease.Leases
 	// Licenses reads what is not asked often enough to be kept in memory.
 	Licenses  licensing.Catalog
+	SignIns   *user.SignIns
+	Users     user.Store
 	Products  catalog.ProductStore
 	Customers customer.Store
 	Numbers   integration.NumberStore
@@ -75,6 +78,8 @@ func (d *Dialect) Routes(r gin.IRouter) {
 	g.POST("/floating/feature_release", write, wrap(d.releaseFeature))
 	g.POST("/track_device_variables", write, wrap(d.trackVariables))
 	g.GET("/get_device_variables", read, wrap(d.variables))
+	g.GET("/user_licenses", read, wrap(d.userLicenses))
+	g.POST("/change_password", write, wrap(d.changePassword))
 	g.GET("/versions", read, wrap(d.versions))
 	g.GET("/installation_file", read, wrap(d.installationFile))
 	g.GET("/product_details", read, wrap(d.productDetails))

@@ -21,7 +21,8 @@ const maxParts = 16
 
 // errNotReadable says what the documentation says of whatever is no request.
 var errNotReadable = refused("authorization_missing_params",
-	"the request must be a JSON object in base64, with hardware_id, license_key or username, date, api_key and signature")
+	"the request must be a JSON object in base64, with hardware_id, license_key or username, date, api_key and "+
+		"signature")
 
 // offlineRequest is a request that an application without a network wrote into a file.
 type offlineRequest struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
 // maxText bounds identifiers and names, in characters.
@@ -28,6 +29,10 @@ type request struct {
 	LicenseKey string `json:"license_key"`
 	Username   string `json:"username"`
 	Password   string `json:"password"`
+	// NewPassword is that of change_password.
+	NewPassword string `json:"new_password"`
+	// LicenseID is the number of one of the licenses of a user.
+	LicenseID int64 `json:"license_id"`
 
 	OSVersion  string            `json:"os_ver" text:"identifier"`
 	Hostname   string            `json:"hostname" text:"identifier"`
@@ -55,7 +60,7 @@ var (
 		"is_vm": true, "allow_overages": true, "include_expired_features": true, "include_latest_version": true,
 		"include_metadata_string": true,
 	}
-	counts = map[string]bool{"consumptions": true}
+	counts = map[string]bool{"consumptions": true, "license_id": true}
 )
 
 // body reads the JSON of a call, whatever its media type says.
@@ -102,7 +107,8 @@ func decoded(raw []byte) (*request, error) {
 	for name, text := range map[string]string{
 		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
 		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
-		"feature": r.Feature, "env": r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
+		"feature": r.Feature,
+		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password, "new_password": r.NewPassword,
 	} {
 		f.MaxLen(name, text, maxText)
 	}
@@ -129,6 +135,8 @@ type subject struct {
 	key     string
 	client  licensing.Client
 	sent    *request
+	// user is nil for a call by a license key.
+	user *user.User
 }
 
 // identify finds the license of a call of a device. Errors: those of the dialect, licensing.ErrNotFound.
@@ -141,8 +149,11 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	switch {
 	case s.client.HardwareID == "":
 		return nil, missing("hardware_id")
-	case product.AuthorizationMethod == catalog.ByUser:
+	case product.AuthorizationMethod == catalog.ByUser && r.Username == "":
 		return nil, errUserRequired
+	case product.AuthorizationMethod == catalog.ByUser:
+		s.key = ""
+		return s, d.identifyUser(c, s)
 	case s.key == "" && r.Username != "":
 		return nil, errKeyRequired
 	case s.key == "":

@@ -1,0 +1,174 @@
+package licensespring
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
+)
+
+var (
+	errPassword = invalid("missing_parameters",
+		"some parameters are missing in the request: password, which this device has not been activated with yet")
+	errChangePassword = invalid("change_password_not_allowed", "licenses of this product are used without passwords")
+)
+
+// userLicense is a license of a user with the user.
+type userLicense struct {
+	License licenseBody `json:"license"`
+	User    userBody    `json:"user"`
+}
+
+func newUser(u *user.User, id int64) *userBody {
+	first, last := nameParts(u.Name)
+	return &userBody{
+		ID: id, Email: u.Email, FirstName: first, LastName: last, IsInitialPassword: u.MustChangePassword,
+	}
+}
+
+// identifyUser finds the license of a user. Who sends no password must call from a device that the user activated.
+func (d *Dialect) identifyUser(c *gin.Context, s *subject) error {
+	u, err := d.prove(c, s.sent)
+	if err != nil {
+		return err
+	}
+	s.user = &u
+	err = d.licenseOfUser(c, s, &u)
+	if s.sent.Password == "" && (errors.Is(err, licensing.ErrNotAssigned) || errors.Is(err, licensing.ErrUserLocked)) {
+		return errPassword // the same as for e-mails that nobody has
+	}
+	return err
+}
+
+func (d *Dialect) licenseOfUser(c *gin.Context, s *subject, u *user.User) (err error) {
+	ctx := c.Request.Context()
+	signedIn := &licensing.SignedIn{User: &u.User}
+	s.client.User = signedIn
+	if signedIn.LicenseID, err = d.chosen(ctx, u, s.sent.LicenseID); err != nil {
+		return err
+	}
+	if s.License, _, err = d.Seats.LicenseByKey(ctx, "", &s.client); err != nil || s.sent.Password != "" {
+		return err
+	}
+	device, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
+	switch {
+	case err != nil:
+		return err
+	case device == nil || !device.IsActive || device.UserID != u.ID:
+		return errPassword
+	}
+	return nil
+}
+
+// prove is the user whose password it is or, of a call without one, whose e-mail it is: the device has to prove it.
+func (d *Dialect) prove(c *gin.Context, r *request) (user.User, error) {
+	ctx, email := c.Request.Context(), jsonbody.Identifier(r.Username)
+	if r.Password != "" {
+		session, err := d.SignIns.SignIn(ctx, user.Attempt{
+			Product: r.Product, Email: email, Password: r.Password, IP: httpx.ClientIP(c),
+		})
+		return session.User, err
+	}
+	found, err := d.Users.Named(ctx, r.Product, user.Fold(email), "")
+	if err == nil && len(found) != 1 {
+		err = errPassword // the same as for a user whose device it is not
+	}
+	if err != nil {
+		return user.User{}, err
+	}
+	return d.Users.FindUser(ctx, found[0].ID) // with the licenses
+}
+
+// chosen is the id of the license that has a number; empty, for the only one of the user, where none is given.
+func (d *Dialect) chosen(ctx context.Context, u *user.User, number int64) (string, error) {
+	if number == 0 {
+		return "", nil
+	}
+	for _, id := range u.Licenses {
+		n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{License: id})
+		if err != nil || n.License == number {
+			return id, err
+		}
+	}
+	return "", licensing.ErrNotAssigned
+}
+
+// signedID is how license_signature and files name the license.
+func (r *request) signedID() string {
+	if r.LicenseKey != "" {
+		return r.LicenseKey
+	}
+	email, _, _ := strings.Cut(r.Username, "|")
+	return email
+}
+
+// userLicenses shows the licenses of a user who proves the password.
+func (d *Dialect) userLicenses(c *gin.Context) error {
+	r, err := query(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	product, err := d.product(ctx, signerOf(c), r.Product)
+	switch {
+	case err != nil:
+		return err
+	case r.Username == "" || r.Password == "":
+		return missing("username, password")
+	}
+	u, err := d.prove(c, r)
+	if err != nil {
+		return err
+	}
+	list := []userLicense{} // never null
+	for _, id := range u.Licenses {
+		l, err := d.Licenses.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		f, err := d.facts(ctx, &l, product, "")
+		if err != nil {
+			return err
+		}
+		n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{User: u.ID})
+		if err != nil {
+			return err
+		}
+		shown := newLicense(&l, "", f, d.Clock.Now())
+		shown.User = newUser(&u, n.User)
+		list = append(list, userLicense{shown, *shown.User})
+	}
+	return d.answer(c, list)
+}
+
+// changePassword replaces the password of a user who knows it.
+func (d *Dialect) changePassword(c *gin.Context) error {
+	r, err := body(c)
+	if err != nil {
+		return err
+	}
+	product, err := d.product(c.Request.Context(), signerOf(c), r.Product)
+	switch {
+	case err != nil:
+		return err
+	case product.AuthorizationMethod != catalog.ByUser:
+		return errChangePassword
+	case r.Username == "" || r.Password == "" || r.NewPassword == "":
+		return missing("username, password, new_password")
+	}
+	_, err = d.SignIns.ChangePassword(c.Request.Context(), user.Attempt{
+		Product: r.Product, Email: jsonbody.Identifier(r.Username), Password: r.Password, IP: httpx.ClientIP(c),
+	}, r.NewPassword)
+	if err != nil {
+		return err
+	}
+	return word(c, "password_changed")
+}
