@@ -237,7 +237,8 @@ func TestRefusalsHaveTheFormOfTheProtocol(t *testing.T) {
 			status        int
 			code          string
 		}{
-			{"POST /slaves", `{"masterKey":"` + master + `","comment":"a "quoted" word"}`, 400, errcode.ValidationError},
+			{"POST /slaves", `{"masterKey":"` + master + `","comment":"a "quoted" word"}`, 400,
+				errcode.ValidationError},
 			{"POST /slaves", ``, 400, errcode.ValidationError},
 			{"POST /slaves", `{}`, 400, errcode.ValidationError},
 			{"POST /slaves", `{"masterKey":7}`, 400, errcode.ValidationError},
