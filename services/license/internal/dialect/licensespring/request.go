@@ -108,7 +108,8 @@ func decoded(raw []byte) (*request, error) {
 		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
 		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
 		"feature": r.Feature,
-		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password, "new_password": r.NewPassword,
+		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
+		"new_password": r.NewPassword,
 	} {
 		f.MaxLen(name, text, maxText)
 	}
