@@ -73,7 +73,6 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	s.counters = &counter.Counters{
 		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
 	}
-	s.fileKeys = &licensefile.Keys{Store: s.store, Clock: deps.Clock}
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

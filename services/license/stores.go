@@ -4,6 +4,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
@@ -18,6 +19,7 @@ func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 		DB: deps.DB, Outbox: s.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
 	})
 	s.responses = integration.NewResponseKeys(s.store, deps.Clock)
+	s.fileKeys = &licensefile.Keys{Store: s.store, Clock: deps.Clock}
 	s.revoked = store.NewRevocations(s.store, deps.Clock)
 	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
 }

@@ -61,3 +61,9 @@ type OfflineStore interface {
 		ctx context.Context, r OfflineRequest, answer func(ctx context.Context) ([]byte, error),
 	) ([]byte, error)
 }
+
+// NumberStore knows the numbers by which clients whose ids are numbers know what has an id of ours. They never change.
+type NumberStore interface {
+	// Numbers reads the numbers of what is asked for. Entitlements get theirs when they are first asked for.
+	Numbers(ctx context.Context, q NumberQuery) (Numbers, error)
+}
