@@ -285,7 +285,8 @@ func TestM7DevicesArePaged(t *testing.T) {
 	})
 }
 
-// TestDevicesAndLeasesAreReadOn: a cursor shows each once, also when others come and go meanwhile, and the exact number.
+// TestDevicesAndLeasesAreReadOn: a cursor shows each once, also when others come and go meanwhile, and the exact
+// number.
 func TestDevicesAndLeasesAreReadOn(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()

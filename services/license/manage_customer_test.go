@@ -240,7 +240,8 @@ func TestLicensesAreFoundByTheEmailOfTheirCustomer(t *testing.T) {
 		w.want(w.customers(http.MethodPut, "/acme", `{"email":"Ada@Example.com"}`), http.StatusOK, "")
 		w.many("other", 3, "")
 		found := func(search string) (ids []string) {
-			for _, l := range w.manage(http.MethodGet, "?search="+url.QueryEscape(search), "").body["licenses"].([]any) {
+			page := w.manage(http.MethodGet, "?search="+url.QueryEscape(search), "").body["licenses"].([]any)
+			for _, l := range page {
 				ids = append(ids, l.(map[string]any)["license_id"].(string))
 			}
 			return ids

@@ -148,7 +148,8 @@ func (b *attacker) methods(op operation) {
 		b.refused(operation{}, method, a, http.StatusMethodNotAllowed)
 		allowed := strings.Split(a.header.Get("Allow"), ", ")
 		slices.Sort(allowed)
-		if want := slices.Sorted(maps.Keys(known)); !a.isOfDialect() && a.code() != "METHOD_NOT_ALLOWED" || !slices.Equal(allowed, want) {
+		if want := slices.Sorted(maps.Keys(known)); !a.isOfDialect() && a.code() != "METHOD_NOT_ALLOWED" ||
+			!slices.Equal(allowed, want) {
 			b.Errorf("%s: %s, Allow %q, want %q", method, a.code(), allowed, want)
 		}
 	}

@@ -124,7 +124,8 @@ func TestErasureOfAddresses(t *testing.T) {
 				r.handle(s.created(now.Add(-3*time.Hour), 3), s.event(eventsv1.TypeLicenseValidated,
 					now.Add(-3*time.Hour), body{"hardware_id": "A", "ip": ip}))
 				for i := range 60 {
-					r.handle(s.event(eventsv1.TypeLicenseValidationFailed, now.Add(-2*time.Hour+time.Duration(i)*time.Second),
+					r.handle(s.event(eventsv1.TypeLicenseValidationFailed,
+						now.Add(-2*time.Hour+time.Duration(i)*time.Second),
 						body{"license_id": "", "license_key_hash": fmt.Sprint("h", i), "hardware_id": "B", "ip": ip,
 							"error_code": "LICENSE_NOT_FOUND"}))
 				}

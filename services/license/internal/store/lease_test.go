@@ -105,7 +105,8 @@ func (c *crowd) sample() {
 	defer tick.Stop()
 	for !c.until() {
 		<-tick.C
-		_, slots, err := c.processes[0].Store.Leases(c.t.Context(), c.made.License.ID, licensing.Span{Page: 1, PerPage: 1})
+		_, slots, err := c.processes[0].Store.Leases(c.t.Context(), c.made.License.ID,
+			licensing.Span{Page: 1, PerPage: 1})
 		if err != nil && !errors.Is(err, apierr.ErrUnavailable) || slots.InUse > c.slots {
 			c.t.Errorf("%+v slots, %v", slots, err)
 			return

@@ -145,7 +145,8 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)
 	}
 	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
-			" OR EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id AND " + email + ")" +
+			" OR EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id" +
+			" AND " + email + ")" +
 			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds},
 		translate(err)
 }
