@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -85,6 +86,37 @@ func TestADeviceThatComesBackIsNotChargedFor(t *testing.T) {
 			t.Errorf("another token: %s", again)
 		}
 		if n := w.seatsTaken(id); n != 1.0 {
+			t.Errorf("%v devices", n)
+		}
+	})
+}
+
+func TestAMasterTakesNoDeactivatedLicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		organisation := w.organisation(1)
+		before := w.master(organisation, "linux", "")
+		first := w.wantCredits(w.delegated(before.body["master_key"].(string), "pc-1"), 1, 1)
+		id := before.body["license_id"].(string)
+		w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "")
+		w.want(w.delegation(http.MethodDelete, "/masters/"+before.body["master"].(string), ""), http.StatusOK, "")
+		refused := w.delegation(http.MethodPost, "/organisations/"+organisation+"/masters",
+			`{"product":"default","operating_system":"linux","license_id":"`+id+`"}`)
+		w.want(refused, http.StatusBadRequest, errcode.ValidationError)
+		if !strings.Contains(refused.raw, "not deactivated") {
+			t.Errorf("the refusal: %s", refused.raw)
+		}
+
+		after := w.master(organisation, "linux", "")
+		master, license := after.body["master_key"].(string), after.body["license_id"].(string)
+		second := w.wantCredits(w.delegated(master, "pc-1"), 1, 1) // costs nothing
+		payload, err := base64.StdEncoding.DecodeString(second)
+		if err != nil || license == id || second == first || !strings.Contains(string(payload[64:]), license) {
+			t.Errorf("license %s after %s, token %q", license, id, payload)
+		}
+		if again := w.wantCredits(w.delegated(master, "pc-1"), 1, 1); again != second {
+			t.Errorf("another token: %s, %s", second, again)
+		}
+		if n := w.seatsTaken(license); n != 1.0 {
 			t.Errorf("%v devices", n)
 		}
 	})

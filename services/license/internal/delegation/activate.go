@@ -151,6 +151,9 @@ func (a *Account) charge(of Activated, now time.Time) error {
 		if a.Known.Product != of.Product || a.Known.OperatingSystem != of.OperatingSystem {
 			return ErrOtherMaster
 		}
+		if a.Known.LicenseID != of.LicenseID { // the master of before had another, which the old token names
+			a.Known.Token = of.Token
+		}
 		return nil
 	}
 	o := &a.Organisation

@@ -98,8 +98,8 @@ type WantedMaster struct {
 	Product         string
 	OperatingSystem string
 	Comment         string
-	// LicenseID is a license of the product whose seats the devices shall take; empty for that of the master before, or
-	// else a new one with any number of seats.
+	// LicenseID is a license of the product whose seats the devices shall take; empty for that of the master before,
+	// unless it is deactivated, or else a new one with any number of seats.
 	LicenseID string
 }
 
@@ -162,23 +162,41 @@ func (s *Organisations) check(ctx context.Context, w *WantedMaster) error {
 		err = nil
 	}
 	if err == nil && w.LicenseID != "" {
-		l, findErr := s.Catalog.Find(ctx, w.LicenseID)
-		if errors.Is(findErr, licensing.ErrNotFound) || findErr == nil && l.Product != w.Product {
-			f.Add("license_id", "must be the id of a license of the product")
-			findErr = nil
-		}
-		err = findErr
+		err = s.checkLicense(ctx, w, f)
 	}
 	return cmp.Or(err, f.Err())
 }
 
-// licenseFor is the license of a new master. A master that takes the place of another keeps its devices.
+func (s *Organisations) checkLicense(ctx context.Context, w *WantedMaster, f apierr.Fields) error {
+	l, err := s.Catalog.Find(ctx, w.LicenseID)
+	switch {
+	case errors.Is(err, licensing.ErrNotFound), err == nil && l.Product != w.Product:
+		f.Add("license_id", "must be the id of a license of the product")
+	case err != nil:
+		return err
+	case !l.IsActive:
+		f.Add("license_id", "must be the id of a license that is not deactivated")
+	}
+	return nil
+}
+
+// licenseFor is the license of a new master. A master that takes the place of another keeps its devices, unless their
+// license is deactivated: devices with a seat of that would be refused for ever.
 func (s *Organisations) licenseFor(
 	ctx context.Context, by *licensing.Actor, organisationID string, w WantedMaster,
 ) (string, error) {
+	if w.LicenseID != "" {
+		return w.LicenseID, nil
+	}
 	former, err := s.Store.FormerLicense(ctx, organisationID, w.Product, w.OperatingSystem)
-	if id := cmp.Or(w.LicenseID, former); id != "" || err != nil {
-		return id, err
+	if err != nil {
+		return "", err
+	}
+	if former != "" {
+		l, err := s.Catalog.Find(ctx, former)
+		if err != nil || l.IsActive {
+			return former, err
+		}
 	}
 	made, err := s.Licenses.Create(ctx, by, licensing.NewLicense{
 		CustomerID:  organisationID,
