@@ -38,7 +38,7 @@ var (
 	errAPIKey    = refused("invalid_api_key", "no integration has this API key")
 	errRevoked   = refused("revoked_api_key", "this API key was revoked or replaced")
 	errSignature = refused("signature_mismatch",
-		"the signature is not that of the shared key over the Date header")
+		"the signature is not that of the shared key over what has to be signed")
 	errReadOnly = invalid("read_only_api_key", "this API key may not change anything")
 
 	errProductNotAllowed = invalid("api_key_product_not_allowed", "this API key is not for the product")
@@ -51,6 +51,8 @@ var (
 		"borrowed_until must be a time ahead, no further than max_borrow_time")
 	errOfflineType = invalid("license_type_not_allowed",
 		"only trial, perpetual and consumption licenses can be activated offline")
+	errOfflineFloating = invalid("license_type_not_allowed",
+		"floating licenses cannot be activated offline: their slots are given by the server")
 	errTrialExpired = invalid("trial_expired", "the trial has expired")
 	errVM           = invalid("vm_not_allowed", "the license is not for use in a virtual machine")
 )

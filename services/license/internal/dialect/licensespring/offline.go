@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
@@ -53,8 +54,8 @@ type offlineCall struct {
 	key *integration.Key
 }
 
-// offline reads an offline request. Its own date may be of any time, because it is carried by hand.
-func (d *Dialect) offline(c *gin.Context) (*offlineCall, error) {
+// offline reads an offline request for an operation. Its own date may be of any time, because it is carried by hand.
+func (d *Dialect) offline(c *gin.Context, operation string) (*offlineCall, error) {
 	raw, err := httpx.Body(c)
 	if err != nil {
 		return nil, err
@@ -63,13 +64,16 @@ func (d *Dialect) offline(c *gin.Context) (*offlineCall, error) {
 	if err != nil {
 		return nil, d.Attempts.Refuse(c, err)
 	}
+	if err := o.asks(operation); err != nil {
+		return nil, err
+	}
 	key, err := d.offlineKey(c, o)
 	if err != nil {
 		return nil, err
 	}
 	if o.sent.Product == "" {
 		client := o.sent.client(c)
-		l, _, err := d.Seats.LicenseByKey(c.Request.Context(), o.sent.LicenseKey, &client)
+		l, _, err := d.Seats.LicenseByKey(c.Request.Context(), jsonbody.Identifier(o.sent.LicenseKey), &client)
 		if err != nil {
 			return nil, err
 		}
@@ -102,26 +106,55 @@ func (d *Dialect) offlineKey(c *gin.Context, o *offlineRequest) (*integration.Ke
 	return signer.Key, nil
 }
 
-// once has a request answered once: who repeats it gets the first answer. Those without an id are answered anew.
+// once has a request answered once: who repeats it gets the first answer.
 func (d *Dialect) once(
 	ctx context.Context, o *offlineCall, operation string, answer func(context.Context) ([]byte, error),
 ) ([]byte, error) {
-	if o.RequestID == "" {
-		return answer(ctx)
+	for _, r := range o.named(operation) {
+		next := answer
+		answer = func(ctx context.Context) ([]byte, error) { return d.Offline.AnswerOffline(ctx, r, next) }
 	}
-	return d.Offline.AnswerOffline(ctx, o.named(operation), answer)
+	return answer(ctx)
 }
 
-// named is the request as it is remembered.
-func (o *offlineCall) named(operation string) integration.OfflineRequest {
-	hash := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", operation, o.flatText(o.Date), o.wrapped))
-	return integration.OfflineRequest{LicenseID: o.ID, ID: o.RequestID, Hash: hex.EncodeToString(hash[:])}
+// before is the answer that the request got before, nil for none; integration.ErrReused.
+func (d *Dialect) before(ctx context.Context, o *offlineCall, operation string) (answer []byte, err error) {
+	for _, r := range o.named(operation) {
+		if answer, err = d.Offline.OfflineAnswer(ctx, r); err != nil || answer != nil {
+			return answer, err
+		}
+	}
+	return nil, nil
+}
+
+// named is the names by which the request is remembered: its id, and what is signed where that does not cover the id.
+// Without the second, who has a file in the flat form could make another request of it.
+func (o *offlineCall) named(operation string) (names []integration.OfflineRequest) {
+	whole := fmt.Sprintf("%s\n%s\n%s", operation, o.flatText(o.Date), o.wrapped)
+	if o.wrapped == nil || o.RequestID == "" {
+		names = append(names, integration.OfflineRequest{LicenseID: o.ID, ID: o.signedName(), Hash: hashed(whole)})
+	}
+	if o.RequestID != "" {
+		names = append(names, integration.OfflineRequest{LicenseID: o.ID, ID: o.RequestID, Hash: hashed(whole)})
+	}
+	return names
+}
+
+// signedName names the request by what its signature covers.
+func (o *offlineCall) signedName() string { return "signed " + hashed(o.signedText()) }
+
+func hashed(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
 }
 
 func (d *Dialect) activateOffline(c *gin.Context) error {
-	o, err := d.offline(c)
+	o, err := d.offline(c, offlineActivation)
 	if err != nil {
 		return err
+	}
+	if o.Floating != nil {
+		return errOfflineFloating
 	}
 	if t := o.LicenseType(); !o.IsTrial && t != licensing.TypePerpetual && t != licensing.TypeConsumption {
 		return errOfflineType
@@ -139,7 +172,10 @@ func (d *Dialect) activateOffline(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := d.once(ctx, o, "activation", func(ctx context.Context) ([]byte, error) {
+	if err := d.repeatable(ctx, o); err != nil {
+		return err
+	}
+	raw, err := d.once(ctx, o, offlineActivation, func(ctx context.Context) ([]byte, error) {
 		device, err := d.seatOffline(ctx, o, caller)
 		if err != nil {
 			return nil, err
@@ -151,6 +187,19 @@ func (d *Dialect) activateOffline(c *gin.Context) error {
 		return err
 	}
 	return answerWith(c, key, raw)
+}
+
+// repeatable refuses a repeated activation of a device that may not use the license any more.
+func (d *Dialect) repeatable(ctx context.Context, o *offlineCall) error {
+	before, err := d.before(ctx, o, offlineActivation)
+	if err != nil || before == nil {
+		return err
+	}
+	v, err := d.Seats.Validate(ctx, o.subject.key, o.client)
+	if err == nil && !v.Valid {
+		err = licensing.ErrNotActivated
+	}
+	return err
 }
 
 // seatOffline gives the device a seat, unless it has one, which is held as long as the license can be used.
@@ -207,24 +256,22 @@ func (d *Dialect) offlineAnswer(
 // deactivateOffline frees the seat of a device that says, in a file, that it has given up its activation. What it
 // consumed meanwhile is counted first.
 func (d *Dialect) deactivateOffline(c *gin.Context) error {
-	o, err := d.offline(c)
+	o, err := d.offline(c, offlineDeactivation)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	if o.RequestID != "" {
-		before, err := d.Offline.OfflineAnswer(ctx, o.named("deactivation"))
-		if err != nil {
-			return err
-		}
-		if before != nil {
-			return word(c, string(before))
-		}
+	before, err := d.before(ctx, o, offlineDeactivation)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		return word(c, string(before))
 	}
 	if err := d.catchUp(ctx, o); err != nil {
 		return err
 	}
-	raw, err := d.once(ctx, o, "deactivation", func(ctx context.Context) ([]byte, error) {
+	raw, err := d.once(ctx, o, offlineDeactivation, func(ctx context.Context) ([]byte, error) {
 		_, err := d.Seats.DeactivateReturned(ctx, o.subject.key, o.client)
 		return []byte("license_deactivated"), err
 	})
@@ -237,9 +284,7 @@ func (d *Dialect) deactivateOffline(c *gin.Context) error {
 // catchUp counts what a device consumed without the server, once for each request, and keeps its variables.
 func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 	consume := func(what string, u counter.Use) error {
-		if o.RequestID != "" {
-			u.OperationID = "offline " + o.RequestID + " " + what
-		}
+		u.OperationID = "offline " + o.signedName() + " " + what
 		_, err := d.Counters.Consume(ctx, o.subject.key, o.client, u)
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -14,6 +15,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+)
+
+// What a request is for.
+const (
+	offlineActivation   = "activation"
+	offlineDeactivation = "deactivation"
 )
 
 // maxParts bounds the parts of a form that are looked at for the file.
@@ -33,6 +40,8 @@ type offlineRequest struct {
 }
 
 type offlineMembers struct {
+	// Request says what is asked for: activation, which may be left out, or deactivation.
+	Request   string `json:"request"`
 	RequestID string `json:"request_id"`
 	Date      string `json:"date"`
 	APIKey    string `json:"api_key"`
@@ -89,8 +98,9 @@ func (o *offlineRequest) check() error {
 		}
 	}
 	f := apierr.Fields{}
+	checkReported(f, "consumptions", o.sent.Consumptions)
 	for i := range o.ProductFeatures {
-		checkAmount(f, "product_features", o.ProductFeatures[i].Consumptions)
+		checkReported(f, "product_features", o.ProductFeatures[i].Consumptions)
 	}
 	if err := f.Err(); err != nil {
 		return err
@@ -99,6 +109,21 @@ func (o *offlineRequest) check() error {
 		return errNotReadable
 	}
 	return nil
+}
+
+// checkReported is checkAmount for what was consumed without the server, which gives nothing back.
+func checkReported(f apierr.Fields, name string, amount *int64) {
+	if checkAmount(f, name, amount); amount != nil && *amount < 0 {
+		f.Add(name, "must not be negative in a file")
+	}
+}
+
+// asks refuses a request for another operation: one file must not do for both.
+func (o *offlineRequest) asks(operation string) error {
+	if o.Request == operation || o.Request == "" && operation == offlineActivation {
+		return nil
+	}
+	return apierr.InvalidField("request", fmt.Sprintf("must be %q", operation))
 }
 
 // offlineText is the base64 of a call, without blanks around it.
@@ -157,12 +182,17 @@ func (o *offlineRequest) flatText(date string) string {
 	return strings.Join([]string{signedDate(date), o.id(), o.sent.HardwareID, o.keyID()}, "\n")
 }
 
+// signedText is what the signature of the request covers. In the flat form that is not the whole request.
+func (o *offlineRequest) signedText() string {
+	if o.wrapped != nil {
+		return string(o.wrapped)
+	}
+	return o.flatText(o.Date)
+}
+
 // signedBy tells whether the request was signed with a key.
 func (o *offlineRequest) signedBy(k *integration.Key) bool {
-	text := o.flatText(o.Date)
-	if o.wrapped != nil {
-		text = string(o.wrapped)
-	}
+	text := o.signedText()
 	good := isSum(o.secret(k), text, o.Signature)
 	if o.wrapped != nil && o.APIKey == "" { // some clients sign these with the id
 		good = isSum(k.ClientID, text, o.Signature) || good

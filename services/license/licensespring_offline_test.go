@@ -1,0 +1,91 @@
+package license_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+)
+
+// TestLicenseSpringOfflineOperations: a file for one operation does not do for the other, not even one whose unsigned
+// members were changed.
+func TestLicenseSpringOfflineOperations(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.create(1, 0)
+		for _, wrapped := range []bool{false, true} {
+			leave := s.offline(key, "air", `,"request":"deactivation"`, wrapped)
+			s.refused(s.carry("activate_offline", leave), 400, "validation_error")
+			other := s.offline(key, "air", `,"request":"transfer"`, wrapped)
+			s.refused(s.carry("activate_offline", other), 400, "validation_error")
+			w.inUse(id, 0)
+		}
+		file := s.offline(key, "air", "", false)
+		s.object(s.carry("activate_offline", file))
+		s.refused(s.carry("deactivate_offline", file), 400, "validation_error")
+		named := s.offline(key, "air", `,"request":"activation"`, true)
+		s.refused(s.carry("deactivate_offline", named), 400, "validation_error")
+		changed := s.offline(key, "air", `,"request":"deactivation","request_id":"new"`, false)
+		s.refused(s.carry("deactivate_offline", changed), 400, "idempotency_key_reused")
+		w.inUse(id, 1)
+	})
+}
+
+// TestLicenseSpringOfflineRace: a deactivation without a request_id that is sent many times at once counts once.
+func TestLicenseSpringOfflineRace(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		s := w.springs("")
+		id, key := w.with(`"max_devices":1,"license_type":"consumption","counters":[{"name":"consumptions","limit":99}]`)
+		s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
+		leave := s.offline(key, "air", `,"request":"deactivation","consumptions":7`, false)
+		answers := make([]*httptest.ResponseRecorder, 40)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = s.carry("deactivate_offline", leave) })
+		}
+		all.Wait()
+		for _, rec := range answers {
+			s.word(rec, "license_deactivated")
+		}
+		w.wantUsed(id, "consumptions", 7)
+		w.inUse(id, 0)
+	})
+}
+
+// TestLicenseSpringOfflineReplay: who may not use the license any more does not get the file again.
+func TestLicenseSpringOfflineReplay(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.create(1, 0)
+		for _, more := range []string{"", `,"request_id":"r1"`} {
+			file := s.offline(key, "air", more, true)
+			first := s.carry("activate_offline", file)
+			s.object(first)
+			w.alter(id, "suspend", `{"reason":"x"}`)
+			s.refused(s.carry("activate_offline", file), 400, "license_not_enabled")
+			w.alter(id, "reinstate", "")
+			if again := s.carry("activate_offline", file); again.Body.String() != first.Body.String() {
+				t.Errorf("the same request got %d %s", again.Code, again.Body)
+			}
+		}
+	})
+}
+
+func TestLicenseSpringOfflineLimits(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.with(`"floating":{"slots":2,"activation":"none"},"max_devices":5`)
+		s.refused(s.carry("activate_offline", s.offline(key, "air", "", false)), 400, "license_type_not_allowed")
+		w.inUse(id, 0)
+		id, key = w.with(`"counters":[{"name":"consumptions","limit":9,"allow_negative":true}]`)
+		s.object(s.post("activate_license", key, "air", ""))
+		s.object(s.post("add_consumption", key, "air", `,"consumptions":8`))
+		for _, more := range []string{`,"consumptions":-5`, `,"product_features":[{"code":"a","consumptions":-5}]`} {
+			back := s.offline(key, "air", `,"request":"deactivation"`+more, false)
+			s.refused(s.carry("deactivate_offline", back), http.StatusBadRequest, "validation_error")
+		}
+		w.wantUsed(id, "consumptions", 8)
+		w.inUse(id, 1)
+	})
+}
