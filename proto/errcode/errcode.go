@@ -107,5 +107,6 @@ const (
 	DelegatedKeyInvalid  = "DELEGATED_KEY_INVALID"
 	CreditExhausted      = "CREDIT_EXHAUSTED"
 	SlaveKeyUsed         = "SLAVE_KEY_USED"
+	SlaveLimitExceeded   = "SLAVE_LIMIT_EXCEEDED"
 	RuntimeKeyMismatch   = "RUNTIME_KEY_MISMATCH"
 )

@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -8,10 +9,13 @@ import (
 	"sync"
 	"testing"
 
+	"gorm.io/gorm"
+
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 )
 
 // Both APIs want the last seats of one license at once, at two processes: the seats are never more than the license
@@ -60,6 +64,55 @@ func TestDelegatedKeysAndLicenseKeysShareTheSeats(t *testing.T) {
 func (w *world) seatsTaken(id string) any {
 	w.t.Helper()
 	return w.manage(http.MethodPatch, "/"+id, `{}`).body["current_devices"]
+}
+
+// A master key that leaked makes a bounded number of slaves, exactly so when forty calls at two processes want the last
+// ones. Slaves that activated a device without a charge count, too.
+func TestSlavesAreBounded(t *testing.T) {
+	const room = 7
+	eachWorld(t, func(w *world) {
+		organisation := w.organisation(1)
+		made := w.master(organisation, "linux", "")
+		master := made.body["master_key"].(string)
+		w.wantCredits(w.delegated(w.slaveKey(master), "pc-1"), 1, 1)
+		w.wantCredits(w.delegated(w.slaveKey(master), "pc-1"), 1, 1)
+		w.slaves(organisation, made.body["master"].(string), 1+delegation.SpareSlaves-2-room)
+		both := []*world{w, w.replica()}
+		ask := func(i int) answer {
+			return both[i%2].call(http.MethodPost, "/slaves", object("masterKey", master))
+		}
+		if made := together(40, http.StatusOK, ask); made != room {
+			t.Errorf("%d slaves were made, want %d", made, room)
+		}
+		w.wantRefused(ask(0), http.StatusBadRequest, errcode.SlaveLimitExceeded)
+		listed := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves?per_page=1", "")
+		if listed.body["total"] != 1.0+delegation.SpareSlaves {
+			t.Errorf("slaves: %s", listed.raw)
+		}
+		slave := listed.body["slaves"].([]any)[0].(map[string]any)["slave"].(string)
+		w.want(w.delegation(http.MethodDelete, "/slaves/"+slave, ""), http.StatusOK, "")
+		w.want(ask(0), http.StatusOK, "") // a revoked one has made room
+		w.wantRefused(ask(1), http.StatusBadRequest, errcode.SlaveLimitExceeded)
+	})
+}
+
+// slaves adds n slaves of a master, unused.
+func (w *world) slaves(organisation, master string, n int) {
+	w.t.Helper()
+	rows := make([]map[string]any, n)
+	for i := range rows {
+		id := fmt.Sprintf("%024x", i)
+		rows[i] = map[string]any{
+			"id": id, "organisation_id": organisation, "master_id": master, "comment": "",
+			"key_sha256": []byte(id), "created_at": w.clock.Now(),
+		}
+	}
+	insert := func(_ context.Context, tx *gorm.DB) error {
+		return tx.Table("delegated_slaves").CreateInBatches(rows, 100).Error
+	}
+	if err := w.db.Tx(w.t.Context(), insert); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestARepeatedSlaveIsMadeOnce(t *testing.T) {

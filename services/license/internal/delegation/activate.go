@@ -46,7 +46,8 @@ type NewSlave struct {
 	Key string
 }
 
-// AddSlave makes a slave of the master whose key was sent. Errors: ErrKey for the key of a slave.
+// AddSlave makes a slave of the master whose key was sent. Errors: ErrKey for the key of a slave or one that was
+// revoked meanwhile, ErrTooManySlaves.
 func (s *Keys) AddSlave(ctx context.Context, k Key, comment string) (NewSlave, error) {
 	if k.Slave != nil {
 		return NewSlave{}, ErrKey
@@ -58,7 +59,21 @@ func (s *Keys) AddSlave(ctx context.Context, k Key, comment string) (NewSlave, e
 		Comment:        comment,
 		CreatedAt:      s.Clock.Now(),
 	}}
-	return made, s.Store.CreateSlave(ctx, made.Slave, SumOf(made.Key))
+	return made, s.Store.Together(ctx, func(ctx context.Context) error {
+		room := 0
+		selected := Selection{OrganisationID: k.Master.OrganisationID, MasterID: k.Master.ID}
+		err := s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
+			if a.Key == nil || a.Key.ended() {
+				return ErrKey.WithCause(secret.ErrEnded)
+			}
+			room = a.Organisation.TotalCredit + SpareSlaves
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return s.Store.CreateSlave(ctx, made.Slave, SumOf(made.Key), room)
+	})
 }
 
 // Activation is what a device was given, and the account afterwards.

@@ -1,6 +1,8 @@
 package delegation
 
 import (
+	"fmt"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -21,6 +23,9 @@ var (
 		"all credits of the organisation are used; ask the vendor for more")
 	ErrSlaveUsed = apierr.New(apierr.Forbidden, errcode.SlaveKeyUsed,
 		"the slave key has activated another device, and activates no further one; use another slave key")
+	ErrTooManySlaves = apierr.New(apierr.Forbidden, errcode.SlaveLimitExceeded, fmt.Sprintf(
+		"the organisation has one slave key for each credit and %d more; buy credits, or have the vendor revoke slaves",
+		SpareSlaves))
 	ErrOtherMaster = apierr.New(apierr.Forbidden, errcode.RuntimeKeyMismatch,
 		"the runtime key belongs to another product or operating system; use a key of the master for that one")
 )

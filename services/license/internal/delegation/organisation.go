@@ -21,6 +21,8 @@ const (
 	MaxComment = 1000
 	// MaxCredit is the most credits that an organisation may have.
 	MaxCredit = 1_000_000_000
+	// SpareSlaves is how many slaves an organisation may have, beyond one for each credit. Revoked ones do not count.
+	SpareSlaves = 1000
 )
 
 // Organisations are the use cases of administrators.
@@ -239,8 +241,8 @@ func (s *Organisations) RevokeSlave(ctx context.Context, by *licensing.Actor, id
 			v.RevokedAt = s.Clock.Now()
 			*a.Key.Slave = v
 			a.Emit(audit.Entry(by, "delegated.revoke_slave", map[string]any{
-				"slave": v.ID, "master": v.MasterID, "organisation": v.OrganisationID, "comment": v.Comment,
-			}, nil))
+				"slave": v.ID, "master": v.MasterID, "organisation": v.OrganisationID,
+			}, nil)) // without the comment, which may name a person: erasure does not reach this entry
 		}
 		return nil
 	})

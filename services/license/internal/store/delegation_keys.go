@@ -66,8 +66,17 @@ func (s *Store) Masters(
 }
 
 // CreateSlave implements delegation.Store.
-func (s *Store) CreateSlave(ctx context.Context, v delegation.Slave, sum delegation.Sum) error {
+func (s *Store) CreateSlave(ctx context.Context, v delegation.Slave, sum delegation.Sum, room int) error {
 	return db.Error(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		var live int64
+		err := tx.Table("delegated_slaves").Where("organisation_id = ? AND revoked_at IS NULL", v.OrganisationID).
+			Count(&live).Error
+		if err == nil && live >= int64(room) {
+			err = delegation.ErrTooManySlaves
+		}
+		if err != nil {
+			return err
+		}
 		row := newSlaveRow(&v, sum)
 		return tx.Table("delegated_slaves").Create(&row).Error
 	}))
