@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +173,51 @@ func TestAMasterTakesNoDeactivatedLicense(t *testing.T) {
 		if n := w.seatsTaken(license); n != 1.0 {
 			t.Errorf("%v devices", n)
 		}
+	})
+}
+
+// A comment of a slave names the end user: erasing the customer of the license takes it away, used or not, and the
+// audit log never had it.
+func TestErasureForgetsTheCommentsOfSlaves(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, _ := w.create(9, 0)
+		organisation := w.organisation(9)
+		made := w.master(organisation, "linux", `,"license_id":"`+id+`"`)
+		other := w.master(organisation, "windows", "").body["master_key"].(string)
+		slave := func(master, comment string) string {
+			got := w.call(http.MethodPost, "/slaves", object("masterKey", master, "comment", comment))
+			w.want(got, http.StatusOK, "")
+			return got.body["key"].(string)
+		}
+		used := slave(made.body["master_key"].(string), "for planted-person")
+		w.wantCredits(w.delegated(used, "pc-1"), 9, 1)
+		listed := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves", "")
+		revoked := listed.body["slaves"].([]any)[0].(map[string]any)["slave"].(string)
+		w.want(w.delegation(http.MethodDelete, "/slaves/"+revoked, ""), http.StatusOK, "")
+		slave(made.body["master_key"].(string), "for planted-person")
+		slave(other, "of another license")
+		if at := w.stored([]string{"planted-person"}); !slices.Equal(at, []string{"delegated_slaves: planted-person"}) {
+			t.Errorf("before: %v", at)
+		}
+		w.want(w.customers(http.MethodPost, "/acme/erase", ""), http.StatusOK, "")
+		if at := w.stored([]string{"planted-person"}); len(at) > 0 {
+			t.Errorf("left: %v", at)
+		}
+		if at := w.stored([]string{"of another license"}); len(at) != 1 {
+			t.Errorf("of another license: %v", at)
+		}
+	})
+}
+
+func TestAKeyForRepetitionsIsRefusedAsAllIs(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		master := w.masterKey(w.organisation(1), "linux")
+		ask := func(comment string) answer {
+			return w.call(http.MethodPost, "/slaves", object("masterKey", master, "comment", comment),
+				"Idempotency-Key", "one")
+		}
+		w.want(ask("a"), http.StatusOK, "")
+		w.wantRefused(ask("b"), http.StatusBadRequest, errcode.IdempotencyKeyReused)
 	})
 }
 

@@ -63,6 +63,9 @@ func (s *Store) EraseCustomer(
 		if err != nil {
 			return err
 		}
+		if err := eraseSlaves(tx, customerID); err != nil {
+			return err
+		}
 		licenses, err := s.eraseLicenses(tx, customerID, rule)
 		if err != nil {
 			return err
@@ -99,6 +102,14 @@ func eraseRow(tx *gorm.DB, c *customer.Customer, r erasure.Rule) error {
 	return db.Upsert(tx, "erasures", []erasureRow{{
 		ID: c.ID, CustomerID: r.CustomerID, Salt: r.Salt, Previous: r.Previous, ErasedAt: r.At,
 	}}, "id")
+}
+
+// eraseSlaves deletes what partners noted of those whom delegated keys for the licenses of a customer were made for.
+// Slaves are locked before licenses, as by activations.
+func eraseSlaves(tx *gorm.DB, customerID string) error {
+	return tx.Exec(`UPDATE delegated_slaves SET comment = '' WHERE comment <> '' AND master_id IN (
+		SELECT id FROM delegated_masters WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = ?))`,
+		customerID).Error
 }
 
 // eraseLicenses locks the licenses that a customer has, one after another, cleans them, and returns them and those that

@@ -53,7 +53,7 @@ func refused(err error) error {
 		return err
 	}
 	switch e.Kind {
-	case apierr.Unauthenticated, apierr.Forbidden, apierr.NotFound:
+	case apierr.Unauthenticated, apierr.Forbidden, apierr.NotFound, apierr.Conflict, apierr.Unprocessable:
 		plain := *e
 		plain.Kind, plain.Details = apierr.Invalid, nil
 		return &plain
