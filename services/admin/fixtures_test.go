@@ -73,14 +73,15 @@ var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes
 		{"license", "POST", theLicenses + "/convert", `{}`, 200, theLicense},
 		{"license", "GET", theLicenses + "/leases", ``, 200,
 			`{"license_id":"` + licenseID + `","leases":[],"slots":{"total":5,"in_use":0},` +
-				`"page":1,"per_page":100,"total":0,"total_pages":0}`},
+				`"page":1,"per_page":100,"total":0,"total_pages":0,"next_cursor":null}`},
 		{"license", "DELETE", theLicenses + "/leases/" + licenseID, `{}`, 200,
 			`{"released":true,"lease_id":"` + licenseID + `","license_id":"` + licenseID +
 				`","hardware_id":"a","released_at":"2026-03-02T12:00:00Z","slots":{"total":5,"in_use":0}}`},
 		{"license", "POST", theLicenses + "/transfer", `{"from_hardware_id":"a","to_hardware_id":"b"}`, 200,
 			`{"transferred":true,"from_hardware_id":"a","to_hardware_id":"b","device_id":"` + licenseID + `"}`},
 		{"license", "GET", theLicenses + "/devices", ``, 200,
-			`{"license_id":"` + licenseID + `","devices":[],"page":1,"per_page":100,"total":0,"total_pages":0}`},
+			`{"license_id":"` + licenseID + `","devices":[],` +
+				`"page":1,"per_page":100,"total":0,"total_pages":0,"next_cursor":null}`},
 		{"license", "POST", theLicenses + "/devices/deactivate", `{"hardware_id":"a"}`, 200,
 			`{"deactivated":true,"device_id":"` + licenseID + `","license_id":"` + licenseID +
 				`","hardware_id":"a","deactivated_at":"2026-03-02T12:00:00Z","limits":{"max_devices":5,` +
