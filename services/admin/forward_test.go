@@ -68,7 +68,7 @@ func (s *harness) isForwarded(r forwardedRoute) {
 		"/bulk-create": 20 * time.Second, "/bulk": 25 * time.Second, "/apply": 25 * time.Second,
 		"/integrations/licensespring": 20 * time.Second, // it may make an RSA key
 	} {
-		if strings.HasSuffix(r.path, end) {
+		if r.method == http.MethodPost && strings.HasSuffix(r.path, end) {
 			most = longer
 		}
 	}
