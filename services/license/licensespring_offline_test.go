@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestLicenseSpringOfflineOperations: a file for one operation does not do for the other, not even one whose unsigned
@@ -36,7 +37,7 @@ func TestLicenseSpringOfflineRace(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()
 		s := w.springs("")
-		id, key := w.with(`"max_devices":1,"license_type":"consumption","counters":[{"name":"consumptions","limit":99}]`)
+		id, key := w.with(`"license_type":"consumption","counters":[{"name":"consumptions","limit":99}]`)
 		s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
 		leave := s.offline(key, "air", `,"request":"deactivation","consumptions":7`, false)
 		answers := make([]*httptest.ResponseRecorder, 40)
@@ -87,5 +88,51 @@ func TestLicenseSpringOfflineLimits(t *testing.T) {
 		}
 		w.wantUsed(id, "consumptions", 8)
 		w.inUse(id, 1)
+	})
+}
+
+// TestLicenseSpringOfflineReturns: a device can always give its seat back, and what it consumed is counted.
+func TestLicenseSpringOfflineReturns(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.with(`"max_devices":3,"counters":[{"name":"consumptions","limit":10}],` +
+			`"entitlements":[{"code":"export","counter":"consumptions"}]`)
+		leave := func(hardwareID, more string) {
+			t.Helper()
+			s.word(s.carry("deactivate_offline",
+				s.offline(key, hardwareID, `,"request":"deactivation","consumptions":8`+more, true)), "license_deactivated")
+		}
+		for _, pc := range []string{"a", "b", "c"} {
+			s.object(s.carry("activate_offline", s.offline(key, pc, "", true)))
+		}
+		leave("a", "")
+		leave("b", `,"product_features":[{"code":"export","consumptions":1},{"code":"gone","consumptions":1}]`)
+		w.wantUsed(id, "consumptions", 17)
+		w.alter(id, "suspend", `{"reason":"x"}`)
+		leave("c", `,"variables":{"a":"1"}`)
+		w.wantUsed(id, "consumptions", 25)
+		w.inUse(id, 0)
+		never := s.offline(key, "d", `,"request":"deactivation","consumptions":8`, true)
+		s.refused(s.carry("deactivate_offline", never), 400, "device_not_found")
+		w.wantUsed(id, "consumptions", 25)
+	})
+}
+
+// TestLicenseSpringOfflineHeld: what the main API gave for use without a network holds the seat, because the device
+// still has it.
+func TestLicenseSpringOfflineHeld(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "air")), http.StatusCreated, "")
+		token := w.post("offline-token", `{"duration_hours":24}`, w.bearer(id, "air")...)
+		w.want(token, http.StatusCreated, "")
+		s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
+		leave := s.offline(key, "air", `,"request":"deactivation"`, true)
+		s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
+		w.inUse(id, 1)
+		w.clock.Advance(25 * time.Hour)
+		s.word(s.carry("deactivate_offline", leave), "license_deactivated")
+		w.inUse(id, 0)
 	})
 }

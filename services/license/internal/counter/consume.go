@@ -24,6 +24,9 @@ type Use struct {
 	OperationID string
 	// Required are further entitlements that must be granted.
 	Required []string
+	// Happened tells of what a device with a seat consumed without the server: limits and the state of the license keep
+	// nothing of it from being counted, and what nothing counts any more is left out.
+	Happened bool
 }
 
 // Consumption is what was consumed, and what the counters show afterwards.
@@ -99,15 +102,8 @@ func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption,
 		return l.repeat(o, u.hash(c.HardwareID))
 	}
 	r := c.Asks(licensing.OperationUse, &l.License, l.Devices[c.HardwareID], now)
-	if err := licensing.Decide(r); err != nil {
-		return Consumption{}, err
-	}
-	needs, err := l.needs(u, now)
+	needs, err := l.allowed(r, u, now)
 	if err != nil {
-		return Consumption{}, err
-	}
-	r.Needs = &needs
-	if err := licensing.Decide(r); err != nil {
 		return Consumption{}, err
 	}
 	done := Consumption{License: &l.License, OperationID: u.OperationID, device: r.Device}
@@ -117,7 +113,7 @@ func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption,
 		l.record(a, c.HardwareID, state.Used)
 		applied, done.States = append(applied, a), append(done.States, state)
 	}
-	if u.OperationID != "" {
+	if u.OperationID != "" && len(applied) > 0 {
 		l.Operations[u.OperationID] = &Operation{
 			ID:         u.OperationID,
 			Request:    u.hash(c.HardwareID),
@@ -128,6 +124,44 @@ func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption,
 		}
 	}
 	return done, nil
+}
+
+// allowed is what u needs of the license, which grants it.
+func (l *Ledger) allowed(r licensing.Request, u Use, now time.Time) (licensing.Needs, error) {
+	if u.Happened {
+		return l.happened(r, u, now)
+	}
+	if err := licensing.Decide(r); err != nil {
+		return licensing.Needs{}, err
+	}
+	needs, err := l.needs(u, now)
+	if err != nil {
+		return licensing.Needs{}, err
+	}
+	r.Needs = &needs
+	return needs, licensing.Decide(r)
+}
+
+// happened is what is to be counted of u, as far as the counters can.
+func (l *Ledger) happened(r licensing.Request, u Use, now time.Time) (needs licensing.Needs, err error) {
+	if !r.Seated {
+		return needs, licensing.ErrNotActivated
+	}
+	amounts := u.Amounts
+	if u.Entitlement != "" {
+		e, _ := l.License.Entitlement(u.Entitlement)
+		amounts = map[string]int64{e.Counter: u.Amount}
+	}
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		t := l.License.Counter(name)
+		if t == nil {
+			continue
+		}
+		c, _ := l.counter(t, now)
+		amount := min(max(0, amounts[name]), licensing.MaxCount-c.Used)
+		needs.Counters = append(needs.Counters, licensing.CounterNeed{Terms: t, Amount: amount})
+	}
+	return needs, nil
 }
 
 // repeat answers as the operation did.

@@ -18,7 +18,8 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 	return s.deactivateOwn(ctx, key, c, false)
 }
 
-// DeactivateReturned is DeactivateOwn for a device that has given up what let it run without the server.
+// DeactivateReturned is DeactivateOwn for a device that has given up the returnable file that let it run without the
+// server. What else lets it run so holds the seat still.
 func (s *Seats) DeactivateReturned(ctx context.Context, key string, c Client) (Deactivation, error) {
 	return s.deactivateOwn(ctx, key, c, true)
 }
@@ -45,8 +46,8 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		if e := c.Enrolled(d); e != nil && (e.Foreign || !e.Key.Live(now)) {
 			return &RefusedError{refusal{ErrEnrollmentKey}, Request{License: &ch.License, Enrollment: e, Now: now}}
 		}
-		if d != nil && d.IsActive && d.HoldsOfflineToken(now) && !returned {
-			return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
+		if err := d.leaves(returned, now); err != nil {
+			return err
 		}
 		out, err = ch.deactivate(hardwareID, now)
 		if err != nil {
@@ -56,6 +57,19 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		return nil
 	})
 	return out, err
+}
+
+// leaves refuses to free the seat of a device that could still run without the server.
+func (d *Device) leaves(returned bool, now time.Time) error {
+	switch {
+	case d == nil || !d.IsActive || !d.HoldsOfflineToken(now):
+		return nil
+	case !returned:
+		return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
+	case now.Before(d.TokensUntil):
+		return &OfflineError{refusal{ErrOffline}, d.TokensUntil}
+	}
+	return nil
 }
 
 // DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound,

@@ -38,6 +38,8 @@ type Device struct {
 	PublicKey []byte `json:",omitempty"`
 	// OfflineUntil is when the last offline token of the device's seat ends; zero if it has none that is not void.
 	OfflineUntil time.Time
+	// TokensUntil is OfflineUntil without what the device can give back.
+	TokensUntil time.Time
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files
 	// included. It outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time

@@ -16,6 +16,8 @@ type File struct {
 	Encrypted bool
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+	// Returnable tells that the application gives it up when its device leaves its seat.
+	Returnable bool
 }
 
 // SeatForFile gives a device a seat, unless it has one, because a file is worth an activation. Errors: those of
@@ -63,7 +65,11 @@ func (ch *Change) StartForFile(now time.Time) error {
 func (ch *Change) IssueFile(f File, c Client, now time.Time) {
 	var hardwareIDs []string
 	for _, d := range f.Devices {
-		ch.holdOffline(d, f.ExpiresAt)
+		if f.Returnable {
+			ch.holdReturnable(d, f.ExpiresAt)
+		} else {
+			ch.holdOffline(d, f.ExpiresAt)
+		}
 		hardwareIDs = append(hardwareIDs, d.HardwareID)
 	}
 	ch.OfflineHorizon = later(ch.OfflineHorizon, f.ExpiresAt)

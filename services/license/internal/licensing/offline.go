@@ -110,6 +110,12 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 
 // holdOffline notes that a device with a seat may run without the server until a time.
 func (ch *Change) holdOffline(d *Device, until time.Time) {
+	d.TokensUntil = later(d.TokensUntil, until)
+	ch.holdReturnable(d, until)
+}
+
+// holdReturnable is holdOffline for what the device can give back.
+func (ch *Change) holdReturnable(d *Device, until time.Time) {
 	d.OfflineUntil = later(d.OfflineUntil, until)
 	d.OfflineHorizon = later(d.OfflineHorizon, until)
 	ch.OfflineHorizon = later(ch.OfflineHorizon, until)

@@ -90,6 +90,6 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 	target.ActivatedVersion = ch.License.Version
 	target.UserID = ch.Devices[from].UserID
 	target.EnrollmentKeyID = ch.Devices[from].EnrollmentKeyID
-	target.OfflineUntil = time.Time{} // the offline tokens of a seat that it had before are void
+	target.OfflineUntil, target.TokensUntil = time.Time{}, time.Time{} // the offline tokens of a seat that it had before are void
 	return *target, nil
 }

@@ -234,6 +234,7 @@ type deviceRow struct {
 	LastSeenAt       *time.Time
 	DeactivatedAt    *time.Time
 	OfflineUntil     *time.Time
+	TokensUntil      *time.Time
 	OfflineHorizon   *time.Time
 	FirstActivatedAt *time.Time
 	Label            string
@@ -258,6 +259,7 @@ func newDeviceRow(d *licensing.Device) deviceRow {
 		LastSeenAt:       nullable(d.LastSeenAt),
 		DeactivatedAt:    nullable(d.DeactivatedAt),
 		OfflineUntil:     nullable(d.OfflineUntil),
+		TokensUntil:      nullable(d.TokensUntil),
 		OfflineHorizon:   nullable(d.OfflineHorizon),
 		FirstActivatedAt: nullable(d.FirstActivatedAt),
 		Label:            d.Label,
@@ -280,6 +282,7 @@ func (r *deviceRow) device() licensing.Device {
 		LastSeenAt:       value(r.LastSeenAt),
 		DeactivatedAt:    value(r.DeactivatedAt),
 		OfflineUntil:     value(r.OfflineUntil),
+		TokensUntil:      value(r.TokensUntil),
 		OfflineHorizon:   value(r.OfflineHorizon),
 		FirstActivatedAt: value(r.FirstActivatedAt),
 		Label:            r.Label,
@@ -311,6 +314,7 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"activated_version": d.ActivatedVersion,
 		"deactivated_at":    nullable(d.DeactivatedAt),
 		"offline_until":     nullable(d.OfflineUntil),
+		"tokens_until":      nullable(d.TokensUntil),
 		"offline_horizon":   nullable(d.OfflineHorizon),
 		"hardware_id":       d.HardwareID,
 		"label":             d.Label,

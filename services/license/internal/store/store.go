@@ -220,7 +220,7 @@ func newChange(l *licensing.License, known map[string]licensing.Device, reads *l
 
 func voidOffline(tx *gorm.DB, licenseID string) error {
 	return tx.Table("devices").Where("license_id = ? AND offline_until IS NOT NULL", licenseID).
-		Update("offline_until", nil).Error
+		Updates(map[string]any{"offline_until": nil, "tokens_until": nil}).Error
 }
 
 func lockLicense(d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {

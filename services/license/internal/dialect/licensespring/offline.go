@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
@@ -214,7 +215,7 @@ func (d *Dialect) seatOffline(
 		}
 		f := licensing.File{
 			ID: seated.ID, KID: offlineKID, Devices: []*licensing.Device{seated}, IssuedAt: now,
-			ExpiresAt: ch.License.UsableUntil(),
+			ExpiresAt: ch.License.UsableUntil(), Returnable: true,
 		}
 		if f.ExpiresAt.IsZero() {
 			f.ExpiresAt = now.Add(forever)
@@ -253,8 +254,8 @@ func (d *Dialect) offlineAnswer(
 	return printed(answer), nil
 }
 
-// deactivateOffline frees the seat of a device that says, in a file, that it has given up its activation. What it
-// consumed meanwhile is counted first.
+// deactivateOffline frees the seat of a device that says, in a file, that it has given up its activation, also on a
+// license that has ended. What it consumed meanwhile is counted first, also beyond the limit: it has happened.
 func (d *Dialect) deactivateOffline(c *gin.Context) error {
 	o, err := d.offline(c, offlineDeactivation)
 	if err != nil {
@@ -284,7 +285,7 @@ func (d *Dialect) deactivateOffline(c *gin.Context) error {
 // catchUp counts what a device consumed without the server, once for each request, and keeps its variables.
 func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 	consume := func(what string, u counter.Use) error {
-		u.OperationID = "offline " + o.signedName() + " " + what
+		u.OperationID, u.Happened = "offline "+o.signedName()+" "+what, true
 		_, err := d.Counters.Consume(ctx, o.subject.key, o.client, u)
 		return err
 	}
@@ -309,5 +310,8 @@ func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 		return nil
 	}
 	_, err := d.Seats.AddVariables(ctx, o.subject.key, o.client, o.subject.sent.Variables)
-	return err
+	if err != nil && apierr.From(err).Kind.Status() >= http.StatusInternalServerError {
+		return err
+	}
+	return nil // variables that are refused do not keep the seat
 }
