@@ -23,7 +23,8 @@ func (s *springs) answered(what string, rec *httptest.ResponseRecorder) {
 	if rec.Code == http.StatusOK {
 		return
 	}
-	if json.Unmarshal(rec.Body.Bytes(), &body) != nil || rec.Code >= 500 || body.Status != rec.Code || body.Code == "" ||
+	if json.Unmarshal(rec.Body.Bytes(), &body) != nil || rec.Code >= 500 || body.Status != rec.Code ||
+		body.Code == "" ||
 		body.Message == "" {
 		s.t.Errorf("%s: %d %s", what, rec.Code, rec.Body)
 	}
@@ -37,9 +38,11 @@ func TestLicenseSpringBadInput(t *testing.T) {
 		bodies := []string{
 			`[]`, `null`, `7`, `"x"`, `{`, `{"a":1}{"b":2}`, "\xff", "{\"product\":\"a\x00\"}", `{"product":"a\u0000"}`,
 			`{"product":"\ud800"}`, strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 40),
-			`{` + named + `,"is_vm":"yes"}`, `{` + named + `,"consumptions":1.5}`, `{` + named + `,"consumptions":1e99}`,
+			`{` + named + `,"is_vm":"yes"}`, `{` + named + `,"consumptions":1.5}`,
+			`{` + named + `,"consumptions":1e99}`,
 			`{` + named + `,"consumptions":-99999999999999999999}`, `{` + named + `,"variables":[]}`,
-			`{` + named + `,"variables":{"":"x"}}`, `{` + named + `,"variables":{"a":"` + strings.Repeat("x", 2000) + `"}}`,
+			`{` + named + `,"variables":{"":"x"}}`,
+			`{` + named + `,"variables":{"a":"` + strings.Repeat("x", 2000) + `"}}`,
 			`{` + named + `,"feature":{}}`, `{` + named + `,"feature":"` + strings.Repeat("f", 300) + `"}`,
 			`{` + named + `,"borrowed_until":"0000-00-00"}`, `{` + named + `,"borrowed_until":7}`,
 			`{"product":"../default","license_key":"x","hardware_id":"y"}`, `{` + named + `,"hostname":"a\u0001"}`,

@@ -100,7 +100,8 @@ func TestLicenseSpringOfflineReturns(t *testing.T) {
 		leave := func(hardwareID, more string) {
 			t.Helper()
 			s.word(s.carry("deactivate_offline",
-				s.offline(key, hardwareID, `,"request":"deactivation","consumptions":8`+more, true)), "license_deactivated")
+				s.offline(key, hardwareID, `,"request":"deactivation","consumptions":8`+more, true)),
+				"license_deactivated")
 		}
 		for _, pc := range []string{"a", "b", "c"} {
 			s.object(s.carry("activate_offline", s.offline(key, pc, "", true)))

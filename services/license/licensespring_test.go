@@ -39,7 +39,8 @@ func (w *world) springs(members string) *springs {
 		w.t.Fatal(err)
 	}
 	return &springs{
-		w, made.body["id"].(string), made.body["api_key"].(string), made.body["shared_key"].(string), key.(*rsa.PublicKey),
+		w, made.body["id"].(string), made.body["api_key"].(string), made.body["shared_key"].(string),
+		key.(*rsa.PublicKey),
 	}
 }
 
@@ -157,7 +158,8 @@ func TestLicenseSpringStory(t *testing.T) {
 		w.want(w.post("activate", device(key, "PC-2")), http.StatusCreated, "") // the main API has the seat now
 		s.object(s.get("check_license", key, "PC-2"))
 		s.object(s.ask(http.MethodGet, "product_details?product=default", ""))
-		if list := s.ask(http.MethodGet, "products", ""); !strings.Contains(list.Body.String(), `"short_code":"default"`) {
+		if list := s.ask(http.MethodGet, "products", ""); !strings.Contains(
+			list.Body.String(), `"short_code":"default"`) {
 			t.Errorf("products: %s", list.Body)
 		}
 	})
@@ -198,7 +200,8 @@ func TestLicenseSpringSignatures(t *testing.T) {
 		s := w.springs("")
 		_, key := w.create(1, 0)
 		check := func(headers ...string) *httptest.ResponseRecorder {
-			return s.ask(http.MethodGet, "check_license?product=default&hardware_id=pc&license_key="+key, "", headers...)
+			return s.ask(http.MethodGet, "check_license?product=default&hardware_id=pc&license_key="+key, "",
+				headers...)
 		}
 		other := w.springs("")
 		old := w.clock.Now().Add(-16 * time.Minute).UTC().Format(http.TimeFormat)

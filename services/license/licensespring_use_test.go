@@ -28,23 +28,27 @@ func TestLicenseSpringConsumption(t *testing.T) {
 		s := w.springs("")
 		_, key := w.with(`"license_type":"consumption","max_devices":2,` +
 			`"entitlements":[{"code":"export","counter":"exports"},{"code":"bare"}],"counters":[` +
-			`{"name":"exports","limit":2},{"name":"pages","limit":5,"overage":1,"reset":"monthly","allow_negative":true}]`)
+			`{"name":"exports","limit":2},{"name":"pages","limit":5,"overage":1,"reset":"monthly",` +
+			`"allow_negative":true}]`)
 		s.refused(s.post("add_consumption", key, "pc", ""), 400, "device_not_found")
 		s.object(s.post("activate_license", key, "pc", ""))
 		one := s.object(s.post("add_consumption", key, "pc", ""))
-		if one["total_consumptions"] != 1.0 || one["max_consumptions"] != 5.0 || one["consumption_period"] != "monthly" ||
-			one["allow_overages"] != true || one["max_overages"] != 1.0 || one["company"].(map[string]any)["id"] != 1.0 {
+		if one["total_consumptions"] != 1.0 || one["max_consumptions"] != 5.0 ||
+			one["consumption_period"] != "monthly" ||
+			one["allow_overages"] != true || one["max_overages"] != 1.0 ||
+			one["company"].(map[string]any)["id"] != 1.0 {
 			t.Errorf("consumed: %v", one)
 		}
 		for range 2 { // an operation that is named counts once
 			twice := s.object(s.ask(http.MethodPost, "add_consumption", fmt.Sprintf(
-				`{"product":"default","license_key":%q,"hardware_id":"pc","consumptions":4}`, key), "Idempotency-Key", "op"))
+				`{"product":"default","license_key":%q,"hardware_id":"pc","consumptions":4}`, key), "Idempotency-Key",
+				"op"))
 			if twice["total_consumptions"] != 5.0 {
 				t.Errorf("consumed: %v", twice)
 			}
 		}
-		s.refused(s.post("add_consumption", key, "pc", `,"consumptions":2,"allow_overages":true,"max_overages":99`), 400,
-			"not_enough_consumptions")
+		s.refused(s.post("add_consumption", key, "pc", `,"consumptions":2,"allow_overages":true,"max_overages":99`),
+			400, "not_enough_consumptions")
 		s.refused(s.post("add_consumption", key, "pc", `,"consumptions":9007199254740992`), 400, "validation_error")
 		back := s.object(s.post("add_consumption", key, "pc", `,"consumptions":-3`))
 		if back["total_consumptions"] != 2.0 {
@@ -257,7 +261,8 @@ func TestLicenseSpringVersions(t *testing.T) {
 		}
 		s.refused(s.get("installation_file", key, "pc"), 400, "version_not_found")
 		for _, release := range []string{
-			`{"version":"1.0.0","released_at":"2025-01-01","url":"https://example.com/1.exe","size":7,"environment":"win"}`,
+			`{"version":"1.0.0","released_at":"2025-01-01","url":"https://example.com/1.exe","size":7,` +
+				`"environment":"win"}`,
 			`{"version":"1.1.0","released_at":"2025-02-01","channel":"beta"}`,
 			`{"version":"2.0.0","released_at":"2099-01-01"}`, `{"version":"1.2.0","enabled":false}`,
 		} {

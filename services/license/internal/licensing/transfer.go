@@ -90,6 +90,7 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 	target.ActivatedVersion = ch.License.Version
 	target.UserID = ch.Devices[from].UserID
 	target.EnrollmentKeyID = ch.Devices[from].EnrollmentKeyID
-	target.OfflineUntil, target.TokensUntil = time.Time{}, time.Time{} // the offline tokens of a seat that it had before are void
+	// the offline tokens of a seat that it had before are void
+	target.OfflineUntil, target.TokensUntil = time.Time{}, time.Time{}
 	return *target, nil
 }

@@ -165,3 +165,33 @@ func FuzzActivateByQuery(f *testing.F) {
 		wantProtocol(t, rec)
 	})
 }
+
+// seenKeys notes which device is activated.
+type seenKeys struct {
+	knownKeys
+	device string
+}
+
+func (k *seenKeys) Activate(
+	ctx context.Context, key delegation.Key, c licensing.Client,
+) (delegation.Activation, error) {
+	k.device = c.HardwareID
+	return k.knownKeys.Activate(ctx, key, c)
+}
+
+// TestPlusesOfLinks: base64 has pluses, also at its ends, which links carry in three ways.
+func TestPlusesOfLinks(t *testing.T) {
+	for name, device := range map[string]string{
+		"as they are": "+a+b+",
+		"escaped":     "%2Ba%2Bb%2B",
+		"as blanks":   "%20a%20b%20",
+	} {
+		keys := &seenKeys{knownKeys: knownKeys{t}}
+		e := httpx.NewEngine(httpx.Options{Service: "license", Clock: clock.System{}})
+		delegated.New(delegated.Deps{Keys: keys, Limiter: ratelimit.NewLocal(clock.System{})}).Routes(e)
+		rec := serve(e, http.MethodGet, "/activate?slaveKey="+slaveKey+"&runtimeKey="+device, "")
+		if rec.Code != http.StatusCreated || keys.device != "+a+b+" {
+			t.Errorf("%s: %d, %q is activated", name, rec.Code, keys.device)
+		}
+	}
+}

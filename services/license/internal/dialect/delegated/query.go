@@ -25,20 +25,18 @@ func (d *Dialect) activateByQuery(c *gin.Context) error {
 	})
 }
 
+// unescaped are the pluses of base64 that nobody escaped in a link, which forms take for blanks.
+var unescaped = strings.NewReplacer("+", "%2B", "%20", "%2B")
+
 // queried reads the query of a link.
 func queried(c *gin.Context) (in activateRequest, err error) {
-	if in.Key, err = queriedKey(c, "slaveKey"); err != nil {
+	c.Request.URL.RawQuery = unescaped.Replace(c.Request.URL.RawQuery)
+	if in.Key, err = httpx.QueryIdentifier(c, "slaveKey", maxBody); err != nil {
 		return in, err
 	}
-	if in.RuntimeKey, err = queriedKey(c, "runtimeKey"); err != nil {
+	if in.RuntimeKey, err = httpx.QueryIdentifier(c, "runtimeKey", maxBody); err != nil {
 		return in, err
 	}
 	err = in.check()
 	return in, renamed(err)
-}
-
-// queriedKey reads a key in base64, in which a plus that nobody escaped has come as a blank.
-func queriedKey(c *gin.Context, name string) (string, error) {
-	text, err := httpx.QueryIdentifier(c, name, maxBody)
-	return strings.ReplaceAll(text, " ", "+"), err
 }
