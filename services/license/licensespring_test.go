@@ -94,7 +94,7 @@ func (s *springs) object(rec *httptest.ResponseRecorder) map[string]any {
 	if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil || rec.Code != http.StatusOK {
 		s.t.Fatalf("got %d %s", rec.Code, rec.Body)
 	}
-	s.verify(rec.Body.String(), rec.Header()["LicenseSignature"][0])
+	s.verify(rec.Body.String(), map[string][]string(rec.Header())["LicenseSignature"][0])
 	return body
 }
 
