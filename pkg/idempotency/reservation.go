@@ -34,6 +34,12 @@ func (s *Store) reserve(ctx context.Context, k Key) (reservation, error) {
 	const insert = `INSERT INTO idempotency_keys (scope, key, request, owner, leased_until, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	r := reservation{Key: k, owner: uuid.NewString(), lease: leaseFor(ctx)}
+	if ctx.Err() == nil {
+		// A caller who leaves must not break the commit off: the server may carry it out after the key was given back.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.lease)
+		defer cancel()
+	}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) (err error) {
 		now := s.clock.Now()
 		res := tx.Exec(insert, k.Scope, k.Key, k.Request[:], r.owner, now.Add(r.lease), now.Add(kept))
