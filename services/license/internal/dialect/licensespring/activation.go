@@ -38,11 +38,7 @@ type checkBody struct {
 
 // activate gives the device a seat. One that has its seat gets the same answer: clients repeat activations.
 func (d *Dialect) activate(c *gin.Context) error {
-	r, err := body(c)
-	if err != nil {
-		return err
-	}
-	s, err := d.identify(c, r)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -50,8 +46,8 @@ func (d *Dialect) activate(c *gin.Context) error {
 	if s.LeaseIsSeat() {
 		return d.activateByLease(c, s)
 	}
-	if len(r.Variables) > 0 {
-		s.client.Variables = r.Variables
+	if len(s.sent.Variables) > 0 {
+		s.client.Variables = s.sent.Variables
 	}
 	made, err := d.Seats.Activate(ctx, s.key, s.client)
 	deviceID := made.Device.ID
@@ -127,11 +123,7 @@ func (s *subject) signature(key *integration.ResponseKey, validity *string) (str
 // check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the
 // device has.
 func (d *Dialect) check(c *gin.Context) error {
-	r, err := query(c)
-	if err != nil {
-		return err
-	}
-	s, err := d.identify(c, r)
+	s, err := d.subject(c, query)
 	if err != nil {
 		return err
 	}
@@ -194,11 +186,7 @@ func (d *Dialect) deviceID(ctx context.Context, s *subject) (string, error) {
 
 // deactivate frees the seat of the device, and its slot.
 func (d *Dialect) deactivate(c *gin.Context) error {
-	r, err := body(c)
-	if err != nil {
-		return err
-	}
-	s, err := d.identify(c, r)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}

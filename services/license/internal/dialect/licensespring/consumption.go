@@ -36,7 +36,7 @@ type featureConsumedBody struct {
 // addConsumption counts on the counter of the license. How much more than the limit may be consumed is a term of the
 // license; clients that send it change nothing.
 func (d *Dialect) addConsumption(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (d *Dialect) addConsumption(c *gin.Context) error {
 }
 
 func (d *Dialect) addFeatureConsumption(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -80,15 +80,6 @@ func (d *Dialect) addFeatureConsumption(c *gin.Context) error {
 		FloatingUsers:   f.FloatingUsers,
 		Company:         company{companyID},
 	})
-}
-
-// subject is what a call with a body is about.
-func (d *Dialect) subject(c *gin.Context) (*subject, error) {
-	r, err := body(c)
-	if err != nil {
-		return nil, err
-	}
-	return d.identify(c, r)
 }
 
 // amount is how much is consumed: one where the client does not say.
@@ -124,19 +115,15 @@ type checkedFeature struct {
 
 // checkFeature tells whether the device may use a product feature. Of a floating license it takes a slot of its own.
 func (d *Dialect) checkFeature(c *gin.Context) error {
-	r, err := query(c)
+	s, err := d.subject(c, query)
 	if err != nil {
 		return err
 	}
-	s, err := d.identify(c, r)
-	if err != nil {
-		return err
-	}
-	if r.Feature == "" {
+	if s.sent.Feature == "" {
 		return missing("feature")
 	}
 	ctx := c.Request.Context()
-	v, err := d.Seats.ValidateAnd(ctx, s.key, s.client, licensing.Require([]string{r.Feature}))
+	v, err := d.Seats.ValidateAnd(ctx, s.key, s.client, licensing.Require([]string{s.sent.Feature}))
 	switch {
 	case err != nil:
 		return err
@@ -155,7 +142,7 @@ func (d *Dialect) checkFeature(c *gin.Context) error {
 		}
 		b.FloatingInUseDevices = &g.Slots.InUse
 	}
-	if r.IncludeMetadataString {
+	if s.sent.IncludeMetadataString {
 		text, err := jsontext.AppendQuote(nil, string(f.Metadata))
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ type borrowedBody struct {
 }
 
 func (d *Dialect) borrow(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (d *Dialect) borrow(c *gin.Context) error {
 }
 
 func (d *Dialect) borrowFeature(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *subject) borrowUntil(now time.Time) (time.Time, error) {
 const clockMargin = 5 * time.Second
 
 func (d *Dialect) release(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (d *Dialect) release(c *gin.Context) error {
 }
 
 func (d *Dialect) releaseFeature(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,15 @@ type subject struct {
 	user *user.User
 }
 
+// subject is what a call is about that read has read. Errors: as identify.
+func (d *Dialect) subject(c *gin.Context, read func(*gin.Context) (*request, error)) (*subject, error) {
+	r, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	return d.identify(c, r)
+}
+
 // identify finds the license of a call of a device. Errors: those of the dialect, licensing.ErrNotFound.
 func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	product, err := d.product(c.Request.Context(), signerOf(c), r.Product)

@@ -32,7 +32,7 @@ const variableIDs = 64
 
 // trackVariables sets variables; others that the device has stay.
 func (d *Dialect) trackVariables(c *gin.Context) error {
-	s, err := d.subject(c)
+	s, err := d.subject(c, body)
 	if err != nil {
 		return err
 	}
@@ -57,11 +57,7 @@ func (d *Dialect) trackVariables(c *gin.Context) error {
 
 // variables shows those of the device. When each was set is not kept: the time is that of the activation.
 func (d *Dialect) variables(c *gin.Context) error {
-	r, err := query(c)
-	if err != nil {
-		return err
-	}
-	s, err := d.identify(c, r)
+	s, err := d.subject(c, query)
 	if err != nil {
 		return err
 	}

@@ -133,11 +133,7 @@ func (d *Dialect) answerRelease(c *gin.Context, r catalog.Release) error {
 
 // licensedReleases are the releases for a device that may use its license, with the version that it asks for.
 func (d *Dialect) licensedReleases(c *gin.Context) (releases []catalog.Release, version string, err error) {
-	r, err := query(c)
-	if err != nil {
-		return nil, "", err
-	}
-	s, err := d.identify(c, r)
+	s, err := d.subject(c, query)
 	if err != nil {
 		return nil, "", err
 	}
@@ -149,8 +145,8 @@ func (d *Dialect) licensedReleases(c *gin.Context) (releases []catalog.Release, 
 	if err != nil {
 		return nil, "", err
 	}
-	releases, err = d.releases(c.Request.Context(), s.product.Code, r)
-	return releases, r.Version, err
+	releases, err = d.releases(c.Request.Context(), s.product.Code, s.sent)
+	return releases, s.sent.Version, err
 }
 
 func (d *Dialect) releases(ctx context.Context, product string, r *request) ([]catalog.Release, error) {
