@@ -42,7 +42,6 @@ var forget = []string{
 		email = 'erased-' || CAST(id AS text), email_folded = 'erased-' || CAST(id AS text), known_addresses = '[]',
 		is_locked = true, credentials = credentials + 1, version = version + 1, updated_at = @now
 		WHERE customer_id = @old`,
-	`DELETE FROM trials WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`DELETE FROM offline_requests WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 }

@@ -59,19 +59,7 @@ CREATE TABLE offline_requests (
 );
 CREATE INDEX offline_requests_created_at ON offline_requests (created_at);
 
--- The trial that somebody has of a product by a policy.
-CREATE TABLE trials (
-    product_id text        NOT NULL REFERENCES products (id),
-    policy     text        NOT NULL,
-    email      text        NOT NULL,
-    license_id text        NOT NULL REFERENCES licenses (id),
-    created_at datetime NOT NULL,
-    PRIMARY KEY (product_id, policy, email)
-);
-CREATE INDEX trials_license ON trials (license_id);
-
 -- +goose Down
-DROP TABLE trials;
 DROP TABLE offline_requests;
 DROP TABLE feature_numbers;
 DROP TABLE response_keys;
