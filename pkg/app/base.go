@@ -34,6 +34,7 @@ type Base struct {
 	AuthURL      string `key:"auth_url" default:"http://127.0.0.1:5101" url:"http:// https://" help:"internal address of the auth service"`
 	LicenseURL   string `key:"license_url" default:"http://127.0.0.1:5102" url:"http:// https://" help:"internal address of the license service"`
 	AnalyticsURL string `key:"analytics_url" default:"http://127.0.0.1:5103" url:"http:// https://" help:"internal address of the analytics service"`
+	AdminURL     string `key:"admin_url" default:"http://127.0.0.1:5104" url:"http:// https://" help:"internal address of the admin service"`
 
 	InternalKey   secret.Secret `key:"internal_key" secret:"true" help:"private key of this service, base64 of 32 random bytes: signs its calls to its peers; no other service has it"`
 	InternalPeers []string      `key:"internal_peers" help:"public keys of all services, as service:base64, by commas; a service may have several; the command internal-key makes pairs"`

@@ -163,6 +163,7 @@ func TestExposedConnections(t *testing.T) {
 		Env: Production, DatabaseURL: "postgres://db/x?sslmode=verify-full",
 		AMQPURL: "amqps://mq/", AuthURL: "https://auth:5101",
 		LicenseURL: "http://127.0.0.1:5102", AnalyticsURL: "http://localhost:5103",
+		AdminURL: "https://admin:5104",
 	}
 	for name, tt := range map[string]struct {
 		change func(*Base)
@@ -173,8 +174,10 @@ func TestExposedConnections(t *testing.T) {
 			[]string{"LATCHKEY_DATABASE_URL"}},
 		"L10: amqp": {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
 		"L10: http to a peer": {
-			func(b *Base) { b.AuthURL, b.LicenseURL = "http://auth:5101", "http://10.0.0.1:5102" },
-			[]string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL"},
+			func(b *Base) {
+				b.AuthURL, b.LicenseURL, b.AdminURL = "http://auth:5101", "http://10.0.0.1:5102", "http://admin:5104"
+			},
+			[]string{"LATCHKEY_AUTH_URL", "LATCHKEY_LICENSE_URL", "LATCHKEY_ADMIN_URL"},
 		},
 		"development": {func(b *Base) { b.Env, b.AMQPURL = Development, "amqp://mq/" }, nil},
 	} {

@@ -23,7 +23,9 @@ func NewGateway(c *Core, peer string) *rpc.Gateway {
 }
 
 func (b Base) peerURL(service string) string {
-	return map[string]string{"auth": b.AuthURL, "license": b.LicenseURL, "analytics": b.AnalyticsURL}[service]
+	return map[string]string{
+		"auth": b.AuthURL, "license": b.LicenseURL, "analytics": b.AnalyticsURL, "admin": b.AdminURL,
+	}[service]
 }
 
 // ForPeers are the options of a generated handler whose procedures callers may ask.

@@ -32,6 +32,7 @@ func (b Base) exposed() map[string]string {
 		"LATCHKEY_AUTH_URL":      b.AuthURL,
 		"LATCHKEY_LICENSE_URL":   b.LicenseURL,
 		"LATCHKEY_ANALYTICS_URL": b.AnalyticsURL,
+		"LATCHKEY_ADMIN_URL":     b.AdminURL,
 	} {
 		u, err := url.Parse(peer)
 		if err == nil && !strings.HasSuffix(u.Scheme, "s") && !db.Local(u.Hostname()) {

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/api"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/peers"
+	"github.com/latchkey-dev/latchkey/services/admin/internal/rpc"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/store"
 )
 
@@ -58,5 +59,6 @@ func (s *Service) routes() {
 		Log:         s.Log,
 		Attempts:    app.NewAdminAttempts(s.Core),
 	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.Admin, StrictMembers: true}))
-	s.InternalEngine() // health and metrics: no peer service asks admin anything
+	s.InternalEngine()
+	s.Mount(rpc.NewHandler(s.keys, s.ForPeers(rpc.Callers)...))
 }

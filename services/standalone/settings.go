@@ -62,6 +62,7 @@ func refused() map[string]string {
 		"LATCHKEY_AUTH_URL":       inside,
 		"LATCHKEY_LICENSE_URL":    inside,
 		"LATCHKEY_ANALYTICS_URL":  inside,
+		"LATCHKEY_ADMIN_URL":      inside,
 		"LATCHKEY_INTERNAL_KEY":   inside,
 		"LATCHKEY_INTERNAL_PEERS": inside,
 	}
@@ -127,6 +128,7 @@ func (s *settings) complete(made *secrets) error {
 	introduce(services)
 	for _, base := range services {
 		base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"
+		base.AdminURL = "http://admin"
 	}
 	err := errors.Join(s.auth.Validate(), s.license.Validate(), s.analytics.Validate(), s.admin.Validate())
 	return app.NewSettingsError(program, hint, err)

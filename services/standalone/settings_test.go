@@ -39,6 +39,7 @@ var nonsense = map[string][]string{
 		"http://auth:x"},
 	"LATCHKEY_LICENSE_URL":           {"license:5101", "https://"},
 	"LATCHKEY_ANALYTICS_URL":         {"nonsense"},
+	"LATCHKEY_ADMIN_URL":             {"nonsense", "admin:5104"},
 	"LATCHKEY_INTERNAL_KEY":          {"hunter2"},
 	"LATCHKEY_INTERNAL_PEERS":        {"auth:hunter2"},
 	"LATCHKEY_ADDRESS_LIMITS":        {"maybe", "2"},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
@@ -188,6 +189,9 @@ func (s *Suite) settings(service string, peers map[string]string) []string {
 	}
 	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth"},
 		"admin": {"auth", "license", "analytics"}}
+	if slices.Contains(s.options.Settings, "LATCHKEY_EDGE=true") {
+		asks["license"] = append(asks["license"], "admin") // builds of before refuse a setting that they do not know
+	}
 	for _, peer := range asks[service] {
 		settings = append(settings, "LATCHKEY_"+strings.ToUpper(peer)+"_URL="+peers[peer])
 	}

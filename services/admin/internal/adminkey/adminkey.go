@@ -65,7 +65,12 @@ func (r *Registry) Authenticate(ctx context.Context, presented string) (Key, err
 	if !WellFormed(presented) {
 		return Key{}, ErrInvalidKey
 	}
-	return r.store.ByHash(ctx, secret.Hash(presented))
+	return r.LookUp(ctx, secret.Hash(presented))
+}
+
+// LookUp is Authenticate by the SHA-256 of the secret.
+func (r *Registry) LookUp(ctx context.Context, hash [32]byte) (Key, error) {
+	return r.store.ByHash(ctx, hash)
 }
 
 // List answers the live keys, oldest first.
