@@ -34,7 +34,10 @@ func NewGateway(id Identity, peer, address string, client *http.Client) *Gateway
 	return &Gateway{peer, strings.TrimSuffix(address, "/"), client, newSigner(id, peer, clock.System{})}
 }
 
-// Answer is what a peer service answered: a status, headers and JSON.
+// FileType is the Content-Type of an answer that is a file. All others are JSON.
+const FileType = "application/octet-stream"
+
+// Answer is what a peer service answered: a status, headers, and JSON or a file.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -196,6 +199,8 @@ func (g *Gateway) withoutQuery(request call, err error) error {
 func (g *Gateway) check(a *Answer) error {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {
+	case kind == FileType && a.Status == http.StatusCreated:
+		return nil
 	case kind != "application/json" && a.Status >= http.StatusInternalServerError:
 		return apierr.ErrUnavailable.WithCause(fmt.Errorf("%s answered %d, which is not its own", g.peer, a.Status))
 	case kind != "application/json":

@@ -142,6 +142,22 @@ func TestForward(t *testing.T) {
 	})
 }
 
+// TestForwardOfFiles: they arrive as they are, with the name that they are stored by.
+func TestForwardOfFiles(t *testing.T) {
+	eachWay(t, func(t *testing.T, o *owner) {
+		o.handle = func(c *gin.Context) error {
+			c.Header("Content-Disposition", "attachment")
+			c.Data(http.StatusCreated, FileType, []byte("\x00 <file>\n"))
+			return nil
+		}
+		rec := o.ask("POST", "/manage/a", "{}", nil)
+		if rec.Code != http.StatusCreated || rec.Body.String() != "\x00 <file>\n" ||
+			rec.Header().Get("Content-Type") != FileType || rec.Header().Get("Content-Disposition") != "attachment" {
+			t.Errorf("%d %v %q", rec.Code, rec.Header(), rec.Body)
+		}
+	})
+}
+
 func TestForwardRefusals(t *testing.T) {
 	eachWay(t, func(t *testing.T, o *owner) {
 		o.handle = func(*gin.Context) error {
@@ -342,6 +358,7 @@ func TestForwardOfForeignAnswers(t *testing.T) {
 	}{
 		"a proxy without a backend": {fixed{502, "text/html", strings.NewReader("<h1>Bad Gateway</h1>")}, 503},
 		"another program":           {fixed{200, "text/plain", strings.NewReader("hello")}, 500},
+		"another program's file":    {fixed{200, FileType, strings.NewReader("hello")}, 500},
 		"a redirect":                {fixed{302, "", strings.NewReader("")}, 500},
 		"our token is refused":      {fixed{401, "application/json", strings.NewReader("{}")}, 500},
 		"broken off": {fixed{200, "application/json", io.MultiReader(strings.NewReader("{"), torn{})},

@@ -15,4 +15,6 @@ var integrationRoutes = []forwardedRoute{
 	{"license", "POST", theIntegrations + "/" + licenseID + "/rotate", `{"overlap_hours":1}`, 200,
 		`{` + anIntegration + someKeys + `}`},
 	{"license", "DELETE", theIntegrations + "/" + licenseID, ``, 200, `{"id":"` + licenseID + `","deleted":true}`},
+	{"license", "POST", "/api/v1/admin/integrations/spectra/license-file",
+		`{"license_id":"` + licenseID + `","machine_ids":["m-1"]}`, 201, "-----BEGIN LATCHKEY CERTIFICATE-----\n"},
 }

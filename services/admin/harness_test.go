@@ -203,11 +203,15 @@ func (s *peer) reply(route string, answer httpx.Handler) {
 	s.replies[route] = answer
 }
 
-// with is an answer, as the owner of a license would give it.
+// with is an answer, as the owner of a license would give it: JSON or a file.
 func with(status int, body string) httpx.Handler {
+	kind := "application/json; charset=utf-8"
+	if !strings.HasPrefix(body, "{") {
+		kind = rpc.FileType
+	}
 	return func(c *gin.Context) error {
 		c.Header("ETag", `"3"`)
-		c.Data(status, "application/json; charset=utf-8", []byte(body))
+		c.Data(status, kind, []byte(body))
 		return nil
 	}
 }

@@ -35,6 +35,7 @@ const (
 	keys       = "/api/v1/admin/keys"
 	blocks     = "/api/v1/admin/blocks"
 	springs    = "/api/v1/admin/integrations/licensespring"
+	spectra    = "/api/v1/admin/integrations/spectra"
 	customers  = "/api/v1/admin/customers"
 	customer   = customers + "/:customer_id"
 	groups     = "/api/v1/admin/groups"
@@ -103,6 +104,7 @@ func (a *API) table() []route {
 		{http.MethodGet, springs, adminkey.Owner, toLicense},
 		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
 		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},
+		{http.MethodPost, spectra + "/license-file", adminkey.Operator, toLicense},
 		{http.MethodGet, customers, adminkey.Viewer, toLicense},
 		{http.MethodGet, customer, adminkey.Viewer, toLicense},
 		{http.MethodPut, customer, adminkey.Operator, toLicense},

@@ -18,11 +18,12 @@ import (
 const (
 	// maxHours is the longest life of a file that an administrator may ask for: ten years.
 	maxHours = 10 * 8760
-	// maxMachines is how many machines one file may name.
-	maxMachines = 100
 	// maxNonce bounds the nonce, in characters.
 	maxNonce = 128
 )
+
+// MaxMachines is how many machines one file may name.
+const MaxMachines = 100
 
 // Files are the use cases of license files.
 type Files struct {
@@ -102,9 +103,9 @@ func (r *Request) check() error {
 	if r.Hours != nil {
 		bad.Range("valid_hours", *r.Hours, 1, maxHours)
 	}
-	if r.HardwareIDs != nil && (len(r.HardwareIDs) == 0 || len(r.HardwareIDs) > maxMachines) {
+	if r.HardwareIDs != nil && (len(r.HardwareIDs) == 0 || len(r.HardwareIDs) > MaxMachines) {
 		bad.Add("hardware_ids", fmt.Sprintf(
-			"must have 1 to %d entries; leave it out for a file that any machine may use", maxMachines))
+			"must have 1 to %d entries; leave it out for a file that any machine may use", MaxMachines))
 	}
 	bad.MaxLen("nonce", r.Nonce, maxNonce)
 	if err := bad.Err(); err != nil {

@@ -116,6 +116,8 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.DELETE("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.unassignUser))
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.integrationRoutes(r.Group("/api/v1/admin/integrations/licensespring", m.RequireActor, httpx.StrictMembers()))
+	r.POST("/api/v1/admin/integrations/spectra/license-file", m.RequireActor, httpx.StrictMembers(), plain,
+		wire.Wrap(m.issueApplianceFile))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 	m.delegatedRoutes(r.Group("/api/v1/admin/delegated", m.RequireActor, httpx.StrictMembers()))
 }
