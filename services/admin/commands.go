@@ -7,6 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/kubesecrets"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/store"
@@ -25,7 +26,9 @@ func Program(cfg *Config) app.Service {
 		Queues:     bus.AllQueues(),
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
-		Commands:   []*cobra.Command{app.DeadLetters(auditQueue().Name, erasureQueue().Name)},
+		Commands: []*cobra.Command{
+			app.DeadLetters(auditQueue().Name, erasureQueue().Name), kubernetesSecretsCommand(),
+		},
 	}
 }
 
@@ -36,4 +39,25 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 		return nil, err
 	}
 	return masterkey.New(deps.DB, ring, idempotency.Rows(deps.DB, ring, deps.Clock)), nil
+}
+
+func kubernetesSecretsCommand() *cobra.Command {
+	var prefix string
+	command := &cobra.Command{
+		Use:   "make-kubernetes-secrets",
+		Short: "Make the secrets of a suite on Kubernetes once; a Job runs it",
+		Long: `Make the Secrets of a suite that runs on Kubernetes together with PostgreSQL and RabbitMQ, in the
+namespace of the pod that runs this. Secrets that exist stay as they are. The ServiceAccount of the
+pod must be allowed to create and get them.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := kubesecrets.InCluster(kubesecrets.AccountDir)
+			if err != nil {
+				return err
+			}
+			return kubesecrets.Make(cmd.Context(), cluster, prefix, cmd.OutOrStdout())
+		},
+	}
+	command.Flags().StringVar(&prefix, "prefix", "latchkey", "what the names of the Secrets and of the servers begin with")
+	return command
 }
