@@ -50,6 +50,9 @@ func NewGuard(source Source, opts Options) *Guard {
 	return &Guard{source: source, opts: opts, keys: cache.New[[32]byte, *Key](bounds, opts.Clock)}
 }
 
+// Counts are the look-ups of keys so far that found one in memory, and those that did not.
+func (g *Guard) Counts() (hits, misses uint64) { return g.keys.Counts() }
+
 // Events are the types of event that OnEvent is for. Each carries the id of the key that changed.
 func Events() []string {
 	return []string{

@@ -41,9 +41,11 @@ func NewAdminAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock,
 // NewGuard makes the guard of the routes that want an API key; keys knows the keys. The service watches apikey.Events
 // for it.
 func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {
-	return apikey.NewGuard(keys, apikey.Options{
+	guard := apikey.NewGuard(keys, apikey.Options{
 		Clock: c.Clock, Limiter: NewClientLimiter(c, s), Link: c.Link, Attempts: NewClientAttempts(c),
 	})
+	c.ObserveCaches(map[string]func() (hits, misses uint64){"api_keys": guard.Counts})
+	return guard
 }
 
 // NewClientLimiter makes the limiter of what applications may call.

@@ -40,6 +40,7 @@ func NewCore(service string, base Base, deps Deps, keys *masterkey.Register) (*C
 	if err != nil {
 		return nil, err
 	}
+	deps.Bus = observeBus(deps)
 	c := &Core{
 		Health:   NewHealth(deps, keys),
 		Deps:     deps,

@@ -13,6 +13,7 @@ import (
 	"weak"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -52,6 +53,7 @@ type Cache[K comparable, V any] struct {
 	opts   Options
 	clock  clock.Clock
 	values *otter.Cache[K, *entry[V]]
+	counts *stats.Counter
 	mu     sync.Mutex // guards loads, and makes keeping a value and dropping it exclude one another
 	loads  map[K]*loading[V]
 }
@@ -96,7 +98,17 @@ func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) 
 
 func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Options[K, *entry[V]]) *Cache[K, V] {
 	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) } // of whatever cause
-	return &Cache[K, V]{opts: opts, clock: c, values: otter.Must(bound), loads: map[K]*loading[V]{}}
+	counts := stats.NewCounter()
+	bound.StatsRecorder = counts
+	return &Cache[K, V]{
+		opts: opts, clock: c, values: otter.Must(bound), counts: counts, loads: map[K]*loading[V]{},
+	}
+}
+
+// Counts are the look-ups so far that found a value, and those that did not. Reads of a Held are not among them.
+func (c *Cache[K, V]) Counts() (hits, misses uint64) {
+	s := c.counts.Snapshot()
+	return s.Hits, s.Misses
 }
 
 // Bytes is the memory that the values of a sized cache take, once those that had to leave have left.
@@ -251,8 +263,9 @@ func (c *Cache[K, V]) join(k K) (found *entry[V], l *loading[V], mine bool) {
 	if l := c.loads[k]; l != nil {
 		return nil, l, false
 	}
-	if e, ok := c.values.GetIfPresent(k); ok && c.fresh(e, c.clock.Now().UnixMicro()) {
-		return e, nil, false
+	// The caller's own look has been counted.
+	if e, ok := c.values.GetEntryQuietly(k); ok && c.fresh(e.Value, c.clock.Now().UnixMicro()) {
+		return e.Value, nil, false
 	}
 	l = &loading[V]{done: make(chan struct{}), err: apierr.ErrInternal}
 	c.loads[k] = l

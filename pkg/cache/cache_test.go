@@ -321,3 +321,15 @@ func BenchmarkHit(b *testing.B) {
 		}
 	}
 }
+
+func TestCounts(t *testing.T) {
+	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.System{})
+	for range 3 {
+		if _, _, err := c.Fetch(t.Context(), "k", (&source{}).load); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hits, misses := c.Counts(); hits != 2 || misses != 1 {
+		t.Errorf("%d hits, %d misses; want 2 and 1", hits, misses)
+	}
+}

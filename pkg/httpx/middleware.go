@@ -136,6 +136,9 @@ func (m *middleware) record(r *request, to *outcomeLog) {
 	r.mu.Lock()
 	code, cause := r.code, r.cause
 	r.mu.Unlock()
+	if code != "" && m.Metrics != nil {
+		m.Metrics.Error(code)
+	}
 	if !to.log.Enabled(r.ctx, to.level) {
 		return
 	}

@@ -12,22 +12,30 @@ import (
 // names.
 type Metrics struct {
 	registry *prometheus.Registry
-	service  prometheus.Registerer
+	service  *recorder
 	requests *prometheus.HistogramVec
+	errors   *prometheus.CounterVec
 }
 
 // NewMetrics returns a registry whose metrics carry the label service, with the collectors of the Go runtime, the
-// process and the build, and latchkey_http_request_duration_seconds for Requests.
+// process and the build, and those that Requests and Error observe.
 func NewMetrics(service string) *Metrics {
 	registry := prometheus.NewRegistry()
 	m := &Metrics{
 		registry: registry,
-		service:  prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, registry),
+		service: &recorder{
+			Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"service": service}, registry),
+		},
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "latchkey_http_request_duration_seconds",
 			Help:    "Time to answer a request, by route template, method and class of status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route", "status"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_http_errors_total",
+			Help: "Requests that were answered with an error, by its error_code: rate limits, refusals of licenses, " +
+				"bad input.",
+		}, []string{"error_code"}),
 	}
 	build := ReadBuild()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -37,7 +45,8 @@ func NewMetrics(service string) *Metrics {
 	})
 	info.Set(1)
 	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
-	m.service.MustRegister(m.requests, info, collectors.NewGoCollector(), process)
+	m.service.MustRegister(m.requests, m.errors, info)
+	m.service.Registerer.MustRegister(collectors.NewGoCollector(), process)
 	return m
 }
 
@@ -56,3 +65,6 @@ var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 func (m *Metrics) Requests(method, route string, status int) prometheus.Observer {
 	return m.requests.WithLabelValues(method, route, classes[min(status/100, len(classes)-1)])
 }
+
+// Error counts a request that was answered with an error. code is one that the program names.
+func (m *Metrics) Error(code string) { m.errors.WithLabelValues(code).Inc() }

@@ -146,6 +146,14 @@ func (o *Outbox) Pending(ctx context.Context) (int, error) {
 	return n, db.Error(err)
 }
 
+// Oldest is when the row that waits longest to be sent was written; zero when none waits.
+func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
+	const oldest = `SELECT occurred_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox_unsent)`
+	var r row
+	err := o.db.Read(ctx).Raw(oldest).Scan(&r).Error
+	return r.OccurredAt, db.Error(err)
+}
+
 // List returns the events about subject since a time, newest first and at most limit of them, and how many there are in
 // all. Types in exclude are left out.
 func (o *Outbox) List(

@@ -39,7 +39,6 @@ type Service struct {
 	cfg      Config
 	store    *store.Store
 	consumer *ingest.Consumer
-	metrics  *metrics
 	guard    *apikey.Guard
 }
 
@@ -51,7 +50,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	engine := detect.New()
 	s := &Service{
-		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox), metrics: newMetrics(deps.Metrics.Registerer()),
+		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox),
 	}
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
 	reports := usage.NewReports(s.store, s.store, deps.Clock)

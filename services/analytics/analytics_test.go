@@ -233,7 +233,7 @@ func TestService(t *testing.T) {
 		w.checkRPC(s, license)
 		rec := httptest.NewRecorder()
 		s.InternalHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
-		if !strings.Contains(rec.Body.String(), "latchkey_analytics_consumer_lag_seconds") {
+		if !strings.Contains(rec.Body.String(), "latchkey_consumer_lag_seconds") {
 			t.Error("the lag is not among the metrics")
 		}
 		if status := w.call(s, "/licenses/"+license+"/patterns"); status != http.StatusOK {

@@ -34,11 +34,10 @@ func (s *Service) Run(ctx context.Context) error {
 
 // handler takes in events at a pace that leaves time to the requests of the process.
 func (s *Service) handler() bus.Handler {
-	h := s.metrics.watched(s.Clock, s.consumer.Handle)
 	if s.Answered == nil {
-		return h
+		return s.consumer.Handle
 	}
-	return ingest.NewPace(h, s.Answered).Handle
+	return ingest.NewPace(s.consumer.Handle, s.Answered).Handle
 }
 
 func (s *Service) closeAnomalies(ctx context.Context) error {

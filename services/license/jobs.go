@@ -44,6 +44,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
+		s.Every(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
 		s.Every(time.Minute, "erase customers from the event log", s.store.ScrubErased),
 		s.Prune(s.prune),
 	)

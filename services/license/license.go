@@ -3,6 +3,8 @@
 package license
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
@@ -37,6 +39,7 @@ type Service struct {
 	ring      *keyring.Ring
 	seen      *store.Seen
 	telemetry *telemetry.Recorder
+	seatUse   *prometheus.GaugeVec
 	auth      peers.Auth
 	guard     *apikey.Guard
 }
@@ -53,26 +56,10 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 	}
 	s := &Service{Core: core, auth: peers.NewAuth(core), telemetry: app.NewTelemetry(core)}
 	s.open(cfg, deps, keys)
-	s.licenses = &licensing.Licenses{
-		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
-	}
-	geo, err := openCountries(cfg.GeoIPFile)
-	if err != nil {
+	if err := s.rules(cfg, deps, keys); err != nil {
 		return nil, err
 	}
-	s.seats = &licensing.Seats{
-		Lookup:    s.lookup,
-		Store:     s.store,
-		Seen:      s.seen,
-		Telemetry: s.telemetry,
-		Blocks:    s.blocks,
-		Geo:       geo,
-		Clock:     deps.Clock,
-	}
-	s.leases = &lease.Leases{Seats: s.seats, Store: s.store, Tokens: lease.NewTokens(keys.Ring, deps.Clock)}
-	s.counters = &counter.Counters{
-		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
-	}
+	s.seatUse = seatUse(deps.Metrics.Registerer())
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

@@ -11,6 +11,7 @@ import (
 // open makes the stores and the caches before them.
 func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: s.Link})
+	s.ObserveCaches(s.lookup.Counts())
 	s.users = store.NewUsers(deps.DB, deps.Clock, s.Link)
 	s.signers = store.NewSigners(deps.DB, keys.Ring, deps.Clock, s.Link)
 	s.ring = keys.Ring

@@ -125,6 +125,13 @@ func referred(v reflect.Value) (size int) {
 	return size
 }
 
+// Counts are the look-ups of each cache that found a value and that did not, by the name of the cache.
+func (l *Lookup) Counts() map[string]func() (hits, misses uint64) {
+	return map[string]func() (hits, misses uint64){
+		"license_keys": l.ids.Counts, "licenses": l.licenses.Counts, "devices": l.devices.Counts,
+	}
+}
+
 // Bytes is the memory that is taken by what is kept.
 func (l *Lookup) Bytes() int64 { return l.ids.Bytes() + l.licenses.Bytes() + l.devices.Bytes() }
 

@@ -60,6 +60,18 @@ func (s *Store) Events(
 	return events, total, translate(err)
 }
 
+// NearSeatLimit counts the usable licenses for two devices or more of which all seats are taken, and those of which 9 of
+// 10 are. It reads every license.
+func (s *Store) NearSeatLimit(ctx context.Context, now time.Time) (full, nearly int, err error) {
+	var row struct{ Full, Nearly int }
+	const counts = `
+SELECT count(CASE WHEN current_devices >= max_devices THEN 1 END) AS "full",
+	count(CASE WHEN current_devices < max_devices AND current_devices >= 0.9 * max_devices THEN 1 END) AS nearly
+FROM licenses WHERE max_devices > 1 AND current_devices > 1 AND ` + usable
+	err = s.db.Read(ctx).Raw(counts, sql.Named("now", now)).Scan(&row).Error
+	return row.Full, row.Nearly, translate(err)
+}
+
 // Count implements licensing.Catalog.
 func (s *Store) Count(ctx context.Context, now time.Time) (licensing.Counts, error) {
 	var row struct {

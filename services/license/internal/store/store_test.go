@@ -609,6 +609,28 @@ func TestCount(t *testing.T) {
 	})
 }
 
+func TestNearSeatLimit(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, _ *db.DB) {
+		fill := func(max, used int) {
+			made := create(t, r, seats(max))
+			for i := range used {
+				if _, err := r.Activate(t.Context(), made.Key, client("device-"+strconv.Itoa(i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		fill(1, 1)   // one seat that is taken is no news
+		fill(2, 2)   // full
+		fill(10, 9)  // nearly full
+		fill(10, 10) // full
+		fill(10, 8)
+		full, nearly, err := r.store.NearSeatLimit(t.Context(), noon)
+		if full != 2 || nearly != 1 || err != nil {
+			t.Errorf("%d full, %d nearly full: %v; want 2 and 1", full, nearly, err)
+		}
+	})
+}
+
 func TestExpiringIsAnnouncedOnce(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		rs := replicas(t, d, 2)

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
+)
+
+// observedBus shows operators what a service publishes and consumes.
+type observedBus struct {
+	bus.Bus
+	clock clock.Clock
+
+	published *prometheus.CounterVec
+	failed    prometheus.Counter
+	confirmed prometheus.Histogram
+
+	consumed *prometheus.CounterVec
+	lag      *prometheus.GaugeVec
+	took     *prometheus.HistogramVec
+}
+
+func observeBus(d Deps) bus.Bus {
+	buckets := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	b := &observedBus{
+		Bus:   d.Bus,
+		clock: d.Clock,
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_bus_published_events_total",
+			Help: "Events that the bus has confirmed, by type; those of type anomaly.* are detections.",
+		}, []string{"type"}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "latchkey_bus_failed_publishes_total",
+			Help: "Batches of events that the bus did not confirm; they are sent again.",
+		}),
+		confirmed: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "latchkey_bus_publish_duration_seconds",
+			Help:    "Time until the bus has confirmed a batch of events.",
+			Buckets: buckets,
+		}),
+		consumed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_consumer_events_total",
+			Help: "Events of a queue that were taken in, recognized as taken in before, or given up.",
+		}, []string{"queue"}),
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "latchkey_consumer_lag_seconds",
+			Help: "Age of the oldest event of the last batch of a queue when it was taken in.",
+		}, []string{"queue"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "latchkey_consumer_batch_duration_seconds",
+			Help:    "Time to take in a batch of events of a queue.",
+			Buckets: buckets,
+		}, []string{"queue"}),
+	}
+	d.Metrics.Registerer().MustRegister(b.published, b.failed, b.confirmed, b.consumed, b.lag, b.took)
+	return b
+}
+
+// Publish implements bus.Publisher.
+func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
+	began := b.clock.Now()
+	if err := b.Bus.Publish(ctx, events); err != nil {
+		b.failed.Inc()
+		return err
+	}
+	b.confirmed.Observe(b.clock.Now().Sub(began).Seconds())
+	for i := range events {
+		b.published.WithLabelValues(events[i].Type).Inc()
+	}
+	return nil
+}
+
+// Consume implements bus.Bus.
+func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
+	return b.Bus.Consume(ctx, q, func(ctx context.Context, events []event.Event) error {
+		began := b.clock.Now()
+		err := h(ctx, events)
+		var rejected bus.Rejected
+		if err != nil && !errors.As(err, &rejected) {
+			return err // they come again
+		}
+		b.consumedBatch(q.Name, events, began)
+		return err
+	})
+}
+
+func (b *observedBus) consumedBatch(queue string, events []event.Event, began time.Time) {
+	ended, oldest := b.clock.Now(), time.Duration(0)
+	for i := range events {
+		oldest = max(oldest, ended.Sub(events[i].Time))
+	}
+	b.consumed.WithLabelValues(queue).Add(float64(len(events)))
+	b.lag.WithLabelValues(queue).Set(oldest.Seconds())
+	b.took.WithLabelValues(queue).Observe(ended.Sub(began).Seconds())
+}
