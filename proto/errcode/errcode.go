@@ -86,7 +86,7 @@ const (
 	CounterNotFound          = "COUNTER_NOT_FOUND"
 )
 
-// The codes of groups and users.
+// The codes of groups, users and trials.
 const (
 	GroupNotFound           = "GROUP_NOT_FOUND"
 	GroupLimitExceeded      = "GROUP_LIMIT_EXCEEDED"
@@ -96,6 +96,7 @@ const (
 	UserNotAssigned         = "USER_NOT_ASSIGNED"
 	UserDeviceLimitExceeded = "USER_DEVICE_LIMIT_EXCEEDED"
 	InvalidCredentials      = "INVALID_CREDENTIALS"
+	TrialNotAllowed         = "TRIAL_NOT_ALLOWED"
 )
 
 // The codes of delegated keys.

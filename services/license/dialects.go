@@ -9,10 +9,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/delegated"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/licensespring"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/trial"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
@@ -61,6 +63,13 @@ func (s *Service) dialects(cfg Config, signIns *user.SignIns) []dialect {
 }
 
 func (s *Service) licenseSpring(cfg Config, signIns *user.SignIns) *licensespring.Dialect {
+	trials := &trial.Trials{
+		Store:     s.store,
+		Licenses:  s.licenses,
+		Customers: &customer.Customers{Store: s.store, Clock: s.Clock},
+		Users:     &user.Users{Store: s.store, Licenses: s.licenses, Passwords: signIns.Passwords, Clock: s.Clock},
+		Limiter:   app.NewSharedLimiter(s.Core),
+	}
 	return licensespring.New(licensespring.Deps{
 		Seats:     s.seats,
 		Counters:  s.counters,
@@ -70,6 +79,7 @@ func (s *Service) licenseSpring(cfg Config, signIns *user.SignIns) *licensesprin
 		Users:     s.store,
 		Products:  s.store,
 		Customers: s.store,
+		Trials:    trials,
 		Numbers:   s.store,
 		Signers:   s.signers,
 		Responses: s.responses,

@@ -43,6 +43,8 @@ var forget = []string{
 		is_locked = true, credentials = credentials + 1, version = version + 1, updated_at = @now
 		WHERE customer_id = @old`,
 	`DELETE FROM offline_requests WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
+	`DELETE FROM trials WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)
+		OR license_id IN (SELECT license_id FROM former_customers WHERE customer_id = @old)`,
 	`UPDATE enrollment_keys SET label = '' WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = @new)`,
 }
 

@@ -83,8 +83,24 @@ type Created struct {
 // Fold is an e-mail as it is compared.
 func Fold(email string) string { return strings.ToLower(email) }
 
+// Prepared is a user whom only the store has yet to make, with the events of that.
+type Prepared struct {
+	Created
+	Events []proto.Message
+}
+
 // Create makes a user. Errors: VALIDATION_ERROR, ErrExists.
 func (s *Users) Create(ctx context.Context, by *licensing.Actor, n NewUser) (Created, error) {
+	p, err := s.Prepare(ctx, by, n)
+	if err == nil {
+		err = s.Store.CreateUser(ctx, p.User, p.Events)
+	}
+	return p.Created, err
+}
+
+// Prepare hashes the password of a user to be made, which takes too long within a transaction. Errors:
+// VALIDATION_ERROR.
+func (s *Users) Prepare(ctx context.Context, by *licensing.Actor, n NewUser) (Prepared, error) {
 	now := s.Clock.Now()
 	u := User{
 		User:               licensing.User{ID: uuid.Must(uuid.NewV7()).String(), MaxDevices: licensing.Unlimited},
@@ -108,16 +124,15 @@ func (s *Users) Create(ctx context.Context, by *licensing.Actor, n NewUser) (Cre
 	password, made := given(n.Password)
 	checkPassword(p, "initial_password", password, u.Email)
 	if err := p.Err(); err != nil {
-		return Created{}, err
+		return Prepared{}, err
 	}
 	var err error
 	if u.PasswordHash, err = s.Passwords.Hash(ctx, password); err != nil {
-		return Created{}, err
+		return Prepared{}, err
 	}
-	err = s.Store.CreateUser(ctx, u, []proto.Message{
+	return Prepared{Created: Created{User: u, Password: made}, Events: []proto.Message{
 		&eventsv1.UserCreated{User: snapshot(&u)}, audit.Entry(by, "user.create", nil, named(&u, view(&u))),
-	})
-	return Created{User: u, Password: made}, err
+	}}, nil
 }
 
 // given is the password that was sent, or else one that is made, and the latter alone.

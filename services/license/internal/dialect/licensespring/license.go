@@ -255,7 +255,7 @@ func newLicense(l *licensing.License, key string, f facts, now time.Time) licens
 		b.MaxActivations = l.MaxDevices
 	}
 	if l.IsTrial {
-		b.TrialDays = l.DurationDays
+		b.TrialDays = trialDays(&l.Terms)
 	}
 	if f.numbers.Policy != 0 {
 		b.LicenseTemplateID = &f.numbers.Policy

@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/trial"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
@@ -36,6 +37,7 @@ type Deps struct {
 	Users     user.Store
 	Products  catalog.ProductStore
 	Customers customer.Store
+	Trials    *trial.Trials
 	Numbers   integration.NumberStore
 	Signers   integration.Signers
 	Responses *integration.ResponseKeys
@@ -78,6 +80,7 @@ func (d *Dialect) Routes(r gin.IRouter) {
 	g.POST("/floating/feature_release", write, wrap(d.releaseFeature))
 	g.POST("/track_device_variables", write, wrap(d.trackVariables))
 	g.GET("/get_device_variables", read, wrap(d.variables))
+	g.GET("/trial_key", write, wrap(d.trialKey))
 	g.GET("/user_licenses", read, wrap(d.userLicenses))
 	g.POST("/change_password", write, wrap(d.changePassword))
 	g.GET("/versions", read, wrap(d.versions))

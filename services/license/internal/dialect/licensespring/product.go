@@ -1,6 +1,7 @@
 package licensespring
 
 import (
+	"context"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -40,8 +41,7 @@ func newProduct(p catalog.Product, id int64) productBody {
 	return b
 }
 
-// productDetails is a product by itself. Terms are those of licenses and policies, so that what clients look for here
-// is empty.
+// productDetails is a product by itself. Its terms are those of its trial policy: other licenses have their own.
 type productDetails struct {
 	ProductID           int64          `json:"product_id"`
 	ProductName         string         `json:"product_name"`
@@ -58,9 +58,10 @@ type productDetails struct {
 	Company             company        `json:"company"`
 }
 
-func newProductDetails(p catalog.Product, id int64) productDetails {
+// newProductDetails shows a product; policy is that of its trials, nil for none.
+func newProductDetails(p catalog.Product, id int64, policy *catalog.Policy) productDetails {
 	b := newProduct(p, id)
-	return productDetails{
+	details := productDetails{
 		ProductID:           b.ProductID,
 		ProductName:         b.ProductName,
 		ShortCode:           b.ShortCode,
@@ -69,6 +70,23 @@ func newProductDetails(p catalog.Product, id int64) productDetails {
 		Metadata:            b.Metadata,
 		Company:             company{companyID},
 	}
+	if policy != nil {
+		details.AllowTrial, details.TrialDays = true, trialDays(&policy.Terms)
+		if policy.Devices != nil {
+			details.PreventVM = policy.Devices.PreventVM
+		}
+	}
+	return details
+}
+
+// details shows a product with its number and its trials.
+func (d *Dialect) details(ctx context.Context, p catalog.Product) (productDetails, error) {
+	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{Product: p.Code})
+	if err != nil {
+		return productDetails{}, err
+	}
+	policy, err := d.Trials.Store.TrialPolicy(ctx, p.ID, "")
+	return newProductDetails(p, n.Product, policy), err
 }
 
 func (d *Dialect) productDetails(c *gin.Context) error {
@@ -81,11 +99,10 @@ func (d *Dialect) productDetails(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{Product: p.Code})
+	details, err := d.details(ctx, p)
 	if err != nil {
 		return err
 	}
-	details := newProductDetails(p, n.Product)
 	if r.IncludeMetadataString {
 		details.MetadataString = string(details.Metadata)
 	}
@@ -106,11 +123,11 @@ func (d *Dialect) products(c *gin.Context) error {
 		if !p.IsActive || !signerOf(c).Integration.Allows(p.Code) {
 			continue
 		}
-		n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{Product: p.Code})
+		details, err := d.details(ctx, p)
 		if err != nil {
 			return err
 		}
-		list = append(list, newProductDetails(p, n.Product))
+		list = append(list, details)
 	}
 	return d.answer(c, list)
 }

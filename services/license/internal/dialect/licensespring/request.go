@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 
 	"github.com/gin-gonic/gin"
@@ -47,6 +48,8 @@ type request struct {
 	Env           string `json:"env" text:"identifier"`
 	Channel       string `json:"channel" text:"identifier"`
 	Version       string `json:"version" text:"identifier"`
+
+	person `json:",inline"`
 
 	AllowOverages         *bool `json:"allow_overages"`
 	IncludeExpired        bool  `json:"include_expired_features"`
@@ -104,13 +107,15 @@ func decoded(raw []byte) (*request, error) {
 		return nil, err
 	}
 	f := apierr.Fields{}
-	for name, text := range map[string]string{
+	texts := r.person.texts()
+	maps.Copy(texts, map[string]string{
 		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
 		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
 		"feature": r.Feature,
 		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
 		"new_password": r.NewPassword,
-	} {
+	})
+	for name, text := range texts {
 		f.MaxLen(name, text, maxText)
 	}
 	checkAmount(f, "consumptions", r.Consumptions)

@@ -1,0 +1,178 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// trialPolicy makes a policy of trials of a product.
+func (w *world) trialPolicy(code, product, members string) {
+	w.t.Helper()
+	w.want(w.policies(http.MethodPost, "", fmt.Sprintf(
+		`{"code":%q,"name":"Trial","product":%q,"is_trial":true,"duration_days":14%s}`, code, product, members)),
+		http.StatusCreated, "")
+}
+
+// trial asks for one.
+func (s *springs) trial(product, email string, more ...string) *httptest.ResponseRecorder {
+	s.t.Helper()
+	q := url.Values{"product": {product}, "email": {email}, "hardware_id": {"pc"}}
+	for i := 0; i < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return s.ask(http.MethodGet, "trial_key?"+q.Encode(), "")
+}
+
+func (w *world) licensesOf(customerID string) int {
+	w.t.Helper()
+	all := w.ask(w.admin, http.MethodGet, managed+"?customer_id="+url.QueryEscape(customerID), "")
+	w.want(all, http.StatusOK, "")
+	return int(all.body["total"].(float64))
+}
+
+func TestLicenseSpringTrial(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
+		w.want(w.policies(http.MethodPost, "", `{"code":"full","name":"Full","product":"default"}`),
+			http.StatusCreated, "")
+		s.refused(s.trial("default", "ada@example.com", "license_policy", "full"), 400, "trial_not_allowed")
+		w.trialPolicy("short", "default", "")
+		w.trialPolicy("long", "default", `,"max_devices":3`)
+		details := s.object(s.ask(http.MethodGet, "product_details?product=default", ""))
+		if details["allow_trial"] != true || details["trial_days"] != 14.0 {
+			t.Errorf("details: %v", details)
+		}
+		made := s.object(s.trial("default", "Ada@Example.com", "first_name", "Ada", "last_name", "Lovelace",
+			"country", "Great Britain", "reference", "vendor-1", "license_policy", "short"))
+		key, _ := made["license_key"].(string)
+		if made["is_trial"] != true || made["trial_days"] != 14.0 || made["license"] != key || key == "" ||
+			made["max_activations"] != 1.0 || made["license_type"] != "time-limited" {
+			t.Errorf("made: %v", made)
+		}
+		again := s.object(s.trial("default", "ADA@example.com ", "license_policy", "long"))
+		if len(again) != 3 || again["license"] != key || again["is_trial"] != true {
+			t.Errorf("again: %v", again)
+		}
+		active := s.object(s.post("activate_license", key, "pc", ""))
+		shown := active["customer"].(map[string]any)
+		if active["is_trial"] != true || shown["first_name"] != "Ada" || shown["reference"] == "vendor-1" ||
+			shown["metadata"].(map[string]any)["country"] != "Great Britain" {
+			t.Errorf("activated: %v", active)
+		}
+		customerID := shown["reference"].(string)
+		if n := w.licensesOf(customerID); n != 1 {
+			t.Errorf("the customer has %d licenses", n)
+		}
+		w.clock.Advance(15 * 24 * time.Hour)
+		s.refused(s.get("check_license", key, "pc"), 400, "trial_expired")
+		if late := s.object(s.trial("default", "ada@example.com")); late["license"] != key {
+			t.Errorf("who tried the product gets no other trial: %v", late)
+		}
+		w.want(w.customers(http.MethodPost, "/"+customerID+"/erase", ""), http.StatusOK, "")
+		if tables := w.stored([]string{"ada@example.com", "Ada@Example.com"}); len(tables) > 0 {
+			t.Errorf("the address of an erased customer stands in %v", tables)
+		}
+	})
+}
+
+// TestLicenseSpringTrialBecomesFull: an e-mail address opens trials and nothing more.
+func TestLicenseSpringTrialBecomesFull(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		w.trialPolicy("try", "default", "")
+		key := s.object(s.trial("default", "ada@example.com"))["license_key"].(string)
+		found := w.ask(w.admin, http.MethodPost, managed+"/search", fmt.Sprintf(`{"license_key":%q}`, key))
+		id := found.body["licenses"].([]any)[0].(map[string]any)["license_id"].(string)
+		w.alter(id, "convert", `{"license_type":"perpetual"}`)
+		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
+	})
+}
+
+func TestLicenseSpringTrialOfUsers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		s := w.springs("")
+		w.trialPolicy("try", "studio", "")
+		made := s.object(s.trial("studio", "ada@example.com", "first_name", "Ada"))
+		password, _ := made["initial_password"].(string)
+		if made["license_user"] != "ada@example.com" || password == "" || made["license_key"] != nil ||
+			made["license_user_id"] == 0.0 {
+			t.Errorf("made: %v", made)
+		}
+		if again := s.object(s.trial("studio", "Ada@example.com")); again["license_user"] != "ada@example.com" ||
+			again["initial_password"] != nil {
+			t.Errorf("again: %v", again)
+		}
+		active := s.object(s.ask(http.MethodPost, "activate_license", fmt.Sprintf(
+			`{"product":"studio","username":"ada@example.com","password":%q,"hardware_id":"pc"}`, password)))
+		if active["is_trial"] != true {
+			t.Errorf("activated: %v", active)
+		}
+		w.want(w.users(http.MethodPost, "", `{"product":"studio","customer_id":"c","email":"bob@example.com"}`),
+			http.StatusCreated, "")
+		s.refused(s.trial("studio", "bob@example.com"), 400, "trial_not_allowed")
+	})
+}
+
+func TestLicenseSpringTrialRefuses(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		w.trialPolicy("try", "default", "")
+		s.refused(s.trial("default", ""), 400, "missing_parameters")
+		for _, email := range []string{"ada", "Ada <ada@example.com>", "a@b@c",
+			strings.Repeat("a", 300) + "@example.com"} {
+			s.refused(s.trial("default", email), 400, "validation_error")
+		}
+		s.refused(s.trial("default", "ada@example.com", "phone", strings.Repeat("7", 256)), 400, "validation_error")
+		s.refused(s.trial("nowhere", "ada@example.com"), 400, "unknown_product")
+		s.refused(w.springs(`,"read_only":true`).trial("default", "ada@example.com"), 400, "read_only_api_key")
+		for i := range 100 {
+			s.object(s.trial("default", fmt.Sprintf("u%d@example.com", i)))
+		}
+		s.refused(s.trial("default", "u100@example.com"), 429, "rate_limit_exceeded")
+		s.object(s.trial("default", "u0@example.com")) // asking again for one's own makes nothing
+	})
+}
+
+// TestLicenseSpringTrialRaces: one trial for each e-mail address, however often it is asked for at once.
+func TestLicenseSpringTrialRaces(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		s := w.springs("")
+		w.trialPolicy("try", "default", "")
+		w.trialPolicy("try-studio", "studio", "")
+		for _, product := range []string{"default", "studio"} {
+			var all sync.WaitGroup
+			var mu sync.Mutex
+			named, made := map[any]bool{}, 0
+			for i := range 40 {
+				all.Go(func() {
+					rec := s.trial(product, []string{"ada@example.com", "ADA@example.com"}[i%2])
+					if product == "studio" && rec.Code == http.StatusServiceUnavailable {
+						return // few passwords are hashed at once
+					}
+					body := s.object(rec)
+					mu.Lock()
+					defer mu.Unlock()
+					if body["id"] != nil {
+						made++
+					}
+					named[fmt.Sprint(body["license"], strings.ToLower(fmt.Sprint(body["license_user"])))] = true
+				})
+			}
+			all.Wait()
+			list := w.ask(w.admin, http.MethodGet, managed+"?product="+product, "")
+			if made != 1 || len(named) != 1 || list.body["total"] != 1.0 {
+				t.Errorf("%s: %d made, %v named, %v licenses", product, made, named, list.body["total"])
+			}
+		}
+	})
+}
