@@ -33,6 +33,12 @@ func (w *world) springs(members string) *springs {
 	if made.status != http.StatusCreated {
 		w.t.Fatalf("%d %s", made.status, made.raw)
 	}
+	return w.springsOf(made)
+}
+
+// springsOf is a client with the keys of an integration that was made.
+func (w *world) springsOf(made answer) *springs {
+	w.t.Helper()
 	block, _ := pem.Decode([]byte(made.body["public_key_pem"].(string)))
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {

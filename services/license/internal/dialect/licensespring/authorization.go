@@ -35,27 +35,38 @@ func (d *Dialect) admits(changes bool) gin.HandlerFunc {
 			httpx.WriteError(c, errReadOnly)
 			return
 		}
-		bucket := "integration|" + signer.Integration.ID
-		if signer.Integration.Per == integration.PerAddress {
-			bucket += "|" + httpx.ClientNetwork(c)
-		}
-		apikey.Spend(c, d.Limiter, bucket, signer.Integration.RateLimit)
+		d.spend(c, signer)
 	}
+}
+
+// spend counts a call of an integration, or refuses it.
+func (d *Dialect) spend(c *gin.Context, signer *integration.Signer) {
+	bucket := "integration|" + signer.Integration.ID
+	if signer.Integration.Per == integration.PerAddress {
+		bucket += "|" + httpx.ClientNetwork(c)
+	}
+	apikey.Spend(c, d.Limiter, bucket, signer.Integration.RateLimit)
 }
 
 // signerOf is who signed a call that was admitted.
 func signerOf(c *gin.Context) *integration.Signer { return httpx.Caller(c).(*integration.Signer) }
 
-// signer finds who signed a call. A signature proves itself, so good ones are never refused for the failures of others
-// at the same address.
+// signer finds who signed a call, or has a token. A signature proves itself, so good ones are never refused for the
+// failures of others at the same address.
 func (d *Dialect) signer(c *gin.Context) (*integration.Signer, error) {
-	a, err := readAuthorization(c.Request.Header["Authorization"], c.Request.Header["Date"])
+	headers := c.Request.Header["Authorization"]
+	if len(headers) == 1 && len(headers[0]) <= maxAuthorization {
+		if scheme, text, _ := strings.Cut(headers[0], " "); strings.EqualFold(scheme, "Bearer") {
+			return d.bearer(c, strings.TrimSpace(text))
+		}
+	}
+	a, err := readAuthorization(headers, c.Request.Header["Date"])
 	if err != nil {
 		return nil, d.Attempts.Refuse(c, err)
 	}
 	now := d.Clock.Now()
 	if err := checkDate(a.date, now); err != nil {
-		return nil, d.Attempts.Refuse(c, err)
+		return nil, err // a wrong clock is no guess, and reading the date is all that it costs
 	}
 	signer, err := d.Signers.ByAPIKey(c.Request.Context(), a.apiKey)
 	if err != nil {
@@ -139,7 +150,7 @@ func isName(name string) bool {
 func checkDate(date string, now time.Time) error {
 	at, err := time.Parse("Mon, 2 Jan 2006 15:04:05 GMT", date)
 	if err != nil {
-		return errInvalidHeaders.WithMessagef("the Date header must be as in Tue, 07 Jun 2011 20:51:35 GMT")
+		return errDateForm
 	}
 	if diff := now.Sub(at).Abs(); diff > dateWindow {
 		return errDateDiff

@@ -33,7 +33,8 @@ var (
 		"the headers Authorization and Date must be sent once each, as in "+
 			`algorithm="hmac-sha256",headers="date",signature="...",apikey="..."`)
 	errHMACRequired = refused("hmac_required", `the algorithm of the signature must be "hmac-sha256"`)
-	errDateDiff     = refused("date_header_diff",
+	errDateForm     = invalid(errInvalidHeaders.Code, "the Date header must be as in Tue, 07 Jun 2011 20:51:35 GMT")
+	errDateDiff     = invalid("date_header_diff",
 		"the Date header is more than 15 minutes from the time of the server; set the clock")
 	errAPIKey    = refused("invalid_api_key", "no integration has this API key")
 	errRevoked   = refused("revoked_api_key", "this API key was revoked or replaced")
@@ -100,11 +101,14 @@ func telling(err error) error {
 	return err
 }
 
-// errorBody is what every refusal looks like.
+// errorBody is what every refusal looks like; those of the token endpoint have more members.
 type errorBody struct {
 	Status  int    `json:"status"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Error and ErrorDescription are those of OAuth (RFC 6749).
+	Error            string `json:"error,omitzero"`
+	ErrorDescription string `json:"error_description,omitzero"`
 }
 
 // WriteError answers with status, code and message.
@@ -115,6 +119,12 @@ func WriteError(c *gin.Context, e *apierr.Error) {
 	}
 	if fields, ok := e.Details["fields"].(map[string]string); ok {
 		body.Message = strings.Join(wrong(fields), "; ")
+	}
+	if status := oauthStatuses[e.Code]; status != 0 {
+		body.Status, body.Error, body.ErrorDescription = status, body.Code, body.Message
+	}
+	if body.Status == http.StatusUnauthorized {
+		c.Header("WWW-Authenticate", "Basic")
 	}
 	c.Data(body.Status, httpx.JSONType, printed(body))
 }

@@ -65,6 +65,9 @@ const keyTime = 10 * time.Second
 func (d *Dialect) Routes(r gin.IRouter) {
 	g := r.Group(Path, httpx.MaxBody(maxBody))
 	g.GET("/public_key", httpx.Timeout(keyTime), wrap(d.publicKey)) // for anybody
+	g.GET("/oauth_url", wrap(d.oauthURL))
+	g.POST(tokenPath, wrap(d.token))
+	g.GET("/sso_url", wrap(ssoURL))
 	read, write := d.admits(false), d.admits(true)
 	g.POST("/activate_license", write, wrap(d.activate))
 	g.GET("/check_license", read, wrap(d.check))

@@ -32,6 +32,10 @@ type request struct {
 	Password   string `json:"password"`
 	// NewPassword is that of change_password.
 	NewPassword string `json:"new_password"`
+	// IDToken, Code and CustomerAccountCode are those of single sign-on.
+	IDToken             string `json:"id_token"`
+	Code                string `json:"code"`
+	CustomerAccountCode string `json:"customer_account_code"`
 	// LicenseID is the number of one of the licenses of a user.
 	LicenseID int64 `json:"license_id"`
 
@@ -162,6 +166,8 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	}
 	s := &subject{product: product, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r}
 	switch {
+	case r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != "":
+		return nil, errSSO
 	case s.client.HardwareID == "":
 		return nil, missing("hardware_id")
 	case product.AuthorizationMethod == catalog.ByUser && r.Username == "":

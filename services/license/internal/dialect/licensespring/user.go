@@ -121,6 +121,8 @@ func (d *Dialect) userLicenses(c *gin.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != "":
+		return errSSO
 	case r.Username == "" || r.Password == "":
 		return missing("username, password")
 	}
