@@ -1,0 +1,250 @@
+//go:build unix
+
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// end is one end of a connection: a pod of ours, a pod of another namespace, or an address elsewhere.
+type end struct {
+	name      string
+	labels    labels.Set
+	namespace string // "" is ours
+	elsewhere bool   // no pod
+}
+
+var (
+	dns        = end{name: "dns", namespace: "kube-system", labels: labels.Set{"k8s-app": "kube-dns"}}
+	prometheus = end{name: "prometheus", namespace: "monitoring"}
+	neighbor   = end{name: "a pod of another namespace", namespace: "shop", labels: labels.Set{component: "auth"}}
+	roommate   = end{name: "another pod of the namespace", labels: labels.Set{"app": "shop"}}
+	internet   = end{name: "the internet", elsewhere: true}
+)
+
+// ports are those that anything of ours listens on, and some that nobody needs.
+var ports = []int32{53, 443, 4369, 5432, 5672, 15672, 5001, 5002, 5003, 5004, 5101, 5102, 5103, 5104}
+
+// peers are whom each service asks, as docs/architecture.md has it.
+func peers(t *testing.T) map[string][]string {
+	t.Helper()
+	page, err := os.ReadFile(inRoot(t, "docs/architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| service | owns | asks |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	asks := map[string][]string{}
+	for row := range strings.Lines(table) {
+		if cells := strings.Split(row, "|"); len(cells) == 5 {
+			caller := strings.TrimSpace(cells[1])
+			for _, service := range services {
+				if regexp.MustCompile(`\b` + service + `\b`).MatchString(cells[3]) {
+					asks[caller] = append(asks[caller], service)
+				}
+			}
+		}
+	}
+	if len(asks["admin"]) != 3 || len(asks["auth"]) != 1 {
+		t.Fatalf("docs/architecture.md says %v", asks)
+	}
+	return asks
+}
+
+// TestWhoMayTalkToWhom compares every connection that NetworkPolicies allow with what the architecture needs.
+func TestWhoMayTalkToWhom(t *testing.T) {
+	asks := peers(t)
+	for _, r := range everything(t) {
+		all := []end{dns, prometheus, neighbor, roommate, internet}
+		for _, w := range workloads(r) {
+			all = append(all, end{name: w.labels[component], labels: w.labels})
+		}
+		var want, got []string
+		for _, from := range all {
+			for _, to := range all {
+				for _, port := range ports {
+					line := fmt.Sprintf("%s -> %s:%d", from.name, to.name, port)
+					if ours(from) || ours(to) {
+						if allowed(t, r, from, to, port) {
+							got = append(got, line)
+						}
+						if needed(r, asks, from, to, port) {
+							want = append(want, line)
+						}
+					}
+				}
+			}
+		}
+		for _, line := range want {
+			if !slices.Contains(got, line) {
+				t.Errorf("%s does not allow %s", r.name, line)
+			}
+		}
+		for _, line := range got {
+			if !slices.Contains(want, line) {
+				t.Errorf("%s allows %s", r.name, line)
+			}
+		}
+	}
+}
+
+// ours tells whether an end is a pod of the suite.
+func ours(e end) bool { return e.labels["app.kubernetes.io/name"] == "latchkey" }
+
+// needed tells whether a connection is part of the architecture. A pod of ours that nobody needs is not needed either.
+func needed(r rendered, asks map[string][]string, from, to end, port int32) bool {
+	service := slices.Contains(services, from.name)
+	migration := strings.HasSuffix(from.name, "-migrate")
+	switch {
+	case ours(from) && to.name == "dns" && port == 53:
+		return true
+	case slices.Contains(services, to.name) && int(port) == 5001+index(to.name):
+		return !ours(from) // the services ask each other on the internal ports
+	case slices.Contains(services, to.name) && int(port) == 5101+index(to.name):
+		return slices.Contains(asks[from.name], to.name) || from.name == "prometheus" && r.monitored()
+	case r.scales(): // the servers are anywhere
+		outside := !ours(to)
+		return outside && (port == 5432 && (service || migration) || port == 5672 && service)
+	case to.name == "postgres" && port == 5432:
+		return service || migration
+	case to.name == "rabbitmq" && port == 5672:
+		return service
+	case from.name == "secrets" && port == 443: // the API of Kubernetes may be anywhere
+		return !ours(to)
+	}
+	return false
+}
+
+// index of a service is by the order of its ports.
+func index(service string) int {
+	return slices.Index([]string{"auth", "license", "analytics", "admin"}, service)
+}
+
+func (r rendered) monitored() bool {
+	return slices.ContainsFunc(of[*networkingv1.NetworkPolicy](r), func(p *networkingv1.NetworkPolicy) bool {
+		return strings.HasSuffix(p.Name, "-metrics")
+	})
+}
+
+// allowed tells what NetworkPolicies say to a TCP connection: each end that a policy selects needs one that allows it.
+func allowed(t *testing.T, r rendered, from, to end, port int32) bool {
+	t.Helper()
+	out, in := true, true
+	for _, p := range of[*networkingv1.NetworkPolicy](r) {
+		for _, policyType := range p.Spec.PolicyTypes {
+			out = out && !(policyType == networkingv1.PolicyTypeEgress && holds(t, p, from))
+			in = in && !(policyType == networkingv1.PolicyTypeIngress && holds(t, p, to))
+		}
+	}
+	for _, p := range of[*networkingv1.NetworkPolicy](r) {
+		for _, rule := range p.Spec.Egress {
+			out = out || holds(t, p, from) && fits(t, rule.To, to) && opens(rule.Ports, port)
+		}
+		for _, rule := range p.Spec.Ingress {
+			in = in || holds(t, p, to) && fits(t, rule.From, from) && opens(rule.Ports, port)
+		}
+	}
+	return out && in
+}
+
+// holds tells whether a policy is about a pod.
+func holds(t *testing.T, p *networkingv1.NetworkPolicy, e end) bool {
+	t.Helper()
+	if e.elsewhere || e.namespace != "" {
+		return false
+	}
+	empty := len(p.Spec.PodSelector.MatchLabels)+len(p.Spec.PodSelector.MatchExpressions) == 0
+	return empty || selects(t, &p.Spec.PodSelector, e.labels)
+}
+
+// fits tells whether an end is among the peers of a rule; no peers are everybody.
+func fits(t *testing.T, peers []networkingv1.NetworkPolicyPeer, e end) bool {
+	t.Helper()
+	return len(peers) == 0 || slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
+		switch {
+		case e.elsewhere || p.IPBlock != nil:
+			return p.IPBlock != nil
+		case p.NamespaceSelector != nil:
+			name := labels.Set{"kubernetes.io/metadata.name": e.namespace}
+			return selects(t, p.NamespaceSelector, name) &&
+				(p.PodSelector == nil || selects(t, p.PodSelector, e.labels))
+		}
+		return e.namespace == "" && selects(t, p.PodSelector, e.labels)
+	})
+}
+
+// opens tells whether a rule is about a TCP port; no ports are all of them.
+func opens(ports []networkingv1.NetworkPolicyPort, port int32) bool {
+	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+		tcp := p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP
+		return tcp && (p.Port == nil || p.Port.IntVal == port)
+	})
+}
+
+// TestPeersAreAskedWhereTheyAnswer: the URLs lead to the internal Services, and exist for whom a service asks.
+func TestPeersAreAskedWhereTheyAnswer(t *testing.T) {
+	asks := peers(t)
+	for _, r := range everything(t) {
+		for _, service := range services {
+			d := named[*appsv1.Deployment](t, r, r.prefix()+"-"+service)
+			settings := environment(t, r, d.Spec.Template.Spec.Containers[0])
+			for _, peer := range services {
+				url, set := settings["LATCHKEY_"+strings.ToUpper(peer)+"_URL"]
+				if set != slices.Contains(asks[service], peer) {
+					t.Errorf("%s: %s is told of %s: %v", r.name, service, peer, set)
+				}
+				s := named[*corev1.Service](t, r, r.prefix()+"-"+peer+"-internal")
+				if want := fmt.Sprintf("http://%s:%d", s.Name, s.Spec.Ports[0].Port); set && url != want {
+					t.Errorf("%s: %s asks %s at %s, which is at %s", r.name, service, peer, url, want)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyPublicPortsAreRouted: an Ingress and HTTPRoutes lead to the public Services by names, each once.
+func TestOnlyPublicPortsAreRouted(t *testing.T) {
+	want := map[string]int{}
+	for _, service := range services {
+		want["latchkey-"+service+":public"] = 1
+	}
+	ingress, routes := map[string]int{}, map[string]int{}
+	for _, i := range of[*networkingv1.Ingress](production(t)) {
+		for _, rule := range i.Spec.Rules {
+			backend := rule.HTTP.Paths[0].Backend.Service
+			ingress[backend.Name+":"+backend.Port.Name]++
+			if len(i.Spec.TLS) != 1 || !slices.Contains(i.Spec.TLS[0].Hosts, rule.Host) ||
+				i.Spec.TLS[0].SecretName == "" {
+				t.Errorf("%s is not served by TLS: %+v", rule.Host, i.Spec.TLS)
+			}
+		}
+	}
+	if !maps.Equal(ingress, want) {
+		t.Errorf("the Ingress leads to %v", ingress)
+	}
+	gateway := routed(t)
+	for _, route := range of[*gatewayv1.HTTPRoute](gateway) {
+		for _, backend := range route.Spec.Rules[0].BackendRefs {
+			s := named[*corev1.Service](t, gateway, string(backend.Name))
+			if len(route.Spec.Hostnames) != 1 || *backend.Port != s.Spec.Ports[0].Port {
+				t.Errorf("%s leads %v to %d", route.Name, route.Spec.Hostnames, *backend.Port)
+			}
+			routes[string(backend.Name)+":"+s.Spec.Ports[0].Name]++
+		}
+	}
+	if !maps.Equal(routes, want) {
+		t.Errorf("the HTTPRoutes lead to %v", routes)
+	}
+}
