@@ -53,6 +53,10 @@ var forwardedRoutes = slices.Concat(catalogRoutes, counterRoutes, customerRoutes
 		{"license", "POST", licenses + "/search", `{"license_key":"LIC-1"}`, 200, theLicenseList},
 		{"license", "POST", licenses + "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`, 201,
 			`{"created":[{"index":0,` + theLicense[1:] + `],"failed":[],"total":1,"created_count":1,"failed_count":0}`},
+		{"license", "POST", licenses + "/import", `{"licenses":[{"license_key":"GF32-XR78"}]}`, 200,
+			`{"dry_run":true,"results":[{"index":0,"license_id":null,"outcome":"created","changed":[],` +
+				`"error_code":null,"error":null,"details":{}}],"total":1,"created_count":1,"updated_count":0,` +
+				`"unchanged_count":0,"differs_count":0,"failed_count":0}`},
 		{"license", "PATCH", theLicenses, `{}`, 200, theLicense},
 		{"license", "DELETE", theLicenses, `{}`, 200,
 			`{"license_id":"` + licenseID + `","is_active":false,"deactivated_at":"2026-03-02T12:00:00Z"}`},

@@ -65,7 +65,7 @@ func (s *harness) isForwarded(r forwardedRoute) {
 	}
 	most := httpx.DefaultTimeout
 	for end, longer := range map[string]time.Duration{
-		"/bulk-create": 20 * time.Second, "/bulk": 25 * time.Second, "/apply": 25 * time.Second,
+		"/bulk-create": 20 * time.Second, "/import": 20 * time.Second, "/bulk": 25 * time.Second, "/apply": 25 * time.Second,
 		"/integrations/licensespring": 20 * time.Second, // it may make an RSA key
 	} {
 		if r.method == http.MethodPost && strings.HasSuffix(r.path, end) {
@@ -153,7 +153,8 @@ func TestForwardedBodies(t *testing.T) {
 	s.answerAll()
 	for _, r := range forwardedRoutes {
 		limit := httpx.DefaultMaxBody
-		if strings.HasSuffix(r.path, "/bulk-create") || strings.HasSuffix(r.path, "/bulk") {
+		if strings.HasSuffix(r.path, "/bulk-create") || strings.HasSuffix(r.path, "/bulk") ||
+			strings.HasSuffix(r.path, "/import") {
 			limit = 10 << 20
 		}
 		if r.method == http.MethodGet {

@@ -22,6 +22,7 @@ var changes = []change{
 	{"POST", "", `{"customer_id":"a"}`},
 	{"POST", "/search", `{"license_key":"LIC-1"}`},
 	{"POST", "/bulk-create", `{"licenses":[{"customer_id":"a"}]}`},
+	{"POST", "/import", `{"licenses":[{"license_key":"GF32-XR78","customer_id":"a"}],"dry_run":false}`},
 	{"PATCH", "/{id}", `{}`},
 	{"DELETE", "/{id}", `{}`},
 	{"POST", "/{id}/reveal-key", `{}`},
@@ -82,7 +83,7 @@ func TestManageBadBodies(t *testing.T) {
 	for _, to := range changes {
 		for name, bad := range badBodies {
 			status, code := bad.status, bad.code
-			if name == "2 MiB" && to.path == "/bulk-create" {
+			if name == "2 MiB" && (to.path == "/bulk-create" || to.path == "/import") {
 				status, code = 400, "VALIDATION_ERROR" // it takes 10 MiB, but has no licenses
 			}
 			got := w.manage(to.method, strings.ReplaceAll(to.path, "{id}", id), bad.body, bad.header...)
@@ -141,6 +142,7 @@ func TestManageWrongTypes(t *testing.T) {
 		{"POST", "/" + id + "/devices/deactivate", map[string]string{"hardware_id": text, "reason": text}},
 		{"POST", "/" + id + "/transfer", map[string]string{"from_hardware_id": text, "to_hardware_id": text}},
 		{"POST", "/bulk-create", map[string]string{"licenses": object}},
+		{"POST", "/import", map[string]string{"licenses": object, "dry_run": truth, "existing": text}},
 	} {
 		for member, kind := range test.members {
 			values := wrong[kind]

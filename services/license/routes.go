@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/manage"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
@@ -54,14 +55,16 @@ func (s *Service) routes(cfg Config) {
 	for _, d := range dialects {
 		d.routes(public)
 	}
+	customers := &customer.Customers{Store: s.store, Clock: s.Clock}
+	users := &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock}
 	manage.New(manage.Deps{
 		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
 		Log:       s.Log,
 		Leases:    s.leases,
 		Counters:  s.counters,
 		Blocks:    &block.Blocks{Store: s.store, Clock: s.Clock},
-		Customers: &customer.Customers{Store: s.store, Clock: s.Clock},
-		Users:     &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock},
+		Customers: customers,
+		Users:     users,
 		Groups:    &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:  &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:     files,
@@ -70,6 +73,10 @@ func (s *Service) routes(cfg Config) {
 		},
 		Integrations: &integration.Integrations{
 			Store: s.store, Responses: s.responses, Clock: s.Clock,
+		},
+		Imports: &licenseimport.Imports{
+			Store: s.store, Licenses: s.licenses, Catalog: s.store, Customers: customers, Users: users,
+			Counters: s.counters, Clock: s.Clock,
 		},
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		RequireActor: s.RequireActor(),

@@ -132,7 +132,8 @@ func (o *operation) readSecurity(doc *openapi3.T) {
 // maxBody is the largest body that the operation reads, in bytes.
 func (o operation) maxBody() int {
 	switch {
-	case strings.HasSuffix(o.path, "/bulk-create"), strings.HasSuffix(o.path, "/licenses/bulk"):
+	case strings.HasSuffix(o.path, "/bulk-create"), strings.HasSuffix(o.path, "/licenses/bulk"),
+		strings.HasSuffix(o.path, "/licenses/import"):
 		return 10 << 20
 	case o.header != "" && o.header != "Authorization":
 		return 1 << 20

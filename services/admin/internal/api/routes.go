@@ -31,6 +31,7 @@ const (
 	bulkCreate = licenses + "/bulk-create" // no license id
 	bulkChange = licenses + "/bulk"        // nor this
 	search     = licenses + "/search"      // nor this
+	imports    = licenses + "/import"      // nor this
 	license    = licenses + "/:license_id"
 	keys       = "/api/v1/admin/keys"
 	blocks     = "/api/v1/admin/blocks"
@@ -61,6 +62,7 @@ func (a *API) table() []route {
 		{http.MethodGet, licenses, adminkey.Viewer, toLicense},
 		{http.MethodPost, bulkCreate, adminkey.Operator, large(longer(bulkTime, toLicense))},
 		{http.MethodPost, bulkChange, adminkey.Operator, large(longer(bulkChangeTime, toLicense))},
+		{http.MethodPost, imports, adminkey.Operator, large(longer(bulkTime, toLicense))},
 		{http.MethodPost, search, adminkey.Viewer, toLicense},
 		{http.MethodPost, "/api/v1/admin/explain", adminkey.Viewer, toLicense},
 		{http.MethodGet, license, adminkey.Viewer, own(a.getLicense)},

@@ -4,6 +4,7 @@ package customer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -120,6 +121,22 @@ func (s *Customers) Update(
 	})
 }
 
+// Complete adds to a customer what is not known of it yet; what is known stays. changed tells that something was added.
+// Errors: VALIDATION_ERROR, ErrNotFound.
+func (s *Customers) Complete(
+	ctx context.Context, by *licensing.Actor, customerID string, p Profile,
+) (changed bool, err error) {
+	if problems := p.problems(); len(problems) > 0 {
+		return false, apierr.InvalidFields(problems)
+	}
+	_, err = s.Store.ChangeCustomer(ctx, customerID, nil, func(c *Customer) ([]proto.Message, error) {
+		events, err := c.alter(by, nil, func() { c.complete(p) }, s.Clock.Now())
+		changed = len(events) > 0
+		return events, err
+	})
+	return changed, err
+}
+
 // alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what
 // they were: what is known of a person stands in one place, so that it can be erased.
 func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now time.Time) ([]proto.Message, error) {
@@ -160,6 +177,13 @@ func (p *Profile) apply(c Change) {
 	set(&p.Phone, c.Phone)
 	set(&p.Address, c.Address)
 	set(&p.Metadata, c.Metadata)
+}
+
+// complete takes over the members of which nothing is known.
+func (p *Profile) complete(from Profile) {
+	p.Name, p.Email = cmp.Or(p.Name, from.Name), cmp.Or(p.Email, from.Email)
+	p.Company, p.Phone = cmp.Or(p.Company, from.Company), cmp.Or(p.Phone, from.Phone)
+	p.Address = cmp.Or(p.Address, from.Address)
 }
 
 func set[T any](member *T, value *T) {

@@ -125,7 +125,7 @@ func (s *Licenses) each(
 			delete(r.After, "version")
 			return nil
 		})
-		if isOutage(r.Refusal) {
+		if IsOutage(r.Refusal) {
 			return nil, r.Refusal
 		}
 	}

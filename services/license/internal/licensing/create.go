@@ -83,7 +83,7 @@ func (s *Licenses) CreateMany(
 		if err == nil {
 			made[i], err = n.license(policy, now)
 		}
-		if isOutage(err) {
+		if IsOutage(err) {
 			return nil, nil, err
 		}
 		if errs[i] = err; err != nil {

@@ -82,8 +82,8 @@ func (r *policyReader) unknown(ctx context.Context, code string) error {
 	return apierr.InvalidField("policy", problem)
 }
 
-// isOutage tells of a failure that is no refusal of what was asked for.
-func isOutage(err error) bool {
+// IsOutage tells of a failure that is no refusal of what was asked for.
+func IsOutage(err error) bool {
 	var typed *apierr.Error
 	return err != nil && (!errors.As(err, &typed) || typed.Kind == apierr.Internal || typed.Kind == apierr.Unavailable)
 }

@@ -184,6 +184,8 @@ type NewRow struct {
 	Key     string
 	// Imported tells that somebody brought the key along.
 	Imported bool
+	// Devices are those that come with an import; CurrentDevices of the license counts the active ones.
+	Devices []Device
 	// Events are asked for the license as it is inserted; nil for none.
 	Events func(*License) []proto.Message
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
@@ -41,6 +42,7 @@ type Deps struct {
 	Files        *licensefile.Files
 	Delegation   *delegation.Organisations
 	Integrations *integration.Integrations
+	Imports      *licenseimport.Imports
 	Idempotency  *idempotency.Store
 	Log          *slog.Logger
 	Clock        clock.Clock
@@ -72,6 +74,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.GET("", httpx.OnlyQuery(filters...), wire.Wrap(m.listLicenses))
 	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.bulkCreateLicenses))
 	g.POST("/bulk", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.changeLicenses))
+	g.POST("/import", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.importLicenses))
 	g.POST("/search", plain, wire.Wrap(m.searchLicenses))
 	g.GET("/:license_id", plain, wire.Wrap(m.getLicense))
 	g.PATCH("/:license_id", plain, wire.Wrap(m.updateLicense))

@@ -145,21 +145,22 @@ func (s *Store) lockGroups(tx *gorm.DB, rows []licensing.NewRow) (heldGroups, er
 }
 
 // admit takes a new license into its group, if it has one.
-func (held heldGroups) admit(id string) error {
-	if id == "" {
+func (held heldGroups) admit(l *licensing.License) error {
+	if l.GroupID == "" {
 		return nil
 	}
-	g := held[id]
+	g := held[l.GroupID]
 	if g == nil {
 		return licensing.ErrUnknownGroup
 	}
-	return g.Admit(0)
+	return g.Admit(l.CurrentDevices)
 }
 
 // release takes back an admission.
-func (held heldGroups) release(id string) {
-	if g := held[id]; g != nil {
+func (held heldGroups) release(l *licensing.License) {
+	if g := held[l.GroupID]; g != nil {
 		g.CurrentLicenses--
+		g.CurrentDevices -= l.CurrentDevices
 	}
 }
 

@@ -78,7 +78,7 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 		}
 		products := map[string]productRow{} // by what names them: a bulk names few
 		for i, row := range rows {
-			if errs[i] = groups.admit(row.License.GroupID); errs[i] != nil {
+			if errs[i] = groups.admit(&row.License); errs[i] != nil {
 				continue
 			}
 			product, err := s.productOf(ctx, tx, row.License.Product, products)
@@ -92,7 +92,7 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 			}
 			if taken {
 				errs[i] = licensing.ErrKeyExists
-				groups.release(row.License.GroupID)
+				groups.release(&row.License)
 				continue
 			}
 			customers = append(customers, row.License.CustomerID)
@@ -128,6 +128,9 @@ func (s *Store) create(
 	}
 	if keyTaken, err = s.wasTaken(tx, &n); err != nil || keyTaken {
 		return keyTaken, errors.Join(err, tx.Exec("DELETE FROM licenses WHERE id = ?", row.ID).Error)
+	}
+	if err := createDevices(tx, n.Devices); err != nil {
+		return false, err
 	}
 	if n.Events == nil {
 		return false, nil

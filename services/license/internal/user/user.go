@@ -101,7 +101,27 @@ func (s *Users) Create(ctx context.Context, by *licensing.Actor, n NewUser) (Cre
 // Prepare hashes the password of a user to be made, which takes too long within a transaction. Errors:
 // VALIDATION_ERROR.
 func (s *Users) Prepare(ctx context.Context, by *licensing.Actor, n NewUser) (Prepared, error) {
-	now := s.Clock.Now()
+	u, p := n.user(s.Clock.Now())
+	password, made := given(n.Password)
+	checkPassword(p, "initial_password", password, u.Email)
+	if err := p.Err(); err != nil {
+		return Prepared{}, err
+	}
+	var err error
+	if u.PasswordHash, err = s.Passwords.Hash(ctx, password); err != nil {
+		return Prepared{}, err
+	}
+	return Prepared{Created: Created{User: u, Password: made}, Events: createdEvents(by, &u)}, nil
+}
+
+func createdEvents(by *licensing.Actor, u *User) []proto.Message {
+	return []proto.Message{
+		&eventsv1.UserCreated{User: snapshot(u)}, audit.Entry(by, "user.create", nil, named(u, view(u))),
+	}
+}
+
+// user is the user to be made, and what is wrong with that.
+func (n *NewUser) user(now time.Time) (User, apierr.Fields) {
 	u := User{
 		User:               licensing.User{ID: uuid.Must(uuid.NewV7()).String(), MaxDevices: licensing.Unlimited},
 		Product:            n.Product,
@@ -121,18 +141,7 @@ func (s *Users) Prepare(ctx context.Context, by *licensing.Actor, n NewUser) (Pr
 	}
 	n.Change.problems(p)
 	n.apply(&u)
-	password, made := given(n.Password)
-	checkPassword(p, "initial_password", password, u.Email)
-	if err := p.Err(); err != nil {
-		return Prepared{}, err
-	}
-	var err error
-	if u.PasswordHash, err = s.Passwords.Hash(ctx, password); err != nil {
-		return Prepared{}, err
-	}
-	return Prepared{Created: Created{User: u, Password: made}, Events: []proto.Message{
-		&eventsv1.UserCreated{User: snapshot(&u)}, audit.Entry(by, "user.create", nil, named(&u, view(&u))),
-	}}, nil
+	return u, p
 }
 
 // given is the password that was sent, or else one that is made, and the latter alone.

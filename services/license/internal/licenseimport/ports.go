@@ -1,0 +1,18 @@
+package licenseimport
+
+import (
+	"context"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+)
+
+// Store keeps what is imported.
+type Store interface {
+	// Import runs fn in one transaction, which stays where keep is true, and of which nothing remains otherwise.
+	Import(ctx context.Context, keep bool, fn func(ctx context.Context) error) error
+	// Together runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run more
+	// than once.
+	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// Product reads a product by its code; catalog.ErrProductNotFound.
+	Product(ctx context.Context, code string) (catalog.Product, error)
+}
