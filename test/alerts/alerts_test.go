@@ -286,7 +286,7 @@ func check(t *testing.T, where string, s *parser.VectorSelector, known []metrics
 	var names []string
 	asked := map[string]bool{}
 	for _, matcher := range s.LabelMatchers {
-		if matcher.Name == labels.MetricName {
+		if matcher.Name == model.MetricNameLabel {
 			names = strings.Split(matcher.Value, "|")
 			continue
 		}

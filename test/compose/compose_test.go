@@ -130,7 +130,7 @@ var suiteServices = slices.Sorted(slices.Values(app.Services()))
 
 func TestComposeGatesEveryServiceOnWhatItNeeds(t *testing.T) {
 	c := developed(t)
-	want := []string{"postgres", "rabbitmq"}
+	want := []string{"postgres", "rabbitmq", "prometheus", "grafana"}
 	for _, name := range suiteServices {
 		want = append(want, name, name+"-migrate")
 		service := c.Services[name]

@@ -34,7 +34,7 @@ func TestL8EveryContainerIsConfined(t *testing.T) {
 	}
 }
 
-var exactVersion = regexp.MustCompile(`:(\d+\.\d+\.\d+|1[4-9]\.\d+)-`) // PostgreSQL's have two parts
+var exactVersion = regexp.MustCompile(`:v?(\d+\.\d+\.\d+|1[4-9]\.\d+)(-|$)`) // PostgreSQL's have two parts
 
 // TestL8NetworksConnectOnlyWhoNeedsIt: nobody is in a network without need, and only published ports lead out.
 func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
@@ -61,7 +61,8 @@ func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 		databaseUsers = append(databaseUsers, service, service+"-migrate")
 	}
 	for network, want := range map[string][]string{
-		"edge": suiteServices, "peers": suiteServices, "management": {"rabbitmq"}, "database": databaseUsers,
+		"edge": suiteServices, "peers": append([]string{"prometheus"}, suiteServices...),
+		"management": {"rabbitmq", "grafana"}, "observability": {"prometheus", "grafana"}, "database": databaseUsers,
 		"broker": append([]string{"rabbitmq"}, suiteServices...),
 	} {
 		slices.Sort(want)
