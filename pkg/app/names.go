@@ -7,7 +7,9 @@ import "github.com/latchkey-dev/latchkey/pkg/config"
 func Names() []string {
 	return append(config.Names(&Base{}, &MasterKeys{}, &TokenLimit{}, &Clients{}),
 		"LATCHKEY_ADMIN_SECRET", "LATCHKEY_ADMIN_SECRET_PREVIOUS", "LATCHKEY_ADMIN_API_KEY",
-		"LATCHKEY_CACHE_BYTES", "LATCHKEY_DIALECTS", "LATCHKEY_GEOIP_FILE", "LATCHKEY_RETENTION_DAYS")
+		"LATCHKEY_CACHE_BYTES", "LATCHKEY_DIALECTS", "LATCHKEY_EDGE", "LATCHKEY_EDGE_CHECK_EVERY",
+		"LATCHKEY_EDGE_PRODUCT", "LATCHKEY_EDGE_ROOTS", "LATCHKEY_EDGE_URL", "LATCHKEY_GEOIP_FILE",
+		"LATCHKEY_RETENTION_DAYS")
 }
 
 // embeddedOnly are the settings of the suite in one process, with what a service by itself takes instead.

@@ -50,11 +50,15 @@ func writeJSON(c *gin.Context, e *apierr.Error, more map[string]any) {
 	c.Data(e.Kind.Status(), JSONType, errorBody(e, more))
 }
 
-// errorWriters are the writers of groups of paths, by what their paths begin with.
+// errorWriters are the writers of groups of paths, by what their paths begin with; with a slash at the end, of that path
+// alone.
 type errorWriters map[string]ErrorWriter
 
 // of is the writer of the nearest group that path lies in, other where there is none.
 func (w errorWriters) of(path string, other ErrorWriter) ErrorWriter {
+	if write := w[strings.TrimSuffix(path, "/")+"/"]; write != nil {
+		return write
+	}
 	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
 		if write := w[path[:end]]; write != nil {
 			return write

@@ -160,7 +160,7 @@ func (m *middleware) record(r *request, to *outcomeLog) {
 
 func levelOf(route string, status int) slog.Level {
 	switch {
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == http.StatusBadGateway:
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError

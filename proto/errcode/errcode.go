@@ -111,3 +111,10 @@ const (
 	SlaveLimitExceeded   = "SLAVE_LIMIT_EXCEEDED"
 	RuntimeKeyMismatch   = "RUNTIME_KEY_MISMATCH"
 )
+
+// The license of an installation itself.
+const (
+	ApplianceNotLicensed = "APPLIANCE_NOT_LICENSED"
+	UpstreamRefused      = "UPSTREAM_REFUSED"
+	UpstreamUnavailable  = "UPSTREAM_UNAVAILABLE"
+)

@@ -47,7 +47,7 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 	}
 	rows := []masterkey.Rows{
 		store.KeyRows(deps.DB, ring), store.FormerKeyRows(deps.DB, ring), store.FileKeyRows(deps.DB, ring),
-		idempotency.Rows(deps.DB, ring, deps.Clock),
+		store.InstallationRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock),
 	}
 	return masterkey.New(deps.DB, ring, append(rows, store.IntegrationRows(deps.DB, ring)...)...), nil
 }

@@ -14,9 +14,11 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	CacheBytes int64    `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
-	GeoIPFile  string   `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
-	Dialects   []string `key:"dialects" help:"the APIs of other vendors whose clients are served, by their names and commas; none: none of them; empty: all"`
+	CacheBytes int64  `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	GeoIPFile  string `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
+	Appliance
+
+	Dialects []string `key:"dialects" help:"the APIs of other vendors whose clients are served, by their names and commas; none: none of them; empty: all"`
 }
 
 // The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.
@@ -40,7 +42,7 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkDialects(),
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkDialects(), c.checkEdge(),
 		c.checkCache(), c.checkGeoIP())
 }
 

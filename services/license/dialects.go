@@ -13,19 +13,23 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/delegated"
 	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/licensespring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/dialect/spectra"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
 	"github.com/latchkey-dev/latchkey/services/license/internal/trial"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
 // dialectNames are what the setting Dialects calls them.
-var dialectNames = []string{licenseSpring, delegatedKeys}
+var dialectNames = []string{licenseSpring, delegatedKeys, spectraAnalyze}
 
 const (
 	// licenseSpring is the name of the dialect of package dialect/licensespring.
 	licenseSpring = integration.LicenseSpring
 	// delegatedKeys is the name of the dialect of package dialect/delegated.
 	delegatedKeys = "delegated-keys"
+	// spectraAnalyze is the name of the dialect of package dialect/spectra.
+	spectraAnalyze = "spectra-analyze"
 )
 
 // noDialects is the setting that switches all of them off.
@@ -57,6 +61,12 @@ func (s *Service) dialects(cfg Config, signIns *user.SignIns) []dialect {
 			paths:      delegated.Paths,
 			writeError: delegated.WriteError,
 			routes:     s.delegatedKeys(cfg).Routes,
+		},
+		{
+			name:       spectraAnalyze,
+			paths:      spectra.Paths,
+			writeError: spectra.WriteError,
+			routes:     s.spectraAnalyze().Routes,
 		},
 	}
 	return slices.DeleteFunc(all, func(d dialect) bool { return !cfg.serves(d.name) })
@@ -101,8 +111,23 @@ func (s *Service) delegatedKeys(cfg Config) *delegated.Dialect {
 	})
 }
 
-// serves tells whether a dialect is switched on.
+func (s *Service) spectraAnalyze() *spectra.Dialect {
+	return spectra.New(spectra.Deps{
+		Appliance:   s.appliance,
+		Admins:      peers.NewAdmins(s.Core),
+		AdminPrefix: peers.AdminPrefix,
+		Attempts:    app.NewAdminAttempts(s.Core),
+		Clock:       s.Clock,
+	})
+}
+
+// serves tells whether a dialect is switched on. That of appliances is where edge mode is.
 func (c *Config) serves(name string) bool {
+	return c.names(name) && (name != spectraAnalyze || c.edge() != edgeOff)
+}
+
+// names tells whether the setting has a dialect switched on.
+func (c *Config) names(name string) bool {
 	return len(c.Dialects) == 0 || slices.Contains(c.Dialects, name)
 }
 

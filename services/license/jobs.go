@@ -35,7 +35,7 @@ const noteExpiredEvery = 10 * time.Second
 
 // Run relays events, writes what was batched, listens for changes of state and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	return s.RunJobs(ctx,
+	return s.RunJobs(ctx, append(s.edgeJobs(),
 		s.telemetry.Run,
 		s.seen.Run,
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
@@ -47,7 +47,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Every(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
 		s.Every(time.Minute, "erase customers from the event log", s.store.ScrubErased),
 		s.Prune(s.prune),
-	)
+	)...)
 }
 
 func (s *Service) announce(ctx context.Context) error {

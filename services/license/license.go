@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -42,6 +43,8 @@ type Service struct {
 	seatUse   *prometheus.GaugeVec
 	auth      peers.Auth
 	guard     *apikey.Guard
+	// appliance is the license of this installation itself, nil where edge mode is off.
+	appliance *appliance.Appliance
 }
 
 // New builds the service. It calls nobody and starts nothing.

@@ -41,6 +41,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	adminv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/admin/v1"
+	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/admin/v1/adminv1connect"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
@@ -167,11 +169,13 @@ func registered(audience, subject string, from, to time.Time) jwt.RegisteredClai
 
 // world is a running license service with everything around it.
 type world struct {
-	t     testing.TB
-	auth  *authDouble
-	clock *clock.Fake
-	db    *db.DB
-	bus   *noticedBus
+	t    testing.TB
+	auth *authDouble
+	// admins knows the admin keys that this service is shown.
+	admins adminsDouble
+	clock  *clock.Fake
+	db     *db.DB
+	bus    *noticedBus
 	// sisters are the internal ports, this service's own among them.
 	sisters httpx.InProcess
 	config  license.Config
@@ -255,14 +259,18 @@ func newStillWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *worl
 			tokenID: "t-1",
 		},
 	}
-	w.sisters = httpx.InProcess{"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth,
-		rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...))}
+	w.sisters = httpx.InProcess{
+		"auth": handlerOf(authv1connect.NewAuthServiceHandler(w.auth,
+			rpctest.Serve("auth", authv1.File_latchkey_auth_v1_auth_proto)...)),
+		"admin": handlerOf(adminv1connect.NewAdminServiceHandler(&w.admins,
+			rpctest.Serve("admin", adminv1.File_latchkey_admin_v1_admin_proto)...)),
+	}
 	return w
 }
 
 func config(edits ...func(*license.Config)) license.Config {
 	cfg := license.DefaultConfig()
-	cfg.Env, cfg.AuthURL = app.Development, "http://auth"
+	cfg.Env, cfg.AuthURL, cfg.AdminURL = app.Development, "http://auth", "http://admin"
 	rpctest.Introduce(&cfg.Base, "license")
 	cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	for _, edit := range edits {
@@ -377,11 +385,16 @@ func (w *world) ask(h http.Handler, method, path, body string, headers ...string
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	return w.asked(h, req)
+}
+
+func (w *world) asked(h http.Handler, req *http.Request) answer {
+	w.t.Helper()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	out := answer{status: rec.Code, header: rec.Header(), raw: rec.Body.String()}
 	if err := json.Unmarshal(rec.Body.Bytes(), &out.body); err != nil {
-		w.t.Fatalf("%s %s answered %d with no JSON object: %q", method, path, rec.Code, rec.Body)
+		w.t.Fatalf("%s %s answered %d with no JSON object: %q", req.Method, req.URL.Path, rec.Code, rec.Body)
 	}
 	return out
 }

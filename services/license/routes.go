@@ -51,9 +51,13 @@ func (s *Service) routes(cfg Config) {
 		TokenQuota:    app.NewTokenQuota(s.Core, cfg.TokenLimit),
 		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
 		RequireAPIKey: s.guard.Require(),
-	}).Routes(public)
+	}).Routes(s.whileLicensed(public))
 	for _, d := range dialects {
-		d.routes(public)
+		if d.name == spectraAnalyze { // licenses this installation
+			d.routes(public)
+			continue
+		}
+		d.routes(s.whileLicensed(public))
 	}
 	customers := &customer.Customers{Store: s.store, Clock: s.Clock}
 	users := &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock}
@@ -81,7 +85,7 @@ func (s *Service) routes(cfg Config) {
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		RequireActor: s.RequireActor(),
 	}).Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.seats, s.store, s.Clock, s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(s.rpcDeps(), s.ForPeers(rpc.Callers)...))
 }
 
 // signIns are the use cases of users. Their attempts are counted over all replicas, also where calls with API keys are

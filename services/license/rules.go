@@ -31,5 +31,6 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 	s.counters = &counter.Counters{
 		Seats: s.seats, Store: store.NewCounters(s.store), Telemetry: s.telemetry, Clock: deps.Clock,
 	}
+	s.appliance = s.newAppliance(cfg)
 	return nil
 }

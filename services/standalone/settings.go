@@ -130,6 +130,7 @@ func (s *settings) complete(made *secrets) error {
 		base.AuthURL, base.LicenseURL, base.AnalyticsURL = "http://auth", "http://license", "http://analytics"
 		base.AdminURL = "http://admin"
 	}
+	s.license.Embedded = true
 	err := errors.Join(s.auth.Validate(), s.license.Validate(), s.analytics.Validate(), s.admin.Validate())
 	return app.NewSettingsError(program, hint, err)
 }

@@ -100,8 +100,8 @@ func (b *attacker) operations() (all []operation) {
 		}
 		for path, item := range doc.Paths.Map() {
 			for method, op := range item.Operations() {
-				if slices.Contains(op.Tags, "licensespring") {
-					continue // its refusals have another form; the tests of the service attack it
+				if slices.Contains(op.Tags, "licensespring") || slices.Contains(op.Tags, "spectra-analyze") {
+					continue // their refusals have other forms; the tests of the service attack them
 				}
 				o := operation{Operation: op, method: method, path: path, url: service.url, item: item}
 				o.Parameters = append(slices.Clone(op.Parameters), item.Parameters...)

@@ -42,6 +42,7 @@ func main() {
 		{"Services that applications call: auth, license, analytics", &app.Clients{}},
 		{"auth", &authConfig},
 		{"license", &licenseConfig},
+		{"license, where the installation is licensed itself", &licenseConfig.Appliance},
 		{"analytics", &analyticsConfig},
 		{"admin", &adminConfig},
 	} {

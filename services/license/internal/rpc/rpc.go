@@ -22,17 +22,20 @@ var Callers = rpc.Callers{
 	licensev1connect.LicenseServiceCountLicensesProcedure: {"admin"},
 }
 
-type server struct {
-	seats   *licensing.Seats
-	catalog licensing.Catalog
-	clock   clock.Clock
+// Deps is what the handler works with.
+type Deps struct {
+	Seats   *licensing.Seats
+	Catalog licensing.Catalog
+	Clock   clock.Clock
+	// Admit, when not nil, refuses to serve licenses while the installation itself is not licensed.
+	Admit func(context.Context) error
 }
 
+type server struct{ Deps }
+
 // NewHandler returns the path and the handler of LicenseService.
-func NewHandler(
-	seats *licensing.Seats, catalog licensing.Catalog, c clock.Clock, opts ...connect.HandlerOption,
-) (string, http.Handler) {
-	return licensev1connect.NewLicenseServiceHandler(server{seats, catalog, c}, opts...)
+func NewHandler(d Deps, opts ...connect.HandlerOption) (string, http.Handler) {
+	return licensev1connect.NewLicenseServiceHandler(server{d}, opts...)
 }
 
 // CheckDevice implements the contract.
@@ -49,6 +52,11 @@ func (s server) CheckDevice(
 }
 
 func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
+	if s.Admit != nil {
+		if err := s.Admit(ctx); err != nil {
+			return licensing.Seat{}, err
+		}
+	}
 	c := licensing.Client{
 		HardwareID:   m.GetHardwareId(),
 		AppVersion:   m.GetAppVersion(),
@@ -57,9 +65,9 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 		BoundProduct: m.GetProduct(),
 	}
 	if m.LicenseVersion == nil {
-		return s.seats.CheckDevice(ctx, m.GetLicenseId(), c)
+		return s.Seats.CheckDevice(ctx, m.GetLicenseId(), c)
 	}
-	return s.seats.CheckHolder(ctx, licensing.Holder{
+	return s.Seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
 	}, &c)
 }
@@ -68,7 +76,7 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 func (s server) CountLicenses(
 	ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest],
 ) (*connect.Response[licensev1.CountLicensesResponse], error) {
-	n, err := s.catalog.Count(ctx, s.clock.Now())
+	n, err := s.Catalog.Count(ctx, s.Clock.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,11 @@ func FileKeyRows(d *db.DB, ring *keyring.Ring) masterkey.Rows {
 	return sealedRows{d, ring, "file_keys", "kid", fileKeyPurpose}.rows("keys of license files")
 }
 
+// InstallationRows are the license of this installation itself, by the master key that seals it.
+func InstallationRows(d *db.DB, ring *keyring.Ring) masterkey.Rows {
+	return sealedRows{d, ring, "installation", "id", installationPurpose}.rows("the license of this installation")
+}
+
 // IntegrationRows are what integrations keep under master keys.
 func IntegrationRows(d *db.DB, ring *keyring.Ring) []masterkey.Rows {
 	return []masterkey.Rows{

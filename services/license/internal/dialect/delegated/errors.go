@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -25,6 +26,9 @@ type errorResponse struct {
 // WriteError answers with an error in the form of this package.
 func WriteError(c *gin.Context, e *apierr.Error) {
 	status := e.Kind.Status()
+	if e.Kind == apierr.Forbidden { // by what stands before the handlers
+		status = http.StatusBadRequest
+	}
 	raw, _ := json.Marshal(errorResponse{status, e.Code, message(e)}) // texts always have a form in JSON
 	c.Data(status, httpx.JSONType, raw)
 }

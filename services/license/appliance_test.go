@@ -1,0 +1,337 @@
+package license_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/textproto"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	adminv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/admin/v1"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license"
+)
+
+// adminsDouble answers as the admin service would: every admin key is the name of its role.
+type adminsDouble struct{ away atomic.Bool }
+
+func (a *adminsDouble) LookUpAdminKey(
+	_ context.Context, req *connect.Request[adminv1.LookUpAdminKeyRequest],
+) (*connect.Response[adminv1.LookUpAdminKeyResponse], error) {
+	if a.away.Load() {
+		return nil, apierr.ErrUnavailable
+	}
+	for _, role := range []string{"owner", "operator", "viewer"} {
+		if hash := secret.Hash(role); bytes.Equal(req.Msg.GetSha256(), hash[:]) {
+			return connect.NewResponse(&adminv1.LookUpAdminKeyResponse{
+				AdminKeyId: "admin-1", Name: "Ada", Role: role,
+			}), nil
+		}
+	}
+	return nil, apierr.New(apierr.Unauthenticated, errcode.InvalidAdminKey, "no such key")
+}
+
+// asAppliance is the configuration of a suite in one process, whose edge mode is switched on or left open.
+func asAppliance(required bool) func(*license.Config) {
+	return func(c *license.Config) {
+		c.Embedded, c.EdgeCheckEvery = true, time.Minute
+		if required {
+			c.Edge = &required
+		}
+	}
+}
+
+func eachAppliance(t *testing.T, required bool, test func(w *world)) {
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		test(newWorld(t, d, asAppliance(required)))
+	})
+}
+
+// own asks for the license of the installation itself, as an owner.
+func (w *world) own(method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	return w.call(method, "/api/v1/license"+path, body, append([]string{"Authorization", "Token owner"}, headers...)...)
+}
+
+// form is a form with the parts, each a name and its content, and the header that goes with it.
+func form(t testing.TB, label string, parts ...string) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for i := 0; i < len(parts); i += 2 {
+		h := textproto.MIMEHeader{}
+		h.Set("Content-Disposition", fmt.Sprintf(`form-data; name=%q; filename="license"`, parts[i]))
+		h.Set("Content-Type", label)
+		part, err := m.CreatePart(h)
+		if err == nil {
+			_, err = part.Write([]byte(parts[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), m.FormDataContentType()
+}
+
+func (w *world) upload(file string) answer {
+	w.t.Helper()
+	body, contentType := form(w.t, "application/octet-stream", "file", file)
+	return w.own(http.MethodPut, "/upload", body, "Content-Type", contentType)
+}
+
+// wantOwn wants a refusal in the form of the dialect.
+func (w *world) wantOwn(got answer, status int, code string) {
+	w.t.Helper()
+	detail, _ := got.body["detail"].(map[string]any)
+	if got.status != status || got.body["code"] != float64(status) || detail["error_code"] != code ||
+		len(got.body) != 3 {
+		w.t.Errorf("got %d %s, want %d %s", got.status, got.raw, status, code)
+	}
+}
+
+// wantStatus wants the status of the installation, in both answers.
+func (w *world) wantStatus(status string) answer {
+	w.t.Helper()
+	short, long := w.own(http.MethodGet, "/status/", ""), w.own(http.MethodGet, "/", "")
+	if short.raw != fmt.Sprintf(`{"status":%q}`+"\n", status) || long.body["status"] != status {
+		w.t.Errorf("got %s and %s, want %s", short.raw, long.raw, status)
+	}
+	return long
+}
+
+// fileFor is a license file of this installation for machine ids, good for so many hours.
+func (w *world) fileFor(hours int, machineIDs ...string) string {
+	w.t.Helper()
+	id, _ := w.create(5, 0)
+	rec := w.applianceFile(fmt.Sprintf(`{"license_id":%q,"machine_ids":["%s"],"valid_hours":%d}`, id,
+		strings.Join(machineIDs, `","`), hours), "")
+	if rec.Code != http.StatusCreated {
+		w.t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	return rec.Body.String()
+}
+
+func (w *world) machineID() string {
+	w.t.Helper()
+	return w.own(http.MethodGet, "/", "").body["machineId"].(string)
+}
+
+func TestAnApplianceIsLicensedByAFile(t *testing.T) {
+	eachAppliance(t, false, func(w *world) {
+		_, key := w.create(1, 0)
+		validate := func() answer { return w.post("validate", device(key, "pc")) }
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		machine := w.machineID()
+		fresh := w.wantStatus("UNLICENSED")
+		want := fmt.Sprintf(`{"status":"UNLICENSED","product":"","machineId":%q,"version":0,"serialNumber":"",`+
+			`"licenseType":"","company":"","expiryDate":null,"creationDate":null}`+"\n", machine)
+		if fresh.raw != want {
+			w.t.Errorf("got  %swant %s", fresh.raw, want)
+		}
+		w.want(validate(), http.StatusOK, "") // nothing is refused before there was a license
+
+		w.wantOwn(w.upload(w.fileFor(48, "another", "more")), http.StatusBadRequest, errcode.ValidationError)
+		uploaded := w.upload(w.fileFor(48, "another", machine))
+		w.want(uploaded, http.StatusOK, "")
+		day := func(after time.Duration) string { return w.clock.Now().Add(after).UTC().Format(time.DateOnly) }
+		if b := uploaded.body; b["status"] != "VALID" || b["product"] != "default" || b["company"] != "acme" ||
+			b["licenseType"] != "PERPETUAL" || b["version"] == 0.0 || b["creationDate"] != day(0) ||
+			b["expiryDate"] != day(48*time.Hour) || b["serialNumber"] == "" {
+			w.t.Errorf("licensed as %s", uploaded.raw)
+		}
+		if entry := string(w.audited("appliance.upload_license").Data); !strings.Contains(entry, machine) {
+			w.t.Errorf("audited %s", entry)
+		}
+		w.want(validate(), http.StatusOK, "")
+
+		w.clock.Advance(48 * time.Hour)
+		w.wantStatus("EXPIRED")
+		w.want(validate(), http.StatusForbidden, errcode.ApplianceNotLicensed)
+		w.want(w.manage(http.MethodGet, "", ""), http.StatusOK, "") // management goes on
+		w.want(w.upload(w.fileFor(48, machine)), http.StatusOK, "")
+		w.want(validate(), http.StatusOK, "")
+
+		again := w.own(http.MethodPost, "/machine-id/generate", "")
+		w.want(again, http.StatusCreated, "")
+		if next := w.machineID(); next == machine || again.body["machineId"] != next || len(again.body) != 1 {
+			w.t.Errorf("the machine id was %s and is %s: %s", machine, next, again.raw)
+		}
+		w.audited("appliance.generate_machine_id")
+		w.wantStatus("UNLICENSED")
+		w.want(validate(), http.StatusForbidden, errcode.ApplianceNotLicensed)
+	})
+}
+
+func TestAnUnlicensedApplianceServesNoLicenses(t *testing.T) {
+	eachAppliance(t, true, func(w *world) {
+		id, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusForbidden, errcode.ApplianceNotLicensed)
+		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", w.bearer(id, "pc")...),
+			http.StatusForbidden, errcode.ApplianceNotLicensed)
+		w.wantRefused(w.delegated("key", "pc"), http.StatusBadRequest, errcode.ApplianceNotLicensed)
+		spring := w.call(http.MethodGet, "/api/v4/check_license", "")
+		if spring.status != http.StatusBadRequest || spring.body["code"] != "appliance_not_licensed" {
+			w.t.Errorf("LicenseSpring: %d %s", spring.status, spring.raw)
+		}
+		_, err := w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{
+			LicenseId: id, HardwareId: "pc",
+		}))
+		if e := apierr.From(err); e == nil || e.Code != errcode.ApplianceNotLicensed {
+			w.t.Errorf("auth is told %v", err)
+		}
+		w.wantOwn(w.upload(w.fileFor(1, w.machineID())), http.StatusBadRequest, errcode.ValidationError)
+		issuer := w.replicaWith(func(c *license.Config) { c.Edge, c.Embedded = nil, false })
+		trusting := w.replicaWith(func(c *license.Config) { c.EdgeRoots = file.PublicPEM(issuer.root()) })
+		w.want(trusting.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+		w.want(trusting.post("activate", device(key, "pc")), http.StatusCreated, "")
+		testkit.Eventually(w.t, patience, func() error { // the other replica does not trust the root
+			if got := w.own(http.MethodGet, "/status", ""); got.body["status"] != "INVALID" {
+				return fmt.Errorf("%s", got.raw)
+			}
+			return nil
+		})
+	})
+}
+
+// replicaWith is a replica with other settings.
+func (w *world) replicaWith(edit func(*license.Config)) *world {
+	was := w.config
+	defer func() { w.config = was }()
+	edit(&w.config)
+	return w.replica()
+}
+
+// TestReplicasAgreeOnTheLicenseOfTheInstallation without being asked for it.
+func TestReplicasAgreeOnTheLicenseOfTheInstallation(t *testing.T) {
+	eachAppliance(t, false, func(w *world) {
+		other := w.replica()
+		_, key := w.create(1, 0)
+		w.want(w.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+		w.want(w.own(http.MethodPost, "/machine-id/generate", ""), http.StatusCreated, "")
+		testkit.Eventually(w.t, patience, func() error {
+			if got := other.post("validate", device(key, "pc")); got.status != http.StatusForbidden {
+				return fmt.Errorf("the other replica answers %d", got.status)
+			}
+			return nil
+		})
+		w.want(w.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+		testkit.Eventually(w.t, patience, func() error {
+			if got := other.post("validate", device(key, "pc")); got.status != http.StatusOK {
+				return fmt.Errorf("the other replica answers %d", got.status)
+			}
+			return nil
+		})
+	})
+}
+
+func TestWhoMayLicenseAnAppliance(t *testing.T) {
+	eachAppliance(t, false, func(w *world) {
+		as := func(values ...string) answer {
+			req := httptest.NewRequest(http.MethodGet, "/api/v1/license/", nil)
+			req.Header["Authorization"] = values
+			return w.asked(w.public, req)
+		}
+		for _, good := range []string{"Token owner", "token owner", "TOKEN  owner "} {
+			w.want(as(good), http.StatusOK, "")
+		}
+		for _, bad := range [][]string{
+			nil, {""}, {"Token"}, {"Token "}, {"owner"}, {"Bearer owner"}, {"Token nobody"}, {"Token owner x"},
+			{"Token owner", "Token owner"}, {"Token \x00owner"}, {"Token " + strings.Repeat("o", 600)},
+		} {
+			w.wantOwn(as(bad...), http.StatusUnauthorized, errcode.InvalidAdminKey)
+		}
+		for _, role := range []string{"viewer", "operator"} {
+			w.wantOwn(as("Token "+role), http.StatusForbidden, errcode.RoleNotAllowed)
+		}
+		w.admins.away.Store(true)
+		w.wantOwn(as("Token owner"), http.StatusBadGateway, errcode.ServiceUnavailable)
+	})
+}
+
+// TestApplianceErrors have one form below the paths of the dialect, and none of the main API's paths has it.
+func TestApplianceErrors(t *testing.T) {
+	eachAppliance(t, false, func(w *world) {
+		for _, path := range []string{"/api/v1/license", "/api/license/v1"} {
+			at := func(method, rest, body string, headers ...string) answer {
+				return w.ask(w.engine, method, path+rest, body,
+					append([]string{"Authorization", "Token owner"}, headers...)...)
+			}
+			w.want(at(http.MethodGet, "", ""), http.StatusOK, "")
+			w.want(at(http.MethodGet, "/status", ""), http.StatusOK, "")
+			w.want(at(http.MethodPost, "/machine-id/generate/", ""), http.StatusCreated, "")
+			w.wantOwn(at(http.MethodDelete, "/", ""), http.StatusMethodNotAllowed, errcode.MethodNotAllowed)
+			w.wantOwn(at(http.MethodPost, "/upload/", ""), http.StatusMethodNotAllowed, errcode.MethodNotAllowed)
+			w.wantOwn(at(http.MethodGet, "/machine-id/other", ""), http.StatusNotFound, errcode.NotFound)
+			w.wantOwn(at(http.MethodPut, "/upload", "x"), http.StatusUnsupportedMediaType, errcode.UnsupportedMediaType)
+			big, contentType := form(w.t, "x/y", "file", strings.Repeat("x", 64<<10))
+			w.wantOwn(at(http.MethodPut, "/upload/", big, "Content-Type", contentType),
+				http.StatusRequestEntityTooLarge, errcode.PayloadTooLarge)
+		}
+		w.want(w.call(http.MethodPost, "/api/v1/license/nothing", "{}"), http.StatusNotFound, errcode.NotFound)
+		w.want(w.call(http.MethodGet, "/api/v1/license/validate", ""), http.StatusMethodNotAllowed,
+			errcode.MethodNotAllowed)
+	})
+}
+
+func TestUploadedForms(t *testing.T) {
+	eachAppliance(t, false, func(w *world) {
+		good := w.fileFor(1, w.machineID())
+		put := func(label string, parts ...string) answer {
+			body, contentType := form(w.t, label, parts...)
+			return w.own(http.MethodPut, "/upload/", body, "Content-Type", contentType)
+		}
+		for _, label := range []string{"application/octet-stream", "multipart/form-data", "text/plain"} {
+			w.want(put(label, "other", "x", "file", good), http.StatusOK, "")
+		}
+		body, contentType := form(w.t, "x/y", "file", good)
+		for name, got := range map[string]answer{
+			"no part":        put("x/y"),
+			"no file":        put("x/y", "license", good),
+			"two files":      put("x/y", "file", good, "file", good),
+			"an empty file":  put("x/y", "file", ""),
+			"an altered one": put("x/y", "file", strings.Replace(good, "\n", "\r\n", 1)),
+			"cut off":        w.own(http.MethodPut, "/upload", body[:len(body)-9], "Content-Type", contentType),
+		} {
+			if w.wantOwn(got, http.StatusBadRequest, errcode.ValidationError); got.status != http.StatusBadRequest {
+				w.t.Errorf("%s: %d", name, got.status)
+			}
+		}
+		w.wantStatus("VALID")
+	})
+}
+
+// TestNoApplianceUnlessAsked: elsewhere than in one process nothing of it is served.
+func TestNoApplianceUnlessAsked(t *testing.T) {
+	off := false
+	for name, edit := range map[string]func(*license.Config){
+		"switched off":   func(c *license.Config) { c.Embedded, c.Edge = true, &off },
+		"one of several": func(*license.Config) {},
+		"no dialect":     func(c *license.Config) { c.Embedded, c.Dialects = true, []string{"none"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newStillWorld(t, testkit.SQLite(t, license.Migrations...), edit)
+			w.build()
+			for _, path := range []string{"/api/v1/license/", "/api/v1/license/status/", "/api/license/v1/"} {
+				got := w.ask(w.engine, http.MethodGet, path, "", "Authorization", "Token owner")
+				w.want(got, http.StatusNotFound, errcode.NotFound)
+			}
+		})
+	}
+}

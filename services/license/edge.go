@@ -1,0 +1,156 @@
+package license
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/pem"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/cache"
+	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
+	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
+	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
+)
+
+// Appliance is the settings of an installation that is licensed itself, by another Latchkey.
+type Appliance struct {
+	Edge           *bool         `key:"edge" help:"true: this installation is an appliance, which serves licenses only while it is licensed itself; false: it is none; unset: in the suite in one process it is one once a license was put on it, elsewhere it is none"`
+	EdgeURL        string        `key:"edge_url" url:"https:// http://" help:"the upstream of an appliance where configure/cloud names none"`
+	EdgeRoots      string        `key:"edge_roots" help:"root keys of the issuers whose license files an appliance accepts: public_key_pem of their /api/v1/license/keys, one after the other; \\n may stand for line breaks; unset: none with edge, else the root of this installation"`
+	EdgeProduct    string        `key:"edge_product" help:"code of the only product whose licenses an appliance accepts; unset: any"`
+	EdgeCheckEvery time.Duration `key:"edge_check_every" default:"60s" min:"1s" max:"5m" help:"how often an appliance asks its upstream whether it is still licensed"`
+
+	// Embedded says that the suite runs in one process.
+	Embedded bool
+}
+
+// edgeMode says what the license of this installation itself matters for.
+type edgeMode int
+
+const (
+	// edgeOff: for nothing.
+	edgeOff edgeMode = iota
+	// edgeOptional: once there is one, licenses are served while it holds.
+	edgeOptional
+	// edgeRequired: licenses are served while it holds.
+	edgeRequired
+)
+
+func (c *Config) edge() edgeMode {
+	switch {
+	case c.Edge != nil && *c.Edge:
+		return edgeRequired
+	case c.Edge == nil && c.Embedded && c.names(spectraAnalyze):
+		return edgeOptional
+	}
+	return edgeOff
+}
+
+func (c *Config) checkEdge() error {
+	switch {
+	case c.edge() == edgeRequired && !c.names(spectraAnalyze):
+		return config.Problemf(c, &c.Dialects,
+			"must have %s, or be empty: nobody could license this installation, which "+
+				"LATCHKEY_EDGE makes an appliance", spectraAnalyze)
+	case c.edge() != edgeOff:
+		_, err := c.roots()
+		return err
+	}
+	if slices.Contains(c.Dialects, spectraAnalyze) {
+		return config.Problemf(c, &c.Dialects, "must not have %s where LATCHKEY_EDGE is not true", spectraAnalyze)
+	}
+	const unused = "has no effect where LATCHKEY_EDGE is not true; leave it out"
+	var problems []error
+	for _, setting := range []*string{&c.EdgeURL, &c.EdgeRoots, &c.EdgeProduct} {
+		if *setting != "" {
+			problems = append(problems, config.Problemf(c, setting, unused))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// roots are those that EdgeRoots names.
+func (c *Config) roots() (roots []ed25519.PublicKey, err error) {
+	rest := []byte(strings.ReplaceAll(c.EdgeRoots, `\n`, "\n"))
+	for len(strings.TrimSpace(string(rest))) > 0 {
+		block, after := pem.Decode(rest)
+		if block == nil {
+			return nil, config.Problemf(c, &c.EdgeRoots, "must be public keys in PEM, one after the other")
+		}
+		root, err := licensefile.ParsePublicPEM(pem.EncodeToMemory(block))
+		if err != nil {
+			return nil, config.Problemf(c, &c.EdgeRoots, "must be Ed25519 public keys in PEM, one after the other")
+		}
+		roots, rest = append(roots, root), after
+	}
+	return roots, nil
+}
+
+// newAppliance is nil where edge mode is off.
+func (s *Service) newAppliance(cfg Config) *appliance.Appliance {
+	if cfg.edge() == edgeOff {
+		return nil
+	}
+	return appliance.New(appliance.Deps{
+		Store:       s.store,
+		Trust:       appliance.Trust{Roots: s.trustedRoots(&cfg), Product: cfg.EdgeProduct},
+		UpstreamURL: cfg.EdgeURL,
+		CheckEvery:  cfg.EdgeCheckEvery,
+		Required:    cfg.edge() == edgeRequired,
+		Clock:       s.Clock,
+	})
+}
+
+// trustedRoots are those of the setting, or that of this installation, so that files can be tried out.
+func (s *Service) trustedRoots(cfg *Config) func(context.Context) ([]ed25519.PublicKey, error) {
+	roots, _ := cfg.roots() // what is wrong with them, checkEdge has found
+	if len(roots) > 0 || cfg.edge() == edgeRequired {
+		return func(context.Context) ([]ed25519.PublicKey, error) { return roots, nil }
+	}
+	own := cache.New[struct{}, []ed25519.PublicKey](cache.Options{Capacity: 1, TTL: time.Hour}, s.Clock)
+	return func(ctx context.Context) ([]ed25519.PublicKey, error) {
+		roots, _, err := own.Fetch(ctx, struct{}{}, func(ctx context.Context) ([]ed25519.PublicKey, error) {
+			root, err := s.fileKeys.Root(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return []ed25519.PublicKey{root.Public}, nil
+		})
+		return roots, err
+	}
+}
+
+// whileLicensed has routes refuse while this installation is not licensed itself, before they look at a credential.
+func (s *Service) whileLicensed(r gin.IRouter) gin.IRouter {
+	if s.appliance == nil {
+		return r
+	}
+	return r.Group("", httpx.Wrap(func(c *gin.Context) error { return s.appliance.Admit(c.Request.Context()) }))
+}
+
+func (s *Service) rpcDeps() rpc.Deps {
+	d := rpc.Deps{Seats: s.seats, Catalog: s.store, Clock: s.Clock}
+	if s.appliance != nil {
+		d.Admit = s.appliance.Admit
+	}
+	return d
+}
+
+// edgeJobs keep up what is known of the license of this installation itself. Reading it does not wait for the upstream.
+func (s *Service) edgeJobs() []app.Job {
+	if s.appliance == nil {
+		return nil
+	}
+	return []app.Job{
+		s.Every(time.Second, "read the license of this installation", s.appliance.Refresh),
+		s.Every(time.Second, "ask the upstream of this installation", s.appliance.Check),
+	}
+}

@@ -1,0 +1,114 @@
+// Package appliance is about the license of this installation itself: an appliance has a machine id, and is licensed by
+// a file or by another Latchkey, its upstream. While it is not licensed it serves no licenses of its own. Package
+// dialect/spectra has the API of that, docs/dialects/spectra-analyze.md explains it.
+package appliance
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
+
+// Installation is what is known of the license of this installation. Of File and Cloud at most one is there: the newer
+// license takes the place of the other.
+type Installation struct {
+	MachineID string
+	File      *File
+	Cloud     *Cloud
+	// LicensedAt is when the first license was put on this installation, zero before.
+	LicensedAt time.Time
+	// Version counts the changes.
+	Version int
+}
+
+// Appliance is the use cases.
+type Appliance struct {
+	Deps
+	mu      sync.Mutex // guards last
+	last    *Installation
+	verdict atomic.Pointer[verdict]
+}
+
+// Deps is what an Appliance works with.
+type Deps struct {
+	Store    Store
+	Upstream Upstream
+	Trust    Trust
+	// UpstreamURL is asked where configure names no other; it may be empty.
+	UpstreamURL string
+	// CheckEvery is how often the upstream is asked.
+	CheckEvery time.Duration
+	// Required has licenses refused until a license is put on this installation; else they are refused from then on.
+	Required bool
+	Clock    clock.Clock
+}
+
+// New returns the use cases.
+func New(d Deps) *Appliance { return &Appliance{Deps: d} }
+
+// Current is the license of this installation. A machine id is made where there is none.
+func (a *Appliance) Current(ctx context.Context) (*Installation, Status, error) {
+	i, err := a.Store.Installation(ctx)
+	if err == nil && i == nil {
+		i, err = a.Store.AddInstallation(ctx, newMachineID(), a.now())
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if err := a.open(ctx, i); err != nil {
+		return nil, "", err
+	}
+	a.note(i)
+	return i, i.Status(a.now()), nil
+}
+
+// change writes what decide makes of the installation, with the entry of the audit log that it returns, and gives the
+// seat that is left back. machineID, unless empty, is what the machine id must be still. Errors: errChanged.
+func (a *Appliance) change(ctx context.Context, machineID string, decide func(*Installation) proto.Message) error {
+	var was, is Installation
+	err := a.Store.ChangeInstallation(ctx, func(i *Installation) ([]proto.Message, error) {
+		if machineID != "" && i.MachineID != machineID {
+			return nil, errChanged
+		}
+		was = *i
+		entry := decide(i)
+		is = *i
+		if entry == nil {
+			return nil, nil
+		}
+		return []proto.Message{entry}, nil
+	})
+	if err != nil {
+		return err
+	}
+	if was.Cloud != nil && !is.sits(&was) {
+		a.leave(ctx, &was)
+	}
+	return a.Refresh(ctx)
+}
+
+// license puts a license in the place of the one before.
+func (i *Installation) license(f *File, c *Cloud, now time.Time) {
+	i.File, i.Cloud = f, c
+	if i.LicensedAt.IsZero() {
+		i.LicensedAt = now
+	}
+}
+
+// open finds who signed the file of an installation that was read.
+func (a *Appliance) open(ctx context.Context, i *Installation) (err error) {
+	if i.File != nil {
+		err = a.Trust.sign(ctx, i.File)
+	}
+	return err
+}
+
+func (a *Appliance) now() time.Time { return a.Clock.Now() }
+
+func newMachineID() string { return uuid.NewString() }

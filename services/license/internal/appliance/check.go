@@ -1,0 +1,61 @@
+package appliance
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// longestPause is the longest time between two calls of an upstream that does not answer.
+	longestPause = 5 * time.Minute
+	// claimSpare is how long a process that checks may take beside the call.
+	claimSpare = 30 * time.Second
+)
+
+// Check asks the upstream whether this installation is licensed still, where that is due by what Refresh has read. Of
+// several processes one asks. An answer about another machine id or connection than those of now is dropped.
+func (a *Appliance) Check(ctx context.Context) error {
+	i := a.known()
+	if i == nil || i.Cloud == nil || a.now().Before(i.Cloud.CheckDue) {
+		return nil
+	}
+	claimed, err := a.Store.ClaimCheck(ctx, i.Version, a.now().Add(i.Cloud.timeout()+claimSpare))
+	if err != nil || !claimed {
+		return err
+	}
+	answer, asked := a.ask(ctx, i)
+	if ctx.Err() != nil {
+		return nil // this process ends; another one asks
+	}
+	return a.change(ctx, i.MachineID, func(now *Installation) proto.Message {
+		if now.Cloud == nil || now.Cloud.ID != i.Cloud.ID {
+			return nil
+		}
+		now.Cloud.hear(answer, asked, a.now())
+		now.Cloud.CheckDue = a.now().Add(a.pause(now.Cloud.Failures))
+		return nil
+	})
+}
+
+func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, i.Cloud.timeout())
+	defer cancel()
+	if i.Cloud.Unseated {
+		return a.Upstream.Activate(ctx, i.Cloud.Account, i.MachineID)
+	}
+	return a.Upstream.Validate(ctx, i.Cloud.Account, i.MachineID)
+}
+
+// pause is how long the upstream is left alone after so many calls without an answer. Many installations that lost it
+// together do not come back together.
+func (a *Appliance) pause(failures int) time.Duration {
+	pause := a.CheckEvery
+	for i := 1; i < failures && pause < longestPause; i++ {
+		pause *= 2
+	}
+	pause = max(a.CheckEvery, min(pause, longestPause))
+	return pause - time.Duration(rand.Int64N(int64(pause)/5+1))
+}

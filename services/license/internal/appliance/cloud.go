@@ -1,0 +1,104 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// Cloud is a connection to an upstream, and what was heard of it.
+type Cloud struct {
+	Account
+	// ID tells the connection from earlier and later ones.
+	ID          string
+	ConnectedAt time.Time
+	// Unseated says that the machine id has yet to be activated.
+	Unseated bool
+	// HeardAt is when the upstream last said that the installation is licensed.
+	HeardAt time.Time
+	// Refusal is the error code of the last answer, empty for a good one.
+	Refusal string
+	// Failures are the calls without an answer since the last answer.
+	Failures int
+	// Answer is the last good one.
+	Answer Answer
+	// CheckDue is when the upstream is asked next.
+	CheckDue time.Time
+}
+
+// Answer is what an upstream says of a license.
+type Answer struct {
+	LicenseID   string
+	Product     string
+	LicenseType string
+	// ExpiresAt is the end of the license, UsableUntil that of its grace; zero for none.
+	ExpiresAt, UsableUntil time.Time
+}
+
+// status of a connection. What the upstream refused stays refused until it says otherwise, however long it is away; and
+// a license whose end is known does not go on beyond it because nobody can be asked.
+func (c *Cloud) status(now time.Time) Status {
+	switch {
+	case c.Refusal == errcode.LicenseExpired:
+		return Expired
+	case c.Refusal != "":
+		return Invalid
+	case c.Failures == 0 && now.Before(c.HeardAt.Add(freshFor)):
+		return Valid
+	case !now.Before(c.HeardAt.Add(Grace)), !c.Answer.UsableUntil.IsZero() && !now.Before(c.Answer.UsableUntil):
+		return Expired
+	}
+	return GracePeriod
+}
+
+// hear takes in what became of a call.
+func (c *Cloud) hear(answer Answer, err error, now time.Time) {
+	var refused *RefusedError
+	switch {
+	case err == nil:
+		c.HeardAt, c.Refusal, c.Failures, c.Answer, c.Unseated = now, "", 0, answer, false
+	case errors.As(err, &refused):
+		c.Refusal, c.Failures = refused.Code, 0
+	default:
+		c.Failures++
+	}
+}
+
+// Connect licenses this installation by an account at an upstream, in the place of the license that it has. Errors:
+// VALIDATION_ERROR, errRefused, errNoAnswer, errChanged.
+func (a *Appliance) Connect(ctx context.Context, by *audit.Actor, account Account) error {
+	if account.URL == "" {
+		account.URL = a.UpstreamURL
+	}
+	if err := account.check(); err != nil {
+		return err
+	}
+	before, _, err := a.Current(ctx)
+	if err != nil {
+		return err
+	}
+	answer, err := a.activate(ctx, account, before.MachineID)
+	if err != nil {
+		return explained(err)
+	}
+	now := a.now()
+	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
+	made.hear(answer, nil, now)
+	err = a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
+		i.license(nil, made, now)
+		return audit.Entry(by, "appliance.configure_cloud", nil, map[string]any{
+			"machine_id": i.MachineID, "url": account.URL, "license_id": answer.LicenseID,
+			"proxied": account.Proxy != nil,
+		})
+	})
+	if err != nil {
+		a.leave(ctx, &Installation{MachineID: before.MachineID, Cloud: made})
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// ErrNotLicensed refuses local licenses on an installation that is not licensed itself.
+var ErrNotLicensed = apierr.New(apierr.Forbidden, errcode.ApplianceNotLicensed,
+	"this installation is not licensed, so it serves no licenses; its operator has to license it")
+
+var (
+	errRefused = apierr.New(apierr.Invalid, errcode.UpstreamRefused,
+		"the upstream does not license this installation")
+	errNoAnswer = apierr.New(apierr.Unavailable, errcode.UpstreamUnavailable,
+		"the upstream did not answer; check url and proxy, and try again").WithRetryAfter(5 * time.Second)
+	errChanged = apierr.ErrUnavailable.WithMessagef(
+		"the license of this installation was changed at the same time; look at it, and try again")
+)
+
+// RefusedError is the refusal of an upstream.
+type RefusedError struct {
+	// Code is one of docs/errors.md.
+	Code    string
+	Message string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the upstream refused: %s: %s", e.Code, e.Message)
+}
+
+// full tells whether the license has no seat left.
+func (e *RefusedError) full() bool { return e.Code == errcode.DeviceLimitExceeded }
+
+// explained is a failure of the upstream as the owner sees it. Errors of the request itself stay as they are.
+func explained(err error) error {
+	var refused *RefusedError
+	var own *apierr.Error
+	switch {
+	case errors.As(err, &refused):
+		return errRefused.With("upstream_code", refused.Code).
+			WithMessagef("the upstream does not license this installation: %s (%s)", refused.Message, refused.Code)
+	case errors.As(err, &own):
+		return err
+	}
+	return errNoAnswer.WithCause(err)
+}

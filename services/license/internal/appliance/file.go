@@ -1,0 +1,124 @@
+package appliance
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
+)
+
+// File is a license file that was uploaded.
+type File struct {
+	Text       []byte
+	UploadedAt time.Time
+	// product is that of the license, and signer the root behind it; nil for none that is trusted.
+	product string
+	signer  ed25519.PublicKey
+}
+
+// Trust says which license files are accepted.
+type Trust struct {
+	// Roots are the root keys of the issuers.
+	Roots func(ctx context.Context) ([]ed25519.PublicKey, error)
+	// Product, when not empty, is the code of the only product whose licenses are accepted.
+	Product string
+}
+
+// sign finds the root behind a file.
+func (t *Trust) sign(ctx context.Context, f *File) error {
+	roots, err := t.Roots(ctx)
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		if opened, err := file.Open(root, f.Text); err == nil {
+			f.signer, f.product = root, cmp.Or(t.Product, opened.Certificate.Product)
+		}
+	}
+	return nil
+}
+
+// Read is what the file says, and whether a machine may use it at a time; see licensefile.Verify.
+func (f *File) Read(machineID string, now time.Time) (*file.Payload, error) {
+	return file.Verify(f.Text, file.Check{Root: f.signer, Product: f.product, HardwareID: machineID, Now: now})
+}
+
+func (f *File) status(machineID string, now time.Time) Status {
+	switch _, err := f.Read(machineID, now); {
+	case err == nil:
+		return Valid
+	case errors.Is(err, file.ErrExpired):
+		return Expired
+	case errors.Is(err, file.ErrMachine):
+		return Unlicensed
+	}
+	return Invalid
+}
+
+// Upload puts a license file on this installation, in the place of the license that it has. Errors: VALIDATION_ERROR,
+// errChanged.
+func (a *Appliance) Upload(ctx context.Context, by *audit.Actor, text []byte) error {
+	now := a.now()
+	before, _, err := a.Current(ctx)
+	if err != nil {
+		return err
+	}
+	f := &File{Text: text, UploadedAt: now}
+	if err := a.Trust.sign(ctx, f); err != nil {
+		return err
+	}
+	if f.signer == nil {
+		return a.untrusted(ctx)
+	}
+	said, err := f.Read(before.MachineID, now)
+	if err != nil {
+		return refuseFile(err)
+	}
+	return a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
+		i.license(f, nil, now)
+		return audit.Entry(by, "appliance.upload_license", nil, map[string]any{
+			"machine_id": i.MachineID, "file_id": said.FileID, "license_id": said.License.LicenseID,
+			"expires_at": said.ExpiresAt,
+		})
+	})
+}
+
+// untrusted refuses a file that no trusted root stands behind.
+func (a *Appliance) untrusted(ctx context.Context) error {
+	roots, err := a.Trust.Roots(ctx)
+	if err != nil {
+		return err
+	}
+	if len(roots) == 0 {
+		return apierr.InvalidField("file", "cannot be accepted: this installation trusts no issuer; set "+
+			"LATCHKEY_EDGE_ROOTS to the issuer's root key, which it shows as public_key_pem at /api/v1/license/keys")
+	}
+	return apierr.InvalidField("file",
+		"is not a license file of an issuer that LATCHKEY_EDGE_ROOTS names, or was altered")
+}
+
+// problems are what a refused upload says.
+var problems = map[error]string{
+	file.ErrKind:    "is not a license file",
+	file.ErrProduct: "is for another product",
+	file.ErrMachine: "is for other machine ids; ask for one that names the machine id of this installation",
+	file.ErrExpired: "has expired; ask for a new one",
+	file.ErrEarly:   "is from the future; set the clock of this installation",
+	file.ErrKey:     "is encrypted; ask for one that is not",
+}
+
+func refuseFile(err error) error {
+	for known, problem := range problems {
+		if errors.Is(err, known) {
+			return apierr.InvalidField("file", problem)
+		}
+	}
+	return apierr.InvalidField("file", "is not a license file, or was altered")
+}

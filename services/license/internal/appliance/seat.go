@@ -1,0 +1,38 @@
+package appliance
+
+import (
+	"context"
+	"time"
+)
+
+// How long a request waits for the upstream: to be licensed, and to give a seat back.
+const (
+	activateTime = 20 * time.Second
+	leaveTime    = 4 * time.Second
+)
+
+func (a *Appliance) activate(ctx context.Context, account Account, machineID string) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(account.timeout(), activateTime))
+	defer cancel()
+	return a.Upstream.Activate(ctx, account, machineID)
+}
+
+// leave gives the seat that an installation had at its upstream back, unless it is needed still. It is not needed that
+// the upstream hears of it: it can free the seat itself.
+func (a *Appliance) leave(ctx context.Context, left *Installation) {
+	if left.Cloud == nil || left.Cloud.Unseated {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	now, err := a.Store.Installation(ctx)
+	if err != nil || now != nil && now.sits(left) {
+		return
+	}
+	_ = a.Upstream.Deactivate(ctx, left.Cloud.Account, left.MachineID)
+}
+
+// sits tells whether an installation has the seat that another has or had.
+func (i *Installation) sits(other *Installation) bool {
+	return i.Cloud != nil && i.MachineID == other.MachineID && i.Cloud.sameSeat(&other.Cloud.Account)
+}
