@@ -22,9 +22,8 @@ type applianceFile struct {
 
 func (in *applianceFile) check() error {
 	bad := apierr.Fields{}
-	if _, ok := httpx.UUID(in.LicenseID); !ok {
-		bad.Add("license_id", "must be the license_id of a license")
-	}
+	bad.Require("license_id", in.LicenseID)
+	bad.MaxLen("license_id", in.LicenseID, maxText)
 	if n := len(in.MachineIDs); n == 0 || n > licensefile.MaxMachines {
 		bad.Add("machine_ids", fmt.Sprintf("must have 1 to %d entries", licensefile.MaxMachines))
 	}
