@@ -3,7 +3,7 @@ package admin_test
 const (
 	theProduct = "/api/v1/admin/products/editor"
 	aProduct   = `{"product_id":"` + licenseID + `","code":"editor","name":"Editor","authorization_method":"key",` +
-		`"is_active":true,"min_version":null,` +
+		`"is_active":true,"min_version":null,"bundle":[],` +
 		`"metadata":{},"version":3,"created_at":"2026-03-02T11:00:00Z","updated_at":"2026-03-02T12:00:00Z"}`
 	aRelease = `{"version":"2.1.0","released_at":"2026-03-02T11:00:00Z","channel":null,"environment":null,` +
 		`"url":null,"size":null,"sha256":null,"md5":null,` +

@@ -47,8 +47,11 @@ func TestLicenseSpringConsumption(t *testing.T) {
 				t.Errorf("consumed: %v", twice)
 			}
 		}
-		s.refused(s.post("add_consumption", key, "pc", `,"consumptions":2,"allow_overages":true,"max_overages":99`),
-			400, "not_enough_consumptions")
+		beyond := s.post("add_consumption", key, "pc", `,"consumptions":2,"allow_overages":true,"max_overages":99`)
+		s.refused(beyond, 400, "not_enough_consumptions")
+		if strings.Contains(beyond.Body.String(), "pages") {
+			t.Errorf("clients know no counters: %s", beyond.Body)
+		}
 		s.refused(s.post("add_consumption", key, "pc", `,"consumptions":9007199254740992`), 400, "validation_error")
 		back := s.object(s.post("add_consumption", key, "pc", `,"consumptions":-3`))
 		if back["total_consumptions"] != 2.0 {

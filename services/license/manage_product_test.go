@@ -25,9 +25,10 @@ func TestProducts(t *testing.T) {
 		made := w.products("POST", "", `{"code":"editor","metadata":{"n": 1.50}}`)
 		w.want(made, http.StatusCreated, "")
 		want := map[string]any{
-			"product_id": made.body["product_id"], "code": "editor", "name": "editor", "authorization_method": "key",
-			"is_active":   true,
-			"min_version": nil, "metadata": map[string]any{"n": 1.5}, "version": 1.0, "created_at": now,
+			"product_id": made.body["product_id"], "code": "editor", "name": "editor", "bundle": []any{},
+			"authorization_method": "key",
+			"is_active":            true,
+			"min_version":          nil, "metadata": map[string]any{"n": 1.5}, "version": 1.0, "created_at": now,
 			"updated_at": now,
 		}
 		if diff := cmp.Diff(want, made.body); diff != "" {

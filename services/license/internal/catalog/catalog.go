@@ -21,6 +21,7 @@ const (
 	maxName          = 255
 	maxVersion       = 64
 	maxURL           = 2048
+	maxBundle        = 50
 	maxMetadataBytes = 64 << 10
 )
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -39,6 +40,9 @@ type Product struct {
 	IsActive            bool
 	// MinVersion is the oldest version of the application that may be used, empty for any.
 	MinVersion string
+	// Bundle is the codes of the products that a license of this one is for, in the order in which they are shown. It
+	// is empty for a product that is no bundle.
+	Bundle []string
 	// Metadata is a JSON object, byte for byte as the vendor sent it.
 	Metadata json.RawMessage
 	// Version grows with each change.
@@ -65,6 +69,7 @@ type ProductChange struct {
 	AuthorizationMethod *string
 	IsActive            *bool
 	MinVersion          *string
+	Bundle              *[]string
 	Metadata            *json.RawMessage
 }
 
@@ -111,6 +116,9 @@ func (s *Products) Update(
 		}
 		before := p.auditView()
 		p.apply(&change)
+		if slices.Contains(p.Bundle, p.Code) {
+			return nil, apierr.InvalidField("bundle", "must not name the product itself")
+		}
 		was, is := audit.Changes(before, p.auditView())
 		if len(is) == 0 {
 			return nil, nil
@@ -145,6 +153,7 @@ func (p *Product) apply(c *ProductChange) {
 	set(&p.AuthorizationMethod, c.AuthorizationMethod)
 	set(&p.IsActive, c.IsActive)
 	set(&p.MinVersion, c.MinVersion)
+	set(&p.Bundle, c.Bundle)
 	set(&p.Metadata, c.Metadata)
 	p.Metadata = object(p.Metadata)
 }
@@ -156,10 +165,24 @@ func (p *Product) problems(problems map[string]string) {
 	if p.AuthorizationMethod != ByKey && p.AuthorizationMethod != ByUser {
 		problems["authorization_method"] = `must be "key" or "user"`
 	}
+	p.bundleProblems(problems)
 	if len(p.Metadata) > maxMetadataBytes {
 		problems["metadata"] = "must be at most 64 KiB of JSON"
 	} else if bytes.TrimSpace(p.Metadata)[0] != '{' {
 		problems["metadata"] = "must be an object"
+	}
+}
+
+// bundleProblems leaves to the store whether the products are there.
+func (p *Product) bundleProblems(problems map[string]string) {
+	sorted := slices.Sorted(slices.Values(p.Bundle))
+	switch {
+	case len(p.Bundle) > maxBundle:
+		problems["bundle"] = fmt.Sprintf("must have at most %d entries", maxBundle)
+	case len(slices.Compact(sorted)) < len(p.Bundle):
+		problems["bundle"] = "must name each product once"
+	case slices.Contains(p.Bundle, p.Code):
+		problems["bundle"] = "must not name the product itself"
 	}
 }
 
@@ -171,6 +194,7 @@ func (p *Product) snapshot() *eventsv1.Product {
 		AuthorizationMethod: p.AuthorizationMethod,
 		IsActive:            p.IsActive,
 		MinVersion:          p.MinVersion,
+		Bundle:              p.Bundle,
 		Version:             int32(p.Version),
 	}
 }
@@ -179,7 +203,8 @@ func (p *Product) snapshot() *eventsv1.Product {
 func (p *Product) auditView() map[string]any {
 	return map[string]any{
 		"code": p.Code, "name": p.Name, "authorization_method": p.AuthorizationMethod, "is_active": p.IsActive,
-		"min_version": textValue(p.MinVersion), "metadata": object(p.Metadata),
+		"min_version": textValue(p.MinVersion), "bundle": append([]string{}, p.Bundle...),
+		"metadata": object(p.Metadata),
 	}
 }
 

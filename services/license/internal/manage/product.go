@@ -22,6 +22,7 @@ type productBody struct {
 	AuthorizationMethod string          `json:"authorization_method"`
 	IsActive            bool            `json:"is_active"`
 	MinVersion          *string         `json:"min_version"`
+	Bundle              []string        `json:"bundle"`
 	Metadata            json.RawMessage `json:"metadata"`
 	Version             int             `json:"version"`
 	CreatedAt           time.Time       `json:"created_at"`
@@ -36,6 +37,7 @@ func newProductBody(p catalog.Product) productBody {
 		AuthorizationMethod: p.AuthorizationMethod,
 		IsActive:            p.IsActive,
 		MinVersion:          httpx.TextOrNull(p.MinVersion),
+		Bundle:              append([]string{}, p.Bundle...),
 		Metadata:            object(p.Metadata),
 		Version:             p.Version,
 		CreatedAt:           p.CreatedAt.UTC(),
@@ -50,6 +52,7 @@ type newProduct struct {
 	AuthorizationMethod *string         `json:"authorization_method" text:"identifier"`
 	IsActive            *bool           `json:"is_active"`
 	MinVersion          *string         `json:"min_version" text:"identifier"`
+	Bundle              []string        `json:"bundle" text:"identifier" max:"50"`
 	Metadata            jsonbody.Object `json:"metadata"`
 }
 
@@ -67,6 +70,7 @@ func (n newProduct) wanted() catalog.NewProduct {
 		AuthorizationMethod: n.AuthorizationMethod,
 		IsActive:            n.IsActive,
 		MinVersion:          n.MinVersion,
+		Bundle:              &n.Bundle,
 		Metadata:            (*json.RawMessage)(&n.Metadata),
 	}}
 }
@@ -77,6 +81,7 @@ type productChange struct {
 	AuthorizationMethod jsonbody.Optional[string]          `json:"authorization_method" text:"identifier"`
 	IsActive            jsonbody.Optional[bool]            `json:"is_active"`
 	MinVersion          jsonbody.Optional[string]          `json:"min_version" null:"ok" text:"identifier"`
+	Bundle              jsonbody.Optional[[]string]        `json:"bundle" text:"identifier" max:"50"`
 	Metadata            jsonbody.Optional[jsonbody.Object] `json:"metadata"`
 }
 
@@ -97,6 +102,7 @@ func (p productChange) change() catalog.ProductChange {
 		AuthorizationMethod: p.AuthorizationMethod.Pointer(),
 		IsActive:            p.IsActive.Pointer(),
 		MinVersion:          p.MinVersion.Pointer(),
+		Bundle:              p.Bundle.Pointer(),
 		Metadata:            (*json.RawMessage)(p.Metadata.Pointer()),
 	}
 }

@@ -35,19 +35,18 @@ type integrationRow struct {
 	DeletedAt *time.Time
 }
 
-func newIntegrationRow(i *integration.Integration) (integrationRow, error) {
-	products, err := json.Marshal(append([]string{}, i.Products...))
+func newIntegrationRow(i *integration.Integration) integrationRow {
 	return integrationRow{
 		ID:        i.ID,
 		Kind:      i.Kind,
 		Name:      i.Name,
-		Products:  string(products),
+		Products:  encodeCodes(i.Products),
 		ReadOnly:  i.ReadOnly,
 		PerMinute: i.RateLimit.PerMinute,
 		PerHour:   i.RateLimit.PerHour,
 		Per:       string(i.Per),
 		CreatedAt: i.CreatedAt,
-	}, err
+	}
 }
 
 func (r *integrationRow) integration() integration.Integration {
@@ -127,12 +126,9 @@ func (r *integrationKeyRow) key(ring *keyring.Ring) (*integration.Key, error) {
 func (s *Store) AddIntegration(
 	ctx context.Context, i integration.Integration, k integration.Key, events []proto.Message,
 ) error {
-	row, err := newIntegrationRow(&i)
-	if err != nil {
-		return err
-	}
+	row := newIntegrationRow(&i)
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if err := checkProducts(tx, i.Products); err != nil {
+		if err := checkProducts(tx, "products", i.Products); err != nil {
 			return err
 		}
 		if err := tx.Table("integrations").Create(&row).Error; err != nil {
@@ -145,14 +141,15 @@ func (s *Store) AddIntegration(
 	}))
 }
 
-func checkProducts(tx *gorm.DB, codes []string) error {
+// checkProducts refuses a member of a call that names a product which is not there.
+func checkProducts(tx *gorm.DB, member string, codes []string) error {
 	if len(codes) == 0 {
 		return nil
 	}
 	var known int64
 	err := tx.Table("products").Where("code IN ?", codes).Count(&known).Error
 	if err == nil && int(known) < len(codes) {
-		err = apierr.InvalidField("products", "must be codes of products; list the products")
+		err = apierr.InvalidField(member, "must be codes of products; list the products")
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -22,6 +23,7 @@ type productRow struct {
 	AuthorizationMethod string
 	IsActive            bool
 	MinVersion          string
+	Bundle              string
 	Metadata            string
 	Version             int
 	CreatedAt           time.Time
@@ -31,8 +33,8 @@ type productRow struct {
 
 // productColumns are those of productRow.
 var productColumns = []string{
-	"id", "code", "name", "authorization_method", "is_active", "min_version", "metadata", "version", "created_at",
-	"updated_at",
+	"id", "code", "name", "authorization_method", "is_active", "min_version", "bundle", "metadata", "version",
+	"created_at", "updated_at",
 }
 
 func newProductRow(p *catalog.Product) productRow {
@@ -43,6 +45,7 @@ func newProductRow(p *catalog.Product) productRow {
 		AuthorizationMethod: p.AuthorizationMethod,
 		IsActive:            p.IsActive,
 		MinVersion:          p.MinVersion,
+		Bundle:              encodeCodes(p.Bundle),
 		Metadata:            encodeMetadata(p.Metadata),
 		Version:             p.Version,
 		CreatedAt:           p.CreatedAt,
@@ -63,6 +66,7 @@ func (r *productRow) product() catalog.Product {
 		CreatedAt:           r.CreatedAt.UTC(),
 		UpdatedAt:           r.CreatedAt.UTC(),
 	}
+	_ = json.Unmarshal([]byte(r.Bundle), &p.Bundle) // written by newProductRow
 	if r.UpdatedAt != nil {
 		p.UpdatedAt = r.UpdatedAt.UTC()
 	}
@@ -72,6 +76,9 @@ func (r *productRow) product() catalog.Product {
 // CreateProduct implements catalog.ProductStore.
 func (s *Store) CreateProduct(ctx context.Context, p catalog.Product, events []proto.Message) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := checkProducts(tx, "bundle", p.Bundle); err != nil {
+			return err
+		}
 		row := newProductRow(&p)
 		if err := tx.Table("products").Create(&row).Error; err != nil {
 			return err
@@ -111,6 +118,9 @@ func (s *Store) ChangeProduct(
 		if err != nil || len(events) == 0 {
 			return err
 		}
+		if err := checkProducts(tx, "bundle", p.Bundle); err != nil {
+			return err
+		}
 		row := newProductRow(&p)
 		res := tx.Table("products").Where("id = ?", p.ID).Select("*").Omit("id", "code", "created_at").
 			UpdateColumns(&row)
@@ -135,14 +145,8 @@ func (s *Store) DeleteProduct(
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"licenses", "policies"} {
-			var used []string
-			if err := tx.Table(table).Where("product_id = ?", p.ID).Limit(1).Pluck("id", &used).Error; err != nil {
-				return err
-			}
-			if len(used) > 0 {
-				return catalog.ErrProductInUse
-			}
+		if err := productUnused(tx, &p); err != nil {
+			return err
 		}
 		for _, statement := range []string{"DELETE FROM releases WHERE product_id = ?",
 			"DELETE FROM products WHERE id = ?"} {
@@ -152,6 +156,35 @@ func (s *Store) DeleteProduct(
 		}
 		return s.publish(ctx, tx, p.ID, events)
 	}))
+}
+
+// productUnused refuses a product that a license, a policy or a bundle names.
+func productUnused(tx *gorm.DB, p *catalog.Product) error {
+	// In JSON a code stands between quotes; an underscore of it must not stand for any character.
+	quoted := "%\"" + strings.ReplaceAll(p.Code, "_", "!_") + "\"%"
+	for _, q := range []*gorm.DB{
+		tx.Table("licenses").Where("product_id = ?", p.ID),
+		tx.Table("policies").Where("product_id = ?", p.ID),
+		tx.Table("products").Where("bundle LIKE ? ESCAPE '!'", quoted),
+	} {
+		var used []string
+		if err := q.Limit(1).Pluck("id", &used).Error; err != nil {
+			return err
+		}
+		if len(used) > 0 {
+			return catalog.ErrProductInUse
+		}
+	}
+	return nil
+}
+
+// encodeCodes is a list of codes as JSON, never null.
+func encodeCodes(codes []string) string {
+	encoded, err := json.Marshal(append([]string{}, codes...))
+	if err != nil {
+		panic("store: " + err.Error()) // of texts none fails
+	}
+	return string(encoded)
 }
 
 // productOf is namedProduct, which asks for each product once.

@@ -32,8 +32,10 @@ type Product struct {
 	IsActive            bool                   `protobuf:"varint,5,opt,name=is_active,json=isActive,proto3" json:"is_active,omitempty"`
 	MinVersion          string                 `protobuf:"bytes,6,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
 	Version             int32                  `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The codes of the products that a license of this one is for, none for a product that is no bundle.
+	Bundle        []string `protobuf:"bytes,140,rep,name=bundle,proto3" json:"bundle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Product) Reset() {
@@ -113,6 +115,13 @@ func (x *Product) GetVersion() int32 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Product) GetBundle() []string {
+	if x != nil {
+		return x.Bundle
+	}
+	return nil
 }
 
 // ProductCreated says that a product exists, made by itself or by the first license that named it.
@@ -501,7 +510,7 @@ var File_latchkey_events_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	" latchkey/events/v1/catalog.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/license.proto\x1a latchkey/events/v1/options.proto\"\xdb\x01\n" +
+	" latchkey/events/v1/catalog.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/license.proto\x1a latchkey/events/v1/options.proto\"\xf4\x01\n" +
 	"\aProduct\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
@@ -511,7 +520,8 @@ const file_latchkey_events_v1_catalog_proto_rawDesc = "" +
 	"\tis_active\x18\x05 \x01(\bR\bisActive\x12\x1f\n" +
 	"\vmin_version\x18\x06 \x01(\tR\n" +
 	"minVersion\x12\x18\n" +
-	"\aversion\x18\a \x01(\x05R\aversion\"g\n" +
+	"\aversion\x18\a \x01(\x05R\aversion\x12\x17\n" +
+	"\x06bundle\x18\x8c\x01 \x03(\tR\x06bundle\"g\n" +
 	"\x0eProductCreated\x125\n" +
 	"\aproduct\x18\x01 \x01(\v2\x1b.latchkey.events.v1.ProductR\aproduct:\x1e\xea\xe0\x18\x0fproduct.created\xfa\xe0\x18\alicense\"\x81\x01\n" +
 	"\x0eProductUpdated\x125\n" +

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -37,11 +38,7 @@ type checkBody struct {
 }
 
 // activate gives the device a seat. One that has its seat gets the same answer: clients repeat activations.
-func (d *Dialect) activate(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) activate(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	if s.LeaseIsSeat() {
 		return d.activateByLease(c, s)
@@ -84,19 +81,76 @@ func (d *Dialect) activateByLease(c *gin.Context, s *subject) error {
 }
 
 func (d *Dialect) answerActivation(c *gin.Context, s *subject, deviceID string, inUse *int) error {
-	b, f, err := d.licenseNow(c.Request.Context(), s, deviceID)
+	return d.answerLicense(c, s, deviceID, func(v view) (any, error) {
+		return activationBody{
+			licenseBody:      v.licenseBody,
+			Active:           true,
+			DeviceID:         v.deviceID,
+			FloatingInUse:    inUse,
+			LicenseSignature: v.signature,
+		}, nil
+	})
+}
+
+// view is what answers about a license have in common.
+type view struct {
+	licenseBody
+	product   catalog.Product
+	deviceID  int64
+	signature string
+}
+
+// answerLicense answers with the license as it is now, in the form that show gives it. Of a bundle it answers with that
+// for each of the products.
+func (d *Dialect) answerLicense(c *gin.Context, s *subject, deviceID string, show func(view) (any, error)) error {
+	ctx := c.Request.Context()
+	key, err := d.Responses.Key(ctx, integration.LicenseSpring)
 	if err != nil {
 		return err
 	}
-	key, err := d.Responses.Key(c.Request.Context(), integration.LicenseSpring)
+	all, err := d.views(ctx, s, key, deviceID)
 	if err != nil {
 		return err
 	}
-	body := activationBody{licenseBody: b, Active: true, DeviceID: f.numbers.Device, FloatingInUse: inUse}
-	if body.LicenseSignature, err = s.signature(key, b.ValidityPeriod); err != nil {
-		return err
+	list := make([]any, len(all))
+	for i, v := range all {
+		if list[i], err = show(v); err != nil {
+			return err
+		}
 	}
-	return answerWith(c, key, printed(body))
+	if !s.whole {
+		return answerWith(c, key, printed(list[0]))
+	}
+	return answerWith(c, key, printed(list))
+}
+
+// views are the license as it is now: one or, for a call about a whole bundle, one for each of its products.
+func (d *Dialect) views(
+	ctx context.Context, s *subject, key *integration.ResponseKey, deviceID string,
+) ([]view, error) {
+	b, f, err := d.licenseNow(ctx, s, deviceID)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := s.signature(key, b.ValidityPeriod)
+	if err != nil {
+		return nil, err
+	}
+	v := view{licenseBody: b, product: s.product, deviceID: f.numbers.Device, signature: signature}
+	if !s.whole {
+		return []view{v}, nil
+	}
+	products, err := d.products(ctx, s)
+	all := make([]view, len(products))
+	for i, p := range products {
+		n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{Product: p.Code})
+		if err != nil {
+			return nil, err
+		}
+		v.product, v.ProductDetails = p, newProduct(p, n.Product)
+		all[i] = v
+	}
+	return all, err
 }
 
 // licenseNow is the license of a call as it is now, which is another than before an activation.
@@ -106,6 +160,7 @@ func (d *Dialect) licenseNow(ctx context.Context, s *subject, deviceID string) (
 		return licenseBody{}, facts{}, err
 	}
 	f, err := d.facts(ctx, &l, s.product, deviceID)
+	f.expired = s.sent.IncludeExpired
 	if s.user == nil || err != nil {
 		return newLicense(&l, s.sent.LicenseKey, f, d.Clock.Now()), f, err
 	}
@@ -122,19 +177,15 @@ func (s *subject) signature(key *integration.ResponseKey, validity *string) (str
 
 // check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the
 // device has.
-func (d *Dialect) check(c *gin.Context) error {
-	s, err := d.subject(c, query)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) check(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	var grant *lease.Grant
-	if s.Floating != nil && !signerOf(c).Integration.ReadOnly {
-		g, err := d.Leases.CheckOut(ctx, s.key, lease.Request{Client: s.client})
+	if s.Floating != nil {
+		g, err := d.slot(c, s, lease.Request{Client: s.client})
 		if err != nil {
 			return err
 		}
-		grant = &g
+		grant = g
 	}
 	v, err := d.Seats.Validate(ctx, s.key, s.client)
 	switch {
@@ -150,29 +201,40 @@ func (d *Dialect) check(c *gin.Context) error {
 	return d.answerCheck(c, s, deviceID, grant)
 }
 
-func (d *Dialect) answerCheck(c *gin.Context, s *subject, deviceID string, g *lease.Grant) error {
-	b, f, err := d.licenseNow(c.Request.Context(), s, deviceID)
-	if err != nil {
-		return err
-	}
-	key, err := d.Responses.Key(c.Request.Context(), integration.LicenseSpring)
-	if err != nil {
-		return err
-	}
-	body := checkBody{licenseBody: b, LicenseActive: true, LicenseEnabled: true, DeviceID: f.numbers.Device}
-	if g != nil {
-		body.FloatingInUseDevices = &g.Slots.InUse
-		if until := g.Lease.BorrowedUntil; until.After(d.Clock.Now()) {
-			body.IsBorrowed, body.BorrowedUntil = true, stamp(until)
+// slot takes a slot, or keeps the one that the device has. An integration that changes nothing can only look whether
+// the device has one: nil then.
+func (d *Dialect) slot(c *gin.Context, s *subject, r lease.Request) (*lease.Grant, error) {
+	ctx := c.Request.Context()
+	if signerOf(c).Integration.ReadOnly {
+		held, err := d.Seats.Lookup.LeasedDevice(ctx, s.ID, s.client.HardwareID)
+		if err == nil && held == nil {
+			err = errNoSlot
 		}
+		return nil, err
 	}
-	if body.latestVersion, err = d.latest(c.Request.Context(), s); err != nil {
-		return err
-	}
-	if body.LicenseSignature, err = s.signature(key, b.ValidityPeriod); err != nil {
-		return err
-	}
-	return answerWith(c, key, printed(body))
+	g, err := d.Leases.CheckOut(ctx, s.key, r)
+	return &g, err
+}
+
+func (d *Dialect) answerCheck(c *gin.Context, s *subject, deviceID string, g *lease.Grant) error {
+	return d.answerLicense(c, s, deviceID, func(v view) (any, error) {
+		body := checkBody{
+			licenseBody:      v.licenseBody,
+			LicenseActive:    true,
+			LicenseEnabled:   true,
+			DeviceID:         v.deviceID,
+			LicenseSignature: v.signature,
+		}
+		if g != nil {
+			body.FloatingInUseDevices = &g.Slots.InUse
+			if until := g.Lease.BorrowedUntil; until.After(d.Clock.Now()) {
+				body.IsBorrowed, body.BorrowedUntil = true, stamp(until)
+			}
+		}
+		var err error
+		body.latestVersion, err = d.latest(c.Request.Context(), v.product.Code, s.sent)
+		return body, err
+	})
 }
 
 // deviceID is the id of the device of a call that is known to have its seat; empty for one with a lease alone.
@@ -185,11 +247,7 @@ func (d *Dialect) deviceID(ctx context.Context, s *subject) (string, error) {
 }
 
 // deactivate frees the seat of the device, and its slot.
-func (d *Dialect) deactivate(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) deactivate(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	if s.LeaseIsSeat() {
 		holder := lease.Holder{HardwareID: s.client.HardwareID}

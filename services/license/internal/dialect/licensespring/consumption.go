@@ -35,11 +35,7 @@ type featureConsumedBody struct {
 
 // addConsumption counts on the counter of the license. How much more than the limit may be consumed is a term of the
 // license; clients that send it change nothing.
-func (d *Dialect) addConsumption(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) addConsumption(c *gin.Context, s *subject) error {
 	t := mainCounter(s.License)
 	if t == nil {
 		return errNoConsumption
@@ -55,11 +51,7 @@ func (d *Dialect) addConsumption(c *gin.Context) error {
 	return d.answer(c, consumedBody{ID: n.License, consumption: newConsumption(t, used), Company: company{companyID}})
 }
 
-func (d *Dialect) addFeatureConsumption(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) addFeatureConsumption(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
@@ -114,11 +106,7 @@ type checkedFeature struct {
 }
 
 // checkFeature tells whether the device may use a product feature. Of a floating license it takes a slot of its own.
-func (d *Dialect) checkFeature(c *gin.Context) error {
-	s, err := d.subject(c, query)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) checkFeature(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
@@ -135,12 +123,14 @@ func (d *Dialect) checkFeature(c *gin.Context) error {
 		return err
 	}
 	b := checkedFeature{LicenseID: n.License, featureBody: f}
-	if f.IsFloatingCloud && !signerOf(c).Integration.ReadOnly {
-		g, err := d.Leases.CheckOut(ctx, s.key, s.featureLease())
+	if f.IsFloatingCloud {
+		g, err := d.slot(c, s, s.featureLease())
 		if err != nil {
 			return err
 		}
-		b.FloatingInUseDevices = &g.Slots.InUse
+		if g != nil {
+			b.FloatingInUseDevices = &g.Slots.InUse
+		}
 	}
 	if s.sent.IncludeMetadataString {
 		text, err := jsontext.AppendQuote(nil, string(f.Metadata))

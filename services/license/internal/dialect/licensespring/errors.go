@@ -41,6 +41,7 @@ var (
 	errSignature = refused("signature_mismatch",
 		"the signature is not that of the shared key over what has to be signed")
 	errReadOnly = invalid("read_only_api_key", "this API key may not change anything")
+	errNoSlot   = invalid(errReadOnly.Code, "the device has no slot, and this API key may not take one")
 
 	errProductNotAllowed = invalid("api_key_product_not_allowed", "this API key is not for the product")
 	errUnknownProduct    = invalid("unknown_product", "there is no product with this short code")
@@ -54,27 +55,28 @@ var (
 		"only trial, perpetual and consumption licenses can be activated offline")
 	errOfflineFloating = invalid("license_type_not_allowed",
 		"floating licenses cannot be activated offline: their slots are given by the server")
+	errNoRoom = invalid("not_enough_consumptions",
+		"fewer consumptions are left than this call needs; wait for the reset or ask the vendor for a higher limit")
 	errTrialExpired = invalid("trial_expired", "the trial has expired")
 	errVM           = invalid("vm_not_allowed", "the license is not for use in a virtual machine")
 )
 
 // codes are the clients' words for codes of the main API. Others are the same in lower case.
 var codes = map[string]string{
-	errcode.LicenseInactive:          "license_not_enabled",
-	errcode.LicenseSuspended:         "license_not_enabled",
-	errcode.ProductInactive:          "disabled_product",
-	errcode.DeviceLimitExceeded:      "license_activated_max_times",
-	errcode.GroupLimitExceeded:       "license_activated_max_times",
-	errcode.UserDeviceLimitExceeded:  "license_activated_max_times",
-	errcode.DeviceNotActivated:       "device_not_found",
-	errcode.DeviceBlocked:            "blacklisted",
-	errcode.TransferLimit:            "max_transfers_reached",
-	errcode.ConsumptionLimitExceeded: "not_enough_consumptions",
-	errcode.EntitlementMissing:       "unsupported_product_feature",
-	errcode.EntitlementExpired:       "product_feature_expired",
-	errcode.LeaseLimitExceeded:       "floating_slots_exceeded",
-	errcode.CounterNotFound:          "unsupported_product_feature",
-	errcode.InternalError:            "internal_error",
+	errcode.LicenseInactive:         "license_not_enabled",
+	errcode.LicenseSuspended:        "license_not_enabled",
+	errcode.ProductInactive:         "disabled_product",
+	errcode.DeviceLimitExceeded:     "license_activated_max_times",
+	errcode.GroupLimitExceeded:      "license_activated_max_times",
+	errcode.UserDeviceLimitExceeded: "license_activated_max_times",
+	errcode.DeviceNotActivated:      "device_not_found",
+	errcode.DeviceBlocked:           "blacklisted",
+	errcode.TransferLimit:           "max_transfers_reached",
+	errcode.EntitlementMissing:      "unsupported_product_feature",
+	errcode.EntitlementExpired:      "product_feature_expired",
+	errcode.LeaseLimitExceeded:      "floating_slots_exceeded",
+	errcode.CounterNotFound:         "unsupported_product_feature",
+	errcode.InternalError:           "internal_error",
 }
 
 // wrap makes a handler of one that returns refusals of the rules.
@@ -93,6 +95,8 @@ func telling(err error) error {
 		return err
 	}
 	switch {
+	case errors.Is(err, licensing.ErrConsumption):
+		return errNoRoom // our word for it is the name of a counter, which clients do not know
 	case errors.Is(err, licensing.ErrExpired) && verdict.License.IsTrial:
 		return errTrialExpired
 	case errors.Is(err, licensing.ErrEnvironment) && verdict.Around.Broken(verdict.License) == "prevent_vm":

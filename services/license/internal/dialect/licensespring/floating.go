@@ -19,19 +19,11 @@ type borrowedBody struct {
 	Company       company `json:"company"`
 }
 
-func (d *Dialect) borrow(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) borrow(c *gin.Context, s *subject) error {
 	return d.borrowAs(c, s, lease.Request{Client: s.client})
 }
 
-func (d *Dialect) borrowFeature(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) borrowFeature(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
@@ -88,11 +80,7 @@ func (s *subject) borrowUntil(now time.Time) (time.Time, error) {
 // clockMargin is how far the clock of the database may be behind ours.
 const clockMargin = 5 * time.Second
 
-func (d *Dialect) release(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) release(c *gin.Context, s *subject) error {
 	holder := lease.Holder{HardwareID: s.client.HardwareID}
 	if err := d.Leases.ReleaseHeld(c.Request.Context(), s.ID, holder); err != nil {
 		return err
@@ -100,11 +88,7 @@ func (d *Dialect) release(c *gin.Context) error {
 	return word(c, "license_released")
 }
 
-func (d *Dialect) releaseFeature(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) releaseFeature(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}

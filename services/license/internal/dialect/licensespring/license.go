@@ -193,6 +193,8 @@ type facts struct {
 	used     map[string]int64
 	product  catalog.Product
 	customer customer.Customer
+	// expired has product features shown that have ended.
+	expired bool
 }
 
 // facts reads what an answer about l shows; deviceID is empty for none.
@@ -281,11 +283,11 @@ func (b *licenseBody) setDeviceRules(l *licensing.License) {
 	}
 }
 
-// newFeatures shows the entitlements that are usable now.
+// newFeatures shows the entitlements that are usable now, or all.
 func newFeatures(l *licensing.License, f facts, now time.Time) []featureBody {
 	features := []featureBody{} // never null
 	for _, e := range l.AllEntitlements() {
-		if l.Grants(e.Code, now) == nil {
+		if f.expired || l.Grants(e.Code, now) == nil {
 			features = append(features, newFeature(&e, &l.Terms, f.numbers.Features[e.Code], f.used))
 		}
 	}

@@ -10,12 +10,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -36,6 +34,7 @@ type offlineBody struct {
 	IsExpired        bool      `json:"is_expired"`
 	InstallationFile *struct{} `json:"installation_file"`
 	Request          string    `json:"request"`
+	RequestID        string    `json:"request_id,omitzero"`
 	HardwareID       string    `json:"hardware_id"`
 	Date             string    `json:"date"`
 	OfflineSignature string    `json:"offline_signature"`
@@ -55,8 +54,19 @@ type offlineCall struct {
 	key *integration.Key
 }
 
-// offline reads an offline request for an operation. Its own date may be of any time, because it is carried by hand.
-func (d *Dialect) offline(c *gin.Context, operation string) (*offlineCall, error) {
+// offline makes a handler of one for requests for an operation that were carried by hand.
+func (d *Dialect) offline(operation string, handle func(*gin.Context, *offlineCall) error) gin.HandlerFunc {
+	return wrap(func(c *gin.Context) error {
+		o, err := d.carried(c, operation)
+		if err != nil {
+			return err
+		}
+		return handle(c, o)
+	})
+}
+
+// carried reads an offline request. Its own date may be of any time, because it is carried by hand.
+func (d *Dialect) carried(c *gin.Context, operation string) (*offlineCall, error) {
 	raw, err := httpx.Body(c)
 	if err != nil {
 		return nil, err
@@ -131,6 +141,9 @@ func (d *Dialect) before(ctx context.Context, o *offlineCall, operation string) 
 // named is the names by which the request is remembered: its id, and what is signed where that does not cover the id.
 // Without the second, who has a file in the flat form could make another request of it.
 func (o *offlineCall) named(operation string) (names []integration.OfflineRequest) {
+	if o.whole {
+		operation += " of a bundle"
+	}
 	whole := fmt.Sprintf("%s\n%s\n%s", operation, o.flatText(o.Date), o.wrapped)
 	if o.wrapped == nil || o.RequestID == "" {
 		names = append(names, integration.OfflineRequest{LicenseID: o.ID, ID: o.signedName(), Hash: hashed(whole)})
@@ -149,11 +162,15 @@ func hashed(text string) string {
 	return hex.EncodeToString(hash[:])
 }
 
-func (d *Dialect) activateOffline(c *gin.Context) error {
-	o, err := d.offline(c, offlineActivation)
-	if err != nil {
+// activateBundleOffline is activateOffline for all products of a bundle.
+func (d *Dialect) activateBundleOffline(c *gin.Context, o *offlineCall) error {
+	if err := o.takeWhole(); err != nil {
 		return err
 	}
+	return d.activateOffline(c, o)
+}
+
+func (d *Dialect) activateOffline(c *gin.Context, o *offlineCall) error {
 	if o.Floating != nil {
 		return errOfflineFloating
 	}
@@ -227,91 +244,45 @@ func (d *Dialect) seatOffline(
 	return device, err
 }
 
+// bundleAnswer is the answer to an offline activation of a bundle. bundle_signature_v2 covers what stands before it.
+type bundleAnswer struct {
+	Licenses          []offlineSignatures `json:"licenses"`
+	BundleSignatureV2 string              `json:"bundle_signature_v2,omitzero"`
+}
+
 // offlineAnswer is what the application keeps.
 func (d *Dialect) offlineAnswer(
 	ctx context.Context, o *offlineCall, key *integration.ResponseKey, device licensing.Device,
 ) ([]byte, error) {
-	b, f, err := d.licenseNow(ctx, o.subject, device.ID)
+	all, err := d.views(ctx, o.subject, key, device.ID)
 	if err != nil {
 		return nil, err
 	}
+	bundle := bundleAnswer{Licenses: make([]offlineSignatures, len(all))}
+	for i, v := range all {
+		if bundle.Licenses[i], err = o.answer(v, key, d.Clock.Now()); err != nil {
+			return nil, err
+		}
+	}
+	if !o.whole {
+		return printed(bundle.Licenses[0]), nil
+	}
+	bundle.BundleSignatureV2, err = signed(key, printed(bundle))
+	return printed(bundle), err
+}
+
+// answer is the part of the answer about one license.
+func (o *offlineCall) answer(v view, key *integration.ResponseKey, now time.Time) (offlineSignatures, error) {
 	body := offlineBody{
-		licenseBody: b,
+		licenseBody: v.licenseBody,
 		Active:      true,
-		DeviceID:    f.numbers.Device,
-		Request:     "activation",
+		DeviceID:    v.deviceID,
+		Request:     offlineActivation,
+		RequestID:   o.RequestID,
 		HardwareID:  o.subject.sent.HardwareID,
-		Date:        d.Clock.Now().UTC().Format(http.TimeFormat),
+		Date:        now.UTC().Format(http.TimeFormat),
 	}
 	body.OfflineSignature = sum(o.secret(o.key), o.flatText(body.Date))
-	answer := offlineSignatures{offlineBody: body}
-	if answer.LicenseSignature, err = o.signature(key, b.ValidityPeriod); err != nil {
-		return nil, err
-	}
-	if answer.LicenseSignatureV2, err = signed(key, printed(body)); err != nil {
-		return nil, err
-	}
-	return printed(answer), nil
-}
-
-// deactivateOffline frees the seat of a device that says, in a file, that it has given up its activation, also on a
-// license that has ended. What it consumed meanwhile is counted first, also beyond the limit: it has happened.
-func (d *Dialect) deactivateOffline(c *gin.Context) error {
-	o, err := d.offline(c, offlineDeactivation)
-	if err != nil {
-		return err
-	}
-	ctx := c.Request.Context()
-	before, err := d.before(ctx, o, offlineDeactivation)
-	if err != nil {
-		return err
-	}
-	if before != nil {
-		return word(c, string(before))
-	}
-	if err := d.catchUp(ctx, o); err != nil {
-		return err
-	}
-	raw, err := d.once(ctx, o, offlineDeactivation, func(ctx context.Context) ([]byte, error) {
-		_, err := d.Seats.DeactivateReturned(ctx, o.subject.key, o.client)
-		return []byte("license_deactivated"), err
-	})
-	if err != nil {
-		return err
-	}
-	return word(c, string(raw))
-}
-
-// catchUp counts what a device consumed without the server, once for each request, and keeps its variables.
-func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
-	consume := func(what string, u counter.Use) error {
-		u.OperationID, u.Happened = "offline "+o.signedName()+" "+what, true
-		_, err := d.Counters.Consume(ctx, o.subject.key, o.client, u)
-		return err
-	}
-	if t, n := mainCounter(o.License), o.subject.sent.Consumptions; t != nil && n != nil && *n != 0 {
-		if err := consume("", counter.Use{Amounts: map[string]int64{t.Name: *n}}); err != nil {
-			return err
-		}
-	}
-	for _, f := range o.ProductFeatures {
-		code := f.Code
-		if code == "" {
-			code = f.Feature
-		}
-		if f.Consumptions == nil || *f.Consumptions == 0 {
-			continue
-		}
-		if err := consume(code, counter.Use{Entitlement: code, Amount: *f.Consumptions}); err != nil {
-			return err
-		}
-	}
-	if len(o.subject.sent.Variables) == 0 {
-		return nil
-	}
-	_, err := d.Seats.AddVariables(ctx, o.subject.key, o.client, o.subject.sent.Variables)
-	if err != nil && apierr.From(err).Kind.Status() >= http.StatusInternalServerError {
-		return err
-	}
-	return nil // variables that are refused do not keep the seat
+	v2, err := signed(key, printed(body))
+	return offlineSignatures{offlineBody: body, LicenseSignature: v.signature, LicenseSignatureV2: v2}, err
 }

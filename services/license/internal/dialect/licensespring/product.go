@@ -56,6 +56,8 @@ type productDetails struct {
 	Metadata            jsontext.Value `json:"metadata"`
 	MetadataString      string         `json:"metadata_string,omitzero"`
 	Company             company        `json:"company"`
+	LatestVersion       string         `json:"latest_version,omitzero"`
+	CustomFields        []struct{}     `json:"custom_fields,omitzero"`
 }
 
 // newProductDetails shows a product; policy is that of its trials, nil for none.
@@ -103,6 +105,18 @@ func (d *Dialect) productDetails(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.IncludeLatestVersion {
+		newest, err := d.latest(ctx, p.Code, r)
+		if err != nil {
+			return err
+		}
+		if newest != nil {
+			details.LatestVersion = newest.Version
+		}
+	}
+	if r.IncludeCustomFields {
+		details.CustomFields = []struct{}{} // products have none
+	}
 	if r.IncludeMetadataString {
 		details.MetadataString = string(details.Metadata)
 	}
@@ -112,7 +126,7 @@ func (d *Dialect) productDetails(c *gin.Context) error {
 // maxProducts is how many products the list shows.
 const maxProducts = 100
 
-func (d *Dialect) products(c *gin.Context) error {
+func (d *Dialect) listProducts(c *gin.Context) error {
 	ctx := c.Request.Context()
 	page, err := d.Products.Products(ctx, licensing.Span{Page: 1, PerPage: maxProducts})
 	if err != nil {

@@ -26,6 +26,7 @@ const maxText = 255
 // request is the members of all calls; each call looks at its own. Texts are as they were sent: signatures cover them.
 type request struct {
 	Product    string `json:"product" text:"identifier"`
+	BundleCode string `json:"bundle_code" text:"identifier"`
 	HardwareID string `json:"hardware_id"`
 	LicenseKey string `json:"license_key"`
 	Username   string `json:"username"`
@@ -58,6 +59,7 @@ type request struct {
 	AllowOverages         *bool `json:"allow_overages"`
 	IncludeExpired        bool  `json:"include_expired_features"`
 	IncludeLatestVersion  bool  `json:"include_latest_version"`
+	IncludeCustomFields   bool  `json:"include_custom_fields"`
 	IncludeMetadataString bool  `json:"include_metadata_string"`
 }
 
@@ -65,7 +67,7 @@ type request struct {
 var (
 	flags = map[string]bool{
 		"is_vm": true, "allow_overages": true, "include_expired_features": true, "include_latest_version": true,
-		"include_metadata_string": true,
+		"include_custom_fields": true, "include_metadata_string": true,
 	}
 	counts = map[string]bool{"consumptions": true, "license_id": true}
 )
@@ -113,8 +115,9 @@ func decoded(raw []byte) (*request, error) {
 	f := apierr.Fields{}
 	texts := r.person.texts()
 	maps.Copy(texts, map[string]string{
-		"product": r.Product, "hardware_id": r.HardwareID, "license_key": r.LicenseKey, "username": r.Username,
-		"os_ver": r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
+		"product": r.Product, "bundle_code": r.BundleCode, "hardware_id": r.HardwareID, "license_key": r.LicenseKey,
+		"username": r.Username,
+		"os_ver":   r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
 		"feature": r.Feature,
 		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
 		"new_password": r.NewPassword,
@@ -142,37 +145,53 @@ func missing(name string) error {
 type subject struct {
 	*licensing.License
 	product catalog.Product
-	key     string
-	client  licensing.Client
-	sent    *request
+	// sold is the product whose license it is: product, or the bundle that it comes in.
+	sold catalog.Product
+	// whole tells that the call is about all products of the bundle.
+	whole  bool
+	key    string
+	client licensing.Client
+	sent   *request
 	// user is nil for a call by a license key.
 	user *user.User
 }
 
-// subject is what a call is about that read has read. Errors: as identify.
-func (d *Dialect) subject(c *gin.Context, read func(*gin.Context) (*request, error)) (*subject, error) {
-	r, err := read(c)
-	if err != nil {
-		return nil, err
-	}
-	return d.identify(c, r)
+// device makes a handler of one for the calls of devices, which read reads.
+func (d *Dialect) device(
+	read func(*gin.Context) (*request, error), handle func(*gin.Context, *subject) error,
+) gin.HandlerFunc {
+	return wrap(func(c *gin.Context) error {
+		r, err := read(c)
+		if err != nil {
+			return err
+		}
+		s, err := d.identify(c, r)
+		if err != nil {
+			return err
+		}
+		return handle(c, s)
+	})
 }
 
 // identify finds the license of a call of a device. Errors: those of the dialect, licensing.ErrNotFound.
 func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
-	product, err := d.product(c.Request.Context(), signerOf(c), r.Product)
+	if r.singleSignOn() {
+		return nil, errSSO
+	}
+	product, sold, err := d.sold(c.Request.Context(), signerOf(c), r)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{product: product, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r}
+	r.Product = sold.Code // which licenses and users are of
+	s := &subject{
+		product: product, sold: sold, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r,
+	}
 	switch {
-	case r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != "":
-		return nil, errSSO
 	case s.client.HardwareID == "":
 		return nil, missing("hardware_id")
-	case product.AuthorizationMethod == catalog.ByUser && r.Username == "":
+	case sold.AuthorizationMethod == catalog.ByUser && r.Username == "":
 		return nil, errUserRequired
-	case product.AuthorizationMethod == catalog.ByUser:
+	case sold.AuthorizationMethod == catalog.ByUser:
 		s.key = ""
 		return s, d.identifyUser(c, s)
 	case s.key == "" && r.Username != "":
@@ -182,6 +201,11 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	}
 	s.License, _, err = d.Seats.LicenseByKey(c.Request.Context(), s.key, &s.client)
 	return s, err
+}
+
+// singleSignOn tells whether the call is by what is not offered.
+func (r *request) singleSignOn() bool {
+	return r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != ""
 }
 
 // product is one that the integration is for.

@@ -121,7 +121,7 @@ func (d *Dialect) userLicenses(c *gin.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != "":
+	case r.singleSignOn():
 		return errSSO
 	case r.Username == "" || r.Password == "":
 		return missing("username, password")

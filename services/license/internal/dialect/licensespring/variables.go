@@ -31,11 +31,7 @@ type deviceVariable struct {
 const variableIDs = 64
 
 // trackVariables sets variables; others that the device has stay.
-func (d *Dialect) trackVariables(c *gin.Context) error {
-	s, err := d.subject(c, body)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) trackVariables(c *gin.Context, s *subject) error {
 	if s.sent.Variables == nil {
 		return missing("variables")
 	}
@@ -56,11 +52,7 @@ func (d *Dialect) trackVariables(c *gin.Context) error {
 }
 
 // variables shows those of the device. When each was set is not kept: the time is that of the activation.
-func (d *Dialect) variables(c *gin.Context) error {
-	s, err := d.subject(c, query)
-	if err != nil {
-		return err
-	}
+func (d *Dialect) variables(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	found, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
 	switch {

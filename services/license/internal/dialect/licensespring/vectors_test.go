@@ -119,7 +119,7 @@ func TestLikeJavaScript(t *testing.T) {
 		}
 	}
 	want := "{\"status\":400,\"code\":\"x\",\"message\":\"a<b & \\\"c\\\"\u2028\"}"
-	if got := string(printed(errorBody{400, "x", "a<b & \"c\"\u2028"})); got != want {
+	if got := string(printed(errorBody{Status: 400, Code: "x", Message: "a<b & \"c\"\u2028"})); got != want {
 		t.Error(got)
 	}
 }

@@ -57,8 +57,8 @@ type latestVersion struct {
 }
 
 // latest is nil where no release is out.
-func (d *Dialect) latest(ctx context.Context, s *subject) (*latestVersion, error) {
-	releases, err := d.releases(ctx, s.product.Code, s.sent)
+func (d *Dialect) latest(ctx context.Context, product string, sent *request) (*latestVersion, error) {
+	releases, err := d.releases(ctx, product, sent)
 	if err != nil || len(releases) == 0 {
 		return nil, err
 	}
@@ -81,8 +81,8 @@ func (d *Dialect) latest(ctx context.Context, s *subject) (*latestVersion, error
 }
 
 // versions lists the releases of the product that are out, for an environment and a channel where they are named.
-func (d *Dialect) versions(c *gin.Context) error {
-	releases, _, err := d.licensedReleases(c)
+func (d *Dialect) versions(c *gin.Context, s *subject) error {
+	releases, err := d.licensedReleases(c, s)
 	if err != nil {
 		return err
 	}
@@ -94,13 +94,13 @@ func (d *Dialect) versions(c *gin.Context) error {
 }
 
 // installationFile is the release that is named, or the newest.
-func (d *Dialect) installationFile(c *gin.Context) error {
-	releases, version, err := d.licensedReleases(c)
+func (d *Dialect) installationFile(c *gin.Context, s *subject) error {
+	releases, err := d.licensedReleases(c, s)
 	if err != nil {
 		return err
 	}
 	for _, r := range releases {
-		if version == "" || r.Version == version {
+		if s.sent.Version == "" || r.Version == s.sent.Version {
 			return d.answerRelease(c, r)
 		}
 	}
@@ -131,22 +131,17 @@ func (d *Dialect) answerRelease(c *gin.Context, r catalog.Release) error {
 	return d.answer(c, b)
 }
 
-// licensedReleases are the releases for a device that may use its license, with the version that it asks for.
-func (d *Dialect) licensedReleases(c *gin.Context) (releases []catalog.Release, version string, err error) {
-	s, err := d.subject(c, query)
-	if err != nil {
-		return nil, "", err
-	}
+// licensedReleases are the releases for a device that may use its license.
+func (d *Dialect) licensedReleases(c *gin.Context, s *subject) ([]catalog.Release, error) {
 	v, err := d.Seats.Validate(c.Request.Context(), s.key, s.client)
 	var refused *licensing.RefusedError
 	if errors.As(err, &refused) || err == nil && !v.Valid {
-		return nil, "", errLicenseRequired
+		return nil, errLicenseRequired
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	releases, err = d.releases(c.Request.Context(), s.product.Code, s.sent)
-	return releases, s.sent.Version, err
+	return d.releases(c.Request.Context(), s.product.Code, s.sent)
 }
 
 func (d *Dialect) releases(ctx context.Context, product string, r *request) ([]catalog.Release, error) {
