@@ -15,8 +15,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/outbound"
 	"github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
+	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
 )
 
@@ -27,6 +29,8 @@ type Appliance struct {
 	EdgeRoots      string        `key:"edge_roots" help:"root keys of the issuers whose license files an appliance accepts: public_key_pem of their /api/v1/license/keys, one after the other; \\n may stand for line breaks; unset: none with edge, else the root of this installation"`
 	EdgeProduct    string        `key:"edge_product" help:"code of the only product whose licenses an appliance accepts; unset: any"`
 	EdgeCheckEvery time.Duration `key:"edge_check_every" default:"60s" min:"1s" max:"5m" help:"how often an appliance asks its upstream whether it is still licensed"`
+
+	EdgePrivateUpstream bool `key:"edge_private_upstream" default:"false" help:"lets an appliance call an upstream, and a proxy on the way, at a private address or on this computer, there by http:// too; without it only public addresses by https://"`
 
 	// Embedded says that the suite runs in one process.
 	Embedded bool
@@ -62,7 +66,7 @@ func (c *Config) checkEdge() error {
 				"LATCHKEY_EDGE makes an appliance", spectraAnalyze)
 	case c.edge() != edgeOff:
 		_, err := c.roots()
-		return err
+		return errors.Join(err, c.checkUpstream())
 	}
 	if slices.Contains(c.Dialects, spectraAnalyze) {
 		return config.Problemf(c, &c.Dialects, "must not have %s where LATCHKEY_EDGE is not true", spectraAnalyze)
@@ -74,8 +78,24 @@ func (c *Config) checkEdge() error {
 			problems = append(problems, config.Problemf(c, setting, unused))
 		}
 	}
+	if c.EdgePrivateUpstream {
+		problems = append(problems, config.Problemf(c, &c.EdgePrivateUpstream, unused))
+	}
 	return errors.Join(problems...)
 }
+
+func (c *Config) checkUpstream() error {
+	if c.EdgeURL == "" {
+		return nil
+	}
+	if err := c.upstreams().CheckURL(c.EdgeURL); err != nil {
+		return config.Problemf(c, &c.EdgeURL, "is no address that may be called: %v", err)
+	}
+	return nil
+}
+
+// upstreams are those that an owner may enter.
+func (c *Config) upstreams() outbound.Policy { return outbound.Policy{Private: c.EdgePrivateUpstream} }
 
 // roots are those that EdgeRoots names.
 func (c *Config) roots() (roots []ed25519.PublicKey, err error) {
@@ -102,6 +122,7 @@ func (s *Service) newAppliance(cfg Config) *appliance.Appliance {
 	return appliance.New(appliance.Deps{
 		Store:       s.store,
 		Trust:       appliance.Trust{Roots: s.trustedRoots(&cfg), Product: cfg.EdgeProduct},
+		Upstream:    peers.Upstream{Policy: cfg.upstreams()},
 		UpstreamURL: cfg.EdgeURL,
 		CheckEvery:  cfg.EdgeCheckEvery,
 		Required:    cfg.edge() == edgeRequired,

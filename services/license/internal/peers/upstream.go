@@ -1,0 +1,154 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/outbound"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
+)
+
+// Upstream implements appliance.Upstream by asking the public API of another Latchkey as a client of it does. Its
+// address was entered by people.
+type Upstream struct{ Policy outbound.Policy }
+
+// said is what an upstream answers.
+type said struct {
+	Valid       *bool      `json:"valid"`
+	ErrorCode   string     `json:"error_code"`
+	Error       string     `json:"error"`
+	LicenseID   string     `json:"license_id"`
+	Product     string     `json:"product"`
+	LicenseType string     `json:"license_type"`
+	ExpiresAt   *time.Time `json:"expires_at"`
+	GraceEndsAt *time.Time `json:"grace_ends_at"`
+}
+
+// Activate implements appliance.Upstream.
+func (u Upstream) Activate(ctx context.Context, a appliance.Account, machineID string) (appliance.Answer, error) {
+	s, err := u.ask(ctx, &a, "activate", machineID)
+	if refused := new(appliance.RefusedError); errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated {
+		return u.Validate(ctx, a, machineID)
+	}
+	return s.answer(), err
+}
+
+// Validate implements appliance.Upstream.
+func (u Upstream) Validate(ctx context.Context, a appliance.Account, machineID string) (appliance.Answer, error) {
+	s, err := u.ask(ctx, &a, "validate", machineID)
+	switch {
+	case err != nil:
+		return appliance.Answer{}, err
+	case s.Valid == nil:
+		return appliance.Answer{}, errNoLatchkey
+	case !*s.Valid:
+		return appliance.Answer{}, s.refusal()
+	}
+	return s.answer(), nil
+}
+
+// Deactivate implements appliance.Upstream.
+func (u Upstream) Deactivate(ctx context.Context, a appliance.Account, machineID string) error {
+	_, err := u.ask(ctx, &a, "deactivate", machineID)
+	return err
+}
+
+var errNoLatchkey = errors.New("the upstream does not answer as Latchkey does; check its address")
+
+// ask makes a call. Answers that may be different the next time, or are not the upstream's own, are none.
+func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machineID string) (said, error) {
+	client, err := outbound.New(u.Policy, time.Duration(a.Seconds)*time.Second, proxyOf(a.Proxy))
+	if err != nil {
+		return said{}, problemOf(err)
+	}
+	req, err := request(ctx, a, endpoint, machineID)
+	if err != nil {
+		return said{}, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return said{}, problemOf(err)
+	}
+	var s said
+	err = json.Unmarshal(res.Body, &s)
+	switch {
+	case res.Status >= http.StatusInternalServerError, res.Status == http.StatusTooManyRequests:
+		return said{}, fmt.Errorf("the upstream answers %d", res.Status)
+	case err != nil:
+		return said{}, errNoLatchkey
+	case res.Status >= http.StatusBadRequest:
+		return said{}, s.refusal()
+	case s.LicenseID == "":
+		return said{}, errNoLatchkey
+	}
+	return s, nil
+}
+
+func request(ctx context.Context, a *appliance.Account, endpoint, machineID string) (*http.Request, error) {
+	body, err := json.Marshal(map[string]string{"license_key": a.LicenseKey.Reveal(), "hardware_id": machineID})
+	if err != nil {
+		return nil, err
+	}
+	url := strings.TrimRight(a.URL, "/") + "/api/v1/license/" + endpoint
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, apierr.InvalidField("url", "must be a URL such as https://licenses.example.com")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-API-Key", a.APIKey.Reveal())
+	return req, nil
+}
+
+func proxyOf(p *appliance.Proxy) *outbound.Proxy {
+	if p == nil {
+		return nil
+	}
+	return &outbound.Proxy{Host: p.Host, Port: p.Port, User: p.User, Password: p.Password}
+}
+
+// problemOf tells an address that may not be called as the API of the appliance calls it.
+func problemOf(err error) error {
+	problem := new(outbound.Problem)
+	switch {
+	case !errors.As(err, &problem):
+		return err
+	case problem.Proxy:
+		return apierr.InvalidField("proxy_host", problem.Text)
+	}
+	return apierr.InvalidField("url", problem.Text)
+}
+
+func (s *said) answer() appliance.Answer {
+	a := appliance.Answer{LicenseID: s.LicenseID, Product: s.Product, LicenseType: s.LicenseType}
+	if s.ExpiresAt != nil {
+		a.ExpiresAt, a.UsableUntil = *s.ExpiresAt, *s.ExpiresAt
+	}
+	if s.GraceEndsAt != nil {
+		a.UsableUntil = *s.GraceEndsAt
+	}
+	return a
+}
+
+// codeForm is that of all codes of docs/errors.md. What a proxy on the way says has none.
+var codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
+
+// maxReason is the longest text of an upstream that is shown, in bytes.
+const maxReason = 500
+
+// refusal is what the upstream refuses with. A path that it does not know says that it is no Latchkey.
+func (s *said) refusal() error {
+	if !codeForm.MatchString(s.ErrorCode) || s.ErrorCode == errcode.NotFound {
+		return errNoLatchkey
+	}
+	reason := strings.ToValidUTF8(s.Error[:min(len(s.Error), maxReason)], "")
+	return &appliance.RefusedError{Code: s.ErrorCode, Message: strings.Join(strings.Fields(reason), " ")}
+}
