@@ -36,6 +36,16 @@ import (
 type rendered struct {
 	name    string
 	objects []object
+	// secrets are the names of the Secrets from outside that are not called as usual, by what they are for.
+	secrets map[string]string
+}
+
+// secret is the name of the Secret for a service, a server or the public keys.
+func (r rendered) secret(part string) string {
+	if name := r.secrets[part]; name != "" {
+		return name
+	}
+	return r.prefix() + "-" + part
 }
 
 type object interface {
@@ -90,7 +100,7 @@ func decode(t *testing.T, name string, stream []byte) rendered {
 // everything is all that is rendered here, each of it once.
 func everything(t *testing.T) []rendered {
 	t.Helper()
-	return []rendered{dev(t), prod(t), production(t)}
+	return append([]rendered{dev(t), prod(t), production(t)}, examples(t)...)
 }
 
 var (
@@ -98,13 +108,14 @@ var (
 	prod       = once(func(t *testing.T) rendered { return kustomize(t, "overlays/prod") })
 	production = once(renderProduction)
 	routed     = once(renderRouted)
+	examples   = once(renderExamples)
 )
 
 // once keeps what a test has rendered for the next.
-func once(render func(t *testing.T) rendered) func(t *testing.T) rendered {
+func once[T any](render func(t *testing.T) T) func(t *testing.T) T {
 	var done sync.Once
-	var r rendered
-	return func(t *testing.T) rendered {
+	var r T
+	return func(t *testing.T) T {
 		t.Helper()
 		done.Do(func() { r = render(t) })
 		return r
@@ -134,14 +145,14 @@ func build(t *testing.T, path, name string) rendered {
 func renderProduction(t *testing.T) rendered {
 	t.Helper()
 	copied := t.TempDir()
-	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy"))}); err != nil {
+	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy/kubernetes"))}); err != nil {
 		t.Fatal(err)
 	}
-	component := filepath.Join(copied, "kubernetes/components/secrets-from-files")
+	component := filepath.Join(copied, "components/secrets-from-files")
 	if out, err := exec.Command(inRoot(t, "deploy/make-secrets"), component).CombinedOutput(); err != nil {
 		t.Fatalf("deploy/make-secrets: %v\n%s", err, out)
 	}
-	return build(t, filepath.Join(copied, "kubernetes/examples/production"), "examples/production")
+	return build(t, filepath.Join(copied, "examples/production"), "examples/production")
 }
 
 // committed hides the secrets that a developer made beside the component.
@@ -195,10 +206,10 @@ func named[T object](t *testing.T, r rendered, name string) T {
 func renderRouted(t *testing.T) rendered {
 	t.Helper()
 	copied := t.TempDir()
-	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy"))}); err != nil {
+	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy/kubernetes"))}); err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(copied, "kubernetes/overlays/gateway")
+	folder := filepath.Join(copied, "overlays/gateway")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
