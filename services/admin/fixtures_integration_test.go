@@ -2,7 +2,7 @@ package admin_test
 
 const (
 	theIntegrations = "/api/v1/admin/integrations/licensespring"
-	anIntegration   = `"id":"` + licenseID + `","name":"Desktop","products":[],"read_only":false,` +
+	anIntegration   = `"id":"` + licenseID + `","name":"Desktop","products":[],"read_only":false,"server_side":false,` +
 		`"rate_limit":{"per_minute":60,"per_hour":1000,"per":"address"},"created_at":"2026-03-02T11:00:00Z"`
 	someKeys = `,"api_key":"` + licenseID + `","shared_key":"s","client_id":"` + licenseID +
 		`","client_secret":"c","public_key_pem":"p"`

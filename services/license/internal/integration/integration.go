@@ -60,10 +60,12 @@ type Integration struct {
 	// Products are the codes of those that it is for, none for all.
 	Products []string
 	// ReadOnly integrations change nothing.
-	ReadOnly  bool
-	RateLimit ratelimit.Limit
-	Per       Per
-	CreatedAt time.Time
+	ReadOnly bool
+	// ServerSide integrations have their keys on servers of the vendor alone, and are told more about customers.
+	ServerSide bool
+	RateLimit  ratelimit.Limit
+	Per        Per
+	CreatedAt  time.Time
 	// DeletedAt is zero for one that was not deleted.
 	DeletedAt time.Time
 }
@@ -78,6 +80,7 @@ type Wanted struct {
 	Name               string
 	Products           []string
 	ReadOnly           bool
+	ServerSide         bool
 	PerMinute, PerHour *int
 	Per                *Per
 }
@@ -177,11 +180,12 @@ func (n *Wanted) check() error {
 func (n *Wanted) integration(now time.Time) Integration {
 	slices.Sort(n.Products)
 	return Integration{
-		ID:       newID(),
-		Kind:     LicenseSpring,
-		Name:     n.Name,
-		Products: slices.Compact(n.Products),
-		ReadOnly: n.ReadOnly,
+		ID:         newID(),
+		Kind:       LicenseSpring,
+		Name:       n.Name,
+		Products:   slices.Compact(n.Products),
+		ReadOnly:   n.ReadOnly,
+		ServerSide: n.ServerSide,
 		RateLimit: ratelimit.Limit{
 			PerMinute: or(n.PerMinute, defaultPerMinute),
 			PerHour:   or(n.PerHour, defaultPerHour),
@@ -195,7 +199,7 @@ func (n *Wanted) integration(now time.Time) Integration {
 func (i *Integration) view() map[string]any {
 	return map[string]any{
 		"integration_id": i.ID, "kind": i.Kind, "name": i.Name, "products": append([]string{}, i.Products...),
-		"read_only": i.ReadOnly, "rate_limit": map[string]any{
+		"read_only": i.ReadOnly, "server_side": i.ServerSide, "rate_limit": map[string]any{
 			"per_minute": i.RateLimit.PerMinute, "per_hour": i.RateLimit.PerHour, "per": string(i.Per),
 		},
 	}

@@ -26,10 +26,11 @@ type integrationBody struct {
 	// FormerUntil is in the answer of rotate alone.
 	FormerUntil *time.Time `json:"former_key_valid_until,omitempty"`
 	// Products are codes, none for all.
-	Products  []string          `json:"products"`
-	ReadOnly  bool              `json:"read_only"`
-	RateLimit integrationLimits `json:"rate_limit"`
-	CreatedAt time.Time         `json:"created_at"`
+	Products   []string          `json:"products"`
+	ReadOnly   bool              `json:"read_only"`
+	ServerSide bool              `json:"server_side"`
+	RateLimit  integrationLimits `json:"rate_limit"`
+	CreatedAt  time.Time         `json:"created_at"`
 }
 
 type integrationLimits struct {
@@ -40,10 +41,11 @@ type integrationLimits struct {
 
 func newIntegrationBody(i integration.Integration) integrationBody {
 	return integrationBody{
-		ID:       i.ID,
-		Name:     i.Name,
-		Products: append([]string{}, i.Products...),
-		ReadOnly: i.ReadOnly,
+		ID:         i.ID,
+		Name:       i.Name,
+		Products:   append([]string{}, i.Products...),
+		ReadOnly:   i.ReadOnly,
+		ServerSide: i.ServerSide,
 		RateLimit: integrationLimits{
 			PerMinute: i.RateLimit.PerMinute, PerHour: i.RateLimit.PerHour, Per: i.Per,
 		},
@@ -61,10 +63,11 @@ func newCreatedIntegration(made integration.Created) integrationBody {
 
 // newIntegration is an integration to make.
 type newIntegration struct {
-	Name      string   `json:"name" text:"identifier"`
-	Products  []string `json:"products" text:"identifier" max:"100"`
-	ReadOnly  bool     `json:"read_only"`
-	RateLimit struct {
+	Name       string   `json:"name" text:"identifier"`
+	Products   []string `json:"products" text:"identifier" max:"100"`
+	ReadOnly   bool     `json:"read_only"`
+	ServerSide bool     `json:"server_side"`
+	RateLimit  struct {
 		PerMinute *int             `json:"per_minute"`
 		PerHour   *int             `json:"per_hour"`
 		Per       *integration.Per `json:"per" text:"identifier"`
@@ -81,12 +84,13 @@ func (newIntegration) Unsettable() map[string]string {
 
 func (n newIntegration) wanted() integration.Wanted {
 	return integration.Wanted{
-		Name:      n.Name,
-		Products:  n.Products,
-		ReadOnly:  n.ReadOnly,
-		PerMinute: n.RateLimit.PerMinute,
-		PerHour:   n.RateLimit.PerHour,
-		Per:       n.RateLimit.Per,
+		Name:       n.Name,
+		Products:   n.Products,
+		ReadOnly:   n.ReadOnly,
+		ServerSide: n.ServerSide,
+		PerMinute:  n.RateLimit.PerMinute,
+		PerHour:    n.RateLimit.PerHour,
+		Per:        n.RateLimit.Per,
 	}
 }
 

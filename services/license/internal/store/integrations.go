@@ -23,29 +23,31 @@ const integrationPurpose = "integration-key"
 
 // integrationRow mirrors the table integrations.
 type integrationRow struct {
-	ID        string
-	Kind      string
-	Name      string
-	Products  string
-	ReadOnly  bool
-	PerMinute int
-	PerHour   int
-	Per       string
-	CreatedAt time.Time
-	DeletedAt *time.Time
+	ID         string
+	Kind       string
+	Name       string
+	Products   string
+	ReadOnly   bool
+	ServerSide bool
+	PerMinute  int
+	PerHour    int
+	Per        string
+	CreatedAt  time.Time
+	DeletedAt  *time.Time
 }
 
 func newIntegrationRow(i *integration.Integration) integrationRow {
 	return integrationRow{
-		ID:        i.ID,
-		Kind:      i.Kind,
-		Name:      i.Name,
-		Products:  encodeCodes(i.Products),
-		ReadOnly:  i.ReadOnly,
-		PerMinute: i.RateLimit.PerMinute,
-		PerHour:   i.RateLimit.PerHour,
-		Per:       string(i.Per),
-		CreatedAt: i.CreatedAt,
+		ID:         i.ID,
+		Kind:       i.Kind,
+		Name:       i.Name,
+		Products:   encodeCodes(i.Products),
+		ReadOnly:   i.ReadOnly,
+		ServerSide: i.ServerSide,
+		PerMinute:  i.RateLimit.PerMinute,
+		PerHour:    i.RateLimit.PerHour,
+		Per:        string(i.Per),
+		CreatedAt:  i.CreatedAt,
 	}
 }
 
@@ -53,15 +55,16 @@ func (r *integrationRow) integration() integration.Integration {
 	var products []string
 	_ = json.Unmarshal([]byte(r.Products), &products) // written by newIntegrationRow
 	return integration.Integration{
-		ID:        r.ID,
-		Kind:      r.Kind,
-		Name:      r.Name,
-		Products:  products,
-		ReadOnly:  r.ReadOnly,
-		RateLimit: ratelimit.Limit{PerMinute: r.PerMinute, PerHour: r.PerHour},
-		Per:       integration.Per(r.Per),
-		CreatedAt: r.CreatedAt.UTC(),
-		DeletedAt: value(r.DeletedAt),
+		ID:         r.ID,
+		Kind:       r.Kind,
+		Name:       r.Name,
+		Products:   products,
+		ReadOnly:   r.ReadOnly,
+		ServerSide: r.ServerSide,
+		RateLimit:  ratelimit.Limit{PerMinute: r.PerMinute, PerHour: r.PerHour},
+		Per:        integration.Per(r.Per),
+		CreatedAt:  r.CreatedAt.UTC(),
+		DeletedAt:  value(r.DeletedAt),
 	}
 }
 

@@ -85,6 +85,8 @@ func (d *Dialect) Routes(r gin.IRouter) {
 	g.POST("/track_device_variables", write, d.device(body, d.trackVariables))
 	g.GET("/get_device_variables", read, d.device(query, d.variables))
 	g.GET("/trial_key", write, wrap(d.trialKey))
+	g.GET("/device_licenses", read, wrap(d.deviceLicenses))
+	g.GET("/customer_license_users", read, wrap(d.customerLicenseUsers))
 	g.GET("/user_licenses", read, wrap(d.userLicenses))
 	g.POST("/change_password", write, wrap(d.changePassword))
 	g.GET("/versions", read, d.device(query, d.versions))

@@ -55,6 +55,8 @@ type request struct {
 	Version       string `json:"version" text:"identifier"`
 
 	person `json:",inline"`
+	// Customer is the e-mail address of one.
+	Customer string `json:"customer" text:"identifier"`
 
 	AllowOverages         *bool `json:"allow_overages"`
 	IncludeExpired        bool  `json:"include_expired_features"`
@@ -120,7 +122,7 @@ func decoded(raw []byte) (*request, error) {
 		"os_ver":   r.OSVersion, "hostname": r.Hostname, "os_hostname": r.OSHostname, "app_ver": r.AppVersion,
 		"feature": r.Feature,
 		"env":     r.Env, "channel": r.Channel, "version": r.Version, "password": r.Password,
-		"new_password": r.NewPassword,
+		"new_password": r.NewPassword, "customer": r.Customer,
 	})
 	for name, text := range texts {
 		f.MaxLen(name, text, maxText)

@@ -1,0 +1,218 @@
+package licensespring
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
+	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
+)
+
+var (
+	errServerSide = invalid("server_side_api_key_required",
+		"only the API key of an integration that is server_side may ask for this")
+	errNoCustomer = invalid("customer_not_found", "no customer has this e-mail address")
+)
+
+// maxListed is how many licenses, customers and users are listed.
+const maxListed = 100
+
+// deviceLicenses lists the licenses on which a device has a seat. Anybody may send the hardware id of somebody else:
+// whole keys, and who the customer is, are told to servers of the vendor alone.
+func (d *Dialect) deviceLicenses(c *gin.Context) error {
+	r, err := query(c)
+	if err != nil {
+		return err
+	}
+	hardwareID := jsonbody.Identifier(r.HardwareID)
+	if hardwareID == "" {
+		return missing("hardware_id")
+	}
+	ctx, by := c.Request.Context(), signerOf(c).Integration
+	filter := licensing.Filter{HardwareID: &hardwareID, Page: 1, PerPage: maxListed}
+	if r.Product != "" {
+		p, err := d.product(ctx, signerOf(c), r.Product)
+		if err != nil {
+			return err
+		}
+		filter.Product = &p.Code
+	}
+	page, err := d.Licenses.List(ctx, filter, d.Clock.Now())
+	if err != nil {
+		return err
+	}
+	list := []licenseBody{} // never null
+	for i := range page.Items {
+		l := &page.Items[i]
+		if !by.Allows(l.Product) {
+			continue
+		}
+		shown, err := d.licenseOfDevice(ctx, l, hardwareID, by.ServerSide)
+		if err != nil {
+			return err
+		}
+		list = append(list, shown)
+	}
+	return d.answer(c, list)
+}
+
+// licenseOfDevice shows a license on which a device has a seat.
+func (d *Dialect) licenseOfDevice(
+	ctx context.Context, l *licensing.License, hardwareID string, whole bool,
+) (licenseBody, error) {
+	product, err := d.Products.Product(ctx, l.Product)
+	if err != nil {
+		return licenseBody{}, err
+	}
+	device, err := d.Licenses.FindDevice(ctx, l.ID, hardwareID)
+	if err != nil || device == nil {
+		return licenseBody{}, err
+	}
+	f, err := d.facts(ctx, l, product, device.ID)
+	if err != nil {
+		return licenseBody{}, err
+	}
+	if !whole {
+		f.customer = customer.Customer{}
+		b := newLicense(l, l.MaskedKey, f, d.Clock.Now())
+		b.Metadata = likeJavaScript(nil)
+		return b, nil
+	}
+	if product.AuthorizationMethod != catalog.ByUser {
+		key, err := d.Seats.Store.Key(ctx, l.ID)
+		return newLicense(l, key, f, d.Clock.Now()), err
+	}
+	b := newLicense(l, "", f, d.Clock.Now())
+	if device.UserID != "" {
+		b.User, err = d.userOf(ctx, device.UserID)
+	}
+	return b, err
+}
+
+func (d *Dialect) userOf(ctx context.Context, id string) (*userBody, error) {
+	u, err := d.Users.FindUser(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{User: id})
+	return newUser(&u, n.User), err
+}
+
+// customerUsers is the answer to customer_license_users.
+type customerUsers struct {
+	Company  company        `json:"company"`
+	Customer customerBody   `json:"customer"`
+	Users    []customerUser `json:"users"`
+}
+
+// customerUser is a user with one of the licenses. Passwords are kept as hashes, so that none is told.
+type customerUser struct {
+	Email                     string  `json:"email"`
+	IsActive                  bool    `json:"is_active"`
+	FirstName                 string  `json:"first_name"`
+	LastName                  string  `json:"last_name"`
+	PhoneNumber               string  `json:"phone_number"`
+	IsInitialPassword         bool    `json:"is_initial_password"`
+	InitialPassword           *string `json:"initial_password"`
+	MaxActivations            int     `json:"max_activations"`
+	TotalActivations          int     `json:"total_activations"`
+	AllowUnlimitedActivations bool    `json:"allow_unlimited_activations"`
+	LicenseID                 int64   `json:"license_id"`
+	OrderID                   int64   `json:"order_id"`
+	OrderStoreID              *string `json:"order_store_id"`
+}
+
+// customerLicenseUsers lists the users of a product that a customer, known by the e-mail address, has licenses for.
+func (d *Dialect) customerLicenseUsers(c *gin.Context) error {
+	r, err := query(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	if !signerOf(c).Integration.ServerSide {
+		return errServerSide
+	}
+	product, err := d.product(ctx, signerOf(c), r.Product)
+	switch {
+	case err != nil:
+		return err
+	case r.Customer == "":
+		return missing("customer")
+	}
+	found, err := d.customerNamed(ctx, r.Customer)
+	if err != nil {
+		return err
+	}
+	page, err := d.Users.Users(ctx, user.Filter{Product: &product.Code, CustomerID: &found.CustomerID},
+		licensing.Span{Page: 1, PerPage: maxListed})
+	if err != nil {
+		return err
+	}
+	list := customerUsers{Company: company{companyID}, Customer: newCustomer(found), Users: []customerUser{}}
+	for i := range page.Items {
+		u := &page.Items[i]
+		for _, licenseID := range u.Licenses[:min(len(u.Licenses), maxListed-len(list.Users))] {
+			shown, err := d.customerUser(ctx, u, licenseID)
+			if err != nil {
+				return err
+			}
+			list.Users = append(list.Users, shown)
+		}
+	}
+	return d.answer(c, list)
+}
+
+// customerUser shows a user with one of the licenses, and the seats that the user has of it.
+func (d *Dialect) customerUser(ctx context.Context, u *user.User, licenseID string) (customerUser, error) {
+	n, err := d.Numbers.Numbers(ctx, integration.NumberQuery{License: licenseID})
+	if err != nil {
+		return customerUser{}, err
+	}
+	devices, err := d.Licenses.Devices(ctx, licenseID, licensing.Span{Page: 1, PerPage: maxListed})
+	shown := newCustomerUser(u, n.License)
+	for _, device := range devices.Items {
+		if device.IsActive && device.UserID == u.ID {
+			shown.TotalActivations++
+		}
+	}
+	return shown, err
+}
+
+func newCustomerUser(u *user.User, licenseID int64) customerUser {
+	first, last := nameParts(u.Name)
+	shown := customerUser{
+		Email:                     u.Email,
+		IsActive:                  !u.IsLocked,
+		FirstName:                 first,
+		LastName:                  last,
+		IsInitialPassword:         u.MustChangePassword,
+		AllowUnlimitedActivations: u.MaxDevices == licensing.Unlimited,
+		LicenseID:                 licenseID,
+		OrderID:                   licenseID,
+	}
+	if !shown.AllowUnlimitedActivations {
+		shown.MaxActivations = u.MaxDevices
+	}
+	return shown
+}
+
+// customerNamed is the customer with an e-mail address, of several the newest.
+func (d *Dialect) customerNamed(ctx context.Context, email string) (customer.Customer, error) {
+	page, err := d.Customers.Customers(ctx, customer.Filter{Search: email},
+		licensing.Span{Page: 1, PerPage: maxListed})
+	if err != nil {
+		return customer.Customer{}, err
+	}
+	for _, c := range page.Items {
+		if strings.EqualFold(c.Email, email) {
+			return c, nil
+		}
+	}
+	return customer.Customer{}, errNoCustomer
+}
