@@ -97,6 +97,7 @@ func (c *Core) PublicEngine(p Public) *gin.Engine {
 func (c *Core) InternalEngine() *gin.Engine {
 	c.internal = httpx.NewEngine(c.base.HTTP(c.Name, c.Deps))
 	httpx.Meta(c.internal, httpx.MetaOptions{Service: c.Name, Ready: c.Ready, Metrics: c.Metrics.Handler()})
+	c.internal.GET(rpc.PeerPath, rpc.Meet(c.Name, c.peers))
 	return c.internal
 }
 

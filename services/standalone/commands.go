@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/auth"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
@@ -23,6 +24,7 @@ type command struct {
 }
 
 var commands = map[string]command{
+	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
 	"rotate-signing-key": {
 		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
 		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
@@ -112,6 +114,35 @@ func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) 
 		return err
 	}
 	return fn(app.Deps{Log: log, DB: database, Clock: clock.System{}})
+}
+
+// doctor changes nothing, and so opens the databases without migrating them.
+func doctor(ctx context.Context, s *suite, _ []string, out io.Writer) error {
+	d := app.NewDiagnosis(out)
+	d.OK("settings", "are complete")
+	if s.settings.DatabaseURL == "" {
+		d.Disk("disk", s.data.path)
+	}
+	for _, svc := range s.services {
+		d.Of(svc.Name)
+		d.Address(ctx, svc.addrSetting(), svc.Name, svc.addr)
+		data, err := db.Open(ctx, db.Config{URL: s.databaseURL(svc.Name), Schema: svc.Name, MaxConns: 2})
+		if err != nil {
+			d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
+			continue
+		}
+		svc.Diagnose(ctx, d, data, s.settings.DatabaseConns)
+		if err := data.Close(); err != nil {
+			return err
+		}
+	}
+	if s.settings.AMQPURL != "" {
+		for _, svc := range s.services {
+			d.Of(svc.Name)
+			svc.DiagnoseBroker(ctx, d, s.settings.AMQPURL)
+		}
+	}
+	return d.Err()
 }
 
 func (s *service) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer) error {

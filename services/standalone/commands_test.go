@@ -170,6 +170,27 @@ func TestRootKeyMovesToANewInstallation(t *testing.T) {
 	}
 }
 
+func TestDoctor(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(d.dir))
+	stop()
+	out, code := d.command("doctor")
+	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "WARN") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	for _, what := range []string{"disk", "auth database", "license schema", "admin master key", "analytics outbox"} {
+		if !strings.Contains(out, "ok    "+what+" ") {
+			t.Errorf("nothing is said of %s:\n%s", what, out)
+		}
+	}
+	if err := os.Remove(filepath.Join(d.dir, "license.db")); err != nil {
+		t.Fatal(err)
+	}
+	if out, code = d.command("doctor"); code != 1 || !strings.Contains(out, "FAIL  license schema ") {
+		t.Errorf("without license.db: exit code %d:\n%s", code, out)
+	}
+}
+
 func TestUnknownCommands(t *testing.T) {
 	d := installation{t, t.TempDir()}
 	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"},

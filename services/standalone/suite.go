@@ -106,11 +106,7 @@ func settingsProblem(err error) error {
 func (s *suite) openDatabase(
 	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger,
 ) (*db.DB, error) {
-	url := s.settings.DatabaseURL
-	if url == "" {
-		url = "sqlite:" + s.data.file(name+".db")
-	}
-	database, err := db.Open(ctx, db.Config{URL: url, Schema: name, MaxConns: s.settings.DatabaseConns, Log: log})
+	database, err := db.Open(ctx, db.Config{URL: s.databaseURL(name), Schema: name, MaxConns: s.settings.DatabaseConns, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +115,14 @@ func (s *suite) openDatabase(
 		return nil, err
 	}
 	return database, database.Migrate(ctx, migrations...)
+}
+
+// databaseURL is where a service keeps its rows.
+func (s *suite) databaseURL(service string) string {
+	if s.settings.DatabaseURL != "" {
+		return s.settings.DatabaseURL
+	}
+	return "sqlite:" + s.data.file(service+".db")
 }
 
 // openBus connects a service to the broker, or to the one bus of the process.

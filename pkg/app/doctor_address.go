@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// Address tells whether the service can listen at addr, which setting names, or already does.
+func (d *Diagnosis) Address(ctx context.Context, setting, service, addr string) {
+	const what = "address"
+	listener, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		listener.Close()
+		d.OK(what, "%s is free: %s does not run", addr, service)
+	case !errors.Is(err, syscall.EADDRINUSE):
+		d.Fail(what, "correct "+setting, "%v", err)
+	case answers(ctx, addr) == service:
+		d.OK(what, "%s answers at %s", service, addr)
+	default:
+		d.Fail(what, "end that program, or set "+setting+" to a free port", "another program listens at %s", addr)
+	}
+}
+
+// answers is the name of the service that answers at addr, "" for none of ours.
+func answers(ctx context.Context, addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	if host == "" || net.ParseIP(host).IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	// The certificate is for the name that users call, not for the address asked here.
+	client := http.Client{
+		Timeout:   3 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+	}
+	defer client.CloseIdleConnections()
+	for _, scheme := range []string{"http://", "https://"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+net.JoinHostPort(host, port)+"/version", nil)
+		if err != nil {
+			return ""
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			continue
+		}
+		var version struct{ Service string }
+		err = json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&version)
+		res.Body.Close()
+		if err == nil && version.Service != "" {
+			return version.Service
+		}
+	}
+	return ""
+}
+
+// renewWithin is how long before its end a certificate should have been renewed.
+const renewWithin = 14 * 24 * time.Hour
+
+func (d *Diagnosis) certificate(certFile, keyFile string, now time.Time) {
+	const what = "certificate"
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		d.Fail(what, "LATCHKEY_TLS_CERT_FILE and LATCHKEY_TLS_KEY_FILE must name a pair in PEM", "%v", err)
+		return
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	switch {
+	case err != nil:
+		d.Fail(what, "have it made anew", "%v", err)
+	case now.After(leaf.NotAfter):
+		d.Fail(what, "renew it; the service reads it again by itself", "it ended at %s",
+			leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		d.Fail(what, "set the clock, or wait", "it begins at %s", leaf.NotBefore.UTC().Format(time.RFC3339))
+	case now.Add(renewWithin).After(leaf.NotAfter):
+		d.Warn(what, "renew it; the service reads it again by itself", "it ends at %s",
+			leaf.NotAfter.UTC().Format(time.RFC3339))
+	default:
+		d.OK(what, "is good until %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+}

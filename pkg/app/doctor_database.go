@@ -1,0 +1,177 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+)
+
+// diagnoseDatabase looks at the database as far as it answers.
+func (p *program) diagnoseDatabase(ctx context.Context, d *Diagnosis) {
+	b := p.base()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	data, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2})
+	if err != nil {
+		d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
+		return
+	}
+	defer data.Close()
+	if path, ok := strings.CutPrefix(b.DatabaseURL, "sqlite:"); ok {
+		d.Disk("disk", filepath.Dir(path))
+	}
+	p.Service.Diagnose(ctx, d, data, b.DatabaseMaxConns)
+}
+
+// Diagnose looks at the database of the service.
+func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxConns int) {
+	if err := data.Ping(ctx); err != nil {
+		d.Fail("database", db.Remedy(err), "does not answer: %v", err)
+		return
+	}
+	found, err := data.Diagnose(ctx)
+	if err != nil {
+		d.Fail("database", db.Remedy(err), "cannot be asked: %v", err)
+		return
+	}
+	d.OK("database", "%s answers", found.Server)
+	d.clock("database clock", "the database server", found.Skew())
+	if found.MaxConnections > 0 && maxConns >= found.MaxConnections {
+		d.Warn("connections", "lower LATCHKEY_DATABASE_MAX_CONNS, or raise max_connections of the server: "+
+			"the connections of all replicas of all services must fit in",
+			"this process may open %d, and the server takes %d", maxConns, found.MaxConnections)
+	}
+	if err := data.CheckWritable(ctx); err != nil {
+		d.Fail("database", "make room on its disk, and let this user write the file", "takes no changes: %v", err)
+	}
+	if s.diagnoseSchema(ctx, d, data) {
+		if len(found.Unusable) > 0 {
+			d.Fail("permissions", "have the owner of the schema grant them: "+
+				"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+s.Name,
+				"the role may not read and change the tables %s", strings.Join(found.Unusable, ", "))
+			return
+		}
+		s.diagnoseKeys(ctx, d, data)
+		s.diagnoseOutbox(ctx, d, data)
+	}
+}
+
+// diagnoseSchema tells whether there is a schema to look into.
+func (s Service) diagnoseSchema(ctx context.Context, d *Diagnosis, data *db.DB) bool {
+	versions, err := data.Versions(ctx, s.Migrations...)
+	if err != nil {
+		d.Fail("schema", "run the version that made it, or start on an empty database", "%v", err)
+		return false
+	}
+	var behind, ahead []string
+	empty := true
+	for _, v := range versions {
+		empty = empty && v.Current == 0
+		text := fmt.Sprintf("%s at %d of %d", v.Name, v.Current, v.Known)
+		switch {
+		case v.Current < v.Known:
+			behind = append(behind, text)
+		case v.Current > v.Known:
+			ahead = append(ahead, text)
+		}
+	}
+	switch {
+	case empty:
+		d.Fail("schema", "run '"+s.Name+" migrate', or start the service, which does it", "is not there yet")
+	case len(behind) > 0:
+		d.Fail("schema", "run '"+s.Name+" migrate', or start the service, which does it",
+			"is older than this program: %s", strings.Join(behind, ", "))
+	case len(ahead) > 0:
+		d.Warn("schema", "finish the upgrade: this program does not know what was added",
+			"is newer than this program: %s", strings.Join(ahead, ", "))
+	default:
+		d.OK("schema", "is that of this version")
+	}
+	return !empty
+}
+
+func (s Service) diagnoseKeys(ctx context.Context, d *Diagnosis, data *db.DB) {
+	if s.MasterKeys == nil {
+		return
+	}
+	keys, err := s.MasterKeys(Deps{DB: data, Clock: clock.System{}})
+	if err == nil {
+		err = keys.Check(ctx)
+	}
+	if err != nil {
+		d.Fail("master key", "set LATCHKEY_MASTER_KEY to the key that the rows were written with, or name it in "+
+			"LATCHKEY_MASTER_KEY_PREVIOUS", "%v", err)
+		return
+	}
+	d.OK("master key", "is the one of all rows")
+}
+
+// stuckAfter is the age at which events that wait show that nothing sends them.
+const stuckAfter = time.Minute
+
+func (s Service) diagnoseOutbox(ctx context.Context, d *Diagnosis, data *db.DB) {
+	box := outbox.New(data, Source(s.Name))
+	oldest, err := box.Oldest(ctx)
+	if err != nil {
+		d.Fail("outbox", "", "cannot be read: %v", err)
+		return
+	}
+	waiting, err := box.Pending(ctx)
+	if age := time.Since(oldest); err == nil && !oldest.IsZero() && age > stuckAfter {
+		d.Warn("outbox", "start the service, and look at the broker: events are sent when it takes them; none is lost",
+			"%d events wait, the oldest since %s", waiting, oldest.UTC().Format(time.RFC3339))
+		return
+	}
+	d.OK("outbox", "%d events wait", waiting)
+}
+
+// How far clocks may differ: service tokens are taken up to tooFar, time-based rules differ by less than unequal.
+const (
+	unequal = 2 * time.Second
+	tooFar  = 10 * time.Second
+)
+
+// clock judges how far the clock of this computer is from another's.
+func (d *Diagnosis) clock(what, whose string, skew time.Duration) {
+	const remedy = "have both set their clocks by NTP (timedatectl set-ntp true, chronyc tracking)"
+	skew = skew.Round(time.Second)
+	switch {
+	case skew.Abs() >= tooFar:
+		d.Fail(what, remedy, "the clock of %s differs by %v", whose, skew)
+	case skew.Abs() >= unequal:
+		d.Warn(what, remedy, "the clock of %s differs by %v", whose, skew)
+	default:
+		d.OK(what, "agrees with this computer's")
+	}
+}
+
+// What a disk must have free, in bytes.
+const (
+	lowDisk  = 1 << 30
+	fullDisk = 100 << 20
+)
+
+// freeBytes is what the disk of a folder has free; a variable, because no test can fill a disk.
+var freeBytes = freeOfDisk
+
+// Disk looks at the disk of a folder with data.
+func (d *Diagnosis) Disk(what, folder string) {
+	free, err := freeBytes(folder)
+	const remedy = "make room: SQLite takes no changes on a full disk"
+	switch {
+	case err != nil:
+		d.Fail(what, "create the folder, and let this user write to it", "%s: %v", folder, err)
+	case free < fullDisk:
+		d.Fail(what, remedy, "%s has %d MiB free", folder, free>>20)
+	case free < lowDisk:
+		d.Warn(what, remedy, "%s has %d MiB free", folder, free>>20)
+	default:
+		d.OK(what, "%s has %d GiB free", folder, free>>30)
+	}
+}

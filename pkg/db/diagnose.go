@@ -1,0 +1,89 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Diagnosis is what an operator wants to know of a database that answers.
+type Diagnosis struct {
+	// Server is the version of the server or library.
+	Server string
+	// Clock is the server's time, between Before and After of this process.
+	Clock, Before, After time.Time
+	// MaxConnections is how many the server takes, 0 for an embedded one.
+	MaxConnections int
+	// Unusable are the tables of the schema that the role may not read and change.
+	Unusable []string
+}
+
+// Diagnose asks the server about itself and changes nothing.
+func (d *DB) Diagnose(ctx context.Context) (g Diagnosis, err error) {
+	g.Before = time.Now()
+	if d.engine == SQLite {
+		err = d.Read(ctx).Raw("SELECT 'SQLite ' || sqlite_version()").Scan(&g.Server).Error
+		g.After = time.Now()
+		g.Clock = g.Before
+		return g, Error(err)
+	}
+	const asked = `SELECT 'PostgreSQL ' || current_setting('server_version') AS server, clock_timestamp() AS clock,
+		current_setting('max_connections')::integer AS max_connections`
+	var row struct {
+		Server         string
+		Clock          time.Time
+		MaxConnections int
+	}
+	err = d.Read(ctx).Raw(asked).Scan(&row).Error
+	g.Server, g.Clock, g.MaxConnections, g.After = row.Server, row.Clock, row.MaxConnections, time.Now()
+	if err != nil {
+		return g, Error(err)
+	}
+	const unusable = `SELECT tablename FROM pg_tables,
+		LATERAL (SELECT quote_ident(schemaname) || '.' || quote_ident(tablename)) AS t (name)
+	WHERE schemaname = current_schema() AND NOT (has_table_privilege(t.name, 'SELECT')
+		AND has_table_privilege(t.name, 'INSERT') AND has_table_privilege(t.name, 'UPDATE')
+		AND has_table_privilege(t.name, 'DELETE'))
+	ORDER BY tablename`
+	return g, Error(d.Read(ctx).Raw(unusable).Scan(&g.Unusable).Error)
+}
+
+// Skew is how far the clock of this process is behind the server's; negative is ahead.
+func (g Diagnosis) Skew() time.Duration {
+	return g.Clock.Sub(g.Before.Add(g.After.Sub(g.Before) / 2))
+}
+
+// Remedy is what to do about an error of a connection to a PostgreSQL server, "" where nobody knows.
+func Remedy(err error) string {
+	var refusal *pgconn.PgError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &refusal):
+		return remedies[refusal.Code]
+	case errors.As(err, &name):
+		return "its name is not known: correct the host in LATCHKEY_DATABASE_URL"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: start the server, or correct host and port in LATCHKEY_DATABASE_URL"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "nothing answers there: look at the network and firewalls on the way"
+	case strings.Contains(err.Error(), "TLS"):
+		return "correct sslmode in LATCHKEY_DATABASE_URL, or have the server offer TLS"
+	}
+	return ""
+}
+
+// remedies are by SQLSTATE.
+var remedies = map[string]string{
+	"28P01": "correct user and password in LATCHKEY_DATABASE_URL",
+	"28000": "correct user and password in LATCHKEY_DATABASE_URL, make the role, or let it in by pg_hba.conf",
+	"3D000": "create the database (deploy/postgres/roles.sh makes roles and schemas in it), or correct its name in " +
+		"LATCHKEY_DATABASE_URL",
+	"42501": "the role lacks a right: deploy/postgres/roles.sh makes roles that have all of theirs",
+	"53300": "raise max_connections of the server, or lower LATCHKEY_DATABASE_MAX_CONNS of all services",
+	"57P03": "the server is starting or stopping: wait, and look at its log",
+}
