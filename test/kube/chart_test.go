@@ -104,7 +104,7 @@ func TestChartAndKustomizeAgree(t *testing.T) {
 }
 
 // onlyHere are objects that one of the two alone has.
-var onlyHere = regexp.MustCompile(`^Namespace|smoke-test$`)
+var onlyHere = regexp.MustCompile(`^Namespace|smoke-test(ed)?$`)
 
 // comparable are the objects by kind and name, without what differs between the two tools.
 func comparable(t *testing.T, r rendered) map[string]any {
@@ -158,41 +158,49 @@ func simplified(v any) any {
 // TestBadValuesAreRefused: each by the schema, before anything is rendered.
 func TestBadValuesAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"bundled: 'yes'":                                              "/bundled",
-		"bundeld: true":                                               "bundeld",
-		"image: {tag: 'a b'}":                                         "/image/tag",
-		"image: {registry: 'https://example.com'}":                    "/image/registry",
-		"image: {repository: ''}":                                     "/image/repository",
-		"image: {pullPolicy: Sometimes}":                              "/image/pullPolicy",
-		"image: {pullSecrets: ['']}":                                  "/image/pullSecrets",
-		"secrets: {auth: 'A B'}":                                      "/secrets/auth",
-		"secrets: {auht: x}":                                          "auht",
-		"{bundled: true, secrets: {auth: mine}}":                      "/secrets/auth",
-		"settings: {auth: {LOG_LEVEL: debug}}":                        "LOG_LEVEL",
-		"settings: {auth: {LATCHKEY_ADMIN_SECRET: x}}":                "LATCHKEY_ADMIN_SECRET",
-		"settings: {auth: {LATCHKEY_MASTER_KEY: x}}":                  "LATCHKEY_MASTER_KEY",
-		"settings: {auth: {LATCHKEY_DATABASE_URL: x}}":                "LATCHKEY_DATABASE_URL",
-		"settings: {auth: {LATCHKEY_ADDR: ':1'}}":                     "LATCHKEY_ADDR",
-		"settings: {auth: {LATCHKEY_DRAIN_DELAY: 1m}}":                "LATCHKEY_DRAIN_DELAY",
-		"settings: {auth: {LATCHKEY_LOG_LEVEL: [x]}}":                 "/settings/auth",
-		"drainDelaySeconds: 5s":                                       "/drainDelaySeconds",
-		"drainDelaySeconds: 301":                                      "/drainDelaySeconds",
-		"drainDelaySeconds: -1":                                       "/drainDelaySeconds",
-		"services: {auth: {minReplicas: 0}}":                          "/services/auth/minReplicas",
-		"services: {auth: {maxReplicas: 1.5}}":                        "/services/auth/maxReplicas",
-		"services: {auth: {resources: {limits: {memory: 1GB}}}}":      "/services/auth/resources/limits/memory",
-		"services: {auth: {resources: {limits: {memory: null}}}}":     "/services/auth/resources/limits",
-		"services: {auht: {minReplicas: 2}}":                          "auht",
-		"network: {databasePort: 0}":                                  "/network/databasePort",
-		"network: {brokerPorts: []}":                                  "/network/brokerPorts",
-		"network: {databaseTo: ['192.0.2.1']}":                        "/network/databaseTo",
-		"network: {metricsFrom: 'my monitoring'}":                     "/network/metricsFrom",
-		"hosts: {auth: 'https://auth.example.com'}":                   "/hosts/auth",
-		"hosts: {auth: localhost}":                                    "/hosts/auth",
-		"ingress: {enabled: true, tlsSecret: tls}":                    "/hosts",
-		"{ingress: {enabled: true}, hosts: {auth: auth.example.com}}": "/ingress/tlsSecret",
-		"{gateway: {enabled: true}, hosts: {auth: auth.example.com}}": "/gateway/parentRefs",
-		"smokeTest: {image: ''}":                                      "/smokeTest/image",
+		"bundled: 'yes'":                               "/bundled",
+		"bundeld: true":                                "bundeld",
+		"image: {tag: 'a b'}":                          "/image/tag",
+		"image: {registry: 'https://example.com'}":     "/image/registry",
+		"image: {repository: ''}":                      "/image/repository",
+		"image: {pullPolicy: Sometimes}":               "/image/pullPolicy",
+		"image: {pullSecrets: ['']}":                   "/image/pullSecrets",
+		"secrets: {auth: 'A B'}":                       "/secrets/auth",
+		"secrets: {auht: x}":                           "auht",
+		"{bundled: true, secrets: {auth: mine}}":       "/secrets/auth",
+		"settings: {auth: {LOG_LEVEL: debug}}":         "LOG_LEVEL",
+		"settings: {auth: {LATCHKEY_ADMIN_SECRET: x}}": "LATCHKEY_ADMIN_SECRET",
+		"settings: {auth: {LATCHKEY_MASTER_KEY: x}}":   "LATCHKEY_MASTER_KEY",
+		"settings: {auth: {LATCHKEY_DATABASE_URL: x}}": "LATCHKEY_DATABASE_URL",
+		"settings: {auth: {LATCHKEY_ADDR: ':1'}}":      "LATCHKEY_ADDR",
+		"settings: {auth: {LATCHKEY_DRAIN_DELAY: 1m}}": "LATCHKEY_DRAIN_DELAY",
+		"settings: {auth: {LATCHKEY_LOG_LEVEL: [x]}}":  "/settings/auth",
+		"drainDelaySeconds: 5s":                        "/drainDelaySeconds",
+		"drainDelaySeconds: 301":                       "/drainDelaySeconds",
+		"drainDelaySeconds: -1":                        "/drainDelaySeconds",
+		"services: {auth: {minReplicas: 0}}":           "/services/auth/minReplicas",
+		"services: {auth: {maxReplicas: 1.5}}":         "/services/auth/maxReplicas",
+		"services: {auth: {resources: {limits: {memory: " +
+			"1GB}}}}": "/services/auth/resources/limits/memory",
+		"services: {auth: {resources: {limits: {memory: " +
+			"null}}}}": "/services/auth/resources/limits",
+		"services: {auht: {minReplicas: 2}}":                                            "auht",
+		"network: {databasePort: 0}":                                                    "/network/databasePort",
+		"network: {brokerPorts: []}":                                                    "/network/brokerPorts",
+		"network: {databaseTo: ['192.0.2.1']}":                                          "/network/databaseTo",
+		"network: {metricsFrom: 'my monitoring'}":                                       "/network/metricsFrom",
+		"hosts: {auth: 'https://auth.example.com'}":                                     "/hosts/auth",
+		"hosts: {auth: localhost}":                                                      "/hosts/auth",
+		"ingress: {enabled: true, tlsSecret: tls}":                                      "/hosts",
+		"{ingress: {enabled: true}, hosts: {auth: auth.example.com}}":                   "/ingress/tlsSecret",
+		"{ingress: {enabled: true, tlsSecret: tls}, hosts: {admin: a.example.com}}":     "/hosts",
+		"{adminIngress: {enabled: true, tlsSecret: tls}, hosts: {auth: a.example.com}}": "/hosts",
+		"{adminGateway: {enabled: true}, hosts: {admin: a.example.com}}":                "/adminGateway/parentRefs",
+		"network: {publicFrom: [{}]}":                                                   "/network/publicFrom",
+		"edge: 'true'":                                                                  "/edge",
+		"settings: {auth: {LATCHKEY_EDGE: true}}":                                       "LATCHKEY_EDGE",
+		"{gateway: {enabled: true}, hosts: {auth: auth.example.com}}":                   "/gateway/parentRefs",
+		"smokeTest: {image: ''}":                                                        "/smokeTest/image",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var values map[string]any
@@ -204,6 +212,28 @@ func TestBadValuesAreRefused(t *testing.T) {
 				t.Errorf("error %v, want one about %s", err, text)
 			}
 		})
+	}
+}
+
+// TestSecretsAreNoSettings: the schema lets no secret of docs/configuration.md into a ConfigMap.
+func TestSecretsAreNoSettings(t *testing.T) {
+	page, err := os.ReadFile(inRoot(t, "docs/configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := regexp.MustCompile("`(LATCHKEY_[A-Z_]+)`, `LATCHKEY_[A-Z_]+_FILE`").FindAllStringSubmatch(string(page), -1)
+	if len(secrets) < 8 {
+		t.Fatalf("docs/configuration.md has the secrets %v", secrets)
+	}
+	for _, secret := range secrets {
+		values := map[string]any{"settings": map[string]any{"license": map[string]any{secret[1]: "x"}}}
+		if _, err := helm(t, values); err == nil {
+			t.Errorf("%s may be a setting", secret[1])
+		}
+		values = map[string]any{"settings": map[string]any{"license": map[string]any{secret[1] + "_FILE": "/x"}}}
+		if _, err := helm(t, values); err != nil {
+			t.Errorf("%s_FILE may be none: %v", secret[1], err)
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ type end struct {
 var (
 	dns        = end{name: "dns", namespace: "kube-system", labels: labels.Set{"k8s-app": "kube-dns"}}
 	prometheus = end{name: "prometheus", namespace: "monitoring"}
+	controller = end{name: "the controller", namespace: "ingress-nginx"}
+	internal   = end{name: "the internal controller", namespace: "ingress-nginx-internal"}
+	gateway    = end{name: "the gateway", namespace: "gateway"}
 	neighbor   = end{name: "a pod of another namespace", namespace: "shop", labels: labels.Set{component: "auth"}}
 	roommate   = end{name: "another pod of the namespace", labels: labels.Set{"app": "shop"}}
 	internet   = end{name: "the internet", elsewhere: true}
@@ -36,6 +39,11 @@ var (
 
 // ports are those that anything of ours listens on, and some that nobody needs.
 var ports = []int32{53, 443, 4369, 5432, 5671, 5672, 15672, 5001, 5002, 5003, 5004, 5101, 5102, 5103, 5104}
+
+// within tells whether some public address is in a block.
+func (e end) within(block *networkingv1.IPBlock) bool {
+	return !strings.HasPrefix(block.CIDR, "169.254.")
+}
 
 // peers are whom each service asks, as docs/architecture.md has it.
 func peers(t *testing.T) map[string][]string {
@@ -67,22 +75,24 @@ func peers(t *testing.T) map[string][]string {
 func TestWhoMayTalkToWhom(t *testing.T) {
 	asks := peers(t)
 	for _, r := range everything(t) {
-		all := []end{dns, prometheus, neighbor, roommate, internet}
+		all := []end{dns, prometheus, controller, internal, gateway, neighbor, roommate, internet}
 		for _, w := range workloads(r) {
 			all = append(all, end{name: w.labels[component], labels: w.labels})
 		}
 		var want, got []string
 		for _, from := range all {
 			for _, to := range all {
+				if !ours(from) && !ours(to) {
+					continue
+				}
+				opened := allowed(t, r, from, to)
 				for _, port := range ports {
 					line := fmt.Sprintf("%s -> %s:%d", from.name, to.name, port)
-					if ours(from) || ours(to) {
-						if allowed(t, r, from, to, port) {
-							got = append(got, line)
-						}
-						if needed(r, asks, from, to, port) {
-							want = append(want, line)
-						}
+					if opened(port) {
+						got = append(got, line)
+					}
+					if needed(r, asks, from, to, port) {
+						want = append(want, line)
 					}
 				}
 			}
@@ -111,9 +121,12 @@ func needed(r rendered, asks map[string][]string, from, to end, port int32) bool
 	case ours(from) && to.name == "dns" && port == 53:
 		return true
 	case slices.Contains(services, to.name) && int(port) == 5001+index(to.name):
-		return !ours(from) || from.name == "smoke-test" && to.name != "analytics" // the services ask the internal ports
+		return callers(r)[to.name] == from.name && from.name != "" ||
+			from.name == "smoke-test" && to.name != "analytics"
 	case slices.Contains(services, to.name) && int(port) == 5101+index(to.name):
 		return slices.Contains(asks[from.name], to.name) || from.name == "prometheus" && r.monitored()
+	case r.name == "prod with Ingresses" && from.name == "license" && to.elsewhere && port == 443: // edge
+		return true
 	case strings.Contains(r.name, "2-external-databases"): // at addresses, the broker with TLS
 		return to.elsewhere && (port == 5432 && (service || migration) || port == 5671 && service)
 	case r.scales(): // the servers are anywhere
@@ -128,6 +141,27 @@ func needed(r rendered, asks map[string][]string, from, to end, port int32) bool
 	return false
 }
 
+// callers are what the public port of each service is reached by, if at all.
+func callers(r rendered) map[string]string {
+	applications := func(by string) map[string]string { return map[string]string{"auth": by, "license": by} }
+	everybody := func(public, admin string) map[string]string {
+		return map[string]string{"auth": public, "license": public, "analytics": admin, "admin": admin}
+	}
+	switch r.name {
+	case "examples/production":
+		return applications(controller.name)
+	case "prod with Ingresses":
+		return everybody(controller.name, controller.name)
+	case "prod with HTTPRoutes":
+		return everybody(gateway.name, gateway.name)
+	case "chart with 4-ingress.yaml":
+		return everybody(controller.name, internal.name)
+	case "chart with 5-high-availability.yaml":
+		return applications(gateway.name)
+	}
+	return nil
+}
+
 // index of a service is by the order of its ports.
 func index(service string) int {
 	return slices.Index([]string{"auth", "license", "analytics", "admin"}, service)
@@ -139,25 +173,38 @@ func (r rendered) monitored() bool {
 	})
 }
 
-// allowed tells what NetworkPolicies say to a TCP connection: each end that a policy selects needs one that allows it.
-func allowed(t *testing.T, r rendered, from, to end, port int32) bool {
+// allowed tells what NetworkPolicies say to TCP connections: each end that a policy selects needs one that allows it.
+func allowed(t *testing.T, r rendered, from, to end) func(port int32) bool {
 	t.Helper()
-	out, in := true, true
+	selected := map[networkingv1.PolicyType]bool{}
+	var out, in [][]networkingv1.NetworkPolicyPort
 	for _, p := range of[*networkingv1.NetworkPolicy](r) {
+		sends, receives := holds(t, p, from), holds(t, p, to)
 		for _, policyType := range p.Spec.PolicyTypes {
-			out = out && !(policyType == networkingv1.PolicyTypeEgress && holds(t, p, from))
-			in = in && !(policyType == networkingv1.PolicyTypeIngress && holds(t, p, to))
+			about := policyType == networkingv1.PolicyTypeEgress && sends ||
+				policyType == networkingv1.PolicyTypeIngress && receives
+			selected[policyType] = selected[policyType] || about
 		}
-	}
-	for _, p := range of[*networkingv1.NetworkPolicy](r) {
 		for _, rule := range p.Spec.Egress {
-			out = out || holds(t, p, from) && fits(t, rule.To, to) && opens(rule.Ports, port)
+			if sends && fits(t, rule.To, to) {
+				out = append(out, rule.Ports)
+			}
 		}
 		for _, rule := range p.Spec.Ingress {
-			in = in || holds(t, p, to) && fits(t, rule.From, from) && opens(rule.Ports, port)
+			if receives && fits(t, rule.From, from) {
+				in = append(in, rule.Ports)
+			}
 		}
 	}
-	return out && in
+	return func(port int32) bool {
+		opened := func(rules [][]networkingv1.NetworkPolicyPort) bool {
+			return slices.ContainsFunc(rules, func(ports []networkingv1.NetworkPolicyPort) bool {
+				return opens(ports, port)
+			})
+		}
+		return (!selected[networkingv1.PolicyTypeEgress] || opened(out)) &&
+			(!selected[networkingv1.PolicyTypeIngress] || opened(in))
+	}
 }
 
 // holds tells whether a policy is about a pod.
@@ -176,7 +223,7 @@ func fits(t *testing.T, peers []networkingv1.NetworkPolicyPeer, e end) bool {
 	return len(peers) == 0 || slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
 		switch {
 		case e.elsewhere || p.IPBlock != nil:
-			return e.elsewhere && p.IPBlock != nil
+			return e.elsewhere && p.IPBlock != nil && e.within(p.IPBlock)
 		case p.NamespaceSelector != nil:
 			name := labels.Set{"kubernetes.io/metadata.name": e.namespace}
 			return selects(t, p.NamespaceSelector, name) &&
@@ -215,22 +262,29 @@ func TestPeersAreAskedWhereTheyAnswer(t *testing.T) {
 	}
 }
 
-// TestOnlyPublicPortsAreRouted: an Ingress and HTTPRoutes lead to the public Services, each by a name of its own.
+// TestOnlyPublicPortsAreRouted: an Ingress and HTTPRoutes lead to the public Services that may be reached from there,
+// and what is for administrators has an Ingress or a Gateway of its own.
 func TestOnlyPublicPortsAreRouted(t *testing.T) {
-	all := append(everything(t), routed(t))
-	for _, r := range all {
-		want := map[string]int{}
-		switch {
-		case strings.Contains(r.name, "4-ingress"):
-			want["latchkey-auth:public"], want["latchkey-license:public"] = 1, 1
-		case strings.Contains(r.name, "production"), strings.Contains(r.name, "5-high"),
-			strings.Contains(r.name, "HTTPRoutes"):
-			for _, service := range services {
-				want["latchkey-"+service+":public"] = 1
-			}
+	for _, r := range everything(t) {
+		want, admin := map[string]int{}, regexp.MustCompile("analytics|admin")
+		for service := range callers(r) {
+			want["latchkey-"+service+":public"] = 1
 		}
 		if got := routes(t, r); !maps.Equal(got, want) {
 			t.Errorf("%s: routes lead to %v, want %v", r.name, got, want)
+		}
+		for _, i := range of[*networkingv1.Ingress](r) {
+			for _, rule := range i.Spec.Rules {
+				backend := rule.HTTP.Paths[0].Backend.Service.Name
+				if admin.MatchString(backend) != (i.Name == "latchkey-admin") {
+					t.Errorf("%s: the Ingress %s leads to %s", r.name, i.Name, backend)
+				}
+			}
+		}
+		for _, route := range of[*gatewayv1.HTTPRoute](r) {
+			if admin.MatchString(route.Name) != (route.Spec.ParentRefs[0].Name == "internal") {
+				t.Errorf("%s: %s is behind %s", r.name, route.Name, route.Spec.ParentRefs[0].Name)
+			}
 		}
 	}
 }

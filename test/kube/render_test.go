@@ -100,15 +100,18 @@ func decode(t *testing.T, name string, stream []byte) rendered {
 // everything is all that is rendered here, each of it once.
 func everything(t *testing.T) []rendered {
 	t.Helper()
-	return append([]rendered{dev(t), prod(t), production(t)}, examples(t)...)
+	return append([]rendered{dev(t), prod(t), production(t), routed(t), published(t)}, examples(t)...)
 }
 
 var (
 	dev        = once(func(t *testing.T) rendered { return kustomize(t, "overlays/dev") })
 	prod       = once(func(t *testing.T) rendered { return kustomize(t, "overlays/prod") })
 	production = once(renderProduction)
-	routed     = once(renderRouted)
-	examples   = once(renderExamples)
+	routed     = once(func(t *testing.T) rendered { return prodWith(t, "HTTPRoutes", "gateway", "gateway-admin") })
+	published  = once(func(t *testing.T) rendered {
+		return prodWith(t, "Ingresses", "ingress", "ingress-admin", "edge")
+	})
+	examples = once(renderExamples)
 )
 
 // once keeps what a test has rendered for the next.
@@ -202,20 +205,23 @@ func named[T object](t *testing.T, r rendered, name string) T {
 	return none
 }
 
-// renderRouted renders prod with the HTTPRoutes instead of an Ingress, in a copy.
-func renderRouted(t *testing.T) rendered {
+// prodWith renders prod with components, in a copy.
+func prodWith(t *testing.T, name string, components ...string) rendered {
 	t.Helper()
 	copied := t.TempDir()
 	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy/kubernetes"))}); err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(copied, "overlays/gateway")
+	folder := filepath.Join(copied, "overlays/with")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const text = "namespace: latchkey\nresources: [../prod]\ncomponents: [../../components/gateway]\n"
+	text := "namespace: latchkey\nresources: [../prod]\ncomponents:\n"
+	for _, c := range components {
+		text += "  - ../../components/" + c + "\n"
+	}
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return build(t, folder, "overlays/prod with HTTPRoutes")
+	return build(t, folder, "prod with "+name)
 }

@@ -1,0 +1,101 @@
+//go:build unix
+
+package kube
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// kubectl stands in for the program: it records what it is told, renders with what the test has rendered, and says of
+// Jobs what the test wants.
+const kubectl = `#!/bin/sh
+case "$*" in
+  "config current-context") echo somewhere ;;
+  kustomize*) cat "$RENDERED" ;;
+  *"get job"*) echo "told: $*" >>"$RECORD"; printf '%b' "$JOBS" ;;
+  *) echo "told: $*" >>"$RECORD"; cat >/dev/null ;;
+esac
+`
+
+// up runs deploy/kubernetes/up and returns what it told kubectl, a line each.
+func up(t *testing.T, folder, jobs string) (told []string, out string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	rendering, record := filepath.Join(dir, "rendered.yaml"), filepath.Join(dir, "record")
+	stream := "  namespace: latchkey\n    latchkey.dev/stage: migrate\n"
+	if folder == "dev" {
+		stream += "    latchkey.dev/stage: secrets\n"
+	}
+	for path, content := range map[string]string{filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: ""} {
+		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(inRoot(t, "deploy/kubernetes/up"), folder)
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RENDERED="+rendering, "RECORD="+record,
+		"JOBS="+jobs)
+	output, err := cmd.CombinedOutput()
+	recorded, readErr := os.ReadFile(record)
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	for line := range strings.Lines(string(recorded)) {
+		told = append(told, strings.TrimSpace(strings.TrimPrefix(line, "told: ")))
+	}
+	return told, string(output), err
+}
+
+const completed = `latchkey-auth-migrate SuccessCriteriaMet Complete\nlatchkey-license-migrate Complete\n`
+
+func TestUpGoesStepByStep(t *testing.T) {
+	for folder, want := range map[string][]string{
+		"dev":  {"!latchkey.dev/stage", "delete secrets", "secrets", "delete migrate", "migrate", "serve"},
+		"prod": {"!latchkey.dev/stage", "delete migrate", "migrate", "serve"},
+	} {
+		told, out, err := up(t, folder, completed)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var steps []string
+		for _, line := range told {
+			_, selector, _ := strings.Cut(line, "--selector ")
+			selector, _, _ = strings.Cut(selector, " ")
+			stage := strings.TrimPrefix(selector, "latchkey.dev/stage=")
+			switch {
+			case strings.HasPrefix(line, "apply "):
+				steps = append(steps, stage)
+			case strings.Contains(line, " delete job "):
+				steps = append(steps, "delete "+stage)
+			}
+		}
+		if fmt.Sprint(steps) != fmt.Sprint(want) {
+			t.Errorf("%s: the steps are %q, want %q", folder, steps, want)
+		}
+		if all := strings.Join(told, "\n"); strings.Count(all, "rollout status") != len(services) {
+			t.Errorf("%s: it does not wait for every service:\n%s", folder, all)
+		}
+	}
+}
+
+func TestUpStopsWhenAMigrationFails(t *testing.T) {
+	told, out, err := up(t, "prod", `latchkey-auth-migrate Complete\nlatchkey-license-migrate FailureTarget Failed\n`)
+	if err == nil || !strings.Contains(out, "the stage migrate failed, so nothing after it was touched") {
+		t.Errorf("it ends with %v:\n%s", err, out)
+	}
+	for _, line := range told {
+		if strings.Contains(line, "stage=serve") || strings.Contains(line, "rollout") {
+			t.Errorf("it goes on: %s", line)
+		}
+	}
+}
+
+func TestUpSaysWhatIsWrong(t *testing.T) {
+	if _, out, err := up(t, "staging", completed); err == nil || !strings.Contains(out, "there is no ") {
+		t.Errorf("it ends with %v:\n%s", err, out)
+	}
+}
