@@ -127,6 +127,14 @@ func (o *Outbox) Rename(ctx context.Context, subject, another string) error {
 	}))
 }
 
+// Has tells whether the log has an event of a type about a subject.
+func (o *Outbox) Has(ctx context.Context, subject, eventType string) (bool, error) {
+	var found []int64
+	err := o.db.Read(ctx).Raw(`SELECT seq FROM outbox WHERE subject = ? AND type = ? LIMIT 1`, subject, eventType).
+		Scan(&found).Error
+	return len(found) > 0, db.Error(err)
+}
+
 // scanned is how many seqs one statement of Subjects looks at.
 const scanned = 10_000
 

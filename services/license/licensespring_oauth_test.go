@@ -124,6 +124,9 @@ func TestLicenseSpringTokensRefuse(t *testing.T) {
 		s.oauthRefused(w.tokens(credentials(id, secret), "Authorization", basicAuth(id, secret)), 400,
 			"invalid_request")
 		form := credentials(id, secret)
+		form.Add("client_secret", "another")
+		s.oauthRefused(w.tokens(form), 400, "invalid_request")
+		form = credentials(id, secret)
 		form.Set("grant_type", "password")
 		s.oauthRefused(w.tokens(form), 400, "unsupported_grant_type")
 		token := w.oauthToken(id, secret)

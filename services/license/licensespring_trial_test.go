@@ -90,8 +90,35 @@ func TestLicenseSpringTrialBecomesFull(t *testing.T) {
 		key := s.object(s.trial("default", "ada@example.com"))["license_key"].(string)
 		found := w.ask(w.admin, http.MethodPost, managed+"/search", fmt.Sprintf(`{"license_key":%q}`, key))
 		id := found.body["licenses"].([]any)[0].(map[string]any)["license_id"].(string)
+		w.alter(id, "suspend", `{"reason":"x"}`)
+		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
+		w.alter(id, "reinstate", "")
+		s.object(s.trial("default", "ada@example.com"))
 		w.alter(id, "convert", `{"license_type":"perpetual"}`)
 		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
+	})
+}
+
+// TestLicenseSpringTrialIsNotTold: what an administrator made of a trial is not told to who knows an e-mail address.
+func TestLicenseSpringTrialIsNotTold(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		w.trialPolicy("try", "default", "")
+		for i, change := range []func(id string){
+			func(id string) {
+				w.want(w.manage(http.MethodPost, "/"+id+"/rotate-key", `{"overlap_hours":1}`), http.StatusOK, "")
+			},
+			func(id string) {
+				w.want(w.manage(http.MethodPatch, "/"+id, `{"customer_id":"big-corp"}`), http.StatusOK, "")
+			},
+			func(id string) { w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "") },
+		} {
+			email := fmt.Sprintf("u%d@example.com", i)
+			key := s.object(s.trial("default", email))["license_key"].(string)
+			found := w.ask(w.admin, http.MethodPost, managed+"/search", fmt.Sprintf(`{"license_key":%q}`, key))
+			change(found.body["licenses"].([]any)[0].(map[string]any)["license_id"].(string))
+			s.refused(s.trial("default", email), 400, "trial_not_allowed")
+		}
 	})
 }
 
@@ -126,8 +153,8 @@ func TestLicenseSpringTrialRefuses(t *testing.T) {
 		s := w.springs("")
 		w.trialPolicy("try", "default", "")
 		s.refused(s.trial("default", ""), 400, "missing_parameters")
-		for _, email := range []string{"ada", "Ada <ada@example.com>", "a@b@c",
-			strings.Repeat("a", 300) + "@example.com"} {
+		for _, email := range []string{"ada", "Ada <ada@example.com>", "a@b@c", "x\u200bx@example.com",
+			"\uff41@example.com", strings.Repeat("a", 300) + "@example.com"} {
 			s.refused(s.trial("default", email), 400, "validation_error")
 		}
 		s.refused(s.trial("default", "ada@example.com", "phone", strings.Repeat("7", 256)), 400, "validation_error")

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/trial"
 )
@@ -57,6 +58,11 @@ func (s *Store) MakeTrial(
 		return wroteOne(res, "trial")
 	})
 	return licenseID, made, db.Error(err)
+}
+
+// KeyRotated implements trial.Store.
+func (s *Store) KeyRotated(ctx context.Context, licenseID string) (bool, error) {
+	return s.outbox.Has(ctx, licenseID, eventsv1.TypeLicenseKeyRotated)
 }
 
 // TrialPolicy implements trial.Store.

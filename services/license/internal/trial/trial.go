@@ -4,8 +4,12 @@ package trial
 import (
 	"context"
 	"net/mail"
+	"strings"
+	"time"
+	"unicode"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
@@ -19,6 +23,13 @@ import (
 const (
 	perNetwork = 100
 	perCaller  = 1000
+)
+
+const (
+	// customerPrefix is how the ids of customers begin who asked for a trial.
+	customerPrefix = "trial-"
+	// toldFor is how long a trial is told to whoever asks again: no longer than the event log remembers.
+	toldFor = 365 * 24 * time.Hour
 )
 
 // Trials are the use cases of applications that ask for trials.
@@ -56,7 +67,7 @@ type Trial struct {
 // Get is the trial of an e-mail address, which is made unless there is one. by is who asked for it. Errors:
 // VALIDATION_ERROR, ErrNotAllowed, ratelimit.ErrExceeded.
 func (s *Trials) Get(ctx context.Context, by *licensing.Actor, w Wanted) (Trial, error) {
-	if a, err := mail.ParseAddress(w.Profile.Email); err != nil || a.Address != w.Profile.Email {
+	if !isAddress(w.Profile.Email) {
 		return Trial{}, apierr.InvalidField("email", "must be an e-mail address, as name@example.com")
 	}
 	licenseID, err := s.Store.FindTrial(ctx, w.Product.ID, w.email())
@@ -77,18 +88,25 @@ func (s *Trials) Get(ctx context.Context, by *licensing.Actor, w Wanted) (Trial,
 	return s.make(ctx, by, w)
 }
 
+// isAddress tells whether a text is an e-mail address that looks like no other one.
+func isAddress(text string) bool {
+	a, err := mail.ParseAddress(text)
+	hidden := func(r rune) bool { return unicode.Is(unicode.Cf, r) }
+	return err == nil && a.Address == text && norm.NFKC.IsNormalString(text) && !strings.ContainsFunc(text, hidden)
+}
+
 // email is the address as trials are told apart.
 func (w *Wanted) email() string { return user.Fold(w.Profile.Email) }
 
-// existing is a trial that was made before. What became of it may be more than a trial, which an e-mail address alone
-// does not open.
+// existing is a trial that was made before.
 func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Trial, error) {
 	l, err := s.Licenses.Catalog.Find(ctx, licenseID)
+	if err == nil {
+		err = s.tellable(ctx, &l)
+	}
 	switch {
 	case err != nil:
 		return Trial{}, err
-	case !l.IsTrial:
-		return Trial{}, ErrNotAllowed.WithMessagef("the trial of this e-mail address has become a full license")
 	case w.Product.AuthorizationMethod != catalog.ByUser:
 		key, err := s.Licenses.Store.Key(ctx, licenseID)
 		return Trial{License: l, Key: key}, err
@@ -103,13 +121,27 @@ func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Tria
 	return Trial{License: l, User: &users.Items[0]}, nil
 }
 
+// tellable refuses a license that is not what was made any more: an e-mail address alone, which is no secret, must not
+// open it.
+func (s *Trials) tellable(ctx context.Context, l *licensing.License) error {
+	if !l.IsTrial || !l.IsActive || l.Suspension != nil || !strings.HasPrefix(l.CustomerID, customerPrefix) ||
+		s.Licenses.Clock.Now().Sub(l.CreatedAt) > toldFor {
+		return ErrNotAllowed.WithMessagef("the trial of this e-mail address was changed or has ended")
+	}
+	rotated, err := s.Store.KeyRotated(ctx, l.ID)
+	if err == nil && rotated {
+		err = ErrNotAllowed.WithMessagef("the trial of this e-mail address got another key, which the vendor has")
+	}
+	return err
+}
+
 // make makes a trial, unless somebody else just has.
 func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (Trial, error) {
 	refund, err := s.admit(ctx, by, w.Network)
 	if err != nil {
 		return Trial{}, err
 	}
-	customerID := "trial-" + uuid.Must(uuid.NewV7()).String()
+	customerID := customerPrefix + uuid.Must(uuid.NewV7()).String()
 	var person *user.Prepared
 	if w.Product.AuthorizationMethod == catalog.ByUser {
 		prepared, err := s.person(ctx, by, w, customerID)

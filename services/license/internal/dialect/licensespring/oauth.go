@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 )
@@ -53,6 +54,8 @@ func (d *Dialect) oauthURL(c *gin.Context) error {
 		return err
 	case loginType == "":
 		return missing("login_type")
+	case c.Request.Host == "": // of HTTP/1.0
+		return invalid(errMissingHeaders.Code, "some headers are missing: Host is required")
 	case loginType != clientCredentials:
 		return errSSO.WithMessagef("the login_type must be client_credentials")
 	}
@@ -118,6 +121,11 @@ func clientOf(c *gin.Context) (id, clientSecret string, err error) {
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
 		return "", "", errTokenRequest
+	}
+	for name, values := range form {
+		if len(values) > 1 {
+			return "", "", errTokenRequest.WithMessagef("send %s once", jsonbody.Shorten(name))
+		}
 	}
 	id, clientSecret = form.Get("client_id"), form.Get("client_secret")
 	if user, password, ok := c.Request.BasicAuth(); ok {

@@ -2,6 +2,7 @@ package licensespring
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -128,13 +129,13 @@ const maxProducts = 100
 
 func (d *Dialect) listProducts(c *gin.Context) error {
 	ctx := c.Request.Context()
-	page, err := d.Products.Products(ctx, licensing.Span{Page: 1, PerPage: maxProducts})
+	all, err := d.productsOf(ctx, signerOf(c).Integration)
 	if err != nil {
 		return err
 	}
 	list := []productDetails{} // never null
-	for _, p := range page.Items {
-		if !p.IsActive || !signerOf(c).Integration.Allows(p.Code) {
+	for _, p := range all {
+		if !p.IsActive {
 			continue
 		}
 		details, err := d.details(ctx, p)
@@ -144,6 +145,26 @@ func (d *Dialect) listProducts(c *gin.Context) error {
 		list = append(list, details)
 	}
 	return d.answer(c, list)
+}
+
+// productsOf are the products that an integration is for.
+func (d *Dialect) productsOf(ctx context.Context, i *integration.Integration) ([]catalog.Product, error) {
+	if len(i.Products) == 0 {
+		page, err := d.Products.Products(ctx, licensing.Span{Page: 1, PerPage: maxProducts})
+		return page.Items, err
+	}
+	all := []catalog.Product{}
+	for _, code := range i.Products {
+		p, err := d.Products.Product(ctx, code)
+		if errors.Is(err, catalog.ErrProductNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // nameParts cuts the name of a person before its last word.
