@@ -1,8 +1,6 @@
 package appliance
 
 import (
-	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -32,49 +30,25 @@ type Proxy struct {
 // Bounds of an account.
 const (
 	maxText    = 255
-	maxURL     = 2000
 	maxSeconds = 1000
-	maxPort    = 65535
 )
 
-// check names the members as the API does.
+// check names the members as the API does. Addresses are the upstream's port to check: it knows what may be called.
 func (a *Account) check() error {
 	bad := apierr.Fields{}
-	checkURL(bad, a.URL)
+	if a.URL == "" {
+		bad.Add("url", "is required: LATCHKEY_EDGE_URL names no default")
+	}
 	for name, text := range map[string]secret.Secret{"user": a.LicenseKey, "token": a.APIKey} {
 		bad.Require(name, text.Reveal())
 		checkText(bad, name, text.Reveal())
 	}
 	bad.Range("timeout", a.Seconds, 1, maxSeconds)
 	if a.Proxy != nil {
-		a.Proxy.check(bad)
+		checkText(bad, "proxy_user", a.Proxy.User)
+		checkText(bad, "proxy_password", a.Proxy.Password.Reveal())
 	}
 	return bad.Err()
-}
-
-func (p *Proxy) check(bad apierr.Fields) {
-	if strings.Trim(p.Host, "[]") == "" || strings.ContainsAny(p.Host, "/@?#\\% ") {
-		bad.Add("proxy_host", "must be a host name or an address, without a scheme and port")
-	}
-	bad.Range("proxy_port", p.Port, 1, maxPort)
-	checkText(bad, "proxy_host", p.Host)
-	checkText(bad, "proxy_user", p.User)
-	checkText(bad, "proxy_password", p.Password.Reveal())
-}
-
-func checkURL(bad apierr.Fields, text string) {
-	if text == "" {
-		bad.Add("url", "is required: LATCHKEY_EDGE_URL names no default")
-		return
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || len(text) > maxURL || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		bad.Add("url", fmt.Sprintf("must be a URL that begins with https:// or http://, of at most %d characters",
-			maxURL))
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		bad.Add("url", "must end after the host, port and path")
-	}
 }
 
 // checkText wants text of bounded length that may stand in a header.

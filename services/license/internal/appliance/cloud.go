@@ -87,6 +87,11 @@ func (a *Appliance) Connect(ctx context.Context, by *audit.Actor, account Accoun
 	if err != nil {
 		return explained(err)
 	}
+	if a.Trust.Product != "" && answer.Product != a.Trust.Product {
+		a.leave(ctx, &Installation{MachineID: before.MachineID, Cloud: &Cloud{Account: account}})
+		return errRefused.WithMessagef("the license is for the product %q, this installation needs one for %q",
+			answer.Product, a.Trust.Product)
+	}
 	now := a.now()
 	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
 	made.hear(answer, nil, now)

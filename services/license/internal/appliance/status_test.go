@@ -1,6 +1,8 @@
 package appliance
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -139,4 +141,21 @@ func TestPause(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzFile: whatever is stored, only what a trusted root signed is good.
+func FuzzFile(f *testing.F) {
+	text, root := signed(f, machine)
+	trust := Trust{Roots: func(context.Context) ([]ed25519.PublicKey, error) { return []ed25519.PublicKey{root}, nil }}
+	f.Add(text)
+	f.Add(text[:len(text)/2])
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		i := Installation{MachineID: machine, File: &File{Text: stored}}
+		if err := trust.sign(t.Context(), i.File); err != nil {
+			t.Fatal(err)
+		}
+		if got := i.View(noon).Status; (got == Valid) != bytes.Equal(stored, text) {
+			t.Errorf("%q is %s", stored, got)
+		}
+	})
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
 )
 
 // maxParts is how many parts of a form are looked at.
@@ -72,4 +74,40 @@ func formFile(boundary string, raw []byte) (text []byte, err error) {
 		}
 	}
 	return nil, errNoFile
+}
+
+// defaultSeconds is the timeout of an account that names none.
+const defaultSeconds = 30
+
+// cloudRequest is the body of POST /configure/cloud.
+type cloudRequest struct {
+	URL           string `json:"url" text:"identifier"`
+	User          string `json:"user" text:"identifier"`
+	Token         string `json:"token" text:"identifier"`
+	Timeout       *int   `json:"timeout"`
+	ProxyHost     string `json:"proxy_host" text:"identifier"`
+	ProxyPort     int    `json:"proxy_port"`
+	ProxyUser     string `json:"proxy_user"`
+	ProxyPassword string `json:"proxy_password"`
+}
+
+func (r *cloudRequest) account() (appliance.Account, error) {
+	a := appliance.Account{
+		URL:        r.URL,
+		LicenseKey: secret.Secret(r.User),
+		APIKey:     secret.Secret(r.Token),
+		Seconds:    defaultSeconds,
+	}
+	if r.Timeout != nil {
+		a.Seconds = *r.Timeout
+	}
+	switch {
+	case r.ProxyHost != "":
+		a.Proxy = &appliance.Proxy{
+			Host: r.ProxyHost, Port: r.ProxyPort, User: r.ProxyUser, Password: secret.Secret(r.ProxyPassword),
+		}
+	case r.ProxyPort != 0 || r.ProxyUser != "" || r.ProxyPassword != "":
+		return a, apierr.InvalidField("proxy_host", "is required where the other members about the proxy are set")
+	}
+	return a, nil
 }

@@ -25,6 +25,7 @@ const (
 
 	machineIDPath = "/machine-id/generate"
 	uploadPath    = "/upload"
+	cloudPath     = "/configure/cloud"
 	statusPath    = "/status"
 )
 
@@ -42,6 +43,7 @@ type Appliance interface {
 	Current(ctx context.Context) (*appliance.Installation, appliance.Status, error)
 	GenerateMachineID(ctx context.Context, by *audit.Actor) (string, error)
 	Upload(ctx context.Context, by *audit.Actor, text []byte) error
+	Connect(ctx context.Context, by *audit.Actor, account appliance.Account) error
 }
 
 // Admins knows whose an admin key is; *peers.Admins does.
@@ -76,6 +78,7 @@ func (d *Dialect) Routes(r gin.IRouter) {
 		change := g.Group("", httpx.Timeout(httpx.MaxTimeout))
 		change.POST(machineIDPath, httpx.Wrap(d.generateMachineID))
 		change.PUT(uploadPath, httpx.Wrap(d.upload))
+		change.POST(cloudPath, httpx.Wrap(d.configureCloud))
 	}
 }
 
@@ -154,6 +157,21 @@ func (d *Dialect) upload(c *gin.Context) error {
 		return err
 	}
 	if err := d.Appliance.Upload(c.Request.Context(), owner(c), text); err != nil {
+		return err
+	}
+	return d.information(c)
+}
+
+func (d *Dialect) configureCloud(c *gin.Context) error {
+	var in cloudRequest
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	account, err := in.account()
+	if err != nil {
+		return err
+	}
+	if err := d.Appliance.Connect(c.Request.Context(), owner(c), account); err != nil {
 		return err
 	}
 	return d.information(c)
