@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/outbound"
 	"github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/peers"
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
 )
@@ -66,7 +67,7 @@ func (c *Config) checkEdge() error {
 				"LATCHKEY_EDGE makes an appliance", spectraAnalyze)
 	case c.edge() != edgeOff:
 		_, err := c.roots()
-		return errors.Join(err, c.checkUpstream())
+		return errors.Join(err, c.checkEdgeProduct(), c.checkUpstream())
 	}
 	if slices.Contains(c.Dialects, spectraAnalyze) {
 		return config.Problemf(c, &c.Dialects, "must not have %s where LATCHKEY_EDGE is not true", spectraAnalyze)
@@ -96,6 +97,13 @@ func (c *Config) checkUpstream() error {
 
 // upstreams are those that an owner may enter.
 func (c *Config) upstreams() outbound.Policy { return outbound.Policy{Private: c.EdgePrivateUpstream} }
+
+func (c *Config) checkEdgeProduct() error {
+	if c.EdgeProduct == "" || catalog.IsCode(c.EdgeProduct) {
+		return nil
+	}
+	return config.Problemf(c, &c.EdgeProduct, "must be the code of a product")
+}
 
 // roots are those that EdgeRoots names.
 func (c *Config) roots() (roots []ed25519.PublicKey, err error) {
