@@ -53,7 +53,8 @@ func (s Service) diagnoseDeadLetters(ctx context.Context, d *Diagnosis, broker b
 		d.Fail(what, "give the user of LATCHKEY_AMQP_URL its permissions: import what deploy/rabbitmq/definitions.sh "+
 			"prints", "of %s cannot be counted: %v", queue, err)
 	case n > 0:
-		d.Warn(what, "'"+s.Name+" dead-letters list' says why; 'dead-letters replay' tries them again once it is mended",
+		d.Warn(what,
+			"'"+s.Name+" dead-letters list' says why; 'dead-letters replay' tries them again once it is mended",
 			"%d events of %s could not be taken in", n, queue)
 	default:
 		d.OK(what, "%s has none", queue)
@@ -64,8 +65,9 @@ func (s Service) diagnoseDeadLetters(ctx context.Context, d *Diagnosis, broker b
 var brokerRemedies = []struct{ sign, remedy string }{
 	{"connection refused", "nothing listens there: start RabbitMQ, or correct host and port in LATCHKEY_AMQP_URL"},
 	{"no such host", "its name is not known: correct the host in LATCHKEY_AMQP_URL"},
-	{"username or password not allowed", "correct user and password in LATCHKEY_AMQP_URL, or make the user: import what " +
-		"deploy/rabbitmq/definitions.sh prints"},
+	{"username or password not allowed",
+		"correct user and password in LATCHKEY_AMQP_URL, or make the user: import what " +
+			"deploy/rabbitmq/definitions.sh prints"},
 	{"vhost", "make the virtual host and let the user in (rabbitmqctl add_vhost, set_permissions), or " +
 		"correct the end of LATCHKEY_AMQP_URL"},
 	{"ACCESS_REFUSED", "the user lacks a permission: import what deploy/rabbitmq/definitions.sh prints"},
@@ -113,7 +115,8 @@ func (p *program) diagnosePeer(ctx context.Context, d *Diagnosis, id rpc.Identit
 	case errors.Is(err, rpc.ErrNotThere):
 		d.Fail(what, "set "+setting+" to the internal address of "+peer, "at %s: %v", url, err)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &name):
-		d.Fail(what, "start "+peer+", or set "+setting+" to its internal address", "cannot be reached at %s: %v", url, err)
+		d.Fail(what, "start "+peer+", or set "+setting+" to its internal address", "cannot be reached at %s: %v", url,
+			err)
 	default:
 		d.Fail(what, "look at "+setting+", and at the network on the way", "does not answer at %s: %v", url, err)
 	}

@@ -14,8 +14,8 @@ const countSeatsEvery = 5 * time.Minute
 func seatUse(r prometheus.Registerer) *prometheus.GaugeVec {
 	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "latchkey_license_seats_near_limit",
-		Help: "Usable licenses for two devices or more of which all seats are taken (full), or 9 of 10 (nearly_full); " +
-			"counted every 5 minutes.",
+		Help: "Usable licenses for two devices or more of which all seats are taken (full), or 9 of 10 " +
+			"(nearly_full); counted every 5 minutes.",
 	}, []string{"seats"})
 	r.MustRegister(v)
 	return v

@@ -106,7 +106,12 @@ func settingsProblem(err error) error {
 func (s *suite) openDatabase(
 	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger,
 ) (*db.DB, error) {
-	database, err := db.Open(ctx, db.Config{URL: s.databaseURL(name), Schema: name, MaxConns: s.settings.DatabaseConns, Log: log})
+	database, err := db.Open(ctx, db.Config{
+		URL:      s.databaseURL(name),
+		Schema:   name,
+		MaxConns: s.settings.DatabaseConns,
+		Log:      log,
+	})
 	if err != nil {
 		return nil, err
 	}

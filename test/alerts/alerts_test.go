@@ -109,10 +109,10 @@ var situations = map[string]struct{ firing, quiet string }{
 		quiet:  `latchkey_license_refused_tokens_total{service="license", reason="expired"} 0+30x60`,
 	},
 	"LatchkeyCacheMisses": {
-		firing: `latchkey_cache_lookups_total{service="license", instance="a", cache="license_keys", result="miss"} 0+900x60
-			latchkey_cache_lookups_total{service="license", instance="a", cache="license_keys", result="hit"} 0+300x60`,
-		quiet: `latchkey_cache_lookups_total{service="license", instance="a", cache="license_keys", result="miss"} 0+9x60
-			latchkey_cache_lookups_total{service="license", instance="a", cache="license_keys", result="hit"} 0+3x60`,
+		firing: `latchkey_cache_lookups_total{service="license", cache="license_keys", result="miss"} 0+900x60
+			latchkey_cache_lookups_total{service="license", cache="license_keys", result="hit"} 0+300x60`,
+		quiet: `latchkey_cache_lookups_total{service="license", cache="license_keys", result="miss"} 0+9x60
+			latchkey_cache_lookups_total{service="license", cache="license_keys", result="hit"} 0+3x60`,
 	},
 	"LatchkeyVersionsDiffer": {
 		firing: `latchkey_build_info{service="auth", version="v1", commit="a"} 1x150
@@ -151,7 +151,8 @@ func fires(t *testing.T, rule rulefmt.Rule, series string) bool {
 	storage := promqltest.LoadedStorage(t, "load 1m\n"+indented(series))
 	defer storage.Close()
 	engine := promqltest.NewTestEngineWithOpts(t, promql.EngineOpts{
-		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 90 * time.Second, Parser: parser.NewParser(parser.Options{}),
+		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 90 * time.Second,
+		Parser: parser.NewParser(parser.Options{}),
 	})
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
 	if err != nil {

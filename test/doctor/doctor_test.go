@@ -115,7 +115,8 @@ func listen(t *testing.T) net.Listener {
 func (p *patient) exec(statement string, args ...any) {
 	p.t.Helper()
 	// also while the test is cleaned up
-	err := p.data.Tx(context.WithoutCancel(p.t.Context()), func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, args...).Error })
+	ctx := context.WithoutCancel(p.t.Context())
+	err := p.data.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, args...).Error })
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -169,7 +170,8 @@ const (
 	warns = "WARN  "
 )
 
-// faults are planted one at a time; sign and what begin the line that doctor prints, remedy is part of what it says to do.
+// faults are planted one at a time; sign and what begin the line that doctor prints, remedy is part of what it says to
+// do.
 var faults = map[string]struct {
 	plant              func(p *patient)
 	sign, what, remedy string
@@ -243,7 +245,8 @@ var faults = map[string]struct {
 		}, fails, "permissions", "GRANT SELECT, INSERT, UPDATE, DELETE",
 	},
 	"the process may open more connections than the server takes": {
-		func(p *patient) { p.env["LATCHKEY_DATABASE_MAX_CONNS"] = "9999" }, warns, "connections", "lower LATCHKEY_DATABASE_MAX",
+		func(p *patient) { p.env["LATCHKEY_DATABASE_MAX_CONNS"] = "9999" }, warns, "connections",
+		"lower LATCHKEY_DATABASE_MAX_CONNS",
 	},
 	"events wait": {
 		func(p *patient) {
@@ -386,7 +389,8 @@ func TestPlantedFaults(t *testing.T) {
 func names(told, begins, remedy string) bool {
 	lines := strings.Split(told, "\n")
 	for i, line := range lines[:len(lines)-1] {
-		if strings.HasPrefix(line, begins) && strings.Contains(lines[i+1], "-> ") && strings.Contains(lines[i+1], remedy) {
+		_, does, _ := strings.Cut(lines[i+1], "-> ")
+		if strings.HasPrefix(line, begins) && strings.Contains(does, remedy) {
 			return true
 		}
 	}

@@ -60,8 +60,8 @@ func (s *Store) Events(
 	return events, total, translate(err)
 }
 
-// NearSeatLimit counts the usable licenses for two devices or more of which all seats are taken, and those of which 9 of
-// 10 are. It reads every license.
+// NearSeatLimit counts the usable licenses for two devices or more of which all seats are taken, and those of which 9
+// of 10 are. It reads every license.
 func (s *Store) NearSeatLimit(ctx context.Context, now time.Time) (full, nearly int, err error) {
 	var row struct{ Full, Nearly int }
 	const counts = `
