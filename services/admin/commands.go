@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/kubesecrets"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/services/admin/importer"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/store"
 )
 
@@ -28,7 +29,7 @@ func Program(cfg *Config) app.Service {
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands: []*cobra.Command{
-			app.DeadLetters(auditQueue().Name, erasureQueue().Name), kubernetesSecretsCommand(),
+			app.DeadLetters(auditQueue().Name, erasureQueue().Name), kubernetesSecretsCommand(), importer.Command(),
 		},
 	}
 }

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/admin/importer"
 	"github.com/latchkey-dev/latchkey/services/auth"
 	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // command is what the program does instead of serving, with the settings that it serves with. It has the data
@@ -83,6 +88,9 @@ func checkCommand(args []string) error {
 	}
 	c, known := commands[args[0]]
 	switch {
+	case args[0] == importer.Name:
+		return fmt.Errorf("%s comes before its options: latchkey %[1]s [--dry-run] FILE; latchkey %[1]s --help lists them",
+			importer.Name)
 	case !known:
 		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
 			args[0], strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
@@ -96,11 +104,21 @@ func checkCommand(args []string) error {
 // commandUsages shows the commands as flags are shown.
 func commandUsages() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "  %-24s %s\n", importer.Name+" FILE", "while it runs: take over licenses of another system; see --help of it")
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
 		c := commands[name]
 		fmt.Fprintf(&b, "  %-24s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)
 	}
 	return b.String()
+}
+
+// importLicenses is the command that does its work by the API of the suite that serves from the data directory.
+func importLicenses(ctx context.Context, args []string, out, logs io.Writer) error {
+	file := filepath.Join(cmp.Or(os.Getenv("LATCHKEY_DATA_DIR"), "latchkey-data"), credentials.File)
+	if _, err := os.Stat(file); err == nil && os.Getenv("LATCHKEY_ADMIN_API_KEY") == "" {
+		args = append([]string{"--credentials", file}, args...) // another one that is named comes later, and wins
+	}
+	return importer.Run(ctx, args, out, logs)
 }
 
 // with opens the database of a service for fn. There is no bus: nothing else runs.

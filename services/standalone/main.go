@@ -4,7 +4,7 @@
 //
 //	latchkey [--data-dir latchkey-data]
 //
-// A few commands change its keys while it is stopped: see commands.
+// A few commands change its keys while it is stopped: see commands. latchkey import takes over licenses while it runs.
 //
 // With LATCHKEY_DATABASE_URL and LATCHKEY_AMQP_URL it runs on PostgreSQL and RabbitMQ. latchkey --help lists the
 // settings.
@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/services/admin/importer"
 )
 
 func main() {
@@ -34,6 +35,9 @@ func main() {
 
 // run is the program until ctx ends: what people read goes to out, the log to logs.
 func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
+	if len(args) > 0 && args[0] == importer.Name {
+		return importLicenses(ctx, args[1:], out, logs)
+	}
 	set, err := loadSettings(args, out)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil

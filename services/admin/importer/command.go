@@ -1,0 +1,170 @@
+package importer
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
+)
+
+// Name is that of the command.
+const Name = "import"
+
+// flags are the options of the command as they are written.
+type flags struct {
+	options
+	url, credentials, report string
+}
+
+// Command is the command of a program. It needs none of its settings but the admin key.
+func Command() *cobra.Command {
+	f := &flags{}
+	cmd := &cobra.Command{
+		Use:   Name + " FILE",
+		Short: "Take over licenses, devices, users and counters of another system from a CSV file",
+		Long: `Take over licenses with their keys, customers, users, devices and counters from a CSV file, by the admin API.
+A license is known by its key: the same file can be imported again, after an interruption too, and changes nothing
+twice. Begin with --dry-run. What is refused goes to a report with line, column and reason; the rest goes on.
+docs/import.md lists the columns.
+
+The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stands in the file --credentials.`,
+		Example: "  admin import --dry-run licenses.csv\n  admin import --from licensespring --url https://admin.example licenses.csv",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+	}
+	set := cmd.Flags()
+	set.StringVar(&f.from, "from", Generic, "what wrote the file: csv (columns as in docs/import.md) or licensespring")
+	set.BoolVar(&f.dryRun, "dry-run", false, "tell what an import would do, and do nothing")
+	set.BoolVar(&f.update, "update", false, "change licenses that are here already; otherwise they stay as they are")
+	set.StringToStringVar(&f.columns, "map", nil, "HEADING=NAME: what a column is called here; HEADING= leaves it out")
+	set.StringVar(&f.product, "product", "", "the product of licenses whose lines name none")
+	set.StringVar(&f.customer, "customer", "", "the customer_id of licenses whose lines name none")
+	set.StringVar(&f.report, "report", "", "where to write what was refused (default FILE.refused.csv)")
+	set.StringVar(&f.url, "url", "", "where the admin service is (default that of --credentials, or http://127.0.0.1:5004)")
+	set.StringVar(&f.credentials, "credentials", "", "a credentials.json with admin_api_key and admin_url")
+	return cmd
+}
+
+// Run runs the command by itself: what it did goes to out, its progress to logs.
+func Run(ctx context.Context, args []string, out, logs io.Writer) error {
+	cmd := Command()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(logs)
+	return cmd.ExecuteContext(ctx)
+}
+
+func (f *flags) run(cmd *cobra.Command, file string) error {
+	if f.from != Generic && f.from != LicenseSpring {
+		return usage(fmt.Errorf("--from is %s or %s", Generic, LicenseSpring))
+	}
+	to, err := f.target()
+	if err != nil {
+		return usage(err)
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return usage(err)
+	}
+	defer in.Close()
+	size, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	counted := &countingReader{from: in}
+	rows, err := newReader(counted, f.from, f.columns)
+	if err != nil {
+		return usage(err)
+	}
+	if f.report == "" {
+		f.report = file + ".refused.csv"
+	}
+	report := &report{name: f.report}
+	p := &progress{to: cmd.ErrOrStderr(), read: counted, size: size.Size(), begun: time.Now()}
+	work := run{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
+	err = errors.Join(work.all(cmd.Context()), report.close())
+	p.end(work.counts)
+	f.summary(cmd.OutOrStdout(), work.counts)
+	if err == nil && work.counts.refused > 0 {
+		err = fmt.Errorf("%d licenses or lines were refused; %s says why", work.counts.refused, f.report)
+	}
+	return err
+}
+
+func usage(err error) error { return &app.ArgumentError{Err: err} }
+
+func (f *flags) summary(out io.Writer, c counts) {
+	did := "done"
+	if f.dryRun {
+		did = "a dry run, nothing was written"
+	}
+	fmt.Fprintf(out, "%s: %d created, %d updated, %d unchanged, %d here and different, %d refused\n",
+		did, c.created, c.updated, c.unchanged, c.differs, c.refused)
+}
+
+// target is where to import to, and the key for it.
+func (f *flags) target() (target, error) {
+	t := target{url: f.url, key: os.Getenv("LATCHKEY_ADMIN_API_KEY"), client: &http.Client{}}
+	if f.credentials != "" {
+		var c struct {
+			Key string `json:"admin_api_key"`
+			URL string `json:"admin_url"`
+		}
+		raw, err := os.ReadFile(f.credentials)
+		if err == nil {
+			err = json.Unmarshal(raw, &c)
+		}
+		if err != nil {
+			return t, fmt.Errorf("--credentials: %w", err)
+		}
+		t.key = c.Key
+		if t.url == "" {
+			t.url = c.URL
+		}
+	}
+	if t.url == "" {
+		t.url = "http://127.0.0.1:5004"
+	}
+	if t.key == "" {
+		return t, errors.New("set LATCHKEY_ADMIN_API_KEY to an admin key, or name a file by --credentials")
+	}
+	return t, nil
+}
+
+// report is a file that is made with its first line.
+type report struct {
+	name string
+	file *os.File
+	csv  *csv.Writer
+}
+
+func (r *report) add(p problem) error {
+	if r.file == nil {
+		file, err := os.OpenFile(r.name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		r.file, r.csv = file, csv.NewWriter(file)
+		_ = r.csv.Write([]string{"line", "column", "error_code", "reason"}) // close tells
+	}
+	return r.csv.Write([]string{strconv.Itoa(p.Line), p.Column, p.Code, p.Reason})
+}
+
+func (r *report) close() error {
+	if r.file == nil {
+		return nil
+	}
+	r.csv.Flush()
+	return errors.Join(r.csv.Error(), r.file.Close())
+}

@@ -1,0 +1,162 @@
+// Package importer is the command that takes over licenses from a file: it reads what another system exported, and has
+// the admin API import it, so that roles, the audit log and replicas hold, from any machine.
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"strings"
+	"time"
+)
+
+// Formats of files.
+const (
+	LicenseSpring = "licensespring"
+	Generic       = "csv"
+)
+
+// options are those of the command.
+type options struct {
+	from, product, customer string
+	columns                 map[string]string
+	dryRun, update          bool
+}
+
+// run is one import.
+type run struct {
+	options
+	target target
+	reader *reader
+	refuse func(problem) error
+	// progress hears of each call.
+	progress func(counts)
+	counts   counts
+	seen     map[uint64]bool
+	seed     maphash.Seed
+}
+
+// counts are how many licenses there were of each outcome; refused counts lines that are no license, too.
+type counts struct {
+	created, updated, unchanged, differs, refused int
+}
+
+func (c counts) all() int { return c.created + c.updated + c.unchanged + c.differs + c.refused }
+
+// all imports a file. Each call is a whole: an import that broke off is made anew and goes on where it was.
+func (r *run) all(ctx context.Context) error {
+	r.seen, r.seed = map[uint64]bool{}, maphash.MakeSeed()
+	var batch []*row
+	size := 0
+	for {
+		next, wrong, err := r.reader.read()
+		if errors.Is(err, io.EOF) {
+			return r.send(ctx, batch)
+		}
+		if err != nil {
+			return err
+		}
+		if wrong == nil {
+			wrong = r.check(next)
+		}
+		if wrong != nil {
+			if err := r.note(*wrong); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize || next.rest != batch[0].rest) {
+			if err := r.send(ctx, batch); err != nil {
+				return err
+			}
+			batch, size = nil, 0
+		}
+		batch, size = append(batch, next), size+next.size
+	}
+}
+
+// check refuses a key that an earlier line had, and fills in what the file does not say. Where licenses are updated, a
+// key may come again.
+func (r *run) check(next *row) *problem {
+	for name, value := range map[string]string{"product": r.product, "customer_id": r.customer} {
+		if _, given := next.members[name]; !given && value != "" {
+			next.members[name] = value
+		}
+	}
+	key := maphash.String(r.seed, strings.ToLower(next.key))
+	if r.seen[key] && !next.rest && !r.update {
+		return next.origin("license_key").wrong("an earlier line has this license_key; sort the file by license_key, or " +
+			"import it with --update")
+	}
+	r.seen[key] = true
+	return nil
+}
+
+func (r *run) note(p problem) error {
+	r.counts.refused++
+	return r.refuse(p)
+}
+
+func (r *run) send(ctx context.Context, batch []*row) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	body := request{DryRun: r.dryRun, Existing: "keep"}
+	if r.update || batch[0].rest {
+		body.Existing = "update"
+	}
+	for _, b := range batch {
+		body.Licenses = append(body.Licenses, b.members)
+	}
+	results, err := r.target.send(ctx, body)
+	if err != nil {
+		return fmt.Errorf("stopped at line %d: %w", batch[0].line, err)
+	}
+	for i := range results {
+		if err := r.count(batch[i], &results[i]); err != nil {
+			return err
+		}
+	}
+	r.progress(r.counts)
+	return nil
+}
+
+func (r *run) count(b *row, res *result) error {
+	switch res.Outcome {
+	case "created":
+		r.counts.created++
+	case "updated":
+		r.counts.updated++
+	case "unchanged":
+		r.counts.unchanged++
+	case "differs":
+		r.counts.differs++
+		return r.refuse(problem{
+			Line: b.line, Column: strings.Join(res.Changed, " "), Code: "DIFFERS",
+			Reason: "the license is here and stays as it is; --update would change these",
+		})
+	default:
+		return r.failed(b, res)
+	}
+	return nil
+}
+
+// failed notes each member that is wrong where it stands in the file.
+func (r *run) failed(b *row, res *result) error {
+	r.counts.refused++
+	if len(res.Details.Fields) == 0 {
+		return r.refuse(problem{Line: b.line, Code: res.ErrorCode, Reason: res.Error})
+	}
+	for at, reason := range res.Details.Fields {
+		c := b.origin(at)
+		if err := r.refuse(problem{Line: c.line, Column: c.column, Code: res.ErrorCode, Reason: reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rate is how many came in a time, a second.
+func rate(n int, since time.Duration) float64 { return float64(n) / max(since.Seconds(), 0.001) }

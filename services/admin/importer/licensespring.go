@@ -1,0 +1,227 @@
+package importer
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// springsColumns are columns of LicenseSpring's files that say what one of ours says. Names are without the prefixes
+// license__, product__ and order__.
+var springsColumns = map[string]string{
+	"license_key":            "license_key",
+	"short_code":             "product",
+	"product":                "product",
+	"license_type":           "license_type",
+	"enabled":                "is_active",
+	"is_trial":               "is_trial",
+	"is_test":                "is_test",
+	"max_activations":        "max_devices",
+	"validity_period":        "expires_at",
+	"start_date":             "starts_at",
+	"maintenance_period":     "maintenance_until",
+	"grace_period":           "grace_hours",
+	"prevent_vm":             "prevent_vm",
+	"transfer_count":         "transfers_used",
+	"note":                   "metadata.note",
+	"store_id":               "metadata.order_store_id",
+	"type":                   "metadata.order_type",
+	"download_id":            "metadata.order_download_id",
+	"language":               "metadata.order_language",
+	"campaign_params":        "metadata.order_campaign_params",
+	"customer__email":        "customer_email",
+	"customer__company_name": "customer_company",
+	"customer__phone":        "customer_phone",
+	"customer__reference":    "customer_id",
+	"customer__address":      "customer_line1",
+	"customer__postcode":     "customer_postal_code",
+	"customer__state":        "customer_state",
+	"customer__city":         "customer_city",
+
+	// Of files of devices, license users and product features.
+	"hardware_id": "hardware_id",
+	"hostname":    "device_name",
+	"is_active":   "device_active",
+	"user__email": "user_email",
+	"email":       "user_email",
+	"code":        "entitlement",
+	"expiry_date": "entitlement_expires_at",
+}
+
+// springsRules are columns that are read together; springsLine does.
+var springsRules = map[string]bool{
+	"allow_unlimited_activations": true, "valid_duration": true, "enable_maintenance_period": true,
+	"allow_grace_period": true, "max_transfers": true, "is_floating": true, "is_floating_cloud": true,
+	"floating_users": true, "floating_timeout": true, "max_consumptions": true, "max_consumption": true,
+	"total_consumptions": true, "allow_unlimited_consumptions": true, "allow_overages": true, "max_overages": true,
+	"reset_consumption": true, "consumption_period": true, "customer__first_name": true, "customer__last_name": true,
+	"customer__country": true, "first_name": true, "last_name": true,
+}
+
+// springsName is the name of a column without a prefix that tells nothing; empty for one that LicenseSpring does not
+// have.
+func springsName(heading string) string {
+	name := strings.ToLower(heading)
+	for _, prefix := range []string{"license__", "product__", "order__"} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	if springsColumns[name] == "" && !springsRules[name] {
+		return ""
+	}
+	return name
+}
+
+// springsLine makes cells of our columns of those of LicenseSpring.
+func springsLine(theirs map[string]cell) map[string]cell {
+	s := springs{theirs, map[string]cell{}}
+	for name, c := range theirs {
+		if ours := springsColumns[name]; ours != "" {
+			s.ours[ours] = c
+		}
+	}
+	s.customer()
+	s.limits()
+	s.floating()
+	s.consumption()
+	return s.ours
+}
+
+type springs struct{ theirs, ours map[string]cell }
+
+// is tells what a column of truth values says; anything else is wrong and is left to be told by set.
+func (s springs) is(name string) (yes, given bool) {
+	value, wrong := readBool(s.theirs[name].text)
+	yes, _ = value.(bool)
+	return yes, wrong == ""
+}
+
+// set puts a text into one of our columns; it stands where a column of theirs does.
+func (s springs) set(ours, text, at string) {
+	c := s.theirs[at]
+	c.text = text
+	s.ours[ours] = c
+}
+
+// customer names who has the license: by reference, or else by e-mail address or company.
+func (s springs) customer() {
+	for _, prefix := range []string{"customer__", ""} {
+		name := strings.TrimSpace(s.theirs[prefix+"first_name"].text + " " + s.theirs[prefix+"last_name"].text)
+		at, ours := prefix+"last_name", map[string]string{"customer__": "customer_name", "": "user_name"}[prefix]
+		if s.theirs[at].text == "" {
+			at = prefix + "first_name"
+		}
+		if name != "" {
+			s.set(ours, name, at)
+		}
+	}
+	for _, ours := range []string{"customer_email", "customer_company"} {
+		if c, ok := s.ours[ours]; ok && s.ours["customer_id"].text == "" {
+			s.ours["customer_id"] = c
+		}
+	}
+	// Countries may be names there; ours are codes.
+	if c, ok := s.theirs["customer__country"]; ok {
+		ours := "metadata.customer_country"
+		if len(c.text) == 2 {
+			ours = "customer_country"
+			c.text = strings.ToUpper(c.text)
+		}
+		s.ours[ours] = c
+	}
+}
+
+var springsDuration = regexp.MustCompile(`^(\d+)\s*(d|days?|w|weeks?|m|months?|y|years?)?$`)
+
+// limits reads seats, and how long the license is good for.
+func (s springs) limits() {
+	if yes, _ := s.is("allow_unlimited_activations"); yes {
+		s.set("max_devices", "unlimited", "allow_unlimited_activations")
+	}
+	if c := s.theirs["max_transfers"]; c.text != "" && c.text != "0" { // 0 is no limit there
+		s.ours["transfer_limit"] = c
+	}
+	if yes, given := s.is("enable_maintenance_period"); given && !yes {
+		delete(s.ours, "maintenance_until")
+	}
+	if yes, given := s.is("allow_grace_period"); given && !yes {
+		delete(s.ours, "grace_hours")
+	}
+	c := s.theirs["valid_duration"]
+	if c.text == "" || s.ours["expires_at"].text != "" {
+		return
+	}
+	s.ours["duration_days"] = c // where it is no duration, the column says so
+	if m := springsDuration.FindStringSubmatch(strings.ToLower(c.text)); m != nil {
+		s.duration(m[1], m[2])
+	}
+	s.set("starts", "first_activation", "valid_duration")
+}
+
+func (s springs) duration(number, unit string) {
+	n, _ := strconv.Atoi(number)
+	delete(s.ours, "duration_days")
+	switch {
+	case strings.HasPrefix(unit, "m"):
+		s.set("duration_months", strconv.Itoa(n), "valid_duration")
+	case strings.HasPrefix(unit, "y"):
+		s.set("duration_months", strconv.Itoa(12*n), "valid_duration")
+	case strings.HasPrefix(unit, "w"):
+		s.set("duration_days", strconv.Itoa(7*n), "valid_duration")
+	default:
+		s.set("duration_days", strconv.Itoa(n), "valid_duration")
+	}
+}
+
+// floating reads slots; the timeout is in minutes there.
+func (s springs) floating() {
+	on, _ := s.is("is_floating_cloud")
+	if yes, _ := s.is("is_floating"); !yes && !on || s.theirs["floating_users"].text == "" {
+		return
+	}
+	s.ours["floating_slots"] = s.theirs["floating_users"]
+	s.set("floating_activation", "none", "floating_users")
+	if c := s.theirs["floating_timeout"]; c.text != "" {
+		s.ours["floating_lease_seconds"] = c
+		if minutes, err := strconv.Atoi(c.text); err == nil {
+			s.set("floating_lease_seconds", strconv.Itoa(60*minutes), "floating_timeout")
+		}
+	}
+}
+
+// consumption makes a counter of the consumption of a license, or of a product feature, whose code names it.
+func (s springs) consumption() {
+	name, limit := "consumptions", "max_consumptions"
+	feature, isFeature := s.ours["entitlement"]
+	if isFeature {
+		name, limit = feature.text, "max_consumption"
+	}
+	unlimited, _ := s.is("allow_unlimited_consumptions")
+	if s.theirs[limit].text == "" && !unlimited ||
+		!isFeature && !strings.EqualFold(s.theirs["license_type"].text, "consumption") {
+		return
+	}
+	at := limit
+	if unlimited {
+		at = "allow_unlimited_consumptions"
+	}
+	s.set("counter", name, at)
+	s.set("counter_limit", "unlimited", at)
+	if !unlimited {
+		s.ours["counter_limit"] = s.theirs[limit]
+	}
+	if isFeature {
+		s.set("entitlement_counter", name, limit)
+	}
+	if c := s.theirs["total_consumptions"]; c.text != "" {
+		s.ours["counter_used"] = c
+	}
+	if yes, _ := s.is("allow_overages"); yes {
+		s.set("counter_overage", "unlimited", "allow_overages")
+		if c := s.theirs["max_overages"]; c.text != "" && c.text != "0" {
+			s.ours["counter_overage"] = c
+		}
+	}
+	if yes, given := s.is("reset_consumption"); s.theirs["consumption_period"].text != "" && (yes || !given) {
+		s.ours["counter_reset"] = s.theirs["consumption_period"]
+	}
+}

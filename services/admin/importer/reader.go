@@ -1,0 +1,165 @@
+package importer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
+)
+
+// Bounds of what is sent in one call; the API takes at most 1000 licenses, users and devices together.
+const (
+	maxRows = 200
+	maxSize = 900
+)
+
+// reader makes rows of the lines of a file.
+type reader struct {
+	*table
+	from string
+	// names are those of the columns by their headings, ours those that were said to be a column of ours; columns that
+	// are left out have neither.
+	names, ours map[string]string
+	// next is a row whose following lines may belong to it.
+	next *row
+	// ended tells that the file has been read to its end.
+	ended bool
+}
+
+// newReader finds out what the columns of a file are. mapped are names of ours by headings, empty for columns that are
+// left out.
+func newReader(from io.Reader, format string, mapped map[string]string) (*reader, error) {
+	t, err := newTable(from)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{table: t, from: format, names: map[string]string{}, ours: mapped}
+	for heading, name := range mapped {
+		if !slices.Contains(t.columns, heading) {
+			return nil, fmt.Errorf("--map names the column %q, which the file does not have; it has %s", heading,
+				strings.Join(t.columns, ", "))
+		}
+		if _, known := columns[name]; !known && name != "" && !strings.HasPrefix(name, metadataPrefix) {
+			return nil, fmt.Errorf("--map %s=%s: there is no column %s here; there are %s, and metadata.NAME", heading,
+				name, name, strings.Join(slices.Sorted(maps.Keys(columns)), ", "))
+		}
+	}
+	return r, r.nameColumns()
+}
+
+// nameColumns finds out what the columns are that --map says nothing of.
+func (r *reader) nameColumns() error {
+	var unknown []string
+	taken := map[string]string{}
+	for _, heading := range r.columns {
+		if _, chosen := r.ours[heading]; chosen || heading == "" {
+			continue
+		}
+		name := r.nameOf(heading)
+		if name == "" {
+			unknown = append(unknown, r.unknown(heading))
+		} else if other := taken[name]; other != "" {
+			return fmt.Errorf("the columns %s and %s say the same; leave one out by --map HEADING=", other, heading)
+		}
+		r.names[heading], taken[name] = name, heading
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("columns that nobody knows: %s; say what they are by --map HEADING=NAME, or leave them out by "+
+			"--map HEADING=", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// nameOf is what a heading is called here, empty for one that is not known.
+func (r *reader) nameOf(heading string) string {
+	if r.from == LicenseSpring {
+		return springsName(heading)
+	}
+	name := strings.ToLower(heading)
+	if _, known := columns[name]; known {
+		return name
+	}
+	if strings.HasPrefix(name, metadataPrefix) && len(name) > len(metadataPrefix) {
+		return metadataPrefix + heading[len(metadataPrefix):]
+	}
+	return ""
+}
+
+func (r *reader) unknown(heading string) string {
+	known := slices.Collect(maps.Keys(columns))
+	if r.from == LicenseSpring {
+		known = slices.AppendSeq(slices.Collect(maps.Keys(springsColumns)), maps.Keys(springsRules))
+	}
+	if near := nearest.Name(strings.ToLower(heading), known); near != "" {
+		return fmt.Sprintf("%s (%s?)", heading, near)
+	}
+	return heading
+}
+
+// read is the next license of the file; io.EOF at its end. A license that has more devices than fit into a call comes
+// in several rows.
+func (r *reader) read() (*row, *problem, error) {
+	for !r.ended {
+		line, wrong, err := r.line()
+		switch {
+		case errors.Is(err, io.EOF):
+			r.ended = true
+		case err != nil || wrong != nil:
+			return nil, wrong, err
+		case r.next == nil:
+			r.next = line
+		case line.key != r.next.key:
+			done := r.next
+			r.next = line
+			return done, nil, nil
+		case r.next.size+line.size > maxSize:
+			done := r.next
+			r.next = line
+			line.rest = true
+			return done, nil, nil
+		default:
+			if wrong := r.next.join(line); wrong != nil {
+				return nil, wrong, nil
+			}
+		}
+	}
+	done := r.next
+	r.next = nil
+	if done == nil {
+		return nil, nil, io.EOF
+	}
+	return done, nil, nil
+}
+
+// line is the next line as a row of its own; nil for one without cells.
+func (r *reader) line() (*row, *problem, error) {
+	for {
+		n, cells, wrong, err := r.table.next()
+		if err != nil || wrong != nil {
+			return nil, wrong, err
+		}
+		if len(cells) == 0 {
+			continue
+		}
+		named := map[string]cell{}
+		for _, c := range cells {
+			if name := r.names[c.column]; name != "" {
+				named[name] = c
+			}
+		}
+		if r.from == LicenseSpring {
+			named = springsLine(named)
+		}
+		for _, c := range cells {
+			if name := r.ours[c.column]; name != "" {
+				named[name] = c
+			}
+		}
+		made, wrong := newRow(n, named)
+		return made, wrong, nil
+	}
+}

@@ -1,0 +1,107 @@
+package importer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Attempts and pauses of a call while the service is busy or away.
+const (
+	tries     = 8
+	firstWait = 250 * time.Millisecond
+	callTime  = 30 * time.Second
+)
+
+// target is the admin API.
+type target struct {
+	url, key string
+	client   *http.Client
+}
+
+// request is the body of a call.
+type request struct {
+	Licenses []map[string]any `json:"licenses"`
+	DryRun   bool             `json:"dry_run"`
+	Existing string           `json:"existing"`
+}
+
+// result is what the API answers of a row.
+type result struct {
+	Outcome   string   `json:"outcome"`
+	Changed   []string `json:"changed"`
+	ErrorCode string   `json:"error_code"`
+	Error     string   `json:"error"`
+	Details   struct {
+		Fields map[string]string `json:"fields"`
+	} `json:"details"`
+}
+
+// send imports rows. A call that is not answered is made again: what it did is not done twice.
+func (t *target) send(ctx context.Context, r request) ([]result, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		results, again, err := t.call(ctx, body)
+		if err == nil && len(results) != len(r.Licenses) {
+			err = fmt.Errorf("%s answered %d rows of %d", t.url, len(results), len(r.Licenses))
+		}
+		if err == nil || !again || try == tries {
+			return results, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// call makes one call; again tells that another may go better.
+func (t *target) call(ctx context.Context, body []byte) (results []result, again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+"/api/v1/admin/licenses/import",
+		bytes.NewReader(body))
+	if err != nil {
+		return nil, false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Admin-API-Key", t.key)
+	res, err := t.client.Do(req)
+	if err != nil {
+		return nil, true, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	if err != nil {
+		return nil, true, err
+	}
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusMultiStatus {
+		again = res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusTooManyRequests
+		return nil, again, refused(res.Status, raw)
+	}
+	var answer struct {
+		Results []result `json:"results"`
+	}
+	err = json.Unmarshal(raw, &answer)
+	return answer.Results, false, err
+}
+
+// refused is what the API says against a whole call.
+func refused(status string, raw []byte) error {
+	var e struct {
+		Error   string          `json:"error"`
+		Details json.RawMessage `json:"details"`
+	}
+	if json.Unmarshal(raw, &e) != nil || e.Error == "" {
+		return fmt.Errorf("the admin service answered %s", status)
+	}
+	return fmt.Errorf("the admin service answered %s: %s %s", status, e.Error, e.Details)
+}

@@ -1,0 +1,102 @@
+package importer
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// cell is a text of a file and where it stands.
+type cell struct {
+	line         int
+	column, text string
+}
+
+// problem is something that is wrong with a line of a file.
+type problem struct {
+	Line         int
+	Column, Code string
+	Reason       string
+}
+
+// badFile is the code of what is wrong with a file itself.
+const badFile = "FILE"
+
+func (c cell) wrong(reason string) *problem {
+	return &problem{Line: c.line, Column: c.column, Code: badFile, Reason: reason}
+}
+
+// table is a file of comma separated values whose first line names the columns.
+type table struct {
+	csv     *csv.Reader
+	columns []string
+}
+
+// newTable reads the first line. Cells are parted by commas, semicolons or tabs, whichever that line has most.
+func newTable(from io.Reader) (*table, error) {
+	in := bufio.NewReaderSize(from, 64<<10)
+	start, err := in.Peek(4)
+	if text := string(start); strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return nil, errors.New("the file is in UTF-16; save it as CSV in UTF-8")
+	}
+	if len(start) == 0 {
+		return nil, fmt.Errorf("the file is empty: %w", err)
+	}
+	if strings.HasPrefix(string(start), "\ufeff") {
+		_, _ = in.Discard(len("\ufeff"))
+	}
+	first, _ := in.Peek(in.Size())
+	line, _, _ := strings.Cut(string(first), "\n")
+	t := &table{csv: csv.NewReader(in)}
+	t.csv.Comma = separator(line)
+	t.csv.FieldsPerRecord = -1
+	names, err := t.csv.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the names of the columns: %w", err)
+	}
+	for _, name := range names {
+		t.columns = append(t.columns, strings.TrimSpace(name))
+	}
+	return t, nil
+}
+
+func separator(line string) rune {
+	best := ','
+	for _, r := range ";\t" {
+		if strings.Count(line, string(r)) > strings.Count(line, string(best)) {
+			best = r
+		}
+	}
+	return best
+}
+
+// next is the cells of a line that are not empty, and what is wrong with the line; io.EOF at the end.
+func (t *table) next() (line int, cells []cell, wrong *problem, err error) {
+	record, err := t.csv.Read()
+	if bad := new(csv.ParseError); errors.As(err, &bad) {
+		return bad.StartLine, nil, cell{line: bad.StartLine}.wrong("cannot be read: " + bad.Err.Error()), nil
+	}
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	line, _ = t.csv.FieldPos(0)
+	for i, text := range record {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if i >= len(t.columns) {
+			reason := fmt.Sprintf("has %d cells, the first line names %d columns", len(record), len(t.columns))
+			return line, nil, cell{line: line}.wrong(reason), nil
+		}
+		c := cell{line: line, column: t.columns[i], text: text}
+		if !utf8.ValidString(text) {
+			return line, nil, c.wrong("is not in UTF-8; save the file as CSV in UTF-8"), nil
+		}
+		cells = append(cells, c)
+	}
+	return line, cells, nil, nil
+}
