@@ -89,7 +89,8 @@ func checkCommand(args []string) error {
 	c, known := commands[args[0]]
 	switch {
 	case args[0] == importer.Name:
-		return fmt.Errorf("%s comes before its options: latchkey %[1]s [--dry-run] FILE; latchkey %[1]s --help lists them",
+		return fmt.Errorf("%s comes before its options: latchkey %[1]s [--dry-run] FILE; latchkey %[1]s --help "+
+			"lists them",
 			importer.Name)
 	case !known:
 		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
@@ -104,7 +105,8 @@ func checkCommand(args []string) error {
 // commandUsages shows the commands as flags are shown.
 func commandUsages() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %-24s %s\n", importer.Name+" FILE", "while it runs: take over licenses of another system; see --help of it")
+	fmt.Fprintf(&b, "  %-24s %s\n", importer.Name+" FILE",
+		"while it runs: take over licenses of another system; see --help of it")
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
 		c := commands[name]
 		fmt.Fprintf(&b, "  %-24s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)

@@ -35,7 +35,8 @@ func TestPages(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("pages %v, %v", pages, err)
 	}
-	pages = append(pages, "../../docs/license-file.md", "../../docs/dialects/delegated-keys.md")
+	pages = append(pages, "../../docs/license-file.md", "../../docs/import.md", "../../docs/dialects/delegated-keys.md",
+		"../../docs/dialects/licensespring.md")
 	for _, page := range pages {
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			raw, err := os.ReadFile(page)
@@ -50,6 +51,7 @@ func TestPages(t *testing.T) {
 				"http://127.0.0.1:5003", w.AnalyticsURL, "http://127.0.0.1:5004", w.AdminURL).Replace(script)
 			cmd := exec.Command("bash", "-c", script)
 			cmd.Dir = w.Dir // with latchkey-data in it
+			cmd.Env = append(os.Environ(), "PATH="+w.Bin+":"+os.Getenv("PATH"))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v:\n%s\n%s", err, out, script)
 			}

@@ -32,15 +32,16 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   Name + " FILE",
 		Short: "Take over licenses, devices, users and counters of another system from a CSV file",
-		Long: `Take over licenses with their keys, customers, users, devices and counters from a CSV file, by the admin API.
-A license is known by its key: the same file can be imported again, after an interruption too, and changes nothing
-twice. Begin with --dry-run. What is refused goes to a report with line, column and reason; the rest goes on.
-docs/import.md lists the columns.
+		Long: `Take over licenses with their keys, customers, users, devices and counters from a CSV file, by the
+admin API. A license is known by its key: the same file can be imported again, after an interruption
+too, and changes nothing twice. Begin with --dry-run. What is refused goes to a report with line,
+column and reason; the rest goes on. docs/import.md lists the columns.
 
-The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stands in the file --credentials.`,
-		Example: "  admin import --dry-run licenses.csv\n  admin import --from licensespring --url https://admin.example licenses.csv",
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stands in --credentials.`,
+		Example: "  admin import --dry-run licenses.csv\n  admin import --from licensespring --url " +
+			"https://admin.example licenses.csv",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	set := cmd.Flags()
 	set.StringVar(&f.from, "from", Generic, "what wrote the file: csv (columns as in docs/import.md) or licensespring")
@@ -50,7 +51,8 @@ The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stan
 	set.StringVar(&f.product, "product", "", "the product of licenses whose lines name none")
 	set.StringVar(&f.customer, "customer", "", "the customer_id of licenses whose lines name none")
 	set.StringVar(&f.report, "report", "", "where to write what was refused (default FILE.refused.csv)")
-	set.StringVar(&f.url, "url", "", "where the admin service is (default that of --credentials, or http://127.0.0.1:5004)")
+	set.StringVar(&f.url, "url", "", "where the admin service is (default that of --credentials, or "+
+		"http://127.0.0.1:5004)")
 	set.StringVar(&f.credentials, "credentials", "", "a credentials.json with admin_api_key and admin_url")
 	return cmd
 }
@@ -95,7 +97,14 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	work := run{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
 	err = errors.Join(work.all(cmd.Context()), report.close())
 	p.end(work.counts)
-	f.summary(cmd.OutOrStdout(), work.counts)
+	did := "done"
+	switch {
+	case f.dryRun:
+		did = "a dry run, nothing was written"
+	case err != nil:
+		did = "stopped; import the file again to go on"
+	}
+	f.summary(cmd.OutOrStdout(), did, work.counts)
 	if err == nil && work.counts.refused > 0 {
 		err = fmt.Errorf("%d licenses or lines were refused; %s says why", work.counts.refused, f.report)
 	}
@@ -104,11 +113,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 
 func usage(err error) error { return &app.ArgumentError{Err: err} }
 
-func (f *flags) summary(out io.Writer, c counts) {
-	did := "done"
-	if f.dryRun {
-		did = "a dry run, nothing was written"
-	}
+func (f *flags) summary(out io.Writer, did string, c counts) {
 	fmt.Fprintf(out, "%s: %d created, %d updated, %d unchanged, %d here and different, %d refused\n",
 		did, c.created, c.updated, c.unchanged, c.differs, c.refused)
 }

@@ -87,8 +87,9 @@ func (r *run) check(next *row) *problem {
 	}
 	key := maphash.String(r.seed, strings.ToLower(next.key))
 	if r.seen[key] && !next.rest && !r.update {
-		return next.origin("license_key").wrong("an earlier line has this license_key; sort the file by license_key, or " +
-			"import it with --update")
+		return next.origin("license_key").
+			wrong("an earlier line has this license_key; sort the file by license_key, or " +
+				"import it with --update")
 	}
 	r.seen[key] = true
 	return nil

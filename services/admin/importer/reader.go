@@ -68,8 +68,9 @@ func (r *reader) nameColumns() error {
 		r.names[heading], taken[name] = name, heading
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("columns that nobody knows: %s; say what they are by --map HEADING=NAME, or leave them out by "+
-			"--map HEADING=", strings.Join(unknown, ", "))
+		return fmt.Errorf(
+			"columns that nobody knows: %s; say what they are by --map HEADING=NAME, or leave them out by "+
+				"--map HEADING=", strings.Join(unknown, ", "))
 	}
 	return nil
 }
