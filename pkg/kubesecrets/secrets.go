@@ -1,6 +1,6 @@
-// Package kubesecrets makes the secrets of a suite that runs on Kubernetes together with its PostgreSQL and RabbitMQ, as
-// deploy/make-secrets does for Docker Compose: a Secret for each service, one for each server, and one with the public
-// keys of all services.
+// Package kubesecrets makes the secrets of a suite that runs on Kubernetes together with its PostgreSQL and RabbitMQ,
+// as deploy/make-secrets does for Docker Compose: a Secret for each service, one for each server, and one with the
+// public keys of all services.
 package kubesecrets
 
 import (
@@ -22,8 +22,8 @@ import (
 // peersKey is the entry with the public keys: it is used as an environment variable of this name.
 const peersKey = "LATCHKEY_INTERNAL_PEERS"
 
-// Make makes the Secrets, whose names begin with prefix and a dash, and tells out which there are. Those that exist stay
-// as they are, so it may be run again, also after it was interrupted, and by several at once.
+// Make makes the Secrets, whose names begin with prefix and a dash, and tells out which there are. Those that exist
+// stay as they are, so it may be run again, also after it was interrupted, and by several at once.
 func Make(ctx context.Context, c *Cluster, prefix string, out io.Writer) error {
 	var peers []string
 	for _, service := range app.Services() {

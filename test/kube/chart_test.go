@@ -221,7 +221,8 @@ func TestSecretsAreNoSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := regexp.MustCompile("`(LATCHKEY_[A-Z_]+)`, `LATCHKEY_[A-Z_]+_FILE`").FindAllStringSubmatch(string(page), -1)
+	secrets := regexp.MustCompile("`(LATCHKEY_[A-Z_]+)`, `LATCHKEY_[A-Z_]+_FILE`").
+		FindAllStringSubmatch(string(page), -1)
 	if len(secrets) < 8 {
 		t.Fatalf("docs/configuration.md has the secrets %v", secrets)
 	}

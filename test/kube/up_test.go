@@ -31,7 +31,9 @@ func up(t *testing.T, folder, jobs string) (told []string, out string, err error
 	if folder == "dev" {
 		stream += "    latchkey.dev/stage: secrets\n"
 	}
-	for path, content := range map[string]string{filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: ""} {
+	for path, content := range map[string]string{
+		filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: "",
+	} {
 		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}

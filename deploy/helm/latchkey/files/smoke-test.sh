@@ -33,7 +33,7 @@ made=$(call POST "$AUTH_URL/api/v1/auth/api-key" X-Admin-Secret "$admin_secret" 
   '{"client_name": "smoke test", "allowed_endpoints": ["*"]}')
 api_key=$(printf %s "$made" | member api_key) api_key_id=$(printf %s "$made" | member id)
 made=$(call POST "$ADMIN_URL/api/v1/admin/licenses" X-Admin-API-Key "$admin_key" \
-  '{"customer_id": "smoke-test", "max_devices": 1}')
+  '{"customer_id": "smoke-test", "max_devices": 1, "is_test": true}')
 license_key=$(printf %s "$made" | member license_key) license_id=$(printf %s "$made" | member license_id)
 
 device="{\"license_key\": \"$license_key\", \"hardware_id\": \"smoke-test\"}"
