@@ -27,7 +27,8 @@ const MaxTimeout = 1000 * time.Second
 
 const (
 	defaultTimeout = 30 * time.Second
-	// stepTimeout bounds each step before the request: the name, the connection, TLS, and the proxy.
+	// stepTimeout bounds each step before the request: the name, the connection, and TLS. For the way through a proxy
+	// there is the time of the whole call.
 	stepTimeout = 10 * time.Second
 	// maxHeader and maxBody bound an answer, in bytes.
 	maxHeader = 64 << 10

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
 // shellBlock is a fenced block of a page with commands for a shell.
@@ -38,24 +40,47 @@ func TestPages(t *testing.T) {
 	pages = append(pages, "../../docs/license-file.md", "../../docs/import.md", "../../docs/dialects/delegated-keys.md",
 		"../../docs/dialects/licensespring.md")
 	for _, page := range pages {
-		t.Run(filepath.Base(page), func(t *testing.T) {
-			raw, err := os.ReadFile(page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			script := shellPrelude
-			for _, block := range shellBlock.FindAllStringSubmatch(string(raw), -1) {
-				script += expectRefusals(block[1])
-			}
-			script = strings.NewReplacer("http://127.0.0.1:5001", w.AuthURL, "http://127.0.0.1:5002", w.LicenseURL,
-				"http://127.0.0.1:5003", w.AnalyticsURL, "http://127.0.0.1:5004", w.AdminURL).Replace(script)
-			cmd := exec.Command("bash", "-c", script)
-			cmd.Dir = w.Dir // with latchkey-data in it
-			cmd.Env = append(os.Environ(), "PATH="+w.Bin+":"+os.Getenv("PATH"))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v:\n%s\n%s", err, out, script)
-			}
-		})
+		t.Run(filepath.Base(page), func(t *testing.T) { runPage(t, w.Suite, page) })
+	}
+}
+
+// TestPageOfAppliances runs the commands of the page by which an installation is licensed itself: on one of its own,
+// which other tests do not need.
+func TestPageOfAppliances(t *testing.T) {
+	s, err := suite.Start(t.Context(), suite.Options{Embedded: true, Settings: []string{
+		"LATCHKEY_EDGE_PRIVATE_UPSTREAM=true",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error("the suite did not end well:", err)
+		}
+	})
+	runPage(t, s, "../../docs/dialects/spectra-analyze.md")
+}
+
+func runPage(t *testing.T, s *suite.Suite, page string) {
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := shellBlock.FindAllStringSubmatch(string(raw), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the page has no commands")
+	}
+	script := shellPrelude
+	for _, block := range blocks {
+		script += expectRefusals(block[1])
+	}
+	script = strings.NewReplacer("http://127.0.0.1:5001", s.AuthURL, "http://127.0.0.1:5002", s.LicenseURL,
+		"http://127.0.0.1:5003", s.AnalyticsURL, "http://127.0.0.1:5004", s.AdminURL).Replace(script)
+	cmd := exec.Command("bash", "-c", script)
+	cmd.Dir = s.Dir // with latchkey-data in it
+	cmd.Env = append(os.Environ(), "PATH="+s.Bin+":"+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s\n%s", err, out, script)
 	}
 }
 
