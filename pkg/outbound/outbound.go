@@ -103,15 +103,14 @@ func New(p Policy, timeout time.Duration, proxy *Proxy) (*Client, error) {
 }
 
 func (p *Proxy) url() (*url.URL, error) {
-	why := hostProblem(p.Host)
-	if why == "" {
-		why = portOf(p.Port)
+	if why := hostProblem(p.Host); why != "" {
+		return nil, &Problem{Part: ProxyHost, Text: why}
 	}
-	if why == "" && strings.Contains(p.User, ":") {
-		why = "must not have a colon in its user"
+	if why := portOf(p.Port); why != "" {
+		return nil, &Problem{Part: ProxyPort, Text: why}
 	}
-	if why != "" {
-		return nil, &Problem{Proxy: true, Text: why}
+	if strings.Contains(p.User, ":") {
+		return nil, &Problem{Part: ProxyUser, Text: "must not have a colon"}
 	}
 	u := &url.URL{Scheme: "http", Host: net.JoinHostPort(p.Host, strconv.Itoa(p.Port))}
 	if p.User != "" {
@@ -176,7 +175,7 @@ func (c *Client) addresses(ctx context.Context, u *url.URL) ([]netip.Addr, error
 	}
 	addresses, err := c.policy.resolve(ctx, c.proxy.Hostname(), false)
 	if problem := new(Problem); errors.As(err, &problem) {
-		problem.Proxy = true
+		problem.Part = ProxyHost
 	}
 	return addresses, err
 }

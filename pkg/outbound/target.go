@@ -11,21 +11,24 @@ import (
 	"strings"
 )
 
-// Problem is an address that may not be called: whoever entered it has to enter another.
+// The parts that people enter.
+const (
+	Server    = "url"
+	ProxyHost = "proxy_host"
+	ProxyPort = "proxy_port"
+	ProxyUser = "proxy_user"
+)
+
+// Problem is what may not be called: whoever entered it has to enter something else.
 type Problem struct {
-	// Proxy says that it is the proxy's.
-	Proxy bool
-	// Text goes on after the name of what was entered: "must ...".
+	// Part is one of those that people enter.
+	Part string
+	// Text goes on after the name of the part: "must ...".
 	Text string
 }
 
 // Error implements error.
-func (p *Problem) Error() string {
-	if p.Proxy {
-		return "the address of the proxy " + p.Text
-	}
-	return "the address " + p.Text
-}
+func (p *Problem) Error() string { return p.Part + " " + p.Text }
 
 const (
 	// maxURL is the longest URL, in characters.
@@ -45,35 +48,35 @@ var (
 // Where its name leads to, Do finds out.
 func (p Policy) CheckURL(text string) error {
 	if len(text) > maxURL {
-		return &Problem{Text: fmt.Sprintf("must have at most %d characters", maxURL)}
+		return &Problem{Part: Server, Text: fmt.Sprintf("must have at most %d characters", maxURL)}
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return errNoURL
 	case strings.ContainsAny(text, "?#"):
-		return &Problem{Text: "must end with its path, without ? and #"}
+		return &Problem{Part: Server, Text: "must end with its path, without ? and #"}
 	}
 	return p.check(u)
 }
 
-var errNoURL = &Problem{Text: "must be a URL such as https://licenses.example.com"}
+var errNoURL = &Problem{Part: Server, Text: "must be a URL such as https://licenses.example.com"}
 
 func (p Policy) check(u *url.URL) error {
 	switch {
 	case u.Opaque != "" || u.Host == "":
 		return errNoURL
 	case u.Scheme != "https" && (u.Scheme != "http" || !p.Private):
-		return &Problem{Text: "must begin with https://"}
+		return &Problem{Part: Server, Text: "must begin with https://"}
 	case u.User != nil:
-		return &Problem{Text: "must not have a user or a password in it"}
+		return &Problem{Part: Server, Text: "must not have a user or a password in it"}
 	}
 	why := hostProblem(u.Hostname())
 	if why == "" {
 		why = portProblem(u)
 	}
 	if why != "" {
-		return &Problem{Text: why}
+		return &Problem{Part: Server, Text: why}
 	}
 	return nil
 }
@@ -151,9 +154,9 @@ func (p Policy) allows(r reach) bool { return r == public || r == private && p.P
 func (p Policy) refusal(plain bool) *Problem {
 	switch {
 	case plain:
-		return &Problem{Text: "must begin with https://: without it only private addresses may be called"}
+		return &Problem{Part: Server, Text: "must begin with https://: without it only private addresses may be called"}
 	case p.Private:
-		return &Problem{Text: "must lead to a server: link-local and reserved addresses are never called"}
+		return &Problem{Part: Server, Text: "must lead to a server: link-local and reserved addresses are never called"}
 	}
-	return &Problem{Text: "must lead to a public server: private addresses are not called"}
+	return &Problem{Part: Server, Text: "must lead to a public server: private addresses are not called"}
 }

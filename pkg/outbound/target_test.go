@@ -47,7 +47,7 @@ func TestCheckURL(t *testing.T) {
 	} {
 		for _, p := range []Policy{{}, {Private: true}} {
 			problem := new(Problem)
-			if err := p.CheckURL(bad); !errors.As(err, &problem) || problem.Proxy {
+			if err := p.CheckURL(bad); !errors.As(err, &problem) || problem.Part != Server {
 				t.Errorf("%q with %+v: %v", bad, p, err)
 			}
 		}
@@ -58,19 +58,22 @@ func TestCheckURL(t *testing.T) {
 }
 
 func TestProxyProblems(t *testing.T) {
-	for name, proxy := range map[string]Proxy{
-		"no host":            {Port: 3128},
-		"a URL":              {Host: "http://proxy.example", Port: 3128},
-		"a host with a port": {Host: "proxy.example:3128", Port: 3128},
-		"a short address":    {Host: "127.1", Port: 3128},
-		"no port":            {Host: "proxy.example"},
-		"another's port":     {Host: "proxy.example", Port: 25},
-		"beyond the ports":   {Host: "proxy.example", Port: 65536},
-		"a colon":            {Host: "proxy.example", Port: 3128, User: "a:b"},
-		"a line":             {Host: "proxy.example\r\nX: y", Port: 3128},
+	for name, tt := range map[string]struct {
+		proxy Proxy
+		part  string
+	}{
+		"no host":            {Proxy{Port: 3128}, ProxyHost},
+		"a URL":              {Proxy{Host: "http://proxy.example", Port: 3128}, ProxyHost},
+		"a host with a port": {Proxy{Host: "proxy.example:3128", Port: 3128}, ProxyHost},
+		"a short address":    {Proxy{Host: "127.1", Port: 3128}, ProxyHost},
+		"a line":             {Proxy{Host: "proxy.example\r\nX: y", Port: 3128}, ProxyHost},
+		"no port":            {Proxy{Host: "proxy.example"}, ProxyPort},
+		"another's port":     {Proxy{Host: "proxy.example", Port: 25}, ProxyPort},
+		"beyond the ports":   {Proxy{Host: "proxy.example", Port: 65536}, ProxyPort},
+		"a colon":            {Proxy{Host: "proxy.example", Port: 3128, User: "a:b"}, ProxyUser},
 	} {
 		problem := new(Problem)
-		if _, err := New(Policy{Private: true}, 0, &proxy); !errors.As(err, &problem) || !problem.Proxy {
+		if _, err := New(Policy{Private: true}, 0, &tt.proxy); !errors.As(err, &problem) || problem.Part != tt.part {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

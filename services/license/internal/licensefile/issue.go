@@ -3,6 +3,7 @@ package licensefile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -187,10 +188,11 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 	f := licensing.File{
 		ID: uuid.Must(uuid.NewV7()).String(), KID: kid, Encrypted: r.Encrypt, IssuedAt: now.Truncate(time.Second),
 	}
+	seated := ch.License.CurrentDevices
 	for _, machine := range r.machines {
 		d, err := ch.SeatForFile(machine, now)
 		if err != nil {
-			return licensing.File{}, err
+			return licensing.File{}, withSeats(err, seated)
 		}
 		f.Devices = append(f.Devices, d)
 	}
@@ -206,6 +208,16 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 	f.ExpiresAt = r.end(&ch.License, f.IssuedAt)
 	ch.IssueFile(f, c, now)
 	return f, nil
+}
+
+// withSeats has a refusal tell of the seats that stay taken: those of the machines before are given up with it.
+func withSeats(err error, seated int) error {
+	if refused := new(licensing.RefusedError); errors.As(err, &refused) && refused.License != nil {
+		l := *refused.License
+		l.CurrentDevices = seated
+		refused.License = &l
+	}
+	return err
 }
 
 func (r *Request) end(l *licensing.License, issued time.Time) time.Time {

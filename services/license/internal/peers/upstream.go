@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/outbound"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
@@ -45,13 +47,11 @@ func (u Upstream) Activate(ctx context.Context, a appliance.Account, machineID s
 // Validate implements appliance.Upstream.
 func (u Upstream) Validate(ctx context.Context, a appliance.Account, machineID string) (appliance.Answer, error) {
 	s, err := u.ask(ctx, &a, "validate", machineID)
-	switch {
-	case err != nil:
+	if err == nil && s.Valid == nil {
+		err = errNoLatchkey
+	}
+	if err != nil {
 		return appliance.Answer{}, err
-	case s.Valid == nil:
-		return appliance.Answer{}, errNoLatchkey
-	case !*s.Valid:
-		return appliance.Answer{}, s.refusal()
 	}
 	return s.answer(), nil
 }
@@ -66,6 +66,9 @@ var errNoLatchkey = errors.New("the upstream does not answer as Latchkey does; c
 
 // ask makes a call. Answers that may be different the next time, or are not the upstream's own, are none.
 func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machineID string) (said, error) {
+	if err := u.Policy.CheckURL(a.URL); err != nil {
+		return said{}, problemOf(err)
+	}
 	client, err := outbound.New(u.Policy, time.Duration(a.Seconds)*time.Second, proxyOf(a.Proxy))
 	if err != nil {
 		return said{}, problemOf(err)
@@ -85,9 +88,9 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machi
 		return said{}, fmt.Errorf("the upstream answers %d", res.Status)
 	case err != nil:
 		return said{}, errNoLatchkey
-	case res.Status >= http.StatusBadRequest:
+	case res.Status >= http.StatusBadRequest, s.Valid != nil && !*s.Valid:
 		return said{}, s.refusal()
-	case s.LicenseID == "":
+	case !s.wellFormed():
 		return said{}, errNoLatchkey
 	}
 	return s, nil
@@ -101,7 +104,7 @@ func request(ctx context.Context, a *appliance.Account, endpoint, machineID stri
 	url := strings.TrimRight(a.URL, "/") + "/api/v1/license/" + endpoint
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, apierr.InvalidField("url", "must be a URL such as https://licenses.example.com")
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-API-Key", a.APIKey.Reveal())
@@ -117,14 +120,18 @@ func proxyOf(p *appliance.Proxy) *outbound.Proxy {
 
 // problemOf tells an address that may not be called as the API of the appliance calls it.
 func problemOf(err error) error {
-	problem := new(outbound.Problem)
-	switch {
-	case !errors.As(err, &problem):
-		return err
-	case problem.Proxy:
-		return apierr.InvalidField("proxy_host", problem.Text)
+	if problem := new(outbound.Problem); errors.As(err, &problem) {
+		return apierr.InvalidField(problem.Part, problem.Text)
 	}
-	return apierr.InvalidField("url", problem.Text)
+	return err
+}
+
+// wordForm is that of the codes of products and the types of licenses. An older upstream says no type.
+var wordForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+
+// wellFormed tells whether what is kept of the answer is what Latchkey answers.
+func (s *said) wellFormed() bool {
+	return uuid.Validate(s.LicenseID) == nil && wordForm.MatchString(s.Product) && wordForm.MatchString(s.LicenseType)
 }
 
 func (s *said) answer() appliance.Answer {

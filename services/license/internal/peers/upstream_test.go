@@ -50,7 +50,8 @@ func (o *otherLatchkey) account() appliance.Account {
 	return appliance.Account{URL: o.URL + "/at/", LicenseKey: "LIC-1", APIKey: "sk_1", Seconds: 20}
 }
 
-const goodLicense = `"license_id":"l-1","product":"editor","license_type":"subscription",` +
+const goodLicense = `"license_id":"0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b","product":"editor",` +
+	`"license_type":"subscription",` +
 	`"expires_at":"2026-06-01T00:00:00Z"`
 
 var loopback = Upstream{Policy: outbound.Policy{Private: true}}
@@ -58,12 +59,13 @@ var loopback = Upstream{Policy: outbound.Policy{Private: true}}
 func TestUpstreamAnswers(t *testing.T) {
 	end := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	want := appliance.Answer{
-		LicenseID: "l-1", Product: "editor", LicenseType: "subscription", ExpiresAt: end, UsableUntil: end,
+		LicenseID: "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b",
+		Product:   "editor", LicenseType: "subscription", ExpiresAt: end, UsableUntil: end,
 	}
 	o := startOther(t, map[string]reply{
 		"activate":   {201, `{"activated":true,` + goodLicense + `}`},
 		"validate":   {200, `{"valid":true,` + goodLicense + `,"grace":true,"grace_ends_at":"2026-06-02T00:00:00Z"}`},
-		"deactivate": {200, `{"deactivated":true,"license_id":"l-1"}`},
+		"deactivate": {200, `{"deactivated":true,"license_id":"0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"}`},
 	})
 	if got, err := loopback.Activate(t.Context(), o.account(), "m-1"); err != nil || got != want {
 		t.Errorf("activate: %+v, %v", got, err)
@@ -112,6 +114,9 @@ func TestUpstreamRefusals(t *testing.T) {
 		"a proxy's page":    {reply{200, `<h1>Please log in</h1>`}, ""},
 		"nothing":           {reply{200, ``}, ""},
 		"an empty object":   {reply{200, `{}`}, ""},
+		"a strange id":      {reply{200, `{"valid":true,"license_id":"l-1\u0000"}`}, ""},
+		"a strange product": {reply{200, `{"valid":true,` + goodLicense + `,"product":"a\u0000b"}`}, ""},
+		"a strange type":    {reply{200, `{"valid":true,` + goodLicense + `,"license_type":"` + long + `"}`}, ""},
 		"no verdict":        {reply{200, `{` + goodLicense + `}`}, ""},
 		"no object":         {reply{200, `[]`}, ""},
 		"null":              {reply{200, `null`}, ""},
@@ -149,12 +154,15 @@ func TestUpstreamAddresses(t *testing.T) {
 		"this computer": {Upstream{}, func(a *appliance.Account) { a.URL = "https://127.0.0.1:5002" }, "url"},
 		"plain http":    {Upstream{}, func(*appliance.Account) {}, "url"},
 		"no URL":        {loopback, func(a *appliance.Account) { a.URL = "https://\x00" }, "url"},
+		"a query":       {loopback, func(a *appliance.Account) { a.URL += "?x=" }, "url"},
+		"an anchor":     {loopback, func(a *appliance.Account) { a.URL += "#" }, "url"},
+		"no port":       {loopback, func(a *appliance.Account) { a.URL = "https://h:" }, "url"},
 		"metadata":      {loopback, func(a *appliance.Account) { a.URL = "https://169.254.169.254" }, "url"},
 		"a proxy here": {Upstream{}, func(a *appliance.Account) {
 			a.URL, a.Proxy = "https://1.1.1.1", &appliance.Proxy{Host: "127.0.0.1", Port: 3128}
 		}, "proxy_host"},
 		"a proxy's port": {loopback, func(a *appliance.Account) { a.Proxy = &appliance.Proxy{Host: "p", Port: 25} },
-			"proxy_host"},
+			"proxy_port"},
 	} {
 		edited := account
 		tt.edit(&edited)
