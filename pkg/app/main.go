@@ -132,7 +132,7 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
-	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(),
+	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(), p.republishCommand(),
 		p.healthcheckCommand(), p.internalKeyCommand())
 	if p.MasterKeys != nil {
 		root.AddCommand(p.rotateMasterKeyCommand())

@@ -1,10 +1,6 @@
 package license
 
 import (
-	"context"
-	"fmt"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
@@ -15,7 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
-	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store"
 )
 
@@ -36,7 +31,7 @@ func Program(cfg *Config) app.Service {
 		Peers:      []string{"auth"},
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
-		Commands:   []*cobra.Command{republishCommand(), exportRootKeyCommand(cfg), importRootKeyCommand(cfg)},
+		Commands:   []*cobra.Command{exportRootKeyCommand(cfg), importRootKeyCommand(cfg)},
 	}
 }
 
@@ -51,41 +46,4 @@ func MasterKeys(cfg Config, deps app.Deps) (*masterkey.Register, error) {
 		store.InstallationRows(deps.DB, ring), idempotency.Rows(deps.DB, ring, deps.Clock),
 	}
 	return masterkey.New(deps.DB, ring, append(rows, store.IntegrationRows(deps.DB, ring)...)...), nil
-}
-
-func republishCommand() *cobra.Command {
-	var since string
-	cmd := &cobra.Command{
-		Use:   "republish --since 2026-01-31",
-		Short: "Publish the event log again, so that analytics can be rebuilt",
-		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so
-it is safe to run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the
-log.`,
-		Example: "  license republish --since 2026-01-31\n  license republish --since 2026-01-31T08:00:00Z",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := parseSince(since)
-			if err != nil {
-				return &app.ArgumentError{Err: err}
-			}
-			return app.WithDeps(cmd, func(ctx context.Context, d app.Deps) error {
-				n, err := outbox.New(d.DB, licensing.Source).Republish(ctx, d.Bus, from, func(sent, total int) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d events", sent, total)
-				})
-				fmt.Fprintf(cmd.OutOrStdout(), "\n%d events published again\n", n)
-				return err
-			})
-		},
-	}
-	cmd.Flags().StringVar(&since, "since", "", "a date or an RFC 3339 time; required")
-	return cmd
-}
-
-func parseSince(s string) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf(
-		"--since wants a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z, not %q", s)
 }

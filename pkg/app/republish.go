@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/outbox"
+)
+
+func (p *program) republishCommand() *cobra.Command {
+	var since string
+	cmd := &cobra.Command{
+		Use:   "republish --since 2026-01-31",
+		Args:  cobra.NoArgs,
+		Short: "Publish the event log again, so that consumers can be rebuilt",
+		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so
+it is safe to run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the
+log.`,
+		Example: "  " + p.Name + " republish --since 2026-01-31\n  " + p.Name + " republish --since 2026-01-31T08:00:00Z",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := parseSince(since)
+			if err != nil {
+				return &ArgumentError{Err: err}
+			}
+			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				n, err := outbox.New(d.DB, Source(p.Name)).Republish(ctx, d.Bus, from, func(sent, total int) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d events", sent, total)
+				})
+				fmt.Fprintf(cmd.OutOrStdout(), "\n%d events published again\n", n)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "a date or an RFC 3339 time; required")
+	return cmd
+}
+
+func parseSince(s string) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf(
+		"--since wants a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z, not %q", s)
+}

@@ -1,0 +1,128 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+)
+
+// TestBackupUnderLoad backs up while devices are activated, deletes everything, and restores: whatever was acknowledged
+// before the backup is there, and counted once; tokens and license files of before are good.
+func TestBackupUnderLoad(t *testing.T) {
+	w := start(t, false)
+	id, key := w.create(`{"customer_id":"backup","max_devices":1000000,"max_offline_hours":72}`)
+	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
+	access, _, offline := w.threeTokens(id, "pc")
+	root := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw)
+	stop := w.activations(key, 3)
+	w.until(id, 40)
+	before, _ := w.devices(id)
+	folder := filepath.Join(t.TempDir(), "backup")
+	w.script(0, "backup", folder)
+	w.until(id, before+40) // changes that will be lost
+	acknowledged := int(stop()) + 1
+
+	if out := w.script(1, "restore", folder); !strings.Contains(out, "--replace") {
+		t.Errorf("restored into a database with rows: %s", out)
+	}
+	if out := w.script(1, "restore", "--replace", folder); !strings.Contains(out, "stop all services first") {
+		t.Errorf("restored below running services: %s", out)
+	}
+	for _, p := range w.Processes {
+		if err := p.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, service := range services {
+		w.sql("DROP SCHEMA " + service + " CASCADE")
+	}
+	w.emptyQueues()
+	w.script(0, "restore", folder)
+	for _, p := range w.Processes {
+		if err := p.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	for _, service := range services {
+		w.ran(w.settings(service), service, "republish", "--since", since)
+	}
+
+	after, _ := w.devices(id)
+	if after < before || after >= acknowledged {
+		t.Errorf("%d devices before the backup, %d acknowledged in all, %d restored", before, acknowledged, after)
+	}
+	w.ledger(id, int64(after))
+	w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
+	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/validate-offline",
+		fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
+	if now := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw); now != root {
+		t.Errorf("license files were signed under %s and are verified with %s", root, now)
+	}
+	w.works()
+}
+
+// emptyQueues deletes what waits in the broker.
+func (w *harness) emptyQueues() {
+	w.Helper()
+	for _, q := range bus.AllQueues() {
+		w.brokerAPI(http.MethodDelete, "/api/queues/%2F/"+url.PathEscape(q.Name)+"/contents", "")
+	}
+}
+
+// script runs one of scripts on the suite's database, demands its exit code, and returns what it says.
+func (w *harness) script(code int, name string, args ...string) string {
+	w.Helper()
+	u, err := url.Parse(w.Postgres.URL)
+	if err != nil {
+		w.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	cmd := exec.CommandContext(w.Context(), "../../scripts/"+name, args...)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "PGHOST=" + u.Hostname(), "PGPORT=" + u.Port(), "PGUSER=" + u.User.Username(),
+		"PGPASSWORD=" + password, "PGDATABASE=" + strings.TrimPrefix(u.Path, "/"), "PGSSLMODE=disable",
+	}
+	out, _ := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		w.Fatalf("scripts/%s %v: exit code %d, want %d\n%s", name, args, got, code, out)
+	}
+	return string(out)
+}
+
+// TestBackupRefuses bad arguments and damaged backups, in a sentence.
+func TestBackupRefuses(t *testing.T) {
+	w := start(t, false)
+	taken := t.TempDir()
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	w.script(0, "backup", damaged)
+	if err := os.WriteFile(filepath.Join(damaged, "latchkey.dump"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		code int
+		args []string
+		want string
+	}{
+		{2, []string{"backup"}, "usage"},
+		{2, []string{"backup", "--help"}, "usage"},
+		{1, []string{"backup", taken}, "exists"},
+		{2, []string{"restore"}, "usage"},
+		{1, []string{"restore", taken}, "is no backup"},
+		{1, []string{"restore", damaged}, "is damaged"},
+	} {
+		if out := w.script(tt.code, tt.args[0], tt.args[1:]...); !strings.Contains(out, tt.want) {
+			t.Errorf("%v says %s", tt.args, out)
+		}
+	}
+}
