@@ -215,6 +215,28 @@ func TestBadValuesAreRefused(t *testing.T) {
 	}
 }
 
+// TestNumbersStayWhole: the template language writes large numbers as 2.68435456e+08, which no setting takes.
+func TestNumbersStayWhole(t *testing.T) {
+	var values map[string]any
+	const text = "settings: {license: {LATCHKEY_CACHE_BYTES: 268435456, LATCHKEY_DOCS_DISABLED: true, " +
+		"LATCHKEY_DIALECTS: none}}"
+	if err := yaml.UnmarshalStrict([]byte(text), &values); err != nil {
+		t.Fatal(err)
+	}
+	files, err := helm(t, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := named[*corev1.ConfigMap](t, decodeFiles(t, "chart", files), "latchkey-license-settings").Data
+	want := map[string]string{
+		"LATCHKEY_CACHE_BYTES": "268435456", "LATCHKEY_DOCS_DISABLED": "true", "LATCHKEY_DIALECTS": "none",
+		"LATCHKEY_ENV": "production",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestSecretsAreNoSettings: the schema lets no secret of docs/configuration.md into a ConfigMap.
 func TestSecretsAreNoSettings(t *testing.T) {
 	page, err := os.ReadFile(inRoot(t, "docs/configuration.md"))
