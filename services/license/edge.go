@@ -130,7 +130,7 @@ func (s *Service) newAppliance(cfg Config) *appliance.Appliance {
 	return appliance.New(appliance.Deps{
 		Store:       s.store,
 		Trust:       appliance.Trust{Roots: s.trustedRoots(&cfg), Product: cfg.EdgeProduct},
-		Upstream:    peers.Upstream{Policy: cfg.upstreams()},
+		Upstream:    peers.Upstream{Policy: cfg.upstreams(), Product: cfg.EdgeProduct},
 		UpstreamURL: cfg.EdgeURL,
 		CheckEvery:  cfg.EdgeCheckEvery,
 		Required:    cfg.edge() == edgeRequired,

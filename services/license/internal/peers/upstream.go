@@ -21,7 +21,11 @@ import (
 
 // Upstream implements appliance.Upstream by asking the public API of another Latchkey as a client of it does. Its
 // address was entered by people.
-type Upstream struct{ Policy outbound.Policy }
+type Upstream struct {
+	Policy outbound.Policy
+	// Product, when not empty, is the code of the only product whose licenses are looked for.
+	Product string
+}
 
 // said is what an upstream answers.
 type said struct {
@@ -41,6 +45,9 @@ func (u Upstream) Activate(ctx context.Context, a appliance.Account, machineID s
 	if refused := new(appliance.RefusedError); errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated {
 		return u.Validate(ctx, a, machineID)
 	}
+	if err == nil {
+		err = u.checkProduct(&s)
+	}
 	return s.answer(), err
 }
 
@@ -50,10 +57,18 @@ func (u Upstream) Validate(ctx context.Context, a appliance.Account, machineID s
 	if err == nil && s.Valid == nil {
 		err = errNoLatchkey
 	}
-	if err != nil {
-		return appliance.Answer{}, err
+	if err == nil {
+		err = u.checkProduct(&s)
 	}
-	return s.answer(), nil
+	return s.answer(), err
+}
+
+// checkProduct refuses what an upstream that does not know products, or pretends, says of a license of another one.
+func (u Upstream) checkProduct(s *said) error {
+	if u.Product == "" || s.Product == u.Product {
+		return nil
+	}
+	return &appliance.RefusedError{Code: errcode.LicenseNotFound, Message: "the license is for another product"}
 }
 
 // Deactivate implements appliance.Upstream.
@@ -73,7 +88,7 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machi
 	if err != nil {
 		return said{}, problemOf(err)
 	}
-	req, err := request(ctx, a, endpoint, machineID)
+	req, err := u.request(ctx, a, endpoint, machineID)
 	if err != nil {
 		return said{}, err
 	}
@@ -96,8 +111,14 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machi
 	return s, nil
 }
 
-func request(ctx context.Context, a *appliance.Account, endpoint, machineID string) (*http.Request, error) {
-	body, err := json.Marshal(map[string]string{"license_key": a.LicenseKey.Reveal(), "hardware_id": machineID})
+func (u Upstream) request(
+	ctx context.Context, a *appliance.Account, endpoint, machineID string,
+) (*http.Request, error) {
+	members := map[string]string{"license_key": a.LicenseKey.Reveal(), "hardware_id": machineID}
+	if u.Product != "" {
+		members["product"] = u.Product
+	}
+	body, err := json.Marshal(members)
 	if err != nil {
 		return nil, err
 	}

@@ -142,6 +142,29 @@ func TestUpstreamRefusals(t *testing.T) {
 	}
 }
 
+// TestUpstreamOfOneProduct: the upstream is asked for it, and one that answers for another is not believed.
+func TestUpstreamOfOneProduct(t *testing.T) {
+	for product, refused := range map[string]bool{"editor": false, "viewer": true} {
+		o := startOther(t, map[string]reply{
+			"activate": {201, `{` + goodLicense + `}`}, "validate": {200, `{"valid":true,` + goodLicense + `}`},
+		})
+		u := Upstream{Policy: loopback.Policy, Product: product}
+		_, activated := u.Activate(t.Context(), o.account(), "m-1")
+		_, validated := u.Validate(t.Context(), o.account(), "m-1")
+		for _, err := range []error{activated, validated} {
+			verdict := new(appliance.RefusedError)
+			if errors.As(err, &verdict) != refused || (err != nil) != refused {
+				t.Errorf("%s: %v", product, err)
+			}
+		}
+		for _, asked := range o.asked {
+			if !strings.Contains(asked, `"product":"`+product+`"`) {
+				t.Errorf("asked %s", asked)
+			}
+		}
+	}
+}
+
 // TestUpstreamAddresses: what was entered is named as the API of the appliance names it.
 func TestUpstreamAddresses(t *testing.T) {
 	o := startOther(t, nil)
