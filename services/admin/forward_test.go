@@ -65,7 +65,8 @@ func (s *harness) isForwarded(r forwardedRoute) {
 	}
 	most := httpx.DefaultTimeout
 	for end, longer := range map[string]time.Duration{
-		"/bulk-create": 20 * time.Second, "/import": 20 * time.Second, "/bulk": 25 * time.Second, "/apply": 25 * time.Second,
+		"/bulk-create": 20 * time.Second, "/import": 20 * time.Second,
+		"/bulk": 25 * time.Second, "/apply": 25 * time.Second,
 		"/integrations/licensespring": 20 * time.Second, // it may make an RSA key
 	} {
 		if r.method == http.MethodPost && strings.HasSuffix(r.path, end) {

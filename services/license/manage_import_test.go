@@ -151,9 +151,8 @@ func TestImportDryRun(t *testing.T) {
 			{"license_key":"twice-key","customer_id":"a"},{"license_key":"twice-key","customer_id":"a"},
 			{"license_key":"full-key1","customer_id":"a","devices":[{"hardware_id":"x"},{"hardware_id":"y"}]},7`
 		want := []string{
-			"created", "updated devices max_devices", "unchanged", "created", "unchanged",
-			"failed DEVICE_LIMIT_EXCEEDED",
-			"failed VALIDATION_ERROR body",
+			"created", "updated devices max_devices", "failed VALIDATION_ERROR license_key", "created",
+			"failed VALIDATION_ERROR license_key", "failed DEVICE_LIMIT_EXCEEDED", "failed VALIDATION_ERROR body",
 		}
 		before := w.rows()
 		for _, dry := range []string{``, `,"dry_run":true`, `,"dry_run":null`} {
@@ -276,6 +275,7 @@ func TestImportOfBadRows(t *testing.T) {
 				`"devices":[{"hardware_id":"a","user":"x"}]`: invalid + "devices[0].user",
 			good + `"max_devices":2,"devices":[{"hardware_id":"a"},{"hardware_id":"a"}]`: invalid +
 				"devices[1].hardware_id",
+			good + `"transfers_used":1`:           invalid + "transfers_used",
 			good + `"transfers_used":-1`:          invalid + "transfers_used",
 			good + `"deactivation_reason":"gone"`: invalid + "deactivation_reason",
 			good + `"group_id":"` + group + `","max_devices":2,"devices":[{"hardware_id":"a"},` +
@@ -293,6 +293,46 @@ func TestImportOfBadRows(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, w.rows(), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("rows that failed wrote (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// A file from before a customer was erased does not bring the customer back.
+func TestImportAfterErasure(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id := firstImported(w.importing(wholeRow, forReal))
+		w.want(w.customers(http.MethodPost, "/acme/erase", "{}"), http.StatusOK, "")
+		erased := w.get(id)["customer_id"]
+		for _, dry := range []string{"", forReal} {
+			w.wantImported(w.importing(wholeRow, dry+`,"existing":"update"`), "failed CUSTOMER_NOT_FOUND")
+			w.wantImported(w.importing(wholeRow, dry), "differs")
+		}
+		if l := w.get(id); l["customer_id"] != erased {
+			t.Errorf("%v", l)
+		}
+	})
+}
+
+// Other calls have their turn while an import is carried out: it is several transactions, of which each is kept under
+// the Idempotency-Key.
+func TestAnImportIsSeveralTransactions(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		var rows []string
+		for i := range 120 {
+			rows = append(rows, fmt.Sprintf(`{"license_key":"many-key-%d","customer_id":"a"}`, i))
+		}
+		first := w.importing(strings.Join(rows, ","), forReal, "Idempotency-Key", "once")
+		again := w.importing(strings.Join(rows, ","), forReal, "Idempotency-Key", "once")
+		if first.body["created_count"] != 120.0 || again.raw != first.raw ||
+			again.header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("%s\n%s", first.raw, again.raw)
+		}
+		w.want(w.importing(rows[0], forReal, "Idempotency-Key", "once"), http.StatusUnprocessableEntity,
+			"IDEMPOTENCY_KEY_REUSED")
+		var kept int
+		err := w.db.Read(t.Context()).Raw("SELECT count(*) FROM idempotency_keys").Scan(&kept).Error
+		if err != nil || kept != 6 {
+			t.Errorf("%d answers are kept: %v", kept, err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,7 +68,8 @@ func (r *run) all(ctx context.Context) error {
 			}
 			continue
 		}
-		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize || next.rest != batch[0].rest) {
+		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize || next.rest != batch[0].rest ||
+			slices.ContainsFunc(batch, next.sameKey)) {
 			if err := r.send(ctx, batch); err != nil {
 				return err
 			}
@@ -94,6 +96,9 @@ func (r *run) check(next *row) *problem {
 	r.seen[key] = true
 	return nil
 }
+
+// sameKey tells whether two rows are about one license: a call takes only one of them.
+func (r *row) sameKey(other *row) bool { return strings.EqualFold(r.key, other.key) }
 
 func (r *run) note(p problem) error {
 	r.counts.refused++

@@ -235,6 +235,17 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// A key that comes again is sent in another call.
+func TestUpdateOfALicenseTwice(t *testing.T) {
+	a := newAPI(t)
+	if _, report, err := a.imports(t, "license_key,max_devices\nKEY-1,1\nKEY-2,1\nkey-1,2\n", "--update"); err != nil {
+		t.Fatal(err, report)
+	}
+	if len(a.calls) != 2 || len(a.calls[0].Licenses) != 2 || a.calls[1].Existing != "update" {
+		t.Errorf("%+v", a.calls)
+	}
+}
+
 // A file or an option that cannot be meant so ends the command before anything is sent.
 func TestWrongFiles(t *testing.T) {
 	for name, test := range map[string]struct {

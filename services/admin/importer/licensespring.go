@@ -139,6 +139,8 @@ func (s springs) limits() {
 	}
 	if c := s.theirs["max_transfers"]; c.text != "" && c.text != "0" { // 0 is no limit there
 		s.ours["transfer_limit"] = c
+	} else {
+		delete(s.ours, "transfers_used")
 	}
 	if yes, given := s.is("enable_maintenance_period"); given && !yes {
 		delete(s.ours, "maintenance_until")

@@ -30,6 +30,9 @@ func (s *Imports) create(ctx context.Context, by *licensing.Actor, r *Row) (lice
 		return "", err
 	}
 	l, err := s.Licenses.CreateImported(ctx, by, n)
+	if err == nil && len(n.Devices) > 0 {
+		err = s.checkSeats(ctx, l.ID, users)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -47,6 +50,9 @@ func (s *Imports) create(ctx context.Context, by *licensing.Actor, r *Row) (lice
 func (s *Imports) update(
 	ctx context.Context, by *licensing.Actor, known *licensing.License, r *Row,
 ) (changed []string, err error) {
+	if err := s.checkErased(ctx, known); err != nil {
+		return nil, err
+	}
 	users, err := s.users(ctx, by, r, owner{known.Product, cmp.Or(r.New.CustomerID, known.CustomerID)})
 	if err != nil {
 		return nil, err
@@ -56,6 +62,9 @@ func (s *Imports) update(
 		return nil, err
 	}
 	l, changed, err := s.Licenses.UpdateImported(ctx, by, known.ID, n)
+	if err == nil && slices.Contains(changed, "devices") {
+		err = s.checkSeats(ctx, l.ID, users)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +98,37 @@ func (s *Imports) checkProduct(ctx context.Context, l *licensing.License, named 
 			"the product %s has a license with this license_key; keys are unique over all products", l.Product)
 	}
 	return err
+}
+
+// checkErased refuses a row about a license whose customer was erased: what it says of persons is to be forgotten.
+func (s *Imports) checkErased(ctx context.Context, l *licensing.License) error {
+	c, err := s.Customers.Store.Customer(ctx, l.CustomerID)
+	if err == nil && !c.ErasedAt.IsZero() {
+		err = errErased
+	}
+	return err
+}
+
+var errErased = customer.ErrNotFound.WithMessagef(
+	"the customer of the license was erased, and an import does not bring a customer back; leave the line out")
+
+// checkSeats refuses devices of a user who has fewer seats than that, on all licenses together.
+func (s *Imports) checkSeats(ctx context.Context, licenseID string, users map[string]user.User) error {
+	if len(users) == 0 {
+		return nil
+	}
+	return s.Licenses.Store.Change(ctx, licenseID, nil, func(ch *licensing.Change) error {
+		for _, email := range slices.Sorted(maps.Keys(users)) {
+			u, err := ch.Reads.User(users[email].ID)
+			if err != nil {
+				return err
+			}
+			if u != nil && u.Devices > u.MaxDevices {
+				return licensing.ErrUserLimit
+			}
+		}
+		return nil
+	})
 }
 
 // users finds the users of a row by their e-mails, or makes them.

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 )
 
@@ -74,9 +75,10 @@ func (n *Import) takeOver(l *License, now time.Time) ([]Device, error) {
 		l.IsActive, l.DeactivatedAt, l.DeactivatedVersion = false, now, l.Version
 		set(&l.DeactivationReason, n.Change.DeactivationReason)
 	}
-	if l.rules().TransferLimit != nil {
-		set(&l.TransfersUsed, n.TransfersUsed)
+	if l.rules().TransferLimit == nil && n.TransfersUsed != nil {
+		return nil, apierr.InvalidField("transfers_used", "goes with transfer_limit")
 	}
+	set(&l.TransfersUsed, n.TransfersUsed)
 	devices := make([]Device, len(n.Devices))
 	for i, d := range n.Devices {
 		devices[i] = d.device(l, now)

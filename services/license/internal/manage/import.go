@@ -5,20 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
-// maxImported is how many licenses, users and devices together one import may have: they are one transaction, for which
-// activations on SQLite wait.
-const maxImported = 1000
+const (
+	// maxImported is how many licenses, users and devices together one import may have.
+	maxImported = 1000
+	// importChunk is how many of them are one transaction: on SQLite, activations wait for it.
+	importChunk = 20
+)
 
 // importRequest is the body of an import.
 type importRequest struct {
@@ -71,21 +77,8 @@ func (m *Manage) importLicenses(c *gin.Context) error {
 		return err
 	}
 	o := licenseimport.Options{DryRun: in.DryRun == nil || *in.DryRun, Update: in.Existing == "update"}
-	run := func(ctx context.Context, by *rpc.Actor) (importAnswer, error) {
-		answer, err := m.importRows(ctx, by, in.Licenses, o)
-		if err == nil && answer.Created+answer.Updated == 0 {
-			err = errNoneImported
-		}
-		return answer, err
-	}
-	var answer importAnswer
-	var err error
-	if o.DryRun { // asking what would happen may be repeated as often as one likes
-		answer, err = run(c.Request.Context(), rpc.ActorOf(c))
-	} else {
-		answer, err = change(m, c, run)
-	}
-	if err != nil && !errors.Is(err, errNoneImported) {
+	answer := importAnswer{DryRun: o.DryRun, Results: []importResult{}, Total: len(in.Licenses)}
+	if err := m.importChunks(c, in.rows(), o, &answer); err != nil {
 		return err
 	}
 	status := http.StatusOK
@@ -94,6 +87,88 @@ func (m *Manage) importLicenses(c *gin.Context) error {
 	}
 	c.PureJSON(status, answer)
 	return nil
+}
+
+// importChunks imports rows in chunks, each a transaction: others have their turn in between. A call that broke off is
+// made again without harm.
+func (m *Manage) importChunks(
+	c *gin.Context, rows []importRow, o licenseimport.Options, answer *importAnswer,
+) error {
+	key, err := importKey(c, o)
+	if err != nil {
+		return err
+	}
+	fresh := false
+	for n := 0; len(answer.Results) < len(rows); n++ {
+		part := key
+		if key.Key != "" {
+			part = key.Part(n)
+		}
+		chunk := nextChunk(rows[len(answer.Results):])
+		results, done, err := m.tryImport(c.Request.Context(), part, rpc.ActorOf(c), chunk, o)
+		if err != nil {
+			return brokenOff(err, len(answer.Results), len(rows))
+		}
+		fresh = fresh || done
+		answer.add(results)
+	}
+	if fresh { // not all of it is a repeated answer
+		c.Writer.Header().Del(httpx.HeaderReplayed)
+	}
+	return nil
+}
+
+// importKey is the Idempotency-Key of a call. What would happen may be asked as often as one likes.
+func importKey(c *gin.Context, o licenseimport.Options) (idempotency.Key, error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return idempotency.Key{}, err
+	}
+	key, err := idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
+	if o.DryRun {
+		key = idempotency.Key{}
+	}
+	return key, err
+}
+
+// nextChunk is the rows that make the next transaction, at least one.
+func nextChunk(rows []importRow) []importRow {
+	size := 0
+	for i := range rows {
+		if size += rows[i].size(); size > importChunk && i > 0 {
+			return rows[:i]
+		}
+	}
+	return rows
+}
+
+// tryImport imports a chunk; fresh tells that it was not done before.
+func (m *Manage) tryImport(
+	ctx context.Context, key idempotency.Key, by *rpc.Actor, rows []importRow, o licenseimport.Options,
+) (results []importResult, fresh bool, err error) {
+	for range chunkTries {
+		var tried []importResult
+		results, err = idempotency.Do(ctx, m.Idempotency, key, func(ctx context.Context) ([]importResult, error) {
+			fresh = true
+			if tried, err = m.importRows(ctx, by, rows, o); err == nil && !anyWritten(tried) {
+				err = errNoneImported
+			}
+			return tried, err
+		})
+		if errors.Is(err, errNoneImported) {
+			return tried, true, nil
+		}
+		if !errors.Is(err, apierr.ErrUnavailable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return results, fresh, err
+}
+
+func anyWritten(results []importResult) bool {
+	return slices.ContainsFunc(results, func(r importResult) bool {
+		return r.Outcome == licenseimport.Created || r.Outcome == licenseimport.Updated
+	})
 }
 
 func (r *importRequest) check() error {
@@ -115,42 +190,65 @@ func (r *importRequest) check() error {
 	return bad.Err()
 }
 
+// rows are the rows of a call, each with what is wrong with it.
+func (r *importRequest) rows() []importRow {
+	rows, seen := make([]importRow, len(r.Licenses)), map[string]bool{}
+	for i := range r.Licenses {
+		rows[i] = importRow{index: i, refusal: r.Licenses[i].Err(), license: &r.Licenses[i].Value}
+		if rows[i].refusal != nil {
+			continue
+		}
+		key := licensing.NormalizeKey(rows[i].license.LicenseKey)
+		if rows[i].refusal = rows[i].license.check(); rows[i].refusal == nil && seen[key] {
+			rows[i].refusal = apierr.InvalidField("license_key",
+				"an earlier row of the call has it; send one row for a license")
+		}
+		seen[key] = true
+	}
+	return rows
+}
+
+// importRow is a row of a call.
+type importRow struct {
+	index   int
+	license *importedLicense
+	// refusal is not nil for a row that cannot be meant so.
+	refusal error
+}
+
+func (r *importRow) size() int { return 1 + len(r.license.Users) + len(r.license.Devices) }
+
 // importRows hands the rows of the right shape to the rules and answers all of them, in their order.
 func (m *Manage) importRows(
-	ctx context.Context, by *rpc.Actor, rows []jsonbody.Row[importedLicense], o licenseimport.Options,
-) (importAnswer, error) {
-	refusals := make([]error, len(rows))
+	ctx context.Context, by *rpc.Actor, rows []importRow, o licenseimport.Options,
+) ([]importResult, error) {
 	var wanted []licenseimport.Row
 	for i := range rows {
-		if refusals[i] = rows[i].Err(); refusals[i] == nil {
-			refusals[i] = rows[i].Value.check()
-		}
-		if refusals[i] == nil {
-			wanted = append(wanted, rows[i].Value.row())
+		if rows[i].refusal == nil {
+			wanted = append(wanted, rows[i].license.row())
 		}
 	}
 	done, err := m.Imports.Run(ctx, by, wanted, o)
 	if err != nil {
-		return importAnswer{}, err
+		return nil, err
 	}
-	answer := importAnswer{DryRun: o.DryRun, Results: make([]importResult, len(rows)), Total: len(rows)}
-	next := 0
+	results, next := make([]importResult, len(rows)), 0
 	for i := range rows {
-		result := licenseimport.Result{Refusal: refusals[i]}
-		if refusals[i] == nil {
+		result := licenseimport.Result{Refusal: rows[i].refusal}
+		if rows[i].refusal == nil {
 			result = done[next]
 			next++
 		}
-		answer.add(i, result)
+		results[i] = newImportResult(rows[i].index, result, o.DryRun)
 	}
-	return answer, nil
+	return results, nil
 }
 
-func (a *importAnswer) add(index int, r licenseimport.Result) {
+func newImportResult(index int, r licenseimport.Result, dryRun bool) importResult {
 	body := importResult{
 		Index: index, Outcome: r.Outcome, Changed: append([]string{}, r.Changed...), Details: map[string]any{},
 	}
-	if r.LicenseID != "" && !(a.DryRun && r.Outcome == licenseimport.Created) {
+	if r.LicenseID != "" && !(dryRun && r.Outcome == licenseimport.Created) {
 		body.LicenseID = &r.LicenseID
 	}
 	if r.Refusal != nil {
@@ -160,10 +258,16 @@ func (a *importAnswer) add(index int, r licenseimport.Result) {
 			body.Details = e.Details
 		}
 	}
+	return body
+}
+
+func (a *importAnswer) add(results []importResult) {
 	counts := map[licenseimport.Outcome]*int{
 		licenseimport.Created: &a.Created, licenseimport.Updated: &a.Updated, failed: &a.Failed,
 		licenseimport.Unchanged: &a.Unchanged, licenseimport.Differs: &a.Differs,
 	}
-	*counts[body.Outcome]++
-	a.Results[index] = body
+	for i := range results {
+		*counts[results[i].Outcome]++
+	}
+	a.Results = append(a.Results, results...)
 }
