@@ -77,7 +77,13 @@ func TestLicenseSpringBundle(t *testing.T) {
 		w.want(w.products(http.MethodPatch, "/editor", `{"is_active":true}`), http.StatusOK, "")
 		bound.object(bound.ask(http.MethodPost, "activate_license", fmt.Sprintf(
 			`{"product":"editor","bundle_code":"suite","license_key":%q,"hardware_id":"pc"}`, key)))
-		bound.refused(bound.ask(http.MethodPost, "activate_bundle", whole), 400, "api_key_product_not_allowed")
+		for _, body := range []string{whole, strings.Replace(whole, `"suite"`, `"editor","bundle_code":"suite"`, 1)} {
+			bound.refused(bound.ask(http.MethodPost, "activate_bundle", body), 400, "api_key_product_not_allowed")
+		}
+		ofSuite := w.springs(`,"products":["suite"]`)
+		ofSuite.object(ofSuite.get("check_license", key, "pc", "product", "editor", "bundle_code", "suite"))
+		ofSuite.refused(ofSuite.get("check_license", key, "pc", "product", "editor"), 400,
+			"api_key_product_not_allowed")
 	})
 }
 
@@ -160,6 +166,10 @@ func TestBundlesOfProducts(t *testing.T) {
 			w.want(w.products(http.MethodPatch, "/suite", `{"bundle":`+bundle+`}`), http.StatusBadRequest,
 				errcode.ValidationError)
 		}
+		w.want(w.products(http.MethodPost, "", `{"code":"all","bundle":["suite"]}`), http.StatusBadRequest,
+			errcode.ValidationError)
+		w.want(w.products(http.MethodPatch, "/a_b", `{"bundle":["default"]}`), http.StatusBadRequest,
+			errcode.ValidationError)
 		if kept := w.products(http.MethodPatch, "/suite",
 			`{"name":"Suite"}`); fmt.Sprint(kept.body["bundle"]) != "[a_b]" {
 			t.Errorf("changed: %s", kept.raw)

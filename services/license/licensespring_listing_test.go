@@ -56,6 +56,12 @@ func TestLicenseSpringCustomerUsers(t *testing.T) {
 		server.object(server.ask(http.MethodPost, "activate_license", fmt.Sprintf(
 			`{"product":"studio","username":"ada@example.com","password":%q,"hardware_id":"pc"}`, thePassword)))
 		body := server.object(server.ask(http.MethodGet, path, ""))
+		w.trialPolicy("try", "default", "") // a stranger cannot hide the customer behind another of the same address
+		server.object(server.trial("default", "boss@example.com"))
+		if hidden := server.object(server.ask(http.MethodGet, path, "")); len(hidden["users"].([]any)) != 1 ||
+			hidden["customer"].(map[string]any)["reference"] != "acme" {
+			t.Errorf("listed: %v", hidden)
+		}
 		users := body["users"].([]any)
 		one := users[0].(map[string]any)
 		if len(users) != 1 || one["email"] != "Ada@example.com" || one["last_name"] != "Lovelace" ||

@@ -34,6 +34,8 @@ type Store interface {
 // Filter selects customers; empty members do not filter.
 type Filter struct {
 	CustomerID string
+	// Email is the whole e-mail address, whatever its case.
+	Email string
 	// Search is how the customer_id, the e-mail address or the company begins; the latter two whatever their case.
 	Search string
 }

@@ -181,6 +181,10 @@ func (s *Store) Customers(
 		all := q
 		q = func() *gorm.DB { return all().Where("customer_id = ?", f.CustomerID) }
 	}
+	if f.Email != "" {
+		all := q
+		q = func() *gorm.DB { return all().Where("email_key = ?", strings.ToLower(f.Email)) }
+	}
 	if f.Search != "" {
 		condition, err := s.customersLike(ctx, f.Search)
 		if err != nil {

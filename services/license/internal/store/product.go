@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -76,7 +77,7 @@ func (r *productRow) product() catalog.Product {
 // CreateProduct implements catalog.ProductStore.
 func (s *Store) CreateProduct(ctx context.Context, p catalog.Product, events []proto.Message) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if err := checkProducts(tx, "bundle", p.Bundle); err != nil {
+		if err := checkBundle(tx, &p); err != nil {
 			return err
 		}
 		row := newProductRow(&p)
@@ -118,7 +119,7 @@ func (s *Store) ChangeProduct(
 		if err != nil || len(events) == 0 {
 			return err
 		}
-		if err := checkProducts(tx, "bundle", p.Bundle); err != nil {
+		if err := checkBundle(tx, &p); err != nil {
 			return err
 		}
 		row := newProductRow(&p)
@@ -160,12 +161,10 @@ func (s *Store) DeleteProduct(
 
 // productUnused refuses a product that a license, a policy or a bundle names.
 func productUnused(tx *gorm.DB, p *catalog.Product) error {
-	// In JSON a code stands between quotes; an underscore of it must not stand for any character.
-	quoted := "%\"" + strings.ReplaceAll(p.Code, "_", "!_") + "\"%"
 	for _, q := range []*gorm.DB{
 		tx.Table("licenses").Where("product_id = ?", p.ID),
 		tx.Table("policies").Where("product_id = ?", p.ID),
-		tx.Table("products").Where("bundle LIKE ? ESCAPE '!'", quoted),
+		inBundles(tx, p.Code),
 	} {
 		var used []string
 		if err := q.Limit(1).Pluck("id", &used).Error; err != nil {
@@ -176,6 +175,30 @@ func productUnused(tx *gorm.DB, p *catalog.Product) error {
 		}
 	}
 	return nil
+}
+
+// inBundles selects the bundles with a product. In JSON a code stands between quotes; an underscore of it must not
+// stand for any character.
+func inBundles(tx *gorm.DB, code string) *gorm.DB {
+	return tx.Table("products").
+		Where("bundle LIKE ? ESCAPE '!'", "%\""+strings.ReplaceAll(code, "_", "!_")+"\"%")
+}
+
+// checkBundle refuses a bundle of products that are not there, or are bundles: a bundle in a bundle would not be
+// opened.
+func checkBundle(tx *gorm.DB, p *catalog.Product) error {
+	if len(p.Bundle) == 0 {
+		return nil
+	}
+	if err := checkProducts(tx.Where("bundle = '[]'"), "bundle", p.Bundle); err != nil {
+		return err
+	}
+	var outer int64
+	err := inBundles(tx, p.Code).Count(&outer).Error
+	if err == nil && outer > 0 {
+		err = apierr.InvalidField("bundle", "must be empty: the product is in a bundle itself")
+	}
+	return err
 }
 
 // encodeCodes is a list of codes as JSON, never null.

@@ -168,6 +168,10 @@ func (s *Store) Users(ctx context.Context, f user.Filter, span licensing.Span) (
 		if f.Email != nil {
 			q = q.Where("email_folded = ?", user.Fold(*f.Email))
 		}
+		if f.CustomerEmail != nil {
+			q = q.Where("customer_id IN (SELECT customer_id FROM customers WHERE email_key = ?)",
+				strings.ToLower(*f.CustomerEmail))
+		}
 		where(f.LicenseID != nil, "id IN (SELECT user_id FROM license_users WHERE license_id = ?)", f.LicenseID)
 		return q
 	}

@@ -43,4 +43,6 @@ type Lookup interface {
 // Filter selects users; nil members do not filter.
 type Filter struct {
 	Product, CustomerID, Email, LicenseID *string
+	// CustomerEmail is the whole e-mail address of the customer, whatever its case.
+	CustomerEmail *string
 }

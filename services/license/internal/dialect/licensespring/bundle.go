@@ -30,7 +30,7 @@ func (d *Dialect) bundleRoutes(g gin.IRouter, read, write gin.HandlerFunc) {
 // ofBundle makes a handler of calls about a whole bundle of one for calls about a license.
 func (d *Dialect) ofBundle(handle func(*gin.Context, *subject) error) func(*gin.Context, *subject) error {
 	return func(c *gin.Context, s *subject) error {
-		if err := s.takeWhole(); err != nil {
+		if err := s.takeWhole(signerOf(c)); err != nil {
 			return err
 		}
 		return handle(c, s)
@@ -38,34 +38,41 @@ func (d *Dialect) ofBundle(handle func(*gin.Context, *subject) error) func(*gin.
 }
 
 // takeWhole makes the call one about all products of the bundle.
-func (s *subject) takeWhole() error {
-	if len(s.sold.Bundle) == 0 {
+func (s *subject) takeWhole(signer *integration.Signer) error {
+	switch {
+	case len(s.sold.Bundle) == 0:
 		return errUnknownBundle
+	case !signer.Integration.Allows(s.sold.Code):
+		return errProductNotAllowed
 	}
 	s.whole = true
 	return nil
 }
 
 // sold is the product that a call is about, and the one whose licenses it uses: another where the call names the
-// bundle.
+// bundle. An integration has to be for one of both.
 func (d *Dialect) sold(
 	ctx context.Context, signer *integration.Signer, r *request,
 ) (product, sold catalog.Product, err error) {
-	product, err = d.product(ctx, signer, cmp.Or(r.Product, r.BundleCode))
-	if err != nil || r.BundleCode == "" || r.BundleCode == product.Code {
+	if r.BundleCode == "" || r.BundleCode == cmp.Or(r.Product, r.BundleCode) {
+		product, err = d.product(ctx, signer, cmp.Or(r.Product, r.BundleCode))
 		return product, product, err
 	}
-	sold, err = d.Products.Product(ctx, r.BundleCode)
+	if product, err = d.productNamed(ctx, r.Product); err != nil {
+		return product, sold, err
+	}
+	sold, err = d.productNamed(ctx, r.BundleCode)
 	switch {
-	case errors.Is(err, catalog.ErrProductNotFound) || err == nil && len(sold.Bundle) == 0:
+	case errors.Is(err, errUnknownProduct) || err == nil && len(sold.Bundle) == 0:
 		return product, sold, errUnknownBundle
 	case err != nil:
 		return product, sold, err
 	case !slices.Contains(sold.Bundle, product.Code):
 		return product, sold, errNotInBundle
-	case !sold.IsActive:
-		return product, sold, errDisabledProduct
+	case !signer.Integration.Allows(product.Code) && !signer.Integration.Allows(sold.Code):
+		return product, sold, errProductNotAllowed
 	}
+	product.AuthorizationMethod = sold.AuthorizationMethod // that of the license
 	return product, sold, nil
 }
 
@@ -79,7 +86,8 @@ func (d *Dialect) products(ctx context.Context, s *subject) ([]catalog.Product, 
 			continue
 		case err != nil:
 			return nil, err
-		case p.Code == s.product.Code:
+		}
+		if p.AuthorizationMethod = s.sold.AuthorizationMethod; p.Code == s.product.Code {
 			all = slices.Insert(all, 0, p)
 			continue
 		}

@@ -2,7 +2,6 @@ package licensespring
 
 import (
 	"context"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -35,64 +34,87 @@ func (d *Dialect) deviceLicenses(c *gin.Context) error {
 		return missing("hardware_id")
 	}
 	ctx, by := c.Request.Context(), signerOf(c).Integration
-	filter := licensing.Filter{HardwareID: &hardwareID, Page: 1, PerPage: maxListed}
+	products := by.Products
 	if r.Product != "" {
 		p, err := d.product(ctx, signerOf(c), r.Product)
 		if err != nil {
 			return err
 		}
-		filter.Product = &p.Code
+		products = []string{p.Code}
 	}
-	page, err := d.Licenses.List(ctx, filter, d.Clock.Now())
+	found, err := d.licensesOfDevice(ctx, hardwareID, products)
 	if err != nil {
 		return err
 	}
 	list := []licenseBody{} // never null
-	for i := range page.Items {
-		l := &page.Items[i]
-		if !by.Allows(l.Product) {
-			continue
-		}
-		shown, err := d.licenseOfDevice(ctx, l, hardwareID, by.ServerSide)
+	for i := range found {
+		shown, err := d.licenseOfDevice(ctx, &found[i], hardwareID, by.ServerSide)
 		if err != nil {
 			return err
 		}
-		list = append(list, shown)
+		if shown != nil {
+			list = append(list, *shown)
+		}
 	}
 	return d.answer(c, list)
 }
 
-// licenseOfDevice shows a license on which a device has a seat.
+// licensesOfDevice are the licenses of some products, none for all, on which a device has a seat.
+func (d *Dialect) licensesOfDevice(
+	ctx context.Context, hardwareID string, products []string,
+) (found []licensing.License, err error) {
+	filters := []licensing.Filter{{HardwareID: &hardwareID}}
+	if len(products) > 0 {
+		filters = nil
+		for _, code := range products {
+			filters = append(filters, licensing.Filter{HardwareID: &hardwareID, Product: &code})
+		}
+	}
+	for _, f := range filters {
+		if f.Page, f.PerPage = 1, maxListed-len(found); f.PerPage == 0 {
+			break
+		}
+		page, err := d.Licenses.List(ctx, f, d.Clock.Now())
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page.Items...)
+	}
+	return found, nil
+}
+
+// licenseOfDevice shows a license on which a device has a seat; nil where it has gone meanwhile.
 func (d *Dialect) licenseOfDevice(
 	ctx context.Context, l *licensing.License, hardwareID string, whole bool,
-) (licenseBody, error) {
+) (*licenseBody, error) {
 	product, err := d.Products.Product(ctx, l.Product)
 	if err != nil {
-		return licenseBody{}, err
+		return nil, err
 	}
 	device, err := d.Licenses.FindDevice(ctx, l.ID, hardwareID)
-	if err != nil || device == nil {
-		return licenseBody{}, err
+	if err != nil || device == nil || !device.IsActive {
+		return nil, err
 	}
 	f, err := d.facts(ctx, l, product, device.ID)
 	if err != nil {
-		return licenseBody{}, err
+		return nil, err
 	}
 	if !whole {
 		f.customer = customer.Customer{}
 		b := newLicense(l, l.MaskedKey, f, d.Clock.Now())
 		b.Metadata = likeJavaScript(nil)
-		return b, nil
+		return &b, nil
 	}
 	if product.AuthorizationMethod != catalog.ByUser {
 		key, err := d.Seats.Store.Key(ctx, l.ID)
-		return newLicense(l, key, f, d.Clock.Now()), err
+		b := newLicense(l, key, f, d.Clock.Now())
+		return &b, err
 	}
 	b := newLicense(l, "", f, d.Clock.Now())
 	if device.UserID != "" {
 		b.User, err = d.userOf(ctx, device.UserID)
 	}
-	return b, err
+	return &b, err
 }
 
 func (d *Dialect) userOf(ctx context.Context, id string) (*userBody, error) {
@@ -145,12 +167,12 @@ func (d *Dialect) customerLicenseUsers(c *gin.Context) error {
 	case r.Customer == "":
 		return missing("customer")
 	}
-	found, err := d.customerNamed(ctx, r.Customer)
+	page, err := d.Users.Users(ctx, user.Filter{Product: &product.Code, CustomerEmail: &r.Customer},
+		licensing.Span{Page: 1, PerPage: maxListed})
 	if err != nil {
 		return err
 	}
-	page, err := d.Users.Users(ctx, user.Filter{Product: &product.Code, CustomerID: &found.CustomerID},
-		licensing.Span{Page: 1, PerPage: maxListed})
+	found, err := d.customerOf(ctx, page.Items, r.Customer)
 	if err != nil {
 		return err
 	}
@@ -202,17 +224,18 @@ func newCustomerUser(u *user.User, licenseID int64) customerUser {
 	return shown
 }
 
-// customerNamed is the customer with an e-mail address, of several the newest.
-func (d *Dialect) customerNamed(ctx context.Context, email string) (customer.Customer, error) {
-	page, err := d.Customers.Customers(ctx, customer.Filter{Search: email},
-		licensing.Span{Page: 1, PerPage: maxListed})
+// customerOf is the customer whose users these are. Several customers may have the e-mail address, because whoever asks
+// for a trial names one: those without users come last.
+func (d *Dialect) customerOf(ctx context.Context, users []user.User, email string) (customer.Customer, error) {
+	if len(users) > 0 {
+		return d.Customers.Customer(ctx, users[0].CustomerID)
+	}
+	page, err := d.Customers.Customers(ctx, customer.Filter{Email: email}, licensing.Span{Page: 1, PerPage: 1})
+	if err == nil && len(page.Items) == 0 {
+		err = errNoCustomer
+	}
 	if err != nil {
 		return customer.Customer{}, err
 	}
-	for _, c := range page.Items {
-		if strings.EqualFold(c.Email, email) {
-			return c, nil
-		}
-	}
-	return customer.Customer{}, errNoCustomer
+	return page.Items[0], nil
 }

@@ -164,7 +164,7 @@ func hashed(text string) string {
 
 // activateBundleOffline is activateOffline for all products of a bundle.
 func (d *Dialect) activateBundleOffline(c *gin.Context, o *offlineCall) error {
-	if err := o.takeWhole(); err != nil {
+	if err := o.takeWhole(signerOf(c)); err != nil {
 		return err
 	}
 	return d.activateOffline(c, o)

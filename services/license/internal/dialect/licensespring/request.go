@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -89,8 +90,9 @@ func body(c *gin.Context) (*request, error) {
 // query reads the parameters of a call as if they were JSON.
 func query(c *gin.Context) (*request, error) {
 	given, err := url.ParseQuery(c.Request.URL.RawQuery)
-	if err != nil {
-		return nil, invalid("validation_error", "the query cannot be read")
+	decodedQuery, badEscape := url.QueryUnescape(c.Request.URL.RawQuery)
+	if err != nil || badEscape != nil || !utf8.ValidString(decodedQuery) {
+		return nil, invalid("validation_error", "the query cannot be read: it must be UTF-8, percent-encoded")
 	}
 	members := map[string]any{}
 	for name, values := range given {
@@ -212,6 +214,15 @@ func (r *request) singleSignOn() bool {
 
 // product is one that the integration is for.
 func (d *Dialect) product(ctx context.Context, signer *integration.Signer, code string) (catalog.Product, error) {
+	p, err := d.productNamed(ctx, code)
+	if (err == nil || errors.Is(err, errDisabledProduct)) && !signer.Integration.Allows(p.Code) {
+		err = errProductNotAllowed
+	}
+	return p, err
+}
+
+// productNamed is the product that has a code.
+func (d *Dialect) productNamed(ctx context.Context, code string) (catalog.Product, error) {
 	if code == "" {
 		return catalog.Product{}, missing("product")
 	}
@@ -219,14 +230,10 @@ func (d *Dialect) product(ctx context.Context, signer *integration.Signer, code 
 	switch {
 	case errors.Is(err, catalog.ErrProductNotFound):
 		return p, errUnknownProduct
-	case err != nil:
-		return p, err
-	case !signer.Integration.Allows(p.Code):
-		return p, errProductNotAllowed
-	case !p.IsActive:
-		return p, errDisabledProduct
+	case err == nil && !p.IsActive:
+		err = errDisabledProduct
 	}
-	return p, nil
+	return p, err
 }
 
 // client is what the call says of the application and its device. The addresses that it says are not asked: rules look
