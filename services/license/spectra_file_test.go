@@ -94,7 +94,8 @@ func TestApplianceFileRefusals(t *testing.T) {
 			}
 		}
 		full := w.ask(w.admin, http.MethodPost, applianceFilePath, machines(id, `["m-1","m-2"]`))
-		if limits := full.body["details"].(map[string]any)["limits"].(map[string]any); limits["current_devices"] != 0.0 {
+		limits := full.body["details"].(map[string]any)["limits"].(map[string]any)
+		if limits["current_devices"] != 0.0 {
 			w.t.Errorf("the refusal counts the seats that were not taken: %s", full.raw)
 		}
 		if n := w.get(id)["current_devices"]; n != 0.0 || slices.Contains(w.logged(id), "license.file_issued") {

@@ -141,8 +141,8 @@ func (a *appliance) file(licenseID string, machines ...string) string {
 		a.Fatal(err)
 	}
 	path := filepath.Join(a.TempDir(), "license")
-	out, err := exec.CommandContext(a.Context(), "curl", "--silent", "--show-error", "--fail-with-body", "--output", path,
-		a.upstream.AdminURL+"/api/v1/admin/integrations/spectra/license-file",
+	out, err := exec.CommandContext(a.Context(), "curl", "--silent", "--show-error", "--fail-with-body", "--output",
+		path, a.upstream.AdminURL+"/api/v1/admin/integrations/spectra/license-file",
 		"--header", "X-Admin-API-Key: "+a.upstream.AdminAPIKey, "--header", "Content-Type: application/json",
 		"--data", fmt.Sprintf(`{"license_id":%q,"machine_ids":%s}`, licenseID, ids)).CombinedOutput()
 	if err != nil {
