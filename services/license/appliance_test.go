@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +22,8 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -56,9 +63,36 @@ func asAppliance(required bool) func(*license.Config) {
 	}
 }
 
+// importRoot makes a root of the database's installation, which is then trusted as another's would be.
+func importRoot(t *testing.T, d *db.DB) func(*license.Config) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "root.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deps := app.Deps{Log: testkit.Log(t), DB: d, Clock: clock.System{}}
+	if err := license.ImportRootKey(t.Context(), config(), deps, path, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	return func(c *license.Config) { c.EdgeRoots = file.PublicPEM(public) }
+}
+
 func eachAppliance(t *testing.T, required bool, test func(w *world)) {
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
-		test(newWorld(t, d, asAppliance(required)))
+		edits := []func(*license.Config){asAppliance(required)}
+		if !required {
+			edits = append(edits, importRoot(t, d))
+		}
+		test(newWorld(t, d, edits...))
 	})
 }
 
@@ -129,6 +163,15 @@ func (w *world) fileFor(hours int, machineIDs ...string) string {
 	return rec.Body.String()
 }
 
+// fileForAny is a license file of this installation that any machine may use.
+func (w *world) fileForAny() string {
+	w.t.Helper()
+	id, _ := w.create(5, 0)
+	made := w.manage(http.MethodPost, "/"+id+"/license-file", "{}")
+	w.want(made, http.StatusCreated, "")
+	return made.body["license_file"].(string)
+}
+
 func (w *world) machineID() string {
 	w.t.Helper()
 	return w.own(http.MethodGet, "/", "").body["machineId"].(string)
@@ -162,11 +205,17 @@ func TestAnApplianceIsLicensedByAFile(t *testing.T) {
 		}
 		w.want(validate(), http.StatusOK, "")
 
+		fresher := w.fileFor(96, machine)
 		w.clock.Advance(48 * time.Hour)
 		w.wantStatus("EXPIRED")
 		w.want(validate(), http.StatusForbidden, errcode.ApplianceNotLicensed)
 		w.want(w.manage(http.MethodGet, "", ""), http.StatusOK, "") // management goes on
-		w.want(w.upload(w.fileFor(48, machine)), http.StatusOK, "")
+		w.want(w.manage(http.MethodPost, "/"+fmt.Sprint(uploaded.body["serialNumber"])+"/license-file", "{}"),
+			http.StatusForbidden, errcode.ApplianceNotLicensed) // but for what hands licenses out
+		w.want(w.call(http.MethodGet, "/api/v1/license/keys", ""), http.StatusOK, "")
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		w.want(w.post("activate", device(key, "pc")), http.StatusForbidden, errcode.ApplianceNotLicensed)
+		w.want(w.upload(fresher), http.StatusOK, "")
 		w.want(validate(), http.StatusOK, "")
 
 		again := w.own(http.MethodPost, "/machine-id/generate", "")
@@ -197,10 +246,11 @@ func TestAnUnlicensedApplianceServesNoLicenses(t *testing.T) {
 		if e := apierr.From(err); e == nil || e.Code != errcode.ApplianceNotLicensed {
 			w.t.Errorf("auth is told %v", err)
 		}
-		w.wantOwn(w.upload(w.fileFor(1, w.machineID())), http.StatusBadRequest, errcode.ValidationError)
-		issuer := w.replicaWith(func(c *license.Config) { c.Edge, c.Embedded = nil, false })
+		issuer := w.issuer()
+		good := issuer.fileFor(1, w.machineID())
+		w.wantOwn(w.upload(good), http.StatusBadRequest, errcode.ValidationError)
 		trusting := w.replicaWith(func(c *license.Config) { c.EdgeRoots = file.PublicPEM(issuer.root()) })
-		w.want(trusting.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+		w.want(trusting.upload(good), http.StatusOK, "")
 		w.want(trusting.post("activate", device(key, "pc")), http.StatusCreated, "")
 		testkit.Eventually(w.t, patience, func() error { // the other replica does not trust the root
 			if got := w.own(http.MethodGet, "/status", ""); got.body["status"] != "INVALID" {
@@ -219,20 +269,37 @@ func (w *world) replicaWith(edit func(*license.Config)) *world {
 	return w.replica()
 }
 
+// issuer is a replica that is no appliance.
+func (w *world) issuer() *world {
+	return w.replicaWith(func(c *license.Config) { c.Edge, c.Embedded, c.EdgeRoots = nil, false, "" })
+}
+
+// TestATrialOfTheFile: files of an installation's own root start no refusal.
+func TestATrialOfTheFile(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t, license.Migrations...), asAppliance(false))
+	_, key := w.create(1, 0)
+	w.want(w.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+	w.clock.Advance(time.Hour)
+	w.wantStatus("EXPIRED")
+	w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+}
+
 // TestReplicasAgreeOnTheLicenseOfTheInstallation without being asked for it.
 func TestReplicasAgreeOnTheLicenseOfTheInstallation(t *testing.T) {
 	eachAppliance(t, false, func(w *world) {
 		other := w.replica()
 		_, key := w.create(1, 0)
 		w.want(w.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
-		w.want(w.own(http.MethodPost, "/machine-id/generate", ""), http.StatusCreated, "")
+		made := w.own(http.MethodPost, "/machine-id/generate", "")
+		w.want(made, http.StatusCreated, "")
+		next := w.issuer().fileFor(1, made.body["machineId"].(string))
 		testkit.Eventually(w.t, patience, func() error {
 			if got := other.post("validate", device(key, "pc")); got.status != http.StatusForbidden {
 				return fmt.Errorf("the other replica answers %d", got.status)
 			}
 			return nil
 		})
-		w.want(w.upload(w.fileFor(1, w.machineID())), http.StatusOK, "")
+		w.want(w.upload(next), http.StatusOK, "")
 		testkit.Eventually(w.t, patience, func() error {
 			if got := other.post("validate", device(key, "pc")); got.status != http.StatusOK {
 				return fmt.Errorf("the other replica answers %d", got.status)
@@ -301,14 +368,17 @@ func TestUploadedForms(t *testing.T) {
 		for _, label := range []string{"application/octet-stream", "multipart/form-data", "text/plain"} {
 			w.want(put(label, "other", "x", "file", good), http.StatusOK, "")
 		}
+		mailed := "\ufeff" + strings.ReplaceAll(good, "\n", "\r\n") + " \r\n"
+		w.want(put("text/plain", "file", mailed), http.StatusOK, "")
 		body, contentType := form(w.t, "x/y", "file", good)
 		for name, got := range map[string]answer{
-			"no part":        put("x/y"),
-			"no file":        put("x/y", "license", good),
-			"two files":      put("x/y", "file", good, "file", good),
-			"an empty file":  put("x/y", "file", ""),
-			"an altered one": put("x/y", "file", strings.Replace(good, "\n", "\r\n", 1)),
-			"cut off":        w.own(http.MethodPut, "/upload", body[:len(body)-9], "Content-Type", contentType),
+			"no part":         put("x/y"),
+			"no file":         put("x/y", "license", good),
+			"two files":       put("x/y", "file", good, "file", good),
+			"an empty file":   put("x/y", "file", ""),
+			"an altered one":  put("x/y", "file", strings.Replace(good, "A", "B", 1)),
+			"for any machine": put("x/y", "file", w.fileForAny()),
+			"cut off":         w.own(http.MethodPut, "/upload", body[:len(body)-9], "Content-Type", contentType),
 		} {
 			if w.wantOwn(got, http.StatusBadRequest, errcode.ValidationError); got.status != http.StatusBadRequest {
 				w.t.Errorf("%s: %d", name, got.status)

@@ -42,8 +42,8 @@ func DefaultConfig() Config {
 
 // Validate joins all problems of the settings.
 func (c *Config) Validate() error {
-	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkDialects(), c.checkEdge(),
-		c.checkCache(), c.checkGeoIP())
+	return errors.Join(c.Base.Validate(), c.MasterKeys.Check(c.Base), c.CheckClients(), c.checkDialects(),
+		c.checkEdge(), c.checkCache(), c.checkGeoIP())
 }
 
 func (c *Config) checkGeoIP() error {

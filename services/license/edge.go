@@ -128,8 +128,11 @@ func (s *Service) newAppliance(cfg Config) *appliance.Appliance {
 		return nil
 	}
 	return appliance.New(appliance.Deps{
-		Store:       s.store,
-		Trust:       appliance.Trust{Roots: s.trustedRoots(&cfg), Product: cfg.EdgeProduct},
+		Store: s.store,
+		Trust: appliance.Trust{
+			Roots: s.trustedRoots(&cfg), Own: cfg.edge() == edgeOptional && cfg.EdgeRoots == "",
+			Product: cfg.EdgeProduct,
+		},
 		Upstream:    peers.Upstream{Policy: cfg.upstreams(), Product: cfg.EdgeProduct},
 		UpstreamURL: cfg.EdgeURL,
 		CheckEvery:  cfg.EdgeCheckEvery,
@@ -162,7 +165,32 @@ func (s *Service) whileLicensed(r gin.IRouter) gin.IRouter {
 	if s.appliance == nil {
 		return r
 	}
-	return r.Group("", httpx.Wrap(func(c *gin.Context) error { return s.appliance.Admit(c.Request.Context()) }))
+	return r.Group("", s.requireLicense)
+}
+
+// always are the routes that serve no license: they show public keys, tell what was revoked, and give seats and slots
+// back.
+var always = map[string]bool{
+	"GET /api/v1/license/keys":                true,
+	"GET /api/v1/license/leases/keys":         true,
+	"GET /api/v1/license/revocations":         true,
+	"POST /api/v1/license/deactivate":         true,
+	"DELETE /api/v1/license/leases/:lease_id": true,
+	"GET /api/v4/public_key":                  true,
+	"POST /api/v4/deactivate_license":         true,
+	"POST /api/v4/deactivate_offline":         true,
+	"POST /api/v4/floating/release":           true,
+	"POST /api/v4/floating/feature_release":   true,
+}
+
+// requireLicense refuses what serves a license while this installation is not licensed itself.
+func (s *Service) requireLicense(c *gin.Context) {
+	if s.appliance == nil {
+		return
+	}
+	if err := s.appliance.Admit(c.Request.Context()); err != nil && !always[c.Request.Method+" "+c.FullPath()] {
+		httpx.WriteError(c, err)
+	}
 }
 
 func (s *Service) rpcDeps() rpc.Deps {
@@ -178,8 +206,30 @@ func (s *Service) edgeJobs() []app.Job {
 	if s.appliance == nil {
 		return nil
 	}
+	if s.appliance.Required && s.appliance.Trust.Product == "" {
+		s.Log.Warn("this installation accepts licenses of any product of its issuers; set LATCHKEY_EDGE_PRODUCT")
+	}
 	return []app.Job{
 		s.Every(time.Second, "read the license of this installation", s.appliance.Refresh),
 		s.Every(time.Second, "ask the upstream of this installation", s.appliance.Check),
+		s.Every(time.Hour, "warn of the end of the license of this installation", s.warnOfEnd),
 	}
+}
+
+// warnBefore is from when on operators are warned of the end.
+const warnBefore = 14 * 24 * time.Hour
+
+// warnOfEnd tells the operator of a license that will not be there any more, or is not.
+func (s *Service) warnOfEnd(ctx context.Context) error {
+	i, status, err := s.appliance.Current(ctx)
+	if err != nil || i.LicensedAt.IsZero() {
+		return err
+	}
+	end := i.View(s.Clock.Now()).ExpiresAt
+	if status != appliance.Valid || !end.IsZero() && s.Clock.Now().Add(warnBefore).After(end) {
+		s.Log.WarnContext(ctx,
+			"the license of this installation has ended or ends soon; without it no licenses are served",
+			"status", status, "expires_at", end)
+	}
+	return nil
 }

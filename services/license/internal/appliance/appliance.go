@@ -23,6 +23,8 @@ type Installation struct {
 	Cloud     *Cloud
 	// LicensedAt is when the first license was put on this installation, zero before.
 	LicensedAt time.Time
+	// SeenAt is the latest time that was seen: a clock that is set back brings nothing back.
+	SeenAt time.Time
 	// Version counts the changes.
 	Version int
 }
@@ -30,7 +32,8 @@ type Installation struct {
 // Appliance is the use cases.
 type Appliance struct {
 	Deps
-	mu      sync.Mutex // guards last
+	turn    chan struct{} // has room for whoever changes the license: one at a time, with the calls of the upstream
+	mu      sync.Mutex    // guards last
 	last    *Installation
 	verdict atomic.Pointer[verdict]
 }
@@ -50,7 +53,18 @@ type Deps struct {
 }
 
 // New returns the use cases.
-func New(d Deps) *Appliance { return &Appliance{Deps: d} }
+func New(d Deps) *Appliance { return &Appliance{Deps: d, turn: make(chan struct{}, 1)} }
+
+// inTurn changes the license when nobody else of this process does.
+func (a *Appliance) inTurn(ctx context.Context, change func() error) error {
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.turn }()
+	return change()
+}
 
 // Current is the license of this installation. A machine id is made where there is none.
 func (a *Appliance) Current(ctx context.Context) (*Installation, Status, error) {
@@ -77,6 +91,7 @@ func (a *Appliance) change(ctx context.Context, machineID string, decide func(*I
 			return nil, errChanged
 		}
 		was = *i
+		i.SeenAt = later(i.SeenAt, a.now())
 		entry := decide(i)
 		is = *i
 		if entry == nil {
@@ -93,10 +108,17 @@ func (a *Appliance) change(ctx context.Context, machineID string, decide func(*I
 	return a.Refresh(ctx)
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // license puts a license in the place of the one before.
 func (i *Installation) license(f *File, c *Cloud, now time.Time) {
 	i.File, i.Cloud = f, c
-	if i.LicensedAt.IsZero() {
+	if i.LicensedAt.IsZero() && (f == nil || !f.trial) {
 		i.LicensedAt = now
 	}
 }

@@ -228,11 +228,6 @@ func TestConnectStoresNothingWhenRefused(t *testing.T) {
 			t.Errorf("%v: %v, want %s", failure, e, want)
 		}
 	}
-	f.upstream.failure = nil
-	f.Trust.Product, f.upstream.seats = "viewer", 2
-	if e := apierr.From(f.Connect(t.Context(), ada, account("k-2"))); e == nil || e.Code != errcode.UpstreamRefused {
-		t.Errorf("another product: %v", e)
-	}
 	if *f.store.kept.Cloud != before || f.store.entries != 1 || !slices.Equal(f.upstream.taken, []string{
 		"k-1/" + f.store.kept.MachineID,
 	}) {
@@ -302,6 +297,49 @@ func TestTimeGoesOnWithoutADatabase(t *testing.T) {
 			t.Errorf("on day %d: %v, want %v", days, err, want)
 		}
 	}
+}
+
+// TestAClockThatIsSetBack brings nothing back, and has the upstream asked at once.
+func TestAClockThatIsSetBack(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	f := newFixture(t)
+	if err := f.Connect(t.Context(), ada, account("k-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(24 * time.Hour)
+	f.clock.Advance(-year)
+	f.upstream.failure = errors.New("no route to host")
+	f.want("before anybody was asked", GracePeriod)
+	f.pass(time.Hour)
+	f.want("without an answer", GracePeriod)
+	f.upstream.failure = &RefusedError{Code: errcode.LicenseSuspended}
+	f.pass(time.Hour)
+	f.want("suspended", Invalid)
+	f.upstream.failure = nil
+	f.pass(time.Hour)
+	f.want("when the upstream stands for it", Valid)
+	f.pass(24 * time.Hour)
+	f.want("a day later", Valid)
+}
+
+// TestASeatThatAnotherChangeGaveBack is taken again; one that the vendor takes away is not.
+func TestASeatThatAnotherChangeGaveBack(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Connect(t.Context(), ada, account("k-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.upstream.taken = nil
+	f.clock.Advance(time.Minute)
+	for range 2 {
+		if err := errors.Join(f.Refresh(t.Context()), f.Check(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Advance(time.Minute)
+	}
+	f.want("given back by a change at the same time", Valid)
+	f.upstream.taken = nil
+	f.pass(time.Hour)
+	f.want("taken away", Invalid)
 }
 
 // TestOneProcessChecks: of several that find a check due, one asks.

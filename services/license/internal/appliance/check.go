@@ -19,8 +19,11 @@ const (
 // several processes one asks. An answer about another machine id or connection than those of now is dropped.
 func (a *Appliance) Check(ctx context.Context) error {
 	i := a.known()
-	if i == nil || i.Cloud == nil || a.now().Before(i.Cloud.CheckDue) {
+	if i == nil || i.MachineID == "" {
 		return nil
+	}
+	if i.Cloud == nil || !a.due(i.Cloud) {
+		return a.see(ctx, i)
 	}
 	claimed, err := a.Store.ClaimCheck(ctx, i.Version, a.now().Add(i.Cloud.timeout()+claimSpare))
 	if err != nil || !claimed {
@@ -35,9 +38,30 @@ func (a *Appliance) Check(ctx context.Context) error {
 			return nil
 		}
 		now.Cloud.hear(answer, asked, a.now())
+		if asked == nil {
+			now.SeenAt = a.now() // the upstream stands for it
+		}
 		now.Cloud.CheckDue = a.now().Add(a.pause(now.Cloud.Failures))
 		return nil
 	})
+}
+
+// due tells whether the upstream is to be asked; when the clock was set back, also before the time for that.
+func (a *Appliance) due(c *Cloud) bool {
+	now := a.now()
+	longest := c.timeout() + claimSpare + max(a.CheckEvery, longestPause)
+	return !now.Before(c.CheckDue) || c.CheckDue.After(now.Add(longest))
+}
+
+// seeEvery is how often the time is kept.
+const seeEvery = time.Hour
+
+// see keeps the time, now and then.
+func (a *Appliance) see(ctx context.Context, i *Installation) error {
+	if a.now().Before(i.SeenAt.Add(seeEvery)) {
+		return nil
+	}
+	return a.change(ctx, "", func(*Installation) proto.Message { return nil })
 }
 
 func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {

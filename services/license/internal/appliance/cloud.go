@@ -32,6 +32,9 @@ type Cloud struct {
 	CheckDue time.Time
 }
 
+// settleTime is how long after it was connected a seat may be missed because of other changes at that time.
+const settleTime = 2 * time.Minute
+
 // Answer is what an upstream says of a license.
 type Answer struct {
 	LicenseID   string
@@ -43,13 +46,13 @@ type Answer struct {
 
 // status of a connection. What the upstream refused stays refused until it says otherwise, however long it is away; and
 // a license whose end is known does not go on beyond it because nobody can be asked.
-func (c *Cloud) status(now time.Time) Status {
+func (c *Cloud) status(now time.Time, setBack bool) Status {
 	switch {
 	case c.Refusal == errcode.LicenseExpired:
 		return Expired
 	case c.Refusal != "":
 		return Invalid
-	case c.Failures == 0 && now.Before(c.HeardAt.Add(freshFor)):
+	case c.Failures == 0 && !setBack && now.Before(c.HeardAt.Add(freshFor)):
 		return Valid
 	case !now.Before(c.HeardAt.Add(Grace)), !c.Answer.UsableUntil.IsZero() && !now.Before(c.Answer.UsableUntil):
 		return Expired
@@ -57,10 +60,15 @@ func (c *Cloud) status(now time.Time) Status {
 	return GracePeriod
 }
 
-// hear takes in what became of a call.
+// hear takes in what became of a call. A seat that is missed right after it was taken was given back by somebody who
+// changed the license at the same time: it is taken again.
 func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 	var refused *RefusedError
 	switch {
+	case errors.As(err, &refused) && refused.Code == errcode.DeviceNotActivated && !c.Unseated &&
+		now.Before(c.ConnectedAt.Add(settleTime)):
+		c.Unseated = true
+		c.Failures++
 	case err == nil:
 		c.HeardAt, c.Refusal, c.Failures, c.Answer, c.Unseated = now, "", 0, answer, false
 	case errors.As(err, &refused):
@@ -73,6 +81,10 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 // Connect licenses this installation by an account at an upstream, in the place of the license that it has. Errors:
 // VALIDATION_ERROR, errRefused, errNoAnswer, errChanged.
 func (a *Appliance) Connect(ctx context.Context, by *audit.Actor, account Account) error {
+	return a.inTurn(ctx, func() error { return a.connect(ctx, by, account) })
+}
+
+func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Account) error {
 	if account.URL == "" {
 		account.URL = a.UpstreamURL
 	}
@@ -87,16 +99,12 @@ func (a *Appliance) Connect(ctx context.Context, by *audit.Actor, account Accoun
 	if err != nil {
 		return explained(err)
 	}
-	if a.Trust.Product != "" && answer.Product != a.Trust.Product {
-		a.leave(ctx, &Installation{MachineID: before.MachineID, Cloud: &Cloud{Account: account}})
-		return errRefused.WithMessagef("the license is for the product %q, this installation needs one for %q",
-			answer.Product, a.Trust.Product)
-	}
 	now := a.now()
 	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
 	made.hear(answer, nil, now)
 	err = a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
 		i.license(nil, made, now)
+		i.SeenAt = now // the upstream stands for it
 		return audit.Entry(by, "appliance.configure_cloud", nil, map[string]any{
 			"machine_id": i.MachineID, "url": account.URL, "license_id": answer.LicenseID,
 			"proxied": account.Proxy != nil,

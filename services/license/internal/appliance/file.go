@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
@@ -21,12 +22,16 @@ type File struct {
 	// product is that of the license, and signer the root behind it; nil for none that is trusted.
 	product string
 	signer  ed25519.PublicKey
+	// trial says that this installation itself is the issuer.
+	trial bool
 }
 
 // Trust says which license files are accepted.
 type Trust struct {
 	// Roots are the root keys of the issuers.
 	Roots func(ctx context.Context) ([]ed25519.PublicKey, error)
+	// Own says that Roots is the root of this installation: its files are for a trial, which starts no refusal.
+	Own bool
 	// Product, when not empty, is the code of the only product whose licenses are accepted.
 	Product string
 }
@@ -39,15 +44,20 @@ func (t *Trust) sign(ctx context.Context, f *File) error {
 	}
 	for _, root := range roots {
 		if opened, err := file.Open(root, f.Text); err == nil {
-			f.signer, f.product = root, cmp.Or(t.Product, opened.Certificate.Product)
+			f.signer, f.product, f.trial = root, cmp.Or(t.Product, opened.Certificate.Product), t.Own
 		}
 	}
 	return nil
 }
 
-// Read is what the file says, and whether a machine may use it at a time; see licensefile.Verify.
+// Read is what the file says, and whether a machine may use it at a time; see licensefile.Verify. One for any machine
+// licenses no installation.
 func (f *File) Read(machineID string, now time.Time) (*file.Payload, error) {
-	return file.Verify(f.Text, file.Check{Root: f.signer, Product: f.product, HardwareID: machineID, Now: now})
+	said, err := file.Verify(f.Text, file.Check{Root: f.signer, Product: f.product, HardwareID: machineID, Now: now})
+	if err == nil && said.Machines == nil {
+		err = file.ErrMachine
+	}
+	return said, err
 }
 
 func (f *File) status(machineID string, now time.Time) Status {
@@ -65,6 +75,16 @@ func (f *File) status(machineID string, now time.Time) Status {
 // Upload puts a license file on this installation, in the place of the license that it has. Errors: VALIDATION_ERROR,
 // errChanged.
 func (a *Appliance) Upload(ctx context.Context, by *audit.Actor, text []byte) error {
+	return a.inTurn(ctx, func() error { return a.upload(ctx, by, mailed(text)) })
+}
+
+// mailed is a file without what mail programs do to it: other ends of lines, blanks at its end, a byte order mark.
+func mailed(text []byte) []byte {
+	text = bytes.ReplaceAll(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
+	return append(bytes.TrimSpace(text), '\n')
+}
+
+func (a *Appliance) upload(ctx context.Context, by *audit.Actor, text []byte) error {
 	now := a.now()
 	before, _, err := a.Current(ctx)
 	if err != nil {
@@ -77,7 +97,7 @@ func (a *Appliance) Upload(ctx context.Context, by *audit.Actor, text []byte) er
 	if f.signer == nil {
 		return a.untrusted(ctx)
 	}
-	said, err := f.Read(before.MachineID, now)
+	said, err := f.Read(before.MachineID, later(now, before.SeenAt))
 	if err != nil {
 		return refuseFile(err)
 	}
@@ -101,7 +121,8 @@ func (a *Appliance) untrusted(ctx context.Context) error {
 			"LATCHKEY_EDGE_ROOTS to the issuer's root key, which it shows as public_key_pem at /api/v1/license/keys")
 	}
 	return apierr.InvalidField("file",
-		"is not a license file of an issuer that LATCHKEY_EDGE_ROOTS names, or was altered")
+		"is not a license file of a trusted issuer, or was altered; "+
+			"LATCHKEY_EDGE_ROOTS names the issuers, without it files of this installation itself can be tried out")
 }
 
 // problems are what a refused upload says.

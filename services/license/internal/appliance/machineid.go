@@ -12,7 +12,15 @@ import (
 // GenerateMachineID gives this installation another machine id. That voids its license file. An upstream activates the
 // new id and gets the seat of the old one back; where it refuses to, or does not answer, an installation that is
 // licensed stays as it is. Errors: errRefused, errNoAnswer, errChanged.
-func (a *Appliance) GenerateMachineID(ctx context.Context, by *audit.Actor) (string, error) {
+func (a *Appliance) GenerateMachineID(ctx context.Context, by *audit.Actor) (id string, err error) {
+	err = a.inTurn(ctx, func() error {
+		id, err = a.generate(ctx, by)
+		return err
+	})
+	return id, err
+}
+
+func (a *Appliance) generate(ctx context.Context, by *audit.Actor) (string, error) {
 	before, status, err := a.Current(ctx)
 	if err != nil {
 		return "", err
@@ -36,6 +44,9 @@ func (a *Appliance) rename(ctx context.Context, by *audit.Actor, from, to string
 	return a.change(ctx, from, func(i *Installation) proto.Message {
 		was := i.MachineID
 		i.MachineID, i.File = to, nil
+		if i.Cloud == nil {
+			i.SeenAt = a.now() // no file of before names the new id
+		}
 		if i.Cloud != nil {
 			tell(i.Cloud)
 		}

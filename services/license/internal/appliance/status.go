@@ -26,13 +26,20 @@ const freshFor = 10 * time.Minute
 // Licensed tells whether an installation of this status serves licenses.
 func (s Status) Licensed() bool { return s == Valid || s == GracePeriod }
 
-// Status is that of the installation at a time.
+// slowClock is how far a clock may be set back without a word.
+const slowClock = 5 * time.Minute
+
+// Status is that of the installation at a time. Where the clock was set back, it is that of the latest time that was
+// seen, and what the upstream said then is not its answer of now.
 func (i *Installation) Status(now time.Time) Status {
+	seen := later(now, i.SeenAt)
 	switch {
 	case i.Cloud != nil:
-		return i.Cloud.status(now)
+		return i.Cloud.status(seen, i.setBack(now))
 	case i.File != nil:
-		return i.File.status(i.MachineID, now)
+		return i.File.status(i.MachineID, seen)
 	}
 	return Unlicensed
 }
+
+func (i *Installation) setBack(now time.Time) bool { return now.Add(slowClock).Before(i.SeenAt) }

@@ -58,7 +58,7 @@ func TestStatusOfAFile(t *testing.T) {
 		"to its end":       {File{Text: text, signer: root, product: "editor"}, machine, 24*time.Hour - 1, Valid},
 		"at its end":       {File{Text: text, signer: root, product: "editor"}, machine, 24 * time.Hour, Expired},
 		"another machine":  {File{Text: text, signer: root, product: "editor"}, "machine-2", 0, Unlicensed},
-		"any machine":      {File{Text: forAny, signer: anyRoot, product: "editor"}, "machine-2", 0, Valid},
+		"any machine":      {File{Text: forAny, signer: anyRoot, product: "editor"}, "machine-2", 0, Unlicensed},
 		"another product":  {File{Text: text, signer: root, product: "viewer"}, machine, 0, Invalid},
 		"another root":     {File{Text: text, signer: other, product: "editor"}, machine, 0, Invalid},
 		"nobody's":         {File{Text: text, product: "editor"}, machine, 0, Invalid},
@@ -69,6 +69,12 @@ func TestStatusOfAFile(t *testing.T) {
 		if got := i.Status(noon.Add(tt.at)); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
+	}
+	ended := Installation{
+		MachineID: machine, SeenAt: noon.Add(24 * time.Hour), File: &File{Text: text, signer: root, product: "editor"},
+	}
+	if got := ended.Status(noon); got != Expired {
+		t.Errorf("with a clock that was set back: %s", got)
 	}
 	if got := (&Installation{MachineID: machine}).Status(noon); got != Unlicensed {
 		t.Errorf("nothing: %s", got)
@@ -123,7 +129,7 @@ func TestHear(t *testing.T) {
 		{&RefusedError{Code: errcode.LicenseExpired}, Expired}, {nil, Valid},
 	} {
 		c.hear(Answer{LicenseID: "l-1"}, step.err, noon)
-		if got := c.status(noon); got != step.status {
+		if got := c.status(noon, false); got != step.status {
 			t.Errorf("after %v: %s, want %s", step.err, got, step.status)
 		}
 	}

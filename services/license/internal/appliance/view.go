@@ -23,7 +23,7 @@ func (i *Installation) View(now time.Time) View {
 		v.Product, v.LicenseType, v.LicenseID = said.Product, said.LicenseType, said.LicenseID
 		v.CreatedAt, v.ExpiresAt = i.Cloud.ConnectedAt, said.ExpiresAt
 	case i.File != nil:
-		v.file(i.File, i.MachineID, now)
+		v.file(i.File, i.MachineID, later(now, i.SeenAt))
 	}
 	return v
 }

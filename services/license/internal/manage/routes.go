@@ -28,24 +28,26 @@ import (
 
 // Deps is what the handlers work with.
 type Deps struct {
-	Licenses     *licensing.Licenses
-	Seats        *licensing.Seats
-	Counters     *counter.Counters
-	Catalog      licensing.Catalog
-	Blocks       *block.Blocks
-	Customers    *customer.Customers
-	Groups       *group.Groups
-	Users        *user.Users
-	Products     *catalog.Products
-	Policies     *catalog.Policies
-	Leases       *lease.Leases
-	Files        *licensefile.Files
-	Delegation   *delegation.Organisations
-	Integrations *integration.Integrations
-	Imports      *licenseimport.Imports
-	Idempotency  *idempotency.Store
-	Log          *slog.Logger
-	Clock        clock.Clock
+	Licenses  *licensing.Licenses
+	Seats     *licensing.Seats
+	Counters  *counter.Counters
+	Catalog   licensing.Catalog
+	Blocks    *block.Blocks
+	Customers *customer.Customers
+	Groups    *group.Groups
+	Users     *user.Users
+	Products  *catalog.Products
+	Policies  *catalog.Policies
+	Leases    *lease.Leases
+	Files     *licensefile.Files
+	// WhileLicensed refuses to hand licenses out while this installation is not licensed itself.
+	WhileLicensed gin.HandlerFunc
+	Delegation    *delegation.Organisations
+	Integrations  *integration.Integrations
+	Imports       *licenseimport.Imports
+	Idempotency   *idempotency.Store
+	Log           *slog.Logger
+	Clock         clock.Clock
 	// RequireActor admits what admin forwards.
 	RequireActor gin.HandlerFunc
 }
@@ -90,7 +92,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
 	g.GET("/:license_id/leases", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listLeases))
 	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
-	g.POST("/:license_id/license-file", plain, wire.Wrap(m.issueLicenseFile))
+	g.POST("/:license_id/license-file", plain, m.WhileLicensed, wire.Wrap(m.issueLicenseFile))
 	g.POST("/:license_id/enrollment-keys", plain, wire.Wrap(m.createEnrollmentKey))
 	g.GET("/:license_id/enrollment-keys", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listEnrollmentKeys))
 	g.DELETE("/:license_id/enrollment-keys/:enrollment_key_id", plain, httpx.NoMembers(),
@@ -120,7 +122,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
 	m.integrationRoutes(r.Group("/api/v1/admin/integrations/licensespring", m.RequireActor, httpx.StrictMembers()))
 	r.POST("/api/v1/admin/integrations/spectra/license-file", m.RequireActor, httpx.StrictMembers(), plain,
-		wire.Wrap(m.issueApplianceFile))
+		m.WhileLicensed, wire.Wrap(m.issueApplianceFile))
 	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
 	m.delegatedRoutes(r.Group("/api/v1/admin/delegated", m.RequireActor, httpx.StrictMembers()))
 }

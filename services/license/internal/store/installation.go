@@ -37,12 +37,11 @@ type installationRow struct {
 }
 
 func newInstallationRow(i *appliance.Installation, ring *keyring.Ring) (installationRow, error) {
-	var heard heardColumn
 	var due time.Time
 	if i.Cloud != nil {
-		heard, due = newHeard(i.Cloud), i.Cloud.CheckDue
+		due = i.Cloud.CheckDue
 	}
-	text, err := json.Marshal(heard)
+	text, err := json.Marshal(newHeard(i))
 	if err != nil {
 		return installationRow{}, err
 	}
@@ -76,7 +75,9 @@ func (r *installationRow) installation(ring *keyring.Ring) (*appliance.Installat
 	if err := errors.Join(json.Unmarshal(plain, &license), json.Unmarshal([]byte(r.Heard), &heard)); err != nil {
 		return nil, fmt.Errorf("read the license of this installation: %w", err)
 	}
-	i := &appliance.Installation{MachineID: r.MachineID, LicensedAt: value(r.LicensedAt), Version: r.Version}
+	i := &appliance.Installation{
+		MachineID: r.MachineID, LicensedAt: value(r.LicensedAt), SeenAt: heard.SeenAt, Version: r.Version,
+	}
 	switch {
 	case license.Account != nil:
 		i.Cloud = license.Account.cloud(&heard)

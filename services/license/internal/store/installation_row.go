@@ -65,6 +65,7 @@ func (s *sealedAccount) account() appliance.Account {
 
 // heardColumn is the column heard.
 type heardColumn struct {
+	SeenAt      time.Time `json:"seen_at,omitzero"`
 	ConnectedAt time.Time `json:"connected_at,omitzero"`
 	Unseated    bool      `json:"unseated,omitempty"`
 	HeardAt     time.Time `json:"heard_at,omitzero"`
@@ -77,8 +78,13 @@ type heardColumn struct {
 	UsableUntil time.Time `json:"usable_until,omitzero"`
 }
 
-func newHeard(c *appliance.Cloud) heardColumn {
+func newHeard(i *appliance.Installation) heardColumn {
+	c := i.Cloud
+	if c == nil {
+		return heardColumn{SeenAt: i.SeenAt}
+	}
 	return heardColumn{
+		SeenAt:      i.SeenAt,
 		ConnectedAt: c.ConnectedAt,
 		Unseated:    c.Unseated,
 		HeardAt:     c.HeardAt,

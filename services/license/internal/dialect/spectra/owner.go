@@ -1,6 +1,7 @@
 package spectra
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -47,6 +48,9 @@ func (d *Dialect) authenticate(c *gin.Context) (by *audit.Actor, err error) {
 	}
 	err = d.Attempts.Try(c, guard.Of(c, d.AdminPrefix, key), func() error {
 		by, err = d.Admins.Authenticate(c.Request.Context(), key)
+		if e := (*apierr.Error)(nil); errors.As(err, &e) && e.Kind == apierr.Unauthenticated {
+			return errNoToken.WithCause(err) // its header is another one than admin's
+		}
 		return err
 	})
 	return by, err
