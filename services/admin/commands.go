@@ -1,6 +1,11 @@
 package admin
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
@@ -10,6 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/kubesecrets"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/smoketest"
 	"github.com/latchkey-dev/latchkey/services/admin/importer"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/store"
 )
@@ -29,7 +36,8 @@ func Program(cfg *Config) app.Service {
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands: []*cobra.Command{
-			app.DeadLetters(auditQueue().Name, erasureQueue().Name), kubernetesSecretsCommand(), importer.Command(),
+			app.DeadLetters(auditQueue().Name, erasureQueue().Name), importer.Command(),
+			kubernetesSecretsCommand(), smokeTestCommand(),
 		},
 	}
 }
@@ -60,6 +68,44 @@ pod must be allowed to create and get them.`,
 			return kubesecrets.Make(cmd.Context(), cluster, prefix, cmd.OutOrStdout())
 		},
 	}
-	command.Flags().StringVar(&prefix, "prefix", "latchkey", "what the names of the Secrets and of the servers begin with")
+	command.Flags().StringVar(&prefix, "prefix", "latchkey",
+		"what the names of the Secrets and of the servers begin with")
 	return command
+}
+
+func smokeTestCommand() *cobra.Command {
+	var suite smoketest.Suite
+	var secretFile, keyFile string
+	command := &cobra.Command{
+		Use:   "smoke-test",
+		Short: "Have a suite make, activate and validate a test license; for new installations",
+		Long: `Call the public ports of a suite as its clients do: make an API key and a test license, activate and
+validate that, and end both again. It needs the admin secret and an admin key that may make licenses.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var unreadable [2]error
+			suite.AdminSecret, unreadable[0] = readSecret(secretFile)
+			suite.AdminAPIKey, unreadable[1] = readSecret(keyFile)
+			if err := errors.Join(unreadable[:]...); err != nil {
+				return &app.ArgumentError{Err: err}
+			}
+			if err := suite.Run(cmd.Context()); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "a license was made, activated and validated")
+			return err
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&suite.AuthURL, "suite-auth", "http://127.0.0.1:5001", "public address of auth")
+	flags.StringVar(&suite.LicenseURL, "suite-license", "http://127.0.0.1:5002", "public address of license")
+	flags.StringVar(&suite.AdminURL, "suite-admin", "http://127.0.0.1:5004", "public address of admin")
+	flags.StringVar(&secretFile, "admin-secret-file", "secrets/admin_secret", "file with the admin secret")
+	flags.StringVar(&keyFile, "admin-api-key-file", "secrets/admin_api_key", "file with an admin key")
+	return command
+}
+
+func readSecret(file string) (secret.Secret, error) {
+	content, err := os.ReadFile(file)
+	return secret.Secret(strings.TrimSpace(string(content))), err
 }

@@ -237,8 +237,13 @@ func (n *node) command(t *testing.T, w workload) *exec.Cmd {
 	t.Helper()
 	c := w.spec.Containers[0]
 	image, _, _ := strings.Cut(path.Base(c.Image), ":")
-	cmd := exec.Command(filepath.Join(n.bin, image), c.Args...)
-	cmd.Env, _ = n.mount(t, w)
+	environ, root := n.mount(t, w)
+	var args []string
+	for _, arg := range c.Args {
+		args = append(args, strings.ReplaceAll(n.hosts.Replace(arg), "=/run/", "="+root+"/run/"))
+	}
+	cmd := exec.Command(filepath.Join(n.bin, image), args...)
+	cmd.Env = environ
 	return cmd
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,10 +18,10 @@ import (
 	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
-// TestPodsRunAsRendered runs everything of the overlay for a try but its servers, has a license made and validated, and
-// ends a pod.
+// TestPodsRunAsRendered runs all pods of the chart for a try but its servers, has a license made and validated, and ends
+// a pod. The overlay for a try has the same ones.
 func TestPodsRunAsRendered(t *testing.T) {
-	n := startNode(t, dev(t))
+	n := startNode(t, examples(t)[0])
 	running := n.up(t)
 	n.smokeTest(t)
 	n.wantDrained(t, "license", running["license"])
@@ -39,17 +38,11 @@ func TestPodsRunAsRendered(t *testing.T) {
 	}
 }
 
-// smokeTest runs the script by which people and "helm test" try a suite.
+// smokeTest runs the pod of "helm test".
 func (n *node) smokeTest(t *testing.T) {
 	t.Helper()
-	script := exec.Command("sh", inRoot(t, "deploy/helm/latchkey/files/smoke-test.sh"))
-	script.Env = append(os.Environ(),
-		"ADMIN_SECRET_FILE="+n.group.Path(n.prefix()+"-auth/run/secrets/latchkey/admin_secret"),
-		"ADMIN_API_KEY_FILE="+n.group.Path(n.prefix()+"-admin/run/secrets/latchkey/admin_api_key"))
-	for _, service := range services {
-		script.Env = append(script.Env, strings.ToUpper(service)+"_URL=http://"+n.ports[service+"/public"])
-	}
-	if out, err := script.CombinedOutput(); err != nil || !strings.Contains(string(out), "validated") {
+	cmd := n.command(t, n.workload(t, "Pod", "smoke-test"))
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "validated") {
 		t.Errorf("the smoke test: %v\n%s", err, out)
 	}
 }
