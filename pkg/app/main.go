@@ -132,8 +132,8 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
-	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(), p.republishCommand(),
-		p.healthcheckCommand(), p.internalKeyCommand())
+	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(),
+		p.healthcheckCommand(), p.internalKeyCommand(), p.republishCommand())
 	if p.MasterKeys != nil {
 		root.AddCommand(p.rotateMasterKeyCommand())
 	}

@@ -19,7 +19,8 @@ func (p *program) republishCommand() *cobra.Command {
 		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so
 it is safe to run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the
 log.`,
-		Example: "  " + p.Name + " republish --since 2026-01-31\n  " + p.Name + " republish --since 2026-01-31T08:00:00Z",
+		Example: "  " + p.Name + " republish --since 2026-01-31\n  " +
+			p.Name + " republish --since 2026-01-31T08:00:00Z",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since)
 			if err != nil {

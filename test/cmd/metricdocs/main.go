@@ -15,8 +15,8 @@ const introduction = `# Metrics
 <!-- Written by scripts/gen; change the metrics instead. -->
 
 Each service answers ` + "`/metrics`" + ` in the Prometheus text format on its internal port, in development on the
-public one, too. Every metric has the label ` + "`service`" + `. No label holds a key, a license, an address or a path that
-somebody asked for, so the number of series is bounded. Beside these there are the usual ones of the Go runtime
+public one, too. Every metric has the label ` + "`service`" + `. No label holds a key, a license, an address or a path
+that somebody asked for, so the number of series is bounded. Beside these there are the usual ones of the Go runtime
 (` + "`go_*`" + `) and of the process (` + "`process_*`" + `).
 
 | metric | type | labels | services | what it shows |
