@@ -3,6 +3,7 @@ package license_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +117,42 @@ func TestLicenseSpringOfflineReturns(t *testing.T) {
 		never := s.offline(key, "d", `,"request":"deactivation","consumptions":8`, true)
 		s.refused(s.carry("deactivate_offline", never), 400, "device_not_found")
 		w.wantUsed(id, "consumptions", 25)
+	})
+}
+
+// TestLicenseSpringRefresh: a device without a network learns what became of its license, and holds its seat for as
+// long as the license lasts now.
+func TestLicenseSpringRefresh(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.with(`"max_devices":1,"is_trial":true,"expires_in_days":10`)
+		file := s.offline(key, "air", `,"request_id":"r1"`, true)
+		s.refused(s.carry("refresh_offline", file), 400, "device_not_found")
+		w.inUse(id, 0)
+		before := s.object(s.carry("activate_offline", file))
+		w.alter(id, "renew", `{"days":20}`)
+		rec := s.carry("refresh_offline", file)
+		after := s.object(rec)
+		if after["validity_period"] == before["validity_period"] || after["device_id"] != before["device_id"] ||
+			after["request_id"] != "r1" {
+			t.Errorf("refreshed: %v", after)
+		}
+		covered, _, _ := strings.Cut(rec.Body.String(), `,"license_signature_v2":`)
+		s.verify(covered+"}", after["license_signature_v2"].(string))
+		lines := []string{"licenseSpring", "date: " + after["date"].(string), key, "air", s.apiKey}
+		if want := s.hmac(strings.Join(lines, "\n")); after["offline_signature"] != want {
+			t.Errorf("offline_signature %v, want %s", after["offline_signature"], want)
+		}
+		w.inUse(id, 1)
+		w.clock.Advance(15 * 24 * time.Hour)
+		s.refused(s.post("deactivate_license", key, "air", ""), 400, "offline_token_active")
+		w.alter(id, "suspend", `{"reason":"x"}`)
+		s.refused(s.carry("refresh_offline", file), 400, "license_not_enabled")
+		w.alter(id, "reinstate", "")
+		s.word(s.carry("deactivate_offline", s.offline(key, "air", `,"request":"deactivation"`, true)),
+			"license_deactivated")
+		s.refused(s.carry("refresh_offline", file), 400, "device_not_found")
+		w.inUse(id, 0)
 	})
 }
 

@@ -74,6 +74,7 @@ func (d *Dialect) Routes(r gin.IRouter) {
 	g.POST("/deactivate_license", write, d.device(body, d.deactivate))
 	g.POST("/activate_offline", write, d.offline(offlineActivation, d.activateOffline))
 	g.POST("/deactivate_offline", write, d.offline(offlineDeactivation, d.deactivateOffline))
+	g.POST("/refresh_offline", write, d.offline(offlineActivation, d.refreshOffline))
 	d.bundleRoutes(g, read, write)
 	g.POST("/add_consumption", write, d.device(body, d.addConsumption))
 	g.POST("/add_feature_consumption", write, d.device(body, d.addFeatureConsumption))

@@ -170,12 +170,20 @@ func (d *Dialect) activateBundleOffline(c *gin.Context, o *offlineCall) error {
 	return d.activateOffline(c, o)
 }
 
-func (d *Dialect) activateOffline(c *gin.Context, o *offlineCall) error {
+// hasOfflineType refuses licenses that are not for use without a network.
+func (o *offlineCall) hasOfflineType() error {
 	if o.Floating != nil {
 		return errOfflineFloating
 	}
 	if t := o.LicenseType(); !o.IsTrial && t != licensing.TypePerpetual && t != licensing.TypeConsumption {
 		return errOfflineType
+	}
+	return nil
+}
+
+func (d *Dialect) activateOffline(c *gin.Context, o *offlineCall) error {
+	if err := o.hasOfflineType(); err != nil {
+		return err
 	}
 	ctx := c.Request.Context()
 	// What waits for others is asked before the transaction begins.
