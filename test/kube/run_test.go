@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
-// TestPodsRunAsRendered runs all pods of the chart for a try but its servers, has a license made and validated, and ends
-// a pod. The overlay for a try has the same ones.
+// TestPodsRunAsRendered runs all pods of the chart for a try but its servers, has a license made and validated, and
+// ends a pod. The overlay for a try has the same ones.
 func TestPodsRunAsRendered(t *testing.T) {
 	n := startNode(t, examples(t)[0])
 	running := n.up(t)
