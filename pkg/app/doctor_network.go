@@ -103,7 +103,7 @@ func (p *program) diagnosePeer(ctx context.Context, d *Diagnosis, id rpc.Identit
 	at, err := rpc.Visit(ctx, id, peer, url, rpc.HTTPClient(nil))
 	if !at.IsZero() {
 		// The peer's time has no fractions of a second.
-		d.clock(what+" clock", peer, at.Add(time.Second/2).Sub(time.Now()))
+		d.clock(what+" clock", peer, time.Until(at.Add(time.Second/2)))
 	}
 	var name *net.DNSError
 	switch {

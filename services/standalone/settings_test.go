@@ -69,7 +69,6 @@ var nonsense = map[string][]string{
 	"LATCHKEY_DIALECTS":              {"nonsense", "none,nonsense"},
 	"LATCHKEY_DOCS_DISABLED":         {"maybe"},
 	"LATCHKEY_EDGE":                  {"maybe"},
-	"LATCHKEY_EDGE_URL":              {"nonsense", "ftp://x"},
 	"LATCHKEY_EDGE_ROOTS":            {"nonsense", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
 	"LATCHKEY_EDGE_PRODUCT":          {"a b", "."},
 	"LATCHKEY_EDGE_CHECK_EVERY":      {"0s", "1h", "x"},
