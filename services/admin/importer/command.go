@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,6 +94,9 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	if f.report == "" {
 		f.report = file + ".refused.csv"
 	}
+	if err := os.Remove(f.report); err != nil && !errors.Is(err, os.ErrNotExist) { // that of an earlier run
+		return usage(err)
+	}
 	report := &report{name: f.report}
 	p := &progress{to: cmd.ErrOrStderr(), read: counted, size: size.Size(), begun: time.Now()}
 	work := run{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
@@ -120,7 +125,10 @@ func (f *flags) summary(out io.Writer, did string, c counts) {
 
 // target is where to import to, and the key for it.
 func (f *flags) target() (target, error) {
-	t := target{url: f.url, key: os.Getenv("LATCHKEY_ADMIN_API_KEY"), client: &http.Client{}}
+	t := target{url: f.url, key: os.Getenv("LATCHKEY_ADMIN_API_KEY"), client: &http.Client{
+		// it would get the key
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	if f.credentials != "" {
 		var c struct {
 			Key string `json:"admin_api_key"`
@@ -140,6 +148,10 @@ func (f *flags) target() (target, error) {
 	}
 	if t.url == "" {
 		t.url = "http://127.0.0.1:5004"
+	}
+	t.url = strings.TrimRight(t.url, "/")
+	if at, err := url.Parse(t.url); err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return t, errors.New("--url must be the address of the admin service, as https://admin.example")
 	}
 	if t.key == "" {
 		return t, errors.New("set LATCHKEY_ADMIN_API_KEY to an admin key, or name a file by --credentials")

@@ -258,6 +258,9 @@ func TestWrongFiles(t *testing.T) {
 		"two columns":   {"license_key,LICENSE_KEY\n", "say the same", nil},
 		"no column":     {"license_key\n", "does not have", []string{"--map", "x=license_key"}},
 		"no such name":  {"license_key,x\n", "there is no column y here", []string{"--map", "x=y"}},
+		"one meaning":   {"license_key,product,short_code\n", "say the same", []string{"--from", "licensespring"}},
+		"no address":    {"license_key\n", "--url must be", []string{"--url", "ftp://x"}},
+		"an open quote": {"license_key,product\nKEY-00001,\"" + strings.Repeat("a,b\n", 1<<19), "longer than", nil},
 		"other formats": {"license_key\n", "--from is", []string{"--from", "xml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,6 +270,18 @@ func TestWrongFiles(t *testing.T) {
 				t.Errorf("%v, %d calls", err, len(a.calls))
 			}
 		})
+	}
+}
+
+// Nobody else gets the admin key.
+func TestRedirect(t *testing.T) {
+	other := newAPI(t)
+	a := httptest.NewServer(http.RedirectHandler(other.URL+"/api/v1/admin/licenses/import",
+		http.StatusTemporaryRedirect))
+	t.Cleanup(a.Close)
+	_, _, err := other.imports(t, "license_key\nKEY-00001\n", "--url", a.URL+"/")
+	if err == nil || !strings.Contains(err.Error(), "redirect to "+other.URL) || len(other.calls) > 0 {
+		t.Errorf("%v, %d calls", err, len(other.calls))
 	}
 }
 

@@ -62,10 +62,10 @@ func (r *reader) nameColumns() error {
 		name := r.nameOf(heading)
 		if name == "" {
 			unknown = append(unknown, r.unknown(heading))
-		} else if other := taken[name]; other != "" {
+		} else if other := taken[r.meaning(name)]; other != "" {
 			return fmt.Errorf("the columns %s and %s say the same; leave one out by --map HEADING=", other, heading)
 		}
-		r.names[heading], taken[name] = name, heading
+		r.names[heading], taken[r.meaning(name)] = name, heading
 	}
 	if len(unknown) > 0 {
 		return fmt.Errorf(
@@ -88,6 +88,14 @@ func (r *reader) nameOf(heading string) string {
 		return metadataPrefix + heading[len(metadataPrefix):]
 	}
 	return ""
+}
+
+// meaning is the column of ours that a name says, if it says one by itself.
+func (r *reader) meaning(name string) string {
+	if ours := springsColumns[name]; r.from == LicenseSpring && ours != "" {
+		return ours
+	}
+	return name
 }
 
 func (r *reader) unknown(heading string) string {

@@ -83,6 +83,10 @@ func (t *target) call(ctx context.Context, body []byte) (results []result, again
 	if err != nil {
 		return nil, true, err
 	}
+	if to := res.Header.Get("Location"); to != "" {
+		return nil, false, fmt.Errorf("%s answers with a redirect to %s; name that by --url if the key is for it",
+			t.url, to)
+	}
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusMultiStatus {
 		again = res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusTooManyRequests
 		return nil, again, refused(res.Status, raw)

@@ -33,7 +33,31 @@ func (c cell) wrong(reason string) *problem {
 // table is a file of comma separated values whose first line names the columns.
 type table struct {
 	csv     *csv.Reader
+	bound   *bounded
 	columns []string
+	// last is the line that was read last.
+	last int
+}
+
+// maxRecord is the longest line, in bytes, line breaks within quotes included.
+const maxRecord = 1 << 20
+
+// bounded ends the reading of a file where a line grows too long: a quote that nobody closes would take in the rest.
+type bounded struct {
+	from io.Reader
+	left int
+}
+
+var errTooLong = fmt.Errorf("the line is longer than %d bytes, or a quotation mark in it is not closed", maxRecord)
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.from.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // newTable reads the first line. Cells are parted by commas, semicolons or tabs, whichever that line has most.
@@ -51,7 +75,8 @@ func newTable(from io.Reader) (*table, error) {
 	}
 	first, _ := in.Peek(in.Size())
 	line, _, _ := strings.Cut(string(first), "\n")
-	t := &table{csv: csv.NewReader(in)}
+	t := &table{bound: &bounded{in, maxRecord}}
+	t.csv = csv.NewReader(t.bound)
 	t.csv.Comma = separator(line)
 	t.csv.FieldsPerRecord = -1
 	names, err := t.csv.Read()
@@ -76,14 +101,23 @@ func separator(line string) rune {
 
 // next is the cells of a line that are not empty, and what is wrong with the line; io.EOF at the end.
 func (t *table) next() (line int, cells []cell, wrong *problem, err error) {
+	t.bound.left = maxRecord
 	record, err := t.csv.Read()
-	if bad := new(csv.ParseError); errors.As(err, &bad) {
+	bad := new(csv.ParseError)
+	switch {
+	case errors.Is(err, errTooLong):
+		return 0, nil, nil, fmt.Errorf("after line %d: %w", t.last, err)
+	case errors.As(err, &bad) && bad.Line > bad.StartLine:
+		reason := fmt.Sprintf("cannot be read up to line %d, of which nothing was imported: %v", bad.Line, bad.Err)
+		return bad.StartLine, nil, cell{line: bad.StartLine}.wrong(reason), nil
+	case errors.As(err, &bad):
 		return bad.StartLine, nil, cell{line: bad.StartLine}.wrong("cannot be read: " + bad.Err.Error()), nil
 	}
 	if err != nil {
 		return 0, nil, nil, err
 	}
 	line, _ = t.csv.FieldPos(0)
+	t.last = line
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
