@@ -75,7 +75,7 @@ func (s *Service) prune(ctx context.Context) error {
 	_, errDevices := s.store.PruneDevices(ctx)
 	_, errLeases := s.store.PruneLeases(ctx)
 	return errors.Join(errDevices, errLeases, s.store.PruneRevocations(ctx), s.store.PruneCounters(ctx),
-		s.store.PruneFormerKeys(ctx), s.store.PruneReports(ctx), s.store.PruneOfflineRequests(ctx))
+		s.store.PruneReports(ctx), s.store.PruneOfflineRequests(ctx))
 }
 
 // committed drops from memory what a change of this process has made old, before the bus tells of it.

@@ -337,6 +337,31 @@ func TestAnImportIsSeveralTransactions(t *testing.T) {
 	})
 }
 
+// A file knows nothing of rotations: a key that works no more makes no second license.
+func TestImportAfterRotation(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		const row = `{"license_key":"rotated-key-1","customer_id":"a"}`
+		id := firstImported(w.importing(row, forReal))
+		for _, hours := range []int{0, 24} {
+			w.rotate(id, hours)
+			for _, dry := range []string{"", forReal} {
+				if got := w.importing(row, dry); firstImported(got) != id || got.body["unchanged_count"] != 1.0 {
+					t.Errorf("%d hours: %s", hours, got.raw)
+				}
+			}
+			w.want(w.post("validate", device("rotated-key-1", "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		}
+		// The vendor may give the key to another license, and rotate that, too.
+		other := w.manage(http.MethodPost, "", row)
+		w.want(other, http.StatusCreated, "")
+		w.rotate(other.body["license_id"].(string), 0)
+		if got := w.importing(row, forReal); firstImported(got) != other.body["license_id"] {
+			t.Errorf("%s", got.raw)
+		}
+	})
+}
+
 func TestImportLimits(t *testing.T) {
 	eachStillWorld(t, func(w *world) {
 		row := `{"license_key":"good-key","customer_id":"a","max_devices":null,"devices":[%s]}`

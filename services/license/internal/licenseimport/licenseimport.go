@@ -105,10 +105,19 @@ func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Op
 	return results, err
 }
 
+// find is the license that has a key, or had it: a file does not know of rotations. It is empty for none.
+func (s *Imports) find(ctx context.Context, key string) (id string, e *licensing.EnrollmentKey, err error) {
+	id, e, err = s.Catalog.ByKey(ctx, key, s.Clock.Now())
+	if errors.Is(err, licensing.ErrNotFound) {
+		id, err = s.Store.LicenseOfFormerKey(ctx, key)
+	}
+	return id, e, err
+}
+
 func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update bool) (Result, error) {
-	id, enrollment, err := s.Catalog.ByKey(ctx, *r.New.Key, s.Clock.Now())
+	id, enrollment, err := s.find(ctx, *r.New.Key)
 	switch {
-	case errors.Is(err, licensing.ErrNotFound):
+	case err == nil && id == "":
 		id, err = s.create(ctx, by, r)
 		return Result{LicenseID: id, Outcome: Created}, err
 	case err != nil:

@@ -13,6 +13,8 @@ type Store interface {
 	// Together runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run more
 	// than once.
 	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// LicenseOfFormerKey is the license that had a key before a rotation, also one that works no more; empty for none.
+	LicenseOfFormerKey(ctx context.Context, key string) (licenseID string, err error)
 	// Product reads a product by its code; catalog.ErrProductNotFound.
 	Product(ctx context.Context, code string) (catalog.Product, error)
 }

@@ -130,24 +130,39 @@ func (s *Store) writeKeys(tx *gorm.DB, l *licensing.License, c *licensing.KeyCha
 	return s.deleteEnrollmentKey(tx, l.ID, c.Delete)
 }
 
+// keptFormerKeys is how many keys of a license stay known after their end: an import of a file that has one of them is
+// about this license.
+const keptFormerKeys = 20
+
 const (
+	// A key that has ended may have been given to another license since.
+	freeFormerKey = `DELETE FROM former_keys WHERE valid_until <= @now
+		AND key_hash = (SELECT key_hash FROM licenses WHERE id = @license)`
 	keepFormerKey = `INSERT INTO former_keys (id, license_id, key_hash, key_sealed, master_key, valid_until)
-		SELECT ?, id, key_hash, key_sealed, master_key, ? FROM licenses WHERE id = ?`
-	dropFormerKeys = `DELETE FROM former_keys WHERE license_id = ? AND id NOT IN (
-		SELECT id FROM former_keys WHERE license_id = ? AND valid_until > ? ORDER BY valid_until DESC, id DESC LIMIT ?)`
+		SELECT @id, id, key_hash, key_sealed, master_key, @until FROM licenses WHERE id = @license`
+	endFormerKeys = `UPDATE former_keys SET valid_until = @now
+		WHERE license_id = @license AND valid_until > @now AND id NOT IN (
+		SELECT id FROM former_keys WHERE license_id = @license AND valid_until > @now
+		ORDER BY valid_until DESC, id DESC LIMIT @working)`
+	dropFormerKeys = `DELETE FROM former_keys WHERE license_id = @license AND valid_until <= @now AND id NOT IN (
+		SELECT id FROM former_keys WHERE license_id = @license AND valid_until <= @now
+		ORDER BY valid_until DESC, id DESC LIMIT @kept)`
 )
 
 // rotateKey puts another key in place of that of a license.
 func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotation) error {
-	former := 0
+	now := s.clock.Now()
+	values := map[string]any{
+		"id": uuid.Must(uuid.NewV7()).String(), "license": l.ID, "now": now, "until": now, "working": 0,
+		"kept": keptFormerKeys,
+	}
 	if !r.Until.IsZero() {
-		former = licensing.MaxFormerKeys
-		if err := tx.Exec(keepFormerKey, uuid.Must(uuid.NewV7()).String(), r.Until, l.ID).Error; err != nil {
+		values["until"], values["working"] = r.Until, licensing.MaxFormerKeys
+	}
+	for _, statement := range []string{freeFormerKey, keepFormerKey, endFormerKeys, dropFormerKeys} {
+		if err := tx.Exec(statement, values).Error; err != nil {
 			return err
 		}
-	}
-	if err := tx.Exec(dropFormerKeys, l.ID, l.ID, s.clock.Now(), former).Error; err != nil {
-		return err
 	}
 	sealed, err := sealKey(s.keys.Ring, l.ID, r.Key)
 	if err != nil {
@@ -188,11 +203,15 @@ func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	return count > 0, err
 }
 
-// PruneFormerKeys deletes the former keys that have stopped working.
-func (s *Store) PruneFormerKeys(ctx context.Context) error {
-	const ended = `DELETE FROM former_keys WHERE id IN (SELECT id FROM former_keys WHERE valid_until <= ? LIMIT ?)`
-	_, err := s.pruneRows(ctx, ended, s.clock.Now())
-	return err
+// LicenseOfFormerKey implements licenseimport.Store.
+func (s *Store) LicenseOfFormerKey(ctx context.Context, key string) (licenseID string, err error) {
+	hashes := keyHashes(s.keys.Ring, licensing.NormalizeKey(key))
+	var ids []string
+	err = s.db.Read(ctx).Table("former_keys").Where("key_hash IN ?", hashes).Limit(1).Pluck("license_id", &ids).Error
+	if len(ids) == 0 {
+		return "", translate(err)
+	}
+	return ids[0], nil
 }
 
 func enrollmentHash(normalized string) []byte {
