@@ -19,6 +19,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
+// keyVariable names the admin key.
+const keyVariable = "LATCHKEY_ADMIN_API_KEY"
+
 // Name is that of the command.
 const Name = "import"
 
@@ -125,10 +128,17 @@ func (f *flags) summary(out io.Writer, did string, c counts) {
 
 // target is where to import to, and the key for it.
 func (f *flags) target() (target, error) {
-	t := target{url: f.url, key: os.Getenv("LATCHKEY_ADMIN_API_KEY"), client: &http.Client{
+	t := target{url: f.url, key: os.Getenv(keyVariable), client: &http.Client{
 		// it would get the key
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if file := os.Getenv(keyVariable + "_FILE"); file != "" && t.key == "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return t, fmt.Errorf("%s_FILE: %w", keyVariable, err)
+		}
+		t.key = strings.TrimSpace(string(raw))
+	}
 	if f.credentials != "" {
 		var c struct {
 			Key string `json:"admin_api_key"`

@@ -116,9 +116,13 @@ func (l *License) setTerms(t Terms, now time.Time) {
 	if end.IsZero() && t.hasDuration() {
 		end = l.ExpiresAt
 	}
+	usableUntil := l.UsableUntil()
 	t.ExpiresAt = l.ExpiresAt
 	l.Terms = t
 	l.setExpiry(end, now)
+	if l.Announced != StatusNotStarted && !l.UsableUntil().Equal(usableUntil) { // another grace is another end
+		l.Announced = ""
+	}
 }
 
 // ChangePolicy gives a license the terms of another policy, or anew those of its own. Errors: VALIDATION_ERROR,
