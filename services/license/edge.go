@@ -179,6 +179,9 @@ var always = map[string]bool{
 	"GET /api/v4/public_key":                  true,
 	"POST /api/v4/deactivate_license":         true,
 	"POST /api/v4/deactivate_offline":         true,
+	"POST /api/v4/deactivate_bundle":          true,
+	"POST /api/v4/deactivate_bundle_offline":  true,
+	"POST /api/v4/oauth/token":                true,
 	"POST /api/v4/floating/release":           true,
 	"POST /api/v4/floating/feature_release":   true,
 }
@@ -210,9 +213,25 @@ func (s *Service) edgeJobs() []app.Job {
 		s.Log.Warn("this installation accepts licenses of any product of its issuers; set LATCHKEY_EDGE_PRODUCT")
 	}
 	return []app.Job{
-		s.Every(time.Second, "read the license of this installation", s.appliance.Refresh),
+		s.Every(time.Second, "read the license of this installation", s.followLicense()),
 		s.Every(time.Second, "ask the upstream of this installation", s.appliance.Check),
 		s.Every(time.Hour, "warn of the end of the license of this installation", s.warnOfEnd),
+	}
+}
+
+// followLicense reads the license of this installation, and logs when its status is another one.
+func (s *Service) followLicense() func(context.Context) error {
+	var last appliance.Status
+	return func(ctx context.Context) error {
+		err := s.appliance.Refresh(ctx)
+		if status := s.appliance.Status(); status != last {
+			if last != "" {
+				s.Log.WarnContext(ctx, "the license of this installation has another status",
+					"status", status, "before", last)
+			}
+			last = status
+		}
+		return err
 	}
 }
 

@@ -33,8 +33,9 @@ type Installation struct {
 type Appliance struct {
 	Deps
 	turn    chan struct{} // has room for whoever changes the license: one at a time, with the calls of the upstream
-	mu      sync.Mutex    // guards last
+	mu      sync.Mutex    // guards last and keeper
 	last    *Installation
+	keeper  timekeeper
 	verdict atomic.Pointer[verdict]
 }
 
@@ -55,12 +56,17 @@ type Deps struct {
 // New returns the use cases.
 func New(d Deps) *Appliance { return &Appliance{Deps: d, turn: make(chan struct{}, 1)} }
 
-// inTurn changes the license when nobody else of this process does.
+// turnTime is how long a change waits for another one; with its calls it stays within the time of a request.
+const turnTime = 4 * time.Second
+
+// inTurn changes the license when nobody else of this process does. Errors: errChanged.
 func (a *Appliance) inTurn(ctx context.Context, change func() error) error {
+	waiting, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
 	select {
 	case a.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-waiting.Done():
+		return errChanged.WithCause(waiting.Err())
 	}
 	defer func() { <-a.turn }()
 	return change()
@@ -91,7 +97,7 @@ func (a *Appliance) change(ctx context.Context, machineID string, decide func(*I
 			return nil, errChanged
 		}
 		was = *i
-		i.SeenAt = later(i.SeenAt, a.now())
+		i.SeenAt = a.seen(i.SeenAt)
 		entry := decide(i)
 		is = *i
 		if entry == nil {
@@ -123,8 +129,16 @@ func (i *Installation) license(f *File, c *Cloud, now time.Time) {
 	}
 }
 
-// open finds who signed the file of an installation that was read.
+// seen is the latest time that was seen, of which kept stands in the store.
+func (a *Appliance) seen(kept time.Time) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keeper.at(kept, a.now())
+}
+
+// open finds who signed the file of an installation that was read, and what time it is for it.
 func (a *Appliance) open(ctx context.Context, i *Installation) (err error) {
+	i.SeenAt = a.seen(i.SeenAt)
 	if i.File != nil {
 		err = a.Trust.sign(ctx, i.File)
 	}

@@ -290,11 +290,14 @@ func TestTimeGoesOnWithoutADatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.store.away = apierr.ErrUnavailable
-	for days, want := range map[time.Duration]error{13: nil, 14: ErrNotLicensed} {
-		f.clock.Set(noon.Add(days * 24 * time.Hour))
+	for _, step := range []struct {
+		days time.Duration
+		want error
+	}{{13, nil}, {14, ErrNotLicensed}, {13, ErrNotLicensed}} { // at last the clock is set back
+		f.clock.Set(noon.Add(step.days * 24 * time.Hour))
 		_ = f.Refresh(t.Context())
-		if err := f.Admit(t.Context()); !errors.Is(err, want) {
-			t.Errorf("on day %d: %v, want %v", days, err, want)
+		if err := f.Admit(t.Context()); !errors.Is(err, step.want) {
+			t.Errorf("on day %d: %v, want %v", step.days, err, step.want)
 		}
 	}
 }
@@ -312,6 +315,8 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	f.want("before anybody was asked", GracePeriod)
 	f.pass(time.Hour)
 	f.want("without an answer", GracePeriod)
+	f.pass(14 * 24 * time.Hour)
+	f.want("when the grace has passed nevertheless", Expired)
 	f.upstream.failure = &RefusedError{Code: errcode.LicenseSuspended}
 	f.pass(time.Hour)
 	f.want("suspended", Invalid)

@@ -58,7 +58,10 @@ const seeEvery = time.Hour
 
 // see keeps the time, now and then.
 func (a *Appliance) see(ctx context.Context, i *Installation) error {
-	if a.now().Before(i.SeenAt.Add(seeEvery)) {
+	a.mu.Lock()
+	kept := a.keeper.kept
+	a.mu.Unlock()
+	if i.SeenAt.Before(kept.Add(seeEvery)) {
 		return nil
 	}
 	return a.change(ctx, "", func(*Installation) proto.Message { return nil })

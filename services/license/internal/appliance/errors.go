@@ -19,7 +19,7 @@ var (
 	errNoAnswer = apierr.New(apierr.Unavailable, errcode.UpstreamUnavailable,
 		"the upstream did not answer; check url and proxy, and try again").WithRetryAfter(5 * time.Second)
 	errChanged = apierr.ErrUnavailable.WithMessagef(
-		"the license of this installation was changed at the same time; look at it, and try again")
+		"the license of this installation is being changed by somebody else; look at it, and try again")
 )
 
 // RefusedError is the refusal of an upstream.

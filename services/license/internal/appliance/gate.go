@@ -34,12 +34,32 @@ func (a *Appliance) Refresh(ctx context.Context) error {
 		err = a.open(ctx, i)
 	}
 	if err != nil {
-		i = a.known()
+		i = a.onward(a.known())
 	}
 	if i != nil {
 		a.note(i)
 	}
 	return err
+}
+
+// onward is what was known, at the time of now.
+func (a *Appliance) onward(known *Installation) *Installation {
+	if known == nil {
+		return nil
+	}
+	i := *known
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i.SeenAt = a.keeper.at(a.keeper.kept, a.now())
+	return &i
+}
+
+// Status is that of what was read last; empty before.
+func (a *Appliance) Status() Status {
+	if i := a.known(); i != nil {
+		return i.Status(a.now())
+	}
+	return ""
 }
 
 // known is what was read last, nil before.
