@@ -57,7 +57,9 @@ func TestLicenseSpringCustomerUsers(t *testing.T) {
 			`{"product":"studio","username":"ada@example.com","password":%q,"hardware_id":"pc"}`, thePassword)))
 		body := server.object(server.ask(http.MethodGet, path, ""))
 		w.trialPolicy("try", "default", "") // a stranger cannot hide the customer behind another of the same address
+		w.trialPolicy("try-studio", "studio", "")
 		server.object(server.trial("default", "boss@example.com"))
+		server.object(server.trial("studio", "boss@example.com"))
 		if hidden := server.object(server.ask(http.MethodGet, path, "")); len(hidden["users"].([]any)) != 1 ||
 			hidden["customer"].(map[string]any)["reference"] != "acme" {
 			t.Errorf("listed: %v", hidden)

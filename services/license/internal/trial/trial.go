@@ -26,8 +26,8 @@ const (
 )
 
 const (
-	// customerPrefix is how the ids of customers begin who asked for a trial.
-	customerPrefix = "trial-"
+	// CustomerPrefix is how the ids of customers begin who asked for a trial.
+	CustomerPrefix = "trial-"
 	// toldFor is how long a trial is told to whoever asks again: no longer than the event log remembers.
 	toldFor = 365 * 24 * time.Hour
 )
@@ -124,7 +124,7 @@ func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Tria
 // tellable refuses a license that is not what was made any more: an e-mail address alone, which is no secret, must not
 // open it.
 func (s *Trials) tellable(ctx context.Context, l *licensing.License) error {
-	if !l.IsTrial || !l.IsActive || l.Suspension != nil || !strings.HasPrefix(l.CustomerID, customerPrefix) ||
+	if !l.IsTrial || !l.IsActive || l.Suspension != nil || !strings.HasPrefix(l.CustomerID, CustomerPrefix) ||
 		s.Licenses.Clock.Now().Sub(l.CreatedAt) > toldFor {
 		return ErrNotAllowed.WithMessagef("the trial of this e-mail address was changed or has ended")
 	}
@@ -141,7 +141,7 @@ func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (Trial
 	if err != nil {
 		return Trial{}, err
 	}
-	customerID := customerPrefix + uuid.Must(uuid.NewV7()).String()
+	customerID := CustomerPrefix + uuid.Must(uuid.NewV7()).String()
 	var person *user.Prepared
 	if w.Product.AuthorizationMethod == catalog.ByUser {
 		prepared, err := s.person(ctx, by, w, customerID)

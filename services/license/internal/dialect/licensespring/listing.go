@@ -2,6 +2,8 @@ package licensespring
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/trial"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
@@ -179,6 +182,9 @@ func (d *Dialect) customerLicenseUsers(c *gin.Context) error {
 	list := customerUsers{Company: company{companyID}, Customer: newCustomer(found), Users: []customerUser{}}
 	for i := range page.Items {
 		u := &page.Items[i]
+		if u.CustomerID != found.CustomerID {
+			continue
+		}
 		for _, licenseID := range u.Licenses[:min(len(u.Licenses), maxListed-len(list.Users))] {
 			shown, err := d.customerUser(ctx, u, licenseID)
 			if err != nil {
@@ -225,17 +231,23 @@ func newCustomerUser(u *user.User, licenseID int64) customerUser {
 }
 
 // customerOf is the customer whose users these are. Several customers may have the e-mail address, because whoever asks
-// for a trial names one: those without users come last.
+// for a trial names one: those of trials come last.
 func (d *Dialect) customerOf(ctx context.Context, users []user.User, email string) (customer.Customer, error) {
 	if len(users) > 0 {
-		return d.Customers.Customer(ctx, users[0].CustomerID)
+		i := max(0, slices.IndexFunc(users, func(u user.User) bool { return !ofTrial(u.CustomerID) }))
+		return d.Customers.Customer(ctx, users[i].CustomerID)
 	}
-	page, err := d.Customers.Customers(ctx, customer.Filter{Email: email}, licensing.Span{Page: 1, PerPage: 1})
+	page, err := d.Customers.Customers(ctx, customer.Filter{Email: email},
+		licensing.Span{Page: 1, PerPage: maxListed})
 	if err == nil && len(page.Items) == 0 {
 		err = errNoCustomer
 	}
 	if err != nil {
 		return customer.Customer{}, err
 	}
-	return page.Items[0], nil
+	i := max(0, slices.IndexFunc(page.Items, func(c customer.Customer) bool { return !ofTrial(c.CustomerID) }))
+	return page.Items[i], nil
 }
+
+// ofTrial tells whether a customer was made by somebody who asked for a trial.
+func ofTrial(customerID string) bool { return strings.HasPrefix(customerID, trial.CustomerPrefix) }
