@@ -15,10 +15,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// elsewhere are settings of docker-compose.yml that are no part of a Deployment: an operator's own, those that a
-// rotation adds, and the address of a peer that analytics is told of and does not ask.
-var elsewhere = regexp.MustCompile(
-	`^LATCHKEY_(TRUSTED_PROXIES|.*_NEXT_FILE|.*_PREVIOUS_FILE)$`)
+// elsewhere are settings of docker-compose.yml that are no part of a Deployment: an operator's own, and those that a
+// rotation adds.
+var elsewhere = regexp.MustCompile(`^LATCHKEY_(TRUSTED_PROXIES|.*_NEXT_FILE|.*_PREVIOUS_FILE)$`)
 
 // TestSettingsAndImagesAreThoseOfCompose: what docker-compose.yml says of a service holds here, too.
 func TestSettingsAndImagesAreThoseOfCompose(t *testing.T) {
