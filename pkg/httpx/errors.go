@@ -50,8 +50,8 @@ func writeJSON(c *gin.Context, e *apierr.Error, more map[string]any) {
 	c.Data(e.Kind.Status(), JSONType, errorBody(e, more))
 }
 
-// errorWriters are the writers of groups of paths, by what their paths begin with; with a slash at the end, of that path
-// alone.
+// errorWriters are the writers of groups of paths, by what their paths begin with; with a slash at the end, of that
+// path alone.
 type errorWriters map[string]ErrorWriter
 
 // of is the writer of the nearest group that path lies in, other where there is none.

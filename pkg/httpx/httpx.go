@@ -47,10 +47,9 @@ type Options struct {
 	// StrictMembers refuses members that a request type does not have, with the nearest one it has; others ignore them.
 	// Query parameters are refused by KnownQuery.
 	StrictMembers bool
-	// Errors are the writers of groups of paths, such as "/api/v4" for all below it, or "/api/v4/" for that path alone, with
-	// and without the slash: everything that WriteError answers
-	// there, also a guard, a panic and an unknown path, has the form that clients of the group expect. Others get the
-	// documented body.
+	// Errors are the writers of groups of paths, such as "/api/v4" for all below it, or "/api/v4/" for that path alone,
+	// with and without the slash: everything that WriteError answers there, also a guard, a panic and an unknown path,
+	// has the form that clients of the group expect. Others get the documented body.
 	Errors map[string]ErrorWriter
 	// Timeout ends the context of a request, DefaultTimeout when 0; Timeout the function changes it for one route.
 	Timeout time.Duration
