@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,6 +115,10 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 		did = "stopped; import the file again to go on"
 	}
 	f.summary(cmd.OutOrStdout(), did, work.counts)
+	if len(work.made) > 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "products that are not there and would be made: %s\n",
+			strings.Join(slices.Sorted(maps.Keys(work.made)), ", "))
+	}
 	if err == nil && work.counts.refused > 0 {
 		err = fmt.Errorf("%d licenses or lines were refused; %s says why", work.counts.refused, f.report)
 	}

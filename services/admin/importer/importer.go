@@ -36,7 +36,9 @@ type run struct {
 	progress func(counts)
 	counts   counts
 	seen     map[uint64]bool
-	seed     maphash.Seed
+	// known are the products that there are, made those that a dry run finds missing.
+	known, made map[string]bool
+	seed        maphash.Seed
 }
 
 // counts are how many licenses there were of each outcome; refused counts lines that are no license, too.
@@ -49,6 +51,14 @@ func (c counts) all() int { return c.created + c.updated + c.unchanged + c.diffe
 // all imports a file. Each call is a whole: an import that broke off is made anew and goes on where it was.
 func (r *run) all(ctx context.Context) error {
 	r.seen, r.seed = map[uint64]bool{}, maphash.MakeSeed()
+	r.made = map[string]bool{}
+	if r.dryRun {
+		known, err := r.target.products(ctx)
+		if err != nil {
+			return err
+		}
+		r.known = known
+	}
 	var batch []*row
 	size := 0
 	for {
@@ -86,6 +96,9 @@ func (r *run) check(next *row) *problem {
 		if _, given := next.members[name]; !given && value != "" {
 			next.members[name] = value
 		}
+	}
+	if p, _ := next.members["product"].(string); r.dryRun && p != "" && !r.known[p] {
+		r.made[p] = true
 	}
 	key := maphash.String(r.seed, strings.ToLower(next.key))
 	if r.seen[key] && !next.rest && !r.update {

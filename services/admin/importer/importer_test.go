@@ -28,7 +28,7 @@ type api struct {
 func newAPI(t *testing.T) *api {
 	a := &api{answers: map[string]string{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.busy > 0 {
+		if a.busy > 0 && r.Method == http.MethodPost {
 			a.busy--
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -36,6 +36,10 @@ func newAPI(t *testing.T) *api {
 		if r.Header.Get("X-Admin-API-Key") != "good" {
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"error":"no admin key","details":{}}`)
+			return
+		}
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, `{"products":[{"code":"editor","name":"The Editor"}],"next_cursor":null}`)
 			return
 		}
 		var asked request
@@ -128,6 +132,8 @@ func TestLicenseSpring(t *testing.T) {
 	for name, test := range map[string]struct{ columns, line, want string }{
 		"prefixes": {"license__license_key,product__short_code,customer__reference,order__is_test", "K,ed,c-1,0",
 			`{"customer_id":"c-1","is_test":false,"license_key":"K","product":"ed"}`},
+		"code and name of a product": {"license_key,product,short_code", "K,The Editor,ed",
+			`{"license_key":"K","product":"ed"}`},
 		"customer": {"license_key,customer__email,customer__first_name,customer__last_name,customer__country",
 			"K,a@b.c,Ada,B,de", `{"customer":{"address":{"country":"DE"},"email":"a@b.c","name":"Ada B"},` +
 				`"customer_id":"a@b.c","license_key":"K"}`},
@@ -258,7 +264,7 @@ func TestWrongFiles(t *testing.T) {
 		"two columns":   {"license_key,LICENSE_KEY\n", "say the same", nil},
 		"no column":     {"license_key\n", "does not have", []string{"--map", "x=license_key"}},
 		"no such name":  {"license_key,x\n", "there is no column y here", []string{"--map", "x=y"}},
-		"one meaning":   {"license_key,product,short_code\n", "say the same", []string{"--from", "licensespring"}},
+		"one meaning":   {"license_key,email,user__email\n", "say the same", []string{"--from", "licensespring"}},
 		"no address":    {"license_key\n", "--url must be", []string{"--url", "ftp://x"}},
 		"an open quote": {"license_key,product\nKEY-00001,\"" + strings.Repeat("a,b\n", 1<<19), "longer than", nil},
 		"other formats": {"license_key\n", "--from is", []string{"--from", "xml"}},
@@ -270,6 +276,18 @@ func TestWrongFiles(t *testing.T) {
 				t.Errorf("%v, %d calls", err, len(a.calls))
 			}
 		})
+	}
+}
+
+// A dry run names the products that an import would make, for example of a typing error.
+func TestProductsThatAreNotThere(t *testing.T) {
+	a := newAPI(t)
+	file := "license_key,product\nKEY-00001,editor\nKEY-00002,The Editor\nKEY-00003,editro\nKEY-00004,default\n"
+	for args, want := range map[string]bool{"--dry-run": true, "--dry-run=false": false} {
+		said, _, err := a.imports(t, file, args)
+		if err != nil || strings.Contains(said, "would be made: editro\n") != want {
+			t.Errorf("%s: %v %s", args, err, said)
+		}
 	}
 }
 

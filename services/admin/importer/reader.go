@@ -60,6 +60,9 @@ func (r *reader) nameColumns() error {
 			continue
 		}
 		name := r.nameOf(heading)
+		if name == "product" && r.from == LicenseSpring && slices.ContainsFunc(r.columns, isShortCode) {
+			continue // the code of a product says more than its name
+		}
 		if name == "" {
 			unknown = append(unknown, r.unknown(heading))
 		} else if other := taken[r.meaning(name)]; other != "" {
@@ -74,6 +77,8 @@ func (r *reader) nameColumns() error {
 	}
 	return nil
 }
+
+func isShortCode(heading string) bool { return springsName(heading) == "short_code" }
 
 // nameOf is what a heading is called here, empty for one that is not known.
 func (r *reader) nameOf(heading string) string {
