@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -224,5 +227,16 @@ func TestSecretsOfAnAccountAreSealed(t *testing.T) {
 				t.Errorf("the row has %q", secret)
 			}
 		}
+		w.wantStatus("VALID")
+		altered := strings.Replace(fmt.Sprint(row["heard"]), `"heard_at":"2`, `"heard_at":"3`, 1)
+		err := w.db.Statement(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Table("installation").Where("id = 'license'").Update("heard", altered).Error
+		})
+		if err != nil || altered == fmt.Sprint(row["heard"]) {
+			t.Fatal(err, altered)
+		}
+		w.wantStatus("UNLICENSED")
+		w.want(w.connect(up.account(key, "")), http.StatusOK, "")
+		w.wantStatus("VALID")
 	})
 }

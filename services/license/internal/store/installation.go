@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -45,21 +48,30 @@ func newInstallationRow(i *appliance.Installation, ring *keyring.Ring) (installa
 	if err != nil {
 		return installationRow{}, err
 	}
-	plain, err := json.Marshal(newSealedLicense(i))
-	if err != nil {
-		return installationRow{}, err
-	}
-	sealed, err := ring.Seal(installationPurpose, plain, []byte(installationID))
-	return installationRow{
+	row := installationRow{
 		ID:         installationID,
 		MachineID:  i.MachineID,
-		Sealed:     sealed,
 		MasterKey:  ring.Name(),
 		Heard:      string(text),
 		CheckDue:   nullable(due),
 		LicensedAt: nullable(i.LicensedAt),
 		Version:    i.Version,
-	}, err
+	}
+	license := newSealedLicense(i)
+	license.Digest = row.digest()
+	plain, err := json.Marshal(license)
+	if err == nil {
+		row.Sealed, err = ring.Seal(installationPurpose, plain, []byte(installationID))
+	}
+	return row, err
+}
+
+// digest is what is sealed of the columns that say whether the installation is licensed: nobody alters them unnoticed.
+func (r *installationRow) digest() []byte {
+	sum := sha256.Sum256([]byte(strings.Join([]string{
+		r.MachineID, value(r.LicensedAt).UTC().Format(time.RFC3339Nano), r.Heard,
+	}, "\n")))
+	return sum[:]
 }
 
 func (r *installationRow) installation(ring *keyring.Ring) (*appliance.Installation, error) {
@@ -74,6 +86,9 @@ func (r *installationRow) installation(ring *keyring.Ring) (*appliance.Installat
 	var heard heardColumn
 	if err := errors.Join(json.Unmarshal(plain, &license), json.Unmarshal([]byte(r.Heard), &heard)); err != nil {
 		return nil, fmt.Errorf("read the license of this installation: %w", err)
+	}
+	if !bytes.Equal(license.Digest, r.digest()) { // somebody altered the row: whatever it says, there is no license
+		return &appliance.Installation{MachineID: r.MachineID, LicensedAt: r.CreatedAt.UTC(), Version: r.Version}, nil
 	}
 	i := &appliance.Installation{
 		MachineID: r.MachineID, LicensedAt: value(r.LicensedAt), SeenAt: heard.SeenAt, Version: r.Version,

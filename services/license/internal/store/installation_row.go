@@ -12,6 +12,8 @@ type sealedLicense struct {
 	File       string         `json:"file,omitempty"`
 	UploadedAt time.Time      `json:"uploaded_at,omitzero"`
 	Account    *sealedAccount `json:"account,omitempty"`
+	// Digest is that of installationRow.
+	Digest []byte `json:"digest"`
 }
 
 type sealedAccount struct {
