@@ -23,6 +23,7 @@ func TestLicenseSpringClients(t *testing.T) {
 				"/usr/bin/python3"), append([]string{"testdata/licensespring_client.py"}, w.URLs("license")...)...),
 			"licensespring_client.js": exec.Command(interpreter(w.T, "-e", "fetch", "node"),
 				"testdata/licensespring_client.js", w.URLs("license")[0]),
+			"licensespring_client.sh": exec.Command("testdata/licensespring_client.sh", w.URLs("license")...),
 		} {
 			cmd.Stdin = strings.NewReader(given)
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "all is well") {
@@ -45,6 +46,7 @@ func (w *harness) licenseSpring() string {
 		`{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}}`), http.StatusCreated, "").body
 	for name, license := range map[string]string{
 		"license_key": `"product":"desktop","max_devices":5,"counters":[{"name":"consumptions","limit":10}]`,
+		"shell_key":   `"product":"desktop","max_devices":1,"counters":[{"name":"consumptions","limit":10}]`,
 		"offline_key": `"product":"desktop"`, "node_key": `"product":"desktop","expires_at":"2099-01-31T00:00:00Z",` +
 			`"metadata":{"b":1.0,"2":"two","1":"one","t":"<&>"}`,
 		"floating_key": `"product":"desktop","max_devices":2,"floating":{"slots":1,"borrow_max_hours":24}`,
