@@ -156,21 +156,44 @@ func TestLicenseSpringRefresh(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringOfflineHeld: what the main API gave for use without a network holds the seat, because the device
-// still has it.
+// TestLicenseSpringOfflineHeld: what the main API, or a delegated key, gave for use without a network holds the seat,
+// because the device still has it.
 func TestLicenseSpringOfflineHeld(t *testing.T) {
-	eachWorld(t, func(w *world) {
-		s := w.springs("")
-		id, key := w.create(1, 0)
-		w.want(w.post("activate", device(key, "air")), http.StatusCreated, "")
-		token := w.post("offline-token", `{"duration_hours":24}`, w.bearer(id, "air")...)
-		w.want(token, http.StatusCreated, "")
-		s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
-		leave := s.offline(key, "air", `,"request":"deactivation"`, true)
-		s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
-		w.inUse(id, 1)
-		w.clock.Advance(25 * time.Hour)
-		s.word(s.carry("deactivate_offline", leave), "license_deactivated")
-		w.inUse(id, 0)
-	})
+	for name, tt := range map[string]struct {
+		give func(w *world, id, key string) answer
+		// forEver is what no time ends.
+		forEver bool
+	}{
+		"offline token": {give: func(w *world, id, key string) answer {
+			w.want(w.post("activate", device(key, "air")), http.StatusCreated, "")
+			return w.post("offline-token", `{"duration_hours":24}`, w.bearer(id, "air")...)
+		}},
+		"license file": {give: func(w *world, id, _ string) answer {
+			return w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["air"],"valid_hours":24}`)
+		}},
+		"delegated key": {forEver: true, give: func(w *world, id, _ string) answer {
+			master := w.master(w.organisation(1), "linux", `,"license_id":"`+id+`"`).body["master_key"].(string)
+			return w.delegated(master, "air")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				s := w.springs("")
+				id, key := w.create(1, 0)
+				w.want(tt.give(w, id, key), http.StatusCreated, "")
+				s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
+				leave := s.offline(key, "air", `,"request":"deactivation"`, true)
+				s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
+				w.inUse(id, 1)
+				w.clock.Advance(25 * time.Hour)
+				if tt.forEver {
+					s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
+					w.inUse(id, 1)
+					return
+				}
+				s.word(s.carry("deactivate_offline", leave), "license_deactivated")
+				w.inUse(id, 0)
+			})
+		})
+	}
 }
