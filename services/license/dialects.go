@@ -135,6 +135,9 @@ func (c *Config) checkDialects() error {
 	if slices.Equal(c.Dialects, []string{noDialects}) {
 		return nil
 	}
+	if slices.Contains(c.Dialects, noDialects) {
+		return config.Problemf(c, &c.Dialects, "must have %q once and nothing beside it", noDialects)
+	}
 	for _, name := range c.Dialects {
 		if !slices.Contains(dialectNames, name) {
 			return config.Problemf(c, &c.Dialects, "must be %q alone, or some of %s; %q is neither",

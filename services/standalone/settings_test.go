@@ -66,7 +66,7 @@ var nonsense = map[string][]string{
 	"LATCHKEY_GEOIP_FILE":            {"/nowhere", "/dev/null"},
 	"LATCHKEY_CACHE_BYTES":           {"-1", "5", "x"},
 	"LATCHKEY_CORS_ORIGINS":          {"nonsense"},
-	"LATCHKEY_DIALECTS":              {"nonsense", "none,nonsense"},
+	"LATCHKEY_DIALECTS":              {"nonsense", "none,nonsense", "none,none"},
 	"LATCHKEY_DOCS_DISABLED":         {"maybe"},
 	"LATCHKEY_EDGE":                  {"maybe"},
 	"LATCHKEY_EDGE_ROOTS":            {"nonsense", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
