@@ -9,17 +9,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
 // TestBackupUnderLoad backs up while devices are activated, deletes everything, and restores: whatever was acknowledged
 // before the backup is there, and counted once; tokens and license files of before are good.
 func TestBackupUnderLoad(t *testing.T) {
 	w := start(t, false)
+	w.needsClients()
 	id, key := w.create(`{"customer_id":"backup","max_devices":1000000,"max_offline_hours":72}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 	access, _, offline := w.threeTokens(id, "pc")
@@ -72,6 +76,21 @@ func TestBackupUnderLoad(t *testing.T) {
 	w.works()
 }
 
+// needsClients wants PostgreSQL's client programs, not older than the server, which may run in a container.
+func (w *harness) needsClients() {
+	w.Helper()
+	server := w.countIn(`SELECT current_setting('server_version_num')::integer / 10000`)
+	for _, program := range []string{"pg_dump", "pg_restore", "psql"} {
+		out, _ := exec.CommandContext(w.Context(), program, "--version").Output()
+		major, _ := strconv.Atoi(string(versionNumber.Find(out)))
+		if major < server {
+			testkit.NotCovered(w.T, "a backup needs %s of PostgreSQL %d or newer", program, server)
+		}
+	}
+}
+
+var versionNumber = regexp.MustCompile(`\d+`)
+
 // emptyQueues deletes what waits in the broker.
 func (w *harness) emptyQueues() {
 	w.Helper()
@@ -103,6 +122,7 @@ func (w *harness) script(code int, name string, args ...string) string {
 // TestBackupRefuses bad arguments and damaged backups, in a sentence.
 func TestBackupRefuses(t *testing.T) {
 	w := start(t, false)
+	w.needsClients()
 	taken := t.TempDir()
 	damaged := filepath.Join(t.TempDir(), "damaged")
 	w.script(0, "backup", damaged)
