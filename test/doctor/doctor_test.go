@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package doctor plants faults and has the command doctor of a real service find them, on real servers.
 package doctor
 
@@ -7,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,6 +32,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/test/servers"
 )
 
 // patient is an auth service that is well: its settings, and what they lead to.
@@ -97,18 +99,11 @@ func (quiet) State() bus.State { return bus.State{} }
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := listen(t)
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := servers.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return servers.Address(ports[0])
 }
 
 // exec changes the database behind the back of the service.
@@ -314,11 +309,9 @@ var faults = map[string]struct {
 // occupied is an address where a program listens that is none of ours.
 func occupied(t *testing.T) string {
 	t.Helper()
-	l := listen(t)
-	s := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
-	go func() { _ = s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close() })
-	return l.Addr().String()
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
 }
 
 // bury makes a dead letter of the service's queue.
