@@ -46,8 +46,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Say which version this is",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			b := obs.ReadBuild()
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s)\n", p.Name, b.Version, b.Commit, b.Go)
+			fmt.Fprintln(cmd.OutOrStdout(), obs.ReadBuild().Of(p.Name))
 		},
 	}
 }

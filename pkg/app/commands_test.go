@@ -24,7 +24,8 @@ func TestCommands(t *testing.T) {
 		out  []string
 		logs []string
 	}{
-		"version": {args: "version", out: []string{"test ", "go1."}},
+		"version":      {args: "version", out: []string{"test ", "(commit ", "go1."}},
+		"version flag": {args: "--version", out: []string{"test ", "(commit ", "go1."}},
 		"help": {args: "--help", out: []string{"serve", "migrate", "config", "version", "healthcheck",
 			"LATCHKEY_DATABASE_URL", "_FILE", "--addr", "--config"}},
 		"no command": {args: "", out: []string{"Available Commands"}},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
 // Exit codes of Main.
@@ -123,6 +124,7 @@ func newRoot(p *program) *cobra.Command {
 		Use:           p.Name,
 		Short:         p.Short,
 		Long:          p.long(),
+		Version:       obs.ReadBuild().Version, // has cobra add the flag
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
@@ -130,6 +132,7 @@ func newRoot(p *program) *cobra.Command {
 			cmd.SetContext(context.WithValue(cmd.Context(), programKey{}, p))
 		},
 	}
+	root.SetVersionTemplate(obs.ReadBuild().Of(p.Name) + "\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
 	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(),

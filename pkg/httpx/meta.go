@@ -50,7 +50,8 @@ func Meta(e *gin.Engine, o MetaOptions) {
 	e.GET("/readyz", func(c *gin.Context) { writeReadiness(c, o.Ready) })
 	e.GET("/version", func(c *gin.Context) {
 		c.JSON(http.StatusOK, gin.H{
-			"service": o.Service, "version": build.Version, "commit": build.Commit, "go": build.Go,
+			"service": o.Service, "version": build.Version, "commit": build.Commit, "date": build.Date,
+			"go": build.Go,
 		})
 	})
 	if o.Metrics != nil {

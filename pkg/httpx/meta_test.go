@@ -43,7 +43,8 @@ func TestMeta(t *testing.T) {
 	}
 	var version map[string]string
 	if err := json.Unmarshal(r.do(t, "GET", "/version", "").Body.Bytes(), &version); err != nil ||
-		version["service"] != "test" || version["go"] == "" || version["version"] == "" || version["commit"] == "" {
+		version["service"] != "test" || version["go"] == "" || version["version"] == "" || version["commit"] == "" ||
+		version["date"] == "" {
 		t.Errorf("/version: %v %v", version, err)
 	}
 	if w := r.do(t, "GET", "/metrics", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "go_goroutines") {

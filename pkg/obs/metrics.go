@@ -39,9 +39,11 @@ func NewMetrics(service string) *Metrics {
 	}
 	build := ReadBuild()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "latchkey_build_info",
-		Help:        "Always 1; the labels say which program this is.",
-		ConstLabels: prometheus.Labels{"version": build.Version, "commit": build.Commit, "go": build.Go},
+		Name: "latchkey_build_info",
+		Help: "Always 1; the labels say which program this is.",
+		ConstLabels: prometheus.Labels{
+			"version": build.Version, "commit": build.Commit, "date": build.Date, "go": build.Go,
+		},
 	})
 	info.Set(1)
 	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -206,9 +208,35 @@ func TestMetricsOfTwoSuitesInOneProcess(t *testing.T) {
 	}
 }
 
+// TestBuild: the linker's word counts, then the Go command's, and nothing is left empty.
 func TestBuild(t *testing.T) {
-	b := ReadBuild()
-	if b.Version == "" || b.Commit == "" || !strings.HasPrefix(b.Go, "go1.") {
+	linked := Build{Version: "v1.2.3", Commit: "abc", Date: "2026-01-31T00:00:00Z"}
+	vcs := func(modified string) *debug.BuildInfo {
+		return &debug.BuildInfo{Main: debug.Module{Version: "v0.0.0-1-def"}, Settings: []debug.BuildSetting{
+			{Key: "vcs.revision", Value: "def"}, {Key: "vcs.time", Value: "2026-02-01T00:00:00Z"},
+			{Key: "vcs.modified", Value: modified},
+		}}
+	}
+	for name, tt := range map[string]struct {
+		linked Build
+		info   *debug.BuildInfo
+		want   string
+	}{
+		"a release": {linked, vcs("false"), "license v1.2.3 (commit abc of 2026-01-31T00:00:00Z, "},
+		"a checkout": {Build{}, vcs("false"),
+			"license v0.0.0-1-def (commit def of 2026-02-01T00:00:00Z, "},
+		"a changed checkout": {Build{}, vcs("true"),
+			"license v0.0.0-1-def (commit def-modified of 2026-02-01T00:00:00Z, "},
+		"no git": {Build{}, &debug.BuildInfo{Main: debug.Module{Version: "(devel)"}},
+			"license dev (commit unknown of unknown, "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, want := tt.linked.completed(tt.info).Of("license"), tt.want+runtime.Version()+")"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+	if b := ReadBuild(); b.Version == "" || b.Commit == "" || b.Date == "" {
 		t.Errorf("got %+v", b)
 	}
 }

@@ -28,6 +28,9 @@ type command struct {
 	run   func(ctx context.Context, s *suite, args []string, out io.Writer) error
 }
 
+// versionCommand needs no data directory, so it is none of commands.
+const versionCommand = "version"
+
 var commands = map[string]command{
 	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
 	"rotate-signing-key": {
@@ -107,6 +110,7 @@ func commandUsages() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-24s %s\n", importer.Name+" FILE",
 		"while it runs: take over licenses of another system; see --help of it")
+	fmt.Fprintf(&b, "  %-24s %s\n", versionCommand, "say which version this is; --version, too")
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
 		c := commands[name]
 		fmt.Fprintf(&b, "  %-24s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)

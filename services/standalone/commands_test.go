@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
@@ -218,5 +219,17 @@ func TestCommandsNeedData(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the directory was made: %v", err)
+	}
+}
+
+// TestVersionNeedsNothing: whoever reports a fault is asked for it, also where the settings are wrong.
+func TestVersionNeedsNothing(t *testing.T) {
+	t.Setenv("LATCHKEY_ENV", "nonsense")
+	for _, arg := range []string{"version", "--version"} {
+		var out bytes.Buffer
+		if err := run(t.Context(), []string{arg}, &out, io.Discard); err != nil ||
+			out.String() != obs.ReadBuild().Of(program)+"\n" {
+			t.Errorf("%s: %q, %v", arg, out.String(), err)
+		}
 	}
 }

@@ -13,6 +13,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -21,6 +22,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/services/admin/importer"
 )
 
@@ -37,6 +39,10 @@ func main() {
 func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 	if len(args) > 0 && args[0] == importer.Name {
 		return importLicenses(ctx, args[1:], out, logs)
+	}
+	if len(args) == 1 && (args[0] == versionCommand || args[0] == "--"+versionCommand) {
+		_, err := fmt.Fprintln(out, obs.ReadBuild().Of(program)) // whatever the settings are
+		return err
 	}
 	set, err := loadSettings(args, out)
 	if errors.Is(err, pflag.ErrHelp) {
