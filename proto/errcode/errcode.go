@@ -116,5 +116,6 @@ const (
 const (
 	ApplianceNotLicensed = "APPLIANCE_NOT_LICENSED"
 	UpstreamRefused      = "UPSTREAM_REFUSED"
+	UpstreamNotTrusted   = "UPSTREAM_NOT_TRUSTED"
 	UpstreamUnavailable  = "UPSTREAM_UNAVAILABLE"
 )

@@ -22,7 +22,7 @@ const (
 
 func (k Kind) use() string {
 	switch k {
-	case KindLicense, KindEncryptedLicense:
+	case KindLicense, KindEncryptedLicense, KindStatement:
 		return UseLicenses
 	case KindRevocations:
 		return UseRevocations

@@ -28,6 +28,7 @@ const (
 	KindLicense          Kind = "LICENSE"
 	KindEncryptedLicense Kind = "ENCRYPTED LICENSE"
 	KindRevocations      Kind = "REVOCATION LIST"
+	KindStatement        Kind = "STATEMENT"
 )
 
 // The two other sections.

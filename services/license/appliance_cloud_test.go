@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
@@ -25,7 +26,7 @@ type upstream struct {
 	url string
 }
 
-// eachCloud is an appliance that must be licensed, and an upstream.
+// eachCloud is an appliance that must be licensed, and an upstream whose root it knows.
 func eachCloud(t *testing.T, test func(w *world, up *upstream)) {
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
 		up := newWorld(t, testkit.SQLite(t, license.Migrations...))
@@ -34,6 +35,7 @@ func eachCloud(t *testing.T, test func(w *world, up *upstream)) {
 		t.Cleanup(server.Close)
 		w := newWorld(t, d, asAppliance(true), func(c *license.Config) {
 			c.EdgePrivateUpstream, c.EdgeCheckEvery = true, time.Second
+			c.EdgeRoots = licensefile.PublicPEM(up.root())
 		})
 		test(w, &upstream{up, server.URL})
 	})
@@ -121,6 +123,10 @@ func TestRefusedAccountsChangeNothing(t *testing.T) {
 			_, _ = fmt.Fprint(c, "<html>")
 		}))
 		w.t.Cleanup(noise.Close)
+		liar := httptest.NewServer(http.HandlerFunc(func(c http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(c, `{"valid":true,"license_id":%q,"product":"default"}`, before.body["serialNumber"])
+		}))
+		w.t.Cleanup(liar.Close)
 		at := func(url string) string { return strings.Replace(up.account(key, ""), up.url, url, 1) }
 		for _, tt := range []struct {
 			body   string
@@ -130,6 +136,7 @@ func TestRefusedAccountsChangeNothing(t *testing.T) {
 			{up.account("LIC-000000000000", ""), http.StatusBadRequest, errcode.UpstreamRefused},
 			{at(nobody.URL), http.StatusBadGateway, errcode.UpstreamUnavailable},
 			{at(noise.URL), http.StatusBadGateway, errcode.UpstreamUnavailable},
+			{at(liar.URL), http.StatusBadRequest, errcode.UpstreamNotTrusted},
 			{at(""), http.StatusBadRequest, errcode.ValidationError},
 			{at("http://169.254.169.254"), http.StatusBadRequest, errcode.ValidationError},
 			{at("file:///etc/passwd"), http.StatusBadRequest, errcode.ValidationError},

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
@@ -337,5 +339,38 @@ func TestRotationsAtOnce(t *testing.T) {
 		if current != 1 {
 			t.Errorf("%d current keys", current)
 		}
+	})
+}
+
+// TestSignedStatements: a validation with a nonce proves who answers, and for which seat. One that is refused, or finds
+// no seat, proves nothing; nobody else gets one.
+func TestSignedStatements(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(2, 10)
+		root := w.root()
+		ask := func(hardwareID, more string) answer {
+			return w.post("validate", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q%s}`, key, hardwareID, more))
+		}
+		w.want(w.post("activate", device(key, "pc-1")), http.StatusCreated, "")
+		got := ask("pc-1", `,"nonce":"n-1"`)
+		w.want(got, http.StatusOK, "")
+		text, _ := got.body["signed_statement"].(string)
+		q := file.Question{Nonce: "n-1", HardwareID: "pc-1", LicenseID: id, Product: "default"}
+		said, err := file.OpenStatement(root, []byte(text), q)
+		if err != nil || said.Status != "active" || said.LicenseType != "time-limited" ||
+			!said.UsableUntil.Equal(said.ExpiresAt) || said.ExpiresAt.IsZero() {
+			t.Errorf("%+v, %v", said, err)
+		}
+		for name, unsigned := range map[string]answer{
+			"without a nonce": ask("pc-1", ""), "without a seat": ask("pc-2", `,"nonce":"n-1"`),
+		} {
+			w.want(unsigned, http.StatusOK, "")
+			if _, ok := unsigned.body["signed_statement"]; ok {
+				t.Errorf("%s: %s", name, unsigned.raw)
+			}
+		}
+		w.want(ask("pc-1", `,"nonce":"`+strings.Repeat("n", file.MaxNonce+1)+`"`), http.StatusBadRequest,
+			errcode.ValidationError)
+		w.want(ask("pc-1", `,"nonce":{}`), http.StatusBadRequest, errcode.ValidationError)
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
@@ -31,6 +32,8 @@ type validateResponse struct {
 	// Entitlements and Counters are there where the call named some.
 	Entitlements map[string]entitlementAnswer `json:"entitlements,omitempty"`
 	Counters     map[string]wire.Counter      `json:"counters,omitempty"`
+	// SignedStatement is there where the call had a nonce.
+	SignedStatement string `json:"signed_statement,omitempty"`
 }
 
 type entitlementAnswer struct {
@@ -59,6 +62,9 @@ func (r *validateResponse) appendJSON(b []byte) []byte {
 	}
 	if r.Counters != nil {
 		b = appendRare(append(b, `,"counters":`...), r.Counters)
+	}
+	if r.SignedStatement != "" {
+		b = httpx.AppendString(append(b, `,"signed_statement":`...), r.SignedStatement)
 	}
 	return append(b, '}')
 }
@@ -142,6 +148,8 @@ type validateRequest struct {
 	RequireEntitlements []string         `json:"require_entitlements" text:"identifier" max:"100"`
 	Consume             map[string]int64 `json:"consume"`
 	OperationID         string           `json:"operation_id" text:"identifier"`
+	// Nonce has the answer signed.
+	Nonce string `json:"nonce" text:"identifier"`
 }
 
 func bindValidate(c *gin.Context) (*validateRequest, error) {
@@ -164,6 +172,7 @@ func bindValidate(c *gin.Context) (*validateRequest, error) {
 		checkAmount(f, "consume."+name, amount)
 	}
 	f.MaxLen("operation_id", req.OperationID, maxText)
+	f.MaxLen("nonce", req.Nonce, file.MaxNonce)
 	return req, f.Err()
 }
 
@@ -246,7 +255,10 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	if len(states) > 0 {
 		resp.Counters = wire.NewCounters(states)
 	}
-	return resp, nil
+	if v.Valid && req.Nonce != "" {
+		resp.SignedStatement, err = a.Files.Statement(ctx, &v, req.Nonce)
+	}
+	return resp, err
 }
 
 func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[string]entitlementAnswer {

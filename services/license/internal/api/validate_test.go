@@ -31,6 +31,7 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 		}},
 		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{},
 			Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
+		{Valid: true, SignedStatement: "-----BEGIN LATCHKEY CERTIFICATE-----\nYQ==\n"},
 	} {
 		sameAsJSON(t, r)
 	}

@@ -88,9 +88,19 @@ type server struct {
 	taken   []string
 	failure error
 	calls   int
+	// sign makes the statement of an answer; nil for none.
+	sign func(machineID, nonce string) string
 }
 
-func (s *server) Activate(_ context.Context, a Account, machineID string) (Answer, error) {
+func (s *server) answer(machineID, nonce string) Answer {
+	a := Answer{LicenseID: "l-1", Product: "editor"}
+	if s.sign != nil && nonce != "" {
+		a.Statement = s.sign(machineID, nonce)
+	}
+	return a
+}
+
+func (s *server) Activate(_ context.Context, a Account, machineID, nonce string) (Answer, error) {
 	if s.calls++; s.failure != nil {
 		return Answer{}, s.failure
 	}
@@ -100,17 +110,17 @@ func (s *server) Activate(_ context.Context, a Account, machineID string) (Answe
 		}
 		s.taken = append(s.taken, seat)
 	}
-	return Answer{LicenseID: "l-1", Product: "editor"}, nil
+	return s.answer(machineID, nonce), nil
 }
 
-func (s *server) Validate(_ context.Context, a Account, machineID string) (Answer, error) {
+func (s *server) Validate(_ context.Context, a Account, machineID, nonce string) (Answer, error) {
 	if s.calls++; s.failure != nil {
 		return Answer{}, s.failure
 	}
 	if !slices.Contains(s.taken, a.LicenseKey.Reveal()+"/"+machineID) {
 		return Answer{}, &RefusedError{Code: errcode.DeviceNotActivated}
 	}
-	return Answer{LicenseID: "l-1", Product: "editor"}, nil
+	return s.answer(machineID, nonce), nil
 }
 
 func (s *server) Deactivate(_ context.Context, a Account, machineID string) error {

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -33,7 +34,7 @@ func (a *Appliance) Check(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil // this process ends; another one asks
 	}
-	return a.change(ctx, i.MachineID, func(now *Installation) proto.Message {
+	err = a.change(ctx, i.MachineID, func(now *Installation) proto.Message {
 		if now.Cloud == nil || now.Cloud.ID != i.Cloud.ID {
 			return nil
 		}
@@ -44,6 +45,10 @@ func (a *Appliance) Check(ctx context.Context) error {
 		now.Cloud.CheckDue = a.now().Add(a.pause(now.Cloud.Failures))
 		return nil
 	})
+	if errors.Is(asked, errNotTrusted) {
+		err = errors.Join(err, asked) // no outage: somebody has to look
+	}
+	return err
 }
 
 // due tells whether the upstream is to be asked; when the clock was set back, also before the time for that.
@@ -70,10 +75,13 @@ func (a *Appliance) see(ctx context.Context, i *Installation) error {
 func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.Cloud.timeout())
 	defer cancel()
+	call := a.Upstream.Validate
 	if i.Cloud.Unseated {
-		return a.Upstream.Activate(ctx, i.Cloud.Account, i.MachineID)
+		call = a.Upstream.Activate
 	}
-	return a.Upstream.Validate(ctx, i.Cloud.Account, i.MachineID)
+	return a.Trust.prove(ctx, i.MachineID, i.Cloud.Answer.LicenseID, func(nonce string) (Answer, error) {
+		return call(ctx, i.Cloud.Account, i.MachineID, nonce)
+	})
 }
 
 // pause is how long the upstream is left alone after so many calls without an answer. Many installations that lost it

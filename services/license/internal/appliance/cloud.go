@@ -26,7 +26,7 @@ type Cloud struct {
 	Refusal string
 	// Failures are the calls without an answer since the last answer.
 	Failures int
-	// Answer is the last good one.
+	// Answer is the last good one. Its statement has done its work.
 	Answer Answer
 	// CheckDue is when the upstream is asked next.
 	CheckDue time.Time
@@ -42,6 +42,8 @@ type Answer struct {
 	LicenseType string
 	// ExpiresAt is the end of the license, UsableUntil that of its grace; zero for none.
 	ExpiresAt, UsableUntil time.Time
+	// Statement is the signed form of all this, of package licensefile of proto; empty where none was asked for.
+	Statement string
 }
 
 // status of a connection. What the upstream refused stays refused until it says otherwise, however long it is away; and
@@ -95,7 +97,7 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 	if err != nil {
 		return err
 	}
-	answer, err := a.activate(ctx, account, before.MachineID)
+	answer, err := a.activate(ctx, account, before.MachineID, "")
 	if err != nil {
 		return explained(err)
 	}

@@ -18,6 +18,9 @@ var (
 		"the upstream does not license this installation")
 	errNoAnswer = apierr.New(apierr.Unavailable, errcode.UpstreamUnavailable,
 		"the upstream did not answer; check url and proxy, and try again").WithRetryAfter(5 * time.Second)
+	errNotTrusted = apierr.New(apierr.Invalid, errcode.UpstreamNotTrusted,
+		"the upstream does not prove that it is an issuer that LATCHKEY_EDGE_ROOTS names: its answer is not signed for "+
+			"this machine and license by one of these; check url, or whether the upstream is too old to sign")
 	errChanged = apierr.ErrUnavailable.WithMessagef(
 		"the license of this installation is being changed by somebody else; look at it, and try again")
 )

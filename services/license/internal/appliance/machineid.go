@@ -78,8 +78,8 @@ func (c *Cloud) unseat() { c.Unseated = true }
 // move activates another machine id at the upstream. A license whose seats are all taken has that of the old id to
 // spare; it is taken again where the new id does not get it.
 func (a *Appliance) move(ctx context.Context, before *Installation, next string) (Answer, error) {
-	account := before.Cloud.Account
-	answer, err := a.activate(ctx, account, next)
+	account, licenseID := before.Cloud.Account, before.Cloud.Answer.LicenseID
+	answer, err := a.activate(ctx, account, next, licenseID)
 	var refused *RefusedError
 	if err == nil || !errors.As(err, &refused) || !refused.full() || before.Cloud.Unseated {
 		return answer, err
@@ -87,8 +87,8 @@ func (a *Appliance) move(ctx context.Context, before *Installation, next string)
 	if left := a.Upstream.Deactivate(ctx, account, before.MachineID); left != nil {
 		return answer, err
 	}
-	if answer, err = a.activate(ctx, account, next); err != nil {
-		_, _ = a.activate(context.WithoutCancel(ctx), account, before.MachineID)
+	if answer, err = a.activate(ctx, account, next, licenseID); err != nil {
+		_, _ = a.activate(context.WithoutCancel(ctx), account, before.MachineID, licenseID)
 	}
 	return answer, err
 }

@@ -21,12 +21,12 @@ type Store interface {
 }
 
 // Upstream is another Latchkey, which licenses this installation. Its refusals are *RefusedError; every other error
-// says that it gave no answer.
+// says that it gave no answer. With a nonce, an Answer has a statement that is signed for it.
 type Upstream interface {
 	// Activate gives a machine a seat, if it has none, and tells what the license is.
-	Activate(ctx context.Context, a Account, machineID string) (Answer, error)
+	Activate(ctx context.Context, a Account, machineID, nonce string) (Answer, error)
 	// Validate tells what the license is for a machine with a seat.
-	Validate(ctx context.Context, a Account, machineID string) (Answer, error)
+	Validate(ctx context.Context, a Account, machineID, nonce string) (Answer, error)
 	// Deactivate gives the seat of a machine back.
 	Deactivate(ctx context.Context, a Account, machineID string) error
 }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -11,10 +12,18 @@ const (
 	leaveTime    = 4 * time.Second
 )
 
-func (a *Appliance) activate(ctx context.Context, account Account, machineID string) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(account.timeout(), activateTime))
+// activate takes a seat of a license, of any where its id is not known yet. An upstream that does not prove itself gets
+// it back.
+func (a *Appliance) activate(ctx context.Context, account Account, machineID, licenseID string) (Answer, error) {
+	calls, cancel := context.WithTimeout(ctx, min(account.timeout(), activateTime))
 	defer cancel()
-	return a.Upstream.Activate(ctx, account, machineID)
+	answer, err := a.Trust.prove(calls, machineID, licenseID, func(nonce string) (Answer, error) {
+		return a.Upstream.Activate(calls, account, machineID, nonce)
+	})
+	if errors.Is(err, errNotTrusted) {
+		a.leave(ctx, &Installation{MachineID: machineID, Cloud: &Cloud{Account: account}})
+	}
+	return answer, err
 }
 
 // leave gives the seat that an installation had at its upstream back, unless it is needed still. It is not needed that

@@ -16,12 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-const (
-	// maxHours is the longest life of a file that an administrator may ask for: ten years.
-	maxHours = 10 * 8760
-	// maxNonce bounds the nonce, in characters.
-	maxNonce = 128
-)
+// maxHours is the longest life of a file that an administrator may ask for: ten years.
+const maxHours = 10 * 8760
 
 // MaxMachines is how many machines one file may name.
 const MaxMachines = 100
@@ -108,7 +104,7 @@ func (r *Request) check() error {
 		bad.Add("hardware_ids", fmt.Sprintf(
 			"must have 1 to %d entries; leave it out for a file that any machine may use", MaxMachines))
 	}
-	bad.MaxLen("nonce", r.Nonce, maxNonce)
+	bad.MaxLen("nonce", r.Nonce, file.MaxNonce)
 	if err := bad.Err(); err != nil {
 		return err
 	}

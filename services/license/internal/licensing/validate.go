@@ -12,6 +12,8 @@ type Validation struct {
 	// Valid is false when the device has no seat yet.
 	Valid   bool
 	License *License
+	// HardwareID is that of the seat, where Valid: that of the device before its other ids.
+	HardwareID string
 	// Status is StatusActive or StatusInGrace.
 	Status Status
 	// Cached tells that no database was asked.
@@ -66,5 +68,11 @@ func (s *Seats) ValidateAnd(
 		ViaProxy:   c.ViaProxy,
 		ClientTime: timestamp(c.Time),
 	})
-	return Validation{Valid: true, License: l, Status: l.usableStatus(now), Cached: cached && deviceCached}, nil
+	return Validation{
+		Valid:      true,
+		License:    l,
+		HardwareID: c.HardwareID,
+		Status:     l.usableStatus(now),
+		Cached:     cached && deviceCached,
+	}, nil
 }

@@ -37,13 +37,18 @@ type said struct {
 	LicenseType string     `json:"license_type"`
 	ExpiresAt   *time.Time `json:"expires_at"`
 	GraceEndsAt *time.Time `json:"grace_ends_at"`
+
+	SignedStatement string `json:"signed_statement"`
 }
 
-// Activate implements appliance.Upstream.
-func (u Upstream) Activate(ctx context.Context, a appliance.Account, machineID string) (appliance.Answer, error) {
-	s, err := u.ask(ctx, &a, "activate", machineID)
-	if refused := new(appliance.RefusedError); errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated {
-		return u.Validate(ctx, a, machineID)
+// Activate implements appliance.Upstream. Validate alone answers with statements.
+func (u Upstream) Activate(
+	ctx context.Context, a appliance.Account, machineID, nonce string,
+) (appliance.Answer, error) {
+	s, err := u.ask(ctx, &a, "activate", members{"hardware_id": machineID})
+	refused := new(appliance.RefusedError)
+	if errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated || err == nil && nonce != "" {
+		return u.Validate(ctx, a, machineID, nonce)
 	}
 	if err == nil {
 		err = u.checkProduct(&s)
@@ -52,8 +57,14 @@ func (u Upstream) Activate(ctx context.Context, a appliance.Account, machineID s
 }
 
 // Validate implements appliance.Upstream.
-func (u Upstream) Validate(ctx context.Context, a appliance.Account, machineID string) (appliance.Answer, error) {
-	s, err := u.ask(ctx, &a, "validate", machineID)
+func (u Upstream) Validate(
+	ctx context.Context, a appliance.Account, machineID, nonce string,
+) (appliance.Answer, error) {
+	sent := members{"hardware_id": machineID}
+	if nonce != "" {
+		sent["nonce"] = nonce
+	}
+	s, err := u.ask(ctx, &a, "validate", sent)
 	if err == nil && s.Valid == nil {
 		err = errNoLatchkey
 	}
@@ -73,14 +84,17 @@ func (u Upstream) checkProduct(s *said) error {
 
 // Deactivate implements appliance.Upstream.
 func (u Upstream) Deactivate(ctx context.Context, a appliance.Account, machineID string) error {
-	_, err := u.ask(ctx, &a, "deactivate", machineID)
+	_, err := u.ask(ctx, &a, "deactivate", members{"hardware_id": machineID})
 	return err
 }
 
 var errNoLatchkey = errors.New("the upstream does not answer as Latchkey does; check its address")
 
+// members are those of a body.
+type members map[string]string
+
 // ask makes a call. Answers that may be different the next time, or are not the upstream's own, are none.
-func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machineID string) (said, error) {
+func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint string, sent members) (said, error) {
 	if err := u.Policy.CheckURL(a.URL); err != nil {
 		return said{}, problemOf(err)
 	}
@@ -88,7 +102,7 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machi
 	if err != nil {
 		return said{}, problemOf(err)
 	}
-	req, err := u.request(ctx, a, endpoint, machineID)
+	req, err := u.request(ctx, a, endpoint, sent)
 	if err != nil {
 		return said{}, err
 	}
@@ -112,13 +126,13 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint, machi
 }
 
 func (u Upstream) request(
-	ctx context.Context, a *appliance.Account, endpoint, machineID string,
+	ctx context.Context, a *appliance.Account, endpoint string, sent members,
 ) (*http.Request, error) {
-	members := map[string]string{"license_key": a.LicenseKey.Reveal(), "hardware_id": machineID}
+	sent["license_key"] = a.LicenseKey.Reveal()
 	if u.Product != "" {
-		members["product"] = u.Product
+		sent["product"] = u.Product
 	}
-	body, err := json.Marshal(members)
+	body, err := json.Marshal(sent)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +170,9 @@ func (s *said) wellFormed() bool {
 }
 
 func (s *said) answer() appliance.Answer {
-	a := appliance.Answer{LicenseID: s.LicenseID, Product: s.Product, LicenseType: s.LicenseType}
+	a := appliance.Answer{
+		LicenseID: s.LicenseID, Product: s.Product, LicenseType: s.LicenseType, Statement: s.SignedStatement,
+	}
 	if s.ExpiresAt != nil {
 		a.ExpiresAt, a.UsableUntil = *s.ExpiresAt, *s.ExpiresAt
 	}

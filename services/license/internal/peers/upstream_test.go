@@ -67,19 +67,19 @@ func TestUpstreamAnswers(t *testing.T) {
 		"validate":   {200, `{"valid":true,` + goodLicense + `,"grace":true,"grace_ends_at":"2026-06-02T00:00:00Z"}`},
 		"deactivate": {200, `{"deactivated":true,"license_id":"0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"}`},
 	})
-	if got, err := loopback.Activate(t.Context(), o.account(), "m-1"); err != nil || got != want {
+	if got, err := loopback.Activate(t.Context(), o.account(), "m-1", ""); err != nil || got != want {
 		t.Errorf("activate: %+v, %v", got, err)
 	}
 	asGrace := want
 	asGrace.UsableUntil = end.Add(24 * time.Hour)
-	if got, err := loopback.Validate(t.Context(), o.account(), "m-1"); err != nil || got != asGrace {
+	if got, err := loopback.Validate(t.Context(), o.account(), "m-1", ""); err != nil || got != asGrace {
 		t.Errorf("validate: %+v, %v", got, err)
 	}
 	if err := loopback.Deactivate(t.Context(), o.account(), "m-1"); err != nil {
 		t.Error(err)
 	}
 	o.answers["activate"] = reply{409, `{"error_code":"ALREADY_ACTIVATED","error":"taken","details":{}}`}
-	if got, err := loopback.Activate(t.Context(), o.account(), "m-1"); err != nil || got != asGrace {
+	if got, err := loopback.Activate(t.Context(), o.account(), "m-1", ""); err != nil || got != asGrace {
 		t.Errorf("activated before: %+v, %v", got, err)
 	}
 	for i, call := range []string{"activate", "validate", "deactivate", "activate", "validate"} {
@@ -87,6 +87,22 @@ func TestUpstreamAnswers(t *testing.T) {
 		if want := "POST /at/api/v1/license/" + call + " sk_1 " + body; i >= len(o.asked) || o.asked[i] != want {
 			t.Fatalf("asked %q", o.asked)
 		}
+	}
+}
+
+// TestUpstreamIsAskedForAProof: validate alone answers with a statement, so it is asked after a seat was taken, too.
+func TestUpstreamIsAskedForAProof(t *testing.T) {
+	o := startOther(t, map[string]reply{
+		"activate": {201, `{"activated":true,` + goodLicense + `}`},
+		"validate": {200, `{"valid":true,` + goodLicense + `,"signed_statement":"signed"}`},
+	})
+	got, err := loopback.Activate(t.Context(), o.account(), "m-1", "n-1")
+	if err != nil || got.Statement != "signed" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	const asked = `{"hardware_id":"m-1","license_key":"LIC-1","nonce":"n-1"}`
+	if len(o.asked) != 2 || !strings.HasSuffix(o.asked[1], asked) || strings.Contains(o.asked[0], "nonce") {
+		t.Errorf("asked %q", o.asked)
 	}
 }
 
@@ -126,7 +142,7 @@ func TestUpstreamRefusals(t *testing.T) {
 		"elsewhere":         {reply{307, ``}, ""},
 	} {
 		o := startOther(t, map[string]reply{"validate": tt.answer})
-		_, err := loopback.Validate(t.Context(), o.account(), "m-1")
+		_, err := loopback.Validate(t.Context(), o.account(), "m-1", "")
 		refused := new(appliance.RefusedError)
 		code := ""
 		if errors.As(err, &refused) {
@@ -149,8 +165,8 @@ func TestUpstreamOfOneProduct(t *testing.T) {
 			"activate": {201, `{` + goodLicense + `}`}, "validate": {200, `{"valid":true,` + goodLicense + `}`},
 		})
 		u := Upstream{Policy: loopback.Policy, Product: product}
-		_, activated := u.Activate(t.Context(), o.account(), "m-1")
-		_, validated := u.Validate(t.Context(), o.account(), "m-1")
+		_, activated := u.Activate(t.Context(), o.account(), "m-1", "")
+		_, validated := u.Validate(t.Context(), o.account(), "m-1", "")
 		for _, err := range []error{activated, validated} {
 			verdict := new(appliance.RefusedError)
 			if errors.As(err, &verdict) != refused || (err != nil) != refused {
@@ -189,7 +205,7 @@ func TestUpstreamAddresses(t *testing.T) {
 	} {
 		edited := account
 		tt.edit(&edited)
-		_, err := tt.upstream.Activate(t.Context(), edited, "m-1")
+		_, err := tt.upstream.Activate(t.Context(), edited, "m-1", "")
 		e := apierr.From(err)
 		if e == nil || e.Kind != apierr.Invalid || e.Details["fields"].(map[string]string)[tt.field] == "" {
 			t.Errorf("%s: %v", name, err)
