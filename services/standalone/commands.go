@@ -21,17 +21,34 @@ import (
 )
 
 // command is what the program does instead of serving, with the settings that it serves with. It has the data
-// directory to itself, so a program that serves from it is stopped first.
+// directory to itself, so a program that serves from it is stopped first; but for those that are unlocked, which have
+// settings alone.
 type command struct {
-	args  []string // what follows the name, as --help shows it
-	short string
-	run   func(ctx context.Context, s *suite, args []string, out io.Writer) error
+	args     []string // what follows the name, as --help shows it
+	short    string
+	run      func(ctx context.Context, s *suite, args []string, out io.Writer) error
+	unlocked bool
+	// makesData says that the data directory need not exist.
+	makesData bool
 }
 
 // versionCommand needs no data directory, so it is none of commands.
 const versionCommand = "version"
 
 var commands = map[string]command{
+	"backup": {
+		args:     []string{"FOLDER"},
+		short:    "copy the data directory, also while it runs, into a new folder",
+		run:      backUp,
+		unlocked: true,
+	},
+	"restore": {
+		args:      []string{"FOLDER"},
+		short:     "make the data directory of a backup",
+		run:       restore,
+		unlocked:  true,
+		makesData: true,
+	},
 	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
 	"rotate-signing-key": {
 		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",

@@ -31,8 +31,21 @@ type secrets struct {
 const secretsFile = "secrets.json"
 
 func openDataDir(path string) (*dataDir, error) {
-	d := &dataDir{path: path, lock: flock.New(filepath.Join(path, "lock"))}
-	free, err := d.lock.TryLock()
+	lock, err := lockDataDir(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &dataDir{path: path, lock: lock}
+	if err := d.readSecrets(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// lockDataDir keeps other processes away from a data directory until Unlock.
+func lockDataDir(path string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(path, "lock"))
+	free, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be locked: %w; choose another one with --data-dir",
 			path, err)
@@ -41,10 +54,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("another Latchkey process is using the data directory %s: stop it, or choose another "+
 			"directory with --data-dir (and other ports)", path)
 	}
-	if err := d.readSecrets(); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
+	return lock, nil
 }
 
 // Close lets another process have the directory.

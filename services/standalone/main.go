@@ -51,6 +51,9 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(set.command) > 0 && commands[set.command[0]].unlocked {
+		return commands[set.command[0]].run(ctx, &suite{settings: set}, set.command[1:], out)
+	}
 	data, err := openDataDir(set.DataDir)
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
 
 func (s *settings) makeDataDir() error {
-	if len(s.command) > 0 {
+	if len(s.command) > 0 && !commands[s.command[0]].makesData {
 		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
 			return config.Problemf(s, &s.DataDir,
 				"has no data that a command could work on (%v); name the directory of the suite", err)
@@ -108,6 +108,14 @@ func (s *settings) makeDataDir() error {
 		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
 	}
 	return nil
+}
+
+// requireEmbedded refuses a command that is about SQLite, and says what to do instead.
+func (s *settings) requireEmbedded(instead string) error {
+	if s.DatabaseURL == "" {
+		return nil
+	}
+	return config.Problemf(s, &s.DatabaseURL, "the data is in PostgreSQL: %s", instead)
 }
 
 // complete gives the services what they need to run in one process: of the secrets made those that the settings do not

@@ -50,6 +50,9 @@ func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
 	}
 }
 
+// busSchema is where the bus of the process keeps its dead letters.
+const busSchema = "bus"
+
 // startTimeout is how long to wait for a database or a broker.
 func (s *suite) startTimeout() time.Duration { return s.settings.auth.StartTimeout }
 
@@ -143,7 +146,7 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 	if s.local != nil {
 		return s.local, nil
 	}
-	letters, err := s.openDatabase(ctx, "bus", []db.Migrations{inproc.Migrations}, log)
+	letters, err := s.openDatabase(ctx, busSchema, []db.Migrations{inproc.Migrations}, log)
 	if err != nil {
 		return nil, err
 	}
