@@ -100,11 +100,15 @@ func (s *Service) licenseSpring(cfg Config, signIns *user.SignIns) *licensesprin
 	})
 }
 
+func (s *Service) delegation() *delegation.Keys {
+	return &delegation.Keys{
+		Store: s.store, Licenses: s.store, Seats: s.seats, Tokens: s.fileKeys, Clock: s.Clock,
+	}
+}
+
 func (s *Service) delegatedKeys(cfg Config) *delegated.Dialect {
 	return delegated.New(delegated.Deps{
-		Keys: &delegation.Keys{
-			Store: s.store, Licenses: s.store, Seats: s.seats, Tokens: s.fileKeys, Clock: s.Clock,
-		},
+		Keys:        s.delegation(),
 		Idempotency: s.Idempotency,
 		Attempts:    app.NewClientAttempts(s.Core),
 		Limiter:     app.NewClientLimiter(s.Core, cfg.Clients),

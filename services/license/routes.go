@@ -73,6 +73,7 @@ func (s *Service) routes(cfg Config) {
 		Products:      &catalog.Products{Store: s.store, Clock: s.Clock},
 		Files:         files,
 		WhileLicensed: s.requireLicense,
+		DelegatedKeys: s.delegation(),
 		Delegation: &delegation.Organisations{
 			Store: s.store, Licenses: s.licenses, Catalog: s.store, Tokens: s.fileKeys, Clock: s.Clock,
 		},

@@ -103,6 +103,8 @@ type WantedMaster struct {
 	// LicenseID is a license of the product whose seats the devices shall take; empty for that of the master before,
 	// unless it is deactivated, or else a new one with any number of seats.
 	LicenseID string
+	// Key is that of a master of another system, which goes on; empty for a new one.
+	Key string
 }
 
 // NewMaster is a master that has just been made. Nobody is shown the key again.
@@ -129,7 +131,7 @@ func (s *Organisations) AddMaster(
 		return NewMaster{}, err
 	}
 	err = s.Store.Together(ctx, func(ctx context.Context) error {
-		made = NewMaster{Key: newKey(masterBytes), PublicKey: signer.Public, Master: Master{
+		made = NewMaster{PublicKey: signer.Public, Master: Master{
 			ID:              newID(),
 			OrganisationID:  id,
 			Product:         w.Product,
@@ -140,6 +142,9 @@ func (s *Organisations) AddMaster(
 		// The lock keeps two from making a license each.
 		err := s.Store.ChangeAccount(ctx, Selection{OrganisationID: id}, func(*Account) error { return nil })
 		if err != nil {
+			return err
+		}
+		if made.Key, err = s.takeKey(ctx, w.Key); err != nil {
 			return err
 		}
 		if made.LicenseID, err = s.licenseFor(ctx, by, id, w); err != nil {
@@ -155,6 +160,9 @@ func (s *Organisations) AddMaster(
 func (s *Organisations) check(ctx context.Context, w *WantedMaster) error {
 	f := apierr.Fields{}
 	f.MaxLen("comment", w.Comment, MaxComment)
+	if w.Key != "" {
+		checkKey(f, "master_key", w.Key)
+	}
 	if !catalog.IsCode(w.OperatingSystem) {
 		f.Add("operating_system", "must be 1 to 64 letters, digits, dots, hyphens and underscores, such as linux")
 	}

@@ -51,18 +51,21 @@ type newMaster struct {
 	OperatingSystem string  `json:"operating_system" text:"identifier"`
 	Comment         string  `json:"comment" text:"identifier"`
 	LicenseID       *string `json:"license_id" text:"identifier"`
+	MasterKey       string  `json:"master_key" text:"identifier"`
 }
 
 // Unsettable implements jsonbody.Unsettable.
 func (newMaster) Unsettable() map[string]string {
 	return map[string]string{
-		"master": "it is made", "master_key": "it is made", "public_key_pem": "", "created_at": "",
+		"master": "it is made", "public_key_pem": "", "created_at": "",
 		"organisation": "the path names it", "revoked_at": "delete the master",
 	}
 }
 
 func (n *newMaster) wanted() delegation.WantedMaster {
-	w := delegation.WantedMaster{Product: n.Product, OperatingSystem: n.OperatingSystem, Comment: n.Comment}
+	w := delegation.WantedMaster{
+		Product: n.Product, OperatingSystem: n.OperatingSystem, Comment: n.Comment, Key: n.MasterKey,
+	}
 	if n.LicenseID != nil {
 		w.LicenseID = canonicalID(*n.LicenseID)
 	}

@@ -43,6 +43,7 @@ type Deps struct {
 	// WhileLicensed refuses to hand licenses out while this installation is not licensed itself.
 	WhileLicensed gin.HandlerFunc
 	Delegation    *delegation.Organisations
+	DelegatedKeys *delegation.Keys
 	Integrations  *integration.Integrations
 	Imports       *licenseimport.Imports
 	Idempotency   *idempotency.Store
@@ -137,6 +138,8 @@ func (m *Manage) delegatedRoutes(g gin.IRouter) {
 	g.GET("/organisations/:organisation/masters", listed, wire.Wrap(m.listMasters))
 	g.GET("/organisations/:organisation/slaves", listed, wire.Wrap(m.listSlaves))
 	g.GET("/organisations/:organisation/charges", listed, wire.Wrap(m.listCharges))
+	g.POST("/masters/:master/slaves", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain,
+		wire.Wrap(m.importSlaves))
 	g.DELETE("/masters/:master", plain, httpx.NoMembers(), wire.Wrap(m.revokeMaster))
 	g.DELETE("/slaves/:slave", plain, httpx.NoMembers(), wire.Wrap(m.revokeSlave))
 }

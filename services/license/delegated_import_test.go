@@ -1,0 +1,97 @@
+package license_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// A vendor moves to Latchkey with the keys that its partners and their customers have: they go on, devices that were
+// activated before cost one credit and no more, and the import may be repeated.
+func TestDelegatedKeysOfAnotherSystem(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		organisation := w.organisation(3)
+		masterKey := strings.Repeat("m", 60)
+		made := w.master(organisation, "linux", `,"master_key":"`+masterKey+`"`)
+		if made.body["master_key"] != masterKey {
+			t.Errorf("the master has another key: %s", made.raw)
+		}
+		used, spare := strings.Repeat("u", 138)+"==", strings.Repeat("s", 139)+"="
+		slaves := "/masters/" + made.body["master"].(string) + "/slaves"
+		body := fmt.Sprintf(`{"slaves":[{"slave_key":%q,"comment":"company X","runtime_key":"pc-1"},{"slave_key":%q}]}`,
+			used, spare)
+		first := w.delegation(http.MethodPost, slaves, body)
+		w.want(first, http.StatusOK, "")
+		again := w.delegation(http.MethodPost, slaves, body)
+		w.want(again, http.StatusOK, "")
+		if first.body["created_count"] != 2.0 || again.body["unchanged_count"] != 2.0 {
+			t.Errorf("%s\nthen %s", first.raw, again.raw)
+		}
+		w.credits(organisation, 1)
+
+		token := w.delegated(used, "pc-1")
+		w.want(token, http.StatusCreated, "")
+		w.wantRefused(w.delegated(used, "pc-2"), http.StatusBadRequest, errcode.SlaveKeyUsed)
+		w.want(w.delegated(spare, "pc-2"), http.StatusCreated, "")
+		w.want(w.delegated(masterKey, "pc-3"), http.StatusCreated, "")
+		w.credits(organisation, 3)
+		w.want(w.call(http.MethodPost, "/slaves", object("masterKey", masterKey)), http.StatusOK, "")
+
+		// What is refused writes nothing.
+		other := w.master(organisation, "windows", "")
+		refused := w.delegation(http.MethodPost, "/masters/"+other.body["master"].(string)+"/slaves", fmt.Sprintf(
+			`{"slaves":[{"slave_key":%q},{"slave_key":"short"},{"slave_key":%q,"runtime_key":"pc-9"},`+
+				`{"slave_key":%q}]}`, used, strings.Repeat("n", 50), strings.Repeat("é", 50)))
+		w.want(refused, http.StatusMultiStatus, "")
+		if refused.body["failed_count"] != 4.0 || !strings.Contains(refused.raw, errcode.CreditExhausted) {
+			t.Errorf("refused: %s", refused.raw)
+		}
+		w.want(w.delegation(http.MethodPost, slaves, `{"slaves":[]}`), http.StatusBadRequest, errcode.ValidationError)
+		w.want(w.delegation(http.MethodPost, "/organisations/"+organisation+"/masters",
+			`{"product":"default","operating_system":"mac","master_key":"`+masterKey+`"}`), http.StatusBadRequest,
+			errcode.ValidationError)
+		w.credits(organisation, 3)
+		if n := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves", "").body["total"]; n != 3.0 {
+			t.Errorf("%v slaves, want 3", n)
+		}
+	})
+}
+
+// credits wants so many credits to be used.
+func (w *world) credits(organisation string, used int) {
+	w.t.Helper()
+	got := w.delegation(http.MethodGet, "/organisations/"+organisation, "").body["used_credit"]
+	if got != float64(used) {
+		w.t.Errorf("%v credits are used, want %d", got, used)
+	}
+}
+
+// One export is imported by two people at once, at two processes: each key is made once.
+func TestSlavesAreImportedOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		organisation := w.organisation(10)
+		made := w.master(organisation, "linux", "")
+		path := "/masters/" + made.body["master"].(string) + "/slaves"
+		both := []*world{w, w.replica()}
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() {
+				body := fmt.Sprintf(`{"slaves":[{"slave_key":%q,"runtime_key":"pc-%d"}]}`,
+					strings.Repeat("k", 50)+fmt.Sprint(i%5), i%5)
+				if got := both[i%2].delegation(http.MethodPost, path, body); got.status != http.StatusOK {
+					t.Errorf("%d %s", got.status, got.raw)
+				}
+			})
+		}
+		all.Wait()
+		w.credits(organisation, 5)
+		if n := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves", "").body["total"]; n != 5.0 {
+			t.Errorf("%v slaves, want 5", n)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package manage
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
+)
+
+// importedSlaves is the body of an import of slaves.
+type importedSlaves struct {
+	Slaves []importedSlave `json:"slaves" max:"500"`
+}
+
+type importedSlave struct {
+	SlaveKey   string `json:"slave_key" text:"identifier"`
+	Comment    string `json:"comment" text:"identifier"`
+	RuntimeKey string `json:"runtime_key" text:"identifier"`
+}
+
+// slaveResult is what became of one: created, unchanged or failed.
+type slaveResult struct {
+	Index   int    `json:"index"`
+	Outcome string `json:"outcome"`
+	// Slave is null for one that failed.
+	Slave     *slaveBody     `json:"slave"`
+	ErrorCode *string        `json:"error_code"`
+	Error     *string        `json:"error"`
+	Details   map[string]any `json:"details"`
+}
+
+type importedSlavesBody struct {
+	Results   []slaveResult `json:"results"`
+	Created   int           `json:"created_count"`
+	Unchanged int           `json:"unchanged_count"`
+	Failed    int           `json:"failed_count"`
+}
+
+// importSlaves takes over slaves of another system, each standing alone.
+func (m *Manage) importSlaves(c *gin.Context) error {
+	var in importedSlaves
+	if err := httpx.Bind(c, &in); err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
+	masterID := delegatedPathID(c, "master")
+	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (importedSlavesBody, error) {
+		answer := importedSlavesBody{Results: []slaveResult{}}
+		if _, err := m.Delegation.Store.Master(ctx, masterID); err != nil {
+			return answer, err
+		}
+		for i, sent := range in.Slaves {
+			v, isNew, err := m.DelegatedKeys.ImportSlave(ctx, by, masterID, delegation.ImportedSlave{
+				Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
+			})
+			answer.add(i, v, isNew, err)
+		}
+		return answer, nil
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if body.Failed > 0 {
+		status = http.StatusMultiStatus
+	}
+	c.PureJSON(status, body)
+	return nil
+}
+
+func (s *importedSlaves) check() error {
+	bad := apierr.Fields{}
+	if len(s.Slaves) == 0 {
+		bad.Add("slaves", "must have at least one entry")
+	}
+	for i := range s.Slaves {
+		bad.Require(fmt.Sprintf("slaves[%d].slave_key", i), s.Slaves[i].SlaveKey)
+	}
+	return bad.Err()
+}
+
+func (b *importedSlavesBody) add(index int, v delegation.Slave, isNew bool, err error) {
+	result := slaveResult{Index: index, Outcome: "unchanged", Details: map[string]any{}}
+	switch {
+	case err != nil:
+		e := apierr.From(wire.Refusal(err))
+		result.Outcome, result.ErrorCode, result.Error = "failed", &e.Code, &e.Message
+		if e.Details != nil {
+			result.Details = e.Details
+		}
+		b.Failed++
+	case isNew:
+		result.Outcome = "created"
+		b.Created++
+	default:
+		b.Unchanged++
+	}
+	if err == nil {
+		result.Slave = new(newSlaveBody(v))
+	}
+	b.Results = append(b.Results, result)
+}
