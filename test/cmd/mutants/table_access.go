@@ -149,4 +149,28 @@ var credentials = []mutant{
 		edit:   replace("find(claims.Issuer, kid)", `find("analytics", kid)`),
 		pkg:    "./pkg/rpc", tests: "TestTokenAttacks",
 	},
+	{
+		name:   "slave-of-many-devices",
+		breaks: "a slave key activates more devices than its first",
+		dir:    "services/license/internal/delegation",
+		in:     "charge",
+		edit:   never("a.Key.Slave != nil"),
+		pkg:    licenseAPI, tests: "TestADeviceIsChargedForOnce",
+	},
+	{
+		name:   "credit-uncounted",
+		breaks: "an organisation activates more devices than it has paid for",
+		dir:    "services/license/internal/delegation",
+		in:     "charge",
+		edit:   never("o.UsedCredit >= o.TotalCredit"),
+		pkg:    licenseAPI, tests: "TestFortyActivationsAtOnceAreChargedExactly",
+	},
+	{
+		name:   "private-address-called",
+		breaks: "a server that an operator names can be one of the internal network",
+		dir:    "pkg/outbound",
+		in:     "allows",
+		edit:   replace("r == private && p.Private", "r == private"),
+		pkg:    "./pkg/outbound", tests: "TestOnlyAllowedAddressesAreCalled",
+	},
 }
