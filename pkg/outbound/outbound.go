@@ -98,6 +98,7 @@ func New(p Policy, timeout time.Duration, proxy *Proxy) (*Client, error) {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableKeepAlives:      true, // each call resolves the name anew
 		DisableCompression:     true,
+		OnProxyConnectResponse: checkProxy,
 	}
 	return c, nil
 }
@@ -126,8 +127,8 @@ type Answer struct {
 	Body   []byte
 }
 
-// Do sends a request. Errors: a *Problem, ErrRedirected, ErrTooLong, and failures of the network. None of them names a
-// credential.
+// Do sends a request. Errors: a *Problem, ErrRedirected, ErrTooLong, a *ProxyError, and failures of the network;
+// FailureOf tells them apart. None of them names a credential.
 func (c *Client) Do(req *http.Request) (*Answer, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
@@ -143,6 +144,9 @@ func (c *Client) Do(req *http.Request) (*Answer, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusProxyAuthRequired && c.proxy != nil {
+		return nil, &ProxyError{res.StatusCode}
+	}
 	switch res.StatusCode / 100 {
 	case 1:
 		return nil, errSwitched

@@ -129,6 +129,9 @@ func TestErrorsNameNoCredential(t *testing.T) {
 	c.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nothing answers") }
 	_, away := get(t, c, "https://example.com")
 	_, inURL := get(t, c, "https://somebody:"+wrong+"@example.com")
+	if got := FailureOf(refused); got.Reason != "proxy_refused" {
+		t.Errorf("%v is %+v", refused, got)
+	}
 	for _, err := range []error{refused, away, inURL} {
 		if err == nil || strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), "appliance") {
 			t.Errorf("%v", err)

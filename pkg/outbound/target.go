@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -124,6 +125,9 @@ const maxAddresses = 8
 // *Problem where there is none.
 func (p Policy) resolve(ctx context.Context, host string, plain bool) (allowed []netip.Addr, err error) {
 	found, err := p.look(ctx, host)
+	if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound && !p.Private {
+		return nil, p.refusal(plain) // as for a name of the network around, so that nobody tries such names out
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find the address of the host: %w", err)
 	}
@@ -158,5 +162,8 @@ func (p Policy) refusal(plain bool) *Problem {
 	case p.Private:
 		return &Problem{Part: Server, Text: "must lead to a server: link-local and reserved addresses are never called"}
 	}
-	return &Problem{Part: Server, Text: "must lead to a public server: private addresses are not called"}
+	return &Problem{
+		Part: Server, Text: "must lead to a public server: its name is not known, or leads to private addresses, " +
+			"which are not called",
+	}
 }

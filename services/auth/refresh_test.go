@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
@@ -247,5 +248,23 @@ func TestC7ManyRefreshesAtOnce(t *testing.T) {
 		for refresh := range live {
 			w.refresh(refresh).is(200, "")
 		}
+	})
+}
+
+// TestAnUnlicensedInstallationVoidsNoToken: while the installation itself is not licensed, all calls say so, and the
+// tokens are good again afterwards.
+func TestAnUnlicensedInstallationVoidsNoToken(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		client := w.client()
+		p := w.issue(client)
+		w.license.set(func(string, string) error {
+			return apierr.New(apierr.Forbidden, errcode.ApplianceNotLicensed, "not licensed")
+		})
+		w.call("POST", "/api/v1/auth/token", client, tokenBody(licenseID, device)).is(403, errcode.ApplianceNotLicensed)
+		w.verify(p.Access).is(403, errcode.ApplianceNotLicensed)
+		w.refresh(p.Refresh).is(403, errcode.ApplianceNotLicensed)
+		w.license.set(nil)
+		w.verify(p.Access).is(200, "")
+		w.refresh(p.Refresh).is(200, "")
 	})
 }

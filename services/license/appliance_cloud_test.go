@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,20 @@ func (w *world) becomesStatus(want string) {
 	})
 }
 
+// showsStatus waits for the metric that tells of a status, and of no other.
+func (w *world) showsStatus(want string) {
+	w.t.Helper()
+	line := regexp.MustCompile(`latchkey_license_appliance_status\{.*status="([A-Z_]+)".*} 1\n`)
+	testkit.Eventually(w.t, patience, func() error {
+		rec := httptest.NewRecorder()
+		w.sisters["license"].ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if found := line.FindAllStringSubmatch(rec.Body.String(), -1); len(found) != 1 || found[0][1] != want {
+			return fmt.Errorf("the metrics show %q, want %s", found, want)
+		}
+		return nil
+	})
+}
+
 func TestAnApplianceIsLicensedByAnUpstream(t *testing.T) {
 	eachCloud(t, func(w *world, up *upstream) {
 		id, key := up.create(1, 30)
@@ -98,6 +113,7 @@ func TestAnApplianceIsLicensedByAnUpstream(t *testing.T) {
 		w.want(suspend, http.StatusOK, "")
 		w.becomesStatus("INVALID")
 		w.want(w.post("validate", device(own, "pc")), http.StatusForbidden, errcode.ApplianceNotLicensed)
+		w.showsStatus("INVALID")
 		w.want(up.manage(http.MethodPost, "/"+id+"/reinstate", ""), http.StatusOK, "")
 		w.becomesStatus("VALID")
 
@@ -127,7 +143,14 @@ func TestRefusedAccountsChangeNothing(t *testing.T) {
 			_, _ = fmt.Fprintf(c, `{"valid":true,"license_id":%q,"product":"default"}`, before.body["serialNumber"])
 		}))
 		w.t.Cleanup(liar.Close)
+		closed := httptest.NewServer(http.HandlerFunc(func(c http.ResponseWriter, _ *http.Request) {
+			c.WriteHeader(http.StatusUnauthorized) // as the sign-in of a proxy in front of it
+		}))
+		w.t.Cleanup(closed.Close)
 		at := func(url string) string { return strings.Replace(up.account(key, ""), up.url, url, 1) }
+		reasons := map[string]string{
+			at(nobody.URL): "connection_refused", at(noise.URL): "not_latchkey", at(closed.URL): "status_401",
+		}
 		for _, tt := range []struct {
 			body   string
 			status int
@@ -136,6 +159,7 @@ func TestRefusedAccountsChangeNothing(t *testing.T) {
 			{up.account("LIC-000000000000", ""), http.StatusBadRequest, errcode.UpstreamRefused},
 			{at(nobody.URL), http.StatusBadGateway, errcode.UpstreamUnavailable},
 			{at(noise.URL), http.StatusBadGateway, errcode.UpstreamUnavailable},
+			{at(closed.URL), http.StatusBadGateway, errcode.UpstreamUnavailable},
 			{at(liar.URL), http.StatusBadRequest, errcode.UpstreamNotTrusted},
 			{at(""), http.StatusBadRequest, errcode.ValidationError},
 			{at("http://169.254.169.254"), http.StatusBadRequest, errcode.ValidationError},
@@ -160,6 +184,9 @@ func TestRefusedAccountsChangeNothing(t *testing.T) {
 			got := w.connect(tt.body)
 			if w.wantOwn(got, tt.status, tt.code); strings.Contains(got.raw, up.auth.apiKey) {
 				w.t.Errorf("%s shows the API key: %s", tt.body, got.raw)
+			}
+			if reason := reasons[tt.body]; reason != "" && !strings.Contains(got.raw, `"reason":"`+reason+`"`) {
+				w.t.Errorf("%s: %s, want the reason %s", tt.body, got.raw, reason)
 			}
 		}
 		if after := w.wantStatus("VALID"); after.raw != before.raw {

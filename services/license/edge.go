@@ -219,12 +219,14 @@ func (s *Service) edgeJobs() []app.Job {
 	}
 }
 
-// followLicense reads the license of this installation, and logs when its status is another one.
+// followLicense reads the license of this installation, shows its status, and logs when that is another one.
 func (s *Service) followLicense() func(context.Context) error {
 	var last appliance.Status
 	return func(ctx context.Context) error {
 		err := s.appliance.Refresh(ctx)
-		if status := s.appliance.Status(); status != last {
+		status := s.appliance.Status()
+		s.showStatus(status)
+		if status != last {
 			if last != "" {
 				s.Log.WarnContext(ctx, "the license of this installation has another status",
 					"status", status, "before", last)

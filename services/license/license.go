@@ -41,8 +41,10 @@ type Service struct {
 	seen      *store.Seen
 	telemetry *telemetry.Recorder
 	seatUse   *prometheus.GaugeVec
-	auth      peers.Auth
-	guard     *apikey.Guard
+	// applianceStatus is empty where edge mode is off.
+	applianceStatus *prometheus.GaugeVec
+	auth            peers.Auth
+	guard           *apikey.Guard
 	// appliance is the license of this installation itself, nil where edge mode is off.
 	appliance *appliance.Appliance
 }
@@ -63,6 +65,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s.seatUse = seatUse(deps.Metrics.Registerer())
+	s.applianceStatus = applianceStatus(deps.Metrics.Registerer())
 	s.guard = app.NewGuard(core, cfg.Clients, s.auth.APIKeys)
 	s.routes(cfg)
 	return s, nil

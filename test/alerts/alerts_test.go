@@ -114,6 +114,15 @@ var situations = map[string]struct{ firing, quiet string }{
 		quiet: `latchkey_cache_lookups_total{service="license", cache="license_keys", result="miss"} 0+9x60
 			latchkey_cache_lookups_total{service="license", cache="license_keys", result="hit"} 0+3x60`,
 	},
+	"LatchkeyApplianceGrace": {
+		firing: `latchkey_license_appliance_status{service="license", status="GRACE_PERIOD"} 0x5 1x30`,
+		quiet:  `latchkey_license_appliance_status{service="license", status="VALID"} 1x30`,
+	},
+	"LatchkeyApplianceNotLicensed": {
+		firing: `latchkey_license_appliance_status{service="license", status="INVALID"} 0x5 1x10`,
+		quiet: `latchkey_license_appliance_status{service="license", status="INVALID"} 0x10
+			latchkey_license_appliance_status{service="license", status="GRACE_PERIOD"} 1x10`,
+	},
 	"LatchkeyVersionsDiffer": {
 		firing: `latchkey_build_info{service="auth", version="v1", commit="a"} 1x150
 			latchkey_build_info{service="license", version="v2", commit="b"} 1x150`,

@@ -16,7 +16,7 @@ type Verified struct {
 }
 
 // Verify tells whether an access token holds now: its signature, its family, and its device on its license. Every
-// refusal is INVALID_TOKEN.
+// refusal of it is INVALID_TOKEN.
 func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified, error) {
 	var c claims.Access
 	if err := s.access.Verify(ctx, raw, &c); err != nil {

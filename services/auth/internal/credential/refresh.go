@@ -15,10 +15,10 @@ import (
 // refreshTimeout bounds a refresh that several callers wait for.
 const refreshTimeout = 5 * time.Second
 
-// Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not
-// revokes the family: two parties hold it. Every refusal is INVALID_TOKEN. once is nil where the caller sent no
-// Idempotency-Key: then calls with one token that come at the same time share a pair, so that an application which
-// refreshes twice goes on with either.
+// Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
+// family: two parties hold it. Every refusal is INVALID_TOKEN, but that of a whole installation. once is nil where the
+// caller sent no Idempotency-Key: then calls with one token that come at the same time share a pair, so that an
+// application which refreshes twice goes on with either.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/claims"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // TokenDeps is what Tokens works with.
@@ -85,11 +86,15 @@ func direct(ctx context.Context, _ string, fn func(ctx context.Context) (Pair, e
 func (s *Tokens) standing(ctx context.Context, f Family, address string) error {
 	err := s.Devices.CheckFamily(ctx, f, address)
 	var refusal *apierr.Error
-	if errors.As(err, &refusal) && isRefusal(refusal.Kind) {
+	if errors.As(err, &refusal) && isRefusal(refusal.Kind) && !ofInstallation(refusal) {
 		return token.Refused(strings.ToLower(refusal.Code)).WithCause(err)
 	}
 	return err
 }
+
+// ofInstallation tells a refusal of everything, while the installation itself is not licensed: it says nothing of the
+// token, which is as good as before afterwards.
+func ofInstallation(refusal *apierr.Error) bool { return refusal.Code == errcode.ApplianceNotLicensed }
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
@@ -147,6 +152,9 @@ func (d *Device) validate() error {
 // refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
 // returns err.
 func (s *Tokens) refused(err error, from Caller, f Family) error {
+	if e := (*apierr.Error)(nil); errors.As(err, &e) && ofInstallation(e) {
+		return err
+	}
 	return s.Refusals.Note(err, refusal.Token{
 		Chain:      f.ID,
 		LicenseID:  f.LicenseID,

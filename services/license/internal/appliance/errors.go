@@ -19,8 +19,8 @@ var (
 	errNoAnswer = apierr.New(apierr.Unavailable, errcode.UpstreamUnavailable,
 		"the upstream did not answer; check url and proxy, and try again").WithRetryAfter(5 * time.Second)
 	errNotTrusted = apierr.New(apierr.Invalid, errcode.UpstreamNotTrusted,
-		"the upstream does not prove that it is an issuer that LATCHKEY_EDGE_ROOTS names: its answer is not signed for "+
-			"this machine and license by one of these; check url, or whether the upstream is too old to sign")
+		"the upstream does not prove that it is an issuer that LATCHKEY_EDGE_ROOTS names: its answer is not "+
+			"signed for this machine and license by one of these; check url, or whether it is too old to sign")
 	errChanged = apierr.ErrUnavailable.WithMessagef(
 		"the license of this installation is being changed by somebody else; look at it, and try again")
 )
@@ -37,17 +37,36 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the upstream refused: %s: %s", e.Code, e.Message)
 }
 
+// NoAnswerError says why an upstream gave no answer.
+type NoAnswerError struct {
+	// Reason is one word for programs, Text a sentence without its full stop; neither has a secret.
+	Reason, Text string
+	Err          error
+}
+
+// Error implements error.
+func (e *NoAnswerError) Error() string {
+	return fmt.Sprintf("the upstream gave no answer: %s: %v", e.Text, e.Err)
+}
+
+// Unwrap implements errors.
+func (e *NoAnswerError) Unwrap() error { return e.Err }
+
 // full tells whether the license has no seat left.
 func (e *RefusedError) full() bool { return e.Code == errcode.DeviceLimitExceeded }
 
 // explained is a failure of the upstream as the owner sees it. Errors of the request itself stay as they are.
 func explained(err error) error {
 	var refused *RefusedError
+	var silent *NoAnswerError
 	var own *apierr.Error
 	switch {
 	case errors.As(err, &refused):
 		return errRefused.With("upstream_code", refused.Code).
 			WithMessagef("the upstream does not license this installation: %s (%s)", refused.Message, refused.Code)
+	case errors.As(err, &silent):
+		return errNoAnswer.With("reason", silent.Reason).WithCause(err).
+			WithMessagef("the upstream gave no answer: %s; check url and proxy, and try again", silent.Text)
 	case errors.As(err, &own):
 		return err
 	}

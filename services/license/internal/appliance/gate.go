@@ -62,6 +62,14 @@ func (a *Appliance) Status() Status {
 	return ""
 }
 
+// Bound tells whether licenses are refused, by what was read last, while this installation is not licensed.
+func (a *Appliance) Bound() bool {
+	i := a.known()
+	return i != nil && a.binds(i)
+}
+
+func (a *Appliance) binds(i *Installation) bool { return a.Required || !i.LicensedAt.IsZero() }
+
 // known is what was read last, nil before.
 func (a *Appliance) known() *Installation {
 	a.mu.Lock()
@@ -82,7 +90,7 @@ func (a *Appliance) note(i *Installation) {
 
 func (a *Appliance) judge(i *Installation) *verdict {
 	status := i.Status(a.now())
-	if status.Licensed() || !a.Required && i.LicensedAt.IsZero() {
+	if status.Licensed() || !a.binds(i) {
 		return admitted
 	}
 	return &verdict{ErrNotLicensed.With("status", status)}

@@ -21,7 +21,7 @@ type Store interface {
 }
 
 // Upstream is another Latchkey, which licenses this installation. Its refusals are *RefusedError; every other error
-// says that it gave no answer. With a nonce, an Answer has a statement that is signed for it.
+// says that it gave no answer, a *NoAnswerError why. With a nonce, an Answer has a statement that is signed for it.
 type Upstream interface {
 	// Activate gives a machine a seat, if it has none, and tells what the license is.
 	Activate(ctx context.Context, a Account, machineID, nonce string) (Answer, error)

@@ -17,6 +17,9 @@ const (
 	Unlicensed Status = "UNLICENSED"
 )
 
+// Statuses are all of them.
+var Statuses = []Status{Valid, GracePeriod, Expired, Invalid, Unlicensed}
+
 // Grace is how long an installation stays licensed after it last heard from its upstream that it is.
 const Grace = 14 * 24 * time.Hour
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +89,18 @@ func (u Upstream) Deactivate(ctx context.Context, a appliance.Account, machineID
 	return err
 }
 
-var errNoLatchkey = errors.New("the upstream does not answer as Latchkey does; check its address")
+var errNoLatchkey = &appliance.NoAnswerError{
+	Reason: "not_latchkey", Text: "what answers there is not Latchkey",
+	Err: errors.New("the answer does not have the form of Latchkey's"),
+}
+
+// answered is no answer but a status.
+func answered(status int) error {
+	text := fmt.Sprintf("it answers %d %s", status, http.StatusText(status))
+	return &appliance.NoAnswerError{
+		Reason: "status_" + strconv.Itoa(status), Text: strings.TrimSpace(text), Err: errors.New("no use of it"),
+	}
+}
 
 // members are those of a body.
 type members map[string]string
@@ -114,12 +126,14 @@ func (u Upstream) ask(ctx context.Context, a *appliance.Account, endpoint string
 	err = json.Unmarshal(res.Body, &s)
 	switch {
 	case res.Status >= http.StatusInternalServerError, res.Status == http.StatusTooManyRequests:
-		return said{}, fmt.Errorf("the upstream answers %d", res.Status)
+		return said{}, answered(res.Status)
+	case err == nil && (res.Status >= http.StatusBadRequest || s.Valid != nil && !*s.Valid) && s.refuses():
+		return said{}, s.refusal()
+	case res.Status >= http.StatusBadRequest:
+		return said{}, answered(res.Status)
 	case err != nil:
 		return said{}, errNoLatchkey
-	case res.Status >= http.StatusBadRequest, s.Valid != nil && !*s.Valid:
-		return said{}, s.refusal()
-	case !s.wellFormed():
+	case s.Valid != nil && !*s.Valid, !s.wellFormed():
 		return said{}, errNoLatchkey
 	}
 	return s, nil
@@ -153,12 +167,14 @@ func proxyOf(p *appliance.Proxy) *outbound.Proxy {
 	return &outbound.Proxy{Host: p.Host, Port: p.Port, User: p.User, Password: p.Password}
 }
 
-// problemOf tells an address that may not be called as the API of the appliance calls it.
+// problemOf tells an address that may not be called as the API of the appliance calls it, and other failures as far as
+// they concern whoever entered it.
 func problemOf(err error) error {
 	if problem := new(outbound.Problem); errors.As(err, &problem) {
 		return apierr.InvalidField(problem.Part, problem.Text)
 	}
-	return err
+	why := outbound.FailureOf(err)
+	return &appliance.NoAnswerError{Reason: why.Reason, Text: why.Text, Err: err}
 }
 
 // wordForm is that of the codes of products and the types of licenses. An older upstream says no type.
@@ -188,11 +204,13 @@ var codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
 // maxReason is the longest text of an upstream that is shown, in bytes.
 const maxReason = 500
 
-// refusal is what the upstream refuses with. A path that it does not know says that it is no Latchkey.
+// refuses tells a refusal from what somebody on the way says. A path that is not known says that it is no Latchkey.
+func (s *said) refuses() bool {
+	return codeForm.MatchString(s.ErrorCode) && s.ErrorCode != errcode.NotFound
+}
+
+// refusal is what the upstream refuses with.
 func (s *said) refusal() error {
-	if !codeForm.MatchString(s.ErrorCode) || s.ErrorCode == errcode.NotFound {
-		return errNoLatchkey
-	}
 	reason := strings.ToValidUTF8(s.Error[:min(len(s.Error), maxReason)], "")
 	return &appliance.RefusedError{Code: s.ErrorCode, Message: strings.Join(strings.Fields(reason), " ")}
 }
