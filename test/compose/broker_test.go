@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/test/brokerdefs"
 	"github.com/latchkey-dev/latchkey/test/servers"
+	"github.com/latchkey-dev/latchkey/test/servers/serverstest"
 )
 
 // watched are the types that each service watches.
@@ -66,15 +67,13 @@ func TestM10EachUserDoesItsOwnOnly(t *testing.T) {
 }
 
 // newBroker starts RabbitMQ as docker-compose.yml has it, with the secrets of deploy/make-secrets.
-func newBroker(t *testing.T) (c *composition, management string) {
+func newBroker(t *testing.T) (c *composition, rabbit *servers.RabbitMQ) {
 	t.Helper()
 	c = newSettings(t)
-	rabbit, err := servers.StartRabbitMQ(t.Context())
-	requireReal(t, err)
-	t.Cleanup(func() { _ = rabbit.Stop() })
-	c.broker = hostOf(t, rabbit.URL)
-	c.importDefinitions(t, rabbit.ManagementURL)
-	return c, rabbit.ManagementURL
+	rabbit = serverstest.RabbitMQ(t)
+	c.broker = rabbit.Host()
+	c.importDefinitions(t, rabbit)
+	return c, rabbit
 }
 
 // amqpURL is the URL that docker-compose.yml gives a service, or one for the operator.
@@ -284,7 +283,7 @@ func nameless(ch *amqp.Channel, arguments amqp.Table) (name string, err error) {
 // TestM10AMissingQueueIsSaidAndComesBack: a service that may declare nothing says what is missing, and starts when it
 // is there.
 func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
-	c, management := newBroker(t)
+	c, rabbit := newBroker(t)
 	deleteQueue(t, c.dial(t, "operator"), "analytics.events")
 	b, err := busamqp.Dial(busamqp.Config{
 		URL: c.amqpURL(t, "license"), Name: "license", Queues: bus.AllQueues(), Log: testkit.Log(t),
@@ -301,7 +300,7 @@ func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 		}
 		return nil
 	})
-	c.importDefinitions(t, management)
+	c.importDefinitions(t, rabbit)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := b.Await(ctx); err != nil {
@@ -312,7 +311,7 @@ func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 // TestM10DefinitionsLeaveWhatExists: an upgrade imports the definitions over queues of before, which keep their
 // settings and messages.
 func TestM10DefinitionsLeaveWhatExists(t *testing.T) {
-	c, management := newBroker(t)
+	c, rabbit := newBroker(t)
 	operator := c.dial(t, "operator")
 	deleteQueue(t, operator, "analytics.events")
 	ch, err := operator.Channel()
@@ -326,7 +325,7 @@ func TestM10DefinitionsLeaveWhatExists(t *testing.T) {
 	if err := publishing("", "analytics.events")(ch); err != nil {
 		t.Fatal(err)
 	}
-	c.importDefinitions(t, management)
+	c.importDefinitions(t, rabbit)
 	if err := publishing(events, "license.activated")(ch); err != nil { // by the binding of the definitions
 		t.Fatal(err)
 	}

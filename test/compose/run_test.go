@@ -3,12 +3,9 @@
 package compose
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
 	"github.com/latchkey-dev/latchkey/test/servers"
+	"github.com/latchkey-dev/latchkey/test/servers/serverstest"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
@@ -127,22 +123,16 @@ func (c *composition) environ(t *testing.T, name string) (environ []string) {
 // hosts.
 func (c *composition) startServers(t *testing.T) {
 	t.Helper()
-	postgres, err := servers.StartPostgreSQL(t.Context(), servers.Options{})
-	requireReal(t, err)
-	t.Cleanup(func() { _ = postgres.Stop() })
-	rabbit, err := servers.StartRabbitMQ(t.Context())
-	requireReal(t, err)
-	t.Cleanup(func() { _ = rabbit.Stop() })
-
+	postgres, rabbit := serverstest.PostgreSQL(t), serverstest.RabbitMQ(t)
 	c.createDatabase(t, postgres)
-	c.importDefinitions(t, rabbit.ManagementURL)
-	c.broker = hostOf(t, rabbit.URL)
+	c.importDefinitions(t, rabbit)
+	c.broker = rabbit.Host()
 
 	ports, err := servers.FreePorts(2 * len(suiteServices))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := []string{"postgres:5432", hostOf(t, postgres.URL), "rabbitmq:5672", c.broker}
+	hosts := []string{"postgres:5432", postgres.Host(), "rabbitmq:5672", c.broker}
 	for i, name := range suiteServices {
 		environment := c.Services[name].Environment
 		public, internal := environment["LATCHKEY_ADDR"], environment["LATCHKEY_INTERNAL_ADDR"]
@@ -153,46 +143,14 @@ func (c *composition) startServers(t *testing.T) {
 	c.hosts = strings.NewReplacer(hosts...)
 }
 
-func hostOf(t *testing.T, address string) string {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Host
-}
-
-func requireReal(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, servers.ErrNotInstalled) {
-		testkit.NotCovered(t, "%v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// createDatabase does what the postgres image does on its first start: make the database and run the mounted script.
+// createDatabase does what the postgres image does on its first start.
 func (c *composition) createDatabase(t *testing.T, postgres *servers.PostgreSQL) {
 	t.Helper()
 	service := c.Services["postgres"]
-	conn, err := pgx.Connect(t.Context(), postgres.URL)
+	script := mounted(t, service, "/docker-entrypoint-initdb.d/roles.sh")
+	err := postgres.Initialize(t.Context(), service.Environment["POSTGRES_DB"], script, c.environ(t, "postgres"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	database := service.Environment["POSTGRES_DB"]
-	for _, sql := range []string{"CREATE DATABASE " + database, "CREATE ROLE postgres SUPERUSER LOGIN"} {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	host, port, _ := strings.Cut(hostOf(t, postgres.URL), ":")
-	script := exec.Command("sh", mounted(t, service, "/docker-entrypoint-initdb.d/roles.sh"))
-	script.Env = append(c.environ(t, "postgres"), "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host,
-		"PGPORT="+port)
-	if out, err := script.CombinedOutput(); err != nil {
-		t.Fatalf("roles.sh: %v\n%s", err, out)
 	}
 }
 
@@ -210,7 +168,7 @@ func mounted(t *testing.T, service composeService, target string) string {
 }
 
 // importDefinitions gives the broker the users and permissions that the mounted script makes of the environment.
-func (c *composition) importDefinitions(t *testing.T, management string) {
+func (c *composition) importDefinitions(t *testing.T, rabbit *servers.RabbitMQ) {
 	t.Helper()
 	service := c.Services["rabbitmq"]
 	script := exec.Command("sh", mounted(t, service, "/etc/latchkey/definitions.sh"))
@@ -219,13 +177,8 @@ func (c *composition) importDefinitions(t *testing.T, management string) {
 	if err != nil {
 		t.Fatal("definitions.sh: ", err)
 	}
-	response, err := http.Post(management+"/api/definitions", "application/json", bytes.NewReader(definitions))
-	if err != nil {
+	if err := rabbit.Import(t.Context(), definitions); err != nil {
 		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode >= 300 {
-		t.Fatalf("the broker refuses the definitions: %s", response.Status)
 	}
 }
 

@@ -3,12 +3,10 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path"
@@ -17,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/test/servers"
+	"github.com/latchkey-dev/latchkey/test/servers/serverstest"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
@@ -66,21 +63,16 @@ func startNode(t *testing.T, r rendered) *node {
 // startServers starts PostgreSQL and RabbitMQ, prepares them as their pods do, and maps the hosts.
 func (n *node) startServers(t *testing.T) {
 	t.Helper()
-	postgres, err := servers.StartPostgreSQL(t.Context(), servers.Options{})
-	requireReal(t, err)
-	t.Cleanup(func() { _ = postgres.Stop() })
-	rabbit, err := servers.StartRabbitMQ(t.Context())
-	requireReal(t, err)
-	t.Cleanup(func() { _ = rabbit.Stop() })
+	postgres, rabbit := serverstest.PostgreSQL(t), serverstest.RabbitMQ(t)
 	n.createDatabase(t, postgres)
-	n.importDefinitions(t, rabbit.ManagementURL)
+	n.importDefinitions(t, rabbit)
 
 	free, err := servers.FreePorts(2 * len(services))
 	if err != nil {
 		t.Fatal(err)
 	}
 	hosts := []string{
-		n.prefix() + "-postgres:5432", hostOf(t, postgres.URL), n.prefix() + "-rabbitmq:5672", hostOf(t, rabbit.URL),
+		n.prefix() + "-postgres:5432", postgres.Host(), n.prefix() + "-rabbitmq:5672", rabbit.Host(),
 	}
 	for i, service := range services {
 		for j, port := range []string{"public", "internal"} {
@@ -95,53 +87,20 @@ func (n *node) startServers(t *testing.T) {
 	n.hosts = strings.NewReplacer(hosts...)
 }
 
-func requireReal(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, servers.ErrNotInstalled) {
-		testkit.NotCovered(t, "%v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func hostOf(t *testing.T, address string) string {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Host
-}
-
-// createDatabase does what the postgres image does on its first start: make the database and run the mounted script.
+// createDatabase does what the postgres image does on its first start.
 func (n *node) createDatabase(t *testing.T, postgres *servers.PostgreSQL) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), postgres.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
 	pod := n.workload(t, "StatefulSet", "postgres")
 	environ, root := n.mount(t, pod)
-	for _, sql := range []string{
-		"CREATE DATABASE " + environment(t, n.rendered, pod.spec.Containers[0])["POSTGRES_DB"],
-		"CREATE ROLE postgres SUPERUSER LOGIN",
-	} {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	host, port, _ := strings.Cut(hostOf(t, postgres.URL), ":")
-	script := exec.Command(filepath.Join(root, "docker-entrypoint-initdb.d/roles.sh"))
-	script.Env = append(environ, "PATH="+postgres.Bin+":"+os.Getenv("PATH"), "PGHOST="+host, "PGPORT="+port)
-	if out, err := script.CombinedOutput(); err != nil {
-		t.Fatalf("roles.sh: %v\n%s", err, out)
+	database := environment(t, n.rendered, pod.spec.Containers[0])["POSTGRES_DB"]
+	script := filepath.Join(root, "docker-entrypoint-initdb.d/roles.sh")
+	if err := postgres.Initialize(t.Context(), database, script, environ); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // importDefinitions gives the broker what the script that starts its pod makes.
-func (n *node) importDefinitions(t *testing.T, management string) {
+func (n *node) importDefinitions(t *testing.T, rabbit *servers.RabbitMQ) {
 	t.Helper()
 	environ, root := n.mount(t, n.workload(t, "StatefulSet", "rabbitmq"))
 	script := exec.Command("sh", filepath.Join(root, "etc/latchkey/definitions.sh"))
@@ -150,13 +109,8 @@ func (n *node) importDefinitions(t *testing.T, management string) {
 	if err != nil {
 		t.Fatal("definitions.sh: ", err)
 	}
-	response, err := http.Post(management+"/api/definitions", "application/json", bytes.NewReader(definitions))
-	if err != nil {
+	if err := rabbit.Import(t.Context(), definitions); err != nil {
 		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode >= 300 {
-		t.Fatalf("the broker refuses the definitions: %s", response.Status)
 	}
 }
 

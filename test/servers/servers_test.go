@@ -5,7 +5,6 @@ package servers_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/test/servers"
+	"github.com/latchkey-dev/latchkey/test/servers/serverstest"
 )
 
 // helper names the environment variable under which this test binary starts a server and waits to be killed.
@@ -57,20 +57,10 @@ func TestMain(m *testing.M) {
 	select {}
 }
 
-func skipWhenMissing(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, servers.ErrNotInstalled) {
-		testkit.NotCovered(t, "%v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestPostgreSQLKeepsCommittedRowsOverKill(t *testing.T) {
 	ctx := t.Context()
 	p, err := servers.StartPostgreSQL(ctx, servers.Options{})
-	skipWhenMissing(t, err)
+	serverstest.Require(t, err)
 	exec := func(sql string) (rows int64) {
 		conn, err := pgx.Connect(ctx, p.URL)
 		if err != nil {
@@ -121,7 +111,7 @@ func TestRabbitMQKeepsMessagesOverKill(t *testing.T) {
 func keptOverKill(t *testing.T) error {
 	ctx := t.Context()
 	r, err := servers.StartRabbitMQ(ctx)
-	skipWhenMissing(t, err)
+	serverstest.Require(t, err)
 	t.Cleanup(func() { _ = r.Stop() }) // when the test ends early
 	publishOne(t, r.URL)
 	if err := r.Settled(ctx, "kept-over-a-kill"); err != nil {
@@ -207,7 +197,7 @@ func startHelper(t *testing.T, scheme string) (parent *exec.Cmd, address string)
 	line, _ := bufio.NewReader(out).ReadString('\n')
 	address = strings.TrimSpace(line)
 	if strings.Contains(address, servers.ErrNotInstalled.Error()) {
-		skipWhenMissing(t, servers.ErrNotInstalled)
+		serverstest.Require(t, servers.ErrNotInstalled)
 	}
 	if !strings.HasPrefix(address, scheme+"://") {
 		t.Fatalf("the helper says %q", address)
