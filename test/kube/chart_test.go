@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -23,19 +24,23 @@ import (
 
 const chartPath = "deploy/helm/latchkey"
 
-// helm renders the chart with a file of values, as helm install does for the release latchkey.
-func helm(t *testing.T, values map[string]any) (files map[string]string, err error) {
-	t.Helper()
-	chart, err := loader.Load(inRoot(t, chartPath))
+var loadedChart = once(func(t *testing.T) *chart.Chart {
+	loaded, err := loader.Load(inRoot(t, chartPath))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return loaded
+})
+
+// helm renders the chart with a file of values, as helm install does for the release latchkey.
+func helm(t *testing.T, values map[string]any) (files map[string]string, err error) {
+	t.Helper()
 	release := chartutil.ReleaseOptions{Name: "latchkey", Namespace: "latchkey", Revision: 1, IsInstall: true}
-	all, err := chartutil.ToRenderValues(chart, values, release, chartutil.DefaultCapabilities)
+	all, err := chartutil.ToRenderValues(loadedChart(t), values, release, chartutil.DefaultCapabilities)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Engine{Strict: true}.Render(chart, all)
+	return engine.Engine{Strict: true}.Render(loadedChart(t), all)
 }
 
 // renderExamples renders the chart with each of its examples.
@@ -79,7 +84,9 @@ func decodeFiles(t *testing.T, name string, files map[string]string) rendered {
 	r := rendered{name: name, secrets: map[string]string{}}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if base := filepath.Base(file); base != "NOTES.txt" && !strings.HasPrefix(base, "_") {
-			r.objects = append(r.objects, decode(t, name+", "+base, []byte(files[file])).objects...)
+			decoded := decode(t, name+", "+base, []byte(files[file]))
+			r.objects = append(r.objects, decoded.objects...)
+			r.stream += "\n---\n" + decoded.stream
 		}
 	}
 	return r
@@ -87,18 +94,31 @@ func decodeFiles(t *testing.T, name string, files map[string]string) rendered {
 
 // TestChartAndKustomizeAgree: the same objects, but for labels, annotations and hashes in names.
 func TestChartAndKustomizeAgree(t *testing.T) {
-	for overlay, values := range map[string]map[string]any{
-		"dev":  {"bundled": true},
-		"prod": {"image": map[string]any{"registry": "registry.example.com", "tag": "unreleased"}},
+	image := map[string]any{"registry": "registry.example.com", "tag": "unreleased"}
+	for _, c := range []struct {
+		overlay rendered
+		values  map[string]any
+	}{
+		{dev(t), map[string]any{"bundled": true}},
+		{prod(t), map[string]any{"image": image}},
+		{monitored(t), map[string]any{
+			"image": image, "monitoring": map[string]any{"enabled": true},
+			"network": map[string]any{"metricsFrom": "monitoring"},
+			"traces": map[string]any{
+				"endpoint": "http://otel-collector.monitoring:4318",
+				"to": []any{map[string]any{"namespaceSelector": map[string]any{
+					"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"},
+				}}},
+			},
+		}},
 	} {
-		files, err := helm(t, values)
+		files, err := helm(t, c.values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		chart, manifests := comparable(t, decodeFiles(t, "chart", files)),
-			comparable(t, kustomize(t, "overlays/"+overlay))
+		chart, manifests := comparable(t, decodeFiles(t, "chart", files)), comparable(t, c.overlay)
 		if diff := cmp.Diff(manifests, chart); diff != "" {
-			t.Errorf("overlays/%s (-) and the chart (+) differ:\n%s", overlay, diff)
+			t.Errorf("%s (-) and the chart (+) differ:\n%s", c.overlay.name, diff)
 		}
 	}
 }
@@ -111,9 +131,6 @@ func comparable(t *testing.T, r rendered) map[string]any {
 	t.Helper()
 	found := map[string]any{}
 	for _, o := range r.objects {
-		o.SetLabels(nil)
-		o.SetAnnotations(nil)
-		o.SetNamespace("")
 		raw, err := json.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -122,6 +139,9 @@ func comparable(t *testing.T, r rendered) map[string]any {
 		if err := json.Unmarshal(raw, &plain); err != nil {
 			t.Fatal(err)
 		}
+		metadata := plain["metadata"].(map[string]any)
+		delete(metadata, "labels")
+		delete(metadata, "namespace")
 		id := fmt.Sprint(o.GetObjectKind().GroupVersionKind().Kind, " ", withoutHash(o.GetName()))
 		if !onlyHere.MatchString(id) {
 			found[id] = simplified(plain)
@@ -197,6 +217,11 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"{adminIngress: {enabled: true, tlsSecret: tls}, hosts: {auth: a.example.com}}": "/hosts",
 		"{adminGateway: {enabled: true}, hosts: {admin: a.example.com}}":                "/adminGateway/parentRefs",
 		"network: {publicFrom: [{}]}":                                                   "/network/publicFrom",
+		"monitoring: {enabled: true}":                                                   "/network/metricsFrom",
+		"monitoring: {labels: {app.kubernetes.io/name: x}}":                             "app.kubernetes.io/name",
+		"monitoring: {labels: {release: 5}}":                                            "/monitoring/labels/release",
+		"settings: {auth: {OTEL_EXPORTER_OTLP_HEADERS: x}}":                             "OTEL_EXPORTER_OTLP_HEADERS",
+		"traces: {endpoint: 'http://collector'}":                                        "/traces/endpoint",
 		"edge: 'true'":                                                                  "/edge",
 		"settings: {auth: {LATCHKEY_EDGE: true}}":                                       "LATCHKEY_EDGE",
 		"{gateway: {enabled: true}, hosts: {auth: auth.example.com}}":                   "/gateway/parentRefs",

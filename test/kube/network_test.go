@@ -38,7 +38,7 @@ var (
 )
 
 // ports are those that anything of ours listens on, and some that nobody needs.
-var ports = []int32{53, 443, 4369, 5432, 5671, 5672, 15672, 5001, 5002, 5003, 5004, 5101, 5102, 5103, 5104}
+var ports = []int32{53, 443, 4317, 4318, 4369, 5432, 5671, 5672, 15672, 5001, 5002, 5003, 5004, 5101, 5102, 5103, 5104}
 
 // peers are whom each service asks, as docs/architecture.md has it.
 func peers(t *testing.T) map[string][]string {
@@ -120,6 +120,8 @@ func needed(r rendered, asks map[string][]string, from, to end, port int32) bool
 			from.name == "smoke-test" && to.name != "analytics"
 	case slices.Contains(services, to.name) && int(port) == 5101+index(to.name):
 		return slices.Contains(asks[from.name], to.name) || from.name == "prometheus" && r.monitored()
+	case r.traced() && service && to.name == "prometheus" && port == 4318: // the collector is in the same namespace
+		return true
 	case r.name == "prod with Ingresses" && from.name == "license" && to.elsewhere && port == 443: // edge
 		return true
 	case strings.Contains(r.name, "2-external-databases"): // at addresses, the broker with TLS
@@ -165,6 +167,13 @@ func index(service string) int {
 func (r rendered) monitored() bool {
 	return slices.ContainsFunc(of[*networkingv1.NetworkPolicy](r), func(p *networkingv1.NetworkPolicy) bool {
 		return strings.HasSuffix(p.Name, "-metrics")
+	})
+}
+
+// traced tells whether the services are told of a collector.
+func (r rendered) traced() bool {
+	return slices.ContainsFunc(of[*corev1.ConfigMap](r), func(c *corev1.ConfigMap) bool {
+		return c.Data["OTEL_EXPORTER_OTLP_ENDPOINT"] != ""
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -36,6 +37,7 @@ import (
 type rendered struct {
 	name    string
 	objects []object
+	stream  string // as it is applied
 	// secrets are the names of the Secrets from outside that are not called as usual, by what they are for.
 	secrets map[string]string
 }
@@ -58,7 +60,7 @@ var strict = func() runtime.Decoder {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme,
-		gatewayv1.Install, networkingv1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme,
+		gatewayv1.Install, monitoringv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			panic(err)
@@ -70,7 +72,7 @@ var strict = func() runtime.Decoder {
 // decode decodes the documents of a YAML stream.
 func decode(t *testing.T, name string, stream []byte) rendered {
 	t.Helper()
-	r := rendered{name: name}
+	r := rendered{name: name, stream: string(stream)}
 	documents := utilyaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(stream)))
 	defer documents.Close()
 	buffer := make([]byte, len(stream)+1)
@@ -100,7 +102,7 @@ func decode(t *testing.T, name string, stream []byte) rendered {
 // everything is all that is rendered here, each of it once.
 func everything(t *testing.T) []rendered {
 	t.Helper()
-	return append([]rendered{dev(t), prod(t), production(t), routed(t), published(t)}, examples(t)...)
+	return append([]rendered{dev(t), prod(t), production(t), routed(t), published(t), monitored(t)}, examples(t)...)
 }
 
 var (
@@ -110,6 +112,9 @@ var (
 	routed     = once(func(t *testing.T) rendered { return prodWith(t, "HTTPRoutes", "gateway", "gateway-admin") })
 	published  = once(func(t *testing.T) rendered {
 		return prodWith(t, "Ingresses", "ingress", "ingress-admin", "edge")
+	})
+	monitored = once(func(t *testing.T) rendered {
+		return prodWith(t, "Prometheus", "monitoring", "prometheus-operator", "traces")
 	})
 	examples = once(renderExamples)
 )
@@ -147,15 +152,25 @@ func build(t *testing.T, path, name string) rendered {
 // renderProduction renders examples/production with the secrets of deploy/make-secrets, in a copy: git has none.
 func renderProduction(t *testing.T) rendered {
 	t.Helper()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy/kubernetes"))}); err != nil {
-		t.Fatal(err)
-	}
+	copied := copyManifests(t)
 	component := filepath.Join(copied, "components/secrets-from-files")
 	if out, err := exec.Command(inRoot(t, "deploy/make-secrets"), component).CombinedOutput(); err != nil {
 		t.Fatalf("deploy/make-secrets: %v\n%s", err, out)
 	}
 	return build(t, filepath.Join(copied, "examples/production"), "examples/production")
+}
+
+// copyManifests copies deploy/kubernetes, and what it takes from beside it, and returns the copy's path.
+func copyManifests(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, folder := range []string{"kubernetes", "observability"} {
+		source := committed{os.DirFS(inRoot(t, "deploy/"+folder))}
+		if err := os.CopyFS(filepath.Join(root, folder), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(root, "kubernetes")
 }
 
 // committed hides the secrets that a developer made beside the component.
@@ -208,10 +223,7 @@ func named[T object](t *testing.T, r rendered, name string) T {
 // prodWith renders prod with components, in a copy.
 func prodWith(t *testing.T, name string, components ...string) rendered {
 	t.Helper()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, committed{os.DirFS(inRoot(t, "deploy/kubernetes"))}); err != nil {
-		t.Fatal(err)
-	}
+	copied := copyManifests(t)
 	folder := filepath.Join(copied, "overlays/with")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
