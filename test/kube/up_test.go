@@ -7,32 +7,40 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// kubectl stands in for the program: it records what it is told, renders with what the test has rendered, and says of
-// Jobs what the test wants.
+// kubectl stands in for the program: it records what it is told, and of what is applied the images, renders with what
+// the test has rendered, and says of Jobs what the test wants.
 const kubectl = `#!/bin/sh
 case "$*" in
-  "config current-context") echo somewhere ;;
+  "config current-context") echo "${CONTEXT:-somewhere}" ;;
   kustomize*) cat "$RENDERED" ;;
   *"get job"*) echo "told: $*" >>"$RECORD"; printf '%b' "$JOBS" ;;
-  *) echo "told: $*" >>"$RECORD"; cat >/dev/null ;;
+  *) echo "told: $*" >>"$RECORD"; sed -n 's/^ *image: /image /p' >>"$RECORD" ;;
 esac
 `
 
+// docker stands in for the program, and for kind.
+const docker = `#!/bin/sh
+echo "$(basename "$0") $*" >>"$RECORD"
+[ "$1 $2" != "image inspect" ] || echo sha256:0123456789abcdef
+`
+
 // up runs deploy/kubernetes/up and returns what it told kubectl, a line each.
-func up(t *testing.T, folder, jobs string) (told []string, out string, err error) {
+func up(t *testing.T, folder, jobs string, environ ...string) (told []string, out string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	rendering, record := filepath.Join(dir, "rendered.yaml"), filepath.Join(dir, "record")
 	stream := "  namespace: latchkey\n    latchkey.dev/stage: migrate\n"
 	if folder == "dev" {
-		stream += "    latchkey.dev/stage: secrets\n"
+		stream += "    latchkey.dev/stage: secrets\n          image: latchkey/auth\n"
 	}
 	for path, content := range map[string]string{
 		filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: "",
+		filepath.Join(dir, "docker"): docker, filepath.Join(dir, "kind"): docker,
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
@@ -41,6 +49,7 @@ func up(t *testing.T, folder, jobs string) (told []string, out string, err error
 	cmd := exec.Command(inRoot(t, "deploy/kubernetes/up"), folder)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RENDERED="+rendering, "RECORD="+record,
 		"JOBS="+jobs)
+	cmd.Env = append(cmd.Env, environ...)
 	output, err := cmd.CombinedOutput()
 	recorded, readErr := os.ReadFile(record)
 	if readErr != nil {
@@ -99,5 +108,26 @@ func TestUpStopsWhenAMigrationFails(t *testing.T) {
 func TestUpSaysWhatIsWrong(t *testing.T) {
 	if _, out, err := up(t, "staging", completed); err == nil || !strings.Contains(out, "there is no ") {
 		t.Errorf("it ends with %v:\n%s", err, out)
+	}
+}
+
+// TestUpLoadsWhatItBuilds: other contents have another tag, or the pods of before would stay.
+func TestUpLoadsWhatItBuilds(t *testing.T) {
+	told, out, err := up(t, "dev", completed, "CONTEXT=kind-try")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"docker tag latchkey/auth latchkey/auth:0123456789ab",
+		"kind load docker-image --name try latchkey/auth:0123456789ab latchkey/license:0123456789ab " +
+			"latchkey/analytics:0123456789ab latchkey/admin:0123456789ab",
+		"image latchkey/auth:0123456789ab",
+	} {
+		if !slices.Contains(told, want) {
+			t.Errorf("it does not say %q:\n%s", want, strings.Join(told, "\n"))
+		}
+	}
+	if slices.Contains(told, "image latchkey/auth") {
+		t.Error("it applies an image without a tag")
 	}
 }
