@@ -59,9 +59,12 @@ func NewClientLimiter(c *Core, s Clients) ratelimit.Limiter {
 }
 
 // NewSharedLimiter makes a limiter whose limits hold over all replicas, for calls that are rare and must not be
-// guessed.
+// guessed. In maintenance mode each replica counts alone.
 func NewSharedLimiter(c *Core) ratelimit.Limiter {
-	limiter := ratelimit.NewShared(c.DB, c.Clock, c.Log)
+	limiter := ratelimit.NewLocal(c.Clock)
+	if !c.base.Maintenance {
+		limiter = ratelimit.NewShared(c.DB, c.Clock, c.Log)
+	}
 	c.limiters = append(c.limiters, limiter)
 	return limiter
 }
@@ -93,7 +96,7 @@ func NewTelemetry(c *Core) *telemetry.Recorder {
 	t := telemetry.New(telemetry.Config{DB: c.DB, Pub: c.Bus, Backlog: c.Outbox.Pending, Log: c.Log})
 	c.Metrics.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "latchkey_telemetry_dropped_events_total",
-		Help: "Telemetry events that found no room while the broker was away.",
+		Help: "Telemetry events that found no room while the broker was away, or in maintenance mode.",
 	}, func() float64 { return float64(t.Dropped()) }))
 	return t
 }

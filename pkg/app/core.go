@@ -84,6 +84,7 @@ func (c *Core) PublicEngine(p Public) *gin.Engine {
 	options := c.base.HTTP(c.Name, c.Deps)
 	options.CORSOrigins, options.StrictMembers, options.Errors = p.CORSOrigins, p.StrictMembers, p.Errors
 	c.public = httpx.NewEngine(options)
+	c.maintain(c.public)
 	meta := httpx.MetaOptions{Service: c.Name, OpenAPI: p.OpenAPI, NoDocs: c.base.DocsDisabled, Ready: c.Ready}
 	if c.base.PublicMetrics() {
 		meta.Metrics = c.Metrics.Handler()
@@ -96,6 +97,7 @@ func (c *Core) PublicEngine(p Public) *gin.Engine {
 // adds its own.
 func (c *Core) InternalEngine() *gin.Engine {
 	c.internal = httpx.NewEngine(c.base.HTTP(c.Name, c.Deps))
+	c.maintain(c.internal)
 	httpx.Meta(c.internal, httpx.MetaOptions{Service: c.Name, Ready: c.Ready, Metrics: c.Metrics.Handler()})
 	c.internal.GET(rpc.PeerPath, rpc.Meet(c.Name, c.peers))
 	return c.internal

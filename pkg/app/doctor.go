@@ -84,6 +84,7 @@ func (d *Diagnosis) Err() error {
 // diagnose looks at everything that the service needs.
 func (p *program) diagnose(ctx context.Context, d *Diagnosis) {
 	b := p.base()
+	d.Maintenance(*b)
 	d.Address(ctx, "LATCHKEY_ADDR", p.Name, b.Addr)
 	d.Address(ctx, "LATCHKEY_INTERNAL_ADDR", p.Name, b.InternalAddr)
 	if b.TLSCertFile != "" {

@@ -88,10 +88,11 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	r := httpx.Readiness{Ready: true, Dependencies: map[string]string{"database": "ok", "broker": "ok"}}
+	r.Maintenance = h.deps.DB.ReadOnly()
 	if err := h.deps.DB.Ping(ctx); err != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it does not answer"
-	} else if h.checkWritable(ctx) != nil {
+	} else if !h.deps.DB.ReadOnly() && h.checkWritable(ctx) != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it takes no changes; is its disk full?"
 	} else if h.keys != nil {

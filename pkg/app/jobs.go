@@ -22,7 +22,7 @@ const pruneEvery = time.Hour
 // or one of them fails.
 func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs = append(jobs, c.relay, c.Every(pruneEvery, "prune", c.prune))
+	jobs = append(jobs, c.WhileWritable(c.relay), c.Every(pruneEvery, "prune", c.prune))
 	if len(c.limiters) > 0 {
 		jobs = append(jobs, c.Every(ratelimit.PruneEvery, "prune rate limits", c.pruneLimits))
 	}
@@ -32,8 +32,25 @@ func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	return g.Wait()
 }
 
-// Every is a job that does something at once and then each d. A failure is logged, and left to the next time.
+// WhileWritable is a job that rests in maintenance mode, because it writes.
+func (c *Core) WhileWritable(job Job) Job {
+	if !c.base.Maintenance {
+		return job
+	}
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}
+}
+
+// Every is a job that does something at once and then each d. A failure is logged, and left to the next time. It rests
+// in maintenance mode.
 func (c *Core) Every(d time.Duration, what string, do func(context.Context) error) Job {
+	return c.WhileWritable(c.Follow(d, what, do))
+}
+
+// Follow is Every for what only reads, and so goes on in maintenance mode.
+func (c *Core) Follow(d time.Duration, what string, do func(context.Context) error) Job {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(d)
 		defer tick.Stop()
@@ -53,9 +70,9 @@ func (c *Core) Every(d time.Duration, what string, do func(context.Context) erro
 // Prune is a job that has do delete what the service alone keeps, every hour.
 func (c *Core) Prune(do func(context.Context) error) Job { return c.Every(pruneEvery, "prune", do) }
 
-// Consume is a job that has handle take in the events of q.
+// Consume is a job that has handle take in the events of q. In maintenance mode they wait there.
 func (c *Core) Consume(q bus.Queue, handle bus.Handler) Job {
-	return func(ctx context.Context) error { return c.Bus.Consume(ctx, q, handle) }
+	return c.WhileWritable(func(ctx context.Context) error { return c.Bus.Consume(ctx, q, handle) })
 }
 
 // Cache holds what events make untrue.

@@ -26,6 +26,13 @@ func (c *Core) observe() {
 	c.gauge("latchkey_outbox_oldest_unsent_seconds",
 		"Age of the oldest event that waits in the outbox, 0 when none does; -1 while the database does not answer.",
 		func() float64 { return within(c.oldestUnsent) })
+	c.gauge("latchkey_maintenance", "1 in maintenance mode, in which every change is answered 503; otherwise 0.",
+		func() float64 {
+			if c.base.Maintenance {
+				return 1
+			}
+			return 0
+		})
 	c.gauge("latchkey_bus_connected", "1 while the broker takes events, otherwise 0.", func() float64 {
 		if s := c.Bus.State(); s.Connected && !s.Blocked {
 			return 1

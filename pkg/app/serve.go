@@ -33,7 +33,8 @@ internal address.`,
 			if err := p.loadChecked(cmd); err != nil {
 				return err
 			}
-			return p.withDeps(cmd.Context(), needs{bus: true, migrations: p.Migrations}, p.serve)
+			return p.withDeps(cmd.Context(),
+				needs{bus: true, readOnly: p.base().Maintenance, migrations: p.Migrations}, p.serve)
 		},
 	}
 }
@@ -63,6 +64,7 @@ func runCommand(cmd *cobra.Command, n needs, fn func(ctx context.Context, d Deps
 // needs are what has to be done before work begins, beside opening the database.
 type needs struct {
 	bus        bool // wait for it
+	readOnly   bool // write nothing
 	migrations []db.Migrations
 }
 
@@ -82,7 +84,7 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		return err
 	}
 	defer broker.Close()
-	data, err := p.openDB(start, log)
+	data, err := p.openDB(start, log, n.readOnly)
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -114,9 +116,11 @@ func stopped(ctx context.Context, err error) error {
 }
 
 // openDB opens the database and waits for it.
-func (p *program) openDB(ctx context.Context, log *slog.Logger) (*db.DB, error) {
+func (p *program) openDB(ctx context.Context, log *slog.Logger, readOnly bool) (*db.DB, error) {
 	b := p.base()
-	d, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: b.DatabaseMaxConns, Log: log})
+	d, err := db.Open(ctx, db.Config{
+		URL: b.DatabaseURL, Schema: p.Name, MaxConns: b.DatabaseMaxConns, ReadOnly: readOnly, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +146,7 @@ func (p *program) migrate(ctx context.Context) error {
 	log := p.base().Logger(p.logs).With("service", p.Name)
 	ctx, cancel := context.WithTimeout(ctx, p.base().StartTimeout)
 	defer cancel()
-	d, err := p.openDB(ctx, log)
+	d, err := p.openDB(ctx, log, false)
 	if err != nil {
 		return err
 	}
@@ -171,6 +175,7 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 		d.Log.Warn("the internal port can be reached from other computers: see to it that only the peer services do",
 			"address", p.base().InternalAddr, "setting", "LATCHKEY_INTERNAL_ADDR")
 	}
+	p.base().WarnMaintenance(ctx, d.Log)
 	d.Log.Info("ready", "public", listening.URL("public"), "internal", listening.URL("internal"),
 		"version", obs.ReadBuild().Version)
 	return Run(ctx, listening, svc, Options{DrainDelay: p.base().DrainFor(), Log: d.Log})

@@ -44,17 +44,20 @@ type Config struct {
 	// MaxConns is the size of the pool, 10 when zero. On SQLite it counts the readers, 4 when zero; there is always one
 	// writer.
 	MaxConns int
+	// ReadOnly has the database refuse every change, also one that nobody meant to make. Migrate then only looks.
+	ReadOnly bool
 	// Log hears about waiting and migrating; nil is silent.
 	Log *slog.Logger
 }
 
 // DB is one service's database. It is safe for concurrent use.
 type DB struct {
-	engine Engine
-	write  *gorm.DB
-	read   *gorm.DB // the same as write on PostgreSQL
-	gates  struct{ write, read *gate }
-	log    *slog.Logger
+	engine   Engine
+	readOnly bool
+	write    *gorm.DB
+	read     *gorm.DB // the same as write on PostgreSQL
+	gates    struct{ write, read *gate }
+	log      *slog.Logger
 	// address is where the database is, for people: no user, no password.
 	address string
 	// migrator runs fn with a handle on which migrations may take their time, alone among all processes.
@@ -93,6 +96,9 @@ func open(dialector gorm.Dialector) (*gorm.DB, error) {
 
 // Engine says which kind of database this is.
 func (d *DB) Engine() Engine { return d.engine }
+
+// ReadOnly tells whether the database refuses every change by this handle.
+func (d *DB) ReadOnly() bool { return d.readOnly }
 
 // Ping asks the server for a sign of life.
 func (d *DB) Ping(ctx context.Context) error {

@@ -25,7 +25,7 @@ var ErrNotFound = gorm.ErrRecordNotFound
 var pgAway = []string{
 	"57P01", "57P02", "57P03", // the server stops, has crashed, or is starting
 	"57014", "55P03", "25P03", "57P05", // a timeout of the server
-	"25006", // a standby answered during a failover
+	"25006", // the server takes no changes: a standby during a failover, or Config.ReadOnly
 }
 
 // Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its
@@ -85,7 +85,7 @@ func serverRefuses(err error) bool {
 	if code := pgCode(err); code != "" {
 		return code[:2] == "08" || code[:2] == "53" || slices.Contains(pgAway, code)
 	}
-	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN},
+	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY},
 		sqliteCode(err)&0xff)
 }
 

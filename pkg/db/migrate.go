@@ -30,10 +30,13 @@ var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 // others wait and find nothing to do. A database that a newer program has migrated is left as it is, so that programs
 // of before start again while an upgrade is rolled out; it fails when a migration of the newer program says that they
 // cannot use its schema (a line "-- latchkey:needs 7" in the migration: they must know version 7), or when the database
-// was made by other migrations.
+// was made by other migrations. By a handle that is read-only it fails where anything is left to do.
 func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
+	if d.readOnly {
+		return d.checkMigrated(ctx, sources)
+	}
 	return Error(d.migrator(ctx, func(handle *sql.DB) error {
 		for _, source := range sources {
 			if err := d.migrate(ctx, handle, source); err != nil {
@@ -42,6 +45,22 @@ func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
 		}
 		return nil
 	}))
+}
+
+// checkMigrated fails where Migrate would have something to do.
+func (d *DB) checkMigrated(ctx context.Context, sources []Migrations) error {
+	versions, err := d.Versions(ctx, sources...)
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		if v.Current < v.Known {
+			return fmt.Errorf("the schema %s has version %d of %d, and nothing is changed in maintenance mode: "+
+				"migrate first, with the command migrate or by a start without LATCHKEY_MAINTENANCE",
+				v.Name, v.Current, v.Known)
+		}
+	}
+	return nil
 }
 
 func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) error {

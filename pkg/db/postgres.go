@@ -62,6 +62,7 @@ func openPostgres(cfg Config) (*DB, error) {
 	migration.RuntimeParams["lock_timeout"] = "0"
 	d := &DB{
 		engine:   Postgres,
+		readOnly: cfg.ReadOnly,
 		write:    handle,
 		read:     handle,
 		log:      cfg.Log,
@@ -96,6 +97,9 @@ func parsePostgres(cfg Config) (*pgx.ConnConfig, error) {
 		conn.RuntimeParams["search_path"] = pgx.Identifier{cfg.Schema}.Sanitize()
 	}
 	conn.RuntimeParams["timezone"] = "UTC"
+	if cfg.ReadOnly {
+		conn.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = pgConnectTimeout
 	}

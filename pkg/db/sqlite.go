@@ -43,9 +43,13 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	}
 	// An immediate transaction takes the write lock at its begin. A deferred one that reads first and then writes fails
 	// at once, without waiting, when another has written in between.
-	writer, err := sqlitePool(path, url.Values{"_txlock": {"immediate"}, "_pragma": {
+	lock, pragmas := "immediate", []string{
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", sqliteCheckpoint,
-	}}, 1)
+	}
+	if cfg.ReadOnly {
+		lock, pragmas = "deferred", append(pragmas, "query_only(1)")
+	}
+	writer, err := sqlitePool(path, url.Values{"_txlock": {lock}, "_pragma": pragmas}, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	d := &DB{engine: SQLite, log: cfg.Log, address: path, migrator: fileMigrator(path, writer)}
+	d := &DB{engine: SQLite, readOnly: cfg.ReadOnly, log: cfg.Log, address: path, migrator: fileMigrator(path, writer)}
 	d.gates.write, d.gates.read = newGate(1), newGate(readers)
 	if d.write, err = open(sqlite.Dialector{Conn: pool{writer, d.gates.write}}); err == nil {
 		d.read, err = open(sqlite.Dialector{Conn: pool{reader, d.gates.read}})

@@ -16,6 +16,8 @@ import (
 type Readiness struct {
 	Ready        bool
 	Dependencies map[string]string
+	// Maintenance says that changes are refused, and all else goes on.
+	Maintenance bool
 }
 
 // status is "ready", "degraded" when a dependency is not "ok", or "unavailable".
@@ -77,7 +79,11 @@ func writeReadiness(c *gin.Context, ready func(context.Context) Readiness) {
 	if !r.Ready {
 		status = http.StatusServiceUnavailable
 	}
-	c.JSON(status, gin.H{"status": r.status(), "dependencies": r.Dependencies})
+	body := gin.H{"status": r.status(), "dependencies": r.Dependencies}
+	if r.Maintenance {
+		body["maintenance"] = true
+	}
+	c.JSON(status, body)
 }
 
 // openAPI answers the document as JSON. It is converted when first asked for: that takes longer than a service takes to

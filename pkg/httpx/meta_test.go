@@ -41,6 +41,11 @@ func TestMeta(t *testing.T) {
 			t.Errorf("/readyz: %d %s, want %d %s", w.Code, w.Body, tt.status, want)
 		}
 	}
+	state = Readiness{Ready: true, Maintenance: true}
+	const maintained = `{"dependencies":{},"maintenance":true,"status":"ready"}`
+	if w := r.do(t, "GET", "/readyz", ""); w.Code != 200 || w.Body.String() != maintained {
+		t.Errorf("/readyz: %d %s, want 200 %s", w.Code, w.Body, maintained)
+	}
 	var version map[string]string
 	if err := json.Unmarshal(r.do(t, "GET", "/version", "").Body.Bytes(), &version); err != nil ||
 		version["service"] != "test" || version["go"] == "" || version["version"] == "" || version["commit"] == "" ||

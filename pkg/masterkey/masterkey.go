@@ -98,13 +98,14 @@ var ErrMissing = apierr.ErrUnavailable.WithMessagef(
 	WithRetryAfter(5 * time.Second)
 
 // Start registers the current master key; a process calls it before it answers anything. It fails with a *MissingError
-// when rows are under keys that are not in the ring. Keys that protect nothing any more are forgotten.
+// when rows are under keys that are not in the ring. Keys that protect nothing any more are forgotten. A process that
+// writes nothing registers nothing.
 func (r *Register) Start(ctx context.Context) error {
 	usages, err := r.Usage(ctx) // before the lock: it is counted again under it only for a reason
 	if err == nil {
 		err = r.Complain(usages)
 	}
-	if err != nil {
+	if err != nil || r.db.ReadOnly() {
 		return err
 	}
 	return r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {

@@ -59,6 +59,7 @@ const (
 	MalformedRequest     = "MALFORMED_REQUEST"
 	InternalError        = "INTERNAL_ERROR"
 	ServiceUnavailable   = "SERVICE_UNAVAILABLE"
+	Maintenance          = "MAINTENANCE"
 )
 
 // The codes of products, releases, policies and further keys.

@@ -213,7 +213,7 @@ func (s *Service) edgeJobs() []app.Job {
 		s.Log.Warn("this installation accepts licenses of any product of its issuers; set LATCHKEY_EDGE_PRODUCT")
 	}
 	return []app.Job{
-		s.Every(time.Second, "read the license of this installation", s.followLicense()),
+		s.Follow(time.Second, "read the license of this installation", s.followLicense()),
 		s.Every(time.Second, "ask the upstream of this installation", s.appliance.Check),
 		s.Every(time.Hour, "warn of the end of the license of this installation", s.warnOfEnd),
 	}

@@ -37,14 +37,14 @@ const noteExpiredEvery = 10 * time.Second
 func (s *Service) Run(ctx context.Context) error {
 	return s.RunJobs(ctx, append(s.edgeJobs(),
 		s.telemetry.Run,
-		s.seen.Run,
+		s.WhileWritable(s.seen.Run), // keeps a bounded number of devices meanwhile
 		s.Every(time.Minute, "announce what time alone changes", s.announce),
 		s.Watch(Watches(), s.lookup, s.blocks, s.revoked, s.users, s.signers,
 			s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
 		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
-		s.Every(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
+		s.Follow(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
 		s.Every(time.Minute, "erase customers from the event log", s.store.ScrubErased),
 		s.Prune(s.prune),
 	)...)

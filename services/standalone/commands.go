@@ -161,6 +161,7 @@ func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) 
 func doctor(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 	d := app.NewDiagnosis(out)
 	d.OK("settings", "are complete")
+	d.Maintenance(s.settings.auth.Base)
 	if s.settings.DatabaseURL == "" {
 		d.Disk("disk", s.data.path)
 	}

@@ -36,6 +36,7 @@ type suite struct {
 	public, internal httpx.InProcess
 	local            bus.Bus       // of all services, unless there is a broker
 	answered         atomic.Uint64 // requests, by all services
+	readOnly         bool          // of the databases
 	closers          []func() error
 }
 
@@ -66,6 +67,8 @@ func (s *suite) open(ctx context.Context) error {
 		DatabaseURL: s.settings.DatabaseURL,
 		AMQPURL:     s.settings.AMQPURL,
 	}.WarnExposed(ctx, s.log)
+	s.settings.auth.WarnMaintenance(ctx, s.log)
+	s.readOnly = s.settings.auth.Maintenance
 	for _, svc := range s.services {
 		if err := s.openService(ctx, svc); err != nil {
 			return fmt.Errorf("%s: %w", svc.Name, err)
@@ -112,6 +115,7 @@ func (s *suite) openDatabase(
 	database, err := db.Open(ctx, db.Config{
 		URL:      s.databaseURL(name),
 		Schema:   name,
+		ReadOnly: s.readOnly,
 		MaxConns: s.settings.DatabaseConns,
 		Log:      log,
 	})

@@ -223,6 +223,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"settings: {auth: {OTEL_EXPORTER_OTLP_HEADERS: x}}":                             "OTEL_EXPORTER_OTLP_HEADERS",
 		"traces: {endpoint: 'http://collector'}":                                        "/traces/endpoint",
 		"edge: 'true'":                                                                  "/edge",
+		"maintenance: yes please":                                                       "/maintenance",
 		"settings: {auth: {LATCHKEY_EDGE: true}}":                                       "LATCHKEY_EDGE",
 		"{gateway: {enabled: true}, hosts: {auth: auth.example.com}}":                   "/gateway/parentRefs",
 	} {
