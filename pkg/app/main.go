@@ -115,6 +115,8 @@ type program struct {
 	Service
 	logs    io.Writer
 	started bool // the arguments made sense
+	// open replaces what WithDeps does, where another program runs a command of the service.
+	open OpenDeps
 }
 
 type programKey struct{}
@@ -136,7 +138,7 @@ func newRoot(p *program) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.Flags(root.PersistentFlags(), p.Config)
 	root.AddCommand(p.serveCommand(), p.migrateCommand(), p.configCommand(), p.doctorCommand(), p.versionCommand(),
-		p.healthcheckCommand(), p.internalKeyCommand(), p.republishCommand())
+		p.healthcheckCommand(), p.internalKeyCommand(), Republish(p.Name))
 	if p.MasterKeys != nil {
 		root.AddCommand(p.rotateMasterKeyCommand())
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 )
 
-func (p *program) republishCommand() *cobra.Command {
+// Republish is the command that publishes the event log of a service again; program is what people call.
+func Republish(program string) *cobra.Command {
 	var since string
 	cmd := &cobra.Command{
 		Use:   "republish --since 2026-01-31",
@@ -19,15 +20,15 @@ func (p *program) republishCommand() *cobra.Command {
 		Long: `Publish every change of state since a time again, oldest first. Consumers drop what they have seen, so
 it is safe to run at any time; the event log goes back 400 days. Telemetry (validations, heartbeats) is not in the
 log.`,
-		Example: "  " + p.Name + " republish --since 2026-01-31\n  " +
-			p.Name + " republish --since 2026-01-31T08:00:00Z",
+		Example: "  " + program + " republish --since 2026-01-31\n  " +
+			program + " republish --since 2026-01-31T08:00:00Z",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since)
 			if err != nil {
 				return &ArgumentError{Err: err}
 			}
 			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
-				n, err := outbox.New(d.DB, Source(p.Name)).Republish(ctx, d.Bus, from, func(sent, total int) {
+				n, err := outbox.New(d.DB, Source(program)).Republish(ctx, d.Bus, from, func(sent, total int) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d events", sent, total)
 				})
 				fmt.Fprintf(cmd.OutOrStdout(), "\n%d events published again\n", n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -55,10 +56,35 @@ func runCommand(cmd *cobra.Command, n needs, fn func(ctx context.Context, d Deps
 	if !ok {
 		return errors.New("app: the command is not one of Service.Commands")
 	}
+	if p.open != nil {
+		return p.open(cmd.Context(), fn)
+	}
 	if err := p.loadChecked(cmd); err != nil {
 		return err
 	}
 	return p.withDeps(cmd.Context(), n, fn)
+}
+
+// OpenDeps calls fn with what a command of a service needs.
+type OpenDeps func(ctx context.Context, fn func(ctx context.Context, d Deps) error) error
+
+// RunCommand runs a command of a service in a program that has settings of its own. The command says what is wrong with
+// its arguments, an *ArgumentError, and shows its help, before it calls open.
+func RunCommand(ctx context.Context, cmd *cobra.Command, args []string, out io.Writer, open OpenDeps) error {
+	p := &program{}
+	p.open = func(ctx context.Context, fn func(context.Context, Deps) error) error {
+		p.started = true
+		return open(ctx, fn)
+	}
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs(args)
+	cmd.SetOut(out)
+	cmd.SetErr(out)
+	err := cmd.ExecuteContext(context.WithValue(ctx, programKey{}, p))
+	if err != nil && !p.started {
+		return &ArgumentError{Err: err}
+	}
+	return err
 }
 
 // needs are what has to be done before work begins, beside opening the database.

@@ -30,6 +30,8 @@ type command struct {
 	unlocked bool
 	// makesData says that the data directory need not exist.
 	makesData bool
+	// ownFlags says that whatever follows the name is for the command to look at.
+	ownFlags bool
 }
 
 // versionCommand needs no data directory, so it is none of commands.
@@ -48,6 +50,32 @@ var commands = map[string]command{
 		run:       restore,
 		unlocked:  true,
 		makesData: true,
+	},
+	"config": {
+		args:      []string{"check|print"},
+		short:     "say what is wrong with the settings, or where each value comes from; while it runs, too",
+		run:       lookAtSettings,
+		unlocked:  true,
+		makesData: true,
+	},
+	"dead-letters": {
+		args:     []string{"list|replay|drop"},
+		short:    "events that could not be taken in; see dead-letters --help",
+		run:      lookAfterDeadLetters,
+		unlocked: true,
+		ownFlags: true,
+	},
+	"republish": {
+		args:     []string{"--since DATE"},
+		short:    "publish the event logs again, so that consumers can be rebuilt",
+		run:      republish,
+		unlocked: true,
+		ownFlags: true,
+	},
+	"smoke-test": {
+		short:    "while it runs: have it make, activate and validate a test license",
+		run:      smokeTest,
+		unlocked: true,
 	},
 	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
 	"rotate-signing-key": {
@@ -115,11 +143,20 @@ func checkCommand(args []string) error {
 	case !known:
 		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
 			args[0], strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
-	case len(args)-1 != len(c.args):
+	case !c.ownFlags && len(args)-1 != len(c.args):
 		want := strings.Join(append(args[:1:1], c.args...), " ")
 		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), want)
 	}
 	return nil
+}
+
+// splitArgs finds the command that looks at what follows it by itself.
+func splitArgs(args []string) (before, command []string) {
+	at := slices.IndexFunc(args, func(arg string) bool { return commands[arg].ownFlags })
+	if at < 0 {
+		return args, nil
+	}
+	return args[:at], args[at:]
 }
 
 // commandUsages shows the commands as flags are shown.

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -49,11 +50,23 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 		return nil
 	}
 	if err != nil {
+		if slices.Equal(set.command, []string{"config", "print"}) {
+			err = errors.Join(set.loaded.Print(out), err)
+		}
 		return err
 	}
-	if len(set.command) > 0 && commands[set.command[0]].unlocked {
-		return commands[set.command[0]].run(ctx, &suite{settings: set}, set.command[1:], out)
+	if len(set.command) == 0 {
+		return withSuite(set, logs, func(s *suite) error { return serve(ctx, s, out) })
 	}
+	c, args := commands[set.command[0]], set.command[1:]
+	if c.unlocked {
+		return c.run(ctx, &suite{settings: set, logs: logs}, args, out)
+	}
+	return withSuite(set, logs, func(s *suite) error { return c.run(ctx, s, args, out) })
+}
+
+// withSuite calls fn with the suite of a data directory that no other process has meanwhile.
+func withSuite(set *settings, logs io.Writer, fn func(s *suite) error) (err error) {
 	data, err := openDataDir(set.DataDir)
 	if err != nil {
 		return err
@@ -64,16 +77,17 @@ func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
 	}
 	s := newSuite(set, data, logs)
 	defer func() { err = errors.Join(err, s.close()) }()
-	if len(set.command) > 0 {
-		return commands[set.command[0]].run(ctx, s, set.command[1:], out)
-	}
+	return fn(s)
+}
+
+func serve(ctx context.Context, s *suite, out io.Writer) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
 	return s.serve(ctx, func(ctx context.Context, urls map[string]string) error {
 		c, err := prepareCredentials(ctx, s, urls)
 		if err == nil {
-			welcome(out, set.DataDir, c)
+			welcome(out, s.settings.DataDir, c)
 		}
 		return err
 	})

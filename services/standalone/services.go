@@ -15,6 +15,7 @@ type service struct {
 	app.Service
 	addr    string
 	running app.Running
+	deps    app.Deps // of running
 }
 
 // addrSetting is the environment name of addr.

@@ -40,6 +40,8 @@ type settings struct {
 
 	// command is what to do instead of serving; empty: serve.
 	command []string
+	// loaded knows where the values come from.
+	loaded *config.Settings
 
 	auth      auth.Config
 	license   license.Config
@@ -72,7 +74,7 @@ func refused() map[string]string {
 func loadSettings(args []string, out io.Writer) (*settings, error) {
 	set := &settings{}
 	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	o := config.Options{Flags: flags, Args: args, Refused: refused()}
+	o := config.Options{Flags: flags, Refused: refused()}
 	flags.Usage = func() {
 		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is "+
 			"stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the "+
@@ -80,12 +82,14 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 			"file that the variable with _FILE at its end names:\n%s",
 			commandUsages(), flags.FlagUsages(), config.Secrets(o, set.all()...))
 	}
-	_, err := config.Load(program, o, set.all()...)
+	o.Args, set.command = splitArgs(args)
+	var err error
+	set.loaded, err = config.Load(program, o, set.all()...)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil, err
 	}
+	set.command = append(flags.Args(), set.command...)
 	if err == nil {
-		set.command = flags.Args()
 		err = checkCommand(set.command)
 	}
 	if err == nil {

@@ -30,6 +30,7 @@ import (
 type suite struct {
 	settings *settings
 	data     *dataDir
+	logs     io.Writer
 	log      *slog.Logger
 	services []*service
 	// public and internal lead to the handlers of the services by name.
@@ -44,6 +45,7 @@ func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
 	return &suite{
 		settings: set,
 		data:     data,
+		logs:     logs,
 		log:      obs.NewLogger(logs, set.LogLevel, set.LogFormat),
 		services: newServices(set),
 		public:   httpx.InProcess{},
@@ -97,6 +99,7 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 	if svc.running, err = svc.New(deps); err != nil {
 		return err
 	}
+	svc.deps = deps
 	s.public[svc.Name], s.internal[svc.Name] = svc.running.Handler(), svc.running.InternalHandler()
 	return nil
 }
