@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,58 +23,99 @@ import (
 // TestBackupUnderLoad backs up while devices are activated, deletes everything, and restores: whatever was acknowledged
 // before the backup is there, and counted once; tokens and license files of before are good.
 func TestBackupUnderLoad(t *testing.T) {
-	w := start(t, false)
-	w.needsClients()
-	id, key := w.create(`{"customer_id":"backup","max_devices":1000000,"max_offline_hours":72}`)
-	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
-	access, _, offline := w.threeTokens(id, "pc")
-	root := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw)
-	stop := w.activations(key, 3)
-	w.until(id, 40)
-	before, _ := w.devices(id)
-	folder := filepath.Join(t.TempDir(), "backup")
-	w.script(0, "backup", folder)
-	w.until(id, before+40) // changes that will be lost
-	acknowledged := int(stop()) + 1
+	each(t, func(w *harness) {
+		backUp, restore := w.directoryBackup()
+		if !w.embedded {
+			backUp, restore = w.databaseBackup()
+		}
+		id, key := w.create(`{"customer_id":"backup","max_devices":1000000,"max_offline_hours":72}`)
+		w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
+		access, _, offline := w.threeTokens(id, "pc")
+		root := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw)
+		stop := w.activations(key, 3)
+		w.until(id, 40)
+		before, _ := w.devices(id)
+		folder := filepath.Join(t.TempDir(), "backup")
+		backUp(folder)
+		w.until(id, before+40) // changes that will be lost
+		acknowledged := int(stop()) + 1
+		restore(folder)
 
-	if out := w.script(1, "restore", folder); !strings.Contains(out, "--replace") {
-		t.Errorf("restored into a database with rows: %s", out)
+		after, _ := w.devices(id)
+		if after < before || after >= acknowledged {
+			w.Errorf("%d devices before the backup, %d acknowledged in all, %d restored", before, acknowledged, after)
+		}
+		w.ledger(id, int64(after))
+		w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
+		w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/validate-offline",
+			fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
+		if now := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw); now != root {
+			w.Errorf("license files were signed under %s and are verified with %s", root, now)
+		}
+		w.works()
+	})
+}
+
+// databaseBackup backs up with scripts/backup, and restores with scripts/restore what was deleted.
+func (w *harness) databaseBackup() (backUp, restore func(folder string)) {
+	w.needsClients()
+	return func(folder string) { w.script(0, "backup", folder) }, func(folder string) {
+		if out := w.script(1, "restore", folder); !strings.Contains(out, "--replace") {
+			w.Errorf("restored into a database with rows: %s", out)
+		}
+		if out := w.script(1, "restore", "--replace", folder); !strings.Contains(out, "stop all services first") {
+			w.Errorf("restored below running services: %s", out)
+		}
+		w.stopAll()
+		for _, service := range services {
+			w.sql("DROP SCHEMA " + service + " CASCADE")
+		}
+		w.emptyQueues()
+		w.script(0, "restore", folder)
+		w.startAll()
+		since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+		for _, service := range services {
+			w.ran(w.settings(service), service, "republish", "--since", since)
+		}
 	}
-	if out := w.script(1, "restore", "--replace", folder); !strings.Contains(out, "stop all services first") {
-		t.Errorf("restored below running services: %s", out)
+}
+
+// directoryBackup backs up the data directory with latchkey backup, and restores it with latchkey restore.
+func (w *harness) directoryBackup() (backUp, restore func(folder string)) {
+	data := filepath.Join(w.Dir, "latchkey-data")
+	settings := map[string]string{"PATH": os.Getenv("PATH"), "LATCHKEY_DATA_DIR": data}
+	return func(folder string) { w.ran(settings, "latchkey", "backup", folder) }, func(folder string) {
+		w.stopAll()
+		if err := os.RemoveAll(data); err != nil {
+			w.Fatal(err)
+		}
+		w.ran(settings, "latchkey", "restore", folder)
+		w.startAll()
 	}
+}
+
+func (w *harness) stopAll() {
+	w.Helper()
 	for _, p := range w.Processes {
 		if err := p.Stop(); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 	}
-	for _, service := range services {
-		w.sql("DROP SCHEMA " + service + " CASCADE")
-	}
-	w.emptyQueues()
-	w.script(0, "restore", folder)
-	for _, p := range w.Processes {
-		if err := p.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
-	for _, service := range services {
-		w.ran(w.settings(service), service, "republish", "--since", since)
-	}
+}
 
-	after, _ := w.devices(id)
-	if after < before || after >= acknowledged {
-		t.Errorf("%d devices before the backup, %d acknowledged in all, %d restored", before, acknowledged, after)
+// startAll starts all processes at the same time, because any order must do.
+func (w *harness) startAll() {
+	w.Helper()
+	for _, p := range w.Processes {
+		if err := p.Start(); err != nil {
+			w.Fatal(err)
+		}
 	}
-	w.ledger(id, int64(after))
-	w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/verify", "", "Authorization", "Bearer "+access), 200, "")
-	w.want(w.call(http.MethodPost, w.LicenseURL+"/api/v1/license/validate-offline",
-		fmt.Sprintf(`{"token":%q}`, offline)), 200, "")
-	if now := string(w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/keys", "").raw); now != root {
-		t.Errorf("license files were signed under %s and are verified with %s", root, now)
+	for _, p := range w.Processes {
+		if err := p.Await(context.WithoutCancel(w.Context())); err != nil { // of a cleanup, too
+			w.Fatal(err)
+		}
 	}
-	w.works()
 }
 
 // needsClients wants PostgreSQL's client programs, not older than the server, which may run in a container.

@@ -1,3 +1,3 @@
 // Package e2e tests the whole suite as its users meet it: over HTTP, once as four services on PostgreSQL and RabbitMQ
-// with two processes of auth, license and admin, and once as the one process of the embedded default.
+// with two processes of each, and once as the one process of the embedded default.
 package e2e

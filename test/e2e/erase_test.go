@@ -39,11 +39,11 @@ func TestErasure(t *testing.T) {
 func TestErasureWhileAnalyticsIsAway(t *testing.T) {
 	w := start(t, false)
 	p := w.plant()
-	w.Process("analytics").Kill9()
-	defer w.restart("analytics")
+	back := w.killAll("analytics")
+	defer back()
 	p.validate()
 	p.erase()
-	w.restart("analytics")
+	back()
 	w.usage(p.id, "validations", 2)
 	w.eventually(p.gone)
 }

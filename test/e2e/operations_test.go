@@ -265,11 +265,15 @@ func TestRepublish(t *testing.T) {
 		t.Errorf("republishing changed the figures from %s to %s", before, after)
 	}
 
-	if err := w.Process("analytics").Stop(); err != nil {
-		t.Fatal(err)
+	for _, p := range w.replicas("analytics") {
+		if err := p.Stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.sql("DROP SCHEMA analytics CASCADE")
-	w.restart("analytics")
+	for _, p := range w.replicas("analytics") {
+		w.restart(p.Name)
+	}
 	w.want(w.analytics(http.MethodGet, "/licenses/"+id+"/risk-score"), http.StatusNotFound, "LICENSE_NOT_FOUND")
 	w.ran(w.settings("license"), "license", "republish", "--since", since)
 	w.usage(id, "activations", 5)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,12 @@ type roundRobin struct {
 	asClient, asOwner, asVendor credential
 	// again has calls that were answered 500 made once more.
 	again bool
+	// outage has calls answered with errOutage.
+	outage bool
 }
+
+// errOutage is an answer that clients get while a server that the services need is away: 503, with a Retry-After.
+var errOutage = errors.New("refused for now")
 
 // credential is a header with a secret.
 type credential struct {
@@ -69,6 +75,9 @@ func (r *roundRobin) ask(service, method, path, body string, headers ...string) 
 // expect makes a call of a service that must have a status.
 func (r *roundRobin) expect(status int, service, method, path, body string, headers ...string) (answer, error) {
 	a, err := r.ask(service, method, path, body, headers...)
+	if err == nil && r.outage && a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" {
+		return a, errOutage
+	}
 	if err == nil && a.status != status {
 		err = fmt.Errorf("%d %s", a.status, a.raw)
 	}
@@ -127,11 +136,13 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 						return
 					default:
 					}
-					if err := journey(fmt.Sprintf("pc-%d-%d", worker, round)); err != nil {
+					switch err := journey(fmt.Sprintf("pc-%d-%d", worker, round)); {
+					case errors.Is(err, errOutage):
+					case err != nil:
 						r.Error(err)
-						continue
+					default:
+						answered.Add(1)
 					}
-					answered.Add(1)
 				}
 			}
 		})
@@ -147,7 +158,7 @@ func TestRollingRestart(t *testing.T) {
 	w := start(t, false)
 	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
-	stop := r.load(4, r.journeys(id, key))
+	stop := r.load(4, append(r.journeys(id, key), r.everything()...))
 	seed := rand.Uint64()
 	t.Logf("order of seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
@@ -159,8 +170,40 @@ func TestRollingRestart(t *testing.T) {
 	if n := stop(); n == 0 {
 		t.Error("there was no load")
 	} else {
-		t.Logf("%d calls answered", n)
+		t.Logf("%d calls and chains of calls answered", n)
 	}
+}
+
+// TestServersRestartUnderLoad ends the broker and the database as SIGTERM and as kill -9 do, under load: whatever cannot
+// be done meanwhile is refused with 503 and a Retry-After, and what was acknowledged is not lost.
+func TestServersRestartUnderLoad(t *testing.T) {
+	w := start(t, false)
+	r := w.behindGateway()
+	r.outage = true
+	id, key := w.create(`{"customer_id":"servers restart","max_devices":1000000}`)
+	answered, acknowledged := r.load(3, r.everything()), w.activations(key, 2)
+	w.mend(w.RabbitMQ.Restart)
+	w.mend(w.Postgres.Restart)
+	n := 0
+	for _, away := range []struct {
+		end   func() error
+		begin func(context.Context) error
+	}{
+		{w.RabbitMQ.ShutDown, w.RabbitMQ.Restart},
+		{func() error { w.Postgres.Kill(); return nil }, w.Postgres.Restart},
+	} {
+		n += 20
+		w.until(id, n)
+		if err := errors.Join(away.end(), away.begin(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.until(id, n+20)
+	if answered() == 0 {
+		t.Error("there was no load")
+	}
+	w.ledger(id, acknowledged())
+	w.works()
 }
 
 // unreplayable keeps a transport from repeating requests on its own.

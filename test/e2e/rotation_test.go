@@ -50,45 +50,38 @@ func TestEveryRotationUnderLoad(t *testing.T) {
 
 // protected is what depends on keys that are rotated: calls between services, kept answers, stored license keys,
 // tokens.
-func (r *roundRobin) protected(pc string) (err error) {
-	ask := func(status int, service, method, path, body string, headers ...string) (a answer) {
-		if err == nil {
-			a, err = r.expect(status, service, method, path, body, headers...)
-		}
-		return a
-	}
-	post := func(status int, service, path, body string, headers ...string) answer {
-		return ask(status, service, http.MethodPost, path, body, headers...)
-	}
+func (r *roundRobin) protected(pc string) error {
+	c := chain{roundRobin: r}
 	owner := r.asOwner.header() // an Idempotency-Key belongs to one admin key
+	once := append(slices.Clone(owner), "Idempotency-Key", secret.New(""))
 	create := func() answer {
-		headers := append(slices.Clone(owner), "Idempotency-Key", pc)
-		return post(201, "admin", "/api/v1/admin/licenses", `{"customer_id":"protected"}`, headers...)
+		return c.ask(201, "admin", http.MethodPost, "/api/v1/admin/licenses", `{"customer_id":"protected"}`, once...)
 	}
 	made, again := create(), create()
 	id, key := made.text("license_id"), made.text("license_key")
-	shown := post(200, "admin", "/api/v1/admin/licenses/"+id+"/reveal-key", "", owner...)
-	if err == nil && (again.text("license_key") != key || shown.text("license_key") != key) {
-		err = fmt.Errorf("a license was made with %s, then the answer was %s and its key %s",
+	shown := c.ask(200, "admin", http.MethodPost, "/api/v1/admin/licenses/"+id+"/reveal-key", "", owner...)
+	if c.err == nil && (again.text("license_key") != key || shown.text("license_key") != key) {
+		c.err = fmt.Errorf("a license was made with %s, then the answer was %s and its key %s",
 			made.raw, again.raw, shown.raw)
 	}
-	post(201, "license", "/api/v1/license/activate", device(key, pc), r.asClient.header()...)
-	post(404, "license", "/api/v1/license/validate", device("LIC-0000-0000-0000-0000", pc), r.asClient.header()...)
-	post(401, "license", "/api/v1/license/validate", device(key, pc), "X-API-Key", secret.New("sk_"))
-	ask(200, "auth", http.MethodGet, "/api/v1/auth/api-keys", "", r.asVendor.header()...)
+	c.asks(201, "/api/v1/license/activate", device(key, pc))
+	c.asks(404, "/api/v1/license/validate", device("LIC-0000-0000-0000-0000", pc))
+	c.asks(401, "/api/v1/license/validate", device(key, pc), "X-API-Key", secret.New("sk_"))
+	c.ask(200, "auth", http.MethodGet, "/api/v1/auth/api-keys", "", r.asVendor.header()...)
 
-	pair := post(200, "auth", "/api/v1/auth/token", fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc),
-		r.asClient.header()...)
+	pair := c.ask(200, "auth", http.MethodPost, "/api/v1/auth/token",
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q}`, id, pc), r.asClient.header()...)
 	for range 2 {
 		bearer := []string{"Authorization", "Bearer " + pair.text("access_token")}
-		post(200, "auth", "/api/v1/auth/verify", "", bearer...)
-		post(200, "license", "/api/v1/license/heartbeat", "{}", bearer...)
-		offline := post(201, "license", "/api/v1/license/offline-token", "{}", bearer...)
-		post(200, "license", "/api/v1/license/validate-offline", fmt.Sprintf(`{"token":%q}`, offline.text("token")))
-		pair = post(200, "auth", "/api/v1/auth/refresh",
+		c.ask(200, "auth", http.MethodPost, "/api/v1/auth/verify", "", bearer...)
+		c.ask(200, "license", http.MethodPost, "/api/v1/license/heartbeat", "{}", bearer...)
+		offline := c.ask(201, "license", http.MethodPost, "/api/v1/license/offline-token", "{}", bearer...)
+		c.ask(200, "license", http.MethodPost, "/api/v1/license/validate-offline",
+			fmt.Sprintf(`{"token":%q}`, offline.text("token")))
+		pair = c.ask(200, "auth", http.MethodPost, "/api/v1/auth/refresh",
 			fmt.Sprintf(`{"refresh_token":%q}`, pair.text("refresh_token")))
 	}
-	return err
+	return c.err
 }
 
 // rotateAPIKey has the clients use the new secret within the grace of the old one.

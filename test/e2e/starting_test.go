@@ -61,16 +61,10 @@ func TestStartOrders(t *testing.T) {
 		{"admin", "analytics", "license", "auth"}, {"analytics", "admin", "auth", "license"},
 		{"license", "auth", "admin", "analytics"},
 	} {
-		for _, p := range w.Processes {
-			if err := p.Stop(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.stopAll()
 		for _, service := range order {
-			for _, p := range w.Processes {
-				if p.URLs[service] != "" {
-					w.restart(p.Name)
-				}
+			for _, p := range w.replicas(service) {
+				w.restart(p.Name)
 			}
 		}
 		w.works()

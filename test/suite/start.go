@@ -106,16 +106,14 @@ func (s *Suite) names() (names []string) {
 
 // planServices gives every process its ports and settings.
 func (s *Suite) planServices() error {
-	replicas := map[string]int{"auth": s.options.Replicas, "license": s.options.Replicas, "analytics": 1,
-		"admin": s.options.Replicas}
-	ports, err := servers.FreePorts(2 * (3*s.options.Replicas + 1))
+	ports, err := servers.FreePorts(2 * s.options.Replicas * len(app.Services()))
 	if err != nil {
 		return err
 	}
 	s.Processes = nil
 	internals := map[string][]string{} // addresses of all replicas by service
 	for _, service := range app.Services() {
-		for n := range replicas[service] {
+		for n := range s.options.Replicas {
 			public, internal := servers.Address(ports[0]), servers.Address(ports[1])
 			ports = ports[2:]
 			p := &Process{

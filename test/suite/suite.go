@@ -26,7 +26,7 @@ import (
 
 // Options say what to run.
 type Options struct {
-	// Replicas of auth, license and admin; analytics runs once. 0 means 1.
+	// Replicas of each service; 0 means 1.
 	Replicas int
 	// Embedded runs the standalone binary on SQLite and the in-process bus.
 	Embedded bool

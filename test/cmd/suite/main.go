@@ -32,7 +32,7 @@ func main() {
 func run(ctx context.Context, args []string) (code int, err error) {
 	options := suite.Options{Progress: os.Stderr}
 	flags := flag.NewFlagSet("suite", flag.ExitOnError)
-	flags.IntVar(&options.Replicas, "replicas", 1, "processes of auth, license and admin")
+	flags.IntVar(&options.Replicas, "replicas", 1, "processes of each service")
 	flags.BoolVar(&options.Embedded, "embedded", false, "one process on SQLite and the in-process bus")
 	flags.BoolVar(&options.Durable, "durable", false, "keep PostgreSQL's fsync on")
 	flags.StringVar(&options.Root, "root", "", "folder of the repository; default: here or above")
