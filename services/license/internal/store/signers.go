@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/cache"
@@ -21,11 +22,18 @@ import (
 // signersStale is how long the keys of integrations stay good while the database is away.
 const signersStale = time.Hour
 
-// Signers implements integration.Signers: all keys are in memory, so that unknown ones cost no statement.
+// lookEvery is how often a key that is not in memory is looked for in the database, of all that strangers make up.
+const lookEvery = time.Second
+
+// Signers implements integration.Signers: all keys are in memory. One that is not there may be new, and this process
+// has not heard of it yet.
 type Signers struct {
-	db   *db.DB
-	ring *keyring.Ring
-	all  *cache.Cache[struct{}, *signerSet]
+	db    *db.DB
+	ring  *keyring.Ring
+	clock clock.Clock
+	all   *cache.Cache[struct{}, *signerSet]
+	// lookAt is the time, in Unix nanoseconds, from which on an unknown key is looked for again.
+	lookAt atomic.Int64
 }
 
 type signerSet struct {
@@ -36,25 +44,49 @@ type signerSet struct {
 // NewSigners returns keys that are read when somebody asks. link tells whether changes of them arrive.
 func NewSigners(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Signers {
 	options := cache.Options{Capacity: 1, TTL: validFor, Stale: signersStale, Unlinked: unlinkedFor, Link: link}
-	return &Signers{db: d, ring: ring, all: cache.New[struct{}, *signerSet](options, c)}
+	return &Signers{db: d, ring: ring, clock: c, all: cache.New[struct{}, *signerSet](options, c)}
 }
 
 // ByAPIKey implements integration.Signers.
 func (s *Signers) ByAPIKey(ctx context.Context, apiKey string) (*integration.Signer, error) {
-	set, _, err := s.all.Fetch(ctx, struct{}{}, s.read)
-	if err != nil {
-		return nil, err
-	}
-	return set.apiKeys[secret.Hash(apiKey)], nil
+	hash := secret.Hash(apiKey)
+	return s.find(ctx, func(set *signerSet) *integration.Signer { return set.apiKeys[hash] },
+		"api_key_sha256 = ?", hash[:])
 }
 
 // ByClientID implements integration.Signers.
 func (s *Signers) ByClientID(ctx context.Context, clientID string) (*integration.Signer, error) {
-	set, _, err := s.all.Fetch(ctx, struct{}{}, s.read)
+	return s.find(ctx, func(set *signerSet) *integration.Signer { return set.clientIDs[clientID] },
+		"client_id = ?", clientID)
+}
+
+// find looks into the keys, and once more where the database has one that is not among them.
+func (s *Signers) find(
+	ctx context.Context, in func(*signerSet) *integration.Signer, where string, value any,
+) (*integration.Signer, error) {
+	set, cached, err := s.all.Fetch(ctx, struct{}{}, s.read)
 	if err != nil {
 		return nil, err
 	}
-	return set.clientIDs[clientID], nil
+	if found := in(set); found != nil || !cached || !s.isNew(ctx, where, value) {
+		return found, nil
+	}
+	s.all.DropAll()
+	if set, _, err = s.all.Fetch(ctx, struct{}{}, s.read); err != nil {
+		return nil, err
+	}
+	return in(set), nil
+}
+
+// isNew tells whether the database has a key. While it cannot be asked, what is in memory counts.
+func (s *Signers) isNew(ctx context.Context, where string, value any) bool {
+	now, at := s.clock.Now().UnixNano(), s.lookAt.Load()
+	if now < at || !s.lookAt.CompareAndSwap(at, now+int64(lookEvery)) {
+		return false
+	}
+	var known int64
+	err := s.db.Read(ctx).Table("integration_keys").Where(where, value).Limit(1).Count(&known).Error
+	return err == nil && known > 0
 }
 
 func (s *Signers) read(ctx context.Context) (*signerSet, error) {
