@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // Service is a program to be: one service with its settings and commands.
@@ -49,6 +50,8 @@ type Deps struct {
 	HTTP    http.RoundTripper
 	Clock   clock.Clock
 	Metrics *obs.Metrics
+	// Traces is nil where traces are off.
+	Traces *trace.Recorder
 	// Answered counts the requests that the services of this process have answered; nil where nobody wants to know.
 	Answered *atomic.Uint64
 }

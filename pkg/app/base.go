@@ -122,6 +122,6 @@ func IsTerminal(w io.Writer) bool {
 func (b Base) HTTP(service string, d Deps) httpx.Options {
 	return httpx.Options{
 		Service: service, Log: d.Log, Metrics: d.Metrics, Clock: d.Clock, Answered: d.Answered,
-		TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf,
+		TrustedProxies: b.TrustedProxies, Elsewhere: openapi.ServiceOf, Traces: d.Traces,
 	}
 }

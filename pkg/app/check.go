@@ -43,7 +43,7 @@ const checkTimeout = 10 * time.Second
 func (p *program) checkDatabase(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	d, err := p.openDB(ctx, p.base().Logger(p.logs), false)
+	d, err := p.openDB(ctx, db.Config{Log: p.base().Logger(p.logs)})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func NewCore(service string, base Base, deps Deps, keys *masterkey.Register) (*C
 	if err != nil {
 		return nil, err
 	}
-	deps.Bus = observeBus(deps)
+	deps.Bus = traceBus(deps.Traces, observeBus(deps))
 	c := &Core{
 		Health:   NewHealth(deps, keys),
 		Deps:     deps,
@@ -96,7 +96,9 @@ func (c *Core) PublicEngine(p Public) *gin.Engine {
 // InternalEngine makes the engine that InternalHandler returns, with the routes that all services have. The service
 // adds its own.
 func (c *Core) InternalEngine() *gin.Engine {
-	c.internal = httpx.NewEngine(c.base.HTTP(c.Name, c.Deps))
+	options := c.base.HTTP(c.Name, c.Deps)
+	options.FollowTraces = true
+	c.internal = httpx.NewEngine(options)
 	c.maintain(c.internal)
 	httpx.Meta(c.internal, httpx.MetaOptions{Service: c.Name, Ready: c.Ready, Metrics: c.Metrics.Handler()})
 	c.internal.GET(rpc.PeerPath, rpc.Meet(c.Name, c.peers))

@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // unknown is what a gauge shows while it cannot be read.
@@ -33,6 +36,7 @@ func (c *Core) observe() {
 			}
 			return 0
 		})
+	c.observeTraces()
 	c.gauge("latchkey_bus_connected", "1 while the broker takes events, otherwise 0.", func() float64 {
 		if s := c.Bus.State(); s.Connected && !s.Blocked {
 			return 1
@@ -47,6 +51,24 @@ func (c *Core) oldestUnsent(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	return max(0, c.Clock.Now().Sub(at).Seconds()), nil
+}
+
+// observeTraces shows zeros where traces are off.
+func (c *Core) observeTraces() {
+	traces := c.Traces
+	if traces == nil {
+		traces = &trace.Recorder{}
+	}
+	for outcome, count := range map[string]*atomic.Uint64{
+		"exported": &traces.Counts.Exported, "failed": &traces.Counts.Failed, "dropped": &traces.Counts.Dropped,
+	} {
+		c.Metrics.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "latchkey_trace_spans_total",
+			Help: "Spans of traces that the collector has taken (exported), and those lost because it did not " +
+				"(failed) or because too many waited for it (dropped).",
+			ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(count.Load()) }))
+	}
 }
 
 func (c *Core) gauge(name, help string, value func() float64) {

@@ -14,12 +14,20 @@ const gateway = "admin"
 //
 //	auth := app.NewClient(core, "auth", authv1connect.NewAuthServiceClient)
 func NewClient[T any](c *Core, peer string, generated func(connect.HTTPClient, string, ...connect.ClientOption) T) T {
-	return generated(rpc.HTTPClient(c.HTTP), c.base.peerURL(peer), rpc.NewClientOptions(c.identity, peer)...)
+	options := rpc.NewClientOptions(c.identity, peer)
+	if c.Traces != nil {
+		options = append(options, rpc.Traced(c.Traces))
+	}
+	return generated(rpc.HTTPClient(c.HTTP), c.base.peerURL(peer), options...)
 }
 
 // NewGateway makes the gateway to the named peer service.
 func NewGateway(c *Core, peer string) *rpc.Gateway {
-	return rpc.NewGateway(c.identity, peer, c.base.peerURL(peer), rpc.HTTPClient(c.HTTP))
+	client := rpc.HTTPClient(c.HTTP)
+	if c.Traces != nil {
+		client = rpc.TracedClient(client, c.Traces)
+	}
+	return rpc.NewGateway(c.identity, peer, c.base.peerURL(peer), client)
 }
 
 func (b Base) peerURL(service string) string {
@@ -30,7 +38,11 @@ func (b Base) peerURL(service string) string {
 
 // ForPeers are the options of a generated handler whose procedures callers may ask.
 func (c *Core) ForPeers(callers rpc.Callers) []connect.HandlerOption {
-	return rpc.Serve(c.Name, c.peers, callers)
+	options := rpc.Serve(c.Name, c.peers, callers)
+	if c.Traces != nil {
+		return append([]connect.HandlerOption{rpc.Traced(c.Traces)}, options...)
+	}
+	return options
 }
 
 // RequireActor admits what the gateway forwards.

@@ -17,6 +17,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/trace/otlp"
 )
 
 // finishTimeout is what background work may take after the last request.
@@ -100,6 +101,12 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 	defer out.Flush()
 	log := p.base().Logger(out).With("service", p.Name)
 	p.base().WarnExposed(ctx, log)
+	traces, endTraces, err := otlp.Open(ctx, p.Name, log)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
+	log = traces.Logger(log)
 	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout,
 		fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
 	defer cancel()
@@ -110,7 +117,7 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		return err
 	}
 	defer broker.Close()
-	data, err := p.openDB(start, log, n.readOnly)
+	data, err := p.openDB(start, db.Config{ReadOnly: n.readOnly, Log: log, Traces: traces})
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -129,6 +136,7 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		Bus:      broker,
 		Clock:    clock.System{},
 		Metrics:  obs.NewMetrics(p.Name),
+		Traces:   traces,
 		Answered: new(atomic.Uint64),
 	})
 }
@@ -141,12 +149,11 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// openDB opens the database and waits for it.
-func (p *program) openDB(ctx context.Context, log *slog.Logger, readOnly bool) (*db.DB, error) {
+// openDB opens the database of the settings, with the rest of cfg, and waits for it.
+func (p *program) openDB(ctx context.Context, cfg db.Config) (*db.DB, error) {
 	b := p.base()
-	d, err := db.Open(ctx, db.Config{
-		URL: b.DatabaseURL, Schema: p.Name, MaxConns: b.DatabaseMaxConns, ReadOnly: readOnly, Log: log,
-	})
+	cfg.URL, cfg.Schema, cfg.MaxConns = b.DatabaseURL, p.Name, b.DatabaseMaxConns
+	d, err := db.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +179,7 @@ func (p *program) migrate(ctx context.Context) error {
 	log := p.base().Logger(p.logs).With("service", p.Name)
 	ctx, cancel := context.WithTimeout(ctx, p.base().StartTimeout)
 	defer cancel()
-	d, err := p.openDB(ctx, log, false)
+	d, err := p.openDB(ctx, db.Config{Log: log})
 	if err != nil {
 		return err
 	}

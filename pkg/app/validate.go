@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/trace/otlp"
 )
 
 // Validate joins the problems that the tags of the settings do not tell, each a *config.Problem that names its setting.
@@ -19,6 +20,7 @@ func (b Base) Validate() error {
 		b.checkServers(),
 		b.checkTLS(),
 		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies, b.Env == Production)),
+		otlp.Check(),
 	)
 }
 

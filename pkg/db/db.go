@@ -19,6 +19,8 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 	codes "modernc.org/sqlite/lib"
+
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // Engine names a kind of database.
@@ -48,6 +50,8 @@ type Config struct {
 	ReadOnly bool
 	// Log hears about waiting and migrating; nil is silent.
 	Log *slog.Logger
+	// Traces records statements of requests that are recorded; nil records none.
+	Traces *trace.Recorder
 }
 
 // DB is one service's database. It is safe for concurrent use.

@@ -13,9 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/metric/noop"
 	"gorm.io/driver/postgres"
 )
 
@@ -104,6 +106,10 @@ func parsePostgres(cfg Config) (*pgx.ConnConfig, error) {
 		conn.ConnectTimeout = pgConnectTimeout
 	}
 	conn.DialFunc = dialer(conn.ConnectTimeout).DialContext
+	if cfg.Traces != nil {
+		conn.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(cfg.Traces),
+			otelpgx.WithMeterProvider(noop.NewMeterProvider()))
+	}
 	return conn, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // Defaults of Options.
@@ -53,6 +54,10 @@ type Options struct {
 	Errors map[string]ErrorWriter
 	// Timeout ends the context of a request, DefaultTimeout when 0; Timeout the function changes it for one route.
 	Timeout time.Duration
+	// Traces records requests; nil records none, and costs nothing.
+	Traces *trace.Recorder
+	// FollowTraces lets the callers decide which requests are recorded: for ports that only peer services reach.
+	FollowTraces bool
 }
 
 // NewEngine returns a gin engine that recovers from panics, knows each request by X-Request-ID, writes one log line and
@@ -75,6 +80,9 @@ func NewEngine(o Options) *gin.Engine {
 	// gin's own ClientIP is not used.
 	if err := e.SetTrustedProxies(nil); err != nil {
 		panic("httpx: " + err.Error())
+	}
+	if o.Traces != nil {
+		e.Use(traced(o))
 	}
 	e.Use(newMiddleware(o, proxies).serve)
 	if len(o.CORSOrigins) > 0 {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
-	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // middleware is the only one of an engine: it begins and ends every request.
@@ -76,7 +75,7 @@ func (m *middleware) begin(c *gin.Context) *request {
 	if !r.ownIP {
 		m.warned.Do(func() { m.warnOfProxy(r.ip) })
 	}
-	r.ctx = context.WithValue(trace.FromHeader(c.Request.Context(), c.Request.Header), requestKey{}, r)
+	r.ctx = context.WithValue(m.parent(c.Request), requestKey{}, r)
 	ctx := newDeadlineContext(r.ctx, r.start.Add(r.timeout))
 	r.cancel = ctx.cancel
 	c.Request = c.Request.WithContext(ctx)
@@ -108,7 +107,11 @@ func (m *middleware) finish(c *gin.Context, r *request) {
 	}
 	r.cancel()
 	m.Answered.Add(1)
-	m.record(r, m.outcomeLog(outcomeOf(c)))
+	o := outcomeOf(c)
+	m.record(r, m.outcomeLog(o))
+	if m.Traces != nil {
+		describeSpan(r, o)
+	}
 	if p != nil {
 		panic(http.ErrAbortHandler) // half an answer is out: cut the connection so that the client notices
 	}
@@ -164,11 +167,14 @@ func levelOf(route string, status int) slog.Level {
 		return slog.LevelWarn
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError
-	case route == "/healthz" || route == "/readyz" || route == "/metrics":
+	case isProbe(route):
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }
+
+// isProbe tells of the paths that machines ask all the time.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
 // knownMethod keeps methods that somebody made up out of labels and logs.
 func knownMethod(m string) string {

@@ -187,7 +187,7 @@ func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) 
 	log := s.log.With("service", name)
 	start, cancel := context.WithTimeout(ctx, s.startTimeout())
 	defer cancel()
-	database, err := s.openDatabase(start, name, svc.Migrations, log)
+	database, err := s.openDatabase(start, name, svc.Migrations, log, nil)
 	if err != nil {
 		return err
 	}

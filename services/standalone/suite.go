@@ -22,6 +22,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/pkg/trace/otlp"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
 )
 
@@ -39,6 +41,7 @@ type suite struct {
 	answered         atomic.Uint64 // requests, by all services
 	readOnly         bool          // of the databases
 	closers          []func() error
+	endTraces        []func()
 }
 
 func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
@@ -81,7 +84,13 @@ func (s *suite) open(ctx context.Context) error {
 
 func (s *suite) openService(ctx context.Context, svc *service) error {
 	log := s.log.With("service", svc.Name)
-	database, err := s.openDatabase(ctx, svc.Name, svc.Migrations, log)
+	traces, end, err := otlp.Open(ctx, svc.Name, log)
+	if err != nil {
+		return err
+	}
+	s.endTraces = append(s.endTraces, end)
+	log = traces.Logger(log)
+	database, err := s.openDatabase(ctx, svc.Name, svc.Migrations, log, traces)
 	if err != nil {
 		return err
 	}
@@ -91,7 +100,7 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 	}
 	deps := app.Deps{
 		Log: log, DB: database, Bus: events, HTTP: s.internal,
-		Clock: clock.System{}, Metrics: obs.NewMetrics(svc.Name), Answered: &s.answered,
+		Clock: clock.System{}, Metrics: obs.NewMetrics(svc.Name), Traces: traces, Answered: &s.answered,
 	}
 	if err := svc.StartMasterKeys(ctx, deps); err != nil {
 		return settingsProblem(err)
@@ -113,7 +122,7 @@ func settingsProblem(err error) error {
 }
 
 func (s *suite) openDatabase(
-	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger,
+	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger, traces *trace.Recorder,
 ) (*db.DB, error) {
 	database, err := db.Open(ctx, db.Config{
 		URL:      s.databaseURL(name),
@@ -121,6 +130,7 @@ func (s *suite) openDatabase(
 		ReadOnly: s.readOnly,
 		MaxConns: s.settings.DatabaseConns,
 		Log:      log,
+		Traces:   traces,
 	})
 	if err != nil {
 		return nil, err
@@ -153,7 +163,7 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 	if s.local != nil {
 		return s.local, nil
 	}
-	letters, err := s.openDatabase(ctx, busSchema, []db.Migrations{inproc.Migrations}, log)
+	letters, err := s.openDatabase(ctx, busSchema, []db.Migrations{inproc.Migrations}, log, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +176,13 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 	return b, nil
 }
 
-// close closes buses and databases, the last one first.
+// close sends the last traces, and closes buses and databases, the last one first.
 func (s *suite) close() error {
+	var ending sync.WaitGroup
+	for _, end := range s.endTraces {
+		ending.Go(end) // together: each waits for a collector that is away
+	}
+	ending.Wait()
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // keptStatements is how many compiled statements a connection keeps, those used last.
@@ -73,7 +75,9 @@ type statement struct {
 }
 
 // ExecContext implements driver.ExecerContext.
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Result, err error) {
+	ctx, span := begin(ctx, query)
+	defer func() { trace.End(span, err) }()
 	s, err := c.take(ctx, query)
 	if err != nil {
 		return nil, err
@@ -85,16 +89,22 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // QueryContext implements driver.QueryerContext.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	ctx, span := begin(ctx, query)
 	s, err := c.take(ctx, query)
 	if err != nil {
+		trace.End(span, err)
 		return nil, err
 	}
 	opened, err := s.QueryContext(ctx, args)
 	if err != nil {
 		c.giveBack(s, err)
+		trace.End(span, err)
 		return nil, err
 	}
-	return &rows{rawRows: opened.(rawRows), closed: func(err error) { c.giveBack(s, err) }}, nil
+	return &rows{rawRows: opened.(rawRows), closed: func(err error) {
+		c.giveBack(s, err)
+		trace.End(span, err)
+	}}, nil
 }
 
 // rows gives its statement back when it is closed.

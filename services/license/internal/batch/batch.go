@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // Options are the bounds of a batcher.
 type Options struct {
+	// Name is what traces call a batch.
+	Name string
 	// Size is how many items go together at most.
 	Size int
 	// MaxConcurrent is how many batches run at once, so that one is at work while another waits for a disk.
@@ -45,7 +48,7 @@ var ErrBusy = apierr.ErrUnavailable.WithCause(errors.New("too many calls wait to
 type Batcher[K comparable, T, R any] struct {
 	opts Options
 	key  func(T) K
-	run  func(batch []T) ([]R, error)
+	run  func(ctx context.Context, batch []T) ([]R, error)
 
 	mu      sync.Mutex
 	waiting []*call[K, T, R] // in the order of arrival
@@ -65,10 +68,12 @@ type call[K comparable, T, R any] struct {
 	err    error
 }
 
-// New returns a batcher over run, which gives the result of every item, in their order, or an error that is
-// everyone's. No caller's context bounds run: it must set its own deadline. Items with the same key are never in two
-// batches at once.
-func New[K comparable, T, R any](opts Options, key func(T) K, run func(batch []T) ([]R, error)) *Batcher[K, T, R] {
+// New returns a batcher over run, which gives the result of every item, in their order, or an error that is everyone's.
+// The context of run has the trace of a caller, and nothing else of any: it must set its own deadline. Items with the
+// same key are never in two batches at once.
+func New[K comparable, T, R any](
+	opts Options, key func(T) K, run func(ctx context.Context, batch []T) ([]R, error),
+) *Batcher[K, T, R] {
 	return &Batcher[K, T, R]{opts: opts, key: key, run: run, busy: map[K]bool{}, enough: make(chan struct{}, 1)}
 }
 
@@ -209,10 +214,13 @@ func (g *Batcher[K, T, R]) pick() (batch []*call[K, T, R]) {
 
 func (g *Batcher[K, T, R]) carryOut(batch []*call[K, T, R]) {
 	items := make([]T, len(batch))
+	var spans trace.Spans
 	for i, c := range batch {
 		items[i] = c.item
+		spans = spans.Join(c.ctx, g.opts.Name)
 	}
-	results, err := g.safely(items)
+	results, err := g.safely(spans.Context(context.Background()), items)
+	spans.End(err)
 	for i, c := range batch {
 		if c.err = err; err == nil {
 			c.result = results[i]
@@ -222,13 +230,13 @@ func (g *Batcher[K, T, R]) carryOut(batch []*call[K, T, R]) {
 }
 
 // safely makes an error of a panic: a batch has no caller of its own whose goroutine could deal with it.
-func (g *Batcher[K, T, R]) safely(items []T) (results []R, err error) {
+func (g *Batcher[K, T, R]) safely(ctx context.Context, items []T) (results []R, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("batch: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	results, err = g.run(items)
+	results, err = g.run(ctx, items)
 	if err == nil && len(results) != len(items) {
 		err = fmt.Errorf("batch: %d results for %d items", len(results), len(items))
 	}

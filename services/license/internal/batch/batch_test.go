@@ -25,7 +25,7 @@ type press struct {
 func newPress(o batch.Options) *press {
 	p := &press{begun: make(chan []string, 100), let: make(chan error)}
 	firstLetter := func(item string) byte { return item[0] }
-	p.Batcher = batch.New(o, firstLetter, func(batch []string) ([]string, error) {
+	p.Batcher = batch.New(o, firstLetter, func(_ context.Context, batch []string) ([]string, error) {
 		p.begun <- batch
 		if err := <-p.let; err != nil {
 			return nil, err
@@ -203,12 +203,12 @@ func TestACallerWhoGoesDuringTheBatchDoesNotStopIt(t *testing.T) {
 
 func TestAFailureIsEveryonesAndTheNextBatchGoesOn(t *testing.T) {
 	broken := errors.New("out of ink")
-	for name, run := range map[string]func([]int) ([]int, error){
-		"out of ink": func([]int) ([]int, error) { return nil, broken },
-		"panic":      func([]int) ([]int, error) { panic("paper jam") },
-		"2 results":  func([]int) ([]int, error) { return make([]int, 2), nil },
-		"0 results":  func([]int) ([]int, error) { return nil, nil },
-		"batch_test": func([]int) ([]int, error) { panic("with the stack") },
+	for name, run := range map[string]func(context.Context, []int) ([]int, error){
+		"out of ink": func(context.Context, []int) ([]int, error) { return nil, broken },
+		"panic":      func(context.Context, []int) ([]int, error) { panic("paper jam") },
+		"2 results":  func(context.Context, []int) ([]int, error) { return make([]int, 2), nil },
+		"0 results":  func(context.Context, []int) ([]int, error) { return nil, nil },
+		"batch_test": func(context.Context, []int) ([]int, error) { panic("with the stack") },
 	} {
 		g := batch.New(batch.Options{Size: 1, MaxConcurrent: 1}, func(int) int { return 0 }, run)
 		for range 2 {
@@ -223,7 +223,7 @@ func TestAFailureIsEveryonesAndTheNextBatchGoesOn(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	const keys, callers = 5, 500
 	var busy [keys]atomic.Bool
-	run := func(batch []int) ([]int, error) {
+	run := func(_ context.Context, batch []int) ([]int, error) {
 		mine := map[int]bool{}
 		for _, n := range batch {
 			mine[n%keys] = true

@@ -28,7 +28,7 @@ type Counters struct {
 // NewCounters returns the store of counters in the database of s.
 func NewCounters(s *Store) *Counters {
 	c := &Counters{Store: s}
-	c.together = batch.New(batches(s.db.Engine()), counterChange.licenseID, c.runChanges)
+	c.together = batch.New(batches(s.db.Engine(), "change counters"), counterChange.licenseID, c.runChanges)
 	return c
 }
 
@@ -70,8 +70,8 @@ func (s *Counters) Change(ctx context.Context, selected counter.Selection, decid
 
 // runChanges settles nothing when the transaction fails because of what one of them brought: each then goes by itself.
 // After an outage nobody knows what was committed, so the failure is everyone's.
-func (s *Counters) runChanges(changes []counterChange) ([]counterResult, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+func (s *Counters) runChanges(ctx context.Context, changes []counterChange) ([]counterResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, togetherTime)
 	defer cancel()
 	// A license that somebody else holds is skipped: it must not keep the others waiting, and nobody can wait in a
 	// circle.

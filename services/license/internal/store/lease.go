@@ -106,8 +106,8 @@ func (s *Store) ChangeLeases(ctx context.Context, c lease.Call, decide func(*lea
 }
 
 // runLeaseBatch settles nothing when the transaction fails because of what one of them brought, as runBatch does.
-func (s *Store) runLeaseBatch(wanted []leaseRequest) ([]leaseResult, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+func (s *Store) runLeaseBatch(ctx context.Context, wanted []leaseRequest) ([]leaseResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, togetherTime)
 	defer cancel()
 	all, err := s.runLeases(ctx, wanted, true)
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {

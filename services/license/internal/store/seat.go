@@ -85,11 +85,14 @@ var seatStatementWaiting = strings.Replace(seatStatement, " SKIP LOCKED", "", 1)
 // batches has a second batch at work while the first one commits, and more where there are processors for them, but
 // none so small that it gives up what going together saves. SQLite carries out one at a time, and each costs two writes
 // to the disk.
-func batches(engine db.Engine) batch.Options {
+func batches(engine db.Engine, name string) batch.Options {
+	o := batch.Options{Name: name, Size: 64, Patience: seatPatience}
 	if engine == db.SQLite {
-		return batch.Options{Size: 64, MaxConcurrent: 1, Linger: 2 * time.Millisecond, Patience: seatPatience}
+		o.MaxConcurrent, o.Linger = 1, 2*time.Millisecond
+		return o
 	}
-	return batch.Options{Size: 64, MaxConcurrent: max(2, runtime.GOMAXPROCS(0)/2), MinExtra: 8, Patience: seatPatience}
+	o.MaxConcurrent, o.MinExtra = max(2, runtime.GOMAXPROCS(0)/2), 8
+	return o
 }
 
 const (
@@ -148,8 +151,8 @@ func (s *Store) requestSeat(ctx context.Context, a seatRequest) (seatResult, err
 
 // runBatch settles nothing when the statement fails because of what one of them brought: each then goes by itself.
 // After an outage nobody knows what was committed, so the failure is everyone's.
-func (s *Store) runBatch(wanted []seatRequest) ([]seatResult, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), togetherTime)
+func (s *Store) runBatch(ctx context.Context, wanted []seatRequest) ([]seatResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, togetherTime)
 	defer cancel()
 	all, err := s.runSeats(ctx, seatStatement, wanted)
 	if err != nil && !errors.Is(err, apierr.ErrUnavailable) {

@@ -285,7 +285,7 @@ func TestWhatOneBringsFailsNobodyElse(t *testing.T) {
 	b.license("one", 2, same)
 	b.want("one", "a")
 	b.want("one", "zero\x00")
-	if all, err := b.runBatch(b.wish); err != nil || all[0].settled || all[1].settled {
+	if all, err := b.runBatch(t.Context(), b.wish); err != nil || all[0].settled || all[1].settled {
 		t.Errorf("a batch that failed: %+v, %v", all, err)
 	}
 	if o, err := b.requestSeat(t.Context(), b.wish[0]); err != nil || o.seat == nil {
@@ -311,7 +311,7 @@ func TestNobodyTriesAgainAfterAnOutage(t *testing.T) {
 		Store: New(Deps{DB: away, Clock: clock.NewFake(noon)}),
 	}
 	b.want("one", "a")
-	if all, err := b.runBatch(b.wish); !errors.Is(err, apierr.ErrUnavailable) {
+	if all, err := b.runBatch(t.Context(), b.wish); !errors.Is(err, apierr.ErrUnavailable) {
 		t.Errorf("%+v, %v without a database", all, err)
 	}
 }

@@ -57,8 +57,8 @@ type Deps struct {
 // New returns a store.
 func New(d Deps) *Store {
 	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
-	s.seats = batch.New(batches(d.DB.Engine()), seatRequest.licenseID, s.runBatch)
-	s.leases = batch.New(batches(d.DB.Engine()), leaseRequest.licenseID, s.runLeaseBatch)
+	s.seats = batch.New(batches(d.DB.Engine(), "activate devices"), seatRequest.licenseID, s.runBatch)
+	s.leases = batch.New(batches(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)
 	return s
 }
 
