@@ -164,7 +164,7 @@ func renderProduction(t *testing.T) rendered {
 func copyManifests(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	for _, folder := range []string{"kubernetes", "observability"} {
+	for _, folder := range []string{"kubernetes", "observability", "postgres", "rabbitmq"} {
 		source := committed{os.DirFS(inRoot(t, "deploy/"+folder))}
 		if err := os.CopyFS(filepath.Join(root, folder), source); err != nil {
 			t.Fatal(err)
