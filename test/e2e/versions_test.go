@@ -19,12 +19,51 @@ import (
 // compatible names the breaks of compatibility; versions from its last change on run beside one another.
 const compatible = "testdata/compatible.md"
 
-// TestPreviousVersionBesideTheNew puts the oldest compatible version in the place of each process, one after the other
-// in random order, and then the new one again, under load: each state in between is one of a rolling update or of its
-// way back, and no call fails.
+// TestPreviousVersionBesideTheNew begins with the oldest compatible version on a database of its own, puts the new one
+// in the place of each process, one after the other in random order, and then the old one again, under load: each state
+// in between is one of a rolling update or of its way back, with the schema of before, one that is migrated while the
+// old version uses it, and the new one under the old version. No call fails.
 func TestPreviousVersionBesideTheNew(t *testing.T) {
 	w := start(t, false)
-	// A commit that only moves the file breaks nothing: it is a rename (R), neither an addition nor a change.
+	previous := buildCommit(t, compatibleCommit(t))
+	w.all(previous, w.database("versions"))
+	w.Cleanup(func() { w.all(w.Bin, w.Postgres.URL) })
+	r := w.behindGateway()
+	_, apiKey := w.apiKey(`{"client_name":"versions","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +
+		`"per_hour":0}}`)
+	r.asClient.use("X-API-Key", apiKey)
+	id, key := w.create(`{"customer_id":"versions","max_devices":1000000}`)
+	stop := r.load(4, append(r.journeys(id, key), r.protected))
+	for _, bin := range []string{w.Bin, previous} {
+		for _, i := range rand.Perm(len(w.Processes)) {
+			w.Processes[i].Use(bin)
+			w.restart(w.Processes[i].Name)
+		}
+	}
+	n := stop()
+	t.Logf("%d calls and chains of calls answered", n)
+	active, counter := w.devices(id)
+	if n == 0 || active == 0 || counter != active {
+		t.Errorf("%d devices, counter %d", active, counter)
+	}
+	w.usage(id, "activations", active)
+}
+
+// all ends everything, and starts it again from a folder of binaries and on a database.
+func (w *harness) all(bin, database string) {
+	w.Helper()
+	w.stopAll()
+	for _, p := range w.Processes {
+		p.Use(bin)
+		p.Set("LATCHKEY_DATABASE_URL=" + database)
+	}
+	w.startAll()
+}
+
+// compatibleCommit is the one that last changed the list of breaks. A commit that only moves the file breaks nothing:
+// it is a rename (R), neither an addition nor a change.
+func compatibleCommit(t *testing.T) string {
+	t.Helper()
 	log := []string{"log", "-1", "--follow", "--diff-filter=AM", "--format=%H", "--", compatible}
 	out, err := exec.CommandContext(t.Context(), "git", log...).Output()
 	commit := strings.TrimSpace(string(out))
@@ -32,25 +71,7 @@ func TestPreviousVersionBesideTheNew(t *testing.T) {
 		t.Fatalf("git log %s: %q, %v; the test needs the git working tree, with this file committed",
 			compatible, commit, err)
 	}
-	previous := buildCommit(t, commit)
-	r := w.behindGateway()
-	id, key := w.create(`{"customer_id":"versions","max_devices":1000000}`)
-	stop := r.load(4, r.journeys(id, key))
-	for _, bin := range []string{previous, w.Bin} {
-		for _, i := range rand.Perm(len(w.Processes)) {
-			p := w.Processes[i]
-			p.Use(bin)
-			w.Cleanup(func() { p.Use(w.Bin) })
-			w.restart(p.Name)
-		}
-	}
-	n := stop()
-	t.Logf("%d calls answered", n)
-	active, counter := w.devices(id)
-	if n == 0 || active == 0 || counter != active {
-		t.Errorf("%d devices, counter %d", active, counter)
-	}
-	w.usage(id, "activations", active)
+	return commit
 }
 
 func buildCommit(t *testing.T, commit string) (bin string) {
