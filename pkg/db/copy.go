@@ -128,8 +128,15 @@ func copyOut(ctx context.Context, from *sql.Conn, c Copy, progress func(c Copy, 
 		if err != nil {
 			return err
 		}
-		return errors.Join(step(ctx, backup, func(done, total int) { progress(c, done, total) }), backup.Finish())
+		err = step(ctx, backup, func(done, total int) { progress(c, done, total) })
+		if finished := backup.Finish(); err == nil { // it says the same again
+			err = finished
+		}
+		return err
 	})
+	if code := sqliteCode(err) & 0xff; code == codes.SQLITE_FULL || code == codes.SQLITE_IOERR {
+		err = fmt.Errorf("the disk is full, or does not take it: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("copy %s to %s: %w", c.From, c.To, err)
 	}

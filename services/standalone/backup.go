@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -16,8 +15,13 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
-	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/services/admin"
+	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/license"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
@@ -48,29 +52,53 @@ func backUp(ctx context.Context, s *suite, args []string, out io.Writer) error {
 	if _, err := os.Lstat(folder); err == nil {
 		return &app.ArgumentError{Err: fmt.Errorf("%s exists; name a folder that does not", folder)}
 	}
-	part := folder + ".part"
-	if err := os.RemoveAll(part); err != nil { // of a backup that was killed
-		return err
-	}
-	if err := os.Mkdir(part, 0o700); err != nil {
+	part, err := os.MkdirTemp(filepath.Dir(folder), filepath.Base(folder)+".part-") // made with mode 0700
+	if err != nil {
 		return &app.ArgumentError{Err: fmt.Errorf("the folder cannot be made: %w", err)}
 	}
 	defer os.RemoveAll(part)
-	begun, err := copyData(ctx, s.settings.DataDir, part, out)
+	note, err := copyData(ctx, s.settings, part, out)
 	if err != nil {
 		return err
 	}
+	// A folder that somebody else has made meanwhile is not replaced.
 	if err := errors.Join(syncFile(part), os.Rename(part, folder), syncFile(filepath.Dir(folder))); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s has all that was answered before %s, and its keys: keep it as secret as the data "+
-		"directory.\nBring it back with latchkey --data-dir NEW_DIRECTORY restore %[1]s\n", folder, begun)
+	_, err = fmt.Fprintf(out, "%s has all that was answered before %s, and the keys in %s: keep it as secret as the "+
+		"data directory.\n%sOther settings are not in it.\nBring it back with latchkey --data-dir NEW_DIRECTORY restore "+
+		"%[1]s\n", folder, note.Begun, secretsFile, note.keepKeys())
 	return err
 }
 
+// backupNote is what backup.txt says.
+type backupNote struct {
+	Begun string
+	// Keys are the names of the master keys that the data needs and secrets.json does not have: settings gave them.
+	Keys []string
+}
+
+func (n backupNote) String() string {
+	return "begun " + n.Begun + "\n" + "master keys elsewhere: " + strings.Join(n.Keys, " ") + "\n"
+}
+
+func parseNote(text string) (n backupNote) {
+	begun, keys, _ := strings.Cut(strings.TrimPrefix(text, "begun "), "\nmaster keys elsewhere: ")
+	return backupNote{Begun: strings.TrimSpace(begun), Keys: strings.Fields(keys)}
+}
+
+func (n backupNote) keepKeys() string {
+	if len(n.Keys) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("It lacks the master key %s, which LATCHKEY_MASTER_KEY gave: keep that elsewhere, for "+
+		"without it license keys and signing keys cannot be read.\n", strings.Join(n.Keys, ", "))
+}
+
 // copyData copies the files of a data directory, and adds the two that tell what they are.
-func copyData(ctx context.Context, dir, part string, out io.Writer) (begun string, err error) {
-	begun = time.Now().UTC().Format(time.RFC3339)
+func copyData(ctx context.Context, set *settings, part string, out io.Writer) (note backupNote, err error) {
+	dir := set.DataDir
+	note.Begun = time.Now().UTC().Format(time.RFC3339)
 	var copies []db.Copy
 	for i, name := range databaseFiles() {
 		from := filepath.Join(dir, name)
@@ -78,22 +106,71 @@ func copyData(ctx context.Context, dir, part string, out io.Writer) (begun strin
 		case err == nil:
 			copies = append(copies, db.Copy{From: from, To: filepath.Join(part, name)})
 		case !errors.Is(err, fs.ErrNotExist) || i < len(app.Services()):
-			return "", fmt.Errorf("%s is not the data of a suite: %w", dir, err)
+			return note, fmt.Errorf("%s is not the data of a suite: %w", dir, err)
 		}
 	}
 	if err := db.CopySQLite(ctx, copies, reportTo(out)); err != nil {
-		return "", err
+		return note, err
 	}
 	for _, name := range []string{credentials.File, secretsFile} {
 		err := copyFile(filepath.Join(dir, name), filepath.Join(part, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return note, err
 		}
 	}
-	if err := writeNew(filepath.Join(part, backupFile), strings.NewReader("begun "+begun+"\n")); err != nil {
-		return "", err
+	if note.Keys, err = keysElsewhere(ctx, set); err != nil {
+		return note, err
 	}
-	return begun, writeSums(part)
+	if err := writeNew(filepath.Join(part, backupFile), strings.NewReader(note.String())); err != nil {
+		return note, err
+	}
+	return note, writeSums(part)
+}
+
+// keysElsewhere are the names of the master keys that the databases name and secrets.json does not have.
+func keysElsewhere(ctx context.Context, set *settings) (names []string, err error) {
+	var made secrets
+	if err := credentials.ReadJSON(filepath.Join(set.DataDir, secretsFile), &made); err != nil {
+		return nil, err
+	}
+	alone := app.MasterKeys{MasterKey: secret.Secret(made.MasterKey)}
+	for _, svc := range newServices(&settings{
+		auth:    auth.Config{MasterKeys: alone},
+		license: license.Config{MasterKeys: alone},
+		admin:   admin.Config{MasterKeys: alone},
+	}) {
+		missing, err := missingKeys(ctx, svc, set.sqliteURL(svc.Name))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", svc.Name, err)
+		}
+		names = append(names, missing...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func missingKeys(ctx context.Context, svc *service, url string) (names []string, err error) {
+	if svc.MasterKeys == nil {
+		return nil, nil
+	}
+	data, err := db.Open(ctx, db.Config{URL: url, MaxConns: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	register, err := svc.MasterKeys(app.Deps{DB: data, Clock: clock.System{}})
+	if err != nil {
+		return nil, err
+	}
+	err = register.Check(ctx)
+	missing := new(masterkey.MissingError)
+	if !errors.As(err, &missing) {
+		return nil, err
+	}
+	for _, u := range missing.Missing {
+		names = append(names, u.Name)
+	}
+	return names, nil
 }
 
 // reportTo shows on a terminal how far the copy is; elsewhere it says when a database is done.
@@ -135,71 +212,6 @@ func sumOf(path string) (string, error) {
 	sum := sha256.New()
 	_, err = io.Copy(sum, file)
 	return fmt.Sprintf("%x", sum.Sum(nil)), err
-}
-
-// restore makes a data directory of a backup. The secrets come last: without them no program starts from a directory
-// whose restoring was interrupted.
-func restore(_ context.Context, s *suite, args []string, out io.Writer) (err error) {
-	if err := s.settings.requireEmbedded("bring it back with scripts/restore"); err != nil {
-		return err
-	}
-	folder, dir := args[0], s.settings.DataDir
-	names, begun, err := readBackup(folder)
-	if err != nil {
-		return &app.ArgumentError{Err: err}
-	}
-	lock, err := lockDataDir(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	for _, name := range append(databaseFiles(), secretsFile) {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return config.Problemf(s.settings, &s.settings.DataDir,
-				"%s has data already (%s): name a directory that has none, or move what is there away", dir, name)
-		}
-	}
-	for _, name := range names {
-		if err := copyFile(filepath.Join(folder, name), filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	if err := syncFile(dir); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "%s is as it was at %s. Start latchkey on it: nothing has to be sent again.\n",
-		dir, begun)
-	return err
-}
-
-// readBackup finds the files to restore, secrets last, and refuses what is not a whole backup of this program.
-func readBackup(folder string) (names []string, begun string, err error) {
-	sums, err := os.ReadFile(filepath.Join(folder, sumsFile))
-	if err != nil {
-		return nil, "", fmt.Errorf("%s is no backup: %w", folder, err)
-	}
-	known := append(databaseFiles(), credentials.File, secretsFile)
-	found := map[string]bool{}
-	for lines := bufio.NewScanner(bytes.NewReader(sums)); lines.Scan(); {
-		want, name, _ := strings.Cut(lines.Text(), "  ")
-		if name != backupFile && !slices.Contains(known, name) {
-			return nil, "",
-				fmt.Errorf("%s is no backup of a data directory: it has %q; scripts/restore brings back what "+
-					"scripts/backup made", folder, name)
-		}
-		if sum, err := sumOf(filepath.Join(folder, name)); err != nil || sum != want {
-			return nil, "", fmt.Errorf("%s is damaged: %s is not what was backed up; take another backup", folder, name)
-		}
-		found[name] = true
-	}
-	for _, name := range append([]string{secretsFile, backupFile}, databaseFiles()[:len(app.Services())]...) {
-		if !found[name] {
-			return nil, "", fmt.Errorf("%s is damaged: it has no %s; take another backup", folder, name)
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(folder, backupFile))
-	begun = strings.TrimSpace(strings.TrimPrefix(string(text), "begun "))
-	return slices.DeleteFunc(known, func(name string) bool { return !found[name] }), begun, err
 }
 
 // copyFile makes a file that only its owner can read; a crash leaves all of it or nothing.

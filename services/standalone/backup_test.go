@@ -44,6 +44,50 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
+// TestBackupSaysWhichKeyItLacks: it has the master key of secrets.json, and not one of the settings.
+func TestBackupSaysWhichKeyItLacks(t *testing.T) {
+	t.Setenv("LATCHKEY_MASTER_KEY", newSecrets().MasterKey)
+	d := installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(d.dir))
+	stop()
+	folder := filepath.Join(t.TempDir(), "backup")
+	out, code := d.command("backup", folder)
+	_, key, lacks := strings.Cut(out, "It lacks the master key ")
+	if key, _, _ = strings.Cut(key, ","); code != 0 || !lacks || len(key) != 8 {
+		t.Fatalf("%d %s", code, out)
+	}
+	r := installation{t, t.TempDir()}
+	if out, code := r.command("restore", folder); code != 0 ||
+		!strings.Contains(out, "with the master key "+key+" as LATCHKEY_MASTER_KEY") {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+// TestInterruptedRestore starts no suite, and is repeated.
+func TestInterruptedRestore(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(d.dir))
+	stop()
+	folder := filepath.Join(t.TempDir(), "backup")
+	if out, code := d.command("backup", folder); code != 0 || strings.Contains(out, "lacks") {
+		t.Fatalf("%d %s", code, out)
+	}
+	r := installation{t, t.TempDir()}
+	for _, name := range []string{restoringFile, "auth.db"} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, code := r.command(); code != 1 || !strings.Contains(out, "repeat latchkey --data-dir "+r.dir+" restore") {
+		t.Errorf("it starts: %d %s", code, out)
+	}
+	if out, code := r.command("restore", folder); code != 0 {
+		t.Fatalf("%d %s", code, out)
+	}
+	_, _, stop = start(t, anyPort(r.dir))
+	stop()
+}
+
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()
 	found, err := filepath.Glob(pattern)
@@ -59,8 +103,14 @@ func TestBackupRefuses(t *testing.T) {
 	_, _, stop := start(t, anyPort(d.dir))
 	stop()
 	good := filepath.Join(t.TempDir(), "backup")
+	if err := os.Mkdir(good+".part", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if out, code := d.command("backup", good); code != 0 {
 		t.Fatal(out)
+	}
+	if _, err := os.Stat(good + ".part"); err != nil {
+		t.Errorf("another's folder is gone: %v", err)
 	}
 	altered := func(alter func(folder string) error) string {
 		folder := filepath.Join(t.TempDir(), "altered")
@@ -84,6 +134,10 @@ func TestBackupRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty := installation{t, t.TempDir()}
+	logs := installation{t, t.TempDir()}
+	if err := os.WriteFile(filepath.Join(logs.dir, "license.db-wal"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		d    installation
 		args []string
@@ -95,7 +149,8 @@ func TestBackupRefuses(t *testing.T) {
 		"nowhere":         {d, []string{"backup", filepath.Join(good, "a", "b")}, 2, "cannot be made"},
 		"no data":         {empty, []string{"backup", filepath.Join(t.TempDir(), "b")}, 2, "has no data"},
 		"data elsewhere":  {elsewhere, []string{"backup", filepath.Join(elsewhere.dir, "b")}, 1, "auth.db"},
-		"over data":       {d, []string{"restore", good}, 2, "has data already"},
+		"over data":       {d, []string{"restore", good}, 2, "is not empty"},
+		"beside a log":    {logs, []string{"restore", good}, 2, "is not empty (license.db-wal)"},
 		"no backup":       {empty, []string{"restore", t.TempDir()}, 2, "is no backup"},
 		"a damaged file": {empty, []string{"restore", altered(func(f string) error {
 			return os.Truncate(f+"/auth.db", 4096)

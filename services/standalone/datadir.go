@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -28,7 +29,10 @@ type secrets struct {
 	AdminAPIKey string `json:"admin_api_key"`
 }
 
-const secretsFile = "secrets.json"
+const (
+	secretsFile = "secrets.json"
+	lockFile    = "lock"
+)
 
 func openDataDir(path string) (*dataDir, error) {
 	lock, err := lockDataDir(path)
@@ -36,6 +40,10 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, err
 	}
 	d := &dataDir{path: path, lock: lock}
+	if _, err := os.Lstat(d.file(restoringFile)); err == nil {
+		return nil, errors.Join(fmt.Errorf("%s was being restored, and the restore was interrupted: repeat "+
+			"latchkey --data-dir %[1]s restore FOLDER", path), d.Close())
+	}
 	if err := d.readSecrets(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -44,7 +52,7 @@ func openDataDir(path string) (*dataDir, error) {
 
 // lockDataDir keeps other processes away from a data directory until Unlock.
 func lockDataDir(path string) (*flock.Flock, error) {
-	lock := flock.New(filepath.Join(path, "lock"))
+	lock := flock.New(filepath.Join(path, lockFile))
 	free, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be locked: %w; choose another one with --data-dir",

@@ -114,6 +114,11 @@ func (s *settings) makeDataDir() error {
 	return nil
 }
 
+// sqliteURL is the database of a service in the data directory.
+func (s *settings) sqliteURL(service string) string {
+	return "sqlite:" + filepath.Join(s.DataDir, service+".db")
+}
+
 // requireEmbedded refuses a command that is about SQLite, and says what to do instead.
 func (s *settings) requireEmbedded(instead string) error {
 	if s.DatabaseURL == "" {

@@ -147,7 +147,7 @@ func (s *suite) databaseURL(service string) string {
 	if s.settings.DatabaseURL != "" {
 		return s.settings.DatabaseURL
 	}
-	return "sqlite:" + s.data.file(service+".db")
+	return s.settings.sqliteURL(service)
 }
 
 // openBus connects a service to the broker, or to the one bus of the process.
