@@ -17,7 +17,8 @@ import (
 
 // elsewhere are settings of docker-compose.yml that are no part of a Deployment: an operator's own, and those that a
 // rotation adds.
-var elsewhere = regexp.MustCompile(`^LATCHKEY_(TRUSTED_PROXIES|MAINTENANCE|.*_NEXT_FILE|.*_PREVIOUS_FILE)$`)
+var elsewhere = regexp.MustCompile(
+	`^(OTEL_.*|LATCHKEY_(TRUSTED_PROXIES|MAINTENANCE|.*_NEXT_FILE|.*_PREVIOUS_FILE))$`)
 
 // TestSettingsAndImagesAreThoseOfCompose: what docker-compose.yml says of a service holds here, too.
 func TestSettingsAndImagesAreThoseOfCompose(t *testing.T) {
