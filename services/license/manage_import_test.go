@@ -337,6 +337,40 @@ func TestAnImportIsSeveralTransactions(t *testing.T) {
 	})
 }
 
+// Devices that are blocked get no seat by an import, on new licenses and on those that are here; inactive ones take
+// none.
+func TestImportOfBlockedDevices(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for _, hardwareID := range []string{"stolen", "old"} {
+			w.want(w.blocks(http.MethodPost, "", `{"hardware_id":"`+hardwareID+`","reason":"a theft"}`),
+				http.StatusCreated, "")
+		}
+		w.want(w.blocks(http.MethodPost, "", `{"hardware_id":"viewer","product":"viewer","reason":"x"}`),
+			http.StatusCreated, "")
+		const row = `{"license_key":"key-with-thieves","customer_id":"acme","max_devices":3,"devices":[
+			{"hardware_id":"pc-1"},{"hardware_id":"stolen"},{"hardware_id":"old","is_active":false},
+			{"hardware_id":"viewer"}]}`
+		for _, want := range []string{"created", "unchanged"} {
+			done := w.importing(row, forReal)
+			w.want(done, http.StatusOK, "")
+			w.wantImported(done, want)
+			skipped, _ := done.body["results"].([]any)[0].(map[string]any)["skipped_devices"].([]any)
+			if len(skipped) != 1 || !strings.Contains(fmt.Sprint(skipped[0]), "a theft") ||
+				skipped[0].(map[string]any)["index"] != 1.0 {
+				t.Errorf("skipped %v", skipped)
+			}
+			if got := w.get(firstImported(done))["current_devices"]; got != 2.0 {
+				t.Errorf("%v devices, want 2", got)
+			}
+		}
+		// What is wrong with others is told by their places in the row.
+		w.wantImported(w.importing(strings.Replace(row, `"pc-1"`, `"None"`, 1), forReal+`,"existing":"update"`),
+			"failed VALIDATION_ERROR devices[0].hardware_id")
+		w.wantImported(w.importing(strings.NewReplacer("viewer", "None", "thieves", "more").Replace(row), forReal),
+			"failed VALIDATION_ERROR devices[3].hardware_id")
+	})
+}
+
 // A file knows nothing of rotations: a key that works no more makes no second license.
 func TestImportAfterRotation(t *testing.T) {
 	eachWorld(t, func(w *world) {

@@ -82,7 +82,7 @@ func (s *Service) routes(cfg Config) {
 		},
 		Imports: &licenseimport.Imports{
 			Store: s.store, Licenses: s.licenses, Catalog: s.store, Customers: customers, Users: users,
-			Counters: s.counters, Clock: s.Clock,
+			Counters: s.counters, Blocks: s.blocks, Clock: s.Clock,
 		},
 		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		RequireActor: s.RequireActor(),

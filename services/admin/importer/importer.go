@@ -143,6 +143,13 @@ func (r *run) send(ctx context.Context, batch []*row) error {
 }
 
 func (r *run) count(b *row, res *result) error {
+	for _, d := range res.SkippedDevices {
+		at := b.origin(fmt.Sprintf("devices[%d].hardware_id", d.Index))
+		err := r.refuse(problem{Line: at.line, Column: at.column, Code: d.ErrorCode, Reason: d.Error})
+		if err != nil {
+			return err
+		}
+	}
 	switch res.Outcome {
 	case "created":
 		r.counts.created++

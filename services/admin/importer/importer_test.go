@@ -183,6 +183,8 @@ func TestReport(t *testing.T) {
 		`"details":{"fields":{"devices[1].hardware_id":"is a placeholder"}}}`
 	a.answers["KEY-00008"] = `{"outcome":"failed","error_code":"LICENSE_KEY_EXISTS","error":"taken","details":{}}`
 	a.answers["KEY-00009"] = `{"outcome":"differs","changed":["max_devices"]}`
+	a.answers["KEY-00010"] = `{"outcome":"created","skipped_devices":[{"index":0,"hardware_id":"a",` +
+		`"error_code":"DEVICE_BLOCKED","error":"is blocked"}]}`
 	said, report, err := a.imports(t, "license_key,max_devices,Machine\n"+
 		"KEY-00002,many,\n"+"KEY-00003,1,,,x\n"+",1,\n"+"KEY-00005,\"1\"2,\n"+"KEY-00006,2,pc\n"+"KEY-00006,,None\n"+
 		"KEY-00008,1,\n"+"KEY-00009,1,\n"+"KEY-00010,1,a\n"+"KEY-00010,2,b\n"+"KEY-00002,1,\n"+"key-00010,1,\n"+
@@ -198,6 +200,7 @@ func TestReport(t *testing.T) {
 7,Machine,VALIDATION_ERROR,is a placeholder
 8,,LICENSE_KEY_EXISTS,taken
 9,max_devices,DIFFERS,the license is here and stays as it is; --update would change these
+10,Machine,DEVICE_BLOCKED,is blocked
 `
 	if diff := cmp.Diff(want, report); diff != "" || err == nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

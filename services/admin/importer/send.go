@@ -36,7 +36,13 @@ type result struct {
 	Changed   []string `json:"changed"`
 	ErrorCode string   `json:"error_code"`
 	Error     string   `json:"error"`
-	Details   struct {
+	// SkippedDevices got no seat.
+	SkippedDevices []struct {
+		Index     int    `json:"index"`
+		ErrorCode string `json:"error_code"`
+		Error     string `json:"error"`
+	} `json:"skipped_devices"`
+	Details struct {
 		Fields map[string]string `json:"fields"`
 	} `json:"details"`
 }

@@ -21,6 +21,7 @@ type Imports struct {
 	Customers *customer.Customers
 	Users     *user.Users
 	Counters  *counter.Counters
+	Blocks    licensing.Blocks
 	Clock     clock.Clock
 }
 
@@ -75,8 +76,19 @@ type Result struct {
 	Outcome
 	// Changed are the members that differ, or that differed before.
 	Changed []string
+	// Skipped are the devices that get no seat because they are blocked; nil for none.
+	Skipped []Skipped
 	// Refusal is why nothing of the row was written, nil for a row that is good.
 	Refusal error
+}
+
+// Skipped is a device of a row that is left out.
+type Skipped struct {
+	// Index is its place in Row.Devices.
+	Index      int
+	HardwareID string
+	// Reason is why the vendor has blocked it.
+	Reason string
 }
 
 // errStays ends a row that is about a license which is not to be changed.
@@ -118,8 +130,11 @@ func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update b
 	id, enrollment, err := s.find(ctx, *r.New.Key)
 	switch {
 	case err == nil && id == "":
-		id, err = s.create(ctx, by, r)
-		return Result{LicenseID: id, Outcome: Created}, err
+		r, skipped, err := s.withoutBlocked(ctx, r, &licensing.License{Product: r.New.Product})
+		if err == nil {
+			id, err = s.create(ctx, by, r)
+		}
+		return Result{LicenseID: id, Outcome: Created, Skipped: skipped}, err
 	case err != nil:
 		return Result{}, err
 	case enrollment != nil:
@@ -132,7 +147,11 @@ func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update b
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{LicenseID: id, Outcome: Updated}
+	r, skipped, err := s.withoutBlocked(ctx, r, &l)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{LicenseID: id, Outcome: Updated, Skipped: skipped}
 	result.Changed, err = s.update(ctx, by, &l, r)
 	switch {
 	case err == nil && len(result.Changed) == 0:

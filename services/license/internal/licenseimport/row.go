@@ -148,6 +148,29 @@ func (s *Imports) users(
 	return found, nil
 }
 
+// withoutBlocked is a row of which the devices that are blocked on its license get no seat. Inactive ones take none.
+func (s *Imports) withoutBlocked(
+	ctx context.Context, r *Row, of *licensing.License,
+) (admitted *Row, skipped []Skipped, err error) {
+	blocks, err := s.Blocks.Current(ctx)
+	if err != nil || blocks == nil {
+		return r, nil, err
+	}
+	marked := *r
+	marked.Devices = slices.Clone(r.Devices)
+	for i, d := range r.Devices {
+		block := blocks.Find(licensing.Suspect{
+			LicenseID: of.ID, Product: cmp.Or(of.Product, licensing.DefaultProduct), HardwareID: d.HardwareID,
+			Now: s.Clock.Now(),
+		})
+		if block != nil && d.IsActive {
+			skipped = append(skipped, Skipped{i, d.HardwareID, block.Reason})
+			marked.Devices[i].Blocked = true
+		}
+	}
+	return &marked, skipped, nil
+}
+
 // devices are the devices of a row with the users who have taken their seats.
 func devices(r *Row, users map[string]user.User) ([]licensing.ImportedDevice, error) {
 	all := make([]licensing.ImportedDevice, len(r.Devices))

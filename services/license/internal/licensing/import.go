@@ -30,6 +30,8 @@ type ImportedDevice struct {
 	IsActive         bool
 	// UserID is the user who took the seat, empty for a license key.
 	UserID string
+	// Blocked devices are left out.
+	Blocked bool
 }
 
 // CreateImported makes a license with its devices. Errors: VALIDATION_ERROR, ErrLimit for more devices than seats,
@@ -79,9 +81,12 @@ func (n *Import) takeOver(l *License, now time.Time) ([]Device, error) {
 		return nil, apierr.InvalidField("transfers_used", "goes with transfer_limit")
 	}
 	set(&l.TransfersUsed, n.TransfersUsed)
-	devices := make([]Device, len(n.Devices))
-	for i, d := range n.Devices {
-		devices[i] = d.device(l, now)
+	devices := make([]Device, 0, len(n.Devices))
+	for _, d := range n.Devices {
+		if d.Blocked {
+			continue
+		}
+		devices = append(devices, d.device(l, now))
 		if d.IsActive {
 			l.CurrentDevices++
 		}
@@ -209,7 +214,7 @@ func (ch *Change) addImported(by *Actor, devices []ImportedDevice, now time.Time
 		if err != nil {
 			return err
 		}
-		if _, known := ch.Devices[d.HardwareID]; known || former != nil {
+		if _, known := ch.Devices[d.HardwareID]; known || former != nil || d.Blocked {
 			continue
 		}
 		fresh = append(fresh, d)

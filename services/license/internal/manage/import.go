@@ -42,10 +42,22 @@ type importResult struct {
 	// Outcome is failed, or that of the import.
 	Outcome licenseimport.Outcome `json:"outcome"`
 	// Changed and Details are never null.
-	Changed   []string       `json:"changed"`
+	Changed []string `json:"changed"`
+	// SkippedDevices are absent where there are none.
+	SkippedDevices []skippedDevice `json:"skipped_devices,omitempty"`
+
 	ErrorCode *string        `json:"error_code"`
 	Error     *string        `json:"error"`
 	Details   map[string]any `json:"details"`
+}
+
+// skippedDevice is a device that the row named and that got no seat.
+type skippedDevice struct {
+	// Index is its place in devices of the row.
+	Index      int    `json:"index"`
+	HardwareID string `json:"hardware_id"`
+	ErrorCode  string `json:"error_code"`
+	Error      string `json:"error"`
 }
 
 // failed is the outcome of a row that is refused.
@@ -250,6 +262,11 @@ func newImportResult(index int, r licenseimport.Result, dryRun bool) importResul
 	}
 	if r.LicenseID != "" && !(dryRun && r.Outcome == licenseimport.Created) {
 		body.LicenseID = &r.LicenseID
+	}
+	for _, d := range r.Skipped {
+		body.SkippedDevices = append(body.SkippedDevices, skippedDevice{
+			d.Index, d.HardwareID, licensing.ErrBlocked.Code, "the device is blocked, so it gets no seat: " + d.Reason,
+		})
 	}
 	if r.Refusal != nil {
 		e := apierr.From(wire.Refusal(r.Refusal))
