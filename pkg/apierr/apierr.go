@@ -140,6 +140,10 @@ var (
 		"something went wrong on our side; try again, and quote the X-Request-ID when you report it")
 	ErrUnavailable = New(Unavailable, errcode.ServiceUnavailable,
 		"a part of the system is away for the moment; try again shortly").WithRetryAfter(2 * time.Second)
+	// ErrMaintenance refuses a change in maintenance mode, which takes minutes.
+	ErrMaintenance = New(Unavailable, errcode.Maintenance,
+		"the service is in maintenance and takes no changes at the moment; nothing was changed, try again later").
+		WithRetryAfter(time.Minute)
 )
 
 // InvalidFields is a VALIDATION_ERROR whose details.fields names each bad member and what is wrong with it.

@@ -4,25 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
 )
 
-// maintenanceRetry is when callers are told to try a change again: maintenance takes minutes.
-const maintenanceRetry = time.Minute
-
 // procedures is what the paths of the contracts between services begin with. All of them only ask.
 const procedures = "/latchkey."
-
-var errMaintenance = apierr.New(apierr.Unavailable, errcode.Maintenance,
-	"the service is in maintenance and takes no changes at the moment; nothing was changed, try again later").
-	WithRetryAfter(maintenanceRetry)
 
 // maintain has e refuse, in maintenance mode, every request that may change something, before anybody looks at a
 // credential. The answers have the form of the group of their path. A request that is let through and writes nevertheless
@@ -34,7 +25,7 @@ func (c *Core) maintain(e *gin.Engine) {
 	e.Use(func(c *gin.Context) {
 		path := c.FullPath() // empty where no route is
 		if path != "" && !strings.HasPrefix(path, procedures) && !openapi.Reads(c.Request.Method, path) {
-			httpx.WriteError(c, errMaintenance)
+			httpx.WriteError(c, apierr.ErrMaintenance)
 		}
 	})
 }

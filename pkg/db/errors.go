@@ -20,12 +20,15 @@ import (
 // ErrNotFound is what a query for one row returns when there is none.
 var ErrNotFound = gorm.ErrRecordNotFound
 
+// pgReadOnly is the SQLSTATE of a server that takes no changes: a standby during a failover, or Config.ReadOnly.
+const pgReadOnly = "25006"
+
 // pgAway are the SQLSTATE codes, beside classes 08 (connection) and 53 (resources), that pass without anybody changing
 // a program.
 var pgAway = []string{
 	"57P01", "57P02", "57P03", // the server stops, has crashed, or is starting
 	"57014", "55P03", "25P03", "57P05", // a timeout of the server
-	"25006", // the server takes no changes: a standby during a failover, or Config.ReadOnly
+	pgReadOnly,
 }
 
 // Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its
@@ -43,8 +46,11 @@ func Error(err error) error {
 }
 
 // explain is Error for a transaction under ctx, which database/sql ends by itself when ctx does: the statement after
-// that fails for a reason that hides the deadline.
-func explain(ctx context.Context, err error) error {
+// that fails for a reason that hides the deadline. A change by a handle that is read-only is apierr.ErrMaintenance.
+func (d *DB) explain(ctx context.Context, err error) error {
+	if d.readOnly && (pgCode(err) == pgReadOnly || sqliteCode(err)&0xff == codes.SQLITE_READONLY) {
+		return apierr.ErrMaintenance.WithCause(err)
+	}
 	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
 	}

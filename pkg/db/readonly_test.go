@@ -45,7 +45,7 @@ func TestReadOnly(t *testing.T) {
 			if err := readOnly.Migrate(t.Context(), notes); err != nil || !readOnly.ReadOnly() {
 				t.Errorf("a migrated database: %v", err)
 			}
-			if err := add(readOnly); !errors.Is(err, apierr.ErrUnavailable) {
+			if err := add(readOnly); !errors.Is(err, apierr.ErrMaintenance) {
 				t.Errorf("a change is not refused: %v", err)
 			}
 			if n, err := count(readOnly); n != 1 || err != nil {

@@ -15,5 +15,5 @@ func (d *DB) Statement(ctx context.Context, fn func(ctx context.Context, tx *gor
 	}
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	return explain(ctx, retried(ctx, func() error { return fn(ctx, session(ctx, d.write)) }))
+	return d.explain(ctx, retried(ctx, func() error { return fn(ctx, session(ctx, d.write)) }))
 }

@@ -26,11 +26,11 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) e
 	f := d.frame(ctx)
 	switch {
 	case f == nil:
-		return explain(ctx, retried(ctx, func() error { return d.attempt(ctx, fn) }))
+		return d.explain(ctx, retried(ctx, func() error { return d.attempt(ctx, fn) }))
 	case f.inStep:
-		return explain(ctx, f.unit.join(ctx, fn))
+		return d.explain(ctx, f.unit.join(ctx, fn))
 	default:
-		return explain(ctx, f.unit.step(ctx, fn))
+		return d.explain(ctx, f.unit.step(ctx, fn))
 	}
 }
 
@@ -65,12 +65,12 @@ func (d *DB) InUnit(
 	u := newUnit(ctx, d)
 	defer u.close()
 	if err := fn(u.carriedBy(ctx, false)); err != nil {
-		return explain(ctx, err)
+		return d.explain(ctx, err)
 	}
 	if err := u.step(ctx, finish); err != nil {
-		return explain(ctx, err)
+		return d.explain(ctx, err)
 	}
-	return explain(ctx, u.commit())
+	return d.explain(ctx, u.commit())
 }
 
 // InTx tells whether ctx carries a transaction of this database, or a unit that has not begun its own yet.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // middleware is the only one of an engine: it begins and ends every request.
@@ -142,11 +143,15 @@ func (m *middleware) record(r *request, to *outcomeLog) {
 	if code != "" && m.Metrics != nil {
 		m.Metrics.Error(code)
 	}
-	if !to.log.Enabled(r.ctx, to.level) {
+	level := to.level
+	if code == errcode.Maintenance {
+		level, cause = slog.LevelInfo, nil // the operator wants it so
+	}
+	if !to.log.Enabled(r.ctx, level) {
 		return
 	}
 	// A Logger would look up where in the program this is.
-	line := slog.NewRecord(r.start.Add(took), to.level, "request", 0)
+	line := slog.NewRecord(r.start.Add(took), level, "request", 0)
 	line.AddAttrs(
 		slog.Int64("duration_us", took.Microseconds()),
 		slog.String("request_id", r.id),

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
@@ -26,6 +29,13 @@ func TestMaintenance(t *testing.T) {
 			here.want(here.post("activate", device(key, "pc")), http.StatusCreated, "")
 			offline := here.post("offline-token", `{"duration_hours": 24}`, here.bearer(id, "pc")...)
 			here.want(offline, http.StatusCreated, "")
+			here.studio()
+			here.ada("")
+			ended, endedKey := here.create(2, 30)
+			here.want(here.post("activate", device(endedKey, "pc")), http.StatusCreated, "")
+			here.want(here.post("offline-token", `{"duration_hours": 24}`, here.bearer(ended, "pc")...), http.StatusCreated, "")
+			here.revocations(0)
+			here.update(ended, `{"is_active":false}`) // the list has it once somebody asks, which would write
 
 			cfg.ReadOnly = true
 			resting := here.maintained(testkit.Open(t, cfg, license.Migrations...))
@@ -37,7 +47,7 @@ func TestMaintenance(t *testing.T) {
 			resting.want(resting.post("validate-offline", fmt.Sprintf(`{"token": %q}`, offline.body["token"])),
 				http.StatusOK, "")
 			for path, body := range map[string]string{
-				"activate": device(key, "other"), "deactivate": device(key, "pc"), "users/sign-in": `{}`,
+				"activate": device(key, "other"), "deactivate": device(key, "pc"), "consume": `{}`,
 			} {
 				resting.want(resting.post(path, body), http.StatusServiceUnavailable, "MAINTENANCE")
 			}
@@ -49,6 +59,9 @@ func TestMaintenance(t *testing.T) {
 					t.Errorf("%s: %d %v", path, got.status, got.body)
 				}
 			}
+			resting.token()
+			resting.revocations(0)
+			resting.walk(id)
 			if ready := resting.call(http.MethodGet, "/readyz", ""); ready.body["maintenance"] != true ||
 				ready.body["status"] != "ready" {
 				t.Errorf("readyz: %v", ready.body)
@@ -57,6 +70,25 @@ func TestMaintenance(t *testing.T) {
 		})
 	}
 }
+
+// walk asks for everything that management has to show, and tries every change.
+func (w *world) walk(licenseID string) {
+	w.t.Helper()
+	front := w.front(ada)
+	for _, route := range w.internal.Routes() {
+		if !strings.HasPrefix(route.Path, "/api/v1/admin/") {
+			continue
+		}
+		path := strings.Replace(route.Path, ":license_id", licenseID, 1)
+		got := w.ask(front, route.Method, parameter.ReplaceAllString(path, "1"), "")
+		if reads := openapi.Reads(route.Method, route.Path); reads && got.status >= http.StatusInternalServerError ||
+			!reads && got.body["error_code"] != "MAINTENANCE" {
+			w.t.Errorf("%s %s (reads: %v): %d %v", route.Method, route.Path, reads, got.status, got.body)
+		}
+	}
+}
+
+var parameter = regexp.MustCompile(`:\w+`)
 
 // maintained is another process of the service, in maintenance mode.
 func (w *world) maintained(readOnly *db.DB) *world {

@@ -105,8 +105,8 @@ func (s *Store) moveCustomer(tx *gorm.DB, before, after *licensing.License) erro
 // Customer implements customer.Store.
 func (s *Store) Customer(ctx context.Context, customerID string) (customer.Customer, error) {
 	c, err := findCustomer(s.db.Read(ctx), customerID)
-	if !errors.Is(err, customer.ErrNotFound) {
-		return c, err
+	if !errors.Is(err, customer.ErrNotFound) || s.db.ReadOnly() {
+		return c, db.Error(err)
 	}
 	err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		if err := meetByLicense(tx, customerID); err != nil {

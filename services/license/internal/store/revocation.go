@@ -43,7 +43,8 @@ func (s *Store) Revocations(ctx context.Context, now time.Time) (int, int, []lic
 	if err != nil {
 		return 0, 0, nil, translate(err)
 	}
-	if len(list.changes(now)) > 0 {
+	// While the database takes no changes, the list is the one that was given out last.
+	if len(list.changes(now)) > 0 && !s.db.ReadOnly() {
 		err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 			// The row of the list is locked, so that a number is given out once.
 			if err := s.db.Lock(tx).Table("revocation_list").Where("id = 1").

@@ -45,18 +45,21 @@ type Session struct {
 // SignIn proves a user by the password. Errors: ErrSignIn, licensing.ErrUserLocked, ratelimit.ErrExceeded,
 // apierr.ErrUnavailable.
 func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
-	u, err := s.prove(ctx, a)
+	proved, err := s.prove(ctx, a)
 	if err != nil {
 		return Session{}, err
 	}
 	from := s.network(a.IP)
-	u, err = s.Store.ChangeUser(ctx, u.ID, func(now *User) ([]proto.Message, error) {
-		if now.Credentials != u.Credentials {
+	u, err := s.Store.ChangeUser(ctx, proved.ID, func(now *User) ([]proto.Message, error) {
+		if now.Credentials != proved.Credentials {
 			return nil, ErrSignIn // the password has changed meanwhile
 		}
 		now.know(from, s.Clock.Now())
 		return nil, nil
 	})
+	if errors.Is(err, apierr.ErrMaintenance) {
+		u, err = proved, nil // only the network is not remembered
+	}
 	if err != nil {
 		return Session{}, lost(err)
 	}
