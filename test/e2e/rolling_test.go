@@ -155,23 +155,24 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 // TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call
 // fails.
 func TestRollingRestart(t *testing.T) {
-	w := start(t, false)
-	r := w.behindGateway()
-	id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
-	stop := r.load(4, append(r.journeys(id, key), r.everything()...))
-	seed := rand.Uint64()
-	t.Logf("order of seed %d", seed)
-	dice := rand.New(rand.NewPCG(seed, 0))
-	for range 2 {
-		for _, i := range dice.Perm(len(w.Processes)) {
-			w.restart(w.Processes[i].Name)
+	each(t, func(w *harness) {
+		r := w.behindGateway()
+		id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
+		stop := r.load(4, append(r.journeys(id, key), r.everything()...))
+		seed := rand.Uint64()
+		w.Logf("order of seed %d", seed)
+		dice := rand.New(rand.NewPCG(seed, 0))
+		for range 2 {
+			for _, i := range dice.Perm(len(w.Processes)) {
+				w.restart(w.Processes[i].Name)
+			}
 		}
-	}
-	if n := stop(); n == 0 {
-		t.Error("there was no load")
-	} else {
-		t.Logf("%d calls and chains of calls answered", n)
-	}
+		if n := stop(); n == 0 {
+			w.Error("there was no load")
+		} else {
+			w.Logf("%d calls and chains of calls answered", n)
+		}
+	})
 }
 
 // TestServersRestartUnderLoad ends the broker and the database as SIGTERM and as kill -9 do, under load: whatever cannot
