@@ -77,7 +77,7 @@ func RunCommand(ctx context.Context, cmd *cobra.Command, args []string, out io.W
 		p.started = true
 		return open(ctx, fn)
 	}
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SilenceUsage, cmd.SilenceErrors, cmd.CompletionOptions.DisableDefaultCmd = true, true, true
 	cmd.SetArgs(args)
 	cmd.SetOut(out)
 	cmd.SetErr(out)

@@ -162,12 +162,12 @@ func splitArgs(args []string) (before, command []string) {
 // commandUsages shows the commands as flags are shown.
 func commandUsages() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %-24s %s\n", importer.Name+" FILE",
+	fmt.Fprintf(&b, "  %-30s %s\n", importer.Name+" FILE",
 		"while it runs: take over licenses of another system; see --help of it")
-	fmt.Fprintf(&b, "  %-24s %s\n", versionCommand, "say which version this is; --version, too")
+	fmt.Fprintf(&b, "  %-30s %s\n", versionCommand, "say which version this is; --version, too")
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
 		c := commands[name]
-		fmt.Fprintf(&b, "  %-24s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)
+		fmt.Fprintf(&b, "  %-30s %s\n", strings.Join(append([]string{name}, c.args...), " "), c.short)
 	}
 	return b.String()
 }
