@@ -82,7 +82,7 @@ func NewEngine(o Options) *gin.Engine {
 		panic("httpx: " + err.Error())
 	}
 	if o.Traces != nil {
-		e.Use(traced(o))
+		e.Use(traced(&o))
 	}
 	e.Use(newMiddleware(o, proxies).serve)
 	if len(o.CORSOrigins) > 0 {

@@ -15,7 +15,7 @@ import (
 
 // traced begins and ends the spans of the requests that are recorded. It stands before the middleware, whose log line
 // then belongs to the span. The others pay for the decision alone.
-func traced(o Options) gin.HandlerFunc {
+func traced(o *Options) gin.HandlerFunc {
 	return otelgin.Middleware(o.Service,
 		otelgin.WithTracerProvider(o.Traces),
 		otelgin.WithMeterProvider(noop.NewMeterProvider()),
@@ -25,7 +25,7 @@ func traced(o Options) gin.HandlerFunc {
 }
 
 // admits tells whether a request is recorded.
-func (o Options) admits(r *http.Request) bool {
+func (o *Options) admits(r *http.Request) bool {
 	switch {
 	case requestFrom(r.Context()) != nil, isProbe(r.URL.Path): // the former is routed anew, see routing
 		return false
@@ -37,7 +37,7 @@ func (o Options) admits(r *http.Request) bool {
 
 // parent is the context of a request with the traceparent of its caller, who decides what is recorded only where
 // FollowTraces says so.
-func (o Options) parent(r *http.Request) context.Context {
+func (o *Options) parent(r *http.Request) context.Context {
 	if o.Traces != nil && !o.FollowTraces {
 		return trace.FromOutside(r.Context(), r.Header)
 	}
@@ -52,7 +52,8 @@ func describeSpan(r *request, o outcome) {
 		return
 	}
 	span.SetName(o.method + " " + o.route)
-	span.SetAttributes(attribute.String("http.route", o.route), attribute.String("latchkey.request_id", r.id))
+	// the log has the request's id, which a caller may choose
+	span.SetAttributes(attribute.String("http.route", o.route))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.code != "" {

@@ -74,6 +74,8 @@ var nonsense = map[string][]string{
 	"LATCHKEY_EDGE_CHECK_EVERY":      {"0s", "1h", "x"},
 	"LATCHKEY_RETENTION_DAYS":        {"0", "-1", "3661", "x"},
 	"LATCHKEY_DATA_DIR":              {"/dev/null/x"},
+	"OTEL_EXPORTER_OTLP_ENDPOINT":    {"collector:4318", "http://u:hunter2@collector"},
+	"OTEL_TRACES_SAMPLER":            {"nonsense", "always_on"}, // without a collector
 }
 
 // goodSettings is what every program starts with.
@@ -165,7 +167,7 @@ func TestM1NonsenseIsRefused(t *testing.T) {
 		if code := run(&logs); code != 0 {
 			t.Fatalf("%s refuses good settings:\n%s", name, logs.String())
 		}
-		for _, setting := range taken(name) {
+		for _, setting := range append(taken(name), "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER") {
 			if len(nonsense[setting]) == 0 {
 				t.Errorf("the table has no nonsense for %s", setting)
 			}

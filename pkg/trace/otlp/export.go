@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,8 @@ func (e *exporter) complain(err error) {
 	})
 }
 
+var errFull = errors.New("too many spans wait until the collector takes them")
+
 // bounded drops, and counts, spans that find no room. It stands before a processor with as much room, which therefore
 // never drops any by itself.
 type bounded struct {
@@ -66,6 +69,7 @@ func (b *bounded) OnEnd(s sdk.ReadOnlySpan) {
 	if b.way.waiting.Add(1) > b.most {
 		b.way.waiting.Add(-1)
 		b.way.counts.Dropped.Add(1)
+		b.way.complain(errFull)
 		return
 	}
 	b.SpanProcessor.OnEnd(s)

@@ -25,7 +25,7 @@ var told = map[attribute.Key]bool{
 	"messaging.destination.name": true, "messaging.operation.name": true, "messaging.operation.type": true,
 	"messaging.batch.message_count": true, "messaging.message.id": true,
 
-	"latchkey.request_id": true, "latchkey.error_code": true,
+	"latchkey.error_code": true,
 }
 
 // toldByClients are those that name whom the program itself calls. In requests that it takes, callers choose them.
