@@ -70,7 +70,9 @@ func (b *bench) validate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-
+	if err := b.traces(ctx, answers); err != nil {
+		return err
+	}
 	if err := analytics.Restart(ctx); err != nil {
 		return err
 	}
