@@ -62,6 +62,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"monitoring: {labels: {app.kubernetes.io/name: x}}":                             "app.kubernetes.io/name",
 		"monitoring: {labels: {release: 5}}":                                            "/monitoring/labels/release",
 		"settings: {auth: {OTEL_EXPORTER_OTLP_HEADERS: x}}":                             "OTEL_EXPORTER_OTLP_HEADERS",
+		"traces: {ratio: 2}":                                                            "/traces/ratio",
+		"settings: {auth: {OTEL_TRACES_SAMPLER: always_on}}":                            "OTEL_TRACES_SAMPLER",
 		"traces: {endpoint: 'http://collector'}":                                        "/traces/endpoint",
 		"edge: 'true'":                                                                  "/edge",
 		"maintenance: yes please":                                                       "/maintenance",
