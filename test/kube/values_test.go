@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -64,6 +65,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"settings: {auth: {OTEL_EXPORTER_OTLP_HEADERS: x}}":                             "OTEL_EXPORTER_OTLP_HEADERS",
 		"traces: {ratio: 2}":                                                            "/traces/ratio",
 		"settings: {auth: {OTEL_TRACES_SAMPLER: always_on}}":                            "OTEL_TRACES_SAMPLER",
+		"traces: {endpoint: 'http://collector:4318'}":                                   "/traces/to",
+		"traces: {endpoint: 'http://collector:65536'}":                                  "/traces/endpoint",
+		"traces: {headersSecret: 'a=b'}":                                                "/traces/headersSecret",
 		"traces: {endpoint: 'http://collector'}":                                        "/traces/endpoint",
 		"edge: 'true'":                                                                  "/edge",
 		"maintenance: yes please":                                                       "/maintenance",
@@ -102,6 +106,23 @@ func TestNumbersStayWhole(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestHeadersOfTracesComeFromASecret: they are the credentials of a collector.
+func TestHeadersOfTracesComeFromASecret(t *testing.T) {
+	files, err := helm(t, map[string]any{"traces": map[string]any{"headersSecret": "collector"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "OTEL_EXPORTER_OTLP_HEADERS"
+	r := decodeFiles(t, "chart", files)
+	for _, d := range of[*appsv1.Deployment](r) {
+		env := d.Spec.Template.Spec.Containers[0].Env
+		i := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })
+		if i < 0 || env[i].ValueFrom.SecretKeyRef.Name != "collector" || env[i].ValueFrom.SecretKeyRef.Key != name {
+			t.Errorf("%s has the environment %+v", d.Name, env)
+		}
 	}
 }
 
