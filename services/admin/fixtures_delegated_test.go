@@ -33,9 +33,10 @@ var delegatedRoutes = []forwardedRoute{
 	{"license", "GET", organisationPath + "/slaves", ``, 200, `{"slaves":[` + theSlave + `],` + theOnlyPage},
 	{"license", "GET", organisationPath + "/charges", ``, 200, `{"charges":[` + theCharge + `],` + theOnlyPage},
 	{"license", "POST", theDelegated + "/masters/" + anOrganisation + "/slaves",
-		`{"slaves":[{"slave_key":"` + strings.Repeat("k", 40) + `"}]}`, 200,
-		`{"results":[{"index":0,"outcome":"created","slave":` + theSlave + `,"error_code":null,"error":null,"details":{}}],"created_count":1,` +
-			`"unchanged_count":0,"failed_count":0}`},
+		`{"slaves":[{"slave_key":"` + strings.Repeat("key0123456", 4) + `"}]}`, 200,
+		`{"results":[{"index":0,"outcome":"created","slave":` + theSlave +
+			`,"error_code":null,"error":null,"details":{}}],"created_count":1,` +
+			`"updated_count":0,"unchanged_count":0,"failed_count":0}`},
 	{"license", "DELETE", theDelegated + "/masters/" + anOrganisation, ``, 200, `{` + theMaster + `}`},
 	{"license", "DELETE", theDelegated + "/slaves/" + anOrganisation, ``, 200, theSlave},
 }

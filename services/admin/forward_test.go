@@ -65,7 +65,7 @@ func (s *harness) isForwarded(r forwardedRoute) {
 	}
 	most := httpx.DefaultTimeout
 	for end, longer := range map[string]time.Duration{
-		"/bulk-create": 20 * time.Second, "/import": 20 * time.Second,
+		"/bulk-create": 20 * time.Second, "/import": 20 * time.Second, "/slaves": 20 * time.Second,
 		"/bulk": 25 * time.Second, "/apply": 25 * time.Second,
 		"/integrations/licensespring": 20 * time.Second, // it may make an RSA key
 	} {
@@ -148,6 +148,11 @@ func TestRefusedIdempotencyKeysOfDevices(t *testing.T) {
 	}
 }
 
+// isSlaveImport tells it from the list of an organisation's slaves.
+func isSlaveImport(method, path string) bool {
+	return method == http.MethodPost && strings.HasSuffix(path, "/slaves")
+}
+
 // Bodies are as large here as at the owner, and no larger.
 func TestForwardedBodies(t *testing.T) {
 	s := onSQLite(t, nil)
@@ -155,7 +160,7 @@ func TestForwardedBodies(t *testing.T) {
 	for _, r := range forwardedRoutes {
 		limit := httpx.DefaultMaxBody
 		if strings.HasSuffix(r.path, "/bulk-create") || strings.HasSuffix(r.path, "/bulk") ||
-			strings.HasSuffix(r.path, "/import") {
+			strings.HasSuffix(r.path, "/import") || isSlaveImport(r.method, r.path) {
 			limit = 10 << 20
 		}
 		if r.method == http.MethodGet {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
@@ -16,12 +17,12 @@ func TestDelegatedKeysOfAnotherSystem(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()
 		organisation := w.organisation(3)
-		masterKey := strings.Repeat("m", 60)
+		masterKey := strings.Repeat("master0123", 6)
 		made := w.master(organisation, "linux", `,"master_key":"`+masterKey+`"`)
 		if made.body["master_key"] != masterKey {
 			t.Errorf("the master has another key: %s", made.raw)
 		}
-		used, spare := strings.Repeat("u", 138)+"==", strings.Repeat("s", 139)+"="
+		used, spare := strings.Repeat("used012345", 14)+"==", strings.Repeat("spare01234", 14)+"="
 		slaves := "/masters/" + made.body["master"].(string) + "/slaves"
 		body := fmt.Sprintf(`{"slaves":[{"slave_key":%q,"comment":"company X","runtime_key":"pc-1"},{"slave_key":%q}]}`,
 			used, spare)
@@ -46,9 +47,10 @@ func TestDelegatedKeysOfAnotherSystem(t *testing.T) {
 		other := w.master(organisation, "windows", "")
 		refused := w.delegation(http.MethodPost, "/masters/"+other.body["master"].(string)+"/slaves", fmt.Sprintf(
 			`{"slaves":[{"slave_key":%q},{"slave_key":"short"},{"slave_key":%q,"runtime_key":"pc-9"},`+
-				`{"slave_key":%q}]}`, used, strings.Repeat("n", 50), strings.Repeat("é", 50)))
+				`{"slave_key":%q},{"slave_key":"0000000000000000000000000000000000000000"}]}`,
+			used, strings.Repeat("new0123456", 5), strings.Repeat("é", 50)))
 		w.want(refused, http.StatusMultiStatus, "")
-		if refused.body["failed_count"] != 4.0 || !strings.Contains(refused.raw, errcode.CreditExhausted) {
+		if refused.body["failed_count"] != 5.0 || !strings.Contains(refused.raw, errcode.CreditExhausted) {
 			t.Errorf("refused: %s", refused.raw)
 		}
 		w.want(w.delegation(http.MethodPost, slaves, `{"slaves":[]}`), http.StatusBadRequest, errcode.ValidationError)
@@ -59,6 +61,41 @@ func TestDelegatedKeysOfAnotherSystem(t *testing.T) {
 		if n := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves", "").body["total"]; n != 3.0 {
 			t.Errorf("%v slaves, want 3", n)
 		}
+	})
+}
+
+// A slave that is here may still get its device; it is told apart from what is left as it is. Nothing is imported that
+// would not work.
+func TestASlaveGetsItsDeviceByASecondImport(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		organisation := w.organisation(3)
+		master := w.master(organisation, "linux", "").body["master"].(string)
+		key, other := strings.Repeat("key0123456", 5), strings.Repeat("other01234", 5)
+		imports := func(slave string, status int, want string) answer {
+			t.Helper()
+			got := w.delegation(http.MethodPost, "/masters/"+master+"/slaves", `{"slaves":[`+slave+`]}`)
+			if got.status != status || !strings.Contains(got.raw, want) {
+				t.Errorf("%d %s, want %d with %s", got.status, got.raw, status, want)
+			}
+			return got
+		}
+		withDevice := fmt.Sprintf(`{"slave_key":%q,"runtime_key":"late"}`, key)
+		imports(fmt.Sprintf(`{"slave_key":%q}`, key), http.StatusOK, `"outcome":"created"`)
+		imports(withDevice, http.StatusOK, `"outcome":"updated"`)
+		imports(withDevice, http.StatusOK, `"outcome":"unchanged"`)
+		w.credits(organisation, 1)
+		for _, outcome := range []string{"created", "updated"} {
+			w.await(func(e event.Event) bool {
+				return e.Type == "audit.recorded" && strings.Contains(string(e.Data), "delegated.import_slave") &&
+					strings.Contains(string(e.Data), outcome)
+			})
+		}
+		made := imports(fmt.Sprintf(`{"slave_key":%q}`, other), http.StatusOK, `"outcome":"created"`)
+		slave := made.body["results"].([]any)[0].(map[string]any)["slave"].(map[string]any)["slave"].(string)
+		w.want(w.delegation(http.MethodDelete, "/slaves/"+slave, ""), http.StatusOK, "")
+		imports(fmt.Sprintf(`{"slave_key":%q}`, other), http.StatusMultiStatus, "was revoked")
+		w.want(w.delegation(http.MethodDelete, "/masters/"+master, ""), http.StatusOK, "")
+		imports(withDevice, http.StatusNotFound, errcode.MasterNotFound)
 	})
 }
 
@@ -82,7 +119,7 @@ func TestSlavesAreImportedOnce(t *testing.T) {
 		for i := range 40 {
 			all.Go(func() {
 				body := fmt.Sprintf(`{"slaves":[{"slave_key":%q,"runtime_key":"pc-%d"}]}`,
-					strings.Repeat("k", 50)+fmt.Sprint(i%5), i%5)
+					strings.Repeat("key0123456", 5)+fmt.Sprint(i%5), i%5)
 				if got := both[i%2].delegation(http.MethodPost, path, body); got.status != http.StatusOK {
 					t.Errorf("%d %s", got.status, got.raw)
 				}

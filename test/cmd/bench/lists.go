@@ -24,7 +24,7 @@ const (
 			features,
 			metadata, version, grace_hours, starts_at, expires_at, usable_until, suspended_at, plain_terms,
 			needs_checks,
-			expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version)
+			expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version, announced)
 		SELECT md5('license' || n)::uuid, decode(md5('key' || n), 'hex'), '', $2,
 			'LIST-' || lpad((n % 9973)::text, 4, '0') || '********', 'customer-' || n / 10, (SELECT id
 			FROM license.products LIMIT 1), 'policy-' || n % 50,
@@ -33,7 +33,8 @@ const (
 			CASE WHEN n % 5000 = 1 THEN now() + interval '30 days' END,
 			at + interval '1 year',
 			at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours' ELSE interval '0' END,
-			CASE WHEN n % 5000 = 2 THEN now() END, true, n % 2 = 0, 0, at, at, '', 0
+			CASE WHEN n % 5000 = 2 THEN now() END, true, n % 2 = 0, 0, at, at, '', 0,
+			CASE WHEN n % 20 > 0 AND at + interval '1 year 48 hours' <= now() THEN 'expired' ELSE '' END
 		FROM (SELECT n, now() - n * interval '1 minute' AS at FROM generate_series(1, $1) AS n) AS made`
 	listedDevices = `INSERT INTO license.devices (id, license_id, hardware_id, name, os_name, os_version, app_version,
 			is_active, activated_at, activated_version)

@@ -149,7 +149,7 @@ func (a *API) table() []route {
 		{http.MethodGet, organisation + "/masters", adminkey.Owner, toLicense},
 		{http.MethodGet, organisation + "/slaves", adminkey.Owner, toLicense},
 		{http.MethodGet, organisation + "/charges", adminkey.Owner, toLicense},
-		{http.MethodPost, delegated + "/masters/:master/slaves", adminkey.Owner, toLicense},
+		{http.MethodPost, delegated + "/masters/:master/slaves", adminkey.Owner, large(longer(bulkTime, toLicense))},
 		{http.MethodDelete, delegated + "/masters/:master", adminkey.Owner, toLicense},
 		{http.MethodDelete, delegated + "/slaves/:slave", adminkey.Owner, toLicense},
 		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},

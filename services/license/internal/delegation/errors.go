@@ -17,6 +17,8 @@ var (
 		"no slave has this id; the slaves of the organisation show them")
 	ErrMasterExists = apierr.New(apierr.Conflict, errcode.MasterExists,
 		"the organisation has a master for this product and operating system; revoke that one first")
+	ErrMasterRevoked = apierr.New(apierr.NotFound, errcode.MasterNotFound,
+		"the master was revoked, and slaves of it would not work; import them into another master")
 	ErrKey = apierr.New(apierr.Unauthenticated, errcode.DelegatedKeyInvalid,
 		"the master or slave key is not valid; check that it was copied whole, or ask who gave it out")
 	ErrNoCredit = apierr.New(apierr.Forbidden, errcode.CreditExhausted,

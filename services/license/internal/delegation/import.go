@@ -24,28 +24,43 @@ func (v *ImportedSlave) check() error {
 	return f.Err()
 }
 
-// errOtherKey is for a key that is here and is not what is imported.
-var errOtherKey = apierr.InvalidField("slave_key", "is a key of another master, or of another device, already")
+// Imported is what became of a slave that was imported.
+type Imported string
+
+// Left is a slave that was here as it is imported, Updated one whose device is new.
+const (
+	Left    Imported = "unchanged"
+	Created Imported = "created"
+	Updated Imported = "updated"
+)
+
+// The reasons why a slave is not imported.
+var (
+	// errOtherKey is for a key that is here and is not what is imported.
+	errOtherKey     = apierr.InvalidField("slave_key", "is a key of another master, or of another device, already")
+	errRevokedSlave = apierr.InvalidField("slave_key", "was revoked here, and works no more; make a new slave")
+)
 
 // ImportSlave takes over a slave of a master: its key goes on, and the device that it has activated gets a seat and
-// costs a credit, once. A slave that is here already is left as it is: made is false. Errors: VALIDATION_ERROR,
-// ErrMasterNotFound, ErrTooManySlaves, those of Activate.
+// costs a credit, once. A slave that is here with this device, or shall have none, is left as it is. Errors:
+// VALIDATION_ERROR, ErrMasterNotFound, ErrMasterRevoked, ErrTooManySlaves, those of Activate.
 func (s *Keys) ImportSlave(
 	ctx context.Context, by *licensing.Actor, masterID string, in ImportedSlave,
-) (v Slave, made bool, err error) {
+) (v Slave, outcome Imported, err error) {
 	if err := in.check(); err != nil {
-		return Slave{}, false, err
+		return Slave{}, "", err
 	}
 	master, err := s.Store.Master(ctx, masterID)
 	if err != nil {
-		return Slave{}, false, err
+		return Slave{}, "", err
 	}
 	// What tokens are signed with is there before the transaction begins.
 	if _, err := s.Tokens.Delegated(ctx); err != nil {
-		return Slave{}, false, err
+		return Slave{}, "", err
 	}
 	err = s.Store.Together(ctx, func(ctx context.Context) error {
-		if v, made, err = s.importSlave(ctx, by, master, in); err != nil || in.RuntimeKey == "" {
+		v, outcome, err = s.importSlave(ctx, by, master, in)
+		if err != nil || v.RuntimeKey == in.RuntimeKey || in.RuntimeKey == "" {
 			return err
 		}
 		_, err = s.activate(ctx, Key{Master: master, Slave: &v}, licensing.Client{
@@ -56,55 +71,72 @@ func (s *Keys) ImportSlave(
 		}
 		return err
 	})
-	return v, made, err
+	return v, outcome, err
 }
 
 // importSlave finds or makes the row, under the lock of the organisation.
 func (s *Keys) importSlave(
 	ctx context.Context, by *licensing.Actor, master Master, in ImportedSlave,
-) (v Slave, made bool, err error) {
+) (v Slave, outcome Imported, err error) {
 	room := 0
 	selected := Selection{OrganisationID: master.OrganisationID, MasterID: master.ID}
 	err = s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
+		if a.Key == nil || a.Key.ended() {
+			return ErrMasterRevoked
+		}
 		room = a.Organisation.TotalCredit + SpareSlaves
 		return nil
 	})
 	if err != nil {
-		return Slave{}, false, err
+		return Slave{}, "", err
 	}
 	found, err := s.Store.FindKey(ctx, SumOf(in.Key))
 	if err != nil {
-		return Slave{}, false, err
+		return Slave{}, "", err
 	}
 	if found != nil {
-		return found.same(master, in)
+		if v, outcome, err = found.same(master, in); outcome == Left || err != nil {
+			return v, outcome, err
+		}
+	} else {
+		v, outcome = Slave{
+			ID:             newID(),
+			OrganisationID: master.OrganisationID,
+			MasterID:       master.ID,
+			Comment:        in.Comment,
+			CreatedAt:      s.Clock.Now(),
+		}, Created
+		if err := s.Store.CreateSlave(ctx, v, SumOf(in.Key), room); err != nil {
+			return Slave{}, "", err
+		}
 	}
-	v = Slave{
-		ID:             newID(),
-		OrganisationID: master.OrganisationID,
-		MasterID:       master.ID,
-		Comment:        in.Comment,
-		CreatedAt:      s.Clock.Now(),
-	}
-	if err := s.Store.CreateSlave(ctx, v, SumOf(in.Key), room); err != nil {
-		return Slave{}, false, err
-	}
-	return v, true, s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
+	return v, outcome, s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
 		a.Emit(audit.Entry(by, "delegated.import_slave", nil, map[string]any{
-			"slave": v.ID, "master": v.MasterID, "organisation": v.OrganisationID,
+			"slave":        v.ID,
+			"master":       v.MasterID,
+			"organisation": v.OrganisationID,
+			"outcome":      string(outcome),
 		})) // without the comment, as where a slave is revoked
 		return nil
 	})
 }
 
 // same is the slave that is here, where it is the one that is imported.
-func (k *Key) same(master Master, in ImportedSlave) (Slave, bool, error) {
-	if k.Slave == nil || k.Slave.MasterID != master.ID ||
-		k.Slave.RuntimeKey != "" && in.RuntimeKey != "" && k.Slave.RuntimeKey != in.RuntimeKey {
-		return Slave{}, false, errOtherKey
+func (k *Key) same(master Master, in ImportedSlave) (Slave, Imported, error) {
+	switch {
+	case k.Slave == nil || k.Slave.MasterID != master.ID,
+		k.Slave.RuntimeKey != "" && in.RuntimeKey != "" && k.Slave.RuntimeKey != in.RuntimeKey:
+		return Slave{}, "", errOtherKey
+	case !k.Slave.RevokedAt.IsZero():
+		return Slave{}, "", errRevokedSlave
+	case k.Slave.RuntimeKey == "" && in.RuntimeKey != "":
+		return *k.Slave, Updated, nil
 	}
-	return *k.Slave, false, nil
+	return *k.Slave, Left, nil
 }
+
+// fewest is how many characters of a key differ at least: a column that was filled with one value makes no key.
+const fewest = 10
 
 // checkKey wants a key that could have been made by another system: text that a client can send.
 func checkKey(f apierr.Fields, name, key string) {
@@ -115,6 +147,14 @@ func checkKey(f apierr.Fields, name, key string) {
 		if r <= ' ' || r > '~' {
 			f.Add(name, "must be printable ASCII without blanks, such as base64")
 			return
+		}
+	}
+	if different := map[rune]bool{}; CouldBe(key) {
+		for _, r := range key {
+			different[r] = true
+		}
+		if len(different) < fewest {
+			f.Add(name, "must have 10 different characters; a uniform one could be guessed")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -25,7 +26,7 @@ type importedSlave struct {
 	RuntimeKey string `json:"runtime_key" text:"identifier"`
 }
 
-// slaveResult is what became of one: created, unchanged or failed.
+// slaveResult is what became of one: created, updated, unchanged or failed.
 type slaveResult struct {
 	Index   int    `json:"index"`
 	Outcome string `json:"outcome"`
@@ -39,6 +40,7 @@ type slaveResult struct {
 type importedSlavesBody struct {
 	Results   []slaveResult `json:"results"`
 	Created   int           `json:"created_count"`
+	Updated   int           `json:"updated_count"`
 	Unchanged int           `json:"unchanged_count"`
 	Failed    int           `json:"failed_count"`
 }
@@ -55,14 +57,14 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 	masterID := delegatedPathID(c, "master")
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (importedSlavesBody, error) {
 		answer := importedSlavesBody{Results: []slaveResult{}}
-		if _, err := m.Delegation.Store.Master(ctx, masterID); err != nil {
-			return answer, err
+		if master, err := m.Delegation.Store.Master(ctx, masterID); err != nil || !master.RevokedAt.IsZero() {
+			return answer, cmp.Or(err, error(delegation.ErrMasterRevoked))
 		}
 		for i, sent := range in.Slaves {
-			v, isNew, err := m.DelegatedKeys.ImportSlave(ctx, by, masterID, delegation.ImportedSlave{
+			v, outcome, err := m.DelegatedKeys.ImportSlave(ctx, by, masterID, delegation.ImportedSlave{
 				Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
 			})
-			answer.add(i, v, isNew, err)
+			answer.add(i, v, outcome, err)
 		}
 		return answer, nil
 	})
@@ -88,8 +90,8 @@ func (s *importedSlaves) check() error {
 	return bad.Err()
 }
 
-func (b *importedSlavesBody) add(index int, v delegation.Slave, isNew bool, err error) {
-	result := slaveResult{Index: index, Outcome: "unchanged", Details: map[string]any{}}
+func (b *importedSlavesBody) add(index int, v delegation.Slave, outcome delegation.Imported, err error) {
+	result := slaveResult{Index: index, Outcome: string(outcome), Details: map[string]any{}}
 	switch {
 	case err != nil:
 		e := apierr.From(wire.Refusal(err))
@@ -98,9 +100,10 @@ func (b *importedSlavesBody) add(index int, v delegation.Slave, isNew bool, err 
 			result.Details = e.Details
 		}
 		b.Failed++
-	case isNew:
-		result.Outcome = "created"
+	case outcome == delegation.Created:
 		b.Created++
+	case outcome == delegation.Updated:
+		b.Updated++
 	default:
 		b.Unchanged++
 	}

@@ -22,9 +22,35 @@ func (s *Store) List(
 	if err != nil {
 		return licensing.Page[licensing.License]{}, translate(err)
 	}
+	parts := []func() *gorm.DB{selected}
+	if f.Status == licensing.StatusExpired {
+		if parts, err = s.ended(ctx, selected, now); err != nil {
+			return licensing.Page[licensing.License]{}, translate(err)
+		}
+	}
 	span := licensing.Span{Page: f.Page, PerPage: f.PerPage, After: f.After}
 	newest := newestFirst("created_at", func(r *licenseRow) (time.Time, string) { return r.CreatedAt, r.ID })
-	return readPage(selected, licenseColumns, span, newest, (*licenseRow).license)
+	return readParts(parts, licenseColumns, span, newest, (*licenseRow).license)
+}
+
+// ended parts a selection of expired licenses into those of which it was told, which an index has in the order of
+// lists, and those of which it will be within a minute, which are few. Among all licenses the expired are the oldest:
+// newest first, hundreds of thousands of others would come before them.
+func (s *Store) ended(ctx context.Context, selected func() *gorm.DB, now time.Time) ([]func() *gorm.DB, error) {
+	var ids []string
+	err := s.db.Read(ctx).Table("licenses").
+		Where("is_active = true AND announced <> 'expired' AND expires_at <= ?", now).
+		Limit(fewFound+1).Pluck("id", &ids).Error
+	if len(ids) > fewFound {
+		return []func() *gorm.DB{selected}, err
+	}
+	parts := []func() *gorm.DB{func() *gorm.DB { return selected().Where("announced = 'expired'") }}
+	if len(ids) > 0 {
+		parts = append(parts, func() *gorm.DB {
+			return selected().Where("announced <> 'expired'").Where(db.In("id", ids))
+		})
+	}
+	return parts, err
 }
 
 // LicenseIDs implements licensing.Catalog.
@@ -115,7 +141,7 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	return q
 }
 
-// fewFound is up to how many licenses a search looks up first. Of more than that, a page is soon full when all are gone
+// fewFound is up to how many licenses a list looks up first. Of more than that, a page is soon full when all are gone
 // through, newest first.
 const fewFound = 2000
 

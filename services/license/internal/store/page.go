@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -57,6 +59,40 @@ func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o o
 	}
 	page, err := readSpan(q, columns, span, o, item)
 	page.Total = int(total)
+	return page, err
+}
+
+// readParts is readPage of what several queries select, no two of them the same row.
+func readParts[R, T any](parts []func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
+	licensing.Page[T], error,
+) {
+	if len(parts) == 1 {
+		return readPage(parts[0], columns, span, o, item)
+	}
+	// Each part is cut to what the whole can need, so that each is read by its own index.
+	most := func(n int, of func(*gorm.DB) *gorm.DB) func() *gorm.DB {
+		return func() *gorm.DB {
+			selects, texts := make([]any, len(parts)), make([]string, len(parts))
+			for i, part := range parts {
+				selects[i], texts[i] = of(part()).Limit(n), fmt.Sprintf("SELECT * FROM (?) AS part%d", i)
+			}
+			return parts[0]().Session(&gorm.Session{NewDB: true}).
+				Table("("+strings.Join(texts, " UNION ALL ")+") AS found", selects...)
+		}
+	}
+	var total int64
+	counted := most(licensing.MaxTotal+1, func(q *gorm.DB) *gorm.DB { return q.Select("1 AS one") })
+	if err := counted().Count(&total).Error; err != nil {
+		return licensing.Page[T]{}, db.Error(err)
+	}
+	rows := most(span.Page*span.PerPage+1, func(q *gorm.DB) *gorm.DB {
+		if span.After != nil {
+			q = q.Where(o.after, o.values(span.After)...)
+		}
+		return q.Select(columns).Order(o.by)
+	})
+	page, err := readSpan(rows, "*", span, o, item)
+	page.Total = min(int(total), licensing.MaxTotal+1)
 	return page, err
 }
 
