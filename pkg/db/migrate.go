@@ -56,7 +56,7 @@ func (d *DB) checkMigrated(ctx context.Context, sources []Migrations) error {
 	for _, v := range versions {
 		if v.Current < v.Known {
 			return fmt.Errorf("the schema %s has version %d of %d, and nothing is changed in maintenance mode: "+
-				"migrate first, with the command migrate or by a start without LATCHKEY_MAINTENANCE",
+				"migrate first, by a start without LATCHKEY_MAINTENANCE or the command migrate of a service",
 				v.Name, v.Current, v.Known)
 		}
 	}

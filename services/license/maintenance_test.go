@@ -62,6 +62,11 @@ func TestMaintenance(t *testing.T) {
 			resting.token()
 			resting.revocations(0)
 			resting.walk(id)
+			found := resting.ask(resting.front(ada), http.MethodPost, "/api/v1/admin/licenses/search",
+				fmt.Sprintf(`{"license_key": %q}`, key))
+			if resting.want(found, http.StatusOK, ""); found.body["total"] != 1.0 {
+				t.Errorf("a search by key: %v", found.body)
+			}
 			if ready := resting.call(http.MethodGet, "/readyz", ""); ready.body["maintenance"] != true ||
 				ready.body["status"] != "ready" {
 				t.Errorf("readyz: %v", ready.body)

@@ -1,6 +1,8 @@
 package license
 
 import (
+	"context"
+
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
@@ -17,6 +19,7 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 	}
 	s.licenses = &licensing.Licenses{
 		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
+		Unaudited: s.unaudited,
 	}
 	s.seats = &licensing.Seats{
 		Lookup:    s.lookup,
@@ -33,4 +36,10 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 	}
 	s.appliance = s.newAppliance(cfg)
 	return nil
+}
+
+// unaudited keeps in the log what the audit log cannot take.
+func (s *Service) unaudited(ctx context.Context, by *licensing.Actor, action, licenseID string) {
+	s.Log.WarnContext(ctx, "the audit log lacks this, because of maintenance mode",
+		"action", action, "admin_id", by.GetId(), "license_id", licenseID)
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -168,4 +171,17 @@ func hashOf(t *testing.T, d *db.DB, table string) [sha256.Size]byte {
 		t.Fatal(err)
 	}
 	return sha256.Sum256(fmt.Append(nil, rows))
+}
+
+// TestMaintenanceMakesNothing: a start in the wrong directory leaves nothing there.
+func TestMaintenanceMakesNothing(t *testing.T) {
+	t.Setenv("LATCHKEY_MAINTENANCE", "true")
+	dir := filepath.Join(t.TempDir(), "elsewhere")
+	err := run(t.Context(), anyPort(dir), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "LATCHKEY_MAINTENANCE") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory was made: %v", err)
+	}
 }

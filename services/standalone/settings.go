@@ -108,6 +108,12 @@ func (s *settings) makeDataDir() error {
 		}
 		return nil
 	}
+	if s.auth.Maintenance && s.DatabaseURL == "" {
+		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
+			return config.Problemf(&s.auth, &s.auth.Maintenance,
+				"must be false for the first start: %s has no data, and nothing is made in maintenance mode", s.DataDir)
+		}
+	}
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
 	}

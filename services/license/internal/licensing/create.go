@@ -33,7 +33,10 @@ type Licenses struct {
 	Clock   clock.Clock
 	// ShortLeases admits leases too short for production.
 	ShortLeases bool
-	finds       finds
+	// Unaudited hears of what the audit log cannot take in maintenance mode.
+	Unaudited func(ctx context.Context, by *Actor, action, licenseID string)
+
+	finds finds
 }
 
 // NewLicense is what an administrator says of a license to be made. Nil members take their defaults.

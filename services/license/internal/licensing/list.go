@@ -2,7 +2,10 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 // List reads a part of the licenses that f selects, newest first. A search by key gets an audit entry for the license
@@ -32,6 +35,10 @@ func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now t
 		ch.Emit(audited(by, "license.find_by_key", found.licenseID, nil, nil))
 		return nil
 	})
+	if errors.Is(err, apierr.ErrMaintenance) {
+		s.Unaudited(ctx, by, "license.find_by_key", found.licenseID)
+		err = nil
+	}
 	if err == nil {
 		s.finds.note(now, found)
 	}
