@@ -44,10 +44,16 @@ type Question struct {
 	HardwareID string
 	// LicenseID and Product may be empty, for any.
 	LicenseID, Product string
+	// Now is the time by the clock of whoever asks.
+	Now time.Time
 }
 
+// oldKey is how long after the end of its certificate a signing key is still taken, for clocks that go wrong.
+const oldKey = 24 * time.Hour
+
 // OpenStatement reads a signed statement and tells whether it answers a question. The nonce alone makes it one of now:
-// the clocks of the two need not agree. Errors: ErrAltered, ErrKind, ErrNonce, ErrMachine, ErrLicense, ErrProduct.
+// the clocks of the two need not agree, but the certificate must not have ended long ago. Errors: ErrAltered, ErrKind,
+// ErrNonce, ErrMachine, ErrLicense, ErrProduct.
 func OpenStatement(root ed25519.PublicKey, file []byte, q Question) (*Statement, error) {
 	opened, err := Open(root, file)
 	if err != nil {
@@ -65,7 +71,8 @@ func OpenStatement(root ed25519.PublicKey, file []byte, q Question) (*Statement,
 
 func (s *Statement) answers(q Question, of Certificate) error {
 	switch {
-	case s.Product != of.Product, s.IssuedAt.Before(of.NotBefore), s.IssuedAt.After(of.NotAfter):
+	case s.Product != of.Product, s.IssuedAt.Before(of.NotBefore), s.IssuedAt.After(of.NotAfter),
+		q.Now.After(of.NotAfter.Add(oldKey)):
 		return ErrAltered // signed by a key that may not sign this
 	case q.Nonce == "", s.Nonce != q.Nonce:
 		return ErrNonce

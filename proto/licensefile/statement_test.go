@@ -29,7 +29,7 @@ func TestOpenStatement(t *testing.T) {
 	kind := licensefile.KindStatement
 	good := signer(t, nil).Sign(kind, statement(t, nil))
 	asked := func(change func(*licensefile.Question)) licensefile.Question {
-		q := licensefile.Question{Nonce: "n-1", HardwareID: "machine-1", LicenseID: "l-1", Product: "editor"}
+		q := licensefile.Question{Nonce: "n-1", HardwareID: "machine-1", LicenseID: "l-1", Product: "editor", Now: now}
 		if change != nil {
 			change(&q)
 		}
@@ -65,6 +65,11 @@ func TestOpenStatement(t *testing.T) {
 			asked(nil), licensefile.ErrAltered},
 		"a key that has ended": {certified(func(c *licensefile.Certificate) { c.NotAfter = now.Add(-time.Minute) }),
 			asked(nil), licensefile.ErrAltered},
+		"by a clock that is a day ahead": {good,
+			asked(func(q *licensefile.Question) { q.Now = now.Add(24 * time.Hour) }), nil},
+		"a key that has ended for whoever asks": {good, asked(func(q *licensefile.Question) {
+			q.Now = now.Add(26 * time.Hour)
+		}), licensefile.ErrAltered},
 		"the same bytes as a license file": {signer(t, nil).Sign(licensefile.KindLicense, statement(t, nil)),
 			asked(nil), licensefile.ErrKind},
 		"cut":     {good[:len(good)-2], asked(nil), licensefile.ErrAltered},

@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
@@ -360,6 +363,13 @@ func TestSignedStatements(t *testing.T) {
 		if err != nil || said.Status != "active" || said.LicenseType != "time-limited" ||
 			!said.UsableUntil.Equal(said.ExpiresAt) || said.ExpiresAt.IsZero() {
 			t.Errorf("%+v, %v", said, err)
+		}
+		// The key that signs is in memory: an outage of the database does not end the proofs.
+		err = w.db.Statement(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("ALTER TABLE file_keys RENAME TO hidden_keys").Error
+		})
+		if again := ask("pc-1", `,"nonce":"n-2"`); err != nil || again.body["signed_statement"] == nil {
+			t.Errorf("%v, %s", err, again.raw)
 		}
 		for name, unsigned := range map[string]answer{
 			"without a nonce": ask("pc-1", ""), "without a seat": ask("pc-2", `,"nonce":"n-1"`),

@@ -25,7 +25,9 @@ import (
 
 // routes puts the surfaces on the public and the internal port.
 func (s *Service) routes(cfg Config) {
-	files := &licensefile.Files{Store: s.store, Seats: s.seats, Keys: s.fileKeys, Clock: s.Clock}
+	files := &licensefile.Files{
+		Store: s.store, Seats: s.seats, Keys: s.fileKeys, Signers: licensefile.NewSigners(s.Clock), Clock: s.Clock,
+	}
 	passwords := user.NewPasswords()
 	signIns := s.signIns(passwords)
 	dialects := s.dialects(cfg, signIns)

@@ -258,6 +258,9 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	if v.Valid && req.Nonce != "" {
 		resp.SignedStatement, err = a.Files.Statement(ctx, &v, req.Nonce)
 	}
+	if len(states) > 0 {
+		return resp, nil // what was consumed is told, also without a signature
+	}
 	return resp, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,12 +93,13 @@ type server struct {
 	sign func(machineID, nonce string) string
 }
 
-func (s *server) answer(machineID, nonce string) Answer {
-	a := Answer{LicenseID: "l-1", Product: "editor"}
+// answer is about the license l-1 for the key k-1.
+func (s *server) answer(a Account, machineID, nonce string) Answer {
+	answer := Answer{LicenseID: "l" + strings.TrimPrefix(a.LicenseKey.Reveal(), "k"), Product: "editor"}
 	if s.sign != nil && nonce != "" {
-		a.Statement = s.sign(machineID, nonce)
+		answer.Statement = s.sign(machineID, nonce)
 	}
-	return a
+	return answer
 }
 
 func (s *server) Activate(_ context.Context, a Account, machineID, nonce string) (Answer, error) {
@@ -109,8 +111,11 @@ func (s *server) Activate(_ context.Context, a Account, machineID, nonce string)
 			return Answer{}, &RefusedError{Code: errcode.DeviceLimitExceeded}
 		}
 		s.taken = append(s.taken, seat)
+		answer := s.answer(a, machineID, nonce)
+		answer.Taken = true
+		return answer, nil
 	}
-	return s.answer(machineID, nonce), nil
+	return s.answer(a, machineID, nonce), nil
 }
 
 func (s *server) Validate(_ context.Context, a Account, machineID, nonce string) (Answer, error) {
@@ -120,7 +125,7 @@ func (s *server) Validate(_ context.Context, a Account, machineID, nonce string)
 	if !slices.Contains(s.taken, a.LicenseKey.Reveal()+"/"+machineID) {
 		return Answer{}, &RefusedError{Code: errcode.DeviceNotActivated}
 	}
-	return s.answer(machineID, nonce), nil
+	return s.answer(a, machineID, nonce), nil
 }
 
 func (s *server) Deactivate(_ context.Context, a Account, machineID string) error {

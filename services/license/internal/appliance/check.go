@@ -79,7 +79,7 @@ func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {
 	if i.Cloud.Unseated {
 		call = a.Upstream.Activate
 	}
-	return a.Trust.prove(ctx, i.MachineID, i.Cloud.Answer.LicenseID, func(nonce string) (Answer, error) {
+	return a.prove(ctx, i.MachineID, i.Cloud.Answer.LicenseID, func(nonce string) (Answer, error) {
 		return call(ctx, i.Cloud.Account, i.MachineID, nonce)
 	})
 }

@@ -44,6 +44,8 @@ type Answer struct {
 	ExpiresAt, UsableUntil time.Time
 	// Statement is the signed form of all this, of package licensefile of proto; empty where none was asked for.
 	Statement string
+	// Taken says that the call took a seat, which was not there before.
+	Taken bool
 }
 
 // status of a connection. What the upstream refused stays refused until it says otherwise, however long it is away; and

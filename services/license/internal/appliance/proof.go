@@ -13,9 +13,10 @@ import (
 // signed it for this call, this machine and, where its id is known, this license; so neither another server that has a
 // certificate for its name, nor one that hands on what it was told before, licenses an installation. A refusal licenses
 // nothing and needs no signature. Errors: those of the call, errNotTrusted.
-func (t *Trust) prove(
+func (a *Appliance) prove(
 	ctx context.Context, machineID, licenseID string, call func(nonce string) (Answer, error),
 ) (Answer, error) {
+	t := &a.Trust
 	roots, err := t.Roots(ctx)
 	if err != nil {
 		return Answer{}, err
@@ -23,12 +24,16 @@ func (t *Trust) prove(
 	if t.Own || len(roots) == 0 {
 		return call("")
 	}
-	q := file.Question{Nonce: rand.Text(), HardwareID: machineID, LicenseID: licenseID, Product: t.Product}
+	q := file.Question{
+		Nonce: rand.Text(), HardwareID: machineID, LicenseID: licenseID, Product: t.Product, Now: a.now(),
+	}
 	answer, err := call(q.Nonce)
 	if err != nil {
 		return Answer{}, err
 	}
-	return proven(roots, answer.Statement, q)
+	said, err := proven(roots, answer.Statement, q)
+	said.Taken = answer.Taken
+	return said, err
 }
 
 // proven is what a statement says, if one of the roots stands behind it.

@@ -129,12 +129,20 @@ func TestAnUpstreamThatProvesNothingIsNotConnected(t *testing.T) {
 		!got.UsableUntil.Equal(noon.Add(90*24*time.Hour)) {
 		t.Errorf("kept %+v, which is not what was signed", got)
 	}
-	// Connected anew without a proof: the seat that is in use stays.
+	// Connected anew without a proof: the seat that is in use stays, also where its upstream is named in another way.
+	again := account("k-1")
+	again.URL += "/"
 	f.upstream.sign = nil
-	if err := f.Connect(t.Context(), ada, account("k-1")); err == nil {
-		t.Error("connected without a proof")
+	for _, a := range []Account{account("k-1"), again} {
+		if err := f.Connect(t.Context(), ada, a); err == nil {
+			t.Error("connected without a proof")
+		}
+		if f.want("still", Valid); len(f.upstream.taken) != 1 {
+			t.Errorf("the seats %v are left", f.upstream.taken)
+		}
 	}
-	if f.want("still", Valid); len(f.upstream.taken) != 1 {
-		t.Errorf("the seats %v are left", f.upstream.taken)
+	f.upstream.sign = vendor.sign(file.KindStatement, nil)
+	if err := f.Connect(t.Context(), ada, again); err != nil || len(f.upstream.taken) != 1 {
+		t.Errorf("under another address: %v, the seats %v are left", err, f.upstream.taken)
 	}
 }

@@ -13,14 +13,14 @@ const (
 )
 
 // activate takes a seat of a license, of any where its id is not known yet. An upstream that does not prove itself gets
-// it back.
+// it back, unless it was taken before: it may be the one in use, at an address that is written in another way.
 func (a *Appliance) activate(ctx context.Context, account Account, machineID, licenseID string) (Answer, error) {
 	calls, cancel := context.WithTimeout(ctx, min(account.timeout(), activateTime))
 	defer cancel()
-	answer, err := a.Trust.prove(calls, machineID, licenseID, func(nonce string) (Answer, error) {
+	answer, err := a.prove(calls, machineID, licenseID, func(nonce string) (Answer, error) {
 		return a.Upstream.Activate(calls, account, machineID, nonce)
 	})
-	if errors.Is(err, errNotTrusted) {
+	if errors.Is(err, errNotTrusted) && answer.Taken {
 		a.leave(ctx, &Installation{MachineID: machineID, Cloud: &Cloud{Account: account}})
 	}
 	return answer, err
@@ -41,7 +41,12 @@ func (a *Appliance) leave(ctx context.Context, left *Installation) {
 	_ = a.Upstream.Deactivate(ctx, left.Cloud.Account, left.MachineID)
 }
 
-// sits tells whether an installation has the seat that another has or had.
+// sits tells whether an installation has the seat that another has or had. The ids of licenses are unique everywhere,
+// while addresses and keys can be written in several ways.
 func (i *Installation) sits(other *Installation) bool {
-	return i.Cloud != nil && i.MachineID == other.MachineID && i.Cloud.sameSeat(&other.Cloud.Account)
+	if i.Cloud == nil || i.MachineID != other.MachineID {
+		return false
+	}
+	id := i.Cloud.Answer.LicenseID
+	return i.Cloud.sameSeat(&other.Cloud.Account) || id != "" && id == other.Cloud.Answer.LicenseID
 }

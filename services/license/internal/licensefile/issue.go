@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -27,7 +28,14 @@ type Files struct {
 	Store Store
 	Seats *licensing.Seats
 	Keys  *Keys
-	Clock clock.Clock
+	// Signers keeps the keys of products that sign statements, so that these do not wait for the database.
+	Signers *cache.Cache[string, *Key]
+	Clock   clock.Clock
+}
+
+// NewSigners makes an empty Files.Signers. A key that was replaced signs for a minute more; its certificate is as good.
+func NewSigners(c clock.Clock) *cache.Cache[string, *Key] {
+	return cache.New[string, *Key](cache.Options{Capacity: 1000, TTL: time.Minute, Stale: 24 * time.Hour}, c)
 }
 
 // Request says what file is wanted.

@@ -20,6 +20,8 @@ const (
 	keyLife = 10 * 365 * 24 * time.Hour
 	// renewKeys is how long before its end a signing key is replaced by itself.
 	renewKeys = 365 * 24 * time.Hour
+	// slowClocks is how far the clocks of other replicas may be behind that of the one which makes a key.
+	slowClocks = 5 * time.Minute
 	// rootLife is that of the root, which clients pin.
 	rootLife = 100 * 365 * 24 * time.Hour
 )
@@ -132,8 +134,8 @@ func (s *Keys) certified(ctx context.Context, use, product string, now time.Time
 		life = rootLife
 	}
 	k := Key{
-		KID: file.KID(public), Use: use, Product: product, Private: private, Public: public, NotBefore: now,
-		NotAfter: now.Add(life),
+		KID: file.KID(public), Use: use, Product: product, Private: private, Public: public,
+		NotBefore: now.Add(-slowClocks), NotAfter: now.Add(life),
 	}
 	k.Certificate, err = file.Certify(root.Private, public, file.Certificate{
 		Use: use, Product: product, NotBefore: k.NotBefore, NotAfter: k.NotAfter,

@@ -12,7 +12,9 @@ import (
 // Statement signs what a validation said of a license and the seat that was found, for whoever made the nonce.
 func (s *Files) Statement(ctx context.Context, v *licensing.Validation, nonce string) (string, error) {
 	l := v.License
-	key, err := s.Keys.signer(ctx, file.UseLicenses, l.Product)
+	key, _, err := s.Signers.Fetch(ctx, l.Product, func(ctx context.Context) (*Key, error) {
+		return s.Keys.signer(ctx, file.UseLicenses, l.Product)
+	})
 	if err != nil {
 		return "", err
 	}

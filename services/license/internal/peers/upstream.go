@@ -47,14 +47,15 @@ func (u Upstream) Activate(
 	ctx context.Context, a appliance.Account, machineID, nonce string,
 ) (appliance.Answer, error) {
 	s, err := u.ask(ctx, &a, "activate", members{"hardware_id": machineID})
-	refused := new(appliance.RefusedError)
-	if errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated || err == nil && nonce != "" {
-		return u.Validate(ctx, a, machineID, nonce)
-	}
-	if err == nil {
+	refused, taken := new(appliance.RefusedError), err == nil
+	answer := s.answer()
+	if errors.As(err, &refused) && refused.Code == errcode.AlreadyActivated || taken && nonce != "" {
+		answer, err = u.Validate(ctx, a, machineID, nonce)
+	} else if taken {
 		err = u.checkProduct(&s)
 	}
-	return s.answer(), err
+	answer.Taken = taken
+	return answer, err
 }
 
 // Validate implements appliance.Upstream.

@@ -67,7 +67,9 @@ func TestUpstreamAnswers(t *testing.T) {
 		"validate":   {200, `{"valid":true,` + goodLicense + `,"grace":true,"grace_ends_at":"2026-06-02T00:00:00Z"}`},
 		"deactivate": {200, `{"deactivated":true,"license_id":"0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"}`},
 	})
-	if got, err := loopback.Activate(t.Context(), o.account(), "m-1", ""); err != nil || got != want {
+	fresh := want
+	fresh.Taken = true
+	if got, err := loopback.Activate(t.Context(), o.account(), "m-1", ""); err != nil || got != fresh {
 		t.Errorf("activate: %+v, %v", got, err)
 	}
 	asGrace := want
@@ -97,7 +99,7 @@ func TestUpstreamIsAskedForAProof(t *testing.T) {
 		"validate": {200, `{"valid":true,` + goodLicense + `,"signed_statement":"signed"}`},
 	})
 	got, err := loopback.Activate(t.Context(), o.account(), "m-1", "n-1")
-	if err != nil || got.Statement != "signed" {
+	if err != nil || got.Statement != "signed" || !got.Taken {
 		t.Errorf("%+v, %v", got, err)
 	}
 	const asked = `{"hardware_id":"m-1","license_key":"LIC-1","nonce":"n-1"}`
