@@ -62,12 +62,21 @@ func backUp(ctx context.Context, s *suite, args []string, out io.Writer) error {
 		return err
 	}
 	// A folder that somebody else has made meanwhile is not replaced.
-	if err := errors.Join(syncFile(part), os.Rename(part, folder), syncFile(filepath.Dir(folder))); err != nil {
+	if err := errors.Join(syncFile(part), publish(part, folder), syncFile(filepath.Dir(folder))); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s has all that was answered before %s, and the keys in %s: keep it as secret as the "+
 		"data directory.\n%sOther settings are not in it.\nBring it back with latchkey --data-dir NEW_DIRECTORY restore "+
 		"%[1]s\n", folder, note.Begun, secretsFile, note.keepKeys())
+	return err
+}
+
+// publish gives a whole backup its name.
+func publish(part, folder string) error {
+	err := os.Rename(part, folder)
+	if errors.Is(err, fs.ErrExist) {
+		return &app.ArgumentError{Err: fmt.Errorf("%s exists meanwhile; name a folder that does not", folder)}
+	}
 	return err
 }
 

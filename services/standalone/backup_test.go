@@ -78,8 +78,21 @@ func TestInterruptedRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if out, code := r.command(); code != 1 || !strings.Contains(out, "repeat latchkey --data-dir "+r.dir+" restore") {
-		t.Errorf("it starts: %d %s", code, out)
+	for _, args := range [][]string{nil, {"doctor"}, {"backup", filepath.Join(t.TempDir(), "b")}} {
+		if out, code := r.command(args...); code != 2 ||
+			!strings.Contains(out, "repeat latchkey --data-dir "+r.dir+" restore") {
+			t.Errorf("%v: %d %s", args, code, out)
+		}
+	}
+	log := filepath.Join(r.dir, "license.db-wal")
+	if err := os.WriteFile(log, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := r.command("restore", folder); code != 2 || !strings.Contains(out, "is not empty") {
+		t.Errorf("beside a log: %d %s", code, out)
+	}
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
 	}
 	if out, code := r.command("restore", folder); code != 0 {
 		t.Fatalf("%d %s", code, out)

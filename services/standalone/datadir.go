@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -40,10 +39,6 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, err
 	}
 	d := &dataDir{path: path, lock: lock}
-	if _, err := os.Lstat(d.file(restoringFile)); err == nil {
-		return nil, errors.Join(fmt.Errorf("%s was being restored, and the restore was interrupted: repeat "+
-			"latchkey --data-dir %[1]s restore FOLDER", path), d.Close())
-	}
 	if err := d.readSecrets(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

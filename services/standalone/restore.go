@@ -59,17 +59,21 @@ func restore(_ context.Context, s *suite, args []string, out io.Writer) (err err
 }
 
 // requireEmpty refuses a data directory with anything in it, since a log of a database of before would be taken for one
-// of the restored database. What an interrupted restore left is replaced.
+// of the restored database. What an interrupted restore left is deleted.
 func (s *settings) requireEmpty() error {
-	if _, err := os.Lstat(filepath.Join(s.DataDir, restoringFile)); err == nil {
-		return nil
-	}
+	interrupted := s.restoring()
 	there, err := os.ReadDir(s.DataDir)
 	if err != nil {
 		return err
 	}
 	for _, entry := range there {
-		if name := entry.Name(); name != lockFile && name != "lost+found" {
+		switch name := entry.Name(); {
+		case slices.Contains([]string{lockFile, restoringFile, "lost+found"}, name):
+		case interrupted && slices.Contains(restored(), strings.TrimSuffix(name, ".part")):
+			if err := os.Remove(filepath.Join(s.DataDir, name)); err != nil {
+				return err
+			}
+		default:
 			return config.Problemf(s, &s.DataDir,
 				"%s is not empty (%s): name another directory, or move everything that is there away", s.DataDir, name)
 		}
@@ -77,13 +81,22 @@ func (s *settings) requireEmpty() error {
 	return nil
 }
 
+// restoring tells whether a restore of the data directory is not done.
+func (s *settings) restoring() bool {
+	_, err := os.Lstat(filepath.Join(s.DataDir, restoringFile))
+	return err == nil
+}
+
+// restored are the files that a restore makes, secrets last.
+func restored() []string { return append(databaseFiles(), credentials.File, secretsFile) }
+
 // readBackup finds the files to restore, and refuses what is not a whole backup of this program.
 func readBackup(folder string) (names []string, note backupNote, err error) {
 	sums, err := os.ReadFile(filepath.Join(folder, sumsFile))
 	if err != nil {
 		return nil, note, fmt.Errorf("%s is no backup: %w", folder, err)
 	}
-	known := append(databaseFiles(), credentials.File, secretsFile)
+	known := restored()
 	found := map[string]bool{}
 	for lines := bufio.NewScanner(bytes.NewReader(sums)); lines.Scan(); {
 		want, name, _ := strings.Cut(lines.Text(), "  ")

@@ -101,7 +101,12 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
 
 func (s *settings) makeDataDir() error {
-	if len(s.command) > 0 && !commands[s.command[0]].makesData {
+	needsData := len(s.command) > 0 && !commands[s.command[0]].makesData
+	if serves := len(s.command) == 0; (needsData || serves) && s.restoring() {
+		return config.Problemf(s, &s.DataDir, "is being restored; if that was interrupted, repeat "+
+			"latchkey --data-dir %s restore FOLDER", s.DataDir)
+	}
+	if needsData {
 		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
 			return config.Problemf(s, &s.DataDir,
 				"has no data that a command could work on (%v); name the directory of the suite", err)
