@@ -19,7 +19,11 @@ import (
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
 // MaxTimeout is the longest time that one call may take.
@@ -129,9 +133,14 @@ type Answer struct {
 
 // Do sends a request. Errors: a *Problem, ErrRedirected, ErrTooLong, a *ProxyError, and failures of the network;
 // FailureOf tells them apart. None of them names a credential.
-func (c *Client) Do(req *http.Request) (*Answer, error) {
+func (c *Client) Do(req *http.Request) (answer *Answer, err error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
+	if trace.Recording(ctx) {
+		var span oteltrace.Span
+		ctx, span = trace.Start(ctx, req.Method, spanOf(req)...)
+		defer func() { trace.End(span, err) }()
+	}
 	if err := c.policy.check(req.URL); err != nil {
 		return nil, err
 	}
@@ -161,6 +170,17 @@ func (c *Client) Do(req *http.Request) (*Answer, error) {
 		return nil, err
 	}
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+}
+
+// spanOf describes a call to those who read traces. The server is not told of the trace: it is a stranger's.
+func spanOf(req *http.Request) []oteltrace.SpanStartOption {
+	return []oteltrace.SpanStartOption{
+		oteltrace.WithSpanKind(oteltrace.SpanKindClient),
+		oteltrace.WithAttributes(
+			attribute.String("http.request.method", req.Method),
+			attribute.String("server.address", req.URL.Hostname()),
+		),
+	}
 }
 
 // pinned is where a call keeps the addresses that it may connect to.
