@@ -74,6 +74,7 @@ var nonsense = map[string][]string{
 	"LATCHKEY_EDGE_CHECK_EVERY":      {"0s", "1h", "x"},
 	"LATCHKEY_RETENTION_DAYS":        {"0", "-1", "3661", "x"},
 	"LATCHKEY_DATA_DIR":              {"/dev/null/x"},
+	"LATCHKEY_MAINTENANCE":           {"maybe"},
 	"OTEL_EXPORTER_OTLP_ENDPOINT":    {"collector:4318", "http://u:hunter2@collector"},
 	"OTEL_TRACES_SAMPLER":            {"nonsense", "always_on"}, // without a collector
 }
