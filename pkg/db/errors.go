@@ -91,8 +91,11 @@ func serverRefuses(err error) bool {
 	if code := pgCode(err); code != "" {
 		return code[:2] == "08" || code[:2] == "53" || slices.Contains(pgAway, code)
 	}
-	return slices.Contains([]int{codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY},
-		sqliteCode(err)&0xff)
+	switch sqliteCode(err) & 0xff {
+	case codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY:
+		return true
+	}
+	return false
 }
 
 // pgCode is the SQLSTATE of err, "" when it has none.

@@ -33,7 +33,8 @@ func TestMaintenance(t *testing.T) {
 			here.ada("")
 			ended, endedKey := here.create(2, 30)
 			here.want(here.post("activate", device(endedKey, "pc")), http.StatusCreated, "")
-			here.want(here.post("offline-token", `{"duration_hours": 24}`, here.bearer(ended, "pc")...), http.StatusCreated, "")
+			here.want(here.post("offline-token", `{"duration_hours": 24}`, here.bearer(ended, "pc")...),
+				http.StatusCreated, "")
 			here.revocations(0)
 			here.update(ended, `{"is_active":false}`) // the list has it once somebody asks, which would write
 

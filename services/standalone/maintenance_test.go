@@ -50,7 +50,8 @@ func TestMaintenance(t *testing.T) {
 		switch reads := openapi.Reads(op.method, op.route()); {
 		case reads && status < http.StatusInternalServerError:
 			answered++
-		case !reads && op.unavailable(status) && retry == "60" && strings.Contains(strings.ToUpper(body), "MAINTENANCE"):
+		case !reads && op.unavailable(status) && retry == "60" &&
+			strings.Contains(strings.ToUpper(body), "MAINTENANCE"):
 			refused++
 		default:
 			t.Errorf("%s %s (reads: %v) is answered %d %s", op.method, op.path, reads, status, body)

@@ -35,8 +35,9 @@ func TestVerifyRelease(t *testing.T) {
 		"a changed file":      {map[string]string{"b.tar.gz": "other"}, "b.tar.gz: FAILED"},
 		"a file nobody named": {map[string]string{"b.tar.gx": "content"}, "b.tar.gx is not in checksums.txt"},
 		"one like a pattern":  {map[string]string{"a.t.r.gz": "content"}, "a.t.r.gz is not in checksums.txt"},
-		"an image is missing": {map[string]string{"digests.txt": images[strings.Index(images, "\n")+1:]}, "image of auth"},
-		"an image twice":      {map[string]string{"digests.txt": images + images}, "image of auth"},
+		"an image is missing": {map[string]string{"digests.txt": images[strings.Index(images, "\n")+1:]},
+			"image of auth"},
+		"an image twice": {map[string]string{"digests.txt": images + images}, "image of auth"},
 		"another's image": {map[string]string{"digests.txt": strings.ReplaceAll(images, "latchkey-dev", "other")},
 			"image of auth"},
 	} {
