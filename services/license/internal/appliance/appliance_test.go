@@ -91,6 +91,8 @@ type server struct {
 	calls   int
 	// sign makes the statement of an answer; nil for none.
 	sign func(machineID, nonce string) string
+	// delay passes the time that an answer takes.
+	delay func()
 }
 
 // answer is about the license l-1 for the key k-1.
@@ -119,6 +121,9 @@ func (s *server) Activate(_ context.Context, a Account, machineID, nonce string)
 }
 
 func (s *server) Validate(_ context.Context, a Account, machineID, nonce string) (Answer, error) {
+	if s.delay != nil {
+		s.delay()
+	}
 	if s.calls++; s.failure != nil {
 		return Answer{}, s.failure
 	}

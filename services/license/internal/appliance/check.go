@@ -30,6 +30,7 @@ func (a *Appliance) Check(ctx context.Context) error {
 	if err != nil || !claimed {
 		return err
 	}
+	begun := a.now() // an answer that somebody held back is as old as the question
 	answer, asked := a.ask(ctx, i)
 	if ctx.Err() != nil {
 		return nil // this process ends; another one asks
@@ -38,7 +39,7 @@ func (a *Appliance) Check(ctx context.Context) error {
 		if now.Cloud == nil || now.Cloud.ID != i.Cloud.ID {
 			return nil
 		}
-		now.Cloud.hear(answer, asked, a.now())
+		now.Cloud.hear(answer, asked, begun)
 		if asked == nil {
 			now.SeenAt = a.now() // the upstream stands for it
 		}

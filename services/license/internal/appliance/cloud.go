@@ -20,7 +20,7 @@ type Cloud struct {
 	ConnectedAt time.Time
 	// Unseated says that the machine id has yet to be activated.
 	Unseated bool
-	// HeardAt is when the upstream last said that the installation is licensed.
+	// HeardAt is when the call was made to which the upstream last said that the installation is licensed.
 	HeardAt time.Time
 	// Refusal is the error code of the last answer, empty for a good one.
 	Refusal string
@@ -64,7 +64,7 @@ func (c *Cloud) status(now time.Time, setBack bool) Status {
 	return GracePeriod
 }
 
-// hear takes in what became of a call. A seat that is missed right after it was taken was given back by somebody who
+// hear takes in what became of a call that was made at a time. A seat that is missed right after it was taken was given back by somebody who
 // changed the license at the same time: it is taken again.
 func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 	var refused *RefusedError
@@ -99,13 +99,14 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 	if err != nil {
 		return err
 	}
+	begun := a.now()
 	answer, err := a.activate(ctx, account, before.MachineID, "")
 	if err != nil {
 		return explained(err)
 	}
 	now := a.now()
 	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
-	made.hear(answer, nil, now)
+	made.hear(answer, nil, begun)
 	err = a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
 		i.license(nil, made, now)
 		i.SeenAt = now // the upstream stands for it

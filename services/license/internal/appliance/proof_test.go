@@ -146,3 +146,22 @@ func TestAnUpstreamThatProvesNothingIsNotConnected(t *testing.T) {
 		t.Errorf("under another address: %v, the seats %v are left", err, f.upstream.taken)
 	}
 }
+
+// TestAnAnswerIsAsOldAsTheQuestion: one that was held back does not count from when it came.
+func TestAnAnswerIsAsOldAsTheQuestion(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Connect(t.Context(), ada, account("k-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.upstream.delay = func() { f.clock.Advance(freshFor - time.Minute) }
+	f.clock.Advance(2 * time.Minute)
+	if err := f.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.want("the answer has come", Valid)
+	f.clock.Advance(time.Minute)
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.want("ten minutes after the question", GracePeriod)
+}
