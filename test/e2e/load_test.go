@@ -109,10 +109,6 @@ func (r *roundRobin) foreign() []func(device string) error {
 	made := r.want(r.admin(http.MethodPost, "/integrations/licensespring",
 		fmt.Sprintf(`{"name":%q,"rate_limit":{"per_minute":0,"per_hour":0}}`, code)), 201, "")
 	_, key := r.create(fmt.Sprintf(`{"customer_id":"springs","product":%q,"max_devices":1000000}`, code))
-	organisation := r.want(r.admin(http.MethodPost, "/delegated/organisations",
-		fmt.Sprintf(`{"name":%q,"credits":1000000}`, code)), 201, "").text("organisation")
-	master := r.want(r.admin(http.MethodPost, "/delegated/organisations/"+organisation+"/masters",
-		fmt.Sprintf(`{"product":%q,"operating_system":"linux"}`, code)), 201, "").text("master_key")
 	return []func(string) error{
 		func(pc string) error {
 			c := chain{roundRobin: r}
@@ -124,6 +120,11 @@ func (r *roundRobin) foreign() []func(device string) error {
 		},
 		func(pc string) error {
 			c := chain{roundRobin: r}
+			// Each time another organisation, since calls with one master key are limited.
+			organisation := c.manages(201, http.MethodPost, "/delegated/organisations",
+				fmt.Sprintf(`{"name":%q,"credits":1}`, rand.Text())).text("organisation")
+			master := c.manages(201, http.MethodPost, "/delegated/organisations/"+organisation+"/masters",
+				fmt.Sprintf(`{"product":%q,"operating_system":"linux"}`, code)).text("master_key")
 			slave := c.ask(200, "license", http.MethodPost, "/slaves", fmt.Sprintf(`{"masterKey":%q}`, master))
 			c.ask(201, "license", http.MethodPost, "/activate",
 				fmt.Sprintf(`{"masterOrSlaveKey":%q,"runtimeKey":%q}`, slave.text("key"), pc))
