@@ -64,8 +64,8 @@ func (c *Cloud) status(now time.Time, setBack bool) Status {
 	return GracePeriod
 }
 
-// hear takes in what became of a call that was made at a time. A seat that is missed right after it was taken was given back by somebody who
-// changed the license at the same time: it is taken again.
+// hear takes in what became of a call that was made at a time. A seat that is missed right after it was taken was given
+// back by somebody who changed the license at the same time: it is taken again.
 func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 	var refused *RefusedError
 	switch {
