@@ -38,6 +38,14 @@ func TestMaintenance(t *testing.T) {
 	before := contents(t, dir)
 
 	t.Setenv("LATCHKEY_MAINTENANCE", "true")
+	if err := os.Rename(filepath.Join(dir, credentials.File), filepath.Join(dir, "kept.json")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, stop = start(t, anyPort(dir)) // it makes no demo instead
+	stop()
+	if err := os.Rename(filepath.Join(dir, "kept.json"), filepath.Join(dir, credentials.File)); err != nil {
+		t.Fatal(err)
+	}
 	c, _, stop := start(t, anyPort(dir))
 	for range 2 { // from the database, and from memory
 		if status := validate(t, c, "validate"); status != http.StatusOK {

@@ -15,7 +15,7 @@ import (
 )
 
 // prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo
-// license are made when there are none. A database that somebody else runs gets neither: it may be in use, or become
+// license are made when there are none, but not in maintenance mode. A database that somebody else runs gets neither: it may be in use, or become
 // so.
 func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (credentials.Credentials, error) {
 	var before credentials.Credentials
@@ -29,7 +29,7 @@ func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (
 		urls["auth"], urls["license"], urls["analytics"], urls["admin"]
 	if s.settings.DatabaseURL != "" {
 		c.APIKey, c.LicenseID, c.LicenseKey = "", "", ""
-	} else {
+	} else if !s.readOnly {
 		owner := client.Client{
 			AuthURL:     "http://auth",
 			AdminURL:    "http://admin",
