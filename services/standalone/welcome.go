@@ -15,8 +15,8 @@ import (
 )
 
 // prepareCredentials brings credentials.json up to date and returns its content. On SQLite the demo key and the demo
-// license are made when there are none, but not in maintenance mode. A database that somebody else runs gets neither: it may be in use, or become
-// so.
+// license are made when there are none, but not in maintenance mode. A database that somebody else runs gets neither:
+// it may be in use, or become so.
 func prepareCredentials(ctx context.Context, s *suite, urls map[string]string) (credentials.Credentials, error) {
 	var before credentials.Credentials
 	d := s.data

@@ -175,8 +175,8 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
-// TestServersRestartUnderLoad ends the broker and the database as SIGTERM and as kill -9 do, under load: whatever cannot
-// be done meanwhile is refused with 503 and a Retry-After, and what was acknowledged is not lost.
+// TestServersRestartUnderLoad ends the broker and the database as SIGTERM and as kill -9 do, under load: whatever
+// cannot be done meanwhile is refused with 503 and a Retry-After, and what was acknowledged is not lost.
 func TestServersRestartUnderLoad(t *testing.T) {
 	w := start(t, false)
 	r := w.behindGateway()
