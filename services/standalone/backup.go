@@ -67,7 +67,8 @@ func backUp(ctx context.Context, s *suite, args []string, out io.Writer) error {
 	}
 	_, err = fmt.Fprintf(out, "%s has all that was answered before %s, and the keys in %s: keep it as secret as the "+
 		"data directory.\n%sOther settings are not in it.\n"+
-		"Bring it back with latchkey --data-dir NEW_DIRECTORY restore %[1]s\n", folder, note.Begun, secretsFile, note.keepKeys())
+		"Bring it back with latchkey --data-dir NEW_DIRECTORY restore %[1]s\n",
+		folder, note.Begun, secretsFile, note.keepKeys())
 	return err
 }
 
