@@ -109,6 +109,7 @@ func measurements() []measurement {
 		{"backlog", (*bench).backlogs},
 		{"cost", (*bench).cost},
 		{"soak", (*bench).soak},
+		{"import", (*bench).imports},
 		{"lists", (*bench).lists},
 		{"against", (*bench).compareBuilds},
 	}

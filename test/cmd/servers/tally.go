@@ -4,10 +4,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -23,12 +25,14 @@ type tally struct {
 
 	passed, failed, skipped int
 	uncovered               map[string]int // tests by reason
+	took                    []testEvent    // the ends of tests that are not part of another
 	pending                 map[string]*strings.Builder
 }
 
 // testEvent is one line of go test -json (go doc test2json, go help buildjson).
 type testEvent struct {
 	Action, Package, Test, Output string
+	Elapsed                       float64 // seconds
 }
 
 func (t *tally) read(events io.Reader) error {
@@ -106,7 +110,19 @@ func (t *tally) finish(e testEvent) {
 	default:
 		return
 	}
+	if !strings.Contains(e.Test, "/") {
+		t.took = append(t.took, e)
+	}
 	delete(t.pending, e.key())
+}
+
+// slowest are up to n tests that took the most time, a line each. Tests of two packages share the processors.
+func (t *tally) slowest(n int) (lines []string) {
+	slices.SortStableFunc(t.took, func(a, b testEvent) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	for _, e := range t.took[:min(n, len(t.took))] {
+		lines = append(lines, fmt.Sprintf("%6.1f s  %s  %s", e.Elapsed, path.Base(e.Package), e.Test))
+	}
+	return lines
 }
 
 // flushPackage shows what the tests of a failed package said that never ended: it ran into its deadline or crashed.

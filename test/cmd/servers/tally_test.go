@@ -11,9 +11,10 @@ import (
 const events = `{"Action":"start","Package":"p"}
 {"Action":"run","Package":"p","Test":"TestGood"}
 {"Action":"output","Package":"p","Test":"TestGood","Output":"quiet\n"}
-{"Action":"pass","Package":"p","Test":"TestGood"}
+{"Action":"pass","Package":"p","Test":"TestGood/part","Elapsed":9}
+{"Action":"pass","Package":"p","Test":"TestGood","Elapsed":9.5}
 {"Action":"output","Package":"p","Test":"TestBad","Output":"    bad_test.go:3: why\n"}
-{"Action":"fail","Package":"p","Test":"TestBad"}
+{"Action":"fail","Package":"p","Test":"TestBad","Elapsed":12}
 {"Action":"output","Package":"p","Test":"TestFar","Output":"    far.go:9: NOT COVERED: RabbitMQ: set a URL\n"}
 {"Action":"skip","Package":"p","Test":"TestFar"}
 {"Action":"output","Package":"p","Test":"TestHung","Output":"stuck here\n"}
@@ -35,8 +36,11 @@ func TestTally(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("shown:\n%s\nwant:\n%s", &out, want)
 	}
-	if got := tally.String(); got != "1 passed, 1 failed, 1 skipped" {
+	if got := tally.String(); got != "2 passed, 1 failed, 1 skipped" {
 		t.Error(got)
+	}
+	if got := tally.slowest(2); !slices.Equal(got, []string{"  12.0 s  p  TestBad", "   9.5 s  p  TestGood"}) {
+		t.Errorf("%q", got)
 	}
 	if got := tally.gaps(); !slices.Equal(got, []string{"1 tests: RabbitMQ: set a URL"}) {
 		t.Errorf("%q", got)

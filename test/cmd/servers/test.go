@@ -48,6 +48,9 @@ func test(ctx context.Context, args []string) (int, error) {
 	code, err := goTest(ctx, tally, plan, g)
 	gaps := append(g.gaps(), tally.gaps()...)
 	fmt.Printf("\n==> %s in %s\n", tally, time.Since(started).Round(time.Second))
+	if tally.passed > manyTests {
+		fmt.Printf("    The slowest:\n    %s\n", strings.Join(tally.slowest(20), "\n    "))
+	}
 	g.print(os.Stdout)
 	printGaps(os.Stdout, gaps)
 	if err == nil && plan.requireReal && len(gaps) > 0 {
@@ -167,6 +170,9 @@ func (g *ground) environ(plan testPlan) (environ []string) {
 	}
 	return environ
 }
+
+// manyTests is from how many tests on it is of interest which are the slowest.
+const manyTests = 1000
 
 // goTest runs go test over the workspace, or over the packages named in the arguments.
 func goTest(ctx context.Context, t *tally, plan testPlan, g *ground) (int, error) {
