@@ -14,7 +14,7 @@ import (
 
 // Goals: the share of the rate of bulk creation that imports reach.
 const (
-	importFloor = 0.3
+	importFloor = 0.2
 	importAim   = 0.5
 )
 
