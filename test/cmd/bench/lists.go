@@ -34,7 +34,8 @@ const (
 			at + interval '1 year',
 			at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours' ELSE interval '0' END,
 			CASE WHEN n % 5000 = 2 THEN now() END, true, n % 2 = 0, 0, at, at, '', 0,
-			CASE WHEN n % 20 > 0 AND at + interval '1 year 48 hours' <= now() THEN 'expired' ELSE '' END
+			CASE WHEN n % 20 > 0 AND at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours'
+				ELSE interval '0' END <= now() - interval '1 minute' THEN 'expired' ELSE '' END
 		FROM (SELECT n, now() - n * interval '1 minute' AS at FROM generate_series(1, $1) AS n) AS made`
 	listedDevices = `INSERT INTO license.devices (id, license_id, hardware_id, name, os_name, os_version, app_version,
 			is_active, activated_at, activated_version)

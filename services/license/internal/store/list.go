@@ -40,6 +40,7 @@ func (s *Store) ended(ctx context.Context, selected func() *gorm.DB, now time.Ti
 	var ids []string
 	err := s.db.Read(ctx).Table("licenses").
 		Where("is_active = true AND announced <> 'expired' AND expires_at <= ?", now).
+		Where("usable_until <= ?", now). // not those in grace
 		Limit(fewFound+1).Pluck("id", &ids).Error
 	if len(ids) > fewFound {
 		return []func() *gorm.DB{selected}, err
