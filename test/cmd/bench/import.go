@@ -65,23 +65,29 @@ func (b *bench) change(ctx context.Context, path string, body any) (float64, err
 	if err != nil {
 		return 0, err
 	}
-	url := b.suite.AdminURL + "/api/v1/admin/licenses" + path
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(sent))
+	took, status, answer, err := b.askAdmin(ctx, http.MethodPost, path, bytes.NewReader(sent))
+	if err == nil && (status/100 != 2 || status == http.StatusMultiStatus) {
+		err = fmt.Errorf("%s answered %d %.300s", path, status, answer)
+	}
+	return took.Seconds(), err
+}
+
+// askAdmin makes a call below admin's licenses. took is until the answer was read.
+func (b *bench) askAdmin(
+	ctx context.Context, method, path string, body io.Reader,
+) (took time.Duration, status int, answer []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, b.suite.AdminURL+"/api/v1/admin/licenses"+path, body)
 	if err != nil {
-		return 0, err
+		return 0, 0, nil, err
 	}
 	req.Header.Set("X-Admin-API-Key", b.suite.AdminAPIKey)
 	req.Header.Set("Content-Type", "application/json")
 	began := time.Now()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, 0, nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	took := time.Since(began).Seconds()
-	if err == nil && resp.StatusCode/100 != 2 || resp.StatusCode == http.StatusMultiStatus {
-		err = fmt.Errorf("%s answered %d %.300s", path, resp.StatusCode, answer)
-	}
-	return took, err
+	answer, err = io.ReadAll(resp.Body)
+	return time.Since(began), resp.StatusCode, answer, err
 }

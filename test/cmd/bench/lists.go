@@ -3,14 +3,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // listLimit is how long a list may take at a million licenses, in milliseconds.
@@ -113,22 +110,10 @@ func (b *bench) lists(ctx context.Context) error {
 
 // askList is how long admin takes for a GET below its licenses, in milliseconds.
 func (b *bench) askList(ctx context.Context, path string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.suite.AdminURL+"/api/v1/admin/licenses"+path, nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("X-Admin-API-Key", b.suite.AdminAPIKey)
-	began := time.Now()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	took := float64(time.Since(began).Microseconds()) / 1000
+	took, status, answer, err := b.askAdmin(ctx, http.MethodGet, path, nil)
 	// Out of time, after two seconds, is a value, too.
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
-		err = cmp.Or(err, fmt.Errorf("answered %d %s", resp.StatusCode, strings.TrimSpace(string(body))))
+	if err == nil && status != http.StatusOK && status != http.StatusServiceUnavailable {
+		err = fmt.Errorf("answered %d %s", status, strings.TrimSpace(string(answer)))
 	}
-	return took, err
+	return float64(took.Microseconds()) / 1000, err
 }

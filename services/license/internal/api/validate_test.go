@@ -12,7 +12,7 @@ func sameAsJSON(t *testing.T, r validateResponse) {
 	t.Helper()
 	want, err := json.Marshal(r)
 	if err != nil {
-		t.Skip(err) // a year that no database holds
+		t.Fatal(err)
 	}
 	if got := r.appendJSON(nil); string(got) != string(want) {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -42,7 +42,8 @@ func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
 	f.Add(false, "CODE", "<id>", "\xff\u2028\"", int64(-62135596800), int64(0), 0, -1, false)
 	f.Fuzz(func(t *testing.T, valid bool, code, id, feature string, seconds, nanos int64, seats, taken int,
 		cached bool) {
-		end := time.Unix(seconds, nanos).UTC()
+		const begin, years = -62135596800, 9999 * 365 * 86400 // later ends are no JSON, and no database holds them
+		end := time.Unix(begin+int64(uint64(seconds-begin)%years), nanos%1e9).UTC()
 		sameAsJSON(t, validateResponse{
 			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
 			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached, Product: id,

@@ -2,6 +2,7 @@ package delegation
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
@@ -43,19 +44,15 @@ var (
 
 // ImportSlave takes over a slave of a master: its key goes on, and the device that it has activated gets a seat and
 // costs a credit, once. A slave that is here with this device, or shall have none, is left as it is. Errors:
-// VALIDATION_ERROR, ErrMasterNotFound, ErrMasterRevoked, ErrTooManySlaves, those of Activate.
+// VALIDATION_ERROR, ErrMasterRevoked, ErrTooManySlaves, those of Activate.
 func (s *Keys) ImportSlave(
-	ctx context.Context, by *licensing.Actor, masterID string, in ImportedSlave,
+	ctx context.Context, by *licensing.Actor, master Master, in ImportedSlave,
 ) (v Slave, outcome Imported, err error) {
 	if err := in.check(); err != nil {
 		return Slave{}, "", err
 	}
-	master, err := s.Store.Master(ctx, masterID)
-	if err != nil {
-		return Slave{}, "", err
-	}
 	// What tokens are signed with is there before the transaction begins.
-	if _, err := s.Tokens.Delegated(ctx); err != nil {
+	if _, err = s.Tokens.Delegated(ctx); err != nil {
 		return Slave{}, "", err
 	}
 	err = s.Store.Together(ctx, func(ctx context.Context) error {
@@ -135,7 +132,7 @@ func (k *Key) same(master Master, in ImportedSlave) (Slave, Imported, error) {
 	return *k.Slave, Left, nil
 }
 
-// fewest is how many characters of a key differ at least: a column that was filled with one value makes no key.
+// fewest is how many different characters a key has at least: a column that was filled with one value makes no key.
 const fewest = 10
 
 // checkKey wants a key that could have been made by another system: text that a client can send.
@@ -154,7 +151,7 @@ func checkKey(f apierr.Fields, name, key string) {
 			different[r] = true
 		}
 		if len(different) < fewest {
-			f.Add(name, "must have 10 different characters; a uniform one could be guessed")
+			f.Add(name, fmt.Sprintf("must have %d different characters; a uniform one could be guessed", fewest))
 		}
 	}
 }

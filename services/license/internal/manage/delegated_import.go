@@ -57,11 +57,12 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 	masterID := delegatedPathID(c, "master")
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (importedSlavesBody, error) {
 		answer := importedSlavesBody{Results: []slaveResult{}}
-		if master, err := m.Delegation.Store.Master(ctx, masterID); err != nil || !master.RevokedAt.IsZero() {
+		master, err := m.Delegation.Store.Master(ctx, masterID)
+		if err != nil || !master.RevokedAt.IsZero() {
 			return answer, cmp.Or(err, error(delegation.ErrMasterRevoked))
 		}
 		for i, sent := range in.Slaves {
-			v, outcome, err := m.DelegatedKeys.ImportSlave(ctx, by, masterID, delegation.ImportedSlave{
+			v, outcome, err := m.DelegatedKeys.ImportSlave(ctx, by, master, delegation.ImportedSlave{
 				Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
 			})
 			answer.add(i, v, outcome, err)
