@@ -28,7 +28,7 @@ const (
 	bufferSize = 16_384
 	handedOver = 16
 	// together is how many of them may be published at once.
-	together = 4
+	together = 12
 	// publishTimeout bounds one publish; once the process is to end, lastTimeout does.
 	publishTimeout = 10 * time.Second
 	lastTimeout    = time.Second

@@ -201,7 +201,7 @@ func TestAGracefulEndLosesNothing(t *testing.T) {
 }
 
 func TestASilentBusHoldsNothingUp(t *testing.T) {
-	const events = 12_000
+	const events = 16_000 // more than may wait and be under way
 	eachInBubble(t, func(t *testing.T, d *db.DB) {
 		b := &bus{}
 		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t)})

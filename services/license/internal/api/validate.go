@@ -195,7 +195,7 @@ func (a *API) validate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 256)))
+	httpx.WriteJSON(c, http.StatusOK, resp.appendJSON(make([]byte, 0, 512)))
 	return nil
 }
 
@@ -274,6 +274,9 @@ func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[stri
 
 // refused tells a verdict on the license from a failure to reach one: only the first says "valid": false.
 func refused(err error) bool {
+	if err == nil {
+		return false // nothing to make a pointer for
+	}
 	var e *apierr.Error
 	return errors.As(err, &e) &&
 		(e.Kind == apierr.NotFound || e.Kind == apierr.Forbidden || e.Kind == apierr.Unauthenticated)

@@ -43,7 +43,8 @@ func (s *Seen) Seen(now licensing.Sighting) {
 	last := s.pending[now.DeviceID]
 	if last == nil {
 		if len(s.pending) < maxSeen {
-			s.pending[now.DeviceID] = &now
+			first := now // now itself would be on the heap in every call
+			s.pending[now.DeviceID] = &first
 		}
 		return
 	}
