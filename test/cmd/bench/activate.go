@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -19,7 +18,7 @@ const (
 // activate measures fresh activations over HTTP against the same work done by pgbench: on a database of its own with no
 // service behind it, so that pgbench has neither events to publish nor caches to keep.
 func (b *bench) activate(ctx context.Context) error {
-	database, err := b.newDatabase(ctx, "pgbench")
+	database, err := b.newDatabase(ctx, b.bin, "pgbench")
 	if err != nil {
 		return err
 	}
@@ -32,10 +31,6 @@ func (b *bench) activate(ctx context.Context) error {
 	if err := warm(ctx, b.suite.LicenseURL, b.suite.APIKey, licenses); err != nil {
 		return err
 	}
-	processes := map[string]int{
-		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(),
-		"RabbitMQ": b.suite.RabbitMQ.PID(),
-	}
 	bench := pgbench{bin: b.suite.Postgres.Bin, url: database, dir: b.group.Dir, span: b.span}
 	wrong := b.atMost(row{Name: "fresh activation, wrong answers", Floor: new(0.0)})
 	for _, set := range []struct {
@@ -47,7 +42,7 @@ func (b *bench) activate(ctx context.Context) error {
 			ratio: b.ratio("fresh activation of pgbench, one statement, "+set.name, activateFloor, activateAim),
 			plain: b.info("fresh activation of pgbench, plain transaction, "+set.name, ""),
 			rate:  b.info("  activations, "+set.name, "/s"), p99: b.info("  activations, "+set.name+", p99", "ms"),
-			cpu:  b.meters("activations, "+set.name, processes),
+			cpu:  b.meters("activations, "+set.name, b.processes()),
 			one:  b.info("  pgbench, one statement, "+set.name, "/s"),
 			four: b.info("  pgbench, plain transaction, "+set.name, "/s"),
 		}

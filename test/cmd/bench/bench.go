@@ -154,7 +154,12 @@ func (b *bench) serveLicense(ctx context.Context, name string, cmd *exec.Cmd) (r
 
 // license is a command of the license binary.
 func (b *bench) license(command, databaseURL, authURL string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(b.bin, "license"), command)
+	return b.licenseOf(b.bin, command, databaseURL, authURL)
+}
+
+// licenseOf is a command of the license binary in the folder bin.
+func (b *bench) licenseOf(bin, command, databaseURL, authURL string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(bin, "license"), command)
 	cmd.Dir = b.group.Dir
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
@@ -169,8 +174,8 @@ func (b *bench) license(command, databaseURL, authURL string) *exec.Cmd {
 	return cmd
 }
 
-// newDatabase makes a database on the suite's server with the license service's schema.
-func (b *bench) newDatabase(ctx context.Context, name string) (string, error) {
+// newDatabase makes a database on the suite's server with the schema of the license binary in the folder bin.
+func (b *bench) newDatabase(ctx context.Context, bin, name string) (string, error) {
 	if _, err := b.database.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return "", err
 	}
@@ -179,7 +184,8 @@ func (b *bench) newDatabase(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	u.Path = "/" + name
-	if out, err := b.license("migrate", u.String(), b.suite.Process("auth").InternalURL).CombinedOutput(); err != nil {
+	cmd := b.licenseOf(bin, "migrate", u.String(), b.suite.Process("auth").InternalURL)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("migrate the database %s: %w\n%s", name, err, out)
 	}
 	return u.String(), nil

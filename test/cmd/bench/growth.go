@@ -103,7 +103,7 @@ func (b *bench) growthRounds(ctx context.Context, processes []*populated) error 
 func (b *bench) populate(ctx context.Context, counts ...int64) (processes []*populated, err error) {
 	for _, count := range counts {
 		name := fmt.Sprintf("licenses%d", count)
-		database, err := b.newDatabase(ctx, name)
+		database, err := b.newDatabase(ctx, b.bin, name)
 		if err != nil {
 			return nil, err
 		}

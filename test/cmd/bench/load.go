@@ -24,6 +24,8 @@ type target struct {
 	url    string
 	path   string
 	apiKey string
+	// members are further ones of the body, each after a comma.
+	members string
 	// status and marks must be in every answer; named says that the license's id must be as well.
 	status string
 	marks  []string
@@ -130,7 +132,7 @@ func newWorker(ctx context.Context, t target, number int) (*worker, error) {
 		latencies: make([]uint32, 0, 1<<15),
 	}
 	key, hardware := strings.Repeat("k", keyLen), strings.Repeat("h", hardwareLen)
-	body := `{"license_key":"` + key + `","hardware_id":"` + hardware + `"}`
+	body := `{"license_key":"` + key + `","hardware_id":"` + hardware + `"` + t.members + `}`
 	w.request = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nX-Api-Key: %s\r\nContent-Type: "+
 		"application/json\r\nContent-Length: %d\r\n\r\n%s",
 		t.path, host, t.apiKey, len(body), body)

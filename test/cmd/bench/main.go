@@ -69,8 +69,8 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.span, "span", 0, "time that each target is under load in a round; default 2s, with --quick 1s")
 	flags.StringVar(&o.profileDir, "profile", "", "measure nothing: write profiles of a license process under load "+
 		"to this folder, for go tool pprof")
-	flags.StringVar(&o.against, "against", "", "folder of another checkout of Latchkey, whose embedded activations "+
-		"are measured in turns with this one's")
+	flags.StringVar(&o.against, "against", "", "folder of another checkout of Latchkey, which is measured in turns "+
+		"with this one")
 	_ = flags.Parse(args) // ExitOnError
 	if flags.NArg() > 0 || o.rounds < 1 {
 		return o, errors.New("unknown argument, or no rounds; see --help")
@@ -100,6 +100,7 @@ func measurements() []measurement {
 		{"validate", (*bench).validate},
 		{"statements", (*bench).statements},
 		{"activate", (*bench).activate},
+		{"metered", (*bench).metered},
 		{"lease", (*bench).lease},
 		{"overload", (*bench).overload},
 		{"outbox", (*bench).outbox},

@@ -15,6 +15,14 @@ type meter struct {
 // meters are those of everybody who works for a request.
 type meters []*meter
 
+// processes are those whose processor time calls to the license service take.
+func (b *bench) processes() map[string]int {
+	return map[string]int{
+		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(),
+		"RabbitMQ": b.suite.RabbitMQ.PID(),
+	}
+}
+
 func (b *bench) meters(name string, pids map[string]int) (all meters) {
 	for _, who := range []string{"server", "load generator", "PostgreSQL", "RabbitMQ", "analytics"} {
 		if pid, ok := pids[who]; ok {

@@ -44,8 +44,8 @@ func serveProfiled(ctx context.Context, addr string) {
 // profileTime is how long the profiled process is under load.
 const profileTime = 10 * time.Second
 
-// profiles writes where warm validations, with and without a limit, and fresh activations spend processor time and
-// memory: to validate.cpu, validate.allocs, limited.cpu and so on in the folder of --profile.
+// profiles writes where warm validations, with and without a limit, fresh activations and validations that consume
+// spend processor time and memory: to validate.cpu, validate.allocs, limited.cpu and so on in the folder of --profile.
 func (b *bench) profiles(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -78,6 +78,7 @@ func (b *bench) profiles(ctx context.Context) error {
 		{"validate", validation(p.url, b.suite.APIKey), anyOf(licenses)},
 		{"limited", validation(p.url, limited), anyOf(licenses)},
 		{"activate", activation(p.url, b.suite.APIKey), b.freshDevices(licenses)},
+		{"metered", metered(p.url, b.suite.APIKey), anyOf(licenses)},
 	} {
 		if err := b.profile(ctx, step.name, address, step.target, step.next); err != nil {
 			return err

@@ -17,6 +17,7 @@ const (
 // contender is a target in a set of rounds, and where its figures go.
 type contender struct {
 	target
+	next    func(conn, i int) (call, bool)
 	ratio   *row // of the baseline's rate in the same round; nil for the baseline
 	rate    *row
 	p50     *row
@@ -27,7 +28,7 @@ type contender struct {
 
 func (b *bench) contender(name string, t target, ratio *row, pids map[string]int) *contender {
 	return &contender{
-		target: t, ratio: ratio,
+		target: t, next: anyOf(licenses), ratio: ratio,
 		rate: b.info("  "+name, "/s"), p50: b.info("  "+name+", p50", "us"), p99: b.info("  "+name+", p99", "us"),
 		cpu: b.meters(name, pids),
 	}
@@ -55,10 +56,7 @@ func (b *bench) validate(ctx context.Context) error {
 		return err
 	}
 	own := map[string]int{"server": bare.PID(), "load generator": os.Getpid()}
-	all := map[string]int{
-		"server": b.suite.Process("license").PID(), "load generator": os.Getpid(), "PostgreSQL": b.suite.Postgres.PID(),
-		"RabbitMQ": b.suite.RabbitMQ.PID(),
-	}
+	all := b.processes()
 	answers := tally{b.atMost(row{Name: "warm validate, wrong answers", Floor: new(0.0)}),
 		b.info("warm validate, answers not from memory", "")}
 	first := b.ratio("warm validate of a bare handler, unlimited key", validateFloor, validateAim)
@@ -70,8 +68,10 @@ func (b *bench) validate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.traces(ctx, answers); err != nil {
-		return err
+	for _, more := range []func(context.Context, tally) error{b.traces, b.terms} {
+		if err := more(ctx, answers); err != nil {
+			return err
+		}
 	}
 	if err := analytics.Restart(ctx); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (b *bench) measure(ctx context.Context, c *contender) (err error) {
 		return err
 	}
 	c.cpu.begin()
-	c.outcome, err = drive(ctx, c.target, b.span, anyOf(licenses))
+	c.outcome, err = drive(ctx, c.target, b.span, c.next)
 	c.cpu.end(c.outcome.requests)
 	return err
 }
