@@ -14,11 +14,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/pkg/cache"
-	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/event"
-	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
@@ -139,21 +135,6 @@ func findUser(row, licenses *gorm.DB, id string) (user.User, error) {
 	return all[0], err
 }
 
-// readAssigned reads the licenses of users, the first assigned first.
-func readAssigned(tx *gorm.DB, users []user.User) error {
-	at, ids := map[string]*user.User{}, make([]string, len(users))
-	for i := range users {
-		ids[i], at[users[i].ID] = users[i].ID, &users[i]
-	}
-	var rows []struct{ UserID, LicenseID string }
-	err := tx.Table("license_users").Select("user_id", "license_id").Where("user_id IN ?", ids).
-		Order("assigned_at, license_id").Find(&rows).Error
-	for _, row := range rows {
-		at[row.UserID].Licenses = append(at[row.UserID].Licenses, row.LicenseID)
-	}
-	return db.Error(err)
-}
-
 // Users implements user.Store.
 func (s *Store) Users(ctx context.Context, f user.Filter, span licensing.Span) (licensing.Page[user.User], error) {
 	matching := func() *gorm.DB {
@@ -262,77 +243,6 @@ func (s *Store) UserOf(ctx context.Context, l *licensing.License, email string) 
 	return &found[0].User, readAssigned(s.db.Read(ctx), found)
 }
 
-// Assign implements user.Store. License and user are locked in this order, as activations do.
-func (s *Store) Assign(ctx context.Context, licenseID, userID string, events user.Assignment) (u user.User, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		l, err := lockLicense(s.db, tx, licenseID)
-		if err != nil {
-			return translate(err)
-		}
-		if u, err = findUser(s.db.Lock(tx), tx, userID); err != nil {
-			return err
-		}
-		if holds(&u, licenseID) {
-			return nil
-		}
-		msgs, err := events(&u, &l)
-		if err != nil {
-			return err
-		}
-		row := map[string]any{"license_id": licenseID, "user_id": u.ID, "assigned_at": s.clock.Now()}
-		if err := tx.Table("license_users").Create(row).Error; err != nil {
-			return err
-		}
-		u.Licenses = append(u.Licenses, licenseID)
-		return s.publish(ctx, tx, licenseID, msgs)
-	})
-	return u, db.Error(err)
-}
-
-func holds(u *user.User, licenseID string) bool {
-	for _, id := range u.Licenses {
-		if id == licenseID {
-			return true
-		}
-	}
-	return false
-}
-
-// Unassign implements user.Store.
-func (s *Store) Unassign(
-	ctx context.Context, licenseID, userID string, events user.Assignment, free func(*licensing.Change) error,
-) (u user.User, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		return s.Change(ctx, licenseID, nil, func(ch *licensing.Change) error {
-			if u, err = findUser(s.db.Lock(tx), tx, userID); err != nil {
-				return err
-			}
-			if !holds(&u, licenseID) {
-				return nil
-			}
-			if err := free(ch); err != nil {
-				return err
-			}
-			const gone = "DELETE FROM license_users WHERE license_id = ? AND user_id = ?"
-			if err := tx.Exec(gone, licenseID, userID).Error; err != nil {
-				return err
-			}
-			left := []user.User{u}
-			left[0].Licenses = nil
-			if err := readAssigned(tx, left); err != nil {
-				return err
-			}
-			u = left[0]
-			msgs, err := events(&u, &ch.License)
-			for _, msg := range msgs {
-				ch.Emit(msg)
-			}
-			return err
-		})
-	})
-	return u, db.Error(err)
-}
-
 // User implements licensing.LockedReads.
 func (r *lockedReads) User(id string) (*licensing.User, error) {
 	u, err := findUser(r.tx.Session(&gorm.Session{}), r.plain(), id)
@@ -354,53 +264,3 @@ func (r *lockedReads) DevicesOf(userID string) ([]*licensing.Device, error) {
 	err := r.devices().Where("user_id = ? AND is_active", userID).Find(&rows).Error
 	return r.note(rows), err
 }
-
-// usersKept is how many users a process keeps in memory.
-const usersKept = 20_000
-
-// Users implements user.Lookup: those who signed in are in memory.
-type Users struct {
-	db    *db.DB
-	users *cache.Cache[string, *licensing.User]
-}
-
-// NewUsers returns users that are read when somebody asks. link tells whether changes of them arrive.
-func NewUsers(d *db.DB, c clock.Clock, link interface{ Alive() bool }) *Users {
-	options := cache.Options{Capacity: usersKept, TTL: validFor, Unlinked: unlinkedFor, Link: link}
-	return &Users{db: d, users: cache.New[string, *licensing.User](options, c)}
-}
-
-// User implements user.Lookup.
-func (u *Users) User(ctx context.Context, id string) (*licensing.User, error) {
-	found, _, err := u.users.Fetch(ctx, id, func(ctx context.Context) (*licensing.User, error) {
-		read, err := findUser(u.db.Read(ctx), u.db.Read(ctx), id)
-		return &read.User, err
-	})
-	if errors.Is(err, user.ErrNotFound) {
-		return nil, nil
-	}
-	return found, err
-}
-
-// OnEvent forgets a user who changed.
-func (u *Users) OnEvent(e event.Event) {
-	if e.Type == eventsv1.TypeCustomerErased { // it took the users of the customer with it
-		u.users.DropAll()
-	}
-	if !strings.HasPrefix(e.Type, "user.") {
-		return
-	}
-	var change struct {
-		User struct {
-			UserID string `json:"user_id"`
-		} `json:"user"`
-	}
-	if json.Unmarshal(e.Data, &change) != nil {
-		u.users.DropAll()
-		return
-	}
-	u.users.Drop(change.User.UserID)
-}
-
-// OnGap forgets all users: changes may have been missed.
-func (u *Users) OnGap() { u.users.DropAll() }
