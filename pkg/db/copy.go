@@ -85,9 +85,7 @@ func begin(ctx context.Context, path string, statements ...string) (s *snapshot,
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path),
-		RawQuery: url.Values{"mode": {"rw"}, "_busy_timeout": {sqliteBusy}}.Encode()}
-	connector, err := driver.NewConnector(dsn.String())
+	connector, err := sqliteConnector(path, url.Values{"mode": {"rw"}})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,7 +14,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	driver "modernc.org/sqlite"
+	modernc "modernc.org/sqlite"
 
 	"github.com/latchkey-dev/latchkey/pkg/db/sqlite"
 )
@@ -92,16 +93,10 @@ func prepareFile(path string) (string, error) {
 }
 
 func sqlitePool(path string, params url.Values, conns int) (*sql.DB, error) {
-	params.Set("_busy_timeout", sqliteBusy)
 	// Times are written as UTC text that sorts by time, and read back as UTC.
 	params.Set("_time_format", "sqlite")
 	params.Set("_timezone", "UTC")
-	file := filepath.ToSlash(path)
-	if !strings.HasPrefix(file, "/") {
-		file = "/" + file
-	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: params.Encode()}
-	connector, err := driver.NewConnector(dsn.String())
+	connector, err := sqliteConnector(path, params)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -109,6 +104,17 @@ func sqlitePool(path string, params url.Values, conns int) (*sql.DB, error) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil
+}
+
+// sqliteConnector connects to the file at an absolute path.
+func sqliteConnector(path string, params url.Values) (driver.Connector, error) {
+	params.Set("_busy_timeout", sqliteBusy)
+	file := filepath.ToSlash(path)
+	if !strings.HasPrefix(file, "/") {
+		file = "/" + file
+	}
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: params.Encode()}
+	return modernc.NewConnector(dsn.String())
 }
 
 // fileMigrator excludes other processes, and other handles of this one, by a lock file beside the database.
