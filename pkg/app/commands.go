@@ -82,15 +82,12 @@ func (p *program) healthcheckCommand() *cobra.Command {
 
 // alive asks /healthz of the own public address.
 func alive(ctx context.Context, b *Base) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
 	server := server.Server{Addr: b.Addr, TLSCert: b.TLSCertFile}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL()+"/healthz", nil)
 	if err != nil {
 		return err
 	}
-	// The certificate is for the name that users call, not for the loopback address asked here.
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	client := loopbackClient()
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -101,6 +98,15 @@ func alive(ctx context.Context, b *Base) error {
 		return fmt.Errorf("not alive: %s answers %s", req.URL, res.Status)
 	}
 	return nil
+}
+
+// loopbackClient asks programs of this machine. Their certificates are for the names that users call, not for the
+// addresses asked here.
+func loopbackClient() *http.Client {
+	return &http.Client{
+		Timeout:   3 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+	}
 }
 
 func (p *program) migrateCommand() *cobra.Command {

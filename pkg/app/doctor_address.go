@@ -36,11 +36,7 @@ func answers(ctx context.Context, addr string) string {
 	if host == "" || net.ParseIP(host).IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	// The certificate is for the name that users call, not for the address asked here.
-	client := http.Client{
-		Timeout:   3 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
-	}
+	client := loopbackClient()
 	defer client.CloseIdleConnections()
 	for _, scheme := range []string{"http://", "https://"} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+net.JoinHostPort(host, port)+"/version", nil)
