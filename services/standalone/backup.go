@@ -131,7 +131,7 @@ func copyData(ctx context.Context, set *settings, part string, out io.Writer) (n
 	if note.Keys, err = keysElsewhere(ctx, set); err != nil {
 		return note, err
 	}
-	if err := writeNew(filepath.Join(part, backupFile), strings.NewReader(note.String())); err != nil {
+	if err := credentials.WriteFile(filepath.Join(part, backupFile), strings.NewReader(note.String())); err != nil {
 		return note, err
 	}
 	return note, writeSums(part)
@@ -210,7 +210,7 @@ func writeSums(folder string) error {
 		}
 		fmt.Fprintf(&sums, "%s  %s\n", sum, e.Name())
 	}
-	return writeNew(filepath.Join(folder, sumsFile), &sums)
+	return credentials.WriteFile(filepath.Join(folder, sumsFile), &sums)
 }
 
 func sumOf(path string) (string, error) {
@@ -231,20 +231,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer file.Close()
-	if err := writeNew(to+".part", file); err != nil {
-		return err
-	}
-	return os.Rename(to+".part", to)
-}
-
-// writeNew writes a file to the disk.
-func writeNew(path string, content io.Reader) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	return errors.Join(err, file.Sync(), file.Close())
+	return credentials.WriteFile(to, file)
 }
 
 // syncFile waits until a file, or the names in a folder, are on the disk.

@@ -39,7 +39,7 @@ func restore(_ context.Context, s *suite, args []string, out io.Writer) (err err
 		return err
 	}
 	marker := filepath.Join(dir, restoringFile)
-	if err := errors.Join(writeNew(marker, strings.NewReader(folder+"\n")), syncFile(dir)); err != nil {
+	if err := errors.Join(credentials.WriteFile(marker, strings.NewReader(folder+"\n")), syncFile(dir)); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -68,8 +68,8 @@ func (s *settings) requireEmpty() error {
 	}
 	for _, entry := range there {
 		switch name := entry.Name(); {
-		case slices.Contains([]string{lockFile, restoringFile, "lost+found"}, name):
-		case interrupted && slices.Contains(restored(), strings.TrimSuffix(name, ".part")):
+		case slices.Contains([]string{lockFile, restoringFile, restoringFile + credentials.Part, "lost+found"}, name):
+		case interrupted && slices.Contains(restored(), strings.TrimSuffix(name, credentials.Part)):
 			if err := os.Remove(filepath.Join(s.DataDir, name)); err != nil {
 				return err
 			}

@@ -3,10 +3,12 @@
 package credentials
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 )
 
 // File is the name of the file in the data directory.
@@ -37,26 +39,28 @@ func ReadJSON(path string, v any) error {
 	return nil
 }
 
-// WriteJSON replaces a file that only its owner can read (mode 0600). After a crash the file is the old or the new one.
+// WriteJSON replaces a file as WriteFile does.
 func WriteJSON(path string, v any) error {
 	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made with mode 0600
+	return WriteFile(path, bytes.NewReader(append(raw, '\n')))
+}
+
+// Part is the end of the name of a file that is being written.
+const Part = ".part"
+
+// WriteFile replaces a file that only its owner can read (mode 0600). After a crash the file is the old or the new one.
+func WriteFile(path string, content io.Reader) error {
+	file, err := os.OpenFile(path+Part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(append(raw, '\n'))
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	defer os.Remove(path + Part)
+	_, err = io.Copy(file, content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp.Name(), path)
+	return os.Rename(path+Part, path)
 }
