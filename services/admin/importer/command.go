@@ -107,18 +107,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	work := run{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
 	err = errors.Join(work.all(cmd.Context()), report.close())
 	p.end(work.counts)
-	did := "done"
-	switch {
-	case f.dryRun:
-		did = "a dry run, nothing was written"
-	case err != nil:
-		did = "stopped; import the file again to go on"
-	}
-	f.summary(cmd.OutOrStdout(), did, work.counts)
-	if len(work.made) > 0 {
-		fmt.Fprintf(cmd.OutOrStdout(), "products that are not there and would be made: %s\n",
-			strings.Join(slices.Sorted(maps.Keys(work.made)), ", "))
-	}
+	f.summary(cmd.OutOrStdout(), &work, err)
 	if err == nil && work.counts.refused > 0 {
 		err = fmt.Errorf("%d licenses or lines were refused; %s says why", work.counts.refused, f.report)
 	}
@@ -127,9 +116,21 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 
 func usage(err error) error { return &app.ArgumentError{Err: err} }
 
-func (f *flags) summary(out io.Writer, did string, c counts) {
+// summary tells what the import did before it ended with err.
+func (f *flags) summary(out io.Writer, work *run, err error) {
+	did, c := "done", work.counts
+	switch {
+	case f.dryRun:
+		did = "a dry run, nothing was written"
+	case err != nil:
+		did = "stopped; import the file again to go on"
+	}
 	fmt.Fprintf(out, "%s: %d created, %d updated, %d unchanged, %d here and different, %d refused\n",
 		did, c.created, c.updated, c.unchanged, c.differs, c.refused)
+	if len(work.made) > 0 {
+		fmt.Fprintf(out, "products that are not there and would be made: %s\n",
+			strings.Join(slices.Sorted(maps.Keys(work.made)), ", "))
+	}
 }
 
 // target is where to import to, and the key for it.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -57,6 +58,14 @@ const (
 // table is the whole public surface of the service, beside what every service has.
 func (a *API) table() []route {
 	toLicense, toAuth := forward(a.Licenses), forward(a.Auth)
+	return slices.Concat(
+		a.licenseRoutes(toLicense), termRoutes(toLicense), deviceRoutes(toLicense), customerRoutes(toLicense),
+		catalogRoutes(toLicense), integrationRoutes(toLicense), apiKeyRoutes(toAuth), a.ownRoutes(),
+	)
+}
+
+// licenseRoutes are of licenses themselves.
+func (a *API) licenseRoutes(toLicense httpx.Handler) []route {
 	return []route{
 		{http.MethodPost, licenses, adminkey.Operator, toLicense},
 		{http.MethodGet, licenses, adminkey.Viewer, toLicense},
@@ -74,15 +83,16 @@ func (a *API) table() []route {
 		{http.MethodPost, license + "/suspend", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/reinstate", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/convert", adminkey.Operator, toLicense},
-		{http.MethodPost, license + "/transfer", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/license-file", adminkey.Operator, toLicense},
-		{http.MethodGet, license + "/devices", adminkey.Viewer, toLicense},
-		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, toLicense},
-		{http.MethodGet, license + "/leases", adminkey.Viewer, toLicense},
-		{http.MethodDelete, license + "/leases/:lease_id", adminkey.Operator, toLicense},
-		{http.MethodPost, license + "/enrollment-keys", adminkey.Operator, toLicense},
-		{http.MethodGet, license + "/enrollment-keys", adminkey.Viewer, toLicense},
-		{http.MethodDelete, license + "/enrollment-keys/:enrollment_key_id", adminkey.Operator, toLicense},
+		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
+		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
+		{http.MethodPost, license + "/change-policy", adminkey.Operator, toLicense},
+	}
+}
+
+// termRoutes are of the entitlements and counters of a license.
+func termRoutes(toLicense httpx.Handler) []route {
+	return []route{
 		{http.MethodGet, license + "/entitlements", adminkey.Viewer, toLicense},
 		{http.MethodPut, license + "/entitlements/:code", adminkey.Operator, toLicense},
 		{http.MethodDelete, license + "/entitlements/:code", adminkey.Operator, toLicense},
@@ -93,20 +103,32 @@ func (a *API) table() []route {
 		{http.MethodPost, license + "/counters/:name/set", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/counters/:name/reset", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/counters/:name/history", adminkey.Viewer, toLicense},
-		{http.MethodPost, product + "/signing-key/rotate", adminkey.Owner, toLicense},
+	}
+}
+
+// deviceRoutes are of devices: their seats, leases and enrollment keys, and what blocks them.
+func deviceRoutes(toLicense httpx.Handler) []route {
+	return []route{
+		{http.MethodPost, license + "/transfer", adminkey.Operator, toLicense},
+		{http.MethodGet, license + "/devices", adminkey.Viewer, toLicense},
+		{http.MethodPost, license + "/devices/deactivate", adminkey.Operator, toLicense},
+		{http.MethodGet, license + "/leases", adminkey.Viewer, toLicense},
+		{http.MethodDelete, license + "/leases/:lease_id", adminkey.Operator, toLicense},
+		{http.MethodPost, license + "/enrollment-keys", adminkey.Operator, toLicense},
+		{http.MethodGet, license + "/enrollment-keys", adminkey.Viewer, toLicense},
+		{http.MethodDelete, license + "/enrollment-keys/:enrollment_key_id", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/devices/:device_id", adminkey.Viewer, toLicense},
 		{http.MethodPatch, license + "/devices/:device_id", adminkey.Operator, toLicense},
 		{http.MethodPost, license + "/reset-transfers", adminkey.Operator, toLicense},
-		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
-		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
 		{http.MethodPost, blocks, adminkey.Operator, toLicense},
 		{http.MethodGet, blocks, adminkey.Viewer, toLicense},
 		{http.MethodDelete, blocks + "/:block_id", adminkey.Operator, toLicense},
-		{http.MethodPost, springs, adminkey.Owner, longer(bulkTime, toLicense)},
-		{http.MethodGet, springs, adminkey.Owner, toLicense},
-		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
-		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},
-		{http.MethodPost, spectra + "/license-file", adminkey.Operator, toLicense},
+	}
+}
+
+// customerRoutes are of who has licenses: customers, their users, and groups.
+func customerRoutes(toLicense httpx.Handler) []route {
+	return []route{
 		{http.MethodGet, customers, adminkey.Viewer, toLicense},
 		{http.MethodGet, customer, adminkey.Viewer, toLicense},
 		{http.MethodPut, customer, adminkey.Operator, toLicense},
@@ -125,12 +147,18 @@ func (a *API) table() []route {
 		{http.MethodGet, groups + "/:group_id", adminkey.Viewer, toLicense},
 		{http.MethodPatch, groups + "/:group_id", adminkey.Operator, toLicense},
 		{http.MethodDelete, groups + "/:group_id", adminkey.Operator, toLicense},
+	}
+}
+
+// catalogRoutes are of products, their releases, and policies.
+func catalogRoutes(toLicense httpx.Handler) []route {
+	return []route{
 		{http.MethodPost, products, adminkey.Operator, toLicense},
 		{http.MethodGet, products, adminkey.Viewer, toLicense},
 		{http.MethodGet, product, adminkey.Viewer, toLicense},
 		{http.MethodPatch, product, adminkey.Operator, toLicense},
 		{http.MethodDelete, product, adminkey.Operator, toLicense},
-		{http.MethodPost, license + "/change-policy", adminkey.Operator, toLicense},
+		{http.MethodPost, product + "/signing-key/rotate", adminkey.Owner, toLicense},
 		{http.MethodPost, policies, adminkey.Operator, toLicense},
 		{http.MethodGet, policies, adminkey.Viewer, toLicense},
 		{http.MethodGet, policy, adminkey.Viewer, toLicense},
@@ -141,6 +169,17 @@ func (a *API) table() []route {
 		{http.MethodGet, releases, adminkey.Viewer, toLicense},
 		{http.MethodPatch, releases + "/:version", adminkey.Operator, toLicense},
 		{http.MethodDelete, releases + "/:version", adminkey.Operator, toLicense},
+	}
+}
+
+// integrationRoutes are of what the protocols of other vendors need.
+func integrationRoutes(toLicense httpx.Handler) []route {
+	return []route{
+		{http.MethodPost, springs, adminkey.Owner, longer(bulkTime, toLicense)},
+		{http.MethodGet, springs, adminkey.Owner, toLicense},
+		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
+		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},
+		{http.MethodPost, spectra + "/license-file", adminkey.Operator, toLicense},
 		{http.MethodPost, organisations, adminkey.Owner, toLicense},
 		{http.MethodGet, organisations, adminkey.Owner, toLicense},
 		{http.MethodGet, organisation, adminkey.Owner, toLicense},
@@ -152,16 +191,27 @@ func (a *API) table() []route {
 		{http.MethodPost, delegated + "/masters/:master/slaves", adminkey.Owner, large(longer(bulkTime, toLicense))},
 		{http.MethodDelete, delegated + "/masters/:master", adminkey.Owner, toLicense},
 		{http.MethodDelete, delegated + "/slaves/:slave", adminkey.Owner, toLicense},
-		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},
-		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, own(a.searchAudit, auditFilters...)},
-		{http.MethodPost, keys, adminkey.Owner, own(a.createKey)},
-		{http.MethodGet, keys, adminkey.Owner, own(a.listKeys)},
-		{http.MethodDelete, keys + "/:key_id", adminkey.Owner, own(a.deleteKey)},
+	}
+}
+
+func apiKeyRoutes(toAuth httpx.Handler) []route {
+	return []route{
 		{http.MethodPost, apiKeys, adminkey.Owner, toAuth},
 		{http.MethodGet, apiKeys, adminkey.Owner, toAuth},
 		{http.MethodPatch, apiKeys + "/:key_id", adminkey.Owner, toAuth},
 		{http.MethodDelete, apiKeys + "/:key_id", adminkey.Owner, toAuth},
 		{http.MethodPost, apiKeys + "/:key_id/rotate", adminkey.Owner, toAuth},
+	}
+}
+
+// ownRoutes are of what admin owns, or joins from several services.
+func (a *API) ownRoutes() []route {
+	return []route{
+		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},
+		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, own(a.searchAudit, auditFilters...)},
+		{http.MethodPost, keys, adminkey.Owner, own(a.createKey)},
+		{http.MethodGet, keys, adminkey.Owner, own(a.listKeys)},
+		{http.MethodDelete, keys + "/:key_id", adminkey.Owner, own(a.deleteKey)},
 	}
 }
 
