@@ -75,39 +75,15 @@ func (s *Keys) ImportSlave(
 func (s *Keys) importSlave(
 	ctx context.Context, by *licensing.Actor, master Master, in ImportedSlave,
 ) (v Slave, outcome Imported, err error) {
-	room := 0
 	selected := Selection{OrganisationID: master.OrganisationID, MasterID: master.ID}
 	err = s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
 		if a.Key == nil || a.Key.ended() {
 			return ErrMasterRevoked
 		}
-		room = a.Organisation.TotalCredit + SpareSlaves
-		return nil
-	})
-	if err != nil {
-		return Slave{}, "", err
-	}
-	found, err := s.Store.FindKey(ctx, SumOf(in.Key))
-	if err != nil {
-		return Slave{}, "", err
-	}
-	if found != nil {
-		if v, outcome, err = found.same(master, in); outcome == Left || err != nil {
-			return v, outcome, err
+		v, outcome, err = s.takeSlave(ctx, master, in, a.Organisation.TotalCredit+SpareSlaves)
+		if err != nil || outcome == Left {
+			return err
 		}
-	} else {
-		v, outcome = Slave{
-			ID:             newID(),
-			OrganisationID: master.OrganisationID,
-			MasterID:       master.ID,
-			Comment:        in.Comment,
-			CreatedAt:      s.Clock.Now(),
-		}, Created
-		if err := s.Store.CreateSlave(ctx, v, SumOf(in.Key), room); err != nil {
-			return Slave{}, "", err
-		}
-	}
-	return v, outcome, s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
 		a.Emit(audit.Entry(by, "delegated.import_slave", nil, map[string]any{
 			"slave":        v.ID,
 			"master":       v.MasterID,
@@ -116,6 +92,28 @@ func (s *Keys) importSlave(
 		})) // without the comment, as where a slave is revoked
 		return nil
 	})
+	return v, outcome, err
+}
+
+// takeSlave finds the slave that is imported, or makes it where the organisation, which is locked, has room for it.
+func (s *Keys) takeSlave(
+	ctx context.Context, master Master, in ImportedSlave, room int,
+) (v Slave, outcome Imported, err error) {
+	found, err := s.Store.FindKey(ctx, SumOf(in.Key))
+	if err != nil {
+		return Slave{}, "", err
+	}
+	if found != nil {
+		return found.same(master, in)
+	}
+	v = Slave{
+		ID:             newID(),
+		OrganisationID: master.OrganisationID,
+		MasterID:       master.ID,
+		Comment:        in.Comment,
+		CreatedAt:      s.Clock.Now(),
+	}
+	return v, Created, s.Store.CreateSlave(ctx, v, SumOf(in.Key), room)
 }
 
 // same is the slave that is here, where it is the one that is imported.
