@@ -34,7 +34,20 @@ func (s *Service) routes(cfg Config) {
 	public := s.PublicEngine(app.Public{
 		OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins, Errors: errorWriters(dialects),
 	})
-	api.New(api.Deps{
+	api.New(s.apiDeps(cfg, files, signIns)).Routes(s.whileLicensed(public))
+	for _, d := range dialects {
+		if d.name == spectraAnalyze { // licenses this installation
+			d.routes(public)
+			continue
+		}
+		d.routes(s.whileLicensed(public))
+	}
+	manage.New(s.manageDeps(files, passwords)).Routes(s.InternalEngine())
+	s.Mount(rpc.NewHandler(s.rpcDeps(), s.ForPeers(rpc.Callers)...))
+}
+
+func (s *Service) apiDeps(cfg Config, files *licensefile.Files, signIns *user.SignIns) api.Deps {
+	return api.Deps{
 		Seats:       s.seats,
 		Counters:    s.counters,
 		SignIns:     signIns,
@@ -53,19 +66,16 @@ func (s *Service) routes(cfg Config) {
 		TokenQuota:    app.NewTokenQuota(s.Core, cfg.TokenLimit),
 		Refusals:      app.NewRefusals(s.Core, s.telemetry, "heartbeat, offline-token and validate-offline"),
 		RequireAPIKey: s.guard.Require(),
-	}).Routes(s.whileLicensed(public))
-	for _, d := range dialects {
-		if d.name == spectraAnalyze { // licenses this installation
-			d.routes(public)
-			continue
-		}
-		d.routes(s.whileLicensed(public))
 	}
+}
+
+func (s *Service) manageDeps(files *licensefile.Files, passwords *user.Passwords) manage.Deps {
 	customers := &customer.Customers{Store: s.store, Clock: s.Clock}
 	users := &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock}
-	manage.New(manage.Deps{
-		Licenses: s.licenses, Seats: s.seats, Catalog: s.store, Idempotency: s.Idempotency, Clock: s.Clock,
-		Log:           s.Log,
+	return manage.Deps{
+		Licenses:      s.licenses,
+		Seats:         s.seats,
+		Catalog:       s.store,
 		Leases:        s.leases,
 		Counters:      s.counters,
 		Blocks:        &block.Blocks{Store: s.store, Clock: s.Clock},
@@ -73,23 +83,23 @@ func (s *Service) routes(cfg Config) {
 		Users:         users,
 		Groups:        &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:      &catalog.Products{Store: s.store, Clock: s.Clock},
+		Policies:      &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		Files:         files,
 		WhileLicensed: s.requireLicense,
 		DelegatedKeys: s.delegation(),
 		Delegation: &delegation.Organisations{
 			Store: s.store, Licenses: s.licenses, Catalog: s.store, Tokens: s.fileKeys, Clock: s.Clock,
 		},
-		Integrations: &integration.Integrations{
-			Store: s.store, Responses: s.responses, Clock: s.Clock,
-		},
+		Integrations: &integration.Integrations{Store: s.store, Responses: s.responses, Clock: s.Clock},
 		Imports: &licenseimport.Imports{
 			Store: s.store, Licenses: s.licenses, Catalog: s.store, Customers: customers, Users: users,
 			Counters: s.counters, Blocks: s.blocks, Clock: s.Clock,
 		},
-		Policies:     &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
+		Idempotency:  s.Idempotency,
+		Log:          s.Log,
+		Clock:        s.Clock,
 		RequireActor: s.RequireActor(),
-	}).Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.rpcDeps(), s.ForPeers(rpc.Callers)...))
+	}
 }
 
 // signIns are the use cases of users. Their attempts are counted over all replicas, also where calls with API keys are

@@ -234,6 +234,19 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	if err != nil {
 		return validateResponse{}, err
 	}
+	resp := a.newValidateResponse(&v, req, states)
+	if v.Valid && req.Nonce != "" {
+		resp.SignedStatement, err = a.Files.Statement(ctx, &v, req.Nonce)
+	}
+	if len(states) > 0 {
+		return resp, nil // what was consumed is told, also without a signature
+	}
+	return resp, err
+}
+
+func (a *API) newValidateResponse(
+	v *licensing.Validation, req *validateRequest, states []counter.State,
+) validateResponse {
 	now := a.Clock.Now()
 	resp := validateResponse{
 		Valid:     v.Valid,
@@ -255,13 +268,7 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	if len(states) > 0 {
 		resp.Counters = wire.NewCounters(states)
 	}
-	if v.Valid && req.Nonce != "" {
-		resp.SignedStatement, err = a.Files.Statement(ctx, &v, req.Nonce)
-	}
-	if len(states) > 0 {
-		return resp, nil // what was consumed is told, also without a signature
-	}
-	return resp, err
+	return resp
 }
 
 func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[string]entitlementAnswer {

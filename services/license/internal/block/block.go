@@ -10,11 +10,11 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -116,7 +116,7 @@ func (n *NewBlock) problems(p map[string]string, now time.Time) {
 }
 
 func blocked(b *licensing.Block) proto.Message {
-	e := &eventsv1.DeviceBlocked{
+	return &eventsv1.DeviceBlocked{
 		BlockId:    b.ID,
 		HardwareId: b.HardwareID,
 		Network:    networkText(b),
@@ -124,11 +124,8 @@ func blocked(b *licensing.Block) proto.Message {
 		LicenseId:  b.LicenseID,
 		Product:    b.Product,
 		Reason:     b.Reason,
+		Until:      event.Timestamp(b.Until),
 	}
-	if !b.Until.IsZero() {
-		e.Until = timestamppb.New(b.Until)
-	}
-	return e
 }
 
 func unblocked(b *licensing.Block) proto.Message {

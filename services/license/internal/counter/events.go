@@ -3,9 +3,8 @@ package counter
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -13,7 +12,7 @@ import (
 func thresholdReached(
 	l *licensing.License, c *Counter, t *licensing.CounterTerms, threshold int, now time.Time,
 ) *eventsv1.LicenseCounterThreshold {
-	e := &eventsv1.LicenseCounterThreshold{
+	return &eventsv1.LicenseCounterThreshold{
 		LicenseId: l.ID,
 		Counter:   t.Name,
 		Threshold: int32(min(threshold, 100)),
@@ -22,11 +21,8 @@ func thresholdReached(
 		Limit:     float64(*t.Limit),
 		Version:   int32(l.Version),
 		License:   licensing.Snapshot(l, now),
+		ResetsAt:  event.Timestamp(c.ResetsAt),
 	}
-	if !c.ResetsAt.IsZero() {
-		e.ResetsAt = timestamppb.New(c.ResetsAt)
-	}
-	return e
 }
 
 // audited is an entry of the audit log about the number of a counter.

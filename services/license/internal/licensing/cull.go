@@ -53,12 +53,12 @@ func (ch *Change) cull(now time.Time) (int, error) {
 			LicenseId:      ch.License.ID,
 			DeviceId:       d.ID,
 			HardwareId:     d.HardwareID,
-			DeviceName:     cutText(d.Name),
+			DeviceName:     CutText(d.Name),
 			LastSeenAt:     timestamp(d.LastSeenAt),
 			CurrentDevices: int32(ch.License.CurrentDevices),
 			MaxDevices:     int32(ch.License.MaxDevices),
 			Version:        int32(ch.License.Version),
-			License:        snapshot(&ch.License, now),
+			License:        Snapshot(&ch.License, now),
 		})
 	}
 	return len(idle), nil

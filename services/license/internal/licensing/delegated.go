@@ -38,7 +38,7 @@ func (ch *Change) SeatForDelegation(c Caller, told *Delegation, now time.Time) (
 			Ip:           c.IP,
 			ViaProxy:     c.ViaProxy,
 			Version:      int32(ch.License.Version),
-			License:      snapshot(&ch.License, now),
+			License:      Snapshot(&ch.License, now),
 		})
 	}
 	return d, nil

@@ -145,7 +145,7 @@ func (s *Licenses) AddEnrollmentKey(
 		ch.Keys = &KeyChange{Add: &made}
 		ch.Emit(&eventsv1.LicenseEnrollmentKeyCreated{
 			LicenseId: licenseID, EnrollmentKeyId: made.ID, Label: made.Label,
-			License: snapshot(&ch.License, made.CreatedAt),
+			License: Snapshot(&ch.License, made.CreatedAt),
 		})
 		ch.Emit(audited(by, "license.create_enrollment_key", licenseID, nil, made.auditView()))
 		return nil
@@ -212,7 +212,7 @@ func (s *Licenses) DeleteEnrollmentKey(ctx context.Context, by *Actor, licenseID
 
 func enrollmentKeyDeleted(l *License, k *EnrollmentKey) proto.Message {
 	return &eventsv1.LicenseEnrollmentKeyDeleted{
-		LicenseId: l.ID, EnrollmentKeyId: k.ID, Label: k.Label, License: snapshot(l, k.DeletedAt),
+		LicenseId: l.ID, EnrollmentKeyId: k.ID, Label: k.Label, License: Snapshot(l, k.DeletedAt),
 	}
 }
 

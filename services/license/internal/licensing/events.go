@@ -15,7 +15,8 @@ var timestamp = event.Timestamp
 // everyone who has a seat makes them. The row of the device keeps the whole text.
 const maxEventText = 64
 
-func cutText(s string) string {
+// CutText is what an event carries of a text that a client chose.
+func CutText(s string) string {
 	n := 0
 	for i := range s {
 		if n++; n > maxEventText {
@@ -30,10 +31,10 @@ type texts struct{ deviceName, os, appVersion, sessionID string }
 
 func (c *Client) texts() texts {
 	return texts{
-		deviceName: cutText(c.DeviceName),
-		os:         cutText(c.OS()),
-		appVersion: cutText(c.AppVersion),
-		sessionID:  cutText(c.SessionID),
+		deviceName: CutText(c.DeviceName),
+		os:         CutText(c.OS()),
+		appVersion: CutText(c.AppVersion),
+		sessionID:  CutText(c.SessionID),
 	}
 }
 
@@ -43,7 +44,7 @@ func activated(l *License, d *Device, c Client, returning bool) *eventsv1.Licens
 		LicenseId:      l.ID,
 		DeviceId:       d.ID,
 		HardwareId:     d.HardwareID,
-		DeviceName:     cutText(d.Name),
+		DeviceName:     CutText(d.Name),
 		Os:             said.os,
 		AppVersion:     said.appVersion,
 		SessionId:      said.sessionID,
@@ -62,8 +63,8 @@ func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *
 		LicenseId:      x.License.ID,
 		DeviceId:       x.Device.ID,
 		HardwareId:     x.Device.HardwareID,
-		DeviceName:     cutText(x.Device.Name),
-		Reason:         cutText(reason),
+		DeviceName:     CutText(x.Device.Name),
+		Reason:         CutText(reason),
 		By:             by,
 		Ip:             from.IP,
 		ViaProxy:       from.ViaProxy,
@@ -73,8 +74,8 @@ func deviceDeactivated(x *Deactivation, by string, from Client, reason string) *
 	}
 }
 
-// snapshot is the state of a license as events carry it. A term that other services need is added here.
-func snapshot(l *License, now time.Time) *eventsv1.License {
+// Snapshot is the state of a license as events carry it. A term that other services need is added here.
+func Snapshot(l *License, now time.Time) *eventsv1.License {
 	snap := &eventsv1.License{
 		LicenseId:      l.ID,
 		CustomerId:     l.CustomerID,
@@ -134,7 +135,7 @@ func created(l *License, now time.Time) *eventsv1.LicenseCreated {
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		Version:     int32(l.Version),
 		IsActive:    l.IsActive,
-		License:     snapshot(l, now),
+		License:     Snapshot(l, now),
 	}
 }
 
@@ -151,7 +152,7 @@ func updated(l *License, changed []string, now time.Time) *eventsv1.LicenseUpdat
 		Version:     int32(l.Version),
 		IsActive:    l.IsActive,
 		Changed:     changed,
-		License:     snapshot(l, now),
+		License:     Snapshot(l, now),
 	}
 }
 
@@ -168,7 +169,7 @@ func deactivated(l *License, now time.Time) *eventsv1.LicenseDeactivated {
 		IsTest:        l.IsTest,
 		Features:      l.UsableFeatures(now),
 		ExpiresAt:     timestamp(l.ExpiresAt),
-		License:       snapshot(l, now),
+		License:       Snapshot(l, now),
 	}
 }
 
@@ -183,7 +184,7 @@ func reactivated(l *License, now time.Time) *eventsv1.LicenseReactivated {
 		Features:    l.UsableFeatures(now),
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		Version:     int32(l.Version),
-		License:     snapshot(l, now),
+		License:     Snapshot(l, now),
 	}
 }
 
@@ -195,7 +196,7 @@ func suspended(l *License, now time.Time) *eventsv1.LicenseSuspended {
 		SuspendedAt:    timestamp(l.Suspension.At),
 		SuspendedUntil: timestamp(l.Suspension.Until),
 		Version:        int32(l.Version),
-		License:        snapshot(l, now),
+		License:        Snapshot(l, now),
 	}
 }
 
@@ -207,7 +208,7 @@ const (
 
 func reinstated(l *License, by string, now time.Time) *eventsv1.LicenseReinstated {
 	return &eventsv1.LicenseReinstated{
-		LicenseId: l.ID, CustomerId: l.CustomerID, By: by, Version: int32(l.Version), License: snapshot(l, now),
+		LicenseId: l.ID, CustomerId: l.CustomerID, By: by, Version: int32(l.Version), License: Snapshot(l, now),
 	}
 }
 
@@ -218,13 +219,13 @@ func renewed(l *License, previous, now time.Time) *eventsv1.LicenseRenewed {
 		PreviousExpiresAt: timestamp(previous),
 		ExpiresAt:         timestamp(l.ExpiresAt),
 		Version:           int32(l.Version),
-		License:           snapshot(l, now),
+		License:           Snapshot(l, now),
 	}
 }
 
 func converted(l *License, now time.Time) *eventsv1.LicenseConverted {
 	return &eventsv1.LicenseConverted{
-		LicenseId: l.ID, CustomerId: l.CustomerID, Version: int32(l.Version), License: snapshot(l, now),
+		LicenseId: l.ID, CustomerId: l.CustomerID, Version: int32(l.Version), License: Snapshot(l, now),
 	}
 }
 
@@ -235,7 +236,7 @@ func started(l *License, at, now time.Time) *eventsv1.LicenseStarted {
 		StartedAt:  timestamp(at),
 		ExpiresAt:  timestamp(l.ExpiresAt),
 		Version:    int32(l.Version),
-		License:    snapshot(l, now),
+		License:    Snapshot(l, now),
 	}
 }
 
@@ -246,7 +247,7 @@ func inGrace(l *License, now time.Time) *eventsv1.LicenseInGrace {
 		ExpiresAt:   timestamp(l.ExpiresAt),
 		GraceEndsAt: timestamp(l.UsableUntil()),
 		Version:     int32(l.Version),
-		License:     snapshot(l, now),
+		License:     Snapshot(l, now),
 	}
 }
 
@@ -256,7 +257,7 @@ func expired(l *License, now time.Time) *eventsv1.LicenseExpired {
 		CustomerId: l.CustomerID,
 		ExpiresAt:  timestamp(l.ExpiresAt),
 		Version:    int32(l.Version),
-		License:    snapshot(l, now),
+		License:    Snapshot(l, now),
 	}
 }
 
@@ -266,9 +267,3 @@ func audited(by *Actor, action, licenseID string, before, after map[string]any) 
 	entry.LicenseId = licenseID
 	return entry
 }
-
-// Snapshot is the state of a license as events carry it.
-func Snapshot(l *License, now time.Time) *eventsv1.License { return snapshot(l, now) }
-
-// CutText is what an event carries of a text that a client chose.
-func CutText(s string) string { return cutText(s) }

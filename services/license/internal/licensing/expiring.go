@@ -95,7 +95,7 @@ func (ch *Change) announce(days int, now time.Time) bool {
 		DaysLeft:   int32(math.Ceil(left.Hours() / 24)),
 		ExpiresAt:  timestamp(l.ExpiresAt),
 		Version:    int32(l.Version),
-		License:    snapshot(l, now),
+		License:    Snapshot(l, now),
 	})
 	return true
 }

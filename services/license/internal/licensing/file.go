@@ -83,7 +83,7 @@ func (ch *Change) IssueFile(f File, c Client, now time.Time) {
 		Ip:          c.IP,
 		ViaProxy:    c.ViaProxy,
 		Version:     int32(ch.License.Version),
-		License:     snapshot(&ch.License, now),
+		License:     Snapshot(&ch.License, now),
 	})
 }
 

@@ -206,6 +206,6 @@ func (ch *Change) rebind(m *Match, c *Client, now time.Time) {
 		CurrentDevices: int32(ch.License.CurrentDevices),
 		MaxDevices:     int32(ch.License.MaxDevices),
 		Version:        int32(ch.License.Version),
-		License:        snapshot(&ch.License, now),
+		License:        Snapshot(&ch.License, now),
 	})
 }

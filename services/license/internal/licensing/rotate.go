@@ -85,6 +85,6 @@ func keyRotated(l *License, until, now time.Time) proto.Message {
 		CustomerId:          l.CustomerID,
 		FormerKeyValidUntil: timestamp(until),
 		Version:             int32(l.Version),
-		License:             snapshot(l, now),
+		License:             Snapshot(l, now),
 	}
 }

@@ -56,8 +56,19 @@ func (s *Seats) ValidateAnd(
 	}
 	c.HardwareID = seat.HardwareID
 	s.seen(l.ID, seat.Device, c, nil)
+	s.record(l.ID, now, validated(l, &c))
+	return Validation{
+		Valid:      true,
+		License:    l,
+		HardwareID: c.HardwareID,
+		Status:     l.usableStatus(now),
+		Cached:     cached && deviceCached,
+	}, nil
+}
+
+func validated(l *License, c *Client) *eventsv1.LicenseValidated {
 	said := c.texts()
-	s.record(l.ID, now, &eventsv1.LicenseValidated{
+	return &eventsv1.LicenseValidated{
 		LicenseId:  l.ID,
 		HardwareId: c.HardwareID,
 		DeviceName: said.deviceName,
@@ -67,12 +78,5 @@ func (s *Seats) ValidateAnd(
 		Ip:         c.IP,
 		ViaProxy:   c.ViaProxy,
 		ClientTime: timestamp(c.Time),
-	})
-	return Validation{
-		Valid:      true,
-		License:    l,
-		HardwareID: c.HardwareID,
-		Status:     l.usableStatus(now),
-		Cached:     cached && deviceCached,
-	}, nil
+	}
 }

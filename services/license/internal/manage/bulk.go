@@ -52,6 +52,27 @@ type memberChange struct {
 	To   json.RawMessage `json:"to,omitempty"`
 }
 
+// failure is why one of many failed; its codes are null where it did not.
+type failure struct {
+	ErrorCode *string `json:"error_code"`
+	Error     *string `json:"error"`
+	// Details is never null.
+	Details map[string]any `json:"details"`
+}
+
+func newFailure(refusal error) failure {
+	f := failure{Details: map[string]any{}}
+	if refusal == nil {
+		return f
+	}
+	e := apierr.From(wire.Refusal(refusal))
+	f.ErrorCode, f.Error = &e.Code, &e.Message
+	if e.Details != nil {
+		f.Details = e.Details
+	}
+	return f
+}
+
 type bulkAnswer struct {
 	DryRun      bool         `json:"dry_run"`
 	Results     []bulkResult `json:"results"`

@@ -12,7 +12,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
-	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 type createdRow struct {
@@ -21,11 +20,10 @@ type createdRow struct {
 }
 
 type failedRow struct {
-	Index     int    `json:"index"`
-	Error     string `json:"error"`
-	ErrorCode string `json:"error_code"`
-	// Details is never null.
-	Details map[string]any `json:"details"`
+	Index     int            `json:"index"`
+	Error     string         `json:"error"`
+	ErrorCode string         `json:"error_code"`
+	Details   map[string]any `json:"details"`
 }
 
 type bulkBody struct {
@@ -93,18 +91,10 @@ func (m *Manage) createRows(ctx context.Context, by *rpc.Actor, rows []jsonbody.
 			next++
 		}
 		if refusal != nil {
-			body.Failed = append(body.Failed, newFailedRow(i, refusal))
+			f := newFailure(refusal)
+			body.Failed = append(body.Failed, failedRow{i, *f.Error, *f.ErrorCode, f.Details})
 		}
 	}
 	body.CreatedCount, body.FailedCount = len(body.Created), len(body.Failed)
 	return body, nil
-}
-
-func newFailedRow(index int, refusal error) failedRow {
-	e := apierr.From(wire.Refusal(refusal))
-	row := failedRow{Index: index, Error: e.Message, ErrorCode: e.Code, Details: e.Details}
-	if row.Details == nil {
-		row.Details = map[string]any{}
-	}
-	return row
 }

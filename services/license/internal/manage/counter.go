@@ -145,10 +145,7 @@ func counterName(c *gin.Context) string { return jsonbody.Identifier(c.Param("na
 
 func (m *Manage) putCounter(c *gin.Context) error {
 	var in counterMembers
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -220,10 +220,7 @@ func (m *Manage) getCustomer(c *gin.Context) error {
 
 func (m *Manage) putCustomer(c *gin.Context) error {
 	var in customerMembers
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}
@@ -240,10 +237,7 @@ func (m *Manage) putCustomer(c *gin.Context) error {
 
 func (m *Manage) updateCustomer(c *gin.Context) error {
 	var in customerChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

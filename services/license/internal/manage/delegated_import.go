@@ -12,7 +12,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
-	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // importedSlaves is the body of an import of slaves.
@@ -31,10 +30,8 @@ type slaveResult struct {
 	Index   int    `json:"index"`
 	Outcome string `json:"outcome"`
 	// Slave is null for one that failed.
-	Slave     *slaveBody     `json:"slave"`
-	ErrorCode *string        `json:"error_code"`
-	Error     *string        `json:"error"`
-	Details   map[string]any `json:"details"`
+	Slave *slaveBody `json:"slave"`
+	failure
 }
 
 type importedSlavesBody struct {
@@ -92,14 +89,10 @@ func (s *importedSlaves) check() error {
 }
 
 func (b *importedSlavesBody) add(index int, v delegation.Slave, outcome delegation.Imported, err error) {
-	result := slaveResult{Index: index, Outcome: string(outcome), Details: map[string]any{}}
+	result := slaveResult{Index: index, Outcome: string(outcome), failure: newFailure(err)}
 	switch {
 	case err != nil:
-		e := apierr.From(wire.Refusal(err))
-		result.Outcome, result.ErrorCode, result.Error = "failed", &e.Code, &e.Message
-		if e.Details != nil {
-			result.Details = e.Details
-		}
+		result.Outcome = string(failed)
 		b.Failed++
 	case outcome == delegation.Created:
 		b.Created++

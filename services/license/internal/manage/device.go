@@ -58,7 +58,7 @@ func newDeviceBody(d *licensing.Device) deviceBody {
 type devicesBody struct {
 	LicenseID string       `json:"license_id"`
 	Devices   []deviceBody `json:"devices"`
-	countedBody
+	pageBody
 }
 
 func (m *Manage) listDevices(c *gin.Context) error {

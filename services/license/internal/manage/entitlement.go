@@ -121,10 +121,7 @@ func pageOf[T any](all []T, p httpx.Page) []T {
 
 func (m *Manage) putEntitlement(c *gin.Context) error {
 	var in entitlementMembers
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

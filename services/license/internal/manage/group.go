@@ -139,10 +139,7 @@ func (m *Manage) getGroup(c *gin.Context) error {
 
 func (m *Manage) updateGroup(c *gin.Context) error {
 	var in groupChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
-	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 const (
@@ -41,14 +40,11 @@ type importResult struct {
 	LicenseID *string `json:"license_id"`
 	// Outcome is failed, or that of the import.
 	Outcome licenseimport.Outcome `json:"outcome"`
-	// Changed and Details are never null.
+	// Changed is never null.
 	Changed []string `json:"changed"`
 	// SkippedDevices are absent where there are none.
 	SkippedDevices []skippedDevice `json:"skipped_devices,omitempty"`
-
-	ErrorCode *string        `json:"error_code"`
-	Error     *string        `json:"error"`
-	Details   map[string]any `json:"details"`
+	failure
 }
 
 // skippedDevice is a device that the row named and that got no seat.
@@ -258,7 +254,7 @@ func (m *Manage) importRows(
 
 func newImportResult(index int, r licenseimport.Result, dryRun bool) importResult {
 	body := importResult{
-		Index: index, Outcome: r.Outcome, Changed: append([]string{}, r.Changed...), Details: map[string]any{},
+		Index: index, Outcome: r.Outcome, Changed: append([]string{}, r.Changed...), failure: newFailure(r.Refusal),
 	}
 	if r.LicenseID != "" && !(dryRun && r.Outcome == licenseimport.Created) {
 		body.LicenseID = &r.LicenseID
@@ -269,11 +265,7 @@ func newImportResult(index int, r licenseimport.Result, dryRun bool) importResul
 		})
 	}
 	if r.Refusal != nil {
-		e := apierr.From(wire.Refusal(r.Refusal))
-		body.Outcome, body.ErrorCode, body.Error = failed, &e.Code, &e.Message
-		if e.Details != nil {
-			body.Details = e.Details
-		}
+		body.Outcome = failed
 	}
 	return body
 }

@@ -42,7 +42,7 @@ type leasesBody struct {
 	LicenseID string          `json:"license_id"`
 	Leases    []leaseBody     `json:"leases"`
 	Slots     wire.LeaseSlots `json:"slots"`
-	countedBody
+	pageBody
 }
 
 func (m *Manage) listLeases(c *gin.Context) error {

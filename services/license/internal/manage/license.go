@@ -37,10 +37,7 @@ func (m *Manage) getLicense(c *gin.Context) error {
 
 func (m *Manage) updateLicense(c *gin.Context) error {
 	var in licenseChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -66,37 +66,24 @@ func inTime(p *licensing.Position) bool {
 func inCodes(p *licensing.Position) bool { return p.At.IsZero() && catalog.IsCode(p.Key) }
 
 func newPageBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
-	body := pageBody{PerPage: span.PerPage}
+	body := newCountedBody(span, p)
+	if p.Total > licensing.MaxTotal {
+		body.Total, body.TotalPages, body.TotalAtLeast = nil, nil, &p.Total
+	}
+	return body
+}
+
+// newCountedBody is newPageBody for lists of which all is counted.
+func newCountedBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
+	pages := (p.Total + span.PerPage - 1) / span.PerPage
+	body := pageBody{PerPage: span.PerPage, Total: &p.Total, TotalPages: &pages}
 	if span.After == nil {
 		body.Page = &span.Page
-	}
-	if p.Total > licensing.MaxTotal {
-		body.TotalAtLeast = &p.Total
-	} else {
-		pages := (p.Total + span.PerPage - 1) / span.PerPage
-		body.Total, body.TotalPages = &p.Total, &pages
 	}
 	if p.Next != nil {
 		body.NextCursor = new(encodeCursor(*p.Next))
 	}
 	return body
-}
-
-// countedBody is pageBody for lists of which all is counted.
-type countedBody struct {
-	Page       *int    `json:"page"`
-	PerPage    int     `json:"per_page"`
-	Total      int     `json:"total"`
-	TotalPages int     `json:"total_pages"`
-	NextCursor *string `json:"next_cursor"`
-}
-
-func newCountedBody[T any](span licensing.Span, p licensing.Page[T]) countedBody {
-	b := newPageBody(span, p)
-	return countedBody{
-		Page: b.Page, PerPage: b.PerPage, Total: p.Total, TotalPages: (p.Total + span.PerPage - 1) / span.PerPage,
-		NextCursor: b.NextCursor,
-	}
 }
 
 // encodeCursor hides a position in one word, so that nobody takes it for more than it is.

@@ -116,10 +116,7 @@ func (m *Manage) getPolicy(c *gin.Context) error {
 
 func (m *Manage) updatePolicy(c *gin.Context) error {
 	var in policyChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -158,10 +158,7 @@ func (m *Manage) getProduct(c *gin.Context) error {
 
 func (m *Manage) updateProduct(c *gin.Context) error {
 	var in productChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,14 @@ func ifVersion(c *gin.Context) (*int, error) {
 	return &version, nil
 }
 
+// bindChange reads the body of a change, and the version that it is for.
+func bindChange(c *gin.Context, body any) (version *int, err error) {
+	if err := httpx.BindOptional(c, body); err != nil {
+		return nil, err
+	}
+	return ifVersion(c)
+}
+
 // show answers with something that has a version, which the ETag announces.
 func show(c *gin.Context, status, version int, body any) error {
 	c.Header("ETag", `"`+strconv.Itoa(version)+`"`)

@@ -70,9 +70,24 @@ const (
 
 // Routes adds the routes to r.
 func (m *Manage) Routes(r gin.IRouter) {
-	g := r.Group("/api/v1/admin/licenses", m.RequireActor, httpx.StrictMembers())
+	g := r.Group("/api/v1/admin", m.RequireActor, httpx.StrictMembers())
+	m.licenseRoutes(g.Group("/licenses"))
+	m.deviceRoutes(g.Group("/licenses"))
+	m.termRoutes(g.Group("/licenses"))
+	m.blockRoutes(g.Group("/blocks"))
+	m.customerRoutes(g.Group("/customers"))
+	m.groupRoutes(g.Group("/groups"))
+	m.userRoutes(g.Group("/users"))
+	m.productRoutes(g.Group("/products"))
+	m.policyRoutes(g.Group("/policies"))
+	m.integrationRoutes(g.Group("/integrations/licensespring"))
+	m.delegatedRoutes(g.Group("/delegated"))
+	g.POST("/explain", httpx.OnlyQuery(), wire.Wrap(m.explain))
+	g.POST("/integrations/spectra/license-file", httpx.OnlyQuery(), m.WhileLicensed, wire.Wrap(m.issueApplianceFile))
+}
+
+func (m *Manage) licenseRoutes(g gin.IRouter) {
 	plain := httpx.OnlyQuery()
-	paged := httpx.OnlyQuery("page", "per_page")
 	g.POST("", plain, wire.Wrap(m.createLicense))
 	g.GET("", httpx.OnlyQuery(filters...), wire.Wrap(m.listLicenses))
 	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.bulkCreateLicenses))
@@ -88,16 +103,32 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/suspend", plain, wire.Wrap(m.suspendLicense))
 	g.POST("/:license_id/reinstate", plain, httpx.NoMembers(), wire.Wrap(m.reinstateLicense))
 	g.POST("/:license_id/convert", plain, wire.Wrap(m.convertLicense))
-	g.POST("/:license_id/transfer", plain, wire.Wrap(m.transferDevice))
-	g.GET("/:license_id/devices", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listDevices))
-	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
-	g.GET("/:license_id/leases", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listLeases))
-	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
 	g.POST("/:license_id/license-file", plain, m.WhileLicensed, wire.Wrap(m.issueLicenseFile))
+	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
+	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
+	g.PUT("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.assignUser))
+	g.DELETE("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.unassignUser))
+}
+
+func (m *Manage) deviceRoutes(g gin.IRouter) {
+	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
+	g.POST("/:license_id/transfer", plain, wire.Wrap(m.transferDevice))
+	g.GET("/:license_id/devices", listed, wire.Wrap(m.listDevices))
+	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
+	g.GET("/:license_id/leases", listed, wire.Wrap(m.listLeases))
+	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))
 	g.POST("/:license_id/enrollment-keys", plain, wire.Wrap(m.createEnrollmentKey))
-	g.GET("/:license_id/enrollment-keys", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.listEnrollmentKeys))
+	g.GET("/:license_id/enrollment-keys", listed, wire.Wrap(m.listEnrollmentKeys))
 	g.DELETE("/:license_id/enrollment-keys/:enrollment_key_id", plain, httpx.NoMembers(),
 		wire.Wrap(m.deleteEnrollmentKey))
+	g.GET("/:license_id/devices/:device_id", plain, wire.Wrap(m.getDevice))
+	g.PATCH("/:license_id/devices/:device_id", plain, wire.Wrap(m.labelDevice))
+	g.POST("/:license_id/reset-transfers", plain, httpx.NoMembers(), wire.Wrap(m.resetTransfers))
+}
+
+// termRoutes are of the entitlements and counters of a license.
+func (m *Manage) termRoutes(g gin.IRouter) {
+	plain, paged := httpx.OnlyQuery(), httpx.OnlyQuery("page", "per_page")
 	g.GET("/:license_id/entitlements", paged, wire.Wrap(m.listEntitlements))
 	g.PUT("/:license_id/entitlements/:code", plain, wire.Wrap(m.putEntitlement))
 	g.DELETE("/:license_id/entitlements/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteEntitlement))
@@ -108,24 +139,6 @@ func (m *Manage) Routes(r gin.IRouter) {
 	g.POST("/:license_id/counters/:name/set", plain, wire.Wrap(m.setCounter))
 	g.POST("/:license_id/counters/:name/reset", plain, wire.Wrap(m.resetCounter))
 	g.GET("/:license_id/counters/:name/history", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.counterHistory))
-	g.POST("/:license_id/change-policy", plain, wire.Wrap(m.changePolicy))
-	r.POST("/api/v1/admin/explain", m.RequireActor, httpx.StrictMembers(), plain, wire.Wrap(m.explain))
-	g.GET("/:license_id/devices/:device_id", plain, wire.Wrap(m.getDevice))
-	g.PATCH("/:license_id/devices/:device_id", plain, wire.Wrap(m.labelDevice))
-	g.POST("/:license_id/reset-transfers", plain, httpx.NoMembers(), wire.Wrap(m.resetTransfers))
-	g.GET("/:license_id/events", httpx.OnlyQuery("hours"), wire.Wrap(m.listEvents))
-	m.blockRoutes(r.Group("/api/v1/admin/blocks", m.RequireActor, httpx.StrictMembers()))
-	m.customerRoutes(r.Group("/api/v1/admin/customers", m.RequireActor, httpx.StrictMembers()))
-	m.groupRoutes(r.Group("/api/v1/admin/groups", m.RequireActor, httpx.StrictMembers()))
-	m.userRoutes(r.Group("/api/v1/admin/users", m.RequireActor, httpx.StrictMembers()))
-	g.PUT("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.assignUser))
-	g.DELETE("/:license_id/users/:user_id", plain, httpx.NoMembers(), wire.Wrap(m.unassignUser))
-	m.productRoutes(r.Group("/api/v1/admin/products", m.RequireActor, httpx.StrictMembers()))
-	m.integrationRoutes(r.Group("/api/v1/admin/integrations/licensespring", m.RequireActor, httpx.StrictMembers()))
-	r.POST("/api/v1/admin/integrations/spectra/license-file", m.RequireActor, httpx.StrictMembers(), plain,
-		m.WhileLicensed, wire.Wrap(m.issueApplianceFile))
-	m.policyRoutes(r.Group("/api/v1/admin/policies", m.RequireActor, httpx.StrictMembers()))
-	m.delegatedRoutes(r.Group("/api/v1/admin/delegated", m.RequireActor, httpx.StrictMembers()))
 }
 
 func (m *Manage) delegatedRoutes(g gin.IRouter) {

@@ -176,10 +176,7 @@ func showUser(c *gin.Context, u user.User, err error) error {
 
 func (m *Manage) updateUser(c *gin.Context) error {
 	var in userChange
-	if err := httpx.BindOptional(c, &in); err != nil {
-		return err
-	}
-	version, err := ifVersion(c)
+	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
 	}

@@ -151,55 +151,62 @@ func (held ledgers) either(
 	return q, len(ids) > 0
 }
 
+// ledgerRows are what differs from what was loaded.
+type ledgerRows struct {
+	counters   []counterRow
+	parts      []partRow
+	operations []operationRow
+	reports    []reportRow
+	entries    []entryRow
+}
+
+func (r *ledgerRows) add(licenseID string, l *ledger) {
+	for name, c := range l.Counters {
+		if c != l.counters[name] {
+			r.counters = append(r.counters, newCounterRow(licenseID, c))
+		}
+	}
+	for d, p := range l.Parts {
+		if p != l.parts[d] {
+			r.parts = append(r.parts, partRow{licenseID, d.Counter, d.HardwareID, p.Period, p.Used})
+		}
+	}
+	for name, o := range l.Operations {
+		if o != l.operations[name] {
+			r.operations = append(r.operations, newOperationRow(licenseID, o))
+		}
+	}
+	for key, report := range l.Reports {
+		if report != l.reports[key] {
+			r.reports = append(r.reports, newReportRow(licenseID, key, report))
+		}
+	}
+	for _, e := range l.Entries {
+		r.entries = append(r.entries, entryRow{licenseID, e})
+	}
+}
+
 // writeLedgers writes what differs from what was loaded, one statement for each table.
 func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
-	var (
-		counters   []counterRow
-		parts      []partRow
-		operations []operationRow
-		reports    []reportRow
-		entries    []entryRow
-	)
+	var rows ledgerRows
 	for id, l := range held {
-		for name, c := range l.Counters {
-			if c != l.counters[name] {
-				counters = append(counters, newCounterRow(id, c))
-			}
-		}
-		for d, p := range l.Parts {
-			if p != l.parts[d] {
-				parts = append(parts, partRow{id, d.Counter, d.HardwareID, p.Period, p.Used})
-			}
-		}
-		for name, o := range l.Operations {
-			if o != l.operations[name] {
-				operations = append(operations, newOperationRow(id, o))
-			}
-		}
-		for key, r := range l.Reports {
-			if r != l.reports[key] {
-				reports = append(reports, newReportRow(id, key, r))
-			}
-		}
-		for _, e := range l.Entries {
-			entries = append(entries, entryRow{id, e})
-		}
+		rows.add(id, l)
 		if l.AfterCommit != nil {
 			db.AfterCommit(ctx, l.AfterCommit)
 		}
 	}
-	err := db.Upsert(tx, "counters", counters, "license_id", "name")
+	err := db.Upsert(tx, "counters", rows.counters, "license_id", "name")
 	if err == nil {
-		err = db.Upsert(tx, "counter_devices", parts, "license_id", "hardware_id", "counter")
+		err = db.Upsert(tx, "counter_devices", rows.parts, "license_id", "hardware_id", "counter")
 	}
 	if err == nil {
-		err = db.Upsert(tx, "counter_operations", operations, "license_id", "operation_id")
+		err = db.Upsert(tx, "counter_operations", rows.operations, "license_id", "operation_id")
 	}
 	if err == nil {
-		err = db.Upsert(tx, "usage_reports", reports, "license_id", "device_id", "report_id")
+		err = db.Upsert(tx, "usage_reports", rows.reports, "license_id", "device_id", "report_id")
 	}
 	if err == nil {
-		err = db.Upsert(tx, "counter_history", entries, "id")
+		err = db.Upsert(tx, "counter_history", rows.entries, "id")
 	}
 	return err
 }

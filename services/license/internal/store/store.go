@@ -157,36 +157,43 @@ func (s *Store) Change(
 		if err := decide(ch); err != nil {
 			return err
 		}
-		if err := writeLicense(tx, &before, &ch.License); err != nil {
-			return err
-		}
-		if err := s.moveCustomer(tx, &before, &ch.License); err != nil {
-			return err
-		}
-		for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
-			if err := s.writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
-				return err
-			}
-		}
-		if err := s.writeKeys(tx, &ch.License, ch.Keys); err != nil {
-			return err
-		}
-		if err := dropCounters(tx, &before, &ch.License); err != nil {
-			return err
-		}
-		if ch.OfflineVoid {
-			if err := voidOffline(tx, licenseID); err != nil {
-				return err
-			}
-		}
-		if err := s.leaveSeats(tx, known, ch); err != nil {
-			return err
-		}
-		if err := holdOffline(tx, licenseID, ch.OfflineHorizon); err != nil {
+		if err := s.writeChange(tx, &before, known, ch); err != nil {
 			return err
 		}
 		return s.publish(ctx, tx, licenseID, ch.Events())
 	}))
+}
+
+// writeChange writes what a change has made of a license and its devices.
+func (s *Store) writeChange(
+	tx *gorm.DB, before *licensing.License, known map[string]licensing.Device, ch *licensing.Change,
+) error {
+	if err := writeLicense(tx, before, &ch.License); err != nil {
+		return err
+	}
+	if err := s.moveCustomer(tx, before, &ch.License); err != nil {
+		return err
+	}
+	for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
+		if err := s.writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
+			return err
+		}
+	}
+	if err := s.writeKeys(tx, &ch.License, ch.Keys); err != nil {
+		return err
+	}
+	if err := dropCounters(tx, before, &ch.License); err != nil {
+		return err
+	}
+	if ch.OfflineVoid {
+		if err := voidOffline(tx, before.ID); err != nil {
+			return err
+		}
+	}
+	if err := s.leaveSeats(tx, known, ch); err != nil {
+		return err
+	}
+	return holdOffline(tx, before.ID, ch.OfflineHorizon)
 }
 
 // Lock implements licensing.Store.
