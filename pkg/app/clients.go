@@ -110,7 +110,7 @@ func NewRefusals(c *Core, t *telemetry.Recorder, calls string) *refusal.Recorder
 		Publish: func(r refusal.Refusal) {
 			t.Record(Source(c.Name), r.LicenseID, r.At, &eventsv1.LicenseTokenRefused{
 				ErrorCode: r.ErrorCode, LicenseId: r.LicenseID, HardwareId: r.HardwareID, Ip: r.IP,
-				Count: int32(r.Count),
+				Count: int32(r.Count), ViaProxy: r.ViaProxy,
 			})
 		},
 	})

@@ -135,7 +135,7 @@ func MarkReplayed(ctx context.Context) {
 	}
 }
 
-// ClientIP is the client's address: that of the connection, or what the trusted proxies say. See KnownClientIP.
+// ClientIP is the client's address: that of the connection, or what the trusted proxies say.
 func ClientIP(c *gin.Context) string {
 	if r := requestFrom(c.Request.Context()); r != nil {
 		return r.ip
@@ -143,17 +143,9 @@ func ClientIP(c *gin.Context) string {
 	return hostOf(c.Request.RemoteAddr)
 }
 
-// KnownClientIP is ClientIP, but "" where that is the address of a proxy which Options.TrustedProxies does not name:
-// all its clients would seem to be one, and detectors must not take them for that.
-func KnownClientIP(c *gin.Context) string {
-	if ViaProxy(c) {
-		return ""
-	}
-	return ClientIP(c)
-}
-
 // ViaProxy says that ClientIP may be the address of a proxy which Options.TrustedProxies does not name. A client in a
-// private network can bring that about with a header, so it must not hide the client.
+// private network can bring that about with a header, so it must not hide the client; all clients of a proxy seem to be
+// one, so detectors must know.
 func ViaProxy(c *gin.Context) bool {
 	r := requestFrom(c.Request.Context())
 	return r != nil && !r.ownIP

@@ -23,17 +23,23 @@ type Token struct {
 	// empty for a token that is not known to be ours; its refusal only counts in the metric.
 	Chain                 string
 	LicenseID, HardwareID string
-	// IP is empty where it is not known for certain.
+	Origin
+}
+
+// Origin is where a token was presented.
+type Origin struct {
 	IP string
+	// ViaProxy says that IP may be the address of a proxy which nobody named.
+	ViaProxy bool
 }
 
 // Signed is the token raw, whose signature was seen to be good.
-func Signed(raw, ip string) Token {
+func Signed(raw string, from Origin) Token {
 	var c claims.Access // an offline token has the same claims, save the family
 	if _, _, err := jwt.NewParser().ParseUnverified(raw, &c); err != nil {
-		return Token{IP: ip}
+		return Token{Origin: from}
 	}
-	t := Token{Chain: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, IP: ip}
+	t := Token{Chain: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, Origin: from}
 	if t.Chain == "" {
 		t.Chain = t.LicenseID + "|" + t.HardwareID
 	}
@@ -42,11 +48,11 @@ func Signed(raw, ip string) Token {
 
 // Verified is the token raw that err of package token refused: nothing is believed of it unless it carries our
 // signature.
-func Verified(err error, raw, ip string) Token {
+func Verified(err error, raw string, from Origin) Token {
 	if !token.Ours(err) {
-		return Token{IP: ip}
+		return Token{Origin: from}
 	}
-	return Signed(raw, ip)
+	return Signed(raw, from)
 }
 
 // Refusal is what an event tells.

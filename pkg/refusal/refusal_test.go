@@ -16,6 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
+var from = Origin{IP: "192.0.2.1", ViaProxy: true}
+
 // told is what a recorder counted and published.
 type told struct {
 	reasons   map[string]int
@@ -32,7 +34,7 @@ func recorder(c clock.Clock) (*Recorder, *told) {
 }
 
 func TestNote(t *testing.T) {
-	ours := Token{Chain: "f", LicenseID: "l", HardwareID: "pc", IP: "192.0.2.1"}
+	ours := Token{Chain: "f", LicenseID: "l", HardwareID: "pc", Origin: from}
 	for name, tt := range map[string]struct {
 		err       error
 		token     Token
@@ -44,7 +46,7 @@ func TestNote(t *testing.T) {
 			"DEVICE_NOT_ACTIVATED"},
 		"no license": {apierr.New(apierr.NotFound, "LICENSE_NOT_FOUND", ""), ours, "license_not_found",
 			"LICENSE_NOT_FOUND"},
-		"made up":           {token.Refused("signature"), Token{IP: "192.0.2.1"}, "signature", ""},
+		"made up":           {token.Refused("signature"), Token{Origin: from}, "signature", ""},
 		"passed":            {nil, ours, "", ""},
 		"too often":         {apierr.New(apierr.RateLimited, "RATE_LIMIT_EXCEEDED", ""), ours, "", ""},
 		"failure of ours":   {errors.New("broken"), ours, "", ""},
@@ -122,14 +124,14 @@ func TestTokens(t *testing.T) {
 	subject := jwt.RegisteredClaims{Subject: "l"}
 	access := sign(claims.Access{RegisteredClaims: subject, HardwareID: "pc", FamilyID: "f"})
 	offline := sign(claims.Offline{RegisteredClaims: subject, HardwareID: "pc"})
-	nobody := Token{IP: "ip"}
+	nobody := Token{Origin: from}
 	for name, tt := range map[string]struct{ got, want Token }{
-		"access":          {Signed(access, "ip"), Token{Chain: "f", LicenseID: "l", HardwareID: "pc", IP: "ip"}},
-		"offline":         {Signed(offline, "ip"), Token{Chain: "l|pc", LicenseID: "l", HardwareID: "pc", IP: "ip"}},
-		"ended":           {Verified(token.Refused("expired"), access, "ip"), Signed(access, "ip")},
-		"bad signature":   {Verified(token.Refused("signature"), access, "ip"), nobody},
-		"no verdict":      {Verified(apierr.ErrUnavailable, access, "ip"), nobody},
-		"no token at all": {Signed("x.y.z", "ip"), nobody},
+		"access":          {Signed(access, from), Token{"f", "l", "pc", from}},
+		"offline":         {Signed(offline, from), Token{"l|pc", "l", "pc", from}},
+		"ended":           {Verified(token.Refused("expired"), access, from), Signed(access, from)},
+		"bad signature":   {Verified(token.Refused("signature"), access, from), nobody},
+		"no verdict":      {Verified(apierr.ErrUnavailable, access, from), nobody},
+		"no token at all": {Signed("x.y.z", from), nobody},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: %+v, want %+v", name, tt.got, tt.want)

@@ -131,6 +131,29 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 		is(400, errcode.ValidationError)
 }
 
+// TestL2EventsMarkAProxy: the address of a proxy that nobody named is marked, not left out: whoever copied a token
+// would hide behind a header.
+func TestL2EventsMarkAProxy(t *testing.T) {
+	w := onSQLite(t)
+	first := w.issue(w.client())
+	var second pair
+	w.refresh(first.Refresh).is(200, "").into(&second)
+	w.refresh(second.Refresh).is(200, "")
+	req := httptest.NewRequest("POST", "/api/v1/auth/refresh",
+		strings.NewReader(fmt.Sprintf(`{"refresh_token": %q}`, first.Refresh)))
+	req.RemoteAddr = "10.0.0.1:1"
+	req.Header.Set("X-Forwarded-For", "203.0.113.5")
+	w.handler.ServeHTTP(httptest.NewRecorder(), req)
+	var reused eventsv1.LicenseTokenReused
+	if w.awaitEvent(1, &reused); reused.Ip != "10.0.0.1" || !reused.ViaProxy {
+		w.Errorf("%+v", &reused)
+	}
+	var refused eventsv1.LicenseTokenRefused
+	if w.awaitEvent(1, &refused); refused.Ip != "10.0.0.1" || !refused.ViaProxy {
+		w.Errorf("%+v", &refused)
+	}
+}
+
 // TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a
 // minute are published; the next one says how many were not.
 func TestM6OnlyOurTokensMakeEvents(t *testing.T) {

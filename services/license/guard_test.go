@@ -99,14 +99,15 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
-		for _, call := range []struct{ path, body, event string }{
-			{"activate", device(key, "pc"), "license.activated"},
-			{"validate", device(key, "pc"), "license.validated"},
-			{"validate", device("LIC-000000000000", "pc"), "license.validation.failed"},
-			{"heartbeat", "", "license.heartbeat"},
-			{"offline-token", "", "license.offline_token.issued"},
+		for _, call := range []struct{ path, holder, body, event string }{
+			{"activate", "pc", device(key, "pc"), "license.activated"},
+			{"validate", "pc", device(key, "pc"), "license.validated"},
+			{"validate", "pc", device("LIC-000000000000", "pc"), "license.validation.failed"},
+			{"heartbeat", "pc", "", "license.heartbeat"},
+			{"heartbeat", "a device without a seat", "", "license.token.refused"},
+			{"offline-token", "pc", "", "license.offline_token.issued"},
 		} {
-			headers := append(w.bearer(id, "pc"), "X-API-Key", w.auth.apiKey, "X-Forwarded-For", "203.0.113.5")
+			headers := append(w.bearer(id, call.holder), "X-API-Key", w.auth.apiKey, "X-Forwarded-For", "203.0.113.5")
 			req := carrying(call.path, headers[0], "", call.body)(headers[1])
 			req.Header.Set(headers[2], headers[3])
 			req.Header.Set(headers[4], headers[5])

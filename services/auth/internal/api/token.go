@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
@@ -146,6 +147,7 @@ func (a *API) keySet(c *gin.Context) error {
 // caller is where the request comes from.
 func caller(c *gin.Context) credential.Caller {
 	return credential.Caller{
-		IP: httpx.KnownClientIP(c), Address: httpx.ClientIP(c), Product: apikey.Of(c).Product,
+		Origin:  refusal.Origin{IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)},
+		Product: apikey.Of(c).Product,
 	}
 }

@@ -20,7 +20,7 @@ type Verified struct {
 func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified, error) {
 	var c claims.Access
 	if err := s.access.Verify(ctx, raw, &c); err != nil {
-		return Verified{}, s.Refusals.Note(err, refusal.Verified(err, raw, from.IP))
+		return Verified{}, s.Refusals.Note(err, refusal.Verified(err, raw, from.Origin))
 	}
 	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
 	if err := s.holds(ctx, f, c.ID); err != nil {

@@ -3,6 +3,8 @@ package credential
 import (
 	"context"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/refusal"
 )
 
 const (
@@ -67,10 +69,7 @@ type Device struct {
 
 // Caller is where a request comes from.
 type Caller struct {
-	// IP is empty where it is not known for certain.
-	IP string
-	// Address is IP, or that of a proxy which nobody named: license asks its rules about networks of it.
-	Address string
+	refusal.Origin
 	// Product is the code of the product to whose licenses the caller is bound, empty for all.
 	Product string
 }

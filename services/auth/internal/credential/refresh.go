@@ -74,7 +74,7 @@ func (s *Tokens) rotate(ctx context.Context, from Caller, f Family, t RefreshTok
 	if !s.Clock.Now().Before(t.ExpiresAt) {
 		return Pair{}, token.Refused("expired")
 	}
-	if err := s.standing(ctx, f, from.Address); err != nil {
+	if err := s.standing(ctx, f, from.IP); err != nil {
 		return Pair{}, err
 	}
 	pair, next, err := s.mint(ctx, f)
@@ -98,6 +98,7 @@ func (s *Tokens) reused(ctx context.Context, from Caller, f Family) error {
 		HardwareId: f.HardwareID,
 		FamilyId:   f.ID,
 		Ip:         from.IP,
+		ViaProxy:   from.ViaProxy,
 	}
 	if _, err := s.Families.RevokeFamily(ctx, f.ID, s.Clock.Now(), Record{f.LicenseID, reused}); err != nil {
 		return fmt.Errorf("revoke token family: %w", err)

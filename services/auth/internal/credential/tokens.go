@@ -159,6 +159,6 @@ func (s *Tokens) refused(err error, from Caller, f Family) error {
 		Chain:      f.ID,
 		LicenseID:  f.LicenseID,
 		HardwareID: f.HardwareID,
-		IP:         from.IP,
+		Origin:     from.Origin,
 	})
 }

@@ -166,7 +166,7 @@ func (a *API) leaseProof(c *gin.Context) (lease.Proof, error) {
 		err = token.Refused("lease").WithMessagef("the lease token is that of another lease")
 	}
 	if err != nil {
-		err = a.Refusals.Note(err, refusal.Verified(err, raw, httpx.KnownClientIP(c)))
+		err = a.Refusals.Note(err, refusal.Verified(err, raw, origin(c)))
 		return lease.Proof{}, a.TokenAttempts.RefuseToken(c, raw, err)
 	}
 	return proof, a.TokenQuota.Admit(c.Request.Context(), "lease|"+proof.LeaseID)

@@ -67,8 +67,12 @@ func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
 // refuseToken notes that package token, or a rule about a token that passed there, refused raw.
 func (a *API) refuseToken(c *gin.Context, raw string, err error) error {
 	err = wire.Refusal(err)
-	err = a.Refusals.Note(err, refusal.Verified(err, raw, httpx.KnownClientIP(c)))
+	err = a.Refusals.Note(err, refusal.Verified(err, raw, origin(c)))
 	return a.TokenAttempts.RefuseToken(c, raw, err)
+}
+
+func origin(c *gin.Context) refusal.Origin {
+	return refusal.Origin{IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
 }
 
 // asHolder has handle serve the holder of an access token that passed accessToken, and notes where its license or
@@ -80,7 +84,7 @@ func (a *API) asHolder(handle func(*gin.Context) error) gin.HandlerFunc {
 			return nil
 		}
 		raw, _ := guard.Bearer(c.Request.Header) // accessToken has found it
-		return a.Refusals.Note(err, refusal.Signed(raw, httpx.KnownClientIP(c)))
+		return a.Refusals.Note(err, refusal.Signed(raw, origin(c)))
 	})
 }
 

@@ -32,7 +32,9 @@ type LicenseTokenRefused struct {
 	LicenseId      string                 `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	// count is how many refusals this one stands for: itself, and those of the token's family that the publisher left out since
 	// its last. Offline tokens have no family; those of one license and device count together.
-	Count         int32 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	Count int32 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,7,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -109,14 +111,23 @@ func (x *LicenseTokenRefused) GetCount() int32 {
 	return 0
 }
 
+func (x *LicenseTokenRefused) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
+}
+
 // LicenseTokenReused says that a refresh token was presented twice: the device's state was copied. The family is revoked.
 type LicenseTokenReused struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	HardwareId string                 `protobuf:"bytes,2,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
 	// family_id names the chain of tokens that began with one call of auth/token.
-	FamilyId      string `protobuf:"bytes,3,opt,name=family_id,json=familyId,proto3" json:"family_id,omitempty"`
-	Ip            string `protobuf:"bytes,4,opt,name=ip,proto3" json:"ip,omitempty"`
+	FamilyId string `protobuf:"bytes,3,opt,name=family_id,json=familyId,proto3" json:"family_id,omitempty"`
+	Ip       string `protobuf:"bytes,4,opt,name=ip,proto3" json:"ip,omitempty"`
+	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
+	ViaProxy      bool `protobuf:"varint,5,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +188,13 @@ func (x *LicenseTokenReused) GetIp() string {
 		return x.Ip
 	}
 	return ""
+}
+
+func (x *LicenseTokenReused) GetViaProxy() bool {
+	if x != nil {
+		return x.ViaProxy
+	}
+	return false
 }
 
 // ApiKeyCreated says that an API key exists; it never carries the secret.
@@ -511,7 +529,7 @@ var File_latchkey_events_v1_auth_proto protoreflect.FileDescriptor
 
 const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\xf6\x01\n" +
+	"\x1dlatchkey/events/v1/auth.proto\x12\x12latchkey.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a latchkey/events/v1/options.proto\"\x93\x02\n" +
 	"\x13LicenseTokenRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -521,14 +539,16 @@ const file_latchkey_events_v1_auth_proto_rawDesc = "" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x05R\x05count:0\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\xfa\xe0\x18\x04auth\xfa\xe0\x18\alicense\"\xa3\x01\n" +
+	"\x05count\x18\x06 \x01(\x05R\x05count\x12\x1b\n" +
+	"\tvia_proxy\x18\a \x01(\bR\bviaProxy:0\xea\xe0\x18\x15license.token.refused\xf0\xe0\x18\x01\xfa\xe0\x18\x04auth\xfa\xe0\x18\alicense\"\xc0\x01\n" +
 	"\x12LicenseTokenReused\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
 	"\vhardware_id\x18\x02 \x01(\tR\n" +
 	"hardwareId\x12\x1b\n" +
 	"\tfamily_id\x18\x03 \x01(\tR\bfamilyId\x12\x0e\n" +
-	"\x02ip\x18\x04 \x01(\tR\x02ip: \xea\xe0\x18\x14license.token.reused\xfa\xe0\x18\x04auth\"\xec\x01\n" +
+	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1b\n" +
+	"\tvia_proxy\x18\x05 \x01(\bR\bviaProxy: \xea\xe0\x18\x14license.token.reused\xfa\xe0\x18\x04auth\"\xec\x01\n" +
 	"\rApiKeyCreated\x12\x1c\n" +
 	"\n" +
 	"api_key_id\x18\x01 \x01(\tR\bapiKeyId\x12\x1f\n" +
