@@ -30,11 +30,11 @@ func crossOrigin(origins []string) gin.HandlerFunc {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{
-			"Authorization", "Content-Type", "Idempotency-Key", "Traceparent", "X-API-Key", headerRequestID,
+			"Authorization", "Content-Type", "Idempotency-Key", "Traceparent", "X-API-Key", HeaderRequestID,
 		},
 		ExposedHeaders: []string{
 			"Idempotency-Replayed", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
-			headerRequestID,
+			HeaderRequestID,
 		},
 		MaxAge: 600,
 	})

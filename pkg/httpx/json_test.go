@@ -29,7 +29,7 @@ func TestWriteJSONAnswersAsGinDoes(t *testing.T) {
 	r := newRig(t, nil)
 	r.GET("/gin", func(c *gin.Context) { c.JSON(http.StatusCreated, gin.H{"a": 1}) })
 	r.GET("/ours", func(c *gin.Context) { WriteJSON(c, http.StatusCreated, []byte(`{"a":1}`)) })
-	want, got := r.do(t, "GET", "/gin", "", headerRequestID, "same"), r.do(t, "GET", "/ours", "", headerRequestID,
+	want, got := r.do(t, "GET", "/gin", "", HeaderRequestID, "same"), r.do(t, "GET", "/ours", "", HeaderRequestID,
 		"same")
 	if got.Code != want.Code || got.Body.String() != want.Body.String() {
 		t.Errorf("got %d %s, want %d %s", got.Code, got.Body, want.Code, want.Body)

@@ -81,7 +81,7 @@ func (m *middleware) begin(c *gin.Context) *request {
 	r.cancel = ctx.cancel
 	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()
-	h[headerRequestID] = []string{r.id}
+	h[HeaderRequestID] = []string{r.id}
 	h["X-Content-Type-Options"] = noSniff
 	h["Cache-Control"] = noStore // answers hold keys and tokens
 	return r
@@ -191,13 +191,19 @@ func knownMethod(m string) string {
 	return "other"
 }
 
-const headerRequestID = "X-Request-Id"
+// HeaderRequestID names a request, in the request and in its answer.
+const HeaderRequestID = "X-Request-Id"
 
 // requestID takes the caller's id when it is harmless in logs and headers.
 func requestID(h http.Header) string {
-	if given := h[headerRequestID]; len(given) == 1 && harmlessID(given[0]) {
+	if given := h[HeaderRequestID]; len(given) == 1 && harmlessID(given[0]) {
 		return given[0]
 	}
+	return NewRequestID()
+}
+
+// NewRequestID names a request that has no harmless id of its own.
+func NewRequestID() string {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return uuid.NewString()

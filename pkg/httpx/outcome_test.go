@@ -22,7 +22,7 @@ func accessLine(t *testing.T, path string) map[string]any {
 	r := newRig(t, func(o *Options) { o.Log = obs.NewLogger(&out, "debug", "json").With("service", "test") })
 	r.GET("/good", func(c *gin.Context) { c.Status(http.StatusNoContent) })
 	r.GET("/bad", Wrap(func(*gin.Context) error { return apierr.ErrInternal.WithCause(io.ErrUnexpectedEOF) }))
-	r.do(t, "GET", path, "", headerRequestID, "id-1")
+	r.do(t, "GET", path, "", HeaderRequestID, "id-1")
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%q: %v", out.Bytes(), err)

@@ -135,7 +135,7 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 		return nil, apierr.ErrInternal.WithCause(err)
 	}
 	request.header.Set("Authorization", "Bearer "+token)
-	request.header.Set("X-Request-ID", httpx.RequestID(ctx))
+	request.header.Set(httpx.HeaderRequestID, httpx.RequestID(ctx))
 	trace.ToHeader(ctx, request.header)
 	for try := 0; ; try++ {
 		answer, err := g.send(ctx, request)

@@ -73,7 +73,7 @@ func (c *caller) wrap(next connect.UnaryFunc) connect.UnaryFunc {
 		}
 		req.Header().Set("Authorization", "Bearer "+token)
 		if id := httpx.RequestID(ctx); id != "" {
-			req.Header().Set("X-Request-ID", id)
+			req.Header().Set(httpx.HeaderRequestID, id)
 		}
 		trace.ToHeader(ctx, req.Header())
 		res, err := next(ctx, req)

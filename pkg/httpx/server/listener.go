@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,7 +19,8 @@ const settleTime = 100 * time.Millisecond
 // its end.
 type listener struct {
 	*net.TCPListener
-	refusing atomic.Bool // new connections stay out
+	log      *slog.Logger // nil before the server serves
+	refusing atomic.Bool  // new connections stay out
 }
 
 func listenTCP(addr string) (*listener, error) {
@@ -36,7 +38,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.AcceptTCP()
 		if err == nil {
-			return errorConn{conn}, nil
+			return errorConn{conn, l.log}, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -25,18 +26,25 @@ var (
 	plainExpect = []byte("HTTP/1.1 417 Expectation Failed")
 )
 
-// errorConn gives the errors that net/http writes by itself (400, 417, 431, 501, 505) the documented shape.
-type errorConn struct{ *net.TCPConn }
+// errorConn gives the errors that net/http writes by itself (400, 417, 431, 501, 505) the documented shape, and a line
+// in log.
+type errorConn struct {
+	*net.TCPConn
+	log *slog.Logger
+}
 
 // Write implements net.Conn.
-func (c errorConn) Write(p []byte) (int, error) { return writeDocumented(c.TCPConn, p) }
+func (c errorConn) Write(p []byte) (int, error) { return writeDocumented(c.TCPConn, c.log, p) }
 
 // errorTLSConn is errorConn over TLS. net/http takes it for any connection, which does its handshake when it is first
 // read.
-type errorTLSConn struct{ *tls.Conn }
+type errorTLSConn struct {
+	*tls.Conn
+	log *slog.Logger
+}
 
 // Write implements net.Conn.
-func (c errorTLSConn) Write(p []byte) (int, error) { return writeDocumented(c.Conn, p) }
+func (c errorTLSConn) Write(p []byte) (int, error) { return writeDocumented(c.Conn, c.log, p) }
 
 // Read implements net.Conn. Who speaks plain HTTP is told so in plain HTTP.
 func (c errorTLSConn) Read(p []byte) (int, error) {
@@ -48,24 +56,35 @@ func (c errorTLSConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func writeDocumented(conn net.Conn, p []byte) (int, error) {
-	answer := documented(p)
-	if answer == nil {
+func writeDocumented(conn net.Conn, log *slog.Logger, p []byte) (int, error) {
+	e := plainErrorOf(p)
+	if e == nil {
 		return conn.Write(p)
 	}
-	if _, err := conn.Write(answer); err != nil {
+	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	id := httpx.NewRequestID()
+	log.Info("request", "request_id", id, "client_ip", client, "status", e.status, "error_code", e.Code,
+		"error", e.Message)
+	if _, err := conn.Write(e.answer(id)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// documented is the error that net/http writes with p in the documented shape, nil where p is none.
-func documented(p []byte) []byte {
+// plainError is an error that net/http wrote. Nothing is known of its request, which has no path and so no dialect.
+type plainError struct {
+	*apierr.Error
+	status int
+	line   []byte
+}
+
+// plainErrorOf reads what net/http writes, nil where p is no error of its own.
+func plainErrorOf(p []byte) *plainError {
 	if text, found := bytes.CutPrefix(p, plainToTLS); found {
-		return plainError([]byte("HTTP/1.1 400 Bad Request"), http.StatusBadRequest, text)
+		return newPlainError([]byte("HTTP/1.1 400 Bad Request"), http.StatusBadRequest, text)
 	}
 	if bytes.HasPrefix(p, plainExpect) {
-		return plainError(plainExpect, http.StatusExpectationFailed,
+		return newPlainError(plainExpect, http.StatusExpectationFailed,
 			[]byte("the header Expect may only be 100-continue"))
 	}
 	if !bytes.HasPrefix(p, plainStart) {
@@ -79,17 +98,22 @@ func documented(p []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	return plainError(status, code, text)
+	return newPlainError(status, code, text)
 }
 
-func plainError(status []byte, code int, text []byte) []byte {
+func newPlainError(line []byte, status int, text []byte) *plainError {
 	e := apierr.New(apierr.Invalid, errcode.MalformedRequest,
 		"the server cannot read this as a request: "+string(bytes.TrimSpace(text)))
-	if code == http.StatusRequestHeaderFieldsTooLarge {
+	if status == http.StatusRequestHeaderFieldsTooLarge {
 		e = apierr.New(apierr.Invalid, errcode.HeadersTooLarge,
 			"the header of the request is too large; send less than 16 KiB")
 	}
-	body := httpx.ErrorBody(e)
-	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		status, httpx.JSONType, len(body), body)
+	return &plainError{e, status, line}
+}
+
+// answer is the error in the documented shape.
+func (e *plainError) answer(requestID string) []byte {
+	body := httpx.ErrorBody(e.Error)
+	return fmt.Appendf(nil, "%s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s: %s\r\nConnection: close\r\n\r\n%s",
+		e.line, httpx.JSONType, len(body), httpx.HeaderRequestID, requestID, body)
 }

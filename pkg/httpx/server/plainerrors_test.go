@@ -2,9 +2,11 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // P8: what net/http refuses before any handler has the documented shape, too.
@@ -77,8 +80,9 @@ func errorsOfTheServer(t *testing.T, dial func() (net.Conn, error)) {
 			e.Error == "" || e.Details == nil {
 			t.Errorf("%s: got %d %s", name, res.StatusCode, body)
 		}
-		if res.Header.Get("Content-Type") != httpx.JSONType || !res.Close {
-			t.Errorf("%s: header %v", name, res.Header)
+		h := res.Header
+		if h.Get("Content-Type") != httpx.JSONType || h.Get(httpx.HeaderRequestID) == "" || !res.Close {
+			t.Errorf("%s: header %v", name, h)
 		}
 	}
 	for _, request := range []string{"GET /", "OPTIONS *"} {
@@ -108,6 +112,29 @@ func exchange(t *testing.T, dial func() (net.Conn, error), request string) (*htt
 	return res, body
 }
 
+// TestErrorsOfTheServerAreLogged under the id that their clients are told.
+func TestErrorsOfTheServerAreLogged(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	var log bytes.Buffer
+	go func() {
+		_, _ = writeDocumented(ours, slog.New(slog.NewTextHandler(&log, nil)), []byte("HTTP/1.1 400 Bad Request"+
+			string(plainHeader)+"400 Bad Request"))
+		ours.Close()
+	}()
+	res, err := http.ReadResponse(bufio.NewReader(theirs), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
+	id := res.Header.Get(httpx.HeaderRequestID)
+	if id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), errcode.MalformedRequest) {
+		t.Errorf("%q is not in %s", id, log.String())
+	}
+}
+
 func TestOnlyWholePlainErrorsAreRewritten(t *testing.T) {
 	for _, p := range []string{
 		"", "HTTP/1.1 ", "HTTP/1.1 400 Bad Request\r\n\r\n", string(plainHeader), "HTTP/1.1 " + string(plainHeader),
@@ -115,12 +142,12 @@ func TestOnlyWholePlainErrorsAreRewritten(t *testing.T) {
 		"HTTP/1.1 400 Bad Request\r\nDate: today" + string(plainHeader),
 		"x" + string(plainStart) + "400 Bad Request" + string(plainHeader),
 	} {
-		if got := documented([]byte(p)); got != nil {
-			t.Errorf("%q became %q", p, got)
+		if got := plainErrorOf([]byte(p)); got != nil {
+			t.Errorf("%q became %v", p, got)
 		}
 	}
-	if got := string(documented([]byte(string(plainToTLS) + "Client sent an HTTP request"))); !strings.Contains(
-		got, "MALFORMED_REQUEST") {
-		t.Errorf("got %q", got)
+	toTLS := plainErrorOf([]byte(string(plainToTLS) + "Client sent an HTTP request"))
+	if toTLS == nil || toTLS.Code != errcode.MalformedRequest {
+		t.Errorf("got %v", toTLS)
 	}
 }

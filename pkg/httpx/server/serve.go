@@ -73,8 +73,9 @@ func (l *Listening) add(s Server) error {
 	return nil
 }
 
-// tls is listener i as its clients speak to it.
-func (l *Listening) tls(i int, log *slog.Logger) net.Listener {
+// speaking is listener i as its clients speak to it.
+func (l *Listening) speaking(i int, log *slog.Logger) net.Listener {
+	l.listeners[i].log = log
 	if l.certs[i] == nil {
 		return l.listeners[i]
 	}
@@ -129,7 +130,7 @@ func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error 
 			drain.connState(conn, state)
 		}
 		drain.servers, drain.listeners = append(drain.servers, server), append(drain.listeners, l.listeners[i])
-		accept := l.tls(i, log)
+		accept := l.speaking(i, log)
 		drain.accepting.Add(1)
 		g.Go(func() error {
 			defer drain.accepting.Done()

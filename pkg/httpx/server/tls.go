@@ -47,17 +47,17 @@ func (c *certificates) config() *tls.Config {
 
 // tlsListener speaks TLS with those whom its listener accepts.
 type tlsListener struct {
-	net.Listener
+	*listener
 	config *tls.Config
 }
 
 // Accept implements net.Listener.
 func (l tlsListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
+	conn, err := l.listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return errorTLSConn{tls.Server(conn, l.config)}, nil
+	return errorTLSConn{tls.Server(conn, l.config), l.log}, nil
 }
 
 func (c *certificates) current() *tls.Certificate {
