@@ -142,6 +142,31 @@ func TestMonth(t *testing.T) {
 }
 
 // TestDisorder demands the same state whatever the order, the batches and the repetitions.
+// TestADeviceThatWasForgottenComesBack also to the process that remembers it.
+func TestADeviceThatWasForgottenComesBack(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		use := func(at time.Time) event.Event {
+			return s.event(eventsv1.TypeLicenseValidated, at, body{"hardware_id": "A"})
+		}
+		r.handle(s.created(now, 1), use(now))
+		again := now.AddDate(0, 0, 402)
+		r.clock.Set(again)
+		if _, err := r.store.Prune(t.Context(), usage.Expiry{
+			Now: again, Events: now, States: again.AddDate(0, 0, -400), Rollups: now,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.handle(use(again), s.event(eventsv1.TypeLicenseTransferred, again,
+			body{"from_hardware_id": "B", "to_hardware_id": "A", "version": 2}))
+		key := usage.DeviceKey{LicenseID: license, HardwareID: "A"}
+		stored, err := r.store.Rollups(t.Context(), []string{license}, []usage.DeviceKey{key})
+		if err != nil || stored.Devices[key] == nil || !stored.Devices[key].Seat.Value {
+			t.Errorf("%+v, %v", stored.Devices[key], err)
+		}
+	})
+}
+
 func TestDisorder(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		events := month(&script{})

@@ -3,12 +3,13 @@ package ingest
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
 // rollupCache remembers rollups as they were last committed, which spares reading them for every batch. Only the
-// consumer writes them, so they hold as long as its epoch does.
+// consumer writes them, so they hold as long as its epoch does; but devices that are silent for long are pruned.
 type rollupCache struct {
 	usage.Rollups
 	limit int // entries of each kind
@@ -30,7 +31,7 @@ func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usag
 		}
 	}
 	for k := range c.Devices {
-		if d := r.Devices[k]; d != nil {
+		if d := r.Devices[k]; d != nil && holds(d, c.Devices[k]) {
 			before.Devices[k] = d
 		} else {
 			devices = append(devices, k)
@@ -40,6 +41,16 @@ func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usag
 	maps.Copy(before.Licenses, stored.Licenses)
 	maps.Copy(before.Devices, stored.Devices)
 	return before, err
+}
+
+// deviceHolds is how long a device that is silent is in the database for certain. It is far below the time after which
+// it is pruned.
+const deviceHolds = 30 * 24 * time.Hour
+
+// holds tells whether a device that is remembered is in the database still when a change of it comes. A change that
+// tells no time may come at any.
+func holds(d, change *usage.Device) bool {
+	return !change.LastSeen.IsZero() && change.LastSeen.Sub(d.LastSeen) < deviceHolds
 }
 
 // keep remembers what was committed.

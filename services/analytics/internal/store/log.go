@@ -79,6 +79,8 @@ func (s *Store) CountSince(ctx context.Context, licenseID string, since time.Tim
 const (
 	minutesKept = 48 * time.Hour
 	hoursKept   = 90 * 24 * time.Hour
+	// addressesKept is how long the detectors remember an address that fell silent. They look back a day at most.
+	addressesKept = 7 * 24 * time.Hour
 )
 
 // Prune forgets what has expired, in small portions, and returns how many rows.
@@ -92,6 +94,9 @@ func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err er
 		{"inbox", "expires_at < ?", []any{x.Now}},
 		{"telemetry_inbox", "expires_at < ?", []any{x.Now}},
 		{"detector_states", "updated_at < ?", []any{x.States}},
+		{"detector_states", "subject LIKE 'ip:%' AND updated_at < ?", []any{x.Now.Add(-addressesKept)}},
+		{"devices", "NOT has_seat AND last_seen < ?", []any{x.States}},
+		{"anomalies", "closed_at < ?", []any{x.Rollups}},
 		{"networks", "last_day < ?", []any{x.States}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepMinute, x.Now.Add(-minutesKept)}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepHour, x.Now.Add(-hoursKept)}},

@@ -74,7 +74,7 @@ func NewRollups() Rollups {
 // Expiry says before when each kind of row is forgotten.
 type Expiry struct {
 	Now time.Time
-	// Events is the start of the event log, States that of what detectors and networks are remembered, Rollups that
-	// of days.
+	// Events is the start of the event log, States that of what detectors, networks and devices without a seat are
+	// remembered, Rollups that of days and closed anomalies.
 	Events, States, Rollups time.Time
 }

@@ -139,6 +139,57 @@ func prune(t *testing.T, s *consumer) {
 	}
 }
 
+// forget demands that no table grows for ever with devices and addresses that come once.
+func forget(t *testing.T, s *consumer) {
+	old := now.AddDate(0, 0, -401)
+	seated := use(2, old, detect.Observation{HardwareID: "seated"})
+	seated.Type, seated.Version = eventsv1.TypeLicenseActivated, 1
+	b := s.batch(use(1, old, detect.Observation{HardwareID: "gone"}), seated,
+		use(3, now, detect.Observation{HardwareID: "at work"}))
+	silent, lately := "ip:192.0.2.1", "ip:192.0.2.2"
+	b.States = map[string][]byte{silent: {1}, "license:" + id(1): {1}}
+	b.Findings = []detect.Finding{finding(old, 0.5)}
+	if err := s.Write(t.Context(), now.AddDate(0, 0, -8), b); err != nil {
+		t.Fatal(err)
+	}
+	s.progress.Taken = b.Position
+	b = s.batch(use(4, now, detect.Observation{HardwareID: "at work"}))
+	b.States = map[string][]byte{lately: {1}}
+	if err := s.Write(t.Context(), now, b); err != nil {
+		t.Fatal(err)
+	}
+	anomalies := func() int {
+		t.Helper()
+		list, err := s.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: id(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	if n := anomalies(); n != 1 { // closed when it was written
+		t.Fatalf("%d anomalies", n)
+	}
+	x := usage.Expiry{Now: now, Events: old, States: now.AddDate(0, 0, -400), Rollups: now.Add(time.Second)}
+	if _, err := s.Prune(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	var devices []usage.DeviceKey
+	for _, name := range []string{"gone", "seated", "at work"} {
+		devices = append(devices, usage.DeviceKey{LicenseID: id(1), HardwareID: name})
+	}
+	left, err := s.Rollups(t.Context(), []string{id(1)}, devices)
+	if err != nil || len(left.Devices) != 2 || left.Devices[devices[0]] != nil {
+		t.Errorf("devices: %v, %v", left.Devices, err)
+	}
+	states, err := s.States(t.Context(), []string{silent, lately, "license:" + id(1)})
+	if _, kept := states[silent]; err != nil || kept || len(states) != 2 {
+		t.Errorf("states: %v, %v", states, err)
+	}
+	if n := anomalies(); n != 0 {
+		t.Errorf("%d anomalies are left", n)
+	}
+}
+
 // epochs demands that who was replaced as the consumer writes no more.
 func epochs(t *testing.T, s *consumer) {
 	s.commit(use(1, now, detect.Observation{HardwareID: "A"}))
