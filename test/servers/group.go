@@ -31,8 +31,11 @@ rm -rf -- "$1"`
 
 // NewGroup makes a group with a directory in the temporary folder. Other users can enter it but not read it, because
 // PostgreSQL runs as another user when we are root.
-func NewGroup(name string) (*Group, error) {
-	dir, err := os.MkdirTemp("", "latchkey-"+name+"-")
+func NewGroup(name string) (*Group, error) { return newGroup("", name) }
+
+// newGroup is NewGroup with the directory in another folder than the temporary one.
+func newGroup(folder, name string) (*Group, error) {
+	dir, err := os.MkdirTemp(folder, "latchkey-"+name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for %s: %w", name, err)
 	}

@@ -89,7 +89,11 @@ func (p *PostgreSQL) Stop() error {
 
 func (p *PostgreSQL) create(ctx context.Context) error {
 	var err error
-	if p.group, err = NewGroup("postgres"); err != nil {
+	folder := "" // on the disk
+	if !p.options.Durable {
+		folder = memoryFolder()
+	}
+	if p.group, err = newGroup(folder, "postgres"); err != nil {
 		return err
 	}
 	ports, err := FreePorts(1)
@@ -132,7 +136,7 @@ func (p *PostgreSQL) serve(ctx context.Context) error {
 	settings := []string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
 		"timezone=UTC", "log_checkpoints=off"}
 	if !p.options.Durable {
-		settings = append(settings, "fsync=off", "full_page_writes=off")
+		settings = append(settings, "fsync=off", "full_page_writes=off", "max_wal_size=256MB")
 	}
 	args := []string{"-D", p.data(), "-p", strconv.Itoa(p.port)}
 	for _, s := range settings {
