@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -251,17 +250,8 @@ func doubledCredentials(w *harness) {
 // TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header. Honest
 // callers beside the guesser go on, those too whom the process does not know yet.
 func TestGuessers(t *testing.T) {
-	s, err := suite.Start(context.Background(),
-		suite.Options{Embedded: true, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=true"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &harness{T: t, Suite: s, embedded: true}
+	t.Parallel()
+	w := own(t, suite.Options{Embedded: true, Settings: []string{"LATCHKEY_ADDRESS_LIMITS=true"}})
 	w.want(w.license("validate", device(w.LicenseKey, "x")), 200, "")
 	w.admin("GET", "/licenses", "")
 	_, unused := w.apiKey(`{"client_name":"unused","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +

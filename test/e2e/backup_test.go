@@ -163,7 +163,7 @@ func (w *harness) script(code int, name string, args ...string) string {
 
 // TestBackupRefuses bad arguments and damaged backups, in a sentence.
 func TestBackupRefuses(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	w.needsClients()
 	taken := t.TempDir()
 	damaged := filepath.Join(t.TempDir(), "damaged")

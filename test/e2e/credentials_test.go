@@ -16,7 +16,7 @@ import (
 // rights of the first, a rolling restart to it, and back. No call fails, and no session of the former user is left
 // after its turn.
 func TestDatabaseAndBrokerUsersAreReplacedUnderLoad(t *testing.T) {
-	w := start(t, false)
+	w := alone(t, processes)
 	former := w.user(w.Postgres.URL)
 	w.sql("CREATE ROLE second LOGIN PASSWORD 'second-password' IN ROLE " + former)
 	w.sql("ALTER ROLE second SET role = '" + former + "'")

@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,18 +23,62 @@ import (
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
-// shared are the two suites that all tests use, started by whoever needs them first. A test that breaks something mends
-// it.
-var shared struct {
-	mu     sync.Mutex
-	suites map[bool]*suite.Suite
-	errs   map[bool]error
+// sideBySide is how many tests run at the same time, each on a suite of its own. They wait more than they work: for
+// processes that drain and start, for servers that are away, for intervals and deadlines.
+const sideBySide = "3"
+
+// pool holds the suites that tests take turns on, one test at a time: what it breaks, restarts or rotates is its own
+// until it ends, and mended by then.
+type pool struct {
+	options suite.Options
+	idle    chan *suite.Suite
+
+	mu  sync.Mutex
+	all []*suite.Suite
+	err error // of the first that did not start: neither would the next
+}
+
+var embedded, processes = newPool(true, 1), newPool(false, 2)
+
+func newPool(embedded bool, replicas int) *pool {
+	return &pool{
+		options: suite.Options{
+			Embedded: embedded, Replicas: replicas,
+			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0",
+				"LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
+		},
+		idle: make(chan *suite.Suite, 100),
+	}
+}
+
+// take gives the caller an idle suite, or starts one, until it is put back into idle.
+func (p *pool) take() (*suite.Suite, error) {
+	select {
+	case s := <-p.idle:
+		return s, nil
+	default:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return nil, p.err
+	}
+	s, err := suite.Start(context.Background(), p.options) // no test's context: the suite outlives it
+	if p.err = err; err == nil {
+		p.all = append(p.all, s)
+	}
+	return s, err
 }
 
 func TestMain(m *testing.M) {
-	shared.suites, shared.errs = map[bool]*suite.Suite{}, map[bool]error{}
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", sideBySide) // a number, as it wants
+	}
 	code := m.Run()
-	for _, s := range shared.suites {
+	for _, s := range slices.Concat(embedded.all, processes.all) {
 		if err := s.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e: a suite did not end well:", err)
 			code = 1
@@ -41,41 +87,58 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start returns the shared suite of a mode.
-func start(t *testing.T, embedded bool) *harness {
+// start lends the test a suite of a mode, beside other tests.
+func start(t *testing.T, p *pool) *harness {
 	t.Helper()
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	s, err := shared.suites[embedded], shared.errs[embedded]
-	if s == nil && err == nil {
-		replicas := 2
-		if embedded {
-			replicas = 1
+	t.Parallel()
+	return alone(t, p)
+}
+
+// alone is start for a test that makes many calls at once of which none may be refused: services that get too little of
+// the computer shed load.
+func alone(t *testing.T, p *pool) *harness {
+	t.Helper()
+	s, err := p.take()
+	w := started(t, s, err, p.options)
+	t.Cleanup(func() { p.idle <- s })
+	return w
+}
+
+// own starts a suite that other tests do not need.
+func own(t *testing.T, o suite.Options) *harness {
+	t.Helper()
+	s, err := suite.Start(t.Context(), o)
+	w := started(t, s, err, o)
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error("the suite did not end well:", err)
 		}
-		// Not the test's context: the suite outlives it.
-		s, err = suite.Start(context.Background(), suite.Options{
-			Embedded: embedded, Replicas: replicas,
-			Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0",
-				"LATCHKEY_TRUSTED_PROXIES=127.0.0.1"},
-		})
-		if err == nil {
-			shared.suites[embedded] = s
-		}
-		shared.errs[embedded] = err
-	}
+	})
+	return w
+}
+
+func started(t *testing.T, s *suite.Suite, err error, o suite.Options) *harness {
+	t.Helper()
 	if errors.Is(err, servers.ErrNotInstalled) {
 		testkit.NotCovered(t, "the four services on PostgreSQL and RabbitMQ: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &harness{T: t, Suite: s, embedded: embedded}
+	return &harness{T: t, Suite: s, embedded: o.Embedded}
 }
 
 // each runs a test on both suites.
 func each(t *testing.T, test func(w *harness)) {
-	t.Run("embedded", func(t *testing.T) { test(start(t, true)) })
-	t.Run("processes", func(t *testing.T) { test(start(t, false)) })
+	t.Parallel()
+	t.Run("embedded", func(t *testing.T) { test(start(t, embedded)) })
+	t.Run("processes", func(t *testing.T) { test(start(t, processes)) })
+}
+
+// eachAlone is each for a test that must be alone.
+func eachAlone(t *testing.T, test func(w *harness)) {
+	t.Run("embedded", func(t *testing.T) { test(alone(t, embedded)) })
+	t.Run("processes", func(t *testing.T) { test(alone(t, processes)) })
 }
 
 // harness is a running suite and the test that drives it.
@@ -101,6 +164,10 @@ var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 
 // try makes a call; err is a failure to get an answer at all.
 func try(method, url, body string, headers ...string) (answer, error) {
+	return tryBy(client, method, url, body, headers...)
+}
+
+func tryBy(client *http.Client, method, url, body string, headers ...string) (answer, error) {
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err

@@ -37,7 +37,7 @@ func TestErasure(t *testing.T) {
 
 // TestErasureWhileAnalyticsIsAway: it obeys when it is back, in what it had and in what was waiting for it.
 func TestErasureWhileAnalyticsIsAway(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	p := w.plant()
 	back := w.killAll("analytics")
 	defer back()

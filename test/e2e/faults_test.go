@@ -160,7 +160,7 @@ func TestKillAnalyticsWhileConsuming(t *testing.T) {
 }
 
 func TestKillBroker(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	w.brokerAway("kill broker", func() error { w.RabbitMQ.Kill(); return nil }, func() error {
 		return w.RabbitMQ.Restart(t.Context())
 	})
@@ -168,7 +168,7 @@ func TestKillBroker(t *testing.T) {
 
 // TestHalfOpenBroker: a broker that accepts connections and never answers is noticed by its missing heartbeats.
 func TestHalfOpenBroker(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	w.Cleanup(func() { _ = w.RabbitMQ.Thaw() }) // when the test ends early
 	w.brokerAway("half-open broker", w.RabbitMQ.Freeze, w.RabbitMQ.Thaw)
 }
@@ -210,7 +210,7 @@ func (w *harness) brokerAway(name string, away, back func() error) {
 }
 
 func TestAnalyticsDownHurtsNobody(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	id, key := w.create(`{"customer_id":"no analytics","max_devices":5}`)
 	defer w.killAll("analytics")()
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
@@ -225,7 +225,7 @@ func TestAnalyticsDownHurtsNobody(t *testing.T) {
 }
 
 func TestAuthDownKnownKeysGoOn(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	id, key := w.create(`{"customer_id":"no auth","max_devices":5}`)
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 	pair := w.want(w.call(http.MethodPost, w.AuthURL+"/api/v1/auth/token",
@@ -244,7 +244,7 @@ func TestAuthDownKnownKeysGoOn(t *testing.T) {
 
 // TestBrokerBackStateFirst: what changed while the broker was away arrives before the telemetry of that time.
 func TestBrokerBackStateFirst(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	id, key := w.create(`{"customer_id":"state first","max_devices":1000}`)
 	seen := w.subscribe("e2e.order", id, "license.activated", "license.validated")
 	if err := w.RabbitMQ.ShutDown(); err != nil {

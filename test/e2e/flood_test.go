@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -19,17 +18,9 @@ import (
 // TestM6Floods: neither somebody without a credential nor a device on its one seat fills the tables. Floods as large as
 // may be leave as many rows and bytes as the limits allow.
 func TestM6Floods(t *testing.T) {
-	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{
+	t.Parallel()
+	w := own(t, suite.Options{Embedded: true, Settings: []string{
 		"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=20"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &harness{T: t, Suite: s, embedded: true}
 	id, key := w.create(`{"customer_id":"flood"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh := w.pair(id, "pc")

@@ -53,7 +53,7 @@ func TestRateLimit(t *testing.T) {
 // TestSeatRace: 40 devices race for 5 seats over HTTP, on all processes, with devices that leave, transfers and limit
 // changes.
 func TestSeatRace(t *testing.T) {
-	each(t, func(w *harness) {
+	eachAlone(t, func(w *harness) {
 		id, key := w.create(`{"customer_id":"race","max_devices":5}`)
 		urls := w.URLs("license")
 		var taken, left atomic.Int64

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -23,19 +22,11 @@ const canary = "hush-4711-hush"
 // TestNoCredentialIsLogged: whatever a request holds, and wherever, the log tells only its method, its route and what
 // became of it.
 func TestNoCredentialIsLogged(t *testing.T) {
-	s, err := suite.Start(context.Background(), suite.Options{
+	t.Parallel()
+	w := own(t, suite.Options{
 		Embedded: true,
 		Settings: []string{"LATCHKEY_LOG_LEVEL=debug", "LATCHKEY_ADDRESS_LIMITS=false"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &harness{T: t, Suite: s, embedded: true}
 	id, key := w.create(`{"customer_id":"logs"}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh := w.pair(id, "pc")

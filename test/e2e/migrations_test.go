@@ -67,7 +67,7 @@ func (w *harness) migrating(ctx context.Context, service, database string) *exec
 
 // TestMigrationsTogether: eight processes start to migrate an empty database at once; all succeed.
 func TestMigrationsTogether(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	fresh, raced := w.database("fresh"), w.database("raced")
 	for _, service := range services {
 		w.ran(with(w.settings(service), "LATCHKEY_DATABASE_URL", fresh), service, "migrate")
@@ -90,7 +90,7 @@ func TestMigrationsTogether(t *testing.T) {
 // that of an undisturbed one.
 func TestKillDuringMigrations(t *testing.T) {
 	const rounds, kills = 4, 4
-	w := start(t, false)
+	w := start(t, processes)
 	for _, service := range []string{"license", "analytics"} {
 		fresh := w.database("fresh")
 		begun := time.Now()

@@ -82,7 +82,7 @@ func (w *harness) ran(settings map[string]string, program string, args ...string
 
 // TestCommands runs what every binary can do beside serving.
 func TestCommands(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	for _, service := range services {
 		settings := w.settings(service)
 		if out := w.ran(settings, service, "version"); !strings.HasPrefix(out, service+" ") {
@@ -120,7 +120,7 @@ func TestCommands(t *testing.T) {
 
 // TestRefusedSettings: a service does not start with settings that are missing, weak or misspelled, and names them.
 func TestRefusedSettings(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	tests := map[string]struct {
 		pairs []string
 		want  []string
@@ -181,7 +181,7 @@ func (w *harness) refuses(service, what string, settings map[string]string, want
 
 // TestSecondProcessOnTheSameData is refused, on whatever ports.
 func TestSecondProcessOnTheSameData(t *testing.T) {
-	w := start(t, true)
+	w := start(t, embedded)
 	ports, err := servers.FreePorts(4)
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func TestSecondProcessOnTheSameData(t *testing.T) {
 
 // TestDeadLetters: what nobody can read is kept, shown, and survives being replayed; the events around it arrive.
 func TestDeadLetters(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	settings := w.settings("analytics")
 	// without the headings
 	letters := func() int { return strings.Count(w.ran(settings, "analytics", "dead-letters", "list"), "\n") - 1 }
@@ -237,7 +237,7 @@ func TestDeadLetters(t *testing.T) {
 
 // TestRepublish: sending the event log again changes no figure, and rebuilds those of a lost schema.
 func TestRepublish(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	since := time.Now().UTC().Format(time.RFC3339) // what other tests did is much
 	id, key := w.create(`{"customer_id":"republish","max_devices":10}`)
 	for i := range 5 {

@@ -32,7 +32,7 @@ export -f curl
 
 // TestPages runs the commands of the pages for users on the embedded suite, each page from its first block to its last.
 func TestPages(t *testing.T) {
-	w := start(t, true)
+	w := start(t, embedded)
 	pages, err := filepath.Glob("../../docs/licensing/*.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("pages %v, %v", pages, err)
@@ -47,18 +47,9 @@ func TestPages(t *testing.T) {
 // TestPageOfAppliances runs the commands of the page by which an installation is licensed itself: on one of its own,
 // which other tests do not need.
 func TestPageOfAppliances(t *testing.T) {
-	s, err := suite.Start(t.Context(), suite.Options{Embedded: true, Settings: []string{
-		"LATCHKEY_EDGE_PRIVATE_UPSTREAM=true",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error("the suite did not end well:", err)
-		}
-	})
-	runPage(t, s, "../../docs/dialects/spectra-analyze.md")
+	t.Parallel()
+	w := own(t, suite.Options{Embedded: true, Settings: []string{"LATCHKEY_EDGE_PRIVATE_UPSTREAM=true"}})
+	runPage(t, w.Suite, "../../docs/dialects/spectra-analyze.md")
 }
 
 func runPage(t *testing.T, s *suite.Suite, page string) {

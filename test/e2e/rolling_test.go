@@ -21,7 +21,8 @@ import (
 // other failure: Go's own client would repeat what a cut connection loses.
 type roundRobin struct {
 	*harness
-	turn atomic.Int64
+	client *http.Client
+	turn   atomic.Int64
 	// What the calls carry. A test may replace it while they go on.
 	asClient, asOwner, asVendor credential
 	// again has calls that were answered 500 made once more.
@@ -49,10 +50,8 @@ func (c *credential) header() []string { return []string{c.name, *c.value.Load()
 // behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that
 // were quiet, before a draining server does.
 func (w *harness) behindGateway() *roundRobin {
-	plain := client.Transport
-	client.Transport = unreplayable{&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}
-	w.Cleanup(func() { client.Transport = plain })
-	r := &roundRobin{harness: w}
+	r := &roundRobin{harness: w, client: &http.Client{Timeout: client.Timeout, Transport: unreplayable{
+		&http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond}}}}
 	r.asClient.use("X-API-Key", w.APIKey)
 	r.asOwner.use("X-Admin-API-Key", w.AdminAPIKey)
 	r.asVendor.use("X-Admin-Secret", w.AdminSecret)
@@ -63,7 +62,7 @@ func (w *harness) behindGateway() *roundRobin {
 func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
 	urls := r.URLs(service)
 	for deadline := time.Now().Add(patience); ; {
-		a, err := try(method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
+		a, err := tryBy(r.client, method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
 		failed := r.again && err == nil && a.status == http.StatusInternalServerError
 		if !failed && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
 			return a, err
@@ -155,7 +154,7 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 // TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call
 // fails.
 func TestRollingRestart(t *testing.T) {
-	each(t, func(w *harness) {
+	eachAlone(t, func(w *harness) {
 		r := w.behindGateway()
 		id, key := w.create(`{"customer_id":"rolling","max_devices":1000000}`)
 		stop := r.load(4, append(r.journeys(id, key), r.everything()...))
@@ -178,7 +177,7 @@ func TestRollingRestart(t *testing.T) {
 // TestServersRestartUnderLoad ends the broker and the database as SIGTERM and as kill -9 do, under load: whatever
 // cannot be done meanwhile is refused with 503 and a Retry-After, and what was acknowledged is not lost.
 func TestServersRestartUnderLoad(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	r := w.behindGateway()
 	r.outage = true
 	id, key := w.create(`{"customer_id":"servers restart","max_devices":1000000}`)

@@ -21,7 +21,7 @@ import (
 // no call fails, and no verdict is another one than it would be otherwise, whatever was restarted with the settings
 // of the next step already.
 func TestEveryRotationUnderLoad(t *testing.T) {
-	w := start(t, false)
+	w := alone(t, processes)
 	r := w.behindGateway()
 	id, key := w.create(`{"customer_id":"rotations","max_devices":1000000}`)
 	apiKeyID, apiKey := w.apiKey(`{"client_name":"rotations","allowed_endpoints":["*"],"rate_limit":{"per_minute":0,` +
@@ -225,7 +225,7 @@ func (r *roundRobin) nothingOldOpens(apiKey string) {
 // TestM12RevokedSigningKey withdraws the key that signs: within a second no process takes a token of it, and all take
 // those of its successor.
 func TestM12RevokedSigningKey(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	id, key := w.create(`{"customer_id":"revoked","max_devices":2}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")
 	access, refresh, offline := w.threeTokens(id, "pc")

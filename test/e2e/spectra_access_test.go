@@ -3,18 +3,15 @@
 package e2e
 
 import (
-	"errors"
 	"net/http"
 	"testing"
 
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
 // TestSpectraAnalyzePaths: both prefixes, with and without a slash at the end, for owners alone.
 func TestSpectraAnalyzePaths(t *testing.T) {
-	a := startAppliance(start(t, true))
+	a := startAppliance(start(t, embedded))
 	keys := map[string]string{"nobody": ""}
 	for _, role := range []string{"viewer", "operator", "owner"} {
 		made := a.want(a.admin(http.MethodPost, "/keys", `{"name":"x","role":"`+role+`"}`), http.StatusCreated, "")
@@ -49,19 +46,8 @@ func TestSpectraAnalyzePaths(t *testing.T) {
 
 // TestApplianceOfServices: the license service finds out at admin whose key it is shown, and says when it cannot.
 func TestApplianceOfServices(t *testing.T) {
-	s, err := suite.Start(t.Context(), suite.Options{Settings: []string{"LATCHKEY_EDGE=true"}})
-	if errors.Is(err, servers.ErrNotInstalled) {
-		testkit.NotCovered(t, "an appliance of four services on PostgreSQL and RabbitMQ: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error("the suite did not end well:", err)
-		}
-	})
-	w := &harness{T: t, Suite: s}
+	t.Parallel()
+	w := own(t, suite.Options{Settings: []string{"LATCHKEY_EDGE=true"}})
 	status := func(key string) answer {
 		return w.call(http.MethodGet, w.LicenseURL+"/api/v1/license/status", "", "Authorization", "Token "+key)
 	}
@@ -70,7 +56,7 @@ func TestApplianceOfServices(t *testing.T) {
 	}
 	w.want(status("ak_unknown"), http.StatusUnauthorized, "")
 	w.want(w.license("validate", device(w.LicenseKey, "x")), http.StatusForbidden, "APPLIANCE_NOT_LICENSED")
-	if err := s.Process("admin").Stop(); err != nil {
+	if err := w.Process("admin").Stop(); err != nil {
 		t.Fatal(err)
 	}
 	w.want(status(w.AdminAPIKey), http.StatusBadGateway, "")

@@ -16,7 +16,7 @@ import (
 // TestBadInputOfSpectraAnalyze sends every operation of the dialect what it must refuse: the error of the dialect,
 // never a 5xx, and the installation stays what it is.
 func TestBadInputOfSpectraAnalyze(t *testing.T) {
-	w := start(t, true)
+	w := start(t, embedded)
 	b := newAttacker(w)
 	token := []string{"Authorization", "Token " + w.AdminAPIKey}
 	state := func() string {

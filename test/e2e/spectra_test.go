@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -29,6 +28,7 @@ func TestSpectraAnalyzeClients(t *testing.T) {
 			"curl":   {bash, "testdata/spectra_client.sh", "/api/license/v1"},
 		} {
 			w.Run(name, func(t *testing.T) {
+				t.Parallel()
 				up := *w
 				up.T = t
 				a := startAppliance(&up)
@@ -54,18 +54,10 @@ func startAppliance(upstream *harness) *appliance {
 	upstream.Helper()
 	keys := upstream.want(upstream.call(http.MethodGet, upstream.LicenseURL+"/api/v1/license/keys", ""), 200, "")
 	root := keys.body["root"].(map[string]any)["public_key_pem"].(string)
-	s, err := suite.Start(context.Background(), suite.Options{Embedded: true, Settings: []string{
+	w := own(upstream.T, suite.Options{Embedded: true, Settings: []string{
 		"LATCHKEY_EDGE=true", "LATCHKEY_EDGE_ROOTS=" + root, "LATCHKEY_EDGE_PRIVATE_UPSTREAM=true",
 		"LATCHKEY_EDGE_CHECK_EVERY=1s",
 	}})
-	if err != nil {
-		upstream.Fatal(err)
-	}
-	upstream.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			upstream.Error("the appliance did not end well:", err)
-		}
-	})
 	var replicas []string
 	for _, url := range upstream.URLs("license") {
 		replicas = append(replicas, strings.TrimPrefix(url, "http://"))
@@ -75,11 +67,7 @@ func startAppliance(upstream *harness) *appliance {
 		upstream.Fatal(err)
 	}
 	upstream.Cleanup(way.Close)
-	a := &appliance{
-		harness:  &harness{T: upstream.T, Suite: s, embedded: true},
-		upstream: upstream,
-		way:      way,
-	}
+	a := &appliance{harness: w, upstream: upstream, way: way}
 	_, a.key = a.create(`{"customer_id":"of the appliance"}`)
 	return a
 }
@@ -206,7 +194,8 @@ func (a *appliance) licenseByCloud() {
 	up := a.upstream
 	licenseID, key := up.create(`{"customer_id":"ACME","max_devices":1}`)
 	connect := func(key, token string) answer {
-		return a.ask("cloud", "url=http://"+a.way.Addr, "user="+key, "token="+token, "timeout=20")
+		// A call of an upstream that is silent ends in so many seconds.
+		return a.ask("cloud", "url=http://"+a.way.Addr, "user="+key, "token="+token, "timeout=5")
 	}
 	a.want(connect("LIC-UNKNOWN", up.APIKey), 400, "")
 	a.want(connect(key, "sk_unknown"), 400, "")

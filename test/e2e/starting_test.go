@@ -22,7 +22,7 @@ import (
 // TestWaitingEnds: a service waits for its database and broker for a bounded time, and says what for, without
 // passwords.
 func TestWaitingEnds(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	ports, err := servers.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func (w *harness) works() {
 
 // TestStartOrders: the services start in any order, each without those that come later.
 func TestStartOrders(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	for _, order := range [][]string{
 		{"admin", "analytics", "license", "auth"}, {"analytics", "admin", "auth", "license"},
 		{"license", "auth", "admin", "analytics"},
@@ -104,7 +104,7 @@ func (w *harness) mend(restart func(context.Context) error) {
 // TestStartedBeforeTheDatabase: the service waits and then serves; those that run say 503 at once, and go on
 // afterwards.
 func TestStartedBeforeTheDatabase(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	if err := w.Process("license-2").Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestStartedBeforeTheDatabase(t *testing.T) {
 
 // TestStartedBeforeTheBroker: the service waits for the broker and then serves.
 func TestStartedBeforeTheBroker(t *testing.T) {
-	w := start(t, false)
+	w := start(t, processes)
 	for _, name := range []string{"license-2", "analytics"} {
 		if err := w.Process(name).Stop(); err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestStartedBeforeTheBroker(t *testing.T) {
 
 // TestStopDuringRequests: behind a load balancer that heeds readiness, ending a process loses no request.
 func TestStopDuringRequests(t *testing.T) {
-	w := start(t, false)
+	w := alone(t, processes)
 	id, key := w.create(`{"customer_id":"stop","max_devices":100000}`)
 	var acknowledged, byTheSecond atomic.Int64
 	done := make(chan struct{})

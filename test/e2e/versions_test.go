@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/test/servers"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
@@ -24,7 +21,7 @@ const compatible = "testdata/compatible.md"
 // in between is one of a rolling update or of its way back, with the schema of before, one that is migrated while the
 // old version uses it, and the new one under the old version. No call fails.
 func TestPreviousVersionBesideTheNew(t *testing.T) {
-	w := start(t, false)
+	w := alone(t, processes)
 	previous := buildCommit(t, compatibleCommit(t))
 	w.all(previous, w.database("versions"))
 	w.Cleanup(func() { w.all(w.Bin, w.Postgres.URL) })
@@ -90,20 +87,8 @@ const beforeTerms = "1e1bc45"
 // TestRollOutOverLicensesOfBefore upgrades a database of the build that knew no terms, process by process with admin
 // last, while both versions work on it: no call fails, and licenses of before are what they were.
 func TestRollOutOverLicensesOfBefore(t *testing.T) {
-	s, err := suite.Start(t.Context(), suite.Options{Bin: buildCommit(t, beforeTerms), Replicas: 2,
+	w := own(t, suite.Options{Bin: buildCommit(t, beforeTerms), Replicas: 2,
 		Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0"}})
-	if errors.Is(err, servers.ErrNotInstalled) {
-		testkit.NotCovered(t, "the roll-out over a database of before: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &harness{T: t, Suite: s}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error("the suite did not end well:", err)
-		}
-	})
 	id, key := w.create(`{"customer_id":"of before","max_devices":1000000,"product":"Photo Lab 2",` +
 		`"features":["export"]}`)
 	ended, endedKey := w.create(`{"customer_id":"of before"}`)
