@@ -42,6 +42,40 @@ func (w *world) renew(lease answer) answer { return w.onLease(http.MethodPost, l
 
 func (w *world) release(lease answer) answer { return w.onLease(http.MethodDelete, lease, "") }
 
+// TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement: whoever renews too late hears whether there is a slot, and so does
+// the support desk, which asks about the renewal.
+func TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":9,"activation":"none"},"entitlements":[{"code":"x","slots":1}]`)
+		late := w.checkOut(key, "pc-1", `"entitlement":"x"`)
+		w.want(late, http.StatusCreated, "")
+		renewal := fmt.Sprintf(`{"license_id":%q,"hardware_id":"pc-1","operation":"lease","lease_id":%q}`, id,
+			late.body["lease_id"])
+		w.agrees(w.explain(renewal), w.renew(late))
+		w.want(w.release(late), http.StatusOK, "")
+		for _, free := range []bool{true, false} {
+			ended := w.renew(late)
+			w.want(ended, http.StatusConflict, "LEASE_RELEASED")
+			explained := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain", renewal)
+			w.want(explained, http.StatusConflict, "LEASE_RELEASED")
+			for _, said := range []answer{ended, explained} {
+				if said.body["details"].(map[string]any)["slot_free"] != free {
+					t.Errorf("free: %v, said %s", free, said.raw)
+				}
+			}
+			w.checkOut(key, "pc-2", `"entitlement":"x"`)
+		}
+		for member, code := range map[string]string{
+			`"hardware_id":"pc-2"`: "LEASE_NOT_FOUND", `"hardware_id":"pc-1","user":"ada"`: "VALIDATION_ERROR",
+		} {
+			other := strings.Replace(renewal, `"hardware_id":"pc-1"`, member, 1)
+			if got := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain", other); got.body["error_code"] != code {
+				t.Errorf("%s: %s", member, got.raw)
+			}
+		}
+	})
+}
+
 func slotsOf(a answer) string {
 	slots, _ := a.body["slots"].(map[string]any)
 	return fmt.Sprintf("%v of %v", slots["in_use"], slots["total"])

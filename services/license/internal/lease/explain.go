@@ -21,3 +21,21 @@ func (s *Leases) Facts(ctx context.Context, r *licensing.Request, wanted Request
 	}
 	return p.checkBorrow(wanted.BorrowUntil)
 }
+
+// RenewalFacts is Facts for the renewal of a lease. Errors: ErrNotFound, also for the lease of another device, and
+// EndedError.
+func (s *Leases) RenewalFacts(ctx context.Context, r *licensing.Request, leaseID string) error {
+	p, err := s.Store.PeekLeases(ctx, Call{LicenseID: r.License.ID, LeaseID: leaseID}, r.Now)
+	if err != nil {
+		return err
+	}
+	l, err := p.find(leaseID)
+	if err == nil && l.HardwareID != r.HardwareID {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	p.complete(r, wish{Holder: l.Holder, held: l, entitlement: l.Entitlement})
+	return p.ended(l)
+}

@@ -38,6 +38,8 @@ type question struct {
 	Amount              *int64           `json:"amount"`
 	Entitlement         string           `json:"entitlement" text:"identifier"`
 	BorrowUntil         *time.Time       `json:"borrow_until" time:"end"`
+	// LeaseID asks about the renewal of a lease, for which nothing counts but its device and the address.
+	LeaseID string `json:"lease_id" text:"identifier"`
 
 	// What follows decides nothing; the calls that are explained have it.
 	Entitlements []string          `json:"entitlements" text:"identifier" max:"100"`
@@ -107,7 +109,7 @@ func (q *question) checkTexts(bad apierr.Fields) {
 		"hardware_id": q.HardwareID, "device_name": q.DeviceName, "os_info.name": q.OSInfo.Name,
 		"os_info.version": q.OSInfo.Version, "product": q.Product, "user": q.User, "app_version": q.AppVersion,
 		"session_id": q.SessionID, "counter": q.Counter, "entitlement": q.Entitlement,
-		"operation_id": q.OperationID, "address": q.Address,
+		"operation_id": q.OperationID, "address": q.Address, "lease_id": q.LeaseID,
 	} {
 		bad.MaxLen(name, text, maxText)
 	}
@@ -151,6 +153,7 @@ func (q *question) checkOperation(bad apierr.Fields) {
 		{"amount", q.Amount != nil, []string{explainConsume}},
 		{"entitlement", q.Entitlement != "", []string{explainConsume, explainLease}},
 		{"borrow_until", q.BorrowUntil != nil, []string{explainLease}},
+		{"lease_id", q.LeaseID != "", []string{explainLease}},
 	}
 	for _, m := range members {
 		if m.given && !slices.Contains(m.of, q.operation()) {
@@ -159,6 +162,9 @@ func (q *question) checkOperation(bad apierr.Fields) {
 	}
 	if q.operation() == explainConsume && (q.Counter == "") == (q.Entitlement == "") {
 		bad.Add("counter", "send either counter or entitlement")
+	}
+	if q.LeaseID != "" && (q.LicenseID == nil || q.User != "" || q.Entitlement != "" || q.BorrowUntil != nil) {
+		bad.Add("lease_id", "goes with license_id, hardware_id and address alone, which decide on a renewal")
 	}
 }
 
@@ -177,7 +183,10 @@ func (m *Manage) question(q *question) licensing.Question {
 		User:  q.User,
 		Facts: m.facts(q),
 	}
-	if q.operation() != explainToken { // for which devices name no components
+	switch {
+	case q.LeaseID != "":
+		asked.Client = licensing.Client{HardwareID: q.HardwareID, IP: q.Address, Trusted: true}
+	case q.operation() != explainToken: // for which devices name no components
 		asked.Client.Components = licensing.RealComponents(q.Components)
 	}
 	if q.LicenseID != nil {
@@ -193,6 +202,11 @@ func (m *Manage) question(q *question) licensing.Question {
 func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) error {
 	switch q.operation() {
 	case explainLease:
+		if q.LeaseID != "" {
+			return func(ctx context.Context, r *licensing.Request) error {
+				return m.Leases.RenewalFacts(ctx, r, q.LeaseID)
+			}
+		}
 		wanted := lease.Request{Client: licensing.Client{SessionID: q.SessionID}, Entitlement: q.Entitlement}
 		if q.BorrowUntil != nil {
 			wanted.BorrowUntil = *q.BorrowUntil

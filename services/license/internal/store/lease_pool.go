@@ -183,13 +183,22 @@ func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
 	return nil
 }
 
-// loadEntitled counts the live leases that claim an entitlement which a request names.
+// loadEntitled counts the live leases that claim an entitlement which a request names, or a lease that is over: its
+// holder is told whether it could take another.
 func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) error {
 	var codes []string
 	for _, r := range batch {
 		if p := pools[r.LicenseID]; p != nil && r.Entitlement != "" {
 			p.Entitled[r.Entitlement] = lease.Usage{}
 			codes = append(codes, r.Entitlement)
+		}
+	}
+	for _, p := range pools {
+		for _, l := range p.Named {
+			if l.Entitlement != "" && (l.Ending != "" || !p.Now.Before(l.ExpiresAt)) {
+				p.Entitled[l.Entitlement] = lease.Usage{}
+				codes = append(codes, l.Entitlement)
+			}
 		}
 	}
 	if len(codes) == 0 {
