@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
@@ -23,6 +24,8 @@ type springs struct {
 	*world
 	integration, apiKey, sharedKey string
 	public                         *rsa.PublicKey
+	// address is where the calls come from, empty for 192.0.2.1; product is that of the application, empty for default.
+	address, product string
 }
 
 // springs makes an integration; members are more of its JSON.
@@ -45,8 +48,8 @@ func (w *world) springsOf(made answer) *springs {
 		w.t.Fatal(err)
 	}
 	return &springs{
-		w, made.body["id"].(string), made.body["api_key"].(string), made.body["shared_key"].(string),
-		key.(*rsa.PublicKey),
+		world: w, integration: made.body["id"].(string), apiKey: made.body["api_key"].(string),
+		sharedKey: made.body["shared_key"].(string), public: key.(*rsa.PublicKey),
 	}
 }
 
@@ -68,6 +71,9 @@ func (s *springs) ask(method, path, body string, headers ...string) *httptest.Re
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	if s.address != "" {
+		req.RemoteAddr = s.address
+	}
 	rec := httptest.NewRecorder()
 	if strings.HasPrefix(path, "nowhere") {
 		s.engine.ServeHTTP(rec, req) // not documented
@@ -80,7 +86,7 @@ func (s *springs) ask(method, path, body string, headers ...string) *httptest.Re
 // get and post send what names a license and a device, with more members.
 func (s *springs) get(path, key, hardwareID string, more ...string) *httptest.ResponseRecorder {
 	s.t.Helper()
-	q := url.Values{"product": {"default"}, "license_key": {key}, "hardware_id": {hardwareID}}
+	q := url.Values{"product": {cmp.Or(s.product, "default")}, "license_key": {key}, "hardware_id": {hardwareID}}
 	for i := 0; i < len(more); i += 2 {
 		q.Set(more[i], more[i+1])
 	}
@@ -89,8 +95,8 @@ func (s *springs) get(path, key, hardwareID string, more ...string) *httptest.Re
 
 func (s *springs) post(path, key, hardwareID, more string) *httptest.ResponseRecorder {
 	s.t.Helper()
-	return s.ask(http.MethodPost, path, fmt.Sprintf(`{"product":"default","license_key":%q,"hardware_id":%q%s}`,
-		key, hardwareID, more))
+	return s.ask(http.MethodPost, path, fmt.Sprintf(`{"product":%q,"license_key":%q,"hardware_id":%q%s}`,
+		cmp.Or(s.product, "default"), key, hardwareID, more))
 }
 
 // object is the body of a good answer, whose signatures are checked.

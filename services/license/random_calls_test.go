@@ -3,7 +3,6 @@ package license_test
 import (
 	"maps"
 	"net/http"
-	"slices"
 )
 
 // randomCall is who calls, by what, and from where.
@@ -18,7 +17,8 @@ type randomCall struct {
 
 func (s *subject) newCall() *randomCall {
 	c := &randomCall{
-		hardwareID: pick(s, "a", "a", "a", "b", "b", "c", "a2", "None"), address: pick(s, "192.0.2.1", "198.51.100.7"),
+		hardwareID: pick(s, "a", "a", "a", "b", "b", "c", "a2", "None"),
+		address:    pick(s, "192.0.2.1", "198.51.100.7", "203.0.113.9"),
 		appVersion: pick(s, "", "1.0", "2.5"), isVM: s.oneIn(5),
 	}
 	client := map[string]any{"hardware_id": c.hardwareID, "app_version": c.appVersion, "is_vm": c.isVM}
@@ -70,13 +70,11 @@ func (s *subject) byDevice(c *randomCall, operation string) map[string]any {
 	}
 }
 
+func (c *randomCall) remote() string { return c.address + ":1234" }
+
 func (s *subject) posts(c *randomCall, endpoint string, body map[string]any, headers ...string) func() answer {
 	return func() answer {
-		from := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.RemoteAddr = c.address + ":1234"
-			s.public.ServeHTTP(w, r)
-		})
-		return s.ask(from, http.MethodPost, "/api/v1/license/"+endpoint, bodyOf(body),
+		return s.ask(from(c.remote(), s.public), http.MethodPost, "/api/v1/license/"+endpoint, bodyOf(body),
 			append([]string{"X-API-Key", s.auth.apiKey}, headers...)...)
 	}
 }
@@ -108,7 +106,7 @@ var randomCalls = []func(s *subject, c *randomCall) (question map[string]any, as
 		return question, func() answer {
 			got := s.posts(c, "leases", call)()
 			if got.status < http.StatusMultipleChoices {
-				s.lease, s.leaseHardware, s.leaseSess = got, c.hardwareID, members["session_id"].(string)
+				s.lease, s.leaseHardware = got, c.hardwareID
 			}
 			return got
 		}
@@ -127,22 +125,14 @@ var randomCalls = []func(s *subject, c *randomCall) (question map[string]any, as
 		return question, s.posts(c, "heartbeat", beat, s.bearer(s.id, c.hardwareID)...)
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
-		if s.lease.body == nil || s.email != "" || s.leaseEnded() {
+		if s.lease.body == nil {
 			return nil, nil
 		}
 		question := map[string]any{
-			"license_id": s.id, "hardware_id": s.leaseHardware, "session_id": s.leaseSess, "operation": "lease",
-			"address": c.address,
+			"license_id": s.id, "hardware_id": s.leaseHardware, "operation": "lease", "address": c.address,
+			"lease_id": s.lease.body["lease_id"],
 		}
 		return question, s.posts(c, "leases/"+s.lease.body["lease_id"].(string)+"/renew", nil,
 			"Authorization", "Bearer "+s.lease.body["lease_token"].(string))
 	},
-}
-
-// leaseEnded tells whether the last lease is over, and so can be renewed no more.
-func (s *subject) leaseEnded() bool {
-	live := s.manage(http.MethodGet, "/"+s.id+"/leases", "")
-	return !slices.ContainsFunc(live.body["leases"].([]any), func(l any) bool {
-		return l.(map[string]any)["lease_id"] == s.lease.body["lease_id"]
-	})
 }

@@ -12,14 +12,17 @@ import (
 type subject struct {
 	*world
 	*rand.Rand
+	licenseSpring         *springs
 	id, product, customer string
 	// key is the license key, oldKey the one before it was rotated, enrollment an enrollment key: empty for none.
 	key, oldKey, enrollment string
 	// email and token are of a user of the product, empty for a product without users.
 	email, token, userID string
-	// lease is the last one that was granted, of this hardware id and session.
-	lease                    answer
-	leaseHardware, leaseSess string
+	// lease is the last one that was granted, and leaseHardware the device that has it.
+	lease         answer
+	leaseHardware string
+	// master is a delegated key for the license, empty for none.
+	master string
 	// story is what was done and answered, for a failed run.
 	story []string
 }
@@ -44,7 +47,8 @@ func (s *subject) does(method, path string, body map[string]any) answer {
 	got := s.ask(s.admin, method, "/api/v1/admin"+path, bodyOf(body))
 	s.story = append(s.story, fmt.Sprintf("%s %s: %s %s -> %d", s.clock.Now().UTC().Format("01-02 15:04"), method,
 		path, bodyOf(body), got.status))
-	if got.status >= http.StatusInternalServerError {
+	if got.status >= http.StatusInternalServerError || got.status == http.StatusMethodNotAllowed ||
+		got.body["error_code"] == "NOT_FOUND" {
 		s.fail("%s", got.raw)
 	}
 	return got
@@ -94,6 +98,9 @@ func (s *subject) create() {
 		s.some(2, key, "max_devices", 1, 2)
 		s.some(3, key, "expires_at", s.in(1, 3))
 		s.enrollment = s.made("/licenses/"+s.id+"/enrollment-keys", key)["enrollment_key"].(string)
+	}
+	if s.oneIn(4) {
+		s.delegate()
 	}
 }
 
@@ -181,12 +188,12 @@ func (s *subject) timeTerms(terms map[string]any) {
 func (s *subject) deviceTerms(terms map[string]any) {
 	s.some(4, terms, "device_match", "any", "two", "most", "all")
 	s.some(6, terms, "device_idle_minutes", 10, 120)
-	s.some(6, terms, "transfer_limit", 0, 1)
+	s.some(4, terms, "transfer_limit", 0, 1)
 	s.some(6, terms, "new_devices", map[string]any{"limit": pick(s, 1, 2), "window_hours": 2})
 	s.some(6, terms, "prevent_vm", true)
 	s.some(6, terms, "networks", map[string]any{"allow": []string{"192.0.2.0/24"}},
 		map[string]any{"deny": []string{"198.51.100.0/24"}})
-	s.some(8, terms, "countries", map[string]any{"deny": []string{"DE"}})
+	s.some(6, terms, "countries", map[string]any{"deny": []string{"DE"}}, map[string]any{"allow": []string{"DE"}})
 }
 
 func (s *subject) entitlements() (list []any) {
@@ -233,7 +240,9 @@ var happenings = []func(s *subject){
 		s.alters("/devices/deactivate", map[string]any{"hardware_id": pick(s, "a", "b", "c"), "reason": "gone"})
 	},
 	func(s *subject) {
-		s.alters("/devices/transfer", map[string]any{"from_hardware_id": "a", "to_hardware_id": "b"})
+		move := map[string]any{"from_hardware_id": "a", "to_hardware_id": pick(s, "b", "c")}
+		s.some(3, move, "force", true)
+		s.alters("/transfer", move)
 	},
 	func(s *subject) {
 		s.alters("/counters/exports/set", map[string]any{"used": pick(s, 0, 1, 3), "reason": "x"})

@@ -49,9 +49,13 @@ func TestRandomLicenses(t *testing.T) {
 			licenses /= 4
 		}
 		w := randomWorld(t, d)
+		springs := w.springs("")
 		answered := map[any]int{}
 		for i := range licenses {
-			s := subject{world: w, Rand: rand.New(rand.NewPCG(seed, i)), customer: fmt.Sprintf("customer-%d", i)}
+			s := subject{
+				world: w, licenseSpring: springs, Rand: rand.New(rand.NewPCG(seed, i)),
+				customer: fmt.Sprintf("customer-%d", i),
+			}
 			s.story = []string{fmt.Sprintf("license %d of %s=%d:", i, whose, seed)}
 			s.create()
 			s.settle()
@@ -72,7 +76,7 @@ const kinds, enough = 25, 160
 // randomWorld is a world where no job runs, with policies. It checks no document, because thousands of calls are made
 // there.
 func randomWorld(t *testing.T, d *db.DB) *world {
-	w := newStillWorld(t, d)
+	w := newStillWorld(t, d, withCountries(t, map[string]string{"192.0.2.0/24": "DE", "198.51.100.0/24": "FR"}))
 	w.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	w.unlimitedCalls()
 	w.build()
@@ -111,8 +115,8 @@ func (s *subject) step(answered map[any]int) {
 	s.clock.Advance(hoursOf(pick(s, 0, 0, 0, 1, 1, 2, 3, 24)))
 	c := s.newCall()
 	codes, passed := map[any]bool{}, map[string]any{}
-	for range 5 {
-		question, ask := pick(s, randomCalls...)(s, c)
+	for range 6 {
+		question, ask := pick(s, slices.Concat(randomCalls, randomDialectCalls)...)(s, c)
 		if ask == nil {
 			continue
 		}
@@ -155,7 +159,7 @@ func (s *subject) compare(question map[string]any, ask func() answer, passed map
 // beforeStatus are refusals for what comes before the license itself is asked, whatever its status.
 var beforeStatus = []any{
 	"LICENSE_NOT_FOUND", "ENROLLMENT_KEY_INVALID", "HARDWARE_ID_NOT_UNIQUE", "INVALID_CREDENTIALS", "USER_LOCKED",
-	"USER_NOT_ASSIGNED",
+	"USER_NOT_ASSIGNED", "LEASE_EXPIRED", "LEASE_RELEASED", "LEASE_EVICTED",
 }
 
 // statusAgrees compares how the license is shown and listed with how devices were answered.

@@ -50,6 +50,9 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 	}
 	r.Trusted, r.User = c.Trusted, c.signedIn()
 	r.Around, r.Enrollment = c.around(l, deviceID, now), c.Enrolled(d)
+	if c.leased && d == nil && r.Enrollment != nil {
+		r.Enrollment.Foreign = true // an enrollment key knows its devices by their seats
+	}
 	return r
 }
 

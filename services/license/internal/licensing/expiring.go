@@ -18,9 +18,7 @@ const day = 24 * time.Hour
 func (l *License) applyTerms(c *TermsChange, now time.Time) {
 	usableUntil := l.UsableUntil()
 	l.Terms.apply(c)
-	if l.rules().TransferLimit == nil {
-		l.FreedSeats = 0
-	}
+	l.keepFreedSeats()
 	switch {
 	case c.ExpiresInDays != nil:
 		l.setExpiry(now.Add(time.Duration(min(*c.ExpiresInDays, maxExpiryDays))*day), now)

@@ -49,6 +49,13 @@ func (l *License) takesSeat(known *Device) {
 	}
 }
 
+// keepFreedSeats forgets them under terms that do not ask for them.
+func (l *License) keepFreedSeats() {
+	if l.rules().TransferLimit == nil {
+		l.FreedSeats = 0
+	}
+}
+
 // freesSeat notes that a seat was freed by deactivation.
 func (l *License) freesSeat() {
 	if l.rules().TransferLimit != nil {

@@ -119,6 +119,7 @@ func (l *License) setTerms(t Terms, now time.Time) {
 	usableUntil := l.UsableUntil()
 	t.ExpiresAt = l.ExpiresAt
 	l.Terms = t
+	l.keepFreedSeats()
 	l.setExpiry(end, now)
 	if l.Announced != StatusNotStarted && !l.UsableUntil().Equal(usableUntil) { // another grace is another end
 		l.Announced = ""

@@ -132,7 +132,8 @@ func (s *Seats) seat(ctx context.Context, licenseID string, c *Client) (Seat, er
 }
 
 // seatOn is the seat of a device that may act on the license now; cached tells that the device came from memory. The
-// device of a license that nobody may use is not looked up.
+// device of a license that nobody may use is not looked up, except for an enrollment key, which must be that of the
+// device before anything else is asked.
 func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time) (seat Seat, cached bool, err error) {
 	s.announce(ctx, l, now)
 	caller, err := s.caller(ctx, c)
@@ -146,7 +147,7 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 		License: l, AppVersion: c.AppVersion, ReleasedAt: caller.released, Enrollment: c.enrolledActive(nil), Now: now,
 	}
 	r.Trusted, r.User = c.Trusted, c.signedIn()
-	if err := Decide(r); err != nil {
+	if err := Decide(r); err != nil && r.Enrollment == nil {
 		return Seat{}, false, err
 	}
 	seat = Seat{License: l, HardwareID: c.HardwareID}
