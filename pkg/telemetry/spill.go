@@ -177,6 +177,7 @@ func (r *Recorder) drainSome(ctx context.Context) (int, error) {
 }
 
 type spilled struct {
+	Seq     int64
 	Events  int
 	Payload string
 }

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,8 +11,10 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 func TestSpilledEventsFollowTheChangesOfState(t *testing.T) {
@@ -84,6 +87,37 @@ func TestM6TheCapCountsBytesToo(t *testing.T) {
 		stored := spilled(t, d)
 		if bytes > most || stored == 0 || stored+int(r.Dropped()) != 500 || r.Dropped() == 0 {
 			t.Errorf("%d stored in %d bytes and %d dropped", stored, bytes, r.Dropped())
+		}
+	})
+}
+
+// TestSpilledEventsAreRewritten: those that edit changes are published so, the others as they were.
+func TestSpilledEventsAreRewritten(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}, MaxBatch: 4})
+		stop := run(t, r)
+		want := record(r, 0, 10)
+		stop()
+		var seen []string
+		edit := func(e event.Event) ([]byte, bool) {
+			seen = append(seen, e.Subject)
+			return []byte(`{"license_id":"another"}`), e.Subject == "3" || e.Subject == "9"
+		}
+		if err := r.Rewrite(t.Context(), edit); err != nil || !slices.Equal(seen, want) {
+			t.Fatalf("%v, %v", seen, err)
+		}
+		b := &bus{}
+		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
+		b.await(t, want)
+		for _, e := range slices.Concat(b.batches...) {
+			var msg eventsv1.LicenseValidated
+			if err := e.Into(&msg); err != nil {
+				t.Fatal(err)
+			}
+			changed := e.Subject == "3" || e.Subject == "9"
+			if (msg.GetLicenseId() == "another") != changed || !e.Time.Equal(at) {
+				t.Errorf("%s became %s at %v", e.Subject, e.Data, e.Time)
+			}
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // planted are what must be found nowhere after an erasure.
@@ -139,6 +140,52 @@ func TestErase(t *testing.T) {
 		}
 		w.want(w.manage("POST", "/"+id+"/reinstate", ""), http.StatusOK, "")
 		w.want(w.post("validate", device(key, "h")), http.StatusOK, "")
+	})
+}
+
+// TestEraseTelemetryThatWaits: what of telemetry waits for the broker is erased where it waits, also what is put aside
+// right after the erasure; what comes later stays.
+func TestEraseTelemetryThatWaits(t *testing.T) {
+	eachStillWorld(t, func(w *world) {
+		id, _ := w.plant()
+		erasedAt := w.clock.Now()
+		putAside := func(at time.Time, name string) {
+			waiting, err := event.New("latchkey/license", id, at, &eventsv1.LicenseValidated{
+				LicenseId: id, HardwareId: "waits", DeviceName: name, Ip: planted[8],
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, err := event.EncodeBatch([]event.Event{waiting})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.db.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+				return tx.Exec(`INSERT INTO telemetry_spill (events, bytes, payload) VALUES (1, ?, ?)`, len(payload),
+					string(payload)).Error
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		putAside(erasedAt, planted[4])
+		w.want(w.customers("POST", "/planted-id@example.com/erase", ""), http.StatusOK, "")
+		if left := w.stored(planted); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		putAside(erasedAt, planted[4])
+		putAside(erasedAt.Add(time.Second), "Spoken anew")
+		w.customers("PUT", "/next", `{"name":"Next"}`)
+		w.clock.Advance(time.Minute)
+		w.want(w.customers("POST", "/next/erase", ""), http.StatusOK, "")
+		if left := w.stored(planted[:8]); len(left) > 0 {
+			t.Errorf("what was put aside later left: %v", left)
+		}
+		if kept := w.stored([]string{"Spoken anew"}); len(kept) != 1 {
+			t.Errorf("what was said later stands in %v", kept)
+		}
+		if open := w.stored([]string{"waits"}); len(open) != 1 {
+			t.Errorf("the telemetry stands in %v", open)
+		}
 	})
 }
 

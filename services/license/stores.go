@@ -18,6 +18,7 @@ func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, s.Link)
 	s.store = store.New(store.Deps{
 		DB: deps.DB, Outbox: s.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
+		Telemetry: s.telemetry,
 	})
 	s.responses = integration.NewResponseKeys(s.store, deps.Clock)
 	s.fileKeys = &licensefile.Keys{Store: s.store, Clock: deps.Clock}

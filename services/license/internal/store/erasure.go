@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
@@ -150,7 +151,8 @@ func erasedLicenses(tx *gorm.DB, customerID string) ([]customer.Erased, error) {
 	return licenses, err
 }
 
-// ScrubErased cleans the event log of customers that were erased, also after a process was killed at it.
+// ScrubErased cleans the event log of customers that were erased, also after a process was killed at it, and the
+// telemetry that was put aside.
 func (s *Store) ScrubErased(ctx context.Context) error {
 	var rows []erasureRow
 	if err := s.db.Read(ctx).Table("erasures").Where("scrubbed_at IS NULL").Order("erased_at").
@@ -175,24 +177,46 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 	if err != nil {
 		return err
 	}
+	edits := map[string]func(data []byte, at time.Time) ([]byte, bool){}
 	for _, subject := range append(persons, row.ID) {
-		if err := s.outbox.Rewrite(ctx, subject, r.Apply); err != nil {
-			return err
-		}
+		edits[subject] = r.Apply
 	}
 	for i := range licenses {
-		edit := r.Apply
+		edits[licenses[i].License.ID] = r.Apply
 		if licenses[i].Had {
-			edit = func(data []byte, _ time.Time) ([]byte, bool) { return r.Rename(data) }
+			edits[licenses[i].License.ID] = func(data []byte, _ time.Time) ([]byte, bool) { return r.Rename(data) }
 		}
-		if err := s.outbox.Rewrite(ctx, licenses[i].License.ID, edit); err != nil {
-			return err
-		}
+	}
+	if err := s.rewrite(ctx, edits); err != nil || s.clock.Now().Before(r.At.Add(recordedTime)) {
+		return err
 	}
 	return db.Error(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return tx.Table("erasures").Where("id = ? AND previous = ?", row.ID, row.Previous).
 			Update("scrubbed_at", s.clock.Now()).Error
 	}))
+}
+
+// recordedTime is how long telemetry that was recorded before an erasure may yet be put aside: twice the time that
+// publishing it takes to fail. Until then an erasure is not done.
+const recordedTime = 20 * time.Second
+
+// rewrite edits the events that are kept, by what they are about.
+func (s *Store) rewrite(ctx context.Context, edits map[string]func([]byte, time.Time) ([]byte, bool)) error {
+	for subject, edit := range edits {
+		if err := s.outbox.Rewrite(ctx, subject, edit); err != nil {
+			return err
+		}
+	}
+	if s.telemetry == nil {
+		return nil
+	}
+	return s.telemetry.Rewrite(ctx, func(e event.Event) ([]byte, bool) {
+		edit := edits[e.Subject]
+		if edit == nil {
+			return nil, false
+		}
+		return edit(e.Data, e.Time)
+	})
 }
 
 // persons are the users that an erased customer has and had, by their ids.

@@ -23,6 +23,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
+	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
@@ -39,6 +40,7 @@ type Store struct {
 	clock  clock.Clock
 	// committed hears of every event right after its transaction, before the bus does.
 	committed func(event.Event)
+	telemetry *telemetry.Recorder
 	seats     *batch.Batcher[string, seatRequest, seatResult]
 	leases    *batch.Batcher[string, leaseRequest, leaseResult]
 }
@@ -52,11 +54,15 @@ type Deps struct {
 	// Committed is called after each commit with the events of the change, so that this process's caches do not wait
 	// for the bus.
 	Committed func(event.Event)
+	// Telemetry may have put events aside, from which erased customers are taken as from the event log; nil for none.
+	Telemetry *telemetry.Recorder
 }
 
 // New returns a store.
 func New(d Deps) *Store {
-	s := &Store{db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed}
+	s := &Store{
+		db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed, telemetry: d.Telemetry,
+	}
 	s.seats = batch.New(batches(d.DB.Engine(), "activate devices"), seatRequest.licenseID, s.runBatch)
 	s.leases = batch.New(batches(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)
 	return s
