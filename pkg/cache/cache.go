@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
@@ -62,9 +61,20 @@ type Cache[K comparable, V any] struct {
 // be missing.
 type entry[V any] struct {
 	value  V
-	loaded int64
-	retry  atomic.Int64 // not before this moment is another load tried
-	gone   atomic.Bool  // the cache has let go of it
+	loaded atomic.Int64             // gone once the cache has let go of it
+	retry  atomic.Int64             // not before this moment is another load tried
+	place  atomic.Pointer[Place[V]] // where it is held, nil for nowhere
+}
+
+// gone is when an entry was loaded that must not be served any more: never.
+const gone = math.MaxInt64
+
+// letGo ends an entry, also where it is held.
+func (e *entry[V]) letGo() {
+	e.loaded.Store(gone)
+	if p := e.place.Load(); p != nil {
+		p.entry.CompareAndSwap(e, nil)
+	}
 }
 
 // loading is one load that several callers may wait for.
@@ -97,7 +107,7 @@ func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) 
 }
 
 func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Options[K, *entry[V]]) *Cache[K, V] {
-	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.gone.Store(true) } // of whatever cause
+	bound.OnAtomicDeletion = func(e otter.DeletionEvent[K, *entry[V]]) { e.Value.letGo() } // of whatever cause
 	counts := stats.NewCounter()
 	bound.StatsRecorder = counts
 	return &Cache[K, V]{
@@ -105,7 +115,7 @@ func newCache[K comparable, V any](opts Options, c clock.Clock, bound *otter.Opt
 	}
 }
 
-// Counts are the look-ups so far that found a value, and those that did not. Reads of a Held are not among them.
+// Counts are the look-ups so far that found a value, and those that did not. Reads of a Place are not among them.
 func (c *Cache[K, V]) Counts() (hits, misses uint64) {
 	s := c.counts.Snapshot()
 	return s.Hits, s.Misses
@@ -127,26 +137,31 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	return e.value, true
 }
 
-// Held is the place of a value in a cache, so that whoever keeps it need not look it up again. It does not keep the
-// value in memory when the cache lets go of it. The zero Held holds none.
-type Held[K comparable, V any] struct {
-	cache *Cache[K, V]
-	entry weak.Pointer[entry[V]]
-}
+// Place holds a value of a cache, so that whoever has the place need not look the value up again. It is empty at first,
+// and when the cache lets go of the value, which so takes no more memory than the bound allows. It must not be copied.
+type Place[V any] struct{ entry atomic.Pointer[entry[V]] }
 
-// Hold returns the place of what the cache has for k, if that is fresh.
-func (c *Cache[K, V]) Hold(k K) (h Held[K, V], ok bool) {
+// Hold puts what the cache has for k, if that is fresh, into p, and takes it out of any other place.
+func (c *Cache[K, V]) Hold(k K, p *Place[V]) {
 	e, ok := c.values.GetIfPresent(k)
 	if !ok || !c.fresh(e, c.clock.Now().UnixMicro()) {
-		return h, false
+		return
 	}
-	return Held[K, V]{c, weak.Make(e)}, true
+	if other := e.place.Swap(p); other != nil {
+		other.entry.CompareAndSwap(e, nil)
+	}
+	p.entry.Store(e)
+	// Whoever let go of it meanwhile, or put it elsewhere, may have found p empty.
+	if e.loaded.Load() == gone || e.place.Load() != p {
+		p.entry.CompareAndSwap(e, nil)
+	}
 }
 
-// Value is what Peek would return. After a Drop, or when the cache has put another value in its place, it is none.
-func (h Held[K, V]) Value() (v V, ok bool) {
-	e := h.entry.Value()
-	if e == nil || e.gone.Load() || !h.cache.fresh(e, h.cache.clock.Now().UnixMicro()) {
+// Held is what Peek would return of the value in p. After a Drop, or when the cache has put another value in its place,
+// it is none.
+func (c *Cache[K, V]) Held(p *Place[V]) (v V, ok bool) {
+	e := p.entry.Load()
+	if e == nil || !c.fresh(e, c.clock.Now().UnixMicro()) {
 		return v, false
 	}
 	return e.value, true
@@ -292,7 +307,9 @@ func (c *Cache[K, V]) finish(k K, l *loading[V], started int64) {
 		delete(c.loads, k)
 		switch {
 		case l.err == nil:
-			c.values.Set(k, &entry[V]{value: l.value, loaded: started})
+			e := &entry[V]{value: l.value}
+			e.loaded.Store(started)
+			c.values.Set(k, e)
 		case !away(l.err):
 			c.values.Invalidate(k) // the source has spoken: what we knew is no longer so
 		}
@@ -308,7 +325,7 @@ func (c *Cache[K, V]) servable(e *entry[V], now int64) bool {
 
 // younger tells whether a value is younger than bound. One from the future is of unknown age: the clock was set back.
 func younger[V any](e *entry[V], now, bound int64) bool {
-	age := now - e.loaded
+	age := now - e.loaded.Load()
 	return age >= 0 && age < bound
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,24 +38,67 @@ func TestWhatIsHeldEndsWithItsEntry(t *testing.T) {
 				Unlinked: 5 * time.Second,
 				Link:     l,
 			}, now)
-			if _, held := c.Hold("k"); held {
+			var p cache.Place[int]
+			if c.Hold("k", &p); holds(c, &p) {
 				t.Fatal("held before it was loaded")
 			}
 			if _, _, err := c.Fetch(t.Context(), "k", new(source).load); err != nil {
 				t.Fatal(err)
 			}
-			h, _ := c.Hold("k")
-			if v, ok := h.Value(); v != 1 || !ok {
+			c.Hold("k", &p)
+			if v, ok := c.Held(&p); v != 1 || !ok {
 				t.Fatalf("holds %d, %v", v, ok)
 			}
 			end(c, now, l)
-			if _, ok := h.Value(); ok {
+			if holds(c, &p) {
 				t.Error("is still held")
 			}
 		})
 	}
-	if _, ok := (cache.Held[string, int]{}).Value(); ok {
-		t.Error("nothing is held")
+}
+
+func holds[K comparable, V any](c *cache.Cache[K, V], p *cache.Place[V]) bool {
+	_, ok := c.Held(p)
+	return ok
+}
+
+// TestAValueIsHeldInOnePlace, the last: the cache empties no other when it lets go of the value.
+func TestAValueIsHeldInOnePlace(t *testing.T) {
+	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.NewFake(start))
+	if _, _, err := c.Fetch(t.Context(), "k", new(source).load); err != nil {
+		t.Fatal(err)
+	}
+	var first, second cache.Place[int]
+	c.Hold("k", &first)
+	c.Hold("k", &first)
+	if !holds(c, &first) {
+		t.Error("the place is empty after it was taken again")
+	}
+	c.Hold("k", &second)
+	if holds(c, &first) || !holds(c, &second) {
+		t.Errorf("held in the first place: %t, in the second: %t", holds(c, &first), holds(c, &second))
+	}
+}
+
+// TestDropsAndHoldsAtOnce: whichever comes first, what was dropped is held nowhere.
+func TestDropsAndHoldsAtOnce(t *testing.T) {
+	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute}, clock.NewFake(start))
+	var places [4]cache.Place[int]
+	for range 2000 {
+		if _, _, err := c.Fetch(t.Context(), "k", new(source).load); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for i := range places {
+			all.Go(func() { c.Hold("k", &places[i]) })
+		}
+		all.Go(func() { c.Drop("k") })
+		all.Wait()
+		for i := range places {
+			if holds(c, &places[i]) {
+				t.Fatal("what was dropped is still held")
+			}
+		}
 	}
 }
 
@@ -63,14 +107,12 @@ func TestEvictionEndsWhatIsHeld(t *testing.T) {
 	const many, bound = 1000, 10_000
 	opts := cache.Options{Bytes: bound, TTL: time.Minute}
 	c := cache.NewSized(opts, clock.NewFake(start), func(int, int) int { return 8 })
-	var all []cache.Held[int, int]
+	all := make([]cache.Place[int], many)
 	for i := range many {
 		if _, _, err := c.Fetch(t.Context(), i, new(source).load); err != nil {
 			t.Fatal(err)
 		}
-		if h, ok := c.Hold(i); ok {
-			all = append(all, h)
-		}
+		c.Hold(i, &all[i])
 	}
 	if n := c.Bytes(); n > bound {
 		t.Fatalf("%d bytes of %d: it evicts too late", n, bound)
@@ -81,8 +123,8 @@ func TestEvictionEndsWhatIsHeld(t *testing.T) {
 			kept++
 		}
 	}
-	for _, h := range all {
-		if _, ok := h.Value(); ok {
+	for i := range all {
+		if holds(c, &all[i]) {
 			held++
 		}
 	}
@@ -146,8 +188,9 @@ func TestAHeldValueThatHadToLeaveTakesNoMemory(t *testing.T) {
 	if _, _, err := c.Fetch(t.Context(), 1, load); err != nil {
 		t.Fatal(err)
 	}
-	held, ok := c.Hold(1)
-	if !ok {
+	var p cache.Place[*int]
+	c.Hold(1, &p)
+	if !holds(c, &p) {
 		t.Fatal("not held")
 	}
 	c.DropAll()
@@ -160,7 +203,7 @@ func TestAHeldValueThatHadToLeaveTakesNoMemory(t *testing.T) {
 			return errors.New("still in memory")
 		}
 	})
-	if _, ok := held.Value(); ok {
+	if holds(c, &p) {
 		t.Error("there is a value still")
 	}
 }

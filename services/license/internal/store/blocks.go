@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -133,7 +132,7 @@ type Blocks struct {
 	ring *keyring.Ring
 	all  *cache.Cache[struct{}, *blockSet]
 	// held spares the look-up in the cache, for which every validation would pay.
-	held atomic.Pointer[cache.Held[struct{}, *blockSet]]
+	held cache.Place[*blockSet]
 }
 
 // NewBlocks returns blocks that are read when somebody asks. link tells whether changes of them arrive.
@@ -156,15 +155,11 @@ type blockSet struct {
 }
 
 func (b *Blocks) set(ctx context.Context) (*blockSet, error) {
-	if held := b.held.Load(); held != nil {
-		if set, ok := held.Value(); ok {
-			return set, nil
-		}
+	if set, ok := b.all.Held(&b.held); ok {
+		return set, nil
 	}
 	set, _, err := b.all.Fetch(ctx, struct{}{}, b.read)
-	if held, ok := b.all.Hold(struct{}{}); ok {
-		b.held.Store(&held)
-	}
+	b.all.Hold(struct{}{}, &b.held)
 	return set, err
 }
 

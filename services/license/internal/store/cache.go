@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unique"
 	"unsafe"
@@ -50,14 +50,15 @@ type Lookup struct {
 	devices  *cache.Cache[seat, *licensing.ActiveDevice]
 	// releases are when the versions of a product came out, by the code of the product.
 	releases *cache.Cache[string, map[string]time.Time]
+	// features are the lists that licenses share in memory, as most of a product have the same, by their JSON.
+	features *cache.Cache[string, []string]
 }
 
 // issued is what a key was issued for.
 type issued struct {
 	licenseID string
-	// license spares a warm validation the look-up by id; nil at first. What drops a license from its cache ends it
-	// here.
-	license atomic.Pointer[cache.Held[string, *licensing.License]]
+	// license spares a warm validation the look-up by id.
+	license cache.Place[*licensing.License]
 	// bounds is nil for a key that is the license's own now, as nearly all are.
 	bounds *keyBounds
 }
@@ -87,15 +88,13 @@ func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOpt
 		releases: cache.New[string, map[string]time.Time](cache.Options{
 			Capacity: 100, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link,
 		}, c),
+		features: cache.New[string, []string](cache.Options{Capacity: 1000, TTL: keys.TTL}, c),
 	}
 }
 
 // What entries of the caches refer to, in bytes. An id that several share is counted once, with the license.
 
-func issuedSize([32]byte, *issued) int { return int(unsafe.Sizeof(issued{})) + heldBytes }
-
-// heldBytes is what issued.license points to: the place, and what the runtime keeps for a weak pointer.
-const heldBytes = 16 + 64
+func issuedSize([32]byte, *issued) int { return int(unsafe.Sizeof(issued{})) }
 
 func licenseSize(_ string, l *licensing.License) int {
 	return int(unsafe.Sizeof(*l)) + referred(reflect.ValueOf(l).Elem())
@@ -143,15 +142,11 @@ func (l *Lookup) LicenseByKey(
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if held := of.license.Load(); held != nil {
-		if license, ok := held.Value(); ok {
-			return license, e, true, nil
-		}
+	if license, ok := l.licenses.Held(&of.license); ok {
+		return license, e, true, nil
 	}
 	license, cached, err = l.license(ctx, of.licenseID)
-	if held, ok := l.licenses.Hold(of.licenseID); ok {
-		of.license.Store(&held)
-	}
+	l.licenses.Hold(of.licenseID, &of.license)
 	return license, e, cached, err
 }
 
@@ -204,11 +199,19 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
 		found := row.license()
 		found.ID = id
-		for _, text := range []*string{&found.Product, &found.Type, &found.Timezone} { // there are few of them
-			*text = unique.Make(*text).Value()
-		}
+		share(&found.Product, &found.Policy, &found.Type, &found.Timezone)
+		found.Features, _, _ = l.features.Fetch(ctx, row.Terms.Features, func(context.Context) ([]string, error) {
+			return slices.Clip(found.Features), nil
+		})
 		return &found, translate(err)
 	})
+}
+
+// share has equal texts, of which there are few, take memory once.
+func share(texts ...*string) {
+	for _, text := range texts {
+		*text = unique.Make(*text).Value()
+	}
 }
 
 // ActiveDevice implements licensing.Lookup. That there is none is never cached: the next activation counts at once.
@@ -224,6 +227,7 @@ func (l *Lookup) ActiveDevice(
 			if err != nil {
 				return nil, err
 			}
+			share(&row.OsName, &row.OsVersion, &row.AppVersion)
 			return &licensing.ActiveDevice{
 				ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(),
 				EnrollmentKeyID: row.EnrollmentKeyID,
