@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// geoNode is a node of the search tree of a MaxMind database: for each value of the next bit of an address another node,
-// a country, or neither.
+// geoNode is a node of the search tree of a MaxMind database: for each value of the next bit of an address another
+// node, a country, or neither.
 type geoNode struct {
 	next    [2]*geoNode
 	country string

@@ -21,7 +21,8 @@ func (s *subject) delegate() {
 	s.master = s.made(path, master)["master_key"].(string)
 }
 
-// randomDialectCalls are those of clients of other vendors, who name a device and an address, and by what key they call.
+// randomDialectCalls are those of clients of other vendors, who name a device and an address, and by what key they
+// call.
 var randomDialectCalls = []func(s *subject, c *randomCall) (question map[string]any, ask func() answer){
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
 		if s.master == "" {
@@ -74,7 +75,8 @@ func (c *randomCall) springs(members map[string]any) string {
 // ofSprings is a call of a client of LicenseSpring, which names no components, and of a floating license takes a slot.
 // Users send passwords there, whose check takes too long for this test.
 func (s *subject) ofSprings(
-	c *randomCall, operation string, members map[string]any, call func(as *springs, key string) *httptest.ResponseRecorder,
+	c *randomCall, operation string, members map[string]any,
+	call func(as *springs, key string) *httptest.ResponseRecorder,
 ) (map[string]any, func() answer) {
 	if s.email != "" {
 		return nil, nil
@@ -127,7 +129,8 @@ var springsCodes = map[any]string{
 // springsOwn are its words that come with reasons of its own.
 var springsOwn = map[any][]string{
 	"LICENSE_EXPIRED": {"trial_expired"}, "ENVIRONMENT_NOT_ALLOWED": {"vm_not_allowed"},
-	"CONSUMPTION_LIMIT_EXCEEDED": {"not_enough_consumptions"}, "VALIDATION_ERROR": {"borrow_until_not_valid", "validation_error"},
+	"CONSUMPTION_LIMIT_EXCEEDED": {"not_enough_consumptions"},
+	"VALIDATION_ERROR":           {"borrow_until_not_valid", "validation_error"},
 }
 
 // translated is an answer to a client of LicenseSpring as the main API would have given it, if it agrees with what was
@@ -149,7 +152,8 @@ func translated(said answer, got *httptest.ResponseRecorder) answer {
 		return answer{status: got.Code, raw: got.Body.String(), body: map[string]any{"error_code": body.Code}}
 	}
 	same := body.Code == cmp.Or(springsCodes[code], strings.ToLower(fmt.Sprint(code))) && body.Message == reason
-	if same || slices.Contains(springsOwn[code], body.Code) || body.Code == "disabled_product" && said.fails("product_active") {
+	if same || slices.Contains(springsOwn[code], body.Code) ||
+		body.Code == "disabled_product" && said.fails("product_active") {
 		return agreed
 	}
 	return answer{
