@@ -83,11 +83,14 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	if err := d.noteChecksums(ctx, current, sums); err != nil {
 		return err
 	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
-	}
-	return err
+	// Programs of before use the tables meanwhile, and take their locks in another order.
+	return retried(ctx, func() error {
+		results, err := provider.Up(ctx)
+		for _, r := range results {
+			d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
+		}
+		return err
+	})
 }
 
 // provider also returns the checksums of what it provides.

@@ -136,6 +136,27 @@ func TestAFailedMigrationLeavesNothingAndCanBeMended(t *testing.T) {
 	})
 }
 
+// TestMigrateAgainAfterADeadlock: a migration that PostgreSQL gives up, for a program of before whose transaction waits
+// for it and has what it waits for, is carried out again, and nothing of the first time is left.
+func TestMigrateAgainAfterADeadlock(t *testing.T) {
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "licensing"})
+	const deadlocked = `CREATE TABLE a (n integer);
+-- +goose StatementBegin
+DO $$ BEGIN
+	IF nextval('tries') = 1 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
+END $$;
+-- +goose StatementEnd
+INSERT INTO a VALUES (1)`
+	if err := d.Migrate(t.Context(), source("s", "CREATE SEQUENCE tries", deadlocked)); err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	err := d.Read(t.Context()).Raw("SELECT (SELECT count(*) FROM a) + last_value FROM tries").Scan(&rows).Error
+	if err != nil || rows != 3 {
+		t.Errorf("one row after two tries is wanted, in sum 3: %d, %v", rows, err)
+	}
+}
+
 func TestMigrateRefusesNames(t *testing.T) {
 	d := testkit.SQLite(t)
 	for _, name := range []string{"", "a b", `x"; DROP TABLE a; --`, "Capital"} {

@@ -23,7 +23,7 @@ const (
 	// sqliteBusy is how long a statement waits for another process that holds the file, in milliseconds: briefly,
 	// because nothing ends that wait early. Transactions try to begin for as long as their context allows.
 	sqliteBusy = "100"
-	// sqliteMigrationBusy is sqliteBusy for migrations, which are not tried again.
+	// sqliteMigrationBusy is sqliteBusy for migrations, which are rare and tried a few times only.
 	sqliteMigrationBusy = "10000"
 	// sqliteCheckpoint copies the log into the file every 4,000 pages, 16 MB, where 1,000 is usual: a page that changes
 	// often is copied once for many changes.
