@@ -26,39 +26,3 @@ func (ch *Change) newcomers(known *Device, now time.Time) (*Newcomers, error) {
 
 // full tells whether no newcomer is let in; nil never is.
 func (n *Newcomers) full() bool { return n != nil && !n.RetryAt.IsZero() }
-
-// isTransfer tells whether an activation of this device, nil for one that is new to the license, counts as a transfer:
-// it takes a seat that another left.
-func (l *License) isTransfer(known *Device) bool {
-	return l.rules().TransferLimit != nil && known == nil && l.FreedSeats > 0
-}
-
-// transfersLeft tells whether the license lets one more transfer pass.
-func (l *License) transfersLeft() bool {
-	limit := l.rules().TransferLimit
-	return limit == nil || l.TransfersUsed < *limit
-}
-
-// takesSeat notes that a device, nil for one that is new, takes a seat that may have been freed.
-func (l *License) takesSeat(known *Device) {
-	if l.isTransfer(known) {
-		l.TransfersUsed++
-	}
-	if l.FreedSeats > 0 {
-		l.FreedSeats--
-	}
-}
-
-// keepFreedSeats forgets them under terms that do not ask for them.
-func (l *License) keepFreedSeats() {
-	if l.rules().TransferLimit == nil {
-		l.FreedSeats = 0
-	}
-}
-
-// freesSeat notes that a seat was freed by deactivation.
-func (l *License) freesSeat() {
-	if l.rules().TransferLimit != nil {
-		l.FreedSeats++
-	}
-}

@@ -94,3 +94,57 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 	target.OfflineUntil, target.TokensUntil = time.Time{}, time.Time{}
 	return *target, nil
 }
+
+// ResetTransfers lets the transfers of a license count from nothing again. Errors: ErrNotFound.
+func (s *Licenses) ResetTransfers(ctx context.Context, by *Actor, licenseID string) (License, error) {
+	var out License
+	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
+		l, now := &ch.License, s.Clock.Now()
+		if used := l.TransfersUsed; used > 0 {
+			l.TransfersUsed = 0
+			l.touch(now)
+			ch.Emit(updated(l, []string{"transfers_used"}, now))
+			ch.Emit(audited(by, "license.reset_transfers", l.ID,
+				map[string]any{"transfers_used": used}, map[string]any{"transfers_used": 0}))
+		}
+		out = *l
+		return nil
+	})
+	return out, err
+}
+
+// isTransfer tells whether an activation of this device, nil for one that is new to the license, counts as a transfer:
+// it takes a seat that another left.
+func (l *License) isTransfer(known *Device) bool {
+	return l.rules().TransferLimit != nil && known == nil && l.FreedSeats > 0
+}
+
+// transfersLeft tells whether the license lets one more transfer pass.
+func (l *License) transfersLeft() bool {
+	limit := l.rules().TransferLimit
+	return limit == nil || l.TransfersUsed < *limit
+}
+
+// takesSeat notes that a device, nil for one that is new, takes a seat that may have been freed.
+func (l *License) takesSeat(known *Device) {
+	if l.isTransfer(known) {
+		l.TransfersUsed++
+	}
+	if l.FreedSeats > 0 {
+		l.FreedSeats--
+	}
+}
+
+// keepFreedSeats forgets them under terms that do not ask for them.
+func (l *License) keepFreedSeats() {
+	if l.rules().TransferLimit == nil {
+		l.FreedSeats = 0
+	}
+}
+
+// freesSeat notes that a seat was freed by deactivation.
+func (l *License) freesSeat() {
+	if l.rules().TransferLimit != nil {
+		l.FreedSeats++
+	}
+}

@@ -149,21 +149,3 @@ func (s *Licenses) LabelDevice(ctx context.Context, by *Actor, licenseID, device
 	})
 	return out, err
 }
-
-// ResetTransfers lets the transfers of a license count from nothing again. Errors: ErrNotFound.
-func (s *Licenses) ResetTransfers(ctx context.Context, by *Actor, licenseID string) (License, error) {
-	var out License
-	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
-		l, now := &ch.License, s.Clock.Now()
-		if used := l.TransfersUsed; used > 0 {
-			l.TransfersUsed = 0
-			l.touch(now)
-			ch.Emit(updated(l, []string{"transfers_used"}, now))
-			ch.Emit(audited(by, "license.reset_transfers", l.ID,
-				map[string]any{"transfers_used": used}, map[string]any{"transfers_used": 0}))
-		}
-		out = *l
-		return nil
-	})
-	return out, err
-}
