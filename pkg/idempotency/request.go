@@ -21,15 +21,20 @@ const (
 func Answer[T any](
 	c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error),
 ) (answer T, err error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return answer, err
-	}
-	key, err := FromRequest(c.Request, scope, body)
+	key, err := KeyOf(c, scope)
 	if err != nil {
 		return answer, err
 	}
 	return Do(c.Request.Context(), s, key, fn)
+}
+
+// KeyOf is FromRequest for the request of c.
+func KeyOf(c *gin.Context, scope string) (Key, error) {
+	body, err := httpx.Body(c)
+	if err != nil {
+		return Key{}, err
+	}
+	return FromRequest(c.Request, scope, body)
 }
 
 // FromRequest reads the key of a request with the given body. Without the header, Key.Key is empty; one that is not 1

@@ -98,11 +98,7 @@ func (a *API) tryRefresh(c *gin.Context, raw string, once credential.Once) (pair
 
 // once makes the Idempotency-Key of the request hold, which belongs to owner and a subject together; nil without one.
 func (a *API) once(c *gin.Context, owner string) (credential.Once, error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return nil, err
-	}
-	key, err := idempotency.FromRequest(c.Request, owner, body)
+	key, err := idempotency.KeyOf(c, owner)
 	if err != nil || key.Key == "" {
 		return nil, err
 	}

@@ -62,11 +62,7 @@ func (a *API) activate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
-	if err != nil {
-		return err
-	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, &req.deviceRequest),
 		func(ctx context.Context) (activateResponse, error) {
 			act, err := a.Seats.Activate(ctx, req.LicenseKey, req.client(c))
 			return newActivateResponse(act), err
@@ -104,13 +100,4 @@ func (a *API) deviceScope(c *gin.Context, req *deviceRequest) string {
 	}
 	device := sha256.Sum256([]byte(license + "\x00" + req.HardwareID))
 	return apikey.Of(c).ID + " " + hex.EncodeToString(device[:])
-}
-
-// idempotencyKey reads the Idempotency-Key of a request; scope says whose it is.
-func idempotencyKey(c *gin.Context, scope string) (idempotency.Key, error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return idempotency.Key{}, err
-	}
-	return idempotency.FromRequest(c.Request, scope, body)
 }

@@ -83,11 +83,7 @@ func (a *API) consume(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
-	if err != nil {
-		return err
-	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, &req.deviceRequest),
 		func(ctx context.Context) (consumeResponse, error) {
 			done, err := a.Counters.Consume(ctx, req.LicenseKey, req.client(c), req.use())
 			if err != nil {
@@ -135,11 +131,7 @@ func (a *API) undoConsume(c *gin.Context) error {
 	if err := a.identify(c, &req.deviceRequest); err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
-	if err != nil {
-		return err
-	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, &req.deviceRequest),
 		func(ctx context.Context) (undoResponse, error) {
 			undone, err := a.Counters.Undo(ctx, req.LicenseKey, req.client(c), req.OperationID)
 			if err != nil {

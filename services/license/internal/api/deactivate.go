@@ -25,11 +25,7 @@ func (a *API) deactivate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, req))
-	if err != nil {
-		return err
-	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, req),
 		func(ctx context.Context) (deactivateResponse, error) {
 			d, err := a.Seats.DeactivateOwn(ctx, req.LicenseKey, req.client(c))
 			return deactivateResponse{

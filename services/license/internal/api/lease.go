@@ -111,7 +111,7 @@ func (r *leaseRequest) wanted(c *gin.Context) lease.Request {
 // leaseOperation is the Idempotency-Key of a request, or the operation_id in its place.
 func (a *API) leaseOperation(c *gin.Context, req *leaseRequest) (idempotency.Key, error) {
 	scope := a.deviceScope(c, &req.deviceRequest)
-	key, err := idempotencyKey(c, scope)
+	key, err := idempotency.KeyOf(c, scope)
 	if err != nil || key.Key != "" || req.OperationID == "" {
 		return key, err
 	}

@@ -40,11 +40,7 @@ func (a *API) licenseFile(c *gin.Context) error {
 		return err
 	}
 	wanted := licensefile.Request{Nonce: req.Nonce, Hours: req.ValidHours, Encrypt: req.Encrypt}
-	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
-	if err != nil {
-		return err
-	}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, &req.deviceRequest),
 		func(ctx context.Context) (wire.LicenseFile, error) {
 			client := req.client(c)
 			client.PublicKey = req.publicKey

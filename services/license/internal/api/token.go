@@ -214,12 +214,8 @@ func (a *API) offlineToken(c *gin.Context) error {
 		}
 	}
 	holder := holderOf(c)
-	key, err := idempotencyKey(c, holder.LicenseID+" "+holder.HardwareID)
-	if err != nil {
-		return err
-	}
 	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
-	resp, err := idempotency.Do(c.Request.Context(), a.Idempotency, key,
+	resp, err := idempotency.Answer(c, a.Idempotency, holder.LicenseID+" "+holder.HardwareID,
 		func(ctx context.Context) (offlineTokenResponse, error) {
 			t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 			return offlineTokenResponse{

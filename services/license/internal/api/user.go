@@ -112,10 +112,7 @@ func (a *API) changePassword(c *gin.Context) error {
 		return f.Err()
 	}
 	account := sha256.Sum256([]byte(req.Product + "\x00" + user.Fold(req.Email)))
-	key, err := idempotencyKey(c, apikey.Of(c).ID+" user "+hex.EncodeToString(account[:]))
-	if err != nil {
-		return err
-	}
+	scope := apikey.Of(c).ID + " user " + hex.EncodeToString(account[:])
 	change := func(ctx context.Context) (sessionResponse, error) {
 		session, err := a.SignIns.ChangePassword(ctx, req.attempt(c), req.NewPassword)
 		if err != nil {
@@ -123,7 +120,7 @@ func (a *API) changePassword(c *gin.Context) error {
 		}
 		return a.newSessionResponse(ctx, session)
 	}
-	body, err := idempotency.Do(c.Request.Context(), a.Idempotency, key, change)
+	body, err := idempotency.Answer(c, a.Idempotency, scope, change)
 	if err != nil {
 		return err
 	}

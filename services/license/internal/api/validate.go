@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -204,7 +205,7 @@ func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
 	if len(c.Request.Header["Idempotency-Key"]) == 0 {
 		return nil
 	}
-	key, err := idempotencyKey(c, a.deviceScope(c, &req.deviceRequest))
+	key, err := idempotency.KeyOf(c, a.deviceScope(c, &req.deviceRequest))
 	if len(req.Consume) > 0 && req.OperationID == "" {
 		req.OperationID = key.Key
 	}

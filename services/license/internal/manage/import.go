@@ -128,11 +128,7 @@ func (m *Manage) importChunks(
 
 // importKey is the Idempotency-Key of a call. What would happen may be asked as often as one likes.
 func importKey(c *gin.Context, o licenseimport.Options) (idempotency.Key, error) {
-	body, err := httpx.Body(c)
-	if err != nil {
-		return idempotency.Key{}, err
-	}
-	key, err := idempotency.FromRequest(c.Request, rpc.ActorOf(c).GetId(), body)
+	key, err := idempotency.KeyOf(c, rpc.ActorOf(c).GetId())
 	if o.DryRun {
 		key = idempotency.Key{}
 	}
