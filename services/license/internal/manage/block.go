@@ -99,20 +99,12 @@ func (m *Manage) createBlock(c *gin.Context) error {
 }
 
 func (m *Manage) listBlocks(c *gin.Context) error {
-	span, err := querySpan(c, inTime)
-	if err != nil {
-		return err
-	}
-	page, err := m.Blocks.Store.Blocks(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Blocks []blockBody `json:"blocks"`
-		pageBody
-	}{bodies(page.Items, newBlockBody), newPageBody(span, page)}
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return answerList(c, inTime, m.Blocks.Store.Blocks, func(items []licensing.Block, page pageBody) any {
+		return struct {
+			Blocks []blockBody `json:"blocks"`
+			pageBody
+		}{bodies(items, newBlockBody), page}
+	})
 }
 
 func (m *Manage) deleteBlock(c *gin.Context) error {

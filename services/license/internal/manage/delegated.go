@@ -121,19 +121,13 @@ func (m *Manage) createOrganisation(c *gin.Context) error {
 }
 
 func (m *Manage) listOrganisations(c *gin.Context) error {
-	span, err := querySpan(c, inDelegated)
-	if err != nil {
-		return err
-	}
-	page, err := m.Delegation.Store.Organisations(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	c.PureJSON(http.StatusOK, struct {
-		Organisations []organisationBody `json:"organisations"`
-		pageBody
-	}{bodies(page.Items, newOrganisationBody), newPageBody(span, page)})
-	return nil
+	return answerList(c, inDelegated, m.Delegation.Store.Organisations,
+		func(items []delegation.Organisation, page pageBody) any {
+			return struct {
+				Organisations []organisationBody `json:"organisations"`
+				pageBody
+			}{bodies(items, newOrganisationBody), page}
+		})
 }
 
 func (m *Manage) getOrganisation(c *gin.Context) error {

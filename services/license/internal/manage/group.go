@@ -113,20 +113,12 @@ func (m *Manage) createGroup(c *gin.Context) error {
 }
 
 func (m *Manage) listGroups(c *gin.Context) error {
-	span, err := querySpan(c, inTime)
-	if err != nil {
-		return err
-	}
-	page, err := m.Groups.Store.Groups(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Groups []groupBody `json:"groups"`
-		pageBody
-	}{bodies(page.Items, newGroupBody), newPageBody(span, page)}
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return answerList(c, inTime, m.Groups.Store.Groups, func(items []licensing.Group, page pageBody) any {
+		return struct {
+			Groups []groupBody `json:"groups"`
+			pageBody
+		}{bodies(items, newGroupBody), page}
+	})
 }
 
 func (m *Manage) getGroup(c *gin.Context) error {

@@ -111,20 +111,13 @@ func (m *Manage) createIntegration(c *gin.Context) error {
 }
 
 func (m *Manage) listIntegrations(c *gin.Context) error {
-	span, err := querySpan(c, inTime)
-	if err != nil {
-		return err
-	}
-	page, err := m.Integrations.Store.Integrations(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Integrations []integrationBody `json:"integrations"`
-		pageBody
-	}{bodies(page.Items, newIntegrationBody), newPageBody(span, page)}
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return answerList(c, inTime, m.Integrations.Store.Integrations,
+		func(items []integration.Integration, page pageBody) any {
+			return struct {
+				Integrations []integrationBody `json:"integrations"`
+				pageBody
+			}{bodies(items, newIntegrationBody), page}
+		})
 }
 
 func (m *Manage) rotateIntegration(c *gin.Context) error {

@@ -1,7 +1,9 @@
 package manage
 
 import (
+	"context"
 	"encoding/base64"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +73,23 @@ func newPageBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
 		body.Total, body.TotalPages, body.TotalAtLeast = nil, nil, &p.Total
 	}
 	return body
+}
+
+// answerList answers with a part of a list: read finds what is asked for, and show puts it into the answer.
+func answerList[T any](
+	c *gin.Context, fits func(*licensing.Position) bool,
+	read func(context.Context, licensing.Span) (licensing.Page[T], error), show func([]T, pageBody) any,
+) error {
+	span, err := querySpan(c, fits)
+	if err != nil {
+		return err
+	}
+	page, err := read(c.Request.Context(), span)
+	if err != nil {
+		return err
+	}
+	c.PureJSON(http.StatusOK, show(page.Items, newPageBody(span, page)))
+	return nil
 }
 
 // newCountedBody is newPageBody for lists of which all is counted.

@@ -90,20 +90,12 @@ func (m *Manage) createPolicy(c *gin.Context) error {
 }
 
 func (m *Manage) listPolicies(c *gin.Context) error {
-	span, err := querySpan(c, inCodes)
-	if err != nil {
-		return err
-	}
-	page, err := m.Policies.Store.Policies(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Policies []policyBody `json:"policies"`
-		pageBody
-	}{bodies(page.Items, newPolicyBody), newPageBody(span, page)}
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return answerList(c, inCodes, m.Policies.Store.Policies, func(items []catalog.Policy, page pageBody) any {
+		return struct {
+			Policies []policyBody `json:"policies"`
+			pageBody
+		}{bodies(items, newPolicyBody), page}
+	})
 }
 
 func (m *Manage) getPolicy(c *gin.Context) error {

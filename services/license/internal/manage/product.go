@@ -123,20 +123,12 @@ func (m *Manage) createProduct(c *gin.Context) error {
 }
 
 func (m *Manage) listProducts(c *gin.Context) error {
-	span, err := querySpan(c, inCodes)
-	if err != nil {
-		return err
-	}
-	page, err := m.Products.Store.Products(c.Request.Context(), span)
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Products []productBody `json:"products"`
-		pageBody
-	}{bodies(page.Items, newProductBody), newPageBody(span, page)}
-	c.PureJSON(http.StatusOK, body)
-	return nil
+	return answerList(c, inCodes, m.Products.Store.Products, func(items []catalog.Product, page pageBody) any {
+		return struct {
+			Products []productBody `json:"products"`
+			pageBody
+		}{bodies(items, newProductBody), page}
+	})
 }
 
 // bodies are items as they are shown, never null.
