@@ -264,8 +264,8 @@ func TestRevocationList(t *testing.T) {
 		issued := w.post("license-file", device(key, "pc-1"))
 		w.want(w.post("license-file", device(key, "pc-2")), http.StatusCreated, "")
 		first := w.revocations(0)
-		if len(first.Revoked) != 0 {
-			t.Fatalf("nobody was revoked: %+v", first)
+		if len(first.Revoked) != 0 || !first.NextUpdate.Equal(first.IssuedAt.Add(24*time.Hour)) {
+			t.Fatalf("nobody was revoked, and the next list comes in a day: %+v", first)
 		}
 		if w.revocations(first.Number) != nil {
 			t.Error("no change, and yet a list")

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -219,6 +220,44 @@ func TestACustomerIsMadeOnce(t *testing.T) {
 		}
 		if list := w.customers("GET", "", ""); list.body["total"] != 1.0 {
 			w.t.Errorf("%s", list.raw)
+		}
+	})
+}
+
+// TestATotalIsExactUpToABound: beyond it the answer says how many there are at least, and the cursor goes on.
+func TestATotalIsExactUpToABound(t *testing.T) {
+	eachStillWorld(t, func(w *world) {
+		const bound = 10_000
+		add := func(from, to int) {
+			id := `printf('00000000-0000-7000-8000-%012x', i)`
+			if w.db.Engine() == db.Postgres {
+				id = `('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid`
+			}
+			err := w.db.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+				made := tx.Exec(fmt.Sprintf(`WITH RECURSIVE n(i) AS (
+						SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+					INSERT INTO customers (id, customer_id, created_at, updated_at)
+					SELECT %s, 'c-' || i, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM n`, from, to, id)).Error
+				dated := tx.Exec(`UPDATE customers SET created_at = ?`, w.clock.Now()).Error
+				return errors.Join(made, dated)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		add(1, bound)
+		all := w.customers(http.MethodGet, "?per_page=100&page=100", "")
+		if all.body["total"] != float64(bound) || all.body["total_pages"] != 100.0 || all.body["next_cursor"] != nil {
+			t.Errorf("%v of %v pages", all.body["total"], all.body["total_pages"])
+		}
+		add(bound+1, bound+1)
+		more := w.customers(http.MethodGet, "?per_page=100&page=100", "")
+		if more.body["total"] != nil || more.body["total_pages"] != nil || more.body["total_at_least"] != bound+1.0 {
+			t.Errorf("%v, at least %v", more.body["total"], more.body["total_at_least"])
+		}
+		last := w.customers(http.MethodGet, "?per_page=100&cursor="+more.body["next_cursor"].(string), "")
+		if n := len(last.body["customers"].([]any)); n != 1 || last.body["next_cursor"] != nil {
+			t.Errorf("%d behind the bound: %s", n, last.raw)
 		}
 	})
 }
