@@ -92,6 +92,7 @@ func (b *bench) keepMany(ctx context.Context, name, bin string, ratio *row) (k b
 	}
 	k.contender = b.contender("warm validate "+name, validation(k.replica.url, b.suite.APIKey), ratio,
 		map[string]int{"server": k.PID(), "load generator": os.Getpid()})
+	b.info("  license, memory with none, "+name, "MB").add(residentMB(k.PID()))
 	k.memory = b.info("  license, memory with 100,000 warm licenses, "+name, "MB")
 	err = errors.Join(warm(ctx, k.replica.url, b.suite.APIKey, warmMany), b.settle(ctx), awaitReturnedMemory(ctx))
 	k.memory.add(residentMB(k.PID()))
