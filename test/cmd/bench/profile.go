@@ -44,8 +44,9 @@ func serveProfiled(ctx context.Context, addr string) {
 // profileTime is how long the profiled process is under load.
 const profileTime = 10 * time.Second
 
-// profiles writes where warm validations, with and without a limit, fresh activations and validations that consume
-// spend processor time and memory: to validate.cpu, validate.allocs, limited.cpu and so on in the folder of --profile.
+// profiles writes where warm validations, with and without a limit, fresh activations, validations that consume and
+// checkouts of leases spend processor time and memory: to validate.cpu, validate.allocs, limited.cpu and so on in the
+// folder of --profile.
 func (b *bench) profiles(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -70,6 +71,9 @@ func (b *bench) profiles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.makeFloating(ctx); err != nil {
+		return err
+	}
 	for _, step := range []struct {
 		name   string
 		target target
@@ -79,6 +83,7 @@ func (b *bench) profiles(ctx context.Context) error {
 		{"limited", validation(p.url, limited), anyOf(licenses)},
 		{"activate", activation(p.url, b.suite.APIKey), b.freshDevices(licenses)},
 		{"metered", metered(p.url, b.suite.APIKey), anyOf(licenses)},
+		{"lease", checkout(p.url, b.suite.APIKey), b.freshDevices(licenses)},
 	} {
 		if err := b.profile(ctx, step.name, address, step.target, step.next); err != nil {
 			return err
