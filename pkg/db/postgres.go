@@ -55,7 +55,7 @@ func openPostgres(cfg Config) (*DB, error) {
 	conns.SetMaxIdleConns(size) // the default of two would open and close connections all the time
 	conns.SetConnMaxLifetime(pgConnLifetime + rand.N(pgConnLifetime/5))
 	turns := newGate(size)
-	handle, err := open(postgres.New(postgres.Config{Conn: pool{conns, turns}}))
+	handle, err := open(postgres.New(postgres.Config{Conn: pgPool{pool{conns, turns}}}))
 	if err != nil {
 		return nil, errors.Join(err, conns.Close())
 	}

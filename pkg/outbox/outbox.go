@@ -81,18 +81,29 @@ func (o *Outbox) Add(
 
 // AddAll writes events, whose subjects and traces are set, into tx in one statement, as Add does one.
 func (o *Outbox) AddAll(ctx context.Context, tx *gorm.DB, events []event.Event) error {
+	queries, err := o.Adding(ctx, events)
+	if err != nil {
+		return err
+	}
+	return db.Error(db.Pipeline(tx, queries...))
+}
+
+// Adding is AddAll as queries for db.Pipeline, which may send others beside them.
+func (o *Outbox) Adding(ctx context.Context, events []event.Event) ([]func(*gorm.DB) *gorm.DB, error) {
 	if len(events) == 0 {
-		return nil
+		return nil, nil
 	}
 	for i := range events {
 		// An event that the bus would refuse must not get in: it would hold up all that follow.
 		if err := events[i].Check(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	db.AfterCommit(ctx, o.Wake)
 	if o.db.Engine() == db.Postgres {
-		return db.Error(tx.Exec(addAll, columns(events)...).Error)
+		return []func(*gorm.DB) *gorm.DB{
+			func(tx *gorm.DB) *gorm.DB { return tx.Exec(addAll, columns(events)...) },
+		}, nil
 	}
 	var values []any
 	for _, e := range events {
@@ -100,12 +111,12 @@ func (o *Outbox) AddAll(ctx context.Context, tx *gorm.DB, events []event.Event) 
 	}
 	insert := `INSERT INTO outbox (id, type, source, subject, occurred_at, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?)` +
 		strings.Repeat(", (?, ?, ?, ?, ?, ?, ?)", len(events)-1)
-	if err := tx.Exec(insert, values...).Error; err != nil {
-		return db.Error(err)
-	}
 	// The numbers that a transaction is given follow one another.
 	unsent := `INSERT INTO outbox_unsent SELECT seq FROM outbox WHERE seq > last_insert_rowid() - ?`
-	return db.Error(tx.Exec(unsent, len(events)).Error)
+	return []func(*gorm.DB) *gorm.DB{
+		func(tx *gorm.DB) *gorm.DB { return tx.Exec(insert, values...) },
+		func(tx *gorm.DB) *gorm.DB { return tx.Exec(unsent, len(events)) },
+	}, nil
 }
 
 // addAll is the same for any number of events, so that PostgreSQL prepares it once.
