@@ -20,6 +20,8 @@ type Request struct {
 	// deniedAgo is how long ago the device was denied a lease, nil for never.
 	deniedAgo *time.Duration
 	caller    licensing.Caller
+	// recognized tells that HardwareID is what the license calls the device now.
+	recognized bool
 }
 
 func (r *Request) holder() Holder { return Holder{r.HardwareID, r.SessionID} }
@@ -44,21 +46,32 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 	if err != nil {
 		return Grant{}, err
 	}
-	if r.caller, err = s.Seats.Recognized(ctx, licenseID, &r.Client); err != nil {
+	g, err := s.checkOut(ctx, licenseID, &r)
+	if errors.Is(err, errUnrecognized) {
+		r.recognized = true
+		if _, err = s.Seats.Recognized(ctx, licenseID, &r.Client); err == nil {
+			g, err = s.checkOut(ctx, licenseID, &r)
+		}
+	}
+	if err != nil {
 		return Grant{}, s.refused(licenseID, r.Client, err)
+	}
+	return g, nil
+}
+
+func (s *Leases) checkOut(ctx context.Context, licenseID string, r *Request) (g Grant, err error) {
+	if r.caller, err = s.Seats.Caller(ctx, licenseID, &r.Client); err != nil {
+		return Grant{}, err
 	}
 	if ago, ok := s.denials.since(licenseID, r.HardwareID, s.Seats.Clock.Now()); ok {
 		r.deniedAgo = &ago
 	}
 	call := Call{LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement}
-	g, err := s.grant(ctx, call, r.Client, func(p *Pool) (Grant, error) { return p.checkOut(newID(), &r) })
-	if err != nil {
-		return Grant{}, s.refused(licenseID, r.Client, err)
-	}
-	if r.deniedAgo != nil {
+	g, err = s.grant(ctx, call, r.Client, func(p *Pool) (Grant, error) { return p.checkOut(newID(), r) })
+	if err == nil && r.deniedAgo != nil {
 		s.denials.forget(licenseID, r.HardwareID)
 	}
-	return g, nil
+	return g, err
 }
 
 // grant carries out a call that gives or renews a lease, and signs the proof of it.
@@ -82,6 +95,9 @@ func (s *Leases) grant(
 
 // checkOut is the rule of a lease that a device asks for, under the lock of the license. id is that of a new one.
 func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
+	if !r.recognized && p.Unrecognized(&r.Client) {
+		return Grant{}, errUnrecognized
+	}
 	noted := p.heldBy(r.holder())
 	held := p.liveOf(r.holder())
 	err := p.judge(r.wish(held))

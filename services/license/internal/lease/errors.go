@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"errors"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -15,6 +17,9 @@ var (
 	ErrEvicted  = apierr.New(apierr.Conflict, errcode.LeaseEvicted,
 		"the lease was ended because another device needed its slot; take another")
 )
+
+// errUnrecognized sends a device away from the lock to be recognized: the license may know it by another hardware id.
+var errUnrecognized = errors.New("the device has not been recognized yet")
 
 // errBorrow names the member because it alone is wrong.
 var errBorrow = apierr.InvalidField("borrow_until",

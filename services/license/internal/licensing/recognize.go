@@ -106,6 +106,13 @@ func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Ca
 	return s.Caller(ctx, licenseID, c)
 }
 
+// Unrecognized tells whether a client without a seat may be a device that the license, which recognizes them, calls
+// otherwise.
+func (ch *Change) Unrecognized(c *Client) bool {
+	d := ch.Devices[c.HardwareID]
+	return ch.License.rules().Match != MatchNone && (d == nil || !d.IsActive)
+}
+
 func (s *Seats) rename(ctx context.Context, l *License, c *Client) error {
 	d, _, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
 	if err != nil || d != nil {
