@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -121,7 +124,7 @@ func (s *Store) runLeaseBatch(ctx context.Context, wanted []leaseRequest) ([]lea
 func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) ([]leaseResult, error) {
 	var all []leaseResult
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		pools, err := s.loadPools(tx, batch, skip)
+		pools, err := s.loadPools(tx, batch, leaseNow(s.db, s.clock), leaseLock(skip))
 		if err != nil {
 			return err
 		}
@@ -129,11 +132,8 @@ func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) 
 		if all, events, err = decideAll(batch, pools, skip); err != nil {
 			return err
 		}
-		if err := writePools(tx, pools); err != nil {
-			return err
-		}
 		s.tell(ctx, pools, events)
-		return s.outbox.AddAll(ctx, tx, events)
+		return s.writePools(ctx, tx, pools, events)
 	})
 	return all, err
 }
@@ -172,8 +172,8 @@ func decideAll(
 	return all, events, nil
 }
 
-// writePools writes the leases that were changed, and licenses whose time has begun with a lease.
-func writePools(tx *gorm.DB, pools map[string]*pool) error {
+// writePools writes the leases that were changed, licenses whose time has begun with a lease, and the events.
+func (s *Store) writePools(ctx context.Context, tx *gorm.DB, pools map[string]*pool, events []event.Event) error {
 	var rows []leaseRow
 	for _, p := range pools {
 		if err := writeLicense(tx, &p.before, &p.License); err != nil {
@@ -183,50 +183,108 @@ func writePools(tx *gorm.DB, pools map[string]*pool) error {
 			rows = append(rows, newLeaseRow(l))
 		}
 	}
-	return db.Upsert(tx, "leases", rows, "id")
+	writes, err := s.outbox.Adding(ctx, events)
+	if err != nil {
+		return err
+	}
+	if len(rows) > 0 {
+		writes = append(writes, s.upsertLeases(rows))
+	}
+	return db.Pipeline(tx, writes...)
+}
+
+const upsertLeases = `INSERT INTO leases (id, license_id, hardware_id, session_id, device_name, entitlement, leased_at,
+		last_seen_at, expires_at, borrowed_until, ending, ended_at)
+	SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
+		?::timestamptz[], ?::timestamptz[], ?::timestamptz[], ?::text[], ?::timestamptz[])
+	ON CONFLICT (id) DO UPDATE SET entitlement = excluded.entitlement, last_seen_at = excluded.last_seen_at,
+		expires_at = excluded.expires_at, borrowed_until = excluded.borrowed_until, ending = excluded.ending,
+		ended_at = excluded.ended_at`
+
+// upsertLeases writes leases, of which a renewal or an end changes only what the statement names.
+func (s *Store) upsertLeases(rows []leaseRow) func(tx *gorm.DB) *gorm.DB {
+	if s.db.Engine() == db.SQLite {
+		return func(tx *gorm.DB) *gorm.DB {
+			return tx.Table("leases").Clauses(clause.OnConflict{
+				Columns: []clause.Column{{Name: "id"}}, UpdateAll: true,
+			}).Create(&rows)
+		}
+	}
+	params := []any{
+		column(rows, func(r leaseRow) pgtype.UUID { return pgUUID(r.ID) }),
+		column(rows, func(r leaseRow) pgtype.UUID { return pgUUID(r.LicenseID) }),
+		column(rows, func(r leaseRow) string { return r.HardwareID }),
+		column(rows, func(r leaseRow) string { return r.SessionID }),
+		column(rows, func(r leaseRow) string { return r.DeviceName }),
+		column(rows, func(r leaseRow) string { return r.Entitlement }),
+		column(rows, func(r leaseRow) time.Time { return r.LeasedAt }),
+		column(rows, func(r leaseRow) time.Time { return r.LastSeenAt }),
+		column(rows, func(r leaseRow) time.Time { return r.ExpiresAt }),
+		column(rows, func(r leaseRow) *time.Time { return r.BorrowedUntil }),
+		column(rows, func(r leaseRow) string { return r.Ending }),
+		column(rows, func(r leaseRow) *time.Time { return r.EndedAt }),
+	}
+	return func(tx *gorm.DB) *gorm.DB { return tx.Exec(upsertLeases, params...) }
 }
 
 // leaseNow is the time that leases are judged by, as a parameter of a statement: that of the database, because the
 // clocks of processes differ. SQLite has one process only, and a clock that a test has set is everybody's.
 func leaseNow(d *db.DB, c clock.Clock) any {
 	if _, set := c.(*clock.Fake); set || d.Engine() == db.SQLite {
-		return c.Now()
+		return instant(d, c.Now())
 	}
 	// Not that of the beginning of the statement, which may be before the last change that it sees.
 	return gorm.Expr("clock_timestamp()")
 }
 
+// instant is a time as a parameter of a statement that does not tell its type.
+func instant(d *db.DB, at time.Time) any {
+	if d.Engine() == db.SQLite {
+		return at
+	}
+	return gorm.Expr("?::timestamptz", at)
+}
+
 // leaseTime is leaseNow as a value. Where leases are to be counted after it, it is read under the lock of their
 // license.
-func (s *Store) leaseTime(tx *gorm.DB) (now time.Time, err error) {
-	expr := leaseNow(s.db, s.clock)
-	if at, ok := expr.(time.Time); ok {
-		return at, nil
-	}
-	err = tx.Raw("SELECT ?", expr).Scan(&now).Error
-	return now.UTC(), err
+func (s *Store) leaseTime(tx *gorm.DB) (time.Time, error) {
+	var now db.Time
+	err := tx.Raw("SELECT ?", leaseNow(s.db, s.clock)).Scan(&now).Error
+	return now.Time, err
 }
 
-// wantedRow is a request as the statements read it.
-type wantedRow struct {
-	LicenseID  string  `json:"license_id"`
-	HardwareID string  `json:"hardware_id"`
-	SessionID  string  `json:"session_id"`
-	LeaseID    *string `json:"lease_id"`
+// wantedColumns are the requests as the statements of PostgreSQL read them.
+func wantedColumns(batch []leaseRequest) []any {
+	return []any{
+		column(batch, func(r leaseRequest) pgtype.UUID { return pgUUID(r.LicenseID) }),
+		column(batch, func(r leaseRequest) string { return r.Holder.HardwareID }),
+		column(batch, func(r leaseRequest) string { return r.Holder.SessionID }),
+		column(batch, func(r leaseRequest) pgtype.UUID { return pgUUID(r.LeaseID) }),
+	}
 }
 
-func wantedRows(batch []leaseRequest, pools map[string]*pool) (string, error) {
-	wanted := []wantedRow{}
-	for _, r := range batch {
-		if pools[r.LicenseID] == nil {
-			continue
-		}
-		row := wantedRow{LicenseID: r.LicenseID, HardwareID: r.Holder.HardwareID, SessionID: r.Holder.SessionID}
-		if uuid.Validate(r.LeaseID) == nil {
-			row.LeaseID = &r.LeaseID
-		}
-		wanted = append(wanted, row)
+// wantedDocument is the requests as those of SQLite read them.
+func wantedDocument(batch []leaseRequest) []any {
+	type row struct {
+		LicenseID  string `json:"license_id"`
+		HardwareID string `json:"hardware_id"`
+		SessionID  string `json:"session_id"`
+		LeaseID    string `json:"lease_id"`
 	}
-	document, err := json.Marshal(wanted)
-	return string(document), err
+	rows := make([]row, len(batch))
+	for i, r := range batch {
+		rows[i] = row{r.LicenseID, r.Holder.HardwareID, r.Holder.SessionID, r.LeaseID}
+	}
+	document, _ := json.Marshal(rows) // texts always marshal
+	return []any{string(document)}
+}
+
+// licenseIDs names each license once.
+func licenseIDs(batch []leaseRequest) []string {
+	ids := make([]string, len(batch))
+	for i, r := range batch {
+		ids[i] = r.LicenseID
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

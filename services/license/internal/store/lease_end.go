@@ -41,9 +41,14 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 	for i := range due {
 		batch[i].LicenseID, ids[i] = due[i].LicenseID, due[i].ID
 	}
-	pools, err := loadLicenses(tx.Clauses(leaseLock(true)), batch)
-	if err != nil {
+	var licenses []licenseRow
+	if err := licensesOf(batch, &licenses, leaseLock(true))(tx).Error; err != nil {
 		return 0, err
+	}
+	locked := make(map[string]*licensing.License, len(licenses))
+	for i := range licenses {
+		l := licenses[i].license()
+		locked[l.ID] = &l
 	}
 	var rows []leaseRow
 	if err := tx.Table("leases").Where(db.In("id", ids)).Where(dueLeases, now).Find(&rows).Error; err != nil {
@@ -52,11 +57,11 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 	var events []event.Event
 	var noted []string
 	for i := range rows {
-		p := pools[rows[i].LicenseID]
-		if p == nil {
+		license := locked[rows[i].LicenseID]
+		if license == nil {
 			continue
 		}
-		e, err := event.New(licensing.Source, rows[i].LicenseID, now, rows[i].lease().Expire(&p.License, now))
+		e, err := event.New(licensing.Source, rows[i].LicenseID, now, rows[i].lease().Expire(license, now))
 		if err != nil {
 			return 0, err
 		}
@@ -65,7 +70,7 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 	if len(noted) == 0 {
 		return 0, nil
 	}
-	err = tx.Exec(`UPDATE leases SET ending = ?, ended_at = expires_at WHERE id IN ?`, lease.Expired, noted).Error
+	err := tx.Exec(`UPDATE leases SET ending = ?, ended_at = expires_at WHERE id IN ?`, lease.Expired, noted).Error
 	if err != nil {
 		return 0, err
 	}
@@ -95,10 +100,10 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		ch.Emit(l.LeaveSeat(&ch.License, now))
 		rows[i] = newLeaseRow(l)
 	}
-	if err != nil {
+	if err != nil || len(rows) == 0 {
 		return err
 	}
-	return db.Upsert(tx, "leases", rows, "id")
+	return s.upsertLeases(rows)(tx).Error
 }
 
 // renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease

@@ -17,16 +17,10 @@ import (
 )
 
 const (
-	wantedPostgres = `WITH wanted AS (
-		SELECT (w->>'license_id')::uuid AS license_id, w->>'hardware_id' AS hardware_id, w->>'session_id' AS session_id,
-			(w->>'lease_id')::uuid AS lease_id
-		FROM json_array_elements(?::json) AS w)`
-	wantedSQLite = `WITH wanted AS (
-		SELECT value->>'license_id' AS license_id, value->>'hardware_id' AS hardware_id,
-			value->>'session_id' AS session_id, value->>'lease_id' AS lease_id
-		FROM json_each(?))`
-	countLeases = `SELECT license_id, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
-		WHERE @licenses AND ending = '' AND expires_at > @now GROUP BY license_id`
+	// countLeases has a row without a license, for the time, where nothing is live. Both counts are as of that time.
+	countLeases = `WITH clock AS (SELECT ? AS now)
+		SELECT now, license_id, count(*) AS in_use, min(expires_at) AS earliest_end
+		FROM clock LEFT JOIN leases ON ? AND ending = '' AND expires_at > now GROUP BY now, license_id`
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
 		GROUP BY license_id, entitlement`
@@ -35,15 +29,36 @@ const (
 )
 
 var (
-	leaseColumns = db.Columns("l", leaseRow{})
-	namedLeases  = `
-	SELECT ` + leaseColumns + ` FROM leases l JOIN wanted w ON l.license_id = w.license_id
-		AND l.hardware_id = w.hardware_id AND l.session_id = w.session_id AND l.ending = ''
-	UNION SELECT ` + leaseColumns + ` FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
-	namedDevices = `
-	SELECT ` + db.Columns("d", deviceRow{}) + ` FROM devices d
-	WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
-		UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
+	leaseColumns  = db.Columns("l", leaseRow{})
+	deviceColumns = db.Columns("d", deviceRow{})
+)
+
+// The leases and devices that requests name. PostgreSQL looks each request up by itself, which LATERAL makes it do:
+// otherwise it reads whole tables as long as it takes them for small.
+var (
+	wantedPostgres = `
+		FROM unnest(?::uuid[], ?::text[], ?::text[], ?::uuid[]) AS w(license_id, hardware_id, session_id, lease_id)`
+	leasesPostgres = "SELECT " + leaseColumns + wantedPostgres + ` CROSS JOIN LATERAL (
+		SELECT * FROM leases WHERE license_id = w.license_id AND hardware_id = w.hardware_id
+			AND session_id = w.session_id AND ending = ''
+		UNION SELECT * FROM leases WHERE id = w.lease_id AND license_id = w.license_id) l`
+	devicesPostgres = "SELECT " + deviceColumns + wantedPostgres + ` CROSS JOIN LATERAL (
+		SELECT * FROM devices WHERE license_id = w.license_id
+			AND hardware_id IN (w.hardware_id, (SELECT hardware_id FROM leases WHERE id = w.lease_id)) OFFSET 0) d`
+
+	wantedSQLite = `WITH wanted AS (
+		SELECT value->>'license_id' AS license_id, value->>'hardware_id' AS hardware_id,
+			value->>'session_id' AS session_id, value->>'lease_id' AS lease_id
+		FROM json_each(?))`
+	leasesSQLite = wantedSQLite + `
+		SELECT ` + leaseColumns + ` FROM leases l JOIN wanted w ON l.license_id = w.license_id
+			AND l.hardware_id = w.hardware_id AND l.session_id = w.session_id AND l.ending = ''
+		UNION SELECT ` + leaseColumns + `
+			FROM leases l JOIN wanted w ON l.id = w.lease_id AND l.license_id = w.license_id`
+	devicesSQLite = wantedSQLite + `
+		SELECT ` + deviceColumns + ` FROM devices d
+		WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
+			UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
 )
 
 // pool is a lease.Pool with the license as it was read, and its leases by id: no lease is there twice.
@@ -54,18 +69,36 @@ type pool struct {
 	calls  int
 }
 
-// loadPools locks the licenses of a batch, those that somebody else holds left out with skip, and loads what the
-// requests name.
-func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, skip bool) (map[string]*pool, error) {
-	pools, err := loadLicenses(tx.Clauses(leaseLock(skip)), batch)
-	if err != nil || len(pools) == 0 {
-		return pools, err
+// loadPools loads the licenses of a batch and what the requests name of their leases. lock may lock the licenses, and
+// leave some out; what is read after it, the time too, is as of then: whoever had a lock before has an earlier time.
+func (s *Store) loadPools(
+	tx *gorm.DB, batch []leaseRequest, now any, lock ...clause.Expression,
+) (map[string]*pool, error) {
+	var found found
+	leases, devices, wanted := leasesPostgres, devicesPostgres, wantedColumns
+	if s.db.Engine() == db.SQLite {
+		leases, devices, wanted = leasesSQLite, devicesSQLite, wantedDocument
 	}
-	now, err := s.leaseTime(tx) // under the locks: whoever had them before has an earlier time
+	requests := wanted(batch)
+	err := db.Pipeline(tx,
+		licensesOf(batch, &found.licenses, lock...),
+		countsOf(batch, &found.counts, now),
+		func(tx *gorm.DB) *gorm.DB { return tx.Raw(leases, requests...).Find(&found.leases) },
+		func(tx *gorm.DB) *gorm.DB { return tx.Raw(devices, requests...).Find(&found.devices) },
+	)
 	if err != nil {
 		return nil, err
 	}
-	return pools, s.fillPools(tx, batch, pools, now)
+	pools := found.pools(batch)
+	if err := loadEntitled(tx, batch, pools); err != nil {
+		return nil, err
+	}
+	for _, p := range pools {
+		if err := p.loadEvictable(tx); err != nil {
+			return nil, err
+		}
+	}
+	return pools, nil
 }
 
 func leaseLock(skip bool) clause.Locking {
@@ -76,80 +109,87 @@ func leaseLock(skip bool) clause.Locking {
 	return lock
 }
 
-// fillPools loads the leases and devices of licenses as they stand at a time.
-func (s *Store) fillPools(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool, now time.Time) error {
-	for _, p := range pools {
-		p.Now = now
-	}
-	document, err := wantedRows(batch, pools)
-	if err != nil {
-		return err
-	}
-	if err := s.loadNamed(tx, document, pools); err != nil {
-		return err
-	}
-	if err := loadEntitled(tx, batch, pools); err != nil {
-		return err
-	}
-	return loadCounts(tx, pools)
-}
-
 // PeekLeases implements lease.Store.
 func (s *Store) PeekLeases(ctx context.Context, c lease.Call, now time.Time) (*lease.Pool, error) {
 	if uuid.Validate(c.LicenseID) != nil {
 		return nil, licensing.ErrNotFound
 	}
-	batch, tx := []leaseRequest{{Call: c}}, s.db.Read(ctx)
-	pools, err := loadLicenses(tx, batch)
+	pools, err := s.loadPools(s.db.Read(ctx), []leaseRequest{{Call: c}}, instant(s.db, now))
 	switch {
 	case err != nil:
 		return nil, translate(err)
 	case pools[c.LicenseID] == nil:
 		return nil, licensing.ErrNotFound
 	}
-	return &pools[c.LicenseID].Pool, translate(s.fillPools(tx, batch, pools, now))
+	return &pools[c.LicenseID].Pool, nil
 }
 
-// loadLicenses loads those of a batch, by tx, which may lock them.
-func loadLicenses(tx *gorm.DB, batch []leaseRequest) (map[string]*pool, error) {
-	calls := map[string]int{}
-	for _, r := range batch {
-		calls[r.LicenseID]++
+// found is what the statements of a batch read.
+type found struct {
+	licenses []licenseRow
+	counts   []leaseCount
+	leases   []leaseRow
+	devices  []deviceRow
+}
+
+// leaseCount is how many live leases a license has; without a license it tells the time alone.
+type leaseCount struct {
+	Now         db.Time
+	LicenseID   *string
+	InUse       int
+	EarliestEnd db.Time
+}
+
+func licensesOf(batch []leaseRequest, rows *[]licenseRow, lock ...clause.Expression) func(*gorm.DB) *gorm.DB {
+	return func(tx *gorm.DB) *gorm.DB {
+		return tx.Table("licenses").Select(licenseColumns).Clauses(lock...).
+			Where(db.In("id", licenseIDs(batch))).Find(rows)
 	}
-	var rows []licenseRow
-	ids := slices.Collect(maps.Keys(calls))
-	err := tx.Table("licenses").Select(licenseColumns).Where(db.In("id", ids)).Find(&rows).Error
-	pools := make(map[string]*pool, len(rows))
-	for i := range rows {
-		p := &pool{before: rows[i].license(), byID: map[string]*lease.Lease{}, calls: calls[rows[i].ID]}
-		p.License, p.Devices = rows[i].license(), map[string]*licensing.Device{}
+}
+
+func countsOf(batch []leaseRequest, rows *[]leaseCount, now any) func(*gorm.DB) *gorm.DB {
+	return func(tx *gorm.DB) *gorm.DB {
+		return tx.Raw(countLeases, now, db.In("license_id", licenseIDs(batch))).Find(rows)
+	}
+}
+
+// pools are the requests' by the ids of their licenses. Only the licenses that were read are there.
+func (f *found) pools(batch []leaseRequest) map[string]*pool {
+	pools := make(map[string]*pool, len(f.licenses))
+	for i := range f.licenses {
+		l := f.licenses[i].license()
+		p := &pool{before: l, byID: map[string]*lease.Lease{}}
+		p.License, p.Devices, p.Now = l, map[string]*licensing.Device{}, f.counts[0].Now.Time
 		p.Entitled = map[string]lease.Usage{}
-		pools[rows[i].ID] = p
+		pools[l.ID] = p
 	}
-	return pools, err
+	for _, r := range batch {
+		if p := pools[r.LicenseID]; p != nil {
+			p.calls++
+		}
+	}
+	f.fill(pools)
+	return pools
 }
 
-// loadNamed loads the leases and devices that requests name.
-func (s *Store) loadNamed(tx *gorm.DB, document string, pools map[string]*pool) error {
-	wanted := wantedPostgres
-	if s.db.Engine() == db.SQLite {
-		wanted = wantedSQLite
+// fill gives pools what was read of their leases. Licenses that were left out have leases, too.
+func (f *found) fill(pools map[string]*pool) {
+	for _, c := range f.counts {
+		if p := pools[textOrNone(c.LicenseID)]; p != nil {
+			p.InUse, p.EarliestEnd = c.InUse, c.EarliestEnd.Time
+		}
 	}
-	var leases []leaseRow
-	if err := tx.Raw(wanted+namedLeases, document).Find(&leases).Error; err != nil {
-		return err
+	for i := range f.leases {
+		if p := pools[f.leases[i].LicenseID]; p != nil {
+			p.Named = append(p.Named, p.lease(&f.leases[i]))
+		}
 	}
-	for i := range leases {
-		p := pools[leases[i].LicenseID]
-		p.Named = append(p.Named, p.lease(&leases[i]))
+	for i := range f.devices {
+		if p := pools[f.devices[i].LicenseID]; p != nil {
+			d := f.devices[i].device()
+			p.Devices[d.HardwareID] = &d
+		}
 	}
-	var devices []deviceRow
-	err := tx.Raw(wanted+namedDevices, document).Find(&devices).Error
-	for i := range devices {
-		d := devices[i].device()
-		pools[d.LicenseID].Devices[d.HardwareID] = &d
-	}
-	return err
 }
 
 func (p *pool) lease(row *leaseRow) *lease.Lease {
@@ -157,30 +197,6 @@ func (p *pool) lease(row *leaseRow) *lease.Lease {
 		p.byID[row.ID] = row.lease()
 	}
 	return p.byID[row.ID]
-}
-
-// loadCounts counts the live leases, and loads those that may have to go for others.
-func loadCounts(tx *gorm.DB, pools map[string]*pool) error {
-	var counts []struct {
-		LicenseID   string
-		InUse       int
-		EarliestEnd db.Time
-	}
-	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countLeases, sql.Named("licenses", db.In("license_id", ids)), sql.Named("now", pools[ids[0]].Now)).
-		Find(&counts).Error
-	if err != nil {
-		return err
-	}
-	for _, c := range counts {
-		pools[c.LicenseID].InUse, pools[c.LicenseID].EarliestEnd = c.InUse, c.EarliestEnd.Time
-	}
-	for _, p := range pools {
-		if err := p.loadEvictable(tx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // loadEntitled counts the live leases that claim an entitlement which a request names, or a lease that is over: its

@@ -247,10 +247,10 @@ func seatParams(batch []seatRequest) []any {
 	}
 }
 
-func column[T any](batch []seatRequest, get func(seatRequest) T) db.Array[T] {
-	values := make(db.Array[T], len(batch))
-	for i, a := range batch {
-		values[i] = get(a)
+func column[R, T any](rows []R, get func(R) T) db.Array[T] {
+	values := make(db.Array[T], len(rows))
+	for i, row := range rows {
+		values[i] = get(row)
 	}
 	return values
 }
