@@ -53,11 +53,6 @@ func NewClientLimiter(c *Core, s Clients) ratelimit.Limiter {
 	if s.RateLimitShared {
 		return NewSharedLimiter(c)
 	}
-	return NewLocalLimiter(c)
-}
-
-// NewLocalLimiter makes a limiter of each process for itself.
-func NewLocalLimiter(c *Core) ratelimit.Limiter {
 	limiter := ratelimit.NewLocal(c.Clock)
 	c.limiters = append(c.limiters, limiter)
 	return limiter
@@ -85,13 +80,14 @@ type TokenLimit struct {
 // NewTokenQuota makes the limit of what the tokens of one device, or of one family, may do. It is counted in each
 // process: a device calls so often that a limit shared over the database would cost more than what it guards.
 func NewTokenQuota(c *Core, s TokenLimit) ratelimit.Quota {
-	q := ratelimit.Quota{Limiter: NewLocalLimiter(c)}
+	q := ratelimit.Quota{Limiter: ratelimit.NewLocal(c.Clock)}
 	switch {
 	case s.TokenRateLimit != nil:
 		q.Limit.PerMinute = *s.TokenRateLimit
 	case c.base.Env == Production:
 		q.Limit.PerMinute = tokenRateLimit
 	}
+	c.limiters = append(c.limiters, q.Limiter)
 	return q
 }
 

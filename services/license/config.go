@@ -14,9 +14,8 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	SeatRateLimit int    `key:"seat_rate_limit" default:"3600" min:"0" max:"1000000" help:"how often an hour, in each process, devices may hand on each seat of a license: leave it on their own wish, or be recognized under another hardware_id; 0: no limit"`
-	CacheBytes    int64  `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
-	GeoIPFile     string `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
+	CacheBytes int64  `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	GeoIPFile  string `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
 	Appliance
 
 	Dialects []string `key:"dialects" help:"the APIs of other vendors whose clients are served, by their names and commas; none: none of them; empty: all"`

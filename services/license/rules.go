@@ -28,7 +28,6 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 		Telemetry: s.telemetry,
 		Blocks:    s.blocks,
 		Geo:       geo,
-		Limit:     s.newSeatLimit(cfg),
 		Clock:     deps.Clock,
 	}
 	s.leases = &lease.Leases{Seats: s.seats, Store: s.store, Tokens: lease.NewTokens(keys.Ring, deps.Clock)}

@@ -63,7 +63,6 @@ var nonsense = map[string][]string{
 	"LATCHKEY_ADMIN_API_KEY":         {"hunter2"},
 	"LATCHKEY_RATE_LIMIT_SHARED":     {"maybe"},
 	"LATCHKEY_TOKEN_RATE_LIMIT":      {"-1", "x", "1.5"},
-	"LATCHKEY_SEAT_RATE_LIMIT":       {"-1", "x", "1.5"},
 	"LATCHKEY_GEOIP_FILE":            {"/nowhere", "/dev/null"},
 	"LATCHKEY_CACHE_BYTES":           {"-1", "5", "x"},
 	"LATCHKEY_CORS_ORIGINS":          {"nonsense"},

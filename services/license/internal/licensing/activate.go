@@ -66,7 +66,7 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 		return Activation{}, err
 	}
 	var a Activation
-	err = s.change(ctx, licenseID, c.HardwareID, func(ch *Change) (err error) {
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) (err error) {
 		a, err = ch.activate(d, caller, now)
 		return err
 	})

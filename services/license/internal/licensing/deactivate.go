@@ -13,7 +13,7 @@ type Deactivation struct {
 
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
 // ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat
-// would serve many, that of the limit.
+// would serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
 	return s.deactivateOwn(ctx, key, c, false)
 }
@@ -30,7 +30,7 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		return Deactivation{}, err
 	}
 	var out Deactivation
-	err = s.change(ctx, licenseID, c.HardwareID, func(ch *Change) error {
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
 		if err := ch.onlyUsers(&c, now); err != nil {
 			return err
@@ -53,7 +53,6 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		if err != nil {
 			return err
 		}
-		ch.handedOn = true
 		ch.Emit(deviceDeactivated(&out, "client", c, ""))
 		return nil
 	})

@@ -94,7 +94,7 @@ func (s *Seats) describeOwn(
 		return Device{}, err
 	}
 	var out Device
-	err = s.change(ctx, licenseID, c.HardwareID, func(ch *Change) error {
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
 		d, err := ch.device(&c, now)
 		if err != nil {

@@ -235,8 +235,6 @@ type Change struct {
 	// Keys is what happens to the keys of the license, nil for nothing.
 	Keys   *KeyChange
 	events []proto.Message
-	// handedOn says that a device leaves its seat on its own wish, or gets another hardware id.
-	handedOn bool
 }
 
 // Emit adds an event, written when the change is.
@@ -244,14 +242,6 @@ func (c *Change) Emit(msg proto.Message) { c.events = append(c.events, msg) }
 
 // Events returns what was emitted, in order.
 func (c *Change) Events() []proto.Message { return c.events }
-
-// SeatLimit bounds how often clients hand on the seats of a license: each time leaves events, so that one seat could
-// fill the log.
-type SeatLimit interface {
-	// Admit counts a device of a license of so many seats that leaves its seat on its own wish, or gets another
-	// hardware id. Its error says when to try again.
-	Admit(ctx context.Context, licenseID string, seats int) error
-}
 
 // Blocks keeps the blocks in memory.
 type Blocks interface {

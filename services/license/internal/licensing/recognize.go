@@ -79,7 +79,7 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 	if err != nil {
 		return "", nil, err
 	}
-	err = s.change(ctx, l.ID, c.HardwareID, func(ch *Change) error {
+	err = s.Store.Change(ctx, l.ID, []string{c.HardwareID}, func(ch *Change) error {
 		found, err := ch.device(c, now)
 		if err != nil || found == nil || !found.IsActive {
 			return errors.Join(err, errUnknownDevice)
@@ -200,7 +200,6 @@ func (ch *Change) rebind(m *Match, c *Client, now time.Time) {
 	delete(ch.Devices, from)
 	d.HardwareID, d.Components, d.rebound = c.HardwareID, c.Components, true
 	ch.Devices[d.HardwareID] = d
-	ch.handedOn = true
 	ch.License.touch(now)
 	ch.Emit(&eventsv1.DeviceRebound{
 		LicenseId:      ch.License.ID,

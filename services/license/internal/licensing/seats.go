@@ -22,24 +22,12 @@ type Seats struct {
 	Telemetry Telemetry
 	Blocks    Blocks
 	// Geo is nil where no database of countries is configured.
-	Geo Geo
-	// Limit is nil for none.
-	Limit SeatLimit
+	Geo   Geo
 	Clock clock.Clock
 }
 
 func (s *Seats) record(licenseID string, at time.Time, msg proto.Message) {
 	s.Telemetry.Record(Source, licenseID, at, msg)
-}
-
-// change is Store.Change for what a client asks for, within the limit of its license.
-func (s *Seats) change(ctx context.Context, licenseID, hardwareID string, decide func(*Change) error) error {
-	return s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) error {
-		if err := decide(ch); err != nil || !ch.handedOn || s.Limit == nil {
-			return err
-		}
-		return s.Limit.Admit(ctx, licenseID, ch.License.MaxDevices)
-	})
 }
 
 // KeyHash is the keyed hash of a license key as somebody typed it, in hexadecimal.
