@@ -22,8 +22,9 @@ var (
 	plainHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	plainStart  = []byte("HTTP/1.1 ")
 	plainToTLS  = []byte("HTTP/1.0 400 Bad Request\r\n\r\n")
-	// plainExpect is how net/http refuses an Expect header by itself, with no body. No handler answers 417.
-	plainExpect = []byte("HTTP/1.1 417 Expectation Failed")
+	// plainExpect is how net/http refuses an Expect header by itself, with no body. No handler answers 417, and no JSON
+	// has a line break in it: a long answer is written in pieces, and a text of a client can begin one.
+	plainExpect = []byte("HTTP/1.1 417 Expectation Failed\r\n")
 )
 
 // errorConn gives the errors that net/http writes by itself (400, 417, 431, 501, 505) the documented shape, and a line
@@ -61,13 +62,13 @@ func writeDocumented(conn net.Conn, log *slog.Logger, p []byte) (int, error) {
 	if e == nil {
 		return conn.Write(p)
 	}
-	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
 	id := httpx.NewRequestID()
+	if _, err := conn.Write(e.answer(id)); err != nil {
+		return 0, err // whoever gave up a TLS handshake has asked for nothing
+	}
+	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
 	log.Info("request", "request_id", id, "client_ip", client, "status", e.status, "error_code", e.Code,
 		"error", e.Message)
-	if _, err := conn.Write(e.answer(id)); err != nil {
-		return 0, err
-	}
 	return len(p), nil
 }
 
@@ -84,7 +85,7 @@ func plainErrorOf(p []byte) *plainError {
 		return newPlainError([]byte("HTTP/1.1 400 Bad Request"), http.StatusBadRequest, text)
 	}
 	if bytes.HasPrefix(p, plainExpect) {
-		return newPlainError(plainExpect, http.StatusExpectationFailed,
+		return newPlainError(bytes.TrimSpace(plainExpect), http.StatusExpectationFailed,
 			[]byte("the header Expect may only be 100-continue"))
 	}
 	if !bytes.HasPrefix(p, plainStart) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,7 +118,9 @@ func TestErrorsOfTheServerAreLogged(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	var log bytes.Buffer
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		_, _ = writeDocumented(ours, slog.New(slog.NewTextHandler(&log, nil)), []byte("HTTP/1.1 400 Bad Request"+
 			string(plainHeader)+"400 Bad Request"))
 		ours.Close()
@@ -129,9 +132,41 @@ func TestErrorsOfTheServerAreLogged(t *testing.T) {
 	if _, err := io.Copy(io.Discard, res.Body); err != nil {
 		t.Fatal(err)
 	}
+	<-done
 	id := res.Header.Get(httpx.HeaderRequestID)
 	if id == "" || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), errcode.MalformedRequest) {
 		t.Errorf("%q is not in %s", id, log.String())
+	}
+}
+
+// TestATextInALongAnswerIsNoError: net/http writes what does not fit into its buffer by itself, so any part of a body can
+// begin a write.
+func TestATextInALongAnswerIsNoError(t *testing.T) {
+	text := strings.Repeat("HTTP/1.1 417 Expectation Failed|HTTP/1.1 400 Bad Request|", 300)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)+len(r.URL.RawQuery)))
+		io.WriteString(w, r.URL.RawQuery+text)
+	})
+	addr, stop, ended := servingAs(t, Drain{}, Server{Handler: handler})
+	defer func() { stop(); <-ended }()
+	for shift := range 60 { // longer than the text that is repeated
+		_, body := exchange(t, func() (net.Conn, error) { return net.Dial("tcp", addr) },
+			"GET /?"+strings.Repeat("x", shift)+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if want := strings.Repeat("x", shift) + text; string(body) != want {
+			t.Fatalf("%d bytes of %d", len(body), len(want))
+		}
+	}
+}
+
+// TestWhoGaveUpIsNotLogged: who does not trust the certificate has asked for nothing.
+func TestWhoGaveUpIsNotLogged(t *testing.T) {
+	ours, theirs := net.Pipe()
+	theirs.Close()
+	var log bytes.Buffer
+	_, err := writeDocumented(ours, slog.New(slog.NewTextHandler(&log, nil)), []byte("HTTP/1.1 400 Bad Request"+
+		string(plainHeader)+"400 Bad Request"))
+	if err == nil || log.Len() > 0 {
+		t.Errorf("%v, %s", err, log.String())
 	}
 }
 
