@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -53,7 +54,11 @@ const Part = ".part"
 
 // WriteFile replaces a file that only its owner can read (mode 0600). After a crash the file is the old or the new one.
 func WriteFile(path string, content io.Reader) error {
-	file, err := os.OpenFile(path+Part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	// What a crash left there, or somebody put there, keeps its mode and may be a link.
+	if err := os.Remove(path + Part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(path+Part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -200,9 +200,12 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 		found := row.license()
 		found.ID = id
 		share(&found.Product, &found.Policy, &found.Type, &found.Timezone)
-		found.Features, _, _ = l.features.Fetch(ctx, row.Terms.Features, func(context.Context) ([]string, error) {
+		features, _, shared := l.features.Fetch(ctx, row.Terms.Features, func(context.Context) ([]string, error) {
 			return slices.Clip(found.Features), nil
 		})
+		if shared == nil { // otherwise it waited too long for who makes them
+			found.Features = features
+		}
 		return &found, translate(err)
 	})
 }
