@@ -141,7 +141,6 @@ func TestMonth(t *testing.T) {
 	})
 }
 
-// TestDisorder demands the same state whatever the order, the batches and the repetitions.
 // TestADeviceThatWasForgottenComesBack also to the process that remembers it.
 func TestADeviceThatWasForgottenComesBack(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
@@ -167,6 +166,7 @@ func TestADeviceThatWasForgottenComesBack(t *testing.T) {
 	})
 }
 
+// TestDisorder demands the same state whatever the order, the batches and the repetitions.
 func TestDisorder(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		events := month(&script{})

@@ -88,7 +88,8 @@ func mergeVersions(a, b []AppVersion) []AppVersion {
 	return merged[:min(len(merged), maxVersionsPerDevice)]
 }
 
-// devicesOf is what one event tells about devices: nothing, one, or both ends of a transfer.
+// devicesOf is what one event tells about devices: nothing, one, or both ends of a transfer or
+// of a change of its hardware id.
 func devicesOf(e *Event) []*Device {
 	b := e
 	seat := func(hardwareID string, taken bool) *Device {
@@ -97,7 +98,9 @@ func devicesOf(e *Event) []*Device {
 	switch {
 	case e.Type == eventsv1.TypeLicenseTransferred:
 		return []*Device{seat(b.FromHardwareID, false), seat(b.ToHardwareID, true)}
-	case e.Type == eventsv1.TypeDeviceDeactivated && b.HardwareID != "":
+	case e.Type == eventsv1.TypeDeviceRebound:
+		return []*Device{seat(b.FromHardwareID, false), seat(b.HardwareID, true)}
+	case (e.Type == eventsv1.TypeDeviceDeactivated || e.Type == eventsv1.TypeDeviceCulled) && b.HardwareID != "":
 		return []*Device{seat(b.HardwareID, false)}
 	case !admits(e.Type) || b.HardwareID == "":
 		return nil

@@ -137,7 +137,7 @@ func licenseOf(e *Event) *License {
 // tellsSeats says whether events of the type carry the seats of the license without the rest of it.
 func tellsSeats(eventType string) bool {
 	return eventType == eventsv1.TypeLicenseActivated || eventType == eventsv1.TypeLicenseTransferred ||
-		eventType == eventsv1.TypeDeviceDeactivated
+		eventType == eventsv1.TypeDeviceDeactivated || eventType == eventsv1.TypeDeviceCulled
 }
 
 // find reads the license of an id in any notation.

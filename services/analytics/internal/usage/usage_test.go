@@ -23,7 +23,7 @@ func someEvents(r *rand.Rand, n int) []Event {
 		eventsv1.TypeLicenseActivated, eventsv1.TypeLicenseTransferred, eventsv1.TypeLicenseHeartbeat,
 		eventsv1.TypeLicenseValidated,
 		eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseDeviceLimitExceeded, eventsv1.TypeDeviceDeactivated,
-		eventsv1.TypeLicenseTokenRefused,
+		eventsv1.TypeLicenseTokenRefused, eventsv1.TypeDeviceCulled, eventsv1.TypeDeviceRebound,
 	}
 	pick := func(prefix string, n int) string { return fmt.Sprint(prefix, r.IntN(n)) }
 	events := make([]Event, n)
@@ -79,6 +79,27 @@ func (c *Changes) join(o *Changes) {
 	}
 	for k, v := range o.Networks {
 		c.Networks[k] = later(c.Networks[k], v)
+	}
+}
+
+// TestSeatsOfDevices: whoever has left its seat, however that came, may be forgotten.
+func TestSeatsOfDevices(t *testing.T) {
+	for eventType, want := range map[string]map[string]bool{
+		eventsv1.TypeLicenseActivated:   {"here": true},
+		eventsv1.TypeDeviceDeactivated:  {"here": false},
+		eventsv1.TypeDeviceCulled:       {"here": false},
+		eventsv1.TypeDeviceRebound:      {"before": false, "here": true},
+		eventsv1.TypeLicenseTransferred: {"before": false, "there": true},
+	} {
+		got := map[string]bool{}
+		for _, d := range devicesOf(&Event{Observation: detect.Observation{
+			Type: eventType, LicenseID: "l", HardwareID: "here", FromHardwareID: "before", ToHardwareID: "there",
+		}, Version: 2}) {
+			got[d.HardwareID] = d.Seat.Value
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", eventType, diff)
+		}
 	}
 }
 
