@@ -82,7 +82,7 @@ func TestSlavesAreBounded(t *testing.T) {
 		ask := func(i int) answer {
 			return both[i%2].call(http.MethodPost, "/slaves", object("masterKey", master))
 		}
-		if made := together(40, http.StatusOK, ask); made != room {
+		if made := w.together(40, http.StatusOK, ask); made != room {
 			t.Errorf("%d slaves were made, want %d", made, room)
 		}
 		w.wantRefused(ask(0), http.StatusBadRequest, errcode.SlaveLimitExceeded)

@@ -182,16 +182,12 @@ func TestBulkCreateFillsAGroup(t *testing.T) {
 
 // together makes calls at once, and counts how many of them were answered with a status. Those that a busy database
 // turns away come again, as clients do.
-func together(n, status int, call func(i int) answer) int {
+func (w *world) together(n, status int, call func(i int) answer) int {
 	var good atomic.Int32
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			got := call(i)
-			for got.status == http.StatusServiceUnavailable {
-				got = call(i)
-			}
-			if got.status == status {
+			if got := w.persist(func() answer { return call(i) }); got.status == status {
 				good.Add(1)
 			}
 		})
@@ -206,7 +202,7 @@ func TestLimitsOfAGroupAreExactUnderRaces(t *testing.T) {
 		w.unlimitedCalls()
 		group := w.group(fmt.Sprintf(`,"max_devices":%d,"max_licenses":%d`, limit, limit))
 		body := `{"customer_id":"acme","max_devices":40,"group_id":"` + group + `"}`
-		if made := together(40, http.StatusCreated, func(int) answer {
+		if made := w.together(40, http.StatusCreated, func(int) answer {
 			return w.manage(http.MethodPost, "", body)
 		}); made != limit {
 			w.t.Errorf("%d licenses were made, want %d", made, limit)
@@ -217,7 +213,7 @@ func TestLimitsOfAGroupAreExactUnderRaces(t *testing.T) {
 		for _, id := range ids {
 			keys = append(keys, w.manage(http.MethodPost, "/"+id+"/reveal-key", "").body["license_key"].(string))
 		}
-		in := together(40, http.StatusCreated, func(i int) answer {
+		in := w.together(40, http.StatusCreated, func(i int) answer {
 			return w.post("activate", device(keys[i%len(keys)], fmt.Sprint("pc-", i)))
 		})
 		if in != limit {
@@ -238,7 +234,7 @@ func TestMovesIntoAGroupAndActivationsRace(t *testing.T) {
 			w.activate(keys[i], "first")
 		}
 		move := `{"group_id":"` + group + `"}`
-		together(40, http.StatusOK, func(i int) answer {
+		w.together(40, http.StatusOK, func(i int) answer {
 			if i%2 == 0 {
 				return w.manage(http.MethodPatch, "/"+ids[i/2], move)
 			}

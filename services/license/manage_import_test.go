@@ -429,7 +429,7 @@ func TestImportsAndActivationsRace(t *testing.T) {
 			return fmt.Sprintf(`{"license_key":"raced-key-1","customer_id":"a","max_devices":%d,
 				"devices":[{"hardware_id":"imported-%d"}]}`, seats, i)
 		}
-		counted := together(40, http.StatusOK, func(i int) answer {
+		counted := w.together(40, http.StatusOK, func(i int) answer {
 			return both[i/2%2].importing(row(i), forReal+`,"existing":"update"`)
 		})
 		l, _ := w.list(nil)
@@ -440,7 +440,7 @@ func TestImportsAndActivationsRace(t *testing.T) {
 		row = func(i int) string {
 			return fmt.Sprintf(`{"license_key":"raced-key-1","devices":[{"hardware_id":"later-%d"}]}`, i)
 		}
-		in := together(40, http.StatusOK, func(i int) answer {
+		in := w.together(40, http.StatusOK, func(i int) answer {
 			if i%2 == 1 {
 				return both[i/2%2].importing(row(i), forReal+`,"existing":"update"`)
 			}

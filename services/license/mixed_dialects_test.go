@@ -26,7 +26,7 @@ func newMixed(w *world) *mixed {
 func (m *mixed) race(apis ...func(process, i int) int) []int {
 	m.t.Helper()
 	good := make([]atomic.Int32, len(apis))
-	together(40, http.StatusOK, func(i int) answer {
+	m.together(40, http.StatusOK, func(i int) answer {
 		api := i % len(apis)
 		got := answer{status: apis[api](i/len(apis)%2, i)}
 		if got.status == http.StatusOK || got.status == http.StatusCreated {

@@ -188,7 +188,7 @@ func TestUsersAndGroupsChangeFromWhatWasRead(t *testing.T) {
 		}{{w.users, w.ada("")}, {w.groups, w.group("")}} {
 			read := of.ask(http.MethodGet, "/"+of.id, "")
 			stale := read.header.Get("ETag")
-			changed := together(40, http.StatusOK, func(i int) answer {
+			changed := w.together(40, http.StatusOK, func(i int) answer {
 				return of.ask(http.MethodPatch, "/"+of.id, fmt.Sprintf(`{"name":"name %d"}`, i), "If-Match", stale)
 			})
 			now := of.ask(http.MethodGet, "/"+of.id, "")

@@ -203,7 +203,7 @@ func TestSeatsOfAUserAreExactUnderRaces(t *testing.T) {
 			ids[i], _ = w.assigned(user)
 		}
 		token := w.token()
-		in := together(40, http.StatusCreated, func(i int) answer {
+		in := w.together(40, http.StatusCreated, func(i int) answer {
 			return w.post("activate", byUser(token, fmt.Sprint("pc-", i),
 				map[string]any{"license_id": ids[i%len(ids)]}))
 		})
