@@ -194,8 +194,19 @@ func (b *bench) publishRate(ctx context.Context, e event.Event) (float64, error)
 		Type:         e.Type,
 		Body:         body,
 	}
+	rate, err := b.publishWindows(ctx, ch, message)
+	if err != nil {
+		return 0, err
+	}
+	_, err = ch.QueuePurge(queues.Analytics().Name, false)
+	return rate, err
+}
+
+// publishWindows publishes a message over and over, and waits at last for what is unconfirmed.
+func (b *bench) publishWindows(ctx context.Context, ch *amqp.Channel, message amqp.Publishing) (float64, error) {
 	var window [publishWindow]*amqp.DeferredConfirmation
 	confirmed, start := 0, time.Now()
+	var err error
 	for i := 0; time.Since(start) < b.span; i++ {
 		slot := &window[i%publishWindow]
 		if *slot != nil {
@@ -204,7 +215,7 @@ func (b *bench) publishRate(ctx context.Context, e event.Event) (float64, error)
 			}
 			confirmed++
 		}
-		if *slot, err = ch.PublishWithDeferredConfirm(eventExchange, e.Type, true, false, message); err != nil {
+		if *slot, err = ch.PublishWithDeferredConfirm(eventExchange, message.Type, true, false, message); err != nil {
 			return 0, err
 		}
 	}
@@ -217,6 +228,5 @@ func (b *bench) publishRate(ctx context.Context, e event.Event) (float64, error)
 			return 0, err
 		}
 	}
-	_, err = ch.QueuePurge(queues.Analytics().Name, false)
-	return rate, err
+	return rate, nil
 }
