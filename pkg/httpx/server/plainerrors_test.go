@@ -139,8 +139,8 @@ func TestErrorsOfTheServerAreLogged(t *testing.T) {
 	}
 }
 
-// TestATextInALongAnswerIsNoError: net/http writes what does not fit into its buffer by itself, so any part of a body can
-// begin a write.
+// TestATextInALongAnswerIsNoError: net/http writes what does not fit into its buffer by itself, so any part of a body
+// can begin a write.
 func TestATextInALongAnswerIsNoError(t *testing.T) {
 	text := strings.Repeat("HTTP/1.1 417 Expectation Failed|HTTP/1.1 400 Bad Request|", 300)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
