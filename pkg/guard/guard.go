@@ -52,7 +52,8 @@ type Attempts struct {
 	sweepAt   int64
 }
 
-// New makes a guard that admits limit failures per address within any minute.
+// New makes a guard that admits limit failures per address within any minute. The limits of the services stand in
+// pkg/app/clients.go.
 func New(c clock.Clock, limit int) *Attempts {
 	good := otter.Must(&otter.Options[[sha256.Size]byte, int64]{MaximumSize: goodKept})
 	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
@@ -102,20 +103,6 @@ func (a *Attempts) Refuse(c *gin.Context, err error) error {
 }
 
 // RefuseToken is Refuse for a signed token. Its signature proves what it is, so good ones are never refused for others'
-// limited refuses a credential that will not be looked at, where so many of its address are ahead of it.
-func (a *Attempts) limited(s *address, credential Credential, ahead int) error {
-	now := a.clock.Now().UnixMicro()
-	switch {
-	case s.failed(now) < a.limit:
-		return nil
-	case !credential.made:
-		return ErrLimited.WithRetryAfter(s.retryAfter(now, a.limit))
-	case ahead >= s.spare(now):
-		return ErrLimited.WithRetryAfter(time.Second)
-	}
-	return nil
-}
-
 // failures, and one of ours that has ended is no guess: it counts by itself, not against its address.
 func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
 	return a.RefuseEnded(c, Made(sha256.Sum256([]byte(raw))), err)
@@ -140,19 +127,6 @@ func (a *Attempts) refuse(from string, err error) error {
 		return limited
 	}
 	return err
-}
-
-// fail counts a failure, or fails with ErrLimited when there were too many before.
-func (a *Attempts) fail(from string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.clock.Now().UnixMicro()
-	state := a.state(from, now)
-	if state.failed(now) >= a.limit {
-		return ErrLimited.WithRetryAfter(state.retryAfter(now, a.limit))
-	}
-	state.fail(now)
-	return nil
 }
 
 func (a *Attempts) wasGood(credential Credential) bool {

@@ -16,7 +16,20 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
+// DefaultMaxBody is how many bytes the body of a request may have where neither Options.MaxBody nor MaxBody says
+// otherwise.
+const DefaultMaxBody = 1 << 20
+
 var errTooLarge = apierr.New(apierr.TooLarge, errcode.PayloadTooLarge, "the request body is too large")
+
+// MaxBody caps the request bodies of one route at n bytes instead of the engine's cap.
+func MaxBody(n int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if r := requestFrom(c.Request.Context()); r != nil {
+			r.maxBody = n
+		}
+	}
+}
 
 // Bind reads the JSON body into dst, a pointer to a struct, as jsonbody.Decode does, or as jsonbody.DecodeStrict on an
 // engine with Options.StrictMembers. A body of another media type is 415, one above the cap 413.

@@ -15,9 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
-// Defaults of Options.
+// Times of requests.
 const (
-	DefaultMaxBody = 1 << 20
 	// DefaultTimeout is short enough for a call that cannot reach its database or a peer service to be answered within
 	// two seconds. It does not count the time in which a slow client sends its body.
 	DefaultTimeout = 1800 * time.Millisecond
@@ -103,15 +102,6 @@ func Wrap(h Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
 			WriteError(c, err)
-		}
-	}
-}
-
-// MaxBody caps the request bodies of one route at n bytes instead of the engine's cap.
-func MaxBody(n int64) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if r := requestFrom(c.Request.Context()); r != nil {
-			r.maxBody = n
 		}
 	}
 }

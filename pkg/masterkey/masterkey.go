@@ -16,7 +16,6 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 )
@@ -72,30 +71,6 @@ func (u Usage) String() string {
 	}
 	return u.Name + " (" + strings.Join(parts, ", ") + ")"
 }
-
-// MissingError says that rows are under master keys that this process does not have.
-type MissingError struct {
-	Missing []Usage
-	// Configured are the names of the keys that it has.
-	Configured []string
-}
-
-// Error names the keys, what they protect, and what to do.
-func (e *MissingError) Error() string {
-	missing := make([]string, len(e.Missing))
-	for i, u := range e.Missing {
-		missing[i] = u.String()
-	}
-	return fmt.Sprintf("the database holds rows under master key %s, which this process does not have (it has %s): "+
-		"set that key as LATCHKEY_MASTER_KEY, or as LATCHKEY_MASTER_KEY_PREVIOUS or LATCHKEY_MASTER_KEY_NEXT while "+
-		"keys are being changed",
-		strings.Join(missing, " and "), strings.Join(e.Configured, ", "))
-}
-
-// ErrMissing is what callers are told meanwhile.
-var ErrMissing = apierr.ErrUnavailable.WithMessagef(
-	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").
-	WithRetryAfter(5 * time.Second)
 
 // Start registers the current master key; a process calls it before it answers anything. It fails with a *MissingError
 // when rows are under keys that are not in the ring. Keys that protect nothing any more are forgotten. A process that
@@ -179,20 +154,6 @@ func (r *Register) usages(tx *gorm.DB) ([]Usage, error) {
 	return usages, nil
 }
 
-// Complain is a *MissingError when usages has rows under keys that are not in the ring.
-func (r *Register) Complain(usages []Usage) error {
-	return r.missing(slices.DeleteFunc(slices.Clone(usages), func(u Usage) bool {
-		return u.Configured || len(u.Counts) == 0
-	}))
-}
-
-// Check fails with ErrMissing, whose cause is a *MissingError without counts, when a key is registered that is not in
-// the ring. It costs one small query.
-func (r *Register) Check(ctx context.Context) error {
-	_, err := r.check(r.db.Read(ctx))
-	return err
-}
-
 // Guard is Check within the transaction of one who is about to write under the current key something that must be
 // unique beyond master keys, and registers that key. Until the transaction ends no process starts with a key that this
 // one does not have; and while the ring has several keys, such transactions wait for one another, since a unique index
@@ -213,22 +174,6 @@ func (r *Register) Guard(tx *gorm.DB) error {
 	return r.register(tx)
 }
 
-// check reads the registered names.
-func (r *Register) check(query *gorm.DB) ([]string, error) {
-	names, err := registered(query)
-	if err != nil {
-		return nil, db.Error(err)
-	}
-	var missing []Usage
-	for _, name := range without(names, r.Ring.Names()...) {
-		missing = append(missing, Usage{Name: name})
-	}
-	if err := r.missing(missing); err != nil {
-		return nil, ErrMissing.WithCause(err)
-	}
-	return names, nil
-}
-
 func registered(query *gorm.DB) (names []string, err error) {
 	err = query.Table("master_keys").Pluck("name", &names).Error
 	return names, err
@@ -241,11 +186,4 @@ func without(names []string, others ...string) []string {
 func (r *Register) register(tx *gorm.DB) error {
 	return tx.Exec("INSERT INTO master_keys (name, registered_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
 		r.Ring.Name(), time.Now().UTC()).Error
-}
-
-func (r *Register) missing(missing []Usage) error {
-	if len(missing) == 0 {
-		return nil
-	}
-	return &MissingError{Missing: missing, Configured: r.Ring.Names()}
 }

@@ -1,6 +1,7 @@
 package adminkey
 
-// Role is what an admin key may do. Each role may do everything the one below it may.
+// Role is what an admin key may do. Each role may do everything the one below it may. Which role each route needs
+// stands in internal/api/routes.go.
 type Role string
 
 // The roles, weakest first.
@@ -9,7 +10,7 @@ const (
 	Viewer Role = "viewer"
 	// Operator also changes licenses.
 	Operator Role = "operator"
-	// Owner also manages admin keys and API keys. Which role each route needs stands in api/routes.go.
+	// Owner also manages admin keys and API keys.
 	Owner Role = "owner"
 )
 

@@ -153,20 +153,6 @@ func (p *Pool) give(id string, r *Request) *Lease {
 	return l
 }
 
-// makeRoom ends leases for another, which the verdict has allowed.
-func (p *Pool) makeRoom(forLease string) {
-	if p.excess() == 0 {
-		return
-	}
-	for _, l := range p.evictable()[:p.excess()] {
-		l.end(Evicted, p.Now)
-		p.InUse--
-		p.claim(l.Entitlement, -1)
-		p.change(l)
-		p.Emit(evicted(p, l, forLease))
-	}
-}
-
 func (p *Pool) add(l *Lease) {
 	p.InUse++
 	p.claim(l.Entitlement, 1)

@@ -76,23 +76,6 @@ func (p *Pool) liveOf(h Holder) *Lease {
 	return nil
 }
 
-// evictable are the leases that may lose their slots to others, longest unseen first.
-func (p *Pool) evictable() (free []*Lease) {
-	if f := p.License.Floating; f == nil || f.Overflow != licensing.OverflowEvictOldest {
-		return nil
-	}
-	for _, l := range p.Evictable {
-		if l.live(p.Now) && !l.borrowed(p.Now) {
-			free = append(free, l)
-		}
-	}
-	slices.SortStableFunc(free, func(a, b *Lease) int { return a.LastSeenAt.Compare(b.LastSeenAt) })
-	return free
-}
-
-// excess is how many leases must go for one more.
-func (p *Pool) excess() int { return max(p.InUse-p.License.Floating.Slots+1, 0) }
-
 // wish is a lease that a holder wants.
 type wish struct {
 	Holder
