@@ -91,7 +91,7 @@ var events = []mutant{
 		breaks: "an event is published although its change was rolled back",
 		dir:    "pkg/outbox",
 		in:     "AddAll",
-		edit:   replace("tx.Exec(addAll", "o.db.Read(context.Background()).Exec(addAll"),
+		edit:   replace("db.Pipeline(tx,", "db.Pipeline(o.db.Read(context.Background()),"),
 		pkg:    outboxTests, tests: "TestAnEventSharesTheFateOfItsTransaction",
 	},
 	{
