@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -64,14 +65,14 @@ func (b *bench) profiles(ctx context.Context) error {
 		return err
 	}
 	defer p.Kill()
+	if err := errors.Join(b.makeMetered(ctx), b.makeFloating(ctx)); err != nil {
+		return err
+	}
 	if err := warm(ctx, p.url, b.suite.APIKey, licenses); err != nil {
 		return err
 	}
 	limited, err := b.newKey(ctx, 1_000_000_000, 0)
 	if err != nil {
-		return err
-	}
-	if err := b.makeFloating(ctx); err != nil {
 		return err
 	}
 	for _, step := range []struct {
