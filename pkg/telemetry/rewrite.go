@@ -12,7 +12,10 @@ import (
 // Rewrite changes the data of spilled events: edit returns them anew, and whether they differ. It is for what must not
 // be kept. It does not see the events that are in memory, and may be spilled until publishing them has failed.
 func (r *Recorder) Rewrite(ctx context.Context, edit func(e event.Event) (edited []byte, changed bool)) error {
-	const next = `SELECT seq, events, payload FROM telemetry_spill WHERE seq > ? ORDER BY seq LIMIT 1`
+	next := `SELECT seq, events, payload FROM telemetry_spill WHERE seq > ? ORDER BY seq LIMIT 1`
+	if r.cfg.DB.Engine() == db.Postgres {
+		next += " FOR UPDATE" // another process that rewrites the same batch must not undo this one's edit
+	}
 	for seq := int64(0); ; {
 		var rows []spilled
 		err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
