@@ -88,8 +88,8 @@ func mergeVersions(a, b []AppVersion) []AppVersion {
 	return merged[:min(len(merged), maxVersionsPerDevice)]
 }
 
-// devicesOf is what one event tells about devices: nothing, one, or both ends of a transfer or
-// of a change of its hardware id.
+// devicesOf is what one event tells about devices: nothing, one, or both ends of a transfer
+// or of a change of hardware ids.
 func devicesOf(e *Event) []*Device {
 	b := e
 	seat := func(hardwareID string, taken bool) *Device {
