@@ -5,6 +5,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
@@ -40,8 +41,22 @@ func (d Dialector) Initialize(db *gorm.DB) error {
 	})
 	// SQLite has no row locks: a writing transaction holds the lock of the whole file from its begin.
 	db.ClauseBuilders["FOR"] = func(clause.Clause, clause.Builder) {}
+	db.ClauseBuilders["LIMIT"] = limit
 	db.ConnPool = d.Conn
 	return nil
+}
+
+// limit writes the number into the statement. SQLite's planner looks at it: where it is bound, SQLite compiles a
+// statement that is kept again each time it is used.
+func limit(c clause.Clause, b clause.Builder) {
+	l, ok := c.Expression.(clause.Limit)
+	if ok && l.Limit != nil && *l.Limit >= 0 {
+		_, _ = b.WriteString("LIMIT " + strconv.Itoa(*l.Limit))
+	}
+	if l.Offset > 0 {
+		_, _ = b.WriteString(" OFFSET ")
+		b.AddVar(b, l.Offset)
+	}
 }
 
 // BindVarTo implements gorm.Dialector. Times are cut to the microsecond, as PostgreSQL keeps them; the driver's
