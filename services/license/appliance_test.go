@@ -87,7 +87,7 @@ func importRoot(t *testing.T, d *db.DB) func(*license.Config) {
 }
 
 func eachAppliance(t *testing.T, required bool, test func(w *world)) {
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		edits := []func(*license.Config){asAppliance(required)}
 		if !required {
 			edits = append(edits, importRoot(t, d))

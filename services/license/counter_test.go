@@ -259,7 +259,7 @@ func TestEntitlementsInValidate(t *testing.T) {
 // activate.
 func TestConsumeRace(t *testing.T) {
 	const devices, each, limit, overage = 40, 6, 150, 25
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		id, key := w.metered(fmt.Sprintf(`[{"name":"c","limit":%d,"overage":%d}]`, limit, overage))
 		both := []*world{w, w.replica()}
 		var (
@@ -477,7 +477,7 @@ func TestManageEntitlements(t *testing.T) {
 
 // TestConsumedEvents tell what was consumed, to the last of it.
 func TestConsumedEvents(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		_, key := w.metered(`[{"name":"c"}]`)
 		var running sync.WaitGroup
 		for range 20 {

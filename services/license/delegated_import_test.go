@@ -110,7 +110,7 @@ func (w *world) credits(organisation string, used int) {
 
 // One export is imported by two people at once, at two processes: each key is made once.
 func TestSlavesAreImportedOnce(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		organisation := w.organisation(10)
 		made := w.master(organisation, "linux", "")
 		path := "/masters/" + made.body["master"].(string) + "/slaves"

@@ -13,7 +13,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license"
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
@@ -22,7 +21,7 @@ import (
 // Both APIs want the last seats of one license at once, at two processes: the seats are never more than the license
 // has, and only devices with one were charged for.
 func TestDelegatedKeysAndLicenseKeysShareTheSeats(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		id, key := w.create(7, 0)
 		organisation := w.organisation(100)
@@ -71,7 +70,7 @@ func (w *world) seatsTaken(id string) any {
 // ones. Slaves that activated a device without a charge count, too.
 func TestSlavesAreBounded(t *testing.T) {
 	const room = 7
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		organisation := w.organisation(1)
 		made := w.master(organisation, "linux", "")
 		master := made.body["master_key"].(string)
@@ -242,7 +241,7 @@ func TestCreditsAreKeptInBounds(t *testing.T) {
 }
 
 func TestDialectsCanBeSwitchedOff(t *testing.T) {
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d, func(c *license.Config) { c.Dialects = []string{"none"} })
 		got := w.ask(w.engine, http.MethodPost, "/activate", `{}`)
 		w.want(got, http.StatusNotFound, errcode.NotFound)

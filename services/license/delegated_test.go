@@ -271,7 +271,7 @@ func TestRefusalsHaveTheFormOfTheProtocol(t *testing.T) {
 }
 
 func TestFortyActivationsAtOnceAreChargedExactly(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		organisation := w.organisation(10)
 		master := w.masterKey(organisation, "linux")
 		slave := w.slaveKey(master)

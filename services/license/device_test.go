@@ -330,7 +330,7 @@ func TestTooManyNewDevices(t *testing.T) {
 
 // Forty devices at once: as many get in as the window and the transfers allow, neither more nor fewer.
 func TestChurnUnderRaces(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.auth.limit.PerMinute = 0
 		for terms, code := range map[string]string{
 			`"new_devices":{"limit":7,"window_hours":1},"max_devices":40`: errcode.TooManyNewDevices,

@@ -120,7 +120,7 @@ func TestDeleteAnEnrollmentKey(t *testing.T) {
 // Forty devices at once, on two processes, by keys with 7 and 5 seats and by the license key, on a license with 20
 // seats.
 func TestEnrollmentRace(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.auth.limit = nil
 		other := w.replica()
 		id, key := w.create(20, 0)

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
@@ -103,7 +102,7 @@ func from(address string, h http.Handler) http.Handler {
 // no country.
 func TestCountries(t *testing.T) {
 	const german, french, unknown, mapped = "192.0.2.1:1", "198.51.100.7:1", "[2001:db8::1]:1", "[::ffff:192.0.2.9]:1"
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		w := newStillWorld(t, d, withCountries(t, map[string]string{"192.0.2.0/24": "DE", "198.51.100.0/25": "FR"}))
 		w.build()
 		for terms, allowed := range map[string][]string{

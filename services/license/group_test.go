@@ -198,7 +198,7 @@ func (w *world) together(n, status int, call func(i int) answer) int {
 
 func TestLimitsOfAGroupAreExactUnderRaces(t *testing.T) {
 	const limit = 7
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		group := w.group(fmt.Sprintf(`,"max_devices":%d,"max_licenses":%d`, limit, limit))
 		body := `{"customer_id":"acme","max_devices":40,"group_id":"` + group + `"}`
@@ -225,7 +225,7 @@ func TestLimitsOfAGroupAreExactUnderRaces(t *testing.T) {
 
 func TestMovesIntoAGroupAndActivationsRace(t *testing.T) {
 	const limit = 10
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		group := w.group(fmt.Sprintf(`,"max_devices":%d`, limit))
 		ids, keys := make([]string, 20), make([]string, 20)

@@ -14,7 +14,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/pkg/testkit/guardtest"
 	"github.com/latchkey-dev/latchkey/services/license"
 )
@@ -24,7 +23,7 @@ const failures = 60
 
 func eachLimitedWorld(t *testing.T, test func(w *world)) {
 	on := true
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		test(newWorld(t, d, func(c *license.Config) { c.AddressLimits = &on }))
 	})
 }
@@ -192,7 +191,7 @@ func withTokenLimit(perMinute int) func(*license.Config) {
 
 // TestM6OneSeatCannotFlood: the tokens of one device may make so many calls a minute, whichever they are.
 func TestM6OneSeatCannotFlood(t *testing.T) {
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d, withTokenLimit(4))
 		id, key := w.create(2, 30)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -231,7 +230,7 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 		},
 	}
 	for name, revoke := range revocations {
-		testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		eachEngine(t, func(t *testing.T, d *db.DB) {
 			w := newWorld(t, d, withTokenLimit(4), func(c *license.Config) {
 				c.AddressLimits = new(bool)
 				*c.AddressLimits = true
@@ -261,7 +260,7 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 
 // TestM14RateLimitsArePruned in the background, however many there are.
 func TestM14RateLimitsArePruned(t *testing.T) {
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		guardtest.RateLimitsArePruned(t, d, func() {
 			newWorld(t, d, func(c *license.Config) { c.RateLimitShared = true })
 		})

@@ -210,7 +210,25 @@ func (b *noticedBus) Watch(ctx context.Context, w bus.Watch) error {
 	return b.Bus.Watch(ctx, w)
 }
 
+// eachEngine is testkit.EachEngine with both engines at once: a test that makes one call at a time leaves a processor
+// idle.
+func eachEngine(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		t.Parallel()
+		test(t, d)
+	})
+}
+
 func eachWorld(t *testing.T, test func(w *world)) {
+	t.Helper()
+	eachEngine(t, func(t *testing.T, d *db.DB) { test(newWorld(t, d)) })
+}
+
+// eachWorldInTurn is eachWorld with one engine after the other, for calls that race: on both at once more of them would
+// be turned away for their number.
+func eachWorldInTurn(t *testing.T, test func(w *world)) {
+	t.Helper()
 	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) { test(newWorld(t, d)) })
 }
 
@@ -235,7 +253,7 @@ func newWorld(t testing.TB, d *db.DB, edits ...func(*license.Config)) *world {
 
 // eachStillWorld is eachWorld where no job of the service runs, which would write something now and then.
 func eachStillWorld(t *testing.T, test func(w *world)) {
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		w := newStillWorld(t, d)
 		w.build()
 		test(w)

@@ -209,7 +209,7 @@ func TestFilesOutliveTheKeysThatSignedThem(t *testing.T) {
 
 // TestOneRootForAll: whoever asks first makes the root, and all get the same.
 func TestOneRootForAll(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		roots := make([]string, 40)
 		var all sync.WaitGroup
 		for i := range roots {
@@ -317,7 +317,7 @@ func TestRevocationList(t *testing.T) {
 
 // TestRotationsAtOnce: whoever rotates gets a key that is published, and one of them is the current one.
 func TestRotationsAtOnce(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		made := make([]answer, 8)
 		var all sync.WaitGroup
 		for i := range made {

@@ -77,7 +77,7 @@ func TestLicenseSpringBadInput(t *testing.T) {
 
 // TestLicenseSpringRaces: limits hold for calls that come at the same time by both APIs.
 func TestLicenseSpringRaces(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		s := w.springs("")
 		id, key := w.with(`"max_devices":5,"counters":[{"name":"consumptions","limit":10}]`)

@@ -123,7 +123,7 @@ func TestLicenseSpringBundleOffline(t *testing.T) {
 
 // TestLicenseSpringBundleRaces: all products of a bundle are activated, or none.
 func TestLicenseSpringBundleRaces(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		s := w.springs("")
 		id, key := w.suite(7)

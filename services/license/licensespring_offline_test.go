@@ -35,7 +35,7 @@ func TestLicenseSpringOfflineOperations(t *testing.T) {
 
 // TestLicenseSpringOfflineRace: a deactivation without a request_id that is sent many times at once counts once.
 func TestLicenseSpringOfflineRace(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		s := w.springs("")
 		id, key := w.with(`"license_type":"consumption","counters":[{"name":"consumptions","limit":99}]`)

@@ -170,7 +170,7 @@ func TestLicenseSpringTrialRefuses(t *testing.T) {
 
 // TestLicenseSpringTrialRaces: one trial for each e-mail address, however often it is asked for at once.
 func TestLicenseSpringTrialRaces(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		w.studio()
 		s := w.springs("")

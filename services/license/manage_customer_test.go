@@ -198,7 +198,7 @@ func TestCustomersOfOlderLicenses(t *testing.T) {
 }
 
 func TestACustomerIsMadeOnce(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		var all sync.WaitGroup
 		for i := range 8 {
 			all.Go(func() {

@@ -34,24 +34,27 @@ func TestExplainSaysWhatTheCallAnswers(t *testing.T) {
 		w.unlimitedCalls()
 		refusals := map[any]int{}
 		more := map[string]string{"consume": `,"counter":"exports"`}
+		type question struct{ operation, call string }
 		for i := range 48 {
 			id, key := w.someLicense(i)
 			w.clock.Advance(time.Minute)
 			before, events := w.get(id), len(w.logged(id))
+			explained := map[question]answer{}
 			for _, hardwareID := range []string{"pc", "other", "unknown", "00000000"} {
-				for operation, endpoint := range endpoints {
-					call := fmt.Sprintf(`{"license_key":%q,"hardware_id":%q%s`, key, hardwareID, more[operation])
-					explained := w.explain(call + `,"operation":"` + operation + `"}`)
-					if diff := cmp.Diff(before, w.get(id)); diff != "" || len(w.logged(id)) != events {
-						t.Fatalf("explaining %s changed the license:\n%s", operation, diff)
-					}
-					if operation != "validate" && explained.body["verdict"] == "allowed" {
-						continue // the call would change the license for the next question
-					}
-					w.agrees(explained, w.post(endpoint, call+`}`))
-					refusals[explained.body["error_code"]]++
-					before, events = w.get(id), len(w.logged(id))
+				for operation := range endpoints {
+					asked := question{operation, as(key, hardwareID, more[operation])}
+					explained[asked] = w.explain(as(key, hardwareID, more[operation]+`,"operation":"`+operation+`"`))
 				}
+			}
+			if diff := cmp.Diff(before, w.get(id)); diff != "" || len(w.logged(id)) != events {
+				t.Fatalf("explaining changed the license:\n%s", diff)
+			}
+			for asked, said := range explained {
+				if asked.operation != "validate" && said.body["verdict"] == "allowed" {
+					continue // the call would change the license for the next question
+				}
+				w.agrees(said, w.post(endpoints[asked.operation], asked.call))
+				refusals[said.body["error_code"]]++
 			}
 		}
 		for _, code := range []string{

@@ -422,7 +422,7 @@ func TestImportLimits(t *testing.T) {
 // with never more devices than seats.
 func TestImportsAndActivationsRace(t *testing.T) {
 	const seats = 7
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		both := []*world{w, w.replica()}
 		row := func(i int) string {

@@ -53,7 +53,7 @@ func sum(counts []int) (all int) {
 func TestSeatsAndCreditsAreExactThroughAllAPIs(t *testing.T) {
 	for _, test := range []struct{ seats, credits int }{{seats: 7, credits: 100}, {seats: 100, credits: 5}} {
 		t.Run(fmt.Sprintf("%d seats, %d credits", test.seats, test.credits), func(t *testing.T) {
-			eachWorld(t, func(w *world) {
+			eachWorldInTurn(t, func(w *world) {
 				m := newMixed(w)
 				id, key := w.create(test.seats, 0)
 				organisation := w.organisation(test.credits)
@@ -90,7 +90,7 @@ func TestSeatsAndCreditsAreExactThroughAllAPIs(t *testing.T) {
 // A counter lets exactly as much be consumed as its limit says.
 func TestACounterIsExactThroughAllAPIs(t *testing.T) {
 	const limit = 17
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		m := newMixed(w)
 		id, key := w.metered(fmt.Sprintf(`[{"name":"consumptions","limit":%d}]`, limit))
 		counted := m.race(
@@ -113,7 +113,7 @@ func TestACounterIsExactThroughAllAPIs(t *testing.T) {
 // A floating license has never more leases than slots.
 func TestSlotsAreExactThroughAllAPIs(t *testing.T) {
 	const slots = 7
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		m := newMixed(w)
 		id, key := w.floating(fmt.Sprintf(`{"slots":%d,"activation":"none"}`, slots))
 		leased := m.race(

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/pkg/testkit"
-	"github.com/latchkey-dev/latchkey/services/license"
 )
 
 // Two settings of TestRandomLicenses: how many licenses it tries, and which. A run that fails names the latter.
@@ -43,7 +41,7 @@ func hoursOf(n int) time.Duration { return time.Duration(n) * time.Hour }
 // explanations, the license as it is shown, and the lists by status are of one mind about it.
 func TestRandomLicenses(t *testing.T) {
 	seed := setting(t, whose, 1)
-	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
 		licenses := setting(t, howMany, enough)
 		if d.Engine() == db.Postgres {
 			licenses /= 4

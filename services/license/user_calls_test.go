@@ -180,7 +180,7 @@ func TestAnAPIKeyBoundToAProductSignsInItsUsersAlone(t *testing.T) {
 
 // TestUsersAndGroupsChangeFromWhatWasRead: of many who read one version, one changes it.
 func TestUsersAndGroupsChangeFromWhatWasRead(t *testing.T) {
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.studio()
 		for _, of := range []struct {
 			ask func(method, path, body string, headers ...string) answer

@@ -194,7 +194,7 @@ func TestUsersOfSeveralCustomersWithOneEmail(t *testing.T) {
 
 func TestSeatsOfAUserAreExactUnderRaces(t *testing.T) {
 	const limit = 3
-	eachWorld(t, func(w *world) {
+	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		w.studio()
 		user := w.ada(fmt.Sprintf(`,"max_devices":%d`, limit))
