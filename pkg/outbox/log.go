@@ -89,35 +89,28 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 	return n, err
 }
 
-// Rewrite has edit change what the events about subject say, a page per transaction, sent or not. It is for what must
-// not be kept; events are not changed otherwise.
+// Rewrite has edit change what the events about subject say, sent or not. It is for what must not be kept; events are
+// not changed otherwise.
 func (o *Outbox) Rewrite(
 	ctx context.Context, subject string, edit func(data []byte, at time.Time) (edited []byte, changed bool),
 ) error {
-	const page = `SELECT ` + rowColumns + ` FROM outbox WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?`
-	for seq := int64(0); ; {
-		var rows []row
-		err := o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			if err := tx.Raw(page, subject, seq, batchSize).Scan(&rows).Error; err != nil {
-				return err
+	rows := db.Edit[row]{
+		Rows: `SELECT ` + rowColumns + ` FROM outbox WHERE subject = ?`,
+		Args: []any{subject},
+		Page: batchSize,
+		Seq:  func(r *row) int64 { return r.Seq },
+		Change: func(r *row) (bool, error) {
+			edited, changed := edit([]byte(r.Data), r.OccurredAt.UTC())
+			if changed {
+				r.Data = db.JSON(edited)
 			}
-			for _, r := range rows {
-				edited, changed := edit([]byte(r.Data), r.OccurredAt.UTC())
-				if !changed {
-					continue
-				}
-				if err := tx.Exec(`UPDATE outbox SET data = ? WHERE seq = ?`,
-					db.JSON(edited), r.Seq).Error; err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil || len(rows) < batchSize {
-			return db.Error(err)
-		}
-		seq = rows[len(rows)-1].Seq
+			return changed, nil
+		},
+		Store: func(tx *gorm.DB, r *row) error {
+			return tx.Exec(`UPDATE outbox SET data = ? WHERE seq = ?`, r.Data, r.Seq).Error
+		},
 	}
+	return rows.Run(ctx, o.db)
 }
 
 // Rename gives the events about a subject another one. It is for what must not be kept.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +136,44 @@ func TestSubjects(t *testing.T) {
 		}
 		if got, err := o.Subjects(t.Context(), "of.another.type", second); len(got) > 0 || err != nil {
 			t.Error(got, err)
+		}
+	})
+}
+
+// TestRewriteAtOnce: two processes change what the events about a subject say, and neither undoes what the other did.
+func TestRewriteAtOnce(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		o := New(d, "test")
+		add(t, d, o, "lic", batchSize+3)
+		add(t, d, o, "another", 1)
+		var read, all sync.WaitGroup
+		read.Add(2)
+		for _, member := range []string{`"first":`, `"second":`} {
+			bothRead := sync.OnceFunc(func() {
+				read.Done()
+				read.Wait()
+			})
+			all.Go(func() {
+				err := o.Rewrite(t.Context(), "lic", func(data []byte, _ time.Time) ([]byte, bool) {
+					bothRead()
+					if strings.Contains(string(data), member) {
+						return nil, false
+					}
+					return []byte(strings.TrimSuffix(string(data), "}") + "," + member + "1}"), true
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for subject, want := range map[string]int{"lic": batchSize + 3, "another": 0} {
+			var n int
+			err := d.Read(t.Context()).Raw(`SELECT count(*) FROM outbox WHERE subject = ? AND CAST(data AS text)
+				LIKE '%first%' AND CAST(data AS text) LIKE '%second%'`, subject).Scan(&n).Error
+			if err != nil || n != want {
+				t.Errorf("%d events about %s were changed twice, %v, want %d", n, subject, err, want)
+			}
 		}
 	})
 }

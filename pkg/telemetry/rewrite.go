@@ -12,35 +12,24 @@ import (
 // Rewrite changes the data of spilled events: edit returns them anew, and whether they differ. It is for what must not
 // be kept. It does not see the events that are in memory, and may be spilled until publishing them has failed.
 func (r *Recorder) Rewrite(ctx context.Context, edit func(e event.Event) (edited []byte, changed bool)) error {
-	next := `SELECT seq, events, payload FROM telemetry_spill WHERE seq > ? ORDER BY seq LIMIT 1`
-	if r.cfg.DB.Engine() == db.Postgres {
-		next += " FOR UPDATE" // another process that rewrites the same batch must not undo this one's edit
-	}
-	for seq := int64(0); ; {
-		var rows []spilled
-		err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			if err := tx.Raw(next, seq).Scan(&rows).Error; err != nil || len(rows) == 0 {
-				return err
-			}
-			payload, changed, err := rewritten(rows[0].Payload, edit)
-			if err != nil || !changed {
-				return err
-			}
+	batches := db.Edit[spilled]{
+		Rows:   `SELECT seq, events, payload FROM telemetry_spill WHERE true`,
+		Page:   1, // a batch may have some megabytes
+		Seq:    func(b *spilled) int64 { return b.Seq },
+		Change: func(b *spilled) (bool, error) { return b.rewrite(edit) },
+		Store: func(tx *gorm.DB, b *spilled) error {
 			return tx.Exec(`UPDATE telemetry_spill SET payload = ?, bytes = ? WHERE seq = ?`,
-				string(payload), len(payload), rows[0].Seq).Error
-		})
-		if err != nil || len(rows) == 0 {
-			return db.Error(err)
-		}
-		seq = rows[0].Seq
+				b.Payload, len(b.Payload), b.Seq).Error
+		},
 	}
+	return batches.Run(ctx, r.cfg.DB)
 }
 
-// rewritten is a batch with the events that differ. One that cannot be read will be dropped, and stays as it is.
-func rewritten(payload string, edit func(event.Event) ([]byte, bool)) (batch []byte, changed bool, err error) {
-	events, err := event.Decode([]byte(payload))
+// rewrite edits a batch. One that cannot be read will be dropped, and stays as it is.
+func (b *spilled) rewrite(edit func(event.Event) ([]byte, bool)) (changed bool, err error) {
+	events, err := event.Decode([]byte(b.Payload))
 	if err != nil {
-		return nil, false, nil
+		return false, nil
 	}
 	for i := range events {
 		if data, differs := edit(events[i]); differs {
@@ -48,8 +37,9 @@ func rewritten(payload string, edit func(event.Event) ([]byte, bool)) (batch []b
 		}
 	}
 	if !changed {
-		return nil, false, nil
+		return false, nil
 	}
-	batch, err = event.EncodeBatch(events)
-	return batch, true, err
+	payload, err := event.EncodeBatch(events)
+	b.Payload = string(payload)
+	return true, err
 }

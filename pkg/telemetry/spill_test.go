@@ -100,7 +100,9 @@ func TestSpilledEventsAreRewritten(t *testing.T) {
 		stop()
 		var seen []string
 		edit := func(e event.Event) ([]byte, bool) {
-			seen = append(seen, e.Subject)
+			if !slices.Contains(seen, e.Subject) { // those of a batch that changes are shown twice
+				seen = append(seen, e.Subject)
+			}
 			return []byte(`{"license_id":"another"}`), e.Subject == "3" || e.Subject == "9"
 		}
 		if err := r.Rewrite(t.Context(), edit); err != nil || !slices.Equal(seen, want) {

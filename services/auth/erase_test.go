@@ -1,10 +1,14 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -29,6 +33,42 @@ func TestErasure(t *testing.T) {
 		testkit.Eventually(w.T, patience, func() error {
 			if w.withAddress() > 0 {
 				return errors.New("the address is still there")
+			}
+			return nil
+		})
+	})
+}
+
+// TestErasureOfTelemetryThatWaits: the address leaves the telemetry that another process has put aside, too.
+func TestErasureOfTelemetryThatWaits(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		var waiting []event.Event
+		for _, subject := range []string{licenseID, "another"} {
+			e, err := event.New("latchkey/auth", subject, w.clock.Now(), &eventsv1.LicenseTokenRefused{
+				LicenseId: subject, HardwareId: "waits-" + subject, Ip: "203.0.113.77",
+			})
+			w.must(err)
+			waiting = append(waiting, e)
+		}
+		payload, err := event.EncodeBatch(waiting)
+		w.must(err)
+		const putAside = `INSERT INTO telemetry_spill (events, bytes, payload, claim, claimed_until)
+			VALUES (2, ?, ?, '018f4b1e-0000-7000-8000-000000000001', ?)`
+		w.must(w.db.Tx(w.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(putAside, len(payload), string(payload), time.Now().Add(time.Hour)).Error
+		}))
+		w.erase(licenseID)
+		testkit.Eventually(w.T, patience, func() error {
+			var stored string
+			w.must(w.db.Read(w.Context()).Raw(`SELECT payload FROM telemetry_spill`).Scan(&stored).Error)
+			events, err := event.Decode([]byte(stored))
+			w.must(err)
+			for i, address := range []string{"", "203.0.113.77"} {
+				var m eventsv1.LicenseTokenRefused
+				w.must(events[i].Into(&m))
+				if m.GetIp() != address || m.GetHardwareId() != "waits-"+events[i].Subject {
+					return fmt.Errorf("about %s: %v", events[i].Subject, &m)
+				}
 			}
 			return nil
 		})

@@ -28,8 +28,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Prune(s.prune))
 }
 
-// erase takes the addresses of erased customers out of the event log. An event that stays unread because of a failure
-// comes again.
+// erase takes the addresses of erased customers out of the event log, and out of telemetry that was put aside. An event
+// that stays unread because of a failure comes again.
 func (s *Service) erase(ctx context.Context, events []event.Event) error {
 	rejected := bus.Rejected{}
 	for i, e := range events {
@@ -41,12 +41,25 @@ func (s *Service) erase(ctx context.Context, events []event.Event) error {
 		if m.GetLicenseId() == "" || m.GetHad() {
 			continue // nothing here names a customer
 		}
-		rule := erasure.RuleOf(&m)
-		if err := s.Outbox.Rewrite(ctx, m.GetLicenseId(), rule.Apply); err != nil {
+		if err := s.forget(ctx, m.GetLicenseId(), erasure.RuleOf(&m)); err != nil {
 			return err
 		}
 	}
 	return rejected.OrNil()
+}
+
+// forget applies a rule to the events about a license. Telemetry that is in memory is on its way: where it arrives, it
+// is cleaned.
+func (s *Service) forget(ctx context.Context, licenseID string, rule erasure.Rule) error {
+	if err := s.Outbox.Rewrite(ctx, licenseID, rule.Apply); err != nil {
+		return err
+	}
+	return s.telemetry.Rewrite(ctx, func(e event.Event) ([]byte, bool) {
+		if e.Subject != licenseID {
+			return nil, false
+		}
+		return rule.Apply(e.Data, e.Time)
+	})
 }
 
 func (s *Service) prune(ctx context.Context) error {
