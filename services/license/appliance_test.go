@@ -168,7 +168,7 @@ func (w *world) fileForAny() string {
 	w.t.Helper()
 	id, _ := w.create(5, 0)
 	made := w.manage(http.MethodPost, "/"+id+"/license-file", "{}")
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made.body["license_file"].(string)
 }
 

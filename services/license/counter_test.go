@@ -20,9 +20,9 @@ func (w *world) metered(counters string) (id, key string) {
 	w.t.Helper()
 	w.auth.limit = &authv1.RateLimit{}
 	made := w.manage(http.MethodPost, "", `{"customer_id":"acme","max_devices":100,"counters":`+counters+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	id, key = made.body["license_id"].(string), made.body["license_key"].(string)
-	w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+	w.must(w.post("activate", device(key, "pc")), http.StatusCreated)
 	return id, key
 }
 

@@ -22,7 +22,7 @@ func (w *world) delegation(method, path, body string, headers ...string) answer 
 func (w *world) organisation(credits int) (id string) {
 	w.t.Helper()
 	made := w.delegation(http.MethodPost, "/organisations", fmt.Sprintf(`{"name":"Doe","credits":%d}`, credits))
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made.body["organisation"].(string)
 }
 
@@ -31,7 +31,7 @@ func (w *world) master(organisation, operatingSystem, more string) answer {
 	w.t.Helper()
 	made := w.delegation(http.MethodPost, "/organisations/"+organisation+"/masters",
 		`{"product":"default","operating_system":"`+operatingSystem+`"`+more+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made
 }
 
@@ -45,7 +45,7 @@ func (w *world) masterKey(organisation, operatingSystem string) string {
 func (w *world) slaveKey(masterKey string) string {
 	w.t.Helper()
 	made := w.call(http.MethodPost, "/slaves", object("masterKey", masterKey))
-	w.want(made, http.StatusOK, "")
+	w.must(made, http.StatusOK)
 	return made.body["key"].(string)
 }
 

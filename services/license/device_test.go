@@ -35,7 +35,7 @@ func components(values ...string) map[string]any {
 func (w *world) with(terms string) (id, key string) {
 	w.t.Helper()
 	made := w.manage(http.MethodPost, "", `{"customer_id":"acme",`+terms+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made.body["license_id"].(string), made.body["license_key"].(string)
 }
 

@@ -17,9 +17,7 @@ import (
 func (w *world) enroll(id, rest string) (keyID, key string) {
 	w.t.Helper()
 	made := w.manage(http.MethodPost, "/"+id+"/enrollment-keys", `{"label":"room"`+rest+`}`)
-	if made.status != http.StatusCreated {
-		w.t.Fatalf("%d %s", made.status, made.raw)
-	}
+	w.must(made, http.StatusCreated)
 	return made.body["enrollment_key_id"].(string), made.body["enrollment_key"].(string)
 }
 

@@ -22,7 +22,7 @@ func (w *world) groups(method, path, body string, headers ...string) answer {
 func (w *world) group(limits string) (id string) {
 	w.t.Helper()
 	made := w.groups(http.MethodPost, "", `{"name":"physics"`+limits+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made.body["group_id"].(string)
 }
 

@@ -21,7 +21,7 @@ import (
 // activate gives a device a seat.
 func (w *world) activate(key, hardwareID string) {
 	w.t.Helper()
-	w.want(w.post("activate", device(key, hardwareID)), http.StatusCreated, "")
+	w.must(w.post("activate", device(key, hardwareID)), http.StatusCreated)
 }
 
 // TestIntegratorC1EndGivenAtCreation: an end counts however it is given, and is never dropped in silence.

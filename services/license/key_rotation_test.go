@@ -14,7 +14,7 @@ import (
 func (w *world) rotate(id string, overlapHours int) string {
 	w.t.Helper()
 	got := w.manage(http.MethodPost, "/"+id+"/rotate-key", fmt.Sprintf(`{"overlap_hours":%d}`, overlapHours))
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	key, _ := got.body["license_key"].(string)
 	if key == "" || strings.Contains(key, "*") {
 		w.t.Fatalf("no key in %s", got.raw)
@@ -26,7 +26,7 @@ func (w *world) rotate(id string, overlapHours int) string {
 func (w *world) found(key string) int {
 	w.t.Helper()
 	got := w.manage(http.MethodPost, "/search", fmt.Sprintf(`{"license_key":%q}`, key))
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	return len(got.body["licenses"].([]any))
 }
 

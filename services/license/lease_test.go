@@ -17,9 +17,7 @@ func (w *world) floating(terms string) (id, key string) {
 	w.t.Helper()
 	body := fmt.Sprintf(`{"customer_id":"acme","max_devices":1000,"features":["export"],"floating":%s}`, terms)
 	made := w.manage(http.MethodPost, "", body)
-	if made.status != http.StatusCreated {
-		w.t.Fatalf("%d %s", made.status, made.raw)
-	}
+	w.must(made, http.StatusCreated)
 	return made.body["license_id"].(string), made.body["license_key"].(string)
 }
 

@@ -430,6 +430,14 @@ func (w *world) want(got answer, status int, code string) {
 	}
 }
 
+// must ends the test where a call that the rest needs is answered otherwise.
+func (w *world) must(got answer, status int) {
+	w.t.Helper()
+	if got.status != status {
+		w.t.Fatalf("got %d %s, want %d", got.status, got.raw, status)
+	}
+}
+
 // create makes a license; expiresInDays 0 is perpetual.
 func (w *world) create(seats, expiresInDays int) (id, key string) {
 	w.t.Helper()
@@ -439,9 +447,7 @@ func (w *world) create(seats, expiresInDays int) (id, key string) {
 	}
 	made := w.manage(http.MethodPost, "", fmt.Sprintf(
 		`{"customer_id":"acme","max_devices":%d,"features":["export"],"expires_in_days":%s}`, seats, end))
-	if made.status != http.StatusCreated {
-		w.t.Fatalf("%d %s", made.status, made.raw)
-	}
+	w.must(made, http.StatusCreated)
 	return made.body["license_id"].(string), made.body["license_key"].(string)
 }
 

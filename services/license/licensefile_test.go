@@ -25,7 +25,7 @@ import (
 func (w *world) root() ed25519.PublicKey {
 	w.t.Helper()
 	got := w.call(http.MethodGet, "/api/v1/license/keys", "")
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	root, err := file.ParsePublicPEM([]byte(got.body["root"].(map[string]any)["public_key_pem"].(string)))
 	if err != nil {
 		w.t.Fatal(err)

@@ -15,7 +15,7 @@ func (w *world) withClient(members string) (s *springs, clientID, clientSecret s
 	w.t.Helper()
 	made := w.integrations(http.MethodPost, "",
 		`{"name":"Server","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return w.springsOf(made), made.body["client_id"].(string), made.body["client_secret"].(string)
 }
 

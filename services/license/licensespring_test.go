@@ -33,9 +33,7 @@ func (w *world) springs(members string) *springs {
 	w.t.Helper()
 	made := w.integrations(http.MethodPost, "",
 		`{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
-	if made.status != http.StatusCreated {
-		w.t.Fatalf("%d %s", made.status, made.raw)
-	}
+	w.must(made, http.StatusCreated)
 	return w.springsOf(made)
 }
 

@@ -32,7 +32,7 @@ func (s *springs) trial(product, email string, more ...string) *httptest.Respons
 func (w *world) licensesOf(customerID string) int {
 	w.t.Helper()
 	all := w.ask(w.admin, http.MethodGet, managed+"?customer_id="+url.QueryEscape(customerID), "")
-	w.want(all, http.StatusOK, "")
+	w.must(all, http.StatusOK)
 	return int(all.body["total"].(float64))
 }
 

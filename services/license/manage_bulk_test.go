@@ -26,7 +26,7 @@ func (w *world) many(customer string, n int, rest string) (ids []string) {
 	w.t.Helper()
 	row := fmt.Sprintf(`{"customer_id":%q%s}`, customer, rest)
 	made := w.bulk(`{"licenses":[` + strings.Repeat(row+",", n-1) + row + `]}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	for _, l := range made.body["created"].([]any) {
 		ids = append(ids, l.(map[string]any)["license_id"].(string))
 	}

@@ -29,19 +29,18 @@ func (w *world) plant() (id, key string) {
 	w.t.Helper()
 	made := w.manage("POST", "", `{"customer_id":"planted-id@example.com","max_devices":5,`+
 		`"metadata":{"who":"planted-metadata"}}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	id, key = made.body["license_id"].(string), made.body["license_key"].(string)
-	w.want(w.customers("PUT", "/planted-id@example.com",
-		`{"name":"Planted Name","email":"planted@mail.example","address":{"line1":"planted-street"}}`), http.StatusOK,
-		"")
-	w.want(w.post("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":"h","device_name":"Planted Laptop",
+	w.must(w.customers("PUT", "/planted-id@example.com",
+		`{"name":"Planted Name","email":"planted@mail.example","address":{"line1":"planted-street"}}`), http.StatusOK)
+	w.must(w.post("activate", fmt.Sprintf(`{"license_key":%q,"hardware_id":"h","device_name":"Planted Laptop",
 		"session_id":"planted-session",
-		"variables":{"v":"planted-variable"}}`, key), "X-Forwarded-For", "198.51.100.77"), http.StatusCreated, "")
+		"variables":{"v":"planted-variable"}}`, key), "X-Forwarded-For", "198.51.100.77"), http.StatusCreated)
 	devices := w.manage("GET", "/"+id+"/devices", "")
 	deviceID := devices.body["devices"].([]any)[0].(map[string]any)["device_id"].(string)
-	w.want(w.manage("PATCH", "/"+id+"/devices/"+deviceID, `{"label":"planted-label"}`), http.StatusOK, "")
-	w.want(w.manage("POST", "/"+id+"/suspend", `{"reason":"planted-label"}`), http.StatusOK, "")
-	w.want(w.manage("PATCH", "/"+id, `{"metadata":{"who":"planted-metadata","n":2}}`), http.StatusOK, "")
+	w.must(w.manage("PATCH", "/"+id+"/devices/"+deviceID, `{"label":"planted-label"}`), http.StatusOK)
+	w.must(w.manage("POST", "/"+id+"/suspend", `{"reason":"planted-label"}`), http.StatusOK)
+	w.must(w.manage("PATCH", "/"+id, `{"metadata":{"who":"planted-metadata","n":2}}`), http.StatusOK)
 	return id, key
 }
 

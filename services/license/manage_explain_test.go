@@ -13,7 +13,7 @@ import (
 func (w *world) explain(body string) answer {
 	w.t.Helper()
 	got := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain", body)
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	return got
 }
 
@@ -78,7 +78,7 @@ func (w *world) someLicense(i int) (id, key string) {
 		1+i%2, i%3 > 0, i%4, []string{"none", "required"}[i/24]))
 	w.activate(key, "pc")
 	if i%5 < 2 {
-		w.want(w.checkOut(key, "pc", `"session_id":"another"`), http.StatusCreated, "")
+		w.must(w.checkOut(key, "pc", `"session_id":"another"`), http.StatusCreated)
 	}
 	ago := w.clock.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	switch i / 2 % 6 {

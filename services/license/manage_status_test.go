@@ -13,7 +13,7 @@ import (
 func (w *world) alter(id, action, body string, headers ...string) map[string]any {
 	w.t.Helper()
 	got := w.manage(http.MethodPost, "/"+id+"/"+action, body, headers...)
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	if diff := cmp.Diff(got.body, w.get(id)); diff != "" ||
 		got.header.Get("ETag") != fmt.Sprintf(`"%v"`, got.body["version"]) {
 		w.t.Errorf("%s (-answered +kept):\n%s", action, diff)

@@ -51,7 +51,7 @@ func (w *world) update(id, change string) {
 func (w *world) list(query url.Values) (ids []string, total int) {
 	w.t.Helper()
 	page := w.manage(http.MethodGet, "?"+query.Encode(), "")
-	w.want(page, http.StatusOK, "")
+	w.must(page, http.StatusOK)
 	for _, l := range page.body["licenses"].([]any) {
 		ids = append(ids, l.(map[string]any)["license_id"].(string))
 	}
@@ -465,7 +465,7 @@ func TestEveryAdministrativeChangeIsAuditedAndTold(t *testing.T) {
 func (w *world) logged(id string) (types []string) {
 	w.t.Helper()
 	log := w.manage("GET", "/"+id+"/events?hours=1", "")
-	w.want(log, http.StatusOK, "")
+	w.must(log, http.StatusOK)
 	for _, e := range log.body["events"].([]any) {
 		types = append(types, e.(map[string]any)["type"].(string))
 	}

@@ -12,7 +12,7 @@ import (
 func (w *world) made(body string) (id, key string) {
 	w.t.Helper()
 	l := w.manage("POST", "", body)
-	w.want(l, http.StatusCreated, "")
+	w.must(l, http.StatusCreated)
 	return l.body["license_id"].(string), l.body["license_key"].(string)
 }
 

@@ -33,8 +33,8 @@ func (w *world) goOffline(licenseID, licenseKey, hardwareID string) *offlineMach
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.want(w.post("license-file", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_public_key":%q}`,
-		licenseKey, hardwareID, base64.StdEncoding.EncodeToString(public))), http.StatusCreated, "")
+	w.must(w.post("license-file", fmt.Sprintf(`{"license_key":%q,"hardware_id":%q,"device_public_key":%q}`,
+		licenseKey, hardwareID, base64.StdEncoding.EncodeToString(public))), http.StatusCreated)
 	return &offlineMachine{w, licenseID, hardwareID, private}
 }
 
@@ -238,7 +238,8 @@ func TestReportsOfOneDeviceAreBounded(t *testing.T) {
 		}
 		const most, atOnce = 1000, 40
 		for first := 0; first < most; first += atOnce {
-			if taken := w.together(atOnce, http.StatusOK, func(i int) answer { return send(first + i) }); taken != atOnce {
+			taken := w.together(atOnce, http.StatusOK, func(i int) answer { return send(first + i) })
+			if taken != atOnce {
 				w.t.Errorf("%d of %d reports were taken", taken, atOnce)
 			}
 		}

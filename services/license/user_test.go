@@ -32,7 +32,7 @@ func (w *world) ada(more string) (id string) {
 	w.t.Helper()
 	made := w.users(http.MethodPost, "", `{"product":"studio","customer_id":"acme","email":"Ada@example.com",`+
 		`"initial_password":"`+thePassword+`"`+more+`}`)
-	w.want(made, http.StatusCreated, "")
+	w.must(made, http.StatusCreated)
 	return made.body["user_id"].(string)
 }
 
@@ -40,7 +40,7 @@ func (w *world) ada(more string) (id string) {
 func (w *world) assigned(user string) (id, key string) {
 	w.t.Helper()
 	id, key = w.with(`"product":"studio","max_devices":40`)
-	w.want(w.manage(http.MethodPut, "/"+id+"/users/"+user, ""), http.StatusOK, "")
+	w.must(w.manage(http.MethodPut, "/"+id+"/users/"+user, ""), http.StatusOK)
 	return id, key
 }
 
@@ -53,7 +53,7 @@ func (w *world) signIn(email, password string, headers ...string) answer {
 func (w *world) token() string {
 	w.t.Helper()
 	got := w.signIn("ada@EXAMPLE.com", thePassword)
-	w.want(got, http.StatusOK, "")
+	w.must(got, http.StatusOK)
 	return got.body["user_token"].(string)
 }
 
