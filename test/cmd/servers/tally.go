@@ -24,8 +24,8 @@ type tally struct {
 	out     io.Writer
 
 	passed, failed, skipped int
-	uncovered               map[string]int // tests by reason
-	took                    []testEvent    // the ends of tests that are not part of another
+	uncovered               map[string]int       // tests by reason
+	took                    map[string]testEvent // the longest of a test and its parts, by the key of the test
 	pending                 map[string]*strings.Builder
 }
 
@@ -38,6 +38,7 @@ type testEvent struct {
 func (t *tally) read(events io.Reader) error {
 	t.uncovered = map[string]int{}
 	t.pending = map[string]*strings.Builder{}
+	t.took = map[string]testEvent{}
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadString('\n')
@@ -110,16 +111,19 @@ func (t *tally) finish(e testEvent) {
 	default:
 		return
 	}
-	if !strings.Contains(e.Test, "/") {
-		t.took = append(t.took, e)
-	}
 	delete(t.pending, e.key())
+	// The time of a test has that of its parts in it, but not of those that ran at once.
+	e.Test, _, _ = strings.Cut(e.Test, "/")
+	if e.Elapsed >= t.took[e.key()].Elapsed {
+		t.took[e.key()] = e
+	}
 }
 
 // slowest are up to n tests that took the most time, a line each. Tests of two packages share the processors.
 func (t *tally) slowest(n int) (lines []string) {
-	slices.SortStableFunc(t.took, func(a, b testEvent) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
-	for _, e := range t.took[:min(n, len(t.took))] {
+	longest := func(a, b testEvent) int { return cmp.Compare(b.Elapsed, a.Elapsed) }
+	took := slices.SortedFunc(maps.Values(t.took), longest)
+	for _, e := range took[:min(n, len(took))] {
 		lines = append(lines, fmt.Sprintf("%6.1f s  %s  %s", e.Elapsed, path.Base(e.Package), e.Test))
 	}
 	return lines

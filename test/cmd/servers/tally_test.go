@@ -11,8 +11,8 @@ import (
 const events = `{"Action":"start","Package":"p"}
 {"Action":"run","Package":"p","Test":"TestGood"}
 {"Action":"output","Package":"p","Test":"TestGood","Output":"quiet\n"}
-{"Action":"pass","Package":"p","Test":"TestGood/part","Elapsed":9}
-{"Action":"pass","Package":"p","Test":"TestGood","Elapsed":9.5}
+{"Action":"pass","Package":"p","Test":"TestGood/at once","Elapsed":9.5}
+{"Action":"pass","Package":"p","Test":"TestGood","Elapsed":0.5}
 {"Action":"output","Package":"p","Test":"TestBad","Output":"    bad_test.go:3: why\n"}
 {"Action":"fail","Package":"p","Test":"TestBad","Elapsed":12}
 {"Action":"output","Package":"p","Test":"TestFar","Output":"    far.go:9: NOT COVERED: RabbitMQ: set a URL\n"}
