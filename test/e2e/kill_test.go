@@ -96,7 +96,7 @@ func TestKillLicenseDuringRenewals(t *testing.T) {
 // twice.
 func TestKillLicenseDuringABulkChange(t *testing.T) {
 	each(t, func(w *harness) {
-		const many = 2000
+		const many = 10_000
 		customer := fmt.Sprintf("kill bulk %d", time.Now().UnixNano())
 		row := fmt.Sprintf(`{"customer_id":%q,"expires_at":"2100-01-01T00:00:00Z"}`, customer)
 		for range many / 1000 {
@@ -127,9 +127,9 @@ func TestKillLicenseDuringABulkChange(t *testing.T) {
 		if !<-done {
 			return
 		}
-		for page := 1; page <= many/100; page++ {
-			a := w.want(w.admin(http.MethodGet, fmt.Sprintf("%s&per_page=100&page=%d", list, page), ""), http.StatusOK,
-				"")
+		seen, first := 0, list+"&per_page=100"
+		for page := first; page != ""; {
+			a := w.want(w.admin(http.MethodGet, page, ""), http.StatusOK, "")
 			for i, l := range a.body["licenses"].([]any) {
 				l := l.(map[string]any)
 				if l["expires_at"] != "2100-01-02T00:00:00Z" || l["version"] != 2.0 {
@@ -138,7 +138,15 @@ func TestKillLicenseDuringABulkChange(t *testing.T) {
 				if id := l["license_id"].(string); i == 0 && w.changes(id) != 1 {
 					t.Errorf("%d events of the renewal of %s", w.changes(id), id)
 				}
+				seen++
 			}
+			page = ""
+			if next, more := a.body["next_cursor"].(string); more {
+				page = first + "&cursor=" + url.QueryEscape(next)
+			}
+		}
+		if seen != many {
+			t.Errorf("%d licenses are listed, want %d", seen, many)
 		}
 	})
 }
