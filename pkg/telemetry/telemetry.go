@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	flushEvery = 100 * time.Millisecond
+	flushEvery = 200 * time.Millisecond
 	maxBatch   = 500
 	defaultCap = 500_000
 	// An event with long texts has some 5 kB: the number alone would bound little.
