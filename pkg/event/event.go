@@ -39,7 +39,7 @@ func New(source, subject string, at time.Time, msg proto.Message) (Event, error)
 	if p == nil {
 		return Event{}, fmt.Errorf("event: %s is not an event message", msg.ProtoReflect().Descriptor().FullName())
 	}
-	data, err := p.appendJSON(nil, msg)
+	data, err := p.appendJSON(nil, msg.ProtoReflect())
 	if err != nil {
 		return Event{}, fmt.Errorf("event: encode %s: %w", p.eventType, err)
 	}

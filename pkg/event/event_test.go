@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -120,15 +121,21 @@ func equalsProtojson(msg proto.Message) error {
 }
 
 func FuzzDataEqualsProtojson(f *testing.F) {
-	f.Add("a", "\"\\\x00", "é", int64(1), int32(0))
-	f.Add("\xff", "\ud7ff", "\ufffd", int64(-62135596800), int32(999_999_999))
-	f.Fuzz(func(t *testing.T, a, b, c string, seconds int64, nanos int32) {
-		msg := &eventsv1.LicenseDeviceLimitExceeded{
-			LicenseId: a, DeviceName: b, Os: c, MaxDevices: nanos,
-			ClientTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
-		}
-		if err := equalsProtojson(msg); err != nil {
-			t.Error(err)
+	f.Add("a", "\"\\\x00", "é", int64(1), int32(0), 1e21)
+	f.Add("\xff", "\ud7ff", "\ufffd", int64(-62135596800), int32(999_999_999), math.Inf(-1))
+	f.Fuzz(func(t *testing.T, a, b, c string, seconds int64, nanos int32, number float64) {
+		for _, msg := range []proto.Message{
+			&eventsv1.LicenseDeviceLimitExceeded{
+				LicenseId: a, DeviceName: b, Os: c, MaxDevices: nanos,
+				ClientTime: &timestamppb.Timestamp{Seconds: seconds, Nanos: nanos},
+			},
+			&eventsv1.LicenseCreated{License: &eventsv1.License{Product: a, Terms: &eventsv1.Terms{
+				Features: []string{b, c}, Counters: []*eventsv1.Counter{{Name: a, Limit: &number}, {Name: c}},
+			}}},
+		} {
+			if err := equalsProtojson(msg); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
