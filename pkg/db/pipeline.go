@@ -12,7 +12,7 @@ import (
 
 // Pipeline carries out queries of a transaction in their order. On PostgreSQL they share one round trip, and each sees
 // what is committed when its turn comes, as if it were sent alone. A query is one call of Find or Exec of the handle
-// that it is given, which fills nothing, and tells of no row, before all have been sent.
+// that it is given, which fills nothing, and tells of no row, before all have been sent; it finds its rows by an index.
 func Pipeline(tx *gorm.DB, queries ...func(tx *gorm.DB) *gorm.DB) error {
 	shared, ok := tx.Statement.ConnPool.(*pgTx)
 	if !ok || len(queries) < 2 {
@@ -22,6 +22,10 @@ func Pipeline(tx *gorm.DB, queries ...func(tx *gorm.DB) *gorm.DB) error {
 			}
 		}
 		return nil
+	}
+	if !shared.piped {
+		shared.piped = true
+		queries = append([]func(*gorm.DB) *gorm.DB{planForLookUps}, queries...)
 	}
 	batch, built := &pgx.Batch{}, make([]*gorm.DB, len(queries))
 	for i, query := range queries {
@@ -35,10 +39,18 @@ func Pipeline(tx *gorm.DB, queries ...func(tx *gorm.DB) *gorm.DB) error {
 	return shared.send(tx.Statement.Context, batch, built)
 }
 
+// planForLookUps has PostgreSQL plan the statements of a transaction once for all parameters, since planning one that
+// names many columns takes longer than carrying it out, and read no whole table: a plan may be older than the rows.
+func planForLookUps(tx *gorm.DB) *gorm.DB {
+	return tx.Exec("SELECT set_config('plan_cache_mode', 'force_generic_plan', true), " +
+		"set_config('enable_seqscan', 'off', true)")
+}
+
 // pgTx is a transaction whose connection takes pipelines, too.
 type pgTx struct {
 	*sql.Tx
-	conn *sql.Conn
+	conn  *sql.Conn
+	piped bool // there was a pipeline before
 }
 
 // pgPool is a pool whose transactions take pipelines.
@@ -54,7 +66,7 @@ func (p pgPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &pgTx{tx, conn}, nil
+	return &pgTx{Tx: tx, conn: conn}, nil
 }
 
 // Commit implements gorm.TxCommitter.

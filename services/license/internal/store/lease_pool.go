@@ -17,12 +17,6 @@ import (
 )
 
 const (
-	// countLeases tells the time in a row without a license. Its counts are as of that time, and cost what an index of
-	// live leases costs to walk: a join with the clock would double that.
-	countLeases = `WITH clock AS (SELECT ? AS now)
-		SELECT now, NULL AS license_id, 0 AS in_use, NULL AS earliest_end FROM clock
-		UNION ALL SELECT (SELECT now FROM clock), license_id, count(*), min(expires_at) FROM leases
-		WHERE ? AND ending = '' AND expires_at > (SELECT now FROM clock) GROUP BY license_id`
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
 		GROUP BY license_id, entitlement`
@@ -47,6 +41,13 @@ var (
 	devicesPostgres = "SELECT " + deviceColumns + wantedPostgres + ` CROSS JOIN LATERAL (
 		SELECT * FROM devices WHERE license_id = w.license_id
 			AND hardware_id IN (w.hardware_id, (SELECT hardware_id FROM leases WHERE id = w.lease_id)) OFFSET 0) d`
+	// The time is no condition: with it, PostgreSQL could decide to read the leases of all licenses by their ends.
+	countsPostgres = `WITH clock AS (SELECT ? AS now)
+		SELECT now, w.license_id, l.*
+		FROM clock CROSS JOIN (SELECT DISTINCT unnest(?::uuid[]) AS license_id) w CROSS JOIN LATERAL (
+			SELECT count(*) FILTER (WHERE expires_at > now) AS in_use,
+				min(expires_at) FILTER (WHERE expires_at > now) AS earliest_end
+			FROM leases WHERE license_id = w.license_id AND ending = '') l`
 
 	wantedSQLite = `WITH wanted AS (
 		SELECT value->>'license_id' AS license_id, value->>'hardware_id' AS hardware_id,
@@ -61,6 +62,12 @@ var (
 		SELECT ` + deviceColumns + ` FROM devices d
 		WHERE (license_id, hardware_id) IN (SELECT license_id, hardware_id FROM wanted
 			UNION SELECT l.license_id, l.hardware_id FROM leases l JOIN wanted w ON l.id = w.lease_id)`
+	countsSQLite = `WITH clock AS (SELECT ? AS now),
+		wanted AS (SELECT DISTINCT value->>'license_id' AS license_id FROM json_each(?))
+		SELECT now, w.license_id, count(l.id) AS in_use, min(l.expires_at) AS earliest_end
+		FROM clock CROSS JOIN wanted w
+		LEFT JOIN leases l ON l.license_id = w.license_id AND l.ending = '' AND l.expires_at > now
+		GROUP BY w.license_id`
 )
 
 // pool is a lease.Pool with the license as it was read, and its leases by id: no lease is there twice.
@@ -77,14 +84,14 @@ func (s *Store) loadPools(
 	tx *gorm.DB, batch []leaseRequest, now any, lock ...clause.Expression,
 ) (map[string]*pool, error) {
 	var found found
-	leases, devices, wanted := leasesPostgres, devicesPostgres, wantedColumns
+	counts, leases, devices, wanted := countsPostgres, leasesPostgres, devicesPostgres, wantedColumns
 	if s.db.Engine() == db.SQLite {
-		leases, devices, wanted = leasesSQLite, devicesSQLite, wantedDocument
+		counts, leases, devices, wanted = countsSQLite, leasesSQLite, devicesSQLite, wantedDocument
 	}
 	requests := wanted(batch)
 	err := db.Pipeline(tx,
 		licensesOf(batch, &found.licenses, lock...),
-		countsOf(batch, &found.counts, now),
+		func(tx *gorm.DB) *gorm.DB { return tx.Raw(counts, now, requests[0]).Find(&found.counts) },
 		func(tx *gorm.DB) *gorm.DB { return tx.Raw(leases, requests...).Find(&found.leases) },
 		func(tx *gorm.DB) *gorm.DB { return tx.Raw(devices, requests...).Find(&found.devices) },
 	)
@@ -134,10 +141,10 @@ type found struct {
 	devices  []deviceRow
 }
 
-// leaseCount is how many live leases a license has; without a license it tells the time alone.
+// leaseCount is how many live leases a license has at a time, which is the same for all.
 type leaseCount struct {
 	Now         db.Time
-	LicenseID   *string
+	LicenseID   string
 	InUse       int
 	EarliestEnd db.Time
 }
@@ -146,12 +153,6 @@ func licensesOf(batch []leaseRequest, rows *[]licenseRow, lock ...clause.Express
 	return func(tx *gorm.DB) *gorm.DB {
 		return tx.Table("licenses").Select(licenseColumns).Clauses(lock...).
 			Where(db.In("id", licenseIDs(batch))).Find(rows)
-	}
-}
-
-func countsOf(batch []leaseRequest, rows *[]leaseCount, now any) func(*gorm.DB) *gorm.DB {
-	return func(tx *gorm.DB) *gorm.DB {
-		return tx.Raw(countLeases, now, db.In("license_id", licenseIDs(batch))).Find(rows)
 	}
 }
 
@@ -177,7 +178,7 @@ func (f *found) pools(batch []leaseRequest) map[string]*pool {
 // fill gives pools what was read of their leases. Licenses that were left out have leases, too.
 func (f *found) fill(pools map[string]*pool) {
 	for _, c := range f.counts {
-		if p := pools[textOrNone(c.LicenseID)]; p != nil {
+		if p := pools[c.LicenseID]; p != nil {
 			p.InUse, p.EarliestEnd = c.InUse, c.EarliestEnd.Time
 		}
 	}

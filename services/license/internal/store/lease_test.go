@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -226,6 +230,66 @@ func allEvents(t *testing.T, r *replica, licenseID string) []event.Event {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// TestLeasesAreFoundByTheirLicense also by the plans that a database makes while there are none.
+func TestLeasesAreFoundByTheirLicense(t *testing.T) {
+	others := regexp.MustCompile(`Seq Scan on leases|SCAN leases|SCAN l\b|leases_due`)
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		f := licensing.DefaultFloatingTerms(2)
+		f.Activation = licensing.LeaseActivationNone
+		made := create(t, r, floating(f))
+		queries := map[string][]any{}
+		note := func(tx *gorm.DB) {
+			if query := tx.Statement.SQL.String(); strings.Contains(query, "FROM leases") {
+				queries[query] = slices.Clone(tx.Statement.Vars)
+			}
+		}
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Callback().Query().After("gorm:query").Register("note", note)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted := lease.Request{Client: client("pc")}
+		if _, err := r.leases(t, d, r.clock).CheckOut(t.Context(), made.Key, wanted); err != nil {
+			t.Fatal(err)
+		}
+		for query, vars := range queries {
+			if p := lastingPlan(t, d, query, vars); others.MatchString(p) {
+				t.Errorf("reads leases of other licenses:\n%s", p)
+			}
+		}
+		if len(queries) < 2 {
+			t.Errorf("%d queries were explained, want the leases and their number", len(queries))
+		}
+	})
+}
+
+// lastingPlan is the plan that a connection keeps for a query, whatever its parameters.
+func lastingPlan(t *testing.T, d *db.DB, query string, vars []any) string {
+	t.Helper()
+	if d.Engine() == db.SQLite {
+		return plan(t, d, query, vars)
+	}
+	var lines []string
+	nothing := strings.TrimSuffix(strings.Repeat("NULL,", len(vars)), ",")
+	err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		for _, statement := range []string{
+			"SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL enable_seqscan = off",
+			"PREPARE lasting AS " + query,
+		} {
+			if err := tx.Exec(statement).Error; err != nil {
+				return err
+			}
+		}
+		err := tx.Raw("EXPLAIN EXECUTE lasting(" + nothing + ")").Scan(&lines).Error
+		return errors.Join(err, tx.Exec("DEALLOCATE lasting").Error)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // TestEndedLeasesAreForgotten: that one has expired is told once, and of those that ended the newest thousand stay for
