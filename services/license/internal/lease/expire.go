@@ -13,14 +13,37 @@ import (
 const expireBatch = 200
 
 // NoteExpired notes the leases that have expired, each with its event, and returns how many there were. Their slots
-// have been free since their ends, whenever this runs.
+// have been free since their ends, whenever this runs. It is called by one goroutine.
 func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
 	for {
-		n, err := s.Store.ExpireLeases(ctx, expireBatch)
-		if total += n; err != nil || n < expireBatch {
+		n, now, err := s.Store.ExpireLeases(ctx, expireBatch)
+		if total += n; err != nil {
 			return total, err
 		}
+		if n < expireBatch {
+			return total, s.noteClock(ctx, now)
+		}
 	}
+}
+
+// noteClock has leases restart where the clock was set back: those from before would hold their slots until it comes to
+// where it was, though nobody renews them. A process that has just begun does not know, and looks.
+func (s *Leases) noteClock(ctx context.Context, now time.Time) error {
+	if s.noted.IsZero() || now.Before(s.noted) {
+		for n := expireBatch; n == expireBatch; {
+			var err error
+			if n, err = s.Store.RestartLeases(ctx, expireBatch); err != nil {
+				return err
+			}
+		}
+	}
+	s.noted = now
+	return nil
+}
+
+// Restart has the lease last from now on as long as it was to last when it was last seen.
+func (l *Lease) Restart(now time.Time) {
+	l.LastSeenAt, l.ExpiresAt = now, now.Add(l.ExpiresAt.Sub(l.LastSeenAt))
 }
 
 // Expire notes that a lease has expired, and returns the event.

@@ -55,6 +55,8 @@ type Leases struct {
 	Store   Store
 	Tokens  *Tokens
 	denials denials
+	// noted is when NoteExpired last ran, by the clock of the database; zero for never.
+	noted time.Time
 }
 
 // live tells whether the lease holds its slot.

@@ -17,8 +17,12 @@ type Store interface {
 	// PeekLeases is what a call names of the leases of a license as they stand at a time, without a lock: nothing of
 	// its changes is written. licensing.ErrNotFound.
 	PeekLeases(ctx context.Context, c Call, now time.Time) (*Pool, error)
-	// ExpireLeases notes up to limit leases that have expired, each with its event, and returns how many there were.
-	ExpireLeases(ctx context.Context, limit int) (int, error)
+	// ExpireLeases notes up to limit leases that have expired, each with its event, and returns how many there were and
+	// the time by the clock of the database.
+	ExpireLeases(ctx context.Context, limit int) (n int, now time.Time, err error)
+	// RestartLeases has up to limit leases that are not borrowed and were last seen at a time that is yet to come
+	// restart now, and returns how many there were.
+	RestartLeases(ctx context.Context, limit int) (int, error)
 	// Leases reads a part of the live leases of a license, latest first, counts all, and reads its slots;
 	// licensing.ErrNotFound.
 	Leases(ctx context.Context, licenseID string, span licensing.Span) (licensing.Page[Lease], Slots, error)

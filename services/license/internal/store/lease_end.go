@@ -18,10 +18,9 @@ import (
 const dueLeases = `ending = '' AND expires_at <= ?`
 
 // ExpireLeases implements lease.Store.
-func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, err error) {
+func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, now time.Time, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		now, err := s.leaseTime(tx)
-		if err != nil {
+		if now, err = s.leaseTime(tx); err != nil {
 			return err
 		}
 		var due []leaseRow
@@ -31,6 +30,29 @@ func (s *Store) ExpireLeases(ctx context.Context, limit int) (n int, err error) 
 		}
 		n, err = s.expireLeases(ctx, tx, due, now)
 		return err
+	})
+	return n, now, translate(err)
+}
+
+// RestartLeases implements lease.Store.
+func (s *Store) RestartLeases(ctx context.Context, limit int) (n int, err error) {
+	const ahead = "ending = '' AND borrowed_until IS NULL AND last_seen_at > ?"
+	err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		now, err := s.leaseTime(tx)
+		if err != nil {
+			return err
+		}
+		var rows []leaseRow
+		err = s.db.Lock(tx).Table("leases").Where(ahead, now).Order("id").Limit(limit).Find(&rows).Error
+		if n = len(rows); err != nil || n == 0 {
+			return err
+		}
+		for i := range rows {
+			l := rows[i].lease()
+			l.Restart(now)
+			rows[i] = newLeaseRow(l)
+		}
+		return s.upsertLeases(rows)(tx).Error
 	})
 	return n, translate(err)
 }
