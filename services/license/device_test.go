@@ -386,6 +386,22 @@ func TestIdleSeatsAreFreed(t *testing.T) {
 	})
 }
 
+// TestSeatsOfBorrowersAreNotFreed: who borrowed a lease is not seen until it ends, and runs all the same.
+func TestSeatsOfBorrowersAreNotFreed(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.with(`"device_idle_minutes":10,"max_devices":1,
+			"floating":{"slots":1,"overflow":"refuse","borrow_max_hours":48}`)
+		w.want(w.post("activate", device(key, "laptop")), http.StatusCreated, "")
+		until := w.clock.Now().Add(24 * time.Hour).Format(time.RFC3339)
+		w.want(w.checkOut(key, "laptop", fmt.Sprintf(`"borrow_until":%q`, until)), http.StatusCreated, "")
+		w.clock.Advance(23 * time.Hour)
+		w.want(w.post("activate", device(key, "other")), http.StatusForbidden, errcode.DeviceLimitExceeded)
+		w.inUse(id, 1)
+		w.clock.Advance(time.Hour)
+		w.want(w.post("activate", device(key, "other")), http.StatusCreated, "")
+	})
+}
+
 func TestVariablesAndLabels(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(2, 0)

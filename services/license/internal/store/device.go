@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"maps"
 	"reflect"
@@ -152,14 +153,17 @@ func (r *lockedReads) NewSince(since time.Time, limit int) (n int, oldest time.T
 	return len(times), oldest, err
 }
 
-// isIdle holds for devices that were not seen since @since, save those that may still run offline at @now.
-const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= ?
-	AND (devices.offline_until IS NULL OR devices.offline_until <= ?)`
+// isIdle holds for devices that were not seen since @since, save those that may still run offline at @now, by a token
+// or file, or by a lease that was borrowed.
+const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= @since
+	AND (devices.offline_until IS NULL OR devices.offline_until <= @now)
+	AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.license_id = devices.license_id
+		AND leases.hardware_id = devices.hardware_id AND leases.ending = '' AND leases.expires_at > @now)`
 
 // Idle implements licensing.LockedReads.
 func (r *lockedReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
 	var rows []deviceRow
-	err := r.devices().Where(isIdle, since, now).Order("id").Limit(maxIdle).Find(&rows).Error
+	err := r.devices().Where(isIdle, sql.Named("since", since), sql.Named("now", now)).Order("id").Limit(maxIdle).Find(&rows).Error
 	return r.note(rows), err
 }
 
@@ -235,7 +239,8 @@ func (s *Store) Idle(ctx context.Context, now time.Time, limit int) ([]string, e
 	for _, m := range minutes {
 		var some []string
 		err := read().Where("device_idle_minutes = ?", m).
-			Where(idle, now.Add(-time.Duration(m)*time.Minute), now).Limit(limit-len(ids)).Pluck("id", &some).Error
+			Where(idle, sql.Named("since", now.Add(-time.Duration(m)*time.Minute)), sql.Named("now", now)).
+			Limit(limit-len(ids)).Pluck("id", &some).Error
 		if ids = append(ids, some...); err != nil || len(ids) >= limit {
 			return ids, translate(err)
 		}
