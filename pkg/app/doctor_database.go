@@ -123,7 +123,11 @@ func (s Service) diagnoseOutbox(ctx context.Context, d *Diagnosis, data *db.DB) 
 		return
 	}
 	waiting, err := box.Pending(ctx)
-	if age := time.Since(oldest); err == nil && !oldest.IsZero() && age > stuckAfter {
+	if err != nil {
+		d.Fail("outbox", "", "cannot be read: %v", err)
+		return
+	}
+	if age := time.Since(oldest); !oldest.IsZero() && age > stuckAfter {
 		d.Warn("outbox", "start the service, and look at the broker: events are sent when it takes them; none is lost",
 			"%d events wait, the oldest since %s", waiting, oldest.UTC().Format(time.RFC3339))
 		return

@@ -59,6 +59,8 @@ func TestSkeletonTellsWhatIsWrong(t *testing.T) {
 			"package selling\nimport _ \"github.com/gin-gonic/gin\"\n", "gin, which is not for this folder"},
 		"handlers that know SQL": {"internal/api/sell.go",
 			"package api\nimport _ \"" + services + "shop/internal/store\"\n", "store, which is not"},
+		"a dialect that knows our API": {"internal/dialect/other/other.go",
+			"package other\nimport _ \"" + services + "shop/internal/api\"\n", "api, which is not for this folder"},
 		"another service": {"internal/api/sell.go", "package api\nimport _ \"" + services + "auth\"\n",
 			"through internal/peers"},
 		"a port elsewhere": {"internal/selling/selling.go", "package selling\ntype Till interface{}\n",

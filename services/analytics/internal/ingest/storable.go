@@ -55,7 +55,7 @@ func checkStorable(e event.Event, now time.Time) error {
 	case uuid.Validate(e.ID) != nil || len(e.ID) != 36:
 		return errors.New("the id is no UUID")
 	case e.Time.Year() < 2000:
-		return errors.New("it happened before there was anything to happen")
+		return errors.New("its time is before the year 2000")
 	case e.Time.After(now.Add(maxAhead)):
 		return errors.New("it lies in the future; check the clock of its sender")
 	case strings.ContainsRune(e.Type, 0):

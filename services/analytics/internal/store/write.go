@@ -13,7 +13,7 @@ import (
 )
 
 // Inbox ids are kept as long as their events may come again: telemetry until its queue's dead letters are surely
-// dealt with, the others as long as the log that they can be published from again.
+// dealt with, the others as long as logs keep them by default, from which they can be published again.
 const (
 	telemetryInbox = 30 * 24 * time.Hour
 	eventInbox     = 400 * 24 * time.Hour

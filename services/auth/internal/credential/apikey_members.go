@@ -40,7 +40,7 @@ func defaultEndpoints() []string { return []string{"/api/v1/license/*", "/api/v1
 func (n NewAPIKey) validate(now time.Time) error {
 	wrong := apierr.Fields{}
 	wrong.Require("client_name", n.ClientName)
-	if n.Product != nil && !productCode.MatchString(*n.Product) {
+	if n.Product != nil && (!productCode.MatchString(*n.Product) || *n.Product == "." || *n.Product == "..") {
 		wrong.Add("product", "must have 1 to 64 letters, digits and . _ -")
 	}
 	n.check(wrong, now)
