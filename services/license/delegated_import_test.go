@@ -120,9 +120,9 @@ func TestSlavesAreImportedOnce(t *testing.T) {
 			all.Go(func() {
 				body := fmt.Sprintf(`{"slaves":[{"slave_key":%q,"runtime_key":"pc-%d"}]}`,
 					strings.Repeat("key0123456", 5)+fmt.Sprint(i%5), i%5)
-				if got := both[i%2].delegation(http.MethodPost, path, body); got.status != http.StatusOK {
-					t.Errorf("%d %s", got.status, got.raw)
-				}
+				w.want(w.persist(func() answer {
+					return both[i%2].delegation(http.MethodPost, path, body)
+				}), http.StatusOK, "")
 			})
 		}
 		all.Wait()

@@ -33,12 +33,12 @@ func TestDelegatedKeysAndLicenseKeysShareTheSeats(t *testing.T) {
 		for i := range 40 {
 			all.Go(func() {
 				at, hardwareID := both[i/2%2], fmt.Sprintf("pc-%d", i)
-				var got answer
-				if i%2 == 0 {
-					got = at.post("activate", device(key, hardwareID))
-				} else {
-					got = at.delegated(master, hardwareID)
-				}
+				got := at.persist(func() answer {
+					if i%2 == 0 {
+						return at.post("activate", device(key, hardwareID))
+					}
+					return at.delegated(master, hardwareID)
+				})
 				mu.Lock()
 				defer mu.Unlock()
 				switch {

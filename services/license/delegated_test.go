@@ -285,7 +285,7 @@ func TestFortyActivationsAtOnceAreChargedExactly(t *testing.T) {
 				if i >= 36 {
 					key, runtimeKey = slave, "slave"
 				}
-				got := both[i%2].delegated(key, runtimeKey)
+				got := w.persist(func() answer { return both[i%2].delegated(key, runtimeKey) })
 				mu.Lock()
 				defer mu.Unlock()
 				switch {

@@ -349,7 +349,11 @@ func TestChurnUnderRaces(t *testing.T) {
 			var racing sync.WaitGroup
 			answers := make([]answer, 40)
 			for i := range answers {
-				racing.Go(func() { answers[i] = w.post("activate", device(key, fmt.Sprintf("new-%d", i))) })
+				racing.Go(func() {
+					answers[i] = w.persist(func() answer {
+						return w.post("activate", device(key, fmt.Sprintf("new-%d", i)))
+					})
+				})
 			}
 			racing.Wait()
 			in := 0

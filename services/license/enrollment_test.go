@@ -129,8 +129,10 @@ func TestEnrollmentRace(t *testing.T) {
 		for i := range 3 * 40 {
 			running.Go(func() {
 				process, by := []*world{w, other}[i%2], []string{seven, five, key}[i%3]
-				if got := process.post("activate",
-					device(by, fmt.Sprintf("pc-%d", i))); got.status == http.StatusCreated {
+				got := process.persist(func() answer {
+					return process.post("activate", device(by, fmt.Sprintf("pc-%d", i)))
+				})
+				if got.status == http.StatusCreated {
 					in[i%3].Add(1)
 				}
 			})
