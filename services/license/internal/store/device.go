@@ -163,7 +163,8 @@ const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.act
 // Idle implements licensing.LockedReads.
 func (r *lockedReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
 	var rows []deviceRow
-	err := r.devices().Where(isIdle, sql.Named("since", since), sql.Named("now", now)).Order("id").Limit(maxIdle).Find(&rows).Error
+	err := r.devices().Where(isIdle, sql.Named("since", since), sql.Named("now", now)).
+		Order("id").Limit(maxIdle).Find(&rows).Error
 	return r.note(rows), err
 }
 
