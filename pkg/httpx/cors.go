@@ -28,7 +28,9 @@ func CheckOrigins(list []string) error {
 func crossOrigin(origins []string) gin.HandlerFunc {
 	policy := cors.New(cors.Options{
 		AllowedOrigins: origins,
-		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedMethods: []string{
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		},
 		AllowedHeaders: []string{
 			"Authorization", "Content-Type", "Idempotency-Key", "Traceparent", "X-API-Key", HeaderRequestID,
 		},

@@ -87,6 +87,7 @@ const (
 	EntitlementNotFound      = "ENTITLEMENT_NOT_FOUND"
 	ConsumptionLimitExceeded = "CONSUMPTION_LIMIT_EXCEEDED"
 	CounterNotFound          = "COUNTER_NOT_FOUND"
+	CounterInUse             = "COUNTER_IN_USE"
 )
 
 // The codes of groups, users and trials.

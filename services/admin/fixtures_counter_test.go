@@ -16,12 +16,12 @@ const (
 var counterRoutes = []forwardedRoute{
 	{"license", "GET", theLicenses + "/entitlements", ``, 200,
 		`{"license_id":"` + licenseID + `","entitlements":[{` + anEntitlement +
-			`],"page":1,"per_page":100,"total":1,"total_pages":1}`},
+			`],"page":1,"per_page":100,"total":1,"total_pages":1,"next_cursor":null}`},
 	{"license", "PUT", theEntitlement, `{}`, 200, `{"license_id":"` + licenseID + `",` + anEntitlement},
 	{"license", "DELETE", theEntitlement, ``, 200, `{"license_id":"` + licenseID + `","code":"editor","deleted":true}`},
 	{"license", "GET", theLicenses + "/counters", ``, 200,
 		`{"license_id":"` + licenseID + `","counters":[{` + aCounter +
-			`],"page":1,"per_page":100,"total":1,"total_pages":1}`},
+			`],"page":1,"per_page":100,"total":1,"total_pages":1,"next_cursor":null}`},
 	{"license", "PUT", theCounter, `{"limit":10}`, 200, `{"license_id":"` + licenseID + `",` + aCounter},
 	{"license", "DELETE", theCounter, ``, 200, `{"license_id":"` + licenseID + `","name":"exports","deleted":true}`},
 	{"license", "POST", theCounter + "/adjust", `{"amount":1}`, 200, aCorrection},

@@ -371,7 +371,7 @@ func TestManageCounters(t *testing.T) {
 		w.wantUsed(id, "exports", 2)
 		w.want(w.manage("DELETE", "/"+id+"/counters/exports", ""), http.StatusOK, "")
 		w.want(w.consume(key, `"counter":"exports"`), http.StatusBadRequest, "COUNTER_NOT_FOUND")
-		w.want(w.manage("PUT", "/"+id+"/counters/exports", `{}`), http.StatusOK, "")
+		w.want(w.manage("PUT", "/"+id+"/counters/exports", `{"limit":null}`), http.StatusOK, "")
 		w.wantUsed(id, "exports", 0)
 	})
 }
@@ -381,6 +381,7 @@ func TestManageCountersBadInput(t *testing.T) {
 		id, _ := w.metered(`[{"name":"c"}]`)
 		at := "/" + id + "/counters/c"
 		for _, body := range []string{
+			``, `{}`, `{"overage":5}`,
 			`{"limit":-1}`, `{"limit":1.5}`, `{"limit":9007199254740992}`, `{"overage":-1}`, `{"reset":"hourly"}`,
 			`{"anchor":"x"}`,
 			`{"allow_negative":1}`, `{"name":"d"}`, `{"used":3}`, `[]`, `{"limit":`,
@@ -406,8 +407,8 @@ func TestManageCountersBadInput(t *testing.T) {
 			w.want(w.manage(call.method, "/"+unknown+"/counters/c"+call.path, call.body), http.StatusNotFound,
 				"LICENSE_NOT_FOUND")
 		}
-		w.want(w.manage("PUT", "/"+id+"/counters/a%20b", `{}`), http.StatusBadRequest, "VALIDATION_ERROR")
-		w.want(w.manage("PUT", "/"+unknown+"/counters/c", `{}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.want(w.manage("PUT", "/"+id+"/counters/a%20b", `{"limit":1}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.manage("PUT", "/"+unknown+"/counters/c", `{"limit":1}`), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		w.want(w.manage("GET", "/"+unknown+"/counters", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		for _, members := range []string{
 			`"counters":[{"name":"a"},{"name":"a"}]`, `"counters":[{}]`, `"counters":[{"name":"a/b"}]`, `"counters":{}`,
@@ -441,6 +442,7 @@ func TestManageEntitlements(t *testing.T) {
 		id, key := w.create(1, 0) // with the feature export
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		at := "/" + id + "/entitlements"
+		w.want(w.manage("PUT", "/"+id+"/counters/c", `{"limit":null}`), http.StatusOK, "")
 		put := w.manage("PUT", at+"/sync%20all", `{"name":"Sync","slots":2,"counter":"c","metadata":{"n": 1}}`)
 		w.want(put, http.StatusOK, "")
 		if put.body["code"] != "sync all" || put.body["slots"] != 2.0 || put.header.Get("ETag") == "" {
@@ -455,6 +457,7 @@ func TestManageEntitlements(t *testing.T) {
 		if got := w.get(id)["version"]; got != version {
 			w.t.Errorf("the same entitlement is a change: version %v, then %v", version, got)
 		}
+		w.want(w.manage("DELETE", "/"+id+"/counters/c", ""), http.StatusConflict, "COUNTER_IN_USE")
 		w.update(id, `{"features":["sync all"]}`)
 		listed := w.manage("GET", at, "")
 		w.want(listed, http.StatusOK, "")

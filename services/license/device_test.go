@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +75,7 @@ func TestBlocks(t *testing.T) {
 				w.t.Errorf("valid is not false: %s", got.raw)
 			}
 		}
+		w.want(w.products("POST", "", `{"code":"another"}`), http.StatusCreated, "")
 		for _, test := range []struct {
 			block       string
 			desk, other bool // are refused
@@ -139,6 +141,8 @@ func TestBadBlocks(t *testing.T) {
 			`{"reason":"x","hardware_id":"a","license_id":"no"}`:              "license_id",
 			`{"reason":"x","hardware_id":"a","until":"2001-01-01"}`:           "until",
 			`{"reason":"x","hardware_id":"a","blocked":true}`:                 "blocked",
+			`{"reason":"x","hardware_id":"a","license_id":"` + unknown + `"}`: "license_id",
+			`{"reason":"x","hardware_id":"a","product":"nosuch"}`:             "product",
 			`{"reason":"x","hardware_id":"a","until":"9999-12-31T00:00:00Z"}`: "until",
 		} {
 			got := w.blocks("POST", "", body)
@@ -148,8 +152,6 @@ func TestBadBlocks(t *testing.T) {
 				w.t.Errorf("%s: %s", body, got.raw)
 			}
 		}
-		w.want(w.blocks("POST", "", `{"reason":"x","hardware_id":"a","license_id":"`+unknown+`"}`), 404,
-			errcode.LicenseNotFound)
 		for _, id := range []string{unknown, "no"} {
 			w.want(w.blocks("DELETE", "/"+id, ""), http.StatusNotFound, errcode.BlockNotFound)
 		}
@@ -435,7 +437,11 @@ func TestVariablesAndLabels(t *testing.T) {
 		if shown()["label"] != nil {
 			w.t.Errorf("label: %v", shown())
 		}
-		w.want(own("PATCH", unknown, "desk", map[string]any{"label": "x"}), 404, errcode.DeviceNotFound)
+		other := own("PATCH", unknown, "desk", map[string]any{"label": "x"})
+		w.want(other, 404, errcode.DeviceNotFound)
+		if !strings.Contains(other.raw, "this device_id is not") {
+			w.t.Errorf("%s", other.raw)
+		}
 		w.want(own("PATCH", deviceID, "lap", map[string]any{"label": "x"}), 403, errcode.DeviceNotActivated)
 		w.want(own("PUT", "variables", "desk", nil), http.StatusBadRequest, errcode.ValidationError)
 		many := map[string]any{}

@@ -87,7 +87,7 @@ func (w *world) someLicense(i int) (id, key string) {
 	case 2:
 		w.alter(id, "suspend", `{"reason":"unpaid"}`)
 	case 3:
-		w.update(id, `{"starts_at":"2090-01-01"}`)
+		w.update(id, `{"starts_at":"2090-01-01","expires_at":null}`)
 	case 4:
 		w.update(id, `{"expires_at":"`+ago+`"}`)
 	case 5:

@@ -345,6 +345,7 @@ func TestImportOfBlockedDevices(t *testing.T) {
 			w.want(w.blocks(http.MethodPost, "", `{"hardware_id":"`+hardwareID+`","reason":"a theft"}`),
 				http.StatusCreated, "")
 		}
+		w.want(w.products(http.MethodPost, "", `{"code":"viewer"}`), http.StatusCreated, "")
 		w.want(w.blocks(http.MethodPost, "", `{"hardware_id":"viewer","product":"viewer","reason":"x"}`),
 			http.StatusCreated, "")
 		const row = `{"license_key":"key-with-thieves","customer_id":"acme","max_devices":3,"devices":[

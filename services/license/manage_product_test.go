@@ -65,6 +65,7 @@ func TestProductsThatAreRefused(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor","name":"Editor"}`), http.StatusCreated, "")
 		w.want(w.manage("POST", "", `{"customer_id":"a","product":"editor"}`), http.StatusCreated, "")
+		w.want(w.products("POST", "", `{"code":"whole","bundle":["default"]}`), http.StatusCreated, "")
 		before := w.products("GET", "", "")
 		long := strings.Repeat("x", 256)
 		for _, bad := range []string{
@@ -73,9 +74,13 @@ func TestProductsThatAreRefused(t *testing.T) {
 			`{"code":"x","name":"` + long + `"}`, `{"code":"x","name":" "}`,
 			`{"code":"x","authorization_method":"magic"}`,
 			`{"code":"x","min_version":"` + long + `"}`, `{"code":"x","metadata":[]}`, `{"code":"x","product_id":"y"}`,
-			`{"code":7}`,
+			`{"code":7}`, `{"code":"x","bundle":["nothing"]}`, `{"code":"x","bundle":["whole"]}`,
 		} {
 			w.want(w.products("POST", "", bad), http.StatusBadRequest, "VALIDATION_ERROR")
+		}
+		nested := w.products("POST", "", `{"code":"x","bundle":["whole"]}`)
+		if !strings.Contains(nested.raw, "whole is a bundle itself") {
+			w.t.Errorf("%s", nested.raw)
 		}
 		for _, bad := range []string{`{"code":"other"}`, `{"name":null}`, `{"name":""}`, `{"is_active":null}`,
 			`{"metadata":7}`} {
@@ -150,11 +155,14 @@ func TestReleases(t *testing.T) {
 		if diff := cmp.Diff(want, made.body); diff != "" {
 			w.t.Errorf("made (-want +got):\n%s", diff)
 		}
-		w.want(w.products("POST", "/editor/releases", `{"version":"2.0.0"}`), http.StatusConflict, "RELEASE_EXISTS")
+		for _, same := range []string{"2.0.0", "2", "2.0", "v2.0.0", "2.0.0+build"} {
+			w.want(w.products("POST", "/editor/releases", fmt.Sprintf(`{"version":%q}`, same)), http.StatusConflict,
+				"RELEASE_EXISTS")
+		}
 		w.want(w.products("POST", "/nothing/releases", `{"version":"2.0.0"}`), http.StatusNotFound, "PRODUCT_NOT_FOUND")
 		w.want(w.products("POST", "/editor/releases", `{"version":"1.0.0","released_at":"2025-01-01"}`),
 			http.StatusCreated, "")
-		changed := w.products("PATCH", "/editor/releases/2.0.0", `{"channel":null,"enabled":false}`)
+		changed := w.products("PATCH", "/editor/releases/v2.0", `{"channel":null,"enabled":false}`)
 		want["channel"], want["enabled"] = nil, false
 		if diff := cmp.Diff(want, changed.body); diff != "" {
 			w.t.Errorf("changed (-want +got):\n%s", diff)

@@ -209,7 +209,10 @@ func TestUpdateChangesWhatIsPresent(t *testing.T) {
 			`{"timezone":"Asia/Tokyo","expires_at":"2099-01-31"}`: {
 				"timezone": "Asia/Tokyo", "expires_at": "2099-01-31T14:59:59Z",
 			},
-			`{"starts_at":"2099-01-31"}`:         {"starts_at": "2099-01-31T00:00:00Z", "status": "not_started"},
+			`{"starts_at":"2099-01-31","expires_at":null}`: {
+				"starts_at": "2099-01-31T00:00:00Z", "expires_at": nil, "status": "not_started",
+				"license_type": "perpetual",
+			},
 			`{"expires_at":"2000-01-01"}`:        {"expires_at": "2000-01-01T23:59:59Z", "status": "expired"},
 			`{"grace_hours":48}`:                 {"grace_hours": 48.0},
 			`{"maintenance_until":"2099-01-31"}`: {"maintenance_until": "2099-01-31T23:59:59Z"},

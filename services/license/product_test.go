@@ -3,6 +3,7 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -100,7 +101,9 @@ func TestVersionsThatALicenseCovers(t *testing.T) {
 		w.activate(plain, "pc")
 		w.activate(maintained, "pc")
 		covered(plain, "2.0", true)
-		covered(maintained, "2.0", false)
+		for _, same := range []string{"2.0", "2", "v2.0.0", "2.0.0+build"} {
+			covered(maintained, same, false)
+		}
 		covered(maintained, "1.9", true)
 		covered(maintained, "0.1", true)
 		w.want(w.products("PATCH", "/editor/releases/2.0", `{"released_at":"2026-01-15"}`), http.StatusOK, "")
@@ -110,7 +113,14 @@ func TestVersionsThatALicenseCovers(t *testing.T) {
 		covered(plain, "1.10", true)
 		refused := w.post("validate", as(maintained, "pc", `,"app_version":"1"`))
 		details := refused.body["details"].(map[string]any)
-		if details["min_version"] != "1.9" || details["maintenance_until"] != "2026-01-31T23:59:59Z" {
+		if details["min_version"] != "1.9" || details["maintenance_until"] != "2026-01-31T23:59:59Z" ||
+			details["rule"] != "min_version" || !strings.Contains(refused.raw, "update the application") {
+			w.t.Errorf("%s", refused.raw)
+		}
+		w.want(w.products("PATCH", "/editor/releases/v2", `{"released_at":"2026-02-02"}`), http.StatusOK, "")
+		refused = w.post("validate", as(maintained, "pc", `,"app_version":"2"`))
+		if details := refused.body["details"].(map[string]any); details["rule"] != "maintenance" ||
+			!strings.Contains(refused.raw, "renew the maintenance") {
 			w.t.Errorf("%s", refused.raw)
 		}
 		w.want(w.post("validate", as(maintained, "pc", "")), http.StatusOK, "")

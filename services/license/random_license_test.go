@@ -148,9 +148,6 @@ func (s *subject) terms() map[string]any {
 	s.some(8, terms, "offline_activation", false)
 	s.some(4, terms, "max_offline_hours", 1, 24)
 	if s.oneIn(2) {
-		terms["entitlements"] = s.entitlements()
-	}
-	if s.oneIn(2) {
 		exports := map[string]any{"name": "exports", "limit": pick[any](s, nil, 0, 1, 3)}
 		s.some(3, exports, "overage", 1, nil)
 		s.some(3, exports, "allow_negative", true)
@@ -158,6 +155,9 @@ func (s *subject) terms() map[string]any {
 		s.some(2, exports, "anchor", "start", "calendar")
 		s.some(4, exports, "per_device", true)
 		terms["counters"] = []any{exports}
+	}
+	if s.oneIn(2) {
+		terms["entitlements"] = s.entitlements(terms["counters"] != nil)
 	}
 	if s.oneIn(2) {
 		floating := map[string]any{"slots": pick(s, 1, 1, 2), "activation": pick(s, "none", "required")}
@@ -179,6 +179,9 @@ func (s *subject) timeTerms(terms map[string]any) {
 	switch s.IntN(4) {
 	case 0:
 		terms["expires_at"] = s.in(1, 2, 24)
+		if terms["starts_at"] != nil {
+			terms["expires_at"] = s.in(4, 24)
+		}
 	case 1:
 		terms["starts"] = pick(s, "first_activation", "creation")
 		terms[pick(s, "duration_days", "duration_months")] = 1
@@ -196,14 +199,16 @@ func (s *subject) deviceTerms(terms map[string]any) {
 	s.some(6, terms, "countries", map[string]any{"deny": []string{"DE"}}, map[string]any{"allow": []string{"DE"}})
 }
 
-func (s *subject) entitlements() (list []any) {
+func (s *subject) entitlements(counted bool) (list []any) {
 	for _, code := range []string{"x", "y"} {
 		if s.oneIn(3) {
 			continue
 		}
 		e := map[string]any{"code": code}
 		s.some(2, e, "expires_at", s.in(-1, 0, 1, 2))
-		s.some(2, e, "counter", "exports")
+		if counted {
+			s.some(2, e, "counter", "exports")
+		}
 		s.some(3, e, "slots", 1)
 		list = append(list, e)
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit/archtest"
 )
 
-// Every route that admin shows has one implementation: admin's own, or that of the service which owns the data.
-func TestManagementHasOneImplementation(t *testing.T) {
+// opened is a suite that does not listen.
+func opened(t *testing.T) *suite {
+	t.Helper()
 	set, err := loadSettings([]string{"--data-dir", t.TempDir()}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +35,12 @@ func TestManagementHasOneImplementation(t *testing.T) {
 	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// Every route that admin shows has one implementation: admin's own, or that of the service which owns the data.
+func TestManagementHasOneImplementation(t *testing.T) {
+	s := opened(t)
 	surface := archtest.Surface{Gateway: s.public["admin"].(*gin.Engine).Routes(), Owners: map[string]gin.RoutesInfo{},
 		Own: []string{
 			"POST /api/v1/admin/keys", "GET /api/v1/admin/keys", "DELETE /api/v1/admin/keys/:key_id",

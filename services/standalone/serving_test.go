@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
@@ -37,6 +39,30 @@ func TestCORSFollowsTheEnvironment(t *testing.T) {
 			if got := strings.Join(clients.CORSOrigins, ","); got != tt.want {
 				t.Errorf("%s, %q: %q", tt.env, tt.origins, got)
 			}
+		}
+	}
+}
+
+// Pages may send every method that a service for applications has a route of.
+func TestPagesMaySendEveryMethod(t *testing.T) {
+	s := opened(t)
+	for _, name := range []string{"auth", "license", "analytics"} {
+		engine := s.public[name].(*gin.Engine)
+		tried := map[string]bool{}
+		for _, route := range engine.Routes() {
+			if tried[route.Method] {
+				continue
+			}
+			tried[route.Method] = true
+			w, req := httptest.NewRecorder(), httptest.NewRequest(http.MethodOptions, "/", nil)
+			req.Header.Set("Origin", "https://app.example.com")
+			req.Header.Set("Access-Control-Request-Method", route.Method)
+			if engine.ServeHTTP(w, req); w.Header().Get("Access-Control-Allow-Methods") != route.Method {
+				t.Errorf("%s %s: a page may not send it: %v", name, route.Method, w.Header())
+			}
+		}
+		if len(tried) < 2 {
+			t.Errorf("%s has routes of %v", name, tried)
 		}
 	}
 }

@@ -45,7 +45,7 @@ type NewBlock struct {
 	Until time.Time
 }
 
-// Add makes a block. Errors: VALIDATION_ERROR, licensing.ErrNotFound.
+// Add makes a block. Errors: VALIDATION_ERROR.
 func (s *Blocks) Add(ctx context.Context, by *licensing.Actor, n NewBlock) (licensing.Block, error) {
 	now := s.Clock.Now()
 	b, problems := n.block(now)

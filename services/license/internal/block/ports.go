@@ -10,7 +10,7 @@ import (
 
 // Store keeps blocks. Every method that changes something writes the events of the change in the same transaction.
 type Store interface {
-	// AddBlock inserts a block; licensing.ErrNotFound where it names a license that does not exist.
+	// AddBlock inserts a block; VALIDATION_ERROR where it names a license or a product that does not exist.
 	AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error
 	// RemoveBlock deletes a block; ErrNotFound.
 	RemoveBlock(ctx context.Context, id string, events func(*licensing.Block) []proto.Message) error

@@ -136,7 +136,9 @@ func (n *NewLicense) license(policy *Policy, now time.Time) (Created, error) {
 		problems["policy"] = problem
 	}
 	change := l.mergingEntitlements(n.TermsChange)
+	before := l.Terms
 	l.applyTerms(&change, now)
+	l.contradictions(problems, &before)
 	if len(l.AllEntitlements()) > maxEntitlements {
 		problems["entitlements"] = fmt.Sprintf("must be at most %d, those of the policy included", maxEntitlements)
 	}

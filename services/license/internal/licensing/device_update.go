@@ -63,11 +63,11 @@ func (s *Seats) AddVariables(ctx context.Context, key string, c Client, variable
 }
 
 // SetLabel names the device of a client, which must be the one with the id. Errors: ErrNotFound, the verdicts on its
-// use, ErrNoDevice.
+// use, ErrNoSuchDevice.
 func (s *Seats) SetLabel(ctx context.Context, key string, c Client, deviceID, label string) (Device, error) {
 	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
 		if d.ID != deviceID {
-			return "", &DeviceError{refusal{ErrNoDevice}, c.HardwareID}
+			return "", errOtherDevice
 		}
 		return d.setLabel(label), nil
 	})

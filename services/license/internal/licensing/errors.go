@@ -26,8 +26,8 @@ var (
 	ErrProductInactive = apierr.New(apierr.Forbidden, errcode.ProductInactive,
 		"the product of the license is switched off; ask its vendor")
 	ErrVersionNotCovered = apierr.New(apierr.Forbidden, errcode.VersionNotCovered,
-		"the license does not cover this version of the application; install one that it covers, or renew its "+
-			"maintenance")
+		"this version of the application came out after the maintenance of the license ended; install an older one, "+
+			"or renew the maintenance")
 	ErrExpired   = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
 	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
 		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")
@@ -59,6 +59,8 @@ var (
 		"the license has no entitlement with this code; see its entitlements")
 	ErrNoCounter = apierr.New(apierr.NotFound, errcode.CounterNotFound,
 		"the license has no counter of this name; see its counters")
+	ErrCounterInUse = apierr.New(apierr.Conflict, errcode.CounterInUse,
+		"an entitlement of the license names this counter; change the entitlement first")
 	ErrBlocked = apierr.New(apierr.Forbidden, errcode.DeviceBlocked,
 		"the device, its network or one of its components is blocked; ask the vendor of the license, who has the "+
 			"reason")
@@ -98,10 +100,18 @@ var (
 	ErrToken = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; obtain a new one")
 )
 
+// errVersionTooOld is ErrVersionNotCovered for the min_version of the product.
+var errVersionTooOld = ErrVersionNotCovered.WithMessagef(
+	"this version of the application is older than the vendor admits; update the application")
+
 // errTargetSeated is ErrActivated for a transfer.
 var errTargetSeated = ErrActivated.WithMessagef(
 	"to_hardware_id has a seat of its own on this license, so nothing was moved; " +
 		"to free the other seat, deactivate from_hardware_id")
+
+// errOtherDevice is ErrNoSuchDevice for a device that names itself.
+var errOtherDevice = ErrNoSuchDevice.WithMessagef(
+	"this device_id is not that of the device with this hardware_id; send the one that its activation answered")
 
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
 var errNothingToRenew = ErrPerpetual.WithMessagef(

@@ -274,7 +274,7 @@ func (n *Import) problems(p map[string]string, _ string) {
 		checkText(p, path+"device_name", d.Name, false)
 		switch {
 		case seen[d.HardwareID]:
-			p[path+"hardware_id"] = "is given twice"
+			p[path+"hardware_id"] = givenTwice
 		case d.HardwareID != "" && isPlaceholder(d.HardwareID):
 			p[path+"hardware_id"] = "is a placeholder that many computers report; leave the device out, it is " +
 				"activated anew under an id of its own"

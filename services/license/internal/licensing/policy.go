@@ -28,10 +28,12 @@ func (p *Policy) Apply(c *TermsChange, problems map[string]string) {
 	if c.ExpiresInDays != nil {
 		problems["expires_in_days"] = "counts from the creation of a license; send duration_days in a policy"
 	}
+	before := p.Terms
 	p.Terms.apply(c)
 	if c.ExpiresAt.Present {
 		p.ExpiresAt = c.ExpiresAt.Value.orNever(c.ExpiresAt.Null, &p.Terms)
 	}
+	p.contradictions(problems, &before)
 }
 
 // View is what the audit log shows of the terms of the policy, by their public names.
@@ -155,6 +157,9 @@ func (ch *Change) takePolicy(by *Actor, p *Policy, now time.Time) error {
 	}
 	l.Policy = p.Code
 	l.setTerms(p.Terms, now)
+	if l.endsBeforeStart() && !before.endsBeforeStart() {
+		return apierr.InvalidField("policy", "the license would start at its end or later: "+neverUsable)
+	}
 	l.begin(now)
 	was, is := audit.Changes(before.auditView(), l.auditView())
 	if len(is) == 0 {

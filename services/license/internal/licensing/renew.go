@@ -85,8 +85,8 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 	}
 	end := l.renewedEnd(r, now)
 	endDay := l.nextEndDay(r, now)
-	if r.Until != nil && !end.After(l.ExpiresAt) {
-		return apierr.InvalidField("until",
+	if !end.After(l.ExpiresAt) {
+		return apierr.InvalidField(r.member(),
 			"must be after the end of the license, "+l.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if end.Year() > lastYear {
@@ -95,6 +95,19 @@ func (l *License) renew(r *Renewal, now time.Time) error {
 	l.setExpiry(end, now)
 	l.EndDay = endDay
 	return nil
+}
+
+// member is the member that says how far the end moves; for the duration of the license, where from.
+func (r *Renewal) member() string {
+	switch {
+	case r.Until != nil:
+		return "until"
+	case r.Days != nil:
+		return "days"
+	case r.Months != nil:
+		return "months"
+	}
+	return "from"
 }
 
 // nextEndDay is the EndDay of the license after a renewal: that of the end which it counts months from, 0 where it

@@ -92,7 +92,7 @@ func (c *TermsChange) counterProblems(p map[string]string) {
 		path := fmt.Sprintf("counters[%d].", i)
 		counter.problems(p, path)
 		if seen[counter.Name] {
-			p[path+"name"] = "is given twice"
+			p[path+"name"] = givenTwice
 		}
 		seen[counter.Name] = true
 	}

@@ -17,6 +17,7 @@ const (
 	maxEntitlementSlots = 1_000_000
 	// maxEntitlementBytes bounds the metadata of all of them together.
 	maxEntitlementBytes = 64 << 10
+	givenTwice          = "is given twice"
 )
 
 // Entitlement is a part of a product that a license grants. The bare ones, which have nothing but a code, stand in
@@ -55,7 +56,10 @@ func (t *Terms) Entitlement(code string) (Entitlement, bool) {
 // AllEntitlements are the entitlements, the bare ones among them.
 func (t *Terms) AllEntitlements() []Entitlement {
 	all := []Entitlement{} // never null
-	for _, code := range t.Features {
+	for i, code := range t.Features {
+		if slices.Contains(t.Features[:i], code) {
+			continue // licenses of before may have a code twice
+		}
 		e, _ := t.Entitlement(code)
 		all = append(all, e)
 	}
@@ -188,7 +192,10 @@ func (c *TermsChange) entitlementProblems(p map[string]string) {
 			p["features"] = fmt.Sprintf("must have at most %d entries", maxEntitlements)
 			return
 		}
-		for _, code := range *c.Features {
+		for i, code := range *c.Features {
+			if codes[code] {
+				p[fmt.Sprintf("features[%d]", i)] = givenTwice
+			}
 			codes[code] = true
 			checkCode(p, "features", code, "each must have")
 		}
@@ -198,7 +205,7 @@ func (c *TermsChange) entitlementProblems(p map[string]string) {
 		for i, e := range *c.Entitlements {
 			e.problems(p, fmt.Sprintf("entitlements[%d].", i))
 			if seen[e.Code] {
-				p[fmt.Sprintf("entitlements[%d].code", i)] = "is given twice"
+				p[fmt.Sprintf("entitlements[%d].code", i)] = givenTwice
 			}
 			codes[e.Code], seen[e.Code] = true, true
 			metadata += len(e.Metadata)

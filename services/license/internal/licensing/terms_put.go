@@ -16,6 +16,10 @@ func (s *Licenses) PutEntitlement(
 		return License{}, err
 	}
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
+		if e.Counter != "" && t.Counter(e.Counter) == nil {
+			return TermsChange{}, apierr.InvalidField("counter",
+				"no counter of the license has this name; "+t.knownCounters())
+		}
 		all := t.withEntitlement(e)
 		return TermsChange{Entitlements: &all}, nil
 	})
@@ -48,13 +52,17 @@ func (s *Licenses) PutCounter(
 	})
 }
 
-// DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrNoCounter, ErrVersion.
+// DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrNoCounter,
+// ErrCounterInUse, ErrVersion.
 func (s *Licenses) DeleteCounter(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, name string,
 ) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
 		if t.Counter(name) == nil {
 			return TermsChange{}, ErrNoCounter
+		}
+		if slices.ContainsFunc(t.Entitlements, func(e Entitlement) bool { return e.Counter == name }) {
+			return TermsChange{}, ErrCounterInUse
 		}
 		left := slices.DeleteFunc(slices.Clone(t.Counters), func(c CounterTerms) bool { return c.Name == name })
 		return TermsChange{Counters: &left}, nil

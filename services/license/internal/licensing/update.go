@@ -105,6 +105,9 @@ func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	if err := a.make(l); err != nil {
 		return err
 	}
+	if err := l.consistent(&before.Terms); err != nil {
+		return err
+	}
 	if err := ch.joinGroup(before.GroupID); err != nil {
 		return err
 	}

@@ -146,9 +146,14 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return r.License.OfflineActivation, true },
 	},
 	{
+		name: "version_new_enough", refusal: errVersionTooOld,
+		passes: versionNewEnough,
+		facts:  newEnoughFacts,
+	},
+	{
 		name: "version_covered", refusal: ErrVersionNotCovered,
-		passes: versionCovered,
-		facts:  versionFacts,
+		passes: versionMaintained,
+		facts:  maintainedFacts,
 	},
 	{
 		name: "user_signed_in", refusal: ErrCredentials, of: operationsOfDevices,

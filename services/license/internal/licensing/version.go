@@ -25,27 +25,51 @@ func (l *License) productRules() ProductRules {
 	return *l.ProductRules
 }
 
-// versionCovered tells whether the application is new enough for the product, and came out before the maintenance
-// ended. One that does not say its version, and a release that nobody listed, are covered.
-func versionCovered(r Request) bool {
-	if r.AppVersion == "" {
-		return true
+// The rules that a version of the application can break.
+const (
+	RuleMinVersion  = "min_version"
+	RuleMaintenance = "maintenance"
+)
+
+// VersionRule is the first rule that the version of the application breaks, empty for none.
+func (r Request) VersionRule() string {
+	switch {
+	case !versionNewEnough(r):
+		return RuleMinVersion
+	case !versionMaintained(r):
+		return RuleMaintenance
 	}
-	if oldest := r.License.productRules().MinVersion; oldest != "" && CompareVersions(r.AppVersion, oldest) < 0 {
-		return false
-	}
-	end := r.License.MaintenanceUntil
-	return end.IsZero() || r.ReleasedAt.IsZero() || !r.ReleasedAt.After(end)
+	return ""
 }
 
-// versionFacts are the version and when it came out, and what the product and the maintenance ask of them.
-func versionFacts(r Request) (observed, limit any) {
-	oldest, end := r.License.productRules().MinVersion, r.License.MaintenanceUntil
-	if r.AppVersion == "" || oldest == "" && end.IsZero() {
+// versionNewEnough tells whether the product admits the application. One that does not say its version is admitted.
+func versionNewEnough(r Request) bool {
+	oldest := r.License.productRules().MinVersion
+	return r.AppVersion == "" || oldest == "" || CompareVersions(r.AppVersion, oldest) >= 0
+}
+
+// versionMaintained tells whether the application came out before the maintenance ended. A release that nobody listed
+// did.
+func versionMaintained(r Request) bool {
+	end := r.License.MaintenanceUntil
+	return r.AppVersion == "" || end.IsZero() || r.ReleasedAt.IsZero() || !r.ReleasedAt.After(end)
+}
+
+func newEnoughFacts(r Request) (observed, limit any) {
+	oldest := r.License.productRules().MinVersion
+	if r.AppVersion == "" || oldest == "" {
+		return nil, nil
+	}
+	return map[string]any{"app_version": r.AppVersion}, map[string]any{"min_version": oldest}
+}
+
+func maintainedFacts(r Request) (observed, limit any) {
+	end := r.License.MaintenanceUntil
+	if r.AppVersion == "" || end.IsZero() {
 		return nil, nil
 	}
 	return map[string]any{"app_version": r.AppVersion, "released_at": timeValue(r.ReleasedAt)},
-		map[string]any{"min_version": textValue(oldest), "maintenance_until": timeValue(end)}
+		map[string]any{"maintenance_until": timeValue(end)}
 }
 
 // needsRelease tells whether the verdict depends on when the version came out.
@@ -70,6 +94,30 @@ func CompareVersions(a, b string) int {
 		return 1
 	}
 	return 0
+}
+
+// FoldVersion is the same text for all versions that compare equal: v2.0.0, 2.0 and 2 are one.
+func FoldVersion(version string) string {
+	core, pre, isPre := cutVersion(version)
+	folded := foldParts(core, "0")
+	if isPre {
+		folded += "-" + foldParts(pre, "")
+	}
+	return folded
+}
+
+// foldParts leaves out what compareParts does not look at: leading zeros, and parts at the end that are like missing.
+func foldParts(text, missing string) string {
+	parts := strings.Split(text, ".")
+	for i, p := range parts {
+		if number, ok := digits(p); ok {
+			parts[i] = cmp.Or(number, "0")
+		}
+	}
+	for len(parts) > 1 && parts[len(parts)-1] == missing {
+		parts = parts[:len(parts)-1]
+	}
+	return strings.Join(parts, ".")
 }
 
 func cutVersion(version string) (core, pre string, isPre bool) {

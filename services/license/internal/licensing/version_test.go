@@ -21,10 +21,16 @@ func TestVersionsInTheirOrder(t *testing.T) {
 				!(a == "18446744073709551616" || b == "18446744073709551616") {
 				t.Errorf("%q and %q: %d, want %d", a, b, got, want)
 			}
+			if (FoldVersion(a) == FoldVersion(b)) != (i == j) {
+				t.Errorf("%q and %q fold to %q and %q", a, b, FoldVersion(a), FoldVersion(b))
+			}
 		}
 	}
 	for _, same := range [][2]string{{"1", "1.0.0"}, {"v1.2.0", "1.2"}, {"1.0.0+build", "1.0.0"}, {"1.02", "1.2"},
 		{"1.0-RC", "1.0-rc"}} {
+		if FoldVersion(same[0]) != FoldVersion(same[1]) {
+			t.Errorf("%q and %q fold to different texts", same[0], same[1])
+		}
 		if CompareVersions(same[0], same[1]) != 0 || CompareVersions(same[1], same[0]) != 0 {
 			t.Errorf("%q and %q are not the same", same[0], same[1])
 		}

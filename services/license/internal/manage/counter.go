@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
@@ -121,11 +122,11 @@ func newCounterBody(r *counter.Reading) counterBody {
 type countersBody struct {
 	LicenseID string        `json:"license_id"`
 	Counters  []counterBody `json:"counters"`
-	httpx.Page
+	pageBody
 }
 
 func (m *Manage) listCounters(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 100, 100)
+	span, err := querySpanOf(c, 100, 100, inNumbers)
 	if err != nil {
 		return err
 	}
@@ -133,8 +134,9 @@ func (m *Manage) listCounters(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body := countersBody{LicenseID: l.ID, Counters: []counterBody{}, Page: p.Of(len(all))}
-	for _, r := range pageOf(all, p) {
+	page := shortPage(all, span)
+	body := countersBody{LicenseID: l.ID, Counters: []counterBody{}, pageBody: newCountedBody(span, page)}
+	for _, r := range page.Items {
 		body.Counters = append(body.Counters, newCounterBody(&r))
 	}
 	return show(c, http.StatusOK, l.Version, body)
@@ -148,6 +150,9 @@ func (m *Manage) putCounter(c *gin.Context) error {
 	version, err := bindChange(c, &in)
 	if err != nil {
 		return err
+	}
+	if !in.Limit.Present { // which would make the counter unlimited
+		return apierr.InvalidField("limit", "is required; null means unlimited")
 	}
 	ctx, terms := c.Request.Context(), in.terms(counterName(c))
 	if _, err := m.Licenses.PutCounter(ctx, rpc.ActorOf(c), licenseID(c), version, terms); err != nil {

@@ -97,11 +97,11 @@ func newEntitlements(list *[]newEntitlement) *[]licensing.Entitlement {
 type entitlementsBody struct {
 	LicenseID    string            `json:"license_id"`
 	Entitlements []entitlementBody `json:"entitlements"`
-	httpx.Page
+	pageBody
 }
 
 func (m *Manage) listEntitlements(c *gin.Context) error {
-	p, err := httpx.QueryPage(c, 100, 100)
+	span, err := querySpanOf(c, 100, 100, inNumbers)
 	if err != nil {
 		return err
 	}
@@ -109,14 +109,8 @@ func (m *Manage) listEntitlements(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all := newEntitlementBodies(l.AllEntitlements())
-	return show(c, http.StatusOK, l.Version, entitlementsBody{l.ID, pageOf(all, p), p.Of(len(all))})
-}
-
-// pageOf is the part of a short list that is asked for.
-func pageOf[T any](all []T, p httpx.Page) []T {
-	from := min((p.Page-1)*p.PerPage, len(all))
-	return all[from:min(from+p.PerPage, len(all))]
+	page := shortPage(newEntitlementBodies(l.AllEntitlements()), span)
+	return show(c, http.StatusOK, l.Version, entitlementsBody{l.ID, page.Items, newCountedBody(span, page)})
 }
 
 func (m *Manage) putEntitlement(c *gin.Context) error {

@@ -67,6 +67,12 @@ func inTime(p *licensing.Position) bool {
 // inCodes tells whether a position is one of a list by code.
 func inCodes(p *licensing.Position) bool { return p.At.IsZero() && catalog.IsCode(p.Key) }
 
+// inNumbers tells whether a position is one of a list that shortPage parts.
+func inNumbers(p *licensing.Position) bool {
+	n, err := strconv.Atoi(p.Key)
+	return p.At.IsZero() && err == nil && n > 0
+}
+
 func newPageBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
 	body := newCountedBody(span, p)
 	if p.Total > licensing.MaxTotal {
@@ -103,6 +109,21 @@ func newCountedBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
 		body.NextCursor = new(encodeCursor(*p.Next))
 	}
 	return body
+}
+
+// shortPage is the part that is asked for of a list that is read as a whole; a position is how many items come before.
+func shortPage[T any](all []T, span licensing.Span) licensing.Page[T] {
+	from := (span.Page - 1) * span.PerPage
+	if span.After != nil {
+		from, _ = strconv.Atoi(span.After.Key) // inNumbers has read it
+	}
+	from = min(from, len(all))
+	to := min(from+span.PerPage, len(all))
+	page := licensing.Page[T]{Items: all[from:to], Total: len(all)}
+	if to < len(all) {
+		page.Next = &licensing.Position{Key: strconv.Itoa(to)}
+	}
+	return page
 }
 
 // encodeCursor hides a position in one word, so that nobody takes it for more than it is.

@@ -128,17 +128,17 @@ func (m *Manage) deviceRoutes(g gin.IRouter) {
 
 // termRoutes are of the entitlements and counters of a license.
 func (m *Manage) termRoutes(g gin.IRouter) {
-	plain, paged := httpx.OnlyQuery(), httpx.OnlyQuery("page", "per_page")
-	g.GET("/:license_id/entitlements", paged, wire.Wrap(m.listEntitlements))
+	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
+	g.GET("/:license_id/entitlements", listed, wire.Wrap(m.listEntitlements))
 	g.PUT("/:license_id/entitlements/:code", plain, wire.Wrap(m.putEntitlement))
 	g.DELETE("/:license_id/entitlements/:code", plain, httpx.NoMembers(), wire.Wrap(m.deleteEntitlement))
-	g.GET("/:license_id/counters", paged, wire.Wrap(m.listCounters))
+	g.GET("/:license_id/counters", listed, wire.Wrap(m.listCounters))
 	g.PUT("/:license_id/counters/:name", plain, wire.Wrap(m.putCounter))
 	g.DELETE("/:license_id/counters/:name", plain, httpx.NoMembers(), wire.Wrap(m.deleteCounter))
 	g.POST("/:license_id/counters/:name/adjust", plain, wire.Wrap(m.adjustCounter))
 	g.POST("/:license_id/counters/:name/set", plain, wire.Wrap(m.setCounter))
 	g.POST("/:license_id/counters/:name/reset", plain, wire.Wrap(m.resetCounter))
-	g.GET("/:license_id/counters/:name/history", httpx.OnlyQuery(spanParameters...), wire.Wrap(m.counterHistory))
+	g.GET("/:license_id/counters/:name/history", listed, wire.Wrap(m.counterHistory))
 }
 
 func (m *Manage) delegatedRoutes(g gin.IRouter) {

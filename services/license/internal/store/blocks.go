@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -84,8 +85,13 @@ func (s *Store) AddBlock(ctx context.Context, b licensing.Block, events []proto.
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if b.LicenseID != "" {
 			if _, err := lockLicense(s.db, tx, b.LicenseID); errors.Is(err, db.ErrNotFound) {
-				return licensing.ErrNotFound
+				return apierr.InvalidField("license_id", "no license has this license_id")
 			} else if err != nil {
+				return err
+			}
+		}
+		if b.Product != "" {
+			if _, err := codedProduct(tx, b.Product); err != nil {
 				return err
 			}
 		}

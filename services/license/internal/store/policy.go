@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -59,10 +58,7 @@ func (s *Store) CreatePolicy(ctx context.Context, p catalog.Policy, events []pro
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		row := newPolicyRow(&p)
 		if p.Product != "" {
-			product, err := holdProduct(tx, p.Product)
-			if errors.Is(err, db.ErrNotFound) || err == nil && product.Code != p.Product {
-				return apierr.InvalidField("product", "no product has this code")
-			}
+			product, err := codedProduct(tx, p.Product)
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -190,11 +191,20 @@ func checkBundle(tx *gorm.DB, p *catalog.Product) error {
 	if len(p.Bundle) == 0 {
 		return nil
 	}
-	if err := checkProducts(tx.Where("bundle = '[]'"), "bundle", p.Bundle); err != nil {
+	if err := checkProducts(tx, "bundle", p.Bundle); err != nil {
 		return err
 	}
+	var inner []string
+	err := tx.Table("products").Where("code IN ? AND bundle <> '[]'", p.Bundle).Order("code").Limit(1).
+		Pluck("code", &inner).Error
+	if err != nil {
+		return err
+	}
+	if len(inner) > 0 {
+		return apierr.InvalidField("bundle", inner[0]+" is a bundle itself; name its products instead")
+	}
 	var outer int64
-	err := inBundles(tx, p.Code).Count(&outer).Error
+	err = inBundles(tx, p.Code).Count(&outer).Error
 	if err == nil && outer > 0 {
 		err = apierr.InvalidField("bundle", "must be empty: the product is in a bundle itself")
 	}
@@ -246,6 +256,24 @@ func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (pro
 		p.Recode()
 	}
 	return row, err
+}
+
+// codedProduct is the product that a member of a call names by its code; it is held as in namedProduct. Errors:
+// VALIDATION_ERROR, with the code that may be meant.
+func codedProduct(tx *gorm.DB, code string) (productRow, error) {
+	row, err := holdProduct(tx, code)
+	if err == nil && row.Code == code || err != nil && !errors.Is(err, db.ErrNotFound) {
+		return row, err
+	}
+	var codes []string
+	if err := tx.Table("products").Order("code").Limit(1000).Pluck("code", &codes).Error; err != nil {
+		return row, err
+	}
+	problem := "no product has this code"
+	if near := nearest.Name(code, codes); near != "" {
+		problem += "; did you mean " + near + "?"
+	}
+	return row, apierr.InvalidField("product", problem)
 }
 
 func holdProduct(tx *gorm.DB, text string) (row productRow, err error) {

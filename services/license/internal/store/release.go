@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -86,15 +87,9 @@ func (s *Store) ChangeReleases(ctx context.Context, product, version string, dec
 		if err != nil {
 			return err
 		}
-		var rows []releaseRow
-		if err := tx.Table("releases").Where("product_id = ? AND version = ?", p.ID, version).
-			Find(&rows).Error; err != nil {
+		old, err := findRelease(tx, p.ID, version)
+		if err != nil {
 			return err
-		}
-		var old *catalog.Release
-		if len(rows) > 0 {
-			found := rows[0].release()
-			old = &found
 		}
 		next, events, err := decide(&p, old)
 		if err != nil || len(events) == 0 {
@@ -105,6 +100,26 @@ func (s *Store) ChangeReleases(ctx context.Context, product, version string, dec
 		}
 		return s.publish(ctx, tx, p.ID, events)
 	}))
+}
+
+// findRelease finds the release whose version compares equal, nil for none. Databases of before may have several: the
+// one that is written alike comes first.
+func findRelease(tx *gorm.DB, productID, version string) (*catalog.Release, error) {
+	var known []releaseRow
+	err := tx.Table("releases").Select("id", "version").Where("product_id = ?", productID).
+		Order("released_at, id").Find(&known).Error
+	at := slices.IndexFunc(known, func(r releaseRow) bool { return r.Version == version })
+	if at < 0 {
+		folded := licensing.FoldVersion(version)
+		at = slices.IndexFunc(known, func(r releaseRow) bool { return licensing.FoldVersion(r.Version) == folded })
+	}
+	if err != nil || at < 0 {
+		return nil, err
+	}
+	var row releaseRow
+	err = tx.Table("releases").Where("id = ?", known[at].ID).Take(&row).Error
+	found := row.release()
+	return &found, err
 }
 
 func writeRelease(tx *gorm.DB, productID string, old, next *catalog.Release) error {
@@ -123,27 +138,38 @@ func writeRelease(tx *gorm.DB, productID string, old, next *catalog.Release) err
 // ReleasedAt implements licensing.Lookup.
 func (l *Lookup) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
 	known, _, err := l.releases.Fetch(ctx, product, func(ctx context.Context) (map[string]time.Time, error) {
-		rows, err := releasesOf(l.db.Read(ctx), product)
-		released := make(map[string]time.Time, len(rows))
-		for _, row := range rows {
-			released[row.Version] = row.ReleasedAt.UTC()
-		}
-		return released, err
+		return releaseTimes(l.db.Read(ctx), product)
 	})
-	return known[version], err
+	return releasedAt(known, version), err
 }
 
 // ReleasedAt implements licensing.Catalog.
 func (s *Store) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
-	rows, err := releasesOf(s.db.Read(ctx).Where("version = ?", version), product)
-	if len(rows) == 0 {
-		return time.Time{}, err
-	}
-	return rows[0].ReleasedAt.UTC(), nil
+	known, err := releaseTimes(s.db.Read(ctx), product)
+	return releasedAt(known, version), err
 }
 
-func releasesOf(tx *gorm.DB, product string) (rows []releaseRow, err error) {
-	err = tx.Table("releases").Select("version", "released_at").
-		Where("product_id = (SELECT id FROM products WHERE code = ?)", product).Find(&rows).Error
-	return rows, db.Error(err)
+// releasedAt is zero for a version that is not known. One that is written as a release is counts before those that
+// compare equal.
+func releasedAt(known map[string]time.Time, version string) time.Time {
+	if at, ok := known[version]; ok || len(known) == 0 {
+		return at
+	}
+	return known[licensing.FoldVersion(version)]
+}
+
+// releaseTimes are when the releases of a product came out, by their versions and by what these compare equal to.
+func releaseTimes(tx *gorm.DB, product string) (map[string]time.Time, error) {
+	var rows []releaseRow
+	err := tx.Table("releases").Select("version", "released_at").
+		Where("product_id = (SELECT id FROM products WHERE code = ?)", product).
+		Order("released_at DESC, id DESC").Find(&rows).Error
+	known := make(map[string]time.Time, 2*len(rows))
+	for _, row := range rows { // the first release of several counts
+		known[licensing.FoldVersion(row.Version)] = row.ReleasedAt.UTC()
+	}
+	for _, row := range rows {
+		known[row.Version] = row.ReleasedAt.UTC()
+	}
+	return known, db.Error(err)
 }

@@ -76,14 +76,15 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 	case errcode.GroupLimitExceeded:
 		e = withGroup(e, v.Group)
 	case errcode.LicenseSuspended:
-		s := v.License.Suspension
-		e = e.With("suspended_until", httpx.TimeOrNull(s.Until)).With("suspension_reason", httpx.TextOrNull(s.Reason))
+		// Without the reason, which may be about a person: this goes to every device.
+		e = e.With("suspended_until", httpx.TimeOrNull(v.License.Suspension.Until))
 	case errcode.LeaseLimitExceeded:
 		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).
 			With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.VersionNotCovered:
+		e = e.With("rule", v.VersionRule())
 		if rules := v.License.ProductRules; rules != nil && rules.MinVersion != "" {
 			e = e.With("min_version", rules.MinVersion)
 		}

@@ -1,0 +1,53 @@
+package licensing
+
+import (
+	"fmt"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+)
+
+const neverUsable = "starts_at must be before expires_at, or the license can never be used"
+
+// contradictions notes what cannot be together in terms that a change made of those of before, by public names. What
+// the terms of before contradicted stays: it was admitted once.
+func (t *Terms) contradictions(p map[string]string, before *Terms) {
+	if t.endsBeforeStart() && !(t.StartsAt.Equal(before.StartsAt) && t.ExpiresAt.Equal(before.ExpiresAt)) {
+		p["starts_at"], p["expires_at"] = neverUsable, neverUsable
+	}
+	for i := range t.Entitlements {
+		e := &t.Entitlements[i]
+		if e.Counter == "" || t.Counter(e.Counter) != nil {
+			continue
+		}
+		old, _ := before.Entitlement(e.Code)
+		switch {
+		case old.Counter != e.Counter:
+			p["entitlements"] = fmt.Sprintf("%s names the counter %s, and %s", e.Code, e.Counter, t.knownCounters())
+		case before.Counter(e.Counter) != nil:
+			p["counters"] = fmt.Sprintf("the entitlement %s names the counter %s; change it as well", e.Code, e.Counter)
+		}
+	}
+}
+
+func (t *Terms) endsBeforeStart() bool {
+	return !t.StartsAt.IsZero() && !t.ExpiresAt.IsZero() && !t.StartsAt.Before(t.ExpiresAt)
+}
+
+// consistent is a VALIDATION_ERROR with the contradictions, nil for none.
+func (t *Terms) consistent(before *Terms) error {
+	p := apierr.Fields{}
+	t.contradictions(p, before)
+	return p.Err()
+}
+
+// knownCounters says which counters there are.
+func (t *Terms) knownCounters() string {
+	names := make([]string, len(t.Counters))
+	for i := range t.Counters {
+		names[i] = t.Counters[i].Name
+	}
+	if len(names) == 0 {
+		return "there are no counters"
+	}
+	return "the counters are " + listed(names)
+}
