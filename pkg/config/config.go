@@ -226,9 +226,18 @@ func (l *loader) fill(f field) {
 	if err == nil {
 		err = f.check()
 	}
-	if err != nil {
+	if err != nil && !l.complained(f.env) {
 		l.problem(f.key, f.env, "%v", err)
 	}
+}
+
+// complained tells whether something is wrong with a setting already: of fields with the same key the first one says
+// what.
+func (l *loader) complained(env string) bool {
+	return slices.ContainsFunc(l.problems, func(err error) bool {
+		problem := new(Problem)
+		return errors.As(err, &problem) && problem.Env == env
+	})
 }
 
 // Defaults fills what is zero in dst, a pointer to a struct, with the defaults of the tags, whatever the environment

@@ -316,6 +316,21 @@ func TestLoadSeveralStructs(t *testing.T) {
 	}
 }
 
+// A wrong value is told once, by the rule of the first.
+func TestLoadSeveralStructsComplainOnce(t *testing.T) {
+	type first struct {
+		URL string `key:"database_url" url:"postgres://" help:"where"`
+	}
+	type second struct {
+		URL string `key:"database_url" url:"postgres:// sqlite:" help:"where"`
+	}
+	clean(t)
+	_, err := Load("test", Options{Args: []string{"--database-url=mysql://x"}}, &first{}, &second{})
+	if err == nil || strings.Count(err.Error(), "postgres://") != 1 || strings.Contains(err.Error(), "sqlite:") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRefusedSettings(t *testing.T) {
 	for name, set := range map[string]func() []string{
 		"environment": func() []string { t.Setenv("LATCHKEY_ADDR", ":2"); return nil },

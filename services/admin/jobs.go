@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/proto/queues"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
@@ -36,17 +37,14 @@ func (s *Service) Run(ctx context.Context) error {
 // maintenance mode the keys stay as they are.
 func (s *Service) configure(ctx context.Context) error {
 	if s.cfg.Maintenance {
+		s.warnUnchanged(ctx)
 		close(s.configured)
 		return nil
 	}
 	for {
-		live, err := s.keys.Configure(ctx, s.cfg.AdminAPIKey)
+		err := s.putInForce(ctx)
 		switch {
 		case err == nil:
-			if !live {
-				s.Log.ErrorContext(ctx,
-					"LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
-			}
 			close(s.configured)
 			return nil
 		case ctx.Err() != nil:
@@ -60,6 +58,40 @@ func (s *Service) configure(ctx context.Context) error {
 		if !pause(ctx, retryAfter) {
 			return nil
 		}
+	}
+}
+
+// putInForce makes the configured key the owner key, or the one that is given for it because it was revoked.
+func (s *Service) putInForce(ctx context.Context) error {
+	live, err := s.keys.Configure(ctx, s.cfg.AdminAPIKey)
+	if err != nil {
+		return err
+	}
+	var instead secret.Secret
+	if s.cfg.KeepOwner != nil {
+		if instead, err = s.cfg.KeepOwner(live); err != nil {
+			return err
+		}
+	}
+	if instead != "" {
+		s.cfg.AdminAPIKey = instead
+		return s.putInForce(ctx)
+	}
+	if !live {
+		s.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
+	}
+	return nil
+}
+
+// warnUnchanged tells of an owner key of the configuration that maintenance mode does not put in force.
+func (s *Service) warnUnchanged(ctx context.Context) {
+	if s.cfg.AdminAPIKey == "" {
+		return
+	}
+	_, err := s.keys.Authenticate(ctx, s.cfg.AdminAPIKey.Reveal())
+	if errors.Is(err, adminkey.ErrInvalidKey) {
+		s.Log.WarnContext(ctx, "LATCHKEY_ADMIN_API_KEY is not in force: maintenance mode changes no keys; use the "+
+			"key of before, or start once without LATCHKEY_MAINTENANCE")
 	}
 }
 

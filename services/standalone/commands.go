@@ -141,8 +141,10 @@ func checkCommand(args []string) error {
 			"lists them",
 			importer.Name)
 	case !known:
+		names := append(slices.Collect(maps.Keys(commands)), importer.Name, versionCommand)
+		slices.Sort(names)
 		return fmt.Errorf("there is no command %q; there are %s, and latchkey alone starts everything",
-			args[0], strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+			args[0], strings.Join(names, ", "))
 	case !c.ownFlags && len(args)-1 != len(c.args):
 		want := strings.Join(append(args[:1:1], c.args...), " ")
 		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), want)

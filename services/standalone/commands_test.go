@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -230,6 +232,16 @@ func TestVersionNeedsNothing(t *testing.T) {
 		if err := run(t.Context(), []string{arg}, &out, io.Discard); err != nil ||
 			out.String() != obs.ReadBuild().Of(program)+"\n" {
 			t.Errorf("%s: %q, %v", arg, out.String(), err)
+		}
+	}
+}
+
+// TestUnknownCommandNamesAll: also those that need no data directory, as --help does.
+func TestUnknownCommandNamesAll(t *testing.T) {
+	err := run(t.Context(), []string{"--data-dir", t.TempDir(), "serve"}, io.Discard, io.Discard)
+	for _, name := range append(slices.Collect(maps.Keys(commands)), "import", "version") {
+		if err == nil || !strings.Contains(err.Error(), " "+name+",") {
+			t.Errorf("%s is missing: %v", name, err)
 		}
 	}
 }

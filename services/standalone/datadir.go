@@ -21,7 +21,8 @@ type dataDir struct {
 	lock    *flock.Flock
 }
 
-// secrets are made once, on the first start. Without the master key the data cannot be read.
+// secrets are made once, on the first start; an admin key that a setting gives takes the place of the first. Without the
+// master key the data cannot be read.
 type secrets struct {
 	MasterKey   string `json:"master_key"`
 	AdminSecret string `json:"admin_secret"`
@@ -29,6 +30,9 @@ type secrets struct {
 }
 
 const (
+	// adminKeyPrefix is that of the keys that admin makes, so that typing slips are noticed.
+	adminKeyPrefix = "ak_"
+
 	secretsFile = "secrets.json"
 	lockFile    = "lock"
 )
@@ -74,12 +78,22 @@ func (d *dataDir) readSecrets() error {
 	return err
 }
 
+// saveAdminKey makes key the admin key of later starts. What other settings gave is not saved.
+func (d *dataDir) saveAdminKey(key string) error {
+	var saved secrets
+	if err := credentials.ReadJSON(d.file(secretsFile), &saved); err != nil {
+		return err
+	}
+	saved.AdminAPIKey, d.secrets.AdminAPIKey = key, key
+	return credentials.WriteJSON(d.file(secretsFile), saved)
+}
+
 func newSecrets() secrets {
 	var master [32]byte
 	rand.Read(master[:])
 	return secrets{
 		MasterKey:   base64.StdEncoding.EncodeToString(master[:]),
 		AdminSecret: secret.New("as_"),
-		AdminAPIKey: secret.New("ak_"),
+		AdminAPIKey: secret.New(adminKeyPrefix),
 	}
 }

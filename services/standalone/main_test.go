@@ -50,10 +50,18 @@ func anyPort(dir string) []string {
 // start runs the program until stop, which must end it well, and returns once it has welcomed.
 func start(t *testing.T, args []string) (c credentials.Credentials, welcome string, stop func()) {
 	t.Helper()
+	return startLogging(t, args, testkitWriter{t})
+}
+
+// startLogging is start with a log of its own.
+func startLogging(t *testing.T, args []string, logs io.Writer) (
+	c credentials.Credentials, welcome string, stop func(),
+) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var out output
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, args, &out, testkitWriter{t}) }()
+	go func() { ended <- run(ctx, args, &out, logs) }()
 	stop = func() {
 		t.Helper()
 		cancel()

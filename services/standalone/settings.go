@@ -102,9 +102,13 @@ func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analyti
 
 func (s *settings) makeDataDir() error {
 	needsData := len(s.command) > 0 && !commands[s.command[0]].makesData
-	if serves := len(s.command) == 0; (needsData || serves) && s.restoring() {
+	serves := len(s.command) == 0
+	if (needsData || serves) && s.restoring() {
 		return config.Problemf(s, &s.DataDir, "is being restored; if that was interrupted, repeat "+
 			"latchkey --data-dir %s restore FOLDER", s.DataDir)
+	}
+	if err := s.requireSecrets(); (needsData || serves) && err != nil {
+		return err
 	}
 	if needsData {
 		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
@@ -125,6 +129,21 @@ func (s *settings) makeDataDir() error {
 	return nil
 }
 
+// requireSecrets refuses databases without the secrets that they were made with: new ones would read nothing, and stand
+// where those of a backup belong.
+func (s *settings) requireSecrets() error {
+	if _, err := os.Lstat(filepath.Join(s.DataDir, secretsFile)); err == nil {
+		return nil
+	}
+	for _, name := range databaseFiles() {
+		if _, err := os.Lstat(filepath.Join(s.DataDir, name)); err == nil {
+			return config.Problemf(s, &s.DataDir, "%s has data (%s), but its %s is gone, without which the data cannot be "+
+				"read: put back the %[3]s of a backup", s.DataDir, name, secretsFile)
+		}
+	}
+	return nil
+}
+
 // sqliteURL is the database of a service in the data directory.
 func (s *settings) sqliteURL(service string) string {
 	return "sqlite:" + filepath.Join(s.DataDir, service+".db")
@@ -139,13 +158,16 @@ func (s *settings) requireEmbedded(instead string) error {
 }
 
 // complete gives the services what they need to run in one process: of the secrets made those that the settings do not
-// name, and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use.
+// name, and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use, save the
+// admin key, which is in use once admin has put it in force.
 func (s *settings) complete(made *secrets) error {
 	for _, keys := range []*app.MasterKeys{&s.auth.MasterKeys, &s.license.MasterKeys, &s.admin.MasterKeys} {
 		use(&keys.MasterKey, &made.MasterKey)
 	}
 	use(&s.auth.AdminSecret, &made.AdminSecret)
-	use(&s.admin.AdminAPIKey, &made.AdminAPIKey)
+	if s.admin.AdminAPIKey == "" {
+		s.admin.AdminAPIKey = secret.Secret(made.AdminAPIKey)
+	}
 	if s.Env == app.Development && len(s.CORSOrigins) == 0 {
 		for _, clients := range []*app.Clients{&s.auth.Clients, &s.license.Clients, &s.analytics.Clients} {
 			clients.CORSOrigins = []string{"*"}

@@ -339,7 +339,7 @@ func TestM1SettingsReachTheServices(t *testing.T) {
 		t.Error("rate_limit_shared did not reach all")
 	}
 	for setting, got := range map[string]string{
-		"LATCHKEY_ADMIN_SECRET": made.AdminSecret, "LATCHKEY_ADMIN_API_KEY": made.AdminAPIKey,
+		"LATCHKEY_ADMIN_SECRET": made.AdminSecret, "LATCHKEY_ADMIN_API_KEY": set.admin.AdminAPIKey.Reveal(),
 		"LATCHKEY_MASTER_KEY": made.MasterKey,
 	} {
 		if got != goodSettings[setting] {

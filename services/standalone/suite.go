@@ -45,7 +45,7 @@ type suite struct {
 }
 
 func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
-	return &suite{
+	s := &suite{
 		settings: set,
 		data:     data,
 		logs:     logs,
@@ -54,6 +54,8 @@ func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
 		public:   httpx.InProcess{},
 		internal: httpx.InProcess{},
 	}
+	set.admin.KeepOwner = s.keepAdminKey
+	return s
 }
 
 // busSchema is where the bus of the process keeps its dead letters.

@@ -47,9 +47,15 @@ column and reason; the rest goes on. docs/import.md lists the columns.
 The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stands in --credentials.`,
 		Example: "  admin import --dry-run licenses.csv\n  admin import --from licensespring --url " +
 			"https://admin.example licenses.csv",
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(fmt.Errorf("name one file: %s FILE", Name))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	set := cmd.Flags()
 	set.StringVar(&f.from, "from", Generic, "what wrote the file: csv (columns as in docs/import.md) or licensespring")
 	set.BoolVar(&f.dryRun, "dry-run", false, "tell what an import would do, and do nothing")
@@ -128,9 +134,17 @@ func (f *flags) summary(out io.Writer, work *run, err error) {
 	fmt.Fprintf(out, "%s: %d created, %d updated, %d unchanged, %d here and different, %d refused\n",
 		did, c.created, c.updated, c.unchanged, c.differs, c.refused)
 	if len(work.made) > 0 {
-		fmt.Fprintf(out, "products that are not there and would be made: %s\n",
-			strings.Join(slices.Sorted(maps.Keys(work.made)), ", "))
+		fmt.Fprintf(out, "products that are not there and would be made: %s\n", quoted(work.made))
 	}
+}
+
+// quoted are names in their order, which may have commas.
+func quoted(names map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		list = append(list, strconv.Quote(name))
+	}
+	return strings.Join(list, ", ")
 }
 
 // target is where to import to, and the key for it.

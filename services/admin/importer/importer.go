@@ -97,9 +97,6 @@ func (r *run) check(next *row) *problem {
 			next.members[name] = value
 		}
 	}
-	if p, _ := next.members["product"].(string); r.dryRun && p != "" && !r.known[p] {
-		r.made[p] = true
-	}
 	key := maphash.String(r.seed, strings.ToLower(next.key))
 	if r.seen[key] && !next.rest && !r.update {
 		return next.origin("license_key").
@@ -153,6 +150,9 @@ func (r *run) count(b *row, res *result) error {
 	switch res.Outcome {
 	case "created":
 		r.counts.created++
+		if p, _ := b.members["product"].(string); r.dryRun && p != "" && !r.known[p] {
+			r.made[p] = true
+		}
 	case "updated":
 		r.counts.updated++
 	case "unchanged":

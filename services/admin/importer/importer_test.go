@@ -3,6 +3,7 @@ package importer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 // api answers imports, and keeps what it was asked.
@@ -285,12 +288,38 @@ func TestWrongFiles(t *testing.T) {
 // A dry run names the products that an import would make, for example of a typing error.
 func TestProductsThatAreNotThere(t *testing.T) {
 	a := newAPI(t)
-	file := "license_key,product\nKEY-00001,editor\nKEY-00002,The Editor\nKEY-00003,editro\nKEY-00004,default\n"
+	a.answers["KEY-00005"] = `{"outcome":"failed","error_code":"VALIDATION_ERROR","error":"bad"}`
+	file := "license_key,product\nKEY-00001,editor\nKEY-00002,The Editor\nKEY-00003,\"ed, itro\"\n" +
+		"KEY-00004,default\nKEY-00005,refused\nKEY-00006,editro\n"
 	for args, want := range map[string]bool{"--dry-run": true, "--dry-run=false": false} {
 		said, _, err := a.imports(t, file, args)
-		if err != nil || strings.Contains(said, "would be made: editro\n") != want {
+		if err == nil || errors.As(err, new(*app.ArgumentError)) ||
+			strings.Contains(said, "would be made: \"ed, itro\", \"editro\"\n") != want {
 			t.Errorf("%s: %v %s", args, err, said)
 		}
+	}
+}
+
+// What the command is told wrong is told apart from what the file has wrong.
+func TestWrongArguments(t *testing.T) {
+	a := newAPI(t)
+	for _, args := range [][]string{
+		{}, {"a.csv", "b.csv"}, {"--dryrun", "a.csv"}, {"--map", "foo", "a.csv"}, {"--from", "x", "a.csv"},
+		{"--url", "x", "a.csv"}, {"/nowhere/a.csv", "--url", a.URL},
+	} {
+		t.Setenv("LATCHKEY_ADMIN_API_KEY", "good")
+		if err := Run(t.Context(), args, io.Discard, io.Discard); !errors.As(err, new(*app.ArgumentError)) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	t.Setenv("LATCHKEY_ADMIN_API_KEY", "bad")
+	file := filepath.Join(t.TempDir(), "a.csv")
+	if err := os.WriteFile(file, []byte("license_key\nKEY-00001\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(t.Context(), []string{"--url", a.URL, file}, io.Discard, io.Discard)
+	if err == nil || !strings.HasSuffix(err.Error(), "no admin key") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -107,11 +107,16 @@ func (t *target) call(ctx context.Context, body []byte) (results []result, again
 // refused is what the API says against a whole call.
 func refused(status string, raw []byte) error {
 	var e struct {
-		Error   string          `json:"error"`
-		Details json.RawMessage `json:"details"`
+		Error   string                     `json:"error"`
+		Details map[string]json.RawMessage `json:"details"`
 	}
 	if json.Unmarshal(raw, &e) != nil || e.Error == "" {
 		return fmt.Errorf("the admin service answered %s", status)
 	}
-	return fmt.Errorf("the admin service answered %s: %s %s", status, e.Error, e.Details)
+	err := fmt.Errorf("the admin service answered %s: %s", status, e.Error)
+	if len(e.Details) > 0 {
+		details, _ := json.Marshal(e.Details) // was JSON
+		err = fmt.Errorf("%w %s", err, details)
+	}
+	return err
 }
