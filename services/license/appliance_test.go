@@ -236,6 +236,11 @@ func TestAnUnlicensedApplianceServesNoLicenses(t *testing.T) {
 		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}", w.bearer(id, "pc")...),
 			http.StatusForbidden, errcode.ApplianceNotLicensed)
 		w.wantRefused(w.delegated("key", "pc"), http.StatusBadRequest, errcode.ApplianceNotLicensed)
+		explained := w.explain(as(key, "pc", `,"operation":"activate"`))
+		w.agrees(explained, w.post("activate", device(key, "pc")))
+		if first := explained.body["checks"].([]any)[0].(map[string]any); first["check"] != "installation_licensed" {
+			w.t.Errorf("explain begins with %v", first)
+		}
 		spring := w.call(http.MethodGet, "/api/v4/check_license", "")
 		if spring.status != http.StatusBadRequest || spring.body["code"] != "appliance_not_licensed" {
 			w.t.Errorf("LicenseSpring: %d %s", spring.status, spring.raw)

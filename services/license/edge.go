@@ -196,12 +196,16 @@ func (s *Service) requireLicense(c *gin.Context) {
 	}
 }
 
-func (s *Service) rpcDeps() rpc.Deps {
-	d := rpc.Deps{Seats: s.seats, Catalog: s.store, Clock: s.Clock}
-	if s.appliance != nil {
-		d.Admit = s.appliance.Admit
+// admit refuses to serve licenses while this installation is not licensed itself; nil where edge mode is off.
+func (s *Service) admit() func(context.Context) error {
+	if s.appliance == nil {
+		return nil
 	}
-	return d
+	return s.appliance.Admit
+}
+
+func (s *Service) rpcDeps() rpc.Deps {
+	return rpc.Deps{Seats: s.seats, Catalog: s.store, Clock: s.Clock, Admit: s.admit()}
 }
 
 // edgeJobs keep up what is known of the license of this installation itself. Reading it does not wait for the upstream.

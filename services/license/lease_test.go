@@ -54,14 +54,20 @@ func TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement(t *testing.T) {
 		for _, free := range []bool{true, false} {
 			ended := w.renew(late)
 			w.want(ended, http.StatusConflict, "LEASE_RELEASED")
-			explained := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain", renewal)
-			w.want(explained, http.StatusConflict, "LEASE_RELEASED")
-			for _, said := range []answer{ended, explained} {
-				if said.body["details"].(map[string]any)["slot_free"] != free {
-					t.Errorf("free: %v, said %s", free, said.raw)
+			explained := w.explain(renewal)
+			w.agrees(explained, ended)
+			for _, said := range []any{ended.body["details"], explained.failed()["observed"]} {
+				if said.(map[string]any)["slot_free"] != free {
+					t.Errorf("free: %v, said %v", free, said)
 				}
 			}
 			w.checkOut(key, "pc-2", `"entitlement":"x"`)
+		}
+		full := w.checkOut(key, "pc-3", `"entitlement":"x"`)
+		w.want(full, http.StatusForbidden, "LEASE_LIMIT_EXCEEDED")
+		if full.body["details"].(map[string]any)["entitlement"] != "x" ||
+			!strings.Contains(full.body["error"].(string), "of this entitlement") {
+			t.Errorf("of the license eight slots are free: %s", full.raw)
 		}
 		for member, code := range map[string]string{
 			`"hardware_id":"pc-2"`: "LEASE_NOT_FOUND", `"hardware_id":"pc-1","user":"ada"`: "VALIDATION_ERROR",

@@ -3,6 +3,7 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,7 +115,7 @@ func disagreement(explained, called answer) string {
 	if explained.body["error_code"] != code {
 		return fmt.Sprintf("explained as %v, answered %s", explained.body["error_code"], called.raw)
 	}
-	if explained.status != http.StatusOK { // what is no call is no question
+	if explained.status != http.StatusOK { // what is no call is no question, whatever the license
 		if explained.status != called.status || explained.body["error"] != reason {
 			return fmt.Sprintf("explained with %s, answered %s", explained.raw, called.raw)
 		}
@@ -165,6 +166,90 @@ func TestExplainUnknownAndLater(t *testing.T) {
 		got := w.ask(w.front(ada), http.MethodPost, "/api/v1/admin/explain", bad)
 		w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
 	}
+}
+
+// TestExplainWithoutAddress: nothing that only an address could refuse is said to pass.
+func TestExplainWithoutAddress(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, walled := w.with(`"networks":{"allow":["198.51.100.0/24"]}`)
+		_, plain := w.create(5, 0)
+		asks := func(key, more, verdict, check string) {
+			t.Helper()
+			got := w.explain(as(key, "pc", more+`,"operation":"activate"`))
+			unasked := ""
+			for _, c := range got.body["checks"].([]any) {
+				if c := c.(map[string]any); c["passed"] == nil && c["remedy"] == "send its address" {
+					unasked += c["check"].(string)
+				}
+			}
+			if got.body["verdict"] != verdict || unasked != check {
+				t.Errorf("%s%s is %s: %s", key, more, verdict, got.raw)
+			}
+		}
+		w.want(w.post("activate", as(walled, "pc", "")), http.StatusForbidden, "ENVIRONMENT_NOT_ALLOWED")
+		asks(walled, "", "undecided", "environment_allowed")
+		asks(walled, `,"address":"198.51.100.7"`, "allowed", "")
+		asks(walled, `,"address":"192.0.2.7"`, "refused", "")
+		asks(plain, "", "allowed", "")
+		block := w.ask(w.admin, http.MethodPost, "/api/v1/admin/blocks", `{"network":"192.0.2.0/24","reason":"abuse"}`)
+		w.want(block, http.StatusCreated, "")
+		asks(plain, "", "undecided", "not_blocked")
+		asks(plain, `,"address":"192.0.2.7"`, "refused", "")
+	})
+}
+
+// TestExplainTakesWhatTheCallsTake: bodies of calls are pasted as they are.
+func TestExplainTakesWhatTheCallsTake(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.with(`"max_offline_hours":10,"counters":[{"name":"c","limit":5}],` +
+			`"floating":{"slots":1,"activation":"none"}`)
+		w.activate(key, "pc")
+		const public = `"device_public_key":"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="`
+		for _, call := range []struct{ operation, more string }{
+			{"validate", `,"nonce":"n","entitlements":["x"],"operation_id":"o"`},
+			{"validate", `,"consume":{"c":-1}`},
+			{"consume", `,"counter":"c","amount":-1`},
+			{"consume", `,"counter":"nosuch"`},
+			{"consume", ""},
+			{"consume", `,"counter":"c","entitlement":"x"`},
+			{"file", `,"nonce":"n","valid_hours":5,"encrypt":true,` + public},
+			{"file", `,"valid_hours":11`},
+			{"file", `,"device_public_key":"x"`},
+			{"lease", `,"session_id":"s"`},
+		} {
+			body := as(key, "pc", call.more)
+			explained := w.ask(w.admin, http.MethodPost, "/api/v1/admin/explain",
+				as(key, "pc", call.more+`,"operation":"`+call.operation+`"`))
+			called := w.post(endpoints[call.operation], body)
+			w.agrees(explained, called)
+			if explained.status != http.StatusOK {
+				if diff := cmp.Diff(called.body["details"], explained.body["details"]); diff != "" {
+					t.Errorf("%s: other members are wrong:\n%s", body, diff)
+				}
+			}
+		}
+	})
+}
+
+// TestExplainLaterWithLeases: a lease counts until it ends.
+func TestExplainLaterWithLeases(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.floating(`{"slots":1,"lease_seconds":60,"activation":"none"}`)
+		w.must(w.checkOut(key, "pc"), http.StatusCreated)
+		for after, code := range map[time.Duration]any{time.Second: nil, 2 * time.Minute: "DEVICE_NOT_ACTIVATED"} {
+			for _, operation := range []string{"validate", "token"} {
+				got := w.explain(as(key, "pc", fmt.Sprintf(`,"at":%q,"operation":%q`, w.at(after), operation)))
+				if got.body["error_code"] != code {
+					t.Errorf("%s after %v: %s", operation, after, got.raw)
+				}
+			}
+		}
+		refused := w.post("consume", as(key, "other", `,"counter":"c"`))
+		w.want(refused, http.StatusForbidden, "DEVICE_NOT_ACTIVATED")
+		if said := refused.body["error"].(string); !strings.HasSuffix(said, "take one first") {
+			t.Errorf("a device of a license whose leases need no seat hears: %s", said)
+		}
+	})
 }
 
 // TestAnswersSayHowTheLicenseStands: validate and activate tell of a trial, of the start that is to come, and of grace.

@@ -28,8 +28,7 @@ func (s *Service) routes(cfg Config) {
 	files := &licensefile.Files{
 		Store: s.store, Seats: s.seats, Keys: s.fileKeys, Signers: licensefile.NewSigners(s.Clock), Clock: s.Clock,
 	}
-	passwords := user.NewPasswords()
-	signIns := s.signIns(passwords)
+	signIns := s.signIns(user.NewPasswords())
 	dialects := s.dialects(cfg, signIns)
 	public := s.PublicEngine(app.Public{
 		OpenAPI: openapi.License, CORSOrigins: cfg.CORSOrigins, Errors: errorWriters(dialects),
@@ -42,7 +41,7 @@ func (s *Service) routes(cfg Config) {
 		}
 		d.routes(s.whileLicensed(public))
 	}
-	manage.New(s.manageDeps(files, passwords)).Routes(s.InternalEngine())
+	manage.New(s.manageDeps(files, signIns)).Routes(s.InternalEngine())
 	s.Mount(rpc.NewHandler(s.rpcDeps(), s.ForPeers(rpc.Callers)...))
 }
 
@@ -69,9 +68,9 @@ func (s *Service) apiDeps(cfg Config, files *licensefile.Files, signIns *user.Si
 	}
 }
 
-func (s *Service) manageDeps(files *licensefile.Files, passwords *user.Passwords) manage.Deps {
+func (s *Service) manageDeps(files *licensefile.Files, signIns *user.SignIns) manage.Deps {
 	customers := &customer.Customers{Store: s.store, Clock: s.Clock}
-	users := &user.Users{Store: s.store, Licenses: s.licenses, Passwords: passwords, Clock: s.Clock}
+	users := &user.Users{Store: s.store, Licenses: s.licenses, Passwords: signIns.Passwords, Clock: s.Clock}
 	return manage.Deps{
 		Licenses:      s.licenses,
 		Seats:         s.seats,
@@ -81,11 +80,13 @@ func (s *Service) manageDeps(files *licensefile.Files, passwords *user.Passwords
 		Blocks:        &block.Blocks{Store: s.store, Clock: s.Clock},
 		Customers:     customers,
 		Users:         users,
+		SignIns:       signIns,
 		Groups:        &group.Groups{Store: s.store, Licenses: s.licenses, Clock: s.Clock},
 		Products:      &catalog.Products{Store: s.store, Clock: s.Clock},
 		Policies:      &catalog.Policies{Store: s.store, Clock: s.Clock, ShortLeases: s.licenses.ShortLeases},
 		Files:         files,
 		WhileLicensed: s.requireLicense,
+		Admit:         s.admit(),
 		DelegatedKeys: s.delegation(),
 		Delegation: &delegation.Organisations{
 			Store: s.store, Licenses: s.licenses, Catalog: s.store, Tokens: s.fileKeys, Clock: s.Clock,

@@ -134,6 +134,8 @@ func (w *world) explainsUsers(id, key, eve string) {
 	for _, active := range []bool{true, false} {
 		w.update(id, fmt.Sprintf(`{"is_active":%v}`, active))
 		for user, token := range tokens {
+			alone := text(map[string]any{"user_token": token, "hardware_id": "pc"})
+			w.agrees(w.explain(alone), w.post("validate", alone))
 			for member, value := range map[string]string{"license_id": id, "license_key": key} {
 				named := map[string]any{member: value, "hardware_id": "pc"}
 				for operation, endpoint := range endpoints {
@@ -142,7 +144,10 @@ func (w *world) explainsUsers(id, key, eve string) {
 					if operation == "consume" {
 						call["counter"], question["counter"] = "exports", "exports"
 					}
-					w.agrees(w.explain(text(question)), w.post(endpoint, text(call)))
+					called := w.post(endpoint, text(call))
+					w.agrees(w.explain(text(question)), called)
+					call["operation"] = operation // the body of the call, pasted
+					w.agrees(w.explain(text(call)), called)
 				}
 			}
 		}

@@ -40,12 +40,7 @@ func (a *API) bindConsume(c *gin.Context) (*consumeRequest, error) {
 	}
 	f := apierr.Fields{}
 	req.deviceRequest.check(f)
-	switch {
-	case req.Counter == "" && req.Entitlement == "":
-		f.Add("counter", "is required, or entitlement")
-	case req.Counter != "" && req.Entitlement != "":
-		f.Add("counter", "must not be sent with entitlement, which has a counter of its own")
-	}
+	wire.CounterProblems(f, req.Counter, req.Entitlement)
 	f.MaxLen("counter", req.Counter, maxText)
 	f.MaxLen("entitlement", req.Entitlement, maxText)
 	f.MaxLen("operation_id", req.OperationID, maxText)
@@ -69,7 +64,7 @@ func (r *consumeRequest) use() counter.Use {
 	if r.Amount != nil {
 		amount = *r.Amount
 	}
-	u := counter.Use{OperationID: r.OperationID}
+	u := counter.Use{OperationID: r.OperationID, Member: "amount"}
 	if r.Entitlement != "" {
 		u.Entitlement, u.Amount = r.Entitlement, amount
 	} else {

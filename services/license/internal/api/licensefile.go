@@ -56,16 +56,7 @@ func (a *API) licenseFile(c *gin.Context) error {
 
 func (r *fileRequest) check(f apierr.Fields) {
 	r.deviceRequest.check(f)
-	if r.DevicePublicKey == "" {
-		return
-	}
-	der, err := base64.StdEncoding.DecodeString(r.DevicePublicKey)
-	if err == nil {
-		r.publicKey, err = file.ParsePublicKey(der)
-	}
-	if err != nil {
-		f.Add("device_public_key", "must be the base64 of an Ed25519 public key, its 32 bytes or in DER")
-	}
+	r.publicKey = wire.DevicePublicKey(f, r.DevicePublicKey)
 }
 
 type fileKeysResponse struct {

@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,8 @@ type Use struct {
 	// Entitlement is consumed where Amounts is empty: Amount counts on its counter.
 	Entitlement string
 	Amount      int64
+	// Member is the member of the request with the amount, where it names one counter.
+	Member string
 	// OperationID names the operation within the license, empty for one that cannot be repeated or undone.
 	OperationID string
 	// Required are further entitlements that must be granted.
@@ -188,7 +191,7 @@ func (l *Ledger) needs(u Use, now time.Time) (licensing.Needs, error) {
 		amounts = map[string]int64{e.Counter: u.Amount}
 	}
 	for _, name := range slices.Sorted(maps.Keys(amounts)) {
-		n, err := l.need(name, amounts[name], now)
+		n, err := l.need(name, amounts[name], cmp.Or(u.Member, "consume."+name), now)
 		if err != nil {
 			return needs, err
 		}
@@ -211,13 +214,13 @@ func (l *Ledger) entitlementsOf(counter string, now time.Time) (codes []string) 
 	return codes[:min(1, len(codes))]
 }
 
-func (l *Ledger) need(name string, amount int64, now time.Time) (licensing.CounterNeed, error) {
+func (l *Ledger) need(name string, amount int64, member string, now time.Time) (licensing.CounterNeed, error) {
 	t := l.License.Counter(name)
 	if t == nil {
 		return licensing.CounterNeed{}, errUnknown.With("counter", name)
 	}
 	if amount < 0 && !t.AllowNegative {
-		return licensing.CounterNeed{}, apierr.InvalidField(name,
+		return licensing.CounterNeed{}, apierr.InvalidField(member,
 			"must not be negative: this counter allows no giving back")
 	}
 	c, _ := l.counter(t, now)

@@ -11,7 +11,7 @@ var (
 	errUnknown = apierr.New(apierr.Invalid, errcode.CounterNotFound,
 		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
-		"this entitlement names no counter, so nothing of it can be consumed")
+		"this entitlement names no counter, so nothing of it can be consumed; name a counter instead")
 	errReportSignature = apierr.New(apierr.Unauthenticated, errcode.InvalidSignature,
 		"the usage report is not signed by the key that this device sent with its last request for a license file; "+
 			"ask for a file with device_public_key first")

@@ -10,7 +10,7 @@ import (
 // The reasons why a lease cannot be had, renewed or given back, beside the verdicts of package licensing.
 var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.LeaseNotFound,
-		"the license has no such lease, or it ended long ago")
+		"the license has no such lease, or it ended long ago; take another")
 	ErrExpired = apierr.New(apierr.Conflict, errcode.LeaseExpired,
 		"the lease has expired, because it was not renewed in time; take another")
 	ErrReleased = apierr.New(apierr.Conflict, errcode.LeaseReleased, "the lease was given back; take another")

@@ -91,8 +91,9 @@ func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.Licens
 		License:    licensing.Snapshot(v.License, v.Now),
 	}
 	if reason.Is(licensing.ErrLeaseLimit) {
-		e.Slots, e.InUse, e.EarliestEnd = int32(v.Lease.Slots), int32(v.Lease.InUse),
-			event.Timestamp(v.Lease.EarliestEnd)
+		taken := v.Lease.Taken()
+		e.Slots, e.InUse = int32(taken.Slots), int32(taken.InUse)
+		e.EarliestEnd = event.Timestamp(taken.EarliestEnd)
 	}
 	return e
 }

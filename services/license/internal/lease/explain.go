@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -22,20 +23,22 @@ func (s *Leases) Facts(ctx context.Context, r *licensing.Request, wanted Request
 	return p.checkBorrow(wanted.BorrowUntil)
 }
 
-// RenewalFacts is Facts for the renewal of a lease. Errors: ErrNotFound, also for the lease of another device, and
-// EndedError.
-func (s *Leases) RenewalFacts(ctx context.Context, r *licensing.Request, leaseID string) error {
+// RenewalFacts is Facts for the renewal of a lease, and answers whether it is live: licensing.Condition refuses with
+// ErrNotFound, also for the lease of another device, and as EndedError does.
+func (s *Leases) RenewalFacts(ctx context.Context, r *licensing.Request, leaseID string) (*licensing.Condition, error) {
 	p, err := s.Store.PeekLeases(ctx, Call{LicenseID: r.License.ID, LeaseID: leaseID}, r.Now)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	live := &licensing.Condition{Check: "lease_live", Before: "hardware_id_unique"}
 	l, err := p.find(leaseID)
-	if err == nil && l.HardwareID != r.HardwareID {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return err
+	if err != nil || l.HardwareID != r.HardwareID {
+		live.Refusal = ErrNotFound
+		return live, nil
 	}
 	p.complete(r, wish{Holder: l.Holder, held: l, entitlement: l.Entitlement})
-	return p.ended(l)
+	if ended := new(EndedError); errors.As(p.ended(l), &ended) {
+		live.Refusal, live.Observed = ended.reason, map[string]any{"slot_free": ended.SlotFree}
+	}
+	return live, nil
 }

@@ -98,10 +98,9 @@ func (p *Pool) judge(w wish) error {
 // complete adds to a request for a lease what it needs of the leases.
 func (p *Pool) complete(r *licensing.Request, w wish) {
 	r.Lease = &licensing.LeaseNeed{
-		Borrows:     w.borrows,
-		Held:        w.held != nil,
-		InUse:       p.InUse,
-		EarliestEnd: p.EarliestEnd,
+		Borrows: w.borrows,
+		Held:    w.held != nil,
+		SlotUse: licensing.SlotUse{InUse: p.InUse, EarliestEnd: p.EarliestEnd},
 	}
 	if f := p.License.Floating; f != nil {
 		r.Lease.Slots, r.Lease.Evicts = f.Slots, len(p.evictable()) >= p.excess()
@@ -123,8 +122,8 @@ func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code stri
 	if e.Slots == 0 || used.InUse < e.Slots || held != nil && held.Entitlement == code {
 		return
 	}
-	need.Slots, need.InUse, need.EarliestEnd = e.Slots, used.InUse, used.EarliestEnd
-	need.Held, need.Evicts = false, false
+	need.Entitlement = code
+	need.Entitled = licensing.SlotUse{Slots: e.Slots, InUse: used.InUse, EarliestEnd: used.EarliestEnd}
 }
 
 // claim counts a lease that claims an entitlement, or with -1 one that does so no more.

@@ -91,11 +91,10 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	if err != nil {
 		return File{}, err
 	}
-	if r.Encrypt && (c.User != nil || c.Enrollment != nil) {
-		return File{}, apierr.InvalidField("encrypt",
-			"needs the license key, which alone opens such a file; an enrollment key or a user_token does not")
-	}
 	r.ByMachine = true
+	if err := r.readable(c.User != nil || c.Enrollment != nil); err != nil {
+		return File{}, err
+	}
 	made, err := s.issue(ctx, licenseID, r, c, nil)
 	if err != nil {
 		s.Seats.ActivationRefused(s.Clock.Now(), licenseID, key, c, err)
@@ -103,21 +102,51 @@ func (s *Files) IssueByKey(ctx context.Context, key string, r Request, c licensi
 	return made, err
 }
 
-func (r *Request) check() error {
-	bad := apierr.Fields{}
+// Problems notes what is wrong with the members of a request that devices send, too.
+func (r *Request) Problems(bad apierr.Fields) {
 	if r.Hours != nil {
 		bad.Range("valid_hours", *r.Hours, 1, maxHours)
 	}
+	bad.MaxLen("nonce", r.Nonce, file.MaxNonce)
+}
+
+func (r *Request) check() error {
+	bad := apierr.Fields{}
+	r.Problems(bad)
 	if r.HardwareIDs != nil && (len(r.HardwareIDs) == 0 || len(r.HardwareIDs) > MaxMachines) {
 		bad.Add("hardware_ids", fmt.Sprintf(
 			"must have 1 to %d entries; leave it out for a file that any machine may use", MaxMachines))
 	}
-	bad.MaxLen("nonce", r.Nonce, file.MaxNonce)
 	if err := bad.Err(); err != nil {
 		return err
 	}
 	slices.Sort(r.HardwareIDs)
 	r.HardwareIDs = slices.Compact(r.HardwareIDs)
+	return nil
+}
+
+// Fits tells whether a machine may have such a file of a license, as far as the verdict does not decide. keyless tells
+// that it came by an enrollment key or a user token. Errors: VALIDATION_ERROR.
+func (r *Request) Fits(l *licensing.License, keyless bool) error {
+	if err := r.readable(keyless); err != nil {
+		return err
+	}
+	return r.short(l)
+}
+
+func (r *Request) readable(keyless bool) error {
+	if r.Encrypt && keyless {
+		return apierr.InvalidField("encrypt",
+			"needs the license key, which alone opens such a file; an enrollment key or a user_token does not")
+	}
+	return nil
+}
+
+func (r *Request) short(l *licensing.License) error {
+	if most := l.MaxOfflineHours; r.ByMachine && r.Hours != nil && *r.Hours > most {
+		return apierr.InvalidField("valid_hours",
+			fmt.Sprintf("must be from 1 to %d, the license's max_offline_hours", most))
+	}
 	return nil
 }
 
@@ -205,9 +234,8 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 			return licensing.File{}, err
 		}
 	}
-	if most := ch.License.MaxOfflineHours; r.ByMachine && r.Hours != nil && *r.Hours > most {
-		return licensing.File{}, apierr.InvalidField("valid_hours",
-			fmt.Sprintf("must be from 1 to %d, the license's max_offline_hours", most))
+	if err := r.short(&ch.License); err != nil {
+		return licensing.File{}, err
 	}
 	f.ExpiresAt = r.end(&ch.License, f.IssuedAt)
 	ch.IssueFile(f, c, now)

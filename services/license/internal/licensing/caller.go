@@ -73,6 +73,21 @@ func (c Caller) around(l *License, deviceID string, now time.Time) *Surroundings
 	return around
 }
 
+// unasked are the names of the checks that could refuse the caller if only its address were known.
+func (c Caller) unasked(l *License, now time.Time) (names []string) {
+	if _, err := netip.ParseAddr(c.IP); err == nil {
+		return nil
+	}
+	suspect := Suspect{LicenseID: l.ID, Product: l.Product, Now: now}
+	if c.blocks != nil && c.blocks.FindNetwork(suspect) != nil {
+		names = append(names, checkBlocks)
+	}
+	if rules := l.rules(); rules.Networks != nil || rules.Countries != nil && c.geo != nil {
+		names = append(names, checkEnvironment)
+	}
+	return names
+}
+
 // block is what blocks the caller, nil for nothing.
 func (c Caller) block(l *License, deviceID string, now time.Time) *Block {
 	if c.blocks == nil {

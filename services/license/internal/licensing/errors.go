@@ -104,6 +104,13 @@ var (
 var errVersionTooOld = ErrVersionNotCovered.WithMessagef(
 	"this version of the application is older than the vendor admits; update the application")
 
+// errNotLeased is ErrNotActivated where a lease is as good as a seat.
+var errNotLeased = ErrNotActivated.WithMessagef("the device has no lease of the license; take one first")
+
+// errEntitlementSlots is ErrLeaseLimit for the slots of an entitlement.
+var errEntitlementSlots = ErrLeaseLimit.WithMessagef(
+	"all slots of this entitlement are taken; wait until one is given back or ends")
+
 // errTargetSeated is ErrActivated for a transfer.
 var errTargetSeated = ErrActivated.WithMessagef(
 	"to_hardware_id has a seat of its own on this license, so nothing was moved; " +

@@ -12,25 +12,37 @@ import (
 
 // Question is a call that is to be explained, not made.
 type Question struct {
-	// LicenseID or Key names the license.
+	// LicenseID or Key names the license; where neither does, it is the one of the user whom Client has.
 	LicenseID string
 	Key       *string
 	Operation Operation
-	// Client is what the call says of the application and its device.
+	// Client is what the call says of the application and its device, and the user whom its token proves.
 	Client Client
 	// User is the e-mail of who would have signed in, empty for nobody.
 	User string
-	// Facts adds what other packages know of the request, such as counters and leases; nil for nothing. A refusal of
-	// the call that is no verdict is its error.
-	Facts func(ctx context.Context, r *Request) error
+	// Facts adds what other packages know of the request, such as counters and leases, and answers what the call asks
+	// beside the verdict, nil for nothing; it may be nil. What it calls wrong is no question.
+	Facts func(ctx context.Context, r *Request) (*Condition, error)
 	// At is the instant of the call; zero for now.
 	At time.Time
+	// unasked are the checks that could refuse if only it were known from where the call comes.
+	unasked []string
+}
+
+// Condition is what a call asks of a license that is none of the checks.
+type Condition struct {
+	// Check is its name, and Before that of the check before which the call asks it.
+	Check, Before string
+	// Refusal is nil where the condition is met.
+	Refusal  *apierr.Error
+	Observed any
 }
 
 // Explanation is the verdict on a call with all that led to it.
 type Explanation struct {
-	// Refusal is nil where the call would be allowed.
-	Refusal *apierr.Error
+	// Refusal is nil where nothing that could be asked refuses the call; Undecided tells that something could not.
+	Refusal   *apierr.Error
+	Undecided bool
 	// Checks are those that the call asks, in their order. Those after the first that fails decide nothing any more.
 	Checks []Answer
 	// License is nil where none has the key or id, Device where it was never seen on the license.
@@ -42,18 +54,23 @@ type Explanation struct {
 // Answer is what one check says.
 type Answer struct {
 	Check string
-	// Passed is nil where there is no license to ask about.
+	// Passed is nil where there is no license to ask about, or no address.
 	Passed          *bool
 	Observed, Limit any
-	// Reason is the message that the refused call answers, Remedy the part of it that says what to do; both are empty
-	// where the check passed.
+	// Reason is the message that the refused call answers, or what the question lacks; Remedy is the part of it that
+	// says what to do. Both are empty where the check passed.
 	Reason, Remedy string
 }
+
+// noAddress is the reason of a check that was not asked and could refuse.
+const noAddress = "the question does not say from where the call comes, so this was not asked; send its address"
 
 // Explainer tells what calls would be answered. It goes their way on copies, of which nothing is written.
 type Explainer struct {
 	Seats   *Seats
 	Catalog Catalog
+	// Admit refuses all calls while this installation is not licensed itself; nil where it need not be.
+	Admit func(context.Context) error
 }
 
 // Explain tells what a call would be answered and why. Errors: those of the call that are no verdicts.
@@ -62,6 +79,9 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 		q.At = s.Seats.Clock.Now()
 	}
 	e := Explanation{At: q.At}
+	if err := s.admitted(ctx, &e); err != nil {
+		return Explanation{}, err
+	}
 	ch, err := s.asked(ctx, &q)
 	if err == nil {
 		e.named(&ch.License, &q)
@@ -69,11 +89,14 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 			err = ErrNotFound
 		}
 	}
-	if errors.Is(err, ErrNotFound) {
+	if unknown := errors.Is(err, ErrNotFound); unknown || e.nobody(err) {
 		if q.Operation == OperationFile {
 			q.Operation |= OperationActivate // nobody is known to have a seat
 		}
-		e.judge(Request{Operation: q.Operation, Now: q.At})
+		if !unknown {
+			e.Checks = append(e.Checks, Answer{Check: checks[0].name})
+		}
+		e.judge(Request{Operation: q.Operation, Now: q.At}, &q, nil)
 		return e, nil
 	}
 	if err != nil {
@@ -92,23 +115,47 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 		}
 		e.Device, r.HardwareID = &d, d.HardwareID
 	}
-	err = e.complete(ctx, r, q.Facts)
+	err = e.complete(ctx, r, &q)
 	return e, err
+}
+
+// admitted asks whether this installation serves licenses, which is asked before all else.
+func (s *Explainer) admitted(ctx context.Context, e *Explanation) error {
+	if s.Admit == nil {
+		return nil
+	}
+	c := Condition{Check: "installation_licensed"}
+	if err := s.Admit(ctx); err != nil {
+		if !errors.As(err, &c.Refusal) || c.Refusal.Kind != apierr.Forbidden {
+			return err
+		}
+		c.Observed = c.Refusal.Details["status"]
+	}
+	e.add(c.answer(), c.Refusal)
+	return nil
 }
 
 // asked is the license of a question with the device that it names; it puts down who came by an enrollment key, or has
 // signed in.
 func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err error) {
-	if q.Key != nil {
+	switch {
+	case q.Key != nil:
 		q.LicenseID, q.Client.Enrollment, err = s.Catalog.ByKey(ctx, *q.Key, q.At)
+	case q.LicenseID == "" && q.Client.User == nil:
+		err = ErrCredentials
+	case q.LicenseID == "":
+		q.LicenseID, err = q.Client.User.license()
 	}
 	if err == nil {
 		ch, err = s.Catalog.Peek(ctx, q.LicenseID, []string{q.Client.HardwareID})
 	}
-	if err != nil || q.User == "" {
-		return ch, err
+	if err != nil {
+		return nil, err
 	}
-	u, err := s.Catalog.UserOf(ctx, &ch.License, q.User)
+	u := q.Client.signedIn()
+	if q.User != "" {
+		u, err = s.Catalog.UserOf(ctx, &ch.License, q.User)
+	}
 	if u != nil {
 		q.Client.User = &SignedIn{User: u, LicenseID: ch.License.ID}
 	}
@@ -124,6 +171,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 	if err != nil {
 		return Request{}, err
 	}
+	q.unasked = c.unasked(&ch.License, q.At)
 	d, err := ch.device(c.Client, q.At)
 	if err != nil {
 		return Request{}, err
@@ -135,11 +183,10 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 		return ch.wants(q.Operation, d, c, q.At)
 	}
 	if q.Operation == OperationUse && ch.License.LeaseIsSeat() {
-		lease, err := s.Seats.Lookup.LeasedDevice(ctx, ch.License.ID, q.Client.HardwareID)
+		c.leased, err = s.Catalog.Leased(ctx, ch.License.ID, q.Client.HardwareID, q.At)
 		if err != nil {
 			return Request{}, err
 		}
-		c.leased = lease != nil
 	}
 	return c.Asks(q.Operation, &ch.License, d, q.At), nil
 }
@@ -147,7 +194,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 // named judges the user whom a call names, which happens before anything else: somebody must have signed in, and a
 // license that is named by its id must be one of that user.
 func (e *Explanation) named(l *License, q *Question) {
-	if q.User == "" || q.Client.Trusted {
+	if q.User == "" && q.Client.User == nil || q.Client.Trusted {
 		return
 	}
 	var err error
@@ -157,21 +204,39 @@ func (e *Explanation) named(l *License, q *Question) {
 	case q.Key == nil:
 		_, err = u.license()
 	}
-	for i := range checks {
-		if c := &checks[i]; errors.Is(err, c.refusal) {
-			e.add(c.refused(Request{License: l, User: q.Client.signedIn()}), c.refusal)
+	e.refuse(err, Request{License: l, User: q.Client.signedIn()})
+}
+
+// nobody takes the refusal of a call that names no license, because it proves no user who has one.
+func (e *Explanation) nobody(err error) bool {
+	for _, refusal := range []*apierr.Error{ErrCredentials, ErrUserLocked, ErrNotAssigned} {
+		if errors.Is(err, refusal) {
+			return e.refuse(err, Request{})
 		}
 	}
+	return false
+}
+
+// refuse adds the check that refuses with err, if there is one.
+func (e *Explanation) refuse(err error, r Request) bool {
+	for i := range checks {
+		if c := &checks[i]; errors.Is(err, c.refusal) {
+			e.add(c.refused(r), c.refusal)
+			return true
+		}
+	}
+	return false
 }
 
 // complete judges a request once its facts are known. Facts that nobody gets, because the verdict comes before them,
 // are no error.
-func (e *Explanation) complete(ctx context.Context, r Request, facts func(context.Context, *Request) error) error {
+func (e *Explanation) complete(ctx context.Context, r Request, q *Question) error {
+	var condition *Condition
 	var err error
-	if facts != nil {
-		err = facts(ctx, &r)
+	if q.Facts != nil {
+		condition, err = q.Facts(ctx, &r)
 	}
-	e.judge(r)
+	e.judge(r, q, condition)
 	var bad *apierr.Error
 	if errors.As(err, &bad) && bad.Kind == apierr.Invalid && e.Refusal != nil {
 		return nil
@@ -179,13 +244,21 @@ func (e *Explanation) complete(ctx context.Context, r Request, facts func(contex
 	return err
 }
 
-// judge asks every check of the operation, save what has been asked.
-func (e *Explanation) judge(r Request) {
+// judge asks every check of the operation, save what has been asked, and the condition, nil for none, in its place.
+func (e *Explanation) judge(r Request, q *Question, condition *Condition) {
 	asked := e.Checks
 	for i := range checks {
 		c := &checks[i]
+		if condition != nil && condition.Before == c.name {
+			e.add(condition.answer(), condition.Refusal)
+		}
 		if c.asks(r.Operation) && !slices.ContainsFunc(asked, func(a Answer) bool { return a.Check == c.name }) {
-			e.add(c.answer(r), c.refusal)
+			a := c.answer(r)
+			if a.Passed != nil && *a.Passed && slices.Contains(q.unasked, c.name) {
+				a.Passed, e.Undecided = nil, true
+				a.say(noAddress)
+			}
+			e.add(a, c.refusal)
 		}
 	}
 }
@@ -211,10 +284,24 @@ func (c *check) answer(r Request) Answer {
 	return a
 }
 
+// say gives the answer a reason, which ends with the remedy.
+func (a *Answer) say(reason string) {
+	a.Reason = reason
+	_, a.Remedy, _ = strings.Cut(reason, "; ")
+}
+
+func (c *Condition) answer() Answer {
+	a := Answer{Check: c.Check, Passed: new(c.Refusal == nil), Observed: c.Observed}
+	if c.Refusal != nil {
+		a.say(c.Refusal.Message)
+	}
+	return a
+}
+
 // refused is the answer of a check that r does not pass.
 func (c *check) refused(r Request) Answer {
-	a := Answer{Check: c.name, Passed: new(false), Reason: c.refusal.Message}
-	_, a.Remedy, _ = strings.Cut(a.Reason, "; ")
+	a := Answer{Check: c.name, Passed: new(false)}
+	a.say(c.refusal.Message)
 	if r.License != nil {
 		a.Observed, a.Limit = c.facts(r)
 	}

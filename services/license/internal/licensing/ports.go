@@ -95,6 +95,8 @@ type Catalog interface {
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
 	// ErrNoSuchDevice.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
+	// Leased tells whether a device has a lease that is live at a time, as long as nobody renews it.
+	Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error)
 	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
@@ -253,6 +255,8 @@ type Blocks interface {
 type BlockSet interface {
 	// Find is the block that is in force for a device, nil for none.
 	Find(s Suspect) *Block
+	// FindNetwork is a block of a network that is in force for a device of which the address is not known, nil for none.
+	FindNetwork(s Suspect) *Block
 }
 
 // Geo knows the countries of addresses.

@@ -136,12 +136,28 @@ type LeaseNeed struct {
 	Borrows bool
 	// Held tells that the device has the lease already: it needs no other slot.
 	Held bool
-	// Slots are those that there are, InUse those that are taken, and EarliestEnd is when the first is free again,
-	// unless renewed.
-	Slots, InUse int
-	EarliestEnd  time.Time
+	// SlotUse is that of the slots of the license.
+	SlotUse
 	// Evicts tells that another lease may lose its slot to the device.
 	Evicts bool
+	// Entitlement has slots of its own, of which the lease needs one, and all are taken; empty for none. Entitled is
+	// their use.
+	Entitlement string
+	Entitled    SlotUse
+}
+
+// SlotUse is how many slots there are, how many are taken, and when the first is free again, unless renewed.
+type SlotUse struct {
+	Slots, InUse int
+	EarliestEnd  time.Time
+}
+
+// Taken are the slots of which none is free for the lease.
+func (n *LeaseNeed) Taken() SlotUse {
+	if n.Entitlement != "" {
+		return n.Entitled
+	}
+	return n.SlotUse
 }
 
 // The following take the nil of a call that knows of no lease, as when the verdict is only explained.
@@ -156,4 +172,13 @@ func (n *LeaseNeed) facts() (inUse, slots any) {
 		return nil, nil
 	}
 	return n.InUse, n.Slots
+}
+
+func (n *LeaseNeed) entitlementFull() bool { return n != nil && n.Entitlement != "" }
+
+func (n *LeaseNeed) entitlementFacts() (inUse, slots any) {
+	if !n.entitlementFull() {
+		return nil, nil
+	}
+	return n.Entitled.InUse, n.Entitled.Slots
 }

@@ -88,6 +88,12 @@ type check struct {
 	facts func(Request) (observed, limit any)
 }
 
+// The names of checks that ask for the address of the caller.
+const (
+	checkBlocks      = "not_blocked"
+	checkEnvironment = "environment_allowed"
+)
+
 // checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the
 // only place that decides; SQL that repeats a part of them (store/conditions.go) is tested against them.
 var checks = [...]check{
@@ -171,7 +177,7 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return userID(r), nil },
 	},
 	{
-		name: "not_blocked", refusal: ErrBlocked,
+		name: checkBlocks, refusal: ErrBlocked,
 		passes: func(r Request) bool { return r.Around == nil || r.Around.Block == nil },
 		facts: func(r Request) (any, any) {
 			if r.Around == nil || r.Around.Block == nil {
@@ -181,7 +187,7 @@ var checks = [...]check{
 		},
 	},
 	{
-		name: "environment_allowed", refusal: ErrEnvironment,
+		name: checkEnvironment, refusal: ErrEnvironment,
 		passes: func(r Request) bool { return r.Around.Broken(r.License) == "" },
 		facts:  func(r Request) (any, any) { return r.Around.facts(r.License) },
 	},
@@ -233,9 +239,14 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return r.Lease.borrows(), r.License.borrowMaxHours() },
 	},
 	{
-		// Where a lease needs no seat, a device asks for one without.
 		name: "activated", refusal: ErrNotActivated, of: OperationUse | OperationLease,
-		passes: func(r Request) bool { return r.Seated || r.Operation == OperationLease && r.License.LeaseIsSeat() },
+		passes: func(r Request) bool { return r.Seated || r.License.LeaseIsSeat() },
+		facts:  seated,
+	},
+	{
+		// A device asks for a lease without one.
+		name: "leased_or_activated", refusal: errNotLeased, of: OperationUse,
+		passes: func(r Request) bool { return r.Seated || !r.License.LeaseIsSeat() },
 		facts:  seated,
 	},
 	{
@@ -252,6 +263,11 @@ var checks = [...]check{
 		name: "counter_has_room", refusal: ErrConsumption, of: OperationUse,
 		passes: func(r Request) bool { return r.Full() == nil },
 		facts:  neededCounters,
+	},
+	{
+		name: "entitlement_slot_free", refusal: errEntitlementSlots, of: OperationLease,
+		passes: func(r Request) bool { return !r.Lease.entitlementFull() },
+		facts:  func(r Request) (any, any) { return r.Lease.entitlementFacts() },
 	},
 	{
 		name: "slot_free", refusal: ErrLeaseLimit, of: OperationLease,

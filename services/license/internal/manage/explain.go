@@ -35,8 +35,12 @@ func (m *Manage) explain(c *gin.Context) error {
 	if err := in.check(); err != nil {
 		return err
 	}
-	explainer := licensing.Explainer{Seats: m.Seats, Catalog: m.Catalog}
-	e, err := explainer.Explain(c.Request.Context(), m.question(&in))
+	asked, err := m.question(c.Request.Context(), &in)
+	if err != nil {
+		return err
+	}
+	explainer := licensing.Explainer{Seats: m.Seats, Catalog: m.Catalog, Admit: m.Admit}
+	e, err := explainer.Explain(c.Request.Context(), asked)
 	if err != nil {
 		return err
 	}
@@ -46,8 +50,11 @@ func (m *Manage) explain(c *gin.Context) error {
 
 func newExplanationBody(e *licensing.Explanation) explanationBody {
 	body := explanationBody{Verdict: "allowed", Checks: []answerBody{}}
-	if e.Refusal != nil {
+	switch {
+	case e.Refusal != nil:
 		body.Verdict, body.ErrorCode = "refused", &e.Refusal.Code
+	case e.Undecided:
+		body.Verdict = "undecided"
 	}
 	for _, a := range e.Checks {
 		body.Checks = append(body.Checks, answerBody{

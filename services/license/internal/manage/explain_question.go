@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,7 +13,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
 // question is the body of explain: a call that is to be explained, with the members that the call has.
@@ -24,6 +27,7 @@ type question struct {
 	HardwareID string            `json:"hardware_id" text:"identifier"`
 	Product    string            `json:"product" text:"identifier"`
 	User       string            `json:"user" text:"identifier"`
+	UserToken  string            `json:"user_token" text:"identifier"`
 	AppVersion string            `json:"app_version" text:"identifier"`
 	Components map[string]string `json:"components"`
 	IsVM       bool              `json:"is_vm"`
@@ -39,7 +43,11 @@ type question struct {
 	Entitlement         string           `json:"entitlement" text:"identifier"`
 	BorrowUntil         *time.Time       `json:"borrow_until" time:"end"`
 	// LeaseID asks about the renewal of a lease, for which nothing counts but its device and the address.
-	LeaseID string `json:"lease_id" text:"identifier"`
+	LeaseID         string `json:"lease_id" text:"identifier"`
+	ValidHours      *int   `json:"valid_hours"`
+	Encrypt         bool   `json:"encrypt"`
+	Nonce           string `json:"nonce" text:"identifier"`
+	DevicePublicKey string `json:"device_public_key" text:"identifier"`
 
 	// What follows decides nothing; the calls that are explained have it.
 	Entitlements []string          `json:"entitlements" text:"identifier" max:"100"`
@@ -81,8 +89,14 @@ func (q *question) operation() string {
 
 func (q *question) check() error {
 	bad := apierr.Fields{}
-	if (q.LicenseKey == nil) == (q.LicenseID == nil) {
+	switch {
+	case q.LicenseKey == nil && q.LicenseID == nil && q.UserToken == "":
+		bad.Add("license_key", "license_key, license_id or user_token is required")
+	case q.LicenseKey != nil && q.LicenseID != nil:
 		bad.Add("license_key", "send either license_key or license_id")
+	}
+	if q.User != "" && q.UserToken != "" {
+		bad.Add("user", "send either user or user_token")
 	}
 	if q.LicenseKey != nil {
 		bad.Require("license_key", *q.LicenseKey)
@@ -93,6 +107,8 @@ func (q *question) check() error {
 	q.checkTexts(bad)
 	licensing.ComponentsProblems(bad, "components", q.Components)
 	licensing.VariablesProblems(bad, q.Variables)
+	q.file().Problems(bad)
+	wire.DevicePublicKey(bad, q.DevicePublicKey)
 	if _, err := netip.ParseAddr(q.Address); q.Address != "" && err != nil {
 		bad.Add("address", "must be an IP address")
 	}
@@ -109,7 +125,7 @@ func (q *question) checkTexts(bad apierr.Fields) {
 		"hardware_id": q.HardwareID, "device_name": q.DeviceName, "os_info.name": q.OSInfo.Name,
 		"os_info.version": q.OSInfo.Version, "product": q.Product, "user": q.User, "app_version": q.AppVersion,
 		"session_id": q.SessionID, "counter": q.Counter, "entitlement": q.Entitlement,
-		"operation_id": q.OperationID, "address": q.Address, "lease_id": q.LeaseID,
+		"operation_id": q.OperationID, "address": q.Address, "lease_id": q.LeaseID, "user_token": q.UserToken,
 	} {
 		bad.MaxLen(name, text, maxText)
 	}
@@ -126,8 +142,8 @@ func (q *question) checkAmounts(bad apierr.Fields) {
 	if len(q.Consume) > maxConsumed {
 		bad.Add("consume", fmt.Sprintf("must have at most %d members", maxConsumed))
 	}
-	for _, amount := range q.Consume {
-		checkAmount(bad, "consume", amount)
+	for name, amount := range q.Consume {
+		checkAmount(bad, "consume."+name, amount)
 	}
 	if q.Amount != nil {
 		checkAmount(bad, "amount", *q.Amount)
@@ -154,21 +170,30 @@ func (q *question) checkOperation(bad apierr.Fields) {
 		{"entitlement", q.Entitlement != "", []string{explainConsume, explainLease}},
 		{"borrow_until", q.BorrowUntil != nil, []string{explainLease}},
 		{"lease_id", q.LeaseID != "", []string{explainLease}},
+		{"nonce", q.Nonce != "", []string{explainValidate, explainFile}},
+		{"valid_hours", q.ValidHours != nil, []string{explainFile}},
+		{"encrypt", q.Encrypt, []string{explainFile}},
+		{"device_public_key", q.DevicePublicKey != "", []string{explainFile}},
 	}
 	for _, m := range members {
 		if m.given && !slices.Contains(m.of, q.operation()) {
 			bad.Add(m.name, "goes with operation "+strings.Join(m.of, " or "))
 		}
 	}
-	if q.operation() == explainConsume && (q.Counter == "") == (q.Entitlement == "") {
-		bad.Add("counter", "send either counter or entitlement")
+	if q.operation() == explainConsume {
+		wire.CounterProblems(bad, q.Counter, q.Entitlement)
 	}
-	if q.LeaseID != "" && (q.LicenseID == nil || q.User != "" || q.Entitlement != "" || q.BorrowUntil != nil) {
+	if q.LeaseID != "" && (q.LicenseID == nil || q.User+q.UserToken+q.Entitlement != "" || q.BorrowUntil != nil) {
 		bad.Add("lease_id", "goes with license_id, hardware_id and address alone, which decide on a renewal")
 	}
 }
 
-func (m *Manage) question(q *question) licensing.Question {
+// file is the license file that the call asks for.
+func (q *question) file() *licensefile.Request {
+	return &licensefile.Request{Hours: q.ValidHours, Encrypt: q.Encrypt, Nonce: q.Nonce, ByMachine: true}
+}
+
+func (m *Manage) question(ctx context.Context, q *question) (licensing.Question, error) {
 	asked := licensing.Question{
 		Key:       q.LicenseKey,
 		Operation: operations[q.operation()],
@@ -195,15 +220,33 @@ func (m *Manage) question(q *question) licensing.Question {
 	if q.At != nil {
 		asked.At = *q.At
 	}
-	return asked
+	return asked, m.signIn(ctx, q, &asked)
 }
 
-// facts is what finds out about leases and counters for the operation, nil for nothing.
-func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) error {
+// signIn puts the user whom a user_token proves. One that proves nobody is the e-mail of nobody.
+func (m *Manage) signIn(ctx context.Context, q *question, asked *licensing.Question) error {
+	if q.UserToken == "" {
+		return nil
+	}
+	u, err := m.SignIns.Tokens.Check(ctx, q.UserToken)
+	if errors.Is(err, licensing.ErrCredentials) {
+		asked.User = q.UserToken
+		return nil
+	}
+	asked.Client.User = &licensing.SignedIn{User: u, LicenseID: asked.LicenseID}
+	return err
+}
+
+// facts is what finds out about leases, counters and files for the operation, nil for nothing.
+func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) (*licensing.Condition, error) {
 	switch q.operation() {
+	case explainFile:
+		return func(_ context.Context, r *licensing.Request) (*licensing.Condition, error) {
+			return nil, q.file().Fits(r.License, r.User != nil || r.Enrollment != nil)
+		}
 	case explainLease:
 		if q.LeaseID != "" {
-			return func(ctx context.Context, r *licensing.Request) error {
+			return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
 				return m.Leases.RenewalFacts(ctx, r, q.LeaseID)
 			}
 		}
@@ -211,9 +254,13 @@ func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) er
 		if q.BorrowUntil != nil {
 			wanted.BorrowUntil = *q.BorrowUntil
 		}
-		return func(ctx context.Context, r *licensing.Request) error { return m.Leases.Facts(ctx, r, wanted) }
+		return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
+			return nil, m.Leases.Facts(ctx, r, wanted)
+		}
 	case explainConsume, explainValidate:
-		return func(ctx context.Context, r *licensing.Request) error { return m.Counters.Facts(ctx, r, q.use()) }
+		return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
+			return m.Counters.Facts(ctx, r, q.use())
+		}
 	}
 	return nil
 }
@@ -225,9 +272,9 @@ func (q *question) use() counter.Use {
 	}
 	switch {
 	case q.Entitlement != "":
-		return counter.Use{Entitlement: q.Entitlement, Amount: amount}
+		return counter.Use{Entitlement: q.Entitlement, Amount: amount, Member: "amount"}
 	case q.Counter != "":
-		return counter.Use{Amounts: map[string]int64{q.Counter: amount}}
+		return counter.Use{Amounts: map[string]int64{q.Counter: amount}, Member: "amount"}
 	}
 	return counter.Use{Amounts: q.Consume, Required: q.RequireEntitlements}
 }

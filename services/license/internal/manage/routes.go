@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -36,12 +37,15 @@ type Deps struct {
 	Customers *customer.Customers
 	Groups    *group.Groups
 	Users     *user.Users
+	SignIns   *user.SignIns
 	Products  *catalog.Products
 	Policies  *catalog.Policies
 	Leases    *lease.Leases
 	Files     *licensefile.Files
 	// WhileLicensed refuses to hand licenses out while this installation is not licensed itself.
 	WhileLicensed gin.HandlerFunc
+	// Admit is what WhileLicensed asks; nil where this installation need not be licensed.
+	Admit         func(context.Context) error
 	Delegation    *delegation.Organisations
 	DelegatedKeys *delegation.Keys
 	Integrations  *integration.Integrations

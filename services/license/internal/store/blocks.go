@@ -262,6 +262,16 @@ func (set *blockSet) Find(s licensing.Suspect) *licensing.Block {
 	return nil
 }
 
+// FindNetwork implements licensing.BlockSet.
+func (s *blockSet) FindNetwork(suspect licensing.Suspect) *licensing.Block {
+	for _, blocks := range s.networks {
+		if found := inForce(blocks, suspect); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 func (s *blockSet) network(suspect licensing.Suspect) *licensing.Block {
 	addr, err := netip.ParseAddr(suspect.IP)
 	if err != nil {

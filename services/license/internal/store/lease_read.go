@@ -33,6 +33,16 @@ func (s *Store) Leases(
 	return page, slots, translate(err)
 }
 
+// Leased implements licensing.Catalog.
+func (s *Store) Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Table("leases").
+		Where("license_id = ? AND hardware_id = ? AND ending = '' AND expires_at > ?",
+			licenseID, hardwareID, instant(s.db, at)).
+		Limit(1).Count(&n).Error
+	return n > 0, translate(err)
+}
+
 // LeasedDevice implements licensing.Lookup.
 func (l *Lookup) LeasedDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.ActiveDevice, error) {
 	var rows []leaseRow

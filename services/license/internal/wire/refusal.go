@@ -79,8 +79,7 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		// Without the reason, which may be about a person: this goes to every device.
 		e = e.With("suspended_until", httpx.TimeOrNull(v.License.Suspension.Until))
 	case errcode.LeaseLimitExceeded:
-		e = e.With("slots", v.Lease.Slots).With("in_use", v.Lease.InUse).
-			With("earliest_end", httpx.TimeOrNull(v.Lease.EarliestEnd))
+		e = slotsTaken(e, v.Lease)
 	case errcode.LicenseNotStarted:
 		e = e.With("starts_at", v.License.StartsAt)
 	case errcode.VersionNotCovered:
@@ -108,6 +107,15 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		e = full(e, v.Full())
 	}
 	return e.With("license_id", v.License.ID)
+}
+
+func slotsTaken(e *apierr.Error, need *licensing.LeaseNeed) *apierr.Error {
+	if need.Entitlement != "" {
+		e = e.With("entitlement", need.Entitlement)
+	}
+	taken := need.Taken()
+	return e.With("slots", taken.Slots).With("in_use", taken.InUse).
+		With("earliest_end", httpx.TimeOrNull(taken.EarliestEnd))
 }
 
 func lacking(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
