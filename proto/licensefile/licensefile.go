@@ -17,8 +17,12 @@ import (
 	"strings"
 )
 
-// MaxSize is the largest file that Open reads, in bytes.
-const MaxSize = 8 << 20
+// MaxSize is the largest file that Open reads, MaxListSize the largest revocation list that OpenRevocations reads, in
+// bytes.
+const (
+	MaxSize     = 8 << 20
+	MaxListSize = 64 << 20
+)
 
 // Kind is what the payload of a file is. Its signature covers the kind, so that none passes for another.
 type Kind string
@@ -83,6 +87,13 @@ type Opened struct {
 // Open checks that a file is, byte for byte, what a key signed that root certified. It says nothing of times, products
 // and machines. ErrAltered otherwise.
 func Open(root ed25519.PublicKey, file []byte) (*Opened, error) {
+	return open(root, file, MaxSize)
+}
+
+func open(root ed25519.PublicKey, file []byte, maxSize int) (*Opened, error) {
+	if len(file) > maxSize {
+		return nil, ErrAltered
+	}
 	sections, err := parse(file)
 	if err != nil {
 		return nil, err
@@ -106,9 +117,6 @@ type section struct {
 
 // parse reads the three sections of a file that a certified key signed.
 func parse(file []byte) ([]section, error) {
-	if len(file) > MaxSize {
-		return nil, ErrAltered
-	}
 	sections, err := parseFrame(file)
 	if err != nil {
 		return nil, err

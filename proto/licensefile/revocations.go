@@ -36,7 +36,7 @@ type Revocation struct {
 
 // OpenRevocations reads a signed revocation list. Errors: ErrAltered, ErrKind.
 func OpenRevocations(root ed25519.PublicKey, file []byte) (*Revocations, error) {
-	opened, err := Open(root, file)
+	opened, err := open(root, file, MaxListSize)
 	if err != nil {
 		return nil, err
 	}

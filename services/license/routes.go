@@ -53,7 +53,7 @@ func (s *Service) apiDeps(cfg Config, files *licensefile.Files, signIns *user.Si
 		Offline:     &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
 		Leases:      s.leases,
 		Files:       files,
-		Revocations: &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock},
+		Revocations: &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock, Log: s.Log},
 		FileKeys: cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: 10 * time.Second},
 			s.Clock),
 		Idempotency:   s.Idempotency,

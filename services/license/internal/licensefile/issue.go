@@ -18,7 +18,7 @@ import (
 )
 
 // maxHours is the longest life of a file that an administrator may ask for: ten years.
-const maxHours = 10 * 8760
+const maxHours = int(licensing.EndlessOffline / time.Hour)
 
 // MaxMachines is how many machines one file may name.
 const MaxMachines = 100

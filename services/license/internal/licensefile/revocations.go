@@ -3,6 +3,8 @@ package licensefile
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -18,6 +20,9 @@ type Revocations struct {
 	Store RevocationStore
 	Keys  *Keys
 	Clock clock.Clock
+	Log   *slog.Logger
+	// told is the number of the last list that Log heard of as a large one.
+	told atomic.Int64
 }
 
 // List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil
@@ -53,5 +58,15 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 	if err != nil {
 		return nil, "", err
 	}
-	return list, string(key.fileSigner().Sign(file.KindRevocations, payload)), nil
+	made := string(key.fileSigner().Sign(file.KindRevocations, payload))
+	s.watchSize(list.Number, len(made))
+	return list, made, nil
+}
+
+// watchSize warns before a list is too large for those who check it.
+func (s *Revocations) watchSize(number, bytes int) {
+	if bytes > file.MaxListSize/2 && s.told.Swap(int64(number)) != int64(number) {
+		s.Log.Error("the revocation list nears the size up to which machines read it",
+			"bytes", bytes, "most", file.MaxListSize, "number", number)
+	}
 }

@@ -122,6 +122,9 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 		d.UserID = c.User.ID
 	}
 	if old != nil {
+		if err := ch.partOffline(old, now); err != nil {
+			return Activation{}, err
+		}
 		d.returns(old)
 	}
 	ch.Start(now)
@@ -162,10 +165,10 @@ func (ch *Change) wants(o Operation, old *Device, c Caller, now time.Time) (Requ
 }
 
 // returns takes over what is known of a device that was there before. Not OfflineUntil: the offline tokens of the seat
-// that it left are void.
+// that it left are void, and TokensUntil only keeps OfflineHorizon from being given back.
 func (d *Device) returns(old *Device) {
 	d.ID, d.HardwareID, d.Profile, d.SessionData = old.ID, old.HardwareID, old.Profile.With(d.Profile), old.SessionData
-	d.OfflineHorizon = old.OfflineHorizon
+	d.OfflineHorizon, d.TokensUntil = old.OfflineHorizon, old.TokensUntil
 	d.FirstActivatedAt, d.Label = old.FirstActivatedAt, old.Label
 	if d.Variables == nil {
 		d.Variables = old.Variables

@@ -41,6 +41,9 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 		return r
 	}
 	r.HardwareID, r.AppVersion, r.ReleasedAt = c.HardwareID, c.AppVersion, c.released
+	if d != nil && d.IsActive {
+		r.ElsewhereUntil = d.offlineElsewhere(c.HardwareID, now)
+	}
 	if d != nil && !d.IsActive && o&OperationActivate == 0 {
 		d = nil // a device without a seat is nobody to those who do not give it one
 	}

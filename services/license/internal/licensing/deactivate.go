@@ -19,7 +19,7 @@ func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deacti
 }
 
 // DeactivateReturned is DeactivateOwn for a device that has given up the returnable file that let it run without the
-// server. What else lets it run so holds the seat still.
+// server, so that revocation lists need not name it. What else lets it run so holds the seat still.
 func (s *Seats) DeactivateReturned(ctx context.Context, key string, c Client) (Deactivation, error) {
 	return s.deactivateOwn(ctx, key, c, true)
 }
@@ -48,6 +48,9 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		}
 		if err := d.leaves(returned, now); err != nil {
 			return err
+		}
+		if returned && d != nil && !now.Before(d.TokensUntil) {
+			d.OfflineUntil, d.OfflineHorizon, d.OfflineHardwareID = time.Time{}, time.Time{}, ""
 		}
 		out, err = ch.deactivate(hardwareID, now)
 		if err != nil {

@@ -14,18 +14,15 @@ type Delegation struct {
 	TotalCredit, UsedCredit int
 }
 
-// delegatedHorizon stands for the end of tokens that have none.
-var delegatedHorizon = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// SeatForDelegation gives a device a seat, unless it has one, for a token without an end: the seat is not freed by the
-// device, and revocation lists name it for ever. told is nil for an activation that has no event of its own. Errors:
-// those of Activate, and the verdict on a file.
+// SeatForDelegation gives a device a seat, unless it has one, for a token without an end: for EndlessOffline the seat
+// is not freed by the device, and revocation lists name it. told is nil for an activation that has no event of its own.
+// Errors: those of Activate, and the verdict on a file.
 func (ch *Change) SeatForDelegation(c Caller, told *Delegation, now time.Time) (*Device, error) {
 	d, err := ch.SeatForFile(c, now)
 	if err != nil {
 		return nil, err
 	}
-	ch.holdOffline(d, delegatedHorizon)
+	ch.holdOffline(d, now.Add(EndlessOffline))
 	if told != nil {
 		ch.Emit(&eventsv1.LicenseDelegated{
 			LicenseId:    ch.License.ID,

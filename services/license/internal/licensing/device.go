@@ -43,6 +43,8 @@ type Device struct {
 	// OfflineHorizon is when the last of all ends that the device ever got for use without the server, license files
 	// included. It outlives the seat: until then a revocation list has to name the device.
 	OfflineHorizon time.Time
+	// OfflineHardwareID is the hardware id for which OfflineHorizon was given, empty where it is HardwareID.
+	OfflineHardwareID string
 	// UserID is the user who took the seat, empty for a license key.
 	UserID string
 	// EnrollmentKeyID is the enrollment key by which the device took its seat, empty for a license key.

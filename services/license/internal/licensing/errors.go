@@ -120,6 +120,11 @@ var errTargetSeated = ErrActivated.WithMessagef(
 var errOtherDevice = ErrNoSuchDevice.WithMessagef(
 	"this device_id is not that of the device with this hardware_id; send the one that its activation answered")
 
+// errOfflineElsewhere is ErrOffline for a device that got something under another hardware id.
+var errOfflineElsewhere = ErrOffline.WithMessagef(
+	"the device may still run without the server under another hardware_id, and a seat serves one machine at a time; " +
+		"ask again when that has ended, or have an administrator deactivate the device")
+
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
 var errNothingToRenew = ErrPerpetual.WithMessagef(
 	"the time of the license begins to run with its first activation, so it has no end " +

@@ -40,7 +40,11 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 	if c.PublicKey != nil {
 		d.PublicKey = c.PublicKey
 	}
-	return d, ch.decideFile(c, d, now)
+	if err := ch.decideFile(c, d, now); err != nil {
+		return nil, err
+	}
+	d.calledOffline(c.HardwareID)
+	return d, nil
 }
 
 func (ch *Change) decideFile(c Caller, d *Device, now time.Time) error {

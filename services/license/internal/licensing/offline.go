@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,6 +12,10 @@ import (
 )
 
 const defaultOfflineHours = 24
+
+// EndlessOffline is for how long seats and the revocation list count with what lets a device run without the server
+// and has no end: no license file lives longer.
+const EndlessOffline = 10 * 365 * 24 * time.Hour
 
 // OfflineToken is a token that lets a device run without the server.
 type OfflineToken struct {
@@ -95,6 +100,10 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	if seat := (Seat{License: &ch.License, Device: d.active()}); seat.revokes(t.LicenseVersion) {
 		return RevokedToken()
 	}
+	if until := d.offlineElsewhere(d.HardwareID, now); !until.IsZero() {
+		return &OfflineError{refusal{errOfflineElsewhere}, until}
+	}
+	d.OfflineHardwareID = ""
 	ch.holdOffline(d, t.ExpiresAt)
 	ch.Emit(&eventsv1.LicenseOfflineTokenIssued{
 		LicenseId:     t.LicenseID,
@@ -119,6 +128,48 @@ func (ch *Change) holdReturnable(d *Device, until time.Time) {
 	d.OfflineUntil = later(d.OfflineUntil, until)
 	d.OfflineHorizon = later(d.OfflineHorizon, until)
 	ch.OfflineHorizon = later(ch.OfflineHorizon, until)
+}
+
+// offlineElsewhere is until when a device may run without the server under another hardware id than this one, zero for
+// not: a seat serves one machine at a time.
+func (d *Device) offlineElsewhere(hardwareID string, now time.Time) time.Time {
+	if !now.Before(d.OfflineHorizon) || cmp.Or(d.OfflineHardwareID, d.HardwareID) == hardwareID {
+		return time.Time{}
+	}
+	return d.OfflineHorizon
+}
+
+// calledOffline notes the hardware id that what a device gets next for use without the server is for.
+func (d *Device) calledOffline(hardwareID string) {
+	if d.OfflineHardwareID = hardwareID; hardwareID == d.HardwareID {
+		d.OfflineHardwareID = ""
+	}
+}
+
+// partOffline gives what a device that has no seat once got under another hardware id a device of its own, which never
+// comes back with this one: revocation lists go on to name it.
+func (ch *Change) partOffline(d *Device, now time.Time) error {
+	hardwareID := d.OfflineHardwareID
+	if d.offlineElsewhere(d.HardwareID, now).IsZero() {
+		return nil
+	}
+	other := ch.Devices[hardwareID]
+	if other == nil {
+		var err error
+		if other, err = ch.Reads.Named(hardwareID); err != nil {
+			return err
+		}
+	}
+	if other == nil || other.ID == d.ID { // d had this id until now
+		other = &Device{
+			ID: newID(), LicenseID: d.LicenseID, HardwareID: hardwareID, Profile: d.Profile, UserID: d.UserID,
+			ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, DeactivatedAt: d.DeactivatedAt,
+		}
+	}
+	other.OfflineHorizon = later(other.OfflineHorizon, d.OfflineHorizon)
+	ch.Devices[hardwareID] = other
+	d.OfflineHorizon, d.OfflineHardwareID = time.Time{}, ""
+	return nil
 }
 
 // CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause

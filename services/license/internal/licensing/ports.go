@@ -193,7 +193,7 @@ type NewRow struct {
 }
 
 // LockedReads finds devices of a license that is under lock, and what else its seats depend on. Those that Idle,
-// ByAlias and Matching return may be put into Change.Devices, and are changed there like those that were named.
+// ByAlias, Named and Matching return may be put into Change.Devices, and are changed there like those that were named.
 type LockedReads interface {
 	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last
 	// counted did: they are counted from the latest on.
@@ -202,6 +202,8 @@ type LockedReads interface {
 	Idle(since, now time.Time) ([]*Device, error)
 	// ByAlias finds the device that had this hardware id before; nil for none.
 	ByAlias(hardwareID string) (*Device, error)
+	// Named finds the device that has this hardware id now; nil for none.
+	Named(hardwareID string) (*Device, error)
 	// Matching finds devices that share components, up to a number of them; the likeliest first.
 	Matching(components map[string]string) ([]Match, error)
 	// EnrollmentKey is an enrollment key of the license with the seats that were taken by it; nil for none.

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,11 +152,13 @@ func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
 		return nil, nil
 	}
 	d, err := ch.Reads.ByAlias(c.HardwareID)
-	if err != nil || d != nil {
-		if d != nil {
-			ch.Devices[d.HardwareID] = d
-		}
-		return d, err
+	if err != nil {
+		return nil, err
+	}
+	// One that lost its seat while it could run without the server is not the one that calls itself otherwise.
+	if d != nil && (d.IsActive || !now.Before(d.OfflineHorizon)) {
+		ch.Devices[d.HardwareID] = d
+		return d, nil
 	}
 	if len(c.Components) < minCompared {
 		return nil, nil
@@ -198,7 +201,11 @@ func (m *Match) before(other *Match) bool {
 func (ch *Change) rebind(m *Match, c *Client, now time.Time) {
 	d, from := m.Device, m.Device.HardwareID
 	delete(ch.Devices, from)
+	d.OfflineHardwareID = cmp.Or(d.OfflineHardwareID, from)
 	d.HardwareID, d.Components, d.rebound = c.HardwareID, c.Components, true
+	if d.offlineElsewhere(d.HardwareID, now).IsZero() {
+		d.OfflineHardwareID = ""
+	}
 	ch.Devices[d.HardwareID] = d
 	ch.License.touch(now)
 	ch.Emit(&eventsv1.DeviceRebound{

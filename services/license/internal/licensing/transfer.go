@@ -84,6 +84,9 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 		target = &Device{ID: newID(), LicenseID: ch.License.ID, HardwareID: to, FirstActivatedAt: now}
 		ch.Devices[to] = target
 	}
+	if err := ch.partOffline(target, now); err != nil {
+		return Device{}, err
+	}
 	ch.Devices[from].IsActive, ch.Devices[from].DeactivatedAt = false, now
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}

@@ -57,7 +57,9 @@ type Request struct {
 	Enrollment *Enrollment
 	// HardwareID is what the device is called, empty where nothing is asked of it.
 	HardwareID string
-	Now        time.Time
+	// ElsewhereUntil is until when the device may run without the server under another hardware id; zero for not.
+	ElsewhereUntil time.Time
+	Now            time.Time
 }
 
 // Status is what a license is at a time. It is computed, never stored.
@@ -150,6 +152,11 @@ var checks = [...]check{
 		name: "offline_allowed", refusal: ErrOfflineNotAllowed, of: OperationFile,
 		passes: func(r Request) bool { return r.License.OfflineActivation },
 		facts:  func(r Request) (any, any) { return r.License.OfflineActivation, true },
+	},
+	{
+		name: "offline_once", refusal: errOfflineElsewhere, of: OperationFile,
+		passes: func(r Request) bool { return r.ElsewhereUntil.IsZero() },
+		facts:  func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.ElsewhereUntil) },
 	},
 	{
 		name: "version_new_enough", refusal: errVersionTooOld,

@@ -55,6 +55,14 @@ func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, afte
 	return writeComponents(tx, s.keys.Ring, after)
 }
 
+// created is 1 for a device that was not read.
+func created(known map[string]licensing.Device, d *licensing.Device) int {
+	if _, ok := readAs(known, d.ID); ok {
+		return 0
+	}
+	return 1
+}
+
 // readAs finds a device by its id.
 func readAs(known map[string]licensing.Device, id string) (licensing.Device, bool) {
 	for _, d := range known {
@@ -174,6 +182,15 @@ func (r *lockedReads) ByAlias(hardwareID string) (*licensing.Device, error) {
 	alias := r.tx.Session(&gorm.Session{NewDB: true}).Table("device_aliases").Select("device_id").
 		Where("license_id = ? AND hardware_id = ?", r.licenseID, hardwareID)
 	if err := r.devices().Where("id IN (?)", alias).Limit(1).Find(&rows).Error; err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return r.note(rows)[0], nil
+}
+
+// Named implements licensing.LockedReads.
+func (r *lockedReads) Named(hardwareID string) (*licensing.Device, error) {
+	var rows []deviceRow
+	if err := r.devices().Where("hardware_id = ?", hardwareID).Find(&rows).Error; err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	return r.note(rows)[0], nil

@@ -28,14 +28,15 @@ type revocationKey struct{ licenseID, hardwareID string }
 func (r *revocationRow) key() revocationKey { return revocationKey{r.LicenseID, r.HardwareID} }
 
 // revoked finds whom the list has to name: licenses of which somebody may still have something for use without the
-// server, and such devices that have no seat.
+// server, and such devices that have no seat, by the hardware ids for which they have it. UNION names each once.
 const revoked = `
 SELECT id AS license_id, '' AS hardware_id, CASE WHEN is_active THEN 'suspended' ELSE 'deactivated' END AS reason
 FROM licenses
 WHERE offline_horizon > @now AND (NOT is_active
 OR (suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > @now)))
-UNION ALL
-SELECT license_id, hardware_id, 'device_deactivated' FROM devices WHERE NOT is_active AND offline_horizon > @now`
+UNION
+SELECT license_id, coalesce(offline_hardware_id, hardware_id), 'device_deactivated' FROM devices
+WHERE NOT is_active AND offline_horizon > @now`
 
 // Revocations implements licensefile.RevocationStore.
 func (s *Store) Revocations(ctx context.Context, now time.Time) (int, int, []licensefile.Revocation, error) {

@@ -26,60 +26,64 @@ type deviceRow struct {
 	OfflineUntil     *time.Time
 	TokensUntil      *time.Time
 	OfflineHorizon   *time.Time
-	FirstActivatedAt *time.Time
-	Label            string
-	Variables        *string
-	EnrollmentKeyID  *string
-	PublicKey        []byte
-	UserID           *string
+	// OfflineHardwareID is NULL where the horizon is that of HardwareID.
+	OfflineHardwareID *string
+	FirstActivatedAt  *time.Time
+	Label             string
+	Variables         *string
+	EnrollmentKeyID   *string
+	PublicKey         []byte
+	UserID            *string
 }
 
 func newDeviceRow(d *licensing.Device) deviceRow {
 	return deviceRow{
-		ID:               d.ID,
-		LicenseID:        d.LicenseID,
-		HardwareID:       d.HardwareID,
-		Name:             d.Name,
-		OsName:           d.OSName,
-		OsVersion:        d.OSVersion,
-		AppVersion:       d.AppVersion,
-		IsActive:         d.IsActive,
-		ActivatedAt:      d.ActivatedAt,
-		ActivatedVersion: d.ActivatedVersion,
-		LastSeenAt:       nullable(d.LastSeenAt),
-		DeactivatedAt:    nullable(d.DeactivatedAt),
-		OfflineUntil:     nullable(d.OfflineUntil),
-		TokensUntil:      nullable(d.TokensUntil),
-		OfflineHorizon:   nullable(d.OfflineHorizon),
-		FirstActivatedAt: nullable(d.FirstActivatedAt),
-		Label:            d.Label,
-		Variables:        encodeVariables(d.Variables),
-		EnrollmentKeyID:  textOrNull(d.EnrollmentKeyID),
-		PublicKey:        d.PublicKey,
-		UserID:           textOrNull(d.UserID),
+		ID:                d.ID,
+		LicenseID:         d.LicenseID,
+		HardwareID:        d.HardwareID,
+		Name:              d.Name,
+		OsName:            d.OSName,
+		OsVersion:         d.OSVersion,
+		AppVersion:        d.AppVersion,
+		IsActive:          d.IsActive,
+		ActivatedAt:       d.ActivatedAt,
+		ActivatedVersion:  d.ActivatedVersion,
+		LastSeenAt:        nullable(d.LastSeenAt),
+		DeactivatedAt:     nullable(d.DeactivatedAt),
+		OfflineUntil:      nullable(d.OfflineUntil),
+		TokensUntil:       nullable(d.TokensUntil),
+		OfflineHorizon:    nullable(d.OfflineHorizon),
+		OfflineHardwareID: textOrNull(d.OfflineHardwareID),
+		FirstActivatedAt:  nullable(d.FirstActivatedAt),
+		Label:             d.Label,
+		Variables:         encodeVariables(d.Variables),
+		EnrollmentKeyID:   textOrNull(d.EnrollmentKeyID),
+		PublicKey:         d.PublicKey,
+		UserID:            textOrNull(d.UserID),
 	}
 }
 
 func (r *deviceRow) device() licensing.Device {
 	d := licensing.Device{
-		ID:               r.ID,
-		LicenseID:        r.LicenseID,
-		HardwareID:       r.HardwareID,
-		Profile:          r.profile(),
-		IsActive:         r.IsActive,
-		ActivatedAt:      r.ActivatedAt,
-		ActivatedVersion: r.ActivatedVersion,
-		LastSeenAt:       value(r.LastSeenAt),
-		DeactivatedAt:    value(r.DeactivatedAt),
-		OfflineUntil:     value(r.OfflineUntil),
-		TokensUntil:      value(r.TokensUntil),
-		OfflineHorizon:   value(r.OfflineHorizon),
-		FirstActivatedAt: value(r.FirstActivatedAt),
-		Label:            r.Label,
-		Variables:        decodeVariables(r.Variables),
-		EnrollmentKeyID:  textOrNone(r.EnrollmentKeyID),
-		PublicKey:        r.PublicKey,
-		UserID:           textOrNone(r.UserID),
+		ID:                r.ID,
+		LicenseID:         r.LicenseID,
+		HardwareID:        r.HardwareID,
+		Profile:           r.profile(),
+		IsActive:          r.IsActive,
+		ActivatedAt:       r.ActivatedAt,
+		ActivatedVersion:  r.ActivatedVersion,
+		LastSeenAt:        value(r.LastSeenAt),
+		DeactivatedAt:     value(r.DeactivatedAt),
+		OfflineUntil:      value(r.OfflineUntil),
+		TokensUntil:       value(r.TokensUntil),
+		OfflineHorizon:    value(r.OfflineHorizon),
+		OfflineHardwareID: textOrNone(r.OfflineHardwareID),
+		FirstActivatedAt:  value(r.FirstActivatedAt),
+		Label:             r.Label,
+		Variables:         decodeVariables(r.Variables),
+		EnrollmentKeyID:   textOrNone(r.EnrollmentKeyID),
+		PublicKey:         r.PublicKey,
+		UserID:            textOrNone(r.UserID),
 	}
 	if r.SessionData != nil {
 		d.SessionData = json.RawMessage(*r.SessionData)
@@ -95,23 +99,24 @@ func (r *deviceRow) profile() licensing.Profile {
 // written by the batches of seen.go.
 func deviceChanges(d *licensing.Device) map[string]any {
 	changes := map[string]any{
-		"name":              d.Name,
-		"os_name":           d.OSName,
-		"os_version":        d.OSVersion,
-		"app_version":       d.AppVersion,
-		"is_active":         d.IsActive,
-		"activated_at":      d.ActivatedAt,
-		"activated_version": d.ActivatedVersion,
-		"deactivated_at":    nullable(d.DeactivatedAt),
-		"offline_until":     nullable(d.OfflineUntil),
-		"tokens_until":      nullable(d.TokensUntil),
-		"offline_horizon":   nullable(d.OfflineHorizon),
-		"hardware_id":       d.HardwareID,
-		"label":             d.Label,
-		"variables":         encodeVariables(d.Variables),
-		"enrollment_key_id": textOrNull(d.EnrollmentKeyID),
-		"public_key":        d.PublicKey,
-		"user_id":           textOrNull(d.UserID),
+		"name":                d.Name,
+		"os_name":             d.OSName,
+		"os_version":          d.OSVersion,
+		"app_version":         d.AppVersion,
+		"is_active":           d.IsActive,
+		"activated_at":        d.ActivatedAt,
+		"activated_version":   d.ActivatedVersion,
+		"deactivated_at":      nullable(d.DeactivatedAt),
+		"offline_until":       nullable(d.OfflineUntil),
+		"tokens_until":        nullable(d.TokensUntil),
+		"offline_horizon":     nullable(d.OfflineHorizon),
+		"offline_hardware_id": textOrNull(d.OfflineHardwareID),
+		"hardware_id":         d.HardwareID,
+		"label":               d.Label,
+		"variables":           encodeVariables(d.Variables),
+		"enrollment_key_id":   textOrNull(d.EnrollmentKeyID),
+		"public_key":          d.PublicKey,
+		"user_id":             textOrNull(d.UserID),
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -180,7 +181,12 @@ func (s *Store) writeChange(
 	if err := s.moveCustomer(tx, before, &ch.License); err != nil {
 		return err
 	}
-	for _, hardwareID := range slices.Sorted(maps.Keys(ch.Devices)) {
+	hardwareIDs := slices.Sorted(maps.Keys(ch.Devices))
+	// Those that are new come last: one may take the hardware id that another has just given up.
+	slices.SortStableFunc(hardwareIDs, func(a, b string) int {
+		return cmp.Compare(created(known, ch.Devices[a]), created(known, ch.Devices[b]))
+	})
+	for _, hardwareID := range hardwareIDs {
 		if err := s.writeDevice(tx, known, ch.Devices[hardwareID]); err != nil {
 			return err
 		}

@@ -75,6 +75,8 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 		e = e.With("max_devices", v.User.MaxDevices).With("current_devices", v.User.Devices)
 	case errcode.GroupLimitExceeded:
 		e = withGroup(e, v.Group)
+	case errcode.OfflineTokenActive:
+		e = e.With("offline_token_expires_at", v.ElsewhereUntil)
 	case errcode.LicenseSuspended:
 		// Without the reason, which may be about a person: this goes to every device.
 		e = e.With("suspended_until", httpx.TimeOrNull(v.License.Suspension.Until))

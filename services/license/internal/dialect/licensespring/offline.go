@@ -18,10 +18,6 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// forever is how long a perpetual license lets a machine run without the server, as far as seats and the revocation
-// list have to know.
-const forever = 100 * 365 * 24 * time.Hour
-
 // offlineKID is what events name the key by that signs answers.
 const offlineKID = integration.LicenseSpring
 
@@ -228,7 +224,8 @@ func (d *Dialect) repeatable(ctx context.Context, o *offlineCall) error {
 	return err
 }
 
-// seatOffline gives the device a seat, unless it has one, which is held as long as the license can be used.
+// seatOffline gives the device a seat, unless it has one, which is held as long as the license can be used, but for
+// licensing.EndlessOffline at most.
 func (d *Dialect) seatOffline(
 	ctx context.Context, o *offlineCall, caller licensing.Caller,
 ) (device licensing.Device, err error) {
@@ -242,8 +239,8 @@ func (d *Dialect) seatOffline(
 			ID: seated.ID, KID: offlineKID, Devices: []*licensing.Device{seated}, IssuedAt: now,
 			ExpiresAt: ch.License.UsableUntil(), Returnable: true,
 		}
-		if f.ExpiresAt.IsZero() {
-			f.ExpiresAt = now.Add(forever)
+		if end := now.Add(licensing.EndlessOffline); f.ExpiresAt.IsZero() || f.ExpiresAt.After(end) {
+			f.ExpiresAt = end
 		}
 		ch.IssueFile(f, o.client, now)
 		device = *seated
