@@ -98,6 +98,7 @@ const (
 	UserExists              = "USER_EXISTS"
 	UserLocked              = "USER_LOCKED"
 	UserNotAssigned         = "USER_NOT_ASSIGNED"
+	DeviceOfAnotherUser     = "DEVICE_OF_ANOTHER_USER"
 	UserDeviceLimitExceeded = "USER_DEVICE_LIMIT_EXCEEDED"
 	InvalidCredentials      = "INVALID_CREDENTIALS"
 	TrialNotAllowed         = "TRIAL_NOT_ALLOWED"

@@ -310,6 +310,16 @@ func TestLicenseSpringUsers(t *testing.T) {
 		}
 		s.object(check("pc"))
 		s.refused(check("other"), 400, "missing_parameters")
+		w.colleague(id, "bob@example.com")
+		bob := func(path, more string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodPost, path, `{"product":"studio","username":"bob@example.com","hardware_id":"pc",`+
+				`"password":"`+thePassword+`"`+more+`}`)
+		}
+		s.refused(bob("activate_license", ""), 400, "device_of_another_user")
+		s.refused(bob("deactivate_license", ""), 400, "device_not_found")
+		s.refused(bob("track_device_variables", `,"variables":{"a":"b"}`), 400, "device_not_found")
+		s.refused(s.ask(http.MethodGet, "get_device_variables?product=studio&username=bob%40example.com&hardware_id=pc"+
+			"&password=correct+horse", ""), 400, "device_not_found")
 		eve := s.ask(http.MethodGet, "check_license?product=studio&username=eve%40example.com&hardware_id=pc", "")
 		s.refused(eve, 400, "missing_parameters")
 		licenses := s.ask(http.MethodGet,

@@ -27,6 +27,7 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 		Seen:      s.seen,
 		Telemetry: s.telemetry,
 		Blocks:    s.blocks,
+		Users:     s.users,
 		Geo:       geo,
 		Clock:     deps.Clock,
 	}

@@ -21,11 +21,12 @@ func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error)
 	return s.release(ctx, proof.call(), func(p *Pool) (Lease, error) { return p.release(proof.LeaseID, byClient) })
 }
 
-// ReleaseHeld is Release for whoever holds a lease, by a client who proved that in another way. There may be none.
-func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, h Holder) error {
+// ReleaseHeld is Release for a client who is known to use the license. There may be no lease that it holds.
+func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.Client) error {
+	h := Holder{c.HardwareID, c.SessionID}
 	_, _, err := s.release(ctx, Call{LicenseID: licenseID, Holder: h}, func(p *Pool) (Lease, error) {
 		held := p.liveOf(h)
-		if held == nil {
+		if held == nil || p.OfAnotherUser(&c) {
 			return Lease{}, nil
 		}
 		return p.release(held.ID, byClient)

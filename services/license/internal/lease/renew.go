@@ -19,8 +19,7 @@ func (p *Proof) call() Call {
 
 // Renew extends a live lease. Errors: ErrNotFound, EndedError, and the verdicts on a lease.
 func (s *Leases) Renew(ctx context.Context, proof Proof, c licensing.Client) (Grant, error) {
-	c.Trusted = true
-	caller, err := s.Seats.Caller(ctx, proof.LicenseID, &c)
+	caller, err := s.Seats.HolderOf(ctx, proof.LicenseID, &c)
 	if err != nil {
 		return Grant{}, err
 	}

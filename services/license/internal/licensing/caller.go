@@ -27,6 +27,32 @@ func (s *Seats) Caller(ctx context.Context, licenseID string, c *Client) (Caller
 	return caller, err
 }
 
+// HolderOf is Caller for a client who proves by a token that it had a seat, or a lease that needs one.
+func (s *Seats) HolderOf(ctx context.Context, licenseID string, c *Client) (Caller, error) {
+	c.Holder = true
+	l, _, err := s.Lookup.License(ctx, licenseID)
+	if err == nil && l.productRules().ByUser {
+		err = s.representSeat(ctx, l, c)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return s.Caller(ctx, licenseID, c)
+}
+
+func (s *Seats) representSeat(ctx context.Context, l *License, c *Client) error {
+	if l.rules().Match != MatchNone {
+		if err := s.rename(ctx, l, c); err != nil {
+			return err
+		}
+	}
+	d, _, err := s.Lookup.ActiveDevice(ctx, l.ID, c.HardwareID)
+	if err != nil || d == nil {
+		return err
+	}
+	return s.represent(ctx, l, c, d.UserID)
+}
+
 // caller is Caller without the release, for which the license has to be looked up.
 func (s *Seats) caller(ctx context.Context, c *Client) (Caller, error) {
 	blocks, err := s.Blocks.Current(ctx)
@@ -51,7 +77,7 @@ func (c Caller) Asks(o Operation, l *License, d *Device, now time.Time) Request 
 	if d != nil {
 		deviceID = d.ID
 	}
-	r.Trusted, r.User = c.Trusted, c.signedIn()
+	r.of(c.Client, d.owner())
 	r.Around, r.Enrollment = c.around(l, deviceID, now), c.Enrolled(d)
 	if c.leased && d == nil && r.Enrollment != nil {
 		r.Enrollment.Foreign = true // an enrollment key knows its devices by their seats

@@ -32,10 +32,10 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 	var out Deactivation
 	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 		now := s.Clock.Now()
-		if err := ch.onlyUsers(&c, now); err != nil {
-			return err
-		}
 		d, err := ch.device(&c, now)
+		if err == nil {
+			err = ch.onlyUsers(&c, d, now)
+		}
 		if err != nil {
 			return err
 		}

@@ -52,11 +52,19 @@ type Device struct {
 }
 
 func (d *Device) active() *ActiveDevice {
-	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile, UserID: d.owner()}
 	if d.EnrollmentKeyID != "" {
 		active.EnrollmentKeyID = &d.EnrollmentKeyID
 	}
 	return active
+}
+
+// owner is the user who has taken the seat of the device, empty for none.
+func (d *Device) owner() string {
+	if d == nil || !d.IsActive {
+		return ""
+	}
+	return d.UserID
 }
 
 // HoldsOfflineToken tells whether the device may still run without the server.
@@ -105,8 +113,10 @@ type Client struct {
 	Time time.Time
 	// User is who signed in, nil for a call by a license key.
 	User *SignedIn
-	// Trusted tells of a call that needs no user: by a token that a device was given while it had its seat, or by an
-	// administrator.
+	// Holder tells of a call by a token that the device was given while it had its seat: it stands for the sign-in of
+	// the user who took the seat, as whom the use cases put it into User.
+	Holder bool
+	// Trusted tells of a call by an administrator, of whom no user is asked.
 	Trusted bool
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
 	IP       string

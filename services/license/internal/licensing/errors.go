@@ -45,6 +45,8 @@ var (
 		"the license is not assigned to the user; ask the vendor of the license")
 	ErrUserLimit = apierr.New(apierr.Forbidden, errcode.UserDeviceLimitExceeded,
 		"the user has taken as many seats as the vendor allows; deactivate another device first")
+	ErrOtherUser = apierr.New(apierr.Forbidden, errcode.DeviceOfAnotherUser,
+		"another user has activated the license on this device; have that user or an administrator deactivate it there")
 	ErrActivated = apierr.New(apierr.Conflict, errcode.AlreadyActivated,
 		"the license is already activated on this device; nothing needs to be done")
 	ErrNotActivated = apierr.New(apierr.Forbidden, errcode.DeviceNotActivated,

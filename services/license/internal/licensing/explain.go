@@ -176,6 +176,9 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 	if err != nil {
 		return Request{}, err
 	}
+	if err := ch.represent(c.Client, d); err != nil {
+		return Request{}, err
+	}
 	if q.Operation == OperationFile && (d == nil || !d.IsActive) {
 		q.Operation |= OperationActivate // a file takes a seat
 	}
@@ -194,7 +197,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 // named judges the user whom a call names, which happens before anything else: somebody must have signed in, and a
 // license that is named by its id must be one of that user.
 func (e *Explanation) named(l *License, q *Question) {
-	if q.User == "" && q.Client.User == nil || q.Client.Trusted {
+	if q.User == "" && q.Client.User == nil || q.Client.Holder {
 		return
 	}
 	var err error

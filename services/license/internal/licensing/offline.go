@@ -92,8 +92,11 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 // noteOffline remembers the token with the device, so that its seat is not freed while the token lives.
 func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	d := ch.Devices[t.HardwareID]
-	seated := d != nil && d.IsActive
-	r := Request{Operation: OperationUse, License: &ch.License, Seated: seated, Device: d, Trusted: true, Now: now}
+	if err := ch.represent(&c, d); err != nil {
+		return err
+	}
+	r := Request{Operation: OperationUse, License: &ch.License, Seated: d != nil && d.IsActive, Device: d, Now: now}
+	r.of(&c, d.owner())
 	if err := Decide(r); err != nil {
 		return err
 	}

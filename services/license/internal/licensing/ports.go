@@ -39,8 +39,16 @@ type ActiveDevice struct {
 	// ActivatedVersion is as in Device.
 	ActivatedVersion int
 	Profile
+	// UserID is the user who took the seat, empty for none.
+	UserID string
 	// EnrollmentKeyID is as in Device, nil for none: few devices have one, and many are kept in memory.
 	EnrollmentKeyID *string
+}
+
+// Users knows users by their ids, from memory where it can.
+type Users interface {
+	// User is nil for none.
+	User(ctx context.Context, id string) (*User, error)
 }
 
 // Store keeps licenses and devices. Every method that changes something writes the events of the change in the same

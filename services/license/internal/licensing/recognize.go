@@ -86,6 +86,9 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 			return errors.Join(err, errUnknownDevice)
 		}
 		hardwareID, d = found.HardwareID, found.active()
+		if err := ch.represent(c, found); err != nil {
+			return err
+		}
 		return Decide(caller.Asks(OperationUse, &ch.License, found, now))
 	})
 	if errors.Is(err, errUnknownDevice) {

@@ -21,6 +21,7 @@ type Seats struct {
 	Seen      Seen
 	Telemetry Telemetry
 	Blocks    Blocks
+	Users     Users
 	// Geo is nil where no database of countries is configured.
 	Geo   Geo
 	Clock clock.Clock
@@ -71,7 +72,7 @@ type Holder struct {
 // a version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Seat, error) {
 	s.Lookup.Forget(licenseID, c.HardwareID)
-	c.Trusted = true
+	c.Holder = true
 	seat, err := s.seat(ctx, licenseID, &c)
 	if err != nil || seat.HardwareID == c.HardwareID {
 		return seat, err
@@ -83,7 +84,7 @@ func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Se
 // CheckHolder tells whether the holder of a token, who is the client, may act on the license now. Errors: those of
 // CheckDevice, and a TokenError when the token is from before the device took its seat or the license was deactivated.
 func (s *Seats) CheckHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
-	c.HardwareID, c.Trusted = h.HardwareID, true
+	c.HardwareID, c.Holder = h.HardwareID, true
 	seat, err := s.seat(ctx, h.LicenseID, c)
 	if err == nil && seat.revokes(h.LicenseVersion) {
 		err = RevokedToken()
@@ -134,7 +135,6 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	r := Request{
 		License: l, AppVersion: c.AppVersion, ReleasedAt: caller.released, Enrollment: c.enrolledActive(nil), Now: now,
 	}
-	r.Trusted, r.User = c.Trusted, c.signedIn()
 	if err := Decide(r); err != nil && r.Enrollment == nil {
 		return Seat{}, false, err
 	}
@@ -150,11 +150,15 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	if err != nil {
 		return seat, cached, err
 	}
-	deviceID := ""
+	deviceID, owner := "", ""
 	if seat.Device != nil {
-		deviceID = seat.Device.ID
+		deviceID, owner = seat.Device.ID, seat.Device.UserID
+	}
+	if err := s.represent(ctx, l, c, owner); err != nil {
+		return seat, cached, err
 	}
 	r.Operation, r.Seated, r.Enrollment = OperationUse, seat.Device != nil, c.enrolledActive(seat.Device)
+	r.of(c, owner)
 	r.Around = caller.around(l, deviceID, now)
 	return seat, cached, Decide(r)
 }

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -52,10 +53,18 @@ func (u *SignedIn) license() (string, error) {
 	return u.Licenses[0], nil
 }
 
-// needsUser tells whether the call has to say who the user is.
+// of puts down who makes a call about a device whose seat was taken by owner, empty for no user. To all others the
+// device of a user has no seat.
+func (r *Request) of(c *Client, owner string) {
+	r.Trusted, r.Holder, r.User = c.Trusted, c.Holder, c.signedIn()
+	r.Foreign = r.needsUser() && owner != "" && (r.User == nil || r.User.ID != owner)
+	r.Seated = r.Seated && !r.Foreign
+}
+
+// needsUser tells whether the call is one of a user.
 func (r Request) needsUser() bool { return r.License.productRules().ByUser && !r.Trusted }
 
-func signedIn(r Request) bool { return !r.needsUser() || r.User != nil }
+func signedIn(r Request) bool { return !r.needsUser() || r.Holder || r.User != nil }
 
 func userNotLocked(r Request) bool { return !r.needsUser() || r.User == nil || !r.User.IsLocked }
 
@@ -82,6 +91,41 @@ func userSeats(r Request) (taken, limit any) {
 	return r.User.Devices, countValue(r.User.MaxDevices, Unlimited)
 }
 
+// represent makes the user who took the seat of a device the one who calls by its token.
+func (s *Seats) represent(ctx context.Context, l *License, c *Client, owner string) error {
+	if !c.Holder || owner == "" || !l.productRules().ByUser {
+		return nil
+	}
+	u, err := s.Users.User(ctx, owner)
+	c.User = c.as(u)
+	return err
+}
+
+// represent is that of Seats, under lock.
+func (ch *Change) represent(c *Client, d *Device) error {
+	if c == nil || !c.Holder || d.owner() == "" || !ch.License.productRules().ByUser {
+		return nil
+	}
+	u, err := ch.Reads.User(d.UserID)
+	c.User = c.as(u)
+	return err
+}
+
+// as is a user, nil for none, as the one who calls.
+func (c *Client) as(u *User) *SignedIn {
+	if u == nil {
+		return nil
+	}
+	return &SignedIn{User: u}
+}
+
+// OfAnotherUser tells whether somebody else than the user who calls has taken the seat of the client's device.
+func (ch *Change) OfAnotherUser(c *Client) bool {
+	r := Request{License: &ch.License}
+	r.of(c, ch.Devices[c.HardwareID].owner())
+	return r.Foreign
+}
+
 // user puts the user of a call as of now, under lock, before the checks, if the license is for users who sign in. One
 // whose credentials became void meanwhile is none.
 func (ch *Change) user(r *Request) error {
@@ -96,10 +140,11 @@ func (ch *Change) user(r *Request) error {
 	return err
 }
 
-// onlyUsers refuses a call about a license of users by anybody else, in whatever state the license is. Errors:
-// ErrCredentials, ErrUserLocked, ErrNotAssigned.
-func (ch *Change) onlyUsers(c *Client, now time.Time) error {
-	r := Request{License: &ch.License, User: c.signedIn(), Now: now}
+// onlyUsers refuses a call about a device of a license of users by anybody else than its user, in whatever state the
+// license is. Errors: ErrCredentials, ErrUserLocked, ErrNotAssigned, and ErrNoDevice for the device of another user.
+func (ch *Change) onlyUsers(c *Client, d *Device, now time.Time) error {
+	r := Request{License: &ch.License, Now: now}
+	r.of(c, d.owner())
 	if err := ch.user(&r); err != nil {
 		return err
 	}
@@ -110,6 +155,8 @@ func (ch *Change) onlyUsers(c *Client, now time.Time) error {
 		return &RefusedError{refusal{ErrUserLocked}, r}
 	case !userAssigned(r):
 		return &RefusedError{refusal{ErrNotAssigned}, r}
+	case r.Foreign:
+		return &DeviceError{refusal{ErrNoDevice}, c.HardwareID}
 	}
 	return nil
 }

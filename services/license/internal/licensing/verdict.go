@@ -31,7 +31,7 @@ type Request struct {
 	Operation Operation
 	// License is nil where none has the key or id that was given.
 	License *License
-	// Seated tells that the device has a seat on the license.
+	// Seated tells that the device has a seat on the license, for whoever calls.
 	Seated bool
 	// Device is the device as it is stored, nil where it was never seen on the license or was not loaded.
 	Device *Device
@@ -45,8 +45,10 @@ type Request struct {
 	Group *Group
 	// User is nil for a call of nobody who has signed in.
 	User *User
-	// Trusted is as in Client.
-	Trusted bool
+	// Holder and Trusted are as in Client.
+	Holder, Trusted bool
+	// Foreign tells that another user has taken the seat of the device; Seated is false then.
+	Foreign bool
 	// Newcomers are nil where they are not counted.
 	Newcomers *Newcomers
 	// AppVersion is the version of the application, empty where it does not say it.
@@ -197,6 +199,11 @@ var checks = [...]check{
 		name: checkEnvironment, refusal: ErrEnvironment,
 		passes: func(r Request) bool { return r.Around.Broken(r.License) == "" },
 		facts:  func(r Request) (any, any) { return r.Around.facts(r.License) },
+	},
+	{
+		name: "device_own", refusal: ErrOtherUser, of: OperationActivate | OperationFile,
+		passes: func(r Request) bool { return !r.Foreign },
+		facts:  func(r Request) (any, any) { return !r.Foreign, true },
 	},
 	{
 		name: "not_activated", refusal: ErrActivated, of: OperationActivate,

@@ -203,14 +203,14 @@ func (m *Manage) question(ctx context.Context, q *question) (licensing.Question,
 			AppVersion: q.AppVersion,
 			IP:         q.Address,
 			IsVM:       q.IsVM,
-			Trusted:    q.operation() == explainToken,
+			Holder:     q.operation() == explainToken,
 		},
 		User:  q.User,
 		Facts: m.facts(q),
 	}
 	switch {
 	case q.LeaseID != "":
-		asked.Client = licensing.Client{HardwareID: q.HardwareID, IP: q.Address, Trusted: true}
+		asked.Client = licensing.Client{HardwareID: q.HardwareID, IP: q.Address, Holder: true}
 	case q.operation() != explainToken: // for which devices name no components
 		asked.Client.Components = licensing.RealComponents(q.Components)
 	}

@@ -225,7 +225,8 @@ func (l *Lookup) ActiveDevice(
 		func(ctx context.Context) (*licensing.ActiveDevice, error) {
 			var row deviceRow
 			err := l.db.Read(ctx).Table("devices").
-				Select("id", "activated_version", "name", "os_name", "os_version", "app_version", "enrollment_key_id").
+				Select("id", "activated_version", "name", "os_name", "os_version", "app_version", "user_id",
+					"enrollment_key_id").
 				Where("license_id = ? AND hardware_id = ? AND is_active", licenseID, hardwareID).Take(&row).Error
 			if err != nil {
 				return nil, err
@@ -233,7 +234,7 @@ func (l *Lookup) ActiveDevice(
 			share(&row.OsName, &row.OsVersion, &row.AppVersion)
 			return &licensing.ActiveDevice{
 				ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(),
-				EnrollmentKeyID: row.EnrollmentKeyID,
+				UserID: textOrNone(row.UserID), EnrollmentKeyID: row.EnrollmentKeyID,
 			}, nil
 		})
 	if errors.Is(err, db.ErrNotFound) {

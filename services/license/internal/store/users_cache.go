@@ -18,7 +18,7 @@ import (
 // usersKept is how many users a process keeps in memory.
 const usersKept = 20_000
 
-// Users implements user.Lookup: those who signed in are in memory.
+// Users implements licensing.Users: those who signed in are in memory.
 type Users struct {
 	db    *db.DB
 	users *cache.Cache[string, *licensing.User]
@@ -30,7 +30,7 @@ func NewUsers(d *db.DB, c clock.Clock, link interface{ Alive() bool }) *Users {
 	return &Users{db: d, users: cache.New[string, *licensing.User](options, c)}
 }
 
-// User implements user.Lookup.
+// User implements licensing.Users.
 func (u *Users) User(ctx context.Context, id string) (*licensing.User, error) {
 	found, _, err := u.users.Fetch(ctx, id, func(ctx context.Context) (*licensing.User, error) {
 		read, err := findUser(u.db.Read(ctx), u.db.Read(ctx), id)

@@ -34,12 +34,6 @@ type Store interface {
 // Assignment are the events of a license that a user gets or loses.
 type Assignment func(u *User, l *licensing.License) ([]proto.Message, error)
 
-// Lookup knows users by their ids, from memory where it can.
-type Lookup interface {
-	// User is nil for none.
-	User(ctx context.Context, id string) (*licensing.User, error)
-}
-
 // Filter selects users; nil members do not filter.
 type Filter struct {
 	Product, CustomerID, Email, LicenseID *string

@@ -29,7 +29,7 @@ const (
 // Tokens proves users who have signed in: nothing is stored of a token, so nobody can fill a table by signing in.
 type Tokens struct {
 	Ring   *keyring.Ring
-	Lookup Lookup
+	Lookup licensing.Users
 	Clock  clock.Clock
 }
 

@@ -250,8 +250,7 @@ func (d *Dialect) deviceID(ctx context.Context, s *subject) (string, error) {
 func (d *Dialect) deactivate(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	if s.LeaseIsSeat() {
-		holder := lease.Holder{HardwareID: s.client.HardwareID}
-		if err := d.Leases.ReleaseHeld(ctx, s.ID, holder); err != nil {
+		if err := d.Leases.ReleaseHeld(ctx, s.ID, s.client); err != nil {
 			return err
 		}
 		return word(c, "license_deactivated")

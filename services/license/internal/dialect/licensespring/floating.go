@@ -81,8 +81,7 @@ func (s *subject) borrowUntil(now time.Time) (time.Time, error) {
 const clockMargin = 5 * time.Second
 
 func (d *Dialect) release(c *gin.Context, s *subject) error {
-	holder := lease.Holder{HardwareID: s.client.HardwareID}
-	if err := d.Leases.ReleaseHeld(c.Request.Context(), s.ID, holder); err != nil {
+	if err := d.Leases.ReleaseHeld(c.Request.Context(), s.ID, s.client); err != nil {
 		return err
 	}
 	return word(c, "license_released")
@@ -92,8 +91,7 @@ func (d *Dialect) releaseFeature(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
-	holder := lease.Holder{HardwareID: s.client.HardwareID, SessionID: featureSession(s.sent.Feature)}
-	if err := d.Leases.ReleaseHeld(c.Request.Context(), s.ID, holder); err != nil {
+	if err := d.Leases.ReleaseHeld(c.Request.Context(), s.ID, s.featureLease().Client); err != nil {
 		return err
 	}
 	return word(c, "feature_released")

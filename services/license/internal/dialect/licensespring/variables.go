@@ -55,10 +55,14 @@ func (d *Dialect) trackVariables(c *gin.Context, s *subject) error {
 func (d *Dialect) variables(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	found, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
+	if err != nil {
+		return err
+	}
+	caller, err := d.Seats.Caller(ctx, s.ID, &s.client)
 	switch {
 	case err != nil:
 		return err
-	case found == nil || !found.IsActive:
+	case !caller.Asks(licensing.OperationUse, s.License, found, d.Clock.Now()).Seated:
 		return licensing.ErrNotActivated
 	}
 	device, err := d.Licenses.Device(ctx, s.ID, found.ID)

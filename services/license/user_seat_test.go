@@ -1,0 +1,145 @@
+package license_test
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/proto/errcode"
+)
+
+// colleague makes another user of a license, who has signed in.
+func (w *world) colleague(licenseID, email string) (token string) {
+	w.t.Helper()
+	made := w.users(http.MethodPost, "", `{"product":"studio","customer_id":"acme","email":"`+email+
+		`","initial_password":"`+thePassword+`"}`)
+	w.must(made, http.StatusCreated)
+	w.must(w.manage(http.MethodPut, "/"+licenseID+"/users/"+made.body["user_id"].(string), ""), http.StatusOK)
+	signedIn := w.signIn(email, thePassword)
+	w.must(signedIn, http.StatusOK)
+	return signedIn.body["user_token"].(string)
+}
+
+// TestALockedUserGetsNothingNew: what a device was given while it had its seat is no way around the lock of its user.
+func TestALockedUserGetsNothingNew(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		user := w.ada("")
+		id, _ := w.with(everyTerm + `,"device_match":"any"`)
+		w.want(w.manage(http.MethodPut, "/"+id+"/users/"+user, ""), http.StatusOK, "")
+		w.want(w.post("activate", byUser(w.token(), "pc", nil)), http.StatusCreated, "")
+		lease := w.post("leases", byUser(w.token(), "pc", nil))
+		w.want(lease, http.StatusCreated, "")
+		access := w.bearer(id, "pc")
+		w.want(w.beat(access), http.StatusOK, "")
+		renewal := `{"license_id":"` + id + `","hardware_id":"pc","operation":"lease","lease_id":"` +
+			lease.body["lease_id"].(string) + `"}`
+		newToken := map[string]any{"license_id": id, "hardware_id": "pc"}
+		for _, locked := range []string{"true", "false", "true"} {
+			status, made, code := http.StatusOK, http.StatusCreated, ""
+			if locked == "true" {
+				status, made, code = http.StatusForbidden, http.StatusForbidden, errcode.UserLocked
+			}
+			w.want(w.users(http.MethodPatch, "/"+user, `{"is_locked":`+locked+`}`), http.StatusOK, "")
+			w.want(w.beat(access), status, code)
+			w.want(w.post("offline-token", "", access...), made, code)
+			w.want(w.renew(lease), status, code)
+			w.agrees(w.explain(renewal), w.renew(lease))
+			w.want(w.checkDevice(newToken), status, code)
+			if got := w.tokenAgrees(id, newToken); (got == nil) != (code == "") {
+				w.t.Errorf("locked %s: a token is answered %v", locked, got)
+			}
+		}
+		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc"]}`), http.StatusCreated, "")
+	})
+}
+
+// TestUsersOfSeatsAreKnown: that the user of a seat is asked about costs a heartbeat no statement.
+func TestUsersOfSeatsAreKnown(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		var users atomic.Int64
+		count := func(tx *gorm.DB) {
+			if strings.Contains(tx.Statement.SQL.String(), "users") {
+				users.Add(1)
+			}
+		}
+		_ = w.db.Read(t.Context()).Callback().Query().After("*").Register("count", count) // a free name never fails
+		w.studio()
+		id, _ := w.assigned(w.ada(""))
+		w.want(w.post("activate", byUser(w.token(), "pc", nil)), http.StatusCreated, "")
+		access := w.bearer(id, "pc")
+		w.want(w.beat(access), http.StatusOK, "")
+		if users.Swap(0) == 0 {
+			t.Error("no statement was counted")
+		}
+		for range 3 {
+			w.want(w.beat(access), http.StatusOK, "")
+		}
+		if n := users.Load(); n > 0 {
+			t.Errorf("%d statements about users", n)
+		}
+	})
+}
+
+// TestADeviceIsThatOfItsUser: to another user of the license it is not activated, whatever that one calls, and nothing
+// of it is told or changed.
+func TestADeviceIsThatOfItsUser(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		id, _ := w.with(everyTerm + `,"device_match":"any"`)
+		w.want(w.manage(http.MethodPut, "/"+id+"/users/"+w.ada(""), ""), http.StatusOK, "")
+		components := map[string]any{"components": map[string]any{"cpu": "c-1", "disk": "d-1"}}
+		activated := w.post("activate", byUser(w.token(), "pc", components))
+		w.want(activated, http.StatusCreated, "")
+		w.want(w.post("license-file", byUser(w.token(), "pc", nil)), http.StatusCreated, "") // makes the keys for it
+		bob := w.colleague(id, "bob@example.com")
+		before, version := w.rows(), w.get(id)["version"]
+		for _, call := range userCalls {
+			status, code := http.StatusForbidden, errcode.DeviceNotActivated
+			switch {
+			case call.path == "validate":
+				status = http.StatusOK
+			case call.path == "activate", call.path == "license-file":
+				code = errcode.DeviceOfAnotherUser
+			case call.path == "deactivate":
+				status, code = http.StatusNotFound, errcode.DeviceNotFound
+			}
+			path := strings.Replace(call.path, "{device_id}", activated.body["device_id"].(string), 1)
+			got := w.call(call.method, "/api/v1/license/"+path, byUser(bob, "pc", call.members),
+				"X-API-Key", w.auth.apiKey)
+			if status == http.StatusOK && got.body["valid"] != false || got.status != status ||
+				got.body["error_code"] != code {
+				w.t.Errorf("%s: %d %s, want %d %s", call.path, got.status, got.raw, status, code)
+			}
+		}
+		renamed := w.post("activate", byUser(bob, "renamed", components))
+		w.want(renamed, http.StatusForbidden, errcode.DeviceOfAnotherUser)
+		w.bobIsExplained(id, bob)
+		if after := w.rows(); !reflect.DeepEqual(after, before) || w.get(id)["version"] != version {
+			w.t.Errorf("refused calls wrote: %v, before %v", after, before)
+		}
+		w.deactivate(id, "pc") // an administrator may, although it holds a file
+		w.want(w.post("activate", byUser(bob, "pc", nil)), http.StatusCreated, "")
+		w.want(w.post("validate", byUser(bob, "pc", nil)), http.StatusOK, "")
+		w.want(w.post("activate", byUser(w.token(), "pc", nil)), http.StatusForbidden, errcode.DeviceOfAnotherUser)
+	})
+}
+
+// bobIsExplained compares explanations with calls about the device of another user.
+func (w *world) bobIsExplained(id, token string) {
+	w.t.Helper()
+	for operation, endpoint := range endpoints {
+		call, question := map[string]any{"license_id": id}, map[string]any{"license_id": id, "hardware_id": "pc"}
+		question["user"], question["operation"] = "bob@example.com", operation
+		if operation == "consume" {
+			call["counter"], question["counter"] = "exports", "exports"
+		}
+		w.agrees(w.explain(text(question)), w.post(endpoint, byUser(token, "pc", call)))
+	}
+}
