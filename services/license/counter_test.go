@@ -176,6 +176,35 @@ func TestUndo(t *testing.T) {
 	})
 }
 
+// TestKeysOfDevices: two devices of a license may send the same Idempotency-Key, each names an operation of its own.
+func TestKeysOfDevices(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.metered(`[{"name":"consumptions"}]`)
+		w.must(w.post("activate", device(key, "laptop")), http.StatusCreated)
+		s := w.springs("")
+		for i, pc := range []string{"pc", "laptop"} {
+			for range 2 {
+				body := strings.Replace(with(key, `"consume":{"consumptions":3}`), `"pc"`, `"`+pc+`"`, 1)
+				w.want(w.post("validate", body, "Idempotency-Key", "1"), http.StatusOK, "")
+				s.object(s.ask(http.MethodPost, "add_consumption", fmt.Sprintf(
+					`{"product":"default","license_key":%q,"hardware_id":%q,"consumptions":4}`, key, pc),
+					"Idempotency-Key", "1"))
+			}
+			w.wantUsed(id, "consumptions", 7*(i+1))
+		}
+		w.want(w.post("validate", with(key, `"consume":{"consumptions":4}`), "Idempotency-Key", "1"),
+			http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		for range 2 { // by the key, each device undoes what it did itself
+			undone := w.post("consume/undo", with(key, `"operation_id":"1"`))
+			w.want(undone, http.StatusOK, "")
+			if undone.body["operation_id"] != "1" || fmt.Sprint(undone.body["refunded"]) != "map[consumptions:3]" {
+				w.t.Errorf("undone: %s", undone.raw)
+			}
+			w.wantUsed(id, "consumptions", 11)
+		}
+	})
+}
+
 // TestMeteredValidate validates and counts, or does neither.
 func TestMeteredValidate(t *testing.T) {
 	eachWorld(t, func(w *world) {
@@ -482,6 +511,9 @@ func TestManageEntitlements(t *testing.T) {
 func TestConsumedEvents(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		_, key := w.metered(`[{"name":"c"}]`)
+		// What consumes nothing is not told.
+		w.want(w.consume(key, `"counter":"c","amount":0,"operation_id":"o"`), http.StatusOK, "")
+		w.want(w.post("validate", with(key, `"consume":{"c":0},"operation_id":"p"`)), http.StatusOK, "")
 		var running sync.WaitGroup
 		for range 20 {
 			running.Go(func() { w.want(w.consume(key, `"counter":"c","amount":2`), http.StatusOK, "") })

@@ -1,6 +1,10 @@
 package license_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -117,6 +121,60 @@ func TestLicenseSpringOfflineReturns(t *testing.T) {
 		never := s.offline(key, "d", `,"request":"deactivation","consumptions":8`, true)
 		s.refused(s.carry("deactivate_offline", never), 400, "device_not_found")
 		w.wantUsed(id, "consumptions", 25)
+	})
+}
+
+// TestLicenseSpringOfflineTellsNoKeys: without a product, a request for the license of a product that the integration
+// is not for is answered as one for a license that there is not.
+func TestLicenseSpringOfflineTellsNoKeys(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.want(w.products(http.MethodPost, "", `{"code":"other"}`), http.StatusCreated, "")
+		s := w.springs(`,"products":["default"]`)
+		const activation, deactivation = "activation", "deactivation"
+		ask := func(path, key, request string) *httptest.ResponseRecorder {
+			date := "Wed Jan 1 2025 00:00:00 GMT+0000"
+			signature := s.hmac("licenseSpring\ndate: " + date + "\n" + key + "\npc\n" + s.apiKey)
+			text := fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","date":%q,"api_key":%q,"request":%q,"signature":%q}`,
+				key, date, s.apiKey, request, signature)
+			return s.carry(path, base64.StdEncoding.EncodeToString([]byte(text)))
+		}
+		_, own := w.with(`"product":"default"`)
+		s.object(ask("activate_offline", own, activation))
+		_, key := w.with(`"product":"other"`)
+		for path, request := range map[string]string{
+			"activate_offline": activation, "refresh_offline": activation,
+			"deactivate_offline":      deactivation,
+			"activate_bundle_offline": activation, "deactivate_bundle_offline": deactivation,
+		} {
+			unknown, others := ask(path, "LIC-000000000000", request), ask(path, key, request)
+			s.refused(others, 400, "license_not_found")
+			if unknown.Body.String() != others.Body.String() {
+				t.Errorf("%s: an unknown key %s, that of another product %s", path, unknown.Body, others.Body)
+			}
+		}
+	})
+}
+
+// TestOwnOperationsCannotBeNamed: what the server counted by itself is not undone by who guesses how it is called.
+func TestOwnOperationsCannotBeNamed(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		id, key := w.with(`"counters":[{"name":"consumptions","limit":500}]`)
+		s.object(s.carry("activate_offline", s.offline(key, "pc", "", false)))
+		leave := s.offline(key, "pc", `,"request":"deactivation","consumptions":400`, true)
+		s.word(s.carry("deactivate_offline", leave), "license_deactivated")
+		s.object(s.post("activate_license", key, "pc", ""))
+		signed, _, _ := strings.Cut(strings.TrimPrefix(decode(leave), `{"request": `), `, "signature": `)
+		name := fmt.Sprintf("signed %x", sha256.Sum256([]byte(signed)))
+		for _, guess := range []string{"offline " + name + " ", " offline " + name + " ", "\u2003offline " + name + " "} {
+			body, _ := json.Marshal(guess)
+			w.want(w.post("consume/undo", with(key, `"operation_id":`+string(body))), http.StatusBadRequest,
+				"VALIDATION_ERROR")
+		}
+		w.wantUsed(id, "consumptions", 400)
+		// Nor does a request take the name of one that has no id.
+		s.refused(s.carry("activate_offline", s.offline(key, "pc", fmt.Sprintf(`,"request_id":%q`, name), true)), 400,
+			"authorization_missing_params")
 	})
 }
 

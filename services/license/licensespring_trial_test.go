@@ -61,10 +61,14 @@ func TestLicenseSpringTrial(t *testing.T) {
 			t.Errorf("again: %v", again)
 		}
 		active := s.object(s.post("activate_license", key, "pc", ""))
-		shown := active["customer"].(map[string]any)
-		if active["is_trial"] != true || shown["first_name"] != "Ada" || shown["reference"] == "vendor-1" ||
-			shown["metadata"].(map[string]any)["country"] != "Great Britain" {
+		if active["is_trial"] != true {
 			t.Errorf("activated: %v", active)
+		}
+		server := w.springs(`,"server_side":true`)
+		shown := server.object(server.get("check_license", key, "pc"))["customer"].(map[string]any)
+		if shown["first_name"] != "Ada" || shown["reference"] == "vendor-1" ||
+			shown["metadata"].(map[string]any)["country"] != "Great Britain" {
+			t.Errorf("the vendor's own server is told %v", shown)
 		}
 		customerID := shown["reference"].(string)
 		if n := w.licensesOf(customerID); n != 1 {
@@ -78,6 +82,38 @@ func TestLicenseSpringTrial(t *testing.T) {
 		w.want(w.customers(http.MethodPost, "/"+customerID+"/erase", ""), http.StatusOK, "")
 		if tables := w.stored([]string{"ada@example.com", "Ada@Example.com"}); len(tables) > 0 {
 			t.Errorf("the address of an erased customer stands in %v", tables)
+		}
+	})
+}
+
+// TestLicenseSpringTrialHidesPersons: whoever knows an e-mail address gets the key of its trial, and no more of who has
+// it.
+func TestLicenseSpringTrialHidesPersons(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.springs("")
+		w.trialPolicy("try", "default", `,"license_type":"perpetual"`)
+		s.object(s.trial("default", "victim@example.com", "first_name", "Vic", "last_name", "Tim", "phone", "+1 555",
+			"address", "Secret street", "city", "Secret town", "reference", "secret-7", "company_name", "Secret Inc."))
+		key := s.object(s.trial("default", "victim@example.com"))["license"].(string)
+		for call, rec := range map[string]*httptest.ResponseRecorder{
+			"activate_license": s.post("activate_license", key, "pc", ""),
+			"check_license":    s.get("check_license", key, "pc"),
+			"activate_offline": s.carry("activate_offline", s.offline(key, "pc", "", false)),
+			"refresh_offline":  s.carry("refresh_offline", s.offline(key, "pc", "", false)),
+			"device_licenses":  s.ask(http.MethodGet, "device_licenses?product=default&hardware_id=pc", ""),
+		} {
+			if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"customer":{`) {
+				t.Errorf("%s: %d %s", call, rec.Code, rec.Body)
+			}
+			for _, told := range []string{"victim@", "Vic", "Tim", "555", "Secret", "secret-7", "trial-"} {
+				if strings.Contains(rec.Body.String(), told) {
+					t.Errorf("%s tells %q: %s", call, told, rec.Body)
+				}
+			}
+		}
+		_, key = w.create(1, 0)
+		if own := s.object(s.post("activate_license", key, "pc", "")); own["customer"].(map[string]any)["reference"] == "" {
+			t.Errorf("the holder of a license that was sold is told %v", own["customer"])
 		}
 	})
 }

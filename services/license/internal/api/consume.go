@@ -126,15 +126,17 @@ func (a *API) undoConsume(c *gin.Context) error {
 	if err := a.identify(c, &req.deviceRequest); err != nil {
 		return err
 	}
-	resp, err := idempotency.Answer(c, a.Idempotency, a.deviceScope(c, &req.deviceRequest),
+	scope := a.deviceScope(c, &req.deviceRequest)
+	resp, err := idempotency.Answer(c, a.Idempotency, scope,
 		func(ctx context.Context) (undoResponse, error) {
-			undone, err := a.Counters.Undo(ctx, req.LicenseKey, req.client(c), req.OperationID)
+			undone, err := a.Counters.Undo(ctx, req.LicenseKey, req.client(c),
+				req.OperationID, counter.KeyedOperation(scope, req.OperationID))
 			if err != nil {
 				return undoResponse{}, err
 			}
 			return undoResponse{
 				LicenseID:   undone.License.ID,
-				OperationID: undone.OperationID,
+				OperationID: req.OperationID,
 				UndoneAt:    undone.UndoneAt,
 				Refunded:    undone.Refunded,
 				Counters:    wire.NewCounters(undone.States),

@@ -185,9 +185,6 @@ func (a *API) validate(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.nameOperation(c, req); err != nil {
-		return err
-	}
 	resp, err := a.validated(c, req)
 	if refused(err) {
 		httpx.WriteErrorWith(c, wire.Refusal(err), map[string]any{"valid": false})
@@ -207,13 +204,16 @@ func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
 	}
 	key, err := idempotency.KeyOf(c, a.deviceScope(c, &req.deviceRequest))
 	if len(req.Consume) > 0 && req.OperationID == "" {
-		req.OperationID = key.Key
+		req.OperationID = counter.KeyedOperation(key.Scope, key.Key)
 	}
 	return err
 }
 
 func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse, error) {
 	if err := a.identify(c, &req.deviceRequest); err != nil {
+		return validateResponse{}, err
+	}
+	if err := a.nameOperation(c, req); err != nil {
 		return validateResponse{}, err
 	}
 	ctx, client := c.Request.Context(), req.client(c)

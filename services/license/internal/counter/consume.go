@@ -113,7 +113,9 @@ func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption,
 	var applied []Applied
 	for i := range needs.Counters {
 		a, state := l.add(needs.Counters[i].Terms, needs.Counters[i].Amount, c.HardwareID, now)
-		l.record(a, c.HardwareID, state.Used)
+		if needs.Counters[i].Amount != 0 { // else it is only asked
+			l.record(a, c.HardwareID, state.Used)
+		}
 		applied, done.States = append(applied, a), append(done.States, state)
 	}
 	if u.OperationID != "" && len(applied) > 0 {

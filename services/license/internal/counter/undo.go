@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -18,15 +19,19 @@ type Undo struct {
 	device   *licensing.Device
 }
 
-// Undo takes an operation of the device back, once; a repeated call answers what was refunded then. Errors: those of
-// Consume, and VALIDATION_ERROR for an operation that is not known.
-func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, operationID string) (Undo, error) {
+// Undo takes an operation of the device back, once; a repeated call answers what was refunded then. The operation is
+// the first of these ids that is known. Errors: those of Consume, and VALIDATION_ERROR where none is.
+func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ids ...string) (undone Undo, err error) {
 	found, _, err := s.Seats.LicenseByKey(ctx, key, &c)
 	if err != nil {
 		return Undo{}, err
 	}
 	now := s.Clock.Now()
-	undone, err := s.undo(ctx, found.ID, &c, operationID, now)
+	for _, id := range ids {
+		if undone, err = s.undo(ctx, found.ID, &c, id, now); !errors.Is(err, errNoOperation) {
+			break
+		}
+	}
 	if err != nil {
 		return Undo{}, s.Seats.UseRefused(now, found.ID, key, c, err)
 	}

@@ -159,7 +159,7 @@ func (d *Dialect) licenseNow(ctx context.Context, s *subject, deviceID string) (
 	if err != nil {
 		return licenseBody{}, facts{}, err
 	}
-	f, err := d.facts(ctx, &l, s.product, deviceID)
+	f, err := d.facts(ctx, s.reader, &l, s.product, deviceID)
 	f.expired = s.sent.IncludeExpired
 	if s.user == nil || err != nil {
 		return newLicense(&l, s.sent.LicenseKey, f, d.Clock.Now()), f, err

@@ -85,10 +85,13 @@ func (r *request) amount() int64 {
 // consume counts, and returns what the counter shows then. An Idempotency-Key, which clients may add, names the
 // operation: the protocol has no name for it, so that calls without it that come twice count twice.
 func (d *Dialect) consume(c *gin.Context, s *subject, u counter.Use) (used int64, err error) {
-	u.OperationID = jsonbody.Identifier(c.GetHeader("Idempotency-Key"))
-	f := apierr.Fields{}
-	if f.MaxLen("Idempotency-Key", u.OperationID, maxText); len(f) > 0 {
+	name, f := jsonbody.Identifier(c.GetHeader("Idempotency-Key")), apierr.Fields{}
+	if f.MaxLen("Idempotency-Key", name, maxText); len(f) > 0 {
 		return 0, f.Err()
+	}
+	if name != "" {
+		scope := signerOf(c).Integration.ID + "\x00" + s.client.HardwareID
+		u.OperationID = counter.KeyedOperation(scope, name)
 	}
 	done, err := d.Counters.Consume(c.Request.Context(), s.key, s.client, u)
 	if err != nil {

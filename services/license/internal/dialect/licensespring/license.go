@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
@@ -197,8 +198,26 @@ type facts struct {
 	expired bool
 }
 
+// reader is who gets an answer about a license.
+type reader struct {
+	serverSide bool
+	// byDevice says that the call has named no more of the license than the hardware id of a device.
+	byDevice bool
+}
+
+// readerOf is who gets the answer to a call that proves whose license it is about.
+func readerOf(c *gin.Context) reader { return reader{serverSide: signerOf(c).Integration.ServerSide} }
+
+// seesCustomer tells whether a reader is told who the customer of a license is. Anybody gets the key of a trial for an
+// e-mail address, and hardware ids are no secrets: behind these, only servers of the vendor see a person.
+func (r reader) seesCustomer(l *licensing.License) bool {
+	return r.serverSide || !r.byDevice && !ofTrial(l.CustomerID)
+}
+
 // facts reads what an answer about l shows; deviceID is empty for none.
-func (d *Dialect) facts(ctx context.Context, l *licensing.License, p catalog.Product, deviceID string) (facts, error) {
+func (d *Dialect) facts(
+	ctx context.Context, r reader, l *licensing.License, p catalog.Product, deviceID string,
+) (facts, error) {
 	f := facts{product: p}
 	q := integration.NumberQuery{License: l.ID, Device: deviceID, Product: p.Code, Policy: l.Policy}
 	for _, e := range l.AllEntitlements() {
@@ -208,8 +227,10 @@ func (d *Dialect) facts(ctx context.Context, l *licensing.License, p catalog.Pro
 	if f.numbers, err = d.Numbers.Numbers(ctx, q); err != nil {
 		return f, err
 	}
-	if f.customer, err = d.Customers.Customer(ctx, l.CustomerID); err != nil {
-		return f, err
+	if r.seesCustomer(l) {
+		if f.customer, err = d.Customers.Customer(ctx, l.CustomerID); err != nil {
+			return f, err
+		}
 	}
 	f.used, err = d.used(ctx, l)
 	return f, err

@@ -51,7 +51,7 @@ func (d *Dialect) deviceLicenses(c *gin.Context) error {
 	}
 	list := []licenseBody{} // never null
 	for i := range found {
-		shown, err := d.licenseOfDevice(ctx, &found[i], hardwareID, by.ServerSide)
+		shown, err := d.licenseOfDevice(ctx, reader{by.ServerSide, true}, &found[i], hardwareID)
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (d *Dialect) licensesOfDevice(
 
 // licenseOfDevice shows a license on which a device has a seat; nil where it has gone meanwhile.
 func (d *Dialect) licenseOfDevice(
-	ctx context.Context, l *licensing.License, hardwareID string, whole bool,
+	ctx context.Context, r reader, l *licensing.License, hardwareID string,
 ) (*licenseBody, error) {
 	product, err := d.Products.Product(ctx, l.Product)
 	if err != nil {
@@ -98,12 +98,11 @@ func (d *Dialect) licenseOfDevice(
 	if err != nil || device == nil || !device.IsActive {
 		return nil, err
 	}
-	f, err := d.facts(ctx, l, product, device.ID)
+	f, err := d.facts(ctx, r, l, product, device.ID)
 	if err != nil {
 		return nil, err
 	}
-	if !whole {
-		f.customer = customer.Customer{}
+	if !r.serverSide {
 		b := newLicense(l, l.MaskedKey, f, d.Clock.Now())
 		b.Metadata = likeJavaScript(nil)
 		return &b, nil

@@ -79,18 +79,29 @@ func (d *Dialect) carried(c *gin.Context, operation string) (*offlineCall, error
 		return nil, err
 	}
 	if o.sent.Product == "" {
-		client := o.sent.client(c)
-		l, _, err := d.Seats.LicenseByKey(c.Request.Context(), jsonbody.Identifier(o.sent.LicenseKey), &client)
-		if err != nil {
+		if o.sent.Product, err = d.productOfKey(c, &o.sent); err != nil {
 			return nil, err
 		}
-		o.sent.Product = l.Product
 	}
 	s, err := d.identify(c, &o.sent)
 	if err != nil {
 		return nil, err
 	}
 	return &offlineCall{o, s, key}, nil
+}
+
+// productOfKey is the product of the license that a request without a product is about. A key of a product that the
+// integration is not for is refused as one that nobody has.
+func (d *Dialect) productOfKey(c *gin.Context, r *request) (string, error) {
+	key, client := jsonbody.Identifier(r.LicenseKey), r.client(c)
+	l, _, err := d.Seats.LicenseByKey(c.Request.Context(), key, &client)
+	switch {
+	case err != nil:
+		return "", err
+	case !signerOf(c).Integration.Allows(l.Product):
+		return "", d.Seats.UseRefused(d.Clock.Now(), "", key, client, licensing.ErrNotFound)
+	}
+	return l.Product, nil
 }
 
 // offlineKey is the key that signed the request: one of the integration that brings it.
@@ -151,7 +162,7 @@ func (o *offlineCall) named(operation string) (names []integration.OfflineReques
 }
 
 // signedName names the request by what its signature covers.
-func (o *offlineCall) signedName() string { return "signed " + hashed(o.signedText()) }
+func (o *offlineCall) signedName() string { return signedPrefix + hashed(o.signedText()) }
 
 func hashed(text string) string {
 	hash := sha256.Sum256([]byte(text))

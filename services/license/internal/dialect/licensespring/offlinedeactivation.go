@@ -45,7 +45,7 @@ func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 // catchUp counts what a device consumed without the server, once for each request, and keeps its variables.
 func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 	consume := func(what string, u counter.Use) error {
-		u.OperationID, u.Happened = "offline "+o.signedName()+" "+what, true
+		u.OperationID, u.Happened = counter.OwnOperation("offline "+o.signedName()+" "+what), true
 		_, err := d.Counters.Consume(ctx, o.subject.key, o.client, u)
 		return err
 	}

@@ -23,6 +23,10 @@ const (
 	offlineDeactivation = "deactivation"
 )
 
+// signedPrefix begins the names of requests without an id. No id that a request brings may begin so: it would be the
+// name of another one.
+const signedPrefix = "signed "
+
 // maxParts bounds the parts of a form that are looked at for the file.
 const maxParts = 16
 
@@ -105,7 +109,8 @@ func (o *offlineRequest) check() error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	if o.sent.HardwareID == "" || o.id() == "" || o.Date == "" || o.keyID() == "" || o.Signature == "" {
+	if o.sent.HardwareID == "" || o.id() == "" || o.Date == "" || o.keyID() == "" || o.Signature == "" ||
+		strings.HasPrefix(o.RequestID, signedPrefix) {
 		return errNotReadable
 	}
 	return nil

@@ -156,6 +156,7 @@ type subject struct {
 	key    string
 	client licensing.Client
 	sent   *request
+	reader reader
 	// user is nil for a call by a license key.
 	user *user.User
 }
@@ -189,6 +190,7 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	r.Product = sold.Code // which licenses and users are of
 	s := &subject{
 		product: product, sold: sold, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r,
+		reader: readerOf(c),
 	}
 	switch {
 	case s.client.HardwareID == "":

@@ -136,7 +136,7 @@ func (d *Dialect) userLicenses(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		f, err := d.facts(ctx, &l, product, "")
+		f, err := d.facts(ctx, readerOf(c), &l, product, "")
 		if err != nil {
 			return err
 		}
