@@ -1,6 +1,7 @@
 package delegation
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -20,24 +21,27 @@ type Keys struct {
 	Clock    clock.Clock
 }
 
-// Find is the master or slave whose key text is. Keys that nobody has are published as refused, as license keys are.
-// Errors: ErrKey, with the cause secret.ErrEnded for one that was revoked.
-func (s *Keys) Find(ctx context.Context, text string, c licensing.Client) (Key, error) {
-	var found *Key
-	var err error
-	if CouldBe(text) {
-		found, err = s.Store.FindKey(ctx, SumOf(text))
+// Find is the master or slave whose key text is. Errors: ErrKey, with the cause secret.ErrEnded for one that was
+// revoked, and ErrUnknownKey for one that nobody has.
+func (s *Keys) Find(ctx context.Context, text string) (Key, error) {
+	if any, err := s.Store.HasMasters(ctx); err != nil || !any {
+		return Key{}, cmp.Or[error](err, ErrKey)
 	}
+	found, err := s.Store.FindKey(ctx, SumOf(text))
 	switch {
 	case err != nil:
 		return Key{}, err
 	case found == nil:
-		s.Seats.ActivationRefused(s.Clock.Now(), "", text, c, licensing.ErrNotFound)
-		return Key{}, ErrKey
+		return Key{}, ErrKey.WithCause(ErrUnknownKey)
 	case found.ended():
 		return Key{}, ErrKey.WithCause(secret.ErrEnded)
 	}
 	return *found, nil
+}
+
+// Unknown publishes that a client came with a key that nobody has, as with a license key.
+func (s *Keys) Unknown(text string, c licensing.Client) {
+	s.Seats.ActivationRefused(s.Clock.Now(), "", text, c, licensing.ErrNotFound)
 }
 
 // NewSlave is a slave that has just been made, and its key.

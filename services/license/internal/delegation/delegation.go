@@ -140,6 +140,12 @@ func newKey(n int) string {
 	return base64.StdEncoding.EncodeToString(random)
 }
 
+// WellFormed tells whether newKey can have made a key. Those of other systems may be easier to guess.
+func WellFormed(key string) bool {
+	raw, err := base64.StdEncoding.Strict().DecodeString(key)
+	return err == nil && (len(raw) == masterBytes || len(raw) == slaveBytes)
+}
+
 // newID makes the id of an organisation, master or slave.
 func newID() string {
 	var random [12]byte

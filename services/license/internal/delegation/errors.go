@@ -1,6 +1,7 @@
 package delegation
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -21,7 +22,9 @@ var (
 		"the master was revoked, and slaves of it would not work; import them into another master")
 	ErrKey = apierr.New(apierr.Unauthenticated, errcode.DelegatedKeyInvalid,
 		"the master or slave key is not valid; check that it was copied whole, or ask who gave it out")
-	ErrNoCredit = apierr.New(apierr.Forbidden, errcode.CreditExhausted,
+	// ErrUnknownKey is the cause of ErrKey where somebody has keys, but nobody has this one.
+	ErrUnknownKey = errors.New("nobody has this key")
+	ErrNoCredit   = apierr.New(apierr.Forbidden, errcode.CreditExhausted,
 		"all credits of the organisation are used; ask the vendor for more")
 	ErrSlaveUsed = apierr.New(apierr.Forbidden, errcode.SlaveKeyUsed,
 		"the slave key has activated another device, and activates no further one; use another slave key")

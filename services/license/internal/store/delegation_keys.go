@@ -30,8 +30,19 @@ func (s *Store) CreateMaster(
 		if err := tx.Table("delegated_masters").Create(&row).Error; err != nil {
 			return err
 		}
+		db.AfterCommit(ctx, s.masters.DropAll)
 		return s.publish(ctx, tx, m.ID, []proto.Message{event})
 	}))
+}
+
+// HasMasters implements delegation.Store.
+func (s *Store) HasMasters(ctx context.Context) (bool, error) {
+	some, _, err := s.masters.Fetch(ctx, struct{}{}, func(ctx context.Context) (bool, error) {
+		var ids []string
+		err := s.db.Read(ctx).Table("delegated_masters").Limit(1).Pluck("id", &ids).Error
+		return len(ids) > 0, db.Error(err)
+	})
+	return some, err
 }
 
 // FormerLicense implements delegation.Store.

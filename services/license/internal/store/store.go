@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -44,6 +45,8 @@ type Store struct {
 	telemetry *telemetry.Recorder
 	seats     *batch.Batcher[string, seatRequest, seatResult]
 	leases    *batch.Batcher[string, leaseRequest, leaseResult]
+	// masters tells whether there are masters of delegated keys.
+	masters *cache.Cache[struct{}, bool]
 }
 
 // Deps is what a Store works with.
@@ -63,6 +66,7 @@ type Deps struct {
 func New(d Deps) *Store {
 	s := &Store{
 		db: d.DB, outbox: d.Outbox, keys: d.Keys, clock: d.Clock, committed: d.Committed, telemetry: d.Telemetry,
+		masters: cache.New[struct{}, bool](cache.Options{Capacity: 1, TTL: lookEvery}, d.Clock),
 	}
 	s.seats = batch.New(batches(d.DB.Engine(), "activate devices"), seatRequest.licenseID, s.runBatch)
 	s.leases = batch.New(batches(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)

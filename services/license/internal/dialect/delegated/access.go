@@ -1,7 +1,7 @@
 package delegated
 
 import (
-	"crypto/sha256"
+	"errors"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -36,11 +36,27 @@ func (d *Dialect) withKey(
 }
 
 // find looks for a key, unless the address had too many refused. What is too short or long for one is not looked up.
+// An event is published of what nobody has, but not beyond the limit of the address: whoever comes here has shown no
+// credential.
 func (d *Dialect) find(c *gin.Context, text string, client licensing.Client) (k delegation.Key, err error) {
-	client.IP, client.ViaProxy = httpx.ClientIP(c), httpx.ViaProxy(c)
-	err = d.Attempts.Try(c, guard.Made(sha256.Sum256([]byte(text))), func() error {
-		k, err = d.Keys.Find(c.Request.Context(), text, client)
+	if !delegation.CouldBe(text) {
+		return k, d.Attempts.Refuse(c, delegation.ErrKey)
+	}
+	err = d.Attempts.Try(c, credential(c, text), func() error {
+		k, err = d.Keys.Find(c.Request.Context(), text)
 		return err
 	})
+	if errors.Is(err, delegation.ErrUnknownKey) {
+		client.IP, client.ViaProxy = httpx.ClientIP(c), httpx.ViaProxy(c)
+		d.Keys.Unknown(text, client)
+	}
 	return k, err
+}
+
+// credential is what the guard knows of a key. Only our own are beyond guessing.
+func credential(c *gin.Context, text string) guard.Credential {
+	if delegation.WellFormed(text) {
+		return guard.Made(delegation.SumOf(text))
+	}
+	return guard.Chosen(c, text)
 }

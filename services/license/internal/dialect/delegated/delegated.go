@@ -38,7 +38,8 @@ var limit = ratelimit.Limit{PerMinute: 60, PerHour: 1000}
 
 // Keys are the use cases; *delegation.Keys has them.
 type Keys interface {
-	Find(ctx context.Context, text string, c licensing.Client) (delegation.Key, error)
+	Find(ctx context.Context, text string) (delegation.Key, error)
+	Unknown(text string, c licensing.Client)
 	AddSlave(ctx context.Context, k delegation.Key, comment string) (delegation.NewSlave, error)
 	Activate(ctx context.Context, k delegation.Key, c licensing.Client) (delegation.Activation, error)
 }

@@ -2,7 +2,9 @@ package delegated_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,7 +31,9 @@ const (
 // knownKeys are use cases that know the two keys above, and are asked for nothing that the rules would not take.
 type knownKeys struct{ t testing.TB }
 
-func (k knownKeys) Find(_ context.Context, text string, _ licensing.Client) (delegation.Key, error) {
+func (k knownKeys) Unknown(string, licensing.Client) {}
+
+func (k knownKeys) Find(_ context.Context, text string) (delegation.Key, error) {
 	master := delegation.Master{ID: "5c80f8f9fe12df25ad48c25b", OrganisationID: "29f45dfa37864357d8c02aa4"}
 	switch text {
 	case masterKey:
@@ -37,7 +41,7 @@ func (k knownKeys) Find(_ context.Context, text string, _ licensing.Client) (del
 	case slaveKey:
 		return delegation.Key{Master: master, Slave: &delegation.Slave{ID: "6c80f8f9fe12df25ad48c25b"}}, nil
 	}
-	return delegation.Key{}, delegation.ErrKey
+	return delegation.Key{}, delegation.ErrKey.WithCause(delegation.ErrUnknownKey)
 }
 
 func (k knownKeys) AddSlave(context.Context, delegation.Key, string) (delegation.NewSlave, error) {
@@ -52,13 +56,17 @@ func (k knownKeys) Activate(_ context.Context, _ delegation.Key, c licensing.Cli
 }
 
 func newEngine(t testing.TB, attempts *guard.Attempts, c clock.Clock) *gin.Engine {
+	return engineOf(knownKeys{t}, attempts, c)
+}
+
+func engineOf(keys delegated.Keys, attempts *guard.Attempts, c clock.Clock) *gin.Engine {
 	errors := map[string]httpx.ErrorWriter{}
 	for _, path := range delegated.Paths {
 		errors[path] = delegated.WriteError
 	}
 	e := httpx.NewEngine(httpx.Options{Service: "license", Errors: errors, Clock: c})
 	delegated.New(delegated.Deps{
-		Keys: knownKeys{t}, Attempts: attempts, Limiter: ratelimit.NewLocal(c),
+		Keys: keys, Attempts: attempts, Limiter: ratelimit.NewLocal(c),
 	}).Routes(e)
 	return e
 }
@@ -118,6 +126,52 @@ func TestGuessedKeysAreBounded(t *testing.T) {
 	}
 	if rec := serve(e, http.MethodPost, "/activate", body(slaveKey)); rec.Code != http.StatusCreated {
 		t.Errorf("the holder of a key: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// strangersKeys count what strangers cost.
+type strangersKeys struct {
+	knownKeys
+	found, told int
+}
+
+func (k *strangersKeys) Find(ctx context.Context, text string) (delegation.Key, error) {
+	k.found++
+	return k.knownKeys.Find(ctx, text)
+}
+
+func (k *strangersKeys) Unknown(string, licensing.Client) { k.told++ }
+
+// TestStrangersCostLittle: what can be no key is neither looked up nor told, and beyond the limit of its address nothing
+// is told. Beyond it only what has the form of our keys is looked up, so many a second.
+func TestStrangersCostLittle(t *testing.T) {
+	const limit, burst = 5, 64
+	random := func(i, size int) string {
+		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%0*d", size, i))
+	}
+	for name, tt := range map[string]struct {
+		key         func(i int) string
+		found, told int
+	}{
+		"too short":                 {func(i int) string { return fmt.Sprintf("key-%d", i) }, 0, 0},
+		"too long":                  {func(i int) string { return fmt.Sprintf("%01025d", i) }, 0, 0},
+		"of another form":           {func(i int) string { return fmt.Sprintf("%040d", i) }, limit, limit},
+		"of a length of no key":     {func(i int) string { return random(i, 60) }, limit, limit},
+		"in the form of our master": {func(i int) string { return random(i, 43) }, limit + burst, limit},
+		"in the form of our slave":  {func(i int) string { return random(i, 104) }, limit + burst, limit},
+	} {
+		c := clock.NewFake(clock.System{}.Now())
+		keys := &strangersKeys{knownKeys: knownKeys{t}}
+		e := engineOf(keys, guard.New(c, limit), c)
+		for i := range 200 {
+			rec := serve(e, http.MethodPost, "/activate", `{"masterOrSlaveKey":"`+tt.key(i)+`","runtimeKey":"pc-1"}`)
+			if wantProtocol(t, rec); i >= limit != (rec.Code == http.StatusTooManyRequests) {
+				t.Fatalf("%s: call %d: %d %s", name, i+1, rec.Code, rec.Body)
+			}
+		}
+		if keys.found != tt.found || keys.told != tt.told {
+			t.Errorf("%s: %d looked up and %d told, want %d and %d", name, keys.found, keys.told, tt.found, tt.told)
+		}
 	}
 }
 
