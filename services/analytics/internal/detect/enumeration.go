@@ -278,7 +278,7 @@ func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Findin
 		return nil
 	}
 	f := s.trail.finding(&enumerationDetector, status)
-	f.Subject = "ip:" + key
+	f.Subject = addressPrefix + key
 	f.BaselineDays = int((s.clock - s.first) / microsPerDay)
 	s.describe(&f, n, window, allowed, guessed)
 	return []Finding{f}
@@ -287,7 +287,7 @@ func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Findin
 func (s *AddressState) describe(f *Finding, n int, window string, allowed float64, guessed bool) {
 	f.Observed = fmt.Sprintf("%s in %s", count(n, "distinct unknown key"), window)
 	f.Reason = fmt.Sprintf("%s tried %s in %s; %s succeeded from there in a day.",
-		f.Subject[len("ip:"):], count(n, "distinct unknown key"), window, count(len(s.users), "device"))
+		f.Subject[len(addressPrefix):], count(n, "distinct unknown key"), window, count(len(s.users), "device"))
 	if guessed {
 		f.Reason += " One that had tried many got a valid key."
 	}
@@ -297,7 +297,7 @@ func (s *AddressState) describe(f *Finding, n int, window string, allowed float6
 		"retries: the same wrong key was counted once",
 		fmt.Sprintf("many users behind one address: the limit was raised for %s", count(len(s.users), "device")),
 	}
-	if strings.HasPrefix(f.Subject, "ip:"+viaProxy) {
+	if strings.HasPrefix(f.Subject, addressPrefix+viaProxy) {
 		f.Considered = append(f.Considered,
 			"a proxy that LATCHKEY_TRUSTED_PROXIES does not name: the limit was raised, its clients are not told apart")
 	}

@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"net/netip"
+	"strings"
 )
 
 // Network kinds as a state keeps them.
@@ -117,6 +118,30 @@ func AddressKey(ip string, throughProxy bool) string {
 }
 
 const viaProxy = "proxy "
+
+// NetworkOf is the network of the address that the subject of a finding names, "" where it names none: the /24 of an
+// IPv4 and the /48 of an IPv6 address. Who has one address of it often has them all.
+func NetworkOf(subject string) string {
+	address, isAddress := strings.CutPrefix(subject, addressPrefix)
+	address, proxied := strings.CutPrefix(address, viaProxy)
+	address, _, _ = strings.Cut(address, "/")
+	addr, err := netip.ParseAddr(address)
+	if !isAddress || err != nil {
+		return ""
+	}
+	bits := 48
+	if addr.Is4() {
+		bits = 24
+	}
+	network := netip.PrefixFrom(addr, bits).Masked().String()
+	if proxied {
+		return viaProxy + network
+	}
+	return network
+}
+
+// addressPrefix begins the subjects of findings about addresses.
+const addressPrefix = "ip:"
 
 func (p place) located() bool { return p.Lat != 0 || p.Lon != 0 }
 

@@ -117,7 +117,7 @@ func (s *Store) record(ctx context.Context, tx *gorm.DB, findings []detect.Findi
 	if len(findings) == 0 {
 		return 0, nil
 	}
-	known, err := s.knownAnomalies(tx, findings)
+	known, err := s.knownAnomalies(tx, findings, now)
 	if err != nil {
 		return 0, err
 	}
@@ -143,22 +143,31 @@ func (s *Store) record(ctx context.Context, tx *gorm.DB, findings []detect.Findi
 }
 
 // knownAnomalies are those that the findings may continue.
-func (s *Store) knownAnomalies(tx *gorm.DB, findings []detect.Finding) ([]usage.Anomaly, error) {
-	subjects, since := map[string]bool{}, findings[0].FirstSeen
+func (s *Store) knownAnomalies(tx *gorm.DB, findings []detect.Finding, now time.Time) ([]usage.Anomaly, error) {
+	subjects, since, addresses := map[string]bool{}, findings[0].FirstSeen, false
 	for i := range findings {
 		subjects[findings[i].Subject] = true
+		if findings[i].LicenseID == "" {
+			addresses, subjects[usage.OtherAddresses] = true, true
+		}
 		if findings[i].FirstSeen.Before(since) {
 			since = findings[i].FirstSeen
 		}
 	}
-	var rows []anomalyRow
+	var rows, open []anomalyRow
 	err := tx.Table("anomalies").
 		Where("subject IN ? AND (closed_at IS NULL OR last_seen >= ?)", keysOf(subjects), since.Add(-usage.EpisodeGap)).
 		Order("detected_at, anomaly_id").Find(&rows).Error
+	if err == nil && addresses { // those of other addresses of their networks, and how many there are
+		err = tx.Table("anomalies").
+			Where("license_id IS NULL AND closed_at IS NULL AND last_seen > ? AND subject NOT IN ?",
+				now.Add(-usage.EpisodeGap), keysOf(subjects)).
+			Order("detected_at, anomaly_id").Limit(usage.MaxAddresses).Find(&open).Error
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read known anomalies: %w", err)
 	}
-	return anomaliesOf(rows)
+	return anomaliesOf(append(rows, open...))
 }
 
 func (s *Store) writeAnomalies(tx *gorm.DB, anomalies []*usage.Anomaly) error {

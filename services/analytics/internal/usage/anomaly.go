@@ -101,7 +101,11 @@ type ledger struct {
 }
 
 func (l *ledger) enter(f *detect.Finding) {
-	i := slices.IndexFunc(l.entries, func(e entry) bool { return e.anomaly.continuedBy(f) })
+	i := l.continuing(f)
+	if i < 0 && f.LicenseID == "" {
+		f = l.gathered(f)
+		i = l.continuing(f)
+	}
 	if i < 0 {
 		l.entries = append(l.entries, entry{anomaly: newAnomaly(f), touched: true, created: true})
 		return
@@ -109,6 +113,11 @@ func (l *ledger) enter(f *detect.Finding) {
 	if l.entries[i].anomaly.update(f) {
 		l.entries[i].touched = true
 	}
+}
+
+// continuing is the place of the anomaly that a finding continues, or -1.
+func (l *ledger) continuing(f *detect.Finding) int {
+	return slices.IndexFunc(l.entries, func(e entry) bool { return e.anomaly.continuedBy(f) })
 }
 
 func (l *ledger) recorded() (r Recorded) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -61,6 +62,63 @@ func episodes(t *testing.T, s *consumer) {
 	}
 	if open, _, err := s.CountAnomalies(t.Context(), now); err != nil || open != 1 {
 		t.Errorf("%d open, %v", open, err)
+	}
+}
+
+// addresses have one anomaly for each network, and of too many networks all further ones have one.
+func addresses(t *testing.T, s *consumer) {
+	from := func(at time.Time, address string, score float64) detect.Finding {
+		return detect.Finding{Key: "key_enumeration " + address, Type: detect.KeyEnumeration, Subject: "ip:" + address,
+			Severity: detect.SeverityMedium, Score: score, FirstSeen: at, DetectedAt: at, LastSeen: at,
+			Reason: address + " tried keys."}
+	}
+	record := func(want int, f ...detect.Finding) {
+		t.Helper()
+		if n, err := s.Record(t.Context(), f, now.Add(time.Hour)); err != nil || n != want {
+			t.Fatalf("record: %d new, %v, want %d", n, err, want)
+		}
+	}
+	all := func() map[string]usage.Anomaly {
+		t.Helper()
+		list, err := s.Anomalies(t.Context(), usage.AnomalyQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]usage.Anomaly{}
+		for _, a := range list {
+			found[a.Subject] = a
+		}
+		if len(found) != len(list) {
+			t.Errorf("%d anomalies of %d subjects", len(list), len(found))
+		}
+		return found
+	}
+	record(1, from(now, "203.0.113.9", 0.7), from(now, "203.0.113.10", 0.5))
+	record(0, from(now, "203.0.113.10", 0.5)) // found again
+	record(1, from(now, "2001:db8:1:2::/64", 0.5), from(now, "2001:db8:1:3::/64", 0.5))
+	record(0, from(now.Add(time.Minute), "203.0.113.11", 0.5))
+	record(1, from(now, "proxy 203.0.113.12", 0.5))
+	a := all()["ip:203.0.113.9"]
+	if a.Reason != "203.0.113.0/24 tried keys." || a.Score != 0.7 || !a.LastSeen.Equal(now.Add(time.Minute)) {
+		t.Errorf("the anomaly of a network: %+v", a)
+	}
+	var many []detect.Finding
+	for i := range 200 {
+		many = append(many, from(now, fmt.Sprintf("198.51.%d.1", i), 0.5))
+	}
+	record(98, many[:150]...)
+	record(0, many[150:]...)
+	found := all()
+	if len(found) != usage.MaxAddresses+1 || found[usage.OtherAddresses].Reason == "" {
+		t.Errorf("%d anomalies, that of others: %+v", len(found), found[usage.OtherAddresses])
+	}
+	record(1, finding(now, 0.5)) // licenses are not counted with them
+	later := now.Add(48 * time.Hour)
+	if n, err := s.Record(t.Context(), []detect.Finding{from(later, "203.0.113.10", 0.5)}, later); err != nil || n != 1 {
+		t.Errorf("when all are silent: %d new, %v", n, err)
+	}
+	if a := all()["ip:203.0.113.10"]; a.Reason != "203.0.113.10 tried keys." {
+		t.Errorf("when all are silent: %+v", a)
 	}
 }
 
