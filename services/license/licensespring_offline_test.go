@@ -134,7 +134,8 @@ func TestLicenseSpringOfflineTellsNoKeys(t *testing.T) {
 		ask := func(path, key, request string) *httptest.ResponseRecorder {
 			date := "Wed Jan 1 2025 00:00:00 GMT+0000"
 			signature := s.hmac("licenseSpring\ndate: " + date + "\n" + key + "\npc\n" + s.apiKey)
-			text := fmt.Sprintf(`{"license_key":%q,"hardware_id":"pc","date":%q,"api_key":%q,"request":%q,"signature":%q}`,
+			text := fmt.Sprintf(
+				`{"license_key":%q,"hardware_id":"pc","date":%q,"api_key":%q,"request":%q,"signature":%q}`,
 				key, date, s.apiKey, request, signature)
 			return s.carry(path, base64.StdEncoding.EncodeToString([]byte(text)))
 		}
@@ -166,7 +167,9 @@ func TestOwnOperationsCannotBeNamed(t *testing.T) {
 		s.object(s.post("activate_license", key, "pc", ""))
 		signed, _, _ := strings.Cut(strings.TrimPrefix(decode(leave), `{"request": `), `, "signature": `)
 		name := fmt.Sprintf("signed %x", sha256.Sum256([]byte(signed)))
-		for _, guess := range []string{"offline " + name + " ", " offline " + name + " ", "\u2003offline " + name + " "} {
+		for _, guess := range []string{
+			"offline " + name + " ", " offline " + name + " ", "\u2003offline " + name + " ",
+		} {
 			body, _ := json.Marshal(guess)
 			w.want(w.post("consume/undo", with(key, `"operation_id":`+string(body))), http.StatusBadRequest,
 				"VALIDATION_ERROR")

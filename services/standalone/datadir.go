@@ -21,8 +21,8 @@ type dataDir struct {
 	lock    *flock.Flock
 }
 
-// secrets are made once, on the first start; an admin key that a setting gives takes the place of the first. Without the
-// master key the data cannot be read.
+// secrets are made once, on the first start; an admin key that a setting gives takes the place of the first. Without
+// the master key the data cannot be read.
 type secrets struct {
 	MasterKey   string `json:"master_key"`
 	AdminSecret string `json:"admin_secret"`

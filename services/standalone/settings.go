@@ -137,8 +137,8 @@ func (s *settings) requireSecrets() error {
 	}
 	for _, name := range databaseFiles() {
 		if _, err := os.Lstat(filepath.Join(s.DataDir, name)); err == nil {
-			return config.Problemf(s, &s.DataDir, "%s has data (%s), but its %s is gone, without which the data cannot be "+
-				"read: put back the %[3]s of a backup", s.DataDir, name, secretsFile)
+			return config.Problemf(s, &s.DataDir, "%s has data (%s), but its %s is gone, without which the data "+
+				"cannot be read: put back the %[3]s of a backup", s.DataDir, name, secretsFile)
 		}
 	}
 	return nil

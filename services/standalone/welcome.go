@@ -15,8 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
-// keepAdminKey is told whether the admin key of the settings is in force. If it is, later starts need no setting for it.
-// A key of secrets.json that was revoked is replaced, because nobody else can.
+// keepAdminKey is told whether the admin key of the settings is in force. If it is, later starts need no setting for
+// it. A key of secrets.json that was revoked is replaced, because nobody else can.
 func (s *suite) keepAdminKey(live bool) (instead secret.Secret, err error) {
 	key, saved := s.settings.admin.AdminAPIKey, secret.Secret(s.data.secrets.AdminAPIKey)
 	switch {

@@ -46,6 +46,6 @@ func (p *progress) end(c counts) {
 func (p *progress) write(c counts, now time.Time) {
 	took, share := now.Sub(p.begun), float64(p.read.n)/float64(max(p.size, 1))
 	left := time.Duration(float64(took) * (1 - share) / max(share, 0.001)).Round(time.Second)
-	fmt.Fprintf(p.to, "\rlicenses: %d, %.0f/s, %.0f %%, %v left, %d refused   ", c.all(), rate(c.all(), took), 100*share,
-		left, c.refused)
+	fmt.Fprintf(p.to, "\rlicenses: %d, %.0f/s, %.0f %%, %v left, %d refused   ",
+		c.all(), rate(c.all(), took), 100*share, left, c.refused)
 }

@@ -265,7 +265,7 @@ type Blocks interface {
 type BlockSet interface {
 	// Find is the block that is in force for a device, nil for none.
 	Find(s Suspect) *Block
-	// FindNetwork is a block of a network that is in force for a device of which the address is not known, nil for none.
+	// FindNetwork is a block of a network that is in force for a device whose address is not known, nil for none.
 	FindNetwork(s Suspect) *Block
 }
 

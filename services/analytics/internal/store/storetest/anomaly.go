@@ -114,7 +114,8 @@ func addresses(t *testing.T, s *consumer) {
 	}
 	record(1, finding(now, 0.5)) // licenses are not counted with them
 	later := now.Add(48 * time.Hour)
-	if n, err := s.Record(t.Context(), []detect.Finding{from(later, "203.0.113.10", 0.5)}, later); err != nil || n != 1 {
+	again := []detect.Finding{from(later, "203.0.113.10", 0.5)}
+	if n, err := s.Record(t.Context(), again, later); err != nil || n != 1 {
 		t.Errorf("when all are silent: %d new, %v", n, err)
 	}
 	if a := all()["ip:203.0.113.10"]; a.Reason != "203.0.113.10 tried keys." {

@@ -142,8 +142,8 @@ func (k *strangersKeys) Find(ctx context.Context, text string) (delegation.Key, 
 
 func (k *strangersKeys) Unknown(string, licensing.Client) { k.told++ }
 
-// TestStrangersCostLittle: what can be no key is neither looked up nor told, and beyond the limit of its address nothing
-// is told. Beyond it only what has the form of our keys is looked up, so many a second.
+// TestStrangersCostLittle: what can be no key is neither looked up nor told, and beyond the limit of its address
+// nothing is told. Beyond it only what has the form of our keys is looked up, so many a second.
 func TestStrangersCostLittle(t *testing.T) {
 	const limit, burst = 5, 64
 	random := func(i, size int) string {

@@ -40,7 +40,9 @@ func (d *Dialect) addConsumption(c *gin.Context, s *subject) error {
 	if t == nil {
 		return errNoConsumption
 	}
-	used, err := d.consume(c, s, counter.Use{Amounts: map[string]int64{t.Name: s.sent.amount()}, Member: "consumptions"})
+	used, err := d.consume(c, s, counter.Use{
+		Amounts: map[string]int64{t.Name: s.sent.amount()}, Member: "consumptions",
+	})
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,9 @@ func (d *Dialect) addFeatureConsumption(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
-	used, err := d.consume(c, s, counter.Use{Entitlement: s.sent.Feature, Amount: s.sent.amount(), Member: "consumptions"})
+	used, err := d.consume(c, s, counter.Use{
+		Entitlement: s.sent.Feature, Amount: s.sent.amount(), Member: "consumptions",
+	})
 	if err != nil {
 		return err
 	}
