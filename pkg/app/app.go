@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
@@ -54,6 +55,9 @@ type Deps struct {
 	Traces *trace.Recorder
 	// Answered counts the requests that the services of this process have answered; nil where nobody wants to know.
 	Answered *atomic.Uint64
+	// AdminKeys bounds the refused admin keys that a client address may send to the services of this process together;
+	// nil has each bound its own.
+	AdminKeys *guard.Attempts
 }
 
 // Worker is what goes on beside serving.

@@ -99,6 +99,9 @@ func (b Base) Attempts(c clock.Clock, perMinute int) *guard.Attempts {
 	return guard.New(c, perMinute)
 }
 
+// AdminKeys is what the services of one process share as Deps.AdminKeys.
+func (b Base) AdminKeys(c clock.Clock) *guard.Attempts { return b.Attempts(c, adminFailures) }
+
 // Logger writes to w as the settings want it.
 func (b Base) Logger(w io.Writer) *slog.Logger {
 	format := b.LogFormat

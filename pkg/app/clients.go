@@ -38,6 +38,15 @@ func NewClientAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock
 // NewAdminAttempts is NewClientAttempts for the credentials of administrators.
 func NewAdminAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock, adminFailures) }
 
+// NewAdminKeyAttempts is NewAdminAttempts for admin keys, which several services of a process may be shown: an address
+// has its failures once.
+func NewAdminKeyAttempts(c *Core) *guard.Attempts {
+	if c.AdminKeys != nil {
+		return c.AdminKeys
+	}
+	return NewAdminAttempts(c)
+}
+
 // NewGuard makes the guard of the routes that want an API key; keys knows the keys. The service watches apikey.Events
 // for it.
 func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {

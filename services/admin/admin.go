@@ -57,7 +57,7 @@ func (s *Service) routes() {
 		Idempotency: s.Idempotency,
 		Clock:       s.Clock,
 		Log:         s.Log,
-		Attempts:    app.NewAdminAttempts(s.Core),
+		Attempts:    app.NewAdminKeyAttempts(s.Core),
 	}).Routes(s.PublicEngine(app.Public{OpenAPI: openapi.Admin, StrictMembers: true}))
 	s.InternalEngine()
 	s.Mount(rpc.NewHandler(s.keys, s.ForPeers(rpc.Callers)...))

@@ -120,7 +120,7 @@ func (s *Service) spectraAnalyze() *spectra.Dialect {
 		Appliance:   s.appliance,
 		Admins:      peers.NewAdmins(s.Core),
 		AdminPrefix: peers.AdminPrefix,
-		Attempts:    app.NewAdminAttempts(s.Core),
+		Attempts:    app.NewAdminKeyAttempts(s.Core),
 		Clock:       s.Clock,
 	})
 }

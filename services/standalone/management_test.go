@@ -2,6 +2,9 @@ package main
 
 import (
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -9,10 +12,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit/archtest"
 )
 
-// opened is a suite that does not listen.
-func opened(t *testing.T) *suite {
+// opened is a suite that is open and does not listen.
+func opened(t *testing.T, args ...string) *suite {
 	t.Helper()
-	set, err := loadSettings([]string{"--data-dir", t.TempDir()}, io.Discard)
+	set, err := loadSettings(append(args, "--data-dir", t.TempDir()), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +39,28 @@ func opened(t *testing.T) *suite {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Admin keys are shown to admin, and to license where it is an appliance: an address has its failures once.
+func TestGuessesOfAdminKeysAreCountedOnce(t *testing.T) {
+	s := opened(t, "--address-limits=true", "--edge=true")
+	guess := func(service, path, header, value string) int {
+		req := httptest.NewRequest(http.MethodGet, path, nil)
+		req.Header.Set(header, value)
+		rec := httptest.NewRecorder()
+		s.public[service].ServeHTTP(rec, req)
+		return rec.Code
+	}
+	var statuses []int
+	for range 6 {
+		statuses = append(statuses, guess("license", "/api/v1/license", "Authorization", "Token guess"),
+			guess("admin", "/api/v1/admin/licenses", "X-Admin-API-Key", "guess"))
+	}
+	want := append(slices.Repeat([]int{http.StatusUnauthorized}, 10), http.StatusTooManyRequests,
+		http.StatusTooManyRequests)
+	if !slices.Equal(statuses, want) {
+		t.Errorf("got %v, want %v", statuses, want)
+	}
 }
 
 // Every route that admin shows has one implementation: admin's own, or that of the service which owns the data.

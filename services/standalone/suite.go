@@ -19,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
@@ -39,7 +40,8 @@ type suite struct {
 	public, internal httpx.InProcess
 	local            bus.Bus       // of all services, unless there is a broker
 	answered         atomic.Uint64 // requests, by all services
-	readOnly         bool          // of the databases
+	adminKeys        *guard.Attempts
+	readOnly         bool // of the databases
 	closers          []func() error
 	endTraces        []func()
 }
@@ -76,6 +78,7 @@ func (s *suite) open(ctx context.Context) error {
 	}.WarnExposed(ctx, s.log)
 	s.settings.auth.WarnMaintenance(ctx, s.log)
 	s.readOnly = s.settings.auth.Maintenance
+	s.adminKeys = s.settings.auth.AdminKeys(clock.System{})
 	for _, svc := range s.services {
 		if err := s.openService(ctx, svc); err != nil {
 			return fmt.Errorf("%s: %w", svc.Name, err)
@@ -103,6 +106,7 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 	deps := app.Deps{
 		Log: log, DB: database, Bus: events, HTTP: s.internal,
 		Clock: clock.System{}, Metrics: obs.NewMetrics(svc.Name), Traces: traces, Answered: &s.answered,
+		AdminKeys: s.adminKeys,
 	}
 	if err := svc.StartMasterKeys(ctx, deps); err != nil {
 		return settingsProblem(err)
