@@ -26,6 +26,12 @@ type Request struct {
 
 func (r *Request) holder() Holder { return Holder{r.HardwareID, r.SessionID} }
 
+func (r *Request) call(licenseID string) Call {
+	return Call{
+		LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement, Borrows: !r.BorrowUntil.IsZero(),
+	}
+}
+
 // Grant is a lease that was just given or renewed.
 type Grant struct {
 	Lease Lease
@@ -66,7 +72,7 @@ func (s *Leases) checkOut(ctx context.Context, licenseID string, r *Request) (g 
 	if ago, ok := s.denials.since(licenseID, r.HardwareID, s.Seats.Clock.Now()); ok {
 		r.deniedAgo = &ago
 	}
-	call := Call{LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement}
+	call := r.call(licenseID)
 	g, err = s.grant(ctx, call, r.Client, func(p *Pool) (Grant, error) { return p.checkOut(newID(), r) })
 	if err == nil && r.deniedAgo != nil {
 		s.denials.forget(licenseID, r.HardwareID)
@@ -160,6 +166,7 @@ func (p *Pool) add(l *Lease) {
 		p.EarliestEnd = l.ExpiresAt
 	}
 	p.Named, p.Evictable = append(p.Named, l), append(p.Evictable, l)
+	p.borrows(l)
 	p.change(l)
 }
 
@@ -167,6 +174,7 @@ func (p *Pool) add(l *Lease) {
 func (p *Pool) extend(l *Lease, borrow time.Time) {
 	end, borrowed := p.until(borrow, l.BorrowedUntil)
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
+	p.borrows(l)
 	p.change(l)
 }
 

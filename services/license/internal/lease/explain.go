@@ -10,9 +10,7 @@ import (
 // Facts adds to a request for a lease, which is to be explained, what it needs of the leases. Errors: BorrowError.
 func (s *Leases) Facts(ctx context.Context, r *licensing.Request, wanted Request) error {
 	wanted.HardwareID = r.HardwareID
-	p, err := s.Store.PeekLeases(ctx, Call{
-		LicenseID: r.License.ID, Holder: wanted.holder(), Entitlement: wanted.Entitlement,
-	}, r.Now)
+	p, err := s.Store.PeekLeases(ctx, wanted.call(r.License.ID), r.Now)
 	if err != nil {
 		return err
 	}

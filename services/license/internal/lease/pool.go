@@ -22,7 +22,13 @@ type Pool struct {
 	Named []*Lease
 	// Evictable are leases to choose from when one has to go: those longest unseen, as many as there are calls.
 	Evictable []*Lease
-	changed   []*Lease
+	// Borrowers are the devices whose borrowed leases go on without the server, live or not, and By those of them that
+	// calls name. They are loaded where a call borrows.
+	Borrowers struct {
+		Usage
+		By map[string]bool
+	}
+	changed []*Lease
 }
 
 // Usage is how many live leases there are of something, and when the first of them ends.
@@ -98,12 +104,15 @@ func (p *Pool) judge(w wish) error {
 // complete adds to a request for a lease what it needs of the leases.
 func (p *Pool) complete(r *licensing.Request, w wish) {
 	r.Lease = &licensing.LeaseNeed{
-		Borrows: w.borrows,
-		Held:    w.held != nil,
-		SlotUse: licensing.SlotUse{InUse: p.InUse, EarliestEnd: p.EarliestEnd},
+		Borrows:   w.borrows,
+		Held:      w.held != nil,
+		SlotUse:   licensing.SlotUse{InUse: p.InUse, EarliestEnd: p.EarliestEnd},
+		Borrowers: licensing.SlotUse{InUse: p.Borrowers.InUse, EarliestEnd: p.Borrowers.EarliestEnd},
+		BorrowsOn: p.Borrowers.By[w.HardwareID],
 	}
 	if f := p.License.Floating; f != nil {
 		r.Lease.Slots, r.Lease.Evicts = f.Slots, len(p.evictable()) >= p.excess()
+		r.Lease.Borrowers.Slots = f.Slots
 	}
 	if w.entitlement != "" {
 		r.Needs = &licensing.Needs{Entitlements: []string{w.entitlement}}
@@ -134,6 +143,21 @@ func (p *Pool) claim(code string, n int) {
 	}
 }
 
+// borrows counts the device of a lease among the borrowers, if it borrows.
+func (p *Pool) borrows(l *Lease) {
+	b := &p.Borrowers
+	if !l.borrowed(p.Now) || b.By[l.HardwareID] {
+		return
+	}
+	if b.By == nil {
+		b.By = map[string]bool{}
+	}
+	b.By[l.HardwareID] = true
+	if b.InUse++; b.EarliestEnd.IsZero() || l.BorrowedUntil.Before(b.EarliestEnd) {
+		b.EarliestEnd = l.BorrowedUntil
+	}
+}
+
 // ended is the refusal of what somebody wants to do with a lease that is over, nil for one that is live.
 func (p *Pool) ended(l *Lease) error {
 	var reason = ErrExpired
@@ -158,9 +182,10 @@ func (p *Pool) checkBorrow(until time.Time) error {
 }
 
 // until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
-// license and its grace. asked is the time that the device names; where it names none, what was borrowed before stays.
+// license and its grace. asked is the time that the device names; what was borrowed for longer before stays, because
+// its token cannot be called back.
 func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time) {
-	if borrowed = asked; borrowed.IsZero() && before.After(p.Now) {
+	if borrowed = asked; before.After(p.Now) && before.After(asked) {
 		borrowed = before
 	}
 	end = p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds) * time.Second)

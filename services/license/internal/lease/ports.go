@@ -36,4 +36,6 @@ type Call struct {
 	Holder Holder
 	// Entitlement is the code of the entitlement whose leases are to be counted.
 	Entitlement string
+	// Borrows has those who hold borrowed leases counted.
+	Borrows bool
 }

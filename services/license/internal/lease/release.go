@@ -34,13 +34,14 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 	return err
 }
 
-// ReleaseFor is Release for an administrator.
+// ReleaseFor is Release for an administrator, who also frees what was borrowed, given back or not: its device may go on
+// until then, and no longer counts.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}
 	return s.release(ctx, call, func(p *Pool) (Lease, error) {
 		before := len(p.Events())
 		l, err := p.release(leaseID, byAdmin)
-		if err == nil && len(p.Events()) > before {
+		if err == nil && (p.free(leaseID) || len(p.Events()) > before) {
 			p.Emit(releaseAudited(by, &l))
 		}
 		return l, err
@@ -78,6 +79,17 @@ func (p *Pool) release(id, by string) (Lease, error) {
 	p.change(l)
 	p.Emit(released(&p.License, l, by, p.Now))
 	return *l, nil
+}
+
+// free has the borrowed lease of a device that cannot be reached count no more, and tells whether it did.
+func (p *Pool) free(id string) bool {
+	l, err := p.find(id)
+	if err != nil || !l.borrowed(p.Now) {
+		return false
+	}
+	l.BorrowedUntil = time.Time{}
+	p.change(l)
+	return true
 }
 
 // LeaveSeat ends a live lease of a device that has left its seat, under the lock of the license, and returns the event.

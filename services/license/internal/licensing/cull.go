@@ -44,6 +44,7 @@ func (ch *Change) cull(now time.Time) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	ch.BorrowsGoOn = ch.BorrowsGoOn || len(idle) > 0
 	for _, d := range idle {
 		ch.Devices[d.HardwareID] = d
 		d.IsActive, d.DeactivatedAt = false, now

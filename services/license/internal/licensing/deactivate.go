@@ -56,6 +56,7 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 		if err != nil {
 			return err
 		}
+		ch.BorrowsGoOn = true
 		ch.Emit(deviceDeactivated(&out, "client", c, ""))
 		return nil
 	})

@@ -127,6 +127,12 @@ var errOfflineElsewhere = ErrOffline.WithMessagef(
 	"the device may still run without the server under another hardware_id, and a seat serves one machine at a time; " +
 		"ask again when that has ended, or have an administrator deactivate the device")
 
+// errBorrowers is ErrLeaseLimit for a lease that is to be borrowed.
+var errBorrowers = ErrLeaseLimit.WithMessagef(
+	"as many devices as the license has slots hold borrowed leases, some given back early, which go on without the " +
+		"server until their ends; take a lease without borrow_until, wait until details.earliest_end, or ask the " +
+		"vendor to end one")
+
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
 var errNothingToRenew = ErrPerpetual.WithMessagef(
 	"the time of the license begins to run with its first activation, so it has no end " +

@@ -241,6 +241,9 @@ type Change struct {
 	Reads LockedReads
 	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
 	OfflineVoid bool
+	// BorrowsGoOn tells that no administrator has the devices leave that leave their seats: what they borrowed goes on
+	// to count as borrowed.
+	BorrowsGoOn bool
 	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero
 	// for nothing.
 	OfflineHorizon time.Time

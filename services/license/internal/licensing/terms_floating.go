@@ -140,6 +140,10 @@ type LeaseNeed struct {
 	SlotUse
 	// Evicts tells that another lease may lose its slot to the device.
 	Evicts bool
+	// Borrowers are the devices whose borrowed leases go on without the server, those that were given back before their
+	// ends included; BorrowsOn tells that the device is one of them. Both are known where it borrows.
+	Borrowers SlotUse
+	BorrowsOn bool
 	// Entitlement has slots of its own, of which the lease needs one, and all are taken; empty for none. Entitled is
 	// their use.
 	Entitlement string
@@ -154,8 +158,11 @@ type SlotUse struct {
 
 // Taken are the slots of which none is free for the lease.
 func (n *LeaseNeed) Taken() SlotUse {
-	if n.Entitlement != "" {
+	switch {
+	case n.Entitlement != "":
 		return n.Entitled
+	case n.slotFree():
+		return n.Borrowers
 	}
 	return n.SlotUse
 }
@@ -166,6 +173,12 @@ func (n *LeaseNeed) borrows() bool { return n != nil && n.Borrows }
 
 // slotFree holds for a lease that has, or would find, a slot.
 func (n *LeaseNeed) slotFree() bool { return n == nil || n.Held || n.Evicts || n.InUse < n.Slots }
+
+// borrowable holds for a lease that makes no more devices borrowers than the license has slots.
+func (r Request) borrowable() bool {
+	return !r.Lease.borrows() || r.Lease.BorrowsOn || r.License.Floating == nil ||
+		r.Lease.Borrowers.InUse < r.License.Floating.Slots
+}
 
 func (n *LeaseNeed) facts() (inUse, slots any) {
 	if n == nil {

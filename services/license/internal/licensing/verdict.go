@@ -288,6 +288,16 @@ var checks = [...]check{
 		passes: func(r Request) bool { return r.Lease.slotFree() },
 		facts:  func(r Request) (any, any) { return r.Lease.facts() },
 	},
+	{
+		name: "borrowing_free", refusal: errBorrowers, of: OperationLease,
+		passes: Request.borrowable,
+		facts: func(r Request) (any, any) {
+			if !r.Lease.borrows() || r.License.Floating == nil {
+				return nil, nil
+			}
+			return r.Lease.Borrowers.InUse, r.License.Floating.Slots
+		},
+	},
 }
 
 // hasOwnID tells whether a device that would be new to the license has an id of its own.

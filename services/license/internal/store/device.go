@@ -98,7 +98,7 @@ func (s *Store) writeAlias(tx *gorm.DB, before, after *licensing.Device) error {
 	if err := tx.Exec(tooMany, after.ID, after.ID, maxAliases).Error; err != nil {
 		return err
 	}
-	return renameHolder(tx, after.LicenseID, before.HardwareID, after.HardwareID)
+	return s.renameHolder(tx, after.LicenseID, before.HardwareID, after.HardwareID)
 }
 
 // componentPurpose binds the hashes of components to what they are for.

@@ -122,20 +122,31 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		ch.Emit(l.LeaveSeat(&ch.License, now))
 		rows[i] = newLeaseRow(l)
 	}
-	if err != nil || len(rows) == 0 {
+	if err == nil && len(rows) > 0 {
+		err = s.upsertLeases(rows)(tx).Error
+	}
+	if err != nil || ch.BorrowsGoOn {
 		return err
 	}
-	return s.upsertLeases(rows)(tx).Error
+	return tx.Exec(`UPDATE leases SET borrowed_until = NULL
+		WHERE license_id = ? AND hardware_id IN ? AND ending <> '' AND borrowed_until IS NOT NULL`,
+		ch.License.ID, left).Error
 }
 
 // renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease
-// under that id as well stays, and ends by itself.
-func renameHolder(tx *gorm.DB, licenseID, from, to string) error {
+// under that id as well stays, and ends by itself, as does what is borrowed: its token is for the id of before.
+func (s *Store) renameHolder(tx *gorm.DB, licenseID, from, to string) error {
+	now, err := s.leaseTime(tx)
+	if err != nil {
+		return err
+	}
 	return tx.Exec(`UPDATE leases SET hardware_id = @to
 		WHERE license_id = @license AND hardware_id = @from AND ending = ''
+		AND (borrowed_until IS NULL OR borrowed_until <= @now)
 		AND session_id NOT IN (
 			SELECT session_id FROM leases WHERE license_id = @license AND hardware_id = @to AND ending = '')`,
-		sql.Named("license", licenseID), sql.Named("from", from), sql.Named("to", to)).Error
+		sql.Named("license", licenseID), sql.Named("from", from), sql.Named("to", to),
+		sql.Named("now", now)).Error
 }
 
 const (
@@ -145,16 +156,21 @@ const (
 	leasesKeptFor = 7 * 24 * time.Hour
 )
 
+// What a device borrowed last stays until its end, because it counts.
 const pruneLeases = `
 DELETE FROM leases WHERE ending <> '' AND id IN (
 	SELECT id FROM (
-		SELECT id, ended_at, row_number() OVER (PARTITION BY license_id ORDER BY ended_at DESC, id DESC) AS place
+		SELECT id, ended_at, borrowed_until,
+			row_number() OVER (PARTITION BY license_id ORDER BY ended_at DESC, id DESC) AS place,
+			row_number() OVER (PARTITION BY license_id, hardware_id
+				ORDER BY borrowed_until IS NULL, borrowed_until DESC, id DESC) AS borrowing
 		FROM leases WHERE ending <> ''
 	) AS ended
-	WHERE place > ? OR ended_at < ? LIMIT ?)`
+	WHERE (place > ? OR ended_at < ?) AND (borrowed_until IS NULL OR borrowed_until <= ? OR borrowing > 1) LIMIT ?)`
 
 // PruneLeases deletes, in small batches, leases that ended more than a week ago, and of each license all but the
 // thousand that ended last. It returns how many those were.
 func (s *Store) PruneLeases(ctx context.Context) (int, error) {
-	return s.pruneRows(ctx, pruneLeases, leasesKept, s.clock.Now().Add(-leasesKeptFor))
+	now := s.clock.Now()
+	return s.pruneRows(ctx, pruneLeases, leasesKept, now.Add(-leasesKeptFor), now)
 }

@@ -20,6 +20,9 @@ const (
 	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
 		WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
 		GROUP BY license_id, entitlement`
+	borrowedLeases = `license_id = @license AND borrowed_until > @now`
+	countBorrowers = `SELECT count(*) AS in_use, min(until) AS earliest_end FROM (
+		SELECT max(borrowed_until) AS until FROM leases WHERE ` + borrowedLeases + ` GROUP BY hardware_id) b`
 	evictableLeases = `license_id = @id AND ending = '' AND expires_at > @now
 		AND (borrowed_until IS NULL OR borrowed_until <= @now)`
 )
@@ -104,6 +107,9 @@ func (s *Store) loadPools(
 	}
 	for _, p := range pools {
 		if err := p.loadEvictable(tx); err != nil {
+			return nil, err
+		}
+		if err := p.loadBorrowers(tx, batch); err != nil {
 			return nil, err
 		}
 	}
@@ -234,6 +240,33 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 		Find(&counts).Error
 	for _, c := range counts {
 		pools[c.LicenseID].Entitled[c.Entitlement] = lease.Usage{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
+	}
+	return err
+}
+
+// loadBorrowers counts the devices that hold borrowed leases, where a request borrows.
+func (p *pool) loadBorrowers(tx *gorm.DB, batch []leaseRequest) error {
+	var names []string
+	for _, r := range batch {
+		if r.Borrows && r.LicenseID == p.License.ID {
+			names = append(names, r.Holder.HardwareID)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	license, now := sql.Named("license", p.License.ID), sql.Named("now", p.Now)
+	var count leaseCount
+	if err := tx.Raw(countBorrowers, license, now).Scan(&count).Error; err != nil {
+		return err
+	}
+	var known []string
+	err := tx.Table("leases").Where(borrowedLeases, license, now).Where(db.In("hardware_id", names)).
+		Distinct().Pluck("hardware_id", &known).Error
+	p.Borrowers.InUse, p.Borrowers.EarliestEnd = count.InUse, count.EarliestEnd.Time
+	p.Borrowers.By = map[string]bool{}
+	for _, hardwareID := range known {
+		p.Borrowers.By[hardwareID] = true
 	}
 	return err
 }
