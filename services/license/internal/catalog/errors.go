@@ -12,7 +12,8 @@ var (
 	ErrProductExists = apierr.New(apierr.Conflict, errcode.ProductExists,
 		"a product has this code or this name already; choose another, or change that product")
 	ErrProductInUse = apierr.New(apierr.Conflict, errcode.ProductInUse,
-		"licenses, policies or bundles name this product, or it is the default; set is_active false to stop its use")
+		"licenses, policies, users or bundles name this product, or it is the default; set is_active false to stop "+
+			"its use")
 	ErrReleaseNotFound = apierr.New(apierr.NotFound, errcode.ReleaseNotFound,
 		"the product has no release of this version; the list of its releases shows them")
 	ErrReleaseExists = apierr.New(apierr.Conflict, errcode.ReleaseExists,

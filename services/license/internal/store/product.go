@@ -160,11 +160,12 @@ func (s *Store) DeleteProduct(
 	}))
 }
 
-// productUnused refuses a product that a license, a policy or a bundle names.
+// productUnused refuses a product that a license, a policy, a user or a bundle names.
 func productUnused(tx *gorm.DB, p *catalog.Product) error {
 	for _, q := range []*gorm.DB{
 		tx.Table("licenses").Where("product_id = ?", p.ID),
 		tx.Table("policies").Where("product_id = ?", p.ID),
+		tx.Table("users").Where("product_id = ?", p.ID),
 		inBundles(tx, p.Code),
 	} {
 		var used []string
