@@ -5,5 +5,6 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// ErrNotAllowed says that there is no trial for whoever asks.
-var ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.TrialNotAllowed, "there is no trial for this e-mail address")
+// ErrNotAllowed says that there is no trial for whoever asks. It does not say why: that is between the vendor and who
+// has the e-mail address.
+var ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.TrialNotAllowed, "there is no trial for this e-mail address; ask the vendor")

@@ -113,7 +113,7 @@ func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Tria
 	}
 	users, err := s.Users.Store.Users(ctx, user.Filter{LicenseID: &licenseID}, licensing.Span{Page: 1, PerPage: 1})
 	if err == nil && len(users.Items) == 0 {
-		err = ErrNotAllowed.WithMessagef("the user of this trial was removed")
+		err = ErrNotAllowed
 	}
 	if err != nil {
 		return Trial{}, err
@@ -126,11 +126,11 @@ func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Tria
 func (s *Trials) tellable(ctx context.Context, l *licensing.License) error {
 	if !l.IsTrial || !l.IsActive || l.Suspension != nil || !strings.HasPrefix(l.CustomerID, CustomerPrefix) ||
 		s.Licenses.Clock.Now().Sub(l.CreatedAt) > toldFor {
-		return ErrNotAllowed.WithMessagef("the trial of this e-mail address was changed or has ended")
+		return ErrNotAllowed
 	}
 	rotated, err := s.Store.KeyRotated(ctx, l.ID)
 	if err == nil && rotated {
-		err = ErrNotAllowed.WithMessagef("the trial of this e-mail address got another key, which the vendor has")
+		err = ErrNotAllowed // the vendor has the new key
 	}
 	return err
 }
@@ -213,7 +213,7 @@ func (s *Trials) person(ctx context.Context, by *licensing.Actor, w Wanted, cust
 func (s *Trials) assign(ctx context.Context, by *licensing.Actor, made *Trial, person *user.Prepared) error {
 	known, err := s.Users.Store.Named(ctx, person.User.Product, user.Fold(person.User.Email), "")
 	if err == nil && len(known) > 0 {
-		err = ErrNotAllowed.WithMessagef("the e-mail address is that of a user of the product")
+		err = ErrNotAllowed
 	}
 	if err != nil {
 		return err

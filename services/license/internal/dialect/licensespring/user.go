@@ -2,11 +2,12 @@ package licensespring
 
 import (
 	"context"
-	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
@@ -17,7 +18,8 @@ import (
 
 var (
 	errPassword = invalid("missing_parameters",
-		"some parameters are missing in the request: password, which this device has not been activated with yet")
+		"some parameters are missing in the request: password, which this device has not been activated with yet, or "+
+			"license_id, where the user has several licenses")
 	errChangePassword = invalid("change_password_not_allowed", "licenses of this product are used without passwords")
 )
 
@@ -34,25 +36,26 @@ func newUser(u *user.User, id int64) *userBody {
 	}
 }
 
-// identifyUser finds the license of a user. Who sends no password must call from a device that the user activated.
+// identifyUser finds the license of a user. Who sends no password must call from a device that the user activated; until
+// that is found, every refusal is the same as for e-mails that nobody has.
 func (d *Dialect) identifyUser(c *gin.Context, s *subject) error {
+	err := d.licenseOfUser(c, s)
+	if err != nil && s.sent.Password == "" && apierr.From(err).Kind.Status() < http.StatusInternalServerError {
+		return errPassword
+	}
+	return err
+}
+
+func (d *Dialect) licenseOfUser(c *gin.Context, s *subject) error {
 	u, err := d.prove(c, s.sent)
 	if err != nil {
 		return err
 	}
 	s.user = &u
-	err = d.licenseOfUser(c, s, &u)
-	if s.sent.Password == "" && (errors.Is(err, licensing.ErrNotAssigned) || errors.Is(err, licensing.ErrUserLocked)) {
-		return errPassword // the same as for e-mails that nobody has
-	}
-	return err
-}
-
-func (d *Dialect) licenseOfUser(c *gin.Context, s *subject, u *user.User) (err error) {
 	ctx := c.Request.Context()
 	signedIn := &licensing.SignedIn{User: &u.User}
 	s.client.User = signedIn
-	if signedIn.LicenseID, err = d.chosen(ctx, u, s.sent.LicenseID); err != nil {
+	if signedIn.LicenseID, err = d.chosen(ctx, &u, s.sent.LicenseID); err != nil {
 		return err
 	}
 	if s.License, _, err = d.Seats.LicenseByKey(ctx, "", &s.client); err != nil || s.sent.Password != "" {
@@ -79,7 +82,7 @@ func (d *Dialect) prove(c *gin.Context, r *request) (user.User, error) {
 	}
 	found, err := d.Users.Named(ctx, r.Product, user.Fold(email), "")
 	if err == nil && len(found) != 1 {
-		err = errPassword // the same as for a user whose device it is not
+		err = errPassword
 	}
 	if err != nil {
 		return user.User{}, err
