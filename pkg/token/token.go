@@ -28,10 +28,16 @@ const (
 
 // ErrInvalid is the refusal of a token; details.reason says why: missing, malformed, key, signature, expired,
 // not_yet_valid, audience, issuer, claims, or what a rule adds (revoked, reused).
-var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; ask for a new one")
+var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the token is not valid; obtain a new one")
 
 // Refused is ErrInvalid with a reason.
 func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
+
+// RefusedWith is the refusal of a token with its license or device, whose advice it has: a new token is refused as
+// well, and this one is good again where that is mended.
+func RefusedWith(cause *apierr.Error) *apierr.Error {
+	return Refused(strings.ToLower(cause.Code)).WithMessagef("the token is not valid now: %s", cause.Message)
+}
 
 // Ours tells whether the token that err refuses carries our signature: it has ended or is for something else, but
 // nobody made it up.

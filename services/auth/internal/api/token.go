@@ -110,7 +110,7 @@ func (a *API) once(c *gin.Context, owner string) (credential.Once, error) {
 }
 
 func (a *API) verifyToken(c *gin.Context) error {
-	raw, err := guard.Bearer(c.Request.Header)
+	raw, err := guard.Bearer(c.Request.Header, "access token")
 	if err != nil {
 		return a.TokenAttempts.Refuse(c, err)
 	}

@@ -87,7 +87,7 @@ func (s *Tokens) standing(ctx context.Context, f Family, address string) error {
 	err := s.Devices.CheckFamily(ctx, f, address)
 	var refusal *apierr.Error
 	if errors.As(err, &refusal) && isRefusal(refusal.Kind) && !ofInstallation(refusal) {
-		return token.Refused(strings.ToLower(refusal.Code)).WithCause(err)
+		return token.RefusedWith(refusal).WithCause(err)
 	}
 	return err
 }
@@ -141,6 +141,9 @@ func (s *Tokens) mint(ctx context.Context, f Family) (Pair, RefreshToken, error)
 
 func (d *Device) validate() error {
 	wrong := apierr.Fields{}
+	if strings.TrimSpace(d.LicenseID) == "" {
+		wrong.Add("license_id", "is required: send the license_id that validate answers, not the license key")
+	}
 	for name, value := range map[string]string{"license_id": d.LicenseID, "hardware_id": d.HardwareID} {
 		wrong.Require(name, value)
 		wrong.MaxLen(name, value, maxName)

@@ -157,7 +157,7 @@ func (a *API) releaseLease(c *gin.Context) error {
 
 // leaseProof reads the lease token of a request, which must be that of the lease in the path, and counts the call.
 func (a *API) leaseProof(c *gin.Context) (lease.Proof, error) {
-	raw, err := guard.Bearer(c.Request.Header)
+	raw, err := guard.Bearer(c.Request.Header, "lease_token")
 	if err != nil {
 		return lease.Proof{}, a.TokenAttempts.Refuse(c, err)
 	}

@@ -53,7 +53,7 @@ func (a *API) accessToken(c *gin.Context) {
 }
 
 func (a *API) holder(c *gin.Context) (licensing.Holder, error) {
-	raw, err := guard.Bearer(c.Request.Header)
+	raw, err := guard.Bearer(c.Request.Header, "access token")
 	if err != nil {
 		return licensing.Holder{}, a.TokenAttempts.Refuse(c, err)
 	}
@@ -83,7 +83,7 @@ func (a *API) asHolder(handle func(*gin.Context) error) gin.HandlerFunc {
 		if err == nil {
 			return nil
 		}
-		raw, _ := guard.Bearer(c.Request.Header) // accessToken has found it
+		raw, _ := guard.Bearer(c.Request.Header, "access token") // accessToken has found it
 		return a.Refusals.Note(err, refusal.Signed(raw, origin(c)))
 	})
 }

@@ -129,7 +129,7 @@ func (a *Appliance) untrusted(ctx context.Context) error {
 var problems = map[error]string{
 	file.ErrKind:    "is not a license file",
 	file.ErrProduct: "is for another product",
-	file.ErrMachine: "is for other machine ids; ask for one that names the machine id of this installation",
+	file.ErrMachine: "is for other machines; ask for one that names the machine id of this installation",
 	file.ErrExpired: "has expired; ask for a new one",
 	file.ErrEarly:   "is from the future; set the clock of this installation",
 	file.ErrKey:     "is encrypted; ask for one that is not",

@@ -46,8 +46,9 @@ func checkText(problems map[string]string, name, value string, most int) {
 	}
 }
 
+// checkName notes a name that is wrong; without one the code stands for it.
 func checkName(problems map[string]string, name string) {
-	if strings.TrimSpace(name) == "" {
+	if _, noCode := problems["code"]; !noCode && strings.TrimSpace(name) == "" {
 		problems["name"] = "must not be empty"
 	}
 	checkText(problems, "name", name, maxName)

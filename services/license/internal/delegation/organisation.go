@@ -79,9 +79,9 @@ func (s *Organisations) AddCredit(
 	err = s.Store.ChangeAccount(ctx, Selection{OrganisationID: id}, func(a *Account) error {
 		now := s.Clock.Now()
 		before := a.Organisation.TotalCredit
-		if after := before + amount; after < a.Organisation.UsedCredit || after > MaxCredit {
-			return apierr.InvalidField("amount", fmt.Sprintf("must leave between %d credits, which are used, and %d",
-				a.Organisation.UsedCredit, MaxCredit))
+		if after, used := before+amount, a.Organisation.UsedCredit; after < used || after > MaxCredit {
+			return apierr.InvalidField("amount", fmt.Sprintf("must leave a total of at least %d credits, which are "+
+				"used, and of at most %d", used, MaxCredit))
 		}
 		a.Organisation.TotalCredit += amount
 		a.Made = a.Organisation.credited(by, amount, reason)

@@ -25,7 +25,7 @@ func (c *TermsChange) checkConversion() error {
 	problems := map[string]string{}
 	c.problems(problems)
 	if c.IsTrial != nil && *c.IsTrial {
-		problems["is_trial"] = "a converted license is none; leave it out"
+		problems["is_trial"] = "must not be true: a license that is converted is not a trial any more; leave it out"
 	}
 	if len(problems) > 0 {
 		return apierr.InvalidFields(problems)

@@ -119,7 +119,7 @@ func (n *WantedEnrollment) check() error {
 	p := map[string]string{}
 	checkText(p, "label", n.Label, true)
 	if n.MaxDevices != nil {
-		inRange(p, "max_devices", *n.MaxDevices, 1, MaxDevicesLimit)
+		devicesInRange(p, *n.MaxDevices)
 	}
 	if n.ExpiresAt != nil {
 		yearProblem(p, "expires_at", n.ExpiresAt.At, "leave it out for a key without end")

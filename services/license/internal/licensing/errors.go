@@ -18,7 +18,7 @@ var (
 	ErrNoEnrollmentKey = apierr.New(apierr.NotFound, errcode.NotFound,
 		"the license has no enrollment key with this id; list its enrollment keys")
 	ErrInactive = apierr.New(apierr.Forbidden, errcode.LicenseInactive,
-		"the license is deactivated; ask its vendor to reactivate it")
+		"the license is deactivated; its vendor can reactivate it")
 	ErrSuspended = apierr.New(apierr.Forbidden, errcode.LicenseSuspended,
 		"the license is suspended; wait for the end of the suspension or ask its vendor to reinstate the license")
 	ErrNotStarted = apierr.New(apierr.Forbidden, errcode.LicenseNotStarted,
@@ -32,7 +32,7 @@ var (
 	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
 		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")
 	ErrNotTrial = apierr.New(apierr.Conflict, errcode.LicenseNotTrial,
-		"the license is no trial; change its terms by PATCH, or renew it")
+		"the license is not a trial; change its terms by PATCH, or renew it")
 	ErrLimit = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded,
 		"all seats of the license are taken; deactivate a device or raise max_devices")
 	ErrGroupLimit = apierr.New(apierr.Forbidden, errcode.GroupLimitExceeded,
@@ -73,7 +73,7 @@ var (
 		"too many devices that were never seen before took seats lately; try again later or ask the vendor of the "+
 			"license")
 	ErrTransfers = apierr.New(apierr.Forbidden, errcode.TransferLimit,
-		"no more devices may follow others onto seats that were freed; ask the vendor of the license to reset its "+
+		"no more devices may follow others onto seats that were freed; the vendor of the license can reset its "+
 			"transfers")
 	ErrNoDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")
@@ -85,10 +85,10 @@ var (
 			"HKLM\\SOFTWARE\\Microsoft\\Cryptography on Windows, IOPlatformUUID on macOS) or a random one that "+
 			"the application makes once and keeps")
 	ErrOffline = apierr.New(apierr.Conflict, errcode.OfflineTokenActive,
-		"the device holds an offline token that has not expired; it can leave its seat afterwards, or an "+
-			"administrator can deactivate it")
+		"the device may still run without the server, by an offline token, a license file or a delegated key; it can "+
+			"leave its seat when that has ended, or an administrator can deactivate it")
 	ErrOfflineNotAllowed = apierr.New(apierr.Forbidden, errcode.OfflineNotAllowed,
-		"the license does not allow offline activation; ask its vendor to allow it")
+		"the license does not allow offline activation; its vendor can allow it by offline_activation")
 	ErrKeyExists = apierr.New(apierr.Conflict, errcode.LicenseKeyExists,
 		"another license has this license_key; choose another or leave it out to have one made")
 	ErrVersion = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch,

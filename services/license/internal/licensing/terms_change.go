@@ -154,7 +154,7 @@ func (c *TermsChange) problems(p map[string]string) {
 	t := DefaultTerms()
 	t.apply(c)
 	if t.MaxDevices != Unlimited {
-		inRange(p, "max_devices", t.MaxDevices, 1, MaxDevicesLimit)
+		devicesInRange(p, t.MaxDevices)
 	} else if c.MaxDevices.given() {
 		p["max_devices"] = fmt.Sprintf("must be from 1 to %d, or null for any number", MaxDevicesLimit)
 	}
@@ -210,6 +210,13 @@ func yearProblem(p map[string]string, name string, at time.Time, null string) {
 func inRange(p map[string]string, name string, n, from, to int) {
 	if n < from || n > to {
 		p[name] = fmt.Sprintf("must be from %d to %d", from, to)
+	}
+}
+
+// devicesInRange notes a bound of seats that is none: what others write for any number.
+func devicesInRange(p map[string]string, n int) {
+	if n < 1 || n > MaxDevicesLimit {
+		p["max_devices"] = fmt.Sprintf("must be from 1 to %d, or null for any number", MaxDevicesLimit)
 	}
 }
 

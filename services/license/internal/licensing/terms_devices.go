@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -190,7 +191,10 @@ func (c *TermsChange) deviceProblems(p map[string]string) {
 	}
 	if d.NewDevices.given() {
 		inRange(p, "new_devices.limit", d.NewDevices.Value.Limit, 1, maxNewDevices)
-		inRange(p, "new_devices.window_hours", d.NewDevices.Value.WindowHours, 1, maxNewDeviceHours)
+		if d.NewDevices.Value.WindowHours == 0 {
+			p["new_devices.window_hours"] = fmt.Sprintf("is required, from 1 to %d", maxNewDeviceHours)
+		}
+		inRange(p, "new_devices.window_hours", cmp.Or(d.NewDevices.Value.WindowHours, 1), 1, maxNewDeviceHours)
 	}
 	listProblems(p, "networks", d.Networks.Value, "an address or a network, as 192.0.2.0/24", ParseNetwork)
 	listProblems(p, "countries", d.Countries.Value, "a country code of two letters, as DE", parseCountry)

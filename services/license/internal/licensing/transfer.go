@@ -48,7 +48,7 @@ func checkTransfer(from, to string) error {
 	problems := map[string]string{}
 	checkText(problems, "from_hardware_id", from, true)
 	checkText(problems, "to_hardware_id", to, true)
-	if from == to {
+	if from == to && to != "" {
 		problems["to_hardware_id"] = "must differ from from_hardware_id"
 	}
 	if len(problems) > 0 {

@@ -143,6 +143,8 @@ func (licenseChange) Unsettable() map[string]string {
 		"license_id":        fixed,
 		"license_key":       fixed,
 		"product":           fixed,
+		"policy":            "use /change-policy",
+		"statistics":        "",
 		"status":            "",
 		"started_at":        "",
 		"suspended_at":      "use /suspend and /reinstate",

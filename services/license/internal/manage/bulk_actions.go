@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -165,11 +167,14 @@ func (m *Manage) changeLicenses(c *gin.Context) error {
 	return m.answerBulk(c, b)
 }
 
-func unknownAction(m *Manage, c *gin.Context) (bulk, error) {
+func unknownAction(_ *Manage, c *gin.Context) (bulk, error) {
+	var in bulkRequest[any]
+	if err := httpx.Bind(c, &in); err != nil {
+		return bulk{}, err
+	}
 	bad := apierr.Fields{}
-	bad.OneOf("action", "", slices.Sorted(maps.Keys(bulkActions))...)
-	b, err := bindBulk(m, c, func(any) (licensing.Action, error) { return nil, nil })
-	return b, cmp.Or(err, bad.Err())
+	bad.OneOf("action", in.Action, slices.Sorted(maps.Keys(bulkActions))...)
+	return bulk{}, bad.Err()
 }
 
 // bindBulk reads a bulk change whose params are a P.
@@ -192,6 +197,7 @@ func bindBulk[P any](m *Manage, c *gin.Context, action func(P) (licensing.Action
 		return bulk{}, err
 	}
 	do, err := action(in.Params)
+	err = ofParams(err)
 	b := bulk{name: in.Action, do: do, dryRun: in.DryRun == nil || *in.DryRun}
 	b.licenses = func(ctx context.Context) ([]string, error) {
 		if in.Filter != nil {
@@ -200,6 +206,23 @@ func bindBulk[P any](m *Manage, c *gin.Context, action func(P) (licensing.Action
 		return distinct(in.LicenseIDs), nil
 	}
 	return b, err
+}
+
+// ofParams has a VALIDATION_ERROR about params name its members as they stand in the request.
+func ofParams(err error) error {
+	var bad *apierr.Error
+	if !errors.As(err, &bad) {
+		return err
+	}
+	fields, ok := bad.Details["fields"].(map[string]string)
+	if !ok {
+		return err
+	}
+	named := map[string]string{}
+	for name, problem := range fields {
+		named["params."+strings.TrimPrefix(name, "params.")] = problem
+	}
+	return apierr.InvalidFields(named)
 }
 
 // distinct are the ids in ascending order, each once: changes that lock several licenses do so in one order.

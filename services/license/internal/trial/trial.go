@@ -82,10 +82,18 @@ func (s *Trials) Get(ctx context.Context, by *licensing.Actor, w Wanted) (Trial,
 	case err != nil:
 		return Trial{}, err
 	case policy == nil:
-		return Trial{}, ErrNotAllowed.WithMessagef("the product has no such trial policy")
+		return Trial{}, w.noPolicy()
 	}
 	w.Policy = policy.Code
 	return s.make(ctx, by, w)
+}
+
+// noPolicy refuses a trial where the product has no policy for it.
+func (w *Wanted) noPolicy() error {
+	if w.Policy == "" {
+		return ErrNotAllowed.WithMessagef("the product has no trial policy; ask the vendor for one")
+	}
+	return ErrNotAllowed.WithMessagef("the product has no trial policy with this code; check the code")
 }
 
 // isAddress tells whether a text is an e-mail address that looks like no other one.

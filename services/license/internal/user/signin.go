@@ -71,6 +71,7 @@ func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
 // Errors: those of SignIn, VALIDATION_ERROR.
 func (s *SignIns) ChangePassword(ctx context.Context, a Attempt, password string) (Session, error) {
 	p := apierr.Fields{}
+	p.Require("new_password", password)
 	if checkPassword(p, "new_password", password, a.Email); password == a.Password {
 		p.Add("new_password", "must be another than before")
 	}

@@ -2,12 +2,12 @@ package wire
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/token"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -29,7 +29,7 @@ func Refusal(err error) error {
 		offline *licensing.OfflineError
 		hours   *licensing.OfflineHoursError
 		version *licensing.VersionError
-		token   *licensing.TokenError
+		void    *licensing.TokenError
 		ended   *lease.EndedError
 		borrow  *lease.BorrowError
 		group   *licensing.GroupError
@@ -45,8 +45,8 @@ func Refusal(err error) error {
 		return apierr.From(err).With("max_offline_hours", hours.Max)
 	case errors.As(err, &version):
 		return apierr.From(err).With("version", version.Version)
-	case errors.As(err, &token):
-		return apierr.From(err).With("reason", reason(token.Cause))
+	case errors.As(err, &void):
+		return tokenRefusal(apierr.From(err), void.Cause)
 	case errors.As(err, &ended):
 		return apierr.From(err).With("slot_free", ended.SlotFree)
 	case errors.As(err, &borrow):
@@ -134,10 +134,10 @@ func full(e *apierr.Error, n *licensing.CounterNeed) *apierr.Error {
 		With("limit", n.Terms.Limit).With("overage", n.Terms.Overage).With("resets_at", httpx.TimeOrNull(n.ResetsAt))
 }
 
-// reason is why a token whose signature is good was refused, such as "license_inactive".
-func reason(cause *apierr.Error) string {
+// tokenRefusal is why a token whose signature is good was refused.
+func tokenRefusal(e, cause *apierr.Error) *apierr.Error {
 	if cause == nil {
-		return "revoked"
+		return e.With("reason", "revoked")
 	}
-	return strings.ToLower(cause.Code)
+	return token.RefusedWith(cause).WithCause(e)
 }

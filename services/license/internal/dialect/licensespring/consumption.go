@@ -40,9 +40,7 @@ func (d *Dialect) addConsumption(c *gin.Context, s *subject) error {
 	if t == nil {
 		return errNoConsumption
 	}
-	used, err := d.consume(c, s, counter.Use{
-		Amounts: map[string]int64{t.Name: s.sent.amount()}, Member: "consumptions",
-	})
+	used, err := d.consume(c, s, counter.Use{Amounts: map[string]int64{t.Name: s.sent.amount()}})
 	if err != nil {
 		return err
 	}
@@ -57,9 +55,7 @@ func (d *Dialect) addFeatureConsumption(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
-	used, err := d.consume(c, s, counter.Use{
-		Entitlement: s.sent.Feature, Amount: s.sent.amount(), Member: "consumptions",
-	})
+	used, err := d.consume(c, s, counter.Use{Entitlement: s.sent.Feature, Amount: s.sent.amount()})
 	if err != nil {
 		return err
 	}
@@ -89,6 +85,7 @@ func (r *request) amount() int64 {
 // consume counts, and returns what the counter shows then. An Idempotency-Key, which clients may add, names the
 // operation: the protocol has no name for it, so that calls without it that come twice count twice.
 func (d *Dialect) consume(c *gin.Context, s *subject, u counter.Use) (used int64, err error) {
+	u.Member = "consumptions"
 	name, f := jsonbody.Identifier(c.GetHeader("Idempotency-Key")), apierr.Fields{}
 	if f.MaxLen("Idempotency-Key", name, maxText); len(f) > 0 {
 		return 0, f.Err()

@@ -3,6 +3,7 @@ package spectra
 import (
 	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -27,5 +28,6 @@ func WriteError(c *gin.Context, e *apierr.Error) {
 	}
 	detail := map[string]any{"error_code": e.Code}
 	maps.Copy(detail, e.Details)
-	c.PureJSON(status, errorResponse{Code: status, Message: e.Message, Detail: detail})
+	message := strings.Replace(e.Message, "details.fields", "detail.fields", 1)
+	c.PureJSON(status, errorResponse{Code: status, Message: message, Detail: detail})
 }
