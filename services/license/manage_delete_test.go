@@ -16,12 +16,12 @@ var deletes = map[string]struct {
 	code   string
 }{
 	"licenses.product_id": {func(w *world) string {
-		w.named("editor", "")
+		w.makeProduct("editor", "")
 		w.with(`"product":"editor"`)
 		return "products/editor"
 	}, http.StatusConflict, errcode.ProductInUse},
 	"policies.product_id": {func(w *world) string {
-		w.named("viewer", "")
+		w.makeProduct("viewer", "")
 		w.want(w.policies(http.MethodPost, "", `{"code":"p","name":"P","product":"viewer"}`), http.StatusCreated, "")
 		return "products/viewer"
 	}, http.StatusConflict, errcode.ProductInUse},
@@ -31,20 +31,21 @@ var deletes = map[string]struct {
 		return "products/studio"
 	}, http.StatusConflict, errcode.ProductInUse},
 	"trials.product_id": {func(w *world) string {
-		w.named("tried", "")
+		w.makeProduct("tried", "")
 		w.trialPolicy("try", "tried", "")
 		s := w.springs("")
 		s.object(s.trial("tried", "ada@example.com"))
 		return "products/tried"
 	}, http.StatusConflict, errcode.ProductInUse},
 	"products.bundle": {func(w *world) string {
-		w.named("part", "")
-		w.named("suite", `,"bundle":["part"]`)
+		w.makeProduct("part", "")
+		w.makeProduct("suite", `,"bundle":["part"]`)
 		return "products/part"
 	}, http.StatusConflict, errcode.ProductInUse},
 	"releases.product_id": {func(w *world) string {
-		w.named("released", "")
-		w.want(w.products(http.MethodPost, "/released/releases", `{"version":"1.0","released_at":"2026-01-01T00:00:00Z"}`),
+		w.makeProduct("released", "")
+		release := `{"version":"1.0","released_at":"2026-01-01T00:00:00Z"}`
+		w.want(w.products(http.MethodPost, "/released/releases", release),
 			http.StatusCreated, "")
 		return "products/released"
 	}, http.StatusOK, ""},
@@ -54,7 +55,7 @@ var deletes = map[string]struct {
 		return "groups/" + group
 	}, http.StatusOK, ""},
 	"license_users.user_id": {func(w *world) string {
-		w.named("signed", `,"authorization_method":"user"`)
+		w.makeProduct("signed", `,"authorization_method":"user"`)
 		made := w.users(http.MethodPost, "", `{"product":"signed","customer_id":"acme","email":"bob@example.com"}`)
 		w.must(made, http.StatusCreated)
 		id, _ := w.with(`"product":"signed"`)
@@ -70,7 +71,7 @@ var undeleted = map[string]bool{
 	"delegated_masters": true,
 }
 
-func (w *world) named(product, more string) {
+func (w *world) makeProduct(product, more string) {
 	w.t.Helper()
 	w.must(w.products(http.MethodPost, "", `{"code":"`+product+`"`+more+`}`), http.StatusCreated)
 }

@@ -12,8 +12,8 @@ import (
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
-// named are the hardware ids on the revocation list.
-func (w *world) named() (hardwareIDs []string) {
+// revoked are the hardware ids on the revocation list.
+func (w *world) revoked() (hardwareIDs []string) {
 	w.t.Helper()
 	for _, e := range w.revocations(0).Revoked {
 		hardwareIDs = append(hardwareIDs, e.HardwareID)
@@ -24,7 +24,7 @@ func (w *world) named() (hardwareIDs []string) {
 
 func (w *world) wantNamed(hardwareIDs ...string) {
 	w.t.Helper()
-	if got := w.named(); !slices.Equal(got, hardwareIDs) {
+	if got := w.revoked(); !slices.Equal(got, hardwareIDs) {
 		w.t.Errorf("the revocation list names %q, want %q", got, hardwareIDs)
 	}
 }

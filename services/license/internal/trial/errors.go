@@ -7,4 +7,5 @@ import (
 
 // ErrNotAllowed says that there is no trial for whoever asks. It does not say why: that is between the vendor and who
 // has the e-mail address.
-var ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.TrialNotAllowed, "there is no trial for this e-mail address; ask the vendor")
+var ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.TrialNotAllowed,
+	"there is no trial for this e-mail address; ask the vendor")

@@ -36,8 +36,8 @@ func newUser(u *user.User, id int64) *userBody {
 	}
 }
 
-// identifyUser finds the license of a user. Who sends no password must call from a device that the user activated; until
-// that is found, every refusal is the same as for e-mails that nobody has.
+// identifyUser finds the license of a user. Who sends no password must call from a device that the user activated;
+// until that is found, every refusal is the same as for e-mails that nobody has.
 func (d *Dialect) identifyUser(c *gin.Context, s *subject) error {
 	err := d.licenseOfUser(c, s)
 	if err != nil && s.sent.Password == "" && apierr.From(err).Kind.Status() < http.StatusInternalServerError {
