@@ -221,7 +221,7 @@ func TestAnomalyPages(t *testing.T) {
 		for i := range 3 {
 			for n := range 40 {
 				k.add(eventsv1.TypeLicenseValidationFailed, now.Add(time.Duration(n-60)*time.Minute),
-					body{"license_id": "", "ip": fmt.Sprintf("203.0.113.%d", i),
+					body{"license_id": "", "ip": fmt.Sprintf("203.0.%d.9", i),
 						"error_code": "LICENSE_NOT_FOUND", "license_key_hash": fmt.Sprintf("%064x", n)})
 			}
 		}
