@@ -520,6 +520,7 @@ func TestListDevices(t *testing.T) {
 		pc, bare := devices[0].(map[string]any), devices[1].(map[string]any)
 		want := map[string]any{
 			"device_id": pc["device_id"], "hardware_id": "pc", "device_name": nil, "label": nil,
+			"former_hardware_ids": []any{}, "user_id": nil,
 			"os_info":     map[string]any{"name": "Windows", "version": "10"},
 			"app_version": "2.1", "session_data": map[string]any{"project": "demo"}, "is_active": false,
 			"activated_at": now, "last_seen_at": now, "deactivated_at": now,

@@ -219,7 +219,8 @@ func (s *Files) machines(
 // issue is the rule, under the lock of the license.
 func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, now time.Time) (licensing.File, error) {
 	f := licensing.File{
-		ID: uuid.Must(uuid.NewV7()).String(), KID: kid, Encrypted: r.Encrypt, IssuedAt: now.Truncate(time.Second),
+		ID: uuid.Must(uuid.NewV7()).String(), KID: kid, Machines: r.HardwareIDs, Encrypted: r.Encrypt,
+		IssuedAt: now.Truncate(time.Second),
 	}
 	seated := ch.License.CurrentDevices
 	for _, machine := range r.machines {
@@ -265,11 +266,10 @@ func (r *Request) end(l *licensing.License, issued time.Time) time.Time {
 }
 
 func newFile(ch *licensing.Change, f licensing.File) File {
-	made := File{ID: f.ID, LicenseID: ch.License.ID, KID: f.KID, IssuedAt: f.IssuedAt, ExpiresAt: f.ExpiresAt}
-	for _, d := range f.Devices {
-		made.Machines = append(made.Machines, d.HardwareID)
+	return File{
+		ID: f.ID, LicenseID: ch.License.ID, KID: f.KID, Machines: f.Machines,
+		IssuedAt: f.IssuedAt, ExpiresAt: f.ExpiresAt,
 	}
-	return made
 }
 
 func (r *Request) text(ch *licensing.Change, f licensing.File, key *Key, secret string) (string, error) {

@@ -83,7 +83,16 @@ func (s *Seats) DeactivateDevice(
 ) (Deactivation, error) {
 	var out Deactivation
 	err := s.Store.Change(ctx, licenseID, []string{hardwareID}, func(ch *Change) (err error) {
-		if out, err = ch.deactivate(hardwareID, s.Clock.Now()); err != nil {
+		now := s.Clock.Now()
+		d, err := ch.called(hardwareID, now)
+		if err != nil {
+			return err
+		}
+		hardwareID := hardwareID // of the caller; the change may be tried again
+		if d != nil {
+			hardwareID = d.HardwareID
+		}
+		if out, err = ch.deactivate(hardwareID, now); err != nil {
 			return err
 		}
 		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, reason))

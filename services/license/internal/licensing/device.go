@@ -45,6 +45,9 @@ type Device struct {
 	OfflineHorizon time.Time
 	// OfflineHardwareID is the hardware id for which OfflineHorizon was given, empty where it is HardwareID.
 	OfflineHardwareID string
+	// FormerIDs are the hardware ids that the device had before, the latest first. Lists and reads by id alone have
+	// them.
+	FormerIDs []string `json:",omitempty"`
 	// UserID is the user who took the seat, empty for a license key.
 	UserID string
 	// EnrollmentKeyID is the enrollment key by which the device took its seat, empty for a license key.

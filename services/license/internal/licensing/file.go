@@ -11,8 +11,10 @@ type File struct {
 	ID string
 	// KID names the key that signs it.
 	KID string
-	// Devices are the machines that it is for; none for any machine.
+	// Devices are the machines that it is for, and Machines their hardware ids as they stand in it, which may be former
+	// ones; none for any machine.
 	Devices   []*Device
+	Machines  []string
 	Encrypted bool
 	IssuedAt  time.Time
 	ExpiresAt time.Time
@@ -67,21 +69,19 @@ func (ch *Change) StartForFile(now time.Time) error {
 
 // IssueFile notes a file: the seats of its machines are not freed while it lives, and revocation lists name them.
 func (ch *Change) IssueFile(f File, c Client, now time.Time) {
-	var hardwareIDs []string
 	for _, d := range f.Devices {
 		if f.Returnable {
 			ch.holdReturnable(d, f.ExpiresAt)
 		} else {
 			ch.holdOffline(d, f.ExpiresAt)
 		}
-		hardwareIDs = append(hardwareIDs, d.HardwareID)
 	}
 	ch.OfflineHorizon = later(ch.OfflineHorizon, f.ExpiresAt)
 	ch.Emit(&eventsv1.LicenseFileIssued{
 		LicenseId:   ch.License.ID,
 		FileId:      f.ID,
 		Kid:         f.KID,
-		HardwareIds: hardwareIDs,
+		HardwareIds: f.Machines,
 		Encrypted:   f.Encrypted,
 		ExpiresAt:   timestamp(f.ExpiresAt),
 		Ip:          c.IP,

@@ -147,21 +147,12 @@ func (s *Seats) RecognizedForUse(ctx context.Context, licenseID string, c *Clien
 // device is the device of a client, nil for one that is new to the license. One that is recognized by its components
 // alone takes the hardware id of the client.
 func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
-	if d := ch.Devices[c.HardwareID]; d != nil {
-		return d, nil
-	}
 	match := ch.License.rules().Match
 	if match == MatchNone || isPlaceholder(c.HardwareID) {
-		return nil, nil
+		return ch.Devices[c.HardwareID], nil
 	}
-	d, err := ch.Reads.ByAlias(c.HardwareID)
-	if err != nil {
-		return nil, err
-	}
-	// One that lost its seat while it could run without the server is not the one that calls itself otherwise.
-	if d != nil && (d.IsActive || !now.Before(d.OfflineHorizon)) {
-		ch.Devices[d.HardwareID] = d
-		return d, nil
+	if d, err := ch.called(c.HardwareID, now); err != nil || d != nil {
+		return d, err
 	}
 	if len(c.Components) < minCompared {
 		return nil, nil
@@ -176,6 +167,23 @@ func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
 	}
 	ch.rebind(best, c, now)
 	return best.Device, nil
+}
+
+// called is the device that has, or had, a hardware id; nil for none. One that lost its seat while it could run without
+// the server is not the one that calls itself otherwise.
+func (ch *Change) called(hardwareID string, now time.Time) (*Device, error) {
+	if d := ch.Devices[hardwareID]; d != nil {
+		return d, nil
+	}
+	d, err := ch.Reads.ByAlias(hardwareID)
+	if err != nil || d == nil || !d.IsActive && now.Before(d.OfflineHorizon) {
+		return nil, err
+	}
+	if known := ch.Devices[d.HardwareID]; known != nil {
+		return known, nil // one copy of a device is changed, not two
+	}
+	ch.Devices[d.HardwareID] = d
+	return d, nil
 }
 
 // best is the candidate that is recognized: one with a seat rather than one without, then the one with the most equal

@@ -8,6 +8,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
+const sameDevice = "must differ from from_hardware_id, and be no other id of that device"
+
 // Move is the transfer of a seat from one hardware id to another.
 type Move struct {
 	From, To string
@@ -25,9 +27,15 @@ func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Mov
 	}
 	var moved Device
 	err := s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
-		if moved, err = ch.transfer(m, s.Clock.Now()); err != nil {
+		now := s.Clock.Now()
+		source, target, err := ch.movedBetween(m, now)
+		if err != nil {
 			return err
 		}
+		if moved, err = ch.transfer(m, source, target, now); err != nil {
+			return err
+		}
+		from, to := source.HardwareID, moved.HardwareID
 		ch.Emit(&eventsv1.LicenseTransferred{
 			LicenseId:      licenseID,
 			DeviceId:       moved.ID,
@@ -49,7 +57,7 @@ func checkTransfer(from, to string) error {
 	checkText(problems, "from_hardware_id", from, true)
 	checkText(problems, "to_hardware_id", to, true)
 	if from == to && to != "" {
-		problems["to_hardware_id"] = "must differ from from_hardware_id"
+		problems["to_hardware_id"] = sameDevice
 	}
 	if len(problems) > 0 {
 		return apierr.InvalidFields(problems)
@@ -57,17 +65,27 @@ func checkTransfer(from, to string) error {
 	return nil
 }
 
-func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
-	from, to := m.From, m.To
-	target, ok := ch.Devices[to]
-	if err := ch.CheckNew(to); err != nil {
-		return Device{}, err
+// movedBetween are the devices that have, or had, the ids of a transfer; nil for those that are not there.
+func (ch *Change) movedBetween(m Move, now time.Time) (source, target *Device, err error) {
+	if source, err = ch.called(m.From, now); err == nil {
+		target, err = ch.called(m.To, now)
+	}
+	if err == nil && source != nil && source == target {
+		err = apierr.InvalidField("to_hardware_id", sameDevice)
+	}
+	return source, target, err
+}
+
+func (ch *Change) transfer(m Move, source, target *Device, now time.Time) (Device, error) {
+	to, ok := m.To, target != nil
+	if target == nil && isPlaceholder(to) {
+		return Device{}, &DeviceError{refusal{ErrHardwareID}, to}
 	}
 	if err := ch.License.Check(now); err != nil {
 		return Device{}, err
 	}
-	if source, ok := ch.Devices[from]; !ok || !source.IsActive {
-		return Device{}, &DeviceError{refusal{ErrNoDevice}, from}
+	if source == nil || !source.IsActive {
+		return Device{}, &DeviceError{refusal{ErrNoDevice}, m.From}
 	}
 	if ok && target.IsActive {
 		return Device{}, &RefusedError{
@@ -87,12 +105,12 @@ func (ch *Change) transfer(m Move, now time.Time) (Device, error) {
 	if err := ch.partOffline(target, now); err != nil {
 		return Device{}, err
 	}
-	ch.Devices[from].IsActive, ch.Devices[from].DeactivatedAt = false, now
+	source.IsActive, source.DeactivatedAt = false, now
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version
-	target.UserID = ch.Devices[from].UserID
-	target.EnrollmentKeyID = ch.Devices[from].EnrollmentKeyID
+	target.UserID = source.UserID
+	target.EnrollmentKeyID = source.EnrollmentKeyID
 	// the offline tokens of a seat that it had before are void
 	target.OfflineUntil, target.TokensUntil = time.Time{}, time.Time{}
 	return *target, nil

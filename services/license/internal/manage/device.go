@@ -22,8 +22,12 @@ type osInfo struct {
 }
 
 type deviceBody struct {
-	DeviceID   string  `json:"device_id"`
-	HardwareID string  `json:"hardware_id"`
+	DeviceID   string `json:"device_id"`
+	HardwareID string `json:"hardware_id"`
+	// FormerHardwareIDs are those that still are this device, the latest first.
+	FormerHardwareIDs []string `json:"former_hardware_ids"`
+	// UserID is the user who took the seat, null for a license key.
+	UserID     *string `json:"user_id"`
 	DeviceName *string `json:"device_name"`
 	OSInfo     *osInfo `json:"os_info"`
 	AppVersion *string `json:"app_version"`
@@ -40,6 +44,7 @@ func newDeviceBody(d *licensing.Device) deviceBody {
 	body := deviceBody{
 		DeviceID:      d.ID,
 		HardwareID:    d.HardwareID,
+		UserID:        httpx.TextOrNull(d.UserID),
 		DeviceName:    httpx.TextOrNull(d.Name),
 		AppVersion:    httpx.TextOrNull(d.AppVersion),
 		SessionData:   d.SessionData,
@@ -48,6 +53,8 @@ func newDeviceBody(d *licensing.Device) deviceBody {
 		ActivatedAt:   httpx.TimeOrNull(d.ActivatedAt),
 		LastSeenAt:    httpx.TimeOrNull(d.LastSeenAt),
 		DeactivatedAt: httpx.TimeOrNull(d.DeactivatedAt),
+
+		FormerHardwareIDs: append([]string{}, d.FormerIDs...), // never null
 	}
 	if d.OSName != "" || d.OSVersion != "" {
 		body.OSInfo = &osInfo{Name: d.OSName, Version: d.OSVersion}

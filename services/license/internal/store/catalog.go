@@ -42,6 +42,9 @@ func (s *Store) Devices(
 	matching := func() *gorm.DB { return s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID) }
 	latest := newestFirst("activated_at", func(r *deviceRow) (time.Time, string) { return r.ActivatedAt, r.ID })
 	page, err := readCounted(matching, allColumns, span, latest, (*deviceRow).device)
+	if err == nil {
+		err = s.readFormerIDs(ctx, page.Items)
+	}
 	return page, translate(err)
 }
 

@@ -279,7 +279,29 @@ func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensi
 	if errors.Is(err, db.ErrNotFound) {
 		return licensing.Device{}, licensing.ErrNoSuchDevice
 	}
-	return row.device(), db.Error(err)
+	if err != nil {
+		return licensing.Device{}, db.Error(err)
+	}
+	found := []licensing.Device{row.device()}
+	err = s.readFormerIDs(ctx, found)
+	return found[0], db.Error(err)
+}
+
+// readFormerIDs adds to devices the hardware ids that they had before.
+func (s *Store) readFormerIDs(ctx context.Context, devices []licensing.Device) error {
+	byID, ids := map[string]*licensing.Device{}, []string{}
+	for i := range devices {
+		byID[devices[i].ID] = &devices[i]
+		ids = append(ids, devices[i].ID)
+	}
+	var rows []aliasRow
+	err := s.db.Read(ctx).Table("device_aliases").Where(db.In("device_id", ids)).
+		Order("created_at DESC, hardware_id").Find(&rows).Error
+	for _, row := range rows {
+		d := byID[row.DeviceID]
+		d.FormerIDs = append(d.FormerIDs, row.HardwareID)
+	}
+	return err
 }
 
 // Alias implements licensing.Lookup.

@@ -131,8 +131,10 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
 	where(f.ExpiresBefore != nil, "expires_at < ?", f.ExpiresBefore)
-	where(f.HardwareID != nil, "id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active)",
-		f.HardwareID)
+	if f.HardwareID != nil {
+		q = q.Where("id IN (SELECT license_id FROM devices WHERE hardware_id = ? AND is_active UNION ALL "+
+			formerly+"device_aliases.hardware_id = ?)", f.HardwareID, f.HardwareID)
+	}
 	if f.LicenseType != "" {
 		q = q.Where(ofType(f.LicenseType))
 	}
@@ -141,6 +143,10 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	}
 	return q
 }
+
+// formerly finds the licenses on which a device has a seat by a hardware id that the device had before.
+const formerly = `SELECT devices.license_id FROM device_aliases JOIN devices ON devices.id = device_aliases.device_id
+	WHERE devices.is_active AND `
 
 // fewFound is up to how many licenses a list looks up first. Of more than that, a page is soon full when all are gone
 // through, newest first.
@@ -163,6 +169,7 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 		` UNION ALL SELECT licenses.id FROM customers JOIN licenses ON licenses.customer_id = customers.customer_id
 			WHERE ` + email +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND ` + begins("hardware_id") +
+		` UNION ALL ` + formerly + begins("device_aliases.hardware_id") +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND name <> '' AND ` + begins("name")
 	var ids []string
 	err := s.db.Read(ctx).
@@ -174,7 +181,8 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
 			" OR EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id" +
 			" AND " + email + ")" +
-			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + "))", Vars: bounds},
+			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + ")" +
+			" OR licenses.id IN (" + formerly + begins("device_aliases.hardware_id") + "))", Vars: bounds},
 		translate(err)
 }
 

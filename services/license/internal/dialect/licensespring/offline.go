@@ -247,7 +247,8 @@ func (d *Dialect) seatOffline(
 			return err
 		}
 		f := licensing.File{
-			ID: seated.ID, KID: offlineKID, Devices: []*licensing.Device{seated}, IssuedAt: now,
+			ID: seated.ID, KID: offlineKID, Devices: []*licensing.Device{seated},
+			Machines: []string{o.client.HardwareID}, IssuedAt: now,
 			ExpiresAt: ch.License.UsableUntil(), Returnable: true,
 		}
 		if end := now.Add(licensing.EndlessOffline); f.ExpiresAt.IsZero() || f.ExpiresAt.After(end) {
