@@ -183,8 +183,14 @@ var steps = []func(l *lifecycle, device string, n int){
 	},
 	func(l *lifecycle, _ string, n int) {
 		if n%4 == 0 {
-			l.start = l.clock.Now().Add(hoursOf(12 * n))
-			l.update(l.id, fmt.Sprintf(`{"starts_at":%q}`, l.start.UTC().Format(time.RFC3339)))
+			start := l.clock.Now().Add(hoursOf(12 * n))
+			change := fmt.Sprintf(`{"starts_at":%q}`, start.UTC().Format(time.RFC3339))
+			if !start.Before(l.end) {
+				l.want(l.manage(http.MethodPatch, "/"+l.id, change), http.StatusBadRequest, "VALIDATION_ERROR")
+				return
+			}
+			l.start = start
+			l.update(l.id, change)
 			l.events, l.told = append(l.events, "license.updated"), "not_started"
 		}
 	},
