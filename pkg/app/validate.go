@@ -24,17 +24,13 @@ func (b Base) Validate() error {
 	)
 }
 
-// CheckSecret finds a secret that is missing, too short, or in production too weak. s points to its setting in cfg.
+// CheckSecret finds a secret that is missing, or in production too weak. s points to its setting in cfg.
 func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
 	const want = "set 32 or more random characters, for example from: openssl rand -base64 48"
 	if *s == "" {
 		return config.Problemf(cfg, s, "is missing; %s", want)
 	}
-	why := secret.Short(s.Reveal())
-	if b.Env == Production {
-		why = secret.Weak(s.Reveal())
-	}
-	if why != "" {
+	if why := secret.Weak(s.Reveal()); b.Env == Production && why != "" {
 		return config.Problemf(cfg, s, "%s; %s", why, want)
 	}
 	return nil

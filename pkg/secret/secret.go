@@ -128,8 +128,8 @@ func Weak(s string) string {
 	if Published(s) {
 		return IsPublished
 	}
-	if why := Short(s); why != "" {
-		return why
+	if len(s) < minLength {
+		return "has " + strconv.Itoa(len(s)) + " characters, it needs at least " + strconv.Itoa(minLength)
 	}
 	lower := strings.ToLower(s)
 	for _, sample := range samples {
@@ -139,14 +139,6 @@ func Weak(s string) string {
 	}
 	if n := distinct([]rune(s)); n < minDistinct {
 		return "has only " + strconv.Itoa(n) + " different characters; make a random one"
-	}
-	return ""
-}
-
-// Short is the part of Weak that counts in development, too: s has not the length that the settings ask for.
-func Short(s string) string {
-	if len(s) < minLength {
-		return "has " + strconv.Itoa(len(s)) + " characters, it needs at least " + strconv.Itoa(minLength)
 	}
 	return ""
 }

@@ -12,7 +12,7 @@ type Config struct {
 	app.Base
 	app.MasterKeys
 
-	AdminAPIKey secret.Secret `key:"admin_api_key" secret:"true" help:"the first owner key, 32 characters or more; changing it revokes the one before; may be left out once other owner keys exist"`
+	AdminAPIKey secret.Secret `key:"admin_api_key" secret:"true" help:"the first owner key, in production 32 characters or more; changing it revokes the one before; may be left out once other owner keys exist"`
 	// KeepOwner, where it is set, is told whether AdminAPIKey is in force. It is not where it was revoked before; then
 	// the key that KeepOwner answers takes its place, unless that is empty.
 	KeepOwner func(live bool) (instead secret.Secret, err error)

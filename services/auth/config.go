@@ -15,7 +15,7 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	AdminSecret         secret.Secret `key:"admin_secret" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), 32 characters or more"`
+	AdminSecret         secret.Secret `key:"admin_secret" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), in production 32 characters or more"`
 	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
 }
 
