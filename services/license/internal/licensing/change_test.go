@@ -187,7 +187,8 @@ func TestTransfer(t *testing.T) {
 				tc.edit(ch)
 			}
 			before := ch.License.CurrentDevices
-			_, err := ch.transfer(Move{From: tc.from, To: tc.to}, noon)
+			move := Move{From: tc.from, To: tc.to}
+			_, err := ch.transfer(move, ch.Devices[tc.from], ch.Devices[tc.to], noon)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}

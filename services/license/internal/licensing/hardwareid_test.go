@@ -45,7 +45,9 @@ func TestC11NewDevicesOnly(t *testing.T) {
 		to   string
 		want error
 	}{{"null", ErrHardwareID}, {"None", nil}} {
-		if _, err := ch.transfer(Move{From: "desk", To: tc.to}, noon); !errors.Is(err, tc.want) {
+		move := Move{From: "desk", To: tc.to}
+		_, err := ch.transfer(move, ch.Devices["desk"], ch.Devices[tc.to], noon)
+		if !errors.Is(err, tc.want) {
 			t.Errorf("transfer to %s: %v, want %v", tc.to, err, tc.want)
 		}
 	}
