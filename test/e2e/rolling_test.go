@@ -35,17 +35,14 @@ type roundRobin struct {
 var errOutage = errors.New("refused for now")
 
 // credential is a header with a secret.
-type credential struct {
-	name  string
-	value atomic.Pointer[string]
-}
+type credential struct{ now atomic.Pointer[[2]string] }
 
-func (c *credential) use(name, value string) {
-	c.name = name
-	c.value.Store(&value)
-}
+func (c *credential) use(name, value string) { c.now.Store(&[2]string{name, value}) }
 
-func (c *credential) header() []string { return []string{c.name, *c.value.Load()} }
+func (c *credential) header() []string {
+	now := *c.now.Load()
+	return now[:]
+}
 
 // behindGateway is the client of a suite whose processes restart. Like our own clients it lets go of connections that
 // were quiet, before a draining server does.
