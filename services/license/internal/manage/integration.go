@@ -128,7 +128,7 @@ func (m *Manage) rotateIntegration(c *gin.Context) error {
 		return err
 	}
 	if in.OverlapHours == nil {
-		return apierr.InvalidField("overlap_hours", "is required; 0 ends the key of before at once")
+		return apierr.InvalidField("overlap_hours", "is required; 0 ends the previous key at once")
 	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (integrationBody, error) {
 		made, err := m.Integrations.Rotate(ctx, by, pathID(c, "integration_id"), *in.OverlapHours)
