@@ -91,7 +91,7 @@ func (s *Service) warnUnchanged(ctx context.Context) {
 	_, err := s.keys.Authenticate(ctx, s.cfg.AdminAPIKey.Reveal())
 	if errors.Is(err, adminkey.ErrInvalidKey) {
 		s.Log.WarnContext(ctx, "LATCHKEY_ADMIN_API_KEY is not in force: maintenance mode changes no keys; use the "+
-			"key of before, or start once without LATCHKEY_MAINTENANCE")
+			"previous key, or start once without LATCHKEY_MAINTENANCE")
 	}
 }
 

@@ -67,7 +67,7 @@ func (c *certificates) current() *tls.Certificate {
 		c.checked = time.Now()
 		if c.states() != c.files {
 			if err := c.read(); err != nil { // tried again in a second
-				c.warn("the TLS certificate has changed and cannot be read; the one of before stays in use",
+				c.warn("the TLS certificate has changed and cannot be read; the previous one stays in use",
 					"error", err)
 			}
 		}
