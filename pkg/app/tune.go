@@ -20,9 +20,10 @@ const (
 	// all the time.
 	gcPercentMost, gcPercentLeast = 400, 50
 	// After a rush the heap stays as large as it was, because nothing collects it: so every returnEvery a process that
-	// has become quiet returns what it holds beyond what is live, if that is more than returnable.
+	// has become quiet returns what it holds beyond what is live, if that is more than returnable and more than a
+	// sixteenth of what is live, all of which a collection has to look at.
 	returnEvery = 10 * time.Second
-	returnable  = 32 << 20
+	returnable  = 8 << 20
 )
 
 // Tune fits the Go runtime to a service; the first thing a program does. It bounds the memory by that of the container
@@ -96,5 +97,5 @@ func readHeap() heap {
 // returnable tells whether a collection now is worth its while. One that works is collected by itself, and grows again
 // at once.
 func (h heap) returnable(before heap) bool {
-	return h.collections <= before.collections+1 && h.held > h.live+returnable
+	return h.collections <= before.collections+1 && h.held > h.live+max(returnable, h.live/16)
 }

@@ -60,7 +60,8 @@ func TestMemoryIsReturnedWhenItIsQuiet(t *testing.T) {
 		"quiet after a rush":      {heap{collections: 10, live: 40 << 20, held: 400 << 20}, true},
 		"collected once":          {heap{collections: 11, live: 40 << 20, held: 100 << 20}, true},
 		"at work":                 {heap{collections: 12, live: 40 << 20, held: 400 << 20}, false},
-		"nothing worth the while": {heap{collections: 10, live: 40 << 20, held: 70 << 20}, false},
+		"nothing worth the while": {heap{collections: 10, live: 40 << 20, held: 47 << 20}, false},
+		"little of what is live":  {heap{collections: 10, live: 800 << 20, held: 840 << 20}, false},
 		"all of it is live":       {heap{collections: 10, live: 390 << 20, held: 400 << 20}, false},
 	} {
 		if got := c.now.returnable(before); got != c.want {

@@ -53,8 +53,11 @@ type Cache[K comparable, V any] struct {
 	clock  clock.Clock
 	values *otter.Cache[K, *entry[V]]
 	counts *stats.Counter
-	mu     sync.Mutex // guards loads, and makes keeping a value and dropping it exclude one another
-	loads  map[K]*loading[V]
+	// retry is the moment, in Unix microseconds, before which no value that is good enough is loaded again: the source
+	// was unavailable.
+	retry atomic.Int64
+	mu    sync.Mutex // guards loads, and makes keeping a value and dropping it exclude one another
+	loads map[K]*loading[V]
 }
 
 // entry is a value and its age in Unix microseconds, counted from the start of its load: a change after that moment may
@@ -62,7 +65,6 @@ type Cache[K comparable, V any] struct {
 type entry[V any] struct {
 	value  V
 	loaded atomic.Int64             // gone once the cache has let go of it
-	retry  atomic.Int64             // not before this moment is another load tried
 	place  atomic.Pointer[Place[V]] // where it is held, nil for nowhere
 }
 
@@ -185,7 +187,7 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load Loader[V]) (v V, cach
 
 // reload asks the source again while old is good enough to fall back on.
 func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load Loader[V]) (V, bool, error) {
-	if c.clock.Now().UnixMicro() < old.retry.Load() {
+	if c.clock.Now().UnixMicro() < c.retry.Load() {
 		return old.value, true, nil
 	}
 	v, cached, err := c.load(ctx, k, reloadTimeout, load)
@@ -193,7 +195,7 @@ func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load Loade
 		return v, cached, err
 	}
 	now := c.clock.Now()
-	old.retry.Store(now.Add(retryEvery).UnixMicro())
+	c.retry.Store(now.Add(retryEvery).UnixMicro())
 	// The load took time, and a drop may have come meanwhile.
 	if kept, ok := c.values.GetIfPresent(k); !ok || kept != old || !c.servable(old, now.UnixMicro()) {
 		return v, false, err

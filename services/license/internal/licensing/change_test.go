@@ -249,11 +249,11 @@ func TestPatch(t *testing.T) {
 			want: ErrVersion},
 		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
 			event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool {
-				return l.DeactivatedAt.Equal(noon) && l.DeactivationReason == reason
+				return l.Deactivation.At.Equal(noon) && l.Deactivation.Reason == reason
 			}},
 		"off when off": {edit: inactive, patch: Patch{IsActive: &no}},
 		"on again": {edit: inactive, patch: Patch{IsActive: &yes}, event: &eventsv1.LicenseReactivated{},
-			check: func(l License) bool { return l.DeactivatedAt.IsZero() && l.DeactivationReason == "" }},
+			check: func(l License) bool { return l.Deactivation.At.IsZero() && l.Deactivation.Reason == "" }},
 		"expires at once": {patch: Patch{TermsChange: TermsChange{ExpiresAt: Some(End{At: past})}},
 			event: &eventsv1.LicenseUpdated{}, check: func(l License) bool {
 				return errors.Is(l.Check(noon), ErrExpired)
@@ -265,7 +265,7 @@ func TestPatch(t *testing.T) {
 		"reason while active": {patch: Patch{DeactivationReason: &reason}, want: apierr.InvalidField("", "")},
 		"reason when off": {
 			edit: inactive, patch: Patch{DeactivationReason: &reason}, event: &eventsv1.LicenseUpdated{},
-			check: func(l License) bool { return l.DeactivationReason == reason },
+			check: func(l License) bool { return l.Deactivation.Reason == reason },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -166,7 +166,6 @@ func (l *License) problems() map[string]string {
 	p := map[string]string{}
 	checkText(p, "customer_id", l.CustomerID, true)
 	checkText(p, "product", l.Product, false)
-	checkText(p, "deactivation_reason", l.DeactivationReason, false)
 	checkGroupID(p, l.GroupID)
 	if len(l.Metadata) > maxMetadataBytes {
 		p["metadata"] = "must be at most 64 KiB of JSON"
@@ -194,8 +193,8 @@ func (l *License) auditView() map[string]any {
 		"metadata": metadataValue(l.Metadata), "deactivation_reason": nil, "version": l.Version,
 		"suspended_at": nil, "suspended_until": nil, "suspension_reason": nil,
 	})
-	if l.DeactivationReason != "" {
-		view["deactivation_reason"] = l.DeactivationReason
+	if reason := l.LastDeactivation().Reason; reason != "" {
+		view["deactivation_reason"] = reason
 	}
 	if s := l.Suspension; s != nil {
 		view["suspended_at"], view["suspended_until"] = timeValue(s.At), timeValue(s.Until)

@@ -134,8 +134,8 @@ func FuzzPatch(f *testing.F) {
 			t.Errorf("version %d, %d devices after %d events",
 				ch.License.Version, ch.License.CurrentDevices, len(ch.Events()))
 		}
-		if !ch.License.IsActive == ch.License.DeactivatedAt.IsZero() {
-			t.Errorf("active %v, deactivated at %s", ch.License.IsActive, ch.License.DeactivatedAt)
+		if at := ch.License.LastDeactivation().At; !ch.License.IsActive == at.IsZero() {
+			t.Errorf("active %v, deactivated at %s", ch.License.IsActive, at)
 		}
 	})
 }

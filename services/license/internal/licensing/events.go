@@ -159,9 +159,9 @@ func updated(l *License, changed []string, now time.Time) *eventsv1.LicenseUpdat
 func deactivated(l *License, now time.Time) *eventsv1.LicenseDeactivated {
 	return &eventsv1.LicenseDeactivated{
 		LicenseId:     l.ID,
-		Reason:        l.DeactivationReason,
+		Reason:        l.LastDeactivation().Reason,
 		Version:       int32(l.Version),
-		DeactivatedAt: timestamp(l.DeactivatedAt),
+		DeactivatedAt: timestamp(l.LastDeactivation().At),
 		CustomerId:    l.CustomerID,
 		Product:       l.Product,
 		LicenseType:   l.LicenseType(),

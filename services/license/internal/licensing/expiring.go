@@ -46,7 +46,7 @@ func (l *License) setExpiry(end, now time.Time) {
 	}
 	for _, days := range noticeDays {
 		if end.Sub(now) <= time.Duration(days)*day {
-			l.ExpiryNotice = days
+			l.ExpiryNotice = int16(days)
 			return
 		}
 	}
@@ -83,10 +83,10 @@ func (ch *Change) announce(days int, now time.Time) bool {
 	l := &ch.License
 	left := l.ExpiresAt.Sub(now)
 	if l.Status(now) != StatusActive || l.ExpiresAt.IsZero() || left > time.Duration(days)*day ||
-		(l.ExpiryNotice != 0 && l.ExpiryNotice <= days) {
+		(l.ExpiryNotice != 0 && int(l.ExpiryNotice) <= days) {
 		return false
 	}
-	l.ExpiryNotice = days
+	l.ExpiryNotice = int16(days)
 	ch.Emit(&eventsv1.LicenseExpiring{
 		LicenseId:  l.ID,
 		CustomerId: l.CustomerID,

@@ -74,8 +74,8 @@ func (s *Licenses) CreateImported(ctx context.Context, by *Actor, n Import) (Lic
 // its terms wait for a device and there is one.
 func (n *Import) takeOver(l *License, now time.Time) ([]Device, error) {
 	if off := n.Change.IsActive; off != nil && !*off {
-		l.IsActive, l.DeactivatedAt, l.DeactivatedVersion = false, now, l.Version
-		set(&l.DeactivationReason, n.Change.DeactivationReason)
+		l.IsActive, l.Deactivation = false, &LicenseDeactivation{At: now, Version: l.Version}
+		set(&l.Deactivation.Reason, n.Change.DeactivationReason)
 	}
 	if l.rules().TransferLimit == nil && n.TransfersUsed != nil {
 		return nil, apierr.InvalidField("transfers_used", "goes with transfer_limit")

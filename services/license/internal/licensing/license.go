@@ -34,6 +34,9 @@ type License struct {
 	// EndDay is the day of the month that ExpiresAt had before a shorter month cut it, for renewals by months; 0 for
 	// none.
 	EndDay int8
+	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
+	// expiry was set; 0 for none.
+	ExpiryNotice int16
 	// Metadata is a JSON object, byte for byte as the vendor sent it.
 	Metadata json.RawMessage
 	// Version grows with each change of the license or of its seats.
@@ -49,15 +52,26 @@ type License struct {
 	// TransfersUsed is how many transfers count against the transfer limit, FreedSeats how many seats were freed by
 	// deactivation and not taken again. Both are kept only while there is a limit.
 	TransfersUsed, FreedSeats int
-	// DeactivatedAt is zero while the license is active.
-	DeactivatedAt      time.Time
-	DeactivationReason string
-	// DeactivatedVersion is the Version with which the license was last deactivated, 0 if it never was. It stays when
-	// the license is active again: tokens of earlier versions do not come back.
-	DeactivatedVersion int
-	// ExpiryNotice is the tightest of the notice periods, in days, that has been announced or was already past when the
-	// expiry was set; 0 for none.
-	ExpiryNotice int
+	// Deactivation is nil for a license that never was inactive. Read it by LastDeactivation.
+	Deactivation *LicenseDeactivation
+}
+
+// LicenseDeactivation is the last time that a license was made inactive.
+type LicenseDeactivation struct {
+	// At is zero and Reason empty once the license is active again.
+	At     time.Time
+	Reason string
+	// Version is the version with which the license became inactive. It stays when the license is active again: tokens
+	// of earlier versions do not come back.
+	Version int
+}
+
+// LastDeactivation is the zero value for a license that never was inactive.
+func (l *License) LastDeactivation() LicenseDeactivation {
+	if l.Deactivation == nil {
+		return LicenseDeactivation{}
+	}
+	return *l.Deactivation
 }
 
 // Suspension takes the use of a license away for a time; it can be taken back.

@@ -48,7 +48,7 @@ func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.Acti
 // revokes tells whether a token of that version is from before the device took its seat, or from before the license was
 // last deactivated. Versions only grow, so such a token is void for good.
 func (s Seat) revokes(licenseVersion int) bool {
-	return licenseVersion < max(s.License.DeactivatedVersion, s.Device.ActivatedVersion)
+	return licenseVersion < max(s.License.LastDeactivation().Version, s.Device.ActivatedVersion)
 }
 
 // Granted are those of a token's features that the license still has.

@@ -74,8 +74,10 @@ func (p *Patch) check() error {
 	set(&l.CustomerID, p.CustomerID)
 	setOr(&l.GroupID, p.GroupID, "")
 	set(&l.Metadata, p.Metadata)
-	set(&l.DeactivationReason, p.DeactivationReason)
 	problems := l.problems()
+	if p.DeactivationReason != nil {
+		checkText(problems, "deactivation_reason", *p.DeactivationReason, false)
+	}
 	if p.GroupID.given() && l.GroupID == "" {
 		problems["group_id"] = "must be the group_id of a group, or null for none"
 	}
@@ -118,7 +120,7 @@ func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	}
 	l.touch(now)
 	if before.IsActive && !l.IsActive {
-		l.DeactivatedVersion, ch.OfflineVoid = l.Version, true
+		l.Deactivation.Version, ch.OfflineVoid = l.Version, true
 	}
 	ch.Emit(a.event(&before, l, slices.Sorted(maps.Keys(is))))
 	ch.Emit(audited(by, a.action(&before, l), l.ID, was, is))
@@ -164,13 +166,14 @@ func (l *License) apply(p *Patch, now time.Time) {
 	l.applyTerms(&p.TermsChange, now)
 	if p.IsActive != nil && *p.IsActive != l.IsActive {
 		l.IsActive = *p.IsActive
-		l.DeactivatedAt, l.DeactivationReason = time.Time{}, ""
+		l.Deactivation = &LicenseDeactivation{Version: l.LastDeactivation().Version}
 		if !l.IsActive {
-			l.DeactivatedAt = now
+			l.Deactivation.At = now
 		}
 	}
-	if !l.IsActive {
-		set(&l.DeactivationReason, p.DeactivationReason)
+	if !l.IsActive && p.DeactivationReason != nil {
+		was := l.LastDeactivation()
+		l.Deactivation = &LicenseDeactivation{At: was.At, Reason: *p.DeactivationReason, Version: was.Version}
 	}
 }
 

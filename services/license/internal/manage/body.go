@@ -55,8 +55,8 @@ func newLicenseBody(l *licensing.License, now time.Time) licenseBody {
 		UpdatedAt:          l.UpdatedAt.UTC(),
 		StartedAt:          httpx.TimeOrNull(l.StartedAt),
 		TransfersUsed:      l.TransfersUsed,
-		DeactivatedAt:      httpx.TimeOrNull(l.DeactivatedAt),
-		DeactivationReason: httpx.TextOrNull(l.DeactivationReason),
+		DeactivatedAt:      httpx.TimeOrNull(l.LastDeactivation().At),
+		DeactivationReason: httpx.TextOrNull(l.LastDeactivation().Reason),
 	}
 	if s := l.Suspension; s != nil {
 		body.SuspendedAt, body.SuspendedUntil = httpx.TimeOrNull(s.At), httpx.TimeOrNull(s.Until)

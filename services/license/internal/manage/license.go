@@ -77,7 +77,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return show(c, http.StatusOK, l.Version, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.DeactivatedAt)})
+	return show(c, http.StatusOK, l.Version, deletedBody{l.ID, l.IsActive, httpx.TimeOrNull(l.LastDeactivation().At)})
 }
 
 // revealLicenseKey shows the whole key of a license again, which the audit log notes.

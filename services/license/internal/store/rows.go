@@ -42,7 +42,7 @@ type licenseRow struct {
 	IsTest             bool
 	Metadata           string
 	Version            int
-	ExpiryNotice       int
+	ExpiryNotice       int16
 	EndDay             int8
 	CreatedAt          time.Time
 	UpdatedAt          time.Time
@@ -61,32 +61,32 @@ var lastingColumns = []string{"id", "key_hash", "key_sealed", "master_key", "mas
 
 func newLicenseRow(l *licensing.License) licenseRow {
 	row := licenseRow{
-		ID:                 l.ID,
-		MaskedKey:          l.MaskedKey,
-		CustomerID:         l.CustomerID,
-		Policy:             textOrNull(l.Policy),
-		GroupID:            textOrNull(l.GroupID),
-		Terms:              newTermsRow(&l.Terms),
-		UsableUntil:        nullable(l.UsableUntil()),
-		PlainTerms:         l.Plain(),
-		NeedsChecks:        !l.Plain(),
-		DeviceIdleMinutes:  idleMinutes(&l.Terms),
-		TransfersUsed:      l.TransfersUsed,
-		FreedSeats:         l.FreedSeats,
-		CurrentDevices:     l.CurrentDevices,
-		IsActive:           l.IsActive,
-		IsTest:             l.IsTest,
-		Metadata:           encodeMetadata(l.Metadata),
-		Version:            l.Version,
-		ExpiryNotice:       l.ExpiryNotice,
-		EndDay:             l.EndDay,
-		CreatedAt:          l.CreatedAt,
-		UpdatedAt:          l.UpdatedAt,
-		StartedAt:          nullable(l.StartedAt),
-		Announced:          string(l.Announced),
-		DeactivatedAt:      nullable(l.DeactivatedAt),
-		DeactivationReason: l.DeactivationReason,
-		DeactivatedVersion: l.DeactivatedVersion,
+		ID:                l.ID,
+		MaskedKey:         l.MaskedKey,
+		CustomerID:        l.CustomerID,
+		Policy:            textOrNull(l.Policy),
+		GroupID:           textOrNull(l.GroupID),
+		Terms:             newTermsRow(&l.Terms),
+		UsableUntil:       nullable(l.UsableUntil()),
+		PlainTerms:        l.Plain(),
+		NeedsChecks:       !l.Plain(),
+		DeviceIdleMinutes: idleMinutes(&l.Terms),
+		TransfersUsed:     l.TransfersUsed,
+		FreedSeats:        l.FreedSeats,
+		CurrentDevices:    l.CurrentDevices,
+		IsActive:          l.IsActive,
+		IsTest:            l.IsTest,
+		Metadata:          encodeMetadata(l.Metadata),
+		Version:           l.Version,
+		ExpiryNotice:      l.ExpiryNotice,
+		EndDay:            l.EndDay,
+		CreatedAt:         l.CreatedAt,
+		UpdatedAt:         l.UpdatedAt,
+		StartedAt:         nullable(l.StartedAt),
+		Announced:         string(l.Announced),
+	}
+	if d := l.Deactivation; d != nil {
+		row.DeactivatedAt, row.DeactivationReason, row.DeactivatedVersion = nullable(d.At), d.Reason, d.Version
 	}
 	if s := l.Suspension; s != nil {
 		row.SuspendedAt, row.SuspendedUntil, row.SuspensionReason = &s.At, nullable(s.Until), s.Reason
@@ -96,31 +96,38 @@ func newLicenseRow(l *licensing.License) licenseRow {
 
 func (r *licenseRow) license() licensing.License {
 	return licensing.License{
-		ID:                 r.ID,
-		MaskedKey:          r.MaskedKey,
-		CustomerID:         r.CustomerID,
-		Product:            r.Product,
-		ProductRules:       r.productRules(),
-		Policy:             textOrNone(r.Policy),
-		GroupID:            textOrNone(r.GroupID),
-		Terms:              r.Terms.terms(),
-		TransfersUsed:      r.TransfersUsed,
-		FreedSeats:         r.FreedSeats,
-		CurrentDevices:     r.CurrentDevices,
-		IsActive:           r.IsActive,
-		IsTest:             r.IsTest,
-		Metadata:           json.RawMessage(r.Metadata),
-		Version:            r.Version,
-		ExpiryNotice:       r.ExpiryNotice,
-		EndDay:             r.EndDay,
-		CreatedAt:          r.CreatedAt,
-		UpdatedAt:          r.UpdatedAt,
-		StartedAt:          value(r.StartedAt),
-		Suspension:         r.suspension(),
-		Announced:          licensing.Status(r.Announced),
-		DeactivatedAt:      value(r.DeactivatedAt),
-		DeactivationReason: r.DeactivationReason,
-		DeactivatedVersion: r.DeactivatedVersion,
+		ID:             r.ID,
+		MaskedKey:      r.MaskedKey,
+		CustomerID:     r.CustomerID,
+		Product:        r.Product,
+		ProductRules:   r.productRules(),
+		Policy:         textOrNone(r.Policy),
+		GroupID:        textOrNone(r.GroupID),
+		Terms:          r.Terms.terms(),
+		TransfersUsed:  r.TransfersUsed,
+		FreedSeats:     r.FreedSeats,
+		CurrentDevices: r.CurrentDevices,
+		IsActive:       r.IsActive,
+		IsTest:         r.IsTest,
+		Metadata:       json.RawMessage(r.Metadata),
+		Version:        r.Version,
+		ExpiryNotice:   r.ExpiryNotice,
+		EndDay:         r.EndDay,
+		CreatedAt:      r.CreatedAt,
+		UpdatedAt:      r.UpdatedAt,
+		StartedAt:      value(r.StartedAt),
+		Suspension:     r.suspension(),
+		Announced:      licensing.Status(r.Announced),
+		Deactivation:   r.deactivation(),
+	}
+}
+
+func (r *licenseRow) deactivation() *licensing.LicenseDeactivation {
+	if r.DeactivatedVersion == 0 && r.DeactivatedAt == nil {
+		return nil
+	}
+	return &licensing.LicenseDeactivation{
+		At: value(r.DeactivatedAt), Reason: r.DeactivationReason, Version: r.DeactivatedVersion,
 	}
 }
 
