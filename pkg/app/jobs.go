@@ -46,11 +46,11 @@ func (c *Core) WhileWritable(job Job) Job {
 // Every is a job that does something at once and then each d. A failure is logged, and left to the next time. It rests
 // in maintenance mode.
 func (c *Core) Every(d time.Duration, what string, do func(context.Context) error) Job {
-	return c.WhileWritable(c.Follow(d, what, do))
+	return c.WhileWritable(c.EveryReadOnly(d, what, do))
 }
 
-// Follow is Every for what only reads, and so goes on in maintenance mode.
-func (c *Core) Follow(d time.Duration, what string, do func(context.Context) error) Job {
+// EveryReadOnly is Every for what only reads, and so goes on in maintenance mode.
+func (c *Core) EveryReadOnly(d time.Duration, what string, do func(context.Context) error) Job {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(d)
 		defer tick.Stop()

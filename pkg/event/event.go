@@ -14,6 +14,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// Remembered is for how long consumers know which events they have taken in. One that is older and comes again is
+// counted twice.
+const Remembered = 400 * 24 * time.Hour
+
 // Event is one fact. Two events with the same ID are the same fact delivered twice.
 type Event struct {
 	// ID is a UUID; consumers remember it to take each event once.

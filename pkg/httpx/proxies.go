@@ -10,7 +10,7 @@ import (
 
 const forwardedFor = "X-Forwarded-For"
 
-// proxies are the networks whose X-Forwarded-For is believed.
+// proxies are the networks whose X-Forwarded-For is believed: LATCHKEY_TRUSTED_PROXIES.
 type proxies []netip.Prefix
 
 // CheckProxies tells which entry of list is neither an address nor a CIDR, or where that is strict, stands for every

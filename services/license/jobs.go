@@ -43,8 +43,8 @@ func (s *Service) Run(ctx context.Context) error {
 			s.auth.Families, s.auth.SigningKeys, s.guard),
 		s.Every(noteExpiredEvery, "note expired leases", s.noteExpired),
 		s.Every(time.Minute, "free idle seats", s.cull),
-		s.Every(time.Hour, "make the customers of licenses", s.meetCustomers),
-		s.Follow(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
+		s.Every(time.Hour, "add the customers of licenses", s.addCustomers),
+		s.EveryReadOnly(countSeatsEvery, "count the licenses that run out of seats", s.countSeats),
 		s.Every(time.Minute, "erase customers from the event log", s.store.ScrubErased),
 		s.Prune(s.prune),
 	)...)
@@ -66,8 +66,8 @@ func (s *Service) cull(ctx context.Context) error {
 	return err
 }
 
-func (s *Service) meetCustomers(ctx context.Context) error {
-	_, err := s.store.MeetCustomers(ctx)
+func (s *Service) addCustomers(ctx context.Context) error {
+	_, err := s.store.AddMissingCustomers(ctx)
 	return err
 }
 

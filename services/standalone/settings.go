@@ -93,40 +93,46 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 		err = checkCommand(set.command)
 	}
 	if err == nil {
-		err = set.makeDataDir()
+		err = set.prepareDataDir()
 	}
 	return set, app.NewSettingsError(program, hint, err)
 }
 
 func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
 
-func (s *settings) makeDataDir() error {
-	needsData := len(s.command) > 0 && !commands[s.command[0]].makesData
+// prepareDataDir makes the data directory for what may begin without one, after it has refused one that does not fit.
+func (s *settings) prepareDataDir() error {
 	serves := len(s.command) == 0
-	if (needsData || serves) && s.restoring() {
-		return config.Problemf(s, &s.DataDir, "is being restored; if that was interrupted, repeat "+
-			"latchkey --data-dir %s restore FOLDER", s.DataDir)
-	}
-	if err := s.requireSecrets(); (needsData || serves) && err != nil {
-		return err
-	}
-	if needsData {
-		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
-			return config.Problemf(s, &s.DataDir,
-				"has no data that a command could work on (%v); name the directory of the suite", err)
+	needsData := !serves && !commands[s.command[0]].makesData
+	if serves || needsData {
+		if err := s.checkDataDir(); err != nil {
+			return err
 		}
+	}
+	_, missing := os.Stat(filepath.Join(s.DataDir, secretsFile))
+	switch {
+	case needsData && missing != nil:
+		return config.Problemf(s, &s.DataDir,
+			"has no data that a command could work on (%v); name the directory of the suite", missing)
+	case needsData:
 		return nil
-	}
-	if s.auth.Maintenance && s.DatabaseURL == "" {
-		if _, err := os.Stat(filepath.Join(s.DataDir, secretsFile)); err != nil {
-			return config.Problemf(&s.auth, &s.auth.Maintenance,
-				"must be false for the first start: %s has no data, and nothing is made in maintenance mode", s.DataDir)
-		}
+	case missing != nil && s.auth.Maintenance && s.DatabaseURL == "":
+		return config.Problemf(&s.auth, &s.auth.Maintenance,
+			"must be false for the first start: %s has no data, and nothing is made in maintenance mode", s.DataDir)
 	}
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
 	}
 	return nil
+}
+
+// checkDataDir refuses a data directory that is half restored, or has lost its secrets.
+func (s *settings) checkDataDir() error {
+	if s.restoring() {
+		return config.Problemf(s, &s.DataDir, "is being restored; if that was interrupted, repeat "+
+			"latchkey --data-dir %s restore FOLDER", s.DataDir)
+	}
+	return s.requireSecrets()
 }
 
 // requireSecrets refuses databases without the secrets that they were made with: new ones would read nothing, and stand
@@ -162,9 +168,9 @@ func (s *settings) requireEmbedded(instead string) error {
 // admin key, which is in use once admin has put it in force.
 func (s *settings) complete(made *secrets) error {
 	for _, keys := range []*app.MasterKeys{&s.auth.MasterKeys, &s.license.MasterKeys, &s.admin.MasterKeys} {
-		use(&keys.MasterKey, &made.MasterKey)
+		takeOrKeep(&keys.MasterKey, &made.MasterKey)
 	}
-	use(&s.auth.AdminSecret, &made.AdminSecret)
+	takeOrKeep(&s.auth.AdminSecret, &made.AdminSecret)
 	if s.admin.AdminAPIKey == "" {
 		s.admin.AdminAPIKey = secret.Secret(made.AdminAPIKey)
 	}
@@ -196,8 +202,8 @@ func introduce(services map[string]*app.Base) {
 	}
 }
 
-// use makes both secrets the one that the settings name, or else the one that was made.
-func use(set *secret.Secret, made *string) {
+// takeOrKeep makes both secrets the one that the settings name, or else the one that was made.
+func takeOrKeep(set *secret.Secret, made *string) {
 	if *set == "" {
 		*set = secret.Secret(*made)
 	}

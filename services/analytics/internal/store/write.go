@@ -13,10 +13,10 @@ import (
 )
 
 // Inbox ids are kept as long as their events may come again: telemetry until its queue's dead letters are surely
-// dealt with, the others as long as logs keep them by default, from which they can be published again.
+// dealt with, the others as long as they may be published again from a log.
 const (
 	telemetryInbox = 30 * 24 * time.Hour
-	eventInbox     = 400 * 24 * time.Hour
+	eventInbox     = event.Remembered
 )
 
 // Write implements ingest.Store: events into log and inbox, rollups, detector states and anomalies, all or nothing.

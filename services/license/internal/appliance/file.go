@@ -22,29 +22,30 @@ type File struct {
 	// product is that of the license, and signer the root behind it; nil for none that is trusted.
 	product string
 	signer  ed25519.PublicKey
-	// trial says that this installation itself is the issuer.
-	trial bool
+	// ownIssuer says that this installation itself is the issuer.
+	ownIssuer bool
 }
 
 // Trust says which license files are accepted.
 type Trust struct {
 	// Roots are the root keys of the issuers.
 	Roots func(ctx context.Context) ([]ed25519.PublicKey, error)
-	// Own says that Roots is the root of this installation: its files are for a trial, which starts no refusal.
+	// Own says that Roots is the root of this installation. Its files are there to try it out: they never make it
+	// refuse anything.
 	Own bool
 	// Product, when not empty, is the code of the only product whose licenses are accepted.
 	Product string
 }
 
-// sign finds the root behind a file.
-func (t *Trust) sign(ctx context.Context, f *File) error {
+// findIssuer finds the root behind a file.
+func (t *Trust) findIssuer(ctx context.Context, f *File) error {
 	roots, err := t.Roots(ctx)
 	if err != nil {
 		return err
 	}
 	for _, root := range roots {
 		if opened, err := file.Open(root, f.Text); err == nil {
-			f.signer, f.product, f.trial = root, cmp.Or(t.Product, opened.Certificate.Product), t.Own
+			f.signer, f.product, f.ownIssuer = root, cmp.Or(t.Product, opened.Certificate.Product), t.Own
 		}
 	}
 	return nil
@@ -91,7 +92,7 @@ func (a *Appliance) upload(ctx context.Context, by *audit.Actor, text []byte) er
 		return err
 	}
 	f := &File{Text: text, UploadedAt: now}
-	if err := a.Trust.sign(ctx, f); err != nil {
+	if err := a.Trust.findIssuer(ctx, f); err != nil {
 		return err
 	}
 	if f.signer == nil {
@@ -122,7 +123,8 @@ func (a *Appliance) untrusted(ctx context.Context) error {
 	}
 	return apierr.InvalidField("file",
 		"is not a license file of a trusted issuer, or was altered; "+
-			"LATCHKEY_EDGE_ROOTS names the issuers, without it files of this installation itself can be tried out")
+			"set LATCHKEY_EDGE_ROOTS to accept an issuer. Without it only files of this installation itself are "+
+			"accepted, to try it out")
 }
 
 // problems are what a refused upload says.

@@ -157,7 +157,7 @@ func FuzzFile(f *testing.F) {
 	f.Add(text[:len(text)/2])
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		i := Installation{MachineID: machine, File: &File{Text: stored}}
-		if err := trust.sign(t.Context(), i.File); err != nil {
+		if err := trust.findIssuer(t.Context(), i.File); err != nil {
 			t.Fatal(err)
 		}
 		if got := i.View(noon).Status; (got == Valid) != bytes.Equal(stored, text) {

@@ -42,11 +42,8 @@ type Consumption struct {
 	device *licensing.Device
 }
 
-// operationKept is how long an operation is remembered at least.
-const operationKept = 24 * time.Hour
-
-// OperationKept is how long the store keeps an operation.
-const OperationKept = operationKept + time.Hour
+// OperationRetention is how long the store keeps an operation: the 24 hours that callers are promised, and a reserve.
+const OperationRetention = 25 * time.Hour
 
 // Consume counts what a device consumes, or repeats its answer for an operation that was carried out before. Errors:
 // licensing.ErrNotFound, the verdicts on the use of the license, ErrReused, VALIDATION_ERROR.

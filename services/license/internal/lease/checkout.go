@@ -45,8 +45,9 @@ type Grant struct {
 	device *licensing.Device
 }
 
-// CheckOut gives a device a lease, or renews the one that it has for the same session. Errors: licensing.ErrNotFound,
-// licensing.ErrHardwareID, BorrowError, and the verdicts on a lease.
+// CheckOut gives a device a lease, or renews the one that it has for the same session. Whether a slot is free is
+// decided by the row slot_free of licensing/verdict.go. Errors: licensing.ErrNotFound, licensing.ErrHardwareID,
+// BorrowError, and the verdicts on a lease.
 func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, error) {
 	licenseID, err := s.Seats.IDByKey(ctx, key, &r.Client)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 const expireBatch = 200
 
 // NoteExpired notes the leases that have expired, each with its event, and returns how many there were. Their slots
-// have been free since their ends, whenever this runs. It is called by one goroutine.
+// have been free since their ends, whenever this runs. It is called by one goroutine: noteExpired in the service's
+// jobs.go.
 func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
 	for {
 		n, now, err := s.Store.ExpireLeases(ctx, expireBatch)
@@ -21,14 +22,14 @@ func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
 			return total, err
 		}
 		if n < expireBatch {
-			return total, s.noteClock(ctx, now)
+			return total, s.restartAfterClockSetBack(ctx, now)
 		}
 	}
 }
 
-// noteClock has leases restart where the clock was set back: those from before would hold their slots until it comes to
+// restartAfterClockSetBack has leases restart where the clock was set back: those from before would hold their slots until it comes to
 // where it was, though nobody renews them. A process that has just begun does not know, and looks.
-func (s *Leases) noteClock(ctx context.Context, now time.Time) error {
+func (s *Leases) restartAfterClockSetBack(ctx context.Context, now time.Time) error {
 	if s.noted.IsZero() || now.Before(s.noted) {
 		for n := expireBatch; n == expireBatch; {
 			var err error

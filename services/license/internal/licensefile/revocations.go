@@ -15,7 +15,8 @@ import (
 const nextUpdate = 24 * time.Hour
 
 // Revocations are the use cases of the revocation list: the licenses that are suspended or deactivated, and the devices
-// that left their seats, while somebody may still go on without the server.
+// that left their seats, while somebody may still go on without the server. What is on it is one query,
+// store/revocation_list.go.
 type Revocations struct {
 	Store RevocationStore
 	Keys  *Keys

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"context"
 	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -47,6 +48,30 @@ func (ch *Change) SeatForFile(c Caller, now time.Time) (*Device, error) {
 	}
 	d.calledOffline(c.HardwareID)
 	return d, nil
+}
+
+// SeatOffline gives a device a seat, unless it has one, which is held as long as the license can be used, but for
+// EndlessOffline at most, or until the application gives up what it was given. kid names the key that signs that.
+// Errors: those of SeatForFile.
+func (s *Seats) SeatOffline(ctx context.Context, licenseID string, c Caller, kid string) (device Device, err error) {
+	err = s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+		now := s.Clock.Now()
+		seated, err := ch.SeatForFile(c, now)
+		if err != nil {
+			return err
+		}
+		f := File{
+			ID: seated.ID, KID: kid, Devices: []*Device{seated}, Machines: []string{c.HardwareID}, IssuedAt: now,
+			ExpiresAt: ch.License.UsableUntil(), Returnable: true,
+		}
+		if end := now.Add(EndlessOffline); f.ExpiresAt.IsZero() || f.ExpiresAt.After(end) {
+			f.ExpiresAt = end
+		}
+		ch.IssueFile(f, *c.Client, now)
+		device = *seated
+		return nil
+	})
+	return device, err
 }
 
 func (ch *Change) decideFile(c Caller, d *Device, now time.Time) error {

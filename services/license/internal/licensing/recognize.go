@@ -12,6 +12,27 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
+// minCompared is how many components must be known on both sides: one alone recognizes nobody.
+const minCompared = 2
+
+// Recognizes tells whether so many equal ones of the components compared are enough.
+func (m DeviceMatch) Recognizes(equal, compared int) bool {
+	if compared < minCompared {
+		return false
+	}
+	switch m {
+	case MatchAny:
+		return equal >= 1
+	case MatchTwo:
+		return equal >= 2
+	case MatchMost:
+		return 2*equal > compared
+	case MatchAll:
+		return equal == compared
+	}
+	return false
+}
+
 // errUnknownDevice ends a Change that was to recognize a device and did not.
 var errUnknownDevice = errors.New("no device has these components")
 

@@ -4,6 +4,11 @@ import (
 	"context"
 )
 
+// Key is the whole key of a license, for what needs it to answer; it is not shown to people. Errors: ErrNotFound.
+func (s *Seats) Key(ctx context.Context, licenseID string) (string, error) {
+	return s.Store.Key(ctx, licenseID)
+}
+
 // RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.
 func (s *Licenses) RevealKey(ctx context.Context, by *Actor, licenseID string) (string, error) {
 	key, err := s.Store.Key(ctx, licenseID)

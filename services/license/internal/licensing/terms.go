@@ -60,7 +60,8 @@ type Terms struct {
 	StartsAt time.Time
 	// ExpiresAt is zero for a perpetual license, and for one that awaits its first activation.
 	ExpiresAt time.Time
-	// GraceHours is how long after ExpiresAt the license stays usable.
+	// GraceHours is how long after ExpiresAt the license stays usable. As all terms it is copied from the policy when
+	// the license is made (policy.go).
 	GraceHours int
 	// MaintenanceUntil is the end of the time in which a release must have come out to be covered; zero for no end.
 	MaintenanceUntil time.Time

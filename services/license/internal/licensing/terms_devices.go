@@ -31,27 +31,6 @@ const (
 	MatchAll  DeviceMatch = "all"
 )
 
-// minCompared is how many components must be known on both sides: one alone recognizes nobody.
-const minCompared = 2
-
-// Recognizes tells whether so many equal ones of the components compared are enough.
-func (m DeviceMatch) Recognizes(equal, compared int) bool {
-	if compared < minCompared {
-		return false
-	}
-	switch m {
-	case MatchAny:
-		return equal >= 1
-	case MatchTwo:
-		return equal >= 2
-	case MatchMost:
-		return 2*equal > compared
-	case MatchAll:
-		return equal == compared
-	}
-	return false
-}
-
 // DeviceTerms are the rules about devices, which few licenses have. They are never changed in place: licenses share
 // them. The JSON is that of the public API, and of what is stored.
 type DeviceTerms struct {

@@ -75,9 +75,9 @@ func (r *customerRow) customer() customer.Customer {
 	}
 }
 
-// meetCustomers makes the customers that licenses name and that nobody knows yet, in one statement. Their order keeps
+// addCustomers makes the customers that licenses name and that nobody knows yet, in one statement. Their order keeps
 // two that name the same ones from waiting for each other in a circle.
-func meetCustomers(tx *gorm.DB, customerIDs []string, at time.Time) error {
+func addCustomers(tx *gorm.DB, customerIDs []string, at time.Time) error {
 	ids := slices.Compact(slices.Sorted(slices.Values(customerIDs)))
 	if len(ids) == 0 {
 		return nil
@@ -95,7 +95,7 @@ func (s *Store) moveCustomer(tx *gorm.DB, before, after *licensing.License) erro
 	if before.CustomerID == after.CustomerID {
 		return nil
 	}
-	if err := meetCustomers(tx, []string{after.CustomerID}, s.clock.Now()); err != nil {
+	if err := addCustomers(tx, []string{after.CustomerID}, s.clock.Now()); err != nil {
 		return err
 	}
 	return tx.Exec("INSERT INTO former_customers (customer_id, license_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -157,8 +157,8 @@ func meetSome(tx *gorm.DB, statement string, params ...any) (ids []string, err e
 	return ids, tx.Table("customers").Clauses(onConflictDoNothing("customer_id")).Create(&rows).Error
 }
 
-// MeetCustomers makes, in small batches, the customers of all licenses that have none yet, and returns how many.
-func (s *Store) MeetCustomers(ctx context.Context) (total int, err error) {
+// AddMissingCustomers makes, in small batches, the customers of all licenses that have none yet, and returns how many.
+func (s *Store) AddMissingCustomers(ctx context.Context) (total int, err error) {
 	for last := ""; ; {
 		var ids []string
 		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) (err error) {

@@ -27,7 +27,7 @@ DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
 // periods.
 func (s *Store) PruneCounters(ctx context.Context) error {
 	now := s.clock.Now()
-	err := s.pruneBatches(ctx, pruneOperations, now.Add(-counter.OperationKept), pruneBatch)
+	err := s.pruneBatches(ctx, pruneOperations, now.Add(-counter.OperationRetention), pruneBatch)
 	if err == nil {
 		err = s.pruneBatches(ctx, pruneHistory, now.Add(-historyKept), pruneBatch)
 	}

@@ -108,7 +108,7 @@ func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, e
 			}
 			customers = append(customers, row.License.CustomerID)
 		}
-		return meetCustomers(tx, customers, s.clock.Now())
+		return addCustomers(tx, customers, s.clock.Now())
 	})
 	for i, code := range codes {
 		rows[i].License.Product = code

@@ -106,7 +106,7 @@ func (s *Store) CreateUser(ctx context.Context, u user.User, events []proto.Mess
 		if err := tx.Table("users").Create(&row).Error; err != nil {
 			return err
 		}
-		if err := meetCustomers(tx, []string{u.CustomerID}, u.CreatedAt); err != nil {
+		if err := addCustomers(tx, []string{u.CustomerID}, u.CreatedAt); err != nil {
 			return err
 		}
 		return s.publish(ctx, tx, u.ID, events)

@@ -108,7 +108,7 @@ func (d *Dialect) licenseOfDevice(
 		return &b, nil
 	}
 	if product.AuthorizationMethod != catalog.ByUser {
-		key, err := d.Seats.Store.Key(ctx, l.ID)
+		key, err := d.Seats.Key(ctx, l.ID)
 		b := newLicense(l, key, f, d.Clock.Now())
 		return &b, err
 	}

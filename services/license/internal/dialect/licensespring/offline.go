@@ -209,7 +209,7 @@ func (d *Dialect) activateOffline(c *gin.Context, o *offlineCall) error {
 		return err
 	}
 	raw, err := d.once(ctx, o, offlineActivation, func(ctx context.Context) ([]byte, error) {
-		device, err := d.seatOffline(ctx, o, caller)
+		device, err := d.Seats.SeatOffline(ctx, o.ID, caller, offlineKID)
 		if err != nil {
 			return nil, err
 		}
@@ -233,32 +233,6 @@ func (d *Dialect) repeatable(ctx context.Context, o *offlineCall) error {
 		err = licensing.ErrNotActivated
 	}
 	return err
-}
-
-// seatOffline gives the device a seat, unless it has one, which is held as long as the license can be used, but for
-// licensing.EndlessOffline at most.
-func (d *Dialect) seatOffline(
-	ctx context.Context, o *offlineCall, caller licensing.Caller,
-) (device licensing.Device, err error) {
-	err = d.Seats.Store.Change(ctx, o.ID, []string{o.client.HardwareID}, func(ch *licensing.Change) error {
-		now := d.Clock.Now()
-		seated, err := ch.SeatForFile(caller, now)
-		if err != nil {
-			return err
-		}
-		f := licensing.File{
-			ID: seated.ID, KID: offlineKID, Devices: []*licensing.Device{seated},
-			Machines: []string{o.client.HardwareID}, IssuedAt: now,
-			ExpiresAt: ch.License.UsableUntil(), Returnable: true,
-		}
-		if end := now.Add(licensing.EndlessOffline); f.ExpiresAt.IsZero() || f.ExpiresAt.After(end) {
-			f.ExpiresAt = end
-		}
-		ch.IssueFile(f, o.client, now)
-		device = *seated
-		return nil
-	})
-	return device, err
 }
 
 // bundleAnswer is the answer to an offline activation of a bundle. bundle_signature_v2 covers what stands before it.

@@ -38,7 +38,7 @@ func (d *Dialect) refreshOffline(c *gin.Context, o *offlineCall) error {
 	if err != nil {
 		return err
 	}
-	device, err := d.seatOffline(ctx, o, caller)
+	device, err := d.Seats.SeatOffline(ctx, o.ID, caller, offlineKID)
 	if err != nil {
 		return err
 	}

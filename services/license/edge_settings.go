@@ -23,7 +23,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/rpc"
 )
 
-// Appliance is the settings of an installation that is licensed itself, by another Latchkey.
+// Appliance is the settings of an installation that is licensed itself, by another Latchkey. Its rules are in
+// internal/appliance.
 type Appliance struct {
 	Edge           *bool         `key:"edge" help:"true: this installation is an appliance, which serves licenses only while it is licensed itself; false: it is none; unset: in the suite in one process it is one once a license was put on it, elsewhere it is none"`
 	EdgeURL        string        `key:"edge_url" url:"https:// http://" help:"the upstream of an appliance where configure/cloud names none"`
@@ -217,7 +218,7 @@ func (s *Service) edgeJobs() []app.Job {
 		s.Log.Warn("this installation accepts licenses of any product of its issuers; set LATCHKEY_EDGE_PRODUCT")
 	}
 	return []app.Job{
-		s.Follow(time.Second, "read the license of this installation", s.followLicense()),
+		s.EveryReadOnly(time.Second, "read the license of this installation", s.followLicense()),
 		s.Every(time.Second, "ask the upstream of this installation", s.appliance.Check),
 		s.Every(time.Hour, "warn of the end of the license of this installation", s.warnOfEnd),
 	}
