@@ -54,8 +54,8 @@ const (
 	hint    = "Run 'latchkey --help' for the settings."
 )
 
-// refused are the settings of a service that one process has no use for.
-func refused() map[string]string {
+// unusableSettings are the settings of a service that one process has no use for.
+func unusableSettings() map[string]string {
 	const inside = "the services of one process ask each other inside it; leave it out"
 	return map[string]string{
 		"LATCHKEY_ADDR": "set LATCHKEY_AUTH_ADDR, LATCHKEY_LICENSE_ADDR, LATCHKEY_ANALYTICS_ADDR and " +
@@ -74,7 +74,7 @@ func refused() map[string]string {
 func loadSettings(args []string, out io.Writer) (*settings, error) {
 	set := &settings{}
 	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	o := config.Options{Flags: flags, Refused: refused()}
+	o := config.Options{Flags: flags, Refused: unusableSettings()}
 	flags.Usage = func() {
 		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is "+
 			"stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the "+

@@ -153,7 +153,7 @@ func setEnvironment(t *testing.T, name string) {
 		}
 	}
 	for key, value := range goodSettings {
-		if _, no := refused()[key]; name != program || !no {
+		if _, no := unusableSettings()[key]; name != program || !no {
 			t.Setenv(key, value)
 		}
 	}
@@ -215,7 +215,7 @@ const publishedKey = "3q2+7wEjRWeJq83v/ty6mHZUMhDerb7v8PGis8TV5vc="
 func TestM13PublishedSecretsAreRefused(t *testing.T) {
 	for name, run := range programs(t) {
 		for _, setting := range taken(name) {
-			if _, no := refused()[setting]; !isSecret[setting] || name == program && no {
+			if _, no := unusableSettings()[setting]; !isSecret[setting] || name == program && no {
 				continue
 			}
 			for _, env := range []string{app.Production, app.Development} {
@@ -253,7 +253,7 @@ func TestM1OtherProgramsSettings(t *testing.T) {
 		settings := []string{"LATCHKEY_DATA_DIR", "LATCHKEY_AUTH_ADDR"}
 		if name == program {
 			settings = config.Names(&struct{ app.Base }{})
-			settings = slices.DeleteFunc(settings, func(s string) bool { return refused()[s] == "" })
+			settings = slices.DeleteFunc(settings, func(s string) bool { return unusableSettings()[s] == "" })
 		}
 		for _, setting := range settings {
 			t.Run(name+" "+setting, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestM1HelpShowsEverySetting(t *testing.T) {
 	}
 	for _, setting := range taken(program) {
 		if shown := regexp.MustCompile(`\b` + setting + `\b`).
-			MatchString(out.String()); shown == (refused()[setting] != "") {
+			MatchString(out.String()); shown == (unusableSettings()[setting] != "") {
 			t.Errorf("%s is shown: %v", setting, shown)
 		}
 	}

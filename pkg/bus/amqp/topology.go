@@ -95,7 +95,7 @@ func deadArguments(q bus.Queue) amqp091.Table {
 // gets an error that says so. It runs on every new connection, and when a message came back for want of a queue.
 func (b *Bus) ensure(conn *amqp091.Connection, t topology) error {
 	err := b.declare(conn, t)
-	if !refused(err, amqp091.AccessRefused) {
+	if !hasCode(err, amqp091.AccessRefused) {
 		return err
 	}
 	return verify(conn, t)
@@ -132,7 +132,7 @@ func (b *Bus) declareQueue(conn *amqp091.Connection, q queueDeclaration) error {
 		_, err := ch.QueueDeclare(q.name, true, false, false, false, q.arguments)
 		return err
 	})
-	if refused(err, amqp091.PreconditionFailed) {
+	if hasCode(err, amqp091.PreconditionFailed) {
 		b.log.Warn("a queue exists with other settings and is used with them", "queue", q.name, "error", err)
 		return nil
 	}
@@ -165,15 +165,15 @@ func verify(conn *amqp091.Connection, t topology) error {
 }
 
 func missing(what, name string, err error) error {
-	if !refused(err, amqp091.NotFound) {
+	if !hasCode(err, amqp091.NotFound) {
 		return fmt.Errorf("look for the %s %s: %w", what, name, err)
 	}
 	return fmt.Errorf("the broker lacks the %s %s, and this user may not declare it: "+
 		"import the definitions that deploy/rabbitmq/definitions.sh prints (%w)", what, name, err)
 }
 
-// refused tells whether err is the broker's refusal with this code.
-func refused(err error, code int) bool {
+// hasCode tells whether err is the broker's refusal with this code.
+func hasCode(err error, code int) bool {
 	var refusal *amqp091.Error
 	return errors.As(err, &refusal) && refusal.Code == code
 }

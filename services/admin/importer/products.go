@@ -48,7 +48,7 @@ func (t *target) get(ctx context.Context, path string, out any) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return refused(res.Status, raw)
+		return statusError(res.Status, raw)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("the admin service answers no JSON: %w", err)

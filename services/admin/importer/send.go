@@ -95,7 +95,7 @@ func (t *target) call(ctx context.Context, body []byte) (results []result, again
 	}
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusMultiStatus {
 		again = res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusTooManyRequests
-		return nil, again, refused(res.Status, raw)
+		return nil, again, statusError(res.Status, raw)
 	}
 	var answer struct {
 		Results []result `json:"results"`
@@ -104,8 +104,8 @@ func (t *target) call(ctx context.Context, body []byte) (results []result, again
 	return answer.Results, false, err
 }
 
-// refused is what the API says against a whole call.
-func refused(status string, raw []byte) error {
+// statusError is what the API says against a whole call.
+func statusError(status string, raw []byte) error {
 	var e struct {
 		Error   string                     `json:"error"`
 		Details map[string]json.RawMessage `json:"details"`

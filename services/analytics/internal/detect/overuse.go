@@ -75,7 +75,7 @@ func (m *overuse) observe(st *step) {
 	case actMove:
 		m.fold(st, digest(st.o.ToHardwareID))
 	case actRefused:
-		m.refused(st)
+		m.observeRefusal(st)
 	}
 }
 
@@ -94,7 +94,7 @@ func (m *overuse) fold(st *step, id uint64) {
 	}
 }
 
-func (m *overuse) refused(st *step) {
+func (m *overuse) observeRefusal(st *step) {
 	if st.id == 0 {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 func TestSeatOveruse(t *testing.T) { tell(t, overuseStories()) }
 
 func overuseStories() []story {
-	refused := func(seats, devices, days int, at func(i int) where) *scenario {
+	refusedDevices := func(seats, devices, days int, at func(i int) where) *scenario {
 		s := licensed(seats)
 		s.activate(day(0, 8), "own", home)
 		s.works(0, 7+days, "own", home)
@@ -23,18 +23,18 @@ func overuseStories() []story {
 		return s
 	}
 	return []story{
-		{"eight devices try for one seat for a week", func() *scenario { return refused(1, 8, 7, far) },
+		{"eight devices try for one seat for a week", func() *scenario { return refusedDevices(1, 8, 7, far) },
 			map[Kind]Severity{SeatOveruse: SeverityHigh}, "8 devices found no free seat"},
-		{"thirty devices try for five seats", func() *scenario { return refused(5, 30, 5, far) },
+		{"thirty devices try for five seats", func() *scenario { return refusedDevices(5, 30, 5, far) },
 			map[Kind]Severity{SeatOveruse: SeverityCritical}, "30 devices"},
-		{"leak seen within the day", func() *scenario { return refused(2, 20, 1, far) },
+		{"leak seen within the day", func() *scenario { return refusedDevices(2, 20, 1, far) },
 			map[Kind]Severity{SeatOveruse: SeverityCritical}, "devices found no free seat"},
 		{"team too large for its seats", func() *scenario {
-			return refused(5, 6, 10, func(int) where { return officeLine })
+			return refusedDevices(5, 6, 10, func(int) where { return officeLine })
 		},
 			map[Kind]Severity{SeatOveruse: SeverityMedium}, "6 devices"},
 		{"class with too few seats is a note",
-			func() *scenario { return refused(5, 25, 1, func(int) where { return officeLine }) },
+			func() *scenario { return refusedDevices(5, 25, 1, func(int) where { return officeLine }) },
 			map[Kind]Severity{SeatOveruse: SeverityLow}, "devices found no free seat"},
 		{"two clients hammer without backoff", func() *scenario {
 			s := licensed(1)
@@ -46,8 +46,8 @@ func overuseStories() []story {
 			return s
 		}, map[Kind]Severity{SeatOveruse: SeverityLow}, "2 devices"},
 
-		{"one colleague tries for days", func() *scenario { return refused(3, 1, 10, far) }, nil, ""},
-		{"three colleagues try for days", func() *scenario { return refused(3, 3, 10, far) }, nil, ""},
+		{"one colleague tries for days", func() *scenario { return refusedDevices(3, 1, 10, far) }, nil, ""},
+		{"three colleagues try for days", func() *scenario { return refusedDevices(3, 3, 10, far) }, nil, ""},
 		{"one service hammers without backoff", func() *scenario {
 			s := licensed(1)
 			for d := range 10 {

@@ -24,7 +24,7 @@ func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified,
 	}
 	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
 	if err := s.holds(ctx, f, c.ID); err != nil {
-		return Verified{}, s.refused(err, from, f)
+		return Verified{}, s.noteRefusal(err, from, f)
 	}
 	return Verified{
 		LicenseID: c.Subject, HardwareID: c.HardwareID, TokenID: c.ID,

@@ -24,7 +24,7 @@ func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
 	}
 	if !secret.WellFormed(RefreshPrefix, raw) {
-		return Pair{}, s.refused(token.Refused("malformed"), from, Family{})
+		return Pair{}, s.noteRefusal(token.Refused("malformed"), from, Family{})
 	}
 	hash := secret.Hash(raw)
 	if once != nil {
@@ -43,11 +43,11 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 	f, t, err := s.Families.RefreshToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrTokenUnknown):
-		return Pair{}, s.refused(token.Refused("unknown"), from, f)
+		return Pair{}, s.noteRefusal(token.Refused("unknown"), from, f)
 	case err != nil:
 		return Pair{}, fmt.Errorf("find refresh token: %w", err)
 	case !f.RevokedAt.IsZero():
-		return Pair{}, s.refused(errRevoked, from, f)
+		return Pair{}, s.noteRefusal(errRevoked, from, f)
 	}
 	if err := s.AdmitRefresh(ctx, f.ID); err != nil {
 		return Pair{}, err
@@ -64,7 +64,7 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
 	}
 	if err != nil {
-		return Pair{}, s.refused(err, from, f)
+		return Pair{}, s.noteRefusal(err, from, f)
 	}
 	return pair, nil
 }

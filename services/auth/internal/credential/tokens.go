@@ -53,7 +53,7 @@ func (s *Tokens) Issue(ctx context.Context, from Caller, d Device, once Once) (P
 	}
 	f := Family{HardwareID: d.HardwareID, CreatedAt: s.Clock.Now()}
 	if err := s.checkNamed(ctx, &f, from, d); err != nil {
-		return Pair{}, s.refused(err, from, f)
+		return Pair{}, s.noteRefusal(err, from, f)
 	}
 	id, err := newID()
 	if err != nil {
@@ -152,9 +152,9 @@ func (d *Device) validate() error {
 	return wrong.Err()
 }
 
-// refused notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
+// noteRefusal notes the refusal of a token of family f, which has no ID where the token is not known to be ours, and
 // returns err.
-func (s *Tokens) refused(err error, from Caller, f Family) error {
+func (s *Tokens) noteRefusal(err error, from Caller, f Family) error {
 	if e := (*apierr.Error)(nil); errors.As(err, &e) && ofInstallation(e) {
 		return err
 	}

@@ -186,7 +186,7 @@ func (a *API) validate(c *gin.Context) error {
 		return err
 	}
 	resp, err := a.validated(c, req)
-	if refused(err) {
+	if isVerdict(err) {
 		httpx.WriteErrorWith(c, wire.Refusal(err), map[string]any{"valid": false})
 		return nil
 	}
@@ -280,8 +280,8 @@ func newEntitlementAnswers(asked map[string]licensing.AskedEntitlement) map[stri
 	return answers
 }
 
-// refused tells a verdict on the license from a failure to reach one: only the first says "valid": false.
-func refused(err error) bool {
+// isVerdict tells a verdict on the license from a failure to reach one: only the first says "valid": false.
+func isVerdict(err error) bool {
 	if err == nil {
 		return false // nothing to make a pointer for
 	}

@@ -61,7 +61,7 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 		}
 	}
 	if err != nil {
-		return Grant{}, s.refused(licenseID, r.Client, err)
+		return Grant{}, s.recordDenial(licenseID, r.Client, err)
 	}
 	return g, nil
 }
@@ -189,8 +189,8 @@ func (p *Pool) granted(l *Lease, created bool) Grant {
 	}
 }
 
-// refused remembers a denial for lack of slots, publishes it, and returns err.
-func (s *Leases) refused(licenseID string, c licensing.Client, err error) error {
+// recordDenial remembers a denial for lack of slots, publishes it, and returns err.
+func (s *Leases) recordDenial(licenseID string, c licensing.Client, err error) error {
 	now := s.Seats.Clock.Now()
 	if errors.Is(err, licensing.ErrLeaseLimit) {
 		s.denials.note(licenseID, c.HardwareID, now)

@@ -26,7 +26,7 @@ func (s *Leases) Renew(ctx context.Context, proof Proof, c licensing.Client) (Gr
 	renew := func(p *Pool) (Grant, error) { return p.renew(proof.LeaseID, caller) }
 	g, err := s.grant(ctx, proof.call(), c, renew)
 	if err != nil {
-		return Grant{}, s.refused(proof.LicenseID, c, err)
+		return Grant{}, s.recordDenial(proof.LicenseID, c, err)
 	}
 	return g, nil
 }

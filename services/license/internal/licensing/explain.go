@@ -224,7 +224,7 @@ func (e *Explanation) nobody(err error) bool {
 func (e *Explanation) refuse(err error, r Request) bool {
 	for i := range checks {
 		if c := &checks[i]; errors.Is(err, c.refusal) {
-			e.add(c.refused(r), c.refusal)
+			e.add(c.failedAnswer(r), c.refusal)
 			return true
 		}
 	}
@@ -280,7 +280,7 @@ func (c *check) answer(r Request) Answer {
 		return a
 	}
 	if !c.passes(r) {
-		return c.refused(r)
+		return c.failedAnswer(r)
 	}
 	a.Passed = new(true)
 	a.Observed, a.Limit = c.facts(r)
@@ -301,8 +301,8 @@ func (c *Condition) answer() Answer {
 	return a
 }
 
-// refused is the answer of a check that r does not pass.
-func (c *check) refused(r Request) Answer {
+// failedAnswer is the answer of a check that r does not pass.
+func (c *check) failedAnswer(r Request) Answer {
 	a := Answer{Check: c.name, Passed: new(false)}
 	a.say(c.refusal.Message)
 	if r.License != nil {

@@ -48,10 +48,11 @@ func message(e *apierr.Error) string {
 
 // wrap answers every refusal with 400, the only status of the protocol for one.
 func wrap(handle httpx.Handler) gin.HandlerFunc {
-	return httpx.Wrap(func(c *gin.Context) error { return refused(handle(c)) })
+	return httpx.Wrap(func(c *gin.Context) error { return asInvalid(handle(c)) })
 }
 
-func refused(err error) error {
+// asInvalid turns a refusal of whatever kind into one that is answered with 400; other failures stay what they are.
+func asInvalid(err error) error {
 	var e *apierr.Error
 	if !errors.As(err, &e) {
 		return err

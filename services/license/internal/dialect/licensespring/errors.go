@@ -17,8 +17,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// refused is a refusal that counts as a wrong credential; its status is 400 as that of nearly all refusals.
-func refused(code, message string) *apierr.Error {
+// unauthenticated is a refusal that counts as a wrong credential; its status is 400 as that of nearly all refusals.
+func unauthenticated(code, message string) *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, code, message)
 }
 
@@ -26,19 +26,19 @@ func invalid(code, message string) *apierr.Error { return apierr.New(apierr.Inva
 
 // The refusals that the main API does not know, by the codes that the clients know.
 var (
-	errMissingHeaders = refused("missing_headers", "some headers are missing: Authorization and Date are required")
-	errMissingParams  = refused("authorization_missing_params",
+	errMissingHeaders = unauthenticated("missing_headers", "some headers are missing: Authorization and Date are required")
+	errMissingParams  = unauthenticated("authorization_missing_params",
 		"some parameters are missing in authorization: algorithm, headers, signature and apikey are required")
-	errInvalidHeaders = refused("authorization_invalid_headers",
+	errInvalidHeaders = unauthenticated("authorization_invalid_headers",
 		"the headers Authorization and Date must be sent once each, as in "+
 			`algorithm="hmac-sha256",headers="date",signature="...",apikey="..."`)
-	errHMACRequired = refused("hmac_required", `the algorithm of the signature must be "hmac-sha256"`)
+	errHMACRequired = unauthenticated("hmac_required", `the algorithm of the signature must be "hmac-sha256"`)
 	errDateForm     = invalid(errInvalidHeaders.Code, "the Date header must be as in Tue, 07 Jun 2011 20:51:35 GMT")
 	errDateDiff     = invalid("date_header_diff",
 		"the Date header is more than 15 minutes from the time of the server; set the clock")
-	errAPIKey    = refused("invalid_api_key", "no integration has this API key")
-	errRevoked   = refused("revoked_api_key", "this API key was revoked or replaced")
-	errSignature = refused("signature_mismatch",
+	errAPIKey    = unauthenticated("invalid_api_key", "no integration has this API key")
+	errRevoked   = unauthenticated("revoked_api_key", "this API key was revoked or replaced")
+	errSignature = unauthenticated("signature_mismatch",
 		"the signature is not that of the shared key over what has to be signed")
 	errReadOnly = invalid("read_only_api_key", "this API key may not change anything")
 	errNoSlot   = invalid(errReadOnly.Code, "the device has no slot, and this API key may not take one")

@@ -29,13 +29,13 @@ const (
 
 // The refusals of OAuth, by the codes of RFC 6749 or those that the clients know.
 var (
-	errClient = refused("invalid_client",
+	errClient = unauthenticated("invalid_client",
 		"no integration has this client_id with this client_secret; send both in the body, or by HTTP Basic")
-	errClientRevoked  = refused("unauthorized_client", "these credentials were revoked or replaced")
+	errClientRevoked  = unauthenticated("unauthorized_client", "these credentials were revoked or replaced")
 	errGrantType      = invalid("unsupported_grant_type", "the grant_type must be client_credentials")
 	errTokenRequest   = invalid("invalid_request", "grant_type, client_id and client_secret are required, as a form")
-	errTokenMalformed = refused("oauth_token_malformed", "the bearer token is none of this server's")
-	errTokenExpired   = refused("oauth_token_expired", "the bearer token has expired; get another one")
+	errTokenMalformed = unauthenticated("oauth_token_malformed", "the bearer token is none of this server's")
+	errTokenExpired   = unauthenticated("oauth_token_expired", "the bearer token has expired; get another one")
 	errSSO            = invalid("sso_not_supported",
 		"single sign-on is not offered; use license_key, or username and password")
 )

@@ -31,7 +31,7 @@ const signedPrefix = "signed "
 const maxParts = 16
 
 // errNotReadable says what the documentation says of whatever is no request.
-var errNotReadable = refused("authorization_missing_params",
+var errNotReadable = unauthenticated("authorization_missing_params",
 	"the request must be a JSON object in base64, with hardware_id, license_key or username, date, api_key and "+
 		"signature")
 
