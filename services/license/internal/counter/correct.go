@@ -23,7 +23,7 @@ type Corrected struct {
 	Clamped bool
 }
 
-// Correct changes the number of a counter. Errors: licensing.ErrNotFound, licensing.ErrNoCounter.
+// Correct changes the number of a counter. Errors: licensing.ErrNotFound, licensing.ErrCounterNotFound.
 func (s *Counters) Correct(
 	ctx context.Context, by *licensing.Actor, licenseID string, c Correction,
 ) (Corrected, error) {
@@ -39,7 +39,7 @@ func (s *Counters) Correct(
 func (l *Ledger) correct(by *licensing.Actor, wanted Correction, now time.Time) (Corrected, error) {
 	t := l.License.Counter(wanted.Counter)
 	if t == nil {
-		return Corrected{}, licensing.ErrNoCounter
+		return Corrected{}, licensing.ErrCounterNotFound
 	}
 	c := l.current(t, now)
 	before, exact := c.Used, wanted.result(c.Used)

@@ -7,7 +7,7 @@ import (
 
 // The reasons why nothing is counted, beside the verdicts on the license.
 var (
-	// errUnknown is licensing.ErrNoCounter for a name in a body.
+	// errUnknown is licensing.ErrCounterNotFound for a name in a body.
 	errUnknown = apierr.New(apierr.Invalid, errcode.CounterNotFound,
 		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,

@@ -21,7 +21,7 @@ func (s *Counters) Facts(ctx context.Context, r *licensing.Request, u Use) (*lic
 		return nil, nil
 	}
 	known := &licensing.Condition{Check: "counter_known", Before: "entitlement_granted"}
-	if errors.As(err, &known.Refusal) && known.Refusal.Is(licensing.ErrNoCounter) {
+	if errors.As(err, &known.Refusal) && known.Refusal.Is(licensing.ErrCounterNotFound) {
 		return known, nil
 	}
 	return nil, err

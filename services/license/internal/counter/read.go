@@ -49,7 +49,7 @@ func (s *Counters) reading(
 	return r, err
 }
 
-// Find reads one counter of a license. Errors: licensing.ErrNotFound, licensing.ErrNoCounter.
+// Find reads one counter of a license. Errors: licensing.ErrNotFound, licensing.ErrCounterNotFound.
 func (s *Counters) Find(ctx context.Context, licenseID, name string) (licensing.License, Reading, error) {
 	l, stored, err := s.Store.Read(ctx, licenseID)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Counters) Find(ctx context.Context, licenseID, name string) (licensing.
 	}
 	t := l.Counter(name)
 	if t == nil {
-		return l, Reading{}, licensing.ErrNoCounter
+		return l, Reading{}, licensing.ErrCounterNotFound
 	}
 	r, err := s.reading(ctx, &l, t, stored)
 	return l, r, err

@@ -165,7 +165,7 @@ func (c *Customer) checkVersion(wanted *int) error {
 	if wanted == nil || *wanted == c.Version {
 		return nil
 	}
-	return licensing.ErrVersion.WithMessagef(
+	return licensing.ErrVersionMismatch.WithMessagef(
 		"the customer has changed since it was read; read it again and repeat the change").
 		With("version", c.Version)
 }

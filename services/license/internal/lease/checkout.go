@@ -46,8 +46,8 @@ type Grant struct {
 }
 
 // CheckOut gives a device a lease, or renews the one that it has for the same session. Whether a slot is free is
-// decided by the row slot_free of licensing/verdict.go. Errors: licensing.ErrNotFound, licensing.ErrHardwareID,
-// BorrowError, and the verdicts on a lease.
+// decided by the row slot_free of licensing/verdict.go. Errors: licensing.ErrNotFound,
+// licensing.ErrHardwareIDNotUnique, BorrowError, and the verdicts on a lease.
 func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, error) {
 	licenseID, err := s.Seats.IDByKey(ctx, key, &r.Client)
 	if err != nil {

@@ -221,7 +221,7 @@ func TestLeasesNeedSeatsWhereTheTermsSaySo(t *testing.T) {
 	s.refused(err, licensing.ErrNotActivated)
 	s = newStory(t, same)
 	_, err = s.take("unknown")
-	s.refused(err, licensing.ErrHardwareID)
+	s.refused(err, licensing.ErrHardwareIDNotUnique)
 }
 
 // TestSessionsOfADevice: each holds a slot, and a lease given back is free for others at once.

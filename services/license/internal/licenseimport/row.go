@@ -234,7 +234,7 @@ func (s *Imports) count(
 			return false, apierr.InvalidField("used."+name, fmt.Sprintf("must be from 0 to %d", licensing.MaxCount))
 		}
 		_, now, err := s.Counters.Find(ctx, l.ID, name)
-		if errors.Is(err, licensing.ErrNoCounter) {
+		if errors.Is(err, licensing.ErrCounterNotFound) {
 			return false, apierr.InvalidField("used."+name,
 				"the license has no counter of this name; name it in counters")
 		}

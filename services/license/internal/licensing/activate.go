@@ -21,8 +21,8 @@ type Activation struct {
 	Limits Limits
 }
 
-// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound, ErrHardwareID
-// for a new device, and the verdicts on an activation.
+// Activate gives a device a seat; a device that was there before takes its old row. Errors: ErrNotFound,
+// ErrHardwareIDNotUnique for a new device, and the verdicts on an activation.
 func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation, error) {
 	licenseID, err := s.IDByKey(ctx, key, &c)
 	if err != nil {

@@ -144,8 +144,8 @@ func TestDeactivate(t *testing.T) {
 		"its seat":             {device: "desk"},
 		"with a token":         {edit: holdsToken, device: "desk"},
 		"of an ended license":  {edit: func(ch *Change) { inactive(ch); expiredNow(ch) }, device: "desk"},
-		"device that has left": {device: "old", want: ErrNoDevice},
-		"device never seen":    {device: "new", want: ErrNoDevice},
+		"device that has left": {device: "old", want: ErrUnknownHardwareID},
+		"device never seen":    {device: "new", want: ErrUnknownHardwareID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ch := license()
@@ -176,8 +176,8 @@ func TestTransfer(t *testing.T) {
 		"to a returning device":   {from: "desk", to: "old"},
 		"on a full license":       {edit: booked, from: "desk", to: "new"},
 		"to an active device":     {from: "desk", to: "laptop", want: ErrActivated},
-		"from a device that left": {from: "old", to: "new", want: ErrNoDevice},
-		"from a device unknown":   {from: "ghost", to: "new", want: ErrNoDevice},
+		"from a device that left": {from: "old", to: "new", want: ErrUnknownHardwareID},
+		"from a device unknown":   {from: "ghost", to: "new", want: ErrUnknownHardwareID},
 		"on an expired license":   {edit: expiredNow, from: "desk", to: "new", want: ErrExpired},
 		"on an inactive license":  {edit: inactive, from: "desk", to: "new", want: ErrInactive},
 	} {
@@ -246,7 +246,7 @@ func TestPatch(t *testing.T) {
 		"version matches": {patch: Patch{IfVersion: ptr(7), TermsChange: TermsChange{MaxDevices: Some(9)}},
 			event: &eventsv1.LicenseUpdated{}},
 		"version differs": {patch: Patch{IfVersion: ptr(6), TermsChange: TermsChange{MaxDevices: Some(9)}},
-			want: ErrVersion},
+			want: ErrVersionMismatch},
 		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
 			event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool {
 				return l.Deactivation.At.Equal(noon) && l.Deactivation.Reason == reason

@@ -10,7 +10,7 @@ import (
 )
 
 // Convert makes a full license of a trial, with new terms where c names some; a duration among them begins to run. Key,
-// devices and history stay. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrNotTrial.
+// devices and history stay. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch, ErrNotTrial.
 func (s *Licenses) Convert(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, c TermsChange,
 ) (License, error) {

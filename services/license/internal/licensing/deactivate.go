@@ -12,8 +12,8 @@ type Deactivation struct {
 }
 
 // DeactivateOwn lets a device leave its seat on its own wish, also on a license that has ended. Errors: ErrNotFound,
-// ErrNoDevice, those of a license of users, ErrOffline while it could still run without the server and so one seat
-// would serve many.
+// ErrUnknownHardwareID, those of a license of users, ErrOfflineTokenActive while it could still run without the server
+// and so one seat would serve many.
 func (s *Seats) DeactivateOwn(ctx context.Context, key string, c Client) (Deactivation, error) {
 	return s.deactivateOwn(ctx, key, c, false)
 }
@@ -44,7 +44,8 @@ func (s *Seats) deactivateOwn(ctx context.Context, key string, c Client, returne
 			hardwareID = d.HardwareID
 		}
 		if e := c.Enrolled(d); e != nil && (e.Foreign || !e.Key.Live(now)) {
-			return &RefusedError{refusal{ErrEnrollmentKey}, Request{License: &ch.License, Enrollment: e, Now: now}}
+			r := Request{License: &ch.License, Enrollment: e, Now: now}
+			return &RefusedError{refusal{ErrEnrollmentKeyInvalid}, r}
 		}
 		if err := d.leaves(returned, now); err != nil {
 			return err
@@ -69,15 +70,15 @@ func (d *Device) leaves(returned bool, now time.Time) error {
 	case d == nil || !d.IsActive || !d.HoldsOfflineToken(now):
 		return nil
 	case !returned:
-		return &OfflineError{refusal{ErrOffline}, d.OfflineUntil}
+		return &OfflineError{refusal{ErrOfflineTokenActive}, d.OfflineUntil}
 	case now.Before(d.TokensUntil):
-		return &OfflineError{refusal{ErrOffline}, d.TokensUntil}
+		return &OfflineError{refusal{ErrOfflineTokenActive}, d.TokensUntil}
 	}
 	return nil
 }
 
 // DeactivateDevice frees a seat for an administrator; an offline token does not hold it up. Errors: ErrNotFound,
-// ErrNoDevice.
+// ErrUnknownHardwareID.
 func (s *Seats) DeactivateDevice(
 	ctx context.Context, by *Actor, licenseID, hardwareID, reason string,
 ) (Deactivation, error) {
@@ -107,7 +108,7 @@ func (s *Seats) DeactivateDevice(
 func (ch *Change) deactivate(hardwareID string, now time.Time) (Deactivation, error) {
 	d, ok := ch.Devices[hardwareID]
 	if !ok || !d.IsActive {
-		return Deactivation{}, &DeviceError{refusal{ErrNoDevice}, hardwareID}
+		return Deactivation{}, &DeviceError{refusal{ErrUnknownHardwareID}, hardwareID}
 	}
 	d.IsActive, d.DeactivatedAt = false, now
 	ch.License.CurrentDevices--

@@ -63,11 +63,11 @@ func (s *Seats) AddVariables(ctx context.Context, key string, c Client, variable
 }
 
 // SetLabel names the device of a client, which must be the one with the id. Errors: ErrNotFound, the verdicts on its
-// use, ErrNoSuchDevice.
+// use, ErrUnknownDeviceID.
 func (s *Seats) SetLabel(ctx context.Context, key string, c Client, deviceID, label string) (Device, error) {
 	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
 		if d.ID != deviceID {
-			return "", errOtherDevice
+			return "", errDeviceIDMismatch
 		}
 		return d.setLabel(label), nil
 	})
@@ -123,7 +123,7 @@ func (ch *Change) described(d *Device, changed, by string) {
 	})
 }
 
-// LabelDevice names a device for an administrator. Errors: ErrNotFound, ErrNoSuchDevice.
+// LabelDevice names a device for an administrator. Errors: ErrNotFound, ErrUnknownDeviceID.
 func (s *Licenses) LabelDevice(ctx context.Context, by *Actor, licenseID, deviceID, label string) (Device, error) {
 	found, err := s.Catalog.Device(ctx, licenseID, deviceID)
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Licenses) LabelDevice(ctx context.Context, by *Actor, licenseID, device
 	err = s.Store.Change(ctx, licenseID, []string{found.HardwareID}, func(ch *Change) error {
 		d := ch.Devices[found.HardwareID]
 		if d == nil || d.ID != deviceID {
-			return ErrNoSuchDevice // it came back under another id meanwhile
+			return ErrUnknownDeviceID // it came back under another id meanwhile
 		}
 		before := d.Label
 		changed := d.setLabel(label)

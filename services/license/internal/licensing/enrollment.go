@@ -130,7 +130,8 @@ func (n *WantedEnrollment) check() error {
 	return nil
 }
 
-// AddEnrollmentKey makes an enrollment key of a license. Errors: VALIDATION_ERROR, ErrNotFound, ErrEnrollmentKeys.
+// AddEnrollmentKey makes an enrollment key of a license. Errors: VALIDATION_ERROR, ErrNotFound,
+// ErrTooManyEnrollmentKeys.
 func (s *Licenses) AddEnrollmentKey(
 	ctx context.Context, by *Actor, licenseID string, n WantedEnrollment,
 ) (NewEnrollment, error) {
@@ -159,7 +160,7 @@ func (ch *Change) newEnrollment(n *WantedEnrollment, now time.Time) (NewEnrollme
 		return NewEnrollment{}, err
 	}
 	if live >= MaxEnrollmentKeys {
-		return NewEnrollment{}, ErrEnrollmentKeys
+		return NewEnrollment{}, ErrTooManyEnrollmentKeys
 	}
 	key := newEnrollmentKey()
 	made := NewEnrollment{Key: key, EnrollmentKey: EnrollmentKey{
@@ -189,7 +190,7 @@ func newEnrollmentKey() string {
 }
 
 // DeleteEnrollmentKey ends an enrollment key. The devices that came by it keep their seats, and need the license key
-// from then on. Errors: ErrNotFound, ErrNoEnrollmentKey.
+// from then on. Errors: ErrNotFound, ErrEnrollmentKeyNotFound.
 func (s *Licenses) DeleteEnrollmentKey(ctx context.Context, by *Actor, licenseID, id string) (EnrollmentKey, error) {
 	var gone EnrollmentKey
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
@@ -198,7 +199,7 @@ func (s *Licenses) DeleteEnrollmentKey(ctx context.Context, by *Actor, licenseID
 			return err
 		}
 		if key == nil || !key.DeletedAt.IsZero() {
-			return ErrNoEnrollmentKey
+			return ErrEnrollmentKeyNotFound
 		}
 		gone = *key
 		gone.DeletedAt = s.Clock.Now()
@@ -223,6 +224,6 @@ func (k *EnrollmentKey) auditView() map[string]any {
 	}
 }
 
-// ErrEnrollmentKeys refuses one enrollment key too many.
-var ErrEnrollmentKeys = apierr.InvalidField("label",
+// ErrTooManyEnrollmentKeys refuses one enrollment key too many.
+var ErrTooManyEnrollmentKeys = apierr.InvalidField("label",
 	fmt.Sprintf("the license has %d enrollment keys, which is the most; delete one first", MaxEnrollmentKeys))

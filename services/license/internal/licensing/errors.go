@@ -12,10 +12,10 @@ import (
 var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
 		"no license has this key or id; check it for typing slips")
-	ErrEnrollmentKey = apierr.New(apierr.Forbidden, errcode.EnrollmentKeyInvalid,
+	ErrEnrollmentKeyInvalid = apierr.New(apierr.Forbidden, errcode.EnrollmentKeyInvalid,
 		"the enrollment key has ended, has no seat left, or is not the one that the device came by; use the license "+
 			"key or ask the vendor for another enrollment key")
-	ErrNoEnrollmentKey = apierr.New(apierr.NotFound, errcode.NotFound,
+	ErrEnrollmentKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound,
 		"the license has no enrollment key with this id; list its enrollment keys")
 	ErrInactive = apierr.New(apierr.Forbidden, errcode.LicenseInactive,
 		"the license is deactivated; its vendor can reactivate it")
@@ -57,9 +57,9 @@ var (
 		"this entitlement of the license has expired; ask its vendor to renew it")
 	ErrConsumption = apierr.New(apierr.Forbidden, errcode.ConsumptionLimitExceeded,
 		"the counter has no room for this amount; wait for its reset or ask the vendor for a higher limit")
-	ErrNoEntitlement = apierr.New(apierr.NotFound, errcode.EntitlementNotFound,
+	ErrEntitlementNotFound = apierr.New(apierr.NotFound, errcode.EntitlementNotFound,
 		"the license has no entitlement with this code; see its entitlements")
-	ErrNoCounter = apierr.New(apierr.NotFound, errcode.CounterNotFound,
+	ErrCounterNotFound = apierr.New(apierr.NotFound, errcode.CounterNotFound,
 		"the license has no counter of this name; see its counters")
 	ErrCounterInUse = apierr.New(apierr.Conflict, errcode.CounterInUse,
 		"an entitlement of the license names this counter; change the entitlement first")
@@ -75,23 +75,23 @@ var (
 	ErrTransfers = apierr.New(apierr.Forbidden, errcode.TransferLimit,
 		"no more devices may follow others onto seats that were freed; the vendor of the license can reset its "+
 			"transfers")
-	ErrNoDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
+	ErrUnknownHardwareID = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")
-	ErrNoSuchDevice = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
+	ErrUnknownDeviceID = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"the license has no device with this device_id; the list of its devices shows them")
-	ErrHardwareID = apierr.New(apierr.Invalid, errcode.HardwareIDNotUnique,
+	ErrHardwareIDNotUnique = apierr.New(apierr.Invalid, errcode.HardwareIDNotUnique,
 		"this hardware_id is a placeholder that many computers report, and devices would share a seat; send "+
 			"an id of the installation instead (/etc/machine-id on Linux, MachineGuid in "+
 			"HKLM\\SOFTWARE\\Microsoft\\Cryptography on Windows, IOPlatformUUID on macOS) or a random one that "+
 			"the application makes once and keeps")
-	ErrOffline = apierr.New(apierr.Conflict, errcode.OfflineTokenActive,
+	ErrOfflineTokenActive = apierr.New(apierr.Conflict, errcode.OfflineTokenActive,
 		"the device may still run without the server, by an offline token, a license file or a delegated key; it can "+
 			"leave its seat when that has ended, or an administrator can deactivate it")
 	ErrOfflineNotAllowed = apierr.New(apierr.Forbidden, errcode.OfflineNotAllowed,
 		"the license does not allow offline activation; its vendor can allow it by offline_activation")
 	ErrKeyExists = apierr.New(apierr.Conflict, errcode.LicenseKeyExists,
 		"another license has this license_key; choose another or leave it out to have one made")
-	ErrVersion = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch,
+	ErrVersionMismatch = apierr.New(apierr.PreconditionFailed, errcode.VersionMismatch,
 		"the license has changed since it was read; read it again and repeat the change")
 	ErrNotFloating = apierr.New(apierr.Forbidden, errcode.FloatingNotAllowed,
 		"the license has no floating leases; activate the device instead, or ask its vendor")
@@ -118,12 +118,12 @@ var errTargetSeated = ErrActivated.WithMessagef(
 	"to_hardware_id has a seat of its own on this license, so nothing was moved; " +
 		"to free the other seat, deactivate from_hardware_id")
 
-// errOtherDevice is ErrNoSuchDevice for a device that names itself.
-var errOtherDevice = ErrNoSuchDevice.WithMessagef(
+// errDeviceIDMismatch is ErrUnknownDeviceID for a device that names itself.
+var errDeviceIDMismatch = ErrUnknownDeviceID.WithMessagef(
 	"this device_id is not that of the device with this hardware_id; send the one that its activation answered")
 
-// errOfflineElsewhere is ErrOffline for a device that got something under another hardware id.
-var errOfflineElsewhere = ErrOffline.WithMessagef(
+// errOfflineElsewhere is ErrOfflineTokenActive for a device that got something under another hardware id.
+var errOfflineElsewhere = ErrOfflineTokenActive.WithMessagef(
 	"the device may still run without the server under another hardware_id, and a seat serves one machine at a time; " +
 		"ask again when that has ended, or have an administrator deactivate the device")
 
@@ -157,13 +157,13 @@ type RefusedError struct {
 	Request
 }
 
-// DeviceError refuses a hardware id, with ErrNoDevice or ErrHardwareID.
+// DeviceError refuses a hardware id, with ErrUnknownHardwareID or ErrHardwareIDNotUnique.
 type DeviceError struct {
 	refusal
 	HardwareID string
 }
 
-// OfflineError is ErrOffline: the device holds an offline token that ends at Until.
+// OfflineError is ErrOfflineTokenActive: the device holds an offline token that ends at Until.
 type OfflineError struct {
 	refusal
 	Until time.Time
@@ -175,7 +175,7 @@ type OfflineHoursError struct {
 	Max int
 }
 
-// VersionError is ErrVersion: the license has this version.
+// VersionError is ErrVersionMismatch: the license has this version.
 type VersionError struct {
 	refusal
 	Version int

@@ -44,10 +44,10 @@ func isPlaceholder(hardwareID string) bool {
 		len(id) >= 4 && (strings.Trim(id, "f") == "" || strings.Trim(id, "x") == "")
 }
 
-// CheckNew refuses, with ErrHardwareID, a device that is new to the license and has no id of its own.
+// CheckNew refuses, with ErrHardwareIDNotUnique, a device that is new to the license and has no id of its own.
 func (ch *Change) CheckNew(hardwareID string) error {
 	if _, known := ch.Devices[hardwareID]; !known && isPlaceholder(hardwareID) {
-		return &DeviceError{refusal{ErrHardwareID}, hardwareID}
+		return &DeviceError{refusal{ErrHardwareIDNotUnique}, hardwareID}
 	}
 	return nil
 }

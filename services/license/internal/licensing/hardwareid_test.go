@@ -32,7 +32,7 @@ func TestC11Placeholders(t *testing.T) {
 func TestC11NewDevicesOnly(t *testing.T) {
 	ch := license()
 	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
-	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareID} {
+	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareIDNotUnique} {
 		_, err := ch.activate(Device{ID: "fresh", HardwareID: hardwareID, IsActive: true},
 			Caller{Client: &Client{HardwareID: hardwareID}}, noon)
 		if !errors.Is(err, want) {
@@ -44,7 +44,7 @@ func TestC11NewDevicesOnly(t *testing.T) {
 	for _, tc := range []struct {
 		to   string
 		want error
-	}{{"null", ErrHardwareID}, {"None", nil}} {
+	}{{"null", ErrHardwareIDNotUnique}, {"None", nil}} {
 		move := Move{From: "desk", To: tc.to}
 		_, err := ch.transfer(move, ch.Devices["desk"], ch.Devices[tc.to], noon)
 		if !errors.Is(err, tc.want) {

@@ -101,7 +101,7 @@ type Catalog interface {
 	// Devices reads a part of the devices of a license, latest activation first, and counts all; ErrNotFound.
 	Devices(ctx context.Context, licenseID string, span Span) (Page[Device], error)
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
-	// ErrNoSuchDevice.
+	// ErrUnknownDeviceID.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
 	// Leased tells whether a device has a lease that is live at a time, as long as nobody renews it.
 	Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error)

@@ -27,7 +27,7 @@ const (
 	RenewFromNow    = "now"
 )
 
-// Renew moves the end of a license. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion, ErrPerpetual.
+// Renew moves the end of a license. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch, ErrPerpetual.
 func (s *Licenses) Renew(ctx context.Context, by *Actor, licenseID string, r Renewal) (License, error) {
 	if err := r.check(); err != nil {
 		return License{}, err

@@ -61,7 +61,7 @@ func TestRenew(t *testing.T) {
 		"perpetual":        {renewal: Renewal{Days: new(30)}, refused: ErrPerpetual},
 		"awaits its start": {terms: Terms{DurationDays: 14, FirstActivation: true}, refused: ErrPerpetual},
 		"other version": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), IfVersion: new(1)},
-			refused: ErrVersion},
+			refused: ErrVersionMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &oneLicense{License: License{Terms: tc.terms, IsActive: true, Version: 7}}

@@ -40,7 +40,8 @@ type Rotated struct {
 }
 
 // RotateKey gives a license another key, which works at once; the one of before goes on for the overlap. Seats, leases
-// and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound, ErrVersion.
+// and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound,
+// ErrVersionMismatch.
 func (s *Licenses) RotateKey(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, overlap time.Duration,
 ) (Rotated, error) {
@@ -74,7 +75,7 @@ func (ch *Change) rotate(by *Actor, r Rotation, now time.Time) {
 // requireVersion is VersionError unless the license has a version; nil asks for none.
 func (ch *Change) requireVersion(version *int) error {
 	if version != nil && *version != ch.License.Version {
-		return &VersionError{refusal{ErrVersion}, ch.License.Version}
+		return &VersionError{refusal{ErrVersionMismatch}, ch.License.Version}
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type NewSuspension struct {
 }
 
 // Suspend takes the use of a license away until it is reinstated; seats, tokens and history stay. On a suspended
-// license it changes reason and end. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
+// license it changes reason and end. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
 func (s *Licenses) Suspend(ctx context.Context, by *Actor, licenseID string, n NewSuspension) (License, error) {
 	now := s.Clock.Now()
 	if err := n.check(now); err != nil {
@@ -69,7 +69,7 @@ func (l *License) suspend(n *NewSuspension, now time.Time) error {
 	return nil
 }
 
-// Reinstate ends a suspension; a license that is not suspended stays as it is. Errors: ErrNotFound, ErrVersion.
+// Reinstate ends a suspension; a license that is not suspended stays as it is. Errors: ErrNotFound, ErrVersionMismatch.
 func (s *Licenses) Reinstate(ctx context.Context, by *Actor, licenseID string, ifVersion *int) (License, error) {
 	return s.alter(ctx, by, licenseID, reinstatement(ifVersion, s.Clock.Now()))
 }

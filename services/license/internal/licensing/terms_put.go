@@ -8,7 +8,7 @@ import (
 )
 
 // PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. ifVersion is that of
-// Patch. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersion.
+// Patch. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
 func (s *Licenses) PutEntitlement(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, e Entitlement,
 ) (License, error) {
@@ -25,13 +25,14 @@ func (s *Licenses) PutEntitlement(
 	})
 }
 
-// DeleteEntitlement takes an entitlement from a license. Errors: ErrNotFound, ErrNoEntitlement, ErrVersion.
+// DeleteEntitlement takes an entitlement from a license. Errors: ErrNotFound, ErrEntitlementNotFound,
+// ErrVersionMismatch.
 func (s *Licenses) DeleteEntitlement(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, code string,
 ) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
 		if _, ok := t.Entitlement(code); !ok {
-			return TermsChange{}, ErrNoEntitlement
+			return TermsChange{}, ErrEntitlementNotFound
 		}
 		left := slices.DeleteFunc(t.AllEntitlements(), func(e Entitlement) bool { return e.Code == code })
 		return TermsChange{Entitlements: &left}, nil
@@ -52,14 +53,14 @@ func (s *Licenses) PutCounter(
 	})
 }
 
-// DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrNoCounter,
-// ErrCounterInUse, ErrVersion.
+// DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrCounterNotFound,
+// ErrCounterInUse, ErrVersionMismatch.
 func (s *Licenses) DeleteCounter(
 	ctx context.Context, by *Actor, licenseID string, ifVersion *int, name string,
 ) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
 		if t.Counter(name) == nil {
-			return TermsChange{}, ErrNoCounter
+			return TermsChange{}, ErrCounterNotFound
 		}
 		if slices.ContainsFunc(t.Entitlements, func(e Entitlement) bool { return e.Counter == name }) {
 			return TermsChange{}, ErrCounterInUse

@@ -17,9 +17,9 @@ type Move struct {
 	Force bool
 }
 
-// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound, ErrHardwareID
-// when the other device is new, the verdicts on the license, ErrNoDevice, ErrActivated when the other device has a seat
-// already.
+// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound,
+// ErrHardwareIDNotUnique when the other device is new, the verdicts on the license, ErrUnknownHardwareID, ErrActivated
+// when the other device has a seat already.
 func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Move) (Device, error) {
 	from, to := m.From, m.To
 	if err := checkTransfer(from, to); err != nil {
@@ -79,13 +79,13 @@ func (ch *Change) movedBetween(m Move, now time.Time) (source, target *Device, e
 func (ch *Change) transfer(m Move, source, target *Device, now time.Time) (Device, error) {
 	to, ok := m.To, target != nil
 	if target == nil && isPlaceholder(to) {
-		return Device{}, &DeviceError{refusal{ErrHardwareID}, to}
+		return Device{}, &DeviceError{refusal{ErrHardwareIDNotUnique}, to}
 	}
 	if err := ch.License.Check(now); err != nil {
 		return Device{}, err
 	}
 	if source == nil || !source.IsActive {
-		return Device{}, &DeviceError{refusal{ErrNoDevice}, m.From}
+		return Device{}, &DeviceError{refusal{ErrUnknownHardwareID}, m.From}
 	}
 	if ok && target.IsActive {
 		return Device{}, &RefusedError{

@@ -29,7 +29,7 @@ type Patch struct {
 }
 
 // Update changes a license. A patch that changes nothing publishes nothing. Errors: VALIDATION_ERROR, which comes
-// before the others, ErrNotFound, ErrVersion, GroupError.
+// before the others, ErrNotFound, ErrVersionMismatch, GroupError.
 func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Patch) (License, error) {
 	p.ShortLeases = s.ShortLeases
 	if err := p.check(); err != nil {
@@ -63,7 +63,7 @@ func CheckVersion(wanted *int, version int) error {
 	if wanted == nil || *wanted == version {
 		return nil
 	}
-	return ErrVersion.WithMessagef("it has changed since it was read; read it again and repeat the change").
+	return ErrVersionMismatch.WithMessagef("it has changed since it was read; read it again and repeat the change").
 		With("version", version)
 }
 
@@ -102,7 +102,7 @@ type alteration struct {
 func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	before, l := ch.License, &ch.License
 	if a.ifVersion != nil && *a.ifVersion != before.Version {
-		return &VersionError{refusal{ErrVersion}, before.Version}
+		return &VersionError{refusal{ErrVersionMismatch}, before.Version}
 	}
 	if err := a.make(l); err != nil {
 		return err

@@ -141,7 +141,8 @@ func (ch *Change) user(r *Request) error {
 }
 
 // onlyUsers refuses a call about a device of a license of users by anybody else than its user, in whatever state the
-// license is. Errors: ErrCredentials, ErrUserLocked, ErrNotAssigned, and ErrNoDevice for the device of another user.
+// license is. Errors: ErrCredentials, ErrUserLocked, ErrNotAssigned, and ErrUnknownHardwareID for the device of another
+// user.
 func (ch *Change) onlyUsers(c *Client, d *Device, now time.Time) error {
 	r := Request{License: &ch.License, Now: now}
 	r.of(c, d.owner())
@@ -156,7 +157,7 @@ func (ch *Change) onlyUsers(c *Client, d *Device, now time.Time) error {
 	case !userAssigned(r):
 		return &RefusedError{refusal{ErrNotAssigned}, r}
 	case r.Foreign:
-		return &DeviceError{refusal{ErrNoDevice}, c.HardwareID}
+		return &DeviceError{refusal{ErrUnknownHardwareID}, c.HardwareID}
 	}
 	return nil
 }

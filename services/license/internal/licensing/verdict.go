@@ -107,12 +107,13 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return r.License.ID, nil },
 	},
 	{
-		name: "hardware_id_unique", refusal: ErrHardwareID, of: OperationActivate | OperationLease | OperationFile,
+		name: "hardware_id_unique", refusal: ErrHardwareIDNotUnique,
+		of:     OperationActivate | OperationLease | OperationFile,
 		passes: hasOwnID,
 		facts:  func(r Request) (any, any) { return r.HardwareID, nil },
 	},
 	{
-		name: "enrollment_key", refusal: ErrEnrollmentKey,
+		name: "enrollment_key", refusal: ErrEnrollmentKeyInvalid,
 		passes: func(r Request) bool { return r.Enrollment.admits(r) },
 		facts:  func(r Request) (any, any) { return r.Enrollment.facts() },
 	},

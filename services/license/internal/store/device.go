@@ -272,12 +272,12 @@ func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensi
 		return licensing.Device{}, err
 	}
 	if uuid.Validate(deviceID) != nil {
-		return licensing.Device{}, licensing.ErrNoSuchDevice
+		return licensing.Device{}, licensing.ErrUnknownDeviceID
 	}
 	var row deviceRow
 	err := s.db.Read(ctx).Table("devices").Where("license_id = ? AND id = ?", licenseID, deviceID).Take(&row).Error
 	if errors.Is(err, db.ErrNotFound) {
-		return licensing.Device{}, licensing.ErrNoSuchDevice
+		return licensing.Device{}, licensing.ErrUnknownDeviceID
 	}
 	if err != nil {
 		return licensing.Device{}, db.Error(err)
