@@ -47,32 +47,32 @@ func TestBaseValidate(t *testing.T) {
 		"bad servers": {func(b *Base) {
 			b.DatabaseURL, b.AMQPURL = "postgres://x/y?sslmode=maybe", "amqp://x:y"
 		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"M13: key of the profile": {func(b *Base) { b.InternalKey = "ZGV2LWludGVybmFsLWtleS1vZi1hdXRoLS0tLS0tLS0=" },
+		"key of the profile": {func(b *Base) { b.InternalKey = "ZGV2LWludGVybmFsLWtleS1vZi1hdXRoLS0tLS0tLS0=" },
 			[]string{"LATCHKEY_INTERNAL_KEY"}},
-		"M13: peer of the profile": {func(b *Base) {
+		"peer of the profile": {func(b *Base) {
 			b.InternalPeers = append(b.InternalPeers, "admin:LWF3IrWxcDOXJcGpyuz2JK5T4dow/iWLYJpU1CNtOYc=")
 		}, []string{"LATCHKEY_INTERNAL_PEERS"}},
-		"M13: passwords": {func(b *Base) {
+		"passwords": {func(b *Base) {
 			b.DatabaseURL, b.AMQPURL = "postgres://x:dev@db/y", "amqp://guest:guest@mq/"
 		}, []string{"LATCHKEY_DATABASE_URL", "LATCHKEY_AMQP_URL"}},
-		"M13: password as a parameter": {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" },
+		"password as a parameter": {func(b *Base) { b.DatabaseURL = "postgres://x@db/y?password=dev" },
 			[]string{"LATCHKEY_DATABASE_URL"}},
-		"M13: password in disguise": {func(b *Base) { b.DatabaseURL = "postgres://x:d%65v@db/y" },
+		"password in disguise": {func(b *Base) { b.DatabaseURL = "postgres://x:d%65v@db/y" },
 			[]string{"LATCHKEY_DATABASE_URL"}},
 		// the driver's is guest
-		"M13: password left out":  {func(b *Base) { b.AMQPURL = "amqp://mq/" }, []string{"LATCHKEY_AMQP_URL"}},
-		"M13: no password at all": {func(b *Base) { b.AMQPURL = "amqps://mq/?auth_mechanism=external" }, nil},
-		"M13: passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" },
+		"password left out":  {func(b *Base) { b.AMQPURL = "amqp://mq/" }, []string{"LATCHKEY_AMQP_URL"}},
+		"no password at all": {func(b *Base) { b.AMQPURL = "amqps://mq/?auth_mechanism=external" }, nil},
+		"passwords in development": {func(b *Base) { b.Env, b.DatabaseURL = Development, "postgres://x:dev@db/y" },
 			nil},
 		"proxies": {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "nginx"} },
 			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every IPv4 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "0.0.0.0/0"} },
+		"every IPv4 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"10.0.0.0/8", "0.0.0.0/0"} },
 			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every IPv6 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"::/0"} },
+		"every IPv6 is a proxy": {func(b *Base) { b.TrustedProxies = []string{"::/0"} },
 			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: every mapped IPv4": {func(b *Base) { b.TrustedProxies = []string{"::ffff:0:0/96"} },
+		"every mapped IPv4": {func(b *Base) { b.TrustedProxies = []string{"::ffff:0:0/96"} },
 			[]string{"LATCHKEY_TRUSTED_PROXIES"}},
-		"L1: all of them, development": {func(b *Base) { b.Env, b.TrustedProxies = Development, []string{"0.0.0.0/0"} },
+		"all of them, development": {func(b *Base) { b.Env, b.TrustedProxies = Development, []string{"0.0.0.0/0"} },
 			nil},
 		"certificate without key": {func(b *Base) { b.TLSCertFile = "/x" }, []string{"LATCHKEY_TLS_KEY_FILE"}},
 		"key without certificate": {func(b *Base) { b.TLSKeyFile = "/x" }, []string{"LATCHKEY_TLS_CERT_FILE"}},
@@ -156,8 +156,7 @@ func TestHealthcheckOverTLS(t *testing.T) {
 	}
 }
 
-// TestExposedConnections: production warns of connections that carry secrets unencrypted, and of no other (finding
-// L10).
+// TestExposedConnections: production warns of connections that carry secrets unencrypted, and of no other.
 func TestExposedConnections(t *testing.T) {
 	quiet := Base{
 		Env: Production, DatabaseURL: "postgres://db/x?sslmode=verify-full",
@@ -170,10 +169,10 @@ func TestExposedConnections(t *testing.T) {
 		want   []string
 	}{
 		"all encrypted or local": {func(*Base) {}, nil},
-		"L10: sslmode=disable": {func(b *Base) { b.DatabaseURL = "postgres://u:hush@db/x?sslmode=disable" },
+		"sslmode=disable": {func(b *Base) { b.DatabaseURL = "postgres://u:hush@db/x?sslmode=disable" },
 			[]string{"LATCHKEY_DATABASE_URL"}},
-		"L10: amqp": {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
-		"L10: http to a peer": {
+		"amqp": {func(b *Base) { b.AMQPURL = "amqp://u:hush@mq/" }, []string{"LATCHKEY_AMQP_URL"}},
+		"http to a peer": {
 			func(b *Base) {
 				b.AuthURL, b.LicenseURL, b.AdminURL = "http://auth:5101", "http://10.0.0.1:5102", "http://admin:5104"
 			},

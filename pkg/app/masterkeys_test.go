@@ -51,7 +51,7 @@ func nameOf(key secret.Secret) string {
 	return ring.Name()
 }
 
-func TestH2CommandsTellWhichMasterKeyIsMissing(t *testing.T) {
+func TestCommandsTellWhichMasterKeyIsMissing(t *testing.T) {
 	goodEnv(t)
 	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
 	t.Setenv("LATCHKEY_AMQP_URL", testkit.AMQP(t))
@@ -95,8 +95,8 @@ func TestConfigCheckOfADatabaseThatIsAway(t *testing.T) {
 	}
 }
 
-// TestH2ReadinessSaysWhichMasterKeyIsMissing: it became missing while the service runs.
-func TestH2ReadinessSaysWhichMasterKeyIsMissing(t *testing.T) {
+// TestReadinessSaysWhichMasterKeyIsMissing: it became missing while the service runs.
+func TestReadinessSaysWhichMasterKeyIsMissing(t *testing.T) {
 	testkit.EachEngine(t, []db.Migrations{masterkey.Migrations}, func(t *testing.T, d *db.DB) {
 		deps := deps(t)
 		deps.DB = d

@@ -12,9 +12,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
-// TestL14TheSchemaIsMadeByTheRoleOrForIt: a role migrates a schema that is its own, whoever made it, and says what to
+// TestTheSchemaIsMadeByTheRoleOrForIt: a role migrates a schema that is its own, whoever made it, and says what to
 // do about another.
-func TestL14TheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
+func TestTheSchemaIsMadeByTheRoleOrForIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		setup string // by an administrator; %ROLE and %DB are the role and the database
 		want  string // part of the error; empty: none

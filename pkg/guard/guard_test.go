@@ -87,7 +87,7 @@ func (r *rig) want(rec *httptest.ResponseRecorder, status int) {
 	}
 }
 
-func TestM4TheRightGuessIsNotAnsweredEither(t *testing.T) {
+func TestTheRightGuessIsNotAnsweredEither(t *testing.T) {
 	r := newRig(t, 3)
 	for i := range 3 {
 		r.want(r.call(here, fmt.Sprint("wrong ", i)), 401)
@@ -226,9 +226,9 @@ func TestWaitingEndsWithTheRequest(t *testing.T) {
 	})
 }
 
-// TestM3NoHeaderRaisesTheLimit: of every peer, whatever a request says of itself, as many failures are admitted as
+// TestNoHeaderRaisesTheLimit: of every peer, whatever a request says of itself, as many failures are admitted as
 // without.
-func TestM3NoHeaderRaisesTheLimit(t *testing.T) {
+func TestNoHeaderRaisesTheLimit(t *testing.T) {
 	headers := map[string][]string{
 		"none": nil, "X-Forwarded-For": {"203.0.113.5"}, "X-Forwarded-For twice": {"203.0.113.5", "203.0.113.6"},
 		"X-Forwarded-For of garbage": {"\x00,;"}, "X-Forwarded-For of loopback": {"127.0.0.1"},
@@ -372,8 +372,8 @@ func TestWhatHasEndedIsNoGuess(t *testing.T) {
 	}
 }
 
-// TestM4AdministratorsAreExemptWhereTheyAre: the right guess of a credential that is in use elsewhere is not answered.
-func TestM4AdministratorsAreExemptWhereTheyAre(t *testing.T) {
+// TestAdministratorsAreExemptWhereTheyAre: the right guess of a credential that is in use elsewhere is not answered.
+func TestAdministratorsAreExemptWhereTheyAre(t *testing.T) {
 	r := newRig(t, 1)
 	r.engine.GET("/admin", httpx.Wrap(func(c *gin.Context) error {
 		credential := c.GetHeader("X-Key")

@@ -174,8 +174,8 @@ func TestBodyOutsideOfOurEngine(t *testing.T) {
 	e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("x")))
 }
 
-// M8: many connections that promise 1 MiB and send 200 bytes take what they send, and no more than a first buffer.
-func TestM8PromisesCostNothing(t *testing.T) {
+// Many connections that promise 1 MiB and send 200 bytes take what they send, and no more than a first buffer.
+func TestPromisedBodyLengthsCostNothing(t *testing.T) {
 	const clients = 100
 	var ended sync.WaitGroup
 	ended.Add(clients)

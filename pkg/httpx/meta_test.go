@@ -132,8 +132,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// L6: whoever takes the page's files uncompressed costs one decompression for all.
-func TestL6DocsAreUnzippedOnce(t *testing.T) {
+// Whoever takes the page's files uncompressed costs one decompression for all.
+func TestDocsAreUnzippedOnce(t *testing.T) {
 	r := newRig(t, nil)
 	Meta(r.Engine, MetaOptions{Service: "test", OpenAPI: []byte("openapi: 3.1.0")})
 	first := r.do(t, "GET", "/docs/swagger-ui-bundle.js", "")

@@ -72,7 +72,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-func TestC3StrictEngine(t *testing.T) {
+func TestStrictEngineRefusesUnknownParameters(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		r := newRig(t, func(o *Options) { o.StrictMembers = strict })
 		r.POST("/", Wrap(func(c *gin.Context) error { return BindOptional(c, &struct{}{}) }))
@@ -83,7 +83,7 @@ func TestC3StrictEngine(t *testing.T) {
 	}
 }
 
-func TestC3UnknownQuery(t *testing.T) {
+func TestUnknownQueryParameters(t *testing.T) {
 	r := newRig(t, nil)
 	r.GET("/", Wrap(func(c *gin.Context) error { return KnownQuery(c, "customer_id", "per_page") }))
 	for query, want := range map[string]string{

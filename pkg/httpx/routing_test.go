@@ -27,9 +27,9 @@ func routingRig(t *testing.T) *rig {
 	return r
 }
 
-// C14: HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on
+// HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on
 // the way sees the one that is served.
-func TestC14HeadAndSlashes(t *testing.T) {
+func TestHeadAndSlashes(t *testing.T) {
 	r := routingRig(t)
 	for _, tt := range []struct {
 		method, path string
@@ -86,8 +86,8 @@ func TestHeadHasNoBody(t *testing.T) {
 	}
 }
 
-// P3: a path that nobody serves here is told where it may have been meant for.
-func TestP3Hints(t *testing.T) {
+// A path that nobody serves here is told where it may have been meant for.
+func TestHintsForPathsOfOtherServices(t *testing.T) {
 	r := routingRig(t)
 	for path, want := range map[string]string{
 		"/orders/5": "this is the things service; this path is served by the orders " +
@@ -110,8 +110,8 @@ func TestP3Hints(t *testing.T) {
 	}
 }
 
-// P5: the refusal of a media type says what came.
-func TestP5MediaTypeIsNamed(t *testing.T) {
+// The refusal of a media type says what came.
+func TestMediaTypeIsNamed(t *testing.T) {
 	r := bindRig(t)
 	for name, value := range map[string]string{
 		"Content-Type":     "application/x-www-form-urlencoded",

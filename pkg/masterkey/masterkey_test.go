@@ -95,7 +95,7 @@ func (r rig) must(err error) {
 	}
 }
 
-func TestH2StartRefusesRowsUnderOtherKeys(t *testing.T) {
+func TestStartRefusesRowsUnderOtherKeys(t *testing.T) {
 	each(t, func(r rig) {
 		r.must(r.process(1).Start(t.Context())) // a database that nobody has written to
 		r.must(r.write(r.process(1)))
@@ -139,7 +139,7 @@ func TestKeyThatProtectsNothingIsForgotten(t *testing.T) {
 	})
 }
 
-func TestH2CheckAndGuardWhileAKeyIsMissing(t *testing.T) {
+func TestCheckAndGuardWhileAKeyIsMissing(t *testing.T) {
 	each(t, func(r rig) {
 		r.must(r.process(1).Start(t.Context()))
 		r.must(r.process(2, 1).Start(t.Context())) // somebody skipped the step in which all others accept key 2

@@ -344,8 +344,8 @@ func BenchmarkLocal(b *testing.B) {
 	}
 }
 
-// TestM14RateLimitsDoNotPileUp: more keys than one statement deletes come and go every minute.
-func TestM14RateLimitsDoNotPileUp(t *testing.T) {
+// TestRateLimitsDoNotPileUp: more keys than one statement deletes come and go every minute.
+func TestRateLimitsDoNotPileUp(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		now := clock.NewFake(start)
 		l := ratelimit.NewShared(d, now, testkit.Log(t))

@@ -70,8 +70,8 @@ func TestNote(t *testing.T) {
 	}
 }
 
-// TestM6EventsOfAChainAreLimited: ten within any minute, and the next one says how many were left out.
-func TestM6EventsOfAChainAreLimited(t *testing.T) {
+// TestEventsOfAChainAreLimited: ten within any minute, and the next one says how many were left out.
+func TestEventsOfAChainAreLimited(t *testing.T) {
 	c := clock.NewFake(time.Now())
 	r, got := recorder(c)
 	for range 30 {
@@ -92,8 +92,8 @@ func TestM6EventsOfAChainAreLimited(t *testing.T) {
 	}
 }
 
-// TestM6ChainsAreBounded: more than are watched only count; after an hour there is room again.
-func TestM6ChainsAreBounded(t *testing.T) {
+// TestChainsAreBounded: more than are watched only count; after an hour there is room again.
+func TestChainsAreBounded(t *testing.T) {
 	c := clock.NewFake(time.Now())
 	r, got := recorder(c)
 	for i := range chainsWatched + 5 {

@@ -194,9 +194,9 @@ func TestForwardedHeader(t *testing.T) {
 	}
 }
 
-// TestM9OnlyTheGatewayNamesPersons: another service, an unknown key, another audience and nobody in particular are
+// TestOnlyTheGatewayNamesPersons: another service, an unknown key, another audience and nobody in particular are
 // refused.
-func TestM9OnlyTheGatewayNamesPersons(t *testing.T) {
+func TestOnlyTheGatewayNamesPersons(t *testing.T) {
 	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
 	o.handle = func(*gin.Context) error { t.Error("it was answered"); return nil }
 	for name, tt := range map[string]struct {
@@ -304,7 +304,7 @@ func TestTheLogNamesTheCodeOfAnotherServicesRefusal(t *testing.T) {
 }
 
 // A token that was overheard between services is good for the request that it was made for, and for no procedure.
-func TestM9ATokenInSomebodysNameIsForOneRequest(t *testing.T) {
+func TestATokenInSomebodysNameIsForOneRequest(t *testing.T) {
 	o := newOwner(func(o *owner) *Gateway { return gatewayOf(license, "http://auth", o.inProcess()) })
 	token, err := newSigner(license, "auth", clock.System{}).sign(time.Now(), ada, "GET /manage/a")
 	if err != nil {

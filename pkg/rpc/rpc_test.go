@@ -129,8 +129,8 @@ func TestRefusedCallsAreFaultsBetweenUs(t *testing.T) {
 	}
 }
 
-// TestM9ProceduresAreClosedUnlessListed: the list names who may ask; a procedure without an entry answers nobody.
-func TestM9ProceduresAreClosedUnlessListed(t *testing.T) {
+// TestProceduresAreClosedUnlessListed: the list names who may ask; a procedure without an entry answers nobody.
+func TestProceduresAreClosedUnlessListed(t *testing.T) {
 	s := newPeer(t)
 	client := connect.NewClient[text, text](HTTPClient(nil), s.url+skipped, NewClientOptions(license, "auth")...)
 	if _, err := client.CallUnary(t.Context(), connect.NewRequest(wrapperspb.String("x"))); err == nil {

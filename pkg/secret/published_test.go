@@ -50,8 +50,8 @@ func secretsIn(text []byte) []string {
 	return found
 }
 
-// TestM13WhatStandsInTheRepositoryIsPublished finds secrets that published.txt lacks.
-func TestM13WhatStandsInTheRepositoryIsPublished(t *testing.T) {
+// TestWhatStandsInTheRepositoryIsPublished finds secrets that published.txt lacks.
+func TestWhatStandsInTheRepositoryIsPublished(t *testing.T) {
 	root := filepath.Join("..", "..")
 	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	list.Dir = root
@@ -95,20 +95,20 @@ func TestSecretsAreFound(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(raw[:])
 	made := secret.New("ak_")
 	for text, want := range map[string]string{
-		"LATCHKEY_MASTER_KEY=" + key:                  key,
-		"peers=auth:" + key + ",x":                    key,
-		fmt.Sprintf("const masterKey = %q", key):      key,
-		fmt.Sprintf("key: %x", raw):                   fmt.Sprintf("%x", raw),
-		"example: " + made:                            made,
-		fmt.Sprintf("const s = %q", made[3:]):         made[3:],
-		"postgres://me:dev@db/x":                      "dev",
-		"# a profile\nPOSTGRES_PASSWORD=dev\nA=b\n":   "dev",
-		"image@sha256:" + fmt.Sprintf("%x", raw):      "",
-		"postgres://me:$PASSWORD@db/x":                "",
-		"postgres://me:xxxxx@db/x":                    "",
-		"postgres://db:5432/x?a=b@c":                  "",
-		`"TestM13NamesOfTestsHaveLettersOfBothKinds"`: "",
-		"POSTGRES_PASSWORD=\nX_KEY=$(make-a-secret)":  "",
+		"LATCHKEY_MASTER_KEY=" + key:                     key,
+		"peers=auth:" + key + ",x":                       key,
+		fmt.Sprintf("const masterKey = %q", key):         key,
+		fmt.Sprintf("key: %x", raw):                      fmt.Sprintf("%x", raw),
+		"example: " + made:                               made,
+		fmt.Sprintf("const s = %q", made[3:]):            made[3:],
+		"postgres://me:dev@db/x":                         "dev",
+		"# a profile\nPOSTGRES_PASSWORD=dev\nA=b\n":      "dev",
+		"image@sha256:" + fmt.Sprintf("%x", raw):         "",
+		"postgres://me:$PASSWORD@db/x":                   "",
+		"postgres://me:xxxxx@db/x":                       "",
+		"postgres://db:5432/x?a=b@c":                     "",
+		`"TestSHA256NamesOfTestsHaveLettersOfBothKinds"`: "",
+		"POSTGRES_PASSWORD=\nX_KEY=$(make-a-secret)":     "",
 	} {
 		if found := strings.Join(secretsIn([]byte(text)), " "); (want == "") != (found == "") ||
 			!strings.Contains(found, want) {
@@ -135,8 +135,8 @@ func TestPublished(t *testing.T) {
 	}
 }
 
-// TestL11RandomKeysAreNotWeak: 200,000 random keys, none refused.
-func TestL11RandomKeysAreNotWeak(t *testing.T) {
+// TestRandomKeysAreNotWeak: 200,000 random keys, none refused.
+func TestRandomKeysAreNotWeak(t *testing.T) {
 	var key [32]byte
 	for range 200_000 {
 		rand.Read(key[:])

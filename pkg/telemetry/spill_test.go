@@ -66,7 +66,7 @@ func TestBeyondTheCapEventsAreDroppedAndCounted(t *testing.T) {
 	})
 }
 
-func TestM6TheCapCountsBytesToo(t *testing.T) {
+func TestTheCapCountsBytesToo(t *testing.T) {
 	const most = 64 << 10
 	eachInBubble(t, func(t *testing.T, d *db.DB) {
 		r := telemetry.New(telemetry.Config{

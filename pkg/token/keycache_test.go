@@ -95,7 +95,7 @@ func TestRemoteKeys(t *testing.T) {
 		{name: "no set yet and auth away", change: publish(down), kid: "a", want: "unavailable", fetches: 1},
 		{name: "first", change: publish(nil, "a"), kid: "a", want: "ok", fetches: 1},
 		{name: "kept", kid: "a", want: "ok"},
-		{name: "M12: a key that signs at once is fetched, however new the set is",
+		{name: "a key that signs at once is fetched, however new the set is",
 			change: publish(nil, "a", "b"), kid: "b", want: "ok", fetches: 1},
 		{name: "unknown to auth too", kid: "c", want: "key", fetches: 1},
 		{name: "unknown while auth is away: no verdict",
@@ -107,25 +107,25 @@ func TestRemoteKeys(t *testing.T) {
 			change: publish(nil, "b"), kid: "a", want: "ok", fetches: 1},
 		{name: "and then no more", kid: "a", want: "key", fetches: 1},
 		{name: "the clock was set back", after: -time.Hour, kid: "b", want: "ok", fetches: 1},
-		{name: "M12: revoked", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
+		{name: "revoked", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
 			p.publish(nil, "c")
 			r.OnEvent(told(t, &eventsv1.SigningKeyRevoked{Kid: "b"}))
 		}, kid: "b", want: "key", fetches: 1},
 		{name: "another event changes nothing", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
 			r.OnEvent(told(t, &eventsv1.ApiKeyRevoked{ApiKeyId: "b"}))
 		}, kid: "c", want: "ok"},
-		{name: "M12: revoked while nobody could tell", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
+		{name: "revoked while nobody could tell", change: func(p *publisher, _ *link, r *token.RemoteKeys) {
 			p.publish(nil, "d")
 			r.OnGap()
 		}, kid: "c", want: "key", fetches: 1},
-		{name: "M12: without the bus, in the first five seconds", after: 5*time.Second - time.Microsecond,
+		{name: "without the bus, in the first five seconds", after: 5*time.Second - time.Microsecond,
 			change: func(p *publisher, l *link, _ *token.RemoteKeys) {
 				l.down.Store(true)
 				p.publish(down)
 			}, kid: "d", want: "ok", fetches: 1},
-		{name: "M12: without the bus, then", after: time.Microsecond, change: publish(nil, "e"), kid: "d", want: "key",
+		{name: "without the bus, then", after: time.Microsecond, change: publish(nil, "e"), kid: "d", want: "key",
 			fetches: 1},
-		{name: "M12: without the bus and without auth",
+		{name: "without the bus and without auth",
 			after: 5 * time.Second, change: publish(down), kid: "e", want: "unavailable", fetches: 1},
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -158,8 +158,8 @@ func told(t *testing.T, m proto.Message) event.Event {
 	return e
 }
 
-// L13: callers share fetches, and each leaves with its own context.
-func TestL13WaitersLeaveWithTheirContext(t *testing.T) {
+// Callers share fetches, and each leaves with its own context.
+func TestWaitersLeaveWithTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &publisher{held: make(chan struct{})}
 		r := token.NewRemoteKeys(p.fetch, clock.NewFake(start), nil)
@@ -193,8 +193,8 @@ func TestL13WaitersLeaveWithTheirContext(t *testing.T) {
 	})
 }
 
-// L13: whatever a flood of tokens names, and whether auth answers, refuses or hangs, fetches are few.
-func TestL13UnknownKidsCannotMakeAFetchEach(t *testing.T) {
+// Whatever a flood of tokens names, and whether auth answers, refuses or hangs, fetches are few.
+func TestUnknownKidsCannotMakeAFetchEach(t *testing.T) {
 	const seconds = 10
 	for name, make := range map[string]func() *publisher{
 		"answers": func() *publisher { return &publisher{} },
@@ -281,8 +281,8 @@ func (c *changing) PublicKey(ctx context.Context, kid string) (ed25519.PublicKey
 	return c.keys.PublicKey(ctx, kid)
 }
 
-// M12: what a verifier remembers of a token does not outlive its key.
-func TestM12RememberedTokensEndWithTheirKey(t *testing.T) {
+// What a verifier remembers of a token does not outlive its key.
+func TestRememberedTokensEndWithTheirKey(t *testing.T) {
 	public, private := newKey(t)
 	other, _ := newKey(t)
 	set := &changing{keys: keys{"k1": public}}

@@ -138,9 +138,9 @@ func TestConfiguredOwnerKeyReplacesItsPredecessor(t *testing.T) {
 	})
 }
 
-// TestM5ConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before.
+// TestConfiguredKeyThatIsKnown: a key that the API made may become the configured one: that revokes the one before.
 // It must be an owner's.
-func TestM5ConfiguredKeyThatIsKnown(t *testing.T) {
+func TestConfiguredKeyThatIsKnown(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *harness) {
 		_, made := s.newKey("made", "owner")
 		weaker := map[string]string{}

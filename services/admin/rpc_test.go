@@ -16,7 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/admin"
 )
 
-func TestM9WhoMayAskAboutAdminKeys(t *testing.T) {
+func TestWhoMayAskAboutAdminKeys(t *testing.T) {
 	s := onSQLite(t, nil)
 	rpctest.CheckCallers(t, s.service.InternalHandler(), admin.Name, adminv1.File_latchkey_admin_v1_admin_proto,
 		map[string][]string{"LookUpAdminKey": {"license"}})

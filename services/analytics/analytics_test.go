@@ -368,7 +368,7 @@ func TestInternalPort(t *testing.T) {
 	}
 }
 
-func TestM9WhoMayAskWhat(t *testing.T) {
+func TestWhoMayAskWhat(t *testing.T) {
 	s, _ := newHarnessOnSQLite(t).start()
 	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto,
 		map[string][]string{

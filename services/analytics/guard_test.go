@@ -32,8 +32,8 @@ func TestGuessesOfAPIKeys(t *testing.T) {
 	})
 }
 
-// TestM14RateLimitsArePruned in the background, however many there are.
-func TestM14RateLimitsArePruned(t *testing.T) {
+// TestRateLimitsArePruned in the background, however many there are.
+func TestRateLimitsArePruned(t *testing.T) {
 	eachHarness(t, func(t *testing.T, w *harness) {
 		guardtest.RateLimitsArePruned(t, w.db, func() {
 			w.start(func(c *analytics.Config) { c.RateLimitShared = true })

@@ -14,8 +14,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// TestC5ChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
-func TestC5ChangeAnAPIKey(t *testing.T) {
+// TestChangeAnAPIKey: the limits, the endpoints, the name and the end change one by one, in force at once.
+func TestChangeAnAPIKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app", "allowed_endpoints": ["/api/v1/auth/token"], ` +
 			`"rate_limit": {"per_minute": 1, "per_hour": 50}}`)
@@ -95,8 +95,8 @@ func TestAPatchOfAnAPIKeyTellsWhatChanged(t *testing.T) {
 	})
 }
 
-// TestC6ShippedKeysAreLimitedPerAddress: a key that goes to all customers does not let one use up another's allowance.
-func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
+// TestShippedKeysAreLimitedPerAddress: a key that goes to all customers does not let one use up another's allowance.
+func TestShippedKeysAreLimitedPerAddress(t *testing.T) {
 	w := onSQLite(t)
 	for body, want := range map[string]string{
 		`{"client_name": "app"}`:                                                               "address",
@@ -121,7 +121,7 @@ func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 		var changed apiKey
 		w.call("PATCH", keysPath+"/"+k.ID, asAdmin, patch).is(200, "").into(&changed)
 		if k.RateLimit.Per != "key" || changed.RateLimit.Per != want {
-			t.Errorf("L2: %s: per %s becomes %s, want %s", patch, k.RateLimit.Per, changed.RateLimit.Per, want)
+			t.Errorf("%s: per %s becomes %s, want %s", patch, k.RateLimit.Per, changed.RateLimit.Per, want)
 		}
 	}
 	client := headers{"X-API-Key": w.createKey(`{"client_name": "app", "rate_limit": {"per_minute": 1}}`).APIKey}
@@ -141,8 +141,8 @@ func TestC6ShippedKeysAreLimitedPerAddress(t *testing.T) {
 
 const managed = "/api/v1/admin/api-keys"
 
-// TestC5APIKeysForAdmin: what admin forwards is done in the name of who asked there, once per Idempotency-Key.
-func TestC5APIKeysForAdmin(t *testing.T) {
+// TestAPIKeysForAdmin: what admin forwards is done in the name of who asked there, once per Idempotency-Key.
+func TestAPIKeysForAdmin(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		once := headers{"Idempotency-Key": "once"}
 		made := w.manage("POST", "", once, `{"client_name":"app","rate_limit":{"per_minute":5},`+

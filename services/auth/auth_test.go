@@ -50,7 +50,7 @@ func TestValidateNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestM9WhoMayAskWhat(t *testing.T) {
+func TestWhoMayAskWhat(t *testing.T) {
 	w := onSQLite(t)
 	rpctest.CheckCallers(t, w.service.InternalHandler(), auth.Name, authv1.File_latchkey_auth_v1_auth_proto,
 		map[string][]string{

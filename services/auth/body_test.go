@@ -7,23 +7,23 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// M8: what anybody may send without a credential is small.
-func TestM8SmallBodiesWithoutCredential(t *testing.T) {
+// What anybody may send without a credential is small.
+func TestSmallBodiesWithoutCredential(t *testing.T) {
 	w := onSQLite(t)
 	w.call("POST", "/api/v1/auth/refresh", nil, `{"refresh_token":"`+strings.Repeat("x", 16<<10)+`"}`).
 		is(413, errcode.PayloadTooLarge)
 }
 
-// C8: a token read from a file or a form comes with what was around it.
-func TestC8TokensAreTrimmed(t *testing.T) {
+// A token read from a file or a form comes with what was around it.
+func TestTokensAreTrimmed(t *testing.T) {
 	w := onSQLite(t)
 	p := w.issue(w.client())
 	w.verify("\ufeff"+p.Access+"\u200b").is(200, "")
 	w.refresh(p.Refresh+"\r\n").is(200, "")
 }
 
-// C10, C2: a date as the end of a key, and the zero dates of languages.
-func TestC10KeyEndsWithItsDay(t *testing.T) {
+// A date as the end of a key, and the zero dates of languages.
+func TestKeyEndsWithItsDay(t *testing.T) {
 	w := onSQLite(t)
 	k := w.createKey(`{"client_name": "app\n", "expires_at": "2099-01-31"}`)
 	if got := k.ExpiresAt.Format("2006-01-02T15:04:05Z07:00"); got != "2099-01-31T23:59:59Z" {

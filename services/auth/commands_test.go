@@ -41,8 +41,8 @@ func (b *heardBus) Publish(_ context.Context, events []event.Event) error {
 	return nil
 }
 
-// M12: the commands change the keys whether the broker is there or not, and say what others know of it.
-func TestM12CommandsWithAndWithoutABroker(t *testing.T) {
+// The commands change the keys whether the broker is there or not, and say what others know of it.
+func TestCommandsWithAndWithoutABroker(t *testing.T) {
 	testkit.EachEngineInBubble(t, auth.Migrations, func(t *testing.T, d *db.DB) {
 		cfg := auth.DefaultConfig()
 		cfg.MasterKey = secret.Secret(base64.StdEncoding.EncodeToString(masterKey(1)))

@@ -217,8 +217,8 @@ func TestManyCallsAfterAnotherKeyWasRevoked(t *testing.T) {
 	}, limitAddresses)
 }
 
-// TestM6OneSeatCannotFlood: a family is refreshed so many times a minute.
-func TestM6OneSeatCannotFlood(t *testing.T) {
+// TestOneSeatCannotFlood: a family is refreshed so many times a minute.
+func TestOneSeatCannotFlood(t *testing.T) {
 	limit := 3
 	eachEngine(t, func(w *harness) {
 		p := w.issue(w.client())
@@ -256,8 +256,8 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	}, func(c *auth.Config) { c.TokenRateLimit = &limit })
 }
 
-// TestM14RateLimitsArePruned in the background, however many there are.
-func TestM14RateLimitsArePruned(t *testing.T) {
+// TestRateLimitsArePruned in the background, however many there are.
+func TestRateLimitsArePruned(t *testing.T) {
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {
 		guardtest.RateLimitsArePruned(t, d, func() {
 			newHarness(t, d, func(c *auth.Config) { c.RateLimitShared = true })
@@ -265,9 +265,9 @@ func TestM14RateLimitsArePruned(t *testing.T) {
 	})
 }
 
-// TestM6OneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their
+// TestOneSeatCannotFillTheTables: a device that obtains tokens again and again replaces its oldest ones, once their
 // access tokens have ended; until then peer services may rely on what they know of them.
-func TestM6OneSeatCannotFillTheTables(t *testing.T) {
+func TestOneSeatCannotFillTheTables(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		const kept = 100
 		client := w.client()
@@ -293,8 +293,8 @@ func TestM6OneSeatCannotFillTheTables(t *testing.T) {
 	})
 }
 
-// TestM6OneSeatCannotFillTheTablesAtOnce: within the life of its tokens a device has so many of them, and no more.
-func TestM6OneSeatCannotFillTheTablesAtOnce(t *testing.T) {
+// TestOneSeatCannotFillTheTablesAtOnce: within the life of its tokens a device has so many of them, and no more.
+func TestOneSeatCannotFillTheTablesAtOnce(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		const live = 1000
 		client := w.client()

@@ -54,8 +54,8 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 	})
 }
 
-// TestM2TokensOfASeatThatWasLeft: those issued before the device came back stay refused, those issued afterwards hold.
-func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
+// TestTokensOfASeatThatWasLeft: those issued before the device came back stay refused, those issued afterwards hold.
+func TestTokensOfASeatThatWasLeft(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		client := w.client()
 		first := w.issue(client)
@@ -75,15 +75,15 @@ func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
 	})
 }
 
-// TestC7LostAnswers refreshes again although the first answer is not known to have arrived.
-func TestC7LostAnswers(t *testing.T) {
+// TestRefreshWhoseAnswerWasLost refreshes again although the first answer is not known to have arrived.
+func TestRefreshWhoseAnswerWasLost(t *testing.T) {
 	next := func(w *harness, refresh string) (p pair) {
 		w.Helper()
 		w.refresh(refresh).is(200, "").into(&p)
 		return p
 	}
 	for name, test := range map[string]func(w *harness, first, lost pair){
-		"C7: nothing of the lost pair was used": func(w *harness, first, lost pair) {
+		"nothing of the lost pair was used": func(w *harness, first, lost pair) {
 			again := next(w, first.Refresh)
 			if again.Refresh == lost.Refresh || again.Access == lost.Access {
 				w.Error("the pair is not new")
@@ -93,18 +93,18 @@ func TestC7LostAnswers(t *testing.T) {
 			w.verify(again.Access).is(200, "")
 			next(w, again.Refresh)
 		},
-		"C7: many lost answers in a row": func(w *harness, first, _ pair) {
+		"many lost answers in a row": func(w *harness, first, _ pair) {
 			last := first
 			for range 5 {
 				last = next(w, first.Refresh)
 			}
 			next(w, last.Refresh)
 		},
-		"C7: its access token was used here": func(w *harness, first, lost pair) {
+		"its access token was used here": func(w *harness, first, lost pair) {
 			w.verify(lost.Access).is(200, "")
 			w.dies(first, lost)
 		},
-		"C7: its access token was used at another service": func(w *harness, first, lost pair) {
+		"its access token was used at another service": func(w *harness, first, lost pair) {
 			var c claims.Access
 			_, _, err := jwt.NewParser().ParseUnverified(lost.Access, &c)
 			w.must(err)
@@ -116,11 +116,11 @@ func TestC7LostAnswers(t *testing.T) {
 			}
 			w.dies(first, lost)
 		},
-		"C7: its refresh token was used": func(w *harness, first, lost pair) {
+		"its refresh token was used": func(w *harness, first, lost pair) {
 			last := next(w, lost.Refresh)
 			w.dies(first, last)
 		},
-		"C7: the void one is presented": func(w *harness, first, lost pair) {
+		"the void one is presented": func(w *harness, first, lost pair) {
 			again := next(w, first.Refresh)
 			w.dies(lost, again)
 		},
@@ -146,9 +146,9 @@ func (w *harness) dies(reused, last pair) {
 	w.awaitEvent(1, &eventsv1.LicenseTokenReused{})
 }
 
-// TestC7IdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another body is
-// refused.
-func TestC7IdempotencyKey(t *testing.T) {
+// TestRefreshWithAnIdempotencyKey: the same key and body get the same pair as long as nothing of it was used; another
+// body is refused.
+func TestRefreshWithAnIdempotencyKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
 		once := w.refreshOnce("r-1", first.Refresh).is(200, "")
@@ -194,9 +194,9 @@ func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestL3UsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is
+// TestUsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is
 // in use.
-func TestL3UsedAnswersAreNotRepeated(t *testing.T) {
+func TestUsedAnswersAreNotRepeated(t *testing.T) {
 	for name, use := range map[string]func(w *harness, second pair){
 		"its access token was used":  func(w *harness, second pair) { w.verify(second.Access).is(200, "") },
 		"its refresh token was used": func(w *harness, second pair) { w.refresh(second.Refresh).is(200, "") },
@@ -224,8 +224,8 @@ func (w *harness) refreshOnce(key, token string) answer {
 		fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
-// TestC7ManyRefreshesAtOnce: one chain is left, and it works.
-func TestC7ManyRefreshesAtOnce(t *testing.T) {
+// TestManyRefreshesAtOnce: one chain is left, and it works.
+func TestManyRefreshesAtOnce(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		first := w.issue(w.client())
 		results := make([]answer, 40)

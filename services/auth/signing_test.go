@@ -149,7 +149,7 @@ func TestKeyOfAnOfflineTokenStays(t *testing.T) {
 		w.must(err)
 		_, err = sign(end.Add(time.Hour))
 		if err == nil {
-			w.Error("M9: a token is signed for longer than any license may allow")
+			w.Error("a token is signed for longer than any license may allow")
 		}
 		_, err = keys.Rotate(w.Context(), nil)
 		w.must(err)
@@ -182,7 +182,7 @@ func (w *harness) refuses(access string) {
 	})
 }
 
-func TestM12RevokedSigningKey(t *testing.T) {
+func TestRevokedSigningKey(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		replicas := []*harness{w, w.replicaOn(w.bus)}
 		client := w.client()
@@ -229,7 +229,7 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	})
 }
 
-func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
+func TestRevokeSigningKeyAgainOrUnknown(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		kid := w.kidOf(w.issue(w.client()).Access)
 		first := w.revoke(kid)
@@ -253,8 +253,8 @@ func TestM12RevokingAgainAndTheUnknown(t *testing.T) {
 	})
 }
 
-// TestM12WhoSignsAfterwards revokes one of the keys a (replaced), b (signs) and c (announced).
-func TestM12WhoSignsAfterwards(t *testing.T) {
+// TestWhichKeySignsAfterARevocation revokes one of the keys a (replaced), b (signs) and c (announced).
+func TestWhichKeySignsAfterARevocation(t *testing.T) {
 	for _, tt := range []struct {
 		name, revoked, signer string
 		later                 string // when the announced key's time has come
@@ -305,7 +305,7 @@ func TestM12WhoSignsAfterwards(t *testing.T) {
 	}
 }
 
-func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
+func TestRevocationsAndRotationsAtOnce(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		kid := w.kidOf(w.issue(w.client()).Access)
 		var all sync.WaitGroup
@@ -342,8 +342,8 @@ func TestM12RevocationsAndRotationsAtOnce(t *testing.T) {
 	})
 }
 
-// M12: without the bus a replica knows by the age of what it keeps; what it has never heard of it looks up.
-func TestM12WithoutTheBus(t *testing.T) {
+// Without the bus a replica knows by the age of what it keeps; what it has never heard of it looks up.
+func TestRevokedSigningKeyWithoutTheBus(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		silent := deafBus{w.bus, make(chan struct{})}
 		deaf := w.replicaOn(silent)

@@ -131,9 +131,9 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 		is(400, errcode.ValidationError)
 }
 
-// TestL2EventsMarkAProxy: the address of a proxy that nobody named is marked, not left out: whoever copied a token
+// TestEventsMarkAProxy: the address of a proxy that nobody named is marked, not left out: whoever copied a token
 // would hide behind a header.
-func TestL2EventsMarkAProxy(t *testing.T) {
+func TestEventsMarkAProxy(t *testing.T) {
 	w := onSQLite(t)
 	first := w.issue(w.client())
 	var second pair
@@ -154,9 +154,9 @@ func TestL2EventsMarkAProxy(t *testing.T) {
 	}
 }
 
-// TestM6OnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a
+// TestOnlyOurTokensMakeEvents: what somebody made up only counts in the metric, and of one family at most 10 events a
 // minute are published; the next one says how many were not.
-func TestM6OnlyOurTokensMakeEvents(t *testing.T) {
+func TestOnlyOurTokensMakeEvents(t *testing.T) {
 	w := onSQLite(t)
 	p := w.issue(w.client())
 	w.clock.Advance(2 * time.Hour) // the access token has ended; its signature is as good as ever
@@ -307,8 +307,9 @@ func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	}
 }
 
-// TestC9SlowClocks checks an offline token as clients do that know nothing of Latchkey, on clocks that are behind.
-func TestC9SlowClocks(t *testing.T) {
+// TestOfflineTokensOnSlowClocks checks an offline token as clients do that know nothing of Latchkey, on clocks that are
+// behind.
+func TestOfflineTokensOnSlowClocks(t *testing.T) {
 	w := onSQLite(t)
 	now := w.clock.Now()
 	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{

@@ -113,8 +113,8 @@ func TestActivateAndDeactivate(t *testing.T) {
 	})
 }
 
-// TestC13RenamedDevice: what a device says in any call shows in the list of devices, and what it leaves out stays.
-func TestC13RenamedDevice(t *testing.T) {
+// TestRenamedDevice: what a device says in any call shows in the list of devices, and what it leaves out stays.
+func TestRenamedDevice(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		said := func(name, system string) string {
@@ -207,9 +207,9 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestA6EventsCarryShortTexts: what a device says of itself is kept whole in its row alone, and of an unknown key's not
+// TestEventsCarryShortTexts: what a device says of itself is kept whole in its row alone, and of an unknown key's not
 // at all.
-func TestA6EventsCarryShortTexts(t *testing.T) {
+func TestEventsCarryShortTexts(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)
 		long := strings.Repeat("\U0001F5A5", 255)
@@ -239,8 +239,8 @@ func TestA6EventsCarryShortTexts(t *testing.T) {
 	})
 }
 
-// TestL4EmptyIdempotencyKeysAreRefused: a client that sends the header counts on it.
-func TestL4EmptyIdempotencyKeysAreRefused(t *testing.T) {
+// TestEmptyIdempotencyKeysAreRefused: a client that sends the header counts on it.
+func TestEmptyIdempotencyKeysAreRefused(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -260,8 +260,8 @@ func TestL4EmptyIdempotencyKeysAreRefused(t *testing.T) {
 	})
 }
 
-// TestL4KeysOfDevicesAreToldApart: applications that share an API key may choose the same Idempotency-Key.
-func TestL4KeysOfDevicesAreToldApart(t *testing.T) {
+// TestKeysOfDevicesAreToldApart: applications that share an API key may choose the same Idempotency-Key.
+func TestKeysOfDevicesAreToldApart(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(2, 0)
 		_, second := w.create(1, 0)
@@ -276,8 +276,8 @@ func TestL4KeysOfDevicesAreToldApart(t *testing.T) {
 	})
 }
 
-// TestP7DeactivateWhoseAnswerWasLost: the retry gets the first answer.
-func TestP7DeactivateWhoseAnswerWasLost(t *testing.T) {
+// TestDeactivateWhoseAnswerWasLost: the retry gets the first answer.
+func TestDeactivateWhoseAnswerWasLost(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -291,8 +291,8 @@ func TestP7DeactivateWhoseAnswerWasLost(t *testing.T) {
 	})
 }
 
-// TestL7FeaturesTakenAway: validate-offline answers those of the token that the license still has.
-func TestL7FeaturesTakenAway(t *testing.T) {
+// TestFeaturesTakenAway: validate-offline answers those of the token that the license still has.
+func TestFeaturesTakenAway(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -361,8 +361,8 @@ func TestRevokedFamilyIsRefused(t *testing.T) {
 	})
 }
 
-// TestC7UseOfATokenIsToldOnce: auth hears of the first use of each token, before it is answered, and of no other.
-func TestC7UseOfATokenIsToldOnce(t *testing.T) {
+// TestUseOfATokenIsToldOnce: auth hears of the first use of each token, before it is answered, and of no other.
+func TestUseOfATokenIsToldOnce(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")

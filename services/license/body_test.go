@@ -8,8 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// C4: a client that sends null for what it does not know is served as if it had sent nothing.
-func TestC4NullIsAbsent(t *testing.T) {
+// A client that sends null for what it does not know is served as if it had sent nothing.
+func TestNullIsAbsent(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		nulls := `"device_name":null,"os_info":null,"app_version":null,"session_id":null,"client_time":null`
@@ -24,8 +24,8 @@ func TestC4NullIsAbsent(t *testing.T) {
 	})
 }
 
-// P4: JSON has one kind of number, so 24.0 hours are 24 hours.
-func TestP4WholeNumbers(t *testing.T) {
+// JSON has one kind of number, so 24.0 hours are 24 hours.
+func TestWholeNumbers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -41,8 +41,8 @@ func TestP4WholeNumbers(t *testing.T) {
 	})
 }
 
-// C8: what files and terminals leave around a key, an id or a token does not count.
-func TestC8IdentifiersAreTrimmed(t *testing.T) {
+// What files and terminals leave around a key, an id or a token does not count.
+func TestIdentifiersAreTrimmed(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc\u00e9")), http.StatusCreated, "")
@@ -69,8 +69,8 @@ func TestC8IdentifiersAreTrimmed(t *testing.T) {
 	})
 }
 
-// M8: what anybody may send without an API key is small.
-func TestM8SmallBodiesWithoutAPIKey(t *testing.T) {
+// What anybody may send without an API key is small.
+func TestSmallBodiesWithoutAPIKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, _ := w.create(1, 0)
 		body := `{"x":"` + strings.Repeat("x", 32<<10) + `"}`
@@ -80,9 +80,9 @@ func TestM8SmallBodiesWithoutAPIKey(t *testing.T) {
 	})
 }
 
-// M11: whatever a heartbeat's session data holds, it is no failure of the server; of a member given twice the last one
+// Whatever a heartbeat's session data holds, it is no failure of the server; of a member given twice the last one
 // counts.
-func TestM11SessionData(t *testing.T) {
+func TestSessionDataOfAnyKind(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")

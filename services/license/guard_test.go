@@ -93,9 +93,9 @@ func TestRefusedOfflineTokensAreLimited(t *testing.T) {
 	})
 }
 
-// TestL2EventsDoNotNameAProxyAsTheClient: the address of a proxy that nobody named is marked as one. It is not left
+// TestEventsDoNotNameAProxyAsTheClient: the address of a proxy that nobody named is marked as one. It is not left
 // out: a client in a private network would hide its guesses behind a header.
-func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
+func TestEventsDoNotNameAProxyAsTheClient(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		for _, call := range []struct{ path, holder, body, event string }{
@@ -127,8 +127,8 @@ func TestL2EventsDoNotNameAProxyAsTheClient(t *testing.T) {
 	})
 }
 
-// TestA1NoRouteTakesGuessesUnseen: a wrong license key leaves an event with its hash, whichever route it was tried on.
-func TestA1NoRouteTakesGuessesUnseen(t *testing.T) {
+// TestNoRouteTakesGuessesUnseen: a wrong license key leaves an event with its hash, whichever route it was tried on.
+func TestNoRouteTakesGuessesUnseen(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
@@ -189,8 +189,8 @@ func withTokenLimit(perMinute int) func(*license.Config) {
 	return func(c *license.Config) { c.TokenRateLimit = &perMinute }
 }
 
-// TestM6OneSeatCannotFlood: the tokens of one device may make so many calls a minute, whichever they are.
-func TestM6OneSeatCannotFlood(t *testing.T) {
+// TestOneSeatCannotFlood: the tokens of one device may make so many calls a minute, whichever they are.
+func TestOneSeatCannotFlood(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d, withTokenLimit(4))
 		id, key := w.create(2, 30)
@@ -258,8 +258,8 @@ func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	}
 }
 
-// TestM14RateLimitsArePruned in the background, however many there are.
-func TestM14RateLimitsArePruned(t *testing.T) {
+// TestRateLimitsArePruned in the background, however many there are.
+func TestRateLimitsArePruned(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		guardtest.RateLimitsArePruned(t, d, func() {
 			newWorld(t, d, func(c *license.Config) { c.RateLimitShared = true })

@@ -40,12 +40,12 @@ func TestIntegratorC1EndGivenAtCreation(t *testing.T) {
 				want: at(now.AddDate(1, 0, 0))},
 			"time that is over": {members: `,"expires_at":"` + at(now.Add(-time.Hour)) + `"`,
 				want: at(now.Add(-time.Hour))},
-			"both":                  {members: `,"expires_in_days":30,"expires_at":"2099-01-01"`, bad: true},
-			"no days":               {members: `,"expires_in_days":0`, bad: true},
-			"too many days":         {members: `,"expires_in_days":36501`, bad: true},
-			"C2: the zero date":     {members: `,"expires_at":"0001-01-01T00:00:00Z"`, bad: true},
-			"C2: the last of 1999":  {members: `,"expires_at":"1999-12-31T23:59:59Z"`, bad: true},
-			"C2: the first of 2000": {members: `,"expires_at":"2000-01-01T00:00:00Z"`, want: "2000-01-01T00:00:00Z"},
+			"both":              {members: `,"expires_in_days":30,"expires_at":"2099-01-01"`, bad: true},
+			"no days":           {members: `,"expires_in_days":0`, bad: true},
+			"too many days":     {members: `,"expires_in_days":36501`, bad: true},
+			"the zero date":     {members: `,"expires_at":"0001-01-01T00:00:00Z"`, bad: true},
+			"the last of 1999":  {members: `,"expires_at":"1999-12-31T23:59:59Z"`, bad: true},
+			"the first of 2000": {members: `,"expires_at":"2000-01-01T00:00:00Z"`, want: "2000-01-01T00:00:00Z"},
 		} {
 			license := `{"customer_id":"acme"` + tt.members + `}`
 			one, many := w.manage("POST", "", license), w.manage("POST", "/bulk-create", `{"licenses":[`+license+`]}`)
@@ -188,7 +188,7 @@ func TestSearchByKeyIsAudited(t *testing.T) {
 			w.t.Error("looking a license up changed it")
 		}
 
-		// A6: however often it is searched for, there is one entry an hour for each administrator.
+		// However often it is searched for, there is one entry an hour for each administrator.
 		entries := func() (n int64) {
 			if err := w.db.Read(t.Context()).Table("outbox").Where("CAST(data AS text) LIKE ?", "%find_by_key%").
 				Count(&n).Error; err != nil {
@@ -262,8 +262,8 @@ func TestIntegratorP7LostAnswers(t *testing.T) {
 	})
 }
 
-// TestM7DevicesArePaged: however many devices a license has had, a page shows some of them and the exact number.
-func TestM7DevicesArePaged(t *testing.T) {
+// TestDevicesArePaged: however many devices a license has had, a page shows some of them and the exact number.
+func TestDevicesArePaged(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(5, 0)
 		var newestFirst []string

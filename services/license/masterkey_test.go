@@ -9,9 +9,9 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// TestH2AWrongMasterKeyIsNoVerdict: a replica that lacks the key under which licenses are answers 503, never
+// TestAWrongMasterKeyIsNoVerdict: a replica that lacks the key under which licenses are answers 503, never
 // LICENSE_NOT_FOUND.
-func TestH2AWrongMasterKeyIsNoVerdict(t *testing.T) {
+func TestAWrongMasterKeyIsNoVerdict(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)
 		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")

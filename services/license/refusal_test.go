@@ -101,9 +101,9 @@ func (w *world) refusalsCounted(reason string, n int) {
 	}
 }
 
-// TestM6EventsOfRefusedTokensAreLimited: of one family, and of the offline tokens of one device, ten a minute are
+// TestEventsOfRefusedTokensAreLimited: of one family, and of the offline tokens of one device, ten a minute are
 // published, and none of tokens that somebody made up.
-func TestM6EventsOfRefusedTokensAreLimited(t *testing.T) {
+func TestEventsOfRefusedTokensAreLimited(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)
 		w.activate(key, "pc")

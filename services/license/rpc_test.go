@@ -64,7 +64,7 @@ func TestInternalPortWantsAServiceToken(t *testing.T) {
 	})
 }
 
-func TestM9WhoMayAskWhat(t *testing.T) {
+func TestWhoMayAskWhat(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
 	rpctest.CheckCallers(t, w.internal, license.Name, licensev1.File_latchkey_license_v1_license_proto,
 		map[string][]string{

@@ -17,17 +17,17 @@ import (
 var leaving = map[string]struct {
 	leave, comeBack func(w *world, id, key string)
 }{
-	"M2: deactivated by the administrator": {
+	"deactivated by the administrator": {
 		leave: func(w *world, id, _ string) { w.deactivate(id, "pc") },
 		comeBack: func(w *world, _, key string) {
 			w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
 		},
 	},
-	"M2: transferred away and back": {
+	"transferred away and back": {
 		leave:    func(w *world, id, _ string) { w.transfer(id, "pc", "other") },
 		comeBack: func(w *world, id, _ string) { w.transfer(id, "other", "pc") },
 	},
-	"M2: license deactivated and reactivated": {
+	"license deactivated and reactivated": {
 		leave: func(w *world, id, _ string) {
 			w.update(id, `{"is_active":false}`)
 		},
@@ -93,10 +93,10 @@ func (w *world) outcome(a answer) string {
 	return fmt.Sprint(a.body["error_code"])
 }
 
-// TestM2TokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
+// TestTokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
 // replica that hears of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
 // issued afterwards hold.
-func TestM2TokensOfASeatThatWasLeft(t *testing.T) {
+func TestTokensOfASeatThatWasLeft(t *testing.T) {
 	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"
 	for name, way := range leaving {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,7 @@ func (w *world) replaceKey() {
 	w.auth.key, w.auth.kid = key, w.auth.kid+"+"
 }
 
-func TestM12RevokedSigningKey(t *testing.T) {
+func TestRevokedSigningKey(t *testing.T) {
 	eachWorld(t, func(here *world) {
 		here.auth.limit = nil
 		id, key := here.create(1, 30)
@@ -80,8 +80,8 @@ func TestM12RevokedSigningKey(t *testing.T) {
 	})
 }
 
-// M12: without the bus a replica knows after five seconds, and without auth it then knows nothing.
-func TestM12WithoutTheBus(t *testing.T) {
+// Without the bus a replica knows after five seconds, and without auth it then knows nothing.
+func TestRevokedSigningKeyWithoutTheBus(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.auth.limit = nil
 		deaf := w.replicaOn(deafBus{w.bus.Bus})

@@ -9,8 +9,8 @@ import (
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 )
 
-// TestC8KeysAndTokensAsTheyArrive: as files, mail programs and input methods deliver them, through the router.
-func TestC8KeysAndTokensAsTheyArrive(t *testing.T) {
+// TestKeysAndTokensAsTheyArrive: as files, mail programs and input methods deliver them, through the router.
+func TestKeysAndTokensAsTheyArrive(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.auth.limit = &authv1.RateLimit{}
 		id, key := w.create(1, 30)
@@ -39,8 +39,8 @@ func TestC8KeysAndTokensAsTheyArrive(t *testing.T) {
 	})
 }
 
-// TestC11PlaceholdersAreNoIDs: new devices are told for what to look instead, by activate and by transfer.
-func TestC11PlaceholdersAreNoIDs(t *testing.T) {
+// TestPlaceholdersAreNoHardwareIDs: new devices are told for what to look instead, by activate and by transfer.
+func TestPlaceholdersAreNoHardwareIDs(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(3, 30)
 		for _, hardwareID := range []string{"None", "null", "undefined", "Default string", "To be filled by O.E.M.",

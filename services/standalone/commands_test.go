@@ -71,9 +71,9 @@ func (d installation) tokens(c credentials.Credentials) map[string]string {
 	return d.post(200, c.AuthURL+"/api/v1/auth/token", "X-API-Key", c.APIKey, body)
 }
 
-// TestM12RevokeSigningKey withdraws the signing key of a stopped program: once it runs again, it takes no token of
+// TestRevokeSigningKey withdraws the signing key of a stopped program: once it runs again, it takes no token of
 // the key.
-func TestM12RevokeSigningKey(t *testing.T) {
+func TestRevokeSigningKey(t *testing.T) {
 	d := installation{t, t.TempDir()}
 	c, _, stop := start(t, anyPort(d.dir))
 	body := fmt.Sprintf(`{"license_key":%q,"hardware_id":"commands"}`, c.LicenseKey)

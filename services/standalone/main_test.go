@@ -179,8 +179,8 @@ func TestCredentialsFile(t *testing.T) {
 	}
 }
 
-// A database that somebody else runs gets no demo license and no key for everything (finding L12).
-func TestL12NoDemoOnAGivenDatabase(t *testing.T) {
+// A database that somebody else runs gets no demo license and no key for everything.
+func TestNoDemoOnAGivenDatabase(t *testing.T) {
 	dir := t.TempDir()
 	_, _, stop := start(t, anyPort(dir))
 	stop()

@@ -67,8 +67,8 @@ func TestPagesMaySendEveryMethod(t *testing.T) {
 	}
 }
 
-// TestM1ServesTLS: with a certificate the whole suite speaks TLS (finding P6).
-func TestM1ServesTLS(t *testing.T) {
+// TestServesTLS: with a certificate the whole suite speaks TLS.
+func TestServesTLS(t *testing.T) {
 	pair := httptest.NewTLSServer(http.NotFoundHandler())
 	defer pair.Close()
 	cert, key := writePair(t, pair.TLS.Certificates[0])

@@ -21,7 +21,7 @@ import (
 )
 
 // nonsense has values that are refused, by environment name, for every setting of every program. A program that takes a
-// setting that is missing here fails TestM1NonsenseIsRefused.
+// setting that is missing here fails TestNonsenseIsRefused.
 var nonsense = map[string][]string{
 	"LATCHKEY_ENV":            {"prod", "Production", "1"},
 	"LATCHKEY_ADDR":           {"nonsense", "5001", "host:", ":99999", ":-1", "a b:1", "http://x:1"},
@@ -159,9 +159,9 @@ func setEnvironment(t *testing.T, name string) {
 	}
 }
 
-// TestM1NonsenseIsRefused: no program takes nonsense for any of its settings. It ends with exit code 2 and a line that
+// TestNonsenseIsRefused: no program takes nonsense for any of its settings. It ends with exit code 2 and a line that
 // names the setting, and shows no secret.
-func TestM1NonsenseIsRefused(t *testing.T) {
+func TestNonsenseIsRefused(t *testing.T) {
 	for name, run := range programs(t) {
 		setEnvironment(t, name)
 		var logs bytes.Buffer
@@ -210,9 +210,9 @@ var published = map[string]string{
 
 const publishedKey = "3q2+7wEjRWeJq83v/ty6mHZUMhDerb7v8PGis8TV5vc="
 
-// TestM13PublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development
+// TestPublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development
 // does.
-func TestM13PublishedSecretsAreRefused(t *testing.T) {
+func TestPublishedSecretsAreRefused(t *testing.T) {
 	for name, run := range programs(t) {
 		for _, setting := range taken(name) {
 			if _, no := unusableSettings()[setting]; !isSecret[setting] || name == program && no {
@@ -247,8 +247,8 @@ var isSecret = func() map[string]bool {
 	return secrets
 }()
 
-// TestM1OtherProgramsSettings: a setting that a program cannot honor is refused, in the environment and in a file.
-func TestM1OtherProgramsSettings(t *testing.T) {
+// TestSettingsOfOtherPrograms: a setting that a program cannot honor is refused, in the environment and in a file.
+func TestSettingsOfOtherPrograms(t *testing.T) {
 	for name, run := range programs(t) {
 		settings := []string{"LATCHKEY_DATA_DIR", "LATCHKEY_AUTH_ADDR"}
 		if name == program {
@@ -283,8 +283,8 @@ func TestM1OtherProgramsSettings(t *testing.T) {
 	})
 }
 
-// TestM1HelpShowsEverySetting: what the program takes is in --help, what it refuses is not.
-func TestM1HelpShowsEverySetting(t *testing.T) {
+// TestHelpShowsEverySetting: what the program takes is in --help, what it refuses is not.
+func TestHelpShowsEverySetting(t *testing.T) {
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
@@ -297,8 +297,8 @@ func TestM1HelpShowsEverySetting(t *testing.T) {
 	}
 }
 
-// TestM1SettingsReachTheServices: what is set for the process is what each service gets.
-func TestM1SettingsReachTheServices(t *testing.T) {
+// TestSettingsReachTheServices: what is set for the process is what each service gets.
+func TestSettingsReachTheServices(t *testing.T) {
 	setEnvironment(t, program)
 	for setting, value := range map[string]string{
 		"LATCHKEY_TRUSTED_PROXIES": "10.0.0.0/8", "LATCHKEY_ADDRESS_LIMITS": "false", "LATCHKEY_METRICS_PUBLIC": "true",

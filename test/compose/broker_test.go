@@ -45,9 +45,9 @@ type attempt struct {
 	try     func(ch *amqp.Channel) error
 }
 
-// TestM10EachUserDoesItsOwnOnly tries everything that a service could do to the bus of the others, as each user of the
+// TestEachUserDoesItsOwnOnly tries everything that a service could do to the bus of the others, as each user of the
 // definitions, and what it needs itself.
-func TestM10EachUserDoesItsOwnOnly(t *testing.T) {
+func TestEachUserDoesItsOwnOnly(t *testing.T) {
 	c, _ := newBroker(t)
 	for _, user := range suiteServices {
 		t.Run(user, func(t *testing.T) {
@@ -280,9 +280,9 @@ func nameless(ch *amqp.Channel, arguments amqp.Table) (name string, err error) {
 	return q.Name, err
 }
 
-// TestM10AMissingQueueIsSaidAndComesBack: a service that may declare nothing says what is missing, and starts when it
+// TestAMissingQueueIsSaidAndComesBack: a service that may declare nothing says what is missing, and starts when it
 // is there.
-func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
+func TestAMissingQueueIsSaidAndComesBack(t *testing.T) {
 	c, rabbit := newBroker(t)
 	deleteQueue(t, c.dial(t, "operator"), "analytics.events")
 	b, err := busamqp.Dial(busamqp.Config{
@@ -308,9 +308,9 @@ func TestM10AMissingQueueIsSaidAndComesBack(t *testing.T) {
 	}
 }
 
-// TestM10DefinitionsLeaveWhatExists: an upgrade imports the definitions over queues of before, which keep their
+// TestDefinitionsLeaveWhatExists: an upgrade imports the definitions over queues of before, which keep their
 // settings and messages.
-func TestM10DefinitionsLeaveWhatExists(t *testing.T) {
+func TestDefinitionsLeaveWhatExists(t *testing.T) {
 	c, rabbit := newBroker(t)
 	operator := c.dial(t, "operator")
 	deleteQueue(t, operator, "analytics.events")

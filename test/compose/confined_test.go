@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-func TestL8EveryContainerIsConfined(t *testing.T) {
+func TestEveryContainerIsConfined(t *testing.T) {
 	for name, service := range developed(t).Services {
 		if !slices.Equal(service.CapDrop, []string{"ALL"}) || len(service.CapAdd) > 0 {
 			t.Errorf("%s drops the capabilities %v and adds %v", name, service.CapDrop, service.CapAdd)
@@ -36,8 +36,8 @@ func TestL8EveryContainerIsConfined(t *testing.T) {
 
 var exactVersion = regexp.MustCompile(`:v?(\d+\.\d+\.\d+|1[4-9]\.\d+)(-|$)`) // PostgreSQL's have two parts
 
-// TestL8NetworksConnectOnlyWhoNeedsIt: nobody is in a network without need, and only published ports lead out.
-func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
+// TestNetworksConnectOnlyWhoNeedsIt: nobody is in a network without need, and only published ports lead out.
+func TestNetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 	c := developed(t)
 	inside := map[string][]string{}
 	for name, service := range c.Services {
@@ -78,8 +78,8 @@ func TestL8NetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 // secretSetting matches the settings that hold a secret.
 var secretSetting = regexp.MustCompile(`(PASSWORD|SECRET|DATABASE_URL|AMQP_URL|_KEY|_NEXT|_PREVIOUS)$`)
 
-// TestL8SecretsComeFromFiles: no secret stands in an environment, and each service is given what it reads.
-func TestL8SecretsComeFromFiles(t *testing.T) {
+// TestSecretsComeFromFiles: no secret stands in an environment, and each service is given what it reads.
+func TestSecretsComeFromFiles(t *testing.T) {
 	values := makeSecrets(t)
 	values["ADMIN_SECRET_PREVIOUS"] = "yes"
 	for _, service := range []string{"AUTH", "LICENSE", "ADMIN"} {
@@ -103,8 +103,8 @@ func TestL8SecretsComeFromFiles(t *testing.T) {
 	}
 }
 
-// TestL8SecretsAreMade: deploy/make-secrets and the profile for a try have every file, and no file twice.
-func TestL8SecretsAreMade(t *testing.T) {
+// TestSecretsAreMade: deploy/make-secrets and the profile for a try have every file, and no file twice.
+func TestSecretsAreMade(t *testing.T) {
 	values := makeSecrets(t)
 	for _, c := range []compose{loadCompose(t, values), developed(t)} {
 		names := slices.Sorted(maps.Keys(c.Secrets))
@@ -154,8 +154,8 @@ func TestMakeSecretsMakesSecretsThatNobodyGuesses(t *testing.T) {
 	}
 }
 
-// TestL8MakeSecretsOverwritesNothing: who runs it twice keeps what the database was made with.
-func TestL8MakeSecretsOverwritesNothing(t *testing.T) {
+// TestMakeSecretsOverwritesNothing: who runs it twice keeps what the database was made with.
+func TestMakeSecretsOverwritesNothing(t *testing.T) {
 	values := makeSecrets(t)
 	folder := filepath.Dir(values["LATCHKEY_SECRETS"])
 	before := readSecret(t, loadCompose(t, values), "auth_master_key")

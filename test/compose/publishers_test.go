@@ -22,10 +22,10 @@ import (
 	"github.com/latchkey-dev/latchkey/test/brokerdefs"
 )
 
-// TestM10ServicesPublishWhatTheContractGrants compares the events that the code of each service makes with the
+// TestServicesPublishWhatTheContractGrants compares the events that the code of each service makes with the
 // publishers that the contract names, of which the broker's permissions are made: a service whose event the broker
 // refuses stays unheard.
-func TestM10ServicesPublishWhatTheContractGrants(t *testing.T) {
+func TestServicesPublishWhatTheContractGrants(t *testing.T) {
 	made := map[string][]string{}
 	for _, service := range suiteServices {
 		for eventType := range eventsMadeIn(t, inRoot(t, "services/"+service)) {

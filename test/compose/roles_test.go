@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// wantRolesConfined tries, as the role of each service, what is beyond its own schema (L14). The services have made
+// wantRolesConfined tries, as the role of each service, what is beyond its own schema. The services have made
 // their tables.
 func (c *composition) wantRolesConfined(t *testing.T) {
 	t.Helper()

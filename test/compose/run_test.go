@@ -245,7 +245,7 @@ func TestComposeServesALicenseFromCreationToUsage(t *testing.T) {
 	)
 	c.wantDeadLetter(t, "analytics", "license.activated")
 	c.wantDeadLetter(t, "admin", "audit.recorded")
-	t.Run("L14: each role keeps to its schema", c.wantRolesConfined)
+	t.Run("each role keeps to its schema", c.wantRolesConfined)
 	c.wantNothingRefused(t)
 }
 

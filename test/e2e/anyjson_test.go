@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit/jsontest"
 )
 
-// TestAnyJSONIsNoFailure (M11 and its kind) sends every operation the members that it knows, with values of any kind
+// TestAnyJSONIsNoFailure sends every operation the members that it knows, with values of any kind
 // and some of them twice. Whatever is wrong with them, it is the caller's mistake.
 func TestAnyJSONIsNoFailure(t *testing.T) {
 	const times = 60

@@ -17,16 +17,16 @@ import (
 func TestAttacks(t *testing.T) {
 	each(t, func(w *harness) {
 		for name, test := range map[string]func(w *harness){
-			"C1 bad characters under long names":      longNames,
-			"H1 a text that hid a client":             hidingText,
-			"M2 tokens of a device that was put out":  stolenDevice,
-			"M2 tokens of a license that was revived": revivedLicense,
-			"M7 a customer with thousands of devices": manyDevices,
-			"M11 a member twice in session_data":      doubledMember,
-			"L1 masking of short keys":                shortKeys,
-			"L3 If-Match empty or twice":              doubledIfMatch,
-			"L4 one Idempotency-Key on two devices":   sharedIdempotencyKey,
-			"credential headers given twice":          doubledCredentials,
+			"bad characters under long names":      longNames,
+			"a text that hid a client":             hidingText,
+			"tokens of a device that was put out":  stolenDevice,
+			"tokens of a license that was revived": revivedLicense,
+			"a customer with thousands of devices": manyDevices,
+			"a member twice in session_data":       doubledMember,
+			"masking of short keys":                shortKeys,
+			"If-Match empty or twice":              doubledIfMatch,
+			"one Idempotency-Key on two devices":   sharedIdempotencyKey,
+			"credential headers given twice":       doubledCredentials,
 		} {
 			w.Run(name, func(t *testing.T) { test(&harness{T: t, Suite: w.Suite, embedded: w.embedded}) })
 		}
@@ -247,7 +247,7 @@ func doubledCredentials(w *harness) {
 	}
 }
 
-// TestGuessers: M3 and M4. What an address may guess is the same for every credential and with every header. Honest
+// TestGuessers: what an address may guess is the same for every credential and with every header. Honest
 // callers beside the guesser go on, those too whom the process does not know yet.
 func TestGuessers(t *testing.T) {
 	t.Parallel()

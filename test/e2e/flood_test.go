@@ -15,9 +15,9 @@ import (
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
-// TestM6Floods: neither somebody without a credential nor a device on its one seat fills the tables. Floods as large as
-// may be leave as many rows and bytes as the limits allow.
-func TestM6Floods(t *testing.T) {
+// TestFloodsDoNotFillTheTables: neither somebody without a credential nor a device on its one seat fills the tables.
+// Floods as large as may be leave as many rows and bytes as the limits allow.
+func TestFloodsDoNotFillTheTables(t *testing.T) {
 	t.Parallel()
 	w := own(t, suite.Options{Embedded: true, Settings: []string{
 		"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=20"}})

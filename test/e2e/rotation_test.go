@@ -222,9 +222,9 @@ func (r *roundRobin) nothingOldOpens(apiKey string) {
 	refused("admin", http.MethodGet, "/api/v1/admin/statistics", "X-Admin-API-Key", r.AdminAPIKey)
 }
 
-// TestM12RevokedSigningKey withdraws the key that signs: within a second no process takes a token of it, and all take
+// TestRevokedSigningKey withdraws the key that signs: within a second no process takes a token of it, and all take
 // those of its successor.
-func TestM12RevokedSigningKey(t *testing.T) {
+func TestRevokedSigningKey(t *testing.T) {
 	w := start(t, processes)
 	id, key := w.create(`{"customer_id":"revoked","max_devices":2}`)
 	w.want(w.license("activate", device(key, "pc")), 201, "")

@@ -14,10 +14,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
-// TestH1NoTextBecomesADeadLetter sends texts of every kind that the public API admits in every member that takes text,
+// TestNoTextBecomesADeadLetter sends texts of every kind that the public API admits in every member that takes text,
 // in the values and names of free objects too: all calls count in the figures, the audit log has every change, nothing
 // is a dead letter.
-func TestH1NoTextBecomesADeadLetter(t *testing.T) {
+func TestNoTextBecomesADeadLetter(t *testing.T) {
 	each(t, func(w *harness) {
 		const rounds = 40
 		before := w.deadLetters()

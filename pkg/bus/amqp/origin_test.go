@@ -56,7 +56,7 @@ func encoded(t *testing.T, events ...event.Event) []byte {
 	return body
 }
 
-func TestM10AQueueBelievesOnlyTheRoutingKey(t *testing.T) {
+func TestAQueueBelievesOnlyTheRoutingKey(t *testing.T) {
 	for how, smuggle := range smuggled {
 		t.Run(how, func(t *testing.T) {
 			address := testkit.AMQP(t)
@@ -80,7 +80,7 @@ func TestM10AQueueBelievesOnlyTheRoutingKey(t *testing.T) {
 	}
 }
 
-func TestM10AWatchBelievesOnlyTheRoutingKey(t *testing.T) {
+func TestAWatchBelievesOnlyTheRoutingKey(t *testing.T) {
 	for how, smuggle := range smuggled {
 		t.Run(how, func(t *testing.T) {
 			address := testkit.AMQP(t)

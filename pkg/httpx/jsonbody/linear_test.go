@@ -57,9 +57,9 @@ func numbered(format string, n int) string {
 	return out.String() + fmt.Sprintf(format, n)
 }
 
-// TestC1WorkIsLinear counts the bytes that the work allocates, as it happens before the caller is known: a text twice
+// TestWorkIsLinear counts the bytes that the work allocates, as it happens before the caller is known: a text twice
 // as long may take about twice as many, and none takes many times its length.
-func TestC1WorkIsLinear(t *testing.T) {
+func TestWorkIsLinear(t *testing.T) {
 	const size = 100_000
 	for name, text := range worstTexts {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func workOf(text string) int {
 }
 
 // The cost that the test above cannot see: a problem is told by its path, so problems past the last one shown get none.
-func TestC1ProblemsPastTheLastAreNotLookedUp(t *testing.T) {
+func TestProblemsPastTheLastAreNotLookedUp(t *testing.T) {
 	d := decoder{text: openText([]byte(object("a", "1"))), noted: MaxProblems}
 	for range 3 {
 		if _, err := d.ReadToken(); err != nil {

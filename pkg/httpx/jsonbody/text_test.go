@@ -15,7 +15,7 @@ type named struct {
 	Name  string           `json:"name"`
 }
 
-func TestC8IdentifiersAreTrimmed(t *testing.T) {
+func TestIdentifiersAreTrimmed(t *testing.T) {
 	for given, want := range map[string]string{
 		`K`: "K", `K\r\n`: "K", `\nK`: "K", `\tK\u000b`: "K", ` K `: "K", "\u00a0K\u3000": "K",
 		"\u200bK\ufeff": "K", `\ufeffK\u200e`: "K", "K\u2060\u00ad": "K", "\u2028K\u0085": "K",
@@ -35,7 +35,7 @@ func TestC8IdentifiersAreTrimmed(t *testing.T) {
 	}
 }
 
-func TestC8OtherTextIsNot(t *testing.T) {
+func TestOtherTextIsNotTrimmed(t *testing.T) {
 	var got named
 	if err := Decode([]byte(`{"name":" x\u200b"}`), &got); err != nil || got.Name != " x\u200b" {
 		t.Errorf("got %q, %v", got.Name, err)
@@ -47,7 +47,7 @@ func TestC8OtherTextIsNot(t *testing.T) {
 	}
 }
 
-func TestC10DateAsAnEnd(t *testing.T) {
+func TestDateAsAnEnd(t *testing.T) {
 	type dates struct {
 		Start time.Time           `json:"starts_at"`
 		End   *time.Time          `json:"expires_at" time:"end"`
@@ -71,7 +71,7 @@ func TestC10DateAsAnEnd(t *testing.T) {
 		"1999-12-31T23:59:59Z"} {
 		fields := fieldsOf(t, Decode([]byte(`{"expires_at":"`+zero+`","maintenance_until":"`+zero+`"}`), &got))
 		if fields["expires_at"] != badEnd || fields["maintenance_until"] != badEnd {
-			t.Errorf("C2: %s: got %v", zero, fields)
+			t.Errorf("%s: got %v", zero, fields)
 		}
 	}
 	if got = (dates{}); Decode([]byte(`{"expires_at":null,"maintenance_until":null}`), &got) != nil || got.End != nil ||
@@ -93,7 +93,7 @@ func (settable) Unsettable() map[string]string {
 	return map[string]string{"is_active": "", "expires_in_days": "send expires_at"}
 }
 
-func TestC3UnknownMembers(t *testing.T) {
+func TestUnknownMembers(t *testing.T) {
 	for in, want := range map[string]map[string]string{
 		`{"max_devices":1,"metadata":{"any":{"thing":1}},"free":{"more":"x"}}`: nil,
 		`{"max_device":1}`: {"max_device": "is unknown; did you mean max_devices?"},

@@ -18,8 +18,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// P8: what net/http refuses before any handler has the documented shape, too.
-func TestP8ErrorsOfTheServerItself(t *testing.T) {
+// What net/http refuses before any handler has the documented shape, too.
+func TestErrorsOfTheServerItself(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Connection", "close")

@@ -42,7 +42,7 @@ var headers = map[string][]string{
 // Check runs the checks as subtests. Each comes from addresses of its own, private ones, where a proxy that nobody
 // named may be.
 func Check(t *testing.T, r Route) {
-	t.Run("M4: after too many guesses the right one is not answered", func(t *testing.T) { r.guess(t, "10.4.0.1:1") })
+	t.Run("after too many guesses the right one is not answered", func(t *testing.T) { r.guess(t, "10.4.0.1:1") })
 	t.Run("what was good lately passes while others fail", func(t *testing.T) { r.goodLately(t, "10.4.0.2:1") })
 	if r.Ended != nil {
 		t.Run("what has ended is no guess", func(t *testing.T) { r.ended(t, "10.4.0.3:1") })
@@ -50,7 +50,9 @@ func Check(t *testing.T, r Route) {
 	i := 0
 	for name, values := range headers {
 		i++
-		t.Run("M3: "+name, func(t *testing.T) { r.forwarded(t, fmt.Sprintf("10.3.0.%d:1", i), name, values) })
+		t.Run("guesses are limited whatever "+name+" says", func(t *testing.T) {
+			r.forwarded(t, fmt.Sprintf("10.3.0.%d:1", i), name, values)
+		})
 	}
 	if !r.InBody {
 		t.Run("not once", func(t *testing.T) { r.notOnce(t, "10.5.0.1:1") })

@@ -53,7 +53,7 @@ var caches = []mutant{
 		breaks: "a token that was verified once is good without its key",
 		dir:    "pkg/token",
 		edit:   drop("v.stands("),
-		pkg:    "./pkg/token", tests: "TestM12RememberedTokensEndWithTheirKey",
+		pkg:    "./pkg/token", tests: "TestRememberedTokensEndWithTheirKey",
 	},
 }
 
@@ -110,7 +110,7 @@ var credentials = []mutant{
 		dir:    "pkg/guard",
 		in:     "limited",
 		edit:   replace("!credential.made", "false"),
-		pkg:    "./pkg/guard", tests: "TestM4TheRightGuessIsNotAnsweredEither",
+		pkg:    "./pkg/guard", tests: "TestTheRightGuessIsNotAnsweredEither",
 	},
 	{
 		name:   "role-unchecked",
@@ -132,7 +132,7 @@ var credentials = []mutant{
 		dir:    "pkg/rpc",
 		in:     "admit",
 		edit:   never("g.callers["),
-		pkg:    licenseAPI, tests: "TestM9WhoMayAskWhat",
+		pkg:    licenseAPI, tests: "TestWhoMayAskWhat",
 	},
 	{
 		name:   "actor-by-anybody",
@@ -140,7 +140,7 @@ var credentials = []mutant{
 		dir:    "pkg/rpc",
 		in:     "admit",
 		edit:   never("callers, claims.Issuer"),
-		pkg:    licenseAPI, tests: "TestM9WhoMayAskWhat",
+		pkg:    licenseAPI, tests: "TestWhoMayAskWhat",
 	},
 	{
 		name:   "service-speaks-for-another",

@@ -137,7 +137,7 @@ var events = []mutant{
 		breaks: "a message brings an event that its publisher may not publish",
 		dir:    "pkg/bus/amqp",
 		edit:   never("e.Type != key"),
-		pkg:    amqpTests, tests: "TestM10AQueueBelievesOnlyTheRoutingKey",
+		pkg:    amqpTests, tests: "TestAQueueBelievesOnlyTheRoutingKey",
 	},
 	{
 		name:   "anyone-publishes",

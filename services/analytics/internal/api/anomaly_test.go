@@ -149,7 +149,7 @@ func TestDetectFindsTheSame(t *testing.T) {
 		if diff := cmp.Diff(before["anomalies"], after["anomalies"]); diff != "" {
 			t.Errorf("asked again, the anomalies differ (-first +second):\n%s", diff)
 		}
-		// A date as an end is valid through its day (C10), and nobody looks into the future.
+		// A date as an end is valid through its day, and nobody looks into the future.
 		today := k.call("POST", "/licenses/"+id+"/anomalies/detect", "").body
 		for _, to := range []string{k.clock.Now().Format(time.DateOnly), "2999-12-31"} {
 			through := k.call("POST", "/licenses/"+id+"/anomalies/detect", `{"to": "`+to+`"}`).body

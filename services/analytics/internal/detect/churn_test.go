@@ -71,10 +71,10 @@ func churnStories() []story {
 			}
 			return s
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "offline token"},
-		{"C12: a seat handed round in the first minute, no geo data", func() *scenario {
+		{"a seat handed round in the first minute, no geo data", func() *scenario {
 			return handedRound(func(i int) where { return where{ip: fmt.Sprintf("203.%d.113.7", i)} })
 		}, map[Kind]Severity{DeviceChurn: SeverityCritical}, "replaced devices in 24 hours"},
-		{"C12: the same from one network may be an installer under test", func() *scenario {
+		{"the same from one network may be an installer under test", func() *scenario {
 			return handedRound(func(int) where { return where{ip: "198.51.100.9"} })
 		}, nil, ""},
 

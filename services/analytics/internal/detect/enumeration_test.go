@@ -71,7 +71,7 @@ func addressStories() []addressStory {
 		{"guesser that finds a key", func() []Observation {
 			return append(each(15, 10, one)(), success(200, "guesser", ip))
 		}, SeverityCritical},
-		{"A1: guesser who shows a good key after every fifth guess", func() (obs []Observation) {
+		{"guesser who shows a good key after every fifth guess", func() (obs []Observation) {
 			for i := range 60 {
 				for k := range 5 {
 					obs = append(obs, guess(i*60+k*10, fmt.Sprintf("key-%d-%d", i, k), "guesser", ip))
@@ -80,7 +80,7 @@ func addressStories() []addressStory {
 			}
 			return obs
 		}, SeverityCritical},
-		{"A1: guesser who moves a seat on after every fifth guess", func() (obs []Observation) {
+		{"guesser who moves a seat on after every fifth guess", func() (obs []Observation) {
 			for i := range 80 {
 				hw := fmt.Sprint("seat-", i)
 				for k := range 5 {
@@ -129,8 +129,8 @@ func addressStories() []addressStory {
 			return obs
 		}, ""},
 		{"help desk tries nine keys over a day", each(9, 3600, one), ""},
-		{"A1: guesser in a private network who says to be a proxy", proxied(each(200, 5, one)), SeverityMedium},
-		{"A1: 45 clients that mistype behind a proxy that nobody named",
+		{"guesser in a private network who says to be a proxy", proxied(each(200, 5, one)), SeverityMedium},
+		{"45 clients that mistype behind a proxy that nobody named",
 			proxied(each(45, 60, func(i int) string { return fmt.Sprint("pc-", i) })), ""},
 		{"known license with many failures", func() (obs []Observation) {
 			for i := range 100 {

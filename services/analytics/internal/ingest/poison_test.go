@@ -22,8 +22,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// TestH1PoisonCostsOnlyItself demands one commit for a batch in which one event of a hundred cannot be stored.
-func TestH1PoisonCostsOnlyItself(t *testing.T) {
+// TestPoisonCostsOnlyItself demands one commit for a batch in which one event of a hundred cannot be stored.
+func TestPoisonCostsOnlyItself(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		s, counting := &script{}, r.counting()
 		var events []event.Event
@@ -115,9 +115,9 @@ func TestRepeatedEventsAreCheap(t *testing.T) {
 	})
 }
 
-// TestH1EveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends
+// TestEveryTextIsTakenIn fills every text member of every event with texts that the public API admits, and sends
 // them the way that events go: none is rejected, all are counted.
-func TestH1EveryTextIsTakenIn(t *testing.T) {
+func TestEveryTextIsTakenIn(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		random, total, counting := rand.New(rand.NewPCG(7, 1)), 0, r.counting()
 		for round := range 20 {
@@ -147,8 +147,8 @@ func TestH1EveryTextIsTakenIn(t *testing.T) {
 	})
 }
 
-// TestM6SessionDataIsNotKept: a heartbeat's 4 KiB from its device are not in the log, whatever they look like.
-func TestM6SessionDataIsNotKept(t *testing.T) {
+// TestSessionDataIsNotKept: a heartbeat's 4 KiB from its device are not in the log, whatever they look like.
+func TestSessionDataIsNotKept(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		s := &script{}
 		for _, data := range []any{body{"a": strings.Repeat("x", 4000)},

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestC11Placeholders(t *testing.T) {
+func TestPlaceholdersOfHardwareIDs(t *testing.T) {
 	for _, id := range []string{
 		"None", "null", "undefined", "NIL", "Default string", "default_string", "To be filled by O.E.M.",
 		"To Be Filled By OEM", "System Serial Number",
@@ -28,8 +28,9 @@ func TestC11Placeholders(t *testing.T) {
 	}
 }
 
-// TestC11NewDevicesOnly: a device that exists under a placeholder goes on, a new one does not come in by any way.
-func TestC11NewDevicesOnly(t *testing.T) {
+// TestPlaceholdersAreRefusedForNewDevicesOnly: a device that exists under a placeholder goes on, a new one does not
+// come in by any way.
+func TestPlaceholdersAreRefusedForNewDevicesOnly(t *testing.T) {
 	ch := license()
 	ch.Devices["None"] = &Device{ID: "d9", LicenseID: "l", HardwareID: "None"}
 	for hardwareID, want := range map[string]error{"None": nil, "null": ErrHardwareIDNotUnique} {

@@ -50,8 +50,8 @@ func TestNormalizeKey(t *testing.T) {
 	}
 }
 
-// TestC8KeysAsTheyArrive: what mail programs, word processors, terminals and input methods make of a key.
-func TestC8KeysAsTheyArrive(t *testing.T) {
+// TestKeysAsTheyArrive: what mail programs, word processors, terminals and input methods make of a key.
+func TestKeysAsTheyArrive(t *testing.T) {
 	const own, brought = "LIC-7Q2M0V9KXT41", "acme-pro-ölweide-12"
 	forms := map[string]string{"full-width": "ＬＩＣ－７Ｑ２Ｍ０Ｖ９ＫＸＴ４１", "full-width, small": "ｌｉｃ－７ｑ２ｍ０ｖ９ｋｘｔ４１",
 		"soft hyphen": "LIC-7Q2M\u00ad0V9KXT41", "zero width within": "LIC-7Q2M\u200b0V9K\u2060XT41",
@@ -103,7 +103,7 @@ func TestImportedKeys(t *testing.T) {
 	}
 }
 
-func TestL1MaskedKeys(t *testing.T) {
+func TestMaskedKeys(t *testing.T) {
 	for key, want := range map[string]string{
 		"LIC-7Q2M0V9KXT41": "LIC-7Q2M********",
 		"lic7q2m0v9kxt41":  "LIC-7Q2M********",

@@ -55,8 +55,8 @@ func (u under) rotate(ctx context.Context, progress func()) error {
 
 func (u under) start() error { return keys(u.t, u.d, u.keys...).Start(u.t.Context()) }
 
-// TestH2AProcessWithoutAMasterKeyCannotTell: what it does not find may be under the key that it lacks.
-func TestH2AProcessWithoutAMasterKeyCannotTell(t *testing.T) {
+// TestAProcessWithoutAMasterKeyCannotTell: what it does not find may be under the key that it lacks.
+func TestAProcessWithoutAMasterKeyCannotTell(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		const known, nobodys = "BROUGHT-ALONG-1", "BROUGHT-ALONG-2"
 		if err := (under{t, d, []byte{1}}).bring(known); err != nil {
@@ -81,8 +81,8 @@ func TestH2AProcessWithoutAMasterKeyCannotTell(t *testing.T) {
 	})
 }
 
-// TestH2MasterKeyRollsReplicaByReplica walks the documented steps with two processes, one of them always a step behind.
-func TestH2MasterKeyRollsReplicaByReplica(t *testing.T) {
+// TestMasterKeyRollsReplicaByReplica walks the documented steps with two processes, one of them always a step behind.
+func TestMasterKeyRollsReplicaByReplica(t *testing.T) {
 	steps := [][]byte{{1}, {1, 2}, {2, 1}, {2}}
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		var made []string
@@ -120,8 +120,8 @@ func TestH2MasterKeyRollsReplicaByReplica(t *testing.T) {
 	})
 }
 
-// TestH2OneKeyBroughtTwiceWhileMasterKeysChange: the unique index sees the hashes of one master key only.
-func TestH2OneKeyBroughtTwiceWhileMasterKeysChange(t *testing.T) {
+// TestOneKeyBroughtTwiceWhileMasterKeysChange: the unique index sees the hashes of one master key only.
+func TestOneKeyBroughtTwiceWhileMasterKeysChange(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
 		if err := (under{t, d, []byte{1, 2}}).start(); err != nil {
 			t.Fatal(err)

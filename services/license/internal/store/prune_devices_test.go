@@ -11,9 +11,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// TestM7DevicesThatLeftAreForgotten: of many that took a seat in turn the newest thousand stay, and those that may
+// TestDevicesThatLeftAreForgotten: of many that took a seat in turn the newest thousand stay, and those that may
 // still run offline; of few, those of the last year. A device with a seat stays.
-func TestM7DevicesThatLeftAreForgotten(t *testing.T) {
+func TestDevicesThatLeftAreForgotten(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		many, few := create(t, r, seats(2)).License.ID, create(t, r, seats(2))
 		left := func(licenseID, hardwareID string, at time.Time, offline any) {

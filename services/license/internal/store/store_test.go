@@ -685,9 +685,9 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 	})
 }
 
-// TestC13WhatADeviceSaysOfItself: the last word of each member counts, what is left out stays, and what is known is not
+// TestWhatADeviceSaysOfItself: the last word of each member counts, what is left out stays, and what is known is not
 // written.
-func TestC13WhatADeviceSaysOfItself(t *testing.T) {
+func TestWhatADeviceSaysOfItself(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := create(t, r, seats(2))
 		activated, err := r.Activate(t.Context(), made.Key,

@@ -31,8 +31,8 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 func Run(t *testing.T, open func(t *testing.T) (s Store, events func() int)) {
 	for name, test := range map[string]func(*testing.T, Store, func() int){
 		"keys": keys, "rotate": rotate, "revoke once": revokeOnce, "families": families,
-		"C7: lost answers": lostAnswers,
-		"C7: one chain":    oneChain, "M6: forgotten": forgotten, "revoked family": revokedFamily,
+		"lost answers": lostAnswers,
+		"one chain":    oneChain, "forgotten": forgotten, "revoked family": revokedFamily,
 		"signing keys": signingKeys, "one first key": oneFirstKey,
 	} {
 		t.Run(name, func(t *testing.T) {
