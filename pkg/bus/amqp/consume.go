@@ -15,7 +15,7 @@ import (
 // maxPrefetch is the largest that the protocol knows.
 const maxPrefetch = 1<<16 - 1
 
-var errCancelled = errors.New("the broker ended the subscription: the queue has gone, or the link was lost")
+var errCanceled = errors.New("the broker ended the subscription: the queue has gone, or the link was lost")
 
 // Consume implements bus.Bus.
 func (b *Bus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
@@ -139,7 +139,7 @@ func collect(ctx context.Context, deliveries <-chan amqp091.Delivery, batches ch
 			return nil
 		case d, more := <-deliveries:
 			if !more {
-				return errCancelled
+				return errCanceled
 			}
 			r := open(d, q.Types)
 			batch, size = append(batch, r), size+max(1, len(r.events))

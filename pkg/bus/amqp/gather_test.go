@@ -43,7 +43,7 @@ func TestGatheringEndsWithTheSubscription(t *testing.T) {
 	batches, ended := gather(t.Context(), deliveries, bus.Queue{BatchSize: 3, BatchWait: time.Hour})
 	deliveries <- amqp091.Delivery{}
 	close(deliveries)
-	if _, open := <-batches; open || !errors.Is(<-ended, errCancelled) {
+	if _, open := <-batches; open || !errors.Is(<-ended, errCanceled) {
 		t.Error("a lost subscription goes on")
 	}
 }

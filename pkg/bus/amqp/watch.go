@@ -68,7 +68,7 @@ func (b *Bus) watch(ctx context.Context, conn *amqp091.Connection, w *watcher) e
 			return ctx.Err()
 		case d, more := <-deliveries:
 			if !more {
-				return errCancelled
+				return errCanceled
 			}
 			w.receive(d)
 		case <-check.C:

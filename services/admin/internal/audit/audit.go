@@ -52,7 +52,7 @@ type Filter struct {
 	Page, PerPage int
 }
 
-// NewEntry is the entry of a recorded change that travelled as the event id and happened at the time at. An error means
+// NewEntry is the entry of a recorded change that traveled as the event id and happened at the time at. An error means
 // that no later attempt can succeed.
 func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error) {
 	if uuid.Validate(id) != nil {

@@ -114,7 +114,7 @@ func (a *API) judge(c *gin.Context) error {
 	if err := wrong.Err(); err != nil {
 		return err
 	}
-	j := usage.Judgement{Status: r.Status.Pointer(), Note: r.Note.Pointer()}
+	j := usage.Judgment{Status: r.Status.Pointer(), Note: r.Note.Pointer()}
 	judged, err := a.Anomalies.Judge(c.Request.Context(), actor(c), c.Param("anomaly_id"), j)
 	if err != nil {
 		return err

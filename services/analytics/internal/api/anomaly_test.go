@@ -190,7 +190,7 @@ func TestJudge(t *testing.T) {
 		k.call("PATCH", "/anomalies/"+anomaly, `{"status": "false_positive"}`) // changes nothing
 		k.call("PATCH", "/anomalies/"+anomaly, `{"status": "open"}`)
 		if now := risk(); now < was {
-			t.Errorf("risk %v after the judgement was taken back, %v before it", now, was)
+			t.Errorf("risk %v after the judgment was taken back, %v before it", now, was)
 		}
 		var entries []string
 		for _, e := range k.published(eventsv1.TypeAuditRecorded, "license:"+id) {

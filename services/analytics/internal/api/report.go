@@ -115,7 +115,7 @@ func csvRow(l *usage.LicenseUsage) []string {
 	}
 	return []string{
 		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices), limit,
-		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilisation, 'f', -1, 64), csvTime(l.LastSeen),
+		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilization, 'f', -1, 64), csvTime(l.LastSeen),
 		strconv.Itoa(l.RiskScore), count(l.Anomalies), csvTime(l.ExpiresAt),
 	}
 }

@@ -136,7 +136,7 @@ func sharingStories() []story {
 			}
 			return s
 		}, nil, ""},
-		{"traveller", func() *scenario {
+		{"traveler", func() *scenario {
 			s := licensed(1)
 			s.works(0, 5, "laptop", berlin)
 			for i, w := range []where{madrid, paris, tokyo, munich, tokyo, berlin} {

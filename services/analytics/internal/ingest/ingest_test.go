@@ -134,7 +134,7 @@ func TestMonth(t *testing.T) {
 			Devices:         2,
 			Validations:     80,
 			Failures:        3,
-			SeatUtilisation: 0.3333,
+			SeatUtilization: 0.3333,
 		}) {
 			t.Errorf("report totals: %+v", totals)
 		}

@@ -199,7 +199,7 @@ func (r *pageRow) usage(days []usage.DeviceDay) usage.LicenseUsage {
 		Devices:        usage.DistinctDevices(days),
 		MaxDevices:     usage.Limit(r.MaxDevices),
 		PeakConcurrent: usage.Peak(days),
-		Utilisation:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
+		Utilization:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
 		LastSeen:       r.LastSeen.orNil(),
 		RiskScore:      r.RiskScore,
 		Anomalies:      r.Anomalies,

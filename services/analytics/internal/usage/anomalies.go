@@ -33,7 +33,7 @@ func (a *Anomalies) List(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
 }
 
 // Judge notes what by says about an anomaly.
-func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgement) (*Anomaly, error) {
+func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgment) (*Anomaly, error) {
 	id, ok := canonical(id)
 	if !ok {
 		return nil, ErrAnomalyNotFound

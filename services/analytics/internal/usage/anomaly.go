@@ -210,13 +210,13 @@ type Cursor struct {
 	ID         string
 }
 
-// Judgement is what a person says about an anomaly; nil members stay as they are.
-type Judgement struct {
+// Judgment is what a person says about an anomaly; nil members stay as they are.
+type Judgment struct {
 	Status, Note *string
 }
 
 // judge notes what a person says, and returns its entry of the audit log, nil when it changes nothing.
-func (a *Anomaly) judge(by *rpcv1.Actor, j Judgement, now time.Time) *eventsv1.AuditRecorded {
+func (a *Anomaly) judge(by *rpcv1.Actor, j Judgment, now time.Time) *eventsv1.AuditRecorded {
 	before, after := map[string]string{"anomaly_id": a.ID}, map[string]string{"anomaly_id": a.ID}
 	change := func(member string, value, to *string) {
 		if to != nil && *to != *value {

@@ -29,7 +29,7 @@ type Report struct {
 	NextCursor  *string          `json:"next_cursor"`
 }
 
-// Totals are the figures of a report. Active licenses were used in the window, idle ones not; SeatUtilisation is the
+// Totals are the figures of a report. Active licenses were used in the window, idle ones not; SeatUtilization is the
 // share of the seats of usable, limited licenses that is taken now, from 0 to 1, or more where limits were lowered.
 type Totals struct {
 	Licenses        int64   `json:"licenses"`
@@ -38,11 +38,11 @@ type Totals struct {
 	Devices         int64   `json:"devices"`
 	Validations     int64   `json:"validations"`
 	Failures        int64   `json:"failures"`
-	SeatUtilisation float64 `json:"seat_utilisation"`
+	SeatUtilization float64 `json:"seat_utilisation"` // the API spells it so
 }
 
-// LicenseUsage is one license's line of a report. MaxDevices is null, and Utilisation 0, where the number
-// of devices is not limited; else Utilisation is the share of the seats taken now. Anomalies counts those open.
+// LicenseUsage is one license's line of a report. MaxDevices is null, and Utilization 0, where the number
+// of devices is not limited; else Utilization is the share of the seats taken now. Anomalies counts those open.
 type LicenseUsage struct {
 	LicenseID      string     `json:"license_id"`
 	CustomerID     string     `json:"customer_id"`
@@ -51,7 +51,7 @@ type LicenseUsage struct {
 	Devices        int64      `json:"devices"`
 	MaxDevices     *int       `json:"max_devices"`
 	PeakConcurrent int        `json:"peak_concurrent"`
-	Utilisation    float64    `json:"utilisation"`
+	Utilization    float64    `json:"utilisation"` // the API spells it so
 	LastSeen       *time.Time `json:"last_seen"`
 	RiskScore      int        `json:"risk_score"`
 	Anomalies      int64      `json:"anomalies"`
@@ -113,7 +113,7 @@ func newReport(q ReportQuery, f *ReportFacts) *Report {
 		DataQuality: quality(q.Window, f.Events, f.FirstEventAt),
 	}
 	r.Totals.Idle = r.Totals.Licenses - r.Totals.Active
-	r.Totals.SeatUtilisation = Share(f.SeatsTaken, f.Seats)
+	r.Totals.SeatUtilization = Share(f.SeatsTaken, f.Seats)
 	if len(f.Licenses) == q.Limit && q.Limit > 0 {
 		r.NextCursor = &f.Licenses[q.Limit-1].LicenseID
 	}

@@ -128,10 +128,10 @@ func unlimitedSeats(t *testing.T, s *consumer) {
 		t.Errorf("%d of %d seats taken, want 3 of 4", facts.SeatsTaken, facts.Seats)
 	}
 	limited, unlimited := facts.Licenses[0], facts.Licenses[1]
-	if limited.MaxDevices == nil || *limited.MaxDevices != 4 || limited.Utilisation != 0.75 {
+	if limited.MaxDevices == nil || *limited.MaxDevices != 4 || limited.Utilization != 0.75 {
 		t.Errorf("the limited license: %+v", limited)
 	}
-	if unlimited.MaxDevices != nil || unlimited.Utilisation != 0 {
+	if unlimited.MaxDevices != nil || unlimited.Utilization != 0 {
 		t.Errorf("the unlimited license: %+v", unlimited)
 	}
 }
