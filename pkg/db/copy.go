@@ -12,6 +12,8 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // Copy is the file of a SQLite database, and the new file that it is copied to.
@@ -57,13 +59,8 @@ func snapshotsOf(ctx context.Context, copies []Copy) (snapshots, error) {
 			return all, errors.Join(err, locks.close())
 		}
 		err = errors.Join(err, locks.close())
-		if sqliteCode(err)&0xff != codes.SQLITE_BUSY {
+		if sqliteCode(err)&0xff != codes.SQLITE_BUSY || clock.Sleep(ctx, copyRetry) != nil {
 			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(copyRetry):
 		}
 	}
 }

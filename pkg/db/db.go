@@ -20,6 +20,7 @@ import (
 	"gorm.io/gorm/logger"
 	codes "modernc.org/sqlite/lib"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
@@ -180,12 +181,10 @@ func (d *DB) Await(ctx context.Context) error {
 		if try%perLine == 1 {
 			d.log.WarnContext(ctx, "waiting for the database", "address", d.address, "tries", try, "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if clock.Sleep(ctx, pause) != nil {
 			return fmt.Errorf("the database at %s did not answer in %d tries; check that it runs and that the "+
 				"database URL names it: %w",
 				d.address, try, err)
-		case <-time.After(pause):
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // maxRetries is how often a transaction that the database gave up is run again.
@@ -92,13 +94,8 @@ func retried(ctx context.Context, fn func() error) error {
 	const pause = 20 * time.Millisecond
 	for try := 0; ; try++ {
 		err := fn()
-		if err == nil || try == maxRetries || !IsRetryable(err) {
+		if err == nil || try == maxRetries || !IsRetryable(err) || clock.Sleep(ctx, rand.N(pause<<try)) != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(rand.N(pause << try)):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
@@ -37,11 +38,11 @@ func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger)
 		case err != nil:
 			failures++
 			log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
-			pause(ctx, backoff(failures), nil)
+			_ = clock.Sleep(ctx, backoff(failures))
 		case n < batchSize:
 			failures = 0
-			pause(ctx, pollEvery, o.wake)
-			pause(ctx, gatherFor, nil)
+			await(ctx, pollEvery, o.wake)
+			_ = clock.Sleep(ctx, gatherFor)
 		default:
 			failures = 0 // there is more: go on at once
 		}
@@ -148,8 +149,8 @@ func backoff(failures int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// pause waits for d, less when wake has something or ctx ends.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+// await waits for d, less when wake has something or ctx ends.
+func await(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -143,7 +143,8 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 			return answer, g.check(answer)
 		}
 		again := request.method == http.MethodGet || neverSent(err)
-		if errors.Is(err, errTooLong) || !again || try == maxRetries || !paused(ctx, rand.N(retryPause<<try)) {
+		if errors.Is(err, errTooLong) || !again || try == maxRetries ||
+			clock.Sleep(ctx, rand.N(retryPause<<try)) != nil {
 			return nil, request.failure(err)
 		}
 	}

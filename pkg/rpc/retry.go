@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 const (
@@ -25,7 +27,7 @@ func retried(next connect.UnaryFunc) connect.UnaryFunc {
 		for try := 0; ; try++ {
 			res, err := next(ctx, req)
 			if err == nil || try == maxRetries || !worthRetrying(req.Spec(), err) ||
-				!paused(ctx, rand.N(retryPause<<try)) {
+				clock.Sleep(ctx, rand.N(retryPause<<try)) != nil {
 				return res, err
 			}
 		}
@@ -49,16 +51,4 @@ func worthRetrying(spec connect.Spec, err error) bool {
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// paused waits for d, and tells whether ctx is still good.
-func paused(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -137,7 +137,7 @@ func (r *Recorder) drainAll(ctx context.Context) error {
 			return err
 		}
 		if waiting > 0 {
-			pause(ctx, shortly)
+			_ = clock.Sleep(ctx, shortly)
 			continue
 		}
 		if n, err := r.drainSome(ctx); err != nil || n == 0 {
@@ -209,14 +209,5 @@ func (r *Recorder) settle(ctx context.Context, statement, claim string) {
 	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, claim).Error })
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "a claim on telemetry could not be ended", "error", err)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

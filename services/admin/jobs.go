@@ -7,6 +7,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -55,7 +56,7 @@ func (s *Service) configure(ctx context.Context) error {
 			return err
 		}
 		s.Log.WarnContext(ctx, "the owner key waits for the database", "error", err)
-		if !pause(ctx, retryAfter) {
+		if clock.Sleep(ctx, retryAfter) != nil {
 			return nil
 		}
 	}
@@ -134,14 +135,4 @@ func auditEntry(e event.Event) (audit.Entry, error) {
 		return audit.Entry{}, err
 	}
 	return audit.NewEntry(e.ID, e.Time, &m)
-}
-
-// pause waits for d; it is false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }

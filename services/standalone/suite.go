@@ -234,10 +234,8 @@ func (s *suite) awaitReady(ctx context.Context) error {
 			if err == nil {
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if clock.Sleep(ctx, 10*time.Millisecond) != nil {
 				return err
-			case <-time.After(10 * time.Millisecond):
 			}
 		}
 	}

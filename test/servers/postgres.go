@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // PostgreSQL is a private PostgreSQL server.
@@ -64,14 +66,9 @@ func (p *PostgreSQL) Restart(ctx context.Context) error {
 	defer cancel()
 	for {
 		err := p.serve(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
 		// Sessions of the killed server hold its shared memory for a moment.
-		select {
-		case <-ctx.Done():
+		if err == nil || clock.Sleep(ctx, 200*time.Millisecond) != nil {
 			return err
-		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

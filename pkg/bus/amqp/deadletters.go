@@ -10,6 +10,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see
@@ -172,10 +173,8 @@ func (v *visit) giveBack(ctx context.Context) error {
 		if ready, err := v.count(); err != nil || ready >= v.held {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if clock.Sleep(ctx, 10*time.Millisecond) != nil {
 			return nil
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	return nil // another process is looking at them

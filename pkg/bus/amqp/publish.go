@@ -10,6 +10,7 @@ import (
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
@@ -139,12 +140,10 @@ func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 // of the deleted one, but RabbitMQ (3.10 at least) then drops their messages as seen; after the wait they have been
 // told.
 func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Second):
-		return ask(ctx, conn, func() error { return p.bus.ensure(conn, p.bus.topology) })
+	if err := clock.Sleep(ctx, time.Second); err != nil {
+		return err
 	}
+	return ask(ctx, conn, func() error { return p.bus.ensure(conn, p.bus.topology) })
 }
 
 // wanted tells whether a returned message should have found a queue: a dead letter always, an event when a known queue

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // Attempts and pauses of a call while the service is busy or away.
@@ -61,10 +63,8 @@ func (t *target) send(ctx context.Context, r request) ([]result, error) {
 		if err == nil || !again || try == tries {
 			return results, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
+		if err := clock.Sleep(ctx, wait); err != nil {
+			return nil, err
 		}
 	}
 }

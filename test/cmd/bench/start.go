@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
 	"github.com/latchkey-dev/latchkey/test/suite"
 )
@@ -48,10 +49,8 @@ func (b *bench) startAll(ctx context.Context, processes []*suite.Process) error 
 			}
 			ready.add(float64(took.Microseconds()) / 1000)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(idleFor):
+		if err := clock.Sleep(ctx, idleFor); err != nil {
+			return err
 		}
 		memory.add(residentMB(p.PID()))
 	}
@@ -75,10 +74,8 @@ func startTime(ctx context.Context, p *suite.Process) (time.Duration, error) {
 			if err == nil {
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if clock.Sleep(ctx, time.Millisecond) != nil {
 				return 0, fmt.Errorf("%s is not ready: %w", p.Name, err)
-			case <-time.After(time.Millisecond):
 			}
 		}
 	}

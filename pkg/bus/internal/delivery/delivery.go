@@ -14,6 +14,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
@@ -176,14 +177,7 @@ const (
 // not come in step. It fails only when ctx ends.
 func Pause(ctx context.Context, n int) error {
 	full := min(firstPause<<min(n-1, 10), maxPause)
-	timer := time.NewTimer(full/2 + rand.N(full/2))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return clock.Sleep(ctx, full/2+rand.N(full/2))
 }
 
 // ShortReason makes a reason fit beside a dead letter: not too long, and text that a database takes.

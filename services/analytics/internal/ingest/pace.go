@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
@@ -46,7 +47,7 @@ func (p *Pace) Handle(ctx context.Context, events []event.Event) error {
 	defer p.mu.Unlock()
 	rejected := bus.Rejected{}
 	for done := 0; done < len(events); {
-		if err := pause(ctx, time.Until(p.resume)); err != nil {
+		if err := clock.Sleep(ctx, time.Until(p.resume)); err != nil {
 			return err
 		}
 		n := len(events) - done
@@ -80,18 +81,4 @@ func (p *Pace) handle(ctx context.Context, events []event.Event) error {
 func pauseAfter(worked time.Duration, answered uint64, n int) time.Duration {
 	wanted := min(time.Duration(answered)*pausePerRequest, maxPause*worked)
 	return max(0, min(wanted, time.Duration(n)*time.Second/minRate-worked))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
