@@ -23,8 +23,6 @@ import (
 const (
 	keysKept = 50_000
 	freshFor = time.Minute
-	staleFor = 15 * time.Minute // while the source is away and invalidations still arrive
-	unlinked = 5 * time.Second  // while no invalidations arrive
 )
 
 // Options are what a guard works with.
@@ -46,7 +44,13 @@ type Guard struct {
 
 // NewGuard makes a guard. Let it hear of changes by OnEvent and OnGap.
 func NewGuard(source Source, opts Options) *Guard {
-	bounds := cache.Options{Capacity: keysKept, TTL: freshFor, Stale: staleFor, Unlinked: unlinked, Link: opts.Link}
+	bounds := cache.Options{
+		Capacity: keysKept,
+		TTL:      freshFor,
+		Stale:    cache.PeerAwayFor,
+		Unlinked: cache.UnlinkedFor,
+		Link:     opts.Link,
+	}
 	return &Guard{source: source, opts: opts, keys: cache.New[[32]byte, *Key](bounds, opts.Clock)}
 }
 

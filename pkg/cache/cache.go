@@ -28,6 +28,13 @@ const (
 	retryEvery    = time.Second
 )
 
+const (
+	// UnlinkedFor is how long what a service keeps in memory is used while no invalidations arrive.
+	UnlinkedFor = 5 * time.Second
+	// PeerAwayFor is how long what a peer service answered is used while that service is away.
+	PeerAwayFor = 15 * time.Minute
+)
+
 // Options are the bounds of a cache.
 type Options struct {
 	// Capacity is the number of values kept, by New; Bytes is the memory that they take, by NewSized. The least useful

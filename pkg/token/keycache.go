@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -19,8 +20,6 @@ const (
 	// heard of it.
 	fetchEvery   = 200 * time.Millisecond
 	fetchTimeout = 1500 * time.Millisecond
-	// unlinkedFor is how long keys are trusted while no event can tell of a revocation.
-	unlinkedFor = 5 * time.Second
 )
 
 // KeyEvents are the types of event after which keys held in memory are out of date.
@@ -35,8 +34,8 @@ type KeyCacheOptions struct {
 	Fresh time.Duration
 	// Stale is the age beyond which they do not serve any more; 0 is no bound.
 	Stale time.Duration
-	// Link tells whether the events of KeyEvents arrive. While they do not, keys serve for five seconds. Nil counts
-	// as yes.
+	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor. Nil
+	// counts as yes.
 	Link interface{ Alive() bool }
 }
 
@@ -76,8 +75,8 @@ func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S
 // ends.
 func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 	held := c.held.Load()
-	if held != nil && c.younger(held, c.opts.Stale, unlinkedFor) && (enough == nil || enough(held.keys)) {
-		if !c.younger(held, c.opts.Fresh, unlinkedFor/2) {
+	if held != nil && c.younger(held, c.opts.Stale, cache.UnlinkedFor) && (enough == nil || enough(held.keys)) {
+		if !c.younger(held, c.opts.Fresh, cache.UnlinkedFor/2) {
 			c.join() // those who come later have the benefit
 		}
 		return held.keys, nil

@@ -25,12 +25,12 @@ type Families struct {
 }
 
 // newFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
-// what is known serves 15 minutes.
+// what is known is used for cache.PeerAwayFor.
 func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *Families {
 	return &Families{
 		auth: auth,
 		revoked: cache.New[string, bool](cache.Options{
-			Capacity: 200_000, TTL: 5 * time.Minute, Stale: 15 * time.Minute, Unlinked: 5 * time.Second, Link: link,
+			Capacity: 200_000, TTL: 5 * time.Minute, Stale: cache.PeerAwayFor, Unlinked: cache.UnlinkedFor, Link: link,
 		}, c),
 		void: cache.New[string, bool](cache.Options{Capacity: 200_000, TTL: time.Hour}, c),
 	}

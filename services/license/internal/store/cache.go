@@ -28,9 +28,6 @@ import (
 // validFor is how long the main API lets a validation result be cached. A change of state drops it at once.
 const validFor = 5 * time.Minute
 
-// unlinkedFor is how long an entry may live while no change of state can reach this process.
-const unlinkedFor = 5 * time.Second
-
 // CacheOptions are what a Lookup may keep in memory and for how long.
 type CacheOptions struct {
 	// Bytes bounds the memory of what is kept.
@@ -73,7 +70,7 @@ type seat struct{ licenseID, hardwareID string }
 
 // NewLookup returns an empty lookup.
 func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOptions) *Lookup {
-	state := cache.Options{Bytes: o.Bytes / 4, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link}
+	state := cache.Options{Bytes: o.Bytes / 4, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link}
 	keys := state
 	keys.TTL = time.Hour
 	licenses := state
@@ -86,7 +83,7 @@ func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOpt
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),
 		releases: cache.New[string, map[string]time.Time](cache.Options{
-			Capacity: 100, TTL: validFor, Unlinked: unlinkedFor, Link: o.Link,
+			Capacity: 100, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link,
 		}, c),
 		features: cache.New[string, []string](cache.Options{Capacity: 1000, TTL: keys.TTL}, c),
 	}

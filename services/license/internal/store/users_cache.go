@@ -26,7 +26,7 @@ type Users struct {
 
 // NewUsers returns users that are read when somebody asks. link tells whether changes of them arrive.
 func NewUsers(d *db.DB, c clock.Clock, link interface{ Alive() bool }) *Users {
-	options := cache.Options{Capacity: usersKept, TTL: validFor, Unlinked: unlinkedFor, Link: link}
+	options := cache.Options{Capacity: usersKept, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: link}
 	return &Users{db: d, users: cache.New[string, *licensing.User](options, c)}
 }
 
