@@ -74,8 +74,8 @@ func TestMigrateCreatesAndUsesItsSchemaWhateverTheURLSays(t *testing.T) {
 	}
 }
 
-// TestProgramsOfBeforeStartOnANewerDatabase, unless a migration takes away what they look for.
-func TestProgramsOfBeforeStartOnANewerDatabase(t *testing.T) {
+// TestOlderProgramsStartOnANewerDatabase, unless a migration takes away what they look for.
+func TestOlderProgramsStartOnANewerDatabase(t *testing.T) {
 	const a, b, c = "CREATE TABLE a (n integer)", "CREATE TABLE b (n integer)", "ALTER TABLE a RENAME TO c"
 	for name, tt := range map[string]struct {
 		newest, before db.Migrations
@@ -106,8 +106,8 @@ func TestProgramsOfBeforeStartOnANewerDatabase(t *testing.T) {
 	}
 }
 
-// TestMigrateAddsToTheChecksumsOfBefore: they did not say which programs a schema needs.
-func TestMigrateAddsToTheChecksumsOfBefore(t *testing.T) {
+// TestMigrateAddsToOlderChecksums: they did not say which programs a schema needs.
+func TestMigrateAddsToOlderChecksums(t *testing.T) {
 	eachConfig(t, func(t *testing.T, cfg db.Config) {
 		d := testkit.Open(t, cfg, notes)
 		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
@@ -136,7 +136,7 @@ func TestAFailedMigrationLeavesNothingAndCanBeMended(t *testing.T) {
 	})
 }
 
-// TestMigrateAgainAfterADeadlock: a migration that PostgreSQL gives up, for a program of before whose transaction waits
+// TestMigrateAgainAfterADeadlock: a migration that PostgreSQL gives up, for an older program whose transaction waits
 // for it and has what it waits for, is carried out again, and nothing of the first time is left.
 func TestMigrateAgainAfterADeadlock(t *testing.T) {
 	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t), Schema: "licensing"})

@@ -172,7 +172,7 @@ func TestMakeBySeveralAtOnce(t *testing.T) {
 	wantKept(t, nil, api.secrets)
 }
 
-// wantKept wants the Secrets of before as they were, and peers that know every service.
+// wantKept wants the existing Secrets unchanged, and peers that know every service.
 func wantKept(t *testing.T, before, after map[string]object) {
 	t.Helper()
 	for name, was := range before {

@@ -263,7 +263,7 @@ func TestDropDuringAFetchWins(t *testing.T) {
 		first.Wait()
 		p.publish(nil)
 		if _, err := r.PublicKey(t.Context(), "old"); outcome(err) != "key" {
-			t.Errorf("the set of before the change was kept: %v", err)
+			t.Errorf("the set from before the change was kept: %v", err)
 		}
 	})
 }

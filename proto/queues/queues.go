@@ -32,7 +32,7 @@ func Audit() Queue {
 	return Queue{Name: "admin.audit", Types: []string{eventsv1.TypeAuditRecorded}, MaxBytes: 1 << 30}
 }
 
-// Erasures tells a service whom its logs must forget: auth or admin. It is no part of Audit, which programs of before
+// Erasures tells a service whom its logs must forget: auth or admin. It is no part of Audit, which older programs
 // consume: they would take its events for entries that cannot be read.
 func Erasures(service string) Queue {
 	return Queue{Name: service + ".erasures", Types: []string{eventsv1.TypeCustomerErased}, MaxBytes: 1 << 30}

@@ -123,7 +123,7 @@ func explain(r credential.Revocation) string {
 	if r.New {
 		text += fmt.Sprintf("key %s was made and signs at once\n", r.Signer.ID)
 	} else {
-		text += fmt.Sprintf("key %s signs, as before\n", r.Signer.ID)
+		text += fmt.Sprintf("key %s still signs\n", r.Signer.ID)
 	}
 	return text + "devices get new access tokens by their refresh tokens; " +
 		"offline tokens of the key have to be asked for again\n" +

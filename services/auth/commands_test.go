@@ -77,7 +77,7 @@ func TestCommandsWithAndWithoutABroker(t *testing.T) {
 		}
 		heard := &heardBus{}
 		run(heard, revoke(keys[0].ID), keys[0].ID+" is revoked", "signs at once", "within a second")
-		run(nil, revoke(keys[1].ID), keys[1].ID+" is revoked", "signs, as before")
+		run(nil, revoke(keys[1].ID), keys[1].ID+" is revoked", "still signs")
 		if !slices.Contains(heard.types, "signing_key.rotated") ||
 			!slices.Contains(heard.types, "signing_key.revoked") {
 			t.Errorf("heard of %v", heard.types)

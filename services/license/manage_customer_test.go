@@ -170,7 +170,7 @@ func TestListCustomers(t *testing.T) {
 	})
 }
 
-// TestCustomersOfOlderLicenses: licenses that a program of before made have customers as soon as somebody asks.
+// TestCustomersOfOlderLicenses: licenses that an older program made have customers as soon as somebody asks.
 func TestCustomersOfOlderLicenses(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, id := range []string{"asked", "changed", "put", "listed"} {

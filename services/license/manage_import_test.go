@@ -65,7 +65,7 @@ const wholeRow = `{"license_key":"GF32-XR78-JA2K-LYBU","customer_id":"acme","max
 	"devices":[{"hardware_id":"pc-1","device_name":"Front desk"},{"hardware_id":"pc-2"},
 		{"hardware_id":"old","is_active":false}]}`
 
-// An imported license is one like any other: its key, devices, counters and customer are those of before.
+// An imported license is one like any other: its key, devices, counters and customer are those of the other system.
 func TestImport(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()
@@ -85,7 +85,7 @@ func TestImport(t *testing.T) {
 		}
 		valid := w.post("validate", device("gf32\u2013xr78-ja2k-lybu ", "pc-1"))
 		if valid.body["valid"] != true {
-			t.Errorf("a device of before: %s", valid.raw)
+			t.Errorf("a device of the other system: %s", valid.raw)
 		}
 		w.want(w.post("validate", device("GF32-XR78-JA2K-LYBU", "old")), http.StatusOK, "DEVICE_NOT_ACTIVATED")
 		w.activate("GF32-XR78-JA2K-LYBU", "pc-3")

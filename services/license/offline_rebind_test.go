@@ -40,7 +40,7 @@ func (w *world) held(got, until answer) {
 }
 
 // TestOneSeatServesOneMachineOffline: a device that calls itself otherwise, by its components or without them, gets
-// nothing for use without the server while it holds that of before.
+// nothing for use without the server while it holds the previous one.
 func TestOneSeatServesOneMachineOffline(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.with(`"max_devices":1,"device_match":"any","max_offline_hours":720`)
@@ -70,7 +70,7 @@ func TestOneSeatServesOneMachineOffline(t *testing.T) {
 		}
 		text := []byte(second.body["license_file"].(string))
 		if _, err := file.Verify(text, stolen); !errors.Is(err, file.ErrRevoked) {
-			t.Errorf("the file of before: %v", err)
+			t.Errorf("the previous file: %v", err)
 		}
 		// The device comes back under its new id, and the old one stays on the list.
 		w.want(w.post("activate", says(key, "machine-1", c)), http.StatusCreated, "")

@@ -46,7 +46,7 @@ func TestAdminKeyOfASettingStays(t *testing.T) {
 			t.Errorf("the log does not say that the key is not in force:\n%s", text)
 		}
 		if n := licenses(t, c); n != 1 || c.AdminAPIKey != first.AdminAPIKey || adminKey(t, dir) != first.AdminAPIKey {
-			t.Errorf("%d licenses by another key than the one of before", n)
+			t.Errorf("%d licenses by another key than the previous one", n)
 		}
 	})
 	t.Run("once given", func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestRevokedAdminKeyIsReplaced(t *testing.T) {
 		t.Errorf("the log does not say in a line that there is a new key:\n%s", text)
 	}
 	if n := licenses(t, later); n != 1 || later.AdminAPIKey == first.AdminAPIKey {
-		t.Errorf("%d licenses by the key of before: %v", n, later.AdminAPIKey == first.AdminAPIKey)
+		t.Errorf("%d licenses by the previous key: %v", n, later.AdminAPIKey == first.AdminAPIKey)
 	}
 	stop()
 	last, _, stop := start(t, anyPort(dir))

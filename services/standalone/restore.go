@@ -58,7 +58,7 @@ func restore(_ context.Context, s *suite, args []string, out io.Writer) (err err
 	return err
 }
 
-// requireEmpty refuses a data directory with anything in it, since a log of a database of before would be taken for one
+// requireEmpty refuses a data directory with anything in it, since a log of an earlier database would be taken for one
 // of the restored database. What an interrupted restore left is deleted.
 func (s *settings) requireEmpty() error {
 	interrupted := s.restoring()

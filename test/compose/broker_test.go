@@ -308,7 +308,7 @@ func TestAMissingQueueIsSaidAndComesBack(t *testing.T) {
 	}
 }
 
-// TestDefinitionsLeaveWhatExists: an upgrade imports the definitions over queues of before, which keep their
+// TestDefinitionsLeaveWhatExists: an upgrade imports the definitions over existing queues, which keep their
 // settings and messages.
 func TestDefinitionsLeaveWhatExists(t *testing.T) {
 	c, rabbit := newBroker(t)

@@ -21,7 +21,7 @@ import (
 )
 
 // TestBackupUnderLoad backs up while devices are activated, deletes everything, and restores: whatever was acknowledged
-// before the backup is there, and counted once; tokens and license files of before are good.
+// before the backup is there, and counted once; tokens and license files from before the backup are good.
 func TestBackupUnderLoad(t *testing.T) {
 	each(t, func(w *harness) {
 		backUp, restore := w.directoryBackup()

@@ -203,7 +203,7 @@ func (r *roundRobin) moveRows(n *replacement) {
 	}
 }
 
-// nothingOldOpens demands that the credentials of before the rotations are refused at every replica.
+// nothingOldOpens demands that the credentials from before the rotations are refused at every replica.
 func (r *roundRobin) nothingOldOpens(apiKey string) {
 	r.Helper()
 	refused := func(service, method, path, name, value string) {
@@ -211,7 +211,7 @@ func (r *roundRobin) nothingOldOpens(apiKey string) {
 			r.eventually(func() error { // as long as the grace of the old API key
 				a, err := try(method, url+path, "{}", name, value)
 				if err == nil && a.status != 401 {
-					err = fmt.Errorf("%s of before opens %s%s: %d", name, url, path, a.status)
+					err = fmt.Errorf("previous %s opens %s%s: %d", name, url, path, a.status)
 				}
 				return err
 			})

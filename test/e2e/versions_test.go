@@ -18,7 +18,7 @@ const compatible = "testdata/compatible.md"
 
 // TestPreviousVersionBesideTheNew begins with the oldest compatible version on a database of its own, puts the new one
 // in the place of each process, one after the other in random order, and then the old one again, under load: each state
-// in between is one of a rolling update or of its way back, with the schema of before, one that is migrated while the
+// in between is one of a rolling update or of its way back, with the previous schema, one that is migrated while the
 // old version uses it, and the new one under the old version. No call fails.
 func TestPreviousVersionBesideTheNew(t *testing.T) {
 	w := alone(t, processes)
@@ -84,19 +84,19 @@ func buildCommit(t *testing.T, commit string) (bin string) {
 // beforeTerms is the last commit whose licenses had seats, an end and features, and nothing else.
 const beforeTerms = "1e1bc45"
 
-// TestRollOutOverLicensesOfBefore upgrades a database of the build that knew no terms, process by process with admin
-// last, while both versions work on it: no call fails, and licenses of before are what they were.
-func TestRollOutOverLicensesOfBefore(t *testing.T) {
+// TestUpgradeWithOlderLicenses upgrades a database of the build that knew no terms, process by process with admin
+// last, while both versions work on it: no call fails, and older licenses are what they were.
+func TestUpgradeWithOlderLicenses(t *testing.T) {
 	w := own(t, suite.Options{Bin: buildCommit(t, beforeTerms), Replicas: 2,
 		Settings: []string{"LATCHKEY_ADDRESS_LIMITS=false", "LATCHKEY_TOKEN_RATE_LIMIT=0"}})
-	id, key := w.create(`{"customer_id":"of before","max_devices":1000000,"product":"Photo Lab 2",` +
+	id, key := w.create(`{"customer_id":"older","max_devices":1000000,"product":"Photo Lab 2",` +
 		`"features":["export"]}`)
-	ended, endedKey := w.create(`{"customer_id":"of before"}`)
+	ended, endedKey := w.create(`{"customer_id":"older"}`)
 	w.want(w.admin(http.MethodPatch, "/licenses/"+ended, `{"expires_at":"2020-01-01T00:00:00Z"}`), http.StatusOK, "")
 	w.want(w.license("activate", device(key, "pc")), http.StatusCreated, "")
 
 	r := w.behindGateway()
-	r.again = true // PostgreSQL refuses a "SELECT *" that the build of before prepared, once a column is added
+	r.again = true // PostgreSQL refuses a "SELECT *" that the older build prepared, once a column is added
 	stop := r.load(2, r.journeys(id, key))
 	for _, service := range []string{"analytics", "auth", "license", "admin"} {
 		for _, p := range w.Processes {
@@ -115,7 +115,7 @@ func TestRollOutOverLicensesOfBefore(t *testing.T) {
 	w.usage(id, "activations", active)
 	valid := w.want(w.license("validate", device(key, "pc")), http.StatusOK, "")
 	if valid.body["valid"] != true || fmt.Sprint(valid.body["features"]) != "[export]" {
-		t.Errorf("a license of before: %s", valid.raw)
+		t.Errorf("an older license: %s", valid.raw)
 	}
 	w.want(w.license("validate", device(endedKey, "pc")), http.StatusForbidden, "LICENSE_EXPIRED")
 	for license, want := range map[string]string{
@@ -124,7 +124,7 @@ func TestRollOutOverLicensesOfBefore(t *testing.T) {
 		a := w.want(w.admin(http.MethodGet, "/licenses/"+license, ""), http.StatusOK, "")
 		got := fmt.Sprint(a.body["license_type"], " ", a.body["status"], " ", a.body["product"])
 		if got != want {
-			t.Errorf("a license of before is %s, want %s", got, want)
+			t.Errorf("an older license is %s, want %s", got, want)
 		}
 	}
 }

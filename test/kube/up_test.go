@@ -111,7 +111,7 @@ func TestUpSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestUpLoadsWhatItBuilds: other contents have another tag, or the pods of before would stay.
+// TestUpLoadsWhatItBuilds: other contents have another tag, or the previous pods would stay.
 func TestUpLoadsWhatItBuilds(t *testing.T) {
 	told, out, err := up(t, "dev", completed, "CONTEXT=kind-try")
 	if err != nil {

@@ -188,7 +188,7 @@ func (s *Suite) settings(service string, peers map[string]string) []string {
 	asks := map[string][]string{"auth": {"license"}, "license": {"auth"}, "analytics": {"auth"},
 		"admin": {"auth", "license", "analytics"}}
 	if slices.Contains(s.options.Settings, "LATCHKEY_EDGE=true") {
-		asks["license"] = append(asks["license"], "admin") // builds of before refuse a setting that they do not know
+		asks["license"] = append(asks["license"], "admin") // older builds refuse a setting that they do not know
 	}
 	for _, peer := range asks[service] {
 		settings = append(settings, "LATCHKEY_"+strings.ToUpper(peer)+"_URL="+peers[peer])

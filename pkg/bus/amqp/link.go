@@ -33,8 +33,9 @@ const (
 func now() time.Time { return clock.System{}.Now() }
 
 // link keeps one connection up. The recovery of amqp091 is not used: it does not cover the first connection, revives
-// channels without telling us (an acknowledgment of before is then dropped without an error), and a watch must know of
-// every gap. A connection here lives once; whoever used it takes the next one and declares again what it needs.
+// channels without telling us (an acknowledgment on the earlier channel is then dropped without an error), and a watch
+// must know of every gap. A connection here lives once; whoever used it takes the next one and declares again what it
+// needs.
 type link struct {
 	name, address string
 	config        Config

@@ -45,7 +45,7 @@ func (a *Appliance) rename(ctx context.Context, by *audit.Actor, from, to string
 		was := i.MachineID
 		i.MachineID, i.File = to, nil
 		if i.Cloud == nil {
-			i.SeenAt = a.now() // no file of before names the new id
+			i.SeenAt = a.now() // no earlier file names the new id
 		}
 		if i.Cloud != nil {
 			tell(i.Cloud)

@@ -64,7 +64,7 @@ func trusting(t *testing.T, roots ...ed25519.PublicKey) *fixture {
 func TestAnUpstreamProvesItself(t *testing.T) {
 	vendor, stranger := newIssuer(t), newIssuer(t)
 	good := vendor.sign(file.KindStatement, nil)
-	earlier := good(machine, "a nonce of before")
+	earlier := good(machine, "an earlier nonce")
 	changed := func(change func(*file.Statement)) func(string, string) string {
 		return vendor.sign(file.KindStatement, change)
 	}

@@ -170,7 +170,7 @@ func (a *Account) charge(of Activated, now time.Time) error {
 		if a.Known.Product != of.Product || a.Known.OperatingSystem != of.OperatingSystem {
 			return ErrOtherMaster
 		}
-		if a.Known.LicenseID != of.LicenseID { // the master of before had another, which the old token names
+		if a.Known.LicenseID != of.LicenseID { // the previous master had another, which the old token names
 			a.Known.Token = of.Token
 		}
 		return nil

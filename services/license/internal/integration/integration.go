@@ -91,7 +91,7 @@ type Created struct {
 	Key Key
 	// PublicKeyPEM is the key that checks our answers.
 	PublicKeyPEM string
-	// FormerUntil is when the key of before stops, zero where there was none.
+	// FormerUntil is when the previous key stops, zero where there was none.
 	FormerUntil time.Time
 }
 
@@ -121,7 +121,7 @@ func (s *Integrations) Create(ctx context.Context, by *licensing.Actor, n Wanted
 	return made, err
 }
 
-// Rotate gives an integration another key; the one of before works for the overlap. Errors: ErrNotFound,
+// Rotate gives an integration another key; the previous one works for the overlap. Errors: ErrNotFound,
 // VALIDATION_ERROR, ErrTooMany.
 func (s *Integrations) Rotate(ctx context.Context, by *licensing.Actor, id string, overlapHours int) (Created, error) {
 	if overlapHours < 0 || overlapHours > maxOverlapHours {

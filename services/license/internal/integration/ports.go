@@ -17,7 +17,7 @@ type Store interface {
 	AddIntegration(ctx context.Context, i Integration, k Key, events []proto.Message) error
 	// Integrations reads a part of the integrations that were not deleted, newest first.
 	Integrations(ctx context.Context, span licensing.Span) (licensing.Page[Integration], error)
-	// RotateIntegrationKey adds a key to its integration and ends those of before at a time, unless they end earlier;
+	// RotateIntegrationKey adds a key to its integration and ends the previous ones at a time, unless they end earlier;
 	// ErrNotFound, ErrTooMany.
 	RotateIntegrationKey(
 		ctx context.Context, k Key, until time.Time, events func(*Integration) []proto.Message,

@@ -28,18 +28,18 @@ type KeyChange struct {
 // Rotation is another key for a license.
 type Rotation struct {
 	Key string
-	// Until is when the key of before stops working. Zero is at once, and then all former keys stop.
+	// Until is when the previous key stops working. Zero is at once, and then all former keys stop.
 	Until time.Time
 }
 
 // Rotated is a license that has just got another key.
 type Rotated struct {
 	Created
-	// FormerUntil is when the key of before stops working, zero for at once.
+	// FormerUntil is when the previous key stops working, zero for at once.
 	FormerUntil time.Time
 }
 
-// RotateKey gives a license another key, which works at once; the one of before goes on for the overlap. Seats, leases
+// RotateKey gives a license another key, which works at once; the previous one goes on for the overlap. Seats, leases
 // and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound,
 // ErrVersionMismatch.
 func (s *Licenses) RotateKey(

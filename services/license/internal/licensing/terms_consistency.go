@@ -8,8 +8,8 @@ import (
 
 const neverUsable = "starts_at must be before expires_at, or the license can never be used"
 
-// contradictions notes what cannot be together in terms that a change made of those of before, by public names. What
-// the terms of before contradicted stays: it was admitted once.
+// contradictions notes which members of changed terms contradict one another, by their public names. What
+// was contradictory before the change stays: it was accepted earlier.
 func (t *Terms) contradictions(p map[string]string, before *Terms) {
 	if t.endsBeforeStart() && !(t.StartsAt.Equal(before.StartsAt) && t.ExpiresAt.Equal(before.ExpiresAt)) {
 		p["starts_at"], p["expires_at"] = neverUsable, neverUsable

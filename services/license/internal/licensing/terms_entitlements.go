@@ -58,7 +58,7 @@ func (t *Terms) AllEntitlements() []Entitlement {
 	all := []Entitlement{} // never null
 	for i, code := range t.Features {
 		if slices.Contains(t.Features[:i], code) {
-			continue // licenses of before may have a code twice
+			continue // older licenses may have a code twice
 		}
 		e, _ := t.Entitlement(code)
 		all = append(all, e)

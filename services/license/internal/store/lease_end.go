@@ -134,7 +134,7 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 }
 
 // renameHolder gives a device that is called by another hardware id its leases. One for a session that has a lease
-// under that id as well stays, and ends by itself, as does what is borrowed: its token is for the id of before.
+// under that id as well stays, and ends by itself, as does what is borrowed: its token is for the previous id.
 func (s *Store) renameHolder(tx *gorm.DB, licenseID, from, to string) error {
 	now, err := s.leaseTime(tx)
 	if err != nil {

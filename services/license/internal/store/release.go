@@ -102,7 +102,7 @@ func (s *Store) ChangeReleases(ctx context.Context, product, version string, dec
 	}))
 }
 
-// findRelease finds the release whose version compares equal, nil for none. Databases of before may have several: the
+// findRelease finds the release whose version compares equal, nil for none. Older databases may have several: the
 // one that is written alike comes first.
 func findRelease(tx *gorm.DB, productID, version string) (*catalog.Release, error) {
 	var known []releaseRow

@@ -30,7 +30,7 @@ type licenseRow struct {
 	GroupID           *string
 	Terms             termsRow `gorm:"embedded"`
 	// UsableUntil, PlainTerms and NeedsChecks repeat what the rules say of the license, for statements. PlainTerms is
-	// for those of the program of before, which overwrites it by what it knows of terms.
+	// for those of an older program, which overwrites it by what it knows of terms.
 	UsableUntil        *time.Time
 	PlainTerms         bool
 	NeedsChecks        bool
@@ -138,7 +138,7 @@ func (r *licenseRow) suspension() *licensing.Suspension {
 	return &licensing.Suspension{At: value(r.SuspendedAt), Until: value(r.SuspendedUntil), Reason: r.SuspensionReason}
 }
 
-// unnamedType stands for the type of a license whose vendor named none. It is what the program of before calls every
+// unnamedType stands for the type of a license whose vendor named none. It is what an older program calls every
 // license.
 const unnamedType = "standard"
 

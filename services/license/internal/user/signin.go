@@ -67,7 +67,7 @@ func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	return s.session(u), nil
 }
 
-// ChangePassword replaces the password of a user who knows it, and signs the user in; tokens of before are void.
+// ChangePassword replaces the password of a user who knows it, and signs the user in; earlier tokens are void.
 // Errors: those of SignIn, VALIDATION_ERROR.
 func (s *SignIns) ChangePassword(ctx context.Context, a Attempt, password string) (Session, error) {
 	p := apierr.Fields{}

@@ -4032,7 +4032,7 @@ type LicenseKeyRotated struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// former_key_valid_until is absent where the key of before stopped at once, and all former keys with it.
+	// former_key_valid_until is absent where the previous key stopped at once, and all former keys with it.
 	FormerKeyValidUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=former_key_valid_until,json=formerKeyValidUntil,proto3" json:"former_key_valid_until,omitempty"`
 	Version             int32                  `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
 	License             *License               `protobuf:"bytes,5,opt,name=license,proto3" json:"license,omitempty"`
@@ -4402,7 +4402,7 @@ func (x *IntegrationCreated) GetKind() string {
 	return ""
 }
 
-// IntegrationKeyRotated says that an integration has another key; that of before works for the overlap.
+// IntegrationKeyRotated says that an integration has another key; the previous one works for the overlap.
 type IntegrationKeyRotated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	IntegrationId string                 `protobuf:"bytes,1,opt,name=integration_id,json=integrationId,proto3" json:"integration_id,omitempty"`
