@@ -42,7 +42,7 @@ type Guard struct {
 	keys   *cache.Cache[[32]byte, *Key]
 }
 
-// NewGuard makes a guard. Let it hear of changes by OnEvent and OnGap.
+// NewGuard makes a guard. Let it learn of changes by OnEvent and OnGap.
 func NewGuard(source Source, opts Options) *Guard {
 	bounds := cache.Options{
 		Capacity: keysKept,

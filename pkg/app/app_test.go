@@ -72,7 +72,7 @@ func service(commands ...*cobra.Command) Service {
 	}
 }
 
-// The secrets of these tests are random: production refuses those that stand in the source.
+// The secrets of these tests are random: production refuses those that are in the source.
 var (
 	goodKey  = secret.Secret(rpc.FormatKey(rpc.NewIdentity("test").Key))
 	password = secret.New("")
@@ -165,7 +165,7 @@ func TestWorkThatFailsEndsTheService(t *testing.T) {
 	}
 }
 
-// TestMain lets a test run Main in a process of its own.
+// TestMain lets a test run Main in a separate process.
 func TestMain(m *testing.M) {
 	if os.Getenv("LATCHKEY_TEST_MAIN") != "" {
 		Main(service())

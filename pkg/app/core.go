@@ -75,7 +75,7 @@ type Public struct {
 	CORSOrigins []string
 	// StrictMembers refuses unknown members of requests everywhere.
 	StrictMembers bool
-	// Errors are the writers of errors below paths whose clients expect a form of their own: see httpx.Options.
+	// Errors are the writers of errors below paths whose clients expect their own form: see httpx.Options.
 	Errors map[string]httpx.ErrorWriter
 }
 

@@ -86,7 +86,7 @@ func (b Base) checkTLS() error {
 	return problemOf(&b, &b.TLSCertFile, err)
 }
 
-// requireDatabase is for programs that have no database of their own.
+// requireDatabase is for programs that have no database.
 func (b Base) requireDatabase() error {
 	return required(&b, &b.DatabaseURL, "postgres://user:password@host:5432/name")
 }

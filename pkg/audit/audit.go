@@ -1,5 +1,5 @@
-// Package audit makes the entries of the audit log. Whoever makes a change writes its entry in the transaction of the
-// change, as an event; admin gathers the entries.
+// Package audit makes the entries of the audit log. Anyone who makes a change writes its entry in the transaction of
+// the change, as an event; admin gathers the entries.
 package audit
 
 import (

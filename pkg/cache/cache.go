@@ -104,8 +104,8 @@ func New[K comparable, V any](opts Options, c clock.Clock) *Cache[K, V] {
 }
 
 // NewSized makes an empty cache that is bounded by memory. size is the number of bytes that a key and its value refer
-// to; what the cache itself needs for an entry is added. A value that does not fit at all is returned to whoever
-// fetched it, and not kept.
+// to; what the cache itself needs for an entry is added. A value that does not fit at all is returned to the caller
+// that fetched it, and not kept.
 func NewSized[K comparable, V any](opts Options, c clock.Clock, size func(K, V) int) *Cache[K, V] {
 	return newCache(opts, c, &otter.Options[K, *entry[V]]{
 		MaximumWeight: uint64(max(opts.Bytes, 1)),
@@ -146,8 +146,9 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 	return e.value, true
 }
 
-// Place holds a value of a cache, so that whoever has the place need not look the value up again. It is empty at first,
-// and when the cache lets go of the value, which so takes no more memory than the bound allows. It must not be copied.
+// Place holds a value of a cache, so that anyone who has the place need not look the value up again. It is empty at
+// first, and when the cache lets go of the value, which so takes no more memory than the bound allows. It must not be
+// copied.
 type Place[V any] struct{ entry atomic.Pointer[entry[V]] }
 
 // Hold puts what the cache has for k, if that is fresh, into p, and takes it out of any other place.
@@ -160,7 +161,7 @@ func (c *Cache[K, V]) Hold(k K, p *Place[V]) {
 		other.entry.CompareAndSwap(e, nil)
 	}
 	p.entry.Store(e)
-	// Whoever let go of it meanwhile, or put it elsewhere, may have found p empty.
+	// Anyone who let go of it meanwhile, or put it elsewhere, may have found p empty.
 	if e.loaded.Load() == gone || e.place.Load() != p {
 		p.entry.CompareAndSwap(e, nil)
 	}

@@ -47,7 +47,7 @@ func write(t *testing.T, content string) string {
 	return path
 }
 
-// clean takes the LATCHKEY_ variables of whoever runs the tests away.
+// clean takes the LATCHKEY_ variables of anyone who runs the tests away.
 func clean(t *testing.T) {
 	t.Helper()
 	for _, entry := range os.Environ() {

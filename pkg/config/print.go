@@ -23,7 +23,7 @@ func (s *Settings) Print(w io.Writer) error {
 }
 
 // Markdown writes the table of the settings of dst, a pointer to a struct, without those of embedded structs: these are
-// shared and have a table of their own.
+// shared and have their own table.
 func Markdown(w io.Writer, dst any) error {
 	fields := structFields(reflect.ValueOf(dst).Elem(), false)
 	lines := []string{"| Environment | File key | Flag | Default | What it does |", "|---|---|---|---|---|"}

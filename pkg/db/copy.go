@@ -28,7 +28,8 @@ const copyRetry = 20 * time.Millisecond
 // CopySQLite copies databases as all of them are at one instant, while other programs read and write them: what a
 // program wrote into one before it wrote into another is in the copies in that order. Writers wait until the instant is
 // found, for milliseconds, and not while it is copied. The copies are whole files without a log, which only their owner
-// can read. progress hears of the pages of the copy at hand. After an error the caller removes what has been copied.
+// can read. progress is called with the pages of the copy at hand. After an error the caller removes what has been
+// copied.
 func CopySQLite(ctx context.Context, copies []Copy, progress func(c Copy, done, total int)) (err error) {
 	snapshots, err := snapshotsOf(ctx, copies)
 	defer func() { err = errors.Join(err, snapshots.close()) }()
@@ -65,7 +66,7 @@ func snapshotsOf(ctx context.Context, copies []Copy) (snapshots, error) {
 	}
 }
 
-// beginAll executes statements on a connection of its own to each database.
+// beginAll executes statements on its own connection to each database.
 func beginAll(ctx context.Context, copies []Copy, statements ...string) (all snapshots, err error) {
 	for _, c := range copies {
 		s, err := begin(ctx, c.From, statements...)

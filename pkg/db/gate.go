@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// queueTime is how long a call waits for a connection before it is refused: whoever is let in shall be answered
+	// queueTime is how long a call waits for a connection before it is refused: anyone who is let in shall be answered
 	// within a second.
 	queueTime = 700 * time.Millisecond
 	// maxQueue is how many calls wait at most; the next one is refused at once.
@@ -36,7 +36,7 @@ func newGate(conns int) *gate {
 	return &gate{slots: make(chan struct{}, conns), long: make(chan struct{}, max(1, conns/2))}
 }
 
-// enter waits for a turn; whoever gets it calls leave. The error is apierr.ErrUnavailable.
+// enter waits for a turn; anyone who gets it calls leave. The error is apierr.ErrUnavailable.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < longWork {
 		return g.enterShort(ctx)

@@ -98,7 +98,7 @@ func TestGateKeepsRoomForShortWork(t *testing.T) {
 	})
 }
 
-// TestGateLeavesNothingBehind: whoever gives up while waiting holds nothing.
+// TestGateLeavesNothingBehind: anyone who gives up while waiting holds nothing.
 func TestGateLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(2)

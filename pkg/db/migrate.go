@@ -15,7 +15,7 @@ import (
 // migrateTimeout bounds Migrate when its context has no deadline.
 const migrateTimeout = 5 * time.Minute
 
-// Migrations is a source of schema changes with a history of its own, so that a building block and a service that uses
+// Migrations is a source of schema changes with its own history, so that a building block and a service that uses
 // it number theirs independently.
 type Migrations struct {
 	// Name, of lower-case letters, digits and underscores, is part of the table that keeps the history.

@@ -18,7 +18,7 @@ const maxRetries = 3
 // once. Without a deadline in ctx it has 10 s. An outage comes back as apierr.ErrUnavailable.
 //
 // Where ctx carries a transaction of this database, fn joins it: inside another Tx it shares its fate, and a failure
-// makes the outer one fail as well. Directly inside InUnit it is a step of its own: a failure undoes this step only,
+// makes the outer one fail as well. Directly inside InUnit it is a separate step: a failure undoes this step only,
 // and the unit may go on.
 //
 // fn must use the context and the handle it is given, in one goroutine at a time.
@@ -36,7 +36,7 @@ func (d *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) e
 	}
 }
 
-// attempt is one try of a transaction of its own.
+// attempt is one try of its own transaction.
 func (d *DB) attempt(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) error) error {
 	u := newUnit(ctx, d)
 	defer u.close()

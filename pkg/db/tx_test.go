@@ -256,7 +256,7 @@ func TestDeadlocksResolve(t *testing.T) {
 	})
 }
 
-// A step that is called from within a step by the context of the unit, a mistake, must not hang for ever.
+// A step that is called from within a step by the context of the unit, a mistake, must not hang forever.
 func TestAStepWaitsNoLongerThanItsContext(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		err := d.InUnit(t.Context(), func(unit context.Context) error {

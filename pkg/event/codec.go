@@ -114,7 +114,7 @@ func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
 	}
 }
 
-// kindOfMessage knows that protobuf's own messages have forms of their own in JSON.
+// kindOfMessage knows that protobuf's own messages have their own forms in JSON.
 func kindOfMessage(desc protoreflect.MessageDescriptor) fieldKind {
 	switch {
 	case desc.FullName() == (*timestamppb.Timestamp)(nil).ProtoReflect().Descriptor().FullName():

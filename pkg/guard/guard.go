@@ -52,7 +52,7 @@ type Attempts struct {
 	sweepAt   int64
 }
 
-// New makes a guard that admits limit failures per address within any minute. The limits of the services stand in
+// New makes a guard that admits limit failures per address within any minute. The limits of the services are in
 // pkg/app/clients.go.
 func New(c clock.Clock, limit int) *Attempts {
 	good := otter.Must(&otter.Options[[sha256.Size]byte, int64]{MaximumSize: goodKept})

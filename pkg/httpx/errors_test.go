@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// TestErrorsOfAGroup has a group of paths answer in a form of its own, whoever refuses; the paths beside it are not
+// TestErrorsOfAGroup has a group of paths answer in its own form, whoever refuses; the paths beside it are not
 // touched.
 func TestErrorsOfAGroup(t *testing.T) {
 	text := func(c *gin.Context, e *apierr.Error) { c.String(http.StatusTeapot, "%s|%d", e.Code, e.Kind.Status()) }

@@ -132,7 +132,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// Whoever takes the page's files uncompressed costs one decompression for all.
+// Anyone who takes the page's files uncompressed costs one decompression for all.
 func TestDocsAreUnzippedOnce(t *testing.T) {
 	r := newRig(t, nil)
 	Meta(r.Engine, MetaOptions{Service: "test", OpenAPI: []byte("openapi: 3.1.0")})

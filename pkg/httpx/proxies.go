@@ -91,7 +91,7 @@ func (p proxies) client(r *http.Request) (ip string, own bool) {
 }
 
 // walk goes back from the nearest hop to the first one that is not a trusted proxy; ok is false where the header ends
-// before or is damaged. All header lines count: some proxies add a line of their own instead of extending the client's.
+// before or is damaged. All header lines count: some proxies add their own line instead of extending the client's.
 func (p proxies) walk(nearest netip.Addr, lines []string) (client netip.Addr, ok bool) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {

@@ -132,7 +132,7 @@ func first(routes []*fixedRoute, path string) *fixedRoute {
 	return nil
 }
 
-// unescapeParams unescapes what stands in the places of parameters, where the path was matched as it was sent.
+// unescapeParams unescapes what is in the places of parameters, where the path was matched as it was sent.
 func unescapeParams(c *gin.Context) {
 	if c.Request.URL.RawPath == "" {
 		return

@@ -27,7 +27,7 @@ func routingRig(t *testing.T) *rig {
 	return r
 }
 
-// HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Whoever looks at the path on
+// HEAD is answered wherever GET is, and a slash at the end of a path does no harm. Anyone who looks at the path on
 // the way sees the one that is served.
 func TestHeadAndSlashes(t *testing.T) {
 	r := routingRig(t)

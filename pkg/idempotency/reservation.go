@@ -29,7 +29,7 @@ func leaseFor(ctx context.Context) time.Duration {
 	return longestCall + leaseMargin
 }
 
-// reserve takes the key in a short transaction of its own, so that others see it at once.
+// reserve takes the key in its own short transaction, so that others see it at once.
 func (s *Store) reserve(ctx context.Context, k Key) (reservation, error) {
 	const insert = `INSERT INTO idempotency_keys (scope, key, request, owner, leased_until, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`

@@ -25,7 +25,7 @@ const (
 	// KeySize is the length of a master key in bytes.
 	KeySize = 32
 
-	// NameAt and NameSize are where the name of the master key stands in what Seal returns, in bytes.
+	// NameAt and NameSize are where the name of the master key is in what Seal returns, in bytes.
 	NameAt   = 1
 	NameSize = 8
 

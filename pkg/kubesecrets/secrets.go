@@ -95,7 +95,7 @@ func ofService(service, prefix string) map[string]string {
 	return data
 }
 
-// password stands in URLs as it is.
+// password is in URLs as it is.
 func password() string { return hex.EncodeToString(random()) }
 
 func random() []byte {

@@ -110,7 +110,7 @@ var secretWords = [...]string{
 
 var harmlessEndings = [...]string{"id", "hash", "name", "count", "type", "expiresat", "reason", "file"}
 
-// secretNames are the attribute names seen so far, and whether each names a secret. Names stand in the code, so there
+// secretNames are the attribute names seen so far, and whether each names a secret. Names are in the code, so there
 // are only so many.
 var secretNames sync.Map // string -> bool
 

@@ -80,7 +80,7 @@ func in(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// embedded is the address of IPv4 that stands in a at a byte.
+// embedded is the address of IPv4 that is in a at a byte.
 func embedded(a netip.Addr, at int) netip.Addr {
 	b := a.As16()
 	return netip.AddrFrom4([4]byte(b[at : at+4]))

@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// Failure is what went wrong with a call, for whoever entered the server. It names no address that was found out and no
-// credential.
+// Failure is what went wrong with a call, for anyone who entered the server. It names no address that was found out and
+// no credential.
 type Failure struct {
 	// Reason is one word for programs.
 	Reason string

@@ -20,7 +20,7 @@ const (
 	ProxyUser = "proxy_user"
 )
 
-// Problem is what may not be called: whoever entered it has to enter something else.
+// Problem is what may not be called: anyone who entered it has to enter something else.
 type Problem struct {
 	// Part is one of those that people enter.
 	Part string

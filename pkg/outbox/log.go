@@ -21,7 +21,7 @@ func (o *Outbox) Republish(
 		page   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ?
 			ORDER BY seq LIMIT ?`
 	)
-	// What is written from now on is the relay's: without an end this would run after a busy service for ever.
+	// What is written from now on is the relay's: without an end this would run after a busy service forever.
 	var end struct {
 		Total int
 		Last  int64

@@ -292,7 +292,7 @@ func TestARowThatCommitsLateIsNotLost(t *testing.T) {
 	var early event.Event
 	err := d.Tx(t.Context(), func(ctx context.Context, tx *gorm.DB) (err error) {
 		early, err = o.Add(ctx, tx, "early", noon, &eventsv1.LicenseActivated{})
-		late := add(t, d, o, "late", 1) // a transaction of its own: it commits now
+		late := add(t, d, o, "late", 1) // its own transaction: it commits now
 		testkit.Eventually(t, 30*time.Second, func() error {
 			if diff := cmp.Diff(late, pub.ids()); diff != "" {
 				return errors.New(diff)

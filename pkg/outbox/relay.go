@@ -22,14 +22,14 @@ const (
 	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
 	publishTimeout = 10 * time.Second
 	// gatherFor lets commits come together, because claiming, confirming and committing a batch costs as much as many
-	// events do. It is what a change waits before others can hear of it.
+	// events do. It is what a change waits before others can learn of it.
 	gatherFor      = 25 * time.Millisecond
 	backoffFirst   = 100 * time.Millisecond
 	backoffLongest = 10 * time.Second
 )
 
 // Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many,
-// share the work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, for ever.
+// share the work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, forever.
 func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
 	for failures := 0; ctx.Err() == nil; {
 		n, err := o.relayBatch(ctx, pub)

@@ -91,7 +91,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestSilentPeer: a call on a link that swallows everything ends with the time of its caller, and the next one after
-// the link is back succeeds on a connection of its own.
+// the link is back succeeds on its own connection.
 func TestSilentPeer(t *testing.T) {
 	s := newPeer(t)
 	link := testkit.NewLink(t, strings.TrimPrefix(s.url, "http://"))

@@ -41,7 +41,7 @@ func NewClientOptions(id Identity, audience string) []connect.ClientOption {
 	}
 }
 
-// HTTPClient makes calls through rt; nil is a pooled transport of its own, without proxies.
+// HTTPClient makes calls through rt; nil is a separate pooled transport, without proxies.
 func HTTPClient(rt http.RoundTripper) *http.Client {
 	if rt == nil {
 		rt = &http.Transport{

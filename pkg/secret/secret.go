@@ -48,8 +48,8 @@ const (
 	sumDigits  = 6  // 62^6 > 2^32
 )
 
-// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Whoever sends it
-// did not guess it.
+// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Anyone who sends
+// it did not guess it.
 var ErrEnded = errors.New("the secret was good once and has ended")
 
 // Digits is the number of characters that a made secret has after its prefix.

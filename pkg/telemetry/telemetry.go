@@ -41,7 +41,7 @@ type Config struct {
 	Pub bus.Publisher
 	// Backlog is how many changes of state wait to be published. What was spilled goes after them.
 	Backlog func(ctx context.Context) (int, error)
-	// Log hears of spilling and dropping; nil is silent.
+	// Log records what is spilled and dropped; nil is silent.
 	Log *slog.Logger
 	// MaxBatch is how many events are published at once: 500, which is also the most.
 	MaxBatch int

@@ -1,4 +1,4 @@
-// Package testkit gives tests real databases and brokers of their own, and ways to wait without sleeping.
+// Package testkit gives tests real databases and their own brokers, and ways to wait without sleeping.
 //
 // A server comes from the environment: LATCHKEY_TEST_DATABASE_URL (a PostgreSQL role that may create databases),
 // LATCHKEY_TEST_AMQP_URL, and LATCHKEY_TEST_AMQP_MANAGEMENT_URL for a virtual host per test. Without one the test is

@@ -17,7 +17,7 @@ import (
 const (
 	// fetchEvery is the shortest time between the starts of two fetches, whatever is asked for: tokens with unknown
 	// kids cost nothing to make up. It is short, because a key that replaces a revoked one signs before anybody has
-	// heard of it.
+	// learned of it.
 	fetchEvery   = 200 * time.Millisecond
 	fetchTimeout = 1500 * time.Millisecond
 )
@@ -64,7 +64,7 @@ type fetching[S any] struct {
 	err  error
 }
 
-// NewKeyCache makes an empty cache. Let it hear of changes by OnEvent and OnGap.
+// NewKeyCache makes an empty cache. Let it learn of changes by OnEvent and OnGap.
 func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S, error)) *KeyCache[S] {
 	return &KeyCache[S]{opts: opts, fetch: fetch}
 }

@@ -34,7 +34,7 @@ var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the t
 func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
 
 // RefusedWith is the refusal of a token with its license or device, whose advice it has: a new token is refused as
-// well, and this one is good again where that is mended.
+// well, and this one is good again where that is fixed.
 func RefusedWith(cause *apierr.Error) *apierr.Error {
 	return Refused(strings.ToLower(cause.Code)).WithMessagef("the token is not valid now: %s", cause.Message)
 }

@@ -77,7 +77,7 @@ func TestBadBodies(t *testing.T) {
 	s.nobodyWasAsked()
 }
 
-// nobodyWasAsked fails the test when a peer heard of what was refused.
+// nobodyWasAsked fails the test when a peer learned of what was refused.
 func (s *harness) nobodyWasAsked() {
 	s.t.Helper()
 	if calls := append(append(s.license.calls(), s.auth.calls()...), s.analytics.calls()...); len(calls) > 0 {

@@ -104,7 +104,7 @@ func TestRoleMatrix(t *testing.T) {
 				}
 			}
 			for role, key := range keys {
-				// Nothing answers behind the door, so whoever gets in meets any error but 401 and 403.
+				// Nothing answers behind the door, so anyone who gets in meets any error but 401 and 403.
 				res := s.call(key, op.method, op.path, nil, nil)
 				allowed := rank[role] >= rank[op.role]
 				if res.status == http.StatusUnauthorized || (res.status == http.StatusForbidden) == allowed {

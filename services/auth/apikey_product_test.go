@@ -10,8 +10,8 @@ import (
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 )
 
-// A key that is bound to a product says so to whoever asks about it, asks for tokens of that product's licenses alone,
-// and stays bound.
+// A key that is bound to a product says so to anyone who asks about it, asks for tokens of that product's licenses
+// alone, and stays bound.
 func TestAnAPIKeyBoundToAProduct(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		k := w.createKey(`{"client_name": "app", "product": "editor-2.x"}`)

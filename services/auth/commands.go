@@ -134,7 +134,7 @@ func explain(r credential.Revocation) string {
 // announceFor bounds the wait for a broker to tell the running processes by.
 const announceFor = 3 * time.Second
 
-// changeSigningKeys makes a change, has the processes that run hear of it, and says how it went. The broker may be
+// changeSigningKeys makes a change, has the processes that run learn of it, and says how it went. The broker may be
 // away: they find out by themselves. Without a bus nothing runs.
 func changeSigningKeys(
 	ctx context.Context, cfg Config, d app.Deps, out io.Writer, change func(*credential.SigningKeys) (string, error),

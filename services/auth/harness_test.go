@@ -132,7 +132,7 @@ func (w *harness) in(t *testing.T) *harness {
 	return &sub
 }
 
-// eachEngine runs test in a harness of its own on every engine.
+// eachEngine runs test in its own harness on every engine.
 func eachEngine(t *testing.T, test func(w *harness), change ...func(*auth.Config)) {
 	t.Helper()
 	testkit.EachEngine(t, append(slices.Clone(auth.Migrations), inproc.Migrations), func(t *testing.T, d *db.DB) {

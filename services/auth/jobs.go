@@ -22,7 +22,7 @@ func Watches() []string { return append(apikey.Events(), token.KeyEvents()...) }
 // erasureQueue tells of customers that are to be forgotten.
 func erasureQueue() bus.Queue { return bus.QueueOf(queues.Erasures(Name)) }
 
-// Run relays events, hears of changed API keys and signing keys and prunes until ctx ends.
+// Run relays events, learns of changed API keys and signing keys and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	return s.RunJobs(ctx, s.telemetry.Run, s.Watch(Watches(), s.guard, s.signing), s.Consume(erasureQueue(), s.erase),
 		s.Prune(s.prune))

@@ -194,8 +194,8 @@ func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
 	})
 }
 
-// TestUsedAnswersAreNotRepeated: whoever copied a refresh token and its Idempotency-Key does not get the pair that is
-// in use.
+// TestUsedAnswersAreNotRepeated: anyone who copied a refresh token and its Idempotency-Key does not get the pair that
+// is in use.
 func TestUsedAnswersAreNotRepeated(t *testing.T) {
 	for name, use := range map[string]func(w *harness, second pair){
 		"its access token was used":  func(w *harness, second pair) { w.verify(second.Access).is(200, "") },

@@ -73,7 +73,7 @@ func TestFirstSigningKeyIsMadeOnce(t *testing.T) {
 	})
 }
 
-// command is what the commands of the auth binary work with: a process of its own, on the same database.
+// command is what the commands of the auth binary work with: its own process, on the same database.
 func (w *harness) command() *credential.SigningKeys {
 	return credential.NewSigningKeys(w.store, w.clock, nil)
 }
@@ -202,7 +202,7 @@ func TestRevokedSigningKey(t *testing.T) {
 				w.Errorf("signed by %s, want %s", got, r.Signer.ID)
 			}
 		}
-		// A refresh token is no signed one: whoever has the key cannot have made it.
+		// A refresh token is no signed one: anyone who has the key cannot have made it.
 		var next pair
 		w.refresh(p.Refresh).is(200, "").into(&next)
 		for _, replica := range replicas {
@@ -342,7 +342,7 @@ func TestRevocationsAndRotationsAtOnce(t *testing.T) {
 	})
 }
 
-// Without the bus a replica knows by the age of what it keeps; what it has never heard of it looks up.
+// Without the bus a replica knows by the age of what it keeps; what it has never learned of it looks up.
 func TestRevokedSigningKeyWithoutTheBus(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		silent := deafBus{w.bus, make(chan struct{})}

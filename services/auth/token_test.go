@@ -131,7 +131,7 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 		is(400, errcode.ValidationError)
 }
 
-// TestEventsMarkAProxy: the address of a proxy that nobody named is marked, not left out: whoever copied a token
+// TestEventsMarkAProxy: the address of a proxy that nobody named is marked, not left out: anyone who copied a token
 // would hide behind a header.
 func TestEventsMarkAProxy(t *testing.T) {
 	w := onSQLite(t)

@@ -361,7 +361,7 @@ func TestRevokedFamilyIsRefused(t *testing.T) {
 	})
 }
 
-// TestUseOfATokenIsToldOnce: auth hears of the first use of each token, before it is answered, and of no other.
+// TestUseOfATokenIsToldOnce: auth learns of the first use of each token, before it is answered, and of no other.
 func TestUseOfATokenIsToldOnce(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)

@@ -176,7 +176,7 @@ func TestUndo(t *testing.T) {
 	})
 }
 
-// TestKeysOfDevices: two devices of a license may send the same Idempotency-Key, each names an operation of its own.
+// TestKeysOfDevices: two devices of a license may send the same Idempotency-Key, each names its own operation.
 func TestKeysOfDevices(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.metered(`[{"name":"consumptions"}]`)

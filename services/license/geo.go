@@ -13,7 +13,7 @@ import (
 type countries struct{ db *maxminddb.Reader }
 
 // openCountries opens the database that the setting names, nil for none. The file is mapped: it stays as it is for as
-// long as the process runs, unless whoever updates it writes over it in place, which must not be done.
+// long as the process runs, unless anyone who updates it writes over it in place, which must not be done.
 func openCountries(file string) (licensing.Geo, error) {
 	if file == "" {
 		return nil, nil

@@ -88,7 +88,7 @@ func TestRotateKeyAtOnce(t *testing.T) {
 				return nil
 			})
 		}
-		w.clock.Advance(5 * time.Second) // as long as a replica remembers that hears of nothing
+		w.clock.Advance(5 * time.Second) // as long as a replica remembers that learns of nothing
 		w.want(deaf.post("validate", device(second, "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		w.want(w.post("validate", device(third, "pc")), http.StatusOK, "")
 	})

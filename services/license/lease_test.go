@@ -40,8 +40,8 @@ func (w *world) renew(lease answer) answer { return w.onLease(http.MethodPost, l
 
 func (w *world) release(lease answer) answer { return w.onLease(http.MethodDelete, lease, "") }
 
-// TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement: whoever renews too late hears whether there is a slot, and so does
-// the support desk, which asks about the renewal.
+// TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement: anyone who renews too late hears whether there is a slot, and so
+// does the support desk, which asks about the renewal.
 func TestAnEndedLeaseTellsOfTheSlotsOfItsEntitlement(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.floating(`{"slots":9,"activation":"none"},"entitlements":[{"code":"x","slots":1}]`)
@@ -205,7 +205,7 @@ func TestADeviceThatLeavesItsSeatGivesItsLeasesBack(t *testing.T) {
 	})
 }
 
-// TestALeaseTokenIsProofByItself: whoever has the published keys can check it, and nothing else passes for it.
+// TestALeaseTokenIsProofByItself: anyone who has the published keys can check it, and nothing else passes for it.
 func TestALeaseTokenIsProofByItself(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.floating(`{"slots":2,"activation":"none","borrow_max_hours":48}`)

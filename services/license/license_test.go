@@ -325,7 +325,7 @@ func (w *world) replicaOn(b bus.Bus) *world {
 	return r
 }
 
-// serve starts the service and waits until it hears of events.
+// serve starts the service and waits until it learns of events.
 func (w *world) serve() {
 	w.t.Helper()
 	s := w.build()

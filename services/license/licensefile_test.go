@@ -207,7 +207,7 @@ func TestFilesOutliveTheKeysThatSignedThem(t *testing.T) {
 	})
 }
 
-// TestOneRootForAll: whoever asks first makes the root, and all get the same.
+// TestOneRootForAll: the first to ask makes the root, and all get the same.
 func TestOneRootForAll(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		roots := make([]string, 40)
@@ -315,7 +315,7 @@ func TestRevocationList(t *testing.T) {
 	})
 }
 
-// TestRotationsAtOnce: whoever rotates gets a key that is published, and one of them is the current one.
+// TestRotationsAtOnce: anyone who rotates gets a key that is published, and one of them is the current one.
 func TestRotationsAtOnce(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		made := make([]answer, 8)

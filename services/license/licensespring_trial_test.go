@@ -86,8 +86,8 @@ func TestLicenseSpringTrial(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringTrialHidesPersons: whoever knows an e-mail address gets the key of its trial, and no more of who has
-// it.
+// TestLicenseSpringTrialHidesPersons: anyone who knows an e-mail address gets the key of its trial, and no more of who
+// has it.
 func TestLicenseSpringTrialHidesPersons(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.springs("")

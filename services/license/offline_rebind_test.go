@@ -106,8 +106,8 @@ func TestAnAliasGetsWhatItIsCalled(t *testing.T) {
 	})
 }
 
-// TestOfflineDevicesOfLicenseSpringAreGivenBack: whoever takes and gives back a seat again and again leaves nothing on
-// the revocation list, and no device that is never forgotten.
+// TestOfflineDevicesOfLicenseSpringAreGivenBack: anyone who takes and gives back a seat again and again leaves nothing
+// on the revocation list, and no device that is never forgotten.
 func TestOfflineDevicesOfLicenseSpringAreGivenBack(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()

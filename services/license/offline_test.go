@@ -31,8 +31,8 @@ func TestOfflineTokenOfADeviceThatLeaves(t *testing.T) {
 	})
 }
 
-// TestOfflineTokenRace lets one device ask for tokens and leave at the same time: whoever comes second is refused, so
-// that no token is out for a seat that was freed.
+// TestOfflineTokenRace lets one device ask for tokens and leave at the same time: anyone who comes second is refused,
+// so that no token is out for a seat that was freed.
 func TestOfflineTokenRace(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.create(1, 30)

@@ -94,7 +94,7 @@ func (w *world) outcome(a answer) string {
 }
 
 // TestTokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
-// replica that hears of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
+// replica that learns of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
 // issued afterwards hold.
 func TestTokensOfASeatThatWasLeft(t *testing.T) {
 	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"
@@ -116,7 +116,7 @@ func TestTokensOfASeatThatWasLeft(t *testing.T) {
 				}
 				expect(old, holds)
 				way.leave(w, id, key)
-				w.clock.Advance(5 * time.Second) // as long as a replica remembers that hears of nothing
+				w.clock.Advance(5 * time.Second) // as long as a replica remembers that learns of nothing
 				if got := w.present(old, id, "pc"); slices.Contains(strings.Fields(got), "OK") {
 					w.t.Errorf("while it is away: %s", got)
 				}

@@ -254,7 +254,7 @@ func TestUsageReportByABoundAPIKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, m := w.meteredOffline(10)
 		report := m.sign(nil)
-		w.clock.Advance(time.Hour) // what was heard of the API key is not believed any more
+		w.clock.Advance(time.Hour) // what was learned of the API key is not believed any more
 		w.auth.product = "another"
 		w.want(w.report(report), http.StatusNotFound, "LICENSE_NOT_FOUND")
 		w.wantUsed(id, "exports", 0)

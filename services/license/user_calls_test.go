@@ -218,7 +218,7 @@ func TestUsersAndGroupsChangeFromWhatWasRead(t *testing.T) {
 	})
 }
 
-// What users get without a seat of their own would stay with them when their license is taken away.
+// What users get without their own seat would stay with them when their license is taken away.
 func TestLeasesOfUsersNeedSeats(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()

@@ -72,7 +72,7 @@ func TestAdminKeyOfASettingStays(t *testing.T) {
 	}
 }
 
-// TestRevokedAdminKeyIsReplaced: whoever has the data directory is its owner.
+// TestRevokedAdminKeyIsReplaced: anyone who has the data directory is its owner.
 func TestRevokedAdminKeyIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	first, _, stop := start(t, anyPort(dir))

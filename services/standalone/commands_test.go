@@ -209,7 +209,7 @@ func TestUnknownCommands(t *testing.T) {
 	}
 }
 
-// A command in a directory without data would work on a suite of its own making.
+// A command in a directory without data would work on a suite that it makes itself.
 func TestCommandsNeedData(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "elsewhere")
 	var logs bytes.Buffer
@@ -224,7 +224,7 @@ func TestCommandsNeedData(t *testing.T) {
 	}
 }
 
-// TestVersionNeedsNothing: whoever reports a fault is asked for it, also where the settings are wrong.
+// TestVersionNeedsNothing: anyone who reports a fault is asked for it, also where the settings are wrong.
 func TestVersionNeedsNothing(t *testing.T) {
 	t.Setenv("LATCHKEY_ENV", "nonsense")
 	for _, arg := range []string{"version", "--version"} {

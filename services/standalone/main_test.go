@@ -53,7 +53,7 @@ func start(t *testing.T, args []string) (c credentials.Credentials, welcome stri
 	return startLogging(t, args, testkitWriter{t})
 }
 
-// startLogging is start with a log of its own.
+// startLogging is start with its own log.
 func startLogging(t *testing.T, args []string, logs io.Writer) (
 	c credentials.Credentials, welcome string, stop func(),
 ) {

@@ -194,7 +194,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 var beside = map[string]string{"LATCHKEY_TLS_CERT_FILE": "LATCHKEY_TLS_KEY_FILE",
 	"LATCHKEY_TLS_KEY_FILE": "LATCHKEY_TLS_CERT_FILE"}
 
-// published has a secret that stands in the source, and that nothing else is wrong with, for every secret setting of
+// published has a secret that is in the source, and that nothing else is wrong with, for every secret setting of
 // every program.
 var published = map[string]string{
 	"LATCHKEY_DATABASE_URL":          "postgres://u:dev@127.0.0.1:1/d",
@@ -210,7 +210,7 @@ var published = map[string]string{
 
 const publishedKey = "3q2+7wEjRWeJq83v/ty6mHZUMhDerb7v8PGis8TV5vc="
 
-// TestPublishedSecretsAreRefused: in production no program takes a secret that stands in the source. Development
+// TestPublishedSecretsAreRefused: in production no program takes a secret that is in the source. Development
 // does.
 func TestPublishedSecretsAreRefused(t *testing.T) {
 	for name, run := range programs(t) {

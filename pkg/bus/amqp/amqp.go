@@ -33,7 +33,7 @@ type Config struct {
 	// Queues are all durable queues of the system, not only those of this service: events are kept for a consumer that
 	// has never run.
 	Queues []bus.Queue
-	// Log hears of lost links and failed events; nil is silent.
+	// Log records lost links and failed events; nil is silent.
 	Log *slog.Logger
 }
 

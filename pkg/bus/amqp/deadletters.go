@@ -126,7 +126,7 @@ func (d *deadLetters) visit(ctx context.Context, fn func(*visit) error) error {
 	return d.look(ctx, func(v *visit) error { return errors.Join(fn(v), v.giveBack(ctx)) })
 }
 
-// look runs fn on a channel of its own.
+// look runs fn on its own channel.
 func (d *deadLetters) look(ctx context.Context, fn func(*visit) error) error {
 	if _, ok := d.bus.queues[d.queue]; !ok {
 		return fmt.Errorf("bus: there is no queue %q", d.queue)

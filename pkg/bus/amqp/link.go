@@ -34,8 +34,8 @@ func now() time.Time { return clock.System{}.Now() }
 
 // link keeps one connection up. The recovery of amqp091 is not used: it does not cover the first connection, revives
 // channels without telling us (an acknowledgment on the earlier channel is then dropped without an error), and a watch
-// must know of every gap. A connection here lives once; whoever used it takes the next one and declares again what it
-// needs.
+// must know of every gap. A connection here lives once; anyone who used it takes the next one and declares again what
+// it needs.
 type link struct {
 	name, address string
 	config        Config
@@ -208,7 +208,7 @@ func closeConnection(conn *amqp091.Connection) {
 	_ = conn.CloseDeadline(time.Now().Add(closeTimeout)) // it is given up either way
 }
 
-// ask runs fn, which asks the broker and waits for answers. The library waits for ever, and an answer may never come:
+// ask runs fn, which asks the broker and waits for answers. The library waits forever, and an answer may never come:
 // after a broker was killed, a quorum queue that has no leader yet swallows basic.consume (seen with 3.10). When the
 // time is over, or ctx ends, the connection is given up, which ends fn; whoever else used it takes the next one.
 func ask(ctx context.Context, conn *amqp091.Connection, fn func() error) error {

@@ -178,7 +178,7 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &refusal) && refusal.Code == code
 }
 
-// onChannel runs fn on a channel of its own, because a refusal closes the channel that it happens on.
+// onChannel runs fn on its own channel, because a refusal closes the channel that it happens on.
 func onChannel(conn *amqp091.Connection, fn func(*amqp091.Channel) error) error {
 	ch, err := conn.Channel()
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 // tickKey is the routing key of what a service sends to the queue of one of its watches.
 func tickKey(service, queue string) string { return tickPrefix + service + "." + queue }
 
-// Watch implements bus.Bus. Each watch has a queue of its own that vanishes with its connection.
+// Watch implements bus.Bus. Each watch has its own queue that vanishes with its connection.
 func (b *Bus) Watch(ctx context.Context, w bus.Watch) error {
 	if w.Link == nil {
 		w.Link = bus.NewLink()
@@ -151,7 +151,7 @@ func (b *Bus) tick(ctx context.Context, key string) {
 	}
 }
 
-// ticker sends on a channel of its own, which it opens again after the connection was lost.
+// ticker sends on its own channel, which it opens again after the connection was lost.
 type ticker struct {
 	link *link
 	key  string

@@ -25,7 +25,7 @@ const patience = 20 * time.Second
 // Open makes a fresh bus with the queues on a broker (or a database) of its own. The suite closes it.
 type Open func(t *testing.T, queues ...bus.Queue) bus.Bus
 
-// Run runs the whole suite, each test on a bus of its own, and checks that none leaves a goroutine behind.
+// Run runs the whole suite, each test on its own bus, and checks that none leaves a goroutine behind.
 func Run(t *testing.T, open Open) {
 	for _, test := range []struct {
 		name string

@@ -141,7 +141,7 @@ func (d *deadLetters) remove(
 	}
 	ctx, cancel := d.bus.until(ctx)
 	defer cancel()
-	// A letter that dies again gets a new row, which is not in this list: nothing is replayed for ever.
+	// A letter that dies again gets a new row, which is not in this list: nothing is replayed forever.
 	var rows []row
 	if err := d.bus.db.Read(ctx).Raw(present, d.queue).Scan(&rows).Error; err != nil {
 		return 0, fmt.Errorf("list the dead letters: %w", db.Error(err))

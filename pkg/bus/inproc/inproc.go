@@ -26,7 +26,7 @@ type Config struct {
 	DB *db.DB
 	// Queues are all durable queues of the process.
 	Queues []bus.Queue
-	// Log hears of failed events; nil is silent.
+	// Log records failed events; nil is silent.
 	Log *slog.Logger
 }
 
@@ -44,7 +44,7 @@ type Bus struct {
 
 var _ bus.Bus = (*Bus)(nil)
 
-// New makes a bus. It fails when Config has no DB, or queues without a name of their own or a type.
+// New makes a bus. It fails when Config has no DB, or queues without their own name or a type.
 func New(cfg Config) (*Bus, error) {
 	if cfg.DB == nil {
 		return nil, errors.New("the in-process bus needs a database for its dead letters")

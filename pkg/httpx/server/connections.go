@@ -38,7 +38,8 @@ type connections struct {
 // connection is what is known of an open one.
 type connection struct {
 	from netip.Prefix
-	// arriving says that the server waits for the body of a request: nobody loses an answer but whoever sends it.
+	// arriving says that the server waits for the body of a request: nobody loses an answer except the client that
+	// sends it.
 	arriving atomic.Bool
 }
 
@@ -92,7 +93,7 @@ func (k *connections) setQuiet(conn net.Conn, quiet bool) {
 }
 
 // makeRoom closes some connection whose client keeps the server waiting, be it for a request or for the rest of one, so
-// that these keep nobody out. Maps are iterated in random order: whoever holds the most loses the most.
+// that these keep nobody out. Maps are iterated in random order: the client that holds the most loses the most.
 func (k *connections) makeRoom() {
 	for conn := range k.quiet {
 		conn.Close()

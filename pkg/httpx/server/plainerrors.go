@@ -64,7 +64,7 @@ func writeDocumented(conn net.Conn, log *slog.Logger, p []byte) (int, error) {
 	}
 	id := httpx.NewRequestID()
 	if _, err := conn.Write(e.answer(id)); err != nil {
-		return 0, err // whoever gave up a TLS handshake has asked for nothing
+		return 0, err // anyone who gave up a TLS handshake has asked for nothing
 	}
 	client, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
 	log.Info("request", "request_id", id, "client_ip", client, "status", e.status, "error_code", e.Code,

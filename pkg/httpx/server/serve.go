@@ -115,8 +115,8 @@ func (l *Listening) Close() {
 }
 
 // Serve answers requests until ctx ends or a server fails. Then it drains: d.Begin, d.Delay of serving on, and no
-// connection is accepted any more; whoever is connected gets the answers to what was asked, for up to 20 s, and Serve
-// returns.
+// connection is accepted any more; anyone who is connected gets the answers to what was asked, for up to 20 s, and
+// Serve returns.
 func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	drain := &drainer{Drain: d}

@@ -158,7 +158,7 @@ type validator struct {
 	schemas *schemas
 }
 
-// validators are kept by document: most tests of a package make a service of their own and describe it by the same one,
+// validators are kept by document: most tests of a package make their own service and describe it by the same one,
 // and reading it takes longer than many of these tests.
 var validators sync.Map // of string to *validator
 

@@ -32,7 +32,7 @@ type run struct {
 	target target
 	reader *reader
 	refuse func(problem) error
-	// progress hears of each call.
+	// progress is called after each call.
 	progress func(counts)
 	counts   counts
 	seen     map[uint64]bool
@@ -169,7 +169,7 @@ func (r *run) count(b *row, res *result) error {
 	return nil
 }
 
-// failed notes each member that is wrong where it stands in the file.
+// failed notes each member that is wrong where it is in the file.
 func (r *run) failed(b *row, res *result) error {
 	r.counts.refused++
 	if len(res.Details.Fields) == 0 {

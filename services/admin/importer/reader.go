@@ -149,7 +149,7 @@ func (r *reader) read() (*row, *problem, error) {
 	return done, nil, nil
 }
 
-// line is the next line as a row of its own; nil for one without cells.
+// line is the next line as its own row; nil for one without cells.
 func (r *reader) line() (*row, *problem, error) {
 	for {
 		n, cells, wrong, err := r.table.next()

@@ -1,7 +1,7 @@
 package adminkey
 
 // Role is what an admin key may do. Each role may do everything the one below it may. Which role each route needs
-// stands in internal/api/routes.go.
+// is in internal/api/routes.go.
 type Role string
 
 // The roles, weakest first.

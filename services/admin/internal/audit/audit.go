@@ -1,5 +1,5 @@
 // Package audit holds the rules of the audit log: what one entry is, how it travels, and how the log is searched.
-// Whoever makes a change writes audit.recorded in the transaction of the change; admin gathers the entries here.
+// Anyone who makes a change writes audit.recorded in the transaction of the change; admin gathers the entries here.
 package audit
 
 import (

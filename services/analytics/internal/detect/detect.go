@@ -16,7 +16,7 @@
 // A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated,
 // when its severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (CloseAfter)
 // the state forgets it; the engine sends no closing message, because a license that fell silent sends no event that
-// could carry one: whoever stores findings closes those whose LastSeen is older than CloseAfter.
+// could carry one: anyone who stores findings closes those whose LastSeen is older than CloseAfter.
 package detect
 
 import "time"

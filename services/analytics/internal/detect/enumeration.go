@@ -188,7 +188,7 @@ func (s *AddressState) slip(a attempt) bool {
 }
 
 // forgives says whether one more attempt of a device may be taken for a slip: so many a day of each device, and of
-// all devices of the address. Without an end to it, who has one good key would guess for ever.
+// all devices of the address. Without an end to it, who has one good key would guess forever.
 func (s *AddressState) forgives(device uint64) bool {
 	return len(s.slips) < maxSlips && tried(s.slips, device) < slipKeys
 }

@@ -126,7 +126,7 @@ func (c *codec) arrival(a *arrival) {
 }
 
 // countSeats keeps the limit in mind: devices admitted under a larger one stay when it is lowered. A limit that
-// events tell is that of their time; the license's own, which may be today's while old events are replayed, stands in
+// events tell is that of their time; the license's own, which may be today's while old events are replayed, is in
 // only until one has.
 func (st *step) countSeats() {
 	h, now := st.history, int64(st.license.MaxDevices)

@@ -100,7 +100,7 @@ func blockOf(a netip.Addr) uint64 {
 
 // AddressKey names the address state that an observation from ip belongs to: an IPv4 address itself, the /64 block of
 // an IPv6 one (a customer has a whole block), and "" for text that is no address: such an observation has no address
-// state. What comes through a proxy that nobody named has a state of its own, with viaProxy before the address.
+// state. What comes through a proxy that nobody named has its own state, with viaProxy before the address.
 func AddressKey(ip string, throughProxy bool) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

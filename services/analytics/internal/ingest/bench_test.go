@@ -47,7 +47,7 @@ func loadEvent(n int, eventType string, at time.Time, data []byte) event.Event {
 	}
 }
 
-// BenchmarkIngest takes in batches of the queue's size, after every license was heard of once, and prints events/s;
+// BenchmarkIngest takes in batches of the queue's size, after every license was learned of once, and prints events/s;
 // "again" are batches of events that were taken in before, as "license republish" sends them.
 func BenchmarkIngest(b *testing.B) {
 	const batch = 1000

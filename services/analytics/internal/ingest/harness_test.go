@@ -92,7 +92,7 @@ func (s *script) created(at time.Time, seats int) event.Event {
 			"max_devices": seats, "is_active": true, "version": 1, "expires_at": nil, "license": body{}})
 }
 
-// emptied is a harness of its own on an empty database of the same engine.
+// emptied is a separate harness on an empty database of the same engine.
 func (r *harness) emptied() *harness {
 	r.t.Helper()
 	if r.engine == db.SQLite {

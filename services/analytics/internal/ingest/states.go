@@ -206,7 +206,7 @@ func (c *stateCache) observe(o *detect.Observation, l detect.License, position i
 	if a == "" {
 		return found
 	}
-	// Most addresses are spared a state of their own: it begins with the first unknown key.
+	// Most addresses are spared their own state: it begins with the first unknown key.
 	if s := c.states[addressSubject(a)]; s.stored < position && (o.UnknownKey() || !s.address.Empty()) {
 		found = append(found, c.engine.Address(c.change(addressSubject(a), position).address, *o)...)
 	}

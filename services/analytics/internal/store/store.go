@@ -8,7 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/store/migrations"
 )
 
-// Migrations is the schema of this package; the outbox and the like bring their own.
+// Migrations is the schema of this package; the outbox and similar packages bring their own.
 var Migrations = db.Migrations{Name: "analytics", FS: migrations.FS}
 
 // Store is analytics' database.

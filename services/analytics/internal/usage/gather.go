@@ -6,8 +6,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
-// Whoever tries keys has shown no credential, and may have any number of addresses: their anomalies must not hide those
-// of licenses.
+// Anyone who tries keys has shown no credential, and may have any number of addresses: their anomalies must not hide
+// those of licenses.
 const (
 	// MaxAddresses is how many anomalies of addresses are open at a time, besides the one of OtherAddresses.
 	MaxAddresses = 100

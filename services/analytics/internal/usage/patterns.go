@@ -145,7 +145,7 @@ func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
 }
 
 // earlierDays are the validations of the days before date: those on the same day of the week where there are enough,
-// else all. Days since the license was first heard of count, even without use.
+// else all. Days since the license was first learned of count, even without use.
 func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []float64 {
 	var all, same []float64
 	start := later(date.AddDate(0, 0, -profileDays*2), DayOf(first).AddDate(0, 0, 1))

@@ -82,7 +82,7 @@ func (c *Changes) join(o *Changes) {
 	}
 }
 
-// TestSeatsOfDevices: whoever has left its seat, however that came, may be forgotten.
+// TestSeatsOfDevices: a device that has left its seat, however that came, may be forgotten.
 func TestSeatsOfDevices(t *testing.T) {
 	for eventType, want := range map[string]map[string]bool{
 		eventsv1.TypeLicenseActivated:   {"here": true},

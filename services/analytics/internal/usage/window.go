@@ -50,7 +50,7 @@ type DataQuality struct {
 	Confidence string `json:"confidence"`
 }
 
-// quality judges what is known in the window of a subject that was first heard of at first.
+// quality judges what is known in the window of a subject that was first learned of at first.
 func quality(w Window, events int64, first time.Time) DataQuality {
 	q := DataQuality{Events: events, FirstEventAt: timeOrNil(first), Confidence: "low"}
 	if first.IsZero() {

@@ -141,7 +141,7 @@ func (s *SigningKeys) KeySet(ctx context.Context) ([]byte, error) {
 }
 
 // CurrentKeySet is KeySet as the store has it now, for those who keep it in memory themselves: they ask when they
-// have heard of a change that this process may not have heard of yet.
+// have learned of a change that this process may not have learned of yet.
 func (s *SigningKeys) CurrentKeySet(ctx context.Context) ([]byte, error) {
 	set, err := s.current(ctx)
 	if err != nil {

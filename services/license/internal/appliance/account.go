@@ -51,7 +51,7 @@ func (a *Account) check() error {
 	return bad.Err()
 }
 
-// checkText wants text of bounded length that may stand in a header.
+// checkText wants text of bounded length that may be in a header.
 func checkText(bad apierr.Fields, name, text string) {
 	bad.MaxLen(name, text, maxText)
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {

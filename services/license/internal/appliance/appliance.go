@@ -32,7 +32,7 @@ type Installation struct {
 // Appliance is the use cases.
 type Appliance struct {
 	Deps
-	turn    chan struct{} // has room for whoever changes the license: one at a time, with the calls of the upstream
+	turn    chan struct{} // has room for anyone who changes the license: one at a time, with the calls of the upstream
 	mu      sync.Mutex    // guards last and keeper
 	last    *Installation
 	keeper  timekeeper
@@ -129,7 +129,7 @@ func (i *Installation) license(f *File, c *Cloud, now time.Time) {
 	}
 }
 
-// seen is the latest time that was seen, of which kept stands in the store.
+// seen is the latest time that was seen, of which kept is in the store.
 func (a *Appliance) seen(kept time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

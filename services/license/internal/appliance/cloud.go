@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// Cloud is a connection to an upstream, and what was heard of it.
+// Cloud is a connection to an upstream, and what was learned of it.
 type Cloud struct {
 	Account
 	// ID tells the connection from earlier and later ones.

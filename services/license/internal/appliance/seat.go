@@ -27,7 +27,7 @@ func (a *Appliance) activate(ctx context.Context, account Account, machineID, li
 }
 
 // leave gives the seat that an installation had at its upstream back, unless it is needed still. It is not needed that
-// the upstream hears of it: it can free the seat itself.
+// the upstream learns of it: it can free the seat itself.
 func (a *Appliance) leave(ctx context.Context, left *Installation) {
 	if left.Cloud == nil || left.Cloud.Unseated {
 		return

@@ -28,10 +28,10 @@ type Options struct {
 	// saves.
 	MinExtra int
 	// Linger is how long a worker whose last batch had several items waits at most for as many to come again. Callers
-	// in a loop come back a moment after their answer; without the wait the first of them would get a batch of its own.
+	// in a loop come back a moment after their answer; without the wait the first of them would get its own batch.
 	// Zero never waits.
 	Linger time.Duration
-	// Patience is how long an item waits in the queue at most before Do gives it up with ErrBusy; 0 is for ever. Half
+	// Patience is how long an item waits in the queue at most before Do gives it up with ErrBusy; 0 is forever. Half
 	// of it is random, so that items which came together do not run out together and come back as one burst. While more
 	// items wait than fit into crowd batches, the newest go first: most of the older ones would run out in any case,
 	// and those that get in have then waited far less.

@@ -131,7 +131,7 @@ func TestASmallBatchDoesNotBeginBesideAnother(t *testing.T) {
 		p.expect(t, []string{"b", "c"})
 		p.order(t.Context(), "d")
 		p.let <- nil
-		p.expect(t) // whoever is done first leaves d to the other
+		p.expect(t) // the call that is done first leaves d to the other
 		p.let <- nil
 		p.expect(t, []string{"d"})
 		p.let <- nil
@@ -278,7 +278,7 @@ func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 	})
 }
 
-// TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at a time of its own.
+// TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at its own time.
 func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Patience: time.Second})
@@ -309,7 +309,7 @@ func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 	})
 }
 
-// TestInACrowdTheNewestGoFirst: whoever is let in has not waited for long, and it ends with the crowd.
+// TestInACrowdTheNewestGoFirst: anyone who is let in has not waited for long, and it ends with the crowd.
 func TestInACrowdTheNewestGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPress(batch.Options{Size: 2, MaxConcurrent: 1, Patience: time.Second})

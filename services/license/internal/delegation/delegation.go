@@ -1,4 +1,4 @@
-// Package delegation lets partners activate devices without an account of their own: an organisation buys credits and
+// Package delegation lets partners activate devices without their own account: an organisation buys credits and
 // gets a secret master key for each product and operating system; with it, it makes slave keys for its customers. Each
 // device that is activated for the first time costs one credit. The words are those of the API that package
 // dialect/delegated serves. What is activated is a seat of a license, so that everything that is said of licenses

@@ -191,7 +191,7 @@ func (s *Organisations) checkLicense(ctx context.Context, w *WantedMaster, f api
 }
 
 // licenseFor is the license of a new master. A master that takes the place of another keeps its devices, unless their
-// license is deactivated: devices with a seat of that would be refused for ever.
+// license is deactivated: devices with a seat of that would be refused forever.
 func (s *Organisations) licenseFor(
 	ctx context.Context, by *licensing.Actor, organisationID string, w WantedMaster,
 ) (string, error) {

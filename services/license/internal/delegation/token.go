@@ -11,7 +11,7 @@ import (
 // TokenFormat is what the format of a token's payload says.
 const TokenFormat = "latchkey-delegated-token-v1"
 
-// payload is what a token says. It has no end: a token is good for ever.
+// payload is what a token says. It has no end: a token is good forever.
 type payload struct {
 	Format          string `json:"format"`
 	KID             string `json:"kid"`

@@ -36,7 +36,7 @@ const (
 )
 
 // What an integration may call unless it is told otherwise: it is shipped in applications, so each client address has
-// an allowance of its own, as with API keys of that kind.
+// its own allowance, as with API keys of that kind.
 const (
 	defaultPerMinute = 60
 	defaultPerHour   = 1000

@@ -1,7 +1,7 @@
 package integration
 
-// NumberQuery names licenses and the like by ids, products, policies and entitlements by codes. Empty members ask for
-// nothing.
+// NumberQuery names licenses and similar objects by ids, products, policies and entitlements by codes. Empty members
+// ask for nothing.
 type NumberQuery struct {
 	License, Device, User, Release string
 	Product, Policy                string

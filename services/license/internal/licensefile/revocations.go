@@ -22,7 +22,7 @@ type Revocations struct {
 	Keys  *Keys
 	Clock clock.Clock
 	Log   *slog.Logger
-	// told is the number of the last list that Log heard of as a large one.
+	// told is the number of the last list that was logged as large.
 	told atomic.Int64
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Statement signs what a validation said of a license and the seat that was found, for whoever made the nonce.
+// Statement signs what a validation said of a license and the seat that was found, for anyone who made the nonce.
 func (s *Files) Statement(ctx context.Context, v *licensing.Validation, nonce string) (string, error) {
 	l := v.License
 	key, _, err := s.Signers.Fetch(ctx, l.Product, func(ctx context.Context) (*Key, error) {

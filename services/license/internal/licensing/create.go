@@ -33,7 +33,7 @@ type Licenses struct {
 	Clock   clock.Clock
 	// ShortLeases admits leases too short for production.
 	ShortLeases bool
-	// Unaudited hears of what the audit log cannot take in maintenance mode.
+	// Unaudited is called for what the audit log cannot take in maintenance mode.
 	Unaudited func(ctx context.Context, by *Actor, action, licenseID string)
 
 	finds finds

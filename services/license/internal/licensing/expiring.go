@@ -31,8 +31,8 @@ func (l *License) applyTerms(c *TermsChange, now time.Time) {
 	}
 }
 
-// setExpiry sets the end, zero for none. Periods that have begun already are not announced: whoever sets an end in five
-// days knows that it is near.
+// setExpiry sets the end, zero for none. Periods that have begun already are not announced: anyone who sets an end in
+// five days knows that it is near.
 func (l *License) setExpiry(end, now time.Time) {
 	if l.ExpiresAt.Equal(end) {
 		return

@@ -12,7 +12,7 @@ type File struct {
 	ID string
 	// KID names the key that signs it.
 	KID string
-	// Devices are the machines that it is for, and Machines their hardware ids as they stand in it, which may be former
+	// Devices are the machines that it is for, and Machines their hardware ids as they are in it, which may be former
 	// ones; none for any machine.
 	Devices   []*Device
 	Machines  []string

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// finds remembers which searches by key of this hour are in the audit log already, so that whoever searches on and on
-// does not fill it. The zero value is ready.
+// finds remembers which searches by key of this hour are in the audit log already, so that anyone who searches on and
+// on does not fill it. The zero value is ready.
 type finds struct {
 	mu    sync.Mutex
 	hour  time.Time

@@ -149,7 +149,7 @@ func (d *Device) calledOffline(hardwareID string) {
 	}
 }
 
-// partOffline gives what a device that has no seat once got under another hardware id a device of its own, which never
+// partOffline gives what a device that has no seat once got under another hardware id its own device, which never
 // comes back with this one: revocation lists go on to name it.
 func (ch *Change) partOffline(d *Device, now time.Time) error {
 	hardwareID := d.OfflineHardwareID

@@ -12,7 +12,7 @@ type Span struct {
 	After *Position
 }
 
-// Position is where an item stands in a list: its time and id in a list by time, its code in a list by code.
+// Position is where an item is in a list: its time and id in a list by time, its code in a list by code.
 type Position struct {
 	At  time.Time
 	Key string

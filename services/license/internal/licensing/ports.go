@@ -60,7 +60,7 @@ type Store interface {
 	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes
 	// what differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
-	// Lock holds licenses until the end of the transaction in ctx. Whoever changes several in one transaction locks
+	// Lock holds licenses until the end of the transaction in ctx. Anyone who changes several in one transaction locks
 	// them first: groups and users are locked after licenses, and nobody waits in a circle.
 	Lock(ctx context.Context, licenseIDs []string) error
 	// TakeSeat is the short way for a device never seen before, activated now, on a license of plain terms: one guarded

@@ -47,7 +47,7 @@ type Terms struct {
 	MaxDevices int
 	// MaxOfflineHours bounds the life of an offline token.
 	MaxOfflineHours int
-	// Features are the codes of the entitlements without an end of their own.
+	// Features are the codes of the entitlements without their own end.
 	Features []string
 	// Entitlements are those with more than a code, nil for none; Counters likewise.
 	Entitlements []Entitlement

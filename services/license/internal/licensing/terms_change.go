@@ -85,7 +85,7 @@ type TermsChange struct {
 	ShortLeases bool
 }
 
-// apply changes the terms, save the end, which has a notice of its own: see License.applyTerms.
+// apply changes the terms, save the end, which has its own notice: see License.applyTerms.
 func (t *Terms) apply(c *TermsChange) {
 	setOr(&t.Type, c.Type, "")
 	set(&t.IsTrial, c.IsTrial)

@@ -20,12 +20,12 @@ const (
 	givenTwice          = "is given twice"
 )
 
-// Entitlement is a part of a product that a license grants. The bare ones, which have nothing but a code, stand in
+// Entitlement is a part of a product that a license grants. The bare ones, which have nothing but a code, are in
 // Terms.Features alone. Stored as JSON.
 type Entitlement struct {
 	Code string `json:"code"`
 	Name string `json:"name,omitempty"`
-	// ExpiresAt is zero for one without an end of its own.
+	// ExpiresAt is zero for one without its own end.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Slots is how many leases may hold it at a time, 0 for as many as the license has.
 	Slots int `json:"slots,omitempty"`

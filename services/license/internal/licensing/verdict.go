@@ -31,7 +31,7 @@ type Request struct {
 	Operation Operation
 	// License is nil where none has the key or id that was given.
 	License *License
-	// Seated tells that the device has a seat on the license, for whoever calls.
+	// Seated tells that the device has a seat on the license, for anyone who calls.
 	Seated bool
 	// Device is the device as it is stored, nil where it was never seen on the license or was not loaded.
 	Device *Device
@@ -301,7 +301,7 @@ var checks = [...]check{
 	},
 }
 
-// hasOwnID tells whether a device that would be new to the license has an id of its own.
+// hasOwnID tells whether a device that would be new to the license has its own id.
 func hasOwnID(r Request) bool {
 	newDevice := r.Operation&OperationLease == 0 || r.License.LeaseIsSeat()
 	return r.Device != nil || !newDevice || r.HardwareID == "" || !isPlaceholder(r.HardwareID)

@@ -97,7 +97,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestChecksExplainThemselves: each has a name of its own, and its message is a reason and a remedy.
+// TestChecksExplainThemselves: each has its own name, and its message is a reason and a remedy.
 func TestChecksExplainThemselves(t *testing.T) {
 	names := map[string]bool{}
 	for _, c := range checks {

@@ -208,7 +208,7 @@ func bindBulk[P any](m *Manage, c *gin.Context, action func(P) (licensing.Action
 	return b, err
 }
 
-// ofParams has a VALIDATION_ERROR about params name its members as they stand in the request.
+// ofParams has a VALIDATION_ERROR about params name its members as they are in the request.
 func ofParams(err error) error {
 	var bad *apierr.Error
 	if !errors.As(err, &bad) {

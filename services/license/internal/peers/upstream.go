@@ -169,7 +169,7 @@ func proxyOf(p *appliance.Proxy) *outbound.Proxy {
 }
 
 // problemOf tells an address that may not be called as the API of the appliance calls it, and other failures as far as
-// they concern whoever entered it.
+// they concern anyone who entered it.
 func problemOf(err error) error {
 	if problem := new(outbound.Problem); errors.As(err, &problem) {
 		return apierr.InvalidField(problem.Part, problem.Text)

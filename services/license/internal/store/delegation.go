@@ -51,7 +51,7 @@ func (s *Store) Organisations(
 	return readPage(all, allColumns, span, newest, (*organisationRow).organisation)
 }
 
-// ChangeAccount implements delegation.Store. Whoever changes anything of the organisation waits for its lock.
+// ChangeAccount implements delegation.Store. Anyone who changes anything of the organisation waits for its lock.
 func (s *Store) ChangeAccount(
 	ctx context.Context, selected delegation.Selection, decide func(*delegation.Account) error,
 ) error {

@@ -245,7 +245,7 @@ func (r *lockedReads) Matching(components map[string]string) ([]licensing.Match,
 
 // Idle implements licensing.Store.
 func (s *Store) Idle(ctx context.Context, now time.Time, limit int) ([]string, error) {
-	// Each license has a time of its own, and the engines have no arithmetic of times in common.
+	// Each license has its own time, and the engines have no arithmetic of times in common.
 	idle := "EXISTS (SELECT 1 FROM devices WHERE devices.license_id = licenses.id AND " + isIdle + ")"
 	var minutes []int
 	read := func() *gorm.DB { return s.db.Read(ctx).Table("licenses") }

@@ -96,7 +96,7 @@ func (r *lockedReads) LiveEnrollmentKeys() (int, error) {
 	return int(n), err
 }
 
-// plain reads without locks: that of the license holds off whoever would change what is read.
+// plain reads without locks: that of the license holds off anyone who would change what is read.
 func (r *lockedReads) plain() *gorm.DB { return r.tx.Session(&gorm.Session{NewDB: true}) }
 
 // EnrollmentKeys implements licensing.Catalog.

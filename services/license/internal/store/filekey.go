@@ -69,7 +69,7 @@ func (s *Store) currentFileKey(tx *gorm.DB, use, product string) (*licensefile.K
 // AddFileKey implements licensefile.KeyStore.
 func (s *Store) AddFileKey(ctx context.Context, k licensefile.Key) (current *licensefile.Key, err error) {
 	err = s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		// Another process may make one at the same time: the unique index decides, and what stands in the table counts.
+		// Another process may make one at the same time: the unique index decides, and what is in the table counts.
 		if err := s.insertFileKey(tx, k); err != nil {
 			return err
 		}

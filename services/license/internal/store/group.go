@@ -74,7 +74,7 @@ func limitOrUnlimited(n *int) int {
 }
 
 // readGroups reads groups by their ids, in their order, with what is used of them. Where rows locks them, the use is
-// counted by a statement of its own afterwards: it sees what those who held the lock before have committed.
+// counted by its own statement afterwards: it sees what those who held the lock before have committed.
 func readGroups(rows, uses *gorm.DB, ids []string) ([]licensing.Group, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -216,7 +216,7 @@ func (s *Store) ChangeGroup(
 	return out, db.Error(err)
 }
 
-// DeleteGroup implements group.Store. Whoever would bring a license into the group waits for its lock.
+// DeleteGroup implements group.Store. Anyone who would bring a license into the group waits for its lock.
 func (s *Store) DeleteGroup(
 	ctx context.Context, id string, decide func(*licensing.Group) ([]proto.Message, error),
 ) error {

@@ -134,7 +134,7 @@ func (s *Store) AddInstallation(
 			return err
 		}
 		row.CreatedAt = at
-		// Another process may make it at the same time: what stands in the table counts.
+		// Another process may make it at the same time: what is in the table counts.
 		if err := tx.Table("installation").Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
 			return err
 		}

@@ -138,7 +138,8 @@ func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) 
 	return all, err
 }
 
-// tell has the caches of this process hear of licenses that were changed. A lease alone changes nothing that they hold.
+// tell has the caches of this process learn of licenses that were changed. A lease alone changes nothing that they
+// hold.
 func (s *Store) tell(ctx context.Context, pools map[string]*pool, events []event.Event) {
 	for _, e := range events {
 		if p := pools[e.Subject]; p.License.Version != p.before.Version {

@@ -82,7 +82,7 @@ type pool struct {
 }
 
 // loadPools loads the licenses of a batch and what the requests name of their leases. lock may lock the licenses, and
-// leave some out; what is read after it, the time too, is as of then: whoever had a lock before has an earlier time.
+// leave some out; what is read after it, the time too, is as of then: anyone who had a lock before has an earlier time.
 func (s *Store) loadPools(
 	tx *gorm.DB, batch []leaseRequest, now any, lock ...clause.Expression,
 ) (map[string]*pool, error) {

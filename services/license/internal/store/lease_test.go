@@ -31,7 +31,7 @@ type ahead time.Duration
 
 func (a ahead) Now() time.Time { return clock.System{}.Now().Add(time.Duration(a)) }
 
-// leases are the use cases of one process, with a clock of its own.
+// leases are the use cases of one process, with its own clock.
 func (r *replica) leases(t *testing.T, d *db.DB, c clock.Clock) *lease.Leases {
 	s := store.New(store.Deps{DB: d, Outbox: r.outbox, Keys: keys(t, d, 1), Clock: c, Committed: r.lookup.OnEvent})
 	seats := &licensing.Seats{Lookup: r.lookup, Store: s, Seen: r, Telemetry: r, Clock: c, Blocks: r.blocks}

@@ -55,7 +55,7 @@ func (s *Store) AddResponseKey(ctx context.Context, kind string, key []byte, at 
 		if err := s.keys.Guard(tx); err != nil {
 			return err
 		}
-		// Another process may make one at the same time: what stands in the table counts.
+		// Another process may make one at the same time: what is in the table counts.
 		err := tx.Table("response_keys").Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
 		if err != nil {
 			return err

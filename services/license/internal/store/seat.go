@@ -96,7 +96,8 @@ func batches(engine db.Engine, name string) batch.Options {
 }
 
 const (
-	// seatPatience is how long an activation waits for its batch: whoever is let in shall be answered within a second.
+	// seatPatience is how long an activation waits for its batch: anyone who is let in shall be answered within a
+	// second.
 	seatPatience = 700 * time.Millisecond
 	// togetherTime bounds a batch: those who wait for it, and for the next one, must be answered while they still
 	// listen.

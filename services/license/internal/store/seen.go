@@ -24,7 +24,7 @@ const maxSeen = 100_000
 type Seen struct {
 	db  *db.DB
 	log *slog.Logger
-	// forget hears of devices whose profile was written.
+	// forget is called for devices whose profile was written.
 	forget func(licenseID, hardwareID string)
 
 	mu      sync.Mutex

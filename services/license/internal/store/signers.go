@@ -26,7 +26,7 @@ const signersStale = time.Hour
 const lookEvery = time.Second
 
 // Signers implements integration.Signers: all keys are in memory. One that is not there may be new, and this process
-// has not heard of it yet.
+// has not learned of it yet.
 type Signers struct {
 	db    *db.DB
 	ring  *keyring.Ring

@@ -31,7 +31,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
 )
 
-// Migrations is the schema of this package; the outbox and the like bring their own.
+// Migrations is the schema of this package; the outbox and similar packages bring their own.
 var Migrations = db.Migrations{Name: "license", FS: migrations.FS}
 
 // Store implements licensing.Store and licensing.Catalog.
@@ -40,7 +40,7 @@ type Store struct {
 	outbox *outbox.Outbox
 	keys   *masterkey.Register
 	clock  clock.Clock
-	// committed hears of every event right after its transaction, before the bus does.
+	// committed is called for every event right after its transaction, before the bus does.
 	committed func(event.Event)
 	telemetry *telemetry.Recorder
 	seats     *batch.Batcher[string, seatRequest, seatResult]

@@ -73,7 +73,7 @@ func keys(t *testing.T, d *db.DB, masterKeys ...byte) *masterkey.Register {
 	return masterkey.New(d, ring, store.KeyRows(d, ring), store.FormerKeyRows(d, ring))
 }
 
-// replicas returns n processes over one database; each hears of the others' changes at once, as over a bus without
+// replicas returns n processes over one database; each learns of the others' changes at once, as over a bus without
 // delay.
 func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	t.Helper()

@@ -38,7 +38,7 @@ func findTrial(tx *gorm.DB, productID, email string) (licenseID string, err erro
 	return ids[0], nil
 }
 
-// MakeTrial implements trial.Store. Whoever comes second waits at the row of the first.
+// MakeTrial implements trial.Store. Anyone who comes second waits at the row of the first.
 func (s *Store) MakeTrial(
 	ctx context.Context, productID, email string, give func(ctx context.Context) (string, error),
 ) (licenseID string, made bool, err error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 )
 
-// How many trials are made within an hour: asking for one needs nothing but a key that stands in an application.
+// How many trials are made within an hour: asking for one needs nothing but a key that is in an application.
 const (
 	perNetwork = 100
 	perCaller  = 1000
@@ -28,7 +28,7 @@ const (
 const (
 	// CustomerPrefix is how the ids of customers begin who asked for a trial.
 	CustomerPrefix = "trial-"
-	// toldFor is how long a trial is told to whoever asks again: no longer than the event log remembers.
+	// toldFor is how long a trial is told to anyone who asks again: no longer than the event log remembers.
 	toldFor = 365 * 24 * time.Hour
 )
 

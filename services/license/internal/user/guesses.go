@@ -13,7 +13,7 @@ import (
 // What wrong passwords cost. One address has to wait longer and longer at one account, and may fail only so often at
 // all accounts together. Addresses that failed at an account within the hour wait for each other there, but never long.
 // They do not use up what an address may do that did not fail, so that a stranger who fails on purpose keeps no
-// customer out: the first attempts of addresses have a number of their own, which bounds what many addresses may guess.
+// customer out: the first attempts of addresses have their own number, which bounds what many addresses may guess.
 // Addresses that the user signed in from before are held up by the first alone.
 var (
 	ofAddressAtAccount = ratelimit.Limit{

@@ -180,8 +180,8 @@ func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, vers
 	})
 }
 
-// ResetPassword gives a user a password, or one that is made; whoever has signed in with the one before is signed out.
-// Errors: VALIDATION_ERROR, ErrNotFound.
+// ResetPassword gives a user a password, or one that is made; anyone who has signed in with the one before is signed
+// out. Errors: VALIDATION_ERROR, ErrNotFound.
 func (s *Users) ResetPassword(ctx context.Context, by *licensing.Actor, id string, sent *string) (Created, error) {
 	password, made := given(sent)
 	p := apierr.Fields{}

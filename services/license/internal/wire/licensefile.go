@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 )
 
-// LicenseFile is the answer to whoever asks for a license file.
+// LicenseFile is the answer to anyone who asks for a license file.
 type LicenseFile struct {
 	FileID    string `json:"file_id"`
 	LicenseID string `json:"license_id"`

@@ -1,5 +1,5 @@
 // Package wire is the JSON of the main API that its surfaces share: what devices ask (api), what administrators ask
-// (manage) and what peer services ask (rpc). A dialect has a form of its own.
+// (manage) and what peer services ask (rpc). A dialect has its own form.
 package wire
 
 import (

@@ -139,7 +139,7 @@ func prune(t *testing.T, s *consumer) {
 	}
 }
 
-// forget demands that no table grows for ever with devices and addresses that come once.
+// forget demands that no table grows forever with devices and addresses that come once.
 func forget(t *testing.T, s *consumer) {
 	old := now.AddDate(0, 0, -401)
 	seated := use(2, old, detect.Observation{HardwareID: "seated"})

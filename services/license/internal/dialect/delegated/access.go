@@ -36,7 +36,7 @@ func (d *Dialect) withKey(
 }
 
 // find looks for a key, unless the address had too many refused. What is too short or long for one is not looked up.
-// An event is published of what nobody has, but not beyond the limit of the address: whoever comes here has shown no
+// An event is published of what nobody has, but not beyond the limit of the address: anyone who comes here has shown no
 // credential.
 func (d *Dialect) find(c *gin.Context, text string, client licensing.Client) (k delegation.Key, err error) {
 	if !delegation.CouldBe(text) {

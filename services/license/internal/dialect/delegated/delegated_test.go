@@ -104,7 +104,7 @@ func TestTheExampleOfTheDocuments(t *testing.T) {
 	}
 }
 
-// A guesser is stopped before the next key is looked at; whoever holds a key behind the same address is not.
+// A guesser is stopped before the next key is looked at; anyone who holds a key behind the same address is not.
 func TestGuessedKeysAreBounded(t *testing.T) {
 	c := clock.NewFake(clock.System{}.Now())
 	e := newEngine(t, guard.New(c, 5), c)

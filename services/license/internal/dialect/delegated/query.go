@@ -10,7 +10,7 @@ import (
 )
 
 // activateByQuery is activation by a link, which a device or a page opens. It is a GET that changes something, but
-// whoever opens the link again, or before the device, changes nothing more: the link names the only device that the
+// anyone who opens the link again, or before the device, changes nothing more: the link names the only device that the
 // slave key activates. Master keys are secret and do not belong into links.
 func (d *Dialect) activateByQuery(c *gin.Context) error {
 	in, err := queried(c)

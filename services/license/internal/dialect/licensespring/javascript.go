@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// printed is v as JavaScript prints it: clients verify signatures over what they read and print again. Members stand in
+// printed is v as JavaScript prints it: clients verify signatures over what they read and print again. Members are in
 // the order of the struct, nothing is escaped that need not be, and no blanks and no line break are added.
 func printed(v any) []byte {
 	raw, err := jsonv2.Marshal(v, jsontext.AllowInvalidUTF8(true))

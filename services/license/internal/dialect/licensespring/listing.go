@@ -229,8 +229,8 @@ func newCustomerUser(u *user.User, licenseID int64) customerUser {
 	return shown
 }
 
-// customerOf is the customer whose users these are. Several customers may have the e-mail address, because whoever asks
-// for a trial names one: those of trials come last.
+// customerOf is the customer whose users these are. Several customers may have the e-mail address, because anyone who
+// asks for a trial names one: those of trials come last.
 func (d *Dialect) customerOf(ctx context.Context, users []user.User, email string) (customer.Customer, error) {
 	if len(users) > 0 {
 		i := max(0, slices.IndexFunc(users, func(u user.User) bool { return !ofTrial(u.CustomerID) }))
