@@ -28,7 +28,7 @@ func (s Service) DiagnoseBroker(ctx context.Context, d *Diagnosis, url string) {
 	}
 	defer broker.Close()
 	if err := broker.Await(ctx); err != nil {
-		detail, _, _ := strings.Cut(broker.State().Detail, "; ") // both connections fail alike
+		detail, _, _ := strings.Cut(broker.State().Detail, "; ") // both connections fail the same way
 		d.Fail("broker", brokerRemedy(detail), "cannot be used: %s", detail)
 		return
 	}

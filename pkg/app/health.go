@@ -32,7 +32,7 @@ type Health struct {
 // nil.
 func NewHealth(d Deps, keys *masterkey.Register) *Health { return &Health{deps: d, keys: keys} }
 
-// Drain makes the service unready for good.
+// Drain makes the service unready permanently.
 func (h *Health) Drain() { h.draining.Store(true) }
 
 // awaited is what must have been done before the service can do its work.

@@ -205,7 +205,7 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 		return err
 	}
 	if public(p.base().InternalAddr) {
-		d.Log.Warn("the internal port can be reached from other computers: see to it that only the peer services do",
+		d.Log.Warn("the internal port can be reached from other computers: make sure that only the peer services can",
 			"address", p.base().InternalAddr, "setting", "LATCHKEY_INTERNAL_ADDR")
 	}
 	p.base().WarnMaintenance(ctx, d.Log)

@@ -76,7 +76,7 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 		return err
 	}
 	if current > known {
-		d.log.WarnContext(ctx, "a newer program has migrated the database; this one goes on without what was added",
+		d.log.WarnContext(ctx, "a newer program has migrated the database; this one runs without what was added",
 			"source", source.Name, "version", current, "known", known)
 		return nil
 	}

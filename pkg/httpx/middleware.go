@@ -49,7 +49,7 @@ func newMiddleware(o Options, p proxies) *middleware {
 
 func (m *middleware) serve(c *gin.Context) {
 	if requestFrom(c.Request.Context()) != nil {
-		return // routed anew, see routing
+		return // routed again, see routing
 	}
 	r := m.begin(c)
 	defer m.finish(c, r)

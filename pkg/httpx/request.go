@@ -55,7 +55,7 @@ func (r *request) extend(c *gin.Context, d time.Duration) {
 // slowBody is from when on the time of a body counts as the client's.
 const slowBody = 100 * time.Millisecond
 
-// bodyArrived starts the time of the request anew after a slow body: a client with a slow link has not used up our
+// bodyArrived starts the time of the request again after a slow body: a client with a slow link has not used up our
 // time.
 func (r *request) bodyArrived(c *gin.Context) {
 	if took := time.Since(r.start); took >= slowBody {

@@ -201,7 +201,7 @@ func allowed(c *gin.Context) []string {
 	return strings.Split(c.Writer.Header().Get("Allow"), ", ")
 }
 
-// again routes the request anew; its path or method has changed.
+// again routes the request again; its path or method has changed.
 func (r *routing) again(c *gin.Context) {
 	c.Writer.Header().Del("Allow")
 	c.Writer.Header().Del("Vary") // middleware adds to it once more

@@ -27,7 +27,7 @@ func traced(o *Options) gin.HandlerFunc {
 // admits tells whether a request is recorded.
 func (o *Options) admits(r *http.Request) bool {
 	switch {
-	case requestFrom(r.Context()) != nil, isProbe(r.URL.Path): // the former is routed anew, see routing
+	case requestFrom(r.Context()) != nil, isProbe(r.URL.Path): // the former is routed again, see routing
 		return false
 	case o.FollowTraces:
 		return o.Traces.Follows(r.Header)
@@ -45,7 +45,7 @@ func (o *Options) parent(r *http.Request) context.Context {
 }
 
 // describeSpan names the span of a request as the log and the metrics do. otelgin cannot: what it knows of a request
-// that is routed anew is out of date, and a method may be one that the caller made up.
+// that is routed again is out of date, and a method may be one that the caller made up.
 func describeSpan(r *request, o outcome) {
 	span := oteltrace.SpanFromContext(r.ctx)
 	if !span.IsRecording() {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Description is what people are told of a metric. All metrics have the label service besides.
+// Description is what people read about a metric. All metrics have the label service besides.
 type Description struct {
 	Name, Help string
 	Labels     []string

@@ -62,8 +62,8 @@ func (m *Metrics) Handler() http.Handler {
 
 var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// Requests takes the seconds of requests that ended alike. route is the template, never the path that was asked for.
-// Callers keep what they get: finding it takes longer than observing.
+// Requests takes the seconds of requests that ended the same way. route is the template, never the path that was asked
+// for. Callers keep what they get: finding it takes longer than observing.
 func (m *Metrics) Requests(method, route string, status int) prometheus.Observer {
 	return m.requests.WithLabelValues(method, route, classes[min(status/100, len(classes)-1)])
 }

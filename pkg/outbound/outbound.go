@@ -62,7 +62,7 @@ type Policy struct {
 }
 
 // Proxy is an HTTP proxy. It is checked as a server is. Servers behind it are checked before it is asked; but it
-// resolves their names anew, so that what a name leads to in its network is for the proxy to guard.
+// resolves their names again, so that what a name leads to in its network is for the proxy to guard.
 type Proxy struct {
 	Host string
 	Port int
@@ -100,7 +100,7 @@ func New(p Policy, timeout time.Duration, proxy *Proxy) (*Client, error) {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    stepTimeout,
 		MaxResponseHeaderBytes: maxHeader,
-		DisableKeepAlives:      true, // each call resolves the name anew
+		DisableKeepAlives:      true, // each call resolves the name again
 		DisableCompression:     true,
 		OnProxyConnectResponse: checkProxy,
 	}
@@ -172,7 +172,7 @@ func (c *Client) Do(req *http.Request) (answer *Answer, err error) {
 	return &Answer{Status: res.StatusCode, Header: res.Header, Body: body}, nil
 }
 
-// spanOf describes a call to those who read traces. The server is not told of the trace: it is a stranger's.
+// spanOf describes a call to those who read traces. The server does not get the trace: it is a stranger's.
 func spanOf(req *http.Request) []oteltrace.SpanStartOption {
 	return []oteltrace.SpanStartOption{
 		oteltrace.WithSpanKind(oteltrace.SpanKindClient),

@@ -101,7 +101,7 @@ func TestWhatWasCheckedIsCalled(t *testing.T) {
 	if len(*asked) != 1 || (*asked)[0] != "1.1.1.1:443" {
 		t.Errorf("dialed %v", *asked)
 	}
-	// The next call resolves anew, over no earlier connection.
+	// The next call resolves again, over no earlier connection.
 	problem := new(Problem)
 	if _, err := get(t, c, "https://example.com"); !errors.As(err, &problem) || s.calls.Load() != 1 {
 		t.Errorf("%v after %d calls", err, s.calls.Load())

@@ -178,7 +178,7 @@ func (s *shared) inRow(ctx context.Context, key string, now time.Time, change fu
 		}
 		u, err := decodeUsage(row.Usage)
 		if err != nil {
-			s.log.WarnContext(ctx, "a rate limit's stored window was damaged; it begins afresh")
+			s.log.WarnContext(ctx, "a rate limit's stored window was damaged; it starts again")
 		}
 		change(&u)
 		const update = "UPDATE rate_limits SET usage = ?, expires_at = ? WHERE key = ?"
@@ -261,6 +261,6 @@ func (s *shared) isAway(now time.Time) bool {
 func (s *shared) away(now time.Time, cause error) {
 	until := s.awayUntil.Load()
 	if !s.isAway(now) && s.awayUntil.CompareAndSwap(until, now.Add(awayFor).UnixMicro()) {
-		s.log.Warn("the database of the rate limits is away: each replica counts alone for now", "error", cause)
+		s.log.Warn("the database of the rate limits is unavailable: each replica counts alone for now", "error", cause)
 	}
 }

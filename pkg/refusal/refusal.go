@@ -35,7 +35,7 @@ type Origin struct {
 
 // Signed is the token raw, whose signature was seen to be good.
 func Signed(raw string, from Origin) Token {
-	var c claims.Access // an offline token has the same claims, save the family
+	var c claims.Access // an offline token has the same claims, except the family
 	if _, _, err := jwt.NewParser().ParseUnverified(raw, &c); err != nil {
 		return Token{Origin: from}
 	}

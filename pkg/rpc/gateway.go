@@ -150,7 +150,7 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 	}
 }
 
-// errTooLong ends a call for good: the peer service would answer the same again.
+// errTooLong ends a call permanently: the peer service would answer the same again.
 var errTooLong = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
 // failure is what the person is told when no answer came.

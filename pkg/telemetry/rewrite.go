@@ -9,8 +9,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
-// Rewrite changes the data of spilled events: edit returns them anew, and whether they differ. It is for what must not
-// be kept. It does not see the events that are in memory, and may be spilled until publishing them has failed.
+// Rewrite changes the data of spilled events: edit returns the new data, and whether they differ. It is for what must
+// not be kept. It does not see the events that are in memory, and may be spilled until publishing them has failed.
 func (r *Recorder) Rewrite(ctx context.Context, edit func(e event.Event) (edited []byte, changed bool)) error {
 	batches := db.Edit[spilled]{
 		Rows:   `SELECT seq, events, payload FROM telemetry_spill WHERE true`,

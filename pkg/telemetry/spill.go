@@ -114,7 +114,7 @@ func (r *Recorder) drain(ctx context.Context) {
 	for round := 0; ; round++ {
 		if r.isAway() || round%lookEvery == 0 {
 			if err := r.drainAll(ctx); err != nil && ctx.Err() == nil {
-				r.cfg.Log.DebugContext(ctx, "telemetry that was put aside stays there for now", "error", err)
+				r.cfg.Log.DebugContext(ctx, "stored telemetry cannot be published yet", "error", err)
 			}
 		}
 		select {

@@ -95,7 +95,7 @@ func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
 // is called once, and recording must have stopped when ctx ends.
 func (r *Recorder) Run(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
-		r.cfg.Log.WarnContext(ctx, "the table of telemetry put aside cannot be read", "error", err)
+		r.cfg.Log.WarnContext(ctx, "the table of stored telemetry cannot be read", "error", err)
 	}
 	var workers sync.WaitGroup
 	workers.Go(func() { r.drain(ctx) })
@@ -201,7 +201,7 @@ func (r *Recorder) deliver(ctx context.Context, batches [][]event.Event) {
 		events = slices.Concat(batches...)
 	}
 	if err := r.publish(ctx, events); err != nil {
-		r.cfg.Log.WarnContext(ctx, "telemetry cannot be published and is put aside", "error", err)
+		r.cfg.Log.WarnContext(ctx, "telemetry cannot be published and is stored for later", "error", err)
 		for _, batch := range batches {
 			r.spill(ctx, batch)
 		}

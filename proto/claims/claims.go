@@ -29,7 +29,7 @@ type Access struct {
 	// FamilyID names the chain of tokens that began with one call of auth/token; a revoked family refuses its tokens.
 	FamilyID string `json:"fid"`
 	// LicenseVersion is the license's when the family began. A device that takes a seat, and a license that is
-	// deactivated, make the tokens of earlier versions void for good.
+	// deactivated, make the tokens of earlier versions void permanently.
 	LicenseVersion int `json:"license_version"`
 }
 

@@ -55,7 +55,7 @@ func (s *Service) configure(ctx context.Context) error {
 		case !errors.Is(err, apierr.ErrUnavailable):
 			return err
 		}
-		s.Log.WarnContext(ctx, "the owner key waits for the database", "error", err)
+		s.Log.WarnContext(ctx, "the owner key is not set yet: waiting for the database", "error", err)
 		if clock.Sleep(ctx, retryAfter) != nil {
 			return nil
 		}
@@ -113,7 +113,7 @@ func (s *Service) record(ctx context.Context, events []event.Event) error {
 	return rejected.OrNil()
 }
 
-// erase obeys erasures. An event that stays unread because of a failure comes again.
+// erase carries out erasures. An event that stays unread because of a failure comes again.
 func (s *Service) erase(ctx context.Context, events []event.Event) error {
 	rejected := bus.Rejected{}
 	for i, e := range events {

@@ -39,7 +39,7 @@ func TestErasure(t *testing.T) {
 	})
 }
 
-// TestErasureOfTelemetryThatWaits: the address leaves the telemetry that another process has put aside, too.
+// TestErasureOfTelemetryThatWaits: the address leaves the telemetry that another process has stored for later, too.
 func TestErasureOfTelemetryThatWaits(t *testing.T) {
 	eachEngine(t, func(w *harness) {
 		var waiting []event.Event

@@ -28,8 +28,8 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Prune(s.prune))
 }
 
-// erase takes the addresses of erased customers out of the event log, and out of telemetry that was put aside. An event
-// that stays unread because of a failure comes again.
+// erase takes the addresses of erased customers out of the event log, and out of telemetry that was stored for later.
+// An event that stays unread because of a failure comes again.
 func (s *Service) erase(ctx context.Context, events []event.Event) error {
 	rejected := bus.Rejected{}
 	for i, e := range events {

@@ -217,7 +217,7 @@ func TestOneSeatCannotFlood(t *testing.T) {
 }
 
 // TestRevokedTokensTakeNothingFromTheirDevice: who holds a token that was revoked, with its family or as one from
-// before the device took its seat anew, cannot use up what the device may do with its new ones.
+// before the device took its seat again, cannot use up what the device may do with its new ones.
 func TestRevokedTokensTakeNothingFromTheirDevice(t *testing.T) {
 	revocations := map[string]func(w *world, id, key string){
 		"family": func(w *world, _, _ string) {

@@ -68,7 +68,7 @@ func (l *lifecycle) announce() {
 	}
 }
 
-// moves changes when the license ends, which is told of anew then.
+// moves changes when the license ends, which is told of again then.
 func (l *lifecycle) moves(change func()) {
 	before := l.usableUntil()
 	if change(); l.told != "not_started" && !l.usableUntil().Equal(before) {
@@ -246,7 +246,7 @@ var steps = []func(l *lifecycle, device string, n int){
 	func(l *lifecycle, _ string, n int) { l.clock.Advance(time.Duration(n) * 36 * time.Hour) },
 }
 
-// does asks for an action of an administrator, which is told of once.
+// does asks for an action of an administrator, which is announced once.
 func (l *lifecycle) does(action, body, event string) {
 	l.t.Helper()
 	l.alter(l.id, action, body)

@@ -142,8 +142,8 @@ func TestErase(t *testing.T) {
 	})
 }
 
-// TestEraseTelemetryThatWaits: what of telemetry waits for the broker is erased where it waits, also what is put aside
-// right after the erasure; what comes later stays.
+// TestEraseTelemetryThatWaits: what of telemetry waits for the broker is erased where it waits, also what is stored for
+// later right after the erasure; what comes later stays.
 func TestEraseTelemetryThatWaits(t *testing.T) {
 	eachStillWorld(t, func(w *world) {
 		id, _ := w.plant()

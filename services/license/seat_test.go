@@ -93,8 +93,8 @@ func (w *world) outcome(a answer) string {
 	return fmt.Sprint(a.body["error_code"])
 }
 
-// TestTokensOfASeatThatWasLeft: they are refused while the device is away, and for good when it comes back; also by a
-// replica that learns of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
+// TestTokensOfASeatThatWasLeft: they are refused while the device is away, and permanently when it comes back; also by
+// a replica that learns of nothing, once its memory has ended. Nor do they keep the device from leaving again. Tokens
 // issued afterwards hold.
 func TestTokensOfASeatThatWasLeft(t *testing.T) {
 	const holds, dead = "OK OK OK OK", "INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN INVALID_TOKEN"

@@ -276,7 +276,7 @@ func (w *world) unblock() {
 	}
 }
 
-// rows counts the rows of all tables that calls of devices write, save those that the relay of events takes away.
+// rows counts the rows of all tables that calls of devices write, except those that the relay of events takes away.
 func (w *world) rows() map[string]int64 {
 	w.t.Helper()
 	tables := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`

@@ -22,7 +22,7 @@ func lookAtSettings(_ context.Context, s *suite, args []string, out io.Writer) e
 	case "print":
 		return s.settings.loaded.Print(out)
 	case "check":
-		made := newSecrets() // those of the data directory are made alike
+		made := newSecrets() // those of the data directory are made the same way
 		if err := s.settings.complete(&made); err != nil {
 			return err
 		}

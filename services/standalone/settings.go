@@ -164,8 +164,8 @@ func (s *settings) requireEmbedded(instead string) error {
 }
 
 // complete gives the services what they need to run in one process: of the secrets made those that the settings do not
-// name, and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use, save the
-// admin key, which is in use once admin has put it in force.
+// name, and the way to each other. What is wrong is an *app.SettingsError. made then holds the secrets in use, except
+// the admin key, which is in use once admin has put it in force.
 func (s *settings) complete(made *secrets) error {
 	for _, keys := range []*app.MasterKeys{&s.auth.MasterKeys, &s.license.MasterKeys, &s.admin.MasterKeys} {
 		takeOrKeep(&keys.MasterKey, &made.MasterKey)

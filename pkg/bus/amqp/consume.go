@@ -186,7 +186,7 @@ func (b *Bus) storePoison(ctx context.Context, queue string, poison []received) 
 		dead[i] = deadMessage(m, queue, delivery.ShortReason(r.poison.Error()), 1)
 	}
 	log := b.log.With("queue", queue, "messages", len(dead), "message_id", dead[0].MessageId)
-	log.ErrorContext(ctx, "messages are not taken in and become dead letters", "error", poison[0].poison)
+	log.ErrorContext(ctx, "messages are refused and become dead letters", "error", poison[0].poison)
 	return delivery.Persist(ctx, log, func() error { return b.sendDead(ctx, queue, dead) })
 }
 

@@ -91,7 +91,7 @@ func (d *deadLetters) remove(ctx context.Context, ids []string, take func(*amqp0
 	return removed, err
 }
 
-// sendBack removes the letter only after the queue has confirmed it.
+// sendBack removes the dead letter only after the queue has confirmed it.
 func (d *deadLetters) sendBack(ctx context.Context, got *amqp091.Delivery) error {
 	m := message{
 		exchange: deadExchange(d.queue),
@@ -113,7 +113,7 @@ type visit struct {
 	ch    *amqp091.Channel
 	queue string
 	// left is how many of the dead letters that were there at first have not been taken; later ones are not looked at,
-	// so that replaying a letter that dies again at once comes to an end.
+	// so that replaying a dead letter that fails again at once comes to an end.
 	left int
 	// held is how many were taken and not removed.
 	held int
@@ -146,7 +146,7 @@ func (d *deadLetters) look(ctx context.Context, fn func(*visit) error) error {
 	})
 }
 
-// take gets one letter, nil when there are no more.
+// take gets one dead letter, nil when there are no more.
 func (v *visit) take(ctx context.Context) (*amqp091.Delivery, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -67,7 +67,7 @@ func (l *link) run(ctx context.Context) {
 		if err != nil {
 			l.away(err)
 			if n%8 == 1 {
-				l.log.WarnContext(ctx, "cannot reach the broker; trying on", "tries", n, "error", err)
+				l.log.WarnContext(ctx, "cannot reach the broker; trying again", "tries", n, "error", err)
 			}
 			_ = delivery.Pause(ctx, n)
 			continue

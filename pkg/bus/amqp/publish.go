@@ -120,7 +120,7 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 	}
 }
 
-// missing is an error when a message came back that a known queue should have taken; the queues are declared anew
+// missing is an error when a message came back that a known queue should have taken; the queues are declared again
 // first.
 func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 	returned := c.returned

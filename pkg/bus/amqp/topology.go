@@ -92,7 +92,8 @@ func deadArguments(q bus.Queue) amqp091.Table {
 }
 
 // ensure makes sure that t exists. A user who may not declare it finds it made by the definitions (see Definitions), or
-// gets an error that says so. It runs on every new connection, and when a message came back for want of a queue.
+// gets an error that says so. It runs on every new connection, and when a message came back because a queue was
+// missing.
 func (b *Bus) ensure(conn *amqp091.Connection, t topology) error {
 	err := b.declare(conn, t)
 	if !hasCode(err, amqp091.AccessRefused) {

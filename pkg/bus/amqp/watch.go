@@ -113,7 +113,7 @@ func (w *watcher) receive(d amqp091.Delivery) {
 	}
 	r := open(d, w.Types)
 	if r.poison != nil {
-		w.bus.log.Error("a watched message is not believed; forgetting everything",
+		w.bus.log.Error("a message to a watch is not valid; dropping everything in memory",
 			"routing_key", d.RoutingKey, "error", r.poison)
 		w.OnGap()
 		return
@@ -141,7 +141,7 @@ func (b *Bus) tick(ctx context.Context, key string) {
 	defer t.close()
 	for {
 		if err := t.send(ctx); err != nil && ctx.Err() == nil {
-			b.log.DebugContext(ctx, "a watch could not tick", "error", err)
+			b.log.DebugContext(ctx, "a watch could not send its tick", "error", err)
 		}
 		select {
 		case <-ctx.Done():

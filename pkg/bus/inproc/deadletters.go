@@ -121,7 +121,7 @@ func (d *deadLetters) List(ctx context.Context, limit int) ([]bus.DeadLetter, er
 	return letters, nil
 }
 
-// Replay implements bus.DeadLetters. It returns when the consumer has had its chance with each letter.
+// Replay implements bus.DeadLetters. It returns when the consumer has had its chance with each dead letter.
 func (d *deadLetters) Replay(ctx context.Context, ids ...string) (int, error) {
 	return d.remove(ctx, ids, d.sendBack)
 }
@@ -141,7 +141,7 @@ func (d *deadLetters) remove(
 	}
 	ctx, cancel := d.bus.until(ctx)
 	defer cancel()
-	// A letter that dies again gets a new row, which is not in this list: nothing is replayed forever.
+	// A dead letter that fails again gets a new row, which is not in this list: nothing is replayed forever.
 	var rows []row
 	if err := d.bus.db.Read(ctx).Raw(present, d.queue).Scan(&rows).Error; err != nil {
 		return 0, fmt.Errorf("list the dead letters: %w", db.Error(err))
@@ -159,7 +159,7 @@ func (d *deadLetters) remove(
 	return removed, nil
 }
 
-// sendBack removes the letter only after the consumer has settled its event.
+// sendBack removes the dead letter only after the consumer has settled its event.
 func (d *deadLetters) sendBack(ctx context.Context, seq int64) error {
 	const read = `SELECT message FROM bus_dead_letters WHERE seq = ?`
 	var message string

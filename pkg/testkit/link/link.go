@@ -58,8 +58,8 @@ func (l *Link) MuteAfter(text string, nth int) {
 // Heal lets everything through again.
 func (l *Link) Heal() { l.set(false) }
 
-// Strand makes the connections of the moment swallow everything for good, as when a router on their way was replaced.
-// New ones work.
+// Strand makes the connections of the moment swallow everything permanently, as when a router on their way was
+// replaced. New ones work.
 func (l *Link) Strand() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 )
 
-// exporter sends what may be told of spans, and counts.
+// exporter sends the attributes of spans that are on its list, and counts.
 type exporter struct {
 	next    sdk.SpanExporter
 	counts  *trace.Counts

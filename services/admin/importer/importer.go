@@ -48,7 +48,7 @@ type counts struct {
 
 func (c counts) all() int { return c.created + c.updated + c.unchanged + c.differs + c.refused }
 
-// all imports a file. Each call is a whole: an import that broke off is made anew and goes on where it was.
+// all imports a file. Each call is a whole: an import that broke off is made again and goes on where it was.
 func (r *run) all(ctx context.Context) error {
 	r.seen, r.seed = map[uint64]bool{}, maphash.MakeSeed()
 	r.made = map[string]bool{}

@@ -1,5 +1,5 @@
 // Package delivery delivers events to a handler with the patience that package bus promises. Both implementations use
-// it, so that failures are treated alike on RabbitMQ of every version and in process.
+// it, so that failures are treated the same way on RabbitMQ of every version and in process.
 package delivery
 
 import (
@@ -143,7 +143,7 @@ func (d *Deliverer) try(ctx context.Context, events []event.Event) error {
 		if !unavailable(err) {
 			return err
 		}
-		d.Log.WarnContext(ctx, "what the handler needs is away; waiting for it",
+		d.Log.WarnContext(ctx, "what the handler needs is unavailable; waiting for it",
 			"queue", d.Queue.Name, "events", len(events), "error", err)
 		if err := Pause(ctx, n); err != nil {
 			return err

@@ -1,4 +1,4 @@
-// Package decode reads the members of events that analytics uses, from the bus and from the log alike.
+// Package decode reads the members of events that analytics uses, from the bus and from the log.
 package decode
 
 import (

@@ -27,7 +27,7 @@ type detector struct {
 type memory interface {
 	// observe compares an observation with what was before, and raises what it finds.
 	observe(st *step)
-	// walk passes over all members in a fixed order, save the trail.
+	// walk passes over all members in a fixed order, except the trail.
 	walk(c *codec)
 	evidence() *trail
 }

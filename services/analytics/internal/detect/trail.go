@@ -42,7 +42,7 @@ func excess(base, observed, allowed float64) float64 {
 
 // trail is the evidence for one kind and, while Detected is set, its open finding.
 type trail struct {
-	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last told of it.
+	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last published of it.
 	FirstSeen, Detected, LastSeen, Emitted int64
 	Score                                  int64 // hundredths
 	Notes                                  []note

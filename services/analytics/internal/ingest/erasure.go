@@ -24,7 +24,7 @@ func erasuresIn(events []usage.Event) (erasures []*usage.Erasure, err error) {
 }
 
 // erase erases what the store has by now, the batch that asked for it included. It is done again with the batch when it
-// fails, and memory begins anew after it.
+// fails, and memory starts again after it.
 func (c *Consumer) erase(ctx context.Context, erasures []*usage.Erasure) error {
 	if len(erasures) == 0 {
 		return nil

@@ -90,14 +90,14 @@ func (c *stateCache) load(ctx context.Context, store Store, subjects []string) e
 }
 
 // restore decodes a state. What detectors of another version stored of a license is made again from the log. An
-// address starts anew: its state is about one day.
+// address starts again: its state is about one day.
 func (c *stateCache) restore(ctx context.Context, store Store, subject string, stored usage.State) (*state, error) {
 	s := &state{stored: stored.Position}
 	id, isLicense := strings.CutPrefix(subject, licensePrefix)
 	if !isLicense {
 		s.address = &detect.AddressState{}
 		if err := s.address.UnmarshalBinary(stored.Data); stored.Data != nil && err != nil {
-			c.log.Warn("detectors start anew for an address whose state cannot be read",
+			c.log.Warn("detectors start again for an address whose state cannot be read",
 				"subject", subject, "error", err)
 		}
 		return s, nil
@@ -110,7 +110,7 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 	if unreadable == nil && !s.license.Stale() {
 		return s, nil
 	}
-	c.log.Debug("detector states of a license are made again from the log", "subject", subject, "error", unreadable)
+	c.log.Debug("detector states of a license are rebuilt from the log", "subject", subject, "error", unreadable)
 	rebuilt, err := c.rebuild(ctx, store, id, stored.Position)
 	if err != nil || unreadable != nil {
 		s.license = rebuilt

@@ -11,7 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// rollupRows is what a batch writes to the rollups, save late days, with which what is stored has to be merged first.
+// rollupRows is what a batch writes to the rollups, except late days, with which what is stored has to be merged first.
 type rollupRows struct {
 	newLicenses, knownLicenses []licenseRow
 	usedLicenses               []usedRow

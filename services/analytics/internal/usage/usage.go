@@ -37,7 +37,7 @@ type Counts struct {
 	Activations   int64 `json:"activations"`
 	Deactivations int64 `json:"deactivations"`
 	Heartbeats    int64 `json:"heartbeats"`
-	// Events counts every event, also those that no other figure counts, save erasures.
+	// Events counts every event, also those that no other figure counts, except erasures.
 	Events int64 `json:"events"`
 }
 

@@ -38,7 +38,8 @@ type FamilyStore interface {
 	// revoked already.
 	RevokeFamily(ctx context.Context, id string, at time.Time, records ...Record) (bool, error)
 	// UseAccess tells the state of an access token, and notes that its pair is in use if it is the current one. Of
-	// this and a concurrent Rotate in exchange for the predecessor, one comes first and the other heeds it.
+	// this and a concurrent Rotate in exchange for the predecessor, one comes first and the other takes it into
+	// account.
 	UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error)
 }
 

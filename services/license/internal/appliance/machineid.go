@@ -61,7 +61,7 @@ func (a *Appliance) renameSeated(
 ) error {
 	err := a.rename(ctx, by, before.MachineID, to, func(c *Cloud) {
 		if c.ID != before.Cloud.ID {
-			c.unseat() // connected anew meanwhile
+			c.unseat() // connected again meanwhile
 			return
 		}
 		c.hear(answer, nil, a.now())

@@ -129,7 +129,7 @@ func TestAnUpstreamThatProvesNothingIsNotConnected(t *testing.T) {
 		!got.UsableUntil.Equal(noon.Add(90*24*time.Hour)) {
 		t.Errorf("kept %+v, which is not what was signed", got)
 	}
-	// Connected anew without a proof: the seat that is in use stays, also where its upstream is named in another way.
+	// Connected again without a proof: the seat that is in use stays, also where its upstream is named in another way.
 	again := account("k-1")
 	again.URL += "/"
 	f.upstream.sign = nil

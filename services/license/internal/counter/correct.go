@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Correction is what an administrator wants of a counter, whatever its limit.
+// Correction is what an administrator wants to change of a counter, whatever its limit.
 type Correction struct {
 	Counter string
 	// Action is EntryAdjusted, which adds Number, EntrySet, which sets the counter to it, or EntryReset.

@@ -67,8 +67,8 @@ type State struct {
 	DeviceUsed *int64 `json:"device_used,omitempty"`
 }
 
-// at is the counter at a time: when its period has ended, it has begun anew, and ended tells so. A clock that is behind
-// another's ends no period again, because only ResetsAt counts.
+// at is the counter at a time: when its period has ended, it has started again, and ended tells so. A clock that is
+// behind another's ends no period again, because only ResetsAt counts.
 func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 	ended = !c.ResetsAt.IsZero() && !now.Before(c.ResetsAt)
 	if key := s.String(); ended || c.Schedule != key {
@@ -82,7 +82,7 @@ func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 	return c, ended
 }
 
-// restart makes the counter begin anew within its period.
+// restart makes the counter start again within its period.
 func (c *Counter) restart(now time.Time) {
 	c.Used, c.Announced = 0, 0
 	c.Period++

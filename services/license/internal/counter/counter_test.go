@@ -221,7 +221,7 @@ func thresholdsOf(l *Ledger) string {
 	return strings.Join(told, " ")
 }
 
-// TestThresholdsOfEachPeriod are announced anew.
+// TestThresholdsOfEachPeriod are announced again.
 func TestThresholdsOfEachPeriod(t *testing.T) {
 	l := books(licensing.CounterTerms{
 		Name:   "c",
@@ -267,7 +267,7 @@ func TestARefusedCallLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestPartsOfDevices are kept beside the sum, and begin anew with it.
+// TestPartsOfDevices are kept beside the sum, and start again with it.
 func TestPartsOfDevices(t *testing.T) {
 	l := books(licensing.CounterTerms{
 		Name:      "c",

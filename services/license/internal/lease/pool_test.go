@@ -32,7 +32,7 @@ func newStory(t *testing.T, edit func(*licensing.FloatingTerms)) *story {
 	return s
 }
 
-// wait moves the clock on and counts the leases anew, as the store does for each batch.
+// wait moves the clock on and counts the leases again, as the store does for each batch.
 func (s *story) wait(d time.Duration) {
 	s.pool.Now = s.pool.Now.Add(d)
 	s.pool.InUse, s.pool.EarliestEnd = 0, time.Time{}

@@ -67,7 +67,7 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 // watchSize warns before a list is too large for those who check it.
 func (s *Revocations) watchSize(number, bytes int) {
 	if bytes > file.MaxListSize/2 && s.told.Swap(int64(number)) != int64(number) {
-		s.Log.Error("the revocation list nears the size up to which machines read it",
+		s.Log.Error("the revocation list is close to the largest size that machines read",
 			"bytes", bytes, "most", file.MaxListSize, "number", number)
 	}
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is
-// told of once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is first.
+// announced once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is
+// first.
 
 // dueBatch is how many licenses the schedule asks for at once.
 const dueBatch = 500
@@ -83,7 +84,7 @@ func (l *License) nextStatus(now time.Time) Status {
 	return ""
 }
 
-// Announce tells of every status that has come, and whether there was any. Under the lock it decides anew: somebody
+// Announce tells of every status that has come, and whether there was any. Under the lock it decides again: somebody
 // else may have been faster. Nobody has changed the license, so it keeps its version, unless its suspension is over.
 func (ch *Change) Announce(now time.Time) bool {
 	l := &ch.License

@@ -44,7 +44,7 @@ type NewLicense struct {
 	CustomerID string
 	// Product is the code or the name of a product; one that is not there is made. Empty is the default product.
 	Product string
-	// Policy is the code of the policy whose terms the license takes, save those that TermsChange names; empty for
+	// Policy is the code of the policy whose terms the license takes, except those that TermsChange names; empty for
 	// none.
 	Policy string
 	// GroupID is empty for none.

@@ -80,7 +80,7 @@ type Profile struct {
 	Name, OSName, OSVersion, AppVersion string
 }
 
-// With is p after the device has said more; what it leaves out stays, save the version of an operating system that it
+// With is p after the device has said more; what it leaves out stays, except the version of an operating system that it
 // no longer has.
 func (p Profile) With(said Profile) Profile {
 	if said.OSName != "" && said.OSName != p.OSName {

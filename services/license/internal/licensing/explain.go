@@ -247,7 +247,7 @@ func (e *Explanation) complete(ctx context.Context, r Request, q *Question) erro
 	return err
 }
 
-// judge asks every check of the operation, save what has been asked, and the condition, nil for none, in its place.
+// judge asks every check of the operation, except what has been asked, and the condition, nil for none, in its place.
 func (e *Explanation) judge(r Request, q *Question, condition *Condition) {
 	asked := e.Checks
 	for i := range checks {

@@ -204,7 +204,7 @@ func (t *Terms) keepingAll(c TermsChange) TermsChange {
 	return c
 }
 
-// addImported adds the devices that the license does not know. Whether they may take part is not asked anew, only
+// addImported adds the devices that the license does not know. Whether they may take part is not asked again, only
 // whether there are seats for them.
 func (ch *Change) addImported(by *Actor, devices []ImportedDevice, now time.Time) error {
 	l, before := &ch.License, ch.License.CurrentDevices

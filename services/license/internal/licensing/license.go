@@ -47,7 +47,7 @@ type License struct {
 	StartedAt time.Time
 	// Suspension is nil unless the license is suspended. It may lie in the past: see Suspension.
 	Suspension *Suspension
-	// Announced is the last status that events told of, of those which come by time alone.
+	// Announced is the last status that events announced, of those which come by time alone.
 	Announced Status
 	// TransfersUsed is how many transfers count against the transfer limit, FreedSeats how many seats were freed by
 	// deactivation and not taken again. Both are kept only while there is a limit.

@@ -128,8 +128,8 @@ func (l *License) setTerms(t Terms, now time.Time) {
 	}
 }
 
-// ChangePolicy gives a license the terms of another policy, or anew those of its own. Errors: VALIDATION_ERROR,
-// ErrNotFound.
+// ChangePolicy gives a license the terms of another policy, or the present ones of its own policy. Errors:
+// VALIDATION_ERROR, ErrNotFound.
 func (s *Licenses) ChangePolicy(ctx context.Context, by *Actor, licenseID, code string) (License, error) {
 	if code == "" {
 		return License{}, apierr.InvalidField("policy", "is required")

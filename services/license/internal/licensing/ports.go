@@ -69,7 +69,7 @@ type Store interface {
 	TakeSeat(ctx context.Context, d Device, event func() proto.Message) (*Activation, error)
 	// Expiring finds up to limit active licenses that end in (now, now+days] and were not announced for that period.
 	Expiring(ctx context.Context, now time.Time, days, limit int) (ids []string, err error)
-	// Due finds up to limit licenses that have a status which nobody has told of.
+	// Due finds up to limit licenses that have a status which nobody has announced.
 	Due(ctx context.Context, now time.Time, limit int) (ids []string, err error)
 	// Idle finds up to limit licenses that have seats to be freed, because nobody was seen on them for as long as they
 	// allow.
@@ -239,7 +239,7 @@ type Change struct {
 	Devices map[string]*Device
 	// Reads finds further devices of the license, under the same lock, and its group.
 	Reads LockedReads
-	// OfflineVoid tells that the offline tokens of all devices are void for good: none holds a seat any more.
+	// OfflineVoid tells that the offline tokens of all devices are void permanently: none holds a seat any more.
 	OfflineVoid bool
 	// BorrowsGoOn tells that no administrator has the devices leave that leave their seats: what they borrowed goes on
 	// to count as borrowed.

@@ -79,7 +79,7 @@ func ComponentProblems(p map[string]string, name string, c Component) {
 }
 
 // recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil
-// for none. The license must ask for it. Errors: the verdicts on the use of a device that is recognized anew; nothing
+// for none. The license must ask for it. Errors: the verdicts on the use of a device that is recognized again; nothing
 // is written then.
 func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.Time) (
 	hardwareID string, d *ActiveDevice, err error,
@@ -119,7 +119,7 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 }
 
 // Recognized is Caller for a use case that recognizes no device under the lock: the client gets the hardware id that
-// its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized anew.
+// its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized again.
 func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Caller, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err == nil && l.rules().Match != MatchNone {

@@ -46,7 +46,7 @@ type Seat struct {
 func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.ActivatedVersion) }
 
 // revokes tells whether a token of that version is from before the device took its seat, or from before the license was
-// last deactivated. Versions only grow, so such a token is void for good.
+// last deactivated. Versions only grow, so such a token is void permanently.
 func (s Seat) revokes(licenseVersion int) bool {
 	return licenseVersion < max(s.License.LastDeactivation().Version, s.Device.ActivatedVersion)
 }

@@ -85,7 +85,7 @@ type TermsChange struct {
 	ShortLeases bool
 }
 
-// apply changes the terms, save the end, which has its own notice: see License.applyTerms.
+// apply changes the terms, except the end, which has its own notice: see License.applyTerms.
 func (t *Terms) apply(c *TermsChange) {
 	setOr(&t.Type, c.Type, "")
 	set(&t.IsTrial, c.IsTrial)
@@ -107,7 +107,7 @@ func (t *Terms) apply(c *TermsChange) {
 	}
 }
 
-// applyDuration has a duration replace the other kind, and no end mean no duration, save one that comes with it.
+// applyDuration has a duration replace the other kind, and no end mean no duration, except one that comes with it.
 func (t *Terms) applyDuration(c *TermsChange) {
 	if c.givesDuration() || c.ExpiresAt.Null {
 		t.DurationDays, t.DurationMonths = 0, 0

@@ -150,8 +150,8 @@ func (r *entryRow) entry() counter.Entry {
 	return r.Entry
 }
 
-// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at
-// 0.
+// dropCounters deletes what was counted by counters that a license no longer has: one that is made again later begins
+// at 0.
 func dropCounters(tx *gorm.DB, before, after *licensing.License) error {
 	var gone []string
 	for i := range before.Counters {

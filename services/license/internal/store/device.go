@@ -161,7 +161,7 @@ func (r *lockedReads) NewSince(since time.Time, limit int) (n int, oldest time.T
 	return len(times), oldest, err
 }
 
-// isIdle holds for devices that were not seen since @since, save those that may still run offline at @now, by a token
+// isIdle holds for devices that were not seen since @since, except those that may still run offline at @now, by a token
 // or file, or by a lease that was borrowed.
 const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= @since
 	AND (devices.offline_until IS NULL OR devices.offline_until <= @now)

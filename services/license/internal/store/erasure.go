@@ -152,7 +152,7 @@ func erasedLicenses(tx *gorm.DB, customerID string) ([]customer.Erased, error) {
 }
 
 // ScrubErased cleans the event log of customers that were erased, also after a process was killed at it, and the
-// telemetry that was put aside.
+// telemetry that was stored for later.
 func (s *Store) ScrubErased(ctx context.Context) error {
 	var rows []erasureRow
 	if err := s.db.Read(ctx).Table("erasures").Where("scrubbed_at IS NULL").Order("erased_at").
@@ -196,8 +196,8 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 	}))
 }
 
-// recordedTime is how long telemetry that was recorded before an erasure may yet be put aside: twice the time that
-// publishing it takes to fail. Until then an erasure is not done.
+// recordedTime is how long telemetry that was recorded before an erasure may still be stored for later: twice the time
+// that publishing it takes to fail. Until then an erasure is not done.
 const recordedTime = 20 * time.Second
 
 // rewrite edits the events that are kept, by what they are about.

@@ -103,7 +103,7 @@ func (s *Store) ChangeReleases(ctx context.Context, product, version string, dec
 }
 
 // findRelease finds the release whose version compares equal, nil for none. Older databases may have several: the
-// one that is written alike comes first.
+// one that is written the same way comes first.
 func findRelease(tx *gorm.DB, productID, version string) (*catalog.Release, error) {
 	var known []releaseRow
 	err := tx.Table("releases").Select("id", "version").Where("product_id = ?", productID).

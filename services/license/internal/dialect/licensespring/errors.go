@@ -140,7 +140,7 @@ func wrong(fields map[string]string) (problems []string) {
 	return problems
 }
 
-// statusOf is 400 for all that clients did wrong, save what is not about the license.
+// statusOf is 400 for all that clients did wrong, except what is not about the license.
 func statusOf(e *apierr.Error) int {
 	status := e.Kind.Status()
 	switch {

@@ -171,7 +171,7 @@ func actor(s *integration.Signer) *licensing.Actor {
 	return &licensing.Actor{Id: s.Integration.ID, Name: s.Integration.Name, Role: "integration"}
 }
 
-// daysOfMonth is what clients, who know days alone, are told of a month.
+// daysOfMonth is what clients, who know days alone, are told about a month.
 const daysOfMonth = 30
 
 // trialDays is how long a trial runs.
