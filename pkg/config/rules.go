@@ -122,13 +122,13 @@ func checkURL(value string, allowed []string) error {
 		case rest == "":
 			return wrong
 		case err != nil:
-			return errors.New("is no well-formed URL; percent-encode special characters of a password")
+			return errors.New("is not a well-formed URL; percent-encode special characters of a password")
 		case strings.HasPrefix(begin, "http") && u.Hostname() == "":
 			return errors.New("must name a host, for example http://auth:5101")
 		case strings.HasPrefix(begin, "http") &&
 			(strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != ""):
 			return errors.New(
-				"must end after the host and port, for example http://auth:5101: a path of its own is not asked")
+				"must end after the host and port, for example http://auth:5101: a path after them is not used")
 		case u.Port() != "":
 			return checkPort(u.Port())
 		}

@@ -127,7 +127,7 @@ func explain(r credential.Revocation) string {
 	}
 	return text + "devices get new access tokens by their refresh tokens; " +
 		"offline tokens of the key have to be asked for again\n" +
-		"whoever keeps a copy of /.well-known/jwks.json must fetch it again: " +
+		"anyone who keeps a copy of /.well-known/jwks.json must fetch it again: " +
 		"until then the copy accepts the revoked key\n"
 }
 

@@ -140,7 +140,7 @@ func (c *Config) checkDialects() error {
 		return nil
 	}
 	if slices.Contains(c.Dialects, noDialects) {
-		return config.Problemf(c, &c.Dialects, "must have %q once and nothing beside it", noDialects)
+		return config.Problemf(c, &c.Dialects, "must have %q once and nothing else", noDialects)
 	}
 	for _, name := range c.Dialects {
 		if !slices.Contains(dialectNames, name) {

@@ -91,7 +91,7 @@ func (c *Config) checkUpstream() error {
 		return nil
 	}
 	if err := c.upstreams().CheckURL(c.EdgeURL); err != nil {
-		return config.Problemf(c, &c.EdgeURL, "is no address that may be called: %v", err)
+		return config.Problemf(c, &c.EdgeURL, "is not an address that may be called: %v", err)
 	}
 	return nil
 }

@@ -62,12 +62,12 @@ func readPrivateKey(file string) (ed25519.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no private key in PEM; export-root-key writes one", file)
+		return nil, fmt.Errorf("%s is not a private key in PEM; export-root-key writes one", file)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	private, ok := parsed.(ed25519.PrivateKey)
 	if err != nil || !ok {
-		return nil, fmt.Errorf("%s is no Ed25519 private key; export-root-key writes one", file)
+		return nil, fmt.Errorf("%s is not an Ed25519 private key; export-root-key writes one", file)
 	}
 	return private, nil
 }

@@ -55,7 +55,7 @@ func New(cfg Config) (*Bus, error) {
 	}
 	for _, q := range cfg.Queues {
 		if _, twice := b.queues[q.Name]; twice || q.Name == "" || len(q.Types) == 0 {
-			return nil, fmt.Errorf("the queue %q needs a name of its own and at least one type", q.Name)
+			return nil, fmt.Errorf("the queue %q needs a unique name and at least one type", q.Name)
 		}
 		b.queues[q.Name] = newQueue(q)
 	}

@@ -72,7 +72,7 @@ func (r *reader) nameColumns() error {
 	}
 	if len(unknown) > 0 {
 		return fmt.Errorf(
-			"columns that nobody knows: %s; say what they are by --map HEADING=NAME, or leave them out by "+
+			"unknown columns: %s; say what they are by --map HEADING=NAME, or leave them out by "+
 				"--map HEADING=", strings.Join(unknown, ", "))
 	}
 	return nil

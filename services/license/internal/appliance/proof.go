@@ -38,7 +38,7 @@ func (a *Appliance) prove(
 
 // proven is what a statement says, if one of the roots stands behind it.
 func proven(roots []ed25519.PublicKey, statement string, q file.Question) (Answer, error) {
-	why := errors.New("none of the roots stands behind the answer")
+	why := errors.New("none of the root keys signed the answer")
 	for _, root := range roots {
 		s, err := file.OpenStatement(root, []byte(statement), q)
 		if err == nil {

@@ -26,8 +26,9 @@ func invalid(code, message string) *apierr.Error { return apierr.New(apierr.Inva
 
 // The refusals that the main API does not know, by the codes that the clients know.
 var (
-	errMissingHeaders = unauthenticated("missing_headers", "some headers are missing: Authorization and Date are required")
-	errMissingParams  = unauthenticated("authorization_missing_params",
+	errMissingHeaders = unauthenticated("missing_headers",
+		"some headers are missing: Authorization and Date are required")
+	errMissingParams = unauthenticated("authorization_missing_params",
 		"some parameters are missing in authorization: algorithm, headers, signature and apikey are required")
 	errInvalidHeaders = unauthenticated("authorization_invalid_headers",
 		"the headers Authorization and Date must be sent once each, as in "+
