@@ -134,3 +134,38 @@ func (w *world) bobIsExplained(id, token string) {
 		w.agrees(w.explain(text(question)), w.post(endpoint, byUser(token, "pc", call)))
 	}
 }
+
+// TestDevicesOfAUser: who is told USER_DEVICE_LIMIT_EXCEEDED can be told which devices those are.
+func TestDevicesOfAUser(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		ada := w.ada(`,"max_devices":2`)
+		id, _ := w.with(`"product":"studio","max_devices":9`)
+		w.must(w.manage(http.MethodPut, "/"+id+"/users/"+ada, ""), http.StatusOK)
+		bob := w.colleague(id, "bob@example.com")
+		for _, pc := range []string{"pc-1", "pc-2"} {
+			w.want(w.post("activate", byUser(w.token(), pc, nil)), http.StatusCreated, "")
+		}
+		w.want(w.post("activate", byUser(bob, "pc-3", nil)), http.StatusCreated, "")
+		w.want(w.post("activate", byUser(w.token(), "pc-4", nil)), http.StatusForbidden,
+			errcode.UserDeviceLimitExceeded)
+		for query, want := range map[string][]string{
+			"":                {"pc-3", "pc-2", "pc-1"},
+			"?user_id=" + ada: {"pc-2", "pc-1"},
+			"?per_page=1&user_id=" + strings.ToUpper(ada): {"pc-2"},
+			"?user_id=" + id: nil,
+		} {
+			got := w.manage(http.MethodGet, "/"+id+"/devices"+query, "")
+			w.must(got, http.StatusOK)
+			var names []string
+			for _, d := range got.body["devices"].([]any) {
+				names = append(names, d.(map[string]any)["hardware_id"].(string))
+			}
+			if !reflect.DeepEqual(names, want) {
+				w.t.Errorf("%q: %v, want %v", query, names, want)
+			}
+		}
+		w.want(w.manage(http.MethodGet, "/"+id+"/devices?user_id=ada", ""), http.StatusBadRequest,
+			errcode.ValidationError)
+	})
+}

@@ -98,8 +98,9 @@ type Catalog interface {
 	LicenseIDs(ctx context.Context, f Filter, now time.Time, limit int) ([]string, error)
 	// FindDevice reads a device by its hardware id; nil where it was never seen on the license.
 	FindDevice(ctx context.Context, licenseID, hardwareID string) (*Device, error)
-	// Devices reads a part of the devices of a license, latest activation first, and counts all; ErrNotFound.
-	Devices(ctx context.Context, licenseID string, span Span) (Page[Device], error)
+	// Devices reads a part of the devices of a license, latest activation first, and counts all: those that a user
+	// activated where userID is not nil. ErrNotFound.
+	Devices(ctx context.Context, licenseID string, userID *string, span Span) (Page[Device], error)
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
 	// ErrUnknownDeviceID.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)

@@ -73,8 +73,12 @@ func (m *Manage) listDevices(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	id := licenseID(c)
-	page, err := m.Catalog.Devices(c.Request.Context(), id, span)
+	id, q := licenseID(c), query{c: c}
+	userID := q.uuid("user_id")
+	if q.err != nil {
+		return q.err
+	}
+	page, err := m.Catalog.Devices(c.Request.Context(), id, userID, span)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,8 @@ func (m *Manage) licenseRoutes(g gin.IRouter) {
 func (m *Manage) deviceRoutes(g gin.IRouter) {
 	plain, listed := httpx.OnlyQuery(), httpx.OnlyQuery(spanParameters...)
 	g.POST("/:license_id/transfer", plain, wire.Wrap(m.transferDevice))
-	g.GET("/:license_id/devices", listed, wire.Wrap(m.listDevices))
+	g.GET("/:license_id/devices", httpx.OnlyQuery(append([]string{"user_id"}, spanParameters...)...),
+		wire.Wrap(m.listDevices))
 	g.POST("/:license_id/devices/deactivate", plain, wire.Wrap(m.deactivateDevice))
 	g.GET("/:license_id/leases", listed, wire.Wrap(m.listLeases))
 	g.DELETE("/:license_id/leases/:lease_id", plain, httpx.NoMembers(), wire.Wrap(m.releaseLease))

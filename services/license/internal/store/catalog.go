@@ -34,12 +34,18 @@ func (s *Store) FindDevice(ctx context.Context, licenseID, hardwareID string) (*
 
 // Devices implements licensing.Catalog.
 func (s *Store) Devices(
-	ctx context.Context, licenseID string, span licensing.Span,
+	ctx context.Context, licenseID string, userID *string, span licensing.Span,
 ) (licensing.Page[licensing.Device], error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return licensing.Page[licensing.Device]{}, err
 	}
-	matching := func() *gorm.DB { return s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID) }
+	matching := func() *gorm.DB {
+		q := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID)
+		if userID != nil {
+			q = q.Where("user_id = ?", userID)
+		}
+		return q
+	}
 	latest := newestFirst("activated_at", func(r *deviceRow) (time.Time, string) { return r.ActivatedAt, r.ID })
 	page, err := readCounted(matching, allColumns, span, latest, (*deviceRow).device)
 	if err == nil {

@@ -123,7 +123,7 @@ func (b *harness) state(name string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	page, err := b.Devices(b.t.Context(), l.ID, licensing.Span{Page: 1, PerPage: 10_000})
+	page, err := b.Devices(b.t.Context(), l.ID, nil, licensing.Span{Page: 1, PerPage: 10_000})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestTheEventOfASeatIsWhole(t *testing.T) {
 		if got.Data, sent.Data = nil, nil; cmp.Diff(sent, got) != "" {
 			t.Errorf("-want +got:\n%s", cmp.Diff(sent, got))
 		}
-		page, err := b.Devices(t.Context(), b.ids["one"], licensing.Span{Page: 1, PerPage: 100})
+		page, err := b.Devices(t.Context(), b.ids["one"], nil, licensing.Span{Page: 1, PerPage: 100})
 		devices := page.Items
 		if err != nil || len(devices) != 1 || devices[0].HardwareID != sentData.GetHardwareId() ||
 			!devices[0].ActivatedAt.Equal(noon) ||

@@ -126,7 +126,7 @@ func client(hardwareID string) licensing.Client { return licensing.Client{Hardwa
 
 // devicesOf are all devices of a license, latest activation first.
 func devicesOf(t testing.TB, s licensing.Catalog, licenseID string) ([]licensing.Device, error) {
-	page, err := s.Devices(t.Context(), licenseID, licensing.Span{Page: 1, PerPage: 10_000})
+	page, err := s.Devices(t.Context(), licenseID, nil, licensing.Span{Page: 1, PerPage: 10_000})
 	return page.Items, err
 }
 

@@ -201,7 +201,7 @@ func (d *Dialect) customerUser(ctx context.Context, u *user.User, licenseID stri
 	if err != nil {
 		return customerUser{}, err
 	}
-	devices, err := d.Licenses.Devices(ctx, licenseID, licensing.Span{Page: 1, PerPage: maxListed})
+	devices, err := d.Licenses.Devices(ctx, licenseID, nil, licensing.Span{Page: 1, PerPage: maxListed})
 	shown := newCustomerUser(u, n.License)
 	for _, device := range devices.Items {
 		if device.IsActive && device.UserID == u.ID {
