@@ -277,3 +277,15 @@ func TestConfigValidate(t *testing.T) {
 		})
 	}
 }
+
+// TestAdminKeysHaveNoVersions: a condition that nothing can be held to is refused instead of overlooked.
+func TestAdminKeysHaveNoVersions(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *harness) {
+		id, _ := s.newKey("v", "viewer")
+		s.call(ownerKey, "POST", "/api/v1/admin/keys", `{"name":"b","role":"viewer"}`, header("If-Match", `"1"`)).
+			fails(http.StatusBadRequest, errcode.ValidationError)
+		s.call(ownerKey, "DELETE", "/api/v1/admin/keys/"+id, nil, header("If-Match", `"1"`)).
+			fails(http.StatusBadRequest, errcode.ValidationError)
+		s.call(ownerKey, "DELETE", "/api/v1/admin/keys/"+id, nil, header("If-Match", "*")).want(http.StatusOK, nil)
+	})
+}

@@ -220,3 +220,16 @@ func TestAPIKeysForAdminRefuse(t *testing.T) {
 		t.Errorf("%d keys, want 1", len(list.Keys))
 	}
 }
+
+// TestAPIKeysHaveNoVersions: a condition that nothing can be held to is refused instead of overlooked.
+func TestAPIKeysHaveNoVersions(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		k := w.createKey(`{"client_name": "app"}`)
+		for _, call := range [][2]string{{"POST", ""}, {"PATCH", "/" + k.ID}, {"DELETE", "/" + k.ID},
+			{"POST", "/" + k.ID + "/rotate"}} {
+			w.manage(call[0], call[1], headers{"If-Match": `"1"`}, `{}`).is(400, errcode.ValidationError)
+		}
+		w.manage("GET", "", headers{"If-Match": `"1"`}, "").is(200, "")
+		w.manage("DELETE", "/"+k.ID, headers{"If-Match": "*"}, "").is(200, "")
+	})
+}

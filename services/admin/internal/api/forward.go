@@ -17,9 +17,13 @@ func forward(owner *rpc.Gateway) httpx.Handler {
 	return func(c *gin.Context) error { return owner.Forward(c, actor(c)) }
 }
 
-// own is for what admin answers itself: it refuses query parameters other than those named.
+// own is for what admin answers itself: it refuses query parameters other than those named, and If-Match, because
+// nothing of it has a version.
 func own(h httpx.Handler, names ...string) httpx.Handler {
 	return func(c *gin.Context) error {
+		if err := httpx.NoIfMatch(c); err != nil {
+			return err
+		}
 		if err := httpx.KnownQuery(c, names...); err != nil {
 			return err
 		}

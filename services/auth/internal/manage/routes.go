@@ -39,7 +39,8 @@ func New(d Deps) *Manage { return &Manage{d} }
 
 // Routes adds the routes of the internal port to r. Those of the public port are in package api.
 func (m *Manage) Routes(r gin.IRouter) {
-	g := r.Group("/api/v1/admin/api-keys", m.RequireActor, httpx.StrictMembers(), httpx.OnlyQuery())
+	g := r.Group("/api/v1/admin/api-keys", m.RequireActor, httpx.StrictMembers(), httpx.Wrap(httpx.NoIfMatch),
+		httpx.OnlyQuery())
 	g.POST("", httpx.Wrap(m.CreateAPIKey))
 	g.GET("", httpx.Wrap(m.ListAPIKeys))
 	g.PATCH("/:id", httpx.Wrap(m.UpdateAPIKey))

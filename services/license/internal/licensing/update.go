@@ -67,6 +67,20 @@ func CheckVersion(wanted *int, version int) error {
 		With("version", version)
 }
 
+type expectedVersion struct{}
+
+// Expecting returns a context in which a license is locked only while it has a version: for changes of what belongs to
+// a license, of which its version is the only one.
+func Expecting(ctx context.Context, version *int) context.Context {
+	return context.WithValue(ctx, expectedVersion{}, version)
+}
+
+// RequireExpected refuses a license, with VersionError, that has another version than Expecting was told.
+func RequireExpected(ctx context.Context, l *License) error {
+	version, _ := ctx.Value(expectedVersion{}).(*int)
+	return (&Change{License: *l}).requireVersion(version)
+}
+
 // check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that
 // is fine without them.
 func (p *Patch) check() error {

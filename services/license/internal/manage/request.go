@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // maxText is the longest name or identifier, in characters.
@@ -84,6 +86,32 @@ func ifVersion(c *gin.Context) (*int, error) {
 		version = 0 // also for "+1" and "01": tags are compared as text
 	}
 	return &version, nil
+}
+
+// versioned are the paths of what has a version, which its GET announces as its ETag, and of what belongs to a license,
+// of which that of the license is the only one.
+var versioned = regexp.MustCompile(
+	`^/api/v1/admin/(licenses/:license_id|(customers|groups|users|products|policies)/:\w+(/erase)?$)`)
+
+// besideLicense are the paths of what changes without a look at the version of its license.
+var besideLicense = regexp.MustCompile(`/counters/:name/|/leases/`)
+
+// conditional has every change obey If-Match: what belongs to a license changes only while the license has the version,
+// and where nothing has one the header is refused, because who sends it relies on it.
+func conditional(c *gin.Context) error {
+	path := c.FullPath()
+	if !versioned.MatchString(path) || besideLicense.MatchString(path) {
+		return httpx.NoIfMatch(c)
+	}
+	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
+		return nil
+	}
+	version, err := ifVersion(c)
+	if err != nil || version == nil {
+		return err
+	}
+	c.Request = c.Request.WithContext(licensing.Expecting(c.Request.Context(), version))
+	return nil
 }
 
 // bindChange reads the body of a change, and the version that it is for.

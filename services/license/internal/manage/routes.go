@@ -74,7 +74,7 @@ const (
 
 // Routes adds the routes to r.
 func (m *Manage) Routes(r gin.IRouter) {
-	g := r.Group("/api/v1/admin", m.RequireActor, httpx.StrictMembers())
+	g := r.Group("/api/v1/admin", m.RequireActor, httpx.StrictMembers(), wire.Wrap(conditional))
 	m.licenseRoutes(g.Group("/licenses"))
 	m.deviceRoutes(g.Group("/licenses"))
 	m.termRoutes(g.Group("/licenses"))

@@ -84,7 +84,7 @@ func (r *blockRow) block() licensing.Block {
 func (s *Store) AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error {
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		if b.LicenseID != "" {
-			if _, err := lockLicense(s.db, tx, b.LicenseID); errors.Is(err, db.ErrNotFound) {
+			if _, err := lockLicense(ctx, s.db, tx, b.LicenseID); errors.Is(err, db.ErrNotFound) {
 				return apierr.InvalidField("license_id", "no license has this license_id")
 			} else if err != nil {
 				return err

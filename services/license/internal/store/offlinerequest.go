@@ -56,7 +56,7 @@ func (s *Store) AnswerOffline(
 ) (given []byte, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		// Repetitions at the same time wait for each other at the license.
-		if _, err := lockLicense(s.db, tx, r.LicenseID); err != nil {
+		if _, err := lockLicense(ctx, s.db, tx, r.LicenseID); err != nil {
 			return err
 		}
 		if given, err = s.offlineAnswer(tx, r); err != nil || given != nil {

@@ -154,7 +154,7 @@ func (s *Store) Change(
 	ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error,
 ) error {
 	return translate(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		before, err := lockLicense(s.db, tx, licenseID)
+		before, err := lockLicense(ctx, s.db, tx, licenseID)
 		if err != nil {
 			return err
 		}
@@ -249,13 +249,16 @@ func voidOffline(tx *gorm.DB, licenseID string) error {
 		Updates(map[string]any{"offline_until": nil, "tokens_until": nil}).Error
 }
 
-func lockLicense(d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
+func lockLicense(ctx context.Context, d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
 	if uuid.Validate(id) != nil {
 		return licensing.License{}, licensing.ErrNotFound
 	}
 	var row licenseRow
-	err := d.Lock(tx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
-	return row.license(), err
+	if err := d.Lock(tx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error; err != nil {
+		return licensing.License{}, err
+	}
+	l := row.license()
+	return l, licensing.RequireExpected(ctx, &l)
 }
 
 func loadDevices(tx *gorm.DB, licenseID string, hardwareIDs []string) (map[string]licensing.Device, error) {

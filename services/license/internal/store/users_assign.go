@@ -13,7 +13,7 @@ import (
 // Assign implements user.Store. License and user are locked in this order, as activations do.
 func (s *Store) Assign(ctx context.Context, licenseID, userID string, events user.Assignment) (u user.User, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		l, err := lockLicense(s.db, tx, licenseID)
+		l, err := lockLicense(ctx, s.db, tx, licenseID)
 		if err != nil {
 			return translate(err)
 		}
