@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 )
 
 // Fields gathers what is wrong with the members of a request, by member path ("os_info.name"). Rules add to it, and Err
@@ -39,11 +41,16 @@ func (f Fields) Range(name string, value, min, max int) {
 	}
 }
 
-// OneOf wants one of the allowed values.
+// OneOf wants one of the allowed values, and suggests the nearest.
 func (f Fields) OneOf(name, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		f.Add(name, "must be one of "+strings.Join(allowed, ", "))
+	if slices.Contains(allowed, value) {
+		return
 	}
+	problem := "must be one of " + strings.Join(allowed, ", ")
+	if near := nearest.Name(value, allowed); near != "" {
+		problem += "; did you mean " + near + "?"
+	}
+	f.Add(name, problem)
 }
 
 // Err is nil when nothing was added, and else a VALIDATION_ERROR with details.fields.

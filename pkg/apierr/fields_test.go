@@ -21,7 +21,7 @@ func TestFields(t *testing.T) {
 	for name, want := range map[string]string{
 		"blank": "is required", "long": "must have at most 3 characters", "low": "must be from 1 to 5",
 		"high": "must be from 1 to 5",
-		"odd":  "must be one of x, y",
+		"odd":  "must be one of x, y; did you mean x?",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)

@@ -85,7 +85,7 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 			t.Error("not newest first")
 		}
 		for query, total := range map[string]int{
-			"?actor_id=a1": 2, "?actor_id=a2": 0, "?action=license.update": 2, "?action=x": 0,
+			"?actor_id=a1": 2, "?actor_id=a2": 0, "?action=license.update": 2, "?action=user.create": 0,
 			"?license_id=" + licenseID + "&after=2026-03-02T12:01:00Z":  1,
 			"?license_id=" + licenseID + "&before=2026-03-02T12:01:00Z": 1,
 			"?license_id=0199d3c4-7a10-7c3e-9f65-000000000000":          0,
@@ -170,5 +170,10 @@ func TestAuditRefusesBadFilters(t *testing.T) {
 	for _, query := range []string{"?license_id=x", "?license_id=", "?actor_id=", "?action=%00", "?after=soon",
 		"?before=2026-13-01", "?page=0", "?per_page=101"} {
 		s.call(ownerKey, "GET", auditPath+query, nil, nil).fails(http.StatusBadRequest, errcode.ValidationError)
+	}
+	typo := s.call(ownerKey, "GET", auditPath+"?action=licence.create", nil, nil)
+	typo.fails(http.StatusBadRequest, errcode.ValidationError)
+	if !strings.Contains(string(typo.body), "did you mean license.create?") {
+		t.Errorf("%s", typo.body)
 	}
 }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/inproc"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -45,6 +46,7 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/admin/v1/adminv1connect"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/proto/openapi"
@@ -382,6 +384,15 @@ func (w *world) note(_ context.Context, batch []event.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.published = append(w.published, batch...)
+	for _, e := range batch {
+		if e.Type != eventsv1.TypeAuditRecorded {
+			continue
+		}
+		var entry struct{ Action string }
+		if err := json.Unmarshal(e.Data, &entry); err != nil || !slices.Contains(audit.Actions, entry.Action) {
+			w.t.Errorf("audit.Actions does not name %q (%v)", entry.Action, err)
+		}
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	pkgaudit "github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
@@ -67,7 +68,7 @@ func auditFilter(c *gin.Context) (audit.Filter, httpx.Page, error) {
 	if f.ActorID, err = httpx.QueryIdentifier(c, "actor_id", maxText); err != nil {
 		return f, p, err
 	}
-	if f.Action, err = httpx.QueryIdentifier(c, "action", maxText); err != nil {
+	if f.Action, err = queryAction(c); err != nil {
 		return f, p, err
 	}
 	if f.After, err = httpx.QueryTime(c, "after"); err != nil {
@@ -88,6 +89,17 @@ func queryLicenseID(c *gin.Context) (string, error) {
 		return "", apierr.InvalidField("license_id", "must be the id of a license")
 	}
 	return id, nil
+}
+
+// queryAction reads the filter by action; an absent one is "".
+func queryAction(c *gin.Context) (string, error) {
+	action, err := httpx.QueryIdentifier(c, "action", maxText)
+	if action == "" || err != nil {
+		return "", err
+	}
+	bad := apierr.Fields{}
+	bad.OneOf("action", action, pkgaudit.Actions...)
+	return action, bad.Err()
 }
 
 func newEntryBody(e audit.Entry) entryBody {

@@ -14,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -51,6 +52,9 @@ func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
 	}
 	if q.LicenseID != "" && (len(q.LicenseID) != 36 || uuid.Validate(q.LicenseID) != nil) {
 		wrong.Add("license_id", "must be the id of a license")
+	}
+	if q.Type != "" {
+		wrong.OneOf("type", q.Type, detect.Kinds()...)
 	}
 	if q.Status != "" {
 		wrong.OneOf("status", q.Status, usage.StatusOpen, usage.StatusClosed, usage.StatusConfirmed,

@@ -246,3 +246,22 @@ func TestAnomalyPages(t *testing.T) {
 		}
 	})
 }
+
+// TestFiltersKnowTheirValues: a filter that nothing can match is a slip, and not the good news that there is nothing.
+func TestFiltersKnowTheirValues(t *testing.T) {
+	each(t, func(t *testing.T, k *harness) {
+		for query, want := range map[string]string{
+			"type=device-churn":  "did you mean device_churn?",
+			"type=nosuch":        "must be one of device_churn, ",
+			"status=Open":        "did you mean open?",
+			"severity=urgent":    "must be one of low, medium, high, critical",
+			"type=&status=open":  "",
+			"license_id=no-uuid": "must be the id of a license",
+		} {
+			got := k.call("GET", "/anomalies?"+query, "")
+			if got.status != 400 || !strings.Contains(got.text, want) {
+				t.Errorf("%s: %d %s", query, got.status, got.text)
+			}
+		}
+	})
+}

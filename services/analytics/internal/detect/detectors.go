@@ -32,6 +32,15 @@ type memory interface {
 	evidence() *trail
 }
 
+// Kinds are the kinds of abuse that are looked for.
+func Kinds() []string {
+	var kinds []string
+	for _, d := range slices.Concat(licenseDetectors, addressDetectors) {
+		kinds = append(kinds, string(d.kind))
+	}
+	return kinds
+}
+
 // detectorOf is the detector of a kind, or nil.
 func detectorOf(k Kind) *detector {
 	for _, list := range [][]*detector{licenseDetectors, addressDetectors} {
