@@ -128,6 +128,29 @@ func TestAnApplianceIsLicensedByAnUpstream(t *testing.T) {
 	})
 }
 
+// TestAnEndThatTheUpstreamSetIsShown: a license that was without end when it was asked for last, and has ended, is not
+// shown as perpetual.
+func TestAnEndThatTheUpstreamSetIsShown(t *testing.T) {
+	eachCloud(t, func(w *world, up *upstream) {
+		id, key := up.create(1, 0)
+		connected := w.connect(up.account(key, ""))
+		w.want(connected, http.StatusOK, "")
+		if connected.body["licenseType"] != "PERPETUAL" || connected.body["expiryDate"] != nil {
+			w.t.Errorf("connected: %s", connected.raw)
+		}
+		up.update(id, `{"expires_at":"2026-01-31"}`)
+		w.becomesStatus("EXPIRED")
+		if b := w.wantStatus("EXPIRED").body; b["licenseType"] != "TIME_LIMITED" || b["expiryDate"] != "2026-01-31" {
+			w.t.Errorf("ended: %v", b)
+		}
+		up.update(id, `{"expires_at":null}`)
+		w.becomesStatus("VALID")
+		if b := w.wantStatus("VALID").body; b["licenseType"] != "PERPETUAL" || b["expiryDate"] != nil {
+			w.t.Errorf("without end again: %v", b)
+		}
+	})
+}
+
 func TestRefusedAccountsChangeNothing(t *testing.T) {
 	eachCloud(t, func(w *world, up *upstream) {
 		_, key := up.create(1, 0)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // Cloud is a connection to an upstream, and what was learned of it.
@@ -48,6 +49,17 @@ type Answer struct {
 	Taken bool
 }
 
+// ended takes in that the license has an end, which what was heard before may have known nothing of.
+func (a *Answer) ended(refused *RefusedError) {
+	if refused.Code != errcode.LicenseExpired {
+		return
+	}
+	a.ExpiresAt = refused.ExpiresAt
+	if a.LicenseType == licensing.TypePerpetual {
+		a.LicenseType = licensing.TypeTimeLimited
+	}
+}
+
 // status of a connection. What the upstream refused stays refused until it says otherwise, however long it is away; and
 // a license whose end is known does not go on beyond it because nobody can be asked.
 func (c *Cloud) status(now time.Time, setBack bool) Status {
@@ -77,6 +89,7 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 		c.HeardAt, c.Refusal, c.Failures, c.Answer, c.Unseated = now, "", 0, answer, false
 	case errors.As(err, &refused):
 		c.Refusal, c.Failures = refused.Code, 0
+		c.Answer.ended(refused)
 	default:
 		c.Failures++
 	}

@@ -30,6 +30,8 @@ type RefusedError struct {
 	// Code is one of docs/errors.md.
 	Code    string
 	Message string
+	// ExpiresAt is when what was refused for its end has ended; zero where the upstream does not say.
+	ExpiresAt time.Time
 }
 
 // Error implements error.

@@ -40,6 +40,11 @@ type said struct {
 	GraceEndsAt *time.Time `json:"grace_ends_at"`
 
 	SignedStatement string `json:"signed_statement"`
+
+	// Details are those of a refusal.
+	Details struct {
+		ExpiresAt time.Time `json:"expires_at"`
+	} `json:"details"`
 }
 
 // Activate implements appliance.Upstream. Validate alone answers with statements.
@@ -213,5 +218,7 @@ func (s *said) refuses() bool {
 // refusal is what the upstream refuses with.
 func (s *said) refusal() error {
 	reason := strings.ToValidUTF8(s.Error[:min(len(s.Error), maxReason)], "")
-	return &appliance.RefusedError{Code: s.ErrorCode, Message: strings.Join(strings.Fields(reason), " ")}
+	return &appliance.RefusedError{
+		Code: s.ErrorCode, Message: strings.Join(strings.Fields(reason), " "), ExpiresAt: s.Details.ExpiresAt,
+	}
 }
