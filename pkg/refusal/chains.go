@@ -11,12 +11,18 @@ const (
 	publishedPerMinute = 10
 	// chainsWatched bounds the chains whose refusals are counted; the refusals of more only count in the metric.
 	chainsWatched = 10_000
+	// chainsOfLicense bounds those of one license, which can have as many families as its devices ask for: the refusals
+	// of more share one chain. No license takes the places of others.
+	chainsOfLicense = 500
+	// shared is the name of the chain of a license for all that have no place; no other is called so.
+	shared = ""
 )
 
 // chains bounds the events about refused tokens. The zero value is ready for use.
 type chains struct {
-	mu     sync.Mutex
-	byName map[string]*chain
+	mu        sync.Mutex
+	byLicense map[string]map[string]*chain
+	watched   int
 }
 
 type chain struct {
@@ -28,16 +34,12 @@ type chain struct {
 }
 
 // publish says how many refusals of the chain the event to be published now stands for, or 0 when none is to be.
-func (s *chains) publish(name string, now time.Time) int {
+func (s *chains) publish(license, name string, now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.byName[name]
+	c := s.chain(license, name, now)
 	if c == nil {
-		if s.forgetOld(now); len(s.byName) >= chainsWatched {
-			return 0
-		}
-		c = &chain{}
-		s.byName[name] = c
+		return 0
 	}
 	if now.Sub(c.published[c.next]) < time.Minute {
 		c.unpublished++
@@ -49,17 +51,54 @@ func (s *chains) publish(name string, now time.Time) int {
 	return count
 }
 
-// forgetOld makes room, when the chains are too many, by forgetting those without an event in the last hour.
-func (s *chains) forgetOld(now time.Time) {
-	if s.byName == nil {
-		s.byName = map[string]*chain{}
+// chain is that of a name, or that which stands for it, nil where there is no room.
+func (s *chains) chain(license, name string, now time.Time) *chain {
+	if c := s.byLicense[license][name]; c != nil {
+		return c
 	}
-	if len(s.byName) < chainsWatched {
-		return
+	if len(s.byLicense[license]) >= chainsOfLicense {
+		s.forgetOld(license, now)
 	}
-	for name, c := range s.byName {
-		if now.Sub(c.published[(c.next+publishedPerMinute-1)%publishedPerMinute]) > time.Hour {
-			delete(s.byName, name)
+	if len(s.byLicense[license]) >= chainsOfLicense {
+		if c := s.byLicense[license][shared]; c != nil {
+			return c
 		}
+		name = shared
+	}
+	if s.watched >= chainsWatched {
+		for each := range s.byLicense {
+			s.forgetOld(each, now)
+		}
+	}
+	if s.watched >= chainsWatched {
+		return nil
+	}
+	return s.watch(license, name)
+}
+
+func (s *chains) watch(license, name string) *chain {
+	if s.byLicense == nil {
+		s.byLicense = map[string]map[string]*chain{}
+	}
+	if s.byLicense[license] == nil {
+		s.byLicense[license] = map[string]*chain{}
+	}
+	c := &chain{}
+	s.byLicense[license][name] = c
+	s.watched++
+	return c
+}
+
+// forgetOld makes room by forgetting the chains of a license without an event in the last hour.
+func (s *chains) forgetOld(license string, now time.Time) {
+	of := s.byLicense[license]
+	for name, c := range of {
+		if now.Sub(c.published[(c.next+publishedPerMinute-1)%publishedPerMinute]) > time.Hour {
+			delete(of, name)
+			s.watched--
+		}
+	}
+	if len(of) == 0 {
+		delete(s.byLicense, license)
 	}
 }

@@ -97,7 +97,7 @@ func (r *Recorder) Note(err error, t Token) error {
 		return err
 	}
 	now := r.opts.Clock.Now()
-	if count := r.chains.publish(t.Chain, now); count > 0 {
+	if count := r.chains.publish(t.LicenseID, t.Chain, now); count > 0 {
 		r.opts.Publish(Refusal{Token: t, ErrorCode: e.Code, At: now, Count: count})
 	}
 	return err

@@ -97,15 +97,42 @@ func TestChainsAreBounded(t *testing.T) {
 	c := clock.NewFake(time.Now())
 	r, got := recorder(c)
 	for i := range chainsWatched + 5 {
-		_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(i)})
+		_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(i), LicenseID: fmt.Sprint(i / 100)})
 	}
-	if len(got.published) != chainsWatched || len(r.chains.byName) != chainsWatched {
-		t.Errorf("%d published, %d watched", len(got.published), len(r.chains.byName))
+	if len(got.published) != chainsWatched || r.chains.watched != chainsWatched {
+		t.Errorf("%d published, %d watched", len(got.published), r.chains.watched)
 	}
 	c.Advance(time.Hour + time.Second)
 	_ = r.Note(token.Refused("revoked"), Token{Chain: "late"})
-	if len(got.published) != chainsWatched+1 || len(r.chains.byName) != 1 {
-		t.Errorf("an hour later: %d published, %d watched", len(got.published), len(r.chains.byName))
+	if len(got.published) != chainsWatched+1 || r.chains.watched != 1 {
+		t.Errorf("an hour later: %d published, %d watched", len(got.published), r.chains.watched)
+	}
+}
+
+// TestALicenseTakesNoPlacesOfOthers: one that has more families than places has its own wait for each other, and all of
+// its refusals are counted.
+func TestALicenseTakesNoPlacesOfOthers(t *testing.T) {
+	c := clock.NewFake(time.Now())
+	r, got := recorder(c)
+	const tokens = chainsWatched + 5
+	for i := range tokens {
+		_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(i), LicenseID: "greedy"})
+	}
+	if n := len(got.published); n != chainsOfLicense+publishedPerMinute {
+		t.Errorf("%d published, want one of each chain and ten of the rest", n)
+	}
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "other", LicenseID: "other"})
+	if last := got.published[len(got.published)-1]; last.LicenseID != "other" {
+		t.Errorf("of another license: %+v", last)
+	}
+	c.Advance(time.Minute)
+	_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(tokens), LicenseID: "greedy"})
+	counted := 0
+	for _, p := range got.published {
+		counted += p.Count
+	}
+	if counted != tokens+2 {
+		t.Errorf("%d refusals are told of, want %d", counted, tokens+2)
 	}
 }
 
