@@ -285,6 +285,48 @@ func TestLicenseSpringVersions(t *testing.T) {
 	})
 }
 
+// TestLicenseSpringUsersOfOneEmail: no call names a customer, so the device tells whose seat it is, and whom nothing
+// tells is refused with a way out, and never served a license of the other.
+func TestLicenseSpringUsersOfOneEmail(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		s := w.springs("")
+		id, _ := w.assigned(w.ada(""))
+		call := func(path, hardwareID, more string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodPost, path, fmt.Sprintf(
+				`{"product":"studio","username":"ada@example.com","hardware_id":%q%s}`, hardwareID, more))
+		}
+		check := func(hardwareID string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodGet,
+				"check_license?product=studio&username=ada%40example.com&hardware_id="+hardwareID, "")
+		}
+		password := `,"password":"` + thePassword + `"`
+		made := s.object(call("activate_license", "pc", password))
+		namesake := w.users(http.MethodPost, "", `{"product":"studio","customer_id":"other","email":"ada@example.com",`+
+			`"initial_password":"another horse"}`)
+		w.must(namesake, http.StatusCreated)
+		other, _ := w.assigned(namesake.body["user_id"].(string))
+		if got := s.object(check("pc")); got["id"] != made["id"] {
+			t.Errorf("checked %v, want %v", got["id"], made["id"])
+		}
+		s.refused(check("elsewhere"), 400, "missing_parameters")
+		for _, secret := range []string{password, `,"password":"another horse"`, `,"password":"wrong"`} {
+			got := call("activate_license", "new", secret)
+			s.refused(got, 400, "invalid_credentials")
+			if !strings.Contains(got.Body.String(), "ask the vendor for another e-mail") {
+				t.Errorf("%s", got.Body)
+			}
+		}
+		w.inUse(other, 0)
+		token := w.post("users/sign-in", `{"product":"studio","email":"ada@example.com","customer_id":"other",`+
+			`"password":"another horse"}`)
+		w.must(token, http.StatusOK)
+		w.want(w.post("activate", byUser(token.body["user_token"].(string), "pc", nil)), http.StatusCreated, "")
+		s.refused(check("pc"), 400, "missing_parameters") // both sit there
+		w.inUse(id, 1)
+	})
+}
+
 func TestLicenseSpringUsers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.studio()

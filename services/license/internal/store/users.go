@@ -216,7 +216,7 @@ func (s *Store) Named(ctx context.Context, product, foldedEmail, customerID stri
 		q = q.Where("customer_id = ?", customerID)
 	}
 	var rows []userRow
-	if err := q.Limit(2).Find(&rows).Error; err != nil {
+	if err := q.Limit(user.MaxNamed).Find(&rows).Error; err != nil {
 		return nil, db.Error(err)
 	}
 	users := make([]user.User, len(rows))

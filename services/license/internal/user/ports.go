@@ -21,7 +21,7 @@ type Store interface {
 	ChangeUser(ctx context.Context, id string, decide func(*User) ([]proto.Message, error)) (User, error)
 	// DeleteUser removes a user when decide lets it; ErrNotFound.
 	DeleteUser(ctx context.Context, id string, decide func(*User) ([]proto.Message, error)) error
-	// Named reads up to two users of a product who have an e-mail; customerID is empty for all customers.
+	// Named reads up to MaxNamed users of a product who have an e-mail; customerID is empty for all customers.
 	Named(ctx context.Context, product, foldedEmail, customerID string) ([]User, error)
 	// Assign gives a user a license, or nothing where the user has it; licensing.ErrNotFound, ErrNotFound.
 	Assign(ctx context.Context, licenseID, userID string, events Assignment) (User, error)
@@ -30,6 +30,9 @@ type Store interface {
 	Unassign(ctx context.Context, licenseID, userID string, events Assignment,
 		free func(*licensing.Change) error) (User, error)
 }
+
+// MaxNamed is how many users of one e-mail are looked at.
+const MaxNamed = 10
 
 // Assignment are the events of a license that a user gets or loses.
 type Assignment func(u *User, l *licensing.License) ([]proto.Message, error)

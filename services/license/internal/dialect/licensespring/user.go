@@ -2,6 +2,7 @@ package licensespring
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -47,7 +48,7 @@ func (d *Dialect) identifyUser(c *gin.Context, s *subject) error {
 }
 
 func (d *Dialect) licenseOfUser(c *gin.Context, s *subject) error {
-	u, err := d.prove(c, s.sent)
+	u, err := d.prove(c, s.sent, s.client.HardwareID)
 	if err != nil {
 		return err
 	}
@@ -71,23 +72,69 @@ func (d *Dialect) licenseOfUser(c *gin.Context, s *subject) error {
 	return nil
 }
 
-// prove is the user whose password it is or, of a call without one, whose e-mail it is: the device has to prove it.
-func (d *Dialect) prove(c *gin.Context, r *request) (user.User, error) {
+// prove is the user whose password it is or, of a call without one, whose e-mail it is: the device has to prove it, and
+// tells users of one e-mail apart.
+func (d *Dialect) prove(c *gin.Context, r *request, hardwareID string) (user.User, error) {
 	ctx, email := c.Request.Context(), jsonbody.Identifier(r.Username)
 	if r.Password != "" {
 		session, err := d.SignIns.SignIn(ctx, user.Attempt{
 			Product: r.Product, Email: email, Password: r.Password, IP: httpx.ClientIP(c),
 		})
-		return session.User, err
+		return session.User, ambiguous(err)
 	}
 	found, err := d.Users.Named(ctx, r.Product, user.Fold(email), "")
-	if err == nil && len(found) != 1 {
-		err = errPassword
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return user.User{}, err
+	case len(found) == 1:
+		return d.Users.FindUser(ctx, found[0].ID) // with the licenses
+	case len(found) >= user.MaxNamed:
+		return user.User{}, errPassword // there may be more
 	}
-	return d.Users.FindUser(ctx, found[0].ID) // with the licenses
+	return d.seated(ctx, found, hardwareID)
+}
+
+// seated is the one of several users who has activated the device.
+func (d *Dialect) seated(ctx context.Context, users []user.User, hardwareID string) (user.User, error) {
+	var owner *user.User
+	for i := range users {
+		u, err := d.Users.FindUser(ctx, users[i].ID)
+		if err != nil {
+			return user.User{}, err
+		}
+		sits, err := d.sits(ctx, &u, hardwareID)
+		switch {
+		case err != nil:
+			return user.User{}, err
+		case sits && owner != nil:
+			return user.User{}, errPassword // one of the two would be a guess
+		case sits:
+			owner = &u
+		}
+	}
+	if owner == nil {
+		return user.User{}, errPassword
+	}
+	return *owner, nil
+}
+
+func (d *Dialect) sits(ctx context.Context, u *user.User, hardwareID string) (bool, error) {
+	for _, id := range u.Licenses {
+		device, err := d.Licenses.FindDevice(ctx, id, hardwareID)
+		if err != nil || device != nil && device.IsActive && device.UserID == u.ID {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// ambiguous says of a refused password what can be done about it here, where no call names a customer.
+func ambiguous(err error) error {
+	if errors.Is(err, user.ErrSignIn) {
+		return licensing.ErrCredentials.WithMessagef("the e-mail or the password is wrong; or several customers of the " +
+			"product have users with this e-mail, whom these calls cannot tell apart: ask the vendor for another e-mail")
+	}
+	return err
 }
 
 // chosen is the id of the license that has a number; empty, for the only one of the user, where none is given.
@@ -129,7 +176,7 @@ func (d *Dialect) userLicenses(c *gin.Context) error {
 	case r.Username == "" || r.Password == "":
 		return missing("username, password")
 	}
-	u, err := d.prove(c, r)
+	u, err := d.prove(c, r, "")
 	if err != nil {
 		return err
 	}
@@ -173,7 +220,7 @@ func (d *Dialect) changePassword(c *gin.Context) error {
 		Product: r.Product, Email: jsonbody.Identifier(r.Username), Password: r.Password, IP: httpx.ClientIP(c),
 	}, r.NewPassword)
 	if err != nil {
-		return err
+		return ambiguous(err)
 	}
 	return word(c, "password_changed")
 }
