@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,19 +76,27 @@ func NewResponseKeys(store ResponseStore, c clock.Clock) *ResponseKeys {
 // ResponseKey is an RSA key.
 type ResponseKey struct{ *rsa.PrivateKey }
 
-// Key is the key of the integrations of a kind.
+// errNoKey tells that none was made yet.
+var errNoKey = errors.New("integration: there is no key yet")
+
+// Key is the key of the integrations of a kind. One is made outside of the load of the cache: on a busy computer that
+// takes longer than a load may.
 func (s *ResponseKeys) Key(ctx context.Context, kind string) (*ResponseKey, error) {
 	key, _, err := s.made.Fetch(ctx, kind, func(ctx context.Context) (*ResponseKey, error) {
-		if der, err := s.store.ResponseKey(ctx, kind); err != nil || der != nil {
-			return parseResponseKey(der, err)
+		der, err := s.store.ResponseKey(ctx, kind)
+		if err == nil && der == nil {
+			err = errNoKey
 		}
-		made, err := rsa.GenerateKey(rand.Reader, responseBits)
-		if err != nil {
-			return nil, err
-		}
-		return parseResponseKey(s.store.AddResponseKey(ctx, kind, x509.MarshalPKCS1PrivateKey(made), s.clock.Now()))
+		return parseResponseKey(der, err)
 	})
-	return key, err
+	if !errors.Is(err, errNoKey) {
+		return key, err
+	}
+	made, err := rsa.GenerateKey(rand.Reader, responseBits)
+	if err != nil {
+		return nil, err
+	}
+	return parseResponseKey(s.store.AddResponseKey(ctx, kind, x509.MarshalPKCS1PrivateKey(made), s.clock.Now()))
 }
 
 func parseResponseKey(der []byte, err error) (*ResponseKey, error) {
