@@ -168,7 +168,7 @@ func TestRootKeyMovesToANewInstallation(t *testing.T) {
 		t.Errorf("import beside another root: %d %s", code, out)
 	}
 	if out, code := fresh.command("import-root-key", "/dev/null"); code == 0 ||
-		!strings.Contains(out, "no private key") {
+		!strings.Contains(out, "not a private key") {
 		t.Errorf("import of nothing: %d %s", code, out)
 	}
 }
