@@ -129,15 +129,15 @@ func KnownQuery(c *gin.Context, names ...string) error {
 	return bad.Err()
 }
 
-// NoIfMatch refuses a change under a condition where nothing has a version: who sends If-Match relies on it. `*` asks no
-// more than that there is something.
+// NoIfMatch refuses a change under a condition where nothing has a version: who sends If-Match relies on it. `*` asks
+// no more than that there is something.
 func NoIfMatch(c *gin.Context) error {
 	sent := c.Request.Header.Values("If-Match")
 	reads := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
 	if reads || len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
 		return nil
 	}
-	return apierr.InvalidField("If-Match", "is not taken here: nothing that this call changes has an ETag; leave it out")
+	return apierr.InvalidField("If-Match", "is not taken here: what this call changes has no ETag; leave it out")
 }
 
 // OnlyQuery has one route refuse query parameters other than those named, as KnownQuery does.

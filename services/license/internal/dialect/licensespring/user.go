@@ -131,8 +131,9 @@ func (d *Dialect) sits(ctx context.Context, u *user.User, hardwareID string) (bo
 // ambiguous says of a refused password what can be done about it here, where no call names a customer.
 func ambiguous(err error) error {
 	if errors.Is(err, user.ErrSignIn) {
-		return licensing.ErrCredentials.WithMessagef("the e-mail or the password is wrong; or several customers of the " +
-			"product have users with this e-mail, whom these calls cannot tell apart: ask the vendor for another e-mail")
+		return licensing.ErrCredentials.WithMessagef(
+			"the e-mail or the password is wrong; or several customers of the product have users with this e-mail, " +
+				"whom these calls cannot tell apart: ask the vendor for another e-mail")
 	}
 	return err
 }
