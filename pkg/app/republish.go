@@ -44,7 +44,8 @@ have taken in and drop it, so this is safe at any time. What is older they would
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&intoEmpty, "into-empty", false, "the consumers have lost their data: publish older events, too")
+	cmd.Flags().BoolVar(&intoEmpty, "into-empty", false,
+		"the consumers have lost their data: publish older events, too")
 	cmd.Flags().StringVar(&since, "since", "", "a date or an RFC 3339 time; required")
 	return cmd
 }

@@ -16,7 +16,8 @@ func (a *Attempts) limited(s *address, credential Credential, ahead int) error {
 	return nil
 }
 
-// fail counts a failure, one of as many as New was told (package app says how many), or fails with ErrLimited when there were too many before.
+// fail counts a failure, one of as many as New was told (package app says how many), or fails with ErrLimited when
+// there were too many before.
 func (a *Attempts) fail(from string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

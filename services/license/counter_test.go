@@ -181,7 +181,7 @@ func TestKeysOfDevices(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, key := w.metered(`[{"name":"consumptions"}]`)
 		w.must(w.post("activate", device(key, "laptop")), http.StatusCreated)
-		s := w.springs("")
+		s := w.licenseSpring("")
 		for i, pc := range []string{"pc", "laptop"} {
 			for range 2 {
 				body := strings.Replace(with(key, `"consume":{"consumptions":3}`), `"pc"`, `"`+pc+`"`, 1)

@@ -13,7 +13,7 @@ func TestLicenseSpringTellsNobodyWhoHasAnAccount(t *testing.T) {
 		w.unlimitedCalls()
 		w.studio()
 		w.trialPolicy("try", "studio", "")
-		s := w.springs("")
+		s := w.licenseSpring("")
 		licenses := []string{}
 		for range 2 {
 			id, _ := w.with(`"product":"studio","max_devices":9,"floating":{"slots":9}`)

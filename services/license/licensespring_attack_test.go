@@ -32,7 +32,7 @@ func (s *springs) answered(what string, rec *httptest.ResponseRecorder) {
 
 func TestLicenseSpringBadInput(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.create(3, 0)
 		named := fmt.Sprintf(`"product":"default","license_key":%q,"hardware_id":"pc"`, key)
 		bodies := []string{
@@ -79,7 +79,7 @@ func TestLicenseSpringBadInput(t *testing.T) {
 func TestLicenseSpringRaces(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":5,"counters":[{"name":"consumptions","limit":10}]`)
 		var all sync.WaitGroup
 		var seats, consumed atomic.Int32

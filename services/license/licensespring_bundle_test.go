@@ -29,7 +29,7 @@ func codesOf(all []map[string]any) (codes []string) {
 
 func TestLicenseSpringBundle(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.suite(1)
 		whole := fmt.Sprintf(`{"product":"suite","license_key":%q,"hardware_id":"pc"}`, key)
 		made := s.list(s.ask(http.MethodPost, "activate_bundle", whole))
@@ -73,14 +73,14 @@ func TestLicenseSpringBundle(t *testing.T) {
 		w.inUse(id, 0)
 		_, single := w.create(1, 0)
 		s.refused(s.post("activate_bundle", single, "pc", ""), 400, "unknown_bundle")
-		bound := w.springs(`,"products":["editor"]`)
+		bound := w.licenseSpring(`,"products":["editor"]`)
 		w.want(w.products(http.MethodPatch, "/editor", `{"is_active":true}`), http.StatusOK, "")
 		bound.object(bound.ask(http.MethodPost, "activate_license", fmt.Sprintf(
 			`{"product":"editor","bundle_code":"suite","license_key":%q,"hardware_id":"pc"}`, key)))
 		for _, body := range []string{whole, strings.Replace(whole, `"suite"`, `"editor","bundle_code":"suite"`, 1)} {
 			bound.refused(bound.ask(http.MethodPost, "activate_bundle", body), 400, "api_key_product_not_allowed")
 		}
-		ofSuite := w.springs(`,"products":["suite"]`)
+		ofSuite := w.licenseSpring(`,"products":["suite"]`)
 		ofSuite.object(ofSuite.get("check_license", key, "pc", "product", "editor", "bundle_code", "suite"))
 		ofSuite.refused(ofSuite.get("check_license", key, "pc", "product", "editor"), 400,
 			"api_key_product_not_allowed")
@@ -89,7 +89,7 @@ func TestLicenseSpringBundle(t *testing.T) {
 
 func TestLicenseSpringBundleOffline(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.suite(1)
 		file := s.offline(key, "air", `,"bundle_code":"suite","request_id":"r1"`, true)
 		first := s.carry("activate_bundle_offline", file)
@@ -125,7 +125,7 @@ func TestLicenseSpringBundleOffline(t *testing.T) {
 func TestLicenseSpringBundleRaces(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.suite(7)
 		var all sync.WaitGroup
 		var seats atomic.Int32
@@ -182,7 +182,7 @@ func TestBundlesOfProducts(t *testing.T) {
 // TestLicenseSpringReadOnlySlots: a key that changes nothing tells only devices that have a slot that they may run.
 func TestLicenseSpringReadOnlySlots(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s, read := w.springs(""), w.springs(`,"read_only":true`)
+		s, read := w.licenseSpring(""), w.licenseSpring(`,"read_only":true`)
 		_, key := w.with(`"max_devices":2,"floating":{"slots":1},"features":["export"]`)
 		s.object(s.post("activate_license", key, "pc", ""))
 		read.refused(read.get("check_license", key, "pc"), 400, "read_only_api_key")

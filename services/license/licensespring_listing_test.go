@@ -11,7 +11,7 @@ import (
 // TestLicenseSpringDeviceLicenses: a hardware id alone opens no license, and tells nobody's name.
 func TestLicenseSpringDeviceLicenses(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s, server := w.springs(""), w.springs(`,"server_side":true`)
+		s, server := w.licenseSpring(""), w.licenseSpring(`,"server_side":true`)
 		_, key := w.with(`"customer_id":"acme","max_devices":1,"metadata":{"secret":"note"}`)
 		w.want(w.customers(http.MethodPut, "/acme", `{"name":"Ada Lovelace","email":"ada@example.com"}`),
 			http.StatusOK, "")
@@ -34,7 +34,7 @@ func TestLicenseSpringDeviceLicenses(t *testing.T) {
 		}
 		s.refused(s.ask(http.MethodGet, "device_licenses", ""), 400, "missing_parameters")
 		w.want(w.products(http.MethodPost, "", `{"code":"editor"}`), http.StatusCreated, "")
-		bound := w.springs(`,"server_side":true,"products":["editor"]`)
+		bound := w.licenseSpring(`,"server_side":true,"products":["editor"]`)
 		if all := bound.list(bound.ask(http.MethodGet, "device_licenses?hardware_id=pc", "")); len(all) != 0 {
 			t.Errorf("of another product: %v", all)
 		}
@@ -48,7 +48,7 @@ func TestLicenseSpringDeviceLicenses(t *testing.T) {
 func TestLicenseSpringCustomerUsers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.studio()
-		s, server := w.springs(""), w.springs(`,"server_side":true`)
+		s, server := w.licenseSpring(""), w.licenseSpring(`,"server_side":true`)
 		_, _ = w.assigned(w.ada(`,"name":"Ada Lovelace","max_devices":3`))
 		w.want(w.customers(http.MethodPatch, "/acme", `{"email":"Boss@example.com"}`), http.StatusOK, "")
 		path := "customer_license_users?" + url.Values{"product": {"studio"}, "customer": {"boss@example.com"}}.Encode()

@@ -133,7 +133,7 @@ func TestLicenseSpringTokensRefuse(t *testing.T) {
 		s.refused(w.withToken(token, http.MethodPost, "activate_license", "{}"), 400, "read_only_api_key")
 		s.refused(w.withToken(token, http.MethodGet, "product_details?product=other", ""), 400, "unknown_product")
 		sso := `,"id_token":"a","customer_account_code":"b"`
-		active := w.springs("")
+		active := w.licenseSpring("")
 		s.refused(active.post("activate_license", key, "pc", sso), 400, "sso_not_supported")
 		s.refused(active.post("activate_license", "", "pc", `,"code":"a","customer_account_code":"b"`), 400,
 			"sso_not_supported")
@@ -147,7 +147,7 @@ func TestLicenseSpringTokensRefuse(t *testing.T) {
 // TestLicenseSpringWrongClocks: whose clock is wrong learns it however often, and others behind the same address go on.
 func TestLicenseSpringWrongClocks(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		old := w.clock.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
 		for range 100 {
 			s.refused(s.ask(http.MethodGet, "products", "", "Date", old), 400, "date_header_diff")

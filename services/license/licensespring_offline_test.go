@@ -17,7 +17,7 @@ import (
 // members were changed.
 func TestLicenseSpringOfflineOperations(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.create(1, 0)
 		for _, wrapped := range []bool{false, true} {
 			leave := s.offline(key, "air", `,"request":"deactivation"`, wrapped)
@@ -41,7 +41,7 @@ func TestLicenseSpringOfflineOperations(t *testing.T) {
 func TestLicenseSpringOfflineRace(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"license_type":"consumption","counters":[{"name":"consumptions","limit":99}]`)
 		s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
 		leave := s.offline(key, "air", `,"request":"deactivation","consumptions":7`, false)
@@ -62,7 +62,7 @@ func TestLicenseSpringOfflineRace(t *testing.T) {
 // TestLicenseSpringOfflineReplay: who may not use the license any more does not get the file again.
 func TestLicenseSpringOfflineReplay(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.create(1, 0)
 		for _, more := range []string{"", `,"request_id":"r1"`} {
 			file := s.offline(key, "air", more, true)
@@ -80,7 +80,7 @@ func TestLicenseSpringOfflineReplay(t *testing.T) {
 
 func TestLicenseSpringOfflineLimits(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"floating":{"slots":2,"activation":"none"},"max_devices":5`)
 		s.refused(s.carry("activate_offline", s.offline(key, "air", "", false)), 400, "license_type_not_allowed")
 		w.inUse(id, 0)
@@ -99,7 +99,7 @@ func TestLicenseSpringOfflineLimits(t *testing.T) {
 // TestLicenseSpringOfflineReturns: a device can always give its seat back, and what it consumed is counted.
 func TestLicenseSpringOfflineReturns(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":3,"counters":[{"name":"consumptions","limit":10}],` +
 			`"entitlements":[{"code":"export","counter":"consumptions"}]`)
 		leave := func(hardwareID, more string) {
@@ -129,7 +129,7 @@ func TestLicenseSpringOfflineReturns(t *testing.T) {
 func TestLicenseSpringOfflineTellsNoKeys(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products(http.MethodPost, "", `{"code":"other"}`), http.StatusCreated, "")
-		s := w.springs(`,"products":["default"]`)
+		s := w.licenseSpring(`,"products":["default"]`)
 		const activation, deactivation = "activation", "deactivation"
 		ask := func(path, key, request string) *httptest.ResponseRecorder {
 			date := "Wed Jan 1 2025 00:00:00 GMT+0000"
@@ -159,7 +159,7 @@ func TestLicenseSpringOfflineTellsNoKeys(t *testing.T) {
 // TestOwnOperationsCannotBeNamed: what the server counted by itself is not undone by who guesses how it is called.
 func TestOwnOperationsCannotBeNamed(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"counters":[{"name":"consumptions","limit":500}]`)
 		s.object(s.carry("activate_offline", s.offline(key, "pc", "", false)))
 		leave := s.offline(key, "pc", `,"request":"deactivation","consumptions":400`, true)
@@ -185,7 +185,7 @@ func TestOwnOperationsCannotBeNamed(t *testing.T) {
 // long as the license lasts now.
 func TestLicenseSpringRefresh(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":1,"is_trial":true,"expires_in_days":10`)
 		file := s.offline(key, "air", `,"request_id":"r1"`, true)
 		s.refused(s.carry("refresh_offline", file), 400, "device_not_found")
@@ -239,7 +239,7 @@ func TestLicenseSpringOfflineHeld(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachWorld(t, func(w *world) {
-				s := w.springs("")
+				s := w.licenseSpring("")
 				id, key := w.create(1, 0)
 				w.want(tt.give(w, id, key), http.StatusCreated, "")
 				s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))

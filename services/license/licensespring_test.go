@@ -29,7 +29,7 @@ type springs struct {
 }
 
 // springs makes an integration; members are more of its JSON.
-func (w *world) springs(members string) *springs {
+func (w *world) licenseSpring(members string) *springs {
 	w.t.Helper()
 	made := w.integrations(http.MethodPost, "",
 		`{"name":"Desktop","rate_limit":{"per_minute":0,"per_hour":0}`+members+`}`)
@@ -136,7 +136,7 @@ func (s *springs) word(rec *httptest.ResponseRecorder, want string) {
 
 func TestLicenseSpringStory(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":1,"expires_at":"2099-06-15T00:00:00Z","features":["export"],` +
 			`"metadata":{"b":1.0,"2":"two","1":"one","t":"<&\u2028"}`)
 		s.refused(s.get("check_license", key, "PC-1"), 400, "device_not_found")
@@ -177,7 +177,7 @@ func TestLicenseSpringStory(t *testing.T) {
 
 func TestLicenseSpringRefuses(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":1,"is_trial":true,"expires_in_days":1`)
 		s.refused(s.ask(http.MethodPost, "activate_license", ""), 400, "missing_parameters")
 		s.refused(s.ask(http.MethodPost, "activate_license", "{"), 400, "invalid_json")
@@ -207,13 +207,13 @@ func TestLicenseSpringRefuses(t *testing.T) {
 
 func TestLicenseSpringSignatures(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		_, key := w.create(1, 0)
 		check := func(headers ...string) *httptest.ResponseRecorder {
 			return s.ask(http.MethodGet, "check_license?product=default&hardware_id=pc&license_key="+key, "",
 				headers...)
 		}
-		other := w.springs("")
+		other := w.licenseSpring("")
 		old := w.clock.Now().Add(-16 * time.Minute).UTC().Format(http.TimeFormat)
 		sign := func(apiKey, date, signature string) []string {
 			return []string{"Date", date, "Authorization",
@@ -229,11 +229,11 @@ func TestLicenseSpringSignatures(t *testing.T) {
 		s.refused(check(sign("unknown", now, good)...), 400, "invalid_api_key")
 		s.refused(check("Authorization", ""), 400, "missing_headers")
 
-		read := w.springs(`,"read_only":true`)
+		read := w.licenseSpring(`,"read_only":true`)
 		s.refused(read.post("activate_license", key, "pc", ""), 400, "read_only_api_key")
 		s.refused(read.get("check_license", key, "pc"), 400, "device_not_found")
 		w.want(w.products(http.MethodPost, "", `{"code":"editor"}`), http.StatusCreated, "")
-		bound := w.springs(`,"products":["editor"]`)
+		bound := w.licenseSpring(`,"products":["editor"]`)
 		s.refused(bound.get("check_license", key, "pc"), 400, "api_key_product_not_allowed")
 		s.refused(bound.get("check_license", key, "pc", "product", "editor"), 400, "license_not_found")
 
@@ -251,7 +251,7 @@ func TestLicenseSpringSignatures(t *testing.T) {
 
 func TestLicenseSpringLimits(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		made := w.integrations(http.MethodPost, "", `{"name":"small","rate_limit":{"per_minute":2}}`)
 		s.apiKey, s.sharedKey = made.body["api_key"].(string), made.body["shared_key"].(string)
 		for range 2 {

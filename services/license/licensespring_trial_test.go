@@ -38,7 +38,7 @@ func (w *world) licensesOf(customerID string) int {
 
 func TestLicenseSpringTrial(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
 		w.want(w.policies(http.MethodPost, "", `{"code":"full","name":"Full","product":"default"}`),
 			http.StatusCreated, "")
@@ -64,7 +64,7 @@ func TestLicenseSpringTrial(t *testing.T) {
 		if active["is_trial"] != true {
 			t.Errorf("activated: %v", active)
 		}
-		server := w.springs(`,"server_side":true`)
+		server := w.licenseSpring(`,"server_side":true`)
 		shown := server.object(server.get("check_license", key, "pc"))["customer"].(map[string]any)
 		if shown["first_name"] != "Ada" || shown["reference"] == "vendor-1" ||
 			shown["metadata"].(map[string]any)["country"] != "Great Britain" {
@@ -90,7 +90,7 @@ func TestLicenseSpringTrial(t *testing.T) {
 // has it.
 func TestLicenseSpringTrialHidesPersons(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "default", `,"license_type":"perpetual"`)
 		s.object(s.trial("default", "victim@example.com", "first_name", "Vic", "last_name", "Tim", "phone", "+1 555",
 			"address", "Secret street", "city", "Secret town", "reference", "secret-7", "company_name", "Secret Inc."))
@@ -122,7 +122,7 @@ func TestLicenseSpringTrialHidesPersons(t *testing.T) {
 // TestLicenseSpringTrialBecomesFull: an e-mail address opens trials and nothing more.
 func TestLicenseSpringTrialBecomesFull(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "default", "")
 		key := s.object(s.trial("default", "ada@example.com"))["license_key"].(string)
 		found := w.ask(w.admin, http.MethodPost, managed+"/search", fmt.Sprintf(`{"license_key":%q}`, key))
@@ -139,7 +139,7 @@ func TestLicenseSpringTrialBecomesFull(t *testing.T) {
 // TestLicenseSpringTrialIsNotTold: what an administrator made of a trial is not told to who knows an e-mail address.
 func TestLicenseSpringTrialIsNotTold(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "default", "")
 		for i, change := range []func(id string){
 			func(id string) {
@@ -162,7 +162,7 @@ func TestLicenseSpringTrialIsNotTold(t *testing.T) {
 func TestLicenseSpringTrialOfUsers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.studio()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "studio", "")
 		made := s.object(s.trial("studio", "ada@example.com", "first_name", "Ada"))
 		password, _ := made["initial_password"].(string)
@@ -187,7 +187,7 @@ func TestLicenseSpringTrialOfUsers(t *testing.T) {
 
 func TestLicenseSpringTrialRefuses(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "default", "")
 		s.refused(s.trial("default", ""), 400, "missing_parameters")
 		for _, email := range []string{"ada", "Ada <ada@example.com>", "a@b@c", "x\u200bx@example.com",
@@ -196,7 +196,7 @@ func TestLicenseSpringTrialRefuses(t *testing.T) {
 		}
 		s.refused(s.trial("default", "ada@example.com", "phone", strings.Repeat("7", 256)), 400, "validation_error")
 		s.refused(s.trial("nowhere", "ada@example.com"), 400, "unknown_product")
-		s.refused(w.springs(`,"read_only":true`).trial("default", "ada@example.com"), 400, "read_only_api_key")
+		s.refused(w.licenseSpring(`,"read_only":true`).trial("default", "ada@example.com"), 400, "read_only_api_key")
 		for i := range 100 {
 			s.object(s.trial("default", fmt.Sprintf("u%d@example.com", i)))
 		}
@@ -210,7 +210,7 @@ func TestLicenseSpringTrialRaces(t *testing.T) {
 	eachWorldInTurn(t, func(w *world) {
 		w.unlimitedCalls()
 		w.studio()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		w.trialPolicy("try", "default", "")
 		w.trialPolicy("try-studio", "studio", "")
 		for _, product := range []string{"default", "studio"} {

@@ -25,7 +25,7 @@ func (s *springs) list(rec *httptest.ResponseRecorder) (all []map[string]any) {
 
 func TestLicenseSpringConsumption(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		_, key := w.with(`"license_type":"consumption","max_devices":2,` +
 			`"entitlements":[{"code":"export","counter":"exports"},{"code":"bare"}],"counters":[` +
 			`{"name":"exports","limit":2},{"name":"pages","limit":5,"overage":1,"reset":"monthly",` +
@@ -81,7 +81,7 @@ func TestLicenseSpringConsumption(t *testing.T) {
 
 func TestLicenseSpringFloating(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		_, key := w.with(`"max_devices":9,"features":["export"],"floating":{"slots":2,"borrow_max_hours":24}`)
 		for _, pc := range []string{"a", "b", "c"} {
 			s.object(s.post("activate_license", key, pc, ""))
@@ -119,7 +119,7 @@ func TestLicenseSpringFloating(t *testing.T) {
 
 func TestLicenseSpringVariables(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		_, key := w.create(1, 0)
 		s.refused(s.post("track_device_variables", key, "pc", `,"variables":{"a":"1"}`), 400, "device_not_found")
 		s.refused(s.get("get_device_variables", key, "pc"), 400, "device_not_found")
@@ -164,7 +164,7 @@ func (s *springs) carry(path, file string) *httptest.ResponseRecorder {
 
 func TestLicenseSpringOffline(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":2,"license_type":"consumption","counters":[{"name":"consumptions","limit":9}]`)
 		file := s.offline(key, "air-1", `,"request":"activation","request_id":"r1"`, false)
 		first := s.carry("activate_offline", file)
@@ -218,14 +218,14 @@ func (s *springs) form(key string) {
 
 func TestLicenseSpringOfflineRefuses(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.create(1, 0)
 		good := s.offline(key, "air", "", false)
 		s.refused(s.ask(http.MethodPost, "activate_offline", good, "Date", "", "Content-Type", "text/plain"), 400,
 			"missing_headers")
 		s.refused(s.carry("activate_offline", ""), 400, "missing_parameters")
 		s.refused(s.carry("activate_offline", "{}"), 400, "authorization_missing_params")
-		other := w.springs("")
+		other := w.licenseSpring("")
 		s.refused(s.carry("activate_offline", other.offline(key, "air", "", false)), 400, "invalid_api_key")
 		for name, forged := range map[string]string{
 			"another device": strings.Replace(decode(good), `"hardware_id":"air"`, `"hardware_id":"sea"`, 1),
@@ -255,7 +255,7 @@ func decode(text string) string {
 
 func TestLicenseSpringVersions(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		s := w.springs("")
+		s := w.licenseSpring("")
 		_, key := w.create(1, 0)
 		s.refused(s.get("versions", key, "pc"), 400, "active_license_required")
 		s.object(s.post("activate_license", key, "pc", ""))
@@ -290,7 +290,7 @@ func TestLicenseSpringVersions(t *testing.T) {
 func TestLicenseSpringUsersOfOneEmail(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.studio()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, _ := w.assigned(w.ada(""))
 		call := func(path, hardwareID, more string) *httptest.ResponseRecorder {
 			return s.ask(http.MethodPost, path, fmt.Sprintf(
@@ -330,7 +330,7 @@ func TestLicenseSpringUsersOfOneEmail(t *testing.T) {
 func TestLicenseSpringUsers(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.studio()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		ada := w.ada("")
 		id, key := w.assigned(ada)
 		call := func(path, hardwareID, more string) *httptest.ResponseRecorder {

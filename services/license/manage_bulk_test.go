@@ -282,7 +282,7 @@ func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 		w.want(w.bulkChange(body+" ", "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity,
 			"IDEMPOTENCY_KEY_REUSED")
 		var done answer
-		testkit.Eventually(t, patience, func() error { // the key is given back as soon as the database has learned of it
+		testkit.Eventually(t, patience, func() error { // the key is given back once the database knows it
 			if done = w.bulkChange(body, "Idempotency-Key", "renewal"); done.status != http.StatusOK {
 				return fmt.Errorf("%d %s", done.status, done.raw)
 			}

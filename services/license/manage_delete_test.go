@@ -33,7 +33,7 @@ var deletes = map[string]struct {
 	"trials.product_id": {func(w *world) string {
 		w.makeProduct("tried", "")
 		w.trialPolicy("try", "tried", "")
-		s := w.springs("")
+		s := w.licenseSpring("")
 		s.object(s.trial("tried", "ada@example.com"))
 		return "products/tried"
 	}, http.StatusConflict, errcode.ProductInUse},

@@ -16,7 +16,7 @@ type mixed struct {
 
 func newMixed(w *world) *mixed {
 	w.unlimitedCalls()
-	here := w.springs("")
+	here := w.licenseSpring("")
 	there := *here
 	there.world = w.replica()
 	return &mixed{world: w, both: []*world{w, there.world}, springs: []*springs{here, &there}}

@@ -111,7 +111,7 @@ func TestAnAliasGetsWhatItIsCalled(t *testing.T) {
 func TestOfflineDevicesOfLicenseSpringAreGivenBack(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()
-		s := w.springs("")
+		s := w.licenseSpring("")
 		id, key := w.with(`"max_devices":1`)
 		for i := range 20 {
 			pc := fmt.Sprintf("pc-%0200d", i)

@@ -40,7 +40,7 @@ var randomDialectCalls = []func(s *subject, c *randomCall) (question map[string]
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
 		return s.ofSprings(c, "activate", nil, func(as *springs, key string) *httptest.ResponseRecorder {
-			return as.post("activate_license", key, c.hardwareID, c.springs(nil))
+			return as.post("activate_license", key, c.hardwareID, c.clientMembers(nil))
 		})
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
@@ -53,20 +53,21 @@ var randomDialectCalls = []func(s *subject, c *randomCall) (question map[string]
 		members := map[string]any{"entitlement": "x", "amount": amount}
 		return s.ofSprings(c, "consume", members, func(as *springs, key string) *httptest.ResponseRecorder {
 			return as.post("add_feature_consumption", key, c.hardwareID,
-				c.springs(map[string]any{"feature": "x", "consumptions": amount}))
+				c.clientMembers(map[string]any{"feature": "x", "consumptions": amount}))
 		})
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
 		until := s.in(-1, 1, 3)
 		members := map[string]any{"borrow_until": until}
 		return s.ofSprings(c, "lease", members, func(as *springs, key string) *httptest.ResponseRecorder {
-			return as.post("floating/borrow", key, c.hardwareID, c.springs(map[string]any{"borrowed_until": until}))
+			return as.post("floating/borrow", key, c.hardwareID,
+				c.clientMembers(map[string]any{"borrowed_until": until}))
 		})
 	},
 }
 
-// springs is what a client of LicenseSpring says beside what names the license and the device.
-func (c *randomCall) springs(members map[string]any) string {
+// clientMembers is what a client of LicenseSpring says beside what names the license and the device.
+func (c *randomCall) clientMembers(members map[string]any) string {
 	all := map[string]any{"app_ver": c.appVersion, "is_vm": c.isVM}
 	maps.Copy(all, members)
 	return "," + strings.Trim(text(all), "{}")

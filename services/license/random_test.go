@@ -18,8 +18,8 @@ import (
 
 // Two settings of TestRandomLicenses: how many licenses it tries, and which. A run that fails names the latter.
 const (
-	howMany = "LATCHKEY_TEST_LICENSES"
-	whose   = "LATCHKEY_TEST_SEED"
+	envLicenses = "LATCHKEY_TEST_LICENSES"
+	envSeed     = "LATCHKEY_TEST_SEED"
 )
 
 func setting(t *testing.T, name string, otherwise uint64) uint64 {
@@ -38,23 +38,23 @@ func setting(t *testing.T, name string, otherwise uint64) uint64 {
 func hoursOf(n int) time.Duration { return time.Duration(n) * time.Hour }
 
 // TestRandomLicenses: whatever the terms and the state of a license, at any instant, all calls of a device, their
-// explanations, the license as it is shown, and the lists by status are of one mind about it.
+// explanations, the license as it is shown, and the lists by status agree about it.
 func TestRandomLicenses(t *testing.T) {
-	seed := setting(t, whose, 1)
+	seed := setting(t, envSeed, 1)
 	eachEngine(t, func(t *testing.T, d *db.DB) {
-		licenses := setting(t, howMany, enough)
+		licenses := setting(t, envLicenses, enough)
 		if d.Engine() == db.Postgres {
 			licenses /= 4
 		}
 		w := randomWorld(t, d)
-		springs := w.springs("")
+		springs := w.licenseSpring("")
 		answered := map[any]int{}
 		for i := range licenses {
 			s := subject{
 				world: w, licenseSpring: springs, Rand: rand.New(rand.NewPCG(seed, i)),
 				customer: fmt.Sprintf("customer-%d", i),
 			}
-			s.story = []string{fmt.Sprintf("license %d of %s=%d:", i, whose, seed)}
+			s.story = []string{fmt.Sprintf("license %d of %s=%d:", i, envSeed, seed)}
 			s.create()
 			s.settle()
 			for range 3 {
@@ -68,8 +68,12 @@ func TestRandomLicenses(t *testing.T) {
 	})
 }
 
-// kinds is how many codes so many random licenses bring about at least.
-const kinds, enough = 25, 160
+const (
+	// enough is the number of random licenses without a setting.
+	enough = 160
+	// kinds is how many different codes so many answer with at least.
+	kinds = 25
+)
 
 // randomWorld is a world where no job runs, with policies. It checks no document, because thousands of calls are made
 // there.

@@ -28,26 +28,26 @@ type route struct {
 }
 
 const (
-	licenses   = "/api/v1/admin/licenses"
-	bulkCreate = licenses + "/bulk-create" // no license id
-	bulkChange = licenses + "/bulk"        // nor this
-	search     = licenses + "/search"      // nor this
-	imports    = licenses + "/import"      // nor this
-	license    = licenses + "/:license_id"
-	keys       = "/api/v1/admin/keys"
-	blocks     = "/api/v1/admin/blocks"
-	springs    = "/api/v1/admin/integrations/licensespring"
-	spectra    = "/api/v1/admin/integrations/spectra"
-	customers  = "/api/v1/admin/customers"
-	customer   = customers + "/:customer_id"
-	groups     = "/api/v1/admin/groups"
-	users      = "/api/v1/admin/users"
-	products   = "/api/v1/admin/products"
-	product    = products + "/:code"
-	releases   = product + "/releases"
-	policies   = "/api/v1/admin/policies"
-	policy     = policies + "/:code"
-	apiKeys    = "/api/v1/admin/api-keys"
+	licenses      = "/api/v1/admin/licenses"
+	bulkCreate    = licenses + "/bulk-create" // no license id
+	bulkChange    = licenses + "/bulk"        // nor this
+	search        = licenses + "/search"      // nor this
+	imports       = licenses + "/import"      // nor this
+	license       = licenses + "/:license_id"
+	keys          = "/api/v1/admin/keys"
+	blocks        = "/api/v1/admin/blocks"
+	licenseSpring = "/api/v1/admin/integrations/licensespring"
+	spectra       = "/api/v1/admin/integrations/spectra"
+	customers     = "/api/v1/admin/customers"
+	customer      = customers + "/:customer_id"
+	groups        = "/api/v1/admin/groups"
+	users         = "/api/v1/admin/users"
+	products      = "/api/v1/admin/products"
+	product       = products + "/:code"
+	releases      = product + "/releases"
+	policies      = "/api/v1/admin/policies"
+	policy        = policies + "/:code"
+	apiKeys       = "/api/v1/admin/api-keys"
 
 	// Those of delegated keys.
 	delegated     = "/api/v1/admin/delegated"
@@ -175,10 +175,10 @@ func catalogRoutes(toLicense httpx.Handler) []route {
 // integrationRoutes are of what the protocols of other vendors need.
 func integrationRoutes(toLicense httpx.Handler) []route {
 	return []route{
-		{http.MethodPost, springs, adminkey.Owner, longer(bulkTime, toLicense)},
-		{http.MethodGet, springs, adminkey.Owner, toLicense},
-		{http.MethodPost, springs + "/:integration_id/rotate", adminkey.Owner, toLicense},
-		{http.MethodDelete, springs + "/:integration_id", adminkey.Owner, toLicense},
+		{http.MethodPost, licenseSpring, adminkey.Owner, longer(bulkTime, toLicense)},
+		{http.MethodGet, licenseSpring, adminkey.Owner, toLicense},
+		{http.MethodPost, licenseSpring + "/:integration_id/rotate", adminkey.Owner, toLicense},
+		{http.MethodDelete, licenseSpring + "/:integration_id", adminkey.Owner, toLicense},
 		{http.MethodPost, spectra + "/license-file", adminkey.Operator, toLicense},
 		{http.MethodPost, organisations, adminkey.Owner, toLicense},
 		{http.MethodGet, organisations, adminkey.Owner, toLicense},

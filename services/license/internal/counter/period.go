@@ -39,7 +39,8 @@ func (s schedule) period(now time.Time) (from, to time.Time) {
 	if s.reset == licensing.ResetNever {
 		return s.start, time.Time{}
 	}
-	// The step before the one that the calendar says, because a clock may show a day twice.
+	// Two steps before what the calendar says: one because steps may be one too many, one because a clock may show a
+	// day twice. The loop goes forward from there.
 	first, n := s.steps(licensing.WallClock(now, s.zone))
 	n -= 2
 	for to = s.boundary(first, n); !to.After(now); to = s.boundary(first, n) {

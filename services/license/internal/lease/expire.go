@@ -27,8 +27,8 @@ func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
 	}
 }
 
-// restartAfterClockSetBack has leases restart where the clock was set back: those from before would hold their slots until it comes to
-// where it was, though nobody renews them. A process that has just begun does not know, and looks.
+// restartAfterClockSetBack has leases restart where the clock was set back: those from before would hold their slots
+// until it comes to where it was, though nobody renews them. A process that has just begun does not know, and looks.
 func (s *Leases) restartAfterClockSetBack(ctx context.Context, now time.Time) error {
 	if s.noted.IsZero() || now.Before(s.noted) {
 		for n := expireBatch; n == expireBatch; {

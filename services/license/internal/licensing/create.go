@@ -36,7 +36,7 @@ type Licenses struct {
 	// Unaudited is called for what the audit log cannot take in maintenance mode.
 	Unaudited func(ctx context.Context, by *Actor, action, licenseID string)
 
-	finds finds
+	searches keySearches
 }
 
 // NewLicense is what an administrator says of a license to be made. Nil members take their defaults.

@@ -27,8 +27,8 @@ func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now t
 	if err != nil || len(holders.Items) == 0 {
 		return err
 	}
-	found := find{by.GetId(), holders.Items[0].ID}
-	if s.finds.in(now, found) {
+	found := keySearch{by.GetId(), holders.Items[0].ID}
+	if s.searches.logged(now, found) {
 		return nil
 	}
 	err = s.Store.Change(ctx, found.licenseID, nil, func(ch *Change) error {
@@ -40,7 +40,7 @@ func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now t
 		err = nil
 	}
 	if err == nil {
-		s.finds.note(now, found)
+		s.searches.note(now, found)
 	}
 	return err
 }

@@ -118,7 +118,7 @@ func (d *Dialect) answerLicense(c *gin.Context, s *subject, deviceID string, sho
 			return err
 		}
 	}
-	if !s.whole {
+	if !s.wholeBundle {
 		return answerWith(c, key, printed(list[0]))
 	}
 	return answerWith(c, key, printed(list))
@@ -137,7 +137,7 @@ func (d *Dialect) views(
 		return nil, err
 	}
 	v := view{licenseBody: b, product: s.product, deviceID: f.numbers.Device, signature: signature}
-	if !s.whole {
+	if !s.wholeBundle {
 		return []view{v}, nil
 	}
 	products, err := d.products(ctx, s)

@@ -30,56 +30,56 @@ func (d *Dialect) bundleRoutes(g gin.IRouter, read, write gin.HandlerFunc) {
 // ofBundle makes a handler of calls about a whole bundle of one for calls about a license.
 func (d *Dialect) ofBundle(handle func(*gin.Context, *subject) error) func(*gin.Context, *subject) error {
 	return func(c *gin.Context, s *subject) error {
-		if err := s.takeWhole(signerOf(c)); err != nil {
+		if err := s.requireBundle(signerOf(c)); err != nil {
 			return err
 		}
 		return handle(c, s)
 	}
 }
 
-// takeWhole makes the call one about all products of the bundle.
-func (s *subject) takeWhole(signer *integration.Signer) error {
+// requireBundle makes the call one about all products of the bundle.
+func (s *subject) requireBundle(signer *integration.Signer) error {
 	switch {
-	case len(s.sold.Bundle) == 0:
+	case len(s.licensed.Bundle) == 0:
 		return errUnknownBundle
-	case !signer.Integration.Allows(s.sold.Code):
+	case !signer.Integration.Allows(s.licensed.Code):
 		return errProductNotAllowed
 	}
-	s.whole = true
+	s.wholeBundle = true
 	return nil
 }
 
-// sold is the product that a call is about, and the one whose licenses it uses: another where the call names the
-// bundle. An integration has to be for one of both.
-func (d *Dialect) sold(
+// productAndLicensed is the product that a call is about, and the one whose licenses it uses: another where the call
+// names the bundle. An integration has to be for one of both.
+func (d *Dialect) productAndLicensed(
 	ctx context.Context, signer *integration.Signer, r *request,
-) (product, sold catalog.Product, err error) {
+) (product, licensed catalog.Product, err error) {
 	if r.BundleCode == "" || r.BundleCode == cmp.Or(r.Product, r.BundleCode) {
 		product, err = d.product(ctx, signer, cmp.Or(r.Product, r.BundleCode))
 		return product, product, err
 	}
 	if product, err = d.productNamed(ctx, r.Product); err != nil {
-		return product, sold, err
+		return product, licensed, err
 	}
-	sold, err = d.productNamed(ctx, r.BundleCode)
+	licensed, err = d.productNamed(ctx, r.BundleCode)
 	switch {
-	case errors.Is(err, errUnknownProduct) || err == nil && len(sold.Bundle) == 0:
-		return product, sold, errUnknownBundle
+	case errors.Is(err, errUnknownProduct) || err == nil && len(licensed.Bundle) == 0:
+		return product, licensed, errUnknownBundle
 	case err != nil:
-		return product, sold, err
-	case !slices.Contains(sold.Bundle, product.Code):
-		return product, sold, errNotInBundle
-	case !signer.Integration.Allows(product.Code) && !signer.Integration.Allows(sold.Code):
-		return product, sold, errProductNotAllowed
+		return product, licensed, err
+	case !slices.Contains(licensed.Bundle, product.Code):
+		return product, licensed, errNotInBundle
+	case !signer.Integration.Allows(product.Code) && !signer.Integration.Allows(licensed.Code):
+		return product, licensed, errProductNotAllowed
 	}
-	product.AuthorizationMethod = sold.AuthorizationMethod // that of the license
-	return product, sold, nil
+	product.AuthorizationMethod = licensed.AuthorizationMethod // that of the license
+	return product, licensed, nil
 }
 
 // products are those of the bundle that may be used, the one that the call names first.
 func (d *Dialect) products(ctx context.Context, s *subject) ([]catalog.Product, error) {
 	all := []catalog.Product{} // never null
-	for _, code := range s.sold.Bundle {
+	for _, code := range s.licensed.Bundle {
 		p, err := d.Products.Product(ctx, code)
 		switch {
 		case errors.Is(err, catalog.ErrProductNotFound) || err == nil && !p.IsActive:
@@ -87,7 +87,7 @@ func (d *Dialect) products(ctx context.Context, s *subject) ([]catalog.Product, 
 		case err != nil:
 			return nil, err
 		}
-		if p.AuthorizationMethod = s.sold.AuthorizationMethod; p.Code == s.product.Code {
+		if p.AuthorizationMethod = s.licensed.AuthorizationMethod; p.Code == s.product.Code {
 			all = slices.Insert(all, 0, p)
 			continue
 		}

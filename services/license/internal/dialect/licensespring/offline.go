@@ -148,7 +148,7 @@ func (d *Dialect) before(ctx context.Context, o *offlineCall, operation string) 
 // named is the names by which the request is remembered: its id, and what is signed where that does not cover the id.
 // Without the second, who has a file in the flat form could make another request of it.
 func (o *offlineCall) named(operation string) (names []integration.OfflineRequest) {
-	if o.whole {
+	if o.wholeBundle {
 		operation += " of a bundle"
 	}
 	whole := fmt.Sprintf("%s\n%s\n%s", operation, o.flatText(o.Date), o.wrapped)
@@ -171,7 +171,7 @@ func hashed(text string) string {
 
 // activateBundleOffline is activateOffline for all products of a bundle.
 func (d *Dialect) activateBundleOffline(c *gin.Context, o *offlineCall) error {
-	if err := o.takeWhole(signerOf(c)); err != nil {
+	if err := o.requireBundle(signerOf(c)); err != nil {
 		return err
 	}
 	return d.activateOffline(c, o)
@@ -255,7 +255,7 @@ func (d *Dialect) offlineAnswer(
 			return nil, err
 		}
 	}
-	if !o.whole {
+	if !o.wholeBundle {
 		return printed(bundle.Licenses[0]), nil
 	}
 	bundle.BundleSignatureV2, err = signed(key, printed(bundle))

@@ -12,7 +12,7 @@ import (
 
 // deactivateBundleOffline is deactivateOffline for all products of a bundle.
 func (d *Dialect) deactivateBundleOffline(c *gin.Context, o *offlineCall) error {
-	if err := o.takeWhole(signerOf(c)); err != nil {
+	if err := o.requireBundle(signerOf(c)); err != nil {
 		return err
 	}
 	return d.deactivateOffline(c, o)

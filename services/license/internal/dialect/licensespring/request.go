@@ -149,14 +149,14 @@ func missing(name string) error {
 type subject struct {
 	*licensing.License
 	product catalog.Product
-	// sold is the product whose license it is: product, or the bundle that it comes in.
-	sold catalog.Product
-	// whole tells that the call is about all products of the bundle.
-	whole  bool
-	key    string
-	client licensing.Client
-	sent   *request
-	reader reader
+	// licensed is the product whose license it is: product, or the bundle that it comes in.
+	licensed catalog.Product
+	// wholeBundle tells that the call is about all products of the bundle.
+	wholeBundle bool
+	key         string
+	client      licensing.Client
+	sent        *request
+	reader      reader
 	// user is nil for a call by a license key.
 	user *user.User
 }
@@ -183,21 +183,21 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	if r.singleSignOn() {
 		return nil, errSSO
 	}
-	product, sold, err := d.sold(c.Request.Context(), signerOf(c), r)
+	product, licensed, err := d.productAndLicensed(c.Request.Context(), signerOf(c), r)
 	if err != nil {
 		return nil, err
 	}
-	r.Product = sold.Code // which licenses and users are of
+	r.Product = licensed.Code // which licenses and users are of
 	s := &subject{
-		product: product, sold: sold, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r,
+		product: product, licensed: licensed, key: jsonbody.Identifier(r.LicenseKey), client: r.client(c), sent: r,
 		reader: readerOf(c),
 	}
 	switch {
 	case s.client.HardwareID == "":
 		return nil, missing("hardware_id")
-	case sold.AuthorizationMethod == catalog.ByUser && r.Username == "":
+	case licensed.AuthorizationMethod == catalog.ByUser && r.Username == "":
 		return nil, errUserRequired
-	case sold.AuthorizationMethod == catalog.ByUser:
+	case licensed.AuthorizationMethod == catalog.ByUser:
 		s.key = ""
 		return s, d.identifyUser(c, s)
 	case s.key == "" && r.Username != "":
