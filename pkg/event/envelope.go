@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
 // Content types of a message that carries one event, and of one that carries a JSON array of them.
@@ -78,7 +78,7 @@ func appendMember(b []byte, name, value string) []byte {
 
 // Check tells what Decode would refuse in the envelope; it does not look into Data.
 func (e Event) Check() error {
-	if len(e.ID) != 36 || uuid.Validate(e.ID) != nil {
+	if !uid.Is(e.ID) {
 		return errors.New("event: id must be a UUID")
 	}
 	for _, a := range [...]struct {

@@ -3,8 +3,6 @@ package httpx
 import (
 	"net/http"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 )
 
@@ -15,14 +13,4 @@ func Credential(h http.Header, name string) string {
 		return jsonbody.Identifier(values[0])
 	}
 	return ""
-}
-
-// UUID is s in lower case where it is a UUID of 36 characters, and "" otherwise; uuid.Parse alone would also take
-// braces and URNs.
-func UUID(s string) (id string, ok bool) {
-	parsed, err := uuid.Parse(s)
-	if err != nil || len(s) != 36 {
-		return "", false
-	}
-	return parsed.String(), true
 }

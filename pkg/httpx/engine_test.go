@@ -16,10 +16,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
 // rig is an engine with its log.
@@ -245,7 +245,7 @@ func TestRequestID(t *testing.T) {
 		if kept != (got == given) {
 			t.Errorf("%q became %q", given, got)
 		}
-		if !kept && uuid.Validate(got) != nil {
+		if !kept && !uid.Is(got) {
 			t.Errorf("%q became %q, want a UUID", given, got)
 		}
 		lines := r.lines(t)
@@ -254,7 +254,7 @@ func TestRequestID(t *testing.T) {
 		}
 	}
 	if w := r.do(t, "GET", "/", "", "X-Request-ID", "a", "X-Request-ID",
-		"b"); uuid.Validate(w.Header().Get("X-Request-ID")) != nil {
+		"b"); !uid.Is(w.Header().Get("X-Request-ID")) {
 		t.Error("two ids were taken for one")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	pkgaudit "github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/audit"
 )
 
@@ -84,7 +85,7 @@ func queryLicenseID(c *gin.Context) (string, error) {
 	if raw == "" || err != nil {
 		return "", err
 	}
-	id, ok := httpx.UUID(raw)
+	id, ok := uid.Parse(raw)
 	if !ok {
 		return "", apierr.InvalidField("license_id", "must be the id of a license")
 	}

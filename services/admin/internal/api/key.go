@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/admin/internal/adminkey"
 )
 
@@ -69,7 +70,7 @@ func (a *API) deleteKey(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &struct{}{}); err != nil {
 		return err
 	}
-	id, ok := httpx.UUID(c.Param("key_id"))
+	id, ok := uid.Parse(c.Param("key_id"))
 	if !ok {
 		return adminkey.ErrNotFound
 	}

@@ -7,18 +7,17 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
-	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	analyticsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1"
 )
 
 // licenseID reads the id of the path. What is no UUID becomes one that no license has.
 func licenseID(c *gin.Context) string {
-	id, ok := httpx.UUID(c.Param("license_id"))
+	id, ok := uid.Parse(c.Param("license_id"))
 	if !ok {
-		return uuid.Nil.String()
+		return uid.Nil
 	}
 	return id
 }

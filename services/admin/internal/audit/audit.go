@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -55,13 +54,13 @@ type Filter struct {
 // NewEntry is the entry of a recorded change that traveled as the event id and happened at the time at. An error means
 // that no later attempt can succeed.
 func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return Entry{}, fmt.Errorf("audit event: id %q is no UUID", id)
 	}
 	if m.GetAction() == "" {
 		return Entry{}, fmt.Errorf("audit event %s names no action", id)
 	}
-	if license := m.GetLicenseId(); license != "" && uuid.Validate(license) != nil {
+	if license := m.GetLicenseId(); license != "" && !uid.Is(license) {
 		return Entry{}, fmt.Errorf("audit event %s: license_id %q is no UUID", id, license)
 	}
 	before, err := fromText(m.GetBeforeJson())

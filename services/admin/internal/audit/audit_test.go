@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -62,7 +62,7 @@ func FuzzNewEntry(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if e.Action == "" || e.LicenseID != "" && uuid.Validate(e.LicenseID) != nil {
+		if e.Action == "" || e.LicenseID != "" && !uid.Is(e.LicenseID) {
 			t.Errorf("%+v", e)
 		}
 		for _, members := range []json.RawMessage{e.Before, e.After} {

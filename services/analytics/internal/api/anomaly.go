@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
@@ -50,7 +50,7 @@ func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
 			return q, err
 		}
 	}
-	if q.LicenseID != "" && (len(q.LicenseID) != 36 || uuid.Validate(q.LicenseID) != nil) {
+	if q.LicenseID != "" && (!uid.Is(q.LicenseID)) {
 		wrong.Add("license_id", "must be the id of a license")
 	}
 	if q.Type != "" {
@@ -92,7 +92,7 @@ func decodeCursor(s string) (usage.Cursor, error) {
 	}
 	at, id, _ := strings.Cut(string(raw), "|")
 	t, ok := jsonbody.ParseTime(at)
-	if !ok || uuid.Validate(id) != nil || len(id) != 36 {
+	if !ok || !uid.Is(id) {
 		return usage.Cursor{}, errCursor
 	}
 	return usage.Cursor{DetectedAt: t, ID: id}, nil

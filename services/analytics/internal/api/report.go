@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -65,7 +65,7 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	if q.After, err = httpx.QueryIdentifier(c, "cursor", 36); err != nil {
 		return q, err
 	}
-	if q.After != "" && (len(q.After) != 36 || uuid.Validate(q.After) != nil) {
+	if q.After != "" && (!uid.Is(q.After)) {
 		return q, errCursor
 	}
 	q.Window = a.Reports.Window(days)

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -86,11 +86,11 @@ func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) error {
 	switch name {
 	case "license_id":
-		id, err := uuid.Parse(v.String())
-		if err != nil {
-			return fmt.Errorf("license_id is no UUID: %w", err)
+		id, ok := uid.Former(v.String()) // also of events that were kept long ago
+		if !ok {
+			return fmt.Errorf("license_id %.50q is no UUID", v.String())
 		}
-		e.LicenseID = id.String()
+		e.LicenseID = id
 	case "via_proxy":
 		e.ViaProxy = v.Bool()
 	case "is_test":

@@ -9,9 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -52,7 +51,7 @@ func withoutSessionData(data []byte) []byte {
 
 func checkStorable(e event.Event, now time.Time) error {
 	switch {
-	case uuid.Validate(e.ID) != nil || len(e.ID) != 36:
+	case !uid.Is(e.ID):
 		return errors.New("the id is no UUID")
 	case e.Time.Year() < 2000:
 		return errors.New("its time is before the year 2000")

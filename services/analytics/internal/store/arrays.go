@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
 func arrayOf[T any](rows reflect.Value, field int, get func(reflect.Value) T) db.Array[T] {
@@ -52,8 +52,8 @@ func uuidOf(v reflect.Value) pgtype.UUID {
 		}
 		v = v.Elem()
 	}
-	id, err := uuid.Parse(v.String())
-	return pgtype.UUID{Bytes: id, Valid: err == nil}
+	b, ok := uid.Bytes(v.String())
+	return pgtype.UUID{Bytes: b, Valid: ok}
 }
 
 // textOf reads a string, or the bytes of a document.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
@@ -34,7 +35,7 @@ func (a *Anomalies) List(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
 
 // Judge notes what by says about an anomaly.
 func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgment) (*Anomaly, error) {
-	id, ok := canonical(id)
+	id, ok := uid.Parse(id)
 	if !ok {
 		return nil, ErrAnomalyNotFound
 	}

@@ -24,7 +24,9 @@ const (
 )
 
 // anomalyIDs is the namespace of anomaly ids: what is found again has the same id.
-var anomalyIDs = uuid.MustParse("5b0c8f0e-8a37-5d0e-9a55-1f6a52f0c9d1")
+var anomalyIDs = uuid.UUID{
+	0x5b, 0x0c, 0x8f, 0x0e, 0x8a, 0x37, 0x5d, 0x0e, 0x9a, 0x55, 0x1f, 0x6a, 0x52, 0xf0, 0xc9, 0xd1,
+}
 
 // Anomaly is a sign of abuse over a stretch of time: one per subject and type until it falls silent.
 type Anomaly struct {

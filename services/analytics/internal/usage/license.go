@@ -5,8 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -140,17 +139,11 @@ func tellsSeats(eventType string) bool {
 		eventType == eventsv1.TypeDeviceDeactivated || eventType == eventsv1.TypeDeviceCulled
 }
 
-// find reads the license of an id in any notation.
+// find reads the license of an id.
 func find(ctx context.Context, s Store, id string) (*License, error) {
-	id, ok := canonical(id)
+	id, ok := uid.Parse(id)
 	if !ok {
 		return nil, ErrLicenseNotFound
 	}
 	return s.License(ctx, id)
-}
-
-// canonical is the id in the usual notation of UUIDs, and whether it is one.
-func canonical(id string) (string, bool) {
-	parsed, err := uuid.Parse(id)
-	return parsed.String(), err == nil && len(id) == 36
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
@@ -46,8 +47,8 @@ func (s *Tokens) holds(ctx context.Context, f Family, accessID string) error {
 // UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known
 // are revoked.
 func (s *Tokens) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
-	familyID, known := canonicalID(familyID)
-	accessID, given := canonicalID(accessID)
+	familyID, known := uid.Parse(familyID)
+	accessID, given := uid.Parse(accessID)
 	if !known || !given {
 		return AccessState{Revoked: !known, Void: !given}, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
@@ -101,7 +102,7 @@ func (s *APIKeys) Update(ctx context.Context, by *Actor, id string, p APIKeyPatc
 	if err := p.validate(now); err != nil {
 		return APIKey{}, err
 	}
-	id, ok := canonicalID(id)
+	id, ok := uid.Parse(id)
 	if !ok {
 		return APIKey{}, ErrAPIKeyNotFound
 	}
@@ -124,7 +125,7 @@ func (s *APIKeys) Update(ctx context.Context, by *Actor, id string, p APIKeyPatc
 
 // Revoke ends a key at once and returns when. An id that names no key in force is ErrAPIKeyNotFound.
 func (s *APIKeys) Revoke(ctx context.Context, by *Actor, id string) (time.Time, error) {
-	id, ok := canonicalID(id)
+	id, ok := uid.Parse(id)
 	if !ok {
 		return time.Time{}, ErrAPIKeyNotFound
 	}
@@ -143,7 +144,7 @@ func (s *APIKeys) Revoke(ctx context.Context, by *Actor, id string) (time.Time, 
 func (s *APIKeys) Rotate(
 	ctx context.Context, by *Actor, id string, graceSeconds int,
 ) (APIKey, string, time.Time, error) {
-	id, ok := canonicalID(id)
+	id, ok := uid.Parse(id)
 	if graceSeconds < 0 || graceSeconds > maxGraceSeconds {
 		return APIKey{}, "", time.Time{}, apierr.InvalidField("grace_seconds",
 			fmt.Sprintf("must be from 0 to %d", maxGraceSeconds))

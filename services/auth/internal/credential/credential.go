@@ -31,12 +31,3 @@ func newID() (string, error) {
 	}
 	return id.String(), nil
 }
-
-// canonicalID accepts the usual text form only, in either case.
-func canonicalID(s string) (string, bool) {
-	id, err := uuid.Parse(s)
-	if err != nil || len(s) != len(uuid.Nil.String()) {
-		return "", false
-	}
-	return id.String(), true
-}

@@ -70,15 +70,3 @@ func TestEarlier(t *testing.T) {
 		}
 	}
 }
-
-func TestCanonicalID(t *testing.T) {
-	const id = "01985d1c-7a3e-7c52-9d4b-0d2f6c1e8a10"
-	for in, want := range map[string]string{
-		id: id, "01985D1C-7A3E-7C52-9D4B-0D2F6C1E8A10": id, "": "", "urn:uuid:" + id: "", "{" + id + "}": "",
-		"01985d1c7a3e7c529d4b0d2f6c1e8a10": "",
-	} {
-		if got, ok := canonicalID(in); got != want || ok != (want != "") {
-			t.Errorf("%q: %q, %v", in, got, ok)
-		}
-	}
-}

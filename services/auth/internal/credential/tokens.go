@@ -16,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -101,7 +102,7 @@ func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr
 // checkNamed makes the id of the license that a client named canonical, asks about the device, and notes the version of
 // the license.
 func (s *Tokens) checkNamed(ctx context.Context, f *Family, from Caller, d Device) error {
-	id, ok := canonicalID(d.LicenseID)
+	id, ok := uid.Parse(d.LicenseID)
 	if !ok {
 		return errLicenseNotFound
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
@@ -152,7 +153,7 @@ func (m *Manage) UpdateAPIKey(c *gin.Context) error {
 
 // RevokeAPIKey ends a key at once.
 func (m *Manage) RevokeAPIKey(c *gin.Context) error {
-	id, _ := httpx.UUID(c.Param("id")) // no key has the empty id
+	id, _ := uid.Parse(c.Param("id")) // no key has the empty id
 	at, err := m.Keys.Revoke(c.Request.Context(), rpc.ActorOf(c), id)
 	if err != nil {
 		return err

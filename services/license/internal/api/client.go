@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -103,7 +104,7 @@ func (r *deviceRequest) checkUser(f apierr.Fields) {
 	if r.LicenseID == "" {
 		return
 	}
-	id, ok := httpx.UUID(r.LicenseID)
+	id, ok := uid.Parse(r.LicenseID)
 	switch {
 	case !ok:
 		f.Add("license_id", "must be the license_id of a license")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -84,7 +85,7 @@ func (a *API) labelDevice(c *gin.Context) error {
 	if err := a.identify(c, &req.deviceRequest); err != nil {
 		return err
 	}
-	id, _ := httpx.UUID(c.Param("device_id")) // what is none is not the device's own
+	id, _ := uid.Parse(c.Param("device_id")) // what is none is not the device's own
 	return a.describe(c, func(ctx context.Context) (licensing.Device, error) {
 		return a.Seats.SetLabel(ctx, req.LicenseKey, req.client(c), id, *req.Label)
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/token"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
@@ -162,7 +163,7 @@ func (a *API) leaseProof(c *gin.Context) (lease.Proof, error) {
 		return lease.Proof{}, a.TokenAttempts.Refuse(c, err)
 	}
 	proof, err := a.Leases.Tokens.Proof(c.Request.Context(), raw)
-	if id, _ := httpx.UUID(c.Param("lease_id")); err == nil && id != proof.LeaseID {
+	if id, _ := uid.Parse(c.Param("lease_id")); err == nil && id != proof.LeaseID {
 		err = token.Refused("lease").WithMessagef("the lease token is that of another lease")
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -107,7 +108,7 @@ func (n *NewBlock) problems(p map[string]string, now time.Time) {
 	if n.Reason == "" {
 		p["reason"] = "is required"
 	}
-	if n.LicenseID != "" && uuid.Validate(n.LicenseID) != nil {
+	if n.LicenseID != "" && !uid.Is(n.LicenseID) {
 		p["license_id"] = "must be the license_id of a license"
 	}
 	if u := n.Until; !u.IsZero() && (!u.After(now) || u.Year() < firstYear || u.Year() > lastYear) {

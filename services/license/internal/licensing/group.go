@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
 // Group is licenses that share limits.
@@ -65,7 +64,7 @@ var ErrUnknownGroup = apierr.InvalidField("group_id", "no group has this id; the
 
 // checkGroupID notes what cannot be the id of a group.
 func checkGroupID(problems map[string]string, id string) {
-	if parsed, err := uuid.Parse(id); id != "" && (err != nil || parsed.String() != id) {
+	if id != "" && !uid.Is(id) {
 		problems["group_id"] = "must be the group_id of a group"
 	}
 }

@@ -75,7 +75,7 @@ func (n newBlock) wanted() block.NewBlock {
 		HardwareID: n.HardwareID,
 		Network:    n.Network,
 		Component:  (*licensing.Component)(n.Component),
-		LicenseID:  n.LicenseID,
+		LicenseID:  canonicalID(n.LicenseID),
 		Product:    n.Product,
 		Reason:     n.Reason,
 		Until:      n.Until,
@@ -108,7 +108,7 @@ func (m *Manage) listBlocks(c *gin.Context) error {
 }
 
 func (m *Manage) deleteBlock(c *gin.Context) error {
-	id := c.Param("block_id")
+	id := pathID(c, "block_id")
 	if err := m.Blocks.Remove(c.Request.Context(), rpc.ActorOf(c), id); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -79,7 +80,7 @@ func (f *bulkFilter) check(bad apierr.Fields) {
 		}
 	}
 	if f.GroupID != nil {
-		id, ok := httpx.UUID(*f.GroupID)
+		id, ok := uid.Parse(*f.GroupID)
 		if *f.GroupID = id; !ok {
 			bad.Add("filter.group_id", "must be the group_id of a group")
 		}
@@ -229,7 +230,7 @@ func ofParams(err error) error {
 func distinct(ids []string) []string {
 	all := make([]string, len(ids))
 	for i, id := range ids {
-		if parsed, ok := httpx.UUID(id); ok {
+		if parsed, ok := uid.Parse(id); ok {
 			id = parsed
 		}
 		all[i] = id

@@ -12,6 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -182,7 +183,7 @@ func newOneDevice(d *licensing.Device) oneDevice {
 }
 
 func (m *Manage) getDevice(c *gin.Context) error {
-	d, err := m.Catalog.Device(c.Request.Context(), licenseID(c), c.Param("device_id"))
+	d, err := m.Catalog.Device(c.Request.Context(), licenseID(c), pathID(c, "device_id"))
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (m *Manage) labelDevice(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	id, _ := httpx.UUID(c.Param("device_id"))
+	id, _ := uid.Parse(c.Param("device_id"))
 	d, err := m.Licenses.LabelDevice(c.Request.Context(), rpc.ActorOf(c), licenseID(c), id, in.Label.Value)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -93,7 +94,7 @@ func (m *Manage) listEnrollmentKeys(c *gin.Context) error {
 }
 
 func (m *Manage) deleteEnrollmentKey(c *gin.Context) error {
-	id, _ := httpx.UUID(c.Param("enrollment_key_id")) // what is none belongs to no key
+	id, _ := uid.Parse(c.Param("enrollment_key_id")) // what is none belongs to no key
 	gone, err := m.Licenses.DeleteEnrollmentKey(c.Request.Context(), rpc.ActorOf(c), licenseID(c), id)
 	if err != nil {
 		return err

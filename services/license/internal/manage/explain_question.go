@@ -215,7 +215,7 @@ func (m *Manage) question(ctx context.Context, q *question) (licensing.Question,
 		asked.Client.Components = licensing.RealComponents(q.Components)
 	}
 	if q.LicenseID != nil {
-		asked.LicenseID = *q.LicenseID
+		asked.LicenseID = canonicalID(*q.LicenseID)
 	}
 	if q.At != nil {
 		asked.At = *q.At
@@ -247,7 +247,7 @@ func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) (*
 	case explainLease:
 		if q.LeaseID != "" {
 			return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
-				return m.Leases.RenewalFacts(ctx, r, q.LeaseID)
+				return m.Leases.RenewalFacts(ctx, r, canonicalID(q.LeaseID))
 			}
 		}
 		wanted := lease.Request{Client: licensing.Client{SessionID: q.SessionID}, Entitlement: q.Entitlement}

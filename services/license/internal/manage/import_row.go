@@ -71,7 +71,7 @@ const maxUsed = 32
 
 func (l *importedLicense) row() licenseimport.Row {
 	n := newLicense{
-		CustomerID: l.CustomerID, Product: l.Product, Policy: l.Policy, GroupID: l.GroupID,
+		CustomerID: l.CustomerID, Product: l.Product, Policy: l.Policy, GroupID: canonicalID(l.GroupID),
 		LicenseKey: &l.LicenseKey, newTerms: l.newTerms, IsTest: l.IsTest != nil && *l.IsTest,
 	}
 	change := licensing.Patch{

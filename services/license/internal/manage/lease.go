@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
@@ -64,7 +65,7 @@ func (m *Manage) listLeases(c *gin.Context) error {
 }
 
 func (m *Manage) releaseLease(c *gin.Context) error {
-	id, _ := httpx.UUID(c.Param("lease_id"))
+	id, _ := uid.Parse(c.Param("lease_id"))
 	l, slots, err := m.Leases.ReleaseFor(c.Request.Context(), rpc.ActorOf(c), licenseID(c), id)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -127,7 +128,7 @@ func (q *query) uuid(name string) *string {
 	if value == nil {
 		return nil
 	}
-	id, ok := httpx.UUID(*value)
+	id, ok := uid.Parse(*value)
 	if !ok {
 		q.err = apierr.InvalidField(name, "must be a UUID")
 	}

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -61,7 +61,7 @@ func querySpanOf(c *gin.Context, size, most int, fits func(*licensing.Position) 
 
 // inTime tells whether a position is one of a list by time.
 func inTime(p *licensing.Position) bool {
-	return p.At.Year() >= 1970 && p.At.Year() <= 9999 && uuid.Validate(p.Key) == nil
+	return p.At.Year() >= 1970 && p.At.Year() <= 9999 && uid.Is(p.Key)
 }
 
 // inCodes tells whether a position is one of a list by code.

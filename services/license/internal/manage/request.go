@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -27,16 +27,16 @@ const maxText = 255
 func licenseID(c *gin.Context) string { return pathID(c, "license_id") }
 
 func pathID(c *gin.Context, name string) string {
-	id, ok := httpx.UUID(c.Param(name))
+	id, ok := uid.Parse(c.Param(name))
 	if !ok {
-		return uuid.Nil.String()
+		return uid.Nil
 	}
 	return id
 }
 
 // canonicalID is how an id is written by ourselves. What is none stays as it is: the rules say so.
 func canonicalID(text string) string {
-	if id, ok := httpx.UUID(text); ok {
+	if id, ok := uid.Parse(text); ok {
 		return id
 	}
 	return text

@@ -12,10 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/outbound"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license/internal/appliance"
 )
@@ -188,7 +187,7 @@ var wordForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 
 // wellFormed tells whether what is kept of the answer is what Latchkey answers.
 func (s *said) wellFormed() bool {
-	return uuid.Validate(s.LicenseID) == nil && wordForm.MatchString(s.Product) && wordForm.MatchString(s.LicenseType)
+	return uid.Is(s.LicenseID) && wordForm.MatchString(s.Product) && wordForm.MatchString(s.LicenseType)
 }
 
 func (s *said) answer() appliance.Answer {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"google.golang.org/protobuf/proto"
@@ -20,6 +19,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -105,7 +105,7 @@ func (s *Store) AddBlock(ctx context.Context, b licensing.Block, events []proto.
 
 // RemoveBlock implements block.Store.
 func (s *Store) RemoveBlock(ctx context.Context, id string, events func(*licensing.Block) []proto.Message) error {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return block.ErrNotFound
 	}
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {

@@ -13,7 +13,6 @@ import (
 	"unique"
 	"unsafe"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/cache"
@@ -21,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -184,7 +184,7 @@ func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
 
 // License implements licensing.Lookup.
 func (l *Lookup) License(ctx context.Context, id string) (*licensing.License, bool, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return nil, false, licensing.ErrNotFound
 	}
 	return l.license(ctx, id)

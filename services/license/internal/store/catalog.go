@@ -5,16 +5,16 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // Find implements licensing.Catalog.
 func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, error) {
-	if uuid.Validate(licenseID) != nil {
+	if !uid.Is(licenseID) {
 		return licensing.License{}, licensing.ErrNotFound
 	}
 	var row licenseRow

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -49,7 +49,7 @@ type counterResult struct {
 
 // Change implements counter.Store. Within a transaction, and when the batch gave no result, a change goes by itself.
 func (s *Counters) Change(ctx context.Context, selected counter.Selection, decide func(*counter.Ledger) error) error {
-	if uuid.Validate(selected.LicenseID) != nil {
+	if !uid.Is(selected.LicenseID) {
 		return licensing.ErrNotFound
 	}
 	c := counterChange{ctx, selected, decide}

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -271,7 +271,7 @@ func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensi
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return licensing.Device{}, err
 	}
-	if uuid.Validate(deviceID) != nil {
+	if !uid.Is(deviceID) {
 		return licensing.Device{}, licensing.ErrUnknownDeviceID
 	}
 	var row deviceRow

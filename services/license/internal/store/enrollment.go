@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -75,7 +75,7 @@ func (s *Store) deleteEnrollmentKey(tx *gorm.DB, licenseID, id string) error {
 
 // EnrollmentKey implements licensing.LockedReads.
 func (r *lockedReads) EnrollmentKey(id string) (*licensing.EnrollmentKey, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return nil, nil
 	}
 	var row enrollmentKeyRow

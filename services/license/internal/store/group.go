@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/group"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -109,7 +109,7 @@ func countUse(tx *gorm.DB, groups []licensing.Group) error {
 
 // oneGroup is readGroups for one, nil for none.
 func oneGroup(rows, uses *gorm.DB, id string) (*licensing.Group, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return nil, nil
 	}
 	found, err := readGroups(rows, uses, []string{id})

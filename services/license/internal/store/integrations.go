@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -186,7 +186,7 @@ func (s *Store) Integrations(
 
 // lockIntegration locks one that was not deleted.
 func (s *Store) lockIntegration(tx *gorm.DB, id string) (integration.Integration, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return integration.Integration{}, integration.ErrNotFound
 	}
 	var row integrationRow

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -17,6 +16,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -88,7 +88,7 @@ type leaseResult struct {
 // ChangeLeases implements lease.Store. It runs a call in a batch with others, unless it is part of a transaction, and
 // alone if the batch gave no result.
 func (s *Store) ChangeLeases(ctx context.Context, c lease.Call, decide func(*lease.Pool) error) error {
-	if uuid.Validate(c.LicenseID) != nil {
+	if !uid.Is(c.LicenseID) {
 		return licensing.ErrNotFound
 	}
 	r := leaseRequest{Call: c, decide: decide, trace: trace.Parent(ctx)}

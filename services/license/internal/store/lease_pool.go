@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -126,7 +126,7 @@ func leaseLock(skip bool) clause.Locking {
 
 // PeekLeases implements lease.Store.
 func (s *Store) PeekLeases(ctx context.Context, c lease.Call, now time.Time) (*lease.Pool, error) {
-	if uuid.Validate(c.LicenseID) != nil {
+	if !uid.Is(c.LicenseID) {
 		return nil, licensing.ErrNotFound
 	}
 	pools, err := s.loadPools(s.db.Read(ctx), []leaseRequest{{Call: c}}, instant(s.db, now))

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -61,7 +61,7 @@ func countByMasterKey(tx *gorm.DB, table string) (map[string]int, error) {
 func (k keyRows) reseal(ctx context.Context, progress func(done int)) (done int, err error) {
 	const batch = 200
 	var failures []error
-	for last := uuid.Nil.String(); ; {
+	for last := uid.Nil; ; {
 		var rows []keyRow
 		err := k.db.Read(ctx).Table(k.table).Select("id", k.license+" AS license_id", "key_sealed", "master_key").
 			Where("id > ? AND master_key <> ?", last, k.ring.Name()).Order("id").Limit(batch).Find(&rows).Error

@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 )
 
@@ -44,7 +44,7 @@ func (s *Store) Numbers(ctx context.Context, q integration.NumberQuery) (integra
 
 // idOrNull is an id as statements take it.
 func idOrNull(id string) *string {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return nil
 	}
 	return &id

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
@@ -16,6 +15,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -123,7 +123,7 @@ type seatResult struct {
 func (s *Store) TakeSeat(
 	ctx context.Context, d licensing.Device, msg func() proto.Message,
 ) (*licensing.Activation, error) {
-	if uuid.Validate(d.LicenseID) != nil {
+	if !uid.Is(d.LicenseID) {
 		return nil, nil
 	}
 	e, err := event.New(licensing.Source, d.LicenseID, d.ActivatedAt, msg())
@@ -258,6 +258,6 @@ func column[R, T any](rows []R, get func(R) T) db.Array[T] {
 
 // pgUUID makes NULL, which no column of ours takes, of what is no UUID.
 func pgUUID(id string) pgtype.UUID {
-	parsed, err := uuid.Parse(id)
-	return pgtype.UUID{Bytes: parsed, Valid: err == nil}
+	b, ok := uid.Bytes(id)
+	return pgtype.UUID{Bytes: b, Valid: ok}
 }

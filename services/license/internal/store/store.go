@@ -16,8 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
-	"github.com/google/uuid"
-
 	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -26,6 +24,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/outbox"
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
@@ -214,7 +213,7 @@ func (s *Store) writeChange(
 
 // Lock implements licensing.Store.
 func (s *Store) Lock(ctx context.Context, licenseIDs []string) error {
-	known := slices.DeleteFunc(slices.Clone(licenseIDs), func(id string) bool { return uuid.Validate(id) != nil })
+	known := slices.DeleteFunc(slices.Clone(licenseIDs), func(id string) bool { return !uid.Is(id) })
 	if len(known) == 0 {
 		return nil
 	}
@@ -250,7 +249,7 @@ func voidOffline(tx *gorm.DB, licenseID string) error {
 }
 
 func lockLicense(ctx context.Context, d *db.DB, tx *gorm.DB, id string) (licensing.License, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return licensing.License{}, licensing.ErrNotFound
 	}
 	var row licenseRow
@@ -333,7 +332,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]string, er
 
 // Key implements licensing.Store.
 func (s *Store) Key(ctx context.Context, licenseID string) (string, error) {
-	if uuid.Validate(licenseID) != nil {
+	if !uid.Is(licenseID) {
 		return "", licensing.ErrNotFound
 	}
 	var row licenseRow

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
@@ -121,7 +121,7 @@ func (s *Store) FindUser(ctx context.Context, id string) (user.User, error) {
 
 // findUser reads a user by row, which may lock, and then the licenses.
 func findUser(row, licenses *gorm.DB, id string) (user.User, error) {
-	if uuid.Validate(id) != nil {
+	if !uid.Is(id) {
 		return user.User{}, user.ErrNotFound
 	}
 	var found userRow

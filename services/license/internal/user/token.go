@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -36,7 +37,7 @@ type Tokens struct {
 // Issue makes the token of a user, and tells when it ends.
 func (t *Tokens) Issue(u *User) (token string, expiresAt time.Time) {
 	expiresAt = t.Clock.Now().Add(tokenLife).UTC().Truncate(time.Second)
-	id := uuid.MustParse(u.ID)
+	id, _ := uid.Bytes(u.ID)
 	b := append(make([]byte, 0, payloadSize+macSize), id[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(u.Credentials))
 	b = binary.BigEndian.AppendUint64(b, uint64(expiresAt.Unix()))
