@@ -70,6 +70,8 @@ type Key struct {
 	Key string
 	// Request is the SHA-256 of method, path and body.
 	Request [32]byte
+	// Last has the scope keep no answer but its last one: for callers who may send one key after another without end.
+	Last bool
 }
 
 // Part is the key of a part of the call, for one that is carried out in several transactions: a repeated call finds the

@@ -127,6 +127,31 @@ func TestKeysAreToldApart(t *testing.T) {
 	})
 }
 
+// TestTheLastAnswerOfAScope: what others work on stays, and so do other scopes.
+func TestTheLastAnswerOfAScope(t *testing.T) {
+	eachEngine(t, func(t *testing.T, r rig) {
+		last := func(scope, key string) idempotency.Key { return idempotency.Key{Scope: scope, Key: key, Last: true} }
+		for _, k := range []idempotency.Key{last("other", "k"), last("own", "k1"), last("own", "k2")} {
+			if _, err := r.create(k, k.Key, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := r.reserved(last("own", "running"), "running", func() {
+			for _, id := range []string{"k3", "again"} {
+				if got, err := r.create(last("own", "k3"), id, nil); err != nil || got.ID != "k3" {
+					t.Errorf("%v, %v", got, err)
+				}
+			}
+			if n := r.count(t, "idempotency_keys"); n != 3 {
+				t.Errorf("%d keys, want that of the other scope, the last and the one at work", n)
+			}
+		})
+		if n := r.count(t, "idempotency_keys"); err != nil || n != 2 {
+			t.Errorf("%d keys, want one for each scope; %v", n, err)
+		}
+	})
+}
+
 func TestAnotherRequestUnderTheKeyIsRefused(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r rig) {
 		other := key

@@ -28,6 +28,19 @@ func Answer[T any](
 	return Do(c.Request.Context(), s, key, fn)
 }
 
+// AnswerLast is Answer for callers who prove themselves by a token alone: as many keys as they send, the scope keeps its
+// last answer only (Key.Last).
+func AnswerLast[T any](
+	c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error),
+) (answer T, err error) {
+	key, err := KeyOf(c, scope)
+	if err != nil {
+		return answer, err
+	}
+	key.Last = true
+	return Do(c.Request.Context(), s, key, fn)
+}
+
 // KeyOf is FromRequest for the request of c.
 func KeyOf(c *gin.Context, scope string) (Key, error) {
 	body, err := httpx.Body(c)

@@ -96,7 +96,17 @@ func (s *Store) keep(tx *gorm.DB, r reservation, answer any) error {
 		return err
 	}
 	const update = `UPDATE idempotency_keys SET answer = ? WHERE scope = ? AND key = ? AND owner = ? AND answer IS NULL`
-	return one(tx.Exec(update, sealed, r.Scope, r.Key.Key, r.owner))
+	if err := one(tx.Exec(update, sealed, r.Scope, r.Key.Key, r.owner)); err != nil || !r.Last {
+		return err
+	}
+	return s.forget(tx, r)
+}
+
+// forget deletes the other keys of a scope that nobody works on any more.
+func (s *Store) forget(tx *gorm.DB, r reservation) error {
+	const others = `DELETE FROM idempotency_keys
+		WHERE scope = ? AND key <> ? AND (answer IS NOT NULL OR leased_until < ?)`
+	return db.Error(tx.Exec(others, r.Scope, r.Key.Key, s.clock.Now()).Error)
 }
 
 // release frees the key if no answer was kept: after a commit of unknown outcome, one may have been. What cannot be

@@ -1,9 +1,11 @@
 package auth_test
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/golang-jwt/jwt/v5"
@@ -79,6 +81,7 @@ func TestTokensOfASeatThatWasLeft(t *testing.T) {
 func TestRefreshWhoseAnswerWasLost(t *testing.T) {
 	next := func(w *harness, refresh string) (p pair) {
 		w.Helper()
+		w.clock.Advance(10 * time.Second) // until then the answer is repeated
 		w.refresh(refresh).is(200, "").into(&p)
 		return p
 	}
@@ -224,29 +227,82 @@ func (w *harness) refreshOnce(key, token string) answer {
 		fmt.Sprintf(`{"refresh_token": %q}`, token))
 }
 
-// TestManyRefreshesAtOnce: one chain is left, and it works.
+// TestManyRefreshesAtOnce: at whatever replicas they come, all get one pair, and it works.
 func TestManyRefreshesAtOnce(t *testing.T) {
 	eachEngine(t, func(w *harness) {
+		replicas := []*harness{w, w.replicaOn(w.bus)}
 		first := w.issue(w.client())
 		results := make([]answer, 40)
 		var wg sync.WaitGroup
 		for i := range results {
-			wg.Go(func() { results[i] = w.refresh(first.Refresh) })
+			wg.Go(func() { results[i] = replicas[i%2].refresh(first.Refresh) })
 		}
 		wg.Wait()
-		live := map[string]bool{}
+		pairs := map[pair]bool{}
 		for _, a := range results {
 			var p pair
 			a.is(200, "").into(&p)
-			if w.verify(p.Access).status == 200 {
-				live[p.Refresh] = true
+			pairs[p] = true
+		}
+		if len(pairs) != 1 {
+			w.Fatalf("%d pairs, want 1", len(pairs))
+		}
+		for p := range pairs {
+			w.verify(p.Access).is(200, "")
+			w.refresh(p.Refresh).is(200, "")
+		}
+	})
+}
+
+// TestARepeatedAnswer: for ten seconds a token gets the pair that another replica gave for it, with a key of its own or
+// without, and the pair is kept so that nobody else can read it. Then it is void, and used it is not repeated.
+func TestARepeatedAnswer(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		there := w.replicaOn(w.bus)
+		first := w.issue(w.client())
+		var given, again, late pair
+		w.refresh(first.Refresh).is(200, "").into(&given)
+		w.clock.Advance(10*time.Second - time.Microsecond)
+		for _, a := range []answer{there.refresh(first.Refresh), there.refreshOnce("r-1", first.Refresh)} {
+			a.is(200, "").into(&again)
+			if again != given {
+				w.Errorf("given %v, again %v", given, again)
 			}
 		}
-		if len(live) != 1 {
-			w.Fatalf("%d chains are live, want 1", len(live))
+		var sealed []byte
+		w.must(w.db.Read(w.Context()).Raw("SELECT answer FROM token_families").Row().Scan(&sealed))
+		if len(sealed) < 100 || bytes.Contains(sealed, []byte(given.Refresh)) ||
+			bytes.Contains(sealed, []byte(given.Access)) {
+			w.Errorf("kept as %q", sealed)
 		}
-		for refresh := range live {
-			w.refresh(refresh).is(200, "")
+		w.clock.Advance(time.Microsecond)
+		there.refresh(first.Refresh).is(200, "").into(&late)
+		if late.Refresh == given.Refresh {
+			w.Error("after ten seconds the pair is still the same")
+		}
+		w.verify(given.Access).is(401, errcode.InvalidToken)
+		w.verify(late.Access).is(200, "")
+		w.dies(first, late)
+	})
+}
+
+// TestKeysOfATokenFillNothing: a family keeps its last answer, however many keys its owner sends.
+func TestKeysOfATokenFillNothing(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		last := w.issue(w.client())
+		var a answer
+		for i := range 30 {
+			token := last.Refresh
+			a = w.refreshOnce(fmt.Sprint("r-", i), token).is(200, "")
+			if again := w.refreshOnce(fmt.Sprint("r-", i), token).is(200, ""); again.body != a.body {
+				w.Errorf("first %s\nagain %s", a.body, again.body)
+			}
+			a.into(&last)
+		}
+		var kept int
+		w.must(w.db.Read(w.Context()).Raw("SELECT count(*) FROM idempotency_keys").Row().Scan(&kept))
+		if kept != 1 {
+			w.Errorf("%d answers are kept, want 1", kept)
 		}
 	})
 }

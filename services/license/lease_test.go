@@ -335,3 +335,29 @@ func TestLeasesOfAnEntitlement(t *testing.T) {
 		w.want(w.checkOut(key, "pc-2", `"entitlement":"cad"`), http.StatusOK, "")
 	})
 }
+
+// TestKeysOfALeaseTokenFillNothing: renewals with one Idempotency-Key after another keep the last answer alone.
+func TestKeysOfALeaseTokenFillNothing(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.floating(`{"slots":2,"activation":"none"}`)
+		leases := []answer{w.checkOut(key, "pc-1"), w.checkOut(key, "pc-2")}
+		renew := func(lease answer, key string) answer {
+			return w.call(http.MethodPost, "/api/v1/license/leases/"+lease.body["lease_id"].(string)+"/renew", "",
+				"Authorization", "Bearer "+lease.body["lease_token"].(string), "Idempotency-Key", key)
+		}
+		w.together(60, http.StatusOK, func(i int) answer { return renew(leases[i%2], fmt.Sprint("k-", i)) })
+		for _, lease := range leases {
+			last := renew(lease, "last")
+			w.want(last, http.StatusOK, "")
+			if again := renew(lease, "last"); string(again.raw) != string(last.raw) {
+				t.Errorf("first %s\nagain %s", last.raw, again.raw)
+			}
+		}
+		var kept int
+		err := w.db.Read(t.Context()).Raw("SELECT count(*) FROM idempotency_keys WHERE scope LIKE 'lease %'").Row().
+			Scan(&kept)
+		if err != nil || kept != len(leases) {
+			t.Errorf("%d answers are kept, want one for each lease; %v", kept, err)
+		}
+	})
+}

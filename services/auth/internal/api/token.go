@@ -57,7 +57,7 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	once, err := a.once(c, apikey.Of(c).ID+" ")
+	once, err := a.once(c, idempotency.Key{Scope: apikey.Of(c).ID + " "})
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	once, err := a.once(c, "")
+	once, err := a.once(c, idempotency.Key{Last: true})
 	if err != nil {
 		return err
 	}
@@ -96,15 +96,17 @@ func (a *API) tryRefresh(c *gin.Context, raw string, once credential.Once) (pair
 	return pair, err
 }
 
-// once makes the Idempotency-Key of the request hold, which belongs to owner and a subject together; nil without one.
-func (a *API) once(c *gin.Context, owner string) (credential.Once, error) {
-	key, err := idempotency.KeyOf(c, owner)
+// once makes the Idempotency-Key of the request hold, which belongs to the scope of like and a subject together, and is
+// kept as like says; nil without one.
+func (a *API) once(c *gin.Context, like idempotency.Key) (credential.Once, error) {
+	key, err := idempotency.KeyOf(c, like.Scope)
 	if err != nil || key.Key == "" {
 		return nil, err
 	}
+	key.Last = like.Last
 	return func(ctx context.Context, subject string,
 		fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
-		key.Scope = owner + subject
+		key.Scope = like.Scope + subject
 		return idempotency.Do(ctx, a.Idempotency, key, fn)
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
+	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
 const (
@@ -30,13 +31,31 @@ type Family struct {
 	InUse bool
 	// Rotations counts the pairs given, the first one not among them.
 	Rotations int
+	// Answer is the current pair as sealPair has sealed it with the token of Previous, and ExpiresAt the end of its
+	// refresh token. Answer is known to Rotate alone.
+	Answer    []byte
+	ExpiresAt time.Time
 }
+
+// repeatFor is how long a refresh token that comes again gets the pair that it has been exchanged for: an application
+// that refreshes twice at once, at whatever replicas, goes on with either answer.
+const repeatFor = 10 * time.Second
 
 // Accepts is the rule of rotation. The current refresh token is good for a new pair. So is its predecessor as long as
 // nothing of the current pair was used, since that answer may have been lost; the current pair is void then. Any other
 // token of the family, used up or void, is presented by a second party: one of the two has stolen it.
 func (f Family) Accepts(hash [32]byte) bool {
 	return hash == f.Current || hash == f.Previous && !f.InUse
+}
+
+// Repeat is the current pair, where raw is the token that it was given for within the last seconds. It is for a family
+// that accepts the token: nothing of the pair was used.
+func (f Family) Repeat(raw string, now time.Time) (Pair, bool) {
+	made := f.ExpiresAt.Add(-refreshFor)
+	if f.Previous != secret.Hash(raw) || now.Sub(made).Abs() >= repeatFor {
+		return Pair{}, false
+	}
+	return openPair(raw, f.Answer)
 }
 
 // RefreshToken is one link of the chain.
@@ -47,6 +66,8 @@ type RefreshToken struct {
 	AccessID  string
 	CreatedAt time.Time
 	ExpiresAt time.Time
+	// Answer is what Family.Answer becomes with it.
+	Answer []byte
 }
 
 // Once makes a pair at most once, as the caller's Idempotency-Key asks for. subject is what the pair is for: each has

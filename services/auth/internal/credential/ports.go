@@ -31,9 +31,9 @@ type FamilyStore interface {
 	// RefreshToken finds a token by its hash, with its family, or fails with ErrTokenUnknown.
 	RefreshToken(ctx context.Context, hash [32]byte) (Family, RefreshToken, error)
 	// Rotate makes next the current token of the family in exchange for t, both or neither, and the token that was
-	// current void unless it is t. It reports false, and changes nothing, when the family is revoked or does not
-	// accept t.
-	Rotate(ctx context.Context, t, next RefreshToken) (bool, error)
+	// current void unless it is t. It changes nothing unless wanted says so of the family as it is then, which no
+	// other call changes meanwhile. wanted may be asked more than once.
+	Rotate(ctx context.Context, t, next RefreshToken, wanted func(Family) bool) error
 	// RevokeFamily commits records with the revocation; it reports false, and commits nothing, when the family was
 	// revoked already.
 	RevokeFamily(ctx context.Context, id string, at time.Time, records ...Record) (bool, error)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -12,13 +11,9 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// refreshTimeout bounds a refresh that several callers wait for.
-const refreshTimeout = 5 * time.Second
-
 // Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
-// family: two parties hold it. Every refusal is INVALID_TOKEN, but that of a whole installation. once is nil where the
-// caller sent no Idempotency-Key: then calls with one token that come at the same time share a pair, so that an
-// application which refreshes twice goes on with either.
+// family: two parties hold it. Calls with one token within repeatFor get one pair. Every refusal is INVALID_TOKEN, but
+// that of a whole installation. once is nil where the caller sent no Idempotency-Key.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
@@ -26,20 +21,14 @@ func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once
 	if !secret.WellFormed(RefreshPrefix, raw) {
 		return Pair{}, s.noteRefusal(token.Refused("malformed"), from, Family{})
 	}
-	hash := secret.Hash(raw)
-	if once != nil {
-		return s.refresh(ctx, from, hash, once)
+	if once == nil {
+		once = direct
 	}
-	pair, err, _ := s.refreshes.Do(string(hash[:]), func() (any, error) {
-		// The caller who came first may go before the others have their answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
-		defer cancel()
-		return s.refresh(ctx, from, hash, direct)
-	})
-	return pair.(Pair), err
+	return s.refresh(ctx, from, raw, once)
 }
 
-func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once Once) (Pair, error) {
+func (s *Tokens) refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
+	hash := secret.Hash(raw)
 	f, t, err := s.Families.RefreshToken(ctx, hash)
 	switch {
 	case errors.Is(err, ErrTokenUnknown):
@@ -57,7 +46,7 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
 		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) {
-			return s.rotate(ctx, from, f, t)
+			return s.rotate(ctx, from, raw, f, t)
 		})
 	}
 	if errors.Is(err, errNotAccepted) {
@@ -69,9 +58,11 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, hash [32]byte, once O
 	return pair, nil
 }
 
-// rotate gives the next pair for t. It fails with errNotAccepted where the family does not accept t any more.
-func (s *Tokens) rotate(ctx context.Context, from Caller, f Family, t RefreshToken) (Pair, error) {
-	if !s.Clock.Now().Before(t.ExpiresAt) {
+// rotate gives the next pair for t, which is raw, or the one that another call has just given for it. It fails with
+// errNotAccepted where the family does not accept t any more.
+func (s *Tokens) rotate(ctx context.Context, from Caller, raw string, f Family, t RefreshToken) (Pair, error) {
+	now := s.Clock.Now()
+	if !now.Before(t.ExpiresAt) {
 		return Pair{}, token.Refused("expired")
 	}
 	if err := s.standing(ctx, f, from.IP); err != nil {
@@ -81,14 +72,25 @@ func (s *Tokens) rotate(ctx context.Context, from Caller, f Family, t RefreshTok
 	if err != nil {
 		return Pair{}, err
 	}
-	accepted, err := s.Families.Rotate(ctx, t, next)
+	if next.Answer, err = sealPair(raw, pair); err != nil {
+		return Pair{}, err
+	}
+	accepted, answer := false, pair
+	err = s.Families.Rotate(ctx, t, next, func(f Family) bool {
+		accepted = f.RevokedAt.IsZero() && f.Accepts(t.Hash)
+		given, repeated := f.Repeat(raw, now)
+		if answer = pair; repeated {
+			answer = given
+		}
+		return accepted && !repeated
+	})
 	if err != nil {
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
 	}
 	if !accepted {
 		return Pair{}, errReused
 	}
-	return pair, nil
+	return answer, nil
 }
 
 // reused revokes the family of a token that two parties hold.

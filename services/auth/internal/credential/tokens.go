@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -37,8 +36,6 @@ type TokenDeps struct {
 type Tokens struct {
 	TokenDeps
 	access *token.Verifier
-	// refreshes are those under way, by the token they came with.
-	refreshes singleflight.Group
 }
 
 // NewTokens is the rules over d.

@@ -24,9 +24,11 @@ type familyRow struct {
 	PreviousSHA256 []byte `gorm:"column:previous_sha256"`
 	InUse          bool
 	Rotations      int
+	Answer         []byte
 }
 
-var familyColumns = db.Columns("f", familyRow{})
+// familyColumns leave out the answer, which is large and of use to Rotate alone.
+var familyColumns = db.Columns("f", familyRow{}, "answer")
 
 // TableName implements gorm's Tabler.
 func (familyRow) TableName() string { return "token_families" }
@@ -36,6 +38,7 @@ func (r familyRow) family() credential.Family {
 		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, LicenseVersion: r.LicenseVersion,
 		CreatedAt: r.CreatedAt.UTC(), RevokedAt: orZero(r.RevokedAt),
 		Current: hashOf(r.CurrentSHA256), Previous: hashOf(r.PreviousSHA256), InUse: r.InUse, Rotations: r.Rotations,
+		Answer: r.Answer, ExpiresAt: r.ExpiresAt.UTC(),
 	}
 }
 
@@ -148,19 +151,20 @@ func (s *Store) RefreshToken(ctx context.Context, hash [32]byte) (credential.Fam
 const rotationsKept = 1000
 
 // Rotate implements credential.FamilyStore.
-func (s *Store) Rotate(ctx context.Context, t, next credential.RefreshToken) (accepted bool, err error) {
-	err = s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+func (s *Store) Rotate(
+	ctx context.Context, t, next credential.RefreshToken, wanted func(credential.Family) bool,
+) error {
+	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		var row familyRow
 		if err := s.db.Lock(tx).Where("id = ?", t.FamilyID).Take(&row).Error; err != nil {
 			return fmt.Errorf("lock token family: %w", err)
 		}
 		f := row.family()
-		if accepted = f.RevokedAt.IsZero() && f.Accepts(t.Hash); !accepted {
+		if !wanted(f) {
 			return nil
 		}
 		return rotate(tx, f, t, next)
 	})
-	return accepted && err == nil, err
 }
 
 func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) error {
@@ -169,7 +173,7 @@ func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) e
 	steps := []*gorm.DB{
 		tx.Model(&familyRow{}).Where("id = ?", f.ID).Updates(map[string]any{
 			"current_sha256": next.Hash[:], "previous_sha256": t.Hash[:], "in_use": false, "rotations": rotation,
-			"expires_at": next.ExpiresAt,
+			"expires_at": next.ExpiresAt, "answer": next.Answer,
 		}),
 		tx.Create(&made),
 	}

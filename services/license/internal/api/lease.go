@@ -135,7 +135,7 @@ func (a *API) renewLease(c *gin.Context) error {
 		g, err := a.Leases.Renew(ctx, proof, leaseClient(c, proof))
 		return newLeaseResponse(g), err
 	}
-	resp, err := idempotency.Answer(c, a.Idempotency, "lease "+proof.LeaseID, renew)
+	resp, err := idempotency.AnswerLast(c, a.Idempotency, "lease "+proof.LeaseID, renew)
 	if err != nil {
 		return err
 	}

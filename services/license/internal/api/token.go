@@ -215,7 +215,7 @@ func (a *API) offlineToken(c *gin.Context) error {
 	}
 	holder := holderOf(c)
 	client := licensing.Client{HardwareID: holder.HardwareID, IP: httpx.ClientIP(c), ViaProxy: httpx.ViaProxy(c)}
-	resp, err := idempotency.Answer(c, a.Idempotency, holder.LicenseID+" "+holder.HardwareID,
+	resp, err := idempotency.AnswerLast(c, a.Idempotency, holder.LicenseID+" "+holder.HardwareID,
 		func(ctx context.Context) (offlineTokenResponse, error) {
 			t, signed, err := a.Offline.IssueOfflineToken(ctx, holder, client, req.DurationHours)
 			return offlineTokenResponse{

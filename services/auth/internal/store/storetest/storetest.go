@@ -183,7 +183,7 @@ func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToke
 		ExpiresAt: now.Add(time.Hour),
 	}
 	must(t, s.CreateFamily(t.Context(), f, first))
-	f.Current = first.Hash
+	f.Current, f.ExpiresAt = first.Hash, first.ExpiresAt
 	return f, first
 }
 
@@ -228,10 +228,19 @@ func exchange(
 ) credential.RefreshToken {
 	t.Helper()
 	made := next(t, f)
-	if got, err := s.Rotate(t.Context(), of, made); err != nil || got != want {
+	if got, err := offer(t.Context(), s, of, made); err != nil || got != want {
 		t.Errorf("refresh token: accepted %v, %v; want %v", got, err, want)
 	}
 	return made
+}
+
+// offer exchanges a token if its family accepts it.
+func offer(ctx context.Context, s Store, of, made credential.RefreshToken) (accepted bool, err error) {
+	err = s.Rotate(ctx, of, made, func(f credential.Family) bool {
+		accepted = f.RevokedAt.IsZero() && f.Accepts(of.Hash)
+		return accepted
+	})
+	return accepted && err == nil, err
 }
 
 // lostAnswers has pairs replaced until one of them is used.
@@ -254,7 +263,7 @@ func lostAnswers(t *testing.T, s Store, _ func() int) {
 	access(t, s, f, arrived, credential.AccessState{})
 	got, _, err := s.RefreshToken(t.Context(), later.Hash)
 	must(t, err)
-	if got.Current != later.Hash || got.Previous != arrived.Hash || got.InUse || got.Rotations != 2 {
+	if got.Current != later.Hash || !got.ExpiresAt.Equal(later.ExpiresAt) || got.Previous != arrived.Hash || got.InUse || got.Rotations != 2 {
 		t.Errorf("family %+v", got)
 	}
 }
@@ -271,7 +280,7 @@ func oneChain(t *testing.T, s Store, _ func() int) {
 	var wg sync.WaitGroup
 	for i := range made {
 		wg.Go(func() {
-			ok, err := s.Rotate(context.Background(), first, made[i])
+			ok, err := offer(context.Background(), s, first, made[i])
 			if err != nil {
 				t.Error(err)
 			}
