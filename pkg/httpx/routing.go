@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/nearest"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -132,14 +133,16 @@ func first(routes []*fixedRoute, path string) *fixedRoute {
 	return nil
 }
 
-// unescapeParams unescapes what is in the places of parameters, where the path was matched as it was sent.
+// unescapeParams unescapes what is in the places of parameters, where the path was matched as it was sent. Text that
+// no part of a request may have becomes empty, which nothing is named: no handler needs to look.
 func unescapeParams(c *gin.Context) {
-	if c.Request.URL.RawPath == "" {
-		return
-	}
 	for i := range c.Params {
-		if text, err := url.PathUnescape(c.Params[i].Value); err == nil {
-			c.Params[i].Value = text
+		value := &c.Params[i].Value
+		if text, err := url.PathUnescape(*value); err == nil && c.Request.URL.RawPath != "" {
+			*value = text
+		}
+		if jsonbody.TextProblem(jsonbody.Identifier(*value)) != "" {
+			*value = ""
 		}
 	}
 }

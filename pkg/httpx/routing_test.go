@@ -152,3 +152,16 @@ func TestOptionsOfNoPath(t *testing.T) {
 		t.Error("no X-Request-ID")
 	}
 }
+
+// TestTextThatNoPathHas names nothing, wherever a route has a parameter; blanks around a name are none of that.
+func TestTextThatNoPathHas(t *testing.T) {
+	r := routingRig(t)
+	for sent, want := range map[string]string{
+		"%ff": "", "%c0%af": "", "%ed%a0%80": "", "a%00": "", "a%0Ab": "", "%7f": "", "%c2%85x%c2%85y": "",
+		"a%2Fb": "a/b", "%C3%A9": "\u00e9", "a+b": "a+b", "a%0A": "a\n",
+	} {
+		if w := r.do(t, "GET", "/things/"+sent+"/parts", ""); w.Code != 418 || w.Body.String() != want {
+			t.Errorf("%s: %d %q, want %q", sent, w.Code, w.Body, want)
+		}
+	}
+}

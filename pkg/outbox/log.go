@@ -128,7 +128,7 @@ func (o *Outbox) Has(ctx context.Context, subject, eventType string) (bool, erro
 	return len(found) > 0, db.Error(err)
 }
 
-// scanned is how many seqs one statement of Subjects looks at.
+// scanned is how many seqs one statement of scan looks at.
 const scanned = 10_000
 
 // Subjects are those of the events of a type whose data match. It reads the whole log, which no index helps: it is for
@@ -136,24 +136,39 @@ const scanned = 10_000
 func (o *Outbox) Subjects(
 	ctx context.Context, eventType string, match func(data []byte) bool,
 ) (subjects []string, err error) {
-	const (
-		bounds = `SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), -1) AS last FROM outbox`
-		part   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq >= ? AND seq < ? AND type = ? ORDER BY seq`
-	)
+	const part = `SELECT ` + rowColumns + ` FROM outbox WHERE seq >= ? AND seq < ? AND type = ? ORDER BY seq`
+	err = o.scan(ctx, part, func(r *row) {
+		if match([]byte(r.Data)) {
+			subjects = append(subjects, r.Subject)
+		}
+	}, eventType)
+	return subjects, err
+}
+
+// Misspelled are the subjects that no id in our spelling is. It reads the whole log, as Subjects does.
+func (o *Outbox) Misspelled(ctx context.Context) (subjects []string, err error) {
+	const part = `SELECT DISTINCT subject FROM outbox WHERE seq >= ? AND seq < ?
+		AND (length(subject) <> 36 OR subject <> lower(subject))`
+	err = o.scan(ctx, part, func(r *row) { subjects = append(subjects, r.Subject) })
+	return subjects, err
+}
+
+// scan reads the log part by part: statement has the bounds of its seqs before args.
+func (o *Outbox) scan(ctx context.Context, statement string, each func(*row), args ...any) error {
+	const bounds = `SELECT coalesce(min(seq), 0) AS first, coalesce(max(seq), -1) AS last FROM outbox`
 	var log struct{ First, Last int64 }
 	if err := o.db.Read(ctx).Raw(bounds).Scan(&log).Error; err != nil {
-		return nil, db.Error(err)
+		return db.Error(err)
 	}
 	for seq := log.First; seq <= log.Last; seq += scanned {
 		var rows []row
-		if err := o.db.Read(ctx).Raw(part, seq, seq+scanned, eventType).Scan(&rows).Error; err != nil {
-			return nil, db.Error(err)
+		err := o.db.Read(ctx).Raw(statement, append([]any{seq, seq + scanned}, args...)...).Scan(&rows).Error
+		if err != nil {
+			return db.Error(err)
 		}
-		for _, r := range rows {
-			if match([]byte(r.Data)) {
-				subjects = append(subjects, r.Subject)
-			}
+		for i := range rows {
+			each(&rows[i])
 		}
 	}
-	return subjects, nil
+	return nil
 }

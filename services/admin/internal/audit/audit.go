@@ -5,6 +5,7 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/audit"
@@ -60,8 +61,12 @@ func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error)
 	if m.GetAction() == "" {
 		return Entry{}, fmt.Errorf("audit event %s names no action", id)
 	}
-	if license := m.GetLicenseId(); license != "" && !uid.Is(license) {
-		return Entry{}, fmt.Errorf("audit event %s: license_id %q is no UUID", id, license)
+	license, ok := uid.Former(m.GetLicenseId()) // a log that is published once more holds what was written long ago
+	if !ok && m.GetLicenseId() != "" {
+		return Entry{}, fmt.Errorf("audit event %s: license_id %.50q is no UUID", id, m.GetLicenseId())
+	}
+	if !storable(m) {
+		return Entry{}, fmt.Errorf("audit event %s has NUL in its text", id)
 	}
 	before, err := fromText(m.GetBeforeJson())
 	if err != nil {
@@ -76,10 +81,23 @@ func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error)
 		OccurredAt: at.UTC(),
 		Actor:      m.GetActor(),
 		Action:     m.GetAction(),
-		LicenseID:  m.GetLicenseId(),
+		LicenseID:  license,
 		Before:     before,
 		After:      after,
 	}, nil
+}
+
+// storable tells whether a database takes the text: none has NUL.
+func storable(m *eventsv1.AuditRecorded) bool {
+	who := m.GetActor()
+	for _, text := range []string{
+		m.GetAction(), who.GetId(), who.GetName(), who.GetRole(), who.GetIp(), who.GetRequestId(),
+	} {
+		if strings.ContainsRune(text, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // fromText keeps the members as they were written: a number that no float64 can hold stays what it is.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,12 +42,27 @@ func TestNewEntryRefuses(t *testing.T) {
 		"before that is no object":   {id, &eventsv1.AuditRecorded{Action: "x.y", BeforeJson: "null"}},
 		"after that is no JSON":      {id, &eventsv1.AuditRecorded{Action: "x.y", AfterJson: "{"}},
 		"license_id that is no UUID": {id, &eventsv1.AuditRecorded{Action: "x.y", LicenseId: "1"}},
+		"id in upper case":           {strings.ToUpper(id), &eventsv1.AuditRecorded{Action: "x.y"}},
+		"NUL in the action":          {id, &eventsv1.AuditRecorded{Action: "x\x00y"}},
+		"NUL in the actor":           {id, &eventsv1.AuditRecorded{Action: "x.y", Actor: &Actor{Id: "\x00"}}},
+		"NUL in the name":            {id, &eventsv1.AuditRecorded{Action: "x.y", Actor: &Actor{Name: "A\x00"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := NewEntry(test.id, at, test.message); err == nil {
 				t.Errorf("accepted as %+v", got)
 			}
 		})
+	}
+}
+
+// What earlier versions wrote of a license is in our spelling here: on it depend the filter and an erasure.
+func TestNewEntrySpellsItsLicense(t *testing.T) {
+	for _, spelled := range []string{id, strings.ToUpper(id), "{" + id + "}", "urn:uuid:" + id,
+		strings.ReplaceAll(id, "-", "")} {
+		got, err := NewEntry(id, at, &eventsv1.AuditRecorded{Action: "x.y", LicenseId: spelled})
+		if err != nil || got.LicenseID != id {
+			t.Errorf("%q: %q, %v", spelled, got.LicenseID, err)
+		}
 	}
 }
 

@@ -50,8 +50,11 @@ func anomalyQuery(c *gin.Context) (q usage.AnomalyQuery, err error) {
 			return q, err
 		}
 	}
-	if q.LicenseID != "" && (!uid.Is(q.LicenseID)) {
-		wrong.Add("license_id", "must be the id of a license")
+	if q.LicenseID != "" {
+		id, ok := uid.Parse(q.LicenseID)
+		if q.LicenseID = id; !ok {
+			wrong.Add("license_id", "must be the id of a license")
+		}
 	}
 	if q.Type != "" {
 		wrong.OneOf("type", q.Type, detect.Kinds()...)

@@ -65,7 +65,7 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 	if q.After, err = httpx.QueryIdentifier(c, "cursor", 36); err != nil {
 		return q, err
 	}
-	if q.After != "" && (!uid.Is(q.After)) {
+	if q.After != "" && !uid.Is(q.After) {
 		return q, errCursor
 	}
 	q.Window = a.Reports.Window(days)

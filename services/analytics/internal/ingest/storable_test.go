@@ -31,7 +31,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if id := e.LicenseID; id != "" && (!uid.Is(id)) {
+		if id := e.LicenseID; id != "" && !uid.Is(id) {
 			t.Errorf("license_id %q", id)
 		}
 		for _, text := range []string{e.HardwareID, e.DeviceName, e.ErrorCode, e.AppVersion} {

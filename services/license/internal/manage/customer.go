@@ -175,14 +175,8 @@ func (m customerChange) change() customer.Change {
 	return change
 }
 
-// customerID reads the id of the path. What can be none becomes empty, which no customer has.
-func customerID(c *gin.Context) string {
-	id := jsonbody.Identifier(c.Param("customer_id"))
-	if jsonbody.TextProblem(id) != "" {
-		return ""
-	}
-	return id
-}
+// customerID reads the id of the path.
+func customerID(c *gin.Context) string { return jsonbody.Identifier(c.Param("customer_id")) }
 
 func (m *Manage) listCustomers(c *gin.Context) error {
 	span, err := querySpan(c, inTime)

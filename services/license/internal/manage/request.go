@@ -50,14 +50,8 @@ func code(c *gin.Context) string {
 	return ""
 }
 
-// releaseVersion reads the version of the path. What cannot be one becomes empty, which no release has.
-func releaseVersion(c *gin.Context) string {
-	version := jsonbody.Identifier(c.Param("version"))
-	if jsonbody.TextProblem(version) != "" {
-		return ""
-	}
-	return version
-}
+// releaseVersion reads the version of the path.
+func releaseVersion(c *gin.Context) string { return jsonbody.Identifier(c.Param("version")) }
 
 // change makes a change in the name of who asks, once per Idempotency-Key of theirs.
 func change[T any](m *Manage, c *gin.Context, fn func(ctx context.Context, by *rpc.Actor) (T, error)) (T, error) {

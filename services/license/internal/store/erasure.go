@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/proto/erasure"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
@@ -200,8 +201,17 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 // that publishing it takes to fail. Until then an erasure is not done.
 const recordedTime = 20 * time.Second
 
-// rewrite edits the events that are kept, by what they are about.
+// rewrite edits the events that are kept, by what they are about. Earlier versions kept ids as callers had spelled them.
 func (s *Store) rewrite(ctx context.Context, edits map[string]func([]byte, time.Time) ([]byte, bool)) error {
+	misspelled, err := s.outbox.Misspelled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, subject := range misspelled {
+		if id, ok := uid.Former(subject); ok && edits[id] != nil {
+			edits[subject] = edits[id]
+		}
+	}
 	for subject, edit := range edits {
 		if err := s.outbox.Rewrite(ctx, subject, edit); err != nil {
 			return err
