@@ -129,14 +129,16 @@ func TestUnreadableAuditEntryIsSetAside(t *testing.T) {
 		good, bad, nameless := change(t, licenseID, now), change(t, licenseID, now), change(t, licenseID, now)
 		bad.Data = json.RawMessage(`{"action":"license.update","license_id":"no UUID"}`)
 		nameless.Data = json.RawMessage(`{}`)
-		if err := s.bus.Publish(t.Context(), []event.Event{bad, good, nameless}); err != nil {
+		nul := change(t, licenseID, now)
+		nul.Data = json.RawMessage(`{"action":"x.y","actor":{"id":"\u0000"}}`)
+		if err := s.bus.Publish(t.Context(), []event.Event{bad, good, nameless, nul}); err != nil {
 			t.Fatal(err)
 		}
 		s.audit("?license_id="+licenseID, 1)
 		testkit.Eventually(t, patience, func() error {
 			letters, err := s.bus.DeadLetters("admin.audit").List(t.Context(), 10)
-			if err == nil && len(letters) != 2 {
-				err = errors.New("not two dead letters")
+			if err == nil && len(letters) != 3 {
+				err = errors.New("not three dead letters")
 			}
 			return err
 		})
