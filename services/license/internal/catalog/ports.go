@@ -17,8 +17,11 @@ type ProductStore interface {
 	Product(ctx context.Context, code string) (Product, error)
 	// Products reads a part of the products, by code.
 	Products(ctx context.Context, span licensing.Span) (licensing.Page[Product], error)
-	// ChangeProduct lets decide change a product; ErrProductNotFound, ErrProductExists where another has its name.
-	ChangeProduct(ctx context.Context, code string, decide func(*Product) ([]proto.Message, error)) (Product, error)
+	// ChangeProduct lets decide change a product, and make it a bundle of the products with the codes in bundle, which
+	// are locked with it; ErrProductNotFound, ErrProductExists where another has its name.
+	ChangeProduct(
+		ctx context.Context, code string, bundle []string, decide func(*Product) ([]proto.Message, error),
+	) (Product, error)
 	// DeleteProduct removes a product and its releases when decide lets it; ErrProductNotFound, ErrProductInUse.
 	DeleteProduct(ctx context.Context, code string, decide func(*Product) ([]proto.Message, error)) error
 	// Releases reads a part of the releases of a product, newest first; ErrProductNotFound.

@@ -110,7 +110,7 @@ func (s *Products) Update(
 	if tried.problems(problems); len(problems) > 0 {
 		return Product{}, apierr.InvalidFields(problems)
 	}
-	return s.Store.ChangeProduct(ctx, code, func(p *Product) ([]proto.Message, error) {
+	return s.Store.ChangeProduct(ctx, code, tried.Bundle, func(p *Product) ([]proto.Message, error) {
 		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}

@@ -75,19 +75,28 @@ func (r *customerRow) customer() customer.Customer {
 	}
 }
 
-// addCustomers makes the customers that licenses name and that nobody knows yet, in one statement. Their order keeps
-// two that name the same ones from waiting for each other in a circle.
-func addCustomers(tx *gorm.DB, customerIDs []string, at time.Time) error {
+// addCustomers makes the customers that licenses name and that nobody knows yet, in one statement and in their order.
+// rows are the ids of their rows, if it was this that made them.
+func addCustomers(tx *gorm.DB, customerIDs []string, at time.Time) (rows map[string]string, err error) {
 	ids := slices.Compact(slices.Sorted(slices.Values(customerIDs)))
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
-	rows := make([]customerRow, len(ids))
+	made := make([]customerRow, len(ids))
+	rows = make(map[string]string, len(ids))
 	for i, id := range ids {
 		c := customer.New(id, at)
-		rows[i] = newCustomerRow(&c)
+		made[i], rows[id] = newCustomerRow(&c), c.ID
 	}
-	return tx.Table("customers").Clauses(onConflictDoNothing("customer_id")).Create(&rows).Error
+	return rows, tx.Table("customers").Clauses(onConflictDoNothing("customer_id")).Create(&made).Error
+}
+
+// forgetCustomers takes back what addCustomers made. Until the transaction ends, nobody else makes them.
+func forgetCustomers(tx *gorm.DB, rows []string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return tx.Table("customers").Where(db.In("id", rows)).Delete(nil).Error
 }
 
 // moveCustomer notes that a license belongs to another customer than before.
@@ -95,7 +104,7 @@ func (s *Store) moveCustomer(tx *gorm.DB, before, after *licensing.License) erro
 	if before.CustomerID == after.CustomerID {
 		return nil
 	}
-	if err := addCustomers(tx, []string{after.CustomerID}, s.clock.Now()); err != nil {
+	if _, err := addCustomers(tx, []string{after.CustomerID}, s.clock.Now()); err != nil {
 		return err
 	}
 	return tx.Exec("INSERT INTO former_customers (customer_id, license_id) VALUES (?, ?) ON CONFLICT DO NOTHING",

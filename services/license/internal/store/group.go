@@ -156,14 +156,6 @@ func (held heldGroups) admit(l *licensing.License) error {
 	return g.Admit(l.CurrentDevices)
 }
 
-// release takes back an admission.
-func (held heldGroups) release(l *licensing.License) {
-	if g := held[l.GroupID]; g != nil {
-		g.CurrentLicenses--
-		g.CurrentDevices -= l.CurrentDevices
-	}
-}
-
 // CreateGroup implements group.Store.
 func (s *Store) CreateGroup(ctx context.Context, g licensing.Group, events []proto.Message) error {
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -174,15 +175,17 @@ func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotati
 	}).Error
 }
 
-// keyTaken looks under the other master keys, of whose hashes the unique index knows nothing.
+// keyTaken tells whether the key that somebody brought opens a license already.
 func (s *Store) keyTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
-	hashes := keyHashes(s.keys.Ring, licensing.NormalizeKey(n.Key))
-	if len(hashes) == 1 {
+	if !n.Imported {
 		return false, nil
 	}
-	var count int64
-	err := tx.Table("licenses").Where("key_hash IN ?", hashes[1:]).Limit(1).Count(&count).Error
-	return count > 0, err
+	read := func() *gorm.DB { return tx.Session(&gorm.Session{NewDB: true}) }
+	_, err := findKey(read, s.keys.Ring, licensing.NormalizeKey(n.Key), s.clock.Now())
+	if errors.Is(err, db.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // wasTaken tells whether an imported key still works for a license that had it, or is an enrollment key. It is asked

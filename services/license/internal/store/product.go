@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (r *productRow) product() catalog.Product {
 // CreateProduct implements catalog.ProductStore.
 func (s *Store) CreateProduct(ctx context.Context, p catalog.Product, events []proto.Message) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := s.lockProducts(tx, p.Bundle); err != nil {
+			return err
+		}
 		if err := checkBundle(tx, &p); err != nil {
 			return err
 		}
@@ -110,18 +114,24 @@ func (s *Store) Products(ctx context.Context, span licensing.Span) (licensing.Pa
 
 // ChangeProduct implements catalog.ProductStore.
 func (s *Store) ChangeProduct(
-	ctx context.Context, code string, decide func(*catalog.Product) ([]proto.Message, error),
+	ctx context.Context, code string, bundle []string, decide func(*catalog.Product) ([]proto.Message, error),
 ) (p catalog.Product, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if p, err = findProduct(s.db.Lock(tx), code); err != nil {
+		if err := s.lockProducts(tx, append([]string{code}, bundle...)); err != nil {
 			return err
 		}
+		if p, err = findProduct(tx, code); err != nil {
+			return err
+		}
+		before := p.Bundle
 		events, err := decide(&p)
 		if err != nil || len(events) == 0 {
 			return err
 		}
-		if err := checkBundle(tx, &p); err != nil {
-			return err
+		if !slices.Equal(before, p.Bundle) {
+			if err := checkBundle(tx, &p); err != nil {
+				return err
+			}
 		}
 		row := newProductRow(&p)
 		res := tx.Table("products").Where("id = ?", p.ID).Select("*").Omit("id", "code", "created_at").
@@ -187,7 +197,7 @@ func inBundles(tx *gorm.DB, code string) *gorm.DB {
 }
 
 // checkBundle refuses a bundle of products that are not there, or are bundles: a bundle in a bundle would not be
-// opened.
+// opened. All of them must be locked, or each of two changes at once would miss what the other makes.
 func checkBundle(tx *gorm.DB, p *catalog.Product) error {
 	if len(p.Bundle) == 0 {
 		return nil
@@ -221,26 +231,34 @@ func encodeCodes(codes []string) string {
 	return string(encoded)
 }
 
-// productOf is namedProduct, which asks for each product once.
-func (s *Store) productOf(
-	ctx context.Context, tx *gorm.DB, text string, known map[string]productRow,
-) (row productRow, err error) {
-	row, ok := known[text]
-	if !ok {
-		row, err = s.namedProduct(ctx, tx, text)
-		known[text] = row
+// namedProducts finds the products that licenses name, by their codes or else by their names, and makes those that are
+// not there. They are held: nobody deletes them before the licenses are there.
+func (s *Store) namedProducts(ctx context.Context, tx *gorm.DB, texts []string) (map[string]productRow, error) {
+	named, err := holdProducts(tx, texts)
+	if err != nil {
+		return nil, err
 	}
-	return row, err
+	for _, p := range unknownProducts(texts, named, s.clock.Now()) {
+		if named[p.Name], err = s.makeProduct(ctx, tx, p); err != nil {
+			return nil, err
+		}
+	}
+	return named, nil
 }
 
-// namedProduct finds the product that a license names, by its code or else by its name, and makes one where there is
-// none. It is held: nobody deletes it before the license is there.
-func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (productRow, error) {
-	row, err := holdProduct(tx, text)
-	if !errors.Is(err, db.ErrNotFound) {
-		return row, err
+// unknownProducts are the products to be made of texts that name none, in the order of their codes.
+func unknownProducts(texts []string, known map[string]productRow, now time.Time) []catalog.Product {
+	var unknown []catalog.Product
+	for _, text := range slices.Compact(slices.Sorted(slices.Values(texts))) {
+		if _, ok := known[text]; !ok {
+			unknown = append(unknown, catalog.Named(text, now))
+		}
 	}
-	p := catalog.Named(text, s.clock.Now())
+	slices.SortStableFunc(unknown, func(a, b catalog.Product) int { return strings.Compare(a.Code, b.Code) })
+	return unknown
+}
+
+func (s *Store) makeProduct(ctx context.Context, tx *gorm.DB, p catalog.Product) (row productRow, err error) {
 	for range 2 {
 		made := newProductRow(&p)
 		res := tx.Table("products").Clauses(clause.OnConflict{DoNothing: true}).Create(&made)
@@ -251,7 +269,7 @@ func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (pro
 			return made, s.publish(ctx, tx, p.ID, []proto.Message{p.Created()})
 		}
 		// Somebody else was faster, or another product has the code.
-		if row, err = holdProduct(tx, text); !errors.Is(err, db.ErrNotFound) {
+		if row, err = holdProduct(tx, p.Name); !errors.Is(err, db.ErrNotFound) {
 			return row, err
 		}
 		p.Recode()
@@ -259,7 +277,7 @@ func (s *Store) namedProduct(ctx context.Context, tx *gorm.DB, text string) (pro
 	return row, err
 }
 
-// codedProduct is the product that a member of a call names by its code; it is held as in namedProduct. Errors:
+// codedProduct is the product that a member of a call names by its code; it is held as in namedProducts. Errors:
 // VALIDATION_ERROR, with the code that may be meant.
 func codedProduct(tx *gorm.DB, code string) (productRow, error) {
 	row, err := holdProduct(tx, code)
@@ -277,11 +295,37 @@ func codedProduct(tx *gorm.DB, code string) (productRow, error) {
 	return row, apierr.InvalidField("product", problem)
 }
 
-func holdProduct(tx *gorm.DB, text string) (row productRow, err error) {
-	err = tx.Clauses(clause.Locking{Strength: "KEY SHARE"}).Table("products").Select(productColumns).
-		Where("code = ? OR name = ?", text, text).
-		Order(clause.OrderBy{Expression: clause.Expr{SQL: "code <> ?", Vars: []any{text}}}).Take(&row).Error
+func holdProduct(tx *gorm.DB, text string) (productRow, error) {
+	held, err := holdProducts(tx, []string{text})
+	row, ok := held[text]
+	if err == nil && !ok {
+		err = db.ErrNotFound
+	}
 	return row, err
+}
+
+// holdProducts finds products by texts, each the code or else the name of one, and keeps them from being deleted.
+func holdProducts(tx *gorm.DB, texts []string) (map[string]productRow, error) {
+	var rows []productRow
+	err := tx.Clauses(clause.Locking{Strength: "KEY SHARE"}).Table("products").Select(productColumns).
+		Where(clause.Or(db.In("code", texts), db.In("name", texts))).Order("code").Find(&rows).Error
+	named := make(map[string]productRow, len(texts))
+	for _, row := range rows {
+		named[row.Name] = row
+	}
+	for _, row := range rows {
+		named[row.Code] = row
+	}
+	return named, err
+}
+
+// lockProducts locks the products that are there for a change.
+func (s *Store) lockProducts(tx *gorm.DB, codes []string) error {
+	if len(codes) == 0 {
+		return nil
+	}
+	var locked []string
+	return s.db.Lock(tx).Table("products").Where(db.In("code", codes)).Order("code").Pluck("code", &locked).Error
 }
 
 // missing is notFound where there is no such row.

@@ -72,82 +72,6 @@ func New(d Deps) *Store {
 	return s
 }
 
-// Create implements licensing.Store.
-func (s *Store) Create(ctx context.Context, rows []licensing.NewRow) ([]error, error) {
-	var errs []error
-	var codes []string
-	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		if err := s.keys.Guard(tx); err != nil {
-			return err
-		}
-		errs, codes = make([]error, len(rows)), make([]string, len(rows))
-		var customers []string
-		groups, err := s.lockGroups(tx, rows)
-		if err != nil {
-			return err
-		}
-		products := map[string]productRow{} // by what names them: a bulk names few
-		for i, row := range rows {
-			if errs[i] = groups.admit(&row.License); errs[i] != nil {
-				continue
-			}
-			product, err := s.productOf(ctx, tx, row.License.Product, products)
-			if err != nil {
-				return err
-			}
-			codes[i] = product.Code
-			taken, err := s.create(ctx, tx, row, product)
-			if err != nil {
-				return err
-			}
-			if taken {
-				errs[i] = licensing.ErrKeyExists
-				groups.release(&row.License)
-				continue
-			}
-			customers = append(customers, row.License.CustomerID)
-		}
-		return addCustomers(tx, customers, s.clock.Now())
-	})
-	for i, code := range codes {
-		rows[i].License.Product = code
-	}
-	return errs, translate(err)
-}
-
-func (s *Store) create(
-	ctx context.Context, tx *gorm.DB, n licensing.NewRow, product productRow,
-) (keyTaken bool, err error) {
-	keyTaken, err = s.keyTaken(tx, &n)
-	if err != nil || keyTaken {
-		return keyTaken, err
-	}
-	n.License.Product = product.Code
-	row := newLicenseRow(&n.License)
-	row.ProductID = product.ID
-	sealed, err := sealKey(s.keys.Ring, row.ID, n.Key)
-	if err != nil {
-		return false, err
-	}
-	row.KeyHash, row.KeySealed, row.MasterKey = sealed.KeyHash, sealed.KeySealed, sealed.MasterKey
-	// Two callers may bring the same key at once: the unique index decides, without failing the transaction.
-	res := tx.Table("licenses").Clauses(onConflictDoNothing("key_hash")).
-		Omit("numeric_id", "Product", "ProductIsActive", "ProductMinVersion", "ProductMethod").Create(&row)
-	if res.Error != nil || res.RowsAffected == 0 {
-		return res.Error == nil, res.Error
-	}
-	if keyTaken, err = s.wasTaken(tx, &n); err != nil || keyTaken {
-		return keyTaken, errors.Join(err, tx.Exec("DELETE FROM licenses WHERE id = ?", row.ID).Error)
-	}
-	if err := createDevices(tx, n.Devices); err != nil {
-		return false, err
-	}
-	if n.Events == nil {
-		return false, nil
-	}
-	return false, s.publish(ctx, tx, n.License.ID, n.Events(&n.License))
-}
-
 // Change implements licensing.Store.
 func (s *Store) Change(
 	ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error,
@@ -209,18 +133,6 @@ func (s *Store) writeChange(
 		return err
 	}
 	return holdOffline(tx, before.ID, ch.OfflineHorizon)
-}
-
-// Lock implements licensing.Store.
-func (s *Store) Lock(ctx context.Context, licenseIDs []string) error {
-	known := slices.DeleteFunc(slices.Clone(licenseIDs), func(id string) bool { return !uid.Is(id) })
-	if len(known) == 0 {
-		return nil
-	}
-	return translate(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		var locked []string
-		return s.db.Lock(tx).Table("licenses").Where("id IN ?", known).Order("id").Pluck("id", &locked).Error
-	}))
 }
 
 // Peek implements licensing.Catalog.

@@ -101,12 +101,12 @@ func (s *Store) CreateUser(ctx context.Context, u user.User, events []proto.Mess
 		case product.AuthorizationMethod != catalog.ByUser:
 			return user.ErrByKey
 		}
+		if _, err := addCustomers(tx, []string{u.CustomerID}, u.CreatedAt); err != nil {
+			return err
+		}
 		row := newUserRow(&u)
 		row.ProductID = product.ID
 		if err := tx.Table("users").Create(&row).Error; err != nil {
-			return err
-		}
-		if err := addCustomers(tx, []string{u.CustomerID}, u.CreatedAt); err != nil {
 			return err
 		}
 		return s.publish(ctx, tx, u.ID, events)
