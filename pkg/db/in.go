@@ -9,7 +9,12 @@ import (
 
 // In is the condition that a column has one of some values. Its text is the same however many these are: PostgreSQL
 // would prepare, and keep, a statement for each length of "IN (?, ?, ...)".
-func In(column string, values []string) clause.Expression { return in{column, values} }
+func In(column string, values []string) clause.Expression {
+	if values == nil {
+		values = []string{} // an array of PostgreSQL, where nil is none
+	}
+	return in{column, values}
+}
 
 type in struct {
 	column string

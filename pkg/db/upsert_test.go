@@ -57,7 +57,7 @@ func TestUpsertAndIn(t *testing.T) {
 		write(rows)
 		rows[1].Name, rows[1].Comment, rows[1].Flag = "changed", nil, true
 		write(rows[1:])
-		for _, ids := range [][]string{{idA, idB}, {idB}, {}} {
+		for _, ids := range [][]string{{idA, idB}, {idB}, {}, nil} {
 			var found []kept
 			err := d.Read(t.Context()).Table("kept").Where(db.In("id", ids)).Order("id").Find(&found).Error
 			if err != nil || len(found) != len(ids) {

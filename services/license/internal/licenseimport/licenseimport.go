@@ -94,12 +94,15 @@ type Skipped struct {
 // errStays ends a row that is about a license which is not to be changed.
 var errStays = errors.New("the license stays as it is")
 
-// Run imports rows in one transaction. Each stands alone: of one that is refused, nothing is written. Errors: outages
-// only.
+// Run imports rows in one transaction, in the order of their keys. Each stands alone: of one that is refused, nothing
+// is written. Errors: outages only.
 func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Options) ([]Result, error) {
 	results := make([]Result, len(rows))
 	err := s.Store.Import(ctx, !o.DryRun, func(ctx context.Context) error {
-		for i := range rows {
+		if err := s.hold(ctx, rows); err != nil {
+			return err
+		}
+		for _, i := range byKey(rows) {
 			err := s.Store.Together(ctx, func(ctx context.Context) (err error) {
 				results[i], err = s.row(ctx, by, &rows[i], o.Update)
 				return err

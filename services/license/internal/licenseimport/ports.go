@@ -13,8 +13,21 @@ type Store interface {
 	// Together runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run more
 	// than once.
 	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// Hold keeps everybody else from changing or making what rows name until the transaction ends, in the order in
+	// which the whole service locks: the rows then wait for nobody, whatever their order. It makes nothing.
+	Hold(ctx context.Context, n Names) error
 	// LicenseOfFormerKey is the license that had a key before a rotation, also one that works no more; empty for none.
 	LicenseOfFormerKey(ctx context.Context, key string) (licenseID string, err error)
 	// Product reads a product by its code; catalog.ErrProductNotFound.
 	Product(ctx context.Context, code string) (catalog.Product, error)
+}
+
+// Names are what the rows of an import name.
+type Names struct {
+	// LicenseIDs are those of the licenses that are here.
+	LicenseIDs, GroupIDs []string
+	// Products are the codes or names of those that new licenses are for.
+	Products, CustomerIDs []string
+	// Emails are those of users, folded.
+	Emails []string
 }

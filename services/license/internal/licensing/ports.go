@@ -61,7 +61,7 @@ type Store interface {
 	// what differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
 	// Lock holds licenses until the end of the transaction in ctx. Anyone who changes several in one transaction locks
-	// them first: groups and users are locked after licenses, and nobody waits in a circle.
+	// them first, so that nobody waits in a circle; package store says in which order the service locks.
 	Lock(ctx context.Context, licenseIDs []string) error
 	// TakeSeat is the short way for a device never seen before, activated now, on a license of plain terms: one guarded
 	// statement, or transaction, shared with those that come at the same time. It returns nil when the guard refused,

@@ -56,6 +56,9 @@ func (s *Store) EraseCustomer(
 	events func(*customer.Customer, erasure.Rule, []customer.Erased) map[string][]proto.Message,
 ) (c customer.Customer, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := s.lockErased(tx, customerID); err != nil {
+			return err
+		}
 		if c, err = s.lockCustomer(tx, customerID, nil); err != nil {
 			return err
 		}
@@ -69,7 +72,7 @@ func (s *Store) EraseCustomer(
 		if err := eraseSlaves(tx, customerID); err != nil {
 			return err
 		}
-		licenses, err := s.eraseLicenses(tx, customerID, rule)
+		licenses, err := eraseLicenses(tx, customerID, rule)
 		if err != nil {
 			return err
 		}
@@ -107,22 +110,32 @@ func eraseRow(tx *gorm.DB, c *customer.Customer, r erasure.Rule) error {
 	}}, "id")
 }
 
+// lockErased locks what belongs to a customer: the slaves of its licenses, the licenses, users, and devices, which Seen
+// writes to without the lock of their license.
+func (s *Store) lockErased(tx *gorm.DB, customerID string) error {
+	const own = "license_id IN (SELECT id FROM licenses WHERE customer_id = ?)"
+	for _, lock := range []struct{ table, condition string }{
+		{"delegated_slaves", "master_id IN (SELECT id FROM delegated_masters WHERE " + own + ")"},
+		{"licenses", "customer_id = ?"},
+		{"users", "customer_id = ?"},
+		{"devices", own},
+	} {
+		if err := s.lockRows(tx, lock.table, "id", lock.condition, customerID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // eraseSlaves deletes what partners noted of those whom delegated keys for the licenses of a customer were made for.
-// Slaves are locked before licenses, as by activations.
 func eraseSlaves(tx *gorm.DB, customerID string) error {
 	return tx.Exec(`UPDATE delegated_slaves SET comment = '' WHERE comment <> '' AND master_id IN (
 		SELECT id FROM delegated_masters WHERE license_id IN (SELECT id FROM licenses WHERE customer_id = ?))`,
 		customerID).Error
 }
 
-// eraseLicenses locks the licenses that a customer has, one after another, cleans them, and returns them and those that
-// it had.
-func (s *Store) eraseLicenses(tx *gorm.DB, customerID string, r erasure.Rule) ([]customer.Erased, error) {
-	var ids []string
-	if err := s.db.Lock(tx).Table("licenses").Where("customer_id = ?", customerID).Order("id").
-		Pluck("id", &ids).Error; err != nil {
-		return nil, err
-	}
+// eraseLicenses cleans the licenses that a customer has, and returns them and those that it had.
+func eraseLicenses(tx *gorm.DB, customerID string, r erasure.Rule) ([]customer.Erased, error) {
 	const own = `UPDATE licenses SET customer_id = @new, metadata = '{}', suspension_reason = '',
 		deactivation_reason = '',
 		version = version + 1, updated_at = @now WHERE customer_id = @old`

@@ -324,8 +324,7 @@ func (s *Store) lockProducts(tx *gorm.DB, codes []string) error {
 	if len(codes) == 0 {
 		return nil
 	}
-	var locked []string
-	return s.db.Lock(tx).Table("products").Where(db.In("code", codes)).Order("code").Pluck("code", &locked).Error
+	return s.lockRows(tx, "products", "code", db.In("code", codes))
 }
 
 // missing is notFound where there is no such row.

@@ -100,7 +100,6 @@ func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) 
 		bySecond[second] = append(bySecond[second], id)
 	}
 	for second, ids := range bySecond {
-		// One order for all writers: two replicas never wait for each other in a circle.
 		slices.Sort(ids)
 		for chunk := range slices.Chunk(ids, 500) {
 			if err := s.writeTimes(ctx, second, chunk); err != nil {
@@ -119,6 +118,12 @@ func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) 
 
 func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error {
 	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		// An UPDATE locks in any order: two replicas would wait for each other in a circle.
+		var locked []string
+		err := s.db.Lock(tx).Table("devices").Where("id IN ?", ids).Order("id").Pluck("id", &locked).Error
+		if err != nil {
+			return err
+		}
 		return tx.Table("devices").Where("id IN ? AND (last_seen_at IS NULL OR last_seen_at < ?)", ids, at).
 			Updates(map[string]any{"last_seen_at": at}).Error
 	})

@@ -1,5 +1,28 @@
 // Package store keeps licenses and devices in PostgreSQL or SQLite. It is the only place of this service that knows
 // gorm.
+//
+// # The order of locks
+//
+// On PostgreSQL, transactions that lock rows in different orders wait for each other in a circle, until the server ends
+// one of them a second later; meanwhile all who want these rows wait. So every transaction locks in this order:
+//
+//  1. the row of the master key that it writes with, and the row of a trial
+//  2. the organisation of delegated keys, then its slaves
+//  3. licenses
+//  4. users
+//  5. license groups
+//  6. products
+//  7. customers
+//  8. what it makes under a name or key that others may choose as well: new users, then new licenses
+//  9. what belongs to a license or user that it holds: devices, leases, counters, keys
+//
+// Of one kind, it locks rows in the order of their ids (products by codes, customers by customer ids, new licenses by
+// keys), and never in that of a request. To insert a row is to lock it: whoever inserts the same waits. Whoever cannot
+// know all rows beforehand, such as an import, locks first what may be needed (Store.Hold), or skips rows that others
+// hold, as batches and jobs do. SQLite has one writer, who holds everything.
+//
+// Where PostgreSQL ends a transaction all the same, db.Tx carries it out again; a unit of several steps (db.InUnit)
+// leaves nothing behind and is answered 503.
 package store
 
 import (
@@ -178,7 +201,8 @@ func loadDevices(tx *gorm.DB, licenseID string, hardwareIDs []string) (map[strin
 		return known, nil
 	}
 	var rows []deviceRow
-	err := tx.Table("devices").Where("license_id = ? AND hardware_id IN ?", licenseID, hardwareIDs).Find(&rows).Error
+	err := tx.Table("devices").Where("license_id = ? AND hardware_id IN ?", licenseID, hardwareIDs).Order("id").
+		Find(&rows).Error
 	for _, row := range rows {
 		known[row.HardwareID] = row.device()
 	}

@@ -261,6 +261,6 @@ func (r *lockedReads) User(id string) (*licensing.User, error) {
 // DevicesOf implements licensing.LockedReads.
 func (r *lockedReads) DevicesOf(userID string) ([]*licensing.Device, error) {
 	var rows []deviceRow
-	err := r.devices().Where("user_id = ? AND is_active", userID).Find(&rows).Error
+	err := r.devices().Where("user_id = ? AND is_active", userID).Order("id").Find(&rows).Error
 	return r.note(rows), err
 }
