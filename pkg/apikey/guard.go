@@ -29,8 +29,8 @@ const (
 type Options struct {
 	Clock   clock.Clock
 	Limiter ratelimit.Limiter
-	// Link tells whether the events of Events arrive. Nil counts as yes.
-	Link interface{ Alive() bool }
+	// Link tells whether the events of Events arrive. Nil counts as alive and prompt.
+	Link cache.Link
 	// Attempts, when not nil, bounds the refused keys that one client address may try.
 	Attempts *guard.Attempts
 }

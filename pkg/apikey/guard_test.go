@@ -50,6 +50,8 @@ type link struct{ alive bool }
 
 func (l *link) Alive() bool { return l.alive }
 
+func (l *link) Prompt() bool { return l.alive }
+
 // rig is a guarded route that answers with status, or panics when it is 0.
 type rig struct {
 	*testing.T

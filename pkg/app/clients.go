@@ -51,7 +51,7 @@ func NewAdminKeyAttempts(c *Core) *guard.Attempts {
 // for it.
 func NewGuard(c *Core, s Clients, keys apikey.Source) *apikey.Guard {
 	guard := apikey.NewGuard(keys, apikey.Options{
-		Clock: c.Clock, Limiter: NewClientLimiter(c, s), Link: c.Link, Attempts: NewClientAttempts(c),
+		Clock: c.Clock, Limiter: NewClientLimiter(c, s), Link: c.Link.From("auth"), Attempts: NewClientAttempts(c),
 	})
 	c.ObserveCaches(map[string]func() (hits, misses uint64){"api_keys": guard.Counts})
 	return guard

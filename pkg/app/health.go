@@ -103,6 +103,8 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 		r.Dependencies["broker"] = "degraded: no connection; events wait"
 	case state.Blocked:
 		r.Dependencies["broker"] = "degraded: it takes no messages at the moment; events wait"
+	case state.Refused != "":
+		r.Dependencies["broker"] = "degraded: it refuses messages (" + state.Refused + "); events wait"
 	}
 	return r
 }

@@ -22,7 +22,7 @@ const pruneEvery = time.Hour
 // or one of them fails.
 func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs = append(jobs, c.WhileWritable(c.relay), c.Every(pruneEvery, "prune", c.prune))
+	jobs = append(jobs, c.WhileWritable(c.relay), c.vouch, c.Every(pruneEvery, "prune", c.prune))
 	if len(c.limiters) > 0 {
 		jobs = append(jobs, c.Every(ratelimit.PruneEvery, "prune rate limits", c.pruneLimits))
 	}
@@ -103,6 +103,9 @@ func (c *Core) Watch(types []string, caches ...Cache) Job {
 }
 
 func (c *Core) relay(ctx context.Context) error { return c.Outbox.Relay(ctx, c.Bus, c.Log) }
+
+// vouch goes on in maintenance mode: what the relay of a replica that still takes changes does not send must be known.
+func (c *Core) vouch(ctx context.Context) error { return c.Bus.Vouch(ctx, c.Name, c.Outbox.Taken()) }
 
 func (c *Core) prune(ctx context.Context) error {
 	_, err := c.Outbox.Prune(ctx, c.Clock.Now().Add(-c.base.EventLog()))

@@ -29,6 +29,10 @@ type Bus interface {
 	// Watch shows events to w until ctx ends (nil) or the bus is closed (ErrClosed). Nothing is kept for a watch that
 	// is away: see Watch.OnGap.
 	Watch(ctx context.Context, w Watch) error
+	// Vouch says to the watches of all services, every second and until ctx ends (nil) or the bus is closed
+	// (ErrClosed), that the bus takes what service publishes, as long as taken says so: see Source. It is the service's
+	// own business.
+	Vouch(ctx context.Context, service string, taken func(context.Context) bool) error
 	// DeadLetters is the store of what the named queue gave up.
 	DeadLetters(queue string) DeadLetters
 	State() State
@@ -136,6 +140,8 @@ type State struct {
 	Connected bool
 	// Blocked says that the broker takes no messages for the moment: an alarm on its memory or disk.
 	Blocked bool
+	// Refused is what the broker said when it last refused a message, of late: an exchange or a permission is missing.
+	Refused string
 	// Detail is a sentence for people, empty when all is well. It holds no password.
 	Detail string
 }

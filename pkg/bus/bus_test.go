@@ -3,6 +3,7 @@ package bus_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,40 @@ func TestALinkGoesStaleByItself(t *testing.T) {
 		check("after another tick", true)
 		l.Lose()
 		check("after it was lost", false)
+	})
+}
+
+func TestASourceIsPromptWhileItSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bus.NewLink()
+		auth, license := l.From("auth"), l.From("license")
+		time.Sleep(time.Hour)
+		check := func(what string, want bool) {
+			t.Helper()
+			if auth.Prompt() != want || license.Prompt() {
+				t.Errorf("%s: auth is prompt: %v, license: %v", what, auth.Prompt(), license.Prompt())
+			}
+		}
+		l.Tick()
+		check("before the first sign", false)
+		l.Sign("auth")
+		l.Sign("a stranger")
+		check("after a sign", true)
+		time.Sleep(bus.Silence / 2)
+		l.Tick()
+		time.Sleep(bus.Silence/2 - time.Nanosecond)
+		check("just before the end of the silence", true)
+		time.Sleep(time.Nanosecond)
+		check("after the silence", false)
+		if !auth.Alive() {
+			t.Error("the link of a silent source is lost")
+		}
+		l.Sign("auth")
+		l.Lose()
+		check("after the link was lost", false)
+		if got := l.Sources(); !slices.Equal(got, []string{"auth", "license"}) {
+			t.Errorf("the sources are %v", got)
+		}
 	})
 }
 

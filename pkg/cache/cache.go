@@ -45,10 +45,20 @@ type Options struct {
 	TTL time.Duration
 	// Stale, when longer than TTL, is how long a value is served while the source is unavailable.
 	Stale time.Duration
-	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive.
+	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive, and TTL while it is not
+	// prompt.
 	Unlinked time.Duration
-	// Link tells whether invalidations arrive. Nil counts as alive.
-	Link interface{ Alive() bool }
+	// Link tells whether invalidations arrive. Nil counts as alive and prompt.
+	Link Link
+}
+
+// Link is the way that invalidations take.
+type Link interface {
+	// Alive tells whether those that the bus has taken arrive.
+	Alive() bool
+	// Prompt tells whether, beyond that, the bus takes those of the source at this moment. It says no also while the
+	// source is away, and so changes nothing: then a value is asked for again, and serves until Options.Stale.
+	Prompt() bool
 }
 
 // Loader reads a value from the source.
@@ -327,10 +337,12 @@ func (c *Cache[K, V]) finish(k K, l *loading[V], started int64) {
 	close(l.done)
 }
 
-func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool { return younger(e, now, c.bound(c.opts.TTL)) }
+func (c *Cache[K, V]) fresh(e *entry[V], now int64) bool {
+	return younger(e, now, c.bound(c.opts.TTL, Link.Prompt))
+}
 
 func (c *Cache[K, V]) servable(e *entry[V], now int64) bool {
-	return younger(e, now, c.bound(max(c.opts.TTL, c.opts.Stale)))
+	return younger(e, now, c.bound(max(c.opts.TTL, c.opts.Stale), Link.Alive))
 }
 
 // younger tells whether a value is younger than bound. One from the future is of unknown age: the clock was set back.
@@ -339,9 +351,9 @@ func younger[V any](e *entry[V], now, bound int64) bool {
 	return age >= 0 && age < bound
 }
 
-// bound is the age limit d in microseconds, cut short while the link is down.
-func (c *Cache[K, V]) bound(d time.Duration) int64 {
-	if c.opts.Unlinked > 0 && c.opts.Unlinked < d && c.opts.Link != nil && !c.opts.Link.Alive() {
+// bound is the age limit d in microseconds, cut short while the link is not as it must be for it.
+func (c *Cache[K, V]) bound(d time.Duration, must func(Link) bool) int64 {
+	if c.opts.Unlinked > 0 && c.opts.Unlinked < d && c.opts.Link != nil && !must(c.opts.Link) {
 		d = c.opts.Unlinked
 	}
 	return d.Microseconds()

@@ -27,9 +27,11 @@ func (s *source) load(context.Context) (int, error) {
 	return int(n), s.err
 }
 
-type link struct{ alive bool }
+type link struct{ alive, late bool }
 
 func (l *link) Alive() bool { return l.alive }
+
+func (l *link) Prompt() bool { return l.alive && !l.late }
 
 func TestAges(t *testing.T) {
 	gone := errors.New("gone")
@@ -37,6 +39,7 @@ func TestAges(t *testing.T) {
 		name   string
 		age    time.Duration
 		linked bool
+		late   bool
 		fails  error
 		want   int
 		cached bool
@@ -57,6 +60,12 @@ func TestAges(t *testing.T) {
 		{name: "no link, young", age: 4 * time.Second, want: 1, cached: true},
 		{name: "no link, old", age: 5 * time.Second, want: 2},
 		{name: "no link, source away", age: 5 * time.Second, fails: apierr.ErrUnavailable, err: apierr.ErrUnavailable},
+		{name: "late, young", age: 4 * time.Second, linked: true, late: true, want: 1, cached: true},
+		{name: "late, old", age: 5 * time.Second, linked: true, late: true, want: 2},
+		{name: "late, as the source is away", age: 14 * time.Minute, linked: true, late: true,
+			fails: apierr.ErrUnavailable, want: 1, cached: true},
+		{name: "late, source away for too long", age: 15 * time.Minute, linked: true, late: true,
+			fails: apierr.ErrUnavailable, err: apierr.ErrUnavailable},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +81,7 @@ func TestAges(t *testing.T) {
 				t.Fatalf("first fetch: cached %v, error %v", cached, err)
 			}
 			now.Advance(tt.age)
-			l.alive, s.err = tt.linked, tt.fails
+			l.alive, l.late, s.err = tt.linked, tt.late, tt.fails
 			v, cached, err := c.Fetch(t.Context(), "k", s.load)
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
@@ -211,7 +220,9 @@ func TestCallersShareOneLoad(t *testing.T) {
 // meanwhile is a link that is asked while a caller decides whether what it has found will do.
 type meanwhile struct{ happens func() }
 
-func (m *meanwhile) Alive() bool {
+func (m *meanwhile) Alive() bool { return true }
+
+func (m *meanwhile) Prompt() bool {
 	if happens := m.happens; happens != nil {
 		m.happens = nil
 		happens()

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
@@ -163,6 +164,27 @@ func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	var r row
 	err := o.db.Read(ctx).Raw(oldest).Scan(&r).Error
 	return r.OccurredAt, db.Error(err)
+}
+
+// Taken returns a check that the bus takes what is written here, by whatever process: that all that waited when it was
+// called before has gone. Each caller needs one of its own, to call it about once a second. While the database does not
+// answer nothing can be changed in it, and the last answer holds.
+func (o *Outbox) Taken() func(context.Context) bool {
+	const waiting = `SELECT (SELECT coalesce(min(seq), 0) FROM outbox_unsent) AS first,
+		(SELECT coalesce(max(seq), 0) FROM outbox_unsent) AS last`
+	var before int64
+	taken := false
+	return func(ctx context.Context) bool {
+		ctx, cancel := context.WithTimeout(ctx, bus.TickEvery)
+		defer cancel()
+		var now struct{ First, Last int64 }
+		if err := o.db.Read(ctx).Raw(waiting).Scan(&now).Error; err != nil {
+			return taken
+		}
+		taken = now.First == 0 || before != 0 && now.First > before
+		before = now.Last
+		return taken
+	}
 }
 
 // List returns the events about subject since a time, newest first and at most limit of them, and how many there are in

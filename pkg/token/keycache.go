@@ -34,9 +34,9 @@ type KeyCacheOptions struct {
 	Fresh time.Duration
 	// Stale is the age beyond which they do not serve any more; 0 is no bound.
 	Stale time.Duration
-	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor. Nil
-	// counts as yes.
-	Link interface{ Alive() bool }
+	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor; while they are
+	// merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.
+	Link cache.Link
 }
 
 // KeyCache holds the keys of S in memory in front of their source. It is safe for concurrent use.
@@ -75,8 +75,8 @@ func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S
 // ends.
 func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 	held := c.held.Load()
-	if held != nil && c.younger(held, c.opts.Stale, cache.UnlinkedFor) && (enough == nil || enough(held.keys)) {
-		if !c.younger(held, c.opts.Fresh, cache.UnlinkedFor/2) {
+	if held != nil && c.younger(held, c.opts.Stale, cache.UnlinkedFor, cache.Link.Alive) && (enough == nil || enough(held.keys)) {
+		if !c.younger(held, c.opts.Fresh, cache.UnlinkedFor/2, cache.Link.Prompt) {
 			c.join() // those who come later have the benefit
 		}
 		return held.keys, nil
@@ -109,10 +109,10 @@ func (c *KeyCache[S]) Drop() {
 	c.held.Store(nil)
 }
 
-// younger tells whether keys are younger than bound, and without the link than unlinked. Those from the future are
-// not: the clock was set back.
-func (c *KeyCache[S]) younger(h *heldKeys[S], bound, unlinked time.Duration) bool {
-	if c.opts.Link != nil && !c.opts.Link.Alive() && (bound == 0 || bound > unlinked) {
+// younger tells whether keys are younger than bound, and than unlinked where the link is not as it must be. Those from
+// the future are not: the clock was set back.
+func (c *KeyCache[S]) younger(h *heldKeys[S], bound, unlinked time.Duration, must func(cache.Link) bool) bool {
+	if c.opts.Link != nil && !must(c.opts.Link) && (bound == 0 || bound > unlinked) {
 		bound = unlinked
 	}
 	age := c.opts.Clock.Now().Sub(h.loaded)

@@ -61,9 +61,11 @@ func keyOf(kid string) ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 }
 
-type link struct{ down atomic.Bool }
+type link struct{ down, late atomic.Bool }
 
 func (l *link) Alive() bool { return !l.down.Load() }
+
+func (l *link) Prompt() bool { return l.Alive() && !l.late.Load() }
 
 // outcome is "ok", the reason of a refusal, or the kind of failure.
 func outcome(err error) string {
@@ -118,6 +120,18 @@ func TestRemoteKeys(t *testing.T) {
 			p.publish(nil, "d")
 			r.OnGap()
 		}, kid: "c", want: "key", fetches: 1},
+		{name: "the bus takes nothing of auth: young", after: 2 * time.Second,
+			change: func(p *publisher, l *link, _ *token.RemoteKeys) {
+				l.late.Store(true)
+				p.publish(down)
+			}, kid: "d", want: "ok"},
+		{name: "the bus takes nothing of auth, which is away: serves, and is fetched behind", after: time.Hour, kid: "d",
+			want: "ok", fetches: 1},
+		{name: "the bus takes auth's events again", change: func(p *publisher, l *link, r *token.RemoteKeys) {
+			l.late.Store(false)
+			p.publish(nil, "d")
+			r.OnGap()
+		}, kid: "d", want: "ok", fetches: 1},
 		{name: "without the bus, in the first five seconds", after: 5*time.Second - time.Microsecond,
 			change: func(p *publisher, l *link, _ *token.RemoteKeys) {
 				l.down.Store(true)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
@@ -21,7 +22,7 @@ type RemoteKeys struct {
 // NewRemoteKeys makes a key set that is fetched, as JSON (RFC 7517), when first needed. link tells whether auth's
 // events arrive.
 func NewRemoteKeys(
-	fetch func(ctx context.Context) ([]byte, error), c clock.Clock, link interface{ Alive() bool },
+	fetch func(ctx context.Context) ([]byte, error), c clock.Clock, link cache.Link,
 ) *RemoteKeys {
 	opts := KeyCacheOptions{Clock: c, Fresh: remoteFresh, Link: link}
 	return &RemoteKeys{NewKeyCache(opts, func(ctx context.Context) (map[string]ed25519.PublicKey, error) {

@@ -10,12 +10,13 @@ import (
 
 // open makes the stores and the caches before them.
 func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
-	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: s.Link})
+	link := s.Link.From(Name)
+	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: link})
 	s.ObserveCaches(s.lookup.Counts())
-	s.users = store.NewUsers(deps.DB, deps.Clock, s.Link)
-	s.signers = store.NewSigners(deps.DB, keys.Ring, deps.Clock, s.Link)
+	s.users = store.NewUsers(deps.DB, deps.Clock, link)
+	s.signers = store.NewSigners(deps.DB, keys.Ring, deps.Clock, link)
 	s.ring = keys.Ring
-	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, s.Link)
+	s.blocks = store.NewBlocks(deps.DB, keys.Ring, deps.Clock, link)
 	s.store = store.New(store.Deps{
 		DB: deps.DB, Outbox: s.Outbox, Keys: keys, Clock: deps.Clock, Committed: s.committed,
 		Telemetry: s.telemetry,

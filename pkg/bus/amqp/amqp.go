@@ -130,6 +130,7 @@ func (b *Bus) State() bus.State {
 	return bus.State{
 		Connected: publish.Connected && consume.Connected,
 		Blocked:   publish.Blocked,
+		Refused:   b.publisher.refusals.current(),
 		Detail:    strings.Join(details, "; "),
 	}
 }

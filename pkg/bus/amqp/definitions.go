@@ -143,13 +143,14 @@ func (u User) topicPermissions(vhost string) []TopicPermission {
 			invalidates = append(invalidates, regexp.QuoteMeta(eventType))
 		}
 	}
+	invalidates = append(invalidates, regexp.QuoteMeta(signKey(u.Name)))
 	if len(u.Watches) > 0 {
 		tick := regexp.QuoteMeta(tickKey(u.Name, "")) + nameless
 		invalidates = append(invalidates, tick)
 		for _, pattern := range u.Watches {
 			watches = append(watches, regexp.QuoteMeta(pattern))
 		}
-		watches = append(watches, tick)
+		watches = append(watches, tick, regexp.QuoteMeta(tickPrefix)+"[a-z]+")
 	}
 	return []TopicPermission{
 		{User: u.Name, VHost: vhost, Exchange: exchange, Write: oneOf(publishes), Read: oneOf(nil)},

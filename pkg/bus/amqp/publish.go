@@ -41,7 +41,8 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 }
 
 type publisher struct {
-	bus *Bus
+	bus      *Bus
+	refusals refusals
 	// slots holds one entry per channel that is not in use, nil where it must be opened first.
 	slots chan *confirmChannel
 }
@@ -83,7 +84,7 @@ func (p *publisher) send(ctx context.Context, msgs []message) error {
 	}
 	p.slots <- c.orNil()
 	if err != nil {
-		return fmt.Errorf("publish: %w", err)
+		return fmt.Errorf("publish: %w", p.refused(ctx, c.conn, err))
 	}
 	return nil
 }
@@ -168,7 +169,9 @@ type confirmChannel struct {
 	// confirm of the same message, and the library reads both in turn, so it never blocks on a full channel.
 	returns  chan amqp091.Return
 	returned []amqp091.Return
-	broken   bool
+	// closed says why the broker has closed the channel.
+	closed chan *amqp091.Error
+	broken bool
 }
 
 func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirmChannel, error) {
@@ -182,7 +185,10 @@ func openConfirmChannel(ctx context.Context, conn *amqp091.Connection) (*confirm
 	if err != nil {
 		return nil, err
 	}
-	return &confirmChannel{conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window))}, nil
+	return &confirmChannel{
+		conn: conn, ch: ch, returns: ch.NotifyReturn(make(chan amqp091.Return, 2*window)),
+		closed: ch.NotifyClose(make(chan *amqp091.Error, 1)),
+	}, nil
 }
 
 // send publishes msgs and waits for all confirms, so that the channel is clean for the next call, unless the link is
@@ -193,6 +199,7 @@ func (c *confirmChannel) send(ctx context.Context, msgs []message) error {
 	for part := range slices.Chunk(msgs, window/2) {
 		published, err := c.write(part)
 		if err != nil {
+			err = c.why(err)
 			c.discard()
 			return errors.Join(failed, err)
 		}
@@ -239,13 +246,22 @@ func (c *confirmChannel) await(ctx context.Context, confirm *amqp091.DeferredCon
 	case err != nil:
 		c.discard() // confirms of this call may still come; the next call must not see them
 		return fmt.Errorf("no confirm: %w", context.Cause(ctx))
-	case !taken && c.ch.IsClosed():
-		c.broken = true
-		return errRefused
 	case !taken:
-		return errRefused
+		return c.why(errRefused)
 	}
 	return nil
+}
+
+// why is what the broker said when it closed the channel, or err when it has not.
+func (c *confirmChannel) why(err error) error {
+	if !c.ch.IsClosed() {
+		return err
+	}
+	c.broken = true
+	if said := <-c.closed; said != nil { // a closed channel has something there, or nothing for good
+		return said
+	}
+	return err
 }
 
 func (c *confirmChannel) drainReturns() {

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"delivers again what a consumer left", deliversAgain},
 		{"lets a single consumer work", singleActive},
 		{"shows events to every watch", showsToWatches},
+		{"tells watches whose events are taken", vouches},
 		{"ends with its context", endsWithContext},
 		{"ends with Close", endsWithClose},
 		{"refuses strangers", refusesStrangers},

@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,32 @@ func showsToWatches(t *testing.T, open Open) {
 	}
 }
 
+func vouches(t *testing.T, open Open) {
+	b, seen := opened(t, open, all()), &Seen{Link: bus.NewLink()}
+	auth, license := seen.Link.From("auth"), seen.Link.From("license")
+	Watch(t, b, seen.Watch("license.*"))
+	var taken atomic.Bool
+	background(t, func(ctx context.Context) error {
+		return b.Vouch(ctx, "auth", func(context.Context) bool { return taken.Load() })
+	})
+	seen.AwaitAlive(t)
+	if auth.Prompt() {
+		t.Error("what is not taken counts as taken")
+	}
+	for _, want := range []bool{true, false} {
+		taken.Store(want)
+		testkit.Eventually(t, patience, func() error {
+			if auth.Prompt() != want {
+				return fmt.Errorf("the source is prompt: %v", !want)
+			}
+			return nil
+		})
+		if license.Prompt() || !auth.Alive() {
+			t.Error("signs of one source say something of others, or of the link")
+		}
+	}
+}
+
 // Seen is what a watch was shown.
 type Seen struct {
 	Link *bus.Link
@@ -112,13 +139,14 @@ func (s *Seen) AwaitAlive(t testing.TB) {
 func endsWithContext(t *testing.T, open Open) {
 	b, link := opened(t, open, all()), bus.NewLink()
 	ctx, cancel := context.WithCancel(t.Context())
-	ends := make(chan error, 2)
+	ends := make(chan error, 3)
 	go func() { ends <- b.Consume(ctx, all(), (&Sink{}).Handle) }()
 	seen := &Seen{Link: link}
 	go func() { ends <- b.Watch(ctx, seen.Watch("#")) }()
+	go func() { ends <- b.Vouch(ctx, "test", func(context.Context) bool { return true }) }()
 	seen.AwaitAlive(t)
 	cancel()
-	for range 2 {
+	for range 3 {
 		if err := <-ends; err != nil {
 			t.Errorf("ended with %v, want nil", err)
 		}
@@ -133,14 +161,15 @@ func endsWithClose(t *testing.T, open Open) {
 	if s := b.State(); !s.Connected || s.Blocked || s.Detail != "" {
 		t.Errorf("the state is %+v", s)
 	}
-	ends := make(chan error, 2)
+	ends := make(chan error, 3)
 	go func() { ends <- b.Consume(t.Context(), all(), (&Sink{}).Handle) }()
 	go func() { ends <- b.Watch(t.Context(), seen.Watch("#")) }()
+	go func() { ends <- b.Vouch(t.Context(), "test", func(context.Context) bool { return true }) }()
 	seen.AwaitAlive(t)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for range 3 {
 		if err := <-ends; !errors.Is(err, bus.ErrClosed) {
 			t.Errorf("ended with %v, want ErrClosed", err)
 		}

@@ -175,6 +175,34 @@ func (w *watch) run() {
 	}
 }
 
+// Vouch implements bus.Bus.
+func (b *Bus) Vouch(caller context.Context, service string, taken func(context.Context) bool) error {
+	ctx, cancel := b.until(caller)
+	defer cancel()
+	ticker := time.NewTicker(bus.TickEvery)
+	defer ticker.Stop()
+	for {
+		if taken(ctx) {
+			b.sign(service)
+		}
+		select {
+		case <-caller.Done():
+			return nil
+		case <-ctx.Done():
+			return bus.ErrClosed
+		case <-ticker.C:
+		}
+	}
+}
+
+func (b *Bus) sign(service string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, w := range b.watches {
+		w.Link.Sign(service)
+	}
+}
+
 func (b *Bus) forget(own *watch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -154,12 +154,20 @@ func (takesAll) Watch(ctx context.Context, w bus.Watch) error {
 	defer tick.Stop()
 	for {
 		w.Link.Tick()
+		for _, service := range w.Link.Sources() {
+			w.Link.Sign(service)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
+}
+
+func (takesAll) Vouch(ctx context.Context, _ string, _ func(context.Context) bool) error {
+	<-ctx.Done()
+	return nil
 }
 
 func (takesAll) DeadLetters(string) bus.DeadLetters { return nil }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/latchkey-dev/latchkey/pkg/cache"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/token"
@@ -28,7 +29,7 @@ type SigningKeys struct {
 
 // NewSigningKeys keeps the keys in a store. link tells whether the events of other processes arrive at OnEvent; nil
 // counts as yes.
-func NewSigningKeys(s SigningStore, c clock.Clock, link interface{ Alive() bool }) *SigningKeys {
+func NewSigningKeys(s SigningStore, c clock.Clock, link cache.Link) *SigningKeys {
 	k := &SigningKeys{clock: c, store: s}
 	bounds := token.KeyCacheOptions{Clock: c, Fresh: keysFresh, Stale: keysStale, Link: link}
 	k.memory = token.NewKeyCache(bounds, func(ctx context.Context) ([]SigningKey, error) {

@@ -26,7 +26,7 @@ type Families struct {
 
 // newFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
 // what is known is used for cache.PeerAwayFor.
-func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link interface{ Alive() bool }) *Families {
+func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link cache.Link) *Families {
 	return &Families{
 		auth: auth,
 		revoked: cache.New[string, bool](cache.Options{

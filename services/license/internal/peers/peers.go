@@ -27,8 +27,8 @@ func NewAuth(c *app.Core) Auth {
 	return Auth{
 		APIKeys:     apikey.Remote(auth),
 		Signer:      Signer{auth},
-		Families:    newFamilies(auth, c.Clock, c.Link),
-		SigningKeys: token.NewRemoteKeys(keySet(auth), c.Clock, c.Link),
+		Families:    newFamilies(auth, c.Clock, c.Link.From("auth")),
+		SigningKeys: token.NewRemoteKeys(keySet(auth), c.Clock, c.Link.From("auth")),
 	}
 }
 

@@ -142,7 +142,7 @@ type Blocks struct {
 }
 
 // NewBlocks returns blocks that are read when somebody asks. link tells whether changes of them arrive.
-func NewBlocks(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Blocks {
+func NewBlocks(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Blocks {
 	options := cache.Options{Capacity: 1, TTL: validFor, Stale: blocksStale, Unlinked: cache.UnlinkedFor, Link: link}
 	return &Blocks{db: d, ring: ring, all: cache.New[struct{}, *blockSet](options, c)}
 }

@@ -33,7 +33,7 @@ type CacheOptions struct {
 	// Bytes bounds the memory of what is kept.
 	Bytes int64
 	// Link tells whether changes of state arrive.
-	Link interface{ Alive() bool }
+	Link cache.Link
 }
 
 // Lookup implements licensing.Lookup: warm answers take no SQL and no network.

@@ -53,7 +53,7 @@ func TestAtItsBoundALookupAnswersFromTheDatabase(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := occupy(t, r, many)
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(16 << 20))
-		lookup := store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: bound, Link: r.link})
+		lookup := store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: bound, Link: r.link.From("license")})
 		r.rules(lookup)
 		cached := 0
 		for range 2 {
@@ -82,7 +82,7 @@ func TestTheBytesOfALookupAreThoseOfTheHeap(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := occupy(t, r, many)
 		lookup := store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon),
-			store.CacheOptions{Bytes: 1 << 30, Link: r.link})
+			store.CacheOptions{Bytes: 1 << 30, Link: r.link.From("license")})
 		before := heap()
 		for _, key := range made {
 			l, _, _, err := lookup.LicenseByKey(t.Context(), licensing.NormalizeKey(key))

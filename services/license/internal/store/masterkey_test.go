@@ -36,7 +36,7 @@ func (u under) store() *store.Store {
 
 func (u under) find(key string) error {
 	lookup := store.NewLookup(u.d, keys(u.t, u.d, u.keys...), clock.NewFake(noon),
-		store.CacheOptions{Bytes: 64 << 20, Link: bus.NewLink()})
+		store.CacheOptions{Bytes: 64 << 20, Link: bus.NewLink().From("license")})
 	_, _, _, err := lookup.LicenseByKey(u.t.Context(), licensing.NormalizeKey(key))
 	return err
 }

@@ -42,7 +42,7 @@ type signerSet struct {
 }
 
 // NewSigners returns keys that are read when somebody asks. link tells whether changes of them arrive.
-func NewSigners(d *db.DB, ring *keyring.Ring, c clock.Clock, link interface{ Alive() bool }) *Signers {
+func NewSigners(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Signers {
 	options := cache.Options{Capacity: 1, TTL: validFor, Stale: signersStale, Unlinked: cache.UnlinkedFor, Link: link}
 	return &Signers{db: d, ring: ring, clock: c, all: cache.New[struct{}, *signerSet](options, c)}
 }

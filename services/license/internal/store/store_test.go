@@ -86,10 +86,12 @@ func replicas(t *testing.T, d *db.DB, n int) []*replica {
 	}
 	for i := range all {
 		r := &replica{outbox: outbox.New(d, licensing.Source), link: bus.NewLink(), clock: clock.NewFake(noon)}
+		source := r.link.From("license")
 		r.link.Tick()
-		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: r.link})
+		r.link.Sign("license")
+		r.lookup = store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: 64 << 20, Link: source})
 		r.store = store.New(store.Deps{DB: d, Outbox: r.outbox, Keys: keys(t, d, 1), Clock: r.clock, Committed: tell})
-		r.blocks = store.NewBlocks(d, keys(t, d, 1).Ring, r.clock, r.link)
+		r.blocks = store.NewBlocks(d, keys(t, d, 1).Ring, r.clock, source)
 		r.rules(r.lookup)
 		all[i] = r
 	}

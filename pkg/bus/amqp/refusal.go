@@ -1,0 +1,69 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	// refusedFor is how long a refusal is shown: longer than a relay waits before it tries again.
+	refusedFor = 15 * time.Second
+	// remakeEvery bounds how often what is missing is declared again.
+	remakeEvery = time.Second
+)
+
+// refusals is what the broker said when it refused a message. Others may go on beside it, so a success says nothing.
+type refusals struct {
+	mu     sync.Mutex
+	reason string
+	at     time.Time
+	remade time.Time
+}
+
+// current is the refusal of late, empty when there was none.
+func (r *refusals) current() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now().Sub(r.at) > refusedFor {
+		return ""
+	}
+	return r.reason
+}
+
+// note keeps a refusal. It tells whether what is missing is to be declared again.
+func (r *refusals) note(e *amqp091.Error) (remake bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// What follows names the virtual host and the user, which is nothing for a public page.
+	r.reason, _, _ = strings.Cut(e.Reason, " in vhost")
+	r.at = now()
+	if e.Code != amqp091.NotFound || now().Sub(r.remade) < remakeEvery {
+		return false
+	}
+	r.remade = now()
+	return true
+}
+
+// refused makes the most of a failure: where the broker closed the channel because an exchange or a permission is
+// missing, that is remembered, and an exchange declared again.
+func (p *publisher) refused(ctx context.Context, conn *amqp091.Connection, err error) error {
+	var e *amqp091.Error
+	if !errors.As(err, &e) || !e.Server || e.Code != amqp091.NotFound && e.Code != amqp091.AccessRefused {
+		return err
+	}
+	if !p.refusals.note(e) {
+		return err
+	}
+	if failed := ask(ctx, conn, func() error { return p.bus.ensure(conn, p.bus.topology) }); failed != nil {
+		return fmt.Errorf("%w; %w", err, failed)
+	}
+	p.bus.log.WarnContext(ctx, "an exchange was missing; all exchanges, queues and bindings are there again",
+		"error", e)
+	return err
+}

@@ -1,0 +1,76 @@
+package amqp_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/bus/bustest"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
+)
+
+// deleteExchange deletes an exchange, as an operator would.
+func deleteExchange(t *testing.T, address, name string) {
+	t.Helper()
+	conn, err := amqp091.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.ExchangeDelete(name, false, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is refused is named, and what is missing comes back with its bindings.
+func TestAMissingExchangeIsNamedAndMadeAgain(t *testing.T) {
+	address := testkit.AMQP(t)
+	b, sink := dial(t, address, everything), &bustest.Sink{}
+	bustest.Consume(t, b, everything, sink.Handle)
+	events := bustest.Activations(t, 2)
+	bustest.Publish(t, b, events[0])()
+	sink.Await(t, events[:1])
+	deleteExchange(t, address, "latchkey.events")
+	if err := b.Publish(t.Context(), events[1:]); err == nil || !strings.Contains(err.Error(), "'latchkey.events'") {
+		t.Errorf("got %v", err)
+	}
+	if got := b.State().Refused; got != "NOT_FOUND - no exchange 'latchkey.events'" {
+		t.Errorf("the state shows %q", got)
+	}
+	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), events[1:]) })
+	sink.Await(t, events)
+}
+
+// An exchange that was deleted and made again has no bindings, and its watches hear nothing until they bind again.
+func TestAWatchBindsAgainToAnExchangeThatWasMadeAnew(t *testing.T) {
+	address := testkit.AMQP(t)
+	b, seen := dial(t, address, everything), &bustest.Seen{Link: bus.NewLink()}
+	bustest.Watch(t, b, seen.Watch("license.*"))
+	seen.AwaitAlive(t)
+	deleteExchange(t, address, "latchkey.invalidations")
+	dial(t, address, everything) // makes what is missing
+	gaps := seen.Gaps()
+	testkit.Eventually(t, patience, func() error {
+		if seen.Link.Alive() || seen.Gaps() == gaps {
+			return errors.New("the watch has not noticed")
+		}
+		return nil
+	})
+	seen.AwaitAlive(t)
+	events := bustest.Activations(t, 1)
+	bustest.Publish(t, b, events...)()
+	testkit.Eventually(t, patience, func() error {
+		if n := len(seen.Events()); n != 1 {
+			return fmt.Errorf("the watch was shown %d events", n)
+		}
+		return nil
+	})
+}
