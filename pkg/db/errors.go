@@ -23,16 +23,19 @@ var ErrNotFound = gorm.ErrRecordNotFound
 // pgReadOnly is the SQLSTATE of a server that takes no changes: a standby during a failover, or Config.ReadOnly.
 const pgReadOnly = "25006"
 
-// pgAway are the SQLSTATE codes, beside classes 08 (connection) and 53 (resources), that pass without anybody changing
-// a program.
+// pgAwayClasses are the classes of SQLSTATE that pass without anybody changing a program: connection, resources,
+// intervention of an operator (the server stops, has crashed, or is starting; its timeouts), errors of its disk.
+var pgAwayClasses = []string{"08", "53", "57", "58"}
+
+// pgAway are further codes of that kind.
 var pgAway = []string{
-	"57P01", "57P02", "57P03", // the server stops, has crashed, or is starting
-	"57014", "55P03", "25P03", "57P05", // a timeout of the server
+	"55P03", "25P03", // a timeout of the server
 	pgReadOnly,
+	"42501", "42P01", // the role has lost a right, or a table is missing: whoever looks after the server mends that
 }
 
-// Error makes an outage (server away, too many connections, deadline exceeded, disk full, a conflict that outlived its
-// retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it
+// Error makes an outage (server away, too many connections, deadline exceeded, disk full, a right or a table missing, a
+// conflict that outlived its retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it
 // is.
 func Error(err error) error {
 	var typed *apierr.Error
@@ -89,7 +92,7 @@ func connectionLost(err error) bool {
 
 func serverRefuses(err error) bool {
 	if code := pgCode(err); code != "" {
-		return code[:2] == "08" || code[:2] == "53" || slices.Contains(pgAway, code)
+		return slices.Contains(pgAwayClasses, code[:2]) || slices.Contains(pgAway, code)
 	}
 	switch sqliteCode(err) & 0xff {
 	case codes.SQLITE_FULL, codes.SQLITE_INTERRUPT, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY:
