@@ -22,7 +22,7 @@ type observedBus struct {
 	confirmed prometheus.Histogram
 
 	consumed *prometheus.CounterVec
-	lag      *prometheus.GaugeVec
+	lag      *lag
 	took     *prometheus.HistogramVec
 }
 
@@ -48,10 +48,7 @@ func observeBus(d Deps) bus.Bus {
 			Name: "latchkey_consumer_events_total",
 			Help: "Events of a queue that were taken in, recognized as taken in before, or given up.",
 		}, []string{"queue"}),
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "latchkey_consumer_lag_seconds",
-			Help: "Age of the oldest event of the last batch of a queue when it was taken in.",
-		}, []string{"queue"}),
+		lag: newLag(d.Clock),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "latchkey_consumer_batch_duration_seconds",
 			Help:    "Time to take in a batch of events of a queue.",
@@ -80,9 +77,11 @@ func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
 func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
 	return b.Bus.Consume(ctx, q, func(ctx context.Context, events []event.Event) error {
 		began := b.clock.Now()
+		b.lag.works(q.Name, events)
 		err := h(ctx, events)
 		var rejected bus.Rejected
 		if err != nil && !errors.As(err, &rejected) {
+			b.lag.failed(q.Name)
 			return err // they come again
 		}
 		b.consumedBatch(q.Name, events, began)
@@ -91,11 +90,7 @@ func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) e
 }
 
 func (b *observedBus) consumedBatch(queue string, events []event.Event, began time.Time) {
-	ended, oldest := b.clock.Now(), time.Duration(0)
-	for i := range events {
-		oldest = max(oldest, ended.Sub(events[i].Time))
-	}
 	b.consumed.WithLabelValues(queue).Add(float64(len(events)))
-	b.lag.WithLabelValues(queue).Set(oldest.Seconds())
-	b.took.WithLabelValues(queue).Observe(ended.Sub(began).Seconds())
+	b.lag.done(queue)
+	b.took.WithLabelValues(queue).Observe(b.clock.Now().Sub(began).Seconds())
 }

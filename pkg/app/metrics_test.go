@@ -106,6 +106,34 @@ func TestWhatTheOutboxAndTheBusDoIsShown(t *testing.T) {
 		`latchkey_consumer_lag_seconds{queue="test.queue",service="s"} 90`)
 }
 
+// A consumer that stands still falls behind; one that has nothing to do, or stands by, does not.
+func TestTheLagOfAConsumerThatStandsStillGrows(t *testing.T) {
+	now := clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	m := obs.NewMetrics("s")
+	events := []event.Event{{Time: now.Now()}, {Time: now.Now().Add(-time.Minute)}}
+	b := observeBus(Deps{Bus: &scripted{published: events}, Clock: now, Metrics: m})
+	take := func(err error, during time.Duration, want string) {
+		t.Helper()
+		_ = b.Consume(t.Context(), bus.Queue{Name: "q"}, func(context.Context, []event.Event) error {
+			now.Advance(during)
+			shows(t, m, `latchkey_consumer_lag_seconds{queue="q",service="s"} `+want)
+			return err
+		})
+	}
+	after := func(d time.Duration, want string) {
+		t.Helper()
+		now.Advance(d)
+		shows(t, m, `latchkey_consumer_lag_seconds{queue="q",service="s"} `+want)
+	}
+	take(errors.New("away"), time.Second, "61")
+	after(9*time.Second, "70")
+	take(errors.New("away"), 5*time.Minute, "370")
+	after(10*time.Second, "380")
+	take(nil, 0, "380")
+	after(30*time.Second, "380")
+	after(31*time.Second, "0")
+}
+
 func TestLookUpsOfCachesAreShown(t *testing.T) {
 	c := &Core{Deps: Deps{Metrics: obs.NewMetrics("s")}}
 	c.ObserveCaches(map[string]func() (hits, misses uint64){"keys": func() (uint64, uint64) { return 7, 3 }})
