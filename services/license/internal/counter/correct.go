@@ -44,8 +44,11 @@ func (l *Ledger) correct(by *licensing.Actor, wanted Correction, now time.Time) 
 	c := l.current(t, now)
 	before, exact := c.Used, wanted.result(c.Used)
 	c.Used = min(max(0, exact), licensing.MaxCount)
-	if wanted.Action == EntryReset {
+	switch wanted.Action {
+	case EntryReset:
 		c.restart(now)
+	case EntrySet:
+		c.Period++ // what was counted before it counts no more
 	}
 	l.put(c, t, now)
 	l.note(Entry{

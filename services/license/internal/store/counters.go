@@ -150,9 +150,17 @@ func (r *entryRow) entry() counter.Entry {
 	return r.Entry
 }
 
-// dropCounters deletes what was counted by counters that a license no longer has: one that is made again later begins
-// at 0.
-func dropCounters(tx *gorm.DB, before, after *licensing.License) error {
+// What is left of a counter that a license no longer has: the number of its period, by which operations know that what
+// they consumed is gone. Such a row has no schedule, and PeriodStart is when it was left.
+const (
+	leaveCounters = `UPDATE counters SET used = 0, period = period + 1, announced = 0, schedule = '', resets_at = NULL,
+		period_start = @now WHERE license_id = @license AND name IN @names`
+	forgetCounters = `DELETE FROM counters WHERE license_id = @license AND schedule = '' AND period_start < @old`
+)
+
+// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at
+// 0, in another period.
+func (s *Store) dropCounters(tx *gorm.DB, before, after *licensing.License) error {
 	var gone []string
 	for i := range before.Counters {
 		if name := before.Counters[i].Name; after.Counter(name) == nil {
@@ -163,12 +171,17 @@ func dropCounters(tx *gorm.DB, before, after *licensing.License) error {
 		return nil
 	}
 	slices.Sort(gone)
+	now := s.clock.Now()
+	values := map[string]any{
+		"license": after.ID, "names": gone, "now": now, "old": now.Add(-counter.OperationRetention),
+	}
 	for _, statement := range []string{
-		`DELETE FROM counters WHERE license_id = ? AND name IN ?`,
-		`DELETE FROM counter_devices WHERE license_id = ? AND counter IN ?`,
-		`DELETE FROM counter_history WHERE license_id = ? AND counter IN ?`,
+		leaveCounters,
+		forgetCounters,
+		`DELETE FROM counter_devices WHERE license_id = @license AND counter IN @names`,
+		`DELETE FROM counter_history WHERE license_id = @license AND counter IN @names`,
 	} {
-		if err := tx.Exec(statement, after.ID, gone).Error; err != nil {
+		if err := tx.Exec(statement, values).Error; err != nil {
 			return err
 		}
 	}

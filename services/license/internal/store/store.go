@@ -144,7 +144,7 @@ func (s *Store) writeChange(
 	if err := s.writeKeys(tx, &ch.License, ch.Keys); err != nil {
 		return err
 	}
-	if err := dropCounters(tx, before, &ch.License); err != nil {
+	if err := s.dropCounters(tx, before, &ch.License); err != nil {
 		return err
 	}
 	if ch.OfflineVoid {
