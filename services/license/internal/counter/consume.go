@@ -70,10 +70,12 @@ func (s *Counters) consume(
 	if err != nil {
 		return Consumption{}, err
 	}
-	selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: u.OperationID}
-	err = s.change(ctx, selected, func(l *Ledger) (err error) {
-		done, err = l.consume(caller, u, now)
-		return err
+	err = s.Seats.Rebound(ctx, licenseID, c, func(ctx context.Context) error {
+		selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: u.OperationID}
+		return s.change(ctx, selected, func(l *Ledger) (err error) {
+			done, err = l.consume(caller, u, now)
+			return err
+		})
 	})
 	if err != nil {
 		return Consumption{}, err
@@ -87,7 +89,7 @@ func (s *Counters) Validate(
 	ctx context.Context, key string, c licensing.Client, u Use,
 ) (licensing.Validation, []State, error) {
 	var done Consumption
-	v, err := s.Seats.ValidateAnd(ctx, key, c, func(r licensing.Request) (err error) {
+	v, err := s.Seats.ValidateAnd(ctx, key, c, func(ctx context.Context, r licensing.Request) (err error) {
 		c.HardwareID = r.HardwareID
 		done, err = s.consume(ctx, r.License.ID, &c, u, r.Now)
 		return err

@@ -48,10 +48,12 @@ func (s *Counters) undo(
 	if err != nil {
 		return Undo{}, err
 	}
-	selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: operationID}
-	err = s.change(ctx, selected, func(l *Ledger) (err error) {
-		undone, err = l.undo(caller, operationID, now)
-		return err
+	err = s.Seats.Rebound(ctx, licenseID, c, func(ctx context.Context) error {
+		selected := Selection{LicenseID: licenseID, HardwareID: c.HardwareID, OperationID: operationID}
+		return s.change(ctx, selected, func(l *Ledger) (err error) {
+			undone, err = l.undo(caller, operationID, now)
+			return err
+		})
 	})
 	return undone, err
 }

@@ -57,7 +57,10 @@ func (s *Leases) CheckOut(ctx context.Context, key string, r Request) (Grant, er
 	if errors.Is(err, errUnrecognized) {
 		r.recognized = true
 		if _, err = s.Seats.Recognized(ctx, licenseID, &r.Client); err == nil {
-			g, err = s.checkOut(ctx, licenseID, &r)
+			err = s.Seats.Rebound(ctx, licenseID, &r.Client, func(ctx context.Context) (err error) {
+				g, err = s.checkOut(ctx, licenseID, &r)
+				return err
+			})
 		}
 	}
 	if err != nil {

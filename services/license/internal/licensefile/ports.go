@@ -16,7 +16,7 @@ import (
 type Store interface {
 	// Change is that of licensing.Store.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*licensing.Change) error) error
-	// Peek is that of licensing.Catalog.
+	// Peek is that of licensing.Store.
 	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*licensing.Change, error)
 	// Key reveals the license key; licensing.ErrNotFound.
 	Key(ctx context.Context, licenseID string) (string, error)

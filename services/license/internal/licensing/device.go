@@ -127,6 +127,9 @@ type Client struct {
 	// Product is the code of the product that the application asks for, empty for any: a license of another is not
 	// found.
 	Product string
+	// takes is the hardware id that the device takes with a call that is allowed, because it was recognized by its
+	// components; empty for none. HardwareID is that of before then.
+	takes string
 	// BoundProduct is the code of the product to which the caller is bound, empty for any: to the caller, no others
 	// exist.
 	BoundProduct string

@@ -147,7 +147,7 @@ func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err err
 		q.LicenseID, err = q.Client.User.license()
 	}
 	if err == nil {
-		ch, err = s.Catalog.Peek(ctx, q.LicenseID, []string{q.Client.HardwareID})
+		ch, err = s.Seats.Store.Peek(ctx, q.LicenseID, []string{q.Client.HardwareID})
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"context"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -77,8 +78,8 @@ func neededCounters(r Request) (wanted, ceilings any) {
 }
 
 // Require is what Seats.ValidateAnd asks of a license that must grant entitlements.
-func Require(codes []string) func(Request) error {
-	return func(r Request) error {
+func Require(codes []string) func(context.Context, Request) error {
+	return func(_ context.Context, r Request) error {
 		r.Needs = &Needs{Entitlements: codes}
 		return Decide(r)
 	}

@@ -60,6 +60,11 @@ type Store interface {
 	// Change locks a license, loads it and those of its devices that are named, lets decide change them, and writes
 	// what differs. When decide fails nothing is written. ErrNotFound.
 	Change(ctx context.Context, licenseID string, hardwareIDs []string, decide func(*Change) error) error
+	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written.
+	// ErrNotFound.
+	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*Change, error)
+	// Together runs fn in one transaction: where it fails, nothing of its changes is written.
+	Together(ctx context.Context, fn func(ctx context.Context) error) error
 	// Lock holds licenses until the end of the transaction in ctx. Anyone who changes several in one transaction locks
 	// them first, so that nobody waits in a circle; package store says in which order the service locks.
 	Lock(ctx context.Context, licenseIDs []string) error
@@ -110,9 +115,6 @@ type Catalog interface {
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
 	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
 	ByKey(ctx context.Context, key string, now time.Time) (licenseID string, e *EnrollmentKey, err error)
-	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written.
-	// ErrNotFound.
-	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*Change, error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
 	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
 	// EnrollmentKeys reads a part of the enrollment keys of a license that were not deleted, newest first; ErrNotFound.

@@ -3,7 +3,6 @@ package licensing
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -32,9 +31,6 @@ func (m DeviceMatch) Recognizes(equal, compared int) bool {
 	}
 	return false
 }
-
-// errUnknownDevice ends a Change that was to recognize a device and did not.
-var errUnknownDevice = errors.New("no device has these components")
 
 // RealComponents are those that tell a device from others: without those of no value, and placeholders of firmware.
 func RealComponents(said map[string]string) map[string]string {
@@ -79,8 +75,8 @@ func ComponentProblems(p map[string]string, name string, c Component) {
 }
 
 // recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil
-// for none. The license must ask for it. Errors: the verdicts on the use of a device that is recognized again; nothing
-// is written then.
+// for none. The license must ask for it. One that is recognized again has the id of before: Rebound gives it that of the
+// client. Errors: the verdicts on its use.
 func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.Time) (
 	hardwareID string, d *ActiveDevice, err error,
 ) {
@@ -101,25 +97,60 @@ func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.T
 	if err != nil {
 		return "", nil, err
 	}
-	err = s.Store.Change(ctx, l.ID, []string{c.HardwareID}, func(ch *Change) error {
-		found, err := ch.device(c, now)
-		if err != nil || found == nil || !found.IsActive {
-			return errors.Join(err, errUnknownDevice)
-		}
-		hardwareID, d = found.HardwareID, found.active()
-		if err := ch.represent(c, found); err != nil {
-			return err
-		}
-		return Decide(caller.Asks(OperationUse, &ch.License, found, now))
-	})
-	if errors.Is(err, errUnknownDevice) {
-		return "", nil, nil
+	ch, err := s.Store.Peek(ctx, l.ID, []string{c.HardwareID})
+	if err != nil {
+		return "", nil, err
 	}
-	return hardwareID, d, err
+	found, err := ch.matching(c)
+	if err != nil || found == nil || !found.Device.IsActive {
+		return "", nil, err
+	}
+	c.takes = c.HardwareID
+	return found.Device.HardwareID, found.Device.active(), ch.usable(caller, found.Device, now)
 }
 
-// Recognized is Caller for a use case that recognizes no device under the lock: the client gets the hardware id that
-// its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized again.
+// usable is the verdict on the use of a device by a client that was recognized as it.
+func (ch *Change) usable(c Caller, d *Device, now time.Time) error {
+	if err := ch.represent(c.Client, d); err != nil {
+		return err
+	}
+	return Decide(c.Asks(OperationUse, &ch.License, d, now))
+}
+
+// Rebound runs fn for a client whose device, if it was recognized again, has taken the client's hardware id, which the
+// client has then, too. Where fn fails the device has not: a refusal writes nothing. Errors: those of fn, the verdicts
+// on the use of the device.
+func (s *Seats) Rebound(ctx context.Context, licenseID string, c *Client, fn func(ctx context.Context) error) error {
+	if c.takes == "" {
+		return fn(ctx)
+	}
+	c.HardwareID, c.takes = c.takes, ""
+	caller, err := s.Caller(ctx, licenseID, c)
+	if err != nil {
+		return err
+	}
+	err = s.Store.Together(ctx, func(ctx context.Context) error {
+		err := s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
+			now := s.Clock.Now()
+			d, err := ch.device(c, now)
+			if err != nil {
+				return err
+			}
+			return ch.usable(caller, d, now)
+		})
+		if err != nil {
+			return err
+		}
+		return fn(ctx)
+	})
+	if err != nil { // fn may have read what is not written now
+		s.Lookup.Forget(licenseID, c.HardwareID)
+	}
+	return err
+}
+
+// Recognized is Caller for a use case that recognizes no device under the lock, and that goes on within Rebound: the
+// client gets the hardware id that its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized again.
 func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Caller, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err == nil && l.rules().Match != MatchNone {
@@ -168,13 +199,22 @@ func (s *Seats) RecognizedForUse(ctx context.Context, licenseID string, c *Clien
 // device is the device of a client, nil for one that is new to the license. One that is recognized by its components
 // alone takes the hardware id of the client.
 func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
-	match := ch.License.rules().Match
-	if match == MatchNone || isPlaceholder(c.HardwareID) {
+	if ch.License.rules().Match == MatchNone || isPlaceholder(c.HardwareID) {
 		return ch.Devices[c.HardwareID], nil
 	}
 	if d, err := ch.called(c.HardwareID, now); err != nil || d != nil {
 		return d, err
 	}
+	best, err := ch.matching(c)
+	if err != nil || best == nil {
+		return nil, err
+	}
+	ch.rebind(best, c, now)
+	return best.Device, nil
+}
+
+// matching is the device that a client is by its components, nil for none.
+func (ch *Change) matching(c *Client) (*Match, error) {
 	if len(c.Components) < minCompared {
 		return nil, nil
 	}
@@ -182,12 +222,7 @@ func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	best := match.best(candidates)
-	if best == nil {
-		return nil, nil
-	}
-	ch.rebind(best, c, now)
-	return best.Device, nil
+	return ch.License.rules().Match.best(candidates), nil
 }
 
 // called is the device that has, or had, a hardware id; nil for none. One that lost its seat while it could run without

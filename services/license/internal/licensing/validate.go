@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"errors"
+	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -29,7 +30,7 @@ func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation,
 // ValidateAnd is Validate for a call that also wants something of a license that may be used: what then fails with is
 // the error.
 func (s *Seats) ValidateAnd(
-	ctx context.Context, key string, c Client, then func(Request) error,
+	ctx context.Context, key string, c Client, then func(context.Context, Request) error,
 ) (Validation, error) {
 	l, cached, err := s.LicenseByKey(ctx, key, &c)
 	if err != nil {
@@ -37,15 +38,8 @@ func (s *Seats) ValidateAnd(
 	}
 	now := s.Clock.Now()
 	seat, deviceCached, err := s.seatOn(ctx, l, &c, now)
-	if err == nil && then != nil {
-		err = then(Request{
-			Operation:  OperationUse,
-			License:    l,
-			Seated:     true,
-			HardwareID: seat.HardwareID,
-			User:       c.signedIn(),
-			Now:        now,
-		})
+	if err == nil && (then != nil || c.takes != "") {
+		err = s.validatedAnd(ctx, &seat, c, then, now)
 	}
 	if err != nil {
 		err = s.UseRefused(now, l.ID, key, c, err)
@@ -64,6 +58,30 @@ func (s *Seats) ValidateAnd(
 		Status:     l.usableStatus(now),
 		Cached:     cached && deviceCached,
 	}, nil
+}
+
+// validatedAnd is what remains of a validation that asks for more than a seat, or whose device was recognized anew.
+func (s *Seats) validatedAnd(
+	ctx context.Context, seat *Seat, c Client, then func(context.Context, Request) error, now time.Time,
+) error {
+	if c.takes == "" {
+		c.HardwareID = seat.HardwareID
+	}
+	err := s.Rebound(ctx, seat.License.ID, &c, func(ctx context.Context) error {
+		if then == nil {
+			return nil
+		}
+		return then(ctx, Request{
+			Operation:  OperationUse,
+			License:    seat.License,
+			Seated:     true,
+			HardwareID: c.HardwareID,
+			User:       c.signedIn(),
+			Now:        now,
+		})
+	})
+	seat.HardwareID = c.HardwareID
+	return err
 }
 
 func validated(l *License, c *Client) *eventsv1.LicenseValidated {

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Together implements delegation.Store.
+// Together implements licensing.Store, and that of delegation.
 func (s *Store) Together(ctx context.Context, fn func(ctx context.Context) error) error {
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) }))
 }

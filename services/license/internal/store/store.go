@@ -158,7 +158,7 @@ func (s *Store) writeChange(
 	return holdOffline(tx, before.ID, ch.OfflineHorizon)
 }
 
-// Peek implements licensing.Catalog.
+// Peek implements licensing.Store.
 func (s *Store) Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*licensing.Change, error) {
 	l, err := s.Find(ctx, licenseID)
 	if err != nil {
