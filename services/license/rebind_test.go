@@ -58,6 +58,10 @@ func TestARefusalRebindsNothing(t *testing.T) {
 			"consume", "CONSUMPTION_LIMIT_EXCEEDED",
 			map[string]any{"counter": "n", "amount": 4}, map[string]any{"counter": "n", "amount": 3},
 		},
+		"an undo": {
+			"consume/undo", "VALIDATION_ERROR",
+			map[string]any{"operation_id": "unknown"}, map[string]any{"operation_id": "known"},
+		},
 		"a lease": {
 			"leases", "ENTITLEMENT_MISSING", map[string]any{"entitlement": "q"}, map[string]any{"entitlement": "e"},
 		},
@@ -93,4 +97,54 @@ func TestARefusalRebindsNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatADeviceCountedFollowsIt, when it is recognized under another id, and its seat, when that is transferred to a
+// device that has counted before.
+func TestWhatADeviceCountedFollowsIt(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		id, key := w.with(`"max_devices":2,"device_match":"two","counters":[{"name":"c","per_device":true}]`)
+		same := components("c", "d")
+		use := func(hardwareID, operation string) answer {
+			return w.post("consume", says(key, hardwareID, map[string]any{
+				"counter": "c", "amount": 5, "operation_id": operation,
+			}))
+		}
+		parts := func(want string) {
+			w.t.Helper()
+			if got := fmt.Sprint(w.counted(id, "c")["devices"]); got != want {
+				w.t.Errorf("the parts of devices are %s, want %s", got, want)
+			}
+		}
+		undone := func(hardwareID, operation string) {
+			w.t.Helper()
+			got := w.post("consume/undo", says(key, hardwareID, map[string]any{"operation_id": operation}))
+			w.want(got, http.StatusOK, "")
+			if fmt.Sprint(got.body["refunded"]) != "map[c:5]" {
+				w.t.Errorf("%s", got.raw)
+			}
+		}
+		w.must(w.post("activate", says(key, "old", same)), http.StatusCreated)
+		w.must(w.post("activate", device(key, "laptop")), http.StatusCreated)
+		first := use("old", "first")
+		w.must(first, http.StatusOK)
+		w.must(use("old", "second"), http.StatusOK)
+		w.must(use("laptop", "own"), http.StatusOK)
+		w.must(w.post("validate", says(key, "new", same)), http.StatusOK)
+		for _, hardwareID := range []string{"old", "new"} {
+			if again := use(hardwareID, "first"); again.raw != first.raw {
+				w.t.Errorf("by %s: %s, want %s", hardwareID, again.raw, first.raw)
+			}
+		}
+		w.want(use("laptop", "first"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		parts("[map[hardware_id:new used:10] map[hardware_id:laptop used:5]]")
+		undone("old", "first")
+		w.deactivate(id, "laptop")
+		w.transfer(id, "new", "laptop")
+		parts("[map[hardware_id:laptop used:10]]")
+		undone("laptop", "second")
+		undone("laptop", "own")
+		w.wantUsed(id, "c", 0)
+	})
 }

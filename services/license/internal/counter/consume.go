@@ -101,7 +101,7 @@ func (s *Counters) Validate(
 // consume is the rule of consumption, under the lock of the license.
 func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption, error) {
 	if o := l.Operations[u.OperationID]; o != nil {
-		return l.repeat(o, u.hash(c.HardwareID))
+		return l.repeat(o, u, c.HardwareID)
 	}
 	r := c.Asks(licensing.OperationUse, &l.License, l.Devices[c.HardwareID], now)
 	needs, err := l.allowed(r, u, now)
@@ -120,7 +120,7 @@ func (l *Ledger) consume(c licensing.Caller, u Use, now time.Time) (Consumption,
 	if u.OperationID != "" && len(applied) > 0 {
 		l.Operations[u.OperationID] = &Operation{
 			ID:         u.OperationID,
-			Request:    u.hash(c.HardwareID),
+			Request:    u.hash(""),
 			HardwareID: c.HardwareID,
 			At:         now,
 			Applied:    applied,
@@ -168,9 +168,10 @@ func (l *Ledger) happened(r licensing.Request, u Use, now time.Time) (needs lice
 	return needs, nil
 }
 
-// repeat answers as the operation did.
-func (l *Ledger) repeat(o *Operation, request string) (Consumption, error) {
-	if o.Request != request {
+// repeat answers as the operation did. Its device may have been called otherwise then.
+func (l *Ledger) repeat(o *Operation, u Use, hardwareID string) (Consumption, error) {
+	// Older versions hashed the hardware id, too.
+	if o.HardwareID != hardwareID || o.Request != u.hash("") && o.Request != u.hash(hardwareID) {
 		return Consumption{}, ErrReused
 	}
 	return Consumption{License: &l.License, OperationID: o.ID, States: o.Answer, Undone: !o.UndoneAt.IsZero()}, nil
@@ -228,7 +229,7 @@ func (l *Ledger) need(name string, amount int64, member string, now time.Time) (
 	return licensing.CounterNeed{Terms: t, Used: c.Used, Amount: amount, ResetsAt: c.ResetsAt}, nil
 }
 
-// hash is equal for requests that consume the same.
+// hash is equal for requests that consume the same. The hardware id is empty but for operations of older versions.
 func (u *Use) hash(hardwareID string) string {
 	text, _ := json.Marshal([]any{hardwareID, u.Amounts, u.Entitlement, u.Amount}) // texts and numbers always marshal
 	sum := sha256.Sum256(text)

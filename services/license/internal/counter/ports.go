@@ -40,7 +40,8 @@ type DevicePart struct {
 type Operation struct {
 	ID string
 	// Request is a hash of what was asked.
-	Request    string
+	Request string
+	// HardwareID is what the device that carried it out is called now, or the device that has its seat by a transfer.
 	HardwareID string
 	At         time.Time
 	Applied    []Applied

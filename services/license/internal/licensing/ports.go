@@ -247,6 +247,8 @@ type Change struct {
 	// BorrowsGoOn tells that no administrator has the devices leave that leave their seats: what they borrowed goes on
 	// to count as borrowed.
 	BorrowsGoOn bool
+	// Heirs are the devices that get what others counted, by the hardware ids of those.
+	Heirs map[string]string
 	// OfflineHorizon is until when somebody may use the license without the server by what this change gives out; zero
 	// for nothing.
 	OfflineHorizon time.Time

@@ -17,9 +17,9 @@ type Move struct {
 	Force bool
 }
 
-// Transfer moves a seat from one device to another in one step, the count unchanged. Errors: ErrNotFound,
-// ErrHardwareIDNotUnique when the other device is new, the verdicts on the license, ErrUnknownHardwareID, ErrActivated
-// when the other device has a seat already.
+// Transfer moves a seat from one device to another in one step, the count unchanged, with the operations and parts of
+// counters that the one had. Errors: ErrNotFound, ErrHardwareIDNotUnique when the other device is new, the verdicts on
+// the license, ErrUnknownHardwareID, ErrActivated when the other device has a seat already.
 func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Move) (Device, error) {
 	from, to := m.From, m.To
 	if err := checkTransfer(from, to); err != nil {
@@ -106,6 +106,7 @@ func (ch *Change) transfer(m Move, source, target *Device, now time.Time) (Devic
 		return Device{}, err
 	}
 	source.IsActive, source.DeactivatedAt = false, now
+	ch.Heirs = map[string]string{source.HardwareID: target.HardwareID}
 	ch.License.touch(now)
 	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version

@@ -187,3 +187,30 @@ func (s *Store) dropCounters(tx *gorm.DB, before, after *licensing.License) erro
 	}
 	return nil
 }
+
+// What a device counted becomes another's, who may have counted, too. Without the lock of the license nobody writes to
+// it.
+const (
+	handParts = `INSERT INTO counter_devices (license_id, counter, hardware_id, period, used)
+		SELECT license_id, counter, @to, period, used FROM counter_devices
+		WHERE license_id = @license AND hardware_id = @from
+		ON CONFLICT (license_id, hardware_id, counter) DO UPDATE SET
+			used = CASE WHEN excluded.period >= counter_devices.period THEN excluded.used ELSE 0 END
+				+ CASE WHEN excluded.period <= counter_devices.period THEN counter_devices.used ELSE 0 END,
+			period = CASE WHEN excluded.period > counter_devices.period THEN excluded.period
+				ELSE counter_devices.period END`
+	leaveParts     = `DELETE FROM counter_devices WHERE license_id = @license AND hardware_id = @from`
+	handOperations = `UPDATE counter_operations SET hardware_id = @to
+		WHERE license_id = @license AND hardware_id = @from`
+)
+
+// handOver gives a device the parts of counters and the operations of another, or those that it had under another id.
+func handOver(tx *gorm.DB, licenseID, from, to string) error {
+	values := map[string]any{"license": licenseID, "from": from, "to": to}
+	for _, statement := range []string{handParts, leaveParts, handOperations} {
+		if err := tx.Exec(statement, values).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -98,6 +98,9 @@ func (s *Store) writeAlias(tx *gorm.DB, before, after *licensing.Device) error {
 	if err := tx.Exec(tooMany, after.ID, after.ID, maxAliases).Error; err != nil {
 		return err
 	}
+	if err := handOver(tx, after.LicenseID, before.HardwareID, after.HardwareID); err != nil {
+		return err
+	}
 	return s.renameHolder(tx, after.LicenseID, before.HardwareID, after.HardwareID)
 }
 

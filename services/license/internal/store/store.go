@@ -147,6 +147,11 @@ func (s *Store) writeChange(
 	if err := s.dropCounters(tx, before, &ch.License); err != nil {
 		return err
 	}
+	for from, to := range ch.Heirs {
+		if err := handOver(tx, before.ID, from, to); err != nil {
+			return err
+		}
+	}
 	if ch.OfflineVoid {
 		if err := voidOffline(tx, before.ID); err != nil {
 			return err
