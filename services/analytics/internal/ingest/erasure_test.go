@@ -148,6 +148,49 @@ func TestErasureOfAddresses(t *testing.T) {
 	}
 }
 
+// TestAnErasureHidesNoAttack: who goes on trying keys from an address that was erased is found anew, also after a
+// restart, and as somebody of whom nothing is known.
+func TestAnErasureHidesNoAttack(t *testing.T) {
+	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {
+		const ip = "192.0.2.77"
+		r, s := newHarness(t, d), &script{}
+		attack := func(from time.Time) {
+			for i := range 60 {
+				at := from.Add(time.Duration(i) * time.Second)
+				r.handle(s.event(eventsv1.TypeLicenseValidationFailed, at, body{"license_id": "",
+					"license_key_hash": fmt.Sprint(at), "hardware_id": "B", "ip": ip, "error_code": "LICENSE_NOT_FOUND"}))
+			}
+		}
+		anomalies := func(since time.Time) (subjects []string) {
+			t.Helper()
+			found, err := r.store.Anomalies(t.Context(), usage.AnomalyQuery{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range found {
+				if a.Subject == "ip:"+ip && a.FirstSeen.Before(since) {
+					t.Errorf("what was erased is remembered: %+v", a)
+				}
+				subject, _, _ := strings.Cut(a.Subject, "-")
+				subjects = append(subjects, subject)
+			}
+			return subjects
+		}
+		r.handle(s.created(now.Add(-time.Hour), 3), s.event(eventsv1.TypeLicenseValidated, now.Add(-time.Hour),
+			body{"hardware_id": "A", "ip": ip}))
+		attack(now.Add(-40 * time.Minute))
+		if diff := cmp.Diff([]string{"ip:" + ip}, anomalies(now.Add(-time.Hour))); diff != "" {
+			t.Fatal(diff)
+		}
+		r.handle(s.erased(now.Add(-30*time.Minute), 90, false))
+		r.consumer = r.another()
+		attack(now.Add(-20 * time.Minute))
+		if diff := cmp.Diff([]string{"ip:" + ip, "ip:erased"}, anomalies(now.Add(-20*time.Minute))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // TestNobodyForgetsAnErasure: a process that took over before another one erased takes nothing in that was erased.
 func TestNobodyForgetsAnErasure(t *testing.T) {
 	testkit.EachEngine(t, migrations, func(t *testing.T, d *db.DB) {

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -146,12 +148,18 @@ func (s *Store) forgetAddresses(ctx context.Context, tx *gorm.DB, ips []string) 
 		subjects = append(subjects, "ip:"+detect.AddressKey(ip, false), "ip:"+detect.AddressKey(ip, true))
 	}
 	these := db.In("subject", subjects)
-	if err := tx.Table("detector_states").Where(these).Delete(nil).Error; err != nil {
-		return err
+	states := tx.Table("detector_states").Where(these).Delete(nil)
+	if states.Error != nil {
+		return states.Error
 	}
 	var known []string
 	if err := tx.Table("anomalies").Where(these).Distinct().Pluck("subject", &known).Error; err != nil {
 		return err
+	}
+	if states.RowsAffected > 0 || len(known) > 0 {
+		if err := forgetAttempts(tx, subjects); err != nil {
+			return err
+		}
 	}
 	for _, subject := range known {
 		if err := s.outbox.Rewrite(ctx, subject, withoutAddress); err != nil {
@@ -162,17 +170,64 @@ func (s *Store) forgetAddresses(ctx context.Context, tx *gorm.DB, ips []string) 
 		}
 	}
 	const anonymous = `UPDATE anomalies SET subject = 'ip:erased-' || CAST(anomaly_id AS text), reason = ?,
-		observed = '', evidence = '[]', considered = '[]', note = '' WHERE ?`
+		observed = '', evidence = '[]', considered = '[]', suggestion = '', note = '' WHERE ?`
 	return tx.Exec(anonymous, erasedReason, these).Error
+}
+
+// forgetAttempts takes addresses out of the attempts with wrong keys that the next consumer judges again. It would take
+// what comes of them for told, and tell nobody when the addresses go on.
+func forgetAttempts(tx *gorm.DB, subjects []string) error {
+	const portion = 1000
+	var last eventRow
+	err := tx.Raw("SELECT replay_after AS position FROM consumer WHERE name = ?", consumerName).Scan(&last).Error
+	last.Position, last.EventID = last.Position+1, "00000000-0000-0000-0000-000000000000"
+	for err == nil {
+		var rows []eventRow
+		err = tx.Table("events").Where("license_id IS NULL AND position >= ? AND (position > ? OR event_id > ?)",
+			last.Position, last.Position, last.EventID).Order("position, event_id").Limit(portion).Find(&rows).Error
+		for i := 0; i < len(rows) && err == nil; i++ {
+			err = forgetAttempt(tx, subjects, &rows[i])
+		}
+		if len(rows) < portion {
+			break
+		}
+		last = rows[portion-1]
+	}
+	return err
+}
+
+func forgetAttempt(tx *gorm.DB, subjects []string, row *eventRow) error {
+	e, err := row.event()
+	if err != nil || e.IP == "" || !slices.Contains(subjects, "ip:"+detect.AddressKey(e.IP, e.ViaProxy)) {
+		return err
+	}
+	clean, err := with(row.Data, map[string]string{"ip": ""})
+	if err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE events SET data = ? WHERE position = ? AND occurred_at = ? AND event_id = ?",
+		db.JSON(clean), row.Position, row.OccurredAt.utc(), row.EventID).Error
 }
 
 // withoutAddress is the announcement of an anomaly of an address that was erased.
 func withoutAddress(data []byte, _ time.Time) ([]byte, bool) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(data, &members) != nil {
+	clean, err := with(data, map[string]string{"subject": "ip:erased", "reason": erasedReason})
+	if err != nil {
 		return data, false
 	}
-	members["subject"], members["reason"] = []byte(`"ip:erased"`), []byte(`"`+erasedReason+`"`)
-	clean, err := json.Marshal(members)
-	return clean, err == nil
+	return clean, true
+}
+
+// with is an object of JSON with other texts in some members.
+func with(data []byte, texts map[string]string) ([]byte, error) {
+	var members map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&members); err != nil {
+		return nil, err
+	}
+	for name, text := range texts {
+		members[name] = text
+	}
+	return json.Marshal(members)
 }
