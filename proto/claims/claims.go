@@ -42,8 +42,33 @@ type Offline struct {
 	jwt.RegisteredClaims
 	HardwareID string   `json:"hardware_id"`
 	Features   []string `json:"features"`
+	// FeaturesUntil are the ends of those features that end before the token does.
+	FeaturesUntil Ends `json:"features_until,omitempty"`
 	// LicenseVersion is as in Access.
 	LicenseVersion int `json:"license_version"`
+}
+
+// Ends are times by the codes of what ends then, in whole seconds.
+type Ends map[string]*jwt.NumericDate
+
+// NewEnds makes Ends of times.
+func NewEnds(times map[string]time.Time) Ends {
+	ends := make(Ends, len(times))
+	for code, at := range times {
+		ends[code] = jwt.NewNumericDate(at)
+	}
+	return ends
+}
+
+// Left are those of codes that have not ended.
+func (e Ends) Left(codes []string, now time.Time) []string {
+	left := make([]string, 0, len(codes))
+	for _, code := range codes {
+		if end := e[code]; end == nil || now.Before(end.Time) {
+			left = append(left, code)
+		}
+	}
+	return left
 }
 
 // Lease proves that a device holds a slot of a floating license until the token expires, also to an application that
@@ -54,6 +79,8 @@ type Lease struct {
 	HardwareID string   `json:"hardware_id"`
 	SessionID  string   `json:"session_id,omitempty"`
 	Features   []string `json:"features"`
+	// FeaturesUntil is as in Offline.
+	FeaturesUntil Ends `json:"features_until,omitempty"`
 	// Entitlement is the one that the lease claims, empty for none.
 	Entitlement string `json:"entitlement,omitempty"`
 	// BorrowedUntil is until when the device may do without renewals, absent for a lease that is not borrowed.

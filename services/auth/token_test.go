@@ -292,9 +292,11 @@ func TestTokenAttacks(t *testing.T) {
 func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	w := onSQLite(t)
 	now := w.clock.Now()
+	end := now.Add(time.Hour).Truncate(time.Second)
 	res, err := w.auth.SignOfflineToken(w.Context(), connect.NewRequest(&authv1.SignOfflineTokenRequest{
 		LicenseId: licenseID, HardwareId: device, TokenId: "t1", IssuedAt: timestamppb.New(now),
-		ExpiresAt: timestamppb.New(now.Add(24 * time.Hour)),
+		ExpiresAt:     timestamppb.New(now.Add(24 * time.Hour)),
+		FeaturesUntil: map[string]*timestamppb.Timestamp{"export": timestamppb.New(end)},
 	}))
 	w.must(err)
 	keys := token.NewRemoteKeys(func(context.Context) ([]byte, error) {
@@ -302,7 +304,8 @@ func TestOfflineTokenStandsOnThePublicKeyAlone(t *testing.T) {
 	}, w.clock, nil)
 	var c claims.Offline
 	w.must(token.Verify(w.Context(), keys, w.clock, claims.AudienceOffline, res.Msg.Token, &c))
-	if c.Subject != licenseID || c.HardwareID != device || c.ID != "t1" || c.Features == nil {
+	if c.Subject != licenseID || c.HardwareID != device || c.ID != "t1" || c.Features == nil ||
+		!c.FeaturesUntil["export"].Equal(end) {
 		w.Errorf("claims %+v", c)
 	}
 }

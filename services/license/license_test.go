@@ -137,10 +137,14 @@ func (a *authDouble) SignOfflineToken(
 	if a.whileSigning != nil {
 		a.whileSigning()
 	}
+	until := claims.Ends{}
+	for code, at := range req.Msg.GetFeaturesUntil() {
+		until[code] = jwt.NewNumericDate(at.AsTime())
+	}
 	signed, err := token.Sign(a.key, a.kid, claims.Offline{
 		RegisteredClaims: registered(claims.AudienceOffline, req.Msg.GetLicenseId(),
 			req.Msg.GetIssuedAt().AsTime().Add(-claims.SlowClock), req.Msg.GetExpiresAt().AsTime()),
-		HardwareID: req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(),
+		HardwareID: req.Msg.GetHardwareId(), Features: req.Msg.GetFeatures(), FeaturesUntil: until,
 		LicenseVersion: int(req.Msg.GetLicenseVersion()),
 	})
 	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), err

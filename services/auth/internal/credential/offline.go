@@ -24,8 +24,10 @@ const (
 type Offline struct {
 	TokenID, LicenseID, HardwareID string
 	Features                       []string
-	IssuedAt, ExpiresAt            time.Time
-	LicenseVersion                 int
+	// FeaturesUntil is as in claims.Offline.
+	FeaturesUntil       claims.Ends
+	IssuedAt, ExpiresAt time.Time
+	LicenseVersion      int
 }
 
 // SignOffline signs a token that a device checks without the server, and sees to it that its key stays published
@@ -60,6 +62,7 @@ func (s *SigningKeys) SignOffline(ctx context.Context, o Offline) (string, error
 		},
 		HardwareID:     o.HardwareID,
 		Features:       o.Features,
+		FeaturesUntil:  o.FeaturesUntil,
 		LicenseVersion: o.LicenseVersion,
 	})
 }

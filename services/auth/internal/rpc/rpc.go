@@ -4,12 +4,15 @@ package rpc
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
+	"github.com/latchkey-dev/latchkey/proto/claims"
 	authv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
@@ -80,6 +83,7 @@ func (s server) SignOfflineToken(
 		LicenseID:      req.Msg.LicenseId,
 		HardwareID:     req.Msg.HardwareId,
 		Features:       req.Msg.Features,
+		FeaturesUntil:  endsOf(req.Msg.FeaturesUntil),
 		IssuedAt:       req.Msg.IssuedAt.AsTime(),
 		ExpiresAt:      req.Msg.ExpiresAt.AsTime(),
 		LicenseVersion: int(req.Msg.LicenseVersion),
@@ -88,6 +92,14 @@ func (s server) SignOfflineToken(
 		return nil, err
 	}
 	return connect.NewResponse(&authv1.SignOfflineTokenResponse{Token: signed}), nil
+}
+
+func endsOf(ends map[string]*timestamppb.Timestamp) claims.Ends {
+	times := make(map[string]time.Time, len(ends))
+	for code, at := range ends {
+		times[code] = at.AsTime()
+	}
+	return claims.NewEnds(times)
 }
 
 // ListPublicKeys implements authv1connect.AuthServiceHandler.

@@ -282,6 +282,7 @@ func (a *API) verifyOffline(ctx context.Context, raw string) (*claims.Offline, e
 	if err != nil {
 		return nil, err
 	}
-	offline.Features = seat.Granted(offline.Features, a.Clock.Now())
+	now := a.Clock.Now()
+	offline.Features = seat.Granted(offline.FeaturesUntil.Left(offline.Features, now), now)
 	return &offline, nil
 }

@@ -41,6 +41,10 @@ type Grant struct {
 	// Token proves the lease, also without the server.
 	Token    string
 	features []string
+	// featuresUntil are the ends of those features that end before the lease does, entitlementEnd that of the
+	// entitlement that it claims, zero for none.
+	featuresUntil  map[string]time.Time
+	entitlementEnd time.Time
 	// device is the holder's, nil for one that never had a seat.
 	device *licensing.Device
 }
@@ -99,7 +103,7 @@ func (s *Leases) grant(
 	if d := g.device; d != nil && d.IsActive {
 		s.Seats.NoteSeen(d, who)
 	}
-	g.Token, err = s.Tokens.sign(&g.Lease, g.features)
+	g.Token, err = s.Tokens.sign(&g)
 	return g, err
 }
 
@@ -145,7 +149,7 @@ func (r *Request) wish(held *Lease) wish {
 // give makes the lease that was admitted. It is the first use of a license whose time has not begun.
 func (p *Pool) give(id string, r *Request) *Lease {
 	p.Start(p.Now)
-	end, borrowed := p.until(r.BorrowUntil, time.Time{})
+	end, borrowed := p.until(r.Entitlement, r.BorrowUntil, time.Time{})
 	l := &Lease{
 		ID:            id,
 		LicenseID:     p.License.ID,
@@ -176,19 +180,22 @@ func (p *Pool) add(l *Lease) {
 
 // extend renews a live lease.
 func (p *Pool) extend(l *Lease, borrow time.Time) {
-	end, borrowed := p.until(borrow, l.BorrowedUntil)
+	end, borrowed := p.until(l.Entitlement, borrow, l.BorrowedUntil)
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
 	p.borrows(l)
 	p.change(l)
 }
 
 func (p *Pool) granted(l *Lease, created bool) Grant {
+	claimed, _ := p.License.Entitlement(l.Entitlement)
 	return Grant{
-		Lease:    *l,
-		Slots:    p.Slots(),
-		Created:  created,
-		features: p.License.UsableFeatures(p.Now),
-		device:   p.Devices[l.HardwareID],
+		Lease:          *l,
+		Slots:          p.Slots(),
+		Created:        created,
+		features:       p.License.UsableFeatures(p.Now),
+		featuresUntil:  p.License.FeaturesUntil(p.Now, l.ExpiresAt),
+		entitlementEnd: claimed.ExpiresAt,
+		device:         p.Devices[l.HardwareID],
 	}
 }
 

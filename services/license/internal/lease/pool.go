@@ -182,21 +182,30 @@ func (p *Pool) checkBorrow(until time.Time) error {
 }
 
 // until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
-// license and its grace. asked is the time that the device names; what was borrowed for longer before stays, because
-// its token cannot be called back.
-func (p *Pool) until(asked, before time.Time) (end, borrowed time.Time) {
-	if borrowed = asked; before.After(p.Now) && before.After(asked) {
+// license and its grace, or of the entitlement that it claims. asked is the time that the device names; what was
+// borrowed for longer before keeps its slot, because its token cannot be called back.
+func (p *Pool) until(entitlement string, asked, before time.Time) (end, borrowed time.Time) {
+	e, _ := p.License.Entitlement(entitlement)
+	end = p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds) * time.Second)
+	if end.Before(asked) {
+		end = asked
+	}
+	end = cut(end, e.ExpiresAt)
+	borrowed = cut(asked, end)
+	if before.After(p.Now) && before.After(borrowed) {
 		borrowed = before
 	}
-	end = p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds) * time.Second)
 	if end.Before(borrowed) {
 		end = borrowed
 	}
-	if usable := p.License.UsableUntil(); !usable.IsZero() && usable.Before(end) {
-		end = usable
+	end = cut(end, p.License.UsableUntil())
+	return end, cut(borrowed, end)
+}
+
+// cut is t, or limit where that is sooner; zero is none.
+func cut(t, limit time.Time) time.Time {
+	if !limit.IsZero() && limit.Before(t) {
+		return limit
 	}
-	if end.Before(borrowed) {
-		borrowed = end
-	}
-	return end, borrowed
+	return t
 }

@@ -35,8 +35,10 @@ func NewTokens(ring *keyring.Ring, c clock.Clock) *Tokens {
 // KeySet is the public keys as JSON (RFC 7517).
 func (t *Tokens) KeySet() []byte { return token.EncodeJWKS(t.public) }
 
-// sign proves a lease. The token counts in whole seconds and never outlives the lease.
-func (t *Tokens) sign(l *Lease, features []string) (string, error) {
+// sign proves a lease. The token counts in whole seconds and never outlives the lease, nor the entitlement that it
+// claims.
+func (t *Tokens) sign(g *Grant) (string, error) {
+	l, end := &g.Lease, cut(g.Lease.ExpiresAt, g.entitlementEnd)
 	c := claims.Lease{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer:    claims.Issuer,
@@ -44,15 +46,16 @@ func (t *Tokens) sign(l *Lease, features []string) (string, error) {
 			Subject:   l.LicenseID,
 			ID:        l.ID,
 			IssuedAt:  jwt.NewNumericDate(l.LastSeenAt.Add(-claims.SlowClock)),
-			ExpiresAt: jwt.NewNumericDate(l.ExpiresAt.Truncate(time.Second)),
+			ExpiresAt: jwt.NewNumericDate(end.Truncate(time.Second)),
 		},
-		HardwareID:  l.HardwareID,
-		SessionID:   l.SessionID,
-		Features:    append([]string{}, features...), // never null
-		Entitlement: l.Entitlement,
+		HardwareID:    l.HardwareID,
+		SessionID:     l.SessionID,
+		Features:      append([]string{}, g.features...), // never null
+		FeaturesUntil: claims.NewEnds(g.featuresUntil),
+		Entitlement:   l.Entitlement,
 	}
 	if !l.BorrowedUntil.IsZero() {
-		c.BorrowedUntil = jwt.NewNumericDate(l.BorrowedUntil.Truncate(time.Second))
+		c.BorrowedUntil = jwt.NewNumericDate(cut(l.BorrowedUntil, end).Truncate(time.Second))
 	}
 	return token.Sign(t.current.Key, t.current.Name, c)
 }

@@ -23,8 +23,10 @@ type OfflineToken struct {
 	LicenseID  string
 	HardwareID string
 	Features   []string
-	IssuedAt   time.Time
-	ExpiresAt  time.Time
+	// FeaturesUntil are the ends of those features that end before the token does.
+	FeaturesUntil map[string]time.Time
+	IssuedAt      time.Time
+	ExpiresAt     time.Time
 	// LicenseVersion is that of the license when the token was issued.
 	LicenseVersion int
 	// Hours is the life, in whole hours and rounded down: what was asked for, or less where the license ends before.
@@ -82,6 +84,7 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 		LicenseID:      l.ID,
 		HardwareID:     h.HardwareID,
 		Features:       l.UsableFeatures(now),
+		FeaturesUntil:  l.FeaturesUntil(now, expires),
 		IssuedAt:       issued,
 		ExpiresAt:      expires,
 		LicenseVersion: h.LicenseVersion,

@@ -82,6 +82,17 @@ func (t *Terms) UsableFeatures(now time.Time) []string {
 	return codes
 }
 
+// FeaturesUntil are the ends of the entitlements that are granted now and end before a time.
+func (t *Terms) FeaturesUntil(now, before time.Time) map[string]time.Time {
+	ends := map[string]time.Time{}
+	for i := range t.Entitlements {
+		if e := &t.Entitlements[i]; !e.ExpiresAt.IsZero() && !e.ended(now) && e.ExpiresAt.Before(before) {
+			ends[e.Code] = e.ExpiresAt
+		}
+	}
+	return ends
+}
+
 // AskedEntitlement is what validate answers of an entitlement.
 type AskedEntitlement struct {
 	Granted bool

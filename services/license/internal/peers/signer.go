@@ -18,10 +18,15 @@ type Signer struct {
 
 // SignOffline implements licensing.Signer.
 func (s Signer) SignOffline(ctx context.Context, t licensing.OfflineToken) (string, error) {
+	until := make(map[string]*timestamppb.Timestamp, len(t.FeaturesUntil))
+	for code, at := range t.FeaturesUntil {
+		until[code] = timestamppb.New(at)
+	}
 	resp, err := s.auth.SignOfflineToken(ctx, connect.NewRequest(&authv1.SignOfflineTokenRequest{
 		LicenseId:      t.LicenseID,
 		HardwareId:     t.HardwareID,
 		Features:       t.Features,
+		FeaturesUntil:  until,
 		TokenId:        t.ID,
 		IssuedAt:       timestamppb.New(t.IssuedAt),
 		ExpiresAt:      timestamppb.New(t.ExpiresAt),

@@ -342,8 +342,10 @@ type SignOfflineTokenRequest struct {
 	ExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// license_version is the license's when the token is issued.
 	LicenseVersion int32 `protobuf:"varint,7,opt,name=license_version,json=licenseVersion,proto3" json:"license_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// features_until are the ends of those features that end before the token does.
+	FeaturesUntil map[string]*timestamppb.Timestamp `protobuf:"bytes,8,rep,name=features_until,json=featuresUntil,proto3" json:"features_until,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignOfflineTokenRequest) Reset() {
@@ -423,6 +425,13 @@ func (x *SignOfflineTokenRequest) GetLicenseVersion() int32 {
 		return x.LicenseVersion
 	}
 	return 0
+}
+
+func (x *SignOfflineTokenRequest) GetFeaturesUntil() map[string]*timestamppb.Timestamp {
+	if x != nil {
+		return x.FeaturesUntil
+	}
+	return nil
 }
 
 type SignOfflineTokenResponse struct {
@@ -578,7 +587,7 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\btoken_id\x18\x02 \x01(\tR\atokenId\"H\n" +
 	"\x18CheckAccessTokenResponse\x12\x18\n" +
 	"\arevoked\x18\x01 \x01(\bR\arevoked\x12\x12\n" +
-	"\x04void\x18\x02 \x01(\bR\x04void\"\xad\x02\n" +
+	"\x04void\x18\x02 \x01(\bR\x04void\"\xf0\x03\n" +
 	"\x17SignOfflineTokenRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -589,7 +598,11 @@ const file_latchkey_auth_v1_auth_proto_rawDesc = "" +
 	"\tissued_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x129\n" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
-	"\x0flicense_version\x18\a \x01(\x05R\x0elicenseVersion\"0\n" +
+	"\x0flicense_version\x18\a \x01(\x05R\x0elicenseVersion\x12c\n" +
+	"\x0efeatures_until\x18\b \x03(\v2<.latchkey.auth.v1.SignOfflineTokenRequest.FeaturesUntilEntryR\rfeaturesUntil\x1a\\\n" +
+	"\x12FeaturesUntilEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\"0\n" +
 	"\x18SignOfflineTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\"\x17\n" +
 	"\x15ListPublicKeysRequest\"5\n" +
@@ -613,7 +626,7 @@ func file_latchkey_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_latchkey_auth_v1_auth_proto_rawDescData
 }
 
-var file_latchkey_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_latchkey_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_latchkey_auth_v1_auth_proto_goTypes = []any{
 	(*LookUpAPIKeyRequest)(nil),      // 0: latchkey.auth.v1.LookUpAPIKeyRequest
 	(*LookUpAPIKeyResponse)(nil),     // 1: latchkey.auth.v1.LookUpAPIKeyResponse
@@ -624,26 +637,29 @@ var file_latchkey_auth_v1_auth_proto_goTypes = []any{
 	(*SignOfflineTokenResponse)(nil), // 6: latchkey.auth.v1.SignOfflineTokenResponse
 	(*ListPublicKeysRequest)(nil),    // 7: latchkey.auth.v1.ListPublicKeysRequest
 	(*ListPublicKeysResponse)(nil),   // 8: latchkey.auth.v1.ListPublicKeysResponse
-	(*timestamppb.Timestamp)(nil),    // 9: google.protobuf.Timestamp
+	nil,                              // 9: latchkey.auth.v1.SignOfflineTokenRequest.FeaturesUntilEntry
+	(*timestamppb.Timestamp)(nil),    // 10: google.protobuf.Timestamp
 }
 var file_latchkey_auth_v1_auth_proto_depIdxs = []int32{
-	2, // 0: latchkey.auth.v1.LookUpAPIKeyResponse.rate_limit:type_name -> latchkey.auth.v1.RateLimit
-	9, // 1: latchkey.auth.v1.LookUpAPIKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	9, // 2: latchkey.auth.v1.SignOfflineTokenRequest.issued_at:type_name -> google.protobuf.Timestamp
-	9, // 3: latchkey.auth.v1.SignOfflineTokenRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 4: latchkey.auth.v1.AuthService.LookUpAPIKey:input_type -> latchkey.auth.v1.LookUpAPIKeyRequest
-	3, // 5: latchkey.auth.v1.AuthService.CheckAccessToken:input_type -> latchkey.auth.v1.CheckAccessTokenRequest
-	5, // 6: latchkey.auth.v1.AuthService.SignOfflineToken:input_type -> latchkey.auth.v1.SignOfflineTokenRequest
-	7, // 7: latchkey.auth.v1.AuthService.ListPublicKeys:input_type -> latchkey.auth.v1.ListPublicKeysRequest
-	1, // 8: latchkey.auth.v1.AuthService.LookUpAPIKey:output_type -> latchkey.auth.v1.LookUpAPIKeyResponse
-	4, // 9: latchkey.auth.v1.AuthService.CheckAccessToken:output_type -> latchkey.auth.v1.CheckAccessTokenResponse
-	6, // 10: latchkey.auth.v1.AuthService.SignOfflineToken:output_type -> latchkey.auth.v1.SignOfflineTokenResponse
-	8, // 11: latchkey.auth.v1.AuthService.ListPublicKeys:output_type -> latchkey.auth.v1.ListPublicKeysResponse
-	8, // [8:12] is the sub-list for method output_type
-	4, // [4:8] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2,  // 0: latchkey.auth.v1.LookUpAPIKeyResponse.rate_limit:type_name -> latchkey.auth.v1.RateLimit
+	10, // 1: latchkey.auth.v1.LookUpAPIKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 2: latchkey.auth.v1.SignOfflineTokenRequest.issued_at:type_name -> google.protobuf.Timestamp
+	10, // 3: latchkey.auth.v1.SignOfflineTokenRequest.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 4: latchkey.auth.v1.SignOfflineTokenRequest.features_until:type_name -> latchkey.auth.v1.SignOfflineTokenRequest.FeaturesUntilEntry
+	10, // 5: latchkey.auth.v1.SignOfflineTokenRequest.FeaturesUntilEntry.value:type_name -> google.protobuf.Timestamp
+	0,  // 6: latchkey.auth.v1.AuthService.LookUpAPIKey:input_type -> latchkey.auth.v1.LookUpAPIKeyRequest
+	3,  // 7: latchkey.auth.v1.AuthService.CheckAccessToken:input_type -> latchkey.auth.v1.CheckAccessTokenRequest
+	5,  // 8: latchkey.auth.v1.AuthService.SignOfflineToken:input_type -> latchkey.auth.v1.SignOfflineTokenRequest
+	7,  // 9: latchkey.auth.v1.AuthService.ListPublicKeys:input_type -> latchkey.auth.v1.ListPublicKeysRequest
+	1,  // 10: latchkey.auth.v1.AuthService.LookUpAPIKey:output_type -> latchkey.auth.v1.LookUpAPIKeyResponse
+	4,  // 11: latchkey.auth.v1.AuthService.CheckAccessToken:output_type -> latchkey.auth.v1.CheckAccessTokenResponse
+	6,  // 12: latchkey.auth.v1.AuthService.SignOfflineToken:output_type -> latchkey.auth.v1.SignOfflineTokenResponse
+	8,  // 13: latchkey.auth.v1.AuthService.ListPublicKeys:output_type -> latchkey.auth.v1.ListPublicKeysResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_auth_v1_auth_proto_init() }
@@ -657,7 +673,7 @@ func file_latchkey_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_auth_v1_auth_proto_rawDesc), len(file_latchkey_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
