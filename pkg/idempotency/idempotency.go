@@ -68,10 +68,12 @@ type Key struct {
 	Scope string
 	// Key is what the caller chose; empty means that the call may be repeated with effect.
 	Key string
-	// Request is the SHA-256 of method, path and body.
+	// Request is the SHA-256 of method, path and body, the body in the form of jsonbody.Canonical.
 	Request [32]byte
 	// Last has the scope keep no answer but its last one: for callers who may send one key after another without end.
 	Last bool
+	// verbatim is that of the body as it was sent, which earlier versions kept.
+	verbatim [32]byte
 }
 
 // Part is the key of a part of the call, for one that is carried out in several transactions: a repeated call finds the

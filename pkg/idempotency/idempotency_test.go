@@ -3,7 +3,6 @@ package idempotency_test
 import (
 	"context"
 	"errors"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -341,58 +340,4 @@ func TestAnAnswerUnderAnUnknownMasterKeyIsNoAnswer(t *testing.T) {
 			t.Fatalf("%v, %d effects", err, r.count(t, "effects"))
 		}
 	})
-}
-
-func TestFromRequest(t *testing.T) {
-	for name, tt := range map[string]struct {
-		headers []string
-		want    string
-		refused bool
-	}{
-		"absent":      {nil, "", false},
-		"plain":       {[]string{"a-1 b~"}, "a-1 b~", false},
-		"longest":     {[]string{strings.Repeat("x", 255)}, strings.Repeat("x", 255), false},
-		"too long":    {[]string{strings.Repeat("x", 256)}, "", true},
-		"empty":       {[]string{""}, "", true},
-		"control":     {[]string{"a\x01"}, "", true},
-		"not ASCII":   {[]string{"schlüssel"}, "", true},
-		"two headers": {[]string{"a", "a"}, "", true},
-	} {
-		req := httptest.NewRequest("POST", "/api/v1/admin/licenses", nil)
-		req.Header["Idempotency-Key"] = tt.headers
-		got, err := idempotency.FromRequest(req, "admin-1", []byte(`{}`))
-		if refused := err != nil; got.Key != tt.want || refused != tt.refused ||
-			refused && apierr.From(err).Kind != apierr.Invalid {
-			t.Errorf("%s: %q, %v", name, got.Key, err)
-		}
-	}
-}
-
-func TestFromRequestKnowsAPathHoweverItIsEscaped(t *testing.T) {
-	hash := func(path string) [32]byte {
-		req := httptest.NewRequest("POST", path, nil)
-		req.Header.Set("Idempotency-Key", "k")
-		k, err := idempotency.FromRequest(req, "s", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k.Request
-	}
-	if hash("/licens%65s?x=%41") != hash("/licenses?x=%41") {
-		t.Error("one path escaped in two ways is taken for two")
-	}
-}
-
-func TestFromRequestTellsRequestsApart(t *testing.T) {
-	seen := map[[32]byte]string{}
-	for _, call := range [][3]string{{"POST", "/a", "{}"}, {"PUT", "/a", "{}"}, {"POST", "/b", "{}"},
-		{"POST", "/a?x", "{}"}, {"POST", "/a", "{ }"}, {"POST", "/a", ""}} {
-		req := httptest.NewRequest(call[0], call[1], nil)
-		req.Header.Set("Idempotency-Key", "k")
-		k, err := idempotency.FromRequest(req, "s", []byte(call[2]))
-		if before, again := seen[k.Request]; again || err != nil {
-			t.Errorf("%v is taken for %s (%v)", call, before, err)
-		}
-		seen[k.Request] = strings.Join(call[:], " ")
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 )
 
 const (
@@ -51,7 +52,8 @@ func KeyOf(c *gin.Context, scope string) (Key, error) {
 }
 
 // FromRequest reads the key of a request with the given body. Without the header, Key.Key is empty; one that is not 1
-// to 255 printable ASCII characters is a VALIDATION_ERROR.
+// to 255 printable ASCII characters is a VALIDATION_ERROR. Bodies are alike when they are the same JSON, however it is
+// written: some encoders order members anew each time.
 func FromRequest(r *http.Request, scope string, body []byte) (Key, error) {
 	values := r.Header.Values(header)
 	if len(values) == 0 {
@@ -65,13 +67,15 @@ func FromRequest(r *http.Request, scope string, body []byte) (Key, error) {
 
 // Operation is the key of a request that names its operation in its body: operation must not be empty.
 func Operation(r *http.Request, scope, operation string, body []byte) Key {
-	k := Key{Scope: scope, Key: operation}
 	called := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery} // a path may be escaped in several ways
-	h := sha256.New()
-	h.Write([]byte(r.Method + "\x00" + called.RequestURI() + "\x00"))
-	h.Write(body)
-	h.Sum(k.Request[:0])
-	return k
+	sum := func(body []byte) (hash [32]byte) {
+		h := sha256.New()
+		h.Write([]byte(r.Method + "\x00" + called.RequestURI() + "\x00"))
+		h.Write(body)
+		h.Sum(hash[:0])
+		return hash
+	}
+	return Key{Scope: scope, Key: operation, Request: sum(jsonbody.Canonical(body)), verbatim: sum(body)}
 }
 
 func printable(key string) bool {

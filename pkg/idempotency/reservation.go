@@ -72,7 +72,7 @@ func (s *Store) revisit(tx *gorm.DB, r reservation, now time.Time) ([]byte, erro
 		return nil, fmt.Errorf("look up an idempotency key: %w", err)
 	case !before.ExpiresAt.After(now):
 		return nil, s.takeOver(tx, r, now)
-	case !bytes.Equal(before.Request, r.Request[:]):
+	case !bytes.Equal(before.Request, r.Request[:]) && !bytes.Equal(before.Request, r.verbatim[:]):
 		return nil, ErrReused
 	case before.Answer != nil:
 		return before.Answer, nil
