@@ -91,6 +91,37 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	})
 }
 
+// entitlementsOverPolicy: entitlements come to those of the policy, features say which of these are left.
+func (w *world) entitlementsOverPolicy() {
+	w.t.Helper()
+	end := w.clock.Now().UTC().AddDate(1, 0, 0).Truncate(time.Second).Format(time.RFC3339)
+	w.want(w.policies("POST", "", fmt.Sprintf(`{"code":"parts","entitlements":[{"code":"a","expires_at":%q},{"code":"b"}]}`,
+		end)), http.StatusCreated, "")
+	for members, want := range map[string]map[string]any{
+		``:                                       {"a": end, "b": nil},
+		`"entitlements":null`:                    {"a": end, "b": nil},
+		`"entitlements":[]`:                      {},
+		`"entitlements":[{"code":"own"}]`:        {"own": nil, "a": end, "b": nil},
+		`"entitlements":[{"code":"a"}]`:          {"a": nil, "b": nil},
+		`"features":[]`:                          {},
+		`"features":["z","a"]`:                   {"z": nil, "a": end},
+		`"features":["a","z"],"entitlements":[]`: {"a": end, "z": nil},
+		`"features":["z"],"entitlements":[{"code":"b","name":"B"}]`: {"z": nil, "b": nil},
+		`"features":[],"entitlements":[{"code":"own"}]`:             {"own": nil},
+	} {
+		made := w.manage("POST", "", `{"customer_id":"a","policy":"parts"`+strings.TrimSuffix(","+members, ",")+`}`)
+		w.must(made, http.StatusCreated)
+		got := map[string]any{}
+		for _, e := range made.body["entitlements"].([]any) {
+			entitlement := e.(map[string]any)
+			got[entitlement["code"].(string)] = entitlement["expires_at"]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			w.t.Errorf("%s (-want +got):\n%s", members, diff)
+		}
+	}
+}
+
 // TestALicenseTakesAPolicy: what the license names wins, also null where null has a meaning.
 func TestALicenseTakesAPolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
@@ -124,6 +155,7 @@ func TestALicenseTakesAPolicy(t *testing.T) {
 				w.t.Error(diff)
 			}
 		}
+		w.entitlementsOverPolicy()
 		w.await(func(e event.Event) bool {
 			return e.Type == "license.created" && strings.Contains(string(e.Data), `"policy":"pro"`)
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/guard"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	"github.com/latchkey-dev/latchkey/pkg/refusal"
 	"github.com/latchkey-dev/latchkey/pkg/token"
@@ -24,9 +25,9 @@ const maxEntitlement = 64
 
 type leaseRequest struct {
 	deviceRequest
-	Entitlement string     `json:"entitlement" text:"identifier"`
-	BorrowUntil *time.Time `json:"borrow_until" time:"end"`
-	OperationID string     `json:"operation_id" text:"identifier"`
+	Entitlement string       `json:"entitlement" text:"identifier"`
+	BorrowUntil jsonbody.End `json:"borrow_until"`
+	OperationID string       `json:"operation_id" text:"identifier"`
 }
 
 type leaseResponse struct {
@@ -102,11 +103,11 @@ func (a *API) checkOutLease(c *gin.Context) error {
 }
 
 func (r *leaseRequest) wanted(c *gin.Context) lease.Request {
-	wanted := lease.Request{Client: r.client(c), Entitlement: r.Entitlement}
-	if r.BorrowUntil != nil {
-		wanted.BorrowUntil = *r.BorrowUntil
+	return lease.Request{
+		Client:      r.client(c),
+		Entitlement: r.Entitlement,
+		BorrowUntil: licensing.End{At: r.BorrowUntil.Time, Day: r.BorrowUntil.Day},
 	}
-	return wanted
 }
 
 // leaseOperation is the Idempotency-Key of a request, or the operation_id in its place.

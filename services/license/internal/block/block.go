@@ -42,8 +42,8 @@ type NewBlock struct {
 	// LicenseID and Product are empty for all.
 	LicenseID, Product string
 	Reason             string
-	// Until is zero for a block without end.
-	Until time.Time
+	// Until is nil for a block without end. A day ends in the time zone of the license that is named.
+	Until *licensing.End
 }
 
 // Add makes a block. Errors: VALIDATION_ERROR.
@@ -53,8 +53,27 @@ func (s *Blocks) Add(ctx context.Context, by *licensing.Actor, n NewBlock) (lice
 	if len(problems) > 0 {
 		return licensing.Block{}, apierr.InvalidFields(problems)
 	}
-	err := s.Store.AddBlock(ctx, b, []proto.Message{blocked(&b), audited(by, "device.block", &b, nil, view(&b))})
+	err := s.Store.AddBlock(ctx, &b, func(l *licensing.License) ([]proto.Message, error) {
+		if err := n.end(&b, l, now); err != nil {
+			return nil, err
+		}
+		return []proto.Message{blocked(&b), audited(by, "device.block", &b, nil, view(&b))}, nil
+	})
 	return b, err
+}
+
+func (n *NewBlock) end(b *licensing.Block, l *licensing.License, now time.Time) error {
+	if n.Until == nil {
+		return nil
+	}
+	zone := time.UTC
+	if l != nil {
+		zone = l.Location()
+	}
+	if b.Until = n.Until.In(zone); !b.Until.After(now) || b.Until.Year() < firstYear || b.Until.Year() > lastYear {
+		return apierr.InvalidField("until", fmt.Sprintf("must be ahead, in the year %d at the latest", lastYear))
+	}
+	return nil
 }
 
 // Remove takes a block away. Errors: ErrNotFound.
@@ -71,7 +90,6 @@ func (n *NewBlock) block(now time.Time) (licensing.Block, map[string]string) {
 		LicenseID:  n.LicenseID,
 		Product:    n.Product,
 		Reason:     n.Reason,
-		Until:      n.Until,
 		CreatedAt:  now,
 	}
 	p := map[string]string{}
@@ -95,11 +113,11 @@ func (n *NewBlock) block(now time.Time) (licensing.Block, map[string]string) {
 		b.Component = *n.Component
 		licensing.ComponentProblems(p, "component", b.Component)
 	}
-	n.problems(p, now)
+	n.problems(p)
 	return b, p
 }
 
-func (n *NewBlock) problems(p map[string]string, now time.Time) {
+func (n *NewBlock) problems(p map[string]string) {
 	for name, text := range map[string]string{"hardware_id": n.HardwareID, "product": n.Product, "reason": n.Reason} {
 		if utf8.RuneCountInString(text) > maxText {
 			p[name] = fmt.Sprintf("must have at most %d characters", maxText)
@@ -110,9 +128,6 @@ func (n *NewBlock) problems(p map[string]string, now time.Time) {
 	}
 	if n.LicenseID != "" && !uid.Is(n.LicenseID) {
 		p["license_id"] = "must be the license_id of a license"
-	}
-	if u := n.Until; !u.IsZero() && (!u.After(now) || u.Year() < firstYear || u.Year() > lastYear) {
-		p["until"] = fmt.Sprintf("must be ahead, in the year %d at the latest", lastYear)
 	}
 }
 

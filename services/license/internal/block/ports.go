@@ -10,8 +10,11 @@ import (
 
 // Store keeps blocks. Every method that changes something writes the events of the change in the same transaction.
 type Store interface {
-	// AddBlock inserts a block; VALIDATION_ERROR where it names a license or a product that does not exist.
-	AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error
+	// AddBlock inserts the block that made completes and tells the events of; VALIDATION_ERROR where b names a license
+	// or a product that does not exist. l is the license that it names, nil for none.
+	AddBlock(
+		ctx context.Context, b *licensing.Block, made func(l *licensing.License) ([]proto.Message, error),
+	) error
 	// RemoveBlock deletes a block; ErrNotFound.
 	RemoveBlock(ctx context.Context, id string, events func(*licensing.Block) []proto.Message) error
 	// Blocks reads a part of the blocks, newest first.

@@ -16,7 +16,7 @@ type Request struct {
 	// Entitlement is a code that the license must grant, empty for none.
 	Entitlement string
 	// BorrowUntil is until when the device wants to do without renewals, zero for not.
-	BorrowUntil time.Time
+	BorrowUntil licensing.End
 	// deniedAgo is how long ago the device was denied a lease, nil for never.
 	deniedAgo *time.Duration
 	caller    licensing.Caller
@@ -24,11 +24,16 @@ type Request struct {
 	recognized bool
 }
 
+func (r *Request) borrows() bool { return !r.BorrowUntil.At.IsZero() }
+
+// borrowUntil is what a request says, in the time zone of the license.
+func (p *Pool) borrowUntil(r *Request) time.Time { return r.BorrowUntil.In(p.License.Location()) }
+
 func (r *Request) holder() Holder { return Holder{r.HardwareID, r.SessionID} }
 
 func (r *Request) call(licenseID string) Call {
 	return Call{
-		LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement, Borrows: !r.BorrowUntil.IsZero(),
+		LicenseID: licenseID, Holder: r.holder(), Entitlement: r.Entitlement, Borrows: r.borrows(),
 	}
 }
 
@@ -116,7 +121,7 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 	held := p.liveOf(r.holder())
 	err := p.judge(r.wish(held))
 	if err == nil {
-		err = p.checkBorrow(r.BorrowUntil)
+		err = p.checkBorrow(p.borrowUntil(r))
 	}
 	if err != nil {
 		return Grant{}, err
@@ -125,7 +130,7 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 		p.claim(held.Entitlement, -1)
 		held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
 		p.claim(held.Entitlement, 1)
-		p.extend(held, r.BorrowUntil)
+		p.extend(held, p.borrowUntil(r))
 		return p.granted(held, false), nil
 	}
 	if noted != nil {
@@ -142,14 +147,14 @@ func (r *Request) wish(held *Lease) wish {
 		entitlement = cmp.Or(entitlement, held.Entitlement)
 	}
 	return wish{
-		Holder: r.holder(), held: held, entitlement: entitlement, borrows: !r.BorrowUntil.IsZero(), caller: r.caller,
+		Holder: r.holder(), held: held, entitlement: entitlement, borrows: r.borrows(), caller: r.caller,
 	}
 }
 
 // give makes the lease that was admitted. It is the first use of a license whose time has not begun.
 func (p *Pool) give(id string, r *Request) *Lease {
 	p.Start(p.Now)
-	end, borrowed := p.until(r.Entitlement, r.BorrowUntil, time.Time{})
+	end, borrowed := p.until(r.Entitlement, p.borrowUntil(r), time.Time{})
 	l := &Lease{
 		ID:            id,
 		LicenseID:     p.License.ID,

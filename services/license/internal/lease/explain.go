@@ -18,7 +18,7 @@ func (s *Leases) Facts(ctx context.Context, r *licensing.Request, wanted Request
 	if p.License.Floating == nil {
 		return nil
 	}
-	return p.checkBorrow(wanted.BorrowUntil)
+	return p.checkBorrow(p.borrowUntil(&wanted))
 }
 
 // RenewalFacts is Facts for the renewal of a lease, and answers whether it is live: licensing.Condition refuses with

@@ -85,7 +85,7 @@ func (s *story) live() string {
 }
 
 func borrow(d time.Duration) func(*Request) {
-	return func(r *Request) { r.BorrowUntil = noon.Add(d) }
+	return func(r *Request) { r.BorrowUntil.At = noon.Add(d) }
 }
 
 func same(*licensing.FloatingTerms) {}

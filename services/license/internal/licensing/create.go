@@ -135,7 +135,7 @@ func (n *NewLicense) license(policy *Policy, now time.Time) (Created, error) {
 	if problem := l.takePolicy(policy, n.Product, now); problem != "" {
 		problems["policy"] = problem
 	}
-	change := l.mergingEntitlements(n.TermsChange)
+	change := l.overPolicy(n.TermsChange)
 	before := l.Terms
 	l.applyTerms(&change, now)
 	l.contradictions(problems, &before)

@@ -173,7 +173,7 @@ func (ch *Change) newEnrollment(n *WantedEnrollment, now time.Time) (NewEnrollme
 	}}
 	set(&made.MaxDevices, n.MaxDevices)
 	if n.ExpiresAt != nil {
-		if made.ExpiresAt = n.ExpiresAt.in(ch.License.Location()); !made.ExpiresAt.After(now) {
+		if made.ExpiresAt = n.ExpiresAt.In(ch.License.Location()); !made.ExpiresAt.After(now) {
 			return NewEnrollment{}, apierr.InvalidField("expires_at", untilPast)
 		}
 	}

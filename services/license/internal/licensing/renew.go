@@ -141,7 +141,7 @@ func (l *License) renewedEnd(r *Renewal, now time.Time) time.Time {
 	}
 	switch {
 	case r.Until != nil:
-		return r.Until.in(l.Location())
+		return r.Until.In(l.Location())
 	case r.Days != nil:
 		return from.Add(time.Duration(*r.Days) * day)
 	case r.Months != nil:

@@ -58,7 +58,7 @@ const untilPast = "must lie ahead"
 func (l *License) suspend(n *NewSuspension, now time.Time) error {
 	made := Suspension{At: now, Reason: strings.TrimSpace(n.Reason)}
 	if n.Until != nil {
-		if made.Until = n.Until.in(l.Location()); !made.Until.After(now) {
+		if made.Until = n.Until.In(l.Location()); !made.Until.After(now) {
 			return apierr.InvalidField("until", untilPast)
 		}
 	}

@@ -43,8 +43,8 @@ type End struct {
 	Day bool
 }
 
-// in is the instant of the end in a time zone.
-func (e End) in(zone *time.Location) time.Time {
+// In is the instant of the end in a time zone.
+func (e End) In(zone *time.Location) time.Time {
 	if !e.Day {
 		return e.At
 	}
@@ -92,12 +92,12 @@ func (t *Terms) apply(c *TermsChange) {
 	set(&t.OfflineActivation, c.OfflineActivation)
 	setOr(&t.MaxDevices, c.MaxDevices, Unlimited)
 	set(&t.MaxOfflineHours, c.MaxOfflineHours)
+	set(&t.Timezone, c.Timezone) // before the ends that it decides about
 	t.applyEntitlements(c)
 	if c.Counters != nil {
 		t.Counters = append([]CounterTerms(nil), *c.Counters...) // nil where there are none
 	}
 	t.applyDuration(c)
-	set(&t.Timezone, c.Timezone)
 	setOr(&t.StartsAt, c.StartsAt, time.Time{})
 	set(&t.GraceHours, c.GraceHours)
 	t.applyDevices(&c.Devices)
@@ -128,7 +128,7 @@ func (e End) orNever(never bool, t *Terms) time.Time {
 	if never {
 		return time.Time{}
 	}
-	return e.in(t.Location())
+	return e.In(t.Location())
 }
 
 func (o Optional[T]) given() bool { return o.Present && !o.Null }

@@ -27,6 +27,8 @@ type Entitlement struct {
 	Name string `json:"name,omitempty"`
 	// ExpiresAt is zero for one without its own end.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Day is as in End, until the entitlement is a part of terms, which know a time zone.
+	Day bool `json:"-"`
 	// Slots is how many leases may hold it at a time, 0 for as many as the license has.
 	Slots int `json:"slots,omitempty"`
 	// Counter names the counter that its consumption counts on, empty for none.
@@ -138,6 +140,7 @@ func (t *Terms) Grants(code string, now time.Time) *apierr.Error {
 func (t *Terms) setEntitlements(all []Entitlement) {
 	t.Features, t.Entitlements = nil, nil
 	for _, e := range all {
+		e.ExpiresAt, e.Day = End{e.ExpiresAt, e.Day}.In(t.Location()), false
 		if e.ExpiresAt.IsZero() {
 			t.Features = append(t.Features, e.Code)
 		}
@@ -180,6 +183,22 @@ func (t *Terms) withEntitlement(e Entitlement) []Entitlement {
 	return append(all, e)
 }
 
+// overPolicy is c for a license that has these terms from a policy. Its entitlements come to those of the policy, of
+// which only those are left that features name, where they are given; an empty list is none.
+func (t *Terms) overPolicy(c TermsChange) TermsChange {
+	if c.Entitlements == nil {
+		return c
+	}
+	taken := *t
+	taken.setEntitlements(slices.DeleteFunc(t.AllEntitlements(), func(e Entitlement) bool {
+		if c.Features != nil {
+			return !slices.Contains(*c.Features, e.Code)
+		}
+		return len(*c.Entitlements) == 0
+	}))
+	return taken.mergingEntitlements(c)
+}
+
 // mergingEntitlements is c with the entitlements that the terms have already, such as those of a policy, beside its
 // own: where both have a code, that of c wins.
 func (t *Terms) mergingEntitlements(c TermsChange) TermsChange {
@@ -187,6 +206,7 @@ func (t *Terms) mergingEntitlements(c TermsChange) TermsChange {
 		return c
 	}
 	merged := *t
+	set(&merged.Timezone, c.Timezone)
 	for _, e := range *c.Entitlements {
 		merged.setEntitlements(merged.withEntitlement(e))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/block"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -51,13 +52,13 @@ func newBlockBody(b licensing.Block) blockBody {
 
 // newBlock is a block to make.
 type newBlock struct {
-	HardwareID string     `json:"hardware_id" text:"identifier"`
-	Network    string     `json:"network" text:"identifier"`
-	Component  *component `json:"component"`
-	LicenseID  string     `json:"license_id" text:"identifier"`
-	Product    string     `json:"product" text:"identifier"`
-	Reason     string     `json:"reason"`
-	Until      time.Time  `json:"until"`
+	HardwareID string        `json:"hardware_id" text:"identifier"`
+	Network    string        `json:"network" text:"identifier"`
+	Component  *component    `json:"component"`
+	LicenseID  string        `json:"license_id" text:"identifier"`
+	Product    string        `json:"product" text:"identifier"`
+	Reason     string        `json:"reason"`
+	Until      *jsonbody.End `json:"until"`
 }
 
 type component struct {
@@ -78,7 +79,7 @@ func (n newBlock) wanted() block.NewBlock {
 		LicenseID:  canonicalID(n.LicenseID),
 		Product:    n.Product,
 		Reason:     n.Reason,
-		Until:      n.Until,
+		Until:      endOrNil(n.Until),
 	}
 }
 

@@ -47,7 +47,7 @@ func newEntitlementBodies(all []licensing.Entitlement) []entitlementBody {
 // entitlementMembers are what can be said of an entitlement beside its code; null in each is the absence of it.
 type entitlementMembers struct {
 	Name      jsonbody.Optional[string]          `json:"name" null:"ok"`
-	ExpiresAt jsonbody.Optional[time.Time]       `json:"expires_at" null:"ok" time:"end"`
+	ExpiresAt jsonbody.Optional[jsonbody.End]    `json:"expires_at" null:"ok"`
 	Slots     jsonbody.Optional[int]             `json:"slots" null:"ok"`
 	Counter   jsonbody.Optional[string]          `json:"counter" null:"ok" text:"identifier"`
 	Metadata  jsonbody.Optional[jsonbody.Object] `json:"metadata" null:"ok"`
@@ -61,7 +61,8 @@ func (m *entitlementMembers) entitlement(code string) licensing.Entitlement {
 	return licensing.Entitlement{
 		Code:      code,
 		Name:      m.Name.Value,
-		ExpiresAt: m.ExpiresAt.Value,
+		ExpiresAt: m.ExpiresAt.Value.Time,
+		Day:       m.ExpiresAt.Value.Day,
 		Slots:     slots,
 		Counter:   m.Counter.Value,
 		Metadata:  compact(m.Metadata.Value),
@@ -124,6 +125,7 @@ func (m *Manage) putEntitlement(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	e, _ = l.Entitlement(e.Code)
 	return show(c, http.StatusOK, l.Version, struct {
 		LicenseID string `json:"license_id"`
 		entitlementBody

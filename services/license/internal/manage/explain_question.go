@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
@@ -41,7 +42,7 @@ type question struct {
 	Counter             string           `json:"counter" text:"identifier"`
 	Amount              *int64           `json:"amount"`
 	Entitlement         string           `json:"entitlement" text:"identifier"`
-	BorrowUntil         *time.Time       `json:"borrow_until" time:"end"`
+	BorrowUntil         *jsonbody.End    `json:"borrow_until"`
 	// LeaseID asks about the renewal of a lease, for which nothing counts but its device and the address.
 	LeaseID         string `json:"lease_id" text:"identifier"`
 	ValidHours      *int   `json:"valid_hours"`
@@ -252,7 +253,7 @@ func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) (*
 		}
 		wanted := lease.Request{Client: licensing.Client{SessionID: q.SessionID}, Entitlement: q.Entitlement}
 		if q.BorrowUntil != nil {
-			wanted.BorrowUntil = *q.BorrowUntil
+			wanted.BorrowUntil = *endOrNil(q.BorrowUntil)
 		}
 		return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
 			return nil, m.Leases.Facts(ctx, r, wanted)

@@ -81,21 +81,30 @@ func (r *blockRow) block() licensing.Block {
 }
 
 // AddBlock implements block.Store.
-func (s *Store) AddBlock(ctx context.Context, b licensing.Block, events []proto.Message) error {
+func (s *Store) AddBlock(
+	ctx context.Context, b *licensing.Block, made func(*licensing.License) ([]proto.Message, error),
+) error {
 	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		var of *licensing.License
 		if b.LicenseID != "" {
-			if _, err := lockLicense(ctx, s.db, tx, b.LicenseID); errors.Is(err, db.ErrNotFound) {
+			l, err := lockLicense(ctx, s.db, tx, b.LicenseID)
+			if errors.Is(err, db.ErrNotFound) {
 				return apierr.InvalidField("license_id", "no license has this license_id")
 			} else if err != nil {
 				return err
 			}
+			of = &l
 		}
 		if b.Product != "" {
 			if _, err := codedProduct(tx, b.Product); err != nil {
 				return err
 			}
 		}
-		row := newBlockRow(&b, s.keys.Ring)
+		events, err := made(of)
+		if err != nil {
+			return err
+		}
+		row := newBlockRow(b, s.keys.Ring)
 		if err := tx.Table("blocks").Create(&row).Error; err != nil {
 			return err
 		}

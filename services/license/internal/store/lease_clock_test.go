@@ -43,7 +43,7 @@ func (s *leaseStory) borrow(d time.Duration) func(device string) error {
 	return func(device string) error {
 		request := lease.Request{Client: client(device)}
 		if d > 0 {
-			request.BorrowUntil = s.clock.Now().Add(d)
+			request.BorrowUntil.At = s.clock.Now().Add(d)
 		}
 		g, err := s.leases.CheckOut(s.Context(), s.made.Key, request)
 		if err == nil {

@@ -33,7 +33,7 @@ func (d *Dialect) borrowFeature(c *gin.Context, s *subject) error {
 func (d *Dialect) borrowAs(c *gin.Context, s *subject, r lease.Request) error {
 	ctx := c.Request.Context()
 	var err error
-	if r.BorrowUntil, err = s.borrowUntil(d.Clock.Now()); err != nil {
+	if r.BorrowUntil.At, err = s.borrowUntil(d.Clock.Now()); err != nil {
 		return err
 	}
 	g, err := d.Leases.CheckOut(ctx, s.key, r)
