@@ -132,7 +132,7 @@ func (w *watcher) followSources(conn *amqp091.Connection, queue string) error {
 		}
 		return nil
 	})
-	if refused(err, amqp091.AccessRefused) {
+	if hasCode(err, amqp091.AccessRefused) {
 		w.bus.log.Warn("caches are kept for seconds only: import the definitions that deploy/rabbitmq/definitions.sh "+
 			"prints", "error", err)
 		return nil
