@@ -45,8 +45,8 @@ type Options struct {
 	TTL time.Duration
 	// Stale, when longer than TTL, is how long a value is served while the source is unavailable.
 	Stale time.Duration
-	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive, and TTL while it is not
-	// prompt.
+	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive, and TTL while it is
+	// not prompt.
 	Unlinked time.Duration
 	// Link tells whether invalidations arrive. Nil counts as alive and prompt.
 	Link Link

@@ -35,8 +35,8 @@ var pgAway = []string{
 }
 
 // Error makes an outage (server away, too many connections, deadline exceeded, disk full, a right or a table missing, a
-// conflict that outlived its retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed already, it returns as it
-// is.
+// conflict that outlived its retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed
+// already, it returns as it is.
 func Error(err error) error {
 	var typed *apierr.Error
 	if err == nil || errors.As(err, &typed) {

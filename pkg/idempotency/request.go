@@ -29,8 +29,8 @@ func Answer[T any](
 	return Do(c.Request.Context(), s, key, fn)
 }
 
-// AnswerLast is Answer for callers who prove themselves by a token alone: as many keys as they send, the scope keeps its
-// last answer only (Key.Last).
+// AnswerLast is Answer for callers who prove themselves by a token alone: as many keys as they send, the scope keeps
+// its last answer only (Key.Last).
 func AnswerLast[T any](
 	c *gin.Context, s *Store, scope string, fn func(ctx context.Context) (T, error),
 ) (answer T, err error) {

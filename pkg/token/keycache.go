@@ -34,8 +34,8 @@ type KeyCacheOptions struct {
 	Fresh time.Duration
 	// Stale is the age beyond which they do not serve any more; 0 is no bound.
 	Stale time.Duration
-	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor; while they are
-	// merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.
+	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor; while
+	// they are merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.
 	Link cache.Link
 }
 
@@ -75,7 +75,8 @@ func NewKeyCache[S any](opts KeyCacheOptions, fetch func(ctx context.Context) (S
 // ends.
 func (c *KeyCache[S]) Get(ctx context.Context, enough func(S) bool) (S, error) {
 	held := c.held.Load()
-	if held != nil && c.younger(held, c.opts.Stale, cache.UnlinkedFor, cache.Link.Alive) && (enough == nil || enough(held.keys)) {
+	if held != nil && c.younger(held, c.opts.Stale, cache.UnlinkedFor, cache.Link.Alive) &&
+		(enough == nil || enough(held.keys)) {
 		if !c.younger(held, c.opts.Fresh, cache.UnlinkedFor/2, cache.Link.Prompt) {
 			c.join() // those who come later have the benefit
 		}

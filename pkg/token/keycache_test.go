@@ -125,7 +125,7 @@ func TestRemoteKeys(t *testing.T) {
 				l.late.Store(true)
 				p.publish(down)
 			}, kid: "d", want: "ok"},
-		{name: "the bus takes nothing of auth, which is away: serves, and is fetched behind", after: time.Hour, kid: "d",
+		{name: "the bus takes nothing of auth, which is away: serves, fetched behind", after: time.Hour, kid: "d",
 			want: "ok", fetches: 1},
 		{name: "the bus takes auth's events again", change: func(p *publisher, l *link, r *token.RemoteKeys) {
 			l.late.Store(false)

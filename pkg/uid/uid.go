@@ -1,6 +1,6 @@
 // Package uid knows how ids are spelled: UUIDs of 36 characters, in lower case and with hyphens. PostgreSQL and package
-// uuid read others, too (braces, URNs, no hyphens), so that an id which is kept, compared or sent on as it came would be
-// another one to a cache, an event or an erasure. archtest.OneSpelling keeps other readers out.
+// uuid read others, too (braces, URNs, no hyphens), so that an id which is kept, compared or sent on as it came would
+// be another one to a cache, an event or an erasure. archtest.OneSpelling keeps other readers out.
 package uid
 
 import (

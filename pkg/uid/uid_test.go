@@ -7,10 +7,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
-const (
-	id  = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
-	hex = "0199d3c47a107c3e9f650c1d4e5f6a7b"
-)
+const id = "0199d3c4-7a10-7c3e-9f65-0c1d4e5f6a7b"
+
+var hex = strings.ReplaceAll(id, "-", "")
 
 func TestSpellings(t *testing.T) {
 	upper := strings.ToUpper(id)

@@ -77,7 +77,8 @@ func TestALeaseEndsWithItsEntitlement(t *testing.T) {
 func TestAnOfflineTokenNamesTheEndsOfItsFeatures(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		id, _, end := w.addon()
-		issued := w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":48}`, w.bearer(id, "pc")...)
+		issued := w.call(http.MethodPost, "/api/v1/license/offline-token", `{"duration_hours":48}`,
+			w.bearer(id, "pc")...)
 		w.want(issued, http.StatusCreated, "")
 		c := claimed(w, issued.body["token"], &claims.Offline{})
 		slices.Sort(c.Features)

@@ -95,7 +95,8 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 func (w *world) entitlementsOverPolicy() {
 	w.t.Helper()
 	end := w.clock.Now().UTC().AddDate(1, 0, 0).Truncate(time.Second).Format(time.RFC3339)
-	w.want(w.policies("POST", "", fmt.Sprintf(`{"code":"parts","entitlements":[{"code":"a","expires_at":%q},{"code":"b"}]}`,
+	w.want(w.policies("POST", "", fmt.Sprintf(
+		`{"code":"parts","entitlements":[{"code":"a","expires_at":%q},{"code":"b"}]}`,
 		end)), http.StatusCreated, "")
 	for members, want := range map[string]map[string]any{
 		``:                                       {"a": end, "b": nil},

@@ -14,8 +14,8 @@ import (
 // readers are the functions of package uuid that take ids in several spellings.
 var readers = []string{"Parse", "ParseBytes", "Validate", "MustParse"}
 
-// OneSpelling fails t for each file below dir that reads ids by package uuid itself, tests and the package uid excepted:
-// what takes braces, URNs and ids without hyphens has one license under several names.
+// OneSpelling fails t for each file below dir that reads ids by package uuid itself, tests and the package uid
+// excepted: what takes braces, URNs and ids without hyphens has one license under several names.
 func OneSpelling(t testing.TB, dir string) {
 	t.Helper()
 	files := 0

@@ -34,8 +34,8 @@ type Counter struct {
 	Name string
 	// Used includes what was consumed beyond the limit.
 	Used int64
-	// Period grows with each reset, whenever an administrator sets Used, and when the license loses the counter: parts of
-	// devices and operations from an earlier one are over.
+	// Period grows with each reset, whenever an administrator sets Used, and when the license loses the counter: parts
+	// of devices and operations from an earlier one are over.
 	Period      int
 	PeriodStart time.Time
 	// ResetsAt is when the period ends, zero for never.

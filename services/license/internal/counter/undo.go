@@ -13,7 +13,8 @@ type Undo struct {
 	License     *licensing.License
 	OperationID string
 	UndoneAt    time.Time
-	// Refunded is by the names of counters; what was consumed in a period that is over (Counter.Period) is not given back.
+	// Refunded is by the names of counters; what was consumed in a period that is over (Counter.Period) is not given
+	// back.
 	Refunded map[string]int64
 	States   []State
 	device   *licensing.Device

@@ -75,8 +75,8 @@ func ComponentProblems(p map[string]string, name string, c Component) {
 }
 
 // recognize is the device with a seat that has, or had, the hardware id of a client, or that has its components; nil
-// for none. The license must ask for it. One that is recognized again has the id of before: Rebound gives it that of the
-// client. Errors: the verdicts on its use.
+// for none. The license must ask for it. One that is recognized again has the id of before: Rebound gives it that of
+// the client. Errors: the verdicts on its use.
 func (s *Seats) recognize(ctx context.Context, l *License, c *Client, now time.Time) (
 	hardwareID string, d *ActiveDevice, err error,
 ) {
@@ -150,7 +150,8 @@ func (s *Seats) Rebound(ctx context.Context, licenseID string, c *Client, fn fun
 }
 
 // Recognized is Caller for a use case that recognizes no device under the lock, and that goes on within Rebound: the
-// client gets the hardware id that its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is recognized again.
+// client gets the hardware id that its device has now. Errors: ErrNotFound, the verdicts on the use of a device that is
+// recognized again.
 func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Caller, error) {
 	l, _, err := s.Lookup.License(ctx, licenseID)
 	if err == nil && l.rules().Match != MatchNone {

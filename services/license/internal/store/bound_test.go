@@ -45,7 +45,8 @@ func askForTooMuch(t *testing.T) {
 	made := occupy(t, r, many, func(l *licensing.License) {
 		l.Metadata = []byte(`{"x":"` + strings.Repeat("x", metadata) + `"}`)
 	})
-	r.Lookup = store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon), store.CacheOptions{Bytes: 4 << 20, Link: r.link.From("license")})
+	r.Lookup = store.NewLookup(d, keys(t, d, 1), clock.NewFake(noon),
+		store.CacheOptions{Bytes: 4 << 20, Link: r.link.From("license")})
 	most, answers := uint64(0), 0
 	for range 2 {
 		for i, key := range made {

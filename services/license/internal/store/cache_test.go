@@ -53,7 +53,8 @@ func TestAtItsBoundALookupAnswersFromTheDatabase(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		made := occupy(t, r, many)
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(16 << 20))
-		lookup := store.NewLookup(d, keys(t, d, 1), r.clock, store.CacheOptions{Bytes: bound, Link: r.link.From("license")})
+		lookup := store.NewLookup(d, keys(t, d, 1), r.clock,
+			store.CacheOptions{Bytes: bound, Link: r.link.From("license")})
 		r.rules(lookup)
 		cached := 0
 		for range 2 {

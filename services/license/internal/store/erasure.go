@@ -214,7 +214,8 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 // that publishing it takes to fail. Until then an erasure is not done.
 const recordedTime = 20 * time.Second
 
-// rewrite edits the events that are kept, by what they are about. Earlier versions kept ids as callers had spelled them.
+// rewrite edits the events that are kept, by what they are about. Earlier versions kept ids as callers had spelled
+// them.
 func (s *Store) rewrite(ctx context.Context, edits map[string]func([]byte, time.Time) ([]byte, bool)) error {
 	misspelled, err := s.outbox.Misspelled(ctx)
 	if err != nil {

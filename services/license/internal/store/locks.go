@@ -5,11 +5,11 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
 )
 
@@ -30,7 +30,7 @@ func (s *Store) lockRows(tx *gorm.DB, table, column string, condition any, param
 
 // uuids are the ids that can be of a row.
 func uuids(ids []string) []string {
-	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return uuid.Validate(id) != nil })
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !uid.Is(id) })
 }
 
 // Hold implements licenseimport.Store. SQLite has one writer at a time.

@@ -20,8 +20,8 @@ func (alive) Alive() bool { return true }
 
 func (alive) Prompt() bool { return true }
 
-// TestNewKeysOfAnIntegrationAreFound by a process that has not learned of them yet; those that strangers make up have it
-// look once a second, however many there are.
+// TestNewKeysOfAnIntegrationAreFound by a process that has not learned of them yet; those that strangers make up have
+// it look once a second, however many there are.
 func TestNewKeysOfAnIntegrationAreFound(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		ring := keys(t, d, 1)

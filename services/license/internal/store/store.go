@@ -17,9 +17,9 @@
 //  9. what belongs to a license or user that it holds: devices, leases, counters, keys
 //
 // Of one kind, it locks rows in the order of their ids (products by codes, customers by customer ids, new licenses by
-// keys), and never in that of a request. To insert a row is to lock it: whoever inserts the same waits. Whoever cannot
-// know all rows beforehand, such as an import, locks first what may be needed (Store.Hold), or skips rows that others
-// hold, as batches and jobs do. SQLite has one writer, who holds everything.
+// keys), and never in that of a request. To insert a row is to lock it: who inserts the same waits. A transaction that
+// cannot know all rows beforehand, such as an import, locks first what may be needed (Store.Hold). Jobs that prune keep
+// to no order, as they take few rows at a time and can be repeated. SQLite has one writer, who holds everything.
 //
 // Where PostgreSQL ends a transaction all the same, db.Tx carries it out again; a unit of several steps (db.InUnit)
 // leaves nothing behind and is answered 503.
