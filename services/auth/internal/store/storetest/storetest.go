@@ -234,15 +234,6 @@ func exchange(
 	return made
 }
 
-// offer exchanges a token if its family accepts it.
-func offer(ctx context.Context, s Store, of, made credential.RefreshToken) (accepted bool, err error) {
-	err = s.Rotate(ctx, of, made, func(f credential.Family) bool {
-		accepted = f.RevokedAt.IsZero() && f.Accepts(of.Hash)
-		return accepted
-	})
-	return accepted && err == nil, err
-}
-
 // lostAnswers has pairs replaced until one of them is used.
 func lostAnswers(t *testing.T, s Store, _ func() int) {
 	f, first := newFamily(t, s)
