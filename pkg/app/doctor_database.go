@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -17,7 +18,7 @@ func (p *program) diagnoseDatabase(ctx context.Context, d *Diagnosis) {
 	b := p.base()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	data, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2})
+	data, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2, ReadOnly: b.Maintenance})
 	if err != nil {
 		d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
 		return
@@ -47,9 +48,6 @@ func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxCon
 			"the connections of all replicas of all services must fit in",
 			"this process may open %d, and the server takes %d", maxConns, found.MaxConnections)
 	}
-	if err := data.CheckWritable(ctx); err != nil {
-		d.Fail("database", "make room on its disk, and let this user write the file", "takes no changes: %v", err)
-	}
 	if s.diagnoseSchema(ctx, d, data) {
 		if len(found.Unusable) > 0 {
 			d.Fail("permissions", "have the owner of the schema grant them: "+
@@ -57,8 +55,51 @@ func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxCon
 				"the role may not read and change the tables %s", strings.Join(found.Unusable, ", "))
 			return
 		}
+		s.diagnoseChanges(ctx, d, data)
 		s.diagnoseKeys(ctx, d, data)
 		s.diagnoseOutbox(ctx, d, data)
+	}
+}
+
+const (
+	// changeTimeout bounds a change that is tried, and lockAfter is when it waits for a lock.
+	changeTimeout = 3 * time.Second
+	lockAfter     = time.Second
+)
+
+// diagnoseChanges tries a change, and looks for sessions that changes wait for: meanwhile, if it waits itself. In
+// maintenance mode it tries nothing.
+func (s Service) diagnoseChanges(ctx context.Context, d *Diagnosis, data *db.DB) {
+	if data.ReadOnly() {
+		return
+	}
+	if err := data.CheckWritable(ctx); err != nil {
+		d.Fail("database", "make room on its disk, and let this user write the file", "takes no changes: %v", err)
+		return
+	}
+	tried := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+		defer cancel()
+		tried <- outbox.New(data, Source(s.Name)).TryWrite(ctx)
+	}()
+	var err error
+	waits := false
+	select {
+	case err = <-tried:
+	case <-time.After(lockAfter):
+		waits = true
+	}
+	blockers, failed := data.Blockers(ctx)
+	if waits {
+		err = <-tried
+	}
+	for _, b := range blockers {
+		d.Fail("locks", fmt.Sprintf("have it commit, or end it: SELECT pg_terminate_backend(%d)", b.PID),
+			"calls wait for what session %d of %s (%s) holds", b.PID, b.Role, b.App)
+	}
+	if err = cmp.Or(err, failed); err != nil && len(blockers) == 0 {
+		d.Fail("database", db.Remedy(err), "takes no changes: %v", err)
 	}
 }
 

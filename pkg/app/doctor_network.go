@@ -32,12 +32,11 @@ func (s Service) DiagnoseBroker(ctx context.Context, d *Diagnosis, url string) {
 		d.Fail("broker", brokerRemedy(detail), "cannot be used: %s", detail)
 		return
 	}
-	if state := broker.State(); state.Blocked {
-		d.Fail("broker", "free memory or disk of the broker (rabbitmqctl list_alarms)", "takes no messages: %s",
-			state.Detail)
+	if err := broker.TryPublish(ctx, s.Name); err != nil {
+		d.Fail("broker", brokerRemedy(err.Error()), "does not take what %s publishes: %v", s.Name, err)
 		return
 	}
-	d.OK("broker", "answers, and has all exchanges and queues")
+	d.OK("broker", "answers, has all exchanges and queues, and takes what %s publishes", s.Name)
 	for _, queue := range s.Queues {
 		if strings.HasPrefix(queue.Name, s.Name+".") {
 			s.diagnoseDeadLetters(ctx, d, broker, queue.Name)
@@ -63,14 +62,16 @@ func (s Service) diagnoseDeadLetters(ctx context.Context, d *Diagnosis, broker b
 
 // brokerRemedies are what to do about a broker that cannot be used, by what the client says of it; the first that fits.
 var brokerRemedies = []struct{ sign, remedy string }{
+	{"takes no messages", "free memory or disk of the broker (rabbitmqctl list_alarms)"},
+	{"NOT_FOUND - no ", "it was deleted, or the upgrade brings it: import what deploy/rabbitmq/definitions.sh prints"},
 	{"connection refused", "nothing listens there: start RabbitMQ, or correct host and port in LATCHKEY_AMQP_URL"},
 	{"no such host", "its name is not known: correct the host in LATCHKEY_AMQP_URL"},
 	{"username or password not allowed",
 		"correct user and password in LATCHKEY_AMQP_URL, or make the user: import what " +
 			"deploy/rabbitmq/definitions.sh prints"},
+	{"ACCESS_REFUSED", "the user lacks a permission: import what deploy/rabbitmq/definitions.sh prints"},
 	{"vhost", "make the virtual host and let the user in (rabbitmqctl add_vhost, set_permissions), or " +
 		"correct the end of LATCHKEY_AMQP_URL"},
-	{"ACCESS_REFUSED", "the user lacks a permission: import what deploy/rabbitmq/definitions.sh prints"},
 	{"i/o timeout", "nothing answers there: look at the network and firewalls on the way"},
 }
 

@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestDiagnosisOfWhatNoTestCanPlant(t *testing.T) {
@@ -100,4 +103,30 @@ func certificate(t *testing.T, from, until time.Time) (certFile, keyFile string)
 	}
 	return write("cert.pem", &pem.Block{Type: "CERTIFICATE", Bytes: made}),
 		write("key.pem", &pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+}
+
+// The remedy is that of what the broker says, not of the virtual host that its words name as well.
+func TestRemediesOfTheBroker(t *testing.T) {
+	for detail, want := range map[string]string{
+		`Exception (404) Reason: "NOT_FOUND - no exchange 'latchkey.events' in vhost 'latchkey'"`: "it was deleted",
+		`the broker lacks the queue a.b, and this user may not declare it: import the definitions ` +
+			`(Exception (404) Reason: "NOT_FOUND - no queue 'a.b' in vhost 'latchkey'")`: "it was deleted",
+		`Exception (403) Reason: "ACCESS_REFUSED - access to topic 'license.suspended' in exchange 'latchkey.events' ` +
+			`in vhost 'latchkey' refused for user 'license'"`: "lacks a permission",
+		`Exception (403) Reason: "no access to this vhost"`:                  "make the virtual host",
+		"the broker takes no messages: alarm: low on memory":                 "list_alarms",
+		"no connection to publish: dial tcp 127.0.0.1:1: connection refused": "start RabbitMQ",
+	} {
+		if got := brokerRemedy(detail); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", detail, got)
+		}
+	}
+}
+
+func TestAFailureOfTheServerHasItsRemedy(t *testing.T) {
+	var logs bytes.Buffer
+	Fail(&logs, "license", fmt.Errorf("start: %w", &pgconn.PgError{Code: "25006", Message: "read-only"}))
+	if !strings.Contains(logs.String(), "LATCHKEY_MAINTENANCE=true") {
+		t.Errorf("told %s", &logs)
+	}
 }

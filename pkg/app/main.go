@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 )
 
@@ -59,6 +60,9 @@ func Fail(logs io.Writer, program string, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(logs, "%s: %v\n", program, err)
+	if remedy := db.ServerRemedy(err); remedy != "" {
+		fmt.Fprintf(logs, "%s: %s\n", program, remedy)
+	}
 	if errors.As(err, new(*ArgumentError)) {
 		return exitUsage
 	}

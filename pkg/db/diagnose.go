@@ -7,8 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Diagnosis is what an operator wants to know of a database that answers.
@@ -60,11 +58,10 @@ func (g Diagnosis) Skew() time.Duration {
 
 // Remedy is what to do about an error of a connection to a PostgreSQL server, "" where nobody knows.
 func Remedy(err error) string {
-	var refusal *pgconn.PgError
 	var name *net.DNSError
 	switch {
-	case errors.As(err, &refusal):
-		return remedies[refusal.Code]
+	case pgCode(err) != "":
+		return ServerRemedy(err)
 	case errors.As(err, &name):
 		return "its name is not known: correct the host in LATCHKEY_DATABASE_URL"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -77,6 +74,28 @@ func Remedy(err error) string {
 	return ""
 }
 
+// ServerRemedy is what to do about what the server has answered, "" where nobody knows.
+func ServerRemedy(err error) string { return remedies[pgCode(err)] }
+
+// Blocker is a session of the server that others wait for.
+type Blocker struct {
+	PID       int    `gorm:"column:pid"`
+	Role, App string // who it is
+}
+
+// Blockers are the sessions that those of this role have waited for, longer than changes hold a lock.
+func (d *DB) Blockers(ctx context.Context) (found []Blocker, err error) {
+	if d.engine == SQLite {
+		return nil, nil
+	}
+	const blocking = `SELECT DISTINCT b.pid, coalesce(b.usename, '') AS role, coalesce(b.application_name, '') AS app
+		FROM pg_stat_activity w, unnest(pg_blocking_pids(w.pid)) AS p (pid) JOIN pg_stat_activity b ON b.pid = p.pid
+		WHERE w.usename = current_user AND w.datname = current_database() AND w.wait_event_type = 'Lock'
+			AND clock_timestamp() - w.query_start > interval '500 ms'
+		ORDER BY b.pid`
+	return found, Error(d.Read(ctx).Raw(blocking).Scan(&found).Error)
+}
+
 // remedies are by SQLSTATE.
 var remedies = map[string]string{
 	"28P01": "correct user and password in LATCHKEY_DATABASE_URL",
@@ -85,5 +104,9 @@ var remedies = map[string]string{
 		"LATCHKEY_DATABASE_URL",
 	"42501": "the role lacks a right: deploy/postgres/roles.sh makes roles that have all of theirs",
 	"53300": "raise max_connections of the server, or lower LATCHKEY_DATABASE_MAX_CONNS of all services",
+	"25006": "the server takes no changes: it is a standby, or default_transaction_read_only is on (of the server, the " +
+		"database or the role); while that is on purpose, set LATCHKEY_MAINTENANCE=true",
+	"53100": "make room on the disk of the database server",
+	"42P01": "a table is missing: restore the database, or start on an empty one",
 	"57P03": "the server is starting or stopping: wait, and look at its log",
 }

@@ -4,8 +4,10 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"strings"
 	"time"
 
@@ -164,6 +166,22 @@ func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	var r row
 	err := o.db.Read(ctx).Raw(oldest).Scan(&r).Error
 	return r.OccurredAt, db.Error(err)
+}
+
+// TryWrite finds out whether PostgreSQL takes changes, by some that it takes back: enough to need room on its disk.
+func (o *Outbox) TryWrite(ctx context.Context) error {
+	const some = `INSERT INTO outbox_unsent (seq) SELECT -n FROM generate_series(1, 1000) AS n`
+	if o.db.Engine() != db.Postgres {
+		return nil
+	}
+	done := errors.New("taken back")
+	err := o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return cmp.Or(tx.Exec(some).Error, done)
+	})
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
 }
 
 // Taken returns a check that the bus takes what is written here, by whatever process: that all that waited when it was

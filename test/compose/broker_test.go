@@ -143,6 +143,8 @@ func publishes(user string) (attempts []attempt) {
 		try(invalidations, eventType, own && !event.IsTelemetry(eventType))
 	}
 	for _, other := range suiteServices {
+		try(invalidations, "tick."+other, other == user)
+		try(events, "tick."+other, false)
 		try(invalidations, "tick."+other+".amq.gen-x", other == user && watched[user] != nil)
 		try(events, "tick."+other+".amq.gen-x", false)
 	}
@@ -269,6 +271,7 @@ func watches(user string) []attempt {
 	}
 	for _, other := range suiteServices {
 		try(invalidations, "tick."+other+".amq.gen-x", other == user && watched[user] != nil)
+		try(invalidations, "tick."+other, watched[user] != nil)
 		try(invalidations, "tick."+other+".#", false)
 	}
 	return attempts

@@ -239,6 +239,34 @@ var faults = map[string]struct {
 			p.change("LATCHKEY_DATABASE_URL", func(u *url.URL) { u.User = url.UserPassword("doctor_reader", "right") })
 		}, fails, "permissions", "GRANT SELECT, INSERT, UPDATE, DELETE",
 	},
+	"the database is read-only": {
+		func(p *patient) {
+			p.exec(`DO $$ BEGIN
+				EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
+			END $$`)
+		}, fails, "database", "default_transaction_read_only is on",
+	},
+	"a session holds a lock": {
+		func(p *patient) {
+			held, end := make(chan struct{}), make(chan struct{})
+			done := make(chan error)
+			go func() {
+				done <- p.data.Tx(context.WithoutCancel(p.t.Context()), func(_ context.Context, tx *gorm.DB) error {
+					err := tx.Exec(`LOCK TABLE outbox_unsent IN SHARE MODE`).Error
+					close(held)
+					<-end
+					return err
+				})
+			}()
+			<-held
+			p.t.Cleanup(func() {
+				close(end)
+				if err := <-done; err != nil {
+					p.t.Error(err)
+				}
+			})
+		}, fails, "locks", "SELECT pg_terminate_backend(",
+	},
 	"the process may open more connections than the server takes": {
 		func(p *patient) { p.env["LATCHKEY_DATABASE_MAX_CONNS"] = "9999" }, warns, "connections",
 		"lower LATCHKEY_DATABASE_MAX_CONNS",

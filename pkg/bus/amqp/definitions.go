@@ -134,16 +134,13 @@ func (u User) permission(vhost string, queues []bus.Queue) Permission {
 
 func (u User) topicPermissions(vhost string) []TopicPermission {
 	var publishes, invalidates, watches []string
-	for _, eventType := range event.Types() {
-		if !slices.Contains(event.Publishers(eventType), u.Name) {
-			continue
-		}
-		publishes = append(publishes, regexp.QuoteMeta(eventType))
-		if !event.IsTelemetry(eventType) {
-			invalidates = append(invalidates, regexp.QuoteMeta(eventType))
-		}
+	events, copies := keysOf(u.Name)
+	for _, key := range events {
+		publishes = append(publishes, regexp.QuoteMeta(key))
 	}
-	invalidates = append(invalidates, regexp.QuoteMeta(signKey(u.Name)))
+	for _, key := range copies {
+		invalidates = append(invalidates, regexp.QuoteMeta(key))
+	}
 	if len(u.Watches) > 0 {
 		tick := regexp.QuoteMeta(tickKey(u.Name, "")) + nameless
 		invalidates = append(invalidates, tick)
@@ -156,6 +153,20 @@ func (u User) topicPermissions(vhost string) []TopicPermission {
 		{User: u.Name, VHost: vhost, Exchange: exchange, Write: oneOf(publishes), Read: oneOf(nil)},
 		{User: u.Name, VHost: vhost, Exchange: invalidations, Write: oneOf(invalidates), Read: oneOf(watches)},
 	}
+}
+
+// keysOf are the routing keys that a service publishes under: to the exchange of events, and to that of invalidations.
+func keysOf(service string) (events, copies []string) {
+	for _, eventType := range event.Types() {
+		if !slices.Contains(event.Publishers(eventType), service) {
+			continue
+		}
+		events = append(events, eventType)
+		if !event.IsTelemetry(eventType) {
+			copies = append(copies, eventType)
+		}
+	}
+	return events, append(copies, signKey(service))
 }
 
 // oneOf is an expression that matches what one of the expressions matches, only the empty text when there is none.

@@ -49,6 +49,25 @@ func TestAMissingExchangeIsNamedAndMadeAgain(t *testing.T) {
 	sink.Await(t, events)
 }
 
+// What a service publishes is tried without any of it arriving.
+func TestTryPublish(t *testing.T) {
+	address := testkit.AMQP(t)
+	b, sink := dial(t, address, everything), &bustest.Sink{}
+	bustest.Consume(t, b, everything, sink.Handle)
+	if err := b.TryPublish(t.Context(), "license"); err != nil {
+		t.Error(err)
+	}
+	events := bustest.Activations(t, 1)
+	bustest.Publish(t, b, events...)()
+	sink.Await(t, events)
+	bustest.DeadLetters(t, b, everything.Name, 0)
+	deleteExchange(t, address, "latchkey.invalidations")
+	err := b.TryPublish(t.Context(), "license")
+	if err == nil || !strings.Contains(err.Error(), "'latchkey.invalidations'") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An exchange that was deleted and made again has no bindings, and its watches hear nothing until they bind again.
 func TestAWatchBindsAgainToAnExchangeThatWasMadeAnew(t *testing.T) {
 	address := testkit.AMQP(t)
