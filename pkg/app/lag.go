@@ -32,7 +32,7 @@ type progress struct {
 
 func newLag(c clock.Clock) *lag {
 	return &lag{clock: c, of: map[string]*progress{}, desc: prometheus.NewDesc("latchkey_consumer_lag_seconds",
-		"Age of the oldest event of the batch that is being taken in from a queue, or was within the last minute.",
+		"Age of the oldest event of the batch of a queue that is being taken in, or was within the last minute.",
 		[]string{"queue"}, nil)}
 }
 

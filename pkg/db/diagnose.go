@@ -104,8 +104,8 @@ var remedies = map[string]string{
 		"LATCHKEY_DATABASE_URL",
 	"42501": "the role lacks a right: deploy/postgres/roles.sh makes roles that have all of theirs",
 	"53300": "raise max_connections of the server, or lower LATCHKEY_DATABASE_MAX_CONNS of all services",
-	"25006": "the server takes no changes: it is a standby, or default_transaction_read_only is on (of the server, the " +
-		"database or the role); while that is on purpose, set LATCHKEY_MAINTENANCE=true",
+	"25006": "the server takes no changes: it is a standby, or default_transaction_read_only is on (of the server, " +
+		"the database or the role); while that is on purpose, set LATCHKEY_MAINTENANCE=true",
 	"53100": "make room on the disk of the database server",
 	"42P01": "a table is missing: restore the database, or start on an empty one",
 	"57P03": "the server is starting or stopping: wait, and look at its log",
