@@ -19,16 +19,23 @@ type Move struct {
 
 // Transfer moves a seat from one device to another in one step, the count unchanged, with the operations and parts of
 // counters that the one had. Errors: ErrNotFound, ErrHardwareIDNotUnique when the other device is new, the verdicts on
-// the license, ErrUnknownHardwareID, ErrActivated when the other device has a seat already.
+// the license, ErrBlocked, ErrUnknownHardwareID, ErrActivated when the other device has a seat already.
 func (s *Seats) Transfer(ctx context.Context, by *Actor, licenseID string, m Move) (Device, error) {
 	from, to := m.From, m.To
 	if err := checkTransfer(from, to); err != nil {
 		return Device{}, err
 	}
+	caller, err := s.caller(ctx, &Client{HardwareID: to, Trusted: true})
+	if err != nil {
+		return Device{}, err
+	}
 	var moved Device
-	err := s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
+	err = s.Store.Change(ctx, licenseID, []string{from, to}, func(ch *Change) (err error) {
 		now := s.Clock.Now()
 		source, target, err := ch.movedBetween(m, now)
+		if err == nil {
+			err = ch.unblocked(caller, target, now)
+		}
 		if err != nil {
 			return err
 		}
@@ -74,6 +81,19 @@ func (ch *Change) movedBetween(m Move, now time.Time) (source, target *Device, e
 		err = apierr.InvalidField("to_hardware_id", sameDevice)
 	}
 	return source, target, err
+}
+
+// unblocked refuses a device, nil for one that is new, whose seat would be of no use: it is blocked.
+func (ch *Change) unblocked(c Caller, d *Device, now time.Time) error {
+	r := Request{License: &ch.License, Now: now}
+	deviceID := ""
+	if d != nil {
+		deviceID = d.ID
+	}
+	if block := c.block(&ch.License, deviceID, now); block != nil {
+		r.Around = &Surroundings{Block: block}
+	}
+	return Decide(r)
 }
 
 func (ch *Change) transfer(m Move, source, target *Device, now time.Time) (Device, error) {
