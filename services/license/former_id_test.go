@@ -67,3 +67,56 @@ func TestAFileNamesTheIDThatItIsFor(t *testing.T) {
 		}
 	})
 }
+
+// TestAnIDWithASeatOfItsOwnIsNoFormerOne of another device, for nobody: not while it has the seat, not after it.
+func TestAnIDWithASeatOfItsOwnIsNoFormerOne(t *testing.T) {
+	same := components("c", "d")
+	for name, takeSeat := range map[string]func(w *world, id, key string){
+		"by a file": func(w *world, id, key string) {
+			w.must(w.manage("POST", "/"+id+"/license-file", `{"hardware_ids":["old"]}`), http.StatusCreated)
+			w.must(w.post("validate", says(key, "new", same)), http.StatusOK)
+			w.deactivate(id, "old")
+			w.must(w.post("activate", device(key, "old")), http.StatusCreated)
+			w.must(w.post("activate", device(key, "new")), http.StatusCreated)
+		},
+		"without recognition": func(w *world, id, key string) {
+			w.must(w.post("validate", says(key, "new", same)), http.StatusOK)
+			w.update(id, `{"device_match":null}`)
+			if got := w.post("validate", device(key, "old")); got.body["valid"] != false {
+				w.t.Errorf("%s", got.raw)
+			}
+			if _, total := w.list(url.Values{"hardware_id": {"old"}}); total != 0 {
+				w.t.Errorf("the list finds %d", total)
+			}
+			w.must(w.manage("POST", "/"+id+"/devices/deactivate", `{"hardware_id":"old"}`), http.StatusNotFound)
+			w.wantCalled(id, "new []")
+			w.must(w.post("activate", device(key, "old")), http.StatusCreated)
+			w.update(id, `{"device_match":"two"}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				w.unlimitedCalls()
+				id, key := w.with(`"max_devices":3,"device_match":"two"`)
+				w.must(w.post("activate", says(key, "old", same)), http.StatusCreated)
+				takeSeat(w, id, key)
+				w.wantCalled(id, "new []", "old []")
+				left := w.manage("POST", "/"+id+"/devices/deactivate", `{"hardware_id":"old"}`)
+				w.must(left, http.StatusOK)
+				if left.body["hardware_id"] != "old" {
+					w.t.Errorf("%s", left.raw)
+				}
+				for hardwareID, valid := range map[string]bool{"old": false, "new": true} {
+					if got := w.post("validate", device(key, hardwareID)); got.body["valid"] != valid {
+						w.t.Errorf("%s: %s", hardwareID, got.raw)
+					}
+				}
+				for _, by := range []string{"hardware_id", "search"} {
+					if _, total := w.list(url.Values{by: {"old"}}); total != 0 {
+						w.t.Errorf("%s finds %d", by, total)
+					}
+				}
+			})
+		})
+	}
+}

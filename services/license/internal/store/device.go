@@ -73,6 +73,13 @@ func readAs(known map[string]licensing.Device, id string) (licensing.Device, boo
 	return licensing.Device{}, false
 }
 
+// formerIDs are the rows of device_aliases by which devices are known: on licenses that recognize devices, and as long
+// as no device has the id for its own. Blocks hold by all of them.
+const formerIDs = `(SELECT f.* FROM device_aliases f
+	JOIN licenses l ON l.id = f.license_id AND l.device_rules LIKE '%"device_match":%'
+	WHERE NOT EXISTS (SELECT 1 FROM devices own WHERE own.license_id = f.license_id AND own.hardware_id = f.hardware_id)
+	) AS device_aliases`
+
 type aliasRow struct {
 	LicenseID, HardwareID, DeviceID string
 	CreatedAt                       time.Time
@@ -182,7 +189,7 @@ func (r *lockedReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
 // ByAlias implements licensing.LockedReads.
 func (r *lockedReads) ByAlias(hardwareID string) (*licensing.Device, error) {
 	var rows []deviceRow
-	alias := r.tx.Session(&gorm.Session{NewDB: true}).Table("device_aliases").Select("device_id").
+	alias := r.tx.Session(&gorm.Session{NewDB: true}).Table(formerIDs).Select("device_id").
 		Where("license_id = ? AND hardware_id = ?", r.licenseID, hardwareID)
 	if err := r.devices().Where("id IN (?)", alias).Limit(1).Find(&rows).Error; err != nil || len(rows) == 0 {
 		return nil, err
@@ -298,7 +305,7 @@ func (s *Store) readFormerIDs(ctx context.Context, devices []licensing.Device) e
 		ids = append(ids, devices[i].ID)
 	}
 	var rows []aliasRow
-	err := s.db.Read(ctx).Table("device_aliases").Where(db.In("device_id", ids)).
+	err := s.db.Read(ctx).Table(formerIDs).Where(db.In("device_id", ids)).
 		Order("created_at DESC, hardware_id").Find(&rows).Error
 	for _, row := range rows {
 		d := byID[row.DeviceID]
@@ -310,8 +317,8 @@ func (s *Store) readFormerIDs(ctx context.Context, devices []licensing.Device) e
 // Alias implements licensing.Lookup.
 func (l *Lookup) Alias(ctx context.Context, licenseID, hardwareID string) (string, error) {
 	var ids []string
-	err := l.db.Read(ctx).Table("devices").Joins("JOIN device_aliases a ON a.device_id = devices.id").
-		Where("a.license_id = ? AND a.hardware_id = ?", licenseID, hardwareID).Limit(1).
+	err := l.db.Read(ctx).Table("devices").Joins("JOIN "+formerIDs+" ON device_aliases.device_id = devices.id").
+		Where("device_aliases.license_id = ? AND device_aliases.hardware_id = ?", licenseID, hardwareID).Limit(1).
 		Pluck("devices.hardware_id", &ids).Error
 	if err != nil || len(ids) == 0 {
 		return "", translate(err)

@@ -145,7 +145,7 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 }
 
 // formerly finds the licenses on which a device has a seat by a hardware id that the device had before.
-const formerly = `SELECT devices.license_id FROM device_aliases JOIN devices ON devices.id = device_aliases.device_id
+const formerly = `SELECT devices.license_id FROM ` + formerIDs + ` JOIN devices ON devices.id = device_aliases.device_id
 	WHERE devices.is_active AND `
 
 // fewFound is up to how many licenses a list looks up first. Of more than that, a page is soon full when all are gone
