@@ -34,6 +34,7 @@ const (
 	TooManyNewDevices    = "TOO_MANY_NEW_DEVICES"
 	TransferLimit        = "TRANSFER_LIMIT_EXCEEDED"
 	BlockNotFound        = "BLOCK_NOT_FOUND"
+	BlockExists          = "BLOCK_EXISTS"
 	IntegrationNotFound  = "INTEGRATION_NOT_FOUND"
 	TooManyIntegrations  = "TOO_MANY_INTEGRATIONS"
 	LicenseKeyExists     = "LICENSE_KEY_EXISTS"

@@ -46,7 +46,7 @@ type NewBlock struct {
 	Until *licensing.End
 }
 
-// Add makes a block. Errors: VALIDATION_ERROR.
+// Add makes a block. Errors: VALIDATION_ERROR, ErrExists.
 func (s *Blocks) Add(ctx context.Context, by *licensing.Actor, n NewBlock) (licensing.Block, error) {
 	now := s.Clock.Now()
 	b, problems := n.block(now)

@@ -5,6 +5,12 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// ErrNotFound says that no block has the id of the path.
-var ErrNotFound = apierr.New(apierr.NotFound, errcode.BlockNotFound,
-	"no block has this block_id; the list of blocks shows them")
+// The reasons why nothing is done.
+var (
+	// ErrNotFound says that no block has the id of the path.
+	ErrNotFound = apierr.New(apierr.NotFound, errcode.BlockNotFound,
+		"no block has this block_id; the list of blocks shows them")
+	// ErrExists has the id of the block that is there.
+	ErrExists = apierr.New(apierr.Conflict, errcode.BlockExists,
+		"a block of the same, on the same licenses, is in force; delete that one first to change it")
+)

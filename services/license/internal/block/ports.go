@@ -11,7 +11,8 @@ import (
 // Store keeps blocks. Every method that changes something writes the events of the change in the same transaction.
 type Store interface {
 	// AddBlock inserts the block that made completes and tells the events of; VALIDATION_ERROR where b names a license
-	// or a product that does not exist. l is the license that it names, nil for none.
+	// or a product that does not exist, ErrExists where an equal one has not ended. l is the license that it names, nil
+	// for none.
 	AddBlock(
 		ctx context.Context, b *licensing.Block, made func(l *licensing.License) ([]proto.Message, error),
 	) error

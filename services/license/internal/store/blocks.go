@@ -105,11 +105,44 @@ func (s *Store) AddBlock(
 			return err
 		}
 		row := newBlockRow(b, s.keys.Ring)
+		if err := s.onlyBlock(tx, b, &row); err != nil {
+			return err
+		}
 		if err := tx.Table("blocks").Create(&row).Error; err != nil {
 			return err
 		}
 		return s.publish(ctx, tx, cmp.Or(b.LicenseID, b.ID), events)
 	}))
+}
+
+// onlyBlock refuses a block that is there. Until the end of the transaction nobody else adds one.
+func (s *Store) onlyBlock(tx *gorm.DB, b *licensing.Block, row *blockRow) error {
+	if s.db.Engine() == db.Postgres {
+		if err := tx.Exec("LOCK TABLE blocks IN SHARE ROW EXCLUSIVE MODE").Error; err != nil {
+			return err
+		}
+	}
+	same := tx.Table("blocks").Where("hardware_id = ? AND network = ? AND component = ? AND product = ?",
+		row.HardwareID, row.Network, row.Component, row.Product).
+		Where("blocked_until IS NULL OR blocked_until > ?", b.CreatedAt)
+	if row.LicenseID != nil {
+		same = same.Where("license_id = ?", *row.LicenseID)
+	} else {
+		same = same.Where("license_id IS NULL")
+	}
+	if c := b.Component; c.Name != "" { // stored under any of the master keys
+		var hashes [][]byte
+		for _, mac := range s.keys.Ring.MACs(componentPurpose, componentData(c.Name, c.Value)) {
+			hashes = append(hashes, mac.Sum[:])
+		}
+		same = same.Where("component_hash IN ?", hashes)
+	}
+	var ids []string
+	err := same.Limit(1).Pluck("id", &ids).Error
+	if err == nil && len(ids) > 0 {
+		return block.ErrExists.With("block_id", ids[0])
+	}
+	return err
 }
 
 // RemoveBlock implements block.Store.
