@@ -13,8 +13,7 @@ type Undo struct {
 	License     *licensing.License
 	OperationID string
 	UndoneAt    time.Time
-	// Refunded is by the names of counters; what was consumed in a period that is over (Counter.Period) is not given
-	// back.
+	// Refunded is by the names of counters; nothing is given back of a Counter.Period that is over.
 	Refunded map[string]int64
 	States   []State
 	device   *licensing.Device
