@@ -2,14 +2,18 @@ package license_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/proto/openapi"
 )
 
 // policies asks what ada asks at admin; path goes on below /api/v1/admin/policies.
@@ -218,6 +222,44 @@ func TestChangePolicy(t *testing.T) {
 		w.audited("license.change_policy")
 		if got := w.logged(id); len(got) != 3 || got[0] != "license.updated" {
 			w.t.Errorf("%v", got)
+		}
+	})
+}
+
+// documented are the members of a schema of admin's document, those of its parts included.
+func documented(t *testing.T, schema *openapi3.SchemaRef, members map[string]bool) map[string]bool {
+	t.Helper()
+	for name := range schema.Value.Properties {
+		members[name] = true
+	}
+	for _, part := range schema.Value.AllOf {
+		documented(t, part, members)
+	}
+	return members
+}
+
+// TestPoliciesAreDocumented: a client that is made from the document loses no term, and sends none that is refused.
+func TestPoliciesAreDocumented(t *testing.T) {
+	document, err := openapi3.NewLoader().LoadFromData(openapi.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := func(schema string) map[string]bool {
+		return documented(t, document.Components.Schemas[schema], map[string]bool{})
+	}
+	eachWorld(t, func(w *world) {
+		made := w.policies("POST", "", `{"code":"pro"}`)
+		w.must(made, http.StatusCreated)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(members("Policy"))), slices.Sorted(maps.Keys(made.body))); diff != "" {
+			t.Errorf("a policy (-documented +answered):\n%s", diff)
+		}
+		for schema, call := range map[string][2]string{"NewPolicy": {"POST", ""}, "PolicyChange": {"PATCH", "/pro"}} {
+			for name := range members(schema) {
+				got := w.policies(call[0], call[1], fmt.Sprintf(`{"code":"other",%q:5}`, name))
+				if strings.Contains(got.raw, "in a policy") {
+					t.Errorf("%s of %s is documented, and refused: %s", name, schema, got.raw)
+				}
+			}
 		}
 	})
 }
